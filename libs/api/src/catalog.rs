@@ -1,0 +1,184 @@
+//! Bodies of the catalogue: products, stock, and the internal commands by which carts and orders quote and hold.
+
+use agora_vocab::{Money, OrderId, ProductId, SellerId, WarehouseId};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// A product as everybody sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Product {
+    /// The product.
+    pub id: ProductId,
+    /// Its name.
+    pub name: String,
+    /// What is said about it.
+    pub description: String,
+    /// The stock keeping unit.
+    pub sku: Option<String>,
+    /// What one unit costs.
+    pub price: Money,
+    /// Units that can be ordered now, over all warehouses: on hand less reserved.
+    pub stock: i64,
+    /// Its category.
+    pub category: Option<String>,
+    /// Its brand.
+    pub brand: Option<String>,
+    /// Its supplier.
+    pub supplier: Option<String>,
+    /// A picture of it.
+    pub image_url: Option<String>,
+    /// Who sells it.
+    pub seller_id: SellerId,
+    /// For `If-Match` and `version`.
+    pub version: i64,
+    /// When it came into the catalogue.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// When it last changed.
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
+}
+
+/// `POST /products`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewProduct {
+    /// 1 to 200 characters.
+    pub name: String,
+    /// Up to 10000 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Unique in the catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sku: Option<String>,
+    /// More than nothing.
+    pub price: Money,
+    /// Units in the main warehouse at the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stock: Option<i64>,
+    /// The category's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// The brand's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brand: Option<String>,
+    /// The supplier's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supplier: Option<String>,
+    /// An http or https address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_url: Option<String>,
+}
+
+/// `PUT /products/{id}/inventory`: exactly one of `quantity` and `delta`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetInventory {
+    /// Units on hand from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantity: Option<i64>,
+    /// Units more (or fewer) than now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta: Option<i64>,
+    /// The main warehouse if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warehouse_id: Option<WarehouseId>,
+    /// The variant; absent for a product without variants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+}
+
+/// `POST /products/stock`, at most 100 ids.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StockRequest {
+    /// The products.
+    pub ids: Vec<ProductId>,
+}
+
+/// Stock of one product.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StockLevel {
+    /// The product.
+    pub product_id: ProductId,
+    /// Units that can be ordered now.
+    pub stock: i64,
+}
+
+/// A product and how many: the line of a quote or hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Line {
+    /// The product.
+    pub product_id: ProductId,
+    /// The variant; empty for a product without variants.
+    #[serde(default)]
+    pub variant: String,
+    /// Units, at least one.
+    pub quantity: u32,
+}
+
+/// Internal `POST /internal/v1/quote`: what these products cost now. Unknown ones are named in `unknown`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct QuoteRequest {
+    /// At most 100 products.
+    pub product_ids: Vec<ProductId>,
+}
+
+/// The answer to a quote.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Quote {
+    /// The products that exist.
+    pub items: Vec<Product>,
+    /// Those that do not, or no more.
+    pub unknown: Vec<ProductId>,
+}
+
+/// Internal `POST /internal/v1/reserve`: all lines or none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Reserve {
+    /// The order that holds.
+    pub order_id: OrderId,
+    /// Which hold of that order, from 1.
+    pub hold: i32,
+    /// What to hold.
+    pub lines: Vec<Line>,
+    /// How long, by the catalogue's database.
+    pub seconds: u32,
+}
+
+/// The answer to a hold that succeeded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reserved {
+    /// The order that holds.
+    pub order_id: OrderId,
+    /// Which hold.
+    pub hold: i32,
+    /// When it ends.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: OffsetDateTime,
+}
+
+/// Internal `POST /internal/v1/commit` and `/internal/v1/release`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Hold {
+    /// The order that holds.
+    pub order_id: OrderId,
+    /// Which hold.
+    pub hold: i32,
+}
+
+/// What `commit` or `release` found: `committed`, `released`, `expired`, or `tombstone` for an undo that came first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HoldState {
+    /// The state of the hold now.
+    pub state: String,
+}

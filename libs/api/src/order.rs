@@ -1,0 +1,167 @@
+//! Bodies of orders, and the internal commands by which payments begin and report.
+
+use agora_vocab::{AddressId, CommandId, Money, OrderId, PaymentId, ProductId, SellerId, UserId};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::user::PostalAddress;
+
+/// `POST /orders`: without `items`, of the cart.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewOrder {
+    /// What to order; the cart's content if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<NewItem>>,
+    /// An entry of the address book.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address_id: Option<AddressId>,
+    /// Or the address itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping_address: Option<PostalAddress>,
+    /// Pay at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<PayWith>,
+}
+
+/// A line of a new order. A price from the client would be ignored, so it is refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewItem {
+    /// The product.
+    pub product_id: ProductId,
+    /// Units.
+    pub quantity: i64,
+    /// The variant; absent for a product without variants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+}
+
+/// How to pay.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PayWith {
+    /// `card`.
+    pub method: String,
+    /// The provider's token of the card; never a card number.
+    pub token: String,
+}
+
+/// Masked: a token can be charged.
+impl std::fmt::Debug for PayWith {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PayWith").field("method", &self.method).field("token", &"…").finish()
+    }
+}
+
+/// An order as its owner and admins see it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    /// The order.
+    pub id: OrderId,
+    /// What people call it: `A-1000001`.
+    pub number: String,
+    /// Who bought.
+    pub user_id: UserId,
+    /// Its state.
+    pub status: String,
+    /// Its payment's state.
+    pub payment_status: String,
+    /// The payment under way or made.
+    pub payment_id: Option<PaymentId>,
+    /// What was bought.
+    pub items: Vec<Item>,
+    /// What it costs.
+    pub total: Money,
+    /// Where it goes.
+    pub shipping_address: Option<PostalAddress>,
+    /// Rises by one with each change.
+    pub version: i64,
+    /// Until when it can be paid.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: OffsetDateTime,
+    /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// When it last changed.
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
+}
+
+/// A line of an order, frozen when it was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Item {
+    /// The product.
+    pub product_id: ProductId,
+    /// The variant; empty for a product without variants.
+    pub variant: String,
+    /// The product's name then.
+    pub name: String,
+    /// Units.
+    pub quantity: u32,
+    /// What one unit cost then.
+    pub price: Money,
+    /// `price` × `quantity`.
+    pub total: Money,
+    /// The brand then.
+    pub brand: Option<String>,
+    /// The category then.
+    pub category: Option<String>,
+    /// The supplier then.
+    pub supplier: Option<String>,
+    /// Who sold it.
+    pub seller_id: SellerId,
+}
+
+/// `PATCH /orders/{id}`: `processing`, `shipped`, `completed` or `cancelled`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChangeStatus {
+    /// The new state.
+    pub status: String,
+}
+
+/// Internal `POST /internal/v1/orders/{id}/begin-payment`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BeginPayment {
+    /// The payment that begins.
+    pub payment_id: PaymentId,
+    /// Who pays.
+    pub user_id: UserId,
+    /// What he believes it costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<Money>,
+}
+
+/// What there is to pay.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentDue {
+    /// The order's total.
+    pub amount: Money,
+}
+
+/// Internal `POST /internal/v1/orders/{id}/payment-result`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PaymentResult {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The result's own id: it counts once, whichever way it comes.
+    pub result_id: CommandId,
+    /// `captured`, `declined`, `failed`, `voided`, `partially_refunded` or `refunded`.
+    pub status: String,
+}
+
+/// The order's state after a payment's result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderState {
+    /// Its state.
+    pub status: String,
+    /// Its payment's state.
+    pub payment_status: String,
+}

@@ -1,0 +1,162 @@
+//! Bodies of payments, and the internal commands by which an order pays, asks, voids and refunds.
+
+use agora_vocab::{Money, OrderId, PaymentId, RefundId, UserId};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// `POST /payments`.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewPayment {
+    /// The order to pay.
+    pub order_id: OrderId,
+    /// What the payer believes it costs; refused if it costs something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<Money>,
+    /// `card`.
+    pub method: String,
+    /// The provider's token of the card; never a card number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+/// Masked: a token can be charged.
+impl std::fmt::Debug for NewPayment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewPayment").field("order_id", &self.order_id).field("token", &"…").finish_non_exhaustive()
+    }
+}
+
+/// A payment as its payer and admins see it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Payment {
+    /// The payment.
+    pub id: PaymentId,
+    /// The order that it pays.
+    pub order_id: OrderId,
+    /// The order's state as the order service last told; null if it could not be asked.
+    pub order_status: Option<String>,
+    /// Who pays.
+    pub user_id: UserId,
+    /// `pending`, `captured`, `declined`, `failed`, `voided`, `partially_refunded` or `refunded`.
+    pub status: String,
+    /// How much.
+    pub amount: Money,
+    /// How much of it went back.
+    pub refunded: Money,
+    /// `card`.
+    pub method: String,
+    /// The provider's reference.
+    pub reference_id: Option<String>,
+    /// The bank's authorisation.
+    pub authorization_code: Option<String>,
+    /// The provider's code for the outcome.
+    pub response_code: Option<String>,
+    /// The provider's words for the outcome.
+    pub response_message: Option<String>,
+    /// When it began.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// When it last changed.
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
+}
+
+/// `POST /payments/refund`: one of `payment_id` and `order_id`; without `amount`, all that is left.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewRefund {
+    /// The payment to give back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_id: Option<PaymentId>,
+    /// Or the order whose payment to give back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<OrderId>,
+    /// How much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<Money>,
+}
+
+/// A refund.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refund {
+    /// The refund.
+    pub id: RefundId,
+    /// The payment that it gives back.
+    pub payment_id: PaymentId,
+    /// The order that was paid.
+    pub order_id: OrderId,
+    /// `pending`, `succeeded` or `failed`.
+    pub status: String,
+    /// How much.
+    pub amount: Money,
+    /// How much of the payment is given back in all.
+    pub refunded: Money,
+    /// When it began.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+}
+
+/// Internal `POST /internal/v1/pay`: repeated with the same payment id.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Pay {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The order that it pays.
+    pub order_id: OrderId,
+    /// Who pays.
+    pub user_id: UserId,
+    /// How much.
+    pub total: Money,
+    /// `card`.
+    pub method: String,
+    /// The provider's token of the card.
+    pub token: String,
+}
+
+/// Masked: a token can be charged.
+impl std::fmt::Debug for Pay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pay").field("payment_id", &self.payment_id).field("token", &"…").finish_non_exhaustive()
+    }
+}
+
+/// Internal `POST /internal/v1/settle` (asks for the final state; an unknown id is written as `voided`) and
+/// `POST /internal/v1/void`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PaymentRef {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The order that it pays.
+    pub order_id: OrderId,
+    /// Who pays.
+    pub user_id: UserId,
+    /// How much.
+    pub total: Money,
+}
+
+/// Internal `POST /internal/v1/refund`: what is left of the payment goes back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RefundOrder {
+    /// The payment to give back.
+    pub payment_id: PaymentId,
+    /// The order that was paid.
+    pub order_id: OrderId,
+}
+
+/// The answer to `pay`, `settle`, `void` and `refund`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentState {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// `pending`, `captured`, `declined`, `failed`, `voided`, `partially_refunded` or `refunded`.
+    pub status: String,
+    /// The result's own id, once there is a result.
+    pub result_id: Option<agora_vocab::CommandId>,
+}

@@ -1,0 +1,27 @@
+//! What each process has: settings, logs, traces, metrics, the admin port, readiness, tracked tasks, shutdown.
+//!
+//! Knows nothing of what a service is for: no database, no broker, no wire type. It is the one place that reads the
+//! environment, the clock and the random source, and that spawns tasks.
+
+pub mod admin;
+mod clock;
+mod process;
+mod readiness;
+mod run;
+mod server;
+mod settings;
+pub mod shutdown_signal;
+pub mod telemetry;
+pub mod trace;
+mod watched;
+
+pub use clock::{SystemClock, SystemIds};
+pub use process::Process;
+pub use readiness::{Dependency, Gate, Report, Waiting};
+pub use run::{Ports, Routers, Service, Timing, run};
+pub use server::IDLE_CONNECTION_MAX;
+pub use settings::{Fault, Faults, Reader, names_read, settings, settings_from};
+pub use watched::{WatchedFile, WatchedSecret};
+
+/// Any error, for ports whose failures have no closed list.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,261 @@
+//! One service's hold on its process: tracked tasks, readiness, shutdown, clock and ids. It must not know what the
+//! tasks do.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use agora_vocab::{Clock, Ids};
+use futures::FutureExt as _;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument as _;
+
+use crate::{
+    clock::{SystemClock, SystemIds},
+    readiness::{Dependency, Gate, Readiness, Report},
+};
+
+/// First and longest pause before a supervised task is started again.
+const RESTART_PAUSE_MIN: Duration = Duration::from_millis(200);
+const RESTART_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// One service's hold on its process. Clones share it; several services of one process share tasks and readiness.
+#[derive(Clone, Debug)]
+pub struct Process {
+    service: &'static str,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+    readiness: Readiness,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+}
+
+impl Process {
+    /// A process of its own, with the machine's clock and ids. Services are given theirs by [`crate::run`]; this is for
+    /// programs that serve nothing but their admin port.
+    pub fn new(service: &'static str) -> Self {
+        Self::with(service, Arc::new(SystemClock), Arc::new(SystemIds))
+    }
+
+    /// A process without ports, for tests: real clock and ids.
+    pub fn for_test(service: &'static str) -> Self {
+        Self::new(service)
+    }
+
+    /// A process with a clock and ids of the caller's choice.
+    pub fn with(service: &'static str, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
+        let shared = Shared {
+            tasks: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+            readiness: Readiness::default(),
+            clock,
+            ids,
+        };
+        Self { service, shared: Arc::new(shared) }
+    }
+
+    /// The same process as another of its services sees it.
+    pub(crate) fn of(&self, service: &'static str) -> Self {
+        Self { service, shared: self.shared.clone() }
+    }
+
+    /// The service's name: "catalog".
+    pub fn service(&self) -> &'static str {
+        self.service
+    }
+
+    /// Runs a task that the process waits for when it shuts down; the task itself must end when [`Process::shutdown`]
+    /// is cancelled.
+    ///
+    /// A future cannot be started twice: one that fails or panics is logged, counted (`task_failed_total`) and listed
+    /// as degraded by `/readyz` as `task/<name>`, for good. Use [`Process::supervise`] for work that should be tried
+    /// again.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+        let process = self.clone();
+        let span = tracing::info_span!(parent: None, "task", task = name, service = self.service);
+        let watched = async move {
+            if let Err(failure) = caught(task).await {
+                process.failed(name, &failure);
+            }
+        };
+        self.track(watched.instrument(span));
+    }
+
+    /// Runs a task and starts it again whenever it fails or panics, after a pause that doubles from 0.2 to 30 s; back
+    /// to 0.2 s once a run lasted longer than 30 s. Ends when a run returns `Ok` or the process shuts down.
+    pub fn supervise<F>(&self, name: &'static str, mut start: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let process = self.clone();
+        let span = tracing::info_span!(parent: None, "task", task = name, service = self.service);
+        let supervised = async move {
+            let health = process.dependency(&format!("task/{name}"));
+            let mut pause = RESTART_PAUSE_MIN;
+            loop {
+                let started = tokio::time::Instant::now();
+                let run = caught(start());
+                let Err(failure) = run.await else { return health.up() };
+                process.failed(name, &failure);
+                if started.elapsed() > RESTART_PAUSE_MAX {
+                    pause = RESTART_PAUSE_MIN;
+                }
+                tokio::select! {
+                    () = process.shared.shutdown.cancelled() => return,
+                    () = tokio::time::sleep(pause) => health.up(),
+                }
+                pause = RESTART_PAUSE_MAX.min(pause * 2);
+            }
+        };
+        self.track(supervised.instrument(span));
+    }
+
+    /// Cancelled when tasks have to end: after the listeners have drained.
+    pub fn shutdown(&self) -> CancellationToken {
+        self.shared.shutdown.clone()
+    }
+
+    /// Something that must be good once before the process is ready; closed at first. The same name is the same gate.
+    pub fn gate(&self, name: &str) -> Gate {
+        self.shared.readiness.gate(self.service, name)
+    }
+
+    /// Something whose absence degrades the service without making it unready. The same name is the same dependency.
+    pub fn dependency(&self, name: &str) -> Dependency {
+        self.shared.readiness.dependency(self.service, name)
+    }
+
+    /// What `/readyz` would say now, of all services of the process.
+    pub fn readiness(&self) -> Report {
+        self.shared.readiness.report()
+    }
+
+    /// The clock for everything that is not decided by the database's.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        self.shared.clock.clone()
+    }
+
+    /// The source of fresh ids.
+    pub fn ids(&self) -> Arc<dyn Ids> {
+        self.shared.ids.clone()
+    }
+
+    /// Fails readiness while everything else goes on.
+    pub(crate) fn fail_readiness(&self) {
+        self.shared.readiness.fail_for_shutdown();
+    }
+
+    /// Whether readiness has been failed for shutdown.
+    pub(crate) fn shutting_down(&self) -> bool {
+        self.shared.readiness.shutting_down()
+    }
+
+    /// Ends every task and waits for them.
+    pub async fn end(&self) {
+        self.shared.shutdown.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+
+    /// How many tasks have not ended.
+    pub(crate) fn tasks_left(&self) -> usize {
+        self.shared.tasks.len()
+    }
+
+    /// Spawns a future of the chassis itself, tracked like the others.
+    #[expect(clippy::disallowed_methods, reason = "this is where tasks are tracked")]
+    pub(crate) fn track(&self, future: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(self.shared.tasks.track_future(future));
+    }
+
+    fn failed(&self, name: &'static str, failure: &anyhow::Error) {
+        tracing::error!(task = name, error = format!("{failure:#}"), "task failed");
+        metrics::counter!("task_failed_total", "service" => self.service, "task" => name).increment(1);
+        self.dependency(&format!("task/{name}")).down(format!("{failure:#}"));
+    }
+}
+
+/// The task's result, a panic being an error too.
+async fn caught(task: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    match AssertUnwindSafe(task).catch_unwind().await {
+        Ok(result) => result,
+        Err(_) => Err(anyhow::anyhow!("the task panicked; the log has the message and the place")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    use super::Process;
+
+    #[tokio::test]
+    async fn a_task_that_fails_is_listed_as_degraded_and_does_not_end_the_process() {
+        let process = Process::for_test("cart");
+        process.spawn("relay", async { anyhow::bail!("no broker") });
+        process.end().await;
+        let report = process.readiness();
+        assert!(report.ready);
+        assert_eq!((report.degraded[0].name.as_str(), report.degraded[0].reason.as_str()), ("task/relay", "no broker"));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_listed_as_degraded() {
+        let process = Process::for_test("cart");
+        process.spawn("relay", async { panic!("a bug") });
+        process.end().await;
+        assert!(process.readiness().degraded[0].reason.contains("panicked"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_supervised_task_is_started_again_until_it_succeeds() {
+        let (process, runs) = (Process::for_test("cart"), Arc::new(AtomicU32::new(0)));
+        let (done, ended) = tokio::sync::oneshot::channel();
+        let (counted, mut done) = (runs.clone(), Some(done));
+        process.supervise("relay", move || {
+            let run = counted.fetch_add(1, Ordering::SeqCst);
+            let done = if run == 3 { done.take() } else { None };
+            async move {
+                match done {
+                    Some(done) => done.send(()).map_err(|()| anyhow::anyhow!("nobody waits")),
+                    None if run == 1 => panic!("a bug"),
+                    None => anyhow::bail!("not yet"),
+                }
+            }
+        });
+        ended.await.unwrap();
+        process.end().await;
+        assert_eq!(runs.load(Ordering::SeqCst), 4);
+        assert!(process.readiness().degraded.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_supervised_task_in_its_pause_ends_with_the_process() {
+        let process = Process::for_test("cart");
+        process.supervise("relay", || async { anyhow::bail!("never") });
+        tokio::task::yield_now().await;
+        process.end().await;
+        assert_eq!(process.tasks_left(), 0);
+    }
+
+    #[tokio::test]
+    async fn shutdown_cancels_tasks_and_waits_for_them() {
+        let process = Process::for_test("cart");
+        let finished = Arc::new(AtomicU32::new(0));
+        let (shutdown, count) = (process.shutdown(), finished.clone());
+        process.spawn("consumer", async move {
+            shutdown.cancelled().await;
+            tokio::task::yield_now().await;
+            count.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        });
+        process.end().await;
+        assert_eq!(finished.load(Ordering::SeqCst), 1);
+    }
+}

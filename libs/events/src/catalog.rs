@@ -1,0 +1,90 @@
+//! `product-events` and `inventory-events`: what the catalogue offers and has.
+
+use agora_vocab::{Money, OrderId, ProductId, SellerId, WarehouseId};
+use serde::{Deserialize, Serialize};
+
+crate::facts! {
+    /// Facts of `product-events`, keyed by product; each carries the whole product, so the newest is enough.
+    ProductEvent on crate::topics::PRODUCT;
+    /// A product came into the catalogue.
+    "product.created" => Created(Product),
+    /// A product changed.
+    "product.updated" => Updated(Product),
+    /// A product left the catalogue; orders that have it keep their copy.
+    "product.deleted" => Deleted(ProductDeleted),
+}
+
+/// A product as others may keep a copy of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Product {
+    /// The product.
+    pub product_id: ProductId,
+    /// Rises by one with each change; an older copy never replaces a newer one.
+    pub version: i64,
+    /// Its name.
+    pub name: String,
+    /// What is said about it.
+    pub description: String,
+    /// The stock keeping unit, unique in the catalogue.
+    pub sku: Option<String>,
+    /// What one unit costs.
+    pub price: Money,
+    /// Its category's name.
+    pub category: Option<String>,
+    /// Its brand's name.
+    pub brand: Option<String>,
+    /// Its supplier's name.
+    pub supplier: Option<String>,
+    /// A picture of it.
+    pub image_url: Option<String>,
+    /// Who sells it.
+    pub seller_id: SellerId,
+}
+
+/// A product that is gone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProductDeleted {
+    /// The product.
+    pub product_id: ProductId,
+    /// One more than its last version.
+    pub version: i64,
+}
+
+crate::facts! {
+    /// Facts of `inventory-events`: stock keyed by product, expired reservations by order.
+    InventoryEvent on crate::topics::INVENTORY;
+    /// The stock of a product in a warehouse changed.
+    "stock.changed" => StockChanged(StockChanged),
+    /// The hold of an order ran out and its units are free again.
+    "reservation.expired" => ReservationExpired(ReservationExpired),
+}
+
+/// Stock after a change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StockChanged {
+    /// The product.
+    pub product_id: ProductId,
+    /// The variant; empty for a product without variants.
+    pub variant: String,
+    /// The warehouse.
+    pub warehouse_id: WarehouseId,
+    /// Units in the warehouse.
+    pub on_hand: i64,
+    /// Units of those that orders hold.
+    pub reserved: i64,
+    /// Rises by one with each change of this row.
+    pub version: i64,
+}
+
+/// A hold that ran out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReservationExpired {
+    /// The order that held.
+    pub order_id: OrderId,
+    /// Which hold of that order: 1 is the first.
+    pub hold: i32,
+}

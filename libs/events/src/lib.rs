@@ -1,0 +1,55 @@
+//! What is written to Kafka: a module per owning service, the envelope, the topics' names.
+//!
+//! Data only: knows neither broker nor database. Every fact has a sample in `samples.rs`, kept as a snapshot, which
+//! tomorrow's build must still read.
+
+pub mod cart;
+pub mod catalog;
+mod envelope;
+pub mod order;
+pub mod payment;
+mod topic;
+pub mod user;
+
+pub use envelope::{DeadLetter, DeadLetterEvent, DeadLetterMetadata, Envelope};
+pub use topic::{Topic, topics};
+
+#[cfg(test)]
+mod samples;
+
+/// A fact of one topic: an enum of `{"type": …, "data": …}`.
+pub trait Event: serde::Serialize + serde::de::DeserializeOwned {
+    /// The topic it is written to.
+    const TOPIC: Topic;
+    /// The version of the shape of `data`; additive changes keep it.
+    const VERSION: u16 = 1;
+    /// Every `type` of this topic, for telling a type that a newer release added from a malformed one.
+    const KINDS: &'static [&'static str];
+
+    /// The `type` of this fact, such as `order.paid`.
+    fn kind(&self) -> &'static str;
+}
+
+/// Declares a topic's enum: its wire names, and the `Event` that goes with them.
+macro_rules! facts {
+    ($(#[$doc:meta])* $name:ident on $topic:expr; $($(#[$variant_doc:meta])* $kind:literal => $variant:ident($data:ty),)+) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(tag = "type", content = "data")]
+        pub enum $name {
+            $($(#[$variant_doc])* #[serde(rename = $kind)] $variant($data),)+
+        }
+
+        impl crate::Event for $name {
+            const TOPIC: crate::Topic = $topic;
+            const KINDS: &'static [&'static str] = &[$($kind),+];
+
+            fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $kind,)+
+                }
+            }
+        }
+    };
+}
+use facts;

@@ -1,0 +1,208 @@
+//! A sample of every fact, kept as snapshots: what one release wrote, all later ones read.
+
+use agora_vocab::{
+    CartId, CommandId, Currency, Money, OrderId, PaymentId, ProductId, RefundId, SellerId, SessionId, UserId,
+    WarehouseId,
+};
+use time::macros::datetime;
+use uuid::Uuid;
+
+use crate::{DeadLetter, DeadLetterEvent, DeadLetterMetadata, Envelope, Event, cart, catalog, order, payment, user};
+
+fn id(n: u128) -> Uuid {
+    Uuid::from_u128(0x0192_f0c1_0000_7000_8000_0000_0000_0000 + n)
+}
+
+fn eur(amount: i64) -> Money {
+    Money::new(amount, Currency::EUR).unwrap()
+}
+
+/// Every sample reads back as what it was, and its JSON is the snapshot.
+fn check<E: Event + PartialEq + std::fmt::Debug>(samples: Vec<E>) {
+    let kinds: Vec<_> = samples.iter().map(E::kind).collect();
+    assert_eq!(kinds, E::KINDS, "a sample of each fact of {}, in order", E::TOPIC);
+    let envelopes: Vec<Envelope> = samples
+        .iter()
+        .map(|sample| {
+            let (kind, data) = Envelope::parts(sample).unwrap();
+            let envelope = Envelope {
+                id: id(1),
+                kind: kind.to_owned(),
+                version: E::VERSION,
+                time: datetime!(2026-01-02 03:04:05.678901 UTC),
+                key: id(2).to_string(),
+                seq: 1,
+                epoch: 0,
+                trace: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
+                correlation_id: Some(id(3)),
+                causation_id: None,
+                data,
+            };
+            let json = serde_json::to_string(&envelope).unwrap();
+            let back: Envelope = serde_json::from_str(&json).unwrap();
+            assert_eq!(back.event::<E>().unwrap().as_ref(), Some(sample));
+            envelope
+        })
+        .collect();
+    insta::with_settings!({ snapshot_suffix => E::TOPIC.name() }, {
+        insta::assert_snapshot!("samples", serde_json::to_string_pretty(&envelopes).unwrap());
+    });
+}
+
+#[test]
+fn users() {
+    let account =
+        user::Account { user_id: UserId::new(id(10)), email: "ada@example.com".into(), name: Some("Ada".into()) };
+    check(vec![
+        user::UserEvent::Registered(account.clone()),
+        user::UserEvent::Login(user::Login {
+            user_id: UserId::new(id(10)),
+            email: "ada@example.com".into(),
+            session_id: SessionId::new(id(11)),
+            login_method: "password".into(),
+        }),
+        user::UserEvent::Updated(account),
+    ]);
+}
+
+#[test]
+fn products() {
+    let product = catalog::Product {
+        product_id: ProductId::new(id(20)),
+        version: 3,
+        name: "Lamp".into(),
+        description: "Gives light.".into(),
+        sku: Some("LAMP-1".into()),
+        price: eur(1999),
+        category: Some("Lighting".into()),
+        brand: None,
+        supplier: None,
+        image_url: None,
+        seller_id: SellerId::HOUSE,
+    };
+    check(vec![
+        catalog::ProductEvent::Created(product.clone()),
+        catalog::ProductEvent::Updated(product),
+        catalog::ProductEvent::Deleted(catalog::ProductDeleted { product_id: ProductId::new(id(20)), version: 4 }),
+    ]);
+}
+
+#[test]
+fn inventory() {
+    check(vec![
+        catalog::InventoryEvent::StockChanged(catalog::StockChanged {
+            product_id: ProductId::new(id(20)),
+            variant: String::new(),
+            warehouse_id: WarehouseId::MAIN,
+            on_hand: 10,
+            reserved: 2,
+            version: 7,
+        }),
+        catalog::InventoryEvent::ReservationExpired(catalog::ReservationExpired {
+            order_id: OrderId::new(id(30)),
+            hold: 1,
+        }),
+    ]);
+}
+
+#[test]
+fn carts() {
+    check(vec![cart::CartEvent::Updated(cart::Cart {
+        cart_id: CartId::new(id(40)),
+        user_id: UserId::new(id(10)),
+        version: 2,
+        items: vec![cart::CartLine { product_id: ProductId::new(id(20)), variant: String::new(), quantity: 2 }],
+    })]);
+}
+
+#[test]
+fn orders() {
+    use order::OrderEvent;
+    let order = order::Order {
+        order_id: OrderId::new(id(30)),
+        number: "A-1000001".into(),
+        user_id: UserId::new(id(10)),
+        cart_id: Some(CartId::new(id(40))),
+        hold: 1,
+        payment_id: Some(PaymentId::new(id(50))),
+        status: "paid".into(),
+        payment_status: "paid".into(),
+        items: vec![order::OrderLine {
+            product_id: ProductId::new(id(20)),
+            variant: String::new(),
+            name: "Lamp".into(),
+            quantity: 2,
+            price: eur(1999),
+            category: Some("Lighting".into()),
+            seller_id: SellerId::HOUSE,
+        }],
+        total: eur(3998),
+    };
+    let make: [fn(order::Order) -> OrderEvent; 10] = [
+        OrderEvent::Created,
+        OrderEvent::Placed,
+        OrderEvent::Paid,
+        OrderEvent::Processing,
+        OrderEvent::Shipped,
+        OrderEvent::Completed,
+        OrderEvent::Cancelled,
+        OrderEvent::Rejected,
+        OrderEvent::Expired,
+        OrderEvent::Refunded,
+    ];
+    check(make.into_iter().map(|make| make(order.clone())).collect());
+}
+
+#[test]
+fn payments() {
+    use payment::PaymentEvent;
+    let payment = payment::Payment {
+        payment_id: PaymentId::new(id(50)),
+        order_id: OrderId::new(id(30)),
+        user_id: UserId::new(id(10)),
+        amount: eur(3998),
+        result_id: CommandId::new(id(51)),
+    };
+    check(vec![
+        PaymentEvent::Captured(payment.clone()),
+        PaymentEvent::Declined(payment.clone()),
+        PaymentEvent::Failed(payment.clone()),
+        PaymentEvent::Voided(payment),
+        PaymentEvent::Refunded(payment::Refund {
+            refund_id: RefundId::new(id(52)),
+            payment_id: PaymentId::new(id(50)),
+            order_id: OrderId::new(id(30)),
+            user_id: UserId::new(id(10)),
+            amount: eur(1000),
+            refunded: eur(1000),
+            captured: eur(3998),
+            result_id: CommandId::new(id(53)),
+        }),
+    ]);
+}
+
+#[test]
+fn dead_letters() {
+    check(vec![DeadLetterEvent::Dead(DeadLetter {
+        original_message: "bm90IGpzb24=".into(),
+        metadata: DeadLetterMetadata {
+            consumer: "cart".into(),
+            original_topic: "product-events".into(),
+            partition: 2,
+            offset: 41,
+            reason: "not an envelope".into(),
+        },
+    })]);
+}
+
+#[test]
+fn a_type_from_the_future_is_skipped_and_a_known_one_that_is_malformed_is_an_error() {
+    let mut envelope: Envelope = serde_json::from_value(serde_json::json!({
+        "id": id(1), "type": "order.teleported", "version": 9, "time": "2026-01-02T03:04:05Z", "key": "k", "seq": 1,
+        "epoch": 0, "data": {"anything": true}, "fieldOfTomorrow": 1,
+    }))
+    .unwrap();
+    assert!(envelope.event::<order::OrderEvent>().unwrap().is_none());
+    envelope.kind = "order.paid".into();
+    assert!(envelope.event::<order::OrderEvent>().is_err());
+}

@@ -1,0 +1,41 @@
+//! `user-events`: accounts. No password, no token; the e-mail address because mails go there.
+
+use agora_vocab::{SessionId, UserId};
+use serde::{Deserialize, Serialize};
+
+crate::facts! {
+    /// Facts of `user-events`, keyed by user.
+    UserEvent on crate::topics::USER;
+    /// An account was made.
+    "user.registered" => Registered(Account),
+    /// Somebody logged in.
+    "user.login" => Login(Login),
+    /// A profile changed; carries the new one.
+    "user.updated" => Updated(Account),
+}
+
+/// An account as others may know it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Account {
+    /// The user.
+    pub user_id: UserId,
+    /// Where mails go.
+    pub email: String,
+    /// How to address the person, if he told.
+    pub name: Option<String>,
+}
+
+/// A login.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Login {
+    /// The user.
+    pub user_id: UserId,
+    /// Where mails go.
+    pub email: String,
+    /// The session that began.
+    pub session_id: SessionId,
+    /// How: `password`.
+    pub login_method: String,
+}

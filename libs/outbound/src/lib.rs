@@ -1,0 +1,1 @@
+//! HTTP to other services: deadlines, bounded retries, a circuit breaker, trace headers, internal tokens.

@@ -1,0 +1,1 @@
+//! What happened leaves and acts once: outbox, relay, inbox, idempotency, dead letters.

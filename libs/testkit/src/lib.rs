@@ -1,0 +1,1 @@
+//! For tests alone: a throwaway PostgreSQL, Kafka and Redis, a fixed clock, an application under test, golden files.

@@ -1,0 +1,223 @@
+//! The one table of services: ports, routes, databases, topics, callees, default scaling.
+//!
+//! Data and lookups, nothing else: no I/O, no Kubernetes, no HTTP. Callees make network edges and URLs, never a start
+//! order: every service starts without the others.
+
+use agora_events::{Topic, topics};
+
+/// Port of `/livez`, `/readyz`, `/metrics` and `/info` in every process.
+pub const ADMIN_PORT: u16 = 9090;
+
+/// A service of the marketplace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Its name: the folder, the child's suffix, the label, the environment prefix in capitals.
+    pub name: &'static str,
+    /// Port of the public API.
+    pub port: u16,
+    /// Port of internal commands, where it answers any.
+    pub internal_port: Option<u16>,
+    /// Path prefixes under `/api/v1` that the gateway sends here; the longest match wins.
+    pub routes: &'static [&'static str],
+    /// Whether it owns a database (and so a migration and the connection budget's share).
+    pub database: bool,
+    /// Topics that it writes.
+    pub publishes: &'static [Topic],
+    /// Topics that it reads, in a group of its own name.
+    pub consumes: &'static [Topic],
+    /// Services whose internal port it calls.
+    pub calls: &'static [&'static str],
+    /// Whether the gateway may reach its public port (false for the gateway itself).
+    pub behind_gateway: bool,
+    /// Environment names that it reads besides those that every service reads.
+    pub env: &'static [&'static str],
+    /// CPU utilisation, in percent of the request, that the autoscaler aims at.
+    pub cpu_target_percent: i32,
+}
+
+/// Environment names that every service reads.
+pub const ENV_OF_ALL: &[&str] = &["PORT", "ADMIN_PORT", "JWKS_FILE", "TOKEN_ISSUER", "TOKEN_AUDIENCE"];
+/// Environment names of a service with an internal port or with callees.
+pub const ENV_INTERNAL: &[&str] = &["INTERNAL_SECRET"];
+/// Environment names of a service with a database.
+pub const ENV_DATABASE: &[&str] = &["DATABASE_URL", "DATABASE_POOL_SIZE", "DATABASE_CA_FILE", "RECOVERY_EPOCH"];
+/// Environment names of a service that speaks to the broker.
+pub const ENV_KAFKA: &[&str] = &[
+    "KAFKA_BROKERS",
+    "KAFKA_SECURITY_PROTOCOL",
+    "KAFKA_SASL_MECHANISM",
+    "KAFKA_USERNAME",
+    "KAFKA_PASSWORD",
+    "KAFKA_CA_FILE",
+    "ISOLATION_KEY",
+];
+
+/// Every service, the way in first.
+pub const ALL: &[Service] = &[GATEWAY, USER, CATALOG, CART, ORDER, PAYMENT];
+
+const GATEWAY: Service = Service {
+    name: "gateway",
+    port: 3000,
+    internal_port: None,
+    routes: &[],
+    database: false,
+    publishes: &[],
+    consumes: &[],
+    calls: &[],
+    behind_gateway: false,
+    env: &["CORS_ORIGINS", "LEGACY_ALIASES", "USER_URL", "CATALOG_URL", "CART_URL", "ORDER_URL", "PAYMENT_URL"],
+    cpu_target_percent: 70,
+};
+
+const USER: Service = Service {
+    name: "user",
+    port: 3001,
+    internal_port: Some(4001),
+    routes: &["/auth", "/users"],
+    database: true,
+    publishes: &[topics::USER],
+    consumes: &[],
+    calls: &[],
+    behind_gateway: true,
+    env: &["SIGNING_KEY_FILE", "ACCESS_TOKEN_LIFETIME_SECONDS", "ADMIN_EMAIL", "ADMIN_PASSWORD"],
+    cpu_target_percent: 70,
+};
+
+const CATALOG: Service = Service {
+    name: "catalog",
+    port: 3002,
+    internal_port: Some(4002),
+    routes: &["/products"],
+    database: true,
+    publishes: &[topics::PRODUCT, topics::INVENTORY, topics::PROMOTIONAL],
+    consumes: &[topics::ORDER],
+    calls: &[],
+    behind_gateway: true,
+    env: &[],
+    cpu_target_percent: 70,
+};
+
+const CART: Service = Service {
+    name: "cart",
+    port: 3003,
+    internal_port: Some(4003),
+    routes: &["/cart"],
+    database: true,
+    publishes: &[topics::CART],
+    consumes: &[topics::PRODUCT, topics::ORDER],
+    calls: &["catalog"],
+    behind_gateway: true,
+    env: &["CATALOG_INTERNAL_URL"],
+    cpu_target_percent: 70,
+};
+
+const ORDER: Service = Service {
+    name: "order",
+    port: 3004,
+    internal_port: Some(4004),
+    routes: &["/orders", "/admin/orders"],
+    database: true,
+    publishes: &[topics::ORDER],
+    consumes: &[topics::PAYMENT, topics::INVENTORY],
+    calls: &["catalog", "cart", "payment", "user"],
+    behind_gateway: true,
+    env: &["CATALOG_INTERNAL_URL", "CART_INTERNAL_URL", "PAYMENT_INTERNAL_URL", "USER_INTERNAL_URL", "ORDER_PAYMENT_WINDOW_SECONDS"],
+    cpu_target_percent: 70,
+};
+
+const PAYMENT: Service = Service {
+    name: "payment",
+    port: 3005,
+    internal_port: Some(4005),
+    routes: &["/payments"],
+    database: true,
+    publishes: &[topics::PAYMENT],
+    consumes: &[topics::ORDER],
+    calls: &["order"],
+    behind_gateway: true,
+    env: &["ORDER_INTERNAL_URL", "PAYMENT_PROVIDER"],
+    cpu_target_percent: 70,
+};
+
+impl Service {
+    /// Whether it writes or reads any topic.
+    pub const fn speaks_to_broker(&self) -> bool {
+        !self.publishes.is_empty() || !self.consumes.is_empty()
+    }
+
+    /// Whether it mints or checks internal tokens.
+    pub const fn internal(&self) -> bool {
+        self.internal_port.is_some() || !self.calls.is_empty()
+    }
+
+    /// Every environment name that it reads, without those of its process (logs, traces).
+    pub fn environment(&self) -> Vec<&'static str> {
+        let groups: [(bool, &[&'static str]); 5] = [
+            (true, ENV_OF_ALL),
+            (self.internal_port.is_some(), &["INTERNAL_PORT"]),
+            (self.internal(), ENV_INTERNAL),
+            (self.database, ENV_DATABASE),
+            (self.speaks_to_broker(), ENV_KAFKA),
+        ];
+        groups
+            .into_iter()
+            .filter(|(needed, _)| *needed)
+            .flat_map(|(_, names)| names.iter().copied())
+            .chain(self.env.iter().copied())
+            .collect()
+    }
+}
+
+/// The service of that name.
+pub fn service(name: &str) -> Option<&'static Service> {
+    ALL.iter().find(|service| service.name == name)
+}
+
+/// Names of the services that call `callee`'s internal port.
+pub fn callers(callee: &str) -> impl Iterator<Item = &'static str> {
+    ALL.iter().filter(move |service| service.calls.contains(&callee)).map(|service| service.name)
+}
+
+/// Every topic that a service writes, and the dead letters of those that read; each once, by name.
+pub fn all_topics() -> Vec<Topic> {
+    let mut all: Vec<Topic> = ALL.iter().flat_map(|service| service.publishes.iter().copied()).collect();
+    if ALL.iter().any(|service| !service.consumes.is_empty()) {
+        all.push(topics::DEAD_LETTER);
+    }
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{ADMIN_PORT, ALL, all_topics, callers, service};
+
+    #[test]
+    fn names_and_ports_are_unique() {
+        let names: BTreeSet<_> = ALL.iter().map(|s| s.name).collect();
+        let ports: Vec<_> =
+            ALL.iter().flat_map(|s| [Some(s.port), s.internal_port]).flatten().chain([ADMIN_PORT]).collect();
+        assert_eq!(names.len(), ALL.len());
+        assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), ports.len());
+    }
+
+    #[test]
+    fn callees_exist_and_answer_on_an_internal_port() {
+        for caller in ALL {
+            for callee in caller.calls {
+                assert!(service(callee).is_some_and(|s| s.internal_port.is_some()), "{} calls {callee}", caller.name);
+            }
+        }
+        assert_eq!(callers("catalog").collect::<Vec<_>>(), ["cart", "order"]);
+    }
+
+    #[test]
+    fn what_is_consumed_is_published_by_somebody() {
+        let published = all_topics();
+        assert!(ALL.iter().flat_map(|s| s.consumes).all(|topic| published.contains(topic)));
+        assert_eq!(published.len(), 8);
+    }
+}

@@ -1,0 +1,88 @@
+//! E-mail addresses as far as a shop must understand them: enough to deliver to, not all of RFC 5322.
+
+use std::fmt;
+
+use crate::Invalid;
+
+/// Longest address that SMTP can carry in a path, in bytes (RFC 5321, 4.5.3.1.3).
+const BYTES_MAX: usize = 254;
+
+/// An address, trimmed and in lower case, so that one mailbox has one spelling here.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(transparent)]
+pub struct Email(String);
+
+impl Email {
+    /// Takes `local@domain.tld` of visible ASCII, at most 254 bytes.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let text = text.trim().to_ascii_lowercase();
+        let well_formed = text.len() <= BYTES_MAX
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'(' | b')' | b',' | b':' | b';' | b'<' | b'>'))
+            && text.split_once('@').is_some_and(|(local, domain)| {
+                (1..=64).contains(&local.len()) && !domain.contains('@') && is_domain(domain)
+            });
+        if well_formed {
+            Ok(Self(text))
+        } else {
+            Err(Invalid::new("email", "must be an e-mail address like ada@example.com"))
+        }
+    }
+
+    /// The address as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whether every label is non-empty, of letters, digits and inner dashes, and there are at least two.
+fn is_domain(text: &str) -> bool {
+    text.contains('.')
+        && text.split('.').all(|label| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        })
+}
+
+impl fmt::Display for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Masked: an address is personal data, and Debug output ends in logs.
+impl fmt::Debug for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Email(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Email;
+
+    #[test]
+    fn one_mailbox_has_one_spelling() {
+        assert_eq!(Email::parse(" Ada@Example.COM "), Email::parse("ada@example.com"));
+    }
+
+    #[test]
+    fn what_no_mail_server_would_take_is_refused() {
+        for text in [
+            "",
+            "ada",
+            "ada@",
+            "@example.com",
+            "ada@example",
+            "a da@example.com",
+            "ada@exa_mple.com",
+            "a@b@c.d",
+            "ada@-x.de",
+        ] {
+            assert!(Email::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Terms that two services mean alike: money, typed ids, e-mail addresses, pages, clocks.
+//!
+//! Knows nothing of HTTP, databases or brokers, and reads neither clock nor random source: both come in as arguments.
+
+mod card;
+mod clock;
+mod email;
+mod id;
+mod money;
+mod page;
+mod quantity;
+mod role;
+mod secret;
+
+pub use card::looks_like_card_number;
+pub use clock::{Clock, Ids};
+pub use email::Email;
+pub use id::{
+    AddressId, CartId, CommandId, EventId, LineId, OrderId, PaymentId, ProductId, RefundId, ReservationId, SellerId,
+    SessionId, UserId, WarehouseId,
+};
+pub use money::{AMOUNT_MAX, Currency, Money, MoneyError};
+pub use page::{Page, PageSize};
+pub use quantity::{QUANTITY_MAX, Quantity};
+pub use role::Role;
+pub use secret::Secret;
+
+/// The recovery epoch: raised by one after a restore, carried by everything that leaves the database, so that what a
+/// lost timeline sent out can be told from what this one sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(pub u32);
+
+impl std::str::FromStr for Epoch {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+/// A value that a parser refused: which field, and what would be acceptable. Never holds the refused value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct Invalid {
+    /// The field's name as the client wrote it, in camelCase.
+    pub field: &'static str,
+    /// What would be acceptable, as a sentence without a full stop.
+    pub message: String,
+}
+
+impl Invalid {
+    /// A refusal of `field`, with what would be acceptable.
+    pub fn new(field: &'static str, message: impl Into<String>) -> Self {
+        Self { field, message: message.into() }
+    }
+}

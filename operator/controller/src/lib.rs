@@ -1,0 +1,1 @@
+//! The operator: one Marketplace in, a running shop out.

@@ -1,0 +1,1 @@
+//! The Marketplace resource: spec, status, defaults and rules.

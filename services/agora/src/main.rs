@@ -1,0 +1,3 @@
+//! The one binary of all services.
+
+fn main() {}

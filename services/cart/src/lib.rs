@@ -1,0 +1,1 @@
+//! One cart a shopper, with prices as the catalogue has them now.

@@ -1,0 +1,1 @@
+//! Products, their stock per warehouse, and the reservations that orders hold.

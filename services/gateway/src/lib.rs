@@ -1,0 +1,1 @@
+//! The one way in: routes, token check, limits, headers, the older documents' aliases.

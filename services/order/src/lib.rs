@@ -1,0 +1,1 @@
+//! Orders and the saga that reserves, takes payment, cancels and expires.

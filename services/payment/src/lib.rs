@@ -1,0 +1,1 @@
+//! Payments, refunds, the double-entry ledger and the simulated provider.

@@ -1,0 +1,1 @@
+//! The shop on a real cluster, from outside.

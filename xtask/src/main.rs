@@ -1,0 +1,3 @@
+//! Every way to build, run and check this project.
+
+fn main() {}
