@@ -1,1 +1,20 @@
-//! For tests alone: a throwaway PostgreSQL, Kafka and Redis, a fixed clock, an application under test, golden files.
+//! For tests alone: a throwaway PostgreSQL, Kafka and Redis, a fixed clock, an application under test, keys and tokens.
+//!
+//! Knows how to start servers and drive routers; must not know any service. Everything here panics with a remedy
+//! where it cannot go on: a test has no better answer.
+#![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test that cannot be set up ends there")]
+
+mod app;
+mod kafka;
+mod keys;
+mod postgres;
+mod redis;
+mod server;
+mod time;
+
+pub use app::{Answer, Request, TestApp};
+pub use kafka::{KafkaServer, kafka};
+pub use keys::{TestKeys, internal_token};
+pub use postgres::{PostgresServer, TestDatabase, postgres, postgres15};
+pub use redis::{RedisServer, redis};
+pub use time::{FixedClock, SequentialIds};

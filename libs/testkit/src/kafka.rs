@@ -1,0 +1,114 @@
+//! A throwaway Kafka: one broker in KRaft mode per test process.
+//!
+//! Knows how to run a broker; must not know topics: they are made by who needs them.
+
+use std::{path::Path, sync::OnceLock};
+
+use crate::server::{Server, folder, free_port, location, run_as_data_user};
+
+/// Any fixed identity will do for a cluster of one.
+const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qg";
+const LOG_CONFIG: &str = "Configuration: {status: warn, Appenders: {Console: {name: C, PatternLayout: {pattern: '%d %p %c{1} %m%n'}}}, Loggers: {Root: {level: warn, AppenderRef: {ref: C}}}}";
+
+/// A broker of one's own: for tests that stop it.
+#[derive(Debug)]
+pub struct KafkaServer(Server);
+
+impl KafkaServer {
+    /// Starts a broker (`AGORA_KAFKA_LIB`, and `java` in the path).
+    pub fn start() -> Self {
+        let lib = location("AGORA_KAFKA_LIB");
+        let folder = folder("kafka");
+        let (port, controller) = (free_port(), free_port());
+        let file = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
+        std::fs::write(file("log4j2.yaml"), LOG_CONFIG).expect("writing log4j2.yaml");
+        std::fs::write(file("server.properties"), properties(&folder, port, controller)).expect("writing the settings");
+        let java: Vec<String> = [
+            "java",
+            "-Xmx256m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            &format!("-Dlog4j2.configurationFile={}", file("log4j2.yaml")),
+            "-cp",
+            &format!("{}/*", readable(&lib, &folder)),
+        ]
+        .map(str::to_owned)
+        .into();
+        let settings = file("server.properties");
+        let format = ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", &settings];
+        run_as_data_user(&java.iter().map(String::as_str).chain(format).collect::<Vec<_>>());
+        let command = [java, vec!["kafka.Kafka".into(), settings]].concat();
+        let server = Server::new(&folder, port, &command);
+        server.start();
+        Self(server)
+    }
+
+    /// What `bootstrap.servers` is.
+    pub fn brokers(&self) -> String {
+        self.0.address().to_string()
+    }
+
+    /// Kills the broker.
+    pub fn stop(&self) {
+        self.0.kill();
+    }
+
+    /// Starts it again on the same data and the same port.
+    pub fn resume(&self) {
+        self.0.start();
+    }
+}
+
+/// The bootstrap servers of the test process's broker, which makes no topic by itself.
+pub async fn kafka() -> String {
+    static SERVER: OnceLock<KafkaServer> = OnceLock::new();
+    SERVER.get_or_init(KafkaServer::start).brokers()
+}
+
+/// The jars may lie where only root may enter, and the broker does not run as root.
+fn readable(lib: &Path, folder: &Path) -> String {
+    let copy = folder.join("lib");
+    std::fs::create_dir(&copy).expect("making a folder");
+    for jar in std::fs::read_dir(lib).unwrap_or_else(|error| panic!("{}: {error}", lib.display())) {
+        let jar = jar.expect("reading a folder").path();
+        let target = copy.join(jar.file_name().expect("a file"));
+        if std::fs::hard_link(&jar, &target).is_err() {
+            std::fs::copy(&jar, &target).expect("copying a jar");
+        }
+    }
+    copy.to_str().expect("UTF-8").to_owned()
+}
+
+fn properties(folder: &Path, port: u16, controller: u16) -> String {
+    format!(
+        "process.roles=broker,controller\n\
+         node.id=1\n\
+         controller.quorum.voters=1@127.0.0.1:{controller}\n\
+         listeners=HOST://127.0.0.1:{port},CTRL://127.0.0.1:{controller}\n\
+         advertised.listeners=HOST://127.0.0.1:{port}\n\
+         listener.security.protocol.map=HOST:PLAINTEXT,CTRL:PLAINTEXT\n\
+         inter.broker.listener.name=HOST\n\
+         controller.listener.names=CTRL\n\
+         log.dirs={}/data\n\
+         auto.create.topics.enable=false\n\
+         offsets.topic.replication.factor=1\n\
+         offsets.topic.num.partitions=1\n\
+         group.initial.rebalance.delay.ms=0\n",
+        folder.display()
+    )
+}
+
+#[cfg(all(test, feature = "db-tests"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_comes_back_on_the_same_port() {
+        let server = KafkaServer::start();
+        let brokers = server.brokers();
+        server.stop();
+        assert!(std::net::TcpStream::connect(&brokers).is_err());
+        server.resume();
+        assert_eq!(server.brokers(), brokers);
+    }
+}

@@ -1,0 +1,199 @@
+//! A throwaway PostgreSQL: one server per test process, a fresh database with its own login per call.
+//!
+//! Knows initdb and `create database`; must not know anybody's tables.
+
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU32, Ordering},
+};
+
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use crate::server::{Server, folder, free_port, location, run_as_data_user};
+
+/// Loopback and thrown away: the password only has to be one.
+const PASSWORD: &str = "only-for-tests";
+const CONNECTIONS_MAX: u16 = 200;
+
+/// A fresh, empty database.
+#[derive(Debug, Clone)]
+pub struct TestDatabase {
+    address: String,
+    name: String,
+}
+
+impl TestDatabase {
+    /// The URL of a login that owns the database and is no superuser, as a service has it.
+    pub fn url(&self) -> String {
+        self.url_as(&self.name)
+    }
+
+    /// The URL of a superuser on the same database.
+    pub fn admin_url(&self) -> String {
+        self.url_as("postgres")
+    }
+
+    /// The URL of another login on the same database; every login that testkit makes has the same password.
+    pub fn url_as(&self, login: &str) -> String {
+        format!("postgres://{login}:{PASSWORD}@{}/{}", self.address, self.name)
+    }
+
+    /// The name of the database and of the login that owns it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Makes one more login that acts as the owner: what a credential rotation does. Returns its URL.
+    pub async fn add_login(&self, login: &str) -> String {
+        let Self { name, .. } = self;
+        let sql = format!(
+            "create role {login} login password '{PASSWORD}'; grant {name} to {login}; alter role {login} set role = {name}"
+        );
+        self.as_admin(&sql).await;
+        self.url_as(login)
+    }
+
+    /// Executes statements as superuser.
+    pub async fn as_admin(&self, sql: &str) {
+        let mut connection = PgConnection::connect(&self.admin_url()).await.expect("the test server answers");
+        connection.execute(AssertSqlSafe(sql.to_owned())).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        connection.close().await.expect("closing");
+    }
+}
+
+/// A PostgreSQL server of one's own: for tests that stop it.
+#[derive(Debug)]
+pub struct PostgresServer {
+    server: Server,
+    databases: AtomicU32,
+}
+
+impl PostgresServer {
+    /// Starts PostgreSQL 18 (`AGORA_PG_BIN`).
+    pub fn start() -> Self {
+        Self::start_from("AGORA_PG_BIN")
+    }
+
+    fn start_from(variable: &str) -> Self {
+        let bin = location(variable);
+        let program = |name: &str| bin.join(name).to_str().expect("UTF-8").to_owned();
+        let folder = folder("postgres");
+        let path = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
+        let (data, password) = (path("data"), path("password"));
+        std::fs::write(&password, PASSWORD).expect("writing the password");
+        run_as_data_user(&[
+            &program("initdb"),
+            "--pgdata",
+            &data,
+            "--username=postgres",
+            "--auth=scram-sha-256",
+            "--pwfile",
+            &password,
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--no-instructions",
+        ]);
+        let port = free_port();
+        let mut command = vec![program("postgres"), "-D".into(), data, "-p".into(), port.to_string()];
+        let connections = format!("max_connections={CONNECTIONS_MAX}");
+        for setting in [
+            "listen_addresses=127.0.0.1",
+            "unix_socket_directories=",
+            "fsync=off",
+            "full_page_writes=off",
+            "dynamic_shared_memory_type=mmap",
+            &connections,
+        ] {
+            command.extend(["-c".to_owned(), setting.to_owned()]);
+        }
+        let server = Server::new(&folder, port, &command);
+        server.start();
+        Self { server, databases: AtomicU32::new(0) }
+    }
+
+    /// Makes a fresh database and the login that owns it.
+    pub async fn database(&self) -> TestDatabase {
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let address = self.server.address().to_string();
+        let server = TestDatabase { address: address.clone(), name: "postgres".into() };
+        self.answering(&server.admin_url()).await;
+        server.as_admin(&format!("create role {name} login password '{PASSWORD}'")).await;
+        server.as_admin(&format!("create database {name} owner {name}")).await;
+        TestDatabase { address, name }
+    }
+
+    /// Ends it at once, as `pg_ctl -m immediate` does.
+    pub fn stop(&self) {
+        self.server.quit();
+    }
+
+    /// Starts it again on the same data and the same port, and waits until it answers queries.
+    pub async fn resume(&self) {
+        self.server.start();
+        self.answering(
+            &TestDatabase { address: self.server.address().to_string(), name: "postgres".into() }.admin_url(),
+        )
+        .await;
+    }
+
+    /// The port answers before recovery ends.
+    async fn answering(&self, url: &str) {
+        for _ in 0..1_000 {
+            if PgConnection::connect(url).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("PostgreSQL does not answer; its log ends:\n{}", self.server.log_tail());
+    }
+}
+
+/// A fresh database on the test process's PostgreSQL 18.
+pub async fn postgres() -> TestDatabase {
+    static SERVER: OnceLock<PostgresServer> = OnceLock::new();
+    SERVER.get_or_init(PostgresServer::start).database().await
+}
+
+/// A fresh database on the test process's PostgreSQL 15, the oldest that Agora supports (`AGORA_PG15_BIN`).
+pub async fn postgres15() -> TestDatabase {
+    static SERVER: OnceLock<PostgresServer> = OnceLock::new();
+    SERVER.get_or_init(|| PostgresServer::start_from("AGORA_PG15_BIN")).database().await
+}
+
+#[cfg(all(test, feature = "db-tests"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn each_database_is_fresh_and_its_login_is_no_superuser() {
+        let (first, second) = (postgres().await, postgres().await);
+        assert_ne!(first.name(), second.name());
+        let mut connection = PgConnection::connect(&first.url()).await.expect("the owner may connect");
+        connection.execute("create table here (id int)").await.expect("the owner may create tables");
+        let refused = connection.execute("create role nobody").await;
+        assert!(refused.is_err(), "a superuser or role maker was given");
+    }
+
+    #[tokio::test]
+    async fn the_oldest_supported_version_starts_too() {
+        let database = postgres15().await;
+        let mut connection = PgConnection::connect(&database.url()).await.expect("connecting");
+        let version: String =
+            sqlx::query_scalar("show server_version").fetch_one(&mut connection).await.expect("a row");
+        assert!(version.starts_with("15."), "{version}");
+    }
+
+    #[tokio::test]
+    async fn a_server_of_ones_own_keeps_its_data_over_a_stop() {
+        let server = PostgresServer::start();
+        let database = server.database().await;
+        database.as_admin("create table kept (id int)").await;
+
+        server.stop();
+        assert!(PgConnection::connect(&database.url()).await.is_err());
+        server.resume().await;
+
+        database.as_admin("insert into kept (id) values (1)").await;
+    }
+}
