@@ -213,14 +213,14 @@ mod tests {
         assert!(process.readiness().degraded[0].reason.contains("panicked"));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_supervised_task_is_started_again_until_it_succeeds() {
         let (process, runs) = (Process::for_test("cart"), Arc::new(AtomicU32::new(0)));
         let (done, ended) = tokio::sync::oneshot::channel();
         let (counted, mut done) = (runs.clone(), Some(done));
         process.supervise("relay", move || {
             let run = counted.fetch_add(1, Ordering::SeqCst);
-            let done = if run == 3 { done.take() } else { None };
+            let done = if run == 2 { done.take() } else { None };
             async move {
                 match done {
                     Some(done) => done.send(()).map_err(|()| anyhow::anyhow!("nobody waits")),
@@ -231,11 +231,11 @@ mod tests {
         });
         ended.await.unwrap();
         process.end().await;
-        assert_eq!(runs.load(Ordering::SeqCst), 4);
+        assert_eq!(runs.load(Ordering::SeqCst), 3);
         assert!(process.readiness().degraded.is_empty());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_supervised_task_in_its_pause_ends_with_the_process() {
         let process = Process::for_test("cart");
         process.supervise("relay", || async { anyhow::bail!("never") });

@@ -1,0 +1,110 @@
+//! The admin port: is it alive, is it ready, its metrics, what it is. Open to the cluster's own network alone, by
+//! network policy; it must never serve data of a shopper.
+
+use axum::{
+    Router,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::Serialize;
+
+use crate::{process::Process, telemetry};
+
+/// The text format of Prometheus.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What `/info` answers.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Info {
+    /// The names of the services in this process.
+    pub services: Vec<&'static str>,
+    /// The version of the build.
+    pub version: &'static str,
+}
+
+impl Info {
+    /// This build, serving `services`.
+    pub fn new(services: Vec<&'static str>) -> Self {
+        Self { services, version: env!("CARGO_PKG_VERSION") }
+    }
+}
+
+/// `/livez`, `/readyz`, `/metrics` and `/info` of a process.
+pub fn router(process: &Process, info: Info) -> Router {
+    let process = process.clone();
+    let metrics = telemetry::metrics_handle();
+    Router::new()
+        .route("/livez", get(|| async { "ok" }))
+        .route("/readyz", get(move || std::future::ready(readyz(&process))))
+        .route("/metrics", get(move || std::future::ready(([(header::CONTENT_TYPE, METRICS_TYPE)], metrics.render()))))
+        .route("/info", get(move || std::future::ready(json(StatusCode::OK, &info))))
+}
+
+fn readyz(process: &Process) -> Response {
+    let report = process.readiness();
+    json(if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &report)
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => (status, [(header::CONTENT_TYPE, "application/json")], bytes).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, http::Request};
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    use super::{Info, router};
+    use crate::process::Process;
+
+    async fn get(process: &Process, path: &str) -> (u16, String) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = router(process, Info::new(vec!["cart"])).oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn readyz_names_closed_gates_with_503_and_degraded_dependencies_with_200() {
+        let process = Process::for_test("cart");
+        let database = process.gate("database");
+        database.close("no server answers");
+        let (status, body) = get(&process, "/readyz").await;
+        assert_eq!(status, 503);
+        assert_eq!(
+            body,
+            r#"{"ready":false,"gates":[{"service":"cart","name":"database","reason":"no server answers"}],"degraded":[]}"#
+        );
+
+        database.open();
+        process.dependency("kafka").down("no broker answers");
+        let (status, body) = get(&process, "/readyz").await;
+        assert_eq!(status, 200);
+        assert_eq!(
+            body,
+            r#"{"ready":true,"gates":[],"degraded":[{"service":"cart","name":"kafka","reason":"no broker answers"}]}"#
+        );
+        process.fail_readiness();
+        assert_eq!(get(&process, "/readyz").await.0, 503);
+        assert_eq!(get(&process, "/livez").await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn metrics_and_info_are_served() {
+        let process = Process::for_test("cart");
+        crate::telemetry::metrics_handle();
+        metrics::counter!("admin_test_total", "label" => "x").increment(2);
+        assert!(get(&process, "/metrics").await.1.contains("admin_test_total{label=\"x\"} 2"));
+        assert_eq!(
+            get(&process, "/info").await.1,
+            format!(r#"{{"services":["cart"],"version":"{}"}}"#, env!("CARGO_PKG_VERSION"))
+        );
+    }
+}

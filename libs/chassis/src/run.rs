@@ -1,0 +1,236 @@
+//! The life of a process: set up, start the services, serve, and end in order when asked. Knows no service.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use futures::future::{BoxFuture, join_all};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    admin,
+    process::Process,
+    readiness::Gate,
+    server,
+    settings::{Reader, settings},
+    shutdown_signal::ShutdownSignal,
+    telemetry,
+};
+
+/// The admin port when `ADMIN_PORT` is not set.
+const ADMIN_PORT: u16 = 9090;
+
+/// How often the recorder of metrics tidies up: histograms keep every sample until then.
+const METRICS_UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Time that the runtime's blocking threads get at the very end.
+const RUNTIME_END: Duration = Duration::from_millis(500);
+
+/// A service as the process starts it.
+#[derive(Clone, Copy, Debug)]
+pub struct Service {
+    /// Its name: "catalog".
+    pub name: &'static str,
+    /// Reads its settings, builds it and returns what to serve where; must return at once and leave waiting for
+    /// databases and brokers to gates and tasks. Fails only on settings that cannot work.
+    pub start: fn(Process) -> BoxFuture<'static, anyhow::Result<(Ports, Routers)>>,
+}
+
+/// Where a service listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// For shoppers, by way of the gateway: `PORT`.
+    pub public: u16,
+    /// For other services: `INTERNAL_PORT`; `None`: the service takes no commands.
+    pub internal: Option<u16>,
+}
+
+impl Ports {
+    /// Reads `PORT`, and `INTERNAL_PORT` where the service has an internal port, with the numbers of the topology as
+    /// defaults. 0 means any free port.
+    pub fn read(reader: &mut Reader, public: u16, internal: Option<u16>) -> Self {
+        Self {
+            public: reader.default("PORT", public),
+            internal: internal.map(|port| reader.default("INTERNAL_PORT", port)),
+        }
+    }
+}
+
+/// What a service serves, complete with every layer.
+#[derive(Clone, Debug, Default)]
+pub struct Routers {
+    /// On the public port.
+    pub public: Router,
+    /// On the internal port; may be empty.
+    pub internal: Router,
+}
+
+/// How long each part of the shutdown may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// After readiness failed, connections are still accepted: load balancers learn late.
+    pub accept: Duration,
+    /// After that, requests under way may finish.
+    pub drain: Duration,
+    /// After that, tasks may finish their message and give back leases.
+    pub tasks: Duration,
+}
+
+impl Timing {
+    /// 25 s in all, within a grace period of 30 s.
+    pub const DEFAULT: Self =
+        Self { accept: Duration::from_secs(5), drain: Duration::from_secs(12), tasks: Duration::from_secs(8) };
+}
+
+/// Runs services in this process until SIGTERM or SIGINT, and returns when they have ended; the caller then exits 0.
+///
+/// One runtime, one log, one admin port (`ADMIN_PORT`) for all of them. Shutdown: readiness fails, 5 s later the ports
+/// stop accepting, requests under way finish, then tasks end; 25 s in all.
+pub fn run(services: Vec<Service>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    let result = runtime.block_on(until_signalled(services));
+    runtime.shutdown_timeout(RUNTIME_END);
+    result
+}
+
+async fn until_signalled(services: Vec<Service>) -> anyhow::Result<()> {
+    let mut signals = ShutdownSignal::catch().context("signals cannot be caught")?;
+    let name = if let [only] = services.as_slice() { only.name } else { "agora" };
+    let (admin_port, logs) =
+        settings(name, |reader| (reader.default("ADMIN_PORT", ADMIN_PORT), telemetry::Config::read(reader)))?;
+    let guard = telemetry::init_with(name, &logs)?;
+    let process = Process::new(name);
+    let stop = async {
+        let signal = signals.received().await;
+        tracing::info!(signal, "shutting down");
+    };
+    let result = live(&process, services, admin_port, stop, Timing::DEFAULT).await;
+    if let Err(error) = &result {
+        tracing::error!(error = format!("{error:#}"), "the process ends");
+    }
+    if tokio::task::spawn_blocking(|| guard.flush()).await.is_err() {
+        tracing::debug!("the last spans were not exported");
+    }
+    result
+}
+
+async fn live(
+    process: &Process,
+    services: Vec<Service>,
+    admin_port: u16,
+    stop: impl Future<Output = ()>,
+    timing: Timing,
+) -> anyhow::Result<()> {
+    let info = admin::Info::new(services.iter().map(|service| service.name).collect());
+    let admin = Port::bind(process, "ADMIN_PORT", admin_port, admin::router(process, info)).await?;
+    process.track(metrics_upkeep(process.shutdown()));
+    tokio::select! {
+        result = start_and_serve(process, services, stop, timing) => result,
+        () = admin.serve(CancellationToken::new()) => Ok(()),
+    }
+}
+
+async fn start_and_serve(
+    process: &Process,
+    services: Vec<Service>,
+    stop: impl Future<Output = ()>,
+    timing: Timing,
+) -> anyhow::Result<()> {
+    tokio::pin!(stop);
+    let started = tokio::select! {
+        started = start(process, services) => started,
+        () = &mut stop => Ok(Vec::new()),
+    };
+    let result = match started {
+        Ok(ports) => {
+            serve(process, ports, stop, timing).await;
+            Ok(())
+        }
+        Err(error) => Err(error),
+    };
+    process.fail_readiness();
+    if tokio::time::timeout(timing.tasks, process.end()).await.is_err() {
+        tracing::warn!(left = process.tasks_left(), "some tasks did not end in time");
+    }
+    result
+}
+
+/// Starts every service, binds its ports and opens its gate "listener"; lists what failed in all of them.
+async fn start(process: &Process, services: Vec<Service>) -> anyhow::Result<Vec<Port>> {
+    let starting = services.into_iter().map(|service| {
+        let process = process.of(service.name);
+        let listener = process.gate("listener");
+        listener.close("the service is starting");
+        start_one(service, process, listener)
+    });
+    let (mut ports, mut faults) = (Vec::new(), Vec::new());
+    for started in join_all(starting).await {
+        match started {
+            Ok(mut bound) => ports.append(&mut bound),
+            Err(fault) => faults.push(format!("{fault:#}")),
+        }
+    }
+    anyhow::ensure!(faults.is_empty(), "{}", faults.join("\n"));
+    Ok(ports)
+}
+
+async fn start_one(service: Service, process: Process, listener: Gate) -> anyhow::Result<Vec<Port>> {
+    let (numbers, routers) = (service.start)(process.clone()).await.context(service.name)?;
+    let mut ports = vec![Port::bind(&process, "PORT", numbers.public, routers.public).await?];
+    if let Some(number) = numbers.internal {
+        ports.push(Port::bind(&process, "INTERNAL_PORT", number, routers.internal).await?);
+    }
+    listener.open();
+    Ok(ports)
+}
+
+/// Serves until `stop`, then goes on for a while, stops accepting and drains.
+async fn serve(process: &Process, ports: Vec<Port>, stop: impl Future<Output = ()>, timing: Timing) {
+    let accepting = CancellationToken::new();
+    let draining = join_all(ports.into_iter().map(|port| port.serve(accepting.clone())));
+    let ending = async {
+        stop.await;
+        process.fail_readiness();
+        tokio::time::sleep(timing.accept).await;
+        accepting.cancel();
+        tokio::time::sleep(timing.drain).await;
+        tracing::warn!("some requests did not finish in time");
+    };
+    tokio::select! {
+        _ = draining => {}
+        () = ending => {}
+    }
+}
+
+async fn metrics_upkeep(shutdown: CancellationToken) {
+    let metrics = telemetry::metrics_handle();
+    let mut ticks = tokio::time::interval(METRICS_UPKEEP_INTERVAL);
+    while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+        metrics.run_upkeep();
+    }
+}
+
+/// A bound port and what it serves.
+struct Port {
+    tcp: TcpListener,
+    router: Router,
+    process: Process,
+}
+
+impl Port {
+    async fn bind(process: &Process, variable: &str, number: u16, router: Router) -> anyhow::Result<Self> {
+        let service = process.service();
+        let tcp = server::bind(number).await.with_context(|| {
+            let specific = format!("{}_{variable}", service.to_ascii_uppercase().replace('-', "_"));
+            format!("{service} cannot listen on port {number}: set {variable} or {specific} to a free one")
+        })?;
+        let address = tcp.local_addr().context("a port without an address")?;
+        tracing::info!(service, %address, setting = variable, "listening");
+        Ok(Self { tcp, router, process: process.clone() })
+    }
+
+    async fn serve(self, stop: CancellationToken) {
+        server::serve(self.tcp, self.router, self.process, stop).await;
+    }
+}

@@ -1,0 +1,155 @@
+//! Logs, traces and metrics of a process: one JSON line per event on standard output, spans to an OTLP endpoint where
+//! one is set, a Prometheus recorder. Knows no service; it must be set up once per process.
+
+use std::{sync::OnceLock, time::Duration};
+
+use anyhow::Context as _;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use opentelemetry::{KeyValue, global, trace::TracerProvider as _};
+use opentelemetry_otlp::WithExportConfig as _;
+use opentelemetry_sdk::{
+    Resource,
+    propagation::TraceContextPropagator,
+    trace::{Sampler, SdkTracerProvider},
+};
+use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use crate::settings::{Reader, settings};
+
+/// How long one export of spans may take.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Upper bounds of the buckets of every `…_seconds` histogram, in seconds.
+const BUCKETS_SECONDS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Keeps the exporter of spans; what it still holds is sent by [`Guard::flush`].
+#[derive(Debug)]
+#[must_use = "spans are lost when the guard is not flushed at the end"]
+pub struct Guard {
+    provider: SdkTracerProvider,
+}
+
+impl Guard {
+    /// Sends the spans that wait. Blocks, at most for the time-out of an export.
+    pub fn flush(self) {
+        if let Err(error) = self.provider.shutdown_with_timeout(EXPORT_TIMEOUT) {
+            tracing::debug!(%error, "the last spans were not exported");
+        }
+    }
+}
+
+/// What the environment says about logs and traces.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which events are logged: `RUST_LOG`, "info" if not set.
+    pub filter: String,
+    /// Where spans go over gRPC: `OTEL_EXPORTER_OTLP_ENDPOINT`; nowhere if not set.
+    pub otlp_endpoint: Option<String>,
+    /// Share of the traces begun here that are exported, 0 to 1: `OTEL_TRACES_SAMPLER_ARG`, 1 if not set.
+    pub sampled: f64,
+}
+
+impl Config {
+    /// Reads the settings.
+    pub fn read(reader: &mut Reader) -> Self {
+        Self {
+            filter: reader.default("RUST_LOG", "info".to_owned()),
+            otlp_endpoint: reader.optional("OTEL_EXPORTER_OTLP_ENDPOINT"),
+            sampled: reader.default("OTEL_TRACES_SAMPLER_ARG", 1.0),
+        }
+    }
+}
+
+/// Sets up logs, traces and metrics as the environment says. Must be called once, and within the runtime when an OTLP
+/// endpoint is set.
+pub fn init(name: &'static str) -> anyhow::Result<Guard> {
+    init_with(name, &settings(name, Config::read)?)
+}
+
+/// Sets up logs, traces and metrics.
+pub fn init_with(name: &'static str, config: &Config) -> anyhow::Result<Guard> {
+    let filter = EnvFilter::try_new(&config.filter).context("RUST_LOG is not a filter")?;
+    let provider = tracer_provider(name, config)?;
+    Registry::default()
+        .with(filter)
+        .with(tracing_opentelemetry::layer().with_tracer(provider.tracer(name)))
+        .with(json_lines())
+        .try_init()
+        .context("logs were set up before")?;
+    log_panics();
+    metrics_handle();
+    Ok(Guard { provider })
+}
+
+/// The process's metrics, as Prometheus reads them. Installs the recorder at the first call.
+pub fn metrics_handle() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE.get_or_init(install_recorder).clone()
+}
+
+fn install_recorder() -> PrometheusHandle {
+    let seconds = Matcher::Suffix("_seconds".to_owned());
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(seconds, &BUCKETS_SECONDS)
+        .unwrap_or_else(|_| PrometheusBuilder::new())
+        .build_recorder();
+    let handle = recorder.handle();
+    if metrics::set_global_recorder(recorder).is_err() {
+        tracing::warn!("another recorder of metrics was there before: /metrics stays empty");
+    }
+    handle
+}
+
+/// Spans have ids in any case, so that logs and calls belong to a trace; they are recorded only where they can go.
+fn tracer_provider(name: &'static str, config: &Config) -> anyhow::Result<SdkTracerProvider> {
+    let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+    let builder = SdkTracerProvider::builder()
+        .with_resource(Resource::builder().with_service_name(name).with_attribute(version).build());
+    let provider = match &config.otlp_endpoint {
+        None => builder.with_sampler(Sampler::AlwaysOff).build(),
+        Some(endpoint) => {
+            let exporter = opentelemetry_otlp::SpanExporter::builder()
+                .with_tonic()
+                .with_endpoint(endpoint)
+                .with_timeout(EXPORT_TIMEOUT)
+                .build()
+                .context("OTEL_EXPORTER_OTLP_ENDPOINT cannot be used")?;
+            let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sampled)));
+            builder.with_sampler(sampler).with_batch_exporter(exporter).build()
+        }
+    };
+    global::set_text_map_propagator(TraceContextPropagator::new());
+    Ok(provider)
+}
+
+/// One JSON object a line; the fields of the event on top, those of its spans (`request_id`, `trace_id`) in `spans`.
+fn json_lines<S>() -> tracing_subscriber::fmt::Layer<
+    S,
+    tracing_subscriber::fmt::format::JsonFields,
+    tracing_subscriber::fmt::format::Format<tracing_subscriber::fmt::format::Json>,
+> {
+    tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(true)
+}
+
+/// A panic is a line of the log like any other, with the place where it happened.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let message = panic.payload_as_str().unwrap_or("no message");
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, panic = message, "a task panicked");
+    }));
+}
+
+/// Sets up traces for this crate's own tests, without output.
+#[cfg(test)]
+pub(crate) fn for_tests() {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    ONCE.get_or_init(|| {
+        let config = Config { filter: "info".to_owned(), otlp_endpoint: None, sampled: 1.0 };
+        let provider = tracer_provider("test", &config).unwrap();
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+        tracing::subscriber::set_global_default(Registry::default().with(layer)).unwrap();
+        metrics_handle();
+    });
+}
