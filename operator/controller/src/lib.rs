@@ -1,1 +1,3 @@
 //! The operator: one Marketplace in, a running shop out.
+
+pub mod ports;

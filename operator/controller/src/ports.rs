@@ -1,0 +1,307 @@
+//! What lies outside the cluster: database servers, brokers, Redis.
+//!
+//! The operator decides with these terms alone; the adapters (`database`, `topics`, `redis_probe`) are the only places
+//! that speak the protocols. Nothing here names a Marketplace, a Kubernetes object or a client library.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+
+use agora_vocab::Secret;
+use async_trait::async_trait;
+
+/// The cause of a failed call, as the adapter saw it.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// How a connection is protected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// In the clear: profile Development alone.
+    Disable,
+    /// Encrypted, with the server's certificate and name verified.
+    VerifyFull {
+        /// The authority's certificates; `None`: those of the system.
+        ca_pem: Option<String>,
+    },
+}
+
+/// The login of the operator on a database server; no superuser (`LOGIN CREATEDB CREATEROLE`).
+#[derive(Clone, Debug)]
+pub struct AdminDatabase {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Name of the login.
+    pub user: String,
+    /// Its password.
+    pub password: Secret,
+    /// Protection of the connection.
+    pub tls: Tls,
+}
+
+/// One database with the roles that it needs.
+#[derive(Clone, Debug)]
+pub struct DatabaseWanted {
+    /// Name of the database.
+    pub name: String,
+    /// The role without login that owns the database and every table in it.
+    pub owner_role: String,
+    /// The login of the service, a member of the owner with `role = owner` set.
+    pub login: String,
+    /// The login's password; it leaves the process as a SCRAM verifier only.
+    pub password: Secret,
+    /// Who claims it, `namespace/name uid`: the COMMENT on the database.
+    pub marketplace: String,
+    /// Most connections of the login; `None`: the server's limit alone.
+    pub connection_limit: Option<i32>,
+}
+
+/// What the server holds of one wanted database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DatabaseSeen {
+    /// Whether the database exists.
+    pub exists: bool,
+    /// Whether the login's attributes, its membership and its role setting are as wanted.
+    pub login_works: bool,
+    /// The COMMENT: who claimed it.
+    pub owner: Option<String>,
+}
+
+/// What one look at a server tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerFacts {
+    /// `server_version_num`, as 180000.
+    pub version: u32,
+    /// `max_connections`.
+    pub max_connections: i32,
+    /// By database name, one for each wanted.
+    pub databases: BTreeMap<String, DatabaseSeen>,
+}
+
+/// Why a database server did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// No connection, or it broke.
+    #[error("the database server {host}:{port} does not answer")]
+    Unreachable {
+        /// Host of the server.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// What the driver said.
+        source: BoxError,
+    },
+    /// The admin login was refused.
+    #[error("the database server refuses the login {user}")]
+    AuthenticationFailed {
+        /// The login.
+        user: String,
+    },
+    /// Somebody else claimed the database.
+    #[error("the database {database} belongs to {owner}")]
+    IsolationConflict {
+        /// The database.
+        database: String,
+        /// The COMMENT on it.
+        owner: String,
+    },
+    /// A role of that name exists and is not ours, or cannot be altered.
+    #[error("the role {role} exists and is not managed here")]
+    RoleConflict {
+        /// The role.
+        role: String,
+    },
+    /// The admin login lacks a right.
+    #[error("the login {user} may not {action}")]
+    Forbidden {
+        /// The admin login.
+        user: String,
+        /// What it tried.
+        action: String,
+    },
+    /// Anything else that the server answered.
+    #[error("the database server failed at {action}")]
+    Failed {
+        /// What was tried.
+        action: String,
+        /// What the driver said.
+        source: BoxError,
+    },
+}
+
+/// Databases and logins on servers.
+#[async_trait]
+pub trait DatabaseAdmin: Send + Sync {
+    /// What is there; one query in the steady state.
+    async fn inspect(&self, admin: &AdminDatabase, wanted: &[DatabaseWanted]) -> Result<ServerFacts, DatabaseError>;
+
+    /// Makes database, owner, login, membership and comment as wanted; harmless to repeat.
+    async fn ensure(&self, admin: &AdminDatabase, wanted: &DatabaseWanted) -> Result<(), DatabaseError>;
+
+    /// Locks the login, ends its sessions, drops the database and the roles; harmless to repeat.
+    async fn drop(&self, admin: &AdminDatabase, wanted: &DatabaseWanted) -> Result<(), DatabaseError>;
+
+    /// Locks the login and ends its sessions; the data stay.
+    async fn lock(&self, admin: &AdminDatabase, wanted: &DatabaseWanted) -> Result<(), DatabaseError>;
+}
+
+/// Protection of the connection to a broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerTls {
+    /// The authority's certificates; `None`: those of the system.
+    pub ca_pem: Option<String>,
+}
+
+/// How the operator and the services log in to a broker.
+#[derive(Clone, Debug)]
+pub enum BrokerAuthentication {
+    /// No login.
+    None,
+    /// SASL PLAIN.
+    Plain {
+        /// Name of the login.
+        user: String,
+        /// Its password.
+        password: Secret,
+    },
+    /// SASL SCRAM-SHA-256.
+    ScramSha256 {
+        /// Name of the login.
+        user: String,
+        /// Its password.
+        password: Secret,
+    },
+    /// SASL SCRAM-SHA-512.
+    ScramSha512 {
+        /// Name of the login.
+        user: String,
+        /// Its password.
+        password: Secret,
+    },
+}
+
+/// A broker and the way in.
+#[derive(Clone, Debug)]
+pub struct Broker {
+    /// `host:port`, one or more.
+    pub bootstrap: Vec<String>,
+    /// `None`: in the clear.
+    pub tls: Option<BrokerTls>,
+    /// The login.
+    pub authentication: BrokerAuthentication,
+}
+
+/// A topic as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicWanted {
+    /// Full name, with the isolation key.
+    pub name: String,
+    /// Number of partitions.
+    pub partitions: i32,
+    /// Replicas of each partition.
+    pub replicas: i32,
+    /// Settings that differ from the broker's.
+    pub config: BTreeMap<String, String>,
+}
+
+/// A topic as the broker has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopicSeen {
+    /// Number of partitions.
+    pub partitions: i32,
+    /// Fewest replicas of any partition.
+    pub replicas: i32,
+    /// Settings of the topic that are not the broker's defaults.
+    pub config: BTreeMap<String, String>,
+}
+
+/// Why a broker did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// No connection to any of the bootstrap addresses.
+    #[error("the broker {bootstrap} does not answer")]
+    Unreachable {
+        /// The addresses, by comma.
+        bootstrap: String,
+        /// What the client said.
+        source: BoxError,
+    },
+    /// The login was refused.
+    #[error("the broker refuses the login")]
+    AuthenticationFailed,
+    /// The login lacks a right.
+    #[error("the broker forbids {action}")]
+    Forbidden {
+        /// What was tried.
+        action: String,
+    },
+    /// The broker refused one topic or group.
+    #[error("the broker refuses {action} of {name}: {code}")]
+    Refused {
+        /// What was tried.
+        action: &'static str,
+        /// The topic or group.
+        name: String,
+        /// Kafka's name of the error.
+        code: String,
+    },
+    /// Anything else.
+    #[error("the broker failed at {action}")]
+    Failed {
+        /// What was tried.
+        action: &'static str,
+        /// What the client said.
+        source: BoxError,
+    },
+}
+
+/// A result for each name that was asked for.
+pub type PerName = BTreeMap<String, Result<(), BrokerError>>;
+
+/// Topics and consumer groups on brokers.
+#[async_trait]
+pub trait TopicAdmin: Send + Sync {
+    /// What is there of the named topics; an absent topic has no entry. One round trip for all of them.
+    async fn inspect(&self, broker: &Broker, names: &[String]) -> Result<BTreeMap<String, TopicSeen>, BrokerError>;
+
+    /// Creates topics; one that exists is no error.
+    async fn create(&self, broker: &Broker, topics: &[TopicWanted]) -> Result<PerName, BrokerError>;
+
+    /// Sets the settings of topics to `config`, exactly.
+    async fn set_config(&self, broker: &Broker, topics: &[TopicWanted]) -> Result<PerName, BrokerError>;
+
+    /// Raises the number of partitions to that wanted.
+    async fn add_partitions(&self, broker: &Broker, topics: &[TopicWanted]) -> Result<PerName, BrokerError>;
+
+    /// Deletes topics; an absent one is no error.
+    async fn delete(&self, broker: &Broker, names: &[String]) -> Result<PerName, BrokerError>;
+
+    /// Deletes consumer groups; an absent one is no error.
+    async fn delete_groups(&self, broker: &Broker, names: &[String]) -> Result<PerName, BrokerError>;
+}
+
+/// Why a Redis did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum RedisError {
+    /// No connection, or no answer in time.
+    #[error("the Redis {endpoint} does not answer")]
+    Unreachable {
+        /// `host:port`.
+        endpoint: String,
+        /// What the client said.
+        source: BoxError,
+    },
+    /// The password was refused, or one is needed.
+    #[error("the Redis {endpoint} refuses the password")]
+    AuthenticationFailed {
+        /// `host:port`.
+        endpoint: String,
+    },
+}
+
+/// Whether a Redis is there.
+#[async_trait]
+pub trait RedisProbe: Send + Sync {
+    /// One PING over a connection that is kept.
+    async fn ping(&self, endpoint: &str, password: Option<&Secret>) -> Result<(), RedisError>;
+}
