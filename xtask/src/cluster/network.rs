@@ -125,8 +125,10 @@ fn restore_settings(host: &Host) {
 
 fn remove_folders(host: &Host) {
     for folder in FOLDERS.iter().filter(|folder| !host.folders.iter().any(|had| had == *folder)) {
-        // Deepest first and only where empty of files: what others keep there stays.
-        let _ = run(&mut command("find", [folder, "-depth", "-type", "d", "-empty", "-delete"]));
+        // Deepest first, and only sockets and what is empty: what others keep there by now stays.
+        for kind in [&["-type", "s"][..], &["-type", "d", "-empty"]] {
+            let _ = run(command("find", [folder, "-depth"]).args(kind).arg("-delete"));
+        }
     }
 }
 

@@ -1,0 +1,174 @@
+//! What must hold before the local cluster starts. Every fault is listed at once, each with its remedy. Observes and
+//! judges; changes nothing.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use crate::cluster::{network, processes, tools};
+use crate::command::{command, output, succeeds};
+use crate::environment::{Places, which};
+
+const MEMORY_FREE_MIB_MIN: u64 = 6 * 1024;
+const DISK_FREE_MIB_MIN: u64 = 15 * 1024;
+/// Address ranges of pods and of Services.
+const RANGES: [&str; 2] = ["10.244.0.0/24", "10.96.0.0/16"];
+/// Port, and the process of ours that may hold it.
+const PORTS: [(u16, &str); 16] = [
+    (2379, "etcd"),
+    (2380, "etcd"),
+    (6443, "apiserver"),
+    (10248, "kubelet"),
+    (10249, "proxy"),
+    (10250, "kubelet"),
+    (10256, "proxy"),
+    (10257, "controller-manager"),
+    (10259, "scheduler"),
+    (15432, "postgres"),
+    (16379, "redis"),
+    (19092, "kafka"),
+    (19093, "kafka"),
+    (19192, "kafka"),
+    (30080, "proxy"),
+    (30081, "proxy"),
+];
+
+pub fn check(places: &Places) -> Result<()> {
+    let mut faults = Vec::new();
+    faults.extend(machine(places));
+    faults.extend(programs());
+    faults.extend(ports(places));
+    faults.extend(foreign_cluster(places));
+    if faults.is_empty() {
+        return Ok(());
+    }
+    bail!("this machine cannot run the local cluster:\n- {}", faults.join("\n- "));
+}
+
+fn machine(places: &Places) -> Vec<String> {
+    let mut faults = Vec::new();
+    if output(&mut command("id", ["-u"])).is_ok_and(|id| id != "0") {
+        faults.push("not root: the cluster needs namespaces, mounts and iptables; run as root, or use a cluster of yours: cargo xtask up --context NAME".to_owned());
+    }
+    if places.state.to_string_lossy().contains(char::is_whitespace) {
+        faults.push(format!("the state folder's path holds blanks: {}; set AGORA_STATE to another", places.state.display()));
+    }
+    let free = memory_free_mib(&std::fs::read_to_string("/proc/meminfo").unwrap_or_default());
+    if free < MEMORY_FREE_MIB_MIN && processes::names(places).is_empty() {
+        faults.push(format!("{free} MiB of memory are free, {MEMORY_FREE_MIB_MIN} are needed; end other programs"));
+    }
+    let disk = disk_free_mib(&places.state);
+    if disk.is_some_and(|free| free < DISK_FREE_MIB_MIN) {
+        let free = disk.unwrap_or_default();
+        faults.push(format!("{free} MiB of disk are free at {}, {DISK_FREE_MIB_MIN} are needed; free some, or set AGORA_STATE and XDG_CACHE_HOME", places.state.display()));
+    }
+    faults
+}
+
+fn programs() -> Vec<String> {
+    let mut faults = Vec::new();
+    let missing = tools::missing(&[&tools::CLUSTER_NEEDS[..], &tools::BUILD_NEEDS[..]].concat());
+    if !tools::may_install() {
+        faults.extend(missing.iter().map(|(file, package)| format!("{file} is missing; install the package {package}")));
+    }
+    if which("go").is_none() {
+        faults.push("go is missing; install Go 1.26 or newer from https://go.dev/dl (Debian's package is too old)".to_owned());
+    }
+    faults
+}
+
+fn ports(places: &Places) -> Vec<String> {
+    let ours = |name: &str| processes::alive(places, name).is_some();
+    let taken = PORTS.iter().filter(|(port, owner)| !ours(owner) && TcpListener::bind(("0.0.0.0", *port)).is_err());
+    taken.map(|(port, owner)| format!("port {port} is taken, {owner} needs it; see who has it: ss -ltnp 'sport = :{port}'")).collect()
+}
+
+/// Another cluster on this host would be disturbed.
+fn foreign_cluster(places: &Places) -> Vec<String> {
+    let instead = "it would be disturbed; use it: cargo xtask up --context NAME";
+    let mut faults = Vec::new();
+    for pid in kubelets() {
+        if processes::alive(places, "kubelet") != Some(pid) {
+            faults.push(format!("another kubelet runs here (pid {pid}): {instead}"));
+        }
+    }
+    if network::recorded(places).is_some() {
+        return faults;
+    }
+    if which("iptables-save").is_some() && network::has_service_chains() {
+        faults.push(format!("iptables holds a chain KUBE-SERVICES that is not ours: {instead}"));
+    }
+    if which("ip").is_some() {
+        if succeeds(&mut command("ip", ["link", "show", network::BRIDGE])) {
+            faults.push(format!("an interface {} exists that is not ours: {instead}", network::BRIDGE));
+        }
+        let routes = output(&mut command("ip", ["-4", "route", "show", "table", "all"])).unwrap_or_default();
+        for range in RANGES {
+            if let Some(route) = routes.lines().find(|route| touches(range, route)) {
+                faults.push(format!("{range} is in use (`{}`): the cluster needs it; remove that route, or {instead}", route.trim()));
+            }
+        }
+    }
+    faults
+}
+
+fn kubelets() -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_string_lossy().parse().ok());
+    pids.filter(|pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "kubelet")).collect()
+}
+
+fn memory_free_mib(meminfo: &str) -> u64 {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib / 1024)
+}
+
+/// At the nearest folder that exists.
+fn disk_free_mib(folder: &Path) -> Option<u64> {
+    let there = folder.ancestors().find(|folder| folder.exists())?;
+    let text = output(command("df", ["--output=avail", "-BM"]).arg(there)).ok()?;
+    text.lines().last()?.trim().trim_end_matches('M').parse().ok()
+}
+
+/// Whether the route's destination (its first address) overlaps the range; the default route does not count.
+fn touches(range: &str, route: &str) -> bool {
+    let destination = route.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+    match (destination.and_then(network_of), network_of(range)) {
+        (Some((a, a_length)), Some((b, b_length))) => {
+            let shared = a_length.min(b_length);
+            shared > 0 && a >> (32 - shared) == b >> (32 - shared)
+        }
+        _ => false,
+    }
+}
+
+fn network_of(text: &str) -> Option<(u32, u32)> {
+    let (address, length) = text.split_once('/').unwrap_or((text, "32"));
+    let address: std::net::Ipv4Addr = address.parse().ok()?;
+    Some((address.into(), length.parse().ok().filter(|length| *length <= 32)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_into_the_range_or_around_it_touches_it() {
+        assert!(touches("10.96.0.0/16", "10.96.5.0/24 dev eth1 scope link"));
+        assert!(touches("10.96.0.0/16", "10.0.0.0/8 via 10.0.0.1 dev tun0"));
+        assert!(touches("10.244.0.0/24", "broadcast 10.244.0.255 dev cni0 table local"));
+    }
+
+    #[test]
+    fn other_routes_and_the_default_route_do_not() {
+        assert!(!touches("10.96.0.0/16", "default via 192.0.2.1 dev eth0"));
+        assert!(!touches("10.96.0.0/16", "192.0.2.0/24 dev eth0 proto kernel"));
+        assert!(!touches("10.244.0.0/24", "10.244.1.0/24 dev eth0"));
+    }
+
+    #[test]
+    fn free_memory_is_what_the_kernel_calls_available() {
+        assert_eq!(memory_free_mib("MemTotal: 9 kB\nMemAvailable:    2097152 kB\n"), 2048);
+    }
+}

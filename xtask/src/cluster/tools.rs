@@ -1,0 +1,223 @@
+//! What the local cluster is made of: Debian packages where they are missing, and Go binaries built into the cache once.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{command, output, run, succeeds, write};
+use crate::environment::{Places, which};
+use crate::progress::{note, step};
+
+pub const ETCD: &str = "etcd";
+const KUBERNETES: [&str; 6] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"];
+/// Binary, package, wrapper module.
+const OTHERS: [(&str, &str, &str); 4] = [
+    (ETCD, "go.etcd.io/etcd/server/v3", "tools"),
+    ("helm", "helm.sh/helm/v4/cmd/helm", "tools"),
+    ("coredns", "./dns", "tools"),
+    ("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", "tools-metrics"),
+];
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+const CREATE_CLUSTER: &str = "/etc/postgresql-common/createcluster.conf";
+
+/// A file that must be there, and the Debian package that brings it. A name without `/` is looked up on the PATH.
+pub type Need = (&'static str, &'static str);
+
+pub const CLUSTER_NEEDS: [Need; 17] = [
+    ("containerd", "containerd"),
+    ("ctr", "containerd"),
+    ("runc", "runc"),
+    ("/usr/lib/cni/bridge", "containernetworking-plugins"),
+    ("buildah", "buildah"),
+    ("iptables", "iptables"),
+    ("conntrack", "conntrack"),
+    ("ipset", "ipset"),
+    ("busybox", "busybox-static"),
+    ("redis-server", "redis-server"),
+    ("openssl", "openssl"),
+    ("ip", "iproute2"),
+    ("sysctl", "procps"),
+    ("setpriv", "util-linux"),
+    ("xz", "xz-utils"),
+    ("java", "openjdk-17-jre-headless"),
+    ("mvn", "maven"),
+];
+/// To compile the images: rdkafka links the system's OpenSSL.
+pub const BUILD_NEEDS: [Need; 4] =
+    [("cc", "gcc"), ("make", "make"), ("pkg-config", "pkg-config"), ("/usr/include/openssl/ssl.h", "libssl-dev")];
+/// To run the database tests: they also run on Debian's PostgreSQL.
+pub const DATABASE_NEEDS: [Need; 5] = [
+    ("/usr/lib/postgresql/15/bin/postgres", "postgresql-15"),
+    ("redis-server", "redis-server"),
+    ("java", "openjdk-17-jre-headless"),
+    ("mvn", "maven"),
+    ("setpriv", "util-linux"),
+];
+
+pub fn missing(needs: &[Need]) -> Vec<Need> {
+    let there = |file: &str| if file.contains('/') { Path::new(file).exists() } else { which(file).is_some() };
+    needs.iter().filter(|(file, _)| !there(file)).copied().collect()
+}
+
+/// Whether missing packages can be installed here.
+pub fn may_install() -> bool {
+    which("apt-get").is_some() && output(&mut command("id", ["-u"])).is_ok_and(|id| id == "0")
+}
+
+/// Installs what is missing so that no server starts and none will at the next boot.
+pub fn install(needs: &[Need]) -> Result<()> {
+    let missing = missing(needs);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    if !may_install() {
+        bail!("missing: {}; install them (as root, on Debian or Ubuntu: apt-get install {})", packages.join(", "), packages.join(" "));
+    }
+    step(&format!("install {}", packages.join(" ")), || {
+        let policy = Policy::forbid_starts()?;
+        let result = install_packages(&packages);
+        policy.restore()?;
+        result
+    })?;
+    match self::missing(needs).first() {
+        None => Ok(()),
+        Some((file, package)) => bail!("{file} is still missing after installing {package}; install it by hand"),
+    }
+}
+
+fn install_packages(packages: &[&str]) -> Result<()> {
+    if !succeeds(&mut apt(&["--simulate"], packages)) {
+        run(command("apt-get", ["update", "-qq"]).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    }
+    if packages.iter().any(|package| package.starts_with("postgresql")) && !Path::new(CREATE_CLUSTER).exists() {
+        run(&mut apt(&[], &["postgresql-common"]))?;
+        let text = std::fs::read_to_string(CREATE_CLUSTER).unwrap_or_default();
+        write(Path::new(CREATE_CLUSTER), &format!("{text}\ncreate_main_cluster = false\n"))?;
+    }
+    run(&mut apt(&[], packages))?;
+    if Path::new("/run/systemd/system").exists() {
+        for unit in ["containerd", "redis-server", "postgresql"].iter().filter(|unit| packages.iter().any(|package| package.starts_with(**unit))) {
+            let _ = run(&mut command("systemctl", ["disable", unit]));
+        }
+    }
+    Ok(())
+}
+
+fn apt(options: &[&str], packages: &[&str]) -> std::process::Command {
+    let mut apt = command("apt-get", ["install", "-y", "-qq", "--no-install-recommends"]);
+    apt.args(options).args(packages).env("DEBIAN_FRONTEND", "noninteractive");
+    apt
+}
+
+/// Debian asks this program before a package starts its server; 101 means no.
+struct Policy {
+    before: Option<(Vec<u8>, std::fs::Permissions)>,
+}
+
+impl Policy {
+    fn forbid_starts() -> Result<Self> {
+        let before = match std::fs::read(POLICY) {
+            Ok(content) => Some((content, std::fs::metadata(POLICY)?.permissions())),
+            Err(_) => None,
+        };
+        std::fs::write(POLICY, "#!/bin/sh\nexit 101\n")?;
+        run(&mut command("chmod", ["755", POLICY]))?;
+        Ok(Self { before })
+    }
+
+    fn restore(self) -> Result<()> {
+        match self.before {
+            None => std::fs::remove_file(POLICY)?,
+            Some((content, permissions)) => {
+                std::fs::write(POLICY, content)?;
+                std::fs::set_permissions(POLICY, permissions)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Builds each binary that the cache does not hold, one at a time.
+pub fn build(places: &Places) -> Result<()> {
+    if absent(places).is_empty() {
+        return Ok(());
+    }
+    if which("go").is_none() {
+        bail!("Go is missing; install 1.26 or newer from https://go.dev/dl (Debian's package is too old)");
+    }
+    note("building Kubernetes from its Go modules: once a machine, some 8 minutes on 2 cores");
+    std::fs::create_dir_all(&places.bin)?;
+    for (index, tool) in absent(places).iter().enumerate() {
+        let label = format!("build {} ({} to go)", tool.binary, absent(places).len());
+        step(&label, || build_one(places, tool)).with_context(|| format!("building {} ({})", tool.binary, index + 1))?;
+    }
+    Ok(())
+}
+
+struct Tool {
+    binary: &'static str,
+    package: String,
+    module: PathBuf,
+    flags: String,
+}
+
+fn absent(places: &Places) -> Vec<Tool> {
+    let module = |name: &str| places.repo.join("xtask").join(name);
+    let version = kubernetes_version(&std::fs::read_to_string(module("tools").join("go.mod")).unwrap_or_default());
+    let kubernetes = KUBERNETES.iter().map(|name| Tool {
+        binary: name,
+        package: format!("k8s.io/kubernetes/cmd/{name}"),
+        module: module("tools"),
+        flags: kubernetes_flags(&version),
+    });
+    let others = OTHERS.iter().map(|(binary, package, folder)| Tool {
+        binary,
+        package: (*package).to_owned(),
+        module: module(folder),
+        flags: "-s -w".to_owned(),
+    });
+    kubernetes.chain(others).filter(|tool| !places.bin.join(tool.binary).exists()).collect()
+}
+
+fn build_one(places: &Places, tool: &Tool) -> Result<()> {
+    let part = places.bin.join(format!("{}.part", tool.binary));
+    let mut go = command("go", ["build", "-trimpath", "-ldflags", &tool.flags, "-o"]);
+    go.arg(&part).arg(&tool.package).current_dir(&tool.module).env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=readonly");
+    run(&mut go)?;
+    std::fs::rename(part, places.bin.join(tool.binary))?;
+    Ok(())
+}
+
+/// Without these the API server announces v0.0.0 and clients misbehave.
+fn kubernetes_flags(version: &str) -> String {
+    let mut parts = version.split('.');
+    let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let package = "k8s.io/component-base/version";
+    format!("-s -w -X {package}.gitVersion=v{version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}")
+}
+
+/// The version that the wrapper module requires: its only place.
+fn kubernetes_version(module: &str) -> String {
+    let line = module.lines().find_map(|line| line.trim().trim_start_matches("require ").strip_prefix("k8s.io/kubernetes v"));
+    line.and_then(|rest| rest.split_whitespace().next()).unwrap_or("0.0.0").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_read_from_the_wrapper_module() {
+        assert_eq!(kubernetes_version("module m\n\nrequire k8s.io/kubernetes v1.35.4\n"), "1.35.4");
+        assert_eq!(kubernetes_version("require (\n\tk8s.io/kubernetes v1.36.0\n)\n"), "1.36.0");
+        assert!(kubernetes_flags("1.35.4").ends_with("gitMajor=1 -X k8s.io/component-base/version.gitMinor=35"));
+    }
+
+    #[test]
+    fn what_is_on_the_path_is_not_missing() {
+        assert_eq!(missing(&[("sh", "dash"), ("no-such-program", "nothing"), ("/no/such/file", "none")]).len(), 2);
+    }
+}
