@@ -1,1 +1,15 @@
 //! A service's database: the pool whose login can be swapped under load, migrations, constraint names.
+//!
+//! Knows PostgreSQL and readiness; must not know any table but the one that lists migrations.
+
+mod config;
+mod connect;
+mod db;
+mod error;
+mod migrate;
+
+pub use config::Config;
+pub use connect::connect;
+pub use db::{Db, Tx};
+pub use error::{Error, constraint, unavailable};
+pub use migrate::migrate;
