@@ -18,7 +18,7 @@ mod watched;
 pub use clock::{SystemClock, SystemIds};
 pub use process::Process;
 pub use readiness::{Dependency, Gate, Report, Waiting};
-pub use run::{Ports, Routers, Service, Timing, run};
+pub use run::{Ports, Routers, Service, Started, Timing, run};
 pub use server::IDLE_CONNECTION_MAX;
 pub use settings::{Fault, Faults, Reader, names_read, settings, settings_from};
 pub use watched::{WatchedFile, WatchedSecret};

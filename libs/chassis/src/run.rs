@@ -34,8 +34,11 @@ pub struct Service {
     pub name: &'static str,
     /// Reads its settings, builds it and returns what to serve where; must return at once and leave waiting for
     /// databases and brokers to gates and tasks. Fails only on settings that cannot work.
-    pub start: fn(Process) -> BoxFuture<'static, anyhow::Result<(Ports, Routers)>>,
+    pub start: fn(Process) -> BoxFuture<'static, Started>,
 }
+
+/// What starting a service gives, or why it cannot work.
+pub type Started = anyhow::Result<(Ports, Routers)>;
 
 /// Where a service listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -173,15 +173,12 @@ impl Reader {
 
     /// A file that must be there: `name` holds its path ("JWKS_FILE").
     pub fn file(&mut self, name: &'static str) -> WatchedFile {
-        self.asked(name);
-        let opened = match self.find(name) {
-            Some((found, path)) => self.open(found, path),
-            None => {
-                self.faults.push(Fault::Missing { name, specific: format!("{}{name}", self.prefix) });
-                None
-            }
-        };
-        opened.unwrap_or_else(|| WatchedFile::fixed(""))
+        let faults_before = self.faults.len();
+        let file = self.optional_file(name);
+        if file.is_none() && self.faults.len() == faults_before {
+            self.faults.push(Fault::Missing { name, specific: format!("{}{name}", self.prefix) });
+        }
+        file.unwrap_or_else(|| WatchedFile::fixed(""))
     }
 
     /// A file that may be absent: `name` holds its path. A path that is given must be readable.
