@@ -1,1 +1,11 @@
 //! HTTP to other services: deadlines, bounded retries, a circuit breaker, trace headers, internal tokens.
+//!
+//! Knows no route and no body of any service; a typed client per callee lives in the service that calls.
+
+mod breaker;
+mod client;
+mod retry;
+mod signer;
+
+pub use client::{CallError, Client, Failure};
+pub use signer::InternalSigner;

@@ -1,0 +1,402 @@
+//! A client of one service: every call bounded in time, repeated where that can help, and told apart into refused and
+//! unavailable. Knows headers and statuses; it names no route and no body.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use agora_chassis::{BoxError, Dependency, IDLE_CONNECTION_MAX, Process, trace};
+use agora_vocab::{Clock, Ids, UserId};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use serde::{Serialize, de::DeserializeOwned};
+use uuid::Uuid;
+
+use crate::{
+    breaker::{Breaker, Change},
+    retry,
+    signer::InternalSigner,
+};
+
+const INTERNAL_TOKEN: HeaderName = HeaderName::from_static("x-internal-token");
+const COMMAND_ID: HeaderName = HeaderName::from_static("x-command-id");
+
+/// Longest time until a connection stands.
+const CONNECT_MAX: Duration = Duration::from_secs(1);
+
+/// Largest answer, in bytes.
+const ANSWER_BYTES_MAX: usize = 8 << 20;
+
+/// Why a call gave no answer to use.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The callee decided (4xx): repeating the same call gives the same. A 409 that says when to try again is here too,
+    /// with [`CallError::retry_after`].
+    #[error("refused with {status} {}", problem.code)]
+    Refused {
+        /// The status.
+        status: u16,
+        /// What the callee said; made up from the status where it said nothing.
+        problem: Box<agora_api::Problem>,
+        /// When to try again, if it said so.
+        retry_after: Option<Duration>,
+    },
+    /// Nobody decided: whether the callee did the work is unknown. Try again later, with the same command id.
+    #[error("not available")]
+    Unavailable(#[source] BoxError),
+}
+
+/// What went wrong in a try.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Too many calls failed lately; this one was not made.
+    #[error("{callee} failed repeatedly and is left alone for a moment")]
+    Open {
+        /// The service that was to be called.
+        callee: &'static str,
+    },
+    /// No connection, no answer in time, or half of one.
+    #[error("{callee} did not answer")]
+    Transport {
+        /// The service that was called.
+        callee: &'static str,
+        /// What the transport says, without the address.
+        #[source]
+        source: Arc<reqwest::Error>,
+    },
+    /// An answer that means that the callee cannot serve: 5xx, 429, a redirect.
+    #[error("{callee} answered {status}")]
+    Status {
+        /// The service that was called.
+        callee: &'static str,
+        /// The status.
+        status: u16,
+        /// When to try again, if it said so.
+        retry_after: Option<Duration>,
+    },
+    /// A success whose body is not what the caller expects, or too large.
+    #[error("{callee} answered with a body that cannot be read")]
+    Body {
+        /// The service that was called.
+        callee: &'static str,
+        /// What the parser says; `None` for a body over the limit.
+        #[source]
+        source: Option<serde_json::Error>,
+    },
+    /// The call could not be made at all: a wrong address or a body that cannot be written.
+    #[error("{callee} cannot be called")]
+    Request {
+        /// The service that was to be called.
+        callee: &'static str,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+}
+
+/// A client of one service; clones share connections and breaker.
+#[derive(Clone, Debug)]
+pub struct Client {
+    shared: Arc<Shared>,
+    subject: Option<UserId>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    callee: &'static str,
+    base_url: String,
+    signer: InternalSigner,
+    http: Result<reqwest::Client, Arc<reqwest::Error>>,
+    breaker: Breaker,
+    dependency: Dependency,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+}
+
+/// A call before its headers of one try.
+struct Call<'a> {
+    method: Method,
+    path: &'a str,
+    command: Option<Uuid>,
+    body: Option<Bytes>,
+}
+
+/// An answer that is no failure.
+struct Answer {
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    body: Bytes,
+}
+
+impl Client {
+    /// A client of `callee` ("catalog") at `base_url` ("http://shop-catalog:4002"). A wrong address shows at the first
+    /// call.
+    pub fn new(callee: &'static str, base_url: &str, signer: InternalSigner, process: &Process) -> Self {
+        let http = reqwest::Client::builder()
+            .timeout(retry::TRY_MAX)
+            .connect_timeout(CONNECT_MAX)
+            // Before the server closes it: a request on a connection that is just being closed would be lost.
+            .pool_idle_timeout(IDLE_CONNECTION_MAX / 2)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(Arc::new);
+        metrics::gauge!("outbound_breaker_open", "callee" => callee).set(0.0);
+        let shared = Shared {
+            callee,
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            signer,
+            http,
+            breaker: Breaker::default(),
+            dependency: process.dependency(callee),
+            clock: process.clock(),
+            ids: process.ids(),
+        };
+        Self { shared: Arc::new(shared), subject: None }
+    }
+
+    /// The same client, whose tokens name the user for whom it calls.
+    #[must_use]
+    pub fn for_user(&self, user: UserId) -> Self {
+        Self { subject: Some(user), ..self.clone() }
+    }
+
+    /// Sends a command. The callee does it once for each `id`, however often it is sent.
+    pub async fn command<Q, A>(&self, path: &str, id: Uuid, body: &Q) -> Result<A, CallError>
+    where
+        Q: Serialize + ?Sized,
+        A: DeserializeOwned,
+    {
+        let body = Some(self.shared.written(body)?);
+        self.call(&Call { method: Method::POST, path, command: Some(id), body }).await
+    }
+
+    /// Reads.
+    pub async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, CallError> {
+        self.call(&Call { method: Method::GET, path, command: None, body: None }).await
+    }
+
+    /// Asks with a body; the callee must change nothing, as the call may be repeated.
+    pub async fn post<Q, A>(&self, path: &str, body: &Q) -> Result<A, CallError>
+    where
+        Q: Serialize + ?Sized,
+        A: DeserializeOwned,
+    {
+        let body = Some(self.shared.written(body)?);
+        self.call(&Call { method: Method::POST, path, command: None, body }).await
+    }
+
+    async fn call<A: DeserializeOwned>(&self, call: &Call<'_>) -> Result<A, CallError> {
+        let deadline = Instant::now() + retry::CALL_MAX;
+        let mut tries = 0;
+        let failure = loop {
+            tries += 1;
+            let failure = match self.attempt(call, deadline).await {
+                Ok(answer) => return self.shared.meaning(&answer),
+                Err(failure) => failure,
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            let pause = failure.worth_another_try().then(|| {
+                let random = self.shared.ids.next().as_u64_pair().1;
+                retry::pause(tries, left, failure.retry_after(), random)
+            });
+            let Some(Some(pause)) = pause else { break failure };
+            metrics::counter!("outbound_retry_total", "callee" => self.shared.callee).increment(1);
+            tracing::debug!(callee = self.shared.callee, %failure, pause_ms = pause.as_millis(), "trying again");
+            tokio::time::sleep(pause).await;
+        };
+        Err(CallError::Unavailable(failure.into()))
+    }
+
+    /// One try, reported to breaker and metrics.
+    async fn attempt(&self, call: &Call<'_>, deadline: Instant) -> Result<Answer, Failure> {
+        let shared = &self.shared;
+        let started = Instant::now();
+        if !shared.breaker.admits(started) {
+            shared.count("open");
+            return Err(Failure::Open { callee: shared.callee });
+        }
+        let result = self.send(call, deadline.saturating_duration_since(started)).await;
+        shared.report(&result, started.elapsed());
+        result
+    }
+
+    async fn send(&self, call: &Call<'_>, left: Duration) -> Result<Answer, Failure> {
+        let shared = &*self.shared;
+        let transport = |source: reqwest::Error| Failure::Transport {
+            callee: shared.callee,
+            source: Arc::new(source.without_url()),
+        };
+        let http = shared.http.as_ref().map_err(|error| shared.not_callable(error.clone()))?;
+        let mut request = http
+            .request(call.method.clone(), format!("{}{}", shared.base_url, call.path))
+            .timeout(left.min(retry::TRY_MAX))
+            .headers(self.headers(call)?);
+        if let Some(body) = &call.body {
+            request = request.body(body.clone());
+        }
+        let response = http.execute(request.build().map_err(|e| shared.not_callable(e.without_url()))?);
+        let response = response.await.map_err(transport)?;
+        let (status, retry_after) = (response.status(), retry_after(response.headers()));
+        if status.is_server_error() || status.is_redirection() || status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(Failure::Status { callee: shared.callee, status: status.as_u16(), retry_after });
+        }
+        let body = read(response, shared.callee, transport).await?;
+        Ok(Answer { status, retry_after, body })
+    }
+
+    /// The headers of one try: the token is fresh each time.
+    fn headers(&self, call: &Call<'_>) -> Result<HeaderMap, Failure> {
+        let shared = &self.shared;
+        let mut headers = HeaderMap::new();
+        trace::inject(&mut headers);
+        let token = shared.signer.token(shared.callee, self.subject, shared.clock.now());
+        let token = HeaderValue::try_from(token.map_err(|error| shared.not_callable(error))?);
+        let mut token = token.map_err(|error| shared.not_callable(error))?;
+        token.set_sensitive(true);
+        headers.insert(INTERNAL_TOKEN, token);
+        if let Some(id) = call.command
+            && let Ok(id) = HeaderValue::try_from(id.to_string())
+        {
+            headers.insert(COMMAND_ID, id);
+        }
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(headers)
+    }
+}
+
+impl Shared {
+    fn written<Q: Serialize + ?Sized>(&self, body: &Q) -> Result<Bytes, CallError> {
+        match serde_json::to_vec(body) {
+            Ok(body) => Ok(body.into()),
+            Err(error) => Err(CallError::Unavailable(self.not_callable(error).into())),
+        }
+    }
+
+    fn not_callable(&self, source: impl Into<BoxError>) -> Failure {
+        Failure::Request { callee: self.callee, source: source.into() }
+    }
+
+    /// 2xx: what was asked for. 4xx: the callee's decision.
+    fn meaning<A: DeserializeOwned>(&self, answer: &Answer) -> Result<A, CallError> {
+        if answer.status.is_client_error() {
+            let status = answer.status.as_u16();
+            let problem = serde_json::from_slice(&answer.body).unwrap_or_else(|_| unexplained(answer.status));
+            return Err(CallError::Refused { status, problem: Box::new(problem), retry_after: answer.retry_after });
+        }
+        let body: &[u8] = if answer.body.is_empty() { b"null" } else { &answer.body };
+        serde_json::from_slice(body)
+            .map_err(|error| CallError::Unavailable(Failure::Body { callee: self.callee, source: Some(error) }.into()))
+    }
+
+    fn report(&self, result: &Result<Answer, Failure>, took: Duration) {
+        let change = match result {
+            Ok(answer) => {
+                self.count(if answer.status.is_client_error() { "refused" } else { "ok" });
+                self.breaker.succeeded()
+            }
+            Err(failure) => {
+                self.count(failure.label());
+                self.breaker.failed(Instant::now())
+            }
+        };
+        metrics::histogram!("outbound_request_duration_seconds", "callee" => self.callee).record(took.as_secs_f64());
+        let open = match change {
+            Change::None => return,
+            Change::Opened => 1.0,
+            Change::Closed => 0.0,
+        };
+        metrics::gauge!("outbound_breaker_open", "callee" => self.callee).set(open);
+        match result {
+            Ok(_) => self.dependency.up(),
+            Err(failure) => self.dependency.down(failure.to_string()),
+        }
+    }
+
+    fn count(&self, outcome: &'static str) {
+        metrics::counter!("outbound_request_total", "callee" => self.callee, "outcome" => outcome).increment(1);
+    }
+}
+
+impl Failure {
+    fn worth_another_try(&self) -> bool {
+        match self {
+            Self::Transport { .. } | Self::Status { .. } => true,
+            Self::Open { .. } | Self::Body { .. } | Self::Request { .. } => false,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Open { .. } => "open",
+            Self::Transport { .. } => "transport",
+            Self::Status { .. } => "status",
+            Self::Body { .. } => "body",
+            Self::Request { .. } => "request",
+        }
+    }
+}
+
+impl CallError {
+    /// The callee's code ("INSUFFICIENT_QUANTITY") where it refused.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { problem, .. } => Some(&problem.code),
+            Self::Unavailable(_) => None,
+        }
+    }
+
+    /// When the callee asked to try again, where it refused.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            Self::Unavailable(_) => None,
+        }
+    }
+}
+
+/// The body, as far as it is within the limit.
+async fn read(
+    mut response: reqwest::Response,
+    callee: &'static str,
+    transport: impl Fn(reqwest::Error) -> Failure,
+) -> Result<Bytes, Failure> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(&transport)? {
+        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(Failure::Body { callee, source: None });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// `Retry-After` in seconds; our services send no dates.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// A refusal without a problem for a body.
+fn unexplained(status: StatusCode) -> agora_api::Problem {
+    let title = status.canonical_reason().unwrap_or("Refused").to_owned();
+    agora_api::Problem {
+        kind: "about:blank".to_owned(),
+        error: title.clone(),
+        code: title.to_ascii_uppercase().replace([' ', '-'], "_"),
+        title,
+        status: status.as_u16(),
+        detail: None,
+        details: Vec::new(),
+        request_id: None,
+        extra: serde_json::Map::new(),
+    }
+}
