@@ -103,14 +103,10 @@ impl Consumer {
         names.into_iter().filter_map(known).collect()
     }
 
-    /// Commits, for each partition, the offset to go on from; waits for the broker.
+    /// Commits, for each partition, the offset to go on from; does not wait for the broker.
     pub fn commit(&self, next: &[(Partition, i64)]) -> Result<(), Error> {
-        self.commit_in(next, CommitMode::Sync)
-    }
-
-    /// As [`Consumer::commit`], without waiting.
-    pub fn commit_soon(&self, next: &[(Partition, i64)]) -> Result<(), Error> {
-        self.commit_in(next, CommitMode::Async)
+        let next: Vec<_> = next.iter().map(|(partition, offset)| (*partition, Offset::Offset(*offset))).collect();
+        self.client.commit(&self.list(&next)?, CommitMode::Async).map_err(Error::Partition)
     }
 
     /// Stops receiving from a partition; a few messages that were fetched already may still come.
@@ -121,11 +117,6 @@ impl Consumer {
     /// Goes on after [`Consumer::pause`].
     pub fn resume(&self, partition: Partition) -> Result<(), Error> {
         self.client.resume(&self.list(&[(partition, Offset::Invalid)])?).map_err(Error::Partition)
-    }
-
-    fn commit_in(&self, next: &[(Partition, i64)], mode: CommitMode) -> Result<(), Error> {
-        let next: Vec<_> = next.iter().map(|(partition, offset)| (*partition, Offset::Offset(*offset))).collect();
-        self.client.commit(&self.list(&next)?, mode).map_err(Error::Partition)
     }
 
     fn list(&self, offsets: &[(Partition, Offset)]) -> Result<TopicPartitionList, Error> {

@@ -88,9 +88,15 @@ impl Db {
         self.on_current(|pool| async move { pool.acquire().await }).await
     }
 
-    /// A connection that hears notifications. It ends with `PoolClosed` when the login is swapped: ask for another one.
-    pub async fn listener(&self) -> Result<PgListener, sqlx::Error> {
-        self.on_current(|pool| async move { PgListener::connect_with(&pool).await }).await
+    /// Hears the notifications of a channel, on a connection of its own that the pool does not count.
+    pub async fn listen(&self, channel: &str) -> Result<Listener, sqlx::Error> {
+        self.on_current(|main| async move {
+            let own = pool_options(1).max_lifetime(None).connect_lazy_with((*main.connect_options()).clone());
+            let mut inner = PgListener::connect_with(&own).await?;
+            inner.listen(channel).await?;
+            Ok(Listener { inner, main })
+        })
+        .await
     }
 
     /// Takes over another login: proves it, hands it to everybody who asks from then on, and closes the old connections
@@ -178,6 +184,21 @@ impl Db {
         let refused = knock(&options).await;
         *probed = Some((Instant::now(), refused));
         refused
+    }
+}
+
+/// Hears notifications until the login is swapped or the server goes away.
+#[derive(Debug)]
+pub struct Listener {
+    inner: PgListener,
+    main: PgPool,
+}
+
+impl Listener {
+    /// Waits for the next notification. After an error there will be none: listen anew. May be cancelled.
+    pub async fn heard(&mut self) -> Result<(), sqlx::Error> {
+        let mut swapped = self.main.close_event();
+        swapped.do_until(self.inner.recv()).await?.map(drop)
     }
 }
 

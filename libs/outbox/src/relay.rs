@@ -1,0 +1,226 @@
+//! Sends the facts of the outbox to the broker, in order per aggregate, and deletes what was acknowledged.
+//!
+//! Knows `outbox`, `outbox_shard` and the producer; must not know any fact.
+
+use std::{sync::Arc, time::Duration};
+
+use agora_chassis::{Dependency, Process};
+use agora_events::Envelope;
+use agora_kafka::{Outgoing, Producer};
+use agora_postgres::{Db, Listener, Tx};
+use agora_vocab::Ids;
+use sqlx::types::Json;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{emit::CHANNEL, pause::pause};
+
+const ROWS_PER_BATCH: i64 = 500;
+/// Half of them, so that two replicas share the work.
+const SHARDS_PER_BATCH: i64 = 8;
+/// A notification may be lost; the outbox is looked at after so long anyway.
+const POLL: Duration = Duration::from_millis(200);
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+const PAUSE_LONGEST: Duration = Duration::from_secs(5);
+const MEASURE: Duration = Duration::from_secs(5);
+
+/// Sends what is emitted, for as long as the process lives. Any number of replicas may: each batch locks its shards.
+/// While the broker is away the outbox grows and `kafka` is listed as degraded.
+pub fn relay(db: Db, producer: Producer, process: &Process) {
+    let relay = Relay {
+        db,
+        producer,
+        service: process.service(),
+        ids: process.ids(),
+        kafka: process.dependency("kafka"),
+        shutdown: process.shutdown(),
+    };
+    let relay = Arc::new(relay);
+    let measured = relay.clone();
+    process.supervise("outbox-relay", move || {
+        let relay = relay.clone();
+        async move { relay.run().await }
+    });
+    process.supervise("outbox-measure", move || {
+        let relay = measured.clone();
+        async move {
+            relay.shutdown.run_until_cancelled(relay.measure()).await;
+            Ok(())
+        }
+    });
+}
+
+struct Relay {
+    db: Db,
+    producer: Producer,
+    service: &'static str,
+    ids: Arc<dyn Ids>,
+    kafka: Dependency,
+    shutdown: CancellationToken,
+}
+
+/// Why a batch was rolled back.
+#[derive(Debug, thiserror::Error)]
+enum BatchError {
+    #[error("reading or emptying the outbox")]
+    Database(#[from] sqlx::Error),
+    #[error("sending facts")]
+    Broker(#[from] agora_kafka::Error),
+    #[error("writing an envelope")]
+    Envelope(#[from] serde_json::Error),
+}
+
+impl Relay {
+    /// Ends between two batches, so that what was sent is also deleted.
+    async fn run(&self) -> anyhow::Result<()> {
+        let (mut failures, mut listener) = (0, None);
+        while !self.shutdown.is_cancelled() {
+            match self.batch().await {
+                Ok(0) => {
+                    failures = 0;
+                    self.shutdown.run_until_cancelled(self.woken(&mut listener)).await;
+                }
+                Ok(sent) => {
+                    failures = 0;
+                    self.kafka.up();
+                    metrics::counter!("outbox_sent_total", "service" => self.service).increment(sent);
+                }
+                Err(error) => {
+                    failures += 1;
+                    self.report(error, failures);
+                    let pause = pause(&*self.ids, failures, PAUSE_FIRST, PAUSE_LONGEST);
+                    self.shutdown.run_until_cancelled(tokio::time::sleep(pause)).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&self, error: BatchError, failures: u32) {
+        let broker = matches!(error, BatchError::Broker(_));
+        let error = format!("{:#}", anyhow::Error::from(error));
+        if broker {
+            self.kafka.down(error.clone());
+        }
+        if failures == 1 {
+            tracing::warn!(error, "facts wait in the outbox");
+        }
+    }
+
+    async fn batch(&self) -> Result<u64, BatchError> {
+        let mut tx = self.db.begin().await?;
+        let rows = next_rows(&mut tx).await?;
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+        let messages = rows.into_iter().map(Row::into_message).collect::<Result<Vec<_>, _>>()?;
+        self.producer.send_all(&messages).await?;
+        let deleted = sqlx::query("delete from outbox where id = any($1)").bind(&ids).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(deleted.rows_affected())
+    }
+
+    /// Waits for a notification, or the poll's turn.
+    async fn woken(&self, listener: &mut Option<Listener>) {
+        if listener.is_none() {
+            *listener = self.db.listen(CHANNEL).await.ok();
+        }
+        let poll = Instant::now() + POLL;
+        if let Some(ears) = listener
+            && matches!(tokio::time::timeout_at(poll, ears.heard()).await, Ok(Err(_)))
+        {
+            *listener = None;
+        }
+        if listener.is_none() {
+            tokio::time::sleep_until(poll).await;
+        }
+    }
+
+    async fn measure(&self) {
+        loop {
+            tokio::time::sleep(MEASURE).await;
+            // Without the database there is nothing to tell, and others tell that.
+            if let Ok((pending, oldest_seconds)) = self.backlog().await {
+                let pending = u32::try_from(pending).unwrap_or(u32::MAX);
+                metrics::gauge!("outbox_pending", "service" => self.service).set(f64::from(pending));
+                metrics::gauge!("outbox_oldest_seconds", "service" => self.service).set(oldest_seconds);
+            }
+        }
+    }
+
+    async fn backlog(&self) -> Result<(i64, f64), sqlx::Error> {
+        const PENDING: &str = "select count(*) as pending, \
+            coalesce(extract(epoch from now() - min(created_at)), 0)::float8 as oldest_seconds from outbox";
+        sqlx::query_as(PENDING).fetch_one(&mut *self.db.acquire().await?).await
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: i64,
+    topic: String,
+    kind: String,
+    version: i16,
+    event_id: Uuid,
+    aggregate: Uuid,
+    seq: i64,
+    epoch: i64,
+    trace: Option<String>,
+    correlation_id: Option<Uuid>,
+    causation_id: Option<Uuid>,
+    data: Json<serde_json::Value>,
+    created_at: OffsetDateTime,
+}
+
+/// The oldest rows of some shards that nobody else is sending; their shards stay locked until the transaction ends.
+async fn next_rows(tx: &mut Tx) -> Result<Vec<Row>, sqlx::Error> {
+    // At random, so that no shard is last for ever.
+    const LOCK: &str = "select s.shard from outbox_shard s where exists (select from outbox o where o.shard = s.shard) \
+        order by random() limit $1 for update skip locked";
+    // In a statement of its own: it must see what the last holder of the lock has deleted.
+    const READ: &str = "select id, topic, kind, version, event_id, aggregate, seq, epoch, trace, correlation_id, \
+        causation_id, data, created_at from outbox where shard = any($1) order by id limit $2";
+    let shards: Vec<i16> = sqlx::query_scalar(LOCK).bind(SHARDS_PER_BATCH).fetch_all(&mut **tx).await?;
+    if shards.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as(READ).bind(&shards).bind(ROWS_PER_BATCH).fetch_all(&mut **tx).await
+}
+
+impl Row {
+    fn into_message(self) -> Result<Outgoing, serde_json::Error> {
+        let Self {
+            id: _,
+            topic,
+            kind,
+            version,
+            event_id,
+            aggregate,
+            seq,
+            epoch,
+            trace,
+            correlation_id,
+            causation_id,
+            data: Json(data),
+            created_at,
+        } = self;
+        let key = aggregate.to_string();
+        let envelope = Envelope {
+            id: event_id,
+            kind,
+            version: u16::try_from(version).unwrap_or_default(),
+            time: created_at,
+            key: key.clone(),
+            seq,
+            epoch: u32::try_from(epoch).unwrap_or(u32::MAX),
+            trace: trace.clone(),
+            correlation_id,
+            causation_id,
+            data,
+        };
+        Ok(Outgoing { topic, key, payload: serde_json::to_vec(&envelope)?, trace })
+    }
+}

@@ -1,0 +1,53 @@
+//! Forgets what need not be remembered any longer.
+//!
+//! Knows ages; must not touch what is not finished.
+
+use std::time::Duration;
+
+use agora_chassis::Process;
+use agora_postgres::Db;
+
+const INTERVAL: Duration = Duration::from_secs(600);
+const ROWS_PER_TRANSACTION: i64 = 1_000;
+const ANSWERS_HOURS: i32 = 24;
+/// Money is asked about for longer.
+const PAYMENT_ANSWERS_HOURS: i32 = 72;
+/// Longer than a topic keeps a fact and a dead letter waits for its replay.
+const INBOX_HOURS: i32 = 30 * 24;
+
+const ANSWERS: &str = "delete from idempotency where ctid in (select ctid from idempotency \
+    where created_at < now() - make_interval(hours => $1) and (state = 'done' or lease_until is null or lease_until < now()) \
+    limit $2 for update skip locked)";
+const INBOX: &str = "delete from inbox where ctid in (select ctid from inbox \
+    where processed_at < now() - make_interval(hours => $1) limit $2 for update skip locked)";
+
+/// Deletes, every ten minutes and a thousand rows at a time, answers older than 24 h (payment: 72 h) and the inbox's rows
+/// older than 30 days.
+pub fn sweep(db: Db, process: &Process) {
+    let answers_hours = if process.service() == "payment" { PAYMENT_ANSWERS_HOURS } else { ANSWERS_HOURS };
+    let shutdown = process.shutdown();
+    process.supervise("outbox-sweep", move || {
+        let (db, shutdown) = (db.clone(), shutdown.clone());
+        async move { shutdown.run_until_cancelled(run(&db, answers_hours)).await.unwrap_or(Ok(())) }
+    });
+}
+
+async fn run(db: &Db, answers_hours: i32) -> anyhow::Result<()> {
+    loop {
+        tokio::time::sleep(INTERVAL).await;
+        sweep_once(db, answers_hours).await?;
+    }
+}
+
+async fn sweep_once(db: &Db, answers_hours: i32) -> Result<(), sqlx::Error> {
+    for (sql, hours) in [(ANSWERS, answers_hours), (INBOX, INBOX_HOURS)] {
+        loop {
+            let mut connection = db.acquire().await?;
+            let deleted = sqlx::query(sql).bind(hours).bind(ROWS_PER_TRANSACTION).execute(&mut *connection).await?;
+            if deleted.rows_affected() == 0 {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
