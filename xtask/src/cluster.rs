@@ -65,7 +65,18 @@ pub fn down(places: &Places, keep_data: bool) -> Result<Vec<String>> {
 
 /// Whether the local cluster's parts all run.
 pub fn is_up(places: &Places) -> bool {
-    let parts = ["etcd", "apiserver", "controller-manager", "scheduler", "containerd", "kubelet", "proxy", "postgres", "kafka", "redis"];
+    let parts = [
+        "etcd",
+        "apiserver",
+        "controller-manager",
+        "scheduler",
+        "containerd",
+        "kubelet",
+        "proxy",
+        "postgres",
+        "kafka",
+        "redis",
+    ];
     parts.iter().all(|name| processes::alive(places, name).is_some())
 }
 

@@ -88,7 +88,7 @@ pub fn until(limit: Duration, mut probe: impl FnMut() -> bool) -> bool {
 pub fn digest(files: impl IntoIterator<Item = PathBuf>) -> Result<String> {
     let mut all = String::new();
     for file in files {
-        let line = output(&mut command("sha256sum", ["--"]).arg(&file))?;
+        let line = output(command("sha256sum", ["--"]).arg(&file))?;
         let sum = line.split_whitespace().next().unwrap_or_default().trim_start_matches('\\');
         writeln!(all, "{sum} {}", file.file_name().unwrap_or_default().to_string_lossy())?;
     }
@@ -119,7 +119,7 @@ pub fn write(file: &Path, content: &str) -> Result<bool> {
 pub fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.trim_end().lines().collect();
     let from = lines.len().saturating_sub(LINES_SHOWN_MAX);
-    lines[from..].iter().map(|line| format!("  {line}\n")).collect()
+    format!("  {}\n", lines[from..].join("\n  "))
 }
 
 fn describe(command: &Command) -> String {

@@ -28,7 +28,8 @@ impl Places {
         let home = PathBuf::from(variable("HOME").context("HOME is not set")?);
         let state = folder("AGORA_STATE", || home.join(".local/state/agora"));
         let cache = folder("XDG_CACHE_HOME", || home.join(".cache")).join("agora");
-        let tools = ["tools/go.mod", "tools/go.sum", "tools/dns/main.go", "tools-metrics/go.mod", "tools-metrics/go.sum"];
+        let tools =
+            ["tools/go.mod", "tools/go.sum", "tools/dns/main.go", "tools-metrics/go.mod", "tools-metrics/go.sum"];
         let key = digest(tools.iter().map(|file| repo.join("xtask").join(file)))?;
         let bin = cache.join("bin").join(&key[..12]);
         let target = folder("CARGO_TARGET_DIR", || cache.join("target"));
@@ -57,7 +58,10 @@ impl Places {
 }
 
 /// The value of a variable, None where it is unset or empty.
-#[expect(clippy::disallowed_methods, reason = "xtask has no Settings: this is its one place that reads the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "xtask has no Settings: this is its one place that reads the environment"
+)]
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -65,7 +69,10 @@ pub fn variable(name: &str) -> Option<String> {
 /// Where `name` lies on the PATH.
 pub fn which(name: &str) -> Option<PathBuf> {
     let path = format!("{}:/usr/local/sbin:/usr/sbin:/sbin", variable("PATH").unwrap_or_default());
-    path.split(':').filter(|folder| !folder.is_empty()).map(|folder| Path::new(folder).join(name)).find(|file| file.is_file())
+    path.split(':')
+        .filter(|folder| !folder.is_empty())
+        .map(|folder| Path::new(folder).join(name))
+        .find(|file| file.is_file())
 }
 
 fn folder(name: &str, default: impl FnOnce() -> PathBuf) -> PathBuf {

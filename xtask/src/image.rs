@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use serde::Deserialize;
 
 use crate::cluster::node;
 use crate::command::{command, digest, output, run, stream, write};
@@ -14,6 +13,7 @@ use crate::environment::{Places, which};
 use crate::progress::{stage, step};
 
 pub const REGISTRY: &str = "agora.local";
+const NAMES: [&str; 2] = ["agora", "agora-operator"];
 const CA_ROOTS: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 const PASSWD: &str = "agora:x:65532:65532::/:/sbin/nologin\n";
 /// Images of one name that stay in the archive folder: every edit makes a new one of some 40 MB.
@@ -56,25 +56,33 @@ pub struct Build<'a> {
 
 /// Compiles, stages and packs both images; an image with this content that was packed before is not packed again.
 pub fn build_all(places: &Places, profile: Profile) -> Result<Images> {
-    stage(&format!("compile agora and agora-operator ({})", profile.name()), || compile(places, profile))?;
     let folder = places.cache.join("image");
-    let names = ["agora", "agora-operator"];
-    step("stage binaries and their libraries", || names.iter().try_for_each(|name| stage_binary(places, profile, name, &folder.join(name))))?;
-    let mut files: Vec<PathBuf> = names.iter().map(|name| files_below(&folder.join(name))).collect::<Result<Vec<_>>>()?.concat();
-    files.push(places.repo.join("Dockerfile"));
+    let context = folder.join("stage");
+    stage_into(places, profile, &context)?;
+    let file = places.repo.join("Dockerfile");
+    let mut files = files_below(&context)?;
+    files.push(file.clone());
     let tag = format!("{}-dev.{}", version(places)?, &digest(files)?[..12]);
     let mut archives = Vec::new();
-    for name in names {
+    for name in NAMES {
         let image = format!("{REGISTRY}/{name}:{tag}");
         let archive = folder.join("archives").join(format!("{name}_{tag}.tar"));
         if !archive.exists() {
-            let build = Build { file: &places.repo.join("Dockerfile"), target: Some(name), context: &folder, name: &image, archive: &archive };
+            let build = Build { file: &file, target: Some(name), context: &context, name: &image, archive: &archive };
             step(&format!("pack {image}"), || self::build(places, &build))?;
         }
         archives.push((image, archive));
     }
-    forget_old(&folder.join("archives"), names.len() * ARCHIVES_KEPT)?;
+    forget_old(&folder.join("archives"), NAMES.len() * ARCHIVES_KEPT)?;
     Ok(Images { tag, archives })
+}
+
+/// Compiles, and lays out a folder per image, as the `Dockerfile` copies them.
+pub fn stage_into(places: &Places, profile: Profile, folder: &Path) -> Result<()> {
+    stage(&format!("compile ({})", profile.name()), || compile(places, profile))?;
+    step("stage binaries and their libraries", || {
+        NAMES.iter().try_for_each(|name| stage_binary(places, profile, name, &folder.join(name)))
+    })
 }
 
 pub fn import_all(places: &Places, images: &Images) -> Result<()> {
@@ -109,20 +117,11 @@ pub fn build(places: &Places, build: &Build) -> Result<()> {
 }
 
 /// The workspace's version.
-pub fn version(places: &Places) -> Result<String> {
-    #[derive(Deserialize)]
-    struct Metadata {
-        packages: Vec<Package>,
-    }
-    #[derive(Deserialize)]
-    struct Package {
-        name: String,
-        version: String,
-    }
-    let text = output(command("cargo", ["metadata", "--no-deps", "--offline", "--format-version", "1"]).current_dir(&places.repo))?;
-    let metadata: Metadata = serde_json::from_str(&text)?;
-    let package = metadata.packages.into_iter().find(|package| package.name == "xtask");
-    Ok(package.context("xtask is a member of the workspace")?.version)
+fn version(places: &Places) -> Result<String> {
+    let manifest = std::fs::read_to_string(places.repo.join("Cargo.toml"))?;
+    let package = manifest.split("[workspace.package]").nth(1).context("the root manifest has [workspace.package]")?;
+    let line = package.lines().find_map(|line| line.strip_prefix("version = \"")).context("it names a version")?;
+    Ok(line.trim_end_matches('"').to_owned())
 }
 
 pub fn binary(places: &Places, profile: Profile, name: &str) -> PathBuf {

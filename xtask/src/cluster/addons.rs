@@ -33,7 +33,10 @@ pub fn apply(places: &Places) -> Result<()> {
 }
 
 pub fn wait(places: &Places) -> Result<()> {
-    run(&mut kubectl(places, ["-n", "kube-system", "wait", "--for=condition=Available", "deploy", "--all", "--timeout=120s"]))
+    run(&mut kubectl(
+        places,
+        ["-n", "kube-system", "wait", "--for=condition=Available", "deploy", "--all", "--timeout=120s"],
+    ))
 }
 
 fn archive(places: &Places, name: &str, binary: &str, entry: &str) -> Result<PathBuf> {
@@ -46,7 +49,10 @@ fn archive(places: &Places, name: &str, binary: &str, entry: &str) -> Result<Pat
         std::fs::copy(&source, stage.path().join(&short))?;
         let file = stage.path().with_extension("Dockerfile");
         write(&file, &format!("FROM scratch\nCOPY . /\nENTRYPOINT {entry}\n"))?;
-        let built = image::build(places, &image::Build { file: &file, target: None, context: stage.path(), name, archive: &archive });
+        let built = image::build(
+            places,
+            &image::Build { file: &file, target: None, context: stage.path(), name, archive: &archive },
+        );
         let _ = std::fs::remove_file(&file);
         built?;
     }

@@ -7,7 +7,8 @@ use crate::cluster::{kubectl, tools};
 use crate::command::{succeeds, write};
 use crate::environment::Places;
 
-const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n";
+const AUDIT_POLICY: &str =
+    "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n";
 /// The audit log is the judge of who called what; it is cut so that a week of use does not fill the disk.
 const AUDIT_LIMITS: &str = "--audit-log-maxsize 200 --audit-log-maxbackup 2";
 const READY_SECONDS_MAX: u64 = 90;
@@ -23,7 +24,11 @@ pub fn serve(places: &Places) -> Result<()> {
 
 /// Starts what needs a serving API server: controllers started earlier end, as the role that they read with is not there yet.
 pub fn control(places: &Places) -> Result<()> {
-    let (bin, pki, conf) = (&places.bin, places.pki().display().to_string(), places.kubeconfig("controller-manager").display().to_string());
+    let (bin, pki, conf) = (
+        &places.bin,
+        places.pki().display().to_string(),
+        places.kubeconfig("controller-manager").display().to_string(),
+    );
     let controllers = format!(
         "--kubeconfig {conf} --authentication-kubeconfig {conf} --authorization-kubeconfig {conf} \
          --service-account-private-key-file {pki}/sa.key --root-ca-file {pki}/ca.crt \
@@ -31,8 +36,14 @@ pub fn control(places: &Places) -> Result<()> {
          --use-service-account-credentials --leader-elect=false \
          --controllers *,-node-ipam-controller,-cloud-node-lifecycle-controller --bind-address 127.0.0.1"
     );
-    processes::ensure(places, &Daemon::parse("controller-manager", &bin.join("kube-controller-manager"), &controllers))?;
-    let scheduling = format!("--kubeconfig {} --leader-elect=false --bind-address 127.0.0.1", places.kubeconfig("scheduler").display());
+    processes::ensure(
+        places,
+        &Daemon::parse("controller-manager", &bin.join("kube-controller-manager"), &controllers),
+    )?;
+    let scheduling = format!(
+        "--kubeconfig {} --leader-elect=false --bind-address 127.0.0.1",
+        places.kubeconfig("scheduler").display()
+    );
     processes::ensure(places, &Daemon::parse("scheduler", &bin.join("kube-scheduler"), &scheduling))
 }
 
@@ -50,7 +61,8 @@ fn etcd(places: &Places) -> Daemon {
 fn api_server(places: &Places) -> Result<Daemon> {
     let policy = places.state.join("audit.yaml");
     let changed = write(&policy, AUDIT_POLICY)?;
-    let (pki, policy, audit) = (places.pki().display().to_string(), policy.display().to_string(), places.log("audit").display().to_string());
+    let (pki, policy, audit) =
+        (places.pki().display().to_string(), policy.display().to_string(), places.log("audit").display().to_string());
     let arguments = format!(
         "--etcd-servers http://127.0.0.1:2379 --bind-address 0.0.0.0 --advertise-address 10.244.0.1 --secure-port 6443 \
          --service-cluster-ip-range 10.96.0.0/16 --tls-cert-file {pki}/apiserver.crt --tls-private-key-file {pki}/apiserver.key \

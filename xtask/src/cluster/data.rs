@@ -23,7 +23,9 @@ const READY_SECONDS_MAX: u64 = 60;
 pub fn start(places: &Places, jars: &Jars) -> Result<()> {
     postgres(places, jars)?;
     kafka(places, jars)?;
-    let redis = format!("--port {REDIS_PORT} --bind 10.244.0.1 127.0.0.1 --protected-mode no --save  --appendonly no --daemonize no");
+    let redis = format!(
+        "--port {REDIS_PORT} --bind 10.244.0.1 127.0.0.1 --protected-mode no --save  --appendonly no --daemonize no"
+    );
     let redis = as_data_user("redis", "redis-server", &redis);
     processes::ensure(places, &redis)
 }
@@ -68,7 +70,14 @@ fn initialise(places: &Places, jars: &Jars) -> Result<()> {
     run(command("chown", ["-R", jars::USER]).arg(&home))?;
     let user = jars::as_user();
     let mut init = command(&user[0], &user[1..]);
-    init.arg(jars.postgres.join("initdb")).args(["-U", "postgres", "-A", "scram-sha-256", "--locale=C.UTF-8", "--encoding=UTF8"]);
+    init.arg(jars.postgres.join("initdb")).args([
+        "-U",
+        "postgres",
+        "-A",
+        "scram-sha-256",
+        "--locale=C.UTF-8",
+        "--encoding=UTF8",
+    ]);
     run(init.arg("-D").arg(&data).arg("--pwfile").arg(&superuser))?;
     let rules = data.join("pg_hba.conf");
     let text = std::fs::read_to_string(&rules)?;
@@ -84,14 +93,22 @@ fn kafka(places: &Places, jars: &Jars) -> Result<()> {
         &logging,
         "Configuration:\n  status: warn\n  Appenders: {Console: {name: C, PatternLayout: {pattern: \"%d %p %c{1} %m%n\"}}}\n  Loggers: {Root: {level: warn, AppenderRef: {ref: C}}}\n",
     )?;
-    let java = [format!("-Dlog4j2.configurationFile={}", logging.display()), "-cp".to_owned(), format!("{}/*", jars.kafka.display())];
+    let java = [
+        format!("-Dlog4j2.configurationFile={}", logging.display()),
+        "-cp".to_owned(),
+        format!("{}/*", jars.kafka.display()),
+    ];
     if !home.join("data/meta.properties").exists() {
         let tool = "kafka.tools.StorageTool";
         let id = output(command("java", &java).args([tool, "random-uuid"]))?;
         let id = id.lines().last().unwrap_or_default();
         run(command("java", &java).args([tool, "format", "-t", id, "-c"]).arg(&properties))?;
     }
-    let flags = format!("-Xmx256m -Xms128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 {} kafka.Kafka {}", java.join(" "), properties.display());
+    let flags = format!(
+        "-Xmx256m -Xms128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 {} kafka.Kafka {}",
+        java.join(" "),
+        properties.display()
+    );
     // Not as the data user: Java asks by access(2), which knows no capabilities, and would find a closed home closed.
     processes::ensure(places, &Daemon { changed, ..Daemon::parse("kafka", Path::new("java"), &flags) })
 }

@@ -7,7 +7,8 @@ use crate::command::{command, output};
 use crate::environment::Places;
 
 /// Settings that the kernel itself changes.
-const VOLATILE: [&str; 8] = ["random", "ns_last_pid", "pid_max_used", "nf_conntrack_count", "pty", "osrelease", "seq", "stat"];
+const VOLATILE: [&str; 8] =
+    ["random", "ns_last_pid", "pid_max_used", "nf_conntrack_count", "pty", "osrelease", "seq", "stat"];
 
 /// One line per rule, mount, interface, namespace, setting, control group, listening port and process of ours.
 pub fn take(places: &Places) -> BTreeSet<String> {
@@ -18,9 +19,18 @@ pub fn take(places: &Places) -> BTreeSet<String> {
     }
     let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
     lines.extend(mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(|point| format!("mount: {point}")));
-    let links = output(&mut command("ip", ["-o", "link"])).unwrap_or_default();
-    lines.extend(links.lines().filter_map(|line| line.split(": ").nth(1)).map(|name| format!("interface: {name}")));
-    for folder in ["/run/netns", "/run/containerd", "/var/lib/cni", "/var/lib/kubelet", "/var/log/pods", "/var/log/containers", "/opt/containerd"] {
+    let interfaces = output(&mut command("ip", ["-o", "link"])).unwrap_or_default();
+    lines
+        .extend(interfaces.lines().filter_map(|line| line.split(": ").nth(1)).map(|name| format!("interface: {name}")));
+    for folder in [
+        "/run/netns",
+        "/run/containerd",
+        "/var/lib/cni",
+        "/var/lib/kubelet",
+        "/var/log/pods",
+        "/var/log/containers",
+        "/opt/containerd",
+    ] {
         lines.extend(below(folder, None).map(|path| format!("file: {path}")));
     }
     lines.extend(below("/sys/fs/cgroup", Some("d")).map(|path| format!("control group: {path}")));

@@ -63,13 +63,17 @@ fn postgres_home(places: &Places) -> Result<PathBuf> {
 
 fn fetch_kafka(places: &Places, home: &Path) -> Result<()> {
     let work = scratch(places)?;
-    run(maven(work.path()).args(["dependency:copy-dependencies", "-DoutputDirectory=kafka/lib", "-DincludeScope=runtime"]).arg(format!("-DexcludeGroupIds={POSTGRES_GROUP}")))?;
+    run(maven(work.path())
+        .args(["dependency:copy-dependencies", "-DoutputDirectory=kafka/lib", "-DincludeScope=runtime"])
+        .arg(format!("-DexcludeGroupIds={POSTGRES_GROUP}")))?;
     settle(&work.path().join("kafka"), home)
 }
 
 fn fetch_postgres(places: &Places, home: &Path) -> Result<()> {
     let work = scratch(places)?;
-    run(maven(work.path()).args(["dependency:unpack-dependencies", "-DoutputDirectory=jar"]).arg(format!("-DincludeGroupIds={POSTGRES_GROUP}")))?;
+    run(maven(work.path())
+        .args(["dependency:unpack-dependencies", "-DoutputDirectory=jar"])
+        .arg(format!("-DincludeGroupIds={POSTGRES_GROUP}")))?;
     let jar = std::fs::read_dir(work.path().join("jar"))?.flatten().map(|entry| entry.path());
     let Some(archive) = jar.into_iter().find(|file| file.extension().is_some_and(|end| end == "txz")) else {
         bail!("the jar of PostgreSQL holds no .txz; look at xtask/data/pom.xml");

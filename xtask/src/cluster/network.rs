@@ -15,18 +15,12 @@ pub const BRIDGE: &str = "cni0";
 /// Marks the two rules in FORWARD that are ours.
 const COMMENT: &str = "agora local cluster";
 /// Folders of kernel settings that a node changes (kubelet: vm and kernel; kube-proxy and CNI: net).
-const SETTINGS: [&str; 7] = [
-    "vm",
-    "kernel",
-    "kernel/keys",
-    "net/ipv4",
-    "net/ipv4/conf/all",
-    "net/ipv4/conf/default",
-    "net/netfilter",
-];
+const SETTINGS: [&str; 7] =
+    ["vm", "kernel", "kernel/keys", "net/ipv4", "net/ipv4/conf/all", "net/ipv4/conf/default", "net/netfilter"];
 const FORWARDING: &str = "net/ipv4/ip_forward";
 /// Folders that a container runtime makes outside the state folder, whichever state folder it has.
-const FOLDERS: [&str; 6] = ["/run/containerd", "/run/netns", "/var/lib/cni", "/var/log/containers", "/var/log/pods", "/var/lib/kubelet"];
+const FOLDERS: [&str; 6] =
+    ["/run/containerd", "/run/netns", "/var/lib/cni", "/var/log/containers", "/var/log/pods", "/var/lib/kubelet"];
 
 /// The host as it was before `up` touched it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -139,8 +133,8 @@ fn without_our_chains(family: &str, table: &str) -> Result<()> {
     if !rules.lines().any(|line| ours(&line)) {
         return Ok(());
     }
-    let kept: String = rules.lines().filter(|line| !ours(line)).map(|line| format!("{line}\n")).collect();
-    feed(&mut command(format!("{family}-restore"), ["-T", table]), &kept).map(drop)
+    let kept: Vec<&str> = rules.lines().filter(|line| !ours(line)).collect();
+    feed(&mut command(format!("{family}-restore"), ["-T", table]), &format!("{}\n", kept.join("\n"))).map(drop)
 }
 
 fn forward_rules() -> [[&'static str; 8]; 2] {

@@ -16,7 +16,8 @@ const READY_SECONDS_MAX: u64 = 90;
 
 pub fn containerd(places: &Places) -> Result<()> {
     let config = places.state.join("containerd.toml");
-    let changed = write(&config, &containerd_config(places))? | write(&places.state.join("cni/10-local.conflist"), &cni_config(places))?;
+    let changed = write(&config, &containerd_config(places))?
+        | write(&places.state.join("cni/10-local.conflist"), &cni_config(places))?;
     let daemon = Daemon::parse("containerd", Path::new("/usr/bin/containerd"), &format!("-c {}", config.display()));
     processes::ensure(places, &Daemon { changed, ..daemon })?;
     processes::wait_for(places, "containerd", 30, || succeeds(ctr(places).arg("version")))
@@ -33,11 +34,17 @@ pub fn join(places: &Places) -> Result<()> {
         places.kubeconfig("kubelet").display(),
         places.state.join("kubelet").display()
     );
-    processes::ensure(places, &Daemon { changed, ..Daemon::parse("kubelet", &places.bin.join("kubelet"), &arguments) })?;
+    processes::ensure(
+        places,
+        &Daemon { changed, ..Daemon::parse("kubelet", &places.bin.join("kubelet"), &arguments) },
+    )?;
     let config = places.state.join("proxy.yaml");
     let changed = write(&config, &proxy_config(places))?;
     let arguments = format!("--config {}", config.display());
-    processes::ensure(places, &Daemon { changed, ..Daemon::parse("proxy", &places.bin.join("kube-proxy"), &arguments) })?;
+    processes::ensure(
+        places,
+        &Daemon { changed, ..Daemon::parse("proxy", &places.bin.join("kube-proxy"), &arguments) },
+    )?;
     let ready = ["wait", "--for=condition=Ready", "node/node1", "--timeout=2s"];
     processes::wait_for(places, "kubelet", READY_SECONDS_MAX, || succeeds(&mut kubectl(places, ready)))
 }
@@ -52,7 +59,8 @@ pub fn import(places: &Places, name: &str, archive: &Path) -> Result<()> {
 
 pub fn has_image(places: &Places, name: &str) -> bool {
     let filter = format!("name=={name}");
-    crate::command::output(ctr(places).args(["images", "ls", "-q", &filter])).is_ok_and(|found| found.lines().any(|line| line == name))
+    crate::command::output(ctr(places).args(["images", "ls", "-q", &filter]))
+        .is_ok_and(|found| found.lines().any(|line| line == name))
 }
 
 pub fn ctr(places: &Places) -> Command {
@@ -102,7 +110,8 @@ fn cni_config(places: &Places) -> String {
 }
 
 fn kubelet_config(places: &Places) -> String {
-    let (state, pki, socket) = (places.state.display(), places.pki().display().to_string(), places.containerd_socket().display().to_string());
+    let (state, pki, socket) =
+        (places.state.display(), places.pki().display().to_string(), places.containerd_socket().display().to_string());
     format!(
         "apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration

@@ -92,12 +92,12 @@ fn kubeconfig(places: &Places, user: &str) -> Result<()> {
     );
     let file = places.kubeconfig(user);
     write(&file, &text)?;
-    run(&mut command("chmod", ["600"]).arg(file))
+    run(command("chmod", ["600"]).arg(file))
 }
 
 /// Keys are for their owner alone.
 fn close(pki: &Path) -> Result<()> {
-    run(&mut command("chmod", ["-R", "go-rwx"]).arg(pki))
+    run(command("chmod", ["-R", "go-rwx"]).arg(pki))
 }
 
 fn openssl(pki: &Path, arguments: &[&str]) -> Result<()> {

@@ -3,14 +3,16 @@
 
 use std::net::TcpListener;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
 use crate::cluster::{network, processes, tools};
-use crate::command::{command, output, succeeds};
+use crate::command::{command, output, succeeds, until};
 use crate::environment::{Places, which};
 
 const MEMORY_FREE_MIB_MIN: u64 = 6 * 1024;
+const SETTLING_TIME_MAX: Duration = Duration::from_secs(3);
 const DISK_FREE_MIB_MIN: u64 = 15 * 1024;
 /// Address ranges of pods and of Services.
 const RANGES: [&str; 2] = ["10.244.0.0/24", "10.96.0.0/16"];
@@ -36,11 +38,12 @@ const PORTS: [(u16, &str); 16] = [
 
 pub fn check(places: &Places) -> Result<()> {
     let mut faults = Vec::new();
-    faults.extend(machine(places));
-    faults.extend(programs());
-    faults.extend(ports(places));
-    faults.extend(foreign_cluster(places));
-    if faults.is_empty() {
+    // What was just killed holds its port for a moment.
+    let fine = until(SETTLING_TIME_MAX, || {
+        faults = [machine(places), programs(), ports(places), foreign_cluster(places)].concat();
+        faults.is_empty()
+    });
+    if fine {
         return Ok(());
     }
     bail!("this machine cannot run the local cluster:\n- {}", faults.join("\n- "));
@@ -52,7 +55,10 @@ fn machine(places: &Places) -> Vec<String> {
         faults.push("not root: the cluster needs namespaces, mounts and iptables; run as root, or use a cluster of yours: cargo xtask up --context NAME".to_owned());
     }
     if places.state.to_string_lossy().contains(char::is_whitespace) {
-        faults.push(format!("the state folder's path holds blanks: {}; set AGORA_STATE to another", places.state.display()));
+        faults.push(format!(
+            "the state folder's path holds blanks: {}; set AGORA_STATE to another",
+            places.state.display()
+        ));
     }
     let free = memory_free_mib(&std::fs::read_to_string("/proc/meminfo").unwrap_or_default());
     if free < MEMORY_FREE_MIB_MIN && processes::names(places).is_empty() {
@@ -70,10 +76,13 @@ fn programs() -> Vec<String> {
     let mut faults = Vec::new();
     let missing = tools::missing(&[&tools::CLUSTER_NEEDS[..], &tools::BUILD_NEEDS[..]].concat());
     if !tools::may_install() {
-        faults.extend(missing.iter().map(|(file, package)| format!("{file} is missing; install the package {package}")));
+        faults
+            .extend(missing.iter().map(|(file, package)| format!("{file} is missing; install the package {package}")));
     }
     if which("go").is_none() {
-        faults.push("go is missing; install Go 1.26 or newer from https://go.dev/dl (Debian's package is too old)".to_owned());
+        faults.push(
+            "go is missing; install Go 1.26 or newer from https://go.dev/dl (Debian's package is too old)".to_owned(),
+        );
     }
     faults
 }
@@ -81,7 +90,11 @@ fn programs() -> Vec<String> {
 fn ports(places: &Places) -> Vec<String> {
     let ours = |name: &str| processes::alive(places, name).is_some();
     let taken = PORTS.iter().filter(|(port, owner)| !ours(owner) && TcpListener::bind(("0.0.0.0", *port)).is_err());
-    taken.map(|(port, owner)| format!("port {port} is taken, {owner} needs it; see who has it: ss -ltnp 'sport = :{port}'")).collect()
+    taken
+        .map(|(port, owner)| {
+            format!("port {port} is taken, {owner} needs it; see who has it: ss -ltnp 'sport = :{port}'")
+        })
+        .collect()
 }
 
 /// Another cluster on this host would be disturbed.
@@ -106,7 +119,10 @@ fn foreign_cluster(places: &Places) -> Vec<String> {
         let routes = output(&mut command("ip", ["-4", "route", "show", "table", "all"])).unwrap_or_default();
         for range in RANGES {
             if let Some(route) = routes.lines().find(|route| touches(range, route)) {
-                faults.push(format!("{range} is in use (`{}`): the cluster needs it; remove that route, or {instead}", route.trim()));
+                faults.push(format!(
+                    "{range} is in use (`{}`): the cluster needs it; remove that route, or {instead}",
+                    route.trim()
+                ));
             }
         }
     }
@@ -116,7 +132,10 @@ fn foreign_cluster(places: &Places) -> Vec<String> {
 fn kubelets() -> Vec<u32> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_string_lossy().parse().ok());
-    pids.filter(|pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "kubelet")).collect()
+    pids.filter(|pid: &u32| {
+        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "kubelet")
+    })
+    .collect()
 }
 
 fn memory_free_mib(meminfo: &str) -> u64 {

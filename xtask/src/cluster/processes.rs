@@ -94,7 +94,11 @@ pub fn stop(places: &Places, name: &str, grace: Duration) -> Result<()> {
         if !until(grace, gone) {
             signal("KILL", record.pid)?;
             if !until(Duration::from_secs(5), gone) {
-                bail!("{name} (pid {}) survives SIGKILL; look with: ps -o pid,stat,wchan,cmd -p {}", record.pid, record.pid);
+                bail!(
+                    "{name} (pid {}) survives SIGKILL; look with: ps -o pid,stat,wchan,cmd -p {}",
+                    record.pid,
+                    record.pid
+                );
             }
         }
     }
@@ -137,7 +141,8 @@ fn trouble(places: &Places, name: &str, what: &str) -> anyhow::Error {
 }
 
 fn signal(name: &str, pid: u32) -> Result<()> {
-    run(&mut command("kill", ["-s", name, &pid.to_string()])).or_else(|error| if started_at(pid).is_none() { Ok(()) } else { Err(error) })
+    run(&mut command("kill", ["-s", name, &pid.to_string()]))
+        .or_else(|error| if started_at(pid).is_none() { Ok(()) } else { Err(error) })
 }
 
 /// This boot of the machine: pids and start times of another one mean nothing.
@@ -166,7 +171,13 @@ mod tests {
 
     fn places(state: &Path) -> Places {
         let folder = state.to_owned();
-        Places { repo: folder.clone(), state: folder.clone(), cache: folder.clone(), bin: folder.clone(), target: folder }
+        Places {
+            repo: folder.clone(),
+            state: folder.clone(),
+            cache: folder.clone(),
+            bin: folder.clone(),
+            target: folder,
+        }
     }
 
     #[test]

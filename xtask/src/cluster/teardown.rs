@@ -14,16 +14,23 @@ use crate::progress::{note, step};
 
 const GRACE: Duration = Duration::from_secs(20);
 /// Stopped in this order, after kubelet and kube-proxy.
-const REST: [&str; 8] = ["containerd", "scheduler", "controller-manager", "apiserver", "etcd", "kafka", "redis", "postgres"];
+const REST: [&str; 8] =
+    ["containerd", "scheduler", "controller-manager", "apiserver", "etcd", "kafka", "redis", "postgres"];
 /// What stays with `--keep-data`: the cluster goes on where it was at the next `up`.
 const DATA: [&str; 6] = ["etcd", "pki", "kubeconfig", "postgres", "kafka", "before.json"];
 
 pub fn down(places: &Places, keep_data: bool) -> Result<()> {
     if !keep_data && processes::alive(places, "apiserver").is_some() {
-        step("delete workloads and pods", || delete_workloads(places))?;
+        step("delete workloads and pods", || {
+            delete_workloads(places);
+            Ok(())
+        })?;
     }
     step("stop kubelet and kube-proxy", || stop_all(places, &["kubelet", "proxy"]))?;
-    step("remove what is left of the pods", || remove_tasks(places))?;
+    step("remove what is left of the pods", || {
+        remove_tasks(places);
+        Ok(())
+    })?;
     step("stop containerd, control plane and data services", || stop_all(places, &REST))?;
     step("unmount, and remove network namespaces and cgroups", || remove_leftovers(places))?;
     if let Some(host) = network::recorded(places) {
@@ -44,20 +51,21 @@ pub fn forget_other_boot(places: &Places) -> Result<()> {
     Ok(())
 }
 
-fn delete_workloads(places: &Places) -> Result<()> {
+fn delete_workloads(places: &Places) {
     // Best effort: whatever stays is removed by force below.
     let kinds = "deploy,job,cronjob,statefulset,daemonset,replicaset";
     let _ = run(&mut kubectl(places, ["delete", kinds, "-A", "--all", "--wait=false", "--request-timeout=10s"]));
     let _ = run(&mut kubectl(places, ["delete", "pod", "-A", "--all", "--grace-period=1", "--timeout=30s"]));
-    until(Duration::from_secs(10), || output(node::ctr(places).args(["tasks", "ls", "-q"])).is_ok_and(|ids| ids.is_empty()));
-    Ok(())
+    until(Duration::from_secs(10), || {
+        output(node::ctr(places).args(["tasks", "ls", "-q"])).is_ok_and(|ids| ids.is_empty())
+    });
 }
 
 fn stop_all(places: &Places, names: &[&str]) -> Result<()> {
     names.iter().try_for_each(|name| processes::stop(places, name, GRACE))
 }
 
-fn remove_tasks(places: &Places) -> Result<()> {
+fn remove_tasks(places: &Places) {
     if processes::alive(places, "containerd").is_none() {
         return kill_shims(places);
     }
@@ -69,13 +77,14 @@ fn remove_tasks(places: &Places) -> Result<()> {
         succeeds(node::ctr(places).args(["tasks", "rm", "-f", id]));
         succeeds(node::ctr(places).args(["containers", "rm", id]));
     }
-    kill_shims(places)
+    kill_shims(places);
 }
 
 /// Shims outlive containerd. Ours name our socket in their command line; each takes its container with it.
-fn kill_shims(places: &Places) -> Result<()> {
+fn kill_shims(places: &Places) {
     let socket = places.containerd_socket();
-    let shims = || matching(|words| words[0].contains("containerd-shim") && words.iter().any(|word| Path::new(word) == socket));
+    let shims =
+        || matching(|words| words[0].contains("containerd-shim") && words.iter().any(|word| Path::new(word) == socket));
     for pid in shims() {
         for child in children(pid) {
             succeeds(&mut command("kill", ["-9", &child.to_string()]));
@@ -83,7 +92,6 @@ fn kill_shims(places: &Places) -> Result<()> {
         succeeds(&mut command("kill", ["-9", &pid.to_string()]));
     }
     until(Duration::from_secs(5), || shims().is_empty());
-    Ok(())
 }
 
 /// Processes whose command line fulfils the condition.

@@ -9,7 +9,8 @@ use crate::environment::{Places, which};
 use crate::progress::{note, step};
 
 pub const ETCD: &str = "etcd";
-const KUBERNETES: [&str; 6] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"];
+const KUBERNETES: [&str; 6] =
+    ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"];
 /// Binary, package, wrapper module.
 const OTHERS: [(&str, &str, &str); 4] = [
     (ETCD, "go.etcd.io/etcd/server/v3", "tools"),
@@ -74,7 +75,11 @@ pub fn install(needs: &[Need]) -> Result<()> {
     packages.sort_unstable();
     packages.dedup();
     if !may_install() {
-        bail!("missing: {}; install them (as root, on Debian or Ubuntu: apt-get install {})", packages.join(", "), packages.join(" "));
+        bail!(
+            "missing: {}; install them (as root, on Debian or Ubuntu: apt-get install {})",
+            packages.join(", "),
+            packages.join(" ")
+        );
     }
     step(&format!("install {}", packages.join(" ")), || {
         let policy = Policy::forbid_starts()?;
@@ -99,7 +104,10 @@ fn install_packages(packages: &[&str]) -> Result<()> {
     }
     run(&mut apt(&[], packages))?;
     if Path::new("/run/systemd/system").exists() {
-        for unit in ["containerd", "redis-server", "postgresql"].iter().filter(|unit| packages.iter().any(|package| package.starts_with(**unit))) {
+        for unit in ["containerd", "redis-server", "postgresql"]
+            .iter()
+            .filter(|unit| packages.iter().any(|package| package.starts_with(**unit)))
+        {
             let _ = run(&mut command("systemctl", ["disable", unit]));
         }
     }
@@ -152,7 +160,8 @@ pub fn build(places: &Places) -> Result<()> {
     std::fs::create_dir_all(&places.bin)?;
     for (index, tool) in absent(places).iter().enumerate() {
         let label = format!("build {} ({} to go)", tool.binary, absent(places).len());
-        step(&label, || build_one(places, tool)).with_context(|| format!("building {} ({})", tool.binary, index + 1))?;
+        step(&label, || build_one(places, tool))
+            .with_context(|| format!("building {} ({})", tool.binary, index + 1))?;
     }
     Ok(())
 }
@@ -201,7 +210,8 @@ fn kubernetes_flags(version: &str) -> String {
 
 /// The version that the wrapper module requires: its only place.
 fn kubernetes_version(module: &str) -> String {
-    let line = module.lines().find_map(|line| line.trim().trim_start_matches("require ").strip_prefix("k8s.io/kubernetes v"));
+    let line =
+        module.lines().find_map(|line| line.trim().trim_start_matches("require ").strip_prefix("k8s.io/kubernetes v"));
     line.and_then(|rest| rest.split_whitespace().next()).unwrap_or("0.0.0").to_owned()
 }
 

@@ -1,0 +1,239 @@
+//! Who may name whom: crates by the table below, modules within a crate by banned words, outside crates by who wraps
+//! them. A new edge means an edit here, and is seen in review.
+
+use std::path::Path;
+
+use crate::workspace::{Package, Workspace};
+
+const BASE: &[&str] = &[
+    "agora-vocab",
+    "agora-api",
+    "agora-events",
+    "agora-topology",
+    "agora-chassis",
+    "agora-postgres",
+    "agora-redis",
+    "agora-web",
+    "agora-outbound",
+    "agora-kafka",
+    "agora-outbox",
+];
+const SERVICES: &[&str] =
+    &["agora-gateway", "agora-user", "agora-catalog", "agora-cart", "agora-order", "agora-payment"];
+
+/// Crate, and which of ours it may name. Services are in `SERVICES` and may name `BASE`.
+const EDGES: &[(&str, &[&str])] = &[
+    ("agora-vocab", &[]),
+    ("agora-api", &["agora-vocab"]),
+    ("agora-events", &["agora-vocab"]),
+    ("agora-topology", &["agora-events"]),
+    ("agora-chassis", &["agora-vocab"]),
+    ("agora-postgres", &["agora-chassis", "agora-vocab"]),
+    ("agora-redis", &["agora-chassis", "agora-vocab"]),
+    ("agora-web", &["agora-chassis", "agora-api", "agora-vocab"]),
+    ("agora-outbound", &["agora-chassis", "agora-api", "agora-vocab"]),
+    ("agora-kafka", &["agora-chassis", "agora-events", "agora-vocab"]),
+    ("agora-outbox", &["agora-chassis", "agora-postgres", "agora-kafka", "agora-events", "agora-vocab"]),
+    ("agora-testkit", BASE),
+    ("agora-crd", &["agora-topology"]),
+    ("agora-operator", &["agora-crd", "agora-topology", "agora-events", "agora-vocab", "agora-chassis", "agora-redis"]),
+    ("agora-shopper", &["agora-vocab", "agora-api", "agora-events"]),
+    ("agora-e2e", &["agora-shopper", "agora-crd", "agora-topology", "agora-api", "agora-events", "agora-vocab"]),
+    ("xtask", &["agora-topology"]),
+];
+
+/// Outside crate, and who alone may name it outside of tests.
+const WRAPPED: &[(&str, &[&str])] = &[
+    ("rdkafka", &["agora-kafka", "agora-operator", "agora-e2e", "agora-testkit"]),
+    ("fred", &["agora-redis"]),
+    ("kube", &["agora-crd", "agora-operator", "agora-e2e"]),
+    // The gateway streams bodies through: no deadline of `outbound` fits them.
+    ("reqwest", &["agora-outbound", "agora-gateway", "agora-testkit", "agora-e2e", "agora-shopper"]),
+    ("serde_yml", &[]),
+    ("chrono", &[]),
+    ("native-tls", &[]),
+];
+
+/// Crates of any depth that only one other may bring in.
+const BROUGHT_BY: &[(&str, &[&str])] = &[("openssl-sys", &["rdkafka-sys"]), ("openssl", &[])];
+
+/// Files of a service that must not know how anything is stored or sent.
+const PURE_FILES: &[&str] = &["domain", "ports", "usecases"];
+const IMPURE: &[&str] = &[
+    "axum::",
+    "sqlx::",
+    "rdkafka::",
+    "fred::",
+    "reqwest::",
+    "kube::",
+    "agora_kafka::",
+    "agora_web::",
+    "agora_postgres::",
+];
+/// Modules of the controller that only compute.
+const PURE_OPERATOR_FILES: &[&str] = &["plan", "desired", "status"];
+const IMPURE_OPERATOR: &[&str] =
+    &["kube::Client", "kube::Api", "Client,", "Api,", "Api<", "tokio::", "sqlx::", "rdkafka::"];
+
+pub fn faults(members: &Workspace) -> Vec<String> {
+    let ours: Vec<&str> = members.packages.iter().map(|package| package.name.as_str()).collect();
+    let edges = members.packages.iter().flat_map(|package| edge_faults(package, &ours));
+    let wrapped = members.packages.iter().flat_map(wrapper_faults);
+    edges.chain(wrapped).collect()
+}
+
+/// Faults of the whole tree: crates that came in by another way than allowed.
+pub fn tree_faults(whole: &Workspace) -> Vec<String> {
+    let name =
+        |id: &str| whole.packages.iter().find(|package| package.id == id).map_or("?", |package| package.name.as_str());
+    let mut faults = Vec::new();
+    for node in whole.resolve.iter().flat_map(|resolve| &resolve.nodes) {
+        for dependency in &node.dependencies {
+            let rule = BROUGHT_BY.iter().find(|(brought, _)| *brought == name(dependency));
+            if let Some((brought, by)) = rule.filter(|(_, by)| !by.contains(&name(&node.id))) {
+                faults.push(format!("{} depends on {brought}, which only {by:?} may", name(&node.id)));
+            }
+        }
+    }
+    faults
+}
+
+fn edge_faults(package: &Package, ours: &[&str]) -> Vec<String> {
+    let Some(allowed) = allowed(&package.name) else {
+        return vec![format!("{} is not in the table of xtask/src/layers.rs", package.name)];
+    };
+    let named = package.dependencies.iter().filter(|dependency| ours.contains(&dependency.name.as_str()));
+    let wrong = named.filter(|dependency| {
+        let test = dependency.kind.as_deref() == Some("dev");
+        let testkit = test && dependency.name == "agora-testkit";
+        let itself = test && dependency.name == package.name;
+        !testkit && !itself && !allowed.contains(&dependency.name.as_str())
+    });
+    wrong
+        .map(|dependency| {
+            format!("{} names {}, which the table of xtask/src/layers.rs does not allow", package.name, dependency.name)
+        })
+        .collect()
+}
+
+fn allowed(name: &str) -> Option<Vec<&'static str>> {
+    if name == "agora" {
+        return Some([BASE, SERVICES].concat());
+    }
+    if SERVICES.contains(&name) {
+        return Some(BASE.to_vec());
+    }
+    EDGES.iter().find(|(crate_name, _)| *crate_name == name).map(|(_, allowed)| allowed.to_vec())
+}
+
+fn wrapper_faults(package: &Package) -> Vec<String> {
+    let named = package.dependencies.iter().filter(|dependency| dependency.kind.as_deref() != Some("dev"));
+    let rules = named.filter_map(|dependency| WRAPPED.iter().find(|(wrapped, _)| *wrapped == dependency.name));
+    let wrong = rules.filter(|(_, by)| !by.contains(&package.name.as_str()));
+    wrong.map(|(wrapped, by)| format!("{} names {wrapped}, which only {by:?} may", package.name)).collect()
+}
+
+/// Faults within one source file, whose path is relative to the checkout.
+pub fn module_faults(path: &Path, text: &str) -> Vec<String> {
+    let Some(banned) = banned(path) else { return Vec::new() };
+    let code = text.lines().take_while(|line| !line.starts_with("mod tests"));
+    let mut faults = Vec::new();
+    for (number, line) in code.enumerate() {
+        let spoken = line.trim_start().starts_with("//");
+        if let Some(word) = banned.iter().find(|word| !spoken && line.contains(**word)) {
+            faults.push(format!("{}:{}: `{word}` has no place in this module", path.display(), number + 1));
+        }
+    }
+    faults
+}
+
+fn banned(path: &Path) -> Option<&'static [&'static str]> {
+    let text = path.to_string_lossy();
+    let (folder, file) = text.split_once("/src/")?;
+    let module = file.split(['/', '.']).next().unwrap_or_default();
+    if folder.starts_with("services/") && PURE_FILES.contains(&module) {
+        return Some(IMPURE);
+    }
+    (folder == "operator/controller" && PURE_OPERATOR_FILES.contains(&module)).then_some(IMPURE_OPERATOR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::Dependency;
+
+    fn package(name: &str, dependencies: &[(&str, Option<&str>)]) -> Package {
+        let dependencies = dependencies
+            .iter()
+            .map(|(name, kind)| Dependency { name: (*name).to_owned(), kind: kind.map(str::to_owned) });
+        Package {
+            id: name.to_owned(),
+            name: name.to_owned(),
+            license: None,
+            source: None,
+            dependencies: dependencies.collect(),
+            features: std::collections::BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_service_that_names_another_service_is_a_fault() {
+        let workspace = Workspace {
+            packages: vec![
+                package("agora-cart", &[("agora-order", None), ("agora-web", None)]),
+                package("agora-order", &[]),
+                package("agora-web", &[]),
+            ],
+            resolve: None,
+        };
+        assert_eq!(
+            faults(&workspace),
+            ["agora-cart names agora-order, which the table of xtask/src/layers.rs does not allow"]
+        );
+    }
+
+    #[test]
+    fn the_testkit_is_for_tests_alone() {
+        let with = |kind| Workspace {
+            packages: vec![package("agora-web", &[("agora-testkit", kind)]), package("agora-testkit", &[])],
+            resolve: None,
+        };
+        assert_eq!(faults(&with(Some("dev"))).len(), 0);
+        assert_eq!(faults(&with(None)).len(), 1);
+    }
+
+    #[test]
+    fn a_crate_outside_the_table_is_a_fault() {
+        let workspace = Workspace { packages: vec![package("agora-new", &[])], resolve: None };
+        assert!(faults(&workspace)[0].contains("not in the table"));
+    }
+
+    #[test]
+    fn only_the_wrapper_names_what_it_wraps() {
+        let workspace = Workspace {
+            packages: vec![package("agora-user", &[("fred", None)]), package("agora-redis", &[("fred", None)])],
+            resolve: None,
+        };
+        assert_eq!(faults(&workspace).len(), 1);
+    }
+
+    #[test]
+    fn openssl_comes_in_by_rdkafka_alone() {
+        use crate::workspace::{Node, Resolve};
+        let node = |id: &str| Node { id: id.to_owned(), dependencies: vec!["openssl-sys".to_owned()] };
+        let packages = vec![package("openssl-sys", &[]), package("rdkafka-sys", &[]), package("other", &[])];
+        let workspace =
+            Workspace { packages, resolve: Some(Resolve { nodes: vec![node("rdkafka-sys"), node("other")] }) };
+        assert_eq!(tree_faults(&workspace).len(), 1);
+    }
+
+    #[test]
+    fn storage_has_no_place_in_a_domain() {
+        let text =
+            "//! sqlx::Error is not named here.\nuse sqlx::Error;\n#[cfg(test)]\nmod tests {\n use sqlx::x;\n}\n";
+        assert_eq!(module_faults(Path::new("services/cart/src/domain.rs"), text).len(), 1);
+        assert_eq!(module_faults(Path::new("services/cart/src/usecases/take.rs"), text).len(), 1);
+        assert_eq!(module_faults(Path::new("services/cart/src/postgres.rs"), text).len(), 0);
+        assert_eq!(module_faults(Path::new("operator/controller/src/desired/secret.rs"), text).len(), 1);
+    }
+}

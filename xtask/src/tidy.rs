@@ -1,0 +1,133 @@
+//! House rules that no compiler knows, checked on text: one pass over every manifest and source file.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::command::{command, output};
+use crate::environment::Places;
+use crate::layers;
+
+const LINES_MAX: usize = 400;
+const SPDX: &str = "# SPDX-License-Identifier: Apache-2.0";
+/// Names that say nothing of what a file holds.
+const EMPTY_NAMES: [&str; 6] = ["mod", "common", "utils", "util", "helpers", "manager"];
+/// Split, so that this file does not break its own rules.
+const BANNED: [(&str, &str); 5] = [
+    (concat!("#[al", "low("), "an exception is `#[expect(lint, reason = …)]`"),
+    (concat!("#![al", "low("), "an exception is `#[expect(lint, reason = …)]`"),
+    (concat!("#[ig", "nore"), "a test that needs more is behind a feature"),
+    (concat!("/ro", "ot/"), "a path of one machine"),
+    (concat!("/ho", "me/"), "a path of one machine"),
+];
+
+pub fn faults(places: &Places) -> Result<Vec<String>> {
+    let mut faults = Vec::new();
+    for file in tracked(places)? {
+        let Ok(text) = std::fs::read_to_string(places.repo.join(&file)) else { continue };
+        match file.extension().and_then(|end| end.to_str()) {
+            Some("rs") => {
+                faults.extend(source_faults(&file, &text));
+                faults.extend(layers::module_faults(&file, &text));
+            }
+            Some("toml") if file.ends_with("Cargo.toml") && file != Path::new("Cargo.toml") => {
+                faults.extend(manifest_faults(&file, &text));
+            }
+            _ => {}
+        }
+    }
+    Ok(faults)
+}
+
+/// What git knows or would add, so that a file which is not committed yet is seen too.
+fn tracked(places: &Places) -> Result<Vec<PathBuf>> {
+    let mut git = command("git", ["ls-files", "--cached", "--others", "--exclude-standard"]);
+    Ok(output(git.current_dir(&places.repo))?.lines().map(PathBuf::from).collect())
+}
+
+fn source_faults(path: &Path, text: &str) -> Vec<String> {
+    let at = |line: usize, fault: &str| format!("{}:{line}: {fault}", path.display());
+    let mut faults = Vec::new();
+    if path.file_stem().is_some_and(|name| EMPTY_NAMES.iter().any(|empty| name == *empty)) {
+        faults.push(at(1, "a file is named for what it holds"));
+    }
+    if !text.starts_with("//!") {
+        faults.push(at(1, "a file begins with `//!`: what it knows and what it must not know"));
+    }
+    let length = text.lines().take_while(|line| !line.starts_with("mod tests")).count();
+    if length > LINES_MAX {
+        faults.push(at(length, &format!("{length} lines before `mod tests`, {LINES_MAX} are the limit")));
+    }
+    for (number, line) in text.lines().enumerate() {
+        if let Some((_, why)) = BANNED.iter().find(|(word, _)| line.contains(word)) {
+            faults.push(at(number + 1, why));
+        }
+    }
+    faults
+}
+
+fn manifest_faults(path: &Path, text: &str) -> Vec<String> {
+    let at = |line: usize, fault: &str| format!("{}:{line}: {fault}", path.display());
+    let mut faults = Vec::new();
+    if !text.starts_with(SPDX) {
+        faults.push(at(1, &format!("the first line is `{SPDX}`")));
+    }
+    if !text.contains("[lints]\nworkspace = true") {
+        faults.push(at(1, "the workspace's lints are missing: `[lints]`, `workspace = true`"));
+    }
+    let mut in_dependencies = false;
+    for (number, line) in text.lines().enumerate() {
+        if line.starts_with('[') {
+            in_dependencies = line.contains("dependencies");
+        } else if in_dependencies
+            && line.contains('=')
+            && !line.contains("workspace = true")
+            && !line.contains("path = \".\"")
+        {
+            faults.push(at(number + 1, "versions stand in the root manifest only: `name.workspace = true`"));
+        }
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> usize {
+        source_faults(Path::new("libs/x/src/y.rs"), text).len()
+    }
+
+    #[test]
+    fn a_good_file_has_no_faults() {
+        assert_eq!(source("//! Why.\nfn f() {}\n"), 0);
+    }
+
+    #[test]
+    fn each_rule_finds_its_breach() {
+        assert_eq!(source("fn f() {}\n"), 1);
+        assert_eq!(source(concat!("//! Why.\n#[al", "low(dead_code)]\n")), 1);
+        assert_eq!(source(concat!("//! Why.\n#[ig", "nore]\n")), 1);
+        assert_eq!(source(concat!("//! Why.\nconst A: &str = \"/ro", "ot/x\";\n")), 1);
+        assert_eq!(source_faults(Path::new("a/utils.rs"), "//! Why.\n").len(), 1);
+    }
+
+    #[test]
+    fn tests_do_not_count_as_length() {
+        let code = "x\n".repeat(LINES_MAX - 1);
+        assert_eq!(source(&format!("//! Why.\n{code}mod tests {{\n{code}{code}")), 0);
+        assert_eq!(source(&format!("//! Why.\n{code}{code}")), 1);
+    }
+
+    #[test]
+    fn a_manifest_takes_lints_and_versions_from_the_workspace() {
+        let good = format!(
+            "{SPDX}\n[package]\nname = \"x\"\n[lints]\nworkspace = true\n[dependencies]\nserde.workspace = true\n"
+        );
+        let path = Path::new("libs/x/Cargo.toml");
+        assert_eq!(manifest_faults(path, &good).len(), 0);
+        assert_eq!(manifest_faults(path, &good.replace("serde.workspace = true", "serde = \"1\"")).len(), 1);
+        assert_eq!(manifest_faults(path, &good.replace("[lints]\nworkspace = true\n", "")).len(), 1);
+        assert_eq!(manifest_faults(path, good.trim_start_matches(SPDX)).len(), 1);
+    }
+}
