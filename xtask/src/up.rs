@@ -54,6 +54,7 @@ pub fn up(places: &Places, options: &Options) -> Result<()> {
         Target::local(places)
     };
     if options.only_cluster {
+        foundations(places, &target)?;
         println!("export KUBECONFIG={}\nexport PATH={}:$PATH", target.kubeconfig().display(), places.bin.display());
         return Ok(());
     }
