@@ -1,0 +1,435 @@
+//! Payments in PostgreSQL: each method of the port is one transaction, the payment's row locked first.
+//!
+//! Knows tables and SQL; decides nothing that `domain` decides.
+
+mod row;
+mod write;
+
+use agora_outbox::{Answer, Cause, Claim};
+use agora_postgres::{Db, Tx};
+use agora_vocab::{CommandId, Epoch, Ids, Money, OrderId, Page, PageSize, PaymentId, RefundId};
+use async_trait::async_trait;
+use std::{sync::Arc, time::Duration};
+use uuid::Uuid;
+
+use self::row::{ATTEMPT, AttemptRow, NoticeRow, PAYMENT, PaymentRow};
+use crate::{
+    domain::{Attempt, AttemptState, Door, Facts, Operation, Outcome, Payment, Refused, Status},
+    ports::{Filter, NewPayment, Notice, Opened, Payments, RefundOutcome, StoreError},
+};
+
+/// How long a driver owns a payment, refund or notice before the worker takes over.
+const LEASE: Duration = Duration::from_secs(10);
+
+/// The store.
+#[derive(Clone)]
+pub struct PgPayments {
+    db: Db,
+    ids: Arc<dyn Ids>,
+    epoch: Epoch,
+}
+
+impl PgPayments {
+    /// The store on a database.
+    pub fn new(db: Db, ids: Arc<dyn Ids>, epoch: Epoch) -> Self {
+        Self { db, ids, epoch }
+    }
+
+    fn result(&self) -> CommandId {
+        CommandId::new(self.ids.next())
+    }
+
+    /// Ends a payment as voided, one that nobody knew included.
+    async fn void_in(&self, tx: &mut Tx, new: &NewPayment) -> Result<Payment, StoreError> {
+        write::insert(tx, new).await?;
+        let payment = lock(tx, new.id).await?;
+        if payment.order != new.order {
+            return Err(StoreError::Mismatch(new.id));
+        }
+        let under_way =
+            latest(tx, new.id, Operation::Capture).await?.is_some_and(|a| a.state == AttemptState::Prepared);
+        let Some(due) = payment.due.or(new.amount) else { return Ok(payment) };
+        if payment.status != Status::Pending || under_way {
+            return Ok(payment);
+        }
+        let (mut after, event) = payment.void(due, self.result())?;
+        after.due = Some(due);
+        write::update(tx, &after).await?;
+        write::log(tx, after.id, "called off before any money moved").await?;
+        self.emit(tx, &after, &event).await?;
+        Ok(after)
+    }
+
+    async fn emit(
+        &self,
+        tx: &mut Tx,
+        payment: &Payment,
+        event: &agora_events::payment::PaymentEvent,
+    ) -> Result<(), StoreError> {
+        let fact = agora_outbox::Fact {
+            event,
+            aggregate: payment.id.uuid(),
+            seq: payment.seq,
+            correlation: Some(payment.order.uuid()),
+            causation: payment.result.map(CommandId::uuid),
+        };
+        Ok(agora_outbox::emit(tx, self.ids.as_ref(), self.epoch, fact).await?)
+    }
+}
+
+/// A payment under its row's lock.
+async fn lock(tx: &mut Tx, id: PaymentId) -> Result<Payment, StoreError> {
+    let row: Option<PaymentRow> =
+        sqlx::query_as(concat!("select ", PAYMENT!(), " from payment where id = $1 for update"))
+            .bind(id.uuid())
+            .fetch_optional(&mut **tx)
+            .await?;
+    row.ok_or(StoreError::NotFound(id))?.try_into()
+}
+
+/// The newest attempt of an operation.
+async fn latest(tx: &mut Tx, id: PaymentId, operation: Operation) -> Result<Option<Attempt>, StoreError> {
+    Ok(attempts(tx, id, operation).await?.pop())
+}
+
+/// Every attempt of an operation, oldest first.
+async fn attempts(tx: &mut Tx, id: PaymentId, operation: Operation) -> Result<Vec<Attempt>, StoreError> {
+    let rows: Vec<AttemptRow> = sqlx::query_as(concat!(
+        "select ", ATTEMPT!("payment_attempt"), " from payment_attempt join payment on payment.id = payment_id where payment_id = $1 and operation = $2 order by n"
+    ))
+    .bind(id.uuid())
+    .bind(operation.as_str())
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.into_iter().map(Attempt::try_from).collect()
+}
+
+#[async_trait]
+impl Payments for PgPayments {
+    async fn open(&self, new: &NewPayment, cause: &Cause) -> Result<Opened, StoreError> {
+        let mut tx = self.db.begin().await?;
+        let id = match agora_outbox::claim(&mut tx, cause, new.id.uuid(), LEASE).await? {
+            Claim::Answered(answer) => return Ok(Opened::Answered(answer)),
+            Claim::Running { retry_after_s } => return Ok(Opened::Running { retry_after_s }),
+            Claim::Started { point } => {
+                write::insert(&mut tx, new).await?;
+                PaymentId::new(point)
+            }
+            Claim::Resumed { point } => {
+                let id = PaymentId::new(point);
+                write::lease(&mut tx, id).await?;
+                id
+            }
+        };
+        tx.commit().await?;
+        Ok(Opened::Mine(id))
+    }
+
+    async fn open_for_order(&self, new: &NewPayment) -> Result<Payment, StoreError> {
+        let mut tx = self.db.begin().await?;
+        write::insert(&mut tx, new).await?;
+        let payment = lock(&mut tx, new.id).await?;
+        if (payment.order, payment.user, payment.due) != (new.order, new.user, new.amount) {
+            return Err(StoreError::Mismatch(new.id));
+        }
+        if payment.status == Status::Voided {
+            return Err(StoreError::Cancelled(new.id));
+        }
+        write::lease(&mut tx, new.id).await?;
+        tx.commit().await?;
+        Ok(payment)
+    }
+
+    async fn find(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
+        let mut connection = self.db.acquire().await?;
+        let row: Option<PaymentRow> = sqlx::query_as(concat!("select ", PAYMENT!(), " from payment where id = $1"))
+            .bind(id.uuid())
+            .fetch_optional(&mut *connection)
+            .await?;
+        row.map(Payment::try_from).transpose()
+    }
+
+    async fn captured_of(&self, order: OrderId) -> Result<Option<Payment>, StoreError> {
+        let mut connection = self.db.acquire().await?;
+        let row: Option<PaymentRow> = sqlx::query_as(concat!(
+            "select ",
+            PAYMENT!(),
+            " from payment where order_id = $1 and captured_minor > 0 order by id desc limit 1"
+        ))
+        .bind(order.uuid())
+        .fetch_optional(&mut *connection)
+        .await?;
+        row.map(Payment::try_from).transpose()
+    }
+
+    async fn page(&self, filter: Filter, limit: PageSize) -> Result<Page<Payment>, StoreError> {
+        let Filter { user, order, before } = filter;
+        let mut connection = self.db.acquire().await?;
+        let rows: Vec<PaymentRow> = sqlx::query_as(concat!(
+            "select ", PAYMENT!(), " from payment
+             where ($1::uuid is null or user_id = $1) and ($2::uuid is null or order_id = $2) and ($3::uuid is null or id < $3)
+             order by id desc limit $4"
+        ))
+        .bind(user.map(agora_vocab::UserId::uuid))
+        .bind(order.map(OrderId::uuid))
+        .bind(before.map(PaymentId::uuid))
+        .bind(i64::from(limit.get()) + 1)
+        .fetch_all(&mut *connection)
+        .await?;
+        let mut items = rows.into_iter().map(Payment::try_from).collect::<Result<Vec<_>, _>>()?;
+        let more = items.len() > usize::from(limit.get());
+        items.truncate(usize::from(limit.get()));
+        let next = items.last().filter(|_| more).map(|last| last.id.to_string());
+        Ok(Page { items, total: None, next })
+    }
+
+    async fn capture(&self, id: PaymentId) -> Result<Option<Attempt>, StoreError> {
+        let mut tx = self.db.begin().await?;
+        latest(&mut tx, id, Operation::Capture).await
+    }
+
+    async fn due(&self, id: PaymentId, amount: Money) -> Result<Payment, StoreError> {
+        let mut tx = self.db.begin().await?;
+        let mut payment = lock(&mut tx, id).await?;
+        if payment.status == Status::Pending && payment.due.is_none() {
+            payment.due = Some(amount);
+            write::update(&mut tx, &payment).await?;
+        }
+        tx.commit().await?;
+        Ok(payment)
+    }
+
+    async fn refuse(&self, id: PaymentId, facts: &Facts, answer: Option<&Answer>) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        let mut payment = lock(&mut tx, id).await?;
+        if payment.status == Status::Pending && payment.due.is_none() {
+            payment.status = Status::Failed;
+            payment.facts = facts.clone();
+            payment.token = None;
+            write::update(&mut tx, &payment).await?;
+            write::log(&mut tx, id, "refused by the order").await?;
+        }
+        match answer {
+            Some(answer) => agora_outbox::settle(&mut tx, id.uuid(), answer).await?,
+            None => agora_outbox::abandon(&mut tx, id.uuid()).await?,
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn reopen(&self, id: PaymentId) -> Result<Payment, StoreError> {
+        let mut tx = self.db.begin().await?;
+        let payment = lock(&mut tx, id).await?.reopen()?;
+        write::update(&mut tx, &payment).await?;
+        write::log(&mut tx, id, "tried again").await?;
+        tx.commit().await?;
+        Ok(payment)
+    }
+
+    async fn prepare_capture(&self, id: PaymentId) -> Result<Attempt, StoreError> {
+        let mut tx = self.db.begin().await?;
+        let payment = lock(&mut tx, id).await?;
+        let refused = Refused::Transition { from: payment.status, to: Status::Captured };
+        let due = payment.due.filter(|_| payment.status == Status::Pending).ok_or(refused)?;
+        if latest(&mut tx, id, Operation::Capture).await?.is_none_or(|attempt| attempt.state != AttemptState::Prepared)
+        {
+            write::attempt(&mut tx, self.epoch, id, id.uuid(), Operation::Capture, due).await?;
+        }
+        let attempt = latest(&mut tx, id, Operation::Capture).await?.ok_or(StoreError::NotFound(id))?;
+        tx.commit().await?;
+        Ok(attempt)
+    }
+
+    async fn conclude(&self, attempt: &Attempt, outcome: Outcome) -> Result<Payment, StoreError> {
+        let mut tx = self.db.begin().await?;
+        let payment = lock(&mut tx, attempt.payment).await?;
+        let (state, words) = match &outcome {
+            Outcome::Captured(_) => (AttemptState::Succeeded, "captured"),
+            Outcome::Declined(_) => (AttemptState::Failed, "declined by the payer's bank"),
+            Outcome::Failed(_) => (AttemptState::Failed, "failed at the provider"),
+        };
+        let facts = match &outcome {
+            Outcome::Captured(facts) | Outcome::Declined(facts) | Outcome::Failed(facts) => facts,
+        };
+        if !write::end_attempt(&mut tx, attempt, state, facts.reference.as_deref()).await? {
+            return Ok(payment);
+        }
+        let (payment, event) = payment.conclude(outcome, self.result())?;
+        write::update(&mut tx, &payment).await?;
+        if payment.status == Status::Captured {
+            write::ledger(&mut tx, Operation::Capture, payment.id.uuid(), attempt.amount).await?;
+        }
+        if payment.door == Door::Request {
+            write::notice(&mut tx, &payment).await?;
+        }
+        write::log(&mut tx, payment.id, words).await?;
+        self.emit(&mut tx, &payment, &event).await?;
+        tx.commit().await?;
+        Ok(payment)
+    }
+
+    async fn void(&self, new: &NewPayment) -> Result<Payment, StoreError> {
+        let mut tx = self.db.begin().await?;
+        let payment = self.void_in(&mut tx, new).await?;
+        tx.commit().await?;
+        Ok(payment)
+    }
+
+    async fn open_refund(
+        &self,
+        id: RefundId,
+        payment: PaymentId,
+        amount: Option<Money>,
+        cause: &Cause,
+    ) -> Result<Opened, StoreError> {
+        let mut tx = self.db.begin().await?;
+        let point = match agora_outbox::claim(&mut tx, cause, id.uuid(), LEASE).await? {
+            Claim::Answered(answer) => return Ok(Opened::Answered(answer)),
+            Claim::Running { retry_after_s } => return Ok(Opened::Running { retry_after_s }),
+            Claim::Started { point } | Claim::Resumed { point } => point,
+        };
+        let locked = lock(&mut tx, payment).await?;
+        let refunds = attempts(&mut tx, payment, Operation::Refund).await?;
+        let mine = refunds.iter().rfind(|attempt| attempt.intent == point);
+        if mine.is_none_or(|attempt| attempt.state == AttemptState::Failed) {
+            let amount = locked.refundable(amount, &refunds)?;
+            write::attempt(&mut tx, self.epoch, payment, point, Operation::Refund, amount).await?;
+        }
+        let attempt = refund_in(&mut tx, point).await?.ok_or(StoreError::NotFound(payment))?;
+        tx.commit().await?;
+        Ok(Opened::Refund(Box::new(attempt)))
+    }
+
+    async fn prepare_refund(&self, id: RefundId, payment: PaymentId) -> Result<Option<Attempt>, StoreError> {
+        let mut tx = self.db.begin().await?;
+        let locked = lock(&mut tx, payment).await?;
+        let refunds = attempts(&mut tx, payment, Operation::Refund).await?;
+        if let Some(open) = refunds.iter().find(|attempt| attempt.state == AttemptState::Prepared) {
+            return Ok(Some(open.clone()));
+        }
+        let amount = match locked.refundable(None, &refunds) {
+            Ok(amount) => amount,
+            Err(Refused::ExceedsCapture) => return Ok(None),
+            Err(refused) => return Err(refused.into()),
+        };
+        write::attempt(&mut tx, self.epoch, payment, id.uuid(), Operation::Refund, amount).await?;
+        let attempt = refund_in(&mut tx, id.uuid()).await?;
+        tx.commit().await?;
+        Ok(attempt)
+    }
+
+    async fn refund(&self, id: RefundId) -> Result<Option<Attempt>, StoreError> {
+        let mut tx = self.db.begin().await?;
+        refund_in(&mut tx, id.uuid()).await
+    }
+
+    async fn conclude_refund(&self, attempt: &Attempt, outcome: RefundOutcome) -> Result<Payment, StoreError> {
+        let mut tx = self.db.begin().await?;
+        let payment = lock(&mut tx, attempt.payment).await?;
+        let (state, reference) = match &outcome {
+            RefundOutcome::Succeeded(reference) => (AttemptState::Succeeded, Some(reference.as_str())),
+            RefundOutcome::Failed => (AttemptState::Failed, None),
+        };
+        if !write::end_attempt(&mut tx, attempt, state, reference).await? {
+            return Ok(payment);
+        }
+        let payment = if state == AttemptState::Succeeded {
+            let (payment, event) = payment.refund(attempt, self.result())?;
+            write::update(&mut tx, &payment).await?;
+            // Several attempts may serve one refund, but one of them succeeds.
+            write::ledger(&mut tx, Operation::Refund, attempt.intent, attempt.amount).await?;
+            write::notice(&mut tx, &payment).await?;
+            self.emit(&mut tx, &payment, &event).await?;
+            payment
+        } else {
+            payment
+        };
+        write::log(&mut tx, payment.id, if state == AttemptState::Succeeded { "refunded" } else { "a refund failed" })
+            .await?;
+        tx.commit().await?;
+        Ok(payment)
+    }
+
+    async fn answer(&self, point: Uuid, answer: &Answer) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        agora_outbox::settle(&mut tx, point, answer).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn unlock(&self, point: Uuid) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        agora_outbox::unlock(&mut tx, point).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn lease_payments(&self, limit: u16) -> Result<Vec<PaymentId>, StoreError> {
+        let mut connection = self.db.acquire().await?;
+        let ids: Vec<Uuid> = sqlx::query_scalar(
+            "update payment set leased_until = now() + $2 where id in (
+                select id from payment where status = 'pending' and leased_until < now() order by leased_until limit $1 for update skip locked)
+             returning id",
+        )
+        .bind(i64::from(limit))
+        .bind(LEASE)
+        .fetch_all(&mut *connection)
+        .await?;
+        Ok(ids.into_iter().map(PaymentId::new).collect())
+    }
+
+    async fn lease_refunds(&self, limit: u16) -> Result<Vec<Attempt>, StoreError> {
+        let mut connection = self.db.acquire().await?;
+        let rows: Vec<AttemptRow> = sqlx::query_as(concat!(
+            "with leased as (
+                update payment_attempt set leased_until = now() + $2 where (payment_id, operation, n) in (
+                    select payment_id, operation, n from payment_attempt
+                    where state = 'prepared' and operation = 'refund' and leased_until < now()
+                    order by leased_until limit $1 for update skip locked)
+                returning *)
+             select ",
+            ATTEMPT!("leased"),
+            " from leased join payment on payment.id = payment_id"
+        ))
+        .bind(i64::from(limit))
+        .bind(LEASE)
+        .fetch_all(&mut *connection)
+        .await?;
+        rows.into_iter().map(Attempt::try_from).collect()
+    }
+
+    async fn lease_notices(&self, limit: u16) -> Result<Vec<Notice>, StoreError> {
+        let mut connection = self.db.acquire().await?;
+        let rows: Vec<NoticeRow> = sqlx::query_as(
+            "update order_notice set due_at = now() + $2, tries = tries + 1 where result_id in (
+                select result_id from order_notice where due_at < now() order by due_at limit $1 for update skip locked)
+             returning result_id, payment_id, order_id, status",
+        )
+        .bind(i64::from(limit))
+        .bind(LEASE)
+        .fetch_all(&mut *connection)
+        .await?;
+        Ok(rows.into_iter().map(Notice::from).collect())
+    }
+
+    async fn told(&self, result: CommandId) -> Result<(), StoreError> {
+        let mut connection = self.db.acquire().await?;
+        sqlx::query("delete from order_notice where result_id = $1")
+            .bind(result.uuid())
+            .execute(&mut *connection)
+            .await?;
+        Ok(())
+    }
+}
+
+/// The newest attempt of a refund.
+async fn refund_in(tx: &mut Tx, intent: Uuid) -> Result<Option<Attempt>, StoreError> {
+    let row: Option<AttemptRow> = sqlx::query_as(concat!(
+        "select ",
+        ATTEMPT!("payment_attempt"),
+        " from payment_attempt join payment on payment.id = payment_id
+         where intent_id = $1 and operation = 'refund' order by n desc limit 1"
+    ))
+    .bind(intent)
+    .fetch_optional(&mut **tx)
+    .await?;
+    row.map(Attempt::try_from).transpose()
+}
