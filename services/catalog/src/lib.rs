@@ -1,1 +1,71 @@
 //! Products, their stock per warehouse, and the reservations that orders hold.
+//!
+//! The composition root: the one file that knows every part of the service.
+
+pub mod config;
+mod consumer;
+pub mod domain;
+pub mod fakes;
+pub mod http;
+pub mod ports;
+pub mod postgres;
+pub mod usecases;
+
+use std::{sync::Arc, time::Duration};
+
+use agora_chassis::{Ports, Process, Routers, settings};
+use agora_kafka::Producer;
+use agora_web::TokenVerifier;
+use futures::{FutureExt as _, future::BoxFuture};
+use tokio_util::sync::CancellationToken;
+
+pub use config::Config;
+pub use consumer::handle;
+
+use crate::{
+    postgres::{PgProducts, PgStock, Store},
+    usecases::Catalog,
+};
+
+/// The tables, outbox and inbox included.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// How often holds that have run out are looked for.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Starts the service; waits for nothing that may be away.
+pub fn start(process: Process) -> BoxFuture<'static, anyhow::Result<(Ports, Routers)>> {
+    async move { Ok(build(settings(process.service(), Config::read)?, &process).await) }.boxed()
+}
+
+async fn build(config: Config, process: &Process) -> (Ports, Routers) {
+    let db = agora_postgres::connect(&config.postgres, &MIGRATIONS, process).await;
+    let store = Store::new(db.clone(), process.ids(), config.epoch);
+    let catalog = Catalog::new(Arc::new(PgProducts::new(store.clone())), Arc::new(PgStock::new(store)), process.ids());
+
+    agora_outbox::relay(db.clone(), Producer::new(&config.kafka), process);
+    agora_outbox::sweep(db.clone(), process);
+    let reader = catalog.clone();
+    agora_outbox::consume(db, &config.kafka, consumer::CONSUMER, consumer::TOPICS, process, move |envelope| {
+        consumer::handle(reader.clone(), envelope).boxed()
+    });
+    let (expiring, shutdown) = (catalog.clone(), process.shutdown());
+    process.supervise("hold-expiry", move || expire(expiring.clone(), shutdown.clone()));
+
+    let verifier = TokenVerifier::watch(config.jwks, config.issuer, config.audience, process);
+    (config.ports, http::routers(catalog, verifier, config.internal_secret))
+}
+
+/// Ends holds that have run out, every second. Any number of replicas may: each hold is ended by one of them.
+async fn expire(catalog: Catalog, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let mut ticks = tokio::time::interval(EXPIRY_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+        match catalog.expire().await {
+            Ok(ended) => metrics::counter!("hold_expired_total").increment(u64::from(ended)),
+            // A database that is away is listed as degraded already; holds wait for it.
+            Err(error) => tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "holds were not ended"),
+        }
+    }
+    Ok(())
+}

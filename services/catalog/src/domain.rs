@@ -1,0 +1,37 @@
+//! What a product, its stock and a hold on it are, and which changes are possible. Pure: knows neither HTTP nor
+//! database, reads no clock and draws no id.
+
+mod listing;
+mod product;
+mod stock;
+
+pub use listing::{Cursor, CursorKey, Filter, Found, Listing, Search, Sort, Start};
+pub use product::{
+    Change, Description, Details, Expected, ImageUrl, Label, Listed, Name, PRICE_AMOUNT_MAX, Price, PriceChange,
+    Product, Seen, Sku, Stale,
+};
+pub use stock::{
+    AdjustRefused, Adjustment, HOLD_SECONDS_MAX, Hold, HoldState, LINES_MAX, Line, Lines, Part, Place, Reservation,
+    Seconds, Shelf, Shortage, Undo, Variant, fill, undo,
+};
+
+use agora_vocab::Invalid;
+
+/// Takes text of at most `max` characters that holds no control character besides the listed ones; surrounding space
+/// is cut off.
+fn text(field: &'static str, text: &str, max: usize, allowed: &[char]) -> Result<String, Invalid> {
+    let text = text.trim();
+    if text.chars().count() > max {
+        return Err(Invalid::new(field, format!("must be at most {max} characters")));
+    }
+    if text.chars().any(|c| c.is_control() && !allowed.contains(&c)) {
+        return Err(Invalid::new(field, "must not hold control characters"));
+    }
+    Ok(text.to_owned())
+}
+
+/// Like [`text`], of at least one character and on one line.
+fn line_of_text(field: &'static str, value: &str, max: usize) -> Result<String, Invalid> {
+    let value = text(field, value, max, &[])?;
+    if value.is_empty() { Err(Invalid::new(field, format!("must be from 1 to {max} characters"))) } else { Ok(value) }
+}

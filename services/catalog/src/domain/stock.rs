@@ -1,0 +1,449 @@
+//! Stock and the holds on it: which units a hold takes from where, and what may become of it.
+
+use std::collections::BTreeMap;
+
+use agora_events::catalog::{InventoryEvent, ReservationExpired, StockChanged};
+use agora_vocab::{Invalid, OrderId, ProductId, Quantity, WarehouseId};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::text;
+
+/// Most lines of one hold, after equal ones were summed.
+pub const LINES_MAX: usize = 100;
+/// Longest that a hold may last, in seconds: a day.
+pub const HOLD_SECONDS_MAX: u32 = 86_400;
+/// Most units of one product, variant and warehouse.
+const ON_HAND_MAX: i64 = 1_000_000_000;
+const VARIANT_CHARACTERS_MAX: usize = 64;
+
+/// A variant of a product: up to 64 characters; empty for a product without variants.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Variant(String);
+
+impl Variant {
+    /// Takes up to 64 characters on one line.
+    pub fn parse(variant: &str) -> Result<Self, Invalid> {
+        text("variant", variant, VARIANT_CHARACTERS_MAX, &[]).map(Self)
+    }
+
+    /// A text that was parsed before it was stored.
+    pub(crate) const fn stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Where units are: stock rows are locked in this order.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// Of which product.
+    pub product: ProductId,
+    /// Of which of its variants.
+    pub variant: Variant,
+    /// In which warehouse.
+    pub warehouse: WarehouseId,
+}
+
+/// The stock at one place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shelf {
+    /// Where.
+    pub place: Place,
+    /// Units there.
+    pub on_hand: i64,
+    /// Units of those that orders hold: 0 ≤ reserved ≤ on hand.
+    pub reserved: i64,
+    /// Rises by one with each change.
+    pub version: i64,
+    /// Of its warehouse: the lowest is emptied first.
+    pub priority: i32,
+}
+
+/// What an admin does to the units on hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adjustment {
+    /// So many from now on.
+    Set(i64),
+    /// So many more, or fewer.
+    Add(i64),
+}
+
+/// Why units on hand are not adjusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdjustRefused {
+    /// Fewer would be left than orders hold.
+    BelowReserved {
+        /// Units that would be on hand.
+        requested: i64,
+        /// Units that orders hold.
+        reserved: i64,
+    },
+    /// More would be there than can be kept.
+    TooMany,
+}
+
+impl Adjustment {
+    /// Takes a quantity of 0 to a billion, or a delta of at most a billion either way: exactly one of the two.
+    pub fn parse(quantity: Option<i64>, delta: Option<i64>) -> Result<Self, Invalid> {
+        let bounded = |field, units: i64, least| match units {
+            units if (least..=ON_HAND_MAX).contains(&units) => Ok(units),
+            _ => Err(Invalid::new(field, format!("must be from {least} to {ON_HAND_MAX}"))),
+        };
+        match (quantity, delta) {
+            (Some(units), None) => bounded("quantity", units, 0).map(Self::Set),
+            (None, Some(units)) => bounded("delta", units, -ON_HAND_MAX).map(Self::Add),
+            _ => Err(Invalid::new("quantity", "give either quantity or delta")),
+        }
+    }
+}
+
+impl Shelf {
+    /// An empty one.
+    pub const fn empty(place: Place, priority: i32) -> Self {
+        Self { place, on_hand: 0, reserved: 0, version: 0, priority }
+    }
+
+    /// Units that can be ordered now.
+    pub const fn available(&self) -> i64 {
+        self.on_hand - self.reserved
+    }
+
+    /// How many units an adjustment adds (or takes, if negative); never below what orders hold.
+    pub fn adjusted(&self, by: Adjustment) -> Result<i64, AdjustRefused> {
+        let requested = match by {
+            Adjustment::Set(units) => units,
+            Adjustment::Add(units) => self.on_hand.saturating_add(units),
+        };
+        match requested {
+            _ if requested < self.reserved => Err(AdjustRefused::BelowReserved { requested, reserved: self.reserved }),
+            _ if requested > ON_HAND_MAX => Err(AdjustRefused::TooMany),
+            _ => Ok(requested - self.on_hand),
+        }
+    }
+
+    /// The fact of its present state.
+    pub fn changed(&self) -> InventoryEvent {
+        let Self { place: Place { product, variant, warehouse }, on_hand, reserved, version, priority: _ } =
+            self.clone();
+        InventoryEvent::StockChanged(StockChanged {
+            product_id: product,
+            variant: variant.0,
+            warehouse_id: warehouse,
+            on_hand,
+            reserved,
+            version,
+        })
+    }
+}
+
+/// A product and how many units of it an order wants.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Line {
+    /// The product.
+    pub product: ProductId,
+    /// The variant.
+    pub variant: Variant,
+    /// How many: a sum of quantities, so it may exceed what one line may ask for.
+    pub units: u32,
+}
+
+/// The lines of one hold: 1 to 100, equal ones summed, in the order of places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lines(Vec<Line>);
+
+impl Lines {
+    /// Sums equal lines and sorts.
+    pub fn new(lines: impl IntoIterator<Item = (ProductId, Variant, Quantity)>) -> Result<Self, Invalid> {
+        let mut sums: BTreeMap<(ProductId, Variant), u32> = BTreeMap::new();
+        for (product, variant, quantity) in lines {
+            let sum = sums.entry((product, variant)).or_default();
+            *sum = sum.saturating_add(quantity.get());
+        }
+        if !(1..=LINES_MAX).contains(&sums.len()) {
+            return Err(Invalid::new("lines", format!("must be from 1 to {LINES_MAX} different lines")));
+        }
+        Ok(Self(sums.into_iter().map(|((product, variant), units)| Line { product, variant, units }).collect()))
+    }
+
+    /// The lines, in order.
+    pub fn as_slice(&self) -> &[Line] {
+        &self.0
+    }
+}
+
+/// The n-th hold of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Hold {
+    /// The order.
+    pub order: OrderId,
+    /// Which of its holds, from 1.
+    pub number: i32,
+}
+
+impl Hold {
+    /// Takes numbers from 1.
+    pub fn parse(order: OrderId, number: i32) -> Result<Self, Invalid> {
+        if number < 1 { Err(Invalid::new("hold", "must be at least 1")) } else { Ok(Self { order, number }) }
+    }
+
+    /// The fact that it ran out.
+    pub const fn expired(self) -> InventoryEvent {
+        InventoryEvent::ReservationExpired(ReservationExpired { order_id: self.order, hold: self.number })
+    }
+}
+
+/// How long a hold lasts by the database's clock: 1 second to a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seconds(u32);
+
+impl Seconds {
+    /// Takes 1 to 86400.
+    pub fn parse(seconds: u32) -> Result<Self, Invalid> {
+        if (1..=HOLD_SECONDS_MAX).contains(&seconds) {
+            Ok(Self(seconds))
+        } else {
+            Err(Invalid::new("seconds", format!("must be from 1 to {HOLD_SECONDS_MAX}")))
+        }
+    }
+
+    /// The number of seconds.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+/// Units that a hold takes from one place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// From where.
+    pub place: Place,
+    /// How many, at least one.
+    pub units: i64,
+}
+
+/// A line that cannot be held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortage {
+    /// The product.
+    pub product: ProductId,
+    /// The variant.
+    pub variant: Variant,
+    /// Units that were asked for.
+    pub requested: i64,
+    /// Units that could have been held.
+    pub available: i64,
+}
+
+/// Takes each line from its shelves, the warehouse of lowest priority number first; all lines, or every shortage.
+pub fn fill(lines: &Lines, shelves: &[Shelf]) -> Result<Vec<Part>, Vec<Shortage>> {
+    let (mut parts, mut shortages) = (Vec::new(), Vec::new());
+    for Line { product, variant, units } in lines.as_slice() {
+        let mut from: Vec<&Shelf> =
+            shelves.iter().filter(|s| s.place.product == *product && s.place.variant == *variant).collect();
+        from.sort_by_key(|shelf| (shelf.priority, shelf.place.warehouse));
+        let (requested, available) = (i64::from(*units), from.iter().map(|s| s.available()).sum::<i64>());
+        if available < requested {
+            shortages.push(Shortage { product: *product, variant: variant.clone(), requested, available });
+            continue;
+        }
+        let mut left = requested;
+        for shelf in from {
+            let units = left.min(shelf.available());
+            left -= units;
+            if units > 0 {
+                parts.push(Part { place: shelf.place.clone(), units });
+            }
+        }
+    }
+    if shortages.is_empty() { Ok(parts) } else { Err(shortages) }
+}
+
+/// What became of the wish to hold; repeats of the same command get the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reservation {
+    /// Every line is held until then, by the database's clock.
+    Held(#[serde(with = "time::serde::rfc3339")] OffsetDateTime),
+    /// Nothing is held; every line that is short.
+    Short(Vec<Shortage>),
+    /// Nothing is held: this hold was undone, or ran out, before.
+    Cancelled,
+}
+
+/// What a hold has become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HoldState {
+    /// Its units are reserved.
+    Held,
+    /// Its units were sold.
+    Committed,
+    /// It was undone; what was sold came back.
+    Released,
+    /// It ran out.
+    Expired,
+    /// It was undone before it came: it will never come.
+    Tombstone,
+    /// Nobody has asked for it.
+    Unknown,
+}
+
+impl HoldState {
+    /// The name on the wire and in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Committed => "committed",
+            Self::Released => "released",
+            Self::Expired => "expired",
+            Self::Tombstone => "tombstone",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The state of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Held, Self::Committed, Self::Released, Self::Expired, Self::Tombstone, Self::Unknown]
+            .into_iter()
+            .find(|state| state.as_str() == name)
+    }
+}
+
+/// What undoing a hold takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undo {
+    /// Write down that it must never come.
+    Bury,
+    /// Its units are free again.
+    Free,
+    /// What was sold comes back into the warehouse.
+    Return,
+    /// Nothing: it is undone already.
+    Nothing,
+}
+
+/// What undoing a hold in that state takes. Undo wins over a late do.
+pub const fn undo(state: HoldState) -> Undo {
+    match state {
+        HoldState::Unknown => Undo::Bury,
+        HoldState::Held => Undo::Free,
+        HoldState::Committed => Undo::Return,
+        HoldState::Released | HoldState::Expired | HoldState::Tombstone => Undo::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn product(n: u128) -> ProductId {
+        ProductId::new(Uuid::from_u128(n))
+    }
+
+    fn shelf(n: u128, warehouse: u128, priority: i32, on_hand: i64, reserved: i64) -> Shelf {
+        let warehouse = WarehouseId::new(Uuid::from_u128(warehouse));
+        let place = Place { product: product(n), variant: Variant::default(), warehouse };
+        Shelf { place, on_hand, reserved, version: 1, priority }
+    }
+
+    fn lines(wanted: &[(u128, i64)]) -> Lines {
+        Lines::new(wanted.iter().map(|&(n, q)| (product(n), Variant::default(), Quantity::parse(q).unwrap()))).unwrap()
+    }
+
+    #[test]
+    fn equal_lines_are_summed_before_anything_is_compared() {
+        let shelves = [shelf(1, 1, 0, 5, 0)];
+        let short = fill(&lines(&[(1, 3), (1, 3)]), &shelves).unwrap_err();
+        assert_eq!((short[0].requested, short[0].available), (6, 5));
+    }
+
+    #[test]
+    fn the_warehouse_of_lowest_priority_is_emptied_first() {
+        let shelves = [shelf(1, 1, 5, 10, 0), shelf(1, 2, 1, 3, 1)];
+        let parts = fill(&lines(&[(1, 4)]), &shelves).unwrap();
+        assert_eq!(parts.iter().map(|part| part.units).collect::<Vec<_>>(), [2, 2]);
+        assert_eq!(parts[0].place.warehouse, WarehouseId::new(Uuid::from_u128(2)));
+    }
+
+    #[test]
+    fn every_short_line_is_named_and_a_product_without_shelf_has_nothing() {
+        let short = fill(&lines(&[(1, 1), (2, 9), (3, 1)]), &[shelf(1, 1, 0, 1, 0), shelf(2, 1, 0, 9, 1)]).unwrap_err();
+        let seen: Vec<_> = short.iter().map(|s| (s.product, s.available)).collect();
+        assert_eq!(seen, [(product(2), 8), (product(3), 0)]);
+    }
+
+    #[test]
+    fn an_adjustment_never_goes_below_what_orders_hold() {
+        let shelf = shelf(1, 1, 0, 10, 4);
+        assert_eq!(shelf.adjusted(Adjustment::Set(4)), Ok(-6));
+        assert_eq!(shelf.adjusted(Adjustment::Set(3)), Err(AdjustRefused::BelowReserved { requested: 3, reserved: 4 }));
+        assert_eq!(
+            shelf.adjusted(Adjustment::Add(-7)),
+            Err(AdjustRefused::BelowReserved { requested: 3, reserved: 4 })
+        );
+        assert_eq!(shelf.adjusted(Adjustment::Add(5)), Ok(5));
+        assert_eq!(shelf.adjusted(Adjustment::Add(ON_HAND_MAX)), Err(AdjustRefused::TooMany));
+    }
+
+    #[test]
+    fn an_adjustment_is_a_quantity_or_a_delta_and_not_both() {
+        assert_eq!(Adjustment::parse(Some(0), None), Ok(Adjustment::Set(0)));
+        assert_eq!(Adjustment::parse(None, Some(-3)), Ok(Adjustment::Add(-3)));
+        for (quantity, delta, field) in [
+            (None, None, "quantity"),
+            (Some(1), Some(1), "quantity"),
+            (Some(-1), None, "quantity"),
+            (None, Some(i64::MAX), "delta"),
+        ] {
+            assert_eq!(Adjustment::parse(quantity, delta).unwrap_err().field, field);
+        }
+    }
+
+    #[test]
+    fn states_keep_their_names() {
+        for state in [HoldState::Held, HoldState::Committed, HoldState::Released, HoldState::Expired] {
+            assert_eq!(HoldState::named(state.as_str()), Some(state));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_filled_is_what_was_wanted_and_was_there(
+            wanted in prop::collection::vec((1..4_u128, 1..20_i64), 1..6),
+            stock in prop::collection::btree_map((1..4_u128, 1..4_u128), (0..3_i32, 0..30_i64, 0..30_i64), 0..9),
+        ) {
+            let shelves: Vec<Shelf> = stock
+                .iter()
+                .map(|(&(n, w), &(priority, a, b))| shelf(n, w, priority, a.max(b), a.min(b)))
+                .collect();
+            let wanted = lines(&wanted);
+            match fill(&wanted, &shelves) {
+                Ok(parts) => {
+                    for line in wanted.as_slice() {
+                        let sum: i64 = parts.iter().filter(|p| p.place.product == line.product).map(|p| p.units).sum();
+                        prop_assert_eq!(sum, i64::from(line.units));
+                    }
+                    for part in &parts {
+                        let shelf = shelves.iter().find(|s| s.place == part.place).unwrap();
+                        prop_assert!(part.units > 0 && part.units <= shelf.available());
+                    }
+                }
+                Err(short) => {
+                    prop_assert!(!short.is_empty());
+                    for s in short {
+                        let all: i64 = shelves.iter().filter(|x| x.place.product == s.product).map(Shelf::available).sum();
+                        prop_assert!(s.available == all && all < s.requested);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! The catalogue's stores in memory, for tests; held to the same laws as the true ones. One lock, one copy of everything
+//! per change: a refusal leaves no trace, as a rolled back transaction does.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use agora_outbox::{Cause, Done};
+use agora_vocab::{Clock, ProductId, WarehouseId};
+use async_trait::async_trait;
+use serde::{Serialize, de::DeserializeOwned};
+use time::{Duration, OffsetDateTime};
+
+use crate::{
+    domain::{
+        Adjustment, Change, CursorKey, Expected, Found, Hold, HoldState, Lines, Listed, Listing, Part, Place, Product,
+        Reservation, Seconds, Shelf, Sort, Start, Undo, Variant, fill, undo,
+    },
+    ports::{AdjustError, ProductError, Products, Stock, StoreError},
+};
+
+/// Products and stock in memory.
+#[derive(Clone, Debug)]
+pub struct InMemory {
+    state: Arc<Mutex<State>>,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    products: BTreeMap<ProductId, Product>,
+    shelves: BTreeMap<Place, Shelf>,
+    holds: BTreeMap<Hold, Held>,
+    /// What was answered, by the cause without its hash, with the hash.
+    answers: BTreeMap<String, (Vec<u8>, serde_json::Value)>,
+    /// While set, every call is refused as it is by a database that is away.
+    away: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    state: HoldState,
+    until: OffsetDateTime,
+    parts: Vec<Part>,
+}
+
+impl InMemory {
+    /// Empty, on that clock.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { state: Arc::default(), clock }
+    }
+
+    /// From now on as a database that is away, or back.
+    pub fn set_away(&self, away: bool) {
+        self.lock().away = away;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&State) -> T) -> Result<T, StoreError> {
+        let state = self.lock();
+        if state.away { Err(StoreError::Unavailable("the fake database is away".into())) } else { Ok(read(&state)) }
+    }
+
+    /// A change of everything or nothing, done once per cause.
+    fn once<T, E>(&self, cause: &Cause, work: impl FnOnce(&mut State) -> Result<T, E>) -> Result<Done<T>, E>
+    where
+        T: Serialize + DeserializeOwned,
+        E: From<StoreError>,
+    {
+        let broken = |error: serde_json::Error| StoreError::Broken(error.into());
+        let mut state = self.lock();
+        if state.away {
+            return Err(StoreError::Unavailable("the fake database is away".into()).into());
+        }
+        let key = key(cause);
+        match key.as_ref().and_then(|(key, hash)| Some((hash, state.answers.get(key)?))) {
+            Some((hash, (known, _))) if known != hash => return Err(StoreError::KeyReused.into()),
+            Some((_, (_, answer))) => {
+                return Ok(Done::Repeated(serde_json::from_value(answer.clone()).map_err(broken)?));
+            }
+            None => {}
+        }
+        let mut next = state.clone();
+        let answer = work(&mut next)?;
+        if let Some((key, hash)) = key {
+            next.answers.insert(key, (hash, serde_json::to_value(&answer).map_err(broken)?));
+        }
+        *state = next;
+        Ok(Done::First(answer))
+    }
+}
+
+fn key(cause: &Cause) -> Option<(String, Vec<u8>)> {
+    match cause {
+        Cause::Request { scope, key, route, hash } => Some((format!("{scope} {route} {key}"), hash.to_vec())),
+        Cause::Event { consumer, id } => Some((format!("{consumer} {id}"), Vec::new())),
+        Cause::Command { id } => Some((format!("command {id}"), Vec::new())),
+        Cause::Fresh => None,
+    }
+}
+
+impl State {
+    fn listed(&self, id: ProductId) -> Option<Listed> {
+        let product = self.products.get(&id)?.clone();
+        let stock = self.shelves.values().filter(|shelf| shelf.place.product == id).map(Shelf::available).sum();
+        Some(Listed { product, stock })
+    }
+
+    fn product(&self, id: ProductId, expected: &Expected) -> Result<Listed, ProductError> {
+        let listed = self.listed(id).ok_or(ProductError::NotFound)?;
+        expected.check(listed.product.version).map_err(ProductError::Stale)?;
+        Ok(listed)
+    }
+
+    fn sku_is_free(&self, product: &Product) -> Result<(), ProductError> {
+        let taken = |other: &Product| other.id != product.id && other.details.sku == product.details.sku;
+        let free = product.details.sku.is_none() || !self.products.values().any(taken);
+        if free { Ok(()) } else { Err(ProductError::SkuTaken) }
+    }
+
+    /// The shelves of products that are not deleted.
+    fn open_shelves(&self) -> Vec<Shelf> {
+        self.shelves.values().filter(|shelf| self.products.contains_key(&shelf.place.product)).cloned().collect()
+    }
+
+    fn move_units(&mut self, parts: &[Part], on_hand: i64, reserved: i64) {
+        for part in parts {
+            if let Some(shelf) = self.shelves.get_mut(&part.place) {
+                shelf.on_hand += on_hand * part.units;
+                shelf.reserved += reserved * part.units;
+                shelf.version += 1;
+            }
+        }
+    }
+
+    fn end(&mut self, hold: Hold, to: HoldState, on_hand: i64, reserved: i64) -> HoldState {
+        if let Some(held) = self.holds.get_mut(&hold) {
+            held.state = to;
+            let parts = held.parts.clone();
+            self.move_units(&parts, on_hand, reserved);
+        }
+        to
+    }
+
+    fn state_of(&self, hold: Hold) -> HoldState {
+        self.holds.get(&hold).map_or(HoldState::Unknown, |held| held.state)
+    }
+}
+
+#[async_trait]
+impl Products for InMemory {
+    async fn find(&self, id: ProductId) -> Result<Option<Listed>, StoreError> {
+        self.read(|state| state.listed(id))
+    }
+
+    async fn many(&self, ids: &[ProductId]) -> Result<Vec<Listed>, StoreError> {
+        self.read(|state| ids.iter().filter_map(|id| state.listed(*id)).collect())
+    }
+
+    async fn page(&self, listing: &Listing) -> Result<Found, StoreError> {
+        let matches = |product: &Product| {
+            let details = &product.details;
+            let found = listing.filter.search.as_ref().is_none_or(|search| {
+                let text = format!("{}\n{}", details.name.as_str(), details.description.as_str()).to_lowercase();
+                text.contains(&search.as_str().to_lowercase())
+            });
+            found && (listing.filter.category.is_none() || listing.filter.category == details.category)
+        };
+        let all: Vec<Product> = self.read(|state| state.products.values().filter(|p| matches(p)).cloned().collect())?;
+        let mut all: Vec<(CursorOrder, Product)> = all.into_iter().map(|p| (order_of(&p, listing.sort), p)).collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        if matches!(listing.sort, Sort::PriceDown | Sort::CreatedDown) {
+            all.reverse();
+        }
+        let start = match &listing.start {
+            Start::First => 0,
+            Start::Offset(offset) => usize::try_from(*offset).unwrap_or(usize::MAX),
+            Start::After(cursor) => {
+                let last = order_of_key(&cursor.key, cursor.id);
+                let down = matches!(listing.sort, Sort::PriceDown | Sort::CreatedDown);
+                all.iter().position(|(key, _)| if down { *key < last } else { *key > last }).unwrap_or(all.len())
+            }
+        };
+        let total = matches!(listing.start, Start::Offset(_)).then_some(all.len() as u64);
+        let one_more = usize::from(listing.limit.get()) + 1;
+        let items = all.iter().skip(start).take(one_more);
+        let items = self.read(|state| items.filter_map(|(_, product)| state.listed(product.id)).collect())?;
+        Ok(Found::cut(items, listing, total))
+    }
+
+    async fn add(&self, product: &Product, units: i64, cause: &Cause) -> Result<Done<Listed>, ProductError> {
+        let now = self.clock.now();
+        self.once(cause, |state| {
+            state.sku_is_free(product)?;
+            let product = Product { created_at: now, updated_at: now, ..product.clone() };
+            if units > 0 {
+                let place = Place { product: product.id, variant: Variant::default(), warehouse: WarehouseId::MAIN };
+                state.shelves.insert(place.clone(), Shelf { on_hand: units, version: 1, ..Shelf::empty(place, 0) });
+            }
+            state.products.insert(product.id, product.clone());
+            Ok(Listed { product, stock: units })
+        })
+    }
+
+    async fn change(
+        &self,
+        id: ProductId,
+        expected: &Expected,
+        change: &Change,
+        cause: &Cause,
+    ) -> Result<Done<Listed>, ProductError> {
+        let now = self.clock.now();
+        self.once(cause, |state| {
+            let Listed { product, stock } = state.product(id, expected)?;
+            let details = product.changed(change.clone()).map_err(ProductError::Invalid)?;
+            if details == product.details {
+                return Ok(Listed { product, stock });
+            }
+            let product = Product { details, version: product.version + 1, updated_at: now, ..product };
+            state.sku_is_free(&product)?;
+            state.products.insert(id, product.clone());
+            Ok(Listed { product, stock })
+        })
+    }
+
+    async fn remove(&self, id: ProductId, expected: &Expected, cause: &Cause) -> Result<Done<()>, ProductError> {
+        self.once(cause, |state| {
+            state.product(id, expected)?;
+            state.products.remove(&id);
+            Ok(())
+        })
+    }
+}
+
+/// What a product is sorted by; at most one of the members differs from its default.
+type CursorOrder = (String, i64, OffsetDateTime, ProductId);
+
+fn order_of(product: &Product, sort: Sort) -> CursorOrder {
+    let (name, price) = (product.details.name.sort_key(), product.details.price.money().amount);
+    match sort {
+        Sort::Name => order_of_key(&CursorKey::Name(name), product.id),
+        Sort::Price | Sort::PriceDown => order_of_key(&CursorKey::Price(price), product.id),
+        Sort::Created | Sort::CreatedDown => order_of_key(&CursorKey::Created(product.created_at), product.id),
+    }
+}
+
+fn order_of_key(key: &CursorKey, id: ProductId) -> CursorOrder {
+    let never = OffsetDateTime::UNIX_EPOCH;
+    match key {
+        CursorKey::Name(name) => (name.clone(), 0, never, id),
+        CursorKey::Price(amount) => (String::new(), *amount, never, id),
+        CursorKey::Created(at) => (String::new(), 0, *at, id),
+    }
+}
+
+#[async_trait]
+impl Stock for InMemory {
+    async fn adjust(
+        &self,
+        place: &Place,
+        by: Adjustment,
+        _actor: &str,
+        cause: &Cause,
+    ) -> Result<Done<Listed>, AdjustError> {
+        self.once(cause, |state| {
+            if place.warehouse != WarehouseId::MAIN {
+                return Err(AdjustError::UnknownWarehouse);
+            }
+            state.listed(place.product).ok_or(AdjustError::NotFound)?;
+            let shelf = state.shelves.entry(place.clone()).or_insert_with(|| Shelf::empty(place.clone(), 0));
+            let units = shelf.adjusted(by).map_err(AdjustError::Refused)?;
+            shelf.on_hand += units;
+            shelf.version += i64::from(units != 0);
+            state.listed(place.product).ok_or(AdjustError::NotFound)
+        })
+    }
+
+    async fn reserve(
+        &self,
+        hold: Hold,
+        lines: &Lines,
+        seconds: Seconds,
+        cause: &Cause,
+    ) -> Result<Done<Reservation>, StoreError> {
+        let until = self.clock.now() + Duration::seconds(i64::from(seconds.get()));
+        self.once(cause, |state| {
+            Ok(match (state.holds.get(&hold), fill(lines, &state.open_shelves())) {
+                (Some(Held { state: HoldState::Held | HoldState::Committed, until, .. }), _) => {
+                    Reservation::Held(*until)
+                }
+                (Some(_), _) => Reservation::Cancelled,
+                (None, Err(shortages)) => Reservation::Short(shortages),
+                (None, Ok(parts)) => {
+                    state.move_units(&parts, 0, 1);
+                    state.holds.insert(hold, Held { state: HoldState::Held, until, parts });
+                    Reservation::Held(until)
+                }
+            })
+        })
+    }
+
+    async fn commit(&self, hold: Hold, cause: &Cause) -> Result<Done<HoldState>, StoreError> {
+        self.once(cause, |state| {
+            Ok(match state.state_of(hold) {
+                HoldState::Held => state.end(hold, HoldState::Committed, -1, -1),
+                other => other,
+            })
+        })
+    }
+
+    async fn release(&self, hold: Hold, cause: &Cause) -> Result<Done<HoldState>, StoreError> {
+        let until = self.clock.now();
+        self.once(cause, |state| {
+            let found = state.state_of(hold);
+            Ok(match undo(found) {
+                Undo::Free => state.end(hold, HoldState::Released, 0, -1),
+                Undo::Return => state.end(hold, HoldState::Released, 1, 0),
+                Undo::Nothing => found,
+                Undo::Bury => {
+                    let buried = Held { state: HoldState::Tombstone, until, parts: Vec::new() };
+                    state.holds.insert(hold, buried);
+                    HoldState::Tombstone
+                }
+            })
+        })
+    }
+
+    async fn expire_one(&self) -> Result<Option<Hold>, StoreError> {
+        let now = self.clock.now();
+        let ended = self.once(&Cause::Fresh, |state| {
+            let over = |held: &Held| held.state == HoldState::Held && held.until <= now;
+            let next = state.holds.iter().find(|(_, held)| over(held)).map(|(hold, _)| *hold);
+            if let Some(hold) = next {
+                state.end(hold, HoldState::Expired, 0, -1);
+            }
+            Ok::<_, StoreError>(next)
+        })?;
+        Ok(ended.into_inner())
+    }
+}

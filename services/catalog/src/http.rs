@@ -1,0 +1,125 @@
+//! Wire ⇄ domain: the routes of the public and of the internal port, and the one map from errors to status codes.
+
+mod holds;
+mod products;
+mod wire;
+
+use agora_chassis::{Routers, WatchedSecret};
+use agora_outbox::Cause;
+use agora_vocab::UserId;
+use agora_web::{Edge, Idempotency, Problem, TokenVerifier, internal, public};
+use axum::Router;
+use http::StatusCode;
+use serde_json::json;
+
+use crate::{
+    domain::{AdjustRefused, Shortage, Stale},
+    ports::{AdjustError, ProductError, StoreError},
+    usecases::{Catalog, Error},
+};
+
+/// The services that may call the internal port.
+const CALLERS: &[&str] = &["cart", "order"];
+
+/// Both ports, complete with their layers.
+pub fn routers(catalog: Catalog, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
+    let edge = Edge { verifier: Some(verifier), ..Edge::default() };
+    let commands = Router::new().merge(holds::routes()).merge(products::quote_route()).with_state(catalog.clone());
+    Routers {
+        public: public(products::routes().with_state(catalog), edge),
+        internal: internal(commands, internal_secret, "catalog", CALLERS),
+    }
+}
+
+/// A user's request as the cause of a change.
+fn request(user: UserId, idempotency: Option<Idempotency>) -> Cause {
+    match idempotency {
+        Some(Idempotency { key, route, hash }) => Cause::Request { scope: user.to_string(), key, route, hash },
+        None => Cause::Fresh,
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotFound => Self::not_found(),
+            Error::VersionNeeded => Self::new(StatusCode::PRECONDITION_REQUIRED, "VERSION_REQUIRED")
+                .detail("send the product's ETag as If-Match, or its version in the body"),
+            Error::Short(shortages) => short(&shortages),
+            Error::Cancelled => {
+                Self::new(StatusCode::CONFLICT, "CANCELLED").detail("this hold was undone or has run out")
+            }
+            Error::Product(error) => product(error),
+            Error::Adjust(error) => adjust(error),
+            Error::Store(error) => store(error),
+        }
+    }
+}
+
+fn product(error: ProductError) -> Problem {
+    match error {
+        ProductError::NotFound => Problem::not_found(),
+        ProductError::Stale(Stale::IfMatch) => Problem::new(StatusCode::PRECONDITION_FAILED, "STALE_VERSION")
+            .detail("the product has changed: read it again and send its present ETag as If-Match"),
+        ProductError::Stale(Stale::Version { current }) => Problem::new(StatusCode::CONFLICT, "STALE_VERSION")
+            .detail("the product has changed: read it again and send its present version")
+            .field("version", format!("is {current} now"))
+            .extra("currentVersion", current),
+        ProductError::SkuTaken => {
+            Problem::new(StatusCode::CONFLICT, "SKU_TAKEN").field("sku", "belongs to another product")
+        }
+        ProductError::Invalid(invalid) => invalid.into(),
+        ProductError::Store(error) => store(error),
+    }
+}
+
+fn adjust(error: AdjustError) -> Problem {
+    match error {
+        AdjustError::NotFound => Problem::not_found(),
+        AdjustError::UnknownWarehouse => Problem::unacceptable().field("warehouseId", "is not known"),
+        AdjustError::Refused(AdjustRefused::TooMany) => {
+            Problem::unacceptable().field("delta", "would leave more units than can be kept")
+        }
+        AdjustError::Refused(AdjustRefused::BelowReserved { requested, reserved }) => {
+            Problem::new(StatusCode::CONFLICT, "BELOW_RESERVED")
+                .detail(format!("orders hold {reserved} units: no fewer can be on hand"))
+                .extra("requested", requested)
+                .extra("reserved", reserved)
+        }
+        AdjustError::Store(error) => store(error),
+    }
+}
+
+/// The first short line in the members that clients of the older documents read, and all of them in `shortages`.
+fn short(shortages: &[Shortage]) -> Problem {
+    let mut problem = Problem::new(StatusCode::CONFLICT, "INSUFFICIENT_QUANTITY");
+    if let Some(Shortage { product, variant: _, requested, available }) = shortages.first() {
+        problem = problem
+            .detail(format!("only {available} of {requested} units can be had"))
+            .extra("productId", product.to_string())
+            .extra("requested", *requested)
+            .extra("available", *available);
+    }
+    for Shortage { product, variant: _, requested, available } in shortages {
+        problem = problem.field(product.to_string(), format!("requested {requested}, available {available}"));
+    }
+    let all: Vec<_> = shortages
+        .iter()
+        .map(|Shortage { product, variant, requested, available }| {
+            json!({"productId": product, "variant": variant, "requested": requested, "available": available})
+        })
+        .collect();
+    problem.extra("shortages", all)
+}
+
+fn store(error: StoreError) -> Problem {
+    match error {
+        StoreError::KeyReused => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
+            .detail("this Idempotency-Key was sent with another request: use a fresh one"),
+        StoreError::Running => Problem::new(StatusCode::CONFLICT, "REQUEST_RUNNING")
+            .detail("the first request with this Idempotency-Key has not ended")
+            .retry_after(1),
+        StoreError::Unavailable(source) => Problem::unavailable(source),
+        StoreError::Broken(source) => Problem::internal(source),
+    }
+}

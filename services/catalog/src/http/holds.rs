@@ -1,0 +1,67 @@
+//! The internal commands of orders: reserve, commit, release. Knows wire types and use cases, no SQL.
+
+use agora_api::catalog as api;
+use agora_outbox::Cause;
+use agora_vocab::{OrderId, Quantity};
+use agora_web::{CommandId, Json, Problem};
+use axum::{Router, extract::State, routing::post};
+
+use crate::{
+    domain::{Hold, Lines, Seconds, Variant},
+    usecases::Catalog,
+};
+
+pub(super) fn routes() -> Router<Catalog> {
+    Router::new()
+        .route("/internal/v1/reserve", post(reserve))
+        .route("/internal/v1/commit", post(commit))
+        .route("/internal/v1/release", post(release))
+}
+
+async fn reserve(
+    State(catalog): State<Catalog>,
+    CommandId(id): CommandId,
+    Json(body): Json<api::Reserve>,
+) -> Result<Json<api::Reserved>, Problem> {
+    let api::Reserve { order_id, hold, lines, seconds } = body;
+    let held = Hold::parse(order_id, hold)?;
+    let (lines, seconds) = (parse_lines(lines)?, Seconds::parse(seconds)?);
+    let expires_at = catalog.reserve(held, &lines, seconds, &Cause::Command { id }).await?;
+    Ok(Json(api::Reserved { order_id, hold, expires_at }))
+}
+
+async fn commit(
+    State(catalog): State<Catalog>,
+    CommandId(id): CommandId,
+    Json(body): Json<api::Hold>,
+) -> Result<Json<api::HoldState>, Problem> {
+    let state = catalog.commit(parse_hold(&body)?, &Cause::Command { id }).await?;
+    Ok(Json(api::HoldState { state: state.as_str().to_owned() }))
+}
+
+async fn release(
+    State(catalog): State<Catalog>,
+    CommandId(id): CommandId,
+    Json(body): Json<api::Hold>,
+) -> Result<Json<api::HoldState>, Problem> {
+    let state = catalog.release(parse_hold(&body)?, &Cause::Command { id }).await?;
+    Ok(Json(api::HoldState { state: state.as_str().to_owned() }))
+}
+
+fn parse_hold(body: &api::Hold) -> Result<Hold, Problem> {
+    let order: OrderId = body.order_id;
+    Ok(Hold::parse(order, body.hold)?)
+}
+
+/// Each line by itself first, so that a refusal names it.
+fn parse_lines(lines: Vec<api::Line>) -> Result<Lines, Problem> {
+    let mut parsed = Vec::with_capacity(lines.len());
+    for (place, api::Line { product_id, variant, quantity }) in lines.into_iter().enumerate() {
+        let at = |field: &str| format!("lines[{place}].{field}");
+        let variant = Variant::parse(&variant).map_err(|e| Problem::unacceptable().field(at(e.field), e.message))?;
+        let quantity =
+            Quantity::parse(i64::from(quantity)).map_err(|e| Problem::unacceptable().field(at(e.field), e.message))?;
+        parsed.push((product_id, variant, quantity));
+    }
+    Ok(Lines::new(parsed)?)
+}

@@ -1,0 +1,151 @@
+//! Products and their stock for everybody, and for admins to change. Knows wire types and use cases, no SQL.
+
+use agora_api::{List, catalog as api};
+use agora_vocab::ProductId;
+use agora_web::{Admin, Command, Json, PageQuery, Path, Problem, Query, created, encode_cursor, no_content};
+use axum::{
+    Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::{get, post, put},
+};
+use http::{HeaderMap, StatusCode, header};
+use serde::Deserialize;
+
+use super::{
+    request,
+    wire::{self, ChangeProduct},
+};
+use crate::usecases::Catalog;
+
+/// Most ids of one question for stock or quotes.
+const IDS_MAX: usize = 100;
+
+pub(super) fn routes() -> Router<Catalog> {
+    Router::new()
+        .route("/api/v1/products", get(list).post(create))
+        .route("/api/v1/products/stock", post(stock))
+        .route("/api/v1/products/{id}", get(one).patch(change).delete(remove))
+        .route("/api/v1/products/{id}/inventory", put(inventory))
+}
+
+pub(super) fn quote_route() -> Router<Catalog> {
+    Router::new().route("/internal/v1/quote", post(quote))
+}
+
+/// `GET /products?category=&q=&sort=&limit=&cursor=&offset=`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    pub category: Option<String>,
+    pub q: Option<String>,
+    pub sort: Option<String>,
+    pub limit: Option<String>,
+    pub cursor: Option<String>,
+    pub offset: Option<String>,
+}
+
+async fn list(
+    State(catalog): State<Catalog>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<List<api::Product>>, Problem> {
+    let ListQuery { category, q, sort, limit, cursor, offset } = query;
+    let page = PageQuery { limit, cursor, offset }.parse()?;
+    let listing = wire::listing(category.as_deref(), q.as_deref(), sort.as_deref(), page)?;
+    let found = catalog.list(&listing).await?;
+    Ok(Json(List {
+        items: found.items.into_iter().map(wire::product).collect(),
+        total: found.total,
+        next_cursor: found.next.as_ref().map(encode_cursor),
+    }))
+}
+
+async fn one(
+    State(catalog): State<Catalog>,
+    Path(id): Path<ProductId>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let listed = catalog.get(id).await?;
+    let tag = wire::etag(&listed);
+    if wire::matches_any(&headers, &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    }
+    Ok(([(header::ETAG, tag)], Json(wire::product(listed))).into_response())
+}
+
+async fn create(
+    State(catalog): State<Catalog>,
+    Admin(who): Admin,
+    Command { body, idempotency }: Command<api::NewProduct>,
+) -> Result<Response, Problem> {
+    let (details, units) = wire::new_product(body)?;
+    let listed = catalog.create(details, units, &request(who.user, idempotency)).await?.into_inner();
+    let tag = wire::etag(&listed);
+    let mut answer = created(format!("/api/v1/products/{}", listed.product.id), wire::product(listed));
+    answer.headers_mut().insert(header::ETAG, tag);
+    Ok(answer)
+}
+
+async fn change(
+    State(catalog): State<Catalog>,
+    Path(id): Path<ProductId>,
+    Admin(who): Admin,
+    headers: HeaderMap,
+    Command { body, idempotency }: Command<ChangeProduct>,
+) -> Result<Response, Problem> {
+    let expected = wire::expected(&headers, body.version())?;
+    let change = body.parse()?;
+    let listed = catalog.change(id, &expected, &change, &request(who.user, idempotency)).await?.into_inner();
+    Ok(([(header::ETAG, wire::etag(&listed))], Json(wire::product(listed))).into_response())
+}
+
+async fn remove(
+    State(catalog): State<Catalog>,
+    Path(id): Path<ProductId>,
+    Admin(who): Admin,
+    headers: HeaderMap,
+    Command { body: (), idempotency }: Command<()>,
+) -> Result<Response, Problem> {
+    let expected = wire::expected(&headers, None)?;
+    catalog.delete(id, &expected, &request(who.user, idempotency)).await?;
+    Ok(no_content())
+}
+
+async fn inventory(
+    State(catalog): State<Catalog>,
+    Path(id): Path<ProductId>,
+    Admin(who): Admin,
+    Command { body, idempotency }: Command<api::SetInventory>,
+) -> Result<Response, Problem> {
+    let (place, by) = wire::inventory(id, body)?;
+    let actor = who.user.to_string();
+    let listed = catalog.adjust(&place, by, &actor, &request(who.user, idempotency)).await?.into_inner();
+    Ok(([(header::ETAG, wire::etag(&listed))], Json(wire::product(listed))).into_response())
+}
+
+async fn stock(
+    State(catalog): State<Catalog>,
+    Json(body): Json<api::StockRequest>,
+) -> Result<Json<List<api::StockLevel>>, Problem> {
+    let quote = catalog.quote(&ids("ids", body.ids)?).await?;
+    let level = |listed: crate::domain::Listed| api::StockLevel { product_id: listed.product.id, stock: listed.stock };
+    Ok(Json(List { items: quote.known.into_iter().map(level).collect(), total: None, next_cursor: None }))
+}
+
+async fn quote(
+    State(catalog): State<Catalog>,
+    Json(body): Json<api::QuoteRequest>,
+) -> Result<Json<api::Quote>, Problem> {
+    let quote = catalog.quote(&ids("productIds", body.product_ids)?).await?;
+    Ok(Json(api::Quote { items: quote.known.into_iter().map(wire::product).collect(), unknown: quote.unknown }))
+}
+
+/// 1 to 100 of them, each once.
+fn ids(field: &'static str, mut ids: Vec<ProductId>) -> Result<Vec<ProductId>, Problem> {
+    if !(1..=IDS_MAX).contains(&ids.len()) {
+        return Err(Problem::unacceptable().field(field, format!("must be from 1 to {IDS_MAX} ids")));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    ids.retain(|id| seen.insert(*id));
+    Ok(ids)
+}

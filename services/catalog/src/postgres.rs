@@ -1,0 +1,96 @@
+//! Products and stock in PostgreSQL: each port method is one transaction that also writes its facts and its answer.
+//!
+//! Rows are always locked in one order, so that no two transactions wait for each other: the inbox's or idempotency's
+//! row, the product or the hold, stock rows by (product, variant, warehouse), `inventory_seq` by aggregate.
+
+mod products;
+mod stock;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use agora_events::catalog::InventoryEvent;
+use agora_outbox::{Cause, Fact, emit};
+use agora_postgres::{Db, Tx, unavailable};
+use agora_vocab::{Epoch, Ids, OrderId};
+use uuid::Uuid;
+
+pub use products::PgProducts;
+pub use stock::PgStock;
+
+use crate::ports::StoreError;
+
+/// What both stores need.
+#[derive(Clone, Debug)]
+pub struct Store {
+    db: Db,
+    ids: Arc<dyn Ids>,
+    epoch: Epoch,
+}
+
+impl Store {
+    /// Over this database; facts get ids from `ids` and carry `epoch`.
+    pub fn new(db: Db, ids: Arc<dyn Ids>, epoch: Epoch) -> Self {
+        Self { db, ids, epoch }
+    }
+
+    /// Writes facts of `inventory-events`, each counted within its aggregate.
+    async fn tell(
+        &self,
+        tx: &mut Tx,
+        facts: &[(Uuid, InventoryEvent)],
+        order: Option<OrderId>,
+        cause: &Cause,
+    ) -> Result<(), StoreError> {
+        let mut next = next_seqs(tx, facts).await?;
+        for (aggregate, event) in facts {
+            let seq = next.entry(*aggregate).or_insert(1);
+            let correlation = order.map(OrderId::uuid);
+            let fact = Fact { event, aggregate: *aggregate, seq: *seq, correlation, causation: causation(cause) };
+            emit(tx, &*self.ids, self.epoch, fact).await?;
+            *seq += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Takes places for these facts; the first one free per aggregate.
+async fn next_seqs(tx: &mut Tx, facts: &[(Uuid, InventoryEvent)]) -> Result<BTreeMap<Uuid, i64>, sqlx::Error> {
+    const TAKE: &str = "insert into inventory_seq (aggregate_id, seq) \
+        select aggregate_id, taken from unnest($1::uuid[], $2::bigint[]) as t (aggregate_id, taken) \
+        order by aggregate_id \
+        on conflict (aggregate_id) do update set seq = inventory_seq.seq + excluded.seq \
+        returning aggregate_id, seq";
+    let mut counts: BTreeMap<Uuid, i64> = BTreeMap::new();
+    for (aggregate, _) in facts {
+        *counts.entry(*aggregate).or_default() += 1;
+    }
+    let (aggregates, taken): (Vec<Uuid>, Vec<i64>) = counts.iter().unzip();
+    let last: Vec<(Uuid, i64)> = sqlx::query_as(TAKE).bind(aggregates).bind(taken).fetch_all(&mut **tx).await?;
+    let first = |(id, last): (Uuid, i64)| (id, last - counts.get(&id).copied().unwrap_or(0) + 1);
+    Ok(last.into_iter().map(first).collect())
+}
+
+/// The event or command behind a change.
+fn causation(cause: &Cause) -> Option<Uuid> {
+    match cause {
+        Cause::Event { consumer: _, id } | Cause::Command { id } => Some(*id),
+        Cause::Request { .. } | Cause::Fresh => None,
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        if unavailable(&error) { Self::Unavailable(error.into()) } else { Self::Broken(error.into()) }
+    }
+}
+
+impl From<agora_outbox::Error> for StoreError {
+    fn from(error: agora_outbox::Error) -> Self {
+        match error {
+            agora_outbox::Error::Mismatch => Self::KeyReused,
+            agora_outbox::Error::Running => Self::Running,
+            agora_outbox::Error::Unavailable(error) => error.into(),
+            error @ agora_outbox::Error::Stored(_) => Self::Broken(error.into()),
+        }
+    }
+}

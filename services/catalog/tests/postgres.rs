@@ -1,0 +1,447 @@
+//! The catalogue on a real PostgreSQL: the laws of its stores, races, and what its tables must add up to.
+#![cfg(feature = "db-tests")]
+
+#[path = "support/laws.rs"]
+mod laws;
+
+use std::sync::Arc;
+
+use agora_catalog::{
+    MIGRATIONS,
+    domain::{Adjustment, Hold, HoldState, Place, Reservation, Variant},
+    fakes::InMemory,
+    ports::{Products, Stock},
+    postgres::{PgProducts, PgStock, Store},
+};
+use agora_chassis::SystemIds;
+use agora_outbox::Cause;
+use agora_postgres::Db;
+use agora_testkit::{FixedClock, TestDatabase};
+use agora_vocab::{Epoch, OrderId, ProductId, WarehouseId};
+use async_trait::async_trait;
+use futures::future::join_all;
+use laws::{World, command, fresh, hold, lines, main_place, named, seconds, stock_of, stocked};
+use proptest::{prelude::*, test_runner::TestRunner};
+use sqlx::Row as _;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+struct Postgres {
+    database: TestDatabase,
+    db: Db,
+    products: PgProducts,
+    stock: PgStock,
+}
+
+impl Postgres {
+    async fn start() -> Self {
+        let database = agora_testkit::postgres().await;
+        let db = Db::for_test(&database.url(), &MIGRATIONS).await;
+        let store = Store::new(db.clone(), Arc::new(SystemIds), Epoch::default());
+        Self { database, db, products: PgProducts::new(store.clone()), stock: PgStock::new(store) }
+    }
+
+    /// A warehouse besides the main one.
+    async fn warehouse(&self, priority: i32) -> WarehouseId {
+        let id = fresh();
+        let mut connection = self.db.acquire().await.unwrap();
+        sqlx::query("insert into warehouse (id, name, priority) values ($1, $2, $3)")
+            .bind(id)
+            .bind(id.to_string())
+            .bind(priority)
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+        WarehouseId::new(id)
+    }
+
+    async fn count(&self, sql: &'static str) -> i64 {
+        let mut connection = self.db.acquire().await.unwrap();
+        sqlx::query_scalar(sql).fetch_one(&mut *connection).await.unwrap()
+    }
+
+    /// Everything that must be true of the tables whatever happened.
+    async fn adds_up(&self) {
+        const OFF: [(&str, &str); 5] = [
+            (
+                "the ledger sums to what is on hand",
+                "select count(*) from stock s where s.on_hand <> coalesce((select sum(m.quantity) from stock_movement m \
+                 where m.product_id = s.product_id and m.variant = s.variant and m.warehouse_id = s.warehouse_id), 0)",
+            ),
+            (
+                "what is reserved is the sum of live reservations",
+                "select count(*) from stock s where s.reserved <> coalesce((select sum(r.quantity) from reservation r \
+                 where r.state = 'held' and r.product_id = s.product_id and r.variant = s.variant \
+                 and r.warehouse_id = s.warehouse_id), 0)",
+            ),
+            ("0 <= reserved <= on hand", "select count(*) from stock where reserved < 0 or reserved > on_hand"),
+            (
+                "a reservation is in the state of its hold",
+                "select count(*) from reservation r join hold h using (order_id, hold) where r.state <> h.state",
+            ),
+            (
+                "facts of one aggregate are counted from 1 without gaps",
+                "select count(*) from (select topic, aggregate, count(*) as n, max(seq) as last, min(seq) as first \
+                 from outbox group by topic, aggregate) f where n <> last or first <> 1",
+            ),
+        ];
+        for (law, off) in OFF {
+            assert_eq!(self.count(off).await, 0, "{law}");
+        }
+    }
+}
+
+#[async_trait]
+impl World for Postgres {
+    fn products(&self) -> &dyn Products {
+        &self.products
+    }
+
+    fn stock(&self) -> &dyn Stock {
+        &self.stock
+    }
+
+    async fn pass(&self, seconds: u32) {
+        let back = "update hold set expires_at = expires_at - make_interval(secs => $1)";
+        let mut connection = self.db.acquire().await.unwrap();
+        sqlx::query(back).bind(f64::from(seconds)).execute(&mut *connection).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_obeys_the_laws() {
+    let world = Postgres::start().await;
+    laws::all_hold(&world).await;
+    world.adds_up().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_hundred_buyers_of_ten_units_buy_exactly_ten() {
+    let world = Postgres::start().await;
+    let id = stocked(&world, 10).await;
+    let buyers = (0..500).map(|_| async {
+        let mine = hold(1);
+        let told = world.stock.reserve(mine, &lines(&[(id, 1)]), seconds(900), &command()).await.unwrap().into_inner();
+        match told {
+            Reservation::Held(_) => {
+                assert_eq!(world.stock.commit(mine, &command()).await.unwrap().into_inner(), HoldState::Committed);
+                1
+            }
+            Reservation::Short(short) => {
+                assert!(short[0].available < 1, "{short:?}");
+                0
+            }
+            Reservation::Cancelled => panic!("nobody cancelled"),
+        }
+    });
+    let started = std::time::Instant::now();
+    let bought: i32 = join_all(buyers).await.iter().sum();
+    println!("500 buyers were told within {:?}", started.elapsed());
+    assert_eq!((bought, stock_of(&world, id).await), (10, 0));
+    world.adds_up().await;
+}
+
+/// pr: oversell: repeated product ids of parallel orders lost decrements.
+#[tokio::test(flavor = "multi_thread")]
+async fn parallel_orders_with_repeated_products_lose_no_decrement() {
+    let world = Postgres::start().await;
+    let (a, b) = (stocked(&world, 100).await, stocked(&world, 100).await);
+    let orders = (0..20).map(|n| {
+        let wanted = if n % 2 == 0 { [(a, 1), (b, 2), (a, 1)] } else { [(b, 1), (a, 2), (b, 1)] };
+        let world = &world;
+        async move {
+            let mine = hold(1);
+            world.stock.reserve(mine, &lines(&wanted), seconds(900), &command()).await.unwrap();
+            world.stock.commit(mine, &command()).await.unwrap().into_inner()
+        }
+    });
+    assert!(join_all(orders).await.iter().all(|state| *state == HoldState::Committed));
+    assert_eq!((stock_of(&world, a).await, stock_of(&world, b).await), (60, 60));
+    world.adds_up().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn holds_releases_commits_and_expiry_at_once_neither_deadlock_nor_break_the_stock() {
+    let world = Postgres::start().await;
+    let second = world.warehouse(-1).await;
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        let id = stocked(&world, 30).await;
+        let place = Place { warehouse: second, ..main_place(id) };
+        world.stock.adjust(&place, Adjustment::Set(20), "admin", &Cause::Fresh).await.unwrap();
+        ids.push(id);
+    }
+    let shoppers = (0..200_usize).map(|n| {
+        let (world, ids) = (&world, &ids);
+        async move {
+            let mine = hold(1);
+            // Lines in every order, over several products and, by their number, several warehouses.
+            let wanted: Vec<_> = (0..3).map(|k| (ids[(n * 7 + k * (n % 3 + 1)) % 4], 1 + (n % 7) as i64)).collect();
+            let (wanted_lines, causes) = (lines(&wanted), [command(), command(), command()]);
+            let held = world.stock.reserve(mine, &wanted_lines, seconds(900), &causes[0]);
+            let late = world.stock.release(mine, &causes[1]);
+            match n % 5 {
+                0 => drop(futures::future::try_join(held, late).await.unwrap()),
+                1 => {
+                    held.await.unwrap();
+                    let commit = world.stock.commit(mine, &causes[2]);
+                    drop(futures::future::try_join(commit, late).await.unwrap());
+                }
+                2 => {
+                    held.await.unwrap();
+                    expire(world, mine).await;
+                    let commit = world.stock.commit(mine, &causes[2]);
+                    drop(futures::future::try_join3(commit, late, world.stock.expire_one()).await.unwrap());
+                }
+                3 => {
+                    let place = main_place(wanted[0].0);
+                    let more = world.stock.adjust(&place, Adjustment::Add(1), "admin", &Cause::Fresh);
+                    let (held, more) = futures::join!(held, more);
+                    held.unwrap();
+                    more.unwrap();
+                }
+                _ => drop(held.await.unwrap()),
+            }
+        }
+    });
+    join_all(shoppers).await;
+    while world.stock.expire_one().await.unwrap().is_some() {}
+    world.adds_up().await;
+    assert_eq!(world.count("select count(*) from hold where state = 'held' and expires_at <= now()").await, 0);
+}
+
+async fn expire(world: &Postgres, hold: Hold) {
+    let mut connection = world.db.acquire().await.unwrap();
+    sqlx::query("update hold set expires_at = now() where order_id = $1 and state = 'held'")
+        .bind(hold.order.uuid())
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_repetitions_of_one_command_hold_once() {
+    let world = Postgres::start().await;
+    let id = stocked(&world, 5).await;
+    let (mine, cause, wanted) = (hold(1), command(), lines(&[(id, 1)]));
+    let tries = (0..100).map(|_| world.stock.reserve(mine, &wanted, seconds(900), &cause));
+    let told: Vec<_> = join_all(tries).await.into_iter().map(|told| told.unwrap()).collect();
+    assert_eq!(told.iter().filter(|done| !done.is_repeated()).count(), 1);
+    assert!(told.iter().all(|done| done.as_ref().into_inner() == told[0].as_ref().into_inner()));
+    assert_eq!(stock_of(&world, id).await, 4);
+    world.adds_up().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_is_filled_by_warehouse_priority_and_over_several_warehouses() {
+    let world = Postgres::start().await;
+    let id = stocked(&world, 5).await;
+    let first = world.warehouse(-1).await;
+    let place = Place { warehouse: first, ..main_place(id) };
+    world.stock.adjust(&place, Adjustment::Set(2), "admin", &Cause::Fresh).await.unwrap();
+    let mine = hold(1);
+    world.stock.reserve(mine, &lines(&[(id, 3)]), seconds(900), &command()).await.unwrap();
+
+    let mut connection = world.db.acquire().await.unwrap();
+    let rows = sqlx::query("select warehouse_id, quantity from reservation where order_id = $1 order by quantity desc")
+        .bind(mine.order.uuid())
+        .fetch_all(&mut *connection)
+        .await
+        .unwrap();
+    let parts: Vec<(Uuid, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    assert_eq!(parts, [(first.uuid(), 2), (WarehouseId::MAIN.uuid(), 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_replica_alone_ends_each_hold_that_ran_out() {
+    let world = Postgres::start().await;
+    let id = stocked(&world, 20).await;
+    for _ in 0..20 {
+        world.stock.reserve(hold(1), &lines(&[(id, 1)]), seconds(1), &command()).await.unwrap();
+    }
+    world.pass(2).await;
+    let ended = join_all((0..8).map(|_| async {
+        let mut mine = Vec::new();
+        while let Some(hold) = world.stock.expire_one().await.unwrap() {
+            mine.push(hold);
+        }
+        mine
+    }))
+    .await
+    .concat();
+    assert_eq!(ended.len(), 20);
+    assert_eq!(stock_of(&world, id).await, 20);
+    assert_eq!(world.count("select count(*) from outbox where kind = 'reservation.expired'").await, 20);
+    world.adds_up().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_of_units_takes_additions_alone() {
+    let world = Postgres::start().await;
+    stocked(&world, 5).await;
+    for sql in ["update stock_movement set quantity = 9", "delete from stock_movement", "truncate stock_movement"] {
+        let mut connection = world.db.acquire().await.unwrap();
+        let refused = sqlx::query(sql).execute(&mut *connection).await.unwrap_err().to_string();
+        assert!(refused.contains("append-only"), "{sql}: {refused}");
+    }
+    // Nor does the table take more reserved than on hand, whoever asks.
+    let mut connection = world.db.acquire().await.unwrap();
+    let refused = sqlx::query("update stock set reserved = on_hand + 1").execute(&mut *connection).await.unwrap_err();
+    assert_eq!(agora_postgres::constraint(&refused), Some("stock_never_oversold"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_change_leaves_its_fact_in_the_same_transaction() {
+    let world = Postgres::start().await;
+    let id = stocked(&world, 5).await;
+    let mine = hold(1);
+    world.stock.reserve(mine, &lines(&[(id, 2)]), seconds(900), &command()).await.unwrap();
+    world.stock.commit(mine, &command()).await.unwrap();
+    world.products.remove(id, &agora_catalog::domain::Expected::ANY, &Cause::Fresh).await.unwrap();
+
+    let mut connection = world.db.acquire().await.unwrap();
+    let facts: Vec<(String, i64, Option<Uuid>)> =
+        sqlx::query_as("select kind, seq, correlation_id from outbox where aggregate = $1 order by id")
+            .bind(id.uuid())
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap();
+    let order = Some(mine.order.uuid());
+    let expected = [
+        ("product.created", 1, None),
+        ("stock.changed", 1, None),
+        ("stock.changed", 2, order),
+        ("stock.changed", 3, order),
+        ("product.deleted", 2, None),
+    ];
+    assert_eq!(facts, expected.map(|(kind, seq, order)| (kind.to_owned(), seq, order)));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Adjust(usize, Adjustment),
+    Reserve(usize, Vec<(usize, i64)>),
+    Commit(usize),
+    Release(usize),
+    ExpireAll,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        2 => (0..3_usize, 0..12_i64).prop_map(|(p, n)| Step::Adjust(p, Adjustment::Set(n))),
+        2 => (0..3_usize, -6..6_i64).prop_map(|(p, n)| Step::Adjust(p, Adjustment::Add(n))),
+        4 => (0..6_usize, prop::collection::vec((0..3_usize, 1..5_i64), 1..4)).prop_map(|(h, l)| Step::Reserve(h, l)),
+        3 => (0..6_usize).prop_map(Step::Commit),
+        3 => (0..6_usize).prop_map(Step::Release),
+        1 => Just(Step::ExpireAll),
+    ];
+    prop::collection::vec(step, 1..40)
+}
+
+/// Does the steps and says what was told.
+async fn history(world: &dyn World, products: &[ProductId], orders: &[OrderId], steps: &[Step]) -> Vec<String> {
+    let mut told = Vec::new();
+    let hold = |h: usize| Hold { order: orders[h % 3], number: if h < 3 { 1 } else { 2 } };
+    for step in steps {
+        told.push(match step {
+            Step::Adjust(p, by) => {
+                let done = world.stock().adjust(&main_place(products[*p]), *by, "admin", &Cause::Fresh).await;
+                format!("{:?}", done.map(|listed| listed.into_inner().stock))
+            }
+            Step::Reserve(h, wanted) => {
+                let wanted: Vec<_> = wanted.iter().map(|&(p, n)| (products[p], n)).collect();
+                let told = world.stock().reserve(hold(*h), &lines(&wanted), seconds(600), &command()).await.unwrap();
+                match told.into_inner() {
+                    Reservation::Held(_) => "held".to_owned(),
+                    other => format!("{other:?}"),
+                }
+            }
+            Step::Commit(h) => format!("{:?}", world.stock().commit(hold(*h), &command()).await.unwrap()),
+            Step::Release(h) => format!("{:?}", world.stock().release(hold(*h), &command()).await.unwrap()),
+            Step::ExpireAll => {
+                world.pass(601).await;
+                let mut ended = 0;
+                while world.stock().expire_one().await.unwrap().is_some() {
+                    ended += 1;
+                }
+                format!("{ended} ended")
+            }
+        });
+        for product in products {
+            told.push(stock_of(world, *product).await.to_string());
+        }
+    }
+    told
+}
+
+struct Fakes(InMemory, FixedClock);
+
+#[async_trait]
+impl World for Fakes {
+    fn products(&self) -> &dyn Products {
+        &self.0
+    }
+
+    fn stock(&self) -> &dyn Stock {
+        &self.0
+    }
+
+    async fn pass(&self, seconds: u32) {
+        self.1.advance(time::Duration::seconds(i64::from(seconds)));
+    }
+}
+
+#[test]
+fn any_sequence_of_stock_operations_is_told_as_the_model_says_and_keeps_the_ledger() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let world = runtime.block_on(Postgres::start());
+    assert!(!world.database.name().is_empty());
+    let mut runner =
+        TestRunner::new(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() });
+    let result = runner.run(&steps(), |steps| {
+        runtime.block_on(async {
+            let clock = FixedClock::at(OffsetDateTime::UNIX_EPOCH);
+            let model = Fakes(InMemory::new(Arc::new(clock.clone())), clock);
+            let mut products: Vec<_> = (0..3).map(|_| named("Chair")).collect();
+            products.sort_by_key(|product| product.id);
+            for (product, units) in products.iter().zip([0, 3, 8]) {
+                laws::add(&world, product, units).await;
+                laws::add(&model, product, units).await;
+            }
+            let ids: Vec<_> = products.iter().map(|product| product.id).collect();
+            let orders: Vec<_> = (0..3).map(|_| OrderId::new(fresh())).collect();
+            let told = history(&world, &ids, &orders, &steps).await;
+            prop_assert_eq!(told, history(&model, &ids, &orders, &steps).await);
+            world.adds_up().await;
+            // What is left must not run out in the next case.
+            while let Some(left) = left_held(&world).await {
+                world.stock.release(left, &command()).await.unwrap();
+            }
+            Ok(())
+        })
+    });
+    result.unwrap();
+}
+
+async fn left_held(world: &Postgres) -> Option<Hold> {
+    let mut connection = world.db.acquire().await.unwrap();
+    let row: Option<(Uuid, i32)> = sqlx::query_as("select order_id, hold from hold where state = 'held' limit 1")
+        .fetch_optional(&mut *connection)
+        .await
+        .unwrap();
+    row.map(|(order, number)| Hold { order: OrderId::new(order), number })
+}
+
+#[test]
+fn variants_are_kept_apart() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let world = Postgres::start().await;
+        let id = stocked(&world, 2).await;
+        let red = Place { variant: Variant::parse("red").unwrap(), ..main_place(id) };
+        world.stock.adjust(&red, Adjustment::Set(1), "admin", &Cause::Fresh).await.unwrap();
+        assert_eq!(stock_of(&world, id).await, 3);
+        let told = world.stock.reserve(hold(1), &lines(&[(id, 3)]), seconds(9), &command()).await.unwrap();
+        assert!(matches!(told.into_inner(), Reservation::Short(short) if short[0].available == 2));
+    });
+}

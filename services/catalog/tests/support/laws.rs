@@ -1,0 +1,376 @@
+//! What products and stock promise, whoever keeps them: run on the fake and on a real PostgreSQL.
+
+use agora_catalog::{
+    domain::{
+        AdjustRefused, Adjustment, Change, Description, Details, Expected, Filter, Hold, HoldState, Label, Lines,
+        Listed, Listing, Name, Place, Price, PriceChange, Product, Reservation, Search, Seconds, Sku, Sort, Stale,
+        Start, Variant,
+    },
+    ports::{AdjustError, ProductError, Products, Stock, StoreError},
+};
+use agora_outbox::{Cause, Done};
+use agora_vocab::{Currency, Ids as _, Money, OrderId, PageSize, ProductId, Quantity, SellerId, WarehouseId};
+use async_trait::async_trait;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// The stores under test, and their time.
+#[async_trait]
+pub trait World: Sync {
+    fn products(&self) -> &dyn Products;
+    fn stock(&self) -> &dyn Stock;
+    /// Lets `seconds` pass for every hold that there is.
+    async fn pass(&self, seconds: u32);
+}
+
+pub fn fresh() -> Uuid {
+    agora_chassis::SystemIds.next()
+}
+
+pub fn command() -> Cause {
+    Cause::Command { id: fresh() }
+}
+
+pub fn request(key: &str, body: u8) -> Cause {
+    Cause::Request { scope: "u".into(), key: key.into(), route: "POST /api/v1/products".into(), hash: [body; 32] }
+}
+
+pub fn named(name: &str) -> Product {
+    Product {
+        id: ProductId::new(fresh()),
+        seller: SellerId::HOUSE,
+        version: 1,
+        details: Details {
+            name: Name::parse(name).unwrap(),
+            description: Description::default(),
+            sku: None,
+            price: Price::parse(Money { amount: 1999, currency: Currency::EUR }).unwrap(),
+            category: None,
+            brand: None,
+            supplier: None,
+            image_url: None,
+        },
+        created_at: OffsetDateTime::UNIX_EPOCH,
+        updated_at: OffsetDateTime::UNIX_EPOCH,
+    }
+}
+
+pub fn with_sku(name: &str, sku: &str) -> Product {
+    let mut product = named(name);
+    product.details.sku = Some(Sku::parse(sku).unwrap());
+    product
+}
+
+pub async fn add(world: &dyn World, product: &Product, units: i64) -> Listed {
+    world.products().add(product, units, &Cause::Fresh).await.unwrap().into_inner()
+}
+
+/// A product with so many units.
+pub async fn stocked(world: &dyn World, units: i64) -> ProductId {
+    add(world, &named("Chair"), units).await.product.id
+}
+
+pub async fn stock_of(world: &dyn World, id: ProductId) -> i64 {
+    world.products().find(id).await.unwrap().unwrap().stock
+}
+
+pub fn lines(wanted: &[(ProductId, i64)]) -> Lines {
+    Lines::new(wanted.iter().map(|&(id, n)| (id, Variant::default(), Quantity::parse(n).unwrap()))).unwrap()
+}
+
+pub fn hold(number: i32) -> Hold {
+    Hold { order: OrderId::new(fresh()), number }
+}
+
+pub fn main_place(product: ProductId) -> Place {
+    Place { product, variant: Variant::default(), warehouse: WarehouseId::MAIN }
+}
+
+pub fn seconds(n: u32) -> Seconds {
+    Seconds::parse(n).unwrap()
+}
+
+async fn reserve(world: &dyn World, hold: Hold, wanted: &[(ProductId, i64)]) -> Reservation {
+    world.stock().reserve(hold, &lines(wanted), seconds(900), &command()).await.unwrap().into_inner()
+}
+
+fn held(reservation: &Reservation) -> bool {
+    matches!(reservation, Reservation::Held(_))
+}
+
+/// Every law, one after another.
+pub async fn all_hold(world: &dyn World) {
+    a_product_is_as_it_was_written_until_it_is_removed(world).await;
+    a_sku_belongs_to_one_living_product(world).await;
+    a_change_needs_the_version_that_is_current(world).await;
+    a_change_that_changes_nothing_keeps_the_version(world).await;
+    a_repeated_request_gets_the_first_answer_and_another_body_is_refused(world).await;
+    a_refused_request_leaves_its_key_free(world).await;
+    pages_of_every_order_hold_every_product_once(world).await;
+    a_search_takes_pattern_signs_literally(world).await;
+    stock_is_set_or_moved_and_never_below_what_orders_hold(world).await;
+    a_hold_is_all_or_nothing_and_names_every_short_line(world).await;
+    a_repeated_command_gets_the_first_answer(world).await;
+    only_what_is_held_is_committed(world).await;
+    a_release_frees_or_returns_and_buries_what_it_does_not_know(world).await;
+    a_hold_that_ran_out_is_free_again_and_stays_ended(world).await;
+    a_removed_product_cannot_be_held_and_keeps_its_holds(world).await;
+}
+
+async fn a_product_is_as_it_was_written_until_it_is_removed(world: &dyn World) {
+    let product = with_sku("Desk", "D-1");
+    let added = add(world, &product, 3).await;
+    assert_eq!((added.product.version, added.stock), (1, 3));
+    assert_eq!(added.product.details, product.details);
+    assert_eq!(world.products().find(product.id).await.unwrap(), Some(added.clone()));
+    assert_eq!(world.products().many(&[product.id, ProductId::new(fresh())]).await.unwrap(), [added]);
+
+    world.products().remove(product.id, &Expected::ANY, &Cause::Fresh).await.unwrap();
+    assert_eq!(world.products().find(product.id).await.unwrap(), None);
+    assert_eq!(world.products().many(&[product.id]).await.unwrap(), []);
+    let again = world.products().remove(product.id, &Expected::ANY, &Cause::Fresh).await;
+    assert!(matches!(again, Err(ProductError::NotFound)), "{again:?}");
+}
+
+async fn a_sku_belongs_to_one_living_product(world: &dyn World) {
+    let first = with_sku("Lamp", "L-1");
+    add(world, &first, 0).await;
+    let taken = world.products().add(&with_sku("Other lamp", "L-1"), 0, &Cause::Fresh).await;
+    assert!(matches!(taken, Err(ProductError::SkuTaken)), "{taken:?}");
+
+    let other = add(world, &named("Third lamp"), 0).await.product;
+    let change = Change { sku: Some(first.details.sku.clone()), ..Change::default() };
+    let taken = world.products().change(other.id, &Expected::ANY, &change, &Cause::Fresh).await;
+    assert!(matches!(taken, Err(ProductError::SkuTaken)), "{taken:?}");
+
+    world.products().remove(first.id, &Expected::ANY, &Cause::Fresh).await.unwrap();
+    add(world, &with_sku("New lamp", "L-1"), 0).await;
+}
+
+async fn a_change_needs_the_version_that_is_current(world: &dyn World) {
+    let product = add(world, &named("Shelf"), 0).await.product;
+    let expected = Expected { if_match: None, version: Some(1) };
+    let rename = |name: &str| Change { name: Some(Name::parse(name).unwrap()), ..Change::default() };
+    let changed = world.products().change(product.id, &expected, &rename("Rack"), &Cause::Fresh).await.unwrap();
+    assert_eq!(changed.as_ref().into_inner().product.version, 2);
+    assert_eq!(changed.into_inner().product.created_at, product.created_at);
+
+    let stale = world.products().change(product.id, &expected, &rename("Board"), &Cause::Fresh).await;
+    assert!(matches!(stale, Err(ProductError::Stale(Stale::Version { current: 2 }))), "{stale:?}");
+    let stale = world.products().remove(product.id, &expected, &Cause::Fresh).await;
+    assert!(matches!(stale, Err(ProductError::Stale(_))), "{stale:?}");
+    assert_eq!(world.products().find(product.id).await.unwrap().unwrap().product.details.name.as_str(), "Rack");
+
+    let unknown = world.products().change(ProductId::new(fresh()), &expected, &rename("X"), &Cause::Fresh).await;
+    assert!(matches!(unknown, Err(ProductError::NotFound)), "{unknown:?}");
+}
+
+async fn a_change_that_changes_nothing_keeps_the_version(world: &dyn World) {
+    let before = add(world, &named("Stool"), 2).await;
+    let same = PriceChange { amount: Some(1999), currency: Some(Currency::EUR) };
+    let change = Change { price: Some(same), ..Change::default() };
+    let after = world.products().change(before.product.id, &Expected::ANY, &change, &Cause::Fresh).await.unwrap();
+    assert_eq!(after, Done::First(before));
+}
+
+async fn a_repeated_request_gets_the_first_answer_and_another_body_is_refused(world: &dyn World) {
+    let (products, product) = (world.products(), with_sku("Bed", "B-1"));
+    let first = products.add(&product, 1, &request("bed", 1)).await.unwrap();
+    let again = products.add(&with_sku("Bed", "B-1"), 1, &request("bed", 1)).await.unwrap();
+    assert_eq!(again, Done::Repeated(first.into_inner()));
+    let other = products.add(&named("Sofa"), 1, &request("bed", 2)).await;
+    assert!(matches!(other, Err(ProductError::Store(StoreError::KeyReused))), "{other:?}");
+}
+
+async fn a_refused_request_leaves_its_key_free(world: &dyn World) {
+    add(world, &with_sku("Vase", "V-1"), 0).await;
+    let refused = world.products().add(&with_sku("Vase", "V-1"), 0, &request("vase", 1)).await;
+    assert!(matches!(refused, Err(ProductError::SkuTaken)), "{refused:?}");
+    let taken = world.products().add(&with_sku("Vase", "V-2"), 0, &request("vase", 2)).await.unwrap();
+    assert!(!taken.is_repeated());
+}
+
+async fn pages_of_every_order_hold_every_product_once(world: &dyn World) {
+    let category = Label::parse("category", &format!("Pages {}", fresh())).unwrap();
+    for (name, amount) in [("b", 300), ("A", 100), ("a", 100), ("c", 200), ("B", 300)] {
+        let mut product = named(name);
+        product.details.category = Some(category.clone());
+        product.details.price = Price::parse(Money { amount, currency: Currency::EUR }).unwrap();
+        add(world, &product, 0).await;
+    }
+    let filter = Filter { category: Some(category), search: None };
+    for sort in [Sort::Name, Sort::Price, Sort::PriceDown, Sort::Created, Sort::CreatedDown] {
+        let limit = |n| PageSize::parse(n).unwrap();
+        let listing = |start, size| Listing { filter: filter.clone(), sort, start, limit: limit(size) };
+        let all = world.products().page(&listing(Start::Offset(0), 100)).await.unwrap();
+        assert_eq!((all.items.len(), all.total, &all.next), (5, Some(5), &None), "{sort:?}");
+        assert_eq!(world.products().page(&listing(Start::Offset(5), 2)).await.unwrap().items, []);
+        let keys: Vec<_> = all
+            .items
+            .iter()
+            .map(|l| (l.product.details.name.sort_key(), l.product.details.price.money().amount))
+            .collect();
+        let sorted = match sort {
+            Sort::Name => keys.is_sorted_by_key(|(name, _)| name.clone()),
+            Sort::Price => keys.is_sorted_by_key(|(_, amount)| *amount),
+            Sort::PriceDown => keys.is_sorted_by_key(|(_, amount)| -amount),
+            Sort::Created => all.items.is_sorted_by_key(|l| l.product.created_at),
+            Sort::CreatedDown => all.items.iter().rev().is_sorted_by_key(|l| l.product.created_at),
+        };
+        assert!(sorted, "{sort:?}: {keys:?}");
+
+        let (mut walked, mut start) = (Vec::new(), Start::First);
+        loop {
+            let page = world.products().page(&listing(start, 2)).await.unwrap();
+            assert!(page.total.is_none() && page.items.len() <= 2);
+            walked.extend(page.items);
+            let Some(next) = page.next else { break };
+            start = Start::After(next);
+        }
+        assert_eq!(walked, all.items, "{sort:?}");
+    }
+}
+
+async fn a_search_takes_pattern_signs_literally(world: &dyn World) {
+    let mark = fresh().to_string();
+    let mut described = named("Plain");
+    described.details.description = Description::parse(&format!("about {mark} 100%_\\ wool")).unwrap();
+    add(world, &described, 0).await;
+    add(world, &named(&format!("{} 100 wool", mark.to_uppercase())), 0).await;
+    for (words, expected) in
+        [(mark.clone(), 2), (format!("{mark} 100%"), 1), ("%_\\ WOOL".into(), 1), (format!("{mark}%x"), 0)]
+    {
+        let filter = Filter { category: None, search: Some(Search::parse(&words).unwrap()) };
+        let listing = Listing { filter, sort: Sort::Name, start: Start::First, limit: PageSize::MAX };
+        assert_eq!(world.products().page(&listing).await.unwrap().items.len(), expected, "{words}");
+    }
+}
+
+async fn stock_is_set_or_moved_and_never_below_what_orders_hold(world: &dyn World) {
+    let id = stocked(world, 5).await;
+    let adjust = |by| async move { world.stock().adjust(&main_place(id), by, "admin", &Cause::Fresh).await };
+    assert!(held(&reserve(world, hold(1), &[(id, 4)]).await));
+    assert_eq!(adjust(Adjustment::Set(6)).await.unwrap().into_inner().stock, 2);
+    assert_eq!(adjust(Adjustment::Add(-2)).await.unwrap().into_inner().stock, 0);
+    for by in [Adjustment::Set(3), Adjustment::Add(-1)] {
+        let refused = adjust(by).await;
+        let below = AdjustRefused::BelowReserved { requested: 3, reserved: 4 };
+        assert!(matches!(&refused, Err(AdjustError::Refused(why)) if *why == below), "{refused:?}");
+    }
+    assert_eq!(stock_of(world, id).await, 0);
+
+    let nowhere = Place { warehouse: WarehouseId::new(fresh()), ..main_place(id) };
+    let unknown = world.stock().adjust(&nowhere, Adjustment::Set(1), "admin", &Cause::Fresh).await;
+    assert!(matches!(unknown, Err(AdjustError::UnknownWarehouse)), "{unknown:?}");
+    let nothing = main_place(ProductId::new(fresh()));
+    let unknown = world.stock().adjust(&nothing, Adjustment::Set(1), "admin", &Cause::Fresh).await;
+    assert!(matches!(unknown, Err(AdjustError::NotFound)), "{unknown:?}");
+}
+
+async fn a_hold_is_all_or_nothing_and_names_every_short_line(world: &dyn World) {
+    let (plenty, few, none) = (stocked(world, 10).await, stocked(world, 1).await, stocked(world, 0).await);
+    let refused = reserve(world, hold(1), &[(plenty, 1), (few, 1), (few, 1), (none, 7)]).await;
+    let Reservation::Short(mut short) = refused else { panic!("{refused:?}") };
+    short.sort_by_key(|shortage| shortage.requested);
+    let seen: Vec<_> = short.iter().map(|s| (s.product, s.requested, s.available)).collect();
+    assert_eq!(seen, [(few, 2, 1), (none, 7, 0)]);
+    assert_eq!((stock_of(world, plenty).await, stock_of(world, few).await), (10, 1));
+
+    assert!(held(&reserve(world, hold(1), &[(plenty, 10), (few, 1)]).await));
+    assert_eq!((stock_of(world, plenty).await, stock_of(world, few).await), (0, 0));
+}
+
+async fn a_repeated_command_gets_the_first_answer(world: &dyn World) {
+    let id = stocked(world, 2).await;
+    let (mine, cause, wanted) = (hold(1), command(), lines(&[(id, 2)]));
+    let first = world.stock().reserve(mine, &wanted, seconds(900), &cause).await.unwrap();
+    let again = world.stock().reserve(mine, &wanted, seconds(900), &cause).await.unwrap();
+    assert_eq!(again, Done::Repeated(first.as_ref().into_inner().clone()));
+    let under_another_id = world.stock().reserve(mine, &wanted, seconds(1), &command()).await.unwrap();
+    assert_eq!(under_another_id.into_inner(), first.into_inner());
+    assert_eq!(stock_of(world, id).await, 0);
+
+    let (late, cause) = (hold(1), command());
+    let refused = world.stock().reserve(late, &wanted, seconds(900), &cause).await.unwrap().into_inner();
+    assert!(matches!(refused, Reservation::Short(_)));
+    world.stock().release(mine, &command()).await.unwrap();
+    let again = world.stock().reserve(late, &wanted, seconds(900), &cause).await.unwrap();
+    assert_eq!(again, Done::Repeated(refused));
+}
+
+async fn only_what_is_held_is_committed(world: &dyn World) {
+    let id = stocked(world, 3).await;
+    let (mine, cause) = (hold(1), command());
+    let commit = |hold, cause| async move { world.stock().commit(hold, &cause).await.unwrap() };
+    assert_eq!(commit(mine, command()).await, Done::First(HoldState::Unknown));
+    assert!(held(&reserve(world, mine, &[(id, 2)]).await));
+    assert_eq!(commit(mine, cause.clone()).await, Done::First(HoldState::Committed));
+    assert_eq!(commit(mine, cause).await, Done::Repeated(HoldState::Committed));
+    assert_eq!(commit(mine, command()).await, Done::First(HoldState::Committed));
+    assert_eq!(stock_of(world, id).await, 1);
+    assert!(held(&reserve(world, mine, &[(id, 2)]).await), "the hold stands, whoever asks again");
+    assert_eq!(stock_of(world, id).await, 1);
+
+    let other = hold(1);
+    assert!(held(&reserve(world, other, &[(id, 1)]).await));
+    world.stock().release(other, &command()).await.unwrap();
+    assert_eq!(commit(other, command()).await, Done::First(HoldState::Released));
+    assert_eq!(stock_of(world, id).await, 1);
+}
+
+async fn a_release_frees_or_returns_and_buries_what_it_does_not_know(world: &dyn World) {
+    let id = stocked(world, 3).await;
+    let release = |hold| async move { world.stock().release(hold, &command()).await.unwrap().into_inner() };
+    let mine = hold(1);
+    assert!(held(&reserve(world, mine, &[(id, 2)]).await));
+    assert_eq!(release(mine).await, HoldState::Released);
+    assert_eq!(release(mine).await, HoldState::Released);
+    assert_eq!(reserve(world, mine, &[(id, 2)]).await, Reservation::Cancelled);
+    assert_eq!(stock_of(world, id).await, 3);
+
+    let sold = Hold { number: 2, ..mine };
+    assert!(held(&reserve(world, sold, &[(id, 3)]).await), "each hold of an order has a life of its own");
+    world.stock().commit(sold, &command()).await.unwrap();
+    assert_eq!(stock_of(world, id).await, 0);
+    assert_eq!(release(sold).await, HoldState::Released);
+    assert_eq!(stock_of(world, id).await, 3);
+
+    let never = hold(1);
+    assert_eq!(release(never).await, HoldState::Tombstone);
+    assert_eq!(release(never).await, HoldState::Tombstone);
+    assert_eq!(reserve(world, never, &[(id, 1)]).await, Reservation::Cancelled);
+    assert_eq!(world.stock().commit(never, &command()).await.unwrap().into_inner(), HoldState::Tombstone);
+    assert_eq!(stock_of(world, id).await, 3);
+}
+
+async fn a_hold_that_ran_out_is_free_again_and_stays_ended(world: &dyn World) {
+    let id = stocked(world, 2).await;
+    let (short, long) = (hold(1), hold(1));
+    for (hold, lasts) in [(short, 60), (long, 600)] {
+        let one = world.stock().reserve(hold, &lines(&[(id, 1)]), seconds(lasts), &command()).await.unwrap();
+        assert!(held(one.as_ref().into_inner()));
+    }
+    world.pass(61).await;
+    let mut ended = Vec::new();
+    while let Some(hold) = world.stock().expire_one().await.unwrap() {
+        ended.push(hold);
+    }
+    assert!(ended.contains(&short) && !ended.contains(&long), "{ended:?}");
+    assert_eq!(stock_of(world, id).await, 1);
+
+    assert_eq!(world.stock().commit(short, &command()).await.unwrap().into_inner(), HoldState::Expired);
+    assert_eq!(world.stock().release(short, &command()).await.unwrap().into_inner(), HoldState::Expired);
+    assert_eq!(reserve(world, short, &[(id, 1)]).await, Reservation::Cancelled);
+    assert!(held(&reserve(world, Hold { number: 2, ..short }, &[(id, 1)]).await));
+    assert_eq!(stock_of(world, id).await, 0);
+}
+
+async fn a_removed_product_cannot_be_held_and_keeps_its_holds(world: &dyn World) {
+    let id = stocked(world, 3).await;
+    let mine = hold(1);
+    assert!(held(&reserve(world, mine, &[(id, 1)]).await));
+    world.products().remove(id, &Expected::ANY, &Cause::Fresh).await.unwrap();
+    let refused = reserve(world, hold(1), &[(id, 1)]).await;
+    assert!(matches!(&refused, Reservation::Short(short) if short[0].available == 0), "{refused:?}");
+    assert_eq!(world.stock().commit(mine, &command()).await.unwrap().into_inner(), HoldState::Committed);
+}
