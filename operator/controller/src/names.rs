@@ -1,0 +1,65 @@
+//! Names that are computed: isolation keys, databases, roles, hashes. Pure; the same words give the same names for ever,
+//! since data lie under them.
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+/// Most bytes of an isolation key.
+const ISOLATION_KEY_BYTES_MAX: usize = 40;
+/// Hex digits of a hash that stand for what was cut off.
+const CUT_DIGITS: usize = 6;
+
+/// The isolation key of a Marketplace that names none: `shop-main`, cut where it is too long.
+pub fn isolation_key(namespace: &str, name: &str) -> String {
+    let whole = format!("{namespace}-{name}");
+    if whole.len() <= ISOLATION_KEY_BYTES_MAX {
+        return whole;
+    }
+    let hash = short_hash(&format!("{namespace}/{name}"), CUT_DIGITS);
+    let kept = whole.get(..ISOLATION_KEY_BYTES_MAX - CUT_DIGITS - 1).unwrap_or_default().trim_end_matches('-');
+    format!("{kept}-{hash}")
+}
+
+/// Name of a service's database and of the role without login that owns it: `shop_main_order`.
+pub fn database(isolation_key: &str, service: &str) -> String {
+    format!("{}_{service}", isolation_key.replace('-', "_"))
+}
+
+/// Name of a service's login, the first of the pair that rotation will use.
+pub fn login(isolation_key: &str, service: &str) -> String {
+    format!("{}_a", database(isolation_key, service))
+}
+
+/// Name of a topic or a consumer group at the broker.
+pub fn at_broker(isolation_key: &str, name: &str) -> String {
+    format!("{isolation_key}.{name}")
+}
+
+/// The first hex digits of the SHA-256 of a text.
+pub fn short_hash(text: &str, digits: usize) -> String {
+    let mut hex: String = digest(&SHA256, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    hex.truncate(digits);
+    hex
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{database, isolation_key, login};
+
+    #[test]
+    fn short_names_are_kept_and_long_ones_are_cut_apart() {
+        assert_eq!(isolation_key("shop", "main"), "shop-main");
+        let namespace = "a-very-long-namespace-for-a-shop";
+        let (one, other) = (isolation_key(namespace, "first-of-two"), isolation_key(namespace, "first-of-all"));
+        assert_eq!(one.len(), 40);
+        assert_ne!(one, other);
+        assert!(one.starts_with("a-very-long-namespace-for-a-shop-"), "{one}");
+    }
+
+    #[test]
+    fn databases_and_logins_carry_the_key() {
+        assert_eq!(database("shop-main", "order"), "shop_main_order");
+        assert_eq!(login("shop-main", "order"), "shop_main_order_a");
+        let longest = login(&"k".repeat(40), "recommendation");
+        assert!(longest.len() <= 63, "PostgreSQL cuts names of more than 63 bytes");
+    }
+}

@@ -1,0 +1,165 @@
+//! One child as it should be, and whether the one that exists already is so. Pure.
+
+use kube::core::DynamicObject;
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::kinds::{Kind, ObjectKey};
+use crate::names;
+
+/// Annotation on every child: hash of the object as it was wanted, so that a field that is wanted no more is noticed.
+pub const DESIRED_HASH: &str = "agoraplatform.dev/desired-hash";
+/// Annotation on Deployments: `Automatic` or `Fixed`.
+pub const SCALING: &str = "agoraplatform.dev/scaling";
+const HASH_DIGITS: usize = 16;
+
+/// Which of the status's groups a child belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    /// Secrets.
+    Credentials,
+    /// Migrations, Deployments and what belongs to them.
+    Workloads,
+    /// Autoscalers.
+    Autoscaling,
+    /// The way in.
+    Route,
+}
+
+/// How a child is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Server-side apply, whenever something differs.
+    Apply,
+    /// Created where it is absent, then left alone: its template cannot change.
+    Once,
+    /// Holds values that were drawn just now: created, and never written over one that appeared meanwhile.
+    Drawn,
+    /// Server-side apply without `replicas`, which belong to the autoscaler; at first this many.
+    Scaled(i32),
+}
+
+/// One child as it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// Kind and name.
+    pub key: ObjectKey,
+    /// Its group in the status.
+    pub group: Group,
+    /// How it is written.
+    pub write: Write,
+    /// The whole object.
+    pub body: Value,
+}
+
+impl Object {
+    /// The object of a typed one, with its hash noted.
+    pub fn new<T: Resource + Serialize>(kind: Kind, group: Group, write: Write, typed: &T) -> Self {
+        let mut body = serde_json::to_value(typed).unwrap_or_default();
+        let api = kind.resource();
+        body["apiVersion"] = json!(api.api_version);
+        body["kind"] = json!(api.kind);
+        let hash = names::short_hash(&body.to_string(), HASH_DIGITS);
+        body["metadata"]["annotations"][DESIRED_HASH] = json!(hash);
+        let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        Self { key: ObjectKey { kind, name }, group, write, body }
+    }
+
+    /// The hash of this object.
+    pub fn hash(&self) -> &str {
+        self.body["metadata"]["annotations"][DESIRED_HASH].as_str().unwrap_or_default()
+    }
+}
+
+/// What has to be done about a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// Nothing.
+    None,
+    /// It is absent.
+    Absent,
+    /// It was wanted otherwise until now.
+    Outdated,
+    /// It was so, and somebody changed it.
+    Drifted,
+}
+
+/// Compares a child with the one that exists. `settled`: that one as the API server gave it back for this very object;
+/// it tells normal forms (`0.5` is `500m`) from drift.
+pub fn difference(object: &Object, live: Option<&DynamicObject>, settled: Option<&Value>) -> Difference {
+    let Some(live) = live else { return Difference::Absent };
+    if object.write == Write::Once {
+        return Difference::None;
+    }
+    let same_wish = live.annotations().get(DESIRED_HASH).is_some_and(|hash| hash == object.hash());
+    if !same_wish {
+        return Difference::Outdated;
+    }
+    let live = serde_json::to_value(live).unwrap_or_default();
+    let settled = settled.is_some_and(|settled| projection(&live, &object.body) == *settled);
+    if settled || covers(&live, &object.body) { Difference::None } else { Difference::Drifted }
+}
+
+/// Whether `live` holds every field of `wanted`. Fields that only `live` has are somebody else's; elements of lists
+/// are compared one by one.
+pub fn covers(live: &Value, wanted: &Value) -> bool {
+    match (live, wanted) {
+        (Value::Object(live), Value::Object(wanted)) => wanted.iter().all(|(name, wanted)| match live.get(name) {
+            Some(live) => covers(live, wanted),
+            None => is_empty(wanted),
+        }),
+        (Value::Array(live), Value::Array(wanted)) => {
+            live.len() == wanted.len() && live.iter().zip(wanted).all(|(live, wanted)| covers(live, wanted))
+        }
+        (live, wanted) => live == wanted,
+    }
+}
+
+/// The part of `live` that `wanted` speaks of.
+pub fn projection(live: &Value, wanted: &Value) -> Value {
+    match (live, wanted) {
+        (Value::Object(live), Value::Object(wanted)) => wanted
+            .iter()
+            .filter_map(|(name, wanted)| Some((name.clone(), projection(live.get(name)?, wanted))))
+            .collect(),
+        (Value::Array(live), Value::Array(wanted)) if live.len() == wanted.len() => {
+            live.iter().zip(wanted).map(|(live, wanted)| projection(live, wanted)).collect()
+        }
+        (live, _) => live.clone(),
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(members) => members.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{covers, projection};
+
+    #[test]
+    fn defaults_of_the_server_are_no_difference_and_a_changed_value_is() {
+        let wanted = json!({"spec": {"ports": [{"port": 80}], "selector": {}}});
+        let live = json!({"spec": {"ports": [{"port": 80, "protocol": "TCP"}], "type": "ClusterIP"}});
+        assert!(covers(&live, &wanted));
+        let edited = json!({"spec": {"ports": [{"port": 81, "protocol": "TCP"}]}});
+        assert!(!covers(&edited, &wanted));
+        let added = json!({"spec": {"ports": [{"port": 80}, {"port": 81}]}});
+        assert!(!covers(&added, &wanted));
+    }
+
+    #[test]
+    fn a_projection_is_blind_to_fields_of_others() {
+        let wanted = json!({"resources": {"cpu": "0.5"}});
+        let live = json!({"resources": {"cpu": "500m", "memory": "1Gi"}, "status": 1});
+        assert_eq!(projection(&live, &wanted), json!({"resources": {"cpu": "500m"}}));
+    }
+}
