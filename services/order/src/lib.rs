@@ -1,1 +1,73 @@
-//! Orders and the saga that reserves, takes payment, cancels and expires.
+//! Orders and the saga that holds their stock, takes their payment, cancels and expires them.
+//!
+//! The composition root: the one file that knows every part of the service.
+
+mod cart_client;
+mod catalog_client;
+pub mod config;
+pub mod consumer;
+pub mod domain;
+#[cfg(feature = "fakes")]
+pub mod fakes;
+pub mod http;
+mod payment_client;
+pub mod ports;
+pub mod postgres;
+pub mod saga;
+pub mod usecases;
+mod user_client;
+pub mod worker;
+
+use std::sync::Arc;
+
+use agora_chassis::{Ports, Process, Routers, settings};
+use agora_outbound::{Client, InternalSigner};
+use futures::{FutureExt as _, future::BoxFuture};
+use tokio::sync::Notify;
+
+pub use config::Config;
+
+use crate::{
+    cart_client::CartClient, catalog_client::CatalogClient, payment_client::PaymentClient, postgres::PgOrders,
+    saga::Services, usecases::Ordering, user_client::UserClient,
+};
+
+/// The tables, outbox and inbox included.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Starts the service; waits for nothing that may be away.
+pub fn start(process: Process) -> BoxFuture<'static, anyhow::Result<(Ports, Routers)>> {
+    async move { build(settings(process.service(), Config::read)?, &process).await }.boxed()
+}
+
+async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, Routers)> {
+    let db = agora_postgres::connect(&config.postgres, &MIGRATIONS, process).await;
+    let signer = InternalSigner::new(config.internal_secret.clone(), "order");
+    let client = |callee, url: &str| Client::new(callee, url, signer.clone(), process);
+    let payment_window = config.payment_window;
+    let ordering = Ordering {
+        orders: Arc::new(PgOrders { db: db.clone(), ids: process.ids(), epoch: config.epoch, payment_window }),
+        services: Services {
+            carts: Arc::new(CartClient(client("cart", &config.cart_url))),
+            catalog: Arc::new(CatalogClient(client("catalog", &config.catalog_url))),
+            payments: Arc::new(PaymentClient(client("payment", &config.payment_url))),
+            epoch: config.epoch,
+        },
+        addresses: Arc::new(UserClient(client("user", &config.user_url))),
+        ids: process.ids(),
+        work: Arc::new(Notify::new()),
+        answer: http::answer,
+    };
+
+    agora_outbox::relay(db.clone(), agora_kafka::Producer::new(&config.kafka), process);
+    agora_outbox::sweep(db.clone(), process);
+    let hearing = ordering.clone();
+    agora_outbox::consume(db, &config.kafka, consumer::CONSUMER, consumer::TOPICS, process, move |envelope| {
+        consumer::handle(hearing.clone(), envelope).boxed()
+    });
+    let (working, shutdown) = (ordering.clone(), process.shutdown());
+    process.supervise("saga-worker", move || worker::run(working.clone(), shutdown.clone()));
+
+    let verifier = config.tokens.verifier(process);
+    Ok((config.ports, http::routers(&ordering, verifier, config.internal_secret)))
+}

@@ -1,0 +1,75 @@
+//! The catalogue's internal commands, as an order needs them.
+
+use agora_api::catalog as api;
+use agora_outbound::{CallError, Client};
+use agora_vocab::{CommandId, OrderId, ProductId};
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::{
+    domain::{Product, Shortage, Wanted},
+    ports::{CallFailed, Catalog, NewHold, Reserving},
+};
+
+const CALLEE: &str = "catalog";
+
+/// The catalogue over HTTP.
+#[derive(Clone, Debug)]
+pub struct CatalogClient(pub Client);
+
+#[async_trait]
+impl Catalog for CatalogClient {
+    async fn quote(&self, products: &[ProductId]) -> Result<Vec<Product>, CallFailed> {
+        let body = api::QuoteRequest { product_ids: products.to_vec() };
+        let quote: api::Quote = self.0.post("/internal/v1/quote", &body).await.map_err(failed)?;
+        Ok(quote.items.into_iter().map(product).collect())
+    }
+
+    async fn reserve(&self, command: CommandId, hold: &NewHold) -> Result<Reserving, CallFailed> {
+        let NewHold { order, hold, lines, seconds } = hold;
+        let lines = lines.iter().map(line).collect();
+        let body = api::Reserve { order_id: *order, hold: *hold, lines, seconds: *seconds };
+        match self.0.command::<_, api::Reserved>("/internal/v1/reserve", command.uuid(), &body).await {
+            Ok(_) => Ok(Reserving::Held),
+            Err(error) => refused(&error).map(Reserving::Short).ok_or_else(|| failed(error)),
+        }
+    }
+
+    async fn commit(&self, command: CommandId, order: OrderId, hold: i32) -> Result<bool, CallFailed> {
+        let body = api::Hold { order_id: order, hold };
+        let answer: Result<api::HoldState, _> = self.0.command("/internal/v1/commit", command.uuid(), &body).await;
+        match answer {
+            Ok(state) => Ok(state.state == "committed"),
+            Err(CallError::Refused { status: 404 | 409, .. }) => Ok(false),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    async fn release(&self, command: CommandId, order: OrderId, hold: i32) -> Result<(), CallFailed> {
+        let body = api::Hold { order_id: order, hold };
+        let state: Result<api::HoldState, _> = self.0.command("/internal/v1/release", command.uuid(), &body).await;
+        state.map(drop).map_err(failed)
+    }
+}
+
+/// What a refused hold lacks. A hold that was undone, or whose product is gone, can never be had: nothing is available.
+fn refused(error: &CallError) -> Option<Shortage> {
+    let CallError::Refused { status: 404 | 409 | 422, problem, retry_after: None } = error else { return None };
+    let number =
+        |name| problem.extra.get(name).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+    let product = problem.extra.get("productId").and_then(Value::as_str).and_then(|id| id.parse().ok());
+    Some(Shortage { product, requested: number("requested"), available: number("available") })
+}
+
+fn product(product: api::Product) -> Product {
+    let api::Product { id, name, price, category, brand, supplier, seller_id, .. } = product;
+    Product { id, name, price, brand, category, supplier, seller: seller_id }
+}
+
+fn line(Wanted { product, variant, quantity }: &Wanted) -> api::Line {
+    api::Line { product_id: *product, variant: variant.clone(), quantity: quantity.get() }
+}
+
+fn failed(error: CallError) -> CallFailed {
+    CallFailed { callee: CALLEE, source: error.into() }
+}

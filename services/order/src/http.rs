@@ -1,0 +1,101 @@
+//! Orders over HTTP: the routers, and the one map from errors to statuses.
+
+mod internal;
+mod public;
+mod wire;
+
+use agora_chassis::{Routers, WatchedSecret};
+use agora_outbox::{Answer, Cause};
+use agora_vocab::UserId;
+use agora_web::{Edge, Idempotency, Problem, TokenVerifier};
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
+
+pub use wire::answer;
+
+use crate::{
+    domain::Refused,
+    usecases::{Error, Ordering},
+};
+
+/// Services that may call the internal port.
+const CALLERS: &[&str] = &["payment"];
+
+/// Both ports, with all their layers.
+pub fn routers(ordering: &Ordering, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
+    let edge = Edge { verifier: Some(verifier), ..Edge::default() };
+    Routers {
+        public: agora_web::public(public::router(ordering.clone()), edge),
+        internal: agora_web::internal(internal::router(ordering.clone()), internal_secret, "order", CALLERS),
+    }
+}
+
+/// A user's request as the cause of a change.
+fn cause(user: UserId, idempotency: Option<&Idempotency>) -> Cause {
+    match idempotency {
+        Some(Idempotency { key, route, hash }) => {
+            Cause::Request { scope: user.to_string(), key: key.clone(), route: route.clone(), hash: *hash }
+        }
+        None => Cause::Fresh,
+    }
+}
+
+/// A stored answer, as it was given the first time.
+fn replay(answer: Answer) -> Response {
+    let Answer { status, location, body } = answer;
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let kind = if status.is_success() { "application/json" } else { "application/problem+json" };
+    let mut response = (status, [("content-type", kind)], body.to_string()).into_response();
+    if let Some(Ok(location)) = location.map(TryInto::try_into) {
+        response.headers_mut().insert("location", location);
+    }
+    response
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Invalid(wrong) => {
+                wrong.into_iter().fold(Self::unacceptable(), |problem, wrong| problem.field(wrong.field, wrong.message))
+            }
+            Error::NotFound => Self::not_found(),
+            Error::EmptyCart => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "EMPTY_CART")
+                .detail("the cart has nothing to order: add something to it, or send items"),
+            Error::UnknownProducts(products) => {
+                let ids: Vec<String> = products.iter().map(ToString::to_string).collect();
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "UNKNOWN_PRODUCT")
+                    .detail("products that do not exist, or no more, cannot be ordered")
+                    .extra("productIds", ids)
+            }
+            Error::NoSum(error) => Self::unacceptable().field("items", error.to_string()),
+            Error::CartTaken => Self::new(StatusCode::CONFLICT, "CART_ALREADY_ORDERED")
+                .detail("another order was made of this cart; see your orders"),
+            Error::Refused(refused) => refused.into(),
+            Error::KeyMismatch => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
+                .detail("this Idempotency-Key was used for another request: send a fresh one"),
+            Error::Running => Self::new(StatusCode::CONFLICT, "REQUEST_RUNNING")
+                .detail("the first request with this Idempotency-Key has not ended")
+                .retry_after(1),
+            Error::Unavailable(source) => Self::unavailable(source),
+            Error::Broken(source) => Self::internal(source),
+        }
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Foreign => Self::not_found(),
+            Refused::AmountMismatch { due } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "AMOUNT_MISMATCH")
+                .field("amount", format!("must be {due}, or absent")),
+            Refused::InvalidTransition { from, .. } => Self::new(StatusCode::CONFLICT, "INVALID_TRANSITION")
+                .detail(refused.to_string())
+                .extra("orderStatus", from.as_str()),
+            Refused::PaymentInProgress => {
+                Self::new(StatusCode::CONFLICT, "PAYMENT_IN_PROGRESS").detail(refused.to_string()).retry_after(1)
+            }
+        }
+    }
+}

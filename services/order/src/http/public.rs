@@ -1,0 +1,150 @@
+//! `/api/v1/orders` and `/api/v1/admin/orders`.
+
+use agora_api::{List, order as api};
+use agora_vocab::{OrderId, Page, Role, UserId};
+use agora_web::{
+    Admin, Command, Identity, Json, PageQuery, Path, Problem, Query, Start, created, decode_cursor, encode_cursor,
+};
+use axum::{Router, extract::State, response::Response, routing::get};
+use serde::Deserialize;
+
+use super::{
+    cause, replay,
+    wire::{location, wire},
+};
+use crate::{
+    domain::{Address, Basket, Order, PayWith, Source, Wrong},
+    ports::Listing,
+    usecases::{Error, NewOrder, Ordering, Placed, Shipping},
+};
+
+/// The routes.
+pub fn router(ordering: Ordering) -> Router {
+    Router::new()
+        .route("/api/v1/orders", get(list).post(place))
+        .route("/api/v1/orders/{id}", get(read).patch(advance).delete(cancel))
+        .route("/api/v1/admin/orders", get(list_all))
+        .with_state(ordering)
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AdminQuery {
+    user_id: Option<UserId>,
+    limit: Option<String>,
+    cursor: Option<String>,
+    offset: Option<String>,
+}
+
+async fn place(
+    State(ordering): State<Ordering>,
+    who: Identity,
+    command: Command<api::NewOrder>,
+) -> Result<Response, Problem> {
+    let cause = cause(who.user, Some(command.required()?));
+    let new = parse(who.user, command.body).map_err(Error::Invalid)?;
+    Ok(match ordering.place(new, &cause).await? {
+        Placed::Answered(answer) => replay(answer),
+        Placed::Provisional(state) => created(location(&state.order), wire(&state.order)),
+    })
+}
+
+async fn read(
+    State(ordering): State<Ordering>,
+    who: Identity,
+    Path(id): Path<OrderId>,
+) -> Result<Json<api::Order>, Problem> {
+    Ok(Json(wire(&ordering.order(id, confined(&who)).await?)))
+}
+
+async fn cancel(
+    State(ordering): State<Ordering>,
+    who: Identity,
+    Path(id): Path<OrderId>,
+    command: Command<()>,
+) -> Result<Json<api::Order>, Problem> {
+    let cause = cause(who.user, command.idempotency.as_ref());
+    Ok(Json(wire(&ordering.cancel(id, confined(&who), &cause).await?.into_inner())))
+}
+
+async fn advance(
+    State(ordering): State<Ordering>,
+    Admin(who): Admin,
+    Path(id): Path<OrderId>,
+    command: Command<api::ChangeStatus>,
+) -> Result<Json<api::Order>, Problem> {
+    let cause = cause(who.user, command.idempotency.as_ref());
+    Ok(Json(wire(&ordering.advance(id, &command.body.status, &cause).await?.into_inner())))
+}
+
+async fn list(
+    State(ordering): State<Ordering>,
+    who: Identity,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<List<api::Order>>, Problem> {
+    let listing = listing(Some(who.user), &query)?;
+    Ok(Json(page(ordering.page(&listing).await?)))
+}
+
+async fn list_all(
+    State(ordering): State<Ordering>,
+    _: Admin,
+    Query(query): Query<AdminQuery>,
+) -> Result<Json<List<api::Order>>, Problem> {
+    let AdminQuery { user_id, limit, cursor, offset } = query;
+    let listing = listing(user_id, &PageQuery { limit, cursor, offset })?;
+    Ok(Json(page(ordering.page(&listing).await?)))
+}
+
+/// The user to whom a look is confined; none for admins.
+fn confined(who: &Identity) -> Option<UserId> {
+    (!who.has(Role::Admin)).then_some(who.user)
+}
+
+fn listing(user: Option<UserId>, query: &PageQuery) -> Result<Listing, Problem> {
+    let asked = query.parse()?;
+    let (before, offset) = match asked.start {
+        Start::First => (None, 0),
+        Start::Cursor(cursor) => (Some(decode_cursor(&cursor)?), 0),
+        Start::Offset(offset) => (None, offset),
+    };
+    Ok(Listing { user, size: asked.size, before, offset })
+}
+
+fn page(page: Page<Order>) -> List<api::Order> {
+    let mut page = page.map(|order| wire(&order));
+    page.next = page.next.map(|id| encode_cursor(&id));
+    page.into()
+}
+
+/// What the client wants, or everything that is wrong with it.
+fn parse(user: UserId, body: api::NewOrder) -> Result<NewOrder, Vec<Wrong>> {
+    let api::NewOrder { items, address_id, shipping_address, payment } = body;
+    let mut wrong = Vec::new();
+    let source =
+        items.map_or(Ok(Source::Cart), |items| Basket::parse(items.into_iter().map(item).collect()).map(Source::Items));
+    let source = source.map_err(|found| wrong.extend(found)).ok();
+    let shipping = match (address_id, shipping_address) {
+        (None, None) => Some(Shipping::Unknown),
+        (Some(entry), None) => Some(Shipping::Entry(entry)),
+        (None, Some(address)) => {
+            let parsed = Address::from(address).parse();
+            parsed.map_err(|found| wrong.extend(found.into_iter().map(Wrong::from))).ok().map(Shipping::To)
+        }
+        (Some(_), Some(_)) => {
+            wrong.push(Wrong::new("addressId", "cannot stand beside shippingAddress"));
+            None
+        }
+    };
+    let pay = payment.map(|api::PayWith { method, token }| PayWith::parse(&method, &token)).transpose();
+    let pay = pay.map_err(|found| wrong.extend(found)).ok();
+    match (source, shipping, pay) {
+        (Some(source), Some(shipping), Some(pay)) => Ok(NewOrder { user, source, shipping, pay }),
+        _ => Err(wrong),
+    }
+}
+
+fn item(item: api::NewItem) -> (agora_vocab::ProductId, Option<String>, i64) {
+    let api::NewItem { product_id, quantity, variant } = item;
+    (product_id, variant, quantity)
+}

@@ -1,0 +1,90 @@
+//! Orders as clients see them, and what the client who made one is told when its saga rests.
+
+use agora_api::order as api;
+use agora_outbox::Answer;
+use agora_web::Problem;
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::domain::{Line, Order, OwnPayment, PaymentStatus, Shortage, Standing, State, Status};
+
+/// Where an order is found.
+pub(super) fn location(order: &Order) -> String {
+    format!("/api/v1/orders/{}", order.id)
+}
+
+/// An order as its owner and admins see it.
+pub(super) fn wire(order: &Order) -> api::Order {
+    let Standing { status, payment_status, payment, .. } = order.standing;
+    api::Order {
+        id: order.id,
+        number: order.number.clone(),
+        user_id: order.user,
+        status: status.as_str().to_owned(),
+        payment_status: payment_status.as_str().to_owned(),
+        payment_id: payment,
+        items: order.lines.iter().map(item).collect(),
+        total: order.total,
+        shipping_address: order.address.clone().map(Into::into),
+        version: order.version,
+        expires_at: order.expires_at,
+        created_at: order.created_at,
+        updated_at: order.updated_at,
+    }
+}
+
+fn item(line: &Line) -> api::Item {
+    let Line { product, variant, name, quantity, price, total, brand, category, supplier, seller } = line;
+    api::Item {
+        product_id: *product,
+        variant: variant.clone(),
+        name: name.clone(),
+        quantity: quantity.get(),
+        price: *price,
+        total: *total,
+        brand: brand.clone(),
+        category: category.clone(),
+        supplier: supplier.clone(),
+        seller_id: *seller,
+    }
+}
+
+/// The final answer to `POST /orders`, kept and repeated; `None` while the saga does not rest.
+pub fn answer(state: &State) -> Option<Answer> {
+    let State { order, saga } = state;
+    let Standing { status, payment_status, .. } = order.standing;
+    let paying = payment_status == PaymentStatus::Processing || saga.captured.is_some();
+    match (status, &saga.own) {
+        (Status::Created, _) => None,
+        (Status::Pending | Status::Expired, _) if paying => None,
+        (Status::Rejected, _) => Some(refusal(&short(saga.shortage.as_ref()))),
+        (Status::Pending | Status::Cancelled | Status::Expired, Some(OwnPayment { declined: true, .. }))
+            if payment_status == PaymentStatus::Failed =>
+        {
+            Some(refusal(&declined(order)))
+        }
+        _ => Some(Answer { status: 201, location: Some(location(order)), body: json!(wire(order)) }),
+    }
+}
+
+fn refusal(problem: &Problem) -> Answer {
+    Answer { status: problem.status().as_u16(), location: None, body: json!(problem.to_wire()) }
+}
+
+fn short(shortage: Option<&Shortage>) -> Problem {
+    let problem = Problem::new(StatusCode::CONFLICT, "INSUFFICIENT_QUANTITY");
+    match shortage {
+        Some(Shortage { product, requested, available }) => problem
+            .detail(format!("only {available} of {requested} units can be had"))
+            .extra("productId", product.map_or(Value::Null, |product| json!(product)))
+            .extra("requested", *requested)
+            .extra("available", *available),
+        None => problem,
+    }
+}
+
+fn declined(order: &Order) -> Problem {
+    Problem::new(StatusCode::PAYMENT_REQUIRED, "PAYMENT_DECLINED")
+        .detail("the payment was declined; the order can be paid in another way until it expires")
+        .extra("orderId", order.id.to_string())
+}

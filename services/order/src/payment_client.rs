@@ -1,0 +1,100 @@
+//! Payment's internal commands, as an order needs them.
+
+use agora_api::payment as api;
+use agora_outbound::{CallError, Client};
+use agora_vocab::CommandId;
+use async_trait::async_trait;
+use serde::Serialize;
+
+use crate::{
+    domain::{Method, PaymentOutcome, Token},
+    ports::{CallFailed, Payable, Payments, Report},
+};
+
+const CALLEE: &str = "payment";
+/// Payment's word for "no result yet".
+const PENDING: &str = "pending";
+
+/// Payment over HTTP.
+#[derive(Clone, Debug)]
+pub struct PaymentClient(pub Client);
+
+#[async_trait]
+impl Payments for PaymentClient {
+    async fn pay(
+        &self,
+        command: CommandId,
+        payment: &Payable,
+        (method, token): (Method, &Token),
+    ) -> Result<Report, CallFailed> {
+        let Payable { payment, order, user, total } = *payment;
+        let body = api::Pay {
+            payment_id: payment,
+            order_id: order,
+            user_id: user,
+            total,
+            method: method.as_str().to_owned(),
+            token: token.expose().to_owned(),
+        };
+        match self.call("/internal/v1/pay", command, &body).await {
+            Ok(report) => report,
+            Err(error) => never(&error)
+                .map(|outcome| Report { outcome: Some(outcome), result: None })
+                .ok_or_else(|| failed(error)),
+        }
+    }
+
+    async fn settle(&self, command: CommandId, payment: &Payable) -> Result<Report, CallFailed> {
+        self.call("/internal/v1/settle", command, &reference(payment)).await.map_err(failed)?
+    }
+
+    async fn void(&self, command: CommandId, payment: &Payable) -> Result<Report, CallFailed> {
+        self.call("/internal/v1/void", command, &reference(payment)).await.map_err(failed)?
+    }
+
+    async fn refund(&self, command: CommandId, payment: &Payable) -> Result<Report, CallFailed> {
+        let body = api::RefundOrder { payment_id: payment.payment, order_id: payment.order };
+        self.call("/internal/v1/refund", command, &body).await.map_err(failed)?
+    }
+}
+
+impl PaymentClient {
+    async fn call<Q: Serialize>(
+        &self,
+        path: &str,
+        command: CommandId,
+        body: &Q,
+    ) -> Result<Result<Report, CallFailed>, CallError> {
+        let state: api::PaymentState = self.0.command(path, command.uuid(), body).await?;
+        Ok(report(&state))
+    }
+}
+
+fn report(state: &api::PaymentState) -> Result<Report, CallFailed> {
+    let outcome: Option<PaymentOutcome> = match state.status.as_str() {
+        PENDING => None,
+        status => Some(status.parse().map_err(|error| CallFailed { callee: CALLEE, source: Box::new(error) })?),
+    };
+    Ok(Report { outcome, result: state.result_id })
+}
+
+/// What a refusal to pay means, where it means that this payment will never be.
+fn never(error: &CallError) -> Option<PaymentOutcome> {
+    match error {
+        CallError::Refused { status: 402, .. } => Some(PaymentOutcome::Declined),
+        CallError::Refused { status: 409, retry_after: None, problem } if problem.code == "CANCELLED" => {
+            Some(PaymentOutcome::Voided)
+        }
+        CallError::Refused { status: 409 | 422, retry_after: None, .. } => Some(PaymentOutcome::Failed),
+        CallError::Refused { .. } | CallError::Unavailable(_) => None,
+    }
+}
+
+fn reference(payment: &Payable) -> api::PaymentRef {
+    let Payable { payment, order, user, total } = *payment;
+    api::PaymentRef { payment_id: payment, order_id: order, user_id: user, total }
+}
+
+fn failed(error: CallError) -> CallFailed {
+    CallFailed { callee: CALLEE, source: error.into() }
+}

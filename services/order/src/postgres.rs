@@ -1,0 +1,238 @@
+//! Orders in PostgreSQL: each method one transaction, all time the database's.
+//!
+//! Knows SQL, rows and constraints; what becomes of an order is the domain's to say.
+
+mod read;
+mod row;
+mod write;
+
+use std::{sync::Arc, time::Duration};
+
+use agora_outbox::{Answer, Cause, Claim, Done};
+use agora_postgres::{Db, Tx, constraint, unavailable};
+use agora_vocab::{Epoch, Ids, OrderId, Page};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    domain::{self, Command, Draft, Order, Record, Refused, State},
+    ports::{ApplyError, CreateError, Driver, Listing, Orders, Progress, StoreError},
+    postgres::{
+        read::{find, find_locked},
+        write::{insert, project, record, write_saga},
+    },
+    saga::Leased,
+};
+
+/// The request that claimed a key has so long before a repetition may go on in its place.
+const CLAIM_LEASE: Duration = Duration::from_secs(10);
+/// A claim without an answer that is older is looked after by the worker.
+const CLAIM_STALE: Duration = Duration::from_mins(1);
+
+/// Orders in a database.
+#[derive(Clone, Debug)]
+pub struct PgOrders {
+    /// The database.
+    pub db: Db,
+    /// Where ids of facts come from.
+    pub ids: Arc<dyn Ids>,
+    /// Carried by every fact and every order's number.
+    pub epoch: Epoch,
+    /// How long an order can be paid.
+    pub payment_window: time::Duration,
+}
+
+/// What a repetition of a change is answered.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Remembered {
+    /// The order as it was after the change; absent where whoever repeats wants to know how it is now.
+    Done(Option<Box<Order>>),
+    Refused(Refused),
+}
+
+#[async_trait]
+impl Orders for PgOrders {
+    async fn claim(&self, cause: &Cause, fresh: OrderId) -> Result<Claim, StoreError> {
+        let mut tx = self.db.begin().await?;
+        let claim = agora_outbox::claim(&mut tx, cause, fresh.uuid(), CLAIM_LEASE).await?;
+        tx.commit().await?;
+        Ok(claim)
+    }
+
+    async fn settle(&self, order: OrderId, answer: &Answer) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        agora_outbox::settle(&mut tx, order.uuid(), answer).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn abandon(&self, order: OrderId) -> Result<(), StoreError> {
+        const EXISTS: &str = "select exists (select from orders where id = $1)";
+        const LOCK: &str = "select point from idempotency where point = $1 for update";
+        let mut tx = self.db.begin().await?;
+        sqlx::query(LOCK).bind(order.uuid()).execute(&mut *tx).await?;
+        if sqlx::query_scalar(EXISTS).bind(order.uuid()).fetch_one(&mut *tx).await? {
+            return Err(StoreError::Conflict);
+        }
+        agora_outbox::abandon(&mut tx, order.uuid()).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn stale_claims(&self, limit: u32) -> Result<Vec<OrderId>, StoreError> {
+        const EXTEND: &str =
+            "update idempotency set lease_until = now() + make_interval(secs => $2) where point = any ($1)";
+        let mut tx = self.db.begin().await?;
+        let stale = agora_outbox::stale(&mut tx, CLAIM_STALE, limit).await?;
+        if !stale.is_empty() {
+            sqlx::query(EXTEND).bind(&stale).bind(CLAIM_LEASE.as_secs_f64()).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(stale.into_iter().map(OrderId::new).collect())
+    }
+
+    async fn create(&self, draft: Draft, driver: Driver) -> Result<Progress, CreateError> {
+        let mut tx = self.db.begin().await.map_err(StoreError::from)?;
+        let now = self.claimed(&mut tx, draft.id).await?;
+        let drawn = sqlx::query_scalar("select nextval('order_number')").fetch_one(&mut *tx).await;
+        let number = domain::number(self.epoch, drawn.map_err(StoreError::from)?);
+        let state = draft.into_state(number, now, self.payment_window);
+        insert(&mut tx, &state.order).await?;
+        record(&mut tx, self, &state.order, &Record::created(&state.order), None).await?;
+        let leased = write_saga(&mut tx, &state, now, Leased::NOBODY, Some(driver)).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(Progress { state, now, leased })
+    }
+
+    async fn apply(
+        &self,
+        order: OrderId,
+        command: &Command,
+        cause: &Cause,
+        driver: Option<Driver>,
+    ) -> Result<Done<Progress>, ApplyError> {
+        let mut tx = self.db.begin().await.map_err(StoreError::from)?;
+        let known: Option<Remembered> = agora_outbox::once(&mut tx, cause).await.map_err(StoreError::from)?;
+        let found = find_locked(&mut tx, order).await?.ok_or(ApplyError::NotFound)?;
+        let (before, now) = (&found.state, found.now);
+        let (state, repeated) = match known {
+            Some(Remembered::Refused(refused)) => return Err(refused.into()),
+            Some(Remembered::Done(then)) => {
+                let order = then.map_or_else(|| before.order.clone(), |order| *order);
+                (State { order, saga: before.saga.clone() }, true)
+            }
+            None => match domain::decide(before, command, now) {
+                Ok(decision) => {
+                    if let Some(change) = &decision.record {
+                        project(&mut tx, &decision.state.order).await?;
+                        record(&mut tx, self, &decision.state.order, change, causation(cause)).await?;
+                    }
+                    (decision.state, false)
+                }
+                Err(refused) => return Err(refuse(tx, cause, refused).await?),
+            },
+        };
+        let leased = if repeated && matches!(cause, Cause::Request { .. }) {
+            false
+        } else {
+            write_saga(&mut tx, &state, now, found.leased, driver).await?
+        };
+        if !repeated {
+            let order = matches!(cause, Cause::Request { .. }).then(|| Box::new(state.order.clone()));
+            agora_outbox::remember(&mut tx, cause, &Remembered::Done(order)).await.map_err(StoreError::from)?;
+        }
+        tx.commit().await.map_err(StoreError::from)?;
+        let progress = Progress { state, now, leased };
+        Ok(if repeated { Done::Repeated(progress) } else { Done::First(progress) })
+    }
+
+    async fn load(&self, order: OrderId, driver: Option<Driver>) -> Result<Option<Progress>, StoreError> {
+        let Some(driver) = driver else {
+            let mut connection = self.db.acquire().await?;
+            let found = find(&mut connection, order).await?;
+            return Ok(found.map(|found| Progress { state: found.state, now: found.now, leased: false }));
+        };
+        let mut tx = self.db.begin().await?;
+        let Some(found) = find_locked(&mut tx, order).await? else { return Ok(None) };
+        let leased = write_saga(&mut tx, &found.state, found.now, found.leased, Some(driver)).await?;
+        tx.commit().await?;
+        Ok(Some(Progress { state: found.state, now: found.now, leased }))
+    }
+
+    async fn lease_due(&self, driver: Driver, limit: u32) -> Result<Vec<Progress>, StoreError> {
+        read::lease_due(&self.db, driver, limit).await
+    }
+
+    async fn yield_lease(&self, order: OrderId, driver: Driver) -> Result<(), StoreError> {
+        const YIELD: &str =
+            "update saga set lease_owner = null, lease_until = null where order_id = $1 and lease_owner = $2";
+        let mut connection = self.db.acquire().await?;
+        sqlx::query(YIELD).bind(order.uuid()).bind(driver.0).execute(&mut *connection).await?;
+        Ok(())
+    }
+
+    async fn page(&self, listing: &Listing) -> Result<Page<Order>, StoreError> {
+        read::page(&self.db, listing).await
+    }
+
+    async fn stuck(&self) -> Result<u64, StoreError> {
+        let mut connection = self.db.acquire().await?;
+        let count: i64 = sqlx::query_scalar("select count(*) from saga where next_at is not null and phase = 'stuck'")
+            .fetch_one(&mut *connection)
+            .await?;
+        Ok(count.unsigned_abs())
+    }
+}
+
+impl PgOrders {
+    /// The time, if the order's claim still stands; it cannot be given up before this transaction ends.
+    async fn claimed(&self, tx: &mut Tx, order: OrderId) -> Result<OffsetDateTime, CreateError> {
+        const CLAIMED: &str = "select now() from idempotency where point = $1 and state = 'started' for share";
+        let now = sqlx::query_scalar(CLAIMED).bind(order.uuid()).fetch_optional(&mut **tx).await;
+        now.map_err(StoreError::from)?.ok_or(CreateError::ClaimGone)
+    }
+}
+
+/// The event or command that a fact comes from.
+fn causation(cause: &Cause) -> Option<Uuid> {
+    match cause {
+        Cause::Event { id, .. } | Cause::Command { id } => Some(*id),
+        Cause::Request { .. } | Cause::Fresh => None,
+    }
+}
+
+/// Remembers a final refusal; one that says "try again" leaves nothing behind.
+async fn refuse(mut tx: Tx, cause: &Cause, refused: Refused) -> Result<ApplyError, StoreError> {
+    if matches!((cause, &refused), (Cause::Request { .. }, Refused::InvalidTransition { .. })) {
+        agora_outbox::remember(&mut tx, cause, &Remembered::Refused(refused.clone())).await?;
+        tx.commit().await?;
+    }
+    Ok(refused.into())
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        if unavailable(&error) { Self::Unavailable(error.into()) } else { Self::Broken(error.into()) }
+    }
+}
+
+impl From<agora_outbox::Error> for StoreError {
+    fn from(error: agora_outbox::Error) -> Self {
+        match error {
+            agora_outbox::Error::Mismatch => Self::KeyMismatch,
+            agora_outbox::Error::Running => Self::KeyRunning,
+            agora_outbox::Error::Unavailable(error) => error.into(),
+            error @ agora_outbox::Error::Stored(_) => Self::Broken(error.into()),
+        }
+    }
+}
+
+/// The refusals of a new order's rows.
+fn on_create(error: sqlx::Error) -> CreateError {
+    match constraint(&error) {
+        Some("orders_pk") => CreateError::Exists,
+        Some("orders_cart_version") => CreateError::CartTaken,
+        _ => StoreError::from(error).into(),
+    }
+}

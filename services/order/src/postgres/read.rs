@@ -1,0 +1,125 @@
+//! The statements that read orders and lease their sagas.
+
+use agora_postgres::{Db, Tx};
+use agora_vocab::{OrderId, Page};
+use sqlx::{PgConnection, types::Json};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::row::OrderRow;
+use crate::{
+    domain::{Order, Saga, State},
+    ports::{Driver, Listing, Progress, StoreError},
+    saga::{LEASE, Leased},
+};
+
+/// The columns of an order, its lines as one value.
+macro_rules! order_columns {
+    () => {
+        "o.id, o.number, o.user_id, o.cart_id, o.cart_version, o.currency, o.total_minor, o.shipping_address, o.status, \
+         o.payment_status, o.payment_id, o.hold, o.declines, o.version, o.facts, o.expires_at, o.created_at, o.updated_at, \
+         (select json_agg(json_build_object('product_id', i.product_id, 'variant', i.variant, 'name', i.name, \
+         'quantity', i.quantity, 'currency', i.currency, 'price_minor', i.price_minor, 'total_minor', i.total_minor, \
+         'brand', i.brand, 'category', i.category, 'supplier', i.supplier, 'seller_id', i.seller_id) order by i.line) \
+         from order_item i where i.order_id = o.id) as lines"
+    };
+}
+
+/// An order as it was found.
+pub(super) struct Found {
+    pub(super) state: State,
+    pub(super) leased: Leased,
+    pub(super) now: OffsetDateTime,
+}
+
+#[derive(sqlx::FromRow)]
+struct FoundRow {
+    #[sqlx(flatten)]
+    order: OrderRow,
+    data: Json<Saga>,
+    lease_owner: Option<Uuid>,
+    lease_until: Option<OffsetDateTime>,
+    now: OffsetDateTime,
+}
+
+impl FoundRow {
+    fn into_found(self) -> Result<Found, StoreError> {
+        let Self { order, data: Json(saga), lease_owner, lease_until, now } = self;
+        let state = State { order: order.into_order()?, saga };
+        Ok(Found { state, leased: Leased { owner: lease_owner, until: lease_until }, now })
+    }
+}
+
+/// An order and its saga.
+pub(super) async fn find(connection: &mut PgConnection, order: OrderId) -> Result<Option<Found>, StoreError> {
+    const FIND: &str = concat!(
+        "select s.data, s.lease_owner, s.lease_until, now() as now, ",
+        order_columns!(),
+        " from orders o join saga s on s.order_id = o.id where o.id = $1"
+    );
+    let row: Option<FoundRow> = sqlx::query_as(FIND).bind(order.uuid()).fetch_optional(connection).await?;
+    row.map(FoundRow::into_found).transpose()
+}
+
+/// The same, for nobody else to change until the transaction ends.
+pub(super) async fn find_locked(tx: &mut Tx, order: OrderId) -> Result<Option<Found>, StoreError> {
+    const FIND: &str = concat!(
+        "select s.data, s.lease_owner, s.lease_until, now() as now, ",
+        order_columns!(),
+        " from orders o join saga s on s.order_id = o.id where o.id = $1 for update of o, s"
+    );
+    let row: Option<FoundRow> = sqlx::query_as(FIND).bind(order.uuid()).fetch_optional(&mut **tx).await?;
+    row.map(FoundRow::into_found).transpose()
+}
+
+/// Leases what is due, the longest waiting first.
+pub(super) async fn lease_due(db: &Db, driver: Driver, limit: u32) -> Result<Vec<Progress>, StoreError> {
+    const LEASE_DUE: &str = concat!(
+        "with due as (select order_id from saga where next_at <= now() and (lease_until is null or lease_until <= now()) \
+         order by next_at limit $2 for update skip locked), \
+         leased as (update saga s set lease_owner = $1, lease_until = now() + make_interval(secs => $3) from due \
+         where s.order_id = due.order_id returning s.order_id, s.data, s.lease_owner, s.lease_until) \
+         select s.data, s.lease_owner, s.lease_until, now() as now, ",
+        order_columns!(),
+        " from orders o join leased s on s.order_id = o.id"
+    );
+    let mut connection = db.acquire().await?;
+    let rows: Vec<FoundRow> = sqlx::query_as(LEASE_DUE)
+        .bind(driver.0)
+        .bind(i64::from(limit))
+        .bind(LEASE.as_secs_f64())
+        .fetch_all(&mut *connection)
+        .await?;
+    let progress =
+        |row: FoundRow| row.into_found().map(|Found { state, now, .. }| Progress { state, now, leased: true });
+    rows.into_iter().map(progress).collect()
+}
+
+/// A page, newest first: ids are UUIDv7.
+pub(super) async fn page(db: &Db, listing: &Listing) -> Result<Page<Order>, StoreError> {
+    const OF_USER: &str = concat!(
+        "select ",
+        order_columns!(),
+        " from orders o where o.id < $1 and o.user_id = $4 order by o.id desc limit $2 offset $3"
+    );
+    const OF_ALL: &str =
+        concat!("select ", order_columns!(), " from orders o where o.id < $1 order by o.id desc limit $2 offset $3");
+    let Listing { user, size, before, offset } = listing;
+    let before = before.map_or(Uuid::max(), OrderId::uuid);
+    let query = match user {
+        Some(_) => sqlx::query_as(OF_USER),
+        None => sqlx::query_as(OF_ALL),
+    };
+    let wanted = usize::from(size.get());
+    let query = query.bind(before).bind(i64::from(size.get()) + 1).bind(i64::try_from(*offset).unwrap_or(i64::MAX));
+    let query = match user {
+        Some(user) => query.bind(user.uuid()),
+        None => query,
+    };
+    let mut connection = db.acquire().await?;
+    let rows: Vec<OrderRow> = query.fetch_all(&mut *connection).await?;
+    let more = rows.len() > wanted;
+    let items: Vec<Order> = rows.into_iter().take(wanted).map(OrderRow::into_order).collect::<Result<_, _>>()?;
+    let next = items.last().filter(|_| more).map(|order| order.id.to_string());
+    Ok(Page { items, total: None, next })
+}

@@ -1,0 +1,41 @@
+//! The address book of the user service, read for the user who orders.
+
+use agora_api::user as api;
+use agora_outbound::{CallError, Client};
+use agora_vocab::{AddressId, UserId};
+use async_trait::async_trait;
+
+use crate::{
+    domain::Address,
+    ports::{Addresses, CallFailed},
+};
+
+/// The user service over HTTP.
+#[derive(Clone, Debug)]
+pub struct UserClient(pub Client);
+
+#[async_trait]
+impl Addresses for UserClient {
+    async fn find(&self, user: UserId, address: AddressId) -> Result<Option<Address>, CallFailed> {
+        let path = format!("/internal/v1/users/{user}/addresses/{address}");
+        match self.0.for_user(user).get::<api::Address>(&path).await {
+            Ok(entry) => Ok(Some(entry.address.into())),
+            Err(CallError::Refused { status: 404, .. }) => Ok(None),
+            Err(error) => Err(CallFailed { callee: "user", source: error.into() }),
+        }
+    }
+}
+
+impl From<api::PostalAddress> for Address {
+    fn from(address: api::PostalAddress) -> Self {
+        let api::PostalAddress { recipient, street, city, state, postal_code, country } = address;
+        Self { recipient, street, city, state, postal_code, country }
+    }
+}
+
+impl From<Address> for api::PostalAddress {
+    fn from(address: Address) -> Self {
+        let Address { recipient, street, city, state, postal_code, country } = address;
+        Self { recipient, street, city, state, postal_code, country }
+    }
+}

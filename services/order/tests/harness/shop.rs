@@ -1,0 +1,176 @@
+//! Orders over HTTP with the other services in memory. Knows routes and tokens; what is asserted is each test's own.
+
+use std::sync::Arc;
+
+use agora_chassis::{Process, WatchedFile, WatchedSecret};
+use agora_order::{
+    fakes::{Fuse, InMemoryAddresses, InMemoryCarts, InMemoryCatalog, InMemoryOrders, InMemoryPayments},
+    http,
+    ports::Orders,
+    saga::Services,
+    usecases::Ordering,
+};
+use agora_testkit::{FixedClock, Request, TestApp, TestKeys, internal_token};
+use agora_vocab::{Epoch, OrderId, ProductId, Role, UserId};
+use agora_web::TokenVerifier;
+use serde_json::{Value, json};
+use time::{Duration, macros::datetime};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+const SECRET: &str = "an internal secret of sufficient length";
+/// How long an order can be paid.
+pub const WINDOW: Duration = Duration::seconds(900);
+
+/// The other services.
+#[derive(Clone)]
+pub struct Neighbours {
+    pub catalog: InMemoryCatalog,
+    pub carts: InMemoryCarts,
+    pub payments: InMemoryPayments,
+    pub addresses: InMemoryAddresses,
+}
+
+/// One process of the order service.
+pub struct Shop {
+    pub ordering: Ordering,
+    pub neighbours: Neighbours,
+    public: TestApp,
+    internal: TestApp,
+    keys: Arc<TestKeys>,
+    pub ada: UserId,
+}
+
+impl Neighbours {
+    pub fn new() -> Self {
+        Self {
+            catalog: InMemoryCatalog::new(Fuse::endless()),
+            carts: InMemoryCarts::new(Fuse::endless()),
+            payments: InMemoryPayments::new(Fuse::endless()),
+            addresses: InMemoryAddresses::default(),
+        }
+    }
+}
+
+/// A shop on fakes alone, its orders and its clock.
+pub fn in_memory() -> (Shop, Arc<InMemoryOrders>, FixedClock) {
+    let clock = FixedClock::at(datetime!(2026-01-02 03:04:05 UTC));
+    let orders = Arc::new(InMemoryOrders::new(Arc::new(clock.clone()), WINDOW));
+    (Shop::new(orders.clone(), Neighbours::new(), &Fuse::endless()), orders, clock)
+}
+
+impl Shop {
+    /// A process that lives as long as `fuse`.
+    pub fn new(orders: Arc<dyn Orders>, neighbours: Neighbours, fuse: &Fuse) -> Self {
+        let ada = UserId::new(Process::for_test("order").ids().next());
+        Self::with(orders, neighbours, fuse, (Arc::new(TestKeys::new()), ada))
+    }
+
+    /// Another process on the same neighbours, for the same Ada.
+    pub fn again(&self, orders: Arc<dyn Orders>, fuse: &Fuse) -> Self {
+        Self::with(orders, self.neighbours.clone(), fuse, (self.keys.clone(), self.ada))
+    }
+
+    fn with(
+        orders: Arc<dyn Orders>,
+        neighbours: Neighbours,
+        fuse: &Fuse,
+        (keys, ada): (Arc<TestKeys>, UserId),
+    ) -> Self {
+        let process = Process::for_test("order");
+        let ordering = Ordering {
+            orders,
+            services: Services {
+                carts: Arc::new(neighbours.carts.seen_by(fuse.clone())),
+                catalog: Arc::new(neighbours.catalog.seen_by(fuse.clone())),
+                payments: Arc::new(neighbours.payments.seen_by(fuse.clone())),
+                epoch: Epoch::default(),
+            },
+            addresses: Arc::new(neighbours.addresses.clone()),
+            ids: process.ids(),
+            work: Arc::new(Notify::new()),
+            answer: http::answer,
+        };
+        let verifier =
+            TokenVerifier::watch(WatchedFile::fixed(keys.jwks()), TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
+        let routers = http::routers(&ordering, verifier, WatchedSecret::fixed(SECRET));
+        let (public, internal) = (TestApp::new(routers.public), TestApp::new(routers.internal));
+        Self { ordering, neighbours, public, internal, keys, ada }
+    }
+
+    pub fn token(&self, user: UserId) -> String {
+        self.keys.token(user, &[Role::Customer])
+    }
+
+    pub fn admin(&self) -> String {
+        self.keys.token(UserId::new(Uuid::from_u128(0xad)), &[Role::Customer, Role::Admin])
+    }
+
+    pub fn app(&self) -> &TestApp {
+        &self.public
+    }
+
+    /// `POST /orders` of Ada's.
+    pub fn order(&self, key: &str, body: Value) -> Request {
+        self.public.post("/api/v1/orders", body).with(&self.token(self.ada)).key(key)
+    }
+
+    pub fn get(&self, path: &str) -> Request {
+        self.public.get(path).with(&self.token(self.ada))
+    }
+
+    pub fn cancel(&self, order: OrderId) -> Request {
+        self.public.delete(&format!("/api/v1/orders/{order}")).with(&self.token(self.ada))
+    }
+
+    pub fn advance(&self, order: OrderId, status: &str) -> Request {
+        self.public.patch(&format!("/api/v1/orders/{order}"), json!({ "status": status })).with(&self.admin())
+    }
+
+    /// A command of payment's.
+    pub fn command(&self, path: &str, body: Value) -> Request {
+        let token = internal_token(SECRET, "payment", "order", None);
+        self.internal.post(path, body).internal(&token).header("x-command-id", &Uuid::from_u128(7).to_string())
+    }
+
+    pub fn begin(&self, order: OrderId, payment: u128) -> Request {
+        let body = json!({ "paymentId": Uuid::from_u128(payment), "userId": self.ada });
+        self.command(&format!("/internal/v1/orders/{order}/begin-payment"), body)
+    }
+
+    pub fn result(&self, order: OrderId, payment: u128, (result, status): (u128, &str)) -> Request {
+        let (payment, result) = (Uuid::from_u128(payment), Uuid::from_u128(result));
+        let body = json!({ "paymentId": payment, "resultId": result, "status": status });
+        self.command(&format!("/internal/v1/orders/{order}/payment-result"), body)
+    }
+
+    /// An order of Ada's that waits to be paid.
+    pub async fn pending(&self, key: &str, product: ProductId, units: u32) -> OrderId {
+        let answer = self.order(key, items(product, units)).await.expect(201);
+        assert_eq!(answer.body["status"], "pending", "{}", answer.body);
+        id(&answer.body)
+    }
+
+    pub async fn status(&self, order: OrderId) -> (String, String) {
+        let body = self.get(&format!("/api/v1/orders/{order}")).await.expect(200).body;
+        let text = |name: &str| body[name].as_str().unwrap().to_owned();
+        (text("status"), text("paymentStatus"))
+    }
+
+    /// Lets the worker work until it has nothing to do.
+    pub async fn settle(&self) {
+        while self.ordering.continue_sagas().await.unwrap() > 0 {}
+    }
+}
+
+pub fn items(product: ProductId, units: u32) -> Value {
+    json!({ "items": [{ "productId": product, "quantity": units }] })
+}
+
+pub fn id(order: &Value) -> OrderId {
+    order["id"].as_str().unwrap().parse().unwrap()
+}
+
+pub fn two(status: &str, payment_status: &str) -> (String, String) {
+    (status.to_owned(), payment_status.to_owned())
+}
