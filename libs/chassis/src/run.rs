@@ -237,3 +237,156 @@ impl Port {
         server::serve(self.tcp, self.router, self.process, stop).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc, OnceLock,
+            atomic::{AtomicBool, Ordering},
+        },
+        time::Duration,
+    };
+
+    use axum::{Router, routing::get};
+    use tokio::sync::{Notify, oneshot};
+
+    use super::{Ports, Process, Routers, Service, Timing, live, start};
+
+    const TIMING: Timing =
+        Timing { accept: Duration::from_millis(300), drain: Duration::from_secs(5), tasks: Duration::from_secs(5) };
+
+    /// A port that nobody listens on, as far as a test can know.
+    fn free_port() -> u16 {
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    }
+
+    fn ports() -> &'static [u16; 3] {
+        static PORTS: OnceLock<[u16; 3]> = OnceLock::new();
+        PORTS.get_or_init(|| [free_port(), free_port(), free_port()])
+    }
+
+    fn slow_request_began() -> &'static Notify {
+        static NOTIFY: Notify = Notify::const_new();
+        &NOTIFY
+    }
+
+    static TASK_ENDED: AtomicBool = AtomicBool::new(false);
+
+    fn shop(name: &'static str, port: u16) -> Service {
+        let start = match name {
+            "cart" => |process: Process| -> futures::future::BoxFuture<'static, super::Started> {
+                let shutdown = process.shutdown();
+                process.spawn("worker", async move {
+                    shutdown.cancelled().await;
+                    TASK_ENDED.store(true, Ordering::SeqCst);
+                    Ok(())
+                });
+                let slow = get(|| async {
+                    slow_request_began().notify_one();
+                    tokio::time::sleep(Duration::from_millis(800)).await;
+                    assert!(!TASK_ENDED.load(Ordering::SeqCst), "tasks outlive the requests that may need them");
+                    "slow"
+                });
+                let public = Router::new().route("/", get(|| async { "cart" })).route("/slow", slow);
+                let ports = Ports { public: ports()[0], internal: None };
+                Box::pin(async move { Ok((ports, Routers { public, internal: Router::new() })) })
+            },
+            _ => |_: Process| -> futures::future::BoxFuture<'static, super::Started> {
+                let ports = Ports { public: ports()[1], internal: Some(0) };
+                let public = Router::new().route("/", get(|| async { "order" }));
+                Box::pin(async move { Ok((ports, Routers { public, internal: Router::new() })) })
+            },
+        };
+        assert!(port > 0);
+        Service { name, start }
+    }
+
+    async fn text(client: &reqwest::Client, port: u16, path: &str) -> Result<(u16, String, String), reqwest::Error> {
+        let response = client.get(format!("http://127.0.0.1:{port}{path}")).send().await?;
+        let connection = response.headers().get("connection").and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
+        Ok((response.status().as_u16(), response.text().await?, connection))
+    }
+
+    fn client() -> reqwest::Client {
+        reqwest::Client::builder().no_proxy().build().unwrap()
+    }
+
+    async fn until_ready(client: &reqwest::Client, admin: u16) {
+        for _ in 0..500 {
+            if text(client, admin, "/readyz").await.is_ok_and(|(status, ..)| status == 200) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("not ready within 5 s");
+    }
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "the test is a client beside the process")]
+    async fn a_process_serves_all_its_services_and_ends_in_order() {
+        let [cart, order, admin] = *ports();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let process = Process::new("agora");
+        let services = vec![shop("cart", cart), shop("order", order)];
+        let life = {
+            let process = process.clone();
+            let stop = async { drop(stopped.await) };
+            tokio::spawn(async move { live(&process, services, admin, stop, TIMING).await })
+        };
+        let client = client();
+        until_ready(&client, admin).await;
+        assert_eq!(text(&client, cart, "/").await.unwrap(), (200, "cart".into(), String::new()));
+        assert_eq!(text(&client, order, "/").await.unwrap().1, "order");
+        assert!(text(&client, admin, "/info").await.unwrap().1.contains(r#"["cart","order"]"#));
+
+        let slow = tokio::spawn({
+            let client = client.clone();
+            async move { text(&client, cart, "/slow").await }
+        });
+        slow_request_began().notified().await;
+        stop.send(()).unwrap();
+        while process.readiness().ready {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(text(&client, admin, "/readyz").await.unwrap().0, 503);
+        let (status, body, connection) = text(&client, cart, "/").await.unwrap();
+        assert_eq!((status, body.as_str(), connection.as_str()), (200, "cart", "close"), "still accepted");
+        assert_eq!(slow.await.unwrap().unwrap().1, "slow", "drained, not cut");
+        life.await.unwrap().unwrap();
+        assert!(TASK_ENDED.load(Ordering::SeqCst));
+        assert!(text(&client, cart, "/").await.is_err(), "accepts no more");
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_named_with_its_setting() {
+        let taken = std::net::TcpListener::bind("[::]:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let error = live(&Process::new("catalog"), Vec::new(), port, std::future::pending(), TIMING).await.unwrap_err();
+        let said = format!("{error:#}");
+        assert!(
+            said.starts_with(&format!(
+                "catalog cannot listen on port {port}: set ADMIN_PORT or CATALOG_ADMIN_PORT to a free one: "
+            )),
+            "{said}"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_each_service_is_listed() {
+        let failing = |name| Service { name, start: |_| Box::pin(async { anyhow::bail!("no settings") }) };
+        let process = Process::new("agora");
+        let said = start(&process, vec![failing("cart"), failing("order")]).await.map(drop).unwrap_err().to_string();
+        assert_eq!(said, "cart: no settings\norder: no settings");
+        assert!(!process.readiness().ready);
+    }
+
+    #[tokio::test]
+    async fn a_stop_during_the_start_ends_the_process() {
+        let waiting = Service { name: "cart", start: |_| Box::pin(std::future::pending()) };
+        let process = Process::new("cart");
+        live(&process, vec![waiting], 0, std::future::ready(()), TIMING).await.unwrap();
+        let ended = Arc::new(process);
+        assert_eq!(ended.tasks_left(), 0);
+    }
+}

@@ -162,3 +162,56 @@ async fn answer(
     }
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::{Router, extract::ConnectInfo, routing::get};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpStream,
+    };
+    use tokio_util::sync::CancellationToken;
+
+    use super::{SocketAddr, bind, serve};
+    use crate::process::Process;
+
+    async fn serving() -> (u16, CancellationToken, impl Future<Output = ()>) {
+        let tcp = bind(0).await.unwrap();
+        let (port, stop) = (tcp.local_addr().unwrap().port(), CancellationToken::new());
+        let router = Router::new()
+            .route("/who", get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() }));
+        (port, stop.clone(), serve(tcp, router, Process::for_test("cart"), stop))
+    }
+
+    #[tokio::test]
+    async fn http1_and_http2_are_served_and_the_peer_is_known() {
+        let (port, stop, served) = serving().await;
+        let clients = async {
+            for builder in [reqwest::Client::builder(), reqwest::Client::builder().http2_prior_knowledge()] {
+                let client = builder.no_proxy().build().unwrap();
+                let answer = client.get(format!("http://127.0.0.1:{port}/who")).send().await.unwrap();
+                assert_eq!(answer.text().await.unwrap(), "127.0.0.1");
+            }
+            stop.cancel();
+        };
+        tokio::join!(served, clients);
+    }
+
+    #[tokio::test]
+    async fn a_drain_does_not_wait_for_idle_or_silent_connections() {
+        let (port, stop, served) = serving().await;
+        let clients = async {
+            let mut idle = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            idle.write_all(b"GET /who HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+            let mut some = [0; 8];
+            idle.read_exact(&mut some).await.unwrap();
+            let silent = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            stop.cancel();
+            (idle, silent)
+        };
+        let both = async { tokio::join!(served, clients) };
+        tokio::time::timeout(Duration::from_secs(5), both).await.expect("the drain ends while both are connected");
+    }
+}

@@ -153,3 +153,83 @@ pub(crate) fn for_tests() {
         metrics_handle();
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use tracing_subscriber::{Registry, fmt::MakeWriter, layer::SubscriberExt as _};
+
+    use crate::{settings_from, watched::WatchedSecret};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Lines {
+        type Writer = Self;
+
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
+    }
+
+    fn logged(work: impl FnOnce()) -> String {
+        let lines = Lines::default();
+        let subscriber = Registry::default().with(super::json_lines().with_writer(lines.clone()));
+        tracing::subscriber::with_default(subscriber, work);
+        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn a_line_is_json_with_the_request_and_the_trace() {
+        let line = logged(|| {
+            tracing::info_span!("request", request_id = "r-1", trace_id = "t-1").in_scope(|| {
+                tracing::info_span!("query").in_scope(|| tracing::info!(rows = 2, "found"));
+            });
+        });
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((line["message"].as_str(), line["rows"].as_i64()), (Some("found"), Some(2)));
+        assert_eq!(line["spans"][0]["request_id"], "r-1");
+        assert_eq!(line["spans"][0]["trace_id"], "t-1");
+    }
+
+    #[test]
+    fn what_a_client_sends_cannot_start_a_line_of_its_own() {
+        let lines = logged(|| tracing::info!(name = "x\n{\"level\":\"ERROR\"}", "greeting"));
+        assert_eq!(lines.trim_end().lines().count(), 1, "{lines}");
+    }
+
+    #[test]
+    fn no_secret_is_ever_logged() {
+        let pairs = [("DATABASE_URL", "hunter2"), ("PORT", "hunter2")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+        let lines = logged(|| {
+            let secret = WatchedSecret::fixed("hunter2");
+            tracing::error!(?secret, current = ?secret.current(), "secrets");
+            let read = settings_from("cart", &pairs.into(), |reader| {
+                let url = reader.secret("DATABASE_URL");
+                let port = reader.default("PORT", 1);
+                tracing::error!(?reader, ?url, port, "reading");
+            });
+            tracing::error!(?read, "read");
+            if let Err(faults) = read {
+                tracing::error!(%faults, "faults");
+            }
+        });
+        assert_eq!(lines.lines().count(), 4);
+        assert!(!lines.contains("hunter2"), "{lines}");
+    }
+}

@@ -74,7 +74,7 @@ fn place(path: &[Step<'_>]) -> String {
         match step {
             Step::Key(key) if place.is_empty() => place.push_str(key),
             Step::Key(key) => place.extend([".", key]),
-            Step::Index(index) => place.push_str(&format!("[{index}]")),
+            Step::Index(index) => place.extend(["[", &index.to_string(), "]"]),
         }
     }
     if place.is_empty() { "body".to_owned() } else { place }

@@ -69,7 +69,7 @@ async fn serve(State(edge): State<Edge>, mut request: Request, next: Next) -> Re
         let trace_id = trace::trace_id();
         Span::current().record("trace_id", trace_id.as_deref());
         let mut response = answer(&edge, request, next).await;
-        name(response.headers_mut(), &trace_id);
+        name(response.headers_mut(), trace_id);
         note(&response, method, &route, started.elapsed());
         response
     };
@@ -124,10 +124,10 @@ fn span(id: &str, method: &'static str, route: &str) -> Span {
     )
 }
 
-fn name(headers: &mut HeaderMap, trace_id: &Option<String>) {
-    let ids = [(trace::REQUEST_ID, &trace::request_id()), (TRACE_ID, trace_id)];
+fn name(headers: &mut HeaderMap, trace_id: Option<String>) {
+    let ids = [(trace::REQUEST_ID, trace::request_id()), (TRACE_ID, trace_id)];
     for (header, id) in ids {
-        if let Some(Ok(value)) = id.as_ref().map(HeaderValue::try_from) {
+        if let Some(Ok(value)) = id.map(HeaderValue::try_from) {
             headers.insert(header, value);
         }
     }

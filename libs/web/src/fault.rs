@@ -43,7 +43,7 @@ fn place(path: &Path, below: Option<&str>) -> String {
     let mut place = String::new();
     for segment in path {
         match segment {
-            Segment::Seq { index } => place.push_str(&format!("[{index}]")),
+            Segment::Seq { index } => place.extend(["[", &index.to_string(), "]"]),
             Segment::Map { key } => name(&mut place, key),
             Segment::Enum { variant } => name(&mut place, variant),
             Segment::Unknown => {}

@@ -123,7 +123,7 @@ impl TokenVerifier {
         }
         let key = header.kid.and_then(|kid| self.key(&kid)).ok_or(TokenError::Key)?;
         let data = jsonwebtoken::decode::<Claims>(token, &key, &self.0.validation).map_err(|e| refused(&e))?;
-        identity(data.claims, token, self.0.clock.now())
+        identity(&data.claims, token, self.0.clock.now())
     }
 
     fn key(&self, kid: &str) -> Option<DecodingKey> {
@@ -155,7 +155,7 @@ impl TokenVerifier {
     }
 }
 
-fn identity(claims: Claims, token: &str, now: OffsetDateTime) -> Result<Identity, TokenError> {
+fn identity(claims: &Claims, token: &str, now: OffsetDateTime) -> Result<Identity, TokenError> {
     let time = |seconds| OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| TokenError::Claims);
     let expires_at = time(claims.exp)?;
     if expires_at + LEEWAY <= now {

@@ -1,0 +1,272 @@
+//! Calls against a real server on 127.0.0.1: what is sent, what is repeated, when it ends.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up ends there")]
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use agora_chassis::{Process, WatchedSecret};
+use agora_outbound::{CallError, Client, Failure, InternalSigner};
+use agora_vocab::UserId;
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// What the server got of one request.
+#[derive(Clone, Debug)]
+struct Seen {
+    method: String,
+    path: String,
+    headers: axum::http::HeaderMap,
+    body: Value,
+}
+
+type Answers = dyn Fn(usize) -> Option<Response> + Send + Sync;
+
+/// A server that answers the n-th request (from 0) as told, and never for `None`.
+struct Callee {
+    address: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    process: Process,
+}
+
+impl Callee {
+    async fn answering(answers: impl Fn(usize) -> Option<Response> + Send + Sync + 'static) -> Self {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let answers: Arc<Answers> = Arc::new(answers);
+        let router = Router::new().fallback(record).with_state((seen.clone(), answers));
+        let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = tcp.local_addr().unwrap();
+        let process = Process::for_test("order");
+        process.spawn("callee", async move { Ok(axum::serve(tcp, router).await?) });
+        Self { address, seen, process }
+    }
+
+    fn client(&self) -> Client {
+        client_of(&format!("http://{}/", self.address), &self.process)
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+fn client_of(base_url: &str, process: &Process) -> Client {
+    Client::new("catalog", base_url, InternalSigner::new(WatchedSecret::fixed("zebra-1,zebra-2"), "order"), process)
+}
+
+async fn record(State((seen, answers)): State<(Arc<Mutex<Vec<Seen>>>, Arc<Answers>)>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = serde_json::from_slice(&to_bytes(body, 1 << 20).await.unwrap()).unwrap_or_default();
+    let count = {
+        let mut seen = seen.lock().unwrap();
+        let path = parts.uri.to_string();
+        seen.push(Seen { method: parts.method.to_string(), path, headers: parts.headers, body });
+        seen.len() - 1
+    };
+    match answers(count) {
+        Some(response) => response,
+        None => std::future::pending().await,
+    }
+}
+
+fn json_of(status: u16, body: &Value) -> Option<Response> {
+    Some((StatusCode::from_u16(status).unwrap(), body.to_string()).into_response())
+}
+
+fn failure(error: CallError) -> Failure {
+    match error {
+        CallError::Unavailable(source) => *source.downcast().unwrap(),
+        refused @ CallError::Refused { .. } => panic!("{refused}"),
+    }
+}
+
+#[tokio::test]
+async fn a_command_carries_its_id_a_token_the_request_and_the_body() {
+    let callee = Callee::answering(|_| json_of(200, &json!({"held": 3}))).await;
+    let (id, user) = (Uuid::from_u128(5), UserId::new(Uuid::from_u128(7)));
+    let (client, body) = (callee.client().for_user(user), json!({"n": 1}));
+    let call = client.command::<_, Value>("/internal/v1/reserve", id, &body);
+    let answer = agora_chassis::trace::for_request("r-1".to_owned(), call).await.unwrap();
+    assert_eq!(answer, json!({"held": 3}));
+
+    let seen = &callee.seen()[0];
+    assert_eq!((seen.method.as_str(), seen.path.as_str()), ("POST", "/internal/v1/reserve"));
+    assert_eq!(seen.body, json!({"n": 1}));
+    assert_eq!(seen.headers["x-command-id"], id.to_string());
+    assert_eq!(seen.headers["x-request-id"], "r-1");
+    assert_eq!(seen.headers["content-type"], "application/json");
+
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.set_audience(&["catalog"]);
+    validation.set_issuer(&["order"]);
+    let token = seen.headers["x-internal-token"].to_str().unwrap();
+    let claims =
+        jsonwebtoken::decode::<Value>(token, &DecodingKey::from_secret(b"zebra-1"), &validation).unwrap().claims;
+    assert_eq!(claims["sub"], json!(user));
+    let life = claims["exp"].as_i64().unwrap() - callee.process.clock().now().unix_timestamp();
+    assert!((58..=60).contains(&life), "{life}");
+}
+
+#[tokio::test]
+async fn a_read_has_no_command_id_and_an_empty_success_is_nothing() {
+    let callee = Callee::answering(|_| Some(StatusCode::NO_CONTENT.into_response())).await;
+    callee.client().get::<()>("/internal/v1/order").await.unwrap();
+    assert!(!callee.seen()[0].headers.contains_key("x-command-id"));
+    assert_eq!(callee.seen()[0].method, "GET");
+}
+
+#[tokio::test]
+async fn what_fails_for_a_moment_is_repeated_under_the_same_command_id() {
+    for first in [500, 502, 503, 429] {
+        let callee = Callee::answering(move |n| json_of(if n < 2 { first } else { 200 }, &json!(n))).await;
+        let answer = callee.client().command::<_, u32>("/do", Uuid::from_u128(5), &()).await;
+        assert_eq!(answer.unwrap(), 2, "{first}");
+        let ids: Vec<_> = callee.seen().iter().map(|seen| seen.headers["x-command-id"].clone()).collect();
+        assert!(ids.len() == 3 && ids.iter().all(|id| *id == ids[0]), "{first}: {ids:?}");
+    }
+}
+
+#[tokio::test]
+async fn there_are_three_tries_and_no_more() {
+    let callee = Callee::answering(|_| json_of(503, &json!({}))).await;
+    let error = callee.client().get::<Value>("/").await.unwrap_err();
+    assert!(matches!(failure(error), Failure::Status { status: 503, .. }));
+    assert_eq!(callee.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn what_the_callee_decided_is_not_repeated_and_keeps_its_problem() {
+    let problem =
+        json!({"type": "t", "title": "Too few", "status": 409, "code": "INSUFFICIENT_QUANTITY", "available": 3});
+    let callee = Callee::answering(move |_| json_of(409, &problem)).await;
+    let error = callee.client().get::<Value>("/").await.unwrap_err();
+    assert_eq!(error.code(), Some("INSUFFICIENT_QUANTITY"));
+    let CallError::Refused { status, problem, .. } = error else { panic!("{error}") };
+    assert_eq!((status, &problem.extra["available"]), (409, &json!(3)));
+    assert_eq!(callee.seen().len(), 1);
+
+    for status in [400, 401, 403, 404, 409, 412, 422] {
+        let bare = Callee::answering(move |_| json_of(status, &json!("no problem"))).await;
+        let error = bare.client().get::<Value>("/").await.unwrap_err();
+        assert!(
+            matches!(&error, CallError::Refused { status: s, problem, .. } if *s == status && problem.status == status)
+        );
+        assert_eq!(bare.seen().len(), 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_conflict_that_says_when_to_come_back_is_the_callers_decision() {
+    let callee = Callee::answering(|_| {
+        Some((StatusCode::CONFLICT, [("retry-after", "1")], json!({"title": "t"}).to_string()).into_response())
+    })
+    .await;
+    let error = callee.client().get::<Value>("/").await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
+    assert_eq!(callee.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn retry_after_is_waited_for_within_the_deadline_and_not_beyond() {
+    let after = |seconds: &'static str| {
+        move |n| match n {
+            0 => Some((StatusCode::SERVICE_UNAVAILABLE, [("retry-after", seconds)]).into_response()),
+            _ => json_of(200, &json!(1)),
+        }
+    };
+    let callee = Callee::answering(after("1")).await;
+    let started = Instant::now();
+    callee.client().get::<u32>("/").await.unwrap();
+    assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
+
+    let callee = Callee::answering(after("60")).await;
+    let started = Instant::now();
+    callee.client().get::<u32>("/").await.unwrap_err();
+    assert!(started.elapsed() < Duration::from_secs(1) && callee.seen().len() == 1);
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_answers_ends_by_its_deadline() {
+    let callee = Callee::answering(|_| None).await;
+    let started = Instant::now();
+    let error = callee.client().get::<Value>("/").await.unwrap_err();
+    assert!(matches!(failure(error), Failure::Transport { .. }));
+    let took = started.elapsed();
+    assert!(took > Duration::from_secs(4) && took < Duration::from_secs(6), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_callee_that_is_away_opens_the_breaker_and_its_return_closes_it() {
+    let callee = Callee::answering(|n| json_of(if n < 5 { 500 } else { 200 }, &json!(n))).await;
+    let (client, process) = (callee.client(), &callee.process);
+    client.get::<Value>("/").await.unwrap_err();
+    let error = client.get::<Value>("/").await.unwrap_err();
+    assert!(matches!(failure(error), Failure::Open { .. }), "the fifth failure in a row opened it");
+    assert_eq!(callee.seen().len(), 5);
+    assert_eq!(process.readiness().degraded[0].name, "catalog");
+
+    let started = Instant::now();
+    assert!(matches!(failure(client.get::<Value>("/").await.unwrap_err()), Failure::Open { .. }));
+    assert!(started.elapsed() < Duration::from_millis(500), "an open breaker answers at once");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    client.get::<Value>("/").await.unwrap();
+    client.clone().get::<Value>("/").await.unwrap();
+    assert!(process.readiness().degraded.is_empty());
+}
+
+#[tokio::test]
+async fn refusals_do_not_open_the_breaker() {
+    let callee = Callee::answering(|_| json_of(404, &json!({}))).await;
+    let client = callee.client();
+    for _ in 0..8 {
+        assert!(matches!(client.get::<Value>("/").await, Err(CallError::Refused { .. })));
+    }
+    assert_eq!(callee.seen().len(), 8);
+}
+
+#[tokio::test]
+async fn no_listener_and_no_address_are_unavailable() {
+    let process = Process::for_test("order");
+    let gone = {
+        let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        tcp.local_addr().unwrap()
+    };
+    let error = client_of(&format!("http://{gone}"), &process).get::<Value>("/").await.unwrap_err();
+    assert!(matches!(failure(error), Failure::Transport { .. }));
+    let error = client_of("no address", &process).get::<Value>("/").await.unwrap_err();
+    assert!(matches!(failure(error), Failure::Request { .. }));
+}
+
+#[tokio::test]
+async fn answers_that_are_wrong_huge_or_elsewhere_are_unavailable() {
+    let wrong = Callee::answering(|_| json_of(200, &json!({"held": "three"}))).await;
+    assert!(matches!(
+        failure(wrong.client().get::<u32>("/").await.unwrap_err()),
+        Failure::Body { source: Some(_), .. }
+    ));
+    let huge = Callee::answering(|_| Some(Response::new(Body::from(vec![b' '; 9 << 20])))).await;
+    assert!(matches!(failure(huge.client().get::<u32>("/").await.unwrap_err()), Failure::Body { source: None, .. }));
+    let elsewhere =
+        Callee::answering(|_| Some((StatusCode::FOUND, [("location", "http://evil.example/")]).into_response())).await;
+    let error = failure(elsewhere.client().get::<u32>("/").await.unwrap_err());
+    assert!(matches!(error, Failure::Status { status: 302, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn neither_errors_nor_debug_output_show_the_token_or_the_secret() {
+    let process = Process::for_test("order");
+    let client = client_of("http://127.0.0.1:1", &process);
+    let error = client.get::<Value>("/internal/v1/who?email=ada@example.com").await.unwrap_err();
+    let shown = format!("{client:?} {error:?}");
+    assert!(!shown.contains("zebra") && !shown.contains("ada@example.com"), "{shown}");
+}

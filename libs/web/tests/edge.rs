@@ -1,0 +1,107 @@
+//! The layers of a port: ids, traces, metrics, time-outs and panics as a client and an operator see them.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up ends there")]
+
+use std::{sync::OnceLock, time::Duration};
+
+use agora_chassis::telemetry::{self, Config, Guard};
+use agora_testkit::TestApp;
+use agora_web::{Edge, created, etag, public};
+use axum::{Router, body::Bytes, http::StatusCode, routing};
+use http::Method;
+use serde_json::json;
+
+fn app() -> TestApp {
+    static TELEMETRY: OnceLock<Guard> = OnceLock::new();
+    TELEMETRY.get_or_init(|| {
+        let filter = "off,agora_web=info".to_owned();
+        telemetry::init_with("test", &Config { filter, otlp_endpoint: None, sampled: 1.0 }).unwrap()
+    });
+    let edge = Edge { timeout: Duration::from_millis(50), body_limit_bytes: 100, ..Edge::default() };
+    let router = Router::new()
+        .route("/items/{id}", routing::get(|| async { ([("etag", etag(3))], "item") }))
+        .route("/panic", routing::get(panicking))
+        .route("/slow", routing::get(std::future::pending::<()>))
+        .route("/bare", routing::get(|| async { StatusCode::TOO_MANY_REQUESTS }))
+        .route("/said", routing::get(|| async { (StatusCode::BAD_GATEWAY, "said") }))
+        .route("/raw", routing::post(|body: Bytes| async move { body.len().to_string() }))
+        .route("/made", routing::post(|| async { created("/made/1".to_owned(), json!({"id": 1})) }))
+        .route("/request-id", routing::get(|| async { agora_chassis::trace::request_id().unwrap_or_default() }));
+    TestApp::new(public(router, edge))
+}
+
+async fn panicking() -> &'static str {
+    panic!("a secret of the house")
+}
+
+#[tokio::test]
+async fn a_request_id_is_kept_if_it_is_visible_ascii_and_made_otherwise() {
+    let kept = app().get("/request-id").header("x-request-id", "client-7").await.expect(200);
+    assert_eq!((kept.header("x-request-id"), kept.bytes.as_slice()), ("client-7", b"client-7".as_slice()));
+    for id in ["", "two words", &"x".repeat(129)] {
+        let made = app().get("/request-id").header("x-request-id", id).await.expect(200);
+        assert_eq!(made.header("x-request-id").len(), 36, "{id}");
+        assert_eq!(made.header("x-request-id").as_bytes(), made.bytes);
+    }
+    assert_eq!(app().get("/nowhere").await.header("x-request-id").len(), 36, "also on refusals");
+}
+
+#[tokio::test]
+async fn an_answer_names_its_trace_which_is_the_callers_if_it_has_one() {
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let answer = app().get("/items/1").header("traceparent", parent).await;
+    assert_eq!(answer.header("x-trace-id"), "0af7651916cd43dd8448eb211c80319c");
+    let fresh = app().get("/items/1").header("traceparent", "00-nonsense").await;
+    assert_eq!(fresh.header("x-trace-id").len(), 32);
+}
+
+#[tokio::test]
+async fn a_panic_is_a_500_that_tells_nothing() {
+    let answer = app().get("/panic").await.expect(500);
+    assert_eq!(answer.body["code"], "INTERNAL");
+    assert!(!String::from_utf8_lossy(&answer.bytes).contains("secret"));
+    assert_eq!(answer.body["requestId"], answer.header("x-request-id"));
+    app().get("/items/1").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_handler_that_takes_too_long_is_503_with_retry_after() {
+    let answer = app().get("/slow").await.expect(503);
+    assert_eq!((answer.body["code"].as_str(), answer.header("retry-after")), (Some("TIMEOUT"), "1"));
+}
+
+#[tokio::test]
+async fn bare_errors_become_problems_and_others_stay() {
+    assert_eq!(app().get("/bare").await.expect(429).body["code"], "TOO_MANY_REQUESTS");
+    assert_eq!(app().get("/said").await.expect(502).bytes, b"said");
+}
+
+#[tokio::test]
+async fn the_limit_holds_for_bodies_that_are_no_json() {
+    assert_eq!(app().request(Method::POST, "/raw").raw(vec![b'x'; 100]).await.expect(200).bytes, b"100");
+    app().request(Method::POST, "/raw").raw(vec![b'x'; 101]).await.expect(413);
+}
+
+#[tokio::test]
+async fn what_was_made_says_where_it_is() {
+    let answer = app().request(Method::POST, "/made").await.expect(201);
+    assert_eq!((answer.header("location"), &answer.body), ("/made/1", &json!({"id": 1})));
+    assert_eq!(app().get("/items/1").await.header("etag"), "\"3\"");
+}
+
+#[tokio::test]
+async fn metrics_have_the_route_and_not_the_path() {
+    let app = app();
+    app.get("/items/7").await.expect(200);
+    app.get("/secret-path").await.expect(404);
+    app.request(Method::from_bytes(b"BREW").unwrap(), "/items/7").await.expect(405);
+    let shown = telemetry::metrics_handle().render();
+    for series in [
+        "http_request_total{method=\"GET\",route=\"/items/{id}\",status=\"200\"}",
+        "http_request_duration_seconds_bucket{method=\"GET\",route=\"/items/{id}\",status=\"200\",le=\"0.005\"}",
+        "http_request_total{method=\"GET\",route=\"unmatched\",status=\"404\"}",
+        "http_request_total{method=\"OTHER\",route=\"/items/{id}\",status=\"405\"}",
+    ] {
+        assert!(shown.contains(series), "{series} in\n{shown}");
+    }
+    assert!(!shown.contains("/items/7") && !shown.contains("secret-path") && !shown.contains("BREW"), "{shown}");
+}
