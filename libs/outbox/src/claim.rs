@@ -54,7 +54,7 @@ pub async fn claim(tx: &mut Tx, cause: &Cause, point: Uuid, lease: Duration) -> 
     const CLAIM: &str = "insert into idempotency (scope, route, key, hash, state, point, lease_until) \
         values ($1, $2, $3, $4, 'started', $5, now() + make_interval(secs => $6)) \
         on conflict on constraint idempotency_pk do nothing";
-    let Some(Key { scope, route, key, hash }) = Key::of(cause) else { return Ok(Claim::Started { point }) };
+    let Some(Place { scope, route, key, hash }) = Place::of(cause) else { return Ok(Claim::Started { point }) };
     for _ in 0..TRIES_MAX {
         let claim = sqlx::query(CLAIM).bind(scope).bind(route).bind(&key).bind(hash).bind(point);
         if claim.bind(lease.as_secs_f64()).execute(&mut **tx).await?.rows_affected() == 1 {
@@ -69,9 +69,8 @@ pub async fn claim(tx: &mut Tx, cause: &Cause, point: Uuid, lease: Duration) -> 
 
 /// Stores the answer and ends the claim; does nothing for a point that was never claimed under a key, or is settled.
 pub async fn settle(tx: &mut Tx, point: Uuid, answer: &Answer) -> Result<(), Error> {
-    const SETTLE: &str =
-        "update idempotency set state = 'done', lease_until = null, answer = $2 where point = $1 and state = 'started'";
-    sqlx::query(SETTLE).bind(point).bind(Json(answer)).execute(&mut **tx).await?;
+    const SETTLE: &str = "update idempotency set state = 'done', lease_until = null, answer = $2::text::json where point = $1 and state = 'started'";
+    sqlx::query(SETTLE).bind(point).bind(serde_json::to_string(answer)?).execute(&mut **tx).await?;
     Ok(())
 }
 
@@ -100,14 +99,14 @@ pub async fn stale(tx: &mut Tx, age: Duration, limit: u32) -> Result<Vec<Uuid>, 
 }
 
 /// How a cause stands in the table.
-struct Key<'a> {
+struct Place<'a> {
     scope: &'a str,
     route: &'a str,
     key: String,
     hash: &'a [u8],
 }
 
-impl<'a> Key<'a> {
+impl<'a> Place<'a> {
     fn of(cause: &'a Cause) -> Option<Self> {
         match cause {
             Cause::Request { scope, key, route, hash } => Some(Self { scope, route, key: key.clone(), hash }),

@@ -171,4 +171,37 @@ mod tests {
         assert!(lanes.commits().is_empty());
         assert_eq!(lanes.turns()[0].message.offset, 3);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_finishes_first_each_partition_is_handled_and_committed_in_order(
+            arrivals in proptest::collection::vec(0..3_i32, 1..300),
+            endings in proptest::collection::vec(0..8_usize, 600),
+        ) {
+            let (mut lanes, mut under_way) = (Lanes::default(), Vec::new());
+            let (mut arrived, mut handled) = ([0_i64; 3], [0_i64; 3]);
+            let mut arrivals = arrivals.into_iter();
+            for ending in endings {
+                if let Some(number) = arrivals.next() {
+                    let at = usize::try_from(number).expect("small");
+                    lanes.accept(message(Partition { topic: topics::ORDER, number }, arrived[at]));
+                    arrived[at] += 1;
+                }
+                under_way.extend(lanes.turns());
+                if under_way.is_empty() {
+                    continue;
+                }
+                let turn: Turn = under_way.swap_remove(ending % under_way.len());
+                let at = usize::try_from(turn.message.partition.number).expect("small");
+                proptest::prop_assert_eq!(turn.message.offset, handled[at]);
+                handled[at] += 1;
+                lanes.over(over(&turn, true));
+                if ending == 0 {
+                    for (partition, next) in lanes.commits() {
+                        proptest::prop_assert_eq!(next, handled[usize::try_from(partition.number).expect("small")]);
+                    }
+                }
+            }
+        }
+    }
 }

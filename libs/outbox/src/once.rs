@@ -82,8 +82,9 @@ async fn remember_request<T: Serialize>(
     (scope, route, key): RequestKey<'_>,
     value: &T,
 ) -> Result<(), Error> {
-    const REMEMBER: &str = "update idempotency set state = 'done', answer = $4 where scope = $1 and route = $2 and key = $3 and state = 'started'";
-    let value = Json(serde_json::to_value(value)?);
+    const REMEMBER: &str = "update idempotency set state = 'done', answer = $4::text::json \
+        where scope = $1 and route = $2 and key = $3 and state = 'started'";
+    let value = serde_json::to_string(value)?;
     let done = sqlx::query(REMEMBER).bind(scope).bind(route).bind(key).bind(value).execute(&mut **tx).await?;
     exactly_one(done.rows_affected())
 }
@@ -107,8 +108,8 @@ async fn once_message<T: DeserializeOwned>(tx: &mut Tx, consumer: &str, id: Uuid
 }
 
 async fn remember_message<T: Serialize>(tx: &mut Tx, consumer: &str, id: Uuid, value: &T) -> Result<(), Error> {
-    const REMEMBER: &str = "update inbox set value = $3 where consumer = $1 and event_id = $2";
-    let value = Json(serde_json::to_value(value)?);
+    const REMEMBER: &str = "update inbox set value = $3::text::json where consumer = $1 and event_id = $2";
+    let value = serde_json::to_string(value)?;
     let done = sqlx::query(REMEMBER).bind(consumer).bind(id).bind(value).execute(&mut **tx).await?;
     exactly_one(done.rows_affected())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use agora_chassis::Process;
 use agora_postgres::Db;
 
-const INTERVAL: Duration = Duration::from_secs(600);
+const INTERVAL: Duration = Duration::from_mins(10);
 const ROWS_PER_TRANSACTION: i64 = 1_000;
 const ANSWERS_HOURS: i32 = 24;
 /// Money is asked about for longer.

@@ -15,7 +15,6 @@ const SWAP_RETRY: Duration = Duration::from_secs(1);
 
 /// A handle on the database, at once. The readiness gate `database` opens when the server answers and no migration of
 /// this binary is missing; until then the reason names what is. A changed login is taken over by itself.
-#[expect(clippy::unused_async, reason = "needs a runtime, and its callers await every part of a service")]
 pub async fn connect(config: &Config, migrations: &'static Migrator, process: &Process) -> Db {
     let how = How { service: process.service(), pool_size: config.pool_size, ca: config.ca.clone() };
     let db = Db::lazy(how, &config.url.current());

@@ -69,6 +69,9 @@ impl Db {
     }
 
     /// A migrated database for tests.
+    ///
+    /// # Panics
+    /// When it cannot be migrated: a test ends there.
     pub async fn for_test(url: &str, migrations: &'static Migrator) -> Self {
         let url = Secret::new(url);
         if let Err(error) = migrate(&url, migrations).await {
@@ -141,7 +144,8 @@ impl Db {
             let mut dead = 0;
             loop {
                 let pool = self.pool()?;
-                match work(pool.clone()).await {
+                // Boxed: connecting takes 16 KiB of state, which every caller would carry.
+                match Box::pin(work(pool)).await {
                     Err(sqlx::Error::PoolClosed) if self.pool().is_ok_and(|current| !current.is_closed()) => {}
                     Err(error) if connection_lost(&error) && dead < self.0.how.pool_size => dead += 1,
                     result => return result,
@@ -166,7 +170,7 @@ impl Db {
     async fn found_away(&self) -> io::ErrorKind {
         loop {
             tokio::time::sleep(PATIENCE).await;
-            if let Some(kind) = self.probe().await {
+            if let Some(kind) = Box::pin(self.probe()).await {
                 return kind;
             }
         }

@@ -68,5 +68,5 @@ fn failed(migration: &Migration, source: MigrateError) -> Error {
 }
 
 fn no_such_table(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|refusal| refusal.code()).is_some_and(|code| code == "42P01")
+    matches!(error, sqlx::Error::Database(refusal) if refusal.code().as_deref() == Some("42P01"))
 }

@@ -1,1 +1,161 @@
 //! Redis as a hint: a pool, the key namespace, cache-aside, a token bucket.
+//!
+//! Knows keys and how to do without a server; must not hold anything whose loss would make an answer wrong.
+
+mod bucket;
+mod cache;
+mod flight;
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use agora_chassis::{Process, Reader, WatchedSecret};
+use agora_vocab::Secret;
+use fred::prelude::{Builder, Client, ClientLike, Pool, ReconnectPolicy};
+
+pub use bucket::{Bucket, Taken};
+
+const ISOLATION_KEY_DEFAULT: &str = "agora";
+const CONNECTIONS: usize = 4;
+const CONNECT_MAX: Duration = Duration::from_secs(2);
+/// A hint that takes longer is worth less than the truth.
+const COMMAND_MAX: Duration = Duration::from_millis(250);
+const RECONNECT_MS_MIN: u32 = 100;
+const RECONNECT_MS_MAX: u32 = 2_000;
+const CHECK_EVERY: Duration = Duration::from_secs(5);
+
+/// Why Redis gave no hint.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The URL is none.
+    #[error("REDIS_URL is not a Redis URL")]
+    Url(#[source] fred::error::Error),
+    /// The server is away or slow, or refused.
+    #[error("asking Redis")]
+    Unavailable(#[source] fred::error::Error),
+    /// There is none at the moment.
+    #[error("there is no connection to Redis")]
+    Unconnected,
+}
+
+/// Settings of Redis.
+#[derive(Clone, Debug)]
+pub struct Config {
+    url: WatchedSecret,
+    isolation_key: String,
+}
+
+impl Config {
+    /// Reads `REDIS_URL` and `ISOLATION_KEY`.
+    pub fn read(reader: &mut Reader) -> Self {
+        Self {
+            url: reader.secret("REDIS_URL"),
+            isolation_key: reader.default("ISOLATION_KEY", ISOLATION_KEY_DEFAULT.to_owned()),
+        }
+    }
+
+    /// A server at a fixed URL.
+    pub fn fixed(url: &str, isolation_key: &str) -> Self {
+        Self { url: WatchedSecret::fixed(url), isolation_key: isolation_key.to_owned() }
+    }
+}
+
+/// A service's share of Redis. Cheap to clone.
+#[derive(Clone)]
+pub struct Redis(Arc<Inner>);
+
+struct Inner {
+    prefix: String,
+    service: &'static str,
+    pool: RwLock<Option<Pool>>,
+    flights: flight::Flights,
+}
+
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redis").field("prefix", &self.0.prefix).finish_non_exhaustive()
+    }
+}
+
+impl Redis {
+    /// A handle at once; connections come and go behind it. While Redis does not answer, `redis` is listed as degraded.
+    pub fn connect(config: &Config, process: &Process) -> Self {
+        let redis = Self(Arc::new(Inner {
+            prefix: format!("{}:{}:", config.isolation_key, process.service()),
+            service: process.service(),
+            pool: RwLock::new(None),
+            flights: flight::Flights::default(),
+        }));
+        let (watched, url, dependency) = (redis.clone(), config.url.clone(), process.dependency("redis"));
+        if let Err(error) = redis.open(&url.current()) {
+            dependency.down(error.to_string());
+        }
+        let shutdown = process.shutdown();
+        process.spawn("redis", async move {
+            shutdown.run_until_cancelled(watched.watch(url, dependency)).await;
+            Ok(())
+        });
+        redis
+    }
+
+    /// Whether Redis answers.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.client()?.ping::<()>(None).await.map_err(Error::Unavailable)
+    }
+
+    /// The name that a key has on the server.
+    fn key(&self, key: &str) -> String {
+        format!("{}{key}", self.0.prefix)
+    }
+
+    /// A client that is connected; waiting for one would take longer than doing without.
+    fn client(&self) -> Result<Client, Error> {
+        let pool = self.0.pool.read().unwrap_or_else(PoisonError::into_inner);
+        let client = pool.as_ref().map(Pool::next_connected).filter(|client| client.is_connected());
+        client.cloned().ok_or(Error::Unconnected)
+    }
+
+    /// Replaces the connections; the old ones end when their last command does.
+    fn open(&self, url: &Secret) -> Result<(), Error> {
+        let mut config = fred::types::config::Config::from_url(url.expose()).map_err(Error::Url)?;
+        // Its absence at the start is no reason to stop trying.
+        config.fail_fast = false;
+        let pool = Builder::from_config(config)
+            .with_connection_config(|connection| {
+                connection.connection_timeout = CONNECT_MAX;
+                connection.max_command_attempts = 1;
+            })
+            .with_performance_config(|performance| performance.default_command_timeout = COMMAND_MAX)
+            .set_policy(ReconnectPolicy::new_exponential(0, RECONNECT_MS_MIN, RECONNECT_MS_MAX, 2))
+            .build_pool(CONNECTIONS)
+            .map_err(Error::Url)?;
+        drop(pool.connect());
+        *self.0.pool.write().unwrap_or_else(PoisonError::into_inner) = Some(pool);
+        Ok(())
+    }
+
+    async fn watch(self, mut url: WatchedSecret, dependency: agora_chassis::Dependency) {
+        loop {
+            if let Ok(changed) = tokio::time::timeout(CHECK_EVERY, url.changed()).await
+                && let Err(error) = self.replace(&changed).await
+            {
+                tracing::warn!(%error, "the new Redis URL is not taken over");
+            }
+            match self.ping().await {
+                Ok(()) => dependency.up(),
+                Err(error) => dependency.down(error.to_string()),
+            }
+        }
+    }
+
+    async fn replace(&self, url: &Secret) -> Result<(), Error> {
+        let old = self.0.pool.read().unwrap_or_else(PoisonError::into_inner).clone();
+        self.open(url)?;
+        if let Some(old) = old {
+            old.quit().await.map_err(Error::Unavailable)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,204 @@
+//! Every fact is handled, in order, and takes effect once; what cannot be handled is put aside.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use agora_chassis::Process;
+use agora_events::{DeadLetterEvent, Envelope, Topic, topics};
+use agora_kafka::{Config, Outgoing, Producer};
+use agora_outbox::{Cause, Failure, consume, once, relay};
+use agora_postgres::{Db, unavailable};
+use uuid::Uuid;
+
+use crate::happened::{aggregate, broker, database, hear, message, until};
+
+const TOPICS: &[Topic] = &[topics::ORDER];
+
+/// What was handled, in order; an entry for each time that an effect was committed.
+type Log = Arc<Mutex<Vec<(String, i64)>>>;
+
+fn start<F>(db: &Db, config: &Config, log: &Log, refuse: F) -> Process
+where
+    F: Fn(&Envelope) -> Option<Failure> + Send + Sync + 'static,
+{
+    let process = Process::for_test("cart");
+    let (for_handler, log, refuse) = (db.clone(), log.clone(), Arc::new(refuse));
+    consume(db.clone(), config, "cart", TOPICS, &process, move |envelope| {
+        let (db, log, refuse) = (for_handler.clone(), log.clone(), refuse.clone());
+        Box::pin(async move { handle(&db, &log, &*refuse, &envelope).await })
+    });
+    process
+}
+
+async fn handle(
+    db: &Db,
+    log: &Log,
+    refuse: &(dyn Fn(&Envelope) -> Option<Failure> + Send + Sync),
+    envelope: &Envelope,
+) -> Result<(), Failure> {
+    if let Some(failure) = refuse(envelope) {
+        return Err(failure);
+    }
+    let effect = async {
+        let mut tx = db.begin().await?;
+        let cause = Cause::Event { consumer: "cart", id: envelope.id };
+        let repeated = once::<()>(&mut tx, &cause).await.map_err(|error| match error {
+            agora_outbox::Error::Unavailable(error) => error,
+            other => sqlx::Error::Protocol(other.to_string()),
+        })?;
+        tx.commit().await?;
+        Ok::<_, sqlx::Error>(repeated.is_some())
+    };
+    match effect.await {
+        Ok(repeated) => {
+            if !repeated {
+                log.lock().expect("no panic").push((envelope.key.clone(), envelope.seq));
+            }
+            Ok(())
+        }
+        Err(error) if unavailable(&error) => Err(Failure::Again(error.into())),
+        Err(error) => Err(Failure::Poison(error.into())),
+    }
+}
+
+fn messages(keys: u128, per_key: i64) -> Vec<Outgoing> {
+    let ids = agora_testkit::SequentialIds::new();
+    let id = || agora_vocab::Ids::next(&ids);
+    (1..=per_key).flat_map(|seq| (0..keys).map(move |n| (n, seq))).map(|(n, seq)| message(id(), n, seq)).collect()
+}
+
+fn in_order(log: &Log, keys: usize, per_key: i64) {
+    let mut seen: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    for (key, seq) in log.lock().expect("no panic").iter() {
+        seen.entry(key.clone()).or_default().push(*seq);
+    }
+    assert_eq!(seen.len(), keys);
+    for (key, seqs) in seen {
+        assert_eq!(seqs, (1..=per_key).collect::<Vec<_>>(), "{key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fact_that_cannot_be_handled_yet_holds_up_its_partition_alone_and_is_not_skipped() {
+    let (db, config) = (database().await, broker("again").await);
+    Producer::new(&config).send_all(&messages(12, 10)).await.expect("sent");
+    let (log, slow) = (Log::default(), aggregate(5).to_string());
+    let tries = Arc::new(Mutex::new(0));
+    let (seen, others) = (log.clone(), tries.clone());
+    let process = start(&db, &config, &log, move |envelope| {
+        if envelope.key != slow || envelope.seq != 2 {
+            return None;
+        }
+        let mut tries = others.lock().expect("no panic");
+        *tries += 1;
+        // Until a fact of another partition was handled to the end, and then once more.
+        let others_done = seen.lock().expect("no panic").iter().filter(|(_, seq)| *seq == 10).count() > 0;
+        (*tries < 3 || !others_done).then(|| Failure::Again("not yet".into()))
+    });
+
+    until("all are handled", || async { log.lock().expect("no panic").len() >= 120 }).await;
+
+    in_order(&log, 12, 10);
+    assert!(*tries.lock().expect("no panic") >= 3);
+    process.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_can_never_be_handled_is_put_aside_and_told_and_the_rest_goes_on() {
+    let (db, config) = (database().await, broker("poison").await);
+    let producer = Producer::new(&config);
+    let mut batch = messages(3, 4);
+    let garbage = Outgoing { payload: b"\xff no JSON".to_vec(), ..batch[4].clone() };
+    batch.insert(5, garbage.clone());
+    producer.send_all(&batch).await.expect("sent");
+    let log = Log::default();
+    let poisoned = aggregate(1).to_string();
+    let process = start(&db, &config, &log, move |envelope| {
+        (envelope.key == poisoned && envelope.seq == 3).then(|| Failure::Poison("it has no price".into()))
+    });
+    relay(db.clone(), producer, &process);
+
+    until("the rest is handled", || async { log.lock().expect("no panic").len() >= 11 }).await;
+    let told = hear(&config, topics::DEAD_LETTER, |heard| heard.len() >= 2).await;
+
+    let mut reasons: Vec<String> = told.iter().map(reason).collect();
+    reasons.sort_unstable();
+    assert_eq!(reasons, ["it has no price", "no envelope: Syntax error at line 1 column 1"]);
+    let mut connection = db.acquire().await.expect("a connection");
+    let sql = "select event_id, payload from dead_letter where state = 'open' order by event_id nulls last";
+    let rows: Vec<(Option<Uuid>, Vec<u8>)> = sqlx::query_as(sql).fetch_all(&mut *connection).await.expect("rows");
+    assert_eq!(rows.len(), 2);
+    assert_eq!(rows[0].0, told.iter().find_map(|envelope| envelope.causation_id));
+    assert_eq!(rows[1], (None, garbage.payload));
+    process.end().await;
+}
+
+fn reason(envelope: &Envelope) -> String {
+    let DeadLetterEvent::Dead(letter) = envelope.event().expect("readable").expect("known");
+    letter.metadata.reason
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_panics_does_not_stop_the_consumer() {
+    let (db, config) = (database().await, broker("panic").await);
+    Producer::new(&config).send_all(&messages(1, 3)).await.expect("sent");
+    let log = Log::default();
+    let process = start(&db, &config, &log, |envelope| {
+        assert_ne!(envelope.seq, 2, "a bug in a handler");
+        None
+    });
+
+    until("the others are handled", || async { log.lock().expect("no panic").len() >= 2 }).await;
+
+    let mut connection = db.acquire().await.expect("a connection");
+    let sql = "select attempts from dead_letter";
+    let attempts: Vec<i32> = sqlx::query_scalar(sql).fetch_all(&mut *connection).await.expect("rows");
+    assert_eq!(attempts, [5]);
+    process.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_that_come_and_go_let_every_fact_take_effect_once() {
+    let (db, config) = (database().await, broker("members").await);
+    let producer = Producer::new(&config);
+    let batch = messages(9, 60);
+    let (first_half, second_half) = batch.split_at(270);
+    let log = Log::default();
+    producer.send_all(first_half).await.expect("sent");
+    let one = start(&db, &config, &log, |_| None);
+    until("the first member works", || async { log.lock().expect("no panic").len() > 20 }).await;
+    let two = start(&db, &config, &log, |_| None);
+    producer.send_all(second_half).await.expect("sent");
+    one.end().await;
+
+    until("all are handled", || async { log.lock().expect("no panic").len() >= 540 }).await;
+    two.end().await;
+    in_order(&log, 9, 60);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_handled_is_committed_and_not_given_to_the_next_member() {
+    let (db, config) = (database().await, broker("committed").await);
+    let producer = Producer::new(&config);
+    let batch = messages(3, 5);
+    let (before, after) = batch.split_at(12);
+    producer.send_all(before).await.expect("sent");
+    let log = Log::default();
+    let first = start(&db, &config, &log, |_| None);
+    until("the first batch is handled", || async { log.lock().expect("no panic").len() >= 12 }).await;
+    first.end().await;
+
+    let given = Arc::new(Mutex::new(Vec::new()));
+    let giving = given.clone();
+    let second = start(&db, &config, &log, move |envelope| {
+        giving.lock().expect("no panic").push(envelope.seq);
+        None
+    });
+    producer.send_all(after).await.expect("sent");
+    until("the rest is handled", || async { log.lock().expect("no panic").len() >= 15 }).await;
+
+    assert_eq!(*given.lock().expect("no panic"), [5, 5, 5]);
+    second.end().await;
+}

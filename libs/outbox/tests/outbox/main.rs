@@ -1,0 +1,9 @@
+//! The outbox on a real PostgreSQL and a real Kafka.
+#![cfg(feature = "db-tests")]
+#![expect(clippy::expect_used, reason = "what a test cannot do without ends it")]
+
+mod claims;
+mod consuming;
+mod happened;
+mod once;
+mod relaying;

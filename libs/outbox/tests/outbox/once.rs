@@ -1,0 +1,179 @@
+//! A cause takes effect once, whatever races, repeats or fails.
+
+use agora_chassis::Process;
+use agora_outbox::{Cause, Done, Error, once, remember};
+use agora_postgres::{Db, constraint};
+use futures::future::join_all;
+use serde_json::json;
+use sqlx::postgres::PgListener;
+use uuid::Uuid;
+
+use crate::happened::{aggregate, database, pending, tell};
+
+fn request(key: &str, hash: u8) -> Cause {
+    Cause::Request { scope: "user".into(), key: key.into(), route: "POST /x".into(), hash: [hash; 32] }
+}
+
+async fn with_effects() -> Db {
+    let db = database().await;
+    let mut connection = db.acquire().await.expect("a connection");
+    sqlx::query("create table effect (n int)").execute(&mut *connection).await.expect("a table");
+    db
+}
+
+async fn effects(db: &Db) -> i64 {
+    let mut connection = db.acquire().await.expect("a connection");
+    sqlx::query_scalar("select count(*) from effect").fetch_one(&mut *connection).await.expect("a count")
+}
+
+/// A use case: an effect whose answer is its number.
+async fn work(db: &Db, cause: &Cause, n: i32) -> Result<Done<i32>, Error> {
+    let mut tx = db.begin().await?;
+    if let Some(stored) = once(&mut tx, cause).await? {
+        return Ok(Done::Repeated(stored));
+    }
+    sqlx::query("insert into effect (n) values ($1)").bind(n).execute(&mut *tx).await?;
+    remember(&mut tx, cause, &n).await?;
+    tx.commit().await?;
+    Ok(Done::First(n))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_hundred_requests_with_one_key_at_once_one_is_executed_and_all_get_its_answer() {
+    let db = with_effects().await;
+    let cause = request("k", 1);
+    let answers = join_all((0..100).map(|n| work(&db, &cause, n))).await;
+    let answers: Vec<_> = answers.into_iter().collect::<Result<_, _>>().expect("no error");
+    assert_eq!(answers.iter().filter(|answer| !answer.is_repeated()).count(), 1);
+    assert_eq!(effects(&db).await, 1);
+    let first = answers[0].into_inner();
+    assert!(answers.iter().all(|answer| answer.into_inner() == first));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_hundred_deliveries_of_one_event_or_command_one_takes_effect() {
+    let db = with_effects().await;
+    let event = Cause::Event { consumer: "cart", id: aggregate(1) };
+    let command = Cause::Command { id: aggregate(1) };
+    for cause in [event, command] {
+        let answers = join_all((0..100).map(|n| work(&db, &cause, n))).await;
+        let first = answers.iter().filter(|answer| matches!(answer, Ok(Done::First(_)))).count();
+        assert_eq!(first, 1, "{cause:?}");
+        assert!(answers.iter().all(Result::is_ok));
+    }
+    assert_eq!(effects(&db).await, 2);
+}
+
+#[tokio::test]
+async fn a_key_with_another_body_is_refused_and_another_scope_or_route_is_another_key() {
+    let db = with_effects().await;
+    work(&db, &request("k", 1), 1).await.expect("the first");
+    assert!(matches!(work(&db, &request("k", 2), 2).await, Err(Error::Mismatch)));
+    let other = |scope: &str, route: &str| Cause::Request {
+        scope: scope.into(),
+        key: "k".into(),
+        route: route.into(),
+        hash: [2; 32],
+    };
+    assert_eq!(work(&db, &other("another", "POST /x"), 3).await.expect("another user"), Done::First(3));
+    assert_eq!(work(&db, &other("user", "POST /y"), 4).await.expect("another route"), Done::First(4));
+}
+
+#[tokio::test]
+async fn work_that_is_rolled_back_leaves_its_cause_free() {
+    let db = with_effects().await;
+    for cause in [request("k", 1), Cause::Command { id: aggregate(1) }] {
+        let mut tx = db.begin().await.expect("a transaction");
+        assert_eq!(once::<i32>(&mut tx, &cause).await.expect("free"), None);
+        remember(&mut tx, &cause, &1).await.expect("remembered");
+        drop(tx);
+        assert_eq!(work(&db, &cause, 2).await.expect("free again"), Done::First(2));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_content_is_told_from_none() {
+    let db = database().await;
+    for (cause, remembers) in [
+        (request("unit", 1), true),
+        (Cause::Event { consumer: "cart", id: aggregate(1) }, true),
+        (Cause::Event { consumer: "cart", id: aggregate(2) }, false),
+    ] {
+        let mut tx = db.begin().await.expect("a transaction");
+        assert_eq!(once::<()>(&mut tx, &cause).await.expect("free"), None);
+        if remembers {
+            remember(&mut tx, &cause, &()).await.expect("remembered");
+        }
+        tx.commit().await.expect("committed");
+        let mut tx = db.begin().await.expect("a transaction");
+        assert_eq!(once::<()>(&mut tx, &cause).await.expect("done"), Some(()), "{cause:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_stored_as_it_was_written() {
+    let db = database().await;
+    let cause = request("exact", 1);
+    let answer = json!({"z": 1, "a": "\u{0}\u{e9}", "amount": 9_007_199_254_740_991_i64, "none": null});
+    let mut tx = db.begin().await.expect("a transaction");
+    once::<serde_json::Value>(&mut tx, &cause).await.expect("free");
+    remember(&mut tx, &cause, &answer).await.expect("remembered");
+    assert_eq!(once(&mut tx, &cause).await.expect("done"), Some(answer));
+    let unfit = once::<Vec<u8>>(&mut tx, &cause).await;
+    assert!(matches!(unfit, Err(Error::Stored(_))), "{unfit:?}");
+}
+
+#[tokio::test]
+async fn remembering_what_was_not_claimed_is_refused() {
+    let db = database().await;
+    for cause in [request("k", 1), Cause::Command { id: aggregate(1) }] {
+        let mut tx = db.begin().await.expect("a transaction");
+        assert!(remember(&mut tx, &cause, &1).await.is_err(), "{cause:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_without_a_key_is_done_each_time() {
+    let db = with_effects().await;
+    for n in 0..2 {
+        assert_eq!(work(&db, &Cause::Fresh, n).await.expect("done"), Done::First(n));
+    }
+    assert_eq!(effects(&db).await, 2);
+}
+
+#[tokio::test]
+async fn a_sequence_number_is_given_once_per_topic_and_aggregate() {
+    let (db, process) = (database().await, Process::for_test("order"));
+    let mut tx = db.begin().await.expect("a transaction");
+    tell(&mut tx, &process, 1, 1).await;
+    tell(&mut tx, &process, 1, 2).await;
+    tell(&mut tx, &process, 2, 1).await;
+    tx.commit().await.expect("committed");
+    let taken = sqlx::query(
+        "insert into outbox (shard, topic, kind, version, event_id, aggregate, seq, epoch, data) \
+         select shard, topic, kind, version, $1, aggregate, seq, epoch, data from outbox where seq = 2",
+    );
+    let mut connection = db.acquire().await.expect("a connection");
+    let error = taken.bind(Uuid::nil()).execute(&mut *connection).await.expect_err("taken");
+    assert_eq!(constraint(&error), Some("outbox_aggregate_seq"));
+    assert_eq!(pending(&db).await, 3);
+}
+
+#[tokio::test]
+async fn a_transaction_with_many_facts_notifies_once_and_when_it_commits() {
+    let database = agora_testkit::postgres().await;
+    let db = Db::for_test(&database.url(), &agora_outbox::MIGRATIONS).await;
+    let process = Process::for_test("order");
+    let mut listener = PgListener::connect(&database.url()).await.expect("connecting");
+    listener.listen("outbox").await.expect("listening");
+    let mut tx = db.begin().await.expect("a transaction");
+    for seq in 1..=5 {
+        tell(&mut tx, &process, 1, seq).await;
+    }
+    tx.commit().await.expect("committed");
+    let mut connection = db.acquire().await.expect("a connection");
+    sqlx::query("select pg_notify('outbox', 'end')").execute(&mut *connection).await.expect("notified");
+    let payloads =
+        [listener.recv().await, listener.recv().await].map(|heard| heard.expect("heard").payload().to_owned());
+    assert_eq!(payloads, ["", "end"]);
+}

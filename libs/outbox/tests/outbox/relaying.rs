@@ -1,0 +1,133 @@
+//! What was committed arrives, in order per aggregate, whoever dies in between.
+
+use agora_chassis::Process;
+use agora_events::topics;
+use agora_kafka::{Config, Producer, ensure_topics};
+use agora_outbox::{MIGRATIONS, relay};
+use agora_postgres::Db;
+use agora_testkit::{KafkaServer, postgres};
+
+use crate::happened::{
+    Happened, PARTITIONS, aggregate, arrived_in_order, broker, database, hear, pending, tell, until,
+};
+
+fn start_relay(db: &Db, config: &Config) -> Process {
+    let process = Process::for_test("order");
+    relay(db.clone(), Producer::new(config), &process);
+    process
+}
+
+/// Writers of several aggregates at once, each with its facts in order, some transactions rolled back.
+async fn write(db: &Db, aggregates: u128, per_key: i64) {
+    let mut writers = tokio::task::JoinSet::new();
+    for n in 0..aggregates {
+        let (db, process) = (db.clone(), Process::for_test("order"));
+        writers.spawn(async move {
+            for seq in 1..=per_key {
+                if (seq + i64::try_from(n).expect("few")) % 7 == 0 {
+                    let mut tx = db.begin().await.expect("a transaction");
+                    tell(&mut tx, &process, n, seq).await;
+                    tx.rollback().await.expect("rolled back");
+                }
+                let mut tx = db.begin().await.expect("a transaction");
+                tell(&mut tx, &process, n, seq).await;
+                tx.commit().await.expect("committed");
+            }
+        });
+    }
+    writers.join_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_committed_fact_arrives_in_order_past_two_competing_relays() {
+    const AGGREGATES: u128 = 24;
+    const PER_KEY: i64 = 30;
+    let (db, config) = (database().await, broker("competing").await);
+    let relays = [start_relay(&db, &config), start_relay(&db, &config)];
+
+    write(&db, AGGREGATES, PER_KEY).await;
+
+    let total = usize::try_from(PER_KEY).expect("few") * usize::try_from(AGGREGATES).expect("few");
+    let heard = hear(&config, topics::ORDER, |heard| heard.len() >= total).await;
+    arrived_in_order(&heard, PER_KEY);
+    assert_eq!(heard.len(), total, "nobody died, so nothing came twice");
+    until("the outbox is emptied", || async { pending(&db).await == 0 }).await;
+    let one = heard.iter().find(|envelope| envelope.seq == 3).expect("a third fact");
+    assert_eq!((one.epoch, one.version, one.kind.as_str()), (2, 1, "test.happened"));
+    assert_eq!(one.event::<Happened>().expect("readable"), Some(Happened::It(3)));
+    assert_eq!(one.correlation_id.map(|id| id.to_string()).as_ref(), Some(&one.key));
+    for relay in relays {
+        relay.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_that_dies_between_sending_and_deleting_only_sends_twice() {
+    const PER_KEY: i64 = 5;
+    let database = postgres().await;
+    let db = Db::for_test(&database.url(), &MIGRATIONS).await;
+    let config = broker("dying").await;
+    write(&db, 4, PER_KEY).await;
+    // The relay may read these rows, but not delete them.
+    let mut block = db.begin().await.expect("a transaction");
+    sqlx::query("select id from outbox for update").execute(&mut *block).await.expect("locked");
+
+    let process = start_relay(&db, &config);
+    let sent_once = hear(&config, topics::ORDER, |heard| heard.len() >= 20).await;
+    arrived_in_order(&sent_once, PER_KEY);
+    until("the relay waits to delete", || async { deleting(&db).await == 1 }).await;
+    let kill = "select pg_terminate_backend(pid) from pg_stat_activity where query like 'delete from outbox%'";
+    database.as_admin(kill).await;
+    until("the relay lost its connection", || async { deleting(&db).await == 0 }).await;
+    block.rollback().await.expect("unlocked");
+
+    until("the outbox is emptied", || async { pending(&db).await == 0 }).await;
+    let sent_twice = hear(&config, topics::ORDER, |heard| heard.len() >= 40).await;
+    arrived_in_order(&sent_twice, PER_KEY);
+    process.end().await;
+}
+
+async fn deleting(db: &Db) -> i64 {
+    let sql =
+        "select count(*) from pg_stat_activity where query like 'delete from outbox%' and wait_event_type = 'Lock'";
+    let mut connection = db.acquire().await.expect("a connection");
+    sqlx::query_scalar(sql).fetch_one(&mut *connection).await.expect("a count")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn facts_wait_while_the_broker_is_away_and_arrive_when_it_is_back() {
+    const PER_KEY: i64 = 10;
+    let server = KafkaServer::start();
+    let config = Config::plain(&server.brokers(), "away");
+    ensure_topics(&config, &[topics::ORDER], PARTITIONS).await.expect("making topics");
+    let db = database().await;
+    let process = start_relay(&db, &config);
+    write(&db, 1, 1).await;
+    until("the first fact is sent", || async { pending(&db).await == 0 }).await;
+
+    server.stop();
+    let mut tx = db.begin().await.expect("a transaction");
+    for n in 1..9 {
+        for seq in 1..=PER_KEY {
+            tell(&mut tx, &process, n, seq).await;
+        }
+    }
+    tx.commit().await.expect("the broker is not needed to commit");
+    let degraded = || async { process.readiness().degraded.iter().any(|waiting| waiting.name == "kafka") };
+    until("the broker is listed as degraded", degraded).await;
+    assert_eq!(pending(&db).await, 80);
+    server.resume();
+
+    until("the outbox is emptied", || async { pending(&db).await == 0 }).await;
+    let first = aggregate(0).to_string();
+    let complete = |heard: &[agora_events::Envelope]| {
+        (1..9).all(|n| {
+            let key = aggregate(n).to_string();
+            heard.iter().any(|envelope| envelope.key == key && envelope.seq == PER_KEY)
+        })
+    };
+    let mut heard = hear(&config, topics::ORDER, complete).await;
+    heard.retain(|envelope| envelope.key != first);
+    arrived_in_order(&heard, PER_KEY);
+    process.end().await;
+}
