@@ -15,9 +15,11 @@ pub mod control_plane;
 pub mod data;
 pub mod footprint;
 pub mod jars;
+pub mod kafka;
 pub mod network;
 pub mod node;
 pub mod pki;
+pub mod postgres;
 pub mod preflight;
 pub mod processes;
 pub mod teardown;
@@ -39,8 +41,9 @@ pub fn up(places: &Places) -> Result<()> {
     }
     step("certificates", || pki::ensure(places))?;
     step("bridge and forwarding", || network::ensure(places))?;
+    step("start etcd and API server", || control_plane::start(places))?;
     step("start PostgreSQL, Kafka and Redis", || data::start(places, &jars))?;
-    step("etcd and API server", || control_plane::serve(places))?;
+    step("API server answers", || control_plane::wait(places))?;
     step("controllers and scheduler", || control_plane::control(places))?;
     step("containerd", || node::containerd(places))?;
     step("images of the node", || addons::load_images(places))?;

@@ -9,7 +9,7 @@ use crate::cluster::{self, footprint, jars, tools};
 use crate::command::{command, stream};
 use crate::environment::Places;
 use crate::image::{self, Profile};
-use crate::progress::{note, stage, step};
+use crate::progress::{note, stage};
 use crate::target::Target;
 use crate::workspace::Workspace;
 use crate::{check, up};
@@ -142,7 +142,7 @@ pub fn environment(places: &Places) -> Result<Vec<(&'static str, String)>> {
 
 /// The same for a developer's shell, with what kubectl needs.
 pub fn print_environment(places: &Places) -> Result<()> {
-    for (name, value) in step("data services for tests", || environment(places))? {
+    for (name, value) in stage("data services for tests", || environment(places))? {
         println!("export {name}={value}");
     }
     println!("export CARGO_TARGET_DIR={}", places.target.display());

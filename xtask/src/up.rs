@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::cluster::{self, data, jars};
+use crate::cluster::{self, jars, postgres};
 use crate::command::{command, feed, output, run, succeeds, until};
 use crate::environment::Places;
 use crate::image::{self, Images, Profile};
@@ -71,7 +71,7 @@ pub fn foundations(places: &Places, target: &Target) -> Result<()> {
     step("namespaces", || apply_file(target, &manifest("namespaces.yaml")))?;
     if target.context.is_none() {
         step("data services", || apply_file(target, &manifest("data-on-host.yaml")))?;
-        let password = data::admin_password(places)?;
+        let password = postgres::admin_password(places)?;
         return step("Secret of the database admin", || admin_secret(target, &password));
     }
     let password = step("passwords of the data services", || in_cluster_password(target))?;
@@ -252,7 +252,7 @@ fn admin_secret(target: &Target, password: &str) -> Result<()> {
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/basic-auth",
         "metadata": {"name": "postgres-admin", "namespace": NAMESPACE, "labels": {"agoraplatform.dev/usable": "true"}},
-        "stringData": {"username": data::ADMIN, "password": password},
+        "stringData": {"username": postgres::ADMIN, "password": password},
     });
     apply(target, &secret)
 }

@@ -13,10 +13,14 @@ const AUDIT_POLICY: &str =
 const AUDIT_LIMITS: &str = "--audit-log-maxsize 200 --audit-log-maxbackup 2";
 const READY_SECONDS_MAX: u64 = 90;
 
-/// Starts etcd and the API server and waits until they serve.
-pub fn serve(places: &Places) -> Result<()> {
+/// Starts etcd and the API server.
+pub fn start(places: &Places) -> Result<()> {
     processes::ensure(places, &etcd(places))?;
-    processes::ensure(places, &api_server(places)?)?;
+    processes::ensure(places, &api_server(places)?)
+}
+
+/// Waits until the API server serves.
+pub fn wait(places: &Places) -> Result<()> {
     processes::wait_for(places, "apiserver", READY_SECONDS_MAX, || {
         succeeds(&mut kubectl(places, ["get", "--raw", "/readyz"]))
     })

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{command, feed, run, succeeds};
+use crate::command::{command, run, succeeds};
 use crate::environment::Places;
 use crate::progress::step;
 
@@ -122,14 +122,6 @@ pub fn password() -> Result<String> {
     let plain: String = random.chars().filter(char::is_ascii_alphanumeric).take(24).collect();
     anyhow::ensure!(plain.len() == 24, "openssl gave too few random characters");
     Ok(plain)
-}
-
-/// Runs SQL in a stopped server's database `postgres`.
-pub fn single_user(jars: &Jars, data: &Path, sql: &str) -> Result<()> {
-    let user = as_user();
-    let mut single = command(&user[0], &user[1..]);
-    single.arg(jars.postgres.join("postgres")).args(["--single", "-D"]).arg(data).arg("postgres");
-    feed(&mut single, sql).map(drop)
 }
 
 #[cfg(test)]

@@ -119,8 +119,9 @@ fn restore_settings(host: &Host) {
 
 fn remove_folders(host: &Host) {
     for folder in FOLDERS.iter().filter(|folder| !host.folders.iter().any(|had| had == *folder)) {
-        // Deepest first, and only sockets and what is empty: what others keep there by now stays.
-        for kind in [&["-type", "s"][..], &["-type", "d", "-empty"]] {
+        // Deepest first, and only sockets, CNI's notes of loopbacks, and what is empty: what others keep there by
+        // now stays.
+        for kind in [&["-type", "s"][..], &["-name", "cni-loopback-*"], &["-type", "d", "-empty"]] {
             let _ = run(command("find", [folder, "-depth"]).args(kind).arg("-delete"));
         }
     }

@@ -17,8 +17,12 @@ const RENEW_SECONDS: &str = "2592000";
 const API_SERVER_NAMES: &str = "DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:localhost,\
                                 IP:127.0.0.1,IP:10.96.0.1,IP:10.244.0.1";
 
+const DATA_NAMES: &str = "DNS:postgres.data.svc,DNS:postgres.data.svc.cluster.local,DNS:kafka.data.svc,\
+                          DNS:kafka.data.svc.cluster.local,DNS:redis.data.svc,DNS:redis.data.svc.cluster.local,\
+                          DNS:localhost,IP:127.0.0.1,IP:10.244.0.1";
+
 /// One certificate: file name, subject, authority, names that it serves.
-const CERTIFICATES: [(&str, &str, &str, &str); 7] = [
+const CERTIFICATES: [(&str, &str, &str, &str); 8] = [
     ("apiserver", "/CN=kube-apiserver", "ca", API_SERVER_NAMES),
     ("admin", "/O=system:masters/CN=admin", "ca", ""),
     ("controller-manager", "/CN=system:kube-controller-manager", "ca", ""),
@@ -26,6 +30,7 @@ const CERTIFICATES: [(&str, &str, &str, &str); 7] = [
     ("kubelet", "/O=system:nodes/CN=system:node:node1", "ca", "DNS:node1,IP:10.244.0.1,IP:127.0.0.1"),
     ("proxy", "/CN=system:kube-proxy", "ca", ""),
     ("front-proxy-client", "/CN=front-proxy-client", "front-proxy-ca", ""),
+    ("data", "/CN=data", "data-ca", DATA_NAMES),
 ];
 
 const KUBECONFIGS: [&str; 5] = ["admin", "controller-manager", "scheduler", "kubelet", "proxy"];
@@ -38,6 +43,7 @@ pub fn ensure(places: &Places) -> Result<()> {
     std::fs::create_dir_all(&pki)?;
     authority(&pki, "ca", "kubernetes")?;
     authority(&pki, "front-proxy-ca", "front-proxy")?;
+    authority(&pki, "data-ca", "data services")?;
     for (name, subject, signer, names) in CERTIFICATES {
         certificate(&pki, name, subject, signer, names)?;
     }
@@ -74,8 +80,10 @@ fn certificate(pki: &Path, name: &str, subject: &str, signer: &str, names: &str)
     openssl(pki, &[&sign[..], &["-extfile", &extensions, "-out", &out]].concat())
 }
 
+/// In PKCS #8, the one form that Java reads too.
 fn key(pki: &Path, name: &str) -> Result<()> {
-    openssl(pki, &["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &format!("{name}.key")])
+    let curve = ["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
+    openssl(pki, &[&curve[..], &["-out", &format!("{name}.key")]].concat())
 }
 
 fn kubeconfig(places: &Places, user: &str) -> Result<()> {

@@ -17,7 +17,7 @@ const DISK_FREE_MIB_MIN: u64 = 15 * 1024;
 /// Address ranges of pods and of Services.
 const RANGES: [&str; 2] = ["10.244.0.0/24", "10.96.0.0/16"];
 /// Port, and the process of ours that may hold it.
-const PORTS: [(u16, &str); 16] = [
+const PORTS: [(u16, &str); 18] = [
     (2379, "etcd"),
     (2380, "etcd"),
     (6443, "apiserver"),
@@ -29,9 +29,11 @@ const PORTS: [(u16, &str); 16] = [
     (10259, "scheduler"),
     (15432, "postgres"),
     (16379, "redis"),
+    (16380, "redis"),
     (19092, "kafka"),
     (19093, "kafka"),
     (19192, "kafka"),
+    (19193, "kafka"),
     (30080, "proxy"),
     (30081, "proxy"),
 ];

@@ -17,7 +17,7 @@ const GRACE: Duration = Duration::from_secs(20);
 const REST: [&str; 8] =
     ["containerd", "scheduler", "controller-manager", "apiserver", "etcd", "kafka", "redis", "postgres"];
 /// What stays with `--keep-data`: the cluster goes on where it was at the next `up`.
-const DATA: [&str; 6] = ["etcd", "pki", "kubeconfig", "postgres", "kafka", "before.json"];
+const DATA: [&str; 7] = ["etcd", "pki", "kubeconfig", "postgres", "kafka", "redis", "before.json"];
 
 pub fn down(places: &Places, keep_data: bool) -> Result<()> {
     if !keep_data && processes::alive(places, "apiserver").is_some() {
