@@ -69,7 +69,8 @@ pub async fn claim(tx: &mut Tx, cause: &Cause, point: Uuid, lease: Duration) -> 
 
 /// Stores the answer and ends the claim; does nothing for a point that was never claimed under a key, or is settled.
 pub async fn settle(tx: &mut Tx, point: Uuid, answer: &Answer) -> Result<(), Error> {
-    const SETTLE: &str = "update idempotency set state = 'done', lease_until = null, answer = $2::text::json where point = $1 and state = 'started'";
+    const SETTLE: &str = "update idempotency set state = 'done', lease_until = null, answer = $2::text::json \
+        where point = $1 and state = 'started'";
     sqlx::query(SETTLE).bind(point).bind(serde_json::to_string(answer)?).execute(&mut **tx).await?;
     Ok(())
 }

@@ -32,6 +32,8 @@ const PAUSE_LONGEST: Duration = Duration::from_secs(10);
 const COMMIT_EVERY: Duration = Duration::from_millis(500);
 /// After trouble with the broker.
 const BROKER_PAUSE: Duration = Duration::from_millis(200);
+/// Trouble that was not met again for so long is over, even if no message came since.
+const TROUBLE_OVER: Duration = Duration::from_secs(10);
 /// How long handlers under way are waited for when the process ends.
 const FINISH_MAX: Duration = Duration::from_secs(10);
 /// A message that makes its handler panic so often is put aside.
@@ -106,6 +108,7 @@ impl Worker {
     async fn membership(self: &Arc<Self>) -> anyhow::Result<()> {
         let member = Consumer::new(&self.config, self.consumer, self.topics)?;
         let (mut lanes, mut running) = (Lanes::default(), Running::new());
+        let mut trouble = None;
         let mut config = self.config.clone();
         let mut rotated = std::pin::pin!(config.password_changed());
         let mut ticks = tokio::time::interval(COMMIT_EVERY);
@@ -115,11 +118,19 @@ impl Worker {
                 () = self.shutdown.cancelled() => break,
                 () = &mut rotated => break,
                 received = member.recv() => match received {
-                    Ok(message) => self.accept(&member, &mut lanes, message)?,
-                    Err(error) => self.broker_trouble(&error).await,
+                    Ok(message) => accept(&member, &mut lanes, message)?,
+                    Err(error) => {
+                        trouble = Some(Instant::now());
+                        self.broker_trouble(&error).await;
+                    }
                 },
                 Some(over) = running.next() => finish(&member, &mut lanes, over)?,
-                _ = ticks.tick() => commit(&member, &mut lanes),
+                _ = ticks.tick() => {
+                    commit(&member, &mut lanes);
+                    if trouble.take_if(|met| met.elapsed() > TROUBLE_OVER).is_some() {
+                        self.kafka.up();
+                    }
+                }
             }
             running.extend(lanes.turns().into_iter().map(|turn| self.clone().turn(turn).boxed()));
         }
@@ -131,14 +142,6 @@ impl Worker {
         let _ = tokio::time::timeout(FINISH_MAX, rest).await;
         commit(&member, &mut lanes);
         Ok(())
-    }
-
-    fn accept(&self, member: &Consumer, lanes: &mut Lanes, message: Incoming) -> Result<(), agora_kafka::Error> {
-        self.kafka.up();
-        match lanes.accept(message) {
-            Some(full) => member.pause(full),
-            None => Ok(()),
-        }
     }
 
     async fn broker_trouble(&self, error: &agora_kafka::Error) {
@@ -226,6 +229,13 @@ impl Worker {
         let topic = message.partition.topic.name();
         metrics::counter!("consumer_event_total", "service" => self.service, "topic" => topic, "outcome" => outcome)
             .increment(1);
+    }
+}
+
+fn accept(member: &Consumer, lanes: &mut Lanes, message: Incoming) -> Result<(), agora_kafka::Error> {
+    match lanes.accept(message) {
+        Some(full) => member.pause(full),
+        None => Ok(()),
     }
 }
 

@@ -51,3 +51,37 @@ async fn sweep_once(db: &Db, answers_hours: i32) -> Result<(), sqlx::Error> {
     }
     Ok(())
 }
+
+#[cfg(all(test, feature = "db-tests"))]
+mod tests {
+    use sqlx::Executor;
+
+    use super::*;
+    use crate::MIGRATIONS;
+
+    #[tokio::test]
+    async fn what_is_old_and_finished_is_forgotten_and_nothing_else() {
+        const ROWS: &str = "
+            insert into idempotency (scope, route, key, hash, state, answer, lease_until, created_at) values
+                ('u', 'r', 'old', '', 'done', '1', null, now() - interval '25 hours'),
+                ('u', 'r', 'young', '', 'done', '1', null, now() - interval '23 hours'),
+                ('u', 'r', 'running', '', 'started', null, now() + interval '1 minute', now() - interval '25 hours');
+            insert into inbox (consumer, event_id, processed_at)
+                select 'cart', gen_random_uuid(), now() - interval '31 days' from generate_series(1, 2500);
+            insert into inbox (consumer, event_id, processed_at) values ('cart', gen_random_uuid(), now() - interval '29 days')";
+        let db = Db::for_test(&agora_testkit::postgres().await.url(), &MIGRATIONS).await;
+        let mut connection = db.acquire().await.expect("a connection");
+        connection.execute(ROWS).await.expect("rows");
+
+        sweep_once(&db, ANSWERS_HOURS).await.expect("swept");
+
+        let keys: Vec<String> = sqlx::query_scalar("select key from idempotency order by key")
+            .fetch_all(&mut *connection)
+            .await
+            .expect("rows");
+        assert_eq!(keys, ["running", "young"]);
+        let inbox: i64 =
+            sqlx::query_scalar("select count(*) from inbox").fetch_one(&mut *connection).await.expect("a count");
+        assert_eq!(inbox, 1);
+    }
+}

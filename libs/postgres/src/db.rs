@@ -202,7 +202,7 @@ impl Listener {
     /// Waits for the next notification. After an error there will be none: listen anew. May be cancelled.
     pub async fn heard(&mut self) -> Result<(), sqlx::Error> {
         let mut swapped = self.main.close_event();
-        swapped.do_until(self.inner.recv()).await?.map(drop)
+        swapped.do_until(Box::pin(self.inner.recv())).await?.map(drop)
     }
 }
 

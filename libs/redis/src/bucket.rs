@@ -51,7 +51,8 @@ impl Redis {
     pub async fn take(&self, key: &str, bucket: Bucket) -> Result<Taken, Error> {
         let arguments = vec![bucket.burst.to_string(), bucket.per_second.to_string()];
         let key = vec![self.key(&format!("bucket:{key}"))];
-        let answer = self.client()?.eval(TAKE, key, arguments).await;
+        let client = self.client()?;
+        let answer = Box::pin(client.eval(TAKE, key, arguments)).await;
         let (taken, left, wait_ms): (u8, u32, u64) = answer.map_err(Error::Unavailable)?;
         Ok(if taken == 1 { Taken::Yes { left } } else { Taken::No { retry_after: Duration::from_millis(wait_ms) } })
     }

@@ -44,19 +44,22 @@ impl Redis {
     /// Makes the next reader of these keys load them again. Best effort: they also end by themselves.
     pub async fn forget(&self, keys: &[&str]) -> Result<(), Error> {
         let keys: Vec<String> = keys.iter().map(|key| self.key(key)).collect();
-        self.client()?.del::<(), _>(keys).await.map_err(Error::Unavailable)
+        let client = self.client()?;
+        Box::pin(client.del::<(), _>(keys)).await.map_err(Error::Unavailable)
     }
 
     async fn cached<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
-        let text: Option<String> = self.client().ok()?.get(self.key(key)).await.ok()?;
+        let client = self.client().ok()?;
+        // Boxed, like every command: fred's futures are 10 KiB, which every caller would carry.
+        let text: Option<String> = Box::pin(client.get(self.key(key))).await.ok()?;
         serde_json::from_str(&text?).ok()
     }
 
     async fn keep(&self, key: &str, ttl: Duration, text: &str) {
         let Ok(client) = self.client() else { return };
         let ttl_ms = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX).max(1);
-        let kept = client.set::<(), _, _>(self.key(key), text, Some(Expiration::PX(ttl_ms)), None, false).await;
-        if let Err(error) = kept {
+        let kept = client.set::<(), _, _>(self.key(key), text, Some(Expiration::PX(ttl_ms)), None, false);
+        if let Err(error) = Box::pin(kept).await {
             tracing::debug!(%error, "not cached");
         }
     }
@@ -80,7 +83,7 @@ mod tests {
     use super::*;
     use crate::Config;
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
 
     async fn connected(url: &str, isolation_key: &str) -> Redis {
         let redis = Redis::connect(&Config::fixed(url, isolation_key), &Process::for_test("catalog"));

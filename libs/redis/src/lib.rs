@@ -102,7 +102,8 @@ impl Redis {
 
     /// Whether Redis answers.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.client()?.ping::<()>(None).await.map_err(Error::Unavailable)
+        let client = self.client()?;
+        Box::pin(client.ping::<()>(None)).await.map_err(Error::Unavailable)
     }
 
     /// The name that a key has on the server.

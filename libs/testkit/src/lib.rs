@@ -17,4 +17,5 @@ pub use kafka::{KafkaServer, kafka};
 pub use keys::{TestKeys, internal_token};
 pub use postgres::{PostgresServer, TestDatabase, postgres, postgres15};
 pub use redis::{RedisServer, redis};
+pub use server::free_port;
 pub use time::{FixedClock, SequentialIds};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agora_outbox::{Answer, Cause, Claim, Error, abandon, claim, settle, stale};
+use agora_outbox::{Answer, Cause, Claim, Error, abandon, claim, settle, stale, unlock};
 use agora_postgres::Db;
 use futures::future::join_all;
 use serde_json::json;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::happened::{aggregate, database};
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 const OVER: Duration = Duration::ZERO;
 
 fn request(hash: u8) -> Cause {
@@ -43,6 +43,18 @@ async fn a_claim_is_resumed_at_its_point_once_the_lease_is_over_and_answers_when
     tx.commit().await.expect("committed");
 
     assert_eq!(claims(&db, &cause, second, LONG).await.expect("done"), Claim::Answered(answer));
+}
+
+#[tokio::test]
+async fn an_unlocked_claim_goes_on_at_its_point() {
+    let db = database().await;
+    let cause = request(1);
+    claims(&db, &cause, aggregate(1), LONG).await.expect("free");
+    let mut tx = db.begin().await.expect("a transaction");
+    unlock(&mut tx, aggregate(1)).await.expect("unlocked");
+    tx.commit().await.expect("committed");
+    let again = claims(&db, &cause, aggregate(2), LONG).await.expect("unlocked");
+    assert_eq!(again, Claim::Resumed { point: aggregate(1) });
 }
 
 #[tokio::test]
