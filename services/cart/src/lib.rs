@@ -1,1 +1,68 @@
 //! One cart a shopper, with prices as the catalogue has them now.
+//!
+//! The composition root: the one file that knows every part of the service.
+
+pub mod catalogue_client;
+pub mod config;
+mod consumer;
+pub mod domain;
+pub mod fakes;
+pub mod http;
+pub mod ports;
+pub mod postgres;
+pub mod usecases;
+
+use std::{sync::Arc, time::Duration};
+
+use agora_chassis::{Ports, Process, Routers, settings};
+use agora_kafka::Producer;
+use agora_outbound::{Client, InternalSigner};
+use agora_web::TokenVerifier;
+use futures::{FutureExt as _, future::BoxFuture};
+use tokio_util::sync::CancellationToken;
+
+pub use config::Config;
+pub use consumer::handle;
+
+use crate::{catalogue_client::CatalogueClient, postgres::PgCarts, usecases::Shopping};
+
+/// The tables, outbox and inbox included.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// How often takings that ended long ago are forgotten.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(3_600);
+
+/// Starts the service; waits for nothing that may be away.
+pub fn start(process: Process) -> BoxFuture<'static, anyhow::Result<(Ports, Routers)>> {
+    async move { Ok(build(settings(process.service(), Config::read)?, &process).await) }.boxed()
+}
+
+async fn build(config: Config, process: &Process) -> (Ports, Routers) {
+    let db = agora_postgres::connect(&config.postgres, &MIGRATIONS, process).await;
+    let signer = InternalSigner::new(config.internal_secret.clone(), "cart");
+    let catalogue = CatalogueClient(Client::new("catalog", &config.catalogue_url, signer, process));
+    let carts = PgCarts::new(db.clone(), process.ids(), config.epoch);
+    let shopping = Shopping::new(Arc::new(carts), Arc::new(catalogue), process.ids());
+
+    agora_outbox::relay(db.clone(), Producer::new(&config.kafka), process);
+    agora_outbox::sweep(db.clone(), process);
+    let reader = shopping.clone();
+    agora_outbox::consume(db, &config.kafka, consumer::CONSUMER, consumer::TOPICS, process, move |envelope| {
+        consumer::handle(reader.clone(), envelope).boxed()
+    });
+    let (sweeping, shutdown) = (shopping.clone(), process.shutdown());
+    process.supervise("takings-sweep", move || sweep(sweeping.clone(), shutdown.clone()));
+
+    let verifier = TokenVerifier::watch(config.jwks, config.issuer, config.audience, process);
+    (config.ports, http::routers(shopping, verifier, config.internal_secret))
+}
+
+/// Forgets takings that ended long ago, every hour.
+async fn sweep(shopping: Shopping, shutdown: CancellationToken) -> anyhow::Result<()> {
+    while shutdown.run_until_cancelled(tokio::time::sleep(SWEEP_INTERVAL)).await.is_some() {
+        if let Err(error) = shopping.sweep().await {
+            tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "old takings were not forgotten");
+        }
+    }
+    Ok(())
+}

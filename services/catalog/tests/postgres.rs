@@ -181,17 +181,19 @@ async fn holds_releases_commits_and_expiry_at_once_neither_deadlock_nor_break_th
             let held = world.stock.reserve(mine, &wanted_lines, seconds(900), &causes[0]);
             let late = world.stock.release(mine, &causes[1]);
             match n % 5 {
-                0 => drop(futures::future::try_join(held, late).await.unwrap()),
+                0 => {
+                    futures::future::try_join(held, late).await.unwrap();
+                }
                 1 => {
                     held.await.unwrap();
                     let commit = world.stock.commit(mine, &causes[2]);
-                    drop(futures::future::try_join(commit, late).await.unwrap());
+                    futures::future::try_join(commit, late).await.unwrap();
                 }
                 2 => {
                     held.await.unwrap();
                     expire(world, mine).await;
                     let commit = world.stock.commit(mine, &causes[2]);
-                    drop(futures::future::try_join3(commit, late, world.stock.expire_one()).await.unwrap());
+                    futures::future::try_join3(commit, late, world.stock.expire_one()).await.unwrap();
                 }
                 3 => {
                     let place = main_place(wanted[0].0);
@@ -200,7 +202,9 @@ async fn holds_releases_commits_and_expiry_at_once_neither_deadlock_nor_break_th
                     held.unwrap();
                     more.unwrap();
                 }
-                _ => drop(held.await.unwrap()),
+                _ => {
+                    held.await.unwrap();
+                }
             }
         }
     });

@@ -1,0 +1,49 @@
+//! The settings of the cart. Knows names; what they are for is known where they are used.
+
+use agora_chassis::{Ports, Reader, WatchedFile, WatchedSecret};
+use agora_vocab::Epoch;
+
+/// Port of the public API.
+const PORT: u16 = 3003;
+/// Port of internal commands.
+const INTERNAL_PORT: u16 = 4003;
+
+/// Everything that the cart is told by its environment.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it listens.
+    pub ports: Ports,
+    /// The database.
+    pub postgres: agora_postgres::Config,
+    /// The broker.
+    pub kafka: agora_kafka::Config,
+    /// The keys that verify access tokens.
+    pub jwks: WatchedFile,
+    /// Who issues access tokens.
+    pub issuer: String,
+    /// For whom they are issued.
+    pub audience: String,
+    /// What internal callers sign with.
+    pub internal_secret: WatchedSecret,
+    /// The catalogue's internal port, as a URL.
+    pub catalogue_url: String,
+    /// The recovery epoch of the database.
+    pub epoch: Epoch,
+}
+
+impl Config {
+    /// Reads the environment.
+    pub fn read(reader: &mut Reader) -> Self {
+        Self {
+            ports: Ports::read(reader, PORT, Some(INTERNAL_PORT)),
+            postgres: agora_postgres::Config::read(reader),
+            kafka: agora_kafka::Config::read(reader),
+            jwks: reader.file("JWKS_FILE"),
+            issuer: reader.default("TOKEN_ISSUER", "agora".to_owned()),
+            audience: reader.default("TOKEN_AUDIENCE", "agora".to_owned()),
+            internal_secret: reader.secret("INTERNAL_SECRET"),
+            catalogue_url: reader.required("CATALOG_INTERNAL_URL"),
+            epoch: reader.default("RECOVERY_EPOCH", Epoch::default()),
+        }
+    }
+}

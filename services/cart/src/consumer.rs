@@ -1,0 +1,60 @@
+//! Facts of products and orders, as copies kept and takings ended. Each is a no-op by version or state where it is no
+//! news.
+
+use agora_events::{
+    Envelope, Topic,
+    catalog::{Product, ProductDeleted, ProductEvent},
+    order::OrderEvent,
+    topics,
+};
+use agora_outbox::{Cause, Failure};
+
+use crate::{
+    domain::Copy,
+    ports::StoreError,
+    usecases::{Error, Shopping},
+};
+
+/// The group that reads.
+pub const CONSUMER: &str = "cart";
+/// What is read.
+pub const TOPICS: &[Topic] = &[topics::PRODUCT, topics::ORDER];
+
+/// Handles one fact; a repetition changes nothing.
+pub async fn handle(shopping: Shopping, envelope: Envelope) -> Result<(), Failure> {
+    let cause = Cause::Event { consumer: CONSUMER, id: envelope.id };
+    let malformed = |error: serde_json::Error| Failure::Poison(error.into());
+    if let Some(event) = envelope.event::<ProductEvent>().map_err(malformed)? {
+        return shopping.learn(&copy(event), &cause).await.map_err(failure);
+    }
+    match envelope.event::<OrderEvent>().map_err(malformed)? {
+        Some(OrderEvent::Placed(order)) if order.cart_id.is_some() => {
+            shopping.settle(order.order_id, &cause).await.map_err(failure)
+        }
+        // Cancelled too: an order that was never placed ends so, and one that was is settled already.
+        Some(OrderEvent::Rejected(order) | OrderEvent::Cancelled(order)) if order.cart_id.is_some() => {
+            shopping.give_back(order.order_id, &cause).await.map(drop).map_err(failure)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn copy(event: ProductEvent) -> Copy {
+    match event {
+        ProductEvent::Created(product) | ProductEvent::Updated(product) => {
+            let Product { product_id, version, name, price, image_url, .. } = product;
+            Copy { product: product_id, version, name, image_url, price: Some(price), deleted: false }
+        }
+        ProductEvent::Deleted(ProductDeleted { product_id, version }) => {
+            Copy { product: product_id, version, name: String::new(), image_url: None, price: None, deleted: true }
+        }
+    }
+}
+
+/// What the database cannot take now it can take later; what it refuses it refuses always.
+fn failure(error: Error) -> Failure {
+    match error {
+        Error::Store(StoreError::Unavailable(_) | StoreError::Running) => Failure::Again(error.into()),
+        error => Failure::Poison(error.into()),
+    }
+}

@@ -1,0 +1,89 @@
+//! Wire ⇄ domain: the routes of the public and of the internal port, and the one map from errors to status codes.
+
+mod shopper;
+mod takings;
+
+use agora_chassis::{Routers, WatchedSecret};
+use agora_outbox::Cause;
+use agora_vocab::{Quantity, UserId};
+use agora_web::{Edge, Idempotency, Problem, TokenVerifier, internal, public};
+use http::StatusCode;
+
+use crate::{
+    domain::{LINES_MAX, Refused},
+    ports::StoreError,
+    usecases::{Error, Shopping},
+};
+
+/// The services that may call the internal port.
+const CALLERS: &[&str] = &["order"];
+
+/// Both ports, complete with their layers.
+pub fn routers(shopping: Shopping, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
+    let edge = Edge { verifier: Some(verifier), ..Edge::default() };
+    Routers {
+        public: public(shopper::routes().with_state(shopping.clone()), edge),
+        internal: internal(takings::routes().with_state(shopping), internal_secret, "cart", CALLERS),
+    }
+}
+
+/// A user's request as the cause of a change.
+fn request(user: UserId, idempotency: Option<Idempotency>) -> Cause {
+    match idempotency {
+        Some(Idempotency { key, route, hash }) => Cause::Request { scope: user.to_string(), key, route, hash },
+        None => Cause::Fresh,
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotFound => Self::not_found(),
+            Error::Refused(refused) => refusal(refused),
+            Error::Empty => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "EMPTY_CART"),
+            Error::Cancelled => Self::new(StatusCode::CONFLICT, "CANCELLED").detail("this taking was undone"),
+            Error::CatalogueAway(error) => Self::unavailable(error),
+            Error::Store(error) => store(error),
+        }
+    }
+}
+
+fn refusal(refused: Refused) -> Problem {
+    match refused {
+        Refused::UnknownProduct => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "UNKNOWN_PRODUCT")
+            .field("productId", "is not in the catalogue"),
+        Refused::Insufficient { product, requested, available } => {
+            Problem::new(StatusCode::CONFLICT, "INSUFFICIENT_QUANTITY")
+                .detail(format!("only {available} of {requested} units can be had"))
+                .field("quantity", format!("must be at most {available} in all"))
+                .extra("productId", product.to_string())
+                .extra("requested", requested)
+                .extra("available", available)
+        }
+        Refused::QuantityTooLarge => {
+            Problem::unacceptable().field("quantity", format!("must be at most {} in all", agora_vocab::QUANTITY_MAX))
+        }
+        Refused::TooManyLines => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "CART_FULL")
+            .detail(format!("a cart has at most {LINES_MAX} lines")),
+        Refused::OtherCurrency => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "CURRENCY_MISMATCH")
+            .field("productId", "is sold in another currency than the rest of the cart"),
+        Refused::Total(error) => Problem::internal(error),
+    }
+}
+
+fn store(error: StoreError) -> Problem {
+    match error {
+        StoreError::KeyReused => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
+            .detail("this Idempotency-Key was sent with another request: use a fresh one"),
+        StoreError::Running => Problem::new(StatusCode::CONFLICT, "REQUEST_RUNNING")
+            .detail("the same request has not ended")
+            .retry_after(1),
+        StoreError::Unavailable(source) => Problem::unavailable(source),
+        StoreError::Broken(source) => Problem::internal(source),
+    }
+}
+
+/// Units from a body.
+fn quantity(units: i64) -> Result<Quantity, Problem> {
+    Ok(Quantity::parse(units)?)
+}

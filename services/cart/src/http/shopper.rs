@@ -1,0 +1,89 @@
+//! The cart as its owner uses it. Knows wire types and use cases, no SQL.
+
+use agora_api::cart as api;
+use agora_vocab::{Invalid, LineId};
+use agora_web::{Command, Identity, Json, Path, Problem, created, no_content};
+use axum::{
+    Router,
+    extract::State,
+    response::Response,
+    routing::{get, patch, post},
+};
+
+use super::{quantity, request};
+use crate::{
+    domain::{Item, Variant, View},
+    usecases::Shopping,
+};
+
+pub(super) fn routes() -> Router<Shopping> {
+    Router::new()
+        .route("/api/v1/cart", get(view))
+        .route("/api/v1/cart/items", post(add))
+        .route("/api/v1/cart/items/{id}", patch(change).delete(remove))
+}
+
+async fn view(State(shopping): State<Shopping>, who: Identity) -> Result<Json<api::Cart>, Problem> {
+    Ok(Json(cart(shopping.view(who.user).await?)))
+}
+
+async fn add(
+    State(shopping): State<Shopping>,
+    who: Identity,
+    Command { body, idempotency }: Command<api::AddItem>,
+) -> Result<Response, Problem> {
+    let api::AddItem { product_id, quantity: units, variant } = body;
+    let (units, variant) = (quantity(units), Variant::parse(variant.as_deref().unwrap_or_default()));
+    let (units, variant) = match (units, variant) {
+        (Ok(units), Ok(variant)) => (units, variant),
+        (units, Err(Invalid { field, message })) => {
+            return Err(units.err().unwrap_or_else(Problem::unacceptable).field(field, message));
+        }
+        (Err(problem), Ok(_)) => return Err(problem),
+    };
+    let cause = request(who.user, idempotency);
+    let done = shopping.add(who.user, product_id, variant, units, &cause).await?;
+    Ok(created("/api/v1/cart".to_owned(), cart(done.into_inner())))
+}
+
+async fn change(
+    State(shopping): State<Shopping>,
+    Path(id): Path<LineId>,
+    who: Identity,
+    Command { body, idempotency }: Command<api::ChangeItem>,
+) -> Result<Json<api::Cart>, Problem> {
+    let units = quantity(body.quantity)?;
+    let done = shopping.change(who.user, id, units, &request(who.user, idempotency)).await?;
+    Ok(Json(cart(done.into_inner())))
+}
+
+async fn remove(
+    State(shopping): State<Shopping>,
+    Path(id): Path<LineId>,
+    who: Identity,
+    Command { body: (), idempotency }: Command<()>,
+) -> Result<Response, Problem> {
+    shopping.remove(who.user, id, &request(who.user, idempotency)).await?;
+    Ok(no_content())
+}
+
+fn cart(view: View) -> api::Cart {
+    let View { id, version, items, total } = view;
+    api::Cart { id, items: items.into_iter().map(item).collect(), total, version }
+}
+
+fn item(item: Item) -> api::Item {
+    let price_changed = item.price_changed();
+    let Item { line, name, image_url, price, available } = item;
+    api::Item {
+        id: line.id,
+        product_id: line.product,
+        variant: line.variant.as_str().to_owned(),
+        name,
+        image_url,
+        quantity: line.quantity.get(),
+        price,
+        available,
+        price_changed,
+    }
+}

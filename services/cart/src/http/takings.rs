@@ -1,0 +1,39 @@
+//! The internal commands of orders: take and give back. Knows wire types and use cases, no SQL.
+
+use agora_api::{cart as api, catalog};
+use agora_outbox::Cause;
+use agora_web::{CommandId, Json, Problem};
+use axum::{Router, extract::State, routing::post};
+
+use crate::{
+    domain::{Line, Taking},
+    usecases::Shopping,
+};
+
+pub(super) fn routes() -> Router<Shopping> {
+    Router::new().route("/internal/v1/take", post(take)).route("/internal/v1/give-back", post(give_back))
+}
+
+async fn take(
+    State(shopping): State<Shopping>,
+    CommandId(id): CommandId,
+    Json(body): Json<api::Take>,
+) -> Result<Json<api::Taking>, Problem> {
+    let api::Take { order_id, user_id } = body;
+    let Taking { order: _, cart, version, lines } = shopping.take(order_id, user_id, &Cause::Command { id }).await?;
+    Ok(Json(api::Taking { cart_id: cart, cart_version: version, lines: lines.into_iter().map(line).collect() }))
+}
+
+async fn give_back(
+    State(shopping): State<Shopping>,
+    CommandId(id): CommandId,
+    Json(body): Json<api::GiveBack>,
+) -> Result<Json<api::TakingState>, Problem> {
+    let state = shopping.give_back(body.order_id, &Cause::Command { id }).await?;
+    Ok(Json(api::TakingState { state: state.as_str().to_owned() }))
+}
+
+fn line(line: Line) -> catalog::Line {
+    let Line { id: _, product, variant, quantity, seen: _ } = line;
+    catalog::Line { product_id: product, variant: variant.as_str().to_owned(), quantity: quantity.get() }
+}

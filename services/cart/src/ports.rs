@@ -1,0 +1,123 @@
+//! What the use cases need from outside the process: carts that last, and the catalogue. Every method that changes
+//! something is one transaction, told its cause, so that a repetition gets the first answer.
+
+use agora_outbox::{Cause, Done};
+use agora_vocab::{LineId, OrderId, ProductId, Quantity, UserId};
+use async_trait::async_trait;
+
+use crate::domain::{Contents, Copy, Offers, Refused, Taking, TakingState, Variant, View};
+
+/// Any failure that the caller can do nothing about.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A line to be added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewLine {
+    /// Its id, if the cart has no such line yet.
+    pub id: LineId,
+    /// The product.
+    pub product: ProductId,
+    /// Its variant.
+    pub variant: Variant,
+    /// How many, besides those already there.
+    pub quantity: Quantity,
+}
+
+/// The carts, each of one user.
+#[async_trait]
+pub trait Carts: Send + Sync + std::fmt::Debug {
+    /// The user's cart; an empty one where there is none.
+    async fn find(&self, user: UserId) -> Result<Contents, StoreError>;
+
+    /// Adds units to a line, making it and the cart if need be. `offers` holds the product, and is what the answer shows.
+    async fn add(&self, user: UserId, line: &NewLine, offers: &Offers, cause: &Cause) -> Result<Done<View>, CartError>;
+
+    /// Sets the units of a line of the user's own cart.
+    async fn change(
+        &self,
+        user: UserId,
+        line: LineId,
+        quantity: Quantity,
+        offers: &Offers,
+        cause: &Cause,
+    ) -> Result<Done<View>, CartError>;
+
+    /// Removes a line of the user's own cart.
+    async fn remove(&self, user: UserId, line: LineId, cause: &Cause) -> Result<Done<()>, CartError>;
+
+    /// Moves every line of the user's cart to an order. An order that took before gets the same again; one whose taking
+    /// was undone gets nothing, ever.
+    async fn take(&self, order: OrderId, user: UserId, cause: &Cause) -> Result<Done<Taking>, TakeError>;
+
+    /// Undoes a taking: the lines are added to what the cart holds by then. Writes a tombstone where nothing was taken.
+    async fn give_back(&self, order: OrderId, cause: &Cause) -> Result<Done<TakingState>, StoreError>;
+
+    /// Notes that the order of a taking stands. Changes nothing where none is under way.
+    async fn settle(&self, order: OrderId, cause: &Cause) -> Result<Done<()>, StoreError>;
+
+    /// Keeps a copy of a product unless a newer one is kept.
+    async fn learn(&self, copy: &Copy, cause: &Cause) -> Result<Done<()>, StoreError>;
+
+    /// Removes a product that left the catalogue from some of the carts that hold it; from how many. 0: from all.
+    async fn drop_product(&self, product: ProductId) -> Result<u64, StoreError>;
+
+    /// Forgets takings that ended more than a month ago; how many.
+    async fn sweep(&self) -> Result<u64, StoreError>;
+}
+
+/// The catalogue as it is now.
+#[async_trait]
+pub trait Catalogue: Send + Sync + std::fmt::Debug {
+    /// What it says about these products, at most 100.
+    async fn offers(&self, products: &[ProductId]) -> Result<Offers, CatalogueAway>;
+}
+
+/// The catalogue did not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the catalogue does not answer")]
+pub struct CatalogueAway(#[source] pub BoxError);
+
+/// Why a store did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The same key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// The first request with the same key has not ended.
+    #[error("a request with the same idempotency key is still running")]
+    Running,
+    /// The database is away; the same may work in a moment.
+    #[error("the database does not answer")]
+    Unavailable(#[source] BoxError),
+    /// The database refused what it should take.
+    #[error("the database refused a statement")]
+    Broken(#[source] BoxError),
+}
+
+/// Why a cart was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum CartError {
+    /// The user's cart has no such line.
+    #[error("the cart has no such line")]
+    NotFound,
+    /// The cart cannot become that.
+    #[error("the cart cannot become that")]
+    Refused(Refused),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why nothing was taken.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeError {
+    /// The cart is empty.
+    #[error("the cart is empty")]
+    Empty,
+    /// This taking was undone before it came.
+    #[error("the taking was undone before it came")]
+    Cancelled,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

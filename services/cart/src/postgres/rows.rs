@@ -1,0 +1,116 @@
+//! Carts and lines as rows. Knows the columns; decides nothing.
+
+use std::collections::BTreeMap;
+
+use agora_postgres::Tx;
+use agora_vocab::{CartId, Currency, LineId, Money, ProductId, Quantity, UserId};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::{
+    domain::{Cart, Contents, Copy, Line, Variant},
+    ports::StoreError,
+};
+
+/// A line with what is kept of its product.
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    product_id: Uuid,
+    variant: String,
+    quantity: i32,
+    seen_amount: i64,
+    seen_currency: String,
+    copy_version: Option<i64>,
+    name: Option<String>,
+    image_url: Option<String>,
+    price_amount: Option<i64>,
+    price_currency: Option<String>,
+    deleted: Option<bool>,
+}
+
+/// The user's cart as it is; an empty one where there is none.
+pub(super) async fn contents(connection: &mut PgConnection, user: UserId) -> Result<Contents, StoreError> {
+    const CART: &str = "select id, version from cart where user_id = $1";
+    let cart: Option<(Uuid, i64)> = sqlx::query_as(CART).bind(user.uuid()).fetch_optional(&mut *connection).await?;
+    let mut contents = Contents { cart: Cart::of(user), copies: BTreeMap::new() };
+    if let Some((id, version)) = cart {
+        contents.cart = Cart { id: CartId::new(id), version, ..contents.cart };
+        for row in rows(connection, contents.cart.id).await? {
+            let (line, copy) = row.into_parts()?;
+            contents.cart.lines.push(line);
+            contents.copies.extend(copy.map(|copy| (copy.product, copy)));
+        }
+    }
+    Ok(contents)
+}
+
+async fn rows(connection: &mut PgConnection, cart: CartId) -> Result<Vec<Row>, sqlx::Error> {
+    const LINES: &str = "select i.id, i.product_id, i.variant, i.quantity, i.seen_amount, i.seen_currency, \
+        p.version as copy_version, p.name, p.image_url, p.price_amount, p.price_currency, p.deleted \
+        from cart_item i left join product_copy p on p.product_id = i.product_id \
+        where i.cart_id = $1 order by i.created_at, i.id";
+    sqlx::query_as(LINES).bind(cart.uuid()).fetch_all(connection).await
+}
+
+/// A line of the user's own cart, which is locked.
+pub(super) async fn lock_line(
+    tx: &mut Tx,
+    user: UserId,
+    line: LineId,
+) -> Result<Option<(CartId, ProductId, Variant)>, StoreError> {
+    // The cart first and alone: a line that another transaction is just removing must not be seen from before.
+    const LOCK: &str = "select id from cart where user_id = $1 for no key update";
+    const LINE: &str = "select i.product_id, i.variant from cart_item i join cart c on c.id = i.cart_id \
+        where i.id = $2 and c.user_id = $1";
+    let cart: Option<Uuid> = sqlx::query_scalar(LOCK).bind(user.uuid()).fetch_optional(&mut **tx).await?;
+    let found: Option<(Uuid, String)> =
+        sqlx::query_as(LINE).bind(user.uuid()).bind(line.uuid()).fetch_optional(&mut **tx).await?;
+    let line = |(product, variant)| (ProductId::new(product), Variant::stored(variant));
+    Ok(cart.zip(found.map(line)).map(|(cart, (product, variant))| (CartId::new(cart), product, variant)))
+}
+
+/// Units as the column has them.
+pub(super) fn units(quantity: Quantity) -> i32 {
+    // At most 9999.
+    i32::try_from(quantity.get()).unwrap_or(i32::MAX)
+}
+
+fn money(amount: i64, currency: &str) -> Result<Money, StoreError> {
+    let currency: Currency =
+        currency.parse().map_err(|error: agora_vocab::Invalid| StoreError::Broken(error.into()))?;
+    Ok(Money { amount, currency })
+}
+
+impl Row {
+    fn into_parts(self) -> Result<(Line, Option<Copy>), StoreError> {
+        let Self {
+            id,
+            product_id,
+            variant,
+            quantity,
+            seen_amount,
+            seen_currency,
+            copy_version,
+            name,
+            image_url,
+            price_amount,
+            price_currency,
+            deleted,
+        } = self;
+        let product = ProductId::new(product_id);
+        let quantity = Quantity::parse(i64::from(quantity)).map_err(|error| StoreError::Broken(error.into()))?;
+        let seen = money(seen_amount, &seen_currency)?;
+        let line = Line { id: LineId::new(id), product, variant: Variant::stored(variant), quantity, seen };
+        let price = price_amount.zip(price_currency).map(|(amount, code)| money(amount, &code)).transpose()?;
+        let copy = copy_version.zip(name).zip(deleted).map(|((version, name), deleted)| Copy {
+            product,
+            version,
+            name,
+            image_url,
+            price,
+            deleted,
+        });
+        Ok((line, copy))
+    }
+}

@@ -1,0 +1,443 @@
+//! The cart over HTTP on the fakes: every route, what it answers and what it refuses; and the laws on the fakes.
+
+#[path = "support/laws.rs"]
+mod laws;
+
+use std::sync::Arc;
+
+use agora_api::cart as api;
+use agora_cart::{
+    fakes::{FakeCatalogue, InMemoryCarts},
+    handle, http,
+    usecases::Shopping,
+};
+use agora_chassis::{Process, SystemIds, WatchedFile, WatchedSecret};
+use agora_events::{
+    Envelope, Event,
+    catalog::{Product, ProductDeleted, ProductEvent},
+    order::{Order, OrderEvent},
+};
+use agora_testkit::{Answer, Request, TestApp, TestKeys, internal_token};
+use agora_vocab::{Money, OrderId, ProductId, Role, SellerId, UserId};
+use agora_web::TokenVerifier;
+use laws::{eur, fresh, order, product, user};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+const SECRET: &str = "only-for-tests";
+
+/// The service under test, and one shopper of it.
+struct Shop {
+    public: TestApp,
+    internal: TestApp,
+    carts: InMemoryCarts,
+    catalogue: FakeCatalogue,
+    shopping: Shopping,
+    keys: TestKeys,
+    me: UserId,
+    token: String,
+    order_token: String,
+}
+
+impl Shop {
+    fn open() -> Self {
+        let (carts, catalogue) = (InMemoryCarts::default(), FakeCatalogue::default());
+        let shopping = Shopping::new(Arc::new(carts.clone()), Arc::new(catalogue.clone()), Arc::new(SystemIds));
+        let (keys, process, me) = (TestKeys::new(), Process::for_test("cart"), user());
+        let jwks = WatchedFile::fixed(keys.jwks());
+        let verifier = TokenVerifier::watch(jwks, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
+        let routers = http::routers(shopping.clone(), verifier, WatchedSecret::fixed(SECRET));
+        Self {
+            public: TestApp::new(routers.public),
+            internal: TestApp::new(routers.internal),
+            carts,
+            catalogue,
+            shopping,
+            token: keys.token(me, &[Role::Customer]),
+            keys,
+            me,
+            order_token: internal_token(SECRET, "order", "cart", None),
+        }
+    }
+
+    /// A product at 19.99 with so many units.
+    fn offer(&self, stock: i64) -> ProductId {
+        let id = product();
+        self.catalogue.offer(id, 1, eur(1999), stock);
+        id
+    }
+
+    fn add(&self, product: ProductId, quantity: i64) -> Request {
+        let body = json!({"productId": product, "quantity": quantity});
+        self.public.post("/api/v1/cart/items", body).with(&self.token)
+    }
+
+    fn line(&self, id: &Value) -> String {
+        format!("/api/v1/cart/items/{}", id.as_str().unwrap())
+    }
+
+    async fn cart(&self) -> api::Cart {
+        self.public.get("/api/v1/cart").with(&self.token).await.expect(200).parse()
+    }
+
+    async fn units(&self) -> Vec<u32> {
+        self.cart().await.items.iter().map(|item| item.quantity).collect()
+    }
+
+    fn command(&self, path: &str, body: Value) -> Request {
+        self.internal.post(path, body).internal(&self.order_token).header("x-command-id", &fresh().to_string())
+    }
+
+    fn take(&self, order: OrderId) -> Request {
+        self.command("/internal/v1/take", json!({"orderId": order, "userId": self.me}))
+    }
+
+    fn give_back(&self, order: OrderId) -> Request {
+        self.command("/internal/v1/give-back", json!({"orderId": order}))
+    }
+
+    /// The fact, twice, as the broker may.
+    async fn tell<E: Event>(&self, event: &E) {
+        let envelope = envelope(event);
+        handle(self.shopping.clone(), envelope.clone()).await.unwrap();
+        handle(self.shopping.clone(), envelope).await.unwrap();
+    }
+}
+
+fn envelope<E: Event>(event: &E) -> Envelope {
+    let (kind, data) = Envelope::parts(event).unwrap();
+    Envelope {
+        id: fresh(),
+        kind: kind.to_owned(),
+        version: 1,
+        time: OffsetDateTime::UNIX_EPOCH,
+        key: "k".into(),
+        seq: 1,
+        epoch: 0,
+        trace: None,
+        correlation_id: None,
+        causation_id: None,
+        data,
+    }
+}
+
+fn product_fact(id: ProductId, version: i64, price: Money) -> Product {
+    Product {
+        product_id: id,
+        version,
+        name: format!("Chair {version}"),
+        description: String::new(),
+        sku: None,
+        price,
+        category: None,
+        brand: None,
+        supplier: None,
+        image_url: None,
+        seller_id: SellerId::HOUSE,
+    }
+}
+
+fn order_fact(order_id: OrderId, from_cart: bool) -> Order {
+    let cart_id = from_cart.then(|| agora_vocab::CartId::new(fresh()));
+    Order {
+        order_id,
+        number: "A-1000001".into(),
+        user_id: user(),
+        cart_id,
+        hold: 1,
+        payment_id: None,
+        status: String::new(),
+        payment_status: String::new(),
+        items: Vec::new(),
+        total: eur(0),
+    }
+}
+
+/// A refusal is a problem of that status and code which names those fields.
+fn refused(answer: &Answer, status: u16, code: &str, fields: &[&str]) {
+    let body = String::from_utf8_lossy(&answer.bytes).into_owned();
+    assert_eq!(answer.status, status, "{body}");
+    assert_eq!(answer.header("content-type"), "application/problem+json", "{body}");
+    let problem: agora_api::Problem = answer.parse();
+    assert_eq!(problem.code, code, "{body}");
+    let named: Vec<&str> = problem.details.iter().map(|detail| detail.field.as_str()).collect();
+    assert_eq!(named, fields, "{body}");
+}
+
+#[tokio::test]
+async fn the_fakes_obey_the_laws() {
+    laws::all_hold(&InMemoryCarts::default()).await;
+}
+
+#[tokio::test]
+async fn a_shopper_fills_changes_and_empties_a_cart() {
+    let shop = Shop::open();
+    let (chair, table) = (shop.offer(9), shop.offer(9));
+    let empty = shop.cart().await;
+    assert_eq!((empty.items.len(), empty.total, empty.version), (0, eur(0), 0));
+
+    let added = shop.add(chair, 2).await.expect(201);
+    assert_eq!(added.header("location"), "/api/v1/cart");
+    assert_eq!(added.body["id"], json!(empty.id));
+    shop.add(table, 1).await.expect(201);
+    let cart = shop.cart().await;
+    assert_eq!(cart.total, eur(3 * 1999));
+    let item = &cart.items[0];
+    assert_eq!((item.product_id, item.quantity, item.price), (chair, 2, eur(1999)));
+    assert_eq!((item.name.as_str(), item.available, item.price_changed), ("Chair 1", true, false));
+    assert_eq!(item.image_url.as_deref(), Some("https://example.com/chair.png"));
+
+    let line = shop.line(&added.body["items"][0]["id"]);
+    let changed = shop.public.patch(&line, json!({"quantity": 5})).with(&shop.token).await.expect(200);
+    assert_eq!(changed.parse::<api::Cart>(), shop.cart().await);
+    assert_eq!(shop.units().await, [5, 1]);
+    shop.public.delete(&line).with(&shop.token).await.expect(204);
+    assert_eq!(shop.units().await, [1]);
+    assert_eq!(shop.public.delete(&line).with(&shop.token).await.status, 404);
+    assert_eq!(shop.cart().await.version, 4);
+}
+
+#[tokio::test]
+async fn every_route_needs_a_token() {
+    let shop = Shop::open();
+    let line = format!("/api/v1/cart/items/{}", fresh());
+    for request in [
+        shop.public.get("/api/v1/cart"),
+        shop.public.post("/api/v1/cart/items", json!({"productId": fresh(), "quantity": 1})),
+        shop.public.patch(&line, json!({"quantity": 1})),
+        shop.public.delete(&line),
+    ] {
+        assert_eq!(request.clone().await.expect(401).body["error"], "No token provided");
+        assert_eq!(request.with("nonsense").await.expect(401).body["error"], "Invalid token");
+    }
+    for token in [internal_token(SECRET, "gateway", "cart", None), internal_token("other", "order", "cart", None)] {
+        let take = shop.internal.post("/internal/v1/take", json!({"orderId": fresh(), "userId": fresh()}));
+        assert_eq!(take.internal(&token).header("x-command-id", &fresh().to_string()).await.status, 401);
+    }
+    let take = shop.internal.post("/internal/v1/take", json!({"orderId": fresh(), "userId": fresh()}));
+    refused(&take.internal(&shop.order_token).await, 400, "INVALID_COMMAND_ID", &[]);
+}
+
+/// um: a quantity could be negative or above the stock when lines were merged, and a change was not checked at all.
+#[tokio::test]
+async fn quantities_are_checked_when_added_merged_and_changed() {
+    let shop = Shop::open();
+    let chair = shop.offer(5);
+    let line = shop.add(chair, 3).await.expect(201).body["items"][0]["id"].clone();
+    let line = shop.line(&line);
+    let change = |body: Value| shop.public.patch(&line, body).with(&shop.token);
+    for quantity in [json!(0), json!(-5), json!(10_000), json!(1.5), json!("2"), json!(null)] {
+        let body = json!({"productId": chair, "quantity": quantity});
+        let add = shop.public.post("/api/v1/cart/items", body).with(&shop.token);
+        refused(&add.await, 422, "VALIDATION_FAILED", &["quantity"]);
+        refused(&change(json!({"quantity": quantity})).await, 422, "VALIDATION_FAILED", &["quantity"]);
+    }
+    for answer in [shop.add(chair, 3).await, change(json!({"quantity": 6})).await] {
+        refused(&answer, 409, "INSUFFICIENT_QUANTITY", &["quantity"]);
+        let seen = [&answer.body["productId"], &answer.body["requested"], &answer.body["available"]];
+        assert_eq!(seen, [&json!(chair), &json!(6), &json!(5)]);
+    }
+    refused(&change(json!({"qty": 1})).await, 422, "VALIDATION_FAILED", &["qty"]);
+    refused(&change(json!({})).await, 422, "VALIDATION_FAILED", &["quantity"]);
+    assert_eq!(shop.units().await, [3]);
+    assert_eq!(shop.cart().await.version, 1);
+}
+
+/// um: every refusal was 500.
+#[tokio::test]
+async fn refusals_have_codes_of_their_own() {
+    let shop = Shop::open();
+    let chair = shop.offer(5);
+    let post = |body: Value| shop.public.post("/api/v1/cart/items", body).with(&shop.token);
+    refused(&shop.add(product(), 1).await, 422, "UNKNOWN_PRODUCT", &["productId"]);
+    let long = json!({"productId": chair, "quantity": 0, "variant": "x".repeat(65)});
+    refused(&post(long).await, 422, "VALIDATION_FAILED", &["quantity", "variant"]);
+    let bad = json!({"productId": chair, "quantity": 1, "variant": "a\u{0}"});
+    refused(&post(bad).await, 422, "VALIDATION_FAILED", &["variant"]);
+    refused(&post(json!({"productId": "7", "quantity": 1})).await, 422, "VALIDATION_FAILED", &["productId"]);
+    assert_eq!(post(json!({})).raw("{").await.status, 400);
+    assert_eq!(post(json!({})).header("content-type", "text/plain").await.status, 415);
+    assert_eq!(shop.public.delete("/api/v1/cart/items/7").with(&shop.token).await.status, 400);
+    assert_eq!(shop.public.delete("/api/v1/cart").with(&shop.token).await.status, 405);
+
+    let yen = product();
+    shop.catalogue.offer(yen, 1, Money { amount: 5, currency: "JPY".parse().unwrap() }, 9);
+    shop.add(chair, 1).await.expect(201);
+    refused(&shop.add(yen, 1).await, 422, "CURRENCY_MISMATCH", &["productId"]);
+    for _ in 1..100 {
+        shop.add(shop.offer(1), 1).await.expect(201);
+    }
+    refused(&shop.add(shop.offer(1), 1).await, 422, "CART_FULL", &[]);
+    assert_eq!(shop.units().await.len(), 100);
+}
+
+#[tokio::test]
+async fn a_strangers_line_does_not_exist() {
+    let shop = Shop::open();
+    let line = shop.add(shop.offer(5), 3).await.expect(201).body["items"][0]["id"].clone();
+    let thief = shop.keys.token(user(), &[Role::Customer, Role::Admin]);
+    let line = shop.line(&line);
+    assert_eq!(shop.public.patch(&line, json!({"quantity": 1})).with(&thief).await.status, 404);
+    assert_eq!(shop.public.delete(&line).with(&thief).await.status, 404);
+    assert_eq!(shop.units().await, [3]);
+}
+
+#[tokio::test]
+async fn a_repeated_key_adds_once() {
+    let shop = Shop::open();
+    let chair = shop.offer(9);
+    let first = shop.add(chair, 2).key("k").await.expect(201);
+    assert_eq!(shop.add(chair, 2).key("k").await.expect(201).body, first.body);
+    refused(&shop.add(chair, 3).key("k").await, 422, "IDEMPOTENCY_KEY_REUSED", &[]);
+    assert_eq!(shop.units().await, [2]);
+}
+
+#[tokio::test]
+async fn a_cart_shows_the_prices_and_the_stock_of_now() {
+    let shop = Shop::open();
+    let (dearer, sold_out, gone) = (shop.offer(9), shop.offer(9), shop.offer(9));
+    for id in [dearer, sold_out, gone] {
+        shop.add(id, 2).await.expect(201);
+    }
+    shop.catalogue.offer(dearer, 2, eur(2500), 9);
+    shop.catalogue.offer(sold_out, 1, eur(1999), 1);
+    shop.catalogue.withdraw(gone);
+    let cart = shop.cart().await;
+    let seen: Vec<_> = cart.items.iter().map(|i| (i.price.amount, i.available, i.price_changed)).collect();
+    assert_eq!(seen, [(2500, true, true), (1999, false, false), (1999, false, false)]);
+    assert_eq!(cart.total, eur(2 * (2500 + 1999 + 1999)));
+
+    shop.add(dearer, 1).await.expect(201);
+    assert!(!shop.cart().await.items[0].price_changed, "the shopper has seen it now");
+}
+
+/// um: the cart could not be viewed without the product service, and waited for it without a limit.
+#[tokio::test]
+async fn while_the_catalogue_is_away_a_cart_is_shown_from_copies_and_nothing_is_added() {
+    let shop = Shop::open();
+    let chair = shop.offer(9);
+    let line = shop.add(chair, 2).await.expect(201).body["items"][0]["id"].clone();
+    shop.tell(&ProductEvent::Updated(product_fact(chair, 2, eur(2100)))).await;
+    shop.tell(&ProductEvent::Updated(product_fact(chair, 1, eur(1)))).await;
+    shop.catalogue.set_away(true);
+
+    let cart = shop.cart().await;
+    let item = &cart.items[0];
+    assert_eq!((item.name.as_str(), item.price, item.price_changed), ("Chair 2", eur(2100), true));
+    assert!(!item.available, "nobody knows");
+    let patch = shop.public.patch(&shop.line(&line), json!({"quantity": 1})).with(&shop.token);
+    for answer in [shop.add(chair, 1).await, patch.await] {
+        refused(&answer, 503, "UNAVAILABLE", &[]);
+        assert!(!answer.header("retry-after").is_empty());
+    }
+    shop.public.delete(&shop.line(&line)).with(&shop.token).await.expect(204);
+}
+
+/// um: an order emptied a cart by the wrong id: another customer's went, one's own stayed.
+#[tokio::test]
+async fn an_order_takes_its_own_shoppers_cart_and_no_other() {
+    let shop = Shop::open();
+    let chair = shop.offer(9);
+    let other = shop.keys.token(user(), &[Role::Customer]);
+    let body = json!({"productId": chair, "quantity": 1});
+    shop.public.post("/api/v1/cart/items", body).with(&other).await.expect(201);
+    shop.add(chair, 2).await.expect(201);
+    let id = order();
+    let taking = shop.take(id).await.expect(200);
+    let taken: api::Taking = taking.parse();
+    assert_eq!(taken.cart_version, 1);
+    assert_eq!(taking.body["lines"], json!([{"productId": chair, "variant": "", "quantity": 2}]));
+    assert_eq!(shop.units().await, [0_u32; 0]);
+    let others: api::Cart = shop.public.get("/api/v1/cart").with(&other).await.parse();
+    assert_eq!(others.items.len(), 1);
+
+    assert_eq!(shop.take(id).await.expect(200).parse::<api::Taking>(), taken);
+    refused(&shop.take(order()).await, 422, "EMPTY_CART", &[]);
+    assert_eq!(shop.give_back(id).await.expect(200).body["state"], "returned");
+    assert_eq!(shop.units().await, [2]);
+    refused(&shop.take(id).await, 409, "CANCELLED", &[]);
+    let never = order();
+    assert_eq!(shop.give_back(never).await.expect(200).body["state"], "returned");
+    refused(&shop.take(never).await, 409, "CANCELLED", &[]);
+}
+
+#[tokio::test]
+async fn facts_of_orders_end_takings_whatever_their_order_of_arrival() {
+    let shop = Shop::open();
+    let chair = shop.offer(9);
+    let (placed, rejected, without_cart) = (order(), order(), order());
+    for id in [placed, rejected] {
+        shop.add(chair, 1).await.expect(201);
+        shop.take(id).await.expect(200);
+    }
+    shop.tell(&OrderEvent::Placed(order_fact(placed, true))).await;
+    shop.tell(&OrderEvent::Cancelled(order_fact(placed, true))).await;
+    assert_eq!(shop.give_back(placed).await.expect(200).body["state"], "done");
+    assert_eq!(shop.units().await, [0_u32; 0]);
+
+    shop.tell(&OrderEvent::Rejected(order_fact(rejected, true))).await;
+    shop.tell(&OrderEvent::Placed(order_fact(rejected, true))).await;
+    assert_eq!(shop.units().await, [1]);
+    shop.tell(&OrderEvent::Rejected(order_fact(without_cart, false))).await;
+    shop.take(without_cart).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_deleted_product_leaves_the_cart() {
+    let shop = Shop::open();
+    let (chair, table) = (shop.offer(9), shop.offer(9));
+    shop.add(chair, 1).await.expect(201);
+    shop.add(table, 2).await.expect(201);
+    shop.tell(&ProductEvent::Deleted(ProductDeleted { product_id: chair, version: 2 })).await;
+    assert_eq!(shop.units().await, [2]);
+    // An offer that was read before the deletion comes too late.
+    refused(&shop.add(chair, 1).await, 422, "UNKNOWN_PRODUCT", &["productId"]);
+    shop.tell(&ProductEvent::Updated(product_fact(chair, 1, eur(1)))).await;
+    refused(&shop.add(chair, 1).await, 422, "UNKNOWN_PRODUCT", &["productId"]);
+}
+
+#[tokio::test]
+async fn a_fact_of_the_wrong_shape_is_put_aside_and_a_database_that_is_away_is_waited_for() {
+    let shop = Shop::open();
+    let good = envelope(&ProductEvent::Updated(product_fact(product(), 1, eur(1))));
+    let wrong = Envelope { data: json!({"type": "product-added"}), ..good.clone() };
+    let put_aside = handle(shop.shopping.clone(), wrong.clone()).await;
+    assert!(matches!(put_aside, Err(agora_outbox::Failure::Poison(_))), "{put_aside:?}");
+    handle(shop.shopping.clone(), Envelope { kind: "product.painted".into(), ..wrong }).await.unwrap();
+    shop.carts.set_away(true);
+    let later = handle(shop.shopping.clone(), good).await;
+    assert!(matches!(later, Err(agora_outbox::Failure::Again(_))), "{later:?}");
+}
+
+#[tokio::test]
+async fn an_absent_database_is_a_problem_with_a_retry_and_without_internals() {
+    let shop = Shop::open();
+    let chair = shop.offer(9);
+    let line = shop.add(chair, 1).await.expect(201).body["items"][0]["id"].clone();
+    let line = shop.line(&line);
+    shop.carts.set_away(true);
+    for request in [
+        shop.public.get("/api/v1/cart").with(&shop.token),
+        shop.add(chair, 1),
+        shop.public.patch(&line, json!({"quantity": 1})).with(&shop.token),
+        shop.public.delete(&line).with(&shop.token),
+        shop.take(order()),
+        shop.give_back(order()),
+    ] {
+        let answer = request.await;
+        refused(&answer, 503, "UNAVAILABLE", &[]);
+        assert!(!answer.header("retry-after").is_empty());
+        assert!(!String::from_utf8_lossy(&answer.bytes).contains("fake"));
+    }
+}
+
+#[test]
+fn the_environment_that_is_read_is_the_one_that_the_topology_promises() {
+    let mut read = agora_chassis::names_read(agora_cart::Config::read);
+    // Read by the process itself.
+    read.push("ADMIN_PORT");
+    let mut promised = agora_topology::service("cart").unwrap().environment();
+    read.sort_unstable();
+    promised.sort_unstable();
+    assert_eq!(read, promised);
+}

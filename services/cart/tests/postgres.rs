@@ -1,0 +1,198 @@
+//! Carts on a real PostgreSQL: the laws, races, and what the tables must add up to.
+#![cfg(feature = "db-tests")]
+
+#[path = "support/laws.rs"]
+mod laws;
+
+use std::sync::Arc;
+
+use agora_cart::{
+    MIGRATIONS,
+    domain::{LINES_MAX, Refused, TakingState},
+    ports::{CartError, Carts, TakeError},
+    postgres::PgCarts,
+};
+use agora_chassis::SystemIds;
+use agora_outbox::Cause;
+use agora_postgres::Db;
+use agora_vocab::Epoch;
+use futures::future::join_all;
+use laws::{add, command, deleted, held, line, offers, order, product, request, units, user};
+
+async fn start() -> (Db, PgCarts) {
+    let database = agora_testkit::postgres().await;
+    let db = Db::for_test(&database.url(), &MIGRATIONS).await;
+    (db.clone(), PgCarts::new(db, Arc::new(SystemIds), Epoch::default()))
+}
+
+/// Facts of one cart are counted from 1 without gaps, and the last is its version.
+async fn facts_add_up(db: &Db) {
+    const OFF: &str = "select count(*) from (select aggregate, count(*) as n, max(seq) as last from outbox group by aggregate) f \
+        full join cart c on c.id = f.aggregate where n is distinct from last or last is distinct from c.version";
+    let mut connection = db.acquire().await.unwrap();
+    let off: i64 = sqlx::query_scalar(OFF).fetch_one(&mut *connection).await.unwrap();
+    assert_eq!(off, 0, "carts whose facts do not add up to their version");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_obeys_the_laws() {
+    let (db, carts) = start().await;
+    laws::all_hold(&carts).await;
+    facts_add_up(&db).await;
+}
+
+/// um: 8 parallel adds gave 2 lines, and 11 adds of 1 gave 8 units.
+#[tokio::test(flavor = "multi_thread")]
+async fn parallel_adds_of_one_product_are_one_line_with_the_sum() {
+    let (db, carts) = start().await;
+    let (me, chair) = (user(), product());
+    join_all((0..8).map(|_| add(&carts, me, chair, 1))).await;
+    assert_eq!(held(&carts, me).await, (8, vec![8]));
+    join_all((0..11).map(|_| add(&carts, me, chair, 1))).await;
+    assert_eq!(held(&carts, me).await, (19, vec![19]));
+    facts_add_up(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_shoppers_add_one_new_product_without_a_deadlock() {
+    let (db, carts) = start().await;
+    let (chair, table) = (product(), product());
+    let shoppers = (0..60).map(|n| {
+        let carts = &carts;
+        async move {
+            let me = user();
+            let (first, second) = if n % 2 == 0 { (chair, table) } else { (table, chair) };
+            add(carts, me, first, 1).await;
+            add(carts, me, second, 2).await;
+            held(carts, me).await
+        }
+    });
+    assert!(join_all(shoppers).await.iter().all(|cart| *cart == (2, vec![1, 2])));
+    facts_add_up(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repetitions_of_one_request_at_once_add_once() {
+    let (_, carts) = start().await;
+    let (me, chair) = (user(), product());
+    let (line, offered, cause) = (line(chair, 2), offers(&[chair], 99), request(me, "k", 1));
+    let told = join_all((0..50).map(|_| carts.add(me, &line, &offered, &cause))).await;
+    assert_eq!(told.iter().filter(|done| !done.as_ref().unwrap().is_repeated()).count(), 1);
+    assert_eq!(held(&carts, me).await, (1, vec![2]));
+}
+
+/// um: 4 parallel orders of one cart were 4 orders.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_orders_that_take_one_cart_at_once_one_gets_it() {
+    let (db, carts) = start().await;
+    for _ in 0..10 {
+        let me = user();
+        add(&carts, me, product(), 3).await;
+        let causes: Vec<_> = (0..8).map(|_| command()).collect();
+        let told = join_all(causes.iter().map(|cause| carts.take(order(), me, cause))).await;
+        let got = told.iter().filter(|taken| taken.is_ok()).count();
+        let none = told.iter().filter(|taken| matches!(taken, Err(TakeError::Empty))).count();
+        assert_eq!((got, none), (1, 7));
+        assert_eq!(held(&carts, me).await, (2, vec![]));
+    }
+    facts_add_up(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_take_and_its_undo_at_once_leave_the_cart_whole() {
+    let (db, carts) = start().await;
+    for _ in 0..30 {
+        let (me, mine) = (user(), order());
+        add(&carts, me, product(), 3).await;
+        let (do_it, undo) = (command(), command());
+        let (taken, undone) = futures::join!(carts.take(mine, me, &do_it), carts.give_back(mine, &undo));
+        assert_eq!(undone.unwrap().into_inner(), TakingState::Returned);
+        assert!(matches!(&taken, Ok(_) | Err(TakeError::Cancelled)), "{taken:?}");
+        assert_eq!(held(&carts, me).await.1, [3]);
+    }
+    facts_add_up(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn adds_takes_and_undos_at_once_lose_no_unit() {
+    let (db, carts) = start().await;
+    let (me, chair) = (user(), product());
+    let work = (0..60).map(|n| {
+        let carts = &carts;
+        async move {
+            add(carts, me, chair, 1).await;
+            if n % 3 == 0 {
+                let mine = order();
+                let (cause, undo) = (command(), command());
+                match carts.take(mine, me, &cause).await {
+                    Ok(_) => {
+                        assert_eq!(carts.give_back(mine, &undo).await.unwrap().into_inner(), TakingState::Returned)
+                    }
+                    Err(TakeError::Empty) => {}
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+        }
+    });
+    join_all(work).await;
+    assert_eq!(held(&carts, me).await.1, [60]);
+    facts_add_up(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_that_leaves_while_it_is_added_stays_in_no_cart() {
+    let (db, carts) = start().await;
+    let chair = product();
+    let shoppers: Vec<_> = (0..150).map(|_| user()).collect();
+    let causes: Vec<_> = shoppers.iter().map(|me| request(*me, "k", 1)).collect();
+    let offered = offers(&[chair], 99);
+    let lines: Vec<_> = shoppers.iter().map(|_| line(chair, 1)).collect();
+    let adding = join_all(
+        shoppers.iter().zip(&lines).zip(&causes).map(|((me, line), cause)| carts.add(*me, line, &offered, cause)),
+    );
+    let leaving = async {
+        carts.learn(&deleted(chair, 2), &command()).await.unwrap();
+        while carts.drop_product(chair).await.unwrap() > 0 {}
+    };
+    let (added, ()) = futures::join!(adding, leaving);
+    for told in added {
+        assert!(matches!(&told, Ok(_) | Err(CartError::Refused(Refused::UnknownProduct))), "{told:?}");
+    }
+    for me in shoppers {
+        assert_eq!(held(&carts, me).await.1, []);
+    }
+    facts_add_up(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cart_has_a_limit_of_lines_that_a_give_back_keeps_too() {
+    let (db, carts) = start().await;
+    let (me, mine) = (user(), order());
+    for _ in 0..LINES_MAX {
+        add(&carts, me, product(), 1).await;
+    }
+    let one_more = product();
+    let refused = carts.add(me, &line(one_more, 1), &offers(&[one_more], 9), &Cause::Fresh).await;
+    assert!(matches!(refused, Err(CartError::Refused(Refused::TooManyLines))), "{refused:?}");
+
+    carts.take(mine, me, &command()).await.unwrap();
+    add(&carts, me, one_more, 1).await;
+    carts.give_back(mine, &command()).await.unwrap();
+    assert_eq!(held(&carts, me).await.1.len(), LINES_MAX);
+    facts_add_up(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn takings_that_ended_a_month_ago_are_forgotten_and_those_under_way_are_not() {
+    let (db, carts) = start().await;
+    let (me, done, under_way) = (user(), order(), order());
+    add(&carts, me, product(), 1).await;
+    carts.take(under_way, me, &command()).await.unwrap();
+    carts.give_back(done, &command()).await.unwrap();
+    assert_eq!(carts.sweep().await.unwrap(), 0);
+    let mut connection = db.acquire().await.unwrap();
+    let age = "update taking set updated_at = updated_at - interval '31 days'";
+    sqlx::query(age).execute(&mut *connection).await.unwrap();
+    assert_eq!(carts.sweep().await.unwrap(), 1);
+    assert_eq!(carts.take(under_way, me, &command()).await.unwrap().into_inner().lines[0].quantity, units(1));
+}

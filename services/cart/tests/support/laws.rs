@@ -1,0 +1,264 @@
+//! What carts promise, whoever keeps them: run on the fake and on a real PostgreSQL.
+
+use agora_cart::{
+    domain::{Copy, Offer, Offers, Refused, Taking, TakingState, Variant, View},
+    ports::{CartError, Carts, NewLine, StoreError, TakeError},
+};
+use agora_outbox::{Cause, Done};
+use agora_vocab::{Currency, Ids as _, LineId, Money, OrderId, ProductId, Quantity, UserId};
+use uuid::Uuid;
+
+pub fn fresh() -> Uuid {
+    agora_chassis::SystemIds.next()
+}
+
+pub fn user() -> UserId {
+    UserId::new(fresh())
+}
+
+pub fn product() -> ProductId {
+    ProductId::new(fresh())
+}
+
+pub fn order() -> OrderId {
+    OrderId::new(fresh())
+}
+
+pub fn command() -> Cause {
+    Cause::Command { id: fresh() }
+}
+
+pub fn request(user: UserId, key: &str, body: u8) -> Cause {
+    Cause::Request { scope: user.to_string(), key: key.into(), route: "POST /x".into(), hash: [body; 32] }
+}
+
+pub fn eur(amount: i64) -> Money {
+    Money { amount, currency: Currency::EUR }
+}
+
+pub fn copy(product: ProductId, version: i64) -> Copy {
+    let name = format!("Chair {version}");
+    Copy { product, version, name, image_url: None, price: Some(eur(100 * version)), deleted: false }
+}
+
+pub fn deleted(product: ProductId, version: i64) -> Copy {
+    Copy { name: String::new(), price: None, deleted: true, ..copy(product, version) }
+}
+
+/// The catalogue's word on products: version 1, with so many units each.
+pub fn offers(products: &[ProductId], stock: i64) -> Offers {
+    let offer = |id: &ProductId| (*id, Some(Offer { copy: copy(*id, 1), price: eur(100), stock }));
+    Offers(products.iter().map(offer).collect())
+}
+
+pub fn units(n: i64) -> Quantity {
+    Quantity::parse(n).unwrap()
+}
+
+pub fn line(product: ProductId, n: i64) -> NewLine {
+    NewLine { id: LineId::new(fresh()), product, variant: Variant::default(), quantity: units(n) }
+}
+
+pub async fn add(carts: &dyn Carts, user: UserId, product: ProductId, n: i64) -> View {
+    let offers = offers(&[product], 99_999);
+    carts.add(user, &line(product, n), &offers, &Cause::Fresh).await.unwrap().into_inner()
+}
+
+/// What the user's cart holds: version, and units by line.
+pub async fn held(carts: &dyn Carts, user: UserId) -> (i64, Vec<u32>) {
+    let cart = carts.find(user).await.unwrap().cart;
+    (cart.version, cart.lines.iter().map(|line| line.quantity.get()).collect())
+}
+
+async fn take(carts: &dyn Carts, order: OrderId, user: UserId) -> Result<Taking, TakeError> {
+    carts.take(order, user, &command()).await.map(Done::into_inner)
+}
+
+async fn give_back(carts: &dyn Carts, order: OrderId) -> TakingState {
+    carts.give_back(order, &command()).await.unwrap().into_inner()
+}
+
+/// Every law, one after another.
+pub async fn all_hold(carts: &dyn Carts) {
+    equal_lines_are_one_and_variants_are_apart(carts).await;
+    every_change_raises_the_version_by_one(carts).await;
+    a_refused_change_leaves_the_cart_as_it_was(carts).await;
+    a_line_belongs_to_its_carts_user_alone(carts).await;
+    a_repeated_request_gets_the_first_answer(carts).await;
+    an_order_takes_everything_once(carts).await;
+    an_empty_cart_gives_nothing(carts).await;
+    what_is_given_back_is_added_to_what_is_there(carts).await;
+    undo_wins_over_a_late_take(carts).await;
+    an_order_that_stands_keeps_its_lines(carts).await;
+    a_newer_copy_wins(carts).await;
+    a_product_that_left_the_catalogue_leaves_every_cart_and_does_not_come_back(carts).await;
+}
+
+async fn equal_lines_are_one_and_variants_are_apart(carts: &dyn Carts) {
+    let (me, chair) = (user(), product());
+    add(carts, me, chair, 2).await;
+    let view = add(carts, me, chair, 3).await;
+    assert_eq!((view.items.len(), view.items[0].line.quantity, view.total), (1, units(5), eur(500)));
+    let red = NewLine { variant: Variant::parse("red").unwrap(), ..line(chair, 1) };
+    let view = carts.add(me, &red, &offers(&[chair], 99), &Cause::Fresh).await.unwrap().into_inner();
+    assert_eq!(view.items.iter().map(|item| item.line.quantity.get()).collect::<Vec<_>>(), [5, 1]);
+    assert_eq!(view.id, carts.find(me).await.unwrap().cart.id);
+}
+
+async fn every_change_raises_the_version_by_one(carts: &dyn Carts) {
+    let (me, chair) = (user(), product());
+    assert_eq!(held(carts, me).await, (0, vec![]));
+    assert_eq!(add(carts, me, chair, 2).await.version, 1);
+    let id = add(carts, me, product(), 1).await.items[0].line.id;
+    let changed = carts.change(me, id, units(7), &offers(&[chair], 7), &Cause::Fresh).await.unwrap().into_inner();
+    assert_eq!((changed.version, changed.items[0].line.quantity), (3, units(7)));
+    carts.remove(me, id, &Cause::Fresh).await.unwrap();
+    assert_eq!(held(carts, me).await, (4, vec![1]));
+    take(carts, order(), me).await.unwrap();
+    assert_eq!(held(carts, me).await, (5, vec![]));
+}
+
+async fn a_refused_change_leaves_the_cart_as_it_was(carts: &dyn Carts) {
+    let (me, chair) = (user(), product());
+    let id = add(carts, me, chair, 4).await.items[0].line.id;
+    let offered = offers(&[chair], 5);
+    let more = carts.add(me, &line(chair, 2), &offered, &Cause::Fresh).await;
+    let short = Refused::Insufficient { product: chair, requested: 6, available: 5 };
+    assert!(matches!(&more, Err(CartError::Refused(why)) if *why == short), "{more:?}");
+    let more = carts.change(me, id, units(6), &offered, &Cause::Fresh).await;
+    assert!(matches!(&more, Err(CartError::Refused(why)) if *why == short), "{more:?}");
+    let huge = carts.add(me, &line(chair, 9_996), &offers(&[chair], 99_999), &Cause::Fresh).await;
+    assert!(matches!(huge, Err(CartError::Refused(Refused::QuantityTooLarge))), "{huge:?}");
+    let unknown = carts.add(me, &line(product(), 1), &offered, &Cause::Fresh).await;
+    assert!(matches!(unknown, Err(CartError::Refused(Refused::UnknownProduct))), "{unknown:?}");
+    let mut yen = offers(&[product()], 5);
+    for offer in yen.0.values_mut().flatten() {
+        offer.price.currency = "JPY".parse().unwrap();
+    }
+    let other = *yen.0.keys().next().unwrap();
+    let mixed = carts.add(me, &line(other, 1), &yen, &Cause::Fresh).await;
+    assert!(matches!(mixed, Err(CartError::Refused(Refused::OtherCurrency))), "{mixed:?}");
+    assert_eq!(held(carts, me).await, (1, vec![4]));
+}
+
+async fn a_line_belongs_to_its_carts_user_alone(carts: &dyn Carts) {
+    let (me, thief, chair) = (user(), user(), product());
+    let id = add(carts, me, chair, 4).await.items[0].line.id;
+    add(carts, thief, chair, 1).await;
+    for stranger in [thief, user()] {
+        let change = carts.change(stranger, id, units(1), &offers(&[chair], 9), &Cause::Fresh).await;
+        assert!(matches!(change, Err(CartError::NotFound)), "{change:?}");
+        let remove = carts.remove(stranger, id, &Cause::Fresh).await;
+        assert!(matches!(remove, Err(CartError::NotFound)), "{remove:?}");
+    }
+    assert_eq!((held(carts, me).await, held(carts, thief).await), ((1, vec![4]), (1, vec![1])));
+}
+
+async fn a_repeated_request_gets_the_first_answer(carts: &dyn Carts) {
+    let (me, chair) = (user(), product());
+    let (line, offered, cause) = (line(chair, 2), offers(&[chair], 9), request(me, "k", 1));
+    let first = carts.add(me, &line, &offered, &cause).await.unwrap();
+    add(carts, me, chair, 1).await;
+    let again = carts.add(me, &line, &offered, &cause).await.unwrap();
+    assert_eq!(again, Done::Repeated(first.into_inner()));
+    let other = carts.add(me, &line, &offered, &request(me, "k", 2)).await;
+    assert!(matches!(other, Err(CartError::Store(StoreError::KeyReused))), "{other:?}");
+    let id = carts.find(me).await.unwrap().cart.lines[0].id;
+    assert_eq!(carts.remove(me, id, &request(me, "r", 1)).await.unwrap(), Done::First(()));
+    assert_eq!(carts.remove(me, id, &request(me, "r", 1)).await.unwrap(), Done::Repeated(()));
+    assert_eq!(held(carts, me).await, (3, vec![]));
+}
+
+async fn an_order_takes_everything_once(carts: &dyn Carts) {
+    let (me, first, cause) = (user(), order(), command());
+    add(carts, me, product(), 2).await;
+    add(carts, me, product(), 3).await;
+    let taken = carts.take(first, me, &cause).await.unwrap();
+    let lines: Vec<_> = taken.as_ref().into_inner().lines.iter().map(|line| line.quantity.get()).collect();
+    assert_eq!((taken.as_ref().into_inner().version, lines), (2, vec![2, 3]));
+    add(carts, me, product(), 9).await;
+    assert_eq!(carts.take(first, me, &cause).await.unwrap(), Done::Repeated(taken.as_ref().into_inner().clone()));
+    assert_eq!(take(carts, first, me).await.unwrap(), taken.into_inner());
+    assert_eq!(held(carts, me).await, (4, vec![9]));
+    assert_eq!(take(carts, order(), me).await.unwrap().version, 4);
+}
+
+async fn an_empty_cart_gives_nothing(carts: &dyn Carts) {
+    let (me, late) = (user(), order());
+    assert!(matches!(take(carts, late, me).await, Err(TakeError::Empty)));
+    add(carts, me, product(), 1).await;
+    assert_eq!(take(carts, late, me).await.unwrap().lines.len(), 1, "the refusal left nothing behind");
+    assert!(matches!(take(carts, order(), me).await, Err(TakeError::Empty)));
+}
+
+async fn what_is_given_back_is_added_to_what_is_there(carts: &dyn Carts) {
+    let (me, mine, chair, table, lamp) = (user(), order(), product(), product(), product());
+    add(carts, me, chair, 9_000).await;
+    add(carts, me, table, 2).await;
+    take(carts, mine, me).await.unwrap();
+    add(carts, me, lamp, 1).await;
+    add(carts, me, chair, 1_500).await;
+    assert_eq!(give_back(carts, mine).await, TakingState::Returned);
+    let lines = carts.find(me).await.unwrap().cart.lines;
+    let of = |id| lines.iter().find(|line| line.product == id).map(|line| line.quantity.get());
+    assert_eq!((lines.len(), of(chair), of(table), of(lamp)), (3, Some(9_999), Some(2), Some(1)));
+    assert_eq!(lines.iter().find(|line| line.product == table).unwrap().seen, eur(100));
+
+    let (version, _) = held(carts, me).await;
+    assert_eq!(version, 6);
+    assert_eq!(give_back(carts, mine).await, TakingState::Returned);
+    assert_eq!(held(carts, me).await.0, version);
+    assert!(matches!(take(carts, mine, me).await, Err(TakeError::Cancelled)));
+}
+
+async fn undo_wins_over_a_late_take(carts: &dyn Carts) {
+    let (me, never) = (user(), order());
+    add(carts, me, product(), 1).await;
+    assert_eq!(give_back(carts, never).await, TakingState::Returned);
+    assert!(matches!(take(carts, never, me).await, Err(TakeError::Cancelled)));
+    assert_eq!(held(carts, me).await, (1, vec![1]));
+}
+
+async fn an_order_that_stands_keeps_its_lines(carts: &dyn Carts) {
+    let (me, mine) = (user(), order());
+    add(carts, me, product(), 1).await;
+    let taken = take(carts, mine, me).await.unwrap();
+    carts.settle(mine, &command()).await.unwrap();
+    assert_eq!(give_back(carts, mine).await, TakingState::Done);
+    assert_eq!(take(carts, mine, me).await.unwrap(), taken);
+    assert_eq!(held(carts, me).await, (2, vec![]));
+
+    let unknown = order();
+    carts.settle(unknown, &command()).await.unwrap();
+    assert!(matches!(take(carts, unknown, me).await, Err(TakeError::Empty)), "nothing was noted of it");
+}
+
+async fn a_newer_copy_wins(carts: &dyn Carts) {
+    let (me, chair) = (user(), product());
+    add(carts, me, chair, 1).await;
+    let name = async || carts.find(me).await.unwrap().copies[&chair].name.clone();
+    assert_eq!(name().await, "Chair 1");
+    carts.learn(&copy(chair, 3), &command()).await.unwrap();
+    carts.learn(&copy(chair, 2), &command()).await.unwrap();
+    assert_eq!(name().await, "Chair 3");
+    add(carts, me, chair, 1).await;
+    assert_eq!(name().await, "Chair 3", "an offer from before is no news");
+}
+
+async fn a_product_that_left_the_catalogue_leaves_every_cart_and_does_not_come_back(carts: &dyn Carts) {
+    let (me, you, chair, table) = (user(), user(), product(), product());
+    add(carts, me, chair, 1).await;
+    add(carts, me, table, 2).await;
+    add(carts, you, chair, 5).await;
+    let mine = order();
+    take(carts, mine, me).await.unwrap();
+    add(carts, me, chair, 3).await;
+
+    carts.learn(&deleted(chair, 2), &command()).await.unwrap();
+    while carts.drop_product(chair).await.unwrap() > 0 {}
+    assert_eq!((held(carts, me).await, held(carts, you).await), ((5, vec![]), (2, vec![])));
+    let late = carts.add(me, &line(chair, 1), &offers(&[chair], 9), &Cause::Fresh).await;
+    assert!(matches!(late, Err(CartError::Refused(Refused::UnknownProduct))), "{late:?}");
+    assert_eq!(give_back(carts, mine).await, TakingState::Returned);
+    assert_eq!(held(carts, me).await, (6, vec![2]), "the table alone");
+}
