@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
+mod bench;
 mod check;
 mod cluster;
 mod codegen;
@@ -70,6 +71,9 @@ enum Verb {
         #[arg(long, value_name = "FOLDER")]
         stage: Option<std::path::PathBuf>,
     },
+    /// Measure one of the project's figures on the shop that `up` made
+    #[command(subcommand)]
+    Bench(bench::Figure),
     /// Print the variables that tests and kubectl need: eval "$(cargo xtask env)"
     Env,
     /// Print a completion script: cargo xtask completion bash > /etc/bash_completion.d/cargo-xtask
@@ -101,6 +105,7 @@ fn perform() -> Result<()> {
         Verb::Codegen => codegen::codegen(&places),
         Verb::Image { profile, stage: Some(folder) } => image::stage_into(&places, profile, &folder),
         Verb::Image { profile, stage: None } => image(&places, profile),
+        Verb::Bench(figure) => bench::bench(&places, &figure),
         Verb::Env => test::print_environment(&places),
         Verb::Completion { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "cargo-xtask", &mut std::io::stdout());

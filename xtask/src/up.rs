@@ -161,7 +161,8 @@ fn wait_ready(target: &Target) -> Result<()> {
     );
 }
 
-fn holds(object: &Value, kind: &str) -> bool {
+/// Whether a condition holds for the object as it is now.
+pub fn holds(object: &Value, kind: &str) -> bool {
     let generation = &object["metadata"]["generation"];
     let mut conditions = object["status"]["conditions"].as_array().into_iter().flatten();
     conditions.any(|condition| {

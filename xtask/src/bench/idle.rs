@@ -1,0 +1,35 @@
+//! What the operator asks of the API server while nothing happens: nothing, watches and its lease aside.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::audit::{self, Entry, OPERATOR};
+use super::print;
+use crate::environment::Places;
+use crate::progress::note;
+
+pub fn measure(places: &Places, time: Duration) -> Result<()> {
+    let mark = audit::mark(places)?;
+    note(&format!("waiting {} minutes; leave the shop alone", time.as_secs() / 60));
+    std::thread::sleep(time);
+    let entries = audit::since(&mark)?;
+    let (writes, reads): (Vec<&Entry>, Vec<&Entry>) =
+        entries.iter().filter(|entry| counts(entry)).partition(|entry| entry.is_write());
+    let window = format!("in {} s", time.as_secs());
+    print(&format!("writes by the operator {window}"), &writes.len().to_string(), "0");
+    print(&format!("reads by the operator {window}"), &reads.len().to_string(), "0");
+    let mut kinds: BTreeMap<(&str, &str), u32> = BTreeMap::new();
+    for entry in writes.iter().chain(&reads) {
+        *kinds.entry((&entry.verb, &entry.resource)).or_default() += 1;
+    }
+    for ((verb, resource), count) in kinds {
+        println!("  {count} x {verb} {resource}");
+    }
+    Ok(())
+}
+
+fn counts(entry: &Entry) -> bool {
+    entry.user == OPERATOR && entry.verb != "watch" && entry.resource != "leases"
+}

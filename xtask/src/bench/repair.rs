@@ -1,0 +1,76 @@
+//! How fast the operator corrects a child that was deleted or edited, by the audit log's times.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::audit::{self, Entry, OPERATOR};
+use super::{print, quantile};
+use crate::command::{output, run};
+use crate::environment::Places;
+use crate::target::Target;
+use crate::up::{MARKETPLACE, NAMESPACE};
+
+const APART: Duration = Duration::from_secs(2);
+const KINDS: &str = "service,configmap,horizontalpodautoscaler,networkpolicy,serviceaccount";
+const EDIT: &str = r#"{"metadata":{"labels":{"app.kubernetes.io/part-of":"edited"}}}"#;
+
+pub fn measure(places: &Places, target: &Target, tries: usize) -> Result<()> {
+    let selector = format!("app.kubernetes.io/managed-by=agora-operator,app.kubernetes.io/instance={MARKETPLACE}");
+    let children = output(&mut target.kubectl(["-n", NAMESPACE, "get", KINDS, "-l", &selector, "-o", "name"]))?;
+    let children: Vec<&str> = children.lines().collect();
+    ensure!(!children.is_empty(), "the operator has no children in {NAMESPACE}");
+    let mark = audit::mark(places)?;
+    for (number, child) in children.iter().cycle().take(tries).enumerate() {
+        let fault: &[&str] = if number % 2 == 0 {
+            &["delete", child, "--wait=false"]
+        } else {
+            &["patch", child, "--type=merge", "-p", EDIT]
+        };
+        run(target.kubectl(["-n", NAMESPACE]).args(fault))?;
+        std::thread::sleep(APART);
+    }
+    let entries = audit::since(&mark)?;
+    let mut milliseconds: Vec<f64> =
+        entries.iter().enumerate().filter_map(|(index, entry)| repaired_after(entry, &entries[index..])).collect();
+    milliseconds.sort_by(f64::total_cmp);
+    print("faults made, repaired", &format!("{tries}, {}", milliseconds.len()), "all");
+    print("repair p50", &format!("{:.0} ms", quantile(&milliseconds, 0.5)), "100 ms");
+    print("repair p99", &format!("{:.0} ms", quantile(&milliseconds, 0.99)), "1000 ms");
+    Ok(())
+}
+
+/// Milliseconds from a fault of ours to the operator's next write of that object.
+fn repaired_after(fault: &Entry, later: &[Entry]) -> Option<f64> {
+    if fault.user != "admin" || !fault.is_write() {
+        return None;
+    }
+    let repair = later.iter().find(|entry| {
+        entry.user == OPERATOR && entry.is_write() && entry.resource == fault.resource && entry.name == fault.name
+    })?;
+    Some((repair.at - fault.at) * 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(user: &str, verb: &str, name: &str, at: f64) -> Entry {
+        Entry {
+            user: user.to_owned(),
+            verb: verb.to_owned(),
+            resource: "services".to_owned(),
+            name: name.to_owned(),
+            at,
+        }
+    }
+
+    #[test]
+    fn the_operators_write_of_the_same_object_ends_a_fault() {
+        let later =
+            [entry(OPERATOR, "get", "a", 1.1), entry(OPERATOR, "patch", "b", 1.2), entry(OPERATOR, "patch", "a", 1.5)];
+        let took = repaired_after(&entry("admin", "delete", "a", 1.0), &later).unwrap();
+        assert!((took - 500.0).abs() < 1e-6);
+        assert!(repaired_after(&entry(OPERATOR, "delete", "a", 1.0), &later).is_none());
+    }
+}
