@@ -4,8 +4,10 @@
 
 mod breaker;
 mod client;
+mod failure;
 mod retry;
 mod signer;
 
-pub use client::{CallError, Client, Failure};
+pub use client::Client;
+pub use failure::{CallError, Failure};
 pub use signer::InternalSigner;

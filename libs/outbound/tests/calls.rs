@@ -32,6 +32,12 @@ struct Seen {
 
 type Answers = dyn Fn(usize) -> Option<Response> + Send + Sync;
 
+#[derive(Clone)]
+struct Behaviour {
+    seen: Arc<Mutex<Vec<Seen>>>,
+    answers: Arc<Answers>,
+}
+
 /// A server that answers the n-th request (from 0) as told, and never for `None`.
 struct Callee {
     address: SocketAddr,
@@ -43,7 +49,7 @@ impl Callee {
     async fn answering(answers: impl Fn(usize) -> Option<Response> + Send + Sync + 'static) -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let answers: Arc<Answers> = Arc::new(answers);
-        let router = Router::new().fallback(record).with_state((seen.clone(), answers));
+        let router = Router::new().fallback(record).with_state(Behaviour { seen: seen.clone(), answers });
         let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = tcp.local_addr().unwrap();
         let process = Process::for_test("order");
@@ -64,7 +70,7 @@ fn client_of(base_url: &str, process: &Process) -> Client {
     Client::new("catalog", base_url, InternalSigner::new(WatchedSecret::fixed("zebra-1,zebra-2"), "order"), process)
 }
 
-async fn record(State((seen, answers)): State<(Arc<Mutex<Vec<Seen>>>, Arc<Answers>)>, request: Request) -> Response {
+async fn record(State(Behaviour { seen, answers }): State<Behaviour>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = serde_json::from_slice(&to_bytes(body, 1 << 20).await.unwrap()).unwrap_or_default();
     let count = {
@@ -79,6 +85,7 @@ async fn record(State((seen, answers)): State<(Arc<Mutex<Vec<Seen>>>, Arc<Answer
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "some callees do not answer")]
 fn json_of(status: u16, body: &Value) -> Option<Response> {
     Some((StatusCode::from_u16(status).unwrap(), body.to_string()).into_response())
 }
