@@ -165,7 +165,7 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
     let limit = spec.database.max_connections.or(server_connections);
     let budget = budget::budget(limit, &services, &size, &mut violations);
     let plan = Plan {
-        owner: market.controller_owner_ref(&()).unwrap_or_default(),
+        owner: owner(market),
         version: spec.release.version.clone(),
         image: image(&spec.release),
         pull_policy: format!("{:?}", spec.release.image_pull_policy),
@@ -231,6 +231,11 @@ impl Plan {
         all.dedup();
         all
     }
+}
+
+/// It does not block the owner's deletion: that would need a right on its finalizers.
+fn owner(market: &Marketplace) -> OwnerReference {
+    OwnerReference { block_owner_deletion: None, ..market.controller_owner_ref(&()).unwrap_or_default() }
 }
 
 fn image(release: &agora_crd::Release) -> String {

@@ -153,6 +153,23 @@ pub enum ConditionType {
     RouteReady,
 }
 
+impl ConditionType {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Available,
+        Self::Ready,
+        Self::Reconciling,
+        Self::Stalled,
+        Self::DatabaseReady,
+        Self::KafkaReady,
+        Self::RedisReady,
+        Self::CredentialsReady,
+        Self::WorkloadsReady,
+        Self::AutoscalingReady,
+        Self::RouteReady,
+    ];
+}
+
 impl fmt::Display for ConditionType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
@@ -208,5 +225,32 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
+    }
+}
+
+impl Reason {
+    /// Whether somebody has to act: waiting alone does not help.
+    pub const fn stalls(self) -> bool {
+        matches!(
+            self,
+            Self::InvalidSpec
+                | Self::ImageUnavailable
+                | Self::CrashLooping
+                | Self::ProgressDeadlineExceeded
+                | Self::AuthenticationFailed
+                | Self::RoleConflict
+                | Self::IsolationConflict
+                | Self::SecretMissing
+                | Self::SecretNotUsable
+                | Self::MigrationFailed
+                | Self::PartitionIncreaseNotAccepted
+                | Self::PartitionDecreaseRefused
+                | Self::ReplicationChangeUnsupported
+                | Self::TopicConflict
+                | Self::FieldConflict
+                | Self::ConnectionBudgetExceeded
+                | Self::QuotaExceeded
+                | Self::Forbidden
+        )
     }
 }

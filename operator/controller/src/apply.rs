@@ -1,0 +1,134 @@
+//! Writes what differs, prunes what is wanted no more, and says what is wanted outside. It decides nothing: what differs
+//! is computed by `object`, what is wanted by `desired`.
+
+mod write;
+
+use std::collections::BTreeSet;
+
+use agora_crd::Reason;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::ResourceExt;
+use kube::api::DeleteParams;
+use kube::core::DynamicObject;
+
+use crate::context::{Context, MarketRef};
+use crate::desired::Desired;
+use crate::kinds::{Kind, ObjectKey};
+use crate::object::{Group, Object};
+use crate::observed::{Observed, Trouble};
+use crate::plan::Plan;
+
+pub use write::WriteError;
+
+/// Writes of one pass that are under way at once.
+const WRITES_AT_ONCE: usize = 8;
+
+/// What a pass did.
+#[derive(Clone, Debug, Default)]
+pub struct Applied {
+    /// What could not be written, by group.
+    pub troubles: Vec<(Group, Trouble)>,
+    /// Whether something has to be written again at once: somebody else was faster.
+    pub again: bool,
+    /// How many children were written or deleted.
+    pub writes: usize,
+}
+
+/// One pass.
+pub async fn apply(
+    context: &Context,
+    market: &MarketRef,
+    reference: &ObjectReference,
+    plan: &Plan,
+    desired: &Desired,
+    observed: &Observed,
+) -> Applied {
+    let pass = Pass { context, market, reference, observed };
+    let mut applied = Applied::default();
+    for key in &desired.expired {
+        applied.note(Group::Workloads, pass.delete(key).await.map(|()| true));
+    }
+    // Pods start with what they mount: accounts, settings and Secrets first.
+    let (first, then): (Vec<_>, Vec<_>) = desired.objects.iter().partition(|object| object.key.kind < Kind::Job);
+    pass.write_all(&first, &mut applied).await;
+    pass.write_all(&then, &mut applied).await;
+    if applied.troubles.is_empty() && !applied.again {
+        for key in surplus(plan, desired, observed) {
+            applied.note(Group::Workloads, pass.delete(&key).await.map(|()| true));
+        }
+    }
+    context.externals.want(market, reference, desired);
+    applied
+}
+
+/// Children of this very Marketplace that are neither wanted nor held.
+fn surplus(plan: &Plan, desired: &Desired, observed: &Observed) -> Vec<ObjectKey> {
+    let wanted: BTreeSet<&ObjectKey> = desired.objects.iter().map(|object| &object.key).chain(&desired.held).collect();
+    let owned = |object: &DynamicObject| object.owner_references().iter().any(|owner| owner.uid == plan.owner.uid);
+    let children = observed.children.0.iter();
+    children
+        .filter(|(key, object)| Kind::WRITTEN.contains(&key.kind) && owned(object) && !wanted.contains(key))
+        .filter(|(_, object)| object.metadata.deletion_timestamp.is_none())
+        .map(|(key, _)| key.clone())
+        .collect()
+}
+
+struct Pass<'a> {
+    context: &'a Context,
+    market: &'a MarketRef,
+    reference: &'a ObjectReference,
+    observed: &'a Observed,
+}
+
+impl Pass<'_> {
+    async fn write_all(&self, objects: &[&Object], applied: &mut Applied) {
+        let writes: Vec<BoxFuture<'_, _>> = objects.iter().map(|object| self.write_one(object).boxed()).collect();
+        let done: Vec<_> = futures::stream::iter(writes).buffer_unordered(WRITES_AT_ONCE).collect().await;
+        for (group, result) in done {
+            applied.note(group, result);
+        }
+    }
+
+    async fn write_one(&self, object: &Object) -> (Group, Result<bool, WriteError>) {
+        (object.group, self.write(object).await)
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<(), WriteError> {
+        let api = self.context.api(key.kind, &self.market.namespace);
+        match api.delete(&key.name, &DeleteParams::background()).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(source) => return Err(WriteError::api(key, source)),
+        }
+        self.context.written(self.market, |written| written.remove(key));
+        Ok(())
+    }
+}
+
+impl Applied {
+    /// True: something was written.
+    fn note(&mut self, group: Group, result: Result<bool, WriteError>) {
+        match result {
+            Ok(written) => self.writes += usize::from(written),
+            Err(WriteError::Raced { .. }) => self.again = true,
+            Err(error) => self.troubles.push((group, trouble(&error))),
+        }
+    }
+}
+
+fn trouble(error: &WriteError) -> Trouble {
+    let reason = match error {
+        WriteError::Foreign { .. } => Reason::FieldConflict,
+        WriteError::Raced { .. } => Reason::Progressing,
+        WriteError::Api { source, .. } => match source {
+            kube::Error::Api(status) if status.message.contains("exceeded quota") => Reason::QuotaExceeded,
+            kube::Error::Api(status) if status.message.contains("being terminated") => Reason::Terminating,
+            kube::Error::Api(status) if status.code == 403 => Reason::Forbidden,
+            kube::Error::Api(status) if status.code == 409 || status.code == 422 => Reason::FieldConflict,
+            _ => Reason::WaitingForDependency,
+        },
+    };
+    Trouble::new(reason, crate::streams::error_chain(error))
+}

@@ -1,0 +1,244 @@
+//! Databases, topics and Redis of each Marketplace, tended by tasks of their own, so that a server that does not answer
+//! delays no repair in the cluster. A reconcile says what is wanted and reads what was last seen; a task asks for a
+//! reconcile when that changes.
+
+mod databases;
+mod redis;
+mod topics;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use agora_chassis::Process;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::Recorder;
+use tokio::sync::watch;
+
+use crate::context::{MarketRef, Trigger};
+use crate::desired::Desired;
+use crate::events::{self, Correction};
+use crate::names;
+use crate::observed::{DatabasesOutcome, RedisOutcome, TopicsOutcome};
+use crate::ports::{DatabaseAdmin, RedisProbe, TopicAdmin};
+use crate::wanted::{DatabasesWanted, Fingerprint, RedisWanted, TopicsWanted};
+
+/// Time between two comparisons of what is well, less a share that spreads the Marketplaces.
+const COMPARE_SECONDS: u64 = 60;
+const SPREAD_SECONDS: u64 = 10;
+const RETRY_MAX: Duration = Duration::from_secs(15);
+
+/// The adapters.
+#[derive(Clone)]
+pub struct Adapters {
+    /// Databases.
+    pub databases: Arc<dyn DatabaseAdmin>,
+    /// Topics.
+    pub topics: Arc<dyn TopicAdmin>,
+    /// Redis.
+    pub redis: Arc<dyn RedisProbe>,
+}
+
+/// What lies outside the cluster, of every Marketplace.
+pub struct Externals {
+    /// The adapters.
+    pub adapters: Adapters,
+    process: Process,
+    trigger: Trigger,
+    recorder: Recorder,
+    tended: Mutex<BTreeMap<MarketRef, Tended>>,
+}
+
+/// The last looks at what belongs to one Marketplace.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// At the database server.
+    pub databases: Option<DatabasesOutcome>,
+    /// At the broker.
+    pub topics: Option<TopicsOutcome>,
+    /// At Redis.
+    pub redis: Option<RedisOutcome>,
+}
+
+struct Tended {
+    databases: Slot<DatabasesWanted, DatabasesOutcome>,
+    topics: Slot<TopicsWanted, TopicsOutcome>,
+    redis: Slot<RedisWanted, RedisOutcome>,
+}
+
+impl Externals {
+    /// Tends nothing yet.
+    pub fn new(adapters: Adapters, process: Process, trigger: Trigger, recorder: Recorder) -> Self {
+        Self { adapters, process, trigger, recorder, tended: Mutex::default() }
+    }
+
+    /// The last looks.
+    pub fn seen(&self, market: &MarketRef) -> Seen {
+        let tended = self.tended.lock().unwrap_or_else(PoisonError::into_inner);
+        tended.get(market).map_or_else(Seen::default, |tended| Seen {
+            databases: tended.databases.last(),
+            topics: tended.topics.last(),
+            redis: tended.redis.last(),
+        })
+    }
+
+    /// Says what is wanted. What cannot be asked for now stays as it was wanted last.
+    pub fn want(&self, market: &MarketRef, reference: &ObjectReference, desired: &Desired) {
+        let mut all = self.tended.lock().unwrap_or_else(PoisonError::into_inner);
+        let tended = all.entry(market.clone()).or_insert_with(|| self.tend(market, reference));
+        if let Ok(wanted) = &desired.databases {
+            tended.databases.want(wanted);
+        }
+        if let Ok(wanted) = &desired.topics {
+            tended.topics.want(wanted);
+        }
+        if let Ok(wanted) = &desired.redis {
+            tended.redis.want(wanted);
+        }
+    }
+
+    /// Ends the tasks of a Marketplace.
+    pub fn forget(&self, market: &MarketRef) {
+        self.tended.lock().unwrap_or_else(PoisonError::into_inner).remove(market);
+    }
+
+    fn tend(&self, market: &MarketRef, reference: &ObjectReference) -> Tended {
+        let says = Says {
+            market: market.clone(),
+            reference: reference.clone(),
+            trigger: self.trigger.clone(),
+            recorder: self.recorder.clone(),
+        };
+        let adapters = self.adapters.clone();
+        let databases = slot(&self.process, says.clone(), move |wanted: Arc<DatabasesWanted>, first| {
+            let admin = adapters.databases.clone();
+            async move { databases::tend(&*admin, &wanted, first).await }
+        });
+        let adapters = self.adapters.clone();
+        let topics = slot(&self.process, says.clone(), move |wanted: Arc<TopicsWanted>, first| {
+            let admin = adapters.topics.clone();
+            async move { topics::tend(&*admin, &wanted, first).await }
+        });
+        let adapters = self.adapters.clone();
+        let redis = slot(&self.process, says, move |wanted: Arc<RedisWanted>, _| {
+            let probe = adapters.redis.clone();
+            async move { redis::tend(&*probe, &wanted).await }
+        });
+        Tended { databases, topics, redis }
+    }
+}
+
+/// What one look found and put right.
+struct Look<O> {
+    outcome: O,
+    good: bool,
+    corrected: Vec<Correction>,
+}
+
+/// Where a task says what it found.
+#[derive(Clone)]
+struct Says {
+    market: MarketRef,
+    reference: ObjectReference,
+    trigger: Trigger,
+    recorder: Recorder,
+}
+
+/// What is wanted of one kind, and what was last seen of it.
+struct Slot<W, O> {
+    wanted: watch::Sender<Option<Arc<W>>>,
+    last: Arc<Mutex<Option<O>>>,
+}
+
+impl<W: Fingerprint + Clone, O: Clone> Slot<W, O> {
+    fn want(&self, wanted: &W) {
+        self.wanted.send_if_modified(|known| {
+            let differs = known.as_ref().is_none_or(|known| known.fingerprint() != wanted.fingerprint());
+            if differs {
+                *known = Some(Arc::new(wanted.clone()));
+            }
+            differs
+        });
+    }
+
+    fn last(&self) -> Option<O> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Starts the task of one kind; it ends when its slot is dropped or the process ends.
+fn slot<W, O, F>(process: &Process, says: Says, look: impl Fn(Arc<W>, bool) -> F + Send + 'static) -> Slot<W, O>
+where
+    W: Fingerprint + Send + Sync + 'static,
+    O: PartialEq + Clone + Send + 'static,
+    F: Future<Output = Look<O>> + Send + 'static,
+{
+    let (wanted, receiver) = watch::channel(None);
+    let last = Arc::new(Mutex::new(None));
+    let shutdown = process.shutdown();
+    let kept = last.clone();
+    process.spawn("externals", async move {
+        shutdown.run_until_cancelled(tend(receiver, kept, says, look)).await;
+        Ok(())
+    });
+    Slot { wanted, last }
+}
+
+async fn tend<W, O, F>(
+    mut wanted: watch::Receiver<Option<Arc<W>>>,
+    last: Arc<Mutex<Option<O>>>,
+    says: Says,
+    look: impl Fn(Arc<W>, bool) -> F,
+) where
+    O: PartialEq + Clone,
+    F: Future<Output = Look<O>>,
+{
+    let mut failures = 0;
+    let mut first = true;
+    loop {
+        let now = wanted.borrow_and_update().clone();
+        let Some(now) = now else {
+            if wanted.changed().await.is_err() {
+                return;
+            }
+            continue;
+        };
+        let found = look(now, first).await;
+        failures = if found.good { 0 } else { failures + 1 };
+        // What failed is done from the beginning: nobody knows how far it got.
+        first = !found.good;
+        if keep(&last, found.outcome) {
+            says.trigger.send(says.market.clone());
+        }
+        for corrected in found.corrected {
+            events::corrected(&says.recorder, &says.reference, corrected).await;
+        }
+        tokio::select! {
+            changed = wanted.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                first = true;
+            }
+            () = tokio::time::sleep(pause(&says.market, failures)) => {}
+        }
+    }
+}
+
+/// Notes what was seen; true if it is news.
+fn keep<O: PartialEq>(last: &Mutex<Option<O>>, outcome: O) -> bool {
+    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    let news = last.as_ref() != Some(&outcome);
+    *last = Some(outcome);
+    news
+}
+
+fn pause(market: &MarketRef, failures: u32) -> Duration {
+    if failures > 0 {
+        return RETRY_MAX.min(crate::scheduler::backoff(failures));
+    }
+    let hash = names::short_hash(&format!("{}/{}", market.namespace, market.name), 4);
+    let spread = u64::from_str_radix(&hash, 16).unwrap_or_default() % SPREAD_SECONDS;
+    Duration::from_secs(COMPARE_SECONDS - spread)
+}

@@ -1,0 +1,172 @@
+//! The end of a Marketplace: workloads, then databases and topics by policy, then the Secrets that data depend on, then
+//! the finalizer. It creates nothing and writes no status.
+
+use std::time::Duration;
+
+use agora_crd::{DeletionPolicy, FINALIZER, Marketplace, Reason};
+use agora_topology as topology;
+use futures::future::BoxFuture;
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::{Resource, ResourceExt};
+use serde_json::json;
+use time::OffsetDateTime;
+
+use crate::context::{Context, MarketRef};
+use crate::credentials::{admin_secret, signing_secret};
+use crate::events;
+use crate::kinds::{Kind, ObjectKey};
+use crate::names;
+use crate::observed::{Observed, Trouble};
+use crate::plan::Plan;
+use crate::ports::DatabaseAdmin;
+use crate::reconcile::Next;
+use crate::streams::error_chain;
+use crate::wanted;
+
+/// Kinds whose end ends pods.
+const RUNNING: [Kind; 3] = [Kind::HorizontalPodAutoscaler, Kind::Deployment, Kind::Job];
+/// Pods get this long to end before their databases are taken away.
+const PODS_SECONDS_MAX: i64 = 30;
+/// What cannot be reached for this long is left behind, where nothing is to be deleted.
+const GIVE_UP_SECONDS: i64 = 45;
+const PAUSE: Duration = Duration::from_secs(1);
+const CALL_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Why the end has not come.
+#[derive(Debug, thiserror::Error)]
+pub enum FinalizeError {
+    /// The API server refused.
+    #[error("deleting {key}")]
+    Delete {
+        /// What should go.
+        key: ObjectKey,
+        /// What the client said.
+        source: kube::Error,
+    },
+    /// The finalizer stays.
+    #[error("removing the finalizer")]
+    Finalizer(#[source] kube::Error),
+    /// Something outside the cluster stays.
+    #[error("{0}")]
+    Outside(String),
+}
+
+/// One step towards the end.
+pub async fn finalize(
+    context: &Context,
+    market: &MarketRef,
+    resource: &Marketplace,
+    plan: &Plan,
+    observed: &Observed,
+) -> Result<Next, FinalizeError> {
+    if !resource.finalizers().iter().any(|name| name == FINALIZER) {
+        return Ok(Next::Await);
+    }
+    let age = age_seconds(resource, observed.now);
+    let mut left = 0;
+    for kind in RUNNING {
+        let names: Vec<String> = observed.children.of(kind).map(ResourceExt::name_any).collect();
+        left += names.len();
+        for name in names {
+            delete(context, market, &ObjectKey::new(kind, name)).await?;
+        }
+    }
+    left += observed.children.of(Kind::Pod).count();
+    if left > 0 && age < PODS_SECONDS_MAX {
+        return Ok(Next::After(PAUSE));
+    }
+    if let Err(trouble) = outside(context, plan, observed).await {
+        let deletes = [plan.database.deletion, plan.kafka.deletion].contains(&DeletionPolicy::Delete);
+        let hopeless = trouble.reason == Reason::SecretMissing;
+        if age < GIVE_UP_SECONDS || (deletes && !hopeless) {
+            return Err(FinalizeError::Outside(trouble.message));
+        }
+        let note = format!("left behind: {}", trouble.message);
+        events::warn(&context.recorder, &resource.object_ref(&()), Reason::RetainedOnDelete, "Delete", note).await;
+    }
+    if plan.database.deletion == DeletionPolicy::Delete {
+        for name in [admin_secret(&plan.name), signing_secret(&plan.name)] {
+            delete(context, market, &ObjectKey::new(Kind::Secret, name)).await?;
+        }
+    }
+    remove_finalizer(context, market, resource).await?;
+    context.forget(market);
+    Ok(Next::Await)
+}
+
+fn age_seconds(resource: &Marketplace, now: OffsetDateTime) -> i64 {
+    let since = resource.meta().deletion_timestamp.as_ref().map_or(0, |time| time.0.as_second());
+    now.unix_timestamp() - since
+}
+
+async fn delete(context: &Context, market: &MarketRef, key: &ObjectKey) -> Result<(), FinalizeError> {
+    let api = context.api(key.kind, &market.namespace);
+    match api.delete(&key.name, &DeleteParams::background()).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(source) => Err(FinalizeError::Delete { key: key.clone(), source }),
+    }
+}
+
+/// Databases and topics, each by its policy; both are tried.
+async fn outside(context: &Context, plan: &Plan, observed: &Observed) -> Result<(), Trouble> {
+    let databases = bounded("the database server", Box::pin(databases(context, plan, observed))).await;
+    let topics = match plan.kafka.deletion {
+        DeletionPolicy::Retain => Ok(()),
+        DeletionPolicy::Delete => bounded("the broker", Box::pin(topics(context, plan, observed))).await,
+    };
+    databases.and(topics)
+}
+
+async fn bounded(what: &str, work: BoxFuture<'_, Result<(), Trouble>>) -> Result<(), Trouble> {
+    tokio::time::timeout(CALL_DEADLINE, work)
+        .await
+        .unwrap_or_else(|_| Err(Trouble::new(Reason::WaitingForDependency, format!("{what} did not answer in time"))))
+}
+
+async fn databases(context: &Context, plan: &Plan, observed: &Observed) -> Result<(), Trouble> {
+    let wanted = wanted::every_database(plan, observed)?;
+    let admin = &context.externals.adapters.databases;
+    let failed = |error: crate::ports::DatabaseError| Trouble::new(Reason::DatabaseUnreachable, error_chain(&error));
+    let facts = admin.inspect(&wanted.admin, &wanted.databases).await.map_err(failed)?;
+    for database in &wanted.databases {
+        let ours = facts
+            .databases
+            .get(&database.name)
+            .is_some_and(|seen| seen.exists && seen.owner.as_deref().is_none_or(|owner| owner == database.marketplace));
+        if !ours {
+            continue;
+        }
+        match plan.database.deletion {
+            DeletionPolicy::Delete => DatabaseAdmin::drop(&**admin, &wanted.admin, database).await.map_err(failed)?,
+            DeletionPolicy::Retain => admin.lock(&wanted.admin, database).await.map_err(failed)?,
+        }
+    }
+    Ok(())
+}
+
+async fn topics(context: &Context, plan: &Plan, observed: &Observed) -> Result<(), Trouble> {
+    let wanted = wanted::topics(plan, observed)?;
+    let admin = &context.externals.adapters.topics;
+    let failed = |error: crate::ports::BrokerError| Trouble::new(Reason::BrokerUnreachable, error_chain(&error));
+    let names: Vec<String> = wanted.topics.iter().map(|topic| topic.name.clone()).collect();
+    let consumers = topology::ALL.iter().filter(|row| !row.consumes.is_empty());
+    let groups: Vec<String> = consumers.map(|row| names::at_broker(&plan.isolation_key, row.name)).collect();
+    let deleted = admin.delete(&wanted.broker, &names).await.map_err(failed)?;
+    let forgotten = admin.delete_groups(&wanted.broker, &groups).await.map_err(failed)?;
+    for (_, result) in deleted.into_iter().chain(forgotten) {
+        result.map_err(failed)?;
+    }
+    Ok(())
+}
+
+async fn remove_finalizer(context: &Context, market: &MarketRef, resource: &Marketplace) -> Result<(), FinalizeError> {
+    let kept: Vec<&String> = resource.finalizers().iter().filter(|name| *name != FINALIZER).collect();
+    let patch = json!({"metadata": {"resourceVersion": resource.resource_version(), "finalizers": kept}});
+    let api: Api<Marketplace> = Api::namespaced(context.client.clone(), &market.namespace);
+    match api.patch(&market.name, &PatchParams::default(), &Patch::Merge(patch)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(source) => Err(FinalizeError::Finalizer(source)),
+    }
+}

@@ -1,0 +1,97 @@
+//! The operator's process: settings, logs, the admin port, the watches, and an orderly end. It decides nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agora_chassis::{Process, admin, settings, shutdown_signal::ShutdownSignal, telemetry};
+use agora_operator::context::{Context, Trigger};
+use agora_operator::externals::{Adapters, Externals};
+use agora_operator::{database, redis_probe, scheduler, streams, topics};
+use anyhow::Context as _;
+use kube::Client;
+use kube::runtime::events::Recorder;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+const NAME: &str = "agora-operator";
+const ADMIN_PORT: u16 = 9090;
+/// Tasks get this long to end.
+const END: Duration = Duration::from_secs(5);
+const WORKERS: usize = 2;
+
+struct Config {
+    admin_port: u16,
+    namespaces: Vec<String>,
+    telemetry: telemetry::Config,
+}
+
+fn main() -> anyhow::Result<()> {
+    let config = settings(NAME, |reader| Config {
+        admin_port: reader.default("ADMIN_PORT", ADMIN_PORT),
+        namespaces: list(&reader.required::<String>("WATCH_NAMESPACES")),
+        telemetry: telemetry::Config::read(reader),
+    })?;
+    anyhow::ensure!(
+        !config.namespaces.is_empty(),
+        "WATCH_NAMESPACES names no namespace: set it to one or more, by comma"
+    );
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let result = runtime.block_on(run(config));
+    runtime.shutdown_timeout(END);
+    result
+}
+
+fn list(text: &str) -> Vec<String> {
+    let mut names: Vec<String> =
+        text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+async fn run(config: Config) -> anyhow::Result<()> {
+    let mut signals = ShutdownSignal::catch().context("signals cannot be caught")?;
+    let guard = telemetry::init_with(NAME, &config.telemetry)?;
+    let process = Process::new(NAME);
+    let router = admin::router(&process, admin::Info::new(vec![NAME]));
+    let listener = TcpListener::bind(("0.0.0.0", config.admin_port))
+        .await
+        .with_context(|| format!("cannot listen on port {}: set ADMIN_PORT to a free one", config.admin_port))?;
+    let shutdown = process.shutdown();
+    process.spawn("admin", async move {
+        let end = async move { shutdown.cancelled().await };
+        axum::serve(listener, router).with_graceful_shutdown(end).await.context("the admin port")
+    });
+    start(&process, &config.namespaces).await?;
+    let signal = signals.received().await;
+    tracing::info!(signal, "shutting down");
+    if tokio::time::timeout(END, process.end()).await.is_err() {
+        tracing::warn!("some tasks did not end in time");
+    }
+    tokio::task::spawn_blocking(|| guard.flush()).await.context("the last spans")
+}
+
+/// Waits for every cache before the first reconcile: what is not seen yet must not be taken for absent.
+async fn start(process: &Process, namespaces: &[String]) -> anyhow::Result<()> {
+    let client = Client::try_default().await.context("no way to the API server")?;
+    let (sender, asked) = mpsc::unbounded_channel();
+    let trigger = Trigger(sender);
+    let stores = streams::start(&client, namespaces, process, &trigger);
+    let recorder = Recorder::new(client.clone(), NAME.into());
+    let adapters = Adapters {
+        databases: Arc::new(database::PgDatabases),
+        topics: Arc::new(topics::KafkaTopics),
+        redis: Arc::new(redis_probe::RedisConnections::default()),
+    };
+    let externals = Externals::new(adapters, process.clone(), trigger.clone(), recorder.clone());
+    let context = Arc::new(Context::new(client, stores, externals, recorder, process.clone(), trigger));
+    let process = process.clone();
+    process.clone().spawn("scheduler", async move {
+        let shutdown = process.shutdown();
+        if shutdown.run_until_cancelled(context.stores.filled()).await.is_some() {
+            scheduler::run(context, asked).await;
+        }
+        Ok(())
+    });
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! When a Marketplace is reconciled: at once when asked, at most every 250 ms, later again when it waits or failed.
+//!
+//! One task per Marketplace, so that none waits for another and no two reconcile the same.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::context::{MarketRef, Shared};
+use crate::reconcile::{self, Next};
+
+/// Least time between the beginnings of two reconciles of one Marketplace.
+const GAP: Duration = Duration::from_millis(250);
+/// A reconcile that takes longer is given up and counted as failed.
+const DEADLINE: Duration = Duration::from_secs(60);
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// Reconciles what is asked for, until nobody can ask any more or the process ends.
+pub async fn run(context: Shared, mut asked: mpsc::UnboundedReceiver<MarketRef>) {
+    let mut workers: BTreeMap<MarketRef, mpsc::Sender<()>> = BTreeMap::new();
+    let shutdown = context.process.shutdown();
+    while let Some(Some(market)) = shutdown.run_until_cancelled(asked.recv()).await {
+        let waiting = workers.get(&market).map(|worker| worker.try_send(()));
+        match waiting {
+            Some(Ok(()) | Err(TrySendError::Full(()))) => {}
+            None | Some(Err(TrySendError::Closed(()))) => {
+                let (sender, receiver) = mpsc::channel(1);
+                let _ = sender.try_send(());
+                workers.retain(|_, worker| !worker.is_closed());
+                workers.insert(market.clone(), sender);
+                let context = context.clone();
+                context.process.clone().spawn("reconcile", async move {
+                    work(context, market, receiver).await;
+                    Ok(())
+                });
+            }
+        }
+    }
+}
+
+/// The life of one Marketplace.
+async fn work(context: Shared, market: MarketRef, mut asked: mpsc::Receiver<()>) {
+    let shutdown = context.process.shutdown();
+    let mut due: Option<Instant> = None;
+    let mut earliest = Instant::now();
+    let mut failures = 0;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            asked = asked.recv() => if asked.is_none() { return },
+            () = until(due) => {}
+        }
+        sleep_until(earliest).await;
+        while asked.try_recv().is_ok() {}
+        earliest = Instant::now() + GAP;
+        let next = once(&context, &market).await;
+        failures = if next.is_ok() { 0 } else { failures + 1 };
+        due = match next {
+            Ok(Next::Await) => None,
+            Ok(Next::After(pause)) => Some(Instant::now() + pause),
+            Ok(Next::Gone) => {
+                // Nobody can ask this task any more; whoever just did is heard by a new one.
+                asked.close();
+                if asked.recv().await.is_some() {
+                    context.trigger.send(market);
+                }
+                return;
+            }
+            Err(()) => Some(Instant::now() + backoff(failures)),
+        };
+    }
+}
+
+/// Never, without a time.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn once(context: &Shared, market: &MarketRef) -> Result<Next, ()> {
+    let begun = Instant::now();
+    let result = timeout(DEADLINE, reconcile::reconcile(context, market)).await;
+    metrics::histogram!("operator_reconcile_seconds").record(begun.elapsed().as_secs_f64());
+    let (namespace, name) = (&market.namespace, &market.name);
+    match result {
+        Ok(Ok(next)) => return Ok(next),
+        Ok(Err(error)) => {
+            let error = crate::streams::error_chain(&error);
+            tracing::warn!(namespace, name, error, "a reconcile failed and is tried again");
+        }
+        Err(_) => tracing::warn!(namespace, name, "a reconcile took longer than its deadline and is tried again"),
+    }
+    metrics::counter!("operator_reconcile_failed_total").increment(1);
+    Err(())
+}
+
+/// 1, 2, 4, … 60 seconds.
+pub fn backoff(failures: u32) -> Duration {
+    RETRY_MAX.min(RETRY_MIN * 2_u32.pow(failures.saturating_sub(1).min(6)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::backoff;
+
+    #[test]
+    fn pauses_grow_to_a_minute() {
+        assert_eq!([1, 2, 7, 90].map(backoff), [1, 2, 60, 60].map(Duration::from_secs));
+    }
+}

@@ -1,0 +1,112 @@
+//! A sample manifest and a world around it: known credentials, usable Secrets, answers from outside. The sample passes
+//! the real `plan`; its schema defaults are filled in as the types say.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use agora_crd::{Marketplace, ServiceSpec};
+use agora_operator::credentials::{AdminLogin, Credential, Credentials, SigningKeys};
+use agora_operator::desired::{Desired, desired};
+use agora_operator::kinds::{Kind, ObjectKey};
+use agora_operator::observed::{Children, DatabasesOutcome, Named, Observed};
+use agora_operator::plan::plan;
+use agora_operator::wanted::Fingerprint;
+use agora_topology as topology;
+use agora_vocab::Secret;
+use kube::core::DynamicObject;
+use serde_json::{Value, json};
+use time::macros::datetime;
+
+pub const MINIMAL: &str = include_str!("../../../../manifests/samples/minimal.yaml");
+pub const PRODUCTION: &str = include_str!("../../../../manifests/samples/production.yaml");
+
+#[derive(Clone, Debug)]
+pub struct Fixture {
+    pub market: Marketplace,
+    pub observed: Observed,
+}
+
+impl Fixture {
+    /// Databases are there, nothing is migrated.
+    pub fn new(sample: &str) -> Self {
+        let value: Value = serde_yaml::from_str(sample).unwrap();
+        let mut market: Marketplace = serde_json::from_value(value).unwrap();
+        market.metadata.uid = Some("uid-1".to_owned());
+        market.metadata.generation = Some(1);
+        let mut observed = Observed {
+            children: Children::default(),
+            credentials: credentials(),
+            named: BTreeMap::new(),
+            databases: None,
+            topics: None,
+            redis: None,
+            now: datetime!(2026-01-01 00:00 UTC),
+        };
+        for name in plan(&market, Some(300)).0.named_secrets() {
+            let keys = ["username", "password", "ca.crt"];
+            let values = keys.map(|key| (key.to_owned(), Secret::new(format!("{name}-{key}-hunter2"))));
+            let mut values = BTreeMap::from(values);
+            values.insert("username".to_owned(), Secret::new("admin"));
+            observed.named.insert(name, Named::Usable(values));
+        }
+        let mut fixture = Self { market, observed };
+        fixture.databases_exist();
+        fixture
+    }
+
+    /// Every migration is complete.
+    pub fn migrated(mut self) -> Self {
+        let complete = json!({"conditions": [{"type": "Complete", "status": "True"}]});
+        for object in self.desired().objects.into_iter().filter(|object| object.key.kind == Kind::Job) {
+            self.add(&object.key, object.body, complete.clone());
+        }
+        self
+    }
+
+    /// A child exists.
+    pub fn add(&mut self, key: &ObjectKey, mut body: Value, status: Value) {
+        body["status"] = status;
+        let live: DynamicObject = serde_json::from_value(body).unwrap();
+        self.observed.children.0.insert(key.clone(), Arc::new(live));
+    }
+
+    /// Replaces what the spec says of one service: YAML without the name.
+    pub fn service(&mut self, name: &str, rest: &str) {
+        let service: ServiceSpec = serde_yaml::from_str(&format!("name: {name}\n{rest}\n")).unwrap();
+        self.market.spec.services.retain(|known| known.name != service.name);
+        self.market.spec.services.push(service);
+        self.databases_exist();
+    }
+
+    pub fn desired(&self) -> Desired {
+        let (plan, violations) = plan(&self.market, Some(300));
+        assert_eq!(violations, []);
+        desired(&plan, &self.observed)
+    }
+
+    fn databases_exist(&mut self) {
+        let wanted = self.desired().databases.unwrap();
+        self.observed.databases = Some(DatabasesOutcome {
+            wanted: wanted.fingerprint(),
+            connections: Ok(300),
+            databases: wanted.databases.iter().map(|database| (database.name.clone(), Ok(()))).collect(),
+        });
+    }
+}
+
+fn credentials() -> Credentials {
+    fn known<T>(value: T) -> Credential<T> {
+        Credential { value, drawn: false }
+    }
+    let databases = topology::ALL.iter().filter(|row| row.database);
+    Credentials {
+        databases: databases.map(|row| (row.name, known(Secret::new(format!("{}-hunter2", row.name))))).collect(),
+        internal: known(Secret::new("internal-hunter2")),
+        signing: known(SigningKeys {
+            current: Secret::new("current-hunter2"),
+            next: Secret::new("next-hunter2"),
+            jwks: r#"{"keys":[]}"#.to_owned(),
+        }),
+        admin: known(AdminLogin { username: "admin@agora.local".to_owned(), password: Secret::new("admin-hunter2") }),
+    }
+}
