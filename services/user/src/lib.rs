@@ -1,1 +1,62 @@
 //! Accounts: registration, sessions and their tokens, profiles, addresses.
+//!
+//! This file puts the parts together; it is the only one that knows all of them.
+
+mod config;
+mod domain;
+#[cfg(feature = "fakes")]
+pub mod fakes;
+mod http;
+mod passwords;
+pub mod ports;
+mod postgres;
+mod tokens;
+mod upkeep;
+pub mod usecases;
+
+use std::sync::Arc;
+
+use agora_chassis::{Ports, Process, Routers, settings};
+use agora_web::TokenVerifier;
+use anyhow::Context as _;
+use futures::future::BoxFuture;
+use sqlx::migrate::Migrator;
+
+pub use config::{Config, FirstAdmin};
+pub use domain::*;
+pub use http::routers;
+pub use passwords::Argon2Passwords;
+pub use postgres::PgStore;
+pub use tokens::{Issue, KeyError, SignedTokens};
+
+use usecases::Accounts;
+
+/// The tables of this service.
+pub static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// Starts the service with the settings of the environment.
+pub fn start(process: Process) -> BoxFuture<'static, anyhow::Result<(Ports, Routers)>> {
+    Box::pin(async move { build(settings("user", Config::read)?, &process).await })
+}
+
+/// Starts the service: its database, its relay of facts, its upkeep; returns what to serve.
+pub async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, Routers)> {
+    let Config { ports, postgres, kafka, epoch, signing_key, key_set, issue, internal_secret, first_admin } = config;
+    let db = agora_postgres::connect(&postgres, &MIGRATIONS, process).await;
+    let store = Arc::new(PgStore::new(db.clone(), process.ids(), epoch));
+    let verifier = TokenVerifier::watch(key_set.clone(), &issue.issuer, &issue.audience, process);
+    let tokens = Arc::new(SignedTokens::new(signing_key, key_set, issue, process.clock(), process.ids()));
+    let accounts = Accounts {
+        users: store.clone(),
+        sessions: store.clone(),
+        addresses: store,
+        passwords: Arc::new(Argon2Passwords::new().context("the parameters of argon2id")?),
+        tokens: tokens.clone(),
+        ids: process.ids(),
+    };
+    let producer = agora_kafka::Producer::new(&kafka);
+    agora_outbox::relay(db.clone(), producer, process);
+    agora_outbox::sweep(db, process);
+    upkeep::start(&accounts, tokens, first_admin, process);
+    Ok((ports, http::routers(accounts, verifier, internal_secret)))
+}

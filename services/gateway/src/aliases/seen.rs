@@ -1,0 +1,99 @@
+//! What an alias has seen so far: the request, and the answers of the calls made for it.
+
+use std::collections::BTreeMap;
+
+use agora_vocab::{PageSize, UserId};
+use agora_web::Problem;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::rows::{Query, Step};
+
+/// The request to an alias and the answers so far.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Values of the path's placeholders.
+    pub params: BTreeMap<String, String>,
+    /// Pairs of the query.
+    pub query: Vec<(String, String)>,
+    /// The body; null where there was none.
+    pub body: Value,
+    /// Whose token came with it.
+    pub user: Option<UserId>,
+    /// Bodies of the answers so far.
+    pub answers: Vec<Value>,
+}
+
+impl Seen {
+    /// The answer of the last call.
+    pub fn last(&self) -> &Value {
+        self.answers.last().unwrap_or(&Value::Null)
+    }
+
+    /// Path and query of a call; 404 for an id that is none.
+    pub fn target(&self, step: &Step) -> Result<String, Problem> {
+        if step.only_own && !self.names_the_caller() {
+            return Err(Problem::not_found());
+        }
+        let mut path = format!("/api/v1{}", step.path);
+        for (name, value) in &self.params {
+            let placeholder = format!("{{{name}}}");
+            if path.contains(&placeholder) {
+                let id: Uuid = value.parse().map_err(|_| Problem::not_found())?;
+                path = path.replace(&placeholder, &id.to_string());
+            }
+        }
+        Ok(match step.query {
+            Query::Dropped => path,
+            Query::Page { limit, others } => format!("{path}?{}", text(&self.page(limit, others))),
+        })
+    }
+
+    /// Whether the path's `id` is the caller's; for a caller without a token the service says what is missing.
+    fn names_the_caller(&self) -> bool {
+        self.user.is_none_or(|user| self.params.get("id").and_then(|id| id.parse().ok()) == Some(user))
+    }
+
+    fn page(&self, limit: u16, others: &[&str]) -> Vec<(String, String)> {
+        let asked = self.query.iter().find(|(name, _)| name == "limit").map(|(_, value)| clamped(value));
+        let passed = self.query.iter().filter(|(name, _)| name == "offset" || others.contains(&name.as_str())).cloned();
+        std::iter::once(("limit".to_owned(), asked.unwrap_or_else(|| limit.to_string()))).chain(passed).collect()
+    }
+}
+
+/// A number of items cut to what a page may hold. What is no number is left for the service to refuse.
+fn clamped(limit: &str) -> String {
+    match limit.parse::<i64>() {
+        Ok(limit) => limit.clamp(1, i64::from(PageSize::MAX.get())).to_string(),
+        Err(_) => limit.to_owned(),
+    }
+}
+
+/// The pairs of a query string.
+pub fn pairs(query: &str) -> Vec<(String, String)> {
+    let url = reqwest::Url::parse(&format!("http://alias/?{query}"));
+    url.map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default()
+}
+
+fn text(pairs: &[(String, String)]) -> String {
+    let url = reqwest::Url::parse_with_params("http://alias/", pairs);
+    url.ok().and_then(|url| url.query().map(str::to_owned)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{clamped, pairs, text};
+
+    #[test]
+    fn a_limit_is_clamped_and_what_is_no_number_is_left_for_the_service() {
+        assert_eq!([clamped("0"), clamped("-5"), clamped("7"), clamped("1000")], ["1", "1", "7", "100"]);
+        assert_eq!(clamped("many"), "many");
+    }
+
+    #[test]
+    fn a_query_keeps_its_values_through_reading_and_writing() {
+        let read = pairs("category=a%26b&q=caf%C3%A9+au+lait");
+        assert_eq!(read[0].1, "a&b");
+        assert_eq!(pairs(&text(&read)), read);
+    }
+}

@@ -1,0 +1,150 @@
+//! The settings of the gateway: where the services are, who may call from a browser, which paths exist.
+
+use std::{collections::BTreeMap, str::FromStr};
+
+use agora_chassis::{Ports, Reader, WatchedFile};
+use axum::http::{HeaderValue, Uri};
+
+/// The topology's number; what the process is given in `PORT` wins.
+const PORT: u16 = 3000;
+
+/// Issuer and audience of the tokens unless told otherwise.
+const ISSUER: &str = "agora";
+
+/// The settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it listens.
+    pub ports: Ports,
+    /// The public keys that verify access tokens.
+    pub key_set: WatchedFile,
+    /// Who issues them.
+    pub issuer: String,
+    /// Whom they are for.
+    pub audience: String,
+    /// Origins whose pages may call.
+    pub origins: Origins,
+    /// Whether the older documents' paths exist.
+    pub legacy_aliases: LegacyAliases,
+    /// The address of each service by name, as in "http://shop-user:3001".
+    pub upstreams: BTreeMap<&'static str, String>,
+}
+
+/// Whether the older documents' paths exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LegacyAliases {
+    /// They do.
+    Enabled,
+    /// They do not.
+    Disabled,
+}
+
+impl FromStr for LegacyAliases {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "Enabled" => Ok(Self::Enabled),
+            "Disabled" => Ok(Self::Disabled),
+            _ => Err("must be Enabled or Disabled"),
+        }
+    }
+}
+
+/// Origins whose pages may call, as in "https://shop.example"; never a wildcard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins(pub Vec<HeaderValue>);
+
+impl FromStr for Origins {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.split(',')
+            .map(str::trim)
+            .filter(|origin| !origin.is_empty())
+            .map(origin)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+fn origin(text: &str) -> Result<HeaderValue, &'static str> {
+    const WRONG: &str = "must be origins like https://shop.example, with commas between, and no wildcard";
+    let uri: Uri = text.parse().map_err(|_| WRONG)?;
+    let scheme_known = matches!(uri.scheme_str(), Some("http" | "https"));
+    let bare = uri.authority().is_some_and(|authority| text.ends_with(authority.as_str()) && !text.contains('@'));
+    if !scheme_known || !bare || text.contains('*') {
+        return Err(WRONG);
+    }
+    HeaderValue::try_from(text).map_err(|_| WRONG)
+}
+
+impl Config {
+    /// Reads the settings.
+    pub fn read(reader: &mut Reader) -> Self {
+        Self {
+            ports: Ports::read(reader, PORT, None),
+            key_set: reader.file("JWKS_FILE"),
+            issuer: reader.default("TOKEN_ISSUER", ISSUER.to_owned()),
+            audience: reader.default("TOKEN_AUDIENCE", ISSUER.to_owned()),
+            origins: reader.default("CORS_ORIGINS", Origins::default()),
+            legacy_aliases: reader.default("LEGACY_ALIASES", LegacyAliases::Disabled),
+            upstreams: agora_topology::ALL
+                .iter()
+                .filter(|service| service.behind_gateway)
+                .filter_map(|service| Some((service.name, address(reader, url_name(service.name)?))))
+                .collect(),
+        }
+    }
+}
+
+/// The topology's own name of the setting: `USER_URL`.
+fn url_name(service: &str) -> Option<&'static str> {
+    let name = format!("{}_URL", service.to_ascii_uppercase());
+    agora_topology::service("gateway")?.env.iter().copied().find(|known| *known == name)
+}
+
+fn address(reader: &mut Reader, name: &'static str) -> String {
+    let text: String = reader.required(name);
+    let usable = text.parse::<Uri>().is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.authority().is_some());
+    if !text.is_empty() && !usable {
+        reader.fault(name, "must be an address like http://shop-user:3001");
+    }
+    text.trim_end_matches('/').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use agora_chassis::{names_read, settings_from};
+
+    use super::{Config, Origins, PORT};
+
+    #[test]
+    fn the_topology_names_every_setting_and_the_port() {
+        let row = agora_topology::service("gateway").unwrap();
+        assert_eq!(row.port, PORT);
+        let named: BTreeSet<_> = row.environment().into_iter().filter(|name| *name != "ADMIN_PORT").collect();
+        assert_eq!(names_read(Config::read).into_iter().collect::<BTreeSet<_>>(), named);
+    }
+
+    #[test]
+    fn every_service_behind_the_gateway_needs_an_address() {
+        let pairs = BTreeMap::from([("USER_URL".to_owned(), "shop-user:3001".to_owned())]);
+        let faults = settings_from("gateway", &pairs, Config::read).unwrap_err().to_string();
+        for wanted in ["USER_URL has a value that cannot be used", "CATALOG_URL is not set", "PAYMENT_URL is not set"] {
+            assert!(faults.contains(wanted), "{faults}");
+        }
+    }
+
+    #[test]
+    fn origins_are_listed_one_by_one() {
+        let Origins(two) = "https://shop.example, http://localhost:8080".parse().unwrap();
+        assert_eq!(two, ["https://shop.example", "http://localhost:8080"]);
+        assert_eq!("".parse(), Ok(Origins::default()));
+        for bad in ["*", "https://*.example", "shop.example", "https://shop.example/path", "https://a@shop.example"] {
+            assert!(bad.parse::<Origins>().is_err(), "{bad}");
+        }
+    }
+}

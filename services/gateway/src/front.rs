@@ -1,0 +1,26 @@
+//! What the gateway answers by itself: a greeting, and whether it is there.
+
+use agora_web::Json;
+use axum::{Router, routing::get};
+use serde_json::{Value, json};
+
+/// The routes.
+pub fn router() -> Router {
+    Router::new().route("/", get(greeting)).route("/health", get(health))
+}
+
+async fn greeting() -> Json<Value> {
+    let routes: Vec<String> =
+        agora_topology::ALL.iter().flat_map(|service| service.routes).map(|route| format!("/api/v1{route}")).collect();
+    Json(json!({
+        "name": "Agora",
+        "message": "This is the gateway of a marketplace. Browse GET /api/v1/products, register at POST /api/v1/auth/register.",
+        "version": env!("CARGO_PKG_VERSION"),
+        "routes": routes,
+    }))
+}
+
+/// For the documents that ask for it, and for load balancers outside; the cluster asks the admin port.
+async fn health() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}

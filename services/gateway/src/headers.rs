@@ -1,0 +1,171 @@
+//! Headers: what passes in neither direction, what every answer carries, which origins may read it.
+
+use std::{net::SocketAddr, time::Duration};
+
+use agora_chassis::trace;
+use axum::{
+    Router,
+    extract::{ConnectInfo, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    middleware::{Next, from_fn},
+    response::Response,
+};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::config::Origins;
+
+/// How long a browser may remember what a preflight answered.
+const PREFLIGHT_AGE: Duration = Duration::from_mins(10);
+
+/// Of one connection alone (RFC 9110, 7.6.1), besides those that `Connection` names.
+const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// What a caller from outside may not say: who he is, where he comes from, that he is one of us.
+const NOT_FROM_OUTSIDE: [&str; 8] =
+    ["x-internal-", "x-command-", "x-user", "x-role", "x-auth", "x-forwarded", "x-real-ip", "forwarded"];
+
+const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// On every answer, refusals too.
+const SECURITY: [(HeaderName, &str); 6] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    ),
+    (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+];
+
+/// The router within the layers that see every answer.
+pub fn outermost(router: Router, origins: &Origins) -> Router {
+    router.layer(cors(origins)).layer(from_fn(secure))
+}
+
+async fn secure(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in SECURITY {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Tokens travel in a header that pages set themselves, so credentials are never allowed.
+fn cors(Origins(origins): &Origins) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins.iter().cloned()))
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            HeaderName::from_static("idempotency-key"),
+            trace::REQUEST_ID,
+        ])
+        .expose_headers([header::ETAG, header::LOCATION, header::RETRY_AFTER, trace::REQUEST_ID, TRACE_ID])
+        .max_age(PREFLIGHT_AGE)
+}
+
+/// What a service is told of a request: the client's headers without those that are not its to send, the trace, and
+/// where it came from.
+pub fn inward(client: &HeaderMap, from: Option<&ConnectInfo<SocketAddr>>) -> HeaderMap {
+    let mut headers = passed(client, |name| {
+        *name != header::HOST
+            && *name != header::EXPECT
+            && !NOT_FROM_OUTSIDE.iter().any(|prefix| name.as_str().starts_with(prefix))
+    });
+    trace::inject(&mut headers);
+    if let Some(Ok(id)) = trace::trace_id().map(HeaderValue::try_from) {
+        headers.insert(TRACE_ID, id);
+    }
+    if let Some(Ok(address)) = from.map(|ConnectInfo(from)| HeaderValue::try_from(from.ip().to_string())) {
+        headers.insert(FORWARDED_FOR, address);
+    }
+    headers
+}
+
+/// What the client is told of an answer.
+pub fn outward(service: &HeaderMap) -> HeaderMap {
+    passed(service, |name| *name != header::SERVER)
+}
+
+fn passed(headers: &HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+    let named: Vec<String> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect();
+    let of_one_hop =
+        |name: &HeaderName| HOP_BY_HOP.contains(&name.as_str()) || named.iter().any(|n| n == name.as_str());
+    headers
+        .iter()
+        .filter(|(name, _)| !of_one_hop(name) && keep(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use axum::{extract::ConnectInfo, http::HeaderMap};
+
+    use super::{inward, outward};
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn who_one_is_cannot_be_said_from_outside_but_by_a_token() {
+        let sent = headers(&[
+            ("x-user-id", "someone-else"),
+            ("x-user-roles", "admin"),
+            ("x-userid", "1"),
+            ("x-roles", "admin"),
+            ("x-internal-token", "forged"),
+            ("x-command-id", "forged"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-real-ip", "10.0.0.1"),
+            ("forwarded", "for=10.0.0.1"),
+            ("authorization", "Bearer token"),
+            ("idempotency-key", "k"),
+        ]);
+        let from = ConnectInfo(SocketAddr::from(([192, 0, 2, 7], 1234)));
+        let mut passed: Vec<_> =
+            inward(&sent, Some(&from)).iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
+        passed.sort();
+        assert_eq!(passed, ["authorization: Bearer token", "idempotency-key: k", "x-forwarded-for: 192.0.2.7"]);
+    }
+
+    #[test]
+    fn headers_of_one_hop_pass_in_neither_direction() {
+        let sent = headers(&[
+            ("connection", "close, X-Secret-Hop"),
+            ("x-secret-hop", "1"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("te", "trailers"),
+            ("upgrade", "h2c"),
+            ("content-type", "application/json"),
+        ]);
+        assert_eq!(inward(&sent, None).keys().collect::<Vec<_>>(), ["content-type"]);
+        assert_eq!(outward(&sent).keys().collect::<Vec<_>>(), ["content-type"]);
+    }
+}

@@ -1,0 +1,295 @@
+//! The gateway as its clients and the services see it: every request goes through the whole router, and over sockets to
+//! services that only note what they are sent.
+
+mod aliases;
+mod upstream;
+
+use std::collections::BTreeMap;
+
+use agora_chassis::{Process, WatchedFile};
+use agora_gateway::{Front, LegacyAliases, Upstreams, router};
+use agora_testkit::{TestApp, TestKeys};
+use agora_vocab::{Role, UserId};
+use agora_web::TokenVerifier;
+use axum::{Router, body::Body, http::Request};
+use futures::StreamExt as _;
+use serde_json::json;
+use tower::ServiceExt as _;
+use upstream::Upstream;
+use uuid::Uuid;
+
+const SERVICES: [&str; 5] = ["user", "catalog", "cart", "order", "payment"];
+
+struct Gateway {
+    app: TestApp,
+    router: Router,
+    keys: TestKeys,
+}
+
+fn gateway(addresses: BTreeMap<&'static str, String>, legacy_aliases: LegacyAliases) -> Gateway {
+    let process = Process::for_test("gateway");
+    let keys = TestKeys::new();
+    let set = WatchedFile::fixed(keys.jwks());
+    let front = Front {
+        verifier: TokenVerifier::watch(set, TestKeys::ISSUER, TestKeys::AUDIENCE, &process),
+        origins: "https://shop.example".parse().unwrap(),
+        legacy_aliases,
+        ids: process.ids(),
+    };
+    let router = router(Upstreams::new(addresses, &process).unwrap(), front);
+    Gateway { app: TestApp::new(router.clone()), router, keys }
+}
+
+/// All services at one address.
+fn before(upstream: &Upstream) -> Gateway {
+    gateway(SERVICES.map(|name| (name, upstream.address())).into(), LegacyAliases::Disabled)
+}
+
+impl Gateway {
+    fn token(&self) -> String {
+        self.keys.token(UserId::new(Uuid::from_u128(7)), &[Role::Customer])
+    }
+}
+
+#[tokio::test]
+async fn path_query_body_and_headers_pass_unchanged_and_so_does_the_answer() {
+    let upstream = Upstream::start().await;
+    let gateway = before(&upstream);
+    let token = gateway.token();
+    let answer = gateway
+        .app
+        .post("/api/v1/orders?a=b%20c&d=%2F", json!({ "items": [] }))
+        .with(&token)
+        .key("k-1")
+        .header("x-request-id", "r-1")
+        .header("accept-language", "de")
+        .header("content-length", "12")
+        .await
+        .expect(201);
+    let [call] = <[_; 1]>::try_from(upstream.calls()).unwrap();
+    assert_eq!((&*call.method, &*call.target), ("POST", "/api/v1/orders?a=b%20c&d=%2F"));
+    assert_eq!(call.body, r#"{"items":[]}"#);
+    assert_eq!(call.header("authorization"), format!("Bearer {token}"));
+    assert_eq!(call.header("idempotency-key"), "k-1");
+    assert_eq!(call.header("accept-language"), "de");
+    assert_eq!(call.header("x-request-id"), "r-1");
+    assert_eq!(call.header("content-length"), "12");
+    assert_eq!(answer.header("x-request-id"), "r-1");
+    assert_eq!(answer.header("location"), "/api/v1/orders/made");
+    assert_eq!(answer.body["made"], true);
+}
+
+#[tokio::test]
+async fn every_route_of_the_topology_goes_to_its_service() {
+    let mut upstreams = BTreeMap::new();
+    for name in SERVICES {
+        upstreams.insert(name, Upstream::start().await);
+    }
+    let addresses = upstreams.iter().map(|(name, upstream)| (*name, upstream.address())).collect();
+    let gateway = gateway(addresses, LegacyAliases::Disabled);
+    let token = gateway.token();
+    for service in agora_topology::ALL.iter().filter(|service| service.behind_gateway) {
+        for route in service.routes {
+            for path in [format!("/api/v1{route}"), format!("/api/v1{route}/a/b")] {
+                gateway.app.get(&path).with(&token).await.expect(200);
+                assert_eq!(upstreams[service.name].take(), [format!("GET {path}")]);
+            }
+        }
+    }
+    assert!(upstreams.values().all(|upstream| upstream.calls().is_empty()));
+}
+
+#[tokio::test]
+async fn what_is_no_route_is_a_problem_and_reaches_no_service() {
+    let upstream = Upstream::start().await;
+    let gateway = before(&upstream);
+    for path in [
+        "/nothing",
+        "/api/v1",
+        "/api/v1/nothing",
+        "/api/v1/productsandmore",
+        "/internal/v1/users/1/addresses/2",
+        "/api/v1/products/../auth/login",
+        "/api/v1/products/%2e%2e/%2e%2e/internal/v1/quote",
+        "/metrics",
+        "/auth/login",
+    ] {
+        let answer = gateway.app.get(path).await.expect(404);
+        assert_eq!(answer.header("content-type"), "application/problem+json", "{path}");
+        assert_eq!(answer.body["code"], "NOT_FOUND");
+    }
+    for method in ["TRACE", "CONNECT", "BREW"] {
+        let answer = gateway.app.request(method.parse().unwrap(), "/api/v1/products").await.expect(405);
+        assert_eq!(answer.body["code"], "METHOD_NOT_ALLOWED");
+    }
+    assert!(upstream.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_bad_token_goes_no_further_and_a_missing_one_only_where_nobody_is_served_without() {
+    let upstream = Upstream::start().await;
+    let gateway = before(&upstream);
+    let strangers = TestKeys::new().token(UserId::new(Uuid::nil()), &[Role::Admin]);
+    for path in ["/api/v1/products", "/api/v1/orders", "/api/v1/auth/validate", "/"] {
+        for token in ["forged", &*strangers] {
+            let answer = gateway.app.get(path).with(token).await.expect(401);
+            assert_eq!(answer.body["error"], "Invalid token");
+        }
+    }
+    for path in ["/api/v1/cart", "/api/v1/orders/1", "/api/v1/admin/orders", "/api/v1/payments", "/api/v1/users/me"] {
+        let answer = gateway.app.get(path).await.expect(401);
+        assert_eq!(answer.body["error"], "No token provided");
+    }
+    assert!(upstream.calls().is_empty());
+
+    gateway.app.get("/api/v1/products").await.expect(200);
+    // Whose token has ended must be able to get the next one.
+    for path in ["login", "refresh", "logout", "register"] {
+        let body = json!({ "refreshToken": "x" });
+        gateway.app.post(&format!("/api/v1/auth/{path}"), body).with("old").await.expect(201);
+    }
+    assert_eq!(upstream.calls().len(), 5);
+}
+
+/// pr: `x-user-id` was trusted from anyone.
+#[tokio::test]
+async fn who_one_is_cannot_be_said_by_a_header_from_outside() {
+    let upstream = Upstream::start().await;
+    let gateway = before(&upstream);
+    let names = ["x-user-id", "x-user-roles", "x-internal-token", "x-command-id", "x-forwarded-for", "forwarded"];
+    let forged = |path: &str| names.iter().fold(gateway.app.get(path), |request, name| request.header(name, "forged"));
+    forged("/api/v1/orders").await.expect(401);
+    forged("/api/v1/products").await.expect(200);
+    let [call] = <[_; 1]>::try_from(upstream.calls()).unwrap();
+    assert!(call.headers.values().all(|value| value != "forged"), "{:?}", call.headers);
+}
+
+#[tokio::test]
+async fn a_service_that_is_away_is_a_503_that_says_when_to_try_again() {
+    let gateway = gateway(SERVICES.map(|name| (name, "http://127.0.0.1:1".to_owned())).into(), LegacyAliases::Disabled);
+    for request in [gateway.app.get("/api/v1/products"), gateway.app.post("/api/v1/auth/login", json!({}))] {
+        let answer = request.await.expect(503);
+        assert_eq!(answer.body["code"], "UPSTREAM_UNAVAILABLE");
+        assert_eq!(answer.header("retry-after"), "1");
+        assert!(!String::from_utf8_lossy(&answer.bytes).contains("127.0.0.1"), "no address is shown");
+    }
+}
+
+#[tokio::test]
+async fn a_read_whose_connection_broke_is_tried_again_and_a_command_is_not() {
+    let upstream = Upstream::that_hangs_up_on_the_first(1).await;
+    let gateway = before(&upstream);
+    gateway.app.get("/api/v1/products").await.expect(200);
+    assert_eq!(upstream.calls().len(), 1);
+
+    let upstream = Upstream::that_hangs_up_on_the_first(1).await;
+    let gateway = before(&upstream);
+    gateway.app.post("/api/v1/products", json!({ "name": "x" })).await.expect(503);
+    assert!(upstream.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_over_one_mebibyte_is_refused_however_it_comes() {
+    let upstream = Upstream::start().await;
+    let gateway = before(&upstream);
+    let large = || gateway.app.post("/api/v1/products", json!({})).raw(vec![b' '; (1 << 20) + 1]);
+    large().header("content-length", "1048577").await.expect(413);
+    assert!(upstream.calls().is_empty());
+
+    let chunks = futures::stream::iter((0..9).map(|_| Ok::<_, std::io::Error>(vec![b' '; 1 << 17])));
+    let request = Request::post("/api/v1/products").body(Body::from_stream(chunks)).unwrap();
+    assert_eq!(gateway.router.clone().oneshot(request).await.unwrap().status(), 413);
+    let fits = gateway.app.post("/api/v1/products", json!({})).raw(vec![b' '; 1 << 20]);
+    fits.await.expect(201);
+}
+
+#[tokio::test]
+async fn an_answer_is_passed_on_while_it_is_still_coming() {
+    let upstream = Upstream::start().await;
+    let gateway = before(&upstream);
+    let request = Request::get("/api/v1/products/slow").body(Body::empty()).unwrap();
+    let answer = gateway.router.clone().oneshot(request).await.unwrap();
+    let mut body = answer.into_body().into_data_stream();
+    assert_eq!(body.next().await.unwrap().unwrap(), "first");
+    upstream.go_on();
+    assert_eq!(body.next().await.unwrap().unwrap(), "second");
+    assert!(body.next().await.is_none());
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_security_headers() {
+    let upstream = Upstream::start().await;
+    let gateway = before(&upstream);
+    let answers = [
+        gateway.app.get("/health").await.expect(200),
+        gateway.app.get("/api/v1/products").await.expect(200),
+        gateway.app.get("/nothing").await.expect(404),
+        gateway.app.get("/api/v1/cart").await.expect(401),
+    ];
+    for answer in answers {
+        assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"));
+        assert!(answer.header("strict-transport-security").starts_with("max-age=31536000"));
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        assert_eq!(answer.header("x-frame-options"), "DENY");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer");
+        assert!(!answer.header("x-request-id").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn pages_of_a_listed_origin_may_call_and_others_may_not() {
+    let upstream = Upstream::start().await;
+    let gateway = before(&upstream);
+    let from = |origin: &str| gateway.app.get("/api/v1/products").header("origin", origin);
+    let listed = from("https://shop.example").await.expect(200);
+    assert_eq!(listed.header("access-control-allow-origin"), "https://shop.example");
+    assert_eq!(listed.header("access-control-allow-credentials"), "");
+    for other in ["https://evil.example", "null", "https://shop.example.evil.example"] {
+        assert_eq!(from(other).await.header("access-control-allow-origin"), "");
+    }
+    let refused = gateway.app.get("/api/v1/cart").header("origin", "https://shop.example").await.expect(401);
+    assert_eq!(refused.header("access-control-allow-origin"), "https://shop.example", "a page may read why");
+
+    let preflight = gateway
+        .app
+        .request("OPTIONS".parse().unwrap(), "/api/v1/orders")
+        .header("origin", "https://shop.example")
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", "authorization,idempotency-key")
+        .await
+        .expect(200);
+    assert!(preflight.header("access-control-allow-methods").contains("POST"));
+    assert!(preflight.header("access-control-allow-headers").contains("idempotency-key"));
+    assert_eq!(upstream.calls().len(), 4, "the preflight went no further");
+}
+
+#[tokio::test]
+async fn the_front_page_greets_and_health_is_ok() {
+    let gateway = gateway(BTreeMap::new(), LegacyAliases::Disabled);
+    let greeting = gateway.app.get("/").await.expect(200).body;
+    assert_eq!(greeting["name"], "Agora");
+    assert!(greeting["routes"].as_array().unwrap().contains(&json!("/api/v1/products")));
+    assert_eq!(gateway.app.get("/health").await.expect(200).body, json!({ "status": "ok" }));
+}
+
+/// um: bearer tokens were written to stdout.
+#[tokio::test]
+async fn tokens_and_passwords_are_in_no_log_line() {
+    let log = upstream::Log::default();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let upstream = Upstream::start().await;
+    let gateway = before(&upstream);
+    let token = gateway.token();
+    gateway.app.get("/api/v1/orders").with(&token).await.expect(200);
+    gateway.app.get("/api/v1/orders").with("a-forged-token").await.expect(401);
+    let login = json!({ "email": "ada@example.com", "password": "hunter2hunter2" });
+    gateway.app.post("/api/v1/auth/login", login.clone()).await.expect(201);
+    let away = self::gateway([("user", "http://127.0.0.1:1".to_owned())].into(), LegacyAliases::Disabled);
+    away.app.post("/api/v1/auth/login", login).with(&token).await.expect(503);
+    let log = log.text();
+    assert!(log.contains("did not answer"), "the log was caught");
+    for secret in [&*token, "a-forged-token", "hunter2hunter2"] {
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
+}

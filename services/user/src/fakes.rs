@@ -1,0 +1,325 @@
+//! The stores in memory, for tests: the same laws as on PostgreSQL, by a clock that the test moves.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use agora_events::user::{Login, UserEvent};
+use agora_outbox::{Cause, Done};
+use agora_vocab::{AddressId, Clock, Email, Role, SessionId, UserId};
+use async_trait::async_trait;
+use time::OffsetDateTime;
+
+use crate::{
+    domain::{
+        ADDRESSES_MAX, BookEntry, Credentials, PasswordHash, Profile, SESSION_IDLE, SESSION_LIFETIME, Status,
+        TokenDigest, User, Username,
+    },
+    ports::{Addresses, NewAccount, NewSession, Refusal, Rotation, Sessions, StoreError, Users},
+};
+
+/// Every store of this service.
+#[derive(Clone, Debug)]
+pub struct InMemoryStore {
+    state: Arc<Mutex<State>>,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    users: Vec<Credentials>,
+    sessions: Vec<Session>,
+    tokens: Vec<Token>,
+    addresses: Vec<(UserId, BookEntry)>,
+    remembered: Vec<(Cause, Memory)>,
+    facts: Vec<UserEvent>,
+}
+
+#[derive(Debug)]
+struct Session {
+    id: SessionId,
+    user: UserId,
+    expires_at: OffsetDateTime,
+    ended: bool,
+}
+
+#[derive(Debug)]
+struct Token {
+    digest: TokenDigest,
+    session: SessionId,
+    expires_at: OffsetDateTime,
+    used: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Memory {
+    User(User),
+    Entry(BookEntry),
+    Nothing,
+}
+
+impl InMemoryStore {
+    /// An empty store that lives by `clock`.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { state: Arc::default(), clock }
+    }
+
+    /// Every fact so far.
+    pub fn facts(&self) -> Vec<UserEvent> {
+        self.state().facts.clone()
+    }
+
+    /// Blocks an account, which no route does yet.
+    pub fn block(&self, id: UserId) {
+        if let Some(found) = self.state().user(id) {
+            found.user.status = Status::Blocked;
+        }
+    }
+
+    /// The hash that is stored for an account.
+    pub fn hash(&self, id: UserId) -> Option<PasswordHash> {
+        self.state().user(id).map(|found| found.hash.clone())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn user(&mut self, id: UserId) -> Option<&mut Credentials> {
+        self.users.iter_mut().find(|found| found.user.id == id)
+    }
+
+    fn username_taken(&self, name: Option<&Username>, but_by: UserId) -> bool {
+        let others = self.users.iter().filter(|found| found.user.id != but_by);
+        let mut names = others.filter_map(|found| found.user.profile.username.as_ref());
+        name.is_some_and(|name| names.any(|taken| taken.folded() == name.folded()))
+    }
+
+    fn once(&self, cause: &Cause) -> Result<Option<Memory>, StoreError> {
+        let Cause::Request { scope, key, route, hash } = cause else { return Ok(None) };
+        for (seen, memory) in &self.remembered {
+            if let Cause::Request { scope: s, key: k, route: r, hash: h } = seen
+                && (s, r, k) == (scope, route, key)
+            {
+                return if h == hash { Ok(Some(memory.clone())) } else { Err(StoreError::KeyMismatch) };
+            }
+        }
+        Ok(None)
+    }
+
+    fn remember(&mut self, cause: &Cause, memory: Memory) {
+        self.remembered.push((cause.clone(), memory));
+    }
+
+    fn end_sessions(&mut self, which: impl Fn(&Session) -> bool) {
+        self.sessions.iter_mut().filter(|session| which(session)).for_each(|session| session.ended = true);
+    }
+}
+
+#[async_trait]
+impl Users for InMemoryStore {
+    async fn register(&self, account: &NewAccount, cause: &Cause) -> Result<Done<User>, StoreError> {
+        let mut state = self.state();
+        if let Some(Memory::User(user)) = state.once(cause)? {
+            return Ok(Done::Repeated(user));
+        }
+        let NewAccount { id, email, profile, roles, hash } = account.clone();
+        if state.users.iter().any(|found| found.user.email == email) {
+            return Err(StoreError::EmailTaken);
+        }
+        if state.username_taken(profile.username.as_ref(), id) {
+            return Err(StoreError::UsernameTaken);
+        }
+        let user = User { id, email, profile, roles, status: Status::Active, created_at: self.clock.now() };
+        state.users.push(Credentials { user: user.clone(), hash });
+        state.facts.push(user.registered());
+        state.remember(cause, Memory::User(user.clone()));
+        Ok(Done::First(user))
+    }
+
+    async fn find(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        Ok(self.state().user(id).map(|found| found.user.clone()))
+    }
+
+    async fn credentials(&self, email: &Email) -> Result<Option<Credentials>, StoreError> {
+        Ok(self.state().users.iter().find(|found| found.user.email == *email).cloned())
+    }
+
+    async fn update(&self, id: UserId, change: &Profile, cause: &Cause) -> Result<Option<Done<User>>, StoreError> {
+        let mut state = self.state();
+        if let Some(Memory::User(user)) = state.once(cause)? {
+            return Ok(Some(Done::Repeated(user)));
+        }
+        if state.username_taken(change.username.as_ref(), id) {
+            return Err(StoreError::UsernameTaken);
+        }
+        let Some(found) = state.user(id) else { return Ok(None) };
+        found.user.profile = found.user.profile.clone().merged(change.clone());
+        let user = found.user.clone();
+        state.facts.push(user.updated());
+        state.remember(cause, Memory::User(user.clone()));
+        Ok(Some(Done::First(user)))
+    }
+
+    async fn rehash(&self, id: UserId, from: &PasswordHash, to: &PasswordHash) -> Result<(), StoreError> {
+        if let Some(found) = self.state().user(id).filter(|found| found.hash == *from) {
+            found.hash = to.clone();
+        }
+        Ok(())
+    }
+
+    async fn make_admin(&self, id: UserId, password: Option<&PasswordHash>) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let Some(found) = state.user(id) else { return Ok(()) };
+        found.user.status = Status::Active;
+        if !found.user.roles.contains(&Role::Admin) {
+            found.user.roles.push(Role::Admin);
+        }
+        if let Some(hash) = password {
+            found.hash = hash.clone();
+            state.end_sessions(|session| session.user == id);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Sessions for InMemoryStore {
+    async fn start(&self, session: &NewSession, cause: &Cause) -> Result<Done<()>, StoreError> {
+        let mut state = self.state();
+        if state.once(cause)?.is_some() {
+            return Ok(Done::Repeated(()));
+        }
+        let NewSession { id, user, email, token, ip: _ } = session;
+        let now = self.clock.now();
+        state.sessions.push(Session { id: *id, user: *user, expires_at: now + SESSION_LIFETIME, ended: false });
+        state.tokens.push(Token { digest: *token, session: *id, expires_at: now + SESSION_IDLE, used: false });
+        state.facts.push(UserEvent::Login(Login {
+            user_id: *user,
+            email: email.to_string(),
+            session_id: *id,
+            login_method: "password".to_owned(),
+        }));
+        state.remember(cause, Memory::Nothing);
+        Ok(Done::First(()))
+    }
+
+    async fn rotate(&self, presented: TokenDigest, next: TokenDigest) -> Result<Rotation, StoreError> {
+        let (mut state, now) = (self.state(), self.clock.now());
+        let state = &mut *state;
+        let Some(token) = state.tokens.iter_mut().find(|token| token.digest == presented) else {
+            return Ok(Rotation::Refused(Refusal::Unknown));
+        };
+        let Some(session) = state.sessions.iter_mut().find(|session| session.id == token.session) else {
+            return Ok(Rotation::Refused(Refusal::Unknown));
+        };
+        if session.ended || session.expires_at <= now {
+            return Ok(Rotation::Refused(Refusal::Ended));
+        }
+        if token.used {
+            session.ended = true;
+            return Ok(Rotation::Refused(Refusal::Reused));
+        }
+        if token.expires_at <= now {
+            return Ok(Rotation::Refused(Refusal::Idle));
+        }
+        let user = state.users.iter().find(|found| found.user.id == session.user).map(|found| found.user.clone());
+        let Some(user) = user.filter(|user| user.status == Status::Active) else {
+            return Ok(Rotation::Refused(Refusal::Blocked));
+        };
+        token.used = true;
+        let session = session.id;
+        state.tokens.push(Token { digest: next, session, expires_at: now + SESSION_IDLE, used: false });
+        Ok(Rotation::Rotated { session, user: Box::new(user) })
+    }
+
+    async fn end(&self, presented: TokenDigest) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let found = state.tokens.iter().find(|token| token.digest == presented).map(|token| token.session);
+        state.end_sessions(|session| Some(session.id) == found);
+        Ok(())
+    }
+
+    async fn live(&self, id: SessionId, user: UserId) -> Result<Option<User>, StoreError> {
+        let (mut state, now) = (self.state(), self.clock.now());
+        let live =
+            |session: &Session| session.id == id && session.user == user && !session.ended && session.expires_at > now;
+        if !state.sessions.iter().any(live) {
+            return Ok(None);
+        }
+        Ok(state.user(user).map(|found| found.user.clone()).filter(|user| user.status == Status::Active))
+    }
+
+    async fn forget_expired(&self, limit: u32) -> Result<u64, StoreError> {
+        let (mut state, now) = (self.state(), self.clock.now());
+        let over: Vec<SessionId> = state
+            .sessions
+            .iter()
+            .filter(|session| session.expires_at < now)
+            .take(limit as usize)
+            .map(|session| session.id)
+            .collect();
+        state.sessions.retain(|session| !over.contains(&session.id));
+        state.tokens.retain(|token| !over.contains(&token.session));
+        Ok(over.len() as u64)
+    }
+}
+
+#[async_trait]
+impl Addresses for InMemoryStore {
+    async fn list(&self, owner: UserId) -> Result<Vec<BookEntry>, StoreError> {
+        let state = self.state();
+        Ok(state.addresses.iter().filter(|(of, _)| *of == owner).map(|(_, entry)| entry.clone()).collect())
+    }
+
+    async fn find(&self, owner: UserId, id: AddressId) -> Result<Option<BookEntry>, StoreError> {
+        Ok(self.list(owner).await?.into_iter().find(|entry| entry.id == id))
+    }
+
+    async fn add(&self, owner: UserId, entry: &BookEntry, cause: &Cause) -> Result<Done<BookEntry>, StoreError> {
+        let mut state = self.state();
+        if let Some(Memory::Entry(entry)) = state.once(cause)? {
+            return Ok(Done::Repeated(entry));
+        }
+        if state.user(owner).is_none() {
+            return Err(StoreError::NoOwner);
+        }
+        if state.addresses.iter().filter(|(of, _)| *of == owner).count() >= ADDRESSES_MAX {
+            return Err(StoreError::BookFull);
+        }
+        state.addresses.push((owner, entry.clone()));
+        state.remember(cause, Memory::Entry(entry.clone()));
+        Ok(Done::First(entry.clone()))
+    }
+
+    async fn replace(
+        &self,
+        owner: UserId,
+        entry: &BookEntry,
+        cause: &Cause,
+    ) -> Result<Option<Done<BookEntry>>, StoreError> {
+        let mut state = self.state();
+        if let Some(Memory::Entry(entry)) = state.once(cause)? {
+            return Ok(Some(Done::Repeated(entry)));
+        }
+        let found = state.addresses.iter_mut().find(|(of, held)| *of == owner && held.id == entry.id);
+        let Some((_, held)) = found else { return Ok(None) };
+        *held = entry.clone();
+        state.remember(cause, Memory::Entry(entry.clone()));
+        Ok(Some(Done::First(entry.clone())))
+    }
+
+    async fn remove(&self, owner: UserId, id: AddressId, cause: &Cause) -> Result<Option<Done<()>>, StoreError> {
+        let mut state = self.state();
+        if state.once(cause)?.is_some() {
+            return Ok(Some(Done::Repeated(())));
+        }
+        let before = state.addresses.len();
+        state.addresses.retain(|(of, held)| *of != owner || held.id != id);
+        if state.addresses.len() == before {
+            return Ok(None);
+        }
+        state.remember(cause, Memory::Nothing);
+        Ok(Some(Done::First(())))
+    }
+}

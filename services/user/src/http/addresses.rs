@@ -1,0 +1,111 @@
+//! `/users/me/addresses`: one's own address book; and one entry of it for the order service, on the internal port.
+
+use agora_api::{List, user as wire};
+use agora_vocab::{AddressId, UserId};
+use agora_web::{Caller, Command, Identity, Json, Path, Problem, created, no_content};
+use axum::{Router, extract::State, response::Response, routing::get};
+
+use super::cause;
+use crate::{
+    domain::{Address, BookEntry, Country, Text, Violations},
+    usecases::Accounts,
+};
+
+/// The public routes.
+pub fn router() -> Router<Accounts> {
+    Router::new()
+        .route("/api/v1/users/me/addresses", get(list).post(add))
+        .route("/api/v1/users/me/addresses/{id}", get(read).put(replace).delete(remove))
+}
+
+/// The route on the internal port.
+pub fn internal_router() -> Router<Accounts> {
+    Router::new().route("/internal/v1/users/{userId}/addresses/{addressId}", get(read_for_order))
+}
+
+async fn list(State(accounts): State<Accounts>, identity: Identity) -> Result<Json<List<wire::Address>>, Problem> {
+    let items: Vec<_> = accounts.addresses(identity.user).await?.into_iter().map(to_wire).collect();
+    let total = u64::try_from(items.len()).ok();
+    Ok(Json(List { items, total, next_cursor: None }))
+}
+
+async fn add(
+    State(accounts): State<Accounts>,
+    identity: Identity,
+    Command { body, idempotency }: Command<wire::PostalAddress>,
+) -> Result<Response, Problem> {
+    let cause = cause(identity.user, idempotency);
+    let entry = accounts.add_address(identity.user, address(body)?, &cause).await?.into_inner();
+    Ok(created(format!("/api/v1/users/me/addresses/{}", entry.id), to_wire(entry)))
+}
+
+async fn read(
+    State(accounts): State<Accounts>,
+    identity: Identity,
+    Path(id): Path<AddressId>,
+) -> Result<Json<wire::Address>, Problem> {
+    Ok(Json(to_wire(accounts.address(identity.user, id).await?)))
+}
+
+async fn replace(
+    State(accounts): State<Accounts>,
+    identity: Identity,
+    Path(id): Path<AddressId>,
+    Command { body, idempotency }: Command<wire::PostalAddress>,
+) -> Result<Json<wire::Address>, Problem> {
+    let cause = cause(identity.user, idempotency);
+    let entry = BookEntry { id, address: address(body)? };
+    Ok(Json(to_wire(accounts.replace_address(identity.user, entry, &cause).await?.into_inner())))
+}
+
+async fn remove(
+    State(accounts): State<Accounts>,
+    identity: Identity,
+    Path(id): Path<AddressId>,
+    Command { body: (), idempotency }: Command<()>,
+) -> Result<Response, Problem> {
+    accounts.remove_address(identity.user, id, &cause(identity.user, idempotency)).await?;
+    Ok(no_content())
+}
+
+async fn read_for_order(
+    State(accounts): State<Accounts>,
+    _: Caller,
+    Path((owner, id)): Path<(UserId, AddressId)>,
+) -> Result<Json<wire::Address>, Problem> {
+    Ok(Json(to_wire(accounts.address(owner, id).await?)))
+}
+
+fn address(body: wire::PostalAddress) -> Result<Address, Violations> {
+    let wire::PostalAddress { recipient, street, city, state, postal_code, country } = body;
+    let mut violations = Violations::default();
+    let recipient = violations.check_optional(recipient, |text| Text::parse("recipient", text));
+    let street = violations.check(Text::parse("street", &street));
+    let city = violations.check(Text::parse("city", &city));
+    let state = violations.check_optional(state, |text| Text::parse("state", text));
+    let postal_code = violations.check_optional(postal_code, |text| Text::parse("postalCode", text));
+    let country = violations.check(Country::parse(&country));
+    let whole = street.zip(city).zip(country).map(|((street, city), country)| Address {
+        recipient,
+        street,
+        city,
+        state,
+        postal_code,
+        country,
+    });
+    violations.unless_any(whole)
+}
+
+fn to_wire(entry: BookEntry) -> wire::Address {
+    let BookEntry { id, address } = entry;
+    let Address { recipient, street, city, state, postal_code, country } = address;
+    let address = wire::PostalAddress {
+        recipient: recipient.map(|text| text.as_str().to_owned()),
+        street: street.as_str().to_owned(),
+        city: city.as_str().to_owned(),
+        state: state.map(|text| text.as_str().to_owned()),
+        postal_code: postal_code.map(|text| text.as_str().to_owned()),
+        country: country.as_str().to_owned(),
+    };
+    wire::Address { id, address }
+}

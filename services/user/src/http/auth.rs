@@ -1,0 +1,94 @@
+//! `/auth`: register, log in, refresh, log out, validate.
+
+use std::net::IpAddr;
+
+use agora_api::user as wire;
+use agora_outbox::Cause;
+use agora_vocab::{Email, Secret};
+use agora_web::{Identity, Json, Problem, created, no_content};
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+
+use super::{asker, profile, user_to_wire};
+use crate::{
+    domain::{Password, Violations},
+    usecases::{Accounts, Attempt, LoggedIn, Registration},
+};
+
+/// Set by the gateway, which drops what came from outside.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// The routes.
+pub fn router() -> Router<Accounts> {
+    Router::new()
+        .route("/api/v1/auth/register", post(register))
+        .route("/api/v1/auth/login", post(login))
+        .route("/api/v1/auth/refresh", post(refresh))
+        .route("/api/v1/auth/logout", post(logout))
+        .route("/api/v1/auth/validate", get(validate))
+}
+
+/// An `Idempotency-Key` is ignored here: the address is the key.
+async fn register(State(accounts): State<Accounts>, Json(body): Json<wire::Register>) -> Result<Response, Problem> {
+    let user = accounts.register(registration(body)?, &Cause::Fresh).await?.into_inner();
+    Ok(created(format!("/api/v1/users/{}", user.id), user_to_wire(user)))
+}
+
+async fn login(
+    State(accounts): State<Accounts>,
+    headers: HeaderMap,
+    Json(body): Json<wire::Login>,
+) -> Result<Response, Problem> {
+    let wire::Login { email, password } = body;
+    let attempt =
+        Attempt { email: Email::parse(&email).ok(), password: Secret::new(password), ip: caller_address(&headers) };
+    Ok(tokens(accounts.login(attempt).await?))
+}
+
+async fn refresh(State(accounts): State<Accounts>, Json(body): Json<wire::Refresh>) -> Result<Response, Problem> {
+    Ok(tokens(accounts.refresh(&Secret::new(body.refresh_token)).await?))
+}
+
+async fn logout(State(accounts): State<Accounts>, Json(body): Json<wire::Refresh>) -> Result<Response, Problem> {
+    accounts.logout(&Secret::new(body.refresh_token)).await?;
+    Ok(no_content())
+}
+
+async fn validate(State(accounts): State<Accounts>, identity: Identity) -> Result<Json<wire::Validated>, Problem> {
+    let (sid, exp) = (identity.session, identity.expires_at.unix_timestamp());
+    let user = accounts.validate(&asker(identity)).await?;
+    Ok(Json(wire::Validated { id: user.id, email: user.email.to_string(), roles: user.roles, sid, exp }))
+}
+
+fn registration(body: wire::Register) -> Result<Registration, Violations> {
+    let wire::Register { email, password, firstname, lastname, username, name, phone } = body;
+    let mut violations = Violations::default();
+    let email = violations.check(Email::parse(&email));
+    let password = violations.check(Password::parse(password));
+    let profile = profile(&mut violations, wire::UpdateProfile { firstname, lastname, username, name, phone });
+    let whole = email.zip(password).map(|(email, password)| Registration { email, password, profile });
+    violations.unless_any(whole)
+}
+
+/// No cache may keep it.
+fn tokens(logged_in: LoggedIn) -> Response {
+    let LoggedIn { access, refresh, user } = logged_in;
+    let body = wire::Tokens {
+        access_token: access.token.expose().to_owned(),
+        token: access.token.expose().to_owned(),
+        refresh_token: refresh.0.expose().to_owned(),
+        token_type: "Bearer".to_owned(),
+        expires_in: access.expires_in_s,
+        user: user_to_wire(user),
+    };
+    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(body)).into_response()
+}
+
+fn caller_address(headers: &HeaderMap) -> Option<IpAddr> {
+    headers.get(FORWARDED_FOR)?.to_str().ok()?.split(',').next()?.trim().parse().ok()
+}

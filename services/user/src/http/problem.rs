@@ -1,0 +1,67 @@
+//! The one map from what went wrong to status and code.
+
+use agora_web::Problem;
+use axum::http::StatusCode;
+
+use crate::{
+    domain::{ADDRESSES_MAX, Violations},
+    ports::{HashError, StoreError, TokenError},
+    usecases::Error,
+};
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::BadCredentials => unauthorized("INVALID_CREDENTIALS"),
+            Error::BadRefreshToken => unauthorized("INVALID_REFRESH_TOKEN"),
+            Error::SessionEnded => unauthorized("INVALID_TOKEN").title("Invalid token"),
+            Error::NotFound => Self::not_found(),
+            Error::Hash(HashError::Busy) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "BUSY").retry_after(HASH_RETRY_AFTER_S)
+            }
+            Error::Hash(failure @ HashError::Failed(_)) => Self::internal(failure),
+            Error::Token(failure @ TokenError::NoKey) => Self::unavailable(failure),
+            Error::Token(failure @ TokenError::Failed(_)) => Self::internal(failure),
+            Error::Store(error) => store(error),
+        }
+    }
+}
+
+/// After so long half of a full queue of passwords has been hashed, in seconds.
+const HASH_RETRY_AFTER_S: u32 = 1;
+
+fn store(error: StoreError) -> Problem {
+    match error {
+        StoreError::EmailTaken => {
+            conflict("EMAIL_TAKEN").field("email", "is taken: log in, or register another address")
+        }
+        StoreError::UsernameTaken => conflict("USERNAME_TAKEN").field("username", "is taken: choose another one"),
+        StoreError::BookFull => {
+            conflict("ADDRESS_BOOK_FULL").detail(format!("it holds {ADDRESSES_MAX} entries: remove one first"))
+        }
+        StoreError::NoOwner => Problem::not_found(),
+        StoreError::KeyMismatch => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
+            .detail("this Idempotency-Key was sent with another body"),
+        StoreError::KeyRunning => conflict("IDEMPOTENCY_KEY_IN_USE").retry_after(1),
+        failure @ StoreError::Unavailable(_) => Problem::unavailable(failure),
+        failure @ StoreError::Failed(_) => Problem::internal(failure),
+    }
+}
+
+fn conflict(code: &'static str) -> Problem {
+    Problem::new(StatusCode::CONFLICT, code)
+}
+
+fn unauthorized(code: &'static str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, code)
+}
+
+/// Every refused field at once.
+impl From<Violations> for Problem {
+    fn from(violations: Violations) -> Self {
+        violations
+            .into_inner()
+            .into_iter()
+            .fold(Self::unacceptable(), |problem, invalid| problem.field(invalid.field, invalid.message))
+    }
+}

@@ -1,0 +1,121 @@
+//! The ports on PostgreSQL: each method one transaction, with the fact that it makes and the answer to its cause.
+//!
+//! Knows tables and constraint names; all time is the database's `now()`.
+
+mod addresses;
+mod sessions;
+mod users;
+
+use std::sync::Arc;
+
+use agora_events::user::UserEvent;
+use agora_outbox::{Cause, Fact};
+use agora_postgres::{Db, Tx};
+use agora_vocab::{Email, Epoch, Ids, Invalid, UserId};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    domain::{Phone, Profile, Status, Text, User, Username},
+    ports::StoreError,
+};
+
+/// The whole store: it is every port that has a table.
+#[derive(Clone, Debug)]
+pub struct PgStore {
+    db: Db,
+    ids: Arc<dyn Ids>,
+    epoch: Epoch,
+}
+
+impl PgStore {
+    /// A store in a database that holds this service's tables.
+    pub fn new(db: Db, ids: Arc<dyn Ids>, epoch: Epoch) -> Self {
+        Self { db, ids, epoch }
+    }
+
+    /// Writes a fact of a user; `seq` is the user's own count, raised in the same transaction.
+    async fn emit(&self, tx: &mut Tx, user: UserId, seq: i64, event: &UserEvent) -> Result<(), StoreError> {
+        let fact = Fact { event, aggregate: user.uuid(), seq, correlation: None, causation: None };
+        Ok(agora_outbox::emit(tx, &*self.ids, self.epoch, fact).await?)
+    }
+}
+
+/// A row of `users` without its password's hash; also what is remembered for a repeated request.
+#[derive(sqlx::FromRow, Serialize, Deserialize)]
+struct UserRow {
+    id: Uuid,
+    email: String,
+    username: Option<String>,
+    firstname: Option<String>,
+    lastname: Option<String>,
+    name: Option<String>,
+    phone: Option<String>,
+    roles: Vec<String>,
+    status: String,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+}
+
+impl TryFrom<UserRow> for User {
+    type Error = StoreError;
+
+    fn try_from(row: UserRow) -> Result<Self, StoreError> {
+        read_user(row).map_err(|invalid| StoreError::Failed(invalid.into()))
+    }
+}
+
+fn read_user(row: UserRow) -> Result<User, Invalid> {
+    let UserRow { id, email, username, firstname, lastname, name, phone, roles, status, created_at } = row;
+    let profile = Profile {
+        firstname: firstname.map(|text| Text::parse("firstname", &text)).transpose()?,
+        lastname: lastname.map(|text| Text::parse("lastname", &text)).transpose()?,
+        username: username.as_deref().map(Username::parse).transpose()?,
+        name: name.map(|text| Text::parse("name", &text)).transpose()?,
+        phone: phone.as_deref().map(Phone::parse).transpose()?,
+    };
+    Ok(User {
+        id: UserId::new(id),
+        email: Email::parse(&email)?,
+        profile,
+        roles: roles.iter().map(|role| role.parse()).collect::<Result<_, _>>()?,
+        status: match status.as_str() {
+            "active" => Status::Active,
+            "blocked" => Status::Blocked,
+            _ => return Err(Invalid::new("status", "must be active or blocked")),
+        },
+        created_at,
+    })
+}
+
+/// What the idempotency table says, or nothing to say.
+async fn once<T: serde::de::DeserializeOwned>(tx: &mut Tx, cause: &Cause) -> Result<Option<T>, StoreError> {
+    Ok(agora_outbox::once(tx, cause).await?)
+}
+
+async fn remember<T: Serialize + Sync>(tx: &mut Tx, cause: &Cause, value: &T) -> Result<(), StoreError> {
+    Ok(agora_outbox::remember(tx, cause, value).await?)
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match agora_postgres::constraint(&error) {
+            Some("users_email_key") => Self::EmailTaken,
+            Some("users_username_key") => Self::UsernameTaken,
+            _ if agora_postgres::unavailable(&error) => Self::Unavailable(error.into()),
+            _ => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<agora_outbox::Error> for StoreError {
+    fn from(error: agora_outbox::Error) -> Self {
+        match error {
+            agora_outbox::Error::Mismatch => Self::KeyMismatch,
+            agora_outbox::Error::Running => Self::KeyRunning,
+            agora_outbox::Error::Unavailable(error) => error.into(),
+            agora_outbox::Error::Stored(error) => Self::Failed(error.into()),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! `addresses`.
+
+use agora_outbox::{Cause, Done};
+use agora_vocab::{AddressId, Invalid, UserId};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{PgStore, once, remember};
+use crate::{
+    domain::{ADDRESSES_MAX, Address, BookEntry, Country, Text},
+    ports::{Addresses, StoreError},
+};
+
+#[derive(sqlx::FromRow, Serialize, Deserialize)]
+struct AddressRow {
+    id: Uuid,
+    recipient: Option<String>,
+    street: String,
+    city: String,
+    state: Option<String>,
+    postal_code: Option<String>,
+    country: String,
+}
+
+#[async_trait]
+impl Addresses for PgStore {
+    async fn list(&self, owner: UserId) -> Result<Vec<BookEntry>, StoreError> {
+        let rows: Vec<AddressRow> = sqlx::query_as(
+            "select id, recipient, street, city, state, postal_code, country
+             from addresses where user_id = $1 order by id limit $2",
+        )
+        .bind(owner.uuid())
+        .bind(entries_max())
+        .fetch_all(&mut *self.db.acquire().await?)
+        .await?;
+        rows.into_iter().map(BookEntry::try_from).collect()
+    }
+
+    async fn find(&self, owner: UserId, id: AddressId) -> Result<Option<BookEntry>, StoreError> {
+        let row: Option<AddressRow> = sqlx::query_as(
+            "select id, recipient, street, city, state, postal_code, country
+             from addresses where id = $1 and user_id = $2",
+        )
+        .bind(id.uuid())
+        .bind(owner.uuid())
+        .fetch_optional(&mut *self.db.acquire().await?)
+        .await?;
+        row.map(BookEntry::try_from).transpose()
+    }
+
+    async fn add(&self, owner: UserId, entry: &BookEntry, cause: &Cause) -> Result<Done<BookEntry>, StoreError> {
+        let mut tx = self.db.begin().await?;
+        if let Some(stored) = once::<AddressRow>(&mut tx, cause).await? {
+            return Ok(Done::Repeated(stored.try_into()?));
+        }
+        // Locked, so that two at once do not both find room for the last entry.
+        let known: Option<Uuid> = sqlx::query_scalar("select id from users where id = $1 for update")
+            .bind(owner.uuid())
+            .fetch_optional(&mut *tx)
+            .await?;
+        let held: i64 = sqlx::query_scalar("select count(*) from addresses where user_id = $1")
+            .bind(owner.uuid())
+            .fetch_one(&mut *tx)
+            .await?;
+        if known.is_none() {
+            return Err(StoreError::NoOwner);
+        }
+        if held >= entries_max() {
+            return Err(StoreError::BookFull);
+        }
+        let Address { recipient, street, city, state, postal_code, country } = &entry.address;
+        let row: AddressRow = sqlx::query_as(
+            "insert into addresses (id, user_id, recipient, street, city, state, postal_code, country)
+             values ($1, $2, $3, $4, $5, $6, $7, $8)
+             returning id, recipient, street, city, state, postal_code, country",
+        )
+        .bind(entry.id.uuid())
+        .bind(owner.uuid())
+        .bind(recipient.as_ref().map(Text::as_str))
+        .bind(street.as_str())
+        .bind(city.as_str())
+        .bind(state.as_ref().map(Text::as_str))
+        .bind(postal_code.as_ref().map(Text::as_str))
+        .bind(country.as_str())
+        .fetch_one(&mut *tx)
+        .await?;
+        remember(&mut tx, cause, &row).await?;
+        tx.commit().await?;
+        Ok(Done::First(row.try_into()?))
+    }
+
+    async fn replace(
+        &self,
+        owner: UserId,
+        entry: &BookEntry,
+        cause: &Cause,
+    ) -> Result<Option<Done<BookEntry>>, StoreError> {
+        let mut tx = self.db.begin().await?;
+        if let Some(stored) = once::<AddressRow>(&mut tx, cause).await? {
+            return Ok(Some(Done::Repeated(stored.try_into()?)));
+        }
+        let Address { recipient, street, city, state, postal_code, country } = &entry.address;
+        let row: Option<AddressRow> = sqlx::query_as(
+            "update addresses
+             set recipient = $3, street = $4, city = $5, state = $6, postal_code = $7, country = $8
+             where id = $1 and user_id = $2
+             returning id, recipient, street, city, state, postal_code, country",
+        )
+        .bind(entry.id.uuid())
+        .bind(owner.uuid())
+        .bind(recipient.as_ref().map(Text::as_str))
+        .bind(street.as_str())
+        .bind(city.as_str())
+        .bind(state.as_ref().map(Text::as_str))
+        .bind(postal_code.as_ref().map(Text::as_str))
+        .bind(country.as_str())
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        remember(&mut tx, cause, &row).await?;
+        tx.commit().await?;
+        Ok(Some(Done::First(row.try_into()?)))
+    }
+
+    async fn remove(&self, owner: UserId, id: AddressId, cause: &Cause) -> Result<Option<Done<()>>, StoreError> {
+        let mut tx = self.db.begin().await?;
+        if once::<()>(&mut tx, cause).await?.is_some() {
+            return Ok(Some(Done::Repeated(())));
+        }
+        let removed = sqlx::query("delete from addresses where id = $1 and user_id = $2")
+            .bind(id.uuid())
+            .bind(owner.uuid())
+            .execute(&mut *tx)
+            .await?;
+        if removed.rows_affected() == 0 {
+            return Ok(None);
+        }
+        remember(&mut tx, cause, &()).await?;
+        tx.commit().await?;
+        Ok(Some(Done::First(())))
+    }
+}
+
+fn entries_max() -> i64 {
+    i64::try_from(ADDRESSES_MAX).unwrap_or(i64::MAX)
+}
+
+impl TryFrom<AddressRow> for BookEntry {
+    type Error = StoreError;
+
+    fn try_from(row: AddressRow) -> Result<Self, StoreError> {
+        read_entry(row).map_err(|invalid| StoreError::Failed(invalid.into()))
+    }
+}
+
+fn read_entry(row: AddressRow) -> Result<BookEntry, Invalid> {
+    let AddressRow { id, recipient, street, city, state, postal_code, country } = row;
+    let address = Address {
+        recipient: recipient.map(|text| Text::parse("recipient", &text)).transpose()?,
+        street: Text::parse("street", &street)?,
+        city: Text::parse("city", &city)?,
+        state: state.map(|text| Text::parse("state", &text)).transpose()?,
+        postal_code: postal_code.map(|text| Text::parse("postalCode", &text)).transpose()?,
+        country: Country::parse(&country)?,
+    };
+    Ok(BookEntry { id: AddressId::new(id), address })
+}

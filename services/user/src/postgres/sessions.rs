@@ -1,0 +1,177 @@
+//! `auth_session` and `refresh_token`.
+
+use agora_events::user::{Login, UserEvent};
+use agora_outbox::{Cause, Done};
+use agora_postgres::Tx;
+use agora_vocab::{SessionId, UserId};
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::{PgStore, UserRow, once, remember};
+use crate::{
+    domain::{SESSION_IDLE, SESSION_LIFETIME, Status, TokenDigest, User},
+    ports::{NewSession, Refusal, Rotation, Sessions, StoreError},
+};
+
+#[derive(sqlx::FromRow)]
+struct PresentedRow {
+    session_id: Uuid,
+    user_id: Uuid,
+    used: bool,
+    idle: bool,
+    ended: bool,
+}
+
+#[async_trait]
+impl Sessions for PgStore {
+    async fn start(&self, session: &NewSession, cause: &Cause) -> Result<Done<()>, StoreError> {
+        let mut tx = self.db.begin().await?;
+        if once::<()>(&mut tx, cause).await?.is_some() {
+            return Ok(Done::Repeated(()));
+        }
+        let NewSession { id, user, email, token, ip } = session;
+        sqlx::query(
+            "insert into auth_session (id, user_id, ip, expires_at)
+             values ($1, $2, $3::text::inet, now() + $4::float8 * interval '1 second')",
+        )
+        .bind(id.uuid())
+        .bind(user.uuid())
+        .bind(ip.map(|ip| ip.to_string()))
+        .bind(SESSION_LIFETIME.as_secs_f64())
+        .execute(&mut *tx)
+        .await?;
+        give(&mut tx, *id, *token).await?;
+        let seq = sqlx::query_scalar("update users set event_seq = event_seq + 1 where id = $1 returning event_seq")
+            .bind(user.uuid())
+            .fetch_one(&mut *tx)
+            .await?;
+        let login =
+            Login { user_id: *user, email: email.to_string(), session_id: *id, login_method: "password".to_owned() };
+        self.emit(&mut tx, *user, seq, &UserEvent::Login(login)).await?;
+        remember(&mut tx, cause, &()).await?;
+        tx.commit().await?;
+        Ok(Done::First(()))
+    }
+
+    async fn rotate(&self, presented: TokenDigest, next: TokenDigest) -> Result<Rotation, StoreError> {
+        let mut tx = self.db.begin().await?;
+        // Both rows are locked: whoever comes second sees the token as used.
+        let row: Option<PresentedRow> = sqlx::query_as(
+            "select t.session_id, s.user_id, t.used_at is not null as used, t.expires_at <= now() as idle,
+                    s.ended_at is not null or s.expires_at <= now() as ended
+             from refresh_token t join auth_session s on s.id = t.session_id
+             where t.digest = $1
+             for update of t, s",
+        )
+        .bind(presented.0.as_slice())
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(row) = row else { return Ok(Rotation::Refused(Refusal::Unknown)) };
+        let session = SessionId::new(row.session_id);
+        match refusal(&row) {
+            Some(Refusal::Reused) => {
+                end(&mut tx, session, "reuse").await?;
+                tx.commit().await?;
+                Ok(Rotation::Refused(Refusal::Reused))
+            }
+            Some(refusal) => Ok(Rotation::Refused(refusal)),
+            None => exchange(tx, row, presented, next).await,
+        }
+    }
+
+    async fn end(&self, presented: TokenDigest) -> Result<(), StoreError> {
+        sqlx::query(
+            "update auth_session s set ended_at = now(), end_reason = 'logout'
+             from refresh_token t
+             where t.digest = $1 and s.id = t.session_id and s.ended_at is null",
+        )
+        .bind(presented.0.as_slice())
+        .execute(&mut *self.db.acquire().await?)
+        .await?;
+        Ok(())
+    }
+
+    async fn live(&self, id: SessionId, user: UserId) -> Result<Option<User>, StoreError> {
+        let row: Option<UserRow> = sqlx::query_as(
+            "select u.id, u.email, u.username, u.firstname, u.lastname, u.name, u.phone, u.roles, u.status,
+                    u.created_at
+             from auth_session s join users u on u.id = s.user_id
+             where s.id = $1 and u.id = $2 and u.status = 'active' and s.ended_at is null and s.expires_at > now()",
+        )
+        .bind(id.uuid())
+        .bind(user.uuid())
+        .fetch_optional(&mut *self.db.acquire().await?)
+        .await?;
+        row.map(User::try_from).transpose()
+    }
+
+    async fn forget_expired(&self, limit: u32) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "delete from auth_session
+             where id in (select id from auth_session where expires_at < now() order by expires_at limit $1)",
+        )
+        .bind(i64::from(limit))
+        .execute(&mut *self.db.acquire().await?)
+        .await?;
+        Ok(done.rows_affected())
+    }
+}
+
+fn refusal(row: &PresentedRow) -> Option<Refusal> {
+    match *row {
+        PresentedRow { ended: true, .. } => Some(Refusal::Ended),
+        PresentedRow { used: true, .. } => Some(Refusal::Reused),
+        PresentedRow { idle: true, .. } => Some(Refusal::Idle),
+        PresentedRow { .. } => None,
+    }
+}
+
+async fn exchange(
+    mut tx: Tx,
+    row: PresentedRow,
+    presented: TokenDigest,
+    next: TokenDigest,
+) -> Result<Rotation, StoreError> {
+    let PresentedRow { session_id, user_id, used: _, idle: _, ended: _ } = row;
+    let user: UserRow = sqlx::query_as(
+        "select id, email, username, firstname, lastname, name, phone, roles, status, created_at
+         from users where id = $1",
+    )
+    .bind(user_id)
+    .fetch_one(&mut *tx)
+    .await?;
+    let user = User::try_from(user)?;
+    if user.status == Status::Blocked {
+        return Ok(Rotation::Refused(Refusal::Blocked));
+    }
+    sqlx::query("update refresh_token set used_at = now() where digest = $1")
+        .bind(presented.0.as_slice())
+        .execute(&mut *tx)
+        .await?;
+    let session = SessionId::new(session_id);
+    give(&mut tx, session, next).await?;
+    tx.commit().await?;
+    Ok(Rotation::Rotated { session, user: Box::new(user) })
+}
+
+async fn give(tx: &mut Tx, session: SessionId, token: TokenDigest) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into refresh_token (digest, session_id, expires_at)
+         values ($1, $2, now() + $3::float8 * interval '1 second')",
+    )
+    .bind(token.0.as_slice())
+    .bind(session.uuid())
+    .bind(SESSION_IDLE.as_secs_f64())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn end(tx: &mut Tx, session: SessionId, reason: &'static str) -> Result<(), StoreError> {
+    sqlx::query("update auth_session set ended_at = now(), end_reason = $2 where id = $1 and ended_at is null")
+        .bind(session.uuid())
+        .bind(reason)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}

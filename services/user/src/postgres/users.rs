@@ -1,0 +1,145 @@
+//! `users`.
+
+use agora_outbox::{Cause, Done};
+use agora_vocab::{Email, UserId};
+use async_trait::async_trait;
+
+use super::{PgStore, UserRow, once, remember};
+use crate::{
+    domain::{Credentials, PasswordHash, Phone, Profile, Text, User, Username},
+    ports::{NewAccount, StoreError, Users},
+};
+
+#[derive(sqlx::FromRow)]
+struct CredentialsRow {
+    #[sqlx(flatten)]
+    user: UserRow,
+    password_hash: String,
+}
+
+#[derive(sqlx::FromRow)]
+struct UpdatedRow {
+    #[sqlx(flatten)]
+    user: UserRow,
+    event_seq: i64,
+}
+
+#[async_trait]
+impl Users for PgStore {
+    async fn register(&self, account: &NewAccount, cause: &Cause) -> Result<Done<User>, StoreError> {
+        let mut tx = self.db.begin().await?;
+        if let Some(stored) = once::<UserRow>(&mut tx, cause).await? {
+            return Ok(Done::Repeated(stored.try_into()?));
+        }
+        let NewAccount { id, email, profile, roles, hash } = account;
+        let roles: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+        let row: UserRow = sqlx::query_as(
+            "insert into users (id, email, username, firstname, lastname, name, phone, roles, password_hash, event_seq)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1)
+             returning id, email, username, firstname, lastname, name, phone, roles, status, created_at",
+        )
+        .bind(id.uuid())
+        .bind(email.as_str())
+        .bind(profile.username.as_ref().map(Username::as_str))
+        .bind(profile.firstname.as_ref().map(Text::as_str))
+        .bind(profile.lastname.as_ref().map(Text::as_str))
+        .bind(profile.name.as_ref().map(Text::as_str))
+        .bind(profile.phone.as_ref().map(Phone::as_str))
+        .bind(roles)
+        .bind(hash.as_str())
+        .fetch_one(&mut *tx)
+        .await?;
+        remember(&mut tx, cause, &row).await?;
+        let user = User::try_from(row)?;
+        self.emit(&mut tx, user.id, 1, &user.registered()).await?;
+        tx.commit().await?;
+        Ok(Done::First(user))
+    }
+
+    async fn find(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        let row: Option<UserRow> = sqlx::query_as(
+            "select id, email, username, firstname, lastname, name, phone, roles, status, created_at
+             from users where id = $1",
+        )
+        .bind(id.uuid())
+        .fetch_optional(&mut *self.db.acquire().await?)
+        .await?;
+        row.map(User::try_from).transpose()
+    }
+
+    async fn credentials(&self, email: &Email) -> Result<Option<Credentials>, StoreError> {
+        let row: Option<CredentialsRow> = sqlx::query_as(
+            "select id, email, username, firstname, lastname, name, phone, roles, status, created_at, password_hash
+             from users where email = $1",
+        )
+        .bind(email.as_str())
+        .fetch_optional(&mut *self.db.acquire().await?)
+        .await?;
+        let Some(CredentialsRow { user, password_hash }) = row else { return Ok(None) };
+        Ok(Some(Credentials { user: user.try_into()?, hash: PasswordHash::new(password_hash) }))
+    }
+
+    async fn update(&self, id: UserId, change: &Profile, cause: &Cause) -> Result<Option<Done<User>>, StoreError> {
+        let mut tx = self.db.begin().await?;
+        if let Some(stored) = once::<UserRow>(&mut tx, cause).await? {
+            return Ok(Some(Done::Repeated(stored.try_into()?)));
+        }
+        let Profile { firstname, lastname, username, name, phone } = change;
+        let row: Option<UpdatedRow> = sqlx::query_as(
+            "update users
+             set username = coalesce($2, username), firstname = coalesce($3, firstname),
+                 lastname = coalesce($4, lastname), name = coalesce($5, name), phone = coalesce($6, phone),
+                 updated_at = now(), event_seq = event_seq + 1
+             where id = $1
+             returning id, email, username, firstname, lastname, name, phone, roles, status, created_at, event_seq",
+        )
+        .bind(id.uuid())
+        .bind(username.as_ref().map(Username::as_str))
+        .bind(firstname.as_ref().map(Text::as_str))
+        .bind(lastname.as_ref().map(Text::as_str))
+        .bind(name.as_ref().map(Text::as_str))
+        .bind(phone.as_ref().map(Phone::as_str))
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(UpdatedRow { user: row, event_seq }) = row else { return Ok(None) };
+        remember(&mut tx, cause, &row).await?;
+        let user = User::try_from(row)?;
+        self.emit(&mut tx, id, event_seq, &user.updated()).await?;
+        tx.commit().await?;
+        Ok(Some(Done::First(user)))
+    }
+
+    async fn rehash(&self, id: UserId, from: &PasswordHash, to: &PasswordHash) -> Result<(), StoreError> {
+        sqlx::query("update users set password_hash = $3 where id = $1 and password_hash = $2")
+            .bind(id.uuid())
+            .bind(from.as_str())
+            .bind(to.as_str())
+            .execute(&mut *self.db.acquire().await?)
+            .await?;
+        Ok(())
+    }
+
+    async fn make_admin(&self, id: UserId, password: Option<&PasswordHash>) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        sqlx::query(
+            "update users
+             set roles = case when 'admin' = any (roles) then roles else array_append(roles, 'admin') end,
+                 status = 'active', password_hash = coalesce($2, password_hash), updated_at = now()
+             where id = $1",
+        )
+        .bind(id.uuid())
+        .bind(password.map(PasswordHash::as_str))
+        .execute(&mut *tx)
+        .await?;
+        if password.is_some() {
+            sqlx::query(
+                "update auth_session set ended_at = now(), end_reason = 'password'
+                 where user_id = $1 and ended_at is null",
+            )
+            .bind(id.uuid())
+            .execute(&mut *tx)
+            .await?;
+        }
+        Ok(tx.commit().await?)
+    }
+}

@@ -1,0 +1,40 @@
+//! Keeping an address book: everybody his own, nobody another's.
+
+use agora_outbox::{Cause, Done};
+use agora_vocab::{AddressId, UserId};
+
+use super::{Accounts, Error};
+use crate::domain::{Address, BookEntry};
+
+impl Accounts {
+    /// The owner's whole book, oldest entry first.
+    pub async fn addresses(&self, owner: UserId) -> Result<Vec<BookEntry>, Error> {
+        Ok(self.addresses.list(owner).await?)
+    }
+
+    /// One entry of the owner's book.
+    pub async fn address(&self, owner: UserId, id: AddressId) -> Result<BookEntry, Error> {
+        self.addresses.find(owner, id).await?.ok_or(Error::NotFound)
+    }
+
+    /// Adds an entry.
+    pub async fn add_address(&self, owner: UserId, address: Address, cause: &Cause) -> Result<Done<BookEntry>, Error> {
+        let entry = BookEntry { id: AddressId::new(self.ids.next()), address };
+        Ok(self.addresses.add(owner, &entry, cause).await?)
+    }
+
+    /// Puts another address in place of an entry's.
+    pub async fn replace_address(
+        &self,
+        owner: UserId,
+        entry: BookEntry,
+        cause: &Cause,
+    ) -> Result<Done<BookEntry>, Error> {
+        self.addresses.replace(owner, &entry, cause).await?.ok_or(Error::NotFound)
+    }
+
+    /// Removes an entry.
+    pub async fn remove_address(&self, owner: UserId, id: AddressId, cause: &Cause) -> Result<Done<()>, Error> {
+        self.addresses.remove(owner, id, cause).await?.ok_or(Error::NotFound)
+    }
+}
