@@ -61,3 +61,28 @@ impl Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use agora_chassis::{names_read, settings_from};
+
+    use super::Config;
+
+    #[test]
+    fn the_topology_names_exactly_what_is_read() {
+        let row = agora_topology::service("order").unwrap();
+        let named: BTreeSet<_> = row.environment().into_iter().filter(|name| *name != "ADMIN_PORT").collect();
+        assert_eq!(names_read(Config::read).into_iter().collect::<BTreeSet<_>>(), named);
+        assert_eq!((row.port, row.internal_port), (super::PORT, Some(super::INTERNAL_PORT)));
+        assert_eq!(crate::http::CALLERS, agora_topology::callers("order").collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_window_of_nothing_is_refused_by_name() {
+        let pairs = BTreeMap::from([("ORDER_PAYMENT_WINDOW_SECONDS".to_owned(), "0".to_owned())]);
+        let faults = settings_from("order", &pairs, Config::read).unwrap_err().to_string();
+        assert!(faults.contains("ORDER_PAYMENT_WINDOW_SECONDS"), "{faults}");
+    }
+}

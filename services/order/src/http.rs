@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Services that may call the internal port.
-const CALLERS: &[&str] = &["payment"];
+pub(crate) const CALLERS: &[&str] = &["payment"];
 
 /// Both ports, with all their layers.
 pub fn routers(ordering: &Ordering, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {

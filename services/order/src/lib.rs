@@ -2,20 +2,20 @@
 //!
 //! The composition root: the one file that knows every part of the service.
 
-mod cart_client;
-mod catalog_client;
+pub mod cart_client;
+pub mod catalog_client;
 pub mod config;
 pub mod consumer;
 pub mod domain;
 #[cfg(feature = "fakes")]
 pub mod fakes;
 pub mod http;
-mod payment_client;
+pub mod payment_client;
 pub mod ports;
 pub mod postgres;
 pub mod saga;
 pub mod usecases;
-mod user_client;
+pub mod user_client;
 pub mod worker;
 
 use std::sync::Arc;
@@ -44,9 +44,15 @@ async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, Rout
     let db = agora_postgres::connect(&config.postgres, &MIGRATIONS, process).await;
     let signer = InternalSigner::new(config.internal_secret.clone(), "order");
     let client = |callee, url: &str| Client::new(callee, url, signer.clone(), process);
-    let payment_window = config.payment_window;
+    let orders = PgOrders {
+        db: db.clone(),
+        ids: process.ids(),
+        epoch: config.epoch,
+        payment_window: config.payment_window,
+        answer: http::answer,
+    };
     let ordering = Ordering {
-        orders: Arc::new(PgOrders { db: db.clone(), ids: process.ids(), epoch: config.epoch, payment_window }),
+        orders: Arc::new(orders),
         services: Services {
             carts: Arc::new(CartClient(client("cart", &config.cart_url))),
             catalog: Arc::new(CatalogClient(client("catalog", &config.catalog_url))),

@@ -3,7 +3,7 @@
 //! A method names what is atomic. Names no SQL, no HTTP, no wire type.
 
 use agora_chassis::BoxError;
-use agora_outbox::{Answer, Cause, Claim, Done};
+use agora_outbox::{Cause, Claim, Done};
 use agora_vocab::{AddressId, CommandId, Money, OrderId, Page, PageSize, PaymentId, ProductId, UserId};
 use async_trait::async_trait;
 use time::OffsetDateTime;
@@ -48,9 +48,6 @@ pub trait Orders: Send + Sync {
     /// Claims a request's key; `fresh` becomes the order's id if it is new.
     async fn claim(&self, cause: &Cause, fresh: OrderId) -> Result<Claim, StoreError>;
 
-    /// Stores the answer of a claimed request.
-    async fn settle(&self, order: OrderId, answer: &Answer) -> Result<(), StoreError>;
-
     /// Gives a claim up that has no order, so that its key starts afresh. `Conflict` if it has one.
     async fn abandon(&self, order: OrderId) -> Result<(), StoreError>;
 
@@ -63,7 +60,8 @@ pub trait Orders: Send + Sync {
 
     /// What [`crate::domain::decide`] makes of an order under its row's lock, with history, fact and saga, in one
     /// transaction. With a `driver` the lease is taken if there is a step to take and nobody else has it; it ends when
-    /// there is none. A refusal is remembered with the cause and repeated.
+    /// there is none. A refusal is remembered with the cause and repeated. The change that lets the request that made the
+    /// order be answered stores that answer.
     async fn apply(
         &self,
         order: OrderId,

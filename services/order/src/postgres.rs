@@ -42,6 +42,8 @@ pub struct PgOrders {
     pub epoch: Epoch,
     /// How long an order can be paid.
     pub payment_window: time::Duration,
+    /// What the request that made an order is answered, once it can be.
+    pub answer: fn(&State) -> Option<Answer>,
 }
 
 /// What a repetition of a change is answered.
@@ -60,12 +62,6 @@ impl Orders for PgOrders {
         let claim = agora_outbox::claim(&mut tx, cause, fresh.uuid(), CLAIM_LEASE).await?;
         tx.commit().await?;
         Ok(claim)
-    }
-
-    async fn settle(&self, order: OrderId, answer: &Answer) -> Result<(), StoreError> {
-        let mut tx = self.db.begin().await?;
-        agora_outbox::settle(&mut tx, order.uuid(), answer).await?;
-        Ok(tx.commit().await?)
     }
 
     async fn abandon(&self, order: OrderId) -> Result<(), StoreError> {
@@ -128,6 +124,7 @@ impl Orders for PgOrders {
                         project(&mut tx, &decision.state.order).await?;
                         record(&mut tx, self, &decision.state.order, change, causation(cause)).await?;
                     }
+                    self.settle_with(&mut tx, before, &decision.state).await?;
                     (decision.state, false)
                 }
                 Err(refused) => return Err(refuse(tx, cause, refused).await?),
@@ -186,6 +183,14 @@ impl Orders for PgOrders {
 }
 
 impl PgOrders {
+    /// Stores the answer with the change that makes it possible.
+    async fn settle_with(&self, tx: &mut Tx, before: &State, after: &State) -> Result<(), StoreError> {
+        match ((self.answer)(before), (self.answer)(after)) {
+            (None, Some(answer)) => Ok(agora_outbox::settle(tx, after.order.id.uuid(), &answer).await?),
+            _ => Ok(()),
+        }
+    }
+
     /// The time, if the order's claim still stands; it cannot be given up before this transaction ends.
     async fn claimed(&self, tx: &mut Tx, order: OrderId) -> Result<OffsetDateTime, CreateError> {
         const CLAIMED: &str = "select now() from idempotency where point = $1 and state = 'started' for share";

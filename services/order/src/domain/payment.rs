@@ -63,7 +63,7 @@ pub(super) fn begin(
     if status == Status::Pending && moving.paying() && moving.standing.payment == Some(payment) {
         return Ok(());
     }
-    if status != Status::Pending || moving.now >= order.expires_at {
+    if status != Status::Pending || moving.now >= order.expires_at || moving.saga.over.contains(&payment) {
         return Err(Refused::InvalidTransition { from: status, to: Some(Status::Paid) });
     }
     if moving.paying() {
@@ -80,7 +80,7 @@ pub(super) fn result(moving: &mut Moving<'_>, payment: PaymentId, outcome: Payme
     match outcome {
         PaymentOutcome::Captured => captured(moving, payment),
         PaymentOutcome::Declined | PaymentOutcome::Failed | PaymentOutcome::Voided => {
-            no_money(moving, payment, outcome)
+            no_money(moving, payment, outcome);
         }
         PaymentOutcome::PartiallyRefunded => partly_refunded(moving, payment),
         PaymentOutcome::Refunded => refunded(moving, payment),
@@ -115,6 +115,10 @@ fn captured(moving: &mut Moving<'_>, payment: PaymentId) {
 
 fn no_money(moving: &mut Moving<'_>, payment: PaymentId, outcome: PaymentOutcome) {
     moving.saga.refunds.retain(|due| *due != payment);
+    let news = outcome != PaymentOutcome::Failed && !moving.saga.over.contains(&payment);
+    if news {
+        moving.saga.over.push(payment);
+    }
     let under_way = moving.standing.payment == Some(payment)
         && moving.standing.payment_status == PaymentStatus::Processing
         && moving.saga.captured.is_none();
@@ -123,14 +127,18 @@ fn no_money(moving: &mut Moving<'_>, payment: PaymentId, outcome: PaymentOutcome
     }
     moving.standing.payment_status = PaymentStatus::Failed;
     moving.settled();
-    if outcome == PaymentOutcome::Declined {
-        moving.standing.declines += 1;
-        if let Some(own) = moving.saga.own.as_mut().filter(|own| own.payment == payment) {
-            own.declined = true;
-        }
-        if moving.standing.declines >= DECLINES_MAX && moving.standing.status == Status::Pending {
-            moving.end(Status::Cancelled);
-        }
+    if outcome == PaymentOutcome::Declined && news {
+        declined(moving, payment);
+    }
+}
+
+fn declined(moving: &mut Moving<'_>, payment: PaymentId) {
+    moving.standing.declines += 1;
+    if let Some(own) = moving.saga.own.as_mut().filter(|own| own.payment == payment) {
+        own.declined = true;
+    }
+    if moving.standing.declines >= DECLINES_MAX && moving.standing.status == Status::Pending {
+        moving.end(Status::Cancelled);
     }
 }
 

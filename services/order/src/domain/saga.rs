@@ -18,6 +18,8 @@ pub struct Saga {
     pub captured: Option<PaymentId>,
     /// Payments whose money has yet to go back.
     pub refunds: Vec<PaymentId>,
+    /// Payments that were declined or called off: they can never begin again, and none is counted twice.
+    pub over: Vec<PaymentId>,
     /// The payment that the order itself makes.
     pub own: Option<OwnPayment>,
     /// Since when a payment is under way.

@@ -78,8 +78,10 @@ pub const PAYMENT_EDGES: &[(PaymentStatus, PaymentStatus)] = {
     &[
         (Unpaid, Processing),
         (Unpaid, Paid),
+        (Unpaid, PartiallyRefunded),
         (Failed, Processing),
         (Failed, Paid),
+        (Failed, PartiallyRefunded),
         (Processing, Failed),
         (Processing, Paid),
         (Processing, PartiallyRefunded),

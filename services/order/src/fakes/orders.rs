@@ -24,6 +24,7 @@ const CLAIM_STALE: Duration = Duration::seconds(60);
 pub struct InMemoryOrders {
     clock: Arc<dyn Clock>,
     payment_window: Duration,
+    answer: fn(&State) -> Option<Answer>,
     inner: Mutex<Inner>,
 }
 
@@ -54,8 +55,8 @@ struct Claimed {
 
 impl InMemoryOrders {
     /// No orders yet.
-    pub fn new(clock: Arc<dyn Clock>, payment_window: Duration) -> Self {
-        Self { clock, payment_window, inner: Mutex::default() }
+    pub fn new(clock: Arc<dyn Clock>, payment_window: Duration, answer: fn(&State) -> Option<Answer>) -> Self {
+        Self { clock, payment_window, answer, inner: Mutex::default() }
     }
 
     /// An order's history.
@@ -110,6 +111,12 @@ fn same(known: &Cause, cause: &Cause) -> Result<bool, StoreError> {
     }
 }
 
+fn settle(claims: &mut [Claimed], order: OrderId, answer: &Answer) {
+    if let Some(claimed) = claims.iter_mut().find(|claimed| claimed.point == order && claimed.answer.is_none()) {
+        claimed.answer = Some(answer.clone());
+    }
+}
+
 #[async_trait]
 impl Orders for InMemoryOrders {
     async fn claim(&self, cause: &Cause, fresh: OrderId) -> Result<Claim, StoreError> {
@@ -130,15 +137,6 @@ impl Orders for InMemoryOrders {
             Claimed { cause: cause.clone(), point: fresh, since: now, lease_until: now + CLAIM_LEASE, answer: None };
         inner.claims.push(claimed);
         Ok(Claim::Started { point: fresh.uuid() })
-    }
-
-    async fn settle(&self, order: OrderId, answer: &Answer) -> Result<(), StoreError> {
-        let mut inner = self.inner();
-        let open = inner.claims.iter_mut().find(|claimed| claimed.point == order && claimed.answer.is_none());
-        if let Some(claimed) = open {
-            claimed.answer = Some(answer.clone());
-        }
-        Ok(())
     }
 
     async fn abandon(&self, order: OrderId) -> Result<(), StoreError> {
@@ -194,7 +192,7 @@ impl Orders for InMemoryOrders {
         driver: Option<Driver>,
     ) -> Result<Done<Progress>, ApplyError> {
         let (mut inner, now) = (self.inner(), self.clock.now());
-        let Inner { orders, done, .. } = &mut *inner;
+        let Inner { orders, done, claims, .. } = &mut *inner;
         let kept = orders.get_mut(&order).ok_or(ApplyError::NotFound)?;
         for (known, outcome) in done.iter() {
             if same(known, cause)? {
@@ -217,6 +215,9 @@ impl Orders for InMemoryOrders {
                 return Err(refused.into());
             }
         };
+        if let (None, Some(answer)) = ((self.answer)(&kept.state), (self.answer)(&decision.state)) {
+            settle(claims, order, &answer);
+        }
         kept.state = decision.state;
         if let Some(record) = &decision.record {
             kept.note(record);

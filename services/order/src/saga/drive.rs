@@ -6,7 +6,7 @@ use agora_outbox::Cause;
 
 use super::{Services, Step, next};
 use crate::{
-    domain::{Command, State},
+    domain::State,
     ports::{ApplyError, Driver, Orders, Progress},
 };
 
@@ -36,8 +36,8 @@ pub async fn drive(drive: &Drive, mut progress: Progress, driver: Driver) -> Res
         let order = progress.state.order.id;
         let done = drive.orders.apply(order, &command, &cause, Some(driver)).await?;
         progress = if done.is_repeated() {
-            // Known before, and yet the step was still to be taken: do not ask in a circle.
-            drive.orders.apply(order, &Command::StillPending, &Cause::Fresh, Some(driver)).await?.into_inner()
+            // The news had come before, and yet the step was still to be taken: what it says holds all the same.
+            drive.orders.apply(order, &command, &Cause::Fresh, Some(driver)).await?.into_inner()
         } else {
             done.into_inner()
         };

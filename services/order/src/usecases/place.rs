@@ -55,20 +55,27 @@ impl Ordering {
     pub async fn place(&self, new: NewOrder, cause: &Cause) -> Result<Placed, Error> {
         let fresh = OrderId::new(self.ids.next());
         let driver = self.driver();
-        let progress = match self.orders.claim(cause, fresh).await? {
-            Claim::Answered(answer) => return Ok(Placed::Answered(answer)),
-            Claim::Running { .. } => return Err(Error::Running),
-            Claim::Started { point } => self.make(OrderId::new(point), new, driver).await?,
-            Claim::Resumed { point } => self.resume(OrderId::new(point), new, driver).await?,
-        };
+        match self.orders.claim(cause, fresh).await? {
+            Claim::Answered(answer) => Ok(Placed::Answered(answer)),
+            Claim::Running { .. } => Err(Error::Running),
+            Claim::Started { point } => self.place_new(OrderId::new(point), new, driver).await,
+            Claim::Resumed { point } => self.resume(OrderId::new(point), new, driver).await,
+        }
+    }
+
+    async fn place_new(&self, id: OrderId, new: NewOrder, driver: Driver) -> Result<Placed, Error> {
+        let progress = self.make(id, new, driver).await?;
         self.finish(progress, driver).await
     }
 
-    /// An earlier try may have come as far as the order itself.
-    async fn resume(&self, id: OrderId, new: NewOrder, driver: Driver) -> Result<Progress, Error> {
-        match self.orders.load(id, Some(driver)).await? {
-            Some(progress) => Ok(progress),
-            None => self.make(id, new, driver).await,
+    /// An earlier try may have come as far as the order itself; then a repetition waits until it can be answered.
+    async fn resume(&self, id: OrderId, new: NewOrder, driver: Driver) -> Result<Placed, Error> {
+        let Some(progress) = self.orders.load(id, Some(driver)).await? else {
+            return self.place_new(id, new, driver).await;
+        };
+        match self.finish(progress, driver).await? {
+            Placed::Provisional(_) => Err(Error::Running),
+            answered @ Placed::Answered(_) => Ok(answered),
         }
     }
 
@@ -158,19 +165,21 @@ impl Ordering {
     /// Drives the saga for as long as the client waits, and keeps the answer if it came to rest.
     async fn finish(&self, progress: Progress, driver: Driver) -> Result<Placed, Error> {
         let id = progress.state.order.id;
+        if let Some(answer) = (self.answer)(&progress.state) {
+            return Ok(Placed::Answered(answer));
+        }
         let drive = self.drive();
-        let driven = tokio::time::timeout(ANSWER_WITHIN, drive_to_rest(&drive, progress.clone(), driver)).await;
-        let state = if let Ok(state) = driven {
+        let rested = tokio::time::timeout(ANSWER_WITHIN, drive_to_rest(&drive, progress.clone(), driver)).await;
+        let state = if let Ok(state) = rested {
             state?
         } else {
             self.orders.yield_lease(id, driver).await?;
             self.orders.load(id, None).await?.map_or(progress.state, |progress| progress.state)
         };
-        let Some(answer) = (self.answer)(&state) else {
-            self.work.notify_one();
-            return Ok(Placed::Provisional(Box::new(state)));
-        };
-        self.orders.settle(id, &answer).await?;
-        Ok(Placed::Answered(answer))
+        if let Some(answer) = (self.answer)(&state) {
+            return Ok(Placed::Answered(answer));
+        }
+        self.work.notify_one();
+        Ok(Placed::Provisional(Box::new(state)))
     }
 }

@@ -14,13 +14,13 @@ use agora_testkit::{FixedClock, Request, TestApp, TestKeys, internal_token};
 use agora_vocab::{Epoch, OrderId, ProductId, Role, UserId};
 use agora_web::TokenVerifier;
 use serde_json::{Value, json};
-use time::{Duration, macros::datetime};
+use time::macros::datetime;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::world::WINDOW;
+
 const SECRET: &str = "an internal secret of sufficient length";
-/// How long an order can be paid.
-pub const WINDOW: Duration = Duration::seconds(900);
 
 /// The other services.
 #[derive(Clone)]
@@ -55,7 +55,7 @@ impl Neighbours {
 /// A shop on fakes alone, its orders and its clock.
 pub fn in_memory() -> (Shop, Arc<InMemoryOrders>, FixedClock) {
     let clock = FixedClock::at(datetime!(2026-01-02 03:04:05 UTC));
-    let orders = Arc::new(InMemoryOrders::new(Arc::new(clock.clone()), WINDOW));
+    let orders = Arc::new(InMemoryOrders::new(Arc::new(clock.clone()), WINDOW, http::answer));
     (Shop::new(orders.clone(), Neighbours::new(), &Fuse::endless()), orders, clock)
 }
 

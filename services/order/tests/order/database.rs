@@ -1,28 +1,20 @@
 //! What only a real PostgreSQL can show: races, crashes at every step, and history that cannot be rewritten.
-#![cfg(feature = "db-tests")]
-
-#[path = "harness/fused.rs"]
-mod fused;
-#[path = "harness/shop.rs"]
-mod shop;
-#[path = "harness/world.rs"]
-mod world;
 
 use std::sync::Arc;
 
+use crate::fused::Fused;
+use crate::shop::{Neighbours, Shop, items, two};
+use crate::world::{InDatabase, World as _};
 use agora_order::{
     domain::{PaymentOutcome, rebuild},
     fakes::Fuse,
     ports::Listing,
 };
 use agora_vocab::{OrderId, PageSize, PaymentId, ProductId, Quantity};
-use fused::Fused;
 use futures::future::join_all;
 use serde_json::{Value, json};
-use shop::{Neighbours, Shop, id, items, two};
 use time::Duration;
 use uuid::Uuid;
-use world::{InDatabase, World as _};
 
 /// More passes than any of the scenarios has.
 const PASSES_MAX: i64 = 200;
@@ -280,17 +272,4 @@ async fn crashing(scenario: impl AsyncFn(&Shop, i64, Fuse, &InDatabase)) {
         }
     }
     panic!("the scenario never ends by itself");
-}
-
-#[tokio::test]
-async fn older_code_took_any_customers_cart_and_ordered_it_again_and_again() {
-    let (shop, world) = shop().await;
-    let lamp = shop.neighbours.catalog.offer(1999, 100);
-    let eve = agora_vocab::UserId::new(Uuid::from_u128(66));
-    shop.neighbours.carts.add(shop.ada, lamp, Quantity::ONE);
-    shop.neighbours.carts.add(eve, lamp, Quantity::ONE);
-    let order = id(&shop.order("a", json!({})).await.expect(201).body);
-    assert_eq!((shop.neighbours.carts.lines(shop.ada), shop.neighbours.carts.lines(eve)), (0, 1));
-    shop.order("b", json!({})).await.expect(422);
-    assert_eq!(orders_of(&shop, &world).await.iter().map(|order| order.id).collect::<Vec<_>>(), [order]);
 }

@@ -7,7 +7,7 @@ use agora_order::{
     fakes::{Burnt, Fuse},
     ports::{ApplyError, CreateError, Driver, Listing, Orders, Progress, StoreError},
 };
-use agora_outbox::{Answer, Cause, Claim, Done};
+use agora_outbox::{Cause, Claim, Done};
 use agora_vocab::{OrderId, Page};
 use async_trait::async_trait;
 
@@ -38,10 +38,6 @@ impl Fused {
 impl Orders for Fused {
     async fn claim(&self, cause: &Cause, fresh: OrderId) -> Result<Claim, StoreError> {
         self.around(self.orders.claim(cause, fresh)).await
-    }
-
-    async fn settle(&self, order: OrderId, answer: &Answer) -> Result<(), StoreError> {
-        self.around(self.orders.settle(order, answer)).await
     }
 
     async fn abandon(&self, order: OrderId) -> Result<(), StoreError> {

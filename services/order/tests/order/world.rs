@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use time::{Duration, OffsetDateTime, macros::datetime};
 
 /// How long an order can be paid.
-pub const WINDOW: Duration = Duration::seconds(900);
+pub const WINDOW: Duration = Duration::minutes(15);
 
 /// A store of orders and what can be seen of it from outside.
 #[async_trait]
@@ -29,7 +29,10 @@ pub struct InMemory {
 impl InMemory {
     pub fn new() -> Self {
         let clock = FixedClock::at(datetime!(2026-01-02 03:04:05 UTC));
-        Self { orders: Arc::new(InMemoryOrders::new(Arc::new(clock.clone()), WINDOW)), clock }
+        Self {
+            orders: Arc::new(InMemoryOrders::new(Arc::new(clock.clone()), WINDOW, agora_order::http::answer)),
+            clock,
+        }
     }
 }
 
@@ -76,7 +79,13 @@ mod database {
         pub async fn new() -> Self {
             let db = Db::for_test(&agora_testkit::postgres().await.url(), &MIGRATIONS).await;
             let ids = Process::for_test("order").ids();
-            let orders = Arc::new(PgOrders { db: db.clone(), ids, epoch: Epoch::default(), payment_window: WINDOW });
+            let orders = Arc::new(PgOrders {
+                db: db.clone(),
+                ids,
+                epoch: Epoch::default(),
+                payment_window: WINDOW,
+                answer: agora_order::http::answer,
+            });
             Self { db, orders }
         }
 

@@ -1,12 +1,9 @@
 //! Orders from the outside: every route and refusal over HTTP, with everything outside the process in memory.
 
-#[path = "harness/shop.rs"]
-mod shop;
-
+use crate::shop::{Shop, id, in_memory, items, two};
 use agora_order::{domain::PaymentOutcome, fakes::Fuse, ports::Orders as _};
 use agora_vocab::{AddressId, OrderId, PaymentId, ProductId, Quantity, UserId};
 use serde_json::{Value, json};
-use shop::{Shop, id, in_memory, items, two};
 use time::Duration;
 use uuid::Uuid;
 

@@ -1,0 +1,157 @@
+//! The clients of the other services against a server that answers what those services answer.
+
+use std::sync::Arc;
+
+use agora_chassis::{Process, WatchedSecret};
+use agora_order::{
+    cart_client::CartClient,
+    catalog_client::CatalogClient,
+    domain::{PayWith, PaymentOutcome, Shortage, Wanted},
+    payment_client::PaymentClient,
+    ports::{Addresses as _, Carts as _, Catalog as _, NewHold, Payable, Payments as _, Reserving, TakeError},
+    user_client::UserClient,
+};
+use agora_outbound::{Client, InternalSigner};
+use agora_vocab::{AddressId, CartId, CommandId, Currency, Money, OrderId, PaymentId, ProductId, Quantity, UserId};
+use axum::{
+    Router,
+    extract::Request,
+    http::{Method, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+const COMMAND: CommandId = CommandId::new(Uuid::from_u128(1));
+const ORDER: OrderId = OrderId::new(Uuid::from_u128(2));
+const ADA: UserId = UserId::new(Uuid::from_u128(3));
+const LAMP: ProductId = ProductId::new(Uuid::from_u128(4));
+const PAYMENT: PaymentId = PaymentId::new(Uuid::from_u128(5));
+
+/// A client of a service that gives one answer, to a request with the token and, for a command, its id.
+async fn client(callee: &'static str, status: u16, body: Value) -> Client {
+    let process = Process::for_test("order");
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answer = Arc::new(body.to_string());
+    let router = Router::new().fallback(move |request: Request| {
+        let answer = answer.clone();
+        async move { reply(&request, status, &answer) }
+    });
+    process.spawn("server", async move { Ok(axum::serve(listener, router).await?) });
+    let signer = InternalSigner::new(WatchedSecret::fixed("an internal secret of sufficient length"), "order");
+    Client::new(callee, &url, signer, &process)
+}
+
+fn reply(request: &Request, status: u16, body: &str) -> Response {
+    let has = |name: &str| request.headers().contains_key(name);
+    let query = request.uri().path().ends_with("/quote") || request.method() == Method::GET;
+    if !has("x-internal-token") || !(query || has("x-command-id")) {
+        return StatusCode::IM_A_TEAPOT.into_response();
+    }
+    let status = StatusCode::from_u16(status).unwrap();
+    (status, [(header::CONTENT_TYPE, "application/json")], body.to_owned()).into_response()
+}
+
+fn problem(status: u16, code: &str) -> Value {
+    json!({ "type": "about:blank", "title": code, "status": status, "code": code })
+}
+
+fn hold() -> NewHold {
+    let line = Wanted { product: LAMP, variant: String::new(), quantity: Quantity::ONE };
+    NewHold { order: ORDER, hold: 1, lines: vec![line], seconds: 1800 }
+}
+
+fn payable() -> Payable {
+    Payable { payment: PAYMENT, order: ORDER, user: ADA, total: Money { amount: 100, currency: Currency::EUR } }
+}
+
+#[tokio::test]
+async fn a_quote_names_what_exists() {
+    let product = json!({ "id": LAMP, "name": "Lamp", "description": "", "sku": null, "stock": 3, "category": "Lighting",
+        "price": { "amount": 1999, "currency": "EUR" }, "brand": null, "supplier": null, "imageUrl": null, "version": 1,
+        "sellerId": Uuid::from_u128(1), "createdAt": "2026-01-02T03:04:05Z", "updatedAt": "2026-01-02T03:04:05Z" });
+    let catalog = CatalogClient(client("catalog", 200, json!({ "items": [product], "unknown": [] })).await);
+    let quoted = catalog.quote(&[LAMP]).await.unwrap();
+    assert_eq!((quoted[0].name.as_str(), quoted[0].price.amount), ("Lamp", 1999));
+}
+
+#[tokio::test]
+async fn a_hold_is_held_short_or_has_no_answer() {
+    let reserve =
+        async |status, body| CatalogClient(client("catalog", status, body).await).reserve(COMMAND, &hold()).await;
+    let held = json!({ "orderId": ORDER, "hold": 1, "expiresAt": "2026-01-02T03:04:05Z" });
+    assert_eq!(reserve(200, held).await.unwrap(), Reserving::Held);
+    let mut short = problem(409, "INSUFFICIENT_QUANTITY");
+    (short["productId"], short["requested"], short["available"]) = (json!(LAMP), json!(2), json!(1));
+    let shortage = Shortage { product: Some(LAMP), requested: 2, available: 1 };
+    assert_eq!(reserve(409, short).await.unwrap(), Reserving::Short(shortage));
+    let undone = Shortage { product: None, requested: 0, available: 0 };
+    assert_eq!(reserve(409, problem(409, "CANCELLED")).await.unwrap(), Reserving::Short(undone));
+    assert!(reserve(401, problem(401, "INVALID_INTERNAL_TOKEN")).await.is_err());
+    assert!(reserve(503, problem(503, "UNAVAILABLE")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_commit_tells_whether_the_hold_was_there() {
+    let commit =
+        async |status, body| CatalogClient(client("catalog", status, body).await).commit(COMMAND, ORDER, 1).await;
+    assert!(commit(200, json!({ "state": "committed" })).await.unwrap());
+    for state in ["released", "expired", "tombstone"] {
+        assert!(!commit(200, json!({ "state": state })).await.unwrap());
+    }
+    assert!(!commit(409, problem(409, "CANCELLED")).await.unwrap());
+    assert!(commit(500, json!({})).await.is_err());
+    let catalog = CatalogClient(client("catalog", 200, json!({ "state": "tombstone" })).await);
+    catalog.release(COMMAND, ORDER, 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_cart_is_taken_empty_or_undone() {
+    let take = async |status, body| CartClient(client("cart", status, body).await).take(COMMAND, ORDER, ADA).await;
+    let line = json!({ "productId": LAMP, "variant": "", "quantity": 2 });
+    let cart = CartId::new(Uuid::from_u128(6));
+    let taken = take(200, json!({ "cartId": cart, "cartVersion": 7, "lines": [line] })).await.unwrap();
+    assert_eq!((taken.cart.id, taken.cart.version, taken.lines[0].quantity.get()), (cart, 7, 2));
+    assert!(matches!(take(422, problem(422, "EMPTY_CART")).await, Err(TakeError::Empty)));
+    assert!(matches!(take(409, problem(409, "CANCELLED")).await, Err(TakeError::Undone)));
+    assert!(matches!(take(503, problem(503, "UNAVAILABLE")).await, Err(TakeError::Failed(_))));
+    let carts = CartClient(client("cart", 200, json!({ "state": "returned" })).await);
+    carts.give_back(COMMAND, ORDER).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_payment_has_a_result_none_yet_or_never_will() {
+    let PayWith { method, token } = PayWith::parse("card", "tok_ok").unwrap();
+    let pay = async |status, body| {
+        let payments = PaymentClient(client("payment", status, body).await);
+        payments.pay(COMMAND, &payable(), (method, &token)).await.map(|report| report.outcome)
+    };
+    let state = |status: &str| json!({ "paymentId": PAYMENT, "status": status, "resultId": Uuid::from_u128(8) });
+    assert_eq!(pay(200, state("captured")).await.unwrap(), Some(PaymentOutcome::Captured));
+    assert_eq!(pay(200, state("pending")).await.unwrap(), None);
+    assert_eq!(pay(402, problem(402, "PAYMENT_DECLINED")).await.unwrap(), Some(PaymentOutcome::Declined));
+    assert_eq!(pay(409, problem(409, "CANCELLED")).await.unwrap(), Some(PaymentOutcome::Voided));
+    assert_eq!(pay(409, problem(409, "NO_PROVIDER")).await.unwrap(), Some(PaymentOutcome::Failed));
+    assert!(pay(200, state("banana")).await.is_err());
+    assert!(pay(404, problem(404, "NOT_FOUND")).await.is_err());
+    let payments = PaymentClient(client("payment", 200, state("voided")).await);
+    assert_eq!(payments.settle(COMMAND, &payable()).await.unwrap().outcome, Some(PaymentOutcome::Voided));
+    assert_eq!(payments.void(COMMAND, &payable()).await.unwrap().outcome, Some(PaymentOutcome::Voided));
+    let payments = PaymentClient(client("payment", 200, state("refunded")).await);
+    let report = payments.refund(COMMAND, &payable()).await.unwrap();
+    assert_eq!(report.outcome, Some(PaymentOutcome::Refunded));
+    assert_eq!(report.result, Some(CommandId::new(Uuid::from_u128(8))));
+}
+
+#[tokio::test]
+async fn an_address_is_found_or_not() {
+    let find = async |status, body| {
+        UserClient(client("user", status, body).await).find(ADA, AddressId::new(Uuid::from_u128(9))).await
+    };
+    let entry = json!({ "id": Uuid::from_u128(9), "street": "Unter den Linden 1", "city": "Berlin", "country": "DE" });
+    assert_eq!(find(200, entry).await.unwrap().unwrap().city, "Berlin");
+    assert_eq!(find(404, problem(404, "NOT_FOUND")).await.unwrap(), None);
+    assert!(find(403, problem(403, "FORBIDDEN")).await.is_err());
+}

@@ -1,0 +1,137 @@
+//! What the service does without being asked over HTTP: it hears facts, and its worker wakes.
+
+use agora_events::{Envelope, Event, catalog, payment};
+use agora_order::{consumer::handle, worker};
+use agora_outbox::Failure;
+use agora_vocab::{CommandId, Currency, Money, OrderId, PaymentId, RefundId};
+use serde_json::json;
+use time::macros::datetime;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::shop::{Shop, id, in_memory, two};
+
+fn envelope<E: Event>(n: u128, event: &E) -> Envelope {
+    let (kind, data) = Envelope::parts(event).unwrap();
+    Envelope {
+        id: Uuid::from_u128(n),
+        kind: kind.to_owned(),
+        version: 1,
+        time: datetime!(2026-01-02 03:04:05 UTC),
+        key: "key".to_owned(),
+        seq: 1,
+        epoch: 0,
+        trace: None,
+        correlation_id: None,
+        causation_id: None,
+        data,
+    }
+}
+
+fn paid(shop: &Shop, order: OrderId, result: u128) -> payment::Payment {
+    payment::Payment {
+        payment_id: PaymentId::new(Uuid::from_u128(1)),
+        order_id: order,
+        user_id: shop.ada,
+        amount: Money { amount: 100, currency: Currency::EUR },
+        result_id: CommandId::new(Uuid::from_u128(result)),
+    }
+}
+
+#[tokio::test]
+async fn a_captured_payment_that_is_heard_makes_the_order_paid_once() {
+    let (shop, orders, _) = in_memory();
+    let order = shop.pending("k", shop.neighbours.catalog.offer(100, 5), 1).await;
+    shop.begin(order, 1).await.expect(200);
+    let captured = payment::PaymentEvent::Captured(paid(&shop, order, 2));
+    for n in 0..2 {
+        handle(shop.ordering.clone(), envelope(n, &captured)).await.unwrap();
+        shop.settle().await;
+    }
+    shop.result(order, 1, (2, "captured")).await.expect(200);
+    assert_eq!(shop.status(order).await, two("paid", "paid"));
+    assert_eq!(orders.facts(order).len(), 3);
+}
+
+#[tokio::test]
+async fn every_other_fact_of_payment_is_understood() {
+    use payment::PaymentEvent::{Captured, Declined, Failed, Refunded, Voided};
+    let (shop, ..) = in_memory();
+    let lamp = shop.neighbours.catalog.offer(100, 9);
+    let refund = |order, part: i64| {
+        let euros = |amount| Money { amount, currency: Currency::EUR };
+        Refunded(payment::Refund {
+            refund_id: RefundId::new(Uuid::from_u128(8)),
+            payment_id: PaymentId::new(Uuid::from_u128(1)),
+            order_id: order,
+            user_id: shop.ada,
+            amount: euros(part),
+            refunded: euros(part),
+            captured: euros(100),
+            result_id: CommandId::new(Uuid::from_u128(1000 + u128::from(part.unsigned_abs()))),
+        })
+    };
+    for (n, make) in [Declined, Failed, Voided].into_iter().enumerate() {
+        let order = shop.pending(&format!("k{n}"), lamp, 1).await;
+        shop.begin(order, 1).await.expect(200);
+        let event = make(paid(&shop, order, 50 + n as u128));
+        handle(shop.ordering.clone(), envelope(n as u128, &event)).await.unwrap();
+        assert_eq!(shop.status(order).await, two("pending", "failed"));
+    }
+    let order = shop.pending("refunded", lamp, 1).await;
+    shop.begin(order, 1).await.expect(200);
+    let steps = [
+        (Captured(paid(&shop, order, 90)), two("paid", "paid")),
+        (refund(order, 40), two("paid", "partially_refunded")),
+        (refund(order, 100), two("refunded", "refunded")),
+    ];
+    for (n, (event, expected)) in steps.into_iter().enumerate() {
+        handle(shop.ordering.clone(), envelope(100 + n as u128, &event)).await.unwrap();
+        shop.settle().await;
+        assert_eq!(shop.status(order).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_hold_that_catalogue_ended_is_not_committed_but_held_again() {
+    let (shop, ..) = in_memory();
+    let order = shop.pending("k", shop.neighbours.catalog.offer(100, 5), 1).await;
+    shop.neighbours.catalog.expire(order, 1);
+    let expired = catalog::ReservationExpired { order_id: order, hold: 1 };
+    let expired = catalog::InventoryEvent::ReservationExpired(expired);
+    handle(shop.ordering.clone(), envelope(1, &expired)).await.unwrap();
+    shop.begin(order, 1).await.expect(200);
+    shop.result(order, 1, (2, "captured")).await.expect(200);
+    assert_eq!(shop.status(order).await, two("paid", "paid"));
+    assert_eq!(shop.neighbours.catalog.hold(order, 2), Some("committed"));
+}
+
+#[tokio::test]
+async fn what_is_not_understood_is_passed_over_or_put_aside() {
+    let (shop, ..) = in_memory();
+    let unknown = payment::PaymentEvent::Captured(paid(&shop, OrderId::new(Uuid::from_u128(404)), 2));
+    let future = Envelope { kind: "payment.teleported".into(), ..envelope(1, &unknown) };
+    let malformed = Envelope { data: json!({ "paymentId": 7 }), ..envelope(2, &unknown) };
+    handle(shop.ordering.clone(), future).await.unwrap();
+    assert!(matches!(handle(shop.ordering.clone(), malformed).await, Err(Failure::Poison(_))));
+    assert!(matches!(handle(shop.ordering.clone(), envelope(3, &unknown)).await, Err(Failure::Poison(_))));
+}
+
+#[tokio::test]
+async fn the_worker_takes_the_steps_that_a_request_leaves_and_ends_with_the_process() {
+    let (shop, ..) = in_memory();
+    let lamp = shop.neighbours.catalog.offer(100, 5);
+    let order = id(&shop.order("k", crate::shop::items(lamp, 2)).await.expect(201).body);
+    let shutdown = CancellationToken::new();
+    let working = worker::run(shop.ordering.clone(), shutdown.clone());
+    let shopping = async {
+        shop.cancel(order).await.expect(200);
+        while shop.neighbours.catalog.available(lamp) < 5 {
+            tokio::task::yield_now().await;
+        }
+        shutdown.cancel();
+    };
+    let (worked, ()) = tokio::join!(working, shopping);
+    worked.unwrap();
+    assert_eq!(shop.status(order).await, two("cancelled", "unpaid"));
+}
