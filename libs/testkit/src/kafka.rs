@@ -20,9 +20,10 @@ impl KafkaServer {
         let lib = location("AGORA_KAFKA_LIB");
         let folder = folder("kafka");
         let (port, controller) = (free_port(), free_port());
-        let file = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
+        let file = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
         std::fs::write(file("log4j2.yaml"), LOG_CONFIG).expect("writing log4j2.yaml");
-        std::fs::write(file("server.properties"), properties(&folder, port, controller)).expect("writing the settings");
+        std::fs::write(file("server.properties"), properties(folder.path(), port, controller))
+            .expect("writing the settings");
         let java: Vec<String> = [
             "java",
             "-Xmx256m",
@@ -30,7 +31,7 @@ impl KafkaServer {
             "-XX:TieredStopAtLevel=1",
             &format!("-Dlog4j2.configurationFile={}", file("log4j2.yaml")),
             "-cp",
-            &format!("{}/*", readable(&lib, &folder)),
+            &format!("{}/*", readable(&lib, folder.path())),
         ]
         .map(str::to_owned)
         .into();
@@ -38,7 +39,7 @@ impl KafkaServer {
         let format = ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", &settings];
         run_as_data_user(&java.iter().map(String::as_str).chain(format).collect::<Vec<_>>());
         let command = [java, vec!["kafka.Kafka".into(), settings]].concat();
-        let server = Server::new(&folder, port, &command);
+        let server = Server::new(folder, port, &command);
         server.start();
         Self(server)
     }

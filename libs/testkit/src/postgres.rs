@@ -78,7 +78,7 @@ impl PostgresServer {
         let bin = location(variable);
         let program = |name: &str| bin.join(name).to_str().expect("UTF-8").to_owned();
         let folder = folder("postgres");
-        let path = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
+        let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
         let (data, password) = (path("data"), path("password"));
         std::fs::write(&password, PASSWORD).expect("writing the password");
         run_as_data_user(&[
@@ -107,7 +107,7 @@ impl PostgresServer {
         ] {
             command.extend(["-c".to_owned(), setting.to_owned()]);
         }
-        let server = Server::new(&folder, port, &command);
+        let server = Server::new(folder, port, &command);
         server.start();
         Self { server, databases: AtomicU32::new(0) }
     }

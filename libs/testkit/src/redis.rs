@@ -16,10 +16,10 @@ impl RedisServer {
         let program = location("AGORA_REDIS_SERVER").to_str().expect("UTF-8").to_owned();
         let folder = folder("redis");
         let port = free_port();
-        let dir = folder.to_str().expect("UTF-8");
-        let arguments = ["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir", dir];
+        let dir = folder.path().to_str().expect("UTF-8").to_owned();
+        let arguments = ["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir", &dir];
         let command: Vec<String> = std::iter::once(program).chain(arguments.map(str::to_owned)).collect();
-        let server = Server::new(&folder, port, &command);
+        let server = Server::new(folder, port, &command);
         server.start();
         Self(server)
     }

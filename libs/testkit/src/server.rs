@@ -12,6 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tempfile::TempDir;
+
 /// The system user that servers run as where the tests run as root.
 const DATA_USER: &str = "agora-data";
 const START_SECONDS_MAX: u64 = 60;
@@ -53,11 +55,13 @@ struct Supervisor {
 }
 
 impl Server {
-    /// Supervises `command`, not yet started, which shall listen on `port` and may write into `folder` alone.
-    pub fn new(folder: &Path, port: u16, command: &[String]) -> Self {
+    /// Supervises `command`, not yet started, which shall listen on `port` and may write into `folder` alone. From now on
+    /// the folder is the supervisor's to remove.
+    pub fn new(folder: TempDir, port: u16, command: &[String]) -> Self {
+        let folder = folder.keep();
         let mut shell = Command::new("setpriv")
             .args(["--pdeathsig", "clear", "sh", "-c", SUPERVISOR, "supervisor"])
-            .arg(folder)
+            .arg(&folder)
             .arg(folder.join("log"))
             .args(as_data_user(&["setpriv", "--pdeathsig", "KILL"]))
             .args(command)
@@ -71,7 +75,7 @@ impl Server {
         let orders = shell.stdin.take().expect("piped");
         let answers = BufReader::new(shell.stdout.take().expect("piped"));
         let supervisor = Mutex::new(Supervisor { _shell: shell, orders, answers });
-        Self { folder: folder.to_owned(), port, supervisor }
+        Self { folder, port, supervisor }
     }
 
     /// Starts the server and waits until its port answers.
@@ -118,12 +122,12 @@ impl Server {
     }
 }
 
-/// A fresh folder that the server's user may write to.
-pub fn folder(name: &str) -> PathBuf {
-    let folder = tempfile::Builder::new().prefix(&format!("agora-{name}-")).tempdir().expect("a folder in /tmp").keep();
-    if is_root(&folder) {
+/// A fresh folder that the server's user may write to; gone when dropped.
+pub fn folder(name: &str) -> TempDir {
+    let folder = tempfile::Builder::new().prefix(&format!("agora-{name}-")).tempdir().expect("a folder in /tmp");
+    if is_root(folder.path()) {
         ensure_data_user();
-        run(&["chown", DATA_USER, folder.to_str().expect("UTF-8")]);
+        run(&["chown", DATA_USER, folder.path().to_str().expect("UTF-8")]);
     }
     folder
 }
@@ -179,10 +183,11 @@ mod tests {
 
     #[test]
     fn the_server_and_its_folder_are_gone_when_the_pipe_closes() {
-        let folder = folder("supervised");
+        let made = folder("supervised");
+        let folder = made.path().to_owned();
         let pid_file = folder.join("pid");
         let script = format!("echo $$ > {}; exec sleep 60", pid_file.display());
-        let server = Server::new(&folder, free_port(), &["sh".into(), "-c".into(), script]);
+        let server = Server::new(made, free_port(), &["sh".into(), "-c".into(), script]);
         server.order("start");
         until(|| std::fs::read_to_string(&pid_file).is_ok_and(|pid| pid.ends_with('\n')));
         let pid = std::fs::read_to_string(&pid_file).expect("a pid");
