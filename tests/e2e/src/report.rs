@@ -1,0 +1,70 @@
+//! What to look at when a scenario failed: conditions, pods, events and the operator's last lines.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, api::LogParams};
+use serde_json::Value;
+
+use crate::{
+    cluster::{EVENT, POD, name, text},
+    world::{OPERATOR_NAMESPACE, World},
+};
+
+const OPERATOR_LINES_MAX: i64 = 60;
+const SERVICE_LINES_MAX: i64 = 15;
+const EVENTS_MAX: usize = 20;
+
+/// Prints it all; what cannot be read is left out.
+pub async fn dump(world: &World) {
+    println!("--- conditions\n{}", world.market.conditions().await);
+    let pods = world.cluster.list(POD, "").await.unwrap_or_default();
+    println!("--- pods");
+    for pod in &pods {
+        println!("  {}", pod_line(pod));
+    }
+    println!("--- events");
+    let mut events = world.cluster.list(EVENT, "").await.unwrap_or_default();
+    events.sort_by_key(|event| text(&event["metadata"]["creationTimestamp"]).to_owned());
+    for event in events.iter().rev().take(EVENTS_MAX).rev() {
+        let object = &event["involvedObject"];
+        let (kind, of) = (text(&object["kind"]), text(&object["name"]));
+        println!("  {} {kind}/{of}: {}", text(&event["reason"]), text(&event["message"]));
+    }
+    for pod in pods.iter().filter(|pod| !is_ready(pod)) {
+        logs(world, &world.cluster.namespace, name(pod), SERVICE_LINES_MAX).await;
+    }
+    for pod in world.cluster.of(OPERATOR_NAMESPACE).list(POD, "").await.unwrap_or_default() {
+        logs(world, OPERATOR_NAMESPACE, name(&pod), OPERATOR_LINES_MAX).await;
+    }
+}
+
+async fn logs(world: &World, namespace: &str, pod: &str, lines: i64) {
+    let pods: Api<Pod> = Api::namespaced(world.cluster.client(), namespace);
+    for previous in [true, false] {
+        let parameters = LogParams { tail_lines: Some(lines), previous, ..LogParams::default() };
+        if let Ok(text) = pods.logs(pod, &parameters).await {
+            println!("--- {pod}{}\n{text}", if previous { ", before its last restart" } else { "" });
+        }
+    }
+}
+
+fn pod_line(pod: &Value) -> String {
+    let containers = pod["status"]["containerStatuses"].as_array().cloned().unwrap_or_default();
+    let states: Vec<String> = containers
+        .iter()
+        .map(|container| {
+            let waiting = text(&container["state"]["waiting"]["reason"]);
+            format!(
+                "{} restarts {} {waiting}",
+                if container["ready"] == true { "ready" } else { "not ready" },
+                container["restartCount"]
+            )
+        })
+        .collect();
+    format!("{} {} {}", name(pod), text(&pod["status"]["phase"]), states.join(", "))
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let succeeded = pod["status"]["phase"] == "Succeeded";
+    let mut containers = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
+    succeeded || containers.all(|container| container["ready"] == true)
+}

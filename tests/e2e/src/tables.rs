@@ -1,0 +1,138 @@
+//! What the services' tables say: the evidence that no API shows. Read through the operator's own admin login, which is a
+//! member of every owner role and no superuser.
+
+use agora_shopper::checker::{EventSeen, LedgerEntry, StockSeen};
+use agora_topology::ALL;
+use agora_vocab::{ProductId, Secret};
+use anyhow::Context;
+use sqlx::{
+    ConnectOptions as _, Connection as _, PgConnection,
+    postgres::{PgConnectOptions, PgSslMode},
+};
+use uuid::Uuid;
+
+use crate::market::Market;
+
+/// The databases of the Marketplace under test.
+#[derive(Clone)]
+pub struct Tables {
+    /// The admin login.
+    pub user: String,
+    /// Its password.
+    pub password: Secret,
+    /// The server's port on this machine.
+    pub port: u16,
+    /// Whose databases.
+    pub market: Market,
+}
+
+impl Tables {
+    async fn connect(&self, database: &str) -> anyhow::Result<PgConnection> {
+        PgConnectOptions::new_without_pgpass()
+            .host("127.0.0.1")
+            .port(self.port)
+            .username(&self.user)
+            .password(self.password.expose())
+            .database(database)
+            .ssl_mode(PgSslMode::Disable)
+            .connect()
+            .await
+            .with_context(|| format!("connecting to database {database}"))
+    }
+
+    /// The Marketplace's databases that exist.
+    pub async fn databases(&self) -> anyhow::Result<Vec<String>> {
+        let mut connection = self.connect("postgres").await?;
+        let wanted: Vec<String> = ALL.iter().map(|service| self.market.database(service.name)).collect();
+        let found = sqlx::query_scalar("select datname::text from pg_database where datname = any ($1) order by 1")
+            .bind(wanted)
+            .fetch_all(&mut connection)
+            .await?;
+        connection.close().await?;
+        Ok(found)
+    }
+
+    /// The Marketplace's roles, and whether each may log in.
+    pub async fn roles(&self) -> anyhow::Result<Vec<(String, bool)>> {
+        let mut connection = self.connect("postgres").await?;
+        let prefix = self.market.database("");
+        let found = sqlx::query_as("select rolname::text, rolcanlogin from pg_roles where starts_with(rolname, $1)")
+            .bind(prefix)
+            .fetch_all(&mut connection)
+            .await?;
+        connection.close().await?;
+        Ok(found)
+    }
+
+    /// How many orders there are.
+    pub async fn order_count(&self) -> anyhow::Result<i64> {
+        let mut connection = self.connect(&self.market.database("order")).await?;
+        let count = sqlx::query_scalar("select count(*) from orders").fetch_one(&mut connection).await?;
+        connection.close().await?;
+        Ok(count)
+    }
+
+    /// Every entry of the ledger.
+    pub async fn ledger(&self) -> anyhow::Result<Vec<LedgerEntry>> {
+        let mut connection = self.connect(&self.market.database("payment")).await?;
+        let rows: Vec<(i64, String, i64)> =
+            sqlx::query_as("select txn_id, currency, amount_minor from ledger_entry order by id")
+                .fetch_all(&mut connection)
+                .await?;
+        connection.close().await?;
+        Ok(rows
+            .into_iter()
+            .map(|(transaction, currency, amount)| LedgerEntry { transaction, currency, amount })
+            .collect())
+    }
+
+    /// Every product's stock: movements, places, reservations.
+    pub async fn stock(&self) -> anyhow::Result<Vec<StockSeen>> {
+        let mut connection = self.connect(&self.market.database("catalog")).await?;
+        let rows: Vec<(Uuid, i64, i64, i64, i64, i64, i64)> = sqlx::query_as(
+            "select place.product_id, place.on_hand, place.reserved,
+                    coalesce(held.quantity, 0)::bigint,
+                    coalesce(moved.received, 0)::bigint, coalesce(moved.sold, 0)::bigint, coalesce(moved.returned, 0)::bigint
+             from (select product_id, sum(on_hand)::bigint as on_hand, sum(reserved)::bigint as reserved
+                   from stock group by product_id) place
+             left join (select product_id, sum(quantity) as quantity from reservation
+                        where state = 'held' group by product_id) held using (product_id)
+             left join (select product_id,
+                               sum(quantity) filter (where kind in ('receipt', 'adjust')) as received,
+                               sum(-quantity) filter (where kind = 'commit') as sold,
+                               sum(quantity) filter (where kind = 'return') as returned
+                        from stock_movement group by product_id) moved using (product_id)",
+        )
+        .fetch_all(&mut connection)
+        .await?;
+        connection.close().await?;
+        let seen = |(product, on_hand, reserved, held, received, sold, returned)| StockSeen {
+            product: ProductId::new(product),
+            received,
+            on_hand,
+            reserved,
+            held,
+            sold,
+            returned,
+        };
+        Ok(rows.into_iter().map(seen).collect())
+    }
+
+    /// The facts that each order has committed, by their places: `1..=facts`.
+    pub async fn order_facts(&self) -> anyhow::Result<Vec<EventSeen>> {
+        let mut connection = self.connect(&self.market.database("order")).await?;
+        let rows: Vec<(Uuid, i64)> = sqlx::query_as(
+            "select orders.id, place from orders, lateral generate_series(1, orders.facts) as place order by 1, 2",
+        )
+        .fetch_all(&mut connection)
+        .await?;
+        connection.close().await?;
+        let seen = |(order, seq): (Uuid, i64)| EventSeen {
+            topic: agora_events::topics::ORDER.name().to_owned(),
+            key: order.to_string(),
+            seq,
+            id: None,
+        };
+        Ok(rows.into_iter().map(seen).collect())
+    }
+}

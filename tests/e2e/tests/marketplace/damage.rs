@@ -1,0 +1,122 @@
+//! What is deleted, edited, killed or silenced, and how soon it is as it was.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use agora_e2e::{
+    cluster::{
+        AUTOSCALER, CHILDREN, CONFIG_MAP, Cluster, DEPLOYMENT, Kind, NETWORK_POLICY, SECRET, SERVICE, SERVICE_ACCOUNT,
+        name, uid,
+    },
+    faults,
+    market::replaced,
+    wait::{until, when},
+    world::World,
+};
+use agora_shopper::load;
+use agora_topology::ALL;
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+
+use crate::install::{crowd, settles};
+
+/// The target is 1 s at the 99th percentile; the rest is a busy machine.
+const REPAIR_SECONDS_MAX: u64 = 10;
+const TAMPERED: &str = "tampered";
+const LOAD_SECONDS: u32 = 40;
+const BETWEEN_KILLS: Duration = Duration::from_secs(5);
+const BROKER_QUIET: Duration = Duration::from_secs(20);
+
+pub async fn deleted_children_of_every_kind_come_back(world: &World) -> anyhow::Result<()> {
+    for kind in CHILDREN {
+        // Random credentials are generated once; their loss is a rotation, which is another scenario.
+        let children = world.market.children_of(kind).await?;
+        let Some(child) = children.iter().find(|child| kind != SECRET || name(child).ends_with("-database")) else {
+            println!("    {:<24} none in this profile", kind.word);
+            continue;
+        };
+        let (child, old, begun) = (name(child).to_owned(), uid(child).to_owned(), Instant::now());
+        world.cluster.delete(kind, &child).await?;
+        let patience = Duration::from_secs(REPAIR_SECONDS_MAX);
+        replaced(&world.cluster, kind, &child, &old, patience).await?;
+        println!("    {:<24} {child} came back in {} ms", kind.word, begun.elapsed().as_millis());
+    }
+    world.market.ready().await?;
+    let shop = world.shop().await?;
+    agora_shopper::buy_one(&shop).await?;
+    Ok(())
+}
+
+pub async fn edited_children_of_every_kind_are_put_right(world: &World) -> anyhow::Result<()> {
+    for kind in [SERVICE_ACCOUNT, CONFIG_MAP, SECRET, NETWORK_POLICY, SERVICE, DEPLOYMENT, AUTOSCALER] {
+        let label = json!({ "metadata": { "labels": { "app.kubernetes.io/part-of": TAMPERED } } });
+        edited(world, kind, "/metadata/labels/app.kubernetes.io~1part-of", &label).await?;
+    }
+    let limit = json!({ "spec": { "progressDeadlineSeconds": 599 } });
+    edited(world, DEPLOYMENT, "/spec/progressDeadlineSeconds", &limit).await?;
+    edited(world, AUTOSCALER, "/spec/maxReplicas", &json!({ "spec": { "maxReplicas": 9 } })).await?;
+    let settings = world.market.children_of(CONFIG_MAP).await?;
+    let key = settings.first().and_then(|map| map["data"].as_object()?.keys().next().cloned()).context("a setting")?;
+    let pointer = format!("/data/{}", key.replace('~', "~0").replace('/', "~1"));
+    edited(world, CONFIG_MAP, &pointer, &json!({ "data": { key: TAMPERED } })).await?;
+    world.market.ready().await
+}
+
+/// Changes a field of the first child of a kind that has it, and waits until it is as before.
+async fn edited(world: &World, kind: Kind, pointer: &str, change: &Value) -> anyhow::Result<()> {
+    let children = world.market.children_of(kind).await?;
+    let child = children.iter().find(|child| child.pointer(pointer).is_some());
+    let Some(child) = child else {
+        println!("    {:<24} has no {pointer}", kind.word);
+        return Ok(());
+    };
+    let (child, before) = (name(child).to_owned(), child.pointer(pointer).cloned());
+    ensure!(before != change.pointer(pointer).cloned(), "{} {child}: the change changes nothing", kind.word);
+    world.cluster.merge(kind, &child, change).await?;
+    let begun = Instant::now();
+    let what = format!("{} {child} has its {pointer} again", kind.word);
+    until(&what, Duration::from_secs(REPAIR_SECONDS_MAX), async || {
+        let now = read(&world.cluster, kind, &child).await?;
+        Ok(when(now.pointer(pointer).cloned() == before))
+    })
+    .await?;
+    println!("    {:<24} {child} {pointer} put right in {} ms", kind.word, begun.elapsed().as_millis());
+    Ok(())
+}
+
+async fn read(cluster: &Cluster, kind: Kind, child: &str) -> anyhow::Result<Value> {
+    Ok(cluster.get(kind, child).await?.unwrap_or_default())
+}
+
+pub async fn killed_pods_lose_no_order(world: &World) -> anyhow::Result<()> {
+    let shop = world.filled_shop().await?;
+    let load = crowd(world, LOAD_SECONDS).await?;
+    let kills = async {
+        let mut killed = BTreeMap::new();
+        for service in ALL.iter().map(|service| service.name) {
+            tokio::time::sleep(BETWEEN_KILLS).await;
+            killed.insert(service, faults::kill_pods(&world.market, service).await?);
+        }
+        anyhow::Ok(killed)
+    };
+    let (run, killed) = tokio::join!(load::run(&shop, &load), kills);
+    let (run, killed) = (run?, killed?);
+    println!("    killed, processes by service: {killed:?}\n{}", run.summary);
+    ensure!(killed.values().all(|&count| count > 0), "a kill hit nothing: {killed:?}");
+    world.market.ready().await?;
+    settles(world, &shop, &run).await
+}
+
+pub async fn a_broker_that_goes_quiet_stops_no_order(world: &World) -> anyhow::Result<()> {
+    let shop = world.filled_shop().await?;
+    let load = crowd(world, LOAD_SECONDS).await?;
+    let (run, paused) = tokio::join!(load::run(&shop, &load), faults::pause_broker(&world.settings, BROKER_QUIET));
+    paused?;
+    let run = run?;
+    println!("    broker quiet for {} s\n{}", BROKER_QUIET.as_secs(), run.summary);
+    ensure!(run.summary.unknown() == 0, "{} requests got no final answer", run.summary.unknown());
+    ensure!(run.summary.bought > 0, "nobody bought anything");
+    settles(world, &shop, &run).await
+}

@@ -1,0 +1,140 @@
+//! From the sample that users copy to an order that is paid, and a crowd.
+
+use std::time::{Duration, Instant};
+
+use agora_e2e::{
+    cluster::{AUTOSCALER, DEPLOYMENT, JOB, NETWORK_POLICY, SERVICE, SERVICE_ACCOUNT},
+    world::World,
+};
+use agora_shopper::{
+    Shop, buy_one,
+    checker::{Evidence, check},
+    collect,
+    load::{self, Load, Run, products},
+};
+use agora_topology::ALL;
+use anyhow::{bail, ensure};
+
+/// Time that a shop may take to settle after its last visitor or fault.
+pub const SETTLE_SECONDS_MAX: u64 = 120;
+
+pub async fn a_short_resource_becomes_a_running_shop(world: &World) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    world.market.apply(&world.market.manifest(&world.settings)?).await?;
+    world.market.ready().await?;
+    println!("    Available and Ready {:.1} s after it was applied", begun.elapsed().as_secs_f64());
+    let children = world.market.children().await?;
+    for service in ALL {
+        let name = world.market.child(service.name);
+        for kind in [SERVICE_ACCOUNT, SERVICE, DEPLOYMENT, AUTOSCALER, NETWORK_POLICY] {
+            ensure!(children.contains_key(&(kind.word, name.clone())), "no {} {name}", kind.word);
+        }
+        if service.database {
+            let prefix = format!("{name}-migrate-");
+            let migrated = |(key, job): (&(&str, String), &serde_json::Value)| {
+                key.0 == JOB.word && key.1.starts_with(&prefix) && job["status"]["succeeded"] == 1
+            };
+            ensure!(children.iter().any(migrated), "no completed migration of {name}");
+        }
+    }
+    restricted(&children)?;
+    let databases = world.tables.databases().await?;
+    ensure!(databases.len() == ALL.iter().filter(|service| service.database).count(), "databases: {databases:?}");
+    let topics = agora_e2e::broker::topics(&world.market.isolation_key()).await?;
+    ensure!(topics.len() == agora_topology::all_topics().len(), "topics: {topics:?}");
+    Ok(())
+}
+
+/// Any UID, no token, limits, probes.
+fn restricted(children: &std::collections::BTreeMap<(&str, String), serde_json::Value>) -> anyhow::Result<()> {
+    for ((_, name), deployment) in children.iter().filter(|((kind, _), _)| *kind == DEPLOYMENT.word) {
+        let pod = &deployment["spec"]["template"]["spec"];
+        let container = &pod["containers"][0];
+        ensure!(pod["automountServiceAccountToken"] == false, "{name} mounts a token");
+        ensure!(pod["securityContext"]["runAsUser"].is_null(), "{name} names a user");
+        ensure!(!container["resources"]["limits"]["memory"].is_null(), "{name} has no memory limit");
+        ensure!(!container["readinessProbe"].is_null() && !container["livenessProbe"].is_null(), "{name}: probes");
+        ensure!(deployment["spec"]["replicas"].is_number(), "{name} has no replicas");
+    }
+    Ok(())
+}
+
+pub async fn an_order_is_bought_through_the_gateway(world: &World) -> anyhow::Result<()> {
+    let shop = world.filled_shop().await?;
+    let before = units(&shop).await?;
+    let bought = buy_one(&shop).await?;
+    println!("    order {} is {}", bought.number, bought.status);
+    ensure!(bought.status == "paid", "the order is {}", bought.status);
+    ensure!(bought.number.starts_with("A-"), "its number is {}", bought.number);
+    let after = units(&shop).await?;
+    ensure!(before - after == 1, "stock fell from {before} to {after}");
+    let evidence =
+        Evidence { ledger: world.tables.ledger().await?, stock: world.tables.stock().await?, ..Evidence::default() };
+    ensure!(!evidence.ledger.is_empty(), "the ledger is empty");
+    sound(&[], &evidence)
+}
+
+async fn units(shop: &Shop) -> anyhow::Result<i64> {
+    Ok(products(shop).await?.iter().map(|product| product.stock).sum())
+}
+
+pub async fn a_crowd_shops_and_every_invariant_holds(world: &World) -> anyhow::Result<()> {
+    let shop = world.filled_shop().await?;
+    let run = load::run(&shop, &crowd(world, 20).await?).await?;
+    println!("{}", run.summary);
+    ensure!(run.summary.bought > 0, "nobody bought anything");
+    ensure!(run.summary.unknown() == 0, "{} requests got no final answer", run.summary.unknown());
+    settles(world, &shop, &run).await
+}
+
+/// A small crowd: the machine also builds, and other scenarios measure.
+pub async fn crowd(world: &World, seconds: u32) -> anyhow::Result<Load> {
+    let admin = Some(world.admin().await?);
+    Ok(Load { rate: 5, seconds, shoppers: 20, seed: 20_260, only_buy: false, registrations: false, admin })
+}
+
+/// Whether the shop comes to rest with every promise kept: by the API, the tables and the topics.
+pub async fn settles(world: &World, shop: &Shop, run: &Run) -> anyhow::Result<()> {
+    let patience = Duration::from_secs(SETTLE_SECONDS_MAX);
+    let (by_api, violations) = collect::at_rest(shop, run, patience).await?;
+    refuse(&violations)?;
+    let evidence = evidence(world, by_api).await?;
+    sound(&run.history.records(), &evidence)?;
+    println!(
+        "    {} orders, {} events on order-events: every invariant holds",
+        evidence.orders.len(),
+        evidence.topics.len()
+    );
+    Ok(())
+}
+
+/// The tables know of stock what the API cannot show. Facts may take the relay a moment to send.
+async fn evidence(world: &World, by_api: Evidence) -> anyhow::Result<Evidence> {
+    let mut evidence = Evidence {
+        stock: world.tables.stock().await?,
+        ledger: world.tables.ledger().await?,
+        outbox: world.tables.order_facts().await?,
+        ..by_api
+    };
+    let (key, begun) = (world.market.isolation_key(), Instant::now());
+    loop {
+        evidence.topics = agora_e2e::broker::events(&key, agora_events::topics::ORDER).await?;
+        if check(&[], &evidence).is_empty() || begun.elapsed() > Duration::from_secs(SETTLE_SECONDS_MAX) {
+            return Ok(evidence);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn sound(history: &[agora_shopper::history::Record], evidence: &Evidence) -> anyhow::Result<()> {
+    refuse(&check(history, evidence))
+}
+
+fn refuse(violations: &[agora_shopper::checker::Violation]) -> anyhow::Result<()> {
+    const SHOWN_MAX: usize = 20;
+    if violations.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = violations.iter().take(SHOWN_MAX).map(ToString::to_string).collect();
+    bail!("{} invariant(s) broken:\n{}", violations.len(), lines.join("\n"))
+}
