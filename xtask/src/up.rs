@@ -111,7 +111,8 @@ pub fn operator(places: &Places, target: &Target, images: &Images, namespace: &s
     let repository = format!("image.repository={}/agora-operator", image::REGISTRY);
     let tag = format!("image.tag={}", images.tag);
     let mut helm = target.helm(["upgrade", "--install", "agora-operator", &chart, "-n", namespace, "--set", &watch]);
-    helm.args(["--set", &repository, "--set-string", &tag, "--wait", "--timeout", "120s"]);
+    // A definition that was applied without Helm, or by a release that is gone, is taken over.
+    helm.args(["--take-ownership", "--set", &repository, "--set-string", &tag, "--wait", "--timeout", "120s"]);
     run(&mut helm).with_context(|| {
         format!("the operator does not start; look with: kubectl -n {namespace} logs deploy/agora-operator")
     })
