@@ -1,3 +1,99 @@
-//! The one binary of all services.
+//! The one binary of all services: serves any of them, migrates their databases, fills a catalogue.
+//!
+//! Knows the command line and which services there are; nothing of what they do.
 
-fn main() {}
+mod migrate;
+mod seed;
+mod services;
+
+use std::{io, process::ExitCode};
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// A marketplace's services in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "agora", version, about, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Serve one service, several, or all of them in one process
+    ///
+    /// Settings come from the environment; <SERVICE>_<NAME> wins over <NAME>. Ends in order on SIGTERM.
+    Serve {
+        /// Services by name, or `all`
+        #[arg(required = true, value_parser = services::names())]
+        services: Vec<String>,
+    },
+    /// Bring the databases of services to what this build needs
+    ///
+    /// Reads DATABASE_URL or DATABASE_URL_FILE; <SERVICE>_DATABASE_URL wins. Repeating it changes nothing.
+    Migrate {
+        /// Services by name, or `all`
+        #[arg(required = true, value_parser = services::names())]
+        services: Vec<String>,
+    },
+    /// Fill the catalogue with 60 products through the public API
+    ///
+    /// Logs in as the admin of AGORA_ADMIN_EMAIL and AGORA_ADMIN_PASSWORD (or AGORA_ADMIN_PASSWORD_FILE). Products that
+    /// are there already, by their SKU, are left as they are.
+    Seed {
+        /// The gateway's address
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000")]
+        url: String,
+    },
+    /// Print a completion script for a shell
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: Verb) -> anyhow::Result<()> {
+    match verb {
+        Verb::Serve { services } => {
+            agora_chassis::run(services::chosen(&services).map(services::Entry::service).collect())
+        }
+        Verb::Migrate { services } => migrate::run(services::chosen(&services)),
+        Verb::Seed { url } => seed::run(&url),
+        Verb::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "agora", &mut io::stdout());
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::{Cli, Verb};
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn services_are_named_and_a_name_that_is_none_is_refused_with_the_known_ones() {
+        let cli = Cli::try_parse_from(["agora", "serve", "user", "gateway"]).unwrap();
+        assert!(matches!(cli.verb, Verb::Serve { services } if services == ["user", "gateway"]));
+        let refused = Cli::try_parse_from(["agora", "serve", "basket"]).unwrap_err().to_string();
+        assert!(refused.contains("gateway, user, catalog"), "{refused}");
+        assert!(Cli::try_parse_from(["agora", "migrate"]).is_err());
+    }
+}

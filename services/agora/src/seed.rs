@@ -1,0 +1,139 @@
+//! Filling a catalogue through the public API, as any admin could by hand. Repeating it adds what is missing.
+
+mod catalogue;
+
+use std::{
+    io::{IsTerminal as _, Write as _, stderr},
+    time::Duration,
+};
+
+use agora_api::{
+    Problem,
+    catalog::NewProduct,
+    user::{Login, Tokens},
+};
+use agora_chassis::settings;
+use agora_vocab::{Currency, Money, Secret};
+use anyhow::{Context as _, bail};
+use catalogue::{PRODUCTS, Row};
+use reqwest::{Client, Response, StatusCode};
+
+/// Longest time of one request.
+const REQUEST_MAX: Duration = Duration::from_secs(15);
+/// How often a request is tried while the shop is still starting, and the pause between.
+const TRIES_MAX: u32 = 30;
+const TRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// How the catalogue says that a product of that SKU is there already.
+const THERE_ALREADY: &str = "SKU_TAKEN";
+
+/// Adds every product that the shop at `url` does not have.
+pub fn run(url: &str) -> anyhow::Result<()> {
+    let (email, password) =
+        settings("agora", |reader| (reader.required::<String>("ADMIN_EMAIL"), reader.secret("ADMIN_PASSWORD")))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    runtime.block_on(async {
+        let shop = Shop::enter(url, email, &password.current()).await?;
+        let mut new = 0;
+        for (done, row) in PRODUCTS.iter().enumerate() {
+            new += usize::from(shop.add(row).await.with_context(|| format!("adding {} ({})", row.name, row.sku))?);
+            progress(done + 1);
+        }
+        println!("{} products: {new} new, {} were there already", PRODUCTS.len(), PRODUCTS.len() - new);
+        Ok(())
+    })
+}
+
+/// One line that counts up, for whoever watches.
+fn progress(done: usize) {
+    if stderr().is_terminal() {
+        let end = if done == PRODUCTS.len() { "\n" } else { "" };
+        eprint!("\r{done}/{} products{end}", PRODUCTS.len());
+        // A line that is not shown is no reason to stop.
+        let _ = stderr().flush();
+    }
+}
+
+/// A shop that was entered as admin.
+struct Shop {
+    http: Client,
+    url: String,
+    token: Secret,
+}
+
+impl Shop {
+    async fn enter(url: &str, email: String, password: &Secret) -> anyhow::Result<Self> {
+        let http = Client::builder().timeout(REQUEST_MAX).no_proxy().build().context("no HTTP client")?;
+        let url = url.trim_end_matches('/').to_owned();
+        let login = Login { email, password: password.expose().to_owned() };
+        let send = || http.post(format!("{url}/api/v1/auth/login")).json(&login).send();
+        let answer = patiently(send).await.with_context(|| format!("no shop answers at {url}"))?;
+        match answer.status() {
+            StatusCode::OK => {
+                let tokens: Tokens = answer.json().await.context("the login's answer cannot be read")?;
+                Ok(Self { http, url, token: Secret::new(tokens.access_token) })
+            }
+            StatusCode::UNAUTHORIZED => {
+                bail!("{url} refused the login: check AGORA_ADMIN_EMAIL and AGORA_ADMIN_PASSWORD")
+            }
+            _ => bail!("{url} did not log in: {}", said(answer).await),
+        }
+    }
+
+    /// Whether the product is new.
+    async fn add(&self, row: &Row) -> anyhow::Result<bool> {
+        let product = product(row)?;
+        let add = || {
+            let request = self.http.post(format!("{}/api/v1/products", self.url)).bearer_auth(self.token.expose());
+            request.json(&product).send()
+        };
+        let answer = patiently(add).await.context("the shop went away")?;
+        match answer.status() {
+            StatusCode::CREATED => Ok(true),
+            StatusCode::FORBIDDEN => bail!("the account of AGORA_ADMIN_EMAIL is no admin"),
+            StatusCode::CONFLICT => {
+                let problem: Problem = answer.json().await.context("a refusal that cannot be read")?;
+                if problem.code == THERE_ALREADY { Ok(false) } else { bail!("refused: {}", problem.title) }
+            }
+            _ => bail!("{}", said(answer).await),
+        }
+    }
+}
+
+/// Tries again while nobody answers or the answer is 503.
+async fn patiently<F>(send: impl Fn() -> F) -> Result<Response, reqwest::Error>
+where
+    F: Future<Output = Result<Response, reqwest::Error>>,
+{
+    for _ in 1..TRIES_MAX {
+        match send().await {
+            Ok(answer) if answer.status() != StatusCode::SERVICE_UNAVAILABLE => return Ok(answer),
+            Err(error) if !error.is_connect() && !error.is_timeout() => return Err(error),
+            Ok(_) | Err(_) => tokio::time::sleep(TRY_PAUSE).await,
+        }
+    }
+    send().await
+}
+
+/// Status and problem in one line.
+async fn said(answer: Response) -> String {
+    let status = answer.status();
+    let Ok(Problem { title, detail, details, .. }) = answer.json().await else { return status.to_string() };
+    let fields = details.iter().map(|field| format!("; {} {}", field.field, field.message)).collect::<String>();
+    format!("{status}: {title}{}{fields}", detail.map(|detail| format!(", {detail}")).unwrap_or_default())
+}
+
+fn product(row: &Row) -> anyhow::Result<NewProduct> {
+    let Row { sku, name, description, cents, stock, category, brand, supplier } = *row;
+    Ok(NewProduct {
+        name: name.to_owned(),
+        description: Some(description.to_owned()),
+        sku: Some(sku.to_owned()),
+        price: Money::new(cents, Currency::EUR)?,
+        stock: Some(stock),
+        category: Some(category.to_owned()),
+        brand: Some(brand.to_owned()),
+        supplier: Some(supplier.to_owned()),
+        image_url: None,
+    })
+}

@@ -1,0 +1,344 @@
+//! Every service in one process, with real databases and a real broker: what a shopper sees, and what must hold after the
+//! process was killed in the middle of it.
+#![cfg(feature = "db-tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
+
+use std::{
+    collections::BTreeMap,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use agora_testkit::{TestDatabase, TestKeys, free_port};
+use futures::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
+use tempfile::NamedTempFile;
+
+const ADMIN: (&str, &str) = ("admin@example.com", "a long enough password");
+/// The longest that anything here may take to come true.
+const PATIENCE: Duration = Duration::from_secs(60);
+const SERVICES: [&str; 5] = ["user", "catalog", "cart", "order", "payment"];
+
+struct Shop {
+    process: Option<Child>,
+    environment: BTreeMap<String, String>,
+    databases: BTreeMap<&'static str, TestDatabase>,
+    gateway: String,
+    http: reqwest::Client,
+    shoppers: AtomicU64,
+    _files: [NamedTempFile; 2],
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let (brokers, keys) = (agora_testkit::kafka().await, TestKeys::new());
+        let (jwks, signing) = (keys.jwks_file(), NamedTempFile::new().unwrap());
+        std::fs::write(signing.path(), keys.signing_key_pem()).unwrap();
+        let mut databases = BTreeMap::new();
+        for service in SERVICES {
+            databases.insert(service, agora_testkit::postgres().await);
+        }
+        let port = free_port();
+        let mut environment = environment(&brokers, [&jwks, &signing], port);
+        for (service, database) in &databases {
+            environment.insert(format!("{}_DATABASE_URL", service.to_uppercase()), database.url());
+        }
+        let gateway = format!("http://127.0.0.1:{port}");
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(15)).no_proxy().build().unwrap();
+        let kafka = agora_kafka::Config::plain(&brokers, &environment["ISOLATION_KEY"]);
+        agora_kafka::ensure_topics(&kafka, &agora_topology::all_topics(), 3).await.unwrap();
+        let files = [jwks, signing];
+        let mut shop =
+            Self { process: None, environment, databases, gateway, http, shoppers: AtomicU64::new(0), _files: files };
+        let migrated = shop.command(&["migrate", "all"]).status().unwrap();
+        assert!(migrated.success());
+        shop.start().await;
+        shop
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_agora"));
+        command.args(arguments).envs(&self.environment).stdout(Stdio::null());
+        command
+    }
+
+    async fn start(&mut self) {
+        self.process = Some(self.command(&["serve", "all"]).spawn().unwrap());
+        let admin = format!("http://127.0.0.1:{}/readyz", self.environment["ADMIN_PORT"]);
+        let ready = async || self.http.get(&admin).send().await.is_ok_and(|answer| answer.status() == 200);
+        comes_true("the process is ready", ready).await;
+    }
+
+    /// As the kernel ends it: nothing gets a chance to finish.
+    fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        key: Option<&str>,
+        body: Option<&Value>,
+    ) -> (u16, Value) {
+        self.try_send(method, path, token, key, body).await.expect("an answer")
+    }
+
+    async fn try_send(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        key: Option<&str>,
+        body: Option<&Value>,
+    ) -> Option<(u16, Value)> {
+        let mut request = self.http.request(method, format!("{}/api/v1{path}", self.gateway));
+        if !token.is_empty() {
+            request = request.bearer_auth(token);
+        }
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.ok()?;
+        Some((answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null)))
+    }
+
+    async fn login(&self, email: &str, password: &str) -> String {
+        let body = json!({ "email": email, "password": password });
+        let (status, tokens) = self.send(Method::POST, "/auth/login", "", None, Some(&body)).await;
+        assert_eq!(status, 200, "{tokens}");
+        tokens["accessToken"].as_str().unwrap().to_owned()
+    }
+
+    async fn shopper(&self) -> String {
+        let email = format!("shopper-{}@example.com", self.shoppers.fetch_add(1, Ordering::Relaxed));
+        let body = json!({ "email": email, "password": "correct horse battery" });
+        let (status, user) = self.send(Method::POST, "/auth/register", "", None, Some(&body)).await;
+        assert_eq!(status, 201, "{user}");
+        assert!(!user.to_string().contains("argon2"), "no hash leaves the service");
+        self.login(&email, "correct horse battery").await
+    }
+
+    async fn product(&self, stock: i64) -> String {
+        let admin = self.login(ADMIN.0, ADMIN.1).await;
+        let body = json!({ "name": "Lamp", "price": { "amount": 1999, "currency": "EUR" }, "stock": stock, "category": "Lighting" });
+        let (status, product) = self.send(Method::POST, "/products", &admin, None, Some(&body)).await;
+        assert_eq!(status, 201, "{product}");
+        product["id"].as_str().unwrap().to_owned()
+    }
+
+    async fn stock(&self, product: &str) -> i64 {
+        self.send(Method::GET, &format!("/products/{product}"), "", None, None).await.1["stock"].as_i64().unwrap()
+    }
+
+    /// One number from a service's own tables.
+    async fn number(&self, service: &str, statement: &'static str) -> i64 {
+        let mut connection = PgConnection::connect(&self.databases[service].url()).await.unwrap();
+        sqlx::query_scalar(statement).fetch_one(&mut connection).await.unwrap()
+    }
+
+    async fn books_agree(&self) {
+        assert_eq!(self.number("payment", "select coalesce(sum(amount_minor), 0)::bigint from ledger_entry").await, 0);
+        let kept = self
+            .number("payment", "select coalesce(sum(captured_minor - refunded_minor), 0)::bigint from payment")
+            .await;
+        let paid = self
+            .number("order", "select coalesce(sum(total_minor), 0)::bigint from orders where status = 'paid'")
+            .await;
+        assert_eq!(kept, paid, "captured and not given back = totals of paid orders");
+        let twice = self
+            .number("payment", "select count(*) from (select order_id from payment where captured_minor > refunded_minor group by order_id having count(*) > 1) o")
+            .await;
+        assert_eq!(twice, 0, "an order is captured at most once");
+        let broken =
+            self.number("catalog", "select count(*) from stock where reserved < 0 or reserved > on_hand").await;
+        assert_eq!(broken, 0);
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+/// What `serve all` reads, the databases aside.
+fn environment(brokers: &str, [jwks, signing]: [&NamedTempFile; 2], gateway: u16) -> BTreeMap<String, String> {
+    let mut environment: BTreeMap<String, String> = [
+        ("JWKS_FILE", jwks.path().to_str().unwrap()),
+        ("SIGNING_KEY_FILE", signing.path().to_str().unwrap()),
+        ("TOKEN_ISSUER", TestKeys::ISSUER),
+        ("TOKEN_AUDIENCE", TestKeys::AUDIENCE),
+        ("INTERNAL_SECRET", "0123456789abcdef0123456789abcdef"),
+        ("ADMIN_EMAIL", ADMIN.0),
+        ("ADMIN_PASSWORD", ADMIN.1),
+        ("KAFKA_BROKERS", brokers),
+        ("PAYMENT_PROVIDER", "Simulator"),
+        ("LEGACY_ALIASES", "Enabled"),
+        ("DATABASE_POOL_SIZE", "5"),
+        ("RUST_LOG", "error"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    // The tests share a broker.
+    environment.insert("ISOLATION_KEY".to_owned(), format!("shop-{gateway}"));
+    environment.insert("GATEWAY_PORT".to_owned(), gateway.to_string());
+    environment.insert("ADMIN_PORT".to_owned(), free_port().to_string());
+    for service in SERVICES {
+        let (public, internal, name) = (free_port(), free_port(), service.to_uppercase());
+        environment.insert(format!("{name}_PORT"), public.to_string());
+        environment.insert(format!("{name}_INTERNAL_PORT"), internal.to_string());
+        environment.insert(format!("{name}_URL"), format!("http://127.0.0.1:{public}"));
+        environment.insert(format!("{name}_INTERNAL_URL"), format!("http://127.0.0.1:{internal}"));
+    }
+    environment
+}
+
+async fn comes_true(what: &str, mut check: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !check().await {
+        assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn pay(order: &Value) -> Value {
+    json!({ "orderId": order["id"], "method": "card", "token": "tok_ok" })
+}
+
+#[tokio::test]
+async fn a_shopper_buys_from_the_cart_and_reads_the_order_paid() {
+    let shop = Shop::open().await;
+    let (token, product) = (shop.shopper().await, shop.product(5).await);
+    let line = json!({ "productId": product, "quantity": 2 });
+    let (status, cart) = shop.send(Method::POST, "/cart/items", &token, None, Some(&line)).await;
+    assert_eq!((status, &cart["total"]["amount"]), (201, &json!(3998)), "{cart}");
+    let (status, order) = shop.send(Method::POST, "/orders", &token, Some("o"), Some(&json!({}))).await;
+    assert_eq!((status, &order["status"]), (201, &json!("pending")), "{order}");
+    assert_eq!(shop.stock(&product).await, 3, "stock falls with the hold");
+    assert_eq!(shop.send(Method::GET, "/cart", &token, None, None).await.1["items"], json!([]));
+    let (status, payment) = shop.send(Method::POST, "/payments", &token, Some("p"), Some(&pay(&order))).await;
+    assert_eq!(
+        (status, &payment["status"], &payment["orderStatus"]),
+        (201, &json!("captured"), &json!("paid")),
+        "{payment}"
+    );
+    let path = format!("/orders/{}", order["id"].as_str().unwrap());
+    let (_, read) = shop.send(Method::GET, &path, &token, None, None).await;
+    assert_eq!(
+        (&read["status"], &read["paymentStatus"]),
+        (&json!("paid"), &json!("paid")),
+        "a user reads his own order at once"
+    );
+    assert!(read["number"].as_str().unwrap().starts_with("A-100000"), "{read}");
+    assert_eq!(
+        shop.send(Method::POST, "/orders", &token, Some("o"), Some(&json!({}))).await,
+        (201, order),
+        "the same answer"
+    );
+    let stranger = shop.shopper().await;
+    assert_eq!(shop.send(Method::GET, &path, &stranger, None, None).await.0, 404);
+    shop.books_agree().await;
+}
+
+#[tokio::test]
+async fn an_order_with_its_payment_is_paid_declined_or_refunded_by_cancelling() {
+    let shop = Shop::open().await;
+    let (token, product) = (shop.shopper().await, shop.product(5).await);
+    let order = |card: &str| json!({ "items": [{ "productId": product, "quantity": 1 }], "payment": { "method": "card", "token": card } });
+    let (status, paid) = shop.send(Method::POST, "/orders", &token, Some("paid"), Some(&order("tok_ok"))).await;
+    assert_eq!((status, &paid["status"]), (201, &json!("paid")), "{paid}");
+    let (status, declined) =
+        shop.send(Method::POST, "/orders", &token, Some("declined"), Some(&order("tok_declined"))).await;
+    assert_eq!(status, 402, "{declined}");
+    assert!(declined["orderId"].is_string(), "{declined}");
+    let path = format!("/orders/{}", paid["id"].as_str().unwrap());
+    let (status, cancelled) = shop.send(Method::DELETE, &path, &token, None, None).await;
+    assert_eq!((status, &cancelled["status"]), (200, &json!("cancelled")), "{cancelled}");
+    let refunded = async || shop.send(Method::GET, &path, &token, None, None).await.1["paymentStatus"] == "refunded";
+    comes_true("the money of a cancelled order goes back", refunded).await;
+    comes_true("its stock goes back", async || shop.stock(&product).await == 4).await;
+    shop.books_agree().await;
+}
+
+#[tokio::test]
+async fn forty_buyers_of_ten_units_buy_exactly_ten() {
+    let shop = Shop::open().await;
+    let product = shop.product(10).await;
+    let mut tokens = Vec::new();
+    for _ in 0..40 {
+        tokens.push(shop.shopper().await);
+    }
+    let body = json!({ "items": [{ "productId": product, "quantity": 1 }], "payment": { "method": "card", "token": "tok_ok" } });
+    let answers =
+        join_all(tokens.iter().map(|token| shop.send(Method::POST, "/orders", token, Some("k"), Some(&body)))).await;
+    let sold = answers.iter().filter(|(status, _)| *status == 201).count();
+    assert_eq!(sold, 10, "{answers:?}");
+    assert!(
+        answers
+            .iter()
+            .filter(|(status, _)| *status != 201)
+            .all(|(status, body)| *status == 409 && body["code"] == "INSUFFICIENT_QUANTITY")
+    );
+    assert_eq!(shop.stock(&product).await, 0);
+    comes_true("all ten are paid", async || {
+        shop.number("order", "select count(*) from orders where status = 'paid'").await == 10
+    })
+    .await;
+    shop.books_agree().await;
+}
+
+#[tokio::test]
+async fn a_process_killed_again_and_again_loses_and_doubles_nothing() {
+    let mut shop = Shop::open().await;
+    let product = shop.product(1000).await;
+    let mut tokens = Vec::new();
+    for _ in 0..6 {
+        tokens.push(shop.shopper().await);
+    }
+    let body = json!({ "items": [{ "productId": product, "quantity": 1 }], "payment": { "method": "card", "token": "tok_ok" } });
+    for round in 0..3 {
+        let keys: Vec<(usize, String)> = (0..24).map(|n| (n % tokens.len(), format!("order-{round}-{n}"))).collect();
+        let sending = join_all(
+            keys.iter().map(|(who, key)| shop.try_send(Method::POST, "/orders", &tokens[*who], Some(key), Some(&body))),
+        );
+        // Long enough that some are done, some are under way and some have not begun.
+        let first = tokio::time::timeout(Duration::from_millis(150), sending).await;
+        shop.kill();
+        shop.start().await;
+        for (who, key) in &keys {
+            let (token, body) = (&tokens[*who], &body);
+            let ended = async || {
+                let answer = shop.try_send(Method::POST, "/orders", token, Some(key), Some(body)).await;
+                answer.is_some_and(|(status, order)| status == 201 && order["status"] == "paid")
+            };
+            comes_true(&format!("{key} is paid once its shopper has asked again"), ended).await;
+        }
+        if let Ok(acknowledged) = first {
+            assert_eq!(acknowledged.len(), keys.len());
+        }
+    }
+    comes_true("nothing is left under way", async || {
+        shop.number("order", "select count(*) from orders where status not in ('paid', 'rejected', 'cancelled')").await
+            == 0
+            && shop.number("payment", "select count(*) from payment where status = 'pending'").await == 0
+    })
+    .await;
+    assert_eq!(shop.number("order", "select count(*) from orders where status = 'paid'").await, 72, "one order a key");
+    assert_eq!(shop.stock(&product).await, 1000 - 72);
+    assert_eq!(shop.number("catalog", "select sum(reserved)::bigint from stock").await, 0, "every hold is committed");
+    shop.books_agree().await;
+}
