@@ -8,21 +8,30 @@ use std::sync::{
 
 use agora_vocab::Secret;
 use argon2::{
-    Algorithm, Argon2, Params, Version,
-    password_hash::{PasswordHasher as _, PasswordVerifier as _, phc},
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::phc::{self, Output, ParamsString, Salt},
 };
 use async_trait::async_trait;
+use aws_lc_rs::rand;
 use tokio::sync::Semaphore;
 
 use crate::{
     domain::{Password, PasswordHash},
-    ports::{HashError, Passwords, Verdict},
+    ports::{BoxError, HashError, Passwords, Verdict},
 };
 
 /// Memory of one hash in KiB, passes and lanes (OWASP Password Storage Cheat Sheet, argon2id).
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
+
+/// Random bytes of a salt (RFC 9106, 3.1).
+const SALT_BYTES: usize = 16;
+
+/// An allocation over 32 MiB is always a mapping of its own (mallopt(3), M_MMAP_THRESHOLD), which goes back to the system
+/// when it is freed. A smaller one stays with the thread that used it: 19 MiB for each thread that ever hashed. Only what
+/// is written to takes memory.
+const MAPPED_BLOCKS: usize = 33 * 1024;
 
 /// How many passwords may wait for each core; more are refused. At some 30 ms a hash the last one waits a second.
 const WAITING_PER_CORE_MAX: usize = 32;
@@ -67,7 +76,7 @@ impl Argon2Passwords {
     /// Runs one hash on a blocking thread, after those that came before.
     async fn run<T: Send + 'static>(
         &self,
-        hash: impl FnOnce(&Argon2<'static>) -> Result<T, argon2::password_hash::Error> + Send + 'static,
+        hash: impl FnOnce(&Argon2<'static>) -> Result<T, BoxError> + Send + 'static,
     ) -> Result<T, HashError> {
         let queued = Queued::enter(&self.waiting, self.waiting_max)?;
         let permit = self.permits.clone().acquire_owned().await.map_err(|closed| HashError::Failed(closed.into()))?;
@@ -80,17 +89,56 @@ impl Argon2Passwords {
         })
         .await
         .map_err(|panicked| HashError::Failed(panicked.into()))?
-        .map_err(|error| HashError::Failed(error.into()))
+        .map_err(HashError::Failed)
     }
 
-    fn is_outdated(&self, hash: &phc::PasswordHash) -> bool {
+    fn is_outdated(&self, made_with: &Params) -> bool {
         let params = self.argon2.params();
-        hash.algorithm.as_str() != Algorithm::Argon2id.as_str()
-            || Params::try_from(hash).map_or(true, |made_with| {
-                (made_with.m_cost(), made_with.t_cost(), made_with.p_cost())
-                    != (params.m_cost(), params.t_cost(), params.p_cost())
-            })
+        (made_with.m_cost(), made_with.t_cost(), made_with.p_cost())
+            != (params.m_cost(), params.t_cost(), params.p_cost())
     }
+}
+
+fn make(argon2: &Argon2<'_>, password: &[u8]) -> Result<PasswordHash, BoxError> {
+    let mut salt = [0; SALT_BYTES];
+    rand::fill(&mut salt).map_err(|_| "no random bytes")?;
+    let hash = phc::PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(argon2.params())?,
+        salt: Some(Salt::new(&salt)?),
+        hash: Some(output(argon2, password, &salt, Params::DEFAULT_OUTPUT_LEN)?),
+    };
+    Ok(PasswordHash::new(hash.to_string()))
+}
+
+/// What a stored hash was made with and of.
+struct Stored {
+    params: Params,
+    salt: Salt,
+    output: Output,
+}
+
+fn read(hash: &PasswordHash) -> Result<Stored, BoxError> {
+    let hash = phc::PasswordHash::new(hash.as_str())?;
+    if hash.algorithm != Algorithm::Argon2id.ident() {
+        return Err("the stored hash is not of argon2id".into());
+    }
+    let params = Params::try_from(&hash)?;
+    let (Some(salt), Some(output)) = (hash.salt, hash.hash) else {
+        return Err("the stored hash has a part missing".into());
+    };
+    Ok(Stored { params, salt, output })
+}
+
+fn output(argon2: &Argon2<'_>, password: &[u8], salt: &[u8], length: usize) -> Result<Output, BoxError> {
+    let blocks = argon2.params().block_count();
+    let mut memory = Vec::with_capacity(blocks.max(MAPPED_BLOCKS));
+    memory.resize(blocks, Block::new());
+    let mut bytes = [0; Output::MAX_LENGTH];
+    let bytes = bytes.get_mut(..length).ok_or("the stored hash is too long")?;
+    argon2.hash_password_into_with_memory(password, salt, bytes, memory)?;
+    Ok(Output::new(bytes)?)
 }
 
 /// A place in the queue, given back when dropped.
@@ -117,24 +165,26 @@ impl Drop for Queued {
 impl Passwords for Argon2Passwords {
     async fn hash(&self, password: &Password) -> Result<PasswordHash, HashError> {
         let secret = password.secret().clone();
-        let hash = self.run(move |argon2| argon2.hash_password(secret.expose().as_bytes()));
-        Ok(PasswordHash::new(hash.await?.to_string()))
+        self.run(move |argon2| make(argon2, secret.expose().as_bytes())).await
     }
 
     async fn verify(&self, password: &Secret, against: Option<&PasswordHash>) -> Result<Verdict, HashError> {
-        let known = against.is_some() && password.expose().len() <= VERIFIED_BYTES_MAX;
-        let against = if known { against.unwrap_or(&self.nobody) } else { &self.nobody };
-        let hash = phc::PasswordHash::new(against.as_str()).map_err(|error| HashError::Failed(error.into()))?;
-        let outdated = self.is_outdated(&hash);
+        let known = against.filter(|_| password.expose().len() <= VERIFIED_BYTES_MAX);
+        let Stored { params, salt, output: expected } =
+            read(known.unwrap_or(&self.nobody)).map_err(HashError::Failed)?;
+        let (outdated, is_known) = (self.is_outdated(&params), known.is_some());
         let secret = password.clone();
-        let right = self.run(move |argon2| {
+        let made = self.run(move |_| {
             let bytes = secret.expose().as_bytes();
-            Ok(argon2.verify_password(&bytes[..bytes.len().min(VERIFIED_BYTES_MAX)], &hash).is_ok())
+            let bytes = &bytes[..bytes.len().min(VERIFIED_BYTES_MAX)];
+            output(&Argon2::new(Algorithm::Argon2id, Version::V0x13, params), bytes, &salt, expected.len())
         });
-        Ok(match right.await? && known {
-            false => Verdict::Wrong,
-            true if outdated => Verdict::RightButOutdated,
-            true => Verdict::Right,
+        // `Output` compares in constant time.
+        let right = made.await? == expected && is_known;
+        Ok(match (right, outdated) {
+            (false, _) => Verdict::Wrong,
+            (true, true) => Verdict::RightButOutdated,
+            (true, false) => Verdict::Right,
         })
     }
 }
@@ -182,13 +232,36 @@ mod tests {
         assert_eq!(verdict(old, &"x".repeat(4096)).await, Verdict::Wrong);
     }
 
+    #[test]
+    fn a_hash_of_another_implementation_verifies() {
+        // Of the reference implementation's tests: "password", "somesalt".
+        let reference = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+        let stored = super::read(&PasswordHash::new(reference.to_owned())).unwrap();
+        let argon2 = super::Argon2::new(super::Algorithm::Argon2id, super::Version::V0x13, stored.params);
+        assert_eq!(super::output(&argon2, b"password", &stored.salt, 32).unwrap(), stored.output);
+    }
+
+    #[tokio::test]
+    async fn hashing_leaves_no_memory_behind() {
+        let pool = Argon2Passwords::new().unwrap();
+        let password = Secret::new("correct horse");
+        let hashes = (0..8).map(|_| pool.verify(&password, None));
+        futures::future::join_all(hashes).await;
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
+        let kib: u64 = line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap();
+        // Other tests of this process may be hashing at the same time: one hash a core.
+        let cores = std::thread::available_parallelism().unwrap().get() as u64;
+        assert!(kib < 2 * cores * u64::from(super::MEMORY_KIB), "{kib} KiB after hashing");
+    }
+
     #[tokio::test]
     async fn without_an_account_the_same_work_is_done_and_the_answer_is_no() {
         let pool = Argon2Passwords::new().unwrap();
         assert_eq!(pool.verify(&Secret::new("correct horse"), None).await.unwrap(), Verdict::Wrong);
-        let hash = super::phc::PasswordHash::new(pool.nobody.as_str()).unwrap();
-        assert!(!pool.is_outdated(&hash), "the parameters of the stand-in are those in use");
-        assert_eq!(hash.hash.unwrap().as_bytes().len(), 32);
+        let stand_in = super::read(&pool.nobody).unwrap();
+        assert!(!pool.is_outdated(&stand_in.params), "the parameters of the stand-in are those in use");
+        assert_eq!(stand_in.output.len(), 32);
     }
 
     #[tokio::test]
