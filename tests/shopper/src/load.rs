@@ -31,7 +31,7 @@ pub const SECONDS_MAX: u32 = 600;
 /// Registered beforehand.
 pub const SHOPPERS_MAX: u32 = 2_000;
 /// Hashing passwords is the shop's most expensive work.
-const LOGINS_AT_ONCE: usize = 4;
+const LOGINS_AT_ONCE: usize = 2;
 /// How long visits under way may still take when the time is up.
 const LAST_VISITS_SECONDS_MAX: u64 = 60;
 const ENTER_TRIES_MAX: usize = 20;
