@@ -178,7 +178,7 @@ pub fn conditions(object: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let line = |c: &Value| {
         format!(
-            "  {:<14} {:<8} {:<24} {}\n",
+            "  {:<18} {:<8} {:<24} {}\n",
             text(&c["type"]),
             text(&c["status"]),
             text(&c["reason"]),
