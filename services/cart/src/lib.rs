@@ -30,7 +30,7 @@ use crate::{catalogue_client::CatalogueClient, postgres::PgCarts, usecases::Shop
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
 /// How often takings that ended long ago are forgotten.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(3_600);
+const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Starts the service; waits for nothing that may be away.
 pub fn start(process: Process) -> BoxFuture<'static, anyhow::Result<(Ports, Routers)>> {

@@ -1,4 +1,5 @@
 //! The cart over HTTP on the fakes: every route, what it answers and what it refuses; and the laws on the fakes.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
 #[path = "support/laws.rs"]
 mod laws;
@@ -72,10 +73,6 @@ impl Shop {
         self.public.post("/api/v1/cart/items", body).with(&self.token)
     }
 
-    fn line(&self, id: &Value) -> String {
-        format!("/api/v1/cart/items/{}", id.as_str().unwrap())
-    }
-
     async fn cart(&self) -> api::Cart {
         self.public.get("/api/v1/cart").with(&self.token).await.expect(200).parse()
     }
@@ -102,6 +99,11 @@ impl Shop {
         handle(self.shopping.clone(), envelope.clone()).await.unwrap();
         handle(self.shopping.clone(), envelope).await.unwrap();
     }
+}
+
+/// Where the line of that id is.
+fn line_at(id: &Value) -> String {
+    format!("/api/v1/cart/items/{}", id.as_str().unwrap())
 }
 
 fn envelope<E: Event>(event: &E) -> Envelope {
@@ -187,7 +189,7 @@ async fn a_shopper_fills_changes_and_empties_a_cart() {
     assert_eq!((item.name.as_str(), item.available, item.price_changed), ("Chair 1", true, false));
     assert_eq!(item.image_url.as_deref(), Some("https://example.com/chair.png"));
 
-    let line = shop.line(&added.body["items"][0]["id"]);
+    let line = line_at(&added.body["items"][0]["id"]);
     let changed = shop.public.patch(&line, json!({"quantity": 5})).with(&shop.token).await.expect(200);
     assert_eq!(changed.parse::<api::Cart>(), shop.cart().await);
     assert_eq!(shop.units().await, [5, 1]);
@@ -224,7 +226,7 @@ async fn quantities_are_checked_when_added_merged_and_changed() {
     let shop = Shop::open();
     let chair = shop.offer(5);
     let line = shop.add(chair, 3).await.expect(201).body["items"][0]["id"].clone();
-    let line = shop.line(&line);
+    let line = line_at(&line);
     let change = |body: Value| shop.public.patch(&line, body).with(&shop.token);
     for quantity in [json!(0), json!(-5), json!(10_000), json!(1.5), json!("2"), json!(null)] {
         let body = json!({"productId": chair, "quantity": quantity});
@@ -276,7 +278,7 @@ async fn a_strangers_line_does_not_exist() {
     let shop = Shop::open();
     let line = shop.add(shop.offer(5), 3).await.expect(201).body["items"][0]["id"].clone();
     let thief = shop.keys.token(user(), &[Role::Customer, Role::Admin]);
-    let line = shop.line(&line);
+    let line = line_at(&line);
     assert_eq!(shop.public.patch(&line, json!({"quantity": 1})).with(&thief).await.status, 404);
     assert_eq!(shop.public.delete(&line).with(&thief).await.status, 404);
     assert_eq!(shop.units().await, [3]);
@@ -325,12 +327,12 @@ async fn while_the_catalogue_is_away_a_cart_is_shown_from_copies_and_nothing_is_
     let item = &cart.items[0];
     assert_eq!((item.name.as_str(), item.price, item.price_changed), ("Chair 2", eur(2100), true));
     assert!(!item.available, "nobody knows");
-    let patch = shop.public.patch(&shop.line(&line), json!({"quantity": 1})).with(&shop.token);
+    let patch = shop.public.patch(&line_at(&line), json!({"quantity": 1})).with(&shop.token);
     for answer in [shop.add(chair, 1).await, patch.await] {
         refused(&answer, 503, "UNAVAILABLE", &[]);
         assert!(!answer.header("retry-after").is_empty());
     }
-    shop.public.delete(&shop.line(&line)).with(&shop.token).await.expect(204);
+    shop.public.delete(&line_at(&line)).with(&shop.token).await.expect(204);
 }
 
 /// um: an order emptied a cart by the wrong id: another customer's went, one's own stayed.
@@ -414,7 +416,7 @@ async fn an_absent_database_is_a_problem_with_a_retry_and_without_internals() {
     let shop = Shop::open();
     let chair = shop.offer(9);
     let line = shop.add(chair, 1).await.expect(201).body["items"][0]["id"].clone();
-    let line = shop.line(&line);
+    let line = line_at(&line);
     shop.carts.set_away(true);
     for request in [
         shop.public.get("/api/v1/cart").with(&shop.token),

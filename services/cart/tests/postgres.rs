@@ -1,5 +1,6 @@
 //! Carts on a real PostgreSQL: the laws, races, and what the tables must add up to.
 #![cfg(feature = "db-tests")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
 #[path = "support/laws.rs"]
 mod laws;
@@ -126,7 +127,8 @@ async fn adds_takes_and_undos_at_once_lose_no_unit() {
                 let (cause, undo) = (command(), command());
                 match carts.take(mine, me, &cause).await {
                     Ok(_) => {
-                        assert_eq!(carts.give_back(mine, &undo).await.unwrap().into_inner(), TakingState::Returned)
+                        let state = carts.give_back(mine, &undo).await.unwrap().into_inner();
+                        assert_eq!(state, TakingState::Returned);
                     }
                     Err(TakeError::Empty) => {}
                     Err(error) => panic!("{error:?}"),
@@ -159,7 +161,7 @@ async fn a_product_that_leaves_while_it_is_added_stays_in_no_cart() {
         assert!(matches!(&told, Ok(_) | Err(CartError::Refused(Refused::UnknownProduct))), "{told:?}");
     }
     for me in shoppers {
-        assert_eq!(held(&carts, me).await.1, []);
+        assert_eq!(held(&carts, me).await.1, [0_u32; 0]);
     }
     facts_add_up(&db).await;
 }

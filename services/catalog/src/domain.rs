@@ -7,7 +7,7 @@ mod stock;
 
 pub use listing::{Cursor, CursorKey, Filter, Found, Listing, Search, Sort, Start};
 pub use product::{
-    Change, Description, Details, Expected, ImageUrl, Label, Listed, Name, PRICE_AMOUNT_MAX, Price, PriceChange,
+    Change, Description, Details, Expected, ImageUrl, Label, Listed, Name, PRICE_AMOUNT_MAX, Patch, Price, PriceChange,
     Product, Seen, Sku, Stale,
 };
 pub use stock::{

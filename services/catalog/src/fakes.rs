@@ -271,10 +271,10 @@ impl Stock for InMemory {
                 return Err(AdjustError::UnknownWarehouse);
             }
             state.listed(place.product).ok_or(AdjustError::NotFound)?;
-            let shelf = state.shelves.entry(place.clone()).or_insert_with(|| Shelf::empty(place.clone(), 0));
-            let units = shelf.adjusted(by).map_err(AdjustError::Refused)?;
-            shelf.on_hand += units;
-            shelf.version += i64::from(units != 0);
+            let there = state.shelves.entry(place.clone()).or_insert_with(|| Shelf::empty(place.clone(), 0));
+            let units = there.adjusted(by).map_err(AdjustError::Refused)?;
+            there.on_hand += units;
+            there.version += i64::from(units != 0);
             state.listed(place.product).ok_or(AdjustError::NotFound)
         })
     }

@@ -1,4 +1,5 @@
 //! What carts promise, whoever keeps them: run on the fake and on a real PostgreSQL.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
 use agora_cart::{
     domain::{Copy, Offer, Offers, Refused, Taking, TakingState, Variant, View},

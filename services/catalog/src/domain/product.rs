@@ -114,7 +114,37 @@ impl Expected {
     }
 }
 
-/// Fields to change: `None` leaves one as it is, `Some(None)` removes an optional one (RFC 7396).
+/// What a merge-patch (RFC 7396) says of a field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Patch<T> {
+    /// Nothing: the field is absent.
+    #[default]
+    Keep,
+    /// `null`: the field goes.
+    Remove,
+    /// A value.
+    Set(T),
+}
+
+impl<T> Patch<T> {
+    /// An optional field after the patch.
+    fn applied(self, now: Option<T>) -> Option<T> {
+        match self {
+            Self::Keep => now,
+            Self::Remove => None,
+            Self::Set(value) => Some(value),
+        }
+    }
+}
+
+/// For a field with `#[serde(default)]`, which is what keeps one that is absent.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Remove, Self::Set))
+    }
+}
+
+/// Fields to change; those of `None` and [`Patch::Keep`] stay as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
     /// The name.
@@ -122,17 +152,17 @@ pub struct Change {
     /// The description.
     pub description: Option<Description>,
     /// The stock keeping unit.
-    pub sku: Option<Option<Sku>>,
+    pub sku: Patch<Sku>,
     /// The price, or a part of it.
     pub price: Option<PriceChange>,
     /// The category.
-    pub category: Option<Option<Label>>,
+    pub category: Patch<Label>,
     /// The brand.
-    pub brand: Option<Option<Label>>,
+    pub brand: Patch<Label>,
     /// The supplier.
-    pub supplier: Option<Option<Label>>,
+    pub supplier: Patch<Label>,
     /// The picture.
-    pub image_url: Option<Option<ImageUrl>>,
+    pub image_url: Patch<ImageUrl>,
 }
 
 /// A merge-patch of a price: what is absent stays.
@@ -152,12 +182,12 @@ impl Product {
         Ok(Details {
             name: name.unwrap_or(now.name),
             description: description.unwrap_or(now.description),
-            sku: sku.unwrap_or(now.sku),
+            sku: sku.applied(now.sku),
             price: price.map_or(Ok(now.price), |price| now.price.changed(price))?,
-            category: category.unwrap_or(now.category),
-            brand: brand.unwrap_or(now.brand),
-            supplier: supplier.unwrap_or(now.supplier),
-            image_url: image_url.unwrap_or(now.image_url),
+            category: category.applied(now.category),
+            brand: brand.applied(now.brand),
+            supplier: supplier.applied(now.supplier),
+            image_url: image_url.applied(now.image_url),
         })
     }
 
@@ -255,12 +285,6 @@ impl Description {
     }
 }
 
-impl Default for Description {
-    fn default() -> Self {
-        Self(String::new())
-    }
-}
-
 impl Sku {
     /// Takes 1 to 64 visible ASCII characters.
     pub fn parse(sku: &str) -> Result<Self, Invalid> {
@@ -342,7 +366,7 @@ mod tests {
             version: 3,
             details: Details {
                 name: Name::parse("Chair").unwrap(),
-                description: Description::default(),
+                description: Description::parse("").unwrap(),
                 sku: Some(Sku::parse("C-1").unwrap()),
                 price: Price::parse(Money { amount: 1999, currency: Currency::EUR }).unwrap(),
                 category: Some(Label::parse("category", "Furniture").unwrap()),
@@ -357,7 +381,7 @@ mod tests {
 
     #[test]
     fn an_absent_field_stays_and_a_null_removes_an_optional_one() {
-        let change = Change { category: Some(None), name: Some(Name::parse("Stool").unwrap()), ..Change::default() };
+        let change = Change { category: Patch::Remove, name: Some(Name::parse("Stool").unwrap()), ..Change::default() };
         let details = product().changed(change).unwrap();
         assert_eq!((details.name.as_str(), details.category), ("Stool", None));
         assert_eq!(details.sku, product().details.sku);

@@ -4,11 +4,11 @@ use agora_api::catalog as api;
 use agora_vocab::{Currency, Invalid, ProductId, WarehouseId};
 use agora_web::{PageRequest, Problem, Start as Asked, decode_cursor};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::domain::{
-    Adjustment, Change, Cursor, Description, Details, Expected, Filter, ImageUrl, Label, Listed, Listing, Name, Place,
-    Price, PriceChange, Product, Search, Seen, Sku, Sort, Start, Variant,
+    Adjustment, Change, Cursor, Description, Details, Expected, Filter, ImageUrl, Label, Listed, Listing, Name, Patch,
+    Place, Price, PriceChange, Product, Search, Seen, Sku, Sort, Start, Variant,
 };
 
 /// A product as everybody sees it.
@@ -167,37 +167,22 @@ pub(super) fn inventory(product: ProductId, body: api::SetInventory) -> Result<(
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct ChangeProduct {
     version: Option<i64>,
-    #[serde(deserialize_with = "given")]
-    name: Option<Option<String>>,
-    #[serde(deserialize_with = "given")]
-    description: Option<Option<String>>,
-    #[serde(deserialize_with = "given")]
-    sku: Option<Option<String>>,
-    #[serde(deserialize_with = "given")]
-    price: Option<Option<ChangePrice>>,
-    #[serde(deserialize_with = "given")]
-    category: Option<Option<String>>,
-    #[serde(deserialize_with = "given")]
-    brand: Option<Option<String>>,
-    #[serde(deserialize_with = "given")]
-    supplier: Option<Option<String>>,
-    #[serde(deserialize_with = "given")]
-    image_url: Option<Option<String>>,
+    name: Patch<String>,
+    description: Patch<String>,
+    sku: Patch<String>,
+    price: Patch<ChangePrice>,
+    category: Patch<String>,
+    brand: Patch<String>,
+    supplier: Patch<String>,
+    image_url: Patch<String>,
 }
 
 /// Half of a price keeps the other half.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct ChangePrice {
-    #[serde(deserialize_with = "given")]
-    amount: Option<Option<i64>>,
-    #[serde(deserialize_with = "given")]
-    currency: Option<Option<Currency>>,
-}
-
-/// Tells `null` from absent.
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
+    amount: Patch<i64>,
+    currency: Patch<Currency>,
 }
 
 impl ChangeProduct {
@@ -210,11 +195,17 @@ impl ChangeProduct {
     pub(super) fn parse(self) -> Result<Change, Problem> {
         let Self { version: _, name, description, sku, price, category, brand, supplier, image_url } = self;
         let mut faults = Faults::default();
+        // An empty description is none.
+        let description = match description {
+            Patch::Remove => Patch::Set(String::new()),
+            other => other,
+        };
         let change = Change {
             name: needed(&mut faults, "name", name).and_then(|text| faults.take(Name::parse(&text))),
-            description: description.and_then(|text| faults.take(Description::parse(&text.unwrap_or_default()))),
+            description: needed(&mut faults, "description", description)
+                .and_then(|text| faults.take(Description::parse(&text))),
             sku: removable(&mut faults, sku, Sku::parse),
-            price: needed(&mut faults, "price", price).map(|price| change_price(&mut faults, &price)),
+            price: needed(&mut faults, "price", price).map(|price| change_price(&mut faults, price)),
             category: removable(&mut faults, category, |text| Label::parse("category", text)),
             brand: removable(&mut faults, brand, |text| Label::parse("brand", text)),
             supplier: removable(&mut faults, supplier, |text| Label::parse("supplier", text)),
@@ -224,27 +215,24 @@ impl ChangeProduct {
     }
 }
 
-fn change_price(faults: &mut Faults, price: &ChangePrice) -> PriceChange {
-    PriceChange {
-        amount: needed(faults, "price.amount", price.amount),
-        currency: needed(faults, "price.currency", price.currency),
-    }
+fn change_price(faults: &mut Faults, ChangePrice { amount, currency }: ChangePrice) -> PriceChange {
+    PriceChange { amount: needed(faults, "price.amount", amount), currency: needed(faults, "price.currency", currency) }
 }
 
 /// A field that cannot be removed.
-fn needed<T>(faults: &mut Faults, field: &'static str, value: Option<Option<T>>) -> Option<T> {
-    let value = value?;
-    faults.take(value.ok_or_else(|| Invalid::new(field, "cannot be removed")))
+fn needed<T>(faults: &mut Faults, field: &'static str, patch: Patch<T>) -> Option<T> {
+    match patch {
+        Patch::Keep => None,
+        Patch::Remove => faults.take(Err(Invalid::new(field, "cannot be removed"))),
+        Patch::Set(value) => Some(value),
+    }
 }
 
 /// A field that can be removed.
-fn removable<T>(
-    faults: &mut Faults,
-    text: Option<Option<String>>,
-    parse: impl FnOnce(&str) -> Result<T, Invalid>,
-) -> Option<Option<T>> {
-    match text? {
-        None => Some(None),
-        Some(text) => faults.take(parse(&text)).map(Some),
+fn removable<T>(faults: &mut Faults, patch: Patch<String>, parse: impl FnOnce(&str) -> Result<T, Invalid>) -> Patch<T> {
+    match patch {
+        Patch::Keep => Patch::Keep,
+        Patch::Remove => Patch::Remove,
+        Patch::Set(text) => faults.take(parse(&text)).map_or(Patch::Keep, Patch::Set),
     }
 }

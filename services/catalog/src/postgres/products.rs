@@ -182,8 +182,8 @@ impl PgProducts {
             values ($1, '', $2, 'receipt', $3)";
         let place = Place { product: id, variant: Variant::default(), warehouse: WarehouseId::MAIN };
         sqlx::query(OPEN).bind(id.uuid()).bind(place.warehouse.uuid()).bind(units).execute(&mut **tx).await?;
-        let shelf = Shelf { on_hand: units, version: 1, ..Shelf::empty(place, 0) };
-        self.0.tell(tx, &[(id.uuid(), shelf.changed())], None, cause).await
+        let opened = Shelf { on_hand: units, version: 1, ..Shelf::empty(place, 0) };
+        self.0.tell(tx, &[(id.uuid(), opened.changed())], None, cause).await
     }
 
     async fn done<T: serde::Serialize + Sync>(

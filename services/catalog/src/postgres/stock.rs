@@ -66,10 +66,10 @@ impl Stock for PgStock {
         if let Some(stored) = once(&mut tx, cause).await.map_err(StoreError::from)? {
             return Ok(Done::Repeated(stored));
         }
-        let shelf = lock_shelf(&mut tx, place).await?;
-        let units = shelf.adjusted(by).map_err(AdjustError::Refused)?;
+        let before = lock_shelf(&mut tx, place).await?;
+        let units = before.adjusted(by).map_err(AdjustError::Refused)?;
         if units != 0 {
-            self.book(&mut tx, shelf, units, actor, cause).await?;
+            self.book(&mut tx, before, units, actor, cause).await?;
         }
         let listed = PgProducts::find_in(&mut tx, place.product).await?.ok_or(AdjustError::NotFound)?;
         remember(&mut tx, cause, &listed).await.map_err(StoreError::from)?;
@@ -252,12 +252,12 @@ impl PgStock {
     }
 
     /// Adds units to a row that is locked (or takes them, if negative), in the ledger too.
-    async fn book(&self, tx: &mut Tx, shelf: Shelf, units: i64, actor: &str, cause: &Cause) -> Result<(), StoreError> {
+    async fn book(&self, tx: &mut Tx, before: Shelf, units: i64, actor: &str, cause: &Cause) -> Result<(), StoreError> {
         const BOOK: &str = "with booked as (insert into stock_movement (product_id, variant, warehouse_id, kind, quantity, actor) \
                 values ($1, $2, $3, $5, $4, $6)) \
             update stock set on_hand = on_hand + $4, version = version + 1 \
             where product_id = $1 and variant = $2 and warehouse_id = $3";
-        let Place { product, variant, warehouse } = &shelf.place;
+        let Place { product, variant, warehouse } = &before.place;
         sqlx::query(BOOK)
             .bind(product.uuid())
             .bind(variant.as_str())
@@ -267,7 +267,7 @@ impl PgStock {
             .bind(actor)
             .execute(&mut **tx)
             .await?;
-        let now = Shelf { on_hand: shelf.on_hand + units, version: shelf.version + 1, ..shelf };
+        let now = Shelf { on_hand: before.on_hand + units, version: before.version + 1, ..before };
         self.0.tell(tx, &[(now.place.product.uuid(), now.changed())], None, cause).await
     }
 }

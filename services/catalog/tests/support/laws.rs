@@ -1,10 +1,11 @@
 //! What products and stock promise, whoever keeps them: run on the fake and on a real PostgreSQL.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
 use agora_catalog::{
     domain::{
         AdjustRefused, Adjustment, Change, Description, Details, Expected, Filter, Hold, HoldState, Label, Lines,
-        Listed, Listing, Name, Place, Price, PriceChange, Product, Reservation, Search, Seconds, Sku, Sort, Stale,
-        Start, Variant,
+        Listed, Listing, Name, Patch, Place, Price, PriceChange, Product, Reservation, Search, Seconds, Sku, Sort,
+        Stale, Start, Variant,
     },
     ports::{AdjustError, ProductError, Products, Stock, StoreError},
 };
@@ -42,7 +43,7 @@ pub fn named(name: &str) -> Product {
         version: 1,
         details: Details {
             name: Name::parse(name).unwrap(),
-            description: Description::default(),
+            description: Description::parse("").unwrap(),
             sku: None,
             price: Price::parse(Money { amount: 1999, currency: Currency::EUR }).unwrap(),
             category: None,
@@ -139,7 +140,7 @@ async fn a_sku_belongs_to_one_living_product(world: &dyn World) {
     assert!(matches!(taken, Err(ProductError::SkuTaken)), "{taken:?}");
 
     let other = add(world, &named("Third lamp"), 0).await.product;
-    let change = Change { sku: Some(first.details.sku.clone()), ..Change::default() };
+    let change = Change { sku: Patch::Set(first.details.sku.clone().unwrap()), ..Change::default() };
     let taken = world.products().change(other.id, &Expected::ANY, &change, &Cause::Fresh).await;
     assert!(matches!(taken, Err(ProductError::SkuTaken)), "{taken:?}");
 
