@@ -3,10 +3,17 @@
 //! Pure: no clock, no database, no provider. A transition gives the payment after it and the fact that goes out, or says
 //! why it may not be.
 
+mod attempt;
+mod ledger;
+
 use agora_events::payment::{self as events, PaymentEvent};
-use agora_vocab::{CommandId, Epoch, Invalid, Money, OrderId, PaymentId, RefundId, Secret, SellerId, UserId};
+use agora_vocab::{CommandId, Invalid, Money, OrderId, PaymentId, Secret, UserId};
 use time::OffsetDateTime;
-use uuid::Uuid;
+
+pub use self::{
+    attempt::{Attempt, AttemptState, Operation, provider_key},
+    ledger::{Entry, entries},
+};
 
 /// A payment of an order.
 #[derive(Clone, Debug, PartialEq)]
@@ -159,85 +166,6 @@ pub struct Facts {
     pub code: Option<String>,
     /// The outcome for people.
     pub message: Option<String>,
-}
-
-/// One call of the provider, written before it is made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    /// What it is an attempt of: the payment itself, or the refund.
-    pub intent: Uuid,
-    /// The payment.
-    pub payment: PaymentId,
-    /// What is attempted.
-    pub operation: Operation,
-    /// Which attempt of that operation, from 1.
-    pub n: i32,
-    /// How much.
-    pub amount: Money,
-    /// How far it got.
-    pub state: AttemptState,
-    /// The provider's reference of this operation.
-    pub reference: Option<String>,
-    /// When it began.
-    pub created_at: OffsetDateTime,
-}
-
-impl Attempt {
-    /// The refund that this is an attempt of.
-    pub const fn refund(&self) -> RefundId {
-        RefundId::new(self.intent)
-    }
-
-    /// The provider's idempotency key: `epoch:intent:op:n`, the same for every repetition of this attempt.
-    pub fn provider_key(&self, epoch: Epoch) -> String {
-        provider_key(epoch, self.payment, self.operation, self.n)
-    }
-}
-
-/// The provider's idempotency key of an attempt.
-pub fn provider_key(epoch: Epoch, payment: PaymentId, operation: Operation, n: i32) -> String {
-    format!("{}:{payment}:{}:{n}", epoch.0, operation.as_str())
-}
-
-/// What is attempted at the provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// Taking the money.
-    Capture,
-    /// Giving it back.
-    Refund,
-}
-
-impl Operation {
-    /// The name in the table and in the provider's key.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Capture => "capture",
-            Self::Refund => "refund",
-        }
-    }
-}
-
-/// How far an attempt got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttemptState {
-    /// Written; the provider may or may not know of it.
-    Prepared,
-    /// Done.
-    Succeeded,
-    /// Refused, or never to be done.
-    Failed,
-}
-
-impl AttemptState {
-    /// The name in the table, which is the refund's status on the wire but for `prepared`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Prepared => "prepared",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-        }
-    }
 }
 
 /// How a capture ended.
@@ -395,33 +323,13 @@ impl Payment {
     }
 }
 
-/// One side of a ledger transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// `provider`: what the provider owes us. `seller`: what we owe a seller, as a negative amount.
-    pub account: &'static str,
-    /// Whose account.
-    pub seller: SellerId,
-    /// Signed.
-    pub amount: Money,
-}
-
-/// The entries of money that came in (`sign` 1) or went back (`sign` -1); they sum to nothing.
-pub fn entries(amount: Money, sign: i64) -> [Entry; 2] {
-    let moved = Money { amount: amount.amount * sign, currency: amount.currency };
-    let owed = Money { amount: -moved.amount, currency: amount.currency };
-    [
-        Entry { account: "provider", seller: SellerId::HOUSE, amount: moved },
-        Entry { account: "seller", seller: SellerId::HOUSE, amount: owed },
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use agora_events::Event as _;
-    use agora_vocab::Currency;
+    use agora_vocab::{Currency, Epoch};
     use proptest::prelude::*;
     use time::macros::datetime;
+    use uuid::Uuid;
 
     use super::*;
 

@@ -2,6 +2,7 @@
 //!
 //! Knows tables and SQL; decides nothing that `domain` decides.
 
+mod lease;
 mod row;
 mod write;
 
@@ -12,7 +13,7 @@ use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
-use self::row::{ATTEMPT, AttemptRow, NoticeRow, PAYMENT, PaymentRow};
+use self::row::{ATTEMPT, AttemptRow, PAYMENT, PaymentRow};
 use crate::{
     domain::{Attempt, AttemptState, Door, Facts, Operation, Outcome, Payment, Refused, Status},
     ports::{Filter, NewPayment, Notice, Opened, Payments, RefundOutcome, StoreError},
@@ -363,51 +364,15 @@ impl Payments for PgPayments {
     }
 
     async fn lease_payments(&self, limit: u16) -> Result<Vec<PaymentId>, StoreError> {
-        let mut connection = self.db.acquire().await?;
-        let ids: Vec<Uuid> = sqlx::query_scalar(
-            "update payment set leased_until = now() + $2 where id in (
-                select id from payment where status = 'pending' and leased_until < now() order by leased_until limit $1 for update skip locked)
-             returning id",
-        )
-        .bind(i64::from(limit))
-        .bind(LEASE)
-        .fetch_all(&mut *connection)
-        .await?;
-        Ok(ids.into_iter().map(PaymentId::new).collect())
+        lease::payments(&mut *self.db.acquire().await?, limit).await
     }
 
     async fn lease_refunds(&self, limit: u16) -> Result<Vec<Attempt>, StoreError> {
-        let mut connection = self.db.acquire().await?;
-        let rows: Vec<AttemptRow> = sqlx::query_as(concat!(
-            "with leased as (
-                update payment_attempt set leased_until = now() + $2 where (payment_id, operation, n) in (
-                    select payment_id, operation, n from payment_attempt
-                    where state = 'prepared' and operation = 'refund' and leased_until < now()
-                    order by leased_until limit $1 for update skip locked)
-                returning *)
-             select ",
-            ATTEMPT!("leased"),
-            " from leased join payment on payment.id = payment_id"
-        ))
-        .bind(i64::from(limit))
-        .bind(LEASE)
-        .fetch_all(&mut *connection)
-        .await?;
-        rows.into_iter().map(Attempt::try_from).collect()
+        lease::refunds(&mut *self.db.acquire().await?, limit).await
     }
 
     async fn lease_notices(&self, limit: u16) -> Result<Vec<Notice>, StoreError> {
-        let mut connection = self.db.acquire().await?;
-        let rows: Vec<NoticeRow> = sqlx::query_as(
-            "update order_notice set due_at = now() + $2, tries = tries + 1 where result_id in (
-                select result_id from order_notice where due_at < now() order by due_at limit $1 for update skip locked)
-             returning result_id, payment_id, order_id, status",
-        )
-        .bind(i64::from(limit))
-        .bind(LEASE)
-        .fetch_all(&mut *connection)
-        .await?;
-        Ok(rows.into_iter().map(Notice::from).collect())
+        lease::notices(&mut *self.db.acquire().await?, limit).await
     }
 
     async fn told(&self, result: CommandId) -> Result<(), StoreError> {

@@ -2,6 +2,8 @@
 //!
 //! Knows the ports and the domain; neither HTTP nor SQL. Nothing here holds a transaction while it calls somebody else.
 
+mod round;
+
 use std::{sync::Arc, time::Duration};
 
 use agora_api::Problem;
@@ -10,16 +12,11 @@ use agora_vocab::{Epoch, Ids, Money, OrderId, Page, PageSize, PaymentId, RefundI
 
 use crate::{
     domain::{Attempt, AttemptState, Facts, Outcome, Payment, Status, Step, next},
-    ports::{
-        Filter, NewPayment, Notice, Opened, OrderError, Orders, Payments, Provider, ProviderError, RefundOutcome,
-        StoreError,
-    },
+    ports::{Filter, NewPayment, Notice, Opened, OrderError, Orders, Payments, Provider, ProviderError, StoreError},
 };
 
 /// Longest wait for the provider's answer.
 pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Most rows of a kind that one round of the worker takes.
-const ROUND_ROWS_MAX: u16 = 32;
 
 /// The use cases.
 #[derive(Clone)]
@@ -205,31 +202,6 @@ impl Pay {
         self.payments.captured_of(order).await?.ok_or(Error::NotFound)
     }
 
-    /// One round of the worker: payments and refunds that nobody drives, results that an order must still be told.
-    /// How much it found.
-    pub async fn round(&self) -> Result<usize, Error> {
-        let payments = self.payments.lease_payments(ROUND_ROWS_MAX).await?;
-        for &id in &payments {
-            match self.drive(id).await {
-                Ok(_) | Err(Error::Order(..)) => {}
-                Err(error) => tracing::warn!(payment.id = %id, error = %chain(&error), "a payment waits"),
-            }
-        }
-        let refunds = self.payments.lease_refunds(ROUND_ROWS_MAX).await?;
-        for attempt in &refunds {
-            if let Err(error) = self.resolve_refund(attempt).await {
-                tracing::warn!(payment.id = %attempt.payment, error = %chain(&error), "a refund waits");
-            }
-        }
-        let notices = self.payments.lease_notices(ROUND_ROWS_MAX).await?;
-        for notice in &notices {
-            if let Err(error) = self.deliver(notice).await {
-                tracing::warn!(payment.id = %notice.payment, error = %chain(&error), "an order is not told yet");
-            }
-        }
-        Ok(payments.len() + refunds.len() + notices.len())
-    }
-
     fn provider(&self) -> Result<&Arc<dyn Provider>, Error> {
         self.provider.as_ref().ok_or(Error::NoProvider)
     }
@@ -308,18 +280,6 @@ impl Pay {
                 self.find(attempt.payment).await
             }
         }
-    }
-
-    async fn resolve_refund(&self, attempt: &Attempt) -> Result<(), Error> {
-        let key = attempt.provider_key(self.epoch);
-        if let Ok(outcome) = self.in_time(self.provider()?.refunded(&key)).await {
-            let failed = outcome == RefundOutcome::Failed;
-            self.payments.conclude_refund(attempt, outcome).await?;
-            if failed {
-                tracing::warn!(payment.id = %attempt.payment, "a refund was never made; whoever asked for it asks again");
-            }
-        }
-        Ok(())
     }
 
     async fn in_time<T>(&self, call: impl Future<Output = Result<T, ProviderError>>) -> Result<T, ProviderError> {
