@@ -13,6 +13,7 @@ use kube::ResourceExt;
 use kube::api::DeleteParams;
 use kube::core::DynamicObject;
 
+use crate::applied::Applied;
 use crate::context::{Context, MarketRef};
 use crate::desired::Desired;
 use crate::kinds::{Kind, ObjectKey};
@@ -24,17 +25,6 @@ pub use write::WriteError;
 
 /// Writes of one pass that are under way at once.
 const WRITES_AT_ONCE: usize = 8;
-
-/// What a pass did.
-#[derive(Clone, Debug, Default)]
-pub struct Applied {
-    /// What could not be written, by group.
-    pub troubles: Vec<(Group, Trouble)>,
-    /// Whether something has to be written again at once: somebody else was faster.
-    pub again: bool,
-    /// How many children were written or deleted.
-    pub writes: usize,
-}
 
 /// One pass.
 pub async fn apply(
@@ -48,7 +38,7 @@ pub async fn apply(
     let pass = Pass { context, market, reference, observed };
     let mut applied = Applied::default();
     for key in &desired.expired {
-        applied.note(Group::Workloads, pass.delete(key).await.map(|()| true));
+        note(&mut applied, Group::Workloads, pass.delete(key).await.map(|()| true));
     }
     // Pods start with what they mount: accounts, settings and Secrets first.
     let (first, then): (Vec<_>, Vec<_>) = desired.objects.iter().partition(|object| object.key.kind < Kind::Job);
@@ -56,10 +46,9 @@ pub async fn apply(
     pass.write_all(&then, &mut applied).await;
     if applied.troubles.is_empty() && !applied.again {
         for key in surplus(plan, desired, observed) {
-            applied.note(Group::Workloads, pass.delete(&key).await.map(|()| true));
+            note(&mut applied, Group::Workloads, pass.delete(&key).await.map(|()| true));
         }
     }
-    context.externals.want(market, reference, desired);
     applied
 }
 
@@ -87,7 +76,7 @@ impl Pass<'_> {
         let writes: Vec<BoxFuture<'_, _>> = objects.iter().map(|object| self.write_one(object).boxed()).collect();
         let done: Vec<_> = futures::stream::iter(writes).buffer_unordered(WRITES_AT_ONCE).collect().await;
         for (group, result) in done {
-            applied.note(group, result);
+            note(applied, group, result);
         }
     }
 
@@ -107,14 +96,12 @@ impl Pass<'_> {
     }
 }
 
-impl Applied {
-    /// True: something was written.
-    fn note(&mut self, group: Group, result: Result<bool, WriteError>) {
-        match result {
-            Ok(written) => self.writes += usize::from(written),
-            Err(WriteError::Raced { .. }) => self.again = true,
-            Err(error) => self.troubles.push((group, trouble(&error))),
-        }
+/// True: something was written.
+fn note(applied: &mut Applied, group: Group, result: Result<bool, WriteError>) {
+    match result {
+        Ok(written) => applied.writes += usize::from(written),
+        Err(WriteError::Raced { .. }) => applied.again = true,
+        Err(error) => applied.troubles.push((group, trouble(&error))),
     }
 }
 
@@ -130,5 +117,9 @@ fn trouble(error: &WriteError) -> Trouble {
             _ => Reason::WaitingForDependency,
         },
     };
-    Trouble::new(reason, crate::streams::error_chain(error))
+    let said = match error {
+        WriteError::Api { source: kube::Error::Api(status), .. } => format!("{error}: {}", status.message),
+        _ => crate::streams::error_chain(error),
+    };
+    Trouble::new(reason, said)
 }

@@ -98,6 +98,28 @@ impl Externals {
         }
     }
 
+    /// Wants nothing any more: what was seen last stays known, and no correction is begun.
+    pub fn rest(&self, market: &MarketRef) {
+        let tended = self.tended.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tended) = tended.get(market) {
+            tended.databases.rest();
+            tended.topics.rest();
+            tended.redis.rest();
+        }
+    }
+
+    /// Wants nothing any more, and waits until no correction is under way: it would bring back what is being deleted.
+    pub async fn quiesce(&self, market: &MarketRef) {
+        self.rest(market);
+        let busy = {
+            let tended = self.tended.lock().unwrap_or_else(PoisonError::into_inner);
+            tended.get(market).map(|tended| [tended.databases.busy.clone(), tended.topics.busy.clone()])
+        };
+        for busy in busy.into_iter().flatten() {
+            drop(busy.lock().await);
+        }
+    }
+
     /// Ends the tasks of a Marketplace.
     pub fn forget(&self, market: &MarketRef) {
         self.tended.lock().unwrap_or_else(PoisonError::into_inner).remove(market);
@@ -149,7 +171,11 @@ struct Says {
 struct Slot<W, O> {
     wanted: watch::Sender<Option<Arc<W>>>,
     last: Arc<Mutex<Option<O>>>,
+    busy: Busy,
 }
+
+/// Held while a look is under way.
+type Busy = Arc<tokio::sync::Mutex<()>>;
 
 impl<W: Fingerprint + Clone, O: Clone> Slot<W, O> {
     fn want(&self, wanted: &W) {
@@ -160,6 +186,10 @@ impl<W: Fingerprint + Clone, O: Clone> Slot<W, O> {
             }
             differs
         });
+    }
+
+    fn rest(&self) {
+        self.wanted.send_if_modified(|known| known.take().is_some());
     }
 
     fn last(&self) -> Option<O> {
@@ -177,17 +207,24 @@ where
     let (wanted, receiver) = watch::channel(None);
     let last = Arc::new(Mutex::new(None));
     let shutdown = process.shutdown();
-    let kept = last.clone();
+    let busy = Busy::default();
+    let kept = Kept { last: last.clone(), busy: busy.clone() };
     process.spawn("externals", async move {
         shutdown.run_until_cancelled(tend(receiver, kept, says, look)).await;
         Ok(())
     });
-    Slot { wanted, last }
+    Slot { wanted, last, busy }
+}
+
+/// What a task shares with its slot.
+struct Kept<O> {
+    last: Arc<Mutex<Option<O>>>,
+    busy: Busy,
 }
 
 async fn tend<W, O, F>(
     mut wanted: watch::Receiver<Option<Arc<W>>>,
-    last: Arc<Mutex<Option<O>>>,
+    kept: Kept<O>,
     says: Says,
     look: impl Fn(Arc<W>, bool) -> F,
 ) where
@@ -197,18 +234,21 @@ async fn tend<W, O, F>(
     let mut failures = 0;
     let mut first = true;
     loop {
+        let working = kept.busy.lock().await;
         let now = wanted.borrow_and_update().clone();
         let Some(now) = now else {
+            drop(working);
             if wanted.changed().await.is_err() {
                 return;
             }
             continue;
         };
         let found = look(now, first).await;
+        drop(working);
         failures = if found.good { 0 } else { failures + 1 };
         // What failed is done from the beginning: nobody knows how far it got.
         first = !found.good;
-        if keep(&last, found.outcome) {
+        if keep(&kept.last, found.outcome) {
             says.trigger.send(says.market.clone());
         }
         for corrected in found.corrected {

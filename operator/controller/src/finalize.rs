@@ -62,6 +62,7 @@ pub async fn finalize(
     if !resource.finalizers().iter().any(|name| name == FINALIZER) {
         return Ok(Next::Await);
     }
+    context.externals.quiesce(market).await;
     let age = age_seconds(resource, observed.now);
     let mut left = 0;
     for kind in RUNNING {

@@ -3,6 +3,7 @@
 //! A straight pipe: `observe` reads, `plan` and `desired` decide, `apply` writes, `status` reports. What decides names no
 //! client; what lies outside the cluster is reached through `ports`.
 
+pub mod applied;
 pub mod apply;
 pub mod context;
 pub mod credentials;

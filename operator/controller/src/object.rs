@@ -66,6 +66,11 @@ impl Object {
         Self { key: ObjectKey { kind, name }, group, write, body }
     }
 
+    /// The object without `apiVersion` and `kind`, as it is compared.
+    pub fn compared(&self) -> Value {
+        without_type(self.body.clone())
+    }
+
     /// The hash of this object.
     pub fn hash(&self) -> &str {
         self.body["metadata"]["annotations"][DESIRED_HASH].as_str().unwrap_or_default()
@@ -96,9 +101,22 @@ pub fn difference(object: &Object, live: Option<&DynamicObject>, settled: Option
     if !same_wish {
         return Difference::Outdated;
     }
-    let live = serde_json::to_value(live).unwrap_or_default();
-    let settled = settled.is_some_and(|settled| projection(&live, &object.body) == *settled);
-    if settled || covers(&live, &object.body) { Difference::None } else { Difference::Drifted }
+    let (live, wanted) = (untyped(live), object.compared());
+    let settled = settled.is_some_and(|settled| projection(&live, &wanted) == *settled);
+    if settled || covers(&live, &wanted) { Difference::None } else { Difference::Drifted }
+}
+
+/// A live object without `apiVersion` and `kind`: the API server leaves them out of lists.
+pub fn untyped(live: &DynamicObject) -> Value {
+    without_type(serde_json::to_value(live).unwrap_or_default())
+}
+
+fn without_type(mut body: Value) -> Value {
+    if let Some(members) = body.as_object_mut() {
+        members.remove("apiVersion");
+        members.remove("kind");
+    }
+    body
 }
 
 /// Whether `live` holds every field of `wanted`. Fields that only `live` has are somebody else's; elements of lists
@@ -141,9 +159,11 @@ fn is_empty(value: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use kube::core::DynamicObject;
     use serde_json::json;
 
-    use super::{covers, projection};
+    use super::{DESIRED_HASH, Difference, Group, Object, Write, covers, difference, projection};
+    use crate::kinds::Kind;
 
     #[test]
     fn defaults_of_the_server_are_no_difference_and_a_changed_value_is() {
@@ -154,6 +174,31 @@ mod tests {
         assert!(!covers(&edited, &wanted));
         let added = json!({"spec": {"ports": [{"port": 80}, {"port": 81}]}});
         assert!(!covers(&added, &wanted));
+    }
+
+    #[test]
+    fn an_object_from_a_list_is_no_other_than_one_from_a_watch() {
+        let account = k8s_openapi::api::core::v1::ServiceAccount::default();
+        let object = Object::new(Kind::ServiceAccount, Group::Workloads, Write::Apply, &account);
+        let mut live: DynamicObject = serde_json::from_value(object.body.clone()).unwrap();
+        assert_eq!(difference(&object, Some(&live), None), Difference::None);
+        live.types = None;
+        assert_eq!(difference(&object, Some(&live), None), Difference::None);
+        live.metadata.name = Some("other".to_owned());
+        assert_eq!(difference(&object, Some(&live), None), Difference::None, "its name is no field that was wanted");
+        live.data = json!({"automountServiceAccountToken": true});
+        let wanted =
+            k8s_openapi::api::core::v1::ServiceAccount { automount_service_account_token: Some(false), ..account };
+        let object = Object::new(Kind::ServiceAccount, Group::Workloads, Write::Apply, &wanted);
+        assert_eq!(difference(&object, Some(&live), None), Difference::Outdated);
+        let hash = [(DESIRED_HASH.to_owned(), object.hash().to_owned())];
+        live.metadata.annotations = Some(hash.into());
+        assert_eq!(difference(&object, Some(&live), None), Difference::Drifted);
+        let settled = json!({
+            "metadata": {"annotations": {DESIRED_HASH: object.hash()}}, "automountServiceAccountToken": true
+        });
+        assert_eq!(difference(&object, Some(&live), Some(&settled)), Difference::None);
+        assert_eq!(difference(&object, None, None), Difference::Absent);
     }
 
     #[test]

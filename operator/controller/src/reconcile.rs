@@ -3,17 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agora_crd::{FINALIZER, Marketplace, MarketplaceStatus, PAUSED};
+use agora_crd::{FINALIZER, Marketplace, MarketplaceStatus, PAUSED, Reason};
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Resource, ResourceExt};
 use serde_json::json;
 
-use crate::apply::{Applied, apply};
+use crate::applied::Applied;
+use crate::apply::apply;
 use crate::context::{Context, MarketRef};
-use crate::desired::desired;
+use crate::desired::{Desired, desired};
 use crate::finalize::{self, FinalizeError};
 use crate::observe::{Observation, ObserveError, observe};
-use crate::plan::{Plan, Violation, plan};
+use crate::observed::{Named, Observed, Trouble};
+use crate::plan::{Violation, plan};
 use crate::status::{View, status};
 
 /// A cache that lags behind own writes is read again after this long, if nothing else asks.
@@ -70,8 +72,16 @@ pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Er
     let desired = desired(&plan, &observed);
     let acts = !paused && violations.is_empty();
     let reference = resource.object_ref(&());
-    let applied =
-        if acts { apply(context, market, &reference, &plan, &desired, &observed).await } else { Applied::default() };
+    let mut applied = Applied::default();
+    if acts {
+        applied = apply(context, market, &reference, &plan, &desired, &observed).await;
+    }
+    if paused {
+        context.externals.rest(market);
+    } else if violations.iter().all(|violation| violation.reason == Reason::ConnectionBudgetExceeded) {
+        // Asking goes on also when the server takes too few connections: it may take more tomorrow.
+        context.externals.want(market, &reference, &desired);
+    }
     let view = View {
         market: &resource,
         plan: &plan,
@@ -82,7 +92,7 @@ pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Er
         applied: &applied,
     };
     write_status(context, market, &resource, &status(&view)).await?;
-    Ok(next(&applied, lags, &violations, &plan, &observed.named))
+    Ok(next(&applied, lags, &violations, &desired, &observed))
 }
 
 /// What the server takes, by the last look; before the first one, by the last status: a restart of the operator while
@@ -93,17 +103,13 @@ fn connections(resource: &Marketplace, seen: &crate::externals::Seen) -> Option<
     looked.or_else(kept)
 }
 
-fn next(
-    applied: &Applied,
-    lags: bool,
-    violations: &[Violation],
-    _plan: &Plan,
-    named: &std::collections::BTreeMap<String, crate::observed::Named>,
-) -> Next {
-    let missing = named.values().any(|named| !matches!(named, crate::observed::Named::Usable(_)));
+fn next(applied: &Applied, lags: bool, violations: &[Violation], desired: &Desired, observed: &Observed) -> Next {
+    let missing = observed.named.values().any(|named| !matches!(named, Named::Usable(_)));
+    let failed = |trouble: &Trouble| trouble.reason == Reason::MigrationFailed;
     if applied.again || lags {
         Next::After(LAG_PAUSE)
-    } else if missing || !applied.troubles.is_empty() || !violations.is_empty() {
+    } else if missing || !applied.troubles.is_empty() || !violations.is_empty() || desired.waiting.values().any(failed)
+    {
         Next::After(WAIT_PAUSE)
     } else {
         Next::Await

@@ -57,7 +57,8 @@ async fn work(context: Shared, market: MarketRef, mut asked: mpsc::Receiver<()>)
         sleep_until(earliest).await;
         while asked.try_recv().is_ok() {}
         earliest = Instant::now() + GAP;
-        let next = once(&context, &market).await;
+        // A reconcile may end anywhere: the next one, of this process or another, goes on from what it finds.
+        let Some(next) = shutdown.run_until_cancelled(once(&context, &market)).await else { return };
         failures = if next.is_ok() { 0 } else { failures + 1 };
         due = match next {
             Ok(Next::Await) => None,

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use time::OffsetDateTime;
 
-use crate::apply::Applied;
+use crate::applied::Applied;
 use crate::desired::Desired;
 use crate::observed::{Observed, Trouble};
 use crate::plan::{Plan, Violation};

@@ -215,7 +215,7 @@ where
 
     async fn run(self, ask: &Asked, touched: impl Fn(&K)) {
         let Self { api, config, mut writer, gate, kind } = self;
-        let stream = watcher(api, config).default_backoff().modify(Trimmed::trim);
+        let stream = watcher(api, config).default_backoff().modify(move |object| object.trim(kind));
         futures::pin_mut!(stream);
         while let Some(event) = stream.next().await {
             let event = match event {
@@ -260,20 +260,20 @@ pub fn error_chain(error: &dyn std::error::Error) -> String {
 
 /// What a cache need not keep.
 trait Trimmed {
-    fn trim(&mut self);
+    fn trim(&mut self, kind: &str);
 }
 
 impl Trimmed for Marketplace {
-    fn trim(&mut self) {
+    fn trim(&mut self, _kind: &str) {
         self.metadata.managed_fields = None;
     }
 }
 
 impl Trimmed for DynamicObject {
     /// Of pods the status alone is read.
-    fn trim(&mut self) {
+    fn trim(&mut self, kind: &str) {
         self.metadata.managed_fields = None;
-        if self.types.as_ref().is_some_and(|types| types.kind == Kind::Pod.word())
+        if kind == Kind::Pod.word()
             && let Some(data) = self.data.as_object_mut()
         {
             data.remove("spec");

@@ -11,8 +11,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::kinds::ObjectKey;
-use crate::object::Object;
-use crate::object::projection;
+use crate::object::{Object, projection, untyped};
 use crate::observed::Children;
 
 /// How long a cache may lag behind a write before it is believed again.
@@ -31,9 +30,8 @@ pub struct Written {
 impl Written {
     /// What the API server gave back for `object`.
     pub fn new(object: &Object, live: DynamicObject) -> Self {
-        let body = serde_json::to_value(&live).unwrap_or_default();
         Self {
-            settled: projection(&body, &object.body),
+            settled: projection(&untyped(&live), &object.compared()),
             hash: object.hash().to_owned(),
             live: Arc::new(live),
             at: Instant::now(),

@@ -1,16 +1,17 @@
 //! One child: skipped, created, applied or put right.
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::ResourceExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::DynamicObject;
+use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
 use super::Pass;
 use crate::desired::{MANAGED_BY, owner_name};
 use crate::events::{self, Correction};
 use crate::kinds::ObjectKey;
-use crate::object::{Difference, Object, SCALING, Write, difference};
+use crate::object::{Difference, Object, SCALING, Write, covers, difference};
 use crate::written::Written;
 
 /// Owns every field but `replicas`.
@@ -59,38 +60,67 @@ impl Pass<'_> {
             let known = written.get(&object.key);
             (difference(object, live, known.and_then(|known| known.settled(object))), known.is_some())
         });
-        match differs {
-            Difference::None => return Ok(false),
-            Difference::Absent => self.create(object).await?,
-            Difference::Outdated | Difference::Drifted => self.change(object, live).await?,
-        }
         let note = match differs {
-            Difference::Absent if known => Some((format!("{} had been deleted and was made anew", object.key), None)),
-            Difference::Drifted => Some(self.who_changed(object).await),
-            _ => None,
+            Difference::None => return Ok(false),
+            Difference::Outdated => {
+                self.change(object, live).await?;
+                None
+            }
+            Difference::Drifted => {
+                let who = self.who_changed(object).await;
+                self.repair(object, live).await?;
+                Some(changed(object, &who))
+            }
+            Difference::Absent => {
+                let hidden_by = self.create(object).await?;
+                let deleted = known.then(|| format!("{} had been deleted and was made anew", object.key));
+                hidden_by.map(|who| changed(object, &who)).or(deleted)
+            }
         };
-        // The note of a change is asked for after it was put right: repair comes first.
-        if let Some((note, version)) = note {
+        if let Some(note) = note {
+            let version = live.and_then(ResourceExt::resource_version);
             let what = reference(object, &self.market.namespace, version);
             events::corrected(&self.context.recorder, self.reference, Correction { what, note }).await;
         }
         Ok(true)
     }
 
-    /// A child that no cache shows: it may still exist, and then it is nobody's to take.
-    async fn create(&self, object: &Object) -> Result<(), WriteError> {
-        if matches!(object.write, Write::Drawn | Write::Once) {
-            return self.post(object).await;
-        }
+    /// A child that no cache shows. It may exist all the same: of somebody else, and then it is not taken; or ours with
+    /// its labels altered, so that no watch shows it. Then it says by whom.
+    async fn create(&self, object: &Object) -> Result<Option<String>, WriteError> {
         let api = self.context.api(object.key.kind, &self.market.namespace);
         let existing = api.get_metadata_opt(&object.key.name).await;
-        if let Some(existing) = existing.map_err(|source| WriteError::api(&object.key, source))? {
-            return Err(self.taken(object, existing.labels()));
+        let existing = existing.map_err(|source| WriteError::api(&object.key, source))?;
+        if existing.as_ref().is_some_and(|existing| !self.is_ours(existing.meta())) {
+            return Err(WriteError::Foreign { key: object.key.clone() });
         }
+        let hidden = existing.is_some();
         match object.write {
-            Write::Scaled(replicas) => self.hand_over(object, replicas, true).await,
-            _ => self.server_side_apply(object, &object.body).await,
+            Write::Drawn | Write::Once if hidden => self.show(object).await?,
+            Write::Drawn | Write::Once => self.post(object).await?,
+            Write::Scaled(replicas) if !hidden => self.hand_over(object, replicas, true).await?,
+            Write::Scaled(_) | Write::Apply => self.server_side_apply(object, &object.body).await?,
         }
+        Ok(existing.map(|existing| last_manager(existing.managed_fields())))
+    }
+
+    fn is_ours(&self, metadata: &ObjectMeta) -> bool {
+        let owned =
+            metadata.owner_references.iter().flatten().any(|owner| Some(&owner.uid) == self.reference.uid.as_ref());
+        let labels = metadata.labels.clone().unwrap_or_default();
+        owned
+            || owner_name(&labels) == Some(&self.market.name)
+                && labels.get(MANAGED_BY).is_some_and(|manager| manager == OURS)
+    }
+
+    /// Gives a child its labels back, and nothing else: what it holds is not known.
+    async fn show(&self, object: &Object) -> Result<(), WriteError> {
+        let api = self.context.api(object.key.kind, &self.market.namespace);
+        let labels = json!({"metadata": {"labels": object.body["metadata"]["labels"]}});
+        let params = PatchParams { field_manager: Some(WORKLOAD.to_owned()), ..PatchParams::default() };
+        let shown = api.patch_metadata(&object.key.name, &params, &Patch::Merge(labels)).await;
+        shown.map_err(|source| WriteError::api(&object.key, source))?;
+        Err(WriteError::Raced { key: object.key.clone() })
     }
 
     /// Created and never written over one that exists: what was drawn for this one is lost then.
@@ -104,22 +134,9 @@ impl Pass<'_> {
                 self.remember(object, live);
                 Ok(())
             }
-            Err(kube::Error::Api(status)) if status.code == 409 => {
-                let existing = api.get_metadata_opt(&object.key.name).await;
-                match existing.map_err(|source| WriteError::api(&object.key, source))? {
-                    Some(existing) => Err(self.taken(object, existing.labels())),
-                    None => Err(WriteError::Raced { key: object.key.clone() }),
-                }
-            }
+            Err(kube::Error::Api(status)) if status.code == 409 => Err(WriteError::Raced { key: object.key.clone() }),
             Err(source) => Err(WriteError::api(&object.key, source)),
         }
-    }
-
-    fn taken(&self, object: &Object, labels: &std::collections::BTreeMap<String, String>) -> WriteError {
-        let key = object.key.clone();
-        let ours = owner_name(labels) == Some(&self.market.name)
-            && labels.get(MANAGED_BY).is_some_and(|manager| manager == OURS);
-        if ours { WriteError::Raced { key } } else { WriteError::Foreign { key } }
     }
 
     async fn change(&self, object: &Object, live: Option<&DynamicObject>) -> Result<(), WriteError> {
@@ -133,6 +150,30 @@ impl Pass<'_> {
         }
         let now = live.and_then(|live| live.data["spec"]["replicas"].as_i64()).and_then(|n| i32::try_from(n).ok());
         self.hand_over(object, now.unwrap_or(replicas), false).await
+    }
+
+    /// Server-side apply leaves elements of lists that others added, and fails where such an element has a name of
+    /// ours: then the lists are replaced whole.
+    async fn repair(&self, object: &Object, live: Option<&DynamicObject>) -> Result<(), WriteError> {
+        match self.change(object, live).await {
+            Ok(()) if self.is_repaired(object) => return Ok(()),
+            Err(WriteError::Api { source: kube::Error::Api(status), .. }) if status.code != 422 => {
+                return Err(WriteError::api(&object.key, kube::Error::Api(status)));
+            }
+            _ => {}
+        }
+        let api = self.context.api(object.key.kind, &self.market.namespace);
+        let params = PatchParams { field_manager: Some(WORKLOAD.to_owned()), ..PatchParams::default() };
+        let live = api.patch(&object.key.name, &params, &Patch::Merge(&object.body)).await;
+        self.remember(object, live.map_err(|source| WriteError::api(&object.key, source))?);
+        Ok(())
+    }
+
+    fn is_repaired(&self, object: &Object) -> bool {
+        self.context.written(self.market, |written| {
+            let settled = written.get(&object.key).and_then(|written| written.settled(object));
+            settled.is_some_and(|settled| covers(settled, &object.compared()))
+        })
     }
 
     /// Leaves `replicas` to the autoscaler without a moment in which nobody holds them: a field that its only owner
@@ -177,26 +218,27 @@ impl Pass<'_> {
         self.context.written(self.market, |all| all.insert(object.key.clone(), written));
     }
 
-    /// Who wrote to a child last, beside this operator and the controllers that report its status.
-    async fn who_changed(&self, object: &Object) -> (String, Option<String>) {
-        let version = self.observed.children.get(&object.key).and_then(ResourceExt::resource_version);
+    /// Who wrote to a child last; asked before it is put right, which makes others' marks vanish.
+    async fn who_changed(&self, object: &Object) -> String {
         let api = self.context.api(object.key.kind, &self.market.namespace);
-        let who = match api.get_metadata(&object.key.name).await {
-            Ok(live) => last_manager(live.managed_fields()),
-            Err(_) => None,
-        };
-        let who = who.unwrap_or_else(|| "somebody".to_owned());
-        (format!("{} had been changed by {who} and was put right", object.key), version)
+        let live = api.get_metadata(&object.key.name).await;
+        live.map_or_else(|_| "somebody".to_owned(), |live| last_manager(live.managed_fields()))
     }
 }
 
-fn last_manager(fields: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry]) -> Option<String> {
+fn changed(object: &Object, who: &str) -> String {
+    format!("{} had been changed by {who} and was put right", object.key)
+}
+
+/// Beside this operator and the controllers that report a status.
+fn last_manager(fields: &[ManagedFieldsEntry]) -> String {
     fields
         .iter()
         .filter(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty())
         .filter(|entry| !entry.manager.as_deref().unwrap_or_default().starts_with(OURS))
         .max_by_key(|entry| entry.time.as_ref().map(|time| time.0))
         .and_then(|entry| entry.manager.clone())
+        .unwrap_or_else(|| "somebody".to_owned())
 }
 
 fn reference(object: &Object, namespace: &str, version: Option<String>) -> ObjectReference {

@@ -21,7 +21,7 @@ pub async fn tend(admin: &dyn DatabaseAdmin, wanted: &DatabasesWanted, first: bo
             outcome.connections = Ok(facts.max_connections);
             for database in &wanted.databases {
                 let seen = facts.databases.get(&database.name).cloned().unwrap_or_default();
-                let needed = first || !is_well(&seen);
+                let needed = first || !is_well(database, &seen);
                 if needed && !first {
                     corrected.push(correction(database, &seen));
                 }
@@ -35,8 +35,8 @@ pub async fn tend(admin: &dyn DatabaseAdmin, wanted: &DatabasesWanted, first: bo
     Look { outcome, good, corrected }
 }
 
-fn is_well(seen: &DatabaseSeen) -> bool {
-    seen.exists && seen.login_works && seen.owner.is_some()
+fn is_well(database: &DatabaseWanted, seen: &DatabaseSeen) -> bool {
+    seen.exists && seen.login_works && seen.owner.as_ref() == Some(&database.marketplace)
 }
 
 fn correction(database: &DatabaseWanted, seen: &DatabaseSeen) -> Correction {

@@ -1,16 +1,12 @@
 //! What is built for the sample manifests, as others see it: YAML. The samples pass the real `plan`.
 
-#[path = "support/fixture.rs"]
-mod fixture;
-
 use std::collections::BTreeSet;
 
+use crate::fixture::{Fixture, MINIMAL, PRODUCTION};
 use agora_crd::Reason;
-use agora_operator::desired::desired;
 use agora_operator::kinds::{Kind, ObjectKey};
 use agora_operator::object::Object;
 use agora_operator::plan::plan;
-use fixture::{Fixture, MINIMAL, PRODUCTION};
 
 fn yaml(objects: &[Object]) -> String {
     objects.iter().map(|object| format!("---\n{}", serde_yaml::to_string(&object.body).unwrap())).collect()

@@ -8,7 +8,7 @@ use agora_crd::{Marketplace, ServiceSpec};
 use agora_operator::credentials::{AdminLogin, Credential, Credentials, SigningKeys};
 use agora_operator::desired::{Desired, desired};
 use agora_operator::kinds::{Kind, ObjectKey};
-use agora_operator::observed::{Children, DatabasesOutcome, Named, Observed};
+use agora_operator::observed::{Children, DatabasesOutcome, Named, Observed, RedisOutcome, TopicsOutcome};
 use agora_operator::plan::plan;
 use agora_operator::wanted::Fingerprint;
 use agora_topology as topology;
@@ -60,6 +60,26 @@ impl Fixture {
         for object in self.desired().objects.into_iter().filter(|object| object.key.kind == Kind::Job) {
             self.add(&object.key, object.body, complete.clone());
         }
+        self
+    }
+
+    /// Every Deployment runs, and broker and Redis answered well.
+    pub fn running(mut self) -> Self {
+        let pods = json!({
+            "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1
+        });
+        let desired = self.desired();
+        for object in desired.objects.into_iter().filter(|object| object.key.kind == Kind::Deployment) {
+            let mut body = object.body;
+            body["metadata"]["generation"] = json!(1);
+            body["spec"]["replicas"] = json!(1);
+            self.add(&object.key, body, pods.clone());
+        }
+        let wanted = desired.topics.unwrap();
+        let topics = wanted.topics.iter().map(|topic| (topic.name.clone(), Ok(()))).collect();
+        self.observed.topics = Some(TopicsOutcome { wanted: wanted.fingerprint(), topics: Ok(topics) });
+        let wanted = desired.redis.unwrap().fingerprint();
+        self.observed.redis = Some(RedisOutcome { wanted, answer: Ok(()) });
         self
     }
 

@@ -1,0 +1,151 @@
+//! A true API server on a true etcd, without controllers and kubelet, for one test process.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use kube::Config;
+use kube::config::{
+    AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext,
+};
+
+const TOKEN: &str = "test-admin-token";
+const START_MAX: Duration = Duration::from_secs(60);
+
+pub struct ApiServer {
+    folder: tempfile::TempDir,
+    port: u16,
+    children: Vec<Child>,
+}
+
+impl Drop for ApiServer {
+    fn drop(&mut self) {
+        for child in self.children.iter_mut().rev() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl ApiServer {
+    /// Starts both and waits until the API server is ready.
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (client, peer, port) = (free_port(), free_port(), free_port());
+        let mut server = Self { folder, port, children: Vec::new() };
+        server.etcd(client, peer);
+        server.api_server(client);
+        server.wait().await;
+        server
+    }
+
+    /// How a client reaches it.
+    pub async fn config(&self) -> Config {
+        let mut kubeconfig = Kubeconfig::default();
+        let cluster = Cluster {
+            server: Some(format!("https://127.0.0.1:{}", self.port)),
+            insecure_skip_tls_verify: Some(true),
+            ..Cluster::default()
+        };
+        kubeconfig.clusters =
+            vec![NamedCluster { name: "test".to_owned(), cluster: Some(cluster), ..NamedCluster::default() }];
+        let user = AuthInfo { token: Some(TOKEN.to_owned().into()), ..AuthInfo::default() };
+        kubeconfig.auth_infos =
+            vec![NamedAuthInfo { name: "test".to_owned(), auth_info: Some(user), ..NamedAuthInfo::default() }];
+        let context = Context { cluster: "test".to_owned(), user: Some("test".to_owned()), ..Context::default() };
+        kubeconfig.contexts =
+            vec![NamedContext { name: "test".to_owned(), context: Some(context), ..NamedContext::default() }];
+        kubeconfig.current_context = Some("test".to_owned());
+        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap()
+    }
+
+    fn etcd(&mut self, client: u16, peer: u16) {
+        let url = |port: u16| format!("http://127.0.0.1:{port}");
+        let data = self.path("etcd");
+        let mut etcd = program("etcd");
+        etcd.arg("--data-dir").arg(data).arg("--unsafe-no-fsync");
+        for (flag, port) in [
+            ("--listen-client-urls", client),
+            ("--advertise-client-urls", client),
+            ("--listen-peer-urls", peer),
+            ("--initial-advertise-peer-urls", peer),
+        ] {
+            etcd.args([flag, &url(port)]);
+        }
+        etcd.args(["--initial-cluster", &format!("default={}", url(peer))]);
+        self.spawn(etcd, "etcd.log");
+    }
+
+    fn api_server(&mut self, etcd: u16) {
+        let (key, tokens) = (self.path("sa.pem"), self.path("tokens.csv"));
+        let document =
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &aws_lc_rs::rand::SystemRandom::new());
+        let body = BASE64_STANDARD.encode(document.unwrap().as_ref());
+        std::fs::write(&key, format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n")).unwrap();
+        std::fs::write(&tokens, format!("{TOKEN},admin,admin,system:masters\n")).unwrap();
+        let mut server = program("kube-apiserver");
+        server
+            .args(["--etcd-servers", &format!("http://127.0.0.1:{etcd}")])
+            .args(["--secure-port", &self.port.to_string(), "--bind-address", "127.0.0.1"])
+            .args(["--service-cluster-ip-range", "10.99.0.0/16", "--authorization-mode", "AlwaysAllow"])
+            .args(["--service-account-issuer", "https://test", "--disable-admission-plugins", "ServiceAccount"])
+            .arg("--cert-dir")
+            .arg(self.path("certs"))
+            .arg("--token-auth-file")
+            .arg(&tokens)
+            .arg("--service-account-key-file")
+            .arg(&key)
+            .arg("--service-account-signing-key-file")
+            .arg(&key);
+        self.spawn(server, "api.log");
+    }
+
+    async fn wait(&self) {
+        let client = kube::Client::try_from(self.config().await).unwrap();
+        let ready = async {
+            while client.apiserver_version().await.is_err()
+                || client.list_api_groups().await.is_err()
+                || !ready(&client).await
+            {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        if tokio::time::timeout(START_MAX, ready).await.is_err() {
+            let log = std::fs::read_to_string(self.path("api.log")).unwrap_or_default();
+            let tail: Vec<&str> = log.lines().rev().take(20).collect();
+            panic!("the API server does not become ready:\n{}", tail.join("\n"));
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn spawn(&mut self, mut command: Command, log: &str) {
+        let log = std::fs::File::create(self.path(log)).unwrap();
+        let errors = log.try_clone().unwrap();
+        let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn();
+        self.children.push(child.unwrap_or_else(|error| panic!("{command:?}: {error}")));
+    }
+}
+
+async fn ready(client: &kube::Client) -> bool {
+    let request = http::Request::get("/readyz").body(Vec::new()).unwrap();
+    client.request_text(request).await.is_ok_and(|text| text == "ok")
+}
+
+fn program(name: &str) -> Command {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "where the programs are is said to the test process, not to a service"
+    )]
+    let folder = std::env::var("AGORA_BIN").expect("AGORA_BIN names the folder of etcd and kube-apiserver");
+    Command::new(Path::new(&folder).join(name))
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

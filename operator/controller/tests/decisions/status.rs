@@ -1,0 +1,171 @@
+//! What is reported: it never says Ready while anything failed, it names what failed, and it is the same twice.
+
+use crate::fixture::{Fixture, MINIMAL, PRODUCTION};
+use agora_crd::{MarketplaceStatus, Reason};
+use agora_operator::applied::Applied;
+use agora_operator::kinds::{Kind, ObjectKey};
+use agora_operator::object::Group;
+use agora_operator::observed::{Named, Trouble};
+use agora_operator::plan::{Violation, plan};
+use agora_operator::status::{View, status};
+use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
+
+fn report(fixture: &Fixture, applied: &Applied, paused: bool, violations: &[Violation]) -> MarketplaceStatus {
+    let (plan, _) = plan(&fixture.market, Some(300));
+    status(&View {
+        market: &fixture.market,
+        plan: &plan,
+        violations,
+        paused,
+        observed: &fixture.observed,
+        desired: &fixture.desired(),
+        applied,
+    })
+}
+
+fn of(fixture: &Fixture) -> MarketplaceStatus {
+    report(fixture, &Applied::default(), false, &[])
+}
+
+fn condition(status: &MarketplaceStatus, type_: &str) -> (String, String) {
+    let found = status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
+    (found.status.clone(), found.reason.clone())
+}
+
+#[track_caller]
+fn check(status: &MarketplaceStatus, type_: &str, is: &str, reason: &str) {
+    assert_eq!(condition(status, type_), (is.to_owned(), reason.to_owned()), "{type_}");
+}
+
+fn trouble(reason: Reason) -> Trouble {
+    Trouble::new(reason, "something: do something")
+}
+
+#[test]
+fn all_well_is_available_and_ready() {
+    let status = of(&Fixture::new(MINIMAL).migrated().running());
+    check(&status, "Available", "True", "ShoppersCanBuy");
+    check(&status, "Ready", "True", "AllComponentsReady");
+    check(&status, "Reconciling", "False", "UpToDate");
+    check(&status, "Stalled", "False", "Progressing");
+    assert_eq!(status.summary.as_deref(), Some("6/6 services ready"));
+    assert_eq!(status.version.as_deref(), Some("0.1.0"));
+    assert_eq!(status.kafka.unwrap().topics_in_sync, 8);
+}
+
+#[test]
+fn a_broker_that_is_away_leaves_the_shop_available_and_says_so() {
+    let mut fixture = Fixture::new(MINIMAL).migrated().running();
+    fixture.observed.topics.as_mut().unwrap().topics = Err(trouble(Reason::BrokerUnreachable));
+    let status = of(&fixture);
+    check(&status, "Available", "True", "ShoppersCanBuy");
+    check(&status, "Ready", "False", "BrokerUnreachable");
+    check(&status, "KafkaReady", "False", "BrokerUnreachable");
+    check(&status, "Reconciling", "True", "Progressing");
+    check(&status, "WorkloadsReady", "True", "MinimumReplicasAvailable");
+}
+
+#[test]
+fn what_waits_for_somebody_stalls_and_comes_before_what_waits_for_time() {
+    let mut fixture = Fixture::new(PRODUCTION).migrated().running();
+    fixture.observed.redis.as_mut().unwrap().answer = Err(trouble(Reason::RedisUnreachable));
+    fixture.observed.named.insert("kafka-admin".to_owned(), Named::Missing);
+    let status = of(&fixture);
+    check(&status, "Ready", "False", "SecretMissing");
+    check(&status, "Stalled", "True", "SecretMissing");
+    check(&status, "RedisReady", "False", "RedisUnreachable");
+}
+
+#[test]
+fn a_spec_that_cannot_be_realised_stalls_and_what_runs_stays_available() {
+    let fixture = Fixture::new(MINIMAL).migrated().running();
+    let violation = Violation { reason: Reason::ConnectionBudgetExceeded, message: "too few".to_owned() };
+    let status = report(&fixture, &Applied::default(), false, &[violation]);
+    check(&status, "Stalled", "True", "ConnectionBudgetExceeded");
+    check(&status, "Ready", "False", "ConnectionBudgetExceeded");
+    check(&status, "Available", "True", "ShoppersCanBuy");
+}
+
+#[test]
+fn paused_is_said_and_is_not_ready() {
+    let status = report(&Fixture::new(MINIMAL).migrated().running(), &Applied::default(), true, &[]);
+    check(&status, "Ready", "False", "Paused");
+    check(&status, "Reconciling", "False", "Paused");
+}
+
+#[test]
+fn an_image_that_cannot_be_had_is_named() {
+    let mut fixture = Fixture::new(MINIMAL).migrated().running();
+    let order = ObjectKey::new(Kind::Deployment, "shop-order");
+    fixture.observed.children.0.remove(&order);
+    let pod = serde_json::json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "shop-order-1", "labels": {"app.kubernetes.io/name": "order"}},
+    });
+    let waiting = serde_json::json!({"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}]});
+    fixture.add(&ObjectKey::new(Kind::Pod, "shop-order-1"), pod, waiting);
+    let status = of(&fixture);
+    check(&status, "WorkloadsReady", "False", "ImageUnavailable");
+    check(&status, "Available", "False", "Progressing");
+    check(&status, "Stalled", "True", "ImageUnavailable");
+}
+
+#[test]
+fn times_of_change_stay_while_nothing_changes() {
+    let mut fixture = Fixture::new(MINIMAL).migrated().running();
+    let first = of(&fixture);
+    fixture.market.status = Some(first.clone());
+    fixture.observed.now += time::Duration::minutes(5);
+    assert_eq!(of(&fixture), first);
+    fixture.observed.redis.as_mut().unwrap().answer = Err(trouble(Reason::RedisUnreachable));
+    let second = of(&fixture);
+    let stamp = |status: &MarketplaceStatus, name: &str| {
+        status.conditions.iter().find(|c| c.type_ == name).unwrap().last_transition_time.clone()
+    };
+    assert_ne!(stamp(&second, "RedisReady"), stamp(&first, "RedisReady"));
+    assert_eq!(stamp(&second, "KafkaReady"), stamp(&first, "KafkaReady"));
+}
+
+/// Which parts of the world are broken.
+fn faults() -> impl Strategy<Value = [bool; 8]> {
+    any::<[bool; 8]>()
+}
+
+proptest! {
+    #[test]
+    fn ready_is_said_exactly_when_nothing_failed(faults in faults()) {
+        let [database, server, topic, broker, redis, pods, write, secret] = faults;
+        let mut fixture = Fixture::new(MINIMAL).migrated().running();
+        if database {
+            let databases = &mut fixture.observed.databases.as_mut().unwrap().databases;
+            databases.insert("shop_shop_order".to_owned(), Err(trouble(Reason::IsolationConflict)));
+        }
+        if server {
+            fixture.observed.databases.as_mut().unwrap().connections = Err(trouble(Reason::DatabaseUnreachable));
+        }
+        if topic {
+            let topics = fixture.observed.topics.as_mut().unwrap().topics.as_mut().unwrap();
+            topics.insert("shop-shop.order-events".to_owned(), Err(trouble(Reason::TopicConflict)));
+        }
+        if broker {
+            fixture.observed.topics.as_mut().unwrap().topics = Err(trouble(Reason::BrokerUnreachable));
+        }
+        if redis {
+            fixture.observed.redis = None;
+        }
+        if pods {
+            fixture.observed.children.0.remove(&ObjectKey::new(Kind::Deployment, "shop-cart"));
+        }
+        let mut applied = Applied::default();
+        if write {
+            applied.troubles.push((Group::Workloads, trouble(Reason::Forbidden)));
+        }
+        if secret {
+            fixture.observed.named.insert("postgres-admin".to_owned(), Named::NotUsable);
+        }
+        let status = report(&fixture, &applied, false, &[]);
+        let ready = condition(&status, "Ready").0 == "True";
+        prop_assert_eq!(ready, !faults.contains(&true));
+        prop_assert_eq!(condition(&status, "Available").0 == "True", !pods);
+    }
+}
