@@ -17,9 +17,12 @@ pub fn codegen(places: &Places) -> Result<()> {
         note(&format!("wrote {}", copy.display()));
     }
     stage("tests that write what they compare", || {
-        let mut cargo =
-            command("cargo", ["test", "--quiet", "--profile", "ci", "--workspace", "--exclude", "agora-e2e"]);
-        cargo.env("AGORA_UPDATE", "1").env("INSTA_UPDATE", "always").env("INSTA_FORCE_PASS", "1");
+        let mut cargo = command("cargo", ["test", "--quiet", "--profile", "ci"]);
+        cargo
+            .args(crate::workspace::WITHOUT_E2E)
+            .env("AGORA_UPDATE", "1")
+            .env("INSTA_UPDATE", "always")
+            .env("INSTA_FORCE_PASS", "1");
         stream(cargo.current_dir(&places.repo).env("CARGO_TARGET_DIR", &places.target))
     })
 }

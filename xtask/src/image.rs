@@ -11,6 +11,7 @@ use crate::cluster::node;
 use crate::command::{command, digest, output, run, stream, write};
 use crate::environment::{Places, which};
 use crate::progress::{stage, step};
+use crate::workspace;
 
 pub const REGISTRY: &str = "agora.local";
 const NAMES: [&str; 2] = ["agora", "agora-operator"];
@@ -129,7 +130,11 @@ pub fn binary(places: &Places, profile: Profile, name: &str) -> PathBuf {
 }
 
 fn compile(places: &Places, profile: Profile) -> Result<()> {
-    let packages = ["-p", "agora", "-p", "agora-operator", "-p", "agora-shopper"];
+    let packages = match profile {
+        // The tests were compiled for the whole workspace; for fewer packages Cargo would unify features anew.
+        Profile::Ci => &workspace::WITHOUT_E2E[..],
+        Profile::Release => &["-p", "agora", "-p", "agora-operator", "-p", "agora-shopper"],
+    };
     let mut cargo = command("cargo", ["build", "--quiet", "--bins", "--profile", profile.name()]);
     stream(cargo.args(packages).current_dir(&places.repo).env("CARGO_TARGET_DIR", &places.target))
 }

@@ -11,7 +11,7 @@ use crate::environment::Places;
 use crate::image::{self, Profile};
 use crate::progress::{note, stage};
 use crate::target::Target;
-use crate::workspace::Workspace;
+use crate::workspace::{self, Workspace};
 use crate::{check, up};
 
 const POSTGRES_15: &str = "/usr/lib/postgresql/15/bin";
@@ -61,21 +61,19 @@ fn perform(places: &Places, stage: Stage) -> Result<()> {
 }
 
 fn unit(places: &Places) -> Result<()> {
-    stream(cargo_test(places).args(["--workspace", "--exclude", "agora-e2e"]))
+    stream(cargo_test(places).args(workspace::WITHOUT_E2E))
 }
 
-/// Every crate with a feature `db-tests`, with it.
+/// Everything again, each crate with a feature `db-tests` with it: the same packages as `unit`, so that Cargo unifies the
+/// dependencies' features in the same way and compiles none of them anew.
 fn database(places: &Places) -> Result<()> {
     let variables = environment(places)?;
     let workspace = Workspace::members(places)?;
     let with = workspace.packages.iter().filter(|package| package.features.contains_key("db-tests"));
     let names: Vec<&str> = with.map(|package| package.name.as_str()).collect();
-    let mut cargo = cargo_test(places);
-    for name in &names {
-        cargo.args(["-p", name]);
-    }
     let features: Vec<String> = names.iter().map(|name| format!("{name}/db-tests")).collect();
-    stream(cargo.args(["--features", &features.join(",")]).envs(variables))
+    let mut cargo = cargo_test(places);
+    stream(cargo.args(workspace::WITHOUT_E2E).args(["--features", &features.join(",")]).envs(variables))
 }
 
 fn end_to_end(places: &Places) -> Result<()> {
@@ -98,7 +96,7 @@ fn end_to_end_tests(places: &Places) -> Result<()> {
     image::import_all(places, &images)?;
     up::foundations(places, &target)?;
     let mut cargo = cargo_test(places);
-    cargo.args(["-p", "agora-e2e", "--", "--test-threads", "1"]).envs(environment(places)?);
+    cargo.args(["--workspace", "--test", "marketplace", "--", "--test-threads", "1"]).envs(environment(places)?);
     cargo.env("KUBECONFIG", target.kubeconfig()).env("AGORA_BIN", &places.bin).env("AGORA_STATE", &places.state);
     cargo
         .env("AGORA_REPO", &places.repo)

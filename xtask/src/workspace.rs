@@ -6,6 +6,10 @@ use serde::Deserialize;
 use crate::command::{command, output};
 use crate::environment::Places;
 
+/// The packages that the unit and database tests and the images of the end-to-end tests are compiled from. They are
+/// always named together: what Cargo is asked for decides which features it unifies, and so what it compiles again.
+pub const WITHOUT_E2E: [&str; 3] = ["--workspace", "--exclude", "agora-e2e"];
+
 #[derive(Debug, Deserialize)]
 pub struct Workspace {
     pub packages: Vec<Package>,
