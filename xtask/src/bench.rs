@@ -17,6 +17,7 @@ mod audit;
 mod idle;
 mod install;
 mod memory;
+mod pgbench;
 mod repair;
 mod start;
 
@@ -39,6 +40,8 @@ pub enum Figure {
     Memory,
     /// From process start to ready, dependencies up, for each service
     Start,
+    /// Orders a second that PostgreSQL alone makes of one order's statements
+    Pgbench,
     /// Size of both images
     Size,
     /// Complete orders at a rate that does not wait for the shop, and every invariant checked afterwards
@@ -70,6 +73,7 @@ pub fn bench(places: &Places, figure: &Figure) -> Result<()> {
         Figure::Idle { minutes } => idle::measure(places, Duration::from_secs(minutes * 60)),
         Figure::Memory => memory::measure(),
         Figure::Start => start::measure(),
+        Figure::Pgbench => pgbench::measure(places),
         Figure::Size => size(places),
         Figure::Orders { rate, seconds } => orders(places, &target, *rate, *seconds),
     }
