@@ -10,7 +10,8 @@ const PORT: u16 = 3004;
 const INTERNAL_PORT: u16 = 4004;
 /// How long an order can be paid, in seconds.
 const PAYMENT_WINDOW_SECONDS: u32 = 900;
-const PAYMENT_WINDOW_SECONDS_MAX: u32 = 7 * 24 * 3600;
+/// The catalogue holds for a day at most, and a hold outlives the window by a quarter of an hour.
+const PAYMENT_WINDOW_SECONDS_MAX: u32 = 86_400 - 900;
 
 /// Everything that orders are told by their environment.
 #[derive(Clone, Debug)]

@@ -90,9 +90,8 @@ impl Orders for PgOrders {
 
     async fn create(&self, draft: Draft, driver: Driver) -> Result<Progress, CreateError> {
         let mut tx = self.db.begin().await.map_err(StoreError::from)?;
-        let now = self.claimed(&mut tx, draft.id).await?;
-        let drawn = sqlx::query_scalar("select nextval('order_number')").fetch_one(&mut *tx).await;
-        let number = domain::number(self.epoch, drawn.map_err(StoreError::from)?);
+        let (now, drawn) = draw(&mut tx, draft.id).await?;
+        let number = domain::number(self.epoch, drawn);
         let state = draft.into_state(number, now, self.payment_window);
         insert(&mut tx, &state.order).await?;
         record(&mut tx, self, &state.order, &Record::created(&state.order), None).await?;
@@ -190,13 +189,14 @@ impl PgOrders {
             _ => Ok(()),
         }
     }
+}
 
-    /// The time, if the order's claim still stands; it cannot be given up before this transaction ends.
-    async fn claimed(&self, tx: &mut Tx, order: OrderId) -> Result<OffsetDateTime, CreateError> {
-        const CLAIMED: &str = "select now() from idempotency where point = $1 and state = 'started' for share";
-        let now = sqlx::query_scalar(CLAIMED).bind(order.uuid()).fetch_optional(&mut **tx).await;
-        now.map_err(StoreError::from)?.ok_or(CreateError::ClaimGone)
-    }
+/// The time and a number, if the order's claim still stands; it cannot be given up before this transaction ends.
+async fn draw(tx: &mut Tx, order: OrderId) -> Result<(OffsetDateTime, i64), CreateError> {
+    const DRAW: &str =
+        "select now(), nextval('order_number') from idempotency where point = $1 and state = 'started' for share";
+    let drawn = sqlx::query_as(DRAW).bind(order.uuid()).fetch_optional(&mut **tx).await;
+    drawn.map_err(StoreError::from)?.ok_or(CreateError::ClaimGone)
 }
 
 /// The event or command that a fact comes from.

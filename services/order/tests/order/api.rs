@@ -1,8 +1,15 @@
 //! Orders from the outside: every route and refusal over HTTP, with everything outside the process in memory.
 
 use crate::shop::{Shop, id, in_memory, items, two};
-use agora_order::{domain::PaymentOutcome, fakes::Fuse, ports::Orders as _};
-use agora_vocab::{AddressId, OrderId, PaymentId, ProductId, Quantity, UserId};
+use std::sync::Arc;
+
+use agora_order::{
+    domain::{PaymentOutcome, Product},
+    fakes::{Fuse, InMemoryCatalog},
+    ports::{CallFailed, Catalog, NewHold, Orders as _, Reserving},
+};
+use agora_vocab::{AddressId, CommandId, OrderId, PaymentId, ProductId, Quantity, UserId};
+use async_trait::async_trait;
 use serde_json::{Value, json};
 use time::Duration;
 use uuid::Uuid;
@@ -569,4 +576,40 @@ async fn a_claim_that_led_to_nothing_is_cleared_after_a_minute_and_the_cart_give
     assert_eq!(shop.ordering.clear_claims().await.unwrap(), 1);
     assert_eq!(shop.neighbours.carts.lines(shop.ada), 1);
     shop.order("k", json!({})).await.expect(201);
+}
+
+/// A catalogue that holds nothing for longer than a client waits.
+struct Slow(InMemoryCatalog);
+
+#[async_trait]
+impl Catalog for Slow {
+    async fn quote(&self, products: &[ProductId]) -> Result<Vec<Product>, CallFailed> {
+        self.0.quote(products).await
+    }
+
+    async fn reserve(&self, _: CommandId, _: &NewHold) -> Result<Reserving, CallFailed> {
+        std::future::pending().await
+    }
+
+    async fn commit(&self, command: CommandId, order: OrderId, hold: i32) -> Result<bool, CallFailed> {
+        self.0.commit(command, order, hold).await
+    }
+
+    async fn release(&self, command: CommandId, order: OrderId, hold: i32) -> Result<(), CallFailed> {
+        self.0.release(command, order, hold).await
+    }
+}
+
+#[tokio::test]
+async fn a_hold_that_takes_over_three_seconds_is_answered_before_and_taken_over_by_the_worker() {
+    let (shop, orders, _) = in_memory();
+    let lamp = shop.neighbours.catalog.offer(100, 2);
+    let slow = shop.again_with(orders, Arc::new(Slow(shop.neighbours.catalog.clone())));
+    let started = std::time::Instant::now();
+    let made = slow.order("k", items(lamp, 1)).await.expect(201).body;
+    assert!(started.elapsed() < std::time::Duration::from_secs(5));
+    assert_eq!(made["status"], "created");
+    shop.settle().await;
+    assert_eq!(shop.status(id(&made)).await, two("pending", "unpaid"), "the lease was given back");
+    assert_eq!(shop.order("k", items(lamp, 1)).await.expect(201).body["status"], "pending");
 }

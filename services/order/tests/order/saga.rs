@@ -1,5 +1,7 @@
 //! The saga's next step as a table, and what holds whatever happens in whatever order.
 
+use std::collections::BTreeSet;
+
 use crate::shop::{in_memory, items};
 use agora_order::{
     domain::{
@@ -164,42 +166,41 @@ fn commands() -> Vec<Command> {
 /// Every state that commands can lead to from a new order, with and without a payment of its own, within `depth` steps.
 fn reachable(depth: usize) -> Vec<State> {
     let start = |own| state(Status::Created, PaymentStatus::Unpaid, Saga { own, ..Saga::default() });
-    let mut seen = vec![start(None), start(Some(own()))];
-    let mut fresh = seen.clone();
+    let mut fresh = vec![start(None), start(Some(own()))];
+    let mut seen = BTreeSet::new();
+    let mut all = fresh.clone();
+    let commands = commands();
     for _ in 0..depth {
         let mut found: Vec<State> = Vec::new();
-        for (state, command) in
-            fresh.iter().flat_map(|state| commands().into_iter().map(move |command| (state, command)))
-        {
-            for now in [START, END] {
-                if let Ok(decision) = decide(state, &command, now) {
-                    let mut after = decision.state;
-                    // Counters and times alone make no new state.
-                    (after.order.version, after.order.facts, after.order.updated_at) = (1, 1, START);
-                    (after.saga.asked, after.saga.failures, after.saga.not_before) = (0, 0, None);
-                    if !seen.contains(&after) && !found.contains(&after) {
-                        found.push(after);
-                    }
-                }
-            }
+        for (state, command) in fresh.iter().flat_map(|state| commands.iter().map(move |command| (state, command))) {
+            let decisions = [START, END].map(|now| decide(state, command, now));
+            let states = decisions.into_iter().flatten().map(|decision| without_counters(decision.state));
+            found.extend(states.filter(|state| seen.insert(json!([state.order.standing, state.saga]).to_string())));
         }
-        seen.extend(found.iter().cloned());
+        all.extend(found.iter().cloned());
         fresh = found;
     }
-    seen
+    all
+}
+
+/// Counters and times alone make no new state.
+fn without_counters(mut state: State) -> State {
+    (state.order.version, state.order.facts, state.order.updated_at) = (1, 1, START);
+    let Saga { asked, failures, not_before, failing_since, shortage, .. } = &mut state.saga;
+    (*asked, *failures, *not_before, *failing_since, *shortage) = (0, 0, None, None, None);
+    state
 }
 
 #[test]
 fn from_every_state_every_command_moves_along_the_tables_or_not_at_all() {
-    let states = reachable(5);
+    let (states, commands) = (reachable(4), commands());
     assert!(states.len() > 200, "{}", states.len());
-    for (state, command) in states.iter().flat_map(|state| commands().into_iter().map(move |command| (state, command)))
-    {
+    for (state, command) in states.iter().flat_map(|state| commands.iter().map(move |command| (state, command))) {
         for now in [START, END] {
             let wish = matches!(command, Command::Advance(_) | Command::Cancel | Command::BeginPayment { .. });
-            match decide(state, &command, now) {
+            match decide(state, command, now) {
                 Err(refused) => assert!(wish, "{command:?} of {state:?}: {refused}"),
-                Ok(decision) => check_decision(state, &decision, &command),
+                Ok(decision) => check_decision(state, &decision, command),
             }
         }
     }

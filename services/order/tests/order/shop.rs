@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use agora_chassis::{Process, WatchedFile, WatchedSecret};
+use agora_chassis::{Process, Routers, WatchedFile, WatchedSecret};
 use agora_order::{
     fakes::{Fuse, InMemoryAddresses, InMemoryCarts, InMemoryCatalog, InMemoryOrders, InMemoryPayments},
     http,
-    ports::Orders,
+    ports::{Catalog, Orders},
     saga::Services,
     usecases::Ordering,
 };
@@ -71,6 +71,15 @@ impl Shop {
         Self::with(orders, self.neighbours.clone(), fuse, (self.keys.clone(), self.ada))
     }
 
+    /// Another process that sees another catalogue.
+    pub fn again_with(&self, orders: Arc<dyn Orders>, catalog: Arc<dyn Catalog>) -> Self {
+        let mut shop = self.again(orders, &Fuse::endless());
+        shop.ordering.services.catalog = catalog;
+        let process = Process::for_test("order");
+        shop.public = TestApp::new(routers(&shop.ordering, &self.keys, &process).public);
+        shop
+    }
+
     fn with(
         orders: Arc<dyn Orders>,
         neighbours: Neighbours,
@@ -91,9 +100,7 @@ impl Shop {
             work: Arc::new(Notify::new()),
             answer: http::answer,
         };
-        let verifier =
-            TokenVerifier::watch(WatchedFile::fixed(keys.jwks()), TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
-        let routers = http::routers(&ordering, verifier, WatchedSecret::fixed(SECRET));
+        let routers = routers(&ordering, &keys, &process);
         let (public, internal) = (TestApp::new(routers.public), TestApp::new(routers.internal));
         Self { ordering, neighbours, public, internal, keys, ada }
     }
@@ -161,6 +168,12 @@ impl Shop {
     pub async fn settle(&self) {
         while self.ordering.continue_sagas().await.unwrap() > 0 {}
     }
+}
+
+fn routers(ordering: &Ordering, keys: &TestKeys, process: &Process) -> Routers {
+    let keys = WatchedFile::fixed(keys.jwks());
+    let verifier = TokenVerifier::watch(keys, TestKeys::ISSUER, TestKeys::AUDIENCE, process);
+    http::routers(ordering, verifier, WatchedSecret::fixed(SECRET))
 }
 
 pub fn items(product: ProductId, units: u32) -> Value {
