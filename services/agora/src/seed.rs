@@ -119,8 +119,9 @@ where
 async fn said(answer: Response) -> String {
     let status = answer.status();
     let Ok(Problem { title, detail, details, .. }) = answer.json().await else { return status.to_string() };
-    let fields = details.iter().map(|field| format!("; {} {}", field.field, field.message)).collect::<String>();
-    format!("{status}: {title}{}{fields}", detail.map(|detail| format!(", {detail}")).unwrap_or_default())
+    let fields = details.into_iter().map(|field| format!("{} {}", field.field, field.message));
+    let parts: Vec<String> = [format!("{status}: {title}")].into_iter().chain(detail).chain(fields).collect();
+    parts.join("; ")
 }
 
 fn product(row: &Row) -> anyhow::Result<NewProduct> {

@@ -8,12 +8,15 @@ use sqlx::migrate::Migrator;
 /// Stands for every service.
 const ALL: &str = "all";
 
+/// A service on its way up.
+type Starting = BoxFuture<'static, anyhow::Result<(Ports, Routers)>>;
+
 /// A service of this binary.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     /// Its name, as in the topology.
     pub name: &'static str,
-    start: fn(Process) -> BoxFuture<'static, anyhow::Result<(Ports, Routers)>>,
+    start: fn(Process) -> Starting,
     /// What its database needs, where it has one.
     pub migrations: Option<&'static Migrator>,
 }

@@ -25,7 +25,7 @@ const CONNECT_MAX: Duration = Duration::from_millis(500);
 
 /// Longest time without a byte of the answer, and of a request with its whole answer.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
-const TOTAL_MAX: Duration = Duration::from_secs(60);
+const TOTAL_MAX: Duration = Duration::from_mins(1);
 
 /// Most tries of one request. Each may meet another replica.
 const TRIES_MAX: u32 = 3;
@@ -176,7 +176,7 @@ impl From<UpstreamError> for Problem {
 impl Cut {
     fn of(error: &(dyn std::error::Error + 'static)) -> Self {
         let mut sources = std::iter::successors(Some(error), |error| error.source());
-        if sources.any(|error| error.is::<LengthLimitError>()) { Self::TooLarge } else { Self::Ended }
+        if sources.any(<dyn std::error::Error>::is::<LengthLimitError>) { Self::TooLarge } else { Self::Ended }
     }
 }
 

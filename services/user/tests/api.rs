@@ -1,4 +1,5 @@
 //! The service as its clients see it: every route over HTTP, on the stores in memory and the true hashing and signing.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up ends there")]
 
 use std::{collections::BTreeSet, sync::Arc};
 

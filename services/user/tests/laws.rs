@@ -1,5 +1,6 @@
 //! The laws of the ports, on the store in memory and, with feature `db-tests`, on a real PostgreSQL: so that the fake
 //! cannot promise what the true store does not keep.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up ends there")]
 
 use std::{sync::Arc, time::Duration};
 

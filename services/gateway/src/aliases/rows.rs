@@ -36,6 +36,9 @@ pub struct Alias {
     pub(super) shape: fn(&Seen) -> Value,
 }
 
+/// Makes a call's body of what was seen so far, or refuses what no service could make sense of.
+pub(super) type Make = fn(&Seen) -> Result<Value, Problem>;
+
 /// One call of `/api/v1`.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
@@ -44,8 +47,8 @@ pub(super) struct Step {
     /// The path below `/api/v1`; placeholders are filled in from the alias's.
     pub path: &'static str,
     pub query: Query,
-    /// The body, made of what was seen so far.
-    pub body: Option<fn(&Seen) -> Result<Value, Problem>>,
+    /// The body, where it has one.
+    pub body: Option<Make>,
     /// Whether the command must have an `Idempotency-Key`.
     pub needs_key: bool,
     /// Whether the alias's path names a user who must be the caller.
@@ -87,7 +90,7 @@ impl Alias {
     }
 
     /// The last call has a body.
-    pub(super) fn sends(mut self, body: fn(&Seen) -> Result<Value, Problem>) -> Self {
+    pub(super) fn sends(mut self, body: Make) -> Self {
         self.last_step(|step| step.body = Some(body));
         self
     }

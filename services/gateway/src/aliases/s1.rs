@@ -18,7 +18,9 @@ pub fn rows() -> Vec<Alias> {
 
 fn accounts() -> Vec<Alias> {
     vec![
-        alias(&[S1], Method::POST, "/api/users/login").calls("user", Method::POST, "/auth/login").sends(same),
+        alias(&[S1], Method::POST, "/api/users/login")
+            .calls("user", Method::POST, "/auth/login")
+            .sends(|seen| Ok(same(seen))),
         alias(&[S1], Method::GET, "/api/users/validate-token")
             .calls("user", Method::GET, "/auth/validate")
             .answers(validated),

@@ -25,14 +25,14 @@ fn users() -> Vec<Alias> {
     vec![
         alias(&[S3], Method::POST, "/s3/users")
             .calls("user", Method::POST, "/auth/register")
-            .sends(same)
+            .sends(|seen| Ok(same(seen)))
             .calls("user", Method::POST, "/auth/login")
             .sends(|seen| Ok(json!({ "email": seen.body["email"], "password": seen.body["password"] })))
             .with_status(axum::http::StatusCode::CREATED)
             .answers(logged_in),
         alias(&[S3], Method::POST, "/s3/users/login")
             .calls("user", Method::POST, "/auth/login")
-            .sends(same)
+            .sends(|seen| Ok(same(seen)))
             .answers(logged_in),
         alias(&[S3], Method::GET, "/s3/users/{id}")
             .calls("user", Method::GET, "/users/{id}")

@@ -16,7 +16,7 @@ const PAGE: u16 = 20;
 pub fn rows() -> Vec<Alias> {
     vec![
         alias(&[S4], Method::GET, "/users/{id}").calls("user", Method::GET, "/users/{id}"),
-        alias(&[S4], Method::PUT, "/users/{id}").calls("user", Method::PUT, "/users/{id}").sends(same),
+        alias(&[S4], Method::PUT, "/users/{id}").calls("user", Method::PUT, "/users/{id}").sends(|seen| Ok(same(seen))),
         alias(&[S4], Method::GET, "/users/{id}/orders")
             .calls("order", Method::GET, "/orders")
             .only_own()
@@ -24,12 +24,12 @@ pub fn rows() -> Vec<Alias> {
             .answers(|seen| items(seen.last(), shapes::order)),
         alias(&[S4], Method::PUT, "/products/{id}/inventory")
             .calls("catalog", Method::PUT, "/products/{id}/inventory")
-            .sends(same)
+            .sends(|seen| Ok(same(seen)))
             .calls("catalog", Method::GET, "/products/{id}")
             .answers(|seen| shapes::product(seen.last())),
         alias(&[S4], Method::PUT, "/orders/{id}/status")
             .calls("order", Method::PATCH, "/orders/{id}")
-            .sends(same)
+            .sends(|seen| Ok(same(seen)))
             .answers(|seen| shapes::order(seen.last())),
         alias(&[S4], Method::POST, "/payments")
             .calls("payment", Method::POST, "/payments")
@@ -49,7 +49,7 @@ pub fn rows() -> Vec<Alias> {
 }
 
 fn with_money(seen: &Seen) -> Result<Value, Problem> {
-    let mut body = same(seen)?;
+    let mut body = same(seen);
     if let Some(amount) = body.get("amount").filter(|amount| !amount.is_null()) {
         body["amount"] = money("amount", amount)?;
     }
