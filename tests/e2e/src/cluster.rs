@@ -63,7 +63,7 @@ pub const JOB: Kind = Kind::new("batch", "v1", "Job", "jobs");
 /// The way in.
 pub const INGRESS: Kind = Kind::new("networking.k8s.io", "v1", "Ingress", "ingresses");
 
-/// Every kind of child.
+/// Every kind of child; migrations last, since without one its Deployment waits.
 pub const CHILDREN: [Kind; 10] =
     [SERVICE_ACCOUNT, CONFIG_MAP, SECRET, NETWORK_POLICY, SERVICE, JOB, DEPLOYMENT, AUTOSCALER, BUDGET, INGRESS];
 

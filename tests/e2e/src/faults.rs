@@ -14,7 +14,10 @@ use crate::{
     settings::Settings,
 };
 
-/// Kills every process of a service's pods, as the kernel does when memory ends. Returns how many died.
+/// What the services' image runs.
+const PROGRAM: &str = "agora";
+
+/// Kills every service process of a service's pods, as the kernel does when memory ends. Returns how many died.
 pub async fn kill_pods(market: &Market, service: &str) -> anyhow::Result<usize> {
     let selector = format!("app.kubernetes.io/instance={},app.kubernetes.io/name={service}", market.name);
     let mut killed = 0;
@@ -39,7 +42,7 @@ pub async fn pause_broker(settings: &Settings, quiet: Duration) -> anyhow::Resul
     signal("CONT", pid).await
 }
 
-/// Processes whose control group names the pod, without the pause container that holds its network.
+/// Service processes whose control group names the pod; not those that hold its network.
 fn processes(pod: &str) -> anyhow::Result<Vec<u32>> {
     let names = [format!("pod{pod}"), format!("pod{}", pod.replace('-', "_"))];
     let mut found = Vec::new();
@@ -47,7 +50,7 @@ fn processes(pod: &str) -> anyhow::Result<Vec<u32>> {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         let read = |file: &str| std::fs::read_to_string(entry.path().join(file)).unwrap_or_default();
         let of_pod = names.iter().any(|name| read("cgroup").contains(name));
-        if of_pod && !read("cmdline").starts_with("/pause") {
+        if of_pod && read("comm").trim_end() == PROGRAM {
             found.push(pid);
         }
     }

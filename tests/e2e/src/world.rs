@@ -74,8 +74,11 @@ impl World {
         self.delete_with_data().await
     }
 
-    /// Deletes the Marketplace by policy Delete.
+    /// Deletes the Marketplace by policy Delete; one that is gone already has nothing to lose.
     pub async fn delete_with_data(&self) -> anyhow::Result<()> {
+        if self.cluster.get(MARKETPLACE, &self.market.name).await?.is_none() {
+            return Ok(());
+        }
         let spec = json!({ "database": { "deletionPolicy": "Delete" }, "kafka": { "deletionPolicy": "Delete" } });
         self.market.change(&json!({ "spec": spec })).await?;
         self.market.delete().await

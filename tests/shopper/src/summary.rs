@@ -20,6 +20,8 @@ pub struct Summary {
     pub seconds: f64,
     /// By kind of request.
     pub requests: BTreeMap<Action, Requests>,
+    /// How often which answer was no success, as `Pay 402 PAYMENT_DECLINED`.
+    pub refusals: BTreeMap<String, usize>,
 }
 
 /// Requests of one kind.
@@ -44,7 +46,11 @@ impl Summary {
     pub fn of(self, records: &[Record]) -> Self {
         let mut latencies: BTreeMap<Action, Vec<u64>> = BTreeMap::new();
         let mut requests: BTreeMap<Action, Requests> = BTreeMap::new();
+        let mut refusals: BTreeMap<String, usize> = BTreeMap::new();
         for record in records {
+            if record.outcome != Outcome::Ok {
+                *refusals.entry(refusal(record)).or_default() += 1;
+            }
             let counts = requests.entry(record.action).or_default();
             match record.outcome {
                 Outcome::Ok => {
@@ -61,7 +67,7 @@ impl Summary {
             counts.p50_ms = percentile_ms(&of_action, 50);
             counts.p99_ms = percentile_ms(&of_action, 99);
         }
-        Self { requests, ..self }
+        Self { requests, refusals, ..self }
     }
 
     /// Requests of visits without a final answer. Who comes in by the hundred may be asked to wait for his password's hash.
@@ -92,8 +98,16 @@ impl fmt::Display for Summary {
                 format!("{action:?}")
             )?;
         }
+        for (refusal, count) in &self.refusals {
+            writeln!(f, "{count:>8} × {refusal}")?;
+        }
         Ok(())
     }
+}
+
+fn refusal(Record { action, status, code, .. }: &Record) -> String {
+    let status = status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+    format!("{action:?} {status} {}", code.as_deref().unwrap_or_default())
 }
 
 /// Nearest rank of sorted microseconds; 0 of none.

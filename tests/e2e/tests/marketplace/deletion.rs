@@ -1,14 +1,20 @@
 //! How a Marketplace ends: with its data kept and taken up again, and with nothing left.
 
+use std::time::Duration;
+
 use agora_e2e::{
     cluster::{MARKETPLACE, SECRET},
+    wait::{until, when},
     world::World,
 };
 use agora_shopper::{
     checker::{Evidence, Residue, check},
     load::products,
 };
-use anyhow::ensure;
+use anyhow::{bail, ensure};
+
+/// The garbage collector's, not the operator's.
+const COLLECT_SECONDS_MAX: u64 = 60;
 
 pub async fn retained_data_is_taken_up_again(world: &World) -> anyhow::Result<()> {
     let orders = world.tables.order_count().await?;
@@ -17,8 +23,7 @@ pub async fn retained_data_is_taken_up_again(world: &World) -> anyhow::Result<()
 
     world.market.delete().await?;
 
-    let left = world.market.children().await?;
-    ensure!(left.keys().all(|(kind, _)| *kind == SECRET.word), "left besides Secrets: {:?}", left.keys());
+    collected(world, |kind| kind == SECRET.word).await?;
     let live: Vec<_> = world.tables.roles().await?.into_iter().filter(|(_, may_log_in)| *may_log_in).collect();
     ensure!(live.is_empty(), "logins of a deleted shop still work: {live:?}");
     ensure!(world.tables.order_count().await? == orders, "orders are gone");
@@ -36,8 +41,21 @@ pub async fn retained_data_is_taken_up_again(world: &World) -> anyhow::Result<()
     Ok(())
 }
 
+/// Waits until the cluster's garbage collector has taken every child but those that may stay.
+async fn collected(world: &World, may_stay: impl Fn(&str) -> bool) -> anyhow::Result<()> {
+    let waited = until("the children are gone", Duration::from_secs(COLLECT_SECONDS_MAX), async || {
+        Ok(when(world.market.children().await?.keys().all(|(kind, _)| may_stay(kind))))
+    });
+    if let Err(error) = waited.await {
+        let left = world.market.children().await?;
+        bail!("{error:#}; left: {:?}", left.keys().filter(|(kind, _)| !may_stay(kind)).collect::<Vec<_>>());
+    }
+    Ok(())
+}
+
 pub async fn deleted_with_its_data_leaves_nothing(world: &World) -> anyhow::Result<()> {
     world.delete_with_data().await?;
+    collected(world, |_| false).await?;
     let children = world.market.children().await?;
     let found = children.keys().map(|(kind, name)| format!("{kind}/{name}"));
     let databases = world.tables.databases().await?.into_iter().map(|name| format!("Database/{name}"));

@@ -118,8 +118,10 @@ async fn evidence(world: &World, by_api: Evidence) -> anyhow::Result<Evidence> {
     };
     let (key, begun) = (world.market.isolation_key(), Instant::now());
     loop {
-        evidence.topics = agora_e2e::broker::events(&key, agora_events::topics::ORDER).await?;
-        if check(&[], &evidence).is_empty() || begun.elapsed() > Duration::from_secs(SETTLE_SECONDS_MAX) {
+        let topics = agora_e2e::broker::events(&key, agora_events::topics::ORDER).await?;
+        let sent = Evidence { outbox: evidence.outbox.clone(), topics, ..Evidence::default() };
+        if check(&[], &sent).is_empty() || begun.elapsed() > Duration::from_secs(SETTLE_SECONDS_MAX) {
+            evidence.topics = sent.topics;
             return Ok(evidence);
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
