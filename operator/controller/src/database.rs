@@ -183,6 +183,8 @@ fn options(admin: &AdminDatabase) -> PgConnectOptions {
         .options([
             ("statement_timeout", format!("{STATEMENT_SECONDS_MAX}s")),
             ("lock_timeout", format!("{LOCK_SECONDS_MAX}s")),
+            // That a grant exists already is no news.
+            ("client_min_messages", "warning".to_owned()),
         ])
         // Statements may hold verifiers: they do not go into our log either.
         .disable_statement_logging();

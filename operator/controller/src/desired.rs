@@ -18,6 +18,8 @@ mod service_account;
 
 use std::collections::BTreeMap;
 
+use agora_crd::Reason;
+
 pub use labels::{MANAGED_BY, SELECTOR, instance_selector, owner_name};
 pub use migration_job::{Migration, migration};
 
@@ -54,7 +56,7 @@ pub fn desired(plan: &Plan, observed: &Observed) -> Desired {
         held: Vec::new(),
         expired: Vec::new(),
         waiting: BTreeMap::new(),
-        topics: wanted::topics(plan, observed),
+        topics: claimed(plan, observed).and_then(|()| wanted::topics(plan, observed)),
         redis: wanted::redis(plan, observed),
         databases,
     };
@@ -63,6 +65,17 @@ pub fn desired(plan: &Plan, observed: &Observed) -> Desired {
     }
     desired.objects.sort_by(|one, other| one.key.cmp(&other.key));
     desired
+}
+
+/// Whether the isolation key may be ours: topics carry no mark of their owner, so the databases' one counts for them
+/// too. A server that is away says nothing, and then the broker is not kept waiting.
+fn claimed(plan: &Plan, observed: &Observed) -> Result<(), Trouble> {
+    let Some(outcome) = &observed.databases else {
+        let message = format!("whether isolation key {} is free is being asked", plan.isolation_key);
+        return Err(Trouble::new(Reason::WaitingForDependency, message));
+    };
+    let mut troubles = outcome.databases.values().filter_map(|result| result.as_ref().err());
+    troubles.find(|trouble| trouble.reason == Reason::IsolationConflict).map_or(Ok(()), |trouble| Err(trouble.clone()))
 }
 
 /// What the services have in common.
@@ -184,7 +197,7 @@ fn database_state(
     let wanted = databases.as_ref().map_err(Clone::clone)?.fingerprint();
     let waiting = || {
         Trouble::new(
-            agora_crd::Reason::WaitingForDependency,
+            Reason::WaitingForDependency,
             format!("the database server {}:{} is being asked", plan.database.host, plan.database.port),
         )
     };

@@ -109,41 +109,52 @@ async fn delete(context: &Context, market: &MarketRef, key: &ObjectKey) -> Resul
     }
 }
 
-/// Databases and topics, each by its policy; both are tried.
+/// Databases and then topics, each by its policy; nothing of another Marketplace's.
 async fn outside(context: &Context, plan: &Plan, observed: &Observed) -> Result<(), Trouble> {
-    let databases = bounded("the database server", Box::pin(databases(context, plan, observed))).await;
-    let topics = match plan.kafka.deletion {
-        DeletionPolicy::Retain => Ok(()),
-        DeletionPolicy::Delete => bounded("the broker", Box::pin(topics(context, plan, observed))).await,
-    };
-    databases.and(topics)
+    let claim = bounded("the database server", Box::pin(databases(context, plan, observed))).await?;
+    if claim == Claim::Foreign || plan.kafka.deletion == DeletionPolicy::Retain {
+        return Ok(());
+    }
+    bounded("the broker", Box::pin(topics(context, plan, observed))).await
 }
 
-async fn bounded(what: &str, work: BoxFuture<'_, Result<(), Trouble>>) -> Result<(), Trouble> {
+/// Whose the isolation key is. Topics carry no mark of their owner: the databases' one counts for them too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claim {
+    Ours,
+    Foreign,
+}
+
+async fn bounded<T>(what: &str, work: BoxFuture<'_, Result<T, Trouble>>) -> Result<T, Trouble> {
     tokio::time::timeout(CALL_DEADLINE, work)
         .await
         .unwrap_or_else(|_| Err(Trouble::new(Reason::WaitingForDependency, format!("{what} did not answer in time"))))
 }
 
-async fn databases(context: &Context, plan: &Plan, observed: &Observed) -> Result<(), Trouble> {
+async fn databases(context: &Context, plan: &Plan, observed: &Observed) -> Result<Claim, Trouble> {
     let wanted = wanted::every_database(plan, observed)?;
     let admin = &context.externals.adapters.databases;
     let failed = |error: crate::ports::DatabaseError| Trouble::new(Reason::DatabaseUnreachable, error_chain(&error));
     let facts = admin.inspect(&wanted.admin, &wanted.databases).await.map_err(failed)?;
+    let mut claim = Claim::Ours;
     for database in &wanted.databases {
-        let ours = facts
-            .databases
-            .get(&database.name)
-            .is_some_and(|seen| seen.exists && seen.owner.as_deref().is_none_or(|owner| owner == database.marketplace));
-        if !ours {
-            continue;
+        let seen = facts.databases.get(&database.name).filter(|seen| seen.exists);
+        match seen.map(|seen| seen.owner.as_ref().is_none_or(|owner| *owner == database.marketplace)) {
+            None => continue,
+            Some(false) => {
+                claim = Claim::Foreign;
+                continue;
+            }
+            Some(true) => {}
         }
         match plan.database.deletion {
-            DeletionPolicy::Delete => DatabaseAdmin::drop(&**admin, &wanted.admin, database).await.map_err(failed)?,
+            DeletionPolicy::Delete => {
+                DatabaseAdmin::drop(&**admin, &wanted.admin, database).await.map_err(failed)?;
+            }
             DeletionPolicy::Retain => admin.lock(&wanted.admin, database).await.map_err(failed)?,
         }
     }
-    Ok(())
+    Ok(claim)
 }
 
 async fn topics(context: &Context, plan: &Plan, observed: &Observed) -> Result<(), Trouble> {

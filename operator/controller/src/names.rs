@@ -36,9 +36,9 @@ pub fn at_broker(isolation_key: &str, name: &str) -> String {
 
 /// The first hex digits of the SHA-256 of a text.
 pub fn short_hash(text: &str, digits: usize) -> String {
-    let mut hex: String = digest(&SHA256, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    hex.truncate(digits);
-    hex
+    let hash = digest(&SHA256, text.as_bytes());
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16);
+    hash.as_ref().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).flatten().take(digits).collect()
 }
 
 #[cfg(test)]

@@ -15,9 +15,9 @@ use crate::reconcile::{self, Next};
 /// Least time between the beginnings of two reconciles of one Marketplace.
 const GAP: Duration = Duration::from_millis(250);
 /// A reconcile that takes longer is given up and counted as failed.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 const RETRY_MIN: Duration = Duration::from_secs(1);
-const RETRY_MAX: Duration = Duration::from_secs(60);
+const RETRY_MAX: Duration = Duration::from_mins(1);
 
 /// Reconciles what is asked for, until nobody can ask any more or the process ends.
 pub async fn run(context: Shared, mut asked: mpsc::UnboundedReceiver<MarketRef>) {

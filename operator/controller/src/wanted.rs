@@ -52,12 +52,11 @@ const FINGERPRINT_DIGITS: usize = 16;
 impl Fingerprint for DatabasesWanted {
     fn fingerprint(&self) -> String {
         let admin = &self.admin;
-        let mut text =
+        let server =
             format!("{}:{} {} {} {:?}", admin.host, admin.port, admin.user, admin.password.expose(), admin.tls);
-        for database in &self.databases {
-            text += &format!(" {} {} {}", database.name, database.login, database.password.expose());
-        }
-        names::short_hash(&text, FINGERPRINT_DIGITS)
+        let databases = self.databases.iter();
+        let each = databases.map(|wanted| [wanted.name.as_str(), &wanted.login, wanted.password.expose()].join(" "));
+        names::short_hash(&[server].into_iter().chain(each).collect::<Vec<_>>().join(" "), FINGERPRINT_DIGITS)
     }
 }
 
@@ -100,10 +99,7 @@ pub fn every_database(plan: &Plan, observed: &Observed) -> Result<DatabasesWante
         port: plan.database.port,
         user: observed.value(secret, "username")?.expose().to_owned(),
         password: observed.value(secret, "password")?.clone(),
-        tls: match ca(&plan.database.tls, observed)? {
-            Some(ca_pem) => Tls::VerifyFull { ca_pem },
-            None => Tls::Disable,
-        },
+        tls: tls(&plan.database.tls, observed)?,
     };
     let rows = topology::ALL.iter().filter(|row| row.database);
     let databases = rows
@@ -125,7 +121,10 @@ pub fn every_database(plan: &Plan, observed: &Observed) -> Result<DatabasesWante
 
 /// The topics.
 pub fn topics(plan: &Plan, observed: &Observed) -> Result<TopicsWanted, Trouble> {
-    let tls = ca(&plan.kafka.tls, observed)?.map(|ca_pem| BrokerTls { ca_pem });
+    let tls = match tls(&plan.kafka.tls, observed)? {
+        Tls::VerifyFull { ca_pem } => Some(BrokerTls { ca_pem }),
+        Tls::Disable => None,
+    };
     let broker = Broker { bootstrap: plan.kafka.bootstrap.clone(), tls, authentication: login(plan, observed)? };
     Ok(TopicsWanted { broker, management: plan.kafka.management, topics: plan.kafka.topics.clone() })
 }
@@ -136,13 +135,12 @@ pub fn redis(plan: &Plan, observed: &Observed) -> Result<RedisWanted, Trouble> {
     Ok(RedisWanted { endpoint: plan.redis_endpoint.clone(), password })
 }
 
-/// `None`: in the clear; `Some(None)`: the system's authorities.
-fn ca(tls: &TlsPlan, observed: &Observed) -> Result<Option<Option<String>>, Trouble> {
+fn tls(tls: &TlsPlan, observed: &Observed) -> Result<Tls, Trouble> {
     if !tls.verified() {
-        return Ok(None);
+        return Ok(Tls::Disable);
     }
     let pem = tls.ca_secret.as_ref().map(|name| observed.value(name, CA)).transpose()?;
-    Ok(Some(pem.map(|pem| pem.expose().to_owned())))
+    Ok(Tls::VerifyFull { ca_pem: pem.map(|pem| pem.expose().to_owned()) })
 }
 
 fn login(plan: &Plan, observed: &Observed) -> Result<BrokerAuthentication, Trouble> {

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use kube::Config;
 use kube::config::{
@@ -13,7 +14,7 @@ use kube::config::{
 };
 
 const TOKEN: &str = "test-admin-token";
-const START_MAX: Duration = Duration::from_secs(60);
+const START_MAX: Duration = Duration::from_mins(1);
 
 pub struct ApiServer {
     folder: tempfile::TempDir,
@@ -80,11 +81,11 @@ impl ApiServer {
     }
 
     fn api_server(&mut self, etcd: u16) {
-        let (key, tokens) = (self.path("sa.pem"), self.path("tokens.csv"));
-        let document =
-            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &aws_lc_rs::rand::SystemRandom::new());
-        let body = BASE64_STANDARD.encode(document.unwrap().as_ref());
-        std::fs::write(&key, format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n")).unwrap();
+        let (key, public, tokens) = (self.path("sa.pem"), self.path("sa.pub"), self.path("tokens.csv"));
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
+        let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+        std::fs::write(&key, pem("PRIVATE KEY", pair.to_pkcs8v1().unwrap().as_ref())).unwrap();
+        std::fs::write(&public, pem("PUBLIC KEY", der.as_ref())).unwrap();
         std::fs::write(&tokens, format!("{TOKEN},admin,admin,system:masters\n")).unwrap();
         let mut server = program("kube-apiserver");
         server
@@ -97,7 +98,7 @@ impl ApiServer {
             .arg("--token-auth-file")
             .arg(&tokens)
             .arg("--service-account-key-file")
-            .arg(&key)
+            .arg(&public)
             .arg("--service-account-signing-key-file")
             .arg(&key);
         self.spawn(server, "api.log");
@@ -132,6 +133,10 @@ impl ApiServer {
     }
 }
 
+fn pem(label: &str, der: &[u8]) -> String {
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", BASE64_STANDARD.encode(der))
+}
+
 async fn ready(client: &kube::Client) -> bool {
     let request = http::Request::get("/readyz").body(Vec::new()).unwrap();
     client.request_text(request).await.is_ok_and(|text| text == "ok")
@@ -142,7 +147,8 @@ fn program(name: &str) -> Command {
         clippy::disallowed_methods,
         reason = "where the programs are is said to the test process, not to a service"
     )]
-    let folder = std::env::var("AGORA_BIN").expect("AGORA_BIN names the folder of etcd and kube-apiserver");
+    let folder = std::env::var("AGORA_BIN")
+        .unwrap_or_else(|_| panic!("AGORA_BIN must name the folder of etcd and kube-apiserver"));
     Command::new(Path::new(&folder).join(name))
 }
 

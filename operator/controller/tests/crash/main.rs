@@ -1,6 +1,7 @@
 //! The operator ends after its write number k, for every k, and begins anew: what is there in the end is the same each
 //! time, and no Secret that was written is ever written over. On a true API server; the test plays kubelet.
 #![cfg(feature = "api-tests")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod api_server;
 mod fakes;
@@ -36,7 +37,7 @@ const MINIMAL: &str = include_str!("../../../../manifests/samples/minimal.yaml")
 const NAMESPACE: &str = "shop";
 const MARKET: &str = "shop";
 const POLL: Duration = Duration::from_millis(50);
-const CONVERGENCE_MAX: Duration = Duration::from_secs(60);
+const CONVERGENCE_MAX: Duration = Duration::from_mins(1);
 
 /// What outlives the operator.
 #[derive(Clone, Default)]

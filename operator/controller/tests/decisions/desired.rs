@@ -6,10 +6,12 @@ use crate::fixture::{Fixture, MINIMAL, PRODUCTION};
 use agora_crd::Reason;
 use agora_operator::kinds::{Kind, ObjectKey};
 use agora_operator::object::Object;
+use agora_operator::observed::Trouble;
 use agora_operator::plan::plan;
 
 fn yaml(objects: &[Object]) -> String {
-    objects.iter().map(|object| format!("---\n{}", serde_yaml::to_string(&object.body).unwrap())).collect()
+    let documents: Vec<String> = objects.iter().map(|object| serde_yaml::to_string(&object.body).unwrap()).collect();
+    documents.join("---\n")
 }
 
 #[test]
@@ -126,6 +128,19 @@ fn a_migration_waits_for_its_database_and_what_is_migrated_does_not() {
     fixture.observed.databases = None;
     let desired = fixture.desired();
     assert!(desired.objects.iter().any(|object| object.key == ObjectKey::new(Kind::Deployment, "shop-order")));
+}
+
+#[test]
+fn an_isolation_key_of_another_marketplace_leaves_its_topics_alone() {
+    let mut fixture = Fixture::new(MINIMAL).migrated();
+    assert!(fixture.desired().topics.is_ok());
+    let conflict = Trouble::new(Reason::IsolationConflict, "it belongs to shop/other");
+    let databases = &mut fixture.observed.databases.as_mut().unwrap().databases;
+    databases.insert("shop_shop_cart".to_owned(), Err(conflict.clone()));
+    assert_eq!(fixture.desired().topics.unwrap_err(), conflict);
+    fixture.observed.databases.as_mut().unwrap().databases.clear();
+    fixture.observed.databases.as_mut().unwrap().connections = Err(Trouble::new(Reason::DatabaseUnreachable, "away"));
+    assert!(fixture.desired().topics.is_ok(), "a server that is away keeps no broker waiting");
 }
 
 #[test]

@@ -1,0 +1,146 @@
+//! Who may talk to whom, evaluated for every pair of pods and every port, against the table of services.
+
+use agora_operator::kinds::Kind;
+use agora_topology::{self as topology, ADMIN_PORT};
+use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use std::collections::BTreeMap;
+
+use crate::fixture::{Fixture, MINIMAL, PRODUCTION};
+
+type Labels = BTreeMap<String, String>;
+
+/// Somebody who sends or receives.
+#[derive(Clone)]
+enum Party {
+    /// A pod of the Marketplace's namespace.
+    Pod(Labels),
+    /// A pod of another namespace, or an address outside of the cluster.
+    Elsewhere([u8; 4]),
+}
+
+struct Policies(Vec<NetworkPolicySpec>);
+
+impl Policies {
+    fn of(fixture: &Fixture) -> Self {
+        let objects = fixture.desired().objects.into_iter().filter(|object| object.key.kind == Kind::NetworkPolicy);
+        Self(
+            objects.map(|object| serde_json::from_value::<NetworkPolicy>(object.body).unwrap().spec.unwrap()).collect(),
+        )
+    }
+
+    fn allow(&self, from: &Party, to: &Party, port: u16) -> bool {
+        self.egress(from, to, port, "TCP") && self.ingress(from, to, port)
+    }
+
+    fn egress(&self, from: &Party, to: &Party, port: u16, protocol: &str) -> bool {
+        let Party::Pod(labels) = from else { return true };
+        let own: Vec<_> =
+            self.0.iter().filter(|policy| selects(policy.pod_selector.as_ref().unwrap(), labels)).collect();
+        own.is_empty()
+            || own
+                .iter()
+                .flat_map(|policy| policy.egress.iter().flatten())
+                .any(|rule| names_peer(rule.to.as_ref(), to) && names_port(rule.ports.as_ref(), port, protocol))
+    }
+
+    fn ingress(&self, from: &Party, to: &Party, port: u16) -> bool {
+        let Party::Pod(labels) = to else { return true };
+        let own: Vec<_> =
+            self.0.iter().filter(|policy| selects(policy.pod_selector.as_ref().unwrap(), labels)).collect();
+        own.is_empty()
+            || own
+                .iter()
+                .flat_map(|policy| policy.ingress.iter().flatten())
+                .any(|rule| names_peer(rule.from.as_ref(), from) && names_port(rule.ports.as_ref(), port, "TCP"))
+    }
+}
+
+fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
+    assert!(selector.match_expressions.is_none());
+    selector.match_labels.iter().flatten().all(|(name, value)| labels.get(name) == Some(value))
+}
+
+fn names_peer(peers: Option<&Vec<NetworkPolicyPeer>>, party: &Party) -> bool {
+    let Some(peers) = peers else { return true };
+    peers.iter().any(|peer| match (party, &peer.pod_selector, &peer.ip_block) {
+        (Party::Pod(labels), Some(selector), None) => selects(selector, labels),
+        (Party::Elsewhere(address), None, Some(block)) => contains(&block.cidr, *address),
+        _ => false,
+    })
+}
+
+fn contains(cidr: &str, address: [u8; 4]) -> bool {
+    let (network, bits) = cidr.split_once('/').unwrap();
+    let network: std::net::Ipv4Addr = network.parse().unwrap();
+    let mask = u32::MAX.checked_shl(32 - bits.parse::<u32>().unwrap()).unwrap_or(0);
+    u32::from(network) & mask == u32::from_be_bytes(address) & mask
+}
+
+fn names_port(ports: Option<&Vec<NetworkPolicyPort>>, number: u16, protocol: &str) -> bool {
+    ports.is_none_or(|ports| {
+        ports.iter().any(|port| {
+            port.port == Some(IntOrString::Int(i32::from(number))) && port.protocol.as_deref() == Some(protocol)
+        })
+    })
+}
+
+/// Labels of the pods of a Deployment or a Job.
+fn pods(fixture: &Fixture, kind: Kind, name: &str) -> Party {
+    let objects = fixture.desired().objects;
+    let found = objects.into_iter().find(|object| object.key.kind == kind && object.key.name.contains(name)).unwrap();
+    let labels = found.body["spec"]["template"]["metadata"]["labels"].clone();
+    Party::Pod(serde_json::from_value(labels).unwrap())
+}
+
+#[test]
+fn every_pair_of_pods_and_every_port_is_as_the_table_of_services_says() {
+    let fixture = Fixture::new(MINIMAL).migrated();
+    let policies = Policies::of(&fixture);
+    let ports: Vec<u16> = topology::ALL
+        .iter()
+        .flat_map(|row| [Some(row.port), row.internal_port])
+        .flatten()
+        .chain([ADMIN_PORT])
+        .collect();
+    let stranger = Party::Pod([("app".to_owned(), "stranger".to_owned())].into());
+    for callee in topology::ALL {
+        let to = pods(&fixture, Kind::Deployment, &format!("shop-{}", callee.name));
+        for port in &ports {
+            for caller in topology::ALL {
+                let from = pods(&fixture, Kind::Deployment, &format!("shop-{}", caller.name));
+                let command = callee.internal_port == Some(*port) && caller.calls.contains(&callee.name);
+                let request = callee.port == *port && callee.behind_gateway && caller.name == "gateway";
+                let expected = command || request;
+                assert_eq!(policies.allow(&from, &to, *port), expected, "{} to {}:{port}", caller.name, callee.name);
+            }
+            let open = callee.name == "gateway" && *port == callee.port;
+            let elsewhere = Party::Elsewhere([192, 0, 2, 1]);
+            assert_eq!(policies.allow(&elsewhere, &to, *port), open, "anybody to {}:{port}", callee.name);
+            let neighbour = open || *port == ADMIN_PORT;
+            assert_eq!(policies.allow(&stranger, &to, *port), neighbour, "a neighbour to {}:{port}", callee.name);
+        }
+    }
+}
+
+#[test]
+fn data_services_are_reached_by_those_that_need_them_at_the_addresses_that_are_given() {
+    let fixture = Fixture::new(PRODUCTION).migrated();
+    let policies = Policies::of(&fixture);
+    let (inside, outside) = (Party::Elsewhere([10, 1, 2, 3]), Party::Elsewhere([192, 0, 2, 1]));
+    for row in topology::ALL {
+        let from = pods(&fixture, Kind::Deployment, &format!("main-{}", row.name));
+        for (port, needed) in [(5432, row.database), (9093, row.speaks_to_broker())] {
+            // What the spec names beside the needs of a service is open to it as well.
+            let expected = needed || !row.database && !row.speaks_to_broker();
+            assert_eq!(policies.allow(&from, &inside, port), expected, "{}:{port}", row.name);
+            assert!(!policies.allow(&from, &outside, port), "{}:{port}", row.name);
+        }
+        assert!(!policies.allow(&from, &inside, 22));
+        assert!(policies.egress(&from, &outside, 53, "UDP"));
+    }
+    let migration = pods(&fixture, Kind::Job, "main-order-migrate");
+    assert!(policies.allow(&migration, &inside, 5432));
+    assert!(!policies.allow(&migration, &outside, 5432));
+}
