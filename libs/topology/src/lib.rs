@@ -121,7 +121,13 @@ const ORDER: Service = Service {
     consumes: &[topics::PAYMENT, topics::INVENTORY],
     calls: &["catalog", "cart", "payment", "user"],
     behind_gateway: true,
-    env: &["CATALOG_INTERNAL_URL", "CART_INTERNAL_URL", "PAYMENT_INTERNAL_URL", "USER_INTERNAL_URL", "ORDER_PAYMENT_WINDOW_SECONDS"],
+    env: &[
+        "CATALOG_INTERNAL_URL",
+        "CART_INTERNAL_URL",
+        "PAYMENT_INTERNAL_URL",
+        "USER_INTERNAL_URL",
+        "ORDER_PAYMENT_WINDOW_SECONDS",
+    ],
     cpu_target_percent: 70,
 };
 

@@ -461,9 +461,7 @@ async fn every_fact_leaves_through_the_outbox_in_an_unbroken_row() {
     shop.post("k", body(order, "tok_error")).await.expect(503);
     shop.post("k", body(order, "tok_error")).await.expect(503);
     let mut connection = shop.db.acquire().await.unwrap();
-    let rows: Vec<(i64, String)> = sqlx::query_as("select seq::bigint, kind from outbox order by id")
-        .fetch_all(&mut *connection)
-        .await
-        .unwrap();
+    let rows: Vec<(i64, String)> =
+        sqlx::query_as("select seq::bigint, kind from outbox order by id").fetch_all(&mut *connection).await.unwrap();
     assert_eq!(rows, [(1, "payment.failed".to_owned()), (2, "payment.failed".to_owned())]);
 }
