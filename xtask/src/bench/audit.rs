@@ -23,7 +23,10 @@ pub struct Entry {
     pub user: String,
     pub verb: String,
     pub resource: String,
+    pub namespace: String,
     pub name: String,
+    /// When it came, seconds of the day.
+    pub received: f64,
     /// When it was answered, seconds of the day.
     pub at: f64,
 }
@@ -65,7 +68,9 @@ fn entry(line: &str) -> Option<Entry> {
         user: text(&value["user"]["username"]),
         verb: text(&value["verb"]),
         resource: text(&object["resource"]),
+        namespace: text(&object["namespace"]),
         name: text(&object["name"]),
+        received: second_of_day(value["requestReceivedTimestamp"].as_str()?)?,
         at: second_of_day(value["stageTimestamp"].as_str()?)?,
     })
 }
@@ -84,7 +89,7 @@ mod tests {
 
     #[test]
     fn an_answered_request_is_read_and_one_under_way_is_not() {
-        let line = r#"{"stage":"ResponseComplete","verb":"patch","user":{"username":"u"},"objectRef":{"resource":"services","namespace":"shop","name":"shop-cart"},"stageTimestamp":"2026-11-21T01:00:01.500000Z"}"#;
+        let line = r#"{"stage":"ResponseComplete","verb":"patch","user":{"username":"u"},"objectRef":{"resource":"services","namespace":"shop","name":"shop-cart"},"requestReceivedTimestamp":"2026-11-21T01:00:01.400000Z","stageTimestamp":"2026-11-21T01:00:01.500000Z"}"#;
         let read = entry(line).unwrap();
         assert_eq!((read.user.as_str(), read.resource.as_str(), read.name.as_str()), ("u", "services", "shop-cart"));
         assert!((read.at - 3601.5).abs() < 1e-6 && read.is_write());

@@ -31,9 +31,9 @@ pub fn measure(places: &Places, target: &Target, tries: usize) -> Result<()> {
         run(target.kubectl(["-n", NAMESPACE]).args(fault))?;
         std::thread::sleep(APART);
     }
-    let entries = audit::since(&mark)?;
-    let mut milliseconds: Vec<f64> =
-        entries.iter().enumerate().filter_map(|(index, entry)| repaired_after(entry, &entries[index..])).collect();
+    let mut entries = audit::since(&mark)?;
+    entries.retain(|entry| entry.namespace == NAMESPACE);
+    let mut milliseconds: Vec<f64> = entries.iter().filter_map(|entry| repaired_after(entry, &entries)).collect();
     milliseconds.sort_by(f64::total_cmp);
     print("faults made, repaired", &format!("{tries}, {}", milliseconds.len()), "all");
     print("repair p50", &format!("{:.0} ms", quantile(&milliseconds, 0.5)), "100 ms");
@@ -41,15 +41,20 @@ pub fn measure(places: &Places, target: &Target, tries: usize) -> Result<()> {
     Ok(())
 }
 
-/// Milliseconds from a fault of ours to the operator's next write of that object.
-fn repaired_after(fault: &Entry, later: &[Entry]) -> Option<f64> {
+/// Milliseconds from a fault of ours to the operator's next write of that object, which may be answered before the
+/// fault itself is.
+fn repaired_after(fault: &Entry, entries: &[Entry]) -> Option<f64> {
     if fault.user != "admin" || !fault.is_write() {
         return None;
     }
-    let repair = later.iter().find(|entry| {
-        entry.user == OPERATOR && entry.is_write() && entry.resource == fault.resource && entry.name == fault.name
+    let repair = entries.iter().find(|entry| {
+        entry.at > fault.received
+            && entry.user == OPERATOR
+            && entry.is_write()
+            && entry.resource == fault.resource
+            && entry.name == fault.name
     })?;
-    Some((repair.at - fault.at) * 1000.0)
+    Some((repair.at - fault.received) * 1000.0)
 }
 
 #[cfg(test)]
@@ -61,7 +66,9 @@ mod tests {
             user: user.to_owned(),
             verb: verb.to_owned(),
             resource: "services".to_owned(),
+            namespace: NAMESPACE.to_owned(),
             name: name.to_owned(),
+            received: at,
             at,
         }
     }
