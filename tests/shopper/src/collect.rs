@@ -50,12 +50,13 @@ async fn look(shop: &Shop, run: &Run) -> anyhow::Result<Evidence> {
         .try_collect()
         .await?;
     let orders: Vec<Order> = orders.into_iter().flatten().collect();
-    let payments: Vec<PaymentSeen> = futures::stream::iter(payments(run, &orders))
+    let payments: Vec<Option<PaymentSeen>> = futures::stream::iter(payments(run, &orders))
         .map(|(payment, token)| captured(shop, payment, token))
         .buffer_unordered(READS_AT_ONCE)
         .try_collect()
         .await?;
     let stock = stock(run, &orders, &products(shop).await?);
+    let payments = payments.into_iter().flatten().collect();
     Ok(Evidence { orders: orders.iter().map(seen).collect(), payments, stock, ..Evidence::default() })
 }
 
@@ -83,14 +84,19 @@ fn payments<'a>(run: &'a Run, orders: &[Order]) -> BTreeMap<agora_vocab::Payment
     of_orders.chain(of_answers).collect()
 }
 
-async fn captured(shop: &Shop, payment: agora_vocab::PaymentId, token: &str) -> anyhow::Result<PaymentSeen> {
+/// `None`: an order pays under an id that payment has not heard of yet, so nothing was taken.
+async fn captured(shop: &Shop, payment: agora_vocab::PaymentId, token: &str) -> anyhow::Result<Option<PaymentSeen>> {
     let reply = patient(shop, &Call::get(format!("/payments/{payment}")).by(token)).await;
+    if reply.status() == Some(404) {
+        return Ok(None);
+    }
     let payment: Payment = reply.success().with_context(|| format!("payment {payment}: {}", reply.describe()))?;
     let captured = match payment.status.as_str() {
         "captured" | "partially_refunded" | "refunded" => payment.amount.amount,
         _ => 0,
     };
-    Ok(PaymentSeen { id: payment.id, order: payment.order_id, captured, refunded: payment.refunded.amount })
+    let refunded = payment.refunded.amount;
+    Ok(Some(PaymentSeen { id: payment.id, order: payment.order_id, captured, refunded }))
 }
 
 async fn patient(shop: &Shop, call: &Call<'_>) -> Reply {

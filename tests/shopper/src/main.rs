@@ -125,10 +125,12 @@ async fn send(arguments: RunArguments) -> anyhow::Result<bool> {
     let load = Load { rate, seconds, shoppers, seed, only_buy, registrations, admin };
     let run = run(&shop, &load).await?;
     println!("{}", run.summary);
+    if let Some(file) = &arguments.history {
+        history::write(&run.history.records(), BufWriter::new(create(file)?))?;
+    }
     let patience = Duration::from_secs(arguments.settle_seconds);
     let (evidence, violations) = collect::at_rest(&shop, &run, patience).await?;
     if let Some(file) = arguments.history {
-        history::write(&run.history.records(), BufWriter::new(create(&file)?))?;
         serde_json::to_writer(BufWriter::new(create(&file.with_extension("evidence.json"))?), &evidence)?;
     }
     Ok(judge(&violations))
