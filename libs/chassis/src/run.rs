@@ -141,15 +141,17 @@ async fn start_and_serve(
     timing: Timing,
 ) -> anyhow::Result<()> {
     tokio::pin!(stop);
+    // A stop that came during the start has been polled to its end: there is nothing to serve and nothing to wait for.
     let started = tokio::select! {
-        started = start(process, services) => started,
-        () = &mut stop => Ok(Vec::new()),
+        started = start(process, services) => started.map(Some),
+        () = &mut stop => Ok(None),
     };
     let result = match started {
-        Ok(ports) => {
+        Ok(Some(ports)) => {
             serve(process, ports, stop, timing).await;
             Ok(())
         }
+        Ok(None) => Ok(()),
         Err(error) => Err(error),
     };
     process.fail_readiness();
