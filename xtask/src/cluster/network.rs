@@ -12,7 +12,7 @@ use crate::command::{command, feed, output, run, succeeds, write};
 use crate::environment::Places;
 
 pub const BRIDGE: &str = "cni0";
-/// Marks the two rules in FORWARD that are ours.
+/// Marks the rules in FORWARD that are ours.
 const COMMENT: &str = "agora local cluster";
 /// Folders of kernel settings that a node changes (kubelet: vm and kernel; kube-proxy and CNI: net).
 const SETTINGS: [&str; 7] =
@@ -138,8 +138,12 @@ fn without_our_chains(family: &str, table: &str) -> Result<()> {
     feed(&mut command(format!("{family}-restore"), ["-T", table]), &format!("{}\n", kept.join("\n"))).map(drop)
 }
 
-fn forward_rules() -> [[&'static str; 8]; 2] {
-    ["-i", "-o"].map(|side| [side, BRIDGE, "-m", "comment", "--comment", COMMENT, "-j", "ACCEPT"])
+/// The last is the first to be looked at. While a Service gets its first endpoint back, kube-proxy has for a moment neither
+/// its REJECT nor its DNAT; what was sent to the Service then must not leave the machine, where anybody may answer.
+fn forward_rules() -> [[&'static str; 8]; 3] {
+    let [inward, outward] =
+        ["-i", "-o"].map(|side| [side, BRIDGE, "-m", "comment", "--comment", COMMENT, "-j", "ACCEPT"]);
+    [inward, outward, ["-d", "10.96.0.0/16", "-m", "comment", "--comment", COMMENT, "-j", "REJECT"]]
 }
 
 fn iptables(action: &str, rule: &[&str]) -> std::process::Command {
