@@ -10,6 +10,11 @@ use crate::environment::Places;
 const VOLATILE: [&str; 8] =
     ["random", "ns_last_pid", "pid_max_used", "nf_conntrack_count", "pty", "osrelease", "seq", "stat"];
 
+/// Control groups that a kubelet or a container runtime makes; others' come and go with their own programs.
+const GROUPS: [&str; 4] = ["kubepods", "containerd", "k8s.io", "runc"];
+/// From here on the kernel gives ports to whoever asks for any (net.ipv4.ip_local_port_range); the cluster's are below.
+const EPHEMERAL_PORT_MIN: u16 = 32_768;
+
 /// One line per rule, mount, interface, namespace, setting, control group, listening port and process of ours.
 pub fn take(places: &Places) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
@@ -33,11 +38,12 @@ pub fn take(places: &Places) -> BTreeSet<String> {
     ] {
         lines.extend(below(folder, None).map(|path| format!("file: {path}")));
     }
-    lines.extend(below("/sys/fs/cgroup", Some("d")).map(|path| format!("control group: {path}")));
+    let groups = below("/sys/fs/cgroup", Some("d")).filter(|path| GROUPS.iter().any(|name| path.contains(name)));
+    lines.extend(groups.map(|path| format!("control group: {path}")));
     let settings = network::settings().into_iter().filter(|(name, _)| !VOLATILE.iter().any(|word| name.contains(word)));
     lines.extend(settings.map(|(name, value)| format!("setting: {name} = {value}")));
     let ports = output(&mut command("ss", ["-Hltn"])).unwrap_or_default();
-    lines.extend(ports.lines().filter_map(|line| line.split_whitespace().nth(3)).map(|port| format!("port: {port}")));
+    lines.extend(ports.lines().filter_map(lasting_port).map(|port| format!("port: {port}")));
     let state = places.state.display().to_string();
     let processes = output(&mut command("ps", ["-eo", "args"])).unwrap_or_default();
     lines.extend(processes.lines().filter(|line| line.contains(&state)).map(|line| format!("process: {line}")));
@@ -56,6 +62,13 @@ fn rule(line: &str) -> Option<String> {
     let plain = line.split(" [").next().unwrap_or_default();
     let chain = plain.starts_with(':') && plain.ends_with(" -");
     (chain || plain.starts_with("-A")).then(|| plain.to_owned())
+}
+
+/// The address of a line of `ss -Hltn`, unless its port is one that the kernel gave for a while.
+fn lasting_port(line: &str) -> Option<&str> {
+    let address = line.split_whitespace().nth(3)?;
+    let port: u16 = address.rsplit(':').next()?.parse().ok()?;
+    (port < EPHEMERAL_PORT_MIN).then_some(address)
 }
 
 fn below(folder: &str, kind: Option<&str>) -> impl Iterator<Item = String> {
@@ -77,6 +90,12 @@ mod tests {
         assert_eq!(rule("# Completed"), None);
         assert_eq!(rule(":KUBE-SERVICES - [0:0]").as_deref(), Some(":KUBE-SERVICES -"));
         assert_eq!(rule("-A FORWARD -j ACCEPT").as_deref(), Some("-A FORWARD -j ACCEPT"));
+    }
+
+    #[test]
+    fn a_port_that_the_kernel_gave_for_a_while_is_no_difference() {
+        assert_eq!(lasting_port("LISTEN 0 128 127.0.0.1:6443 0.0.0.0:*"), Some("127.0.0.1:6443"));
+        assert_eq!(lasting_port("LISTEN 0 128 [::ffff:127.0.0.1]:40869 *:*"), None);
     }
 
     #[test]
