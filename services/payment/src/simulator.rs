@@ -3,7 +3,7 @@
 //! Knows its own schema and nothing of payments. Its own pool, no joins. Like a true provider it remembers each key for
 //! ever: a repeated key gets the first outcome, and a key that was asked for before it came is never executed.
 
-use agora_postgres::Db;
+use agora_postgres::{Db, Tx};
 use agora_vocab::{Money, Secret};
 use async_trait::async_trait;
 
@@ -89,12 +89,7 @@ impl Simulator {
         .bind(message)
         .execute(&mut *tx)
         .await?;
-        let row = sqlx::query_as(
-            "select outcome, reference, authorization_code, code, message from simulator.operation where key = $1",
-        )
-        .bind(key)
-        .fetch_one(&mut *tx)
-        .await?;
+        let row = written(&mut tx, key).await?;
         tx.commit().await?;
         Ok(row)
     }
@@ -109,15 +104,20 @@ impl Simulator {
         .bind(key)
         .execute(&mut *tx)
         .await?;
-        let row = sqlx::query_as(
-            "select outcome, reference, authorization_code, code, message from simulator.operation where key = $1",
-        )
-        .bind(key)
-        .fetch_one(&mut *tx)
-        .await?;
+        let row = written(&mut tx, key).await?;
         tx.commit().await?;
         Ok(row)
     }
+}
+
+/// What is written under a key that somebody just wrote, if not we then an earlier caller.
+async fn written(tx: &mut Tx, key: &str) -> Result<Row, sqlx::Error> {
+    sqlx::query_as(
+        "select outcome, reference, authorization_code, code, message from simulator.operation where key = $1",
+    )
+    .bind(key)
+    .fetch_one(&mut **tx)
+    .await
 }
 
 #[async_trait]
