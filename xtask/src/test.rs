@@ -22,7 +22,7 @@ pub enum Stage {
     Check,
     /// Unit, property, API and snapshot tests: nothing running
     Unit,
-    /// Tests on throwaway PostgreSQL, Kafka and Redis
+    /// Tests on throwaway PostgreSQL, Kafka and Redis, and on an API server with its etcd
     Database,
     /// Tests on a real cluster: the one that is up, else one that is started and ended here
     E2e,
@@ -30,6 +30,8 @@ pub enum Stage {
     ClusterClean,
 }
 
+/// Features of crates whose tests start servers: data services, and etcd with an API server.
+const SERVER_FEATURES: [&str; 2] = ["db-tests", "api-tests"];
 const ALL: [Stage; 4] = [Stage::Check, Stage::Unit, Stage::Database, Stage::E2e];
 
 pub fn test(places: &Places, wanted: &[Stage]) -> Result<()> {
@@ -64,16 +66,16 @@ fn unit(places: &Places) -> Result<()> {
     stream(cargo_test(places).args(workspace::WITHOUT_E2E))
 }
 
-/// Everything again, each crate with a feature `db-tests` with it: the same packages as `unit`, so that Cargo unifies the
-/// dependencies' features in the same way and compiles none of them anew.
+/// Everything again, each crate with its features for tests that start servers: the same packages as `unit`, so that
+/// Cargo unifies the dependencies' features in the same way and compiles none of them anew.
 fn database(places: &Places) -> Result<()> {
     let variables = environment(places)?;
-    let workspace = Workspace::members(places)?;
-    let with = workspace.packages.iter().filter(|package| package.features.contains_key("db-tests"));
-    let names: Vec<&str> = with.map(|package| package.name.as_str()).collect();
-    let features: Vec<String> = names.iter().map(|name| format!("{name}/db-tests")).collect();
+    // etcd and the API server.
+    tools::build(places)?;
+    let features = Workspace::members(places)?.features_among(&SERVER_FEATURES).join(",");
     let mut cargo = cargo_test(places);
-    stream(cargo.args(workspace::WITHOUT_E2E).args(["--features", &features.join(",")]).envs(variables))
+    cargo.args(workspace::WITHOUT_E2E).args(["--features", &features]);
+    stream(cargo.envs(variables).env("AGORA_BIN", &places.bin))
 }
 
 fn end_to_end(places: &Places) -> Result<()> {
@@ -143,6 +145,7 @@ pub fn print_environment(places: &Places) -> Result<()> {
     for (name, value) in stage("data services for tests", || environment(places))? {
         println!("export {name}={value}");
     }
+    println!("export AGORA_BIN={}", places.bin.display());
     println!("export CARGO_TARGET_DIR={}", places.target.display());
     println!("export KUBECONFIG={}", places.kubeconfig("admin").display());
     println!("export PATH={}:$PATH", places.bin.display());

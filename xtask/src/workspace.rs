@@ -51,6 +51,15 @@ impl Workspace {
         read(places, &["--no-deps"])
     }
 
+    /// `package/feature` for each package that has one of these features.
+    pub fn features_among(&self, wanted: &[&str]) -> Vec<String> {
+        let of = |package: &Package| {
+            let had = wanted.iter().filter(|feature| package.features.contains_key(**feature));
+            had.map(|feature| format!("{}/{feature}", package.name)).collect::<Vec<_>>()
+        };
+        self.packages.iter().flat_map(of).collect()
+    }
+
     /// Everything that is compiled, with who needs whom.
     pub fn whole(places: &Places) -> Result<Self> {
         read(places, &["--locked"])
