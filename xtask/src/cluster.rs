@@ -13,6 +13,7 @@ use crate::progress::{note, step};
 pub mod addons;
 pub mod control_plane;
 pub mod data;
+pub mod fault;
 pub mod footprint;
 pub mod jars;
 pub mod kafka;

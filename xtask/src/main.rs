@@ -53,6 +53,8 @@ enum Verb {
         #[arg(short, long, value_enum, default_value = "text")]
         output: status::Output,
     },
+    /// Take a data service of the local cluster away for a while, to see what the shop does
+    Fault(cluster::fault::Options),
     /// Run all tests, or only these stages, and print the time of each
     Test {
         #[arg(value_enum)]
@@ -100,6 +102,7 @@ fn perform() -> Result<()> {
         Verb::Up(options) => up::up(&places, &options),
         Verb::Down { keep_data } => down(&places, keep_data),
         Verb::Status { output } => status::status(&places, output),
+        Verb::Fault(options) => cluster::fault::fault(&places, &options),
         Verb::Test { stages } => test::test(&places, &stages),
         Verb::Check => check::check(&places),
         Verb::Codegen => codegen::codegen(&places),

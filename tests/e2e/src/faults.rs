@@ -1,11 +1,10 @@
-//! Faults of one machine: processes of pods that die at once, and a broker that stops answering.
+//! Faults of one machine: processes of pods that die at once, and data services of the local cluster that go away.
 //!
-//! Signals only processes of pods in the namespace under test, and the broker that `cargo xtask up` started.
+//! Signals only processes of pods in the namespace under test; the data services are `cargo xtask fault`'s.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
-use serde_json::Value;
 use tokio::process::Command;
 
 use crate::{
@@ -34,12 +33,27 @@ pub async fn kill_pods(market: &Market, service: &str) -> anyhow::Result<usize> 
     Ok(killed)
 }
 
-/// The broker goes quiet for a while: sockets stay open and nobody answers.
-pub async fn pause_broker(settings: &Settings, quiet: Duration) -> anyhow::Result<()> {
-    let pid = broker(settings)?;
-    signal("STOP", pid).await?;
-    tokio::time::sleep(quiet).await;
-    signal("CONT", pid).await
+/// How a data service fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outage {
+    /// It ends without warning and is started again: connections are cut and refused.
+    Away,
+    /// Connections stay open, and nobody answers.
+    Quiet,
+}
+
+/// A data service (`postgres`, `kafka`, `redis`) fails for a while.
+pub async fn outage(settings: &Settings, service: &str, how: Outage, time: Duration) -> anyhow::Result<()> {
+    let mut xtask = Command::new(settings.programs.join("xtask"));
+    xtask.args(["fault", service, "--seconds", &time.as_secs().to_string()]).current_dir(&settings.repo);
+    if how == Outage::Quiet {
+        xtask.arg("--quiet");
+    }
+    let done = xtask.output().await.context("running xtask")?;
+    if !done.status.success() {
+        bail!("xtask fault {service}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+    Ok(())
 }
 
 /// Service processes whose control group names the pod; not those that hold its network.
@@ -55,18 +69,6 @@ fn processes(pod: &str) -> anyhow::Result<Vec<u32>> {
         }
     }
     Ok(found)
-}
-
-fn broker(settings: &Settings) -> anyhow::Result<u32> {
-    let file = settings.state.join("run/kafka.pid.json");
-    let record: Value =
-        serde_json::from_str(&std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?)?;
-    let pid = record["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).context("the record has no pid")?;
-    let command = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("cmdline"))?;
-    if !command.contains("kafka") {
-        bail!("process {pid} is no broker");
-    }
-    Ok(pid)
 }
 
 async fn signal(name: &str, pid: u32) -> anyhow::Result<()> {

@@ -1,7 +1,7 @@
 //! The shop on a real cluster, from outside: the harness of `tests/marketplace.rs`.
 //!
 //! A black box: knows the resource, the routes, the names of children and the tables, never the operator's code. It works
-//! in namespaces of its own and touches nothing that it did not make, save the broker that it pauses.
+//! in namespaces of its own and touches nothing that it did not make, save the data services that it takes away for a while.
 
 pub mod broker;
 pub mod cluster;

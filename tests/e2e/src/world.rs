@@ -127,6 +127,23 @@ impl World {
         Ok(())
     }
 
+    /// Gives the services' image of the tree under test a second name on the node.
+    pub async fn name_image_again(&self, tag: &str) -> anyhow::Result<()> {
+        let name = |tag: &str| format!("{}/agora:{tag}", self.settings.registry);
+        let socket = self.settings.state.join("run/containerd.sock");
+        let named = Command::new("ctr")
+            .arg("--address")
+            .arg(socket)
+            .args(["--namespace", "k8s.io", "images", "tag", "--force", &name(&self.settings.tag), &name(tag)])
+            .output()
+            .await
+            .context("running ctr")?;
+        if !named.status.success() {
+            bail!("ctr images tag failed: {}", String::from_utf8_lossy(&named.stderr));
+        }
+        Ok(())
+    }
+
     /// The first admin, whom the operator made.
     pub async fn admin(&self) -> anyhow::Result<AdminLogin> {
         let name = format!("{}-admin", self.market.name);

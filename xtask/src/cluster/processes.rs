@@ -106,6 +106,16 @@ pub fn stop(places: &Places, name: &str, grace: Duration) -> Result<()> {
     Ok(())
 }
 
+/// Ends the recorded process by a signal of its own, and gives the command that starts it again.
+pub fn end(places: &Places, name: &str, by: &str, grace: Duration) -> Result<Vec<String>> {
+    let record = recorded(places, name).with_context(|| format!("{name} does not run; start it: cargo xtask up"))?;
+    signal(by, record.pid)?;
+    if !until(grace, || started_at(record.pid) != Some(record.started)) {
+        bail!("{name} (pid {}) did not end within {} s of SIG{by}", record.pid, grace.as_secs());
+    }
+    Ok(record.command)
+}
+
 fn start(places: &Places, daemon: &Daemon) -> Result<()> {
     let log = places.log(daemon.name);
     std::fs::create_dir_all(places.run())?;
@@ -140,7 +150,7 @@ fn trouble(places: &Places, name: &str, what: &str) -> anyhow::Error {
     anyhow!("{name} {what}; the last lines of its log:\n{}  look with: less {}", last_lines(&text), log.display())
 }
 
-fn signal(name: &str, pid: u32) -> Result<()> {
+pub fn signal(name: &str, pid: u32) -> Result<()> {
     run(&mut command("kill", ["-s", name, &pid.to_string()]))
         .or_else(|error| if started_at(pid).is_none() { Ok(()) } else { Err(error) })
 }

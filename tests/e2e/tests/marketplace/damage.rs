@@ -27,7 +27,6 @@ const REPAIR_SECONDS_MAX: u64 = 10;
 const TAMPERED: &str = "tampered";
 const LOAD_SECONDS: u32 = 40;
 const BETWEEN_KILLS: Duration = Duration::from_secs(5);
-const BROKER_QUIET: Duration = Duration::from_secs(20);
 
 pub async fn deleted_children_of_every_kind_come_back(world: &World) -> anyhow::Result<()> {
     for kind in CHILDREN {
@@ -46,6 +45,17 @@ pub async fn deleted_children_of_every_kind_come_back(world: &World) -> anyhow::
     world.market.ready().await?;
     let shop = world.shop().await?;
     agora_shopper::buy_one(&shop).await?;
+    Ok(())
+}
+
+/// The part of the above that one outage must not stop: groups fail apart.
+pub async fn a_deleted_deployment_comes_back(world: &World) -> anyhow::Result<()> {
+    let child = world.market.child("user");
+    let before = world.cluster.get(DEPLOYMENT, &child).await?.context("no Deployment of user")?;
+    let begun = Instant::now();
+    world.cluster.delete(DEPLOYMENT, &child).await?;
+    replaced(&world.cluster, DEPLOYMENT, &child, uid(&before), Duration::from_secs(REPAIR_SECONDS_MAX)).await?;
+    println!("    Deployment {child} came back in {} ms", begun.elapsed().as_millis());
     Ok(())
 }
 
@@ -106,17 +116,5 @@ pub async fn killed_pods_lose_no_order(world: &World) -> anyhow::Result<()> {
     println!("    killed, processes by service: {killed:?}\n{}", run.summary);
     ensure!(killed.values().all(|&count| count > 0), "a kill hit nothing: {killed:?}");
     world.market.ready().await?;
-    settles(world, &shop, &run).await
-}
-
-pub async fn a_broker_that_goes_quiet_stops_no_order(world: &World) -> anyhow::Result<()> {
-    let shop = world.filled_shop().await?;
-    let load = crowd(world, LOAD_SECONDS).await?;
-    let (run, paused) = tokio::join!(load::run(&shop, &load), faults::pause_broker(&world.settings, BROKER_QUIET));
-    paused?;
-    let run = run?;
-    println!("    broker quiet for {} s\n{}", BROKER_QUIET.as_secs(), run.summary);
-    ensure!(run.summary.unknown() == 0, "{} requests got no final answer", run.summary.unknown());
-    ensure!(run.summary.bought > 0, "nobody bought anything");
     settles(world, &shop, &run).await
 }

@@ -6,6 +6,8 @@
 mod damage;
 mod deletion;
 mod install;
+mod outage;
+mod scale;
 mod spec;
 
 use std::{process::ExitCode, time::Instant};
@@ -66,10 +68,15 @@ async fn run(world: &World, wanted: &[String]) -> Vec<String> {
         install::a_crowd_shops_and_every_invariant_holds,
         damage::deleted_children_of_every_kind_come_back,
         damage::edited_children_of_every_kind_are_put_right,
-        spec::a_raised_minimum_of_replicas_stays,
+        scale::load_scales_a_service_and_a_hundred_reconciles_leave_it_so,
+        spec::a_raised_minimum_of_replicas_takes_effect,
         spec::a_changed_setting_rolls_only_its_service,
         damage::killed_pods_lose_no_order,
-        damage::a_broker_that_goes_quiet_stops_no_order,
+        outage::a_broker_that_goes_quiet_stops_no_order,
+        outage::a_broker_that_is_away_for_a_minute_stops_no_order_and_no_repair,
+        outage::redis_that_is_away_stops_no_order,
+        outage::a_database_server_that_crashes_loses_no_order,
+        spec::a_new_image_under_load_fails_no_request,
         deletion::retained_data_is_taken_up_again,
         deletion::deleted_with_its_data_leaves_nothing,
     )

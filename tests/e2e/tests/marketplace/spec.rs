@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use agora_e2e::{
@@ -10,50 +10,41 @@ use agora_e2e::{
     wait::{until, when},
     world::{World, is_rolled_out},
 };
+use agora_shopper::load;
 use agora_topology::ALL;
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
+
+use crate::install::{crowd, settles};
 
 const SCALE_SECONDS_MAX: u64 = 120;
 const ROLL_SECONDS_MAX: u64 = 120;
-/// Reconciles of one Marketplace are at least 250 ms apart.
-const RECONCILES: u32 = 20;
-const RECONCILE_APART: Duration = Duration::from_millis(400);
+/// The rollout begins when the crowd is in.
+const LEAD: Duration = Duration::from_secs(5);
+const ROLLOUT_LOAD_SECONDS: u32 = 60;
 
-pub async fn a_raised_minimum_of_replicas_stays(world: &World) -> anyhow::Result<()> {
-    let raised = json!([{ "name": "catalog", "scaling": { "minReplicas": 2 } }]);
+pub async fn a_raised_minimum_of_replicas_takes_effect(world: &World) -> anyhow::Result<()> {
+    let user = world.market.child("user");
+    let now = world.cluster.get(DEPLOYMENT, &user).await?.unwrap_or_default();
+    // Load may have called for more than the minimum already.
+    let wanted = now["spec"]["replicas"].as_u64().context("user has no replicas")? + 1;
+    let raised = json!([{ "name": "user", "scaling": { "minReplicas": wanted, "maxReplicas": wanted } }]);
     world.market.change(&json!({ "spec": { "services": raised } })).await?;
-    let catalog = world.market.child("catalog");
-    until("the catalogue has 2 replicas", Duration::from_secs(SCALE_SECONDS_MAX), async || {
-        let scaler = world.cluster.get(AUTOSCALER, &catalog).await?.unwrap_or_default();
-        let deployment = world.cluster.get(DEPLOYMENT, &catalog).await?.unwrap_or_default();
-        let wide = scaler["spec"]["minReplicas"] == 2 && at_least_two(&deployment);
+    until(&format!("user has {wanted} replicas"), Duration::from_secs(SCALE_SECONDS_MAX), async || {
+        let scaler = world.cluster.get(AUTOSCALER, &user).await?.unwrap_or_default();
+        let deployment = world.cluster.get(DEPLOYMENT, &user).await?.unwrap_or_default();
+        let wide = scaler["spec"]["minReplicas"] == wanted && deployment["spec"]["replicas"] == wanted;
         Ok(when(wide && is_rolled_out(&deployment)))
     })
     .await?;
-    for turn in 0..RECONCILES {
-        let touched = json!({ "metadata": { "annotations": { "agora-e2e/turn": turn.to_string() } } });
-        world.market.change(&touched).await?;
-        tokio::time::sleep(RECONCILE_APART).await;
-        let deployment = world.cluster.get(DEPLOYMENT, &catalog).await?.unwrap_or_default();
-        ensure!(at_least_two(&deployment), "replicas are {} after reconcile {turn}", deployment["spec"]["replicas"]);
-    }
-    println!("    2 replicas over {RECONCILES} reconciles");
+    println!("    user went to {wanted} replicas");
     world.market.ready().await
-}
-
-/// Load may have called for more than the minimum.
-fn at_least_two(deployment: &Value) -> bool {
-    deployment["spec"]["replicas"].as_u64().is_some_and(|replicas| replicas >= 2)
 }
 
 pub async fn a_changed_setting_rolls_only_its_service(world: &World) -> anyhow::Result<()> {
     let before = pods(world).await?;
     let cart = world.market.child("cart");
-    let services = json!([
-        { "name": "catalog", "scaling": { "minReplicas": 2 } },
-        { "name": "cart", "env": [{ "name": "RUST_LOG", "value": "info" }] },
-    ]);
+    let services = json!([{ "name": "cart", "env": [{ "name": "RUST_LOG", "value": "info" }] }]);
     let old = world.cluster.get(DEPLOYMENT, &cart).await?.unwrap_or_default();
     world.market.change(&json!({ "spec": { "services": services } })).await?;
     until("the cart has rolled", Duration::from_secs(ROLL_SECONDS_MAX), async || {
@@ -92,4 +83,45 @@ async fn pods(world: &World) -> anyhow::Result<BTreeMap<String, BTreeSet<String>
 
 fn label(object: &Value, key: &str) -> String {
     object["metadata"]["labels"][key].as_str().unwrap_or_default().to_owned()
+}
+
+/// The same image by another name: every Deployment rolls and every migration runs again, as in an upgrade.
+pub async fn a_new_image_under_load_fails_no_request(world: &World) -> anyhow::Result<()> {
+    let shop = world.filled_shop().await?;
+    let next = format!("{}.next", world.settings.tag);
+    world.name_image_again(&next).await?;
+    let load = crowd(world, ROLLOUT_LOAD_SECONDS).await?;
+    let rollout = async {
+        tokio::time::sleep(LEAD).await;
+        world.market.change(&json!({ "spec": { "release": { "version": next } } })).await?;
+        rolled_out_with(world, &next).await
+    };
+    let (run, rolled) = tokio::join!(load::run(&shop, &load), rollout);
+    let (run, took) = (run?, rolled?);
+    println!("    every service rolled in {:.1} s\n{}", took.as_secs_f64(), run.summary);
+    ensure!(took < Duration::from_secs(u64::from(ROLLOUT_LOAD_SECONDS)), "the load ended before the rollout");
+    ensure!(run.summary.bought > 0, "nobody bought anything");
+    let unanswered: usize = run.summary.requests.values().map(|requests| requests.unknown).sum();
+    ensure!(unanswered == 0, "{unanswered} requests failed: {:?}", run.summary.refusals);
+    settles(world, &shop, &run).await
+}
+
+async fn rolled_out_with(world: &World, version: &str) -> anyhow::Result<Duration> {
+    let begun = Instant::now();
+    let image = format!("{}/agora:{version}", world.settings.registry);
+    until("every service runs the new image", Duration::from_secs(ROLL_SECONDS_MAX), async || {
+        for service in ALL {
+            let deployment =
+                world.cluster.get(DEPLOYMENT, &world.market.child(service.name)).await?.unwrap_or_default();
+            let new = deployment["spec"]["template"]["spec"]["containers"][0]["image"] == image;
+            if !new || !is_rolled_out(&deployment) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
+    })
+    .await?;
+    let took = begun.elapsed();
+    world.market.ready().await?;
+    Ok(took)
 }

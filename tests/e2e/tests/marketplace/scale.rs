@@ -1,0 +1,116 @@
+//! Load that calls for more pods, and the operator that lets the autoscaler have its way.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
+
+use agora_e2e::{
+    cluster::{AUTOSCALER, DEPLOYMENT, text},
+    wait::{until, when},
+    world::{OPERATOR_NAMESPACE, World},
+};
+use agora_shopper::{Shop, client::Call};
+use anyhow::{Context, ensure};
+use futures::future::join_all;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+const SERVICE: &str = "catalog";
+const BROWSERS: usize = 4;
+/// Metrics are 15 s old at most, and the autoscaler looks every 15 s; twice each.
+const SCALE_SECONDS_MAX: u64 = 120;
+const RECONCILES: u64 = 100;
+/// Reconciles of one Marketplace are at least 250 ms apart.
+const RECONCILE_APART: Duration = Duration::from_millis(260);
+const RECONCILES_SECONDS_MAX: u64 = 120;
+const METRIC: &str = "operator_reconcile_seconds_count";
+
+pub async fn load_scales_a_service_and_a_hundred_reconciles_leave_it_so(world: &World) -> anyhow::Result<()> {
+    let (shop, enough, answered) = (world.filled_shop().await?, AtomicBool::new(false), AtomicU64::new(0));
+    let before = replicas(world).await?;
+    // Crowds before this one may have scaled it already: there must be room.
+    let room = json!([{ "name": SERVICE, "scaling": { "maxReplicas": before + 2 } }]);
+    world.market.change(&json!({ "spec": { "services": room } })).await?;
+    let browsing = join_all((0..BROWSERS).map(|_| browse(&shop, &enough, &answered)));
+    let scaling = async {
+        let scaled = scaled_beyond(world, before).await;
+        enough.store(true, Ordering::Relaxed);
+        scaled
+    };
+    let (_, scaled) = tokio::join!(browsing, scaling);
+    println!("    {} pages of products took {SERVICE} from {before} to {} replicas", answered.into_inner(), scaled?);
+    stays_scaled(world, before).await
+}
+
+async fn browse(shop: &Shop, enough: &AtomicBool, answered: &AtomicU64) {
+    while !enough.load(Ordering::Relaxed) {
+        let reply = shop.send(&Call::get("/products?limit=50")).await;
+        answered.fetch_add(u64::from(reply.status() == Some(200)), Ordering::Relaxed);
+    }
+}
+
+async fn scaled_beyond(world: &World, before: u64) -> anyhow::Result<u64> {
+    until(&format!("load scales {SERVICE}"), Duration::from_secs(SCALE_SECONDS_MAX), async || {
+        let deployment = deployment(world).await?;
+        let available = deployment["status"]["availableReplicas"].as_u64().unwrap_or_default();
+        Ok((available > before).then_some(available))
+    })
+    .await
+}
+
+/// Down again it goes by the autoscaler's word alone, which comes minutes after the load.
+async fn stays_scaled(world: &World, before: u64) -> anyhow::Result<()> {
+    let (begun, mut turn) = (reconciles(world).await?, 0_u64);
+    until(&format!("{RECONCILES} reconciles"), Duration::from_secs(RECONCILES_SECONDS_MAX), async || {
+        turn += 1;
+        let touched = json!({ "metadata": { "annotations": { "agora-e2e/turn": turn.to_string() } } });
+        world.market.change(&touched).await?;
+        tokio::time::sleep(RECONCILE_APART).await;
+        Ok(when(turn.is_multiple_of(10) && reconciles(world).await? >= begun + RECONCILES))
+    })
+    .await?;
+    let (deployment, scaler) = (deployment(world).await?, autoscaler(world).await?);
+    let (now, desired) = (&deployment["spec"]["replicas"], &scaler["status"]["desiredReplicas"]);
+    ensure!(
+        now.as_u64().is_some_and(|now| now > before),
+        "{now} replicas after the reconciles, the autoscaler wants {desired}"
+    );
+    let owners = owners_of_replicas(&deployment);
+    ensure!(!owners.iter().any(|owner| owner.contains("agora")), "replicas are owned by {owners:?}");
+    println!("    {now} replicas after {} reconciles, owned by {owners:?}", reconciles(world).await? - begun);
+    world.market.ready().await
+}
+
+async fn replicas(world: &World) -> anyhow::Result<u64> {
+    deployment(world).await?["spec"]["replicas"].as_u64().context("the Deployment has no replicas")
+}
+
+async fn deployment(world: &World) -> anyhow::Result<Value> {
+    Ok(world.cluster.get(DEPLOYMENT, &world.market.child(SERVICE)).await?.unwrap_or_default())
+}
+
+async fn autoscaler(world: &World) -> anyhow::Result<Value> {
+    Ok(world.cluster.get(AUTOSCALER, &world.market.child(SERVICE)).await?.unwrap_or_default())
+}
+
+/// Field managers that have said how many there are to be.
+fn owners_of_replicas(deployment: &Value) -> Vec<String> {
+    let entries = deployment["metadata"]["managedFields"].as_array().into_iter().flatten();
+    let owning = entries.filter(|entry| !entry["fieldsV1"]["f:spec"]["f:replicas"].is_null());
+    owning.map(|entry| text(&entry["manager"]).to_owned()).collect()
+}
+
+/// How many reconciles the operator under test has done, by its own metrics.
+async fn reconciles(world: &World) -> anyhow::Result<u64> {
+    let pods = world.cluster.of(OPERATOR_NAMESPACE).list(agora_e2e::cluster::POD, "").await?;
+    let pod = pods.first().map(agora_e2e::cluster::name).context("the operator has no pod")?;
+    let path = format!("/api/v1/namespaces/{OPERATOR_NAMESPACE}/pods/{pod}:9090/proxy/metrics");
+    let kubeconfig = world.settings.kubeconfig.display().to_string();
+    let kubectl = world.settings.bin.join("kubectl");
+    let read = Command::new(kubectl).args(["--kubeconfig", &kubeconfig, "get", "--raw", &path]).output().await?;
+    let text = String::from_utf8_lossy(&read.stdout).into_owned();
+    let line = text.lines().find_map(|line| line.strip_prefix(METRIC));
+    let line = line.with_context(|| format!("no {METRIC}: {}", String::from_utf8_lossy(&read.stderr)))?;
+    line.trim().parse().with_context(|| format!("{METRIC}{line}"))
+}
