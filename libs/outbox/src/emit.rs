@@ -2,16 +2,26 @@
 //!
 //! Knows `outbox`; must not know the broker.
 
+use std::sync::LazyLock;
+
 use agora_events::{Envelope, Event};
 use agora_postgres::Tx;
 use agora_vocab::{Epoch, Ids};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::Error;
 
-/// What a relay listens to.
-pub(crate) const CHANNEL: &str = "outbox";
 const SHARDS: u8 = 16;
+
+/// Changes with every fact that this process tells, whether or not its transaction commits; wakes the process's relays.
+/// Not `pg_notify`: every commit that notifies takes one lock of the whole server, and so waits for all others.
+static TOLD: LazyLock<watch::Sender<()>> = LazyLock::new(|| watch::Sender::new(()));
+
+/// Hears of the facts that this process tells from now on.
+pub(crate) fn told() -> watch::Receiver<()> {
+    TOLD.subscribe()
+}
 
 /// A fact to be told.
 #[derive(Clone, Copy, Debug)]
@@ -30,10 +40,8 @@ pub struct Fact<'a, E> {
 
 /// Writes a fact that is sent once the transaction commits. A `seq` that is taken is refused (`outbox_aggregate_seq`).
 pub async fn emit<E: Event>(tx: &mut Tx, ids: &dyn Ids, epoch: Epoch, fact: Fact<'_, E>) -> Result<(), Error> {
-    // Of equal notifications in one transaction the server sends one.
-    const EMIT: &str = "with added as (insert into outbox (shard, topic, kind, version, event_id, aggregate, seq, epoch, \
-        trace, correlation_id, causation_id, data) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::json) \
-        returning id) select pg_notify($13, '') from added";
+    const EMIT: &str = "insert into outbox (shard, topic, kind, version, event_id, aggregate, seq, epoch, \
+        trace, correlation_id, causation_id, data) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::json)";
     let Fact { event, aggregate, seq, correlation, causation } = fact;
     let (kind, data) = Envelope::parts(event)?;
     sqlx::query(EMIT)
@@ -49,9 +57,9 @@ pub async fn emit<E: Event>(tx: &mut Tx, ids: &dyn Ids, epoch: Epoch, fact: Fact
         .bind(correlation)
         .bind(causation)
         .bind(data.to_string())
-        .bind(CHANNEL)
         .execute(&mut **tx)
         .await?;
+    TOLD.send_replace(());
     Ok(())
 }
 

@@ -7,21 +7,24 @@ use std::{sync::Arc, time::Duration};
 use agora_chassis::{Dependency, Process};
 use agora_events::Envelope;
 use agora_kafka::{Outgoing, Producer};
-use agora_postgres::{Db, Listener, Tx};
+use agora_postgres::{Db, Tx};
 use agora_vocab::Ids;
 use sqlx::types::Json;
 use time::OffsetDateTime;
-use tokio::time::Instant;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{emit::CHANNEL, pause::pause};
+use crate::{emit::told, pause::pause};
 
 const ROWS_PER_BATCH: i64 = 500;
 /// Half of them, so that two replicas share the work.
 const SHARDS_PER_BATCH: i64 = 8;
-/// A notification may be lost; the outbox is looked at after so long anyway.
-const POLL: Duration = Duration::from_millis(200);
+/// A fact that this process told is looked for after so long, and then each time after twice as long: it is there only
+/// once its transaction commits.
+const LOOK_FIRST: Duration = Duration::from_millis(20);
+/// The outbox is looked at after so long anyway: facts that others told and did not live to send.
+const LOOK_LAST: Duration = Duration::from_secs(1);
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_LONGEST: Duration = Duration::from_secs(5);
 const MEASURE: Duration = Duration::from_secs(5);
@@ -75,15 +78,15 @@ enum BatchError {
 impl Relay {
     /// Ends between two batches, so that what was sent is also deleted.
     async fn run(&self) -> anyhow::Result<()> {
-        let (mut failures, mut listener) = (0, None);
+        let (mut failures, mut told, mut next_look) = (0, told(), LOOK_FIRST);
         while !self.shutdown.is_cancelled() {
             match self.batch().await {
                 Ok(0) => {
                     failures = 0;
-                    self.shutdown.run_until_cancelled(self.woken(&mut listener)).await;
+                    self.shutdown.run_until_cancelled(woken(&mut told, &mut next_look)).await;
                 }
                 Ok(sent) => {
-                    failures = 0;
+                    (failures, next_look) = (0, LOOK_FIRST);
                     self.kafka.up();
                     metrics::counter!("outbox_sent_total", "service" => self.service).increment(sent);
                 }
@@ -110,6 +113,9 @@ impl Relay {
     }
 
     async fn batch(&self) -> Result<u64, BatchError> {
+        if !self.anything().await? {
+            return Ok(0);
+        }
         let mut tx = self.db.begin().await?;
         let rows = next_rows(&mut tx).await?;
         if rows.is_empty() {
@@ -123,20 +129,12 @@ impl Relay {
         Ok(deleted.rows_affected())
     }
 
-    /// Waits for a notification, or the poll's turn.
-    async fn woken(&self, listener: &mut Option<Listener>) {
-        if listener.is_none() {
-            *listener = self.db.listen(CHANNEL).await.ok();
-        }
-        let poll = Instant::now() + POLL;
-        if let Some(ears) = listener
-            && matches!(tokio::time::timeout_at(poll, ears.heard()).await, Ok(Err(_)))
-        {
-            *listener = None;
-        }
-        if listener.is_none() {
-            tokio::time::sleep_until(poll).await;
-        }
+    /// One statement, since it is nearly all that an idle relay does.
+    async fn anything(&self) -> Result<bool, sqlx::Error> {
+        // By the index, in which rows deleted long ago are skipped; `exists` would read the table from its start.
+        const FIRST: &str = "select id from outbox order by id limit 1";
+        let first: Option<i64> = sqlx::query_scalar(FIRST).fetch_optional(&mut *self.db.acquire().await?).await?;
+        Ok(first.is_some())
     }
 
     async fn measure(&self) {
@@ -155,6 +153,18 @@ impl Relay {
         const PENDING: &str = "select count(*) as pending, \
             coalesce(extract(epoch from now() - min(created_at)), 0)::float8 as oldest_seconds from outbox";
         sqlx::query_as(PENDING).fetch_one(&mut *self.db.acquire().await?).await
+    }
+}
+
+/// Waits until a look is worth it: soon after this process told a fact, else less and less often.
+async fn woken(told: &mut watch::Receiver<()>, next_look: &mut Duration) {
+    tokio::select! {
+        _ = told.changed() => {
+            *next_look = LOOK_FIRST;
+            // What is told meanwhile is found by the same look.
+            tokio::time::sleep(LOOK_FIRST).await;
+        }
+        () = tokio::time::sleep(*next_look) => *next_look = LOOK_LAST.min(*next_look * 2),
     }
 }
 

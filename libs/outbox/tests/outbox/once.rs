@@ -5,7 +5,6 @@ use agora_outbox::{Cause, Done, Error, once, remember};
 use agora_postgres::{Db, constraint};
 use futures::future::join_all;
 use serde_json::json;
-use sqlx::postgres::PgListener;
 use uuid::Uuid;
 
 use crate::happened::{aggregate, database, pending, tell};
@@ -157,23 +156,4 @@ async fn a_sequence_number_is_given_once_per_topic_and_aggregate() {
     let error = taken.bind(Uuid::nil()).execute(&mut *connection).await.expect_err("taken");
     assert_eq!(constraint(&error), Some("outbox_aggregate_seq"));
     assert_eq!(pending(&db).await, 3);
-}
-
-#[tokio::test]
-async fn a_transaction_with_many_facts_notifies_once_and_when_it_commits() {
-    let database = agora_testkit::postgres().await;
-    let db = Db::for_test(&database.url(), &agora_outbox::MIGRATIONS).await;
-    let process = Process::for_test("order");
-    let mut listener = PgListener::connect(&database.url()).await.expect("connecting");
-    listener.listen("outbox").await.expect("listening");
-    let mut tx = db.begin().await.expect("a transaction");
-    for seq in 1..=5 {
-        tell(&mut tx, &process, 1, seq).await;
-    }
-    tx.commit().await.expect("committed");
-    let mut connection = db.acquire().await.expect("a connection");
-    sqlx::query("select pg_notify('outbox', 'end')").execute(&mut *connection).await.expect("notified");
-    let payloads =
-        [listener.recv().await, listener.recv().await].map(|heard| heard.expect("heard").payload().to_owned());
-    assert_eq!(payloads, ["", "end"]);
 }

@@ -1,5 +1,7 @@
 //! What was committed arrives, in order per aggregate, whoever dies in between.
 
+use std::time::{Duration, Instant};
+
 use agora_chassis::Process;
 use agora_events::topics;
 use agora_kafka::{Config, Producer, ensure_topics};
@@ -59,6 +61,31 @@ async fn every_committed_fact_arrives_in_order_past_two_competing_relays() {
     for relay in relays {
         relay.end().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fact_leaves_soon_though_the_relay_was_idle() {
+    const FACTS: i64 = 6;
+    let (db, config) = (database().await, broker("idle").await);
+    let process = start_relay(&db, &config);
+    write(&db, 1, 1).await;
+    until("the relay has its client", || async { pending(&db).await == 0 }).await;
+
+    let mut waited = Duration::ZERO;
+    for seq in 2..2 + FACTS {
+        // The looks after the last fact grow rare meanwhile.
+        tokio::time::sleep(Duration::from_millis(1_300)).await;
+        let mut tx = db.begin().await.expect("a transaction");
+        tell(&mut tx, &process, 0, seq).await;
+        tx.commit().await.expect("committed");
+        let told = Instant::now();
+        until("the fact is sent", || async { pending(&db).await == 0 }).await;
+        waited += told.elapsed();
+    }
+    process.end().await;
+
+    // Looks that come round by themselves would find a fact after half a second on average.
+    assert!(waited < Duration::from_millis(200 * FACTS.unsigned_abs()), "{waited:?} for {FACTS} facts");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
