@@ -4,6 +4,9 @@ use agora_chassis::{Process, Reader, WatchedFile};
 
 use crate::verifier::TokenVerifier;
 
+/// Issuer and audience of the tokens unless told otherwise.
+const ISSUER: &str = "agora";
+
 /// Where the keys are, and who issues tokens for whom.
 #[derive(Clone, Debug)]
 pub struct TokenSettings {
@@ -16,12 +19,12 @@ pub struct TokenSettings {
 }
 
 impl TokenSettings {
-    /// Reads `JWKS_FILE`, `TOKEN_ISSUER` and `TOKEN_AUDIENCE`.
+    /// Reads `JWKS_FILE`, and `TOKEN_ISSUER` and `TOKEN_AUDIENCE`, which are `agora` where they are not set.
     pub fn read(reader: &mut Reader) -> Self {
         Self {
             keys: reader.file("JWKS_FILE"),
-            issuer: reader.required("TOKEN_ISSUER"),
-            audience: reader.required("TOKEN_AUDIENCE"),
+            issuer: reader.default("TOKEN_ISSUER", ISSUER.to_owned()),
+            audience: reader.default("TOKEN_AUDIENCE", ISSUER.to_owned()),
         }
     }
 

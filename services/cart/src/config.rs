@@ -1,7 +1,8 @@
 //! The settings of the cart. Knows names; what they are for is known where they are used.
 
-use agora_chassis::{Ports, Reader, WatchedFile, WatchedSecret};
+use agora_chassis::{Ports, Reader, WatchedSecret};
 use agora_vocab::Epoch;
+use agora_web::TokenSettings;
 
 /// Port of the public API.
 const PORT: u16 = 3003;
@@ -17,12 +18,8 @@ pub struct Config {
     pub postgres: agora_postgres::Config,
     /// The broker.
     pub kafka: agora_kafka::Config,
-    /// The keys that verify access tokens.
-    pub jwks: WatchedFile,
-    /// Who issues access tokens.
-    pub issuer: String,
-    /// For whom they are issued.
-    pub audience: String,
+    /// What access tokens are verified with.
+    pub tokens: TokenSettings,
     /// What internal callers sign with.
     pub internal_secret: WatchedSecret,
     /// The catalogue's internal port, as a URL.
@@ -38,9 +35,7 @@ impl Config {
             ports: Ports::read(reader, PORT, Some(INTERNAL_PORT)),
             postgres: agora_postgres::Config::read(reader),
             kafka: agora_kafka::Config::read(reader),
-            jwks: reader.file("JWKS_FILE"),
-            issuer: reader.default("TOKEN_ISSUER", "agora".to_owned()),
-            audience: reader.default("TOKEN_AUDIENCE", "agora".to_owned()),
+            tokens: TokenSettings::read(reader),
             internal_secret: reader.secret("INTERNAL_SECRET"),
             catalogue_url: reader.required("CATALOG_INTERNAL_URL"),
             epoch: reader.default("RECOVERY_EPOCH", Epoch::default()),

@@ -17,7 +17,6 @@ use std::{sync::Arc, time::Duration};
 use agora_chassis::{Ports, Process, Routers, settings};
 use agora_kafka::Producer;
 use agora_outbound::{Client, InternalSigner};
-use agora_web::TokenVerifier;
 use futures::{FutureExt as _, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
@@ -53,7 +52,7 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let (sweeping, shutdown) = (shopping.clone(), process.shutdown());
     process.supervise("takings-sweep", move || sweep(sweeping.clone(), shutdown.clone()));
 
-    let verifier = TokenVerifier::watch(config.jwks, config.issuer, config.audience, process);
+    let verifier = config.tokens.verifier(process);
     (config.ports, http::routers(shopping, verifier, config.internal_secret))
 }
 

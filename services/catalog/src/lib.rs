@@ -15,7 +15,6 @@ use std::{sync::Arc, time::Duration};
 
 use agora_chassis::{Ports, Process, Routers, settings};
 use agora_kafka::Producer;
-use agora_web::TokenVerifier;
 use futures::{FutureExt as _, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
@@ -52,7 +51,7 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let (expiring, shutdown) = (catalog.clone(), process.shutdown());
     process.supervise("hold-expiry", move || expire(expiring.clone(), shutdown.clone()));
 
-    let verifier = TokenVerifier::watch(config.jwks, config.issuer, config.audience, process);
+    let verifier = config.tokens.verifier(process);
     (config.ports, http::routers(catalog, verifier, config.internal_secret))
 }
 

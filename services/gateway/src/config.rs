@@ -2,26 +2,20 @@
 
 use std::{collections::BTreeMap, str::FromStr};
 
-use agora_chassis::{Ports, Reader, WatchedFile};
+use agora_chassis::{Ports, Reader};
+use agora_web::TokenSettings;
 use axum::http::{HeaderValue, Uri};
 
 /// The topology's number; what the process is given in `PORT` wins.
 const PORT: u16 = 3000;
-
-/// Issuer and audience of the tokens unless told otherwise.
-const ISSUER: &str = "agora";
 
 /// The settings.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where it listens.
     pub ports: Ports,
-    /// The public keys that verify access tokens.
-    pub key_set: WatchedFile,
-    /// Who issues them.
-    pub issuer: String,
-    /// Whom they are for.
-    pub audience: String,
+    /// What access tokens are verified with.
+    pub tokens: TokenSettings,
     /// Origins whose pages may call.
     pub origins: Origins,
     /// Whether the older documents' paths exist.
@@ -84,9 +78,7 @@ impl Config {
     pub fn read(reader: &mut Reader) -> Self {
         Self {
             ports: Ports::read(reader, PORT, None),
-            key_set: reader.file("JWKS_FILE"),
-            issuer: reader.default("TOKEN_ISSUER", ISSUER.to_owned()),
-            audience: reader.default("TOKEN_AUDIENCE", ISSUER.to_owned()),
+            tokens: TokenSettings::read(reader),
             origins: reader.default("CORS_ORIGINS", Origins::default()),
             legacy_aliases: reader.default("LEGACY_ALIASES", LegacyAliases::Disabled),
             upstreams: agora_topology::ALL

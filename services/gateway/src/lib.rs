@@ -34,10 +34,9 @@ pub fn start(process: Process) -> BoxFuture<'static, anyhow::Result<(Ports, Rout
 
 /// Starts the gateway; returns what to serve.
 pub fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, Routers)> {
-    let Config { ports, key_set, issuer, audience, origins, legacy_aliases, upstreams } = config;
-    let verifier = TokenVerifier::watch(key_set, issuer, audience, process);
+    let Config { ports, tokens, origins, legacy_aliases, upstreams } = config;
     let upstreams = Upstreams::new(upstreams, process).context("the client of the services")?;
-    let front = Front { verifier, origins, legacy_aliases, ids: process.ids() };
+    let front = Front { verifier: tokens.verifier(process), origins, legacy_aliases, ids: process.ids() };
     Ok((ports, Routers { public: router(upstreams, front), internal: Router::new() }))
 }
 

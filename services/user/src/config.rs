@@ -2,16 +2,12 @@
 
 use agora_chassis::{Ports, Reader, WatchedFile, WatchedSecret};
 use agora_vocab::{Email, Epoch};
-
-use crate::tokens::Issue;
+use agora_web::TokenSettings;
 
 /// How long an access token is good for unless told otherwise, and the bounds of that, in seconds.
 const ACCESS_LIFETIME_S: u32 = 900;
 const ACCESS_LIFETIME_S_MIN: u32 = 60;
 const ACCESS_LIFETIME_S_MAX: u32 = 86_400;
-
-/// Issuer and audience of the tokens unless told otherwise.
-const ISSUER: &str = "agora";
 
 /// The topology's numbers; what the process is given in `PORT` and `INTERNAL_PORT` wins.
 const PORT: u16 = 3001;
@@ -30,10 +26,10 @@ pub struct Config {
     pub epoch: Epoch,
     /// What signs access tokens.
     pub signing_key: WatchedFile,
-    /// The public keys that verify them.
-    pub key_set: WatchedFile,
-    /// What the tokens say about themselves.
-    pub issue: Issue,
+    /// What verifies them, and what they say about themselves.
+    pub tokens: TokenSettings,
+    /// How long they are good for, in seconds.
+    pub access_lifetime_s: u32,
     /// What callers of the internal port prove themselves with.
     pub internal_secret: WatchedSecret,
     /// The first admin, if there shall be one.
@@ -52,24 +48,19 @@ pub struct FirstAdmin {
 impl Config {
     /// Reads the settings.
     pub fn read(reader: &mut Reader) -> Self {
-        let lifetime_s = reader.default("ACCESS_TOKEN_LIFETIME_SECONDS", ACCESS_LIFETIME_S);
-        if !(ACCESS_LIFETIME_S_MIN..=ACCESS_LIFETIME_S_MAX).contains(&lifetime_s) {
+        let access_lifetime_s = reader.default("ACCESS_TOKEN_LIFETIME_SECONDS", ACCESS_LIFETIME_S);
+        if !(ACCESS_LIFETIME_S_MIN..=ACCESS_LIFETIME_S_MAX).contains(&access_lifetime_s) {
             let range = format!("{ACCESS_LIFETIME_S_MIN} to {ACCESS_LIFETIME_S_MAX}");
             reader.fault("ACCESS_TOKEN_LIFETIME_SECONDS", format!("must be from {range}"));
         }
-        let issue = Issue {
-            issuer: reader.default("TOKEN_ISSUER", ISSUER.to_owned()),
-            audience: reader.default("TOKEN_AUDIENCE", ISSUER.to_owned()),
-            lifetime_s,
-        };
         Self {
             ports: Ports::read(reader, PORT, Some(INTERNAL_PORT)),
             postgres: agora_postgres::Config::read(reader),
             kafka: agora_kafka::Config::read(reader),
             epoch: reader.default("RECOVERY_EPOCH", Epoch::default()),
             signing_key: reader.file("SIGNING_KEY_FILE"),
-            key_set: reader.file("JWKS_FILE"),
-            issue,
+            tokens: TokenSettings::read(reader),
+            access_lifetime_s,
             internal_secret: reader.secret("INTERNAL_SECRET"),
             first_admin: first_admin(reader),
         }

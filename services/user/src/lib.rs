@@ -17,7 +17,7 @@ pub mod usecases;
 use std::sync::Arc;
 
 use agora_chassis::{Ports, Process, Routers, settings};
-use agora_web::TokenVerifier;
+use agora_web::TokenSettings;
 use anyhow::Context as _;
 use futures::future::BoxFuture;
 use sqlx::migrate::Migrator;
@@ -41,11 +41,14 @@ pub fn start(process: Process) -> BoxFuture<'static, anyhow::Result<(Ports, Rout
 
 /// Starts the service: its database, its relay of facts, its upkeep; returns what to serve.
 pub async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, Routers)> {
-    let Config { ports, postgres, kafka, epoch, signing_key, key_set, issue, internal_secret, first_admin } = config;
+    let Config { ports, postgres, kafka, epoch, signing_key, tokens, access_lifetime_s, internal_secret, first_admin } =
+        config;
     let db = agora_postgres::connect(&postgres, &MIGRATIONS, process).await;
     let store = Arc::new(PgStore::new(db.clone(), process.ids(), epoch));
-    let verifier = TokenVerifier::watch(key_set.clone(), &issue.issuer, &issue.audience, process);
-    let tokens = Arc::new(SignedTokens::new(signing_key, key_set, issue, process.clock(), process.ids()));
+    let TokenSettings { keys, issuer, audience } = tokens.clone();
+    let issue = Issue { issuer, audience, lifetime_s: access_lifetime_s };
+    let verifier = tokens.verifier(process);
+    let tokens = Arc::new(SignedTokens::new(signing_key, keys, issue, process.clock(), process.ids()));
     let accounts = Accounts {
         users: store.clone(),
         sessions: store.clone(),
