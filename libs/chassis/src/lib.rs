@@ -25,3 +25,8 @@ pub use watched::{WatchedFile, WatchedSecret};
 
 /// Any error, for ports whose failures have no closed list.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// An error and its sources on one line, for a log: "telling the order: connection refused".
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use agora_api::Detail;
-use agora_chassis::{BoxError, trace};
+use agora_chassis::{BoxError, chain, trace};
 use agora_vocab::Invalid;
 use axum::{
     body::Body,
@@ -142,11 +142,6 @@ fn in_words(code: &str) -> String {
         first.make_ascii_uppercase();
     }
     words
-}
-
-/// The error and its sources, on one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl IntoResponse for Problem {

@@ -100,7 +100,7 @@ async fn work(pay: Pay) {
             Ok(found) if found > 0 => {}
             Ok(_) => tokio::time::sleep(WORKER_PAUSE).await,
             Err(error) => {
-                tracing::warn!(error = %usecases::chain(&error), "the worker waits for its database");
+                tracing::warn!(error = agora_chassis::chain(&error), "the worker waits for its database");
                 tokio::time::sleep(WORKER_PAUSE).await;
             }
         }

@@ -7,6 +7,7 @@ mod round;
 use std::{sync::Arc, time::Duration};
 
 use agora_api::Problem;
+use agora_chassis::chain;
 use agora_outbox::{Answer, Cause};
 use agora_vocab::{Epoch, Ids, Money, OrderId, Page, PageSize, PaymentId, RefundId, UserId};
 
@@ -348,16 +349,4 @@ impl Outcome {
 /// The order's final refusal as the answer to store.
 fn refusal(problem: &Problem) -> Answer {
     Answer { status: problem.status, location: None, body: serde_json::to_value(problem).unwrap_or_default() }
-}
-
-/// An error with its sources, for one log line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

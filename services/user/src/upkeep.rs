@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agora_chassis::Process;
+use agora_chassis::{Process, chain};
 
 use crate::{
     config::FirstAdmin,
@@ -53,7 +53,7 @@ async fn keep_admin(accounts: Accounts, admin: FirstAdmin, process: Process) {
     let mut pause = TRY_PAUSE_MIN;
     loop {
         let ensured = match Password::parse(secret.current().expose().to_owned()) {
-            Ok(password) => accounts.ensure_admin(&email, &password).await.map_err(|error| reason(&error)),
+            Ok(password) => accounts.ensure_admin(&email, &password).await.map_err(|error| chain(&error)),
             Err(invalid) => Err(format!("ADMIN_PASSWORD {}", invalid.message)),
         };
         match ensured {
@@ -74,11 +74,6 @@ async fn keep_admin(accounts: Accounts, admin: FirstAdmin, process: Process) {
             }
         }
     }
-}
-
-/// The error and its sources; none of them holds a password.
-fn reason(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 async fn forget_sessions(accounts: Accounts) {

@@ -1,6 +1,8 @@
 //! What time itself asks: payments and refunds that their driver left, results that an order was not told.
 
-use super::{Error, Pay, chain};
+use agora_chassis::chain;
+
+use super::{Error, Pay};
 use crate::{domain::Attempt, ports::RefundOutcome};
 
 /// Most rows of a kind that one round takes.
