@@ -446,7 +446,9 @@ async fn the_first_admin_is_made_once_and_his_password_follows_the_secret() {
         let (accounts, email) = (shop.accounts.clone(), email.clone());
         async move { accounts.ensure_admin(&email, &password).await.unwrap() }
     };
+    assert!(!shop.accounts.has_admin(&email).await.unwrap());
     assert_eq!(ensure(PASSWORD).await, Ensured::Made);
+    assert!(shop.accounts.has_admin(&email).await.unwrap());
     assert_eq!(ensure(PASSWORD).await, Ensured::AsItWas);
     let tokens = shop.login("admin@example.com").await;
     assert_eq!(tokens["user"]["roles"], json!(["customer", "admin"]));
@@ -466,6 +468,7 @@ async fn somebody_who_registered_with_the_admins_address_before_loses_the_accoun
     let (_, squatter) = shop.shopper("admin@example.com").await;
     let email = agora_vocab::Email::parse("admin@example.com").unwrap();
     let password = Password::parse("another horse battery".to_owned()).unwrap();
+    assert!(!shop.accounts.has_admin(&email).await.unwrap(), "an account is no admin");
     assert_eq!(shop.accounts.ensure_admin(&email, &password).await.unwrap(), Ensured::Changed);
     shop.app.get("/api/v1/auth/validate").with(&squatter).await.expect(401);
     let old = json!({ "email": "admin@example.com", "password": PASSWORD });

@@ -5,7 +5,7 @@ use agora_vocab::{Email, Role, UserId};
 
 use super::{Accounts, Error};
 use crate::{
-    domain::{Credentials, Password, Profile, Status},
+    domain::{Credentials, Password, Profile, Status, User},
     ports::{NewAccount, StoreError, Verdict},
 };
 
@@ -21,6 +21,11 @@ pub enum Ensured {
 }
 
 impl Accounts {
+    /// Whether an active admin with that address is there, whatever his password.
+    pub async fn has_admin(&self, email: &Email) -> Result<bool, Error> {
+        Ok(self.users.credentials(email).await?.is_some_and(|found| is_admin(&found.user)))
+    }
+
     /// Makes sure that an admin with that address and password exists. May run in several replicas at a time.
     pub async fn ensure_admin(&self, email: &Email, password: &Password) -> Result<Ensured, Error> {
         if let Some(found) = self.users.credentials(email).await? {
@@ -44,8 +49,7 @@ impl Accounts {
     async fn ensure_is_admin(&self, found: Credentials, password: &Password) -> Result<Ensured, Error> {
         let Credentials { user, hash } = found;
         let verdict = self.passwords.verify(password.secret(), Some(&hash)).await?;
-        let is_admin = user.roles.contains(&Role::Admin) && user.status == Status::Active;
-        if is_admin && verdict != Verdict::Wrong {
+        if is_admin(&user) && verdict != Verdict::Wrong {
             return Ok(Ensured::AsItWas);
         }
         let fresh = match verdict {
@@ -55,4 +59,8 @@ impl Accounts {
         self.users.make_admin(user.id, fresh.as_ref()).await?;
         Ok(Ensured::Changed)
     }
+}
+
+fn is_admin(user: &User) -> bool {
+    user.roles.contains(&Role::Admin) && user.status == Status::Active
 }
