@@ -2,6 +2,7 @@
 //!
 //! Knows its five tables, the broker and the envelope; must not know what any fact, request or answer is about.
 
+mod answers;
 mod cause;
 mod claim;
 mod consume;
@@ -11,14 +12,17 @@ mod lanes;
 mod once;
 mod pause;
 mod relay;
+mod store_error;
 mod sweep;
 
+pub use answers::Answers;
 pub use cause::{Cause, Done};
 pub use claim::{Answer, Claim, abandon, claim, settle, stale, unlock};
 pub use consume::{Failure, consume};
 pub use emit::{Fact, emit};
 pub use once::{once, remember};
 pub use relay::relay;
+pub use store_error::StoreError;
 pub use sweep::sweep;
 
 /// The tables of this crate, for tests; services carry a copy among their own migrations.

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use agora_outbox::{Cause, Done};
+use agora_outbox::{Answers, Cause, Done};
 use agora_vocab::{LineId, Money, OrderId, ProductId, QUANTITY_MAX, Quantity, UserId};
 use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
@@ -26,8 +26,7 @@ struct State {
     copies: BTreeMap<ProductId, Copy>,
     /// `None`: a tombstone.
     takings: BTreeMap<OrderId, (TakingState, Option<(UserId, Taking)>)>,
-    /// What was answered, by the cause without its hash, with the hash.
-    answers: BTreeMap<String, (Vec<u8>, serde_json::Value)>,
+    answers: Answers,
     /// While set, every call is refused as it is by a database that is away.
     away: bool,
 }
@@ -48,35 +47,18 @@ impl InMemoryCarts {
         T: Serialize + DeserializeOwned,
         E: From<StoreError>,
     {
-        let broken = |error: serde_json::Error| StoreError::Broken(error.into());
         let mut state = lock(&self.0);
         if state.away {
             return Err(StoreError::Unavailable("the fake database is away".into()).into());
         }
-        let key = key(cause);
-        match key.as_ref().and_then(|(key, hash)| Some((hash, state.answers.get(key)?))) {
-            Some((hash, (known, _))) if known != hash => return Err(StoreError::KeyReused.into()),
-            Some((_, (_, answer))) => {
-                return Ok(Done::Repeated(serde_json::from_value(answer.clone()).map_err(broken)?));
-            }
-            None => {}
+        if let Some(stored) = state.answers.recall(cause)? {
+            return Ok(Done::Repeated(stored));
         }
         let mut next = state.clone();
         let answer = work(&mut next)?;
-        if let Some((key, hash)) = key {
-            next.answers.insert(key, (hash, serde_json::to_value(&answer).map_err(broken)?));
-        }
+        next.answers.remember(cause, &answer)?;
         *state = next;
         Ok(Done::First(answer))
-    }
-}
-
-fn key(cause: &Cause) -> Option<(String, Vec<u8>)> {
-    match cause {
-        Cause::Request { scope, key, route, hash } => Some((format!("{scope} {route} {key}"), hash.to_vec())),
-        Cause::Event { consumer, id } => Some((format!("{consumer} {id}"), Vec::new())),
-        Cause::Command { id } => Some((format!("command {id}"), Vec::new())),
-        Cause::Fresh => None,
     }
 }
 

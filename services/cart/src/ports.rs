@@ -1,14 +1,13 @@
 //! What the use cases need from outside the process: carts that last, and the catalogue. Every method that changes
 //! something is one transaction, told its cause, so that a repetition gets the first answer.
 
+use agora_chassis::BoxError;
+pub use agora_outbox::StoreError;
 use agora_outbox::{Cause, Done};
 use agora_vocab::{LineId, OrderId, ProductId, Quantity, UserId};
 use async_trait::async_trait;
 
 use crate::domain::{Contents, Copy, Offers, Refused, Taking, TakingState, Variant, View};
-
-/// Any failure that the caller can do nothing about.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A line to be added.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,23 +75,6 @@ pub trait Catalogue: Send + Sync + std::fmt::Debug {
 #[derive(Debug, thiserror::Error)]
 #[error("the catalogue does not answer")]
 pub struct CatalogueAway(#[source] pub BoxError);
-
-/// Why a store did not answer.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The same key was used for another request.
-    #[error("the idempotency key was used for another request")]
-    KeyReused,
-    /// The first request with the same key has not ended.
-    #[error("a request with the same idempotency key is still running")]
-    Running,
-    /// The database is away; the same may work in a moment.
-    #[error("the database does not answer")]
-    Unavailable(#[source] BoxError),
-    /// The database refused what it should take.
-    #[error("the database refused a statement")]
-    Broken(#[source] BoxError),
-}
 
 /// Why a cart was not changed.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,7 @@ mod takings;
 use std::sync::Arc;
 
 use agora_outbox::{Cause, Done, Fact, emit, once, remember};
-use agora_postgres::{Db, Tx, constraint, unavailable};
+use agora_postgres::{Db, Tx, constraint};
 use agora_vocab::{CartId, Epoch, Ids, LineId, OrderId, ProductId, Quantity, UserId};
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -313,22 +313,5 @@ fn causation(cause: &Cause) -> Option<Uuid> {
     match cause {
         Cause::Event { consumer: _, id } | Cause::Command { id } => Some(*id),
         Cause::Request { .. } | Cause::Fresh => None,
-    }
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        if unavailable(&error) { Self::Unavailable(error.into()) } else { Self::Broken(error.into()) }
-    }
-}
-
-impl From<agora_outbox::Error> for StoreError {
-    fn from(error: agora_outbox::Error) -> Self {
-        match error {
-            agora_outbox::Error::Mismatch => Self::KeyReused,
-            agora_outbox::Error::Running => Self::Running,
-            agora_outbox::Error::Unavailable(error) => error.into(),
-            error @ agora_outbox::Error::Stored(_) => Self::Broken(error.into()),
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! What the use cases need from outside the process: products and stock that last. Every method that changes something
 //! is one transaction, told its cause, so that a repetition gets the first answer.
 
+pub use agora_outbox::StoreError;
 use agora_outbox::{Cause, Done};
 use agora_vocab::ProductId;
 use async_trait::async_trait;
@@ -9,9 +10,6 @@ use crate::domain::{
     AdjustRefused, Adjustment, Change, Expected, Found, Hold, HoldState, Lines, Listed, Listing, Place, Product,
     Reservation, Seconds, Stale,
 };
-
-/// Any failure of a store that the caller can do nothing about.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The products of the catalogue.
 #[async_trait]
@@ -72,23 +70,6 @@ pub trait Stock: Send + Sync + std::fmt::Debug {
 
     /// Ends one hold that has run out, and says which; `None` if there is none that nobody else is ending.
     async fn expire_one(&self) -> Result<Option<Hold>, StoreError>;
-}
-
-/// Why a store did not answer.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The same key was used for another request.
-    #[error("the idempotency key was used for another request")]
-    KeyReused,
-    /// The first request with the same key has not ended.
-    #[error("a request with the same idempotency key is still running")]
-    Running,
-    /// The database is away; the same may work in a moment.
-    #[error("the database does not answer")]
-    Unavailable(#[source] BoxError),
-    /// The database refused what it should take.
-    #[error("the database refused a statement")]
-    Broken(#[source] BoxError),
 }
 
 /// Why a product was not written.

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use agora_events::catalog::InventoryEvent;
 use agora_outbox::{Cause, Fact, emit};
-use agora_postgres::{Db, Tx, unavailable};
+use agora_postgres::{Db, Tx};
 use agora_vocab::{Epoch, Ids, OrderId};
 use uuid::Uuid;
 
@@ -75,22 +75,5 @@ fn causation(cause: &Cause) -> Option<Uuid> {
     match cause {
         Cause::Event { consumer: _, id } | Cause::Command { id } => Some(*id),
         Cause::Request { .. } | Cause::Fresh => None,
-    }
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        if unavailable(&error) { Self::Unavailable(error.into()) } else { Self::Broken(error.into()) }
-    }
-}
-
-impl From<agora_outbox::Error> for StoreError {
-    fn from(error: agora_outbox::Error) -> Self {
-        match error {
-            agora_outbox::Error::Mismatch => Self::KeyReused,
-            agora_outbox::Error::Running => Self::Running,
-            agora_outbox::Error::Unavailable(error) => error.into(),
-            error @ agora_outbox::Error::Stored(_) => Self::Broken(error.into()),
-        }
     }
 }

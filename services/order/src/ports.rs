@@ -3,6 +3,7 @@
 //! A method names what is atomic. Names no SQL, no HTTP, no wire type.
 
 use agora_chassis::BoxError;
+pub use agora_outbox::StoreError;
 use agora_outbox::{Cause, Claim, Done};
 use agora_vocab::{AddressId, CommandId, Money, OrderId, Page, PageSize, PaymentId, ProductId, UserId};
 use async_trait::async_trait;
@@ -48,8 +49,8 @@ pub trait Orders: Send + Sync {
     /// Claims a request's key; `fresh` becomes the order's id if it is new.
     async fn claim(&self, cause: &Cause, fresh: OrderId) -> Result<Claim, StoreError>;
 
-    /// Gives a claim up that has no order, so that its key starts afresh. `Conflict` if it has one.
-    async fn abandon(&self, order: OrderId) -> Result<(), StoreError>;
+    /// Gives a claim up that has no order, so that its key starts afresh. `false`: it has one, and stays.
+    async fn abandon(&self, order: OrderId) -> Result<bool, StoreError>;
 
     /// The orders-to-be of claims older than a minute that nobody works on, at most `limit`; nobody else is given them
     /// for the time of a claim's lease.
@@ -211,26 +212,6 @@ pub enum TakeError {
     /// The call gave no answer.
     #[error(transparent)]
     Failed(#[from] CallFailed),
-}
-
-/// Why the store did not do it.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The key was used before with another body.
-    #[error("the idempotency key was used with another request")]
-    KeyMismatch,
-    /// The same request is being worked on.
-    #[error("the same request is still running")]
-    KeyRunning,
-    /// What was found does not allow it.
-    #[error("the stored state does not allow it")]
-    Conflict,
-    /// It may work in a moment.
-    #[error("the database does not answer")]
-    Unavailable(#[source] BoxError),
-    /// It will never work: a bug.
-    #[error("the database refused a statement or holds what cannot be read")]
-    Broken(#[source] BoxError),
 }
 
 /// Why an order was not made.

@@ -9,7 +9,7 @@ mod write;
 use std::{sync::Arc, time::Duration};
 
 use agora_outbox::{Answer, Cause, Claim, Done};
-use agora_postgres::{Db, Tx, constraint, unavailable};
+use agora_postgres::{Db, Tx, constraint};
 use agora_vocab::{Epoch, Ids, OrderId, Page};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -64,16 +64,17 @@ impl Orders for PgOrders {
         Ok(claim)
     }
 
-    async fn abandon(&self, order: OrderId) -> Result<(), StoreError> {
+    async fn abandon(&self, order: OrderId) -> Result<bool, StoreError> {
         const EXISTS: &str = "select exists (select from orders where id = $1)";
         const LOCK: &str = "select point from idempotency where point = $1 for update";
         let mut tx = self.db.begin().await?;
         sqlx::query(LOCK).bind(order.uuid()).execute(&mut *tx).await?;
         if sqlx::query_scalar(EXISTS).bind(order.uuid()).fetch_one(&mut *tx).await? {
-            return Err(StoreError::Conflict);
+            return Ok(false);
         }
         agora_outbox::abandon(&mut tx, order.uuid()).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        Ok(true)
     }
 
     async fn stale_claims(&self, limit: u32) -> Result<Vec<OrderId>, StoreError> {
@@ -214,23 +215,6 @@ async fn refuse(mut tx: Tx, cause: &Cause, refused: Refused) -> Result<ApplyErro
         tx.commit().await?;
     }
     Ok(refused.into())
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        if unavailable(&error) { Self::Unavailable(error.into()) } else { Self::Broken(error.into()) }
-    }
-}
-
-impl From<agora_outbox::Error> for StoreError {
-    fn from(error: agora_outbox::Error) -> Self {
-        match error {
-            agora_outbox::Error::Mismatch => Self::KeyMismatch,
-            agora_outbox::Error::Running => Self::KeyRunning,
-            agora_outbox::Error::Unavailable(error) => error.into(),
-            error @ agora_outbox::Error::Stored(_) => Self::Broken(error.into()),
-        }
-    }
 }
 
 /// The refusals of a new order's rows.

@@ -90,10 +90,9 @@ impl Ordering {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::KeyMismatch => Self::KeyMismatch,
-            StoreError::KeyRunning => Self::Running,
+            StoreError::KeyReused => Self::KeyMismatch,
+            StoreError::Running => Self::Running,
             StoreError::Unavailable(source) => Self::Unavailable(source),
-            error @ StoreError::Conflict => Self::Broken(error.into()),
             StoreError::Broken(source) => Self::Broken(source),
         }
     }

@@ -104,7 +104,7 @@ fn same(known: &Cause, cause: &Cause) -> Result<bool, StoreError> {
             if hash == other_hash {
                 Ok(true)
             } else {
-                Err(StoreError::KeyMismatch)
+                Err(StoreError::KeyReused)
             }
         }
         _ => Ok(known == cause && *cause != Cause::Fresh),
@@ -139,13 +139,13 @@ impl Orders for InMemoryOrders {
         Ok(Claim::Started { point: fresh.uuid() })
     }
 
-    async fn abandon(&self, order: OrderId) -> Result<(), StoreError> {
+    async fn abandon(&self, order: OrderId) -> Result<bool, StoreError> {
         let mut inner = self.inner();
         if inner.orders.contains_key(&order) {
-            return Err(StoreError::Conflict);
+            return Ok(false);
         }
         inner.claims.retain(|claimed| claimed.point != order || claimed.answer.is_some());
-        Ok(())
+        Ok(true)
     }
 
     async fn stale_claims(&self, limit: u32) -> Result<Vec<OrderId>, StoreError> {

@@ -92,7 +92,7 @@ pub(super) async fn project(tx: &mut Tx, order: &Order) -> Result<(), StoreError
         .bind(order.updated_at)
         .execute(&mut **tx)
         .await?;
-    if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+    if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Broken("an order is not as it was read".into())) }
 }
 
 /// A change, in the history and, if it is a fact, in the outbox.

@@ -155,7 +155,9 @@ impl Ordering {
         if from_cart {
             self.services.carts.give_back(self.cart_command(id, "give-back"), id).await?;
         }
-        Ok(self.orders.abandon(id).await?)
+        // With an order it stays: the order's saga settles it.
+        self.orders.abandon(id).await?;
+        Ok(())
     }
 
     fn cart_command(&self, id: OrderId, name: &str) -> agora_vocab::CommandId {

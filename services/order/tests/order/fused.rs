@@ -40,7 +40,7 @@ impl Orders for Fused {
         self.around(self.orders.claim(cause, fresh)).await
     }
 
-    async fn abandon(&self, order: OrderId) -> Result<(), StoreError> {
+    async fn abandon(&self, order: OrderId) -> Result<bool, StoreError> {
         self.around(self.orders.abandon(order)).await
     }
 
