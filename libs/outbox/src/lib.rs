@@ -20,7 +20,7 @@ pub use cause::{Cause, Done};
 pub use claim::{Answer, Claim, abandon, claim, settle, stale, unlock};
 pub use consume::{Failure, consume};
 pub use emit::{Fact, emit};
-pub use once::{once, remember};
+pub use once::{once, recall, remember};
 pub use relay::relay;
 pub use store_error::StoreError;
 pub use sweep::sweep;

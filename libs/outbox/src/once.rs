@@ -5,7 +5,7 @@
 use agora_postgres::Tx;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use sqlx::types::Json;
+use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
 use crate::{Cause, Error};
@@ -24,6 +24,17 @@ pub async fn once<T: DeserializeOwned>(tx: &mut Tx, cause: &Cause) -> Result<Opt
         Cause::Event { consumer, id } => once_message(tx, consumer, *id).await,
         Cause::Command { id } => once_message(tx, COMMANDS, *id).await,
     }
+}
+
+/// What a request was answered that was done before, without claiming it: for work that asks others before its transaction.
+/// `None`: it was not, or is under way; [`once`] will tell.
+pub async fn recall<T: DeserializeOwned>(connection: &mut PgConnection, cause: &Cause) -> Result<Option<T>, Error> {
+    const FIND: &str =
+        "select hash, state, answer from idempotency where scope = $1 and route = $2 and key = $3 and state = 'done'";
+    let Cause::Request { scope, key, route, hash } = cause else { return Ok(None) };
+    let find = sqlx::query_as(FIND).bind(scope).bind(route).bind(key);
+    let found: Option<RequestRow> = find.fetch_optional(connection).await?;
+    found.map(|row| stored_answer(row, hash).and_then(|answer| Ok(serde_json::from_value(answer)?))).transpose()
 }
 
 /// Stores what a repetition is to be answered, within the transaction that [`once`] went on in.

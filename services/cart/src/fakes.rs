@@ -111,6 +111,14 @@ impl Carts for InMemoryCarts {
         Ok(state.contents(user))
     }
 
+    async fn answered(&self, cause: &Cause) -> Result<Option<View>, StoreError> {
+        let state = lock(&self.0);
+        if state.away {
+            return Err(StoreError::Unavailable("the fake database is away".into()));
+        }
+        state.answers.recall(cause)
+    }
+
     async fn add(&self, user: UserId, line: &NewLine, offers: &Offers, cause: &Cause) -> Result<Done<View>, CartError> {
         self.once(cause, |state| {
             let NewLine { id, product, variant, quantity } = line.clone();
@@ -149,6 +157,22 @@ impl Carts for InMemoryCarts {
                 (there.quantity, there.seen) = (quantity, offer.price);
             }
             state.finish(user, product, &variant, offers)
+        })
+    }
+
+    async fn lower(
+        &self,
+        user: UserId,
+        line: LineId,
+        quantity: Quantity,
+        cause: &Cause,
+    ) -> Result<Done<View>, CartError> {
+        self.once(cause, |state| {
+            state.own_line(user, line)?;
+            for there in state.cart(user).lines.iter_mut().filter(|there| there.id == line) {
+                there.quantity = there.quantity.min(quantity);
+            }
+            state.contents(user).view(&Offers::default()).map_err(CartError::Refused)
         })
     }
 

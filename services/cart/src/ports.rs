@@ -28,6 +28,9 @@ pub trait Carts: Send + Sync + std::fmt::Debug {
     /// The user's cart; an empty one where there is none.
     async fn find(&self, user: UserId) -> Result<Contents, StoreError>;
 
+    /// The cart that a request was answered with, if it was done before.
+    async fn answered(&self, cause: &Cause) -> Result<Option<View>, StoreError>;
+
     /// Adds units to a line, making it and the cart if need be. `offers` holds the product, and is what the answer shows.
     async fn add(&self, user: UserId, line: &NewLine, offers: &Offers, cause: &Cause) -> Result<Done<View>, CartError>;
 
@@ -38,6 +41,15 @@ pub trait Carts: Send + Sync + std::fmt::Debug {
         line: LineId,
         quantity: Quantity,
         offers: &Offers,
+        cause: &Cause,
+    ) -> Result<Done<View>, CartError>;
+
+    /// Lowers the units of a line of the user's own cart, at the price last seen; a line that has fewer by now keeps them.
+    async fn lower(
+        &self,
+        user: UserId,
+        line: LineId,
+        quantity: Quantity,
         cause: &Cause,
     ) -> Result<Done<View>, CartError>;
 

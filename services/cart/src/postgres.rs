@@ -8,7 +8,7 @@ mod takings;
 
 use std::sync::Arc;
 
-use agora_outbox::{Cause, Done, Fact, emit, once, remember};
+use agora_outbox::{Cause, Done, Fact, emit, once, recall, remember};
 use agora_postgres::{Db, Tx, constraint};
 use agora_vocab::{CartId, Epoch, Ids, LineId, OrderId, ProductId, Quantity, UserId};
 use async_trait::async_trait;
@@ -42,6 +42,14 @@ impl Carts for PgCarts {
     async fn find(&self, user: UserId) -> Result<Contents, StoreError> {
         let mut connection = self.db.acquire().await?;
         rows::contents(&mut connection, user).await
+    }
+
+    async fn answered(&self, cause: &Cause) -> Result<Option<View>, StoreError> {
+        if *cause == Cause::Fresh {
+            return Ok(None);
+        }
+        let mut connection = self.db.acquire().await?;
+        Ok(recall(&mut connection, cause).await?)
     }
 
     async fn add(&self, user: UserId, line: &NewLine, offers: &Offers, cause: &Cause) -> Result<Done<View>, CartError> {
@@ -81,6 +89,28 @@ impl Carts for PgCarts {
             .await
             .map_err(StoreError::from)?;
         self.finish(tx, user, (product, &variant, offer), offers, cause).await
+    }
+
+    async fn lower(
+        &self,
+        user: UserId,
+        line: LineId,
+        quantity: Quantity,
+        cause: &Cause,
+    ) -> Result<Done<View>, CartError> {
+        const LOWER: &str = "update cart_item set quantity = least(quantity, $2) where id = $1";
+        let mut tx = self.db.begin().await.map_err(StoreError::from)?;
+        if let Some(stored) = once(&mut tx, cause).await.map_err(StoreError::from)? {
+            return Ok(Done::Repeated(stored));
+        }
+        let (cart, _, _) = rows::lock_line(&mut tx, user, line).await?.ok_or(CartError::NotFound)?;
+        raise(&mut tx, cart).await?;
+        let lower = sqlx::query(LOWER).bind(line.uuid()).bind(rows::units(quantity));
+        lower.execute(&mut *tx).await.map_err(StoreError::from)?;
+        let view = self.tell(&mut tx, user, None, cause).await?.view(&Offers::default()).map_err(CartError::Refused)?;
+        remember(&mut tx, cause, &view).await.map_err(StoreError::from)?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(Done::First(view))
     }
 
     async fn remove(&self, user: UserId, line: LineId, cause: &Cause) -> Result<Done<()>, CartError> {

@@ -71,13 +71,16 @@ impl Shopping {
         quantity: Quantity,
         cause: &Cause,
     ) -> Result<Done<View>, Error> {
+        if let Some(view) = self.carts.answered(cause).await? {
+            return Ok(Done::Repeated(view));
+        }
         let contents = self.carts.find(user).await?;
         let offers = self.offers_with(product, &contents).await?;
         let line = NewLine { id: LineId::new(self.ids.next()), product, variant, quantity };
         Ok(self.carts.add(user, &line, &offers, cause).await?)
     }
 
-    /// Sets the units of a line; the cart afterwards.
+    /// Sets the units of a line; the cart afterwards. Fewer units need no catalogue.
     pub async fn change(
         &self,
         user: UserId,
@@ -85,10 +88,18 @@ impl Shopping {
         quantity: Quantity,
         cause: &Cause,
     ) -> Result<Done<View>, Error> {
+        if let Some(view) = self.carts.answered(cause).await? {
+            return Ok(Done::Repeated(view));
+        }
         let contents = self.carts.find(user).await?;
-        let product = contents.cart.lines.iter().find(|there| there.id == line).map(|there| there.product);
-        let offers = self.offers_with(product.ok_or(Error::NotFound)?, &contents).await?;
-        Ok(self.carts.change(user, line, quantity, &offers, cause).await?)
+        let there = contents.cart.lines.iter().find(|there| there.id == line).ok_or(Error::NotFound)?;
+        match self.offers_with(there.product, &contents).await {
+            Ok(offers) => Ok(self.carts.change(user, line, quantity, &offers, cause).await?),
+            Err(Error::CatalogueAway(_)) if quantity.get() <= there.quantity.get() => {
+                Ok(self.carts.lower(user, line, quantity, cause).await?)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Removes a line.

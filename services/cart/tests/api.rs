@@ -318,7 +318,8 @@ async fn a_cart_shows_the_prices_and_the_stock_of_now() {
 async fn while_the_catalogue_is_away_a_cart_is_shown_from_copies_and_nothing_is_added() {
     let shop = Shop::open();
     let chair = shop.offer(9);
-    let line = shop.add(chair, 2).await.expect(201).body["items"][0]["id"].clone();
+    let first = shop.add(chair, 2).key("k").await.expect(201).body;
+    let line = first["items"][0]["id"].clone();
     shop.tell(&ProductEvent::Updated(product_fact(chair, 2, eur(2100)))).await;
     shop.tell(&ProductEvent::Updated(product_fact(chair, 1, eur(1)))).await;
     shop.catalogue.set_away(true);
@@ -327,11 +328,13 @@ async fn while_the_catalogue_is_away_a_cart_is_shown_from_copies_and_nothing_is_
     let item = &cart.items[0];
     assert_eq!((item.name.as_str(), item.price, item.price_changed), ("Chair 2", eur(2100), true));
     assert!(!item.available, "nobody knows");
-    let patch = shop.public.patch(&line_at(&line), json!({"quantity": 1})).with(&shop.token);
-    for answer in [shop.add(chair, 1).await, patch.await] {
+    let change = |units: u32| shop.public.patch(&line_at(&line), json!({"quantity": units})).with(&shop.token);
+    for answer in [shop.add(chair, 1).await, change(3).await] {
         refused(&answer, 503, "UNAVAILABLE", &[]);
         assert!(!answer.header("retry-after").is_empty());
     }
+    assert_eq!(shop.add(chair, 2).key("k").await.expect(201).body, first, "a repetition needs no catalogue");
+    assert_eq!(change(1).await.expect(200).body["items"][0]["quantity"], 1, "nor do fewer units");
     shop.public.delete(&line_at(&line)).with(&shop.token).await.expect(204);
 }
 

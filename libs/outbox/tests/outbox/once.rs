@@ -1,7 +1,7 @@
 //! A cause takes effect once, whatever races, repeats or fails.
 
 use agora_chassis::Process;
-use agora_outbox::{Cause, Done, Error, once, remember};
+use agora_outbox::{Cause, Done, Error, once, recall, remember};
 use agora_postgres::{Db, constraint};
 use futures::future::join_all;
 use serde_json::json;
@@ -120,6 +120,23 @@ async fn an_answer_is_stored_as_it_was_written() {
     assert_eq!(once(&mut tx, &cause).await.expect("done"), Some(answer));
     let unfit = once::<Vec<u8>>(&mut tx, &cause).await;
     assert!(matches!(unfit, Err(Error::Stored(_))), "{unfit:?}");
+}
+
+#[tokio::test]
+async fn what_was_answered_can_be_looked_up_and_what_was_not_stays_unclaimed() {
+    let db = database().await;
+    let mut connection = db.acquire().await.expect("a connection");
+    for _ in 0..2 {
+        assert_eq!(recall::<i32>(&mut connection, &request("k", 1)).await.expect("looked up"), None);
+    }
+    let mut tx = db.begin().await.expect("a transaction");
+    assert_eq!(once::<i32>(&mut tx, &request("k", 1)).await.expect("free"), None);
+    remember(&mut tx, &request("k", 1), &7).await.expect("remembered");
+    tx.commit().await.expect("committed");
+    assert_eq!(recall(&mut connection, &request("k", 1)).await.expect("looked up"), Some(7));
+    let other = recall::<i32>(&mut connection, &request("k", 2)).await;
+    assert!(matches!(other, Err(Error::Mismatch)), "{other:?}");
+    assert_eq!(recall::<i32>(&mut connection, &Cause::Fresh).await.expect("nothing to look up"), None);
 }
 
 #[tokio::test]

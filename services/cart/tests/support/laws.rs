@@ -86,6 +86,8 @@ pub async fn all_hold(carts: &dyn Carts) {
     a_refused_change_leaves_the_cart_as_it_was(carts).await;
     a_line_belongs_to_its_carts_user_alone(carts).await;
     a_repeated_request_gets_the_first_answer(carts).await;
+    a_request_that_was_done_can_be_looked_up(carts).await;
+    units_are_lowered_without_an_offer_and_never_raised(carts).await;
     an_order_takes_everything_once(carts).await;
     an_empty_cart_gives_nothing(carts).await;
     what_is_given_back_is_added_to_what_is_there(carts).await;
@@ -168,6 +170,30 @@ async fn a_repeated_request_gets_the_first_answer(carts: &dyn Carts) {
     assert_eq!(carts.remove(me, id, &request(me, "r", 1)).await.unwrap(), Done::First(()));
     assert_eq!(carts.remove(me, id, &request(me, "r", 1)).await.unwrap(), Done::Repeated(()));
     assert_eq!(held(carts, me).await, (3, vec![]));
+}
+
+async fn a_request_that_was_done_can_be_looked_up(carts: &dyn Carts) {
+    let (me, chair, cause) = (user(), product(), request(user(), "k", 1));
+    assert_eq!(carts.answered(&cause).await.unwrap(), None);
+    let first = carts.add(me, &line(chair, 2), &offers(&[chair], 9), &cause).await.unwrap().into_inner();
+    assert_eq!(carts.answered(&cause).await.unwrap(), Some(first));
+    let Cause::Request { scope, key, route, .. } = cause else { unreachable!("a request") };
+    let other = carts.answered(&Cause::Request { scope, key, route, hash: [2; 32] }).await;
+    assert!(matches!(other, Err(StoreError::KeyReused)), "{other:?}");
+    assert_eq!(carts.answered(&Cause::Fresh).await.unwrap(), None);
+}
+
+async fn units_are_lowered_without_an_offer_and_never_raised(carts: &dyn Carts) {
+    let (me, chair) = (user(), product());
+    let id = add(carts, me, chair, 5).await.items[0].line.id;
+    let cause = request(me, "l", 1);
+    let lowered = carts.lower(me, id, units(3), &cause).await.unwrap().into_inner();
+    assert_eq!((lowered.items[0].line.quantity, lowered.items[0].available), (units(3), false));
+    assert_eq!(carts.lower(me, id, units(3), &cause).await.unwrap(), Done::Repeated(lowered));
+    carts.lower(me, id, units(4), &Cause::Fresh).await.unwrap();
+    assert_eq!(held(carts, me).await, (3, vec![3]));
+    let strange = carts.lower(user(), id, units(1), &Cause::Fresh).await;
+    assert!(matches!(strange, Err(CartError::NotFound)), "{strange:?}");
 }
 
 async fn an_order_takes_everything_once(carts: &dyn Carts) {
