@@ -323,4 +323,8 @@ impl Stock for InMemory {
         })?;
         Ok(ended.into_inner())
     }
+
+    async fn sweep(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
 }

@@ -13,9 +13,10 @@ pub mod usecases;
 
 use std::{sync::Arc, time::Duration};
 
-use agora_chassis::{Ports, Process, Routers, settings};
+use agora_chassis::{Ports, Process, Routers, chain, settings};
 use agora_kafka::Producer;
 use futures::{FutureExt as _, future::BoxFuture};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
@@ -31,6 +32,8 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
 /// How often holds that have run out are looked for.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
+/// How often holds that ended long ago are forgotten.
+const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Starts the service; waits for nothing that may be away.
 pub fn start(process: Process) -> BoxFuture<'static, anyhow::Result<(Ports, Routers)>> {
@@ -55,15 +58,23 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     (config.ports, http::routers(catalog, verifier, config.internal_secret))
 }
 
-/// Ends holds that have run out, every second. Any number of replicas may: each hold is ended by one of them.
+/// Ends holds that have run out, every second, and forgets those that ended long ago, every hour. Any number of replicas
+/// may: each hold is ended, and forgotten, by one of them.
 async fn expire(catalog: Catalog, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let mut ticks = tokio::time::interval(EXPIRY_INTERVAL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut ticks = interval(EXPIRY_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut sweep_at = Instant::now() + SWEEP_INTERVAL;
     while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
         match catalog.expire().await {
             Ok(ended) => metrics::counter!("hold_expired_total").increment(u64::from(ended)),
             // A database that is away is listed as degraded already; holds wait for it.
-            Err(error) => tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "holds were not ended"),
+            Err(error) => tracing::warn!(error = chain(&error), "holds were not ended"),
+        }
+        if Instant::now() >= sweep_at {
+            sweep_at = Instant::now() + SWEEP_INTERVAL;
+            if let Err(error) = catalog.sweep().await {
+                tracing::warn!(error = chain(&error), "old holds were not forgotten");
+            }
         }
     }
     Ok(())

@@ -70,6 +70,10 @@ pub trait Stock: Send + Sync + std::fmt::Debug {
 
     /// Ends one hold that has run out, and says which; `None` if there is none that nobody else is ending.
     async fn expire_one(&self) -> Result<Option<Hold>, StoreError>;
+
+    /// Forgets some holds that were freed, ran out or never were, more than a month ago; how many. Never one whose units
+    /// were sold: as long as an order is not shipped it may be cancelled, and its units come back by its hold.
+    async fn sweep(&self) -> Result<u64, StoreError>;
 }
 
 /// Why a product was not written.

@@ -160,6 +160,17 @@ impl Catalog {
         }
         Ok(ended)
     }
+
+    /// Forgets holds that ended long ago without a sale; how many.
+    pub async fn sweep(&self) -> Result<u64, Error> {
+        let mut forgotten = 0;
+        loop {
+            match self.stock.sweep().await? {
+                0 => return Ok(forgotten),
+                some => forgotten += some,
+            }
+        }
+    }
 }
 
 impl From<ProductError> for Error {

@@ -282,6 +282,30 @@ async fn one_replica_alone_ends_each_hold_that_ran_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn holds_that_ended_a_month_ago_without_a_sale_are_forgotten_and_no_others() {
+    let world = Postgres::start().await;
+    let product = stocked(&world, 9).await;
+    let (freed, sold, live, buried) = (hold(1), hold(1), hold(1), hold(1));
+    for hold in [freed, sold, live] {
+        world.stock.reserve(hold, &lines(&[(product, 2)]), seconds(900), &command()).await.unwrap();
+    }
+    world.stock.release(freed, &command()).await.unwrap();
+    world.stock.commit(sold, &command()).await.unwrap();
+    world.stock.release(buried, &command()).await.unwrap();
+    assert_eq!(world.stock.sweep().await.unwrap(), 0, "a late reserve is still refused");
+
+    let age = "update hold set updated_at = updated_at - interval '31 days'";
+    sqlx::query(age).execute(&mut *world.db.acquire().await.unwrap()).await.unwrap();
+    assert_eq!(world.stock.sweep().await.unwrap(), 2);
+    assert_eq!(world.stock.sweep().await.unwrap(), 0);
+
+    assert_eq!(world.stock.release(sold, &command()).await.unwrap().into_inner(), HoldState::Released);
+    assert_eq!(world.stock.commit(live, &command()).await.unwrap().into_inner(), HoldState::Committed);
+    assert_eq!(stock_of(&world, product).await, 7, "what was sold can come back whatever its age");
+    world.adds_up().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_ledger_of_units_takes_additions_alone() {
     let world = Postgres::start().await;
     stocked(&world, 5).await;

@@ -20,6 +20,11 @@ use crate::{
 
 /// How often a hold is looked for that is there one moment and gone the next.
 const TRIES_MAX: u32 = 3;
+/// How long a hold that ended without a sale is kept, in days: as long as the inbox remembers commands and facts, so longer
+/// than any of them may come late.
+const KEPT_DAYS: i32 = 30;
+/// Holds that are forgotten in one transaction.
+const HOLDS_PER_SWEEP: i64 = 1_000;
 
 /// Stock in PostgreSQL.
 #[derive(Clone, Debug)]
@@ -134,6 +139,17 @@ impl Stock for PgStock {
         self.end(&mut tx, hold, &EXPIRE, &Cause::Fresh).await?;
         tx.commit().await?;
         Ok(Some(hold))
+    }
+
+    async fn sweep(&self) -> Result<u64, StoreError> {
+        const SWEEP: &str = "with old as (select order_id, hold from hold \
+                where state in ('released', 'expired', 'tombstone') and updated_at < now() - make_interval(days => $1) \
+                limit $2 for update skip locked), \
+            emptied as (delete from reservation r using old where r.order_id = old.order_id and r.hold = old.hold) \
+            delete from hold h using old where h.order_id = old.order_id and h.hold = old.hold";
+        let mut connection = self.0.db.acquire().await?;
+        let swept = sqlx::query(SWEEP).bind(KEPT_DAYS).bind(HOLDS_PER_SWEEP).execute(&mut *connection).await?;
+        Ok(swept.rows_affected())
     }
 }
 
