@@ -43,18 +43,24 @@ pub struct Call<'a> {
     path: String,
     token: Option<&'a str>,
     key: Option<String>,
+    if_match: bool,
     body: Option<Value>,
 }
 
 impl<'a> Call<'a> {
     /// Reads `path`, which comes after `/api/v1`.
     pub fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, path: path.into(), token: None, key: None, body: None }
+        Self { method: Method::GET, path: path.into(), token: None, key: None, if_match: false, body: None }
     }
 
     /// Sends a body to `path`.
     pub fn post(path: impl Into<String>, body: Value) -> Self {
-        Self { method: Method::POST, path: path.into(), token: None, key: None, body: Some(body) }
+        Self { method: Method::POST, body: Some(body), ..Self::get(path) }
+    }
+
+    /// Puts a body in the place of what is at `path`.
+    pub fn put(path: impl Into<String>, body: Value) -> Self {
+        Self { method: Method::PUT, ..Self::post(path, body) }
     }
 
     /// Deletes (for an order: cancels) what is at `path`.
@@ -72,6 +78,12 @@ impl<'a> Call<'a> {
     #[must_use]
     pub fn keyed(self, key: impl Into<String>) -> Self {
         Self { key: Some(key.into()), ..self }
+    }
+
+    /// Whatever version is there by now.
+    #[must_use]
+    pub fn of_any_version(self) -> Self {
+        Self { if_match: true, ..self }
     }
 
     /// The `Idempotency-Key`.
@@ -182,6 +194,9 @@ impl Shop {
         }
         if let Some(key) = &call.key {
             request = request.header("idempotency-key", key);
+        }
+        if call.if_match {
+            request = request.header(header::IF_MATCH, "*");
         }
         if let Some(body) = &call.body {
             request = request.json(body);

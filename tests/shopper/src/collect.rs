@@ -1,14 +1,14 @@
 //! The shop at rest as its own shoppers can see it: their orders and payments, and the products' stock.
 //!
-//! Knows the API alone, so it cannot see reservations, ledger, outbox or topics. What it says of stock holds where
-//! nobody else shops meanwhile.
+//! Knows the API alone, so it cannot see reservations, ledger, outbox or topics. Of stock it only speaks where an admin
+//! sees everybody's orders: others hold and buy units too. It holds where nobody books stock meanwhile.
 
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
 
-use agora_api::{List, order::Order, payment::Payment};
+use agora_api::{List, catalog::Product, order::Order, payment::Payment};
 use agora_vocab::ProductId;
 use anyhow::Context;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -55,15 +55,22 @@ async fn look(shop: &Shop, run: &Run) -> anyhow::Result<Evidence> {
         .buffer_unordered(READS_AT_ONCE)
         .try_collect()
         .await?;
-    let stock = stock(run, &orders, &products(shop).await?);
+    let stock = match &run.books {
+        Some((before, admin)) => Books::read(shop, admin).await?.since(before),
+        None => Vec::new(),
+    };
     let payments = payments.into_iter().flatten().collect();
     Ok(Evidence { orders: orders.iter().map(seen).collect(), payments, stock, ..Evidence::default() })
 }
 
 async fn orders(shop: &Shop, visitor: &Visitor) -> anyhow::Result<Vec<Order>> {
+    listed(shop, "/orders", &visitor.token).await
+}
+
+async fn listed(shop: &Shop, path: &str, token: &str) -> anyhow::Result<Vec<Order>> {
     let (mut all, mut cursor) = (Vec::new(), String::new());
     for _ in 0..PAGES_MAX {
-        let call = Call::get(format!("/orders?limit=100{cursor}")).by(&visitor.token);
+        let call = Call::get(format!("{path}?limit=100{cursor}")).by(token);
         let reply = patient(shop, &call).await;
         let page: List<Order> = reply.success().with_context(|| format!("listing orders: {}", reply.describe()))?;
         all.extend(page.items);
@@ -120,26 +127,108 @@ fn seen(order: &Order) -> OrderSeen {
     }
 }
 
-/// From outside, stock is what is on hand and not held; what is held is what the pending orders say.
-fn stock(run: &Run, orders: &[Order], now: &[agora_api::catalog::Product]) -> Vec<StockSeen> {
-    let units = |product: ProductId, states: &[&str]| -> i64 {
-        let counted = orders.iter().filter(|order| states.contains(&order.status.as_str()));
-        let lines = counted.flat_map(|order| &order.items).filter(|item| item.product_id == product);
-        lines.map(|item| i64::from(item.quantity)).sum()
-    };
-    let before: BTreeMap<ProductId, i64> = run.products.iter().map(|product| (product.id, product.stock)).collect();
-    now.iter()
-        .filter_map(|product| {
-            let held = units(product.id, &UNITS_HELD);
-            Some(StockSeen {
-                product: product.id,
-                received: *before.get(&product.id)?,
-                on_hand: product.stock + held,
-                reserved: held,
-                held,
-                sold: units(product.id, &UNITS_SOLD),
-                returned: 0,
-            })
+/// Units of each product: in the warehouses and free, held for orders, and gone with orders of whomever.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Books(BTreeMap<ProductId, Units>);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Units {
+    free: i64,
+    held: i64,
+    sold: i64,
+}
+
+impl Books {
+    /// As an admin sees them now.
+    pub async fn read(shop: &Shop, admin: &str) -> anyhow::Result<Self> {
+        Ok(Self::of(&products(shop).await?, &listed(shop, "/admin/orders", admin).await?))
+    }
+
+    fn of(products: &[Product], orders: &[Order]) -> Self {
+        let free = |product: &Product| (product.id, Units { free: product.stock, ..Units::default() });
+        let mut units: BTreeMap<ProductId, Units> = products.iter().map(free).collect();
+        for order in orders {
+            for item in &order.items {
+                let Some(units) = units.get_mut(&item.product_id) else { continue };
+                let quantity = i64::from(item.quantity);
+                units.held += if UNITS_HELD.contains(&order.status.as_str()) { quantity } else { 0 };
+                units.sold += if UNITS_SOLD.contains(&order.status.as_str()) { quantity } else { 0 };
+            }
+        }
+        Self(units)
+    }
+
+    /// What moved, in the checker's terms. From outside, stock is what is on hand and not held; what is held is what
+    /// the pending orders say, and what was held before was on hand too.
+    fn since(&self, before: &Self) -> Vec<StockSeen> {
+        let both = self.0.iter().filter_map(|(product, now)| Some((*product, before.0.get(product)?, now)));
+        both.map(|(product, before, now)| StockSeen {
+            product,
+            received: before.free + before.held,
+            on_hand: now.free + now.held,
+            reserved: now.held,
+            held: now.held,
+            sold: now.sold - before.sold,
+            returned: 0,
         })
         .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const PRODUCT: &str = "00000000-0000-0000-0000-000000000001";
+
+    fn products(stock: i64) -> Vec<Product> {
+        let (price, time) = (json!({ "amount": 1999, "currency": "EUR" }), "2026-01-01T00:00:00Z");
+        let product = json!({
+            "id": PRODUCT, "name": "n", "description": "", "sku": null, "price": price, "stock": stock,
+            "category": null, "brand": null, "supplier": null, "imageUrl": null, "sellerId": PRODUCT, "version": 1,
+            "createdAt": time, "updatedAt": time,
+        });
+        vec![serde_json::from_value(product).unwrap()]
+    }
+
+    fn order(status: &str, quantity: u32) -> Order {
+        let (price, time) = (json!({ "amount": 1999, "currency": "EUR" }), "2026-01-01T00:00:00Z");
+        let item = json!({
+            "productId": PRODUCT, "variant": "", "name": "n", "quantity": quantity, "price": price, "total": price,
+            "brand": null, "category": null, "supplier": null, "sellerId": PRODUCT,
+        });
+        let order = json!({
+            "id": PRODUCT, "number": "A-1", "userId": PRODUCT, "status": status, "paymentStatus": "unpaid",
+            "paymentId": null, "items": [item], "total": price, "shippingAddress": null, "version": 1,
+            "expiresAt": time, "createdAt": time, "updatedAt": time,
+        });
+        serde_json::from_value(order).unwrap()
+    }
+
+    fn broken(before: &Books, now: &Books) -> usize {
+        check(&[], &Evidence { stock: now.since(before), ..Evidence::default() }).len()
+    }
+
+    #[test]
+    fn units_that_a_stranger_held_before_and_gave_back_are_not_from_nowhere() {
+        let before = Books::of(&products(133), &[order("pending", 2)]);
+        let now = Books::of(&products(125), &[order("cancelled", 2), order("paid", 10)]);
+        assert_eq!(broken(&before, &now), 0);
+    }
+
+    #[test]
+    fn units_that_a_stranger_bought_meanwhile_are_not_lost() {
+        let before = Books::of(&products(10), &[order("paid", 5)]);
+        let now = Books::of(&products(7), &[order("paid", 5), order("shipped", 1), order("pending", 2)]);
+        assert_eq!(broken(&before, &now), 0);
+    }
+
+    #[test]
+    fn units_from_nowhere_are_still_seen() {
+        let before = Books::of(&products(10), &[]);
+        assert_eq!(broken(&before, &Books::of(&products(9), &[order("paid", 2)])), 1);
+        assert_eq!(broken(&before, &Books::of(&products(9), &[])), 1);
+    }
 }

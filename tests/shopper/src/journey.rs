@@ -20,8 +20,6 @@ const TRIES_MAX: usize = 6;
 /// After an answer that was lost or said nothing of when to come back.
 const PAUSE: Duration = Duration::from_millis(250);
 const RETRY_AFTER_SECONDS_MAX: u64 = 5;
-/// Of requests that succeeded: sent once more with the same key, as a nervous client does.
-const NERVOUS_PERCENT: usize = 5;
 const LINES_MAX: usize = 3;
 const QUANTITY_MAX: usize = 2;
 
@@ -53,6 +51,10 @@ pub enum Purpose {
     CancelPaid,
     /// Buys; the shop refunds.
     Refund,
+    /// The shortest complete purchase: browse, cart, order, payment, receipt.
+    BuyOne,
+    /// One unit, ordered and never paid.
+    Order,
 }
 
 impl Purpose {
@@ -85,6 +87,8 @@ pub struct Journey<'a> {
     pub history: &'a History,
     /// Its choices.
     pub random: Random,
+    /// Of 100 requests that succeeded, how many are sent once more with the same key, as nervous clients do.
+    pub nervous_percent: usize,
     /// Makes its keys different from those of any other visit.
     pub name: String,
 }
@@ -109,12 +113,20 @@ impl Journey<'_> {
                     self.refund(order).await;
                 }
             }
+            Purpose::BuyOne => return self.buy_one().await,
+            Purpose::Order => {
+                self.order_items(1, None).await;
+            }
         }
         false
     }
 
-    async fn browse(&mut self) {
+    async fn list(&mut self) {
         self.send(Action::Browse, Call::get("/products?limit=20"), None).await;
+    }
+
+    async fn browse(&mut self) {
+        self.list().await;
         let product = self.product();
         self.send(Action::Look, Call::get(format!("/products/{product}")), None).await;
     }
@@ -122,45 +134,72 @@ impl Journey<'_> {
     async fn fill(&mut self) {
         self.browse().await;
         for line in 0..=self.random.below(LINES_MAX) {
-            let (product, quantity) = (self.product(), 1 + self.random.below(QUANTITY_MAX));
-            let add = Call::post("/cart/items", json!({ "productId": product, "quantity": quantity }));
-            let key = format!("{}-add-{line}", self.name);
-            self.send(Action::Add, add.by(&self.visitor.token).keyed(key), None).await;
+            let quantity = 1 + self.random.below(QUANTITY_MAX);
+            self.add(line, quantity).await;
         }
     }
 
-    /// Orders from the cart; `None` where no order stands, which the history explains.
+    async fn add(&mut self, line: usize, quantity: usize) {
+        let add = Call::post("/cart/items", json!({ "productId": self.product(), "quantity": quantity }));
+        let key = format!("{}-add-{line}", self.name);
+        self.send(Action::Add, add.by(&self.visitor.token).keyed(key), None).await;
+    }
+
     async fn order(&mut self) -> Option<OrderId> {
         self.fill().await;
+        let order = self.order_cart().await?;
+        self.read(order).await;
+        Some(order)
+    }
+
+    /// Orders from the cart; `None` where no order stands, which the history explains.
+    async fn order_cart(&mut self) -> Option<OrderId> {
         let order = Call::post("/orders", json!({ "shippingAddress": address() }));
         let key = format!("{}-order", self.name);
         let order: Order = self.send(Action::Order, order.by(&self.visitor.token).keyed(key), None).await.success()?;
-        self.read(order.id).await;
         Some(order.id)
+    }
+
+    async fn buy_one(&mut self) -> bool {
+        self.list().await;
+        self.add(0, 1).await;
+        let Some(order) = self.order_cart().await else { return false };
+        self.pay(order, 0, "tok_ok").await;
+        self.read(order).await.is_some_and(|order| order.status == "paid")
     }
 
     async fn buy(&mut self, tokens: &[&str]) -> Option<OrderId> {
         let order = self.order().await?;
         let mut captured = false;
         for (nth, token) in tokens.iter().enumerate() {
-            let pay = Call::post("/payments", json!({ "orderId": order, "method": "card", "token": token }));
-            let key = format!("{}-pay-{nth}", self.name);
-            let reply = self.send(Action::Pay, pay.by(&self.visitor.token).keyed(key), Some(order)).await;
-            captured = reply.status() == Some(201);
+            captured = self.pay(order, nth, token).await;
         }
         let paid = self.read(order).await.is_some_and(|order| order.status == "paid");
         (captured && paid).then_some(order)
     }
 
-    async fn buy_at_once(&mut self) -> bool {
-        let (product, quantity) = (self.product(), 1 + self.random.below(QUANTITY_MAX));
-        let body = json!({
-            "items": [{ "productId": product, "quantity": quantity }],
+    async fn pay(&mut self, order: OrderId, nth: usize, token: &str) -> bool {
+        let pay = Call::post("/payments", json!({ "orderId": order, "method": "card", "token": token }));
+        let key = format!("{}-pay-{nth}", self.name);
+        let reply = self.send(Action::Pay, pay.by(&self.visitor.token).keyed(key), Some(order)).await;
+        reply.status() == Some(201)
+    }
+
+    async fn order_items(&mut self, quantity: usize, card: Option<&str>) -> Option<Order> {
+        let mut body = json!({
+            "items": [{ "productId": self.product(), "quantity": quantity }],
             "shippingAddress": address(),
-            "payment": { "method": "card", "token": "tok_ok" },
         });
+        if let Some(token) = card {
+            body["payment"] = json!({ "method": "card", "token": token });
+        }
         let order = Call::post("/orders", body).by(&self.visitor.token).keyed(format!("{}-order", self.name));
-        let Some(order) = self.send(Action::Order, order, None).await.success::<Order>() else { return false };
+        self.send(Action::Order, order, None).await.success()
+    }
+
+    async fn buy_at_once(&mut self) -> bool {
+        let quantity = 1 + self.random.below(QUANTITY_MAX);
+        let Some(order) = self.order_items(quantity, Some("tok_ok")).await else { return false };
         self.read(order.id).await.is_some_and(|order| order.status == "paid")
     }
 
@@ -198,7 +237,11 @@ impl Journey<'_> {
         for _ in 1..TRIES_MAX {
             let again = match &reply {
                 reply if reply.may_be_repeated() => pause(reply),
-                reply if call.key().is_some() && reply.status() == Some(201) && self.random.chance(NERVOUS_PERCENT) => {
+                reply
+                    if call.key().is_some()
+                        && reply.status() == Some(201)
+                        && self.random.chance(self.nervous_percent) =>
+                {
                     Duration::ZERO
                 }
                 _ => break,

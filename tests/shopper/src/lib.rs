@@ -10,7 +10,9 @@ pub mod collect;
 pub mod history;
 mod journey;
 pub mod load;
+pub mod place;
 mod random;
+pub mod rush;
 mod summary;
 
 pub use buy::{Bought, buy_one};

@@ -19,6 +19,7 @@ use crate::{
     Summary,
     buy::nonce,
     client::{Call, Reply, Shop},
+    collect::Books,
     history::{Action, History, Sent},
     journey::{Journey, Purpose, Visitor, choices},
     random::Random,
@@ -36,6 +37,8 @@ const LOGINS_AT_ONCE: usize = 2;
 const LAST_VISITS_SECONDS_MAX: u64 = 60;
 const ENTER_TRIES_MAX: usize = 20;
 const ENTER_PAUSE: Duration = Duration::from_millis(250);
+/// Of 100 requests that succeeded, how many a crowd sends once more with the same key.
+const NERVOUS_PERCENT: usize = 5;
 
 /// Who refunds by hand.
 #[derive(Clone, Debug)]
@@ -57,11 +60,11 @@ pub struct Load {
     pub shoppers: u32,
     /// Repeats the choices.
     pub seed: u64,
-    /// Every visit buys, instead of a mixture.
+    /// Every visit is the shortest complete purchase, instead of a mixture.
     pub only_buy: bool,
     /// Registers one more shopper each second beside.
     pub registrations: bool,
-    /// Who refunds by hand; without him none of the visits is about that.
+    /// Who refunds by hand and sees everybody's orders; without him no visit is about that, and stock is not judged.
     pub admin: Option<AdminLogin>,
 }
 
@@ -76,10 +79,12 @@ pub struct Run {
     pub visitors: Vec<Visitor>,
     /// The products before the first visit.
     pub products: Vec<Product>,
+    /// What the admin saw before the first visit, and his token to look again.
+    pub(crate) books: Option<(Books, String)>,
 }
 
 impl Load {
-    fn checked(&self) -> anyhow::Result<()> {
+    pub(crate) fn checked(&self) -> anyhow::Result<()> {
         let within = |value: u32, most: u32, what: &str| match value {
             0 => bail!("{what} must be at least 1"),
             value if value > most => bail!("{what} must be at most {most}"),
@@ -99,25 +104,40 @@ pub async fn run(shop: &Shop, load: &Load) -> anyhow::Result<Run> {
     if choices(&products).is_empty() {
         bail!("no product has stock; fill the shop with `agora seed` first");
     }
-    let admin = match &load.admin {
-        Some(admin) => Some(log_in(shop, &history, &admin.email, admin.password.expose()).await?.token),
+    let books = match &load.admin {
+        Some(admin) => {
+            let token = log_in(shop, &history, &admin.email, admin.password.expose()).await?.token;
+            Some((Books::read(shop, &token).await?, token))
+        }
         None => None,
     };
-    let visitors: Vec<Visitor> = futures::stream::iter(0..load.shoppers)
-        .map(|nth| enter(shop, &history, format!("{name}-{nth}")))
-        .buffer_unordered(LOGINS_AT_ONCE)
-        .try_collect()
-        .await?;
+    let visitors = enter_all(shop, &history, &name, load.shoppers).await?;
     let crowd = Crowd {
         shop: shop.clone(),
         history: history.clone(),
         products: choices(&products).into(),
-        admin: admin.map(Into::into),
+        admin: books.as_ref().map(|(_, token)| token.as_str().into()),
+        nervous_percent: NERVOUS_PERCENT,
         name,
     };
-    let summary = crowd.visit(load, &visitors).await;
+    let draw = |random: &mut Random| if load.only_buy { Purpose::BuyOne } else { Purpose::draw(random) };
+    let summary = crowd.visit(load, &visitors, draw).await;
     let summary = summary.of(&history.records());
-    Ok(Run { history, summary, visitors, products })
+    Ok(Run { history, summary, visitors, products, books })
+}
+
+/// Registers and logs in so many shoppers.
+pub(crate) async fn enter_all(
+    shop: &Shop,
+    history: &History,
+    name: &str,
+    shoppers: u32,
+) -> anyhow::Result<Vec<Visitor>> {
+    futures::stream::iter(0..shoppers)
+        .map(|nth| enter(shop, history, format!("{name}-{nth}")))
+        .buffer_unordered(LOGINS_AT_ONCE)
+        .try_collect()
+        .await
 }
 
 /// All products of the shop.
@@ -138,16 +158,18 @@ pub async fn products(shop: &Shop) -> anyhow::Result<Vec<Product>> {
 
 /// What all visits share.
 #[derive(Clone)]
-struct Crowd {
-    shop: Shop,
-    history: History,
-    products: Arc<[ProductId]>,
-    admin: Option<Arc<str>>,
-    name: String,
+pub(crate) struct Crowd {
+    pub shop: Shop,
+    pub history: History,
+    pub products: Arc<[ProductId]>,
+    pub admin: Option<Arc<str>>,
+    pub nervous_percent: usize,
+    pub name: String,
 }
 
 impl Crowd {
-    async fn visit(&self, load: &Load, visitors: &[Visitor]) -> Summary {
+    /// Starts a visit at each tick, each for what is drawn.
+    pub async fn visit(&self, load: &Load, visitors: &[Visitor], draw: impl Fn(&mut Random) -> Purpose) -> Summary {
         let (mut summary, mut random, started) = (Summary::default(), Random::new(load.seed), Instant::now());
         let mut free: VecDeque<Visitor> = visitors.iter().cloned().collect();
         let mut visits: JoinSet<(Option<Visitor>, bool)> = JoinSet::new();
@@ -161,8 +183,7 @@ impl Crowd {
             if load.registrations && tick % u64::from(load.rate) == 0 {
                 self.one_more(&mut visits, tick);
             }
-            let (seed, purpose) = (random.next(), Purpose::draw(&mut random));
-            let purpose = if load.only_buy { Purpose::Buy } else { purpose };
+            let (seed, purpose) = (random.next(), draw(&mut random));
             match free.pop_front() {
                 Some(visitor) => {
                     summary.visits += 1;
@@ -190,6 +211,7 @@ impl Crowd {
             products: &self.products,
             history: &self.history,
             random: Random::new(seed),
+            nervous_percent: self.nervous_percent,
             name: format!("{}-{tick}", self.name),
         };
         let bought = journey.go(purpose).await;
@@ -223,7 +245,7 @@ async fn enter(shop: &Shop, history: &History, name: String) -> anyhow::Result<V
     log_in(shop, history, &email, &password).await
 }
 
-async fn log_in(shop: &Shop, history: &History, email: &str, password: &str) -> anyhow::Result<Visitor> {
+pub(crate) async fn log_in(shop: &Shop, history: &History, email: &str, password: &str) -> anyhow::Result<Visitor> {
     let login = Call::post("/auth/login", json!({ "email": email, "password": password }));
     let reply = patient(shop, history, Action::Login, &login).await;
     let tokens: Tokens = reply.success().with_context(|| format!("logging in: {}", reply.describe()))?;
