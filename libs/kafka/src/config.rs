@@ -73,15 +73,25 @@ impl Config {
         self.name_on_broker(topic.name())
     }
 
-    /// Waits until the password differs from the one it had when this copy of the settings was made; for ever without one.
-    pub async fn password_changed(&mut self) {
-        match &mut self.login {
-            Some(login) => drop(login.password.changed().await),
-            None => std::future::pending().await,
-        }
+    /// Waits until the password or the authorities differ from what they were when this copy of the settings was made; for
+    /// ever without either.
+    pub async fn login_changed(&mut self) {
+        let password = async {
+            match &mut self.login {
+                Some(login) => drop(login.password.changed().await),
+                None => std::future::pending().await,
+            }
+        };
+        let authorities = async {
+            match &mut self.ca {
+                Some(ca) => drop(ca.changed().await),
+                None => std::future::pending().await,
+            }
+        };
+        futures::future::select(std::pin::pin!(password), std::pin::pin!(authorities)).await;
     }
 
-    /// What every client needs, with the password as it is now.
+    /// What every client needs, with password and authorities as they are now.
     pub(crate) fn client(&self) -> ClientConfig {
         let mut client = ClientConfig::new();
         client

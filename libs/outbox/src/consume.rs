@@ -97,7 +97,7 @@ struct Worker {
 type Running = FuturesUnordered<BoxFuture<'static, Over>>;
 
 impl Worker {
-    /// One membership after another: a new password needs a new one.
+    /// One membership after another: a new password or authority needs a new one.
     async fn run(self: Arc<Self>) -> anyhow::Result<()> {
         while !self.shutdown.is_cancelled() {
             self.membership().await?;
@@ -110,7 +110,7 @@ impl Worker {
         let (mut lanes, mut running) = (Lanes::default(), Running::new());
         let mut trouble = None;
         let mut config = self.config.clone();
-        let mut rotated = std::pin::pin!(config.password_changed());
+        let mut rotated = std::pin::pin!(config.login_changed());
         let mut ticks = tokio::time::interval(COMMIT_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

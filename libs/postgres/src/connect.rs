@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use agora_chassis::{Dependency, Gate, Process, WatchedSecret};
+use agora_chassis::{Dependency, Gate, Process, WatchedFile, WatchedSecret};
+use agora_vocab::Secret;
 use sqlx::migrate::Migrator;
 
 use crate::{Config, Db, config::How, migrate};
@@ -14,7 +15,7 @@ const CHECK_WHEN_READY: Duration = Duration::from_secs(5);
 const SWAP_RETRY: Duration = Duration::from_secs(1);
 
 /// A handle on the database, at once. The readiness gate `database` opens when the server answers and no migration of
-/// this binary is missing; until then the reason names what is. A changed login is taken over by itself.
+/// this binary is missing; until then the reason names what is. A changed login or authority is taken over by itself.
 pub async fn connect(config: &Config, migrations: &'static Migrator, process: &Process) -> Db {
     let how = How { service: process.service(), pool_size: config.pool_size, ca: config.ca.clone() };
     let db = Db::lazy(how, &config.url.current());
@@ -30,9 +31,10 @@ pub async fn connect(config: &Config, migrations: &'static Migrator, process: &P
         shutdown.run_until_cancelled(watch.run()).await;
         Ok(())
     });
-    let (shutdown, following, url) = (process.shutdown(), db.clone(), config.url.clone());
+    let login = Login { url: config.url.clone(), ca: config.ca.clone() };
+    let (shutdown, following) = (process.shutdown(), db.clone());
     process.spawn("database-login", async move {
-        shutdown.run_until_cancelled(follow(following, url)).await;
+        shutdown.run_until_cancelled(follow(following, login)).await;
         Ok(())
     });
     db
@@ -93,14 +95,31 @@ impl Watch {
     }
 }
 
+/// What connections are opened with.
+struct Login {
+    url: WatchedSecret,
+    ca: Option<WatchedFile>,
+}
+
+impl Login {
+    /// The URL, once it or the authorities differ from what was seen here before. May be cancelled without losing a change.
+    async fn changed(&mut self) -> Secret {
+        let Some(ca) = &mut self.ca else { return self.url.changed().await };
+        tokio::select! {
+            url = self.url.changed() => url,
+            _ = ca.changed() => self.url.current(),
+        }
+    }
+}
+
 /// Takes over each new login, trying again until it works or a newer one comes.
-async fn follow(db: Db, mut url: WatchedSecret) {
-    let mut wanted = url.changed().await;
+async fn follow(db: Db, mut login: Login) {
+    let mut wanted = login.changed().await;
     loop {
         match db.swap(&wanted).await {
             Ok(()) => {
-                tracing::info!("took over a new database login");
-                wanted = url.changed().await;
+                tracing::info!("took over a new database login or authority");
+                wanted = login.changed().await;
             }
             Err(error) => {
                 let error = anyhow::Error::from(error);
@@ -108,7 +127,7 @@ async fn follow(db: Db, mut url: WatchedSecret) {
                     error = format!("{error:#}"),
                     "the new database login does not work yet; the old one stays"
                 );
-                if let Ok(newer) = tokio::time::timeout(SWAP_RETRY, url.changed()).await {
+                if let Ok(newer) = tokio::time::timeout(SWAP_RETRY, login.changed()).await {
                     wanted = newer;
                 }
             }

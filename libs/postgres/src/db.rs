@@ -74,7 +74,7 @@ impl Db {
     /// When it cannot be migrated: a test ends there.
     pub async fn for_test(url: &str, migrations: &'static Migrator) -> Self {
         let url = Secret::new(url);
-        if let Err(error) = migrate(&url, migrations).await {
+        if let Err(error) = migrate(&url, None, migrations).await {
             panic!("migrating a test database: {:#}", anyhow::Error::from(error));
         }
         Self::lazy(How { service: "test", pool_size: 10, ca: None }, &url)

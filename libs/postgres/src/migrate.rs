@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use agora_chassis::WatchedFile;
 use agora_vocab::Secret;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection,
@@ -17,8 +18,10 @@ const GIVE_UP_WAITING: &str = "set lock_timeout = '3s'";
 
 /// Applies what is missing, in order, each in its own transaction, and returns how many that were. Two at once are one
 /// after the other. Migrations that the database holds and this binary does not know (a newer release's) are left alone.
-pub async fn migrate(url: &Secret, migrations: &Migrator) -> Result<usize, Error> {
-    let options = connect_options(url, None)?.disable_statement_logging().application_name("migrate");
+/// `ca`: the authorities to trust, as PEM; with them the server's certificate and name are verified.
+pub async fn migrate(url: &Secret, ca: Option<&WatchedFile>, migrations: &Migrator) -> Result<usize, Error> {
+    let ca = ca.map(WatchedFile::current);
+    let options = connect_options(url, ca.as_ref())?.disable_statement_logging().application_name("migrate");
     let mut connection = PgConnection::connect_with(&options).await.map_err(Error::Connect)?;
     connection.lock().await.map_err(Error::List)?;
     let result = migrate_locked(&mut connection, migrations).await;

@@ -105,7 +105,7 @@ async fn a_login_that_does_not_work_changes_nothing() {
 #[tokio::test]
 async fn a_changed_secret_file_is_taken_over() {
     let database = postgres().await;
-    migrate(&Secret::new(database.url()), &MIGRATIONS).await.expect("migrating");
+    migrate(&Secret::new(database.url()), None, &MIGRATIONS).await.expect("migrating");
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), database.url()).expect("writing");
     let watched = WatchedSecret::in_file(WatchedFile::open(file.path()).expect("readable"));
@@ -146,7 +146,7 @@ async fn readiness_waits_for_migrations_and_names_them() {
         assert!(Instant::now() < give_up, "{reason}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(migrate(&Secret::new(database.url()), &MIGRATIONS).await.expect("migrating"), 2);
+    assert_eq!(migrate(&Secret::new(database.url()), None, &MIGRATIONS).await.expect("migrating"), 2);
     assert!(is_ready(&process, Duration::from_secs(10)).await);
     process.end().await;
 }
@@ -155,7 +155,7 @@ async fn readiness_waits_for_migrations_and_names_them() {
 async fn two_migrations_at_once_are_one() {
     let database = postgres().await;
     let url = Secret::new(database.url());
-    let (one, other) = tokio::join!(migrate(&url, &MIGRATIONS), migrate(&url, &MIGRATIONS));
+    let (one, other) = tokio::join!(migrate(&url, None, &MIGRATIONS), migrate(&url, None, &MIGRATIONS));
     let mut counts = [one.expect("the first"), other.expect("the second")];
     counts.sort_unstable();
     assert_eq!(counts, [0, 2]);
@@ -164,9 +164,9 @@ async fn two_migrations_at_once_are_one() {
 #[tokio::test]
 async fn an_edited_migration_is_refused() {
     let database = postgres().await;
-    migrate(&Secret::new(database.url()), &MIGRATIONS).await.expect("migrating");
+    migrate(&Secret::new(database.url()), None, &MIGRATIONS).await.expect("migrating");
     database.as_admin("update _sqlx_migrations set checksum = '\\x00' where version = 2").await;
-    let refused = migrate(&Secret::new(database.url()), &MIGRATIONS).await.expect_err("edited");
+    let refused = migrate(&Secret::new(database.url()), None, &MIGRATIONS).await.expect_err("edited");
     assert!(refused.to_string().starts_with("migration 2 "), "{refused}");
 }
 

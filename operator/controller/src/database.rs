@@ -84,6 +84,7 @@ impl<'a> Session<'a> {
         let patience = Duration::from_secs(CONNECT_SECONDS_MAX);
         let connection = match tokio::time::timeout(patience, options.connect()).await {
             Ok(Ok(connection)) => connection,
+            Ok(Err(error)) if is_untrusted(&error) => return Err(untrusted(admin, error)),
             Ok(Err(error)) => return Err(failure(admin, "log in", error)),
             Err(elapsed) => return Err(unreachable(admin, elapsed)),
         };
@@ -236,6 +237,19 @@ fn failure(admin: &AdminDatabase, action: &str, error: sqlx::Error) -> DatabaseE
         Some(_) => DatabaseError::Failed { action: action.to_owned(), source: error.into() },
         None => unreachable(admin, error),
     }
+}
+
+/// Whether TLS could not be agreed upon: what the peer sent is then no valid data to the client.
+fn is_untrusted(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
+        _ => false,
+    }
+}
+
+fn untrusted(admin: &AdminDatabase, error: sqlx::Error) -> DatabaseError {
+    DatabaseError::Untrusted { host: admin.host.clone(), port: admin.port, source: error.into() }
 }
 
 fn unreachable(admin: &AdminDatabase, source: impl Into<crate::ports::BoxError>) -> DatabaseError {

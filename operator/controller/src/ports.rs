@@ -91,6 +91,16 @@ pub enum DatabaseError {
         /// What the driver said.
         source: BoxError,
     },
+    /// Its certificate is not of a known authority, or not for this name.
+    #[error("the certificate of the database server {host}:{port} is not trusted")]
+    Untrusted {
+        /// Host of the server.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// What the driver said.
+        source: BoxError,
+    },
     /// The admin login was refused.
     #[error("the database server refuses the login {user}")]
     AuthenticationFailed {
@@ -225,6 +235,12 @@ pub enum BrokerError {
         bootstrap: String,
         /// What the client said.
         source: BoxError,
+    },
+    /// Its certificate is not of a known authority, or not for this name.
+    #[error("the certificate of the broker {bootstrap} is not trusted")]
+    Untrusted {
+        /// The addresses, by comma.
+        bootstrap: String,
     },
     /// The login was refused.
     #[error("the broker refuses the login")]

@@ -139,8 +139,12 @@ async fn open(broker: &Broker) -> Result<(Client, Shapes), BrokerError> {
         Ok(Err(error)) => answers::failure(broker, ACTION, error),
         Err(error) => return Err(BrokerError::Failed { action: ACTION, source: error.into() }),
     };
-    let logs_in = !matches!(broker.authentication, BrokerAuthentication::None);
-    if logs_in && refuses_login(config).await { Err(BrokerError::AuthenticationFailed) } else { Err(refusal) }
+    let in_the_clear = broker.tls.is_none() && matches!(broker.authentication, BrokerAuthentication::None);
+    Err(match if in_the_clear { Refusal::None } else { diagnosis(config).await } {
+        Refusal::None => refusal,
+        Refusal::Login => BrokerError::AuthenticationFailed,
+        Refusal::Certificate => BrokerError::Untrusted { bootstrap: broker.bootstrap.join(",") },
+    })
 }
 
 /// Ends the client's threads aside: it waits for them.
@@ -149,35 +153,60 @@ fn close(client: Client) {
 }
 
 /// The reason why a request failed comes as an event of the client, which admin clients do not hand out.
-async fn refuses_login(config: ClientConfig) -> bool {
+async fn diagnosis(config: ClientConfig) -> Refusal {
     let asked = tokio::task::spawn_blocking(move || {
-        let Ok(producer) = BaseProducer::from_config_and_context(&config, Refusal::default()) else { return false };
+        let heard = Heard::default();
+        let Ok(producer) = BaseProducer::from_config_and_context(&config, heard) else { return Refusal::None };
         let give_up = Instant::now() + Duration::from_secs(DIAGNOSIS_SECONDS_MAX);
-        let refused = || producer.client().context().0.load(Ordering::Relaxed);
-        while !refused() && Instant::now() < give_up {
+        while producer.client().context().refusal() == Refusal::None && Instant::now() < give_up {
             producer.poll(DIAGNOSIS_POLL);
         }
-        refused()
+        producer.client().context().refusal()
     });
-    asked.await.unwrap_or(false)
+    asked.await.unwrap_or(Refusal::None)
 }
 
-/// Whether the broker has refused the login.
+/// What a broker that answers may refuse, or be refused for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    None,
+    Login,
+    Certificate,
+}
+
+/// What the client's events told.
 #[derive(Default)]
-struct Refusal(AtomicBool);
+struct Heard {
+    login_refused: AtomicBool,
+    certificate_refused: AtomicBool,
+}
 
-impl ClientContext for Refusal {
-    fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
-
-    fn error(&self, error: KafkaError, _: &str) {
-        use RDKafkaErrorCode::{Authentication, SaslAuthenticationFailed};
-        if matches!(error.rdkafka_error_code(), Some(Authentication | SaslAuthenticationFailed)) {
-            self.0.store(true, Ordering::Relaxed);
+impl Heard {
+    fn refusal(&self) -> Refusal {
+        if self.login_refused.load(Ordering::Relaxed) {
+            Refusal::Login
+        } else if self.certificate_refused.load(Ordering::Relaxed) {
+            Refusal::Certificate
+        } else {
+            Refusal::None
         }
     }
 }
 
-impl rdkafka::producer::ProducerContext for Refusal {
+impl ClientContext for Heard {
+    fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
+
+    fn error(&self, error: KafkaError, _: &str) {
+        use RDKafkaErrorCode::{Authentication, SSL, SaslAuthenticationFailed};
+        match error.rdkafka_error_code() {
+            Some(Authentication | SaslAuthenticationFailed) => self.login_refused.store(true, Ordering::Relaxed),
+            Some(SSL) => self.certificate_refused.store(true, Ordering::Relaxed),
+            _ => {}
+        }
+    }
+}
+
+impl rdkafka::producer::ProducerContext for Heard {
     type DeliveryOpaque = ();
 
     fn delivery(&self, _: &rdkafka::producer::DeliveryResult<'_>, (): ()) {}

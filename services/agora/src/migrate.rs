@@ -11,8 +11,8 @@ pub fn run(services: impl Iterator<Item = Entry>) -> anyhow::Result<()> {
     runtime.block_on(async {
         for Entry { name, migrations, .. } in services {
             let Some(migrations) = migrations else { continue };
-            let url = settings(name, |reader| reader.secret("DATABASE_URL"))?.current();
-            let applied = agora_postgres::migrate(&url, migrations).await;
+            let database = settings(name, agora_postgres::Config::read)?;
+            let applied = agora_postgres::migrate(&database.url.current(), database.ca.as_ref(), migrations).await;
             let applied = applied.with_context(|| format!("the database of {name} was not migrated"))?;
             println!("{name}: {applied} migrations applied, {} in all", migrations.iter().count());
         }

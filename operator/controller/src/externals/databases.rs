@@ -52,6 +52,10 @@ fn correction(database: &DatabaseWanted, seen: &DatabaseSeen) -> Correction {
 pub fn trouble(admin: &AdminDatabase, error: &DatabaseError) -> Trouble {
     let (reason, remedy) = match error {
         DatabaseError::Unreachable { .. } => (Reason::DatabaseUnreachable, "see spec.database.external and the server"),
+        DatabaseError::Untrusted { .. } => (
+            Reason::DatabaseUnreachable,
+            "correct the Secret that spec.database.external.tls.caSecretRef names, or the server's certificate",
+        ),
         DatabaseError::AuthenticationFailed { .. } => {
             (Reason::AuthenticationFailed, "correct the Secret that spec.database.external.adminSecretRef names")
         }

@@ -107,6 +107,10 @@ fn as_wanted(topic: &TopicPlan) -> TopicWanted {
 pub fn trouble(broker: &Broker, error: &BrokerError) -> Trouble {
     let (reason, remedy) = match error {
         BrokerError::Unreachable { .. } => (Reason::BrokerUnreachable, "see spec.kafka.external and the broker"),
+        BrokerError::Untrusted { .. } => (
+            Reason::BrokerUnreachable,
+            "correct the Secret that spec.kafka.external.tls.caSecretRef names, or the broker's certificate",
+        ),
         BrokerError::AuthenticationFailed => {
             (Reason::AuthenticationFailed, "correct the Secret that spec.kafka.external.authentication names")
         }
