@@ -22,10 +22,15 @@ pub struct Correction {
 }
 
 impl Correction {
-    /// Of something outside the cluster.
-    pub fn outside(kind: &str, name: &str, note: String) -> Self {
-        let what =
-            ObjectReference { kind: Some(kind.to_owned()), name: Some(name.to_owned()), ..ObjectReference::default() };
+    /// Of something outside the cluster, whole or in part. Corrections of the same part are counted as one series, which
+    /// keeps its first note.
+    pub fn outside(kind: &str, name: &str, part: Option<&str>, note: String) -> Self {
+        let what = ObjectReference {
+            kind: Some(kind.to_owned()),
+            name: Some(name.to_owned()),
+            field_path: part.map(str::to_owned),
+            ..ObjectReference::default()
+        };
         Self { what, note }
     }
 }

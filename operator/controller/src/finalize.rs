@@ -1,5 +1,5 @@
 //! The end of a Marketplace: workloads, then databases and topics by policy, then the Secrets that data depend on, then
-//! the finalizer. It creates nothing and writes no status.
+//! the finalizer. It creates nothing.
 
 use std::time::Duration;
 
@@ -47,8 +47,8 @@ pub enum FinalizeError {
     #[error("removing the finalizer")]
     Finalizer(#[source] kube::Error),
     /// Something outside the cluster stays.
-    #[error("{0}")]
-    Outside(String),
+    #[error("{}", .0.message)]
+    Outside(Trouble),
 }
 
 /// One step towards the end.
@@ -80,7 +80,7 @@ pub async fn finalize(
         let deletes = [plan.database.deletion, plan.kafka.deletion].contains(&DeletionPolicy::Delete);
         let hopeless = trouble.reason == Reason::SecretMissing;
         if age < GIVE_UP_SECONDS || (deletes && !hopeless) {
-            return Err(FinalizeError::Outside(trouble.message));
+            return Err(FinalizeError::Outside(trouble));
         }
         let note = format!("left behind: {}", trouble.message);
         events::warn(&context.recorder, &resource.object_ref(&()), Reason::RetainedOnDelete, "Delete", note).await;

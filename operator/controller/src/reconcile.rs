@@ -16,7 +16,7 @@ use crate::finalize::{self, FinalizeError};
 use crate::observe::{Observation, ObserveError, observe};
 use crate::observed::{Named, Observed, Trouble};
 use crate::plan::{Violation, plan};
-use crate::status::{View, status};
+use crate::status::{View, ending, status};
 
 /// A cache that lags behind own writes is read again after this long, if nothing else asks.
 const LAG_PAUSE: Duration = Duration::from_secs(1);
@@ -63,7 +63,11 @@ pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Er
     let (plan, violations) = plan(&resource, connections(&resource, &seen));
     let Observation { observed, lags } = observe(context, market, &plan, seen).await?;
     if resource.meta().deletion_timestamp.is_some() {
-        return Ok(finalize::finalize(context, market, &resource, &plan, &observed).await?);
+        let ended = finalize::finalize(context, market, &resource, &plan, &observed).await;
+        if let Err(FinalizeError::Outside(trouble)) = &ended {
+            write_status(context, market, &resource, &ending(&resource, trouble, observed.now)).await?;
+        }
+        return Ok(ended?);
     }
     let paused = resource.annotations().get(PAUSED).is_some_and(|value| value == "true");
     if !paused && !resource.finalizers().iter().any(|name| name == FINALIZER) {

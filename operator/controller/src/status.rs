@@ -91,6 +91,26 @@ pub fn status(view: &View) -> MarketplaceStatus {
     }
 }
 
+/// The status of one that cannot end, and what it waits for; the rest stays as it was last seen.
+pub fn ending(market: &Marketplace, trouble: &Trouble, now: OffsetDateTime) -> MarketplaceStatus {
+    let before = market.status.clone().unwrap_or_default();
+    let mut status = MarketplaceStatus { observed_generation: market.metadata.generation, ..before };
+    let message = format!("the deletion waits: {}", trouble.message);
+    let answers = [
+        (ConditionType::Available, Answer::no(Reason::Terminating, message.clone())),
+        (ConditionType::Ready, Answer::no(trouble.reason, message.clone())),
+        (ConditionType::Reconciling, Answer { status: "True", reason: Reason::Terminating, message }),
+    ];
+    for (type_, answer) in answers {
+        let new = condition(market, now, type_, answer);
+        match status.conditions.iter_mut().find(|known| known.type_ == new.type_) {
+            Some(known) => *known = new,
+            None => status.conditions.push(new),
+        }
+    }
+    status
+}
+
 fn is_up(service: &ServiceStatus) -> bool {
     service.ready > 0 && service.ready >= service.desired
 }
@@ -160,18 +180,18 @@ fn conditions(
         (ConditionType::Stalled, verdict.stalled),
     ];
     let all = first.into_iter().chain(groups);
-    all.map(|(type_, answer)| condition(view, type_, answer)).collect()
+    all.map(|(type_, answer)| condition(view.market, view.observed.now, type_, answer)).collect()
 }
 
 /// The time of the last change is kept while the status stays the same.
-fn condition(view: &View, type_: ConditionType, answer: Answer) -> Condition {
+fn condition(market: &Marketplace, now: OffsetDateTime, type_: ConditionType, answer: Answer) -> Condition {
     let name = type_.to_string();
-    let before = view.market.status.iter().flat_map(|status| &status.conditions).find(|known| known.type_ == name);
+    let before = market.status.iter().flat_map(|status| &status.conditions).find(|known| known.type_ == name);
     let same = before.filter(|known| known.status == answer.status);
     Condition {
-        last_transition_time: same.map_or_else(|| stamp(view.observed.now), |known| known.last_transition_time.clone()),
+        last_transition_time: same.map_or_else(|| stamp(now), |known| known.last_transition_time.clone()),
         message: answer.message,
-        observed_generation: view.market.metadata.generation,
+        observed_generation: market.metadata.generation,
         reason: answer.reason.to_string(),
         status: answer.status.to_owned(),
         type_: name,

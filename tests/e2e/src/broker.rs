@@ -1,14 +1,21 @@
 //! What is on the Marketplace's topics, read through the broker's door for processes of the host.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
 
 use agora_events::{Envelope, Topic};
 use agora_shopper::checker::EventSeen;
 use anyhow::Context;
 use rdkafka::{
     ClientConfig, Message as _, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions, ConfigSource, OwnedResourceSpecifier, ResourceSpecifier},
+    client::DefaultClientContext,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _},
+    groups::GroupInfo,
 };
 
 use crate::settings::KAFKA;
@@ -33,6 +40,60 @@ pub async fn topics(isolation_key: &str) -> anyhow::Result<Vec<String>> {
 pub async fn events(isolation_key: &str, topic: Topic) -> anyhow::Result<Vec<EventSeen>> {
     let full = format!("{isolation_key}.{topic}");
     tokio::task::spawn_blocking(move || read(&full, topic)).await?
+}
+
+/// A consumer group and where its members are: the addresses of their pods.
+pub type Group = (String, BTreeSet<String>);
+
+/// Every group that begins with an isolation key.
+pub async fn groups(isolation_key: &str) -> anyhow::Result<Vec<Group>> {
+    let prefix = format!("{isolation_key}.");
+    tokio::task::spawn_blocking(move || {
+        let list = consumer()?.client().fetch_group_list(None, ANSWER).context("asking the broker for its groups")?;
+        let ours = list.groups().iter().filter(|group| group.name().starts_with(&prefix));
+        let hosts = |group: &GroupInfo| {
+            group.members().iter().map(|member| member.client_host().trim_start_matches('/').to_owned()).collect()
+        };
+        Ok(ours.map(|group| (group.name().to_owned(), hosts(group))).collect())
+    })
+    .await?
+}
+
+/// What is set of each of these topics beside the broker's defaults.
+pub async fn settings(topics: &[String]) -> anyhow::Result<BTreeMap<String, BTreeMap<String, String>>> {
+    let admin: AdminClient<DefaultClientContext> = base().create().context("setting up an admin client")?;
+    let resources: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
+    let mut settings = BTreeMap::new();
+    for described in admin.describe_configs(&resources, &AdminOptions::new().request_timeout(Some(ANSWER))).await? {
+        let described = described.context("describing a topic")?;
+        let OwnedResourceSpecifier::Topic(name) = described.specifier else { continue };
+        let own = described.entries.into_iter().filter(|entry| entry.source == ConfigSource::DynamicTopic);
+        settings.insert(name, own.filter_map(|entry| Some((entry.name, entry.value?))).collect());
+    }
+    Ok(settings)
+}
+
+/// Addresses of pods that have a connection to a port of the broker's, by this machine's table of sockets.
+pub fn peers(port: u16) -> anyhow::Result<BTreeSet<Ipv4Addr>> {
+    const ESTABLISHED: &str = "01";
+    let mut found = BTreeSet::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        for line in std::fs::read_to_string(table).with_context(|| table.to_owned())?.lines().skip(1) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let [_, local, remote, ESTABLISHED, ..] = words.as_slice() else { continue };
+            if local.ends_with(&format!(":{port:04X}")) {
+                found.extend(address(remote));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// `0100007F:1F90`, or the same after 24 digits of a mapped address: the last eight are the address, least byte first.
+fn address(socket: &str) -> Option<Ipv4Addr> {
+    let (address, _) = socket.split_once(':')?;
+    let low = address.get(address.len().checked_sub(8)?..)?;
+    Some(Ipv4Addr::from(u32::from_str_radix(low, 16).ok()?.to_le_bytes()))
 }
 
 fn read(full: &str, topic: Topic) -> anyhow::Result<Vec<EventSeen>> {
@@ -62,12 +123,16 @@ fn read(full: &str, topic: Topic) -> anyhow::Result<Vec<EventSeen>> {
 }
 
 fn consumer() -> anyhow::Result<BaseConsumer> {
-    let mut config = ClientConfig::new();
+    let mut config = base();
     config
-        .set("bootstrap.servers", KAFKA)
         .set("group.id", "agora-e2e-reader")
         .set("enable.auto.commit", "false")
-        .set("allow.auto.create.topics", "false")
-        .set_log_level(RDKafkaLogLevel::Emerg);
+        .set("allow.auto.create.topics", "false");
     config.create().context("setting up a consumer")
+}
+
+fn base() -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", KAFKA).set_log_level(RDKafkaLogLevel::Emerg);
+    config
 }

@@ -15,7 +15,7 @@ use crate::{
 pub const READY_SECONDS_MAX: u64 = 240;
 /// Databases, topics and finalizer included; the target is 60 s.
 pub const GONE_SECONDS_MAX: u64 = 120;
-const SAMPLE: &str = "manifests/samples/minimal.yaml";
+const MINIMAL: &str = "manifests/samples/minimal.yaml";
 
 /// The Marketplace under test.
 #[derive(Clone)]
@@ -32,8 +32,13 @@ pub type ChildKey = (&'static str, String);
 impl Market {
     /// The sample that users copy, of the release under test, in this namespace.
     pub fn manifest(&self, settings: &Settings) -> anyhow::Result<Value> {
-        let sample = std::fs::read_to_string(settings.repo.join(SAMPLE)).context(SAMPLE)?;
-        let mut object: Value = serde_yaml::from_str(&sample).context(SAMPLE)?;
+        self.sample(settings, MINIMAL)
+    }
+
+    /// Another sample of the checkout, of the release under test, in this namespace and under this name.
+    pub fn sample(&self, settings: &Settings, file: &'static str) -> anyhow::Result<Value> {
+        let sample = std::fs::read_to_string(settings.repo.join(file)).context(file)?;
+        let mut object: Value = serde_yaml::from_str(&sample).context(file)?;
         object["metadata"] = json!({ "name": self.name, "namespace": self.cluster.namespace });
         object["spec"]["release"] = json!({ "version": settings.tag, "registry": settings.registry });
         Ok(object)

@@ -5,7 +5,7 @@ use kube::{Api, api::LogParams};
 use serde_json::Value;
 
 use crate::{
-    cluster::{EVENT, POD, name, text},
+    cluster::{Cluster, EVENT, POD, name, text},
     world::{OPERATOR_NAMESPACE, World},
 };
 
@@ -30,21 +30,29 @@ pub async fn dump(world: &World) {
         println!("  {} {kind}/{of}: {}", text(&event["reason"]), text(&event["message"]));
     }
     for pod in pods.iter().filter(|pod| !is_ready(pod)) {
-        logs(world, &world.cluster.namespace, name(pod), SERVICE_LINES_MAX).await;
+        show_logs(&world.cluster, name(pod), SERVICE_LINES_MAX).await;
     }
-    for pod in world.cluster.of(OPERATOR_NAMESPACE).list(POD, "").await.unwrap_or_default() {
-        logs(world, OPERATOR_NAMESPACE, name(&pod), OPERATOR_LINES_MAX).await;
+    let operator = world.cluster.of(OPERATOR_NAMESPACE);
+    for pod in operator.list(POD, "").await.unwrap_or_default() {
+        show_logs(&operator, name(&pod), OPERATOR_LINES_MAX).await;
     }
 }
 
-async fn logs(world: &World, namespace: &str, pod: &str, lines: i64) {
-    let pods: Api<Pod> = Api::namespaced(world.cluster.client(), namespace);
-    for previous in [true, false] {
-        let parameters = LogParams { tail_lines: Some(lines), previous, ..LogParams::default() };
-        if let Ok(text) = pods.logs(pod, &parameters).await {
-            println!("--- {pod}{}\n{text}", if previous { ", before its last restart" } else { "" });
-        }
+async fn show_logs(cluster: &Cluster, pod: &str, lines: i64) {
+    for text in logs(cluster, pod, Some(lines)).await {
+        println!("--- {pod}\n{text}");
     }
+}
+
+/// What a pod wrote, before its last restart and since; what cannot be read is left out. `lines`: no more than the last.
+pub async fn logs(cluster: &Cluster, pod: &str, lines: Option<i64>) -> Vec<String> {
+    let pods: Api<Pod> = Api::namespaced(cluster.client(), &cluster.namespace);
+    let mut all = Vec::new();
+    for previous in [true, false] {
+        let parameters = LogParams { tail_lines: lines, previous, ..LogParams::default() };
+        all.extend(pods.logs(pod, &parameters).await);
+    }
+    all
 }
 
 fn pod_line(pod: &Value) -> String {

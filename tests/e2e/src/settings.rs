@@ -9,6 +9,9 @@ pub const POSTGRES_PORT: u16 = 15432;
 /// The broker's door for processes of the host.
 pub const KAFKA: &str = "127.0.0.1:19092";
 
+/// The broker's port for pods in the clear, and the one for TLS and a login.
+pub const KAFKA_PODS: (u16, u16) = (19192, 19193);
+
 /// Where things are.
 #[derive(Clone, Debug)]
 pub struct Settings {

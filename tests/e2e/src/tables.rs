@@ -1,6 +1,8 @@
 //! What the services' tables say: the evidence that no API shows. Read through the operator's own admin login, which is a
 //! member of every owner role and no superuser.
 
+use std::borrow::Cow;
+
 use agora_shopper::checker::{EventSeen, LedgerEntry, StockSeen};
 use agora_topology::ALL;
 use agora_vocab::{ProductId, Secret};
@@ -62,6 +64,63 @@ impl Tables {
             .await?;
         connection.close().await?;
         Ok(found)
+    }
+
+    /// What the server holds under the Marketplace's name: databases and roles, each with whoever claims it.
+    pub async fn claims(&self) -> anyhow::Result<Vec<(String, Option<String>)>> {
+        let mut connection = self.connect("postgres").await?;
+        let found = sqlx::query_as(
+            "select datname::text, shobj_description(oid, 'pg_database') from pg_database where starts_with(datname, $1)
+             union all
+             select rolname::text, shobj_description(oid, 'pg_authid') || rolcanlogin::text from pg_roles
+             where starts_with(rolname, $1)
+             order by 1, 2",
+        )
+        .bind(self.market.database(""))
+        .fetch_all(&mut connection)
+        .await?;
+        connection.close().await?;
+        Ok(found)
+    }
+
+    /// The sessions of the Marketplace's logins, and whether each is encrypted.
+    pub async fn sessions(&self) -> anyhow::Result<Vec<(String, bool)>> {
+        let mut connection = self.connect("postgres").await?;
+        let found = sqlx::query_as(
+            "select usename::text, coalesce(ssl, false) from pg_stat_activity left join pg_stat_ssl using (pid)
+             where starts_with(usename, $1)",
+        )
+        .bind(self.market.database(""))
+        .fetch_all(&mut connection)
+        .await?;
+        connection.close().await?;
+        Ok(found)
+    }
+
+    /// How many payments there are, in whatever state, and entries of the ledger.
+    pub async fn payments(&self) -> anyhow::Result<(i64, i64)> {
+        let mut connection = self.connect(&self.market.database("payment")).await?;
+        let counts = sqlx::query_as("select (select count(*) from payment), (select count(*) from ledger_entry)")
+            .fetch_one(&mut connection)
+            .await?;
+        connection.close().await?;
+        Ok(counts)
+    }
+
+    /// What the server says to a login at a database: nothing where it is let in.
+    pub async fn refusal(&self, login: &str, password: &str, database: &str) -> anyhow::Result<Option<String>> {
+        let options = PgConnectOptions::new_without_pgpass()
+            .host("127.0.0.1")
+            .port(self.port)
+            .username(login)
+            .password(password)
+            .database(database)
+            .ssl_mode(PgSslMode::Disable);
+        match options.connect().await {
+            Ok(connection) => connection.close().await.map(|()| None).map_err(Into::into),
+            Err(sqlx::Error::Database(refusal)) => Ok(refusal.code().map(Cow::into_owned)),
+            Err(error) => Err(error).with_context(|| format!("connecting to {database} as {login}")),
+        }
     }
 
     /// How many orders there are.

@@ -23,11 +23,11 @@ pub const SHOP_NAMESPACE: &str = "agora-e2e";
 pub const OPERATOR_NAMESPACE: &str = "agora-e2e-system";
 const OPERATOR_SECONDS_MAX: u64 = 120;
 const DOOR_SECONDS_MAX: u64 = 30;
-const DOOR: &str = "e2e-nodeport";
 /// Made by `cargo xtask`, with the login of the local PostgreSQL.
 const ADMIN_SECRET: (&str, &str) = ("shop", "postgres-admin");
 
 /// What all scenarios share.
+#[derive(Clone)]
 pub struct World {
     /// Where things are.
     pub settings: Settings,
@@ -62,6 +62,14 @@ impl World {
         Ok(world)
     }
 
+    /// The same, around another Marketplace of the same namespace, server and broker.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> Self {
+        let market = Market { cluster: self.cluster.clone(), name: name.to_owned() };
+        let tables = Tables { market: market.clone(), ..self.tables.clone() };
+        Self { market, tables, ..self.clone() }
+    }
+
     /// Deletes a Marketplace of an earlier run with everything that is its own.
     async fn clean(&self) -> anyhow::Result<()> {
         if self.cluster.get(MARKETPLACE, &self.market.name).await?.is_none() {
@@ -88,7 +96,7 @@ impl World {
     pub async fn shop(&self) -> anyhow::Result<Shop> {
         let selector = json!({ "app.kubernetes.io/name": "gateway", "app.kubernetes.io/instance": self.market.name });
         let door = json!({
-            "apiVersion": "v1", "kind": "Service", "metadata": { "name": DOOR },
+            "apiVersion": "v1", "kind": "Service", "metadata": { "name": format!("e2e-door-{}", self.market.name) },
             "spec": { "type": "NodePort", "selector": selector,
                       "ports": [{ "name": "http", "port": 80, "targetPort": 3000 }] },
         });
@@ -168,7 +176,8 @@ async fn admin_login(cluster: &Cluster) -> anyhow::Result<(String, String)> {
     Ok((field(&secret, "username")?, field(&secret, "password")?))
 }
 
-fn field(secret: &Value, key: &str) -> anyhow::Result<String> {
+/// A value of a Secret, decoded.
+pub fn field(secret: &Value, key: &str) -> anyhow::Result<String> {
     let bytes = base64::engine::general_purpose::STANDARD.decode(text(&secret["data"][key]))?;
     Ok(String::from_utf8(bytes)?)
 }

@@ -40,12 +40,12 @@ fn is_well(database: &DatabaseWanted, seen: &DatabaseSeen) -> bool {
 }
 
 fn correction(database: &DatabaseWanted, seen: &DatabaseSeen) -> Correction {
-    let note = if seen.exists {
-        format!("the roles or the owner of database {} had been altered", database.name)
+    let (part, note) = if seen.exists {
+        (Some("roles"), format!("the roles or the owner of database {} had been altered", database.name))
     } else {
-        format!("database {} was gone and was made anew, empty", database.name)
+        (None, format!("database {} was gone and was made anew, empty", database.name))
     };
-    Correction::outside("Database", &database.name, note)
+    Correction::outside("Database", &database.name, part, note)
 }
 
 /// The condition's words for a failure.

@@ -56,9 +56,11 @@ impl Work {
     }
 
     fn corrections(&self) -> Vec<Correction> {
-        let of = |topic: &TopicWanted, note: String| Correction::outside("Topic", &topic.name, note);
-        let made = |topic| of(topic, format!("topic {} was gone and was made anew", topic.name));
-        let set = |topic| of(topic, format!("settings of topic {} had been altered", topic.name));
+        let of = |topic: &TopicWanted, part, note| Correction::outside("Topic", &topic.name, part, note);
+        let made = |topic: &TopicWanted| of(topic, None, format!("topic {} was gone and was made anew", topic.name));
+        let set = |topic: &TopicWanted| {
+            of(topic, Some("settings"), format!("settings of topic {} had been altered", topic.name))
+        };
         self.create.iter().map(made).chain(self.configure.iter().map(set)).collect()
     }
 

@@ -7,7 +7,7 @@ use agora_operator::kinds::{Kind, ObjectKey};
 use agora_operator::object::Group;
 use agora_operator::observed::{Named, Trouble};
 use agora_operator::plan::{Violation, plan};
-use agora_operator::status::{View, status};
+use agora_operator::status::{View, ending, status};
 use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
 
 fn report(fixture: &Fixture, applied: &Applied, paused: bool, violations: &[Violation]) -> MarketplaceStatus {
@@ -51,6 +51,21 @@ fn all_well_is_available_and_ready() {
     assert_eq!(status.summary.as_deref(), Some("6/6 services ready"));
     assert_eq!(status.version.as_deref(), Some("0.1.0"));
     assert_eq!(status.kafka.unwrap().topics_in_sync, 8);
+}
+
+#[test]
+fn one_that_cannot_end_says_what_it_waits_for() {
+    let mut fixture = Fixture::new(MINIMAL).migrated().running();
+    fixture.market.status = Some(of(&fixture));
+    let now = fixture.observed.now;
+    let status = ending(&fixture.market, &trouble(Reason::DatabaseUnreachable), now);
+    check(&status, "Ready", "False", "DatabaseUnreachable");
+    check(&status, "Reconciling", "True", "Terminating");
+    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap();
+    assert_eq!(ready.message, "the deletion waits: something: do something");
+    // It is written once: computed again from what it gave, it is the same.
+    fixture.market.status = Some(status.clone());
+    assert_eq!(ending(&fixture.market, &trouble(Reason::DatabaseUnreachable), now), status);
 }
 
 #[test]

@@ -55,6 +55,11 @@ async fn collected(world: &World, may_stay: impl Fn(&str) -> bool) -> anyhow::Re
 
 pub async fn deleted_with_its_data_leaves_nothing(world: &World) -> anyhow::Result<()> {
     world.delete_with_data().await?;
+    nothing_is_left(world).await
+}
+
+/// Waits for the garbage collector, then looks for what a deleted Marketplace could have left anywhere.
+pub async fn nothing_is_left(world: &World) -> anyhow::Result<()> {
     collected(world, |_| false).await?;
     let children = world.market.children().await?;
     let found = children.keys().map(|(kind, name)| format!("{kind}/{name}"));

@@ -6,8 +6,11 @@
 mod damage;
 mod deletion;
 mod install;
+mod isolation;
 mod outage;
+mod production;
 mod scale;
+mod secrecy;
 mod spec;
 
 use std::{process::ExitCode, time::Instant};
@@ -66,6 +69,8 @@ async fn run(world: &World, wanted: &[String]) -> Vec<String> {
         install::a_short_resource_becomes_a_running_shop,
         install::an_order_is_bought_through_the_gateway,
         install::a_crowd_shops_and_every_invariant_holds,
+        production::the_production_sample_runs_over_verified_tls,
+        isolation::two_shops_on_one_broker_and_server_never_see_each_other,
         damage::deleted_children_of_every_kind_come_back,
         damage::edited_children_of_every_kind_are_put_right,
         scale::load_scales_a_service_and_a_hundred_reconciles_leave_it_so,
@@ -77,6 +82,7 @@ async fn run(world: &World, wanted: &[String]) -> Vec<String> {
         outage::redis_that_is_away_stops_no_order,
         outage::a_database_server_that_crashes_loses_no_order,
         spec::a_new_image_under_load_fails_no_request,
+        secrecy::no_secret_is_told_anywhere,
         deletion::retained_data_is_taken_up_again,
         deletion::deleted_with_its_data_leaves_nothing,
     )
