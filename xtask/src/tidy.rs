@@ -1,5 +1,6 @@
 //! House rules that no compiler knows, checked on text: one pass over every manifest and source file.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -21,22 +22,45 @@ const BANNED: [(&str, &str); 5] = [
     (concat!("/ho", "me/"), "a path of one machine"),
 ];
 
+/// Names, in its tables' second column, tests that must exist.
+const DEFECTS: &str = "docs/DEFECTS.md";
+
 pub fn faults(places: &Places) -> Result<Vec<String>> {
-    let mut faults = Vec::new();
+    let (mut faults, mut functions, mut promised) = (Vec::new(), HashSet::new(), String::new());
     for file in tracked(places)? {
         let Ok(text) = std::fs::read_to_string(places.repo.join(&file)) else { continue };
         match file.extension().and_then(|end| end.to_str()) {
             Some("rs") => {
+                functions.extend(text.lines().filter_map(function).map(str::to_owned));
                 faults.extend(source_faults(&file, &text));
                 faults.extend(layers::module_faults(&file, &text));
             }
             Some("toml") if file.ends_with("Cargo.toml") && file != Path::new("Cargo.toml") => {
                 faults.extend(manifest_faults(&file, &text));
             }
+            _ if file == Path::new(DEFECTS) => promised = text,
             _ => {}
         }
     }
+    faults.extend(absent_tests(&promised, &functions));
     Ok(faults)
+}
+
+/// The name of the function that a line begins.
+fn function(line: &str) -> Option<&str> {
+    let words = line.trim_start();
+    let words = words.strip_prefix("pub ").unwrap_or(words);
+    let name = words.strip_prefix("async ").unwrap_or(words).strip_prefix("fn ")?;
+    name.split(['(', '<']).next()
+}
+
+fn absent_tests(promised: &str, functions: &HashSet<String>) -> Vec<String> {
+    let tests = promised.lines().filter(|line| line.starts_with('|')).filter_map(|line| line.split('|').nth(2));
+    let names = tests.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    names
+        .filter(|name| !functions.contains(*name))
+        .map(|name| format!("{DEFECTS}: there is no test `{name}`"))
+        .collect()
 }
 
 /// What git knows or would add, so that a file which is not committed yet is seen too.
@@ -120,6 +144,18 @@ mod tests {
         assert_eq!(source(&format!("//! Why.\n{code}mod tests {{\n{code}{code}")), 0);
         assert_eq!(source(&format!("//! Why.\n{code}{code}")), 1);
         assert_eq!(source_faults(Path::new("libs/x/tests/y.rs"), &format!("//! Why.\n{code}{code}")).len(), 0);
+    }
+
+    #[test]
+    fn a_defect_names_a_test_that_exists() {
+        let functions: HashSet<String> = ["    async fn stock_falls() {", "pub fn x<T>(", "fn y()"]
+            .iter()
+            .filter_map(|line| function(line))
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(functions.len(), 3);
+        assert!(absent_tests("| stock never fell | `stock_falls`, `y` |", &functions).is_empty());
+        assert_eq!(absent_tests("| stock never fell | `stock_rises` |", &functions).len(), 1);
     }
 
     #[test]
