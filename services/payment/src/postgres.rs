@@ -2,6 +2,7 @@
 //!
 //! Knows tables and SQL; decides nothing that `domain` decides.
 
+mod attempts;
 mod lease;
 mod row;
 mod write;
@@ -13,7 +14,10 @@ use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
-use self::row::{ATTEMPT, AttemptRow, PAYMENT, PaymentRow};
+use self::{
+    attempts::{after, attempts, latest, refund_in},
+    row::{PAYMENT, PaymentRow},
+};
 use crate::{
     domain::{Attempt, AttemptState, Door, Facts, Operation, Outcome, Payment, Refused, Status},
     ports::{Filter, NewPayment, Notice, Opened, Payments, RefundOutcome, StoreError},
@@ -88,23 +92,6 @@ async fn lock(tx: &mut Tx, id: PaymentId) -> Result<Payment, StoreError> {
     row.ok_or(StoreError::NotFound(id))?.try_into()
 }
 
-/// The newest attempt of an operation.
-async fn latest(tx: &mut Tx, id: PaymentId, operation: Operation) -> Result<Option<Attempt>, StoreError> {
-    Ok(attempts(tx, id, operation).await?.pop())
-}
-
-/// Every attempt of an operation, oldest first.
-async fn attempts(tx: &mut Tx, id: PaymentId, operation: Operation) -> Result<Vec<Attempt>, StoreError> {
-    let rows: Vec<AttemptRow> = sqlx::query_as(concat!(
-        "select ", ATTEMPT!("payment_attempt"), " from payment_attempt join payment on payment.id = payment_id where payment_id = $1 and operation = $2 order by n"
-    ))
-    .bind(id.uuid())
-    .bind(operation.as_str())
-    .fetch_all(&mut **tx)
-    .await?;
-    rows.into_iter().map(Attempt::try_from).collect()
-}
-
 #[async_trait]
 impl Payments for PgPayments {
     async fn open(&self, new: &NewPayment, cause: &Cause) -> Result<Opened, StoreError> {
@@ -128,7 +115,7 @@ impl Payments for PgPayments {
 
     async fn open_for_order(&self, new: &NewPayment) -> Result<Payment, StoreError> {
         let mut tx = self.db.begin().await?;
-        write::insert(&mut tx, new).await?;
+        let new_here = write::insert(&mut tx, new).await?;
         let payment = lock(&mut tx, new.id).await?;
         if (payment.order, payment.user, payment.due) != (new.order, new.user, new.amount) {
             return Err(StoreError::Mismatch(new.id));
@@ -136,7 +123,9 @@ impl Payments for PgPayments {
         if payment.status == Status::Voided {
             return Err(StoreError::Cancelled(new.id));
         }
-        write::lease(&mut tx, new.id).await?;
+        if !new_here {
+            write::lease(&mut tx, new.id).await?;
+        }
         tx.commit().await?;
         Ok(payment)
     }
@@ -185,8 +174,7 @@ impl Payments for PgPayments {
     }
 
     async fn capture(&self, id: PaymentId) -> Result<Option<Attempt>, StoreError> {
-        let mut tx = self.db.begin().await?;
-        latest(&mut tx, id, Operation::Capture).await
+        latest(&mut *self.db.acquire().await?, id, Operation::Capture).await
     }
 
     async fn due(&self, id: PaymentId, amount: Money) -> Result<Payment, StoreError> {
@@ -232,10 +220,11 @@ impl Payments for PgPayments {
         let payment = lock(&mut tx, id).await?;
         let refused = Refused::Transition { from: payment.status, to: Status::Captured };
         let due = payment.due.filter(|_| payment.status == Status::Pending).ok_or(refused)?;
-        if latest(&mut tx, id, Operation::Capture).await?.is_none_or(|attempt| attempt.state != AttemptState::Prepared)
-        {
-            write::attempt(&mut tx, self.epoch, id, id.uuid(), Operation::Capture, due).await?;
+        let last = latest(&mut tx, id, Operation::Capture).await?;
+        if let Some(open) = last.as_ref().filter(|attempt| attempt.state == AttemptState::Prepared) {
+            return Ok(open.clone());
         }
+        write::attempt(&mut tx, self.epoch, (id, id.uuid()), Operation::Capture, after(last.as_ref()), due).await?;
         let attempt = latest(&mut tx, id, Operation::Capture).await?.ok_or(StoreError::NotFound(id))?;
         tx.commit().await?;
         Ok(attempt)
@@ -294,7 +283,8 @@ impl Payments for PgPayments {
         let mine = refunds.iter().rfind(|attempt| attempt.intent == point);
         if mine.is_none_or(|attempt| attempt.state == AttemptState::Failed) {
             let amount = locked.refundable(amount, &refunds)?;
-            write::attempt(&mut tx, self.epoch, payment, point, Operation::Refund, amount).await?;
+            write::attempt(&mut tx, self.epoch, (payment, point), Operation::Refund, after(refunds.last()), amount)
+                .await?;
         }
         let attempt = refund_in(&mut tx, point).await?.ok_or(StoreError::NotFound(payment))?;
         tx.commit().await?;
@@ -313,15 +303,15 @@ impl Payments for PgPayments {
             Err(Refused::ExceedsCapture) => return Ok(None),
             Err(refused) => return Err(refused.into()),
         };
-        write::attempt(&mut tx, self.epoch, payment, id.uuid(), Operation::Refund, amount).await?;
+        write::attempt(&mut tx, self.epoch, (payment, id.uuid()), Operation::Refund, after(refunds.last()), amount)
+            .await?;
         let attempt = refund_in(&mut tx, id.uuid()).await?;
         tx.commit().await?;
         Ok(attempt)
     }
 
     async fn refund(&self, id: RefundId) -> Result<Option<Attempt>, StoreError> {
-        let mut tx = self.db.begin().await?;
-        refund_in(&mut tx, id.uuid()).await
+        refund_in(&mut *self.db.acquire().await?, id.uuid()).await
     }
 
     async fn conclude_refund(&self, attempt: &Attempt, outcome: RefundOutcome) -> Result<Payment, StoreError> {
@@ -383,18 +373,4 @@ impl Payments for PgPayments {
             .await?;
         Ok(())
     }
-}
-
-/// The newest attempt of a refund.
-async fn refund_in(tx: &mut Tx, intent: Uuid) -> Result<Option<Attempt>, StoreError> {
-    let row: Option<AttemptRow> = sqlx::query_as(concat!(
-        "select ",
-        ATTEMPT!("payment_attempt"),
-        " from payment_attempt join payment on payment.id = payment_id
-         where intent_id = $1 and operation = 'refund' order by n desc limit 1"
-    ))
-    .bind(intent)
-    .fetch_optional(&mut **tx)
-    .await?;
-    row.map(Attempt::try_from).transpose()
 }

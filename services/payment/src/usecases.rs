@@ -90,10 +90,11 @@ impl Pay {
             Opened::Mine(id) => id,
             Opened::Refund(_) => return Err(Error::NotFound),
         };
-        if self.find(id).await?.status == Status::Failed {
-            self.payments.reopen(id).await?;
+        let mut payment = self.find(id).await?;
+        if payment.status == Status::Failed {
+            payment = self.payments.reopen(id).await?;
         }
-        match self.drive(id).await {
+        match self.drive(payment).await {
             Ok(payment) => {
                 let order_status = self.tell(&payment).await;
                 Ok(Paid::Now(Box::new(payment), order_status))
@@ -119,8 +120,8 @@ impl Pay {
     /// Pays an order for the order itself; repeated with the same id.
     pub async fn pay_for_order(&self, new: &NewPayment) -> Result<Payment, Error> {
         self.provider()?;
-        self.payments.open_for_order(new).await?;
-        self.drive(new.id).await
+        let payment = self.payments.open_for_order(new).await?;
+        self.drive(payment).await
     }
 
     /// The final status of a payment, or `pending`; an unknown one is written as voided, so it can never be charged.
@@ -217,9 +218,8 @@ impl Pay {
     }
 
     /// Drives a payment as far as it goes now: one that waits for its provider comes back `pending`.
-    async fn drive(&self, id: PaymentId) -> Result<Payment, Error> {
-        let mut payment = self.find(id).await?;
-        let capture = self.payments.capture(id).await?;
+    async fn drive(&self, mut payment: Payment) -> Result<Payment, Error> {
+        let capture = self.payments.capture(payment.id).await?;
         let mut step = next(&payment, capture.as_ref());
         if step == Step::Begin {
             payment = self.begin(payment).await?;

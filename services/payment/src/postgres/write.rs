@@ -78,18 +78,11 @@ pub(super) async fn lease(tx: &mut Tx, id: PaymentId) -> Result<(), sqlx::Error>
 pub(super) async fn attempt(
     tx: &mut Tx,
     epoch: Epoch,
-    payment: PaymentId,
-    intent: Uuid,
+    (payment, intent): (PaymentId, Uuid),
     operation: Operation,
+    n: i32,
     amount: Money,
 ) -> Result<(), sqlx::Error> {
-    let n: i32 = sqlx::query_scalar(
-        "select coalesce(max(n), 0) + 1 from payment_attempt where payment_id = $1 and operation = $2",
-    )
-    .bind(payment.uuid())
-    .bind(operation.as_str())
-    .fetch_one(&mut **tx)
-    .await?;
     sqlx::query(
         "insert into payment_attempt (intent_id, payment_id, operation, n, amount_minor, provider_key, state, leased_until)
          values ($1, $2, $3, $4, $5, $6, 'prepared', now() + $7)",
@@ -134,24 +127,23 @@ pub(super) async fn ledger(
     reference: Uuid,
     amount: Money,
 ) -> Result<(), sqlx::Error> {
-    let txn: i64 = sqlx::query_scalar("insert into ledger_txn (kind, ref) values ($1, $2) returning id")
-        .bind(operation.as_str())
-        .bind(reference)
-        .fetch_one(&mut **tx)
-        .await?;
     let sign = if operation == Operation::Capture { 1 } else { -1 };
-    for entry in domain::entries(amount, sign) {
-        sqlx::query(
-            "insert into ledger_entry (txn_id, account, seller_id, currency, amount_minor) values ($1, $2, $3, $4, $5)",
-        )
-        .bind(txn)
-        .bind(entry.account)
-        .bind(entry.seller.uuid())
-        .bind(entry.amount.currency.as_str())
-        .bind(entry.amount.amount)
-        .execute(&mut **tx)
-        .await?;
-    }
+    let entries = domain::entries(amount, sign);
+    sqlx::query(
+        "with txn as (insert into ledger_txn (kind, ref) values ($1, $2) returning id)
+         insert into ledger_entry (txn_id, account, seller_id, currency, amount_minor)
+         select txn.id, e.account, e.seller_id, $3, e.amount_minor from txn
+         cross join unnest($4::text[], $5::uuid[], $6::bigint[]) with ordinality as e (account, seller_id, amount_minor, n)
+         order by e.n",
+    )
+    .bind(operation.as_str())
+    .bind(reference)
+    .bind(amount.currency.as_str())
+    .bind(entries.map(|entry| entry.account))
+    .bind(entries.map(|entry| entry.seller.uuid()))
+    .bind(entries.map(|entry| entry.amount.amount))
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 

@@ -1,9 +1,13 @@
 //! What time itself asks: payments and refunds that their driver left, results that an order was not told.
 
 use agora_chassis::chain;
+use agora_vocab::PaymentId;
 
 use super::{Error, Pay};
-use crate::{domain::Attempt, ports::RefundOutcome};
+use crate::{
+    domain::{Attempt, Payment},
+    ports::RefundOutcome,
+};
 
 /// Most rows of a kind that one round takes.
 const ROUND_ROWS_MAX: u16 = 32;
@@ -14,7 +18,7 @@ impl Pay {
     pub async fn round(&self) -> Result<usize, Error> {
         let payments = self.payments.lease_payments(ROUND_ROWS_MAX).await?;
         for &id in &payments {
-            match self.drive(id).await {
+            match self.resume(id).await {
                 Ok(_) | Err(Error::Order(..)) => {}
                 Err(error) => tracing::warn!(payment.id = %id, error = %chain(&error), "a payment waits"),
             }
@@ -32,6 +36,10 @@ impl Pay {
             }
         }
         Ok(payments.len() + refunds.len() + notices.len())
+    }
+
+    async fn resume(&self, id: PaymentId) -> Result<Payment, Error> {
+        self.drive(self.find(id).await?).await
     }
 
     async fn resolve_refund(&self, attempt: &Attempt) -> Result<(), Error> {

@@ -1,0 +1,55 @@
+//! The statements that read attempts, newest or all.
+
+use agora_vocab::PaymentId;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::row::{ATTEMPT, AttemptRow};
+use crate::{
+    domain::{Attempt, Operation},
+    ports::StoreError,
+};
+
+/// The newest attempt of an operation.
+pub(super) async fn latest(
+    db: &mut PgConnection,
+    id: PaymentId,
+    operation: Operation,
+) -> Result<Option<Attempt>, StoreError> {
+    Ok(attempts(db, id, operation).await?.pop())
+}
+
+/// Every attempt of an operation, oldest first.
+pub(super) async fn attempts(
+    db: &mut PgConnection,
+    id: PaymentId,
+    operation: Operation,
+) -> Result<Vec<Attempt>, StoreError> {
+    let rows: Vec<AttemptRow> = sqlx::query_as(concat!(
+        "select ", ATTEMPT!("payment_attempt"), " from payment_attempt join payment on payment.id = payment_id where payment_id = $1 and operation = $2 order by n"
+    ))
+    .bind(id.uuid())
+    .bind(operation.as_str())
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(Attempt::try_from).collect()
+}
+
+/// The newest attempt of a refund.
+pub(super) async fn refund_in(db: &mut PgConnection, intent: Uuid) -> Result<Option<Attempt>, StoreError> {
+    let row: Option<AttemptRow> = sqlx::query_as(concat!(
+        "select ",
+        ATTEMPT!("payment_attempt"),
+        " from payment_attempt join payment on payment.id = payment_id
+         where intent_id = $1 and operation = 'refund' order by n desc limit 1"
+    ))
+    .bind(intent)
+    .fetch_optional(db)
+    .await?;
+    row.map(Attempt::try_from).transpose()
+}
+
+/// The number of the attempt after this one.
+pub(super) fn after(last: Option<&Attempt>) -> i32 {
+    last.map_or(1, |last| last.n + 1)
+}
