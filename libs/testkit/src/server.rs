@@ -8,7 +8,10 @@ use std::{
     os::unix::{fs::MetadataExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -132,10 +135,17 @@ pub fn folder(name: &str) -> TempDir {
     folder
 }
 
-/// A port of loopback that was free a moment ago.
+/// A port of loopback that was free a moment ago, and another one at each call.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("an address").port()
+    // Below the ports that the kernel gives to outgoing connections, one of which would take it before it is used.
+    const FIRST: u32 = 12_000;
+    const COUNT: u32 = 20_000;
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    // Test processes that run at once begin far from each other.
+    let begin = std::process::id().wrapping_mul(7_919);
+    let next = |_| FIRST + begin.wrapping_add(ASKED.fetch_add(1, Ordering::Relaxed)) % COUNT;
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    (0..COUNT).map(next).filter_map(|port| u16::try_from(port).ok()).find(is_free).expect("a free port")
 }
 
 /// Where a program or a folder of jars lies.
