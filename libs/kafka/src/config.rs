@@ -2,9 +2,11 @@
 //!
 //! Knows librdkafka's property names; must not open a connection.
 
+use std::time::Duration;
+
 use agora_chassis::{Reader, WatchedFile, WatchedSecret};
 use agora_events::Topic;
-use rdkafka::{ClientConfig, ClientContext, config::RDKafkaLogLevel, error::KafkaError};
+use rdkafka::{ClientConfig, ClientContext, admin::AdminClient, config::RDKafkaLogLevel, error::KafkaError};
 
 const ISOLATION_KEY_DEFAULT: &str = "agora";
 const SECURITY_PROTOCOLS: [&str; 4] = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
@@ -13,6 +15,9 @@ const SASL_MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 const RECONNECT_MS_MAX: &str = "1000";
 /// A topic or partition made meanwhile is seen after so long at the latest.
 const METADATA_MS_MAX: &str = "10000";
+/// How long the broker may take to let a new login in.
+const PROOF_MAX: Duration = Duration::from_secs(5);
+const PROOFS_APART: Duration = Duration::from_secs(5);
 
 /// Settings of the broker.
 #[derive(Clone, Debug)]
@@ -73,9 +78,27 @@ impl Config {
         self.name_on_broker(topic.name())
     }
 
-    /// Waits until the password or the authorities differ from what they were when this copy of the settings was made; for
-    /// ever without either.
+    /// Waits until the password or the authorities differ from what they were when this copy of the settings was made and
+    /// the broker accepts them as they are now: a client that works is not given up for one that does not. For ever without
+    /// either.
     pub async fn login_changed(&mut self) {
+        self.changed().await;
+        while let Err(error) = self.accepted().await {
+            tracing::warn!(%error, "the broker does not accept the new login or authority yet; the old client stays");
+            tokio::time::sleep(PROOFS_APART).await;
+        }
+    }
+
+    async fn accepted(&self) -> Result<(), KafkaError> {
+        let settings = self.client();
+        let asked = tokio::task::spawn_blocking(move || {
+            let client: AdminClient<Quiet> = settings.create_with_context(Quiet)?;
+            client.inner().fetch_metadata(None, PROOF_MAX).map(drop)
+        });
+        asked.await.unwrap_or(Err(KafkaError::Canceled))
+    }
+
+    async fn changed(&mut self) {
         let password = async {
             match &mut self.login {
                 Some(login) => drop(login.password.changed().await),
