@@ -2,9 +2,9 @@
 //! delays no repair in the cluster. A reconcile says what is wanted and reads what was last seen; a task asks for a
 //! reconcile when that changes.
 
-mod databases;
+pub(crate) mod databases;
 mod redis;
-mod topics;
+pub(crate) mod topics;
 
 use std::collections::BTreeMap;
 use std::future::Future;

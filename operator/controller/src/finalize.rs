@@ -14,13 +14,13 @@ use time::OffsetDateTime;
 use crate::context::{Context, MarketRef};
 use crate::credentials::{admin_secret, signing_secret};
 use crate::events;
+use crate::externals::{databases, topics};
 use crate::kinds::{Kind, ObjectKey};
 use crate::names;
 use crate::observed::{Observed, Trouble};
 use crate::plan::Plan;
 use crate::ports::DatabaseAdmin;
 use crate::reconcile::Next;
-use crate::streams::error_chain;
 use crate::wanted;
 
 /// Kinds whose end ends pods.
@@ -111,11 +111,11 @@ async fn delete(context: &Context, market: &MarketRef, key: &ObjectKey) -> Resul
 
 /// Databases and then topics, each by its policy; nothing of another Marketplace's.
 async fn outside(context: &Context, plan: &Plan, observed: &Observed) -> Result<(), Trouble> {
-    let claim = bounded("the database server", Box::pin(databases(context, plan, observed))).await?;
+    let claim = bounded("the database server", Box::pin(end_databases(context, plan, observed))).await?;
     if claim == Claim::Foreign || plan.kafka.deletion == DeletionPolicy::Retain {
         return Ok(());
     }
-    bounded("the broker", Box::pin(topics(context, plan, observed))).await
+    bounded("the broker", Box::pin(end_topics(context, plan, observed))).await
 }
 
 /// Whose the isolation key is. Topics carry no mark of their owner: the databases' one counts for them too.
@@ -131,10 +131,10 @@ async fn bounded<T>(what: &str, work: BoxFuture<'_, Result<T, Trouble>>) -> Resu
         .unwrap_or_else(|_| Err(Trouble::new(Reason::WaitingForDependency, format!("{what} did not answer in time"))))
 }
 
-async fn databases(context: &Context, plan: &Plan, observed: &Observed) -> Result<Claim, Trouble> {
+async fn end_databases(context: &Context, plan: &Plan, observed: &Observed) -> Result<Claim, Trouble> {
     let wanted = wanted::every_database(plan, observed)?;
     let admin = &context.externals.adapters.databases;
-    let failed = |error: crate::ports::DatabaseError| Trouble::new(Reason::DatabaseUnreachable, error_chain(&error));
+    let failed = |error| databases::trouble(&wanted.admin, &error);
     let facts = admin.inspect(&wanted.admin, &wanted.databases).await.map_err(failed)?;
     let mut claim = Claim::Ours;
     for database in &wanted.databases {
@@ -157,10 +157,10 @@ async fn databases(context: &Context, plan: &Plan, observed: &Observed) -> Resul
     Ok(claim)
 }
 
-async fn topics(context: &Context, plan: &Plan, observed: &Observed) -> Result<(), Trouble> {
+async fn end_topics(context: &Context, plan: &Plan, observed: &Observed) -> Result<(), Trouble> {
     let wanted = wanted::topics(plan, observed)?;
     let admin = &context.externals.adapters.topics;
-    let failed = |error: crate::ports::BrokerError| Trouble::new(Reason::BrokerUnreachable, error_chain(&error));
+    let failed = |error| topics::trouble(&wanted.broker, &error);
     let names: Vec<String> = wanted.topics.iter().map(|topic| topic.name.clone()).collect();
     let consumers = topology::ALL.iter().filter(|row| !row.consumes.is_empty());
     let groups: Vec<String> = consumers.map(|row| names::at_broker(&plan.isolation_key, row.name)).collect();

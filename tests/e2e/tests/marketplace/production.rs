@@ -58,6 +58,22 @@ pub async fn the_production_sample_runs_over_verified_tls(world: &World) -> anyh
     nothing_is_charged(&world).await
 }
 
+/// Deletes it with its data while the database server cannot be trusted: it says what it waits for, and ends by itself
+/// once the right authority is back.
+pub async fn it_ends_when_its_server_is_trusted(world: &World) -> anyhow::Result<()> {
+    authority(world, "ca.crt").await?;
+    let spec = json!({ "database": { "deletionPolicy": "Delete" }, "kafka": { "deletionPolicy": "Delete" } });
+    world.market.change(&json!({ "spec": spec })).await?;
+    world.cluster.delete(MARKETPLACE, NAME).await?;
+    until("Ready says what the deletion waits for", Duration::from_secs(NOTICED_SECONDS_MAX), async || {
+        let ready = condition(world, "Ready").await?;
+        Ok(when(names_the_authority(&ready) && text(&ready["message"]).starts_with("the deletion waits")))
+    })
+    .await?;
+    authority(world, "data-ca.crt").await?;
+    world.market.delete().await
+}
+
 /// The sample, with the fewest changes that this machine asks for.
 fn manifest(world: &World) -> anyhow::Result<Value> {
     let mut object = world.market.sample(&world.settings, SAMPLE)?;
