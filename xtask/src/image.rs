@@ -64,18 +64,22 @@ pub fn build_all(places: &Places, profile: Profile) -> Result<Images> {
     let mut files = files_below(&context)?;
     files.push(file.clone());
     let tag = format!("{}-dev.{}", version(places)?, &digest(files)?[..12]);
-    let mut archives = Vec::new();
-    for name in NAMES {
-        let image = format!("{REGISTRY}/{name}:{tag}");
-        let archive = folder.join("archives").join(format!("{name}_{tag}.tar"));
+    let archives = archives(places, &tag);
+    for (name, (image, archive)) in NAMES.iter().zip(&archives) {
         if !archive.exists() {
-            let build = Build { file: &file, target: Some(name), context: &context, name: &image, archive: &archive };
+            let build = Build { file: &file, target: Some(name), context: &context, name: image, archive };
             step(&format!("pack {image}"), || self::build(places, &build))?;
         }
-        archives.push((image, archive));
     }
     forget_old(&folder.join("archives"), NAMES.len() * ARCHIVES_KEPT)?;
     Ok(Images { tag, archives })
+}
+
+/// Names of the images of a tag, and where each is packed.
+pub fn archives(places: &Places, tag: &str) -> Vec<(String, PathBuf)> {
+    let folder = places.cache.join("image/archives");
+    let archive = |name: &&str| (format!("{REGISTRY}/{name}:{tag}"), folder.join(format!("{name}_{tag}.tar")));
+    NAMES.iter().map(archive).collect()
 }
 
 /// Compiles, and lays out a folder per image, as the `Dockerfile` copies them.
@@ -129,7 +133,8 @@ pub fn binary(places: &Places, profile: Profile, name: &str) -> PathBuf {
     places.target.join(profile.name()).join(name)
 }
 
-fn compile(places: &Places, profile: Profile) -> Result<()> {
+/// Compiles the binaries of the images, and the shoppers.
+pub fn compile(places: &Places, profile: Profile) -> Result<()> {
     let packages = match profile {
         // The tests were compiled for the whole workspace; for fewer packages Cargo would unify features anew.
         Profile::Ci => &workspace::WITHOUT_E2E[..],

@@ -146,7 +146,7 @@ fn with_release(sample: &str, tag: &str) -> Result<Value> {
 }
 
 /// Waits for this generation of the resource; at the end of its patience it says what each condition says.
-fn wait_ready(target: &Target) -> Result<()> {
+pub fn wait_ready(target: &Target) -> Result<()> {
     let mut seen = Value::Null;
     let ready = until(Duration::from_secs(READY_SECONDS_MAX), || {
         seen = get_json(target, &["-n", NAMESPACE, "get", "mkt", MARKETPLACE]).unwrap_or(Value::Null);

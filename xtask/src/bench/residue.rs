@@ -1,0 +1,89 @@
+//! What lies beside a shop and should not: children too many or too few, objects that wait for a finalizer, secrets in logs.
+
+use anyhow::Result;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::command::output;
+use crate::target::Target;
+use crate::up::{MARKETPLACE, NAMESPACE, get_json};
+
+const KINDS: &str = "deployments,services,configmaps,secrets,horizontalpodautoscalers,poddisruptionbudgets,\
+                     networkpolicies,serviceaccounts,jobs,ingresses";
+/// Shorter values are found in any log by chance.
+const SECRET_CHARS_MIN: usize = 16;
+/// Not secret, though they stand in Secrets.
+const PUBLIC: [&str; 2] = ["username", "jwks.json"];
+
+/// The children that the operator made, as `kind/name`.
+pub fn children(target: &Target) -> Result<Vec<String>> {
+    let selector = format!("app.kubernetes.io/managed-by=agora-operator,app.kubernetes.io/instance={MARKETPLACE}");
+    let names = output(&mut target.kubectl(["-n", NAMESPACE, "get", KINDS, "-l", &selector, "-o", "name"]))?;
+    Ok(names.lines().map(str::to_owned).collect())
+}
+
+/// In the terms of the shoppers' checker, where these children are expected.
+pub fn residue(target: &Target, expected: &[String]) -> Result<Value> {
+    let kinds = format!("{KINDS},marketplaces");
+    let all = get_json(target, &["-n", NAMESPACE, "get", &kinds])?;
+    let items = all["items"].as_array().cloned().unwrap_or_default();
+    let waiting = items.iter().filter(|item| !item["metadata"]["deletionTimestamp"].is_null());
+    let waiting: Vec<String> = waiting.map(|item| format!("{}/{}", item["kind"], item["metadata"]["name"])).collect();
+    let secrets: Vec<String> = items.iter().filter(|item| item["kind"] == "Secret").flat_map(secret_words).collect();
+    Ok(json!({
+        "expected": expected,
+        "found": children(target)?,
+        "waiting": waiting,
+        "leaks": leaks(target, &secrets)?,
+    }))
+}
+
+/// Pods of the shop, and the operator, whose log holds one of these words.
+fn leaks(target: &Target, secrets: &[String]) -> Result<Vec<String>> {
+    let selector = format!("app.kubernetes.io/instance={MARKETPLACE}");
+    let of_shop = ["-n", NAMESPACE, "get", "pods", "-l", &selector, "-o", "name"];
+    let pods = output(&mut target.kubectl(of_shop))?;
+    let pods = pods.lines().map(|pod| (NAMESPACE, pod)).chain([("agora-system", "deploy/agora-operator")]);
+    let mut found = Vec::new();
+    for (namespace, pod) in pods {
+        // A pod that ends meanwhile has no log any more.
+        let log = output(&mut target.kubectl(["-n", namespace, "logs", pod, "--tail=-1"])).unwrap_or_default();
+        if secrets.iter().any(|secret| log.contains(secret)) {
+            found.push(format!("the log of {pod}"));
+        }
+    }
+    Ok(found)
+}
+
+/// Of a Secret: its values, the lines of its keys, the passwords in its addresses.
+fn secret_words(secret: &Value) -> Vec<String> {
+    let values = secret["data"].as_object().into_iter().flatten().filter(|(key, _)| !PUBLIC.contains(&key.as_str()));
+    let texts = values.filter_map(|(_, value)| String::from_utf8(STANDARD.decode(value.as_str()?).ok()?).ok());
+    texts.flat_map(|text| text.lines().filter_map(word).collect::<Vec<_>>()).collect()
+}
+
+fn word(line: &str) -> Option<String> {
+    let password = line.split_once("://").and_then(|(_, rest)| rest.split_once('@')?.0.split_once(':'));
+    let word = password.map_or(line, |(_, password)| password);
+    (word.len() >= SECRET_CHARS_MIN && !word.starts_with("-----")).then(|| word.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_and_lines_of_keys_are_looked_for_and_names_are_not() {
+        let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA\n-----END PRIVATE KEY-----\n";
+        let data = json!({
+            "username": STANDARD.encode("somebody-with-a-long-name"),
+            "url": STANDARD.encode("postgres://shop_user:0123456789abcdef@host:5432/db"),
+            "current.pem": STANDARD.encode(pem),
+            "short": STANDARD.encode("x"),
+        });
+        let mut words = secret_words(&json!({ "kind": "Secret", "data": data }));
+        words.sort();
+        assert_eq!(words, ["0123456789abcdef", "MC4CAQAwBQYDK2VwBCIEIA"]);
+    }
+}
