@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -133,15 +134,24 @@ pub fn binary(places: &Places, profile: Profile, name: &str) -> PathBuf {
     places.target.join(profile.name()).join(name)
 }
 
-/// Compiles the binaries of the images, and the shoppers.
-pub fn compile(places: &Places, profile: Profile) -> Result<()> {
+fn compile(places: &Places, profile: Profile) -> Result<()> {
+    stream(cargo_build(places, profile).arg("--bins"))
+}
+
+/// Compiles one program as the images are compiled: nothing to do where it was built with them.
+pub fn compile_one(places: &Places, profile: Profile, name: &str) -> Result<()> {
+    stream(cargo_build(places, profile).args(["--bin", name]))
+}
+
+fn cargo_build(places: &Places, profile: Profile) -> Command {
     let packages = match profile {
         // The tests were compiled for the whole workspace; for fewer packages Cargo would unify features anew.
         Profile::Ci => &workspace::WITHOUT_E2E[..],
         Profile::Release => &["-p", "agora", "-p", "agora-operator", "-p", "agora-shopper"],
     };
-    let mut cargo = command("cargo", ["build", "--quiet", "--bins", "--profile", profile.name()]);
-    stream(cargo.args(packages).current_dir(&places.repo).env("CARGO_TARGET_DIR", &places.target))
+    let mut cargo = command("cargo", ["build", "--quiet", "--profile", profile.name()]);
+    cargo.args(packages).current_dir(&places.repo).env("CARGO_TARGET_DIR", &places.target);
+    cargo
 }
 
 /// A root file system: the binary under /bin, the libraries where the loader looks, CA roots and a passwd file.

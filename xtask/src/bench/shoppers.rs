@@ -17,6 +17,7 @@ use crate::progress::{note, stage};
 use crate::target::Target;
 use crate::up::{GATEWAY, admin};
 
+const SHOPPER: &str = "agora-shopper";
 /// Shoppers per order of a second: a visit that takes five seconds still finds a free shopper for the next.
 const SHOPPERS_PER_RATE: u32 = 5;
 const SHOPPERS_MAX: u32 = 2_000;
@@ -97,7 +98,7 @@ impl<'a> Bench<'a> {
     /// Builds the shoppers as the shop that runs was built.
     fn prepare(places: &'a Places, target: &'a Target) -> Result<Self> {
         let profile = super::running_profile(places)?;
-        stage(&format!("compile ({})", profile.name()), || image::compile(places, profile))?;
+        stage(&format!("compile the shoppers ({})", profile.name()), || image::compile_one(places, profile, SHOPPER))?;
         Ok(Self { places, target, profile, folder: tempfile::tempdir()? })
     }
 
@@ -112,7 +113,7 @@ impl<'a> Bench<'a> {
 
     fn shopper(&self, verb: &str) -> Result<Command> {
         let admin = admin(self.target)?;
-        let mut shopper = command(image::binary(self.places, self.profile, "agora-shopper"), [verb, "--url", GATEWAY]);
+        let mut shopper = command(image::binary(self.places, self.profile, SHOPPER), [verb, "--url", GATEWAY]);
         shopper.arg("--report").arg(self.folder.path().join("report.json"));
         shopper.args(["--admin-email", &admin.email]).env("AGORA_SHOP_ADMIN_PASSWORD", &admin.password);
         Ok(shopper)
