@@ -24,6 +24,7 @@ mod repair;
 mod residue;
 mod shoppers;
 mod start;
+mod statements;
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum Figure {
@@ -153,7 +154,7 @@ fn measure(places: &Places, figure: &Figure) -> Result<()> {
         Figure::Idle { minutes } => idle::measure(places, Duration::from_secs(minutes * 60)),
         Figure::Memory => memory::measure(),
         Figure::Start => start::measure(),
-        Figure::Pgbench => pgbench::measure(places),
+        Figure::Pgbench => shoppers::beside(places),
         Figure::Size { .. } => running_size(places, &target),
         Figure::Orders { rate, seconds } => shoppers::orders(places, &target, *rate, *seconds),
         Figure::Place { rate, seconds } => shoppers::place(places, &target, *rate, *seconds),

@@ -9,7 +9,8 @@ use crate::command::{command, feed, output, succeeds};
 use crate::environment::Places;
 
 const SCHEMA: &str = include_str!("order_schema.sql");
-const ORDER: &str = include_str!("order.sql");
+/// One order as a script.
+pub const ORDER: &str = include_str!("order.sql");
 const DATABASE: &str = "agora_bench";
 const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
 const CLIENTS: &str = "16";

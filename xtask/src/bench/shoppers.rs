@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::cpu::Used;
 use super::pinned::Pinned;
-use super::{pgbench, print, residue};
+use super::{pgbench, print, residue, statements};
 use crate::command::{command, stream};
 use crate::environment::Places;
 use crate::image::{self, Profile};
@@ -59,8 +59,16 @@ pub fn orders(places: &Places, target: &Target, rate: u32, seconds: u32) -> Resu
     let verdict = |good: bool| if good { "hold" } else { "BROKEN" };
     print("invariants by the API", verdict(by_api.is_ok()), "hold");
     print("invariants by tables, topics and children", verdict(by_tables.is_ok()), "hold");
-    pgbench::measure(places)?;
+    beside(places)?;
     by_api.and(by_tables)
+}
+
+/// What PostgreSQL alone can do, and whether the script for that is still what an order does.
+pub fn beside(places: &Places) -> Result<()> {
+    let profile = super::running_profile(places)?;
+    stage(&format!("compile the shoppers ({})", profile.name()), || image::compile_one(places, profile, SHOPPER))?;
+    pgbench::measure(places)?;
+    statements::compare(places, profile, pgbench::ORDER)
 }
 
 pub fn place(places: &Places, target: &Target, rate: u32, seconds: u32) -> Result<()> {

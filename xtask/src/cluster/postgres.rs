@@ -53,6 +53,11 @@ pub fn admin_password(places: &Places) -> Result<String> {
     Ok(std::fs::read_to_string(home(places).join("agora_admin.password"))?.trim().to_owned())
 }
 
+/// The superuser's password, for what the admin may not do: settings of the server.
+pub fn superuser_password(places: &Places) -> Result<String> {
+    Ok(std::fs::read_to_string(home(places).join("postgres.password"))?.trim().to_owned())
+}
+
 /// A new data folder with the admin role, as a managed database gives it.
 fn initialise(jars: &Jars, home: &Path) -> Result<()> {
     let (data, superuser) = (home.join("data"), home.join("postgres.password"));
