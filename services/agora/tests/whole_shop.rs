@@ -340,7 +340,6 @@ async fn a_process_killed_again_and_again_loses_and_doubles_nothing() {
         shop.kill();
         shop.start().await;
         for (who, key) in &keys {
-            let (token, body) = (&tokens[*who], &body);
             shop.insist(&tokens[*who], key, &body).await;
         }
         if let Ok(acknowledged) = first {
