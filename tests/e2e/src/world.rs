@@ -70,8 +70,14 @@ impl World {
         Self { market, tables, ..self.clone() }
     }
 
-    /// Deletes a Marketplace of an earlier run with everything that is its own.
+    /// Deletes the Marketplaces of an earlier run with everything that is their own.
     async fn clean(&self) -> anyhow::Result<()> {
+        for other in self.cluster.list(MARKETPLACE, "").await? {
+            let other = text(&other["metadata"]["name"]);
+            if other != self.market.name {
+                self.beside(other).delete_with_data().await?;
+            }
+        }
         if self.cluster.get(MARKETPLACE, &self.market.name).await?.is_none() {
             // A retained one is taken up again, and then deleted with its data.
             if self.tables.databases().await?.is_empty() {

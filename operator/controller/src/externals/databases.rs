@@ -12,7 +12,7 @@ use crate::ports::{AdminDatabase, DatabaseAdmin, DatabaseError, DatabaseSeen, Da
 use crate::wanted::{DatabasesWanted, Fingerprint};
 
 /// `first`: the logins' passwords are set too, since nobody can read what they are.
-pub async fn tend(admin: &dyn DatabaseAdmin, wanted: &DatabasesWanted, first: bool) -> Look<DatabasesOutcome> {
+pub(super) async fn tend(admin: &dyn DatabaseAdmin, wanted: &DatabasesWanted, first: bool) -> Look<DatabasesOutcome> {
     let mut outcome = DatabasesOutcome { wanted: wanted.fingerprint(), connections: Ok(0), databases: BTreeMap::new() };
     let mut corrected = Vec::new();
     match admin.inspect(&wanted.admin, &wanted.databases).await {

@@ -14,7 +14,7 @@ use crate::topic_change::change;
 use crate::wanted::{Fingerprint, TopicsWanted};
 
 /// Compares and puts right. `first`: what is then changed is a wish, later a correction.
-pub async fn tend(admin: &dyn TopicAdmin, wanted: &TopicsWanted, first: bool) -> Look<TopicsOutcome> {
+pub(super) async fn tend(admin: &dyn TopicAdmin, wanted: &TopicsWanted, first: bool) -> Look<TopicsOutcome> {
     let names: Vec<String> = wanted.topics.iter().map(|topic| topic.name.clone()).collect();
     let mut corrected = Vec::new();
     let topics = match admin.inspect(&wanted.broker, &names).await {
