@@ -15,7 +15,7 @@ use agora_topology::{ADMIN_PORT, ALL};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-use crate::{deletion::nothing_is_left, production};
+use crate::{deletion::nothing_is_left, production, secrecy::no_secret_is_told_anywhere};
 
 const STALLED_SECONDS_MAX: u64 = 60;
 const GROUPS_SECONDS_MAX: u64 = 30;
@@ -44,6 +44,9 @@ pub async fn two_shops_on_one_broker_and_server_never_see_each_other(first: &Wor
     ensure!(stranger.status() == Some(401), "a token of the other shop: {}", stranger.describe());
 
     a_claimed_key_stays_claimed(first).await?;
+
+    // While the pods that log in at the broker are still there to be looked at.
+    no_secret_is_told_anywhere(first).await?;
 
     let before = held(first).await?;
     production::it_ends_when_its_server_is_trusted(second).await?;
