@@ -19,11 +19,19 @@ pub async fn complete(tables: &Tables, by_api: Evidence, patience: Duration) -> 
     };
     let (key, begun) = (tables.market.isolation_key(), Instant::now());
     loop {
-        let topics = broker::events(&key, agora_events::topics::ORDER).await?;
-        let sent = Evidence { outbox: evidence.outbox.clone(), topics, ..Evidence::default() };
-        if check(&[], &sent).is_empty() || begun.elapsed() > patience {
-            evidence.topics = sent.topics;
-            return Ok(evidence);
+        // A broker that has just come back leads none of its partitions for a moment.
+        let seen = broker::events(&key, agora_events::topics::ORDER).await;
+        let patient = begun.elapsed() < patience;
+        match seen {
+            Ok(topics) => {
+                let sent = Evidence { outbox: evidence.outbox.clone(), topics, ..Evidence::default() };
+                if !patient || check(&[], &sent).is_empty() {
+                    evidence.topics = sent.topics;
+                    return Ok(evidence);
+                }
+            }
+            Err(error) if !patient => return Err(error),
+            Err(_) => {}
         }
         tokio::time::sleep(LOOKS_APART).await;
     }

@@ -1,103 +1,193 @@
--- What one paid order makes PostgreSQL do, in its transactions and their order (as `log_statement` shows them), in one
--- database and on one connection: the most that a shop of these transactions can do on this machine.
+-- What one paid order makes PostgreSQL do, in its transactions and their order, in one database and on one connection:
+-- the most that a shop of these transactions can do on this machine.
+--
+-- Derived from the server's statement log (`log_statement = all`) of orders bought by `agora-shopper buy-one`, without
+-- what goes on when nothing is bought (polling), and without registering and logging in. Keys and columns are cut down;
+-- every transaction and every write of the log is here. `cargo xtask bench pgbench` records orders again and prints
+-- their commits and writes beside this script's: where they differ, the script is out of date.
 \set user random(1, 1000)
 \set product random(1, 60)
-select gen_random_uuid() as o, gen_random_uuid() as p, gen_random_uuid() as e, gen_random_uuid() as f \gset
+select gen_random_uuid() as o, gen_random_uuid() as p, gen_random_uuid() as e, gen_random_uuid() as f, gen_random_uuid() as g, gen_random_uuid() as h \gset
+-- catalog: browse
+select id, name, price, (select on_hand - reserved from stock where product_id = id) from product order by id limit 20;
 -- cart: add
 begin;
 insert into idempotency values ('cart', :e, 'started');
+insert into cart values (:user, 1) on conflict do nothing;
+select version from cart where user_id = :user;
 insert into cart_line values (:user, :product, 1) on conflict (user_id, product_id) do update set quantity = 1;
+select product_id, quantity from cart_line where user_id = :user;
 insert into outbox (shard, topic, aggregate, data) values (1, 'cart-events', :o, '{"lines": 1}');
 update idempotency set state = 'done', answer = '{}' where scope = 'cart' and key = :e;
 commit;
+-- cart: relay
+begin;
+select id, data from outbox where topic = 'cart-events' and aggregate = :o;
 delete from outbox where topic = 'cart-events' and aggregate = :o;
+commit;
 -- order: claim
 begin;
 insert into idempotency values ('order', :e, 'started');
 commit;
 -- cart: take
 begin;
-insert into inbox values ('cart', :e);
-select quantity from cart_line where user_id = :user for no key update;
-delete from cart_line where user_id = :user;
+insert into inbox values ('cart.take', :e);
+insert into taking values (:o, 'taken');
+select version from cart where user_id = :user for no key update;
+select product_id, quantity from cart_line where user_id = :user;
+with emptied as (delete from cart_line where user_id = :user) update cart set version = version + 1 where user_id = :user;
+update taking set lines = '[]' where order_id = :o;
 insert into outbox (shard, topic, aggregate, data) values (1, 'cart-events', :p, '{"lines": 0}');
-update inbox set value = '{}' where consumer = 'cart' and event_id = :e;
+update inbox set value = '{}' where consumer = 'cart.take' and event_id = :e;
 commit;
+-- cart: relay
+begin;
+select id, data from outbox where topic = 'cart-events' and aggregate = :p;
 delete from outbox where topic = 'cart-events' and aggregate = :p;
+commit;
 -- catalog: quote
-select product_id, on_hand, reserved from stock where product_id = :product;
+select id, name, price, (select on_hand - reserved from stock where product_id = id) from product where id = :product;
 -- order: create
 begin;
-insert into orders values (:o, nextval('order_number'), :user, 'created', 'unpaid', 1, 1999);
+select nextval('order_number') from idempotency where scope = 'order' and key = :e for share;
+insert into orders values (:o, 1, :user, 'created', 'unpaid', 1, 1999);
 insert into order_line values (:o, 1, :product, 1, 1999);
 insert into order_event values (:o, 1, 'created', '{}');
-insert into saga values (:o, 'hold', '{}', now() + interval '900 seconds', now() + interval '10 seconds');
 insert into outbox (shard, topic, aggregate, data) values (1, 'order-events', :o, '{"type": "order.created"}');
+insert into saga values (:o, 'running', '{}', now() + interval '10 seconds', now() + interval '10 seconds');
+commit;
+-- order: relay
+begin;
+select id, data from outbox where topic = 'order-events' and aggregate = :o;
+delete from outbox where topic = 'order-events' and aggregate = :o;
 commit;
 -- catalog: reserve
 begin;
 insert into inbox values ('catalog.reserve', :e);
+select state from hold where order_id = :o for no key update;
+insert into hold values (:o, 'held', now() + interval '1800 seconds');
 select on_hand, reserved from stock where product_id = :product for no key update;
-update stock set reserved = reserved + 1 where product_id = :product;
-insert into hold values (:o, :product, 1, 'held');
+with kept as (insert into reservation values (:o, :product, 1, 'held')) update stock set reserved = reserved + 1 where product_id = :product;
+insert into inventory_seq values (:e, 1) on conflict (aggregate) do update set seq = inventory_seq.seq + 1;
 insert into outbox (shard, topic, aggregate, data) values (1, 'inventory-events', :e, '{"type": "stock.changed"}');
 update inbox set value = '{}' where consumer = 'catalog.reserve' and event_id = :e;
 commit;
+-- catalog: relay
+begin;
+select id, data from outbox where topic = 'inventory-events' and aggregate = :e;
 delete from outbox where topic = 'inventory-events' and aggregate = :e;
+commit;
 -- order: pending
 begin;
+select o.status, s.data from orders o join saga s on s.order_id = o.id where o.id = :o for no key update;
 update orders set status = 'pending', version = 2 where id = :o;
 insert into order_event values (:o, 2, 'placed', '{}');
-update saga set phase = 'pending' where order_id = :o;
 insert into outbox (shard, topic, aggregate, data) values (1, 'order-events', :o, '{"type": "order.placed"}');
+insert into saga values (:o, 'resting') on conflict (order_id) do update set phase = 'resting', next_at = now() + interval '900 seconds';
 update idempotency set state = 'done', answer = '{}' where scope = 'order' and key = :e;
+commit;
+-- order: relay
+begin;
+select id, data from outbox where topic = 'order-events' and aggregate = :o;
+delete from outbox where topic = 'order-events' and aggregate = :o;
+commit;
+-- cart: order.placed
+begin;
+insert into inbox values ('cart.placed', :e);
+update taking set state = 'done' where order_id = :o and state = 'taken';
+update inbox set value = '{}' where consumer = 'cart.placed' and event_id = :e;
 commit;
 -- payment: claim
 begin;
 insert into idempotency values ('payment', :e, 'started');
 insert into payment values (:p, :o, 'pending', 1999);
+insert into payment_log (payment_id, message) values (:p, 'made');
 commit;
 -- order: begin payment
 begin;
 insert into inbox values ('order.begin', :e);
+select o.status, s.data from orders o join saga s on s.order_id = o.id where o.id = :o for no key update;
 update orders set payment_status = 'processing', version = 3 where id = :o;
 insert into order_event values (:o, 3, 'processing', '{}');
-update saga set phase = 'paying' where order_id = :o;
+insert into saga values (:o, 'running') on conflict (order_id) do update set phase = 'running', next_at = now() + interval '60 seconds';
+update inbox set value = '{}' where consumer = 'order.begin' and event_id = :e;
 commit;
--- payment: attempt, provider, capture
+-- payment: attempt
 begin;
+select status, amount from payment where id = :p for no key update;
+update payment set status = 'pending' where id = :p;
+select coalesce(max(n), 0) + 1 from attempt where payment_id = :p;
 insert into attempt values (:p, 1, 'prepared', :f);
 commit;
+-- payment: the provider's own table
+insert into operation values (:f, 'captured');
+select outcome from operation where key = :f;
+-- payment: capture
 begin;
 select state from attempt where payment_id = :p for no key update;
 update attempt set state = 'captured' where payment_id = :p and n = 1;
 update payment set status = 'captured' where id = :p;
-insert into ledger (payment_id, account, amount) values (:p, 'provider', 1999), (:p, 'seller', -1999);
+insert into ledger_txn (kind, ref) values ('capture', :p);
+insert into ledger_entry (ref, account, amount) values (:p, 'provider', 1999);
+insert into ledger_entry (ref, account, amount) values (:p, 'seller', -1999);
+insert into payment_log (payment_id, message) values (:p, 'captured');
+insert into order_notice values (:g, :o, now() + interval '10 seconds');
 insert into outbox (shard, topic, aggregate, data) values (1, 'payment-events', :p, '{"type": "payment.captured"}');
 commit;
+-- payment: relay
+begin;
+select id, data from outbox where topic = 'payment-events' and aggregate = :p;
 delete from outbox where topic = 'payment-events' and aggregate = :p;
--- order: result, catalog: commit, order: paid
+commit;
+-- order: result
 begin;
 insert into inbox values ('order.result', :e);
-update saga set phase = 'committing' where order_id = :o;
+select o.status, s.data from orders o join saga s on s.order_id = o.id where o.id = :o for no key update;
+insert into saga values (:o, 'running') on conflict (order_id) do update set data = '{"step": "commit"}';
 commit;
+-- catalog: commit
 begin;
 insert into inbox values ('catalog.commit', :e);
+select state from hold where order_id = :o for no key update;
 select on_hand, reserved from stock where product_id = :product for no key update;
-update hold set state = 'committed' where order_id = :o;
-update stock set on_hand = on_hand - 1, reserved = reserved - 1 where product_id = :product;
+with ended as (update reservation set state = 'committed' where order_id = :o), closed as (update hold set state = 'committed' where order_id = :o), booked as (insert into stock_movement (product_id, kind, units, order_id) values (:product, 'commit', -1, :o)) update stock set on_hand = on_hand - 1, reserved = reserved - 1 where product_id = :product;
+insert into inventory_seq values (:f, 1) on conflict (aggregate) do update set seq = inventory_seq.seq + 1;
 insert into outbox (shard, topic, aggregate, data) values (1, 'inventory-events', :f, '{"type": "stock.changed"}');
+update inbox set value = '{}' where consumer = 'catalog.commit' and event_id = :e;
 commit;
-delete from outbox where topic = 'inventory-events' and aggregate = :f;
+-- catalog: relay
 begin;
+select id, data from outbox where topic = 'inventory-events' and aggregate = :f;
+delete from outbox where topic = 'inventory-events' and aggregate = :f;
+commit;
+-- order: paid
+begin;
+select o.status, s.data from orders o join saga s on s.order_id = o.id where o.id = :o for no key update;
 update orders set status = 'paid', payment_status = 'paid', version = 4 where id = :o;
 insert into order_event values (:o, 4, 'paid', '{}');
-update saga set phase = 'done', next_at = null where order_id = :o;
 insert into outbox (shard, topic, aggregate, data) values (1, 'order-events', :o, '{"type": "order.paid"}');
+insert into saga values (:o, 'done') on conflict (order_id) do update set phase = 'done', next_at = null;
+update idempotency set state = 'done' where scope = 'order' and key = :e and state = 'started';
 commit;
+-- order: relay
+begin;
+select id, data from outbox where topic = 'order-events' and aggregate = :o;
 delete from outbox where topic = 'order-events' and aggregate = :o;
+commit;
+-- payment: order has answered
+begin;
+delete from order_notice where result_id = :g;
 update idempotency set state = 'done', answer = '{}' where scope = 'payment' and key = :e;
--- consumers: each event once
-insert into inbox values ('cart.placed', :e);
-insert into inbox values ('catalog.paid', :e);
-insert into inbox values ('order.captured', :e);
+commit;
+-- catalog, order: what they hear of what they know already
+begin;
+insert into inbox values ('catalog.paid', :h);
+select state from hold where order_id = :o;
+update inbox set value = '{}' where consumer = 'catalog.paid' and event_id = :h;
+commit;
+begin;
+select value from inbox where consumer = 'order.result' and event_id = :e;
+insert into saga values (:o, 'done') on conflict (order_id) do update set next_at = null;
+commit;
+-- order: read back
+select o.status, l.product_id, l.quantity from orders o join order_line l on l.order_id = o.id where o.id = :o;

@@ -110,7 +110,7 @@ fn counted(log: &str) -> Counts {
 fn of_script(script: &str) -> Counts {
     let (mut counts, mut inside) = (Counts::default(), false);
     for line in script.lines() {
-        let write = ["insert ", "update ", "delete "].iter().any(|verb| line.starts_with(verb));
+        let write = ["insert ", "update ", "delete ", "with "].iter().any(|verb| line.starts_with(verb));
         inside = (inside || line.starts_with("begin")) && !line.starts_with("commit");
         counts.writes += if write { 1.0 } else { 0.0 };
         counts.commits += if line.starts_with("commit") || (write && !inside) { 1.0 } else { 0.0 };

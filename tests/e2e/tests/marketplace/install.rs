@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use agora_e2e::{
+    at_rest,
     cluster::{AUTOSCALER, DEPLOYMENT, JOB, NETWORK_POLICY, SERVICE, SERVICE_ACCOUNT},
     world::World,
 };
@@ -98,7 +99,7 @@ pub async fn settles(world: &World, shop: &Shop, run: &Run) -> anyhow::Result<()
     let patience = Duration::from_secs(SETTLE_SECONDS_MAX);
     let (by_api, violations) = collect::at_rest(shop, run, patience).await?;
     refuse(&violations)?;
-    let evidence = evidence(world, by_api).await?;
+    let evidence = at_rest::complete(&world.tables, by_api, patience).await?;
     sound(&run.history.records(), &evidence)?;
     println!(
         "    {} orders, {} events on order-events: every invariant holds",
@@ -106,35 +107,6 @@ pub async fn settles(world: &World, shop: &Shop, run: &Run) -> anyhow::Result<()
         evidence.topics.len()
     );
     Ok(())
-}
-
-/// The tables know of stock what the API cannot show. Facts may take the relay a moment to send.
-async fn evidence(world: &World, by_api: Evidence) -> anyhow::Result<Evidence> {
-    let mut evidence = Evidence {
-        stock: world.tables.stock().await?,
-        ledger: world.tables.ledger().await?,
-        outbox: world.tables.order_facts().await?,
-        ..by_api
-    };
-    let (key, patience) = (world.market.isolation_key(), Duration::from_secs(SETTLE_SECONDS_MAX));
-    let begun = Instant::now();
-    loop {
-        // A broker that has just come back leads none of its partitions for a moment.
-        let seen = agora_e2e::broker::events(&key, agora_events::topics::ORDER).await;
-        let patient = begun.elapsed() < patience;
-        match seen {
-            Ok(topics) => {
-                let sent = Evidence { outbox: evidence.outbox.clone(), topics, ..Evidence::default() };
-                if !patient || check(&[], &sent).is_empty() {
-                    evidence.topics = sent.topics;
-                    return Ok(evidence);
-                }
-            }
-            Err(error) if !patient => return Err(error),
-            Err(_) => {}
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
 }
 
 fn sound(history: &[agora_shopper::history::Record], evidence: &Evidence) -> anyhow::Result<()> {
