@@ -22,7 +22,7 @@ use serde_json::Value;
 const NAMESPACE: &str = "shop";
 const MARKETPLACE: &str = "shop";
 const ADMIN_SECRET: &str = "postgres-admin";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const SHOWN_MAX: usize = 20;
 
 #[tokio::main]
