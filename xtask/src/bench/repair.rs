@@ -25,7 +25,7 @@ pub fn measure(places: &Places, target: &Target, tries: usize) -> Result<()> {
     let mark = audit::mark(places)?;
     for (number, child) in children.iter().cycle().take(tries).enumerate() {
         // Who was deleted in one round is edited in the next.
-        let fault: &[&str] = if (number + number / children.len()) % 2 == 0 {
+        let fault: &[&str] = if (number + number / children.len()).is_multiple_of(2) {
             &["delete", child, "--wait=false"]
         } else {
             &["patch", child, "--type=merge", "-p", EDIT]

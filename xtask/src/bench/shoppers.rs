@@ -41,7 +41,7 @@ pub fn orders(places: &Places, target: &Target, rate: u32, seconds: u32) -> Resu
     let used = Used::now(places)?;
     let history = bench.folder.path().join("history.jsonl");
     let mut run = bench.shopper("run")?;
-    bench.crowd(&mut run, rate, seconds);
+    Bench::crowd(&mut run, rate, seconds);
     run.args(["--only-buy", "--registrations", "--history"]).arg(&history);
     let by_api = stream(&mut run);
     Used::print_since(places, &used)?;
@@ -75,7 +75,7 @@ pub fn place(places: &Places, target: &Target, rate: u32, seconds: u32) -> Resul
     let bench = Bench::prepare(places, target)?;
     let pinned = Pinned::pin(target)?;
     let mut run = bench.shopper("place")?;
-    bench.crowd(&mut run, rate, seconds);
+    Bench::crowd(&mut run, rate, seconds);
     let done = stream(&mut run);
     drop(pinned);
     let report = bench.report()?;
@@ -127,7 +127,7 @@ impl<'a> Bench<'a> {
         Ok(shopper)
     }
 
-    fn crowd(&self, shopper: &mut Command, rate: u32, seconds: u32) {
+    fn crowd(shopper: &mut Command, rate: u32, seconds: u32) {
         let shoppers = rate.saturating_mul(SHOPPERS_PER_RATE).min(SHOPPERS_MAX);
         let stock = rate.saturating_mul(seconds).saturating_mul(2) / PRODUCTS + STOCK_MIN;
         let options = [("--rate", rate), ("--seconds", seconds), ("--shoppers", shoppers), ("--restock", stock)];
