@@ -10,13 +10,13 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use crate::{Config, Error, config::Quiet};
+use crate::{Config, Error, trouble::Trouble};
 
 const OPERATION_MAX: Duration = Duration::from_secs(10);
 
 /// Makes each topic that is not there, with that many partitions and one replica; waits until they can be written to.
 pub async fn ensure_topics(config: &Config, topics: &[Topic], partitions: i32) -> Result<(), Error> {
-    let admin: AdminClient<Quiet> = config.client().create_with_context(Quiet).map_err(Error::Client)?;
+    let admin: AdminClient<Trouble> = config.client().create_with_context(Trouble::default()).map_err(Error::Client)?;
     let names: Vec<String> = topics.iter().map(|topic| config.topic(*topic)).collect();
     let wanted: Vec<NewTopic<'_>> =
         names.iter().map(|name| NewTopic::new(name, partitions, TopicReplication::Fixed(1))).collect();

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use agora_chassis::{Reader, WatchedFile, WatchedSecret};
 use agora_events::Topic;
-use rdkafka::{ClientConfig, ClientContext, admin::AdminClient, config::RDKafkaLogLevel, error::KafkaError};
+use rdkafka::{ClientConfig, admin::AdminClient, config::RDKafkaLogLevel, error::KafkaError};
+
+use crate::trouble::Trouble;
 
 const ISOLATION_KEY_DEFAULT: &str = "agora";
 const SECURITY_PROTOCOLS: [&str; 4] = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
@@ -92,7 +94,7 @@ impl Config {
     async fn accepted(&self) -> Result<(), KafkaError> {
         let settings = self.client();
         let asked = tokio::task::spawn_blocking(move || {
-            let client: AdminClient<Quiet> = settings.create_with_context(Quiet)?;
+            let client: AdminClient<Trouble> = settings.create_with_context(Trouble::default())?;
             client.inner().fetch_metadata(None, PROOF_MAX).map(drop)
         });
         asked.await.unwrap_or(Err(KafkaError::Canceled))
@@ -151,16 +153,6 @@ fn read_login(reader: &mut Reader) -> Option<Login> {
             None
         }
         (None, _) => None,
-    }
-}
-
-/// librdkafka's own log goes through tracing already; its errors are warnings here, since whoever uses the client decides.
-#[derive(Clone, Debug)]
-pub(crate) struct Quiet;
-
-impl ClientContext for Quiet {
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "trouble with Kafka");
     }
 }
 

@@ -10,11 +10,12 @@ use std::{
 use agora_events::Topic;
 use rdkafka::{
     ClientContext, Message, Offset, TopicPartitionList,
+    config::RDKafkaLogLevel,
     consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance, StreamConsumer},
     error::KafkaError,
 };
 
-use crate::{Config, Error};
+use crate::{Config, Error, trouble::Trouble};
 
 /// A member that is not heard of for so long loses its partitions, in milliseconds.
 const SESSION_MS_MAX: &str = "15000";
@@ -138,6 +139,7 @@ impl Consumer {
 #[derive(Debug, Default)]
 struct Context {
     lost: Mutex<Vec<(String, i32)>>,
+    trouble: Trouble,
 }
 
 impl Context {
@@ -148,7 +150,11 @@ impl Context {
 
 impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "trouble with Kafka");
+        self.trouble.error(error, reason);
+    }
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.trouble.log(level, facility, line);
     }
 }
 

@@ -11,7 +11,7 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord, Producer as _, PurgeConfig, future_producer::DeliveryFuture},
 };
 
-use crate::{Config, Error, config::Quiet};
+use crate::{Config, Error, trouble::Trouble};
 
 /// A message that is not acknowledged in this time has failed, in milliseconds.
 const MESSAGE_MS_MAX: &str = "3000";
@@ -39,7 +39,7 @@ pub struct Producer(Arc<Inner>);
 
 struct Inner {
     config: Config,
-    client: Mutex<Option<FutureProducer<Quiet>>>,
+    client: Mutex<Option<FutureProducer<Trouble>>>,
 }
 
 impl std::fmt::Debug for Producer {
@@ -66,7 +66,7 @@ impl Producer {
         result
     }
 
-    fn client(&self) -> Result<FutureProducer<Quiet>, Error> {
+    fn client(&self) -> Result<FutureProducer<Trouble>, Error> {
         let mut current = self.0.client.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = &*current {
             return Ok(client.clone());
@@ -80,7 +80,8 @@ impl Producer {
             .set("linger.ms", LINGER_MS)
             .set("message.timeout.ms", MESSAGE_MS_MAX)
             .set("queue.buffering.max.kbytes", BUFFER_KIB_MAX);
-        let client: FutureProducer<Quiet> = settings.create_with_context(Quiet).map_err(Error::Client)?;
+        let client: FutureProducer<Trouble> =
+            settings.create_with_context(Trouble::default()).map_err(Error::Client)?;
         Ok(current.insert(client).clone())
     }
 
@@ -90,7 +91,7 @@ impl Producer {
     }
 }
 
-async fn send(config: &Config, client: &FutureProducer<Quiet>, messages: &[Outgoing]) -> Result<(), Error> {
+async fn send(config: &Config, client: &FutureProducer<Trouble>, messages: &[Outgoing]) -> Result<(), Error> {
     let mut deliveries = Vec::with_capacity(messages.len());
     for message in messages {
         deliveries.push(delivered(enqueue(config, client, message)?));
@@ -98,7 +99,7 @@ async fn send(config: &Config, client: &FutureProducer<Quiet>, messages: &[Outgo
     try_join_all(deliveries).await.map(drop)
 }
 
-fn enqueue(config: &Config, client: &FutureProducer<Quiet>, message: &Outgoing) -> Result<DeliveryFuture, Error> {
+fn enqueue(config: &Config, client: &FutureProducer<Trouble>, message: &Outgoing) -> Result<DeliveryFuture, Error> {
     let topic = config.name_on_broker(&message.topic);
     let mut record = FutureRecord::to(&topic).key(&message.key).payload(&message.payload);
     if let Some(trace) = &message.trace {
