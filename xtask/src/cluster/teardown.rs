@@ -120,7 +120,7 @@ fn remove_leftovers(places: &Places) -> Result<()> {
             let _ = std::fs::remove_file(&namespace);
         }
     }
-    for file in named("/var/lib/cni/results", node::CNI_NETWORK) {
+    for file in named("/var/lib/cni/results", node::CNI_NETWORK).into_iter().chain(own_loopbacks(places)) {
         let _ = std::fs::remove_file(file);
     }
     for link in named("/var/log/containers", "") {
@@ -131,6 +131,15 @@ fn remove_leftovers(places: &Places) -> Result<()> {
     let groups = ["/sys/fs/cgroup", "-depth", "-path", "*/kubepods*", "-type", "d", "-exec", "rmdir", "{}", "+"];
     until(Duration::from_secs(5), || succeeds(&mut command("find", groups)));
     Ok(())
+}
+
+/// Results of the loopback plugin do not name the network that they belong to; those before this cluster are not its own.
+fn own_loopbacks(places: &Places) -> Vec<PathBuf> {
+    let written = |file: &Path| file.metadata().and_then(|data| data.modified()).ok();
+    let Some(begun) = written(&places.state.join("before.json")) else { return Vec::new() };
+    let mut files = named("/var/lib/cni/results", "cni-loopback-");
+    files.retain(|file| written(file).is_some_and(|at| at >= begun));
+    files
 }
 
 fn restore(places: &Places, host: &Host) -> Result<()> {
