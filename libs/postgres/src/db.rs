@@ -15,7 +15,7 @@ use sqlx::{
     Connection, PgPool, Postgres,
     migrate::Migrator,
     pool::PoolConnection,
-    postgres::{PgConnectOptions, PgConnection, PgListener, PgPoolOptions},
+    postgres::{PgConnectOptions, PgConnection, PgPoolOptions},
 };
 use tokio::{sync::Mutex, time::Instant};
 
@@ -89,17 +89,6 @@ impl Db {
     /// A connection for statements that need no transaction; the limits of [`Db::begin`] hold.
     pub async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
         self.on_current(|pool| async move { pool.acquire().await }).await
-    }
-
-    /// Hears the notifications of a channel, on a connection of its own that the pool does not count.
-    pub async fn listen(&self, channel: &str) -> Result<Listener, sqlx::Error> {
-        self.on_current(|main| async move {
-            let own = pool_options(1).max_lifetime(None).connect_lazy_with((*main.connect_options()).clone());
-            let mut inner = PgListener::connect_with(&own).await?;
-            inner.listen(channel).await?;
-            Ok(Listener { inner, main })
-        })
-        .await
     }
 
     /// Takes over another login: proves it, hands it to everybody who asks from then on, and closes the old connections
@@ -188,21 +177,6 @@ impl Db {
         let refused = knock(&options).await;
         *probed = Some((Instant::now(), refused));
         refused
-    }
-}
-
-/// Hears notifications until the login is swapped or the server goes away.
-#[derive(Debug)]
-pub struct Listener {
-    inner: PgListener,
-    main: PgPool,
-}
-
-impl Listener {
-    /// Waits for the next notification. After an error there will be none: listen anew. May be cancelled.
-    pub async fn heard(&mut self) -> Result<(), sqlx::Error> {
-        let mut swapped = self.main.close_event();
-        swapped.do_until(Box::pin(self.inner.recv())).await?.map(drop)
     }
 }
 

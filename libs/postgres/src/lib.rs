@@ -10,6 +10,6 @@ mod migrate;
 
 pub use config::Config;
 pub use connect::connect;
-pub use db::{Db, Listener, Tx};
+pub use db::{Db, Tx};
 pub use error::{Error, constraint, unavailable};
 pub use migrate::migrate;
