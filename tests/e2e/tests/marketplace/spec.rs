@@ -28,12 +28,12 @@ pub async fn a_raised_minimum_of_replicas_takes_effect(world: &World) -> anyhow:
     let now = world.cluster.get(DEPLOYMENT, &user).await?.unwrap_or_default();
     // Load may have called for more than the minimum already.
     let wanted = now["spec"]["replicas"].as_u64().context("user has no replicas")? + 1;
-    let raised = json!([{ "name": "user", "scaling": { "minReplicas": wanted, "maxReplicas": wanted } }]);
+    let raised = json!([{ "name": "user", "scaling": { "minReplicas": wanted, "maxReplicas": wanted + 1 } }]);
     world.market.change(&json!({ "spec": { "services": raised } })).await?;
     until(&format!("user has {wanted} replicas"), Duration::from_secs(SCALE_SECONDS_MAX), async || {
         let scaler = world.cluster.get(AUTOSCALER, &user).await?.unwrap_or_default();
         let deployment = world.cluster.get(DEPLOYMENT, &user).await?.unwrap_or_default();
-        let wide = scaler["spec"]["minReplicas"] == wanted && deployment["spec"]["replicas"] == wanted;
+        let wide = scaler["spec"]["minReplicas"] == wanted && deployment["spec"]["replicas"].as_u64() >= Some(wanted);
         Ok(when(wide && is_rolled_out(&deployment)))
     })
     .await?;
