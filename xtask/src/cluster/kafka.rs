@@ -33,16 +33,29 @@ pub fn start(places: &Places, jars: &Jars) -> Result<()> {
     let logging = format!("-Dlog4j2.configurationFile={}", logging.display());
     let java = [logging, "-cp".to_owned(), format!("{}/*", jars.kafka.display())];
     if !home.join("data/meta.properties").exists() {
-        // 16 bytes in base64 without the filling, which is how Kafka writes its ids; A ends what has no more bits.
-        let id = format!("{}A", &jars::password()?[..21]);
-        let user = format!("SCRAM-SHA-512=[name={USER},password={password}]");
-        let format = ["kafka.tools.StorageTool", "format", "-t", &id, "--add-scram", &user, "-c"];
-        run(command("java", &java).args(format).arg(&properties))?;
+        format_storage(&home, &java, &password, &properties)?;
     }
     let flags = format!("-Xmx256m -Xms128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 {}", java.join(" "));
     let arguments = format!("{flags} kafka.Kafka {}", properties.display());
     // Not as the data user: Java asks by access(2), which knows no capabilities, and would find a closed home closed.
     processes::ensure(places, &Daemon { changed, ..Daemon::parse("kafka", Path::new("java"), &arguments) })
+}
+
+/// Makes the data folder and the SCRAM user. The tool takes the password as an argument only; in a file of arguments, which
+/// Java reads by itself, it is in no process list.
+fn format_storage(home: &Path, java: &[String], password: &str, properties: &Path) -> Result<()> {
+    // 16 bytes in base64 without the filling, which is how Kafka writes its ids; A ends what has no more bits.
+    let id = format!("{}A", &jars::password()?[..21]);
+    let user = format!("SCRAM-SHA-512=[name={USER},password={password}]");
+    let properties = properties.display().to_string();
+    let tool = ["kafka.tools.StorageTool", "format", "-t", &id, "--add-scram", &user, "-c", &properties];
+    let words = java.iter().map(String::as_str).chain(tool);
+    let arguments: Vec<String> = words.map(|word| format!("\"{word}\"")).collect();
+    let file = home.join("format.arguments");
+    write(&file, &arguments.join("\n"))?;
+    let formatted = run(&mut command("java", [format!("@{}", file.display())]));
+    std::fs::remove_file(&file)?;
+    formatted
 }
 
 fn configuration(home: &Path, password: &str) -> String {
