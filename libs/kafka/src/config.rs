@@ -1,6 +1,6 @@
 //! Where the broker is and how to log in.
 //!
-//! Knows librdkafka's property names; must not open a connection.
+//! Knows librdkafka's property names; opens a connection only to prove a login or authority that has changed.
 
 use std::time::Duration;
 
