@@ -187,9 +187,11 @@ struct Row {
 
 /// The oldest rows of some shards that nobody else is sending; their shards stay locked until the transaction ends.
 async fn next_rows(tx: &mut Tx) -> Result<Vec<Row>, sqlx::Error> {
-    // At random, so that no shard is last for ever.
-    const LOCK: &str = "select s.shard from outbox_shard s where exists (select from outbox o where o.shard = s.shard) \
-        order by random() limit $1 for update skip locked";
+    // At random, so that no shard is last for ever. The transaction's end need not reach the disk before it is believed:
+    // rows that a crash brings back are sent again, and the inbox drops them.
+    const LOCK: &str = "select s.shard from outbox_shard s cross join set_config('synchronous_commit', 'off', true) \
+        where exists (select from outbox o where o.shard = s.shard) \
+        order by random() limit $1 for update of s skip locked";
     // In a statement of its own: it must see what the last holder of the lock has deleted.
     const READ: &str = "select id, topic, kind, version, event_id, aggregate, seq, epoch, trace, correlation_id, \
         causation_id, data, created_at from outbox where shard = any($1) order by id limit $2";
