@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use agora_postgres::Tx;
 use serde::{Deserialize, Serialize};
-use sqlx::types::Json;
+use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
 use crate::{Cause, Error, once::exactly_one};
@@ -48,18 +48,24 @@ pub struct Answer {
     pub body: serde_json::Value,
 }
 
-/// Claims a cause for as long as `lease`, with `point` as what its work goes on from. Commit before the foreign call.
-/// Nothing is kept of [`Cause::Fresh`].
-pub async fn claim(tx: &mut Tx, cause: &Cause, point: Uuid, lease: Duration) -> Result<Claim, Error> {
-    const CLAIM: &str = "insert into idempotency (scope, route, key, hash, state, point, lease_until) \
+/// Claims a cause that nobody has claimed yet, in one statement: for callers who begin no transaction for it, and go on
+/// with [`claim`] where this says `false`. Nothing is kept of [`Cause::Fresh`].
+pub async fn start(connection: &mut PgConnection, cause: &Cause, point: Uuid, lease: Duration) -> Result<bool, Error> {
+    const START: &str = "insert into idempotency (scope, route, key, hash, state, point, lease_until) \
         values ($1, $2, $3, $4, 'started', $5, now() + make_interval(secs => $6)) \
         on conflict on constraint idempotency_pk do nothing";
-    let Some(Place { scope, route, key, hash }) = Place::of(cause) else { return Ok(Claim::Started { point }) };
+    let Some(Place { scope, route, key, hash }) = Place::of(cause) else { return Ok(true) };
+    let start = sqlx::query(START).bind(scope).bind(route).bind(&key).bind(hash).bind(point);
+    Ok(start.bind(lease.as_secs_f64()).execute(connection).await?.rows_affected() == 1)
+}
+
+/// Claims a cause for as long as `lease`, with `point` as what its work goes on from. Commit before the foreign call.
+pub async fn claim(tx: &mut Tx, cause: &Cause, point: Uuid, lease: Duration) -> Result<Claim, Error> {
     for _ in 0..TRIES_MAX {
-        let claim = sqlx::query(CLAIM).bind(scope).bind(route).bind(&key).bind(hash).bind(point);
-        if claim.bind(lease.as_secs_f64()).execute(&mut **tx).await?.rows_affected() == 1 {
+        if start(tx, cause, point, lease).await? {
             return Ok(Claim::Started { point });
         }
+        let Some(Place { scope, route, key, hash }) = Place::of(cause) else { break };
         if let Some(row) = find(tx, scope, route, &key).await? {
             return take_over(tx, row, hash, lease).await;
         }
@@ -68,25 +74,25 @@ pub async fn claim(tx: &mut Tx, cause: &Cause, point: Uuid, lease: Duration) -> 
 }
 
 /// Stores the answer and ends the claim; does nothing for a point that was never claimed under a key, or is settled.
-pub async fn settle(tx: &mut Tx, point: Uuid, answer: &Answer) -> Result<(), Error> {
+pub async fn settle(connection: &mut PgConnection, point: Uuid, answer: &Answer) -> Result<(), Error> {
     const SETTLE: &str = "update idempotency set state = 'done', lease_until = null, answer = $2::text::json \
         where point = $1 and state = 'started'";
-    sqlx::query(SETTLE).bind(point).bind(serde_json::to_string(answer)?).execute(&mut **tx).await?;
+    sqlx::query(SETTLE).bind(point).bind(serde_json::to_string(answer)?).execute(connection).await?;
     Ok(())
 }
 
 /// Gives the claim up, so that the same key starts afresh; a settled one stays.
-pub async fn abandon(tx: &mut Tx, point: Uuid) -> Result<(), Error> {
+pub async fn abandon(connection: &mut PgConnection, point: Uuid) -> Result<(), Error> {
     const ABANDON: &str = "delete from idempotency where point = $1 and state = 'started'";
-    sqlx::query(ABANDON).bind(point).execute(&mut **tx).await?;
+    sqlx::query(ABANDON).bind(point).execute(connection).await?;
     Ok(())
 }
 
 /// Ends the lease of a claim at once, so that the same key goes on at its recovery point; a settled one stays.
-pub async fn unlock(tx: &mut Tx, point: Uuid) -> Result<(), Error> {
+pub async fn unlock(connection: &mut PgConnection, point: Uuid) -> Result<(), Error> {
     const UNLOCK: &str =
         "update idempotency set lease_until = now() - interval '1 s' where point = $1 and state = 'started'";
-    sqlx::query(UNLOCK).bind(point).execute(&mut **tx).await?;
+    sqlx::query(UNLOCK).bind(point).execute(connection).await?;
     Ok(())
 }
 

@@ -17,7 +17,7 @@ mod sweep;
 
 pub use answers::Answers;
 pub use cause::{Cause, Done};
-pub use claim::{Answer, Claim, abandon, claim, settle, stale, unlock};
+pub use claim::{Answer, Claim, abandon, claim, settle, stale, start, unlock};
 pub use consume::{Failure, consume};
 pub use emit::{Fact, emit};
 pub use once::{once, recall, remember};

@@ -8,7 +8,7 @@ mod write;
 
 use std::{sync::Arc, time::Duration};
 
-use agora_outbox::{Answer, Cause, Claim, Done};
+use agora_outbox::{Answer, Cause, Claim, Done, Fact, emit};
 use agora_postgres::{Db, Tx, constraint};
 use agora_vocab::{Epoch, Ids, OrderId, Page};
 use async_trait::async_trait;
@@ -17,13 +17,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    domain::{self, Command, Draft, Order, Record, Refused, State},
+    domain::{self, Command, Decision, Draft, Order, Record, Refused, State},
     ports::{ApplyError, CreateError, Driver, Listing, Orders, Progress, StoreError},
     postgres::{
-        read::{find, find_locked},
-        write::{insert, project, record, write_saga},
+        read::{Found, find, find_locked},
+        write::{SagaRow, begin, insert, write_saga},
     },
-    saga::Leased,
+    saga::{Leased, lease},
 };
 
 /// The request that claimed a key has so long before a repetition may go on in its place.
@@ -58,6 +58,10 @@ enum Remembered {
 #[async_trait]
 impl Orders for PgOrders {
     async fn claim(&self, cause: &Cause, fresh: OrderId) -> Result<Claim, StoreError> {
+        // Nearly always it is new, and then one statement will do.
+        if agora_outbox::start(&mut *self.db.acquire().await?, cause, fresh.uuid(), CLAIM_LEASE).await? {
+            return Ok(Claim::Started { point: fresh.uuid() });
+        }
         let mut tx = self.db.begin().await?;
         let claim = agora_outbox::claim(&mut tx, cause, fresh.uuid(), CLAIM_LEASE).await?;
         tx.commit().await?;
@@ -94,9 +98,11 @@ impl Orders for PgOrders {
         let (now, drawn) = draw(&mut tx, draft.id).await?;
         let number = domain::number(self.epoch, drawn);
         let state = draft.into_state(number, now, self.payment_window);
+        let (lease, leased) = lease(&state, now, Leased::NOBODY, Some(driver));
+        let first = Record::created(&state.order);
         insert(&mut tx, &state.order).await?;
-        record(&mut tx, self, &state.order, &Record::created(&state.order), None).await?;
-        let leased = write_saga(&mut tx, &state, now, Leased::NOBODY, Some(driver)).await?;
+        begin(&mut tx, &SagaRow { state: &state, now, lease }, &first).await?;
+        self.tell(&mut tx, &state.order, &first, None).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(Progress { state, now, leased })
     }
@@ -111,37 +117,11 @@ impl Orders for PgOrders {
         let mut tx = self.db.begin().await.map_err(StoreError::from)?;
         let known: Option<Remembered> = agora_outbox::once(&mut tx, cause).await.map_err(StoreError::from)?;
         let found = find_locked(&mut tx, order).await?.ok_or(ApplyError::NotFound)?;
-        let (before, now) = (&found.state, found.now);
-        let (state, repeated) = match known {
-            Some(Remembered::Refused(refused)) => return Err(refused.into()),
-            Some(Remembered::Done(then)) => {
-                let order = then.map_or_else(|| before.order.clone(), |order| *order);
-                (State { order, saga: before.saga.clone() }, true)
-            }
-            None => match domain::decide(before, command, now) {
-                Ok(decision) => {
-                    if let Some(change) = &decision.record {
-                        project(&mut tx, &decision.state.order).await?;
-                        record(&mut tx, self, &decision.state.order, change, causation(cause)).await?;
-                    }
-                    self.settle_with(&mut tx, before, &decision.state).await?;
-                    (decision.state, false)
-                }
-                Err(refused) => return Err(refuse(tx, cause, refused).await?),
-            },
-        };
-        let leased = if repeated && matches!(cause, Cause::Request { .. }) {
-            false
-        } else {
-            write_saga(&mut tx, &state, now, found.leased, driver).await?
-        };
-        if !repeated {
-            let order = matches!(cause, Cause::Request { .. }).then(|| Box::new(state.order.clone()));
-            agora_outbox::remember(&mut tx, cause, &Remembered::Done(order)).await.map_err(StoreError::from)?;
+        match known {
+            None => self.change(tx, found, command, cause, driver).await,
+            Some(Remembered::Done(then)) => Ok(repeat(tx, found, then, driver).await?),
+            Some(Remembered::Refused(refused)) => Err(refused.into()),
         }
-        tx.commit().await.map_err(StoreError::from)?;
-        let progress = Progress { state, now, leased };
-        Ok(if repeated { Done::Repeated(progress) } else { Done::First(progress) })
     }
 
     async fn load(&self, order: OrderId, driver: Option<Driver>) -> Result<Option<Progress>, StoreError> {
@@ -152,9 +132,11 @@ impl Orders for PgOrders {
         };
         let mut tx = self.db.begin().await?;
         let Some(found) = find_locked(&mut tx, order).await? else { return Ok(None) };
-        let leased = write_saga(&mut tx, &found.state, found.now, found.leased, Some(driver)).await?;
+        let Found { state, now, leased } = found;
+        let (lease, leased) = lease(&state, now, leased, Some(driver));
+        write_saga(&mut tx, &SagaRow { state: &state, now, lease }).await?;
         tx.commit().await?;
-        Ok(Some(Progress { state: found.state, now: found.now, leased }))
+        Ok(Some(Progress { state, now, leased }))
     }
 
     async fn lease_due(&self, driver: Driver, limit: u32) -> Result<Vec<Progress>, StoreError> {
@@ -183,6 +165,49 @@ impl Orders for PgOrders {
 }
 
 impl PgOrders {
+    /// What becomes of an order under its row's lock.
+    async fn change(
+        &self,
+        mut tx: Tx,
+        found: Found,
+        command: &Command,
+        cause: &Cause,
+        driver: Option<Driver>,
+    ) -> Result<Done<Progress>, ApplyError> {
+        let Found { state: before, now, leased } = found;
+        let Decision { state, record } = match domain::decide(&before, command, now) {
+            Ok(decision) => decision,
+            Err(refused) => return Err(refuse(tx, cause, refused).await?),
+        };
+        let (lease, leased) = lease(&state, now, leased, driver);
+        let saga = SagaRow { state: &state, now, lease };
+        if let Some(change) = &record {
+            write::change(&mut tx, &saga, change).await?;
+            self.tell(&mut tx, &state.order, change, causation(cause)).await?;
+        } else {
+            write_saga(&mut tx, &saga).await?;
+        }
+        self.settle_with(&mut tx, &before, &state).await?;
+        let order = matches!(cause, Cause::Request { .. }).then(|| Box::new(state.order.clone()));
+        agora_outbox::remember(&mut tx, cause, &Remembered::Done(order)).await.map_err(StoreError::from)?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(Done::First(Progress { state, now, leased }))
+    }
+
+    /// Tells of a change that is a fact.
+    async fn tell(
+        &self,
+        tx: &mut Tx,
+        order: &Order,
+        change: &Record,
+        causation: Option<Uuid>,
+    ) -> Result<(), StoreError> {
+        let Some((seq, event)) = &change.fact else { return Ok(()) };
+        let aggregate = order.id.uuid();
+        let fact = Fact { event, aggregate, seq: *seq, correlation: Some(aggregate), causation };
+        Ok(emit(tx, self.ids.as_ref(), self.epoch, fact).await?)
+    }
+
     /// Stores the answer with the change that makes it possible.
     async fn settle_with(&self, tx: &mut Tx, before: &State, after: &State) -> Result<(), StoreError> {
         match ((self.answer)(before), (self.answer)(after)) {
@@ -198,6 +223,28 @@ async fn draw(tx: &mut Tx, order: OrderId) -> Result<(OffsetDateTime, i64), Crea
         "select now(), nextval('order_number') from idempotency where point = $1 and state = 'started' for share";
     let drawn = sqlx::query_as(DRAW).bind(order.uuid()).fetch_optional(&mut **tx).await;
     drawn.map_err(StoreError::from)?.ok_or(CreateError::ClaimGone)
+}
+
+/// An order that heard some news before: as it was `then`, if whoever repeats wants to know that, else as it is now, with
+/// the lease of its saga where a driver asks.
+async fn repeat(
+    mut tx: Tx,
+    found: Found,
+    then: Option<Box<Order>>,
+    driver: Option<Driver>,
+) -> Result<Done<Progress>, StoreError> {
+    let Found { state, now, leased } = found;
+    let progress = match (then, driver) {
+        (Some(order), _) => Progress { state: State { order: *order, saga: state.saga }, now, leased: false },
+        (None, None) => Progress { state, now, leased: false },
+        (None, Some(driver)) => {
+            let (lease, leased) = lease(&state, now, leased, Some(driver));
+            write_saga(&mut tx, &SagaRow { state: &state, now, lease }).await?;
+            Progress { state, now, leased }
+        }
+    };
+    tx.commit().await?;
+    Ok(Done::Repeated(progress))
 }
 
 /// The event or command that a fact comes from.

@@ -66,7 +66,7 @@ pub(super) async fn find_locked(tx: &mut Tx, order: OrderId) -> Result<Option<Fo
     const FIND: &str = concat!(
         "select s.data, s.lease_owner, s.lease_until, now() as now, ",
         order_columns!(),
-        " from orders o join saga s on s.order_id = o.id where o.id = $1 for update of o, s"
+        " from orders o join saga s on s.order_id = o.id where o.id = $1 for no key update of o, s"
     );
     let row: Option<FoundRow> = sqlx::query_as(FIND).bind(order.uuid()).fetch_optional(&mut **tx).await?;
     row.map(FoundRow::into_found).transpose()

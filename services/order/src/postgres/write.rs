@@ -1,25 +1,55 @@
 //! The statements that write orders, their history and their sagas.
 
-use agora_outbox::{Fact, emit};
 use agora_postgres::Tx;
 use sqlx::types::Json;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
-use super::{PgOrders, on_create};
+use super::on_create;
 use crate::{
     domain::{Line, Order, Record, Standing, State},
-    ports::{CreateError, Driver, StoreError},
-    saga::{self, Leased, Phase, lease},
+    ports::{CreateError, StoreError},
+    saga::{self, Leased, Phase},
 };
+
+/// The saga of an order as it is to be written.
+pub(super) struct SagaRow<'a> {
+    pub(super) state: &'a State,
+    pub(super) now: OffsetDateTime,
+    pub(super) lease: Leased,
+}
+
+impl SagaRow<'_> {
+    fn phase(&self) -> &'static str {
+        match saga::phase(self.state, self.now) {
+            Phase::Running => "running",
+            Phase::Resting => "resting",
+            Phase::Done => "done",
+            Phase::Stuck => "stuck",
+        }
+    }
+
+    /// When it is next looked at.
+    fn next_at(&self) -> Option<OffsetDateTime> {
+        saga::wake(self.state, self.now)
+    }
+}
 
 /// A new order and its lines.
 pub(super) async fn insert(tx: &mut Tx, order: &Order) -> Result<(), CreateError> {
-    const ORDER: &str = "insert into orders (id, number, user_id, cart_id, cart_version, currency, total_minor, \
-        shipping_address, status, payment_status, payment_id, hold, declines, version, facts, expires_at, created_at, \
-        updated_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+    // The order last: that is what PostgreSQL does first, so that its constraints are the ones that refuse.
+    const INSERT: &str = "with items as (insert into order_item (order_id, line, product_id, variant, name, quantity, \
+            currency, price_minor, total_minor, brand, category, supplier, seller_id) \
+            select $1, l.line, l.product_id, l.variant, l.name, l.quantity, $6, l.price_minor, l.total_minor, l.brand, \
+            l.category, l.supplier, l.seller_id \
+            from unnest($19::uuid[], $20::text[], $21::text[], $22::integer[], $23::bigint[], $24::bigint[], $25::text[], \
+            $26::text[], $27::text[], $28::uuid[]) with ordinality as l (product_id, variant, name, quantity, price_minor, \
+            total_minor, brand, category, supplier, seller_id, line)) \
+        insert into orders (id, number, user_id, cart_id, cart_version, currency, total_minor, shipping_address, status, \
+        payment_status, payment_id, hold, declines, version, facts, expires_at, created_at, updated_at) \
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
     let Standing { status, payment_status, payment, hold, declines } = order.standing;
-    sqlx::query(ORDER)
+    let lines = &order.lines;
+    sqlx::query(INSERT)
         .bind(order.id.uuid())
         .bind(&order.number)
         .bind(order.user.uuid())
@@ -38,24 +68,6 @@ pub(super) async fn insert(tx: &mut Tx, order: &Order) -> Result<(), CreateError
         .bind(order.expires_at)
         .bind(order.created_at)
         .bind(order.updated_at)
-        .execute(&mut **tx)
-        .await
-        .map_err(on_create)?;
-    insert_lines(tx, order).await.map_err(on_create)
-}
-
-async fn insert_lines(tx: &mut Tx, order: &Order) -> Result<(), sqlx::Error> {
-    const LINES: &str = "insert into order_item (order_id, line, product_id, variant, name, quantity, currency, \
-        price_minor, total_minor, brand, category, supplier, seller_id) \
-        select $1, l.line, l.product_id, l.variant, l.name, l.quantity, $2, l.price_minor, l.total_minor, l.brand, \
-        l.category, l.supplier, l.seller_id \
-        from unnest($3::uuid[], $4::text[], $5::text[], $6::integer[], $7::bigint[], $8::bigint[], $9::text[], \
-        $10::text[], $11::text[], $12::uuid[]) with ordinality as l (product_id, variant, name, quantity, price_minor, \
-        total_minor, brand, category, supplier, seller_id, line)";
-    let lines = &order.lines;
-    sqlx::query(LINES)
-        .bind(order.id.uuid())
-        .bind(order.total.currency.as_str())
         .bind(column(lines, |line| line.product.uuid()))
         .bind(column(lines, |line| line.variant.clone()))
         .bind(column(lines, |line| line.name.clone()))
@@ -67,7 +79,8 @@ async fn insert_lines(tx: &mut Tx, order: &Order) -> Result<(), sqlx::Error> {
         .bind(column(lines, |line| line.supplier.clone()))
         .bind(column(lines, |line| line.seller.uuid()))
         .execute(&mut **tx)
-        .await?;
+        .await
+        .map_err(on_create)?;
     Ok(())
 }
 
@@ -75,19 +88,54 @@ fn column<T>(lines: &[Line], of: impl Fn(&Line) -> T) -> Vec<T> {
     lines.iter().map(of).collect()
 }
 
-/// Where an order stands now, in its projection.
-pub(super) async fn project(tx: &mut Tx, order: &Order) -> Result<(), StoreError> {
-    const PROJECT: &str = "update orders set status = $3, payment_status = $4, payment_id = $5, hold = $6, declines = $7, \
-        version = $2, facts = $8, updated_at = $9 where id = $1 and version = $2 - 1";
-    let Standing { status, payment_status, payment, hold, declines } = order.standing;
-    let done = sqlx::query(PROJECT)
+/// The first entry of an order's history, and its saga.
+pub(super) async fn begin(tx: &mut Tx, saga: &SagaRow<'_>, first: &Record) -> Result<(), StoreError> {
+    const BEGIN: &str = "with recorded as (insert into order_event (order_id, seq, kind, data, at) \
+            values ($1, $7, $8, $9, $10)) \
+        insert into saga (order_id, phase, data, next_at, lease_owner, lease_until) values ($1, $2, $3, $4, $5, $6)";
+    let order = &saga.state.order;
+    sqlx::query(BEGIN)
         .bind(order.id.uuid())
-        .bind(order.version)
+        .bind(saga.phase())
+        .bind(Json(&saga.state.saga))
+        .bind(saga.next_at())
+        .bind(saga.lease.owner)
+        .bind(saga.lease.until)
+        .bind(first.seq)
+        .bind(first.kind())
+        .bind(Json(&first.entry))
+        .bind(order.updated_at)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// A change of an order that is locked: where it stands now, in its projection and its history, and its saga.
+pub(super) async fn change(tx: &mut Tx, saga: &SagaRow<'_>, change: &Record) -> Result<(), StoreError> {
+    const CHANGE: &str = "with projected as (update orders set status = $10, payment_status = $11, payment_id = $12, \
+            hold = $13, declines = $14, version = $15, facts = $16, updated_at = $17 \
+            where id = $1 and version = $15 - 1 returning id), \
+        recorded as (insert into order_event (order_id, seq, kind, data, at) select id, $7, $8, $9, $17 from projected) \
+        update saga s set phase = $2, data = $3, next_at = $4, lease_owner = $5, lease_until = $6 \
+        from projected where s.order_id = projected.id";
+    let order = &saga.state.order;
+    let Standing { status, payment_status, payment, hold, declines } = order.standing;
+    let done = sqlx::query(CHANGE)
+        .bind(order.id.uuid())
+        .bind(saga.phase())
+        .bind(Json(&saga.state.saga))
+        .bind(saga.next_at())
+        .bind(saga.lease.owner)
+        .bind(saga.lease.until)
+        .bind(change.seq)
+        .bind(change.kind())
+        .bind(Json(&change.entry))
         .bind(status.as_str())
         .bind(payment_status.as_str())
         .bind(payment.map(agora_vocab::PaymentId::uuid))
         .bind(hold)
         .bind(declines)
+        .bind(order.version)
         .bind(order.facts)
         .bind(order.updated_at)
         .execute(&mut **tx)
@@ -95,61 +143,18 @@ pub(super) async fn project(tx: &mut Tx, order: &Order) -> Result<(), StoreError
     if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Broken("an order is not as it was read".into())) }
 }
 
-/// A change, in the history and, if it is a fact, in the outbox.
-pub(super) async fn record(
-    tx: &mut Tx,
-    orders: &PgOrders,
-    order: &Order,
-    change: &Record,
-    causation: Option<Uuid>,
-) -> Result<(), StoreError> {
-    const RECORD: &str = "insert into order_event (order_id, seq, kind, data, at) values ($1, $2, $3, $4, $5)";
-    let aggregate = order.id.uuid();
-    sqlx::query(RECORD)
-        .bind(aggregate)
-        .bind(change.seq)
-        .bind(change.kind())
-        .bind(Json(&change.entry))
-        .bind(order.updated_at)
-        .execute(&mut **tx)
-        .await?;
-    if let Some((seq, event)) = &change.fact {
-        let fact = Fact { event, aggregate, seq: *seq, correlation: Some(aggregate), causation };
-        emit(tx, orders.ids.as_ref(), orders.epoch, fact).await?;
-    }
-    Ok(())
-}
-
-/// The saga, when it is next looked at, and who leases it; gives back whether the driver does.
-pub(super) async fn write_saga(
-    tx: &mut Tx,
-    state: &State,
-    now: OffsetDateTime,
-    leased: Leased,
-    driver: Option<Driver>,
-) -> Result<bool, StoreError> {
-    const WRITE: &str = "insert into saga (order_id, phase, data, next_at, lease_owner, lease_until) \
-        values ($1, $2, $3, $4, $5, $6) on conflict on constraint saga_pk do update set phase = excluded.phase, \
-        data = excluded.data, next_at = excluded.next_at, lease_owner = excluded.lease_owner, \
-        lease_until = excluded.lease_until";
-    let (Leased { owner, until }, ours) = lease(state, now, leased, driver);
+/// The saga of an order that is locked and stays as it is.
+pub(super) async fn write_saga(tx: &mut Tx, saga: &SagaRow<'_>) -> Result<(), StoreError> {
+    const WRITE: &str = "update saga set phase = $2, data = $3, next_at = $4, lease_owner = $5, lease_until = $6 \
+        where order_id = $1";
     sqlx::query(WRITE)
-        .bind(state.order.id.uuid())
-        .bind(phase(saga::phase(state, now)))
-        .bind(Json(&state.saga))
-        .bind(saga::wake(state, now))
-        .bind(owner)
-        .bind(until)
+        .bind(saga.state.order.id.uuid())
+        .bind(saga.phase())
+        .bind(Json(&saga.state.saga))
+        .bind(saga.next_at())
+        .bind(saga.lease.owner)
+        .bind(saga.lease.until)
         .execute(&mut **tx)
         .await?;
-    Ok(ours)
-}
-
-fn phase(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Running => "running",
-        Phase::Resting => "resting",
-        Phase::Done => "done",
-        Phase::Stuck => "stuck",
-    }
+    Ok(())
 }
