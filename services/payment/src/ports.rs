@@ -33,8 +33,8 @@ pub struct NewPayment {
 /// What became of a claim.
 #[derive(Clone, Debug)]
 pub enum Opened {
-    /// The caller drives it on: a new one, or one whose driver is gone.
-    Mine(PaymentId),
+    /// The caller drives it on.
+    Mine(Box<Driven>),
     /// The same for a refund.
     Refund(Box<Attempt>),
     /// Somebody else drives it.
@@ -44,6 +44,24 @@ pub enum Opened {
     },
     /// It was answered before.
     Answered(Answer),
+}
+
+/// A payment that the caller drives on.
+#[derive(Clone, Debug)]
+pub struct Driven {
+    /// The payment.
+    pub payment: Payment,
+    /// It was written just now, so nobody has tried to charge it; else whoever began it is gone.
+    pub new: bool,
+}
+
+/// A payment before its provider is called.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The payment.
+    pub payment: Payment,
+    /// What the provider is called for; none if the payment is not `pending` any more.
+    pub attempt: Option<Attempt>,
 }
 
 /// Which payments of a list.
@@ -76,7 +94,7 @@ pub trait Payments: Send + Sync {
     /// Claims the key and writes the payment `pending`; a later call of the same key finds the same payment.
     async fn open(&self, new: &NewPayment, cause: &Cause) -> Result<Opened, StoreError>;
     /// Writes the payment of an order `pending` unless it is there; `Cancelled` if it was called off before.
-    async fn open_for_order(&self, new: &NewPayment) -> Result<Payment, StoreError>;
+    async fn open_for_order(&self, new: &NewPayment) -> Result<Driven, StoreError>;
     /// One payment.
     async fn find(&self, id: PaymentId) -> Result<Option<Payment>, StoreError>;
     /// The newest payment of an order that money was taken with.
@@ -85,15 +103,14 @@ pub trait Payments: Send + Sync {
     async fn page(&self, filter: Filter, limit: PageSize) -> Result<Page<Payment>, StoreError>;
     /// The newest capture attempt.
     async fn capture(&self, id: PaymentId) -> Result<Option<Attempt>, StoreError>;
-    /// Notes what the order says it costs.
-    async fn due(&self, id: PaymentId, amount: Money) -> Result<Payment, StoreError>;
     /// Ends a payment that the order refused: `failed`, without a fact, since nothing happened to the order. The claim
     /// is answered if `answer` is some, else forgotten, so that the same key may ask again.
     async fn refuse(&self, id: PaymentId, facts: &Facts, answer: Option<&Answer>) -> Result<(), StoreError>;
     /// Tries a failed payment again.
     async fn reopen(&self, id: PaymentId) -> Result<Payment, StoreError>;
-    /// Writes the next capture attempt, or gives the one that is under way.
-    async fn prepare_capture(&self, id: PaymentId) -> Result<Attempt, StoreError>;
+    /// Notes what the order says the payment costs, if it is told now, and writes the next capture attempt or gives the one
+    /// that is under way.
+    async fn prepare_capture(&self, id: PaymentId, due: Option<Money>) -> Result<Prepared, StoreError>;
     /// Ends the capture: payment, attempt, ledger, fact, notice. A payment that was concluded before stays as it is.
     async fn conclude(&self, attempt: &Attempt, outcome: Outcome) -> Result<Payment, StoreError>;
     /// Calls off a payment; an unknown one is written as voided. One under way at the provider stays `pending`.

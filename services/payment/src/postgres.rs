@@ -20,7 +20,7 @@ use self::{
 };
 use crate::{
     domain::{Attempt, AttemptState, Door, Facts, Operation, Outcome, Payment, Refused, Status},
-    ports::{Filter, NewPayment, Notice, Opened, Payments, RefundOutcome, StoreError},
+    ports::{Driven, Filter, NewPayment, Notice, Opened, Payments, Prepared, RefundOutcome, StoreError},
 };
 
 /// How long a driver owns a payment, refund or notice before the worker takes over.
@@ -46,8 +46,10 @@ impl PgPayments {
 
     /// Ends a payment as voided, one that nobody knew included.
     async fn void_in(&self, tx: &mut Tx, new: &NewPayment) -> Result<Payment, StoreError> {
-        write::insert(tx, new).await?;
-        let payment = lock(tx, new.id).await?;
+        let payment = match write::insert(tx, new).await? {
+            Some(payment) => payment,
+            None => lock(tx, new.id).await?,
+        };
         if payment.order != new.order {
             return Err(StoreError::Mismatch(new.id));
         }
@@ -59,8 +61,7 @@ impl PgPayments {
         }
         let (mut after, event) = payment.void(due, self.result())?;
         after.due = Some(due);
-        write::update(tx, &after).await?;
-        write::log(tx, after.id, "called off before any money moved").await?;
+        write::change(tx, &after, "called off before any money moved").await?;
         self.emit(tx, &after, &event).await?;
         Ok(after)
     }
@@ -82,6 +83,13 @@ impl PgPayments {
     }
 }
 
+/// A page of payments, newest first: ids are `UUIDv7`.
+macro_rules! page {
+    ($of:literal) => {
+        concat!("select ", PAYMENT!(), " from payment where ", $of, " and id < $3 order by id desc limit $4")
+    };
+}
+
 /// A payment under its row's lock.
 async fn lock(tx: &mut Tx, id: PaymentId) -> Result<Payment, StoreError> {
     let row: Option<PaymentRow> =
@@ -96,26 +104,29 @@ async fn lock(tx: &mut Tx, id: PaymentId) -> Result<Payment, StoreError> {
 impl Payments for PgPayments {
     async fn open(&self, new: &NewPayment, cause: &Cause) -> Result<Opened, StoreError> {
         let mut tx = self.db.begin().await?;
-        let id = match agora_outbox::claim(&mut tx, cause, new.id.uuid(), LEASE).await? {
+        let driven = match agora_outbox::claim(&mut tx, cause, new.id.uuid(), LEASE).await? {
             Claim::Answered(answer) => return Ok(Opened::Answered(answer)),
             Claim::Running { retry_after_s } => return Ok(Opened::Running { retry_after_s }),
-            Claim::Started { point } => {
-                write::insert(&mut tx, new).await?;
-                PaymentId::new(point)
+            Claim::Started { .. } => {
+                let payment = write::insert(&mut tx, new).await?.ok_or(StoreError::Mismatch(new.id))?;
+                Driven { payment, new: true }
             }
             Claim::Resumed { point } => {
-                let id = PaymentId::new(point);
-                write::lease(&mut tx, id).await?;
-                id
+                let payment = lock(&mut tx, PaymentId::new(point)).await?;
+                write::lease(&mut tx, payment.id).await?;
+                Driven { payment, new: false }
             }
         };
         tx.commit().await?;
-        Ok(Opened::Mine(id))
+        Ok(Opened::Mine(Box::new(driven)))
     }
 
-    async fn open_for_order(&self, new: &NewPayment) -> Result<Payment, StoreError> {
+    async fn open_for_order(&self, new: &NewPayment) -> Result<Driven, StoreError> {
         let mut tx = self.db.begin().await?;
-        let new_here = write::insert(&mut tx, new).await?;
+        if let Some(payment) = write::insert(&mut tx, new).await? {
+            tx.commit().await?;
+            return Ok(Driven { payment, new: true });
+        }
         let payment = lock(&mut tx, new.id).await?;
         if (payment.order, payment.user, payment.due) != (new.order, new.user, new.amount) {
             return Err(StoreError::Mismatch(new.id));
@@ -123,11 +134,9 @@ impl Payments for PgPayments {
         if payment.status == Status::Voided {
             return Err(StoreError::Cancelled(new.id));
         }
-        if !new_here {
-            write::lease(&mut tx, new.id).await?;
-        }
+        write::lease(&mut tx, new.id).await?;
         tx.commit().await?;
-        Ok(payment)
+        Ok(Driven { payment, new: false })
     }
 
     async fn find(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
@@ -153,19 +162,23 @@ impl Payments for PgPayments {
     }
 
     async fn page(&self, filter: Filter, limit: PageSize) -> Result<Page<Payment>, StoreError> {
+        const OF_ALL: &str = page!("$1::uuid is null and $2::uuid is null");
+        const OF_USER: &str = page!("user_id = $1 and $2::uuid is null");
+        const OF_ORDER: &str = page!("($1::uuid is null or user_id = $1) and order_id = $2");
         let Filter { user, order, before } = filter;
+        let page = match (user, order) {
+            (_, Some(_)) => OF_ORDER,
+            (Some(_), None) => OF_USER,
+            (None, None) => OF_ALL,
+        };
         let mut connection = self.db.acquire().await?;
-        let rows: Vec<PaymentRow> = sqlx::query_as(concat!(
-            "select ", PAYMENT!(), " from payment
-             where ($1::uuid is null or user_id = $1) and ($2::uuid is null or order_id = $2) and ($3::uuid is null or id < $3)
-             order by id desc limit $4"
-        ))
-        .bind(user.map(agora_vocab::UserId::uuid))
-        .bind(order.map(OrderId::uuid))
-        .bind(before.map(PaymentId::uuid))
-        .bind(i64::from(limit.get()) + 1)
-        .fetch_all(&mut *connection)
-        .await?;
+        let rows: Vec<PaymentRow> = sqlx::query_as(page)
+            .bind(user.map(agora_vocab::UserId::uuid))
+            .bind(order.map(OrderId::uuid))
+            .bind(before.map_or(Uuid::max(), PaymentId::uuid))
+            .bind(i64::from(limit.get()) + 1)
+            .fetch_all(&mut *connection)
+            .await?;
         let mut items = rows.into_iter().map(Payment::try_from).collect::<Result<Vec<_>, _>>()?;
         let more = items.len() > usize::from(limit.get());
         items.truncate(usize::from(limit.get()));
@@ -177,17 +190,6 @@ impl Payments for PgPayments {
         latest(&mut *self.db.acquire().await?, id, Operation::Capture).await
     }
 
-    async fn due(&self, id: PaymentId, amount: Money) -> Result<Payment, StoreError> {
-        let mut tx = self.db.begin().await?;
-        let mut payment = lock(&mut tx, id).await?;
-        if payment.status == Status::Pending && payment.due.is_none() {
-            payment.due = Some(amount);
-            write::update(&mut tx, &payment).await?;
-        }
-        tx.commit().await?;
-        Ok(payment)
-    }
-
     async fn refuse(&self, id: PaymentId, facts: &Facts, answer: Option<&Answer>) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
         let mut payment = lock(&mut tx, id).await?;
@@ -195,8 +197,7 @@ impl Payments for PgPayments {
             payment.status = Status::Failed;
             payment.facts = facts.clone();
             payment.token = None;
-            write::update(&mut tx, &payment).await?;
-            write::log(&mut tx, id, "refused by the order").await?;
+            write::change(&mut tx, &payment, "refused by the order").await?;
         }
         match answer {
             Some(answer) => agora_outbox::settle(&mut tx, id.uuid(), answer).await?,
@@ -209,25 +210,30 @@ impl Payments for PgPayments {
     async fn reopen(&self, id: PaymentId) -> Result<Payment, StoreError> {
         let mut tx = self.db.begin().await?;
         let payment = lock(&mut tx, id).await?.reopen()?;
-        write::update(&mut tx, &payment).await?;
-        write::log(&mut tx, id, "tried again").await?;
+        write::change(&mut tx, &payment, "tried again").await?;
         tx.commit().await?;
         Ok(payment)
     }
 
-    async fn prepare_capture(&self, id: PaymentId) -> Result<Attempt, StoreError> {
+    async fn prepare_capture(&self, id: PaymentId, due: Option<Money>) -> Result<Prepared, StoreError> {
         let mut tx = self.db.begin().await?;
-        let payment = lock(&mut tx, id).await?;
-        let refused = Refused::Transition { from: payment.status, to: Status::Captured };
-        let due = payment.due.filter(|_| payment.status == Status::Pending).ok_or(refused)?;
-        let last = latest(&mut tx, id, Operation::Capture).await?;
-        if let Some(open) = last.as_ref().filter(|attempt| attempt.state == AttemptState::Prepared) {
-            return Ok(open.clone());
+        let mut payment = lock(&mut tx, id).await?;
+        if let (Status::Pending, None, Some(due)) = (payment.status, payment.due, due) {
+            write::due(&mut tx, id, due).await?;
+            payment.due = Some(due);
         }
-        write::attempt(&mut tx, self.epoch, (id, id.uuid()), Operation::Capture, after(last.as_ref()), due).await?;
-        let attempt = latest(&mut tx, id, Operation::Capture).await?.ok_or(StoreError::NotFound(id))?;
+        let Some(due) = payment.due.filter(|_| payment.status == Status::Pending) else {
+            return Ok(Prepared { payment, attempt: None });
+        };
+        let attempt = match latest(&mut tx, id, Operation::Capture).await? {
+            Some(open) if open.state == AttemptState::Prepared => open,
+            last => {
+                let n = after(last.as_ref());
+                write::attempt(&mut tx, self.epoch, (id, id.uuid()), Operation::Capture, n, due).await?
+            }
+        };
         tx.commit().await?;
-        Ok(attempt)
+        Ok(Prepared { payment, attempt: Some(attempt) })
     }
 
     async fn conclude(&self, attempt: &Attempt, outcome: Outcome) -> Result<Payment, StoreError> {
@@ -245,14 +251,13 @@ impl Payments for PgPayments {
             return Ok(payment);
         }
         let (payment, event) = payment.conclude(outcome, self.result())?;
-        write::update(&mut tx, &payment).await?;
+        write::change(&mut tx, &payment, words).await?;
         if payment.status == Status::Captured {
             write::ledger(&mut tx, Operation::Capture, payment.id.uuid(), attempt.amount).await?;
         }
         if payment.door == Door::Request {
             write::notice(&mut tx, &payment).await?;
         }
-        write::log(&mut tx, payment.id, words).await?;
         self.emit(&mut tx, &payment, &event).await?;
         tx.commit().await?;
         Ok(payment)
@@ -281,12 +286,12 @@ impl Payments for PgPayments {
         let locked = lock(&mut tx, payment).await?;
         let refunds = attempts(&mut tx, payment, Operation::Refund).await?;
         let mine = refunds.iter().rfind(|attempt| attempt.intent == point);
-        if mine.is_none_or(|attempt| attempt.state == AttemptState::Failed) {
-            let amount = locked.refundable(amount, &refunds)?;
-            write::attempt(&mut tx, self.epoch, (payment, point), Operation::Refund, after(refunds.last()), amount)
-                .await?;
-        }
-        let attempt = refund_in(&mut tx, point).await?.ok_or(StoreError::NotFound(payment))?;
+        let attempt = if let Some(mine) = mine.filter(|attempt| attempt.state != AttemptState::Failed) {
+            mine.clone()
+        } else {
+            let (amount, n) = (locked.refundable(amount, &refunds)?, after(refunds.last()));
+            write::attempt(&mut tx, self.epoch, (payment, point), Operation::Refund, n, amount).await?
+        };
         tx.commit().await?;
         Ok(Opened::Refund(Box::new(attempt)))
     }
@@ -303,11 +308,10 @@ impl Payments for PgPayments {
             Err(Refused::ExceedsCapture) => return Ok(None),
             Err(refused) => return Err(refused.into()),
         };
-        write::attempt(&mut tx, self.epoch, (payment, id.uuid()), Operation::Refund, after(refunds.last()), amount)
-            .await?;
-        let attempt = refund_in(&mut tx, id.uuid()).await?;
+        let n = after(refunds.last());
+        let attempt = write::attempt(&mut tx, self.epoch, (payment, id.uuid()), Operation::Refund, n, amount).await?;
         tx.commit().await?;
-        Ok(attempt)
+        Ok(Some(attempt))
     }
 
     async fn refund(&self, id: RefundId) -> Result<Option<Attempt>, StoreError> {
@@ -326,31 +330,26 @@ impl Payments for PgPayments {
         }
         let payment = if state == AttemptState::Succeeded {
             let (payment, event) = payment.refund(attempt, self.result())?;
-            write::update(&mut tx, &payment).await?;
+            write::change(&mut tx, &payment, "refunded").await?;
             // Several attempts may serve one refund, but one of them succeeds.
             write::ledger(&mut tx, Operation::Refund, attempt.intent, attempt.amount).await?;
             write::notice(&mut tx, &payment).await?;
             self.emit(&mut tx, &payment, &event).await?;
             payment
         } else {
+            write::log(&mut tx, payment.id, "a refund failed").await?;
             payment
         };
-        write::log(&mut tx, payment.id, if state == AttemptState::Succeeded { "refunded" } else { "a refund failed" })
-            .await?;
         tx.commit().await?;
         Ok(payment)
     }
 
     async fn answer(&self, point: Uuid, answer: &Answer) -> Result<(), StoreError> {
-        let mut tx = self.db.begin().await?;
-        agora_outbox::settle(&mut tx, point, answer).await?;
-        Ok(tx.commit().await?)
+        Ok(agora_outbox::settle(&mut *self.db.acquire().await?, point, answer).await?)
     }
 
     async fn unlock(&self, point: Uuid) -> Result<(), StoreError> {
-        let mut tx = self.db.begin().await?;
-        agora_outbox::unlock(&mut tx, point).await?;
-        Ok(tx.commit().await?)
+        Ok(agora_outbox::unlock(&mut *self.db.acquire().await?, point).await?)
     }
 
     async fn lease_payments(&self, limit: u16) -> Result<Vec<PaymentId>, StoreError> {

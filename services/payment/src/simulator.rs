@@ -3,9 +3,10 @@
 //! Knows its own schema and nothing of payments. Its own pool, no joins. Like a true provider it remembers each key for
 //! ever: a repeated key gets the first outcome, and a key that was asked for before it came is never executed.
 
-use agora_postgres::{Db, Tx};
+use agora_postgres::Db;
 use agora_vocab::{Money, Secret};
 use async_trait::async_trait;
+use sqlx::PgConnection;
 
 use crate::{
     domain::{Facts, Outcome},
@@ -74,11 +75,12 @@ impl Simulator {
             Script::Decline { code, message } => ("declined", code, message),
             _ => ("succeeded", "approved", "approved"),
         };
-        let mut tx = self.db.begin().await?;
-        sqlx::query(
+        let mut connection = self.db.acquire().await?;
+        let operated: Option<Row> = sqlx::query_as(
             "insert into simulator.operation (key, kind, amount_minor, currency, outcome, reference, authorization_code, code, message)
              values ($1, $2, $3, $4, $5, 'sim_' || md5($1), case when $5 = 'succeeded' then upper(left(md5('auth' || $1), 6)) end, $6, $7)
-             on conflict (key) do nothing",
+             on conflict (key) do nothing
+             returning outcome, reference, authorization_code, code, message",
         )
         .bind(key)
         .bind(kind)
@@ -87,36 +89,35 @@ impl Simulator {
         .bind(outcome)
         .bind(code)
         .bind(message)
-        .execute(&mut *tx)
+        .fetch_optional(&mut *connection)
         .await?;
-        let row = written(&mut tx, key).await?;
-        tx.commit().await?;
-        Ok(row)
+        match operated {
+            Some(row) => Ok(row),
+            None => written(&mut connection, key).await,
+        }
     }
 
     /// What is written under a key; an unknown key is written as never to be executed.
     async fn find(&self, key: &str) -> Result<Row, sqlx::Error> {
-        let mut tx = self.db.begin().await?;
+        let mut connection = self.db.acquire().await?;
         sqlx::query(
             "insert into simulator.operation (key, kind, amount_minor, currency, outcome, reference, code, message)
              values ($1, 'void', 0, '', 'never', '', 'never', 'asked for before it came') on conflict (key) do nothing",
         )
         .bind(key)
-        .execute(&mut *tx)
+        .execute(&mut *connection)
         .await?;
-        let row = written(&mut tx, key).await?;
-        tx.commit().await?;
-        Ok(row)
+        written(&mut connection, key).await
     }
 }
 
 /// What is written under a key that somebody just wrote, if not we then an earlier caller.
-async fn written(tx: &mut Tx, key: &str) -> Result<Row, sqlx::Error> {
+async fn written(connection: &mut PgConnection, key: &str) -> Result<Row, sqlx::Error> {
     sqlx::query_as(
         "select outcome, reference, authorization_code, code, message from simulator.operation where key = $1",
     )
     .bind(key)
-    .fetch_one(&mut **tx)
+    .fetch_one(connection)
     .await
 }
 

@@ -13,7 +13,10 @@ use agora_vocab::{Epoch, Ids, Money, OrderId, Page, PageSize, PaymentId, RefundI
 
 use crate::{
     domain::{Attempt, AttemptState, Facts, Outcome, Payment, Status, Step, next},
-    ports::{Filter, NewPayment, Notice, Opened, OrderError, Orders, Payments, Provider, ProviderError, StoreError},
+    ports::{
+        Driven, Filter, NewPayment, Notice, Opened, OrderError, Orders, Payments, Prepared, Provider, ProviderError,
+        StoreError,
+    },
 };
 
 /// Longest wait for the provider's answer.
@@ -84,17 +87,17 @@ impl Pay {
     /// Pays an order for a shopper: claim, ask the order, charge, tell the order.
     pub async fn pay(&self, new: &NewPayment, cause: &Cause) -> Result<Paid, Error> {
         self.provider()?;
-        let id = match self.payments.open(new, cause).await? {
+        let mut driven = match self.payments.open(new, cause).await? {
             Opened::Answered(answer) => return Ok(Paid::Before(answer)),
             Opened::Running { retry_after_s } => return Err(Error::Running { retry_after_s }),
-            Opened::Mine(id) => id,
             Opened::Refund(_) => return Err(Error::NotFound),
+            Opened::Mine(driven) => *driven,
         };
-        let mut payment = self.find(id).await?;
-        if payment.status == Status::Failed {
-            payment = self.payments.reopen(id).await?;
+        let id = driven.payment.id;
+        if driven.payment.status == Status::Failed {
+            driven.payment = self.payments.reopen(id).await?;
         }
-        match self.drive(payment).await {
+        match self.drive(driven).await {
             Ok(payment) => {
                 let order_status = self.tell(&payment).await;
                 Ok(Paid::Now(Box::new(payment), order_status))
@@ -120,8 +123,7 @@ impl Pay {
     /// Pays an order for the order itself; repeated with the same id.
     pub async fn pay_for_order(&self, new: &NewPayment) -> Result<Payment, Error> {
         self.provider()?;
-        let payment = self.payments.open_for_order(new).await?;
-        self.drive(payment).await
+        self.drive(self.payments.open_for_order(new).await?).await
     }
 
     /// The final status of a payment, or `pending`; an unknown one is written as voided, so it can never be charged.
@@ -151,7 +153,7 @@ impl Pay {
         match self.payments.open_refund(refund, id, amount, cause).await? {
             Opened::Answered(answer) => Ok(Refunded::Before(answer)),
             Opened::Running { retry_after_s } => Err(Error::Running { retry_after_s }),
-            Opened::Mine(id) => Err(Error::Store(StoreError::NotFound(id))),
+            Opened::Mine(driven) => Err(Error::Store(StoreError::NotFound(driven.payment.id))),
             Opened::Refund(attempt) => {
                 let payment = self.drive_refund(&attempt).await?;
                 self.tell(&payment).await;
@@ -218,23 +220,23 @@ impl Pay {
     }
 
     /// Drives a payment as far as it goes now: one that waits for its provider comes back `pending`.
-    async fn drive(&self, mut payment: Payment) -> Result<Payment, Error> {
-        let capture = self.payments.capture(payment.id).await?;
-        let mut step = next(&payment, capture.as_ref());
-        if step == Step::Begin {
-            payment = self.begin(payment).await?;
-            step = next(&payment, capture.as_ref());
-        }
-        match step {
-            Step::Charge => self.charge(payment).await,
+    async fn drive(&self, Driven { payment, new }: Driven) -> Result<Payment, Error> {
+        let capture = if new { None } else { self.payments.capture(payment.id).await? };
+        match next(&payment, capture.as_ref()) {
+            Step::Begin => {
+                let due = self.begin(&payment).await?;
+                self.charge(payment.id, Some(due)).await
+            }
+            Step::Charge => self.charge(payment.id, None).await,
             Step::Resolve(attempt) => self.resolve(&attempt).await,
-            Step::Begin | Step::Rest => Ok(payment),
+            Step::Rest => Ok(payment),
         }
     }
 
-    async fn begin(&self, payment: Payment) -> Result<Payment, Error> {
-        match self.orders.begin(&payment).await {
-            Ok(due) => Ok(self.payments.due(payment.id, due).await?),
+    /// Asks the order whether it may be paid, and what it costs.
+    async fn begin(&self, payment: &Payment) -> Result<Money, Error> {
+        match self.orders.begin(payment).await {
+            Ok(due) => Ok(due),
             Err(OrderError::Refused(problem, retry_after_s)) => {
                 let final_answer = (problem.status == 409 && retry_after_s.is_none()).then(|| refusal(&problem));
                 let facts =
@@ -246,15 +248,16 @@ impl Pay {
         }
     }
 
-    async fn charge(&self, payment: Payment) -> Result<Payment, Error> {
+    async fn charge(&self, id: PaymentId, due: Option<Money>) -> Result<Payment, Error> {
         let provider = self.provider()?;
-        let attempt = self.payments.prepare_capture(payment.id).await?;
+        let Prepared { payment, attempt } = self.payments.prepare_capture(id, due).await?;
+        let Some(attempt) = attempt else { return Ok(payment) };
         let Some(token) = payment.token.clone() else { return self.resolve(&attempt).await };
         let key = attempt.provider_key(self.epoch);
         match self.in_time(provider.charge(&key, attempt.amount, &token)).await {
             Ok(outcome) => Ok(self.payments.conclude(&attempt, outcome).await?),
             Err(error) => {
-                tracing::warn!(payment.id = %payment.id, error = %chain(&error), "the outcome of a charge is unknown");
+                tracing::warn!(payment.id = %id, error = %chain(&error), "the outcome of a charge is unknown");
                 Ok(payment)
             }
         }

@@ -6,7 +6,7 @@ use agora_vocab::PaymentId;
 use super::{Error, Pay};
 use crate::{
     domain::{Attempt, Payment},
-    ports::RefundOutcome,
+    ports::{Driven, RefundOutcome},
 };
 
 /// Most rows of a kind that one round takes.
@@ -39,7 +39,7 @@ impl Pay {
     }
 
     async fn resume(&self, id: PaymentId) -> Result<Payment, Error> {
-        self.drive(self.find(id).await?).await
+        self.drive(Driven { payment: self.find(id).await?, new: false }).await
     }
 
     async fn resolve_refund(&self, attempt: &Attempt) -> Result<(), Error> {
