@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Contents, Copy, Offer, Offers, Refused, Taking, TakingState, View},
+    domain::{Cart, Contents, Copy, Offer, Offers, Refused, Taking, TakingState, View},
     ports::{CartError, Carts, NewLine, StoreError, TakeError},
 };
 
@@ -135,7 +135,8 @@ impl Carts for PgCarts {
         }
         let taking = if takings::open(&mut tx, order, TakingState::Taken).await? {
             let taking = takings::empty_cart(&mut tx, order, user).await?.ok_or(TakeError::Empty)?;
-            self.tell(&mut tx, user, Some(order), cause).await?;
+            let emptied = Cart { id: taking.cart, version: taking.version + 1, ..Cart::of(user) };
+            self.tell_of(&mut tx, &emptied, Some(order), cause).await?;
             taking
         } else {
             match takings::find(&mut tx, order).await? {
@@ -236,7 +237,7 @@ impl PgCarts {
         Ok(Done::First(view))
     }
 
-    /// Writes the fact of what the cart now holds; a cart's version is its fact's place.
+    /// Reads what the cart now holds and tells of it.
     async fn tell(
         &self,
         tx: &mut Tx,
@@ -245,7 +246,12 @@ impl PgCarts {
         cause: &Cause,
     ) -> Result<Contents, StoreError> {
         let contents = rows::contents(tx, user).await?;
-        let cart = &contents.cart;
+        self.tell_of(tx, &contents.cart, order, cause).await?;
+        Ok(contents)
+    }
+
+    /// Writes the fact of what the cart now holds; a cart's version is its fact's place.
+    async fn tell_of(&self, tx: &mut Tx, cart: &Cart, order: Option<OrderId>, cause: &Cause) -> Result<(), StoreError> {
         let fact = Fact {
             event: &cart.updated(),
             aggregate: cart.id.uuid(),
@@ -253,26 +259,23 @@ impl PgCarts {
             correlation: order.map(OrderId::uuid),
             causation: causation(cause),
         };
-        emit(tx, &*self.ids, self.epoch, fact).await?;
-        Ok(contents)
+        Ok(emit(tx, &*self.ids, self.epoch, fact).await?)
     }
 }
 
 /// Keeps what a quote said of a product, and holds off its deletion until the transaction ends: no line of a product may
 /// come after the product was dropped from all carts.
 async fn keep_alive(tx: &mut Tx, offer: &Offer) -> Result<(), CartError> {
-    const KNOWN: &str = "select version from product_copy where product_id = $1";
-    const ALIVE: &str = "select not deleted from product_copy where product_id = $1 for share";
-    let product = offer.copy.product.uuid();
-    let known: Option<i64> =
-        sqlx::query_scalar(KNOWN).bind(product).fetch_optional(&mut **tx).await.map_err(StoreError::from)?;
+    const ALIVE: &str = "select not deleted from product_copy where product_id = $1 and version >= $2 for share";
+    let Copy { product, version, .. } = offer.copy;
+    let alive = || sqlx::query_scalar(ALIVE).bind(product.uuid()).bind(version);
+    let mut found: Option<bool> = alive().fetch_optional(&mut **tx).await.map_err(StoreError::from)?;
     // Written only where it is news, so that the many who add one product do not queue for its row.
-    if known.is_none_or(|version| version < offer.copy.version) {
+    if found.is_none() {
         keep(tx, &offer.copy).await?;
+        found = alive().fetch_optional(&mut **tx).await.map_err(StoreError::from)?;
     }
-    let alive: Option<bool> =
-        sqlx::query_scalar(ALIVE).bind(product).fetch_optional(&mut **tx).await.map_err(StoreError::from)?;
-    if alive == Some(true) { Ok(()) } else { Err(CartError::Refused(Refused::UnknownProduct)) }
+    if found == Some(true) { Ok(()) } else { Err(CartError::Refused(Refused::UnknownProduct)) }
 }
 
 /// Keeps a copy unless a newer one is there. A deleted product keeps the name and price that were known.

@@ -71,13 +71,14 @@ impl Shopping {
         quantity: Quantity,
         cause: &Cause,
     ) -> Result<Done<View>, Error> {
-        if let Some(view) = self.carts.answered(cause).await? {
-            return Ok(Done::Repeated(view));
-        }
         let contents = self.carts.find(user).await?;
-        let offers = self.offers_with(product, &contents).await?;
-        let line = NewLine { id: LineId::new(self.ids.next()), product, variant, quantity };
-        Ok(self.carts.add(user, &line, &offers, cause).await?)
+        match self.offers_with(product, &contents).await {
+            Ok(offers) => {
+                let line = NewLine { id: LineId::new(self.ids.next()), product, variant, quantity };
+                Ok(self.carts.add(user, &line, &offers, cause).await?)
+            }
+            Err(error) => self.answered_or(cause, error).await,
+        }
     }
 
     /// Sets the units of a line; the cart afterwards. Fewer units need no catalogue.
@@ -88,18 +89,23 @@ impl Shopping {
         quantity: Quantity,
         cause: &Cause,
     ) -> Result<Done<View>, Error> {
-        if let Some(view) = self.carts.answered(cause).await? {
-            return Ok(Done::Repeated(view));
-        }
         let contents = self.carts.find(user).await?;
-        let there = contents.cart.lines.iter().find(|there| there.id == line).ok_or(Error::NotFound)?;
+        let Some(there) = contents.cart.lines.iter().find(|there| there.id == line) else {
+            return self.answered_or(cause, Error::NotFound).await;
+        };
         match self.offers_with(there.product, &contents).await {
             Ok(offers) => Ok(self.carts.change(user, line, quantity, &offers, cause).await?),
             Err(Error::CatalogueAway(_)) if quantity.get() <= there.quantity.get() => {
                 Ok(self.carts.lower(user, line, quantity, cause).await?)
             }
-            Err(error) => Err(error),
+            Err(error) => self.answered_or(cause, error).await,
         }
+    }
+
+    /// What a request was answered that was done before, whatever has become of the cart and the catalogue since; else why
+    /// it cannot be done.
+    async fn answered_or(&self, cause: &Cause, error: Error) -> Result<Done<View>, Error> {
+        self.carts.answered(cause).await?.map(Done::Repeated).ok_or(error)
     }
 
     /// Removes a line.

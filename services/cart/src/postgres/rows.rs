@@ -12,15 +12,23 @@ use crate::{
     ports::StoreError,
 };
 
-/// A line with what is kept of its product.
+/// A cart, with one of its lines and what is kept of that line's product; without them if it has no line.
+#[derive(sqlx::FromRow)]
+struct CartRow {
+    cart_id: Uuid,
+    cart_version: i64,
+    #[sqlx(flatten)]
+    line: Row,
+}
+
 #[derive(sqlx::FromRow)]
 struct Row {
-    id: Uuid,
-    product_id: Uuid,
-    variant: String,
-    quantity: i32,
-    seen_amount: i64,
-    seen_currency: String,
+    id: Option<Uuid>,
+    product_id: Option<Uuid>,
+    variant: Option<String>,
+    quantity: Option<i32>,
+    seen_amount: Option<i64>,
+    seen_currency: Option<String>,
     copy_version: Option<i64>,
     name: Option<String>,
     image_url: Option<String>,
@@ -31,26 +39,21 @@ struct Row {
 
 /// The user's cart as it is; an empty one where there is none.
 pub(super) async fn contents(connection: &mut PgConnection, user: UserId) -> Result<Contents, StoreError> {
-    const CART: &str = "select id, version from cart where user_id = $1";
-    let cart: Option<(Uuid, i64)> = sqlx::query_as(CART).bind(user.uuid()).fetch_optional(&mut *connection).await?;
+    const CONTENTS: &str = "select c.id as cart_id, c.version as cart_version, \
+        i.id, i.product_id, i.variant, i.quantity, i.seen_amount, i.seen_currency, \
+        p.version as copy_version, p.name, p.image_url, p.price_amount, p.price_currency, p.deleted \
+        from cart c left join cart_item i on i.cart_id = c.id left join product_copy p on p.product_id = i.product_id \
+        where c.user_id = $1 order by i.created_at, i.id";
+    let rows: Vec<CartRow> = sqlx::query_as(CONTENTS).bind(user.uuid()).fetch_all(connection).await?;
     let mut contents = Contents { cart: Cart::of(user), copies: BTreeMap::new() };
-    if let Some((id, version)) = cart {
-        contents.cart = Cart { id: CartId::new(id), version, ..contents.cart };
-        for row in rows(connection, contents.cart.id).await? {
-            let (line, copy) = row.into_parts()?;
+    for CartRow { cart_id, cart_version, line } in rows {
+        (contents.cart.id, contents.cart.version) = (CartId::new(cart_id), cart_version);
+        if let Some((line, copy)) = line.into_parts()? {
             contents.cart.lines.push(line);
             contents.copies.extend(copy.map(|copy| (copy.product, copy)));
         }
     }
     Ok(contents)
-}
-
-async fn rows(connection: &mut PgConnection, cart: CartId) -> Result<Vec<Row>, sqlx::Error> {
-    const LINES: &str = "select i.id, i.product_id, i.variant, i.quantity, i.seen_amount, i.seen_currency, \
-        p.version as copy_version, p.name, p.image_url, p.price_amount, p.price_currency, p.deleted \
-        from cart_item i left join product_copy p on p.product_id = i.product_id \
-        where i.cart_id = $1 order by i.created_at, i.id";
-    sqlx::query_as(LINES).bind(cart.uuid()).fetch_all(connection).await
 }
 
 /// A line of the user's own cart, which is locked.
@@ -83,21 +86,24 @@ fn money(amount: i64, currency: &str) -> Result<Money, StoreError> {
 }
 
 impl Row {
-    fn into_parts(self) -> Result<(Line, Option<Copy>), StoreError> {
+    fn into_parts(self) -> Result<Option<(Line, Option<Copy>)>, StoreError> {
         let Self {
-            id,
-            product_id,
-            variant,
-            quantity,
-            seen_amount,
-            seen_currency,
+            id: Some(id),
+            product_id: Some(product_id),
+            variant: Some(variant),
+            quantity: Some(quantity),
+            seen_amount: Some(seen_amount),
+            seen_currency: Some(seen_currency),
             copy_version,
             name,
             image_url,
             price_amount,
             price_currency,
             deleted,
-        } = self;
+        } = self
+        else {
+            return Ok(None);
+        };
         let product = ProductId::new(product_id);
         let quantity = Quantity::parse(i64::from(quantity)).map_err(|error| StoreError::Broken(error.into()))?;
         let seen = money(seen_amount, &seen_currency)?;
@@ -111,6 +117,6 @@ impl Row {
             price,
             deleted,
         });
-        Ok((line, copy))
+        Ok(Some((line, copy)))
     }
 }

@@ -40,17 +40,16 @@ pub(super) async fn find(tx: &mut Tx, order: OrderId) -> Result<(TakingState, Op
 /// Moves every line of the user's cart into a taking that was opened; `None` if there is no line.
 pub(super) async fn empty_cart(tx: &mut Tx, order: OrderId, user: UserId) -> Result<Option<Taking>, StoreError> {
     const LOCK: &str = "select version from cart where user_id = $1 for no key update";
-    const EMPTY: &str = "with emptied as (delete from cart_item where cart_id = $1) \
-        update cart set version = version + 1, updated_at = now() where id = $1";
-    const FILL: &str = "update taking set cart_id = $2, cart_version = $3, lines = $4 where order_id = $1";
+    const MOVE: &str = "with emptied as (delete from cart_item where cart_id = $2), \
+        filled as (update taking set cart_id = $2, cart_version = $3, lines = $4 where order_id = $1) \
+        update cart set version = version + 1, updated_at = now() where id = $2";
     // Locked in a statement of its own, so that what is read next is what the last holder left.
     sqlx::query(LOCK).bind(user.uuid()).execute(&mut **tx).await?;
     let Cart { id, user: _, version, lines } = rows::contents(tx, user).await?.cart;
     if lines.is_empty() {
         return Ok(None);
     }
-    sqlx::query(EMPTY).bind(id.uuid()).execute(&mut **tx).await?;
-    sqlx::query(FILL).bind(order.uuid()).bind(id.uuid()).bind(version).bind(Json(&lines)).execute(&mut **tx).await?;
+    sqlx::query(MOVE).bind(order.uuid()).bind(id.uuid()).bind(version).bind(Json(&lines)).execute(&mut **tx).await?;
     Ok(Some(Taking { order, cart: id, version, lines }))
 }
 
