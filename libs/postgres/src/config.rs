@@ -16,6 +16,9 @@ const POOL_SIZE_MAX: u32 = 200;
 const STATEMENT_MS_MAX: &str = "10000";
 /// A transaction that does nothing for longer is ended by the server, in milliseconds.
 const IDLE_TRANSACTION_MS_MAX: &str = "30000";
+/// A statement is planned once for each connection, not once for each length of an array: a statement whose best plan
+/// depends on its values is written as several.
+const PLANS: &str = "force_generic_plan";
 
 /// Settings of a service's database.
 #[derive(Clone, Debug)]
@@ -54,6 +57,7 @@ impl How {
         Ok(options.application_name(self.service).options([
             ("statement_timeout", STATEMENT_MS_MAX),
             ("idle_in_transaction_session_timeout", IDLE_TRANSACTION_MS_MAX),
+            ("plan_cache_mode", PLANS),
         ]))
     }
 }

@@ -36,27 +36,42 @@ macro_rules! select {
     };
 }
 
+/// One plan serves all values, so that products of any category and those of one are asked for in two ways.
 macro_rules! filter {
+    (any) => {
+        concat!(" and $1::text is null", filter!())
+    };
+    (one) => {
+        concat!(" and p.category = $1", filter!())
+    };
     () => {
-        " and ($1::text is null or p.category = $1) \
-          and ($2::text is null or p.name ilike $2 or p.description ilike $2)"
+        " and ($2::text is null or p.name ilike $2 or p.description ilike $2)"
     };
 }
 
-/// A page in one order: from an offset, or after a key.
+/// A page in one order, from an offset or after a key: of any category, and of one.
 macro_rules! page {
     ($order:literal) => {
-        concat!(select!(), filter!(), " order by ", $order, " limit $3 offset $4")
+        [page!(any, "", $order), page!(one, "", $order)]
     };
     ($order:literal, $after:literal) => {
-        concat!(select!(), filter!(), " and ", $after, " order by ", $order, " limit $3 offset $4")
+        [page!(any, concat!(" and ", $after), $order), page!(one, concat!(" and ", $after), $order)]
+    };
+    ($category:ident, $after:expr, $order:literal) => {
+        concat!(select!(), filter!($category), $after, " order by ", $order, " limit $3 offset $4")
+    };
+}
+
+macro_rules! count {
+    ($category:ident) => {
+        concat!("select count(*) from product p where p.deleted_at is null", filter!($category))
     };
 }
 
 const FIND: &str = concat!(select!(), " and p.id = $1");
 const FIND_FOR_CHANGE: &str = concat!(select!(), " and p.id = $1 for no key update of p");
 const FIND_MANY: &str = concat!(select!(), " and p.id = any($1)");
-const COUNT: &str = concat!("select count(*) from product p where p.deleted_at is null", filter!());
+const COUNT: [&str; 2] = [count!(any), count!(one)];
 
 #[async_trait]
 impl Products for PgProducts {
@@ -76,18 +91,19 @@ impl Products for PgProducts {
     async fn page(&self, listing: &Listing) -> Result<Found, StoreError> {
         let Listing { filter: Filter { category, search }, sort, start, limit } = listing;
         let category = category.as_ref().map(Label::as_str);
+        let of_one = usize::from(category.is_some());
         let pattern = search.as_ref().map(|search| format!("%{}%", literal(search.as_str())));
         let offset = if let Start::Offset(offset) = start { i64::try_from(*offset).unwrap_or(i64::MAX) } else { 0 };
         let mut connection = self.0.db.acquire().await?;
         let total: Option<i64> = match start {
             Start::Offset(_) => {
-                Some(sqlx::query_scalar(COUNT).bind(category).bind(&pattern).fetch_one(&mut *connection).await?)
+                Some(sqlx::query_scalar(COUNT[of_one]).bind(category).bind(&pattern).fetch_one(&mut *connection).await?)
             }
             Start::First | Start::After(_) => None,
         };
         let after = if let Start::After(cursor) = start { Some(cursor) } else { None };
         let one_more = i64::from(limit.get()) + 1;
-        let query = sqlx::query_as(page_sql(*sort, after.is_some())).bind(category).bind(&pattern);
+        let query = sqlx::query_as(page_sql(*sort, after.is_some())[of_one]).bind(category).bind(&pattern);
         let query = query.bind(one_more).bind(offset);
         let query = match after.map(|cursor| (&cursor.key, cursor.id.uuid())) {
             None => query,
@@ -198,7 +214,8 @@ impl PgProducts {
     }
 }
 
-const fn page_sql(sort: Sort, after: bool) -> &'static str {
+/// Of any category, and of one.
+const fn page_sql(sort: Sort, after: bool) -> [&'static str; 2] {
     match (sort, after) {
         (Sort::Name, false) => page!("p.name_key, p.id"),
         (Sort::Name, true) => page!("p.name_key, p.id", "(p.name_key, p.id) > ($5, $6)"),
