@@ -8,6 +8,7 @@ use clap_complete::Shell;
 
 mod bench;
 mod check;
+mod checkout;
 mod cluster;
 mod codegen;
 mod command;
@@ -95,9 +96,20 @@ fn main() -> ExitCode {
     }
 }
 
+impl Verb {
+    /// Whether Cargo is asked to compile the project.
+    const fn compiles(&self) -> bool {
+        use Verb::{Bench, Check, Codegen, Image, Test, Up};
+        matches!(self, Up(_) | Test { .. } | Check | Codegen | Image { .. } | Bench(_))
+    }
+}
+
 fn perform() -> Result<()> {
     let verb = Arguments::parse().verb;
     let places = Places::find()?;
+    if verb.compiles() {
+        checkout::take_build_output(&places)?;
+    }
     match verb {
         Verb::Up(options) => up::up(&places, &options),
         Verb::Down { keep_data } => down(&places, keep_data),
