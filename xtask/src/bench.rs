@@ -151,7 +151,7 @@ fn measure(places: &Places, figure: &Figure) -> Result<()> {
         Figure::All => Ok(()),
         Figure::Install => install::measure(&target),
         Figure::Repair { tries } => repair::measure(places, &target, *tries),
-        Figure::Idle { minutes } => idle::measure(places, Duration::from_secs(minutes * 60)),
+        Figure::Idle { minutes } => idle::measure(places, &target, Duration::from_secs(minutes * 60)),
         Figure::Memory => memory::measure(),
         Figure::Start => start::measure(),
         Figure::Pgbench => shoppers::beside(places),

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: check, unit, database, e2e, in this order, and the time of each. All of what CI runs.
+//! `cargo xtask test`: check, unit and database tests, e2e, in this order, and the time of each. All of what CI runs.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ pub enum Stage {
     Check,
     /// Unit, property, API and snapshot tests: nothing running
     Unit,
-    /// Tests on throwaway PostgreSQL, Kafka and Redis, and on an API server with its etcd
+    /// The unit tests, and those on throwaway PostgreSQL, Kafka and Redis, and on an API server with its etcd
     Database,
     /// Tests on a real cluster: the one that is up, else one that is started and ended here
     E2e,
@@ -32,7 +32,8 @@ pub enum Stage {
 
 /// Features of crates whose tests start servers: data services, and etcd with an API server.
 const SERVER_FEATURES: [&str; 2] = ["db-tests", "api-tests"];
-const ALL: [Stage; 4] = [Stage::Check, Stage::Unit, Stage::Database, Stage::E2e];
+/// Without `Unit`, of which `Database` runs everything: the features that it turns on would compile the workspace twice.
+const ALL: [Stage; 3] = [Stage::Check, Stage::Database, Stage::E2e];
 
 pub fn test(places: &Places, wanted: &[Stage]) -> Result<()> {
     tools::install(&tools::BUILD_NEEDS)?;
@@ -66,8 +67,8 @@ fn unit(places: &Places) -> Result<()> {
     stream(cargo_test(places).args(workspace::WITHOUT_E2E))
 }
 
-/// Everything again, each crate with its features for tests that start servers: the same packages as `unit`, so that
-/// Cargo unifies the dependencies' features in the same way and compiles none of them anew.
+/// What `unit` runs and more, each crate with its features for tests that start servers: the same packages, so that Cargo
+/// unifies the dependencies' features in the same way and compiles none of them anew.
 fn database(places: &Places) -> Result<()> {
     let variables = environment(places)?;
     // etcd and the API server.

@@ -1,4 +1,5 @@
-//! What the operator asks of the API server while nothing happens: nothing, watches and its lease aside.
+//! What the operator asks of the API server while nothing happens: nothing, watches and its lease aside. "Nothing
+//! happens" begins once the autoscalers have their first numbers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,10 +8,20 @@ use anyhow::Result;
 
 use super::audit::{self, Entry, OPERATOR};
 use super::print;
+use crate::command::run;
 use crate::environment::Places;
-use crate::progress::note;
+use crate::progress::{note, step};
+use crate::target::Target;
+use crate::up::{MARKETPLACE, NAMESPACE};
 
-pub fn measure(places: &Places, time: Duration) -> Result<()> {
+/// Autoscalers get their first numbers some 20 s after their pods, and the status tells of that.
+const SETTLE: &str = "--timeout=180s";
+
+pub fn measure(places: &Places, target: &Target, time: Duration) -> Result<()> {
+    step("autoscalers have numbers", || {
+        let settled = "--for=condition=AutoscalingReady";
+        run(&mut target.kubectl(["-n", NAMESPACE, "wait", "mkt", MARKETPLACE, settled, SETTLE]))
+    })?;
     let mark = audit::mark(places)?;
     note(&format!("waiting {} minutes; leave the shop alone", time.as_secs() / 60));
     std::thread::sleep(time);
