@@ -1,7 +1,7 @@
 //! The statements that write orders, their history and their sagas.
 
 use agora_postgres::Tx;
-use sqlx::types::Json;
+use sqlx::{Postgres, postgres::PgArguments, query::Query, types::Json};
 use time::OffsetDateTime;
 
 use super::on_create;
@@ -28,9 +28,16 @@ impl SagaRow<'_> {
         }
     }
 
-    /// When it is next looked at.
-    fn next_at(&self) -> Option<OffsetDateTime> {
-        saga::wake(self.state, self.now)
+    /// A statement with the order as `$1`, and phase, data, the time of the next look, lease owner and lease end as `$2` to
+    /// `$6`.
+    fn bound_to(&self, sql: &'static str) -> Query<'_, Postgres, PgArguments> {
+        sqlx::query(sql)
+            .bind(self.state.order.id.uuid())
+            .bind(self.phase())
+            .bind(Json(&self.state.saga))
+            .bind(saga::wake(self.state, self.now))
+            .bind(self.lease.owner)
+            .bind(self.lease.until)
     }
 }
 
@@ -94,13 +101,7 @@ pub(super) async fn begin(tx: &mut Tx, saga: &SagaRow<'_>, first: &Record) -> Re
             values ($1, $7, $8, $9, $10)) \
         insert into saga (order_id, phase, data, next_at, lease_owner, lease_until) values ($1, $2, $3, $4, $5, $6)";
     let order = &saga.state.order;
-    sqlx::query(BEGIN)
-        .bind(order.id.uuid())
-        .bind(saga.phase())
-        .bind(Json(&saga.state.saga))
-        .bind(saga.next_at())
-        .bind(saga.lease.owner)
-        .bind(saga.lease.until)
+    saga.bound_to(BEGIN)
         .bind(first.seq)
         .bind(first.kind())
         .bind(Json(&first.entry))
@@ -120,13 +121,8 @@ pub(super) async fn change(tx: &mut Tx, saga: &SagaRow<'_>, change: &Record) -> 
         from projected where s.order_id = projected.id";
     let order = &saga.state.order;
     let Standing { status, payment_status, payment, hold, declines } = order.standing;
-    let done = sqlx::query(CHANGE)
-        .bind(order.id.uuid())
-        .bind(saga.phase())
-        .bind(Json(&saga.state.saga))
-        .bind(saga.next_at())
-        .bind(saga.lease.owner)
-        .bind(saga.lease.until)
+    let done = saga
+        .bound_to(CHANGE)
         .bind(change.seq)
         .bind(change.kind())
         .bind(Json(&change.entry))
@@ -147,14 +143,6 @@ pub(super) async fn change(tx: &mut Tx, saga: &SagaRow<'_>, change: &Record) -> 
 pub(super) async fn write_saga(tx: &mut Tx, saga: &SagaRow<'_>) -> Result<(), StoreError> {
     const WRITE: &str = "update saga set phase = $2, data = $3, next_at = $4, lease_owner = $5, lease_until = $6 \
         where order_id = $1";
-    sqlx::query(WRITE)
-        .bind(saga.state.order.id.uuid())
-        .bind(saga.phase())
-        .bind(Json(&saga.state.saga))
-        .bind(saga.next_at())
-        .bind(saga.lease.owner)
-        .bind(saga.lease.until)
-        .execute(&mut **tx)
-        .await?;
+    saga.bound_to(WRITE).execute(&mut **tx).await?;
     Ok(())
 }
