@@ -30,6 +30,10 @@ const TOTAL_MAX: Duration = Duration::from_mins(1);
 /// Most tries of one request. Each may meet another replica.
 const TRIES_MAX: u32 = 3;
 
+/// Before the second try, and twice as long before the third: a pod that ends refuses connections a moment before it is
+/// out of its service's endpoints.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// When to try again after a service was not there, in seconds.
 const RETRY_AFTER_S: u32 = 1;
 
@@ -148,6 +152,7 @@ impl Upstreams {
                 return Err(UpstreamError::Away { service, source: error });
             }
             metrics::counter!("gateway_upstream_retry_total", "upstream" => service).increment(1);
+            tokio::time::sleep(PAUSE * tries).await;
         }
     }
 }
