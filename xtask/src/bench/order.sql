@@ -14,7 +14,6 @@ select id, name, price, (select on_hand - reserved from stock where product_id =
 begin;
 insert into idempotency values ('cart', :e, 'started');
 insert into cart values (:user, 1) on conflict do nothing;
-select version from cart where user_id = :user;
 insert into cart_line values (:user, :product, 1) on conflict (user_id, product_id) do update set quantity = 1;
 select product_id, quantity from cart_line where user_id = :user;
 insert into outbox (shard, topic, aggregate, data) values (1, 'cart-events', :o, '{"lines": 1}');
@@ -22,26 +21,25 @@ update idempotency set state = 'done', answer = '{}' where scope = 'cart' and ke
 commit;
 -- cart: relay
 begin;
+set local synchronous_commit = off;
 select id, data from outbox where topic = 'cart-events' and aggregate = :o;
 delete from outbox where topic = 'cart-events' and aggregate = :o;
 commit;
 -- order: claim
-begin;
 insert into idempotency values ('order', :e, 'started');
-commit;
 -- cart: take
 begin;
 insert into inbox values ('cart.take', :e);
 insert into taking values (:o, 'taken');
 select version from cart where user_id = :user for no key update;
 select product_id, quantity from cart_line where user_id = :user;
-with emptied as (delete from cart_line where user_id = :user) update cart set version = version + 1 where user_id = :user;
-update taking set lines = '[]' where order_id = :o;
+with emptied as (delete from cart_line where user_id = :user), filled as (update taking set lines = '[]' where order_id = :o) update cart set version = version + 1 where user_id = :user;
 insert into outbox (shard, topic, aggregate, data) values (1, 'cart-events', :p, '{"lines": 0}');
 update inbox set value = '{}' where consumer = 'cart.take' and event_id = :e;
 commit;
 -- cart: relay
 begin;
+set local synchronous_commit = off;
 select id, data from outbox where topic = 'cart-events' and aggregate = :p;
 delete from outbox where topic = 'cart-events' and aggregate = :p;
 commit;
@@ -50,14 +48,13 @@ select id, name, price, (select on_hand - reserved from stock where product_id =
 -- order: create
 begin;
 select nextval('order_number') from idempotency where scope = 'order' and key = :e for share;
-insert into orders values (:o, 1, :user, 'created', 'unpaid', 1, 1999);
-insert into order_line values (:o, 1, :product, 1, 1999);
-insert into order_event values (:o, 1, 'created', '{}');
+with items as (insert into order_line values (:o, 1, :product, 1, 1999)) insert into orders values (:o, 1, :user, 'created', 'unpaid', 1, 1999);
+with recorded as (insert into order_event values (:o, 1, 'created', '{}')) insert into saga values (:o, 'running', '{}', now() + interval '10 seconds', now() + interval '10 seconds');
 insert into outbox (shard, topic, aggregate, data) values (1, 'order-events', :o, '{"type": "order.created"}');
-insert into saga values (:o, 'running', '{}', now() + interval '10 seconds', now() + interval '10 seconds');
 commit;
 -- order: relay
 begin;
+set local synchronous_commit = off;
 select id, data from outbox where topic = 'order-events' and aggregate = :o;
 delete from outbox where topic = 'order-events' and aggregate = :o;
 commit;
@@ -74,20 +71,20 @@ update inbox set value = '{}' where consumer = 'catalog.reserve' and event_id = 
 commit;
 -- catalog: relay
 begin;
+set local synchronous_commit = off;
 select id, data from outbox where topic = 'inventory-events' and aggregate = :e;
 delete from outbox where topic = 'inventory-events' and aggregate = :e;
 commit;
 -- order: pending
 begin;
 select o.status, s.data from orders o join saga s on s.order_id = o.id where o.id = :o for no key update;
-update orders set status = 'pending', version = 2 where id = :o;
-insert into order_event values (:o, 2, 'placed', '{}');
+with projected as (update orders set status = 'pending', version = 2 where id = :o), recorded as (insert into order_event values (:o, 2, 'placed', '{}')) update saga set phase = 'resting', next_at = now() + interval '900 seconds' where order_id = :o;
 insert into outbox (shard, topic, aggregate, data) values (1, 'order-events', :o, '{"type": "order.placed"}');
-insert into saga values (:o, 'resting') on conflict (order_id) do update set phase = 'resting', next_at = now() + interval '900 seconds';
 update idempotency set state = 'done', answer = '{}' where scope = 'order' and key = :e;
 commit;
 -- order: relay
 begin;
+set local synchronous_commit = off;
 select id, data from outbox where topic = 'order-events' and aggregate = :o;
 delete from outbox where topic = 'order-events' and aggregate = :o;
 commit;
@@ -95,22 +92,16 @@ commit;
 begin;
 insert into inbox values ('cart.placed', :e);
 update taking set state = 'done' where order_id = :o and state = 'taken';
-update inbox set value = '{}' where consumer = 'cart.placed' and event_id = :e;
 commit;
 -- payment: claim
 begin;
 insert into idempotency values ('payment', :e, 'started');
-insert into payment values (:p, :o, 'pending', 1999);
-insert into payment_log (payment_id, message) values (:p, 'made');
+with logged as (insert into payment_log (payment_id, message) values (:p, 'begun')) insert into payment values (:p, :o, 'pending', 1999);
 commit;
 -- order: begin payment
 begin;
-insert into inbox values ('order.begin', :e);
 select o.status, s.data from orders o join saga s on s.order_id = o.id where o.id = :o for no key update;
-update orders set payment_status = 'processing', version = 3 where id = :o;
-insert into order_event values (:o, 3, 'processing', '{}');
-insert into saga values (:o, 'running') on conflict (order_id) do update set phase = 'running', next_at = now() + interval '60 seconds';
-update inbox set value = '{}' where consumer = 'order.begin' and event_id = :e;
+with projected as (update orders set payment_status = 'processing', version = 3 where id = :o), recorded as (insert into order_event values (:o, 3, 'processing', '{}')) update saga set phase = 'resting', next_at = now() + interval '60 seconds' where order_id = :o;
 commit;
 -- payment: attempt
 begin;
@@ -120,22 +111,19 @@ select coalesce(max(n), 0) + 1 from attempt where payment_id = :p;
 insert into attempt values (:p, 1, 'prepared', :f);
 commit;
 -- payment: the provider's own table
-insert into operation values (:f, 'captured');
-select outcome from operation where key = :f;
+insert into operation values (:f, 'captured') returning outcome;
 -- payment: capture
 begin;
-select state from attempt where payment_id = :p for no key update;
+select status, amount from payment where id = :p for no key update;
 update attempt set state = 'captured' where payment_id = :p and n = 1;
-update payment set status = 'captured' where id = :p;
-insert into ledger_txn (kind, ref) values ('capture', :p);
-insert into ledger_entry (ref, account, amount) values (:p, 'provider', 1999);
-insert into ledger_entry (ref, account, amount) values (:p, 'seller', -1999);
-insert into payment_log (payment_id, message) values (:p, 'captured');
+with logged as (insert into payment_log (payment_id, message) values (:p, 'captured')) update payment set status = 'captured' where id = :p;
+with txn as (insert into ledger_txn (kind, ref) values ('capture', :p)) insert into ledger_entry (ref, account, amount) values (:p, 'provider', 1999), (:p, 'seller', -1999);
 insert into order_notice values (:g, :o, now() + interval '10 seconds');
 insert into outbox (shard, topic, aggregate, data) values (1, 'payment-events', :p, '{"type": "payment.captured"}');
 commit;
 -- payment: relay
 begin;
+set local synchronous_commit = off;
 select id, data from outbox where topic = 'payment-events' and aggregate = :p;
 delete from outbox where topic = 'payment-events' and aggregate = :p;
 commit;
@@ -143,7 +131,8 @@ commit;
 begin;
 insert into inbox values ('order.result', :e);
 select o.status, s.data from orders o join saga s on s.order_id = o.id where o.id = :o for no key update;
-insert into saga values (:o, 'running') on conflict (order_id) do update set data = '{"step": "commit"}';
+update saga set phase = 'running', data = '{"step": "commit"}' where order_id = :o;
+update inbox set value = '{}' where consumer = 'order.result' and event_id = :e;
 commit;
 -- catalog: commit
 begin;
@@ -157,28 +146,26 @@ update inbox set value = '{}' where consumer = 'catalog.commit' and event_id = :
 commit;
 -- catalog: relay
 begin;
+set local synchronous_commit = off;
 select id, data from outbox where topic = 'inventory-events' and aggregate = :f;
 delete from outbox where topic = 'inventory-events' and aggregate = :f;
 commit;
 -- order: paid
 begin;
 select o.status, s.data from orders o join saga s on s.order_id = o.id where o.id = :o for no key update;
-update orders set status = 'paid', payment_status = 'paid', version = 4 where id = :o;
-insert into order_event values (:o, 4, 'paid', '{}');
+with projected as (update orders set status = 'paid', payment_status = 'paid', version = 4 where id = :o), recorded as (insert into order_event values (:o, 4, 'paid', '{}')) update saga set phase = 'done', next_at = null where order_id = :o;
 insert into outbox (shard, topic, aggregate, data) values (1, 'order-events', :o, '{"type": "order.paid"}');
-insert into saga values (:o, 'done') on conflict (order_id) do update set phase = 'done', next_at = null;
 update idempotency set state = 'done' where scope = 'order' and key = :e and state = 'started';
 commit;
 -- order: relay
 begin;
+set local synchronous_commit = off;
 select id, data from outbox where topic = 'order-events' and aggregate = :o;
 delete from outbox where topic = 'order-events' and aggregate = :o;
 commit;
 -- payment: order has answered
-begin;
 delete from order_notice where result_id = :g;
 update idempotency set state = 'done', answer = '{}' where scope = 'payment' and key = :e;
-commit;
 -- catalog, order: what they hear of what they know already
 begin;
 insert into inbox values ('catalog.paid', :h);
@@ -186,8 +173,8 @@ select state from hold where order_id = :o;
 update inbox set value = '{}' where consumer = 'catalog.paid' and event_id = :h;
 commit;
 begin;
+insert into inbox values ('order.result', :e) on conflict do nothing;
 select value from inbox where consumer = 'order.result' and event_id = :e;
-insert into saga values (:o, 'done') on conflict (order_id) do update set next_at = null;
 commit;
 -- order: read back
 select o.status, l.product_id, l.quantity from orders o join order_line l on l.order_id = o.id where o.id = :o;
