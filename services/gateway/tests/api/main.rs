@@ -276,9 +276,7 @@ async fn the_front_page_greets_and_health_is_ok() {
 /// um: bearer tokens were written to stdout.
 #[tokio::test]
 async fn tokens_and_passwords_are_in_no_log_line() {
-    let log = upstream::Log::default();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let log = upstream::Log::of_all_tests();
     let upstream = Upstream::start().await;
     let gateway = before(&upstream);
     let token = gateway.token();

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use axum::{
@@ -141,6 +141,18 @@ fn slowly(go_on: Arc<Notify>) -> Response {
 pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
+    /// What this whole program logs from now on. A subscriber of one thread would not do: `tracing` remembers for all
+    /// threads that nobody wants a line which another one meets first.
+    pub fn of_all_tests() -> Self {
+        static LOG: LazyLock<Log> = LazyLock::new(|| {
+            let log = Log::default();
+            let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone());
+            tracing::subscriber::set_global_default(lines.finish()).unwrap();
+            log
+        });
+        LOG.clone()
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
     }
