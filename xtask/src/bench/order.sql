@@ -19,12 +19,6 @@ select product_id, quantity from cart_line where user_id = :user;
 insert into outbox (shard, topic, aggregate, data) values (1, 'cart-events', :o, '{"lines": 1}');
 update idempotency set state = 'done', answer = '{}' where scope = 'cart' and key = :e;
 commit;
--- cart: relay
-begin;
-set local synchronous_commit = off;
-select id, data from outbox where topic = 'cart-events' and aggregate = :o;
-delete from outbox where topic = 'cart-events' and aggregate = :o;
-commit;
 -- order: claim
 insert into idempotency values ('order', :e, 'started');
 -- cart: take
@@ -37,12 +31,6 @@ with emptied as (delete from cart_line where user_id = :user), filled as (update
 insert into outbox (shard, topic, aggregate, data) values (1, 'cart-events', :p, '{"lines": 0}');
 update inbox set value = '{}' where consumer = 'cart.take' and event_id = :e;
 commit;
--- cart: relay
-begin;
-set local synchronous_commit = off;
-select id, data from outbox where topic = 'cart-events' and aggregate = :p;
-delete from outbox where topic = 'cart-events' and aggregate = :p;
-commit;
 -- catalog: quote
 select id, name, price, (select on_hand - reserved from stock where product_id = id) from product where id = :product;
 -- order: create
@@ -51,12 +39,6 @@ select nextval('order_number') from idempotency where scope = 'order' and key = 
 with items as (insert into order_line values (:o, 1, :product, 1, 1999)) insert into orders values (:o, 1, :user, 'created', 'unpaid', 1, 1999);
 with recorded as (insert into order_event values (:o, 1, 'created', '{}')) insert into saga values (:o, 'running', '{}', now() + interval '10 seconds', now() + interval '10 seconds');
 insert into outbox (shard, topic, aggregate, data) values (1, 'order-events', :o, '{"type": "order.created"}');
-commit;
--- order: relay
-begin;
-set local synchronous_commit = off;
-select id, data from outbox where topic = 'order-events' and aggregate = :o;
-delete from outbox where topic = 'order-events' and aggregate = :o;
 commit;
 -- catalog: reserve
 begin;
@@ -69,24 +51,12 @@ insert into inventory_seq values (:e, 1) on conflict (aggregate) do update set s
 insert into outbox (shard, topic, aggregate, data) values (1, 'inventory-events', :e, '{"type": "stock.changed"}');
 update inbox set value = '{}' where consumer = 'catalog.reserve' and event_id = :e;
 commit;
--- catalog: relay
-begin;
-set local synchronous_commit = off;
-select id, data from outbox where topic = 'inventory-events' and aggregate = :e;
-delete from outbox where topic = 'inventory-events' and aggregate = :e;
-commit;
 -- order: pending
 begin;
 select o.status, s.data from orders o join saga s on s.order_id = o.id where o.id = :o for no key update;
 with projected as (update orders set status = 'pending', version = 2 where id = :o), recorded as (insert into order_event values (:o, 2, 'placed', '{}')) update saga set phase = 'resting', next_at = now() + interval '900 seconds' where order_id = :o;
 insert into outbox (shard, topic, aggregate, data) values (1, 'order-events', :o, '{"type": "order.placed"}');
 update idempotency set state = 'done', answer = '{}' where scope = 'order' and key = :e;
-commit;
--- order: relay
-begin;
-set local synchronous_commit = off;
-select id, data from outbox where topic = 'order-events' and aggregate = :o;
-delete from outbox where topic = 'order-events' and aggregate = :o;
 commit;
 -- cart: order.placed
 begin;
@@ -121,12 +91,6 @@ with txn as (insert into ledger_txn (kind, ref) values ('capture', :p)) insert i
 insert into order_notice values (:g, :o, now() + interval '10 seconds');
 insert into outbox (shard, topic, aggregate, data) values (1, 'payment-events', :p, '{"type": "payment.captured"}');
 commit;
--- payment: relay
-begin;
-set local synchronous_commit = off;
-select id, data from outbox where topic = 'payment-events' and aggregate = :p;
-delete from outbox where topic = 'payment-events' and aggregate = :p;
-commit;
 -- order: result
 begin;
 insert into inbox values ('order.result', :e);
@@ -144,12 +108,6 @@ insert into inventory_seq values (:f, 1) on conflict (aggregate) do update set s
 insert into outbox (shard, topic, aggregate, data) values (1, 'inventory-events', :f, '{"type": "stock.changed"}');
 update inbox set value = '{}' where consumer = 'catalog.commit' and event_id = :e;
 commit;
--- catalog: relay
-begin;
-set local synchronous_commit = off;
-select id, data from outbox where topic = 'inventory-events' and aggregate = :f;
-delete from outbox where topic = 'inventory-events' and aggregate = :f;
-commit;
 -- order: paid
 begin;
 select o.status, s.data from orders o join saga s on s.order_id = o.id where o.id = :o for no key update;
@@ -157,15 +115,34 @@ with projected as (update orders set status = 'paid', payment_status = 'paid', v
 insert into outbox (shard, topic, aggregate, data) values (1, 'order-events', :o, '{"type": "order.paid"}');
 update idempotency set state = 'done' where scope = 'order' and key = :e and state = 'started';
 commit;
--- order: relay
-begin;
-set local synchronous_commit = off;
-select id, data from outbox where topic = 'order-events' and aggregate = :o;
-delete from outbox where topic = 'order-events' and aggregate = :o;
-commit;
 -- payment: order has answered
 delete from order_notice where result_id = :g;
 update idempotency set state = 'done', answer = '{}' where scope = 'payment' and key = :e;
+-- What the facts of an order have in common: a relay finds those that were told since its last look, and sends them together.
+-- cart: relay
+begin;
+set local synchronous_commit = off;
+select id, data from outbox where topic = 'cart-events' and aggregate in (:o, :p);
+delete from outbox where topic = 'cart-events' and aggregate in (:o, :p);
+commit;
+-- order: relay
+begin;
+set local synchronous_commit = off;
+select id, data from outbox where topic = 'order-events' and aggregate in (:o);
+delete from outbox where topic = 'order-events' and aggregate in (:o);
+commit;
+-- catalog: relay
+begin;
+set local synchronous_commit = off;
+select id, data from outbox where topic = 'inventory-events' and aggregate in (:e, :f);
+delete from outbox where topic = 'inventory-events' and aggregate in (:e, :f);
+commit;
+-- payment: relay
+begin;
+set local synchronous_commit = off;
+select id, data from outbox where topic = 'payment-events' and aggregate in (:p);
+delete from outbox where topic = 'payment-events' and aggregate in (:p);
+commit;
 -- catalog, order: what they hear of what they know already
 begin;
 insert into inbox values ('catalog.paid', :h);
