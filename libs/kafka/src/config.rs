@@ -1,14 +1,10 @@
 //! Where the broker is and how to log in.
 //!
-//! Knows librdkafka's property names; opens a connection only to prove a login or authority that has changed.
-
-use std::time::Duration;
+//! Knows librdkafka's property names; must not connect.
 
 use agora_chassis::{Reader, WatchedFile, WatchedSecret};
 use agora_events::Topic;
-use rdkafka::{ClientConfig, admin::AdminClient, config::RDKafkaLogLevel, error::KafkaError};
-
-use crate::trouble::Trouble;
+use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
 const ISOLATION_KEY_DEFAULT: &str = "agora";
 const SECURITY_PROTOCOLS: [&str; 4] = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
@@ -17,9 +13,6 @@ const SASL_MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 const RECONNECT_MS_MAX: &str = "1000";
 /// A topic or partition made meanwhile is seen after so long at the latest.
 const METADATA_MS_MAX: &str = "10000";
-/// How long the broker may take to let a new login in.
-const PROOF_MAX: Duration = Duration::from_secs(5);
-const PROOFS_APART: Duration = Duration::from_secs(5);
 
 /// Settings of the broker.
 #[derive(Clone, Debug)]
@@ -27,15 +20,15 @@ pub struct Config {
     brokers: String,
     isolation_key: String,
     security_protocol: String,
-    login: Option<Login>,
-    ca: Option<WatchedFile>,
+    pub(crate) login: Option<Login>,
+    pub(crate) ca: Option<WatchedFile>,
 }
 
 #[derive(Clone, Debug)]
-struct Login {
+pub(crate) struct Login {
     mechanism: String,
     name: String,
-    password: WatchedSecret,
+    pub(crate) password: WatchedSecret,
 }
 
 impl Config {
@@ -78,42 +71,6 @@ impl Config {
     /// The name that a topic has on the broker.
     pub fn topic(&self, topic: Topic) -> String {
         self.name_on_broker(topic.name())
-    }
-
-    /// Waits until the password or the authorities differ from what they were when this copy of the settings was made and
-    /// the broker accepts them as they are now: a client that works is not given up for one that does not. For ever without
-    /// either.
-    pub async fn login_changed(&mut self) {
-        self.changed().await;
-        while let Err(error) = self.accepted().await {
-            tracing::warn!(%error, "the broker does not accept the new login or authority yet; the old client stays");
-            tokio::time::sleep(PROOFS_APART).await;
-        }
-    }
-
-    async fn accepted(&self) -> Result<(), KafkaError> {
-        let settings = self.client();
-        let asked = tokio::task::spawn_blocking(move || {
-            let client: AdminClient<Trouble> = settings.create_with_context(Trouble::default())?;
-            client.inner().fetch_metadata(None, PROOF_MAX).map(drop)
-        });
-        asked.await.unwrap_or(Err(KafkaError::Canceled))
-    }
-
-    async fn changed(&mut self) {
-        let password = async {
-            match &mut self.login {
-                Some(login) => drop(login.password.changed().await),
-                None => std::future::pending().await,
-            }
-        };
-        let authorities = async {
-            match &mut self.ca {
-                Some(ca) => drop(ca.changed().await),
-                None => std::future::pending().await,
-            }
-        };
-        futures::future::select(std::pin::pin!(password), std::pin::pin!(authorities)).await;
     }
 
     /// What every client needs, with password and authorities as they are now.

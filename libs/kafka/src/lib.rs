@@ -6,6 +6,7 @@ mod admin;
 mod config;
 mod consumer;
 mod producer;
+mod rotation;
 mod trouble;
 
 pub use admin::ensure_topics;
