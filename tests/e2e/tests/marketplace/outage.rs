@@ -9,62 +9,59 @@ use agora_e2e::{
     wait::{until, when},
     world::World,
 };
-use agora_shopper::load;
+use agora_shopper::{Shop, load};
 use anyhow::ensure;
 
 use crate::install::{crowd, settles};
 
-const BROKER_QUIET: Duration = Duration::from_secs(20);
-const BROKER_AWAY: Duration = Duration::from_mins(1);
-const REDIS_AWAY: Duration = Duration::from_secs(20);
-const POSTGRES_AWAY: Duration = Duration::from_secs(5);
+/// A data service that a shopping crowd has to do without.
+struct Fault {
+    service: &'static str,
+    how: Outage,
+    time: Duration,
+    /// How long the crowd shops: the lead, the fault and some time after it.
+    shopping_seconds: u32,
+}
+
+const BROKER_QUIET: Fault =
+    Fault { service: "kafka", how: Outage::Quiet, time: Duration::from_secs(20), shopping_seconds: 40 };
+const BROKER_AWAY: Fault =
+    Fault { service: "kafka", how: Outage::Away, time: Duration::from_mins(1), shopping_seconds: 75 };
+const REDIS_AWAY: Fault =
+    Fault { service: "redis", how: Outage::Away, time: Duration::from_secs(20), shopping_seconds: 30 };
+const POSTGRES_AWAY: Fault =
+    Fault { service: "postgres", how: Outage::Away, time: Duration::from_secs(5), shopping_seconds: 30 };
 /// Before the fault, so that it hits a crowd that shops.
 const LEAD: Duration = Duration::from_secs(5);
 /// Databases and topics are compared every 60 s.
 const NOTICED_SECONDS_MAX: u64 = 150;
 
 pub async fn a_broker_that_goes_quiet_stops_no_order(world: &World) -> anyhow::Result<()> {
-    let shop = world.filled_shop().await?;
-    let load = crowd(world, 40).await?;
-    let fault = after_lead(outage(&world.settings, "kafka", Outage::Quiet, BROKER_QUIET));
-    let (run, fault) = tokio::join!(load::run(&shop, &load), fault);
-    fault?;
-    unharmed(world, &shop, &run?).await
+    let (shop, run) = shopped_through(world, &BROKER_QUIET).await?;
+    unharmed(world, &shop, &run).await
 }
 
 pub async fn a_broker_that_is_away_for_a_minute_stops_no_order_and_no_repair(world: &World) -> anyhow::Result<()> {
-    let shop = world.filled_shop().await?;
-    let load = crowd(world, 75).await?;
-    let fault = after_lead(outage(&world.settings, "kafka", Outage::Away, BROKER_AWAY));
     let repair = async {
         tokio::time::sleep(LEAD * 2).await;
         crate::damage::a_deleted_deployment_comes_back(world).await
     };
-    let (run, fault, repair) = tokio::join!(load::run(&shop, &load), fault, repair);
-    fault?;
+    let (shopped, repair) = tokio::join!(shopped_through(world, &BROKER_AWAY), repair);
+    let (shop, run) = shopped?;
     repair?;
-    unharmed(world, &shop, &run?).await?;
+    unharmed(world, &shop, &run).await?;
     heals(world, "KafkaReady").await
 }
 
 pub async fn redis_that_is_away_stops_no_order(world: &World) -> anyhow::Result<()> {
-    let shop = world.filled_shop().await?;
-    let load = crowd(world, 30).await?;
-    let fault = after_lead(outage(&world.settings, "redis", Outage::Away, REDIS_AWAY));
-    let (run, fault) = tokio::join!(load::run(&shop, &load), fault);
-    fault?;
-    unharmed(world, &shop, &run?).await?;
+    let (shop, run) = shopped_through(world, &REDIS_AWAY).await?;
+    unharmed(world, &shop, &run).await?;
     heals(world, "RedisReady").await
 }
 
 pub async fn a_database_server_that_crashes_loses_no_order(world: &World) -> anyhow::Result<()> {
-    let shop = world.filled_shop().await?;
-    let load = crowd(world, 30).await?;
-    let fault = after_lead(outage(&world.settings, "postgres", Outage::Away, POSTGRES_AWAY));
-    let (run, fault) = tokio::join!(load::run(&shop, &load), fault);
-    fault?;
-    let run = run?;
-    println!("    PostgreSQL away for {} s\n{}", POSTGRES_AWAY.as_secs(), run.summary);
+    let (shop, run) = shopped_through(world, &POSTGRES_AWAY).await?;
+    println!("    PostgreSQL away for {} s\n{}", POSTGRES_AWAY.time.as_secs(), run.summary);
     ensure!(run.summary.bought > 0, "nobody bought anything");
     // Requests that met no database have no final answer; what was promised to any shopper still holds.
     settles(world, &shop, &run).await?;
@@ -72,13 +69,21 @@ pub async fn a_database_server_that_crashes_loses_no_order(world: &World) -> any
     heals(world, "DatabaseReady").await
 }
 
-async fn after_lead(fault: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    tokio::time::sleep(LEAD).await;
-    fault.await
+/// A crowd shops, and the fault comes and goes meanwhile.
+async fn shopped_through(world: &World, fault: &Fault) -> anyhow::Result<(Shop, load::Run)> {
+    let shop = world.filled_shop().await?;
+    let load = crowd(world, fault.shopping_seconds).await?;
+    let struck = async {
+        tokio::time::sleep(LEAD).await;
+        outage(&world.settings, fault.service, fault.how, fault.time).await
+    };
+    let (run, struck) = tokio::join!(load::run(&shop, &load), struck);
+    struck?;
+    Ok((shop, run?))
 }
 
 /// The whole crowd got final answers, and every promise holds.
-async fn unharmed(world: &World, shop: &agora_shopper::Shop, run: &load::Run) -> anyhow::Result<()> {
+async fn unharmed(world: &World, shop: &Shop, run: &load::Run) -> anyhow::Result<()> {
     println!("{}", run.summary);
     ensure!(run.summary.unknown() == 0, "{} requests got no final answer", run.summary.unknown());
     ensure!(run.summary.bought > 0, "nobody bought anything");
