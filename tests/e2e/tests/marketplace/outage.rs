@@ -42,13 +42,8 @@ pub async fn a_broker_that_goes_quiet_stops_no_order(world: &World) -> anyhow::R
 }
 
 pub async fn a_broker_that_is_away_for_a_minute_stops_no_order_and_no_repair(world: &World) -> anyhow::Result<()> {
-    let repair = async {
-        tokio::time::sleep(LEAD * 2).await;
-        crate::damage::a_deleted_deployment_comes_back(world).await
-    };
-    let (shopped, repair) = tokio::join!(shopped_through(world, &BROKER_AWAY), repair);
-    let (shop, run) = shopped?;
-    repair?;
+    let repair = crate::damage::a_deleted_deployment_comes_back(world);
+    let (shop, run) = shopped_through_while(world, &BROKER_AWAY, repair).await?;
     unharmed(world, &shop, &run).await?;
     heals(world, "KafkaReady").await
 }
@@ -71,14 +66,28 @@ pub async fn a_database_server_that_crashes_loses_no_order(world: &World) -> any
 
 /// A crowd shops, and the fault comes and goes meanwhile.
 async fn shopped_through(world: &World, fault: &Fault) -> anyhow::Result<(Shop, load::Run)> {
+    shopped_through_while(world, fault, std::future::ready(Ok(()))).await
+}
+
+/// The same, with something that must succeed while the fault lasts.
+async fn shopped_through_while(
+    world: &World,
+    fault: &Fault,
+    during: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<(Shop, load::Run)> {
     let shop = world.filled_shop().await?;
     let load = crowd(world, fault.shopping_seconds).await?;
     let struck = async {
         tokio::time::sleep(LEAD).await;
         outage(&world.settings, fault.service, fault.how, fault.time).await
     };
-    let (run, struck) = tokio::join!(load::run(&shop, &load), struck);
+    let during = async {
+        tokio::time::sleep(LEAD * 2).await;
+        during.await
+    };
+    let (run, struck, during) = tokio::join!(Box::pin(load::run(&shop, &load)), struck, Box::pin(during));
     struck?;
+    during?;
     Ok((shop, run?))
 }
 
