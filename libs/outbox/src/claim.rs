@@ -51,23 +51,22 @@ pub struct Answer {
 /// Claims a cause that nobody has claimed yet, in one statement: for callers who begin no transaction for it, and go on
 /// with [`claim`] where this says `false`. Nothing is kept of [`Cause::Fresh`].
 pub async fn start(connection: &mut PgConnection, cause: &Cause, point: Uuid, lease: Duration) -> Result<bool, Error> {
-    const START: &str = "insert into idempotency (scope, route, key, hash, state, point, lease_until) \
-        values ($1, $2, $3, $4, 'started', $5, now() + make_interval(secs => $6)) \
-        on conflict on constraint idempotency_pk do nothing";
-    let Some(Place { scope, route, key, hash }) = Place::of(cause) else { return Ok(true) };
-    let start = sqlx::query(START).bind(scope).bind(route).bind(&key).bind(hash).bind(point);
-    Ok(start.bind(lease.as_secs_f64()).execute(connection).await?.rows_affected() == 1)
+    match Place::of(cause) {
+        Some(place) => Ok(insert(connection, &place, point, lease).await?),
+        None => Ok(true),
+    }
 }
 
 /// Claims a cause for as long as `lease`, with `point` as what its work goes on from. Commit before the foreign call.
+/// Nothing is kept of [`Cause::Fresh`].
 pub async fn claim(tx: &mut Tx, cause: &Cause, point: Uuid, lease: Duration) -> Result<Claim, Error> {
+    let Some(place) = Place::of(cause) else { return Ok(Claim::Started { point }) };
     for _ in 0..TRIES_MAX {
-        if start(tx, cause, point, lease).await? {
+        if insert(tx, &place, point, lease).await? {
             return Ok(Claim::Started { point });
         }
-        let Some(Place { scope, route, key, hash }) = Place::of(cause) else { break };
-        if let Some(row) = find(tx, scope, route, &key).await? {
-            return take_over(tx, row, hash, lease).await;
+        if let Some(row) = find(tx, &place).await? {
+            return take_over(tx, row, place.hash, lease).await;
         }
     }
     Err(Error::Running)
@@ -134,8 +133,23 @@ struct Row {
     lapsed: bool,
 }
 
+/// Writes a claim; false if there is one.
+async fn insert(
+    connection: &mut PgConnection,
+    place: &Place<'_>,
+    point: Uuid,
+    lease: Duration,
+) -> Result<bool, sqlx::Error> {
+    const INSERT: &str = "insert into idempotency (scope, route, key, hash, state, point, lease_until) \
+        values ($1, $2, $3, $4, 'started', $5, now() + make_interval(secs => $6)) \
+        on conflict on constraint idempotency_pk do nothing";
+    let Place { scope, route, key, hash } = place;
+    let insert = sqlx::query(INSERT).bind(scope).bind(route).bind(key).bind(hash).bind(point);
+    Ok(insert.bind(lease.as_secs_f64()).execute(connection).await?.rows_affected() == 1)
+}
+
 /// Locks the row, so that of two who find a lapsed lease one takes it over.
-async fn find(tx: &mut Tx, scope: &str, route: &str, key: &str) -> Result<Option<Row>, Error> {
+async fn find(tx: &mut Tx, Place { scope, route, key, hash: _ }: &Place<'_>) -> Result<Option<Row>, Error> {
     const FIND: &str = "select hash, answer, point, coalesce(lease_until < now(), false) as lapsed \
         from idempotency where scope = $1 and route = $2 and key = $3 for update";
     Ok(sqlx::query_as(FIND).bind(scope).bind(route).bind(key).fetch_optional(&mut **tx).await?)
