@@ -132,11 +132,9 @@ impl Orders for PgOrders {
         };
         let mut tx = self.db.begin().await?;
         let Some(found) = find_locked(&mut tx, order).await? else { return Ok(None) };
-        let Found { state, now, leased } = found;
-        let (lease, leased) = lease(&state, now, leased, Some(driver));
-        write_saga(&mut tx, &SagaRow { state: &state, now, lease }).await?;
+        let progress = take_lease(&mut tx, found, driver).await?;
         tx.commit().await?;
-        Ok(Some(Progress { state, now, leased }))
+        Ok(Some(progress))
     }
 
     async fn lease_due(&self, driver: Driver, limit: u32) -> Result<Vec<Progress>, StoreError> {
@@ -233,18 +231,23 @@ async fn repeat(
     then: Option<Box<Order>>,
     driver: Option<Driver>,
 ) -> Result<Done<Progress>, StoreError> {
-    let Found { state, now, leased } = found;
     let progress = match (then, driver) {
-        (Some(order), _) => Progress { state: State { order: *order, saga: state.saga }, now, leased: false },
-        (None, None) => Progress { state, now, leased: false },
-        (None, Some(driver)) => {
-            let (lease, leased) = lease(&state, now, leased, Some(driver));
-            write_saga(&mut tx, &SagaRow { state: &state, now, lease }).await?;
-            Progress { state, now, leased }
+        (None, Some(driver)) => take_lease(&mut tx, found, driver).await?,
+        (then, _) => {
+            let Found { state: State { order, saga }, now, leased: _ } = found;
+            Progress { state: State { order: then.map_or(order, |then| *then), saga }, now, leased: false }
         }
     };
     tx.commit().await?;
     Ok(Done::Repeated(progress))
+}
+
+/// An order that is locked and stays as it is, with the lease of its saga if `driver` can have it.
+async fn take_lease(tx: &mut Tx, found: Found, driver: Driver) -> Result<Progress, StoreError> {
+    let Found { state, now, leased } = found;
+    let (lease, leased) = lease(&state, now, leased, Some(driver));
+    write_saga(tx, &SagaRow { state: &state, now, lease }).await?;
+    Ok(Progress { state, now, leased })
 }
 
 /// The event or command that a fact comes from.
