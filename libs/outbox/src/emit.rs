@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 use agora_events::{Envelope, Event};
 use agora_postgres::Tx;
 use agora_vocab::{Epoch, Ids};
+use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -42,25 +44,67 @@ pub struct Fact<'a, E> {
 pub async fn emit<E: Event>(tx: &mut Tx, ids: &dyn Ids, epoch: Epoch, fact: Fact<'_, E>) -> Result<(), Error> {
     const EMIT: &str = "insert into outbox (shard, topic, kind, version, event_id, aggregate, seq, epoch, \
         trace, correlation_id, causation_id, data) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::json)";
-    let Fact { event, aggregate, seq, correlation, causation } = fact;
-    let (kind, data) = Envelope::parts(event)?;
+    let row = FactRow::of(ids, epoch, fact)?;
     sqlx::query(EMIT)
-        .bind(shard(aggregate))
-        .bind(E::TOPIC.name())
-        .bind(kind)
-        .bind(i16::try_from(E::VERSION).unwrap_or(i16::MAX))
-        .bind(ids.next())
-        .bind(aggregate)
-        .bind(seq)
-        .bind(i64::from(epoch.0))
-        .bind(agora_chassis::trace::current())
-        .bind(correlation)
-        .bind(causation)
-        .bind(data.to_string())
+        .bind(row.shard)
+        .bind(row.topic)
+        .bind(row.kind)
+        .bind(row.version)
+        .bind(row.event_id)
+        .bind(row.aggregate)
+        .bind(row.seq)
+        .bind(i64::from(row.epoch))
+        .bind(row.trace)
+        .bind(row.correlation_id)
+        .bind(row.causation_id)
+        .bind(row.data.to_string())
         .execute(&mut **tx)
         .await?;
-    TOLD.send_replace(());
+    wake_relays();
     Ok(())
+}
+
+/// Lets the relays of this process look for what it has told.
+pub(crate) fn wake_relays() {
+    TOLD.send_replace(());
+}
+
+/// A fact as a row of `outbox`.
+#[derive(Debug, Serialize)]
+pub(crate) struct FactRow {
+    shard: i16,
+    topic: &'static str,
+    kind: &'static str,
+    version: i16,
+    event_id: Uuid,
+    aggregate: Uuid,
+    seq: i64,
+    epoch: u32,
+    trace: Option<String>,
+    correlation_id: Option<Uuid>,
+    causation_id: Option<Uuid>,
+    data: Value,
+}
+
+impl FactRow {
+    pub(crate) fn of<E: Event>(ids: &dyn Ids, epoch: Epoch, fact: Fact<'_, E>) -> Result<Self, Error> {
+        let Fact { event, aggregate, seq, correlation, causation } = fact;
+        let (kind, data) = Envelope::parts(event)?;
+        Ok(Self {
+            shard: shard(aggregate),
+            topic: E::TOPIC.name(),
+            kind,
+            version: i16::try_from(E::VERSION).unwrap_or(i16::MAX),
+            event_id: ids.next(),
+            aggregate,
+            seq,
+            epoch: epoch.0,
+            trace: agora_chassis::trace::current(),
+            correlation_id: correlation,
+            causation_id: causation,
+            data,
+        })
+    }
 }
 
 /// The same for ever: a row keeps its place whichever build reads it.

@@ -2,6 +2,7 @@
 //!
 //! Knows its five tables, the broker and the envelope; must not know what any fact, request or answer is about.
 
+mod account;
 mod answers;
 mod cause;
 mod claim;
@@ -15,6 +16,7 @@ mod relay;
 mod store_error;
 mod sweep;
 
+pub use account::{Account, is_twin};
 pub use answers::Answers;
 pub use cause::{Cause, Done};
 pub use claim::{Answer, Claim, abandon, claim, settle, stale, start, unlock};

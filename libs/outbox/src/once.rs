@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{Cause, Error};
 
 /// Under which `consumer` commands stand in the inbox.
-const COMMANDS: &str = "command";
+pub(crate) const COMMANDS: &str = "command";
 /// How often a claim is tried that was there, and then was swept away.
 const TRIES_MAX: u32 = 3;
 
@@ -26,15 +26,38 @@ pub async fn once<T: DeserializeOwned>(tx: &mut Tx, cause: &Cause) -> Result<Opt
     }
 }
 
-/// What a request was answered that was done before, without claiming it: for work that asks others before its transaction.
-/// `None`: it was not, or is under way; [`once`] will tell.
+/// What was remembered of a cause that was done before, without claiming it. `None`: it was not, or is under way; [`once`]
+/// will tell.
 pub async fn recall<T: DeserializeOwned>(connection: &mut PgConnection, cause: &Cause) -> Result<Option<T>, Error> {
+    match cause {
+        Cause::Fresh => Ok(None),
+        Cause::Request { scope, key, route, hash } => recall_request(connection, (scope, route, key), hash).await,
+        Cause::Event { consumer, id } => recall_message(connection, consumer, *id).await,
+        Cause::Command { id } => recall_message(connection, COMMANDS, *id).await,
+    }
+}
+
+async fn recall_request<T: DeserializeOwned>(
+    connection: &mut PgConnection,
+    (scope, route, key): RequestKey<'_>,
+    hash: &[u8; 32],
+) -> Result<Option<T>, Error> {
     const FIND: &str =
         "select hash, state, answer from idempotency where scope = $1 and route = $2 and key = $3 and state = 'done'";
-    let Cause::Request { scope, key, route, hash } = cause else { return Ok(None) };
     let find = sqlx::query_as(FIND).bind(scope).bind(route).bind(key);
     let found: Option<RequestRow> = find.fetch_optional(connection).await?;
     found.map(|row| stored_answer(row, hash).and_then(|answer| Ok(serde_json::from_value(answer)?))).transpose()
+}
+
+async fn recall_message<T: DeserializeOwned>(
+    connection: &mut PgConnection,
+    consumer: &str,
+    id: Uuid,
+) -> Result<Option<T>, Error> {
+    const FIND: &str = "select value from inbox where consumer = $1 and event_id = $2";
+    let find = sqlx::query_scalar(FIND).bind(consumer).bind(id);
+    let found: Option<Option<Json<Value>>> = find.fetch_optional(connection).await?;
+    found.map(|value| Ok(serde_json::from_value(value.map_or(Value::Null, |Json(value)| value))?)).transpose()
 }
 
 /// Stores what a repetition is to be answered, within the transaction that [`once`] went on in.
@@ -103,16 +126,13 @@ async fn remember_request<T: Serialize>(
 async fn once_message<T: DeserializeOwned>(tx: &mut Tx, consumer: &str, id: Uuid) -> Result<Option<T>, Error> {
     const CLAIM: &str =
         "insert into inbox (consumer, event_id) values ($1, $2) on conflict on constraint inbox_pk do nothing";
-    const FIND: &str = "select value from inbox where consumer = $1 and event_id = $2";
     for _ in 0..TRIES_MAX {
         let claim = sqlx::query(CLAIM).bind(consumer).bind(id).execute(&mut **tx).await?;
         if claim.rows_affected() == 1 {
             return Ok(None);
         }
-        let find = sqlx::query_scalar(FIND).bind(consumer).bind(id);
-        let found: Option<Option<Json<Value>>> = find.fetch_optional(&mut **tx).await?;
-        if let Some(value) = found {
-            return Ok(Some(serde_json::from_value(value.map_or(Value::Null, |Json(value)| value))?));
+        if let Some(value) = recall_message(tx, consumer, id).await? {
+            return Ok(Some(value));
         }
     }
     Err(Error::Running)

@@ -2,6 +2,7 @@
 #![cfg(feature = "db-tests")]
 #![expect(clippy::expect_used, reason = "what a test cannot do without ends it")]
 
+mod account;
 mod claims;
 mod consuming;
 mod happened;

@@ -1,0 +1,174 @@
+//! The account of a change that is one statement: facts, memory and answers written by the statement that makes it.
+//!
+//! Knows how rows of `outbox`, `inbox` and `idempotency` stand in one JSON parameter; must not know the change.
+//!
+//! A transaction of several statements asks the server once for each of them; a statement that changes, tells and
+//! remembers asks it once in all, and is a transaction by itself. Its writer reads first, decides, and writes only if
+//! all is still as it was read; else it reads again.
+
+use agora_events::Event;
+use agora_vocab::{Epoch, Ids};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    Answer, Cause, Error, Fact,
+    emit::{FactRow, wake_relays},
+    once::COMMANDS,
+};
+
+/// What a statement writes beside its change: bound as text to the parameter that [`told!`](crate::told),
+/// [`remembered!`](crate::remembered) and [`settled!`](crate::settled) name.
+#[derive(Debug, Default, Serialize)]
+pub struct Account {
+    facts: Vec<FactRow>,
+    messages: Vec<MessageRow>,
+    requests: Vec<RequestRow>,
+    answers: Vec<AnswerRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct MessageRow {
+    consumer: String,
+    event_id: Uuid,
+    value: Value,
+}
+
+#[derive(Debug, Serialize)]
+struct RequestRow {
+    scope: String,
+    route: String,
+    key: String,
+    #[serde(serialize_with = "bytea")]
+    hash: [u8; 32],
+    answer: Value,
+}
+
+#[derive(Debug, Serialize)]
+struct AnswerRow {
+    point: Uuid,
+    answer: Answer,
+}
+
+impl Account {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Tells a fact.
+    pub fn tell<E: Event>(&mut self, ids: &dyn Ids, epoch: Epoch, fact: Fact<'_, E>) -> Result<(), Error> {
+        self.facts.push(FactRow::of(ids, epoch, fact)?);
+        Ok(())
+    }
+
+    /// Remembers what a repetition of `cause` is to be answered; nothing is kept of [`Cause::Fresh`]. A twin that was
+    /// faster makes the statement fail: [`is_twin`].
+    pub fn remember<T: Serialize>(&mut self, cause: &Cause, value: &T) -> Result<(), Error> {
+        let value = serde_json::to_value(value)?;
+        match cause.clone() {
+            Cause::Fresh => {}
+            Cause::Request { scope, key, route, hash } => {
+                self.requests.push(RequestRow { scope, route, key, hash, answer: value });
+            }
+            Cause::Event { consumer, id } => {
+                self.messages.push(MessageRow { consumer: consumer.to_owned(), event_id: id, value });
+            }
+            Cause::Command { id } => {
+                self.messages.push(MessageRow { consumer: COMMANDS.to_owned(), event_id: id, value });
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores the answer of a claim and ends it, as [`settle`](crate::settle) does.
+    pub fn settle(&mut self, point: Uuid, answer: Answer) {
+        self.answers.push(AnswerRow { point, answer });
+    }
+
+    /// The parameter.
+    pub fn parameter(&self) -> Result<String, Error> {
+        Ok(serde_json::to_string(self)?)
+    }
+
+    /// The statement has changed what it was to change: wakes the relays if it told anything.
+    pub fn written(&self) {
+        if !self.facts.is_empty() {
+            wake_relays();
+        }
+    }
+}
+
+/// Whether a statement failed since another one of the same cause was faster: what it remembers can be read now.
+pub fn is_twin(error: &sqlx::Error) -> bool {
+    matches!(agora_postgres::constraint(error), Some("inbox_pk" | "idempotency_pk"))
+}
+
+/// The part `told` of a statement's `with`: tells the facts of the [`Account`] that is parameter `$account` if part
+/// `$changed` gives a row.
+#[macro_export]
+macro_rules! told {
+    ($account:literal, $changed:literal) => {
+        concat!(
+            "told as (insert into outbox (shard, topic, kind, version, event_id, aggregate, seq, epoch, trace, \
+             correlation_id, causation_id, data) select f.* from json_to_recordset(",
+            $account,
+            "::text::json -> 'facts') as f (shard smallint, topic text, kind text, version smallint, event_id uuid, \
+             aggregate uuid, seq bigint, epoch bigint, trace text, correlation_id uuid, causation_id uuid, data json) \
+             where exists (select from ",
+            $changed,
+            "))"
+        )
+    };
+}
+
+/// The parts `heard` and `answered` of a statement's `with`: remember what the [`Account`] that is parameter `$account`
+/// remembers if part `$changed` gives a row.
+#[macro_export]
+macro_rules! remembered {
+    ($account:literal, $changed:literal) => {
+        concat!(
+            "heard as (insert into inbox (consumer, event_id, value) select m.consumer, m.event_id, m.value \
+             from json_to_recordset(",
+            $account,
+            "::text::json -> 'messages') as m (consumer text, event_id uuid, value json) where exists (select from ",
+            $changed,
+            ")), answered as (insert into idempotency (scope, route, key, hash, state, answer) \
+             select r.scope, r.route, r.key, r.hash, 'done', coalesce(r.answer, 'null') from json_to_recordset(",
+            $account,
+            "::text::json -> 'requests') as r (scope text, route text, key text, hash bytea, answer json) \
+             where exists (select from ",
+            $changed,
+            "))"
+        )
+    };
+}
+
+/// The part `settled` of a statement's `with`: stores the answers of the [`Account`] that is parameter `$account` if part
+/// `$changed` gives a row; claims that are settled stay.
+#[macro_export]
+macro_rules! settled {
+    ($account:literal, $changed:literal) => {
+        concat!(
+            "settled as (update idempotency i set state = 'done', lease_until = null, answer = a.answer \
+             from json_to_recordset(",
+            $account,
+            "::text::json -> 'answers') as a (point uuid, answer json) \
+             where i.point = a.point and i.state = 'started' and exists (select from ",
+            $changed,
+            "))"
+        )
+    };
+}
+
+/// PostgreSQL's text of a `bytea`.
+fn bytea<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(2 + 2 * bytes.len());
+    text.push_str("\\x");
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    serializer.serialize_str(&text)
+}

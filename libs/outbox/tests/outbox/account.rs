@@ -1,0 +1,160 @@
+//! A change that is one statement tells and remembers all of it or nothing, whatever races or repeats.
+
+use agora_chassis::Process;
+use agora_outbox::{
+    Account, Answer, Cause, Claim, Done, Error, Fact, claim, is_twin, recall, remembered, settled, start, told,
+};
+use agora_postgres::Db;
+use agora_vocab::Epoch;
+use futures::future::join_all;
+use serde_json::json;
+use std::time::Duration;
+
+use crate::happened::{Happened, aggregate, database, pending};
+
+const LEASE: Duration = Duration::from_secs(10);
+
+async fn with_one_place() -> Db {
+    let db = database().await;
+    let mut connection = db.acquire().await.expect("a connection");
+    let make = "create table place (version int not null); insert into place values (1)";
+    sqlx::raw_sql(make).execute(&mut *connection).await.expect("a table");
+    db
+}
+
+async fn version(db: &Db) -> i32 {
+    let mut connection = db.acquire().await.expect("a connection");
+    sqlx::query_scalar("select version from place").fetch_one(&mut *connection).await.expect("the place")
+}
+
+fn answer(version: i32) -> Answer {
+    Answer { status: 201, location: None, body: json!({ "version": version }) }
+}
+
+/// Raises the version once for a cause, telling of it, and reads again whenever it is not as it was read.
+async fn raise(db: &Db, process: &Process, cause: &Cause) -> Result<Done<i32>, Error> {
+    const RAISE: &str = concat!(
+        "with changed as (update place set version = version + 1 where version = $1 returning version), ",
+        told!("$2", "changed"),
+        ", ",
+        remembered!("$2", "changed"),
+        ", ",
+        settled!("$2", "changed"),
+        " select version from changed"
+    );
+    let mut connection = db.acquire().await?;
+    loop {
+        if let Some(stored) = recall(&mut connection, cause).await? {
+            return Ok(Done::Repeated(stored));
+        }
+        let version: i32 = sqlx::query_scalar("select version from place").fetch_one(&mut *connection).await?;
+        let mut account = Account::new();
+        let (event, seq) = (Happened::It(version.into()), version.into());
+        let fact = Fact { event: &event, aggregate: aggregate(1), seq, correlation: None, causation: None };
+        account.tell(&*process.ids(), Epoch(0), fact)?;
+        account.remember(cause, &(version + 1))?;
+        account.settle(aggregate(9), answer(version + 1));
+        let raised = sqlx::query_scalar(RAISE).bind(version).bind(account.parameter()?);
+        match raised.fetch_optional(&mut *connection).await {
+            Ok(Some(version)) => {
+                account.written();
+                return Ok(Done::First(version));
+            }
+            Ok(None) => {}
+            Err(error) if is_twin(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn causes() -> [Cause; 3] {
+    let request = Cause::Request { scope: "user".into(), key: "k".into(), route: "POST /x".into(), hash: [0xA7; 32] };
+    [request, Cause::Event { consumer: "cart", id: aggregate(1) }, Cause::Command { id: aggregate(1) }]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_fifty_twins_of_a_cause_one_changes_tells_and_is_remembered() {
+    let (db, process) = (with_one_place().await, Process::for_test("order"));
+    for (already, cause) in (1..).zip(causes()) {
+        let done = join_all((0..50).map(|_| raise(&db, &process, &cause))).await;
+        let done: Vec<_> = done.into_iter().collect::<Result<_, _>>().expect("no error");
+        assert_eq!(done.iter().filter(|done| !done.is_repeated()).count(), 1, "{cause:?}");
+        assert!(done.iter().all(|done| done.into_inner() == already + 1), "{cause:?}: {done:?}");
+        assert_eq!((version(&db).await, pending(&db).await), (already + 1, already.into()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_different_causes_change_one_after_another_and_tell_without_gaps() {
+    let (db, process) = (with_one_place().await, Process::for_test("order"));
+    let causes: Vec<_> = (0..50).map(|n| Cause::Command { id: aggregate(n) }).collect();
+    let done = join_all(causes.iter().map(|cause| raise(&db, &process, cause))).await;
+    let mut versions: Vec<_> = done.into_iter().map(|done| done.expect("no error")).map(Done::into_inner).collect();
+    versions.sort_unstable();
+    assert_eq!(versions, (2..52).collect::<Vec<_>>());
+    assert_eq!(pending(&db).await, 50);
+}
+
+#[tokio::test]
+async fn what_is_not_changed_is_neither_told_nor_remembered_nor_settled() {
+    const CHANGE: &str = concat!(
+        "with changed as (update place set version = 7 where version = 6 returning version), ",
+        told!("$1", "changed"),
+        ", ",
+        remembered!("$1", "changed"),
+        ", ",
+        settled!("$1", "changed"),
+        " select version from changed"
+    );
+    let (db, process) = (with_one_place().await, Process::for_test("order"));
+    let [request, _, command] = causes();
+    let mut connection = db.acquire().await.expect("a connection");
+    assert!(start(&mut connection, &request, aggregate(9), LEASE).await.expect("claiming"));
+    let mut account = Account::new();
+    let event = Happened::It(1);
+    let fact = Fact { event: &event, aggregate: aggregate(1), seq: 1, correlation: None, causation: None };
+    account.tell(&*process.ids(), Epoch(0), fact).expect("a fact");
+    account.remember(&command, &1).expect("a value");
+    account.settle(aggregate(9), answer(1));
+    let parameter = account.parameter().expect("JSON");
+    let changed: Option<i32> =
+        sqlx::query_scalar(CHANGE).bind(parameter).fetch_optional(&mut *connection).await.expect("a statement");
+    assert_eq!(changed, None);
+    assert_eq!(recall::<i32>(&mut connection, &command).await.expect("reading"), None);
+    drop(connection);
+    let mut tx = db.begin().await.expect("a transaction");
+    let running = claim(&mut tx, &request, aggregate(9), LEASE).await.expect("claiming");
+    assert!(matches!(running, Claim::Running { .. }), "{running:?}");
+    assert_eq!(pending(&db).await, 0);
+}
+
+#[tokio::test]
+async fn a_claim_is_settled_with_the_change_that_answers_it() {
+    let (db, process) = (with_one_place().await, Process::for_test("order"));
+    let [request, ..] = causes();
+    let mut connection = db.acquire().await.expect("a connection");
+    assert!(start(&mut connection, &request, aggregate(9), LEASE).await.expect("claiming"));
+    drop(connection);
+    raise(&db, &process, &Cause::Fresh).await.expect("raising");
+    let mut tx = db.begin().await.expect("a transaction");
+    let answered = claim(&mut tx, &request, aggregate(9), LEASE).await.expect("claiming");
+    assert_eq!(answered, Claim::Answered(answer(2)));
+}
+
+#[tokio::test]
+async fn nothing_as_an_answer_is_remembered_too() {
+    const CHANGE: &str = concat!(
+        "with changed as (update place set version = version + 1 returning version), ",
+        remembered!("$1", "changed"),
+        " select version from changed"
+    );
+    let db = with_one_place().await;
+    let mut connection = db.acquire().await.expect("a connection");
+    for cause in causes() {
+        let mut account = Account::new();
+        account.remember(&cause, &()).expect("a value");
+        let parameter = account.parameter().expect("JSON");
+        sqlx::query(CHANGE).bind(parameter).execute(&mut *connection).await.expect("a statement");
+        assert_eq!(recall::<()>(&mut connection, &cause).await.expect("reading"), Some(()), "{cause:?}");
+    }
+}
