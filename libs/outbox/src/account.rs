@@ -6,6 +6,8 @@
 //! remembers asks it once in all, and is a transaction by itself. Its writer reads first, decides, and writes only if
 //! all is still as it was read; else it reads again.
 
+use std::time::Duration;
+
 use agora_events::Event;
 use agora_vocab::{Epoch, Ids};
 use serde::{Serialize, Serializer};
@@ -19,13 +21,25 @@ use crate::{
 };
 
 /// What a statement writes beside its change: bound as text to the parameter that [`told!`](crate::told),
-/// [`remembered!`](crate::remembered) and [`settled!`](crate::settled) name.
+/// [`remembered!`](crate::remembered), [`settled!`](crate::settled) and [`claimed!`](crate::claimed) name.
 #[derive(Debug, Default, Serialize)]
 pub struct Account {
     facts: Vec<FactRow>,
     messages: Vec<MessageRow>,
     requests: Vec<RequestRow>,
     answers: Vec<AnswerRow>,
+    claims: Vec<ClaimRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct ClaimRow {
+    scope: String,
+    route: String,
+    key: String,
+    #[serde(serialize_with = "bytea")]
+    hash: [u8; 32],
+    point: Uuid,
+    lease_seconds: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -87,6 +101,13 @@ impl Account {
         self.answers.push(AnswerRow { point, answer });
     }
 
+    /// Claims a request as [`start`](crate::start) does. False, and nothing claimed, for a cause that is no request.
+    pub fn claim(&mut self, cause: &Cause, point: Uuid, lease: Duration) -> bool {
+        let Cause::Request { scope, key, route, hash } = cause.clone() else { return false };
+        self.claims.push(ClaimRow { scope, route, key, hash, point, lease_seconds: lease.as_secs_f64() });
+        true
+    }
+
     /// The parameter.
     pub fn parameter(&self) -> Result<String, Error> {
         Ok(serde_json::to_string(self)?)
@@ -145,6 +166,27 @@ macro_rules! remembered {
     };
 }
 
+/// A condition on the change: that nothing is remembered of the cause that the [`Account`] of parameter `$account` remembers.
+/// For a statement that is written without asking [`recall`](crate::recall) before; to be asked when it changed nothing.
+#[macro_export]
+macro_rules! unheard {
+    ($account:literal) => {
+        concat!(
+            "not exists (select from inbox where consumer = ",
+            $account,
+            "::text::json #>> '{messages,0,consumer}' and event_id = (",
+            $account,
+            "::text::json #>> '{messages,0,event_id}')::uuid) and not exists (select from idempotency where scope = ",
+            $account,
+            "::text::json #>> '{requests,0,scope}' and route = ",
+            $account,
+            "::text::json #>> '{requests,0,route}' and key = ",
+            $account,
+            "::text::json #>> '{requests,0,key}')"
+        )
+    };
+}
+
 /// The part `settled` of a statement's `with`: stores the answers of the [`Account`] that is parameter `$account` if part
 /// `$changed` gives a row; claims that are settled stay.
 #[macro_export]
@@ -158,6 +200,22 @@ macro_rules! settled {
              where i.point = a.point and i.state = 'started' and exists (select from ",
             $changed,
             "))"
+        )
+    };
+}
+
+/// The part `claimed` of a statement's `with`: makes the claim of the [`Account`] that is parameter `$account`, and gives its
+/// `point`; no row if the key was claimed before.
+#[macro_export]
+macro_rules! claimed {
+    ($account:literal) => {
+        concat!(
+            "claimed as (insert into idempotency (scope, route, key, hash, state, point, lease_until) \
+             select c.scope, c.route, c.key, c.hash, 'started', c.point, now() + make_interval(secs => c.lease_seconds) \
+             from json_to_recordset(",
+            $account,
+            "::text::json -> 'claims') as c (scope text, route text, key text, hash bytea, point uuid, \
+             lease_seconds float8) on conflict on constraint idempotency_pk do nothing returning point)"
         )
     };
 }

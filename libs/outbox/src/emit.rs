@@ -26,7 +26,7 @@ pub(crate) fn told() -> watch::Receiver<()> {
 }
 
 /// A fact to be told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Fact<'a, E> {
     /// The fact itself.
     pub event: &'a E,
@@ -39,6 +39,15 @@ pub struct Fact<'a, E> {
     /// The event or command that caused it.
     pub causation: Option<Uuid>,
 }
+
+// By hand: a reference can be copied whatever it refers to.
+impl<E> Clone for Fact<'_, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E> Copy for Fact<'_, E> {}
 
 /// Writes a fact that is sent once the transaction commits. A `seq` that is taken is refused (`outbox_aggregate_seq`).
 pub async fn emit<E: Event>(tx: &mut Tx, ids: &dyn Ids, epoch: Epoch, fact: Fact<'_, E>) -> Result<(), Error> {

@@ -111,8 +111,14 @@ pub trait Payments: Send + Sync {
     /// Notes what the order says the payment costs, if it is told now, and writes the next capture attempt or gives the one
     /// that is under way.
     async fn prepare_capture(&self, id: PaymentId, due: Option<Money>) -> Result<Prepared, StoreError>;
-    /// Ends the capture: payment, attempt, ledger, fact, notice. A payment that was concluded before stays as it is.
-    async fn conclude(&self, attempt: &Attempt, outcome: Outcome) -> Result<Payment, StoreError>;
+    /// Ends the capture: payment, attempt, ledger, fact, notice. A payment that was concluded before stays as it is. `known`
+    /// is the payment if the caller has just read it: it is not read again unless it has changed.
+    async fn conclude(
+        &self,
+        known: Option<Payment>,
+        attempt: &Attempt,
+        outcome: Outcome,
+    ) -> Result<Payment, StoreError>;
     /// Calls off a payment; an unknown one is written as voided. One under way at the provider stays `pending`.
     async fn void(&self, new: &NewPayment) -> Result<Payment, StoreError>;
     /// Claims the key, checks what is left and writes the refund's attempt.
@@ -129,8 +135,8 @@ pub trait Payments: Send + Sync {
     async fn refund(&self, id: RefundId) -> Result<Option<Attempt>, StoreError>;
     /// Ends the refund: payment, attempt, ledger, fact, notice.
     async fn conclude_refund(&self, attempt: &Attempt, outcome: RefundOutcome) -> Result<Payment, StoreError>;
-    /// Stores the answer to a claim, which ends it.
-    async fn answer(&self, point: uuid::Uuid, answer: &Answer) -> Result<(), StoreError>;
+    /// Stores the answer to a claim, which ends it, and takes note that the order was told `told`.
+    async fn answer(&self, point: uuid::Uuid, answer: &Answer, told: Option<CommandId>) -> Result<(), StoreError>;
     /// Lets the same key go on at once.
     async fn unlock(&self, point: uuid::Uuid) -> Result<(), StoreError>;
     /// Leases payments that are pending and that nobody drives.

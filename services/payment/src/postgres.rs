@@ -1,13 +1,17 @@
-//! Payments in PostgreSQL: each method of the port is one transaction, the payment's row locked first.
+//! Payments in PostgreSQL: each method of the port is one transaction, the payment's row locked first. What every payment
+//! goes through is one statement each, which does nothing where the payment is not as it is thought to be; then a
+//! transaction of several statements looks at what it is.
 //!
 //! Knows tables and SQL; decides nothing that `domain` decides.
 
 mod attempts;
 mod lease;
+mod read;
 mod row;
 mod write;
 
-use agora_outbox::{Answer, Cause, Claim};
+use agora_events::payment::PaymentEvent;
+use agora_outbox::{Account, Answer, Cause, Claim, Fact};
 use agora_postgres::{Db, Tx};
 use agora_vocab::{CommandId, Epoch, Ids, Money, OrderId, Page, PageSize, PaymentId, RefundId};
 use async_trait::async_trait;
@@ -16,15 +20,18 @@ use uuid::Uuid;
 
 use self::{
     attempts::{after, attempts, latest, refund_in},
+    read::{find, lock, still_open},
     row::{PAYMENT, PaymentRow},
 };
 use crate::{
-    domain::{Attempt, AttemptState, Door, Facts, Operation, Outcome, Payment, Refused, Status},
+    domain::{Attempt, AttemptState, Facts, Operation, Outcome, Payment, Refused, Status},
     ports::{Driven, Filter, NewPayment, Notice, Opened, Payments, Prepared, RefundOutcome, StoreError},
 };
 
 /// How long a driver owns a payment, refund or notice before the worker takes over.
 const LEASE: Duration = Duration::from_secs(10);
+/// How often a payment is read again that somebody else has changed meanwhile.
+const CONCLUDE_TRIES_MAX: u32 = 20;
 
 /// The store.
 #[derive(Clone)]
@@ -66,20 +73,19 @@ impl PgPayments {
         Ok(after)
     }
 
-    async fn emit(
-        &self,
-        tx: &mut Tx,
-        payment: &Payment,
-        event: &agora_events::payment::PaymentEvent,
-    ) -> Result<(), StoreError> {
-        let fact = agora_outbox::Fact {
-            event,
-            aggregate: payment.id.uuid(),
-            seq: payment.seq,
-            correlation: Some(payment.order.uuid()),
-            causation: payment.result.map(CommandId::uuid),
-        };
-        Ok(agora_outbox::emit(tx, self.ids.as_ref(), self.epoch, fact).await?)
+    async fn emit(&self, tx: &mut Tx, payment: &Payment, event: &PaymentEvent) -> Result<(), StoreError> {
+        Ok(agora_outbox::emit(tx, self.ids.as_ref(), self.epoch, fact(payment, event)).await?)
+    }
+}
+
+/// What is told of a payment as it is now.
+fn fact<'a>(payment: &Payment, event: &'a PaymentEvent) -> Fact<'a, PaymentEvent> {
+    Fact {
+        event,
+        aggregate: payment.id.uuid(),
+        seq: payment.seq,
+        correlation: Some(payment.order.uuid()),
+        causation: payment.result.map(CommandId::uuid),
     }
 }
 
@@ -90,19 +96,16 @@ macro_rules! page {
     };
 }
 
-/// A payment under its row's lock.
-async fn lock(tx: &mut Tx, id: PaymentId) -> Result<Payment, StoreError> {
-    let row: Option<PaymentRow> =
-        sqlx::query_as(concat!("select ", PAYMENT!(), " from payment where id = $1 for update"))
-            .bind(id.uuid())
-            .fetch_optional(&mut **tx)
-            .await?;
-    row.ok_or(StoreError::NotFound(id))?.try_into()
-}
-
 #[async_trait]
 impl Payments for PgPayments {
     async fn open(&self, new: &NewPayment, cause: &Cause) -> Result<Opened, StoreError> {
+        // Nearly always it is new.
+        let mut account = Account::new();
+        if account.claim(cause, new.id.uuid(), LEASE)
+            && let Some(payment) = write::claim(&mut *self.db.acquire().await?, new, &account).await?
+        {
+            return Ok(Opened::Mine(Box::new(Driven { payment, new: true })));
+        }
         let mut tx = self.db.begin().await?;
         let driven = match agora_outbox::claim(&mut tx, cause, new.id.uuid(), LEASE).await? {
             Claim::Answered(answer) => return Ok(Opened::Answered(answer)),
@@ -140,12 +143,7 @@ impl Payments for PgPayments {
     }
 
     async fn find(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
-        let mut connection = self.db.acquire().await?;
-        let row: Option<PaymentRow> = sqlx::query_as(concat!("select ", PAYMENT!(), " from payment where id = $1"))
-            .bind(id.uuid())
-            .fetch_optional(&mut *connection)
-            .await?;
-        row.map(Payment::try_from).transpose()
+        find(&mut *self.db.acquire().await?, id).await
     }
 
     async fn captured_of(&self, order: OrderId) -> Result<Option<Payment>, StoreError> {
@@ -216,6 +214,11 @@ impl Payments for PgPayments {
     }
 
     async fn prepare_capture(&self, id: PaymentId, due: Option<Money>) -> Result<Prepared, StoreError> {
+        if let Some(due) = due
+            && let Some(prepared) = write::first_attempt(&mut *self.db.acquire().await?, self.epoch, id, due).await?
+        {
+            return Ok(prepared);
+        }
         let mut tx = self.db.begin().await?;
         let mut payment = lock(&mut tx, id).await?;
         if let (Status::Pending, None, Some(due)) = (payment.status, payment.due, due) {
@@ -236,31 +239,35 @@ impl Payments for PgPayments {
         Ok(Prepared { payment, attempt: Some(attempt) })
     }
 
-    async fn conclude(&self, attempt: &Attempt, outcome: Outcome) -> Result<Payment, StoreError> {
-        let mut tx = self.db.begin().await?;
-        let payment = lock(&mut tx, attempt.payment).await?;
-        let (state, words) = match &outcome {
-            Outcome::Captured(_) => (AttemptState::Succeeded, "captured"),
-            Outcome::Declined(_) => (AttemptState::Failed, "declined by the payer's bank"),
-            Outcome::Failed(_) => (AttemptState::Failed, "failed at the provider"),
+    async fn conclude(
+        &self,
+        mut known: Option<Payment>,
+        attempt: &Attempt,
+        outcome: Outcome,
+    ) -> Result<Payment, StoreError> {
+        let words = match &outcome {
+            Outcome::Captured(_) => "captured",
+            Outcome::Declined(_) => "declined by the payer's bank",
+            Outcome::Failed(_) => "failed at the provider",
         };
-        let facts = match &outcome {
-            Outcome::Captured(facts) | Outcome::Declined(facts) | Outcome::Failed(facts) => facts,
-        };
-        if !write::end_attempt(&mut tx, attempt, state, facts.reference.as_deref()).await? {
-            return Ok(payment);
+        let mut connection = self.db.acquire().await?;
+        for _ in 0..CONCLUDE_TRIES_MAX {
+            let payment = match known.take() {
+                Some(known) => known,
+                None => match still_open(&mut connection, attempt).await? {
+                    (payment, true) => payment,
+                    (payment, false) => return Ok(payment),
+                },
+            };
+            let (after, event) = payment.conclude(outcome.clone(), self.result())?;
+            let mut account = Account::new();
+            account.tell(self.ids.as_ref(), self.epoch, fact(&after, &event))?;
+            if write::conclude(&mut connection, attempt, &after, words, &account).await? {
+                account.written();
+                return Ok(after);
+            }
         }
-        let (payment, event) = payment.conclude(outcome, self.result())?;
-        write::change(&mut tx, &payment, words).await?;
-        if payment.status == Status::Captured {
-            write::ledger(&mut tx, Operation::Capture, payment.id.uuid(), attempt.amount).await?;
-        }
-        if payment.door == Door::Request {
-            write::notice(&mut tx, &payment).await?;
-        }
-        self.emit(&mut tx, &payment, &event).await?;
-        tx.commit().await?;
-        Ok(payment)
+        Err(StoreError::Unavailable("a payment changes all the time".into()))
     }
 
     async fn void(&self, new: &NewPayment) -> Result<Payment, StoreError> {
@@ -344,8 +351,10 @@ impl Payments for PgPayments {
         Ok(payment)
     }
 
-    async fn answer(&self, point: Uuid, answer: &Answer) -> Result<(), StoreError> {
-        Ok(agora_outbox::settle(&mut *self.db.acquire().await?, point, answer).await?)
+    async fn answer(&self, point: Uuid, answer: &Answer, told: Option<CommandId>) -> Result<(), StoreError> {
+        let mut account = Account::new();
+        account.settle(point, answer.clone());
+        write::answer(&mut *self.db.acquire().await?, told, &account).await
     }
 
     async fn unlock(&self, point: Uuid) -> Result<(), StoreError> {
@@ -365,11 +374,6 @@ impl Payments for PgPayments {
     }
 
     async fn told(&self, result: CommandId) -> Result<(), StoreError> {
-        let mut connection = self.db.acquire().await?;
-        sqlx::query("delete from order_notice where result_id = $1")
-            .bind(result.uuid())
-            .execute(&mut *connection)
-            .await?;
-        Ok(())
+        write::answer(&mut *self.db.acquire().await?, Some(result), &Account::new()).await
     }
 }

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use agora_api::Problem;
 use agora_chassis::chain;
 use agora_outbox::{Answer, Cause};
-use agora_vocab::{Epoch, Ids, Money, OrderId, Page, PageSize, PaymentId, RefundId, UserId};
+use agora_vocab::{CommandId, Epoch, Ids, Money, OrderId, Page, PageSize, PaymentId, RefundId, UserId};
 
 use crate::{
     domain::{Attempt, AttemptState, Facts, Outcome, Payment, Status, Step, next},
@@ -44,8 +44,17 @@ pub struct Pay {
 pub enum Paid {
     /// It was answered before: the same answer.
     Before(Answer),
-    /// Where the payment stands, and the order's status if the order could be told.
-    Now(Box<Payment>, Option<String>),
+    /// Where the payment stands, and what the order said to it if it could be told.
+    Now(Box<Payment>, Option<Told>),
+}
+
+/// What an order said to the result of a payment. To be noted with the answer, or else the worker tells it again.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The result's own id.
+    pub result: CommandId,
+    /// The order's status after it.
+    pub order_status: String,
 }
 
 /// What became of a request to refund.
@@ -99,8 +108,8 @@ impl Pay {
         }
         match self.drive(driven).await {
             Ok(payment) => {
-                let order_status = self.tell(&payment).await;
-                Ok(Paid::Now(Box::new(payment), order_status))
+                let told = self.tell(&payment).await;
+                Ok(Paid::Now(Box::new(payment), told))
             }
             Err(error @ Error::OrderAway(_)) => {
                 self.payments.unlock(id.uuid()).await?;
@@ -110,13 +119,14 @@ impl Pay {
         }
     }
 
-    /// Stores the answer to a claim, so that a retry gets the same one.
-    pub async fn store(&self, point: uuid::Uuid, answer: &Answer) -> Result<(), Error> {
-        Ok(self.payments.answer(point, answer).await?)
+    /// Stores the answer to a claim, so that a retry gets the same one, and notes that the order was told.
+    pub async fn store(&self, point: uuid::Uuid, answer: &Answer, told: Option<&Told>) -> Result<(), Error> {
+        Ok(self.payments.answer(point, answer, told.map(|told| told.result)).await?)
     }
 
-    /// Lets the same key go on at once: what it got was no final answer.
-    pub async fn unlock(&self, point: uuid::Uuid) -> Result<(), Error> {
+    /// Lets the same key go on at once, since what it got was no final answer, and notes that the order was told.
+    pub async fn unlock(&self, point: uuid::Uuid, told: Option<&Told>) -> Result<(), Error> {
+        self.note(told).await?;
         Ok(self.payments.unlock(point).await?)
     }
 
@@ -156,7 +166,7 @@ impl Pay {
             Opened::Mine(driven) => Err(Error::Store(StoreError::NotFound(driven.payment.id))),
             Opened::Refund(attempt) => {
                 let payment = self.drive_refund(&attempt).await?;
-                self.tell(&payment).await;
+                self.note(self.tell(&payment).await.as_ref()).await?;
                 let refund = self.payments.refund(attempt.refund()).await?.ok_or(Error::NotFound)?;
                 Ok(Refunded::Now(Box::new(refund), Box::new(payment)))
             }
@@ -255,7 +265,7 @@ impl Pay {
         let Some(token) = payment.token.clone() else { return self.resolve(&attempt).await };
         let key = attempt.provider_key(self.epoch);
         match self.in_time(provider.charge(&key, attempt.amount, &token)).await {
-            Ok(outcome) => Ok(self.payments.conclude(&attempt, outcome).await?),
+            Ok(outcome) => Ok(self.payments.conclude(Some(payment), &attempt, outcome).await?),
             Err(error) => {
                 tracing::warn!(payment.id = %id, error = %chain(&error), "the outcome of a charge is unknown");
                 Ok(payment)
@@ -266,7 +276,7 @@ impl Pay {
     async fn resolve(&self, attempt: &Attempt) -> Result<Payment, Error> {
         let key = attempt.provider_key(self.epoch);
         match self.in_time(self.provider()?.charged(&key)).await {
-            Ok(outcome) => Ok(self.payments.conclude(attempt, outcome).await?),
+            Ok(outcome) => Ok(self.payments.conclude(None, attempt, outcome).await?),
             Err(_) => self.find(attempt.payment).await,
         }
     }
@@ -291,10 +301,10 @@ impl Pay {
     }
 
     /// Tells the order what became of a payment that a shopper asked for; the worker repeats it if it fails.
-    async fn tell(&self, payment: &Payment) -> Option<String> {
+    async fn tell(&self, payment: &Payment) -> Option<Told> {
         let notice = Notice::of(payment)?;
         match self.deliver(&notice).await {
-            Ok(status) => Some(status),
+            Ok(order_status) => Some(Told { result: notice.result, order_status }),
             Err(error) => {
                 tracing::warn!(payment.id = %payment.id, error = %chain(&error), "the order is told later");
                 None
@@ -303,14 +313,19 @@ impl Pay {
     }
 
     async fn deliver(&self, notice: &Notice) -> Result<String, Error> {
-        let status = match self.orders.tell(notice).await {
-            Ok(status) => status,
+        match self.orders.tell(notice).await {
+            Ok(status) => Ok(status),
             // It heard and will not hear otherwise: nothing is won by telling it for ever.
-            Err(OrderError::Refused(problem, None)) => problem.code.clone(),
-            Err(away) => return Err(Error::OrderAway(away)),
-        };
-        self.payments.told(notice.result).await?;
-        Ok(status)
+            Err(OrderError::Refused(problem, None)) => Ok(problem.code.clone()),
+            Err(away) => Err(Error::OrderAway(away)),
+        }
+    }
+
+    async fn note(&self, told: Option<&Told>) -> Result<(), Error> {
+        match told {
+            Some(told) => Ok(self.payments.told(told.result).await?),
+            None => Ok(()),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
     domain::{AttemptState, Door, Method, Payment, Status, parse_token},
     ports::{Filter, NewPayment},
     simulator::DEFAULT_TOKEN,
-    usecases::{Paid, Pay, Refunded},
+    usecases::{Paid, Pay, Refunded, Told},
 };
 
 /// The routes.
@@ -49,7 +49,7 @@ async fn create(State(pay): State<Pay>, who: Identity, command: Command<Body>) -
     let new = parse(&pay, &who, command.body)?;
     match pay.pay(&new, &cause).await? {
         Paid::Before(answer) => Ok(replay(answer)),
-        Paid::Now(payment, order_status) => answer(&pay, &payment, order_status).await,
+        Paid::Now(payment, told) => answer(&pay, &payment, told.as_ref()).await,
     }
 }
 
@@ -91,11 +91,11 @@ async fn refund(State(pay): State<Pay>, Admin(who): Admin, command: Command<NewR
         Refunded::Now(refund, payment) => {
             let body = json!(refund_wire(&refund, &payment));
             match refund.state {
-                AttemptState::Failed => Err(provider_failed(&pay, refund.intent).await?),
-                AttemptState::Prepared => Ok(provisional(&pay, refund.intent, body).await?),
+                AttemptState::Failed => Err(provider_failed(&pay, refund.intent, None).await?),
+                AttemptState::Prepared => Ok(provisional(&pay, refund.intent, None, body).await?),
                 AttemptState::Succeeded => {
                     let answer = Answer { status: 201, location: Some(location(payment.id)), body };
-                    pay.store(refund.intent, &answer).await?;
+                    pay.store(refund.intent, &answer, None).await?;
                     Ok(replay(answer))
                 }
             }
@@ -131,11 +131,12 @@ fn parse(pay: &Pay, who: &Identity, body: Body) -> Result<NewPayment, Problem> {
 }
 
 /// The final answers are stored and replayed; an open or failed one lets the same key go on.
-async fn answer(pay: &Pay, payment: &Payment, order_status: Option<String>) -> Result<Response, Problem> {
+async fn answer(pay: &Pay, payment: &Payment, told: Option<&Told>) -> Result<Response, Problem> {
     let point = payment.id.uuid();
+    let order_status = told.map(|told| told.order_status.clone());
     let (status, location, body) = match payment.status {
-        Status::Pending => return provisional(pay, point, json!(wire(payment, order_status))).await,
-        Status::Failed => return Err(provider_failed(pay, point).await?),
+        Status::Pending => return provisional(pay, point, told, json!(wire(payment, order_status))).await,
+        Status::Failed => return Err(provider_failed(pay, point, told).await?),
         Status::Declined => (402, None, json!(declined(payment).to_wire())),
         Status::Voided => (409, None, json!(Problem::new(StatusCode::CONFLICT, "CANCELLED").to_wire())),
         Status::Captured | Status::PartiallyRefunded | Status::Refunded => {
@@ -143,7 +144,7 @@ async fn answer(pay: &Pay, payment: &Payment, order_status: Option<String>) -> R
         }
     };
     let answer = Answer { status, location, body };
-    pay.store(point, &answer).await?;
+    pay.store(point, &answer, told).await?;
     Ok(replay(answer))
 }
 
@@ -156,13 +157,18 @@ fn declined(payment: &Payment) -> Problem {
 }
 
 /// 201 for what is still under way: not stored, so the same key asks again and sees how it ended.
-async fn provisional(pay: &Pay, point: uuid::Uuid, body: serde_json::Value) -> Result<Response, Problem> {
-    pay.unlock(point).await?;
+async fn provisional(
+    pay: &Pay,
+    point: uuid::Uuid,
+    told: Option<&Told>,
+    body: serde_json::Value,
+) -> Result<Response, Problem> {
+    pay.unlock(point, told).await?;
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
-async fn provider_failed(pay: &Pay, point: uuid::Uuid) -> Result<Problem, Problem> {
-    pay.unlock(point).await?;
+async fn provider_failed(pay: &Pay, point: uuid::Uuid, told: Option<&Told>) -> Result<Problem, Problem> {
+    pay.unlock(point, told).await?;
     Ok(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "PROVIDER_FAILED")
         .detail("the payment provider failed and took nothing; try again with the same Idempotency-Key")
         .retry_after(PROVIDER_RETRY_AFTER_S))

@@ -35,6 +35,14 @@ pub(super) async fn attempts(
     rows.into_iter().map(Attempt::try_from).collect()
 }
 
+/// Whether an attempt has no outcome yet.
+pub(super) async fn is_open(db: &mut PgConnection, attempt: &Attempt) -> Result<bool, StoreError> {
+    const OPEN: &str = "select exists (select from payment_attempt \
+        where payment_id = $1 and operation = $2 and n = $3 and state = 'prepared')";
+    let open = sqlx::query_scalar(OPEN).bind(attempt.payment.uuid()).bind(attempt.operation.as_str()).bind(attempt.n);
+    Ok(open.fetch_one(db).await?)
+}
+
 /// The newest attempt of a refund.
 pub(super) async fn refund_in(db: &mut PgConnection, intent: Uuid) -> Result<Option<Attempt>, StoreError> {
     let row: Option<AttemptRow> = sqlx::query_as(concat!(

@@ -1,7 +1,13 @@
 //! The statements that write: payments, attempts, the log, the ledger, notices.
 
+use agora_outbox::{Account, claimed, settled, told};
 use agora_postgres::Tx;
 use agora_vocab::{CommandId, Epoch, Money, PaymentId};
+use sqlx::{
+    PgConnection, Postgres,
+    postgres::PgArguments,
+    query::{Query, QueryAs},
+};
 use uuid::Uuid;
 
 use super::{
@@ -9,25 +15,52 @@ use super::{
     row::{ATTEMPT, AttemptRow, PAYMENT, PaymentRow},
 };
 use crate::{
-    domain::{self, Attempt, AttemptState, Door, Operation, Payment},
-    ports::{NewPayment, StoreError},
+    domain::{self, Attempt, AttemptState, Door, Operation, Payment, Status},
+    ports::{NewPayment, Prepared, StoreError},
 };
+
+/// The insertion of a payment from row `$from`, and what becomes of a payment that is there.
+macro_rules! begun {
+    ($from:literal, $known:literal) => {
+        concat!(
+            "payment as (insert into payment (id, order_id, user_id, door, claimed_minor, amount_minor, currency, status, method,
+                token, leased_until)
+                select $1, $2, $3, $4, $5, $6, $7, 'pending', $8, $9, now() + $10 from ",
+            $from,
+            $known,
+            " returning *),
+             logged as (insert into payment_log (payment_id, log_message) select id, 'begun' from payment)
+             select ",
+            PAYMENT!(),
+            " from payment"
+        )
+    };
+}
 
 /// Writes a payment `pending`, and gives it; none if it is there.
 pub(super) async fn insert(tx: &mut Tx, new: &NewPayment) -> Result<Option<Payment>, StoreError> {
-    const INSERT: &str = concat!(
-        "with payment as (insert into payment (id, order_id, user_id, door, claimed_minor, amount_minor, currency, status, method,
-                token, leased_until)
-            values ($1, $2, $3, $4, $5, $6, $7, 'pending', $8, $9, now() + $10) on conflict (id) do nothing returning *),
-         logged as (insert into payment_log (payment_id, log_message) select id, 'begun' from payment)
-         select ",
-        PAYMENT!(),
-        " from payment"
-    );
+    const INSERT: &str = concat!("with ", begun!("(select) as always", " on conflict (id) do nothing"));
+    let written: Option<PaymentRow> = new_bound(INSERT, new).fetch_optional(&mut **tx).await?;
+    written.map(Payment::try_from).transpose()
+}
+
+/// The same with the claim of its request, in one statement; none, and nothing claimed, if the key was claimed before.
+pub(super) async fn claim(
+    connection: &mut PgConnection,
+    new: &NewPayment,
+    account: &Account,
+) -> Result<Option<Payment>, StoreError> {
+    const CLAIM: &str = concat!("with ", claimed!("$11"), ", ", begun!("claimed", ""));
+    let claim = new_bound(CLAIM, new).bind(account.parameter()?);
+    let written: Option<PaymentRow> = claim.fetch_optional(connection).await?;
+    written.map(Payment::try_from).transpose()
+}
+
+fn new_bound<'q>(sql: &'static str, new: &'q NewPayment) -> QueryAs<'q, Postgres, PaymentRow, PgArguments> {
     let (minor, currency) =
         (new.amount.map(|amount| amount.amount), new.amount.map(|amount| amount.currency.to_string()));
     let due = (new.door == Door::Order).then_some(minor).flatten();
-    let written: Option<PaymentRow> = sqlx::query_as(INSERT)
+    sqlx::query_as(sql)
         .bind(new.id.uuid())
         .bind(new.order.uuid())
         .bind(new.user.uuid())
@@ -38,21 +71,119 @@ pub(super) async fn insert(tx: &mut Tx, new: &NewPayment) -> Result<Option<Payme
         .bind(new.method.as_str())
         .bind(new.token.as_ref().map(agora_vocab::Secret::expose))
         .bind(LEASE)
-        .fetch_optional(&mut **tx)
-        .await?;
-    written.map(Payment::try_from).transpose()
 }
 
-/// Writes a payment back, all that may change, and says in words what happened.
+/// Notes what the order says a payment costs, and writes the first attempt to take it, `prepared`, in one statement; none if
+/// the payment is not as it began.
+pub(super) async fn first_attempt(
+    connection: &mut PgConnection,
+    epoch: Epoch,
+    id: PaymentId,
+    due: Money,
+) -> Result<Option<Prepared>, StoreError> {
+    const FIRST: &str = concat!(
+        "with payment as (update payment set amount_minor = $2, currency = $3, updated_at = now()
+            where id = $1 and status = 'pending' and amount_minor is null
+            and not exists (select from payment_attempt where payment_id = $1) returning *),
+         prepared as (insert into payment_attempt (intent_id, payment_id, operation, n, amount_minor, provider_key, state,
+                leased_until)
+            select id, id, $4, $5, $2, $6, 'prepared', now() + $7 from payment)
+         select ",
+        PAYMENT!(),
+        " from payment"
+    );
+    const N: i32 = 1;
+    let row: Option<PaymentRow> = sqlx::query_as(FIRST)
+        .bind(id.uuid())
+        .bind(due.amount)
+        .bind(due.currency.as_str())
+        .bind(Operation::Capture.as_str())
+        .bind(N)
+        .bind(domain::provider_key(epoch, id, Operation::Capture, N))
+        .bind(LEASE)
+        .fetch_optional(connection)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let payment = Payment::try_from(row)?;
+    let attempt = Attempt {
+        intent: id.uuid(),
+        payment: id,
+        operation: Operation::Capture,
+        n: N,
+        amount: due,
+        state: AttemptState::Prepared,
+        reference: None,
+        created_at: payment.updated_at,
+    };
+    Ok(Some(Prepared { payment, attempt: Some(attempt) }))
+}
+
+/// The change of a payment, all that may change, and what is said of it in words: `$1` to `$14`, as [`change_bound`] binds
+/// them.
+macro_rules! changed {
+    ($if:literal) => {
+        concat!(
+            "with changed as (update payment set status = $2, amount_minor = $3, currency = coalesce($4, currency),
+                captured_minor = $5, refunded_minor = $6, token = $7, reference_id = $8, authorization_code = $9,
+                response_code = $10, response_message = $11, result_id = $12, seq = $13, updated_at = now()
+                where id = $1",
+            $if,
+            " returning id, order_id),
+             logged as (insert into payment_log (payment_id, log_message) select id, $14 from changed)"
+        )
+    };
+}
+
+/// Writes a payment back, and says in words what happened.
 pub(super) async fn change(tx: &mut Tx, payment: &Payment, words: &str) -> Result<(), sqlx::Error> {
-    const CHANGE: &str =
-        "with changed as (update payment set status = $2, amount_minor = $3, currency = coalesce($4, currency),
-            captured_minor = $5, refunded_minor = $6, token = $7, reference_id = $8, authorization_code = $9,
-            response_code = $10, response_message = $11, result_id = $12, seq = $13, updated_at = now()
-            where id = $1 returning id)
-         insert into payment_log (payment_id, log_message) select id, $14 from changed";
+    const CHANGE: &str = concat!(changed!(""), " select id from changed");
+    change_bound(CHANGE, payment, words).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Ends a capture in one statement: the payment, which must be pending with as many facts as `after` has but one, its
+/// attempt, the ledger if money moved, the notice to the order if a shopper asked, and the account. False if the payment
+/// is not so any more.
+pub(super) async fn conclude(
+    connection: &mut PgConnection,
+    attempt: &Attempt,
+    after: &Payment,
+    words: &str,
+    account: &Account,
+) -> Result<bool, StoreError> {
+    const CONCLUDE: &str = concat!(
+        changed!(" and status = 'pending' and seq = $13 - 1"),
+        ", ended as (update payment_attempt a set state = $15, reference_id = $8, updated_at = now() from changed
+            where a.payment_id = changed.id and a.operation = 'capture' and a.n = $16 and a.state = 'prepared'),
+         txn as (insert into ledger_txn (kind, ref) select 'capture', id from changed where $2 = 'captured' returning id),
+         booked as (insert into ledger_entry (txn_id, account, seller_id, currency, amount_minor)
+            select txn.id, e.account, e.seller_id, $4, e.amount_minor from txn
+            cross join unnest($17::text[], $18::uuid[], $19::bigint[])
+                with ordinality as e (account, seller_id, amount_minor, n) order by e.n),
+         noticed as (insert into order_notice (result_id, payment_id, order_id, status, due_at)
+            select $12, id, order_id, $2, now() + $20 from changed where $21), ",
+        told!("$22", "changed"),
+        " select id from changed"
+    );
+    let state = if after.status == Status::Captured { AttemptState::Succeeded } else { AttemptState::Failed };
+    let entries = domain::entries(attempt.amount, 1);
+    let concluded = change_bound(CONCLUDE, after, words)
+        .bind(state.as_str())
+        .bind(attempt.n)
+        .bind(entries.map(|entry| entry.account))
+        .bind(entries.map(|entry| entry.seller.uuid()))
+        .bind(entries.map(|entry| entry.amount.amount))
+        .bind(LEASE)
+        .bind(after.door == Door::Request)
+        .bind(account.parameter()?)
+        .fetch_optional(connection)
+        .await?;
+    Ok(concluded.is_some())
+}
+
+fn change_bound<'q>(sql: &'static str, payment: &'q Payment, words: &'q str) -> Query<'q, Postgres, PgArguments> {
     let captured = payment.due.filter(|_| payment.status.took_money()).map_or(0, |due| due.amount);
-    sqlx::query(CHANGE)
+    sqlx::query(sql)
         .bind(payment.id.uuid())
         .bind(payment.status.as_str())
         .bind(payment.due.map(|due| due.amount))
@@ -67,9 +198,6 @@ pub(super) async fn change(tx: &mut Tx, payment: &Payment, words: &str) -> Resul
         .bind(payment.result.map(CommandId::uuid))
         .bind(payment.seq)
         .bind(words)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
 }
 
 /// Notes what the order says a payment costs.
@@ -181,6 +309,22 @@ pub(super) async fn notice(tx: &mut Tx, payment: &Payment) -> Result<(), sqlx::E
         .bind(LEASE)
         .execute(&mut **tx)
         .await?;
+    Ok(())
+}
+
+/// Takes note that the order was told a result, and settles what the account answers.
+pub(super) async fn answer(
+    connection: &mut PgConnection,
+    told: Option<CommandId>,
+    account: &Account,
+) -> Result<(), StoreError> {
+    const ANSWER: &str = concat!(
+        "with changed as (select), noted as (delete from order_notice where result_id = $1), ",
+        settled!("$2", "changed"),
+        " select"
+    );
+    let answer = sqlx::query(ANSWER).bind(told.map(CommandId::uuid)).bind(account.parameter()?);
+    answer.execute(connection).await?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use agora_vocab::PaymentId;
 use super::{Error, Pay};
 use crate::{
     domain::{Attempt, Payment},
-    ports::{Driven, RefundOutcome},
+    ports::{Driven, Notice, RefundOutcome},
 };
 
 /// Most rows of a kind that one round takes.
@@ -31,7 +31,7 @@ impl Pay {
         }
         let notices = self.payments.lease_notices(ROUND_ROWS_MAX).await?;
         for notice in &notices {
-            if let Err(error) = self.deliver(notice).await {
+            if let Err(error) = self.tell_again(notice).await {
                 tracing::warn!(payment.id = %notice.payment, error = %chain(&error), "an order is not told yet");
             }
         }
@@ -40,6 +40,11 @@ impl Pay {
 
     async fn resume(&self, id: PaymentId) -> Result<Payment, Error> {
         self.drive(Driven { payment: self.find(id).await?, new: false }).await
+    }
+
+    async fn tell_again(&self, notice: &Notice) -> Result<(), Error> {
+        self.deliver(notice).await?;
+        Ok(self.payments.told(notice.result).await?)
     }
 
     async fn resolve_refund(&self, attempt: &Attempt) -> Result<(), Error> {
