@@ -24,6 +24,8 @@ pub struct Progress {
     pub now: OffsetDateTime,
     /// Whether the caller holds the saga's lease and is to take its next step.
     pub leased: bool,
+    /// Which write of the saga this is: every one raises it.
+    pub revision: i64,
 }
 
 /// Who takes an order's steps: drawn by each driver for itself.
@@ -59,16 +61,25 @@ pub trait Orders: Send + Sync {
     /// Writes a new order, its first fact and its saga, which `driver` leases. The number and all times are drawn here.
     async fn create(&self, draft: Draft, driver: Driver) -> Result<Progress, CreateError>;
 
-    /// What [`crate::domain::decide`] makes of an order under its row's lock, with history, fact and saga, in one
-    /// transaction. With a `driver` the lease is taken if there is a step to take and nobody else has it; it ends when
-    /// there is none. A refusal is remembered with the cause and repeated. The change that lets the request that made the
-    /// order be answered stores that answer.
+    /// What [`crate::domain::decide`] makes of an order, with history, fact and saga, all or nothing, and never of an
+    /// order that somebody has changed meanwhile. With a `driver` the lease is taken if there is a step to take and nobody
+    /// else has it; it ends when there is none. A refusal is remembered with the cause and repeated. The change that lets
+    /// the request that made the order be answered stores that answer.
     async fn apply(
         &self,
         order: OrderId,
         command: &Command,
         cause: &Cause,
         driver: Option<Driver>,
+    ) -> Result<Done<Progress>, ApplyError>;
+
+    /// The same for the driver who holds the lease: the order as he knows it is not read again unless it has changed.
+    async fn advance(
+        &self,
+        known: Progress,
+        command: &Command,
+        cause: &Cause,
+        driver: Driver,
     ) -> Result<Done<Progress>, ApplyError>;
 
     /// An order, its saga, and whether `driver` leases it now.

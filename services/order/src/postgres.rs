@@ -1,6 +1,7 @@
 //! Orders in PostgreSQL: each method one transaction, all time the database's.
 //!
-//! Knows SQL, rows and constraints; what becomes of an order is the domain's to say.
+//! Knows SQL, rows and constraints; what becomes of an order is the domain's to say. An order is read without a lock, and
+//! what the domain decides is written by one statement if nobody has written since; else it is read again.
 
 mod read;
 mod row;
@@ -8,11 +9,12 @@ mod write;
 
 use std::{sync::Arc, time::Duration};
 
-use agora_outbox::{Answer, Cause, Claim, Done, Fact, emit};
-use agora_postgres::{Db, Tx, constraint};
+use agora_outbox::{Account, Answer, Cause, Claim, Done, Fact, recall};
+use agora_postgres::{Db, constraint};
 use agora_vocab::{Epoch, Ids, OrderId, Page};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -20,16 +22,21 @@ use crate::{
     domain::{self, Command, Decision, Draft, Order, Record, Refused, State},
     ports::{ApplyError, CreateError, Driver, Listing, Orders, Progress, StoreError},
     postgres::{
-        read::{Found, find, find_locked},
-        write::{SagaRow, begin, insert, write_saga},
+        read::{Found, find},
+        write::SagaRow,
     },
-    saga::{Leased, lease},
+    saga::{LEASE, Leased, lease},
 };
 
 /// The request that claimed a key has so long before a repetition may go on in its place.
 const CLAIM_LEASE: Duration = Duration::from_secs(10);
 /// A claim without an answer that is older is looked after by the worker.
 const CLAIM_STALE: Duration = Duration::from_mins(1);
+
+/// Of a saga that was just begun.
+const FIRST_REVISION: i64 = 1;
+/// How often an order is read again that others have changed meanwhile: each time, one of them was served.
+const TRIES_MAX: u32 = 50;
 
 /// Orders in a database.
 #[derive(Clone, Debug)]
@@ -94,17 +101,19 @@ impl Orders for PgOrders {
     }
 
     async fn create(&self, draft: Draft, driver: Driver) -> Result<Progress, CreateError> {
-        let mut tx = self.db.begin().await.map_err(StoreError::from)?;
-        let (now, drawn) = draw(&mut tx, draft.id).await?;
+        let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
+        let (now, drawn) = draw(&mut connection, draft.id).await?;
         let number = domain::number(self.epoch, drawn);
         let state = draft.into_state(number, now, self.payment_window);
         let (lease, leased) = lease(&state, now, Leased::NOBODY, Some(driver));
-        let first = Record::created(&state.order);
-        insert(&mut tx, &state.order).await?;
-        begin(&mut tx, &SagaRow { state: &state, now, lease }, &first).await?;
-        self.tell(&mut tx, &state.order, &first, None).await?;
-        tx.commit().await.map_err(StoreError::from)?;
-        Ok(Progress { state, now, leased })
+        let (first, mut account) = (Record::created(&state.order), Account::new());
+        self.tell(&mut account, &state.order, &first, None)?;
+        let saga = SagaRow { state: &state, now, lease };
+        if !write::create(&mut connection, &saga, &first, &account).await? {
+            return Err(CreateError::ClaimGone);
+        }
+        account.written();
+        Ok(Progress { state, now, leased, revision: FIRST_REVISION })
     }
 
     async fn apply(
@@ -114,27 +123,58 @@ impl Orders for PgOrders {
         cause: &Cause,
         driver: Option<Driver>,
     ) -> Result<Done<Progress>, ApplyError> {
-        let mut tx = self.db.begin().await.map_err(StoreError::from)?;
-        let known: Option<Remembered> = agora_outbox::once(&mut tx, cause).await.map_err(StoreError::from)?;
-        let found = find_locked(&mut tx, order).await?.ok_or(ApplyError::NotFound)?;
-        match known {
-            None => self.change(tx, found, command, cause, driver).await,
-            Some(Remembered::Done(then)) => Ok(repeat(tx, found, then, driver).await?),
-            Some(Remembered::Refused(refused)) => Err(refused.into()),
+        let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
+        for _ in 0..TRIES_MAX {
+            let known: Option<Remembered> = recall(&mut connection, cause).await.map_err(StoreError::from)?;
+            let found = find(&mut connection, order).await?.ok_or(ApplyError::NotFound)?;
+            let done = match known {
+                None => self.change(&mut connection, found, command, cause, driver).await?.map(Done::First),
+                Some(Remembered::Done(then)) => repeat(&mut connection, found, then, driver).await?.map(Done::Repeated),
+                Some(Remembered::Refused(refused)) => return Err(refused.into()),
+            };
+            if let Some(done) = done {
+                return Ok(done);
+            }
+        }
+        Err(StoreError::Running.into())
+    }
+
+    async fn advance(
+        &self,
+        known: Progress,
+        command: &Command,
+        cause: &Cause,
+        driver: Driver,
+    ) -> Result<Done<Progress>, ApplyError> {
+        let Progress { state, now, leased: _, revision } = known;
+        let order = state.order.id;
+        let leased = Leased { owner: Some(driver.0), until: Some(now + LEASE) };
+        let found = Found { state, leased, now, revision };
+        let done = {
+            let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
+            self.change(&mut connection, found, command, cause, Some(driver)).await
+        };
+        match done {
+            Ok(Some(progress)) => Ok(Done::First(progress)),
+            // What is known here may be old news: such a refusal means nothing yet.
+            Ok(None) | Err(ApplyError::Refused(_)) => self.apply(order, command, cause, Some(driver)).await,
+            Err(error) => Err(error),
         }
     }
 
     async fn load(&self, order: OrderId, driver: Option<Driver>) -> Result<Option<Progress>, StoreError> {
-        let Some(driver) = driver else {
-            let mut connection = self.db.acquire().await?;
-            let found = find(&mut connection, order).await?;
-            return Ok(found.map(|found| Progress { state: found.state, now: found.now, leased: false }));
-        };
-        let mut tx = self.db.begin().await?;
-        let Some(found) = find_locked(&mut tx, order).await? else { return Ok(None) };
-        let progress = take_lease(&mut tx, found, driver).await?;
-        tx.commit().await?;
-        Ok(Some(progress))
+        let mut connection = self.db.acquire().await?;
+        for _ in 0..TRIES_MAX {
+            let Some(found) = find(&mut connection, order).await? else { return Ok(None) };
+            let progress = match driver {
+                Some(driver) => take_lease(&mut connection, found, driver).await?,
+                None => Some(found.into_progress(false)),
+            };
+            if progress.is_some() {
+                return Ok(progress);
+            }
+        }
+        Err(StoreError::Running)
     }
 
     async fn lease_due(&self, driver: Driver, limit: u32) -> Result<Vec<Progress>, StoreError> {
@@ -142,11 +182,7 @@ impl Orders for PgOrders {
     }
 
     async fn yield_lease(&self, order: OrderId, driver: Driver) -> Result<(), StoreError> {
-        const YIELD: &str =
-            "update saga set lease_owner = null, lease_until = null where order_id = $1 and lease_owner = $2";
-        let mut connection = self.db.acquire().await?;
-        sqlx::query(YIELD).bind(order.uuid()).bind(driver.0).execute(&mut *connection).await?;
-        Ok(())
+        write::yield_lease(&mut *self.db.acquire().await?, order.uuid(), driver.0).await
     }
 
     async fn page(&self, listing: &Listing) -> Result<Page<Order>, StoreError> {
@@ -163,39 +199,41 @@ impl Orders for PgOrders {
 }
 
 impl PgOrders {
-    /// What becomes of an order under its row's lock.
+    /// What becomes of an order that was found so; none if it has changed meanwhile, or its cause has come through another
+    /// door: it is to be found again.
     async fn change(
         &self,
-        mut tx: Tx,
+        connection: &mut PgConnection,
         found: Found,
         command: &Command,
         cause: &Cause,
         driver: Option<Driver>,
-    ) -> Result<Done<Progress>, ApplyError> {
-        let Found { state: before, now, leased } = found;
+    ) -> Result<Option<Progress>, ApplyError> {
+        let Found { state: before, now, leased, revision } = found;
         let Decision { state, record } = match domain::decide(&before, command, now) {
             Ok(decision) => decision,
-            Err(refused) => return Err(refuse(tx, cause, refused).await?),
+            Err(refused) => return refuse(connection, cause, refused).await,
         };
+        let mut account = Account::new();
+        if let Some(change) = &record {
+            self.tell(&mut account, &state.order, change, causation(cause))?;
+        }
+        // The answer is stored with the change that makes it possible.
+        if let (None, Some(answer)) = ((self.answer)(&before), (self.answer)(&state)) {
+            account.settle(state.order.id.uuid(), answer);
+        }
+        let order = matches!(cause, Cause::Request { .. }).then(|| Box::new(state.order.clone()));
+        account.remember(cause, &Remembered::Done(order)).map_err(StoreError::from)?;
         let (lease, leased) = lease(&state, now, leased, driver);
         let saga = SagaRow { state: &state, now, lease };
-        if let Some(change) = &record {
-            write::change(&mut tx, &saga, change).await?;
-            self.tell(&mut tx, &state.order, change, causation(cause)).await?;
-        } else {
-            write_saga(&mut tx, &saga).await?;
-        }
-        self.settle_with(&mut tx, &before, &state).await?;
-        let order = matches!(cause, Cause::Request { .. }).then(|| Box::new(state.order.clone()));
-        agora_outbox::remember(&mut tx, cause, &Remembered::Done(order)).await.map_err(StoreError::from)?;
-        tx.commit().await.map_err(StoreError::from)?;
-        Ok(Done::First(Progress { state, now, leased }))
+        let written = write::change(connection, &saga, (revision, record.as_ref()), &account).await?;
+        Ok(written.map(|(now, revision)| Progress { state, now, leased, revision }))
     }
 
     /// Tells of a change that is a fact.
-    async fn tell(
+    fn tell(
         &self,
-        tx: &mut Tx,
+        account: &mut Account,
         order: &Order,
         change: &Record,
         causation: Option<Uuid>,
@@ -203,51 +241,48 @@ impl PgOrders {
         let Some((seq, event)) = &change.fact else { return Ok(()) };
         let aggregate = order.id.uuid();
         let fact = Fact { event, aggregate, seq: *seq, correlation: Some(aggregate), causation };
-        Ok(emit(tx, self.ids.as_ref(), self.epoch, fact).await?)
-    }
-
-    /// Stores the answer with the change that makes it possible.
-    async fn settle_with(&self, tx: &mut Tx, before: &State, after: &State) -> Result<(), StoreError> {
-        match ((self.answer)(before), (self.answer)(after)) {
-            (None, Some(answer)) => Ok(agora_outbox::settle(tx, after.order.id.uuid(), &answer).await?),
-            _ => Ok(()),
-        }
+        Ok(account.tell(self.ids.as_ref(), self.epoch, fact)?)
     }
 }
 
-/// The time and a number, if the order's claim still stands; it cannot be given up before this transaction ends.
-async fn draw(tx: &mut Tx, order: OrderId) -> Result<(OffsetDateTime, i64), CreateError> {
-    const DRAW: &str =
-        "select now(), nextval('order_number') from idempotency where point = $1 and state = 'started' for share";
-    let drawn = sqlx::query_as(DRAW).bind(order.uuid()).fetch_optional(&mut **tx).await;
+/// The time and a number, if the order's claim stands.
+async fn draw(connection: &mut PgConnection, order: OrderId) -> Result<(OffsetDateTime, i64), CreateError> {
+    const DRAW: &str = "select now(), nextval('order_number') from idempotency where point = $1 and state = 'started'";
+    let drawn = sqlx::query_as(DRAW).bind(order.uuid()).fetch_optional(connection).await;
     drawn.map_err(StoreError::from)?.ok_or(CreateError::ClaimGone)
 }
 
 /// An order that heard some news before: as it was `then`, if whoever repeats wants to know that, else as it is now, with
 /// the lease of its saga where a driver asks.
 async fn repeat(
-    mut tx: Tx,
+    connection: &mut PgConnection,
     found: Found,
     then: Option<Box<Order>>,
     driver: Option<Driver>,
-) -> Result<Done<Progress>, StoreError> {
-    let progress = match (then, driver) {
-        (None, Some(driver)) => take_lease(&mut tx, found, driver).await?,
-        (then, _) => {
-            let Found { state: State { order, saga }, now, leased: _ } = found;
-            Progress { state: State { order: then.map_or(order, |then| *then), saga }, now, leased: false }
+) -> Result<Option<Progress>, StoreError> {
+    match (then, driver) {
+        (None, Some(driver)) => take_lease(connection, found, driver).await,
+        (None, None) => Ok(Some(found.into_progress(false))),
+        (Some(order), _) => {
+            let Progress { state, now, leased, revision } = found.into_progress(false);
+            Ok(Some(Progress { state: State { order: *order, saga: state.saga }, now, leased, revision }))
         }
-    };
-    tx.commit().await?;
-    Ok(Done::Repeated(progress))
+    }
 }
 
-/// An order that is locked and stays as it is, with the lease of its saga if `driver` can have it.
-async fn take_lease(tx: &mut Tx, found: Found, driver: Driver) -> Result<Progress, StoreError> {
-    let Found { state, now, leased } = found;
-    let (lease, leased) = lease(&state, now, leased, Some(driver));
-    write_saga(tx, &SagaRow { state: &state, now, lease }).await?;
-    Ok(Progress { state, now, leased })
+/// An order that stays as it is, with the lease of its saga if `driver` can have it; none if it has changed meanwhile.
+async fn take_lease(
+    connection: &mut PgConnection,
+    found: Found,
+    driver: Driver,
+) -> Result<Option<Progress>, StoreError> {
+    let (lease, ours) = lease(&found.state, found.now, found.leased, Some(driver));
+    if lease == found.leased {
+        return Ok(Some(found.into_progress(ours)));
+    }
+    let saga = SagaRow { state: &found.state, now: found.now, lease };
+    let written = write::change(connection, &saga, (found.revision, None), &Account::new()).await?;
+    Ok(written.map(|(now, revision)| Progress { state: found.state, now, leased: ours, revision }))
 }
 
 /// The event or command that a fact comes from.
@@ -258,13 +293,21 @@ fn causation(cause: &Cause) -> Option<Uuid> {
     }
 }
 
-/// Remembers a final refusal; one that says "try again" leaves nothing behind.
-async fn refuse(mut tx: Tx, cause: &Cause, refused: Refused) -> Result<ApplyError, StoreError> {
+/// Remembers a final refusal; one that says "try again" leaves nothing behind. `None` if the cause has come through another
+/// door: what it was answered there is to be found.
+async fn refuse(
+    connection: &mut PgConnection,
+    cause: &Cause,
+    refused: Refused,
+) -> Result<Option<Progress>, ApplyError> {
     if matches!((cause, &refused), (Cause::Request { .. }, Refused::InvalidTransition { .. })) {
-        agora_outbox::remember(&mut tx, cause, &Remembered::Refused(refused.clone())).await?;
-        tx.commit().await?;
+        let mut account = Account::new();
+        account.remember(cause, &Remembered::Refused(refused.clone())).map_err(StoreError::from)?;
+        if !write::remember(connection, &account).await? {
+            return Ok(None);
+        }
     }
-    Ok(refused.into())
+    Err(refused.into())
 }
 
 /// The refusals of a new order's rows.

@@ -90,7 +90,7 @@ impl Kept {
     fn progress(&mut self, now: OffsetDateTime, driver: Option<Driver>) -> Progress {
         let (leased, ours) = lease(&self.state, now, self.leased, driver);
         self.leased = leased;
-        Progress { state: self.state.clone(), now, leased: ours }
+        Progress { state: self.state.clone(), now, leased: ours, revision: 0 }
     }
 }
 
@@ -199,7 +199,7 @@ impl Orders for InMemoryOrders {
                 return match outcome.clone()? {
                     Some(order) => {
                         let state = State { order, saga: kept.state.saga.clone() };
-                        Ok(Done::Repeated(Progress { state, now, leased: false }))
+                        Ok(Done::Repeated(Progress { state, now, leased: false, revision: 0 }))
                     }
                     None => Ok(Done::Repeated(kept.progress(now, driver))),
                 };
@@ -226,12 +226,22 @@ impl Orders for InMemoryOrders {
         Ok(Done::First(kept.progress(now, driver)))
     }
 
+    async fn advance(
+        &self,
+        known: Progress,
+        command: &Command,
+        cause: &Cause,
+        driver: Driver,
+    ) -> Result<Done<Progress>, ApplyError> {
+        self.apply(known.state.order.id, command, cause, Some(driver)).await
+    }
+
     async fn load(&self, order: OrderId, driver: Option<Driver>) -> Result<Option<Progress>, StoreError> {
         let (mut inner, now) = (self.inner(), self.clock.now());
         let Some(kept) = inner.orders.get_mut(&order) else { return Ok(None) };
         Ok(Some(match driver {
             Some(driver) => kept.progress(now, Some(driver)),
-            None => Progress { state: kept.state.clone(), now, leased: false },
+            None => Progress { state: kept.state.clone(), now, leased: false, revision: 0 },
         }))
     }
 

@@ -1,6 +1,6 @@
 //! The statements that read orders and lease their sagas.
 
-use agora_postgres::{Db, Tx};
+use agora_postgres::Db;
 use agora_vocab::{OrderId, Page};
 use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
@@ -30,6 +30,15 @@ pub(super) struct Found {
     pub(super) state: State,
     pub(super) leased: Leased,
     pub(super) now: OffsetDateTime,
+    pub(super) revision: i64,
+}
+
+impl Found {
+    /// For somebody who wants to know, or who drives.
+    pub(super) fn into_progress(self, leased: bool) -> Progress {
+        let Self { state, leased: _, now, revision } = self;
+        Progress { state, now, leased, revision }
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -39,36 +48,26 @@ struct FoundRow {
     data: Json<Saga>,
     lease_owner: Option<Uuid>,
     lease_until: Option<OffsetDateTime>,
+    revision: i64,
     now: OffsetDateTime,
 }
 
 impl FoundRow {
     fn into_found(self) -> Result<Found, StoreError> {
-        let Self { order, data: Json(saga), lease_owner, lease_until, now } = self;
+        let Self { order, data: Json(saga), lease_owner, lease_until, revision, now } = self;
         let state = State { order: order.into_order()?, saga };
-        Ok(Found { state, leased: Leased { owner: lease_owner, until: lease_until }, now })
+        Ok(Found { state, leased: Leased { owner: lease_owner, until: lease_until }, now, revision })
     }
 }
 
 /// An order and its saga.
 pub(super) async fn find(connection: &mut PgConnection, order: OrderId) -> Result<Option<Found>, StoreError> {
     const FIND: &str = concat!(
-        "select s.data, s.lease_owner, s.lease_until, now() as now, ",
+        "select s.data, s.lease_owner, s.lease_until, s.revision, now() as now, ",
         order_columns!(),
         " from orders o join saga s on s.order_id = o.id where o.id = $1"
     );
     let row: Option<FoundRow> = sqlx::query_as(FIND).bind(order.uuid()).fetch_optional(connection).await?;
-    row.map(FoundRow::into_found).transpose()
-}
-
-/// The same, for nobody else to change until the transaction ends.
-pub(super) async fn find_locked(tx: &mut Tx, order: OrderId) -> Result<Option<Found>, StoreError> {
-    const FIND: &str = concat!(
-        "select s.data, s.lease_owner, s.lease_until, now() as now, ",
-        order_columns!(),
-        " from orders o join saga s on s.order_id = o.id where o.id = $1 for no key update of o, s"
-    );
-    let row: Option<FoundRow> = sqlx::query_as(FIND).bind(order.uuid()).fetch_optional(&mut **tx).await?;
     row.map(FoundRow::into_found).transpose()
 }
 
@@ -77,9 +76,10 @@ pub(super) async fn lease_due(db: &Db, driver: Driver, limit: u32) -> Result<Vec
     const LEASE_DUE: &str = concat!(
         "with due as (select order_id from saga where next_at <= now() and (lease_until is null or lease_until <= now()) \
          order by next_at limit $2 for update skip locked), \
-         leased as (update saga s set lease_owner = $1, lease_until = now() + make_interval(secs => $3) from due \
-         where s.order_id = due.order_id returning s.order_id, s.data, s.lease_owner, s.lease_until) \
-         select s.data, s.lease_owner, s.lease_until, now() as now, ",
+         leased as (update saga s set lease_owner = $1, lease_until = now() + make_interval(secs => $3), \
+         revision = revision + 1 from due \
+         where s.order_id = due.order_id returning s.order_id, s.data, s.lease_owner, s.lease_until, s.revision) \
+         select s.data, s.lease_owner, s.lease_until, s.revision, now() as now, ",
         order_columns!(),
         " from orders o join leased s on s.order_id = o.id"
     );
@@ -90,8 +90,7 @@ pub(super) async fn lease_due(db: &Db, driver: Driver, limit: u32) -> Result<Vec
         .bind(LEASE.as_secs_f64())
         .fetch_all(&mut *connection)
         .await?;
-    let progress =
-        |row: FoundRow| row.into_found().map(|Found { state, now, .. }| Progress { state, now, leased: true });
+    let progress = |row: FoundRow| row.into_found().map(|found| found.into_progress(true));
     rows.into_iter().map(progress).collect()
 }
 

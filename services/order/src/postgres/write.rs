@@ -1,8 +1,12 @@
-//! The statements that write orders, their history and their sagas.
+//! The statements that write orders, their history and their sagas: each is a transaction by itself.
+//!
+//! A change is written only if the saga is at the revision that it was decided on; every write of an order or its saga
+//! raises it.
 
-use agora_postgres::Tx;
-use sqlx::{Postgres, postgres::PgArguments, query::Query, types::Json};
+use agora_outbox::{Account, is_twin, remembered, settled, told};
+use sqlx::{PgConnection, Postgres, Row as _, postgres::PgArguments, query::Query, types::Json};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::on_create;
 use crate::{
@@ -11,7 +15,7 @@ use crate::{
     saga::{self, Leased, Phase},
 };
 
-/// The saga of an order as it is to be written.
+/// An order and its saga as they are to be written.
 pub(super) struct SagaRow<'a> {
     pub(super) state: &'a State,
     pub(super) now: OffsetDateTime,
@@ -28,36 +32,58 @@ impl SagaRow<'_> {
         }
     }
 
-    /// A statement with the order as `$1`, and phase, data, the time of the next look, lease owner and lease end as `$2` to
-    /// `$6`.
-    fn bound_to(&self, sql: &'static str) -> Query<'_, Postgres, PgArguments> {
-        sqlx::query(sql)
+    /// A statement with the order as `$1`, phase, data, the time of the next look, lease owner and lease end as `$2` to `$6`,
+    /// and the account as `$7`.
+    fn bound_to(&self, sql: &'static str, account: &Account) -> Result<Query<'_, Postgres, PgArguments>, StoreError> {
+        Ok(sqlx::query(sql)
             .bind(self.state.order.id.uuid())
             .bind(self.phase())
             .bind(Json(&self.state.saga))
             .bind(saga::wake(self.state, self.now))
             .bind(self.lease.owner)
             .bind(self.lease.until)
+            .bind(account.parameter()?))
     }
 }
 
-/// A new order and its lines.
-pub(super) async fn insert(tx: &mut Tx, order: &Order) -> Result<(), CreateError> {
-    // The order last: that is what PostgreSQL does first, so that its constraints are the ones that refuse.
-    const INSERT: &str = "with items as (insert into order_item (order_id, line, product_id, variant, name, quantity, \
-            currency, price_minor, total_minor, brand, category, supplier, seller_id) \
-            select $1, l.line, l.product_id, l.variant, l.name, l.quantity, $6, l.price_minor, l.total_minor, l.brand, \
-            l.category, l.supplier, l.seller_id \
-            from unnest($19::uuid[], $20::text[], $21::text[], $22::integer[], $23::bigint[], $24::bigint[], $25::text[], \
-            $26::text[], $27::text[], $28::uuid[]) with ordinality as l (product_id, variant, name, quantity, price_minor, \
-            total_minor, brand, category, supplier, seller_id, line)) \
-        insert into orders (id, number, user_id, cart_id, cart_version, currency, total_minor, shipping_address, status, \
-        payment_status, payment_id, hold, declines, version, facts, expires_at, created_at, updated_at) \
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+/// A new order, its lines, the first entry of its history, its saga and what is told of it, if its claim still stands: it
+/// cannot be given up meanwhile. False if it does not.
+pub(super) async fn create(
+    connection: &mut PgConnection,
+    saga: &SagaRow<'_>,
+    first: &Record,
+    account: &Account,
+) -> Result<bool, CreateError> {
+    const CREATE: &str = concat!(
+        "with claimed as (select point from idempotency where point = $1 and state = 'started' for share), \
+        changed as (insert into orders (id, number, user_id, cart_id, cart_version, currency, total_minor, \
+            shipping_address, status, payment_status, payment_id, hold, declines, version, facts, expires_at, created_at, \
+            updated_at) \
+            select point, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27 from claimed \
+            returning id), \
+        items as (insert into order_item (order_id, line, product_id, variant, name, quantity, currency, price_minor, \
+            total_minor, brand, category, supplier, seller_id) \
+            select changed.id, l.line, l.product_id, l.variant, l.name, l.quantity, $15, l.price_minor, l.total_minor, \
+            l.brand, l.category, l.supplier, l.seller_id from changed cross join \
+            unnest($28::uuid[], $29::text[], $30::text[], $31::integer[], $32::bigint[], $33::bigint[], $34::text[], \
+            $35::text[], $36::text[], $37::uuid[]) with ordinality as l (product_id, variant, name, quantity, price_minor, \
+            total_minor, brand, category, supplier, seller_id, line)), \
+        recorded as (insert into order_event (order_id, seq, kind, data, at) select id, $8, $9, $10, $27 from changed), \
+        begun as (insert into saga (order_id, phase, data, next_at, lease_owner, lease_until) \
+            select id, $2, $3, $4, $5, $6 from changed), ",
+        told!("$7", "changed"),
+        " select id from changed"
+    );
+    let query = entry(saga.bound_to(CREATE, account)?, first);
+    let query = lines_bound(order_bound(query, &saga.state.order), &saga.state.order.lines);
+    Ok(query.fetch_optional(connection).await.map_err(on_create)?.is_some())
+}
+
+type Bound<'q> = Query<'q, Postgres, PgArguments>;
+
+fn order_bound<'q>(query: Bound<'q>, order: &'q Order) -> Bound<'q> {
     let Standing { status, payment_status, payment, hold, declines } = order.standing;
-    let lines = &order.lines;
-    sqlx::query(INSERT)
-        .bind(order.id.uuid())
+    query
         .bind(&order.number)
         .bind(order.user.uuid())
         .bind(order.cart.map(|cart| cart.id.uuid()))
@@ -75,6 +101,10 @@ pub(super) async fn insert(tx: &mut Tx, order: &Order) -> Result<(), CreateError
         .bind(order.expires_at)
         .bind(order.created_at)
         .bind(order.updated_at)
+}
+
+fn lines_bound<'q>(query: Bound<'q>, lines: &[Line]) -> Bound<'q> {
+    query
         .bind(column(lines, |line| line.product.uuid()))
         .bind(column(lines, |line| line.variant.clone()))
         .bind(column(lines, |line| line.name.clone()))
@@ -85,64 +115,98 @@ pub(super) async fn insert(tx: &mut Tx, order: &Order) -> Result<(), CreateError
         .bind(column(lines, |line| line.category.clone()))
         .bind(column(lines, |line| line.supplier.clone()))
         .bind(column(lines, |line| line.seller.uuid()))
-        .execute(&mut **tx)
-        .await
-        .map_err(on_create)?;
-    Ok(())
 }
 
 fn column<T>(lines: &[Line], of: impl Fn(&Line) -> T) -> Vec<T> {
     lines.iter().map(of).collect()
 }
 
-/// The first entry of an order's history, and its saga.
-pub(super) async fn begin(tx: &mut Tx, saga: &SagaRow<'_>, first: &Record) -> Result<(), StoreError> {
-    const BEGIN: &str = "with recorded as (insert into order_event (order_id, seq, kind, data, at) \
-            values ($1, $7, $8, $9, $10)) \
-        insert into saga (order_id, phase, data, next_at, lease_owner, lease_until) values ($1, $2, $3, $4, $5, $6)";
-    let order = &saga.state.order;
-    saga.bound_to(BEGIN)
-        .bind(first.seq)
-        .bind(first.kind())
-        .bind(Json(&first.entry))
-        .bind(order.updated_at)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
+/// An entry of the history as the next three parameters.
+fn entry<'q>(query: Bound<'q>, record: &'q Record) -> Bound<'q> {
+    query.bind(record.seq).bind(record.kind()).bind(Json(&record.entry))
 }
 
-/// A change of an order that is locked: where it stands now, in its projection and its history, and its saga.
-pub(super) async fn change(tx: &mut Tx, saga: &SagaRow<'_>, change: &Record) -> Result<(), StoreError> {
-    const CHANGE: &str = "with projected as (update orders set status = $10, payment_status = $11, payment_id = $12, \
-            hold = $13, declines = $14, version = $15, facts = $16, updated_at = $17 \
-            where id = $1 and version = $15 - 1 returning id), \
-        recorded as (insert into order_event (order_id, seq, kind, data, at) select id, $7, $8, $9, $17 from projected) \
-        update saga s set phase = $2, data = $3, next_at = $4, lease_owner = $5, lease_until = $6 \
-        from projected where s.order_id = projected.id";
+/// The saga if it is at the revision that is parameter `$revision`, as the part `changed`, and its account.
+macro_rules! saga_at {
+    ($revision:literal) => {
+        concat!(
+            "with changed as (update saga set phase = $2, data = $3, next_at = $4, lease_owner = $5, lease_until = $6, \
+                revision = revision + 1 where order_id = $1 and revision = ",
+            $revision,
+            " returning revision), ",
+            told!("$7", "changed"),
+            ", ",
+            remembered!("$7", "changed"),
+            ", ",
+            settled!("$7", "changed")
+        )
+    };
+}
+
+/// A change of an order that was read at `revision`: where it stands now, in its projection and its history, its saga, and
+/// the account. The time and the new revision; none if the order is not as it was read any more, or its cause has come
+/// through another door.
+pub(super) async fn change(
+    connection: &mut PgConnection,
+    saga: &SagaRow<'_>,
+    (revision, record): (i64, Option<&Record>),
+    account: &Account,
+) -> Result<Option<(OffsetDateTime, i64)>, StoreError> {
+    const SAGA: &str = concat!(saga_at!("$8"), " select now(), revision from changed");
+    const CHANGE: &str = concat!(
+        saga_at!("$11"),
+        ", projected as (update orders set status = $12, payment_status = $13, payment_id = $14, hold = $15, \
+            declines = $16, version = $17, facts = $18, updated_at = $19 where id = $1 and exists (select from changed)), \
+        recorded as (insert into order_event (order_id, seq, kind, data, at) select $1, $8, $9, $10, $19 from changed) \
+        select now(), revision from changed"
+    );
     let order = &saga.state.order;
     let Standing { status, payment_status, payment, hold, declines } = order.standing;
-    let done = saga
-        .bound_to(CHANGE)
-        .bind(change.seq)
-        .bind(change.kind())
-        .bind(Json(&change.entry))
-        .bind(status.as_str())
-        .bind(payment_status.as_str())
-        .bind(payment.map(agora_vocab::PaymentId::uuid))
-        .bind(hold)
-        .bind(declines)
-        .bind(order.version)
-        .bind(order.facts)
-        .bind(order.updated_at)
-        .execute(&mut **tx)
-        .await?;
-    if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Broken("an order is not as it was read".into())) }
+    let query = match record {
+        None => saga.bound_to(SAGA, account)?.bind(revision),
+        Some(record) => entry(saga.bound_to(CHANGE, account)?, record)
+            .bind(revision)
+            .bind(status.as_str())
+            .bind(payment_status.as_str())
+            .bind(payment.map(agora_vocab::PaymentId::uuid))
+            .bind(hold)
+            .bind(declines)
+            .bind(order.version)
+            .bind(order.facts)
+            .bind(order.updated_at),
+    };
+    written(query, connection, account).await
 }
 
-/// The saga of an order that is locked and stays as it is.
-pub(super) async fn write_saga(tx: &mut Tx, saga: &SagaRow<'_>) -> Result<(), StoreError> {
-    const WRITE: &str = "update saga set phase = $2, data = $3, next_at = $4, lease_owner = $5, lease_until = $6 \
-        where order_id = $1";
-    saga.bound_to(WRITE).execute(&mut **tx).await?;
+/// What of an account needs no change: remembers a refusal. False if its cause has come through another door.
+pub(super) async fn remember(connection: &mut PgConnection, account: &Account) -> Result<bool, StoreError> {
+    const REMEMBER: &str = concat!(
+        "with changed as (select 1::bigint as revision), ",
+        remembered!("$1", "changed"),
+        " select now(), revision from changed"
+    );
+    let query = sqlx::query(REMEMBER).bind(account.parameter()?);
+    Ok(written(query, connection, account).await?.is_some())
+}
+
+async fn written(
+    query: Bound<'_>,
+    connection: &mut PgConnection,
+    account: &Account,
+) -> Result<Option<(OffsetDateTime, i64)>, StoreError> {
+    let row = match query.fetch_optional(connection).await {
+        Err(error) if is_twin(&error) => None,
+        other => other?,
+    };
+    let Some(row) = row else { return Ok(None) };
+    account.written();
+    Ok(Some((row.try_get(0)?, row.try_get(1)?)))
+}
+
+/// Ends a driver's lease.
+pub(super) async fn yield_lease(connection: &mut PgConnection, order: Uuid, owner: Uuid) -> Result<(), StoreError> {
+    const YIELD: &str = "update saga set lease_owner = null, lease_until = null, revision = revision + 1 \
+        where order_id = $1 and lease_owner = $2";
+    sqlx::query(YIELD).bind(order).bind(owner).execute(connection).await?;
     Ok(())
 }

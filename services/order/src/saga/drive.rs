@@ -34,7 +34,7 @@ pub async fn drive(drive: &Drive, mut progress: Progress, driver: Driver) -> Res
         }
         let (command, cause) = drive.services.act(&progress.state, step).await;
         let order = progress.state.order.id;
-        let done = drive.orders.apply(order, &command, &cause, Some(driver)).await?;
+        let done = drive.orders.advance(progress, &command, &cause, driver).await?;
         progress = if done.is_repeated() {
             // The news had come before, and yet the step was still to be taken: what it says holds all the same.
             drive.orders.apply(order, &command, &Cause::Fresh, Some(driver)).await?.into_inner()

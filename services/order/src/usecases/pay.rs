@@ -57,8 +57,10 @@ impl Ordering {
         payment: PaymentId,
         result: (CommandId, PaymentOutcome),
     ) -> Result<(), Error> {
-        self.take_result(id, payment, result, None).await?;
-        self.work.notify_one();
+        let Progress { state, now, .. } = self.take_result(id, payment, result, None).await?;
+        if !matches!(next(&state, now), Step::Rest { .. }) {
+            self.work.notify_one();
+        }
         Ok(())
     }
 

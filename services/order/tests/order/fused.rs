@@ -62,6 +62,16 @@ impl Orders for Fused {
         self.around(self.orders.apply(order, command, cause, driver)).await
     }
 
+    async fn advance(
+        &self,
+        known: Progress,
+        command: &Command,
+        cause: &Cause,
+        driver: Driver,
+    ) -> Result<Done<Progress>, ApplyError> {
+        self.around(self.orders.advance(known, command, cause, driver)).await
+    }
+
     async fn load(&self, order: OrderId, driver: Option<Driver>) -> Result<Option<Progress>, StoreError> {
         self.around(self.orders.load(order, driver)).await
     }

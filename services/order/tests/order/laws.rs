@@ -4,6 +4,7 @@ use crate::world::{self, InMemory, World};
 use agora_order::{
     domain::{CartVersion, Command, Draft, Line, PaymentOutcome, PaymentStatus, Refused, Shortage, Status, rebuild},
     ports::{ApplyError, CreateError, Driver, Listing, Progress, StoreError},
+    saga::{Step, next},
 };
 use agora_outbox::{Cause, Claim, Done};
 use agora_testkit::SequentialIds;
@@ -51,6 +52,7 @@ laws! {
     the_same_cause_takes_effect_once
     a_saga_is_driven_by_one_and_free_when_it_rests
     a_saga_whose_driver_is_gone_is_due_again
+    a_driver_who_knows_old_news_undoes_none_of_the_new
     a_failed_step_waits_longer_each_time_and_is_called_stuck_at_last
     pages_go_from_new_to_old
     an_order_that_does_not_exist_is_not_found
@@ -279,6 +281,25 @@ async fn a_saga_whose_driver_is_gone_is_due_again(world: &dyn World) {
     assert!(orders.lease_due(ME, 10).await.unwrap().is_empty());
     let late = orders.apply(order, &Command::StepFailed, &Cause::Fresh, Some(ME)).await.unwrap().into_inner();
     assert!(!late.leased, "who lost the lease takes no further step");
+}
+
+async fn a_driver_who_knows_old_news_undoes_none_of_the_new(world: &dyn World) {
+    let (orders, known) = (world.orders(), made(world, None).await);
+    let order = known.state.order.id;
+    orders.apply(order, &Command::Cancel, &Cause::Fresh, None).await.unwrap();
+    let told = orders.advance(known.clone(), &HELD, &Cause::Fresh, ME).await.unwrap().into_inner();
+    assert_eq!(told.state.order.standing.status, Status::Cancelled);
+    assert_eq!(next(&told.state, told.now), Step::Release { hold: 1 }, "what came too late goes back");
+    assert!(told.leased);
+
+    world.pass(Duration::seconds(16)).await;
+    assert_eq!(orders.lease_due(OTHER, 10).await.unwrap().len(), 1);
+    let released = Command::Released { hold: 1 };
+    let late = orders.advance(told, &released, &Cause::Fresh, ME).await.unwrap().into_inner();
+    assert!(!late.leased, "who lost the lease takes no further step");
+    assert_eq!(next(&late.state, late.now), Step::Rest { until: None });
+    let now = orders.load(order, None).await.unwrap().unwrap();
+    assert_eq!(next(&now.state, now.now), Step::Rest { until: None });
 }
 
 async fn a_failed_step_waits_longer_each_time_and_is_called_stuck_at_last(world: &dyn World) {
