@@ -4,6 +4,8 @@
 
 use uuid::Uuid;
 
+use crate::once::COMMANDS;
+
 /// What a change is caused by; the same cause takes effect once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
@@ -32,6 +34,18 @@ pub enum Cause {
     },
     /// A request without a key: there is nothing to tell a repetition by.
     Fresh,
+}
+
+impl Cause {
+    /// Under which `consumer` and `event_id` the inbox remembers it, for a statement that reads more than that; `None` for
+    /// what the inbox does not keep.
+    pub const fn message(&self) -> Option<(&'static str, Uuid)> {
+        match self {
+            Self::Event { consumer, id } => Some((consumer, *id)),
+            Self::Command { id } => Some((COMMANDS, *id)),
+            Self::Request { .. } | Self::Fresh => None,
+        }
+    }
 }
 
 /// What a port's method gives back.
