@@ -167,6 +167,23 @@ impl Cart {
         CartEvent::Updated(CartFact { cart_id: self.id, user_id: self.user, version: self.version, items })
     }
 
+    /// Puts a line into it, or its units to those of the same product and variant, all at the price of the new ones; the
+    /// line as it then is.
+    pub fn add(&mut self, line: Line) -> Result<Line, Refused> {
+        let same = |there: &&mut Line| there.product == line.product && there.variant == line.variant;
+        let added = if let Some(there) = self.lines.iter_mut().find(same) {
+            let units = i64::from(there.quantity.get()) + i64::from(line.quantity.get());
+            there.quantity = Quantity::parse(units).map_err(|_| Refused::QuantityTooLarge)?;
+            there.seen = line.seen;
+            there.clone()
+        } else {
+            self.lines.push(line.clone());
+            line
+        };
+        self.version += 1;
+        Ok(added)
+    }
+
     /// The products in it, each once.
     pub fn products(&self) -> BTreeSet<ProductId> {
         self.lines.iter().map(|line| line.product).collect()
@@ -371,6 +388,20 @@ mod tests {
         let offer = yen.0.get_mut(&product).unwrap().as_mut().unwrap();
         offer.price.currency = "JPY".parse().unwrap();
         assert_eq!(check(&yen), Err(Refused::OtherCurrency));
+    }
+
+    #[test]
+    fn what_is_added_joins_its_line_at_the_new_price_and_keeps_the_limit() {
+        let mut cart = contents(vec![line(1, 2, 100)], &[]).cart;
+        let there = cart.lines[0].id;
+        let more = Line { id: LineId::new(Uuid::from_u128(7)), ..line(1, 3, 150) };
+        let added = cart.add(more.clone()).unwrap();
+        assert_eq!((added.id, added.quantity.get(), added.seen), (there, 5, eur(150)));
+        let red = Line { variant: Variant::parse("red").unwrap(), ..more };
+        assert_eq!(cart.add(red.clone()).unwrap(), red);
+        assert_eq!((cart.version, cart.lines.as_slice()), (3, [added, red].as_slice()));
+        let before = cart.clone();
+        assert_eq!((cart.add(line(1, 9_995, 1)), cart), (Err(Refused::QuantityTooLarge), before));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use agora_outbox::{Answers, Cause, Done};
-use agora_vocab::{LineId, Money, OrderId, ProductId, QUANTITY_MAX, Quantity, UserId};
+use agora_vocab::{LineId, Money, OrderId, ProductId, Quantity, UserId};
 use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -121,23 +121,14 @@ impl Carts for InMemoryCarts {
 
     async fn add(&self, user: UserId, line: &NewLine, offers: &Offers, cause: &Cause) -> Result<Done<View>, CartError> {
         self.once(cause, |state| {
-            let NewLine { id, product, variant, quantity } = line.clone();
+            let product = line.product;
             let offer = offers.of(product).ok_or(CartError::Refused(Refused::UnknownProduct))?;
             state.keep(&offer.copy);
             if state.gone().contains(&product) {
                 return Err(CartError::Refused(Refused::UnknownProduct));
             }
-            let cart = state.cart(user);
-            match cart.lines.iter_mut().find(|there| there.product == product && there.variant == variant) {
-                Some(there) if there.quantity.get() + quantity.get() > QUANTITY_MAX => {
-                    return Err(CartError::Refused(Refused::QuantityTooLarge));
-                }
-                Some(there) => {
-                    there.quantity = there.quantity.saturating_add(quantity);
-                    there.seen = offer.price;
-                }
-                None => cart.lines.push(Line { id, product, variant, quantity, seen: offer.price }),
-            }
+            let cart = state.carts.entry(user).or_insert_with(|| Cart::of(user));
+            cart.add(line.at(offer.price)).map_err(CartError::Refused)?;
             state.finish(user, product, &line.variant, offers)
         })
     }

@@ -4,10 +4,10 @@
 use agora_chassis::BoxError;
 pub use agora_outbox::StoreError;
 use agora_outbox::{Cause, Done};
-use agora_vocab::{LineId, OrderId, ProductId, Quantity, UserId};
+use agora_vocab::{LineId, Money, OrderId, ProductId, Quantity, UserId};
 use async_trait::async_trait;
 
-use crate::domain::{Contents, Copy, Offers, Refused, Taking, TakingState, Variant, View};
+use crate::domain::{Contents, Copy, Line, Offers, Refused, Taking, TakingState, Variant, View};
 
 /// A line to be added.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,14 @@ pub struct NewLine {
     pub variant: Variant,
     /// How many, besides those already there.
     pub quantity: Quantity,
+}
+
+impl NewLine {
+    /// The line, where none is there yet, at what one unit costs now.
+    pub fn at(&self, price: Money) -> Line {
+        let Self { id, product, variant, quantity } = self.clone();
+        Line { id, product, variant, quantity, seen: price }
+    }
 }
 
 /// The carts, each of one user.

@@ -1,17 +1,24 @@
 //! Carts in PostgreSQL: each port method is one transaction that also writes its fact and its answer.
 //!
-//! Rows are always locked in one order, so that no two transactions wait for each other: the inbox's or idempotency's
-//! row, the product's copy, the taking, carts by id.
+//! Adding and taking read a cart without a lock and change it by one statement, if it still has the version that was read;
+//! else they read again. The others lock it. Each change of a cart's lines raises its version under the lock of its row.
+//!
+//! Rows are always locked in one order, so that no two transactions wait for each other: the product's copy, the taking,
+//! carts by id. The inbox's or idempotency's row comes first in a transaction of several statements, last in a single one:
+//! only a twin asks for it, by the same method.
 
+mod lines;
 mod rows;
 mod takings;
 
 use std::sync::Arc;
 
-use agora_outbox::{Cause, Done, Fact, emit, once, recall, remember};
+use agora_events::cart::CartEvent;
+use agora_outbox::{Account, Cause, Done, Fact, emit, is_twin, once, recall, remember};
 use agora_postgres::{Db, Tx, constraint};
 use agora_vocab::{CartId, Epoch, Ids, LineId, OrderId, ProductId, Quantity, UserId};
 use async_trait::async_trait;
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
@@ -21,6 +28,8 @@ use crate::{
 
 /// Carts that a product is dropped from in one transaction.
 const CARTS_PER_DROP: i64 = 100;
+/// How often a cart is read that changes while it is looked at. Ten who add to one cart at once need up to 16.
+const TRIES_MAX: u32 = 100;
 
 /// Carts in PostgreSQL.
 #[derive(Clone, Debug)]
@@ -53,15 +62,19 @@ impl Carts for PgCarts {
     }
 
     async fn add(&self, user: UserId, line: &NewLine, offers: &Offers, cause: &Cause) -> Result<Done<View>, CartError> {
-        let mut tx = self.db.begin().await.map_err(StoreError::from)?;
-        if let Some(stored) = once(&mut tx, cause).await.map_err(StoreError::from)? {
-            return Ok(Done::Repeated(stored));
+        let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
+        for _ in 0..TRIES_MAX {
+            let added = self.put(&mut connection, user, line, offers, cause).await;
+            if let Ok(Some(view)) = added {
+                return Ok(Done::First(view));
+            }
+            // Not done now: perhaps since it was done before.
+            if let Some(stored) = recall(&mut connection, cause).await.map_err(StoreError::from)? {
+                return Ok(Done::Repeated(stored));
+            }
+            added?;
         }
-        let offer = offers.of(line.product).ok_or(CartError::Refused(Refused::UnknownProduct))?;
-        keep_alive(&mut tx, offer).await?;
-        let cart = raise_or_make(&mut tx, user).await?;
-        add_line(&mut tx, cart, line, offer).await?;
-        self.finish(tx, user, (line.product, &line.variant, offer), offers, cause).await
+        Err(StoreError::Running.into())
     }
 
     async fn change(
@@ -129,24 +142,24 @@ impl Carts for PgCarts {
     }
 
     async fn take(&self, order: OrderId, user: UserId, cause: &Cause) -> Result<Done<Taking>, TakeError> {
-        let mut tx = self.db.begin().await.map_err(StoreError::from)?;
-        if let Some(stored) = once(&mut tx, cause).await.map_err(StoreError::from)? {
-            return Ok(Done::Repeated(stored));
-        }
-        let taking = if takings::open(&mut tx, order, TakingState::Taken).await? {
-            let taking = takings::empty_cart(&mut tx, order, user).await?.ok_or(TakeError::Empty)?;
-            let emptied = Cart { id: taking.cart, version: taking.version + 1, ..Cart::of(user) };
-            self.tell_of(&mut tx, &emptied, Some(order), cause).await?;
-            taking
-        } else {
-            match takings::find(&mut tx, order).await? {
-                (TakingState::Taken | TakingState::Done, Some(taking)) => taking,
-                _ => return Err(TakeError::Cancelled),
+        let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
+        for _ in 0..TRIES_MAX {
+            let taken = self.move_lines(&mut connection, order, user, cause).await;
+            if let Ok(Some(taking)) = taken {
+                return Ok(Done::First(taking));
             }
-        };
-        remember(&mut tx, cause, &taking).await.map_err(StoreError::from)?;
-        tx.commit().await.map_err(StoreError::from)?;
-        Ok(Done::First(taking))
+            if let Some(stored) = recall(&mut connection, cause).await.map_err(StoreError::from)? {
+                return Ok(Done::Repeated(stored));
+            }
+            match takings::find(&mut connection, order).await? {
+                Some((TakingState::Taken | TakingState::Done, Some(taking))) => return Ok(Done::Repeated(taking)),
+                Some(_) => return Err(TakeError::Cancelled),
+                None => {
+                    taken?;
+                }
+            }
+        }
+        Err(StoreError::Running.into())
     }
 
     async fn give_back(&self, order: OrderId, cause: &Cause) -> Result<Done<TakingState>, StoreError> {
@@ -154,15 +167,16 @@ impl Carts for PgCarts {
         if let Some(stored) = once(&mut tx, cause).await? {
             return Ok(Done::Repeated(stored));
         }
-        let state = if takings::open(&mut tx, order, TakingState::Returned).await? {
+        let state = if takings::bury(&mut tx, order).await? {
             TakingState::Returned
         } else {
-            match takings::find(&mut tx, order).await? {
+            // It was there a moment ago: it was swept away since.
+            match takings::find(&mut tx, order).await?.ok_or(StoreError::Running)? {
                 (TakingState::Taken, Some(taking)) => {
                     if let Some(user) = takings::refill_cart(&mut tx, &taking).await? {
                         self.tell(&mut tx, user, Some(order), cause).await?;
                     }
-                    takings::mark(&mut tx, order, TakingState::Returned).await?;
+                    takings::mark_returned(&mut tx, order).await?;
                     TakingState::Returned
                 }
                 (state, _) => state,
@@ -174,25 +188,13 @@ impl Carts for PgCarts {
     }
 
     async fn settle(&self, order: OrderId, cause: &Cause) -> Result<Done<()>, StoreError> {
-        let mut tx = self.db.begin().await?;
-        if let Some(()) = once(&mut tx, cause).await? {
-            return Ok(Done::Repeated(()));
-        }
-        takings::mark(&mut tx, order, TakingState::Done).await?;
-        remember(&mut tx, cause, &()).await?;
-        tx.commit().await?;
-        Ok(Done::First(()))
+        let mut connection = self.db.acquire().await?;
+        Ok(done(takings::settle(&mut connection, order, cause).await?))
     }
 
     async fn learn(&self, copy: &Copy, cause: &Cause) -> Result<Done<()>, StoreError> {
-        let mut tx = self.db.begin().await?;
-        if let Some(()) = once(&mut tx, cause).await? {
-            return Ok(Done::Repeated(()));
-        }
-        keep(&mut tx, copy).await?;
-        remember(&mut tx, cause, &()).await?;
-        tx.commit().await?;
-        Ok(Done::First(()))
+        let mut connection = self.db.acquire().await?;
+        Ok(done(lines::keep(&mut connection, copy, cause).await?))
     }
 
     async fn drop_product(&self, product: ProductId) -> Result<u64, StoreError> {
@@ -250,95 +252,56 @@ impl PgCarts {
         Ok(contents)
     }
 
-    /// Writes the fact of what the cart now holds; a cart's version is its fact's place.
+    /// Writes the fact of what the cart now holds.
     async fn tell_of(&self, tx: &mut Tx, cart: &Cart, order: Option<OrderId>, cause: &Cause) -> Result<(), StoreError> {
-        let fact = Fact {
-            event: &cart.updated(),
-            aggregate: cart.id.uuid(),
-            seq: cart.version,
-            correlation: order.map(OrderId::uuid),
-            causation: causation(cause),
-        };
-        Ok(emit(tx, &*self.ids, self.epoch, fact).await?)
+        Ok(emit(tx, &*self.ids, self.epoch, fact(&cart.updated(), cart, order, cause)).await?)
+    }
+
+    /// The fact of what the cart now holds, and what a repetition is to be answered.
+    fn account<T: Serialize>(
+        &self,
+        cart: &Cart,
+        order: Option<OrderId>,
+        cause: &Cause,
+        answer: &T,
+    ) -> Result<Account, StoreError> {
+        let mut account = Account::new();
+        account.tell(&*self.ids, self.epoch, fact(&cart.updated(), cart, order, cause))?;
+        account.remember(cause, answer)?;
+        Ok(account)
     }
 }
 
-/// Keeps what a quote said of a product, and holds off its deletion until the transaction ends: no line of a product may
-/// come after the product was dropped from all carts.
-async fn keep_alive(tx: &mut Tx, offer: &Offer) -> Result<(), CartError> {
-    const ALIVE: &str = "select not deleted from product_copy where product_id = $1 and version >= $2 for share";
-    let Copy { product, version, .. } = offer.copy;
-    let alive = || sqlx::query_scalar(ALIVE).bind(product.uuid()).bind(version);
-    let mut found: Option<bool> = alive().fetch_optional(&mut **tx).await.map_err(StoreError::from)?;
-    // Written only where it is news, so that the many who add one product do not queue for its row.
-    if found.is_none() {
-        keep(tx, &offer.copy).await?;
-        found = alive().fetch_optional(&mut **tx).await.map_err(StoreError::from)?;
+/// A cart's version is its fact's place.
+fn fact<'a>(event: &'a CartEvent, cart: &Cart, order: Option<OrderId>, cause: &Cause) -> Fact<'a, CartEvent> {
+    Fact {
+        event,
+        aggregate: cart.id.uuid(),
+        seq: cart.version,
+        correlation: order.map(OrderId::uuid),
+        causation: causation(cause),
     }
-    if found == Some(true) { Ok(()) } else { Err(CartError::Refused(Refused::UnknownProduct)) }
 }
 
-/// Keeps a copy unless a newer one is there. A deleted product keeps the name and price that were known.
-async fn keep(tx: &mut Tx, copy: &Copy) -> Result<(), StoreError> {
-    const KEEP: &str = "insert into product_copy as kept \
-        (product_id, version, name, image_url, price_amount, price_currency, deleted) values ($1, $2, $3, $4, $5, $6, $7) \
-        on conflict (product_id) do update set version = excluded.version, deleted = excluded.deleted, \
-            name = case when excluded.deleted then kept.name else excluded.name end, \
-            image_url = case when excluded.deleted then kept.image_url else excluded.image_url end, \
-            price_amount = coalesce(excluded.price_amount, kept.price_amount), \
-            price_currency = coalesce(excluded.price_currency, kept.price_currency) \
-        where kept.version < excluded.version";
-    let Copy { product, version, name, image_url, price, deleted } = copy;
-    sqlx::query(KEEP)
-        .bind(product.uuid())
-        .bind(version)
-        .bind(name)
-        .bind(image_url)
-        .bind(price.map(|price| price.amount))
-        .bind(price.as_ref().map(|price| price.currency.as_str()))
-        .bind(deleted)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
+/// What a statement changed; nothing where another one was faster with the same cause, cart or taking.
+fn unless_late<T: Default>(written: Result<T, sqlx::Error>) -> Result<T, StoreError> {
+    match written {
+        Err(error) if is_twin(&error) || matches!(constraint(&error), Some("cart_pkey" | "taking_pkey")) => {
+            Ok(T::default())
+        }
+        written => Ok(written?),
+    }
 }
 
-/// The user's cart, made if need be and locked, its version raised.
-async fn raise_or_make(tx: &mut Tx, user: UserId) -> Result<CartId, StoreError> {
-    const RAISE: &str = "insert into cart (id, user_id, version) values ($1, $2, 1) \
-        on conflict on constraint cart_user_unique do update set version = cart.version + 1, updated_at = now() \
-        returning id";
-    let id = crate::domain::Cart::of(user).id;
-    let id = sqlx::query_scalar(RAISE).bind(id.uuid()).bind(user.uuid()).fetch_one(&mut **tx).await?;
-    Ok(CartId::new(id))
+/// What changes nothing a second time is told from its repetition by that alone.
+fn done(changed: bool) -> Done<()> {
+    if changed { Done::First(()) } else { Done::Repeated(()) }
 }
 
 async fn raise(tx: &mut Tx, cart: CartId) -> Result<(), StoreError> {
     const RAISE: &str = "update cart set version = version + 1, updated_at = now() where id = $1";
     sqlx::query(RAISE).bind(cart.uuid()).execute(&mut **tx).await?;
     Ok(())
-}
-
-/// One line of a product and variant, whoever adds at the same time.
-async fn add_line(tx: &mut Tx, cart: CartId, line: &NewLine, offer: &Offer) -> Result<(), CartError> {
-    const ADD: &str = "insert into cart_item (id, cart_id, product_id, variant, quantity, seen_amount, seen_currency) \
-        values ($1, $2, $3, $4, $5, $6, $7) \
-        on conflict on constraint cart_item_unique do update set quantity = cart_item.quantity + excluded.quantity, \
-            seen_amount = excluded.seen_amount, seen_currency = excluded.seen_currency";
-    let NewLine { id, product, variant, quantity } = line;
-    let added = sqlx::query(ADD)
-        .bind(id.uuid())
-        .bind(cart.uuid())
-        .bind(product.uuid())
-        .bind(variant.as_str())
-        .bind(rows::units(*quantity))
-        .bind(offer.price.amount)
-        .bind(offer.price.currency.as_str())
-        .execute(&mut **tx)
-        .await;
-    added.map(drop).map_err(|error| match constraint(&error) {
-        Some("cart_item_quantity_range") => CartError::Refused(Refused::QuantityTooLarge),
-        _ => CartError::Store(error.into()),
-    })
 }
 
 /// The event or command behind a change.

@@ -55,6 +55,37 @@ async fn parallel_adds_of_one_product_are_one_line_with_the_sum() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_first_adds_of_a_shopper_at_once_make_one_cart() {
+    let (db, carts) = start().await;
+    for _ in 0..30 {
+        let me = user();
+        join_all((0..4).map(|_| add(&carts, me, product(), 1))).await;
+        assert_eq!(held(&carts, me).await, (4, vec![1; 4]));
+    }
+    facts_add_up(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn adds_beside_every_other_change_of_a_cart_lose_nothing() {
+    let (db, carts) = start().await;
+    let (me, chair, table) = (user(), product(), product());
+    let id = add(&carts, me, table, 9).await.items[0].line.id;
+    let offered = offers(&[table], 99);
+    let adding = join_all((0..30).map(|_| add(&carts, me, chair, 1)));
+    let changing = join_all((0..10).map(|n| carts.change(me, id, units(20 - n), &offered, &Cause::Fresh)));
+    let lowering = join_all((0..10).map(|_| carts.lower(me, id, units(5), &Cause::Fresh)));
+    let (added, changed, lowered) = futures::join!(adding, changing, lowering);
+    assert!(changed.iter().chain(&lowered).all(Result::is_ok));
+    let mut versions: Vec<_> = added.iter().map(|view| view.version).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    assert_eq!((versions.len(), held(&carts, me).await.0), (30, 51));
+    let chairs = carts.find(me).await.unwrap().cart.lines.into_iter().find(|line| line.product == chair);
+    assert_eq!(chairs.unwrap().quantity, units(30));
+    facts_add_up(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_shoppers_add_one_new_product_without_a_deadlock() {
     let (db, carts) = start().await;
     let (chair, table) = (product(), product());
@@ -95,6 +126,54 @@ async fn of_orders_that_take_one_cart_at_once_one_gets_it() {
         let none = told.iter().filter(|taken| matches!(taken, Err(TakeError::Empty))).count();
         assert_eq!((got, none), (1, 7));
         assert_eq!(held(&carts, me).await, (2, vec![]));
+    }
+    facts_add_up(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repetitions_of_one_take_at_once_take_once_and_are_told_the_same() {
+    let (db, carts) = start().await;
+    for _ in 0..10 {
+        let (me, mine, cause) = (user(), order(), command());
+        add(&carts, me, product(), 3).await;
+        let adding = async {
+            add(&carts, me, product(), 1).await;
+            add(&carts, me, product(), 1).await;
+        };
+        let (told, ()) = futures::join!(join_all((0..8).map(|_| carts.take(mine, me, &cause))), adding);
+        let told: Vec<_> = told.into_iter().map(Result::unwrap).collect();
+        assert_eq!(told.iter().filter(|taken| !taken.is_repeated()).count(), 1);
+        let first = told[0].as_ref().into_inner();
+        assert!(told.iter().all(|taken| taken.as_ref().into_inner() == first), "{told:?}");
+        assert_eq!(first.lines.len() + held(&carts, me).await.1.len(), 3);
+    }
+    facts_add_up(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_is_taken_by_two_commands_at_once_gets_one_taking() {
+    let (db, carts) = start().await;
+    for _ in 0..20 {
+        let (me, mine, first, second) = (user(), order(), command(), command());
+        add(&carts, me, product(), 3).await;
+        let (one, other) = futures::join!(carts.take(mine, me, &first), carts.take(mine, me, &second));
+        assert_eq!(one.unwrap().into_inner(), other.unwrap().into_inner());
+        assert_eq!(held(&carts, me).await, (2, vec![]));
+    }
+    facts_add_up(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taking_that_is_settled_and_given_back_at_once_ends_one_way() {
+    let (db, carts) = start().await;
+    for _ in 0..20 {
+        let (me, mine, stands, undo) = (user(), order(), command(), command());
+        add(&carts, me, product(), 3).await;
+        carts.take(mine, me, &command()).await.unwrap();
+        let (settled, ended) = futures::join!(carts.settle(mine, &stands), carts.give_back(mine, &undo));
+        settled.unwrap();
+        let there = if ended.unwrap().into_inner() == TakingState::Done { vec![] } else { vec![3] };
+        assert_eq!(held(&carts, me).await.1, there);
     }
     facts_add_up(&db).await;
 }

@@ -1,56 +1,89 @@
 //! What orders took out of carts. Knows the table of takings and how lines move; what may be taken or returned is decided
 //! by the caller and the domain.
+//!
+//! A taking is written after its cart is locked, against the order of all others: who else writes it anew (the tombstone of
+//! a give-back) asks for no cart.
 
 use std::collections::BTreeSet;
 
+use agora_outbox::{Account, Cause, remembered, told};
 use agora_postgres::Tx;
 use agora_vocab::{CartId, OrderId, ProductId, UserId};
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::rows;
+use super::{PgCarts, rows, unless_late};
 use crate::{
     domain::{Cart, Line, Taking, TakingState, with_given_back},
-    ports::StoreError,
+    ports::{StoreError, TakeError},
 };
 
 /// How long a taking that ended is kept, in days: longer than any command or fact about it may be late.
 const KEPT_DAYS: i32 = 30;
 const ROWS_PER_SWEEP: i64 = 1_000;
 
-/// Writes a taking, empty yet; false if there is one, or its tombstone.
-pub(super) async fn open(tx: &mut Tx, order: OrderId, state: TakingState) -> Result<bool, StoreError> {
-    const OPEN: &str = "insert into taking (order_id, state) values ($1, $2) on conflict do nothing";
-    let opened = sqlx::query(OPEN).bind(order.uuid()).bind(state.as_str()).execute(&mut **tx).await?;
-    Ok(opened.rows_affected() == 1)
+impl PgCarts {
+    /// Moves every line of the user's cart to an order that has no taking; `None` if it has one by now, or the cart changed.
+    pub(super) async fn move_lines(
+        &self,
+        connection: &mut PgConnection,
+        order: OrderId,
+        user: UserId,
+        cause: &Cause,
+    ) -> Result<Option<Taking>, TakeError> {
+        const MOVE: &str = concat!(
+            "with changed as (update cart set version = version + 1, updated_at = now() \
+             where id = $2 and version = $3 and not exists (select from taking where order_id = $1) returning id), \
+             emptied as (delete from cart_item where cart_id = $2 and exists (select from changed)), \
+             filled as (insert into taking (order_id, state, cart_id, cart_version, lines) \
+             select $1, 'taken', id, $3, $4 from changed), ",
+            told!("$5", "changed"),
+            ", ",
+            remembered!("$5", "changed"),
+            " select exists (select from changed)"
+        );
+        let cart = rows::contents(connection, user).await?.cart;
+        if cart.lines.is_empty() {
+            return Err(TakeError::Empty);
+        }
+        let emptied = Cart { version: cart.version + 1, lines: Vec::new(), ..cart };
+        let taking = Taking { order, cart: cart.id, version: cart.version, lines: cart.lines };
+        let account = self.account(&emptied, Some(order), cause, &taking)?;
+        let moved = sqlx::query_scalar(MOVE)
+            .bind(order.uuid())
+            .bind(taking.cart.uuid())
+            .bind(taking.version)
+            .bind(Json(&taking.lines))
+            .bind(account.parameter().map_err(StoreError::from)?)
+            .fetch_one(connection)
+            .await;
+        let moved = unless_late(moved)?;
+        if moved {
+            account.written();
+        }
+        Ok(moved.then_some(taking))
+    }
 }
 
-/// A taking that exists, locked; without content if it is a tombstone.
-pub(super) async fn find(tx: &mut Tx, order: OrderId) -> Result<(TakingState, Option<Taking>), StoreError> {
+/// Writes the tombstone of a taking; false if there is one, or the taking itself.
+pub(super) async fn bury(tx: &mut Tx, order: OrderId) -> Result<bool, StoreError> {
+    const BURY: &str = "insert into taking (order_id, state) values ($1, 'returned') on conflict do nothing";
+    let buried = sqlx::query(BURY).bind(order.uuid()).execute(&mut **tx).await?;
+    Ok(buried.rows_affected() == 1)
+}
+
+/// What is known of a taking, locked while the caller's transaction lasts; without content if it is a tombstone.
+pub(super) async fn find(
+    connection: &mut PgConnection,
+    order: OrderId,
+) -> Result<Option<(TakingState, Option<Taking>)>, StoreError> {
     const FIND: &str = "select state, cart_id, cart_version, lines from taking where order_id = $1 for no key update";
     type Row = (String, Option<Uuid>, Option<i64>, Json<Vec<Line>>);
-    let found: Option<Row> = sqlx::query_as(FIND).bind(order.uuid()).fetch_optional(&mut **tx).await?;
-    // It was there a moment ago: who had written it has taken it back.
-    let (state, cart, version, Json(lines)) = found.ok_or(StoreError::Running)?;
+    let found: Option<Row> = sqlx::query_as(FIND).bind(order.uuid()).fetch_optional(connection).await?;
+    let Some((state, cart, version, Json(lines))) = found else { return Ok(None) };
     let state = TakingState::named(&state).ok_or_else(|| StoreError::Broken("a taking's state is not known".into()))?;
     let taking = cart.zip(version).map(|(cart, version)| Taking { order, cart: CartId::new(cart), version, lines });
-    Ok((state, taking))
-}
-
-/// Moves every line of the user's cart into a taking that was opened; `None` if there is no line.
-pub(super) async fn empty_cart(tx: &mut Tx, order: OrderId, user: UserId) -> Result<Option<Taking>, StoreError> {
-    const LOCK: &str = "select version from cart where user_id = $1 for no key update";
-    const MOVE: &str = "with emptied as (delete from cart_item where cart_id = $2), \
-        filled as (update taking set cart_id = $2, cart_version = $3, lines = $4 where order_id = $1) \
-        update cart set version = version + 1, updated_at = now() where id = $2";
-    // Locked in a statement of its own, so that what is read next is what the last holder left.
-    sqlx::query(LOCK).bind(user.uuid()).execute(&mut **tx).await?;
-    let Cart { id, user: _, version, lines } = rows::contents(tx, user).await?.cart;
-    if lines.is_empty() {
-        return Ok(None);
-    }
-    sqlx::query(MOVE).bind(order.uuid()).bind(id.uuid()).bind(version).bind(Json(&lines)).execute(&mut **tx).await?;
-    Ok(Some(Taking { order, cart: id, version, lines }))
+    Ok(Some((state, taking)))
 }
 
 /// Adds a taking's lines to its cart; whose cart that is, if anything was added.
@@ -94,11 +127,25 @@ async fn write(tx: &mut Tx, cart: CartId, lines: &[Line]) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Ends a taking that is under way; any other stays as it is.
-pub(super) async fn mark(tx: &mut Tx, order: OrderId, state: TakingState) -> Result<(), StoreError> {
-    const MARK: &str = "update taking set state = $2, updated_at = now() where order_id = $1 and state = 'taken'";
-    sqlx::query(MARK).bind(order.uuid()).bind(state.as_str()).execute(&mut **tx).await?;
+/// Notes that a taking whose lines the cart has again is returned.
+pub(super) async fn mark_returned(tx: &mut Tx, order: OrderId) -> Result<(), StoreError> {
+    const MARK: &str = "update taking set state = 'returned', updated_at = now() where order_id = $1";
+    sqlx::query(MARK).bind(order.uuid()).execute(&mut **tx).await?;
     Ok(())
+}
+
+/// Notes that the order of a taking under way stands; whether there was one.
+pub(super) async fn settle(connection: &mut PgConnection, order: OrderId, cause: &Cause) -> Result<bool, StoreError> {
+    const SETTLE: &str = concat!(
+        "with changed as (update taking set state = 'done', updated_at = now() \
+         where order_id = $1 and state = 'taken' returning order_id), ",
+        remembered!("$2", "changed"),
+        " select exists (select from changed)"
+    );
+    let mut account = Account::new();
+    account.remember(cause, &())?;
+    let settled = sqlx::query_scalar(SETTLE).bind(order.uuid()).bind(account.parameter()?).fetch_one(connection).await;
+    unless_late(settled)
 }
 
 /// Forgets some takings that ended long ago; how many.
