@@ -2,7 +2,7 @@
 
 use agora_chassis::Process;
 use agora_outbox::{
-    Account, Answer, Cause, Claim, Done, Error, Fact, claim, is_twin, recall, remembered, settled, start, told,
+    Account, Answer, Cause, Claim, Done, Error, Fact, claim, is_twin, recall, remembered, settled, start, told, unheard,
 };
 use agora_postgres::Db;
 use agora_vocab::Epoch;
@@ -157,4 +157,27 @@ async fn nothing_as_an_answer_is_remembered_too() {
         sqlx::query(CHANGE).bind(parameter).execute(&mut *connection).await.expect("a statement");
         assert_eq!(recall::<()>(&mut connection, &cause).await.expect("reading"), Some(()), "{cause:?}");
     }
+}
+
+#[tokio::test]
+async fn what_was_heard_changes_nothing_again_even_if_nobody_asked_before() {
+    const CHANGE: &str = concat!(
+        "with changed as (update place set version = version + 1 where ",
+        unheard!("$1"),
+        " returning version), ",
+        remembered!("$1", "changed"),
+        " select exists (select from changed)"
+    );
+    let db = with_one_place().await;
+    let mut connection = db.acquire().await.expect("a connection");
+    let mut changed = async |cause: &Cause| -> bool {
+        let mut account = Account::new();
+        account.remember(cause, &1).expect("a value");
+        let change = sqlx::query_scalar(CHANGE).bind(account.parameter().expect("JSON"));
+        change.fetch_one(&mut *connection).await.expect("a statement")
+    };
+    for cause in causes() {
+        assert_eq!((changed(&cause).await, changed(&cause).await), (true, false), "{cause:?}");
+    }
+    assert_eq!((changed(&Cause::Fresh).await, changed(&Cause::Fresh).await), (true, true));
 }
