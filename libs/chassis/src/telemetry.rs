@@ -71,9 +71,16 @@ pub fn init(name: &'static str) -> anyhow::Result<Guard> {
 pub fn init_with(name: &'static str, config: &Config) -> anyhow::Result<Guard> {
     let filter = EnvFilter::try_new(&config.filter).context("RUST_LOG is not a filter")?;
     let provider = tracer_provider(name, config)?;
+    // Where spans go nowhere they are asked for nothing but their ids.
+    let exported = config.otlp_endpoint.is_some();
+    let spans = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer(name))
+        .with_location(exported)
+        .with_threads(exported)
+        .with_tracked_inactivity(exported);
     Registry::default()
         .with(filter)
-        .with(tracing_opentelemetry::layer().with_tracer(provider.tracer(name)))
+        .with(spans)
         .with(json_lines())
         .try_init()
         .context("logs were set up before")?;

@@ -9,7 +9,7 @@ mod write;
 
 use std::{sync::Arc, time::Duration};
 
-use agora_outbox::{Account, Answer, Cause, Claim, Done, Fact, recall};
+use agora_outbox::{Account, Answer, Cause, Claim, Done, Fact};
 use agora_postgres::{Db, constraint};
 use agora_vocab::{Epoch, Ids, OrderId, Page};
 use async_trait::async_trait;
@@ -22,7 +22,7 @@ use crate::{
     domain::{self, Command, Decision, Draft, Order, Record, Refused, State},
     ports::{ApplyError, CreateError, Driver, Listing, Orders, Progress, StoreError},
     postgres::{
-        read::{Found, find},
+        read::{Found, find, find_with},
         write::SagaRow,
     },
     saga::{LEASE, Leased, lease},
@@ -125,8 +125,7 @@ impl Orders for PgOrders {
     ) -> Result<Done<Progress>, ApplyError> {
         let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
         for _ in 0..TRIES_MAX {
-            let known: Option<Remembered> = recall(&mut connection, cause).await.map_err(StoreError::from)?;
-            let found = find(&mut connection, order).await?.ok_or(ApplyError::NotFound)?;
+            let (found, known) = find_with(&mut connection, order, cause).await?.ok_or(ApplyError::NotFound)?;
             let done = match known {
                 None => self.change(&mut connection, found, command, cause, driver).await?.map(Done::First),
                 Some(Remembered::Done(then)) => repeat(&mut connection, found, then, driver).await?.map(Done::Repeated),

@@ -1,7 +1,10 @@
 //! The statements that read orders and lease their sagas.
 
+use agora_outbox::{Cause, recall};
 use agora_postgres::Db;
 use agora_vocab::{OrderId, Page};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -22,6 +25,12 @@ macro_rules! order_columns {
          'quantity', i.quantity, 'currency', i.currency, 'price_minor', i.price_minor, 'total_minor', i.total_minor, \
          'brand', i.brand, 'category', i.category, 'supplier', i.supplier, 'seller_id', i.seller_id) order by i.line) \
          from order_item i where i.order_id = o.id) as lines"
+    };
+}
+
+macro_rules! found_columns {
+    () => {
+        concat!("select s.data, s.lease_owner, s.lease_until, s.revision, now() as now, ", order_columns!())
     };
 }
 
@@ -52,6 +61,14 @@ struct FoundRow {
     now: OffsetDateTime,
 }
 
+#[derive(sqlx::FromRow)]
+struct HeardRow {
+    #[sqlx(flatten)]
+    found: FoundRow,
+    heard: bool,
+    value: Option<Json<Value>>,
+}
+
 impl FoundRow {
     fn into_found(self) -> Result<Found, StoreError> {
         let Self { order, data: Json(saga), lease_owner, lease_until, revision, now } = self;
@@ -62,13 +79,31 @@ impl FoundRow {
 
 /// An order and its saga.
 pub(super) async fn find(connection: &mut PgConnection, order: OrderId) -> Result<Option<Found>, StoreError> {
-    const FIND: &str = concat!(
-        "select s.data, s.lease_owner, s.lease_until, s.revision, now() as now, ",
-        order_columns!(),
-        " from orders o join saga s on s.order_id = o.id where o.id = $1"
-    );
+    const FIND: &str = concat!(found_columns!(), " from orders o join saga s on s.order_id = o.id where o.id = $1");
     let row: Option<FoundRow> = sqlx::query_as(FIND).bind(order.uuid()).fetch_optional(connection).await?;
     row.map(FoundRow::into_found).transpose()
+}
+
+/// The same, with what is remembered of a cause.
+pub(super) async fn find_with<T: DeserializeOwned>(
+    connection: &mut PgConnection,
+    order: OrderId,
+    cause: &Cause,
+) -> Result<Option<(Found, Option<T>)>, StoreError> {
+    const FIND: &str = concat!(
+        found_columns!(),
+        ", h.event_id is not null as heard, h.value from orders o join saga s on s.order_id = o.id \
+         left join inbox h on h.consumer = $2 and h.event_id = $3 where o.id = $1"
+    );
+    let Some((consumer, id)) = cause.message() else {
+        let known = recall(connection, cause).await?;
+        return Ok(find(connection, order).await?.map(|found| (found, known)));
+    };
+    let find = sqlx::query_as(FIND).bind(order.uuid()).bind(consumer).bind(id);
+    let Some(HeardRow { found, heard, value }) = find.fetch_optional(connection).await? else { return Ok(None) };
+    let value = heard.then(|| value.map_or(Value::Null, |Json(value)| value));
+    let known = value.map(serde_json::from_value).transpose().map_err(|error| StoreError::Broken(error.into()))?;
+    Ok(Some((found.into_found()?, known)))
 }
 
 /// Leases what is due, the longest waiting first.
@@ -78,9 +113,8 @@ pub(super) async fn lease_due(db: &Db, driver: Driver, limit: u32) -> Result<Vec
          order by next_at limit $2 for update skip locked), \
          leased as (update saga s set lease_owner = $1, lease_until = now() + make_interval(secs => $3), \
          revision = revision + 1 from due \
-         where s.order_id = due.order_id returning s.order_id, s.data, s.lease_owner, s.lease_until, s.revision) \
-         select s.data, s.lease_owner, s.lease_until, s.revision, now() as now, ",
-        order_columns!(),
+         where s.order_id = due.order_id returning s.order_id, s.data, s.lease_owner, s.lease_until, s.revision) ",
+        found_columns!(),
         " from orders o join leased s on s.order_id = o.id"
     );
     let mut connection = db.acquire().await?;
