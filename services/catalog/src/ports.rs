@@ -1,5 +1,6 @@
 //! What the use cases need from outside the process: products and stock that last. Every method that changes something
-//! is one transaction, told its cause, so that a repetition gets the first answer.
+//! is one transaction, told its cause, so that a repetition gets the first answer. A fact that finds a hold ended changes
+//! nothing whenever it comes: of that nothing need be remembered.
 
 pub use agora_outbox::StoreError;
 use agora_outbox::{Cause, Done};

@@ -1,8 +1,11 @@
 //! Products and stock in PostgreSQL: each port method is one transaction that also writes its facts and its answer.
 //!
-//! Rows are always locked in one order, so that no two transactions wait for each other: the inbox's or idempotency's
-//! row, the product or the hold, stock rows by (product, variant, warehouse), `inventory_seq` by aggregate.
+//! Rows are always locked in one order, so that no two transactions wait for each other: the product or the hold, stock rows
+//! by (product, variant, warehouse), a hold that is new, `inventory_seq` by aggregate. What the inbox or the idempotency
+//! remembers is written first by a transaction of several statements, last by one that is a single statement: no cause is
+//! common to both kinds.
 
+mod holds;
 mod products;
 mod stock;
 
@@ -34,18 +37,11 @@ impl Store {
     }
 
     /// Writes facts of `inventory-events`, each counted within its aggregate.
-    async fn tell(
-        &self,
-        tx: &mut Tx,
-        facts: &[(Uuid, InventoryEvent)],
-        order: Option<OrderId>,
-        cause: &Cause,
-    ) -> Result<(), StoreError> {
+    async fn tell(&self, tx: &mut Tx, facts: &[(Uuid, InventoryEvent)], cause: &Cause) -> Result<(), StoreError> {
         let mut next = next_seqs(tx, facts).await?;
         for (aggregate, event) in facts {
             let seq = next.entry(*aggregate).or_insert(1);
-            let correlation = order.map(OrderId::uuid);
-            let fact = Fact { event, aggregate: *aggregate, seq: *seq, correlation, causation: causation(cause) };
+            let fact = fact(event, (*aggregate, *seq), None, cause);
             emit(tx, &*self.ids, self.epoch, fact).await?;
             *seq += 1;
         }
@@ -68,6 +64,16 @@ async fn next_seqs(tx: &mut Tx, facts: &[(Uuid, InventoryEvent)]) -> Result<BTre
     let last: Vec<(Uuid, i64)> = sqlx::query_as(TAKE).bind(aggregates).bind(taken).fetch_all(&mut **tx).await?;
     let first = |(id, last): (Uuid, i64)| (id, last - counts.get(&id).copied().unwrap_or(0) + 1);
     Ok(last.into_iter().map(first).collect())
+}
+
+/// A fact of `inventory-events` at a place of its aggregate.
+fn fact<'a>(
+    event: &'a InventoryEvent,
+    (aggregate, seq): (Uuid, i64),
+    order: Option<OrderId>,
+    cause: &Cause,
+) -> Fact<'a, InventoryEvent> {
+    Fact { event, aggregate, seq, correlation: order.map(OrderId::uuid), causation: causation(cause) }
 }
 
 /// The event or command behind a change.

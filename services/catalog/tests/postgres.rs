@@ -5,20 +5,23 @@
 #[path = "support/laws.rs"]
 mod laws;
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use agora_catalog::{
     MIGRATIONS,
-    domain::{Adjustment, Hold, HoldState, Place, Reservation, Variant},
+    domain::{Adjustment, Hold, HoldState, Lines, Place, Reservation, Variant},
     fakes::InMemory,
-    ports::{Products, Stock},
+    ports::{Products, Stock, StoreError},
     postgres::{PgProducts, PgStock, Store},
 };
 use agora_chassis::SystemIds;
-use agora_outbox::Cause;
+use agora_outbox::{Cause, Done};
 use agora_postgres::Db;
 use agora_testkit::{FixedClock, TestDatabase};
-use agora_vocab::{Epoch, OrderId, ProductId, WarehouseId};
+use agora_vocab::{Epoch, OrderId, ProductId, Quantity, WarehouseId};
 use async_trait::async_trait;
 use futures::future::join_all;
 use laws::{World, command, fresh, hold, lines, main_place, named, seconds, stock_of, stocked};
@@ -59,6 +62,29 @@ impl Postgres {
     async fn count(&self, sql: &'static str) -> i64 {
         let mut connection = self.db.acquire().await.unwrap();
         sqlx::query_scalar(sql).fetch_one(&mut *connection).await.unwrap()
+    }
+
+    /// Until a session waits for a row that another one has locked.
+    async fn somebody_waits(&self) {
+        const WAITING: &str =
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while self.count(WAITING).await == 0 {
+            assert!(Instant::now() < deadline, "nobody waits");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Adds units by hand in a transaction that has not ended.
+    async fn adding(&self, place: &Place, units: i64) -> agora_postgres::Tx {
+        const ADD: &str = "with booked as (insert into stock_movement (product_id, variant, warehouse_id, kind, quantity) \
+                values ($1, $2, $3, 'adjust', $4)) \
+            update stock set on_hand = on_hand + $4, version = version + 1 \
+            where product_id = $1 and variant = $2 and warehouse_id = $3";
+        let mut tx = self.db.begin().await.unwrap();
+        let add = sqlx::query(ADD).bind(place.product.uuid()).bind(place.variant.as_str());
+        add.bind(place.warehouse.uuid()).bind(units).execute(&mut *tx).await.unwrap();
+        tx
     }
 
     /// Everything that must be true of the tables whatever happened.
@@ -135,7 +161,7 @@ async fn five_hundred_buyers_of_ten_units_buy_exactly_ten() {
             Reservation::Cancelled => panic!("nobody cancelled"),
         }
     });
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     let bought: i32 = join_all(buyers).await.iter().sum();
     println!("500 buyers were told within {:?}", started.elapsed());
     assert_eq!((bought, stock_of(&world, id).await), (10, 0));
@@ -235,6 +261,177 @@ async fn a_hundred_repetitions_of_one_command_hold_once() {
     assert_eq!(told.iter().filter(|done| !done.is_repeated()).count(), 1);
     assert!(told.iter().all(|done| done.as_ref().into_inner() == told[0].as_ref().into_inner()));
     assert_eq!(stock_of(&world, id).await, 4);
+    world.adds_up().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_at_one_product_with_enough_for_all_leaves_nobody_out() {
+    let world = Postgres::start().await;
+    let id = stocked(&world, 200).await;
+    let buyers = (0..200).map(|_| async {
+        let mine = hold(1);
+        let told = world.stock.reserve(mine, &lines(&[(id, 1)]), seconds(900), &command()).await.unwrap();
+        assert!(matches!(told, Done::First(Reservation::Held(_))), "{told:?}");
+        assert_eq!(world.stock.commit(mine, &command()).await.unwrap(), Done::First(HoldState::Committed));
+    });
+    join_all(buyers).await;
+    assert_eq!(stock_of(&world, id).await, 0);
+    world.adds_up().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variants_of_one_product_are_held_at_once_and_told_of_without_gaps() {
+    let world = Postgres::start().await;
+    let id = stocked(&world, 0).await;
+    let variants: Vec<_> = (0..8).map(|n| Variant::parse(&format!("size {n}")).unwrap()).collect();
+    for variant in &variants {
+        let place = Place { variant: variant.clone(), ..main_place(id) };
+        world.stock.adjust(&place, Adjustment::Set(20), "admin", &Cause::Fresh).await.unwrap();
+    }
+    let buyers = (0..160_usize).map(|n| {
+        let wanted = Lines::new([(id, variants[n % 8].clone(), Quantity::parse(1).unwrap())]).unwrap();
+        let world = &world;
+        async move { world.stock.reserve(hold(1), &wanted, seconds(900), &command()).await.unwrap().into_inner() }
+    });
+    assert!(join_all(buyers).await.iter().all(|told| matches!(told, Reservation::Held(_))));
+    assert_eq!(stock_of(&world, id).await, 0);
+    world.adds_up().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_waited_for_one_row_and_finds_it_empty_takes_nothing_of_the_other() {
+    let world = Postgres::start().await;
+    let mut ids = [stocked(&world, 5).await, stocked(&world, 5).await];
+    ids.sort();
+    for (gone, left) in [(ids[0], ids[1]), (ids[1], ids[0])] {
+        let tx = world.adding(&main_place(gone), -5).await;
+        let (wanted, cause) = (lines(&[(left, 1), (gone, 1)]), command());
+        let (told, ()) = futures::join!(world.stock.reserve(hold(1), &wanted, seconds(900), &cause), async {
+            world.somebody_waits().await;
+            tx.commit().await.unwrap();
+        });
+        let told = told.unwrap().into_inner();
+        assert!(matches!(&told, Reservation::Short(short) if short.len() == 1 && short[0].product == gone), "{told:?}");
+        assert_eq!(stock_of(&world, left).await, 5);
+        world.stock.adjust(&main_place(gone), Adjustment::Set(5), "admin", &Cause::Fresh).await.unwrap();
+    }
+    assert_eq!(world.count("select count(*) from hold").await, 0);
+    world.adds_up().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_that_waited_for_a_row_that_changed_sells_its_units_once() {
+    let world = Postgres::start().await;
+    let ids = [stocked(&world, 5).await, stocked(&world, 5).await];
+    let (mine, cause) = (hold(1), command());
+    world.stock.reserve(mine, &lines(&[(ids[0], 2), (ids[1], 2)]), seconds(900), &command()).await.unwrap();
+    let tx = world.adding(&main_place(ids[1]), 4).await;
+    let (sold, again, ()) = futures::join!(world.stock.commit(mine, &cause), world.stock.commit(mine, &cause), async {
+        world.somebody_waits().await;
+        tx.commit().await.unwrap();
+    });
+    let (sold, again) = (sold.unwrap(), again.unwrap());
+    assert_ne!(sold.is_repeated(), again.is_repeated());
+    assert_eq!([sold.into_inner(), again.into_inner()], [HoldState::Committed; 2]);
+    assert_eq!((stock_of(&world, ids[0]).await, stock_of(&world, ids[1]).await), (3, 7));
+    world.adds_up().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_and_its_undoing_at_once_leave_nothing_held() {
+    let world = Postgres::start().await;
+    let id = stocked(&world, 500).await;
+    let orders = (0..100).map(|_| async {
+        let (mine, wanted) = (hold(1), lines(&[(id, 1)]));
+        let (reserve, release) = (command(), command());
+        let held = world.stock.reserve(mine, &wanted, seconds(900), &reserve);
+        let (held, undone) = futures::try_join!(held, world.stock.release(mine, &release)).unwrap();
+        match undone.into_inner() {
+            HoldState::Released => assert!(matches!(held.into_inner(), Reservation::Held(_))),
+            HoldState::Tombstone => assert_eq!(held.into_inner(), Reservation::Cancelled),
+            other => panic!("{other:?}"),
+        }
+    });
+    join_all(orders).await;
+    assert_eq!(stock_of(&world, id).await, 500);
+    world.adds_up().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_commands_for_one_hold_at_once_hold_once() {
+    let world = Postgres::start().await;
+    let ids = [stocked(&world, 50).await, stocked(&world, 50).await];
+    let mine = hold(1);
+    let tries = (0..50_usize).map(|n| {
+        let (world, wanted) = (&world, lines(&[(ids[n % 2], 1)]));
+        async move { world.stock.reserve(mine, &wanted, seconds(900), &command()).await.unwrap().into_inner() }
+    });
+    let told = join_all(tries).await;
+    assert!(told.iter().all(|one| *one == told[0] && matches!(one, Reservation::Held(_))), "{told:?}");
+    assert_eq!(stock_of(&world, ids[0]).await + stock_of(&world, ids[1]).await, 99);
+    world.adds_up().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn holds_of_one_order_that_run_out_at_once_are_told_of_one_after_another() {
+    let world = Postgres::start().await;
+    let id = stocked(&world, 40).await;
+    for _ in 0..20 {
+        let first = hold(1);
+        for mine in [first, Hold { number: 2, ..first }] {
+            world.stock.reserve(mine, &lines(&[(id, 1)]), seconds(1), &command()).await.unwrap();
+        }
+    }
+    world.pass(2).await;
+    let workers = (0..8).map(|_| async { while world.stock.expire_one().await.unwrap().is_some() {} });
+    join_all(workers).await;
+    assert_eq!(stock_of(&world, id).await, 40);
+    assert_eq!(world.count("select count(*) from outbox where kind = 'reservation.expired' and seq = 2").await, 20);
+    world.adds_up().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fact_that_finds_its_hold_ended_writes_nothing() {
+    const WRITTEN: &str = "select (select count(*) from inbox) + (select count(*) from outbox)";
+    let world = Postgres::start().await;
+    let id = stocked(&world, 9).await;
+    let fact = || Cause::Event { consumer: "catalog", id: fresh() };
+    let (sold, freed, buried) = (hold(1), hold(1), hold(1));
+    for hold in [sold, freed] {
+        world.stock.reserve(hold, &lines(&[(id, 2)]), seconds(900), &command()).await.unwrap();
+    }
+    // What the saga has not done, the fact does: once.
+    let (first, late) = (fact(), fact());
+    for done in [Done::First(HoldState::Committed), Done::Repeated(HoldState::Committed)] {
+        assert_eq!(world.stock.commit(sold, &first).await.unwrap(), done);
+    }
+    for done in [Done::First(HoldState::Released), Done::Repeated(HoldState::Released)] {
+        assert_eq!(world.stock.release(freed, &late).await.unwrap(), done);
+    }
+    world.stock.release(buried, &command()).await.unwrap();
+
+    let before = world.count(WRITTEN).await;
+    assert_eq!(world.stock.commit(sold, &fact()).await.unwrap().into_inner(), HoldState::Committed);
+    assert_eq!(world.stock.commit(freed, &fact()).await.unwrap().into_inner(), HoldState::Released);
+    assert_eq!(world.stock.release(freed, &fact()).await.unwrap().into_inner(), HoldState::Released);
+    assert_eq!(world.stock.release(buried, &fact()).await.unwrap().into_inner(), HoldState::Tombstone);
+    assert_eq!(world.count(WRITTEN).await, before);
+    world.adds_up().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_remembered_as_a_command_is() {
+    let world = Postgres::start().await;
+    let (mine, wanted) = (hold(1), lines(&[(stocked(&world, 3).await, 2)]));
+    let reserve = |body| {
+        let (world, wanted) = (&world, &wanted);
+        async move { world.stock.reserve(mine, wanted, seconds(900), &laws::request("hold", body)).await }
+    };
+    let first = reserve(1).await.unwrap();
+    assert!(!first.is_repeated());
+    assert_eq!(reserve(1).await.unwrap(), Done::Repeated(first.into_inner()));
+    let reused = reserve(2).await;
+    assert!(matches!(reused, Err(StoreError::KeyReused)), "{reused:?}");
     world.adds_up().await;
 }
 

@@ -127,6 +127,17 @@ impl Shelf {
         }
     }
 
+    /// The same after so many units came and so many more are held (or went and were freed, if negative).
+    #[must_use]
+    pub fn moved(&self, on_hand: i64, reserved: i64) -> Self {
+        Self {
+            on_hand: self.on_hand + on_hand,
+            reserved: self.reserved + reserved,
+            version: self.version + 1,
+            ..self.clone()
+        }
+    }
+
     /// The fact of its present state.
     pub fn changed(&self) -> InventoryEvent {
         let Self { place: Place { product, variant, warehouse }, on_hand, reserved, version, priority: _ } =

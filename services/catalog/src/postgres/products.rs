@@ -199,7 +199,7 @@ impl PgProducts {
         let place = Place { product: id, variant: Variant::default(), warehouse: WarehouseId::MAIN };
         sqlx::query(OPEN).bind(id.uuid()).bind(place.warehouse.uuid()).bind(units).execute(&mut **tx).await?;
         let opened = Shelf { on_hand: units, version: 1, ..Shelf::empty(place, 0) };
-        self.0.tell(tx, &[(id.uuid(), opened.changed())], None, cause).await
+        self.0.tell(tx, &[(id.uuid(), opened.changed())], cause).await
     }
 
     async fn done<T: serde::Serialize + Sync>(

@@ -1,25 +1,22 @@
-//! Stock rows, holds and the ledger of units. Knows SQL and which row is locked when; what a hold takes from where is
-//! the domain's to say.
+//! Stock rows and the ledger of units. Knows SQL and which row is locked when; how a hold takes units and lets them go is
+//! the neighbouring module's to write.
 
-use agora_events::catalog::InventoryEvent;
 use agora_outbox::{Cause, Done, once, remember};
 use agora_postgres::{Tx, constraint};
 use agora_vocab::{OrderId, ProductId, WarehouseId};
 use async_trait::async_trait;
-use time::OffsetDateTime;
+use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{PgProducts, Store};
+use super::{
+    PgProducts, Store,
+    holds::{Change as _, End, TRIES_MAX, Take, on_expiry, on_sale, on_undoing, write},
+};
 use crate::{
-    domain::{
-        Adjustment, Hold, HoldState, Lines, Listed, Part, Place, Reservation, Seconds, Shelf, Shortage, Undo, Variant,
-        fill, undo,
-    },
+    domain::{Adjustment, Hold, HoldState, Lines, Listed, Place, Reservation, Seconds, Shelf, Variant},
     ports::{AdjustError, Stock, StoreError},
 };
 
-/// How often a hold is looked for that is there one moment and gone the next.
-const TRIES_MAX: u32 = 3;
 /// How long a hold that ended without a sale is kept, in days: as long as the inbox remembers commands and facts, so longer
 /// than any of them may come late.
 const KEPT_DAYS: i32 = 30;
@@ -36,27 +33,6 @@ impl PgStock {
         Self(store)
     }
 }
-
-/// Stock rows of products that are not deleted, for lines given as two arrays.
-macro_rules! shelves {
-    () => {
-        "select s.product_id, s.variant, s.warehouse_id, s.on_hand, s.reserved, s.version, w.priority \
-         from unnest($1::uuid[], $2::text[]) as l (product_id, variant) \
-         join stock s on s.product_id = l.product_id and s.variant = l.variant \
-         join product p on p.id = s.product_id and p.deleted_at is null \
-         join warehouse w on w.id = s.warehouse_id"
-    };
-}
-
-/// The order of locks: the sort is below the locking in the plan, so rows are locked as they come out of it.
-macro_rules! in_order {
-    () => {
-        " order by s.product_id, s.variant, s.warehouse_id for no key update of s"
-    };
-}
-
-const LOOK: &str = shelves!();
-const LOCK: &str = concat!(shelves!(), in_order!());
 
 #[async_trait]
 impl Stock for PgStock {
@@ -89,56 +65,33 @@ impl Stock for PgStock {
         seconds: Seconds,
         cause: &Cause,
     ) -> Result<Done<Reservation>, StoreError> {
-        let mut tx = self.0.db.begin().await?;
-        if let Some(stored) = once(&mut tx, cause).await? {
-            return Ok(Done::Repeated(stored));
-        }
-        let answer = self.reserve_in(&mut tx, hold, lines, seconds, cause).await?;
-        remember(&mut tx, cause, &answer).await?;
-        tx.commit().await?;
-        Ok(Done::First(answer))
+        write(&self.0.db, &Take { store: &self.0, hold, lines, seconds, cause }).await
     }
 
     async fn commit(&self, hold: Hold, cause: &Cause) -> Result<Done<HoldState>, StoreError> {
-        let mut tx = self.0.db.begin().await?;
-        if let Some(stored) = once(&mut tx, cause).await? {
-            return Ok(Done::Repeated(stored));
-        }
-        let mut state = lock_hold(&mut tx, hold).await?;
-        if state == HoldState::Held {
-            state = self.end(&mut tx, hold, &SELL, cause).await?;
-        }
-        remember(&mut tx, cause, &state).await?;
-        tx.commit().await?;
-        Ok(Done::First(state))
+        write(&self.0.db, &End { store: &self.0, hold, how: on_sale, cause }).await
     }
 
     async fn release(&self, hold: Hold, cause: &Cause) -> Result<Done<HoldState>, StoreError> {
-        let mut tx = self.0.db.begin().await?;
-        if let Some(stored) = once(&mut tx, cause).await? {
-            return Ok(Done::Repeated(stored));
-        }
-        let found = lock_or_bury(&mut tx, hold).await?;
-        let state = match undo(found) {
-            Undo::Free => self.end(&mut tx, hold, &FREE, cause).await?,
-            Undo::Return => self.end(&mut tx, hold, &RETURN, cause).await?,
-            Undo::Bury | Undo::Nothing => found,
-        };
-        remember(&mut tx, cause, &state).await?;
-        tx.commit().await?;
-        Ok(Done::First(state))
+        write(&self.0.db, &End { store: &self.0, hold, how: on_undoing, cause }).await
     }
 
     async fn expire_one(&self) -> Result<Option<Hold>, StoreError> {
         const NEXT: &str = "select order_id, hold from hold where state = 'held' and expires_at <= now() \
             order by expires_at limit 1 for no key update skip locked";
-        let mut tx = self.0.db.begin().await?;
-        let next: Option<(Uuid, i32)> = sqlx::query_as(NEXT).fetch_optional(&mut *tx).await?;
-        let Some((order, number)) = next else { return Ok(None) };
-        let hold = Hold { order: OrderId::new(order), number };
-        self.end(&mut tx, hold, &EXPIRE, &Cause::Fresh).await?;
-        tx.commit().await?;
-        Ok(Some(hold))
+        for _ in 0..TRIES_MAX {
+            let mut tx = self.0.db.begin().await?;
+            let next: Option<(Uuid, i32)> = sqlx::query_as(NEXT).fetch_optional(&mut *tx).await?;
+            let Some((order, number)) = next else { return Ok(None) };
+            let hold = Hold { order: OrderId::new(order), number };
+            let end = End { store: &self.0, hold, how: on_expiry, cause: &Cause::Fresh };
+            end.lock(&mut tx).await?;
+            if end.attempt(&mut tx).await?.is_some() {
+                tx.commit().await?;
+                return Ok(Some(hold));
+            }
+        }
+        Err(StoreError::Running)
     }
 
     async fn sweep(&self) -> Result<u64, StoreError> {
@@ -153,120 +106,7 @@ impl Stock for PgStock {
     }
 }
 
-/// What the end of a hold does to its units.
-struct Ending {
-    from: HoldState,
-    to: HoldState,
-    /// Times the units held.
-    on_hand: i64,
-    /// Times the units held.
-    reserved: i64,
-    /// As which the ledger books it, where units come or go.
-    movement: Option<&'static str>,
-}
-
-const SELL: Ending =
-    Ending { from: HoldState::Held, to: HoldState::Committed, on_hand: -1, reserved: -1, movement: Some("commit") };
-const FREE: Ending =
-    Ending { from: HoldState::Held, to: HoldState::Released, on_hand: 0, reserved: -1, movement: None };
-const RETURN: Ending =
-    Ending { from: HoldState::Committed, to: HoldState::Released, on_hand: 1, reserved: 0, movement: Some("return") };
-const EXPIRE: Ending =
-    Ending { from: HoldState::Held, to: HoldState::Expired, on_hand: 0, reserved: -1, movement: None };
-
 impl PgStock {
-    async fn reserve_in(
-        &self,
-        tx: &mut Tx,
-        hold: Hold,
-        lines: &Lines,
-        seconds: Seconds,
-        cause: &Cause,
-    ) -> Result<Reservation, StoreError> {
-        // A look without locks first: who comes too late for the last units must not queue for their rows.
-        if let Err(shortages) = fill(lines, &shelves(tx, LOOK, lines).await?) {
-            return Ok(known(tx, hold).await?.unwrap_or(Reservation::Short(shortages)));
-        }
-        let Some(expires_at) = open(tx, hold, seconds).await? else {
-            return known(tx, hold).await?.ok_or(StoreError::Running);
-        };
-        match fill(lines, &shelves(tx, LOCK, lines).await?) {
-            Ok(parts) => {
-                self.take(tx, hold, &parts, expires_at, cause).await?;
-                Ok(Reservation::Held(expires_at))
-            }
-            Err(shortages) => not_opened(tx, hold, shortages).await,
-        }
-    }
-
-    /// Takes parts from rows that are locked.
-    async fn take(
-        &self,
-        tx: &mut Tx,
-        hold: Hold,
-        parts: &[Part],
-        expires_at: OffsetDateTime,
-        cause: &Cause,
-    ) -> Result<(), StoreError> {
-        const TAKE: &str = "with part as (select product_id, variant, warehouse_id, units \
-                from unnest($4::uuid[], $5::text[], $6::uuid[], $7::bigint[]) as p (product_id, variant, warehouse_id, units)), \
-            held as (insert into reservation (order_id, hold, product_id, variant, warehouse_id, quantity, state, expires_at) \
-                select $1, $2, product_id, variant, warehouse_id, units, 'held', $3 from part) \
-            update stock s set reserved = s.reserved + p.units, version = s.version + 1 from part p \
-            where s.product_id = p.product_id and s.variant = p.variant and s.warehouse_id = p.warehouse_id \
-            returning s.product_id, s.variant, s.warehouse_id, s.on_hand, s.reserved, s.version, 0 as priority";
-        let column = |f: fn(&Place) -> Uuid| parts.iter().map(|part| f(&part.place)).collect::<Vec<_>>();
-        let variants: Vec<&str> = parts.iter().map(|part| part.place.variant.as_str()).collect();
-        let rows: Vec<Row> = sqlx::query_as(TAKE)
-            .bind(hold.order.uuid())
-            .bind(hold.number)
-            .bind(expires_at)
-            .bind(column(|place| place.product.uuid()))
-            .bind(variants)
-            .bind(column(|place| place.warehouse.uuid()))
-            .bind(parts.iter().map(|part| part.units).collect::<Vec<_>>())
-            .fetch_all(&mut **tx)
-            .await?;
-        self.0.tell(tx, &changes(rows), Some(hold.order), cause).await
-    }
-
-    /// Ends a hold whose row is locked.
-    async fn end(&self, tx: &mut Tx, hold: Hold, ending: &Ending, cause: &Cause) -> Result<HoldState, StoreError> {
-        const LOCK_HELD: &str = concat!(
-            "select s.product_id from reservation r join stock s on s.product_id = r.product_id \
-             and s.variant = r.variant and s.warehouse_id = r.warehouse_id where r.order_id = $1 and r.hold = $2",
-            in_order!()
-        );
-        const END: &str = "with ended as (update reservation set state = $4 where order_id = $1 and hold = $2 and state = $3 \
-                returning product_id, variant, warehouse_id, quantity), \
-            closed as (update hold set state = $4, updated_at = now() where order_id = $1 and hold = $2), \
-            moved as (update stock s set on_hand = s.on_hand + $5 * e.quantity, reserved = s.reserved + $6 * e.quantity, \
-                version = s.version + 1 from ended e \
-                where s.product_id = e.product_id and s.variant = e.variant and s.warehouse_id = e.warehouse_id \
-                returning s.product_id, s.variant, s.warehouse_id, s.on_hand, s.reserved, s.version, e.quantity), \
-            booked as (insert into stock_movement (product_id, variant, warehouse_id, kind, quantity, order_id) \
-                select product_id, variant, warehouse_id, $7, $5 * quantity, $1 from moved where $7 is not null) \
-            select product_id, variant, warehouse_id, on_hand, reserved, version, 0 as priority from moved";
-        let Ending { from, to, on_hand, reserved, movement } = ending;
-        sqlx::query(LOCK_HELD).bind(hold.order.uuid()).bind(hold.number).execute(&mut **tx).await?;
-        let rows: Vec<Row> = sqlx::query_as(END)
-            .bind(hold.order.uuid())
-            .bind(hold.number)
-            .bind(from.as_str())
-            .bind(to.as_str())
-            .bind(on_hand)
-            .bind(reserved)
-            .bind(movement)
-            .fetch_all(&mut **tx)
-            .await?;
-        let mut facts = changes(rows);
-        if *to == HoldState::Expired {
-            facts.push((hold.order.uuid(), hold.expired()));
-        }
-        self.0.tell(tx, &facts, Some(hold.order), cause).await?;
-        Ok(*to)
-    }
-
     /// Adds units to a row that is locked (or takes them, if negative), in the ledger too.
     async fn book(&self, tx: &mut Tx, before: Shelf, units: i64, actor: &str, cause: &Cause) -> Result<(), StoreError> {
         const BOOK: &str = "with booked as (insert into stock_movement (product_id, variant, warehouse_id, kind, quantity, actor) \
@@ -283,66 +123,9 @@ impl PgStock {
             .bind(actor)
             .execute(&mut **tx)
             .await?;
-        let now = Shelf { on_hand: before.on_hand + units, version: before.version + 1, ..before };
-        self.0.tell(tx, &[(now.place.product.uuid(), now.changed())], None, cause).await
+        let now = before.moved(units, 0);
+        self.0.tell(tx, &[(now.place.product.uuid(), now.changed())], cause).await
     }
-}
-
-/// The stock rows that these lines may take from.
-async fn shelves(tx: &mut Tx, sql: &'static str, lines: &Lines) -> Result<Vec<Shelf>, sqlx::Error> {
-    let products: Vec<Uuid> = lines.as_slice().iter().map(|line| line.product.uuid()).collect();
-    let variants: Vec<&str> = lines.as_slice().iter().map(|line| line.variant.as_str()).collect();
-    let rows: Vec<Row> = sqlx::query_as(sql).bind(products).bind(variants).fetch_all(&mut **tx).await?;
-    Ok(rows.into_iter().map(Row::into_shelf).collect())
-}
-
-/// Writes a hold that ends by the database's clock; `None` if there is one already, or its tombstone.
-async fn open(tx: &mut Tx, hold: Hold, seconds: Seconds) -> Result<Option<OffsetDateTime>, sqlx::Error> {
-    const OPEN: &str = "insert into hold (order_id, hold, state, expires_at) \
-        values ($1, $2, 'held', now() + make_interval(secs => $3)) on conflict do nothing returning expires_at";
-    let open = sqlx::query_scalar(OPEN).bind(hold.order.uuid()).bind(hold.number).bind(f64::from(seconds.get()));
-    open.fetch_optional(&mut **tx).await
-}
-
-/// Others took the units between the look and the lock.
-async fn not_opened(tx: &mut Tx, hold: Hold, shortages: Vec<Shortage>) -> Result<Reservation, StoreError> {
-    const CLOSE: &str = "delete from hold where order_id = $1 and hold = $2";
-    sqlx::query(CLOSE).bind(hold.order.uuid()).bind(hold.number).execute(&mut **tx).await?;
-    Ok(Reservation::Short(shortages))
-}
-
-/// What a hold that exists answers to whoever asks for it again.
-async fn known(tx: &mut Tx, hold: Hold) -> Result<Option<Reservation>, StoreError> {
-    const KNOWN: &str = "select state, expires_at from hold where order_id = $1 and hold = $2";
-    let known: Option<(String, Option<OffsetDateTime>)> =
-        sqlx::query_as(KNOWN).bind(hold.order.uuid()).bind(hold.number).fetch_optional(&mut **tx).await?;
-    Ok(known.map(|(state, expires_at)| match (HoldState::named(&state), expires_at) {
-        (Some(HoldState::Held | HoldState::Committed), Some(until)) => Reservation::Held(until),
-        _ => Reservation::Cancelled,
-    }))
-}
-
-async fn lock_hold(tx: &mut Tx, hold: Hold) -> Result<HoldState, StoreError> {
-    const FIND: &str = "select state from hold where order_id = $1 and hold = $2 for no key update";
-    let state: Option<String> =
-        sqlx::query_scalar(FIND).bind(hold.order.uuid()).bind(hold.number).fetch_optional(&mut **tx).await?;
-    Ok(state.as_deref().map_or(HoldState::Unknown, |name| HoldState::named(name).unwrap_or(HoldState::Unknown)))
-}
-
-/// The locked hold's state; `Tombstone` where there was none, for there is one now.
-async fn lock_or_bury(tx: &mut Tx, hold: Hold) -> Result<HoldState, StoreError> {
-    const BURY: &str = "insert into hold (order_id, hold, state) values ($1, $2, 'tombstone') on conflict do nothing";
-    for _ in 0..TRIES_MAX {
-        let state = lock_hold(tx, hold).await?;
-        if state != HoldState::Unknown {
-            return Ok(state);
-        }
-        let buried = sqlx::query(BURY).bind(hold.order.uuid()).bind(hold.number).execute(&mut **tx).await?;
-        if buried.rows_affected() == 1 {
-            return Ok(HoldState::Tombstone);
-        }
-    }
-    Err(StoreError::Running)
 }
 
 /// The stock row at a place, locked; made if there is none yet.
@@ -364,16 +147,10 @@ async fn lock_shelf(tx: &mut Tx, place: &Place) -> Result<Shelf, AdjustError> {
     row.map(Row::into_shelf).ok_or(AdjustError::NotFound)
 }
 
-/// The facts of rows that changed, in the order of places.
-fn changes(rows: Vec<Row>) -> Vec<(Uuid, InventoryEvent)> {
-    let mut shelves: Vec<Shelf> = rows.into_iter().map(Row::into_shelf).collect();
-    shelves.sort_by(|a, b| a.place.cmp(&b.place));
-    shelves.iter().map(|shelf| (shelf.place.product.uuid(), shelf.changed())).collect()
-}
-
-#[derive(sqlx::FromRow)]
-struct Row {
-    product_id: Uuid,
+/// A stock row.
+#[derive(sqlx::FromRow, Deserialize)]
+pub(super) struct Row {
+    pub(super) product_id: Uuid,
     variant: String,
     warehouse_id: Uuid,
     on_hand: i64,
@@ -383,7 +160,7 @@ struct Row {
 }
 
 impl Row {
-    fn into_shelf(self) -> Shelf {
+    pub(super) fn into_shelf(self) -> Shelf {
         let Self { product_id, variant, warehouse_id, on_hand, reserved, version, priority } = self;
         let (product, warehouse) = (ProductId::new(product_id), WarehouseId::new(warehouse_id));
         let place = Place { product, variant: Variant::stored(variant), warehouse };

@@ -1,0 +1,243 @@
+//! How holds take units and let them go: what is needed is read without a lock, the domain decides, and one statement
+//! writes all of it if every row that it changes is still as it was read; else it is read again.
+//!
+//! Such a statement locks the hold if there is one, stock rows in the order of places, then writes the hold, `inventory_seq`
+//! by aggregate, and what is remembered. A stock row is as it was read if its version is: each change raises it.
+
+mod end;
+mod take;
+
+use std::collections::BTreeMap;
+
+use agora_events::catalog::InventoryEvent;
+use agora_outbox::{Account, Cause, Done, is_twin, recall, remembered};
+use agora_postgres::{Db, constraint};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sqlx::{Acquire as _, PgConnection, Postgres, postgres::PgArguments, query::Query, types::Json};
+use uuid::Uuid;
+
+pub(super) use self::{
+    end::{End, on_expiry, on_sale, on_undoing},
+    take::Take,
+};
+use super::{Store, fact, stock::Row};
+use crate::{
+    domain::{Hold, Place, Shelf},
+    ports::StoreError,
+};
+
+/// How often a change is tried before it waits for its rows: whoever loses so often meets a crowd.
+const FREE_TRIES: u32 = 3;
+/// How often a change is tried at all.
+pub(super) const TRIES_MAX: u32 = 20;
+
+/// A change by one statement.
+pub(super) trait Change: Sync {
+    type Answer: Send;
+
+    /// Reads, decides and writes; `None` if others changed meanwhile what was read.
+    fn attempt(
+        &self,
+        connection: &mut PgConnection,
+    ) -> impl Future<Output = Result<Option<Done<Self::Answer>>, StoreError>> + Send;
+
+    /// Waits within a transaction until nobody else changes the hold, if there is one, or the stock of its products: whoever
+    /// tells of a product has one of its stock rows locked.
+    fn lock(&self, connection: &mut PgConnection) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+}
+
+/// Makes a change once per cause.
+pub(super) async fn write<C: Change>(db: &Db, change: &C) -> Result<Done<C::Answer>, StoreError> {
+    let mut connection = db.acquire().await?;
+    for _ in 0..FREE_TRIES {
+        if let Some(done) = change.attempt(&mut connection).await? {
+            return Ok(done);
+        }
+    }
+    for _ in FREE_TRIES..TRIES_MAX {
+        let mut tx = connection.begin().await?;
+        change.lock(&mut tx).await?;
+        if let Some(done) = change.attempt(&mut tx).await? {
+            tx.commit().await?;
+            return Ok(done);
+        }
+    }
+    Err(StoreError::Running)
+}
+
+/// A stock row as it was read.
+#[derive(Deserialize)]
+struct Seen {
+    #[serde(flatten)]
+    row: Row,
+    /// The place of the last fact of its product, 0 if there is none.
+    seq: i64,
+    /// Units that the hold has there.
+    #[serde(default)]
+    units: i64,
+}
+
+/// Units that come, go, are held or freed at one place.
+struct Move {
+    units: i64,
+    after: Shelf,
+}
+
+/// The places of facts to be told, per aggregate.
+#[derive(Default)]
+struct Counts {
+    aggregates: Vec<Uuid>,
+    taken: Vec<i64>,
+    last: Vec<i64>,
+}
+
+/// The parts `part` and `locked` of a statement's `with`: the stock rows that are as they were read, if `$so`; locked in the
+/// order of places, since the sort is below the locking in the plan.
+macro_rules! locked {
+    ($so:literal) => {
+        concat!(
+            "part as (select product_id, variant, warehouse_id, units, version, on_hand, reserved \
+                from unnest($3::uuid[], $4::text[], $5::uuid[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[]) \
+                as p (product_id, variant, warehouse_id, units, version, on_hand, reserved)), \
+            locked as (select s.product_id, s.variant, s.warehouse_id, p.units, p.on_hand, p.reserved, \
+                p.on_hand - s.on_hand as came \
+                from part p join stock s on s.product_id = p.product_id and s.variant = p.variant \
+                and s.warehouse_id = p.warehouse_id and s.version = p.version where ",
+            $so,
+            " order by s.product_id, s.variant, s.warehouse_id for no key update of s)"
+        )
+    };
+}
+use locked;
+
+/// Whether [`locked!`] has them all.
+macro_rules! all_locked {
+    () => {
+        "(select count(*) from locked) = cardinality($3::uuid[])"
+    };
+}
+use all_locked;
+
+/// The parts `counted`, `changed` and `moved` of a statement's `with`, if part `hold_row` gives a row: moves the units of
+/// [`locked!`]; `changed` gives a row if the facts are in their places. Where it gives none, others told facts of the same
+/// product, and the statement has to fail: [`so_far!`].
+macro_rules! moved {
+    () => {
+        "counted as (insert into inventory_seq (aggregate_id, seq) \
+            select aggregate_id, taken from unnest($10::uuid[], $11::bigint[]) as t (aggregate_id, taken) \
+            where exists (select from hold_row) order by aggregate_id \
+            on conflict (aggregate_id) do update set seq = inventory_seq.seq + excluded.seq \
+            returning aggregate_id, seq), \
+        changed as (select from hold_row \
+            where (select array_agg(seq order by aggregate_id) from counted) = $12::bigint[]), \
+        moved as (update stock s set on_hand = l.on_hand, reserved = l.reserved, version = s.version + 1 from locked l \
+            where s.product_id = l.product_id and s.variant = l.variant and s.warehouse_id = l.warehouse_id \
+            and exists (select from hold_row))"
+    };
+}
+use moved;
+
+/// The state of the hold's reservations: `$state`, or one that no reservation may have, so that all is undone.
+macro_rules! so_far {
+    ($state:literal) => {
+        concat!("case when exists (select from changed) then ", $state, " else 'stale' end")
+    };
+}
+use so_far;
+
+/// The statement with parameters 1 to 13, which [`locked!`], [`moved!`] and the account take.
+fn statement(
+    sql: &'static str,
+    hold: Hold,
+    moves: &[Move],
+    counts: Counts,
+    account: &Account,
+) -> Result<Query<'static, Postgres, PgArguments>, StoreError> {
+    let ids = |f: fn(&Place) -> Uuid| moves.iter().map(|m| f(&m.after.place)).collect::<Vec<_>>();
+    let numbers = |f: fn(&Move) -> i64| moves.iter().map(f).collect::<Vec<_>>();
+    let variants: Vec<String> = moves.iter().map(|m| m.after.place.variant.as_str().to_owned()).collect();
+    let Counts { aggregates, taken, last } = counts;
+    Ok(sqlx::query(sql)
+        .bind(hold.order.uuid())
+        .bind(hold.number)
+        .bind(ids(|place| place.product.uuid()))
+        .bind(variants)
+        .bind(ids(|place| place.warehouse.uuid()))
+        .bind(numbers(|m| m.units))
+        .bind(numbers(|m| m.after.version - 1))
+        .bind(numbers(|m| m.after.on_hand))
+        .bind(numbers(|m| m.after.reserved))
+        .bind(aggregates)
+        .bind(taken)
+        .bind(last)
+        .bind(account.parameter()?))
+}
+
+/// Runs a statement that gives a row if it wrote; `false` if others were faster, so that it wrote nothing.
+async fn wrote(
+    connection: &mut PgConnection,
+    statement: Query<'static, Postgres, PgArguments>,
+    account: &Account,
+) -> Result<bool, StoreError> {
+    match statement.execute(connection).await {
+        Ok(done) if done.rows_affected() == 1 => {
+            account.written();
+            Ok(true)
+        }
+        Ok(_) => Ok(false),
+        Err(error) if is_twin(&error) || constraint(&error) == Some("reservation_state_known") => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Remembers an answer that changes nothing.
+async fn answered<T: Serialize>(
+    connection: &mut PgConnection,
+    cause: &Cause,
+    answer: T,
+) -> Result<Option<Done<T>>, StoreError> {
+    const REMEMBER: &str = concat!("with changed as (select), ", remembered!("$1", "changed"), " select from changed");
+    let mut account = Account::new();
+    account.remember(cause, &answer)?;
+    let remember = sqlx::query(REMEMBER).bind(account.parameter()?);
+    Ok(wrote(connection, remember, &account).await?.then_some(Done::First(answer)))
+}
+
+/// What was remembered of a cause, given what the inbox has of it.
+async fn stored<T: DeserializeOwned>(
+    connection: &mut PgConnection,
+    cause: &Cause,
+    message: Option<Json<T>>,
+) -> Result<Option<T>, StoreError> {
+    match cause {
+        Cause::Request { .. } => Ok(recall(connection, cause).await?),
+        Cause::Event { .. } | Cause::Command { .. } | Cause::Fresh => Ok(message.map(|Json(stored)| stored)),
+    }
+}
+
+impl Store {
+    /// Tells that units moved, in the order of places, and what else became of the hold; `seqs` are the places of the last
+    /// facts.
+    fn tell_moves(
+        &self,
+        account: &mut Account,
+        moves: &mut [Move],
+        more: Option<InventoryEvent>,
+        mut seqs: BTreeMap<Uuid, i64>,
+        (hold, cause): (Hold, &Cause),
+    ) -> Result<Counts, StoreError> {
+        moves.sort_by(|a, b| a.after.place.cmp(&b.after.place));
+        let order = hold.order.uuid();
+        let changed = moves.iter().map(|m| (m.after.place.product.uuid(), m.after.changed()));
+        let mut taken: BTreeMap<Uuid, i64> = BTreeMap::new();
+        for (aggregate, event) in changed.chain(more.map(|event| (order, event))) {
+            let seq = seqs.entry(aggregate).or_default();
+            *seq += 1;
+            *taken.entry(aggregate).or_default() += 1;
+            account.tell(&*self.ids, self.epoch, fact(&event, (aggregate, *seq), Some(hold.order), cause))?;
+        }
+        let last = taken.keys().map(|aggregate| seqs[aggregate]).collect();
+        let (aggregates, taken) = taken.into_iter().unzip();
+        Ok(Counts { aggregates, taken, last })
+    }
+}

@@ -1,0 +1,198 @@
+//! The end of a hold: sold, freed, taken back or run out. Knows what is read and written for it.
+
+use std::collections::BTreeMap;
+
+use agora_outbox::{Account, Cause, Done, remembered, told};
+use sqlx::{PgConnection, types::Json};
+use uuid::Uuid;
+
+use super::{Change, Move, Seen, Store, all_locked, answered, locked, moved, so_far, statement, stored, wrote};
+use crate::{
+    domain::{Hold, HoldState, Undo, undo},
+    ports::StoreError,
+};
+
+/// The wish that a hold ends; the answer is its state afterwards.
+pub(in crate::postgres) struct End<'a> {
+    pub store: &'a Store,
+    pub hold: Hold,
+    /// What is done to a hold in that state.
+    pub how: fn(HoldState) -> Step,
+    pub cause: &'a Cause,
+}
+
+/// What is done to a hold.
+#[derive(Clone, Copy)]
+pub(in crate::postgres) enum Step {
+    Finish(&'static Ending),
+    /// There is none: it must never come.
+    Bury,
+    /// It stays as it is.
+    Leave,
+}
+
+/// What the end of a hold does to its units.
+pub(in crate::postgres) struct Ending {
+    from: HoldState,
+    to: HoldState,
+    /// Times the units held.
+    on_hand: i64,
+    /// Times the units held.
+    reserved: i64,
+    /// As which the ledger books it, where units come or go.
+    movement: Option<&'static str>,
+}
+
+const SELL: Ending =
+    Ending { from: HoldState::Held, to: HoldState::Committed, on_hand: -1, reserved: -1, movement: Some("commit") };
+const FREE: Ending =
+    Ending { from: HoldState::Held, to: HoldState::Released, on_hand: 0, reserved: -1, movement: None };
+const RETURN: Ending =
+    Ending { from: HoldState::Committed, to: HoldState::Released, on_hand: 1, reserved: 0, movement: Some("return") };
+const EXPIRE: Ending =
+    Ending { from: HoldState::Held, to: HoldState::Expired, on_hand: 0, reserved: -1, movement: None };
+
+/// Sells what is held.
+pub(in crate::postgres) fn on_sale(state: HoldState) -> Step {
+    if state == HoldState::Held { Step::Finish(&SELL) } else { Step::Leave }
+}
+
+/// Undoes whatever was done.
+pub(in crate::postgres) fn on_undoing(state: HoldState) -> Step {
+    match undo(state) {
+        Undo::Bury => Step::Bury,
+        Undo::Free => Step::Finish(&FREE),
+        Undo::Return => Step::Finish(&RETURN),
+        Undo::Nothing => Step::Leave,
+    }
+}
+
+/// Frees what was held for too long.
+pub(in crate::postgres) fn on_expiry(state: HoldState) -> Step {
+    if state == HoldState::Held { Step::Finish(&EXPIRE) } else { Step::Leave }
+}
+
+/// All that the decision needs.
+#[derive(sqlx::FromRow)]
+struct Look {
+    state: Option<String>,
+    message: Option<Json<HoldState>>,
+    parts: Json<Vec<Seen>>,
+    /// The place of the order's last fact, 0 if there is none.
+    order_seq: i64,
+}
+
+impl Change for End<'_> {
+    type Answer = HoldState;
+
+    async fn attempt(&self, connection: &mut PgConnection) -> Result<Option<Done<HoldState>>, StoreError> {
+        let Look { state, message, parts: Json(parts), order_seq } = self.look(connection).await?;
+        if let Some(stored) = stored(connection, self.cause, message).await? {
+            return Ok(Some(Done::Repeated(stored)));
+        }
+        let state = state.as_deref().and_then(HoldState::named).unwrap_or(HoldState::Unknown);
+        match (self.how)(state) {
+            Step::Finish(ending) => self.finish(connection, ending, parts, order_seq).await,
+            Step::Bury => self.bury(connection).await,
+            // Nobody reads what a fact was answered, and what has ended can neither be sold nor freed at its repetition.
+            Step::Leave if matches!(self.cause, Cause::Event { .. }) && state != HoldState::Unknown => {
+                Ok(Some(Done::First(state)))
+            }
+            Step::Leave => answered(connection, self.cause, state).await,
+        }
+    }
+
+    async fn lock(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        const LOCK_HOLD: &str = "select from hold where order_id = $1 and hold = $2 for no key update";
+        const LOCK_STOCK: &str = "select from stock s \
+            where s.product_id in (select product_id from reservation where order_id = $1 and hold = $2) \
+            order by s.product_id, s.variant, s.warehouse_id for no key update of s";
+        for lock in [LOCK_HOLD, LOCK_STOCK] {
+            let lock = sqlx::query(lock).bind(self.hold.order.uuid()).bind(self.hold.number);
+            lock.execute(&mut *connection).await?;
+        }
+        Ok(())
+    }
+}
+
+impl End<'_> {
+    async fn look(&self, connection: &mut PgConnection) -> Result<Look, sqlx::Error> {
+        const LOOK: &str = "select h.state, \
+                (select value from inbox where consumer = $3 and event_id = $4) as message, \
+                coalesce((select json_agg(part) from ( \
+                    select s.product_id, s.variant, s.warehouse_id, s.on_hand, s.reserved, s.version, 0 as priority, \
+                    coalesce(q.seq, 0) as seq, r.quantity as units \
+                    from reservation r join stock s on s.product_id = r.product_id and s.variant = r.variant \
+                    and s.warehouse_id = r.warehouse_id left join inventory_seq q on q.aggregate_id = s.product_id \
+                    where r.order_id = $1 and r.hold = $2) as part), '[]') as parts, \
+                coalesce((select seq from inventory_seq where aggregate_id = $1), 0) as order_seq \
+            from (values ($1::uuid, $2::integer)) as asked (order_id, hold) \
+            left join hold h on h.order_id = asked.order_id and h.hold = asked.hold";
+        let (consumer, message) = self.cause.message().unzip();
+        sqlx::query_as(LOOK)
+            .bind(self.hold.order.uuid())
+            .bind(self.hold.number)
+            .bind(consumer)
+            .bind(message)
+            .fetch_one(connection)
+            .await
+    }
+
+    /// Ends the hold and moves its units.
+    async fn finish(
+        &self,
+        connection: &mut PgConnection,
+        ending: &Ending,
+        parts: Vec<Seen>,
+        order_seq: i64,
+    ) -> Result<Option<Done<HoldState>>, StoreError> {
+        const FINISH: &str = concat!(
+            "with found as (select from hold where order_id = $1 and hold = $2 and state = $14 for no key update), ",
+            locked!("exists (select from found)"),
+            ", hold_row as (update hold set state = $15, updated_at = now() \
+                where order_id = $1 and hold = $2 and state = $14 and ",
+            all_locked!(),
+            " returning order_id), ",
+            moved!(),
+            ", ended as (update reservation set state = ",
+            so_far!("$15"),
+            " where order_id = $1 and hold = $2 and exists (select from hold_row)), \
+            booked as (insert into stock_movement (product_id, variant, warehouse_id, kind, quantity, order_id) \
+                select product_id, variant, warehouse_id, $16, came, $1 from locked \
+                where $16 is not null and exists (select from hold_row)), ",
+            told!("$13", "changed"),
+            ", ",
+            remembered!("$13", "changed"),
+            " select from changed"
+        );
+        let Ending { from, to, on_hand, reserved, movement } = ending;
+        let mut seqs: BTreeMap<Uuid, i64> = parts.iter().map(|part| (part.row.product_id, part.seq)).collect();
+        seqs.insert(self.hold.order.uuid(), order_seq);
+        let move_of = |Seen { row, seq: _, units }: Seen| Move {
+            units,
+            after: row.into_shelf().moved(on_hand * units, reserved * units),
+        };
+        let mut moves: Vec<Move> = parts.into_iter().map(move_of).collect();
+        let more = (*to == HoldState::Expired).then(|| self.hold.expired());
+        let mut account = Account::new();
+        let counts = self.store.tell_moves(&mut account, &mut moves, more, seqs, (self.hold, self.cause))?;
+        account.remember(self.cause, to)?;
+        let finish = statement(FINISH, self.hold, &moves, counts, &account)?;
+        let finish = finish.bind(from.as_str()).bind(to.as_str()).bind(*movement);
+        Ok(wrote(connection, finish, &account).await?.then_some(Done::First(*to)))
+    }
+
+    /// Writes the tombstone of a hold that nobody has asked for.
+    async fn bury(&self, connection: &mut PgConnection) -> Result<Option<Done<HoldState>>, StoreError> {
+        const BURY: &str = concat!(
+            "with changed as (insert into hold (order_id, hold, state) values ($1, $2, 'tombstone') \
+                on conflict do nothing returning order_id), ",
+            remembered!("$3", "changed"),
+            " select from changed"
+        );
+        let (mut account, state) = (Account::new(), HoldState::Tombstone);
+        account.remember(self.cause, &state)?;
+        let bury = sqlx::query(BURY).bind(self.hold.order.uuid()).bind(self.hold.number).bind(account.parameter()?);
+        Ok(wrote(connection, bury, &account).await?.then_some(Done::First(state)))
+    }
+}
