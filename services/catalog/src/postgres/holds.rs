@@ -92,13 +92,15 @@ struct Counts {
 }
 
 /// The parts `part` and `locked` of a statement's `with`: the stock rows that are as they were read, if `$so`; locked in the
-/// order of places, since the sort is below the locking in the plan.
+/// order of places, since the sort is below the locking in the plan. The limit limits nothing: with it the planner expects
+/// few rows, and finds each by its key whatever the size of the table.
 macro_rules! locked {
     ($so:literal) => {
         concat!(
             "part as (select product_id, variant, warehouse_id, units, version, on_hand, reserved \
                 from unnest($3::uuid[], $4::text[], $5::uuid[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[]) \
-                as p (product_id, variant, warehouse_id, units, version, on_hand, reserved)), \
+                as p (product_id, variant, warehouse_id, units, version, on_hand, reserved) \
+                limit cardinality($3::uuid[])), \
             locked as (select s.product_id, s.variant, s.warehouse_id, p.units, p.on_hand, p.reserved, \
                 p.on_hand - s.on_hand as came \
                 from part p join stock s on s.product_id = p.product_id and s.variant = p.variant \

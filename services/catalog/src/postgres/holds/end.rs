@@ -159,7 +159,7 @@ impl End<'_> {
             " where order_id = $1 and hold = $2 and exists (select from hold_row)), \
             booked as (insert into stock_movement (product_id, variant, warehouse_id, kind, quantity, order_id) \
                 select product_id, variant, warehouse_id, $16, came, $1 from locked \
-                where $16 is not null and exists (select from hold_row)), ",
+                where $16::text is not null and exists (select from hold_row)), ",
             told!("$13", "changed"),
             ", ",
             remembered!("$13", "changed"),

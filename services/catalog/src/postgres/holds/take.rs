@@ -22,19 +22,6 @@ pub(in crate::postgres) struct Take<'a> {
     pub cause: &'a Cause,
 }
 
-/// Stock rows of products that are not deleted, for lines given as two arrays.
-macro_rules! shelves {
-    () => {
-        "select s.product_id, s.variant, s.warehouse_id, s.on_hand, s.reserved, s.version, w.priority, \
-         coalesce(q.seq, 0) as seq \
-         from unnest($1::uuid[], $2::text[]) as l (product_id, variant) \
-         join stock s on s.product_id = l.product_id and s.variant = l.variant \
-         join product p on p.id = s.product_id and p.deleted_at is null \
-         join warehouse w on w.id = s.warehouse_id \
-         left join inventory_seq q on q.aggregate_id = s.product_id"
-    };
-}
-
 /// All that the decision needs.
 #[derive(sqlx::FromRow)]
 struct Look {
@@ -79,15 +66,20 @@ impl Change for Take<'_> {
 
 impl Take<'_> {
     async fn look(&self, connection: &mut PgConnection) -> Result<Look, sqlx::Error> {
-        const LOOK: &str = concat!(
-            "select now() as now, h.state, h.expires_at, \
+        // The limit is there for the planner, as in `locked!`.
+        const LOOK: &str = "select now() as now, h.state, h.expires_at, \
                 (select value from inbox where consumer = $5 and event_id = $6) as message, \
-                coalesce((select json_agg(shelf) from (",
-            shelves!(),
-            ") as shelf), '[]') as shelves \
+                coalesce((select json_agg(shelf) from ( \
+                    select s.product_id, s.variant, s.warehouse_id, s.on_hand, s.reserved, s.version, w.priority, \
+                    coalesce(q.seq, 0) as seq \
+                    from (select product_id, variant from unnest($1::uuid[], $2::text[]) as l (product_id, variant) \
+                        limit cardinality($1::uuid[])) as l \
+                    join stock s on s.product_id = l.product_id and s.variant = l.variant \
+                    join product p on p.id = s.product_id and p.deleted_at is null \
+                    join warehouse w on w.id = s.warehouse_id \
+                    left join inventory_seq q on q.aggregate_id = s.product_id) as shelf), '[]') as shelves \
             from (values ($3::uuid, $4::integer)) as asked (order_id, hold) \
-            left join hold h on h.order_id = asked.order_id and h.hold = asked.hold"
-        );
+            left join hold h on h.order_id = asked.order_id and h.hold = asked.hold";
         let (products, variants) = self.columns();
         let (consumer, message) = self.cause.message().unzip();
         sqlx::query_as(LOOK)
