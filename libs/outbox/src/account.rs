@@ -27,7 +27,7 @@ pub struct Account {
     facts: Vec<FactRow>,
     messages: Vec<MessageRow>,
     requests: Vec<RequestRow>,
-    answers: Vec<AnswerRow>,
+    settled: Option<AnswerRow>,
     claims: Vec<ClaimRow>,
 }
 
@@ -96,9 +96,9 @@ impl Account {
         Ok(())
     }
 
-    /// Stores the answer of a claim and ends it, as [`settle`](crate::settle) does.
+    /// Stores the answer of one claim and ends it, as [`settle`](crate::settle) does.
     pub fn settle(&mut self, point: Uuid, answer: Answer) {
-        self.answers.push(AnswerRow { point, answer });
+        self.settled = Some(AnswerRow { point, answer });
     }
 
     /// Claims a request as [`start`](crate::start) does. False, and nothing claimed, for a cause that is no request.
@@ -106,6 +106,12 @@ impl Account {
         let Cause::Request { scope, key, route, hash } = cause.clone() else { return false };
         self.claims.push(ClaimRow { scope, route, key, hash, point, lease_seconds: lease.as_secs_f64() });
         true
+    }
+
+    /// Whether nothing is remembered, claimed or settled: then a statement needs [`told!`](crate::told) alone, and every
+    /// part that it does without is one that the server need not make ready.
+    pub fn only_tells(&self) -> bool {
+        self.messages.is_empty() && self.requests.is_empty() && self.claims.is_empty() && self.settled.is_none()
     }
 
     /// The parameter.
@@ -187,17 +193,18 @@ macro_rules! unheard {
     };
 }
 
-/// The part `settled` of a statement's `with`: stores the answers of the [`Account`] that is parameter `$account` if part
-/// `$changed` gives a row; claims that are settled stay.
+/// The part `settled` of a statement's `with`: stores the answer of the [`Account`] that is parameter `$account` if part
+/// `$changed` gives a row; a claim that is settled stays.
 #[macro_export]
 macro_rules! settled {
     ($account:literal, $changed:literal) => {
+        // By values, not by a join: the planner takes a JSON array for a hundred rows, and reads the whole table for them.
         concat!(
-            "settled as (update idempotency i set state = 'done', lease_until = null, answer = a.answer \
-             from json_to_recordset(",
+            "settled as (update idempotency set state = 'done', lease_until = null, answer = ",
             $account,
-            "::text::json -> 'answers') as a (point uuid, answer json) \
-             where i.point = a.point and i.state = 'started' and exists (select from ",
+            "::text::json #> '{settled,answer}' where point = (",
+            $account,
+            "::text::json #>> '{settled,point}')::uuid and state = 'started' and exists (select from ",
             $changed,
             "))"
         )

@@ -1,7 +1,7 @@
 //! What one order really makes PostgreSQL do, by its statement log, beside what `order.sql` says: so that the script
 //! cannot drift from the services unseen.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::time::{Duration, Instant};
 
@@ -22,19 +22,24 @@ const ORDERS: u32 = 5;
 const SETTLE: Duration = Duration::from_secs(3);
 const RELOAD: Duration = Duration::from_secs(1);
 
+/// What begins a statement that writes.
+const WRITES: [&str; 4] = ["insert", "update", "delete", "with"];
+
 /// Statements of one order.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
 pub struct Counts {
+    /// Transactions that wrote, those of one statement included: each waits for the disk.
     commits: f64,
-    writes: f64,
+    /// All of them, `begin` and `commit` included: so often the server was asked.
+    statements: f64,
 }
 
 /// Buys a few times, and prints what that took per order beside what the script holds.
 pub fn compare(places: &Places, profile: Profile, script: &str) -> Result<()> {
     let recorded = record(places, profile)?;
     let script = of_script(script);
-    let pair = |value: Counts| format!("{:.0} / {:.0}", value.commits, value.writes);
-    print("commits / writes of an order as recorded", &pair(recorded), &format!("order.sql: {}", pair(script)));
+    let pair = |value: Counts| format!("{:.0} / {:.0}", value.commits, value.statements);
+    print("commits / statements of an order as recorded", &pair(recorded), &format!("order.sql: {}", pair(script)));
     Ok(())
 }
 
@@ -49,7 +54,7 @@ impl Drop for Logged<'_> {
 
 fn record(places: &Places, profile: Profile) -> Result<Counts> {
     let logged = Logged(places);
-    set(places, &["set log_statement = 'all'", "set log_line_prefix = '%d|'", "set log_parameter_max_length = 0"])?;
+    set(places, &["set log_statement = 'all'", "set log_line_prefix = '%d|%p|'", "set log_parameter_max_length = 0"])?;
     std::thread::sleep(RELOAD);
     let (begun, mark) = (Instant::now(), length(places)?);
     for _ in 0..ORDERS {
@@ -63,7 +68,10 @@ fn record(places: &Places, profile: Profile) -> Result<Counts> {
     drop(logged);
     let (busy, idle) = (counted(&part(places, mark, middle)?), counted(&part(places, middle, end)?));
     let per_order = |busy: f64, idle: f64| (busy - idle).max(0.0) / f64::from(ORDERS);
-    Ok(Counts { commits: per_order(busy.commits, idle.commits), writes: per_order(busy.writes, idle.writes) })
+    Ok(Counts {
+        commits: per_order(busy.commits, idle.commits),
+        statements: per_order(busy.statements, idle.statements),
+    })
 }
 
 fn set(places: &Places, changes: &[&str]) -> Result<()> {
@@ -87,33 +95,37 @@ fn part(places: &Places, from: u64, to: u64) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Lines like `shop_shop_cart|LOG:  execute sqlx_s_1: insert into …`.
+/// Lines like `shop_shop_cart|4711|LOG:  execute sqlx_s_1: insert into …`.
 fn counted(log: &str) -> Counts {
-    let mut verbs: BTreeMap<String, u32> = BTreeMap::new();
-    for line in log.lines() {
-        let Some((database, said)) = line.split_once("|LOG:") else { continue };
+    let told = log.lines().filter_map(|line| {
+        let (database, rest) = line.split_once('|')?;
+        let (session, said) = rest.split_once("|LOG:")?;
         let statement = said.trim_start();
         let told = statement.starts_with("execute ") || statement.starts_with("statement: ");
-        if !told || !DATABASES.contains(&database) {
-            continue;
-        }
-        let text = statement.split_once(": ").map_or("", |(_, text)| text);
-        let verb = text.split_whitespace().next().unwrap_or_default().to_lowercase();
-        *verbs.entry(verb).or_default() += 1;
-    }
-    let sum =
-        |wanted: &[&str]| wanted.iter().map(|verb| f64::from(verbs.get(*verb).copied().unwrap_or_default())).sum();
-    Counts { commits: sum(&["commit"]), writes: sum(&["insert", "update", "delete", "with"]) }
+        let (_, text) = statement.split_once(": ").filter(|_| told && DATABASES.contains(&database))?;
+        Some((session, text))
+    });
+    count(told)
+}
+
+fn of_script(script: &str) -> Counts {
+    let statements = script.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_lowercase()));
+    count(statements.map(|line| ("pgbench", line)))
 }
 
 /// A write outside of `begin … commit` commits by itself.
-fn of_script(script: &str) -> Counts {
-    let (mut counts, mut inside) = (Counts::default(), false);
-    for line in script.lines() {
-        let write = ["insert ", "update ", "delete ", "with "].iter().any(|verb| line.starts_with(verb));
-        inside = (inside || line.starts_with("begin")) && !line.starts_with("commit");
-        counts.writes += if write { 1.0 } else { 0.0 };
-        counts.commits += if line.starts_with("commit") || (write && !inside) { 1.0 } else { 0.0 };
+fn count<'a>(statements: impl Iterator<Item = (&'a str, &'a str)>) -> Counts {
+    let (mut counts, mut inside) = (Counts::default(), BTreeSet::new());
+    for (session, text) in statements {
+        let verb = text.split([' ', ';']).next().unwrap_or_default().to_lowercase();
+        let alone = WRITES.contains(&verb.as_str()) && !inside.contains(session);
+        match verb.as_str() {
+            "begin" => drop(inside.insert(session)),
+            "commit" | "rollback" => drop(inside.remove(session)),
+            _ => {}
+        }
+        counts.statements += 1.0;
+        counts.commits += if alone || verb == "commit" { 1.0 } else { 0.0 };
     }
     counts
 }
@@ -124,15 +136,17 @@ mod tests {
 
     #[test]
     fn the_log_and_the_script_are_counted_alike() {
-        let log = "shop_shop_cart|LOG:  statement: BEGIN\n\
-                   shop_shop_cart|LOG:  execute sqlx_s_1: insert into a values ($1)\n\
-                   shop_shop_cart|LOG:  execute sqlx_s_2: with x as (delete from a) update b set c = 1\n\
-                   shop_shop_cart|DETAIL:  parameters: insert\n\
-                   shop_shop_cart|LOG:  statement: COMMIT\n\
-                   shop_shop_user|LOG:  statement: COMMIT\n";
-        let script = "begin;\ninsert into a values (1);\nupdate b set c = 1;\ncommit;\n-- delete\n";
-        assert_eq!(counted(log), Counts { commits: 1.0, writes: 2.0 });
+        let log = "shop_shop_cart|1|LOG:  statement: BEGIN\n\
+                   shop_shop_cart|1|LOG:  execute sqlx_s_1: insert into a values ($1)\n\
+                   shop_shop_cart|2|LOG:  execute sqlx_s_2: with x as (delete from a) update b set c = 1\n\
+                   shop_shop_cart|2|DETAIL:  parameters: insert\n\
+                   shop_shop_cart|2|LOG:  execute sqlx_s_3: select 1\n\
+                   shop_shop_cart|1|LOG:  statement: COMMIT\n\
+                   shop_shop_user|3|LOG:  statement: COMMIT\n";
+        let script =
+            "begin;\ninsert into a values (1);\ncommit;\nupdate b set c = 1;\nselect 1;\n-- delete\n\\set a 1\n";
+        assert_eq!(counted(log), Counts { commits: 2.0, statements: 5.0 });
         assert_eq!(counted(log), of_script(script));
-        assert_eq!(of_script("delete from a;\n"), Counts { commits: 1.0, writes: 1.0 });
+        assert_eq!(of_script("delete from a;\n"), Counts { commits: 1.0, statements: 1.0 });
     }
 }

@@ -126,7 +126,7 @@ fn entry<'q>(query: Bound<'q>, record: &'q Record) -> Bound<'q> {
     query.bind(record.seq).bind(record.kind()).bind(Json(&record.entry))
 }
 
-/// The saga if it is at the revision that is parameter `$revision`, as the part `changed`, and its account.
+/// The saga if it is at the revision that is parameter `$revision`, as the part `changed`, and what is told.
 macro_rules! saga_at {
     ($revision:literal) => {
         concat!(
@@ -134,12 +134,30 @@ macro_rules! saga_at {
                 revision = revision + 1 where order_id = $1 and revision = ",
             $revision,
             " returning revision), ",
-            told!("$7", "changed"),
-            ", ",
-            remembered!("$7", "changed"),
-            ", ",
-            settled!("$7", "changed")
+            told!("$7", "changed")
         )
+    };
+}
+
+/// Where the order stands now, in its projection and its history.
+macro_rules! recorded {
+    () => {
+        ", projected as (update orders set status = $12, payment_status = $13, payment_id = $14, hold = $15, \
+            declines = $16, version = $17, facts = $18, updated_at = $19 where id = $1 and exists (select from changed)), \
+        recorded as (insert into order_event (order_id, seq, kind, data, at) select $1, $8, $9, $10, $19 from changed)"
+    };
+}
+
+/// What is remembered and settled.
+macro_rules! accounted {
+    () => {
+        concat!(", ", remembered!("$7", "changed"), ", ", settled!("$7", "changed"))
+    };
+}
+
+macro_rules! outcome {
+    () => {
+        " select now(), revision from changed"
     };
 }
 
@@ -152,19 +170,16 @@ pub(super) async fn change(
     (revision, record): (i64, Option<&Record>),
     account: &Account,
 ) -> Result<Option<(OffsetDateTime, i64)>, StoreError> {
-    const SAGA: &str = concat!(saga_at!("$8"), " select now(), revision from changed");
-    const CHANGE: &str = concat!(
-        saga_at!("$11"),
-        ", projected as (update orders set status = $12, payment_status = $13, payment_id = $14, hold = $15, \
-            declines = $16, version = $17, facts = $18, updated_at = $19 where id = $1 and exists (select from changed)), \
-        recorded as (insert into order_event (order_id, seq, kind, data, at) select $1, $8, $9, $10, $19 from changed) \
-        select now(), revision from changed"
-    );
+    const SAGA: &str = concat!(saga_at!("$8"), outcome!());
+    const SAGA_ACCOUNTED: &str = concat!(saga_at!("$8"), accounted!(), outcome!());
+    const CHANGE: &str = concat!(saga_at!("$11"), recorded!(), outcome!());
+    const CHANGE_ACCOUNTED: &str = concat!(saga_at!("$11"), recorded!(), accounted!(), outcome!());
     let order = &saga.state.order;
     let Standing { status, payment_status, payment, hold, declines } = order.standing;
+    let bare = account.only_tells();
     let query = match record {
-        None => saga.bound_to(SAGA, account)?.bind(revision),
-        Some(record) => entry(saga.bound_to(CHANGE, account)?, record)
+        None => saga.bound_to(if bare { SAGA } else { SAGA_ACCOUNTED }, account)?.bind(revision),
+        Some(record) => entry(saga.bound_to(if bare { CHANGE } else { CHANGE_ACCOUNTED }, account)?, record)
             .bind(revision)
             .bind(status.as_str())
             .bind(payment_status.as_str())
