@@ -78,12 +78,7 @@ pub fn init_with(name: &'static str, config: &Config) -> anyhow::Result<Guard> {
         .with_location(exported)
         .with_threads(exported)
         .with_tracked_inactivity(exported);
-    Registry::default()
-        .with(filter)
-        .with(spans)
-        .with(json_lines())
-        .try_init()
-        .context("logs were set up before")?;
+    Registry::default().with(filter).with(spans).with(json_lines()).try_init().context("logs were set up before")?;
     log_panics();
     metrics_handle();
     Ok(Guard { provider })
