@@ -21,7 +21,9 @@ const IDLE_TRANSACTION_MS_MAX: &str = "30000";
 const PLANS: &str = "force_generic_plan";
 /// That plan is made when the tables may be as good as empty, and is kept while they grow: one that reads a whole table, or
 /// builds a join from one, would look cheap. Every statement of a service goes by keys; one that cannot reads all the same.
-const BY_KEYS: [(&str, &str); 3] = [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off")];
+/// Up to PostgreSQL 17 such a one costs so much on paper that the server would compile it, for longer than it runs: `jit`.
+const BY_KEYS: [(&str, &str); 4] =
+    [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off"), ("jit", "off")];
 
 /// Settings of a service's database.
 #[derive(Clone, Debug)]
