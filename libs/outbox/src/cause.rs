@@ -46,6 +46,11 @@ impl Cause {
             Self::Request { .. } | Self::Fresh => None,
         }
     }
+
+    /// The event or command that a fact told of the change comes from.
+    pub fn causation(&self) -> Option<Uuid> {
+        self.message().map(|(_, id)| id)
+    }
 }
 
 /// What a port's method gives back.

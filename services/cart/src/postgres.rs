@@ -279,7 +279,7 @@ fn fact<'a>(event: &'a CartEvent, cart: &Cart, order: Option<OrderId>, cause: &C
         aggregate: cart.id.uuid(),
         seq: cart.version,
         correlation: order.map(OrderId::uuid),
-        causation: causation(cause),
+        causation: cause.causation(),
     }
 }
 
@@ -302,12 +302,4 @@ async fn raise(tx: &mut Tx, cart: CartId) -> Result<(), StoreError> {
     const RAISE: &str = "update cart set version = version + 1, updated_at = now() where id = $1";
     sqlx::query(RAISE).bind(cart.uuid()).execute(&mut **tx).await?;
     Ok(())
-}
-
-/// The event or command behind a change.
-fn causation(cause: &Cause) -> Option<Uuid> {
-    match cause {
-        Cause::Event { consumer: _, id } | Cause::Command { id } => Some(*id),
-        Cause::Request { .. } | Cause::Fresh => None,
-    }
 }

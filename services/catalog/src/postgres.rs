@@ -73,13 +73,5 @@ fn fact<'a>(
     order: Option<OrderId>,
     cause: &Cause,
 ) -> Fact<'a, InventoryEvent> {
-    Fact { event, aggregate, seq, correlation: order.map(OrderId::uuid), causation: causation(cause) }
-}
-
-/// The event or command behind a change.
-fn causation(cause: &Cause) -> Option<Uuid> {
-    match cause {
-        Cause::Event { consumer: _, id } | Cause::Command { id } => Some(*id),
-        Cause::Request { .. } | Cause::Fresh => None,
-    }
+    Fact { event, aggregate, seq, correlation: order.map(OrderId::uuid), causation: cause.causation() }
 }

@@ -215,7 +215,7 @@ impl PgOrders {
         };
         let mut account = Account::new();
         if let Some(change) = &record {
-            self.tell(&mut account, &state.order, change, causation(cause))?;
+            self.tell(&mut account, &state.order, change, cause.causation())?;
         }
         // The answer is stored with the change that makes it possible.
         if let (None, Some(answer)) = ((self.answer)(&before), (self.answer)(&state)) {
@@ -282,14 +282,6 @@ async fn take_lease(
     let saga = SagaRow { state: &found.state, now: found.now, lease };
     let written = write::change(connection, &saga, (found.revision, None), &Account::new()).await?;
     Ok(written.map(|(now, revision)| Progress { state: found.state, now, leased: ours, revision }))
-}
-
-/// The event or command that a fact comes from.
-fn causation(cause: &Cause) -> Option<Uuid> {
-    match cause {
-        Cause::Event { id, .. } | Cause::Command { id } => Some(*id),
-        Cause::Request { .. } | Cause::Fresh => None,
-    }
 }
 
 /// Remembers a final refusal; one that says "try again" leaves nothing behind. `None` if the cause has come through another

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, causation};
+use super::Store;
 use crate::{
     domain::{
         Change, CursorKey, Description, Details, Expected, Filter, Found, ImageUrl, Label, Listed, Listing, Name,
@@ -187,7 +187,7 @@ impl PgProducts {
         seq: i64,
         cause: &Cause,
     ) -> Result<(), StoreError> {
-        let fact = Fact { event, aggregate: product.id.uuid(), seq, correlation: None, causation: causation(cause) };
+        let fact = Fact { event, aggregate: product.id.uuid(), seq, correlation: None, causation: cause.causation() };
         Ok(emit(tx, &*self.0.ids, self.0.epoch, fact).await?)
     }
 
