@@ -9,16 +9,24 @@
 use std::time::Duration;
 
 use agora_events::Event;
+use agora_postgres::constraint;
 use agora_vocab::{Epoch, Ids};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use sqlx::{
+    PgConnection, Postgres,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 use uuid::Uuid;
 
 use crate::{
     Answer, Cause, Error, Fact,
     emit::{FactRow, wake_relays},
-    once::COMMANDS,
 };
+
+/// What two of the same cause cannot both hold.
+const TWINS: [&str; 2] = ["inbox_pk", "idempotency_pk"];
 
 /// What a statement writes beside its change: bound as text to the parameter that [`told!`](crate::told),
 /// [`remembered!`](crate::remembered), [`settled!`](crate::settled) and [`claimed!`](crate::claimed) name.
@@ -77,21 +85,14 @@ impl Account {
         Ok(())
     }
 
-    /// Remembers what a repetition of `cause` is to be answered; nothing is kept of [`Cause::Fresh`]. A twin that was
-    /// faster makes the statement fail: [`is_twin`].
+    /// Remembers what a repetition of `cause` is to be answered; nothing is kept of [`Cause::Fresh`]. Where a twin was
+    /// faster, nothing is written: [`write`](Self::write).
     pub fn remember<T: Serialize>(&mut self, cause: &Cause, value: &T) -> Result<(), Error> {
         let value = serde_json::to_value(value)?;
-        match cause.clone() {
-            Cause::Fresh => {}
-            Cause::Request { scope, key, route, hash } => {
-                self.requests.push(RequestRow { scope, route, key, hash, answer: value });
-            }
-            Cause::Event { consumer, id } => {
-                self.messages.push(MessageRow { consumer: consumer.to_owned(), event_id: id, value });
-            }
-            Cause::Command { id } => {
-                self.messages.push(MessageRow { consumer: COMMANDS.to_owned(), event_id: id, value });
-            }
+        if let Some((consumer, event_id)) = cause.message() {
+            self.messages.push(MessageRow { consumer: consumer.to_owned(), event_id, value });
+        } else if let Cause::Request { scope, key, route, hash } = cause.clone() {
+            self.requests.push(RequestRow { scope, route, key, hash, answer: value });
         }
         Ok(())
     }
@@ -119,17 +120,38 @@ impl Account {
         Ok(serde_json::to_string(self)?)
     }
 
-    /// The statement has changed what it was to change: wakes the relays if it told anything.
-    pub fn written(&self) {
-        if !self.facts.is_empty() {
+    /// Runs a statement that has [`parameter`](Self::parameter) bound and gives a row if it made its change; wakes the
+    /// relays if it told anything. `None`, and nothing written: it gave no row, or another one was faster. That one may
+    /// have had the same cause, and what it remembers can be read now; or else it holds one of the constraints `lost_by`.
+    pub async fn write(
+        &self,
+        connection: &mut PgConnection,
+        statement: Query<'_, Postgres, PgArguments>,
+        lost_by: &[&str],
+    ) -> Result<Option<PgRow>, sqlx::Error> {
+        let lost = |error: &sqlx::Error| {
+            constraint(error).is_some_and(|held| TWINS.contains(&held) || lost_by.contains(&held))
+        };
+        let row = match statement.fetch_optional(connection).await {
+            Err(error) if lost(&error) => None,
+            other => other?,
+        };
+        if row.is_some() && !self.facts.is_empty() {
             wake_relays();
         }
+        Ok(row)
     }
 }
 
-/// Whether a statement failed since another one of the same cause was faster: what it remembers can be read now.
-pub fn is_twin(error: &sqlx::Error) -> bool {
-    matches!(agora_postgres::constraint(error), Some("inbox_pk" | "idempotency_pk"))
+/// Remembers what a cause is answered that changes nothing, without claiming it. False if another one of the same cause was
+/// faster: what was remembered of that is to be [`recall`](crate::recall)ed.
+pub async fn keep<T: Serialize>(connection: &mut PgConnection, cause: &Cause, answer: &T) -> Result<bool, Error> {
+    const KEEP: &str =
+        concat!("with changed as (select), ", crate::remembered!("$1", "changed"), " select from changed");
+    let mut account = Account::new();
+    account.remember(cause, answer)?;
+    let keep = sqlx::query(KEEP).bind(account.parameter()?);
+    Ok(account.write(connection, keep, &[]).await?.is_some())
 }
 
 /// The part `told` of a statement's `with`: tells the facts of the [`Account`] that is parameter `$account` if part

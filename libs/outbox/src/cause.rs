@@ -4,7 +4,8 @@
 
 use uuid::Uuid;
 
-use crate::once::COMMANDS;
+/// Under which `consumer` commands stand in the inbox.
+const COMMANDS: &str = "command";
 
 /// What a change is caused by; the same cause takes effect once.
 #[derive(Clone, Debug, PartialEq, Eq)]

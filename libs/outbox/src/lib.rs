@@ -16,7 +16,7 @@ mod relay;
 mod store_error;
 mod sweep;
 
-pub use account::{Account, is_twin};
+pub use account::{Account, keep};
 pub use answers::Answers;
 pub use cause::{Cause, Done};
 pub use claim::{Answer, Claim, abandon, claim, settle, stale, start, unlock};

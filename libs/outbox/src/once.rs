@@ -10,30 +10,28 @@ use uuid::Uuid;
 
 use crate::{Cause, Error};
 
-/// Under which `consumer` commands stand in the inbox.
-pub(crate) const COMMANDS: &str = "command";
 /// How often a claim is tried that was there, and then was swept away.
 const TRIES_MAX: u32 = 3;
 
 /// Claims a cause within the caller's transaction. `None`: go on, and [`remember`] before the commit. `Some`: it was done
 /// before, and this is what was remembered. A twin that is under way is waited for.
 pub async fn once<T: DeserializeOwned>(tx: &mut Tx, cause: &Cause) -> Result<Option<T>, Error> {
-    match cause {
-        Cause::Fresh => Ok(None),
-        Cause::Request { scope, key, route, hash } => once_request(tx, (scope, route, key), hash).await,
-        Cause::Event { consumer, id } => once_message(tx, consumer, *id).await,
-        Cause::Command { id } => once_message(tx, COMMANDS, *id).await,
+    match (cause, cause.message()) {
+        (_, Some((consumer, id))) => once_message(tx, consumer, id).await,
+        (Cause::Request { scope, key, route, hash }, None) => once_request(tx, (scope, route, key), hash).await,
+        (_, None) => Ok(None),
     }
 }
 
 /// What was remembered of a cause that was done before, without claiming it. `None`: it was not, or is under way; [`once`]
 /// will tell.
 pub async fn recall<T: DeserializeOwned>(connection: &mut PgConnection, cause: &Cause) -> Result<Option<T>, Error> {
-    match cause {
-        Cause::Fresh => Ok(None),
-        Cause::Request { scope, key, route, hash } => recall_request(connection, (scope, route, key), hash).await,
-        Cause::Event { consumer, id } => recall_message(connection, consumer, *id).await,
-        Cause::Command { id } => recall_message(connection, COMMANDS, *id).await,
+    match (cause, cause.message()) {
+        (_, Some((consumer, id))) => recall_message(connection, consumer, id).await,
+        (Cause::Request { scope, key, route, hash }, None) => {
+            recall_request(connection, (scope, route, key), hash).await
+        }
+        (_, None) => Ok(None),
     }
 }
 
@@ -62,11 +60,10 @@ async fn recall_message<T: DeserializeOwned>(
 
 /// Stores what a repetition is to be answered, within the transaction that [`once`] went on in.
 pub async fn remember<T: Serialize>(tx: &mut Tx, cause: &Cause, value: &T) -> Result<(), Error> {
-    match cause {
-        Cause::Fresh => Ok(()),
-        Cause::Request { scope, key, route, .. } => remember_request(tx, (scope, route, key), value).await,
-        Cause::Event { consumer, id } => remember_message(tx, consumer, *id, value).await,
-        Cause::Command { id } => remember_message(tx, COMMANDS, *id, value).await,
+    match (cause, cause.message()) {
+        (_, Some((consumer, id))) => remember_message(tx, consumer, id, value).await,
+        (Cause::Request { scope, key, route, .. }, None) => remember_request(tx, (scope, route, key), value).await,
+        (_, None) => Ok(()),
     }
 }
 

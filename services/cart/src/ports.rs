@@ -68,7 +68,8 @@ pub trait Carts: Send + Sync + std::fmt::Debug {
     /// was undone gets nothing, ever.
     async fn take(&self, order: OrderId, user: UserId, cause: &Cause) -> Result<Done<Taking>, TakeError>;
 
-    /// Undoes a taking: the lines are added to what the cart holds by then. Writes a tombstone where nothing was taken.
+    /// Undoes a taking: the lines are added to what the cart holds by then. Writes a tombstone where nothing was taken. How
+    /// the taking ended is the answer, whatever `cause` asks and however often.
     async fn give_back(&self, order: OrderId, cause: &Cause) -> Result<Done<TakingState>, StoreError>;
 
     /// Notes that the order of a taking stands. Changes nothing where none is under way.

@@ -1,7 +1,8 @@
 //! Carts in PostgreSQL: each port method is one transaction that also writes its fact and its answer.
 //!
-//! Adding and taking read a cart without a lock and change it by one statement, if it still has the version that was read;
-//! else they read again. The others lock it. Each change of a cart's lines raises its version under the lock of its row.
+//! Adding, taking and giving back read a cart without a lock and change it by one statement, if it still has the version
+//! that was read; else they read again. The others lock it. Each change of a cart's lines raises its version under the lock
+//! of its row.
 //!
 //! Rows are always locked in one order, so that no two transactions wait for each other: the product's copy, the taking,
 //! carts by id. The inbox's or idempotency's row comes first in a transaction of several statements, last in a single one:
@@ -14,13 +15,15 @@ mod takings;
 use std::sync::Arc;
 
 use agora_events::cart::CartEvent;
-use agora_outbox::{Account, Cause, Done, Fact, emit, is_twin, once, recall, remember};
-use agora_postgres::{Db, Tx, constraint};
+use agora_outbox::{Account, Cause, Done, Fact, emit, once, recall, remember};
+use agora_postgres::{Db, Tx};
 use agora_vocab::{CartId, Epoch, Ids, LineId, OrderId, ProductId, Quantity, UserId};
 use async_trait::async_trait;
 use serde::Serialize;
+use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query};
 use uuid::Uuid;
 
+use self::takings::Found;
 use crate::{
     domain::{Cart, Contents, Copy, Offer, Offers, Refused, Taking, TakingState, View},
     ports::{CartError, Carts, NewLine, StoreError, TakeError},
@@ -120,7 +123,7 @@ impl Carts for PgCarts {
         raise(&mut tx, cart).await?;
         let lower = sqlx::query(LOWER).bind(line.uuid()).bind(rows::units(quantity));
         lower.execute(&mut *tx).await.map_err(StoreError::from)?;
-        let view = self.tell(&mut tx, user, None, cause).await?.view(&Offers::default()).map_err(CartError::Refused)?;
+        let view = self.tell(&mut tx, user, cause).await?.view(&Offers::default()).map_err(CartError::Refused)?;
         remember(&mut tx, cause, &view).await.map_err(StoreError::from)?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(Done::First(view))
@@ -135,7 +138,7 @@ impl Carts for PgCarts {
         let (cart, _, _) = rows::lock_line(&mut tx, user, line).await?.ok_or(CartError::NotFound)?;
         sqlx::query(REMOVE).bind(line.uuid()).execute(&mut *tx).await.map_err(StoreError::from)?;
         raise(&mut tx, cart).await?;
-        self.tell(&mut tx, user, None, cause).await?;
+        self.tell(&mut tx, user, cause).await?;
         remember(&mut tx, cause, &()).await.map_err(StoreError::from)?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(Done::First(()))
@@ -152,7 +155,9 @@ impl Carts for PgCarts {
                 return Ok(Done::Repeated(stored));
             }
             match takings::find(&mut connection, order).await? {
-                Some((TakingState::Taken | TakingState::Done, Some(taking))) => return Ok(Done::Repeated(taking)),
+                Some(Found { state: TakingState::Taken | TakingState::Done, taking: Some(taking), .. }) => {
+                    return Ok(Done::Repeated(taking));
+                }
                 Some(_) => return Err(TakeError::Cancelled),
                 None => {
                     taken?;
@@ -163,28 +168,21 @@ impl Carts for PgCarts {
     }
 
     async fn give_back(&self, order: OrderId, cause: &Cause) -> Result<Done<TakingState>, StoreError> {
-        let mut tx = self.db.begin().await?;
-        if let Some(stored) = once(&mut tx, cause).await? {
-            return Ok(Done::Repeated(stored));
-        }
-        let state = if takings::bury(&mut tx, order).await? {
-            TakingState::Returned
-        } else {
-            // It was there a moment ago: it was swept away since.
-            match takings::find(&mut tx, order).await?.ok_or(StoreError::Running)? {
-                (TakingState::Taken, Some(taking)) => {
-                    if let Some(user) = takings::refill_cart(&mut tx, &taking).await? {
-                        self.tell(&mut tx, user, Some(order), cause).await?;
-                    }
-                    takings::mark_returned(&mut tx, order).await?;
-                    TakingState::Returned
+        let mut connection = self.db.acquire().await?;
+        for _ in 0..TRIES_MAX {
+            let returned = match takings::find(&mut connection, order).await? {
+                None => takings::bury(&mut connection, order).await?,
+                Some(found) if found.state == TakingState::Taken => {
+                    self.put_back(&mut connection, found, order, cause).await?
                 }
-                (state, _) => state,
+                // Whatever came first: how a taking ended says what a repetition is to be answered.
+                Some(ended) => return Ok(Done::Repeated(ended.state)),
+            };
+            if returned {
+                return Ok(Done::First(TakingState::Returned));
             }
-        };
-        remember(&mut tx, cause, &state).await?;
-        tx.commit().await?;
-        Ok(Done::First(state))
+        }
+        Err(StoreError::Running)
     }
 
     async fn settle(&self, order: OrderId, cause: &Cause) -> Result<Done<()>, StoreError> {
@@ -209,7 +207,7 @@ impl Carts for PgCarts {
         let carts: Vec<Uuid> = holders.iter().map(|(cart, _)| *cart).collect();
         let raised: Vec<Uuid> = sqlx::query_scalar(DROP).bind(product.uuid()).bind(&carts).fetch_all(&mut *tx).await?;
         for (_, user) in holders.iter().filter(|(cart, _)| raised.contains(cart)) {
-            self.tell(&mut tx, UserId::new(*user), None, &Cause::Fresh).await?;
+            self.tell(&mut tx, UserId::new(*user), &Cause::Fresh).await?;
         }
         tx.commit().await?;
         Ok(holders.len() as u64)
@@ -231,7 +229,7 @@ impl PgCarts {
         offers: &Offers,
         cause: &Cause,
     ) -> Result<Done<View>, CartError> {
-        let contents = self.tell(&mut tx, user, None, cause).await?;
+        let contents = self.tell(&mut tx, user, cause).await?;
         contents.check(product, variant, offer).map_err(CartError::Refused)?;
         let view = contents.view(offers).map_err(CartError::Refused)?;
         remember(&mut tx, cause, &view).await.map_err(StoreError::from)?;
@@ -240,21 +238,21 @@ impl PgCarts {
     }
 
     /// Reads what the cart now holds and tells of it.
-    async fn tell(
-        &self,
-        tx: &mut Tx,
-        user: UserId,
-        order: Option<OrderId>,
-        cause: &Cause,
-    ) -> Result<Contents, StoreError> {
+    async fn tell(&self, tx: &mut Tx, user: UserId, cause: &Cause) -> Result<Contents, StoreError> {
         let contents = rows::contents(tx, user).await?;
-        self.tell_of(tx, &contents.cart, order, cause).await?;
+        emit(tx, &*self.ids, self.epoch, fact(&contents.cart.updated(), &contents.cart, None, cause)).await?;
         Ok(contents)
     }
 
-    /// Writes the fact of what the cart now holds.
-    async fn tell_of(&self, tx: &mut Tx, cart: &Cart, order: Option<OrderId>, cause: &Cause) -> Result<(), StoreError> {
-        Ok(emit(tx, &*self.ids, self.epoch, fact(&cart.updated(), cart, order, cause)).await?)
+    /// Tells what the cart now holds.
+    fn tell_of(
+        &self,
+        account: &mut Account,
+        cart: &Cart,
+        order: Option<OrderId>,
+        cause: &Cause,
+    ) -> Result<(), StoreError> {
+        Ok(account.tell(&*self.ids, self.epoch, fact(&cart.updated(), cart, order, cause))?)
     }
 
     /// The fact of what the cart now holds, and what a repetition is to be answered.
@@ -266,7 +264,7 @@ impl PgCarts {
         answer: &T,
     ) -> Result<Account, StoreError> {
         let mut account = Account::new();
-        account.tell(&*self.ids, self.epoch, fact(&cart.updated(), cart, order, cause))?;
+        self.tell_of(&mut account, cart, order, cause)?;
         account.remember(cause, answer)?;
         Ok(account)
     }
@@ -283,14 +281,14 @@ fn fact<'a>(event: &'a CartEvent, cart: &Cart, order: Option<OrderId>, cause: &C
     }
 }
 
-/// What a statement changed; nothing where another one was faster with the same cause, cart or taking.
-fn unless_late<T: Default>(written: Result<T, sqlx::Error>) -> Result<T, StoreError> {
-    match written {
-        Err(error) if is_twin(&error) || matches!(constraint(&error), Some("cart_pkey" | "taking_pkey")) => {
-            Ok(T::default())
-        }
-        written => Ok(written?),
-    }
+/// Runs a statement that gives a row if it made its change; false, and nothing written, where another one was faster with
+/// the same cause, cart or taking.
+async fn wrote(
+    connection: &mut PgConnection,
+    statement: Query<'_, Postgres, PgArguments>,
+    account: &Account,
+) -> Result<bool, StoreError> {
+    Ok(account.write(connection, statement, &["cart_pkey", "taking_pkey"]).await?.is_some())
 }
 
 /// What changes nothing a second time is told from its repetition by that alone.

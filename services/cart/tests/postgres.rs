@@ -179,6 +179,51 @@ async fn a_taking_that_is_settled_and_given_back_at_once_ends_one_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_many_undos_of_one_taking_at_once_one_gives_its_lines_back() {
+    let (db, carts) = start().await;
+    for _ in 0..10 {
+        let (me, mine, cause) = (user(), order(), command());
+        add(&carts, me, product(), 3).await;
+        carts.take(mine, me, &command()).await.unwrap();
+        let causes: Vec<_> = (0..8).map(|n| if n % 2 == 0 { cause.clone() } else { command() }).collect();
+        let adding = add(&carts, me, product(), 1);
+        let (undone, _) = futures::join!(join_all(causes.iter().map(|cause| carts.give_back(mine, cause))), adding);
+        let undone: Vec<_> = undone.into_iter().map(Result::unwrap).collect();
+        assert_eq!(undone.iter().filter(|undone| !undone.is_repeated()).count(), 1);
+        assert!(undone.iter().all(|undone| undone.into_inner() == TakingState::Returned), "{undone:?}");
+        let mut held = held(&carts, me).await.1;
+        held.sort_unstable();
+        assert_eq!(held, [1, 3]);
+    }
+    facts_add_up(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_that_leaves_while_it_is_given_back_stays_in_no_cart() {
+    let (db, carts) = start().await;
+    let chair = product();
+    let shoppers: Vec<_> = (0..60).map(|_| (user(), order())).collect();
+    for (me, mine) in &shoppers {
+        add(&carts, *me, chair, 1).await;
+        carts.take(*mine, *me, &command()).await.unwrap();
+    }
+    let causes: Vec<_> = shoppers.iter().map(|_| command()).collect();
+    let returning = join_all(shoppers.iter().zip(&causes).map(|((_, mine), cause)| carts.give_back(*mine, cause)));
+    let leaving = async {
+        carts.learn(&deleted(chair, 2), &command()).await.unwrap();
+        while carts.drop_product(chair).await.unwrap() > 0 {}
+    };
+    let (returned, ()) = futures::join!(returning, leaving);
+    for told in returned {
+        assert_eq!(told.unwrap().into_inner(), TakingState::Returned);
+    }
+    for (me, _) in shoppers {
+        assert_eq!(held(&carts, me).await.1, [0_u32; 0]);
+    }
+    facts_add_up(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_take_and_its_undo_at_once_leave_the_cart_whole() {
     let (db, carts) = start().await;
     for _ in 0..30 {

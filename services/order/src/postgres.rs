@@ -9,7 +9,7 @@ mod write;
 
 use std::{sync::Arc, time::Duration};
 
-use agora_outbox::{Account, Answer, Cause, Claim, Done, Fact};
+use agora_outbox::{Account, Answer, Cause, Claim, Done, Fact, keep};
 use agora_postgres::{Db, constraint};
 use agora_vocab::{Epoch, Ids, OrderId, Page};
 use async_trait::async_trait;
@@ -112,7 +112,6 @@ impl Orders for PgOrders {
         if !write::create(&mut connection, &saga, &first, &account).await? {
             return Err(CreateError::ClaimGone);
         }
-        account.written();
         Ok(Progress { state, now, leased, revision: FIRST_REVISION })
     }
 
@@ -292,9 +291,8 @@ async fn refuse(
     refused: Refused,
 ) -> Result<Option<Progress>, ApplyError> {
     if matches!((cause, &refused), (Cause::Request { .. }, Refused::InvalidTransition { .. })) {
-        let mut account = Account::new();
-        account.remember(cause, &Remembered::Refused(refused.clone())).map_err(StoreError::from)?;
-        if !write::remember(connection, &account).await? {
+        let remembered = Remembered::Refused(refused.clone());
+        if !keep(connection, cause, &remembered).await.map_err(StoreError::from)? {
             return Ok(None);
         }
     }

@@ -263,7 +263,6 @@ impl Payments for PgPayments {
             let mut account = Account::new();
             account.tell(self.ids.as_ref(), self.epoch, fact(&after, &event))?;
             if write::conclude(&mut connection, attempt, &after, words, &account).await? {
-                account.written();
                 return Ok(after);
             }
         }
@@ -339,7 +338,7 @@ impl Payments for PgPayments {
             let (payment, event) = payment.refund(attempt, self.result())?;
             write::change(&mut tx, &payment, "refunded").await?;
             // Several attempts may serve one refund, but one of them succeeds.
-            write::ledger(&mut tx, Operation::Refund, attempt.intent, attempt.amount).await?;
+            write::book_refund(&mut tx, attempt.intent, attempt.amount).await?;
             write::notice(&mut tx, &payment).await?;
             self.emit(&mut tx, &payment, &event).await?;
             payment

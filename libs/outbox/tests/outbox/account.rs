@@ -2,12 +2,13 @@
 
 use agora_chassis::Process;
 use agora_outbox::{
-    Account, Answer, Cause, Claim, Done, Error, Fact, claim, is_twin, recall, remembered, settled, start, told, unheard,
+    Account, Answer, Cause, Claim, Done, Error, Fact, claim, keep, recall, remembered, settled, start, told, unheard,
 };
 use agora_postgres::Db;
 use agora_vocab::Epoch;
 use futures::future::join_all;
 use serde_json::json;
+use sqlx::Row as _;
 use std::time::Duration;
 
 use crate::happened::{Happened, aggregate, database, pending};
@@ -54,15 +55,9 @@ async fn raise(db: &Db, process: &Process, cause: &Cause) -> Result<Done<i32>, E
         account.tell(&*process.ids(), Epoch(0), fact)?;
         account.remember(cause, &(version + 1))?;
         account.settle(aggregate(9), answer(version + 1));
-        let raised = sqlx::query_scalar(RAISE).bind(version).bind(account.parameter()?);
-        match raised.fetch_optional(&mut *connection).await {
-            Ok(Some(version)) => {
-                account.written();
-                return Ok(Done::First(version));
-            }
-            Ok(None) => {}
-            Err(error) if is_twin(&error) => {}
-            Err(error) => return Err(error.into()),
+        let raise = sqlx::query(RAISE).bind(version).bind(account.parameter()?);
+        if let Some(raised) = account.write(&mut connection, raise, &[]).await? {
+            return Ok(Done::First(raised.try_get(0)?));
         }
     }
 }
@@ -142,20 +137,13 @@ async fn a_claim_is_settled_with_the_change_that_answers_it() {
 }
 
 #[tokio::test]
-async fn nothing_as_an_answer_is_remembered_too() {
-    const CHANGE: &str = concat!(
-        "with changed as (update place set version = version + 1 returning version), ",
-        remembered!("$1", "changed"),
-        " select version from changed"
-    );
-    let db = with_one_place().await;
+async fn nothing_as_an_answer_is_kept_too_and_once() {
+    let db = database().await;
     let mut connection = db.acquire().await.expect("a connection");
     for cause in causes() {
-        let mut account = Account::new();
-        account.remember(&cause, &()).expect("a value");
-        let parameter = account.parameter().expect("JSON");
-        sqlx::query(CHANGE).bind(parameter).execute(&mut *connection).await.expect("a statement");
+        assert!(keep(&mut connection, &cause, &()).await.expect("keeping"), "{cause:?}");
         assert_eq!(recall::<()>(&mut connection, &cause).await.expect("reading"), Some(()), "{cause:?}");
+        assert!(!keep(&mut connection, &cause, &()).await.expect("keeping"), "{cause:?}");
     }
 }
 

@@ -2,10 +2,10 @@
 //! domain.
 
 use agora_outbox::{Account, Cause, remembered, told, unheard};
-use agora_vocab::UserId;
+use agora_vocab::{ProductId, UserId};
 use sqlx::PgConnection;
 
-use super::{PgCarts, rows, unless_late};
+use super::{PgCarts, rows, wrote};
 use crate::{
     domain::{Cart, Copy, Line, Offer, Offers, Refused, View},
     ports::{CartError, NewLine, StoreError},
@@ -28,27 +28,29 @@ impl PgCarts {
         contents.check(line.product, &line.variant, offer).map_err(CartError::Refused)?;
         let view = contents.view(offers).map_err(CartError::Refused)?;
         let account = self.account(&contents.cart, None, cause, &view)?;
-        match write(connection, &contents.cart, &line, offer, &account).await? {
-            (true, _) => return Ok(Some(view)),
-            (false, Some(true)) => return Err(CartError::Refused(Refused::UnknownProduct)),
-            (false, Some(false)) => {}
+        if write(connection, &contents.cart, &line, offer, &account).await? {
+            return Ok(Some(view));
+        }
+        match has_left(connection, line.product, offer.copy.version).await? {
+            Some(true) => return Err(CartError::Refused(Refused::UnknownProduct)),
+            Some(false) => {}
             // Only where it is news, so that the many who add one product do not queue for its row.
-            (false, None) => drop(keep(connection, &offer.copy, &Cause::Fresh).await?),
+            None => drop(keep(connection, &offer.copy, &Cause::Fresh).await?),
         }
         Ok(None)
     }
 }
 
-/// Writes a line into a cart whose version is the one before, the cart too if it is the first; whether it did, and whether
-/// the product left the catalogue, if that is known of the offered version or a newer one. Holds off the product's
-/// deletion: no line of a product may come after the product was dropped from all carts.
+/// Writes a line into a cart whose version is the one before, the cart too if it is the first; whether it did. It does not
+/// where the offered version of the product, or a newer one, is not known or was deleted. Holds off the product's deletion:
+/// no line of a product may come after the product was dropped from all carts.
 async fn write(
     connection: &mut PgConnection,
     cart: &Cart,
     line: &Line,
     offer: &Offer,
     account: &Account,
-) -> Result<(bool, Option<bool>), StoreError> {
+) -> Result<bool, StoreError> {
     const WRITE: &str = concat!(
         "with alive as (select from product_copy where product_id = $3 and version >= $4 and not deleted for share), \
          changed as (insert into cart as c (id, user_id, version) select $1, $2, $5 from alive where ",
@@ -62,10 +64,9 @@ async fn write(
         told!("$11", "changed"),
         ", ",
         remembered!("$11", "changed"),
-        " select exists (select from changed), \
-         (select deleted from product_copy where product_id = $3 and version >= $4)"
+        " select from changed"
     );
-    let written = sqlx::query_as(WRITE)
+    let write = sqlx::query(WRITE)
         .bind(cart.id.uuid())
         .bind(cart.user.uuid())
         .bind(line.product.uuid())
@@ -76,14 +77,14 @@ async fn write(
         .bind(rows::units(line.quantity))
         .bind(line.seen.amount)
         .bind(line.seen.currency.as_str())
-        .bind(account.parameter()?)
-        .fetch_one(connection)
-        .await;
-    let (written, deleted) = unless_late(written)?;
-    if written {
-        account.written();
-    }
-    Ok((written, deleted))
+        .bind(account.parameter()?);
+    wrote(connection, write, account).await
+}
+
+/// Whether a product left the catalogue, if that is known of this version or a newer one.
+async fn has_left(connection: &mut PgConnection, product: ProductId, version: i64) -> Result<Option<bool>, StoreError> {
+    const HAS_LEFT: &str = "select deleted from product_copy where product_id = $1 and version >= $2";
+    Ok(sqlx::query_scalar(HAS_LEFT).bind(product.uuid()).bind(version).fetch_optional(connection).await?)
 }
 
 /// Keeps a copy unless a newer one is there; whether it was news. A deleted product keeps the name and price that were
@@ -99,12 +100,12 @@ pub(super) async fn keep(connection: &mut PgConnection, copy: &Copy, cause: &Cau
          price_currency = coalesce(excluded.price_currency, kept.price_currency) \
          where kept.version < excluded.version returning kept.product_id), ",
         remembered!("$8", "changed"),
-        " select exists (select from changed)"
+        " select from changed"
     );
     let mut account = Account::new();
     account.remember(cause, &())?;
     let Copy { product, version, name, image_url, price, deleted } = copy;
-    let kept = sqlx::query_scalar(KEEP)
+    let keep = sqlx::query(KEEP)
         .bind(product.uuid())
         .bind(version)
         .bind(name)
@@ -112,8 +113,6 @@ pub(super) async fn keep(connection: &mut PgConnection, copy: &Copy, cause: &Cau
         .bind(price.map(|price| price.amount))
         .bind(price.as_ref().map(|price| price.currency.as_str()))
         .bind(deleted)
-        .bind(account.parameter()?)
-        .fetch_one(connection)
-        .await;
-    unless_late(kept)
+        .bind(account.parameter()?);
+    wrote(connection, keep, &account).await
 }

@@ -7,12 +7,11 @@
 use std::collections::BTreeSet;
 
 use agora_outbox::{Account, Cause, remembered, told};
-use agora_postgres::Tx;
 use agora_vocab::{CartId, OrderId, ProductId, UserId};
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::{PgCarts, rows, unless_late};
+use super::{PgCarts, rows, wrote};
 use crate::{
     domain::{Cart, Line, Taking, TakingState, with_given_back},
     ports::{StoreError, TakeError},
@@ -21,6 +20,27 @@ use crate::{
 /// How long a taking that ended is kept, in days: longer than any command or fact about it may be late.
 const KEPT_DAYS: i32 = 30;
 const ROWS_PER_SWEEP: i64 = 1_000;
+
+/// A taking as it was found.
+pub(super) struct Found {
+    pub(super) state: TakingState,
+    /// None of a tombstone.
+    pub(super) taking: Option<Taking>,
+    /// Whose cart it was taken from.
+    owner: Option<UserId>,
+    /// Products of it that left the catalogue meanwhile.
+    gone: BTreeSet<ProductId>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    state: String,
+    cart_id: Option<Uuid>,
+    cart_version: Option<i64>,
+    lines: Json<Vec<Line>>,
+    user_id: Option<Uuid>,
+    gone: Vec<Uuid>,
+}
 
 impl PgCarts {
     /// Moves every line of the user's cart to an order that has no taking; `None` if it has one by now, or the cart changed.
@@ -40,7 +60,7 @@ impl PgCarts {
             told!("$5", "changed"),
             ", ",
             remembered!("$5", "changed"),
-            " select exists (select from changed)"
+            " select from changed"
         );
         let cart = rows::contents(connection, user).await?.cart;
         if cart.lines.is_empty() {
@@ -49,89 +69,95 @@ impl PgCarts {
         let emptied = Cart { version: cart.version + 1, lines: Vec::new(), ..cart };
         let taking = Taking { order, cart: cart.id, version: cart.version, lines: cart.lines };
         let account = self.account(&emptied, Some(order), cause, &taking)?;
-        let moved = sqlx::query_scalar(MOVE)
+        let take = sqlx::query(MOVE)
             .bind(order.uuid())
             .bind(taking.cart.uuid())
             .bind(taking.version)
             .bind(Json(&taking.lines))
-            .bind(account.parameter().map_err(StoreError::from)?)
-            .fetch_one(connection)
-            .await;
-        let moved = unless_late(moved)?;
-        if moved {
-            account.written();
-        }
-        Ok(moved.then_some(taking))
+            .bind(account.parameter().map_err(StoreError::from)?);
+        Ok(wrote(connection, take, &account).await?.then_some(taking))
     }
+
+    /// Adds the lines of a taking under way to its cart as it is now read; false if either was not so any longer when it was
+    /// written, or a product was just leaving the catalogue: no line of it may come after it was dropped from all carts.
+    pub(super) async fn put_back(
+        &self,
+        connection: &mut PgConnection,
+        Found { taking, owner, gone, .. }: Found,
+        order: OrderId,
+        cause: &Cause,
+    ) -> Result<bool, StoreError> {
+        const PUT_BACK: &str = concat!(
+            "with kept as (select deleted from product_copy where product_id = any ($6) order by product_id for share), \
+             asked as (select from taking where order_id = $1 and state = 'taken' for no key update), \
+             changed as (update cart set version = $4, updated_at = now() where id = $2 and version = $3 \
+             and exists (select from asked) and not exists (select from kept where deleted) returning id), \
+             put as (insert into cart_item (id, cart_id, product_id, variant, quantity, seen_amount, seen_currency) \
+             select l.id, changed.id, l.product_id, l.variant, l.quantity, l.amount, l.currency from changed cross join \
+             unnest($5::uuid[], $6::uuid[], $7::text[], $8::int[], $9::bigint[], $10::text[]) \
+             as l (id, product_id, variant, quantity, amount, currency) \
+             on conflict on constraint cart_item_unique do update set quantity = excluded.quantity), \
+             returned as (update taking set state = 'returned', updated_at = now() \
+             where order_id = $1 and exists (select from changed)), ",
+            told!("$11", "changed"),
+            " select from changed"
+        );
+        let (Some(taking), Some(owner)) = (taking, owner) else { return close(connection, order).await };
+        let before = rows::contents(connection, owner).await?.cart;
+        let lines = with_given_back(before.lines.clone(), taking.lines, &gone);
+        let put: Vec<Line> = lines.iter().filter(|line| !before.lines.contains(line)).cloned().collect();
+        let after = Cart { version: before.version + i64::from(!put.is_empty()), lines, ..before };
+        let mut account = Account::new();
+        if !put.is_empty() {
+            self.tell_of(&mut account, &after, Some(order), cause)?;
+        }
+        let put_back = sqlx::query(PUT_BACK)
+            .bind(order.uuid())
+            .bind(after.id.uuid())
+            .bind(before.version)
+            .bind(after.version)
+            .bind(column(&put, |line| line.id.uuid()))
+            .bind(column(&put, |line| line.product.uuid()))
+            .bind(column(&put, |line| line.variant.as_str().to_owned()))
+            .bind(column(&put, |line| rows::units(line.quantity)))
+            .bind(column(&put, |line| line.seen.amount))
+            .bind(column(&put, |line| line.seen.currency.as_str().to_owned()))
+            .bind(account.parameter()?);
+        wrote(connection, put_back, &account).await
+    }
+}
+
+fn column<T>(lines: &[Line], of: impl Fn(&Line) -> T) -> Vec<T> {
+    lines.iter().map(of).collect()
 }
 
 /// Writes the tombstone of a taking; false if there is one, or the taking itself.
-pub(super) async fn bury(tx: &mut Tx, order: OrderId) -> Result<bool, StoreError> {
+pub(super) async fn bury(connection: &mut PgConnection, order: OrderId) -> Result<bool, StoreError> {
     const BURY: &str = "insert into taking (order_id, state) values ($1, 'returned') on conflict do nothing";
-    let buried = sqlx::query(BURY).bind(order.uuid()).execute(&mut **tx).await?;
+    let buried = sqlx::query(BURY).bind(order.uuid()).execute(connection).await?;
     Ok(buried.rows_affected() == 1)
 }
 
-/// What is known of a taking, locked while the caller's transaction lasts; without content if it is a tombstone.
-pub(super) async fn find(
-    connection: &mut PgConnection,
-    order: OrderId,
-) -> Result<Option<(TakingState, Option<Taking>)>, StoreError> {
-    const FIND: &str = "select state, cart_id, cart_version, lines from taking where order_id = $1 for no key update";
-    type Row = (String, Option<Uuid>, Option<i64>, Json<Vec<Line>>);
+/// What is known of a taking.
+pub(super) async fn find(connection: &mut PgConnection, order: OrderId) -> Result<Option<Found>, StoreError> {
+    const FIND: &str = "select t.state, t.cart_id, t.cart_version, t.lines, c.user_id, \
+        array(select p.product_id from jsonb_array_elements(t.lines) as line \
+            join product_copy p on p.product_id = (line ->> 'product')::uuid where p.deleted) as gone \
+        from taking t left join cart c on c.id = t.cart_id where t.order_id = $1";
     let found: Option<Row> = sqlx::query_as(FIND).bind(order.uuid()).fetch_optional(connection).await?;
-    let Some((state, cart, version, Json(lines))) = found else { return Ok(None) };
+    let Some(Row { state, cart_id, cart_version, lines: Json(lines), user_id, gone }) = found else { return Ok(None) };
     let state = TakingState::named(&state).ok_or_else(|| StoreError::Broken("a taking's state is not known".into()))?;
-    let taking = cart.zip(version).map(|(cart, version)| Taking { order, cart: CartId::new(cart), version, lines });
-    Ok(Some((state, taking)))
+    let taking = |(cart, version)| Taking { order, cart: CartId::new(cart), version, lines };
+    let taking = cart_id.zip(cart_version).map(taking);
+    let gone = gone.into_iter().map(ProductId::new).collect();
+    Ok(Some(Found { state, taking, owner: user_id.map(UserId::new), gone }))
 }
 
-/// Adds a taking's lines to its cart; whose cart that is, if anything was added.
-pub(super) async fn refill_cart(tx: &mut Tx, taking: &Taking) -> Result<Option<UserId>, StoreError> {
-    const OWNER: &str = "select user_id from cart where id = $1 for no key update";
-    const GONE: &str = "select product_id from product_copy where deleted and product_id = any($1)";
-    const RAISE: &str = "update cart set version = version + 1, updated_at = now() where id = $1";
-    let owner: Option<Uuid> = sqlx::query_scalar(OWNER).bind(taking.cart.uuid()).fetch_optional(&mut **tx).await?;
-    let Some(user) = owner.map(UserId::new) else { return Ok(None) };
-    let products: Vec<Uuid> = taking.lines.iter().map(|line| line.product.uuid()).collect();
-    let gone: Vec<Uuid> = sqlx::query_scalar(GONE).bind(products).fetch_all(&mut **tx).await?;
-    let gone: BTreeSet<ProductId> = gone.into_iter().map(ProductId::new).collect();
-
-    let there = rows::contents(tx, user).await?.cart.lines;
-    let lines = with_given_back(there.clone(), taking.lines.clone(), &gone);
-    if lines == there {
-        return Ok(None);
-    }
-    write(tx, taking.cart, &lines).await?;
-    sqlx::query(RAISE).bind(taking.cart.uuid()).execute(&mut **tx).await?;
-    Ok(Some(user))
-}
-
-/// Writes lines into a cart that is locked; those that are there get the quantity given here.
-async fn write(tx: &mut Tx, cart: CartId, lines: &[Line]) -> Result<(), StoreError> {
-    const WRITE: &str = "insert into cart_item (id, cart_id, product_id, variant, quantity, seen_amount, seen_currency) \
-        select l.id, $1, l.product_id, l.variant, l.quantity, l.amount, l.currency \
-        from unnest($2::uuid[], $3::uuid[], $4::text[], $5::int[], $6::bigint[], $7::text[]) \
-            as l (id, product_id, variant, quantity, amount, currency) \
-        on conflict on constraint cart_item_unique do update set quantity = excluded.quantity";
-    sqlx::query(WRITE)
-        .bind(cart.uuid())
-        .bind(lines.iter().map(|line| line.id.uuid()).collect::<Vec<_>>())
-        .bind(lines.iter().map(|line| line.product.uuid()).collect::<Vec<_>>())
-        .bind(lines.iter().map(|line| line.variant.as_str()).collect::<Vec<_>>())
-        .bind(lines.iter().map(|line| rows::units(line.quantity)).collect::<Vec<_>>())
-        .bind(lines.iter().map(|line| line.seen.amount).collect::<Vec<_>>())
-        .bind(lines.iter().map(|line| line.seen.currency.as_str().to_owned()).collect::<Vec<_>>())
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
-}
-
-/// Notes that a taking whose lines the cart has again is returned.
-pub(super) async fn mark_returned(tx: &mut Tx, order: OrderId) -> Result<(), StoreError> {
-    const MARK: &str = "update taking set state = 'returned', updated_at = now() where order_id = $1";
-    sqlx::query(MARK).bind(order.uuid()).execute(&mut **tx).await?;
-    Ok(())
+/// Notes that a taking under way is returned whose cart is no more; false if it is not under way any longer.
+async fn close(connection: &mut PgConnection, order: OrderId) -> Result<bool, StoreError> {
+    const CLOSE: &str =
+        "update taking set state = 'returned', updated_at = now() where order_id = $1 and state = 'taken'";
+    Ok(sqlx::query(CLOSE).bind(order.uuid()).execute(connection).await?.rows_affected() == 1)
 }
 
 /// Notes that the order of a taking under way stands; whether there was one.
@@ -140,12 +166,12 @@ pub(super) async fn settle(connection: &mut PgConnection, order: OrderId, cause:
         "with changed as (update taking set state = 'done', updated_at = now() \
          where order_id = $1 and state = 'taken' returning order_id), ",
         remembered!("$2", "changed"),
-        " select exists (select from changed)"
+        " select from changed"
     );
     let mut account = Account::new();
     account.remember(cause, &())?;
-    let settled = sqlx::query_scalar(SETTLE).bind(order.uuid()).bind(account.parameter()?).fetch_one(connection).await;
-    unless_late(settled)
+    let settle = sqlx::query(SETTLE).bind(order.uuid()).bind(account.parameter()?);
+    wrote(connection, settle, &account).await
 }
 
 /// Forgets some takings that ended long ago; how many.

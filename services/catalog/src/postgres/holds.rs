@@ -10,8 +10,8 @@ mod take;
 use std::collections::BTreeMap;
 
 use agora_events::catalog::InventoryEvent;
-use agora_outbox::{Account, Cause, Done, is_twin, recall, remembered};
-use agora_postgres::{Db, constraint};
+use agora_outbox::{Account, Cause, Done, keep, recall};
+use agora_postgres::Db;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::{Acquire as _, PgConnection, Postgres, postgres::PgArguments, query::Query, types::Json};
 use uuid::Uuid;
@@ -181,15 +181,7 @@ async fn wrote(
     statement: Query<'static, Postgres, PgArguments>,
     account: &Account,
 ) -> Result<bool, StoreError> {
-    match statement.execute(connection).await {
-        Ok(done) if done.rows_affected() == 1 => {
-            account.written();
-            Ok(true)
-        }
-        Ok(_) => Ok(false),
-        Err(error) if is_twin(&error) || constraint(&error) == Some("reservation_state_known") => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+    Ok(account.write(connection, statement, &["reservation_state_known"]).await?.is_some())
 }
 
 /// Remembers an answer that changes nothing.
@@ -198,11 +190,7 @@ async fn answered<T: Serialize>(
     cause: &Cause,
     answer: T,
 ) -> Result<Option<Done<T>>, StoreError> {
-    const REMEMBER: &str = concat!("with changed as (select), ", remembered!("$1", "changed"), " select from changed");
-    let mut account = Account::new();
-    account.remember(cause, &answer)?;
-    let remember = sqlx::query(REMEMBER).bind(account.parameter()?);
-    Ok(wrote(connection, remember, &account).await?.then_some(Done::First(answer)))
+    Ok(keep(connection, cause, &answer).await?.then_some(Done::First(answer)))
 }
 
 /// What was remembered of a cause, given what the inbox has of it.

@@ -3,7 +3,7 @@
 //! A change is written only if the saga is at the revision that it was decided on; every write of an order or its saga
 //! raises it.
 
-use agora_outbox::{Account, is_twin, remembered, settled, told};
+use agora_outbox::{Account, remembered, settled, told};
 use sqlx::{PgConnection, Postgres, Row as _, postgres::PgArguments, query::Query, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -57,8 +57,8 @@ pub(super) async fn create(
     const CREATE: &str = concat!(
         "with claimed as (select point from idempotency where point = $1 and state = 'started' for share), \
         changed as (insert into orders (id, number, user_id, cart_id, cart_version, currency, total_minor, \
-            shipping_address, status, payment_status, payment_id, hold, declines, version, facts, expires_at, created_at, \
-            updated_at) \
+            shipping_address, status, payment_status, payment_id, hold, declines, version, facts, updated_at, expires_at, \
+            created_at) \
             select point, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27 from claimed \
             returning id), \
         items as (insert into order_item (order_id, line, product_id, variant, name, quantity, currency, price_minor, \
@@ -68,7 +68,7 @@ pub(super) async fn create(
             unnest($28::uuid[], $29::text[], $30::text[], $31::integer[], $32::bigint[], $33::bigint[], $34::text[], \
             $35::text[], $36::text[], $37::uuid[]) with ordinality as l (product_id, variant, name, quantity, price_minor, \
             total_minor, brand, category, supplier, seller_id, line)), \
-        recorded as (insert into order_event (order_id, seq, kind, data, at) select id, $8, $9, $10, $27 from changed), \
+        recorded as (insert into order_event (order_id, seq, kind, data, at) select id, $8, $9, $10, $25 from changed), \
         begun as (insert into saga (order_id, phase, data, next_at, lease_owner, lease_until) \
             select id, $2, $3, $4, $5, $6 from changed), ",
         told!("$7", "changed"),
@@ -76,21 +76,27 @@ pub(super) async fn create(
     );
     let query = entry(saga.bound_to(CREATE, account)?, first);
     let query = lines_bound(order_bound(query, &saga.state.order), &saga.state.order.lines);
-    Ok(query.fetch_optional(connection).await.map_err(on_create)?.is_some())
+    Ok(account.write(connection, query, &[]).await.map_err(on_create)?.is_some())
 }
 
 type Bound<'q> = Query<'q, Postgres, PgArguments>;
 
 fn order_bound<'q>(query: Bound<'q>, order: &'q Order) -> Bound<'q> {
-    let Standing { status, payment_status, payment, hold, declines } = order.standing;
-    query
+    let query = query
         .bind(&order.number)
         .bind(order.user.uuid())
         .bind(order.cart.map(|cart| cart.id.uuid()))
         .bind(order.cart.map(|cart| cart.version))
         .bind(order.total.currency.as_str())
         .bind(order.total.amount)
-        .bind(order.address.as_ref().map(Json))
+        .bind(order.address.as_ref().map(Json));
+    standing_bound(query, order).bind(order.expires_at).bind(order.created_at)
+}
+
+/// Where an order stands as the next eight parameters.
+fn standing_bound<'q>(query: Bound<'q>, order: &'q Order) -> Bound<'q> {
+    let Standing { status, payment_status, payment, hold, declines } = order.standing;
+    query
         .bind(status.as_str())
         .bind(payment_status.as_str())
         .bind(payment.map(agora_vocab::PaymentId::uuid))
@@ -98,8 +104,6 @@ fn order_bound<'q>(query: Bound<'q>, order: &'q Order) -> Bound<'q> {
         .bind(declines)
         .bind(order.version)
         .bind(order.facts)
-        .bind(order.expires_at)
-        .bind(order.created_at)
         .bind(order.updated_at)
 }
 
@@ -174,48 +178,16 @@ pub(super) async fn change(
     const SAGA_ACCOUNTED: &str = concat!(saga_at!("$8"), accounted!(), outcome!());
     const CHANGE: &str = concat!(saga_at!("$11"), recorded!(), outcome!());
     const CHANGE_ACCOUNTED: &str = concat!(saga_at!("$11"), recorded!(), accounted!(), outcome!());
-    let order = &saga.state.order;
-    let Standing { status, payment_status, payment, hold, declines } = order.standing;
     let bare = account.only_tells();
     let query = match record {
         None => saga.bound_to(if bare { SAGA } else { SAGA_ACCOUNTED }, account)?.bind(revision),
-        Some(record) => entry(saga.bound_to(if bare { CHANGE } else { CHANGE_ACCOUNTED }, account)?, record)
-            .bind(revision)
-            .bind(status.as_str())
-            .bind(payment_status.as_str())
-            .bind(payment.map(agora_vocab::PaymentId::uuid))
-            .bind(hold)
-            .bind(declines)
-            .bind(order.version)
-            .bind(order.facts)
-            .bind(order.updated_at),
+        Some(record) => {
+            let change = saga.bound_to(if bare { CHANGE } else { CHANGE_ACCOUNTED }, account)?;
+            standing_bound(entry(change, record).bind(revision), &saga.state.order)
+        }
     };
-    written(query, connection, account).await
-}
-
-/// What of an account needs no change: remembers a refusal. False if its cause has come through another door.
-pub(super) async fn remember(connection: &mut PgConnection, account: &Account) -> Result<bool, StoreError> {
-    const REMEMBER: &str = concat!(
-        "with changed as (select 1::bigint as revision), ",
-        remembered!("$1", "changed"),
-        " select now(), revision from changed"
-    );
-    let query = sqlx::query(REMEMBER).bind(account.parameter()?);
-    Ok(written(query, connection, account).await?.is_some())
-}
-
-async fn written(
-    query: Bound<'_>,
-    connection: &mut PgConnection,
-    account: &Account,
-) -> Result<Option<(OffsetDateTime, i64)>, StoreError> {
-    let row = match query.fetch_optional(connection).await {
-        Err(error) if is_twin(&error) => None,
-        other => other?,
-    };
-    let Some(row) = row else { return Ok(None) };
-    account.written();
-    Ok(Some((row.try_get(0)?, row.try_get(1)?)))
+    let row = account.write(connection, query, &[]).await?;
+    Ok(row.map(|row| Ok::<_, sqlx::Error>((row.try_get(0)?, row.try_get(1)?))).transpose()?)
 }
 
 /// Ends a driver's lease.

@@ -175,10 +175,8 @@ pub(super) async fn conclude(
         .bind(entries.map(|entry| entry.amount.amount))
         .bind(LEASE)
         .bind(after.door == Door::Request)
-        .bind(account.parameter()?)
-        .fetch_optional(connection)
-        .await?;
-    Ok(concluded.is_some())
+        .bind(account.parameter()?);
+    Ok(account.write(connection, concluded, &[]).await?.is_some())
 }
 
 fn change_bound<'q>(sql: &'static str, payment: &'q Payment, words: &'q str) -> Query<'q, Postgres, PgArguments> {
@@ -272,24 +270,17 @@ pub(super) async fn end_attempt(
     Ok(ended.rows_affected() == 1)
 }
 
-/// Writes the two sides of money that moved; once per `reference`.
-pub(super) async fn ledger(
-    tx: &mut Tx,
-    operation: Operation,
-    reference: Uuid,
-    amount: Money,
-) -> Result<(), sqlx::Error> {
-    let sign = if operation == Operation::Capture { 1 } else { -1 };
-    let entries = domain::entries(amount, sign);
+/// Writes the two sides of money that went back; once per `refund`.
+pub(super) async fn book_refund(tx: &mut Tx, refund: Uuid, amount: Money) -> Result<(), sqlx::Error> {
+    let entries = domain::entries(amount, -1);
     sqlx::query(
-        "with txn as (insert into ledger_txn (kind, ref) values ($1, $2) returning id)
+        "with txn as (insert into ledger_txn (kind, ref) values ('refund', $1) returning id)
          insert into ledger_entry (txn_id, account, seller_id, currency, amount_minor)
-         select txn.id, e.account, e.seller_id, $3, e.amount_minor from txn
-         cross join unnest($4::text[], $5::uuid[], $6::bigint[]) with ordinality as e (account, seller_id, amount_minor, n)
+         select txn.id, e.account, e.seller_id, $2, e.amount_minor from txn
+         cross join unnest($3::text[], $4::uuid[], $5::bigint[]) with ordinality as e (account, seller_id, amount_minor, n)
          order by e.n",
     )
-    .bind(operation.as_str())
-    .bind(reference)
+    .bind(refund)
     .bind(amount.currency.as_str())
     .bind(entries.map(|entry| entry.account))
     .bind(entries.map(|entry| entry.seller.uuid()))
