@@ -1,5 +1,7 @@
 //! Objects of the cluster as JSON, by kind: reading, applying, tampering, deleting.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use kube::{
     Api, Client,
@@ -7,6 +9,10 @@ use kube::{
 };
 use serde_json::{Value, json};
 
+use crate::wait::{until, when};
+
+/// Until a deleted namespace is gone with all that was in it.
+const NAMESPACE_SECONDS_MAX: u64 = 120;
 /// Who applies.
 const MANAGER: &str = "agora-e2e";
 /// Who changes by hand what is the operator's.
@@ -139,8 +145,15 @@ impl Cluster {
         }
     }
 
-    /// Makes a namespace that only takes pods of the restricted profile.
+    /// Makes a namespace that only takes pods of the restricted profile. One that is ending, since an earlier run left
+    /// it, is waited for: it accepts changes of what is still in it, and takes them along when it goes.
     pub async fn ensure_namespace(&self, name: &str) -> anyhow::Result<()> {
+        let patience = Duration::from_secs(NAMESPACE_SECONDS_MAX);
+        until(&format!("namespace {name}, which is ending, is gone"), patience, async || {
+            let found = self.get(NAMESPACE, name).await?;
+            Ok(when(found.is_none_or(|found| found["metadata"]["deletionTimestamp"].is_null())))
+        })
+        .await?;
         let labels = json!({ "pod-security.kubernetes.io/enforce": "restricted" });
         let namespace =
             json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": labels } });

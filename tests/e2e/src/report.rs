@@ -16,11 +16,7 @@ const EVENTS_MAX: usize = 20;
 /// Prints it all; what cannot be read is left out.
 pub async fn dump(world: &World) {
     println!("--- conditions\n{}", world.market.conditions().await);
-    let pods = world.cluster.list(POD, "").await.unwrap_or_default();
-    println!("--- pods");
-    for pod in &pods {
-        println!("  {}", pod_line(pod));
-    }
+    println!("--- pods\n{}", pods(&world.cluster).await);
     println!("--- events");
     let mut events = world.cluster.list(EVENT, "").await.unwrap_or_default();
     events.sort_by_key(|event| text(&event["metadata"]["creationTimestamp"]).to_owned());
@@ -29,13 +25,19 @@ pub async fn dump(world: &World) {
         let (kind, of) = (text(&object["kind"]), text(&object["name"]));
         println!("  {} {kind}/{of}: {}", text(&event["reason"]), text(&event["message"]));
     }
-    for pod in pods.iter().filter(|pod| !is_ready(pod)) {
+    for pod in world.cluster.list(POD, "").await.unwrap_or_default().iter().filter(|pod| !is_ready(pod)) {
         show_logs(&world.cluster, name(pod), SERVICE_LINES_MAX).await;
     }
     let operator = world.cluster.of(OPERATOR_NAMESPACE);
     for pod in operator.list(POD, "").await.unwrap_or_default() {
         show_logs(&operator, name(&pod), OPERATOR_LINES_MAX).await;
     }
+}
+
+/// One line per pod of the namespace.
+pub async fn pods(cluster: &Cluster) -> String {
+    let pods = cluster.list(POD, "").await.unwrap_or_default();
+    pods.iter().map(|pod| format!("  {}\n", pod_line(pod))).collect()
 }
 
 async fn show_logs(cluster: &Cluster, pod: &str, lines: i64) {

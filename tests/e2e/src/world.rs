@@ -12,6 +12,7 @@ use tokio::{io::AsyncWriteExt as _, process::Command};
 use crate::{
     cluster::{CRD, Cluster, DEPLOYMENT, MARKETPLACE, SECRET, SERVICE, text},
     market::Market,
+    report,
     settings::{POSTGRES_PORT, Settings},
     tables::Tables,
     wait::{until, when},
@@ -228,12 +229,15 @@ async fn install_operator(settings: &Settings, cluster: &Cluster) -> anyhow::Res
         .collect();
     let list = json!({ "apiVersion": "v1", "kind": "List", "items": items });
     kubectl_apply(settings, &list).await?;
-    let patience = Duration::from_secs(OPERATOR_SECONDS_MAX);
-    until("the operator is available", patience, async || {
-        let deployments = cluster.of(OPERATOR_NAMESPACE).list(DEPLOYMENT, "").await?;
+    let (operator, patience) = (cluster.of(OPERATOR_NAMESPACE), Duration::from_secs(OPERATOR_SECONDS_MAX));
+    let waited = until("the operator is available", patience, async || {
+        let deployments = operator.list(DEPLOYMENT, "").await?;
         Ok(when(!deployments.is_empty() && deployments.iter().all(is_rolled_out)))
-    })
-    .await
+    });
+    match waited.await {
+        Ok(()) => Ok(()),
+        Err(error) => bail!("{error:#}; its pods:\n{}", report::pods(&operator).await),
+    }
 }
 
 /// Whether every pod of a Deployment is of its newest template and ready.
