@@ -14,7 +14,10 @@ use crate::target::Target;
 use crate::workspace::{self, Workspace};
 use crate::{check, up};
 
+/// The oldest that is supported.
 const POSTGRES_15: &str = "/usr/lib/postgresql/15/bin";
+/// The test programs about what services say to their databases. The operator's choose their servers themselves.
+const STATEMENTS: [&str; 5] = ["laws", "order", "outbox", "payments", "postgres"];
 
 #[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
 pub enum Stage {
@@ -68,15 +71,25 @@ fn unit(places: &Places) -> Result<()> {
 }
 
 /// What `unit` runs and more, each crate with its features for tests that start servers: the same packages, so that Cargo
-/// unifies the dependencies' features in the same way and compiles none of them anew.
+/// unifies the dependencies' features in the same way and compiles none of them anew. The services' statements are tried on
+/// the oldest PostgreSQL too: its planner is another.
 fn database(places: &Places) -> Result<()> {
     let variables = environment(places)?;
     // etcd and the API server.
     tools::build(places)?;
     let features = Workspace::members(places)?.features_among(&SERVER_FEATURES).join(",");
-    let mut cargo = cargo_test(places);
-    cargo.args(workspace::WITHOUT_E2E).args(["--features", &features]);
-    stream(cargo.envs(variables).env("AGORA_BIN", &places.bin))
+    let with_servers = || {
+        let mut cargo = cargo_test(places);
+        cargo.args(workspace::WITHOUT_E2E).args(["--features", &features]);
+        cargo.envs(variables.iter().cloned()).env("AGORA_BIN", &places.bin);
+        cargo
+    };
+    let newest = stream(&mut with_servers());
+    let oldest = stage("statements on PostgreSQL 15", || {
+        let programs = STATEMENTS.iter().flat_map(|program| ["--test", program]);
+        stream(with_servers().args(programs).env("AGORA_PG_BIN", POSTGRES_15))
+    });
+    newest.and(oldest)
 }
 
 fn end_to_end(places: &Places) -> Result<()> {

@@ -156,7 +156,7 @@ pub fn build(places: &Places) -> Result<()> {
     if which("go").is_none() {
         bail!("Go is missing; install 1.26 or newer from https://go.dev/dl (Debian's package is too old)");
     }
-    note("building Kubernetes from its Go modules: once a machine, some 8 minutes on 2 cores");
+    note("building Kubernetes from its Go modules: once a machine, some 14 minutes on 2 cores");
     std::fs::create_dir_all(&places.bin)?;
     for (index, tool) in absent(places).iter().enumerate() {
         let label = format!("build {} ({} to go)", tool.binary, absent(places).len());
