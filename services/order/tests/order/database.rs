@@ -13,6 +13,7 @@ use agora_order::{
 use agora_vocab::{OrderId, PageSize, PaymentId, ProductId, Quantity};
 use futures::future::join_all;
 use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
 use time::Duration;
 use uuid::Uuid;
 
@@ -272,4 +273,28 @@ async fn crashing(scenario: impl AsyncFn(&Shop, i64, Fuse, &InDatabase)) {
         }
     }
     panic!("the scenario never ends by itself");
+}
+
+#[tokio::test]
+async fn a_claim_is_found_by_its_own_index_however_many_others_are_open() {
+    let (_, world) = shop().await;
+    let plan = async |name: &str, statement: &str| {
+        let mut connection = world.db.acquire().await.unwrap();
+        let prepare = format!("prepare {name} (uuid) as {statement}");
+        sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
+        let explain = format!("explain execute {name} ('00000000-0000-0000-0000-000000000001')");
+        let lines: Vec<String> = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_all(&mut *connection).await.unwrap();
+        lines.join("\n")
+    };
+    // The tables are empty: a service that has just begun makes its plans now, and keeps them.
+    let of_point = "select from idempotency where point = $1 and state = 'started' for share";
+    let seen = plan("of_point", of_point).await;
+    assert!(seen.contains("idempotency_point"), "{seen}");
+    let settled = "update idempotency set state = 'done' where point = $1 and state = 'started'";
+    let seen = plan("settled", settled).await;
+    assert!(seen.contains("idempotency_point"), "{seen}");
+    let stale = "select point from idempotency where state = 'started' and point <> $1 and lease_until < now() \
+        and created_at < now() order by created_at limit 1";
+    let seen = plan("stale", stale).await;
+    assert!(seen.contains("idempotency_leased"), "{seen}");
 }
