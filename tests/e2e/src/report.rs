@@ -37,7 +37,7 @@ pub async fn dump(world: &World) {
 /// One line per pod of the namespace.
 pub async fn pods(cluster: &Cluster) -> String {
     let pods = cluster.list(POD, "").await.unwrap_or_default();
-    pods.iter().map(|pod| format!("  {}\n", pod_line(pod))).collect()
+    pods.iter().map(|pod| format!("  {}", pod_line(pod))).collect::<Vec<_>>().join("\n")
 }
 
 async fn show_logs(cluster: &Cluster, pod: &str, lines: i64) {
