@@ -16,7 +16,8 @@ const EVENTS_MAX: usize = 20;
 /// Prints it all; what cannot be read is left out.
 pub async fn dump(world: &World) {
     println!("--- conditions\n{}", world.market.conditions().await);
-    println!("--- pods\n{}", pods(&world.cluster).await);
+    let pods = world.cluster.list(POD, "").await.unwrap_or_default();
+    println!("--- pods\n{}", pod_lines(&pods));
     println!("--- events");
     let mut events = world.cluster.list(EVENT, "").await.unwrap_or_default();
     events.sort_by_key(|event| text(&event["metadata"]["creationTimestamp"]).to_owned());
@@ -25,7 +26,7 @@ pub async fn dump(world: &World) {
         let (kind, of) = (text(&object["kind"]), text(&object["name"]));
         println!("  {} {kind}/{of}: {}", text(&event["reason"]), text(&event["message"]));
     }
-    for pod in world.cluster.list(POD, "").await.unwrap_or_default().iter().filter(|pod| !is_ready(pod)) {
+    for pod in pods.iter().filter(|pod| !is_ready(pod)) {
         show_logs(&world.cluster, name(pod), SERVICE_LINES_MAX).await;
     }
     let operator = world.cluster.of(OPERATOR_NAMESPACE);
@@ -36,7 +37,10 @@ pub async fn dump(world: &World) {
 
 /// One line per pod of the namespace.
 pub async fn pods(cluster: &Cluster) -> String {
-    let pods = cluster.list(POD, "").await.unwrap_or_default();
+    pod_lines(&cluster.list(POD, "").await.unwrap_or_default())
+}
+
+fn pod_lines(pods: &[Value]) -> String {
     pods.iter().map(|pod| format!("  {}", pod_line(pod))).collect::<Vec<_>>().join("\n")
 }
 
