@@ -90,15 +90,15 @@ struct Batch {
 impl Relay {
     /// Ends between two batches, so that what was sent is also deleted.
     async fn run(&self) -> anyhow::Result<()> {
-        let (mut failures, mut told, mut next_look) = (0, told(), LOOK_FIRST);
+        let (mut failures, mut told, mut next_look, mut busy) = (0, told(), LOOK_FIRST, false);
         while !self.shutdown.is_cancelled() {
-            match self.batch().await {
+            match self.batch(busy).await {
                 Ok(Batch { sent: 0, .. }) => {
-                    failures = 0;
+                    (failures, busy) = (0, false);
                     self.shutdown.run_until_cancelled(woken(&mut told, &mut next_look)).await;
                 }
                 Ok(Batch { sent, more }) => {
-                    (failures, next_look) = (0, LOOK_FIRST);
+                    (failures, next_look, busy) = (0, LOOK_FIRST, true);
                     self.kafka.up();
                     metrics::counter!("outbox_sent_total", "service" => self.service).increment(sent);
                     if !more {
@@ -106,7 +106,7 @@ impl Relay {
                     }
                 }
                 Err(error) => {
-                    failures += 1;
+                    (failures, busy) = (failures + 1, false);
                     self.report(error, failures);
                     let pause = pause(&*self.ids, failures, PAUSE_FIRST, PAUSE_LONGEST);
                     self.shutdown.run_until_cancelled(tokio::time::sleep(pause)).await;
@@ -127,8 +127,9 @@ impl Relay {
         }
     }
 
-    async fn batch(&self) -> Result<Batch, BatchError> {
-        if !self.anything().await? {
+    /// After a batch that sent something (`busy`) there are nearly always more facts, and it is not asked whether there are.
+    async fn batch(&self, busy: bool) -> Result<Batch, BatchError> {
+        if !busy && !self.anything().await? {
             return Ok(Batch::default());
         }
         let mut tx = self.db.begin().await?;
