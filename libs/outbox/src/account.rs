@@ -1,18 +1,20 @@
 //! The account of a change that is one statement: facts, memory and answers written by the statement that makes it.
 //!
-//! Knows how rows of `outbox`, `inbox` and `idempotency` stand in one JSON parameter; must not know the change.
+//! Knows how rows of `outbox`, `inbox` and `idempotency` stand in one parameter; must not know the change.
 //!
 //! A transaction of several statements asks the server once for each of them; a statement that changes, tells and
 //! remembers asks it once in all, and is a transaction by itself. Its writer reads first, decides, and writes only if
 //! all is still as it was read; else it reads again.
+//!
+//! The parameter is an array of texts, at places that [`Account::parameter`] and the macros agree on: the server reads a
+//! place as often as it likes, while of JSON it would parse the whole of it each time.
 
 use std::time::Duration;
 
 use agora_events::Event;
 use agora_postgres::constraint;
 use agora_vocab::{Epoch, Ids};
-use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde::Serialize;
 use sqlx::{
     PgConnection, Postgres,
     postgres::{PgArguments, PgRow},
@@ -28,49 +30,40 @@ use crate::{
 /// What two of the same cause cannot both hold.
 const TWINS: [&str; 2] = ["inbox_pk", "idempotency_pk"];
 
-/// What a statement writes beside its change: bound as text to the parameter that [`told!`](crate::told),
+/// What a statement writes beside its change: bound to the parameter that [`told!`](crate::told),
 /// [`remembered!`](crate::remembered), [`settled!`](crate::settled) and [`claimed!`](crate::claimed) name.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default)]
 pub struct Account {
+    heard: Option<Heard>,
+    request: Option<Request>,
+    settled: Option<Settled>,
     facts: Vec<FactRow>,
-    messages: Vec<MessageRow>,
-    requests: Vec<RequestRow>,
-    settled: Option<AnswerRow>,
-    claims: Vec<ClaimRow>,
 }
 
-#[derive(Debug, Serialize)]
-struct ClaimRow {
-    scope: String,
-    route: String,
-    key: String,
-    #[serde(serialize_with = "bytea")]
-    hash: [u8; 32],
-    point: Uuid,
-    lease_seconds: f64,
-}
-
-#[derive(Debug, Serialize)]
-struct MessageRow {
-    consumer: String,
+/// A row of `inbox`.
+#[derive(Debug)]
+struct Heard {
+    consumer: &'static str,
     event_id: Uuid,
-    value: Value,
+    value: String,
 }
 
-#[derive(Debug, Serialize)]
-struct RequestRow {
+/// A row of `idempotency`.
+#[derive(Debug)]
+struct Request {
     scope: String,
     route: String,
     key: String,
-    #[serde(serialize_with = "bytea")]
     hash: [u8; 32],
-    answer: Value,
+    /// As text of JSON; absent for what is only claimed.
+    answer: Option<String>,
+    claim: Option<(Uuid, Duration)>,
 }
 
-#[derive(Debug, Serialize)]
-struct AnswerRow {
+#[derive(Debug)]
+struct Settled {
     point: Uuid,
-    answer: Answer,
+    answer: String,
 }
 
 impl Account {
@@ -85,39 +78,63 @@ impl Account {
         Ok(())
     }
 
-    /// Remembers what a repetition of `cause` is to be answered; nothing is kept of [`Cause::Fresh`]. Where a twin was
-    /// faster, nothing is written: [`write`](Self::write).
+    /// Remembers what a repetition of `cause` is to be answered; nothing is kept of [`Cause::Fresh`]. A change has one cause:
+    /// what is said last is kept. Where a twin was faster, nothing is written: [`write`](Self::write).
     pub fn remember<T: Serialize>(&mut self, cause: &Cause, value: &T) -> Result<(), Error> {
-        let value = serde_json::to_value(value)?;
+        let value = serde_json::to_string(value)?;
         if let Some((consumer, event_id)) = cause.message() {
-            self.messages.push(MessageRow { consumer: consumer.to_owned(), event_id, value });
-        } else if let Cause::Request { scope, key, route, hash } = cause.clone() {
-            self.requests.push(RequestRow { scope, route, key, hash, answer: value });
+            self.heard = Some(Heard { consumer, event_id, value });
+        } else {
+            self.request = Request::of(cause, Some(value), None);
         }
         Ok(())
     }
 
     /// Stores the answer of one claim and ends it, as [`settle`](crate::settle) does.
-    pub fn settle(&mut self, point: Uuid, answer: Answer) {
-        self.settled = Some(AnswerRow { point, answer });
+    pub fn settle(&mut self, point: Uuid, answer: &Answer) -> Result<(), Error> {
+        self.settled = Some(Settled { point, answer: serde_json::to_string(answer)? });
+        Ok(())
     }
 
     /// Claims a request as [`start`](crate::start) does. False, and nothing claimed, for a cause that is no request.
     pub fn claim(&mut self, cause: &Cause, point: Uuid, lease: Duration) -> bool {
-        let Cause::Request { scope, key, route, hash } = cause.clone() else { return false };
-        self.claims.push(ClaimRow { scope, route, key, hash, point, lease_seconds: lease.as_secs_f64() });
-        true
+        self.request = Request::of(cause, None, Some((point, lease)));
+        self.request.is_some()
     }
 
     /// Whether nothing is remembered, claimed or settled: then a statement needs [`told!`](crate::told) alone, and every
     /// part that it does without is one that the server need not make ready.
     pub fn only_tells(&self) -> bool {
-        self.messages.is_empty() && self.requests.is_empty() && self.claims.is_empty() && self.settled.is_none()
+        self.heard.is_none() && self.request.is_none() && self.settled.is_none()
     }
 
     /// The parameter.
-    pub fn parameter(&self) -> Result<String, Error> {
-        Ok(serde_json::to_string(self)?)
+    pub fn parameter(&self) -> Vec<Option<String>> {
+        // 1 to 3: heard.
+        let heard = self.heard.as_ref();
+        let mut all = vec![
+            heard.map(|heard| heard.consumer.to_owned()),
+            heard.map(|heard| heard.event_id.to_string()),
+            heard.map(|heard| heard.value.clone()),
+        ];
+        // 4 to 10: the request, and what becomes of it.
+        let request = self.request.as_ref();
+        let claim = request.and_then(|request| request.claim);
+        all.extend([
+            request.map(|request| request.scope.clone()),
+            request.map(|request| request.route.clone()),
+            request.map(|request| request.key.clone()),
+            request.map(|request| bytea(&request.hash)),
+            request.and_then(|request| request.answer.clone()),
+            claim.map(|(point, _)| point.to_string()),
+            claim.map(|(_, lease)| lease.as_secs_f64().to_string()),
+        ]);
+        // 11 and 12: settled.
+        let settled = self.settled.as_ref();
+        all.extend([settled.map(|settled| settled.point.to_string()), settled.map(|settled| settled.answer.clone())]);
+        // From 13: the facts, 12 places each.
+        all.extend(self.facts.iter().flat_map(FactRow::texts));
+        all
     }
 
     /// Runs a statement that has [`parameter`](Self::parameter) bound and gives a row if it made its change; wakes the
@@ -143,6 +160,14 @@ impl Account {
     }
 }
 
+impl Request {
+    /// What the cause says, if it is a request.
+    fn of(cause: &Cause, answer: Option<String>, claim: Option<(Uuid, Duration)>) -> Option<Self> {
+        let Cause::Request { scope, key, route, hash } = cause.clone() else { return None };
+        Some(Self { scope, route, key, hash, answer, claim })
+    }
+}
+
 /// Remembers what a cause is answered that changes nothing, without claiming it. False if another one of the same cause was
 /// faster: what was remembered of that is to be [`recall`](crate::recall)ed.
 pub async fn keep<T: Serialize>(connection: &mut PgConnection, cause: &Cause, answer: &T) -> Result<bool, Error> {
@@ -150,7 +175,7 @@ pub async fn keep<T: Serialize>(connection: &mut PgConnection, cause: &Cause, an
         concat!("with changed as (select), ", crate::remembered!("$1", "changed"), " select from changed");
     let mut account = Account::new();
     account.remember(cause, answer)?;
-    let keep = sqlx::query(KEEP).bind(account.parameter()?);
+    let keep = sqlx::query(KEEP).bind(account.parameter());
     Ok(account.write(connection, keep, &[]).await?.is_some())
 }
 
@@ -161,11 +186,11 @@ macro_rules! told {
     ($account:literal, $changed:literal) => {
         concat!(
             "told as (insert into outbox (shard, topic, kind, version, event_id, aggregate, seq, epoch, trace, \
-             correlation_id, causation_id, data) select f.* from json_to_recordset(",
+             correlation_id, causation_id, data) select a[i]::smallint, a[i + 1], a[i + 2], a[i + 3]::smallint, \
+             a[i + 4]::uuid, a[i + 5]::uuid, a[i + 6]::bigint, a[i + 7]::bigint, a[i + 8], a[i + 9]::uuid, \
+             a[i + 10]::uuid, a[i + 11]::json from (select ",
             $account,
-            "::text::json -> 'facts') as f (shard smallint, topic text, kind text, version smallint, event_id uuid, \
-             aggregate uuid, seq bigint, epoch bigint, trace text, correlation_id uuid, causation_id uuid, data json) \
-             where exists (select from ",
+            "::text[] as a) as account, generate_series(13, cardinality(a), 12) as i where exists (select from ",
             $changed,
             "))"
         )
@@ -178,16 +203,14 @@ macro_rules! told {
 macro_rules! remembered {
     ($account:literal, $changed:literal) => {
         concat!(
-            "heard as (insert into inbox (consumer, event_id, value) select m.consumer, m.event_id, m.value \
-             from json_to_recordset(",
+            "heard as (insert into inbox (consumer, event_id, value) select a[1], a[2]::uuid, a[3]::json from (select ",
             $account,
-            "::text::json -> 'messages') as m (consumer text, event_id uuid, value json) where exists (select from ",
+            "::text[] as a) as account where a[1] is not null and exists (select from ",
             $changed,
             ")), answered as (insert into idempotency (scope, route, key, hash, state, answer) \
-             select r.scope, r.route, r.key, r.hash, 'done', coalesce(r.answer, 'null') from json_to_recordset(",
+             select a[4], a[5], a[6], a[7]::bytea, 'done', a[8]::json from (select ",
             $account,
-            "::text::json -> 'requests') as r (scope text, route text, key text, hash bytea, answer json) \
-             where exists (select from ",
+            "::text[] as a) as account where a[8] is not null and exists (select from ",
             $changed,
             "))"
         )
@@ -200,17 +223,17 @@ macro_rules! remembered {
 macro_rules! unheard {
     ($account:literal) => {
         concat!(
-            "not exists (select from inbox where consumer = ",
+            "not exists (select from inbox where consumer = (",
             $account,
-            "::text::json #>> '{messages,0,consumer}' and event_id = (",
+            "::text[])[1] and event_id = (",
             $account,
-            "::text::json #>> '{messages,0,event_id}')::uuid) and not exists (select from idempotency where scope = ",
+            "::text[])[2]::uuid) and not exists (select from idempotency where scope = (",
             $account,
-            "::text::json #>> '{requests,0,scope}' and route = ",
+            "::text[])[4] and route = (",
             $account,
-            "::text::json #>> '{requests,0,route}' and key = ",
+            "::text[])[5] and key = (",
             $account,
-            "::text::json #>> '{requests,0,key}')"
+            "::text[])[6])"
         )
     };
 }
@@ -220,13 +243,12 @@ macro_rules! unheard {
 #[macro_export]
 macro_rules! settled {
     ($account:literal, $changed:literal) => {
-        // By values, not by a join: the planner takes a JSON array for a hundred rows, and reads the whole table for them.
         concat!(
-            "settled as (update idempotency set state = 'done', lease_until = null, answer = ",
+            "settled as (update idempotency set state = 'done', lease_until = null, answer = (",
             $account,
-            "::text::json #> '{settled,answer}' where point = (",
+            "::text[])[12]::json where point = (",
             $account,
-            "::text::json #>> '{settled,point}')::uuid and state = 'started' and exists (select from ",
+            "::text[])[11]::uuid and state = 'started' and exists (select from ",
             $changed,
             "))"
         )
@@ -240,22 +262,22 @@ macro_rules! claimed {
     ($account:literal) => {
         concat!(
             "claimed as (insert into idempotency (scope, route, key, hash, state, point, lease_until) \
-             select c.scope, c.route, c.key, c.hash, 'started', c.point, now() + make_interval(secs => c.lease_seconds) \
-             from json_to_recordset(",
+             select a[4], a[5], a[6], a[7]::bytea, 'started', a[9]::uuid, now() + make_interval(secs => a[10]::float8) \
+             from (select ",
             $account,
-            "::text::json -> 'claims') as c (scope text, route text, key text, hash bytea, point uuid, \
-             lease_seconds float8) on conflict on constraint idempotency_pk do nothing returning point)"
+            "::text[] as a) as account where a[9] is not null \
+             on conflict on constraint idempotency_pk do nothing returning point)"
         )
     };
 }
 
 /// PostgreSQL's text of a `bytea`.
-fn bytea<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+fn bytea(bytes: &[u8; 32]) -> String {
     use std::fmt::Write as _;
     let mut text = String::with_capacity(2 + 2 * bytes.len());
     text.push_str("\\x");
     for byte in bytes {
         let _ = write!(text, "{byte:02x}");
     }
-    serializer.serialize_str(&text)
+    text
 }

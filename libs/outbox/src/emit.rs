@@ -7,7 +7,6 @@ use std::sync::LazyLock;
 use agora_events::{Envelope, Event};
 use agora_postgres::Tx;
 use agora_vocab::{Epoch, Ids};
-use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -79,7 +78,7 @@ pub(crate) fn wake_relays() {
 }
 
 /// A fact as a row of `outbox`.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(crate) struct FactRow {
     shard: i16,
     topic: &'static str,
@@ -113,6 +112,24 @@ impl FactRow {
             causation_id: causation,
             data,
         })
+    }
+
+    /// The row as PostgreSQL's texts, in the order of [`told!`](crate::told).
+    pub(crate) fn texts(&self) -> [Option<String>; 12] {
+        [
+            Some(self.shard.to_string()),
+            Some(self.topic.to_owned()),
+            Some(self.kind.to_owned()),
+            Some(self.version.to_string()),
+            Some(self.event_id.to_string()),
+            Some(self.aggregate.to_string()),
+            Some(self.seq.to_string()),
+            Some(self.epoch.to_string()),
+            self.trace.clone(),
+            self.correlation_id.map(|id| id.to_string()),
+            self.causation_id.map(|id| id.to_string()),
+            Some(self.data.to_string()),
+        ]
     }
 }
 

@@ -218,7 +218,7 @@ impl PgOrders {
         }
         // The answer is stored with the change that makes it possible.
         if let (None, Some(answer)) = ((self.answer)(&before), (self.answer)(&state)) {
-            account.settle(state.order.id.uuid(), answer);
+            account.settle(state.order.id.uuid(), &answer).map_err(StoreError::from)?;
         }
         let order = matches!(cause, Cause::Request { .. }).then(|| Box::new(state.order.clone()));
         account.remember(cause, &Remembered::Done(order)).map_err(StoreError::from)?;

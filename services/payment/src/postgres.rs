@@ -352,7 +352,7 @@ impl Payments for PgPayments {
 
     async fn answer(&self, point: Uuid, answer: &Answer, told: Option<CommandId>) -> Result<(), StoreError> {
         let mut account = Account::new();
-        account.settle(point, answer.clone());
+        account.settle(point, answer)?;
         write::answer(&mut *self.db.acquire().await?, told, &account).await
     }
 

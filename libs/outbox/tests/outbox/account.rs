@@ -54,8 +54,8 @@ async fn raise(db: &Db, process: &Process, cause: &Cause) -> Result<Done<i32>, E
         let fact = Fact { event: &event, aggregate: aggregate(1), seq, correlation: None, causation: None };
         account.tell(&*process.ids(), Epoch(0), fact)?;
         account.remember(cause, &(version + 1))?;
-        account.settle(aggregate(9), answer(version + 1));
-        let raise = sqlx::query(RAISE).bind(version).bind(account.parameter()?);
+        account.settle(aggregate(9), &answer(version + 1))?;
+        let raise = sqlx::query(RAISE).bind(version).bind(account.parameter());
         if let Some(raised) = account.write(&mut connection, raise, &[]).await? {
             return Ok(Done::First(raised.try_get(0)?));
         }
@@ -110,8 +110,8 @@ async fn what_is_not_changed_is_neither_told_nor_remembered_nor_settled() {
     let fact = Fact { event: &event, aggregate: aggregate(1), seq: 1, correlation: None, causation: None };
     account.tell(&*process.ids(), Epoch(0), fact).expect("a fact");
     account.remember(&command, &1).expect("a value");
-    account.settle(aggregate(9), answer(1));
-    let parameter = account.parameter().expect("JSON");
+    account.settle(aggregate(9), &answer(1)).expect("an answer");
+    let parameter = account.parameter();
     let changed: Option<i32> =
         sqlx::query_scalar(CHANGE).bind(parameter).fetch_optional(&mut *connection).await.expect("a statement");
     assert_eq!(changed, None);
@@ -161,7 +161,7 @@ async fn what_was_heard_changes_nothing_again_even_if_nobody_asked_before() {
     let mut changed = async |cause: &Cause| -> bool {
         let mut account = Account::new();
         account.remember(cause, &1).expect("a value");
-        let change = sqlx::query_scalar(CHANGE).bind(account.parameter().expect("JSON"));
+        let change = sqlx::query_scalar(CHANGE).bind(account.parameter());
         change.fetch_one(&mut *connection).await.expect("a statement")
     };
     for cause in causes() {

@@ -77,7 +77,7 @@ async fn write(
         .bind(rows::units(line.quantity))
         .bind(line.seen.amount)
         .bind(line.seen.currency.as_str())
-        .bind(account.parameter()?);
+        .bind(account.parameter());
     wrote(connection, write, account).await
 }
 
@@ -113,6 +113,6 @@ pub(super) async fn keep(connection: &mut PgConnection, copy: &Copy, cause: &Cau
         .bind(price.map(|price| price.amount))
         .bind(price.as_ref().map(|price| price.currency.as_str()))
         .bind(deleted)
-        .bind(account.parameter()?);
+        .bind(account.parameter());
     wrote(connection, keep, &account).await
 }

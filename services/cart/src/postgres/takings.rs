@@ -74,7 +74,7 @@ impl PgCarts {
             .bind(taking.cart.uuid())
             .bind(taking.version)
             .bind(Json(&taking.lines))
-            .bind(account.parameter().map_err(StoreError::from)?);
+            .bind(account.parameter());
         Ok(wrote(connection, take, &account).await?.then_some(taking))
     }
 
@@ -122,7 +122,7 @@ impl PgCarts {
             .bind(column(&put, |line| rows::units(line.quantity)))
             .bind(column(&put, |line| line.seen.amount))
             .bind(column(&put, |line| line.seen.currency.as_str().to_owned()))
-            .bind(account.parameter()?);
+            .bind(account.parameter());
         wrote(connection, put_back, &account).await
     }
 }
@@ -170,7 +170,7 @@ pub(super) async fn settle(connection: &mut PgConnection, order: OrderId, cause:
     );
     let mut account = Account::new();
     account.remember(cause, &())?;
-    let settle = sqlx::query(SETTLE).bind(order.uuid()).bind(account.parameter()?);
+    let settle = sqlx::query(SETTLE).bind(order.uuid()).bind(account.parameter());
     wrote(connection, settle, &account).await
 }
 

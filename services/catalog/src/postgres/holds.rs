@@ -154,12 +154,12 @@ fn statement(
     moves: &[Move],
     counts: Counts,
     account: &Account,
-) -> Result<Query<'static, Postgres, PgArguments>, StoreError> {
+) -> Query<'static, Postgres, PgArguments> {
     let ids = |f: fn(&Place) -> Uuid| moves.iter().map(|m| f(&m.after.place)).collect::<Vec<_>>();
     let numbers = |f: fn(&Move) -> i64| moves.iter().map(f).collect::<Vec<_>>();
     let variants: Vec<String> = moves.iter().map(|m| m.after.place.variant.as_str().to_owned()).collect();
     let Counts { aggregates, taken, last } = counts;
-    Ok(sqlx::query(sql)
+    sqlx::query(sql)
         .bind(hold.order.uuid())
         .bind(hold.number)
         .bind(ids(|place| place.product.uuid()))
@@ -172,7 +172,7 @@ fn statement(
         .bind(aggregates)
         .bind(taken)
         .bind(last)
-        .bind(account.parameter()?))
+        .bind(account.parameter())
 }
 
 /// Runs a statement that gives a row if it wrote; `false` if others were faster, so that it wrote nothing.

@@ -34,15 +34,15 @@ impl SagaRow<'_> {
 
     /// A statement with the order as `$1`, phase, data, the time of the next look, lease owner and lease end as `$2` to `$6`,
     /// and the account as `$7`.
-    fn bound_to(&self, sql: &'static str, account: &Account) -> Result<Query<'_, Postgres, PgArguments>, StoreError> {
-        Ok(sqlx::query(sql)
+    fn bound_to(&self, sql: &'static str, account: &Account) -> Query<'_, Postgres, PgArguments> {
+        sqlx::query(sql)
             .bind(self.state.order.id.uuid())
             .bind(self.phase())
             .bind(Json(&self.state.saga))
             .bind(saga::wake(self.state, self.now))
             .bind(self.lease.owner)
             .bind(self.lease.until)
-            .bind(account.parameter()?))
+            .bind(account.parameter())
     }
 }
 
@@ -74,7 +74,7 @@ pub(super) async fn create(
         told!("$7", "changed"),
         " select id from changed"
     );
-    let query = entry(saga.bound_to(CREATE, account)?, first);
+    let query = entry(saga.bound_to(CREATE, account), first);
     let query = lines_bound(order_bound(query, &saga.state.order), &saga.state.order.lines);
     Ok(account.write(connection, query, &[]).await.map_err(on_create)?.is_some())
 }
@@ -180,9 +180,9 @@ pub(super) async fn change(
     const CHANGE_ACCOUNTED: &str = concat!(saga_at!("$11"), recorded!(), accounted!(), outcome!());
     let bare = account.only_tells();
     let query = match record {
-        None => saga.bound_to(if bare { SAGA } else { SAGA_ACCOUNTED }, account)?.bind(revision),
+        None => saga.bound_to(if bare { SAGA } else { SAGA_ACCOUNTED }, account).bind(revision),
         Some(record) => {
-            let change = saga.bound_to(if bare { CHANGE } else { CHANGE_ACCOUNTED }, account)?;
+            let change = saga.bound_to(if bare { CHANGE } else { CHANGE_ACCOUNTED }, account);
             standing_bound(entry(change, record).bind(revision), &saga.state.order)
         }
     };

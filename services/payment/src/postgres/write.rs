@@ -51,7 +51,7 @@ pub(super) async fn claim(
     account: &Account,
 ) -> Result<Option<Payment>, StoreError> {
     const CLAIM: &str = concat!("with ", claimed!("$11"), ", ", begun!("claimed", ""));
-    let claim = new_bound(CLAIM, new).bind(account.parameter()?);
+    let claim = new_bound(CLAIM, new).bind(account.parameter());
     let written: Option<PaymentRow> = claim.fetch_optional(connection).await?;
     written.map(Payment::try_from).transpose()
 }
@@ -175,7 +175,7 @@ pub(super) async fn conclude(
         .bind(entries.map(|entry| entry.amount.amount))
         .bind(LEASE)
         .bind(after.door == Door::Request)
-        .bind(account.parameter()?);
+        .bind(account.parameter());
     Ok(account.write(connection, concluded, &[]).await?.is_some())
 }
 
@@ -314,7 +314,7 @@ pub(super) async fn answer(
         settled!("$2", "changed"),
         " select"
     );
-    let answer = sqlx::query(ANSWER).bind(told.map(CommandId::uuid)).bind(account.parameter()?);
+    let answer = sqlx::query(ANSWER).bind(told.map(CommandId::uuid)).bind(account.parameter());
     answer.execute(connection).await?;
     Ok(())
 }

@@ -177,7 +177,7 @@ impl End<'_> {
         let mut account = Account::new();
         let counts = self.store.tell_moves(&mut account, &mut moves, more, seqs, (self.hold, self.cause))?;
         account.remember(self.cause, to)?;
-        let finish = statement(FINISH, self.hold, &moves, counts, &account)?;
+        let finish = statement(FINISH, self.hold, &moves, counts, &account);
         let finish = finish.bind(from.as_str()).bind(to.as_str()).bind(*movement);
         Ok(wrote(connection, finish, &account).await?.then_some(Done::First(*to)))
     }
@@ -192,7 +192,7 @@ impl End<'_> {
         );
         let (mut account, state) = (Account::new(), HoldState::Tombstone);
         account.remember(self.cause, &state)?;
-        let bury = sqlx::query(BURY).bind(self.hold.order.uuid()).bind(self.hold.number).bind(account.parameter()?);
+        let bury = sqlx::query(BURY).bind(self.hold.order.uuid()).bind(self.hold.number).bind(account.parameter());
         Ok(wrote(connection, bury, &account).await?.then_some(Done::First(state)))
     }
 }

@@ -122,7 +122,7 @@ impl Take<'_> {
         let (mut account, answer) = (Account::new(), Reservation::Held(until));
         let counts = self.store.tell_moves(&mut account, &mut moves, None, seqs, (self.hold, self.cause))?;
         account.remember(self.cause, &answer)?;
-        let take = statement(TAKE, self.hold, &moves, counts, &account)?.bind(until);
+        let take = statement(TAKE, self.hold, &moves, counts, &account).bind(until);
         Ok(wrote(connection, take, &account).await?.then_some(Done::First(answer)))
     }
 
