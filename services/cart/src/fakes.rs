@@ -119,7 +119,14 @@ impl Carts for InMemoryCarts {
         state.answers.recall(cause)
     }
 
-    async fn add(&self, user: UserId, line: &NewLine, offers: &Offers, cause: &Cause) -> Result<Done<View>, CartError> {
+    async fn add(
+        &self,
+        found: Contents,
+        line: &NewLine,
+        offers: &Offers,
+        cause: &Cause,
+    ) -> Result<Done<View>, CartError> {
+        let user = found.cart.user;
         self.once(cause, |state| {
             let product = line.product;
             let offer = offers.of(product).ok_or(CartError::Refused(Refused::UnknownProduct))?;

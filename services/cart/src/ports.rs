@@ -39,8 +39,15 @@ pub trait Carts: Send + Sync + std::fmt::Debug {
     /// The cart that a request was answered with, if it was done before.
     async fn answered(&self, cause: &Cause) -> Result<Option<View>, StoreError>;
 
-    /// Adds units to a line, making it and the cart if need be. `offers` holds the product, and is what the answer shows.
-    async fn add(&self, user: UserId, line: &NewLine, offers: &Offers, cause: &Cause) -> Result<Done<View>, CartError>;
+    /// Adds units to a line, making it and the cart if need be. `found` is the user's cart as it was just read, and may be old
+    /// news; `offers` holds the product, and is what the answer shows.
+    async fn add(
+        &self,
+        found: Contents,
+        line: &NewLine,
+        offers: &Offers,
+        cause: &Cause,
+    ) -> Result<Done<View>, CartError>;
 
     /// Sets the units of a line of the user's own cart.
     async fn change(

@@ -64,10 +64,17 @@ impl Carts for PgCarts {
         Ok(recall(&mut connection, cause).await?)
     }
 
-    async fn add(&self, user: UserId, line: &NewLine, offers: &Offers, cause: &Cause) -> Result<Done<View>, CartError> {
+    async fn add(
+        &self,
+        mut found: Contents,
+        line: &NewLine,
+        offers: &Offers,
+        cause: &Cause,
+    ) -> Result<Done<View>, CartError> {
+        let user = found.cart.user;
         let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
         for _ in 0..TRIES_MAX {
-            let added = self.put(&mut connection, user, line, offers, cause).await;
+            let added = self.put(&mut connection, found, line, offers, cause).await;
             if let Ok(Some(view)) = added {
                 return Ok(Done::First(view));
             }
@@ -76,6 +83,7 @@ impl Carts for PgCarts {
                 return Ok(Done::Repeated(stored));
             }
             added?;
+            found = rows::contents(&mut connection, user).await?;
         }
         Err(StoreError::Running.into())
     }

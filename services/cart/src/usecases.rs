@@ -75,7 +75,7 @@ impl Shopping {
         match self.offers_with(product, &contents).await {
             Ok(offers) => {
                 let line = NewLine { id: LineId::new(self.ids.next()), product, variant, quantity };
-                Ok(self.carts.add(user, &line, &offers, cause).await?)
+                Ok(self.carts.add(contents, &line, &offers, cause).await?)
             }
             Err(error) => self.answered_or(cause, error).await,
         }

@@ -18,7 +18,7 @@ use agora_outbox::Cause;
 use agora_postgres::Db;
 use agora_vocab::Epoch;
 use futures::future::join_all;
-use laws::{add, command, deleted, held, line, offers, order, product, request, units, user};
+use laws::{add, command, deleted, held, line, offers, order, product, put, request, units, user};
 
 async fn start() -> (Db, PgCarts) {
     let database = agora_testkit::postgres().await;
@@ -108,7 +108,7 @@ async fn repetitions_of_one_request_at_once_add_once() {
     let (_, carts) = start().await;
     let (me, chair) = (user(), product());
     let (line, offered, cause) = (line(chair, 2), offers(&[chair], 99), request(me, "k", 1));
-    let told = join_all((0..50).map(|_| carts.add(me, &line, &offered, &cause))).await;
+    let told = join_all((0..50).map(|_| put(&carts, me, &line, &offered, &cause))).await;
     assert_eq!(told.iter().filter(|done| !done.as_ref().unwrap().is_repeated()).count(), 1);
     assert_eq!(held(&carts, me).await, (1, vec![2]));
 }
@@ -274,7 +274,7 @@ async fn a_product_that_leaves_while_it_is_added_stays_in_no_cart() {
     let offered = offers(&[chair], 99);
     let lines: Vec<_> = shoppers.iter().map(|_| line(chair, 1)).collect();
     let adding = join_all(
-        shoppers.iter().zip(&lines).zip(&causes).map(|((me, line), cause)| carts.add(*me, line, &offered, cause)),
+        shoppers.iter().zip(&lines).zip(&causes).map(|((me, line), cause)| put(&carts, *me, line, &offered, cause)),
     );
     let leaving = async {
         carts.learn(&deleted(chair, 2), &command()).await.unwrap();
@@ -298,7 +298,7 @@ async fn a_cart_has_a_limit_of_lines_that_a_give_back_keeps_too() {
         add(&carts, me, product(), 1).await;
     }
     let one_more = product();
-    let refused = carts.add(me, &line(one_more, 1), &offers(&[one_more], 9), &Cause::Fresh).await;
+    let refused = put(&carts, me, &line(one_more, 1), &offers(&[one_more], 9), &Cause::Fresh).await;
     assert!(matches!(refused, Err(CartError::Refused(Refused::TooManyLines))), "{refused:?}");
 
     carts.take(mine, me, &command()).await.unwrap();

@@ -2,28 +2,27 @@
 //! domain.
 
 use agora_outbox::{Account, Cause, remembered, told, unheard};
-use agora_vocab::{ProductId, UserId};
+use agora_vocab::ProductId;
 use sqlx::PgConnection;
 
 use super::{PgCarts, rows, wrote};
 use crate::{
-    domain::{Cart, Copy, Line, Offer, Offers, Refused, View},
+    domain::{Cart, Contents, Copy, Line, Offer, Offers, Refused, View},
     ports::{CartError, NewLine, StoreError},
 };
 
 impl PgCarts {
-    /// Adds units to the user's cart as it is now read; `None` if it was not so any longer when it was written, the product
-    /// was news, or the cause has had its effect.
+    /// Adds units to a cart that was found so; `None` if it was not so any longer when it was written, the product was news,
+    /// or the cause has had its effect.
     pub(super) async fn put(
         &self,
         connection: &mut PgConnection,
-        user: UserId,
+        mut contents: Contents,
         line: &NewLine,
         offers: &Offers,
         cause: &Cause,
     ) -> Result<Option<View>, CartError> {
         let offer = offers.of(line.product).ok_or(CartError::Refused(Refused::UnknownProduct))?;
-        let mut contents = rows::contents(connection, user).await?;
         let line = contents.cart.add(line.at(offer.price)).map_err(CartError::Refused)?;
         contents.check(line.product, &line.variant, offer).map_err(CartError::Refused)?;
         let view = contents.view(offers).map_err(CartError::Refused)?;

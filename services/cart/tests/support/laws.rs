@@ -62,7 +62,18 @@ pub fn line(product: ProductId, n: i64) -> NewLine {
 
 pub async fn add(carts: &dyn Carts, user: UserId, product: ProductId, n: i64) -> View {
     let offers = offers(&[product], 99_999);
-    carts.add(user, &line(product, n), &offers, &Cause::Fresh).await.unwrap().into_inner()
+    put(carts, user, &line(product, n), &offers, &Cause::Fresh).await.unwrap().into_inner()
+}
+
+/// Reads the user's cart and adds to it.
+pub async fn put(
+    carts: &dyn Carts,
+    user: UserId,
+    line: &NewLine,
+    offers: &Offers,
+    cause: &Cause,
+) -> Result<Done<View>, CartError> {
+    carts.add(carts.find(user).await?, line, offers, cause).await
 }
 
 /// What the user's cart holds: version, and units by line.
@@ -83,6 +94,7 @@ async fn give_back(carts: &dyn Carts, order: OrderId) -> TakingState {
 pub async fn all_hold(carts: &dyn Carts) {
     equal_lines_are_one_and_variants_are_apart(carts).await;
     every_change_raises_the_version_by_one(carts).await;
+    a_cart_is_added_to_as_it_is_however_it_was_found(carts).await;
     a_refused_change_leaves_the_cart_as_it_was(carts).await;
     a_line_belongs_to_its_carts_user_alone(carts).await;
     a_repeated_request_gets_the_first_answer(carts).await;
@@ -103,7 +115,7 @@ async fn equal_lines_are_one_and_variants_are_apart(carts: &dyn Carts) {
     let view = add(carts, me, chair, 3).await;
     assert_eq!((view.items.len(), view.items[0].line.quantity, view.total), (1, units(5), eur(500)));
     let red = NewLine { variant: Variant::parse("red").unwrap(), ..line(chair, 1) };
-    let view = carts.add(me, &red, &offers(&[chair], 99), &Cause::Fresh).await.unwrap().into_inner();
+    let view = put(carts, me, &red, &offers(&[chair], 99), &Cause::Fresh).await.unwrap().into_inner();
     assert_eq!(view.items.iter().map(|item| item.line.quantity.get()).collect::<Vec<_>>(), [5, 1]);
     assert_eq!(view.id, carts.find(me).await.unwrap().cart.id);
 }
@@ -121,25 +133,37 @@ async fn every_change_raises_the_version_by_one(carts: &dyn Carts) {
     assert_eq!(held(carts, me).await, (5, vec![]));
 }
 
+async fn a_cart_is_added_to_as_it_is_however_it_was_found(carts: &dyn Carts) {
+    let (me, chair) = (user(), product());
+    let (before, offered) = (carts.find(me).await.unwrap(), offers(&[chair], 5));
+    add(carts, me, chair, 4).await;
+    let one = line(chair, 1);
+    let added = carts.add(before.clone(), &one, &offered, &Cause::Fresh).await.unwrap().into_inner();
+    assert_eq!((added.version, added.items[0].line.quantity), (2, units(5)));
+    let more = carts.add(before, &one, &offered, &Cause::Fresh).await;
+    let short = Refused::Insufficient { product: chair, requested: 6, available: 5 };
+    assert!(matches!(&more, Err(CartError::Refused(why)) if *why == short), "{more:?}");
+}
+
 async fn a_refused_change_leaves_the_cart_as_it_was(carts: &dyn Carts) {
     let (me, chair) = (user(), product());
     let id = add(carts, me, chair, 4).await.items[0].line.id;
     let offered = offers(&[chair], 5);
-    let more = carts.add(me, &line(chair, 2), &offered, &Cause::Fresh).await;
+    let more = put(carts, me, &line(chair, 2), &offered, &Cause::Fresh).await;
     let short = Refused::Insufficient { product: chair, requested: 6, available: 5 };
     assert!(matches!(&more, Err(CartError::Refused(why)) if *why == short), "{more:?}");
     let more = carts.change(me, id, units(6), &offered, &Cause::Fresh).await;
     assert!(matches!(&more, Err(CartError::Refused(why)) if *why == short), "{more:?}");
-    let huge = carts.add(me, &line(chair, 9_996), &offers(&[chair], 99_999), &Cause::Fresh).await;
+    let huge = put(carts, me, &line(chair, 9_996), &offers(&[chair], 99_999), &Cause::Fresh).await;
     assert!(matches!(huge, Err(CartError::Refused(Refused::QuantityTooLarge))), "{huge:?}");
-    let unknown = carts.add(me, &line(product(), 1), &offered, &Cause::Fresh).await;
+    let unknown = put(carts, me, &line(product(), 1), &offered, &Cause::Fresh).await;
     assert!(matches!(unknown, Err(CartError::Refused(Refused::UnknownProduct))), "{unknown:?}");
     let mut yen = offers(&[product()], 5);
     for offer in yen.0.values_mut().flatten() {
         offer.price.currency = "JPY".parse().unwrap();
     }
     let other = *yen.0.keys().next().unwrap();
-    let mixed = carts.add(me, &line(other, 1), &yen, &Cause::Fresh).await;
+    let mixed = put(carts, me, &line(other, 1), &yen, &Cause::Fresh).await;
     assert!(matches!(mixed, Err(CartError::Refused(Refused::OtherCurrency))), "{mixed:?}");
     assert_eq!(held(carts, me).await, (1, vec![4]));
 }
@@ -160,11 +184,11 @@ async fn a_line_belongs_to_its_carts_user_alone(carts: &dyn Carts) {
 async fn a_repeated_request_gets_the_first_answer(carts: &dyn Carts) {
     let (me, chair) = (user(), product());
     let (line, offered, cause) = (line(chair, 2), offers(&[chair], 9), request(me, "k", 1));
-    let first = carts.add(me, &line, &offered, &cause).await.unwrap();
+    let first = put(carts, me, &line, &offered, &cause).await.unwrap();
     add(carts, me, chair, 1).await;
-    let again = carts.add(me, &line, &offered, &cause).await.unwrap();
+    let again = put(carts, me, &line, &offered, &cause).await.unwrap();
     assert_eq!(again, Done::Repeated(first.into_inner()));
-    let other = carts.add(me, &line, &offered, &request(me, "k", 2)).await;
+    let other = put(carts, me, &line, &offered, &request(me, "k", 2)).await;
     assert!(matches!(other, Err(CartError::Store(StoreError::KeyReused))), "{other:?}");
     let id = carts.find(me).await.unwrap().cart.lines[0].id;
     assert_eq!(carts.remove(me, id, &request(me, "r", 1)).await.unwrap(), Done::First(()));
@@ -175,7 +199,7 @@ async fn a_repeated_request_gets_the_first_answer(carts: &dyn Carts) {
 async fn a_request_that_was_done_can_be_looked_up(carts: &dyn Carts) {
     let (me, chair, cause) = (user(), product(), request(user(), "k", 1));
     assert_eq!(carts.answered(&cause).await.unwrap(), None);
-    let first = carts.add(me, &line(chair, 2), &offers(&[chair], 9), &cause).await.unwrap().into_inner();
+    let first = put(carts, me, &line(chair, 2), &offers(&[chair], 9), &cause).await.unwrap().into_inner();
     assert_eq!(carts.answered(&cause).await.unwrap(), Some(first));
     let Cause::Request { scope, key, route, .. } = cause else { unreachable!("a request") };
     let other = carts.answered(&Cause::Request { scope, key, route, hash: [2; 32] }).await;
@@ -284,7 +308,7 @@ async fn a_product_that_left_the_catalogue_leaves_every_cart_and_does_not_come_b
     carts.learn(&deleted(chair, 2), &command()).await.unwrap();
     while carts.drop_product(chair).await.unwrap() > 0 {}
     assert_eq!((held(carts, me).await, held(carts, you).await), ((5, vec![]), (2, vec![])));
-    let late = carts.add(me, &line(chair, 1), &offers(&[chair], 9), &Cause::Fresh).await;
+    let late = put(carts, me, &line(chair, 1), &offers(&[chair], 9), &Cause::Fresh).await;
     assert!(matches!(late, Err(CartError::Refused(Refused::UnknownProduct))), "{late:?}");
     assert_eq!(give_back(carts, mine).await, TakingState::Returned);
     assert_eq!(held(carts, me).await, (6, vec![2]), "the table alone");
