@@ -1,12 +1,14 @@
 //! `cargo xtask test`: check, unit and database tests, e2e, in this order, and the time of each. All of what CI runs.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use crate::cluster::{self, footprint, jars, tools};
-use crate::command::{command, stream};
+use crate::command::{command, stream, succeeds};
 use crate::environment::Places;
 use crate::image::{self, Profile};
 use crate::progress::{note, stage};
@@ -14,6 +16,9 @@ use crate::target::Target;
 use crate::workspace::{self, Workspace};
 use crate::{check, up};
 
+const CARGO_TEST: [&str; 6] = ["cargo", "test", "--quiet", "--no-fail-fast", "--profile", "ci"];
+/// A server that a test program left behind stops itself; one that does not within this time has a fault.
+const SERVERS_END_SECONDS_MAX: u64 = 30;
 /// The oldest that is supported.
 const POSTGRES_15: &str = "/usr/lib/postgresql/15/bin";
 /// The test programs about what services say to their databases. The operator's choose their servers themselves.
@@ -78,19 +83,28 @@ fn database(places: &Places) -> Result<()> {
     // etcd and the API server.
     tools::build(places)?;
     let features = Workspace::members(places)?.features_among(&SERVER_FEATURES).join(",");
+    let alive = tempfile::NamedTempFile::new().context("a file that running servers keep locked")?;
     let with_servers = || {
-        let mut cargo = cargo_test(places);
-        cargo.args(workspace::WITHOUT_E2E).args(["--features", &features]);
+        let mut cargo = in_checkout(places, command("flock", [alive.path()]));
+        cargo.args(CARGO_TEST).args(workspace::WITHOUT_E2E).args(["--features", &features]);
         cargo.envs(variables.iter().cloned()).env("AGORA_BIN", &places.bin);
         cargo
     };
-    // First, as its servers close their ports when it ends: the snapshot of the host that comes next would have them.
+    let newest = stream(&mut with_servers());
     let oldest = stage("statements on PostgreSQL 15", || {
         let programs = STATEMENTS.iter().flat_map(|program| ["--test", program]);
         stream(with_servers().args(programs).env("AGORA_PG_BIN", POSTGRES_15))
     });
-    let newest = stream(&mut with_servers());
-    oldest.and(newest)
+    newest.and(oldest).and(all_ended(alive.path()))
+}
+
+/// Waits until every server is gone that the tests started. They end a moment after the test program that they served, and
+/// what compares the host next would find their ports. `flock` leaves its lock open to all that it starts, and these to
+/// theirs: who has the lock is alone.
+fn all_ended(alive: &Path) -> Result<()> {
+    let seconds = SERVERS_END_SECONDS_MAX.to_string();
+    let ended = succeeds(command("flock", ["--timeout", &seconds]).arg(alive).arg("true"));
+    ended.then_some(()).with_context(|| format!("a server that the tests started is still there after {seconds} s"))
 }
 
 fn end_to_end(places: &Places) -> Result<()> {
@@ -167,10 +181,13 @@ pub fn print_environment(places: &Places) -> Result<()> {
     Ok(())
 }
 
-fn cargo_test(places: &Places) -> std::process::Command {
-    let mut cargo = command("cargo", ["test", "--quiet", "--no-fail-fast", "--profile", "ci"]);
-    cargo.current_dir(&places.repo).env("CARGO_TARGET_DIR", &places.target);
-    cargo
+fn cargo_test(places: &Places) -> Command {
+    in_checkout(places, command(CARGO_TEST[0], &CARGO_TEST[1..]))
+}
+
+fn in_checkout(places: &Places, mut command: Command) -> Command {
+    command.current_dir(&places.repo).env("CARGO_TARGET_DIR", &places.target);
+    command
 }
 
 fn name(stage: Stage) -> &'static str {
