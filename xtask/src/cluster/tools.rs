@@ -24,7 +24,7 @@ const CREATE_CLUSTER: &str = "/etc/postgresql-common/createcluster.conf";
 /// A file that must be there, and the Debian package that brings it. A name without `/` is looked up on the PATH.
 pub type Need = (&'static str, &'static str);
 
-pub const CLUSTER_NEEDS: [Need; 17] = [
+pub const CLUSTER_NEEDS: [Need; 18] = [
     ("containerd", "containerd"),
     ("ctr", "containerd"),
     ("runc", "runc"),
@@ -37,6 +37,7 @@ pub const CLUSTER_NEEDS: [Need; 17] = [
     ("redis-server", "redis-server"),
     ("openssl", "openssl"),
     ("ip", "iproute2"),
+    ("curl", "curl"),
     ("sysctl", "procps"),
     ("setpriv", "util-linux"),
     ("xz", "xz-utils"),

@@ -9,6 +9,7 @@ mod install;
 mod isolation;
 mod outage;
 mod production;
+mod readme;
 mod scale;
 mod secrecy;
 mod spec;
@@ -68,6 +69,7 @@ async fn run(world: &World, wanted: &[String]) -> Vec<String> {
         wanted,
         install::a_short_resource_becomes_a_running_shop,
         install::an_order_is_bought_through_the_gateway,
+        readme::the_lines_of_the_readme_buy_something,
         install::a_crowd_shops_and_every_invariant_holds,
         production::the_production_sample_runs_over_verified_tls,
         isolation::two_shops_on_one_broker_and_server_never_see_each_other,
