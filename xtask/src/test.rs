@@ -85,8 +85,8 @@ fn database(places: &Places) -> Result<()> {
     let features = Workspace::members(places)?.features_among(&SERVER_FEATURES).join(",");
     let alive = tempfile::NamedTempFile::new().context("a file that running servers keep locked")?;
     let with_servers = || {
-        let mut cargo = in_checkout(places, command("flock", [alive.path()]));
-        cargo.args(CARGO_TEST).args(workspace::WITHOUT_E2E).args(["--features", &features]);
+        let mut cargo = in_checkout(places, command("flock", ["--shared"]));
+        cargo.arg(alive.path()).args(CARGO_TEST).args(workspace::WITHOUT_E2E).args(["--features", &features]);
         cargo.envs(variables.iter().cloned()).env("AGORA_BIN", &places.bin);
         cargo
     };
@@ -100,7 +100,7 @@ fn database(places: &Places) -> Result<()> {
 
 /// Waits until every server is gone that the tests started. They end a moment after the test program that they served, and
 /// what compares the host next would find their ports. `flock` leaves its lock open to all that it starts, and these to
-/// theirs: who has the lock is alone.
+/// theirs: whoever has it alone is the last. The runs share it, so that none waits for a server of the one before.
 fn all_ended(alive: &Path) -> Result<()> {
     let seconds = SERVERS_END_SECONDS_MAX.to_string();
     let ended = succeeds(command("flock", ["--timeout", &seconds]).arg(alive).arg("true"));
