@@ -15,7 +15,7 @@ pub async fn the_lines_of_the_readme_buy_something(world: &World) -> anyhow::Res
     let readme = std::fs::read_to_string(world.settings.repo.join("README.md")).context("README.md")?;
     let lines = lines(&readme)?;
     ensure!(lines.contains(ADDRESS), "the lines begin with another address than {ADDRESS}");
-    let lines = lines.replace(ADDRESS, &format!("shop={}", shop.url("").trim_end_matches('/')));
+    let lines = lines.replace(ADDRESS, &format!("shop={}", shop.url("")));
     let payment = lines.lines().find(|line| line.starts_with(PAYMENT)).context("no line pays")?;
 
     let said = bash(&format!("{lines}\necho\n{payment}\n")).await?;
