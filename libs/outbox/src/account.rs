@@ -1,13 +1,12 @@
-//! The account of a change that is one statement: facts, memory and answers written by the statement that makes it.
+//! Events, stored results and responses that a change of one statement writes together with its own rows.
 //!
-//! Knows how rows of `outbox`, `inbox` and `idempotency` stand in one parameter; must not know the change.
+//! Contains how rows of `outbox`, `inbox` and `idempotency` are encoded in one parameter. Must not depend on the change.
 //!
-//! A transaction of several statements asks the server once for each of them; a statement that changes, tells and
-//! remembers asks it once in all, and is a transaction by itself. Its writer reads first, decides, and writes only if
-//! all is still as it was read; else it reads again.
+//! A transaction of several statements needs one round trip for each; a single statement needs one and is a transaction by
+//! itself. Its caller reads first, decides, and writes only if the rows are unchanged; otherwise it reads again.
 //!
-//! The parameter is an array of texts, at places that [`Account::parameter`] and the macros agree on: the server reads a
-//! place as often as it likes, while of JSON it would parse the whole of it each time.
+//! The parameter is an array of texts at positions that [`Account::parameter`] and the macros agree on: the server reads an
+//! element directly, while it would parse a JSON parameter again for each member.
 
 use std::time::Duration;
 
@@ -23,21 +22,21 @@ use sqlx::{
 use uuid::Uuid;
 
 use crate::{
-    Answer, Cause, Error, Fact,
-    emit::{FactRow, wake_relays},
+    DedupKey, Error, NewEvent, StoredResponse,
+    append::{OutboxRow, wake_relays},
 };
 
-/// What two of the same cause cannot both hold.
-const TWINS: [&str; 2] = ["inbox_pk", "idempotency_pk"];
+/// Constraints that a concurrent duplicate violates.
+const DEDUP_CONSTRAINTS: [&str; 2] = ["inbox_pk", "idempotency_pk"];
 
-/// What a statement writes beside its change: bound to the parameter that [`told!`](crate::told),
+/// What a statement writes in addition to its change: bound to the parameter that [`told!`](crate::told),
 /// [`remembered!`](crate::remembered), [`settled!`](crate::settled) and [`claimed!`](crate::claimed) name.
 #[derive(Debug, Default)]
 pub struct Account {
     heard: Option<Heard>,
     request: Option<Request>,
     settled: Option<Settled>,
-    facts: Vec<FactRow>,
+    facts: Vec<OutboxRow>,
 }
 
 /// A row of `inbox`.
@@ -55,7 +54,7 @@ struct Request {
     route: String,
     key: String,
     hash: [u8; 32],
-    /// As text of JSON; absent for what is only claimed.
+    /// JSON text; absent for a request that is only leased.
     answer: Option<String>,
     claim: Option<(Uuid, Duration)>,
 }
@@ -67,48 +66,49 @@ struct Settled {
 }
 
 impl Account {
-    /// Nothing yet.
+    /// Writes nothing.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Tells a fact.
-    pub fn tell<E: Event>(&mut self, ids: &dyn Ids, epoch: Epoch, fact: Fact<'_, E>) -> Result<(), Error> {
-        self.facts.push(FactRow::of(ids, epoch, fact)?);
+    /// Appends an event to the outbox.
+    pub fn append<E: Event>(&mut self, ids: &dyn Ids, epoch: Epoch, fact: NewEvent<'_, E>) -> Result<(), Error> {
+        self.facts.push(OutboxRow::of(ids, epoch, fact)?);
         Ok(())
     }
 
-    /// Remembers what a repetition of `cause` is to be answered; nothing is kept of [`Cause::Fresh`]. A change has one cause:
+    /// Remembers what a repetition of `dedup_key` is to be answered; nothing is kept of [`DedupKey::None`]. A change has one dedup_key:
     /// what is said last is kept. Where a twin was faster, nothing is written: [`write`](Self::write).
-    pub fn remember<T: Serialize>(&mut self, cause: &Cause, value: &T) -> Result<(), Error> {
+    pub fn store_result<T: Serialize>(&mut self, dedup_key: &DedupKey, value: &T) -> Result<(), Error> {
         let value = serde_json::to_string(value)?;
-        if let Some((consumer, event_id)) = cause.message() {
+        if let Some((consumer, event_id)) = dedup_key.message() {
             self.heard = Some(Heard { consumer, event_id, value });
         } else {
-            self.request = Request::of(cause, Some(value), None);
+            self.request = Request::of(dedup_key, Some(value), None);
         }
         Ok(())
     }
 
-    /// Stores the answer of one claim and ends it, as [`settle`](crate::settle) does.
-    pub fn settle(&mut self, point: Uuid, answer: &Answer) -> Result<(), Error> {
+    /// Stores the response of a leased request, as [`IdempotencyLease::complete`](crate::IdempotencyLease::complete) does.
+    pub fn complete(&mut self, point: Uuid, answer: &StoredResponse) -> Result<(), Error> {
         self.settled = Some(Settled { point, answer: serde_json::to_string(answer)? });
         Ok(())
     }
 
-    /// Claims a request as [`start`](crate::start) does. False, and nothing claimed, for a cause that is no request.
-    pub fn claim(&mut self, cause: &Cause, point: Uuid, lease: Duration) -> bool {
-        self.request = Request::of(cause, None, Some((point, lease)));
+    /// Acquires a lease as [`IdempotencyLease::try_acquire`](crate::IdempotencyLease::try_acquire) does. `false`, without a
+    /// lease, for a key that is no request.
+    pub fn acquire(&mut self, dedup_key: &DedupKey, point: Uuid, lease: Duration) -> bool {
+        self.request = Request::of(dedup_key, None, Some((point, lease)));
         self.request.is_some()
     }
 
-    /// Whether nothing is remembered, claimed or settled: then a statement needs [`told!`](crate::told) alone, and every
-    /// part that it does without is one that the server need not make ready.
+    /// Whether only events are written: the statement then needs [`told!`](crate::told) alone, and the server prepares fewer
+    /// parts.
     pub fn only_tells(&self) -> bool {
         self.heard.is_none() && self.request.is_none() && self.settled.is_none()
     }
 
-    /// The parameter.
+    /// The value to bind: see the module's documentation.
     pub fn parameter(&self) -> Vec<Option<String>> {
         // 1 to 3: heard.
         let heard = self.heard.as_ref();
@@ -133,13 +133,13 @@ impl Account {
         let settled = self.settled.as_ref();
         all.extend([settled.map(|settled| settled.point.to_string()), settled.map(|settled| settled.answer.clone())]);
         // From 13: the facts, 12 places each.
-        all.extend(self.facts.iter().flat_map(FactRow::texts));
+        all.extend(self.facts.iter().flat_map(OutboxRow::texts));
         all
     }
 
-    /// Runs a statement that has [`parameter`](Self::parameter) bound and gives a row if it made its change; wakes the
-    /// relays if it told anything. `None`, and nothing written: it gave no row, or another one was faster. That one may
-    /// have had the same cause, and what it remembers can be read now; or else it holds one of the constraints `lost_by`.
+    /// Runs a statement that has [`parameter`](Self::parameter) bound and returns a row if it applied its change; wakes the
+    /// relays if it appended events. `None`: nothing was written, because the statement returned no row, a concurrent
+    /// duplicate committed first (its result can be read now), or one of the constraints `lost_by` was violated.
     pub async fn write(
         &self,
         connection: &mut PgConnection,
@@ -147,7 +147,7 @@ impl Account {
         lost_by: &[&str],
     ) -> Result<Option<PgRow>, sqlx::Error> {
         let lost = |error: &sqlx::Error| {
-            constraint(error).is_some_and(|held| TWINS.contains(&held) || lost_by.contains(&held))
+            constraint(error).is_some_and(|held| DEDUP_CONSTRAINTS.contains(&held) || lost_by.contains(&held))
         };
         let row = match statement.fetch_optional(connection).await {
             Err(error) if lost(&error) => None,
@@ -161,25 +161,29 @@ impl Account {
 }
 
 impl Request {
-    /// What the cause says, if it is a request.
-    fn of(cause: &Cause, answer: Option<String>, claim: Option<(Uuid, Duration)>) -> Option<Self> {
-        let Cause::Request { scope, key, route, hash } = cause.clone() else { return None };
+    /// The row of a request key; `None` for other keys.
+    fn of(dedup_key: &DedupKey, answer: Option<String>, claim: Option<(Uuid, Duration)>) -> Option<Self> {
+        let DedupKey::Request { scope, key, route, hash } = dedup_key.clone() else { return None };
         Some(Self { scope, route, key, hash, answer, claim })
     }
 }
 
-/// Remembers what a cause is answered that changes nothing, without claiming it. False if another one of the same cause was
-/// faster: what was remembered of that is to be [`recall`](crate::recall)ed.
-pub async fn keep<T: Serialize>(connection: &mut PgConnection, cause: &Cause, answer: &T) -> Result<bool, Error> {
-    const KEEP: &str =
+/// Stores the result of a key that changes nothing, for example a refusal. `false` if a concurrent duplicate committed
+/// first: read its result with [`find_result`](crate::find_result).
+pub async fn insert_result<T: Serialize>(
+    connection: &mut PgConnection,
+    dedup_key: &DedupKey,
+    answer: &T,
+) -> Result<bool, Error> {
+    const INSERT: &str =
         concat!("with changed as (select), ", crate::remembered!("$1", "changed"), " select from changed");
     let mut account = Account::new();
-    account.remember(cause, answer)?;
-    let keep = sqlx::query(KEEP).bind(account.parameter());
-    Ok(account.write(connection, keep, &[]).await?.is_some())
+    account.store_result(dedup_key, answer)?;
+    let insert = sqlx::query(INSERT).bind(account.parameter());
+    Ok(account.write(connection, insert, &[]).await?.is_some())
 }
 
-/// The part `told` of a statement's `with`: tells the facts of the [`Account`] that is parameter `$account` if part
+/// The part `told` of a statement's `with`: appends the events of the [`Account`] that is parameter `$account` if part
 /// `$changed` gives a row.
 #[macro_export]
 macro_rules! told {
@@ -197,8 +201,8 @@ macro_rules! told {
     };
 }
 
-/// The parts `heard` and `answered` of a statement's `with`: remember what the [`Account`] that is parameter `$account`
-/// remembers if part `$changed` gives a row.
+/// The parts `heard` and `answered` of a statement's `with`: store the result of the [`Account`] that is parameter
+/// `$account` if part `$changed` gives a row.
 #[macro_export]
 macro_rules! remembered {
     ($account:literal, $changed:literal) => {
@@ -217,8 +221,8 @@ macro_rules! remembered {
     };
 }
 
-/// A condition on the change: that nothing is remembered of the cause that the [`Account`] of parameter `$account` remembers.
-/// For a statement that is written without asking [`recall`](crate::recall) before; to be asked when it changed nothing.
+/// A condition on the change: no result is stored under the key of the [`Account`] that is parameter `$account`. For a
+/// statement that runs without [`find_result`](crate::find_result) first; call that when the statement changed nothing.
 #[macro_export]
 macro_rules! unheard {
     ($account:literal) => {
@@ -238,8 +242,8 @@ macro_rules! unheard {
     };
 }
 
-/// The part `settled` of a statement's `with`: stores the answer of the [`Account`] that is parameter `$account` if part
-/// `$changed` gives a row; a claim that is settled stays.
+/// The part `settled` of a statement's `with`: stores the response of the [`Account`] that is parameter `$account` if part
+/// `$changed` gives a row; a completed request stays.
 #[macro_export]
 macro_rules! settled {
     ($account:literal, $changed:literal) => {
@@ -255,8 +259,8 @@ macro_rules! settled {
     };
 }
 
-/// The part `claimed` of a statement's `with`: makes the claim of the [`Account`] that is parameter `$account`, and gives its
-/// `point`; no row if the key was claimed before.
+/// The part `claimed` of a statement's `with`: acquires the lease of the [`Account`] that is parameter `$account` and returns
+/// its `point`; no row if the key is stored already.
 #[macro_export]
 macro_rules! claimed {
     ($account:literal) => {

@@ -1,7 +1,7 @@
-//! Gives facts to a handler at least once, in order per partition, and commits what was handled.
+//! Passes events to a handler at least once, in order per partition, and commits the handled offsets.
 //!
-//! Knows the broker, retries and dead letters; must not know what a handler does. A handler makes repetitions harmless by
-//! [`crate::once`] with [`crate::Cause::Event`].
+//! Contains polling, retries and dead letters. Must not depend on what a handler does. A handler deduplicates with
+//! [`crate::claim_key`] and [`crate::DedupKey::Event`].
 
 use std::{
     panic::AssertUnwindSafe,
@@ -20,40 +20,40 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::{
-    dead_letter::{Letter, bury},
-    lanes::{Lanes, Over, Turn},
-    pause::pause,
+    backoff::backoff,
+    dead_letter::{DeadLetterDraft, dead_letter},
+    partition_queues::{Completion, InFlight, PartitionQueues},
 };
 
-/// Handlers at work at a time: each takes a connection that requests want too.
+/// Handlers that run at a time: each takes a pooled connection that requests need too.
 const HANDLERS_MAX: usize = 4;
-const PAUSE_FIRST: Duration = Duration::from_millis(100);
-const PAUSE_LONGEST: Duration = Duration::from_secs(10);
+const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(10);
 const COMMIT_EVERY: Duration = Duration::from_millis(500);
-/// After trouble with the broker.
-const BROKER_PAUSE: Duration = Duration::from_millis(200);
-/// Trouble that was not met again for so long is over, even if no message came since.
-const TROUBLE_OVER: Duration = Duration::from_secs(10);
-/// How long handlers under way are waited for when the process ends.
+/// Wait after a broker error.
+const BROKER_ERROR_WAIT: Duration = Duration::from_millis(200);
+/// Without a further error for this long, the broker counts as reachable even if no message arrived.
+const BROKER_RECOVERED_AFTER: Duration = Duration::from_secs(10);
+/// Time for running handlers to finish at shutdown.
 const FINISH_MAX: Duration = Duration::from_secs(10);
-/// A message that makes its handler panic so often is put aside.
+/// Panics of a handler on one message after which the message becomes a dead letter.
 const PANICS_MAX: u32 = 5;
 
-/// Why a handler did not handle a fact.
+/// Why a handler did not handle an event.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// It will in a while: the database or another service is away. Repeated until it does; its partition waits.
-    #[error("not yet")]
+    /// Transient: the database or another service is unreachable. Retried with back-off; the partition waits.
+    #[error("the event cannot be handled yet")]
     Again(#[source] BoxError),
-    /// It never will. Put aside as a dead letter; the partition goes on.
-    #[error("never")]
+    /// Permanent. The message becomes a dead letter and the partition continues.
+    #[error("the event can never be handled")]
     Poison(#[source] BoxError),
 }
 
 type Handler = Arc<dyn Fn(Envelope) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync>;
 
-/// Reads topics as the group `consumer` for as long as the process lives. While the broker is away `kafka` is listed as
-/// degraded.
+/// Consumes topics as the group `consumer` until the process shuts down. While the broker is unreachable, `kafka` is
+/// listed as a degraded dependency.
 pub fn consume<H>(
     db: Db,
     config: &Config,
@@ -94,10 +94,10 @@ struct Worker {
     shutdown: CancellationToken,
 }
 
-type Running = FuturesUnordered<BoxFuture<'static, Over>>;
+type Running = FuturesUnordered<BoxFuture<'static, Completion>>;
 
 impl Worker {
-    /// One membership after another: a new password or authority needs a new one.
+    /// Joins the consumer group again whenever the password or certificate authority changes.
     async fn run(self: Arc<Self>) -> anyhow::Result<()> {
         while !self.shutdown.is_cancelled() {
             self.membership().await?;
@@ -107,8 +107,8 @@ impl Worker {
 
     async fn membership(self: &Arc<Self>) -> anyhow::Result<()> {
         let member = Consumer::new(&self.config, self.consumer, self.topics)?;
-        let (mut lanes, mut running) = (Lanes::default(), Running::new());
-        let mut trouble = None;
+        let (mut queues, mut running) = (PartitionQueues::default(), Running::new());
+        let mut last_error = None;
         let mut config = self.config.clone();
         let mut rotated = std::pin::pin!(config.login_changed());
         let mut ticks = tokio::time::interval(COMMIT_EVERY);
@@ -118,48 +118,48 @@ impl Worker {
                 () = self.shutdown.cancelled() => break,
                 () = &mut rotated => break,
                 received = member.recv() => match received {
-                    Ok(message) => accept(&member, &mut lanes, message)?,
+                    Ok(message) => accept(&member, &mut queues, message)?,
                     Err(error) => {
-                        trouble = Some(Instant::now());
-                        self.broker_trouble(&error).await;
+                        last_error = Some(Instant::now());
+                        self.broker_error(&error).await;
                     }
                 },
-                Some(over) = running.next() => finish(&member, &mut lanes, over)?,
+                Some(completion) = running.next() => finish(&member, &mut queues, completion)?,
                 _ = ticks.tick() => {
-                    commit(&member, &mut lanes);
-                    if trouble.take_if(|met| met.elapsed() > TROUBLE_OVER).is_some() {
+                    commit(&member, &mut queues);
+                    if last_error.take_if(|at| at.elapsed() > BROKER_RECOVERED_AFTER).is_some() {
                         self.kafka.up();
                     }
                 }
             }
-            running.extend(lanes.turns().into_iter().map(|turn| self.clone().turn(turn).boxed()));
+            running.extend(queues.take_ready().into_iter().map(|in_flight| self.clone().process(in_flight).boxed()));
         }
-        let rest = async {
-            while let Some(over) = running.next().await {
-                lanes.over(over);
+        let finish_running = async {
+            while let Some(completion) = running.next().await {
+                queues.complete(completion);
             }
         };
-        let _ = tokio::time::timeout(FINISH_MAX, rest).await;
-        commit(&member, &mut lanes);
+        let _ = tokio::time::timeout(FINISH_MAX, finish_running).await;
+        commit(&member, &mut queues);
         Ok(())
     }
 
-    async fn broker_trouble(&self, error: &agora_kafka::Error) {
+    async fn broker_error(&self, error: &agora_kafka::Error) {
         self.kafka.down(format!("{error:?}"));
-        tokio::time::sleep(BROKER_PAUSE).await;
+        tokio::time::sleep(BROKER_ERROR_WAIT).await;
     }
 
-    /// Handles one message to the end, however often that takes.
-    async fn turn(self: Arc<Self>, Turn { lane, message }: Turn) -> Over {
+    /// Handles one message until it succeeds, becomes a dead letter, or the process shuts down.
+    async fn process(self: Arc<Self>, InFlight { queue, message }: InFlight) -> Completion {
         let topic = message.partition.topic.name();
         let span =
             tracing::info_span!(parent: None, "consume", consumer = self.consumer, topic, offset = message.offset);
-        let done = self.until_done(&message).instrument(span).await;
-        Over { lane, partition: message.partition, offset: message.offset, done }
+        let handled = self.until_handled(&message).instrument(span).await;
+        Completion { queue, partition: message.partition, offset: message.offset, handled }
     }
 
-    /// `false`: given up because the process ends.
-    async fn until_done(&self, message: &Incoming) -> bool {
+    /// `false`: the process shuts down before the message is handled.
+    async fn until_handled(&self, message: &Incoming) -> bool {
         let first_at = self.clock.now();
         let mut attempts = 0;
         loop {
@@ -169,23 +169,23 @@ impl Worker {
                 Err(failure) => failure,
             };
             if attempts == 1 {
-                tracing::warn!(error = format!("{failure:#}"), "a fact waits until it can be handled");
+                tracing::warn!(error = format!("{failure:#}"), "retrying an event that its handler rejected");
             }
             self.count(message, "again");
-            let pause = pause(&*self.ids, attempts, PAUSE_FIRST, PAUSE_LONGEST);
-            if self.shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            let wait = backoff(&*self.ids, attempts, BACKOFF_FIRST, BACKOFF_MAX);
+            if self.shutdown.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
                 return false;
             }
         }
     }
 
-    /// Handles a message, or puts it aside. An error means: again.
+    /// Handles a message or stores it as a dead letter. An error means retry.
     async fn attempt(&self, message: &Incoming, attempts: u32, first_at: time::OffsetDateTime) -> anyhow::Result<()> {
-        let _slot = self.handlers.acquire().await;
+        let _permit = self.handlers.acquire().await;
         let parsed: Result<Envelope, _> = serde_json::from_slice(&message.payload);
         let envelope = parsed.as_ref().ok();
         let reason = match &parsed {
-            // Without the error's own text, which may quote what it met.
+            // Without the error's own text, which may quote the message.
             Err(error) => {
                 format!("no envelope: {:?} error at line {} column {}", error.classify(), error.line(), error.column())
             }
@@ -198,9 +198,9 @@ impl Worker {
                 Err(Failure::Poison(error)) => format!("{:#}", anyhow::anyhow!(error)),
             },
         };
-        let letter = Letter { consumer: self.consumer, message, envelope, reason: &reason, attempts, first_at };
-        bury(&self.db, &*self.ids, letter).await?;
-        tracing::error!(reason, "put a message aside as a dead letter");
+        let draft = DeadLetterDraft { consumer: self.consumer, message, envelope, reason: &reason, attempts, first_at };
+        dead_letter(&self.db, &*self.ids, draft).await?;
+        tracing::error!(reason, "stored a message as a dead letter");
         self.count(message, "dead");
         Ok(())
     }
@@ -213,7 +213,7 @@ impl Worker {
         let age = (self.clock.now() - envelope.time).as_seconds_f64();
         metrics::histogram!("consumer_event_age_seconds", "service" => self.service).record(age);
         let started = Instant::now();
-        // Made inside too: a handler may panic before it returns its future.
+        // Called inside the guard: a handler may panic before it returns its future.
         let work = AssertUnwindSafe(async { (self.handler)(envelope.clone()).await }).catch_unwind().instrument(span);
         let result = work.await;
         metrics::histogram!("consumer_event_duration_seconds", "service" => self.service)
@@ -221,7 +221,7 @@ impl Worker {
         match result {
             Ok(result) => result,
             Err(_) if attempts < PANICS_MAX => Err(Failure::Again("the handler panicked".into())),
-            Err(_) => Err(Failure::Poison("the handler panicked again and again".into())),
+            Err(_) => Err(Failure::Poison("the handler panicked at each attempt".into())),
         }
     }
 
@@ -232,26 +232,26 @@ impl Worker {
     }
 }
 
-fn accept(member: &Consumer, lanes: &mut Lanes, message: Incoming) -> Result<(), agora_kafka::Error> {
-    match lanes.accept(message) {
+fn accept(member: &Consumer, queues: &mut PartitionQueues, message: Incoming) -> Result<(), agora_kafka::Error> {
+    match queues.accept(message) {
         Some(full) => member.pause(full),
         None => Ok(()),
     }
 }
 
-fn finish(member: &Consumer, lanes: &mut Lanes, over: Over) -> Result<(), agora_kafka::Error> {
-    match lanes.over(over) {
+fn finish(member: &Consumer, queues: &mut PartitionQueues, completion: Completion) -> Result<(), agora_kafka::Error> {
+    match queues.complete(completion) {
         Some(drained) => member.resume(drained),
         None => Ok(()),
     }
 }
 
-/// A commit that fails is repeated by the next one; until then repetitions are possible, and harmless.
-fn commit(member: &Consumer, lanes: &mut Lanes) {
+/// The next commit repeats one that failed. Until then messages may be delivered again, which handlers deduplicate.
+fn commit(member: &Consumer, queues: &mut PartitionQueues) {
     for partition in member.lost() {
-        lanes.lose(partition);
+        queues.revoke(partition);
     }
-    let next = lanes.commits();
+    let next = queues.commits();
     if !next.is_empty()
         && let Err(error) = member.commit(&next)
     {

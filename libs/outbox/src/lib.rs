@@ -1,48 +1,49 @@
-//! What happened leaves and acts once: outbox, relay, inbox, idempotency, dead letters.
+//! Outbox, relay, inbox, idempotency and dead letters: an event leaves the database once it is committed, and a request,
+//! command or event takes effect once.
 //!
-//! Knows its five tables, the broker and the envelope; must not know what any fact, request or answer is about.
+//! Contains the five tables, the relay and the consumer. Must not depend on the meaning of any event, request or response.
 
 mod account;
-mod answers;
-mod cause;
-mod claim;
+mod append;
+mod backoff;
 mod consume;
 mod dead_letter;
-mod emit;
-mod lanes;
-mod once;
-mod pause;
+mod dedup;
+mod dedup_key;
+mod lease;
+mod partition_queues;
 mod relay;
 mod store_error;
+mod stored_results;
 mod sweep;
 
-pub use account::{Account, keep};
-pub use answers::Answers;
-pub use cause::{Cause, Done};
-pub use claim::{Answer, Claim, abandon, claim, settle, stale, start, unlock};
+pub use account::{Account, insert_result};
+pub use append::{NewEvent, emit};
 pub use consume::{Failure, consume};
-pub use emit::{Fact, emit};
-pub use once::{once, recall, remember};
+pub use dedup::{claim_key, find_result, store_result};
+pub use dedup_key::{DedupKey, Outcome};
+pub use lease::{Acquisition, IdempotencyLease, StoredResponse};
 pub use relay::relay;
 pub use store_error::StoreError;
+pub use stored_results::StoredResults;
 pub use sweep::sweep;
 
-/// The tables of this crate, for tests; services carry a copy among their own migrations.
+/// The migrations of this crate's tables, for tests; each service carries a copy among its own migrations.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// Why a request, command or fact was not begun, remembered or emitted.
+/// Why a request, command or event was not started, or its result or event not written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The key was used before with another body: 422.
+    /// The idempotency key was used before with another request: 422.
     #[error("the idempotency key was used with another request")]
     Mismatch,
-    /// The same request is being worked on: 409, to be asked again in a second.
+    /// The same request is in progress: 409, to be repeated after a second.
     #[error("the same request is still running")]
     Running,
-    /// The database did not do it.
-    #[error("keeping account of what was done")]
+    /// A statement failed.
+    #[error("writing the outbox, inbox or idempotency tables")]
     Unavailable(#[from] sqlx::Error),
-    /// A stored answer does not have the shape that is asked for, or a fact or answer has none in JSON.
-    #[error("an answer or fact has another shape than its JSON")]
+    /// A stored result does not have the requested type, or an event or result cannot be serialised.
+    #[error("a stored result or event does not match its JSON type")]
     Stored(#[from] serde_json::Error),
 }

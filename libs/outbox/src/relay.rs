@@ -1,6 +1,6 @@
-//! Sends the facts of the outbox to the broker, in order per aggregate, and deletes what was acknowledged.
+//! Sends the rows of the outbox to the broker, in order per aggregate, and deletes acknowledged rows.
 //!
-//! Knows `outbox`, `outbox_shard` and the producer; must not know any fact.
+//! Contains the statements on `outbox` and `outbox_shard`. Must not depend on any event's meaning.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,25 +15,25 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{emit::told, pause::pause};
+use crate::{append::appended, backoff::backoff};
 
 const ROWS_PER_BATCH: i64 = 500;
-/// Half of them, so that two replicas share the work.
+/// Half of the shards, so that two replicas share the work.
 const SHARDS_PER_BATCH: i64 = 8;
-/// A fact that this process told is looked for after so long, and then each time after twice as long: it is there only
-/// once its transaction commits.
-const LOOK_FIRST: Duration = Duration::from_millis(20);
-/// After a batch that emptied the outbox the next one waits so long: under load facts then leave ten times a second, many
-/// together, which costs the database and the broker far less than one by one.
+/// First poll after this process appended an event; each further poll waits twice as long, since the row is visible only
+/// after its transaction commits.
+const POLL_FIRST: Duration = Duration::from_millis(20);
+/// Wait after a batch that emptied the outbox: under load events are then sent ten times a second in batches, which costs
+/// the database and the broker far less than one by one.
 const BATCH_PAUSE: Duration = Duration::from_millis(100);
-/// The outbox is looked at after so long anyway: facts that others told and did not live to send.
-const LOOK_LAST: Duration = Duration::from_secs(1);
-const PAUSE_FIRST: Duration = Duration::from_millis(100);
-const PAUSE_LONGEST: Duration = Duration::from_secs(5);
-const MEASURE: Duration = Duration::from_secs(5);
+/// Longest time between two polls: it bounds the delay of events of a process that crashed before it sent them.
+const POLL_MAX: Duration = Duration::from_secs(1);
+const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+const MEASURE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Sends what is emitted, for as long as the process lives. Any number of replicas may: each batch locks its shards.
-/// While the broker is away the outbox grows and `kafka` is listed as degraded.
+/// Sends appended events until the process shuts down. Any number of replicas may run: each batch locks its shards. While
+/// the broker is unreachable, the outbox grows and `kafka` is listed as a degraded dependency.
 pub fn relay(db: Db, producer: Producer, process: &Process) {
     let relay = Relay {
         db,
@@ -67,38 +67,38 @@ struct Relay {
     shutdown: CancellationToken,
 }
 
-/// Why a batch was rolled back.
+/// Why a batch is rolled back.
 #[derive(Debug, thiserror::Error)]
 enum BatchError {
-    #[error("reading or emptying the outbox")]
+    #[error("reading or deleting rows of the outbox")]
     Database(#[from] sqlx::Error),
-    #[error("sending facts")]
+    #[error("sending events")]
     Broker(#[from] agora_kafka::Error),
-    #[error("writing an envelope")]
+    #[error("serialising an envelope")]
     Envelope(#[from] serde_json::Error),
 }
 
-/// What a look at the outbox led to.
+/// Result of one poll of the outbox.
 #[derive(Clone, Copy, Debug, Default)]
 struct Batch {
-    /// Facts that were sent.
+    /// Number of events sent.
     sent: u64,
-    /// Whether there may be more than one batch takes.
+    /// Whether the outbox may hold more than one batch.
     more: bool,
 }
 
 impl Relay {
-    /// Ends between two batches, so that what was sent is also deleted.
+    /// Stops only between two batches, so that sent rows are also deleted.
     async fn run(&self) -> anyhow::Result<()> {
-        let (mut failures, mut told, mut next_look, mut busy) = (0, told(), LOOK_FIRST, false);
+        let (mut failures, mut appended, mut next_poll, mut busy) = (0, appended(), POLL_FIRST, false);
         while !self.shutdown.is_cancelled() {
             match self.batch(busy).await {
                 Ok(Batch { sent: 0, .. }) => {
                     (failures, busy) = (0, false);
-                    self.shutdown.run_until_cancelled(woken(&mut told, &mut next_look)).await;
+                    self.shutdown.run_until_cancelled(next_wake(&mut appended, &mut next_poll)).await;
                 }
                 Ok(Batch { sent, more }) => {
-                    (failures, next_look, busy) = (0, LOOK_FIRST, true);
+                    (failures, next_poll, busy) = (0, POLL_FIRST, true);
                     self.kafka.up();
                     metrics::counter!("outbox_sent_total", "service" => self.service).increment(sent);
                     if !more {
@@ -108,8 +108,8 @@ impl Relay {
                 Err(error) => {
                     (failures, busy) = (failures + 1, false);
                     self.report(error, failures);
-                    let pause = pause(&*self.ids, failures, PAUSE_FIRST, PAUSE_LONGEST);
-                    self.shutdown.run_until_cancelled(tokio::time::sleep(pause)).await;
+                    let wait = backoff(&*self.ids, failures, BACKOFF_FIRST, BACKOFF_MAX);
+                    self.shutdown.run_until_cancelled(tokio::time::sleep(wait)).await;
                 }
             }
         }
@@ -123,13 +123,13 @@ impl Relay {
             self.kafka.down(error.clone());
         }
         if failures == 1 {
-            tracing::warn!(error, "facts wait in the outbox");
+            tracing::warn!(error, "events wait in the outbox");
         }
     }
 
-    /// After a batch that sent something (`busy`) there are nearly always more facts, and it is not asked whether there are.
+    /// After a batch that sent events (`busy`) more nearly always follow, so the check for any row is skipped.
     async fn batch(&self, busy: bool) -> Result<Batch, BatchError> {
-        if !busy && !self.anything().await? {
+        if !busy && !self.any_row().await? {
             return Ok(Batch::default());
         }
         let mut tx = self.db.begin().await?;
@@ -145,9 +145,9 @@ impl Relay {
         Ok(Batch { sent: deleted.rows_affected(), more })
     }
 
-    /// One statement, since it is nearly all that an idle relay does.
-    async fn anything(&self) -> Result<bool, sqlx::Error> {
-        // By the index, in which rows deleted long ago are skipped; `exists` would read the table from its start.
+    /// One cheap statement: it is nearly all that an idle relay runs.
+    async fn any_row(&self) -> Result<bool, sqlx::Error> {
+        // Uses the index, which skips rows deleted long ago; `exists` would scan the table from its start.
         const FIRST: &str = "select id from outbox order by id limit 1";
         let first: Option<i64> = sqlx::query_scalar(FIRST).fetch_optional(&mut *self.db.acquire().await?).await?;
         Ok(first.is_some())
@@ -155,8 +155,8 @@ impl Relay {
 
     async fn measure(&self) {
         loop {
-            tokio::time::sleep(MEASURE).await;
-            // Without the database there is nothing to tell, and others tell that.
+            tokio::time::sleep(MEASURE_INTERVAL).await;
+            // An unreachable database is reported by its own dependency.
             if let Ok((pending, oldest_seconds)) = self.backlog().await {
                 let pending = u32::try_from(pending).unwrap_or(u32::MAX);
                 metrics::gauge!("outbox_pending", "service" => self.service).set(f64::from(pending));
@@ -172,15 +172,15 @@ impl Relay {
     }
 }
 
-/// Waits until a look is worth it: soon after this process told a fact, else less and less often.
-async fn woken(told: &mut watch::Receiver<()>, next_look: &mut Duration) {
+/// Waits for the next poll: soon after this process appended an event, else with growing intervals.
+async fn next_wake(appended: &mut watch::Receiver<()>, next_poll: &mut Duration) {
     tokio::select! {
-        _ = told.changed() => {
-            *next_look = LOOK_FIRST;
-            // What is told meanwhile is found by the same look.
-            tokio::time::sleep(LOOK_FIRST).await;
+        _ = appended.changed() => {
+            *next_poll = POLL_FIRST;
+            // The same poll also finds events that are appended in the meantime.
+            tokio::time::sleep(POLL_FIRST).await;
         }
-        () = tokio::time::sleep(*next_look) => *next_look = LOOK_LAST.min(*next_look * 2),
+        () = tokio::time::sleep(*next_poll) => *next_poll = POLL_MAX.min(*next_poll * 2),
     }
 }
 
@@ -201,15 +201,15 @@ struct Row {
     created_at: OffsetDateTime,
 }
 
-/// The oldest rows of some shards that nobody else is sending, and whether there may be more; their shards stay locked until
+/// The oldest rows of some shards that no other relay has locked, and whether more may follow. The shards stay locked until
 /// the transaction ends.
 async fn next_rows(tx: &mut Tx) -> Result<(Vec<Row>, bool), sqlx::Error> {
-    // At random, so that no shard is last for ever. The transaction's end need not reach the disk before it is believed:
-    // rows that a crash brings back are sent again, and the inbox drops them.
+    // In random order, so that no shard starves. The commit does not wait for the disk: rows that reappear after a crash
+    // are sent again, and the inbox of each consumer drops the duplicates.
     const LOCK: &str = "select s.shard from outbox_shard s cross join set_config('synchronous_commit', 'off', true) \
         where exists (select from outbox o where o.shard = s.shard) \
         order by random() limit $1 for update of s skip locked";
-    // In a statement of its own: it must see what the last holder of the lock has deleted.
+    // A separate statement: its snapshot must see the rows that the last holder of the lock deleted.
     const READ: &str = "select id, topic, kind, version, event_id, aggregate, seq, epoch, trace, correlation_id, \
         causation_id, data, created_at from outbox where shard = any($1) order by id limit $2";
     let shards: Vec<i16> = sqlx::query_scalar(LOCK).bind(SHARDS_PER_BATCH).fetch_all(&mut **tx).await?;

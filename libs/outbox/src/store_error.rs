@@ -1,25 +1,25 @@
-//! Why a store did not answer: what every port over a database with this crate's tables may say.
+//! The error of stores on a database with this crate's tables.
 //!
-//! Knows which failures pass by themselves; must not know what is stored.
+//! Separates transient failures from defects. Must not depend on what is stored.
 
 use agora_chassis::BoxError;
 
 use crate::Error;
 
-/// Why a store did not answer.
+/// Why a store's method failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The same key was used for another request: 422.
     #[error("the idempotency key was used for another request")]
     KeyReused,
-    /// The first request with the same key has not ended: 409, to be asked again in a second.
+    /// A request with the same key is in progress: 409, to be repeated after a second.
     #[error("a request with the same idempotency key is still running")]
     Running,
-    /// The database is away; the same may work in a moment.
+    /// The database is unreachable; a retry may succeed.
     #[error("the database does not answer")]
     Unavailable(#[source] BoxError),
-    /// The database refused what it should take, or holds what cannot be read: a bug.
-    #[error("the database refused a statement or holds what cannot be read")]
+    /// The database rejected a statement, or a stored value cannot be read: a defect.
+    #[error("the database rejected a statement or holds an unreadable value")]
     Broken(#[source] BoxError),
 }
 

@@ -108,14 +108,14 @@ impl Request {
         self.header("content-type", "application/json")
     }
 
-    async fn send(self) -> Answer {
+    async fn send(self) -> TestResponse {
         let Self { router, method, path, headers, body } = self;
         let mut request = http::Request::builder().method(method).uri(&path).body(Body::from(body)).expect("a request");
         *request.headers_mut() = headers;
         request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static("localhost"));
         let (parts, body) = router.oneshot(request).await.expect("a router never fails").into_parts();
         let bytes = body.collect().await.expect("a whole body").to_bytes();
-        Answer {
+        TestResponse {
             status: parts.status.as_u16(),
             body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
             headers: parts.headers,
@@ -125,8 +125,8 @@ impl Request {
 }
 
 impl IntoFuture for Request {
-    type Output = Answer;
-    type IntoFuture = Pin<Box<dyn Future<Output = Answer> + Send>>;
+    type Output = TestResponse;
+    type IntoFuture = Pin<Box<dyn Future<Output = TestResponse> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.send())
@@ -135,7 +135,7 @@ impl IntoFuture for Request {
 
 /// What came back.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct TestResponse {
     /// The status code.
     pub status: u16,
     /// The body as JSON; `Null` where it is none.
@@ -146,7 +146,7 @@ pub struct Answer {
     pub bytes: Vec<u8>,
 }
 
-impl Answer {
+impl TestResponse {
     /// Asserts the status and gives the answer back; shows the body where it is another.
     #[expect(clippy::return_self_not_must_use, reason = "asserting alone is a use")]
     pub fn expect(self, status: u16) -> Self {

@@ -12,7 +12,7 @@ mod redis;
 mod server;
 mod time;
 
-pub use app::{Answer, Request, TestApp};
+pub use app::{Request, TestApp, TestResponse};
 pub use kafka::{KafkaServer, kafka};
 pub use keys::{TestKeys, internal_token};
 pub use postgres::{PostgresServer, TestDatabase, postgres, postgres15};

@@ -1,6 +1,6 @@
 //! Every way in which a request can be refused before a handler sees it: status, code and field of each.
 
-use agora_testkit::{Answer, TestApp};
+use agora_testkit::{TestApp, TestResponse};
 use agora_vocab::ProductId;
 use agora_web::{Command, Edge, IfMatch, Json, Path, Problem, Query, public};
 use axum::{Router, routing};
@@ -66,7 +66,7 @@ async fn keyed(command: Command<Option<Value>>) -> Result<String, Problem> {
     Ok(format!("{} {} {:02x}", idempotency.key, idempotency.route, idempotency.hash[0]))
 }
 
-fn check(answer: &Answer, status: u16, code: &str, field: Option<&str>, case: &str) {
+fn check(answer: &TestResponse, status: u16, code: &str, field: Option<&str>, case: &str) {
     let shown = String::from_utf8_lossy(&answer.bytes);
     assert_eq!(answer.status, status, "{case}: {shown}");
     assert_eq!(answer.header("content-type"), "application/problem+json", "{case}");

@@ -7,7 +7,7 @@ use agora_events::{
     order::OrderEvent,
     topics,
 };
-use agora_outbox::{Cause, Failure};
+use agora_outbox::{DedupKey, Failure};
 
 use crate::{
     domain::Copy,
@@ -22,18 +22,18 @@ pub const TOPICS: &[Topic] = &[topics::PRODUCT, topics::ORDER];
 
 /// Handles one fact; a repetition changes nothing.
 pub async fn handle(shopping: Shopping, envelope: Envelope) -> Result<(), Failure> {
-    let cause = Cause::Event { consumer: CONSUMER, id: envelope.id };
+    let dedup_key = DedupKey::Event { consumer: CONSUMER, id: envelope.id };
     let malformed = |error: serde_json::Error| Failure::Poison(error.into());
     if let Some(event) = envelope.event::<ProductEvent>().map_err(malformed)? {
-        return shopping.learn(&copy(event), &cause).await.map_err(failure);
+        return shopping.learn(&copy(event), &dedup_key).await.map_err(failure);
     }
     match envelope.event::<OrderEvent>().map_err(malformed)? {
         Some(OrderEvent::Placed(order)) if order.cart_id.is_some() => {
-            shopping.settle(order.order_id, &cause).await.map_err(failure)
+            shopping.settle(order.order_id, &dedup_key).await.map_err(failure)
         }
         // Cancelled too: an order that was never placed ends so, and one that was is settled already.
         Some(OrderEvent::Rejected(order) | OrderEvent::Cancelled(order)) if order.cart_id.is_some() => {
-            shopping.give_back(order.order_id, &cause).await.map(drop).map_err(failure)
+            shopping.give_back(order.order_id, &dedup_key).await.map(drop).map_err(failure)
         }
         _ => Ok(()),
     }

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use agora_outbox::{Answers, Cause, Done};
+use agora_outbox::{DedupKey, Outcome, StoredResults};
 use agora_vocab::{LineId, Money, OrderId, ProductId, Quantity, UserId};
 use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
@@ -26,7 +26,7 @@ struct State {
     copies: BTreeMap<ProductId, Copy>,
     /// `None`: a tombstone.
     takings: BTreeMap<OrderId, (TakingState, Option<(UserId, Taking)>)>,
-    answers: Answers,
+    answers: StoredResults,
     /// While set, every call is refused as it is by a database that is away.
     away: bool,
 }
@@ -42,7 +42,7 @@ impl InMemoryCarts {
     }
 
     /// A change of everything or nothing, done once per cause.
-    fn once<T, E>(&self, cause: &Cause, work: impl FnOnce(&mut State) -> Result<T, E>) -> Result<Done<T>, E>
+    fn once<T, E>(&self, dedup_key: &DedupKey, work: impl FnOnce(&mut State) -> Result<T, E>) -> Result<Outcome<T>, E>
     where
         T: Serialize + DeserializeOwned,
         E: From<StoreError>,
@@ -51,14 +51,14 @@ impl InMemoryCarts {
         if state.away {
             return Err(StoreError::Unavailable("the fake database is away".into()).into());
         }
-        if let Some(stored) = state.answers.recall(cause)? {
-            return Ok(Done::Repeated(stored));
+        if let Some(stored) = state.answers.find_result(dedup_key)? {
+            return Ok(Outcome::Duplicate(stored));
         }
         let mut next = state.clone();
         let answer = work(&mut next)?;
-        next.answers.remember(cause, &answer)?;
+        next.answers.store_result(dedup_key, &answer)?;
         *state = next;
-        Ok(Done::First(answer))
+        Ok(Outcome::Applied(answer))
     }
 }
 
@@ -111,12 +111,12 @@ impl Carts for InMemoryCarts {
         Ok(state.contents(user))
     }
 
-    async fn answered(&self, cause: &Cause) -> Result<Option<View>, StoreError> {
+    async fn answered(&self, dedup_key: &DedupKey) -> Result<Option<View>, StoreError> {
         let state = lock(&self.0);
         if state.away {
             return Err(StoreError::Unavailable("the fake database is away".into()));
         }
-        state.answers.recall(cause)
+        state.answers.find_result(dedup_key)
     }
 
     async fn add(
@@ -124,10 +124,10 @@ impl Carts for InMemoryCarts {
         found: Contents,
         line: &NewLine,
         offers: &Offers,
-        cause: &Cause,
-    ) -> Result<Done<View>, CartError> {
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<View>, CartError> {
         let user = found.cart.user;
-        self.once(cause, |state| {
+        self.once(dedup_key, |state| {
             let product = line.product;
             let offer = offers.of(product).ok_or(CartError::Refused(Refused::UnknownProduct))?;
             state.keep(&offer.copy);
@@ -146,9 +146,9 @@ impl Carts for InMemoryCarts {
         line: LineId,
         quantity: Quantity,
         offers: &Offers,
-        cause: &Cause,
-    ) -> Result<Done<View>, CartError> {
-        self.once(cause, |state| {
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<View>, CartError> {
+        self.once(dedup_key, |state| {
             let Line { product, variant, .. } = state.own_line(user, line)?;
             let offer = offers.of(product).ok_or(CartError::Refused(Refused::UnknownProduct))?;
             for there in state.cart(user).lines.iter_mut().filter(|there| there.id == line) {
@@ -163,9 +163,9 @@ impl Carts for InMemoryCarts {
         user: UserId,
         line: LineId,
         quantity: Quantity,
-        cause: &Cause,
-    ) -> Result<Done<View>, CartError> {
-        self.once(cause, |state| {
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<View>, CartError> {
+        self.once(dedup_key, |state| {
             state.own_line(user, line)?;
             for there in state.cart(user).lines.iter_mut().filter(|there| there.id == line) {
                 there.quantity = there.quantity.min(quantity);
@@ -174,16 +174,16 @@ impl Carts for InMemoryCarts {
         })
     }
 
-    async fn remove(&self, user: UserId, line: LineId, cause: &Cause) -> Result<Done<()>, CartError> {
-        self.once(cause, |state| {
+    async fn remove(&self, user: UserId, line: LineId, dedup_key: &DedupKey) -> Result<Outcome<()>, CartError> {
+        self.once(dedup_key, |state| {
             state.own_line(user, line)?;
             state.cart(user).lines.retain(|there| there.id != line);
             Ok(())
         })
     }
 
-    async fn take(&self, order: OrderId, user: UserId, cause: &Cause) -> Result<Done<Taking>, TakeError> {
-        self.once(cause, |state| match state.takings.get(&order) {
+    async fn take(&self, order: OrderId, user: UserId, dedup_key: &DedupKey) -> Result<Outcome<Taking>, TakeError> {
+        self.once(dedup_key, |state| match state.takings.get(&order) {
             Some((TakingState::Taken | TakingState::Done, Some((_, taking)))) => Ok(taking.clone()),
             Some(_) => Err(TakeError::Cancelled),
             None => {
@@ -199,8 +199,8 @@ impl Carts for InMemoryCarts {
         })
     }
 
-    async fn give_back(&self, order: OrderId, cause: &Cause) -> Result<Done<TakingState>, StoreError> {
-        self.once(cause, |state| match state.takings.get(&order).cloned() {
+    async fn give_back(&self, order: OrderId, dedup_key: &DedupKey) -> Result<Outcome<TakingState>, StoreError> {
+        self.once(dedup_key, |state| match state.takings.get(&order).cloned() {
             Some((TakingState::Taken, Some((user, taking)))) => {
                 let there = state.contents(user).cart.lines;
                 let lines = with_given_back(there.clone(), taking.lines.clone(), &state.gone());
@@ -218,8 +218,8 @@ impl Carts for InMemoryCarts {
         })
     }
 
-    async fn settle(&self, order: OrderId, cause: &Cause) -> Result<Done<()>, StoreError> {
-        self.once(cause, |state| {
+    async fn settle(&self, order: OrderId, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError> {
+        self.once(dedup_key, |state| {
             if let Some((found @ TakingState::Taken, _)) = state.takings.get_mut(&order) {
                 *found = TakingState::Done;
             }
@@ -227,15 +227,15 @@ impl Carts for InMemoryCarts {
         })
     }
 
-    async fn learn(&self, copy: &Copy, cause: &Cause) -> Result<Done<()>, StoreError> {
-        self.once(cause, |state| {
+    async fn learn(&self, copy: &Copy, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError> {
+        self.once(dedup_key, |state| {
             state.keep(copy);
             Ok(())
         })
     }
 
     async fn drop_product(&self, product: ProductId) -> Result<u64, StoreError> {
-        let dropped = self.once(&Cause::Fresh, |state| {
+        let dropped = self.once(&DedupKey::None, |state| {
             let holds = |cart: &&mut Cart| cart.products().contains(&product);
             let mut dropped = 0;
             for cart in state.carts.values_mut().filter(holds) {

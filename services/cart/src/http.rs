@@ -4,7 +4,7 @@ mod shopper;
 mod takings;
 
 use agora_chassis::{Routers, WatchedSecret};
-use agora_outbox::Cause;
+use agora_outbox::DedupKey;
 use agora_vocab::{Quantity, UserId};
 use agora_web::{Edge, Idempotency, Problem, TokenVerifier, internal, public};
 use http::StatusCode;
@@ -28,10 +28,10 @@ pub fn routers(shopping: Shopping, verifier: TokenVerifier, internal_secret: Wat
 }
 
 /// A user's request as the cause of a change.
-fn request(user: UserId, idempotency: Option<Idempotency>) -> Cause {
+fn request(user: UserId, idempotency: Option<Idempotency>) -> DedupKey {
     match idempotency {
-        Some(Idempotency { key, route, hash }) => Cause::Request { scope: user.to_string(), key, route, hash },
-        None => Cause::Fresh,
+        Some(Idempotency { key, route, hash }) => DedupKey::Request { scope: user.to_string(), key, route, hash },
+        None => DedupKey::None,
     }
 }
 

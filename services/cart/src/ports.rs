@@ -3,7 +3,7 @@
 
 use agora_chassis::BoxError;
 pub use agora_outbox::StoreError;
-use agora_outbox::{Cause, Done};
+use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{LineId, Money, OrderId, ProductId, Quantity, UserId};
 use async_trait::async_trait;
 
@@ -37,7 +37,7 @@ pub trait Carts: Send + Sync + std::fmt::Debug {
     async fn find(&self, user: UserId) -> Result<Contents, StoreError>;
 
     /// The cart that a request was answered with, if it was done before.
-    async fn answered(&self, cause: &Cause) -> Result<Option<View>, StoreError>;
+    async fn answered(&self, dedup_key: &DedupKey) -> Result<Option<View>, StoreError>;
 
     /// Adds units to a line, making it and the cart if need be. `found` is the user's cart as it was just read, and may be old
     /// news; `offers` holds the product, and is what the answer shows.
@@ -46,8 +46,8 @@ pub trait Carts: Send + Sync + std::fmt::Debug {
         found: Contents,
         line: &NewLine,
         offers: &Offers,
-        cause: &Cause,
-    ) -> Result<Done<View>, CartError>;
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<View>, CartError>;
 
     /// Sets the units of a line of the user's own cart.
     async fn change(
@@ -56,8 +56,8 @@ pub trait Carts: Send + Sync + std::fmt::Debug {
         line: LineId,
         quantity: Quantity,
         offers: &Offers,
-        cause: &Cause,
-    ) -> Result<Done<View>, CartError>;
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<View>, CartError>;
 
     /// Lowers the units of a line of the user's own cart, at the price last seen; a line that has fewer by now keeps them.
     async fn lower(
@@ -65,25 +65,25 @@ pub trait Carts: Send + Sync + std::fmt::Debug {
         user: UserId,
         line: LineId,
         quantity: Quantity,
-        cause: &Cause,
-    ) -> Result<Done<View>, CartError>;
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<View>, CartError>;
 
     /// Removes a line of the user's own cart.
-    async fn remove(&self, user: UserId, line: LineId, cause: &Cause) -> Result<Done<()>, CartError>;
+    async fn remove(&self, user: UserId, line: LineId, dedup_key: &DedupKey) -> Result<Outcome<()>, CartError>;
 
     /// Moves every line of the user's cart to an order. An order that took before gets the same again; one whose taking
     /// was undone gets nothing, ever.
-    async fn take(&self, order: OrderId, user: UserId, cause: &Cause) -> Result<Done<Taking>, TakeError>;
+    async fn take(&self, order: OrderId, user: UserId, dedup_key: &DedupKey) -> Result<Outcome<Taking>, TakeError>;
 
     /// Undoes a taking: the lines are added to what the cart holds by then. Writes a tombstone where nothing was taken. How
-    /// the taking ended is the answer, whatever `cause` asks and however often.
-    async fn give_back(&self, order: OrderId, cause: &Cause) -> Result<Done<TakingState>, StoreError>;
+    /// the taking ended is the answer, whatever `dedup_key` asks and however often.
+    async fn give_back(&self, order: OrderId, dedup_key: &DedupKey) -> Result<Outcome<TakingState>, StoreError>;
 
     /// Notes that the order of a taking stands. Changes nothing where none is under way.
-    async fn settle(&self, order: OrderId, cause: &Cause) -> Result<Done<()>, StoreError>;
+    async fn settle(&self, order: OrderId, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError>;
 
     /// Keeps a copy of a product unless a newer one is kept.
-    async fn learn(&self, copy: &Copy, cause: &Cause) -> Result<Done<()>, StoreError>;
+    async fn learn(&self, copy: &Copy, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError>;
 
     /// Removes a product that left the catalogue from some of the carts that hold it; from how many. 0: from all.
     async fn drop_product(&self, product: ProductId) -> Result<u64, StoreError>;

@@ -15,7 +15,7 @@ mod takings;
 use std::sync::Arc;
 
 use agora_events::cart::CartEvent;
-use agora_outbox::{Account, Cause, Done, Fact, emit, once, recall, remember};
+use agora_outbox::{Account, DedupKey, NewEvent, Outcome, claim_key, emit, find_result, store_result};
 use agora_postgres::{Db, Tx};
 use agora_vocab::{CartId, Epoch, Ids, LineId, OrderId, ProductId, Quantity, UserId};
 use async_trait::async_trait;
@@ -56,12 +56,12 @@ impl Carts for PgCarts {
         rows::contents(&mut connection, user).await
     }
 
-    async fn answered(&self, cause: &Cause) -> Result<Option<View>, StoreError> {
-        if *cause == Cause::Fresh {
+    async fn answered(&self, dedup_key: &DedupKey) -> Result<Option<View>, StoreError> {
+        if *dedup_key == DedupKey::None {
             return Ok(None);
         }
         let mut connection = self.db.acquire().await?;
-        Ok(recall(&mut connection, cause).await?)
+        Ok(find_result(&mut connection, dedup_key).await?)
     }
 
     async fn add(
@@ -69,18 +69,18 @@ impl Carts for PgCarts {
         mut found: Contents,
         line: &NewLine,
         offers: &Offers,
-        cause: &Cause,
-    ) -> Result<Done<View>, CartError> {
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<View>, CartError> {
         let user = found.cart.user;
         let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
         for _ in 0..TRIES_MAX {
-            let added = self.put(&mut connection, found, line, offers, cause).await;
+            let added = self.put(&mut connection, found, line, offers, dedup_key).await;
             if let Ok(Some(view)) = added {
-                return Ok(Done::First(view));
+                return Ok(Outcome::Applied(view));
             }
             // Not done now: perhaps since it was done before.
-            if let Some(stored) = recall(&mut connection, cause).await.map_err(StoreError::from)? {
-                return Ok(Done::Repeated(stored));
+            if let Some(stored) = find_result(&mut connection, dedup_key).await.map_err(StoreError::from)? {
+                return Ok(Outcome::Duplicate(stored));
             }
             added?;
             found = rows::contents(&mut connection, user).await?;
@@ -94,12 +94,12 @@ impl Carts for PgCarts {
         line: LineId,
         quantity: Quantity,
         offers: &Offers,
-        cause: &Cause,
-    ) -> Result<Done<View>, CartError> {
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<View>, CartError> {
         const CHANGE: &str = "update cart_item set quantity = $2, seen_amount = $3, seen_currency = $4 where id = $1";
         let mut tx = self.db.begin().await.map_err(StoreError::from)?;
-        if let Some(stored) = once(&mut tx, cause).await.map_err(StoreError::from)? {
-            return Ok(Done::Repeated(stored));
+        if let Some(stored) = claim_key(&mut tx, dedup_key).await.map_err(StoreError::from)? {
+            return Ok(Outcome::Duplicate(stored));
         }
         let (cart, product, variant) = rows::lock_line(&mut tx, user, line).await?.ok_or(CartError::NotFound)?;
         let offer = offers.of(product).ok_or(CartError::Refused(Refused::UnknownProduct))?;
@@ -112,7 +112,7 @@ impl Carts for PgCarts {
             .execute(&mut *tx)
             .await
             .map_err(StoreError::from)?;
-        self.finish(tx, user, (product, &variant, offer), offers, cause).await
+        self.finish(tx, user, (product, &variant, offer), offers, dedup_key).await
     }
 
     async fn lower(
@@ -120,51 +120,51 @@ impl Carts for PgCarts {
         user: UserId,
         line: LineId,
         quantity: Quantity,
-        cause: &Cause,
-    ) -> Result<Done<View>, CartError> {
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<View>, CartError> {
         const LOWER: &str = "update cart_item set quantity = least(quantity, $2) where id = $1";
         let mut tx = self.db.begin().await.map_err(StoreError::from)?;
-        if let Some(stored) = once(&mut tx, cause).await.map_err(StoreError::from)? {
-            return Ok(Done::Repeated(stored));
+        if let Some(stored) = claim_key(&mut tx, dedup_key).await.map_err(StoreError::from)? {
+            return Ok(Outcome::Duplicate(stored));
         }
         let (cart, _, _) = rows::lock_line(&mut tx, user, line).await?.ok_or(CartError::NotFound)?;
         raise(&mut tx, cart).await?;
         let lower = sqlx::query(LOWER).bind(line.uuid()).bind(rows::units(quantity));
         lower.execute(&mut *tx).await.map_err(StoreError::from)?;
-        let view = self.tell(&mut tx, user, cause).await?.view(&Offers::default()).map_err(CartError::Refused)?;
-        remember(&mut tx, cause, &view).await.map_err(StoreError::from)?;
+        let view = self.tell(&mut tx, user, dedup_key).await?.view(&Offers::default()).map_err(CartError::Refused)?;
+        store_result(&mut tx, dedup_key, &view).await.map_err(StoreError::from)?;
         tx.commit().await.map_err(StoreError::from)?;
-        Ok(Done::First(view))
+        Ok(Outcome::Applied(view))
     }
 
-    async fn remove(&self, user: UserId, line: LineId, cause: &Cause) -> Result<Done<()>, CartError> {
+    async fn remove(&self, user: UserId, line: LineId, dedup_key: &DedupKey) -> Result<Outcome<()>, CartError> {
         const REMOVE: &str = "delete from cart_item where id = $1";
         let mut tx = self.db.begin().await.map_err(StoreError::from)?;
-        if let Some(()) = once(&mut tx, cause).await.map_err(StoreError::from)? {
-            return Ok(Done::Repeated(()));
+        if let Some(()) = claim_key(&mut tx, dedup_key).await.map_err(StoreError::from)? {
+            return Ok(Outcome::Duplicate(()));
         }
         let (cart, _, _) = rows::lock_line(&mut tx, user, line).await?.ok_or(CartError::NotFound)?;
         sqlx::query(REMOVE).bind(line.uuid()).execute(&mut *tx).await.map_err(StoreError::from)?;
         raise(&mut tx, cart).await?;
-        self.tell(&mut tx, user, cause).await?;
-        remember(&mut tx, cause, &()).await.map_err(StoreError::from)?;
+        self.tell(&mut tx, user, dedup_key).await?;
+        store_result(&mut tx, dedup_key, &()).await.map_err(StoreError::from)?;
         tx.commit().await.map_err(StoreError::from)?;
-        Ok(Done::First(()))
+        Ok(Outcome::Applied(()))
     }
 
-    async fn take(&self, order: OrderId, user: UserId, cause: &Cause) -> Result<Done<Taking>, TakeError> {
+    async fn take(&self, order: OrderId, user: UserId, dedup_key: &DedupKey) -> Result<Outcome<Taking>, TakeError> {
         let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
         for _ in 0..TRIES_MAX {
-            let taken = self.move_lines(&mut connection, order, user, cause).await;
+            let taken = self.move_lines(&mut connection, order, user, dedup_key).await;
             if let Ok(Some(taking)) = taken {
-                return Ok(Done::First(taking));
+                return Ok(Outcome::Applied(taking));
             }
-            if let Some(stored) = recall(&mut connection, cause).await.map_err(StoreError::from)? {
-                return Ok(Done::Repeated(stored));
+            if let Some(stored) = find_result(&mut connection, dedup_key).await.map_err(StoreError::from)? {
+                return Ok(Outcome::Duplicate(stored));
             }
             match takings::find(&mut connection, order).await? {
                 Some(Found { state: TakingState::Taken | TakingState::Done, taking: Some(taking), .. }) => {
-                    return Ok(Done::Repeated(taking));
+                    return Ok(Outcome::Duplicate(taking));
                 }
                 Some(_) => return Err(TakeError::Cancelled),
                 None => {
@@ -175,32 +175,32 @@ impl Carts for PgCarts {
         Err(StoreError::Running.into())
     }
 
-    async fn give_back(&self, order: OrderId, cause: &Cause) -> Result<Done<TakingState>, StoreError> {
+    async fn give_back(&self, order: OrderId, dedup_key: &DedupKey) -> Result<Outcome<TakingState>, StoreError> {
         let mut connection = self.db.acquire().await?;
         for _ in 0..TRIES_MAX {
             let returned = match takings::find(&mut connection, order).await? {
                 None => takings::bury(&mut connection, order).await?,
                 Some(found) if found.state == TakingState::Taken => {
-                    self.put_back(&mut connection, found, order, cause).await?
+                    self.put_back(&mut connection, found, order, dedup_key).await?
                 }
                 // Whatever came first: how a taking ended says what a repetition is to be answered.
-                Some(ended) => return Ok(Done::Repeated(ended.state)),
+                Some(ended) => return Ok(Outcome::Duplicate(ended.state)),
             };
             if returned {
-                return Ok(Done::First(TakingState::Returned));
+                return Ok(Outcome::Applied(TakingState::Returned));
             }
         }
         Err(StoreError::Running)
     }
 
-    async fn settle(&self, order: OrderId, cause: &Cause) -> Result<Done<()>, StoreError> {
+    async fn settle(&self, order: OrderId, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError> {
         let mut connection = self.db.acquire().await?;
-        Ok(done(takings::settle(&mut connection, order, cause).await?))
+        Ok(done(takings::settle(&mut connection, order, dedup_key).await?))
     }
 
-    async fn learn(&self, copy: &Copy, cause: &Cause) -> Result<Done<()>, StoreError> {
+    async fn learn(&self, copy: &Copy, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError> {
         let mut connection = self.db.acquire().await?;
-        Ok(done(lines::keep(&mut connection, copy, cause).await?))
+        Ok(done(lines::keep(&mut connection, copy, dedup_key).await?))
     }
 
     async fn drop_product(&self, product: ProductId) -> Result<u64, StoreError> {
@@ -215,7 +215,7 @@ impl Carts for PgCarts {
         let carts: Vec<Uuid> = holders.iter().map(|(cart, _)| *cart).collect();
         let raised: Vec<Uuid> = sqlx::query_scalar(DROP).bind(product.uuid()).bind(&carts).fetch_all(&mut *tx).await?;
         for (_, user) in holders.iter().filter(|(cart, _)| raised.contains(cart)) {
-            self.tell(&mut tx, UserId::new(*user), &Cause::Fresh).await?;
+            self.tell(&mut tx, UserId::new(*user), &DedupKey::None).await?;
         }
         tx.commit().await?;
         Ok(holders.len() as u64)
@@ -235,20 +235,20 @@ impl PgCarts {
         user: UserId,
         (product, variant, offer): (ProductId, &crate::domain::Variant, &Offer),
         offers: &Offers,
-        cause: &Cause,
-    ) -> Result<Done<View>, CartError> {
-        let contents = self.tell(&mut tx, user, cause).await?;
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<View>, CartError> {
+        let contents = self.tell(&mut tx, user, dedup_key).await?;
         contents.check(product, variant, offer).map_err(CartError::Refused)?;
         let view = contents.view(offers).map_err(CartError::Refused)?;
-        remember(&mut tx, cause, &view).await.map_err(StoreError::from)?;
+        store_result(&mut tx, dedup_key, &view).await.map_err(StoreError::from)?;
         tx.commit().await.map_err(StoreError::from)?;
-        Ok(Done::First(view))
+        Ok(Outcome::Applied(view))
     }
 
     /// Reads what the cart now holds and tells of it.
-    async fn tell(&self, tx: &mut Tx, user: UserId, cause: &Cause) -> Result<Contents, StoreError> {
+    async fn tell(&self, tx: &mut Tx, user: UserId, dedup_key: &DedupKey) -> Result<Contents, StoreError> {
         let contents = rows::contents(tx, user).await?;
-        emit(tx, &*self.ids, self.epoch, fact(&contents.cart.updated(), &contents.cart, None, cause)).await?;
+        emit(tx, &*self.ids, self.epoch, fact(&contents.cart.updated(), &contents.cart, None, dedup_key)).await?;
         Ok(contents)
     }
 
@@ -258,9 +258,9 @@ impl PgCarts {
         account: &mut Account,
         cart: &Cart,
         order: Option<OrderId>,
-        cause: &Cause,
+        dedup_key: &DedupKey,
     ) -> Result<(), StoreError> {
-        Ok(account.tell(&*self.ids, self.epoch, fact(&cart.updated(), cart, order, cause))?)
+        Ok(account.append(&*self.ids, self.epoch, fact(&cart.updated(), cart, order, dedup_key))?)
     }
 
     /// The fact of what the cart now holds, and what a repetition is to be answered.
@@ -268,24 +268,29 @@ impl PgCarts {
         &self,
         cart: &Cart,
         order: Option<OrderId>,
-        cause: &Cause,
+        dedup_key: &DedupKey,
         answer: &T,
     ) -> Result<Account, StoreError> {
         let mut account = Account::new();
-        self.tell_of(&mut account, cart, order, cause)?;
-        account.remember(cause, answer)?;
+        self.tell_of(&mut account, cart, order, dedup_key)?;
+        account.store_result(dedup_key, answer)?;
         Ok(account)
     }
 }
 
 /// A cart's version is its fact's place.
-fn fact<'a>(event: &'a CartEvent, cart: &Cart, order: Option<OrderId>, cause: &Cause) -> Fact<'a, CartEvent> {
-    Fact {
+fn fact<'a>(
+    event: &'a CartEvent,
+    cart: &Cart,
+    order: Option<OrderId>,
+    dedup_key: &DedupKey,
+) -> NewEvent<'a, CartEvent> {
+    NewEvent {
         event,
         aggregate: cart.id.uuid(),
         seq: cart.version,
         correlation: order.map(OrderId::uuid),
-        causation: cause.causation(),
+        causation: dedup_key.causation(),
     }
 }
 
@@ -300,8 +305,8 @@ async fn wrote(
 }
 
 /// What changes nothing a second time is told from its repetition by that alone.
-fn done(changed: bool) -> Done<()> {
-    if changed { Done::First(()) } else { Done::Repeated(()) }
+fn done(changed: bool) -> Outcome<()> {
+    if changed { Outcome::Applied(()) } else { Outcome::Duplicate(()) }
 }
 
 async fn raise(tx: &mut Tx, cart: CartId) -> Result<(), StoreError> {

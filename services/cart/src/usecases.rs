@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agora_outbox::{Cause, Done};
+use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{Ids, LineId, OrderId, ProductId, Quantity, UserId};
 
 use crate::{
@@ -69,15 +69,15 @@ impl Shopping {
         product: ProductId,
         variant: Variant,
         quantity: Quantity,
-        cause: &Cause,
-    ) -> Result<Done<View>, Error> {
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<View>, Error> {
         let contents = self.carts.find(user).await?;
         match self.offers_with(product, &contents).await {
             Ok(offers) => {
                 let line = NewLine { id: LineId::new(self.ids.next()), product, variant, quantity };
-                Ok(self.carts.add(contents, &line, &offers, cause).await?)
+                Ok(self.carts.add(contents, &line, &offers, dedup_key).await?)
             }
-            Err(error) => self.answered_or(cause, error).await,
+            Err(error) => self.answered_or(dedup_key, error).await,
         }
     }
 
@@ -87,51 +87,51 @@ impl Shopping {
         user: UserId,
         line: LineId,
         quantity: Quantity,
-        cause: &Cause,
-    ) -> Result<Done<View>, Error> {
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<View>, Error> {
         let contents = self.carts.find(user).await?;
         let Some(there) = contents.cart.lines.iter().find(|there| there.id == line) else {
-            return self.answered_or(cause, Error::NotFound).await;
+            return self.answered_or(dedup_key, Error::NotFound).await;
         };
         match self.offers_with(there.product, &contents).await {
-            Ok(offers) => Ok(self.carts.change(user, line, quantity, &offers, cause).await?),
+            Ok(offers) => Ok(self.carts.change(user, line, quantity, &offers, dedup_key).await?),
             Err(Error::CatalogueAway(_)) if quantity.get() <= there.quantity.get() => {
-                Ok(self.carts.lower(user, line, quantity, cause).await?)
+                Ok(self.carts.lower(user, line, quantity, dedup_key).await?)
             }
-            Err(error) => self.answered_or(cause, error).await,
+            Err(error) => self.answered_or(dedup_key, error).await,
         }
     }
 
     /// What a request was answered that was done before, whatever has become of the cart and the catalogue since; else why
     /// it cannot be done.
-    async fn answered_or(&self, cause: &Cause, error: Error) -> Result<Done<View>, Error> {
-        self.carts.answered(cause).await?.map(Done::Repeated).ok_or(error)
+    async fn answered_or(&self, dedup_key: &DedupKey, error: Error) -> Result<Outcome<View>, Error> {
+        self.carts.answered(dedup_key).await?.map(Outcome::Duplicate).ok_or(error)
     }
 
     /// Removes a line.
-    pub async fn remove(&self, user: UserId, line: LineId, cause: &Cause) -> Result<Done<()>, Error> {
-        Ok(self.carts.remove(user, line, cause).await?)
+    pub async fn remove(&self, user: UserId, line: LineId, dedup_key: &DedupKey) -> Result<Outcome<()>, Error> {
+        Ok(self.carts.remove(user, line, dedup_key).await?)
     }
 
     /// Moves the lines of a user's cart to an order.
-    pub async fn take(&self, order: OrderId, user: UserId, cause: &Cause) -> Result<Taking, Error> {
-        Ok(self.carts.take(order, user, cause).await?.into_inner())
+    pub async fn take(&self, order: OrderId, user: UserId, dedup_key: &DedupKey) -> Result<Taking, Error> {
+        Ok(self.carts.take(order, user, dedup_key).await?.into_inner())
     }
 
     /// Undoes a taking; its state afterwards.
-    pub async fn give_back(&self, order: OrderId, cause: &Cause) -> Result<TakingState, Error> {
-        Ok(self.carts.give_back(order, cause).await?.into_inner())
+    pub async fn give_back(&self, order: OrderId, dedup_key: &DedupKey) -> Result<TakingState, Error> {
+        Ok(self.carts.give_back(order, dedup_key).await?.into_inner())
     }
 
     /// Notes that an order stands.
-    pub async fn settle(&self, order: OrderId, cause: &Cause) -> Result<(), Error> {
-        self.carts.settle(order, cause).await?;
+    pub async fn settle(&self, order: OrderId, dedup_key: &DedupKey) -> Result<(), Error> {
+        self.carts.settle(order, dedup_key).await?;
         Ok(())
     }
 
     /// Keeps a copy of a product; carts lose one that left the catalogue.
-    pub async fn learn(&self, copy: &Copy, cause: &Cause) -> Result<(), Error> {
-        self.carts.learn(copy, cause).await?;
+    pub async fn learn(&self, copy: &Copy, dedup_key: &DedupKey) -> Result<(), Error> {
+        self.carts.learn(copy, dedup_key).await?;
         // Also when the copy is no news: the process may have ended between the two.
         while copy.deleted && self.carts.drop_product(copy.product).await? > 0 {}
         Ok(())

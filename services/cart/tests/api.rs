@@ -18,7 +18,7 @@ use agora_events::{
     catalog::{Product, ProductDeleted, ProductEvent},
     order::{Order, OrderEvent},
 };
-use agora_testkit::{Answer, Request, TestApp, TestKeys, internal_token};
+use agora_testkit::{Request, TestApp, TestKeys, TestResponse, internal_token};
 use agora_vocab::{Money, OrderId, ProductId, Role, SellerId, UserId};
 use agora_web::TokenVerifier;
 use laws::{eur, fresh, order, product, user};
@@ -156,7 +156,7 @@ fn order_fact(order_id: OrderId, from_cart: bool) -> Order {
 }
 
 /// A refusal is a problem of that status and code which names those fields.
-fn refused(answer: &Answer, status: u16, code: &str, fields: &[&str]) {
+fn refused(answer: &TestResponse, status: u16, code: &str, fields: &[&str]) {
     let body = String::from_utf8_lossy(&answer.bytes).into_owned();
     assert_eq!(answer.status, status, "{body}");
     assert_eq!(answer.header("content-type"), "application/problem+json", "{body}");

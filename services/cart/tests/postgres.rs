@@ -14,7 +14,7 @@ use agora_cart::{
     postgres::PgCarts,
 };
 use agora_chassis::SystemIds;
-use agora_outbox::Cause;
+use agora_outbox::DedupKey;
 use agora_postgres::Db;
 use agora_vocab::Epoch;
 use futures::future::join_all;
@@ -72,8 +72,8 @@ async fn adds_beside_every_other_change_of_a_cart_lose_nothing() {
     let id = add(&carts, me, table, 9).await.items[0].line.id;
     let offered = offers(&[table], 99);
     let adding = join_all((0..30).map(|_| add(&carts, me, chair, 1)));
-    let changing = join_all((0..10).map(|n| carts.change(me, id, units(20 - n), &offered, &Cause::Fresh)));
-    let lowering = join_all((0..10).map(|_| carts.lower(me, id, units(5), &Cause::Fresh)));
+    let changing = join_all((0..10).map(|n| carts.change(me, id, units(20 - n), &offered, &DedupKey::None)));
+    let lowering = join_all((0..10).map(|_| carts.lower(me, id, units(5), &DedupKey::None)));
     let (added, changed, lowered) = futures::join!(adding, changing, lowering);
     assert!(changed.iter().chain(&lowered).all(Result::is_ok));
     let mut versions: Vec<_> = added.iter().map(|view| view.version).collect();
@@ -107,9 +107,9 @@ async fn many_shoppers_add_one_new_product_without_a_deadlock() {
 async fn repetitions_of_one_request_at_once_add_once() {
     let (_, carts) = start().await;
     let (me, chair) = (user(), product());
-    let (line, offered, cause) = (line(chair, 2), offers(&[chair], 99), request(me, "k", 1));
-    let told = join_all((0..50).map(|_| put(&carts, me, &line, &offered, &cause))).await;
-    assert_eq!(told.iter().filter(|done| !done.as_ref().unwrap().is_repeated()).count(), 1);
+    let (line, offered, dedup_key) = (line(chair, 2), offers(&[chair], 99), request(me, "k", 1));
+    let told = join_all((0..50).map(|_| put(&carts, me, &line, &offered, &dedup_key))).await;
+    assert_eq!(told.iter().filter(|done| !done.as_ref().unwrap().is_duplicate()).count(), 1);
     assert_eq!(held(&carts, me).await, (1, vec![2]));
 }
 
@@ -121,7 +121,7 @@ async fn of_orders_that_take_one_cart_at_once_one_gets_it() {
         let me = user();
         add(&carts, me, product(), 3).await;
         let causes: Vec<_> = (0..8).map(|_| command()).collect();
-        let told = join_all(causes.iter().map(|cause| carts.take(order(), me, cause))).await;
+        let told = join_all(causes.iter().map(|dedup_key| carts.take(order(), me, dedup_key))).await;
         let got = told.iter().filter(|taken| taken.is_ok()).count();
         let none = told.iter().filter(|taken| matches!(taken, Err(TakeError::Empty))).count();
         assert_eq!((got, none), (1, 7));
@@ -134,15 +134,15 @@ async fn of_orders_that_take_one_cart_at_once_one_gets_it() {
 async fn repetitions_of_one_take_at_once_take_once_and_are_told_the_same() {
     let (db, carts) = start().await;
     for _ in 0..10 {
-        let (me, mine, cause) = (user(), order(), command());
+        let (me, mine, dedup_key) = (user(), order(), command());
         add(&carts, me, product(), 3).await;
         let adding = async {
             add(&carts, me, product(), 1).await;
             add(&carts, me, product(), 1).await;
         };
-        let (told, ()) = futures::join!(join_all((0..8).map(|_| carts.take(mine, me, &cause))), adding);
+        let (told, ()) = futures::join!(join_all((0..8).map(|_| carts.take(mine, me, &dedup_key))), adding);
         let told: Vec<_> = told.into_iter().map(Result::unwrap).collect();
-        assert_eq!(told.iter().filter(|taken| !taken.is_repeated()).count(), 1);
+        assert_eq!(told.iter().filter(|taken| !taken.is_duplicate()).count(), 1);
         let first = told[0].as_ref().into_inner();
         assert!(told.iter().all(|taken| taken.as_ref().into_inner() == first), "{told:?}");
         assert_eq!(first.lines.len() + held(&carts, me).await.1.len(), 3);
@@ -182,14 +182,15 @@ async fn a_taking_that_is_settled_and_given_back_at_once_ends_one_way() {
 async fn of_many_undos_of_one_taking_at_once_one_gives_its_lines_back() {
     let (db, carts) = start().await;
     for _ in 0..10 {
-        let (me, mine, cause) = (user(), order(), command());
+        let (me, mine, dedup_key) = (user(), order(), command());
         add(&carts, me, product(), 3).await;
         carts.take(mine, me, &command()).await.unwrap();
-        let causes: Vec<_> = (0..8).map(|n| if n % 2 == 0 { cause.clone() } else { command() }).collect();
+        let causes: Vec<_> = (0..8).map(|n| if n % 2 == 0 { dedup_key.clone() } else { command() }).collect();
         let adding = add(&carts, me, product(), 1);
-        let (undone, _) = futures::join!(join_all(causes.iter().map(|cause| carts.give_back(mine, cause))), adding);
+        let (undone, _) =
+            futures::join!(join_all(causes.iter().map(|dedup_key| carts.give_back(mine, dedup_key))), adding);
         let undone: Vec<_> = undone.into_iter().map(Result::unwrap).collect();
-        assert_eq!(undone.iter().filter(|undone| !undone.is_repeated()).count(), 1);
+        assert_eq!(undone.iter().filter(|undone| !undone.is_duplicate()).count(), 1);
         assert!(undone.iter().all(|undone| undone.into_inner() == TakingState::Returned), "{undone:?}");
         let mut held = held(&carts, me).await.1;
         held.sort_unstable();
@@ -208,7 +209,8 @@ async fn a_product_that_leaves_while_it_is_given_back_stays_in_no_cart() {
         carts.take(*mine, *me, &command()).await.unwrap();
     }
     let causes: Vec<_> = shoppers.iter().map(|_| command()).collect();
-    let returning = join_all(shoppers.iter().zip(&causes).map(|((_, mine), cause)| carts.give_back(*mine, cause)));
+    let returning =
+        join_all(shoppers.iter().zip(&causes).map(|((_, mine), dedup_key)| carts.give_back(*mine, dedup_key)));
     let leaving = async {
         carts.learn(&deleted(chair, 2), &command()).await.unwrap();
         while carts.drop_product(chair).await.unwrap() > 0 {}
@@ -248,8 +250,8 @@ async fn adds_takes_and_undos_at_once_lose_no_unit() {
             add(carts, me, chair, 1).await;
             if n % 3 == 0 {
                 let mine = order();
-                let (cause, undo) = (command(), command());
-                match carts.take(mine, me, &cause).await {
+                let (dedup_key, undo) = (command(), command());
+                match carts.take(mine, me, &dedup_key).await {
                     Ok(_) => {
                         let state = carts.give_back(mine, &undo).await.unwrap().into_inner();
                         assert_eq!(state, TakingState::Returned);
@@ -274,7 +276,11 @@ async fn a_product_that_leaves_while_it_is_added_stays_in_no_cart() {
     let offered = offers(&[chair], 99);
     let lines: Vec<_> = shoppers.iter().map(|_| line(chair, 1)).collect();
     let adding = join_all(
-        shoppers.iter().zip(&lines).zip(&causes).map(|((me, line), cause)| put(&carts, *me, line, &offered, cause)),
+        shoppers
+            .iter()
+            .zip(&lines)
+            .zip(&causes)
+            .map(|((me, line), dedup_key)| put(&carts, *me, line, &offered, dedup_key)),
     );
     let leaving = async {
         carts.learn(&deleted(chair, 2), &command()).await.unwrap();
@@ -298,7 +304,7 @@ async fn a_cart_has_a_limit_of_lines_that_a_give_back_keeps_too() {
         add(&carts, me, product(), 1).await;
     }
     let one_more = product();
-    let refused = put(&carts, me, &line(one_more, 1), &offers(&[one_more], 9), &Cause::Fresh).await;
+    let refused = put(&carts, me, &line(one_more, 1), &offers(&[one_more], 9), &DedupKey::None).await;
     assert!(matches!(refused, Err(CartError::Refused(Refused::TooManyLines))), "{refused:?}");
 
     carts.take(mine, me, &command()).await.unwrap();

@@ -2,7 +2,7 @@
 //! not, and is a no-op by the hold's state if it was. Never a second decrement.
 
 use agora_events::{Envelope, Topic, order::OrderEvent, topics};
-use agora_outbox::{Cause, Failure};
+use agora_outbox::{DedupKey, Failure};
 use agora_vocab::OrderId;
 
 use crate::{
@@ -27,16 +27,16 @@ enum Wanted {
 /// Handles one fact; a repetition changes nothing.
 pub async fn handle(catalog: Catalog, envelope: Envelope) -> Result<(), Failure> {
     let event = envelope.event::<OrderEvent>().map_err(|error| Failure::Poison(error.into()))?;
-    let cause = Cause::Event { consumer: CONSUMER, id: envelope.id };
+    let dedup_key = DedupKey::Event { consumer: CONSUMER, id: envelope.id };
     match event.as_ref().map_or(Wanted::Nothing, wanted) {
         Wanted::Commit(hold) => {
-            let state = catalog.commit(hold, &cause).await.map_err(failure)?;
+            let state = catalog.commit(hold, &dedup_key).await.map_err(failure)?;
             if state != HoldState::Committed {
                 tracing::warn!(order.id = %hold.order, hold = hold.number, state = state.as_str(), "a paid order's hold was not committed");
             }
         }
         Wanted::Release(hold) => {
-            catalog.release(hold, &cause).await.map_err(failure)?;
+            catalog.release(hold, &dedup_key).await.map_err(failure)?;
         }
         Wanted::Nothing => {}
     }

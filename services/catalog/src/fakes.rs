@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use agora_outbox::{Answers, Cause, Done};
+use agora_outbox::{DedupKey, Outcome, StoredResults};
 use agora_vocab::{Clock, ProductId, WarehouseId};
 use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
@@ -32,7 +32,7 @@ struct State {
     products: BTreeMap<ProductId, Product>,
     shelves: BTreeMap<Place, Shelf>,
     holds: BTreeMap<Hold, Held>,
-    answers: Answers,
+    answers: StoredResults,
     /// While set, every call is refused as it is by a database that is away.
     away: bool,
 }
@@ -65,7 +65,7 @@ impl InMemory {
     }
 
     /// A change of everything or nothing, done once per cause.
-    fn once<T, E>(&self, cause: &Cause, work: impl FnOnce(&mut State) -> Result<T, E>) -> Result<Done<T>, E>
+    fn once<T, E>(&self, dedup_key: &DedupKey, work: impl FnOnce(&mut State) -> Result<T, E>) -> Result<Outcome<T>, E>
     where
         T: Serialize + DeserializeOwned,
         E: From<StoreError>,
@@ -74,14 +74,14 @@ impl InMemory {
         if state.away {
             return Err(StoreError::Unavailable("the fake database is away".into()).into());
         }
-        if let Some(stored) = state.answers.recall(cause)? {
-            return Ok(Done::Repeated(stored));
+        if let Some(stored) = state.answers.find_result(dedup_key)? {
+            return Ok(Outcome::Duplicate(stored));
         }
         let mut next = state.clone();
         let answer = work(&mut next)?;
-        next.answers.remember(cause, &answer)?;
+        next.answers.store_result(dedup_key, &answer)?;
         *state = next;
-        Ok(Done::First(answer))
+        Ok(Outcome::Applied(answer))
     }
 }
 
@@ -174,9 +174,9 @@ impl Products for InMemory {
         Ok(Found::cut(items, listing, total))
     }
 
-    async fn add(&self, product: &Product, units: i64, cause: &Cause) -> Result<Done<Listed>, ProductError> {
+    async fn add(&self, product: &Product, units: i64, dedup_key: &DedupKey) -> Result<Outcome<Listed>, ProductError> {
         let now = self.clock.now();
-        self.once(cause, |state| {
+        self.once(dedup_key, |state| {
             state.sku_is_free(product)?;
             let product = Product { created_at: now, updated_at: now, ..product.clone() };
             if units > 0 {
@@ -193,10 +193,10 @@ impl Products for InMemory {
         id: ProductId,
         expected: &Expected,
         change: &Change,
-        cause: &Cause,
-    ) -> Result<Done<Listed>, ProductError> {
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Listed>, ProductError> {
         let now = self.clock.now();
-        self.once(cause, |state| {
+        self.once(dedup_key, |state| {
             let Listed { product, stock } = state.product(id, expected)?;
             let details = product.changed(change.clone()).map_err(ProductError::Invalid)?;
             if details == product.details {
@@ -209,8 +209,13 @@ impl Products for InMemory {
         })
     }
 
-    async fn remove(&self, id: ProductId, expected: &Expected, cause: &Cause) -> Result<Done<()>, ProductError> {
-        self.once(cause, |state| {
+    async fn remove(
+        &self,
+        id: ProductId,
+        expected: &Expected,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<()>, ProductError> {
+        self.once(dedup_key, |state| {
             state.product(id, expected)?;
             state.products.remove(&id);
             Ok(())
@@ -246,9 +251,9 @@ impl Stock for InMemory {
         place: &Place,
         by: Adjustment,
         _actor: &str,
-        cause: &Cause,
-    ) -> Result<Done<Listed>, AdjustError> {
-        self.once(cause, |state| {
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Listed>, AdjustError> {
+        self.once(dedup_key, |state| {
             if place.warehouse != WarehouseId::MAIN {
                 return Err(AdjustError::UnknownWarehouse);
             }
@@ -266,10 +271,10 @@ impl Stock for InMemory {
         hold: Hold,
         lines: &Lines,
         seconds: Seconds,
-        cause: &Cause,
-    ) -> Result<Done<Reservation>, StoreError> {
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Reservation>, StoreError> {
         let until = self.clock.now() + Duration::seconds(i64::from(seconds.get()));
-        self.once(cause, |state| {
+        self.once(dedup_key, |state| {
             Ok(match (state.holds.get(&hold), fill(lines, &state.open_shelves())) {
                 (Some(Held { state: HoldState::Held | HoldState::Committed, until, .. }), _) => {
                     Reservation::Held(*until)
@@ -285,8 +290,8 @@ impl Stock for InMemory {
         })
     }
 
-    async fn commit(&self, hold: Hold, cause: &Cause) -> Result<Done<HoldState>, StoreError> {
-        self.once(cause, |state| {
+    async fn commit(&self, hold: Hold, dedup_key: &DedupKey) -> Result<Outcome<HoldState>, StoreError> {
+        self.once(dedup_key, |state| {
             Ok(match state.state_of(hold) {
                 HoldState::Held => state.end(hold, HoldState::Committed, -1, -1),
                 other => other,
@@ -294,9 +299,9 @@ impl Stock for InMemory {
         })
     }
 
-    async fn release(&self, hold: Hold, cause: &Cause) -> Result<Done<HoldState>, StoreError> {
+    async fn release(&self, hold: Hold, dedup_key: &DedupKey) -> Result<Outcome<HoldState>, StoreError> {
         let until = self.clock.now();
-        self.once(cause, |state| {
+        self.once(dedup_key, |state| {
             let found = state.state_of(hold);
             Ok(match undo(found) {
                 Undo::Free => state.end(hold, HoldState::Released, 0, -1),
@@ -313,7 +318,7 @@ impl Stock for InMemory {
 
     async fn expire_one(&self) -> Result<Option<Hold>, StoreError> {
         let now = self.clock.now();
-        let ended = self.once(&Cause::Fresh, |state| {
+        let ended = self.once(&DedupKey::None, |state| {
             let over = |held: &Held| held.state == HoldState::Held && held.until <= now;
             let next = state.holds.iter().find(|(_, held)| over(held)).map(|(hold, _)| *hold);
             if let Some(hold) = next {

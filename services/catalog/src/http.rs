@@ -5,7 +5,7 @@ mod products;
 mod wire;
 
 use agora_chassis::{Routers, WatchedSecret};
-use agora_outbox::Cause;
+use agora_outbox::DedupKey;
 use agora_vocab::UserId;
 use agora_web::{Edge, Idempotency, Problem, TokenVerifier, internal, public};
 use axum::Router;
@@ -32,10 +32,10 @@ pub fn routers(catalog: Catalog, verifier: TokenVerifier, internal_secret: Watch
 }
 
 /// A user's request as the cause of a change.
-fn request(user: UserId, idempotency: Option<Idempotency>) -> Cause {
+fn request(user: UserId, idempotency: Option<Idempotency>) -> DedupKey {
     match idempotency {
-        Some(Idempotency { key, route, hash }) => Cause::Request { scope: user.to_string(), key, route, hash },
-        None => Cause::Fresh,
+        Some(Idempotency { key, route, hash }) => DedupKey::Request { scope: user.to_string(), key, route, hash },
+        None => DedupKey::None,
     }
 }
 

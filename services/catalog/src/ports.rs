@@ -3,7 +3,7 @@
 //! nothing whenever it comes: of that nothing need be remembered.
 
 pub use agora_outbox::StoreError;
-use agora_outbox::{Cause, Done};
+use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::ProductId;
 use async_trait::async_trait;
 
@@ -26,7 +26,7 @@ pub trait Products: Send + Sync + std::fmt::Debug {
 
     /// Brings a product of version 1 into the catalogue, with units in the main warehouse; the times are the
     /// database's, not the given ones. Refuses a taken SKU.
-    async fn add(&self, product: &Product, units: i64, cause: &Cause) -> Result<Done<Listed>, ProductError>;
+    async fn add(&self, product: &Product, units: i64, dedup_key: &DedupKey) -> Result<Outcome<Listed>, ProductError>;
 
     /// Changes fields of a product that is as the writer saw it. A change that changes nothing keeps the version.
     async fn change(
@@ -34,11 +34,16 @@ pub trait Products: Send + Sync + std::fmt::Debug {
         id: ProductId,
         expected: &Expected,
         change: &Change,
-        cause: &Cause,
-    ) -> Result<Done<Listed>, ProductError>;
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Listed>, ProductError>;
 
     /// Takes a product out of the catalogue; orders and holds that have it keep it.
-    async fn remove(&self, id: ProductId, expected: &Expected, cause: &Cause) -> Result<Done<()>, ProductError>;
+    async fn remove(
+        &self,
+        id: ProductId,
+        expected: &Expected,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<()>, ProductError>;
 }
 
 /// The units of products, and the holds of orders on them.
@@ -50,8 +55,8 @@ pub trait Stock: Send + Sync + std::fmt::Debug {
         place: &Place,
         by: Adjustment,
         actor: &str,
-        cause: &Cause,
-    ) -> Result<Done<Listed>, AdjustError>;
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Listed>, AdjustError>;
 
     /// Holds every line or none. A hold that exists answers as it did; one that was undone or ran out is `Cancelled`.
     async fn reserve(
@@ -59,15 +64,15 @@ pub trait Stock: Send + Sync + std::fmt::Debug {
         hold: Hold,
         lines: &Lines,
         seconds: Seconds,
-        cause: &Cause,
-    ) -> Result<Done<Reservation>, StoreError>;
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Reservation>, StoreError>;
 
     /// Sells what is held. A hold in any other state stays as it is; the answer is the state afterwards.
-    async fn commit(&self, hold: Hold, cause: &Cause) -> Result<Done<HoldState>, StoreError>;
+    async fn commit(&self, hold: Hold, dedup_key: &DedupKey) -> Result<Outcome<HoldState>, StoreError>;
 
     /// Undoes a hold: frees what is held, takes back what was sold, writes a tombstone where nothing is known. The answer
     /// is the state afterwards.
-    async fn release(&self, hold: Hold, cause: &Cause) -> Result<Done<HoldState>, StoreError>;
+    async fn release(&self, hold: Hold, dedup_key: &DedupKey) -> Result<Outcome<HoldState>, StoreError>;
 
     /// Ends one hold that has run out, and says which; `None` if there is none that nobody else is ending.
     async fn expire_one(&self) -> Result<Option<Hold>, StoreError>;

@@ -12,7 +12,7 @@ mod stock;
 use std::{collections::BTreeMap, sync::Arc};
 
 use agora_events::catalog::InventoryEvent;
-use agora_outbox::{Cause, Fact, emit};
+use agora_outbox::{DedupKey, NewEvent, emit};
 use agora_postgres::{Db, Tx};
 use agora_vocab::{Epoch, Ids, OrderId};
 use uuid::Uuid;
@@ -37,11 +37,16 @@ impl Store {
     }
 
     /// Writes facts of `inventory-events`, each counted within its aggregate.
-    async fn tell(&self, tx: &mut Tx, facts: &[(Uuid, InventoryEvent)], cause: &Cause) -> Result<(), StoreError> {
+    async fn tell(
+        &self,
+        tx: &mut Tx,
+        facts: &[(Uuid, InventoryEvent)],
+        dedup_key: &DedupKey,
+    ) -> Result<(), StoreError> {
         let mut next = next_seqs(tx, facts).await?;
         for (aggregate, event) in facts {
             let seq = next.entry(*aggregate).or_insert(1);
-            let fact = fact(event, (*aggregate, *seq), None, cause);
+            let fact = fact(event, (*aggregate, *seq), None, dedup_key);
             emit(tx, &*self.ids, self.epoch, fact).await?;
             *seq += 1;
         }
@@ -71,7 +76,7 @@ fn fact<'a>(
     event: &'a InventoryEvent,
     (aggregate, seq): (Uuid, i64),
     order: Option<OrderId>,
-    cause: &Cause,
-) -> Fact<'a, InventoryEvent> {
-    Fact { event, aggregate, seq, correlation: order.map(OrderId::uuid), causation: cause.causation() }
+    dedup_key: &DedupKey,
+) -> NewEvent<'a, InventoryEvent> {
+    NewEvent { event, aggregate, seq, correlation: order.map(OrderId::uuid), causation: dedup_key.causation() }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agora_outbox::{Cause, Done};
+use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{Ids, ProductId, SellerId};
 use time::OffsetDateTime;
 
@@ -83,7 +83,7 @@ impl Catalog {
     }
 
     /// Brings a product into the catalogue, with units in the main warehouse.
-    pub async fn create(&self, details: Details, units: i64, cause: &Cause) -> Result<Done<Listed>, Error> {
+    pub async fn create(&self, details: Details, units: i64, dedup_key: &DedupKey) -> Result<Outcome<Listed>, Error> {
         let product = Product {
             id: ProductId::new(self.ids.next()),
             seller: SellerId::HOUSE,
@@ -93,7 +93,7 @@ impl Catalog {
             created_at: OffsetDateTime::UNIX_EPOCH,
             updated_at: OffsetDateTime::UNIX_EPOCH,
         };
-        self.products.add(&product, units, cause).await.map_err(Error::from)
+        self.products.add(&product, units, dedup_key).await.map_err(Error::from)
     }
 
     /// Changes fields of a product; the writer must say which version he saw.
@@ -102,17 +102,17 @@ impl Catalog {
         id: ProductId,
         expected: &Expected,
         change: &Change,
-        cause: &Cause,
-    ) -> Result<Done<Listed>, Error> {
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Listed>, Error> {
         if !expected.is_given() {
             return Err(Error::VersionNeeded);
         }
-        self.products.change(id, expected, change, cause).await.map_err(Error::from)
+        self.products.change(id, expected, change, dedup_key).await.map_err(Error::from)
     }
 
     /// Takes a product out of the catalogue.
-    pub async fn delete(&self, id: ProductId, expected: &Expected, cause: &Cause) -> Result<Done<()>, Error> {
-        self.products.remove(id, expected, cause).await.map_err(Error::from)
+    pub async fn delete(&self, id: ProductId, expected: &Expected, dedup_key: &DedupKey) -> Result<Outcome<()>, Error> {
+        self.products.remove(id, expected, dedup_key).await.map_err(Error::from)
     }
 
     /// Sets or adds units on hand at one place.
@@ -121,9 +121,9 @@ impl Catalog {
         place: &Place,
         by: Adjustment,
         actor: &str,
-        cause: &Cause,
-    ) -> Result<Done<Listed>, Error> {
-        self.stock.adjust(place, by, actor, cause).await.map_err(Error::from)
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Listed>, Error> {
+        self.stock.adjust(place, by, actor, dedup_key).await.map_err(Error::from)
     }
 
     /// Holds every line or none; when the hold ends.
@@ -132,9 +132,9 @@ impl Catalog {
         hold: Hold,
         lines: &Lines,
         seconds: Seconds,
-        cause: &Cause,
+        dedup_key: &DedupKey,
     ) -> Result<OffsetDateTime, Error> {
-        match self.stock.reserve(hold, lines, seconds, cause).await?.into_inner() {
+        match self.stock.reserve(hold, lines, seconds, dedup_key).await?.into_inner() {
             Reservation::Held(until) => Ok(until),
             Reservation::Short(shortages) => Err(Error::Short(shortages)),
             Reservation::Cancelled => Err(Error::Cancelled),
@@ -142,13 +142,13 @@ impl Catalog {
     }
 
     /// Sells what a hold holds; its state afterwards.
-    pub async fn commit(&self, hold: Hold, cause: &Cause) -> Result<HoldState, Error> {
-        Ok(self.stock.commit(hold, cause).await?.into_inner())
+    pub async fn commit(&self, hold: Hold, dedup_key: &DedupKey) -> Result<HoldState, Error> {
+        Ok(self.stock.commit(hold, dedup_key).await?.into_inner())
     }
 
     /// Undoes a hold; its state afterwards.
-    pub async fn release(&self, hold: Hold, cause: &Cause) -> Result<HoldState, Error> {
-        Ok(self.stock.release(hold, cause).await?.into_inner())
+    pub async fn release(&self, hold: Hold, dedup_key: &DedupKey) -> Result<HoldState, Error> {
+        Ok(self.stock.release(hold, dedup_key).await?.into_inner())
     }
 
     /// Ends every hold that has run out, one transaction each; how many.

@@ -15,7 +15,7 @@ use agora_catalog::{
 };
 use agora_chassis::{Process, SystemIds, WatchedFile, WatchedSecret};
 use agora_events::{Envelope, order::Order, order::OrderEvent};
-use agora_testkit::{Answer, FixedClock, Request, TestApp, TestKeys, internal_token};
+use agora_testkit::{FixedClock, Request, TestApp, TestKeys, TestResponse, internal_token};
 use agora_vocab::{Currency, Money, OrderId, Role, UserId};
 use agora_web::TokenVerifier;
 use async_trait::async_trait;
@@ -146,7 +146,7 @@ fn order(order_id: OrderId, hold: i32) -> Order {
 }
 
 /// A refusal is a problem of that status and code which names those fields.
-fn refused(answer: &Answer, status: u16, code: &str, fields: &[&str]) {
+fn refused(answer: &TestResponse, status: u16, code: &str, fields: &[&str]) {
     let body = String::from_utf8_lossy(&answer.bytes).into_owned();
     assert_eq!(answer.status, status, "{body}");
     assert_eq!(answer.header("content-type"), "application/problem+json", "{body}");

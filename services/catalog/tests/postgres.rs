@@ -18,7 +18,7 @@ use agora_catalog::{
     postgres::{PgProducts, PgStock, Store},
 };
 use agora_chassis::SystemIds;
-use agora_outbox::{Cause, Done};
+use agora_outbox::{DedupKey, Outcome};
 use agora_postgres::Db;
 use agora_testkit::{FixedClock, TestDatabase};
 use agora_vocab::{Epoch, OrderId, ProductId, Quantity, WarehouseId};
@@ -195,7 +195,7 @@ async fn holds_releases_commits_and_expiry_at_once_neither_deadlock_nor_break_th
     for _ in 0..4 {
         let id = stocked(&world, 30).await;
         let place = Place { warehouse: second, ..main_place(id) };
-        world.stock.adjust(&place, Adjustment::Set(20), "admin", &Cause::Fresh).await.unwrap();
+        world.stock.adjust(&place, Adjustment::Set(20), "admin", &DedupKey::None).await.unwrap();
         ids.push(id);
     }
     let shoppers = (0..200_usize).map(|n| {
@@ -225,7 +225,7 @@ async fn holds_releases_commits_and_expiry_at_once_neither_deadlock_nor_break_th
                 }
                 3 => {
                     let place = main_place(wanted[0].0);
-                    let more = world.stock.adjust(&place, Adjustment::Add(1), "admin", &Cause::Fresh);
+                    let more = world.stock.adjust(&place, Adjustment::Add(1), "admin", &DedupKey::None);
                     let (held, more) = futures::join!(held, more);
                     held.unwrap();
                     more.unwrap();
@@ -255,10 +255,10 @@ async fn expire(world: &Postgres, hold: Hold) {
 async fn a_hundred_repetitions_of_one_command_hold_once() {
     let world = Postgres::start().await;
     let id = stocked(&world, 5).await;
-    let (mine, cause, wanted) = (hold(1), command(), lines(&[(id, 1)]));
-    let tries = (0..100).map(|_| world.stock.reserve(mine, &wanted, seconds(900), &cause));
+    let (mine, dedup_key, wanted) = (hold(1), command(), lines(&[(id, 1)]));
+    let tries = (0..100).map(|_| world.stock.reserve(mine, &wanted, seconds(900), &dedup_key));
     let told: Vec<_> = join_all(tries).await.into_iter().map(|told| told.unwrap()).collect();
-    assert_eq!(told.iter().filter(|done| !done.is_repeated()).count(), 1);
+    assert_eq!(told.iter().filter(|done| !done.is_duplicate()).count(), 1);
     assert!(told.iter().all(|done| done.as_ref().into_inner() == told[0].as_ref().into_inner()));
     assert_eq!(stock_of(&world, id).await, 4);
     world.adds_up().await;
@@ -271,8 +271,8 @@ async fn a_crowd_at_one_product_with_enough_for_all_leaves_nobody_out() {
     let buyers = (0..200).map(|_| async {
         let mine = hold(1);
         let told = world.stock.reserve(mine, &lines(&[(id, 1)]), seconds(900), &command()).await.unwrap();
-        assert!(matches!(told, Done::First(Reservation::Held(_))), "{told:?}");
-        assert_eq!(world.stock.commit(mine, &command()).await.unwrap(), Done::First(HoldState::Committed));
+        assert!(matches!(told, Outcome::Applied(Reservation::Held(_))), "{told:?}");
+        assert_eq!(world.stock.commit(mine, &command()).await.unwrap(), Outcome::Applied(HoldState::Committed));
     });
     join_all(buyers).await;
     assert_eq!(stock_of(&world, id).await, 0);
@@ -286,7 +286,7 @@ async fn variants_of_one_product_are_held_at_once_and_told_of_without_gaps() {
     let variants: Vec<_> = (0..8).map(|n| Variant::parse(&format!("size {n}")).unwrap()).collect();
     for variant in &variants {
         let place = Place { variant: variant.clone(), ..main_place(id) };
-        world.stock.adjust(&place, Adjustment::Set(20), "admin", &Cause::Fresh).await.unwrap();
+        world.stock.adjust(&place, Adjustment::Set(20), "admin", &DedupKey::None).await.unwrap();
     }
     let buyers = (0..160_usize).map(|n| {
         let wanted = Lines::new([(id, variants[n % 8].clone(), Quantity::parse(1).unwrap())]).unwrap();
@@ -305,15 +305,15 @@ async fn a_hold_that_waited_for_one_row_and_finds_it_empty_takes_nothing_of_the_
     ids.sort();
     for (gone, left) in [(ids[0], ids[1]), (ids[1], ids[0])] {
         let tx = world.adding(&main_place(gone), -5).await;
-        let (wanted, cause) = (lines(&[(left, 1), (gone, 1)]), command());
-        let (told, ()) = futures::join!(world.stock.reserve(hold(1), &wanted, seconds(900), &cause), async {
+        let (wanted, dedup_key) = (lines(&[(left, 1), (gone, 1)]), command());
+        let (told, ()) = futures::join!(world.stock.reserve(hold(1), &wanted, seconds(900), &dedup_key), async {
             world.somebody_waits().await;
             tx.commit().await.unwrap();
         });
         let told = told.unwrap().into_inner();
         assert!(matches!(&told, Reservation::Short(short) if short.len() == 1 && short[0].product == gone), "{told:?}");
         assert_eq!(stock_of(&world, left).await, 5);
-        world.stock.adjust(&main_place(gone), Adjustment::Set(5), "admin", &Cause::Fresh).await.unwrap();
+        world.stock.adjust(&main_place(gone), Adjustment::Set(5), "admin", &DedupKey::None).await.unwrap();
     }
     assert_eq!(world.count("select count(*) from hold").await, 0);
     world.adds_up().await;
@@ -323,15 +323,16 @@ async fn a_hold_that_waited_for_one_row_and_finds_it_empty_takes_nothing_of_the_
 async fn a_sale_that_waited_for_a_row_that_changed_sells_its_units_once() {
     let world = Postgres::start().await;
     let ids = [stocked(&world, 5).await, stocked(&world, 5).await];
-    let (mine, cause) = (hold(1), command());
+    let (mine, dedup_key) = (hold(1), command());
     world.stock.reserve(mine, &lines(&[(ids[0], 2), (ids[1], 2)]), seconds(900), &command()).await.unwrap();
     let tx = world.adding(&main_place(ids[1]), 4).await;
-    let (sold, again, ()) = futures::join!(world.stock.commit(mine, &cause), world.stock.commit(mine, &cause), async {
-        world.somebody_waits().await;
-        tx.commit().await.unwrap();
-    });
+    let (sold, again, ()) =
+        futures::join!(world.stock.commit(mine, &dedup_key), world.stock.commit(mine, &dedup_key), async {
+            world.somebody_waits().await;
+            tx.commit().await.unwrap();
+        });
     let (sold, again) = (sold.unwrap(), again.unwrap());
-    assert_ne!(sold.is_repeated(), again.is_repeated());
+    assert_ne!(sold.is_duplicate(), again.is_duplicate());
     assert_eq!([sold.into_inner(), again.into_inner()], [HoldState::Committed; 2]);
     assert_eq!((stock_of(&world, ids[0]).await, stock_of(&world, ids[1]).await), (3, 7));
     world.adds_up().await;
@@ -395,17 +396,17 @@ async fn a_fact_that_finds_its_hold_ended_writes_nothing() {
     const WRITTEN: &str = "select (select count(*) from inbox) + (select count(*) from outbox)";
     let world = Postgres::start().await;
     let id = stocked(&world, 9).await;
-    let fact = || Cause::Event { consumer: "catalog", id: fresh() };
+    let fact = || DedupKey::Event { consumer: "catalog", id: fresh() };
     let (sold, freed, buried) = (hold(1), hold(1), hold(1));
     for hold in [sold, freed] {
         world.stock.reserve(hold, &lines(&[(id, 2)]), seconds(900), &command()).await.unwrap();
     }
     // What the saga has not done, the fact does: once.
     let (first, late) = (fact(), fact());
-    for done in [Done::First(HoldState::Committed), Done::Repeated(HoldState::Committed)] {
+    for done in [Outcome::Applied(HoldState::Committed), Outcome::Duplicate(HoldState::Committed)] {
         assert_eq!(world.stock.commit(sold, &first).await.unwrap(), done);
     }
-    for done in [Done::First(HoldState::Released), Done::Repeated(HoldState::Released)] {
+    for done in [Outcome::Applied(HoldState::Released), Outcome::Duplicate(HoldState::Released)] {
         assert_eq!(world.stock.release(freed, &late).await.unwrap(), done);
     }
     world.stock.release(buried, &command()).await.unwrap();
@@ -428,8 +429,8 @@ async fn a_request_is_remembered_as_a_command_is() {
         async move { world.stock.reserve(mine, wanted, seconds(900), &laws::request("hold", body)).await }
     };
     let first = reserve(1).await.unwrap();
-    assert!(!first.is_repeated());
-    assert_eq!(reserve(1).await.unwrap(), Done::Repeated(first.into_inner()));
+    assert!(!first.is_duplicate());
+    assert_eq!(reserve(1).await.unwrap(), Outcome::Duplicate(first.into_inner()));
     let reused = reserve(2).await;
     assert!(matches!(reused, Err(StoreError::KeyReused)), "{reused:?}");
     world.adds_up().await;
@@ -441,7 +442,7 @@ async fn a_hold_is_filled_by_warehouse_priority_and_over_several_warehouses() {
     let id = stocked(&world, 5).await;
     let first = world.warehouse(-1).await;
     let place = Place { warehouse: first, ..main_place(id) };
-    world.stock.adjust(&place, Adjustment::Set(2), "admin", &Cause::Fresh).await.unwrap();
+    world.stock.adjust(&place, Adjustment::Set(2), "admin", &DedupKey::None).await.unwrap();
     let mine = hold(1);
     world.stock.reserve(mine, &lines(&[(id, 3)]), seconds(900), &command()).await.unwrap();
 
@@ -524,7 +525,7 @@ async fn every_change_leaves_its_fact_in_the_same_transaction() {
     let mine = hold(1);
     world.stock.reserve(mine, &lines(&[(id, 2)]), seconds(900), &command()).await.unwrap();
     world.stock.commit(mine, &command()).await.unwrap();
-    world.products.remove(id, &agora_catalog::domain::Expected::ANY, &Cause::Fresh).await.unwrap();
+    world.products.remove(id, &agora_catalog::domain::Expected::ANY, &DedupKey::None).await.unwrap();
 
     let mut connection = world.db.acquire().await.unwrap();
     let facts: Vec<(String, i64, Option<Uuid>)> =
@@ -572,7 +573,7 @@ async fn history(world: &dyn World, products: &[ProductId], orders: &[OrderId], 
     for step in steps {
         told.push(match step {
             Step::Adjust(p, by) => {
-                let done = world.stock().adjust(&main_place(products[*p]), *by, "admin", &Cause::Fresh).await;
+                let done = world.stock().adjust(&main_place(products[*p]), *by, "admin", &DedupKey::None).await;
                 format!("{:?}", done.map(|listed| listed.into_inner().stock))
             }
             Step::Reserve(h, wanted) => {
@@ -666,7 +667,7 @@ fn variants_are_kept_apart() {
         let world = Postgres::start().await;
         let id = stocked(&world, 2).await;
         let red = Place { variant: Variant::parse("red").unwrap(), ..main_place(id) };
-        world.stock.adjust(&red, Adjustment::Set(1), "admin", &Cause::Fresh).await.unwrap();
+        world.stock.adjust(&red, Adjustment::Set(1), "admin", &DedupKey::None).await.unwrap();
         assert_eq!(stock_of(&world, id).await, 3);
         let told = world.stock.reserve(hold(1), &lines(&[(id, 3)]), seconds(9), &command()).await.unwrap();
         assert!(matches!(told.into_inner(), Reservation::Short(short) if short[0].available == 2));

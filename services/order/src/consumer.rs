@@ -1,7 +1,7 @@
 //! Facts of payment and catalogue that an order hears: the same use cases as the commands that bring the same news.
 
 use agora_events::{Envelope, Topic, catalog::InventoryEvent, payment::PaymentEvent, topics};
-use agora_outbox::{Cause, Failure};
+use agora_outbox::{DedupKey, Failure};
 
 use crate::{
     domain::PaymentOutcome,
@@ -19,8 +19,8 @@ pub async fn handle(ordering: Ordering, envelope: Envelope) -> Result<(), Failur
         return paid(&ordering, event).await.or_else(judge);
     }
     if let Some(InventoryEvent::ReservationExpired(expired)) = envelope.event::<InventoryEvent>().map_err(poison)? {
-        let cause = Cause::Event { consumer: CONSUMER, id: envelope.id };
-        return ordering.reservation_expired(expired.order_id, expired.hold, &cause).await.or_else(judge);
+        let dedup_key = DedupKey::Event { consumer: CONSUMER, id: envelope.id };
+        return ordering.reservation_expired(expired.order_id, expired.hold, &dedup_key).await.or_else(judge);
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ mod public;
 mod wire;
 
 use agora_chassis::{Routers, WatchedSecret};
-use agora_outbox::{Answer, Cause};
+use agora_outbox::{DedupKey, StoredResponse};
 use agora_vocab::UserId;
 use agora_web::{Edge, Idempotency, Problem, TokenVerifier};
 use axum::{
@@ -33,18 +33,18 @@ pub fn routers(ordering: &Ordering, verifier: TokenVerifier, internal_secret: Wa
 }
 
 /// A user's request as the cause of a change.
-fn cause(user: UserId, idempotency: Option<&Idempotency>) -> Cause {
+fn dedup_key(user: UserId, idempotency: Option<&Idempotency>) -> DedupKey {
     match idempotency {
         Some(Idempotency { key, route, hash }) => {
-            Cause::Request { scope: user.to_string(), key: key.clone(), route: route.clone(), hash: *hash }
+            DedupKey::Request { scope: user.to_string(), key: key.clone(), route: route.clone(), hash: *hash }
         }
-        None => Cause::Fresh,
+        None => DedupKey::None,
     }
 }
 
 /// A stored answer, as it was given the first time.
-fn replay(answer: Answer) -> Response {
-    let Answer { status, location, body } = answer;
+fn replay(answer: StoredResponse) -> Response {
+    let StoredResponse { status, location, body } = answer;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let kind = if status.is_success() { "application/json" } else { "application/problem+json" };
     let mut response = (status, [("content-type", kind)], body.to_string()).into_response();

@@ -4,7 +4,7 @@
 
 use agora_chassis::BoxError;
 pub use agora_outbox::StoreError;
-use agora_outbox::{Cause, Claim, Done};
+use agora_outbox::{Acquisition, DedupKey, Outcome};
 use agora_vocab::{AddressId, CommandId, Money, OrderId, Page, PageSize, PaymentId, ProductId, UserId};
 use async_trait::async_trait;
 use time::OffsetDateTime;
@@ -49,7 +49,7 @@ pub struct Listing {
 #[async_trait]
 pub trait Orders: Send + Sync {
     /// Claims a request's key; `fresh` becomes the order's id if it is new.
-    async fn claim(&self, cause: &Cause, fresh: OrderId) -> Result<Claim, StoreError>;
+    async fn claim(&self, dedup_key: &DedupKey, fresh: OrderId) -> Result<Acquisition, StoreError>;
 
     /// Gives a claim up that has no order, so that its key starts afresh. `false`: it has one, and stays.
     async fn abandon(&self, order: OrderId) -> Result<bool, StoreError>;
@@ -69,18 +69,18 @@ pub trait Orders: Send + Sync {
         &self,
         order: OrderId,
         command: &Command,
-        cause: &Cause,
+        dedup_key: &DedupKey,
         driver: Option<Driver>,
-    ) -> Result<Done<Progress>, ApplyError>;
+    ) -> Result<Outcome<Progress>, ApplyError>;
 
     /// The same for the driver who holds the lease: the order as he knows it is not read again unless it has changed.
     async fn advance(
         &self,
         known: Progress,
         command: &Command,
-        cause: &Cause,
+        dedup_key: &DedupKey,
         driver: Driver,
-    ) -> Result<Done<Progress>, ApplyError>;
+    ) -> Result<Outcome<Progress>, ApplyError>;
 
     /// An order, its saga, and whether `driver` leases it now.
     async fn load(&self, order: OrderId, driver: Option<Driver>) -> Result<Option<Progress>, StoreError>;

@@ -9,7 +9,7 @@ mod write;
 
 use std::{sync::Arc, time::Duration};
 
-use agora_outbox::{Account, Answer, Cause, Claim, Done, Fact, keep};
+use agora_outbox::{Account, Acquisition, DedupKey, NewEvent, Outcome, StoredResponse, insert_result};
 use agora_postgres::{Db, constraint};
 use agora_vocab::{Epoch, Ids, OrderId, Page};
 use async_trait::async_trait;
@@ -50,7 +50,7 @@ pub struct PgOrders {
     /// How long an order can be paid.
     pub payment_window: time::Duration,
     /// What the request that made an order is answered, once it can be.
-    pub answer: fn(&State) -> Option<Answer>,
+    pub answer: fn(&State) -> Option<StoredResponse>,
 }
 
 /// What a repetition of a change is answered.
@@ -64,13 +64,20 @@ enum Remembered {
 
 #[async_trait]
 impl Orders for PgOrders {
-    async fn claim(&self, cause: &Cause, fresh: OrderId) -> Result<Claim, StoreError> {
+    async fn claim(&self, dedup_key: &DedupKey, fresh: OrderId) -> Result<Acquisition, StoreError> {
         // Nearly always it is new, and then one statement will do.
-        if agora_outbox::start(&mut *self.db.acquire().await?, cause, fresh.uuid(), CLAIM_LEASE).await? {
-            return Ok(Claim::Started { point: fresh.uuid() });
+        if agora_outbox::IdempotencyLease::try_acquire(
+            &mut *self.db.acquire().await?,
+            dedup_key,
+            fresh.uuid(),
+            CLAIM_LEASE,
+        )
+        .await?
+        {
+            return Ok(Acquisition::Started { recovery_id: fresh.uuid() });
         }
         let mut tx = self.db.begin().await?;
-        let claim = agora_outbox::claim(&mut tx, cause, fresh.uuid(), CLAIM_LEASE).await?;
+        let claim = agora_outbox::IdempotencyLease::acquire(&mut tx, dedup_key, fresh.uuid(), CLAIM_LEASE).await?;
         tx.commit().await?;
         Ok(claim)
     }
@@ -83,7 +90,7 @@ impl Orders for PgOrders {
         if sqlx::query_scalar(EXISTS).bind(order.uuid()).fetch_one(&mut *tx).await? {
             return Ok(false);
         }
-        agora_outbox::abandon(&mut tx, order.uuid()).await?;
+        agora_outbox::IdempotencyLease::cancel(&mut tx, order.uuid()).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -92,7 +99,7 @@ impl Orders for PgOrders {
         const EXTEND: &str =
             "update idempotency set lease_until = now() + make_interval(secs => $2) where point = any ($1)";
         let mut tx = self.db.begin().await?;
-        let stale = agora_outbox::stale(&mut tx, CLAIM_STALE, limit).await?;
+        let stale = agora_outbox::IdempotencyLease::expired(&mut tx, CLAIM_STALE, limit).await?;
         if !stale.is_empty() {
             sqlx::query(EXTEND).bind(&stale).bind(CLAIM_LEASE.as_secs_f64()).execute(&mut *tx).await?;
         }
@@ -119,15 +126,17 @@ impl Orders for PgOrders {
         &self,
         order: OrderId,
         command: &Command,
-        cause: &Cause,
+        dedup_key: &DedupKey,
         driver: Option<Driver>,
-    ) -> Result<Done<Progress>, ApplyError> {
+    ) -> Result<Outcome<Progress>, ApplyError> {
         let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
         for _ in 0..TRIES_MAX {
-            let (found, known) = find_with(&mut connection, order, cause).await?.ok_or(ApplyError::NotFound)?;
+            let (found, known) = find_with(&mut connection, order, dedup_key).await?.ok_or(ApplyError::NotFound)?;
             let done = match known {
-                None => self.change(&mut connection, found, command, cause, driver).await?.map(Done::First),
-                Some(Remembered::Done(then)) => repeat(&mut connection, found, then, driver).await?.map(Done::Repeated),
+                None => self.change(&mut connection, found, command, dedup_key, driver).await?.map(Outcome::Applied),
+                Some(Remembered::Done(then)) => {
+                    repeat(&mut connection, found, then, driver).await?.map(Outcome::Duplicate)
+                }
                 Some(Remembered::Refused(refused)) => return Err(refused.into()),
             };
             if let Some(done) = done {
@@ -141,21 +150,21 @@ impl Orders for PgOrders {
         &self,
         known: Progress,
         command: &Command,
-        cause: &Cause,
+        dedup_key: &DedupKey,
         driver: Driver,
-    ) -> Result<Done<Progress>, ApplyError> {
+    ) -> Result<Outcome<Progress>, ApplyError> {
         let Progress { state, now, leased: _, revision } = known;
         let order = state.order.id;
         let leased = Leased { owner: Some(driver.0), until: Some(now + LEASE) };
         let found = Found { state, leased, now, revision };
         let done = {
             let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
-            self.change(&mut connection, found, command, cause, Some(driver)).await
+            self.change(&mut connection, found, command, dedup_key, Some(driver)).await
         };
         match done {
-            Ok(Some(progress)) => Ok(Done::First(progress)),
+            Ok(Some(progress)) => Ok(Outcome::Applied(progress)),
             // What is known here may be old news: such a refusal means nothing yet.
-            Ok(None) | Err(ApplyError::Refused(_)) => self.apply(order, command, cause, Some(driver)).await,
+            Ok(None) | Err(ApplyError::Refused(_)) => self.apply(order, command, dedup_key, Some(driver)).await,
             Err(error) => Err(error),
         }
     }
@@ -204,24 +213,24 @@ impl PgOrders {
         connection: &mut PgConnection,
         found: Found,
         command: &Command,
-        cause: &Cause,
+        dedup_key: &DedupKey,
         driver: Option<Driver>,
     ) -> Result<Option<Progress>, ApplyError> {
         let Found { state: before, now, leased, revision } = found;
         let Decision { state, record } = match domain::decide(&before, command, now) {
             Ok(decision) => decision,
-            Err(refused) => return refuse(connection, cause, refused).await,
+            Err(refused) => return refuse(connection, dedup_key, refused).await,
         };
         let mut account = Account::new();
         if let Some(change) = &record {
-            self.tell(&mut account, &state.order, change, cause.causation())?;
+            self.tell(&mut account, &state.order, change, dedup_key.causation())?;
         }
         // The answer is stored with the change that makes it possible.
         if let (None, Some(answer)) = ((self.answer)(&before), (self.answer)(&state)) {
-            account.settle(state.order.id.uuid(), &answer).map_err(StoreError::from)?;
+            account.complete(state.order.id.uuid(), &answer).map_err(StoreError::from)?;
         }
-        let order = matches!(cause, Cause::Request { .. }).then(|| Box::new(state.order.clone()));
-        account.remember(cause, &Remembered::Done(order)).map_err(StoreError::from)?;
+        let order = matches!(dedup_key, DedupKey::Request { .. }).then(|| Box::new(state.order.clone()));
+        account.store_result(dedup_key, &Remembered::Done(order)).map_err(StoreError::from)?;
         let (lease, leased) = lease(&state, now, leased, driver);
         let saga = SagaRow { state: &state, now, lease };
         let written = write::change(connection, &saga, (revision, record.as_ref()), &account).await?;
@@ -238,8 +247,8 @@ impl PgOrders {
     ) -> Result<(), StoreError> {
         let Some((seq, event)) = &change.fact else { return Ok(()) };
         let aggregate = order.id.uuid();
-        let fact = Fact { event, aggregate, seq: *seq, correlation: Some(aggregate), causation };
-        Ok(account.tell(self.ids.as_ref(), self.epoch, fact)?)
+        let fact = NewEvent { event, aggregate, seq: *seq, correlation: Some(aggregate), causation };
+        Ok(account.append(self.ids.as_ref(), self.epoch, fact)?)
     }
 }
 
@@ -287,12 +296,12 @@ async fn take_lease(
 /// door: what it was answered there is to be found.
 async fn refuse(
     connection: &mut PgConnection,
-    cause: &Cause,
+    dedup_key: &DedupKey,
     refused: Refused,
 ) -> Result<Option<Progress>, ApplyError> {
-    if matches!((cause, &refused), (Cause::Request { .. }, Refused::InvalidTransition { .. })) {
+    if matches!((dedup_key, &refused), (DedupKey::Request { .. }, Refused::InvalidTransition { .. })) {
         let remembered = Remembered::Refused(refused.clone());
-        if !keep(connection, cause, &remembered).await.map_err(StoreError::from)? {
+        if !insert_result(connection, dedup_key, &remembered).await.map_err(StoreError::from)? {
             return Ok(None);
         }
     }

@@ -9,7 +9,7 @@ mod tidy;
 use std::sync::Arc;
 
 use agora_chassis::BoxError;
-use agora_outbox::Answer;
+use agora_outbox::StoredResponse;
 use agora_vocab::{Ids, MoneyError, ProductId};
 use tokio::sync::Notify;
 
@@ -36,7 +36,7 @@ pub struct Ordering {
     pub work: Arc<Notify>,
     /// What the client who made an order is told once its saga rests, and again whenever he repeats his request; `None`
     /// while it does not rest. Given by the edge, which alone knows statuses and bodies.
-    pub answer: fn(&State) -> Option<Answer>,
+    pub answer: fn(&State) -> Option<StoredResponse>,
 }
 
 /// Why something was not done.

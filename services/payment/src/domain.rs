@@ -170,7 +170,7 @@ pub struct Facts {
 
 /// How a capture ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ChargeOutcome {
     /// The money was taken.
     Captured(Facts),
     /// The payer's bank said no.
@@ -225,11 +225,11 @@ pub enum Refused {
 
 impl Payment {
     /// The payment after its capture ended, and the fact to publish. From `pending` only.
-    pub fn conclude(self, outcome: Outcome, result: CommandId) -> Result<(Self, PaymentEvent), Refused> {
+    pub fn conclude(self, outcome: ChargeOutcome, result: CommandId) -> Result<(Self, PaymentEvent), Refused> {
         let (to, facts) = match outcome {
-            Outcome::Captured(facts) => (Status::Captured, facts),
-            Outcome::Declined(facts) => (Status::Declined, facts),
-            Outcome::Failed(facts) => (Status::Failed, facts),
+            ChargeOutcome::Captured(facts) => (Status::Captured, facts),
+            ChargeOutcome::Declined(facts) => (Status::Declined, facts),
+            ChargeOutcome::Failed(facts) => (Status::Failed, facts),
         };
         let due = self.due.ok_or(Refused::Transition { from: self.status, to })?;
         let mut after = self.step(Status::Pending, to, result)?;
@@ -375,7 +375,7 @@ mod tests {
     #[test]
     fn only_a_pending_payment_is_concluded_or_voided() {
         for status in Status::ALL {
-            let concluded = payment(status).conclude(Outcome::Captured(Facts::default()), RESULT);
+            let concluded = payment(status).conclude(ChargeOutcome::Captured(Facts::default()), RESULT);
             let voided = payment(status).void(eur(1000), RESULT);
             assert_eq!(
                 (concluded.is_ok(), voided.is_ok()),
@@ -395,9 +395,10 @@ mod tests {
 
     #[test]
     fn a_settled_payment_has_no_token() {
-        let (captured, event) = payment(Status::Pending).conclude(Outcome::Captured(Facts::default()), RESULT).unwrap();
+        let (captured, event) =
+            payment(Status::Pending).conclude(ChargeOutcome::Captured(Facts::default()), RESULT).unwrap();
         assert_eq!((captured.token, captured.seq, event.kind()), (None, 1, "payment.captured"));
-        let (failed, _) = payment(Status::Pending).conclude(Outcome::Failed(Facts::default()), RESULT).unwrap();
+        let (failed, _) = payment(Status::Pending).conclude(ChargeOutcome::Failed(Facts::default()), RESULT).unwrap();
         assert!(failed.token.is_some(), "the same key may try again");
     }
 
@@ -434,7 +435,7 @@ mod tests {
     proptest! {
         #[test]
         fn refunds_never_exceed_what_was_captured_and_the_ledger_balances(asked in prop::collection::vec(1..700_i64, 1..12)) {
-            let mut payment = payment(Status::Pending).conclude(Outcome::Captured(Facts::default()), RESULT).unwrap().0;
+            let mut payment = payment(Status::Pending).conclude(ChargeOutcome::Captured(Facts::default()), RESULT).unwrap().0;
             let mut attempts = Vec::new();
             let mut ledger: Vec<Entry> = entries(eur(1000), 1).to_vec();
             for (n, amount) in (1..).zip(asked) {

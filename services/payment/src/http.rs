@@ -3,7 +3,7 @@
 mod internal;
 mod public;
 
-use agora_outbox::Answer;
+use agora_outbox::StoredResponse;
 use agora_vocab::{Money, Role};
 use agora_web::{Identity, Problem};
 use axum::{
@@ -57,7 +57,7 @@ fn refund_wire(refund: &Attempt, payment: &Payment) -> agora_api::payment::Refun
 }
 
 /// A stored answer, as it was given the first time.
-fn replay(answer: Answer) -> Response {
+fn replay(answer: StoredResponse) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let kind = if status.is_success() { "application/json" } else { "application/problem+json" };
     let mut response = (status, [("content-type", kind)], answer.body.to_string()).into_response();

@@ -2,11 +2,11 @@
 //!
 //! Every method of the store is one transaction. Time is the database's.
 
-use agora_outbox::{Answer, Cause};
+use agora_outbox::{DedupKey, StoredResponse};
 use agora_vocab::{CommandId, Money, OrderId, Page, PageSize, PaymentId, RefundId, Secret, UserId};
 use async_trait::async_trait;
 
-use crate::domain::{Attempt, Door, Facts, Method, Outcome, Payment, Refused};
+use crate::domain::{Attempt, ChargeOutcome, Door, Facts, Method, Payment, Refused};
 
 /// Whatever a port could not do, for the log.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -43,7 +43,7 @@ pub enum Opened {
         retry_after_s: u32,
     },
     /// It was answered before.
-    Answered(Answer),
+    Answered(StoredResponse),
 }
 
 /// A payment that the caller drives on.
@@ -92,7 +92,7 @@ pub struct Notice {
 #[async_trait]
 pub trait Payments: Send + Sync {
     /// Claims the key and writes the payment `pending`; a later call of the same key finds the same payment.
-    async fn open(&self, new: &NewPayment, cause: &Cause) -> Result<Opened, StoreError>;
+    async fn open(&self, new: &NewPayment, dedup_key: &DedupKey) -> Result<Opened, StoreError>;
     /// Writes the payment of an order `pending` unless it is there; `Cancelled` if it was called off before.
     async fn open_for_order(&self, new: &NewPayment) -> Result<Driven, StoreError>;
     /// One payment.
@@ -105,7 +105,7 @@ pub trait Payments: Send + Sync {
     async fn capture(&self, id: PaymentId) -> Result<Option<Attempt>, StoreError>;
     /// Ends a payment that the order refused: `failed`, without a fact, since nothing happened to the order. The claim
     /// is answered if `answer` is some, else forgotten, so that the same key may ask again.
-    async fn refuse(&self, id: PaymentId, facts: &Facts, answer: Option<&Answer>) -> Result<(), StoreError>;
+    async fn refuse(&self, id: PaymentId, facts: &Facts, answer: Option<&StoredResponse>) -> Result<(), StoreError>;
     /// Tries a failed payment again.
     async fn reopen(&self, id: PaymentId) -> Result<Payment, StoreError>;
     /// Notes what the order says the payment costs, if it is told now, and writes the next capture attempt or gives the one
@@ -117,7 +117,7 @@ pub trait Payments: Send + Sync {
         &self,
         known: Option<Payment>,
         attempt: &Attempt,
-        outcome: Outcome,
+        outcome: ChargeOutcome,
     ) -> Result<Payment, StoreError>;
     /// Calls off a payment; an unknown one is written as voided. One under way at the provider stays `pending`.
     async fn void(&self, new: &NewPayment) -> Result<Payment, StoreError>;
@@ -127,7 +127,7 @@ pub trait Payments: Send + Sync {
         id: RefundId,
         payment: PaymentId,
         amount: Option<Money>,
-        cause: &Cause,
+        dedup_key: &DedupKey,
     ) -> Result<Opened, StoreError>;
     /// Writes a refund of what is left, or gives the one under way; none if nothing is left.
     async fn prepare_refund(&self, id: RefundId, payment: PaymentId) -> Result<Option<Attempt>, StoreError>;
@@ -136,9 +136,14 @@ pub trait Payments: Send + Sync {
     /// Ends the refund: payment, attempt, ledger, fact, notice.
     async fn conclude_refund(&self, attempt: &Attempt, outcome: RefundOutcome) -> Result<Payment, StoreError>;
     /// Stores the answer to a claim, which ends it, and takes note that the order was told `told`.
-    async fn answer(&self, point: uuid::Uuid, answer: &Answer, told: Option<CommandId>) -> Result<(), StoreError>;
+    async fn answer(
+        &self,
+        recovery_id: uuid::Uuid,
+        answer: &StoredResponse,
+        told: Option<CommandId>,
+    ) -> Result<(), StoreError>;
     /// Lets the same key go on at once.
-    async fn unlock(&self, point: uuid::Uuid) -> Result<(), StoreError>;
+    async fn unlock(&self, recovery_id: uuid::Uuid) -> Result<(), StoreError>;
     /// Leases payments that are pending and that nobody drives.
     async fn lease_payments(&self, limit: u16) -> Result<Vec<PaymentId>, StoreError>;
     /// Leases refunds that are under way and that nobody drives.
@@ -176,11 +181,11 @@ pub enum StoreError {
 #[async_trait]
 pub trait Provider: Send + Sync {
     /// Takes money.
-    async fn charge(&self, key: &str, amount: Money, token: &Secret) -> Result<Outcome, ProviderError>;
+    async fn charge(&self, key: &str, amount: Money, token: &Secret) -> Result<ChargeOutcome, ProviderError>;
     /// Gives money back.
     async fn refund(&self, key: &str, charge: &str, amount: Money) -> Result<RefundOutcome, ProviderError>;
     /// What became of a charge; a charge that the provider does not know by then will never be made.
-    async fn charged(&self, key: &str) -> Result<Outcome, ProviderError>;
+    async fn charged(&self, key: &str) -> Result<ChargeOutcome, ProviderError>;
     /// What became of a refund; one that the provider does not know by then will never be made.
     async fn refunded(&self, key: &str) -> Result<RefundOutcome, ProviderError>;
 }

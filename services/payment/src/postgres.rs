@@ -11,7 +11,7 @@ mod row;
 mod write;
 
 use agora_events::payment::PaymentEvent;
-use agora_outbox::{Account, Answer, Cause, Claim, Fact};
+use agora_outbox::{Account, Acquisition, DedupKey, NewEvent, StoredResponse};
 use agora_postgres::{Db, Tx};
 use agora_vocab::{CommandId, Epoch, Ids, Money, OrderId, Page, PageSize, PaymentId, RefundId};
 use async_trait::async_trait;
@@ -24,7 +24,7 @@ use self::{
     row::{PAYMENT, PaymentRow},
 };
 use crate::{
-    domain::{Attempt, AttemptState, Facts, Operation, Outcome, Payment, Refused, Status},
+    domain::{Attempt, AttemptState, ChargeOutcome, Facts, Operation, Payment, Refused, Status},
     ports::{Driven, Filter, NewPayment, Notice, Opened, Payments, Prepared, RefundOutcome, StoreError},
 };
 
@@ -79,8 +79,8 @@ impl PgPayments {
 }
 
 /// What is told of a payment as it is now.
-fn fact<'a>(payment: &Payment, event: &'a PaymentEvent) -> Fact<'a, PaymentEvent> {
-    Fact {
+fn fact<'a>(payment: &Payment, event: &'a PaymentEvent) -> NewEvent<'a, PaymentEvent> {
+    NewEvent {
         event,
         aggregate: payment.id.uuid(),
         seq: payment.seq,
@@ -98,24 +98,24 @@ macro_rules! page {
 
 #[async_trait]
 impl Payments for PgPayments {
-    async fn open(&self, new: &NewPayment, cause: &Cause) -> Result<Opened, StoreError> {
+    async fn open(&self, new: &NewPayment, dedup_key: &DedupKey) -> Result<Opened, StoreError> {
         // Nearly always it is new.
         let mut account = Account::new();
-        if account.claim(cause, new.id.uuid(), LEASE)
+        if account.acquire(dedup_key, new.id.uuid(), LEASE)
             && let Some(payment) = write::claim(&mut *self.db.acquire().await?, new, &account).await?
         {
             return Ok(Opened::Mine(Box::new(Driven { payment, new: true })));
         }
         let mut tx = self.db.begin().await?;
-        let driven = match agora_outbox::claim(&mut tx, cause, new.id.uuid(), LEASE).await? {
-            Claim::Answered(answer) => return Ok(Opened::Answered(answer)),
-            Claim::Running { retry_after_s } => return Ok(Opened::Running { retry_after_s }),
-            Claim::Started { .. } => {
+        let driven = match agora_outbox::IdempotencyLease::acquire(&mut tx, dedup_key, new.id.uuid(), LEASE).await? {
+            Acquisition::Completed(answer) => return Ok(Opened::Answered(answer)),
+            Acquisition::InProgress { retry_after_s } => return Ok(Opened::Running { retry_after_s }),
+            Acquisition::Started { .. } => {
                 let payment = write::insert(&mut tx, new).await?.ok_or(StoreError::Mismatch(new.id))?;
                 Driven { payment, new: true }
             }
-            Claim::Resumed { point } => {
-                let payment = lock(&mut tx, PaymentId::new(point)).await?;
+            Acquisition::Resumed { recovery_id } => {
+                let payment = lock(&mut tx, PaymentId::new(recovery_id)).await?;
                 write::lease(&mut tx, payment.id).await?;
                 Driven { payment, new: false }
             }
@@ -188,7 +188,7 @@ impl Payments for PgPayments {
         latest(&mut *self.db.acquire().await?, id, Operation::Capture).await
     }
 
-    async fn refuse(&self, id: PaymentId, facts: &Facts, answer: Option<&Answer>) -> Result<(), StoreError> {
+    async fn refuse(&self, id: PaymentId, facts: &Facts, answer: Option<&StoredResponse>) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
         let mut payment = lock(&mut tx, id).await?;
         if payment.status == Status::Pending && payment.due.is_none() {
@@ -198,8 +198,8 @@ impl Payments for PgPayments {
             write::change(&mut tx, &payment, "refused by the order").await?;
         }
         match answer {
-            Some(answer) => agora_outbox::settle(&mut tx, id.uuid(), answer).await?,
-            None => agora_outbox::abandon(&mut tx, id.uuid()).await?,
+            Some(answer) => agora_outbox::IdempotencyLease::complete(&mut tx, id.uuid(), answer).await?,
+            None => agora_outbox::IdempotencyLease::cancel(&mut tx, id.uuid()).await?,
         }
         tx.commit().await?;
         Ok(())
@@ -243,12 +243,12 @@ impl Payments for PgPayments {
         &self,
         mut known: Option<Payment>,
         attempt: &Attempt,
-        outcome: Outcome,
+        outcome: ChargeOutcome,
     ) -> Result<Payment, StoreError> {
         let words = match &outcome {
-            Outcome::Captured(_) => "captured",
-            Outcome::Declined(_) => "declined by the payer's bank",
-            Outcome::Failed(_) => "failed at the provider",
+            ChargeOutcome::Captured(_) => "captured",
+            ChargeOutcome::Declined(_) => "declined by the payer's bank",
+            ChargeOutcome::Failed(_) => "failed at the provider",
         };
         let mut connection = self.db.acquire().await?;
         for _ in 0..CONCLUDE_TRIES_MAX {
@@ -261,7 +261,7 @@ impl Payments for PgPayments {
             };
             let (after, event) = payment.conclude(outcome.clone(), self.result())?;
             let mut account = Account::new();
-            account.tell(self.ids.as_ref(), self.epoch, fact(&after, &event))?;
+            account.append(self.ids.as_ref(), self.epoch, fact(&after, &event))?;
             if write::conclude(&mut connection, attempt, &after, words, &account).await? {
                 return Ok(after);
             }
@@ -281,22 +281,22 @@ impl Payments for PgPayments {
         id: RefundId,
         payment: PaymentId,
         amount: Option<Money>,
-        cause: &Cause,
+        dedup_key: &DedupKey,
     ) -> Result<Opened, StoreError> {
         let mut tx = self.db.begin().await?;
-        let point = match agora_outbox::claim(&mut tx, cause, id.uuid(), LEASE).await? {
-            Claim::Answered(answer) => return Ok(Opened::Answered(answer)),
-            Claim::Running { retry_after_s } => return Ok(Opened::Running { retry_after_s }),
-            Claim::Started { point } | Claim::Resumed { point } => point,
+        let recovery_id = match agora_outbox::IdempotencyLease::acquire(&mut tx, dedup_key, id.uuid(), LEASE).await? {
+            Acquisition::Completed(answer) => return Ok(Opened::Answered(answer)),
+            Acquisition::InProgress { retry_after_s } => return Ok(Opened::Running { retry_after_s }),
+            Acquisition::Started { recovery_id } | Acquisition::Resumed { recovery_id } => recovery_id,
         };
         let locked = lock(&mut tx, payment).await?;
         let refunds = attempts(&mut tx, payment, Operation::Refund).await?;
-        let mine = refunds.iter().rfind(|attempt| attempt.intent == point);
+        let mine = refunds.iter().rfind(|attempt| attempt.intent == recovery_id);
         let attempt = if let Some(mine) = mine.filter(|attempt| attempt.state != AttemptState::Failed) {
             mine.clone()
         } else {
             let (amount, n) = (locked.refundable(amount, &refunds)?, after(refunds.last()));
-            write::attempt(&mut tx, self.epoch, (payment, point), Operation::Refund, n, amount).await?
+            write::attempt(&mut tx, self.epoch, (payment, recovery_id), Operation::Refund, n, amount).await?
         };
         tx.commit().await?;
         Ok(Opened::Refund(Box::new(attempt)))
@@ -350,14 +350,19 @@ impl Payments for PgPayments {
         Ok(payment)
     }
 
-    async fn answer(&self, point: Uuid, answer: &Answer, told: Option<CommandId>) -> Result<(), StoreError> {
+    async fn answer(
+        &self,
+        recovery_id: Uuid,
+        answer: &StoredResponse,
+        told: Option<CommandId>,
+    ) -> Result<(), StoreError> {
         let mut account = Account::new();
-        account.settle(point, answer)?;
+        account.complete(recovery_id, answer)?;
         write::answer(&mut *self.db.acquire().await?, told, &account).await
     }
 
-    async fn unlock(&self, point: Uuid) -> Result<(), StoreError> {
-        Ok(agora_outbox::unlock(&mut *self.db.acquire().await?, point).await?)
+    async fn unlock(&self, recovery_id: Uuid) -> Result<(), StoreError> {
+        Ok(agora_outbox::IdempotencyLease::release(&mut *self.db.acquire().await?, recovery_id).await?)
     }
 
     async fn lease_payments(&self, limit: u16) -> Result<Vec<PaymentId>, StoreError> {

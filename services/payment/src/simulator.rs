@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use sqlx::PgConnection;
 
 use crate::{
-    domain::{Facts, Outcome},
+    domain::{ChargeOutcome, Facts},
     ports::{Provider, ProviderError, RefundOutcome},
 };
 
@@ -123,11 +123,11 @@ async fn written(connection: &mut PgConnection, key: &str) -> Result<Row, sqlx::
 
 #[async_trait]
 impl Provider for Simulator {
-    async fn charge(&self, key: &str, amount: Money, token: &Secret) -> Result<Outcome, ProviderError> {
+    async fn charge(&self, key: &str, amount: Money, token: &Secret) -> Result<ChargeOutcome, ProviderError> {
         let script = script(token.expose());
         match script {
             Script::Silence => Err(ProviderError::NoAnswer),
-            Script::Fail => Ok(Outcome::Failed(Facts {
+            Script::Fail => Ok(ChargeOutcome::Failed(Facts {
                 code: Some("provider_error".to_owned()),
                 message: Some("the provider failed".to_owned()),
                 ..Facts::default()
@@ -144,7 +144,7 @@ impl Provider for Simulator {
         Ok(self.operate(key, "refund", amount, Script::Charge).await?.into())
     }
 
-    async fn charged(&self, key: &str) -> Result<Outcome, ProviderError> {
+    async fn charged(&self, key: &str) -> Result<ChargeOutcome, ProviderError> {
         Ok(self.find(key).await?.into())
     }
 
@@ -153,7 +153,7 @@ impl Provider for Simulator {
     }
 }
 
-impl From<Row> for Outcome {
+impl From<Row> for ChargeOutcome {
     fn from(row: Row) -> Self {
         let Row { outcome, reference, authorization_code, code, message } = row;
         let facts = Facts {

@@ -8,11 +8,11 @@ use std::{sync::Arc, time::Duration};
 
 use agora_api::Problem;
 use agora_chassis::chain;
-use agora_outbox::{Answer, Cause};
+use agora_outbox::{DedupKey, StoredResponse};
 use agora_vocab::{CommandId, Epoch, Ids, Money, OrderId, Page, PageSize, PaymentId, RefundId, UserId};
 
 use crate::{
-    domain::{Attempt, AttemptState, Facts, Outcome, Payment, Status, Step, next},
+    domain::{Attempt, AttemptState, ChargeOutcome, Facts, Payment, Status, Step, next},
     ports::{
         Driven, Filter, NewPayment, Notice, Opened, OrderError, Orders, Payments, Prepared, Provider, ProviderError,
         StoreError,
@@ -43,7 +43,7 @@ pub struct Pay {
 #[derive(Debug)]
 pub enum Paid {
     /// It was answered before: the same answer.
-    Before(Answer),
+    Before(StoredResponse),
     /// Where the payment stands, and what the order said to it if it could be told.
     Now(Box<Payment>, Option<Told>),
 }
@@ -61,7 +61,7 @@ pub struct Told {
 #[derive(Debug)]
 pub enum Refunded {
     /// It was answered before: the same answer.
-    Before(Answer),
+    Before(StoredResponse),
     /// The refund and the payment after it.
     Now(Box<Attempt>, Box<Payment>),
 }
@@ -94,9 +94,9 @@ pub enum Error {
 
 impl Pay {
     /// Pays an order for a shopper: claim, ask the order, charge, tell the order.
-    pub async fn pay(&self, new: &NewPayment, cause: &Cause) -> Result<Paid, Error> {
+    pub async fn pay(&self, new: &NewPayment, dedup_key: &DedupKey) -> Result<Paid, Error> {
         self.provider()?;
-        let mut driven = match self.payments.open(new, cause).await? {
+        let mut driven = match self.payments.open(new, dedup_key).await? {
             Opened::Answered(answer) => return Ok(Paid::Before(answer)),
             Opened::Running { retry_after_s } => return Err(Error::Running { retry_after_s }),
             Opened::Refund(_) => return Err(Error::NotFound),
@@ -120,14 +120,19 @@ impl Pay {
     }
 
     /// Stores the answer to a claim, so that a retry gets the same one, and notes that the order was told.
-    pub async fn store(&self, point: uuid::Uuid, answer: &Answer, told: Option<&Told>) -> Result<(), Error> {
-        Ok(self.payments.answer(point, answer, told.map(|told| told.result)).await?)
+    pub async fn store(
+        &self,
+        recovery_id: uuid::Uuid,
+        answer: &StoredResponse,
+        told: Option<&Told>,
+    ) -> Result<(), Error> {
+        Ok(self.payments.answer(recovery_id, answer, told.map(|told| told.result)).await?)
     }
 
     /// Lets the same key go on at once, since what it got was no final answer, and notes that the order was told.
-    pub async fn unlock(&self, point: uuid::Uuid, told: Option<&Told>) -> Result<(), Error> {
+    pub async fn unlock(&self, recovery_id: uuid::Uuid, told: Option<&Told>) -> Result<(), Error> {
         self.note(told).await?;
-        Ok(self.payments.unlock(point).await?)
+        Ok(self.payments.unlock(recovery_id).await?)
     }
 
     /// Pays an order for the order itself; repeated with the same id.
@@ -156,11 +161,11 @@ impl Pay {
     }
 
     /// Gives money back for an admin.
-    pub async fn refund(&self, id: PaymentId, amount: Option<Money>, cause: &Cause) -> Result<Refunded, Error> {
+    pub async fn refund(&self, id: PaymentId, amount: Option<Money>, dedup_key: &DedupKey) -> Result<Refunded, Error> {
         self.provider()?;
         self.find(id).await?;
         let refund = RefundId::new(self.ids.next());
-        match self.payments.open_refund(refund, id, amount, cause).await? {
+        match self.payments.open_refund(refund, id, amount, dedup_key).await? {
             Opened::Answered(answer) => Ok(Refunded::Before(answer)),
             Opened::Running { retry_after_s } => Err(Error::Running { retry_after_s }),
             Opened::Mine(driven) => Err(Error::Store(StoreError::NotFound(driven.payment.id))),
@@ -352,7 +357,7 @@ impl NewPayment {
     }
 }
 
-impl Outcome {
+impl ChargeOutcome {
     /// A charge that was never made.
     pub fn never() -> Self {
         let text = |text: &str| Some(text.to_owned());
@@ -365,6 +370,6 @@ impl Outcome {
 }
 
 /// The order's final refusal as the answer to store.
-fn refusal(problem: &Problem) -> Answer {
-    Answer { status: problem.status, location: None, body: serde_json::to_value(problem).unwrap_or_default() }
+fn refusal(problem: &Problem) -> StoredResponse {
+    StoredResponse { status: problem.status, location: None, body: serde_json::to_value(problem).unwrap_or_default() }
 }

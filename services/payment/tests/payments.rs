@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use agora_chassis::{Process, WatchedFile, WatchedSecret};
-use agora_outbox::Cause;
+use agora_outbox::DedupKey;
 use agora_payment::{
     MIGRATIONS, PgPayments,
     domain::{Door, Method},
@@ -92,7 +92,7 @@ impl Shop {
         self.keys.token(UserId::new(Uuid::from_u128(7)), &[Role::Admin])
     }
 
-    async fn post(&self, key: &str, body: Value) -> agora_testkit::Answer {
+    async fn post(&self, key: &str, body: Value) -> agora_testkit::TestResponse {
         self.app.post("/api/v1/payments", body).with(&self.token()).key(key).await
     }
 
@@ -101,12 +101,12 @@ impl Shop {
         paid.body["id"].as_str().unwrap().parse().unwrap()
     }
 
-    async fn command(&self, path: &str, body: Value) -> agora_testkit::Answer {
+    async fn command(&self, path: &str, body: Value) -> agora_testkit::TestResponse {
         let token = agora_testkit::internal_token(SECRET, "order", "payment", None);
         self.internal.post(path, body).internal(&token).header("x-command-id", &self.ids.next().to_string()).await
     }
 
-    async fn refund(&self, key: &str, body: Value) -> agora_testkit::Answer {
+    async fn refund(&self, key: &str, body: Value) -> agora_testkit::TestResponse {
         self.app.post("/api/v1/payments/refund", body).with(&self.admin()).key(key).await
     }
 
@@ -283,9 +283,9 @@ async fn a_driver_that_died_after_any_step_is_replaced_by_the_worker() {
             method: Method::Card,
             token: Some(Secret::new("tok_ok")),
         };
-        let cause =
-            Cause::Request { scope: shop.user.to_string(), key: id.to_string(), route: "r".into(), hash: [0; 32] };
-        assert!(matches!(shop.store.open(&new, &cause).await.unwrap(), Opened::Mine(_)));
+        let dedup_key =
+            DedupKey::Request { scope: shop.user.to_string(), key: id.to_string(), route: "r".into(), hash: [0; 32] };
+        assert!(matches!(shop.store.open(&new, &dedup_key).await.unwrap(), Opened::Mine(_)));
         if steps > 0 {
             shop.store.prepare_capture(id, Some(eur(DUE))).await.unwrap();
         }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use agora_events::user::{Login, UserEvent};
-use agora_outbox::{Cause, Done};
+use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{AddressId, Clock, Email, Role, SessionId, UserId};
 use async_trait::async_trait;
 use time::OffsetDateTime;
@@ -29,7 +29,7 @@ struct State {
     sessions: Vec<Session>,
     tokens: Vec<Token>,
     addresses: Vec<(UserId, BookEntry)>,
-    remembered: Vec<(Cause, Memory)>,
+    remembered: Vec<(DedupKey, Memory)>,
     facts: Vec<UserEvent>,
 }
 
@@ -95,10 +95,10 @@ impl State {
         name.is_some_and(|name| names.any(|taken| taken.folded() == name.folded()))
     }
 
-    fn once(&self, cause: &Cause) -> Result<Option<Memory>, StoreError> {
-        let Cause::Request { scope, key, route, hash } = cause else { return Ok(None) };
+    fn once(&self, dedup_key: &DedupKey) -> Result<Option<Memory>, StoreError> {
+        let DedupKey::Request { scope, key, route, hash } = dedup_key else { return Ok(None) };
         for (seen, memory) in &self.remembered {
-            if let Cause::Request { scope: s, key: k, route: r, hash: h } = seen
+            if let DedupKey::Request { scope: s, key: k, route: r, hash: h } = seen
                 && (s, r, k) == (scope, route, key)
             {
                 return if h == hash { Ok(Some(memory.clone())) } else { Err(StoreError::KeyMismatch) };
@@ -107,8 +107,8 @@ impl State {
         Ok(None)
     }
 
-    fn remember(&mut self, cause: &Cause, memory: Memory) {
-        self.remembered.push((cause.clone(), memory));
+    fn remember(&mut self, dedup_key: &DedupKey, memory: Memory) {
+        self.remembered.push((dedup_key.clone(), memory));
     }
 
     fn end_sessions(&mut self, which: impl Fn(&Session) -> bool) {
@@ -118,10 +118,10 @@ impl State {
 
 #[async_trait]
 impl Users for InMemoryStore {
-    async fn register(&self, account: &NewAccount, cause: &Cause) -> Result<Done<User>, StoreError> {
+    async fn register(&self, account: &NewAccount, dedup_key: &DedupKey) -> Result<Outcome<User>, StoreError> {
         let mut state = self.state();
-        if let Some(Memory::User(user)) = state.once(cause)? {
-            return Ok(Done::Repeated(user));
+        if let Some(Memory::User(user)) = state.once(dedup_key)? {
+            return Ok(Outcome::Duplicate(user));
         }
         let NewAccount { id, email, profile, roles, hash } = account.clone();
         if state.users.iter().any(|found| found.user.email == email) {
@@ -133,8 +133,8 @@ impl Users for InMemoryStore {
         let user = User { id, email, profile, roles, status: Status::Active, created_at: self.clock.now() };
         state.users.push(Credentials { user: user.clone(), hash });
         state.facts.push(user.registered());
-        state.remember(cause, Memory::User(user.clone()));
-        Ok(Done::First(user))
+        state.remember(dedup_key, Memory::User(user.clone()));
+        Ok(Outcome::Applied(user))
     }
 
     async fn find(&self, id: UserId) -> Result<Option<User>, StoreError> {
@@ -145,10 +145,15 @@ impl Users for InMemoryStore {
         Ok(self.state().users.iter().find(|found| found.user.email == *email).cloned())
     }
 
-    async fn update(&self, id: UserId, change: &Profile, cause: &Cause) -> Result<Option<Done<User>>, StoreError> {
+    async fn update(
+        &self,
+        id: UserId,
+        change: &Profile,
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Outcome<User>>, StoreError> {
         let mut state = self.state();
-        if let Some(Memory::User(user)) = state.once(cause)? {
-            return Ok(Some(Done::Repeated(user)));
+        if let Some(Memory::User(user)) = state.once(dedup_key)? {
+            return Ok(Some(Outcome::Duplicate(user)));
         }
         if state.username_taken(change.username.as_ref(), id) {
             return Err(StoreError::UsernameTaken);
@@ -157,8 +162,8 @@ impl Users for InMemoryStore {
         found.user.profile = found.user.profile.clone().merged(change.clone());
         let user = found.user.clone();
         state.facts.push(user.updated());
-        state.remember(cause, Memory::User(user.clone()));
-        Ok(Some(Done::First(user)))
+        state.remember(dedup_key, Memory::User(user.clone()));
+        Ok(Some(Outcome::Applied(user)))
     }
 
     async fn rehash(&self, id: UserId, from: &PasswordHash, to: &PasswordHash) -> Result<(), StoreError> {
@@ -185,10 +190,10 @@ impl Users for InMemoryStore {
 
 #[async_trait]
 impl Sessions for InMemoryStore {
-    async fn start(&self, session: &NewSession, cause: &Cause) -> Result<Done<()>, StoreError> {
+    async fn start(&self, session: &NewSession, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError> {
         let mut state = self.state();
-        if state.once(cause)?.is_some() {
-            return Ok(Done::Repeated(()));
+        if state.once(dedup_key)?.is_some() {
+            return Ok(Outcome::Duplicate(()));
         }
         let NewSession { id, user, email, token, ip: _ } = session;
         let now = self.clock.now();
@@ -200,8 +205,8 @@ impl Sessions for InMemoryStore {
             session_id: *id,
             login_method: "password".to_owned(),
         }));
-        state.remember(cause, Memory::Nothing);
-        Ok(Done::First(()))
+        state.remember(dedup_key, Memory::Nothing);
+        Ok(Outcome::Applied(()))
     }
 
     async fn rotate(&self, presented: TokenDigest, next: TokenDigest) -> Result<Rotation, StoreError> {
@@ -276,10 +281,15 @@ impl Addresses for InMemoryStore {
         Ok(self.list(owner).await?.into_iter().find(|entry| entry.id == id))
     }
 
-    async fn add(&self, owner: UserId, entry: &BookEntry, cause: &Cause) -> Result<Done<BookEntry>, StoreError> {
+    async fn add(
+        &self,
+        owner: UserId,
+        entry: &BookEntry,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<BookEntry>, StoreError> {
         let mut state = self.state();
-        if let Some(Memory::Entry(entry)) = state.once(cause)? {
-            return Ok(Done::Repeated(entry));
+        if let Some(Memory::Entry(entry)) = state.once(dedup_key)? {
+            return Ok(Outcome::Duplicate(entry));
         }
         if state.user(owner).is_none() {
             return Err(StoreError::NoOwner);
@@ -288,38 +298,43 @@ impl Addresses for InMemoryStore {
             return Err(StoreError::BookFull);
         }
         state.addresses.push((owner, entry.clone()));
-        state.remember(cause, Memory::Entry(entry.clone()));
-        Ok(Done::First(entry.clone()))
+        state.remember(dedup_key, Memory::Entry(entry.clone()));
+        Ok(Outcome::Applied(entry.clone()))
     }
 
     async fn replace(
         &self,
         owner: UserId,
         entry: &BookEntry,
-        cause: &Cause,
-    ) -> Result<Option<Done<BookEntry>>, StoreError> {
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Outcome<BookEntry>>, StoreError> {
         let mut state = self.state();
-        if let Some(Memory::Entry(entry)) = state.once(cause)? {
-            return Ok(Some(Done::Repeated(entry)));
+        if let Some(Memory::Entry(entry)) = state.once(dedup_key)? {
+            return Ok(Some(Outcome::Duplicate(entry)));
         }
         let found = state.addresses.iter_mut().find(|(of, held)| *of == owner && held.id == entry.id);
         let Some((_, held)) = found else { return Ok(None) };
         *held = entry.clone();
-        state.remember(cause, Memory::Entry(entry.clone()));
-        Ok(Some(Done::First(entry.clone())))
+        state.remember(dedup_key, Memory::Entry(entry.clone()));
+        Ok(Some(Outcome::Applied(entry.clone())))
     }
 
-    async fn remove(&self, owner: UserId, id: AddressId, cause: &Cause) -> Result<Option<Done<()>>, StoreError> {
+    async fn remove(
+        &self,
+        owner: UserId,
+        id: AddressId,
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Outcome<()>>, StoreError> {
         let mut state = self.state();
-        if state.once(cause)?.is_some() {
-            return Ok(Some(Done::Repeated(())));
+        if state.once(dedup_key)?.is_some() {
+            return Ok(Some(Outcome::Duplicate(())));
         }
         let before = state.addresses.len();
         state.addresses.retain(|(of, held)| *of != owner || held.id != id);
         if state.addresses.len() == before {
             return Ok(None);
         }
-        state.remember(cause, Memory::Nothing);
-        Ok(Some(Done::First(())))
+        state.remember(dedup_key, Memory::Nothing);
+        Ok(Some(Outcome::Applied(())))
     }
 }

@@ -9,7 +9,7 @@ mod users;
 
 use agora_api::user as wire;
 use agora_chassis::{Routers, WatchedSecret};
-use agora_outbox::Cause;
+use agora_outbox::DedupKey;
 use agora_vocab::UserId;
 use agora_web::{Edge, Idempotency, Identity, TokenVerifier};
 use axum::Router;
@@ -37,10 +37,10 @@ pub fn routers(accounts: Accounts, verifier: TokenVerifier, internal_secret: Wat
 pub const CALLERS: &[&str] = &["order"];
 
 /// The request, as the stores remember it.
-fn cause(user: UserId, idempotency: Option<Idempotency>) -> Cause {
+fn dedup_key(user: UserId, idempotency: Option<Idempotency>) -> DedupKey {
     match idempotency {
-        Some(Idempotency { key, route, hash }) => Cause::Request { scope: user.to_string(), key, route, hash },
-        None => Cause::Fresh,
+        Some(Idempotency { key, route, hash }) => DedupKey::Request { scope: user.to_string(), key, route, hash },
+        None => DedupKey::None,
     }
 }
 

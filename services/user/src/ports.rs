@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use agora_outbox::{Cause, Done};
+use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{AddressId, Email, Role, Secret, SessionId, UserId};
 use async_trait::async_trait;
 
@@ -19,7 +19,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[async_trait]
 pub trait Users: Send + Sync {
     /// Stores an account and the fact `user.registered`, or refuses an address or public name that is taken.
-    async fn register(&self, account: &NewAccount, cause: &Cause) -> Result<Done<User>, StoreError>;
+    async fn register(&self, account: &NewAccount, dedup_key: &DedupKey) -> Result<Outcome<User>, StoreError>;
 
     /// The account of that id.
     async fn find(&self, id: UserId) -> Result<Option<User>, StoreError>;
@@ -28,7 +28,12 @@ pub trait Users: Send + Sync {
     async fn credentials(&self, email: &Email) -> Result<Option<Credentials>, StoreError>;
 
     /// Merges what `change` gives into the profile and stores the fact `user.updated`; `None`: no such account.
-    async fn update(&self, id: UserId, change: &Profile, cause: &Cause) -> Result<Option<Done<User>>, StoreError>;
+    async fn update(
+        &self,
+        id: UserId,
+        change: &Profile,
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Outcome<User>>, StoreError>;
 
     /// Puts `to` in place of `from`, a hash of the same password; does nothing if the hash is no longer `from`.
     async fn rehash(&self, id: UserId, from: &PasswordHash, to: &PasswordHash) -> Result<(), StoreError>;
@@ -57,7 +62,7 @@ pub struct NewAccount {
 #[async_trait]
 pub trait Sessions: Send + Sync {
     /// Stores a session with its first refresh token, and the fact `user.login`.
-    async fn start(&self, session: &NewSession, cause: &Cause) -> Result<Done<()>, StoreError>;
+    async fn start(&self, session: &NewSession, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError>;
 
     /// Puts `next` in place of the `presented` refresh token. A token that was used before ends its whole session:
     /// one of the two who hold it has stolen it.
@@ -127,18 +132,28 @@ pub trait Addresses: Send + Sync {
     async fn find(&self, owner: UserId, id: AddressId) -> Result<Option<BookEntry>, StoreError>;
 
     /// Adds an entry, or refuses with [`StoreError::BookFull`].
-    async fn add(&self, owner: UserId, entry: &BookEntry, cause: &Cause) -> Result<Done<BookEntry>, StoreError>;
+    async fn add(
+        &self,
+        owner: UserId,
+        entry: &BookEntry,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<BookEntry>, StoreError>;
 
     /// Puts another address in place of an entry's; `None`: the book has no such entry.
     async fn replace(
         &self,
         owner: UserId,
         entry: &BookEntry,
-        cause: &Cause,
-    ) -> Result<Option<Done<BookEntry>>, StoreError>;
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Outcome<BookEntry>>, StoreError>;
 
     /// Removes an entry; `None`: the book has no such entry.
-    async fn remove(&self, owner: UserId, id: AddressId, cause: &Cause) -> Result<Option<Done<()>>, StoreError>;
+    async fn remove(
+        &self,
+        owner: UserId,
+        id: AddressId,
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Outcome<()>>, StoreError>;
 }
 
 /// Hashing of passwords: bounded, because each hash costs memory and time.

@@ -9,7 +9,7 @@ mod users;
 use std::sync::Arc;
 
 use agora_events::user::UserEvent;
-use agora_outbox::{Cause, Fact};
+use agora_outbox::{DedupKey, NewEvent};
 use agora_postgres::{Db, Tx};
 use agora_vocab::{Email, Epoch, Ids, Invalid, UserId};
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,7 @@ impl PgStore {
 
     /// Writes a fact of a user; `seq` is the user's own count, raised in the same transaction.
     async fn emit(&self, tx: &mut Tx, user: UserId, seq: i64, event: &UserEvent) -> Result<(), StoreError> {
-        let fact = Fact { event, aggregate: user.uuid(), seq, correlation: None, causation: None };
+        let fact = NewEvent { event, aggregate: user.uuid(), seq, correlation: None, causation: None };
         Ok(agora_outbox::emit(tx, &*self.ids, self.epoch, fact).await?)
     }
 }
@@ -90,12 +90,12 @@ fn read_user(row: UserRow) -> Result<User, Invalid> {
 }
 
 /// What the idempotency table says, or nothing to say.
-async fn once<T: serde::de::DeserializeOwned>(tx: &mut Tx, cause: &Cause) -> Result<Option<T>, StoreError> {
-    Ok(agora_outbox::once(tx, cause).await?)
+async fn once<T: serde::de::DeserializeOwned>(tx: &mut Tx, dedup_key: &DedupKey) -> Result<Option<T>, StoreError> {
+    Ok(agora_outbox::claim_key(tx, dedup_key).await?)
 }
 
-async fn remember<T: Serialize + Sync>(tx: &mut Tx, cause: &Cause, value: &T) -> Result<(), StoreError> {
-    Ok(agora_outbox::remember(tx, cause, value).await?)
+async fn remember<T: Serialize + Sync>(tx: &mut Tx, dedup_key: &DedupKey, value: &T) -> Result<(), StoreError> {
+    Ok(agora_outbox::store_result(tx, dedup_key, value).await?)
 }
 
 impl From<sqlx::Error> for StoreError {

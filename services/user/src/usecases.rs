@@ -8,7 +8,7 @@ mod login;
 
 use std::sync::Arc;
 
-use agora_outbox::{Cause, Done};
+use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{Email, Ids, Role, SessionId, UserId};
 
 use crate::{
@@ -86,12 +86,12 @@ pub enum Error {
 
 impl Accounts {
     /// Makes a customer's account.
-    pub async fn register(&self, new: Registration, cause: &Cause) -> Result<Done<User>, Error> {
+    pub async fn register(&self, new: Registration, dedup_key: &DedupKey) -> Result<Outcome<User>, Error> {
         let Registration { email, password, profile } = new;
         let hash = self.passwords.hash(&password).await?;
         let account =
             NewAccount { id: UserId::new(self.ids.next()), email, profile, roles: vec![Role::Customer], hash };
-        Ok(self.users.register(&account, cause).await?)
+        Ok(self.users.register(&account, dedup_key).await?)
     }
 
     /// The account, for its owner and for admins; for everybody else it is not there.
@@ -106,10 +106,10 @@ impl Accounts {
         asker: &Asker,
         id: UserId,
         change: &Profile,
-        cause: &Cause,
-    ) -> Result<Done<User>, Error> {
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<User>, Error> {
         asker.may_see(id)?;
-        self.users.update(id, change, cause).await?.ok_or(Error::NotFound)
+        self.users.update(id, change, dedup_key).await?.ok_or(Error::NotFound)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use agora_chassis::{Process, WatchedFile, WatchedSecret};
-use agora_testkit::{Answer, FixedClock, TestApp, TestKeys, internal_token};
+use agora_testkit::{FixedClock, TestApp, TestKeys, TestResponse, internal_token};
 use agora_user::{Argon2Passwords, Issue, SignedTokens, fakes::InMemoryStore, usecases::Accounts};
 use agora_vocab::{Role, UserId};
 use agora_web::TokenVerifier;
@@ -55,7 +55,7 @@ impl Shop {
         self.app.post("/api/v1/auth/login", body).await.expect(200).body
     }
 
-    async fn refresh(&self, token: &Value) -> Answer {
+    async fn refresh(&self, token: &Value) -> TestResponse {
         self.app.post("/api/v1/auth/refresh", json!({ "refreshToken": token })).await
     }
 
@@ -72,7 +72,7 @@ fn text(value: &Value) -> String {
 }
 
 /// The names of the refused fields.
-fn fields(answer: &Answer) -> BTreeSet<String> {
+fn fields(answer: &TestResponse) -> BTreeSet<String> {
     answer.body["details"].as_array().unwrap().iter().map(|detail| text(&detail["field"])).collect()
 }
 

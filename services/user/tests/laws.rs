@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agora_outbox::{Cause, Done};
+use agora_outbox::{DedupKey, Outcome};
 use agora_testkit::FixedClock;
 use agora_user::{
     ADDRESSES_MAX, Address, BookEntry, Country, PasswordHash, Profile, SESSION_IDLE, SESSION_LIFETIME, Text,
@@ -166,12 +166,12 @@ fn named(firstname: &str, lastname: &str) -> Profile {
     }
 }
 
-fn request(user: UserId, key: &str, hash: u8) -> Cause {
-    Cause::Request { scope: user.to_string(), key: key.into(), route: "PUT /x".into(), hash: [hash; 32] }
+fn request(user: UserId, key: &str, hash: u8) -> DedupKey {
+    DedupKey::Request { scope: user.to_string(), key: key.into(), route: "PUT /x".into(), hash: [hash; 32] }
 }
 
 async fn ada(subject: &dyn Subject) -> User {
-    let made = subject.users().register(&account(1, "ada@example.com", Some("Ada")), &Cause::Fresh).await.unwrap();
+    let made = subject.users().register(&account(1, "ada@example.com", Some("Ada")), &DedupKey::None).await.unwrap();
     made.into_inner()
 }
 
@@ -183,7 +183,7 @@ async fn login(subject: &dyn Subject, user: &User, session: u128, first: TokenDi
     let id = SessionId::new(id(session));
     let ip = Some("192.0.2.7".parse().unwrap());
     let session = NewSession { id, user: user.id, email: user.email.clone(), token: first, ip };
-    subject.sessions().start(&session, &Cause::Fresh).await.unwrap();
+    subject.sessions().start(&session, &DedupKey::None).await.unwrap();
     id
 }
 
@@ -206,26 +206,26 @@ async fn an_account_is_found_by_id_and_address(subject: &dyn Subject) {
 
 async fn an_address_and_a_public_name_belong_to_one_account(subject: &dyn Subject) {
     ada(subject).await;
-    let taken = subject.users().register(&account(2, "ada@example.com", None), &Cause::Fresh).await;
+    let taken = subject.users().register(&account(2, "ada@example.com", None), &DedupKey::None).await;
     assert!(matches!(taken, Err(StoreError::EmailTaken)), "{taken:?}");
-    let taken = subject.users().register(&account(2, "eve@example.com", Some("aDA")), &Cause::Fresh).await;
+    let taken = subject.users().register(&account(2, "eve@example.com", Some("aDA")), &DedupKey::None).await;
     assert!(matches!(taken, Err(StoreError::UsernameTaken)), "{taken:?}");
     let eve = account(2, "eve@example.com", Some("eve"));
-    subject.users().register(&eve, &Cause::Fresh).await.unwrap();
+    subject.users().register(&eve, &DedupKey::None).await.unwrap();
     let change = Profile { username: Some(Username::parse("ADA").unwrap()), ..Profile::default() };
-    let taken = subject.users().update(eve.id, &change, &Cause::Fresh).await;
+    let taken = subject.users().update(eve.id, &change, &DedupKey::None).await;
     assert!(matches!(taken, Err(StoreError::UsernameTaken)), "{taken:?}");
     let own = Profile { username: Some(Username::parse("Eve").unwrap()), ..Profile::default() };
-    assert!(subject.users().update(eve.id, &own, &Cause::Fresh).await.unwrap().is_some());
+    assert!(subject.users().update(eve.id, &own, &DedupKey::None).await.unwrap().is_some());
 }
 
 async fn a_repeated_request_is_answered_as_the_first_and_changes_nothing(subject: &dyn Subject) {
     let ada = ada(subject).await;
-    let cause = request(ada.id, "k", 1);
-    let first = subject.users().update(ada.id, &named("A", "L"), &cause).await.unwrap().unwrap();
-    subject.users().update(ada.id, &named("B", "M"), &Cause::Fresh).await.unwrap();
-    let again = subject.users().update(ada.id, &named("A", "L"), &cause).await.unwrap().unwrap();
-    assert_eq!(again, Done::Repeated(first.into_inner()));
+    let dedup_key = request(ada.id, "k", 1);
+    let first = subject.users().update(ada.id, &named("A", "L"), &dedup_key).await.unwrap().unwrap();
+    subject.users().update(ada.id, &named("B", "M"), &DedupKey::None).await.unwrap();
+    let again = subject.users().update(ada.id, &named("A", "L"), &dedup_key).await.unwrap().unwrap();
+    assert_eq!(again, Outcome::Duplicate(first.into_inner()));
     let now = subject.users().find(ada.id).await.unwrap().unwrap();
     assert_eq!(now.profile.whole_name().as_deref(), Some("B M"));
     let other = subject.users().update(ada.id, &named("C", "N"), &request(ada.id, "k", 2)).await;
@@ -235,10 +235,10 @@ async fn a_repeated_request_is_answered_as_the_first_and_changes_nothing(subject
 async fn a_partial_update_keeps_the_rest(subject: &dyn Subject) {
     let ada = ada(subject).await;
     let change = Profile { lastname: Some(Text::parse("lastname", "Byron").unwrap()), ..Profile::default() };
-    let updated = subject.users().update(ada.id, &change, &Cause::Fresh).await.unwrap().unwrap().into_inner();
+    let updated = subject.users().update(ada.id, &change, &DedupKey::None).await.unwrap().unwrap().into_inner();
     assert_eq!(updated.profile, ada.profile.clone().merged(change.clone()));
     assert_eq!(updated.created_at, ada.created_at);
-    assert!(subject.users().update(UserId::new(id(99)), &change, &Cause::Fresh).await.unwrap().is_none());
+    assert!(subject.users().update(UserId::new(id(99)), &change, &DedupKey::None).await.unwrap().is_none());
 }
 
 async fn an_outdated_hash_is_replaced_only_while_it_is_the_one(subject: &dyn Subject) {
@@ -339,39 +339,40 @@ fn entry(n: u128, street: &str) -> BookEntry {
 
 async fn an_address_book_is_its_owners_alone(subject: &dyn Subject) {
     let ada = ada(subject).await;
-    let eve = subject.users().register(&account(2, "eve@example.com", None), &Cause::Fresh).await.unwrap().into_inner();
+    let eve =
+        subject.users().register(&account(2, "eve@example.com", None), &DedupKey::None).await.unwrap().into_inner();
     let book = subject.addresses();
-    let cause = request(ada.id, "k", 1);
+    let dedup_key = request(ada.id, "k", 1);
     assert_eq!(
-        book.add(ada.id, &entry(20, "Old Street 1"), &cause).await.unwrap(),
-        Done::First(entry(20, "Old Street 1"))
+        book.add(ada.id, &entry(20, "Old Street 1"), &dedup_key).await.unwrap(),
+        Outcome::Applied(entry(20, "Old Street 1"))
     );
-    let repeated = book.add(ada.id, &entry(21, "Old Street 1"), &cause).await.unwrap();
-    assert_eq!(repeated, Done::Repeated(entry(20, "Old Street 1")));
-    book.add(ada.id, &entry(22, "New Street 2"), &Cause::Fresh).await.unwrap();
+    let repeated = book.add(ada.id, &entry(21, "Old Street 1"), &dedup_key).await.unwrap();
+    assert_eq!(repeated, Outcome::Duplicate(entry(20, "Old Street 1")));
+    book.add(ada.id, &entry(22, "New Street 2"), &DedupKey::None).await.unwrap();
 
     let (first, moved) = (entry(20, "Old Street 1"), entry(20, "Old Street 3"));
     assert_eq!(book.find(eve.id, first.id).await.unwrap(), None);
-    assert_eq!(book.replace(eve.id, &moved, &Cause::Fresh).await.unwrap(), None);
-    assert_eq!(book.remove(eve.id, first.id, &Cause::Fresh).await.unwrap(), None);
+    assert_eq!(book.replace(eve.id, &moved, &DedupKey::None).await.unwrap(), None);
+    assert_eq!(book.remove(eve.id, first.id, &DedupKey::None).await.unwrap(), None);
     assert_eq!(book.list(eve.id).await.unwrap(), []);
     assert_eq!(book.find(ada.id, first.id).await.unwrap(), Some(first.clone()));
 
-    assert_eq!(book.replace(ada.id, &moved, &Cause::Fresh).await.unwrap(), Some(Done::First(moved.clone())));
+    assert_eq!(book.replace(ada.id, &moved, &DedupKey::None).await.unwrap(), Some(Outcome::Applied(moved.clone())));
     assert_eq!(book.list(ada.id).await.unwrap(), [moved, entry(22, "New Street 2")]);
-    assert_eq!(book.remove(ada.id, first.id, &Cause::Fresh).await.unwrap(), Some(Done::First(())));
-    assert_eq!(book.remove(ada.id, first.id, &Cause::Fresh).await.unwrap(), None);
+    assert_eq!(book.remove(ada.id, first.id, &DedupKey::None).await.unwrap(), Some(Outcome::Applied(())));
+    assert_eq!(book.remove(ada.id, first.id, &DedupKey::None).await.unwrap(), None);
     assert_eq!(book.list(ada.id).await.unwrap(), [entry(22, "New Street 2")]);
 }
 
 async fn an_address_book_has_room_for_so_many(subject: &dyn Subject) {
     let ada = ada(subject).await;
     for n in 0..ADDRESSES_MAX as u128 {
-        subject.addresses().add(ada.id, &entry(100 + n, "Street"), &Cause::Fresh).await.unwrap();
+        subject.addresses().add(ada.id, &entry(100 + n, "Street"), &DedupKey::None).await.unwrap();
     }
-    let full = subject.addresses().add(ada.id, &entry(999, "Street"), &Cause::Fresh).await;
+    let full = subject.addresses().add(ada.id, &entry(999, "Street"), &DedupKey::None).await;
     assert!(matches!(full, Err(StoreError::BookFull)), "{full:?}");
-    let nobody = subject.addresses().add(UserId::new(id(99)), &entry(998, "Street"), &Cause::Fresh).await;
+    let nobody = subject.addresses().add(UserId::new(id(99)), &entry(998, "Street"), &DedupKey::None).await;
     assert!(matches!(nobody, Err(StoreError::NoOwner)), "{nobody:?}");
     assert_eq!(subject.addresses().list(ada.id).await.unwrap().len(), ADDRESSES_MAX);
 }
@@ -382,8 +383,8 @@ async fn facts_leave_numbered_without_gaps_and_without_secrets() {
     let real = postgres::real().await;
     let user = ada(&real).await;
     login(&real, &user, 10, token(1)).await;
-    real.users().update(user.id, &named("A", "L"), &Cause::Fresh).await.unwrap();
-    let taken = real.users().register(&account(2, "ada@example.com", None), &Cause::Fresh).await;
+    real.users().update(user.id, &named("A", "L"), &DedupKey::None).await.unwrap();
+    let taken = real.users().register(&account(2, "ada@example.com", None), &DedupKey::None).await;
     assert!(taken.is_err(), "a refused registration leaves no fact");
     let rows: Vec<(i64, String, String)> =
         sqlx::query_as("select seq, kind, data::text from outbox where aggregate = $1 order by seq")

@@ -2,7 +2,8 @@
 
 use agora_chassis::Process;
 use agora_outbox::{
-    Account, Answer, Cause, Claim, Done, Error, Fact, claim, keep, recall, remembered, settled, start, told, unheard,
+    Account, Acquisition, DedupKey, Error, IdempotencyLease, NewEvent, Outcome, StoredResponse, find_result,
+    insert_result, remembered, settled, told, unheard,
 };
 use agora_postgres::Db;
 use agora_vocab::Epoch;
@@ -11,7 +12,7 @@ use serde_json::json;
 use sqlx::Row as _;
 use std::time::Duration;
 
-use crate::happened::{Happened, aggregate, database, pending};
+use crate::fixture::{Happened, aggregate, database, pending};
 
 const LEASE: Duration = Duration::from_secs(10);
 
@@ -28,12 +29,12 @@ async fn version(db: &Db) -> i32 {
     sqlx::query_scalar("select version from place").fetch_one(&mut *connection).await.expect("the place")
 }
 
-fn answer(version: i32) -> Answer {
-    Answer { status: 201, location: None, body: json!({ "version": version }) }
+fn answer(version: i32) -> StoredResponse {
+    StoredResponse { status: 201, location: None, body: json!({ "version": version }) }
 }
 
 /// Raises the version once for a cause, telling of it, and reads again whenever it is not as it was read.
-async fn raise(db: &Db, process: &Process, cause: &Cause) -> Result<Done<i32>, Error> {
+async fn raise(db: &Db, process: &Process, dedup_key: &DedupKey) -> Result<Outcome<i32>, Error> {
     const RAISE: &str = concat!(
         "with changed as (update place set version = version + 1 where version = $1 returning version), ",
         told!("$2", "changed"),
@@ -45,36 +46,37 @@ async fn raise(db: &Db, process: &Process, cause: &Cause) -> Result<Done<i32>, E
     );
     let mut connection = db.acquire().await?;
     loop {
-        if let Some(stored) = recall(&mut connection, cause).await? {
-            return Ok(Done::Repeated(stored));
+        if let Some(stored) = find_result(&mut connection, dedup_key).await? {
+            return Ok(Outcome::Duplicate(stored));
         }
         let version: i32 = sqlx::query_scalar("select version from place").fetch_one(&mut *connection).await?;
         let mut account = Account::new();
         let (event, seq) = (Happened::It(version.into()), version.into());
-        let fact = Fact { event: &event, aggregate: aggregate(1), seq, correlation: None, causation: None };
-        account.tell(&*process.ids(), Epoch(0), fact)?;
-        account.remember(cause, &(version + 1))?;
-        account.settle(aggregate(9), &answer(version + 1))?;
+        let fact = NewEvent { event: &event, aggregate: aggregate(1), seq, correlation: None, causation: None };
+        account.append(&*process.ids(), Epoch(0), fact)?;
+        account.store_result(dedup_key, &(version + 1))?;
+        account.complete(aggregate(9), &answer(version + 1))?;
         let raise = sqlx::query(RAISE).bind(version).bind(account.parameter());
         if let Some(raised) = account.write(&mut connection, raise, &[]).await? {
-            return Ok(Done::First(raised.try_get(0)?));
+            return Ok(Outcome::Applied(raised.try_get(0)?));
         }
     }
 }
 
-fn causes() -> [Cause; 3] {
-    let request = Cause::Request { scope: "user".into(), key: "k".into(), route: "POST /x".into(), hash: [0xA7; 32] };
-    [request, Cause::Event { consumer: "cart", id: aggregate(1) }, Cause::Command { id: aggregate(1) }]
+fn causes() -> [DedupKey; 3] {
+    let request =
+        DedupKey::Request { scope: "user".into(), key: "k".into(), route: "POST /x".into(), hash: [0xA7; 32] };
+    [request, DedupKey::Event { consumer: "cart", id: aggregate(1) }, DedupKey::Command { id: aggregate(1) }]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_fifty_twins_of_a_cause_one_changes_tells_and_is_remembered() {
     let (db, process) = (with_one_place().await, Process::for_test("order"));
-    for (already, cause) in (1..).zip(causes()) {
-        let done = join_all((0..50).map(|_| raise(&db, &process, &cause))).await;
+    for (already, dedup_key) in (1..).zip(causes()) {
+        let done = join_all((0..50).map(|_| raise(&db, &process, &dedup_key))).await;
         let done: Vec<_> = done.into_iter().collect::<Result<_, _>>().expect("no error");
-        assert_eq!(done.iter().filter(|done| !done.is_repeated()).count(), 1, "{cause:?}");
-        assert!(done.iter().all(|done| done.into_inner() == already + 1), "{cause:?}: {done:?}");
+        assert_eq!(done.iter().filter(|done| !done.is_duplicate()).count(), 1, "{dedup_key:?}");
+        assert!(done.iter().all(|done| done.into_inner() == already + 1), "{dedup_key:?}: {done:?}");
         assert_eq!((version(&db).await, pending(&db).await), (already + 1, already.into()));
     }
 }
@@ -82,9 +84,9 @@ async fn of_fifty_twins_of_a_cause_one_changes_tells_and_is_remembered() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_different_causes_change_one_after_another_and_tell_without_gaps() {
     let (db, process) = (with_one_place().await, Process::for_test("order"));
-    let causes: Vec<_> = (0..50).map(|n| Cause::Command { id: aggregate(n) }).collect();
-    let done = join_all(causes.iter().map(|cause| raise(&db, &process, cause))).await;
-    let mut versions: Vec<_> = done.into_iter().map(|done| done.expect("no error")).map(Done::into_inner).collect();
+    let causes: Vec<_> = (0..50).map(|n| DedupKey::Command { id: aggregate(n) }).collect();
+    let done = join_all(causes.iter().map(|dedup_key| raise(&db, &process, dedup_key))).await;
+    let mut versions: Vec<_> = done.into_iter().map(|done| done.expect("no error")).map(Outcome::into_inner).collect();
     versions.sort_unstable();
     assert_eq!(versions, (2..52).collect::<Vec<_>>());
     assert_eq!(pending(&db).await, 50);
@@ -104,22 +106,22 @@ async fn what_is_not_changed_is_neither_told_nor_remembered_nor_settled() {
     let (db, process) = (with_one_place().await, Process::for_test("order"));
     let [request, _, command] = causes();
     let mut connection = db.acquire().await.expect("a connection");
-    assert!(start(&mut connection, &request, aggregate(9), LEASE).await.expect("claiming"));
+    assert!(IdempotencyLease::try_acquire(&mut connection, &request, aggregate(9), LEASE).await.expect("claiming"));
     let mut account = Account::new();
     let event = Happened::It(1);
-    let fact = Fact { event: &event, aggregate: aggregate(1), seq: 1, correlation: None, causation: None };
-    account.tell(&*process.ids(), Epoch(0), fact).expect("a fact");
-    account.remember(&command, &1).expect("a value");
-    account.settle(aggregate(9), &answer(1)).expect("an answer");
+    let fact = NewEvent { event: &event, aggregate: aggregate(1), seq: 1, correlation: None, causation: None };
+    account.append(&*process.ids(), Epoch(0), fact).expect("a fact");
+    account.store_result(&command, &1).expect("a value");
+    account.complete(aggregate(9), &answer(1)).expect("an answer");
     let parameter = account.parameter();
     let changed: Option<i32> =
         sqlx::query_scalar(CHANGE).bind(parameter).fetch_optional(&mut *connection).await.expect("a statement");
     assert_eq!(changed, None);
-    assert_eq!(recall::<i32>(&mut connection, &command).await.expect("reading"), None);
+    assert_eq!(find_result::<i32>(&mut connection, &command).await.expect("reading"), None);
     drop(connection);
     let mut tx = db.begin().await.expect("a transaction");
-    let running = claim(&mut tx, &request, aggregate(9), LEASE).await.expect("claiming");
-    assert!(matches!(running, Claim::Running { .. }), "{running:?}");
+    let running = IdempotencyLease::acquire(&mut tx, &request, aggregate(9), LEASE).await.expect("claiming");
+    assert!(matches!(running, Acquisition::InProgress { .. }), "{running:?}");
     assert_eq!(pending(&db).await, 0);
 }
 
@@ -128,22 +130,22 @@ async fn a_claim_is_settled_with_the_change_that_answers_it() {
     let (db, process) = (with_one_place().await, Process::for_test("order"));
     let [request, ..] = causes();
     let mut connection = db.acquire().await.expect("a connection");
-    assert!(start(&mut connection, &request, aggregate(9), LEASE).await.expect("claiming"));
+    assert!(IdempotencyLease::try_acquire(&mut connection, &request, aggregate(9), LEASE).await.expect("claiming"));
     drop(connection);
-    raise(&db, &process, &Cause::Fresh).await.expect("raising");
+    raise(&db, &process, &DedupKey::None).await.expect("raising");
     let mut tx = db.begin().await.expect("a transaction");
-    let answered = claim(&mut tx, &request, aggregate(9), LEASE).await.expect("claiming");
-    assert_eq!(answered, Claim::Answered(answer(2)));
+    let answered = IdempotencyLease::acquire(&mut tx, &request, aggregate(9), LEASE).await.expect("claiming");
+    assert_eq!(answered, Acquisition::Completed(answer(2)));
 }
 
 #[tokio::test]
 async fn nothing_as_an_answer_is_kept_too_and_once() {
     let db = database().await;
     let mut connection = db.acquire().await.expect("a connection");
-    for cause in causes() {
-        assert!(keep(&mut connection, &cause, &()).await.expect("keeping"), "{cause:?}");
-        assert_eq!(recall::<()>(&mut connection, &cause).await.expect("reading"), Some(()), "{cause:?}");
-        assert!(!keep(&mut connection, &cause, &()).await.expect("keeping"), "{cause:?}");
+    for dedup_key in causes() {
+        assert!(insert_result(&mut connection, &dedup_key, &()).await.expect("keeping"), "{dedup_key:?}");
+        assert_eq!(find_result::<()>(&mut connection, &dedup_key).await.expect("reading"), Some(()), "{dedup_key:?}");
+        assert!(!insert_result(&mut connection, &dedup_key, &()).await.expect("keeping"), "{dedup_key:?}");
     }
 }
 
@@ -158,14 +160,14 @@ async fn what_was_heard_changes_nothing_again_even_if_nobody_asked_before() {
     );
     let db = with_one_place().await;
     let mut connection = db.acquire().await.expect("a connection");
-    let mut changed = async |cause: &Cause| -> bool {
+    let mut changed = async |dedup_key: &DedupKey| -> bool {
         let mut account = Account::new();
-        account.remember(cause, &1).expect("a value");
+        account.store_result(dedup_key, &1).expect("a value");
         let change = sqlx::query_scalar(CHANGE).bind(account.parameter());
         change.fetch_one(&mut *connection).await.expect("a statement")
     };
-    for cause in causes() {
-        assert_eq!((changed(&cause).await, changed(&cause).await), (true, false), "{cause:?}");
+    for dedup_key in causes() {
+        assert_eq!((changed(&dedup_key).await, changed(&dedup_key).await), (true, false), "{dedup_key:?}");
     }
-    assert_eq!((changed(&Cause::Fresh).await, changed(&Cause::Fresh).await), (true, true));
+    assert_eq!((changed(&DedupKey::None).await, changed(&DedupKey::None).await), (true, true));
 }

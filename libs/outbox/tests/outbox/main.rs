@@ -3,8 +3,8 @@
 #![expect(clippy::expect_used, reason = "what a test cannot do without ends it")]
 
 mod account;
-mod claims;
-mod consuming;
-mod happened;
-mod once;
-mod relaying;
+mod consumer;
+mod dedup;
+mod fixture;
+mod leases;
+mod relay;

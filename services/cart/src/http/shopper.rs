@@ -41,8 +41,8 @@ async fn add(
         }
         (Err(problem), Ok(_)) => return Err(problem),
     };
-    let cause = request(who.user, idempotency);
-    let done = shopping.add(who.user, product_id, variant, units, &cause).await?;
+    let dedup_key = request(who.user, idempotency);
+    let done = shopping.add(who.user, product_id, variant, units, &dedup_key).await?;
     Ok(created("/api/v1/cart".to_owned(), cart(done.into_inner())))
 }
 

@@ -1,7 +1,7 @@
 //! The internal commands of orders: take and give back. Knows wire types and use cases, no SQL.
 
 use agora_api::{cart as api, catalog};
-use agora_outbox::Cause;
+use agora_outbox::DedupKey;
 use agora_web::{CommandId, Json, Problem};
 use axum::{Router, extract::State, routing::post};
 
@@ -20,7 +20,7 @@ async fn take(
     Json(body): Json<api::Take>,
 ) -> Result<Json<api::Taking>, Problem> {
     let api::Take { order_id, user_id } = body;
-    let Taking { order: _, cart, version, lines } = shopping.take(order_id, user_id, &Cause::Command { id }).await?;
+    let Taking { order: _, cart, version, lines } = shopping.take(order_id, user_id, &DedupKey::Command { id }).await?;
     Ok(Json(api::Taking { cart_id: cart, cart_version: version, lines: lines.into_iter().map(line).collect() }))
 }
 
@@ -29,7 +29,7 @@ async fn give_back(
     CommandId(id): CommandId,
     Json(body): Json<api::GiveBack>,
 ) -> Result<Json<api::TakingState>, Problem> {
-    let state = shopping.give_back(body.order_id, &Cause::Command { id }).await?;
+    let state = shopping.give_back(body.order_id, &DedupKey::Command { id }).await?;
     Ok(Json(api::TakingState { state: state.as_str().to_owned() }))
 }
 

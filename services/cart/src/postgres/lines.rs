@@ -1,7 +1,7 @@
 //! Units put into carts, and what is kept of their products. Knows the statements; what a cart may hold is decided by the
 //! domain.
 
-use agora_outbox::{Account, Cause, remembered, told, unheard};
+use agora_outbox::{Account, DedupKey, remembered, told, unheard};
 use agora_vocab::ProductId;
 use sqlx::PgConnection;
 
@@ -20,13 +20,13 @@ impl PgCarts {
         mut contents: Contents,
         line: &NewLine,
         offers: &Offers,
-        cause: &Cause,
+        dedup_key: &DedupKey,
     ) -> Result<Option<View>, CartError> {
         let offer = offers.of(line.product).ok_or(CartError::Refused(Refused::UnknownProduct))?;
         let line = contents.cart.add(line.at(offer.price)).map_err(CartError::Refused)?;
         contents.check(line.product, &line.variant, offer).map_err(CartError::Refused)?;
         let view = contents.view(offers).map_err(CartError::Refused)?;
-        let account = self.account(&contents.cart, None, cause, &view)?;
+        let account = self.account(&contents.cart, None, dedup_key, &view)?;
         if write(connection, &contents.cart, &line, offer, &account).await? {
             return Ok(Some(view));
         }
@@ -34,7 +34,7 @@ impl PgCarts {
             Some(true) => return Err(CartError::Refused(Refused::UnknownProduct)),
             Some(false) => {}
             // Only where it is news, so that the many who add one product do not queue for its row.
-            None => drop(keep(connection, &offer.copy, &Cause::Fresh).await?),
+            None => drop(keep(connection, &offer.copy, &DedupKey::None).await?),
         }
         Ok(None)
     }
@@ -88,7 +88,7 @@ async fn has_left(connection: &mut PgConnection, product: ProductId, version: i6
 
 /// Keeps a copy unless a newer one is there; whether it was news. A deleted product keeps the name and price that were
 /// known.
-pub(super) async fn keep(connection: &mut PgConnection, copy: &Copy, cause: &Cause) -> Result<bool, StoreError> {
+pub(super) async fn keep(connection: &mut PgConnection, copy: &Copy, dedup_key: &DedupKey) -> Result<bool, StoreError> {
     const KEEP: &str = concat!(
         "with changed as (insert into product_copy as kept \
          (product_id, version, name, image_url, price_amount, price_currency, deleted) values ($1, $2, $3, $4, $5, $6, $7) \
@@ -102,7 +102,7 @@ pub(super) async fn keep(connection: &mut PgConnection, copy: &Copy, cause: &Cau
         " select from changed"
     );
     let mut account = Account::new();
-    account.remember(cause, &())?;
+    account.store_result(dedup_key, &())?;
     let Copy { product, version, name, image_url, price, deleted } = copy;
     let keep = sqlx::query(KEEP)
         .bind(product.uuid())

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use agora_outbox::{Account, Cause, remembered, told};
+use agora_outbox::{Account, DedupKey, remembered, told};
 use agora_vocab::{CartId, OrderId, ProductId, UserId};
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
@@ -49,7 +49,7 @@ impl PgCarts {
         connection: &mut PgConnection,
         order: OrderId,
         user: UserId,
-        cause: &Cause,
+        dedup_key: &DedupKey,
     ) -> Result<Option<Taking>, TakeError> {
         const MOVE: &str = concat!(
             "with changed as (update cart set version = version + 1, updated_at = now() \
@@ -68,7 +68,7 @@ impl PgCarts {
         }
         let emptied = Cart { version: cart.version + 1, lines: Vec::new(), ..cart };
         let taking = Taking { order, cart: cart.id, version: cart.version, lines: cart.lines };
-        let account = self.account(&emptied, Some(order), cause, &taking)?;
+        let account = self.account(&emptied, Some(order), dedup_key, &taking)?;
         let take = sqlx::query(MOVE)
             .bind(order.uuid())
             .bind(taking.cart.uuid())
@@ -85,7 +85,7 @@ impl PgCarts {
         connection: &mut PgConnection,
         Found { taking, owner, gone, .. }: Found,
         order: OrderId,
-        cause: &Cause,
+        dedup_key: &DedupKey,
     ) -> Result<bool, StoreError> {
         const PUT_BACK: &str = concat!(
             "with kept as (select deleted from product_copy where product_id = any ($6) order by product_id for share), \
@@ -109,7 +109,7 @@ impl PgCarts {
         let after = Cart { version: before.version + i64::from(!put.is_empty()), lines, ..before };
         let mut account = Account::new();
         if !put.is_empty() {
-            self.tell_of(&mut account, &after, Some(order), cause)?;
+            self.tell_of(&mut account, &after, Some(order), dedup_key)?;
         }
         let put_back = sqlx::query(PUT_BACK)
             .bind(order.uuid())
@@ -161,7 +161,11 @@ async fn close(connection: &mut PgConnection, order: OrderId) -> Result<bool, St
 }
 
 /// Notes that the order of a taking under way stands; whether there was one.
-pub(super) async fn settle(connection: &mut PgConnection, order: OrderId, cause: &Cause) -> Result<bool, StoreError> {
+pub(super) async fn settle(
+    connection: &mut PgConnection,
+    order: OrderId,
+    dedup_key: &DedupKey,
+) -> Result<bool, StoreError> {
     const SETTLE: &str = concat!(
         "with changed as (update taking set state = 'done', updated_at = now() \
          where order_id = $1 and state = 'taken' returning order_id), ",
@@ -169,7 +173,7 @@ pub(super) async fn settle(connection: &mut PgConnection, order: OrderId, cause:
         " select from changed"
     );
     let mut account = Account::new();
-    account.remember(cause, &())?;
+    account.store_result(dedup_key, &())?;
     let settle = sqlx::query(SETTLE).bind(order.uuid()).bind(account.parameter());
     wrote(connection, settle, &account).await
 }

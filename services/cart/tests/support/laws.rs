@@ -5,7 +5,7 @@ use agora_cart::{
     domain::{Copy, Offer, Offers, Refused, Taking, TakingState, Variant, View},
     ports::{CartError, Carts, NewLine, StoreError, TakeError},
 };
-use agora_outbox::{Cause, Done};
+use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{Currency, Ids as _, LineId, Money, OrderId, ProductId, Quantity, UserId};
 use uuid::Uuid;
 
@@ -25,12 +25,12 @@ pub fn order() -> OrderId {
     OrderId::new(fresh())
 }
 
-pub fn command() -> Cause {
-    Cause::Command { id: fresh() }
+pub fn command() -> DedupKey {
+    DedupKey::Command { id: fresh() }
 }
 
-pub fn request(user: UserId, key: &str, body: u8) -> Cause {
-    Cause::Request { scope: user.to_string(), key: key.into(), route: "POST /x".into(), hash: [body; 32] }
+pub fn request(user: UserId, key: &str, body: u8) -> DedupKey {
+    DedupKey::Request { scope: user.to_string(), key: key.into(), route: "POST /x".into(), hash: [body; 32] }
 }
 
 pub fn eur(amount: i64) -> Money {
@@ -62,7 +62,7 @@ pub fn line(product: ProductId, n: i64) -> NewLine {
 
 pub async fn add(carts: &dyn Carts, user: UserId, product: ProductId, n: i64) -> View {
     let offers = offers(&[product], 99_999);
-    put(carts, user, &line(product, n), &offers, &Cause::Fresh).await.unwrap().into_inner()
+    put(carts, user, &line(product, n), &offers, &DedupKey::None).await.unwrap().into_inner()
 }
 
 /// Reads the user's cart and adds to it.
@@ -71,9 +71,9 @@ pub async fn put(
     user: UserId,
     line: &NewLine,
     offers: &Offers,
-    cause: &Cause,
-) -> Result<Done<View>, CartError> {
-    carts.add(carts.find(user).await?, line, offers, cause).await
+    dedup_key: &DedupKey,
+) -> Result<Outcome<View>, CartError> {
+    carts.add(carts.find(user).await?, line, offers, dedup_key).await
 }
 
 /// What the user's cart holds: version, and units by line.
@@ -83,7 +83,7 @@ pub async fn held(carts: &dyn Carts, user: UserId) -> (i64, Vec<u32>) {
 }
 
 async fn take(carts: &dyn Carts, order: OrderId, user: UserId) -> Result<Taking, TakeError> {
-    carts.take(order, user, &command()).await.map(Done::into_inner)
+    carts.take(order, user, &command()).await.map(Outcome::into_inner)
 }
 
 async fn give_back(carts: &dyn Carts, order: OrderId) -> TakingState {
@@ -115,7 +115,7 @@ async fn equal_lines_are_one_and_variants_are_apart(carts: &dyn Carts) {
     let view = add(carts, me, chair, 3).await;
     assert_eq!((view.items.len(), view.items[0].line.quantity, view.total), (1, units(5), eur(500)));
     let red = NewLine { variant: Variant::parse("red").unwrap(), ..line(chair, 1) };
-    let view = put(carts, me, &red, &offers(&[chair], 99), &Cause::Fresh).await.unwrap().into_inner();
+    let view = put(carts, me, &red, &offers(&[chair], 99), &DedupKey::None).await.unwrap().into_inner();
     assert_eq!(view.items.iter().map(|item| item.line.quantity.get()).collect::<Vec<_>>(), [5, 1]);
     assert_eq!(view.id, carts.find(me).await.unwrap().cart.id);
 }
@@ -125,9 +125,9 @@ async fn every_change_raises_the_version_by_one(carts: &dyn Carts) {
     assert_eq!(held(carts, me).await, (0, vec![]));
     assert_eq!(add(carts, me, chair, 2).await.version, 1);
     let id = add(carts, me, product(), 1).await.items[0].line.id;
-    let changed = carts.change(me, id, units(7), &offers(&[chair], 7), &Cause::Fresh).await.unwrap().into_inner();
+    let changed = carts.change(me, id, units(7), &offers(&[chair], 7), &DedupKey::None).await.unwrap().into_inner();
     assert_eq!((changed.version, changed.items[0].line.quantity), (3, units(7)));
-    carts.remove(me, id, &Cause::Fresh).await.unwrap();
+    carts.remove(me, id, &DedupKey::None).await.unwrap();
     assert_eq!(held(carts, me).await, (4, vec![1]));
     take(carts, order(), me).await.unwrap();
     assert_eq!(held(carts, me).await, (5, vec![]));
@@ -138,9 +138,9 @@ async fn a_cart_is_added_to_as_it_is_however_it_was_found(carts: &dyn Carts) {
     let (before, offered) = (carts.find(me).await.unwrap(), offers(&[chair], 5));
     add(carts, me, chair, 4).await;
     let one = line(chair, 1);
-    let added = carts.add(before.clone(), &one, &offered, &Cause::Fresh).await.unwrap().into_inner();
+    let added = carts.add(before.clone(), &one, &offered, &DedupKey::None).await.unwrap().into_inner();
     assert_eq!((added.version, added.items[0].line.quantity), (2, units(5)));
-    let more = carts.add(before, &one, &offered, &Cause::Fresh).await;
+    let more = carts.add(before, &one, &offered, &DedupKey::None).await;
     let short = Refused::Insufficient { product: chair, requested: 6, available: 5 };
     assert!(matches!(&more, Err(CartError::Refused(why)) if *why == short), "{more:?}");
 }
@@ -149,21 +149,21 @@ async fn a_refused_change_leaves_the_cart_as_it_was(carts: &dyn Carts) {
     let (me, chair) = (user(), product());
     let id = add(carts, me, chair, 4).await.items[0].line.id;
     let offered = offers(&[chair], 5);
-    let more = put(carts, me, &line(chair, 2), &offered, &Cause::Fresh).await;
+    let more = put(carts, me, &line(chair, 2), &offered, &DedupKey::None).await;
     let short = Refused::Insufficient { product: chair, requested: 6, available: 5 };
     assert!(matches!(&more, Err(CartError::Refused(why)) if *why == short), "{more:?}");
-    let more = carts.change(me, id, units(6), &offered, &Cause::Fresh).await;
+    let more = carts.change(me, id, units(6), &offered, &DedupKey::None).await;
     assert!(matches!(&more, Err(CartError::Refused(why)) if *why == short), "{more:?}");
-    let huge = put(carts, me, &line(chair, 9_996), &offers(&[chair], 99_999), &Cause::Fresh).await;
+    let huge = put(carts, me, &line(chair, 9_996), &offers(&[chair], 99_999), &DedupKey::None).await;
     assert!(matches!(huge, Err(CartError::Refused(Refused::QuantityTooLarge))), "{huge:?}");
-    let unknown = put(carts, me, &line(product(), 1), &offered, &Cause::Fresh).await;
+    let unknown = put(carts, me, &line(product(), 1), &offered, &DedupKey::None).await;
     assert!(matches!(unknown, Err(CartError::Refused(Refused::UnknownProduct))), "{unknown:?}");
     let mut yen = offers(&[product()], 5);
     for offer in yen.0.values_mut().flatten() {
         offer.price.currency = "JPY".parse().unwrap();
     }
     let other = *yen.0.keys().next().unwrap();
-    let mixed = put(carts, me, &line(other, 1), &yen, &Cause::Fresh).await;
+    let mixed = put(carts, me, &line(other, 1), &yen, &DedupKey::None).await;
     assert!(matches!(mixed, Err(CartError::Refused(Refused::OtherCurrency))), "{mixed:?}");
     assert_eq!(held(carts, me).await, (1, vec![4]));
 }
@@ -173,9 +173,9 @@ async fn a_line_belongs_to_its_carts_user_alone(carts: &dyn Carts) {
     let id = add(carts, me, chair, 4).await.items[0].line.id;
     add(carts, thief, chair, 1).await;
     for stranger in [thief, user()] {
-        let change = carts.change(stranger, id, units(1), &offers(&[chair], 9), &Cause::Fresh).await;
+        let change = carts.change(stranger, id, units(1), &offers(&[chair], 9), &DedupKey::None).await;
         assert!(matches!(change, Err(CartError::NotFound)), "{change:?}");
-        let remove = carts.remove(stranger, id, &Cause::Fresh).await;
+        let remove = carts.remove(stranger, id, &DedupKey::None).await;
         assert!(matches!(remove, Err(CartError::NotFound)), "{remove:?}");
     }
     assert_eq!((held(carts, me).await, held(carts, thief).await), ((1, vec![4]), (1, vec![1])));
@@ -183,52 +183,55 @@ async fn a_line_belongs_to_its_carts_user_alone(carts: &dyn Carts) {
 
 async fn a_repeated_request_gets_the_first_answer(carts: &dyn Carts) {
     let (me, chair) = (user(), product());
-    let (line, offered, cause) = (line(chair, 2), offers(&[chair], 9), request(me, "k", 1));
-    let first = put(carts, me, &line, &offered, &cause).await.unwrap();
+    let (line, offered, dedup_key) = (line(chair, 2), offers(&[chair], 9), request(me, "k", 1));
+    let first = put(carts, me, &line, &offered, &dedup_key).await.unwrap();
     add(carts, me, chair, 1).await;
-    let again = put(carts, me, &line, &offered, &cause).await.unwrap();
-    assert_eq!(again, Done::Repeated(first.into_inner()));
+    let again = put(carts, me, &line, &offered, &dedup_key).await.unwrap();
+    assert_eq!(again, Outcome::Duplicate(first.into_inner()));
     let other = put(carts, me, &line, &offered, &request(me, "k", 2)).await;
     assert!(matches!(other, Err(CartError::Store(StoreError::KeyReused))), "{other:?}");
     let id = carts.find(me).await.unwrap().cart.lines[0].id;
-    assert_eq!(carts.remove(me, id, &request(me, "r", 1)).await.unwrap(), Done::First(()));
-    assert_eq!(carts.remove(me, id, &request(me, "r", 1)).await.unwrap(), Done::Repeated(()));
+    assert_eq!(carts.remove(me, id, &request(me, "r", 1)).await.unwrap(), Outcome::Applied(()));
+    assert_eq!(carts.remove(me, id, &request(me, "r", 1)).await.unwrap(), Outcome::Duplicate(()));
     assert_eq!(held(carts, me).await, (3, vec![]));
 }
 
 async fn a_request_that_was_done_can_be_looked_up(carts: &dyn Carts) {
-    let (me, chair, cause) = (user(), product(), request(user(), "k", 1));
-    assert_eq!(carts.answered(&cause).await.unwrap(), None);
-    let first = put(carts, me, &line(chair, 2), &offers(&[chair], 9), &cause).await.unwrap().into_inner();
-    assert_eq!(carts.answered(&cause).await.unwrap(), Some(first));
-    let Cause::Request { scope, key, route, .. } = cause else { unreachable!("a request") };
-    let other = carts.answered(&Cause::Request { scope, key, route, hash: [2; 32] }).await;
+    let (me, chair, dedup_key) = (user(), product(), request(user(), "k", 1));
+    assert_eq!(carts.answered(&dedup_key).await.unwrap(), None);
+    let first = put(carts, me, &line(chair, 2), &offers(&[chair], 9), &dedup_key).await.unwrap().into_inner();
+    assert_eq!(carts.answered(&dedup_key).await.unwrap(), Some(first));
+    let DedupKey::Request { scope, key, route, .. } = dedup_key else { unreachable!("a request") };
+    let other = carts.answered(&DedupKey::Request { scope, key, route, hash: [2; 32] }).await;
     assert!(matches!(other, Err(StoreError::KeyReused)), "{other:?}");
-    assert_eq!(carts.answered(&Cause::Fresh).await.unwrap(), None);
+    assert_eq!(carts.answered(&DedupKey::None).await.unwrap(), None);
 }
 
 async fn units_are_lowered_without_an_offer_and_never_raised(carts: &dyn Carts) {
     let (me, chair) = (user(), product());
     let id = add(carts, me, chair, 5).await.items[0].line.id;
-    let cause = request(me, "l", 1);
-    let lowered = carts.lower(me, id, units(3), &cause).await.unwrap().into_inner();
+    let dedup_key = request(me, "l", 1);
+    let lowered = carts.lower(me, id, units(3), &dedup_key).await.unwrap().into_inner();
     assert_eq!((lowered.items[0].line.quantity, lowered.items[0].available), (units(3), false));
-    assert_eq!(carts.lower(me, id, units(3), &cause).await.unwrap(), Done::Repeated(lowered));
-    carts.lower(me, id, units(4), &Cause::Fresh).await.unwrap();
+    assert_eq!(carts.lower(me, id, units(3), &dedup_key).await.unwrap(), Outcome::Duplicate(lowered));
+    carts.lower(me, id, units(4), &DedupKey::None).await.unwrap();
     assert_eq!(held(carts, me).await, (3, vec![3]));
-    let strange = carts.lower(user(), id, units(1), &Cause::Fresh).await;
+    let strange = carts.lower(user(), id, units(1), &DedupKey::None).await;
     assert!(matches!(strange, Err(CartError::NotFound)), "{strange:?}");
 }
 
 async fn an_order_takes_everything_once(carts: &dyn Carts) {
-    let (me, first, cause) = (user(), order(), command());
+    let (me, first, dedup_key) = (user(), order(), command());
     add(carts, me, product(), 2).await;
     add(carts, me, product(), 3).await;
-    let taken = carts.take(first, me, &cause).await.unwrap();
+    let taken = carts.take(first, me, &dedup_key).await.unwrap();
     let lines: Vec<_> = taken.as_ref().into_inner().lines.iter().map(|line| line.quantity.get()).collect();
     assert_eq!((taken.as_ref().into_inner().version, lines), (2, vec![2, 3]));
     add(carts, me, product(), 9).await;
-    assert_eq!(carts.take(first, me, &cause).await.unwrap(), Done::Repeated(taken.as_ref().into_inner().clone()));
+    assert_eq!(
+        carts.take(first, me, &dedup_key).await.unwrap(),
+        Outcome::Duplicate(taken.as_ref().into_inner().clone())
+    );
     assert_eq!(take(carts, first, me).await.unwrap(), taken.into_inner());
     assert_eq!(held(carts, me).await, (4, vec![9]));
     assert_eq!(take(carts, order(), me).await.unwrap().version, 4);
@@ -308,7 +311,7 @@ async fn a_product_that_left_the_catalogue_leaves_every_cart_and_does_not_come_b
     carts.learn(&deleted(chair, 2), &command()).await.unwrap();
     while carts.drop_product(chair).await.unwrap() > 0 {}
     assert_eq!((held(carts, me).await, held(carts, you).await), ((5, vec![]), (2, vec![])));
-    let late = put(carts, me, &line(chair, 1), &offers(&[chair], 9), &Cause::Fresh).await;
+    let late = put(carts, me, &line(chair, 1), &offers(&[chair], 9), &DedupKey::None).await;
     assert!(matches!(late, Err(CartError::Refused(Refused::UnknownProduct))), "{late:?}");
     assert_eq!(give_back(carts, mine).await, TakingState::Returned);
     assert_eq!(held(carts, me).await, (6, vec![2]), "the table alone");

@@ -10,7 +10,7 @@ mod take;
 use std::collections::BTreeMap;
 
 use agora_events::catalog::InventoryEvent;
-use agora_outbox::{Account, Cause, Done, keep, recall};
+use agora_outbox::{Account, DedupKey, Outcome, find_result, insert_result};
 use agora_postgres::Db;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::{Acquire as _, PgConnection, Postgres, postgres::PgArguments, query::Query, types::Json};
@@ -39,7 +39,7 @@ pub(super) trait Change: Sync {
     fn attempt(
         &self,
         connection: &mut PgConnection,
-    ) -> impl Future<Output = Result<Option<Done<Self::Answer>>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Option<Outcome<Self::Answer>>, StoreError>> + Send;
 
     /// Waits within a transaction until nobody else changes the hold, if there is one, or the stock of its products: whoever
     /// tells of a product has one of its stock rows locked.
@@ -47,7 +47,7 @@ pub(super) trait Change: Sync {
 }
 
 /// Makes a change once per cause.
-pub(super) async fn write<C: Change>(db: &Db, change: &C) -> Result<Done<C::Answer>, StoreError> {
+pub(super) async fn write<C: Change>(db: &Db, change: &C) -> Result<Outcome<C::Answer>, StoreError> {
     let mut connection = db.acquire().await?;
     for _ in 0..FREE_TRIES {
         if let Some(done) = change.attempt(&mut connection).await? {
@@ -187,21 +187,21 @@ async fn wrote(
 /// Remembers an answer that changes nothing.
 async fn answered<T: Serialize>(
     connection: &mut PgConnection,
-    cause: &Cause,
+    dedup_key: &DedupKey,
     answer: T,
-) -> Result<Option<Done<T>>, StoreError> {
-    Ok(keep(connection, cause, &answer).await?.then_some(Done::First(answer)))
+) -> Result<Option<Outcome<T>>, StoreError> {
+    Ok(insert_result(connection, dedup_key, &answer).await?.then_some(Outcome::Applied(answer)))
 }
 
 /// What was remembered of a cause, given what the inbox has of it.
 async fn stored<T: DeserializeOwned>(
     connection: &mut PgConnection,
-    cause: &Cause,
+    dedup_key: &DedupKey,
     message: Option<Json<T>>,
 ) -> Result<Option<T>, StoreError> {
-    match cause {
-        Cause::Request { .. } => Ok(recall(connection, cause).await?),
-        Cause::Event { .. } | Cause::Command { .. } | Cause::Fresh => Ok(message.map(|Json(stored)| stored)),
+    match dedup_key {
+        DedupKey::Request { .. } => Ok(find_result(connection, dedup_key).await?),
+        DedupKey::Event { .. } | DedupKey::Command { .. } | DedupKey::None => Ok(message.map(|Json(stored)| stored)),
     }
 }
 
@@ -214,7 +214,7 @@ impl Store {
         moves: &mut [Move],
         more: Option<InventoryEvent>,
         mut seqs: BTreeMap<Uuid, i64>,
-        (hold, cause): (Hold, &Cause),
+        (hold, dedup_key): (Hold, &DedupKey),
     ) -> Result<Counts, StoreError> {
         moves.sort_by(|a, b| a.after.place.cmp(&b.after.place));
         let order = hold.order.uuid();
@@ -224,7 +224,7 @@ impl Store {
             let seq = seqs.entry(aggregate).or_default();
             *seq += 1;
             *taken.entry(aggregate).or_default() += 1;
-            account.tell(&*self.ids, self.epoch, fact(&event, (aggregate, *seq), Some(hold.order), cause))?;
+            account.append(&*self.ids, self.epoch, fact(&event, (aggregate, *seq), Some(hold.order), dedup_key))?;
         }
         let last = taken.keys().map(|aggregate| seqs[aggregate]).collect();
         let (aggregates, taken) = taken.into_iter().unzip();

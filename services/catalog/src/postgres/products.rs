@@ -1,6 +1,6 @@
 //! The products' table. Knows SQL; the rules of a product are the domain's.
 
-use agora_outbox::{Cause, Done, Fact, emit, once, remember};
+use agora_outbox::{DedupKey, NewEvent, Outcome, claim_key, emit, store_result};
 use agora_postgres::{Tx, constraint};
 use agora_vocab::{Money, ProductId, SellerId, WarehouseId};
 use async_trait::async_trait;
@@ -116,18 +116,18 @@ impl Products for PgProducts {
         Ok(Found::cut(items, listing, total.and_then(|total| u64::try_from(total).ok())))
     }
 
-    async fn add(&self, product: &Product, units: i64, cause: &Cause) -> Result<Done<Listed>, ProductError> {
+    async fn add(&self, product: &Product, units: i64, dedup_key: &DedupKey) -> Result<Outcome<Listed>, ProductError> {
         let mut tx = self.begin().await?;
-        if let Some(stored) = once(&mut tx, cause).await.map_err(StoreError::from)? {
-            return Ok(Done::Repeated(stored));
+        if let Some(stored) = claim_key(&mut tx, dedup_key).await.map_err(StoreError::from)? {
+            return Ok(Outcome::Duplicate(stored));
         }
         let (created_at, updated_at) = insert(&mut tx, product).await?;
         let product = Product { created_at, updated_at, ..product.clone() };
-        self.tell(&mut tx, &product, &product.created(), product.version, cause).await?;
+        self.tell(&mut tx, &product, &product.created(), product.version, dedup_key).await?;
         if units > 0 {
-            self.open_stock(&mut tx, product.id, units, cause).await?;
+            self.open_stock(&mut tx, product.id, units, dedup_key).await?;
         }
-        self.done(tx, Listed { product, stock: units }, cause).await
+        self.done(tx, Listed { product, stock: units }, dedup_key).await
     }
 
     async fn change(
@@ -135,35 +135,40 @@ impl Products for PgProducts {
         id: ProductId,
         expected: &Expected,
         change: &Change,
-        cause: &Cause,
-    ) -> Result<Done<Listed>, ProductError> {
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Listed>, ProductError> {
         let mut tx = self.begin().await?;
-        if let Some(stored) = once(&mut tx, cause).await.map_err(StoreError::from)? {
-            return Ok(Done::Repeated(stored));
+        if let Some(stored) = claim_key(&mut tx, dedup_key).await.map_err(StoreError::from)? {
+            return Ok(Outcome::Duplicate(stored));
         }
         let Listed { product: now, stock } = find_for_change(&mut tx, id).await?.ok_or(ProductError::NotFound)?;
         expected.check(now.version).map_err(ProductError::Stale)?;
         let details = now.changed(change.clone()).map_err(ProductError::Invalid)?;
         if details == now.details {
-            return self.done(tx, Listed { product: now, stock }, cause).await;
+            return self.done(tx, Listed { product: now, stock }, dedup_key).await;
         }
         let product = update(&mut tx, Product { details, version: now.version + 1, ..now }).await?;
-        self.tell(&mut tx, &product, &product.updated(), product.version, cause).await?;
-        self.done(tx, Listed { product, stock }, cause).await
+        self.tell(&mut tx, &product, &product.updated(), product.version, dedup_key).await?;
+        self.done(tx, Listed { product, stock }, dedup_key).await
     }
 
-    async fn remove(&self, id: ProductId, expected: &Expected, cause: &Cause) -> Result<Done<()>, ProductError> {
+    async fn remove(
+        &self,
+        id: ProductId,
+        expected: &Expected,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<()>, ProductError> {
         const REMOVE: &str =
             "update product set deleted_at = now(), updated_at = now(), version = version + 1 where id = $1";
         let mut tx = self.begin().await?;
-        if let Some(()) = once(&mut tx, cause).await.map_err(StoreError::from)? {
-            return Ok(Done::Repeated(()));
+        if let Some(()) = claim_key(&mut tx, dedup_key).await.map_err(StoreError::from)? {
+            return Ok(Outcome::Duplicate(()));
         }
         let Listed { product, stock: _ } = find_for_change(&mut tx, id).await?.ok_or(ProductError::NotFound)?;
         expected.check(product.version).map_err(ProductError::Stale)?;
         sqlx::query(REMOVE).bind(id.uuid()).execute(&mut *tx).await.map_err(StoreError::from)?;
-        self.tell(&mut tx, &product, &product.deleted(), product.version + 1, cause).await?;
-        self.done(tx, (), cause).await
+        self.tell(&mut tx, &product, &product.deleted(), product.version + 1, dedup_key).await?;
+        self.done(tx, (), dedup_key).await
     }
 }
 
@@ -185,13 +190,14 @@ impl PgProducts {
         product: &Product,
         event: &agora_events::catalog::ProductEvent,
         seq: i64,
-        cause: &Cause,
+        dedup_key: &DedupKey,
     ) -> Result<(), StoreError> {
-        let fact = Fact { event, aggregate: product.id.uuid(), seq, correlation: None, causation: cause.causation() };
+        let fact =
+            NewEvent { event, aggregate: product.id.uuid(), seq, correlation: None, causation: dedup_key.causation() };
         Ok(emit(tx, &*self.0.ids, self.0.epoch, fact).await?)
     }
 
-    async fn open_stock(&self, tx: &mut Tx, id: ProductId, units: i64, cause: &Cause) -> Result<(), StoreError> {
+    async fn open_stock(&self, tx: &mut Tx, id: ProductId, units: i64, dedup_key: &DedupKey) -> Result<(), StoreError> {
         const OPEN: &str = "with opened as (insert into stock (product_id, variant, warehouse_id, on_hand, version) \
             values ($1, '', $2, $3, 1)) \
             insert into stock_movement (product_id, variant, warehouse_id, kind, quantity) \
@@ -199,18 +205,18 @@ impl PgProducts {
         let place = Place { product: id, variant: Variant::default(), warehouse: WarehouseId::MAIN };
         sqlx::query(OPEN).bind(id.uuid()).bind(place.warehouse.uuid()).bind(units).execute(&mut **tx).await?;
         let opened = Shelf { on_hand: units, version: 1, ..Shelf::empty(place, 0) };
-        self.0.tell(tx, &[(id.uuid(), opened.changed())], cause).await
+        self.0.tell(tx, &[(id.uuid(), opened.changed())], dedup_key).await
     }
 
     async fn done<T: serde::Serialize + Sync>(
         &self,
         mut tx: Tx,
         answer: T,
-        cause: &Cause,
-    ) -> Result<Done<T>, ProductError> {
-        remember(&mut tx, cause, &answer).await.map_err(StoreError::from)?;
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<T>, ProductError> {
+        store_result(&mut tx, dedup_key, &answer).await.map_err(StoreError::from)?;
         tx.commit().await.map_err(StoreError::from)?;
-        Ok(Done::First(answer))
+        Ok(Outcome::Applied(answer))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Stock rows and the ledger of units. Knows SQL and which row is locked when; how a hold takes units and lets them go is
 //! the neighbouring module's to write.
 
-use agora_outbox::{Cause, Done, once, remember};
+use agora_outbox::{DedupKey, Outcome, claim_key, store_result};
 use agora_postgres::{Tx, constraint};
 use agora_vocab::{OrderId, ProductId, WarehouseId};
 use async_trait::async_trait;
@@ -41,21 +41,21 @@ impl Stock for PgStock {
         place: &Place,
         by: Adjustment,
         actor: &str,
-        cause: &Cause,
-    ) -> Result<Done<Listed>, AdjustError> {
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Listed>, AdjustError> {
         let mut tx = self.0.db.begin().await.map_err(StoreError::from)?;
-        if let Some(stored) = once(&mut tx, cause).await.map_err(StoreError::from)? {
-            return Ok(Done::Repeated(stored));
+        if let Some(stored) = claim_key(&mut tx, dedup_key).await.map_err(StoreError::from)? {
+            return Ok(Outcome::Duplicate(stored));
         }
         let before = lock_shelf(&mut tx, place).await?;
         let units = before.adjusted(by).map_err(AdjustError::Refused)?;
         if units != 0 {
-            self.book(&mut tx, before, units, actor, cause).await?;
+            self.book(&mut tx, before, units, actor, dedup_key).await?;
         }
         let listed = PgProducts::find_in(&mut tx, place.product).await?.ok_or(AdjustError::NotFound)?;
-        remember(&mut tx, cause, &listed).await.map_err(StoreError::from)?;
+        store_result(&mut tx, dedup_key, &listed).await.map_err(StoreError::from)?;
         tx.commit().await.map_err(StoreError::from)?;
-        Ok(Done::First(listed))
+        Ok(Outcome::Applied(listed))
     }
 
     async fn reserve(
@@ -63,17 +63,17 @@ impl Stock for PgStock {
         hold: Hold,
         lines: &Lines,
         seconds: Seconds,
-        cause: &Cause,
-    ) -> Result<Done<Reservation>, StoreError> {
-        write(&self.0.db, &Take { store: &self.0, hold, lines, seconds, cause }).await
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Reservation>, StoreError> {
+        write(&self.0.db, &Take { store: &self.0, hold, lines, seconds, dedup_key }).await
     }
 
-    async fn commit(&self, hold: Hold, cause: &Cause) -> Result<Done<HoldState>, StoreError> {
-        write(&self.0.db, &End { store: &self.0, hold, how: on_sale, cause }).await
+    async fn commit(&self, hold: Hold, dedup_key: &DedupKey) -> Result<Outcome<HoldState>, StoreError> {
+        write(&self.0.db, &End { store: &self.0, hold, how: on_sale, dedup_key }).await
     }
 
-    async fn release(&self, hold: Hold, cause: &Cause) -> Result<Done<HoldState>, StoreError> {
-        write(&self.0.db, &End { store: &self.0, hold, how: on_undoing, cause }).await
+    async fn release(&self, hold: Hold, dedup_key: &DedupKey) -> Result<Outcome<HoldState>, StoreError> {
+        write(&self.0.db, &End { store: &self.0, hold, how: on_undoing, dedup_key }).await
     }
 
     async fn expire_one(&self) -> Result<Option<Hold>, StoreError> {
@@ -84,7 +84,7 @@ impl Stock for PgStock {
             let next: Option<(Uuid, i32)> = sqlx::query_as(NEXT).fetch_optional(&mut *tx).await?;
             let Some((order, number)) = next else { return Ok(None) };
             let hold = Hold { order: OrderId::new(order), number };
-            let end = End { store: &self.0, hold, how: on_expiry, cause: &Cause::Fresh };
+            let end = End { store: &self.0, hold, how: on_expiry, dedup_key: &DedupKey::None };
             end.lock(&mut tx).await?;
             if end.attempt(&mut tx).await?.is_some() {
                 tx.commit().await?;
@@ -108,7 +108,14 @@ impl Stock for PgStock {
 
 impl PgStock {
     /// Adds units to a row that is locked (or takes them, if negative), in the ledger too.
-    async fn book(&self, tx: &mut Tx, before: Shelf, units: i64, actor: &str, cause: &Cause) -> Result<(), StoreError> {
+    async fn book(
+        &self,
+        tx: &mut Tx,
+        before: Shelf,
+        units: i64,
+        actor: &str,
+        dedup_key: &DedupKey,
+    ) -> Result<(), StoreError> {
         const BOOK: &str = "with booked as (insert into stock_movement (product_id, variant, warehouse_id, kind, quantity, actor) \
                 values ($1, $2, $3, $5, $4, $6)) \
             update stock set on_hand = on_hand + $4, version = version + 1 \
@@ -124,7 +131,7 @@ impl PgStock {
             .execute(&mut **tx)
             .await?;
         let now = before.moved(units, 0);
-        self.0.tell(tx, &[(now.place.product.uuid(), now.changed())], cause).await
+        self.0.tell(tx, &[(now.place.product.uuid(), now.changed())], dedup_key).await
     }
 }
 

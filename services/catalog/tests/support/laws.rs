@@ -9,7 +9,7 @@ use agora_catalog::{
     },
     ports::{AdjustError, ProductError, Products, Stock, StoreError},
 };
-use agora_outbox::{Cause, Done};
+use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{Currency, Ids as _, Money, OrderId, PageSize, ProductId, Quantity, SellerId, WarehouseId};
 use async_trait::async_trait;
 use time::OffsetDateTime;
@@ -28,12 +28,12 @@ pub fn fresh() -> Uuid {
     agora_chassis::SystemIds.next()
 }
 
-pub fn command() -> Cause {
-    Cause::Command { id: fresh() }
+pub fn command() -> DedupKey {
+    DedupKey::Command { id: fresh() }
 }
 
-pub fn request(key: &str, body: u8) -> Cause {
-    Cause::Request { scope: "u".into(), key: key.into(), route: "POST /api/v1/products".into(), hash: [body; 32] }
+pub fn request(key: &str, body: u8) -> DedupKey {
+    DedupKey::Request { scope: "u".into(), key: key.into(), route: "POST /api/v1/products".into(), hash: [body; 32] }
 }
 
 pub fn named(name: &str) -> Product {
@@ -63,7 +63,7 @@ pub fn with_sku(name: &str, sku: &str) -> Product {
 }
 
 pub async fn add(world: &dyn World, product: &Product, units: i64) -> Listed {
-    world.products().add(product, units, &Cause::Fresh).await.unwrap().into_inner()
+    world.products().add(product, units, &DedupKey::None).await.unwrap().into_inner()
 }
 
 /// A product with so many units.
@@ -126,25 +126,25 @@ async fn a_product_is_as_it_was_written_until_it_is_removed(world: &dyn World) {
     assert_eq!(world.products().find(product.id).await.unwrap(), Some(added.clone()));
     assert_eq!(world.products().many(&[product.id, ProductId::new(fresh())]).await.unwrap(), [added]);
 
-    world.products().remove(product.id, &Expected::ANY, &Cause::Fresh).await.unwrap();
+    world.products().remove(product.id, &Expected::ANY, &DedupKey::None).await.unwrap();
     assert_eq!(world.products().find(product.id).await.unwrap(), None);
     assert_eq!(world.products().many(&[product.id]).await.unwrap(), []);
-    let again = world.products().remove(product.id, &Expected::ANY, &Cause::Fresh).await;
+    let again = world.products().remove(product.id, &Expected::ANY, &DedupKey::None).await;
     assert!(matches!(again, Err(ProductError::NotFound)), "{again:?}");
 }
 
 async fn a_sku_belongs_to_one_living_product(world: &dyn World) {
     let first = with_sku("Lamp", "L-1");
     add(world, &first, 0).await;
-    let taken = world.products().add(&with_sku("Other lamp", "L-1"), 0, &Cause::Fresh).await;
+    let taken = world.products().add(&with_sku("Other lamp", "L-1"), 0, &DedupKey::None).await;
     assert!(matches!(taken, Err(ProductError::SkuTaken)), "{taken:?}");
 
     let other = add(world, &named("Third lamp"), 0).await.product;
     let change = Change { sku: Patch::Set(first.details.sku.clone().unwrap()), ..Change::default() };
-    let taken = world.products().change(other.id, &Expected::ANY, &change, &Cause::Fresh).await;
+    let taken = world.products().change(other.id, &Expected::ANY, &change, &DedupKey::None).await;
     assert!(matches!(taken, Err(ProductError::SkuTaken)), "{taken:?}");
 
-    world.products().remove(first.id, &Expected::ANY, &Cause::Fresh).await.unwrap();
+    world.products().remove(first.id, &Expected::ANY, &DedupKey::None).await.unwrap();
     add(world, &with_sku("New lamp", "L-1"), 0).await;
 }
 
@@ -152,17 +152,17 @@ async fn a_change_needs_the_version_that_is_current(world: &dyn World) {
     let product = add(world, &named("Shelf"), 0).await.product;
     let expected = Expected { if_match: None, version: Some(1) };
     let rename = |name: &str| Change { name: Some(Name::parse(name).unwrap()), ..Change::default() };
-    let changed = world.products().change(product.id, &expected, &rename("Rack"), &Cause::Fresh).await.unwrap();
+    let changed = world.products().change(product.id, &expected, &rename("Rack"), &DedupKey::None).await.unwrap();
     assert_eq!(changed.as_ref().into_inner().product.version, 2);
     assert_eq!(changed.into_inner().product.created_at, product.created_at);
 
-    let stale = world.products().change(product.id, &expected, &rename("Board"), &Cause::Fresh).await;
+    let stale = world.products().change(product.id, &expected, &rename("Board"), &DedupKey::None).await;
     assert!(matches!(stale, Err(ProductError::Stale(Stale::Version { current: 2 }))), "{stale:?}");
-    let stale = world.products().remove(product.id, &expected, &Cause::Fresh).await;
+    let stale = world.products().remove(product.id, &expected, &DedupKey::None).await;
     assert!(matches!(stale, Err(ProductError::Stale(_))), "{stale:?}");
     assert_eq!(world.products().find(product.id).await.unwrap().unwrap().product.details.name.as_str(), "Rack");
 
-    let unknown = world.products().change(ProductId::new(fresh()), &expected, &rename("X"), &Cause::Fresh).await;
+    let unknown = world.products().change(ProductId::new(fresh()), &expected, &rename("X"), &DedupKey::None).await;
     assert!(matches!(unknown, Err(ProductError::NotFound)), "{unknown:?}");
 }
 
@@ -170,15 +170,15 @@ async fn a_change_that_changes_nothing_keeps_the_version(world: &dyn World) {
     let before = add(world, &named("Stool"), 2).await;
     let same = PriceChange { amount: Some(1999), currency: Some(Currency::EUR) };
     let change = Change { price: Some(same), ..Change::default() };
-    let after = world.products().change(before.product.id, &Expected::ANY, &change, &Cause::Fresh).await.unwrap();
-    assert_eq!(after, Done::First(before));
+    let after = world.products().change(before.product.id, &Expected::ANY, &change, &DedupKey::None).await.unwrap();
+    assert_eq!(after, Outcome::Applied(before));
 }
 
 async fn a_repeated_request_gets_the_first_answer_and_another_body_is_refused(world: &dyn World) {
     let (products, product) = (world.products(), with_sku("Bed", "B-1"));
     let first = products.add(&product, 1, &request("bed", 1)).await.unwrap();
     let again = products.add(&with_sku("Bed", "B-1"), 1, &request("bed", 1)).await.unwrap();
-    assert_eq!(again, Done::Repeated(first.into_inner()));
+    assert_eq!(again, Outcome::Duplicate(first.into_inner()));
     let other = products.add(&named("Sofa"), 1, &request("bed", 2)).await;
     assert!(matches!(other, Err(ProductError::Store(StoreError::KeyReused))), "{other:?}");
 }
@@ -188,7 +188,7 @@ async fn a_refused_request_leaves_its_key_free(world: &dyn World) {
     let refused = world.products().add(&with_sku("Vase", "V-1"), 0, &request("vase", 1)).await;
     assert!(matches!(refused, Err(ProductError::SkuTaken)), "{refused:?}");
     let taken = world.products().add(&with_sku("Vase", "V-2"), 0, &request("vase", 2)).await.unwrap();
-    assert!(!taken.is_repeated());
+    assert!(!taken.is_duplicate());
 }
 
 async fn pages_of_every_order_hold_every_product_once(world: &dyn World) {
@@ -249,7 +249,7 @@ async fn a_search_takes_pattern_signs_literally(world: &dyn World) {
 
 async fn stock_is_set_or_moved_and_never_below_what_orders_hold(world: &dyn World) {
     let id = stocked(world, 5).await;
-    let adjust = |by| async move { world.stock().adjust(&main_place(id), by, "admin", &Cause::Fresh).await };
+    let adjust = |by| async move { world.stock().adjust(&main_place(id), by, "admin", &DedupKey::None).await };
     assert!(held(&reserve(world, hold(1), &[(id, 4)]).await));
     assert_eq!(adjust(Adjustment::Set(6)).await.unwrap().into_inner().stock, 2);
     assert_eq!(adjust(Adjustment::Add(-2)).await.unwrap().into_inner().stock, 0);
@@ -261,10 +261,10 @@ async fn stock_is_set_or_moved_and_never_below_what_orders_hold(world: &dyn Worl
     assert_eq!(stock_of(world, id).await, 0);
 
     let nowhere = Place { warehouse: WarehouseId::new(fresh()), ..main_place(id) };
-    let unknown = world.stock().adjust(&nowhere, Adjustment::Set(1), "admin", &Cause::Fresh).await;
+    let unknown = world.stock().adjust(&nowhere, Adjustment::Set(1), "admin", &DedupKey::None).await;
     assert!(matches!(unknown, Err(AdjustError::UnknownWarehouse)), "{unknown:?}");
     let nothing = main_place(ProductId::new(fresh()));
-    let unknown = world.stock().adjust(&nothing, Adjustment::Set(1), "admin", &Cause::Fresh).await;
+    let unknown = world.stock().adjust(&nothing, Adjustment::Set(1), "admin", &DedupKey::None).await;
     assert!(matches!(unknown, Err(AdjustError::NotFound)), "{unknown:?}");
 }
 
@@ -283,31 +283,31 @@ async fn a_hold_is_all_or_nothing_and_names_every_short_line(world: &dyn World) 
 
 async fn a_repeated_command_gets_the_first_answer(world: &dyn World) {
     let id = stocked(world, 2).await;
-    let (mine, cause, wanted) = (hold(1), command(), lines(&[(id, 2)]));
-    let first = world.stock().reserve(mine, &wanted, seconds(900), &cause).await.unwrap();
-    let again = world.stock().reserve(mine, &wanted, seconds(900), &cause).await.unwrap();
-    assert_eq!(again, Done::Repeated(first.as_ref().into_inner().clone()));
+    let (mine, dedup_key, wanted) = (hold(1), command(), lines(&[(id, 2)]));
+    let first = world.stock().reserve(mine, &wanted, seconds(900), &dedup_key).await.unwrap();
+    let again = world.stock().reserve(mine, &wanted, seconds(900), &dedup_key).await.unwrap();
+    assert_eq!(again, Outcome::Duplicate(first.as_ref().into_inner().clone()));
     let under_another_id = world.stock().reserve(mine, &wanted, seconds(1), &command()).await.unwrap();
     assert_eq!(under_another_id.into_inner(), first.into_inner());
     assert_eq!(stock_of(world, id).await, 0);
 
-    let (late, cause) = (hold(1), command());
-    let refused = world.stock().reserve(late, &wanted, seconds(900), &cause).await.unwrap().into_inner();
+    let (late, dedup_key) = (hold(1), command());
+    let refused = world.stock().reserve(late, &wanted, seconds(900), &dedup_key).await.unwrap().into_inner();
     assert!(matches!(refused, Reservation::Short(_)));
     world.stock().release(mine, &command()).await.unwrap();
-    let again = world.stock().reserve(late, &wanted, seconds(900), &cause).await.unwrap();
-    assert_eq!(again, Done::Repeated(refused));
+    let again = world.stock().reserve(late, &wanted, seconds(900), &dedup_key).await.unwrap();
+    assert_eq!(again, Outcome::Duplicate(refused));
 }
 
 async fn only_what_is_held_is_committed(world: &dyn World) {
     let id = stocked(world, 3).await;
-    let (mine, cause) = (hold(1), command());
-    let commit = |hold, cause| async move { world.stock().commit(hold, &cause).await.unwrap() };
-    assert_eq!(commit(mine, command()).await, Done::First(HoldState::Unknown));
+    let (mine, dedup_key) = (hold(1), command());
+    let commit = |hold, dedup_key| async move { world.stock().commit(hold, &dedup_key).await.unwrap() };
+    assert_eq!(commit(mine, command()).await, Outcome::Applied(HoldState::Unknown));
     assert!(held(&reserve(world, mine, &[(id, 2)]).await));
-    assert_eq!(commit(mine, cause.clone()).await, Done::First(HoldState::Committed));
-    assert_eq!(commit(mine, cause).await, Done::Repeated(HoldState::Committed));
-    assert_eq!(commit(mine, command()).await, Done::First(HoldState::Committed));
+    assert_eq!(commit(mine, dedup_key.clone()).await, Outcome::Applied(HoldState::Committed));
+    assert_eq!(commit(mine, dedup_key).await, Outcome::Duplicate(HoldState::Committed));
+    assert_eq!(commit(mine, command()).await, Outcome::Applied(HoldState::Committed));
     assert_eq!(stock_of(world, id).await, 1);
     assert!(held(&reserve(world, mine, &[(id, 2)]).await), "the hold stands, whoever asks again");
     assert_eq!(stock_of(world, id).await, 1);
@@ -315,7 +315,7 @@ async fn only_what_is_held_is_committed(world: &dyn World) {
     let other = hold(1);
     assert!(held(&reserve(world, other, &[(id, 1)]).await));
     world.stock().release(other, &command()).await.unwrap();
-    assert_eq!(commit(other, command()).await, Done::First(HoldState::Released));
+    assert_eq!(commit(other, command()).await, Outcome::Applied(HoldState::Released));
     assert_eq!(stock_of(world, id).await, 1);
 }
 
@@ -370,7 +370,7 @@ async fn a_removed_product_cannot_be_held_and_keeps_its_holds(world: &dyn World)
     let id = stocked(world, 3).await;
     let mine = hold(1);
     assert!(held(&reserve(world, mine, &[(id, 1)]).await));
-    world.products().remove(id, &Expected::ANY, &Cause::Fresh).await.unwrap();
+    world.products().remove(id, &Expected::ANY, &DedupKey::None).await.unwrap();
     let refused = reserve(world, hold(1), &[(id, 1)]).await;
     assert!(matches!(&refused, Reservation::Short(short) if short[0].available == 0), "{refused:?}");
     assert_eq!(world.stock().commit(mine, &command()).await.unwrap().into_inner(), HoldState::Committed);

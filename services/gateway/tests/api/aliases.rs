@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use agora_gateway::LegacyAliases;
-use agora_testkit::Answer;
+use agora_testkit::TestResponse;
 use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
@@ -121,7 +121,7 @@ fn aliased(upstream: &Upstream) -> Gateway {
     gateway(SERVICES.map(|name| (name, upstream.address())).into(), LegacyAliases::Enabled)
 }
 
-async fn ask(gateway: &Gateway, method: &str, path: &str, body: &str) -> Answer {
+async fn ask(gateway: &Gateway, method: &str, path: &str, body: &str) -> TestResponse {
     let request = gateway.app.request(method.parse().unwrap(), path).with(&gateway.token());
     if body.is_empty() { request.await } else { request.header("content-type", "application/json").raw(body).await }
 }

@@ -1,6 +1,6 @@
 //! An order: what was frozen when it was made, and where it stands now.
 
-use agora_events::order::{Order as Fact, OrderEvent, OrderLine};
+use agora_events::order::{Order as NewEvent, OrderEvent, OrderLine};
 use agora_vocab::{CartId, Epoch, Money, OrderId, PaymentId, ProductId, Quantity, SellerId, UserId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -114,9 +114,9 @@ impl Order {
         make(self.as_fact())
     }
 
-    fn as_fact(&self) -> Fact {
+    fn as_fact(&self) -> NewEvent {
         let Standing { status, payment_status, payment, hold, declines: _ } = self.standing;
-        Fact {
+        NewEvent {
             order_id: self.id,
             number: self.number.clone(),
             user_id: self.user,

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use agora_outbox::{Answer, Cause, Claim, Done};
+use agora_outbox::{Acquisition, DedupKey, Outcome, StoredResponse};
 use agora_vocab::{Clock, Epoch, OrderId, Page};
 use async_trait::async_trait;
 use time::{Duration, OffsetDateTime};
@@ -24,7 +24,7 @@ const CLAIM_STALE: Duration = Duration::seconds(60);
 pub struct InMemoryOrders {
     clock: Arc<dyn Clock>,
     payment_window: Duration,
-    answer: fn(&State) -> Option<Answer>,
+    answer: fn(&State) -> Option<StoredResponse>,
     inner: Mutex<Inner>,
 }
 
@@ -32,7 +32,7 @@ pub struct InMemoryOrders {
 struct Inner {
     orders: BTreeMap<OrderId, Kept>,
     claims: Vec<Claimed>,
-    done: Vec<(Cause, Result<Option<Order>, Refused>)>,
+    done: Vec<(DedupKey, Result<Option<Order>, Refused>)>,
     drawn: i64,
 }
 
@@ -46,16 +46,16 @@ struct Kept {
 
 #[derive(Debug)]
 struct Claimed {
-    cause: Cause,
+    dedup_key: DedupKey,
     point: OrderId,
     since: OffsetDateTime,
     lease_until: OffsetDateTime,
-    answer: Option<Answer>,
+    answer: Option<StoredResponse>,
 }
 
 impl InMemoryOrders {
     /// No orders yet.
-    pub fn new(clock: Arc<dyn Clock>, payment_window: Duration, answer: fn(&State) -> Option<Answer>) -> Self {
+    pub fn new(clock: Arc<dyn Clock>, payment_window: Duration, answer: fn(&State) -> Option<StoredResponse>) -> Self {
         Self { clock, payment_window, answer, inner: Mutex::default() }
     }
 
@@ -95,11 +95,11 @@ impl Kept {
 }
 
 /// Whether two causes are the same cause; an error where a key is used for something else.
-fn same(known: &Cause, cause: &Cause) -> Result<bool, StoreError> {
-    match (known, cause) {
+fn same(known: &DedupKey, dedup_key: &DedupKey) -> Result<bool, StoreError> {
+    match (known, dedup_key) {
         (
-            Cause::Request { scope, key, route, hash },
-            Cause::Request { scope: other_scope, key: other_key, route: other_route, hash: other_hash },
+            DedupKey::Request { scope, key, route, hash },
+            DedupKey::Request { scope: other_scope, key: other_key, route: other_route, hash: other_hash },
         ) if (scope, key, route) == (other_scope, other_key, other_route) => {
             if hash == other_hash {
                 Ok(true)
@@ -107,11 +107,11 @@ fn same(known: &Cause, cause: &Cause) -> Result<bool, StoreError> {
                 Err(StoreError::KeyReused)
             }
         }
-        _ => Ok(known == cause && *cause != Cause::Fresh),
+        _ => Ok(known == dedup_key && *dedup_key != DedupKey::None),
     }
 }
 
-fn settle(claims: &mut [Claimed], order: OrderId, answer: &Answer) {
+fn settle(claims: &mut [Claimed], order: OrderId, answer: &StoredResponse) {
     if let Some(claimed) = claims.iter_mut().find(|claimed| claimed.point == order && claimed.answer.is_none()) {
         claimed.answer = Some(answer.clone());
     }
@@ -119,24 +119,29 @@ fn settle(claims: &mut [Claimed], order: OrderId, answer: &Answer) {
 
 #[async_trait]
 impl Orders for InMemoryOrders {
-    async fn claim(&self, cause: &Cause, fresh: OrderId) -> Result<Claim, StoreError> {
+    async fn claim(&self, dedup_key: &DedupKey, fresh: OrderId) -> Result<Acquisition, StoreError> {
         let (mut inner, now) = (self.inner(), self.clock.now());
         for claimed in &mut inner.claims {
-            if same(&claimed.cause, cause)? {
+            if same(&claimed.dedup_key, dedup_key)? {
                 return Ok(match &claimed.answer {
-                    Some(answer) => Claim::Answered(answer.clone()),
-                    None if claimed.lease_until > now => Claim::Running { retry_after_s: 1 },
+                    Some(answer) => Acquisition::Completed(answer.clone()),
+                    None if claimed.lease_until > now => Acquisition::InProgress { retry_after_s: 1 },
                     None => {
                         claimed.lease_until = now + CLAIM_LEASE;
-                        Claim::Resumed { point: claimed.point.uuid() }
+                        Acquisition::Resumed { recovery_id: claimed.point.uuid() }
                     }
                 });
             }
         }
-        let claimed =
-            Claimed { cause: cause.clone(), point: fresh, since: now, lease_until: now + CLAIM_LEASE, answer: None };
+        let claimed = Claimed {
+            dedup_key: dedup_key.clone(),
+            point: fresh,
+            since: now,
+            lease_until: now + CLAIM_LEASE,
+            answer: None,
+        };
         inner.claims.push(claimed);
-        Ok(Claim::Started { point: fresh.uuid() })
+        Ok(Acquisition::Started { recovery_id: fresh.uuid() })
     }
 
     async fn abandon(&self, order: OrderId) -> Result<bool, StoreError> {
@@ -188,29 +193,29 @@ impl Orders for InMemoryOrders {
         &self,
         order: OrderId,
         command: &Command,
-        cause: &Cause,
+        dedup_key: &DedupKey,
         driver: Option<Driver>,
-    ) -> Result<Done<Progress>, ApplyError> {
+    ) -> Result<Outcome<Progress>, ApplyError> {
         let (mut inner, now) = (self.inner(), self.clock.now());
         let Inner { orders, done, claims, .. } = &mut *inner;
         let kept = orders.get_mut(&order).ok_or(ApplyError::NotFound)?;
         for (known, outcome) in done.iter() {
-            if same(known, cause)? {
+            if same(known, dedup_key)? {
                 return match outcome.clone()? {
                     Some(order) => {
                         let state = State { order, saga: kept.state.saga.clone() };
-                        Ok(Done::Repeated(Progress { state, now, leased: false, revision: 0 }))
+                        Ok(Outcome::Duplicate(Progress { state, now, leased: false, revision: 0 }))
                     }
-                    None => Ok(Done::Repeated(kept.progress(now, driver))),
+                    None => Ok(Outcome::Duplicate(kept.progress(now, driver))),
                 };
             }
         }
-        let keyed = matches!(cause, Cause::Request { .. });
+        let keyed = matches!(dedup_key, DedupKey::Request { .. });
         let decision = match domain::decide(&kept.state, command, now) {
             Ok(decision) => decision,
             Err(refused) => {
                 if keyed && matches!(refused, Refused::InvalidTransition { .. }) {
-                    done.push((cause.clone(), Err(refused.clone())));
+                    done.push((dedup_key.clone(), Err(refused.clone())));
                 }
                 return Err(refused.into());
             }
@@ -222,18 +227,18 @@ impl Orders for InMemoryOrders {
         if let Some(record) = &decision.record {
             kept.note(record);
         }
-        done.push((cause.clone(), Ok(keyed.then(|| kept.state.order.clone()))));
-        Ok(Done::First(kept.progress(now, driver)))
+        done.push((dedup_key.clone(), Ok(keyed.then(|| kept.state.order.clone()))));
+        Ok(Outcome::Applied(kept.progress(now, driver)))
     }
 
     async fn advance(
         &self,
         known: Progress,
         command: &Command,
-        cause: &Cause,
+        dedup_key: &DedupKey,
         driver: Driver,
-    ) -> Result<Done<Progress>, ApplyError> {
-        self.apply(known.state.order.id, command, cause, Some(driver)).await
+    ) -> Result<Outcome<Progress>, ApplyError> {
+        self.apply(known.state.order.id, command, dedup_key, Some(driver)).await
     }
 
     async fn load(&self, order: OrderId, driver: Option<Driver>) -> Result<Option<Progress>, StoreError> {

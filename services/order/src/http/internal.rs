@@ -1,7 +1,7 @@
 //! What payment commands: a payment begins, a payment has a result.
 
 use agora_api::order as api;
-use agora_outbox::Cause;
+use agora_outbox::DedupKey;
 use agora_vocab::OrderId;
 use agora_web::{Json, Path, Problem};
 use axum::{Router, extract::State, routing::post};
@@ -23,7 +23,7 @@ async fn begin(
     Json(body): Json<api::BeginPayment>,
 ) -> Result<Json<api::PaymentDue>, Problem> {
     let api::BeginPayment { payment_id, user_id, amount } = body;
-    let amount = ordering.begin_payment(id, payment_id, (user_id, amount), &Cause::Fresh).await?;
+    let amount = ordering.begin_payment(id, payment_id, (user_id, amount), &DedupKey::None).await?;
     Ok(Json(api::PaymentDue { amount }))
 }
 

@@ -9,7 +9,7 @@ use axum::{Router, extract::State, response::Response, routing::get};
 use serde::Deserialize;
 
 use super::{
-    cause, replay,
+    dedup_key, replay,
     wire::{location, wire},
 };
 use crate::{
@@ -41,9 +41,9 @@ async fn place(
     who: Identity,
     command: Command<api::NewOrder>,
 ) -> Result<Response, Problem> {
-    let cause = cause(who.user, Some(command.required()?));
+    let dedup_key = dedup_key(who.user, Some(command.required()?));
     let new = parse(who.user, command.body).map_err(Error::Invalid)?;
-    Ok(match ordering.place(new, &cause).await? {
+    Ok(match ordering.place(new, &dedup_key).await? {
         Placed::Answered(answer) => replay(answer),
         Placed::Provisional(state) => created(location(&state.order), wire(&state.order)),
     })
@@ -63,8 +63,8 @@ async fn cancel(
     Path(id): Path<OrderId>,
     command: Command<()>,
 ) -> Result<Json<api::Order>, Problem> {
-    let cause = cause(who.user, command.idempotency.as_ref());
-    Ok(Json(wire(&ordering.cancel(id, confined(&who), &cause).await?.into_inner())))
+    let dedup_key = dedup_key(who.user, command.idempotency.as_ref());
+    Ok(Json(wire(&ordering.cancel(id, confined(&who), &dedup_key).await?.into_inner())))
 }
 
 async fn advance(
@@ -73,8 +73,8 @@ async fn advance(
     Path(id): Path<OrderId>,
     command: Command<api::ChangeStatus>,
 ) -> Result<Json<api::Order>, Problem> {
-    let cause = cause(who.user, command.idempotency.as_ref());
-    Ok(Json(wire(&ordering.advance(id, &command.body.status, &cause).await?.into_inner())))
+    let dedup_key = dedup_key(who.user, command.idempotency.as_ref());
+    Ok(Json(wire(&ordering.advance(id, &command.body.status, &dedup_key).await?.into_inner())))
 }
 
 async fn list(

@@ -1,7 +1,7 @@
 //! Orders as clients see them, and what the client who made one is told when its saga rests.
 
 use agora_api::order as api;
-use agora_outbox::Answer;
+use agora_outbox::StoredResponse;
 use agora_web::Problem;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ fn item(line: &Line) -> api::Item {
 }
 
 /// The final answer to `POST /orders`, kept and repeated; `None` while the saga does not rest.
-pub fn answer(state: &State) -> Option<Answer> {
+pub fn answer(state: &State) -> Option<StoredResponse> {
     let State { order, saga } = state;
     let Standing { status, payment_status, .. } = order.standing;
     let paying = payment_status == PaymentStatus::Processing || saga.captured.is_some();
@@ -63,12 +63,12 @@ pub fn answer(state: &State) -> Option<Answer> {
         {
             Some(refusal(&declined(order)))
         }
-        _ => Some(Answer { status: 201, location: Some(location(order)), body: json!(wire(order)) }),
+        _ => Some(StoredResponse { status: 201, location: Some(location(order)), body: json!(wire(order)) }),
     }
 }
 
-fn refusal(problem: &Problem) -> Answer {
-    Answer { status: problem.status().as_u16(), location: None, body: json!(problem.to_wire()) }
+fn refusal(problem: &Problem) -> StoredResponse {
+    StoredResponse { status: problem.status().as_u16(), location: None, body: json!(problem.to_wire()) }
 }
 
 fn short(shortage: Option<&Shortage>) -> Problem {

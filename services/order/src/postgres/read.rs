@@ -1,6 +1,6 @@
 //! The statements that read orders and lease their sagas.
 
-use agora_outbox::{Cause, recall};
+use agora_outbox::{DedupKey, find_result};
 use agora_postgres::Db;
 use agora_vocab::{OrderId, Page};
 use serde::de::DeserializeOwned;
@@ -88,15 +88,15 @@ pub(super) async fn find(connection: &mut PgConnection, order: OrderId) -> Resul
 pub(super) async fn find_with<T: DeserializeOwned>(
     connection: &mut PgConnection,
     order: OrderId,
-    cause: &Cause,
+    dedup_key: &DedupKey,
 ) -> Result<Option<(Found, Option<T>)>, StoreError> {
     const FIND: &str = concat!(
         found_columns!(),
         ", h.event_id is not null as heard, h.value from orders o join saga s on s.order_id = o.id \
          left join inbox h on h.consumer = $2 and h.event_id = $3 where o.id = $1"
     );
-    let Some((consumer, id)) = cause.message() else {
-        let known = recall(connection, cause).await?;
+    let Some((consumer, id)) = dedup_key.message() else {
+        let known = find_result(connection, dedup_key).await?;
         return Ok(find(connection, order).await?.map(|found| (found, known)));
     };
     let find = sqlx::query_as(FIND).bind(order.uuid()).bind(consumer).bind(id);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agora_outbox::Cause;
+use agora_outbox::DedupKey;
 use agora_vocab::{CommandId, Epoch, PaymentId};
 
 use super::{HOLD_MARGIN_SECONDS, Step, command_id};
@@ -26,7 +26,7 @@ pub struct Services {
 
 impl Services {
     /// Takes the step that is next; what came of it, and the cause that makes the same news count once.
-    pub(super) async fn act(&self, state: &State, step: Step) -> (Command, Cause) {
+    pub(super) async fn act(&self, state: &State, step: Step) -> (Command, DedupKey) {
         match self.call(state, step).await {
             Ok(done) => done,
             Err(failure) => {
@@ -34,12 +34,12 @@ impl Services {
                 let CallFailed { callee, source } = failure;
                 tracing::warn!(%order, ?step, callee, error = %source, "a step of an order failed; it is tried again");
                 metrics::counter!("order_saga_step_failed_total", "callee" => callee).increment(1);
-                (Command::StepFailed, Cause::Fresh)
+                (Command::StepFailed, DedupKey::None)
             }
         }
     }
 
-    async fn call(&self, state: &State, step: Step) -> Result<(Command, Cause), CallFailed> {
+    async fn call(&self, state: &State, step: Step) -> Result<(Command, DedupKey), CallFailed> {
         let order = state.order.id;
         let command = match step {
             Step::Reserve { hold } => self.reserve(state, hold).await?,
@@ -73,7 +73,7 @@ impl Services {
             }
             Step::CloseWindow | Step::Rest { .. } => Command::CloseWindow,
         };
-        Ok((command, Cause::Fresh))
+        Ok((command, DedupKey::None))
     }
 
     async fn reserve(&self, state: &State, hold: i32) -> Result<Command, CallFailed> {
@@ -96,7 +96,7 @@ impl Services {
         state: &State,
         payment: PaymentId,
         with: (Method, &Token),
-    ) -> Result<(Command, Cause), CallFailed> {
+    ) -> Result<(Command, DedupKey), CallFailed> {
         let report = self.payments.pay(self.question(state, "pay"), &payable(state, payment), with).await?;
         Ok(told(payment, report))
     }
@@ -111,19 +111,19 @@ impl Services {
     }
 }
 
-fn told(payment: PaymentId, Report { outcome, result }: Report) -> (Command, Cause) {
-    let cause = result.map_or(Cause::Fresh, |id| Cause::Command { id: id.uuid() });
+fn told(payment: PaymentId, Report { outcome, result }: Report) -> (Command, DedupKey) {
+    let dedup_key = result.map_or(DedupKey::None, |id| DedupKey::Command { id: id.uuid() });
     match outcome {
-        Some(outcome) => (Command::PaymentResult { payment, outcome }, cause),
-        None => (Command::StillPending, Cause::Fresh),
+        Some(outcome) => (Command::PaymentResult { payment, outcome }, dedup_key),
+        None => (Command::StillPending, DedupKey::None),
     }
 }
 
 /// A refund is over when nothing is left of the payment; "captured" or "partly refunded" means that it is not.
-fn told_refund(payment: PaymentId, report: Report) -> (Command, Cause) {
+fn told_refund(payment: PaymentId, report: Report) -> (Command, DedupKey) {
     use crate::domain::PaymentOutcome::{Captured, PartiallyRefunded};
     match report.outcome {
-        Some(Captured | PartiallyRefunded) => (Command::StillPending, Cause::Fresh),
+        Some(Captured | PartiallyRefunded) => (Command::StillPending, DedupKey::None),
         _ => told(payment, report),
     }
 }

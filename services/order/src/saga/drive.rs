@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agora_outbox::Cause;
+use agora_outbox::DedupKey;
 
 use super::{Services, Step, next};
 use crate::{
@@ -32,12 +32,12 @@ pub async fn drive(drive: &Drive, mut progress: Progress, driver: Driver) -> Res
         if !progress.leased || matches!(step, Step::Rest { .. }) {
             return Ok(progress.state);
         }
-        let (command, cause) = drive.services.act(&progress.state, step).await;
+        let (command, dedup_key) = drive.services.act(&progress.state, step).await;
         let order = progress.state.order.id;
-        let done = drive.orders.advance(progress, &command, &cause, driver).await?;
-        progress = if done.is_repeated() {
+        let done = drive.orders.advance(progress, &command, &dedup_key, driver).await?;
+        progress = if done.is_duplicate() {
             // The news had come before, and yet the step was still to be taken: what it says holds all the same.
-            drive.orders.apply(order, &command, &Cause::Fresh, Some(driver)).await?.into_inner()
+            drive.orders.apply(order, &command, &DedupKey::None, Some(driver)).await?.into_inner()
         } else {
             done.into_inner()
         };

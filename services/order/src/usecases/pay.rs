@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agora_outbox::Cause;
+use agora_outbox::DedupKey;
 use agora_vocab::{CommandId, Money, OrderId, PaymentId, UserId};
 
 use super::{Error, Ordering};
@@ -24,10 +24,10 @@ impl Ordering {
         id: OrderId,
         payment: PaymentId,
         (user, amount): (UserId, Option<Money>),
-        cause: &Cause,
+        dedup_key: &DedupKey,
     ) -> Result<Money, Error> {
         let command = Command::BeginPayment { payment, user, amount };
-        let done = self.orders.apply(id, &command, cause, None).await?;
+        let done = self.orders.apply(id, &command, dedup_key, None).await?;
         Ok(done.into_inner().state.order.total)
     }
 
@@ -65,8 +65,8 @@ impl Ordering {
     }
 
     /// Catalogue's own expiry has freed a hold.
-    pub async fn reservation_expired(&self, id: OrderId, hold: i32, cause: &Cause) -> Result<(), Error> {
-        self.orders.apply(id, &Command::HoldGone { hold }, cause, None).await?;
+    pub async fn reservation_expired(&self, id: OrderId, hold: i32, dedup_key: &DedupKey) -> Result<(), Error> {
+        self.orders.apply(id, &Command::HoldGone { hold }, dedup_key, None).await?;
         self.work.notify_one();
         Ok(())
     }
@@ -78,9 +78,9 @@ impl Ordering {
         (result, outcome): (CommandId, PaymentOutcome),
         driver: Option<Driver>,
     ) -> Result<Progress, Error> {
-        let cause = Cause::Command { id: result.uuid() };
+        let dedup_key = DedupKey::Command { id: result.uuid() };
         let command = Command::PaymentResult { payment, outcome };
-        Ok(self.orders.apply(id, &command, &cause, driver).await?.into_inner())
+        Ok(self.orders.apply(id, &command, &dedup_key, driver).await?.into_inner())
     }
 
     /// Drives, or waits for whoever drives already.

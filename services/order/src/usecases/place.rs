@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use agora_outbox::{Answer, Cause, Claim};
+use agora_outbox::{Acquisition, DedupKey, StoredResponse};
 use agora_vocab::{AddressId, OrderId, PaymentId, UserId};
 
 use super::{Error, Ordering};
@@ -45,21 +45,21 @@ pub enum Shipping {
 #[derive(Clone, Debug)]
 pub enum Placed {
     /// Its end, the same at every repetition.
-    Answered(Answer),
+    Answered(StoredResponse),
     /// The order exists and its saga goes on.
     Provisional(Box<State>),
 }
 
 impl Ordering {
-    /// Makes an order, once for each `cause`.
-    pub async fn place(&self, new: NewOrder, cause: &Cause) -> Result<Placed, Error> {
+    /// Makes an order, once for each `dedup_key`.
+    pub async fn place(&self, new: NewOrder, dedup_key: &DedupKey) -> Result<Placed, Error> {
         let fresh = OrderId::new(self.ids.next());
         let driver = self.driver();
-        match self.orders.claim(cause, fresh).await? {
-            Claim::Answered(answer) => Ok(Placed::Answered(answer)),
-            Claim::Running { .. } => Err(Error::Running),
-            Claim::Started { point } => self.place_new(OrderId::new(point), new, driver).await,
-            Claim::Resumed { point } => self.resume(OrderId::new(point), new, driver).await,
+        match self.orders.claim(dedup_key, fresh).await? {
+            Acquisition::Completed(answer) => Ok(Placed::Answered(answer)),
+            Acquisition::InProgress { .. } => Err(Error::Running),
+            Acquisition::Started { recovery_id } => self.place_new(OrderId::new(recovery_id), new, driver).await,
+            Acquisition::Resumed { recovery_id } => self.resume(OrderId::new(recovery_id), new, driver).await,
         }
     }
 

@@ -7,7 +7,7 @@ use agora_order::{
     fakes::{Burnt, Fuse},
     ports::{ApplyError, CreateError, Driver, Listing, Orders, Progress, StoreError},
 };
-use agora_outbox::{Cause, Claim, Done};
+use agora_outbox::{Acquisition, DedupKey, Outcome};
 use agora_vocab::{OrderId, Page};
 use async_trait::async_trait;
 
@@ -36,8 +36,8 @@ impl Fused {
 
 #[async_trait]
 impl Orders for Fused {
-    async fn claim(&self, cause: &Cause, fresh: OrderId) -> Result<Claim, StoreError> {
-        self.around(self.orders.claim(cause, fresh)).await
+    async fn claim(&self, dedup_key: &DedupKey, fresh: OrderId) -> Result<Acquisition, StoreError> {
+        self.around(self.orders.claim(dedup_key, fresh)).await
     }
 
     async fn abandon(&self, order: OrderId) -> Result<bool, StoreError> {
@@ -56,20 +56,20 @@ impl Orders for Fused {
         &self,
         order: OrderId,
         command: &Command,
-        cause: &Cause,
+        dedup_key: &DedupKey,
         driver: Option<Driver>,
-    ) -> Result<Done<Progress>, ApplyError> {
-        self.around(self.orders.apply(order, command, cause, driver)).await
+    ) -> Result<Outcome<Progress>, ApplyError> {
+        self.around(self.orders.apply(order, command, dedup_key, driver)).await
     }
 
     async fn advance(
         &self,
         known: Progress,
         command: &Command,
-        cause: &Cause,
+        dedup_key: &DedupKey,
         driver: Driver,
-    ) -> Result<Done<Progress>, ApplyError> {
-        self.around(self.orders.advance(known, command, cause, driver)).await
+    ) -> Result<Outcome<Progress>, ApplyError> {
+        self.around(self.orders.advance(known, command, dedup_key, driver)).await
     }
 
     async fn load(&self, order: OrderId, driver: Option<Driver>) -> Result<Option<Progress>, StoreError> {

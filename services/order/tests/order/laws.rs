@@ -6,7 +6,7 @@ use agora_order::{
     ports::{ApplyError, CreateError, Driver, Listing, Progress, StoreError},
     saga::{Step, next},
 };
-use agora_outbox::{Cause, Claim, Done};
+use agora_outbox::{Acquisition, DedupKey, Outcome};
 use agora_testkit::SequentialIds;
 use agora_vocab::{
     CartId, Currency, Ids as _, Money, OrderId, PageSize, PaymentId, ProductId, Quantity, SellerId, UserId,
@@ -58,8 +58,8 @@ laws! {
     an_order_that_does_not_exist_is_not_found
 }
 
-fn key(key: &str, hash: u8) -> Cause {
-    Cause::Request { scope: ADA.to_string(), key: key.into(), route: "POST /api/v1/orders".into(), hash: [hash; 32] }
+fn key(key: &str, hash: u8) -> DedupKey {
+    DedupKey::Request { scope: ADA.to_string(), key: key.into(), route: "POST /api/v1/orders".into(), hash: [hash; 32] }
 }
 
 fn fresh() -> OrderId {
@@ -93,7 +93,7 @@ async fn made(world: &dyn World, cart: Option<CartVersion>) -> Progress {
 }
 
 async fn apply(world: &dyn World, order: OrderId, command: Command) -> Progress {
-    world.orders().apply(order, &command, &Cause::Fresh, Some(ME)).await.unwrap().into_inner()
+    world.orders().apply(order, &command, &DedupKey::None, Some(ME)).await.unwrap().into_inner()
 }
 
 async fn paid(world: &dyn World) -> OrderId {
@@ -108,14 +108,14 @@ async fn paid(world: &dyn World) -> OrderId {
 
 async fn a_claim_belongs_to_one_until_its_lease_ends(world: &dyn World) {
     let (orders, first, second) = (world.orders(), fresh(), fresh());
-    assert_eq!(orders.claim(&key("k", 1), first).await.unwrap(), Claim::Started { point: first.uuid() });
-    assert!(matches!(orders.claim(&key("k", 1), second).await.unwrap(), Claim::Running { retry_after_s: 1 }));
+    assert_eq!(orders.claim(&key("k", 1), first).await.unwrap(), Acquisition::Started { recovery_id: first.uuid() });
+    assert!(matches!(orders.claim(&key("k", 1), second).await.unwrap(), Acquisition::InProgress { retry_after_s: 1 }));
     assert!(matches!(orders.claim(&key("k", 2), second).await, Err(StoreError::KeyReused)));
     world.pass(Duration::seconds(11)).await;
-    assert_eq!(orders.claim(&key("k", 1), second).await.unwrap(), Claim::Resumed { point: first.uuid() });
-    assert!(matches!(orders.claim(&key("k", 1), second).await.unwrap(), Claim::Running { .. }));
+    assert_eq!(orders.claim(&key("k", 1), second).await.unwrap(), Acquisition::Resumed { recovery_id: first.uuid() });
+    assert!(matches!(orders.claim(&key("k", 1), second).await.unwrap(), Acquisition::InProgress { .. }));
     assert!(orders.abandon(first).await.unwrap());
-    assert_eq!(orders.claim(&key("k", 2), second).await.unwrap(), Claim::Started { point: second.uuid() });
+    assert_eq!(orders.claim(&key("k", 2), second).await.unwrap(), Acquisition::Started { recovery_id: second.uuid() });
 }
 
 async fn the_change_that_lets_a_request_be_answered_stores_the_answer(world: &dyn World) {
@@ -123,15 +123,15 @@ async fn the_change_that_lets_a_request_be_answered_stores_the_answer(world: &dy
     orders.claim(&key("k", 1), id).await.unwrap();
     orders.create(draft(id, None), ME).await.unwrap();
     world.pass(Duration::seconds(11)).await;
-    assert_eq!(orders.claim(&key("k", 1), fresh()).await.unwrap(), Claim::Resumed { point: id.uuid() });
+    assert_eq!(orders.claim(&key("k", 1), fresh()).await.unwrap(), Acquisition::Resumed { recovery_id: id.uuid() });
     apply(world, id, Command::StepFailed).await;
-    assert!(matches!(orders.claim(&key("k", 1), fresh()).await.unwrap(), Claim::Running { .. }));
+    assert!(matches!(orders.claim(&key("k", 1), fresh()).await.unwrap(), Acquisition::InProgress { .. }));
     let placed = apply(world, id, HELD).await.state;
     let answer = agora_order::http::answer(&placed).unwrap();
     assert_eq!(answer.status, 201);
     apply(world, id, Command::Cancel).await;
     world.pass(Duration::hours(1)).await;
-    assert_eq!(orders.claim(&key("k", 1), fresh()).await.unwrap(), Claim::Answered(answer));
+    assert_eq!(orders.claim(&key("k", 1), fresh()).await.unwrap(), Acquisition::Completed(answer));
 }
 
 async fn a_claim_with_an_order_cannot_be_given_up(world: &dyn World) {
@@ -147,7 +147,7 @@ async fn an_old_claim_is_given_to_one_worker_at_a_time(world: &dyn World) {
     world.pass(Duration::seconds(2)).await;
     assert_eq!(orders.stale_claims(10).await.unwrap(), [id]);
     assert_eq!(orders.stale_claims(10).await.unwrap(), []);
-    assert!(matches!(orders.claim(&key("k", 1), fresh()).await.unwrap(), Claim::Running { .. }));
+    assert!(matches!(orders.claim(&key("k", 1), fresh()).await.unwrap(), Acquisition::InProgress { .. }));
 }
 
 async fn an_order_is_made_once_and_only_for_its_claim(world: &dyn World) {
@@ -205,12 +205,12 @@ async fn versions_history_and_facts_have_no_gap_and_the_history_rebuilds_the_ord
 
 async fn a_refused_command_changes_nothing_and_is_remembered_for_its_key(world: &dyn World) {
     let order = made(world, None).await.state.order.id;
-    let advance = |cause: Cause| {
+    let advance = |dedup_key: DedupKey| {
         let orders = world.orders();
-        async move { orders.apply(order, &Command::Advance(Status::Processing), &cause, None).await }
+        async move { orders.apply(order, &Command::Advance(Status::Processing), &dedup_key, None).await }
     };
     let before = world.orders().load(order, None).await.unwrap().unwrap().state;
-    let refused = |result: Result<Done<Progress>, ApplyError>| match result {
+    let refused = |result: Result<Outcome<Progress>, ApplyError>| match result {
         Err(ApplyError::Refused(Refused::InvalidTransition { from, .. })) => from,
         other => panic!("{other:?}"),
     };
@@ -231,15 +231,15 @@ async fn the_same_cause_takes_effect_once(world: &dyn World) {
     let order = made(world, None).await.state.order.id;
     apply(world, order, HELD).await;
     let orders = world.orders();
-    let cause = Cause::Command { id: Uuid::from_u128(77) };
+    let dedup_key = DedupKey::Command { id: Uuid::from_u128(77) };
     let [first, second] = [5, 6].map(|n| PaymentId::new(Uuid::from_u128(n)));
     let begin = |payment| Command::BeginPayment { payment, user: ADA, amount: None };
     let failed = |payment| Command::PaymentResult { payment, outcome: PaymentOutcome::Failed };
     apply(world, order, begin(first)).await;
-    assert!(!orders.apply(order, &failed(first), &cause, None).await.unwrap().is_repeated());
+    assert!(!orders.apply(order, &failed(first), &dedup_key, None).await.unwrap().is_duplicate());
     apply(world, order, begin(first)).await;
-    let again = orders.apply(order, &failed(first), &cause, None).await.unwrap();
-    assert!(again.is_repeated());
+    let again = orders.apply(order, &failed(first), &dedup_key, None).await.unwrap();
+    assert!(again.is_duplicate());
     let standing = again.into_inner().state.order.standing;
     assert_eq!(standing.payment_status, PaymentStatus::Processing, "as it is now");
     apply(world, order, failed(first)).await;
@@ -249,7 +249,7 @@ async fn the_same_cause_takes_effect_once(world: &dyn World) {
     let first = orders.apply(order, &Command::Cancel, &cancel, None).await.unwrap().into_inner().state.order;
     apply(world, order, Command::Released { hold: 1 }).await;
     let second = orders.apply(order, &Command::Cancel, &cancel, None).await.unwrap();
-    assert!(second.is_repeated());
+    assert!(second.is_duplicate());
     assert_eq!(second.into_inner().state.order, first);
     let other = orders.apply(order, &Command::Cancel, &key("cancel", 2), None).await;
     assert!(matches!(other, Err(ApplyError::Store(StoreError::KeyReused))));
@@ -264,7 +264,7 @@ async fn a_saga_is_driven_by_one_and_free_when_it_rests(world: &dyn World) {
     assert!(!orders.load(order, Some(OTHER)).await.unwrap().unwrap().leased, "nobody yields what is another's");
     orders.yield_lease(order, ME).await.unwrap();
     assert_eq!(orders.lease_due(OTHER, 10).await.unwrap().len(), 1);
-    let rests = orders.apply(order, &HELD, &Cause::Fresh, Some(OTHER)).await.unwrap().into_inner();
+    let rests = orders.apply(order, &HELD, &DedupKey::None, Some(OTHER)).await.unwrap().into_inner();
     assert!(!rests.leased);
     world.pass(Duration::seconds(20)).await;
     assert!(orders.lease_due(ME, 10).await.unwrap().is_empty(), "it waits to be paid");
@@ -279,15 +279,15 @@ async fn a_saga_whose_driver_is_gone_is_due_again(world: &dyn World) {
     assert_eq!(due.iter().map(|progress| progress.state.order.id).collect::<Vec<_>>(), [order]);
     assert!(due[0].leased);
     assert!(orders.lease_due(ME, 10).await.unwrap().is_empty());
-    let late = orders.apply(order, &Command::StepFailed, &Cause::Fresh, Some(ME)).await.unwrap().into_inner();
+    let late = orders.apply(order, &Command::StepFailed, &DedupKey::None, Some(ME)).await.unwrap().into_inner();
     assert!(!late.leased, "who lost the lease takes no further step");
 }
 
 async fn a_driver_who_knows_old_news_undoes_none_of_the_new(world: &dyn World) {
     let (orders, known) = (world.orders(), made(world, None).await);
     let order = known.state.order.id;
-    orders.apply(order, &Command::Cancel, &Cause::Fresh, None).await.unwrap();
-    let told = orders.advance(known.clone(), &HELD, &Cause::Fresh, ME).await.unwrap().into_inner();
+    orders.apply(order, &Command::Cancel, &DedupKey::None, None).await.unwrap();
+    let told = orders.advance(known.clone(), &HELD, &DedupKey::None, ME).await.unwrap().into_inner();
     assert_eq!(told.state.order.standing.status, Status::Cancelled);
     assert_eq!(next(&told.state, told.now), Step::Release { hold: 1 }, "what came too late goes back");
     assert!(told.leased);
@@ -295,7 +295,7 @@ async fn a_driver_who_knows_old_news_undoes_none_of_the_new(world: &dyn World) {
     world.pass(Duration::seconds(16)).await;
     assert_eq!(orders.lease_due(OTHER, 10).await.unwrap().len(), 1);
     let released = Command::Released { hold: 1 };
-    let late = orders.advance(told, &released, &Cause::Fresh, ME).await.unwrap().into_inner();
+    let late = orders.advance(told, &released, &DedupKey::None, ME).await.unwrap().into_inner();
     assert!(!late.leased, "who lost the lease takes no further step");
     assert_eq!(next(&late.state, late.now), Step::Rest { until: None });
     let now = orders.load(order, None).await.unwrap().unwrap();
@@ -341,6 +341,6 @@ async fn pages_go_from_new_to_old(world: &dyn World) {
 async fn an_order_that_does_not_exist_is_not_found(world: &dyn World) {
     let (orders, id) = (world.orders(), fresh());
     assert!(orders.load(id, Some(ME)).await.unwrap().is_none());
-    assert!(matches!(orders.apply(id, &HELD, &Cause::Fresh, None).await, Err(ApplyError::NotFound)));
+    assert!(matches!(orders.apply(id, &HELD, &DedupKey::None, None).await, Err(ApplyError::NotFound)));
     orders.yield_lease(id, ME).await.unwrap();
 }

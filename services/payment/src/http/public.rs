@@ -4,7 +4,7 @@ use agora_api::{
     List,
     payment::{NewPayment as Body, NewRefund, Payment as Wire},
 };
-use agora_outbox::{Answer, Cause};
+use agora_outbox::{DedupKey, StoredResponse};
 use agora_vocab::{Money, OrderId, PaymentId};
 use agora_web::{Admin, Command, Idempotency, Identity, Json, PageQuery, Path, Problem, Query, Start, decode_cursor};
 use axum::{
@@ -45,9 +45,9 @@ struct ListQuery {
 }
 
 async fn create(State(pay): State<Pay>, who: Identity, command: Command<Body>) -> Result<Response, Problem> {
-    let cause = cause(&who, command.required()?);
+    let dedup_key = dedup_key(&who, command.required()?);
     let new = parse(&pay, &who, command.body)?;
-    match pay.pay(&new, &cause).await? {
+    match pay.pay(&new, &dedup_key).await? {
         Paid::Before(answer) => Ok(replay(answer)),
         Paid::Now(payment, told) => answer(&pay, &payment, told.as_ref()).await,
     }
@@ -76,7 +76,7 @@ async fn list(
 }
 
 async fn refund(State(pay): State<Pay>, Admin(who): Admin, command: Command<NewRefund>) -> Result<Response, Problem> {
-    let cause = cause(&who, command.required()?);
+    let dedup_key = dedup_key(&who, command.required()?);
     let NewRefund { payment_id, order_id, amount } = command.body;
     let id = match (payment_id, order_id) {
         (Some(id), None) => id,
@@ -86,7 +86,7 @@ async fn refund(State(pay): State<Pay>, Admin(who): Admin, command: Command<NewR
     if amount.is_some_and(|amount| amount.amount <= 0) {
         return Err(Problem::unacceptable().field("amount", "must be more than nothing"));
     }
-    match pay.refund(id, amount, &cause).await? {
+    match pay.refund(id, amount, &dedup_key).await? {
         Refunded::Before(answer) => Ok(replay(answer)),
         Refunded::Now(refund, payment) => {
             let body = json!(refund_wire(&refund, &payment));
@@ -94,7 +94,7 @@ async fn refund(State(pay): State<Pay>, Admin(who): Admin, command: Command<NewR
                 AttemptState::Failed => Err(provider_failed(&pay, refund.intent, None).await?),
                 AttemptState::Prepared => Ok(provisional(&pay, refund.intent, None, body).await?),
                 AttemptState::Succeeded => {
-                    let answer = Answer { status: 201, location: Some(location(payment.id)), body };
+                    let answer = StoredResponse { status: 201, location: Some(location(payment.id)), body };
                     pay.store(refund.intent, &answer, None).await?;
                     Ok(replay(answer))
                 }
@@ -132,19 +132,19 @@ fn parse(pay: &Pay, who: &Identity, body: Body) -> Result<NewPayment, Problem> {
 
 /// The final answers are stored and replayed; an open or failed one lets the same key go on.
 async fn answer(pay: &Pay, payment: &Payment, told: Option<&Told>) -> Result<Response, Problem> {
-    let point = payment.id.uuid();
+    let recovery_id = payment.id.uuid();
     let order_status = told.map(|told| told.order_status.clone());
     let (status, location, body) = match payment.status {
-        Status::Pending => return provisional(pay, point, told, json!(wire(payment, order_status))).await,
-        Status::Failed => return Err(provider_failed(pay, point, told).await?),
+        Status::Pending => return provisional(pay, recovery_id, told, json!(wire(payment, order_status))).await,
+        Status::Failed => return Err(provider_failed(pay, recovery_id, told).await?),
         Status::Declined => (402, None, json!(declined(payment).to_wire())),
         Status::Voided => (409, None, json!(Problem::new(StatusCode::CONFLICT, "CANCELLED").to_wire())),
         Status::Captured | Status::PartiallyRefunded | Status::Refunded => {
             (201, Some(location(payment.id)), json!(wire(payment, order_status)))
         }
     };
-    let answer = Answer { status, location, body };
-    pay.store(point, &answer, told).await?;
+    let answer = StoredResponse { status, location, body };
+    pay.store(recovery_id, &answer, told).await?;
     Ok(replay(answer))
 }
 
@@ -159,16 +159,16 @@ fn declined(payment: &Payment) -> Problem {
 /// 201 for what is still under way: not stored, so the same key asks again and sees how it ended.
 async fn provisional(
     pay: &Pay,
-    point: uuid::Uuid,
+    recovery_id: uuid::Uuid,
     told: Option<&Told>,
     body: serde_json::Value,
 ) -> Result<Response, Problem> {
-    pay.unlock(point, told).await?;
+    pay.unlock(recovery_id, told).await?;
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
-async fn provider_failed(pay: &Pay, point: uuid::Uuid, told: Option<&Told>) -> Result<Problem, Problem> {
-    pay.unlock(point, told).await?;
+async fn provider_failed(pay: &Pay, recovery_id: uuid::Uuid, told: Option<&Told>) -> Result<Problem, Problem> {
+    pay.unlock(recovery_id, told).await?;
     Ok(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "PROVIDER_FAILED")
         .detail("the payment provider failed and took nothing; try again with the same Idempotency-Key")
         .retry_after(PROVIDER_RETRY_AFTER_S))
@@ -178,7 +178,7 @@ fn location(id: PaymentId) -> String {
     format!("/api/v1/payments/{id}")
 }
 
-fn cause(who: &Identity, idempotency: &Idempotency) -> Cause {
+fn dedup_key(who: &Identity, idempotency: &Idempotency) -> DedupKey {
     let Idempotency { key, route, hash } = idempotency.clone();
-    Cause::Request { scope: who.user.to_string(), key, route, hash }
+    DedupKey::Request { scope: who.user.to_string(), key, route, hash }
 }

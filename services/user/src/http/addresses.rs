@@ -5,7 +5,7 @@ use agora_vocab::{AddressId, UserId};
 use agora_web::{Caller, Command, Identity, Json, Path, Problem, created, no_content};
 use axum::{Router, extract::State, response::Response, routing::get};
 
-use super::cause;
+use super::dedup_key;
 use crate::{
     domain::{Address, BookEntry, Country, Text, Violations},
     usecases::Accounts,
@@ -34,8 +34,8 @@ async fn add(
     identity: Identity,
     Command { body, idempotency }: Command<wire::PostalAddress>,
 ) -> Result<Response, Problem> {
-    let cause = cause(identity.user, idempotency);
-    let entry = accounts.add_address(identity.user, address(body)?, &cause).await?.into_inner();
+    let dedup_key = dedup_key(identity.user, idempotency);
+    let entry = accounts.add_address(identity.user, address(body)?, &dedup_key).await?.into_inner();
     Ok(created(format!("/api/v1/users/me/addresses/{}", entry.id), to_wire(entry)))
 }
 
@@ -53,9 +53,9 @@ async fn replace(
     Path(id): Path<AddressId>,
     Command { body, idempotency }: Command<wire::PostalAddress>,
 ) -> Result<Json<wire::Address>, Problem> {
-    let cause = cause(identity.user, idempotency);
+    let dedup_key = dedup_key(identity.user, idempotency);
     let entry = BookEntry { id, address: address(body)? };
-    Ok(Json(to_wire(accounts.replace_address(identity.user, entry, &cause).await?.into_inner())))
+    Ok(Json(to_wire(accounts.replace_address(identity.user, entry, &dedup_key).await?.into_inner())))
 }
 
 async fn remove(
@@ -64,7 +64,7 @@ async fn remove(
     Path(id): Path<AddressId>,
     Command { body: (), idempotency }: Command<()>,
 ) -> Result<Response, Problem> {
-    accounts.remove_address(identity.user, id, &cause(identity.user, idempotency)).await?;
+    accounts.remove_address(identity.user, id, &dedup_key(identity.user, idempotency)).await?;
     Ok(no_content())
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use agora_api::user as wire;
-use agora_outbox::Cause;
+use agora_outbox::DedupKey;
 use agora_vocab::{Email, Secret};
 use agora_web::{Identity, Json, Problem, created, no_content};
 use axum::{
@@ -35,7 +35,7 @@ pub fn router() -> Router<Accounts> {
 
 /// An `Idempotency-Key` is ignored here: the address is the key.
 async fn register(State(accounts): State<Accounts>, Json(body): Json<wire::Register>) -> Result<Response, Problem> {
-    let user = accounts.register(registration(body)?, &Cause::Fresh).await?.into_inner();
+    let user = accounts.register(registration(body)?, &DedupKey::None).await?.into_inner();
     Ok(created(format!("/api/v1/users/{}", user.id), user_to_wire(user)))
 }
 

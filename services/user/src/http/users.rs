@@ -5,7 +5,7 @@ use agora_vocab::UserId;
 use agora_web::{Command, Identity, Json, Path, Problem};
 use axum::{Router, extract::State, routing::get};
 
-use super::{asker, cause, profile, user_to_wire};
+use super::{asker, dedup_key, profile, user_to_wire};
 use crate::{
     domain::{Profile, Violations},
     usecases::Accounts,
@@ -46,8 +46,8 @@ async fn update(
     Path(id): Path<UserId>,
     Command { body, idempotency }: Command<wire::UpdateProfile>,
 ) -> Result<Json<wire::User>, Problem> {
-    let cause = cause(identity.user, idempotency);
-    let user = accounts.update(&asker(identity), id, &change(body)?, &cause).await?;
+    let dedup_key = dedup_key(identity.user, idempotency);
+    let user = accounts.update(&asker(identity), id, &change(body)?, &dedup_key).await?;
     Ok(Json(user_to_wire(user.into_inner())))
 }
 

@@ -1,6 +1,6 @@
 //! `addresses`.
 
-use agora_outbox::{Cause, Done};
+use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{AddressId, Invalid, UserId};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -49,10 +49,15 @@ impl Addresses for PgStore {
         row.map(BookEntry::try_from).transpose()
     }
 
-    async fn add(&self, owner: UserId, entry: &BookEntry, cause: &Cause) -> Result<Done<BookEntry>, StoreError> {
+    async fn add(
+        &self,
+        owner: UserId,
+        entry: &BookEntry,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<BookEntry>, StoreError> {
         let mut tx = self.db.begin().await?;
-        if let Some(stored) = once::<AddressRow>(&mut tx, cause).await? {
-            return Ok(Done::Repeated(stored.try_into()?));
+        if let Some(stored) = once::<AddressRow>(&mut tx, dedup_key).await? {
+            return Ok(Outcome::Duplicate(stored.try_into()?));
         }
         // Locked, so that two at once do not both find room for the last entry.
         let known: Option<Uuid> = sqlx::query_scalar("select id from users where id = $1 for update")
@@ -85,20 +90,20 @@ impl Addresses for PgStore {
         .bind(country.as_str())
         .fetch_one(&mut *tx)
         .await?;
-        remember(&mut tx, cause, &row).await?;
+        remember(&mut tx, dedup_key, &row).await?;
         tx.commit().await?;
-        Ok(Done::First(row.try_into()?))
+        Ok(Outcome::Applied(row.try_into()?))
     }
 
     async fn replace(
         &self,
         owner: UserId,
         entry: &BookEntry,
-        cause: &Cause,
-    ) -> Result<Option<Done<BookEntry>>, StoreError> {
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Outcome<BookEntry>>, StoreError> {
         let mut tx = self.db.begin().await?;
-        if let Some(stored) = once::<AddressRow>(&mut tx, cause).await? {
-            return Ok(Some(Done::Repeated(stored.try_into()?)));
+        if let Some(stored) = once::<AddressRow>(&mut tx, dedup_key).await? {
+            return Ok(Some(Outcome::Duplicate(stored.try_into()?)));
         }
         let Address { recipient, street, city, state, postal_code, country } = &entry.address;
         let row: Option<AddressRow> = sqlx::query_as(
@@ -118,15 +123,20 @@ impl Addresses for PgStore {
         .fetch_optional(&mut *tx)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        remember(&mut tx, cause, &row).await?;
+        remember(&mut tx, dedup_key, &row).await?;
         tx.commit().await?;
-        Ok(Some(Done::First(row.try_into()?)))
+        Ok(Some(Outcome::Applied(row.try_into()?)))
     }
 
-    async fn remove(&self, owner: UserId, id: AddressId, cause: &Cause) -> Result<Option<Done<()>>, StoreError> {
+    async fn remove(
+        &self,
+        owner: UserId,
+        id: AddressId,
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Outcome<()>>, StoreError> {
         let mut tx = self.db.begin().await?;
-        if once::<()>(&mut tx, cause).await?.is_some() {
-            return Ok(Some(Done::Repeated(())));
+        if once::<()>(&mut tx, dedup_key).await?.is_some() {
+            return Ok(Some(Outcome::Duplicate(())));
         }
         let removed = sqlx::query("delete from addresses where id = $1 and user_id = $2")
             .bind(id.uuid())
@@ -136,9 +146,9 @@ impl Addresses for PgStore {
         if removed.rows_affected() == 0 {
             return Ok(None);
         }
-        remember(&mut tx, cause, &()).await?;
+        remember(&mut tx, dedup_key, &()).await?;
         tx.commit().await?;
-        Ok(Some(Done::First(())))
+        Ok(Some(Outcome::Applied(())))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `auth_session` and `refresh_token`.
 
 use agora_events::user::{Login, UserEvent};
-use agora_outbox::{Cause, Done};
+use agora_outbox::{DedupKey, Outcome};
 use agora_postgres::Tx;
 use agora_vocab::{SessionId, UserId};
 use async_trait::async_trait;
@@ -24,10 +24,10 @@ struct PresentedRow {
 
 #[async_trait]
 impl Sessions for PgStore {
-    async fn start(&self, session: &NewSession, cause: &Cause) -> Result<Done<()>, StoreError> {
+    async fn start(&self, session: &NewSession, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError> {
         let mut tx = self.db.begin().await?;
-        if once::<()>(&mut tx, cause).await?.is_some() {
-            return Ok(Done::Repeated(()));
+        if once::<()>(&mut tx, dedup_key).await?.is_some() {
+            return Ok(Outcome::Duplicate(()));
         }
         let NewSession { id, user, email, token, ip } = session;
         sqlx::query(
@@ -48,9 +48,9 @@ impl Sessions for PgStore {
         let login =
             Login { user_id: *user, email: email.to_string(), session_id: *id, login_method: "password".to_owned() };
         self.emit(&mut tx, *user, seq, &UserEvent::Login(login)).await?;
-        remember(&mut tx, cause, &()).await?;
+        remember(&mut tx, dedup_key, &()).await?;
         tx.commit().await?;
-        Ok(Done::First(()))
+        Ok(Outcome::Applied(()))
     }
 
     async fn rotate(&self, presented: TokenDigest, next: TokenDigest) -> Result<Rotation, StoreError> {

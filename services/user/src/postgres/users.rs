@@ -1,6 +1,6 @@
 //! `users`.
 
-use agora_outbox::{Cause, Done};
+use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{Email, UserId};
 use async_trait::async_trait;
 
@@ -26,10 +26,10 @@ struct UpdatedRow {
 
 #[async_trait]
 impl Users for PgStore {
-    async fn register(&self, account: &NewAccount, cause: &Cause) -> Result<Done<User>, StoreError> {
+    async fn register(&self, account: &NewAccount, dedup_key: &DedupKey) -> Result<Outcome<User>, StoreError> {
         let mut tx = self.db.begin().await?;
-        if let Some(stored) = once::<UserRow>(&mut tx, cause).await? {
-            return Ok(Done::Repeated(stored.try_into()?));
+        if let Some(stored) = once::<UserRow>(&mut tx, dedup_key).await? {
+            return Ok(Outcome::Duplicate(stored.try_into()?));
         }
         let NewAccount { id, email, profile, roles, hash } = account;
         let roles: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
@@ -49,11 +49,11 @@ impl Users for PgStore {
         .bind(hash.as_str())
         .fetch_one(&mut *tx)
         .await?;
-        remember(&mut tx, cause, &row).await?;
+        remember(&mut tx, dedup_key, &row).await?;
         let user = User::try_from(row)?;
         self.emit(&mut tx, user.id, 1, &user.registered()).await?;
         tx.commit().await?;
-        Ok(Done::First(user))
+        Ok(Outcome::Applied(user))
     }
 
     async fn find(&self, id: UserId) -> Result<Option<User>, StoreError> {
@@ -79,10 +79,15 @@ impl Users for PgStore {
         Ok(Some(Credentials { user: user.try_into()?, hash: PasswordHash::new(password_hash) }))
     }
 
-    async fn update(&self, id: UserId, change: &Profile, cause: &Cause) -> Result<Option<Done<User>>, StoreError> {
+    async fn update(
+        &self,
+        id: UserId,
+        change: &Profile,
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Outcome<User>>, StoreError> {
         let mut tx = self.db.begin().await?;
-        if let Some(stored) = once::<UserRow>(&mut tx, cause).await? {
-            return Ok(Some(Done::Repeated(stored.try_into()?)));
+        if let Some(stored) = once::<UserRow>(&mut tx, dedup_key).await? {
+            return Ok(Some(Outcome::Duplicate(stored.try_into()?)));
         }
         let Profile { firstname, lastname, username, name, phone } = change;
         let row: Option<UpdatedRow> = sqlx::query_as(
@@ -102,11 +107,11 @@ impl Users for PgStore {
         .fetch_optional(&mut *tx)
         .await?;
         let Some(UpdatedRow { user: row, event_seq }) = row else { return Ok(None) };
-        remember(&mut tx, cause, &row).await?;
+        remember(&mut tx, dedup_key, &row).await?;
         let user = User::try_from(row)?;
         self.emit(&mut tx, id, event_seq, &user.updated()).await?;
         tx.commit().await?;
-        Ok(Some(Done::First(user)))
+        Ok(Some(Outcome::Applied(user)))
     }
 
     async fn rehash(&self, id: UserId, from: &PasswordHash, to: &PasswordHash) -> Result<(), StoreError> {

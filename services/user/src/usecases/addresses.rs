@@ -1,6 +1,6 @@
 //! Keeping an address book: everybody his own, nobody another's.
 
-use agora_outbox::{Cause, Done};
+use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{AddressId, UserId};
 
 use super::{Accounts, Error};
@@ -18,9 +18,14 @@ impl Accounts {
     }
 
     /// Adds an entry.
-    pub async fn add_address(&self, owner: UserId, address: Address, cause: &Cause) -> Result<Done<BookEntry>, Error> {
+    pub async fn add_address(
+        &self,
+        owner: UserId,
+        address: Address,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<BookEntry>, Error> {
         let entry = BookEntry { id: AddressId::new(self.ids.next()), address };
-        Ok(self.addresses.add(owner, &entry, cause).await?)
+        Ok(self.addresses.add(owner, &entry, dedup_key).await?)
     }
 
     /// Puts another address in place of an entry's.
@@ -28,13 +33,18 @@ impl Accounts {
         &self,
         owner: UserId,
         entry: BookEntry,
-        cause: &Cause,
-    ) -> Result<Done<BookEntry>, Error> {
-        self.addresses.replace(owner, &entry, cause).await?.ok_or(Error::NotFound)
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<BookEntry>, Error> {
+        self.addresses.replace(owner, &entry, dedup_key).await?.ok_or(Error::NotFound)
     }
 
     /// Removes an entry.
-    pub async fn remove_address(&self, owner: UserId, id: AddressId, cause: &Cause) -> Result<Done<()>, Error> {
-        self.addresses.remove(owner, id, cause).await?.ok_or(Error::NotFound)
+    pub async fn remove_address(
+        &self,
+        owner: UserId,
+        id: AddressId,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<()>, Error> {
+        self.addresses.remove(owner, id, dedup_key).await?.ok_or(Error::NotFound)
     }
 }

@@ -1,6 +1,6 @@
 //! The admin that a new marketplace begins with, and whose password follows its Secret.
 
-use agora_outbox::Cause;
+use agora_outbox::DedupKey;
 use agora_vocab::{Email, Role, UserId};
 
 use super::{Accounts, Error};
@@ -38,7 +38,7 @@ impl Accounts {
             roles: vec![Role::Customer, Role::Admin],
             hash: self.passwords.hash(password).await?,
         };
-        match self.users.register(&account, &Cause::Fresh).await {
+        match self.users.register(&account, &DedupKey::None).await {
             Ok(_) => Ok(Ensured::Made),
             // Another replica was faster.
             Err(StoreError::EmailTaken) => Ok(Ensured::AsItWas),

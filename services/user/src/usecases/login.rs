@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use agora_outbox::Cause;
+use agora_outbox::DedupKey;
 use agora_vocab::{Email, Secret, SessionId};
 
 use super::{Accounts, Asker, Error};
@@ -84,7 +84,7 @@ impl Accounts {
         // Minted first: a session that nobody was told of would only be in the way.
         let access = self.tokens.access(&user, id)?;
         let session = NewSession { id, user: user.id, email: user.email.clone(), token, ip };
-        self.sessions.start(&session, &Cause::Fresh).await?;
+        self.sessions.start(&session, &DedupKey::None).await?;
         Ok(LoggedIn { access, refresh, user })
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agora_outbox::{Account, Cause, Done, remembered, told};
+use agora_outbox::{Account, DedupKey, Outcome, remembered, told};
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ pub(in crate::postgres) struct End<'a> {
     pub hold: Hold,
     /// What is done to a hold in that state.
     pub how: fn(HoldState) -> Step,
-    pub cause: &'a Cause,
+    pub dedup_key: &'a DedupKey,
 }
 
 /// What is done to a hold.
@@ -85,20 +85,20 @@ struct Look {
 impl Change for End<'_> {
     type Answer = HoldState;
 
-    async fn attempt(&self, connection: &mut PgConnection) -> Result<Option<Done<HoldState>>, StoreError> {
+    async fn attempt(&self, connection: &mut PgConnection) -> Result<Option<Outcome<HoldState>>, StoreError> {
         let Look { state, message, parts: Json(parts), order_seq } = self.look(connection).await?;
-        if let Some(stored) = stored(connection, self.cause, message).await? {
-            return Ok(Some(Done::Repeated(stored)));
+        if let Some(stored) = stored(connection, self.dedup_key, message).await? {
+            return Ok(Some(Outcome::Duplicate(stored)));
         }
         let state = state.as_deref().and_then(HoldState::named).unwrap_or(HoldState::Unknown);
         match (self.how)(state) {
             Step::Finish(ending) => self.finish(connection, ending, parts, order_seq).await,
             Step::Bury => self.bury(connection).await,
             // Nobody reads what a fact was answered, and what has ended can neither be sold nor freed at its repetition.
-            Step::Leave if matches!(self.cause, Cause::Event { .. }) && state != HoldState::Unknown => {
-                Ok(Some(Done::First(state)))
+            Step::Leave if matches!(self.dedup_key, DedupKey::Event { .. }) && state != HoldState::Unknown => {
+                Ok(Some(Outcome::Applied(state)))
             }
-            Step::Leave => answered(connection, self.cause, state).await,
+            Step::Leave => answered(connection, self.dedup_key, state).await,
         }
     }
 
@@ -128,7 +128,7 @@ impl End<'_> {
                 coalesce((select seq from inventory_seq where aggregate_id = $1), 0) as order_seq \
             from (values ($1::uuid, $2::integer)) as asked (order_id, hold) \
             left join hold h on h.order_id = asked.order_id and h.hold = asked.hold";
-        let (consumer, message) = self.cause.message().unzip();
+        let (consumer, message) = self.dedup_key.message().unzip();
         sqlx::query_as(LOOK)
             .bind(self.hold.order.uuid())
             .bind(self.hold.number)
@@ -145,7 +145,7 @@ impl End<'_> {
         ending: &Ending,
         parts: Vec<Seen>,
         order_seq: i64,
-    ) -> Result<Option<Done<HoldState>>, StoreError> {
+    ) -> Result<Option<Outcome<HoldState>>, StoreError> {
         const FINISH: &str = concat!(
             "with found as (select from hold where order_id = $1 and hold = $2 and state = $14 for no key update), ",
             locked!("exists (select from found)"),
@@ -175,15 +175,15 @@ impl End<'_> {
         let mut moves: Vec<Move> = parts.into_iter().map(move_of).collect();
         let more = (*to == HoldState::Expired).then(|| self.hold.expired());
         let mut account = Account::new();
-        let counts = self.store.tell_moves(&mut account, &mut moves, more, seqs, (self.hold, self.cause))?;
-        account.remember(self.cause, to)?;
+        let counts = self.store.tell_moves(&mut account, &mut moves, more, seqs, (self.hold, self.dedup_key))?;
+        account.store_result(self.dedup_key, to)?;
         let finish = statement(FINISH, self.hold, &moves, counts, &account);
         let finish = finish.bind(from.as_str()).bind(to.as_str()).bind(*movement);
-        Ok(wrote(connection, finish, &account).await?.then_some(Done::First(*to)))
+        Ok(wrote(connection, finish, &account).await?.then_some(Outcome::Applied(*to)))
     }
 
     /// Writes the tombstone of a hold that nobody has asked for.
-    async fn bury(&self, connection: &mut PgConnection) -> Result<Option<Done<HoldState>>, StoreError> {
+    async fn bury(&self, connection: &mut PgConnection) -> Result<Option<Outcome<HoldState>>, StoreError> {
         const BURY: &str = concat!(
             "with changed as (insert into hold (order_id, hold, state) values ($1, $2, 'tombstone') \
                 on conflict do nothing returning order_id), ",
@@ -191,8 +191,8 @@ impl End<'_> {
             " select from changed"
         );
         let (mut account, state) = (Account::new(), HoldState::Tombstone);
-        account.remember(self.cause, &state)?;
+        account.store_result(self.dedup_key, &state)?;
         let bury = sqlx::query(BURY).bind(self.hold.order.uuid()).bind(self.hold.number).bind(account.parameter());
-        Ok(wrote(connection, bury, &account).await?.then_some(Done::First(state)))
+        Ok(wrote(connection, bury, &account).await?.then_some(Outcome::Applied(state)))
     }
 }

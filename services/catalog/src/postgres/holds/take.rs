@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agora_outbox::{Account, Cause, Done, remembered, told};
+use agora_outbox::{Account, DedupKey, Outcome, remembered, told};
 use sqlx::{PgConnection, types::Json};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -19,7 +19,7 @@ pub(in crate::postgres) struct Take<'a> {
     pub hold: Hold,
     pub lines: &'a Lines,
     pub seconds: Seconds,
-    pub cause: &'a Cause,
+    pub dedup_key: &'a DedupKey,
 }
 
 /// All that the decision needs.
@@ -35,19 +35,19 @@ struct Look {
 impl Change for Take<'_> {
     type Answer = Reservation;
 
-    async fn attempt(&self, connection: &mut PgConnection) -> Result<Option<Done<Reservation>>, StoreError> {
+    async fn attempt(&self, connection: &mut PgConnection) -> Result<Option<Outcome<Reservation>>, StoreError> {
         let Look { now, state, expires_at, message, shelves: Json(seen) } = self.look(connection).await?;
-        if let Some(stored) = stored(connection, self.cause, message).await? {
-            return Ok(Some(Done::Repeated(stored)));
+        if let Some(stored) = stored(connection, self.dedup_key, message).await? {
+            return Ok(Some(Outcome::Duplicate(stored)));
         }
         if let Some(state) = state {
-            return answered(connection, self.cause, known(&state, expires_at)).await;
+            return answered(connection, self.dedup_key, known(&state, expires_at)).await;
         }
         let seqs = seen.iter().map(|seen| (seen.row.product_id, seen.seq)).collect();
         let shelves: Vec<Shelf> = seen.into_iter().map(|seen| seen.row.into_shelf()).collect();
         match fill(self.lines, &shelves) {
             // Who comes too late for the last units does not queue for their rows.
-            Err(shortages) => answered(connection, self.cause, Reservation::Short(shortages)).await,
+            Err(shortages) => answered(connection, self.dedup_key, Reservation::Short(shortages)).await,
             Ok(parts) => {
                 let until = now + Duration::seconds(i64::from(self.seconds.get()));
                 self.take(connection, moves(&parts, &shelves), seqs, until).await
@@ -81,7 +81,7 @@ impl Take<'_> {
             from (values ($3::uuid, $4::integer)) as asked (order_id, hold) \
             left join hold h on h.order_id = asked.order_id and h.hold = asked.hold";
         let (products, variants) = self.columns();
-        let (consumer, message) = self.cause.message().unzip();
+        let (consumer, message) = self.dedup_key.message().unzip();
         sqlx::query_as(LOOK)
             .bind(products)
             .bind(variants)
@@ -100,7 +100,7 @@ impl Take<'_> {
         mut moves: Vec<Move>,
         seqs: BTreeMap<Uuid, i64>,
         until: OffsetDateTime,
-    ) -> Result<Option<Done<Reservation>>, StoreError> {
+    ) -> Result<Option<Outcome<Reservation>>, StoreError> {
         const TAKE: &str = concat!(
             "with ",
             locked!("true"),
@@ -120,10 +120,10 @@ impl Take<'_> {
             " select from changed"
         );
         let (mut account, answer) = (Account::new(), Reservation::Held(until));
-        let counts = self.store.tell_moves(&mut account, &mut moves, None, seqs, (self.hold, self.cause))?;
-        account.remember(self.cause, &answer)?;
+        let counts = self.store.tell_moves(&mut account, &mut moves, None, seqs, (self.hold, self.dedup_key))?;
+        account.store_result(self.dedup_key, &answer)?;
         let take = statement(TAKE, self.hold, &moves, counts, &account).bind(until);
-        Ok(wrote(connection, take, &account).await?.then_some(Done::First(answer)))
+        Ok(wrote(connection, take, &account).await?.then_some(Outcome::Applied(answer)))
     }
 
     /// Products and variants of the lines.

@@ -1,6 +1,6 @@
-//! Writes a fact beside the change that it tells of, in the same transaction.
+//! Appends an event to the outbox, in the transaction of the change that it reports.
 //!
-//! Knows `outbox`; must not know the broker.
+//! Contains the statement on `outbox`. Must not depend on the broker.
 
 use std::sync::LazyLock;
 
@@ -15,44 +15,44 @@ use crate::Error;
 
 const SHARDS: u8 = 16;
 
-/// Changes with every fact that this process tells, whether or not its transaction commits; wakes the process's relays.
-/// Not `pg_notify`: every commit that notifies takes one lock of the whole server, and so waits for all others.
-static TOLD: LazyLock<watch::Sender<()>> = LazyLock::new(|| watch::Sender::new(()));
+/// Changes with every event that this process appends, whether or not its transaction commits, and wakes the relays of the
+/// process. Not `pg_notify`: each notifying commit takes one lock of the whole server and waits for all others.
+static APPENDED: LazyLock<watch::Sender<()>> = LazyLock::new(|| watch::Sender::new(()));
 
-/// Hears of the facts that this process tells from now on.
-pub(crate) fn told() -> watch::Receiver<()> {
-    TOLD.subscribe()
+/// Changes with every event that this process appends from now on.
+pub(crate) fn appended() -> watch::Receiver<()> {
+    APPENDED.subscribe()
 }
 
-/// A fact to be told.
+/// An event to append to the outbox.
 #[derive(Debug)]
-pub struct Fact<'a, E> {
-    /// The fact itself.
+pub struct NewEvent<'a, E> {
+    /// Its type and data.
     pub event: &'a E,
-    /// What it is about; the key on the broker.
+    /// The aggregate's id: the message key, so that events of one aggregate stay in order.
     pub aggregate: Uuid,
-    /// Its place among the facts of this aggregate on this topic: from 1, without gaps.
+    /// Sequence number among the events of this aggregate on this topic: from 1, without gaps.
     pub seq: i64,
-    /// The business case.
+    /// Identifies the business process, for example the order.
     pub correlation: Option<Uuid>,
-    /// The event or command that caused it.
+    /// Id of the event or command that led to it.
     pub causation: Option<Uuid>,
 }
 
-// By hand: a reference can be copied whatever it refers to.
-impl<E> Clone for Fact<'_, E> {
+// Not derived: a derive would require `E: Clone`.
+impl<E> Clone for NewEvent<'_, E> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<E> Copy for Fact<'_, E> {}
+impl<E> Copy for NewEvent<'_, E> {}
 
-/// Writes a fact that is sent once the transaction commits. A `seq` that is taken is refused (`outbox_aggregate_seq`).
-pub async fn emit<E: Event>(tx: &mut Tx, ids: &dyn Ids, epoch: Epoch, fact: Fact<'_, E>) -> Result<(), Error> {
+/// Appends an event, which is sent after the transaction commits. A `seq` that exists violates `outbox_aggregate_seq`.
+pub async fn emit<E: Event>(tx: &mut Tx, ids: &dyn Ids, epoch: Epoch, new_event: NewEvent<'_, E>) -> Result<(), Error> {
     const EMIT: &str = "insert into outbox (shard, topic, kind, version, event_id, aggregate, seq, epoch, \
         trace, correlation_id, causation_id, data) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::json)";
-    let row = FactRow::of(ids, epoch, fact)?;
+    let row = OutboxRow::of(ids, epoch, new_event)?;
     sqlx::query(EMIT)
         .bind(row.shard)
         .bind(row.topic)
@@ -72,14 +72,14 @@ pub async fn emit<E: Event>(tx: &mut Tx, ids: &dyn Ids, epoch: Epoch, fact: Fact
     Ok(())
 }
 
-/// Lets the relays of this process look for what it has told.
+/// Wakes the relays of this process.
 pub(crate) fn wake_relays() {
-    TOLD.send_replace(());
+    APPENDED.send_replace(());
 }
 
-/// A fact as a row of `outbox`.
+/// An event as a row of `outbox`.
 #[derive(Debug)]
-pub(crate) struct FactRow {
+pub(crate) struct OutboxRow {
     shard: i16,
     topic: &'static str,
     kind: &'static str,
@@ -94,9 +94,9 @@ pub(crate) struct FactRow {
     data: Value,
 }
 
-impl FactRow {
-    pub(crate) fn of<E: Event>(ids: &dyn Ids, epoch: Epoch, fact: Fact<'_, E>) -> Result<Self, Error> {
-        let Fact { event, aggregate, seq, correlation, causation } = fact;
+impl OutboxRow {
+    pub(crate) fn of<E: Event>(ids: &dyn Ids, epoch: Epoch, new_event: NewEvent<'_, E>) -> Result<Self, Error> {
+        let NewEvent { event, aggregate, seq, correlation, causation } = new_event;
         let (kind, data) = Envelope::parts(event)?;
         Ok(Self {
             shard: shard(aggregate),
@@ -114,7 +114,7 @@ impl FactRow {
         })
     }
 
-    /// The row as PostgreSQL's texts, in the order of [`told!`](crate::told).
+    /// The row as PostgreSQL's texts, in the order that [`told!`](crate::told) reads.
     pub(crate) fn texts(&self) -> [Option<String>; 12] {
         [
             Some(self.shard.to_string()),
@@ -133,7 +133,7 @@ impl FactRow {
     }
 }
 
-/// The same for ever: a row keeps its place whichever build reads it.
+/// Must never change: rows written by one build are read by another.
 fn shard(aggregate: Uuid) -> i16 {
     let folded = aggregate.as_bytes().iter().fold(0, |folded: u8, byte| folded ^ byte ^ (byte >> 4));
     i16::from(folded % SHARDS)

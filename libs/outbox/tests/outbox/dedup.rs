@@ -1,16 +1,16 @@
 //! A cause takes effect once, whatever races, repeats or fails.
 
 use agora_chassis::Process;
-use agora_outbox::{Cause, Done, Error, once, recall, remember};
+use agora_outbox::{DedupKey, Error, Outcome, claim_key, find_result, store_result};
 use agora_postgres::{Db, constraint};
 use futures::future::join_all;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::happened::{aggregate, database, pending, tell};
+use crate::fixture::{aggregate, database, pending, tell};
 
-fn request(key: &str, hash: u8) -> Cause {
-    Cause::Request { scope: "user".into(), key: key.into(), route: "POST /x".into(), hash: [hash; 32] }
+fn request(key: &str, hash: u8) -> DedupKey {
+    DedupKey::Request { scope: "user".into(), key: key.into(), route: "POST /x".into(), hash: [hash; 32] }
 }
 
 async fn with_effects() -> Db {
@@ -26,24 +26,24 @@ async fn effects(db: &Db) -> i64 {
 }
 
 /// A use case: an effect whose answer is its number.
-async fn work(db: &Db, cause: &Cause, n: i32) -> Result<Done<i32>, Error> {
+async fn work(db: &Db, dedup_key: &DedupKey, n: i32) -> Result<Outcome<i32>, Error> {
     let mut tx = db.begin().await?;
-    if let Some(stored) = once(&mut tx, cause).await? {
-        return Ok(Done::Repeated(stored));
+    if let Some(stored) = claim_key(&mut tx, dedup_key).await? {
+        return Ok(Outcome::Duplicate(stored));
     }
     sqlx::query("insert into effect (n) values ($1)").bind(n).execute(&mut *tx).await?;
-    remember(&mut tx, cause, &n).await?;
+    store_result(&mut tx, dedup_key, &n).await?;
     tx.commit().await?;
-    Ok(Done::First(n))
+    Ok(Outcome::Applied(n))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_hundred_requests_with_one_key_at_once_one_is_executed_and_all_get_its_answer() {
     let db = with_effects().await;
-    let cause = request("k", 1);
-    let answers = join_all((0..100).map(|n| work(&db, &cause, n))).await;
+    let dedup_key = request("k", 1);
+    let answers = join_all((0..100).map(|n| work(&db, &dedup_key, n))).await;
     let answers: Vec<_> = answers.into_iter().collect::<Result<_, _>>().expect("no error");
-    assert_eq!(answers.iter().filter(|answer| !answer.is_repeated()).count(), 1);
+    assert_eq!(answers.iter().filter(|answer| !answer.is_duplicate()).count(), 1);
     assert_eq!(effects(&db).await, 1);
     let first = answers[0].into_inner();
     assert!(answers.iter().all(|answer| answer.into_inner() == first));
@@ -52,12 +52,12 @@ async fn of_a_hundred_requests_with_one_key_at_once_one_is_executed_and_all_get_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_hundred_deliveries_of_one_event_or_command_one_takes_effect() {
     let db = with_effects().await;
-    let event = Cause::Event { consumer: "cart", id: aggregate(1) };
-    let command = Cause::Command { id: aggregate(1) };
-    for cause in [event, command] {
-        let answers = join_all((0..100).map(|n| work(&db, &cause, n))).await;
-        let first = answers.iter().filter(|answer| matches!(answer, Ok(Done::First(_)))).count();
-        assert_eq!(first, 1, "{cause:?}");
+    let event = DedupKey::Event { consumer: "cart", id: aggregate(1) };
+    let command = DedupKey::Command { id: aggregate(1) };
+    for dedup_key in [event, command] {
+        let answers = join_all((0..100).map(|n| work(&db, &dedup_key, n))).await;
+        let first = answers.iter().filter(|answer| matches!(answer, Ok(Outcome::Applied(_)))).count();
+        assert_eq!(first, 1, "{dedup_key:?}");
         assert!(answers.iter().all(Result::is_ok));
     }
     assert_eq!(effects(&db).await, 2);
@@ -68,57 +68,57 @@ async fn a_key_with_another_body_is_refused_and_another_scope_or_route_is_anothe
     let db = with_effects().await;
     work(&db, &request("k", 1), 1).await.expect("the first");
     assert!(matches!(work(&db, &request("k", 2), 2).await, Err(Error::Mismatch)));
-    let other = |scope: &str, route: &str| Cause::Request {
+    let other = |scope: &str, route: &str| DedupKey::Request {
         scope: scope.into(),
         key: "k".into(),
         route: route.into(),
         hash: [2; 32],
     };
-    assert_eq!(work(&db, &other("another", "POST /x"), 3).await.expect("another user"), Done::First(3));
-    assert_eq!(work(&db, &other("user", "POST /y"), 4).await.expect("another route"), Done::First(4));
+    assert_eq!(work(&db, &other("another", "POST /x"), 3).await.expect("another user"), Outcome::Applied(3));
+    assert_eq!(work(&db, &other("user", "POST /y"), 4).await.expect("another route"), Outcome::Applied(4));
 }
 
 #[tokio::test]
 async fn work_that_is_rolled_back_leaves_its_cause_free() {
     let db = with_effects().await;
-    for cause in [request("k", 1), Cause::Command { id: aggregate(1) }] {
+    for dedup_key in [request("k", 1), DedupKey::Command { id: aggregate(1) }] {
         let mut tx = db.begin().await.expect("a transaction");
-        assert_eq!(once::<i32>(&mut tx, &cause).await.expect("free"), None);
-        remember(&mut tx, &cause, &1).await.expect("remembered");
+        assert_eq!(claim_key::<i32>(&mut tx, &dedup_key).await.expect("free"), None);
+        store_result(&mut tx, &dedup_key, &1).await.expect("remembered");
         drop(tx);
-        assert_eq!(work(&db, &cause, 2).await.expect("free again"), Done::First(2));
+        assert_eq!(work(&db, &dedup_key, 2).await.expect("free again"), Outcome::Applied(2));
     }
 }
 
 #[tokio::test]
 async fn an_answer_without_content_is_told_from_none() {
     let db = database().await;
-    for (cause, remembers) in [
+    for (dedup_key, remembers) in [
         (request("unit", 1), true),
-        (Cause::Event { consumer: "cart", id: aggregate(1) }, true),
-        (Cause::Event { consumer: "cart", id: aggregate(2) }, false),
+        (DedupKey::Event { consumer: "cart", id: aggregate(1) }, true),
+        (DedupKey::Event { consumer: "cart", id: aggregate(2) }, false),
     ] {
         let mut tx = db.begin().await.expect("a transaction");
-        assert_eq!(once::<()>(&mut tx, &cause).await.expect("free"), None);
+        assert_eq!(claim_key::<()>(&mut tx, &dedup_key).await.expect("free"), None);
         if remembers {
-            remember(&mut tx, &cause, &()).await.expect("remembered");
+            store_result(&mut tx, &dedup_key, &()).await.expect("remembered");
         }
         tx.commit().await.expect("committed");
         let mut tx = db.begin().await.expect("a transaction");
-        assert_eq!(once::<()>(&mut tx, &cause).await.expect("done"), Some(()), "{cause:?}");
+        assert_eq!(claim_key::<()>(&mut tx, &dedup_key).await.expect("done"), Some(()), "{dedup_key:?}");
     }
 }
 
 #[tokio::test]
 async fn an_answer_is_stored_as_it_was_written() {
     let db = database().await;
-    let cause = request("exact", 1);
+    let dedup_key = request("exact", 1);
     let answer = json!({"z": 1, "a": "\u{0}\u{e9}", "amount": 9_007_199_254_740_991_i64, "none": null});
     let mut tx = db.begin().await.expect("a transaction");
-    once::<serde_json::Value>(&mut tx, &cause).await.expect("free");
-    remember(&mut tx, &cause, &answer).await.expect("remembered");
-    assert_eq!(once(&mut tx, &cause).await.expect("done"), Some(answer));
-    let unfit = once::<Vec<u8>>(&mut tx, &cause).await;
+    claim_key::<serde_json::Value>(&mut tx, &dedup_key).await.expect("free");
+    store_result(&mut tx, &dedup_key, &answer).await.expect("remembered");
+    assert_eq!(claim_key(&mut tx, &dedup_key).await.expect("done"), Some(answer));
+    let unfit = claim_key::<Vec<u8>>(&mut tx, &dedup_key).await;
     assert!(matches!(unfit, Err(Error::Stored(_))), "{unfit:?}");
 }
 
@@ -127,24 +127,24 @@ async fn what_was_answered_can_be_looked_up_and_what_was_not_stays_unclaimed() {
     let db = database().await;
     let mut connection = db.acquire().await.expect("a connection");
     for _ in 0..2 {
-        assert_eq!(recall::<i32>(&mut connection, &request("k", 1)).await.expect("looked up"), None);
+        assert_eq!(find_result::<i32>(&mut connection, &request("k", 1)).await.expect("looked up"), None);
     }
     let mut tx = db.begin().await.expect("a transaction");
-    assert_eq!(once::<i32>(&mut tx, &request("k", 1)).await.expect("free"), None);
-    remember(&mut tx, &request("k", 1), &7).await.expect("remembered");
+    assert_eq!(claim_key::<i32>(&mut tx, &request("k", 1)).await.expect("free"), None);
+    store_result(&mut tx, &request("k", 1), &7).await.expect("remembered");
     tx.commit().await.expect("committed");
-    assert_eq!(recall(&mut connection, &request("k", 1)).await.expect("looked up"), Some(7));
-    let other = recall::<i32>(&mut connection, &request("k", 2)).await;
+    assert_eq!(find_result(&mut connection, &request("k", 1)).await.expect("looked up"), Some(7));
+    let other = find_result::<i32>(&mut connection, &request("k", 2)).await;
     assert!(matches!(other, Err(Error::Mismatch)), "{other:?}");
-    assert_eq!(recall::<i32>(&mut connection, &Cause::Fresh).await.expect("nothing to look up"), None);
+    assert_eq!(find_result::<i32>(&mut connection, &DedupKey::None).await.expect("nothing to look up"), None);
 }
 
 #[tokio::test]
 async fn remembering_what_was_not_claimed_is_refused() {
     let db = database().await;
-    for cause in [request("k", 1), Cause::Command { id: aggregate(1) }] {
+    for dedup_key in [request("k", 1), DedupKey::Command { id: aggregate(1) }] {
         let mut tx = db.begin().await.expect("a transaction");
-        assert!(remember(&mut tx, &cause, &1).await.is_err(), "{cause:?}");
+        assert!(store_result(&mut tx, &dedup_key, &1).await.is_err(), "{dedup_key:?}");
     }
 }
 
@@ -152,7 +152,7 @@ async fn remembering_what_was_not_claimed_is_refused() {
 async fn a_request_without_a_key_is_done_each_time() {
     let db = with_effects().await;
     for n in 0..2 {
-        assert_eq!(work(&db, &Cause::Fresh, n).await.expect("done"), Done::First(n));
+        assert_eq!(work(&db, &DedupKey::None, n).await.expect("done"), Outcome::Applied(n));
     }
     assert_eq!(effects(&db).await, 2);
 }

@@ -1,13 +1,13 @@
-//! How long to wait before the next try.
+//! Exponential back-off with full jitter.
 //!
-//! Knows arithmetic; must not sleep.
+//! Pure arithmetic; must not sleep.
 
 use std::time::Duration;
 
 use agora_vocab::Ids;
 
-/// Full jitter: from nothing to `first` doubled with each failure, at most `longest`. At least a millisecond.
-pub(crate) fn pause(ids: &dyn Ids, failures: u32, first: Duration, longest: Duration) -> Duration {
+/// Wait before the next attempt: random between 1 ms and `first` doubled with each failure, at most `longest`.
+pub(crate) fn backoff(ids: &dyn Ids, failures: u32, first: Duration, longest: Duration) -> Duration {
     let doubled = first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
     let most_ms = u64::try_from(doubled.min(longest).as_millis()).unwrap_or(u64::MAX).max(1);
     // The last 62 bits of an id are random.
@@ -22,14 +22,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_and_are_capped() {
+    fn waits_grow_and_are_capped() {
         let (first, longest) = (Duration::from_millis(100), Duration::from_secs(10));
         let ids = SequentialIds::new();
         for failures in [1, 2, 5, 40, u32::MAX] {
             let most = longest.min(first.saturating_mul(2_u32.saturating_pow(failures - 1)));
             for _ in 0..50 {
-                let pause = pause(&ids, failures, first, longest);
-                assert!(!pause.is_zero() && pause <= most, "{failures}: {pause:?}");
+                let wait = backoff(&ids, failures, first, longest);
+                assert!(!wait.is_zero() && wait <= most, "{failures}: {wait:?}");
             }
         }
     }

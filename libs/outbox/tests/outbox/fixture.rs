@@ -9,7 +9,7 @@ use std::{
 use agora_chassis::Process;
 use agora_events::{Envelope, Event, Topic, topics};
 use agora_kafka::{Config, Consumer, Outgoing, ensure_topics};
-use agora_outbox::{Fact, MIGRATIONS, emit};
+use agora_outbox::{MIGRATIONS, NewEvent, emit};
 use agora_postgres::{Db, Tx};
 use agora_testkit::postgres;
 use agora_vocab::Epoch;
@@ -52,7 +52,8 @@ pub fn aggregate(n: u128) -> Uuid {
 
 pub async fn tell(tx: &mut Tx, process: &Process, n: u128, seq: i64) {
     let event = Happened::It(seq);
-    let fact = Fact { event: &event, aggregate: aggregate(n), seq, correlation: Some(aggregate(n)), causation: None };
+    let fact =
+        NewEvent { event: &event, aggregate: aggregate(n), seq, correlation: Some(aggregate(n)), causation: None };
     emit(tx, &*process.ids(), Epoch(2), fact).await.expect("telling");
 }
 

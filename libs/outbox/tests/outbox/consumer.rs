@@ -8,11 +8,11 @@ use std::{
 use agora_chassis::Process;
 use agora_events::{DeadLetterEvent, Envelope, Topic, topics};
 use agora_kafka::{Config, Outgoing, Producer};
-use agora_outbox::{Cause, Failure, consume, once, relay};
+use agora_outbox::{DedupKey, Failure, claim_key, consume, relay};
 use agora_postgres::{Db, unavailable};
 use uuid::Uuid;
 
-use crate::happened::{aggregate, broker, database, hear, message, until};
+use crate::fixture::{aggregate, broker, database, hear, message, until};
 
 const TOPICS: &[Topic] = &[topics::ORDER];
 
@@ -43,8 +43,8 @@ async fn handle(
     }
     let effect = async {
         let mut tx = db.begin().await?;
-        let cause = Cause::Event { consumer: "cart", id: envelope.id };
-        let repeated = once::<()>(&mut tx, &cause).await.map_err(|error| match error {
+        let dedup_key = DedupKey::Event { consumer: "cart", id: envelope.id };
+        let repeated = claim_key::<()>(&mut tx, &dedup_key).await.map_err(|error| match error {
             agora_outbox::Error::Unavailable(error) => error,
             other => sqlx::Error::Protocol(other.to_string()),
         })?;

@@ -9,9 +9,7 @@ use agora_outbox::{MIGRATIONS, relay};
 use agora_postgres::Db;
 use agora_testkit::{KafkaServer, postgres};
 
-use crate::happened::{
-    Happened, PARTITIONS, aggregate, arrived_in_order, broker, database, hear, pending, tell, until,
-};
+use crate::fixture::{Happened, PARTITIONS, aggregate, arrived_in_order, broker, database, hear, pending, tell, until};
 
 fn start_relay(db: &Db, config: &Config) -> Process {
     let process = Process::for_test("order");

@@ -1,6 +1,6 @@
-//! Work that is one transaction: begun at most once, its answer remembered with it.
+//! Deduplication of a change that is one transaction: its key is claimed at most once, its result is stored with it.
 //!
-//! Knows `idempotency` and `inbox`; must not commit.
+//! Contains the statements on `idempotency` and `inbox`. Must not commit.
 
 use agora_postgres::Tx;
 use serde::{Serialize, de::DeserializeOwned};
@@ -8,34 +8,37 @@ use serde_json::Value;
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use crate::{Cause, Error};
+use crate::{DedupKey, Error};
 
-/// How often a claim is tried that was there, and then was swept away.
+/// Attempts to claim a key that exists and is deleted by the sweep in between.
 const TRIES_MAX: u32 = 3;
 
-/// Claims a cause within the caller's transaction. `None`: go on, and [`remember`] before the commit. `Some`: it was done
-/// before, and this is what was remembered. A twin that is under way is waited for.
-pub async fn once<T: DeserializeOwned>(tx: &mut Tx, cause: &Cause) -> Result<Option<T>, Error> {
-    match (cause, cause.message()) {
-        (_, Some((consumer, id))) => once_message(tx, consumer, id).await,
-        (Cause::Request { scope, key, route, hash }, None) => once_request(tx, (scope, route, key), hash).await,
+/// Claims a key within the caller's transaction. `None`: the key is new; call [`store_result`] before the commit. `Some`:
+/// the change was applied before, with this result. Waits for the transaction of a concurrent duplicate.
+pub async fn claim_key<T: DeserializeOwned>(tx: &mut Tx, dedup_key: &DedupKey) -> Result<Option<T>, Error> {
+    match (dedup_key, dedup_key.message()) {
+        (_, Some((consumer, id))) => claim_message(tx, consumer, id).await,
+        (DedupKey::Request { scope, key, route, hash }, None) => claim_request(tx, (scope, route, key), hash).await,
         (_, None) => Ok(None),
     }
 }
 
-/// What was remembered of a cause that was done before, without claiming it. `None`: it was not, or is under way; [`once`]
-/// will tell.
-pub async fn recall<T: DeserializeOwned>(connection: &mut PgConnection, cause: &Cause) -> Result<Option<T>, Error> {
-    match (cause, cause.message()) {
-        (_, Some((consumer, id))) => recall_message(connection, consumer, id).await,
-        (Cause::Request { scope, key, route, hash }, None) => {
-            recall_request(connection, (scope, route, key), hash).await
+/// The stored result of a key, without claiming it. `None`: the key is new, or its transaction is not committed yet;
+/// [`claim_key`] distinguishes the two.
+pub async fn find_result<T: DeserializeOwned>(
+    connection: &mut PgConnection,
+    dedup_key: &DedupKey,
+) -> Result<Option<T>, Error> {
+    match (dedup_key, dedup_key.message()) {
+        (_, Some((consumer, id))) => find_message(connection, consumer, id).await,
+        (DedupKey::Request { scope, key, route, hash }, None) => {
+            find_request(connection, (scope, route, key), hash).await
         }
         (_, None) => Ok(None),
     }
 }
 
-async fn recall_request<T: DeserializeOwned>(
+async fn find_request<T: DeserializeOwned>(
     connection: &mut PgConnection,
     (scope, route, key): RequestKey<'_>,
     hash: &[u8; 32],
@@ -44,10 +47,10 @@ async fn recall_request<T: DeserializeOwned>(
         "select hash, state, answer from idempotency where scope = $1 and route = $2 and key = $3 and state = 'done'";
     let find = sqlx::query_as(FIND).bind(scope).bind(route).bind(key);
     let found: Option<RequestRow> = find.fetch_optional(connection).await?;
-    found.map(|row| stored_answer(row, hash).and_then(|answer| Ok(serde_json::from_value(answer)?))).transpose()
+    found.map(|row| stored_result(row, hash).and_then(|answer| Ok(serde_json::from_value(answer)?))).transpose()
 }
 
-async fn recall_message<T: DeserializeOwned>(
+async fn find_message<T: DeserializeOwned>(
     connection: &mut PgConnection,
     consumer: &str,
     id: Uuid,
@@ -58,11 +61,11 @@ async fn recall_message<T: DeserializeOwned>(
     found.map(|value| Ok(serde_json::from_value(value.map_or(Value::Null, |Json(value)| value))?)).transpose()
 }
 
-/// Stores what a repetition is to be answered, within the transaction that [`once`] went on in.
-pub async fn remember<T: Serialize>(tx: &mut Tx, cause: &Cause, value: &T) -> Result<(), Error> {
-    match (cause, cause.message()) {
-        (_, Some((consumer, id))) => remember_message(tx, consumer, id, value).await,
-        (Cause::Request { scope, key, route, .. }, None) => remember_request(tx, (scope, route, key), value).await,
+/// Stores the result that a repetition returns, within the transaction in which [`claim_key`] returned `None`.
+pub async fn store_result<T: Serialize>(tx: &mut Tx, dedup_key: &DedupKey, value: &T) -> Result<(), Error> {
+    match (dedup_key, dedup_key.message()) {
+        (_, Some((consumer, id))) => store_message(tx, consumer, id, value).await,
+        (DedupKey::Request { scope, key, route, .. }, None) => store_request(tx, (scope, route, key), value).await,
         (_, None) => Ok(()),
     }
 }
@@ -77,7 +80,7 @@ struct RequestRow {
     answer: Option<Json<Value>>,
 }
 
-async fn once_request<T: DeserializeOwned>(
+async fn claim_request<T: DeserializeOwned>(
     tx: &mut Tx,
     (scope, route, key): RequestKey<'_>,
     hash: &[u8; 32],
@@ -93,13 +96,13 @@ async fn once_request<T: DeserializeOwned>(
         let find = sqlx::query_as(FIND).bind(scope).bind(route).bind(key);
         let found: Option<RequestRow> = find.fetch_optional(&mut **tx).await?;
         if let Some(row) = found {
-            return stored_answer(row, hash).and_then(|answer| Ok(Some(serde_json::from_value(answer)?)));
+            return stored_result(row, hash).and_then(|answer| Ok(Some(serde_json::from_value(answer)?)));
         }
     }
     Err(Error::Running)
 }
 
-fn stored_answer(row: RequestRow, hash: &[u8; 32]) -> Result<Value, Error> {
+fn stored_result(row: RequestRow, hash: &[u8; 32]) -> Result<Value, Error> {
     let RequestRow { hash: known, state, answer } = row;
     match (known == hash, state.as_str(), answer) {
         (false, ..) => Err(Error::Mismatch),
@@ -108,19 +111,15 @@ fn stored_answer(row: RequestRow, hash: &[u8; 32]) -> Result<Value, Error> {
     }
 }
 
-async fn remember_request<T: Serialize>(
-    tx: &mut Tx,
-    (scope, route, key): RequestKey<'_>,
-    value: &T,
-) -> Result<(), Error> {
-    const REMEMBER: &str = "update idempotency set state = 'done', answer = $4::text::json \
+async fn store_request<T: Serialize>(tx: &mut Tx, (scope, route, key): RequestKey<'_>, value: &T) -> Result<(), Error> {
+    const STORE: &str = "update idempotency set state = 'done', answer = $4::text::json \
         where scope = $1 and route = $2 and key = $3 and state = 'started'";
     let value = serde_json::to_string(value)?;
-    let done = sqlx::query(REMEMBER).bind(scope).bind(route).bind(key).bind(value).execute(&mut **tx).await?;
+    let done = sqlx::query(STORE).bind(scope).bind(route).bind(key).bind(value).execute(&mut **tx).await?;
     exactly_one(done.rows_affected())
 }
 
-async fn once_message<T: DeserializeOwned>(tx: &mut Tx, consumer: &str, id: Uuid) -> Result<Option<T>, Error> {
+async fn claim_message<T: DeserializeOwned>(tx: &mut Tx, consumer: &str, id: Uuid) -> Result<Option<T>, Error> {
     const CLAIM: &str =
         "insert into inbox (consumer, event_id) values ($1, $2) on conflict on constraint inbox_pk do nothing";
     for _ in 0..TRIES_MAX {
@@ -128,25 +127,25 @@ async fn once_message<T: DeserializeOwned>(tx: &mut Tx, consumer: &str, id: Uuid
         if claim.rows_affected() == 1 {
             return Ok(None);
         }
-        if let Some(value) = recall_message(tx, consumer, id).await? {
+        if let Some(value) = find_message(tx, consumer, id).await? {
             return Ok(Some(value));
         }
     }
     Err(Error::Running)
 }
 
-async fn remember_message<T: Serialize>(tx: &mut Tx, consumer: &str, id: Uuid, value: &T) -> Result<(), Error> {
-    const REMEMBER: &str = "update inbox set value = $3::text::json where consumer = $1 and event_id = $2";
+async fn store_message<T: Serialize>(tx: &mut Tx, consumer: &str, id: Uuid, value: &T) -> Result<(), Error> {
+    const STORE: &str = "update inbox set value = $3::text::json where consumer = $1 and event_id = $2";
     let value = serde_json::to_string(value)?;
-    // What the claim wrote says that already; most facts have no answer.
+    // The claimed row holds null already; most events have no result.
     if value == "null" {
         return Ok(());
     }
-    let done = sqlx::query(REMEMBER).bind(consumer).bind(id).bind(value).execute(&mut **tx).await?;
+    let done = sqlx::query(STORE).bind(consumer).bind(id).bind(value).execute(&mut **tx).await?;
     exactly_one(done.rows_affected())
 }
 
-/// Remembering what was not claimed in this transaction would let a twin do it again.
+/// Fails for a key that this transaction did not claim: a concurrent duplicate could apply the change again.
 pub(crate) fn exactly_one(rows: u64) -> Result<(), Error> {
     if rows == 1 { Ok(()) } else { Err(Error::Unavailable(sqlx::Error::RowNotFound)) }
 }

@@ -1,0 +1,195 @@
+//! Idempotency of work that calls another system: a lease in a transaction of its own, completed in a later one.
+//!
+//! Contains the statements on `idempotency` for leased requests. Must not depend on what is called. All times are the
+//! database's.
+
+use std::time::Duration;
+
+use agora_postgres::Tx;
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, types::Json};
+use uuid::Uuid;
+
+use crate::{DedupKey, Error, dedup::exactly_one};
+
+/// What a client is asked to wait, in seconds, while the same request is in progress.
+const RETRY_AFTER_S: u32 = 1;
+const TRIES_MAX: u32 = 3;
+
+/// Result of [`IdempotencyLease::acquire`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Acquisition {
+    /// The lease is held by the caller; the request is new.
+    Started {
+        /// The id of what the request creates.
+        recovery_id: Uuid,
+    },
+    /// The lease is held by the caller; an earlier holder's lease expired.
+    Resumed {
+        /// The id that the request was started with.
+        recovery_id: Uuid,
+    },
+    /// Another caller holds the lease.
+    InProgress {
+        /// When the client should retry, in seconds.
+        retry_after_s: u32,
+    },
+    /// The request was completed before.
+    Completed(StoredResponse),
+}
+
+/// The response of a completed request, returned to every repetition of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredResponse {
+    /// The HTTP status code.
+    pub status: u16,
+    /// The `Location` header.
+    pub location: Option<String>,
+    /// The JSON body.
+    pub body: serde_json::Value,
+}
+
+/// The lease of one client request: at most one process works on it at a time, and its response is stored once.
+///
+/// A lease is identified by its recovery id, the id of what the request creates. Nothing is stored for
+/// [`DedupKey::None`].
+#[derive(Debug)]
+pub struct IdempotencyLease;
+
+impl IdempotencyLease {
+    /// Acquires the lease of a key that is not stored yet, in one statement and without a transaction. `false` if the key
+    /// is stored: continue with [`acquire`](Self::acquire).
+    pub async fn try_acquire(
+        connection: &mut PgConnection,
+        dedup_key: &DedupKey,
+        recovery_id: Uuid,
+        duration: Duration,
+    ) -> Result<bool, Error> {
+        match RowKey::of(dedup_key) {
+            Some(row) => Ok(insert(connection, &row, recovery_id, duration).await?),
+            None => Ok(true),
+        }
+    }
+
+    /// Acquires the lease of a key for `duration`. A new key stores `recovery_id`; an expired lease keeps the one that it
+    /// was started with. Commit before the foreign call.
+    pub async fn acquire(
+        tx: &mut Tx,
+        dedup_key: &DedupKey,
+        recovery_id: Uuid,
+        duration: Duration,
+    ) -> Result<Acquisition, Error> {
+        let Some(key) = RowKey::of(dedup_key) else { return Ok(Acquisition::Started { recovery_id }) };
+        for _ in 0..TRIES_MAX {
+            if insert(tx, &key, recovery_id, duration).await? {
+                return Ok(Acquisition::Started { recovery_id });
+            }
+            if let Some(row) = find(tx, &key).await? {
+                return take_over(tx, row, key.hash, duration).await;
+            }
+        }
+        Err(Error::Running)
+    }
+
+    /// Stores the response and ends the lease. Does nothing if the recovery id has no lease or is completed.
+    pub async fn complete(
+        connection: &mut PgConnection,
+        recovery_id: Uuid,
+        response: &StoredResponse,
+    ) -> Result<(), Error> {
+        const COMPLETE: &str = "update idempotency set state = 'done', lease_until = null, answer = $2::text::json \
+            where point = $1 and state = 'started'";
+        sqlx::query(COMPLETE).bind(recovery_id).bind(serde_json::to_string(response)?).execute(connection).await?;
+        Ok(())
+    }
+
+    /// Deletes the lease, so that the same key starts again from the beginning. A completed request stays.
+    pub async fn cancel(connection: &mut PgConnection, recovery_id: Uuid) -> Result<(), Error> {
+        const CANCEL: &str = "delete from idempotency where point = $1 and state = 'started'";
+        sqlx::query(CANCEL).bind(recovery_id).execute(connection).await?;
+        Ok(())
+    }
+
+    /// Ends the lease now, so that the same key resumes with its recovery id. A completed request stays.
+    pub async fn release(connection: &mut PgConnection, recovery_id: Uuid) -> Result<(), Error> {
+        const RELEASE: &str =
+            "update idempotency set lease_until = now() - interval '1 s' where point = $1 and state = 'started'";
+        sqlx::query(RELEASE).bind(recovery_id).execute(connection).await?;
+        Ok(())
+    }
+
+    /// The recovery ids of requests that were started longer than `age` ago, are not completed and whose lease has
+    /// expired, oldest first, at most `limit`. Locks their rows until the transaction ends and skips locked rows.
+    pub async fn expired(tx: &mut Tx, age: Duration, limit: u32) -> Result<Vec<Uuid>, Error> {
+        const EXPIRED: &str = "select point from idempotency where state = 'started' and point is not null \
+            and created_at < now() - make_interval(secs => $1) and lease_until < now() \
+            order by created_at limit $2 for update skip locked";
+        Ok(sqlx::query_scalar(EXPIRED).bind(age.as_secs_f64()).bind(i64::from(limit)).fetch_all(&mut **tx).await?)
+    }
+}
+
+/// The primary key of an `idempotency` row, and the request hash that it stores.
+struct RowKey<'a> {
+    scope: &'a str,
+    route: &'a str,
+    key: String,
+    hash: &'a [u8],
+}
+
+impl<'a> RowKey<'a> {
+    fn of(dedup_key: &'a DedupKey) -> Option<Self> {
+        match dedup_key {
+            DedupKey::Request { scope, key, route, hash } => Some(Self { scope, route, key: key.clone(), hash }),
+            DedupKey::Event { consumer, id } => {
+                Some(Self { scope: "event", route: consumer, key: id.to_string(), hash: &[] })
+            }
+            DedupKey::Command { id } => Some(Self { scope: "command", route: "", key: id.to_string(), hash: &[] }),
+            DedupKey::None => None,
+        }
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    hash: Vec<u8>,
+    answer: Option<Json<StoredResponse>>,
+    point: Option<Uuid>,
+    expired: bool,
+}
+
+/// Inserts a row with a lease; `false` if the key is stored already.
+async fn insert(
+    connection: &mut PgConnection,
+    row: &RowKey<'_>,
+    recovery_id: Uuid,
+    lease: Duration,
+) -> Result<bool, sqlx::Error> {
+    const INSERT: &str = "insert into idempotency (scope, route, key, hash, state, point, lease_until) \
+        values ($1, $2, $3, $4, 'started', $5, now() + make_interval(secs => $6)) \
+        on conflict on constraint idempotency_pk do nothing";
+    let RowKey { scope, route, key, hash } = row;
+    let insert = sqlx::query(INSERT).bind(scope).bind(route).bind(key).bind(hash).bind(recovery_id);
+    Ok(insert.bind(lease.as_secs_f64()).execute(connection).await?.rows_affected() == 1)
+}
+
+/// Locks the row: of two callers that find an expired lease, one takes it over.
+async fn find(tx: &mut Tx, RowKey { scope, route, key, hash: _ }: &RowKey<'_>) -> Result<Option<Row>, Error> {
+    const FIND: &str = "select hash, answer, point, coalesce(lease_until < now(), false) as expired \
+        from idempotency where scope = $1 and route = $2 and key = $3 for update";
+    Ok(sqlx::query_as(FIND).bind(scope).bind(route).bind(key).fetch_optional(&mut **tx).await?)
+}
+
+async fn take_over(tx: &mut Tx, row: Row, hash: &[u8], lease: Duration) -> Result<Acquisition, Error> {
+    const EXTEND: &str = "update idempotency set lease_until = now() + make_interval(secs => $2) where point = $1";
+    let Row { hash: known, answer, point: recovery_id, expired } = row;
+    match (known == hash, answer, recovery_id, expired) {
+        (false, ..) => Err(Error::Mismatch),
+        (true, Some(Json(answer)), ..) => Ok(Acquisition::Completed(answer)),
+        (true, None, Some(recovery_id), true) => {
+            let extended = sqlx::query(EXTEND).bind(recovery_id).bind(lease.as_secs_f64()).execute(&mut **tx).await?;
+            exactly_one(extended.rows_affected())?;
+            Ok(Acquisition::Resumed { recovery_id })
+        }
+        (true, None, ..) => Ok(Acquisition::InProgress { retry_after_s: RETRY_AFTER_S }),
+    }
+}
