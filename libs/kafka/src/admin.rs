@@ -1,6 +1,6 @@
-//! Makes topics where no operator does: tests, and a process outside a cluster.
+//! Creates topics where no operator does: in tests, and for a process outside a cluster.
 //!
-//! Knows how to make a topic; must not change or delete one.
+//! Must not change or delete a topic.
 
 use std::time::Duration;
 
@@ -10,18 +10,19 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use crate::{Config, Error, trouble::Trouble};
+use crate::{Config, Error, error_log::ErrorLog};
 
 const OPERATION_MAX: Duration = Duration::from_secs(10);
 
-/// Makes each topic that is not there, with that many partitions and one replica; waits until they can be written to.
+/// Creates each missing topic with `partitions` partitions and one replica, and waits until it accepts writes. Idempotent.
 pub async fn ensure_topics(config: &Config, topics: &[Topic], partitions: i32) -> Result<(), Error> {
-    let admin: AdminClient<Trouble> = config.client().create_with_context(Trouble::default()).map_err(Error::Client)?;
+    let admin: AdminClient<ErrorLog> =
+        config.client().create_with_context(ErrorLog::default()).map_err(Error::Client)?;
     let names: Vec<String> = topics.iter().map(|topic| config.topic(*topic)).collect();
-    let wanted: Vec<NewTopic<'_>> =
+    let new: Vec<NewTopic<'_>> =
         names.iter().map(|name| NewTopic::new(name, partitions, TopicReplication::Fixed(1))).collect();
     let options = AdminOptions::new().operation_timeout(Some(OPERATION_MAX)).request_timeout(Some(OPERATION_MAX));
-    for result in admin.create_topics(&wanted, &options).await.map_err(Error::Topic)? {
+    for result in admin.create_topics(&new, &options).await.map_err(Error::Topic)? {
         match result {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             Err((_, code)) => return Err(Error::Topic(KafkaError::AdminOp(code))),

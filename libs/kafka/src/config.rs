@@ -1,6 +1,6 @@
-//! Where the broker is and how to log in.
+//! Address, TLS and authentication of the broker, as librdkafka properties.
 //!
-//! Knows librdkafka's property names; must not connect.
+//! Must not connect.
 
 use agora_chassis::{Reader, WatchedFile, WatchedSecret};
 use agora_events::Topic;
@@ -9,12 +9,12 @@ use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 const ISOLATION_KEY_DEFAULT: &str = "agora";
 const SECURITY_PROTOCOLS: [&str; 4] = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
 const SASL_MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
-/// How long a lost broker is left alone at most before the next try.
+/// Longest back-off between two connection attempts, in milliseconds.
 const RECONNECT_MS_MAX: &str = "1000";
-/// A topic or partition made meanwhile is seen after so long at the latest.
+/// Interval at which new topics and partitions are discovered, in milliseconds.
 const METADATA_MS_MAX: &str = "10000";
 
-/// Settings of the broker.
+/// How to reach the broker.
 #[derive(Clone, Debug)]
 pub struct Config {
     brokers: String,
@@ -32,7 +32,7 @@ pub(crate) struct Login {
 }
 
 impl Config {
-    /// Reads `KAFKA_BROKERS`, `ISOLATION_KEY` and the `KAFKA_…` of the README.
+    /// Reads `KAFKA_BROKERS`, `ISOLATION_KEY` and the other `KAFKA_…` variables of the README.
     pub fn read(reader: &mut Reader) -> Self {
         let config = Self {
             brokers: reader.required("KAFKA_BROKERS"),
@@ -52,7 +52,7 @@ impl Config {
         config
     }
 
-    /// A broker without encryption or login.
+    /// A broker without TLS and authentication.
     pub fn plain(brokers: &str, isolation_key: &str) -> Self {
         Self {
             brokers: brokers.to_owned(),
@@ -63,17 +63,17 @@ impl Config {
         }
     }
 
-    /// The name that a topic or a group has on the broker.
+    /// The name of a topic or group on the broker: `<isolation key>.<name>`.
     pub fn name_on_broker(&self, bare: &str) -> String {
         format!("{}.{bare}", self.isolation_key)
     }
 
-    /// The name that a topic has on the broker.
+    /// The name of a topic on the broker: `<isolation key>.<name>`.
     pub fn topic(&self, topic: Topic) -> String {
         self.name_on_broker(topic.name())
     }
 
-    /// What every client needs, with password and authorities as they are now.
+    /// The properties of every client, with the current password and certificate authorities.
     pub(crate) fn client(&self) -> ClientConfig {
         let mut client = ClientConfig::new();
         client
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_needed_where_the_protocol_says_so_and_comes_whole() {
+    fn a_sasl_protocol_requires_username_and_password() {
         let sasl = [("KAFKA_BROKERS", "b:1"), ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL")];
         assert!(read(&sasl).expect_err("no login").contains("KAFKA_USERNAME"));
         let half = [sasl[0], sasl[1], ("KAFKA_USERNAME", "u")];

@@ -1,6 +1,6 @@
-//! Receives the messages of a group's partitions; commits, pauses and resumes what it is told to.
+//! A member of a consumer group: receives messages, commits offsets, pauses and resumes partitions.
 //!
-//! Knows offsets; must not decide when a message is done with.
+//! Must not decide when a message is handled.
 
 use std::{
     mem,
@@ -15,34 +15,34 @@ use rdkafka::{
     error::KafkaError,
 };
 
-use crate::{Config, Error, trouble::Trouble};
+use crate::{Config, Error, error_log::ErrorLog};
 
-/// A member that is not heard of for so long loses its partitions, in milliseconds.
+/// A member that sends no heartbeat for this long loses its partitions, in milliseconds.
 const SESSION_MS_MAX: &str = "15000";
 const HEARTBEAT_MS: &str = "3000";
-/// Memory for messages fetched ahead, in KiB.
+/// Memory for prefetched messages, in KiB.
 const FETCHED_KIB_MAX: &str = "8192";
 const FETCH_BYTES_MAX: &str = "4194304";
 
 /// A partition of a subscribed topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Partition {
-    /// The topic.
+    /// The subscribed topic.
     pub topic: Topic,
-    /// Its number.
+    /// Partition number, from 0.
     pub number: i32,
 }
 
-/// One message as it came.
+/// A received message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incoming {
-    /// Where it was read.
+    /// The partition that it was read from.
     pub partition: Partition,
-    /// Its place there; the next one is what to commit when it is done with.
+    /// Its offset. After handling, `offset + 1` is committed.
     pub offset: i64,
-    /// Its key.
+    /// The message key, if any.
     pub key: Option<Vec<u8>>,
-    /// Its bytes.
+    /// The message value; empty for a tombstone.
     pub payload: Vec<u8>,
 }
 
@@ -59,7 +59,7 @@ impl std::fmt::Debug for Consumer {
 }
 
 impl Consumer {
-    /// Joins a group (named without the isolation key) that reads topics from their beginning.
+    /// Joins a group (named without the isolation key). A new group starts at the beginning of the topics.
     pub fn new(config: &Config, group: &str, topics: &[Topic]) -> Result<Self, Error> {
         let mut settings = config.client();
         settings
@@ -81,7 +81,7 @@ impl Consumer {
         Ok(Self { client, topics })
     }
 
-    /// The next message of any partition that is not paused. May be cancelled without losing one.
+    /// The next message of any partition that is not paused. Cancel-safe.
     pub async fn recv(&self) -> Result<Incoming, Error> {
         loop {
             let message = self.client.recv().await.map_err(Error::Receive)?;
@@ -96,26 +96,25 @@ impl Consumer {
         }
     }
 
-    /// The partitions that went to other members since the last call; messages of theirs that were received and not yet
-    /// committed are theirs again.
-    pub fn lost(&self) -> Vec<Partition> {
-        let names = mem::take(&mut *self.client.context().lost());
+    /// The partitions revoked since the last call. Their received and uncommitted messages are delivered to other members.
+    pub fn revoked(&self) -> Vec<Partition> {
+        let names = mem::take(&mut *self.client.context().revoked());
         let known = |(name, number): (String, i32)| Some(Partition { topic: self.topic(&name)?, number });
         names.into_iter().filter_map(known).collect()
     }
 
-    /// Commits, for each partition, the offset to go on from; does not wait for the broker.
+    /// Commits the next offset of each partition; does not wait for the broker.
     pub fn commit(&self, next: &[(Partition, i64)]) -> Result<(), Error> {
         let next: Vec<_> = next.iter().map(|(partition, offset)| (*partition, Offset::Offset(*offset))).collect();
         self.client.commit(&self.list(&next)?, CommitMode::Async).map_err(Error::Partition)
     }
 
-    /// Stops receiving from a partition; a few messages that were fetched already may still come.
+    /// Stops receiving from a partition; messages that are already fetched may still arrive.
     pub fn pause(&self, partition: Partition) -> Result<(), Error> {
         self.client.pause(&self.list(&[(partition, Offset::Invalid)])?).map_err(Error::Partition)
     }
 
-    /// Goes on after [`Consumer::pause`].
+    /// Receives again from a partition stopped by [`Consumer::pause`].
     pub fn resume(&self, partition: Partition) -> Result<(), Error> {
         self.client.resume(&self.list(&[(partition, Offset::Invalid)])?).map_err(Error::Partition)
     }
@@ -135,26 +134,26 @@ impl Consumer {
     }
 }
 
-/// Notes which partitions were taken away, as librdkafka tells only its callback.
+/// Records revoked partitions, which librdkafka passes to its rebalance callback only.
 #[derive(Debug, Default)]
 struct Context {
-    lost: Mutex<Vec<(String, i32)>>,
-    trouble: Trouble,
+    revoked: Mutex<Vec<(String, i32)>>,
+    errors: ErrorLog,
 }
 
 impl Context {
-    fn lost(&self) -> std::sync::MutexGuard<'_, Vec<(String, i32)>> {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    fn revoked(&self) -> std::sync::MutexGuard<'_, Vec<(String, i32)>> {
+        self.revoked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
-        self.trouble.error(error, reason);
+        self.errors.error(error, reason);
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        self.trouble.log(level, facility, line);
+        self.errors.log(level, facility, line);
     }
 }
 
@@ -162,7 +161,7 @@ impl ConsumerContext for Context {
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let Rebalance::Revoke(partitions) = rebalance {
             let names = partitions.elements().into_iter().map(|one| (one.topic().to_owned(), one.partition()));
-            self.lost().extend(names);
+            self.revoked().extend(names);
         }
     }
 }

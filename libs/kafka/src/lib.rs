@@ -1,38 +1,39 @@
-//! The broker: a producer that awaits acknowledgement, a consumer that commits what it is told to.
+//! Kafka client: a producer that awaits acknowledgements, and a consumer with explicit commits.
 //!
-//! Knows bytes, topics' names and offsets; must not know what a fact means or whether it was seen before.
+//! Contains bytes, topic names and offsets. Must not depend on the meaning of an event or on deduplication.
 
 mod admin;
 mod config;
 mod consumer;
+mod delivery;
+mod error_log;
 mod producer;
 mod rotation;
-mod trouble;
 
 pub use admin::ensure_topics;
 pub use config::Config;
 pub use consumer::{Consumer, Incoming, Partition};
 pub use producer::{Outgoing, Producer};
 
-/// Why the broker did not do what was asked.
+/// Why a Kafka operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// librdkafka does not accept the settings.
+    /// librdkafka rejects the properties.
     #[error("setting up a Kafka client")]
     Client(#[source] rdkafka::error::KafkaError),
-    /// Part of a batch was not acknowledged; any part of it may have been written.
+    /// A message of a batch was not acknowledged. Any part of the batch may have been written.
     #[error("sending to Kafka")]
     Send(#[source] rdkafka::error::KafkaError),
-    /// The client was dropped while messages were under way.
+    /// The client was dropped before the acknowledgement.
     #[error("the Kafka client ended before the broker acknowledged")]
     Cancelled,
-    /// The broker did not give a message.
+    /// Receiving a message failed.
     #[error("receiving from Kafka")]
     Receive(#[source] rdkafka::error::KafkaError),
-    /// Committing, pausing or resuming failed.
+    /// A commit, pause or resume failed.
     #[error("managing the partitions of a Kafka consumer")]
     Partition(#[source] rdkafka::error::KafkaError),
-    /// The broker refused to make a topic.
-    #[error("making a Kafka topic")]
+    /// The broker rejected the creation of a topic.
+    #[error("creating a Kafka topic")]
     Topic(#[source] rdkafka::error::KafkaError),
 }

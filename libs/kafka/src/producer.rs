@@ -1,45 +1,48 @@
-//! Sends batches and awaits that the broker has them.
+//! Sends batches of messages and awaits their acknowledgement.
 //!
-//! Knows acknowledgement; must not know where a batch comes from.
+//! Must not depend on where a batch comes from.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::future::try_join_all;
+use futures::{channel::oneshot, future::try_join_all};
 use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
-    producer::{FutureProducer, FutureRecord, Producer as _, PurgeConfig, future_producer::DeliveryFuture},
+    producer::BaseRecord,
 };
 
-use crate::{Config, Error, trouble::Trouble};
+use crate::{
+    Config, Error,
+    delivery::{Client, Report},
+};
 
-/// A message that is not acknowledged in this time has failed, in milliseconds.
+/// Time for a message to be acknowledged, in milliseconds.
 const MESSAGE_MS_MAX: &str = "3000";
-/// How long messages are gathered into one request, in milliseconds.
+/// Time to collect messages into one request, in milliseconds.
 const LINGER_MS: &str = "2";
-/// Memory for messages under way, in KiB; a batch of the relay is far smaller.
+/// Memory for unacknowledged messages, in KiB; a batch of the outbox relay is far smaller.
 const BUFFER_KIB_MAX: &str = "16384";
 
-/// One message.
+/// A message to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
-    /// The topic's bare name.
+    /// The topic's name without the isolation key.
     pub topic: String,
-    /// Messages of one key keep their order.
+    /// The message key: selects the partition, so that messages of one key stay in order.
     pub key: String,
-    /// The bytes.
+    /// The message value.
     pub payload: Vec<u8>,
     /// W3C `traceparent`, sent as a header.
     pub trace: Option<String>,
 }
 
-/// Sends to the broker. Cheap to clone; connects at the first use.
+/// An idempotent producer. Cheap to clone; connects on first use.
 #[derive(Clone)]
 pub struct Producer(Arc<Inner>);
 
 struct Inner {
     config: Config,
-    client: Mutex<Option<FutureProducer<Trouble>>>,
+    client: Mutex<Option<Arc<Client>>>,
 }
 
 impl std::fmt::Debug for Producer {
@@ -49,24 +52,24 @@ impl std::fmt::Debug for Producer {
 }
 
 impl Producer {
-    /// A producer for that broker.
+    /// Does not connect yet.
     pub fn new(config: &Config) -> Self {
         Self(Arc::new(Inner { config: config.clone(), client: Mutex::new(None) }))
     }
 
-    /// Sends all, in order, and returns when the broker has acknowledged each. After an error any part may have been
-    /// written, and nothing more of the batch will be: it may be sent again.
+    /// Sends all messages in order and returns when each is acknowledged. After an error any part of the batch may have been
+    /// written and no more of it will be: the caller may send it again.
     pub async fn send_all(&self, messages: &[Outgoing]) -> Result<(), Error> {
         let client = self.client()?;
         let result = send(&self.0.config, &client, messages).await;
         if result.is_err() {
-            self.forget();
-            client.purge(PurgeConfig::default().queue().inflight());
+            self.drop_client();
+            client.purge();
         }
         result
     }
 
-    fn client(&self) -> Result<FutureProducer<Trouble>, Error> {
+    fn client(&self) -> Result<Arc<Client>, Error> {
         let mut current = self.0.client.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = &*current {
             return Ok(client.clone());
@@ -80,18 +83,17 @@ impl Producer {
             .set("linger.ms", LINGER_MS)
             .set("message.timeout.ms", MESSAGE_MS_MAX)
             .set("queue.buffering.max.kbytes", BUFFER_KIB_MAX);
-        let client: FutureProducer<Trouble> =
-            settings.create_with_context(Trouble::default()).map_err(Error::Client)?;
+        let client = Arc::new(Client::new(&settings).map_err(Error::Client)?);
         Ok(current.insert(client).clone())
     }
 
-    /// A client that failed may be broken for good, or still hold messages of the failed batch.
-    fn forget(&self) {
+    /// Drops the client: after a failure it may be unusable, or still hold messages of the failed batch.
+    fn drop_client(&self) {
         *self.0.client.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
-async fn send(config: &Config, client: &FutureProducer<Trouble>, messages: &[Outgoing]) -> Result<(), Error> {
+async fn send(config: &Config, client: &Client, messages: &[Outgoing]) -> Result<(), Error> {
     let mut deliveries = Vec::with_capacity(messages.len());
     for message in messages {
         deliveries.push(delivered(enqueue(config, client, message)?));
@@ -99,20 +101,24 @@ async fn send(config: &Config, client: &FutureProducer<Trouble>, messages: &[Out
     try_join_all(deliveries).await.map(drop)
 }
 
-fn enqueue(config: &Config, client: &FutureProducer<Trouble>, message: &Outgoing) -> Result<DeliveryFuture, Error> {
+fn enqueue(config: &Config, client: &Client, message: &Outgoing) -> Result<oneshot::Receiver<Report>, Error> {
     let topic = config.name_on_broker(&message.topic);
-    let mut record = FutureRecord::to(&topic).key(&message.key).payload(&message.payload);
+    let (reported, report) = oneshot::channel();
+    let mut record = BaseRecord::with_opaque_to(&topic, Box::new(reported))
+        .key(message.key.as_str())
+        .payload(message.payload.as_slice());
     if let Some(trace) = &message.trace {
         record = record.headers(OwnedHeaders::new().insert(Header { key: "traceparent", value: Some(trace) }));
     }
-    client.send_result(record).map_err(|(error, _)| Error::Send(error))
+    client.enqueue(record).map_err(Error::Send)?;
+    Ok(report)
 }
 
-async fn delivered(delivery: DeliveryFuture) -> Result<(), Error> {
-    match delivery.await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err((KafkaError::MessageProduction(RDKafkaErrorCode::PurgeInflight | RDKafkaErrorCode::PurgeQueue), _)))
+async fn delivered(report: oneshot::Receiver<Report>) -> Result<(), Error> {
+    match report.await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(KafkaError::MessageProduction(RDKafkaErrorCode::PurgeInflight | RDKafkaErrorCode::PurgeQueue)))
         | Err(_) => Err(Error::Cancelled),
-        Ok(Err((error, _))) => Err(Error::Send(error)),
+        Ok(Err(error)) => Err(Error::Send(error)),
     }
 }

@@ -1,33 +1,32 @@
-//! A login or authority that changes while clients use it: followed once the broker accepts it.
+//! Rotation of the password or certificate authority while clients run.
 //!
-//! Knows which settings may change; must not know the clients that have to be replaced then.
+//! Must not depend on the clients that are replaced.
 
 use std::time::Duration;
 
 use rdkafka::{admin::AdminClient, error::KafkaError};
 
-use crate::{Config, trouble::Trouble};
+use crate::{Config, error_log::ErrorLog};
 
-/// How long the broker may take to let a new login in.
+/// Time for the broker to accept the new credentials.
 const PROOF_MAX: Duration = Duration::from_secs(5);
-const PROOFS_APART: Duration = Duration::from_secs(5);
+const PROOF_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Config {
-    /// Waits until the password or the authorities differ from what they were when this copy of the settings was made and
-    /// the broker accepts them as they are now: a client that works is not given up for one that does not. For ever without
-    /// either.
+    /// Waits until the password or the certificate authorities differ from this copy of the settings and the broker accepts
+    /// the new ones, so that a working client is never replaced by one that fails. Never returns without either setting.
     pub async fn login_changed(&mut self) {
         self.changed().await;
         while let Err(error) = self.accepted().await {
-            tracing::warn!(%error, "the broker does not accept the new login or authority yet; the old client stays");
-            tokio::time::sleep(PROOFS_APART).await;
+            tracing::warn!(%error, "the broker rejects the new credentials or certificate authority; keeping the old client");
+            tokio::time::sleep(PROOF_INTERVAL).await;
         }
     }
 
     async fn accepted(&self) -> Result<(), KafkaError> {
         let settings = self.client();
         let asked = tokio::task::spawn_blocking(move || {
-            let client: AdminClient<Trouble> = settings.create_with_context(Trouble::default())?;
+            let client: AdminClient<ErrorLog> = settings.create_with_context(ErrorLog::default())?;
             client.inner().fetch_metadata(None, PROOF_MAX).map(drop)
         });
         asked.await.unwrap_or(Err(KafkaError::Canceled))

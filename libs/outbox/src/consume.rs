@@ -248,7 +248,7 @@ fn finish(member: &Consumer, queues: &mut PartitionQueues, completion: Completio
 
 /// The next commit repeats one that failed. Until then messages may be delivered again, which handlers deduplicate.
 fn commit(member: &Consumer, queues: &mut PartitionQueues) {
-    for partition in member.lost() {
+    for partition in member.revoked() {
         queues.revoke(partition);
     }
     let next = queues.commits();
