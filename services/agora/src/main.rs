@@ -1,4 +1,4 @@
-//! The one binary of all services: serves any of them, migrates their databases, fills a catalogue.
+//! The one binary of all services: serves any of them, migrates their databases, fills a catalog.
 //!
 //! Knows the command line and which services there are; nothing of what they do.
 
@@ -37,7 +37,7 @@ enum Verb {
         #[arg(required = true, value_parser = services::names())]
         services: Vec<String>,
     },
-    /// Fill the catalogue with 60 products through the public API
+    /// Fill the catalog with 60 products through the public API
     ///
     /// Logs in as the admin of AGORA_ADMIN_EMAIL and AGORA_ADMIN_PASSWORD (or AGORA_ADMIN_PASSWORD_FILE). Products that
     /// are there already, by their SKU, are left as they are.

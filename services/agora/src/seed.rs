@@ -1,6 +1,6 @@
-//! Filling a catalogue through the public API, as any admin could by hand. Repeating it adds what is missing.
+//! Filling a catalog through the public API, as any admin could by hand. Repeating it adds what is missing.
 
-mod catalogue;
+mod catalog;
 
 use std::{
     io::{IsTerminal as _, Write as _, stderr},
@@ -15,7 +15,7 @@ use agora_api::{
 use agora_chassis::settings;
 use agora_vocab::{Currency, Money, Secret};
 use anyhow::{Context as _, bail};
-use catalogue::{PRODUCTS, Row};
+use catalog::{PRODUCTS, Row};
 use reqwest::{Client, Response, StatusCode};
 
 /// Longest time of one request.
@@ -24,7 +24,7 @@ const REQUEST_MAX: Duration = Duration::from_secs(15);
 const TRIES_MAX: u32 = 30;
 const TRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// How the catalogue says that a product of that SKU is there already.
+/// How the catalog says that a product of that SKU is there already.
 const THERE_ALREADY: &str = "SKU_TAKEN";
 
 /// Adds every product that the shop at `url` does not have.

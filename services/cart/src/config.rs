@@ -22,8 +22,8 @@ pub struct Config {
     pub tokens: TokenSettings,
     /// What internal callers sign with.
     pub internal_secret: WatchedSecret,
-    /// The catalogue's internal port, as a URL.
-    pub catalogue_url: String,
+    /// The catalog's internal port, as a URL.
+    pub catalog_url: String,
     /// The recovery epoch of the database.
     pub epoch: Epoch,
 }
@@ -37,7 +37,7 @@ impl Config {
             kafka: agora_kafka::Config::read(reader),
             tokens: TokenSettings::read(reader),
             internal_secret: reader.secret("INTERNAL_SECRET"),
-            catalogue_url: reader.required("CATALOG_INTERNAL_URL"),
+            catalog_url: reader.required("CATALOG_INTERNAL_URL"),
             epoch: reader.default("RECOVERY_EPOCH", Epoch::default()),
         }
     }

@@ -10,9 +10,9 @@ use agora_events::{
 use agora_outbox::{DedupKey, Failure};
 
 use crate::{
-    domain::Copy,
+    domain::ProductCopy,
     ports::StoreError,
-    usecases::{Error, Shopping},
+    usecases::{CartService, Error},
 };
 
 /// The group that reads.
@@ -21,33 +21,38 @@ pub const CONSUMER: &str = "cart";
 pub const TOPICS: &[Topic] = &[topics::PRODUCT, topics::ORDER];
 
 /// Handles one fact; a repetition changes nothing.
-pub async fn handle(shopping: Shopping, envelope: Envelope) -> Result<(), Failure> {
+pub async fn handle(service: CartService, envelope: Envelope) -> Result<(), Failure> {
     let dedup_key = DedupKey::Event { consumer: CONSUMER, id: envelope.id };
     let malformed = |error: serde_json::Error| Failure::Poison(error.into());
     if let Some(event) = envelope.event::<ProductEvent>().map_err(malformed)? {
-        return shopping.learn(&copy(event), &dedup_key).await.map_err(failure);
+        return service.store_copy(&copy(event), &dedup_key).await.map_err(failure);
     }
     match envelope.event::<OrderEvent>().map_err(malformed)? {
         Some(OrderEvent::Placed(order)) if order.cart_id.is_some() => {
-            shopping.settle(order.order_id, &dedup_key).await.map_err(failure)
+            service.complete_checkout(order.order_id, &dedup_key).await.map_err(failure)
         }
         // Cancelled too: an order that was never placed ends so, and one that was is settled already.
         Some(OrderEvent::Rejected(order) | OrderEvent::Cancelled(order)) if order.cart_id.is_some() => {
-            shopping.give_back(order.order_id, &dedup_key).await.map(drop).map_err(failure)
+            service.cancel_checkout(order.order_id, &dedup_key).await.map(drop).map_err(failure)
         }
         _ => Ok(()),
     }
 }
 
-fn copy(event: ProductEvent) -> Copy {
+fn copy(event: ProductEvent) -> ProductCopy {
     match event {
         ProductEvent::Created(product) | ProductEvent::Updated(product) => {
             let Product { product_id, version, name, price, image_url, .. } = product;
-            Copy { product: product_id, version, name, image_url, price: Some(price), deleted: false }
+            ProductCopy { product: product_id, version, name, image_url, price: Some(price), deleted: false }
         }
-        ProductEvent::Deleted(ProductDeleted { product_id, version }) => {
-            Copy { product: product_id, version, name: String::new(), image_url: None, price: None, deleted: true }
-        }
+        ProductEvent::Deleted(ProductDeleted { product_id, version }) => ProductCopy {
+            product: product_id,
+            version,
+            name: String::new(),
+            image_url: None,
+            price: None,
+            deleted: true,
+        },
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agora_events::cart::{Cart as CartFact, CartEvent, CartLine};
+use agora_events::cart::{Cart as CartUpdated, CartEvent, CartLine};
 use agora_vocab::{CartId, Currency, Invalid, LineId, Money, MoneyError, OrderId, ProductId, Quantity, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -66,9 +66,9 @@ pub struct Line {
     pub seen: Money,
 }
 
-/// What the cart keeps of a product, so that it can show it while the catalogue is away.
+/// What the cart keeps of a product, so that it can show it while the catalog is away.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Copy {
+pub struct ProductCopy {
     /// The product.
     pub product: ProductId,
     /// The product's version; an older copy never replaces a newer one.
@@ -79,28 +79,28 @@ pub struct Copy {
     pub image_url: Option<String>,
     /// What one unit cost then; nothing is known of a product that was never seen alive.
     pub price: Option<Money>,
-    /// Whether it left the catalogue.
+    /// Whether it left the catalog.
     pub deleted: bool,
 }
 
-/// A product as the catalogue offers it now.
+/// A product as the catalog offers it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offer {
+pub struct QuotedLine {
     /// The product, as it may be copied.
-    pub copy: Copy,
+    pub copy: ProductCopy,
     /// What one unit costs.
     pub price: Money,
     /// Units that can be ordered now, over all variants.
     pub stock: i64,
 }
 
-/// What the catalogue said about some products: `None` for those that it does not know, or no more.
+/// What the catalog said about some products: `None` for those that it does not know, or no more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Offers(pub BTreeMap<ProductId, Option<Offer>>);
+pub struct QuoteResult(pub BTreeMap<ProductId, Option<QuotedLine>>);
 
-impl Offers {
+impl QuoteResult {
     /// The product as it is offered now, if it was asked for and exists.
-    pub fn of(&self, product: ProductId) -> Option<&Offer> {
+    pub fn of(&self, product: ProductId) -> Option<&QuotedLine> {
         self.0.get(&product).and_then(Option::as_ref)
     }
 }
@@ -111,7 +111,7 @@ pub struct Contents {
     /// The cart.
     pub cart: Cart,
     /// What is kept of its products.
-    pub copies: BTreeMap<ProductId, Copy>,
+    pub copies: BTreeMap<ProductId, ProductCopy>,
 }
 
 /// A cart as its owner sees it.
@@ -136,9 +136,9 @@ pub struct Item {
     pub name: String,
     /// A picture of it.
     pub image_url: Option<String>,
-    /// What one unit costs: now, or when the catalogue was last heard.
+    /// What one unit costs: now, or when the catalog was last heard.
     pub price: Money,
-    /// Whether that many are known to be there now; false while the catalogue is away.
+    /// Whether that many are known to be there now; false while the catalog is away.
     pub available: bool,
 }
 
@@ -164,7 +164,7 @@ impl Cart {
             quantity: line.quantity.get(),
         };
         let items = self.lines.iter().map(line).collect();
-        CartEvent::Updated(CartFact { cart_id: self.id, user_id: self.user, version: self.version, items })
+        CartEvent::Updated(CartUpdated { cart_id: self.id, user_id: self.user, version: self.version, items })
     }
 
     /// Puts a line into it, or its units to those of the same product and variant, all at the price of the new ones; the
@@ -193,7 +193,7 @@ impl Cart {
 /// Why a cart cannot become what is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// The catalogue does not have the product, or no more.
+    /// The catalog does not have the product, or no more.
     UnknownProduct,
     /// Fewer units can be had.
     Insufficient {
@@ -216,25 +216,25 @@ pub enum Refused {
 
 impl Contents {
     /// Whether the cart may be as it now is, after `product` was changed in it.
-    pub fn check(&self, product: ProductId, variant: &Variant, offer: &Offer) -> Result<(), Refused> {
+    pub fn check(&self, product: ProductId, variant: &Variant, quoted: &QuotedLine) -> Result<(), Refused> {
         let lines = &self.cart.lines;
         if lines.len() > LINES_MAX {
             return Err(Refused::TooManyLines);
         }
-        if lines.iter().any(|line| line.seen.currency != offer.price.currency) {
+        if lines.iter().any(|line| line.seen.currency != quoted.price.currency) {
             return Err(Refused::OtherCurrency);
         }
         let line = lines.iter().find(|line| line.product == product && line.variant == *variant);
         let requested = line.map_or(0, |line| line.quantity.get());
-        if i64::from(requested) > offer.stock {
-            return Err(Refused::Insufficient { product, requested, available: offer.stock.max(0) });
+        if i64::from(requested) > quoted.stock {
+            return Err(Refused::Insufficient { product, requested, available: quoted.stock.max(0) });
         }
         Ok(())
     }
 
-    /// The cart as its owner sees it: by the catalogue's offers, and by the copies where it said nothing.
-    pub fn view(&self, offers: &Offers) -> Result<View, Refused> {
-        let items: Vec<Item> = self.cart.lines.iter().map(|line| self.item(line, offers)).collect();
+    /// The cart as its owner sees it: by the catalog's offers, and by the copies where it said nothing.
+    pub fn view(&self, quote: &QuoteResult) -> Result<View, Refused> {
+        let items: Vec<Item> = self.cart.lines.iter().map(|line| self.item(line, quote)).collect();
         let currency = items.first().map_or(Currency::EUR, |item| item.price.currency);
         let sums = items.iter().map(|item| item.price.checked_mul(i64::from(item.line.quantity.get())));
         let sums = sums.collect::<Result<Vec<_>, _>>().map_err(Refused::Total)?;
@@ -242,14 +242,14 @@ impl Contents {
         Ok(View { id: self.cart.id, version: self.cart.version, items, total })
     }
 
-    fn item(&self, line: &Line, offers: &Offers) -> Item {
-        let offer = offers.of(line.product);
-        let copy = offer.map(|offer| &offer.copy).or_else(|| self.copies.get(&line.product));
+    fn item(&self, line: &Line, quote: &QuoteResult) -> Item {
+        let quoted = quote.of(line.product);
+        let copy = quoted.map(|quoted| &quoted.copy).or_else(|| self.copies.get(&line.product));
         Item {
             name: copy.map(|copy| copy.name.clone()).unwrap_or_default(),
             image_url: copy.and_then(|copy| copy.image_url.clone()),
             price: copy.and_then(|copy| copy.price).unwrap_or(line.seen),
-            available: offer.is_some_and(|offer| offer.stock >= i64::from(line.quantity.get())),
+            available: quoted.is_some_and(|quoted| quoted.stock >= i64::from(line.quantity.get())),
             line: line.clone(),
         }
     }
@@ -257,7 +257,7 @@ impl Contents {
 
 /// What an order took out of a cart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Taking {
+pub struct Checkout {
     /// The order.
     pub order: OrderId,
     /// The cart.
@@ -271,7 +271,7 @@ pub struct Taking {
 /// What became of a taking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum TakingState {
+pub enum CheckoutState {
     /// The order has the lines.
     Taken,
     /// The cart has them again; or it never will be taken, being undone before.
@@ -280,7 +280,7 @@ pub enum TakingState {
     Done,
 }
 
-impl TakingState {
+impl CheckoutState {
     /// The name on the wire and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -297,8 +297,8 @@ impl TakingState {
 }
 
 /// The lines of a cart after a taking is given back: quantities are summed up to what a line may have, lines are added up
-/// to what a cart may have, and what left the catalogue meanwhile stays away.
-pub fn with_given_back(mut lines: Vec<Line>, back: Vec<Line>, deleted: &BTreeSet<ProductId>) -> Vec<Line> {
+/// to what a cart may have, and what left the catalog meanwhile stays away.
+pub fn merge_lines(mut lines: Vec<Line>, back: Vec<Line>, deleted: &BTreeSet<ProductId>) -> Vec<Line> {
     for line in back.into_iter().filter(|line| !deleted.contains(&line.product)) {
         let full = lines.len() >= LINES_MAX;
         match lines.iter_mut().find(|there| there.product == line.product && there.variant == line.variant) {
@@ -331,36 +331,43 @@ mod tests {
         }
     }
 
-    fn copy(product: u128, price: i64) -> Copy {
+    fn copy(product: u128, price: i64) -> ProductCopy {
         let product = ProductId::new(Uuid::from_u128(product));
-        Copy { product, version: 1, name: "Chair".into(), image_url: None, price: Some(eur(price)), deleted: false }
+        ProductCopy {
+            product,
+            version: 1,
+            name: "Chair".into(),
+            image_url: None,
+            price: Some(eur(price)),
+            deleted: false,
+        }
     }
 
-    fn contents(lines: Vec<Line>, copies: &[Copy]) -> Contents {
+    fn contents(lines: Vec<Line>, copies: &[ProductCopy]) -> Contents {
         let cart = Cart { lines, version: 1, ..Cart::of(UserId::new(Uuid::from_u128(1))) };
         Contents { cart, copies: copies.iter().map(|copy| (copy.product, copy.clone())).collect() }
     }
 
-    fn offers(offers: &[(u128, i64, i64)]) -> Offers {
-        let offer = |&(product, price, stock): &(u128, i64, i64)| {
+    fn quote(quote: &[(u128, i64, i64)]) -> QuoteResult {
+        let quoted = |&(product, price, stock): &(u128, i64, i64)| {
             let copy = copy(product, price);
-            (copy.product, Some(Offer { copy, price: eur(price), stock }))
+            (copy.product, Some(QuotedLine { copy, price: eur(price), stock }))
         };
-        Offers(offers.iter().map(offer).collect())
+        QuoteResult(quote.iter().map(quoted).collect())
     }
 
     #[test]
     fn prices_and_stock_are_those_of_now_and_a_changed_price_is_flagged() {
         let cart = contents(vec![line(1, 2, 100), line(2, 1, 500)], &[copy(1, 100), copy(2, 500)]);
-        let view = cart.view(&offers(&[(1, 150, 2), (2, 500, 0)])).unwrap();
+        let view = cart.view(&quote(&[(1, 150, 2), (2, 500, 0)])).unwrap();
         let seen: Vec<_> = view.items.iter().map(|i| (i.price.amount, i.available, i.price_changed())).collect();
         assert_eq!(seen, [(150, true, true), (500, false, false)]);
         assert_eq!(view.total, eur(800));
     }
 
     #[test]
-    fn while_the_catalogue_is_away_copies_are_shown_and_nothing_is_called_available() {
-        let view = contents(vec![line(1, 2, 100)], &[copy(1, 120)]).view(&Offers::default()).unwrap();
+    fn while_the_catalog_is_away_copies_are_shown_and_nothing_is_called_available() {
+        let view = contents(vec![line(1, 2, 100)], &[copy(1, 120)]).view(&QuoteResult::default()).unwrap();
         let item = &view.items[0];
         assert_eq!(
             (item.name.as_str(), item.price, item.available, item.price_changed()),
@@ -370,7 +377,7 @@ mod tests {
 
     #[test]
     fn a_product_that_is_gone_is_shown_as_it_was() {
-        let gone = Offers([(ProductId::new(Uuid::from_u128(1)), None)].into());
+        let gone = QuoteResult([(ProductId::new(Uuid::from_u128(1)), None)].into());
         let view = contents(vec![line(1, 2, 100)], &[copy(1, 100)]).view(&gone).unwrap();
         assert!(!view.items[0].available);
         assert_eq!(view.total, eur(200));
@@ -380,13 +387,13 @@ mod tests {
     fn a_cart_refuses_what_cannot_be_had_and_what_cannot_be_summed() {
         let product = ProductId::new(Uuid::from_u128(1));
         let cart = contents(vec![line(1, 5, 100)], &[]);
-        let check = |offers: &Offers| cart.check(product, &Variant::default(), offers.of(product).unwrap());
-        assert_eq!(check(&offers(&[(1, 100, 5)])), Ok(()));
+        let check = |quote: &QuoteResult| cart.check(product, &Variant::default(), quote.of(product).unwrap());
+        assert_eq!(check(&quote(&[(1, 100, 5)])), Ok(()));
         let short = Refused::Insufficient { product, requested: 5, available: 4 };
-        assert_eq!(check(&offers(&[(1, 100, 4)])), Err(short));
-        let mut yen = offers(&[(1, 100, 5)]);
-        let offer = yen.0.get_mut(&product).unwrap().as_mut().unwrap();
-        offer.price.currency = "JPY".parse().unwrap();
+        assert_eq!(check(&quote(&[(1, 100, 4)])), Err(short));
+        let mut yen = quote(&[(1, 100, 5)]);
+        let quoted = yen.0.get_mut(&product).unwrap().as_mut().unwrap();
+        quoted.price.currency = "JPY".parse().unwrap();
         assert_eq!(check(&yen), Err(Refused::OtherCurrency));
     }
 
@@ -406,13 +413,13 @@ mod tests {
 
     #[test]
     fn an_empty_cart_sums_to_nothing() {
-        assert_eq!(contents(vec![], &[]).view(&Offers::default()).unwrap().total, eur(0));
+        assert_eq!(contents(vec![], &[]).view(&QuoteResult::default()).unwrap().total, eur(0));
     }
 
     #[test]
-    fn what_left_the_catalogue_is_not_given_back() {
+    fn what_left_the_catalog_is_not_given_back() {
         let deleted = [ProductId::new(Uuid::from_u128(2))].into();
-        let lines = with_given_back(vec![line(1, 1, 1)], vec![line(1, 2, 1), line(2, 1, 1), line(3, 1, 1)], &deleted);
+        let lines = merge_lines(vec![line(1, 1, 1)], vec![line(1, 2, 1), line(2, 1, 1), line(3, 1, 1)], &deleted);
         let seen: Vec<_> = lines.iter().map(|line| line.quantity.get()).collect();
         assert_eq!(seen, [3, 1]);
     }
@@ -424,7 +431,7 @@ mod tests {
             back in prop::collection::btree_map(0..150_u128, 1..9_999_i64, 0..100),
         ) {
             let lines = |of: &BTreeMap<u128, i64>| of.iter().map(|(&p, &q)| line(p, q, 1)).collect::<Vec<_>>();
-            let merged = with_given_back(lines(&there), lines(&back), &BTreeSet::new());
+            let merged = merge_lines(lines(&there), lines(&back), &BTreeSet::new());
             prop_assert!(merged.len() <= LINES_MAX);
             for (&product, &quantity) in &there {
                 let expected = (quantity + back.get(&product).copied().unwrap_or(0)).min(9_999);

@@ -1,4 +1,4 @@
-//! Carts and a catalogue in memory, for tests; the carts are held to the same laws as the true ones. One lock, one copy of
+//! Carts and a catalog in memory, for tests; the carts are held to the same laws as the true ones. One lock, one copy of
 //! everything per change: a refusal leaves no trace, as a rolled back transaction does.
 
 use std::{
@@ -12,8 +12,11 @@ use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    domain::{Cart, Contents, Copy, Line, Offer, Offers, Refused, Taking, TakingState, Variant, View, with_given_back},
-    ports::{CartError, Carts, Catalogue, CatalogueAway, NewLine, StoreError, TakeError},
+    domain::{
+        Cart, Checkout, CheckoutState, Contents, Line, ProductCopy, QuoteResult, QuotedLine, Refused, Variant, View,
+        merge_lines,
+    },
+    ports::{CartError, Carts, Catalog, CatalogUnavailable, CheckoutError, NewLine, StoreError},
 };
 
 /// Carts in memory.
@@ -23,12 +26,12 @@ pub struct InMemoryCarts(Arc<Mutex<State>>);
 #[derive(Clone, Debug, Default)]
 struct State {
     carts: BTreeMap<UserId, Cart>,
-    copies: BTreeMap<ProductId, Copy>,
+    copies: BTreeMap<ProductId, ProductCopy>,
     /// `None`: a tombstone.
-    takings: BTreeMap<OrderId, (TakingState, Option<(UserId, Taking)>)>,
+    checkouts: BTreeMap<OrderId, (CheckoutState, Option<(UserId, Checkout)>)>,
     answers: StoredResults,
     /// While set, every call is refused as it is by a database that is away.
-    away: bool,
+    unavailable: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -37,18 +40,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl InMemoryCarts {
     /// From now on as a database that is away, or back.
-    pub fn set_away(&self, away: bool) {
-        lock(&self.0).away = away;
+    pub fn set_unavailable(&self, unavailable: bool) {
+        lock(&self.0).unavailable = unavailable;
     }
 
     /// A change of everything or nothing, done once per cause.
-    fn once<T, E>(&self, dedup_key: &DedupKey, work: impl FnOnce(&mut State) -> Result<T, E>) -> Result<Outcome<T>, E>
+    fn apply<T, E>(&self, dedup_key: &DedupKey, work: impl FnOnce(&mut State) -> Result<T, E>) -> Result<Outcome<T>, E>
     where
         T: Serialize + DeserializeOwned,
         E: From<StoreError>,
     {
         let mut state = lock(&self.0);
-        if state.away {
+        if state.unavailable {
             return Err(StoreError::Unavailable("the fake database is away".into()).into());
         }
         if let Some(stored) = state.answers.find_result(dedup_key)? {
@@ -80,7 +83,7 @@ impl State {
         lines.iter().find(|there| there.id == line).cloned().ok_or(CartError::NotFound)
     }
 
-    fn keep(&mut self, copy: &Copy) {
+    fn store_copy(&mut self, copy: &ProductCopy) {
         let kept = self.copies.entry(copy.product).or_insert_with(|| copy.clone());
         if kept.version < copy.version && copy.deleted {
             (kept.version, kept.deleted) = (copy.version, true);
@@ -89,11 +92,17 @@ impl State {
         }
     }
 
-    fn finish(&self, user: UserId, product: ProductId, variant: &Variant, offers: &Offers) -> Result<View, CartError> {
+    fn finish(
+        &self,
+        user: UserId,
+        product: ProductId,
+        variant: &Variant,
+        quote: &QuoteResult,
+    ) -> Result<View, CartError> {
         let contents = self.contents(user);
-        let offer = offers.of(product).ok_or(CartError::Refused(Refused::UnknownProduct))?;
-        contents.check(product, variant, offer).map_err(CartError::Refused)?;
-        contents.view(offers).map_err(CartError::Refused)
+        let quoted = quote.of(product).ok_or(CartError::Refused(Refused::UnknownProduct))?;
+        contents.check(product, variant, quoted).map_err(CartError::Refused)?;
+        contents.view(quote).map_err(CartError::Refused)
     }
 
     fn gone(&self) -> BTreeSet<ProductId> {
@@ -105,15 +114,15 @@ impl State {
 impl Carts for InMemoryCarts {
     async fn find(&self, user: UserId) -> Result<Contents, StoreError> {
         let state = lock(&self.0);
-        if state.away {
+        if state.unavailable {
             return Err(StoreError::Unavailable("the fake database is away".into()));
         }
         Ok(state.contents(user))
     }
 
-    async fn answered(&self, dedup_key: &DedupKey) -> Result<Option<View>, StoreError> {
+    async fn stored_view(&self, dedup_key: &DedupKey) -> Result<Option<View>, StoreError> {
         let state = lock(&self.0);
-        if state.away {
+        if state.unavailable {
             return Err(StoreError::Unavailable("the fake database is away".into()));
         }
         state.answers.find_result(dedup_key)
@@ -123,20 +132,20 @@ impl Carts for InMemoryCarts {
         &self,
         found: Contents,
         line: &NewLine,
-        offers: &Offers,
+        quote: &QuoteResult,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<View>, CartError> {
         let user = found.cart.user;
-        self.once(dedup_key, |state| {
+        self.apply(dedup_key, |state| {
             let product = line.product;
-            let offer = offers.of(product).ok_or(CartError::Refused(Refused::UnknownProduct))?;
-            state.keep(&offer.copy);
+            let quoted = quote.of(product).ok_or(CartError::Refused(Refused::UnknownProduct))?;
+            state.store_copy(&quoted.copy);
             if state.gone().contains(&product) {
                 return Err(CartError::Refused(Refused::UnknownProduct));
             }
             let cart = state.carts.entry(user).or_insert_with(|| Cart::of(user));
-            cart.add(line.at(offer.price)).map_err(CartError::Refused)?;
-            state.finish(user, product, &line.variant, offers)
+            cart.add(line.at(quoted.price)).map_err(CartError::Refused)?;
+            state.finish(user, product, &line.variant, quote)
         })
     }
 
@@ -145,16 +154,16 @@ impl Carts for InMemoryCarts {
         user: UserId,
         line: LineId,
         quantity: Quantity,
-        offers: &Offers,
+        quote: &QuoteResult,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<View>, CartError> {
-        self.once(dedup_key, |state| {
+        self.apply(dedup_key, |state| {
             let Line { product, variant, .. } = state.own_line(user, line)?;
-            let offer = offers.of(product).ok_or(CartError::Refused(Refused::UnknownProduct))?;
+            let quoted = quote.of(product).ok_or(CartError::Refused(Refused::UnknownProduct))?;
             for there in state.cart(user).lines.iter_mut().filter(|there| there.id == line) {
-                (there.quantity, there.seen) = (quantity, offer.price);
+                (there.quantity, there.seen) = (quantity, quoted.price);
             }
-            state.finish(user, product, &variant, offers)
+            state.finish(user, product, &variant, quote)
         })
     }
 
@@ -165,77 +174,86 @@ impl Carts for InMemoryCarts {
         quantity: Quantity,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<View>, CartError> {
-        self.once(dedup_key, |state| {
+        self.apply(dedup_key, |state| {
             state.own_line(user, line)?;
             for there in state.cart(user).lines.iter_mut().filter(|there| there.id == line) {
                 there.quantity = there.quantity.min(quantity);
             }
-            state.contents(user).view(&Offers::default()).map_err(CartError::Refused)
+            state.contents(user).view(&QuoteResult::default()).map_err(CartError::Refused)
         })
     }
 
     async fn remove(&self, user: UserId, line: LineId, dedup_key: &DedupKey) -> Result<Outcome<()>, CartError> {
-        self.once(dedup_key, |state| {
+        self.apply(dedup_key, |state| {
             state.own_line(user, line)?;
             state.cart(user).lines.retain(|there| there.id != line);
             Ok(())
         })
     }
 
-    async fn take(&self, order: OrderId, user: UserId, dedup_key: &DedupKey) -> Result<Outcome<Taking>, TakeError> {
-        self.once(dedup_key, |state| match state.takings.get(&order) {
-            Some((TakingState::Taken | TakingState::Done, Some((_, taking)))) => Ok(taking.clone()),
-            Some(_) => Err(TakeError::Cancelled),
+    async fn begin_checkout(
+        &self,
+        order: OrderId,
+        user: UserId,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Checkout>, CheckoutError> {
+        self.apply(dedup_key, |state| match state.checkouts.get(&order) {
+            Some((CheckoutState::Taken | CheckoutState::Done, Some((_, checkout)))) => Ok(checkout.clone()),
+            Some(_) => Err(CheckoutError::Cancelled),
             None => {
                 let Cart { id, version, lines, .. } = state.contents(user).cart;
                 if lines.is_empty() {
-                    return Err(TakeError::Empty);
+                    return Err(CheckoutError::Empty);
                 }
-                let taking = Taking { order, cart: id, version, lines };
-                state.takings.insert(order, (TakingState::Taken, Some((user, taking.clone()))));
+                let checkout = Checkout { order, cart: id, version, lines };
+                state.checkouts.insert(order, (CheckoutState::Taken, Some((user, checkout.clone()))));
                 state.cart(user).lines.clear();
-                Ok(taking)
+                Ok(checkout)
             }
         })
     }
 
-    async fn give_back(&self, order: OrderId, dedup_key: &DedupKey) -> Result<Outcome<TakingState>, StoreError> {
-        self.once(dedup_key, |state| match state.takings.get(&order).cloned() {
-            Some((TakingState::Taken, Some((user, taking)))) => {
+    async fn cancel_checkout(
+        &self,
+        order: OrderId,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<CheckoutState>, StoreError> {
+        self.apply(dedup_key, |state| match state.checkouts.get(&order).cloned() {
+            Some((CheckoutState::Taken, Some((user, checkout)))) => {
                 let there = state.contents(user).cart.lines;
-                let lines = with_given_back(there.clone(), taking.lines.clone(), &state.gone());
+                let lines = merge_lines(there.clone(), checkout.lines.clone(), &state.gone());
                 if lines != there {
                     state.cart(user).lines = lines;
                 }
-                state.takings.insert(order, (TakingState::Returned, Some((user, taking))));
-                Ok(TakingState::Returned)
+                state.checkouts.insert(order, (CheckoutState::Returned, Some((user, checkout))));
+                Ok(CheckoutState::Returned)
             }
             Some((found, _)) => Ok(found),
             None => {
-                state.takings.insert(order, (TakingState::Returned, None));
-                Ok(TakingState::Returned)
+                state.checkouts.insert(order, (CheckoutState::Returned, None));
+                Ok(CheckoutState::Returned)
             }
         })
     }
 
-    async fn settle(&self, order: OrderId, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError> {
-        self.once(dedup_key, |state| {
-            if let Some((found @ TakingState::Taken, _)) = state.takings.get_mut(&order) {
-                *found = TakingState::Done;
+    async fn complete_checkout(&self, order: OrderId, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError> {
+        self.apply(dedup_key, |state| {
+            if let Some((found @ CheckoutState::Taken, _)) = state.checkouts.get_mut(&order) {
+                *found = CheckoutState::Done;
             }
             Ok(())
         })
     }
 
-    async fn learn(&self, copy: &Copy, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError> {
-        self.once(dedup_key, |state| {
-            state.keep(copy);
+    async fn store_copy(&self, copy: &ProductCopy, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError> {
+        self.apply(dedup_key, |state| {
+            state.store_copy(copy);
             Ok(())
         })
     }
 
     async fn drop_product(&self, product: ProductId) -> Result<u64, StoreError> {
-        let dropped = self.once(&DedupKey::None, |state| {
+        let dropped = self.apply(&DedupKey::None, |state| {
             let holds = |cart: &&mut Cart| cart.products().contains(&product);
             let mut dropped = 0;
             for cart in state.carts.values_mut().filter(holds) {
@@ -253,14 +271,14 @@ impl Carts for InMemoryCarts {
     }
 }
 
-/// A catalogue that offers what it is told to.
+/// A catalog that offers what it is told to.
 #[derive(Clone, Debug, Default)]
-pub struct FakeCatalogue(Arc<Mutex<(BTreeMap<ProductId, Offer>, bool)>>);
+pub struct FakeCatalog(Arc<Mutex<(BTreeMap<ProductId, QuotedLine>, bool)>>);
 
-impl FakeCatalogue {
+impl FakeCatalog {
     /// Offers a product from now on, named after its stock.
-    pub fn offer(&self, product: ProductId, version: i64, price: Money, stock: i64) {
-        let copy = Copy {
+    pub fn list_product(&self, product: ProductId, version: i64, price: Money, stock: i64) {
+        let copy = ProductCopy {
             product,
             version,
             name: format!("Chair {version}"),
@@ -268,7 +286,7 @@ impl FakeCatalogue {
             price: Some(price),
             deleted: false,
         };
-        lock(&self.0).0.insert(product, Offer { copy, price, stock });
+        lock(&self.0).0.insert(product, QuotedLine { copy, price, stock });
     }
 
     /// Does not know a product any longer.
@@ -277,18 +295,18 @@ impl FakeCatalogue {
     }
 
     /// From now on does not answer, or does again.
-    pub fn set_away(&self, away: bool) {
-        lock(&self.0).1 = away;
+    pub fn set_unavailable(&self, unavailable: bool) {
+        lock(&self.0).1 = unavailable;
     }
 }
 
 #[async_trait]
-impl Catalogue for FakeCatalogue {
-    async fn offers(&self, products: &[ProductId]) -> Result<Offers, CatalogueAway> {
-        let (known, away) = &*lock(&self.0);
-        if *away {
-            return Err(CatalogueAway("the fake catalogue is away".into()));
+impl Catalog for FakeCatalog {
+    async fn quote(&self, products: &[ProductId]) -> Result<QuoteResult, CatalogUnavailable> {
+        let (known, unavailable) = &*lock(&self.0);
+        if *unavailable {
+            return Err(CatalogUnavailable("the fake catalog is away".into()));
         }
-        Ok(Offers(products.iter().map(|id| (*id, known.get(id).cloned())).collect()))
+        Ok(QuoteResult(products.iter().map(|id| (*id, known.get(id).cloned())).collect()))
     }
 }

@@ -1,7 +1,7 @@
 //! Wire ⇄ domain: the routes of the public and of the internal port, and the one map from errors to status codes.
 
+mod checkouts;
 mod shopper;
-mod takings;
 
 use agora_chassis::{Routers, WatchedSecret};
 use agora_outbox::DedupKey;
@@ -12,18 +12,18 @@ use http::StatusCode;
 use crate::{
     domain::{LINES_MAX, Refused},
     ports::StoreError,
-    usecases::{Error, Shopping},
+    usecases::{CartService, Error},
 };
 
 /// The services that may call the internal port.
 const CALLERS: &[&str] = &["order"];
 
 /// Both ports, complete with their layers.
-pub fn routers(shopping: Shopping, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
+pub fn routers(service: CartService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
     let edge = Edge { verifier: Some(verifier), ..Edge::default() };
     Routers {
-        public: public(shopper::routes().with_state(shopping.clone()), edge),
-        internal: internal(takings::routes().with_state(shopping), internal_secret, "cart", CALLERS),
+        public: public(shopper::routes().with_state(service.clone()), edge),
+        internal: internal(checkouts::routes().with_state(service), internal_secret, "cart", CALLERS),
     }
 }
 
@@ -42,7 +42,7 @@ impl From<Error> for Problem {
             Error::Refused(refused) => refusal(refused),
             Error::Empty => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "EMPTY_CART"),
             Error::Cancelled => Self::new(StatusCode::CONFLICT, "CANCELLED").detail("this taking was undone"),
-            Error::CatalogueAway(error) => Self::unavailable(error),
+            Error::CatalogUnavailable(error) => Self::unavailable(error),
             Error::Store(error) => store(error),
         }
     }
@@ -51,7 +51,7 @@ impl From<Error> for Problem {
 fn refusal(refused: Refused) -> Problem {
     match refused {
         Refused::UnknownProduct => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "UNKNOWN_PRODUCT")
-            .field("productId", "is not in the catalogue"),
+            .field("productId", "is not in the catalog"),
         Refused::Insufficient { product, requested, available } => {
             Problem::new(StatusCode::CONFLICT, "INSUFFICIENT_QUANTITY")
                 .detail(format!("only {available} of {requested} units can be had"))

@@ -1,8 +1,8 @@
-//! One cart a shopper, with prices as the catalogue has them now.
+//! One cart a shopper, with prices as the catalog has them now.
 //!
 //! The composition root: the one file that knows every part of the service.
 
-pub mod catalogue_client;
+pub mod catalog_client;
 pub mod config;
 mod consumer;
 pub mod domain;
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub use config::Config;
 pub use consumer::handle;
 
-use crate::{catalogue_client::CatalogueClient, postgres::PgCarts, usecases::Shopping};
+use crate::{catalog_client::CatalogClient, postgres::PgCarts, usecases::CartService};
 
 /// The tables, outbox and inbox included.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -39,28 +39,28 @@ pub fn start(process: Process) -> BoxFuture<'static, anyhow::Result<(Ports, Rout
 async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let db = agora_postgres::connect(&config.postgres, &MIGRATIONS, process).await;
     let signer = InternalSigner::new(config.internal_secret.clone(), "cart");
-    let catalogue = CatalogueClient(Client::new("catalog", &config.catalogue_url, signer, process));
+    let catalog = CatalogClient(Client::new("catalog", &config.catalog_url, signer, process));
     let carts = PgCarts::new(db.clone(), process.ids(), config.epoch);
-    let shopping = Shopping::new(Arc::new(carts), Arc::new(catalogue), process.ids());
+    let service = CartService::new(Arc::new(carts), Arc::new(catalog), process.ids());
 
     agora_outbox::relay(db.clone(), Producer::new(&config.kafka), process);
     agora_outbox::sweep(db.clone(), process);
-    let reader = shopping.clone();
+    let reader = service.clone();
     agora_outbox::consume(db, &config.kafka, consumer::CONSUMER, consumer::TOPICS, process, move |envelope| {
         consumer::handle(reader.clone(), envelope).boxed()
     });
-    let (sweeping, shutdown) = (shopping.clone(), process.shutdown());
-    process.supervise("takings-sweep", move || sweep(sweeping.clone(), shutdown.clone()));
+    let (sweeping, shutdown) = (service.clone(), process.shutdown());
+    process.supervise("checkouts-sweep", move || sweep(sweeping.clone(), shutdown.clone()));
 
     let verifier = config.tokens.verifier(process);
-    (config.ports, http::routers(shopping, verifier, config.internal_secret))
+    (config.ports, http::routers(service, verifier, config.internal_secret))
 }
 
 /// Forgets takings that ended long ago, every hour.
-async fn sweep(shopping: Shopping, shutdown: CancellationToken) -> anyhow::Result<()> {
+async fn sweep(service: CartService, shutdown: CancellationToken) -> anyhow::Result<()> {
     while shutdown.run_until_cancelled(tokio::time::sleep(SWEEP_INTERVAL)).await.is_some() {
-        if let Err(error) = shopping.sweep().await {
-            tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "old takings were not forgotten");
+        if let Err(error) = service.sweep().await {
+            tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "old checkouts were not forgotten");
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What the use cases need from outside the process: carts that last, and the catalogue. Every method that changes
+//! What the use cases need from outside the process: carts that last, and the catalog. Every method that changes
 //! something is one transaction, told its cause, so that a repetition gets the first answer.
 
 use agora_chassis::BoxError;
@@ -7,7 +7,7 @@ use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{LineId, Money, OrderId, ProductId, Quantity, UserId};
 use async_trait::async_trait;
 
-use crate::domain::{Contents, Copy, Line, Offers, Refused, Taking, TakingState, Variant, View};
+use crate::domain::{Checkout, CheckoutState, Contents, Line, ProductCopy, QuoteResult, Refused, Variant, View};
 
 /// A line to be added.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub trait Carts: Send + Sync + std::fmt::Debug {
     async fn find(&self, user: UserId) -> Result<Contents, StoreError>;
 
     /// The cart that a request was answered with, if it was done before.
-    async fn answered(&self, dedup_key: &DedupKey) -> Result<Option<View>, StoreError>;
+    async fn stored_view(&self, dedup_key: &DedupKey) -> Result<Option<View>, StoreError>;
 
     /// Adds units to a line, making it and the cart if need be. `found` is the user's cart as it was just read, and may be old
     /// news; `offers` holds the product, and is what the answer shows.
@@ -45,7 +45,7 @@ pub trait Carts: Send + Sync + std::fmt::Debug {
         &self,
         found: Contents,
         line: &NewLine,
-        offers: &Offers,
+        quote: &QuoteResult,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<View>, CartError>;
 
@@ -55,7 +55,7 @@ pub trait Carts: Send + Sync + std::fmt::Debug {
         user: UserId,
         line: LineId,
         quantity: Quantity,
-        offers: &Offers,
+        quote: &QuoteResult,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<View>, CartError>;
 
@@ -73,36 +73,42 @@ pub trait Carts: Send + Sync + std::fmt::Debug {
 
     /// Moves every line of the user's cart to an order. An order that took before gets the same again; one whose taking
     /// was undone gets nothing, ever.
-    async fn take(&self, order: OrderId, user: UserId, dedup_key: &DedupKey) -> Result<Outcome<Taking>, TakeError>;
+    async fn begin_checkout(
+        &self,
+        order: OrderId,
+        user: UserId,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Checkout>, CheckoutError>;
 
     /// Undoes a taking: the lines are added to what the cart holds by then. Writes a tombstone where nothing was taken. How
     /// the taking ended is the answer, whatever `dedup_key` asks and however often.
-    async fn give_back(&self, order: OrderId, dedup_key: &DedupKey) -> Result<Outcome<TakingState>, StoreError>;
+    async fn cancel_checkout(&self, order: OrderId, dedup_key: &DedupKey)
+    -> Result<Outcome<CheckoutState>, StoreError>;
 
     /// Notes that the order of a taking stands. Changes nothing where none is under way.
-    async fn settle(&self, order: OrderId, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError>;
+    async fn complete_checkout(&self, order: OrderId, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError>;
 
     /// Keeps a copy of a product unless a newer one is kept.
-    async fn learn(&self, copy: &Copy, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError>;
+    async fn store_copy(&self, copy: &ProductCopy, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError>;
 
-    /// Removes a product that left the catalogue from some of the carts that hold it; from how many. 0: from all.
+    /// Removes a product that left the catalog from some of the carts that hold it; from how many. 0: from all.
     async fn drop_product(&self, product: ProductId) -> Result<u64, StoreError>;
 
     /// Forgets takings that ended more than a month ago; how many.
     async fn sweep(&self) -> Result<u64, StoreError>;
 }
 
-/// The catalogue as it is now.
+/// The catalog as it is now.
 #[async_trait]
-pub trait Catalogue: Send + Sync + std::fmt::Debug {
+pub trait Catalog: Send + Sync + std::fmt::Debug {
     /// What it says about these products, at most 100.
-    async fn offers(&self, products: &[ProductId]) -> Result<Offers, CatalogueAway>;
+    async fn quote(&self, products: &[ProductId]) -> Result<QuoteResult, CatalogUnavailable>;
 }
 
-/// The catalogue did not answer.
+/// The catalog did not answer.
 #[derive(Debug, thiserror::Error)]
-#[error("the catalogue does not answer")]
-pub struct CatalogueAway(#[source] pub BoxError);
+#[error("the catalog does not answer")]
+pub struct CatalogUnavailable(#[source] pub BoxError);
 
 /// Why a cart was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -120,7 +126,7 @@ pub enum CartError {
 
 /// Why nothing was taken.
 #[derive(Debug, thiserror::Error)]
-pub enum TakeError {
+pub enum CheckoutError {
     /// The cart is empty.
     #[error("the cart is empty")]
     Empty,

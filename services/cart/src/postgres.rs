@@ -8,9 +8,9 @@
 //! carts by id. The inbox's or idempotency's row comes first in a transaction of several statements, last in a single one:
 //! only a twin asks for it, by the same method.
 
+mod checkouts;
 mod lines;
 mod rows;
-mod takings;
 
 use std::sync::Arc;
 
@@ -23,16 +23,16 @@ use serde::Serialize;
 use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query};
 use uuid::Uuid;
 
-use self::takings::Found;
+use self::checkouts::Found;
 use crate::{
-    domain::{Cart, Contents, Copy, Offer, Offers, Refused, Taking, TakingState, View},
-    ports::{CartError, Carts, NewLine, StoreError, TakeError},
+    domain::{Cart, Checkout, CheckoutState, Contents, ProductCopy, QuoteResult, QuotedLine, Refused, View},
+    ports::{CartError, Carts, CheckoutError, NewLine, StoreError},
 };
 
 /// Carts that a product is dropped from in one transaction.
 const CARTS_PER_DROP: i64 = 100;
 /// How often a cart is read that changes while it is looked at. Ten who add to one cart at once need up to 16.
-const TRIES_MAX: u32 = 100;
+const ATTEMPTS_MAX: u32 = 100;
 
 /// Carts in PostgreSQL.
 #[derive(Clone, Debug)]
@@ -56,7 +56,7 @@ impl Carts for PgCarts {
         rows::contents(&mut connection, user).await
     }
 
-    async fn answered(&self, dedup_key: &DedupKey) -> Result<Option<View>, StoreError> {
+    async fn stored_view(&self, dedup_key: &DedupKey) -> Result<Option<View>, StoreError> {
         if *dedup_key == DedupKey::None {
             return Ok(None);
         }
@@ -68,13 +68,13 @@ impl Carts for PgCarts {
         &self,
         mut found: Contents,
         line: &NewLine,
-        offers: &Offers,
+        quote: &QuoteResult,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<View>, CartError> {
         let user = found.cart.user;
         let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
-        for _ in 0..TRIES_MAX {
-            let added = self.put(&mut connection, found, line, offers, dedup_key).await;
+        for _ in 0..ATTEMPTS_MAX {
+            let added = self.put(&mut connection, found, line, quote, dedup_key).await;
             if let Ok(Some(view)) = added {
                 return Ok(Outcome::Applied(view));
             }
@@ -93,7 +93,7 @@ impl Carts for PgCarts {
         user: UserId,
         line: LineId,
         quantity: Quantity,
-        offers: &Offers,
+        quote: &QuoteResult,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<View>, CartError> {
         const CHANGE: &str = "update cart_item set quantity = $2, seen_amount = $3, seen_currency = $4 where id = $1";
@@ -102,17 +102,17 @@ impl Carts for PgCarts {
             return Ok(Outcome::Duplicate(stored));
         }
         let (cart, product, variant) = rows::lock_line(&mut tx, user, line).await?.ok_or(CartError::NotFound)?;
-        let offer = offers.of(product).ok_or(CartError::Refused(Refused::UnknownProduct))?;
+        let quoted = quote.of(product).ok_or(CartError::Refused(Refused::UnknownProduct))?;
         raise(&mut tx, cart).await?;
         sqlx::query(CHANGE)
             .bind(line.uuid())
             .bind(rows::units(quantity))
-            .bind(offer.price.amount)
-            .bind(offer.price.currency.as_str())
+            .bind(quoted.price.amount)
+            .bind(quoted.price.currency.as_str())
             .execute(&mut *tx)
             .await
             .map_err(StoreError::from)?;
-        self.finish(tx, user, (product, &variant, offer), offers, dedup_key).await
+        self.finish(tx, user, (product, &variant, quoted), quote, dedup_key).await
     }
 
     async fn lower(
@@ -131,7 +131,11 @@ impl Carts for PgCarts {
         raise(&mut tx, cart).await?;
         let lower = sqlx::query(LOWER).bind(line.uuid()).bind(rows::units(quantity));
         lower.execute(&mut *tx).await.map_err(StoreError::from)?;
-        let view = self.tell(&mut tx, user, dedup_key).await?.view(&Offers::default()).map_err(CartError::Refused)?;
+        let view = self
+            .append_event(&mut tx, user, dedup_key)
+            .await?
+            .view(&QuoteResult::default())
+            .map_err(CartError::Refused)?;
         store_result(&mut tx, dedup_key, &view).await.map_err(StoreError::from)?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(Outcome::Applied(view))
@@ -146,27 +150,32 @@ impl Carts for PgCarts {
         let (cart, _, _) = rows::lock_line(&mut tx, user, line).await?.ok_or(CartError::NotFound)?;
         sqlx::query(REMOVE).bind(line.uuid()).execute(&mut *tx).await.map_err(StoreError::from)?;
         raise(&mut tx, cart).await?;
-        self.tell(&mut tx, user, dedup_key).await?;
+        self.append_event(&mut tx, user, dedup_key).await?;
         store_result(&mut tx, dedup_key, &()).await.map_err(StoreError::from)?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(Outcome::Applied(()))
     }
 
-    async fn take(&self, order: OrderId, user: UserId, dedup_key: &DedupKey) -> Result<Outcome<Taking>, TakeError> {
+    async fn begin_checkout(
+        &self,
+        order: OrderId,
+        user: UserId,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Checkout>, CheckoutError> {
         let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
-        for _ in 0..TRIES_MAX {
+        for _ in 0..ATTEMPTS_MAX {
             let taken = self.move_lines(&mut connection, order, user, dedup_key).await;
-            if let Ok(Some(taking)) = taken {
-                return Ok(Outcome::Applied(taking));
+            if let Ok(Some(checkout)) = taken {
+                return Ok(Outcome::Applied(checkout));
             }
             if let Some(stored) = find_result(&mut connection, dedup_key).await.map_err(StoreError::from)? {
                 return Ok(Outcome::Duplicate(stored));
             }
-            match takings::find(&mut connection, order).await? {
-                Some(Found { state: TakingState::Taken | TakingState::Done, taking: Some(taking), .. }) => {
-                    return Ok(Outcome::Duplicate(taking));
+            match checkouts::find(&mut connection, order).await? {
+                Some(Found { state: CheckoutState::Taken | CheckoutState::Done, checkout: Some(checkout), .. }) => {
+                    return Ok(Outcome::Duplicate(checkout));
                 }
-                Some(_) => return Err(TakeError::Cancelled),
+                Some(_) => return Err(CheckoutError::Cancelled),
                 None => {
                     taken?;
                 }
@@ -175,32 +184,36 @@ impl Carts for PgCarts {
         Err(StoreError::Running.into())
     }
 
-    async fn give_back(&self, order: OrderId, dedup_key: &DedupKey) -> Result<Outcome<TakingState>, StoreError> {
+    async fn cancel_checkout(
+        &self,
+        order: OrderId,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<CheckoutState>, StoreError> {
         let mut connection = self.db.acquire().await?;
-        for _ in 0..TRIES_MAX {
-            let returned = match takings::find(&mut connection, order).await? {
-                None => takings::bury(&mut connection, order).await?,
-                Some(found) if found.state == TakingState::Taken => {
-                    self.put_back(&mut connection, found, order, dedup_key).await?
+        for _ in 0..ATTEMPTS_MAX {
+            let returned = match checkouts::find(&mut connection, order).await? {
+                None => checkouts::write_tombstone(&mut connection, order).await?,
+                Some(found) if found.state == CheckoutState::Taken => {
+                    self.restore_lines(&mut connection, found, order, dedup_key).await?
                 }
                 // Whatever came first: how a taking ended says what a repetition is to be answered.
                 Some(ended) => return Ok(Outcome::Duplicate(ended.state)),
             };
             if returned {
-                return Ok(Outcome::Applied(TakingState::Returned));
+                return Ok(Outcome::Applied(CheckoutState::Returned));
             }
         }
         Err(StoreError::Running)
     }
 
-    async fn settle(&self, order: OrderId, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError> {
+    async fn complete_checkout(&self, order: OrderId, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError> {
         let mut connection = self.db.acquire().await?;
-        Ok(done(takings::settle(&mut connection, order, dedup_key).await?))
+        Ok(done(checkouts::complete_checkout(&mut connection, order, dedup_key).await?))
     }
 
-    async fn learn(&self, copy: &Copy, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError> {
+    async fn store_copy(&self, copy: &ProductCopy, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError> {
         let mut connection = self.db.acquire().await?;
-        Ok(done(lines::keep(&mut connection, copy, dedup_key).await?))
+        Ok(done(lines::store_copy(&mut connection, copy, dedup_key).await?))
     }
 
     async fn drop_product(&self, product: ProductId) -> Result<u64, StoreError> {
@@ -215,7 +228,7 @@ impl Carts for PgCarts {
         let carts: Vec<Uuid> = holders.iter().map(|(cart, _)| *cart).collect();
         let raised: Vec<Uuid> = sqlx::query_scalar(DROP).bind(product.uuid()).bind(&carts).fetch_all(&mut *tx).await?;
         for (_, user) in holders.iter().filter(|(cart, _)| raised.contains(cart)) {
-            self.tell(&mut tx, UserId::new(*user), &DedupKey::None).await?;
+            self.append_event(&mut tx, UserId::new(*user), &DedupKey::None).await?;
         }
         tx.commit().await?;
         Ok(holders.len() as u64)
@@ -223,7 +236,7 @@ impl Carts for PgCarts {
 
     async fn sweep(&self) -> Result<u64, StoreError> {
         let mut connection = self.db.acquire().await?;
-        takings::sweep(&mut connection).await
+        checkouts::sweep(&mut connection).await
     }
 }
 
@@ -233,34 +246,34 @@ impl PgCarts {
         &self,
         mut tx: Tx,
         user: UserId,
-        (product, variant, offer): (ProductId, &crate::domain::Variant, &Offer),
-        offers: &Offers,
+        (product, variant, quoted): (ProductId, &crate::domain::Variant, &QuotedLine),
+        quote: &QuoteResult,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<View>, CartError> {
-        let contents = self.tell(&mut tx, user, dedup_key).await?;
-        contents.check(product, variant, offer).map_err(CartError::Refused)?;
-        let view = contents.view(offers).map_err(CartError::Refused)?;
+        let contents = self.append_event(&mut tx, user, dedup_key).await?;
+        contents.check(product, variant, quoted).map_err(CartError::Refused)?;
+        let view = contents.view(quote).map_err(CartError::Refused)?;
         store_result(&mut tx, dedup_key, &view).await.map_err(StoreError::from)?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(Outcome::Applied(view))
     }
 
     /// Reads what the cart now holds and tells of it.
-    async fn tell(&self, tx: &mut Tx, user: UserId, dedup_key: &DedupKey) -> Result<Contents, StoreError> {
+    async fn append_event(&self, tx: &mut Tx, user: UserId, dedup_key: &DedupKey) -> Result<Contents, StoreError> {
         let contents = rows::contents(tx, user).await?;
-        emit(tx, &*self.ids, self.epoch, fact(&contents.cart.updated(), &contents.cart, None, dedup_key)).await?;
+        emit(tx, &*self.ids, self.epoch, new_event(&contents.cart.updated(), &contents.cart, None, dedup_key)).await?;
         Ok(contents)
     }
 
     /// Tells what the cart now holds.
-    fn tell_of(
+    fn append_updated(
         &self,
         account: &mut Account,
         cart: &Cart,
         order: Option<OrderId>,
         dedup_key: &DedupKey,
     ) -> Result<(), StoreError> {
-        Ok(account.append(&*self.ids, self.epoch, fact(&cart.updated(), cart, order, dedup_key))?)
+        Ok(account.append(&*self.ids, self.epoch, new_event(&cart.updated(), cart, order, dedup_key))?)
     }
 
     /// The fact of what the cart now holds, and what a repetition is to be answered.
@@ -272,14 +285,14 @@ impl PgCarts {
         answer: &T,
     ) -> Result<Account, StoreError> {
         let mut account = Account::new();
-        self.tell_of(&mut account, cart, order, dedup_key)?;
+        self.append_updated(&mut account, cart, order, dedup_key)?;
         account.store_result(dedup_key, answer)?;
         Ok(account)
     }
 }
 
 /// A cart's version is its fact's place.
-fn fact<'a>(
+fn new_event<'a>(
     event: &'a CartEvent,
     cart: &Cart,
     order: Option<OrderId>,

@@ -6,15 +6,15 @@ use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{Ids, LineId, OrderId, ProductId, Quantity, UserId};
 
 use crate::{
-    domain::{Contents, Copy, LINES_MAX, Offers, Refused, Taking, TakingState, Variant, View},
-    ports::{CartError, Carts, Catalogue, CatalogueAway, NewLine, StoreError, TakeError},
+    domain::{Checkout, CheckoutState, Contents, LINES_MAX, ProductCopy, QuoteResult, Refused, Variant, View},
+    ports::{CartError, Carts, Catalog, CatalogUnavailable, CheckoutError, NewLine, StoreError},
 };
 
 /// Shopping with a cart. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Shopping {
+pub struct CartService {
     carts: Arc<dyn Carts>,
-    catalogue: Arc<dyn Catalogue>,
+    catalog: Arc<dyn Catalog>,
     ids: Arc<dyn Ids>,
 }
 
@@ -35,31 +35,31 @@ pub enum Error {
     Cancelled,
     /// Whether the product exists cannot be told now.
     #[error(transparent)]
-    CatalogueAway(#[from] CatalogueAway),
+    CatalogUnavailable(#[from] CatalogUnavailable),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-impl Shopping {
-    /// Shopping over these carts and that catalogue.
-    pub fn new(carts: Arc<dyn Carts>, catalogue: Arc<dyn Catalogue>, ids: Arc<dyn Ids>) -> Self {
-        Self { carts, catalogue, ids }
+impl CartService {
+    /// Shopping over these carts and that catalog.
+    pub fn new(carts: Arc<dyn Carts>, catalog: Arc<dyn Catalog>, ids: Arc<dyn Ids>) -> Self {
+        Self { carts, catalog, ids }
     }
 
     /// The user's cart with the prices and stock of now; with the last known ones, and nothing called available, while
-    /// the catalogue is away.
+    /// the catalog is away.
     pub async fn view(&self, user: UserId) -> Result<View, Error> {
         let contents = self.carts.find(user).await?;
         let products: Vec<_> = contents.cart.products().into_iter().collect();
-        let offers = match self.offers(&products).await {
-            Ok(offers) => offers,
+        let quote = match self.quote(&products).await {
+            Ok(quote) => quote,
             Err(error) => {
                 tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "a cart is shown from copies");
-                Offers::default()
+                QuoteResult::default()
             }
         };
-        contents.view(&offers).map_err(Error::Refused)
+        contents.view(&quote).map_err(Error::Refused)
     }
 
     /// Adds units of a product; the cart afterwards.
@@ -72,16 +72,16 @@ impl Shopping {
         dedup_key: &DedupKey,
     ) -> Result<Outcome<View>, Error> {
         let contents = self.carts.find(user).await?;
-        match self.offers_with(product, &contents).await {
-            Ok(offers) => {
+        match self.quote_with(product, &contents).await {
+            Ok(quote) => {
                 let line = NewLine { id: LineId::new(self.ids.next()), product, variant, quantity };
-                Ok(self.carts.add(contents, &line, &offers, dedup_key).await?)
+                Ok(self.carts.add(contents, &line, &quote, dedup_key).await?)
             }
-            Err(error) => self.answered_or(dedup_key, error).await,
+            Err(error) => self.stored_or(dedup_key, error).await,
         }
     }
 
-    /// Sets the units of a line; the cart afterwards. Fewer units need no catalogue.
+    /// Sets the units of a line; the cart afterwards. Fewer units need no catalog.
     pub async fn change(
         &self,
         user: UserId,
@@ -91,21 +91,21 @@ impl Shopping {
     ) -> Result<Outcome<View>, Error> {
         let contents = self.carts.find(user).await?;
         let Some(there) = contents.cart.lines.iter().find(|there| there.id == line) else {
-            return self.answered_or(dedup_key, Error::NotFound).await;
+            return self.stored_or(dedup_key, Error::NotFound).await;
         };
-        match self.offers_with(there.product, &contents).await {
-            Ok(offers) => Ok(self.carts.change(user, line, quantity, &offers, dedup_key).await?),
-            Err(Error::CatalogueAway(_)) if quantity.get() <= there.quantity.get() => {
+        match self.quote_with(there.product, &contents).await {
+            Ok(quote) => Ok(self.carts.change(user, line, quantity, &quote, dedup_key).await?),
+            Err(Error::CatalogUnavailable(_)) if quantity.get() <= there.quantity.get() => {
                 Ok(self.carts.lower(user, line, quantity, dedup_key).await?)
             }
-            Err(error) => self.answered_or(dedup_key, error).await,
+            Err(error) => self.stored_or(dedup_key, error).await,
         }
     }
 
-    /// What a request was answered that was done before, whatever has become of the cart and the catalogue since; else why
+    /// What a request was answered that was done before, whatever has become of the cart and the catalog since; else why
     /// it cannot be done.
-    async fn answered_or(&self, dedup_key: &DedupKey, error: Error) -> Result<Outcome<View>, Error> {
-        self.carts.answered(dedup_key).await?.map(Outcome::Duplicate).ok_or(error)
+    async fn stored_or(&self, dedup_key: &DedupKey, error: Error) -> Result<Outcome<View>, Error> {
+        self.carts.stored_view(dedup_key).await?.map(Outcome::Duplicate).ok_or(error)
     }
 
     /// Removes a line.
@@ -114,24 +114,24 @@ impl Shopping {
     }
 
     /// Moves the lines of a user's cart to an order.
-    pub async fn take(&self, order: OrderId, user: UserId, dedup_key: &DedupKey) -> Result<Taking, Error> {
-        Ok(self.carts.take(order, user, dedup_key).await?.into_inner())
+    pub async fn begin_checkout(&self, order: OrderId, user: UserId, dedup_key: &DedupKey) -> Result<Checkout, Error> {
+        Ok(self.carts.begin_checkout(order, user, dedup_key).await?.into_inner())
     }
 
     /// Undoes a taking; its state afterwards.
-    pub async fn give_back(&self, order: OrderId, dedup_key: &DedupKey) -> Result<TakingState, Error> {
-        Ok(self.carts.give_back(order, dedup_key).await?.into_inner())
+    pub async fn cancel_checkout(&self, order: OrderId, dedup_key: &DedupKey) -> Result<CheckoutState, Error> {
+        Ok(self.carts.cancel_checkout(order, dedup_key).await?.into_inner())
     }
 
     /// Notes that an order stands.
-    pub async fn settle(&self, order: OrderId, dedup_key: &DedupKey) -> Result<(), Error> {
-        self.carts.settle(order, dedup_key).await?;
+    pub async fn complete_checkout(&self, order: OrderId, dedup_key: &DedupKey) -> Result<(), Error> {
+        self.carts.complete_checkout(order, dedup_key).await?;
         Ok(())
     }
 
-    /// Keeps a copy of a product; carts lose one that left the catalogue.
-    pub async fn learn(&self, copy: &Copy, dedup_key: &DedupKey) -> Result<(), Error> {
-        self.carts.learn(copy, dedup_key).await?;
+    /// Keeps a copy of a product; carts lose one that left the catalog.
+    pub async fn store_copy(&self, copy: &ProductCopy, dedup_key: &DedupKey) -> Result<(), Error> {
+        self.carts.store_copy(copy, dedup_key).await?;
         // Also when the copy is no news: the process may have ended between the two.
         while copy.deleted && self.carts.drop_product(copy.product).await? > 0 {}
         Ok(())
@@ -148,18 +148,18 @@ impl Shopping {
         }
     }
 
-    /// What the catalogue says about a product that must exist, and about the others in the cart.
-    async fn offers_with(&self, product: ProductId, contents: &Contents) -> Result<Offers, Error> {
+    /// What the catalog says about a product that must exist, and about the others in the cart.
+    async fn quote_with(&self, product: ProductId, contents: &Contents) -> Result<QuoteResult, Error> {
         let mut products = contents.cart.products();
         products.remove(&product);
         let asked: Vec<_> = std::iter::once(product).chain(products).take(LINES_MAX).collect();
-        let offers = self.offers(&asked).await?;
-        offers.of(product).ok_or(Error::Refused(Refused::UnknownProduct))?;
-        Ok(offers)
+        let quote = self.quote(&asked).await?;
+        quote.of(product).ok_or(Error::Refused(Refused::UnknownProduct))?;
+        Ok(quote)
     }
 
-    async fn offers(&self, products: &[ProductId]) -> Result<Offers, CatalogueAway> {
-        if products.is_empty() { Ok(Offers::default()) } else { self.catalogue.offers(products).await }
+    async fn quote(&self, products: &[ProductId]) -> Result<QuoteResult, CatalogUnavailable> {
+        if products.is_empty() { Ok(QuoteResult::default()) } else { self.catalog.quote(products).await }
     }
 }
 
@@ -173,12 +173,12 @@ impl From<CartError> for Error {
     }
 }
 
-impl From<TakeError> for Error {
-    fn from(error: TakeError) -> Self {
+impl From<CheckoutError> for Error {
+    fn from(error: CheckoutError) -> Self {
         match error {
-            TakeError::Empty => Self::Empty,
-            TakeError::Cancelled => Self::Cancelled,
-            TakeError::Store(error) => Self::Store(error),
+            CheckoutError::Empty => Self::Empty,
+            CheckoutError::Cancelled => Self::Cancelled,
+            CheckoutError::Store(error) => Self::Store(error),
         }
     }
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use agora_api::cart as api;
 use agora_cart::{
-    fakes::{FakeCatalogue, InMemoryCarts},
+    fakes::{FakeCatalog, InMemoryCarts},
     handle, http,
-    usecases::Shopping,
+    usecases::CartService,
 };
 use agora_chassis::{Process, SystemIds, WatchedFile, WatchedSecret};
 use agora_events::{
@@ -32,8 +32,8 @@ struct Shop {
     public: TestApp,
     internal: TestApp,
     carts: InMemoryCarts,
-    catalogue: FakeCatalogue,
-    shopping: Shopping,
+    catalog: FakeCatalog,
+    service: CartService,
     keys: TestKeys,
     me: UserId,
     token: String,
@@ -42,18 +42,18 @@ struct Shop {
 
 impl Shop {
     fn open() -> Self {
-        let (carts, catalogue) = (InMemoryCarts::default(), FakeCatalogue::default());
-        let shopping = Shopping::new(Arc::new(carts.clone()), Arc::new(catalogue.clone()), Arc::new(SystemIds));
+        let (carts, catalog) = (InMemoryCarts::default(), FakeCatalog::default());
+        let service = CartService::new(Arc::new(carts.clone()), Arc::new(catalog.clone()), Arc::new(SystemIds));
         let (keys, process, me) = (TestKeys::new(), Process::for_test("cart"), user());
         let jwks = WatchedFile::fixed(keys.jwks());
         let verifier = TokenVerifier::watch(jwks, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
-        let routers = http::routers(shopping.clone(), verifier, WatchedSecret::fixed(SECRET));
+        let routers = http::routers(service.clone(), verifier, WatchedSecret::fixed(SECRET));
         Self {
             public: TestApp::new(routers.public),
             internal: TestApp::new(routers.internal),
             carts,
-            catalogue,
-            shopping,
+            catalog,
+            service,
             token: keys.token(me, &[Role::Customer]),
             keys,
             me,
@@ -62,9 +62,9 @@ impl Shop {
     }
 
     /// A product at 19.99 with so many units.
-    fn offer(&self, stock: i64) -> ProductId {
+    fn list_product(&self, stock: i64) -> ProductId {
         let id = product();
-        self.catalogue.offer(id, 1, eur(1999), stock);
+        self.catalog.list_product(id, 1, eur(1999), stock);
         id
     }
 
@@ -85,19 +85,19 @@ impl Shop {
         self.internal.post(path, body).internal(&self.order_token).header("x-command-id", &fresh().to_string())
     }
 
-    fn take(&self, order: OrderId) -> Request {
+    fn begin_checkout(&self, order: OrderId) -> Request {
         self.command("/internal/v1/take", json!({"orderId": order, "userId": self.me}))
     }
 
-    fn give_back(&self, order: OrderId) -> Request {
+    fn cancel_checkout(&self, order: OrderId) -> Request {
         self.command("/internal/v1/give-back", json!({"orderId": order}))
     }
 
     /// The fact, twice, as the broker may.
     async fn tell<E: Event>(&self, event: &E) {
         let envelope = envelope(event);
-        handle(self.shopping.clone(), envelope.clone()).await.unwrap();
-        handle(self.shopping.clone(), envelope).await.unwrap();
+        handle(self.service.clone(), envelope.clone()).await.unwrap();
+        handle(self.service.clone(), envelope).await.unwrap();
     }
 }
 
@@ -174,7 +174,7 @@ async fn the_fakes_obey_the_laws() {
 #[tokio::test]
 async fn a_shopper_fills_changes_and_empties_a_cart() {
     let shop = Shop::open();
-    let (chair, table) = (shop.offer(9), shop.offer(9));
+    let (chair, table) = (shop.list_product(9), shop.list_product(9));
     let empty = shop.cart().await;
     assert_eq!((empty.items.len(), empty.total, empty.version), (0, eur(0), 0));
 
@@ -224,7 +224,7 @@ async fn every_route_needs_a_token() {
 #[tokio::test]
 async fn quantities_are_checked_when_added_merged_and_changed() {
     let shop = Shop::open();
-    let chair = shop.offer(5);
+    let chair = shop.list_product(5);
     let line = shop.add(chair, 3).await.expect(201).body["items"][0]["id"].clone();
     let line = line_at(&line);
     let change = |body: Value| shop.public.patch(&line, body).with(&shop.token);
@@ -249,7 +249,7 @@ async fn quantities_are_checked_when_added_merged_and_changed() {
 #[tokio::test]
 async fn refusals_have_codes_of_their_own() {
     let shop = Shop::open();
-    let chair = shop.offer(5);
+    let chair = shop.list_product(5);
     let post = |body: Value| shop.public.post("/api/v1/cart/items", body).with(&shop.token);
     refused(&shop.add(product(), 1).await, 422, "UNKNOWN_PRODUCT", &["productId"]);
     let long = json!({"productId": chair, "quantity": 0, "variant": "x".repeat(65)});
@@ -263,20 +263,20 @@ async fn refusals_have_codes_of_their_own() {
     assert_eq!(shop.public.delete("/api/v1/cart").with(&shop.token).await.status, 405);
 
     let yen = product();
-    shop.catalogue.offer(yen, 1, Money { amount: 5, currency: "JPY".parse().unwrap() }, 9);
+    shop.catalog.list_product(yen, 1, Money { amount: 5, currency: "JPY".parse().unwrap() }, 9);
     shop.add(chair, 1).await.expect(201);
     refused(&shop.add(yen, 1).await, 422, "CURRENCY_MISMATCH", &["productId"]);
     for _ in 1..100 {
-        shop.add(shop.offer(1), 1).await.expect(201);
+        shop.add(shop.list_product(1), 1).await.expect(201);
     }
-    refused(&shop.add(shop.offer(1), 1).await, 422, "CART_FULL", &[]);
+    refused(&shop.add(shop.list_product(1), 1).await, 422, "CART_FULL", &[]);
     assert_eq!(shop.units().await.len(), 100);
 }
 
 #[tokio::test]
 async fn a_strangers_line_does_not_exist() {
     let shop = Shop::open();
-    let line = shop.add(shop.offer(5), 3).await.expect(201).body["items"][0]["id"].clone();
+    let line = shop.add(shop.list_product(5), 3).await.expect(201).body["items"][0]["id"].clone();
     let thief = shop.keys.token(user(), &[Role::Customer, Role::Admin]);
     let line = line_at(&line);
     assert_eq!(shop.public.patch(&line, json!({"quantity": 1})).with(&thief).await.status, 404);
@@ -287,7 +287,7 @@ async fn a_strangers_line_does_not_exist() {
 #[tokio::test]
 async fn a_repeated_key_adds_once() {
     let shop = Shop::open();
-    let chair = shop.offer(9);
+    let chair = shop.list_product(9);
     let first = shop.add(chair, 2).key("k").await.expect(201);
     assert_eq!(shop.add(chair, 2).key("k").await.expect(201).body, first.body);
     refused(&shop.add(chair, 3).key("k").await, 422, "IDEMPOTENCY_KEY_REUSED", &[]);
@@ -297,13 +297,13 @@ async fn a_repeated_key_adds_once() {
 #[tokio::test]
 async fn a_cart_shows_the_prices_and_the_stock_of_now() {
     let shop = Shop::open();
-    let (dearer, sold_out, gone) = (shop.offer(9), shop.offer(9), shop.offer(9));
+    let (dearer, sold_out, gone) = (shop.list_product(9), shop.list_product(9), shop.list_product(9));
     for id in [dearer, sold_out, gone] {
         shop.add(id, 2).await.expect(201);
     }
-    shop.catalogue.offer(dearer, 2, eur(2500), 9);
-    shop.catalogue.offer(sold_out, 1, eur(1999), 1);
-    shop.catalogue.withdraw(gone);
+    shop.catalog.list_product(dearer, 2, eur(2500), 9);
+    shop.catalog.list_product(sold_out, 1, eur(1999), 1);
+    shop.catalog.withdraw(gone);
     let cart = shop.cart().await;
     let seen: Vec<_> = cart.items.iter().map(|i| (i.price.amount, i.available, i.price_changed)).collect();
     assert_eq!(seen, [(2500, true, true), (1999, false, false), (1999, false, false)]);
@@ -315,14 +315,14 @@ async fn a_cart_shows_the_prices_and_the_stock_of_now() {
 
 /// um: the cart could not be viewed without the product service, and waited for it without a limit.
 #[tokio::test]
-async fn while_the_catalogue_is_away_a_cart_is_shown_from_copies_and_nothing_is_added() {
+async fn while_the_catalog_is_away_a_cart_is_shown_from_copies_and_nothing_is_added() {
     let shop = Shop::open();
-    let chair = shop.offer(9);
+    let chair = shop.list_product(9);
     let first = shop.add(chair, 2).key("k").await.expect(201).body;
     let line = first["items"][0]["id"].clone();
     shop.tell(&ProductEvent::Updated(product_fact(chair, 2, eur(2100)))).await;
     shop.tell(&ProductEvent::Updated(product_fact(chair, 1, eur(1)))).await;
-    shop.catalogue.set_away(true);
+    shop.catalog.set_unavailable(true);
 
     let cart = shop.cart().await;
     let item = &cart.items[0];
@@ -333,7 +333,7 @@ async fn while_the_catalogue_is_away_a_cart_is_shown_from_copies_and_nothing_is_
         refused(&answer, 503, "UNAVAILABLE", &[]);
         assert!(!answer.header("retry-after").is_empty());
     }
-    assert_eq!(shop.add(chair, 2).key("k").await.expect(201).body, first, "a repetition needs no catalogue");
+    assert_eq!(shop.add(chair, 2).key("k").await.expect(201).body, first, "a repetition needs no catalog");
     assert_eq!(change(1).await.expect(200).body["items"][0]["quantity"], 1, "nor do fewer units");
     shop.public.delete(&line_at(&line)).with(&shop.token).await.expect(204);
 }
@@ -342,55 +342,55 @@ async fn while_the_catalogue_is_away_a_cart_is_shown_from_copies_and_nothing_is_
 #[tokio::test]
 async fn an_order_takes_its_own_shoppers_cart_and_no_other() {
     let shop = Shop::open();
-    let chair = shop.offer(9);
+    let chair = shop.list_product(9);
     let other = shop.keys.token(user(), &[Role::Customer]);
     let body = json!({"productId": chair, "quantity": 1});
     shop.public.post("/api/v1/cart/items", body).with(&other).await.expect(201);
     shop.add(chair, 2).await.expect(201);
     let id = order();
-    let taking = shop.take(id).await.expect(200);
-    let taken: api::Taking = taking.parse();
+    let checkout = shop.begin_checkout(id).await.expect(200);
+    let taken: api::Taking = checkout.parse();
     assert_eq!(taken.cart_version, 1);
-    assert_eq!(taking.body["lines"], json!([{"productId": chair, "variant": "", "quantity": 2}]));
+    assert_eq!(checkout.body["lines"], json!([{"productId": chair, "variant": "", "quantity": 2}]));
     assert_eq!(shop.units().await, [0_u32; 0]);
     let others: api::Cart = shop.public.get("/api/v1/cart").with(&other).await.parse();
     assert_eq!(others.items.len(), 1);
 
-    assert_eq!(shop.take(id).await.expect(200).parse::<api::Taking>(), taken);
-    refused(&shop.take(order()).await, 422, "EMPTY_CART", &[]);
-    assert_eq!(shop.give_back(id).await.expect(200).body["state"], "returned");
+    assert_eq!(shop.begin_checkout(id).await.expect(200).parse::<api::Taking>(), taken);
+    refused(&shop.begin_checkout(order()).await, 422, "EMPTY_CART", &[]);
+    assert_eq!(shop.cancel_checkout(id).await.expect(200).body["state"], "returned");
     assert_eq!(shop.units().await, [2]);
-    refused(&shop.take(id).await, 409, "CANCELLED", &[]);
+    refused(&shop.begin_checkout(id).await, 409, "CANCELLED", &[]);
     let never = order();
-    assert_eq!(shop.give_back(never).await.expect(200).body["state"], "returned");
-    refused(&shop.take(never).await, 409, "CANCELLED", &[]);
+    assert_eq!(shop.cancel_checkout(never).await.expect(200).body["state"], "returned");
+    refused(&shop.begin_checkout(never).await, 409, "CANCELLED", &[]);
 }
 
 #[tokio::test]
 async fn facts_of_orders_end_takings_whatever_their_order_of_arrival() {
     let shop = Shop::open();
-    let chair = shop.offer(9);
+    let chair = shop.list_product(9);
     let (placed, rejected, without_cart) = (order(), order(), order());
     for id in [placed, rejected] {
         shop.add(chair, 1).await.expect(201);
-        shop.take(id).await.expect(200);
+        shop.begin_checkout(id).await.expect(200);
     }
     shop.tell(&OrderEvent::Placed(order_fact(placed, true))).await;
     shop.tell(&OrderEvent::Cancelled(order_fact(placed, true))).await;
-    assert_eq!(shop.give_back(placed).await.expect(200).body["state"], "done");
+    assert_eq!(shop.cancel_checkout(placed).await.expect(200).body["state"], "done");
     assert_eq!(shop.units().await, [0_u32; 0]);
 
     shop.tell(&OrderEvent::Rejected(order_fact(rejected, true))).await;
     shop.tell(&OrderEvent::Placed(order_fact(rejected, true))).await;
     assert_eq!(shop.units().await, [1]);
     shop.tell(&OrderEvent::Rejected(order_fact(without_cart, false))).await;
-    shop.take(without_cart).await.expect(200);
+    shop.begin_checkout(without_cart).await.expect(200);
 }
 
 #[tokio::test]
 async fn a_deleted_product_leaves_the_cart() {
     let shop = Shop::open();
-    let (chair, table) = (shop.offer(9), shop.offer(9));
+    let (chair, table) = (shop.list_product(9), shop.list_product(9));
     shop.add(chair, 1).await.expect(201);
     shop.add(table, 2).await.expect(201);
     shop.tell(&ProductEvent::Deleted(ProductDeleted { product_id: chair, version: 2 })).await;
@@ -406,28 +406,28 @@ async fn a_fact_of_the_wrong_shape_is_put_aside_and_a_database_that_is_away_is_w
     let shop = Shop::open();
     let good = envelope(&ProductEvent::Updated(product_fact(product(), 1, eur(1))));
     let wrong = Envelope { data: json!({"type": "product-added"}), ..good.clone() };
-    let put_aside = handle(shop.shopping.clone(), wrong.clone()).await;
+    let put_aside = handle(shop.service.clone(), wrong.clone()).await;
     assert!(matches!(put_aside, Err(agora_outbox::Failure::Poison(_))), "{put_aside:?}");
-    handle(shop.shopping.clone(), Envelope { kind: "product.painted".into(), ..wrong }).await.unwrap();
-    shop.carts.set_away(true);
-    let later = handle(shop.shopping.clone(), good).await;
+    handle(shop.service.clone(), Envelope { kind: "product.painted".into(), ..wrong }).await.unwrap();
+    shop.carts.set_unavailable(true);
+    let later = handle(shop.service.clone(), good).await;
     assert!(matches!(later, Err(agora_outbox::Failure::Again(_))), "{later:?}");
 }
 
 #[tokio::test]
 async fn an_absent_database_is_a_problem_with_a_retry_and_without_internals() {
     let shop = Shop::open();
-    let chair = shop.offer(9);
+    let chair = shop.list_product(9);
     let line = shop.add(chair, 1).await.expect(201).body["items"][0]["id"].clone();
     let line = line_at(&line);
-    shop.carts.set_away(true);
+    shop.carts.set_unavailable(true);
     for request in [
         shop.public.get("/api/v1/cart").with(&shop.token),
         shop.add(chair, 1),
         shop.public.patch(&line, json!({"quantity": 1})).with(&shop.token),
         shop.public.delete(&line).with(&shop.token),
-        shop.take(order()),
-        shop.give_back(order()),
+        shop.begin_checkout(order()),
+        shop.cancel_checkout(order()),
     ] {
         let answer = request.await;
         refused(&answer, 503, "UNAVAILABLE", &[]);

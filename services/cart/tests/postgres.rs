@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use agora_cart::{
     MIGRATIONS,
-    domain::{LINES_MAX, Refused, TakingState},
-    ports::{CartError, Carts, TakeError},
+    domain::{CheckoutState, LINES_MAX, Refused},
+    ports::{CartError, Carts, CheckoutError},
     postgres::PgCarts,
 };
 use agora_chassis::SystemIds;
@@ -18,7 +18,7 @@ use agora_outbox::DedupKey;
 use agora_postgres::Db;
 use agora_vocab::Epoch;
 use futures::future::join_all;
-use laws::{add, command, deleted, held, line, offers, order, product, put, request, units, user};
+use laws::{add, command, deleted, held, line, order, product, put, quote, request, units, user};
 
 async fn start() -> (Db, PgCarts) {
     let database = agora_testkit::postgres().await;
@@ -27,7 +27,7 @@ async fn start() -> (Db, PgCarts) {
 }
 
 /// Facts of one cart are counted from 1 without gaps, and the last is its version.
-async fn facts_add_up(db: &Db) {
+async fn events_add_up(db: &Db) {
     const OFF: &str = "select count(*) from (select aggregate, count(*) as n, max(seq) as last from outbox group by aggregate) f \
         full join cart c on c.id = f.aggregate where n is distinct from last or last is distinct from c.version";
     let mut connection = db.acquire().await.unwrap();
@@ -39,7 +39,7 @@ async fn facts_add_up(db: &Db) {
 async fn postgres_obeys_the_laws() {
     let (db, carts) = start().await;
     laws::all_hold(&carts).await;
-    facts_add_up(&db).await;
+    events_add_up(&db).await;
 }
 
 /// um: 8 parallel adds gave 2 lines, and 11 adds of 1 gave 8 units.
@@ -51,7 +51,7 @@ async fn parallel_adds_of_one_product_are_one_line_with_the_sum() {
     assert_eq!(held(&carts, me).await, (8, vec![8]));
     join_all((0..11).map(|_| add(&carts, me, chair, 1))).await;
     assert_eq!(held(&carts, me).await, (19, vec![19]));
-    facts_add_up(&db).await;
+    events_add_up(&db).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,7 +62,7 @@ async fn the_first_adds_of_a_shopper_at_once_make_one_cart() {
         join_all((0..4).map(|_| add(&carts, me, product(), 1))).await;
         assert_eq!(held(&carts, me).await, (4, vec![1; 4]));
     }
-    facts_add_up(&db).await;
+    events_add_up(&db).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,7 +70,7 @@ async fn adds_beside_every_other_change_of_a_cart_lose_nothing() {
     let (db, carts) = start().await;
     let (me, chair, table) = (user(), product(), product());
     let id = add(&carts, me, table, 9).await.items[0].line.id;
-    let offered = offers(&[table], 99);
+    let offered = quote(&[table], 99);
     let adding = join_all((0..30).map(|_| add(&carts, me, chair, 1)));
     let changing = join_all((0..10).map(|n| carts.change(me, id, units(20 - n), &offered, &DedupKey::None)));
     let lowering = join_all((0..10).map(|_| carts.lower(me, id, units(5), &DedupKey::None)));
@@ -82,7 +82,7 @@ async fn adds_beside_every_other_change_of_a_cart_lose_nothing() {
     assert_eq!((versions.len(), held(&carts, me).await.0), (30, 51));
     let chairs = carts.find(me).await.unwrap().cart.lines.into_iter().find(|line| line.product == chair);
     assert_eq!(chairs.unwrap().quantity, units(30));
-    facts_add_up(&db).await;
+    events_add_up(&db).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,14 +100,14 @@ async fn many_shoppers_add_one_new_product_without_a_deadlock() {
         }
     });
     assert!(join_all(shoppers).await.iter().all(|cart| *cart == (2, vec![1, 2])));
-    facts_add_up(&db).await;
+    events_add_up(&db).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn repetitions_of_one_request_at_once_add_once() {
     let (_, carts) = start().await;
     let (me, chair) = (user(), product());
-    let (line, offered, dedup_key) = (line(chair, 2), offers(&[chair], 99), request(me, "k", 1));
+    let (line, offered, dedup_key) = (line(chair, 2), quote(&[chair], 99), request(me, "k", 1));
     let told = join_all((0..50).map(|_| put(&carts, me, &line, &offered, &dedup_key))).await;
     assert_eq!(told.iter().filter(|done| !done.as_ref().unwrap().is_duplicate()).count(), 1);
     assert_eq!(held(&carts, me).await, (1, vec![2]));
@@ -120,14 +120,14 @@ async fn of_orders_that_take_one_cart_at_once_one_gets_it() {
     for _ in 0..10 {
         let me = user();
         add(&carts, me, product(), 3).await;
-        let causes: Vec<_> = (0..8).map(|_| command()).collect();
-        let told = join_all(causes.iter().map(|dedup_key| carts.take(order(), me, dedup_key))).await;
+        let keys: Vec<_> = (0..8).map(|_| command()).collect();
+        let told = join_all(keys.iter().map(|dedup_key| carts.begin_checkout(order(), me, dedup_key))).await;
         let got = told.iter().filter(|taken| taken.is_ok()).count();
-        let none = told.iter().filter(|taken| matches!(taken, Err(TakeError::Empty))).count();
+        let none = told.iter().filter(|taken| matches!(taken, Err(CheckoutError::Empty))).count();
         assert_eq!((got, none), (1, 7));
         assert_eq!(held(&carts, me).await, (2, vec![]));
     }
-    facts_add_up(&db).await;
+    events_add_up(&db).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,14 +140,14 @@ async fn repetitions_of_one_take_at_once_take_once_and_are_told_the_same() {
             add(&carts, me, product(), 1).await;
             add(&carts, me, product(), 1).await;
         };
-        let (told, ()) = futures::join!(join_all((0..8).map(|_| carts.take(mine, me, &dedup_key))), adding);
+        let (told, ()) = futures::join!(join_all((0..8).map(|_| carts.begin_checkout(mine, me, &dedup_key))), adding);
         let told: Vec<_> = told.into_iter().map(Result::unwrap).collect();
         assert_eq!(told.iter().filter(|taken| !taken.is_duplicate()).count(), 1);
         let first = told[0].as_ref().into_inner();
         assert!(told.iter().all(|taken| taken.as_ref().into_inner() == first), "{told:?}");
         assert_eq!(first.lines.len() + held(&carts, me).await.1.len(), 3);
     }
-    facts_add_up(&db).await;
+    events_add_up(&db).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,11 +156,12 @@ async fn an_order_that_is_taken_by_two_commands_at_once_gets_one_taking() {
     for _ in 0..20 {
         let (me, mine, first, second) = (user(), order(), command(), command());
         add(&carts, me, product(), 3).await;
-        let (one, other) = futures::join!(carts.take(mine, me, &first), carts.take(mine, me, &second));
+        let (one, other) =
+            futures::join!(carts.begin_checkout(mine, me, &first), carts.begin_checkout(mine, me, &second));
         assert_eq!(one.unwrap().into_inner(), other.unwrap().into_inner());
         assert_eq!(held(&carts, me).await, (2, vec![]));
     }
-    facts_add_up(&db).await;
+    events_add_up(&db).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,13 +170,14 @@ async fn a_taking_that_is_settled_and_given_back_at_once_ends_one_way() {
     for _ in 0..20 {
         let (me, mine, stands, undo) = (user(), order(), command(), command());
         add(&carts, me, product(), 3).await;
-        carts.take(mine, me, &command()).await.unwrap();
-        let (settled, ended) = futures::join!(carts.settle(mine, &stands), carts.give_back(mine, &undo));
+        carts.begin_checkout(mine, me, &command()).await.unwrap();
+        let (settled, ended) =
+            futures::join!(carts.complete_checkout(mine, &stands), carts.cancel_checkout(mine, &undo));
         settled.unwrap();
-        let there = if ended.unwrap().into_inner() == TakingState::Done { vec![] } else { vec![3] };
+        let there = if ended.unwrap().into_inner() == CheckoutState::Done { vec![] } else { vec![3] };
         assert_eq!(held(&carts, me).await.1, there);
     }
-    facts_add_up(&db).await;
+    events_add_up(&db).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,19 +186,19 @@ async fn of_many_undos_of_one_taking_at_once_one_gives_its_lines_back() {
     for _ in 0..10 {
         let (me, mine, dedup_key) = (user(), order(), command());
         add(&carts, me, product(), 3).await;
-        carts.take(mine, me, &command()).await.unwrap();
-        let causes: Vec<_> = (0..8).map(|n| if n % 2 == 0 { dedup_key.clone() } else { command() }).collect();
+        carts.begin_checkout(mine, me, &command()).await.unwrap();
+        let keys: Vec<_> = (0..8).map(|n| if n % 2 == 0 { dedup_key.clone() } else { command() }).collect();
         let adding = add(&carts, me, product(), 1);
         let (undone, _) =
-            futures::join!(join_all(causes.iter().map(|dedup_key| carts.give_back(mine, dedup_key))), adding);
+            futures::join!(join_all(keys.iter().map(|dedup_key| carts.cancel_checkout(mine, dedup_key))), adding);
         let undone: Vec<_> = undone.into_iter().map(Result::unwrap).collect();
         assert_eq!(undone.iter().filter(|undone| !undone.is_duplicate()).count(), 1);
-        assert!(undone.iter().all(|undone| undone.into_inner() == TakingState::Returned), "{undone:?}");
+        assert!(undone.iter().all(|undone| undone.into_inner() == CheckoutState::Returned), "{undone:?}");
         let mut held = held(&carts, me).await.1;
         held.sort_unstable();
         assert_eq!(held, [1, 3]);
     }
-    facts_add_up(&db).await;
+    events_add_up(&db).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -206,23 +208,23 @@ async fn a_product_that_leaves_while_it_is_given_back_stays_in_no_cart() {
     let shoppers: Vec<_> = (0..60).map(|_| (user(), order())).collect();
     for (me, mine) in &shoppers {
         add(&carts, *me, chair, 1).await;
-        carts.take(*mine, *me, &command()).await.unwrap();
+        carts.begin_checkout(*mine, *me, &command()).await.unwrap();
     }
-    let causes: Vec<_> = shoppers.iter().map(|_| command()).collect();
+    let keys: Vec<_> = shoppers.iter().map(|_| command()).collect();
     let returning =
-        join_all(shoppers.iter().zip(&causes).map(|((_, mine), dedup_key)| carts.give_back(*mine, dedup_key)));
+        join_all(shoppers.iter().zip(&keys).map(|((_, mine), dedup_key)| carts.cancel_checkout(*mine, dedup_key)));
     let leaving = async {
-        carts.learn(&deleted(chair, 2), &command()).await.unwrap();
+        carts.store_copy(&deleted(chair, 2), &command()).await.unwrap();
         while carts.drop_product(chair).await.unwrap() > 0 {}
     };
     let (returned, ()) = futures::join!(returning, leaving);
     for told in returned {
-        assert_eq!(told.unwrap().into_inner(), TakingState::Returned);
+        assert_eq!(told.unwrap().into_inner(), CheckoutState::Returned);
     }
     for (me, _) in shoppers {
         assert_eq!(held(&carts, me).await.1, [0_u32; 0]);
     }
-    facts_add_up(&db).await;
+    events_add_up(&db).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,12 +234,13 @@ async fn a_take_and_its_undo_at_once_leave_the_cart_whole() {
         let (me, mine) = (user(), order());
         add(&carts, me, product(), 3).await;
         let (do_it, undo) = (command(), command());
-        let (taken, undone) = futures::join!(carts.take(mine, me, &do_it), carts.give_back(mine, &undo));
-        assert_eq!(undone.unwrap().into_inner(), TakingState::Returned);
-        assert!(matches!(&taken, Ok(_) | Err(TakeError::Cancelled)), "{taken:?}");
+        let (taken, undone) =
+            futures::join!(carts.begin_checkout(mine, me, &do_it), carts.cancel_checkout(mine, &undo));
+        assert_eq!(undone.unwrap().into_inner(), CheckoutState::Returned);
+        assert!(matches!(&taken, Ok(_) | Err(CheckoutError::Cancelled)), "{taken:?}");
         assert_eq!(held(&carts, me).await.1, [3]);
     }
-    facts_add_up(&db).await;
+    events_add_up(&db).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -251,12 +254,12 @@ async fn adds_takes_and_undos_at_once_lose_no_unit() {
             if n % 3 == 0 {
                 let mine = order();
                 let (dedup_key, undo) = (command(), command());
-                match carts.take(mine, me, &dedup_key).await {
+                match carts.begin_checkout(mine, me, &dedup_key).await {
                     Ok(_) => {
-                        let state = carts.give_back(mine, &undo).await.unwrap().into_inner();
-                        assert_eq!(state, TakingState::Returned);
+                        let state = carts.cancel_checkout(mine, &undo).await.unwrap().into_inner();
+                        assert_eq!(state, CheckoutState::Returned);
                     }
-                    Err(TakeError::Empty) => {}
+                    Err(CheckoutError::Empty) => {}
                     Err(error) => panic!("{error:?}"),
                 }
             }
@@ -264,7 +267,7 @@ async fn adds_takes_and_undos_at_once_lose_no_unit() {
     });
     join_all(work).await;
     assert_eq!(held(&carts, me).await.1, [60]);
-    facts_add_up(&db).await;
+    events_add_up(&db).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -272,18 +275,18 @@ async fn a_product_that_leaves_while_it_is_added_stays_in_no_cart() {
     let (db, carts) = start().await;
     let chair = product();
     let shoppers: Vec<_> = (0..150).map(|_| user()).collect();
-    let causes: Vec<_> = shoppers.iter().map(|me| request(*me, "k", 1)).collect();
-    let offered = offers(&[chair], 99);
+    let keys: Vec<_> = shoppers.iter().map(|me| request(*me, "k", 1)).collect();
+    let offered = quote(&[chair], 99);
     let lines: Vec<_> = shoppers.iter().map(|_| line(chair, 1)).collect();
     let adding = join_all(
         shoppers
             .iter()
             .zip(&lines)
-            .zip(&causes)
+            .zip(&keys)
             .map(|((me, line), dedup_key)| put(&carts, *me, line, &offered, dedup_key)),
     );
     let leaving = async {
-        carts.learn(&deleted(chair, 2), &command()).await.unwrap();
+        carts.store_copy(&deleted(chair, 2), &command()).await.unwrap();
         while carts.drop_product(chair).await.unwrap() > 0 {}
     };
     let (added, ()) = futures::join!(adding, leaving);
@@ -293,7 +296,7 @@ async fn a_product_that_leaves_while_it_is_added_stays_in_no_cart() {
     for me in shoppers {
         assert_eq!(held(&carts, me).await.1, [0_u32; 0]);
     }
-    facts_add_up(&db).await;
+    events_add_up(&db).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -304,14 +307,14 @@ async fn a_cart_has_a_limit_of_lines_that_a_give_back_keeps_too() {
         add(&carts, me, product(), 1).await;
     }
     let one_more = product();
-    let refused = put(&carts, me, &line(one_more, 1), &offers(&[one_more], 9), &DedupKey::None).await;
+    let refused = put(&carts, me, &line(one_more, 1), &quote(&[one_more], 9), &DedupKey::None).await;
     assert!(matches!(refused, Err(CartError::Refused(Refused::TooManyLines))), "{refused:?}");
 
-    carts.take(mine, me, &command()).await.unwrap();
+    carts.begin_checkout(mine, me, &command()).await.unwrap();
     add(&carts, me, one_more, 1).await;
-    carts.give_back(mine, &command()).await.unwrap();
+    carts.cancel_checkout(mine, &command()).await.unwrap();
     assert_eq!(held(&carts, me).await.1.len(), LINES_MAX);
-    facts_add_up(&db).await;
+    events_add_up(&db).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -319,12 +322,12 @@ async fn takings_that_ended_a_month_ago_are_forgotten_and_those_under_way_are_no
     let (db, carts) = start().await;
     let (me, done, under_way) = (user(), order(), order());
     add(&carts, me, product(), 1).await;
-    carts.take(under_way, me, &command()).await.unwrap();
-    carts.give_back(done, &command()).await.unwrap();
+    carts.begin_checkout(under_way, me, &command()).await.unwrap();
+    carts.cancel_checkout(done, &command()).await.unwrap();
     assert_eq!(carts.sweep().await.unwrap(), 0);
     let mut connection = db.acquire().await.unwrap();
     let age = "update taking set updated_at = updated_at - interval '31 days'";
     sqlx::query(age).execute(&mut *connection).await.unwrap();
     assert_eq!(carts.sweep().await.unwrap(), 1);
-    assert_eq!(carts.take(under_way, me, &command()).await.unwrap().into_inner().lines[0].quantity, units(1));
+    assert_eq!(carts.begin_checkout(under_way, me, &command()).await.unwrap().into_inner().lines[0].quantity, units(1));
 }

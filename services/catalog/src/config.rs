@@ -1,4 +1,4 @@
-//! The settings of the catalogue. Knows names; what they are for is known where they are used.
+//! The settings of the catalog. Knows names; what they are for is known where they are used.
 
 use agora_chassis::{Ports, Reader, WatchedSecret};
 use agora_vocab::Epoch;
@@ -9,7 +9,7 @@ const PORT: u16 = 3002;
 /// Port of internal commands.
 const INTERNAL_PORT: u16 = 4002;
 
-/// Everything that the catalogue is told by its environment.
+/// Everything that the catalog is told by its environment.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where it listens.

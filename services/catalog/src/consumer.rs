@@ -8,7 +8,7 @@ use agora_vocab::OrderId;
 use crate::{
     domain::{Hold, HoldState},
     ports::StoreError,
-    usecases::{Catalog, Error},
+    usecases::{CatalogService, Error},
 };
 
 /// The group that reads.
@@ -18,41 +18,41 @@ pub const TOPICS: &[Topic] = &[topics::ORDER];
 
 /// What a fact of an order asks of its hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
+enum HoldCommand {
     Commit(Hold),
     Release(Hold),
     Nothing,
 }
 
 /// Handles one fact; a repetition changes nothing.
-pub async fn handle(catalog: Catalog, envelope: Envelope) -> Result<(), Failure> {
+pub async fn handle(catalog: CatalogService, envelope: Envelope) -> Result<(), Failure> {
     let event = envelope.event::<OrderEvent>().map_err(|error| Failure::Poison(error.into()))?;
     let dedup_key = DedupKey::Event { consumer: CONSUMER, id: envelope.id };
-    match event.as_ref().map_or(Wanted::Nothing, wanted) {
-        Wanted::Commit(hold) => {
+    match event.as_ref().map_or(HoldCommand::Nothing, hold_command) {
+        HoldCommand::Commit(hold) => {
             let state = catalog.commit(hold, &dedup_key).await.map_err(failure)?;
             if state != HoldState::Committed {
                 tracing::warn!(order.id = %hold.order, hold = hold.number, state = state.as_str(), "a paid order's hold was not committed");
             }
         }
-        Wanted::Release(hold) => {
+        HoldCommand::Release(hold) => {
             catalog.release(hold, &dedup_key).await.map_err(failure)?;
         }
-        Wanted::Nothing => {}
+        HoldCommand::Nothing => {}
     }
     Ok(())
 }
 
-fn wanted(event: &OrderEvent) -> Wanted {
+fn hold_command(event: &OrderEvent) -> HoldCommand {
     let order = event.order();
     // An order that ended before its first hold must never get it.
     let hold = |number: i32| Hold { order: OrderId::new(order.order_id.uuid()), number: number.max(1) };
     match event {
-        OrderEvent::Paid(_) if order.hold >= 1 => Wanted::Commit(hold(order.hold)),
+        OrderEvent::Paid(_) if order.hold >= 1 => HoldCommand::Commit(hold(order.hold)),
         OrderEvent::Cancelled(_) | OrderEvent::Rejected(_) | OrderEvent::Expired(_) => {
-            Wanted::Release(hold(order.hold))
+            HoldCommand::Release(hold(order.hold))
         }
-        _ => Wanted::Nothing,
+        _ => HoldCommand::Nothing,
     }
 }
 
@@ -91,17 +91,17 @@ mod tests {
     fn paid_commits_an_end_releases_and_the_rest_of_an_orders_life_moves_no_stock() {
         let hold = |number| Hold { order: order(0).order_id, number };
         let cases = [
-            (OrderEvent::Created(order(0)), Wanted::Nothing),
-            (OrderEvent::Placed(order(1)), Wanted::Nothing),
-            (OrderEvent::Paid(order(2)), Wanted::Commit(hold(2))),
-            (OrderEvent::Shipped(order(1)), Wanted::Nothing),
-            (OrderEvent::Refunded(order(1)), Wanted::Nothing),
-            (OrderEvent::Cancelled(order(2)), Wanted::Release(hold(2))),
-            (OrderEvent::Expired(order(1)), Wanted::Release(hold(1))),
-            (OrderEvent::Rejected(order(0)), Wanted::Release(hold(1))),
+            (OrderEvent::Created(order(0)), HoldCommand::Nothing),
+            (OrderEvent::Placed(order(1)), HoldCommand::Nothing),
+            (OrderEvent::Paid(order(2)), HoldCommand::Commit(hold(2))),
+            (OrderEvent::Shipped(order(1)), HoldCommand::Nothing),
+            (OrderEvent::Refunded(order(1)), HoldCommand::Nothing),
+            (OrderEvent::Cancelled(order(2)), HoldCommand::Release(hold(2))),
+            (OrderEvent::Expired(order(1)), HoldCommand::Release(hold(1))),
+            (OrderEvent::Rejected(order(0)), HoldCommand::Release(hold(1))),
         ];
         for (event, expected) in cases {
-            assert_eq!(wanted(&event), expected, "{event:?}");
+            assert_eq!(hold_command(&event), expected, "{event:?}");
         }
     }
 }

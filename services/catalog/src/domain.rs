@@ -7,12 +7,12 @@ mod stock;
 
 pub use listing::{Cursor, CursorKey, Filter, Found, Listing, Search, Sort, Start};
 pub use product::{
-    Change, Description, Details, Expected, ImageUrl, Label, Listed, Name, PRICE_AMOUNT_MAX, Patch, Price, PriceChange,
-    Product, Seen, Sku, Stale,
+    Change, Description, Details, Expected, IfMatch, ImageUrl, Label, Listed, Name, PRICE_AMOUNT_MAX, Patch, Price,
+    PriceChange, Product, Sku, Stale,
 };
 pub use stock::{
-    AdjustRefused, Adjustment, HOLD_SECONDS_MAX, Hold, HoldState, LINES_MAX, Line, Lines, Part, Place, Reservation,
-    Seconds, Shelf, Shortage, Undo, Variant, fill, undo,
+    AdjustRefused, Adjustment, HOLD_SECONDS_MAX, Hold, HoldState, LINES_MAX, Line, Lines, Part, ReleaseAction,
+    Reservation, Seconds, Shortage, StockLevel, StockLocation, Variant, fill, release_action,
 };
 
 use agora_vocab::Invalid;

@@ -1,4 +1,4 @@
-//! The catalogue's stores in memory, for tests; held to the same laws as the true ones. One lock, one copy of everything
+//! The catalog's stores in memory, for tests; held to the same laws as the true ones. One lock, one copy of everything
 //! per change: a refusal leaves no trace, as a rolled back transaction does.
 
 use std::{
@@ -14,8 +14,8 @@ use time::{Duration, OffsetDateTime};
 
 use crate::{
     domain::{
-        Adjustment, Change, CursorKey, Expected, Found, Hold, HoldState, Lines, Listed, Listing, Part, Place, Product,
-        Reservation, Seconds, Shelf, Sort, Start, Undo, Variant, fill, undo,
+        Adjustment, Change, CursorKey, Expected, Found, Hold, HoldState, Lines, Listed, Listing, Part, Product,
+        ReleaseAction, Reservation, Seconds, Sort, Start, StockLevel, StockLocation, Variant, fill, release_action,
     },
     ports::{AdjustError, ProductError, Products, Stock, StoreError},
 };
@@ -30,11 +30,11 @@ pub struct InMemory {
 #[derive(Clone, Debug, Default)]
 struct State {
     products: BTreeMap<ProductId, Product>,
-    shelves: BTreeMap<Place, Shelf>,
+    levels: BTreeMap<StockLocation, StockLevel>,
     holds: BTreeMap<Hold, Held>,
     answers: StoredResults,
     /// While set, every call is refused as it is by a database that is away.
-    away: bool,
+    unavailable: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -51,8 +51,8 @@ impl InMemory {
     }
 
     /// From now on as a database that is away, or back.
-    pub fn set_away(&self, away: bool) {
-        self.lock().away = away;
+    pub fn set_unavailable(&self, unavailable: bool) {
+        self.lock().unavailable = unavailable;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -61,17 +61,21 @@ impl InMemory {
 
     fn read<T>(&self, read: impl FnOnce(&State) -> T) -> Result<T, StoreError> {
         let state = self.lock();
-        if state.away { Err(StoreError::Unavailable("the fake database is away".into())) } else { Ok(read(&state)) }
+        if state.unavailable {
+            Err(StoreError::Unavailable("the fake database is away".into()))
+        } else {
+            Ok(read(&state))
+        }
     }
 
     /// A change of everything or nothing, done once per cause.
-    fn once<T, E>(&self, dedup_key: &DedupKey, work: impl FnOnce(&mut State) -> Result<T, E>) -> Result<Outcome<T>, E>
+    fn apply<T, E>(&self, dedup_key: &DedupKey, work: impl FnOnce(&mut State) -> Result<T, E>) -> Result<Outcome<T>, E>
     where
         T: Serialize + DeserializeOwned,
         E: From<StoreError>,
     {
         let mut state = self.lock();
-        if state.away {
+        if state.unavailable {
             return Err(StoreError::Unavailable("the fake database is away".into()).into());
         }
         if let Some(stored) = state.answers.find_result(dedup_key)? {
@@ -88,7 +92,7 @@ impl InMemory {
 impl State {
     fn listed(&self, id: ProductId) -> Option<Listed> {
         let product = self.products.get(&id)?.clone();
-        let stock = self.shelves.values().filter(|shelf| shelf.place.product == id).map(Shelf::available).sum();
+        let stock = self.levels.values().filter(|level| level.location.product == id).map(StockLevel::available).sum();
         Some(Listed { product, stock })
     }
 
@@ -105,16 +109,16 @@ impl State {
     }
 
     /// The shelves of products that are not deleted.
-    fn open_shelves(&self) -> Vec<Shelf> {
-        self.shelves.values().filter(|shelf| self.products.contains_key(&shelf.place.product)).cloned().collect()
+    fn open_levels(&self) -> Vec<StockLevel> {
+        self.levels.values().filter(|level| self.products.contains_key(&level.location.product)).cloned().collect()
     }
 
     fn move_units(&mut self, parts: &[Part], on_hand: i64, reserved: i64) {
         for part in parts {
-            if let Some(shelf) = self.shelves.get_mut(&part.place) {
-                shelf.on_hand += on_hand * part.units;
-                shelf.reserved += reserved * part.units;
-                shelf.version += 1;
+            if let Some(level) = self.levels.get_mut(&part.location) {
+                level.on_hand += on_hand * part.units;
+                level.reserved += reserved * part.units;
+                level.version += 1;
             }
         }
     }
@@ -176,12 +180,16 @@ impl Products for InMemory {
 
     async fn add(&self, product: &Product, units: i64, dedup_key: &DedupKey) -> Result<Outcome<Listed>, ProductError> {
         let now = self.clock.now();
-        self.once(dedup_key, |state| {
+        self.apply(dedup_key, |state| {
             state.sku_is_free(product)?;
             let product = Product { created_at: now, updated_at: now, ..product.clone() };
             if units > 0 {
-                let place = Place { product: product.id, variant: Variant::default(), warehouse: WarehouseId::MAIN };
-                state.shelves.insert(place.clone(), Shelf { on_hand: units, version: 1, ..Shelf::empty(place, 0) });
+                let location =
+                    StockLocation { product: product.id, variant: Variant::default(), warehouse: WarehouseId::MAIN };
+                state.levels.insert(
+                    location.clone(),
+                    StockLevel { on_hand: units, version: 1, ..StockLevel::empty(location, 0) },
+                );
             }
             state.products.insert(product.id, product.clone());
             Ok(Listed { product, stock: units })
@@ -196,7 +204,7 @@ impl Products for InMemory {
         dedup_key: &DedupKey,
     ) -> Result<Outcome<Listed>, ProductError> {
         let now = self.clock.now();
-        self.once(dedup_key, |state| {
+        self.apply(dedup_key, |state| {
             let Listed { product, stock } = state.product(id, expected)?;
             let details = product.changed(change.clone()).map_err(ProductError::Invalid)?;
             if details == product.details {
@@ -215,7 +223,7 @@ impl Products for InMemory {
         expected: &Expected,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<()>, ProductError> {
-        self.once(dedup_key, |state| {
+        self.apply(dedup_key, |state| {
             state.product(id, expected)?;
             state.products.remove(&id);
             Ok(())
@@ -248,21 +256,21 @@ fn order_of_key(key: &CursorKey, id: ProductId) -> CursorOrder {
 impl Stock for InMemory {
     async fn adjust(
         &self,
-        place: &Place,
+        location: &StockLocation,
         by: Adjustment,
         _actor: &str,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<Listed>, AdjustError> {
-        self.once(dedup_key, |state| {
-            if place.warehouse != WarehouseId::MAIN {
+        self.apply(dedup_key, |state| {
+            if location.warehouse != WarehouseId::MAIN {
                 return Err(AdjustError::UnknownWarehouse);
             }
-            state.listed(place.product).ok_or(AdjustError::NotFound)?;
-            let there = state.shelves.entry(place.clone()).or_insert_with(|| Shelf::empty(place.clone(), 0));
+            state.listed(location.product).ok_or(AdjustError::NotFound)?;
+            let there = state.levels.entry(location.clone()).or_insert_with(|| StockLevel::empty(location.clone(), 0));
             let units = there.adjusted(by).map_err(AdjustError::Refused)?;
             there.on_hand += units;
             there.version += i64::from(units != 0);
-            state.listed(place.product).ok_or(AdjustError::NotFound)
+            state.listed(location.product).ok_or(AdjustError::NotFound)
         })
     }
 
@@ -274,8 +282,8 @@ impl Stock for InMemory {
         dedup_key: &DedupKey,
     ) -> Result<Outcome<Reservation>, StoreError> {
         let until = self.clock.now() + Duration::seconds(i64::from(seconds.get()));
-        self.once(dedup_key, |state| {
-            Ok(match (state.holds.get(&hold), fill(lines, &state.open_shelves())) {
+        self.apply(dedup_key, |state| {
+            Ok(match (state.holds.get(&hold), fill(lines, &state.open_levels())) {
                 (Some(Held { state: HoldState::Held | HoldState::Committed, until, .. }), _) => {
                     Reservation::Held(*until)
                 }
@@ -291,7 +299,7 @@ impl Stock for InMemory {
     }
 
     async fn commit(&self, hold: Hold, dedup_key: &DedupKey) -> Result<Outcome<HoldState>, StoreError> {
-        self.once(dedup_key, |state| {
+        self.apply(dedup_key, |state| {
             Ok(match state.state_of(hold) {
                 HoldState::Held => state.end(hold, HoldState::Committed, -1, -1),
                 other => other,
@@ -301,15 +309,15 @@ impl Stock for InMemory {
 
     async fn release(&self, hold: Hold, dedup_key: &DedupKey) -> Result<Outcome<HoldState>, StoreError> {
         let until = self.clock.now();
-        self.once(dedup_key, |state| {
+        self.apply(dedup_key, |state| {
             let found = state.state_of(hold);
-            Ok(match undo(found) {
-                Undo::Free => state.end(hold, HoldState::Released, 0, -1),
-                Undo::Return => state.end(hold, HoldState::Released, 1, 0),
-                Undo::Nothing => found,
-                Undo::Bury => {
-                    let buried = Held { state: HoldState::Tombstone, until, parts: Vec::new() };
-                    state.holds.insert(hold, buried);
+            Ok(match release_action(found) {
+                ReleaseAction::Free => state.end(hold, HoldState::Released, 0, -1),
+                ReleaseAction::Return => state.end(hold, HoldState::Released, 1, 0),
+                ReleaseAction::Nothing => found,
+                ReleaseAction::WriteTombstone => {
+                    let tombstone = Held { state: HoldState::Tombstone, until, parts: Vec::new() };
+                    state.holds.insert(hold, tombstone);
                     HoldState::Tombstone
                 }
             })
@@ -318,7 +326,7 @@ impl Stock for InMemory {
 
     async fn expire_one(&self) -> Result<Option<Hold>, StoreError> {
         let now = self.clock.now();
-        let ended = self.once(&DedupKey::None, |state| {
+        let ended = self.apply(&DedupKey::None, |state| {
             let over = |held: &Held| held.state == HoldState::Held && held.until <= now;
             let next = state.holds.iter().find(|(_, held)| over(held)).map(|(hold, _)| *hold);
             if let Some(hold) = next {

@@ -15,14 +15,14 @@ use serde_json::json;
 use crate::{
     domain::{AdjustRefused, Shortage, Stale},
     ports::{AdjustError, ProductError, StoreError},
-    usecases::{Catalog, Error},
+    usecases::{CatalogService, Error},
 };
 
 /// The services that may call the internal port.
 const CALLERS: &[&str] = &["cart", "order"];
 
 /// Both ports, complete with their layers.
-pub fn routers(catalog: Catalog, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
+pub fn routers(catalog: CatalogService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
     let edge = Edge { verifier: Some(verifier), ..Edge::default() };
     let commands = Router::new().merge(holds::routes()).merge(products::quote_route()).with_state(catalog.clone());
     Routers {

@@ -24,7 +24,7 @@ pub use consumer::handle;
 
 use crate::{
     postgres::{PgProducts, PgStock, Store},
-    usecases::Catalog,
+    usecases::CatalogService,
 };
 
 /// The tables, outbox and inbox included.
@@ -43,7 +43,8 @@ pub fn start(process: Process) -> BoxFuture<'static, anyhow::Result<(Ports, Rout
 async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let db = agora_postgres::connect(&config.postgres, &MIGRATIONS, process).await;
     let store = Store::new(db.clone(), process.ids(), config.epoch);
-    let catalog = Catalog::new(Arc::new(PgProducts::new(store.clone())), Arc::new(PgStock::new(store)), process.ids());
+    let catalog =
+        CatalogService::new(Arc::new(PgProducts::new(store.clone())), Arc::new(PgStock::new(store)), process.ids());
 
     agora_outbox::relay(db.clone(), Producer::new(&config.kafka), process);
     agora_outbox::sweep(db.clone(), process);
@@ -60,7 +61,7 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
 
 /// Ends holds that have run out, every second, and forgets those that ended long ago, every hour. Any number of replicas
 /// may: each hold is ended, and forgotten, by one of them.
-async fn expire(catalog: Catalog, shutdown: CancellationToken) -> anyhow::Result<()> {
+async fn expire(catalog: CatalogService, shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut ticks = interval(EXPIRY_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sweep_at = Instant::now() + SWEEP_INTERVAL;

@@ -8,11 +8,11 @@ use agora_vocab::ProductId;
 use async_trait::async_trait;
 
 use crate::domain::{
-    AdjustRefused, Adjustment, Change, Expected, Found, Hold, HoldState, Lines, Listed, Listing, Place, Product,
-    Reservation, Seconds, Stale,
+    AdjustRefused, Adjustment, Change, Expected, Found, Hold, HoldState, Lines, Listed, Listing, Product, Reservation,
+    Seconds, Stale, StockLocation,
 };
 
-/// The products of the catalogue.
+/// The products of the catalog.
 #[async_trait]
 pub trait Products: Send + Sync + std::fmt::Debug {
     /// The product, unless it is unknown or deleted.
@@ -24,7 +24,7 @@ pub trait Products: Send + Sync + std::fmt::Debug {
     /// One page of the products that are not deleted.
     async fn page(&self, listing: &Listing) -> Result<Found, StoreError>;
 
-    /// Brings a product of version 1 into the catalogue, with units in the main warehouse; the times are the
+    /// Brings a product of version 1 into the catalog, with units in the main warehouse; the times are the
     /// database's, not the given ones. Refuses a taken SKU.
     async fn add(&self, product: &Product, units: i64, dedup_key: &DedupKey) -> Result<Outcome<Listed>, ProductError>;
 
@@ -37,7 +37,7 @@ pub trait Products: Send + Sync + std::fmt::Debug {
         dedup_key: &DedupKey,
     ) -> Result<Outcome<Listed>, ProductError>;
 
-    /// Takes a product out of the catalogue; orders and holds that have it keep it.
+    /// Takes a product out of the catalog; orders and holds that have it keep it.
     async fn remove(
         &self,
         id: ProductId,
@@ -52,7 +52,7 @@ pub trait Stock: Send + Sync + std::fmt::Debug {
     /// Sets or adds units at one place, never below what orders hold; `actor` stands in the ledger.
     async fn adjust(
         &self,
-        place: &Place,
+        location: &StockLocation,
         by: Adjustment,
         actor: &str,
         dedup_key: &DedupKey,

@@ -37,17 +37,17 @@ impl Store {
     }
 
     /// Writes facts of `inventory-events`, each counted within its aggregate.
-    async fn tell(
+    async fn append_events(
         &self,
         tx: &mut Tx,
-        facts: &[(Uuid, InventoryEvent)],
+        events: &[(Uuid, InventoryEvent)],
         dedup_key: &DedupKey,
     ) -> Result<(), StoreError> {
-        let mut next = next_seqs(tx, facts).await?;
-        for (aggregate, event) in facts {
+        let mut next = next_seqs(tx, events).await?;
+        for (aggregate, event) in events {
             let seq = next.entry(*aggregate).or_insert(1);
-            let fact = fact(event, (*aggregate, *seq), None, dedup_key);
-            emit(tx, &*self.ids, self.epoch, fact).await?;
+            let new_event = new_event(event, (*aggregate, *seq), None, dedup_key);
+            emit(tx, &*self.ids, self.epoch, new_event).await?;
             *seq += 1;
         }
         Ok(())
@@ -55,14 +55,14 @@ impl Store {
 }
 
 /// Takes places for these facts; the first one free per aggregate.
-async fn next_seqs(tx: &mut Tx, facts: &[(Uuid, InventoryEvent)]) -> Result<BTreeMap<Uuid, i64>, sqlx::Error> {
+async fn next_seqs(tx: &mut Tx, events: &[(Uuid, InventoryEvent)]) -> Result<BTreeMap<Uuid, i64>, sqlx::Error> {
     const TAKE: &str = "insert into inventory_seq (aggregate_id, seq) \
         select aggregate_id, taken from unnest($1::uuid[], $2::bigint[]) as t (aggregate_id, taken) \
         order by aggregate_id \
         on conflict (aggregate_id) do update set seq = inventory_seq.seq + excluded.seq \
         returning aggregate_id, seq";
     let mut counts: BTreeMap<Uuid, i64> = BTreeMap::new();
-    for (aggregate, _) in facts {
+    for (aggregate, _) in events {
         *counts.entry(*aggregate).or_default() += 1;
     }
     let (aggregates, taken): (Vec<Uuid>, Vec<i64>) = counts.iter().unzip();
@@ -72,7 +72,7 @@ async fn next_seqs(tx: &mut Tx, facts: &[(Uuid, InventoryEvent)]) -> Result<BTre
 }
 
 /// A fact of `inventory-events` at a place of its aggregate.
-fn fact<'a>(
+fn new_event<'a>(
     event: &'a InventoryEvent,
     (aggregate, seq): (Uuid, i64),
     order: Option<OrderId>,

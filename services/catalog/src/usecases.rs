@@ -1,4 +1,4 @@
-//! What can be asked of the catalogue. Knows ports and domain; neither HTTP nor SQL.
+//! What can be asked of the catalog. Knows ports and domain; neither HTTP nor SQL.
 
 use std::sync::Arc;
 
@@ -8,15 +8,15 @@ use time::OffsetDateTime;
 
 use crate::{
     domain::{
-        Adjustment, Change, Details, Expected, Found, Hold, HoldState, Lines, Listed, Listing, Place, Product,
-        Reservation, Seconds, Shortage,
+        Adjustment, Change, Details, Expected, Found, Hold, HoldState, Lines, Listed, Listing, Product, Reservation,
+        Seconds, Shortage, StockLocation,
     },
     ports::{AdjustError, ProductError, Products, Stock, StoreError},
 };
 
-/// The catalogue. Clones share it.
+/// The catalog. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Catalog {
+pub struct CatalogService {
     products: Arc<dyn Products>,
     stock: Arc<dyn Stock>,
     ids: Arc<dyn Ids>,
@@ -24,7 +24,7 @@ pub struct Catalog {
 
 /// Which products exist and which do not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Quote {
+pub struct QuoteResult {
     /// Those that exist, in the order asked for.
     pub known: Vec<Listed>,
     /// Those that do not, or no more.
@@ -57,8 +57,8 @@ pub enum Error {
     Store(#[from] StoreError),
 }
 
-impl Catalog {
-    /// A catalogue over these stores.
+impl CatalogService {
+    /// A catalog over these stores.
     pub fn new(products: Arc<dyn Products>, stock: Arc<dyn Stock>, ids: Arc<dyn Ids>) -> Self {
         Self { products, stock, ids }
     }
@@ -74,15 +74,15 @@ impl Catalog {
     }
 
     /// Which of these products exist, with price and stock.
-    pub async fn quote(&self, ids: &[ProductId]) -> Result<Quote, Error> {
+    pub async fn quote(&self, ids: &[ProductId]) -> Result<QuoteResult, Error> {
         let mut found = self.products.many(ids).await?;
-        let place = |id: ProductId| ids.iter().position(|asked| *asked == id);
-        found.sort_by_key(|listed| place(listed.product.id));
+        let position = |id: ProductId| ids.iter().position(|asked| *asked == id);
+        found.sort_by_key(|listed| position(listed.product.id));
         let unknown = ids.iter().filter(|id| found.iter().all(|listed| listed.product.id != **id)).copied().collect();
-        Ok(Quote { known: found, unknown })
+        Ok(QuoteResult { known: found, unknown })
     }
 
-    /// Brings a product into the catalogue, with units in the main warehouse.
+    /// Brings a product into the catalog, with units in the main warehouse.
     pub async fn create(&self, details: Details, units: i64, dedup_key: &DedupKey) -> Result<Outcome<Listed>, Error> {
         let product = Product {
             id: ProductId::new(self.ids.next()),
@@ -110,7 +110,7 @@ impl Catalog {
         self.products.change(id, expected, change, dedup_key).await.map_err(Error::from)
     }
 
-    /// Takes a product out of the catalogue.
+    /// Takes a product out of the catalog.
     pub async fn delete(&self, id: ProductId, expected: &Expected, dedup_key: &DedupKey) -> Result<Outcome<()>, Error> {
         self.products.remove(id, expected, dedup_key).await.map_err(Error::from)
     }
@@ -118,12 +118,12 @@ impl Catalog {
     /// Sets or adds units on hand at one place.
     pub async fn adjust(
         &self,
-        place: &Place,
+        location: &StockLocation,
         by: Adjustment,
         actor: &str,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<Listed>, Error> {
-        self.stock.adjust(place, by, actor, dedup_key).await.map_err(Error::from)
+        self.stock.adjust(location, by, actor, dedup_key).await.map_err(Error::from)
     }
 
     /// Holds every line or none; when the hold ends.

@@ -1,4 +1,4 @@
-//! The catalogue over HTTP on the fakes: every route, what it answers and what it refuses; and the laws on the fakes.
+//! The catalog over HTTP on the fakes: every route, what it answers and what it refuses; and the laws on the fakes.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
 #[path = "support/laws.rs"]
@@ -11,7 +11,7 @@ use agora_catalog::{
     fakes::InMemory,
     handle, http,
     ports::{Products, Stock},
-    usecases::Catalog,
+    usecases::CatalogService,
 };
 use agora_chassis::{Process, SystemIds, WatchedFile, WatchedSecret};
 use agora_events::{Envelope, order::Order, order::OrderEvent};
@@ -32,7 +32,7 @@ struct Shop {
     internal: TestApp,
     stores: InMemory,
     clock: FixedClock,
-    catalog: Catalog,
+    catalog: CatalogService,
     admin: String,
     customer: String,
     order_token: String,
@@ -42,7 +42,7 @@ impl Shop {
     fn open() -> Self {
         let clock = FixedClock::at(OffsetDateTime::UNIX_EPOCH + Duration::days(20_000));
         let stores = InMemory::new(Arc::new(clock.clone()));
-        let catalog = Catalog::new(Arc::new(stores.clone()), Arc::new(stores.clone()), Arc::new(SystemIds));
+        let catalog = CatalogService::new(Arc::new(stores.clone()), Arc::new(stores.clone()), Arc::new(SystemIds));
         let (keys, process) = (TestKeys::new(), Process::for_test("catalog"));
         let jwks = WatchedFile::fixed(keys.jwks());
         let verifier = TokenVerifier::watch(jwks, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
@@ -87,7 +87,7 @@ impl Shop {
         self.command("/internal/v1/reserve", body)
     }
 
-    async fn tell(&self, event: &OrderEvent) {
+    async fn deliver(&self, event: &OrderEvent) {
         let (kind, data) = Envelope::parts(event).unwrap();
         let envelope = Envelope {
             id: fresh(),
@@ -549,13 +549,13 @@ async fn an_order_lowers_stock_once_whether_told_by_command_event_or_both() {
     shop.command("/internal/v1/commit", json!({"orderId": by_both, "hold": 1})).await.expect(200);
     shop.reserve(by_event, 1, lines()).await.expect(200);
     for id in [by_both, by_event] {
-        shop.tell(&OrderEvent::Paid(order(id, 1))).await;
-        shop.tell(&OrderEvent::Paid(order(id, 1))).await;
+        shop.deliver(&OrderEvent::Paid(order(id, 1))).await;
+        shop.deliver(&OrderEvent::Paid(order(id, 1))).await;
     }
     assert_eq!(shop.stock(id).await, 4);
 
-    shop.tell(&OrderEvent::Cancelled(order(by_both, 1))).await;
-    shop.tell(&OrderEvent::Cancelled(order(by_both, 1))).await;
+    shop.deliver(&OrderEvent::Cancelled(order(by_both, 1))).await;
+    shop.deliver(&OrderEvent::Cancelled(order(by_both, 1))).await;
     assert_eq!(shop.stock(id).await, 7);
 }
 
@@ -573,7 +573,7 @@ async fn an_event_of_the_wrong_shape_is_put_aside_and_one_of_an_unknown_kind_is_
     let wrong = handle(shop.catalog.clone(), envelope("order.paid")).await;
     assert!(matches!(wrong, Err(agora_outbox::Failure::Poison(_))), "{wrong:?}");
     handle(shop.catalog.clone(), envelope("order.gift-wrapped")).await.unwrap();
-    shop.stores.set_away(true);
+    shop.stores.set_unavailable(true);
     let (kind, data) = Envelope::parts(&OrderEvent::Paid(order(order_id(), 1))).unwrap();
     let later = handle(shop.catalog.clone(), Envelope { data, ..envelope(kind) }).await;
     assert!(matches!(later, Err(agora_outbox::Failure::Again(_))), "{later:?}");
@@ -584,7 +584,7 @@ async fn an_event_of_the_wrong_shape_is_put_aside_and_one_of_an_unknown_kind_is_
 async fn an_absent_database_is_a_problem_with_a_retry_and_without_internals() {
     let shop = Shop::open();
     let id = shop.product("A", 1).await.id;
-    shop.stores.set_away(true);
+    shop.stores.set_unavailable(true);
     let one = format!("/api/v1/products/{id}");
     let requests = [
         shop.public.get("/api/v1/products"),

@@ -1,4 +1,4 @@
-//! The catalogue on a real PostgreSQL: the laws of its stores, races, and what its tables must add up to.
+//! The catalog on a real PostgreSQL: the laws of its stores, races, and what its tables must add up to.
 #![cfg(feature = "db-tests")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
@@ -12,7 +12,7 @@ use std::{
 
 use agora_catalog::{
     MIGRATIONS,
-    domain::{Adjustment, Hold, HoldState, Lines, Place, Reservation, Variant},
+    domain::{Adjustment, Hold, HoldState, Lines, Reservation, StockLocation, Variant},
     fakes::InMemory,
     ports::{Products, Stock, StoreError},
     postgres::{PgProducts, PgStock, Store},
@@ -24,7 +24,7 @@ use agora_testkit::{FixedClock, TestDatabase};
 use agora_vocab::{Epoch, OrderId, ProductId, Quantity, WarehouseId};
 use async_trait::async_trait;
 use futures::future::join_all;
-use laws::{World, command, fresh, hold, lines, main_place, named, seconds, stock_of, stocked};
+use laws::{World, command, fresh, hold, lines, main_location, named, seconds, stock_of, stocked};
 use proptest::{prelude::*, test_runner::TestRunner};
 use sqlx::Row as _;
 use time::OffsetDateTime;
@@ -76,14 +76,14 @@ impl Postgres {
     }
 
     /// Adds units by hand in a transaction that has not ended.
-    async fn adding(&self, place: &Place, units: i64) -> agora_postgres::Tx {
+    async fn adding(&self, location: &StockLocation, units: i64) -> agora_postgres::Tx {
         const ADD: &str = "with booked as (insert into stock_movement (product_id, variant, warehouse_id, kind, quantity) \
                 values ($1, $2, $3, 'adjust', $4)) \
             update stock set on_hand = on_hand + $4, version = version + 1 \
             where product_id = $1 and variant = $2 and warehouse_id = $3";
         let mut tx = self.db.begin().await.unwrap();
-        let add = sqlx::query(ADD).bind(place.product.uuid()).bind(place.variant.as_str());
-        add.bind(place.warehouse.uuid()).bind(units).execute(&mut *tx).await.unwrap();
+        let add = sqlx::query(ADD).bind(location.product.uuid()).bind(location.variant.as_str());
+        add.bind(location.warehouse.uuid()).bind(units).execute(&mut *tx).await.unwrap();
         tx
     }
 
@@ -194,8 +194,8 @@ async fn holds_releases_commits_and_expiry_at_once_neither_deadlock_nor_break_th
     let mut ids = Vec::new();
     for _ in 0..4 {
         let id = stocked(&world, 30).await;
-        let place = Place { warehouse: second, ..main_place(id) };
-        world.stock.adjust(&place, Adjustment::Set(20), "admin", &DedupKey::None).await.unwrap();
+        let location = StockLocation { warehouse: second, ..main_location(id) };
+        world.stock.adjust(&location, Adjustment::Set(20), "admin", &DedupKey::None).await.unwrap();
         ids.push(id);
     }
     let shoppers = (0..200_usize).map(|n| {
@@ -205,27 +205,27 @@ async fn holds_releases_commits_and_expiry_at_once_neither_deadlock_nor_break_th
             // Lines in every order, over several products and, by their number, several warehouses.
             let wanted: Vec<_> =
                 (0..3).map(|k| (ids[(n * 7 + k * (n % 3 + 1)) % 4], [1, 2, 3, 4, 5, 6, 7][n % 7])).collect();
-            let (wanted_lines, causes) = (lines(&wanted), [command(), command(), command()]);
-            let held = world.stock.reserve(mine, &wanted_lines, seconds(900), &causes[0]);
-            let late = world.stock.release(mine, &causes[1]);
+            let (wanted_lines, keys) = (lines(&wanted), [command(), command(), command()]);
+            let held = world.stock.reserve(mine, &wanted_lines, seconds(900), &keys[0]);
+            let late = world.stock.release(mine, &keys[1]);
             match n % 5 {
                 0 => {
                     futures::future::try_join(held, late).await.unwrap();
                 }
                 1 => {
                     held.await.unwrap();
-                    let commit = world.stock.commit(mine, &causes[2]);
+                    let commit = world.stock.commit(mine, &keys[2]);
                     futures::future::try_join(commit, late).await.unwrap();
                 }
                 2 => {
                     held.await.unwrap();
                     expire(world, mine).await;
-                    let commit = world.stock.commit(mine, &causes[2]);
+                    let commit = world.stock.commit(mine, &keys[2]);
                     futures::future::try_join3(commit, late, world.stock.expire_one()).await.unwrap();
                 }
                 3 => {
-                    let place = main_place(wanted[0].0);
-                    let more = world.stock.adjust(&place, Adjustment::Add(1), "admin", &DedupKey::None);
+                    let location = main_location(wanted[0].0);
+                    let more = world.stock.adjust(&location, Adjustment::Add(1), "admin", &DedupKey::None);
                     let (held, more) = futures::join!(held, more);
                     held.unwrap();
                     more.unwrap();
@@ -285,8 +285,8 @@ async fn variants_of_one_product_are_held_at_once_and_told_of_without_gaps() {
     let id = stocked(&world, 0).await;
     let variants: Vec<_> = (0..8).map(|n| Variant::parse(&format!("size {n}")).unwrap()).collect();
     for variant in &variants {
-        let place = Place { variant: variant.clone(), ..main_place(id) };
-        world.stock.adjust(&place, Adjustment::Set(20), "admin", &DedupKey::None).await.unwrap();
+        let location = StockLocation { variant: variant.clone(), ..main_location(id) };
+        world.stock.adjust(&location, Adjustment::Set(20), "admin", &DedupKey::None).await.unwrap();
     }
     let buyers = (0..160_usize).map(|n| {
         let wanted = Lines::new([(id, variants[n % 8].clone(), Quantity::parse(1).unwrap())]).unwrap();
@@ -304,7 +304,7 @@ async fn a_hold_that_waited_for_one_row_and_finds_it_empty_takes_nothing_of_the_
     let mut ids = [stocked(&world, 5).await, stocked(&world, 5).await];
     ids.sort();
     for (gone, left) in [(ids[0], ids[1]), (ids[1], ids[0])] {
-        let tx = world.adding(&main_place(gone), -5).await;
+        let tx = world.adding(&main_location(gone), -5).await;
         let (wanted, dedup_key) = (lines(&[(left, 1), (gone, 1)]), command());
         let (told, ()) = futures::join!(world.stock.reserve(hold(1), &wanted, seconds(900), &dedup_key), async {
             world.somebody_waits().await;
@@ -313,7 +313,7 @@ async fn a_hold_that_waited_for_one_row_and_finds_it_empty_takes_nothing_of_the_
         let told = told.unwrap().into_inner();
         assert!(matches!(&told, Reservation::Short(short) if short.len() == 1 && short[0].product == gone), "{told:?}");
         assert_eq!(stock_of(&world, left).await, 5);
-        world.stock.adjust(&main_place(gone), Adjustment::Set(5), "admin", &DedupKey::None).await.unwrap();
+        world.stock.adjust(&main_location(gone), Adjustment::Set(5), "admin", &DedupKey::None).await.unwrap();
     }
     assert_eq!(world.count("select count(*) from hold").await, 0);
     world.adds_up().await;
@@ -325,7 +325,7 @@ async fn a_sale_that_waited_for_a_row_that_changed_sells_its_units_once() {
     let ids = [stocked(&world, 5).await, stocked(&world, 5).await];
     let (mine, dedup_key) = (hold(1), command());
     world.stock.reserve(mine, &lines(&[(ids[0], 2), (ids[1], 2)]), seconds(900), &command()).await.unwrap();
-    let tx = world.adding(&main_place(ids[1]), 4).await;
+    let tx = world.adding(&main_location(ids[1]), 4).await;
     let (sold, again, ()) =
         futures::join!(world.stock.commit(mine, &dedup_key), world.stock.commit(mine, &dedup_key), async {
             world.somebody_waits().await;
@@ -396,26 +396,26 @@ async fn a_fact_that_finds_its_hold_ended_writes_nothing() {
     const WRITTEN: &str = "select (select count(*) from inbox) + (select count(*) from outbox)";
     let world = Postgres::start().await;
     let id = stocked(&world, 9).await;
-    let fact = || DedupKey::Event { consumer: "catalog", id: fresh() };
-    let (sold, freed, buried) = (hold(1), hold(1), hold(1));
+    let new_event = || DedupKey::Event { consumer: "catalog", id: fresh() };
+    let (sold, freed, tombstone) = (hold(1), hold(1), hold(1));
     for hold in [sold, freed] {
         world.stock.reserve(hold, &lines(&[(id, 2)]), seconds(900), &command()).await.unwrap();
     }
     // What the saga has not done, the fact does: once.
-    let (first, late) = (fact(), fact());
+    let (first, late) = (new_event(), new_event());
     for done in [Outcome::Applied(HoldState::Committed), Outcome::Duplicate(HoldState::Committed)] {
         assert_eq!(world.stock.commit(sold, &first).await.unwrap(), done);
     }
     for done in [Outcome::Applied(HoldState::Released), Outcome::Duplicate(HoldState::Released)] {
         assert_eq!(world.stock.release(freed, &late).await.unwrap(), done);
     }
-    world.stock.release(buried, &command()).await.unwrap();
+    world.stock.release(tombstone, &command()).await.unwrap();
 
     let before = world.count(WRITTEN).await;
-    assert_eq!(world.stock.commit(sold, &fact()).await.unwrap().into_inner(), HoldState::Committed);
-    assert_eq!(world.stock.commit(freed, &fact()).await.unwrap().into_inner(), HoldState::Released);
-    assert_eq!(world.stock.release(freed, &fact()).await.unwrap().into_inner(), HoldState::Released);
-    assert_eq!(world.stock.release(buried, &fact()).await.unwrap().into_inner(), HoldState::Tombstone);
+    assert_eq!(world.stock.commit(sold, &new_event()).await.unwrap().into_inner(), HoldState::Committed);
+    assert_eq!(world.stock.commit(freed, &new_event()).await.unwrap().into_inner(), HoldState::Released);
+    assert_eq!(world.stock.release(freed, &new_event()).await.unwrap().into_inner(), HoldState::Released);
+    assert_eq!(world.stock.release(tombstone, &new_event()).await.unwrap().into_inner(), HoldState::Tombstone);
     assert_eq!(world.count(WRITTEN).await, before);
     world.adds_up().await;
 }
@@ -441,8 +441,8 @@ async fn a_hold_is_filled_by_warehouse_priority_and_over_several_warehouses() {
     let world = Postgres::start().await;
     let id = stocked(&world, 5).await;
     let first = world.warehouse(-1).await;
-    let place = Place { warehouse: first, ..main_place(id) };
-    world.stock.adjust(&place, Adjustment::Set(2), "admin", &DedupKey::None).await.unwrap();
+    let location = StockLocation { warehouse: first, ..main_location(id) };
+    world.stock.adjust(&location, Adjustment::Set(2), "admin", &DedupKey::None).await.unwrap();
     let mine = hold(1);
     world.stock.reserve(mine, &lines(&[(id, 3)]), seconds(900), &command()).await.unwrap();
 
@@ -483,13 +483,13 @@ async fn one_replica_alone_ends_each_hold_that_ran_out() {
 async fn holds_that_ended_a_month_ago_without_a_sale_are_forgotten_and_no_others() {
     let world = Postgres::start().await;
     let product = stocked(&world, 9).await;
-    let (freed, sold, live, buried) = (hold(1), hold(1), hold(1), hold(1));
+    let (freed, sold, live, tombstone) = (hold(1), hold(1), hold(1), hold(1));
     for hold in [freed, sold, live] {
         world.stock.reserve(hold, &lines(&[(product, 2)]), seconds(900), &command()).await.unwrap();
     }
     world.stock.release(freed, &command()).await.unwrap();
     world.stock.commit(sold, &command()).await.unwrap();
-    world.stock.release(buried, &command()).await.unwrap();
+    world.stock.release(tombstone, &command()).await.unwrap();
     assert_eq!(world.stock.sweep().await.unwrap(), 0, "a late reserve is still refused");
 
     let age = "update hold set updated_at = updated_at - interval '31 days'";
@@ -528,7 +528,7 @@ async fn every_change_leaves_its_fact_in_the_same_transaction() {
     world.products.remove(id, &agora_catalog::domain::Expected::ANY, &DedupKey::None).await.unwrap();
 
     let mut connection = world.db.acquire().await.unwrap();
-    let facts: Vec<(String, i64, Option<Uuid>)> =
+    let events: Vec<(String, i64, Option<Uuid>)> =
         sqlx::query_as("select kind, seq, correlation_id from outbox where aggregate = $1 order by id")
             .bind(id.uuid())
             .fetch_all(&mut *connection)
@@ -542,7 +542,7 @@ async fn every_change_leaves_its_fact_in_the_same_transaction() {
         ("stock.changed", 3, order),
         ("product.deleted", 2, None),
     ];
-    assert_eq!(facts, expected.map(|(kind, seq, order)| (kind.to_owned(), seq, order)));
+    assert_eq!(events, expected.map(|(kind, seq, order)| (kind.to_owned(), seq, order)));
 }
 
 #[derive(Clone, Debug)]
@@ -573,7 +573,7 @@ async fn history(world: &dyn World, products: &[ProductId], orders: &[OrderId], 
     for step in steps {
         told.push(match step {
             Step::Adjust(p, by) => {
-                let done = world.stock().adjust(&main_place(products[*p]), *by, "admin", &DedupKey::None).await;
+                let done = world.stock().adjust(&main_location(products[*p]), *by, "admin", &DedupKey::None).await;
                 format!("{:?}", done.map(|listed| listed.into_inner().stock))
             }
             Step::Reserve(h, wanted) => {
@@ -666,7 +666,7 @@ fn variants_are_kept_apart() {
     runtime.block_on(async {
         let world = Postgres::start().await;
         let id = stocked(&world, 2).await;
-        let red = Place { variant: Variant::parse("red").unwrap(), ..main_place(id) };
+        let red = StockLocation { variant: Variant::parse("red").unwrap(), ..main_location(id) };
         world.stock.adjust(&red, Adjustment::Set(1), "admin", &DedupKey::None).await.unwrap();
         assert_eq!(stock_of(&world, id).await, 3);
         let told = world.stock.reserve(hold(1), &lines(&[(id, 3)]), seconds(9), &command()).await.unwrap();

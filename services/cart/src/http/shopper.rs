@@ -13,22 +13,22 @@ use axum::{
 use super::{quantity, request};
 use crate::{
     domain::{Item, Variant, View},
-    usecases::Shopping,
+    usecases::CartService,
 };
 
-pub(super) fn routes() -> Router<Shopping> {
+pub(super) fn routes() -> Router<CartService> {
     Router::new()
         .route("/api/v1/cart", get(view))
         .route("/api/v1/cart/items", post(add))
         .route("/api/v1/cart/items/{id}", patch(change).delete(remove))
 }
 
-async fn view(State(shopping): State<Shopping>, who: Identity) -> Result<Json<api::Cart>, Problem> {
-    Ok(Json(cart(shopping.view(who.user).await?)))
+async fn view(State(service): State<CartService>, who: Identity) -> Result<Json<api::Cart>, Problem> {
+    Ok(Json(cart(service.view(who.user).await?)))
 }
 
 async fn add(
-    State(shopping): State<Shopping>,
+    State(service): State<CartService>,
     who: Identity,
     Command { body, idempotency }: Command<api::AddItem>,
 ) -> Result<Response, Problem> {
@@ -42,28 +42,28 @@ async fn add(
         (Err(problem), Ok(_)) => return Err(problem),
     };
     let dedup_key = request(who.user, idempotency);
-    let done = shopping.add(who.user, product_id, variant, units, &dedup_key).await?;
+    let done = service.add(who.user, product_id, variant, units, &dedup_key).await?;
     Ok(created("/api/v1/cart".to_owned(), cart(done.into_inner())))
 }
 
 async fn change(
-    State(shopping): State<Shopping>,
+    State(service): State<CartService>,
     Path(id): Path<LineId>,
     who: Identity,
     Command { body, idempotency }: Command<api::ChangeItem>,
 ) -> Result<Json<api::Cart>, Problem> {
     let units = quantity(body.quantity)?;
-    let done = shopping.change(who.user, id, units, &request(who.user, idempotency)).await?;
+    let done = service.change(who.user, id, units, &request(who.user, idempotency)).await?;
     Ok(Json(cart(done.into_inner())))
 }
 
 async fn remove(
-    State(shopping): State<Shopping>,
+    State(service): State<CartService>,
     Path(id): Path<LineId>,
     who: Identity,
     Command { body: (), idempotency }: Command<()>,
 ) -> Result<Response, Problem> {
-    shopping.remove(who.user, id, &request(who.user, idempotency)).await?;
+    service.remove(who.user, id, &request(who.user, idempotency)).await?;
     Ok(no_content())
 }
 

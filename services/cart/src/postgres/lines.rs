@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 
 use super::{PgCarts, rows, wrote};
 use crate::{
-    domain::{Cart, Contents, Copy, Line, Offer, Offers, Refused, View},
+    domain::{Cart, Contents, Line, ProductCopy, QuoteResult, QuotedLine, Refused, View},
     ports::{CartError, NewLine, StoreError},
 };
 
@@ -19,22 +19,22 @@ impl PgCarts {
         connection: &mut PgConnection,
         mut contents: Contents,
         line: &NewLine,
-        offers: &Offers,
+        quote: &QuoteResult,
         dedup_key: &DedupKey,
     ) -> Result<Option<View>, CartError> {
-        let offer = offers.of(line.product).ok_or(CartError::Refused(Refused::UnknownProduct))?;
-        let line = contents.cart.add(line.at(offer.price)).map_err(CartError::Refused)?;
-        contents.check(line.product, &line.variant, offer).map_err(CartError::Refused)?;
-        let view = contents.view(offers).map_err(CartError::Refused)?;
+        let quoted = quote.of(line.product).ok_or(CartError::Refused(Refused::UnknownProduct))?;
+        let line = contents.cart.add(line.at(quoted.price)).map_err(CartError::Refused)?;
+        contents.check(line.product, &line.variant, quoted).map_err(CartError::Refused)?;
+        let view = contents.view(quote).map_err(CartError::Refused)?;
         let account = self.account(&contents.cart, None, dedup_key, &view)?;
-        if write(connection, &contents.cart, &line, offer, &account).await? {
+        if write(connection, &contents.cart, &line, quoted, &account).await? {
             return Ok(Some(view));
         }
-        match has_left(connection, line.product, offer.copy.version).await? {
+        match has_left(connection, line.product, quoted.copy.version).await? {
             Some(true) => return Err(CartError::Refused(Refused::UnknownProduct)),
             Some(false) => {}
             // Only where it is news, so that the many who add one product do not queue for its row.
-            None => drop(keep(connection, &offer.copy, &DedupKey::None).await?),
+            None => drop(store_copy(connection, &quoted.copy, &DedupKey::None).await?),
         }
         Ok(None)
     }
@@ -47,7 +47,7 @@ async fn write(
     connection: &mut PgConnection,
     cart: &Cart,
     line: &Line,
-    offer: &Offer,
+    quoted: &QuotedLine,
     account: &Account,
 ) -> Result<bool, StoreError> {
     const WRITE: &str = concat!(
@@ -69,7 +69,7 @@ async fn write(
         .bind(cart.id.uuid())
         .bind(cart.user.uuid())
         .bind(line.product.uuid())
-        .bind(offer.copy.version)
+        .bind(quoted.copy.version)
         .bind(cart.version)
         .bind(line.id.uuid())
         .bind(line.variant.as_str())
@@ -80,7 +80,7 @@ async fn write(
     wrote(connection, write, account).await
 }
 
-/// Whether a product left the catalogue, if that is known of this version or a newer one.
+/// Whether a product left the catalog, if that is known of this version or a newer one.
 async fn has_left(connection: &mut PgConnection, product: ProductId, version: i64) -> Result<Option<bool>, StoreError> {
     const HAS_LEFT: &str = "select deleted from product_copy where product_id = $1 and version >= $2";
     Ok(sqlx::query_scalar(HAS_LEFT).bind(product.uuid()).bind(version).fetch_optional(connection).await?)
@@ -88,8 +88,12 @@ async fn has_left(connection: &mut PgConnection, product: ProductId, version: i6
 
 /// Keeps a copy unless a newer one is there; whether it was news. A deleted product keeps the name and price that were
 /// known.
-pub(super) async fn keep(connection: &mut PgConnection, copy: &Copy, dedup_key: &DedupKey) -> Result<bool, StoreError> {
-    const KEEP: &str = concat!(
+pub(super) async fn store_copy(
+    connection: &mut PgConnection,
+    copy: &ProductCopy,
+    dedup_key: &DedupKey,
+) -> Result<bool, StoreError> {
+    const STORE_COPY: &str = concat!(
         "with changed as (insert into product_copy as kept \
          (product_id, version, name, image_url, price_amount, price_currency, deleted) values ($1, $2, $3, $4, $5, $6, $7) \
          on conflict (product_id) do update set version = excluded.version, deleted = excluded.deleted, \
@@ -103,8 +107,8 @@ pub(super) async fn keep(connection: &mut PgConnection, copy: &Copy, dedup_key: 
     );
     let mut account = Account::new();
     account.store_result(dedup_key, &())?;
-    let Copy { product, version, name, image_url, price, deleted } = copy;
-    let keep = sqlx::query(KEEP)
+    let ProductCopy { product, version, name, image_url, price, deleted } = copy;
+    let store = sqlx::query(STORE_COPY)
         .bind(product.uuid())
         .bind(version)
         .bind(name)
@@ -113,5 +117,5 @@ pub(super) async fn keep(connection: &mut PgConnection, copy: &Copy, dedup_key: 
         .bind(price.as_ref().map(|price| price.currency.as_str()))
         .bind(deleted)
         .bind(account.parameter());
-    wrote(connection, keep, &account).await
+    wrote(connection, store, &account).await
 }

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Cart, Contents, Copy, Line, Variant},
+    domain::{Cart, Contents, Line, ProductCopy, Variant},
     ports::StoreError,
 };
 
@@ -86,7 +86,7 @@ fn money(amount: i64, currency: &str) -> Result<Money, StoreError> {
 }
 
 impl Row {
-    fn into_parts(self) -> Result<Option<(Line, Option<Copy>)>, StoreError> {
+    fn into_parts(self) -> Result<Option<(Line, Option<ProductCopy>)>, StoreError> {
         let Self {
             id: Some(id),
             product_id: Some(product_id),
@@ -109,7 +109,7 @@ impl Row {
         let seen = money(seen_amount, &seen_currency)?;
         let line = Line { id: LineId::new(id), product, variant: Variant::stored(variant), quantity, seen };
         let price = price_amount.zip(price_currency).map(|(amount, code)| money(amount, &code)).transpose()?;
-        let copy = copy_version.zip(name).zip(deleted).map(|((version, name), deleted)| Copy {
+        let copy = copy_version.zip(name).zip(deleted).map(|((version, name), deleted)| ProductCopy {
             product,
             version,
             name,

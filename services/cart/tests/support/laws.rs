@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
 use agora_cart::{
-    domain::{Copy, Offer, Offers, Refused, Taking, TakingState, Variant, View},
-    ports::{CartError, Carts, NewLine, StoreError, TakeError},
+    domain::{Checkout, CheckoutState, ProductCopy, QuoteResult, QuotedLine, Refused, Variant, View},
+    ports::{CartError, Carts, CheckoutError, NewLine, StoreError},
 };
 use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{Currency, Ids as _, LineId, Money, OrderId, ProductId, Quantity, UserId};
@@ -37,19 +37,19 @@ pub fn eur(amount: i64) -> Money {
     Money { amount, currency: Currency::EUR }
 }
 
-pub fn copy(product: ProductId, version: i64) -> Copy {
+pub fn copy(product: ProductId, version: i64) -> ProductCopy {
     let name = format!("Chair {version}");
-    Copy { product, version, name, image_url: None, price: Some(eur(100 * version)), deleted: false }
+    ProductCopy { product, version, name, image_url: None, price: Some(eur(100 * version)), deleted: false }
 }
 
-pub fn deleted(product: ProductId, version: i64) -> Copy {
-    Copy { name: String::new(), price: None, deleted: true, ..copy(product, version) }
+pub fn deleted(product: ProductId, version: i64) -> ProductCopy {
+    ProductCopy { name: String::new(), price: None, deleted: true, ..copy(product, version) }
 }
 
-/// The catalogue's word on products: version 1, with so many units each.
-pub fn offers(products: &[ProductId], stock: i64) -> Offers {
-    let offer = |id: &ProductId| (*id, Some(Offer { copy: copy(*id, 1), price: eur(100), stock }));
-    Offers(products.iter().map(offer).collect())
+/// The catalog's word on products: version 1, with so many units each.
+pub fn quote(products: &[ProductId], stock: i64) -> QuoteResult {
+    let quoted = |id: &ProductId| (*id, Some(QuotedLine { copy: copy(*id, 1), price: eur(100), stock }));
+    QuoteResult(products.iter().map(quoted).collect())
 }
 
 pub fn units(n: i64) -> Quantity {
@@ -61,8 +61,8 @@ pub fn line(product: ProductId, n: i64) -> NewLine {
 }
 
 pub async fn add(carts: &dyn Carts, user: UserId, product: ProductId, n: i64) -> View {
-    let offers = offers(&[product], 99_999);
-    put(carts, user, &line(product, n), &offers, &DedupKey::None).await.unwrap().into_inner()
+    let quote = quote(&[product], 99_999);
+    put(carts, user, &line(product, n), &quote, &DedupKey::None).await.unwrap().into_inner()
 }
 
 /// Reads the user's cart and adds to it.
@@ -70,10 +70,10 @@ pub async fn put(
     carts: &dyn Carts,
     user: UserId,
     line: &NewLine,
-    offers: &Offers,
+    quote: &QuoteResult,
     dedup_key: &DedupKey,
 ) -> Result<Outcome<View>, CartError> {
-    carts.add(carts.find(user).await?, line, offers, dedup_key).await
+    carts.add(carts.find(user).await?, line, quote, dedup_key).await
 }
 
 /// What the user's cart holds: version, and units by line.
@@ -82,12 +82,12 @@ pub async fn held(carts: &dyn Carts, user: UserId) -> (i64, Vec<u32>) {
     (cart.version, cart.lines.iter().map(|line| line.quantity.get()).collect())
 }
 
-async fn take(carts: &dyn Carts, order: OrderId, user: UserId) -> Result<Taking, TakeError> {
-    carts.take(order, user, &command()).await.map(Outcome::into_inner)
+async fn begin_checkout(carts: &dyn Carts, order: OrderId, user: UserId) -> Result<Checkout, CheckoutError> {
+    carts.begin_checkout(order, user, &command()).await.map(Outcome::into_inner)
 }
 
-async fn give_back(carts: &dyn Carts, order: OrderId) -> TakingState {
-    carts.give_back(order, &command()).await.unwrap().into_inner()
+async fn cancel_checkout(carts: &dyn Carts, order: OrderId) -> CheckoutState {
+    carts.cancel_checkout(order, &command()).await.unwrap().into_inner()
 }
 
 /// Every law, one after another.
@@ -106,7 +106,7 @@ pub async fn all_hold(carts: &dyn Carts) {
     undo_wins_over_a_late_take(carts).await;
     an_order_that_stands_keeps_its_lines(carts).await;
     a_newer_copy_wins(carts).await;
-    a_product_that_left_the_catalogue_leaves_every_cart_and_does_not_come_back(carts).await;
+    a_product_that_left_the_catalog_leaves_every_cart_and_does_not_come_back(carts).await;
 }
 
 async fn equal_lines_are_one_and_variants_are_apart(carts: &dyn Carts) {
@@ -115,7 +115,7 @@ async fn equal_lines_are_one_and_variants_are_apart(carts: &dyn Carts) {
     let view = add(carts, me, chair, 3).await;
     assert_eq!((view.items.len(), view.items[0].line.quantity, view.total), (1, units(5), eur(500)));
     let red = NewLine { variant: Variant::parse("red").unwrap(), ..line(chair, 1) };
-    let view = put(carts, me, &red, &offers(&[chair], 99), &DedupKey::None).await.unwrap().into_inner();
+    let view = put(carts, me, &red, &quote(&[chair], 99), &DedupKey::None).await.unwrap().into_inner();
     assert_eq!(view.items.iter().map(|item| item.line.quantity.get()).collect::<Vec<_>>(), [5, 1]);
     assert_eq!(view.id, carts.find(me).await.unwrap().cart.id);
 }
@@ -125,17 +125,17 @@ async fn every_change_raises_the_version_by_one(carts: &dyn Carts) {
     assert_eq!(held(carts, me).await, (0, vec![]));
     assert_eq!(add(carts, me, chair, 2).await.version, 1);
     let id = add(carts, me, product(), 1).await.items[0].line.id;
-    let changed = carts.change(me, id, units(7), &offers(&[chair], 7), &DedupKey::None).await.unwrap().into_inner();
+    let changed = carts.change(me, id, units(7), &quote(&[chair], 7), &DedupKey::None).await.unwrap().into_inner();
     assert_eq!((changed.version, changed.items[0].line.quantity), (3, units(7)));
     carts.remove(me, id, &DedupKey::None).await.unwrap();
     assert_eq!(held(carts, me).await, (4, vec![1]));
-    take(carts, order(), me).await.unwrap();
+    begin_checkout(carts, order(), me).await.unwrap();
     assert_eq!(held(carts, me).await, (5, vec![]));
 }
 
 async fn a_cart_is_added_to_as_it_is_however_it_was_found(carts: &dyn Carts) {
     let (me, chair) = (user(), product());
-    let (before, offered) = (carts.find(me).await.unwrap(), offers(&[chair], 5));
+    let (before, offered) = (carts.find(me).await.unwrap(), quote(&[chair], 5));
     add(carts, me, chair, 4).await;
     let one = line(chair, 1);
     let added = carts.add(before.clone(), &one, &offered, &DedupKey::None).await.unwrap().into_inner();
@@ -148,19 +148,19 @@ async fn a_cart_is_added_to_as_it_is_however_it_was_found(carts: &dyn Carts) {
 async fn a_refused_change_leaves_the_cart_as_it_was(carts: &dyn Carts) {
     let (me, chair) = (user(), product());
     let id = add(carts, me, chair, 4).await.items[0].line.id;
-    let offered = offers(&[chair], 5);
+    let offered = quote(&[chair], 5);
     let more = put(carts, me, &line(chair, 2), &offered, &DedupKey::None).await;
     let short = Refused::Insufficient { product: chair, requested: 6, available: 5 };
     assert!(matches!(&more, Err(CartError::Refused(why)) if *why == short), "{more:?}");
     let more = carts.change(me, id, units(6), &offered, &DedupKey::None).await;
     assert!(matches!(&more, Err(CartError::Refused(why)) if *why == short), "{more:?}");
-    let huge = put(carts, me, &line(chair, 9_996), &offers(&[chair], 99_999), &DedupKey::None).await;
+    let huge = put(carts, me, &line(chair, 9_996), &quote(&[chair], 99_999), &DedupKey::None).await;
     assert!(matches!(huge, Err(CartError::Refused(Refused::QuantityTooLarge))), "{huge:?}");
     let unknown = put(carts, me, &line(product(), 1), &offered, &DedupKey::None).await;
     assert!(matches!(unknown, Err(CartError::Refused(Refused::UnknownProduct))), "{unknown:?}");
-    let mut yen = offers(&[product()], 5);
-    for offer in yen.0.values_mut().flatten() {
-        offer.price.currency = "JPY".parse().unwrap();
+    let mut yen = quote(&[product()], 5);
+    for quoted in yen.0.values_mut().flatten() {
+        quoted.price.currency = "JPY".parse().unwrap();
     }
     let other = *yen.0.keys().next().unwrap();
     let mixed = put(carts, me, &line(other, 1), &yen, &DedupKey::None).await;
@@ -173,7 +173,7 @@ async fn a_line_belongs_to_its_carts_user_alone(carts: &dyn Carts) {
     let id = add(carts, me, chair, 4).await.items[0].line.id;
     add(carts, thief, chair, 1).await;
     for stranger in [thief, user()] {
-        let change = carts.change(stranger, id, units(1), &offers(&[chair], 9), &DedupKey::None).await;
+        let change = carts.change(stranger, id, units(1), &quote(&[chair], 9), &DedupKey::None).await;
         assert!(matches!(change, Err(CartError::NotFound)), "{change:?}");
         let remove = carts.remove(stranger, id, &DedupKey::None).await;
         assert!(matches!(remove, Err(CartError::NotFound)), "{remove:?}");
@@ -183,7 +183,7 @@ async fn a_line_belongs_to_its_carts_user_alone(carts: &dyn Carts) {
 
 async fn a_repeated_request_gets_the_first_answer(carts: &dyn Carts) {
     let (me, chair) = (user(), product());
-    let (line, offered, dedup_key) = (line(chair, 2), offers(&[chair], 9), request(me, "k", 1));
+    let (line, offered, dedup_key) = (line(chair, 2), quote(&[chair], 9), request(me, "k", 1));
     let first = put(carts, me, &line, &offered, &dedup_key).await.unwrap();
     add(carts, me, chair, 1).await;
     let again = put(carts, me, &line, &offered, &dedup_key).await.unwrap();
@@ -198,13 +198,13 @@ async fn a_repeated_request_gets_the_first_answer(carts: &dyn Carts) {
 
 async fn a_request_that_was_done_can_be_looked_up(carts: &dyn Carts) {
     let (me, chair, dedup_key) = (user(), product(), request(user(), "k", 1));
-    assert_eq!(carts.answered(&dedup_key).await.unwrap(), None);
-    let first = put(carts, me, &line(chair, 2), &offers(&[chair], 9), &dedup_key).await.unwrap().into_inner();
-    assert_eq!(carts.answered(&dedup_key).await.unwrap(), Some(first));
+    assert_eq!(carts.stored_view(&dedup_key).await.unwrap(), None);
+    let first = put(carts, me, &line(chair, 2), &quote(&[chair], 9), &dedup_key).await.unwrap().into_inner();
+    assert_eq!(carts.stored_view(&dedup_key).await.unwrap(), Some(first));
     let DedupKey::Request { scope, key, route, .. } = dedup_key else { unreachable!("a request") };
-    let other = carts.answered(&DedupKey::Request { scope, key, route, hash: [2; 32] }).await;
+    let other = carts.stored_view(&DedupKey::Request { scope, key, route, hash: [2; 32] }).await;
     assert!(matches!(other, Err(StoreError::KeyReused)), "{other:?}");
-    assert_eq!(carts.answered(&DedupKey::None).await.unwrap(), None);
+    assert_eq!(carts.stored_view(&DedupKey::None).await.unwrap(), None);
 }
 
 async fn units_are_lowered_without_an_offer_and_never_raised(carts: &dyn Carts) {
@@ -224,35 +224,35 @@ async fn an_order_takes_everything_once(carts: &dyn Carts) {
     let (me, first, dedup_key) = (user(), order(), command());
     add(carts, me, product(), 2).await;
     add(carts, me, product(), 3).await;
-    let taken = carts.take(first, me, &dedup_key).await.unwrap();
+    let taken = carts.begin_checkout(first, me, &dedup_key).await.unwrap();
     let lines: Vec<_> = taken.as_ref().into_inner().lines.iter().map(|line| line.quantity.get()).collect();
     assert_eq!((taken.as_ref().into_inner().version, lines), (2, vec![2, 3]));
     add(carts, me, product(), 9).await;
     assert_eq!(
-        carts.take(first, me, &dedup_key).await.unwrap(),
+        carts.begin_checkout(first, me, &dedup_key).await.unwrap(),
         Outcome::Duplicate(taken.as_ref().into_inner().clone())
     );
-    assert_eq!(take(carts, first, me).await.unwrap(), taken.into_inner());
+    assert_eq!(begin_checkout(carts, first, me).await.unwrap(), taken.into_inner());
     assert_eq!(held(carts, me).await, (4, vec![9]));
-    assert_eq!(take(carts, order(), me).await.unwrap().version, 4);
+    assert_eq!(begin_checkout(carts, order(), me).await.unwrap().version, 4);
 }
 
 async fn an_empty_cart_gives_nothing(carts: &dyn Carts) {
     let (me, late) = (user(), order());
-    assert!(matches!(take(carts, late, me).await, Err(TakeError::Empty)));
+    assert!(matches!(begin_checkout(carts, late, me).await, Err(CheckoutError::Empty)));
     add(carts, me, product(), 1).await;
-    assert_eq!(take(carts, late, me).await.unwrap().lines.len(), 1, "the refusal left nothing behind");
-    assert!(matches!(take(carts, order(), me).await, Err(TakeError::Empty)));
+    assert_eq!(begin_checkout(carts, late, me).await.unwrap().lines.len(), 1, "the refusal left nothing behind");
+    assert!(matches!(begin_checkout(carts, order(), me).await, Err(CheckoutError::Empty)));
 }
 
 async fn what_is_given_back_is_added_to_what_is_there(carts: &dyn Carts) {
     let (me, mine, chair, table, lamp) = (user(), order(), product(), product(), product());
     add(carts, me, chair, 9_000).await;
     add(carts, me, table, 2).await;
-    take(carts, mine, me).await.unwrap();
+    begin_checkout(carts, mine, me).await.unwrap();
     add(carts, me, lamp, 1).await;
     add(carts, me, chair, 1_500).await;
-    assert_eq!(give_back(carts, mine).await, TakingState::Returned);
+    assert_eq!(cancel_checkout(carts, mine).await, CheckoutState::Returned);
     let lines = carts.find(me).await.unwrap().cart.lines;
     let of = |id| lines.iter().find(|line| line.product == id).map(|line| line.quantity.get());
     assert_eq!((lines.len(), of(chair), of(table), of(lamp)), (3, Some(9_999), Some(2), Some(1)));
@@ -260,31 +260,31 @@ async fn what_is_given_back_is_added_to_what_is_there(carts: &dyn Carts) {
 
     let (version, _) = held(carts, me).await;
     assert_eq!(version, 6);
-    assert_eq!(give_back(carts, mine).await, TakingState::Returned);
+    assert_eq!(cancel_checkout(carts, mine).await, CheckoutState::Returned);
     assert_eq!(held(carts, me).await.0, version);
-    assert!(matches!(take(carts, mine, me).await, Err(TakeError::Cancelled)));
+    assert!(matches!(begin_checkout(carts, mine, me).await, Err(CheckoutError::Cancelled)));
 }
 
 async fn undo_wins_over_a_late_take(carts: &dyn Carts) {
     let (me, never) = (user(), order());
     add(carts, me, product(), 1).await;
-    assert_eq!(give_back(carts, never).await, TakingState::Returned);
-    assert!(matches!(take(carts, never, me).await, Err(TakeError::Cancelled)));
+    assert_eq!(cancel_checkout(carts, never).await, CheckoutState::Returned);
+    assert!(matches!(begin_checkout(carts, never, me).await, Err(CheckoutError::Cancelled)));
     assert_eq!(held(carts, me).await, (1, vec![1]));
 }
 
 async fn an_order_that_stands_keeps_its_lines(carts: &dyn Carts) {
     let (me, mine) = (user(), order());
     add(carts, me, product(), 1).await;
-    let taken = take(carts, mine, me).await.unwrap();
-    carts.settle(mine, &command()).await.unwrap();
-    assert_eq!(give_back(carts, mine).await, TakingState::Done);
-    assert_eq!(take(carts, mine, me).await.unwrap(), taken);
+    let taken = begin_checkout(carts, mine, me).await.unwrap();
+    carts.complete_checkout(mine, &command()).await.unwrap();
+    assert_eq!(cancel_checkout(carts, mine).await, CheckoutState::Done);
+    assert_eq!(begin_checkout(carts, mine, me).await.unwrap(), taken);
     assert_eq!(held(carts, me).await, (2, vec![]));
 
     let unknown = order();
-    carts.settle(unknown, &command()).await.unwrap();
-    assert!(matches!(take(carts, unknown, me).await, Err(TakeError::Empty)), "nothing was noted of it");
+    carts.complete_checkout(unknown, &command()).await.unwrap();
+    assert!(matches!(begin_checkout(carts, unknown, me).await, Err(CheckoutError::Empty)), "nothing was noted of it");
 }
 
 async fn a_newer_copy_wins(carts: &dyn Carts) {
@@ -292,27 +292,27 @@ async fn a_newer_copy_wins(carts: &dyn Carts) {
     add(carts, me, chair, 1).await;
     let name = async || carts.find(me).await.unwrap().copies[&chair].name.clone();
     assert_eq!(name().await, "Chair 1");
-    carts.learn(&copy(chair, 3), &command()).await.unwrap();
-    carts.learn(&copy(chair, 2), &command()).await.unwrap();
+    carts.store_copy(&copy(chair, 3), &command()).await.unwrap();
+    carts.store_copy(&copy(chair, 2), &command()).await.unwrap();
     assert_eq!(name().await, "Chair 3");
     add(carts, me, chair, 1).await;
-    assert_eq!(name().await, "Chair 3", "an offer from before is no news");
+    assert_eq!(name().await, "Chair 3", "an older copy does not replace a newer one");
 }
 
-async fn a_product_that_left_the_catalogue_leaves_every_cart_and_does_not_come_back(carts: &dyn Carts) {
+async fn a_product_that_left_the_catalog_leaves_every_cart_and_does_not_come_back(carts: &dyn Carts) {
     let (me, you, chair, table) = (user(), user(), product(), product());
     add(carts, me, chair, 1).await;
     add(carts, me, table, 2).await;
     add(carts, you, chair, 5).await;
     let mine = order();
-    take(carts, mine, me).await.unwrap();
+    begin_checkout(carts, mine, me).await.unwrap();
     add(carts, me, chair, 3).await;
 
-    carts.learn(&deleted(chair, 2), &command()).await.unwrap();
+    carts.store_copy(&deleted(chair, 2), &command()).await.unwrap();
     while carts.drop_product(chair).await.unwrap() > 0 {}
     assert_eq!((held(carts, me).await, held(carts, you).await), ((5, vec![]), (2, vec![])));
-    let late = put(carts, me, &line(chair, 1), &offers(&[chair], 9), &DedupKey::None).await;
+    let late = put(carts, me, &line(chair, 1), &quote(&[chair], 9), &DedupKey::None).await;
     assert!(matches!(late, Err(CartError::Refused(Refused::UnknownProduct))), "{late:?}");
-    assert_eq!(give_back(carts, mine).await, TakingState::Returned);
+    assert_eq!(cancel_checkout(carts, mine).await, CheckoutState::Returned);
     assert_eq!(held(carts, me).await, (6, vec![2]), "the table alone");
 }

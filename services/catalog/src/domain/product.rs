@@ -27,7 +27,7 @@ pub struct Product {
     pub version: i64,
     /// What a shop's admin says about it.
     pub details: Details,
-    /// When it came into the catalogue, by the database's clock.
+    /// When it came into the catalog, by the database's clock.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
     /// When it last changed, by the database's clock.
@@ -69,14 +69,14 @@ pub struct Listed {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
     /// From the header `If-Match`.
-    pub if_match: Option<Seen>,
+    pub if_match: Option<IfMatch>,
     /// From the body: this one.
     pub version: Option<i64>,
 }
 
 /// What `If-Match` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum IfMatch {
     /// Any version that exists.
     Any,
     /// One of these.
@@ -107,7 +107,7 @@ impl Expected {
     /// Compares with the version now.
     pub fn check(&self, current: i64) -> Result<(), Stale> {
         match (&self.if_match, self.version) {
-            (Some(Seen::OneOf(seen)), _) if !seen.contains(&current) => Err(Stale::IfMatch),
+            (Some(IfMatch::OneOf(seen)), _) if !seen.contains(&current) => Err(Stale::IfMatch),
             (_, Some(seen)) if seen != current => Err(Stale::Version { current }),
             _ => Ok(()),
         }
@@ -191,22 +191,22 @@ impl Product {
         })
     }
 
-    /// The fact that it came into the catalogue.
+    /// The fact that it came into the catalog.
     pub fn created(&self) -> ProductEvent {
-        ProductEvent::Created(self.fact())
+        ProductEvent::Created(self.new_event())
     }
 
     /// The fact that it changed.
     pub fn updated(&self) -> ProductEvent {
-        ProductEvent::Updated(self.fact())
+        ProductEvent::Updated(self.new_event())
     }
 
-    /// The fact that it left the catalogue; `version` is then one more than this product's.
+    /// The fact that it left the catalog; `version` is then one more than this product's.
     pub fn deleted(&self) -> ProductEvent {
         ProductEvent::Deleted(ProductDeleted { product_id: self.id, version: self.version + 1 })
     }
 
-    fn fact(&self) -> ProductFact {
+    fn new_event(&self) -> ProductFact {
         let Self { id, seller, version, details, created_at: _, updated_at: _ } = self.clone();
         let Details { name, description, sku, price, category, brand, supplier, image_url } = details;
         ProductFact {
@@ -401,11 +401,11 @@ mod tests {
     #[test]
     fn a_writer_must_have_seen_the_version_that_is_current() {
         let seen = |if_match: Option<&[i64]>, version| Expected {
-            if_match: if_match.map(|versions| Seen::OneOf(versions.to_vec())),
+            if_match: if_match.map(|versions| IfMatch::OneOf(versions.to_vec())),
             version,
         };
         assert_eq!(Expected::ANY.check(3), Ok(()));
-        assert_eq!(Expected { if_match: Some(Seen::Any), version: None }.check(3), Ok(()));
+        assert_eq!(Expected { if_match: Some(IfMatch::Any), version: None }.check(3), Ok(()));
         assert_eq!(seen(Some(&[2, 3]), Some(3)).check(3), Ok(()));
         assert_eq!(seen(Some(&[2]), Some(3)).check(3), Err(Stale::IfMatch));
         assert_eq!(seen(None, Some(2)).check(3), Err(Stale::Version { current: 3 }));

@@ -41,7 +41,7 @@ impl Variant {
 
 /// Where units are: stock rows are locked in this order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Place {
+pub struct StockLocation {
     /// Of which product.
     pub product: ProductId,
     /// Of which of its variants.
@@ -52,9 +52,9 @@ pub struct Place {
 
 /// The stock at one place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shelf {
+pub struct StockLevel {
     /// Where.
-    pub place: Place,
+    pub location: StockLocation,
     /// Units there.
     pub on_hand: i64,
     /// Units of those that orders hold: 0 ≤ reserved ≤ on hand.
@@ -103,10 +103,10 @@ impl Adjustment {
     }
 }
 
-impl Shelf {
+impl StockLevel {
     /// An empty one.
-    pub const fn empty(place: Place, priority: i32) -> Self {
-        Self { place, on_hand: 0, reserved: 0, version: 0, priority }
+    pub const fn empty(location: StockLocation, priority: i32) -> Self {
+        Self { location, on_hand: 0, reserved: 0, version: 0, priority }
     }
 
     /// Units that can be ordered now.
@@ -140,7 +140,7 @@ impl Shelf {
 
     /// The fact of its present state.
     pub fn changed(&self) -> InventoryEvent {
-        let Self { place: Place { product, variant, warehouse }, on_hand, reserved, version, priority: _ } =
+        let Self { location: StockLocation { product, variant, warehouse }, on_hand, reserved, version, priority: _ } =
             self.clone();
         InventoryEvent::StockChanged(StockChanged {
             product_id: product,
@@ -233,7 +233,7 @@ impl Seconds {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     /// From where.
-    pub place: Place,
+    pub location: StockLocation,
     /// How many, at least one.
     pub units: i64,
 }
@@ -252,23 +252,23 @@ pub struct Shortage {
 }
 
 /// Takes each line from its shelves, the warehouse of lowest priority number first; all lines, or every shortage.
-pub fn fill(lines: &Lines, shelves: &[Shelf]) -> Result<Vec<Part>, Vec<Shortage>> {
+pub fn fill(lines: &Lines, levels: &[StockLevel]) -> Result<Vec<Part>, Vec<Shortage>> {
     let (mut parts, mut shortages) = (Vec::new(), Vec::new());
     for Line { product, variant, units } in lines.as_slice() {
-        let mut from: Vec<&Shelf> =
-            shelves.iter().filter(|s| s.place.product == *product && s.place.variant == *variant).collect();
-        from.sort_by_key(|shelf| (shelf.priority, shelf.place.warehouse));
+        let mut from: Vec<&StockLevel> =
+            levels.iter().filter(|s| s.location.product == *product && s.location.variant == *variant).collect();
+        from.sort_by_key(|level| (level.priority, level.location.warehouse));
         let (requested, available) = (i64::from(*units), from.iter().map(|s| s.available()).sum::<i64>());
         if available < requested {
             shortages.push(Shortage { product: *product, variant: variant.clone(), requested, available });
             continue;
         }
         let mut left = requested;
-        for shelf in from {
-            let units = left.min(shelf.available());
+        for level in from {
+            let units = left.min(level.available());
             left -= units;
             if units > 0 {
-                parts.push(Part { place: shelf.place.clone(), units });
+                parts.push(Part { location: level.location.clone(), units });
             }
         }
     }
@@ -327,9 +327,9 @@ impl HoldState {
 
 /// What undoing a hold takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Undo {
+pub enum ReleaseAction {
     /// Write down that it must never come.
-    Bury,
+    WriteTombstone,
     /// Its units are free again.
     Free,
     /// What was sold comes back into the warehouse.
@@ -338,13 +338,13 @@ pub enum Undo {
     Nothing,
 }
 
-/// What undoing a hold in that state takes. Undo wins over a late do.
-pub const fn undo(state: HoldState) -> Undo {
+/// What undoing a hold in that state takes. ReleaseAction wins over a late do.
+pub const fn release_action(state: HoldState) -> ReleaseAction {
     match state {
-        HoldState::Unknown => Undo::Bury,
-        HoldState::Held => Undo::Free,
-        HoldState::Committed => Undo::Return,
-        HoldState::Released | HoldState::Expired | HoldState::Tombstone => Undo::Nothing,
+        HoldState::Unknown => ReleaseAction::WriteTombstone,
+        HoldState::Held => ReleaseAction::Free,
+        HoldState::Committed => ReleaseAction::Return,
+        HoldState::Released | HoldState::Expired | HoldState::Tombstone => ReleaseAction::Nothing,
     }
 }
 
@@ -359,10 +359,10 @@ mod tests {
         ProductId::new(Uuid::from_u128(n))
     }
 
-    fn shelf(n: u128, warehouse: u128, priority: i32, on_hand: i64, reserved: i64) -> Shelf {
+    fn level(n: u128, warehouse: u128, priority: i32, on_hand: i64, reserved: i64) -> StockLevel {
         let warehouse = WarehouseId::new(Uuid::from_u128(warehouse));
-        let place = Place { product: product(n), variant: Variant::default(), warehouse };
-        Shelf { place, on_hand, reserved, version: 1, priority }
+        let location = StockLocation { product: product(n), variant: Variant::default(), warehouse };
+        StockLevel { location, on_hand, reserved, version: 1, priority }
     }
 
     fn lines(wanted: &[(u128, i64)]) -> Lines {
@@ -371,37 +371,37 @@ mod tests {
 
     #[test]
     fn equal_lines_are_summed_before_anything_is_compared() {
-        let shelves = [shelf(1, 1, 0, 5, 0)];
-        let short = fill(&lines(&[(1, 3), (1, 3)]), &shelves).unwrap_err();
+        let levels = [level(1, 1, 0, 5, 0)];
+        let short = fill(&lines(&[(1, 3), (1, 3)]), &levels).unwrap_err();
         assert_eq!((short[0].requested, short[0].available), (6, 5));
     }
 
     #[test]
     fn the_warehouse_of_lowest_priority_is_emptied_first() {
-        let shelves = [shelf(1, 1, 5, 10, 0), shelf(1, 2, 1, 3, 1)];
-        let parts = fill(&lines(&[(1, 4)]), &shelves).unwrap();
+        let levels = [level(1, 1, 5, 10, 0), level(1, 2, 1, 3, 1)];
+        let parts = fill(&lines(&[(1, 4)]), &levels).unwrap();
         assert_eq!(parts.iter().map(|part| part.units).collect::<Vec<_>>(), [2, 2]);
-        assert_eq!(parts[0].place.warehouse, WarehouseId::new(Uuid::from_u128(2)));
+        assert_eq!(parts[0].location.warehouse, WarehouseId::new(Uuid::from_u128(2)));
     }
 
     #[test]
     fn every_short_line_is_named_and_a_product_without_shelf_has_nothing() {
-        let short = fill(&lines(&[(1, 1), (2, 9), (3, 1)]), &[shelf(1, 1, 0, 1, 0), shelf(2, 1, 0, 9, 1)]).unwrap_err();
+        let short = fill(&lines(&[(1, 1), (2, 9), (3, 1)]), &[level(1, 1, 0, 1, 0), level(2, 1, 0, 9, 1)]).unwrap_err();
         let seen: Vec<_> = short.iter().map(|s| (s.product, s.available)).collect();
         assert_eq!(seen, [(product(2), 8), (product(3), 0)]);
     }
 
     #[test]
     fn an_adjustment_never_goes_below_what_orders_hold() {
-        let shelf = shelf(1, 1, 0, 10, 4);
-        assert_eq!(shelf.adjusted(Adjustment::Set(4)), Ok(-6));
-        assert_eq!(shelf.adjusted(Adjustment::Set(3)), Err(AdjustRefused::BelowReserved { requested: 3, reserved: 4 }));
+        let level = level(1, 1, 0, 10, 4);
+        assert_eq!(level.adjusted(Adjustment::Set(4)), Ok(-6));
+        assert_eq!(level.adjusted(Adjustment::Set(3)), Err(AdjustRefused::BelowReserved { requested: 3, reserved: 4 }));
         assert_eq!(
-            shelf.adjusted(Adjustment::Add(-7)),
+            level.adjusted(Adjustment::Add(-7)),
             Err(AdjustRefused::BelowReserved { requested: 3, reserved: 4 })
         );
-        assert_eq!(shelf.adjusted(Adjustment::Add(5)), Ok(5));
-        assert_eq!(shelf.adjusted(Adjustment::Add(ON_HAND_MAX)), Err(AdjustRefused::TooMany));
+        assert_eq!(level.adjusted(Adjustment::Add(5)), Ok(5));
+        assert_eq!(level.adjusted(Adjustment::Add(ON_HAND_MAX)), Err(AdjustRefused::TooMany));
     }
 
     #[test]
@@ -431,26 +431,26 @@ mod tests {
             wanted in prop::collection::vec((1..4_u128, 1..20_i64), 1..6),
             stock in prop::collection::btree_map((1..4_u128, 1..4_u128), (0..3_i32, 0..30_i64, 0..30_i64), 0..9),
         ) {
-            let shelves: Vec<Shelf> = stock
+            let levels: Vec<StockLevel> = stock
                 .iter()
-                .map(|(&(n, w), &(priority, a, b))| shelf(n, w, priority, a.max(b), a.min(b)))
+                .map(|(&(n, w), &(priority, a, b))| level(n, w, priority, a.max(b), a.min(b)))
                 .collect();
             let wanted = lines(&wanted);
-            match fill(&wanted, &shelves) {
+            match fill(&wanted, &levels) {
                 Ok(parts) => {
                     for line in wanted.as_slice() {
-                        let sum: i64 = parts.iter().filter(|p| p.place.product == line.product).map(|p| p.units).sum();
+                        let sum: i64 = parts.iter().filter(|p| p.location.product == line.product).map(|p| p.units).sum();
                         prop_assert_eq!(sum, i64::from(line.units));
                     }
                     for part in &parts {
-                        let shelf = shelves.iter().find(|s| s.place == part.place).unwrap();
-                        prop_assert!(part.units > 0 && part.units <= shelf.available());
+                        let level = levels.iter().find(|s| s.location == part.location).unwrap();
+                        prop_assert!(part.units > 0 && part.units <= level.available());
                     }
                 }
                 Err(short) => {
                     prop_assert!(!short.is_empty());
                     for s in short {
-                        let all: i64 = shelves.iter().filter(|x| x.place.product == s.product).map(Shelf::available).sum();
+                        let all: i64 = levels.iter().filter(|x| x.location.product == s.product).map(StockLevel::available).sum();
                         prop_assert!(s.available == all && all < s.requested);
                     }
                 }

@@ -8,10 +8,10 @@ use axum::{Router, extract::State, routing::post};
 
 use crate::{
     domain::{Hold, Lines, Seconds, Variant},
-    usecases::Catalog,
+    usecases::CatalogService,
 };
 
-pub(super) fn routes() -> Router<Catalog> {
+pub(super) fn routes() -> Router<CatalogService> {
     Router::new()
         .route("/internal/v1/reserve", post(reserve))
         .route("/internal/v1/commit", post(commit))
@@ -19,7 +19,7 @@ pub(super) fn routes() -> Router<Catalog> {
 }
 
 async fn reserve(
-    State(catalog): State<Catalog>,
+    State(catalog): State<CatalogService>,
     CommandId(id): CommandId,
     Json(body): Json<api::Reserve>,
 ) -> Result<Json<api::Reserved>, Problem> {
@@ -31,7 +31,7 @@ async fn reserve(
 }
 
 async fn commit(
-    State(catalog): State<Catalog>,
+    State(catalog): State<CatalogService>,
     CommandId(id): CommandId,
     Json(body): Json<api::Hold>,
 ) -> Result<Json<api::HoldState>, Problem> {
@@ -40,7 +40,7 @@ async fn commit(
 }
 
 async fn release(
-    State(catalog): State<Catalog>,
+    State(catalog): State<CatalogService>,
     CommandId(id): CommandId,
     Json(body): Json<api::Hold>,
 ) -> Result<Json<api::HoldState>, Problem> {
@@ -56,8 +56,8 @@ fn parse_hold(body: &api::Hold) -> Result<Hold, Problem> {
 /// Each line by itself first, so that a refusal names it.
 fn parse_lines(lines: Vec<api::Line>) -> Result<Lines, Problem> {
     let mut parsed = Vec::with_capacity(lines.len());
-    for (place, api::Line { product_id, variant, quantity }) in lines.into_iter().enumerate() {
-        let at = |field: &str| format!("lines[{place}].{field}");
+    for (index, api::Line { product_id, variant, quantity }) in lines.into_iter().enumerate() {
+        let at = |field: &str| format!("lines[{index}].{field}");
         let variant = Variant::parse(&variant).map_err(|e| Problem::unacceptable().field(at(e.field), e.message))?;
         let quantity =
             Quantity::parse(i64::from(quantity)).map_err(|e| Problem::unacceptable().field(at(e.field), e.message))?;

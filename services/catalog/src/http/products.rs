@@ -16,12 +16,12 @@ use super::{
     request,
     wire::{self, ChangeProduct},
 };
-use crate::usecases::Catalog;
+use crate::usecases::CatalogService;
 
 /// Most ids of one question for stock or quotes.
 const IDS_MAX: usize = 100;
 
-pub(super) fn routes() -> Router<Catalog> {
+pub(super) fn routes() -> Router<CatalogService> {
     Router::new()
         .route("/api/v1/products", get(list).post(create))
         .route("/api/v1/products/stock", post(stock))
@@ -29,7 +29,7 @@ pub(super) fn routes() -> Router<Catalog> {
         .route("/api/v1/products/{id}/inventory", put(inventory))
 }
 
-pub(super) fn quote_route() -> Router<Catalog> {
+pub(super) fn quote_route() -> Router<CatalogService> {
     Router::new().route("/internal/v1/quote", post(quote))
 }
 
@@ -46,7 +46,7 @@ pub(super) struct ListQuery {
 }
 
 async fn list(
-    State(catalog): State<Catalog>,
+    State(catalog): State<CatalogService>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<List<api::Product>>, Problem> {
     let ListQuery { category, q, sort, limit, cursor, offset } = query;
@@ -61,7 +61,7 @@ async fn list(
 }
 
 async fn one(
-    State(catalog): State<Catalog>,
+    State(catalog): State<CatalogService>,
     Path(id): Path<ProductId>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -74,7 +74,7 @@ async fn one(
 }
 
 async fn create(
-    State(catalog): State<Catalog>,
+    State(catalog): State<CatalogService>,
     Admin(who): Admin,
     Command { body, idempotency }: Command<api::NewProduct>,
 ) -> Result<Response, Problem> {
@@ -87,7 +87,7 @@ async fn create(
 }
 
 async fn change(
-    State(catalog): State<Catalog>,
+    State(catalog): State<CatalogService>,
     Path(id): Path<ProductId>,
     Admin(who): Admin,
     headers: HeaderMap,
@@ -100,7 +100,7 @@ async fn change(
 }
 
 async fn remove(
-    State(catalog): State<Catalog>,
+    State(catalog): State<CatalogService>,
     Path(id): Path<ProductId>,
     Admin(who): Admin,
     headers: HeaderMap,
@@ -112,19 +112,19 @@ async fn remove(
 }
 
 async fn inventory(
-    State(catalog): State<Catalog>,
+    State(catalog): State<CatalogService>,
     Path(id): Path<ProductId>,
     Admin(who): Admin,
     Command { body, idempotency }: Command<api::SetInventory>,
 ) -> Result<Response, Problem> {
-    let (place, by) = wire::inventory(id, body)?;
+    let (location, by) = wire::inventory(id, body)?;
     let actor = who.user.to_string();
-    let listed = catalog.adjust(&place, by, &actor, &request(who.user, idempotency)).await?.into_inner();
+    let listed = catalog.adjust(&location, by, &actor, &request(who.user, idempotency)).await?.into_inner();
     Ok(([(header::ETAG, wire::etag(&listed))], Json(wire::product(listed))).into_response())
 }
 
 async fn stock(
-    State(catalog): State<Catalog>,
+    State(catalog): State<CatalogService>,
     Json(body): Json<api::StockRequest>,
 ) -> Result<Json<List<api::StockLevel>>, Problem> {
     let quote = catalog.quote(&ids("ids", body.ids)?).await?;
@@ -133,7 +133,7 @@ async fn stock(
 }
 
 async fn quote(
-    State(catalog): State<Catalog>,
+    State(catalog): State<CatalogService>,
     Json(body): Json<api::QuoteRequest>,
 ) -> Result<Json<api::Quote>, Problem> {
     let quote = catalog.quote(&ids("productIds", body.product_ids)?).await?;

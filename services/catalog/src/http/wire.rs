@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
 use crate::domain::{
-    Adjustment, Change, Cursor, Description, Details, Expected, Filter, ImageUrl, Label, Listed, Listing, Name, Patch,
-    Place, Price, PriceChange, Product, Search, Seen, Sku, Sort, Start, Variant,
+    Adjustment, Change, Cursor, Description, Details, Expected, Filter, IfMatch, ImageUrl, Label, Listed, Listing,
+    Name, Patch, Price, PriceChange, Product, Search, Sku, Sort, Start, StockLocation, Variant,
 };
 
 /// A product as everybody sees it.
@@ -56,11 +56,11 @@ pub(super) fn expected(headers: &HeaderMap, version: Option<i64>) -> Result<Expe
     for list in headers.get_all(header::IF_MATCH) {
         for tag in list.to_str().map_err(|_| unreadable_tag())?.split(',').map(str::trim) {
             seen = Some(match (tag, seen) {
-                ("*", _) | (_, Some(Seen::Any)) => Seen::Any,
-                (tag, None) => Seen::OneOf(vec![version_of(tag)?]),
-                (tag, Some(Seen::OneOf(mut versions))) => {
+                ("*", _) | (_, Some(IfMatch::Any)) => IfMatch::Any,
+                (tag, None) => IfMatch::OneOf(vec![version_of(tag)?]),
+                (tag, Some(IfMatch::OneOf(mut versions))) => {
                     versions.push(version_of(tag)?);
-                    Seen::OneOf(versions)
+                    IfMatch::OneOf(versions)
                 }
             });
         }
@@ -149,14 +149,14 @@ fn opening_stock(units: Option<i64>) -> Result<i64, Invalid> {
 }
 
 /// Where and how to adjust stock.
-pub(super) fn inventory(product: ProductId, body: api::SetInventory) -> Result<(Place, Adjustment), Problem> {
+pub(super) fn inventory(product: ProductId, body: api::SetInventory) -> Result<(StockLocation, Adjustment), Problem> {
     let api::SetInventory { quantity, delta, warehouse_id, variant } = body;
     let mut faults = Faults::default();
     let by = faults.take(Adjustment::parse(quantity, delta));
     let variant = faults.take(Variant::parse(variant.as_deref().unwrap_or_default()));
     match (by, variant) {
         (Some(by), Some(variant)) => {
-            Ok((Place { product, variant, warehouse: warehouse_id.unwrap_or(WarehouseId::MAIN) }, by))
+            Ok((StockLocation { product, variant, warehouse: warehouse_id.unwrap_or(WarehouseId::MAIN) }, by))
         }
         _ => Err(faults.refusal()),
     }

@@ -5,7 +5,7 @@
 //! by aggregate, and what is remembered. A stock row is as it was read if its version is: each change raises it.
 
 mod end;
-mod take;
+mod reserve;
 
 use std::collections::BTreeMap;
 
@@ -17,19 +17,19 @@ use sqlx::{Acquire as _, PgConnection, Postgres, postgres::PgArguments, query::Q
 use uuid::Uuid;
 
 pub(super) use self::{
-    end::{End, on_expiry, on_sale, on_undoing},
-    take::Take,
+    end::{EndHold, on_commit, on_expiry, on_release},
+    reserve::Reserve,
 };
-use super::{Store, fact, stock::Row};
+use super::{Store, new_event, stock::Row};
 use crate::{
-    domain::{Hold, Place, Shelf},
+    domain::{Hold, StockLevel, StockLocation},
     ports::StoreError,
 };
 
 /// How often a change is tried before it waits for its rows: whoever loses so often meets a crowd.
-const FREE_TRIES: u32 = 3;
+const UNLOCKED_ATTEMPTS: u32 = 3;
 /// How often a change is tried at all.
-pub(super) const TRIES_MAX: u32 = 20;
+pub(super) const ATTEMPTS_MAX: u32 = 20;
 
 /// A change by one statement.
 pub(super) trait Change: Sync {
@@ -49,12 +49,12 @@ pub(super) trait Change: Sync {
 /// Makes a change once per cause.
 pub(super) async fn write<C: Change>(db: &Db, change: &C) -> Result<Outcome<C::Answer>, StoreError> {
     let mut connection = db.acquire().await?;
-    for _ in 0..FREE_TRIES {
+    for _ in 0..UNLOCKED_ATTEMPTS {
         if let Some(done) = change.attempt(&mut connection).await? {
             return Ok(done);
         }
     }
-    for _ in FREE_TRIES..TRIES_MAX {
+    for _ in UNLOCKED_ATTEMPTS..ATTEMPTS_MAX {
         let mut tx = connection.begin().await?;
         change.lock(&mut tx).await?;
         if let Some(done) = change.attempt(&mut tx).await? {
@@ -67,7 +67,7 @@ pub(super) async fn write<C: Change>(db: &Db, change: &C) -> Result<Outcome<C::A
 
 /// A stock row as it was read.
 #[derive(Deserialize)]
-struct Seen {
+struct StockRow {
     #[serde(flatten)]
     row: Row,
     /// The place of the last fact of its product, 0 if there is none.
@@ -78,9 +78,9 @@ struct Seen {
 }
 
 /// Units that come, go, are held or freed at one place.
-struct Move {
+struct StockMovement {
     units: i64,
-    after: Shelf,
+    after: StockLevel,
 }
 
 /// The places of facts to be told, per aggregate.
@@ -122,7 +122,7 @@ use all_locked;
 
 /// The parts `counted`, `changed` and `moved` of a statement's `with`, if part `hold_row` gives a row: moves the units of
 /// [`locked!`]; `changed` gives a row if the facts are in their places. Where it gives none, others told facts of the same
-/// product, and the statement has to fail: [`so_far!`].
+/// product, and the statement has to fail: [`reservation_state!`].
 macro_rules! moved {
     () => {
         "counted as (insert into inventory_seq (aggregate_id, seq) \
@@ -140,31 +140,31 @@ macro_rules! moved {
 use moved;
 
 /// The state of the hold's reservations: `$state`, or one that no reservation may have, so that all is undone.
-macro_rules! so_far {
+macro_rules! reservation_state {
     ($state:literal) => {
         concat!("case when exists (select from changed) then ", $state, " else 'stale' end")
     };
 }
-use so_far;
+use reservation_state;
 
 /// The statement with parameters 1 to 13, which [`locked!`], [`moved!`] and the account take.
 fn statement(
     sql: &'static str,
     hold: Hold,
-    moves: &[Move],
+    moves: &[StockMovement],
     counts: Counts,
     account: &Account,
 ) -> Query<'static, Postgres, PgArguments> {
-    let ids = |f: fn(&Place) -> Uuid| moves.iter().map(|m| f(&m.after.place)).collect::<Vec<_>>();
-    let numbers = |f: fn(&Move) -> i64| moves.iter().map(f).collect::<Vec<_>>();
-    let variants: Vec<String> = moves.iter().map(|m| m.after.place.variant.as_str().to_owned()).collect();
+    let ids = |f: fn(&StockLocation) -> Uuid| moves.iter().map(|m| f(&m.after.location)).collect::<Vec<_>>();
+    let numbers = |f: fn(&StockMovement) -> i64| moves.iter().map(f).collect::<Vec<_>>();
+    let variants: Vec<String> = moves.iter().map(|m| m.after.location.variant.as_str().to_owned()).collect();
     let Counts { aggregates, taken, last } = counts;
     sqlx::query(sql)
         .bind(hold.order.uuid())
         .bind(hold.number)
-        .bind(ids(|place| place.product.uuid()))
+        .bind(ids(|location| location.product.uuid()))
         .bind(variants)
-        .bind(ids(|place| place.warehouse.uuid()))
+        .bind(ids(|location| location.warehouse.uuid()))
         .bind(numbers(|m| m.units))
         .bind(numbers(|m| m.after.version - 1))
         .bind(numbers(|m| m.after.on_hand))
@@ -208,23 +208,27 @@ async fn stored<T: DeserializeOwned>(
 impl Store {
     /// Tells that units moved, in the order of places, and what else became of the hold; `seqs` are the places of the last
     /// facts.
-    fn tell_moves(
+    fn append_movements(
         &self,
         account: &mut Account,
-        moves: &mut [Move],
+        moves: &mut [StockMovement],
         more: Option<InventoryEvent>,
         mut seqs: BTreeMap<Uuid, i64>,
         (hold, dedup_key): (Hold, &DedupKey),
     ) -> Result<Counts, StoreError> {
-        moves.sort_by(|a, b| a.after.place.cmp(&b.after.place));
+        moves.sort_by(|a, b| a.after.location.cmp(&b.after.location));
         let order = hold.order.uuid();
-        let changed = moves.iter().map(|m| (m.after.place.product.uuid(), m.after.changed()));
+        let changed = moves.iter().map(|m| (m.after.location.product.uuid(), m.after.changed()));
         let mut taken: BTreeMap<Uuid, i64> = BTreeMap::new();
         for (aggregate, event) in changed.chain(more.map(|event| (order, event))) {
             let seq = seqs.entry(aggregate).or_default();
             *seq += 1;
             *taken.entry(aggregate).or_default() += 1;
-            account.append(&*self.ids, self.epoch, fact(&event, (aggregate, *seq), Some(hold.order), dedup_key))?;
+            account.append(
+                &*self.ids,
+                self.epoch,
+                new_event(&event, (aggregate, *seq), Some(hold.order), dedup_key),
+            )?;
         }
         let last = taken.keys().map(|aggregate| seqs[aggregate]).collect();
         let (aggregates, taken) = taken.into_iter().unzip();

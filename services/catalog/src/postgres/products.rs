@@ -11,7 +11,7 @@ use super::Store;
 use crate::{
     domain::{
         Change, CursorKey, Description, Details, Expected, Filter, Found, ImageUrl, Label, Listed, Listing, Name,
-        Place, Price, Product, Shelf, Sku, Sort, Start, Variant,
+        Price, Product, Sku, Sort, Start, StockLevel, StockLocation, Variant,
     },
     ports::{ProductError, Products, StoreError},
 };
@@ -123,7 +123,7 @@ impl Products for PgProducts {
         }
         let (created_at, updated_at) = insert(&mut tx, product).await?;
         let product = Product { created_at, updated_at, ..product.clone() };
-        self.tell(&mut tx, &product, &product.created(), product.version, dedup_key).await?;
+        self.append_events(&mut tx, &product, &product.created(), product.version, dedup_key).await?;
         if units > 0 {
             self.open_stock(&mut tx, product.id, units, dedup_key).await?;
         }
@@ -148,7 +148,7 @@ impl Products for PgProducts {
             return self.done(tx, Listed { product: now, stock }, dedup_key).await;
         }
         let product = update(&mut tx, Product { details, version: now.version + 1, ..now }).await?;
-        self.tell(&mut tx, &product, &product.updated(), product.version, dedup_key).await?;
+        self.append_events(&mut tx, &product, &product.updated(), product.version, dedup_key).await?;
         self.done(tx, Listed { product, stock }, dedup_key).await
     }
 
@@ -167,7 +167,7 @@ impl Products for PgProducts {
         let Listed { product, stock: _ } = find_for_change(&mut tx, id).await?.ok_or(ProductError::NotFound)?;
         expected.check(product.version).map_err(ProductError::Stale)?;
         sqlx::query(REMOVE).bind(id.uuid()).execute(&mut *tx).await.map_err(StoreError::from)?;
-        self.tell(&mut tx, &product, &product.deleted(), product.version + 1, dedup_key).await?;
+        self.append_events(&mut tx, &product, &product.deleted(), product.version + 1, dedup_key).await?;
         self.done(tx, (), dedup_key).await
     }
 }
@@ -184,7 +184,7 @@ impl PgProducts {
     }
 
     /// The fact that a product is now as it is; a product's version is its fact's place.
-    async fn tell(
+    async fn append_events(
         &self,
         tx: &mut Tx,
         product: &Product,
@@ -192,9 +192,9 @@ impl PgProducts {
         seq: i64,
         dedup_key: &DedupKey,
     ) -> Result<(), StoreError> {
-        let fact =
+        let new_event =
             NewEvent { event, aggregate: product.id.uuid(), seq, correlation: None, causation: dedup_key.causation() };
-        Ok(emit(tx, &*self.0.ids, self.0.epoch, fact).await?)
+        Ok(emit(tx, &*self.0.ids, self.0.epoch, new_event).await?)
     }
 
     async fn open_stock(&self, tx: &mut Tx, id: ProductId, units: i64, dedup_key: &DedupKey) -> Result<(), StoreError> {
@@ -202,10 +202,10 @@ impl PgProducts {
             values ($1, '', $2, $3, 1)) \
             insert into stock_movement (product_id, variant, warehouse_id, kind, quantity) \
             values ($1, '', $2, 'receipt', $3)";
-        let place = Place { product: id, variant: Variant::default(), warehouse: WarehouseId::MAIN };
-        sqlx::query(OPEN).bind(id.uuid()).bind(place.warehouse.uuid()).bind(units).execute(&mut **tx).await?;
-        let opened = Shelf { on_hand: units, version: 1, ..Shelf::empty(place, 0) };
-        self.0.tell(tx, &[(id.uuid(), opened.changed())], dedup_key).await
+        let location = StockLocation { product: id, variant: Variant::default(), warehouse: WarehouseId::MAIN };
+        sqlx::query(OPEN).bind(id.uuid()).bind(location.warehouse.uuid()).bind(units).execute(&mut **tx).await?;
+        let opened = StockLevel { on_hand: units, version: 1, ..StockLevel::empty(location, 0) };
+        self.0.append_events(tx, &[(id.uuid(), opened.changed())], dedup_key).await
     }
 
     async fn done<T: serde::Serialize + Sync>(

@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use super::{
     PgProducts, Store,
-    holds::{Change as _, End, TRIES_MAX, Take, on_expiry, on_sale, on_undoing, write},
+    holds::{ATTEMPTS_MAX, Change as _, EndHold, Reserve, on_commit, on_expiry, on_release, write},
 };
 use crate::{
-    domain::{Adjustment, Hold, HoldState, Lines, Listed, Place, Reservation, Seconds, Shelf, Variant},
+    domain::{Adjustment, Hold, HoldState, Lines, Listed, Reservation, Seconds, StockLevel, StockLocation, Variant},
     ports::{AdjustError, Stock, StoreError},
 };
 
@@ -38,7 +38,7 @@ impl PgStock {
 impl Stock for PgStock {
     async fn adjust(
         &self,
-        place: &Place,
+        location: &StockLocation,
         by: Adjustment,
         actor: &str,
         dedup_key: &DedupKey,
@@ -47,12 +47,12 @@ impl Stock for PgStock {
         if let Some(stored) = claim_key(&mut tx, dedup_key).await.map_err(StoreError::from)? {
             return Ok(Outcome::Duplicate(stored));
         }
-        let before = lock_shelf(&mut tx, place).await?;
+        let before = lock_level(&mut tx, location).await?;
         let units = before.adjusted(by).map_err(AdjustError::Refused)?;
         if units != 0 {
-            self.book(&mut tx, before, units, actor, dedup_key).await?;
+            self.record_adjustment(&mut tx, before, units, actor, dedup_key).await?;
         }
-        let listed = PgProducts::find_in(&mut tx, place.product).await?.ok_or(AdjustError::NotFound)?;
+        let listed = PgProducts::find_in(&mut tx, location.product).await?.ok_or(AdjustError::NotFound)?;
         store_result(&mut tx, dedup_key, &listed).await.map_err(StoreError::from)?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(Outcome::Applied(listed))
@@ -65,26 +65,26 @@ impl Stock for PgStock {
         seconds: Seconds,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<Reservation>, StoreError> {
-        write(&self.0.db, &Take { store: &self.0, hold, lines, seconds, dedup_key }).await
+        write(&self.0.db, &Reserve { store: &self.0, hold, lines, seconds, dedup_key }).await
     }
 
     async fn commit(&self, hold: Hold, dedup_key: &DedupKey) -> Result<Outcome<HoldState>, StoreError> {
-        write(&self.0.db, &End { store: &self.0, hold, how: on_sale, dedup_key }).await
+        write(&self.0.db, &EndHold { store: &self.0, hold, how: on_commit, dedup_key }).await
     }
 
     async fn release(&self, hold: Hold, dedup_key: &DedupKey) -> Result<Outcome<HoldState>, StoreError> {
-        write(&self.0.db, &End { store: &self.0, hold, how: on_undoing, dedup_key }).await
+        write(&self.0.db, &EndHold { store: &self.0, hold, how: on_release, dedup_key }).await
     }
 
     async fn expire_one(&self) -> Result<Option<Hold>, StoreError> {
         const NEXT: &str = "select order_id, hold from hold where state = 'held' and expires_at <= now() \
             order by expires_at limit 1 for no key update skip locked";
-        for _ in 0..TRIES_MAX {
+        for _ in 0..ATTEMPTS_MAX {
             let mut tx = self.0.db.begin().await?;
             let next: Option<(Uuid, i32)> = sqlx::query_as(NEXT).fetch_optional(&mut *tx).await?;
             let Some((order, number)) = next else { return Ok(None) };
             let hold = Hold { order: OrderId::new(order), number };
-            let end = End { store: &self.0, hold, how: on_expiry, dedup_key: &DedupKey::None };
+            let end = EndHold { store: &self.0, hold, how: on_expiry, dedup_key: &DedupKey::None };
             end.lock(&mut tx).await?;
             if end.attempt(&mut tx).await?.is_some() {
                 tx.commit().await?;
@@ -108,10 +108,10 @@ impl Stock for PgStock {
 
 impl PgStock {
     /// Adds units to a row that is locked (or takes them, if negative), in the ledger too.
-    async fn book(
+    async fn record_adjustment(
         &self,
         tx: &mut Tx,
-        before: Shelf,
+        before: StockLevel,
         units: i64,
         actor: &str,
         dedup_key: &DedupKey,
@@ -120,7 +120,7 @@ impl PgStock {
                 values ($1, $2, $3, $5, $4, $6)) \
             update stock set on_hand = on_hand + $4, version = version + 1 \
             where product_id = $1 and variant = $2 and warehouse_id = $3";
-        let Place { product, variant, warehouse } = &before.place;
+        let StockLocation { product, variant, warehouse } = &before.location;
         sqlx::query(BOOK)
             .bind(product.uuid())
             .bind(variant.as_str())
@@ -131,27 +131,28 @@ impl PgStock {
             .execute(&mut **tx)
             .await?;
         let now = before.moved(units, 0);
-        self.0.tell(tx, &[(now.place.product.uuid(), now.changed())], dedup_key).await
+        self.0.append_events(tx, &[(now.location.product.uuid(), now.changed())], dedup_key).await
     }
 }
 
 /// The stock row at a place, locked; made if there is none yet.
-async fn lock_shelf(tx: &mut Tx, place: &Place) -> Result<Shelf, AdjustError> {
+async fn lock_level(tx: &mut Tx, location: &StockLocation) -> Result<StockLevel, AdjustError> {
     const OPEN: &str = "insert into stock (product_id, variant, warehouse_id, on_hand, version) \
         select p.id, $2, $3, 0, 0 from product p where p.id = $1 and p.deleted_at is null on conflict do nothing";
     const FIND: &str = "select s.product_id, s.variant, s.warehouse_id, s.on_hand, s.reserved, s.version, w.priority \
         from stock s join warehouse w on w.id = s.warehouse_id \
         join product p on p.id = s.product_id and p.deleted_at is null \
         where s.product_id = $1 and s.variant = $2 and s.warehouse_id = $3 for no key update of s";
-    let (product, warehouse) = (place.product.uuid(), place.warehouse.uuid());
-    let opened = sqlx::query(OPEN).bind(product).bind(place.variant.as_str()).bind(warehouse).execute(&mut **tx).await;
+    let (product, warehouse) = (location.product.uuid(), location.warehouse.uuid());
+    let opened =
+        sqlx::query(OPEN).bind(product).bind(location.variant.as_str()).bind(warehouse).execute(&mut **tx).await;
     opened.map_err(|error| match constraint(&error) {
         Some("stock_warehouse_known") => AdjustError::UnknownWarehouse,
         _ => AdjustError::Store(error.into()),
     })?;
-    let find = sqlx::query_as(FIND).bind(product).bind(place.variant.as_str()).bind(warehouse);
+    let find = sqlx::query_as(FIND).bind(product).bind(location.variant.as_str()).bind(warehouse);
     let row: Option<Row> = find.fetch_optional(&mut **tx).await.map_err(StoreError::from)?;
-    row.map(Row::into_shelf).ok_or(AdjustError::NotFound)
+    row.map(Row::into_level).ok_or(AdjustError::NotFound)
 }
 
 /// A stock row.
@@ -167,10 +168,10 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn into_shelf(self) -> Shelf {
+    pub(super) fn into_level(self) -> StockLevel {
         let Self { product_id, variant, warehouse_id, on_hand, reserved, version, priority } = self;
         let (product, warehouse) = (ProductId::new(product_id), WarehouseId::new(warehouse_id));
-        let place = Place { product, variant: Variant::stored(variant), warehouse };
-        Shelf { place, on_hand, reserved, version, priority }
+        let location = StockLocation { product, variant: Variant::stored(variant), warehouse };
+        StockLevel { location, on_hand, reserved, version, priority }
     }
 }

@@ -4,8 +4,8 @@
 use agora_catalog::{
     domain::{
         AdjustRefused, Adjustment, Change, Description, Details, Expected, Filter, Hold, HoldState, Label, Lines,
-        Listed, Listing, Name, Patch, Place, Price, PriceChange, Product, Reservation, Search, Seconds, Sku, Sort,
-        Stale, Start, Variant,
+        Listed, Listing, Name, Patch, Price, PriceChange, Product, Reservation, Search, Seconds, Sku, Sort, Stale,
+        Start, StockLocation, Variant,
     },
     ports::{AdjustError, ProductError, Products, Stock, StoreError},
 };
@@ -83,8 +83,8 @@ pub fn hold(number: i32) -> Hold {
     Hold { order: OrderId::new(fresh()), number }
 }
 
-pub fn main_place(product: ProductId) -> Place {
-    Place { product, variant: Variant::default(), warehouse: WarehouseId::MAIN }
+pub fn main_location(product: ProductId) -> StockLocation {
+    StockLocation { product, variant: Variant::default(), warehouse: WarehouseId::MAIN }
 }
 
 pub fn seconds(n: u32) -> Seconds {
@@ -249,7 +249,7 @@ async fn a_search_takes_pattern_signs_literally(world: &dyn World) {
 
 async fn stock_is_set_or_moved_and_never_below_what_orders_hold(world: &dyn World) {
     let id = stocked(world, 5).await;
-    let adjust = |by| async move { world.stock().adjust(&main_place(id), by, "admin", &DedupKey::None).await };
+    let adjust = |by| async move { world.stock().adjust(&main_location(id), by, "admin", &DedupKey::None).await };
     assert!(held(&reserve(world, hold(1), &[(id, 4)]).await));
     assert_eq!(adjust(Adjustment::Set(6)).await.unwrap().into_inner().stock, 2);
     assert_eq!(adjust(Adjustment::Add(-2)).await.unwrap().into_inner().stock, 0);
@@ -260,10 +260,10 @@ async fn stock_is_set_or_moved_and_never_below_what_orders_hold(world: &dyn Worl
     }
     assert_eq!(stock_of(world, id).await, 0);
 
-    let nowhere = Place { warehouse: WarehouseId::new(fresh()), ..main_place(id) };
+    let nowhere = StockLocation { warehouse: WarehouseId::new(fresh()), ..main_location(id) };
     let unknown = world.stock().adjust(&nowhere, Adjustment::Set(1), "admin", &DedupKey::None).await;
     assert!(matches!(unknown, Err(AdjustError::UnknownWarehouse)), "{unknown:?}");
-    let nothing = main_place(ProductId::new(fresh()));
+    let nothing = main_location(ProductId::new(fresh()));
     let unknown = world.stock().adjust(&nothing, Adjustment::Set(1), "admin", &DedupKey::None).await;
     assert!(matches!(unknown, Err(AdjustError::NotFound)), "{unknown:?}");
 }

@@ -6,14 +6,17 @@ use agora_outbox::{Account, DedupKey, Outcome, remembered, told};
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::{Change, Move, Seen, Store, all_locked, answered, locked, moved, so_far, statement, stored, wrote};
+use super::{
+    Change, StockMovement, StockRow, Store, all_locked, answered, locked, moved, reservation_state, statement, stored,
+    wrote,
+};
 use crate::{
-    domain::{Hold, HoldState, Undo, undo},
+    domain::{Hold, HoldState, ReleaseAction, release_action},
     ports::StoreError,
 };
 
 /// The wish that a hold ends; the answer is its state afterwards.
-pub(in crate::postgres) struct End<'a> {
+pub(in crate::postgres) struct EndHold<'a> {
     pub store: &'a Store,
     pub hold: Hold,
     /// What is done to a hold in that state.
@@ -26,7 +29,7 @@ pub(in crate::postgres) struct End<'a> {
 pub(in crate::postgres) enum Step {
     Finish(&'static Ending),
     /// There is none: it must never come.
-    Bury,
+    WriteTombstone,
     /// It stays as it is.
     Leave,
 }
@@ -43,7 +46,7 @@ pub(in crate::postgres) struct Ending {
     movement: Option<&'static str>,
 }
 
-const SELL: Ending =
+const COMMIT: Ending =
     Ending { from: HoldState::Held, to: HoldState::Committed, on_hand: -1, reserved: -1, movement: Some("commit") };
 const FREE: Ending =
     Ending { from: HoldState::Held, to: HoldState::Released, on_hand: 0, reserved: -1, movement: None };
@@ -53,17 +56,17 @@ const EXPIRE: Ending =
     Ending { from: HoldState::Held, to: HoldState::Expired, on_hand: 0, reserved: -1, movement: None };
 
 /// Sells what is held.
-pub(in crate::postgres) fn on_sale(state: HoldState) -> Step {
-    if state == HoldState::Held { Step::Finish(&SELL) } else { Step::Leave }
+pub(in crate::postgres) fn on_commit(state: HoldState) -> Step {
+    if state == HoldState::Held { Step::Finish(&COMMIT) } else { Step::Leave }
 }
 
 /// Undoes whatever was done.
-pub(in crate::postgres) fn on_undoing(state: HoldState) -> Step {
-    match undo(state) {
-        Undo::Bury => Step::Bury,
-        Undo::Free => Step::Finish(&FREE),
-        Undo::Return => Step::Finish(&RETURN),
-        Undo::Nothing => Step::Leave,
+pub(in crate::postgres) fn on_release(state: HoldState) -> Step {
+    match release_action(state) {
+        ReleaseAction::WriteTombstone => Step::WriteTombstone,
+        ReleaseAction::Free => Step::Finish(&FREE),
+        ReleaseAction::Return => Step::Finish(&RETURN),
+        ReleaseAction::Nothing => Step::Leave,
     }
 }
 
@@ -74,26 +77,26 @@ pub(in crate::postgres) fn on_expiry(state: HoldState) -> Step {
 
 /// All that the decision needs.
 #[derive(sqlx::FromRow)]
-struct Look {
+struct HoldSnapshot {
     state: Option<String>,
     message: Option<Json<HoldState>>,
-    parts: Json<Vec<Seen>>,
+    parts: Json<Vec<StockRow>>,
     /// The place of the order's last fact, 0 if there is none.
     order_seq: i64,
 }
 
-impl Change for End<'_> {
+impl Change for EndHold<'_> {
     type Answer = HoldState;
 
     async fn attempt(&self, connection: &mut PgConnection) -> Result<Option<Outcome<HoldState>>, StoreError> {
-        let Look { state, message, parts: Json(parts), order_seq } = self.look(connection).await?;
+        let HoldSnapshot { state, message, parts: Json(parts), order_seq } = self.read_snapshot(connection).await?;
         if let Some(stored) = stored(connection, self.dedup_key, message).await? {
             return Ok(Some(Outcome::Duplicate(stored)));
         }
         let state = state.as_deref().and_then(HoldState::named).unwrap_or(HoldState::Unknown);
         match (self.how)(state) {
             Step::Finish(ending) => self.finish(connection, ending, parts, order_seq).await,
-            Step::Bury => self.bury(connection).await,
+            Step::WriteTombstone => self.write_tombstone(connection).await,
             // Nobody reads what a fact was answered, and what has ended can neither be sold nor freed at its repetition.
             Step::Leave if matches!(self.dedup_key, DedupKey::Event { .. }) && state != HoldState::Unknown => {
                 Ok(Some(Outcome::Applied(state)))
@@ -115,9 +118,9 @@ impl Change for End<'_> {
     }
 }
 
-impl End<'_> {
-    async fn look(&self, connection: &mut PgConnection) -> Result<Look, sqlx::Error> {
-        const LOOK: &str = "select h.state, \
+impl EndHold<'_> {
+    async fn read_snapshot(&self, connection: &mut PgConnection) -> Result<HoldSnapshot, sqlx::Error> {
+        const SNAPSHOT: &str = "select h.state, \
                 (select value from inbox where consumer = $3 and event_id = $4) as message, \
                 coalesce((select json_agg(part) from ( \
                     select s.product_id, s.variant, s.warehouse_id, s.on_hand, s.reserved, s.version, 0 as priority, \
@@ -129,7 +132,7 @@ impl End<'_> {
             from (values ($1::uuid, $2::integer)) as asked (order_id, hold) \
             left join hold h on h.order_id = asked.order_id and h.hold = asked.hold";
         let (consumer, message) = self.dedup_key.message().unzip();
-        sqlx::query_as(LOOK)
+        sqlx::query_as(SNAPSHOT)
             .bind(self.hold.order.uuid())
             .bind(self.hold.number)
             .bind(consumer)
@@ -143,7 +146,7 @@ impl End<'_> {
         &self,
         connection: &mut PgConnection,
         ending: &Ending,
-        parts: Vec<Seen>,
+        parts: Vec<StockRow>,
         order_seq: i64,
     ) -> Result<Option<Outcome<HoldState>>, StoreError> {
         const FINISH: &str = concat!(
@@ -155,7 +158,7 @@ impl End<'_> {
             " returning order_id), ",
             moved!(),
             ", ended as (update reservation set state = ",
-            so_far!("$15"),
+            reservation_state!("$15"),
             " where order_id = $1 and hold = $2 and exists (select from hold_row)), \
             booked as (insert into stock_movement (product_id, variant, warehouse_id, kind, quantity, order_id) \
                 select product_id, variant, warehouse_id, $16, came, $1 from locked \
@@ -168,14 +171,14 @@ impl End<'_> {
         let Ending { from, to, on_hand, reserved, movement } = ending;
         let mut seqs: BTreeMap<Uuid, i64> = parts.iter().map(|part| (part.row.product_id, part.seq)).collect();
         seqs.insert(self.hold.order.uuid(), order_seq);
-        let move_of = |Seen { row, seq: _, units }: Seen| Move {
+        let move_of = |StockRow { row, seq: _, units }: StockRow| StockMovement {
             units,
-            after: row.into_shelf().moved(on_hand * units, reserved * units),
+            after: row.into_level().moved(on_hand * units, reserved * units),
         };
-        let mut moves: Vec<Move> = parts.into_iter().map(move_of).collect();
+        let mut moves: Vec<StockMovement> = parts.into_iter().map(move_of).collect();
         let more = (*to == HoldState::Expired).then(|| self.hold.expired());
         let mut account = Account::new();
-        let counts = self.store.tell_moves(&mut account, &mut moves, more, seqs, (self.hold, self.dedup_key))?;
+        let counts = self.store.append_movements(&mut account, &mut moves, more, seqs, (self.hold, self.dedup_key))?;
         account.store_result(self.dedup_key, to)?;
         let finish = statement(FINISH, self.hold, &moves, counts, &account);
         let finish = finish.bind(from.as_str()).bind(to.as_str()).bind(*movement);
@@ -183,8 +186,8 @@ impl End<'_> {
     }
 
     /// Writes the tombstone of a hold that nobody has asked for.
-    async fn bury(&self, connection: &mut PgConnection) -> Result<Option<Outcome<HoldState>>, StoreError> {
-        const BURY: &str = concat!(
+    async fn write_tombstone(&self, connection: &mut PgConnection) -> Result<Option<Outcome<HoldState>>, StoreError> {
+        const WRITE_TOMBSTONE: &str = concat!(
             "with changed as (insert into hold (order_id, hold, state) values ($1, $2, 'tombstone') \
                 on conflict do nothing returning order_id), ",
             remembered!("$3", "changed"),
@@ -192,7 +195,8 @@ impl End<'_> {
         );
         let (mut account, state) = (Account::new(), HoldState::Tombstone);
         account.store_result(self.dedup_key, &state)?;
-        let bury = sqlx::query(BURY).bind(self.hold.order.uuid()).bind(self.hold.number).bind(account.parameter());
-        Ok(wrote(connection, bury, &account).await?.then_some(Outcome::Applied(state)))
+        let insert =
+            sqlx::query(WRITE_TOMBSTONE).bind(self.hold.order.uuid()).bind(self.hold.number).bind(account.parameter());
+        Ok(wrote(connection, insert, &account).await?.then_some(Outcome::Applied(state)))
     }
 }

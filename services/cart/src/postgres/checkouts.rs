@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use super::{PgCarts, rows, wrote};
 use crate::{
-    domain::{Cart, Line, Taking, TakingState, with_given_back},
-    ports::{StoreError, TakeError},
+    domain::{Cart, Checkout, CheckoutState, Line, merge_lines},
+    ports::{CheckoutError, StoreError},
 };
 
 /// How long a taking that ended is kept, in days: longer than any command or fact about it may be late.
@@ -23,12 +23,12 @@ const ROWS_PER_SWEEP: i64 = 1_000;
 
 /// A taking as it was found.
 pub(super) struct Found {
-    pub(super) state: TakingState,
+    pub(super) state: CheckoutState,
     /// None of a tombstone.
-    pub(super) taking: Option<Taking>,
+    pub(super) checkout: Option<Checkout>,
     /// Whose cart it was taken from.
     owner: Option<UserId>,
-    /// Products of it that left the catalogue meanwhile.
+    /// Products of it that left the catalog meanwhile.
     gone: BTreeSet<ProductId>,
 }
 
@@ -50,12 +50,12 @@ impl PgCarts {
         order: OrderId,
         user: UserId,
         dedup_key: &DedupKey,
-    ) -> Result<Option<Taking>, TakeError> {
+    ) -> Result<Option<Checkout>, CheckoutError> {
         const MOVE: &str = concat!(
             "with changed as (update cart set version = version + 1, updated_at = now() \
-             where id = $2 and version = $3 and not exists (select from taking where order_id = $1) returning id), \
+             where id = $2 and version = $3 and not exists (select from checkout where order_id = $1) returning id), \
              emptied as (delete from cart_item where cart_id = $2 and exists (select from changed)), \
-             filled as (insert into taking (order_id, state, cart_id, cart_version, lines) \
+             filled as (insert into checkout (order_id, state, cart_id, cart_version, lines) \
              select $1, 'taken', id, $3, $4 from changed), ",
             told!("$5", "changed"),
             ", ",
@@ -64,32 +64,32 @@ impl PgCarts {
         );
         let cart = rows::contents(connection, user).await?.cart;
         if cart.lines.is_empty() {
-            return Err(TakeError::Empty);
+            return Err(CheckoutError::Empty);
         }
         let emptied = Cart { version: cart.version + 1, lines: Vec::new(), ..cart };
-        let taking = Taking { order, cart: cart.id, version: cart.version, lines: cart.lines };
-        let account = self.account(&emptied, Some(order), dedup_key, &taking)?;
+        let checkout = Checkout { order, cart: cart.id, version: cart.version, lines: cart.lines };
+        let account = self.account(&emptied, Some(order), dedup_key, &checkout)?;
         let take = sqlx::query(MOVE)
             .bind(order.uuid())
-            .bind(taking.cart.uuid())
-            .bind(taking.version)
-            .bind(Json(&taking.lines))
+            .bind(checkout.cart.uuid())
+            .bind(checkout.version)
+            .bind(Json(&checkout.lines))
             .bind(account.parameter());
-        Ok(wrote(connection, take, &account).await?.then_some(taking))
+        Ok(wrote(connection, take, &account).await?.then_some(checkout))
     }
 
     /// Adds the lines of a taking under way to its cart as it is now read; false if either was not so any longer when it was
-    /// written, or a product was just leaving the catalogue: no line of it may come after it was dropped from all carts.
-    pub(super) async fn put_back(
+    /// written, or a product was just leaving the catalog: no line of it may come after it was dropped from all carts.
+    pub(super) async fn restore_lines(
         &self,
         connection: &mut PgConnection,
-        Found { taking, owner, gone, .. }: Found,
+        Found { checkout, owner, gone, .. }: Found,
         order: OrderId,
         dedup_key: &DedupKey,
     ) -> Result<bool, StoreError> {
-        const PUT_BACK: &str = concat!(
+        const RESTORE_LINES: &str = concat!(
             "with kept as (select deleted from product_copy where product_id = any ($6) order by product_id for share), \
-             asked as (select from taking where order_id = $1 and state = 'taken' for no key update), \
+             asked as (select from checkout where order_id = $1 and state = 'taken' for no key update), \
              changed as (update cart set version = $4, updated_at = now() where id = $2 and version = $3 \
              and exists (select from asked) and not exists (select from kept where deleted) returning id), \
              put as (insert into cart_item (id, cart_id, product_id, variant, quantity, seen_amount, seen_currency) \
@@ -97,21 +97,21 @@ impl PgCarts {
              unnest($5::uuid[], $6::uuid[], $7::text[], $8::int[], $9::bigint[], $10::text[]) \
              as l (id, product_id, variant, quantity, amount, currency) \
              on conflict on constraint cart_item_unique do update set quantity = excluded.quantity), \
-             returned as (update taking set state = 'returned', updated_at = now() \
+             returned as (update checkout set state = 'returned', updated_at = now() \
              where order_id = $1 and exists (select from changed)), ",
             told!("$11", "changed"),
             " select from changed"
         );
-        let (Some(taking), Some(owner)) = (taking, owner) else { return close(connection, order).await };
+        let (Some(checkout), Some(owner)) = (checkout, owner) else { return close(connection, order).await };
         let before = rows::contents(connection, owner).await?.cart;
-        let lines = with_given_back(before.lines.clone(), taking.lines, &gone);
+        let lines = merge_lines(before.lines.clone(), checkout.lines, &gone);
         let put: Vec<Line> = lines.iter().filter(|line| !before.lines.contains(line)).cloned().collect();
         let after = Cart { version: before.version + i64::from(!put.is_empty()), lines, ..before };
         let mut account = Account::new();
         if !put.is_empty() {
-            self.tell_of(&mut account, &after, Some(order), dedup_key)?;
+            self.append_updated(&mut account, &after, Some(order), dedup_key)?;
         }
-        let put_back = sqlx::query(PUT_BACK)
+        let restore_lines = sqlx::query(RESTORE_LINES)
             .bind(order.uuid())
             .bind(after.id.uuid())
             .bind(before.version)
@@ -123,7 +123,7 @@ impl PgCarts {
             .bind(column(&put, |line| line.seen.amount))
             .bind(column(&put, |line| line.seen.currency.as_str().to_owned()))
             .bind(account.parameter());
-        wrote(connection, put_back, &account).await
+        wrote(connection, restore_lines, &account).await
     }
 }
 
@@ -132,10 +132,10 @@ fn column<T>(lines: &[Line], of: impl Fn(&Line) -> T) -> Vec<T> {
 }
 
 /// Writes the tombstone of a taking; false if there is one, or the taking itself.
-pub(super) async fn bury(connection: &mut PgConnection, order: OrderId) -> Result<bool, StoreError> {
-    const BURY: &str = "insert into taking (order_id, state) values ($1, 'returned') on conflict do nothing";
-    let buried = sqlx::query(BURY).bind(order.uuid()).execute(connection).await?;
-    Ok(buried.rows_affected() == 1)
+pub(super) async fn write_tombstone(connection: &mut PgConnection, order: OrderId) -> Result<bool, StoreError> {
+    const WRITE_TOMBSTONE: &str = "insert into taking (order_id, state) values ($1, 'returned') on conflict do nothing";
+    let inserted = sqlx::query(WRITE_TOMBSTONE).bind(order.uuid()).execute(connection).await?;
+    Ok(inserted.rows_affected() == 1)
 }
 
 /// What is known of a taking.
@@ -146,11 +146,12 @@ pub(super) async fn find(connection: &mut PgConnection, order: OrderId) -> Resul
         from taking t left join cart c on c.id = t.cart_id where t.order_id = $1";
     let found: Option<Row> = sqlx::query_as(FIND).bind(order.uuid()).fetch_optional(connection).await?;
     let Some(Row { state, cart_id, cart_version, lines: Json(lines), user_id, gone }) = found else { return Ok(None) };
-    let state = TakingState::named(&state).ok_or_else(|| StoreError::Broken("a taking's state is not known".into()))?;
-    let taking = |(cart, version)| Taking { order, cart: CartId::new(cart), version, lines };
-    let taking = cart_id.zip(cart_version).map(taking);
+    let state =
+        CheckoutState::named(&state).ok_or_else(|| StoreError::Broken("a taking's state is not known".into()))?;
+    let checkout = |(cart, version)| Checkout { order, cart: CartId::new(cart), version, lines };
+    let checkout = cart_id.zip(cart_version).map(checkout);
     let gone = gone.into_iter().map(ProductId::new).collect();
-    Ok(Some(Found { state, taking, owner: user_id.map(UserId::new), gone }))
+    Ok(Some(Found { state, checkout, owner: user_id.map(UserId::new), gone }))
 }
 
 /// Notes that a taking under way is returned whose cart is no more; false if it is not under way any longer.
@@ -161,12 +162,12 @@ async fn close(connection: &mut PgConnection, order: OrderId) -> Result<bool, St
 }
 
 /// Notes that the order of a taking under way stands; whether there was one.
-pub(super) async fn settle(
+pub(super) async fn complete_checkout(
     connection: &mut PgConnection,
     order: OrderId,
     dedup_key: &DedupKey,
 ) -> Result<bool, StoreError> {
-    const SETTLE: &str = concat!(
+    const COMPLETE: &str = concat!(
         "with changed as (update taking set state = 'done', updated_at = now() \
          where order_id = $1 and state = 'taken' returning order_id), ",
         remembered!("$2", "changed"),
@@ -174,7 +175,7 @@ pub(super) async fn settle(
     );
     let mut account = Account::new();
     account.store_result(dedup_key, &())?;
-    let settle = sqlx::query(SETTLE).bind(order.uuid()).bind(account.parameter());
+    let settle = sqlx::query(COMPLETE).bind(order.uuid()).bind(account.parameter());
     wrote(connection, settle, &account).await
 }
 

@@ -23,30 +23,33 @@ pub struct Row {
 
 /// What the products of one shelf have in common.
 #[derive(Clone, Copy)]
-struct Shelf {
+struct ProductLine {
     category: &'static str,
     brand: &'static str,
     supplier: &'static str,
 }
 
-const LIGHTING: Shelf = Shelf { category: "Lighting", brand: "Lumen & Oak", supplier: "Nordlicht Handels GmbH" };
-const KITCHEN: Shelf = Shelf { category: "Kitchen", brand: "Herdfeuer", supplier: "Kontor Alt & Sohn" };
-const BOOKS: Shelf = Shelf { category: "Books", brand: "Papierboot Verlag", supplier: "Buchgrosso Mitte" };
-const OUTDOOR: Shelf = Shelf { category: "Outdoor", brand: "Fjellvind", supplier: "Bergquell Ausruestung AG" };
-const ELECTRONICS: Shelf = Shelf { category: "Electronics", brand: "Klarton", supplier: "Volt & Watt Distribution" };
-const GARDEN: Shelf = Shelf { category: "Garden", brand: "Gruener Daumen", supplier: "Kontor Alt & Sohn" };
-const TOYS: Shelf = Shelf { category: "Toys", brand: "Holzwurm", supplier: "Spielkiste Import" };
-const HOME: Shelf = Shelf { category: "Home", brand: "Wollgras", supplier: "Nordlicht Handels GmbH" };
+const LIGHTING: ProductLine =
+    ProductLine { category: "Lighting", brand: "Lumen & Oak", supplier: "Nordlicht Handels GmbH" };
+const KITCHEN: ProductLine = ProductLine { category: "Kitchen", brand: "Herdfeuer", supplier: "Kontor Alt & Sohn" };
+const BOOKS: ProductLine = ProductLine { category: "Books", brand: "Papierboot Verlag", supplier: "Buchgrosso Mitte" };
+const OUTDOOR: ProductLine =
+    ProductLine { category: "Outdoor", brand: "Fjellvind", supplier: "Bergquell Ausruestung AG" };
+const ELECTRONICS: ProductLine =
+    ProductLine { category: "Electronics", brand: "Klarton", supplier: "Volt & Watt Distribution" };
+const GARDEN: ProductLine = ProductLine { category: "Garden", brand: "Gruener Daumen", supplier: "Kontor Alt & Sohn" };
+const TOYS: ProductLine = ProductLine { category: "Toys", brand: "Holzwurm", supplier: "Spielkiste Import" };
+const HOME: ProductLine = ProductLine { category: "Home", brand: "Wollgras", supplier: "Nordlicht Handels GmbH" };
 
 const fn row(
-    shelf: Shelf,
+    line: ProductLine,
     sku: &'static str,
     name: &'static str,
     cents: i64,
     stock: i64,
     description: &'static str,
 ) -> Row {
-    let Shelf { category, brand, supplier } = shelf;
+    let ProductLine { category, brand, supplier } = line;
     Row { sku, name, description, cents, stock, category, brand, supplier }
 }
 

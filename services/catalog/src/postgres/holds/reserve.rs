@@ -7,14 +7,17 @@ use sqlx::{PgConnection, types::Json};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{Change, Move, Seen, Store, all_locked, answered, locked, moved, so_far, statement, stored, wrote};
+use super::{
+    Change, StockMovement, StockRow, Store, all_locked, answered, locked, moved, reservation_state, statement, stored,
+    wrote,
+};
 use crate::{
-    domain::{Hold, HoldState, Lines, Part, Reservation, Seconds, Shelf, fill},
+    domain::{Hold, HoldState, Lines, Part, Reservation, Seconds, StockLevel, fill},
     ports::StoreError,
 };
 
 /// The wish to hold every line or none.
-pub(in crate::postgres) struct Take<'a> {
+pub(in crate::postgres) struct Reserve<'a> {
     pub store: &'a Store,
     pub hold: Hold,
     pub lines: &'a Lines,
@@ -24,19 +27,20 @@ pub(in crate::postgres) struct Take<'a> {
 
 /// All that the decision needs.
 #[derive(sqlx::FromRow)]
-struct Look {
+struct StockSnapshot {
     now: OffsetDateTime,
     state: Option<String>,
     expires_at: Option<OffsetDateTime>,
     message: Option<Json<Reservation>>,
-    shelves: Json<Vec<Seen>>,
+    shelves: Json<Vec<StockRow>>,
 }
 
-impl Change for Take<'_> {
+impl Change for Reserve<'_> {
     type Answer = Reservation;
 
     async fn attempt(&self, connection: &mut PgConnection) -> Result<Option<Outcome<Reservation>>, StoreError> {
-        let Look { now, state, expires_at, message, shelves: Json(seen) } = self.look(connection).await?;
+        let StockSnapshot { now, state, expires_at, message, shelves: Json(seen) } =
+            self.read_snapshot(connection).await?;
         if let Some(stored) = stored(connection, self.dedup_key, message).await? {
             return Ok(Some(Outcome::Duplicate(stored)));
         }
@@ -44,13 +48,13 @@ impl Change for Take<'_> {
             return answered(connection, self.dedup_key, known(&state, expires_at)).await;
         }
         let seqs = seen.iter().map(|seen| (seen.row.product_id, seen.seq)).collect();
-        let shelves: Vec<Shelf> = seen.into_iter().map(|seen| seen.row.into_shelf()).collect();
-        match fill(self.lines, &shelves) {
+        let levels: Vec<StockLevel> = seen.into_iter().map(|seen| seen.row.into_level()).collect();
+        match fill(self.lines, &levels) {
             // Who comes too late for the last units does not queue for their rows.
             Err(shortages) => answered(connection, self.dedup_key, Reservation::Short(shortages)).await,
             Ok(parts) => {
                 let until = now + Duration::seconds(i64::from(self.seconds.get()));
-                self.take(connection, moves(&parts, &shelves), seqs, until).await
+                self.write_hold(connection, moves(&parts, &levels), seqs, until).await
             }
         }
     }
@@ -64,10 +68,10 @@ impl Change for Take<'_> {
     }
 }
 
-impl Take<'_> {
-    async fn look(&self, connection: &mut PgConnection) -> Result<Look, sqlx::Error> {
+impl Reserve<'_> {
+    async fn read_snapshot(&self, connection: &mut PgConnection) -> Result<StockSnapshot, sqlx::Error> {
         // The limit is there for the planner, as in `locked!`.
-        const LOOK: &str = "select now() as now, h.state, h.expires_at, \
+        const SNAPSHOT: &str = "select now() as now, h.state, h.expires_at, \
                 (select value from inbox where consumer = $5 and event_id = $6) as message, \
                 coalesce((select json_agg(shelf) from ( \
                     select s.product_id, s.variant, s.warehouse_id, s.on_hand, s.reserved, s.version, w.priority, \
@@ -82,7 +86,7 @@ impl Take<'_> {
             left join hold h on h.order_id = asked.order_id and h.hold = asked.hold";
         let (products, variants) = self.columns();
         let (consumer, message) = self.dedup_key.message().unzip();
-        sqlx::query_as(LOOK)
+        sqlx::query_as(SNAPSHOT)
             .bind(products)
             .bind(variants)
             .bind(self.hold.order.uuid())
@@ -94,14 +98,14 @@ impl Take<'_> {
     }
 
     /// Writes the hold and its reservations, and takes the units.
-    async fn take(
+    async fn write_hold(
         &self,
         connection: &mut PgConnection,
-        mut moves: Vec<Move>,
+        mut moves: Vec<StockMovement>,
         seqs: BTreeMap<Uuid, i64>,
         until: OffsetDateTime,
     ) -> Result<Option<Outcome<Reservation>>, StoreError> {
-        const TAKE: &str = concat!(
+        const RESERVE: &str = concat!(
             "with ",
             locked!("true"),
             ", hold_row as (insert into hold (order_id, hold, state, expires_at) \
@@ -112,7 +116,7 @@ impl Take<'_> {
             ", reserved as (insert into reservation \
                 (order_id, hold, product_id, variant, warehouse_id, quantity, state, expires_at) \
                 select $1, $2, product_id, variant, warehouse_id, units, ",
-            so_far!("'held'"),
+            reservation_state!("'held'"),
             ", $14 from locked where exists (select from hold_row)), ",
             told!("$13", "changed"),
             ", ",
@@ -120,9 +124,9 @@ impl Take<'_> {
             " select from changed"
         );
         let (mut account, answer) = (Account::new(), Reservation::Held(until));
-        let counts = self.store.tell_moves(&mut account, &mut moves, None, seqs, (self.hold, self.dedup_key))?;
+        let counts = self.store.append_movements(&mut account, &mut moves, None, seqs, (self.hold, self.dedup_key))?;
         account.store_result(self.dedup_key, &answer)?;
-        let take = statement(TAKE, self.hold, &moves, counts, &account).bind(until);
+        let take = statement(RESERVE, self.hold, &moves, counts, &account).bind(until);
         Ok(wrote(connection, take, &account).await?.then_some(Outcome::Applied(answer)))
     }
 
@@ -141,8 +145,9 @@ fn known(state: &str, expires_at: Option<OffsetDateTime>) -> Reservation {
 }
 
 /// Parts as moves from the shelves that they were taken from.
-fn moves(parts: &[Part], shelves: &[Shelf]) -> Vec<Move> {
-    let from = |part: &Part| shelves.iter().find(|shelf| shelf.place == part.place);
-    let held = |part: &Part| from(part).map(|shelf| Move { units: part.units, after: shelf.moved(0, part.units) });
+fn moves(parts: &[Part], levels: &[StockLevel]) -> Vec<StockMovement> {
+    let from = |part: &Part| levels.iter().find(|level| level.location == part.location);
+    let held =
+        |part: &Part| from(part).map(|level| StockMovement { units: part.units, after: level.moved(0, part.units) });
     parts.iter().filter_map(held).collect()
 }

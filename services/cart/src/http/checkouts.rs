@@ -6,30 +6,33 @@ use agora_web::{CommandId, Json, Problem};
 use axum::{Router, extract::State, routing::post};
 
 use crate::{
-    domain::{Line, Taking},
-    usecases::Shopping,
+    domain::{Checkout, Line},
+    usecases::CartService,
 };
 
-pub(super) fn routes() -> Router<Shopping> {
-    Router::new().route("/internal/v1/take", post(take)).route("/internal/v1/give-back", post(give_back))
+pub(super) fn routes() -> Router<CartService> {
+    Router::new()
+        .route("/internal/v1/take", post(begin_checkout))
+        .route("/internal/v1/give-back", post(cancel_checkout))
 }
 
-async fn take(
-    State(shopping): State<Shopping>,
+async fn begin_checkout(
+    State(service): State<CartService>,
     CommandId(id): CommandId,
     Json(body): Json<api::Take>,
 ) -> Result<Json<api::Taking>, Problem> {
     let api::Take { order_id, user_id } = body;
-    let Taking { order: _, cart, version, lines } = shopping.take(order_id, user_id, &DedupKey::Command { id }).await?;
+    let Checkout { order: _, cart, version, lines } =
+        service.begin_checkout(order_id, user_id, &DedupKey::Command { id }).await?;
     Ok(Json(api::Taking { cart_id: cart, cart_version: version, lines: lines.into_iter().map(line).collect() }))
 }
 
-async fn give_back(
-    State(shopping): State<Shopping>,
+async fn cancel_checkout(
+    State(service): State<CartService>,
     CommandId(id): CommandId,
     Json(body): Json<api::GiveBack>,
 ) -> Result<Json<api::TakingState>, Problem> {
-    let state = shopping.give_back(body.order_id, &DedupKey::Command { id }).await?;
+    let state = service.cancel_checkout(body.order_id, &DedupKey::Command { id }).await?;
     Ok(Json(api::TakingState { state: state.as_str().to_owned() }))
 }
 
