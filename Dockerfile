@@ -1,8 +1,8 @@
-# Both images, from the folder that `cargo xtask image` stages (`agora/` and `agora-operator/`: a binary, the libraries
-# that it loads, CA roots, a passwd file). The same file works under buildah, docker and Tilt; no shell, no package.
+# Both images, from the folder that `cargo xtask image --stage` writes (`agora/` and `agora-operator/`: a binary, the
+# libraries that it loads, CA roots, a passwd file). Works with buildah and docker; contains no shell and no package.
 #
-# glibc keeps what a burst of requests freed, in an arena for each thread and below a threshold that it raises by itself;
-# the services get one arena and its first thresholds (mallopt(3)), so that memory goes back to the node.
+# After a burst of requests, glibc keeps freed memory in one arena per thread and raises its thresholds. One arena and fixed
+# thresholds (mallopt(3)) return the memory to the node.
 FROM scratch AS agora
 COPY agora/ /
 USER 65532
