@@ -53,9 +53,9 @@ impl PgCarts {
     ) -> Result<Option<Checkout>, CheckoutError> {
         const MOVE: &str = concat!(
             "with changed as (update cart set version = version + 1, updated_at = now() \
-             where id = $2 and version = $3 and not exists (select from checkout where order_id = $1) returning id), \
+             where id = $2 and version = $3 and not exists (select from taking where order_id = $1) returning id), \
              emptied as (delete from cart_item where cart_id = $2 and exists (select from changed)), \
-             filled as (insert into checkout (order_id, state, cart_id, cart_version, lines) \
+             filled as (insert into taking (order_id, state, cart_id, cart_version, lines) \
              select $1, 'taken', id, $3, $4 from changed), ",
             told!("$5", "changed"),
             ", ",
@@ -89,7 +89,7 @@ impl PgCarts {
     ) -> Result<bool, StoreError> {
         const RESTORE_LINES: &str = concat!(
             "with kept as (select deleted from product_copy where product_id = any ($6) order by product_id for share), \
-             asked as (select from checkout where order_id = $1 and state = 'taken' for no key update), \
+             asked as (select from taking where order_id = $1 and state = 'taken' for no key update), \
              changed as (update cart set version = $4, updated_at = now() where id = $2 and version = $3 \
              and exists (select from asked) and not exists (select from kept where deleted) returning id), \
              put as (insert into cart_item (id, cart_id, product_id, variant, quantity, seen_amount, seen_currency) \
@@ -97,7 +97,7 @@ impl PgCarts {
              unnest($5::uuid[], $6::uuid[], $7::text[], $8::int[], $9::bigint[], $10::text[]) \
              as l (id, product_id, variant, quantity, amount, currency) \
              on conflict on constraint cart_item_unique do update set quantity = excluded.quantity), \
-             returned as (update checkout set state = 'returned', updated_at = now() \
+             returned as (update taking set state = 'returned', updated_at = now() \
              where order_id = $1 and exists (select from changed)), ",
             told!("$11", "changed"),
             " select from changed"
