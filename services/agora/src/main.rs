@@ -1,6 +1,6 @@
-//! The one binary of all services: serves any of them, migrates their databases, fills a catalog.
+//! The binary of all services: serves them, migrates their databases and seeds a catalog.
 //!
-//! Knows the command line and which services there are; nothing of what they do.
+//! Contains the command line only; depends on no internals of a service.
 
 mod migrate;
 mod seed;
@@ -23,7 +23,7 @@ struct Cli {
 enum Verb {
     /// Serve one service, several, or all of them in one process
     ///
-    /// Settings come from the environment; <SERVICE>_<NAME> wins over <NAME>. Ends in order on SIGTERM.
+    /// Settings come from the environment; <SERVICE>_<NAME> wins over <NAME>. Shuts down gracefully on SIGTERM.
     Serve {
         /// Services by name, or `all`
         #[arg(required = true, value_parser = services::names())]
@@ -39,8 +39,8 @@ enum Verb {
     },
     /// Fill the catalog with 60 products through the public API
     ///
-    /// Logs in as the admin of AGORA_ADMIN_EMAIL and AGORA_ADMIN_PASSWORD (or AGORA_ADMIN_PASSWORD_FILE). Products that
-    /// are there already, by their SKU, are left as they are.
+    /// Logs in as the admin of AGORA_ADMIN_EMAIL and AGORA_ADMIN_PASSWORD (or AGORA_ADMIN_PASSWORD_FILE). Products
+    /// whose SKU exists do not change.
     Seed {
         /// The gateway's address
         #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000")]
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn services_are_named_and_a_name_that_is_none_is_refused_with_the_known_ones() {
+    fn an_unknown_service_is_rejected_with_the_list_of_known_ones() {
         let cli = Cli::try_parse_from(["agora", "serve", "user", "gateway"]).unwrap();
         assert!(matches!(cli.verb, Verb::Serve { services } if services == ["user", "gateway"]));
         let refused = Cli::try_parse_from(["agora", "serve", "basket"]).unwrap_err().to_string();

@@ -1,19 +1,22 @@
-//! Bringing databases to what this build needs: one service after the other, ended by the first that fails.
+//! Migrates the databases of services one after another; stops at the first failure. Independent of the services' code.
 
 use agora_chassis::settings;
 use anyhow::Context as _;
 
 use crate::services::Entry;
 
-/// Migrates the databases of these services; those without one are passed over.
+/// Migrates the databases of these services; skips services without a database. Idempotent.
 pub fn run(services: impl Iterator<Item = Entry>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("could not start the async runtime")?;
     runtime.block_on(async {
         for Entry { name, migrations, .. } in services {
             let Some(migrations) = migrations else { continue };
             let database = settings(name, agora_postgres::Config::read)?;
             let applied = agora_postgres::migrate(&database.url.current(), database.ca.as_ref(), migrations).await;
-            let applied = applied.with_context(|| format!("the database of {name} was not migrated"))?;
+            let applied = applied.with_context(|| format!("could not migrate the database of {name}"))?;
             println!("{name}: {applied} migrations applied, {} in all", migrations.iter().count());
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Filling a catalog through the public API, as any admin could by hand. Repeating it adds what is missing.
+//! Seeds a catalog through the public API only, as an admin. Idempotent: adds the products that are missing.
 
 mod catalog;
 
@@ -18,20 +18,23 @@ use anyhow::{Context as _, bail};
 use catalog::{PRODUCTS, Row};
 use reqwest::{Client, Response, StatusCode};
 
-/// Longest time of one request.
+/// Timeout of one request.
 const REQUEST_MAX: Duration = Duration::from_secs(15);
-/// How often a request is tried while the shop is still starting, and the pause between.
+/// Attempts of one request while the services are starting, and the delay between two of them.
 const TRIES_MAX: u32 = 30;
 const TRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// How the catalog says that a product of that SKU is there already.
+/// Error code of the catalog for a product whose SKU exists.
 const THERE_ALREADY: &str = "SKU_TAKEN";
 
-/// Adds every product that the shop at `url` does not have.
+/// Adds every product that does not exist at `url`.
 pub fn run(url: &str) -> anyhow::Result<()> {
     let (email, password) =
         settings("agora", |reader| (reader.required::<String>("ADMIN_EMAIL"), reader.secret("ADMIN_PASSWORD")))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("could not start the async runtime")?;
     runtime.block_on(async {
         let shop = Shop::enter(url, email, &password.current()).await?;
         let mut new = 0;
@@ -44,17 +47,17 @@ pub fn run(url: &str) -> anyhow::Result<()> {
     })
 }
 
-/// One line that counts up, for whoever watches.
+/// Prints progress on a single line if stderr is a terminal.
 fn progress(done: usize) {
     if stderr().is_terminal() {
         let end = if done == PRODUCTS.len() { "\n" } else { "" };
         eprint!("\r{done}/{} products{end}", PRODUCTS.len());
-        // A line that is not shown is no reason to stop.
+        // Progress output is optional, so an error is ignored.
         let _ = stderr().flush();
     }
 }
 
-/// A shop that was entered as admin.
+/// An API client that is logged in as admin.
 struct Shop {
     http: Client,
     url: String,
@@ -63,45 +66,46 @@ struct Shop {
 
 impl Shop {
     async fn enter(url: &str, email: String, password: &Secret) -> anyhow::Result<Self> {
-        let http = Client::builder().timeout(REQUEST_MAX).no_proxy().build().context("no HTTP client")?;
+        let http =
+            Client::builder().timeout(REQUEST_MAX).no_proxy().build().context("could not create the HTTP client")?;
         let url = url.trim_end_matches('/').to_owned();
         let login = Login { email, password: password.expose().to_owned() };
         let send = || http.post(format!("{url}/api/v1/auth/login")).json(&login).send();
-        let answer = patiently(send).await.with_context(|| format!("no shop answers at {url}"))?;
+        let answer = send_with_retries(send).await.with_context(|| format!("could not reach {url}"))?;
         match answer.status() {
             StatusCode::OK => {
-                let tokens: Tokens = answer.json().await.context("the login's answer cannot be read")?;
+                let tokens: Tokens = answer.json().await.context("could not parse the login response")?;
                 Ok(Self { http, url, token: Secret::new(tokens.access_token) })
             }
             StatusCode::UNAUTHORIZED => {
-                bail!("{url} refused the login: check AGORA_ADMIN_EMAIL and AGORA_ADMIN_PASSWORD")
+                bail!("login rejected by {url}: check AGORA_ADMIN_EMAIL and AGORA_ADMIN_PASSWORD")
             }
-            _ => bail!("{url} did not log in: {}", said(answer).await),
+            _ => bail!("login failed at {url}: {}", describe(answer).await),
         }
     }
 
-    /// Whether the product is new.
+    /// Adds a product; `false` if its SKU exists.
     async fn add(&self, row: &Row) -> anyhow::Result<bool> {
         let product = product(row)?;
         let add = || {
             let request = self.http.post(format!("{}/api/v1/products", self.url)).bearer_auth(self.token.expose());
             request.json(&product).send()
         };
-        let answer = patiently(add).await.context("the shop went away")?;
+        let answer = send_with_retries(add).await.context("the gateway is unreachable")?;
         match answer.status() {
             StatusCode::CREATED => Ok(true),
-            StatusCode::FORBIDDEN => bail!("the account of AGORA_ADMIN_EMAIL is no admin"),
+            StatusCode::FORBIDDEN => bail!("the account of AGORA_ADMIN_EMAIL does not have the role admin"),
             StatusCode::CONFLICT => {
-                let problem: Problem = answer.json().await.context("a refusal that cannot be read")?;
-                if problem.code == THERE_ALREADY { Ok(false) } else { bail!("refused: {}", problem.title) }
+                let problem: Problem = answer.json().await.context("could not parse the error response")?;
+                if problem.code == THERE_ALREADY { Ok(false) } else { bail!("rejected: {}", problem.title) }
             }
-            _ => bail!("{}", said(answer).await),
+            _ => bail!("{}", describe(answer).await),
         }
     }
 }
 
-/// Tries again while nobody answers or the answer is 503.
-async fn patiently<F>(send: impl Fn() -> F) -> Result<Response, reqwest::Error>
+/// Retries while the connection fails, times out or the response is 503.
+async fn send_with_retries<F>(send: impl Fn() -> F) -> Result<Response, reqwest::Error>
 where
     F: Future<Output = Result<Response, reqwest::Error>>,
 {
@@ -115,8 +119,8 @@ where
     send().await
 }
 
-/// Status and problem in one line.
-async fn said(answer: Response) -> String {
+/// Formats status and problem on one line.
+async fn describe(answer: Response) -> String {
     let status = answer.status();
     let Ok(Problem { title, detail, details, .. }) = answer.json().await else { return status.to_string() };
     let fields = details.into_iter().map(|field| format!("{} {}", field.field, field.message));

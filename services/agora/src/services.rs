@@ -1,34 +1,34 @@
-//! Which services this binary holds, how each is started, and what its database needs.
+//! The table of services in this binary: name, start function and migrations.
 
 use agora_chassis::{Ports, Process, Routers, Service};
 use clap::builder::PossibleValuesParser;
 use futures::future::BoxFuture;
 use sqlx::migrate::Migrator;
 
-/// Stands for every service.
+/// Name on the command line that selects every service.
 const ALL: &str = "all";
 
-/// A service on its way up.
+/// The future of a starting service.
 type Starting = BoxFuture<'static, anyhow::Result<(Ports, Routers)>>;
 
 /// A service of this binary.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    /// Its name, as in the topology.
+    /// Name of the service in the topology and on the command line.
     pub name: &'static str,
     start: fn(Process) -> Starting,
-    /// What its database needs, where it has one.
+    /// Migrations of its database; `None` for a service without a database.
     pub migrations: Option<&'static Migrator>,
 }
 
 impl Entry {
-    /// As the chassis runs it.
+    /// Converts to the type that the chassis runs.
     pub fn service(self) -> Service {
         Service { name: self.name, start: self.start }
     }
 }
 
-/// Every service, in the topology's order.
+/// Every service, in the order of the topology.
 const ENTRIES: &[Entry] = &[
     Entry { name: "gateway", start: agora_gateway::start, migrations: None },
     Entry { name: "user", start: agora_user::start, migrations: Some(&agora_user::MIGRATIONS) },
@@ -38,12 +38,12 @@ const ENTRIES: &[Entry] = &[
     Entry { name: "payment", start: agora_payment::start, migrations: Some(&agora_payment::MIGRATIONS) },
 ];
 
-/// What may be named on the command line.
+/// The names that the command line accepts.
 pub fn names() -> PossibleValuesParser {
     PossibleValuesParser::new(ENTRIES.iter().map(|entry| entry.name).chain([ALL]))
 }
 
-/// The services of these names, each once; every one for `all`.
+/// Returns the services with these names without duplicates; every service for `all`.
 pub fn chosen(names: &[String]) -> impl Iterator<Item = Entry> {
     ENTRIES.iter().copied().filter(|entry| names.iter().any(|name| name == entry.name || name == ALL))
 }
@@ -53,14 +53,14 @@ mod tests {
     use super::{ENTRIES, chosen};
 
     #[test]
-    fn the_binary_holds_the_topologys_services_and_migrates_those_with_a_database() {
+    fn the_table_matches_the_services_and_databases_of_the_topology() {
         let rows = agora_topology::ALL.iter().map(|row| (row.name, row.database));
         let entries = ENTRIES.iter().map(|entry| (entry.name, entry.migrations.is_some()));
         assert_eq!(entries.collect::<Vec<_>>(), rows.collect::<Vec<_>>());
     }
 
     #[test]
-    fn all_stands_for_each_service_once() {
+    fn all_selects_each_service_once() {
         let names = |chosen_by: &[&str]| {
             let chosen_by: Vec<String> = chosen_by.iter().map(ToString::to_string).collect();
             chosen(&chosen_by).map(|entry| entry.name).collect::<Vec<_>>()

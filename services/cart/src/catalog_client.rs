@@ -1,4 +1,4 @@
-//! The catalog's quotes over HTTP. Knows its wire types; what an absent catalog means is for the use cases to say.
+//! HTTP client of the catalog's internal quote route. Depends on wire types; the use cases handle an unavailable catalog.
 
 use agora_api::catalog as api;
 use agora_outbound::Client;
@@ -10,7 +10,7 @@ use crate::{
     ports::{Catalog, CatalogUnavailable},
 };
 
-/// The catalog's internal port.
+/// The [`Catalog`] port over HTTP.
 #[derive(Clone, Debug)]
 pub struct CatalogClient(pub Client);
 

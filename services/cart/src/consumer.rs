@@ -1,5 +1,5 @@
-//! Facts of products and orders, as copies kept and takings ended. Each is a no-op by version or state where it is no
-//! news.
+//! Consumes product and order events: stores product copies, completes or cancels checkouts. Depends on the use cases, not
+//! on SQL. Each handler is idempotent by the version of the copy or the state of the checkout.
 
 use agora_events::{
     Envelope, Topic,
@@ -15,12 +15,12 @@ use crate::{
     usecases::{CartService, Error},
 };
 
-/// The group that reads.
+/// Name of the consumer group.
 pub const CONSUMER: &str = "cart";
-/// What is read.
+/// Topics that the group reads.
 pub const TOPICS: &[Topic] = &[topics::PRODUCT, topics::ORDER];
 
-/// Handles one fact; a repetition changes nothing.
+/// Handles one event. Idempotent.
 pub async fn handle(service: CartService, envelope: Envelope) -> Result<(), Failure> {
     let dedup_key = DedupKey::Event { consumer: CONSUMER, id: envelope.id };
     let malformed = |error: serde_json::Error| Failure::Poison(error.into());
@@ -31,7 +31,7 @@ pub async fn handle(service: CartService, envelope: Envelope) -> Result<(), Fail
         Some(OrderEvent::Placed(order)) if order.cart_id.is_some() => {
             service.complete_checkout(order.order_id, &dedup_key).await.map_err(failure)
         }
-        // Cancelled too: an order that was never placed ends so, and one that was is settled already.
+        // Cancelled also ends an order that was never placed; the checkout of a placed order is already completed.
         Some(OrderEvent::Rejected(order) | OrderEvent::Cancelled(order)) if order.cart_id.is_some() => {
             service.cancel_checkout(order.order_id, &dedup_key).await.map(drop).map_err(failure)
         }
@@ -56,7 +56,7 @@ fn copy(event: ProductEvent) -> ProductCopy {
     }
 }
 
-/// What the database cannot take now it can take later; what it refuses it refuses always.
+/// An unavailable database is retried; every other error is permanent and dead-letters the event.
 fn failure(error: Error) -> Failure {
     match error {
         Error::Store(StoreError::Unavailable(_) | StoreError::Running) => Failure::Again(error.into()),

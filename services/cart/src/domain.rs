@@ -1,5 +1,4 @@
-//! A cart, what it shows, and what an order takes out of it. Pure: knows neither HTTP nor database, reads no clock and
-//! draws no id.
+//! Domain model of the cart: cart, view, quote and checkout. Pure: no HTTP, no SQL, no clock and no id generation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +6,7 @@ use agora_events::cart::{Cart as CartUpdated, CartEvent, CartLine};
 use agora_vocab::{CartId, Currency, Invalid, LineId, Money, MoneyError, OrderId, ProductId, Quantity, UserId};
 use serde::{Deserialize, Serialize};
 
-/// Most lines of a cart, and so of an order.
+/// Maximum number of lines of a cart, and therefore of an order.
 pub const LINES_MAX: usize = 100;
 const VARIANT_CHARACTERS_MAX: usize = 64;
 
@@ -17,7 +16,7 @@ const VARIANT_CHARACTERS_MAX: usize = 64;
 pub struct Variant(String);
 
 impl Variant {
-    /// Takes up to 64 characters on one line; surrounding space is cut off.
+    /// Accepts up to 64 characters on one line; trims surrounding whitespace.
     pub fn parse(variant: &str) -> Result<Self, Invalid> {
         let variant = variant.trim();
         if variant.chars().count() > VARIANT_CHARACTERS_MAX || variant.chars().any(char::is_control) {
@@ -27,12 +26,12 @@ impl Variant {
         Ok(Self(variant.to_owned()))
     }
 
-    /// A text that was parsed before it was stored.
+    /// Wraps a stored value without validation; values are validated before they are stored.
     pub(crate) const fn stored(text: String) -> Self {
         Self(text)
     }
 
-    /// The text.
+    /// The variant's name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -43,9 +42,9 @@ impl Variant {
 pub struct Cart {
     /// The cart.
     pub id: CartId,
-    /// Whose it is.
+    /// The owner of the cart.
     pub user: UserId,
-    /// Rises by one with each change; also the change's place among the cart's facts. 0: nothing was ever in it.
+    /// Incremented by each change; also the sequence number of the change's event. 0: the cart has never had a line.
     pub version: i64,
     /// Its lines, oldest first; no two of the same product and variant.
     pub lines: Vec<Line>,
@@ -60,61 +59,61 @@ pub struct Line {
     pub product: ProductId,
     /// Its variant.
     pub variant: Variant,
-    /// How many.
+    /// Number of units.
     pub quantity: Quantity,
-    /// What one unit cost when the shopper last changed the line.
+    /// Unit price when the user last changed the line.
     pub seen: Money,
 }
 
-/// What the cart keeps of a product, so that it can show it while the catalog is away.
+/// A stored copy of a product, shown while the catalog is unavailable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProductCopy {
     /// The product.
     pub product: ProductId,
-    /// The product's version; an older copy never replaces a newer one.
+    /// Version of the product; an older copy never replaces a newer one.
     pub version: i64,
     /// Its name.
     pub name: String,
-    /// A picture of it.
+    /// URL of a picture.
     pub image_url: Option<String>,
-    /// What one unit cost then; nothing is known of a product that was never seen alive.
+    /// Unit price of that version; `None` if only the deletion of the product is known.
     pub price: Option<Money>,
-    /// Whether it left the catalog.
+    /// Whether the product is deleted.
     pub deleted: bool,
 }
 
-/// A product as the catalog offers it now.
+/// An existing product in a quote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuotedLine {
-    /// The product, as it may be copied.
+    /// The copy to store.
     pub copy: ProductCopy,
-    /// What one unit costs.
+    /// Current unit price.
     pub price: Money,
-    /// Units that can be ordered now, over all variants.
+    /// Available units of all variants.
     pub stock: i64,
 }
 
-/// What the catalog said about some products: `None` for those that it does not know, or no more.
+/// A quote of the catalog; the value is `None` for a product that does not exist or is deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QuoteResult(pub BTreeMap<ProductId, Option<QuotedLine>>);
 
 impl QuoteResult {
-    /// The product as it is offered now, if it was asked for and exists.
+    /// Returns the quoted product; `None` if it was not requested or does not exist.
     pub fn of(&self, product: ProductId) -> Option<&QuotedLine> {
         self.0.get(&product).and_then(Option::as_ref)
     }
 }
 
-/// A cart and what is kept of its products.
+/// A cart with the stored copies of its products.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contents {
     /// The cart.
     pub cart: Cart,
-    /// What is kept of its products.
+    /// Stored copies of its products.
     pub copies: BTreeMap<ProductId, ProductCopy>,
 }
 
-/// A cart as its owner sees it.
+/// The cart as shown to its owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {
     /// The cart.
@@ -123,40 +122,39 @@ pub struct View {
     pub version: i64,
     /// Its lines, oldest first.
     pub items: Vec<Item>,
-    /// The sum of all lines, those that cannot be had now included.
+    /// Total of all lines, including unavailable ones.
     pub total: Money,
 }
 
-/// A line as the cart's owner sees it.
+/// A cart line as shown to the cart's owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     /// The line.
     pub line: Line,
     /// The product's name.
     pub name: String,
-    /// A picture of it.
+    /// URL of a picture.
     pub image_url: Option<String>,
-    /// What one unit costs: now, or when the catalog was last heard.
+    /// Current unit price; the last known price while the catalog is unavailable.
     pub price: Money,
-    /// Whether that many are known to be there now; false while the catalog is away.
+    /// Whether stock covers the quantity; false while the catalog is unavailable.
     pub available: bool,
 }
 
 impl Item {
-    /// Whether the price differs from the one that the shopper saw when he last changed the line.
+    /// Whether the price differs from the price at the user's last change of the line.
     pub fn price_changed(&self) -> bool {
         self.price != self.line.seen
     }
 }
 
 impl Cart {
-    /// The cart of somebody who never had anything in it. Its id is the user's: it is the same at each look, and the one
-    /// that the first line gives it.
+    /// The empty cart of a user, of version 0. Its id equals the user's id, so it is stable before the cart is stored.
     pub const fn of(user: UserId) -> Self {
         Self { id: CartId::new(user.uuid()), user, version: 0, lines: Vec::new() }
     }
 
-    /// The fact of its present content.
+    /// The event that carries the current lines.
     pub fn updated(&self) -> CartEvent {
         let line = |line: &Line| CartLine {
             product_id: line.product,
@@ -167,8 +165,8 @@ impl Cart {
         CartEvent::Updated(CartUpdated { cart_id: self.id, user_id: self.user, version: self.version, items })
     }
 
-    /// Puts a line into it, or its units to those of the same product and variant, all at the price of the new ones; the
-    /// line as it then is.
+    /// Adds a line, or adds its units to the line of the same product and variant at the new price. Returns the resulting
+    /// line.
     pub fn add(&mut self, line: Line) -> Result<Line, Refused> {
         let same = |there: &&mut Line| there.product == line.product && there.variant == line.variant;
         let added = if let Some(there) = self.lines.iter_mut().find(same) {
@@ -184,38 +182,38 @@ impl Cart {
         Ok(added)
     }
 
-    /// The products in it, each once.
+    /// The distinct products of the cart.
     pub fn products(&self) -> BTreeSet<ProductId> {
         self.lines.iter().map(|line| line.product).collect()
     }
 }
 
-/// Why a cart cannot become what is asked for.
+/// Why a change of a cart is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// The catalog does not have the product, or no more.
+    /// The product does not exist or is deleted.
     UnknownProduct,
-    /// Fewer units can be had.
+    /// Stock is insufficient.
     Insufficient {
         /// The product.
         product: ProductId,
-        /// Units that the line would have.
+        /// Units of the line after the change.
         requested: u32,
-        /// Units that can be ordered.
+        /// Available units.
         available: i64,
     },
-    /// A line would have more than [`agora_vocab::QUANTITY_MAX`] units.
+    /// The line would exceed [`agora_vocab::QUANTITY_MAX`] units.
     QuantityTooLarge,
-    /// It would have more than [`LINES_MAX`] lines.
+    /// The cart would exceed [`LINES_MAX`] lines.
     TooManyLines,
-    /// The product is sold in another currency than the others.
+    /// The product has another currency than the cart.
     OtherCurrency,
-    /// The sum cannot be kept.
+    /// The total overflows.
     Total(MoneyError),
 }
 
 impl Contents {
-    /// Whether the cart may be as it now is, after `product` was changed in it.
+    /// Validates the cart after a change of `product`.
     pub fn check(&self, product: ProductId, variant: &Variant, quoted: &QuotedLine) -> Result<(), Refused> {
         let lines = &self.cart.lines;
         if lines.len() > LINES_MAX {
@@ -232,7 +230,7 @@ impl Contents {
         Ok(())
     }
 
-    /// The cart as its owner sees it: by the catalog's offers, and by the copies where it said nothing.
+    /// Builds the view from the quote; products without a quote are shown from their copies.
     pub fn view(&self, quote: &QuoteResult) -> Result<View, Refused> {
         let items: Vec<Item> = self.cart.lines.iter().map(|line| self.item(line, quote)).collect();
         let currency = items.first().map_or(Currency::EUR, |item| item.price.currency);
@@ -255,28 +253,28 @@ impl Contents {
     }
 }
 
-/// What an order took out of a cart.
+/// The lines that an order has moved out of a cart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkout {
     /// The order.
     pub order: OrderId,
     /// The cart.
     pub cart: CartId,
-    /// The cart's version that was taken: no other taking has it.
+    /// Version of the cart that was checked out; unique among checkouts of the cart.
     pub version: i64,
     /// Its lines.
     pub lines: Vec<Line>,
 }
 
-/// What became of a taking.
+/// State of a checkout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckoutState {
-    /// The order has the lines.
+    /// In progress: the order has the lines.
     Taken,
-    /// The cart has them again; or it never will be taken, being undone before.
+    /// Cancelled: the lines are back in the cart, or the checkout was cancelled before it began.
     Returned,
-    /// The order stands.
+    /// Completed: the order is placed.
     Done,
 }
 
@@ -290,14 +288,14 @@ impl CheckoutState {
         }
     }
 
-    /// The state of that name.
+    /// Parses the name on the wire and in the database.
     pub fn named(name: &str) -> Option<Self> {
         [Self::Taken, Self::Returned, Self::Done].into_iter().find(|state| state.as_str() == name)
     }
 }
 
-/// The lines of a cart after a taking is given back: quantities are summed up to what a line may have, lines are added up
-/// to what a cart may have, and what left the catalog meanwhile stays away.
+/// Merges the lines of a cancelled checkout into a cart's lines. Quantities are summed up to the limit of a line, lines are
+/// added up to the limit of a cart, and deleted products are left out.
 pub fn merge_lines(mut lines: Vec<Line>, back: Vec<Line>, deleted: &BTreeSet<ProductId>) -> Vec<Line> {
     for line in back.into_iter().filter(|line| !deleted.contains(&line.product)) {
         let full = lines.len() >= LINES_MAX;
@@ -357,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn prices_and_stock_are_those_of_now_and_a_changed_price_is_flagged() {
+    fn a_view_shows_quoted_prices_and_stock_and_flags_a_changed_price() {
         let cart = contents(vec![line(1, 2, 100), line(2, 1, 500)], &[copy(1, 100), copy(2, 500)]);
         let view = cart.view(&quote(&[(1, 150, 2), (2, 500, 0)])).unwrap();
         let seen: Vec<_> = view.items.iter().map(|i| (i.price.amount, i.available, i.price_changed())).collect();
@@ -366,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn while_the_catalog_is_away_copies_are_shown_and_nothing_is_called_available() {
+    fn without_a_quote_copies_are_shown_and_nothing_is_available() {
         let view = contents(vec![line(1, 2, 100)], &[copy(1, 120)]).view(&QuoteResult::default()).unwrap();
         let item = &view.items[0];
         assert_eq!(
@@ -376,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_product_that_is_gone_is_shown_as_it_was() {
+    fn a_deleted_product_is_shown_from_its_copy() {
         let gone = QuoteResult([(ProductId::new(Uuid::from_u128(1)), None)].into());
         let view = contents(vec![line(1, 2, 100)], &[copy(1, 100)]).view(&gone).unwrap();
         assert!(!view.items[0].available);
@@ -384,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cart_refuses_what_cannot_be_had_and_what_cannot_be_summed() {
+    fn insufficient_stock_and_a_second_currency_are_rejected() {
         let product = ProductId::new(Uuid::from_u128(1));
         let cart = contents(vec![line(1, 5, 100)], &[]);
         let check = |quote: &QuoteResult| cart.check(product, &Variant::default(), quote.of(product).unwrap());
@@ -398,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_added_joins_its_line_at_the_new_price_and_keeps_the_limit() {
+    fn added_units_join_their_line_at_the_new_price_within_the_limit() {
         let mut cart = contents(vec![line(1, 2, 100)], &[]).cart;
         let there = cart.lines[0].id;
         let more = Line { id: LineId::new(Uuid::from_u128(7)), ..line(1, 3, 150) };
@@ -412,12 +410,12 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_cart_sums_to_nothing() {
+    fn an_empty_cart_has_total_zero() {
         assert_eq!(contents(vec![], &[]).view(&QuoteResult::default()).unwrap().total, eur(0));
     }
 
     #[test]
-    fn what_left_the_catalog_is_not_given_back() {
+    fn deleted_products_do_not_return_to_the_cart() {
         let deleted = [ProductId::new(Uuid::from_u128(2))].into();
         let lines = merge_lines(vec![line(1, 1, 1)], vec![line(1, 2, 1), line(2, 1, 1), line(3, 1, 1)], &deleted);
         let seen: Vec<_> = lines.iter().map(|line| line.quantity.get()).collect();
@@ -426,7 +424,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn giving_back_loses_no_line_that_was_there_and_keeps_the_limits(
+        fn merging_loses_no_line_of_the_cart_and_keeps_the_limits(
             there in prop::collection::btree_map(0..150_u128, 1..9_999_i64, 0..100),
             back in prop::collection::btree_map(0..150_u128, 1..9_999_i64, 0..100),
         ) {

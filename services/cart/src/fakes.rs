@@ -1,5 +1,7 @@
-//! Carts and a catalog in memory, for tests; the carts are held to the same laws as the true ones. One lock, one copy of
-//! everything per change: a refusal leaves no trace, as a rolled back transaction does.
+//! In-memory implementation of the ports for tests; the carts pass the same contract tests as PostgreSQL.
+//!
+//! One mutex guards the state, and each change works on a copy: a rejected change has no effect, like a rolled-back
+//! transaction.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +21,7 @@ use crate::{
     ports::{CartError, Carts, Catalog, CatalogUnavailable, CheckoutError, NewLine, StoreError},
 };
 
-/// Carts in memory.
+/// The [`Carts`] port in memory.
 #[derive(Clone, Debug, Default)]
 pub struct InMemoryCarts(Arc<Mutex<State>>);
 
@@ -27,10 +29,10 @@ pub struct InMemoryCarts(Arc<Mutex<State>>);
 struct State {
     carts: BTreeMap<UserId, Cart>,
     copies: BTreeMap<ProductId, ProductCopy>,
-    /// `None`: a tombstone.
+    /// `None` is a tombstone.
     checkouts: BTreeMap<OrderId, (CheckoutState, Option<(UserId, Checkout)>)>,
     answers: StoredResults,
-    /// While set, every call is refused as it is by a database that is away.
+    /// While set, every call fails with [`StoreError::Unavailable`].
     unavailable: bool,
 }
 
@@ -39,12 +41,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl InMemoryCarts {
-    /// From now on as a database that is away, or back.
+    /// Simulates an unavailable database while `unavailable` is true.
     pub fn set_unavailable(&self, unavailable: bool) {
         lock(&self.0).unavailable = unavailable;
     }
 
-    /// A change of everything or nothing, done once per cause.
+    /// Applies a change atomically, once per deduplication key.
     fn apply<T, E>(&self, dedup_key: &DedupKey, work: impl FnOnce(&mut State) -> Result<T, E>) -> Result<Outcome<T>, E>
     where
         T: Serialize + DeserializeOwned,
@@ -52,7 +54,7 @@ impl InMemoryCarts {
     {
         let mut state = lock(&self.0);
         if state.unavailable {
-            return Err(StoreError::Unavailable("the fake database is away".into()).into());
+            return Err(StoreError::Unavailable("the fake database is unavailable".into()).into());
         }
         if let Some(stored) = state.answers.find_result(dedup_key)? {
             return Ok(Outcome::Duplicate(stored));
@@ -115,7 +117,7 @@ impl Carts for InMemoryCarts {
     async fn find(&self, user: UserId) -> Result<Contents, StoreError> {
         let state = lock(&self.0);
         if state.unavailable {
-            return Err(StoreError::Unavailable("the fake database is away".into()));
+            return Err(StoreError::Unavailable("the fake database is unavailable".into()));
         }
         Ok(state.contents(user))
     }
@@ -123,7 +125,7 @@ impl Carts for InMemoryCarts {
     async fn stored_view(&self, dedup_key: &DedupKey) -> Result<Option<View>, StoreError> {
         let state = lock(&self.0);
         if state.unavailable {
-            return Err(StoreError::Unavailable("the fake database is away".into()));
+            return Err(StoreError::Unavailable("the fake database is unavailable".into()));
         }
         state.answers.find_result(dedup_key)
     }
@@ -271,12 +273,12 @@ impl Carts for InMemoryCarts {
     }
 }
 
-/// A catalog that offers what it is told to.
+/// A catalog that quotes the products added by [`FakeCatalog::list_product`].
 #[derive(Clone, Debug, Default)]
 pub struct FakeCatalog(Arc<Mutex<(BTreeMap<ProductId, QuotedLine>, bool)>>);
 
 impl FakeCatalog {
-    /// Offers a product from now on, named after its stock.
+    /// Adds a product or replaces it; its name contains the version.
     pub fn list_product(&self, product: ProductId, version: i64, price: Money, stock: i64) {
         let copy = ProductCopy {
             product,
@@ -289,12 +291,12 @@ impl FakeCatalog {
         lock(&self.0).0.insert(product, QuotedLine { copy, price, stock });
     }
 
-    /// Does not know a product any longer.
+    /// Removes a product.
     pub fn withdraw(&self, product: ProductId) {
         lock(&self.0).0.remove(&product);
     }
 
-    /// From now on does not answer, or does again.
+    /// Simulates an unavailable catalog while `unavailable` is true.
     pub fn set_unavailable(&self, unavailable: bool) {
         lock(&self.0).1 = unavailable;
     }
@@ -305,7 +307,7 @@ impl Catalog for FakeCatalog {
     async fn quote(&self, products: &[ProductId]) -> Result<QuoteResult, CatalogUnavailable> {
         let (known, unavailable) = &*lock(&self.0);
         if *unavailable {
-            return Err(CatalogUnavailable("the fake catalog is away".into()));
+            return Err(CatalogUnavailable("the fake catalog is unavailable".into()));
         }
         Ok(QuoteResult(products.iter().map(|id| (*id, known.get(id).cloned())).collect()))
     }

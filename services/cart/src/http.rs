@@ -1,4 +1,4 @@
-//! Wire ⇄ domain: the routes of the public and of the internal port, and the one map from errors to status codes.
+//! HTTP API: the routers of both ports and the mapping from errors to problem responses. Independent of SQL.
 
 mod checkouts;
 mod shopper;
@@ -15,10 +15,10 @@ use crate::{
     usecases::{CartService, Error},
 };
 
-/// The services that may call the internal port.
+/// Services that may call the internal API.
 const CALLERS: &[&str] = &["order"];
 
-/// Both ports, complete with their layers.
+/// Builds the routers of the public and the internal port, including all middleware.
 pub fn routers(service: CartService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
     let edge = Edge { verifier: Some(verifier), ..Edge::default() };
     Routers {
@@ -27,7 +27,7 @@ pub fn routers(service: CartService, verifier: TokenVerifier, internal_secret: W
     }
 }
 
-/// A user's request as the cause of a change.
+/// The deduplication key of a user's request; `None` without an `Idempotency-Key`.
 fn request(user: UserId, idempotency: Option<Idempotency>) -> DedupKey {
     match idempotency {
         Some(Idempotency { key, route, hash }) => DedupKey::Request { scope: user.to_string(), key, route, hash },
@@ -41,7 +41,7 @@ impl From<Error> for Problem {
             Error::NotFound => Self::not_found(),
             Error::Refused(refused) => refusal(refused),
             Error::Empty => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "EMPTY_CART"),
-            Error::Cancelled => Self::new(StatusCode::CONFLICT, "CANCELLED").detail("this taking was undone"),
+            Error::Cancelled => Self::new(StatusCode::CONFLICT, "CANCELLED").detail("this checkout was cancelled"),
             Error::CatalogUnavailable(error) => Self::unavailable(error),
             Error::Store(error) => store(error),
         }
@@ -75,7 +75,7 @@ fn store(error: StoreError) -> Problem {
     match error {
         StoreError::KeyReused => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
             .detail("this Idempotency-Key was sent with another request: use a fresh one"),
-        StoreError::Running => Problem::new(StatusCode::CONFLICT, "REQUEST_RUNNING")
+        StoreError::Running => Problem::new(StatusCode::CONFLICT, "REQUEST_IN_PROGRESS")
             .detail("the same request has not ended")
             .retry_after(1),
         StoreError::Unavailable(source) => Problem::unavailable(source),
@@ -83,7 +83,7 @@ fn store(error: StoreError) -> Problem {
     }
 }
 
-/// Units from a body.
+/// Parses the quantity of a body.
 fn quantity(units: i64) -> Result<Quantity, Problem> {
     Ok(Quantity::parse(units)?)
 }

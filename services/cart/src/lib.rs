@@ -1,6 +1,6 @@
-//! One cart a shopper, with prices as the catalog has them now.
+//! The cart service: one cart per user, shown with the catalog's current prices.
 //!
-//! The composition root: the one file that knows every part of the service.
+//! This file is the composition root and the only one that depends on every module of the service.
 
 pub mod catalog_client;
 pub mod config;
@@ -25,13 +25,13 @@ pub use consumer::handle;
 
 use crate::{catalog_client::CatalogClient, postgres::PgCarts, usecases::CartService};
 
-/// The tables, outbox and inbox included.
+/// Migrations of the service's database, including the outbox and inbox tables.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// How often takings that ended long ago are forgotten.
+/// Interval between two deletions of old checkouts.
 const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
 
-/// Starts the service; waits for nothing that may be away.
+/// Builds the ports and routers. Returns without waiting for the database, the brokers or other services.
 pub fn start(process: Process) -> BoxFuture<'static, anyhow::Result<(Ports, Routers)>> {
     async move { Ok(build(settings(process.service(), Config::read)?, &process).await) }.boxed()
 }
@@ -56,11 +56,14 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     (config.ports, http::routers(service, verifier, config.internal_secret))
 }
 
-/// Forgets takings that ended long ago, every hour.
+/// Deletes old checkouts every hour, until shutdown.
 async fn sweep(service: CartService, shutdown: CancellationToken) -> anyhow::Result<()> {
     while shutdown.run_until_cancelled(tokio::time::sleep(SWEEP_INTERVAL)).await.is_some() {
         if let Err(error) = service.sweep().await {
-            tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "old checkouts were not forgotten");
+            tracing::warn!(
+                error = format!("{:#}", anyhow::Error::from(error)),
+                "could not delete old checkouts; retrying in an hour"
+            );
         }
     }
     Ok(())

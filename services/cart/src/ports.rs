@@ -1,5 +1,7 @@
-//! What the use cases need from outside the process: carts that last, and the catalog. Every method that changes
-//! something is one transaction, told its cause, so that a repetition gets the first answer.
+//! Ports of the use cases: the persistent store of carts, and the catalog. Independent of SQL and HTTP.
+//!
+//! Every method that changes data is one transaction and takes a deduplication key; a duplicate returns the stored result
+//! of the first call.
 
 use agora_chassis::BoxError;
 pub use agora_outbox::StoreError;
@@ -12,35 +14,35 @@ use crate::domain::{Checkout, CheckoutState, Contents, Line, ProductCopy, QuoteR
 /// A line to be added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewLine {
-    /// Its id, if the cart has no such line yet.
+    /// Id of the line; unused if the cart already has a line of the product and variant.
     pub id: LineId,
     /// The product.
     pub product: ProductId,
     /// Its variant.
     pub variant: Variant,
-    /// How many, besides those already there.
+    /// Units to add to those in the cart.
     pub quantity: Quantity,
 }
 
 impl NewLine {
-    /// The line, where none is there yet, at what one unit costs now.
+    /// Converts to a cart line at the current unit price.
     pub fn at(&self, price: Money) -> Line {
         let Self { id, product, variant, quantity } = self.clone();
         Line { id, product, variant, quantity, seen: price }
     }
 }
 
-/// The carts, each of one user.
+/// Store of carts, one per user.
 #[async_trait]
 pub trait Carts: Send + Sync + std::fmt::Debug {
-    /// The user's cart; an empty one where there is none.
+    /// Returns the user's cart; an empty cart if none is stored.
     async fn find(&self, user: UserId) -> Result<Contents, StoreError>;
 
-    /// The cart that a request was answered with, if it was done before.
+    /// Returns the stored result of a request; `None` if the request has not been processed.
     async fn stored_view(&self, dedup_key: &DedupKey) -> Result<Option<View>, StoreError>;
 
-    /// Adds units to a line, making it and the cart if need be. `found` is the user's cart as it was just read, and may be old
-    /// news; `offers` holds the product, and is what the answer shows.
+    /// Adds units to a line; creates the line and the cart if they do not exist. `found` is the user's cart as last read and
+    /// may be stale; `quote` contains the product and provides the prices of the result.
     async fn add(
         &self,
         found: Contents,
@@ -59,7 +61,7 @@ pub trait Carts: Send + Sync + std::fmt::Debug {
         dedup_key: &DedupKey,
     ) -> Result<Outcome<View>, CartError>;
 
-    /// Lowers the units of a line of the user's own cart, at the price last seen; a line that has fewer by now keeps them.
+    /// Lowers the units of a line of the user's own cart, at the stored price; a line with fewer units does not change.
     async fn lower(
         &self,
         user: UserId,
@@ -71,8 +73,8 @@ pub trait Carts: Send + Sync + std::fmt::Debug {
     /// Removes a line of the user's own cart.
     async fn remove(&self, user: UserId, line: LineId, dedup_key: &DedupKey) -> Result<Outcome<()>, CartError>;
 
-    /// Moves every line of the user's cart to an order. An order that took before gets the same again; one whose taking
-    /// was undone gets nothing, ever.
+    /// Moves every line of the user's cart to an order. A repeated call for the order returns the same checkout; a cancelled
+    /// checkout fails with [`CheckoutError::Cancelled`].
     async fn begin_checkout(
         &self,
         order: OrderId,
@@ -80,60 +82,60 @@ pub trait Carts: Send + Sync + std::fmt::Debug {
         dedup_key: &DedupKey,
     ) -> Result<Outcome<Checkout>, CheckoutError>;
 
-    /// Undoes a taking: the lines are added to what the cart holds by then. Writes a tombstone where nothing was taken. How
-    /// the taking ended is the answer, whatever `dedup_key` asks and however often.
+    /// Cancels a checkout: adds its lines to the cart's current lines. Inserts a tombstone if the order has no checkout.
+    /// Returns the final state, which does not depend on `dedup_key`.
     async fn cancel_checkout(&self, order: OrderId, dedup_key: &DedupKey)
     -> Result<Outcome<CheckoutState>, StoreError>;
 
-    /// Notes that the order of a taking stands. Changes nothing where none is under way.
+    /// Completes a checkout in progress; otherwise changes nothing.
     async fn complete_checkout(&self, order: OrderId, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError>;
 
-    /// Keeps a copy of a product unless a newer one is kept.
+    /// Stores a copy of a product unless a copy of the same or a newer version is stored.
     async fn store_copy(&self, copy: &ProductCopy, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError>;
 
-    /// Removes a product that left the catalog from some of the carts that hold it; from how many. 0: from all.
+    /// Removes a deleted product from one batch of carts. Returns the size of the batch; 0 if no cart contains the product.
     async fn drop_product(&self, product: ProductId) -> Result<u64, StoreError>;
 
-    /// Forgets takings that ended more than a month ago; how many.
+    /// Deletes one batch of checkouts that ended more than 30 days ago. Returns how many were deleted.
     async fn sweep(&self) -> Result<u64, StoreError>;
 }
 
-/// The catalog as it is now.
+/// The catalog service.
 #[async_trait]
 pub trait Catalog: Send + Sync + std::fmt::Debug {
-    /// What it says about these products, at most 100.
+    /// Returns a quote for at most 100 products.
     async fn quote(&self, products: &[ProductId]) -> Result<QuoteResult, CatalogUnavailable>;
 }
 
-/// The catalog did not answer.
+/// The catalog service is unavailable.
 #[derive(Debug, thiserror::Error)]
-#[error("the catalog does not answer")]
+#[error("catalog unavailable")]
 pub struct CatalogUnavailable(#[source] pub BoxError);
 
-/// Why a cart was not changed.
+/// Why a cart could not be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CartError {
-    /// The user's cart has no such line.
-    #[error("the cart has no such line")]
+    /// The user's cart does not contain the line.
+    #[error("cart line not found")]
     NotFound,
-    /// The cart cannot become that.
-    #[error("the cart cannot become that")]
+    /// The change would make the cart invalid.
+    #[error("change of the cart rejected")]
     Refused(Refused),
-    /// The store failed.
+    /// The store is unavailable or returned invalid data.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Why nothing was taken.
+/// Why a checkout could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckoutError {
     /// The cart is empty.
     #[error("the cart is empty")]
     Empty,
-    /// This taking was undone before it came.
-    #[error("the taking was undone before it came")]
+    /// The checkout was cancelled, possibly before it began.
+    #[error("checkout already cancelled")]
     Cancelled,
-    /// The store failed.
+    /// The store is unavailable or returned invalid data.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -1,12 +1,13 @@
-//! Carts in PostgreSQL: each port method is one transaction that also writes its fact and its answer.
+//! The `Carts` port in PostgreSQL: each method is one transaction that also writes its event and its stored result.
+//! Independent of HTTP and Kafka.
 //!
-//! Adding, taking and giving back read a cart without a lock and change it by one statement, if it still has the version
-//! that was read; else they read again. The others lock it. Each change of a cart's lines raises its version under the lock
-//! of its row.
+//! Adding a line, beginning and cancelling a checkout are optimistic: they read the cart without a lock and write with one
+//! statement if the cart still has that version; otherwise they read again. The other methods lock the cart. Each change of
+//! a cart's lines increments its version under the row lock.
 //!
-//! Rows are always locked in one order, so that no two transactions wait for each other: the product's copy, the taking,
-//! carts by id. The inbox's or idempotency's row comes first in a transaction of several statements, last in a single one:
-//! only a twin asks for it, by the same method.
+//! To prevent deadlocks, every transaction locks rows in the same order: the product copy, the checkout, carts by id. A
+//! transaction of several statements claims its inbox or idempotency key first, a single statement writes it last: only a
+//! concurrent duplicate, which runs the same method, waits for that row.
 
 mod checkouts;
 mod lines;
@@ -29,12 +30,12 @@ use crate::{
     ports::{CartError, Carts, CheckoutError, NewLine, StoreError},
 };
 
-/// Carts that a product is dropped from in one transaction.
+/// Maximum carts that a deleted product is removed from in one transaction.
 const CARTS_PER_DROP: i64 = 100;
-/// How often a cart is read that changes while it is looked at. Ten who add to one cart at once need up to 16.
+/// Maximum attempts of an optimistic write. Ten concurrent adds to one cart need up to 16.
 const ATTEMPTS_MAX: u32 = 100;
 
-/// Carts in PostgreSQL.
+/// The [`Carts`] port in PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct PgCarts {
     db: Db,
@@ -43,7 +44,7 @@ pub struct PgCarts {
 }
 
 impl PgCarts {
-    /// In this database; facts get ids from `ids` and carry `epoch`.
+    /// Creates the port; `ids` generates event ids, and every event carries `epoch`.
     pub fn new(db: Db, ids: Arc<dyn Ids>, epoch: Epoch) -> Self {
         Self { db, ids, epoch }
     }
@@ -78,7 +79,7 @@ impl Carts for PgCarts {
             if let Ok(Some(view)) = added {
                 return Ok(Outcome::Applied(view));
             }
-            // Not done now: perhaps since it was done before.
+            // Nothing was written: the request may be a duplicate.
             if let Some(stored) = find_result(&mut connection, dedup_key).await.map_err(StoreError::from)? {
                 return Ok(Outcome::Duplicate(stored));
             }
@@ -196,7 +197,7 @@ impl Carts for PgCarts {
                 Some(found) if found.state == CheckoutState::Taken => {
                     self.restore_lines(&mut connection, found, order, dedup_key).await?
                 }
-                // Whatever came first: how a taking ended says what a repetition is to be answered.
+                // The final state of the checkout is the result of every duplicate.
                 Some(ended) => return Ok(Outcome::Duplicate(ended.state)),
             };
             if returned {
@@ -241,7 +242,7 @@ impl Carts for PgCarts {
 }
 
 impl PgCarts {
-    /// Checks a cart whose line was changed, tells of it and stores the answer.
+    /// Appends the event, validates the changed cart, stores the result and commits.
     async fn finish(
         &self,
         mut tx: Tx,
@@ -258,14 +259,14 @@ impl PgCarts {
         Ok(Outcome::Applied(view))
     }
 
-    /// Reads what the cart now holds and tells of it.
+    /// Reads the cart and appends its event.
     async fn append_event(&self, tx: &mut Tx, user: UserId, dedup_key: &DedupKey) -> Result<Contents, StoreError> {
         let contents = rows::contents(tx, user).await?;
         emit(tx, &*self.ids, self.epoch, new_event(&contents.cart.updated(), &contents.cart, None, dedup_key)).await?;
         Ok(contents)
     }
 
-    /// Tells what the cart now holds.
+    /// Adds the event of the cart's current lines to the account.
     fn append_updated(
         &self,
         account: &mut Account,
@@ -276,7 +277,7 @@ impl PgCarts {
         Ok(account.append(&*self.ids, self.epoch, new_event(&cart.updated(), cart, order, dedup_key))?)
     }
 
-    /// The fact of what the cart now holds, and what a repetition is to be answered.
+    /// Builds an account with the cart's event and the stored result.
     fn account<T: Serialize>(
         &self,
         cart: &Cart,
@@ -291,7 +292,7 @@ impl PgCarts {
     }
 }
 
-/// A cart's version is its fact's place.
+/// Builds an event of the cart; the cart's version is the sequence number.
 fn new_event<'a>(
     event: &'a CartEvent,
     cart: &Cart,
@@ -307,8 +308,8 @@ fn new_event<'a>(
     }
 }
 
-/// Runs a statement that gives a row if it made its change; false, and nothing written, where another one was faster with
-/// the same cause, cart or taking.
+/// Runs a statement that returns a row if it wrote; `false` if a concurrent statement wrote the same deduplication key, cart
+/// or checkout first, in which case nothing is written.
 async fn wrote(
     connection: &mut PgConnection,
     statement: Query<'_, Postgres, PgArguments>,
@@ -317,7 +318,7 @@ async fn wrote(
     Ok(account.write(connection, statement, &["cart_pkey", "taking_pkey"]).await?.is_some())
 }
 
-/// What changes nothing a second time is told from its repetition by that alone.
+/// The outcome of a change that is idempotent by itself: a change without effect is a duplicate.
 fn done(changed: bool) -> Outcome<()> {
     if changed { Outcome::Applied(()) } else { Outcome::Duplicate(()) }
 }

@@ -1,4 +1,4 @@
-//! What can be asked of carts. Knows ports and domain; neither HTTP nor SQL.
+//! Use cases of the cart. Depends on the domain and the ports, never on HTTP or SQL.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::{
     ports::{CartError, Carts, Catalog, CatalogUnavailable, CheckoutError, NewLine, StoreError},
 };
 
-/// Shopping with a cart. Clones share it.
+/// Runs the use cases. Clones share the same stores.
 #[derive(Clone, Debug)]
 pub struct CartService {
     carts: Arc<dyn Carts>,
@@ -18,51 +18,54 @@ pub struct CartService {
     ids: Arc<dyn Ids>,
 }
 
-/// Why something was not done.
+/// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The user's cart has no such line.
-    #[error("the cart has no such line")]
+    /// The user's cart does not contain the line.
+    #[error("cart line not found")]
     NotFound,
-    /// The cart cannot become that.
-    #[error("the cart cannot become that")]
+    /// The change would make the cart invalid.
+    #[error("change of the cart rejected")]
     Refused(Refused),
-    /// There is nothing to take.
+    /// The cart has no lines to check out.
     #[error("the cart is empty")]
     Empty,
-    /// The taking was undone before it came.
-    #[error("the taking was undone before it came")]
+    /// The checkout was cancelled before or after it began.
+    #[error("checkout already cancelled")]
     Cancelled,
-    /// Whether the product exists cannot be told now.
+    /// The catalog is unavailable, so the product cannot be verified.
     #[error(transparent)]
     CatalogUnavailable(#[from] CatalogUnavailable),
-    /// The store failed.
+    /// The store is unavailable or returned invalid data.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl CartService {
-    /// Shopping over these carts and that catalog.
+    /// Creates the service on these ports; `ids` generates the ids of new lines.
     pub fn new(carts: Arc<dyn Carts>, catalog: Arc<dyn Catalog>, ids: Arc<dyn Ids>) -> Self {
         Self { carts, catalog, ids }
     }
 
-    /// The user's cart with the prices and stock of now; with the last known ones, and nothing called available, while
-    /// the catalog is away.
+    /// Returns the user's cart with current prices and stock. While the catalog is unavailable, the cart shows the last
+    /// known prices and no line is available.
     pub async fn view(&self, user: UserId) -> Result<View, Error> {
         let contents = self.carts.find(user).await?;
         let products: Vec<_> = contents.cart.products().into_iter().collect();
         let quote = match self.quote(&products).await {
             Ok(quote) => quote,
             Err(error) => {
-                tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "a cart is shown from copies");
+                tracing::warn!(
+                    error = format!("{:#}", anyhow::Error::from(error)),
+                    "catalog unavailable: showing the cart with stored product copies"
+                );
                 QuoteResult::default()
             }
         };
         contents.view(&quote).map_err(Error::Refused)
     }
 
-    /// Adds units of a product; the cart afterwards.
+    /// Adds units of a product and returns the cart. A duplicate of `dedup_key` returns the first result.
     pub async fn add(
         &self,
         user: UserId,
@@ -81,7 +84,7 @@ impl CartService {
         }
     }
 
-    /// Sets the units of a line; the cart afterwards. Fewer units need no catalog.
+    /// Sets the units of a line and returns the cart. Lowering the quantity works while the catalog is unavailable.
     pub async fn change(
         &self,
         user: UserId,
@@ -102,53 +105,52 @@ impl CartService {
         }
     }
 
-    /// What a request was answered that was done before, whatever has become of the cart and the catalog since; else why
-    /// it cannot be done.
+    /// Returns the stored result of a duplicate request, whatever the current state of cart and catalog; otherwise `error`.
     async fn stored_or(&self, dedup_key: &DedupKey, error: Error) -> Result<Outcome<View>, Error> {
         self.carts.stored_view(dedup_key).await?.map(Outcome::Duplicate).ok_or(error)
     }
 
-    /// Removes a line.
+    /// Removes a line of the user's cart.
     pub async fn remove(&self, user: UserId, line: LineId, dedup_key: &DedupKey) -> Result<Outcome<()>, Error> {
         Ok(self.carts.remove(user, line, dedup_key).await?)
     }
 
-    /// Moves the lines of a user's cart to an order.
+    /// Moves all lines of the user's cart to an order. Idempotent per order.
     pub async fn begin_checkout(&self, order: OrderId, user: UserId, dedup_key: &DedupKey) -> Result<Checkout, Error> {
         Ok(self.carts.begin_checkout(order, user, dedup_key).await?.into_inner())
     }
 
-    /// Undoes a taking; its state afterwards.
+    /// Cancels a checkout: its lines return to the cart. Idempotent; returns the state afterwards.
     pub async fn cancel_checkout(&self, order: OrderId, dedup_key: &DedupKey) -> Result<CheckoutState, Error> {
         Ok(self.carts.cancel_checkout(order, dedup_key).await?.into_inner())
     }
 
-    /// Notes that an order stands.
+    /// Completes the checkout of a placed order; its lines never return to the cart. Idempotent.
     pub async fn complete_checkout(&self, order: OrderId, dedup_key: &DedupKey) -> Result<(), Error> {
         self.carts.complete_checkout(order, dedup_key).await?;
         Ok(())
     }
 
-    /// Keeps a copy of a product; carts lose one that left the catalog.
+    /// Stores a copy of a product; removes a deleted product from all carts. Idempotent by version.
     pub async fn store_copy(&self, copy: &ProductCopy, dedup_key: &DedupKey) -> Result<(), Error> {
         self.carts.store_copy(copy, dedup_key).await?;
-        // Also when the copy is no news: the process may have ended between the two.
+        // Also for a known copy: a process may have stopped between the two steps.
         while copy.deleted && self.carts.drop_product(copy.product).await? > 0 {}
         Ok(())
     }
 
-    /// Forgets takings that ended long ago.
+    /// Deletes checkouts that ended more than 30 days ago. Returns how many were deleted.
     pub async fn sweep(&self) -> Result<u64, Error> {
-        let mut forgotten = 0;
+        let mut deleted = 0;
         loop {
             match self.carts.sweep().await? {
-                0 => return Ok(forgotten),
-                some => forgotten += some,
+                0 => return Ok(deleted),
+                batch => deleted += batch,
             }
         }
     }
 
-    /// What the catalog says about a product that must exist, and about the others in the cart.
+    /// Requests a quote for `product`, which must exist, and for the other products of the cart.
     async fn quote_with(&self, product: ProductId, contents: &Contents) -> Result<QuoteResult, Error> {
         let mut products = contents.cart.products();
         products.remove(&product);

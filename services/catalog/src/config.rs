@@ -1,33 +1,33 @@
-//! The settings of the catalog. Knows names; what they are for is known where they are used.
+//! Settings of the catalog service, read from the environment. Depends on no other module of the service.
 
 use agora_chassis::{Ports, Reader, WatchedSecret};
 use agora_vocab::Epoch;
 use agora_web::TokenSettings;
 
-/// Port of the public API.
+/// Default port of the public API.
 const PORT: u16 = 3002;
-/// Port of internal commands.
+/// Default port of the internal API.
 const INTERNAL_PORT: u16 = 4002;
 
-/// Everything that the catalog is told by its environment.
+/// All settings of the service.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where it listens.
+    /// Ports to listen on: public, internal and admin.
     pub ports: Ports,
-    /// The database.
+    /// Connection settings of the PostgreSQL database.
     pub postgres: agora_postgres::Config,
-    /// The broker.
+    /// Connection settings of the Kafka brokers.
     pub kafka: agora_kafka::Config,
-    /// What access tokens are verified with.
+    /// Issuer, audience and keys that access tokens are verified with.
     pub tokens: TokenSettings,
-    /// What internal callers sign with.
+    /// Shared secret that internal callers sign requests with; re-read when its file changes.
     pub internal_secret: WatchedSecret,
-    /// The recovery epoch of the database.
+    /// Recovery epoch of the database, written into every event; rises with each restore.
     pub epoch: Epoch,
 }
 
 impl Config {
-    /// Reads the environment.
+    /// Reads every setting; errors are collected in `reader`.
     pub fn read(reader: &mut Reader) -> Self {
         Self {
             ports: Ports::read(reader, PORT, Some(INTERNAL_PORT)),

@@ -1,5 +1,7 @@
-//! Facts of orders, as commits and releases of their holds: what the saga did by command is done here again if it was
-//! not, and is a no-op by the hold's state if it was. Never a second decrement.
+//! Consumes order events and commits or releases the holds of their orders. Depends on the use cases, not on SQL.
+//!
+//! An event repeats what the saga requests by command. If the command was processed, the hold's state makes the event a
+//! no-op, so stock is never decremented twice.
 
 use agora_events::{Envelope, Topic, order::OrderEvent, topics};
 use agora_outbox::{DedupKey, Failure};
@@ -11,12 +13,12 @@ use crate::{
     usecases::{CatalogService, Error},
 };
 
-/// The group that reads.
+/// Name of the consumer group.
 pub const CONSUMER: &str = "catalog";
-/// What is read.
+/// Topics that the group reads.
 pub const TOPICS: &[Topic] = &[topics::ORDER];
 
-/// What a fact of an order asks of its hold.
+/// The operation on a hold that an order event requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HoldCommand {
     Commit(Hold),
@@ -24,7 +26,7 @@ enum HoldCommand {
     Nothing,
 }
 
-/// Handles one fact; a repetition changes nothing.
+/// Handles one event. Idempotent.
 pub async fn handle(catalog: CatalogService, envelope: Envelope) -> Result<(), Failure> {
     let event = envelope.event::<OrderEvent>().map_err(|error| Failure::Poison(error.into()))?;
     let dedup_key = DedupKey::Event { consumer: CONSUMER, id: envelope.id };
@@ -32,7 +34,7 @@ pub async fn handle(catalog: CatalogService, envelope: Envelope) -> Result<(), F
         HoldCommand::Commit(hold) => {
             let state = catalog.commit(hold, &dedup_key).await.map_err(failure)?;
             if state != HoldState::Committed {
-                tracing::warn!(order.id = %hold.order, hold = hold.number, state = state.as_str(), "a paid order's hold was not committed");
+                tracing::warn!(order.id = %hold.order, hold = hold.number, state = state.as_str(), "order is paid but its hold could not be committed");
             }
         }
         HoldCommand::Release(hold) => {
@@ -45,7 +47,7 @@ pub async fn handle(catalog: CatalogService, envelope: Envelope) -> Result<(), F
 
 fn hold_command(event: &OrderEvent) -> HoldCommand {
     let order = event.order();
-    // An order that ended before its first hold must never get it.
+    // An order may end before its first hold: the release then writes a tombstone for hold 1.
     let hold = |number: i32| Hold { order: OrderId::new(order.order_id.uuid()), number: number.max(1) };
     match event {
         OrderEvent::Paid(_) if order.hold >= 1 => HoldCommand::Commit(hold(order.hold)),
@@ -56,7 +58,7 @@ fn hold_command(event: &OrderEvent) -> HoldCommand {
     }
 }
 
-/// What the database cannot take now it can take later; what it refuses it refuses always.
+/// An unavailable database is retried; every other error is permanent and dead-letters the event.
 fn failure(error: Error) -> Failure {
     match error {
         Error::Store(StoreError::Unavailable(_) | StoreError::Running) => Failure::Again(error.into()),
@@ -88,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn paid_commits_an_end_releases_and_the_rest_of_an_orders_life_moves_no_stock() {
+    fn paid_commits_terminal_events_release_and_other_events_do_nothing() {
         let hold = |number| Hold { order: order(0).order_id, number };
         let cases = [
             (OrderEvent::Created(order(0)), HoldCommand::Nothing),

@@ -1,5 +1,5 @@
-//! What a product, its stock and a hold on it are, and which changes are possible. Pure: knows neither HTTP nor
-//! database, reads no clock and draws no id.
+//! Domain model of the catalog: products, stock levels, holds and their valid changes. Pure: no HTTP, no SQL, no clock
+//! and no id generation.
 
 mod listing;
 mod product;
@@ -17,8 +17,8 @@ pub use stock::{
 
 use agora_vocab::Invalid;
 
-/// Takes text of at most `max` characters that holds no control character besides the listed ones; surrounding space
-/// is cut off.
+/// Parses text of at most `max` characters without control characters other than `allowed`. Trims surrounding
+/// whitespace.
 fn text(field: &'static str, text: &str, max: usize, allowed: &[char]) -> Result<String, Invalid> {
     let text = text.trim();
     if text.chars().count() > max {

@@ -1,5 +1,7 @@
-//! The catalog's stores in memory, for tests; held to the same laws as the true ones. One lock, one copy of everything
-//! per change: a refusal leaves no trace, as a rolled back transaction does.
+//! In-memory implementation of the ports for tests; passes the same contract tests as PostgreSQL.
+//!
+//! One mutex guards the state, and each change works on a copy: a rejected change has no effect, like a rolled-back
+//! transaction.
 
 use std::{
     collections::BTreeMap,
@@ -33,7 +35,7 @@ struct State {
     levels: BTreeMap<StockLocation, StockLevel>,
     holds: BTreeMap<Hold, Held>,
     answers: StoredResults,
-    /// While set, every call is refused as it is by a database that is away.
+    /// While set, every call fails with [`StoreError::Unavailable`].
     unavailable: bool,
 }
 
@@ -45,12 +47,12 @@ struct Held {
 }
 
 impl InMemory {
-    /// Empty, on that clock.
+    /// Creates an empty store; times and expiry use `clock`.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { state: Arc::default(), clock }
     }
 
-    /// From now on as a database that is away, or back.
+    /// Simulates an unavailable database while `unavailable` is true.
     pub fn set_unavailable(&self, unavailable: bool) {
         self.lock().unavailable = unavailable;
     }
@@ -62,13 +64,13 @@ impl InMemory {
     fn read<T>(&self, read: impl FnOnce(&State) -> T) -> Result<T, StoreError> {
         let state = self.lock();
         if state.unavailable {
-            Err(StoreError::Unavailable("the fake database is away".into()))
+            Err(StoreError::Unavailable("the fake database is unavailable".into()))
         } else {
             Ok(read(&state))
         }
     }
 
-    /// A change of everything or nothing, done once per cause.
+    /// Applies a change atomically, once per deduplication key.
     fn apply<T, E>(&self, dedup_key: &DedupKey, work: impl FnOnce(&mut State) -> Result<T, E>) -> Result<Outcome<T>, E>
     where
         T: Serialize + DeserializeOwned,
@@ -76,7 +78,7 @@ impl InMemory {
     {
         let mut state = self.lock();
         if state.unavailable {
-            return Err(StoreError::Unavailable("the fake database is away".into()).into());
+            return Err(StoreError::Unavailable("the fake database is unavailable".into()).into());
         }
         if let Some(stored) = state.answers.find_result(dedup_key)? {
             return Ok(Outcome::Duplicate(stored));
@@ -108,7 +110,7 @@ impl State {
         if free { Ok(()) } else { Err(ProductError::SkuTaken) }
     }
 
-    /// The shelves of products that are not deleted.
+    /// Stock levels of products that are not deleted.
     fn open_levels(&self) -> Vec<StockLevel> {
         self.levels.values().filter(|level| self.products.contains_key(&level.location.product)).cloned().collect()
     }
@@ -231,7 +233,7 @@ impl Products for InMemory {
     }
 }
 
-/// What a product is sorted by; at most one of the members differs from its default.
+/// Sort key of a product: only the member of the requested order is set, the id breaks ties.
 type CursorOrder = (String, i64, OffsetDateTime, ProductId);
 
 fn order_of(product: &Product, sort: Sort) -> CursorOrder {

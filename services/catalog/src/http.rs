@@ -1,4 +1,4 @@
-//! Wire ⇄ domain: the routes of the public and of the internal port, and the one map from errors to status codes.
+//! HTTP API: the routers of both ports and the mapping from errors to problem responses. Independent of SQL.
 
 mod holds;
 mod products;
@@ -18,10 +18,10 @@ use crate::{
     usecases::{CatalogService, Error},
 };
 
-/// The services that may call the internal port.
+/// Services that may call the internal API.
 const CALLERS: &[&str] = &["cart", "order"];
 
-/// Both ports, complete with their layers.
+/// Builds the routers of the public and the internal port, including all middleware.
 pub fn routers(catalog: CatalogService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
     let edge = Edge { verifier: Some(verifier), ..Edge::default() };
     let commands = Router::new().merge(holds::routes()).merge(products::quote_route()).with_state(catalog.clone());
@@ -31,7 +31,7 @@ pub fn routers(catalog: CatalogService, verifier: TokenVerifier, internal_secret
     }
 }
 
-/// A user's request as the cause of a change.
+/// The deduplication key of a user's request; `None` without an `Idempotency-Key`.
 fn request(user: UserId, idempotency: Option<Idempotency>) -> DedupKey {
     match idempotency {
         Some(Idempotency { key, route, hash }) => DedupKey::Request { scope: user.to_string(), key, route, hash },
@@ -90,7 +90,7 @@ fn adjust(error: AdjustError) -> Problem {
     }
 }
 
-/// The first short line in the members that clients of the older documents read, and all of them in `shortages`.
+/// Lists every shortage in `shortages`; compatibility clients read the first one from the top-level members.
 fn short(shortages: &[Shortage]) -> Problem {
     let mut problem = Problem::new(StatusCode::CONFLICT, "INSUFFICIENT_QUANTITY");
     if let Some(Shortage { product, variant: _, requested, available }) = shortages.first() {
@@ -116,7 +116,7 @@ fn store(error: StoreError) -> Problem {
     match error {
         StoreError::KeyReused => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
             .detail("this Idempotency-Key was sent with another request: use a fresh one"),
-        StoreError::Running => Problem::new(StatusCode::CONFLICT, "REQUEST_RUNNING")
+        StoreError::Running => Problem::new(StatusCode::CONFLICT, "REQUEST_IN_PROGRESS")
             .detail("the first request with this Idempotency-Key has not ended")
             .retry_after(1),
         StoreError::Unavailable(source) => Problem::unavailable(source),

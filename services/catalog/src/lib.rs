@@ -1,6 +1,6 @@
-//! Products, their stock per warehouse, and the reservations that orders hold.
+//! The catalog service: products, their stock per warehouse, and the holds of orders on that stock.
 //!
-//! The composition root: the one file that knows every part of the service.
+//! This file is the composition root and the only one that depends on every module of the service.
 
 pub mod config;
 mod consumer;
@@ -27,15 +27,15 @@ use crate::{
     usecases::CatalogService,
 };
 
-/// The tables, outbox and inbox included.
+/// Migrations of the service's database, including the outbox and inbox tables.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// How often holds that have run out are looked for.
+/// Interval between two searches for expired holds.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
-/// How often holds that ended long ago are forgotten.
+/// Interval between two deletions of old holds.
 const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
 
-/// Starts the service; waits for nothing that may be away.
+/// Builds the ports and routers. Returns without waiting for the database, the brokers or other services.
 pub fn start(process: Process) -> BoxFuture<'static, anyhow::Result<(Ports, Routers)>> {
     async move { Ok(build(settings(process.service(), Config::read)?, &process).await) }.boxed()
 }
@@ -59,8 +59,8 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     (config.ports, http::routers(catalog, verifier, config.internal_secret))
 }
 
-/// Ends holds that have run out, every second, and forgets those that ended long ago, every hour. Any number of replicas
-/// may: each hold is ended, and forgotten, by one of them.
+/// Ends expired holds every second and deletes old ones every hour, until shutdown. Any number of replicas may run it:
+/// row locks ensure that one of them processes each hold.
 async fn expire(catalog: CatalogService, shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut ticks = interval(EXPIRY_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -68,13 +68,15 @@ async fn expire(catalog: CatalogService, shutdown: CancellationToken) -> anyhow:
     while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
         match catalog.expire().await {
             Ok(ended) => metrics::counter!("hold_expired_total").increment(u64::from(ended)),
-            // A database that is away is listed as degraded already; holds wait for it.
-            Err(error) => tracing::warn!(error = chain(&error), "holds were not ended"),
+            // The health endpoint already reports an unavailable database; the next tick retries.
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "could not end expired holds; retrying on the next tick");
+            }
         }
         if Instant::now() >= sweep_at {
             sweep_at = Instant::now() + SWEEP_INTERVAL;
             if let Err(error) = catalog.sweep().await {
-                tracing::warn!(error = chain(&error), "old holds were not forgotten");
+                tracing::warn!(error = chain(&error), "could not delete old holds; retrying in an hour");
             }
         }
     }

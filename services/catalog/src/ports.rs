@@ -1,6 +1,7 @@
-//! What the use cases need from outside the process: products and stock that last. Every method that changes something
-//! is one transaction, told its cause, so that a repetition gets the first answer. A fact that finds a hold ended changes
-//! nothing whenever it comes: of that nothing need be remembered.
+//! Ports of the use cases: persistent stores of products and stock. Independent of SQL.
+//!
+//! Every method that changes data is one transaction and takes a deduplication key; a duplicate returns the stored result
+//! of the first call. An event for a hold that has ended changes nothing, so no result is stored for it.
 
 pub use agora_outbox::StoreError;
 use agora_outbox::{DedupKey, Outcome};
@@ -12,23 +13,23 @@ use crate::domain::{
     Seconds, Stale, StockLocation,
 };
 
-/// The products of the catalog.
+/// Store of products.
 #[async_trait]
 pub trait Products: Send + Sync + std::fmt::Debug {
-    /// The product, unless it is unknown or deleted.
+    /// Returns the product, or `None` if it does not exist or is deleted.
     async fn find(&self, id: ProductId) -> Result<Option<Listed>, StoreError>;
 
-    /// Those of `ids` that are neither unknown nor deleted, in any order.
+    /// Returns the existing products among `ids`, in any order.
     async fn many(&self, ids: &[ProductId]) -> Result<Vec<Listed>, StoreError>;
 
-    /// One page of the products that are not deleted.
+    /// Returns one page of the products that are not deleted.
     async fn page(&self, listing: &Listing) -> Result<Found, StoreError>;
 
-    /// Brings a product of version 1 into the catalog, with units in the main warehouse; the times are the
-    /// database's, not the given ones. Refuses a taken SKU.
+    /// Inserts a product of version 1 with `units` in the main warehouse. The store sets both times by the database's
+    /// clock. Fails with [`ProductError::SkuTaken`] if another product has the SKU.
     async fn add(&self, product: &Product, units: i64, dedup_key: &DedupKey) -> Result<Outcome<Listed>, ProductError>;
 
-    /// Changes fields of a product that is as the writer saw it. A change that changes nothing keeps the version.
+    /// Changes fields of a product whose version matches `expected`. A change without effect keeps the version.
     async fn change(
         &self,
         id: ProductId,
@@ -37,7 +38,7 @@ pub trait Products: Send + Sync + std::fmt::Debug {
         dedup_key: &DedupKey,
     ) -> Result<Outcome<Listed>, ProductError>;
 
-    /// Takes a product out of the catalog; orders and holds that have it keep it.
+    /// Deletes a product (soft delete); existing orders and holds keep it.
     async fn remove(
         &self,
         id: ProductId,
@@ -46,10 +47,10 @@ pub trait Products: Send + Sync + std::fmt::Debug {
     ) -> Result<Outcome<()>, ProductError>;
 }
 
-/// The units of products, and the holds of orders on them.
+/// Store of stock levels and of the holds of orders on them.
 #[async_trait]
 pub trait Stock: Send + Sync + std::fmt::Debug {
-    /// Sets or adds units at one place, never below what orders hold; `actor` stands in the ledger.
+    /// Sets or adds units at one location, never below the reserved units. `actor` is written to the ledger.
     async fn adjust(
         &self,
         location: &StockLocation,
@@ -58,7 +59,8 @@ pub trait Stock: Send + Sync + std::fmt::Debug {
         dedup_key: &DedupKey,
     ) -> Result<Outcome<Listed>, AdjustError>;
 
-    /// Holds every line or none. A hold that exists answers as it did; one that was undone or ran out is `Cancelled`.
+    /// Reserves every line or none. An existing hold returns its first result; a released or expired one returns
+    /// [`Reservation::Cancelled`].
     async fn reserve(
         &self,
         hold: Hold,
@@ -67,54 +69,55 @@ pub trait Stock: Send + Sync + std::fmt::Debug {
         dedup_key: &DedupKey,
     ) -> Result<Outcome<Reservation>, StoreError>;
 
-    /// Sells what is held. A hold in any other state stays as it is; the answer is the state afterwards.
+    /// Sells the units of a held hold; a hold in any other state does not change. Returns the state afterwards.
     async fn commit(&self, hold: Hold, dedup_key: &DedupKey) -> Result<Outcome<HoldState>, StoreError>;
 
-    /// Undoes a hold: frees what is held, takes back what was sold, writes a tombstone where nothing is known. The answer
-    /// is the state afterwards.
+    /// Releases a hold: frees reserved units, returns sold units to stock, writes a tombstone for an unknown hold.
+    /// Returns the state afterwards.
     async fn release(&self, hold: Hold, dedup_key: &DedupKey) -> Result<Outcome<HoldState>, StoreError>;
 
-    /// Ends one hold that has run out, and says which; `None` if there is none that nobody else is ending.
+    /// Ends one expired hold and returns it; `None` if no expired hold is unlocked.
     async fn expire_one(&self) -> Result<Option<Hold>, StoreError>;
 
-    /// Forgets some holds that were freed, ran out or never were, more than a month ago; how many. Never one whose units
-    /// were sold: as long as an order is not shipped it may be cancelled, and its units come back by its hold.
+    /// Deletes one batch of holds that were released, expired or became tombstones more than 30 days ago. Returns how many
+    /// were deleted. Keeps committed holds: an order may be cancelled until it is shipped, and the hold is needed to return
+    /// its units.
     async fn sweep(&self) -> Result<u64, StoreError>;
 }
 
-/// Why a product was not written.
+/// Why a product could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ProductError {
-    /// It is unknown or deleted.
-    #[error("there is no such product")]
+    /// The product does not exist or is deleted.
+    #[error("product not found")]
     NotFound,
-    /// It has moved on since the writer saw it.
-    #[error("the product has changed meanwhile")]
+    /// The product has another version than the client expects.
+    #[error("stale product version")]
     Stale(Stale),
     /// Another product has that SKU.
-    #[error("the SKU is taken")]
+    #[error("SKU already in use")]
     SkuTaken,
-    /// The change gives it a value that it cannot have.
-    #[error("the product cannot become that")]
+    /// The change contains an invalid value.
+    #[error("invalid change of the product")]
     Invalid(#[source] agora_vocab::Invalid),
-    /// The store failed.
+    /// The store is unavailable or returned invalid data.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Why units were not adjusted.
+/// Why stock could not be adjusted.
 #[derive(Debug, thiserror::Error)]
 pub enum AdjustError {
-    /// The product is unknown or deleted.
-    #[error("there is no such product")]
+    /// The product does not exist or is deleted.
+    #[error("product not found")]
     NotFound,
-    /// There is no such warehouse.
-    #[error("there is no such warehouse")]
+    /// The warehouse does not exist.
+    #[error("warehouse not found")]
     UnknownWarehouse,
-    /// The units do not allow it.
-    #[error("the stock cannot become that")]
+    /// The adjusted quantity is out of range.
+    #[error("stock adjustment rejected")]
     Refused(AdjustRefused),
-    /// The store failed.
+    /// The store is unavailable or returned invalid data.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

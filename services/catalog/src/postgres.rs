@@ -1,9 +1,9 @@
-//! Products and stock in PostgreSQL: each port method is one transaction that also writes its facts and its answer.
+//! The ports in PostgreSQL: each method is one transaction that also writes its events and its stored result. Independent
+//! of HTTP and Kafka.
 //!
-//! Rows are always locked in one order, so that no two transactions wait for each other: the product or the hold, stock rows
-//! by (product, variant, warehouse), a hold that is new, `inventory_seq` by aggregate. What the inbox or the idempotency
-//! remembers is written first by a transaction of several statements, last by one that is a single statement: no cause is
-//! common to both kinds.
+//! To prevent deadlocks, every transaction locks rows in the same order: the product or the hold, stock rows by (product,
+//! variant, warehouse), a new hold, `inventory_seq` by aggregate. A transaction of several statements claims its inbox or
+//! idempotency key first, a single-statement transaction writes it last; no key is used by both kinds.
 
 mod holds;
 mod products;
@@ -22,7 +22,7 @@ pub use stock::PgStock;
 
 use crate::ports::StoreError;
 
-/// What both stores need.
+/// Database, id generator and recovery epoch, shared by both stores.
 #[derive(Clone, Debug)]
 pub struct Store {
     db: Db,
@@ -31,12 +31,12 @@ pub struct Store {
 }
 
 impl Store {
-    /// Over this database; facts get ids from `ids` and carry `epoch`.
+    /// Creates the store; `ids` generates event ids, and every event carries `epoch`.
     pub fn new(db: Db, ids: Arc<dyn Ids>, epoch: Epoch) -> Self {
         Self { db, ids, epoch }
     }
 
-    /// Writes facts of `inventory-events`, each counted within its aggregate.
+    /// Appends events of `inventory-events` to the outbox, numbered per aggregate.
     async fn append_events(
         &self,
         tx: &mut Tx,
@@ -54,7 +54,7 @@ impl Store {
     }
 }
 
-/// Takes places for these facts; the first one free per aggregate.
+/// Allocates sequence numbers for these events. Returns the first allocated number per aggregate.
 async fn next_seqs(tx: &mut Tx, events: &[(Uuid, InventoryEvent)]) -> Result<BTreeMap<Uuid, i64>, sqlx::Error> {
     const TAKE: &str = "insert into inventory_seq (aggregate_id, seq) \
         select aggregate_id, taken from unnest($1::uuid[], $2::bigint[]) as t (aggregate_id, taken) \
@@ -71,7 +71,7 @@ async fn next_seqs(tx: &mut Tx, events: &[(Uuid, InventoryEvent)]) -> Result<BTr
     Ok(last.into_iter().map(first).collect())
 }
 
-/// A fact of `inventory-events` at a place of its aggregate.
+/// Builds an event of `inventory-events` with its aggregate and sequence number.
 fn new_event<'a>(
     event: &'a InventoryEvent,
     (aggregate, seq): (Uuid, i64),

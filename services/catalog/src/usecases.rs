@@ -1,4 +1,4 @@
-//! What can be asked of the catalog. Knows ports and domain; neither HTTP nor SQL.
+//! Use cases of the catalog. Depends on the domain and the ports, never on HTTP or SQL.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
     ports::{AdjustError, ProductError, Products, Stock, StoreError},
 };
 
-/// The catalog. Clones share it.
+/// Runs the use cases. Clones share the same stores.
 #[derive(Clone, Debug)]
 pub struct CatalogService {
     products: Arc<dyn Products>,
@@ -22,58 +22,58 @@ pub struct CatalogService {
     ids: Arc<dyn Ids>,
 }
 
-/// Which products exist and which do not.
+/// The result of a quote for a list of product ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuoteResult {
-    /// Those that exist, in the order asked for.
+    /// Products that exist, in the order of the requested ids.
     pub known: Vec<Listed>,
-    /// Those that do not, or no more.
+    /// Ids of products that do not exist or are deleted.
     pub unknown: Vec<ProductId>,
 }
 
-/// Why something was not done.
+/// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The product is unknown or deleted.
-    #[error("there is no such product")]
+    /// The product does not exist or is deleted.
+    #[error("product not found")]
     NotFound,
-    /// The writer did not say which version he saw.
-    #[error("the version is needed")]
+    /// The request carries neither `If-Match` nor a version.
+    #[error("product version required")]
     VersionNeeded,
-    /// Some lines cannot be held; at least one is named.
-    #[error("the stock does not suffice")]
+    /// Stock is insufficient for at least one line; every such line is listed.
+    #[error("insufficient stock")]
     Short(Vec<Shortage>),
-    /// The hold was undone, or ran out, before it was asked for.
-    #[error("the hold was cancelled before it came")]
+    /// The hold was released or expired before the reserve command arrived.
+    #[error("hold already released or expired")]
     Cancelled,
-    /// The product was not written.
+    /// The store rejected the change of the product.
     #[error(transparent)]
     Product(ProductError),
-    /// The stock was not adjusted.
+    /// The store rejected the stock adjustment.
     #[error(transparent)]
     Adjust(AdjustError),
-    /// The store failed.
+    /// The store is unavailable or returned invalid data.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl CatalogService {
-    /// A catalog over these stores.
+    /// Creates the service on these stores; `ids` generates the ids of new products.
     pub fn new(products: Arc<dyn Products>, stock: Arc<dyn Stock>, ids: Arc<dyn Ids>) -> Self {
         Self { products, stock, ids }
     }
 
-    /// A page of products.
+    /// Returns one page of products.
     pub async fn list(&self, listing: &Listing) -> Result<Found, Error> {
         Ok(self.products.page(listing).await?)
     }
 
-    /// A product.
+    /// Returns a product, or [`Error::NotFound`] if it does not exist or is deleted.
     pub async fn get(&self, id: ProductId) -> Result<Listed, Error> {
         self.products.find(id).await?.ok_or(Error::NotFound)
     }
 
-    /// Which of these products exist, with price and stock.
+    /// Splits `ids` into existing products, with price and stock, and unknown ids.
     pub async fn quote(&self, ids: &[ProductId]) -> Result<QuoteResult, Error> {
         let mut found = self.products.many(ids).await?;
         let position = |id: ProductId| ids.iter().position(|asked| *asked == id);
@@ -82,21 +82,21 @@ impl CatalogService {
         Ok(QuoteResult { known: found, unknown })
     }
 
-    /// Brings a product into the catalog, with units in the main warehouse.
+    /// Creates a product with `units` in the main warehouse. A duplicate of `dedup_key` returns the first result.
     pub async fn create(&self, details: Details, units: i64, dedup_key: &DedupKey) -> Result<Outcome<Listed>, Error> {
         let product = Product {
             id: ProductId::new(self.ids.next()),
             seller: SellerId::HOUSE,
             version: 1,
             details,
-            // The store writes its own times.
+            // The store replaces both times with the database's clock.
             created_at: OffsetDateTime::UNIX_EPOCH,
             updated_at: OffsetDateTime::UNIX_EPOCH,
         };
         self.products.add(&product, units, dedup_key).await.map_err(Error::from)
     }
 
-    /// Changes fields of a product; the writer must say which version he saw.
+    /// Changes fields of a product. Requires the version that the client has read.
     pub async fn change(
         &self,
         id: ProductId,
@@ -110,12 +110,12 @@ impl CatalogService {
         self.products.change(id, expected, change, dedup_key).await.map_err(Error::from)
     }
 
-    /// Takes a product out of the catalog.
+    /// Deletes a product; existing orders and holds keep it.
     pub async fn delete(&self, id: ProductId, expected: &Expected, dedup_key: &DedupKey) -> Result<Outcome<()>, Error> {
         self.products.remove(id, expected, dedup_key).await.map_err(Error::from)
     }
 
-    /// Sets or adds units on hand at one place.
+    /// Sets or adds units on hand at one stock location; `actor` is written to the ledger.
     pub async fn adjust(
         &self,
         location: &StockLocation,
@@ -126,7 +126,7 @@ impl CatalogService {
         self.stock.adjust(location, by, actor, dedup_key).await.map_err(Error::from)
     }
 
-    /// Holds every line or none; when the hold ends.
+    /// Reserves every line or none. Returns when the hold expires.
     pub async fn reserve(
         &self,
         hold: Hold,
@@ -141,33 +141,33 @@ impl CatalogService {
         }
     }
 
-    /// Sells what a hold holds; its state afterwards.
+    /// Commits a hold: its units are sold. Returns the hold's state afterwards; a no-op unless it is held.
     pub async fn commit(&self, hold: Hold, dedup_key: &DedupKey) -> Result<HoldState, Error> {
         Ok(self.stock.commit(hold, dedup_key).await?.into_inner())
     }
 
-    /// Undoes a hold; its state afterwards.
+    /// Releases a hold and returns its state afterwards. Idempotent; an unknown hold becomes a tombstone.
     pub async fn release(&self, hold: Hold, dedup_key: &DedupKey) -> Result<HoldState, Error> {
         Ok(self.stock.release(hold, dedup_key).await?.into_inner())
     }
 
-    /// Ends every hold that has run out, one transaction each; how many.
+    /// Ends every expired hold, one transaction each. Returns how many were ended.
     pub async fn expire(&self) -> Result<u32, Error> {
         let mut ended = 0;
         while let Some(hold) = self.stock.expire_one().await? {
-            tracing::info!(order.id = %hold.order, hold = hold.number, "a hold ran out");
+            tracing::info!(order.id = %hold.order, hold = hold.number, "hold expired, its units are available again");
             ended += 1;
         }
         Ok(ended)
     }
 
-    /// Forgets holds that ended long ago without a sale; how many.
+    /// Deletes holds that ended without a sale more than 30 days ago. Returns how many were deleted.
     pub async fn sweep(&self) -> Result<u64, Error> {
-        let mut forgotten = 0;
+        let mut deleted = 0;
         loop {
             match self.stock.sweep().await? {
-                0 => return Ok(forgotten),
-                some => forgotten += some,
+                0 => return Ok(deleted),
+                batch => deleted += batch,
             }
         }
     }

@@ -1,17 +1,17 @@
-//! Sixty products for a shop that has none: the same each time, with prices and stock that look like a small shop's.
+//! Sixty constant sample products with realistic prices and stock. Data only.
 
 /// A product to be added.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// The stock keeping unit, by which a product is known to be there.
+    /// Stock keeping unit; identifies an existing product.
     pub sku: &'static str,
     /// Its name.
     pub name: &'static str,
-    /// What is said about it.
+    /// Description.
     pub description: &'static str,
-    /// What one unit costs, in euro cents.
+    /// Unit price in euro cents.
     pub cents: i64,
-    /// Units at the start.
+    /// Initial units in stock.
     pub stock: i64,
     /// Its category.
     pub category: &'static str,
@@ -21,7 +21,7 @@ pub struct Row {
     pub supplier: &'static str,
 }
 
-/// What the products of one shelf have in common.
+/// Values shared by the products of one category.
 #[derive(Clone, Copy)]
 struct ProductLine {
     category: &'static str,
@@ -138,7 +138,7 @@ mod tests {
     use super::PRODUCTS;
 
     #[test]
-    fn there_are_sixty_products_in_eight_categories_and_each_sku_and_name_is_there_once() {
+    fn sixty_products_in_eight_categories_have_unique_skus_and_names() {
         let distinct = |of: fn(&super::Row) -> &'static str| PRODUCTS.iter().map(of).collect::<BTreeSet<_>>().len();
         assert_eq!(PRODUCTS.len(), 60);
         assert_eq!((distinct(|row| row.sku), distinct(|row| row.name), distinct(|row| row.category)), (60, 60, 8));

@@ -1,4 +1,4 @@
-//! The internal commands of orders: take and give back. Knows wire types and use cases, no SQL.
+//! Internal routes for checkouts: `take` begins one, `give-back` cancels it. Depends on wire types and use cases, not on SQL.
 
 use agora_api::{cart as api, catalog};
 use agora_outbox::DedupKey;

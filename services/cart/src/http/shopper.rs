@@ -1,4 +1,4 @@
-//! The cart as its owner uses it. Knows wire types and use cases, no SQL.
+//! Public routes of a user's own cart. Depends on wire types and use cases, not on SQL.
 
 use agora_api::cart as api;
 use agora_vocab::{Invalid, LineId};

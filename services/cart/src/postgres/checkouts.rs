@@ -1,8 +1,8 @@
-//! What orders took out of carts. Knows the table of takings and how lines move; what may be taken or returned is decided
-//! by the caller and the domain.
+//! Checkouts: the statements of the table `taking`, which move lines between carts and orders. The caller and the domain
+//! decide which lines move.
 //!
-//! A taking is written after its cart is locked, against the order of all others: who else writes it anew (the tombstone of
-//! a give-back) asks for no cart.
+//! A new checkout is inserted after its cart is locked, contrary to the lock order of the other statements. No deadlock is
+//! possible: the only other insert, a tombstone, locks no cart.
 
 use std::collections::BTreeSet;
 
@@ -17,18 +17,18 @@ use crate::{
     ports::{CheckoutError, StoreError},
 };
 
-/// How long a taking that ended is kept, in days: longer than any command or fact about it may be late.
+/// Retention of an ended checkout in days: longer than any command or event for it can be delayed.
 const KEPT_DAYS: i32 = 30;
 const ROWS_PER_SWEEP: i64 = 1_000;
 
-/// A taking as it was found.
+/// A checkout as it was read.
 pub(super) struct Found {
     pub(super) state: CheckoutState,
-    /// None of a tombstone.
+    /// `None` for a tombstone.
     pub(super) checkout: Option<Checkout>,
-    /// Whose cart it was taken from.
+    /// Owner of the cart.
     owner: Option<UserId>,
-    /// Products of it that left the catalog meanwhile.
+    /// Products of the checkout that are deleted.
     gone: BTreeSet<ProductId>,
 }
 
@@ -43,7 +43,7 @@ struct Row {
 }
 
 impl PgCarts {
-    /// Moves every line of the user's cart to an order that has no taking; `None` if it has one by now, or the cart changed.
+    /// Moves every line of the user's cart to an order without checkout; `None` if the order has one or the cart has changed.
     pub(super) async fn move_lines(
         &self,
         connection: &mut PgConnection,
@@ -78,8 +78,8 @@ impl PgCarts {
         Ok(wrote(connection, take, &account).await?.then_some(checkout))
     }
 
-    /// Adds the lines of a taking under way to its cart as it is now read; false if either was not so any longer when it was
-    /// written, or a product was just leaving the catalog: no line of it may come after it was dropped from all carts.
+    /// Returns the lines of a checkout in progress to its cart. `false` if the checkout or the cart has changed concurrently,
+    /// or if a product is being deleted: no line may be written after the product was removed from all carts.
     pub(super) async fn restore_lines(
         &self,
         connection: &mut PgConnection,
@@ -131,14 +131,14 @@ fn column<T>(lines: &[Line], of: impl Fn(&Line) -> T) -> Vec<T> {
     lines.iter().map(of).collect()
 }
 
-/// Writes the tombstone of a taking; false if there is one, or the taking itself.
+/// Inserts the tombstone of a checkout; `false` if the order already has a row.
 pub(super) async fn write_tombstone(connection: &mut PgConnection, order: OrderId) -> Result<bool, StoreError> {
     const WRITE_TOMBSTONE: &str = "insert into taking (order_id, state) values ($1, 'returned') on conflict do nothing";
     let inserted = sqlx::query(WRITE_TOMBSTONE).bind(order.uuid()).execute(connection).await?;
     Ok(inserted.rows_affected() == 1)
 }
 
-/// What is known of a taking.
+/// Reads the checkout of an order.
 pub(super) async fn find(connection: &mut PgConnection, order: OrderId) -> Result<Option<Found>, StoreError> {
     const FIND: &str = "select t.state, t.cart_id, t.cart_version, t.lines, c.user_id, \
         array(select p.product_id from jsonb_array_elements(t.lines) as line \
@@ -146,22 +146,21 @@ pub(super) async fn find(connection: &mut PgConnection, order: OrderId) -> Resul
         from taking t left join cart c on c.id = t.cart_id where t.order_id = $1";
     let found: Option<Row> = sqlx::query_as(FIND).bind(order.uuid()).fetch_optional(connection).await?;
     let Some(Row { state, cart_id, cart_version, lines: Json(lines), user_id, gone }) = found else { return Ok(None) };
-    let state =
-        CheckoutState::named(&state).ok_or_else(|| StoreError::Broken("a taking's state is not known".into()))?;
+    let state = CheckoutState::named(&state).ok_or_else(|| StoreError::Broken("unknown state of a checkout".into()))?;
     let checkout = |(cart, version)| Checkout { order, cart: CartId::new(cart), version, lines };
     let checkout = cart_id.zip(cart_version).map(checkout);
     let gone = gone.into_iter().map(ProductId::new).collect();
     Ok(Some(Found { state, checkout, owner: user_id.map(UserId::new), gone }))
 }
 
-/// Notes that a taking under way is returned whose cart is no more; false if it is not under way any longer.
+/// Marks a checkout in progress as returned when its cart no longer exists; `false` if it is not in progress.
 async fn close(connection: &mut PgConnection, order: OrderId) -> Result<bool, StoreError> {
     const CLOSE: &str =
         "update taking set state = 'returned', updated_at = now() where order_id = $1 and state = 'taken'";
     Ok(sqlx::query(CLOSE).bind(order.uuid()).execute(connection).await?.rows_affected() == 1)
 }
 
-/// Notes that the order of a taking under way stands; whether there was one.
+/// Completes a checkout in progress; `false` if there is none.
 pub(super) async fn complete_checkout(
     connection: &mut PgConnection,
     order: OrderId,
@@ -179,7 +178,7 @@ pub(super) async fn complete_checkout(
     wrote(connection, settle, &account).await
 }
 
-/// Forgets some takings that ended long ago; how many.
+/// Deletes one batch of old checkouts. Returns how many were deleted.
 pub(super) async fn sweep(connection: &mut PgConnection) -> Result<u64, StoreError> {
     const SWEEP: &str = "delete from taking where order_id in (select order_id from taking \
         where state <> 'taken' and updated_at < now() - make_interval(days => $1) limit $2 for update skip locked)";

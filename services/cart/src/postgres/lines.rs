@@ -1,5 +1,4 @@
-//! Units put into carts, and what is kept of their products. Knows the statements; what a cart may hold is decided by the
-//! domain.
+//! Adds lines to carts and stores product copies. Contains the statements; the domain validates the cart.
 
 use agora_outbox::{Account, DedupKey, remembered, told, unheard};
 use agora_vocab::ProductId;
@@ -12,8 +11,8 @@ use crate::{
 };
 
 impl PgCarts {
-    /// Adds units to a cart that was found so; `None` if it was not so any longer when it was written, the product was news,
-    /// or the cause has had its effect.
+    /// Adds units to a cart as it was read. `None`, and no line written, if the cart has changed since, the product copy was
+    /// not stored yet, or the deduplication key is already used.
     pub(super) async fn put(
         &self,
         connection: &mut PgConnection,
@@ -33,16 +32,16 @@ impl PgCarts {
         match has_left(connection, line.product, quoted.copy.version).await? {
             Some(true) => return Err(CartError::Refused(Refused::UnknownProduct)),
             Some(false) => {}
-            // Only where it is news, so that the many who add one product do not queue for its row.
+            // Written only if the version is new, so that concurrent adds of one product do not wait for its row.
             None => drop(store_copy(connection, &quoted.copy, &DedupKey::None).await?),
         }
         Ok(None)
     }
 }
 
-/// Writes a line into a cart whose version is the one before, the cart too if it is the first; whether it did. It does not
-/// where the offered version of the product, or a newer one, is not known or was deleted. Holds off the product's deletion:
-/// no line of a product may come after the product was dropped from all carts.
+/// Writes a line, and the cart if it is new, if the stored cart has the previous version. Returns whether it wrote. Writes
+/// nothing if no copy of the quoted product version or a newer one is stored, or if the product is deleted. Locks the copy
+/// against deletion, so that no line is written after the product was removed from all carts.
 async fn write(
     connection: &mut PgConnection,
     cart: &Cart,
@@ -80,14 +79,14 @@ async fn write(
     wrote(connection, write, account).await
 }
 
-/// Whether a product left the catalog, if that is known of this version or a newer one.
+/// Whether the product is deleted; `None` if no copy of this version or a newer one is stored.
 async fn has_left(connection: &mut PgConnection, product: ProductId, version: i64) -> Result<Option<bool>, StoreError> {
     const HAS_LEFT: &str = "select deleted from product_copy where product_id = $1 and version >= $2";
     Ok(sqlx::query_scalar(HAS_LEFT).bind(product.uuid()).bind(version).fetch_optional(connection).await?)
 }
 
-/// Keeps a copy unless a newer one is there; whether it was news. A deleted product keeps the name and price that were
-/// known.
+/// Stores a copy unless the same or a newer version is stored. Returns whether it wrote. The copy of a deleted product keeps
+/// its last name and price.
 pub(super) async fn store_copy(
     connection: &mut PgConnection,
     copy: &ProductCopy,

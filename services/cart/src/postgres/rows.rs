@@ -1,4 +1,4 @@
-//! Carts and lines as rows. Knows the columns; decides nothing.
+//! Reads carts and lines from rows. Contains no business rules.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::{
     ports::StoreError,
 };
 
-/// A cart, with one of its lines and what is kept of that line's product; without them if it has no line.
+/// A cart joined with one line and the product copy of that line; both are null if the cart is empty.
 #[derive(sqlx::FromRow)]
 struct CartRow {
     cart_id: Uuid,
@@ -37,7 +37,7 @@ struct Row {
     deleted: Option<bool>,
 }
 
-/// The user's cart as it is; an empty one where there is none.
+/// Reads the user's cart; an empty cart if none is stored.
 pub(super) async fn contents(connection: &mut PgConnection, user: UserId) -> Result<Contents, StoreError> {
     const CONTENTS: &str = "select c.id as cart_id, c.version as cart_version, \
         i.id, i.product_id, i.variant, i.quantity, i.seen_amount, i.seen_currency, \
@@ -56,13 +56,14 @@ pub(super) async fn contents(connection: &mut PgConnection, user: UserId) -> Res
     Ok(contents)
 }
 
-/// A line of the user's own cart, which is locked.
+/// Locks the user's cart and reads one of its lines.
 pub(super) async fn lock_line(
     tx: &mut Tx,
     user: UserId,
     line: LineId,
 ) -> Result<Option<(CartId, ProductId, Variant)>, StoreError> {
-    // The cart first and alone: a line that another transaction is just removing must not be seen from before.
+    // The cart is locked by a statement of its own, so that the next statement does not read a line that a concurrent
+    // transaction has removed.
     const LOCK: &str = "select id from cart where user_id = $1 for no key update";
     const LINE: &str = "select i.product_id, i.variant from cart_item i join cart c on c.id = i.cart_id \
         where i.id = $2 and c.user_id = $1";
@@ -73,7 +74,7 @@ pub(super) async fn lock_line(
     Ok(cart.zip(found.map(line)).map(|(cart, (product, variant))| (CartId::new(cart), product, variant)))
 }
 
-/// Units as the column has them.
+/// Converts to the type of the column.
 pub(super) fn units(quantity: Quantity) -> i32 {
     // At most 9999.
     i32::try_from(quantity.get()).unwrap_or(i32::MAX)

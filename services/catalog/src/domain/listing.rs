@@ -1,4 +1,4 @@
-//! How products are listed: what to show, in which order, from where. Knows no SQL.
+//! Listing of products: filter, sort order and pagination. Independent of SQL and HTTP.
 
 use agora_vocab::{Invalid, PageSize, ProductId};
 use serde::{Deserialize, Serialize};
@@ -11,64 +11,64 @@ const SEARCH_CHARACTERS_MAX: usize = 100;
 /// A request for one page of products.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
-    /// Which products.
+    /// Conditions that listed products meet.
     pub filter: Filter,
-    /// In which order.
+    /// Sort order.
     pub sort: Sort,
-    /// From where.
+    /// Start of the page.
     pub start: Start,
-    /// How many.
+    /// Maximum number of products on the page.
     pub limit: PageSize,
 }
 
-/// Which products: those that meet everything that is given.
+/// Conditions of a listing; a product must meet all that are set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Of exactly this category.
+    /// Exact category.
     pub category: Option<Label>,
-    /// With these words in the name or the description, whatever the case.
+    /// Text contained in the name or the description, case-insensitive.
     pub search: Option<Search>,
 }
 
-/// What to look for in names and descriptions: 1 to 100 characters.
+/// A search text for names and descriptions: 1 to 100 characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Search(String);
 
 impl Search {
-    /// Takes 1 to 100 characters on one line.
+    /// Accepts 1 to 100 characters on one line.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         line_of_text("q", text, SEARCH_CHARACTERS_MAX).map(Self)
     }
 
-    /// The words.
+    /// The search text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The order of a list; equal ones by id.
+/// Sort order of a list; ties are sorted by id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sort {
-    /// By name, whatever the case.
+    /// By name, case-insensitive.
     #[serde(rename = "name")]
     Name,
-    /// Cheapest first.
+    /// Lowest price first.
     #[serde(rename = "price")]
     Price,
-    /// Dearest first.
+    /// Highest price first.
     #[serde(rename = "-price")]
     PriceDown,
     /// Oldest first.
     #[serde(rename = "createdAt")]
     Created,
-    /// Newest first: the order when none is asked for.
+    /// Newest first: the default.
     #[default]
     #[serde(rename = "-createdAt")]
     CreatedDown,
 }
 
 impl Sort {
-    /// Takes `name`, `price`, `-price`, `createdAt`, `-createdAt`.
+    /// Accepts `name`, `price`, `-price`, `createdAt`, `-createdAt`.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         match text {
             "name" => Ok(Self::Name),
@@ -84,29 +84,29 @@ impl Sort {
 /// Where a page starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// At the beginning.
+    /// The first page.
     First,
-    /// After so many products; the page then tells how many there are in all.
+    /// Skips this many products; the page then contains the total.
     Offset(u64),
-    /// After the last product of the page before.
+    /// After the last product of the previous page.
     After(Cursor),
 }
 
-/// The last product of a page: what it was sorted by, and its id.
+/// Position of the last product of a page: its sort key and its id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cursor {
     #[serde(rename = "s")]
     sort: Sort,
-    /// What it was sorted by.
+    /// The sort key of the product.
     #[serde(rename = "k")]
     pub key: CursorKey,
-    /// The product.
+    /// The id of the product.
     #[serde(rename = "i")]
     pub id: ProductId,
 }
 
-/// What a product was sorted by.
+/// Sort key of a product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CursorKey {
     /// The name's sort key.
@@ -121,7 +121,7 @@ pub enum CursorKey {
 }
 
 impl Cursor {
-    /// The place after `last` in a list of that order.
+    /// Creates the cursor that continues after `last`.
     pub fn after(last: &Listed, sort: Sort) -> Self {
         let product = &last.product;
         let key = match sort {
@@ -132,7 +132,7 @@ impl Cursor {
         Self { sort, key, id: product.id }
     }
 
-    /// Takes a cursor that [`Cursor::after`] made for a list of the same order.
+    /// Returns the cursor if it was created for the same sort order; otherwise an error.
     pub fn checked(self, sort: Sort) -> Result<Self, Invalid> {
         let fits = match (&self.key, sort) {
             (CursorKey::Name(name), Sort::Name) => !name.contains(char::is_control),
@@ -151,16 +151,16 @@ impl Cursor {
 /// A page of products.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The products, in order.
+    /// The products in the requested order.
     pub items: Vec<Listed>,
-    /// How many all pages hold, where the page was asked for by offset.
+    /// Number of products on all pages; set only for a page requested by offset.
     pub total: Option<u64>,
-    /// The next page's start; absent on the last page.
+    /// Start of the next page; `None` on the last page.
     pub next: Option<Cursor>,
 }
 
 impl Found {
-    /// Cuts what was read, one more than a page holds, to the page.
+    /// Builds a page from rows that were read with a limit of one more than the page size.
     pub fn cut(mut items: Vec<Listed>, listing: &Listing, total: Option<u64>) -> Self {
         let limit = usize::from(listing.limit.get());
         let more = items.len() > limit;
@@ -180,14 +180,14 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_is_good_for_the_order_that_it_was_made_in_and_no_other() {
+    fn a_cursor_is_valid_for_its_own_sort_order_only() {
         let read: Cursor = serde_json::from_str(&serde_json::to_string(&cursor()).unwrap()).unwrap();
         assert_eq!(read.checked(Sort::PriceDown), Ok(cursor()));
         assert!(cursor().checked(Sort::Price).is_err());
     }
 
     #[test]
-    fn a_made_up_cursor_is_refused() {
+    fn an_invalid_cursor_is_rejected() {
         let name = Cursor { key: CursorKey::Name("x\0".into()), sort: Sort::Name, ..cursor() };
         let mixed = Cursor { key: CursorKey::Price(1), sort: Sort::Name, ..cursor() };
         for forged in [name, mixed] {

@@ -1,4 +1,4 @@
-//! A product and the rules of its fields. Knows no stock: that is an aggregate of its own.
+//! A product and the validation of its fields. Pure; stock is a separate aggregate.
 
 use agora_events::catalog::{Product as ProductFact, ProductDeleted, ProductEvent};
 use agora_vocab::{Currency, Invalid, Money, ProductId, SellerId};
@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::{line_of_text, text};
 
-/// Dearest unit price in minor units: a full cart (100 lines of 9999 units) then still has a total that is exact.
+/// Maximum unit price in minor units, chosen so that the total of a full cart (100 lines of 9999 units) does not overflow.
 pub const PRICE_AMOUNT_MAX: i64 = 9_000_000_000;
 
 const NAME_CHARACTERS_MAX: usize = 200;
@@ -16,35 +16,35 @@ const SKU_CHARACTERS_MAX: usize = 64;
 const LABEL_CHARACTERS_MAX: usize = 100;
 const IMAGE_URL_CHARACTERS_MAX: usize = 2_048;
 
-/// A product that can be bought, or could be until it was deleted.
+/// A product, deleted or not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Product {
     /// The product.
     pub id: ProductId,
-    /// Who sells it.
+    /// The seller.
     pub seller: SellerId,
-    /// Rises by one with each change, from 1; also the place of the change among the product's facts.
+    /// Version, from 1, incremented by each change; also the sequence number of the change's event.
     pub version: i64,
-    /// What a shop's admin says about it.
+    /// The fields that an admin can edit.
     pub details: Details,
-    /// When it came into the catalog, by the database's clock.
+    /// When the product was created, by the database's clock.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
-    /// When it last changed, by the database's clock.
+    /// When the product was last changed, by the database's clock.
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
 }
 
-/// What a shop's admin says about a product.
+/// The fields of a product that an admin can edit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Details {
     /// Its name.
     pub name: Name,
-    /// What is said about it; may be empty.
+    /// Description; may be empty.
     pub description: Description,
-    /// Its stock keeping unit, unique among the products that are not deleted.
+    /// Stock keeping unit, unique among the products that are not deleted.
     pub sku: Option<Sku>,
-    /// What one unit costs.
+    /// Unit price.
     pub price: Price,
     /// Its category.
     pub category: Option<Label>,
@@ -52,7 +52,7 @@ pub struct Details {
     pub brand: Option<Label>,
     /// Its supplier.
     pub supplier: Option<Label>,
-    /// A picture of it.
+    /// URL of a picture.
     pub image_url: Option<ImageUrl>,
 }
 
@@ -61,50 +61,50 @@ pub struct Details {
 pub struct Listed {
     /// The product.
     pub product: Product,
-    /// On hand less reserved.
+    /// Units on hand minus reserved units.
     pub stock: i64,
 }
 
-/// Which version of a product a writer has seen.
+/// The product version that a client has read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
-    /// From the header `If-Match`.
+    /// Versions from the header `If-Match`.
     pub if_match: Option<IfMatch>,
-    /// From the body: this one.
+    /// Version from the body.
     pub version: Option<i64>,
 }
 
-/// What `If-Match` says.
+/// The parsed `If-Match` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IfMatch {
-    /// Any version that exists.
+    /// `*`: any version.
     Any,
-    /// One of these.
+    /// One of the listed versions.
     OneOf(Vec<i64>),
 }
 
-/// The product has moved on since the writer saw it, and where the writer said what he saw.
+/// The product has another version than the client expects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stale {
-    /// In the header `If-Match`.
+    /// The header `If-Match` does not match.
     IfMatch,
-    /// In the body's `version`; the current one is carried.
+    /// The body's `version` does not match.
     Version {
-        /// The version now.
+        /// The current version.
         current: i64,
     },
 }
 
 impl Expected {
-    /// Any version will do.
+    /// Accepts any version.
     pub const ANY: Self = Self { if_match: None, version: None };
 
-    /// Whether the writer said anything.
+    /// Whether the client sent a version.
     pub const fn is_given(&self) -> bool {
         self.if_match.is_some() || self.version.is_some()
     }
 
-    /// Compares with the version now.
+    /// Compares with the current version.
     pub fn check(&self, current: i64) -> Result<(), Stale> {
         match (&self.if_match, self.version) {
             (Some(IfMatch::OneOf(seen)), _) if !seen.contains(&current) => Err(Stale::IfMatch),
@@ -114,20 +114,20 @@ impl Expected {
     }
 }
 
-/// What a merge-patch (RFC 7396) says of a field.
+/// One field of a JSON merge patch (RFC 7396).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Patch<T> {
-    /// Nothing: the field is absent.
+    /// Absent: the field does not change.
     #[default]
     Keep,
-    /// `null`: the field goes.
+    /// `null`: the field is removed.
     Remove,
-    /// A value.
+    /// The field is set to this value.
     Set(T),
 }
 
 impl<T> Patch<T> {
-    /// An optional field after the patch.
+    /// Applies the patch to an optional field.
     fn applied(self, now: Option<T>) -> Option<T> {
         match self {
             Self::Keep => now,
@@ -137,14 +137,14 @@ impl<T> Patch<T> {
     }
 }
 
-/// For a field with `#[serde(default)]`, which is what keeps one that is absent.
+/// Requires `#[serde(default)]` on the field, so that an absent field becomes [`Patch::Keep`].
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Option::deserialize(deserializer)?.map_or(Self::Remove, Self::Set))
     }
 }
 
-/// Fields to change; those of `None` and [`Patch::Keep`] stay as they are.
+/// Fields to change; `None` and [`Patch::Keep`] leave a field unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
     /// The name.
@@ -165,7 +165,7 @@ pub struct Change {
     pub image_url: Patch<ImageUrl>,
 }
 
-/// A merge-patch of a price: what is absent stays.
+/// A merge patch of a price; absent members do not change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PriceChange {
     /// Minor units.
@@ -175,7 +175,7 @@ pub struct PriceChange {
 }
 
 impl Product {
-    /// The details after a change; equal to the present ones if nothing differs.
+    /// Returns the details after a change; equal to the current details if the change has no effect.
     pub fn changed(&self, change: Change) -> Result<Details, Invalid> {
         let Change { name, description, sku, price, category, brand, supplier, image_url } = change;
         let now = self.details.clone();
@@ -191,17 +191,17 @@ impl Product {
         })
     }
 
-    /// The fact that it came into the catalog.
+    /// The event that the product was created.
     pub fn created(&self) -> ProductEvent {
         ProductEvent::Created(self.new_event())
     }
 
-    /// The fact that it changed.
+    /// The event that the product was changed.
     pub fn updated(&self) -> ProductEvent {
         ProductEvent::Updated(self.new_event())
     }
 
-    /// The fact that it left the catalog; `version` is then one more than this product's.
+    /// The event that the product was deleted; its `version` is this product's plus one.
     pub fn deleted(&self) -> ProductEvent {
         ProductEvent::Deleted(ProductDeleted { product_id: self.id, version: self.version + 1 })
     }
@@ -225,7 +225,7 @@ impl Product {
     }
 }
 
-/// Texts that were parsed once and are then known to be good.
+/// Defines string types that are validated by their `parse` function.
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident)*) => {$(
         $(#[$doc])*
@@ -239,7 +239,7 @@ macro_rules! texts {
                 &self.0
             }
 
-            /// A text that was parsed before it was stored.
+            /// Wraps a stored value without validation; values are validated before they are stored.
             pub(crate) const fn stored(text: String) -> Self {
                 Self(text)
             }
@@ -256,37 +256,37 @@ macro_rules! texts {
 texts! {
     /// A product's name: 1 to 200 characters on one line.
     Name
-    /// What is said about a product: up to 10000 characters, lines and tabs allowed.
+    /// A product's description: up to 10000 characters; line breaks and tabs are allowed.
     Description
     /// A stock keeping unit: 1 to 64 visible ASCII characters.
     Sku
     /// The name of a category, brand or supplier: 1 to 100 characters on one line.
     Label
-    /// The address of a picture: http or https, up to 2048 characters.
+    /// The URL of a picture: http or https, up to 2048 characters.
     ImageUrl
 }
 
 impl Name {
-    /// Takes 1 to 200 characters on one line.
+    /// Accepts 1 to 200 characters on one line.
     pub fn parse(name: &str) -> Result<Self, Invalid> {
         line_of_text("name", name, NAME_CHARACTERS_MAX).map(Self)
     }
 
-    /// What names are sorted by: the same wherever it is computed.
+    /// The key that names are sorted by, computed here so that it does not depend on a database collation.
     pub fn sort_key(&self) -> String {
         self.0.to_lowercase()
     }
 }
 
 impl Description {
-    /// Takes up to 10000 characters.
+    /// Accepts up to 10000 characters.
     pub fn parse(description: &str) -> Result<Self, Invalid> {
         text("description", description, DESCRIPTION_CHARACTERS_MAX, &['\n', '\r', '\t']).map(Self)
     }
 }
 
 impl Sku {
-    /// Takes 1 to 64 visible ASCII characters.
+    /// Accepts 1 to 64 visible ASCII characters.
     pub fn parse(sku: &str) -> Result<Self, Invalid> {
         let sku = line_of_text("sku", sku, SKU_CHARACTERS_MAX)?;
         if sku.chars().all(|c| c.is_ascii_graphic()) {
@@ -298,14 +298,14 @@ impl Sku {
 }
 
 impl Label {
-    /// Takes 1 to 100 characters on one line; `field` is what to name in a refusal.
+    /// Accepts 1 to 100 characters on one line; errors name `field`.
     pub fn parse(field: &'static str, label: &str) -> Result<Self, Invalid> {
         line_of_text(field, label, LABEL_CHARACTERS_MAX).map(Self)
     }
 }
 
 impl ImageUrl {
-    /// Takes an http or https address without spaces.
+    /// Accepts an http or https URL without spaces.
     pub fn parse(url: &str) -> Result<Self, Invalid> {
         let url = line_of_text("imageUrl", url, IMAGE_URL_CHARACTERS_MAX)?;
         let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();
@@ -318,13 +318,13 @@ impl ImageUrl {
     }
 }
 
-/// What one unit costs: more than nothing, at most [`PRICE_AMOUNT_MAX`] minor units.
+/// A unit price: 1 to [`PRICE_AMOUNT_MAX`] minor units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Price(Money);
 
 impl Price {
-    /// Takes 1 to [`PRICE_AMOUNT_MAX`] minor units.
+    /// Accepts 1 to [`PRICE_AMOUNT_MAX`] minor units.
     pub fn parse(price: Money) -> Result<Self, Invalid> {
         if (1..=PRICE_AMOUNT_MAX).contains(&price.amount) {
             Ok(Self(price))
@@ -333,7 +333,7 @@ impl Price {
         }
     }
 
-    /// A price that was parsed before it was stored.
+    /// Wraps a stored price without validation; prices are validated before they are stored.
     pub(crate) const fn stored(price: Money) -> Self {
         Self(price)
     }
@@ -343,7 +343,7 @@ impl Price {
         self.0
     }
 
-    /// A product keeps its currency: carts that hold it could not be summed otherwise.
+    /// Applies a patch. Rejects another currency: the totals of carts with this product could not be computed.
     fn changed(self, PriceChange { amount, currency }: PriceChange) -> Result<Self, Invalid> {
         let Self(now) = self;
         if currency.is_some_and(|currency| currency != now.currency) {
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_field_stays_and_a_null_removes_an_optional_one() {
+    fn an_absent_field_is_kept_and_null_removes_an_optional_field() {
         let change = Change { category: Patch::Remove, name: Some(Name::parse("Stool").unwrap()), ..Change::default() };
         let details = product().changed(change).unwrap();
         assert_eq!((details.name.as_str(), details.category), ("Stool", None));
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_price_keeps_the_other_half_and_the_currency_never_changes() {
+    fn a_partial_price_keeps_the_other_member_and_the_currency_cannot_change() {
         let cheaper = PriceChange { amount: Some(999), currency: None };
         let change = Change { price: Some(cheaper), ..Change::default() };
         assert_eq!(product().changed(change).unwrap().price.money(), Money { amount: 999, currency: Currency::EUR });
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_must_have_seen_the_version_that_is_current() {
+    fn a_change_requires_the_current_version() {
         let seen = |if_match: Option<&[i64]>, version| Expected {
             if_match: if_match.map(|versions| IfMatch::OneOf(versions.to_vec())),
             version,
@@ -412,14 +412,14 @@ mod tests {
     }
 
     #[test]
-    fn prices_are_more_than_nothing() {
+    fn prices_are_positive() {
         for amount in [0, -1, PRICE_AMOUNT_MAX + 1] {
             assert!(Price::parse(Money { amount, currency: Currency::EUR }).is_err(), "{amount}");
         }
     }
 
     #[test]
-    fn pictures_have_web_addresses() {
+    fn image_urls_are_http_or_https() {
         for url in ["ftp://x/a", "https://", "javascript:alert(1)", "https://x/<a>", "http:// x", "https:///a"] {
             assert!(ImageUrl::parse(url).is_err(), "{url}");
         }
@@ -428,7 +428,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_a_parser_takes_holds_no_control_character(text in ".{0,80}") {
+        fn accepted_text_contains_no_control_character(text in ".{0,80}") {
             for taken in [Name::parse(&text).map(String::from), Label::parse("brand", &text).map(String::from)] {
                 prop_assert!(taken.is_err() || taken.is_ok_and(|t| !t.is_empty() && !t.contains(char::is_control)));
             }

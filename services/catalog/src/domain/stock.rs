@@ -1,4 +1,4 @@
-//! Stock and the holds on it: which units a hold takes from where, and what may become of it.
+//! Stock levels and holds: how a hold allocates units to warehouses, and its state transitions. Pure.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use time::OffsetDateTime;
 
 use super::text;
 
-/// Most lines of one hold, after equal ones were summed.
+/// Maximum number of lines of one hold, after equal lines are summed.
 pub const LINES_MAX: usize = 100;
-/// Longest that a hold may last, in seconds: a day.
+/// Maximum duration of a hold in seconds: one day.
 pub const HOLD_SECONDS_MAX: u32 = 86_400;
-/// Most units of one product, variant and warehouse.
+/// Maximum units of one product, variant and warehouse.
 const ON_HAND_MAX: i64 = 1_000_000_000;
 const VARIANT_CHARACTERS_MAX: usize = 64;
 
@@ -23,73 +23,73 @@ const VARIANT_CHARACTERS_MAX: usize = 64;
 pub struct Variant(String);
 
 impl Variant {
-    /// Takes up to 64 characters on one line.
+    /// Accepts up to 64 characters on one line.
     pub fn parse(variant: &str) -> Result<Self, Invalid> {
         text("variant", variant, VARIANT_CHARACTERS_MAX, &[]).map(Self)
     }
 
-    /// A text that was parsed before it was stored.
+    /// Wraps a stored value without validation; values are validated before they are stored.
     pub(crate) const fn stored(text: String) -> Self {
         Self(text)
     }
 
-    /// The text.
+    /// The variant's name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Where units are: stock rows are locked in this order.
+/// Identifies a stock row. Stock rows are locked in the order of this type.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StockLocation {
-    /// Of which product.
+    /// The product.
     pub product: ProductId,
-    /// Of which of its variants.
+    /// The product's variant.
     pub variant: Variant,
-    /// In which warehouse.
+    /// The warehouse.
     pub warehouse: WarehouseId,
 }
 
-/// The stock at one place.
+/// The stock at one location.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StockLevel {
-    /// Where.
+    /// The location that is counted.
     pub location: StockLocation,
-    /// Units there.
+    /// Units in the warehouse, reserved ones included.
     pub on_hand: i64,
-    /// Units of those that orders hold: 0 ≤ reserved ≤ on hand.
+    /// Units reserved by orders: 0 ≤ reserved ≤ on hand.
     pub reserved: i64,
-    /// Rises by one with each change.
+    /// Incremented by each change.
     pub version: i64,
-    /// Of its warehouse: the lowest is emptied first.
+    /// Priority of the warehouse: units are allocated from the lowest number first.
     pub priority: i32,
 }
 
-/// What an admin does to the units on hand.
+/// An admin's change of the units on hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Adjustment {
-    /// So many from now on.
+    /// Sets the number of units.
     Set(i64),
-    /// So many more, or fewer.
+    /// Adds units, or removes them if negative.
     Add(i64),
 }
 
-/// Why units on hand are not adjusted.
+/// Why an adjustment is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdjustRefused {
-    /// Fewer would be left than orders hold.
+    /// The result would be below the reserved units.
     BelowReserved {
-        /// Units that would be on hand.
+        /// Units that would be on hand after the adjustment.
         requested: i64,
-        /// Units that orders hold.
+        /// Units reserved by orders.
         reserved: i64,
     },
-    /// More would be there than can be kept.
+    /// The result would exceed a billion units.
     TooMany,
 }
 
 impl Adjustment {
-    /// Takes a quantity of 0 to a billion, or a delta of at most a billion either way: exactly one of the two.
+    /// Accepts exactly one of a quantity (0 to a billion) and a delta (at most a billion in either direction).
     pub fn parse(quantity: Option<i64>, delta: Option<i64>) -> Result<Self, Invalid> {
         let bounded = |field, units: i64, least| match units {
             units if (least..=ON_HAND_MAX).contains(&units) => Ok(units),
@@ -104,17 +104,17 @@ impl Adjustment {
 }
 
 impl StockLevel {
-    /// An empty one.
+    /// A level without units, of version 0.
     pub const fn empty(location: StockLocation, priority: i32) -> Self {
         Self { location, on_hand: 0, reserved: 0, version: 0, priority }
     }
 
-    /// Units that can be ordered now.
+    /// Units that can be reserved: on hand minus reserved.
     pub const fn available(&self) -> i64 {
         self.on_hand - self.reserved
     }
 
-    /// How many units an adjustment adds (or takes, if negative); never below what orders hold.
+    /// Returns how many units an adjustment adds (negative: removes). Rejects a result below the reserved units.
     pub fn adjusted(&self, by: Adjustment) -> Result<i64, AdjustRefused> {
         let requested = match by {
             Adjustment::Set(units) => units,
@@ -127,7 +127,7 @@ impl StockLevel {
         }
     }
 
-    /// The same after so many units came and so many more are held (or went and were freed, if negative).
+    /// Returns the level of the next version with these deltas added to the units on hand and reserved.
     #[must_use]
     pub fn moved(&self, on_hand: i64, reserved: i64) -> Self {
         Self {
@@ -138,7 +138,7 @@ impl StockLevel {
         }
     }
 
-    /// The fact of its present state.
+    /// The event that carries the current level.
     pub fn changed(&self) -> InventoryEvent {
         let Self { location: StockLocation { product, variant, warehouse }, on_hand, reserved, version, priority: _ } =
             self.clone();
@@ -153,23 +153,23 @@ impl StockLevel {
     }
 }
 
-/// A product and how many units of it an order wants.
+/// A requested product, variant and number of units.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Line {
     /// The product.
     pub product: ProductId,
     /// The variant.
     pub variant: Variant,
-    /// How many: a sum of quantities, so it may exceed what one line may ask for.
+    /// Requested units: a sum of quantities, so it may exceed the limit of a single quantity.
     pub units: u32,
 }
 
-/// The lines of one hold: 1 to 100, equal ones summed, in the order of places.
+/// The lines of one hold: 1 to 100, equal lines summed, sorted by product and variant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lines(Vec<Line>);
 
 impl Lines {
-    /// Sums equal lines and sorts.
+    /// Sums equal lines and sorts them. Rejects fewer than 1 or more than 100 distinct lines.
     pub fn new(lines: impl IntoIterator<Item = (ProductId, Variant, Quantity)>) -> Result<Self, Invalid> {
         let mut sums: BTreeMap<(ProductId, Variant), u32> = BTreeMap::new();
         for (product, variant, quantity) in lines {
@@ -182,7 +182,7 @@ impl Lines {
         Ok(Self(sums.into_iter().map(|((product, variant), units)| Line { product, variant, units }).collect()))
     }
 
-    /// The lines, in order.
+    /// The lines, sorted by product and variant.
     pub fn as_slice(&self) -> &[Line] {
         &self.0
     }
@@ -193,28 +193,28 @@ impl Lines {
 pub struct Hold {
     /// The order.
     pub order: OrderId,
-    /// Which of its holds, from 1.
+    /// Number of the hold within its order, from 1.
     pub number: i32,
 }
 
 impl Hold {
-    /// Takes numbers from 1.
+    /// Accepts numbers from 1.
     pub fn parse(order: OrderId, number: i32) -> Result<Self, Invalid> {
         if number < 1 { Err(Invalid::new("hold", "must be at least 1")) } else { Ok(Self { order, number }) }
     }
 
-    /// The fact that it ran out.
+    /// The event that the hold expired.
     pub const fn expired(self) -> InventoryEvent {
         InventoryEvent::ReservationExpired(ReservationExpired { order_id: self.order, hold: self.number })
     }
 }
 
-/// How long a hold lasts by the database's clock: 1 second to a day.
+/// Duration of a hold in seconds, by the database's clock: 1 to 86400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seconds(u32);
 
 impl Seconds {
-    /// Takes 1 to 86400.
+    /// Accepts 1 to 86400.
     pub fn parse(seconds: u32) -> Result<Self, Invalid> {
         if (1..=HOLD_SECONDS_MAX).contains(&seconds) {
             Ok(Self(seconds))
@@ -229,29 +229,30 @@ impl Seconds {
     }
 }
 
-/// Units that a hold takes from one place.
+/// Units that a hold reserves at one location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// From where.
+    /// The location that the units are reserved at.
     pub location: StockLocation,
-    /// How many, at least one.
+    /// Number of units, at least 1.
     pub units: i64,
 }
 
-/// A line that cannot be held.
+/// A line that cannot be reserved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shortage {
     /// The product.
     pub product: ProductId,
     /// The variant.
     pub variant: Variant,
-    /// Units that were asked for.
+    /// Units that the line requests.
     pub requested: i64,
-    /// Units that could have been held.
+    /// Units that are available.
     pub available: i64,
 }
 
-/// Takes each line from its shelves, the warehouse of lowest priority number first; all lines, or every shortage.
+/// Allocates each line to stock levels, lowest warehouse priority number first. Returns the allocation of all lines, or
+/// every shortage.
 pub fn fill(lines: &Lines, levels: &[StockLevel]) -> Result<Vec<Part>, Vec<Shortage>> {
     let (mut parts, mut shortages) = (Vec::new(), Vec::new());
     for Line { product, variant, units } in lines.as_slice() {
@@ -275,32 +276,32 @@ pub fn fill(lines: &Lines, levels: &[StockLevel]) -> Result<Vec<Part>, Vec<Short
     if shortages.is_empty() { Ok(parts) } else { Err(shortages) }
 }
 
-/// What became of the wish to hold; repeats of the same command get the same.
+/// Result of a reserve command; a duplicate of the command returns the same result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reservation {
-    /// Every line is held until then, by the database's clock.
+    /// Every line is reserved until this time, by the database's clock.
     Held(#[serde(with = "time::serde::rfc3339")] OffsetDateTime),
-    /// Nothing is held; every line that is short.
+    /// Nothing is reserved; lists every line with insufficient stock.
     Short(Vec<Shortage>),
-    /// Nothing is held: this hold was undone, or ran out, before.
+    /// Nothing is reserved: the hold was released or expired before.
     Cancelled,
 }
 
-/// What a hold has become.
+/// State of a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HoldState {
-    /// Its units are reserved.
+    /// The units are reserved.
     Held,
-    /// Its units were sold.
+    /// The units were sold.
     Committed,
-    /// It was undone; what was sold came back.
+    /// The hold was released; sold units are back in stock.
     Released,
-    /// It ran out.
+    /// The hold expired.
     Expired,
-    /// It was undone before it came: it will never come.
+    /// The hold was released before it was requested; a later reserve command is rejected.
     Tombstone,
-    /// Nobody has asked for it.
+    /// No command for the hold has arrived.
     Unknown,
 }
 
@@ -317,7 +318,7 @@ impl HoldState {
         }
     }
 
-    /// The state of that name.
+    /// Parses the name on the wire and in the database.
     pub fn named(name: &str) -> Option<Self> {
         [Self::Held, Self::Committed, Self::Released, Self::Expired, Self::Tombstone, Self::Unknown]
             .into_iter()
@@ -325,20 +326,20 @@ impl HoldState {
     }
 }
 
-/// What undoing a hold takes.
+/// What a release must do, depending on the state of the hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReleaseAction {
-    /// Write down that it must never come.
+    /// Insert a tombstone, so that a later reserve command is rejected.
     WriteTombstone,
-    /// Its units are free again.
+    /// Free the reserved units.
     Free,
-    /// What was sold comes back into the warehouse.
+    /// Return the sold units to stock.
     Return,
-    /// Nothing: it is undone already.
+    /// Nothing: the hold has ended.
     Nothing,
 }
 
-/// What undoing a hold in that state takes. ReleaseAction wins over a late do.
+/// Returns what a release does to a hold in this state. A release takes precedence over a later reserve.
 pub const fn release_action(state: HoldState) -> ReleaseAction {
     match state {
         HoldState::Unknown => ReleaseAction::WriteTombstone,
@@ -370,14 +371,14 @@ mod tests {
     }
 
     #[test]
-    fn equal_lines_are_summed_before_anything_is_compared() {
+    fn equal_lines_are_summed_before_stock_is_compared() {
         let levels = [level(1, 1, 0, 5, 0)];
         let short = fill(&lines(&[(1, 3), (1, 3)]), &levels).unwrap_err();
         assert_eq!((short[0].requested, short[0].available), (6, 5));
     }
 
     #[test]
-    fn the_warehouse_of_lowest_priority_is_emptied_first() {
+    fn lines_are_allocated_from_the_lowest_priority_number_first() {
         let levels = [level(1, 1, 5, 10, 0), level(1, 2, 1, 3, 1)];
         let parts = fill(&lines(&[(1, 4)]), &levels).unwrap();
         assert_eq!(parts.iter().map(|part| part.units).collect::<Vec<_>>(), [2, 2]);
@@ -385,14 +386,14 @@ mod tests {
     }
 
     #[test]
-    fn every_short_line_is_named_and_a_product_without_shelf_has_nothing() {
+    fn every_shortage_is_reported_and_a_product_without_stock_row_has_zero_available() {
         let short = fill(&lines(&[(1, 1), (2, 9), (3, 1)]), &[level(1, 1, 0, 1, 0), level(2, 1, 0, 9, 1)]).unwrap_err();
         let seen: Vec<_> = short.iter().map(|s| (s.product, s.available)).collect();
         assert_eq!(seen, [(product(2), 8), (product(3), 0)]);
     }
 
     #[test]
-    fn an_adjustment_never_goes_below_what_orders_hold() {
+    fn an_adjustment_below_the_reserved_units_is_rejected() {
         let level = level(1, 1, 0, 10, 4);
         assert_eq!(level.adjusted(Adjustment::Set(4)), Ok(-6));
         assert_eq!(level.adjusted(Adjustment::Set(3)), Err(AdjustRefused::BelowReserved { requested: 3, reserved: 4 }));
@@ -405,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn an_adjustment_is_a_quantity_or_a_delta_and_not_both() {
+    fn an_adjustment_is_either_a_quantity_or_a_delta() {
         assert_eq!(Adjustment::parse(Some(0), None), Ok(Adjustment::Set(0)));
         assert_eq!(Adjustment::parse(None, Some(-3)), Ok(Adjustment::Add(-3)));
         for (quantity, delta, field) in [
@@ -419,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn states_keep_their_names() {
+    fn state_names_round_trip() {
         for state in [HoldState::Held, HoldState::Committed, HoldState::Released, HoldState::Expired] {
             assert_eq!(HoldState::named(state.as_str()), Some(state));
         }
@@ -427,7 +428,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_filled_is_what_was_wanted_and_was_there(
+        fn an_allocation_matches_the_request_and_the_available_stock(
             wanted in prop::collection::vec((1..4_u128, 1..20_i64), 1..6),
             stock in prop::collection::btree_map((1..4_u128, 1..4_u128), (0..3_i32, 0..30_i64, 0..30_i64), 0..9),
         ) {

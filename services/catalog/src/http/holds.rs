@@ -1,4 +1,4 @@
-//! The internal commands of orders: reserve, commit, release. Knows wire types and use cases, no SQL.
+//! Internal routes for holds: reserve, commit, release. Depends on wire types and use cases, not on SQL.
 
 use agora_api::catalog as api;
 use agora_outbox::DedupKey;
@@ -53,7 +53,7 @@ fn parse_hold(body: &api::Hold) -> Result<Hold, Problem> {
     Ok(Hold::parse(order, body.hold)?)
 }
 
-/// Each line by itself first, so that a refusal names it.
+/// Parses each line separately, so that the error names the line's index.
 fn parse_lines(lines: Vec<api::Line>) -> Result<Lines, Problem> {
     let mut parsed = Vec::with_capacity(lines.len());
     for (index, api::Line { product_id, variant, quantity }) in lines.into_iter().enumerate() {

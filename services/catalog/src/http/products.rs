@@ -1,4 +1,4 @@
-//! Products and their stock for everybody, and for admins to change. Knows wire types and use cases, no SQL.
+//! Public routes for products and stock; writes require the role admin. Depends on wire types and use cases, not on SQL.
 
 use agora_api::{List, catalog as api};
 use agora_vocab::ProductId;
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::usecases::CatalogService;
 
-/// Most ids of one question for stock or quotes.
+/// Maximum ids in one request for stock or quotes.
 const IDS_MAX: usize = 100;
 
 pub(super) fn routes() -> Router<CatalogService> {
@@ -140,7 +140,7 @@ async fn quote(
     Ok(Json(api::Quote { items: quote.known.into_iter().map(wire::product).collect(), unknown: quote.unknown }))
 }
 
-/// 1 to 100 of them, each once.
+/// Removes duplicates. Rejects fewer than 1 or more than 100 ids.
 fn ids(field: &'static str, mut ids: Vec<ProductId>) -> Result<Vec<ProductId>, Problem> {
     if !(1..=IDS_MAX).contains(&ids.len()) {
         return Err(Problem::unacceptable().field(field, format!("must be from 1 to {IDS_MAX} ids")));

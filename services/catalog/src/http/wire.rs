@@ -1,4 +1,4 @@
-//! Bodies, queries and headers into the domain and back. Collects every fault of a body before it refuses.
+//! Conversion between wire types and the domain. Reports all invalid fields of a body at once. Independent of SQL.
 
 use agora_api::catalog as api;
 use agora_vocab::{Currency, Invalid, ProductId, WarehouseId};
@@ -11,7 +11,7 @@ use crate::domain::{
     Name, Patch, Price, PriceChange, Product, Search, Sku, Sort, Start, StockLocation, Variant,
 };
 
-/// A product as everybody sees it.
+/// The public representation of a product.
 pub(super) fn product(listed: Listed) -> api::Product {
     let Listed { product, stock } = listed;
     let Product { id, seller, version, details, created_at, updated_at } = product;
@@ -79,7 +79,7 @@ fn unreadable_tag() -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "INVALID_IF_MATCH").detail("send the product's ETag, or *")
 }
 
-/// What to list; the query's own faults are 400, values out of bounds 422.
+/// Parses a listing request. Malformed query parameters are 400, a page size out of range is 422.
 pub(super) fn listing(
     category: Option<&str>,
     q: Option<&str>,
@@ -98,46 +98,46 @@ pub(super) fn listing(
     Ok(Listing { filter: Filter { category, search }, sort, start, limit: page.size })
 }
 
-/// The faults of a body, gathered so that the client sees all of them at once.
+/// Collects the invalid fields of a body, so that the response lists all of them.
 #[derive(Debug, Default)]
-struct Faults(Vec<Invalid>);
+struct InvalidFields(Vec<Invalid>);
 
-impl Faults {
-    /// The value, or `None` and one more fault.
+impl InvalidFields {
+    /// Returns the value, or records the error and returns `None`.
     fn take<T>(&mut self, parsed: Result<T, Invalid>) -> Option<T> {
         parsed.map_err(|invalid| self.0.push(invalid)).ok()
     }
 
-    /// The value of an optional field.
+    /// Parses an optional field.
     fn optional<T>(&mut self, text: Option<&str>, parse: impl FnOnce(&str) -> Result<T, Invalid>) -> Option<T> {
         text.and_then(|text| self.take(parse(text)))
     }
 
-    fn refusal(self) -> Problem {
+    fn into_problem(self) -> Problem {
         self.0
             .into_iter()
             .fold(Problem::unacceptable(), |problem, Invalid { field, message }| problem.field(field, message))
     }
 }
 
-/// The details of a new product, and its units in the main warehouse.
+/// Parses a new product: its details and its units in the main warehouse.
 pub(super) fn new_product(body: api::NewProduct) -> Result<(Details, i64), Problem> {
     let api::NewProduct { name, description, sku, price, stock, category, brand, supplier, image_url } = body;
-    let mut faults = Faults::default();
-    let name = faults.take(Name::parse(&name));
-    let description = faults.take(Description::parse(description.as_deref().unwrap_or_default()));
-    let sku = faults.optional(sku.as_deref(), Sku::parse);
-    let price = faults.take(Price::parse(price));
-    let units = faults.take(opening_stock(stock));
-    let category = faults.optional(category.as_deref(), |text| Label::parse("category", text));
-    let brand = faults.optional(brand.as_deref(), |text| Label::parse("brand", text));
-    let supplier = faults.optional(supplier.as_deref(), |text| Label::parse("supplier", text));
-    let image_url = faults.optional(image_url.as_deref(), ImageUrl::parse);
+    let mut invalid_fields = InvalidFields::default();
+    let name = invalid_fields.take(Name::parse(&name));
+    let description = invalid_fields.take(Description::parse(description.as_deref().unwrap_or_default()));
+    let sku = invalid_fields.optional(sku.as_deref(), Sku::parse);
+    let price = invalid_fields.take(Price::parse(price));
+    let units = invalid_fields.take(opening_stock(stock));
+    let category = invalid_fields.optional(category.as_deref(), |text| Label::parse("category", text));
+    let brand = invalid_fields.optional(brand.as_deref(), |text| Label::parse("brand", text));
+    let supplier = invalid_fields.optional(supplier.as_deref(), |text| Label::parse("supplier", text));
+    let image_url = invalid_fields.optional(image_url.as_deref(), ImageUrl::parse);
     match (name, description, price, units) {
-        (Some(name), Some(description), Some(price), Some(units)) if faults.0.is_empty() => {
+        (Some(name), Some(description), Some(price), Some(units)) if invalid_fields.0.is_empty() => {
             Ok((Details { name, description, sku, price, category, brand, supplier, image_url }, units))
         }
-        _ => Err(faults.refusal()),
+        _ => Err(invalid_fields.into_problem()),
     }
 }
 
@@ -148,21 +148,22 @@ fn opening_stock(units: Option<i64>) -> Result<i64, Invalid> {
     }
 }
 
-/// Where and how to adjust stock.
+/// Parses a stock adjustment and its location; the default location is the main warehouse.
 pub(super) fn inventory(product: ProductId, body: api::SetInventory) -> Result<(StockLocation, Adjustment), Problem> {
     let api::SetInventory { quantity, delta, warehouse_id, variant } = body;
-    let mut faults = Faults::default();
-    let by = faults.take(Adjustment::parse(quantity, delta));
-    let variant = faults.take(Variant::parse(variant.as_deref().unwrap_or_default()));
+    let mut invalid_fields = InvalidFields::default();
+    let by = invalid_fields.take(Adjustment::parse(quantity, delta));
+    let variant = invalid_fields.take(Variant::parse(variant.as_deref().unwrap_or_default()));
     match (by, variant) {
         (Some(by), Some(variant)) => {
             Ok((StockLocation { product, variant, warehouse: warehouse_id.unwrap_or(WarehouseId::MAIN) }, by))
         }
-        _ => Err(faults.refusal()),
+        _ => Err(invalid_fields.into_problem()),
     }
 }
 
-/// `PATCH /products/{id}`, a merge-patch (RFC 7396): what is absent stays, `null` removes what is optional.
+/// Body of `PATCH /products/{id}`, a JSON merge patch (RFC 7396): absent fields do not change, `null` removes an optional
+/// field.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct ChangeProduct {
@@ -177,7 +178,7 @@ pub(super) struct ChangeProduct {
     image_url: Patch<String>,
 }
 
-/// Half of a price keeps the other half.
+/// A partial price: an absent member keeps its value.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct ChangePrice {
@@ -186,53 +187,60 @@ struct ChangePrice {
 }
 
 impl ChangeProduct {
-    /// The version that the writer has seen.
+    /// The version that the client has read, if sent.
     pub(super) fn version(&self) -> Option<i64> {
         self.version
     }
 
-    /// The change, or every fault.
+    /// Parses the change; an error lists every invalid field.
     pub(super) fn parse(self) -> Result<Change, Problem> {
         let Self { version: _, name, description, sku, price, category, brand, supplier, image_url } = self;
-        let mut faults = Faults::default();
-        // An empty description is none.
+        let mut invalid_fields = InvalidFields::default();
+        // `null` sets the description to the empty string.
         let description = match description {
             Patch::Remove => Patch::Set(String::new()),
             other => other,
         };
         let change = Change {
-            name: needed(&mut faults, "name", name).and_then(|text| faults.take(Name::parse(&text))),
-            description: needed(&mut faults, "description", description)
-                .and_then(|text| faults.take(Description::parse(&text))),
-            sku: removable(&mut faults, sku, Sku::parse),
-            price: needed(&mut faults, "price", price).map(|price| change_price(&mut faults, price)),
-            category: removable(&mut faults, category, |text| Label::parse("category", text)),
-            brand: removable(&mut faults, brand, |text| Label::parse("brand", text)),
-            supplier: removable(&mut faults, supplier, |text| Label::parse("supplier", text)),
-            image_url: removable(&mut faults, image_url, ImageUrl::parse),
+            name: needed(&mut invalid_fields, "name", name).and_then(|text| invalid_fields.take(Name::parse(&text))),
+            description: needed(&mut invalid_fields, "description", description)
+                .and_then(|text| invalid_fields.take(Description::parse(&text))),
+            sku: removable(&mut invalid_fields, sku, Sku::parse),
+            price: needed(&mut invalid_fields, "price", price).map(|price| change_price(&mut invalid_fields, price)),
+            category: removable(&mut invalid_fields, category, |text| Label::parse("category", text)),
+            brand: removable(&mut invalid_fields, brand, |text| Label::parse("brand", text)),
+            supplier: removable(&mut invalid_fields, supplier, |text| Label::parse("supplier", text)),
+            image_url: removable(&mut invalid_fields, image_url, ImageUrl::parse),
         };
-        if faults.0.is_empty() { Ok(change) } else { Err(faults.refusal()) }
+        if invalid_fields.0.is_empty() { Ok(change) } else { Err(invalid_fields.into_problem()) }
     }
 }
 
-fn change_price(faults: &mut Faults, ChangePrice { amount, currency }: ChangePrice) -> PriceChange {
-    PriceChange { amount: needed(faults, "price.amount", amount), currency: needed(faults, "price.currency", currency) }
+fn change_price(invalid_fields: &mut InvalidFields, ChangePrice { amount, currency }: ChangePrice) -> PriceChange {
+    PriceChange {
+        amount: needed(invalid_fields, "price.amount", amount),
+        currency: needed(invalid_fields, "price.currency", currency),
+    }
 }
 
-/// A field that cannot be removed.
-fn needed<T>(faults: &mut Faults, field: &'static str, patch: Patch<T>) -> Option<T> {
+/// A field that `null` cannot remove.
+fn needed<T>(invalid_fields: &mut InvalidFields, field: &'static str, patch: Patch<T>) -> Option<T> {
     match patch {
         Patch::Keep => None,
-        Patch::Remove => faults.take(Err(Invalid::new(field, "cannot be removed"))),
+        Patch::Remove => invalid_fields.take(Err(Invalid::new(field, "cannot be removed"))),
         Patch::Set(value) => Some(value),
     }
 }
 
-/// A field that can be removed.
-fn removable<T>(faults: &mut Faults, patch: Patch<String>, parse: impl FnOnce(&str) -> Result<T, Invalid>) -> Patch<T> {
+/// An optional field that `null` removes.
+fn removable<T>(
+    invalid_fields: &mut InvalidFields,
+    patch: Patch<String>,
+    parse: impl FnOnce(&str) -> Result<T, Invalid>,
+) -> Patch<T> {
     match patch {
         Patch::Keep => Patch::Keep,
         Patch::Remove => Patch::Remove,
-        Patch::Set(text) => faults.take(parse(&text)).map_or(Patch::Keep, Patch::Set),
+        Patch::Set(text) => invalid_fields.take(parse(&text)).map_or(Patch::Keep, Patch::Set),
     }
 }

@@ -1,8 +1,9 @@
-//! How holds take units and let them go: what is needed is read without a lock, the domain decides, and one statement
-//! writes all of it if every row that it changes is still as it was read; else it is read again.
+//! Optimistic writes of holds: a change reads without locks, the domain decides, and one statement writes everything if no
+//! row that it changes has been modified since; otherwise the change reads again. Independent of HTTP and Kafka.
 //!
-//! Such a statement locks the hold if there is one, stock rows in the order of places, then writes the hold, `inventory_seq`
-//! by aggregate, and what is remembered. A stock row is as it was read if its version is: each change raises it.
+//! The statement locks the hold if there is one, then stock rows in the order of [`StockLocation`], and writes the hold,
+//! `inventory_seq` by aggregate, and the stored result. A stock row is unmodified if its version is: each change increments
+//! it.
 
 mod end;
 mod reserve;
@@ -26,27 +27,27 @@ use crate::{
     ports::StoreError,
 };
 
-/// How often a change is tried before it waits for its rows: whoever loses so often meets a crowd.
+/// Attempts without locks before a change locks its rows: this many conflicts indicate high contention.
 const UNLOCKED_ATTEMPTS: u32 = 3;
-/// How often a change is tried at all.
+/// Maximum attempts of one change, with and without locks.
 pub(super) const ATTEMPTS_MAX: u32 = 20;
 
-/// A change by one statement.
+/// A change that one statement writes.
 pub(super) trait Change: Sync {
     type Answer: Send;
 
-    /// Reads, decides and writes; `None` if others changed meanwhile what was read.
+    /// Reads, decides and writes; `None` on a conflict with a concurrent change, in which case nothing is written.
     fn attempt(
         &self,
         connection: &mut PgConnection,
     ) -> impl Future<Output = Result<Option<Outcome<Self::Answer>>, StoreError>> + Send;
 
-    /// Waits within a transaction until nobody else changes the hold, if there is one, or the stock of its products: whoever
-    /// tells of a product has one of its stock rows locked.
+    /// Locks the hold, if there is one, and the stock rows of its products until the transaction ends. Every transaction
+    /// that appends an event of a product locks one of these rows.
     fn lock(&self, connection: &mut PgConnection) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 }
 
-/// Makes a change once per cause.
+/// Applies a change once per deduplication key; retries on conflicts, at first without locks.
 pub(super) async fn write<C: Change>(db: &Db, change: &C) -> Result<Outcome<C::Answer>, StoreError> {
     let mut connection = db.acquire().await?;
     for _ in 0..UNLOCKED_ATTEMPTS {
@@ -70,20 +71,20 @@ pub(super) async fn write<C: Change>(db: &Db, change: &C) -> Result<Outcome<C::A
 struct StockRow {
     #[serde(flatten)]
     row: Row,
-    /// The place of the last fact of its product, 0 if there is none.
+    /// Sequence number of the product's last event, 0 if there is none.
     seq: i64,
-    /// Units that the hold has there.
+    /// Units that the hold reserves in this row.
     #[serde(default)]
     units: i64,
 }
 
-/// Units that come, go, are held or freed at one place.
+/// A change of one stock row.
 struct StockMovement {
     units: i64,
     after: StockLevel,
 }
 
-/// The places of facts to be told, per aggregate.
+/// Sequence numbers of the events to append, per aggregate.
 #[derive(Default)]
 struct Counts {
     aggregates: Vec<Uuid>,
@@ -91,9 +92,9 @@ struct Counts {
     last: Vec<i64>,
 }
 
-/// The parts `part` and `locked` of a statement's `with`: the stock rows that are as they were read, if `$so`; locked in the
-/// order of places, since the sort is below the locking in the plan. The limit limits nothing: with it the planner expects
-/// few rows, and finds each by its key whatever the size of the table.
+/// The common table expressions `part` and `locked`: the stock rows that are unmodified since they were read, if `$so`
+/// holds, locked in the order of [`StockLocation`] because the sort is below the locking in the plan. The limit excludes no
+/// row: it makes the planner expect few rows and use the primary key for any table size.
 macro_rules! locked {
     ($so:literal) => {
         concat!(
@@ -112,7 +113,7 @@ macro_rules! locked {
 }
 use locked;
 
-/// Whether [`locked!`] has them all.
+/// Condition: every row of the change is in [`locked!`].
 macro_rules! all_locked {
     () => {
         "(select count(*) from locked) = cardinality($3::uuid[])"
@@ -120,9 +121,10 @@ macro_rules! all_locked {
 }
 use all_locked;
 
-/// The parts `counted`, `changed` and `moved` of a statement's `with`, if part `hold_row` gives a row: moves the units of
-/// [`locked!`]; `changed` gives a row if the facts are in their places. Where it gives none, others told facts of the same
-/// product, and the statement has to fail: [`reservation_state!`].
+/// The common table expressions `counted`, `changed` and `moved`, which take effect if `hold_row` returns a row. `moved`
+/// updates the rows of [`locked!`]; `changed` returns a row if the allocated sequence numbers are the expected ones. If they
+/// are not, a concurrent transaction appended events of the same product, and the statement must fail:
+/// [`reservation_state!`].
 macro_rules! moved {
     () => {
         "counted as (insert into inventory_seq (aggregate_id, seq) \
@@ -139,7 +141,8 @@ macro_rules! moved {
 }
 use moved;
 
-/// The state of the hold's reservations: `$state`, or one that no reservation may have, so that all is undone.
+/// The new state of the hold's reservations: `$state`, or a value that violates the check constraint, so that the whole
+/// statement is rolled back.
 macro_rules! reservation_state {
     ($state:literal) => {
         concat!("case when exists (select from changed) then ", $state, " else 'stale' end")
@@ -147,7 +150,7 @@ macro_rules! reservation_state {
 }
 use reservation_state;
 
-/// The statement with parameters 1 to 13, which [`locked!`], [`moved!`] and the account take.
+/// Binds parameters 1 to 13, which [`locked!`], [`moved!`] and the outbox macros use.
 fn statement(
     sql: &'static str,
     hold: Hold,
@@ -175,7 +178,7 @@ fn statement(
         .bind(account.parameter())
 }
 
-/// Runs a statement that gives a row if it wrote; `false` if others were faster, so that it wrote nothing.
+/// Runs a statement that returns a row if it wrote; `false` if it wrote nothing because of a concurrent change.
 async fn wrote(
     connection: &mut PgConnection,
     statement: Query<'static, Postgres, PgArguments>,
@@ -184,7 +187,7 @@ async fn wrote(
     Ok(account.write(connection, statement, &["reservation_state_known"]).await?.is_some())
 }
 
-/// Remembers an answer that changes nothing.
+/// Stores the result of a change without effect.
 async fn answered<T: Serialize>(
     connection: &mut PgConnection,
     dedup_key: &DedupKey,
@@ -193,7 +196,7 @@ async fn answered<T: Serialize>(
     Ok(insert_result(connection, dedup_key, &answer).await?.then_some(Outcome::Applied(answer)))
 }
 
-/// What was remembered of a cause, given what the inbox has of it.
+/// Returns the stored result of a deduplication key; `message` is the value read from the inbox.
 async fn stored<T: DeserializeOwned>(
     connection: &mut PgConnection,
     dedup_key: &DedupKey,
@@ -206,8 +209,8 @@ async fn stored<T: DeserializeOwned>(
 }
 
 impl Store {
-    /// Tells that units moved, in the order of places, and what else became of the hold; `seqs` are the places of the last
-    /// facts.
+    /// Sorts the movements by location and adds their events, and `more`, to the account. `seqs` contains the last sequence
+    /// numbers.
     fn append_movements(
         &self,
         account: &mut Account,

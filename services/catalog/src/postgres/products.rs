@@ -1,4 +1,4 @@
-//! The products' table. Knows SQL; the rules of a product are the domain's.
+//! The `Products` port in PostgreSQL. Contains the SQL of the table `product`; the domain validates products.
 
 use agora_outbox::{DedupKey, NewEvent, Outcome, claim_key, emit, store_result};
 use agora_postgres::{Tx, constraint};
@@ -16,12 +16,12 @@ use crate::{
     ports::{ProductError, Products, StoreError},
 };
 
-/// Products in PostgreSQL.
+/// The [`Products`] port in PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct PgProducts(Store);
 
 impl PgProducts {
-    /// The products of that store.
+    /// Creates the port on the shared store.
     pub fn new(store: Store) -> Self {
         Self(store)
     }
@@ -36,7 +36,7 @@ macro_rules! select {
     };
 }
 
-/// One plan serves all values, so that products of any category and those of one are asked for in two ways.
+/// Separate statements for any category and for one category, because a prepared statement has one plan for all values.
 macro_rules! filter {
     (any) => {
         concat!(" and $1::text is null", filter!())
@@ -49,7 +49,7 @@ macro_rules! filter {
     };
 }
 
-/// A page in one order, from an offset or after a key: of any category, and of one.
+/// The statements of a page in one sort order, from an offset or after a key: for any category, and for one.
 macro_rules! page {
     ($order:literal) => {
         [page!(any, "", $order), page!(one, "", $order)]
@@ -123,7 +123,7 @@ impl Products for PgProducts {
         }
         let (created_at, updated_at) = insert(&mut tx, product).await?;
         let product = Product { created_at, updated_at, ..product.clone() };
-        self.append_events(&mut tx, &product, &product.created(), product.version, dedup_key).await?;
+        self.append_event(&mut tx, &product, &product.created(), product.version, dedup_key).await?;
         if units > 0 {
             self.open_stock(&mut tx, product.id, units, dedup_key).await?;
         }
@@ -148,7 +148,7 @@ impl Products for PgProducts {
             return self.done(tx, Listed { product: now, stock }, dedup_key).await;
         }
         let product = update(&mut tx, Product { details, version: now.version + 1, ..now }).await?;
-        self.append_events(&mut tx, &product, &product.updated(), product.version, dedup_key).await?;
+        self.append_event(&mut tx, &product, &product.updated(), product.version, dedup_key).await?;
         self.done(tx, Listed { product, stock }, dedup_key).await
     }
 
@@ -167,13 +167,13 @@ impl Products for PgProducts {
         let Listed { product, stock: _ } = find_for_change(&mut tx, id).await?.ok_or(ProductError::NotFound)?;
         expected.check(product.version).map_err(ProductError::Stale)?;
         sqlx::query(REMOVE).bind(id.uuid()).execute(&mut *tx).await.map_err(StoreError::from)?;
-        self.append_events(&mut tx, &product, &product.deleted(), product.version + 1, dedup_key).await?;
+        self.append_event(&mut tx, &product, &product.deleted(), product.version + 1, dedup_key).await?;
         self.done(tx, (), dedup_key).await
     }
 }
 
 impl PgProducts {
-    /// The product as it is within a transaction.
+    /// Reads a product within a transaction.
     pub(super) async fn find_in(tx: &mut Tx, id: ProductId) -> Result<Option<Listed>, StoreError> {
         let row: Option<Row> = sqlx::query_as(FIND).bind(id.uuid()).fetch_optional(&mut **tx).await?;
         row.map(Row::into_listed).transpose()
@@ -183,8 +183,8 @@ impl PgProducts {
         Ok(self.0.db.begin().await?)
     }
 
-    /// The fact that a product is now as it is; a product's version is its fact's place.
-    async fn append_events(
+    /// Appends an event of the product; its version is the sequence number.
+    async fn append_event(
         &self,
         tx: &mut Tx,
         product: &Product,
@@ -220,7 +220,7 @@ impl PgProducts {
     }
 }
 
-/// Of any category, and of one.
+/// The statements of a page: for any category, and for one.
 const fn page_sql(sort: Sort, after: bool) -> [&'static str; 2] {
     match (sort, after) {
         (Sort::Name, false) => page!("p.name_key, p.id"),
@@ -236,7 +236,7 @@ const fn page_sql(sort: Sort, after: bool) -> [&'static str; 2] {
     }
 }
 
-/// The text with the pattern signs of `like` taken literally.
+/// Escapes the wildcards of `like`.
 fn literal(text: &str) -> String {
     text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }

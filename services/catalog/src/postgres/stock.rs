@@ -1,5 +1,4 @@
-//! Stock rows and the ledger of units. Knows SQL and which row is locked when; how a hold takes units and lets them go is
-//! the neighbouring module's to write.
+//! The `Stock` port in PostgreSQL: stock rows and the ledger `stock_movement`. The statements of holds are in `holds`.
 
 use agora_outbox::{DedupKey, Outcome, claim_key, store_result};
 use agora_postgres::{Tx, constraint};
@@ -17,18 +16,18 @@ use crate::{
     ports::{AdjustError, Stock, StoreError},
 };
 
-/// How long a hold that ended without a sale is kept, in days: as long as the inbox remembers commands and facts, so longer
-/// than any of them may come late.
+/// Retention of a hold that ended without a sale, in days: that of inbox entries, and so longer than any command or event
+/// can be delayed.
 const KEPT_DAYS: i32 = 30;
-/// Holds that are forgotten in one transaction.
+/// Maximum holds deleted in one transaction.
 const HOLDS_PER_SWEEP: i64 = 1_000;
 
-/// Stock in PostgreSQL.
+/// The [`Stock`] port in PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct PgStock(Store);
 
 impl PgStock {
-    /// The stock of that store.
+    /// Creates the port on the shared store.
     pub fn new(store: Store) -> Self {
         Self(store)
     }
@@ -107,7 +106,7 @@ impl Stock for PgStock {
 }
 
 impl PgStock {
-    /// Adds units to a row that is locked (or takes them, if negative), in the ledger too.
+    /// Adds units (removes if negative) to a locked stock row, writes the ledger entry and appends the event.
     async fn record_adjustment(
         &self,
         tx: &mut Tx,
@@ -135,7 +134,7 @@ impl PgStock {
     }
 }
 
-/// The stock row at a place, locked; made if there is none yet.
+/// Locks the stock row of a location; inserts an empty row if there is none.
 async fn lock_level(tx: &mut Tx, location: &StockLocation) -> Result<StockLevel, AdjustError> {
     const OPEN: &str = "insert into stock (product_id, variant, warehouse_id, on_hand, version) \
         select p.id, $2, $3, 0, 0 from product p where p.id = $1 and p.deleted_at is null on conflict do nothing";
@@ -155,7 +154,7 @@ async fn lock_level(tx: &mut Tx, location: &StockLocation) -> Result<StockLevel,
     row.map(Row::into_level).ok_or(AdjustError::NotFound)
 }
 
-/// A stock row.
+/// A stock row with the priority of its warehouse.
 #[derive(sqlx::FromRow, Deserialize)]
 pub(super) struct Row {
     pub(super) product_id: Uuid,

@@ -1,4 +1,4 @@
-//! The end of a hold: sold, freed, taken back or run out. Knows what is read and written for it.
+//! Ends holds: commit, release and expiry. Contains the statements; the domain decides the transition.
 
 use std::collections::BTreeMap;
 
@@ -15,34 +15,34 @@ use crate::{
     ports::StoreError,
 };
 
-/// The wish that a hold ends; the answer is its state afterwards.
+/// Ends a hold; the result is its state afterwards.
 pub(in crate::postgres) struct EndHold<'a> {
     pub store: &'a Store,
     pub hold: Hold,
-    /// What is done to a hold in that state.
+    /// Selects the step by the current state of the hold.
     pub how: fn(HoldState) -> Step,
     pub dedup_key: &'a DedupKey,
 }
 
-/// What is done to a hold.
+/// How the hold changes.
 #[derive(Clone, Copy)]
 pub(in crate::postgres) enum Step {
     Finish(&'static Ending),
-    /// There is none: it must never come.
+    /// The hold does not exist: insert a tombstone.
     WriteTombstone,
-    /// It stays as it is.
+    /// The hold does not change.
     Leave,
 }
 
-/// What the end of a hold does to its units.
+/// A transition between two states and its effect on stock.
 pub(in crate::postgres) struct Ending {
     from: HoldState,
     to: HoldState,
-    /// Times the units held.
+    /// Factor of the reserved units that is added to the units on hand.
     on_hand: i64,
-    /// Times the units held.
+    /// Factor of the reserved units that is added to the reserved counter.
     reserved: i64,
-    /// As which the ledger books it, where units come or go.
+    /// Kind of the ledger entry; `None` if the units on hand do not change.
     movement: Option<&'static str>,
 }
 
@@ -55,12 +55,12 @@ const RETURN: Ending =
 const EXPIRE: Ending =
     Ending { from: HoldState::Held, to: HoldState::Expired, on_hand: 0, reserved: -1, movement: None };
 
-/// Sells what is held.
+/// The step of a commit.
 pub(in crate::postgres) fn on_commit(state: HoldState) -> Step {
     if state == HoldState::Held { Step::Finish(&COMMIT) } else { Step::Leave }
 }
 
-/// Undoes whatever was done.
+/// The step of a release.
 pub(in crate::postgres) fn on_release(state: HoldState) -> Step {
     match release_action(state) {
         ReleaseAction::WriteTombstone => Step::WriteTombstone,
@@ -70,18 +70,18 @@ pub(in crate::postgres) fn on_release(state: HoldState) -> Step {
     }
 }
 
-/// Frees what was held for too long.
+/// The step of an expiry.
 pub(in crate::postgres) fn on_expiry(state: HoldState) -> Step {
     if state == HoldState::Held { Step::Finish(&EXPIRE) } else { Step::Leave }
 }
 
-/// All that the decision needs.
+/// The data that the decision is based on, read by one statement.
 #[derive(sqlx::FromRow)]
 struct HoldSnapshot {
     state: Option<String>,
     message: Option<Json<HoldState>>,
     parts: Json<Vec<StockRow>>,
-    /// The place of the order's last fact, 0 if there is none.
+    /// Sequence number of the order's last event, 0 if there is none.
     order_seq: i64,
 }
 
@@ -97,7 +97,7 @@ impl Change for EndHold<'_> {
         match (self.how)(state) {
             Step::Finish(ending) => self.finish(connection, ending, parts, order_seq).await,
             Step::WriteTombstone => self.write_tombstone(connection).await,
-            // Nobody reads what a fact was answered, and what has ended can neither be sold nor freed at its repetition.
+            // No result is stored for an event: no caller reads it, and a duplicate finds the hold ended as well.
             Step::Leave if matches!(self.dedup_key, DedupKey::Event { .. }) && state != HoldState::Unknown => {
                 Ok(Some(Outcome::Applied(state)))
             }
@@ -141,7 +141,7 @@ impl EndHold<'_> {
             .await
     }
 
-    /// Ends the hold and moves its units.
+    /// Ends the hold and updates the stock of its units.
     async fn finish(
         &self,
         connection: &mut PgConnection,
@@ -185,7 +185,7 @@ impl EndHold<'_> {
         Ok(wrote(connection, finish, &account).await?.then_some(Outcome::Applied(*to)))
     }
 
-    /// Writes the tombstone of a hold that nobody has asked for.
+    /// Inserts the tombstone of an unknown hold.
     async fn write_tombstone(&self, connection: &mut PgConnection) -> Result<Option<Outcome<HoldState>>, StoreError> {
         const WRITE_TOMBSTONE: &str = concat!(
             "with changed as (insert into hold (order_id, hold, state) values ($1, $2, 'tombstone') \

@@ -1,4 +1,4 @@
-//! Taking units for a hold. Knows what is read and written for it; which units are taken is the domain's to say.
+//! Reserves units for a hold. Contains the statements; the domain allocates the units.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::{
     ports::StoreError,
 };
 
-/// The wish to hold every line or none.
+/// Reserves every line or none.
 pub(in crate::postgres) struct Reserve<'a> {
     pub store: &'a Store,
     pub hold: Hold,
@@ -25,7 +25,7 @@ pub(in crate::postgres) struct Reserve<'a> {
     pub dedup_key: &'a DedupKey,
 }
 
-/// All that the decision needs.
+/// The data that the decision is based on, read by one statement.
 #[derive(sqlx::FromRow)]
 struct StockSnapshot {
     now: OffsetDateTime,
@@ -50,7 +50,7 @@ impl Change for Reserve<'_> {
         let seqs = seen.iter().map(|seen| (seen.row.product_id, seen.seq)).collect();
         let levels: Vec<StockLevel> = seen.into_iter().map(|seen| seen.row.into_level()).collect();
         match fill(self.lines, &levels) {
-            // Who comes too late for the last units does not queue for their rows.
+            // A request for units that are sold out does not wait for row locks.
             Err(shortages) => answered(connection, self.dedup_key, Reservation::Short(shortages)).await,
             Ok(parts) => {
                 let until = now + Duration::seconds(i64::from(self.seconds.get()));
@@ -70,7 +70,7 @@ impl Change for Reserve<'_> {
 
 impl Reserve<'_> {
     async fn read_snapshot(&self, connection: &mut PgConnection) -> Result<StockSnapshot, sqlx::Error> {
-        // The limit is there for the planner, as in `locked!`.
+        // The limit guides the planner, as in `locked!`.
         const SNAPSHOT: &str = "select now() as now, h.state, h.expires_at, \
                 (select value from inbox where consumer = $5 and event_id = $6) as message, \
                 coalesce((select json_agg(shelf) from ( \
@@ -97,7 +97,7 @@ impl Reserve<'_> {
             .await
     }
 
-    /// Writes the hold and its reservations, and takes the units.
+    /// Writes the hold and its reservations, and updates the stock levels.
     async fn write_hold(
         &self,
         connection: &mut PgConnection,
@@ -130,13 +130,13 @@ impl Reserve<'_> {
         Ok(wrote(connection, take, &account).await?.then_some(Outcome::Applied(answer)))
     }
 
-    /// Products and variants of the lines.
+    /// The lines as one column of products and one of variants.
     fn columns(&self) -> (Vec<Uuid>, Vec<&str>) {
         self.lines.as_slice().iter().map(|line| (line.product.uuid(), line.variant.as_str())).unzip()
     }
 }
 
-/// What a hold that exists answers to whoever asks for it again.
+/// The result of a reserve command for an existing hold.
 fn known(state: &str, expires_at: Option<OffsetDateTime>) -> Reservation {
     match (HoldState::named(state), expires_at) {
         (Some(HoldState::Held | HoldState::Committed), Some(until)) => Reservation::Held(until),
@@ -144,7 +144,7 @@ fn known(state: &str, expires_at: Option<OffsetDateTime>) -> Reservation {
     }
 }
 
-/// Parts as moves from the shelves that they were taken from.
+/// Converts allocated parts to movements of their stock levels.
 fn moves(parts: &[Part], levels: &[StockLevel]) -> Vec<StockMovement> {
     let from = |part: &Part| levels.iter().find(|level| level.location == part.location);
     let held =
