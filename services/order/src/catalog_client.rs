@@ -1,4 +1,4 @@
-//! The catalogue's internal commands, as an order needs them.
+//! HTTP client of the catalog service's internal API. Must not contain order logic.
 
 use agora_api::catalog as api;
 use agora_outbound::{CallError, Client};
@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::{
-    domain::{Product, Shortage, Wanted},
+    domain::{Product, RequestedLine, Shortage},
     ports::{CallFailed, Catalog, NewHold, Reserving},
 };
 
 const CALLEE: &str = "catalog";
 
-/// The catalogue over HTTP.
+/// Calls the catalog service over HTTP; each call has a timeout and retries.
 #[derive(Clone, Debug)]
 pub struct CatalogClient(pub Client);
 
@@ -52,7 +52,7 @@ impl Catalog for CatalogClient {
     }
 }
 
-/// What a refused hold lacks. A hold that was undone, or whose product is gone, can never be had: nothing is available.
+/// The shortage that a rejected reservation reports. A released reservation or a deleted product has no available units.
 fn refused(error: &CallError) -> Option<Shortage> {
     let CallError::Refused { status: 404 | 409 | 422, problem, retry_after: None } = error else { return None };
     let number =
@@ -66,7 +66,7 @@ fn product(product: api::Product) -> Product {
     Product { id, name, price, brand, category, supplier, seller: seller_id }
 }
 
-fn line(Wanted { product, variant, quantity }: &Wanted) -> api::Line {
+fn line(RequestedLine { product, variant, quantity }: &RequestedLine) -> api::Line {
     api::Line { product_id: *product, variant: variant.clone(), quantity: quantity.get() }
 }
 

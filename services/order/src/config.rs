@@ -1,4 +1,4 @@
-//! The settings of orders. Knows names; what they are for is known where they are used.
+//! Configuration of the order service, read from environment variables. Must not contain logic that uses the values.
 
 use agora_chassis::{Ports, Reader, WatchedSecret};
 use agora_vocab::Epoch;
@@ -8,40 +8,40 @@ use agora_web::TokenSettings;
 const PORT: u16 = 3004;
 /// Port of internal commands.
 const INTERNAL_PORT: u16 = 4004;
-/// How long an order can be paid, in seconds.
+/// Default payment window, in seconds.
 const PAYMENT_WINDOW_SECONDS: u32 = 900;
-/// The catalogue holds for a day at most, and a hold outlives the window by a quarter of an hour.
+/// Longest payment window, in seconds: catalog limits a reservation to one day, and it outlives the window by 15 minutes.
 const PAYMENT_WINDOW_SECONDS_MAX: u32 = 86_400 - 900;
 
-/// Everything that orders are told by their environment.
+/// All settings of the order service.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where it listens.
+    /// Ports of the public API, the internal API and the admin server.
     pub ports: Ports,
-    /// The database.
+    /// PostgreSQL connection settings.
     pub postgres: agora_postgres::Config,
-    /// The broker.
+    /// Kafka connection settings.
     pub kafka: agora_kafka::Config,
-    /// How access tokens are checked.
+    /// Issuer, audience and key source for verifying access tokens.
     pub tokens: TokenSettings,
-    /// What internal callers sign with.
+    /// Shared secret that signs internal calls; reloaded when its file changes.
     pub internal_secret: WatchedSecret,
-    /// The recovery epoch of the database.
+    /// Recovery epoch of the database; raised after each restore.
     pub epoch: Epoch,
-    /// How long an order can be paid.
+    /// Time after creation during which an order can be paid.
     pub payment_window: time::Duration,
-    /// The catalogue's internal port.
+    /// Base URL of catalog's internal API.
     pub catalog_url: String,
-    /// The cart's.
+    /// Base URL of cart's internal API.
     pub cart_url: String,
-    /// Payment's.
+    /// Base URL of payment's internal API.
     pub payment_url: String,
-    /// The user service's.
+    /// Base URL of user's internal API.
     pub user_url: String,
 }
 
 impl Config {
-    /// Reads the environment.
+    /// Reads all settings; reports invalid values to `reader`.
     pub fn read(reader: &mut Reader) -> Self {
         let window: u32 = reader.default("ORDER_PAYMENT_WINDOW_SECONDS", PAYMENT_WINDOW_SECONDS);
         if !(1..=PAYMENT_WINDOW_SECONDS_MAX).contains(&window) {

@@ -1,31 +1,31 @@
-//! Facts of payment and catalogue that an order hears: the same use cases as the commands that bring the same news.
+//! Kafka consumer of payment and inventory events. Calls the same use cases as the internal HTTP API.
 
 use agora_events::{Envelope, Topic, catalog::InventoryEvent, payment::PaymentEvent, topics};
 use agora_outbox::{DedupKey, Failure};
 
 use crate::{
     domain::PaymentOutcome,
-    usecases::{Error, Ordering},
+    usecases::{Error, OrderService},
 };
 
-/// The consumer group, and the name under which the inbox knows it.
+/// Kafka consumer group, also the consumer name in the inbox.
 pub const CONSUMER: &str = "order";
-/// What it reads.
+/// Topics that the service consumes.
 pub const TOPICS: &[Topic] = &[topics::PAYMENT, topics::INVENTORY];
 
-/// Handles a fact; one of a type that this build does not know is passed over.
-pub async fn handle(ordering: Ordering, envelope: Envelope) -> Result<(), Failure> {
+/// Handles one event. Returns `Ok` without effect for an unknown event type.
+pub async fn handle(service: OrderService, envelope: Envelope) -> Result<(), Failure> {
     if let Some(event) = envelope.event::<PaymentEvent>().map_err(poison)? {
-        return paid(&ordering, event).await.or_else(judge);
+        return paid(&service, event).await.or_else(judge);
     }
     if let Some(InventoryEvent::ReservationExpired(expired)) = envelope.event::<InventoryEvent>().map_err(poison)? {
         let dedup_key = DedupKey::Event { consumer: CONSUMER, id: envelope.id };
-        return ordering.reservation_expired(expired.order_id, expired.hold, &dedup_key).await.or_else(judge);
+        return service.reservation_expired(expired.order_id, expired.hold, &dedup_key).await.or_else(judge);
     }
     Ok(())
 }
 
-async fn paid(ordering: &Ordering, event: PaymentEvent) -> Result<(), Error> {
+async fn paid(service: &OrderService, event: PaymentEvent) -> Result<(), Error> {
     let (payment, outcome) = match event {
         PaymentEvent::Captured(payment) => (payment, PaymentOutcome::Captured),
         PaymentEvent::Declined(payment) => (payment, PaymentOutcome::Declined),
@@ -35,13 +35,13 @@ async fn paid(ordering: &Ordering, event: PaymentEvent) -> Result<(), Error> {
             let whole = refund.refunded == refund.captured;
             let outcome = if whole { PaymentOutcome::Refunded } else { PaymentOutcome::PartiallyRefunded };
             let result = (refund.result_id, outcome);
-            return ordering.payment_published(refund.order_id, refund.payment_id, result).await;
+            return service.payment_published(refund.order_id, refund.payment_id, result).await;
         }
     };
-    ordering.payment_published(payment.order_id, payment.payment_id, (payment.result_id, outcome)).await
+    service.payment_published(payment.order_id, payment.payment_id, (payment.result_id, outcome)).await
 }
 
-/// Whether the same fact may succeed later.
+/// Classifies an error as retryable or permanent.
 fn judge(error: Error) -> Result<(), Failure> {
     match error {
         Error::Unavailable(_) | Error::Running => Err(Failure::Again(error.into())),

@@ -1,23 +1,24 @@
-//! What an order is and what may become of it: pure data and functions, no clock, no random source, no I/O.
+//! The order domain: pure data and functions, no clock, no random source, no I/O.
 //!
-//! Knows the shared vocabulary and the facts that it publishes; must not know HTTP, SQL or any other service.
+//! Depends on the shared vocabulary and the published events; must not depend on HTTP, SQL or another service.
 
 mod address;
-mod command;
 mod draft;
+mod history;
 mod order;
 mod payment;
-mod record;
 mod saga;
 mod status;
+mod transition;
 
 pub use address::Address;
-pub use command::{Command, Decision, Refused, State, decide};
 pub use draft::{
-    Basket, DRAFT_LINES_MAX, Draft, Method, PayWith, Product, Source, Token, Unpriced, Wanted, Wrong, price,
+    DRAFT_LINES_MAX, FieldError, Method, OrderDraft, PayWith, PricingError, Product, RequestedLine, RequestedLines,
+    Source, Token, price,
 };
-pub use order::{CartVersion, Line, Order, Standing, number};
+pub use history::{HistoryEntry, OrderChange, rebuild};
+pub use order::{CartVersion, Line, Order, OrderProgress, number};
 pub use payment::{DECLINES_MAX, PaymentOutcome};
-pub use record::{Entry, Record, rebuild};
 pub use saga::{Hold, OwnPayment, Saga, Shortage};
 pub use status::{EDGES, PAYMENT_EDGES, PaymentStatus, Status};
+pub use transition::{Decision, Refused, SagaEvent, State, decide};

@@ -1,8 +1,8 @@
-//! In-memory stand-ins of everything outside the process, for tests. Each keeps the promises of its port, which the same
-//! laws check on the real ones.
+//! In-memory implementations of all ports, for tests. Each passes the same contract tests as the real
+//! implementation. Must not depend on PostgreSQL or HTTP.
 
-mod neighbours;
 mod orders;
+mod services;
 
 use std::sync::{
     Arc,
@@ -11,46 +11,46 @@ use std::sync::{
 
 use agora_chassis::BoxError;
 
-pub use neighbours::{InMemoryAddresses, InMemoryCarts, InMemoryCatalog, InMemoryPayments};
 pub use orders::InMemoryOrders;
+pub use services::{InMemoryAddresses, InMemoryCarts, InMemoryCatalog, InMemoryPayments};
 
 use crate::ports::CallFailed;
 
-/// Ends a process at a chosen point: the port call that burns it down, and every later one, does nothing and fails.
+/// Simulates a crash of the process at a chosen port call: that call and every later one fail without effect.
 ///
-/// Each call of a port passes it twice: before its effect and after it.
+/// Each port call passes the failpoint twice: before its effect and after it.
 #[derive(Clone, Debug)]
-pub struct Fuse(Arc<AtomicI64>);
+pub struct Failpoint(Arc<AtomicI64>);
 
-/// The process is gone.
+/// The simulated process has crashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the process has ended")]
-pub struct Burnt;
+pub struct Crashed;
 
-impl Fuse {
-    /// One that never burns down.
-    pub fn endless() -> Self {
+impl Failpoint {
+    /// A failpoint that never triggers.
+    pub fn never() -> Self {
         Self::after(i64::MAX)
     }
 
-    /// One that burns down when it is passed for the `passes`th time, from 1.
+    /// A failpoint that triggers at pass number `passes`, counted from 1.
     pub fn after(passes: i64) -> Self {
         Self(Arc::new(AtomicI64::new(passes)))
     }
 
-    /// Passes it.
-    pub fn pass(&self) -> Result<(), Burnt> {
-        if self.0.fetch_sub(1, Atomic::SeqCst) > 1 { Ok(()) } else { Err(Burnt) }
+    /// Counts one pass; returns an error once the failpoint has triggered.
+    pub fn pass(&self) -> Result<(), Crashed> {
+        if self.0.fetch_sub(1, Atomic::SeqCst) > 1 { Ok(()) } else { Err(Crashed) }
     }
 
-    /// Whether it has burnt down.
-    pub fn burnt(&self) -> bool {
+    /// Whether the failpoint has triggered.
+    pub fn crashed(&self) -> bool {
         self.0.load(Atomic::SeqCst) <= 0
     }
 }
 
-impl From<Burnt> for CallFailed {
-    fn from(burnt: Burnt) -> Self {
-        Self { callee: "fake", source: BoxError::from(burnt) }
+impl From<Crashed> for CallFailed {
+    fn from(crashed: Crashed) -> Self {
+        Self { callee: "fake", source: BoxError::from(crashed) }
     }
 }

@@ -1,4 +1,4 @@
-//! Orders over HTTP: the routers, and the one map from errors to statuses.
+//! HTTP API of orders: routers and the mapping from errors to problem responses. Must not contain SQL.
 
 mod internal;
 mod public;
@@ -17,22 +17,22 @@ pub use wire::answer;
 
 use crate::{
     domain::Refused,
-    usecases::{Error, Ordering},
+    usecases::{Error, OrderService},
 };
 
 /// Services that may call the internal port.
 pub(crate) const CALLERS: &[&str] = &["payment"];
 
-/// Both ports, with all their layers.
-pub fn routers(ordering: &Ordering, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
+/// The public and the internal router with all middleware.
+pub fn routers(service: &OrderService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
     let edge = Edge { verifier: Some(verifier), ..Edge::default() };
     Routers {
-        public: agora_web::public(public::router(ordering.clone()), edge),
-        internal: agora_web::internal(internal::router(ordering.clone()), internal_secret, "order", CALLERS),
+        public: agora_web::public(public::router(service.clone()), edge),
+        internal: agora_web::internal(internal::router(service.clone()), internal_secret, "order", CALLERS),
     }
 }
 
-/// A user's request as the cause of a change.
+/// The deduplication key of a user's request.
 fn dedup_key(user: UserId, idempotency: Option<&Idempotency>) -> DedupKey {
     match idempotency {
         Some(Idempotency { key, route, hash }) => {
@@ -42,7 +42,7 @@ fn dedup_key(user: UserId, idempotency: Option<&Idempotency>) -> DedupKey {
     }
 }
 
-/// A stored answer, as it was given the first time.
+/// Rebuilds the first response to a request from its stored form.
 fn replay(answer: StoredResponse) -> Response {
     let StoredResponse { status, location, body } = answer;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -70,12 +70,12 @@ impl From<Error> for Problem {
                     .extra("productIds", ids)
             }
             Error::NoSum(error) => Self::unacceptable().field("items", error.to_string()),
-            Error::CartTaken => Self::new(StatusCode::CONFLICT, "CART_ALREADY_ORDERED")
+            Error::CartAlreadyOrdered => Self::new(StatusCode::CONFLICT, "CART_ALREADY_ORDERED")
                 .detail("another order was made of this cart; see your orders"),
             Error::Refused(refused) => refused.into(),
             Error::KeyMismatch => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
                 .detail("this Idempotency-Key was used for another request: send a fresh one"),
-            Error::Running => Self::new(StatusCode::CONFLICT, "REQUEST_RUNNING")
+            Error::Running => Self::new(StatusCode::CONFLICT, "REQUEST_IN_PROGRESS")
                 .detail("the first request with this Idempotency-Key has not ended")
                 .retry_after(1),
             Error::Unavailable(source) => Self::unavailable(source),

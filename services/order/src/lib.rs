@@ -1,6 +1,6 @@
-//! Orders and the saga that holds their stock, takes their payment, cancels and expires them.
+//! The order service: orders and the saga that reserves stock, takes payment, cancels and expires.
 //!
-//! The composition root: the one file that knows every part of the service.
+//! This file is the composition root: the only one that depends on every module of the service.
 
 pub mod cart_client;
 pub mod catalog_client;
@@ -29,13 +29,13 @@ pub use config::Config;
 
 use crate::{
     cart_client::CartClient, catalog_client::CatalogClient, payment_client::PaymentClient, postgres::PgOrders,
-    saga::Services, usecases::Ordering, user_client::UserClient,
+    saga::Services, usecases::OrderService, user_client::UserClient,
 };
 
-/// The tables, outbox and inbox included.
+/// Database migrations, those of outbox and inbox included.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// Starts the service; waits for nothing that may be away.
+/// Starts the service. Returns without waiting for PostgreSQL, Kafka or other services.
 pub fn start(process: Process) -> BoxFuture<'static, anyhow::Result<(Ports, Routers)>> {
     async move { build(settings(process.service(), Config::read)?, &process).await }.boxed()
 }
@@ -51,7 +51,7 @@ async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, Rout
         payment_window: config.payment_window,
         answer: http::answer,
     };
-    let ordering = Ordering {
+    let service = OrderService {
         orders: Arc::new(orders),
         services: Services {
             carts: Arc::new(CartClient(client("cart", &config.cart_url))),
@@ -67,13 +67,13 @@ async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, Rout
 
     agora_outbox::relay(db.clone(), agora_kafka::Producer::new(&config.kafka), process);
     agora_outbox::sweep(db.clone(), process);
-    let hearing = ordering.clone();
+    let event_consumer = service.clone();
     agora_outbox::consume(db, &config.kafka, consumer::CONSUMER, consumer::TOPICS, process, move |envelope| {
-        consumer::handle(hearing.clone(), envelope).boxed()
+        consumer::handle(event_consumer.clone(), envelope).boxed()
     });
-    let (working, shutdown) = (ordering.clone(), process.shutdown());
+    let (working, shutdown) = (service.clone(), process.shutdown());
     process.supervise("saga-worker", move || worker::run(working.clone(), shutdown.clone()));
 
     let verifier = config.tokens.verifier(process);
-    Ok((config.ports, http::routers(&ordering, verifier, config.internal_secret)))
+    Ok((config.ports, http::routers(&service, verifier, config.internal_secret)))
 }

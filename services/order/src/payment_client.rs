@@ -1,4 +1,4 @@
-//! Payment's internal commands, as an order needs them.
+//! HTTP client of the payment service's internal API. Must not contain order logic.
 
 use agora_api::payment as api;
 use agora_outbound::{CallError, Client};
@@ -12,10 +12,10 @@ use crate::{
 };
 
 const CALLEE: &str = "payment";
-/// Payment's word for "no result yet".
+/// Payment status that means "no result yet".
 const PENDING: &str = "pending";
 
-/// Payment over HTTP.
+/// Calls the payment service over HTTP; each call has a timeout and retries.
 #[derive(Clone, Debug)]
 pub struct PaymentClient(pub Client);
 
@@ -78,7 +78,7 @@ fn report(state: &api::PaymentState) -> Result<Report, CallFailed> {
     Ok(Report { outcome, result: state.result_id })
 }
 
-/// What a refusal to pay means, where it means that this payment will never be.
+/// The final outcome that a rejected `pay` implies; `None` if the call has to be retried.
 fn never(error: &CallError) -> Option<PaymentOutcome> {
     match error {
         CallError::Refused { status: 402, .. } => Some(PaymentOutcome::Declined),

@@ -1,6 +1,6 @@
-//! What lies outside the process: the order's own tables, and the services whose commands an order needs.
+//! Ports of the order service: the store of orders and the other services.
 //!
-//! A method names what is atomic. Names no SQL, no HTTP, no wire type.
+//! Each method is atomic. Must not depend on SQL, HTTP or wire types.
 
 use agora_chassis::BoxError;
 pub use agora_outbox::StoreError;
@@ -11,149 +11,150 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::{
-    Address, CartVersion, Command, Draft, Method, Order, PaymentOutcome, Product, Refused, Shortage, State, Token,
-    Wanted,
+    Address, CartVersion, Method, Order, OrderDraft, PaymentOutcome, Product, Refused, RequestedLine, SagaEvent,
+    Shortage, State, Token,
 };
 
-/// An order and its saga as they are at a moment of the database's clock.
+/// An order and its saga at one moment of the database's clock.
 #[derive(Clone, Debug)]
-pub struct Progress {
+pub struct SagaSnapshot {
     /// The order and its saga.
     pub state: State,
-    /// The moment.
+    /// The database's time of this snapshot.
     pub now: OffsetDateTime,
-    /// Whether the caller holds the saga's lease and is to take its next step.
+    /// Whether the caller holds the saga's lease and has to run its next step.
     pub leased: bool,
-    /// Which write of the saga this is: every one raises it.
+    /// Revision of the saga; each write raises it by one.
     pub revision: i64,
 }
 
-/// Who takes an order's steps: drawn by each driver for itself.
+/// Identifies a runner of sagas, the holder of a lease. Each runner generates its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Driver(pub Uuid);
+pub struct RunnerId(pub Uuid);
 
-/// Which orders a page shows, newest first.
+/// Filter and position of a page of orders, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// Those of one user; all if absent.
+    /// Only orders of this user; all if absent.
     pub user: Option<UserId>,
-    /// How many.
+    /// Number of orders.
     pub size: PageSize,
-    /// Those older than this one.
+    /// Only orders older than this one.
     pub before: Option<OrderId>,
-    /// How many to pass over.
+    /// Number of orders to skip.
     pub offset: u64,
 }
 
-/// Orders, their history, their sagas, and the claims of the requests that make them.
+/// Store of orders, their history, their sagas and the idempotency leases of the requests that create them.
 #[async_trait]
 pub trait Orders: Send + Sync {
-    /// Claims a request's key; `fresh` becomes the order's id if it is new.
-    async fn claim(&self, dedup_key: &DedupKey, fresh: OrderId) -> Result<Acquisition, StoreError>;
+    /// Acquires the idempotency lease of a request; `fresh` becomes the order's id if the key is new.
+    async fn acquire_idempotency_lease(&self, dedup_key: &DedupKey, fresh: OrderId) -> Result<Acquisition, StoreError>;
 
-    /// Gives a claim up that has no order, so that its key starts afresh. `false`: it has one, and stays.
-    async fn abandon(&self, order: OrderId) -> Result<bool, StoreError>;
+    /// Deletes an idempotency lease without an order, so that its key can be used again. `false` if the order exists.
+    async fn cancel_idempotency_lease(&self, order: OrderId) -> Result<bool, StoreError>;
 
-    /// The orders-to-be of claims older than a minute that nobody works on, at most `limit`; nobody else is given them
-    /// for the time of a claim's lease.
-    async fn stale_claims(&self, limit: u32) -> Result<Vec<OrderId>, StoreError>;
+    /// Order ids of expired idempotency leases older than a minute, at most `limit`. Extends each lease, so that
+    /// no other worker gets it meanwhile.
+    async fn expired_idempotency_leases(&self, limit: u32) -> Result<Vec<OrderId>, StoreError>;
 
-    /// Writes a new order, its first fact and its saga, which `driver` leases. The number and all times are drawn here.
-    async fn create(&self, draft: Draft, driver: Driver) -> Result<Progress, CreateError>;
+    /// Writes a new order, its first event and its saga, leased by `runner`. Assigns the number and all times.
+    async fn create(&self, draft: OrderDraft, runner: RunnerId) -> Result<SagaSnapshot, CreateError>;
 
-    /// What [`crate::domain::decide`] makes of an order, with history, fact and saga, all or nothing, and never of an
-    /// order that somebody has changed meanwhile. With a `driver` the lease is taken if there is a step to take and nobody
-    /// else has it; it ends when there is none. A refusal is remembered with the cause and repeated. The change that lets
-    /// the request that made the order be answered stores that answer.
+    /// Applies [`crate::domain::decide`] and writes order, history, event and saga in one transaction, with an optimistic
+    /// check of the revision. With a `runner`, acquires the lease if a step is due and the lease is free; releases it when
+    /// none is due. A rejection is stored with the deduplication key and repeated. The change that completes the request
+    /// that created the order stores its response.
     async fn apply(
         &self,
         order: OrderId,
-        command: &Command,
+        event: &SagaEvent,
         dedup_key: &DedupKey,
-        driver: Option<Driver>,
-    ) -> Result<Outcome<Progress>, ApplyError>;
+        runner: Option<RunnerId>,
+    ) -> Result<Outcome<SagaSnapshot>, ApplyError>;
 
-    /// The same for the driver who holds the lease: the order as he knows it is not read again unless it has changed.
+    /// Like [`Orders::apply`], for the holder of the lease: starts from `known` and reads only if that is outdated.
     async fn advance(
         &self,
-        known: Progress,
-        command: &Command,
+        known: SagaSnapshot,
+        event: &SagaEvent,
         dedup_key: &DedupKey,
-        driver: Driver,
-    ) -> Result<Outcome<Progress>, ApplyError>;
+        runner: RunnerId,
+    ) -> Result<Outcome<SagaSnapshot>, ApplyError>;
 
-    /// An order, its saga, and whether `driver` leases it now.
-    async fn load(&self, order: OrderId, driver: Option<Driver>) -> Result<Option<Progress>, StoreError>;
+    /// Loads an order and its saga; with a `runner`, also acquires the lease if a step is due and the lease is free.
+    async fn load(&self, order: OrderId, runner: Option<RunnerId>) -> Result<Option<SagaSnapshot>, StoreError>;
 
-    /// Leases sagas that have a step to take, the longest waiting first, at most `limit`.
-    async fn lease_due(&self, driver: Driver, limit: u32) -> Result<Vec<Progress>, StoreError>;
+    /// Leases sagas with a due step, the longest waiting first, at most `limit`.
+    async fn lease_due(&self, runner: RunnerId, limit: u32) -> Result<Vec<SagaSnapshot>, StoreError>;
 
-    /// Ends a lease before its time: somebody else may go on at once.
-    async fn yield_lease(&self, order: OrderId, driver: Driver) -> Result<(), StoreError>;
+    /// Releases a lease early, so that another runner can continue at once. No effect if `runner` does not hold it.
+    async fn release_lease(&self, order: OrderId, runner: RunnerId) -> Result<(), StoreError>;
 
-    /// A page of orders, newest first; `next` is the id of its last order if there are older ones.
+    /// Returns a page of orders, newest first; `next` is the id of its last order if older ones exist.
     async fn page(&self, listing: &Listing) -> Result<Page<Order>, StoreError>;
 
-    /// How many sagas are stuck.
+    /// Number of stuck sagas.
     async fn stuck(&self) -> Result<u64, StoreError>;
 }
 
-/// Carts, as far as an order needs them.
+/// The cart service.
 #[async_trait]
 pub trait Carts: Send + Sync {
-    /// Moves the lines of a user's cart into the order.
-    async fn take(&self, command: CommandId, order: OrderId, user: UserId) -> Result<Taken, TakeError>;
+    /// Moves the lines of a user's cart into the order; idempotent by order.
+    async fn begin_checkout(&self, command: CommandId, order: OrderId, user: UserId)
+    -> Result<Checkout, CheckoutError>;
 
-    /// Undoes a take, or forbids one that comes late.
-    async fn give_back(&self, command: CommandId, order: OrderId) -> Result<(), CallFailed>;
+    /// Returns the lines to the cart, or blocks a checkout that arrives later; idempotent.
+    async fn cancel_checkout(&self, command: CommandId, order: OrderId) -> Result<(), CallFailed>;
 }
 
-/// The catalogue, as far as an order needs it.
+/// The catalog service.
 #[async_trait]
 pub trait Catalog: Send + Sync {
-    /// What products cost now; those that are not in the answer do not exist.
+    /// Current prices; a product that is absent from the result does not exist.
     async fn quote(&self, products: &[ProductId]) -> Result<Vec<Product>, CallFailed>;
 
-    /// Holds all lines of the order or none.
+    /// Reserves all lines of the order or none; idempotent by order and reservation number.
     async fn reserve(&self, command: CommandId, hold: &NewHold) -> Result<Reserving, CallFailed>;
 
-    /// Sells what the order holds; false if the hold is gone.
+    /// Commits a reservation; `false` if it expired or was released. Idempotent.
     async fn commit(&self, command: CommandId, order: OrderId, hold: i32) -> Result<bool, CallFailed>;
 
-    /// Frees what the order holds, calls back what it bought, or forbids a hold that comes late.
+    /// Releases a reservation, committed or not, or blocks one that arrives later; idempotent.
     async fn release(&self, command: CommandId, order: OrderId, hold: i32) -> Result<(), CallFailed>;
 }
 
-/// Payments, as far as an order needs them.
+/// The payment service.
 #[async_trait]
 pub trait Payments: Send + Sync {
-    /// Makes a payment; the same one however often it is called.
+    /// Makes a payment; idempotent by payment id.
     async fn pay(&self, command: CommandId, payment: &Payable, with: (Method, &Token)) -> Result<Report, CallFailed>;
 
-    /// What became of a payment. One that is not known becomes voided.
+    /// Returns the outcome of a payment. An unknown payment becomes voided.
     async fn settle(&self, command: CommandId, payment: &Payable) -> Result<Report, CallFailed>;
 
-    /// Calls a payment off unless it has a result.
+    /// Voids a payment unless it has a result.
     async fn void(&self, command: CommandId, payment: &Payable) -> Result<Report, CallFailed>;
 
-    /// Gives back what is left of a payment.
+    /// Refunds the remaining amount of a payment.
     async fn refund(&self, command: CommandId, payment: &Payable) -> Result<Report, CallFailed>;
 }
 
-/// Address books.
+/// The user service's address book.
 #[async_trait]
 pub trait Addresses: Send + Sync {
-    /// An entry of a user's own address book.
+    /// Returns an entry of a user's own address book.
     async fn find(&self, user: UserId, address: AddressId) -> Result<Option<Address>, CallFailed>;
 }
 
 /// What an order took from a cart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Taken {
+pub struct Checkout {
     /// The cart and its version.
     pub cart: CartVersion,
     /// Its lines.
-    pub lines: Vec<Wanted>,
+    pub lines: Vec<RequestedLine>,
 }
 
 /// What is to be held.
@@ -164,94 +165,94 @@ pub struct NewHold {
     /// Which hold of it.
     pub hold: i32,
     /// What.
-    pub lines: Vec<Wanted>,
-    /// How long, by the catalogue's clock.
+    pub lines: Vec<RequestedLine>,
+    /// Duration in seconds, by catalog's clock.
     pub seconds: u32,
 }
 
 /// What became of a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reserving {
-    /// All lines are held.
+    /// All lines are reserved.
     Held,
-    /// Nothing is held: this was missing.
+    /// No line is reserved because of this shortage.
     Short(Shortage),
 }
 
-/// A payment and what it is for.
+/// A payment of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payable {
     /// The payment.
     pub payment: PaymentId,
-    /// The order that it pays.
+    /// The order to pay.
     pub order: OrderId,
-    /// Who pays.
+    /// User who pays.
     pub user: UserId,
-    /// How much.
+    /// Amount to pay.
     pub total: Money,
 }
 
-/// What payment says about a payment.
+/// State of a payment as the payment service reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// The result; `None` while there is none.
+    /// The outcome; `None` while the payment is pending.
     pub outcome: Option<PaymentOutcome>,
-    /// The result's own id: it counts once, whichever way it comes.
+    /// Id of the result; deduplicates results that arrive by command and by event.
     pub result: Option<CommandId>,
 }
 
-/// A call that gave no answer to use: whether the other service did anything is unknown, so it is repeated.
+/// A call without a usable response. Its effect is unknown, so the caller retries it.
 #[derive(Debug, thiserror::Error)]
 #[error("calling {callee}")]
 pub struct CallFailed {
-    /// The other service.
+    /// Name of the called service.
     pub callee: &'static str,
-    /// Why.
+    /// The underlying error.
     #[source]
     pub source: BoxError,
 }
 
-/// Why a cart was not taken.
+/// Error of [`Carts::begin_checkout`].
 #[derive(Debug, thiserror::Error)]
-pub enum TakeError {
-    /// There is nothing in it.
+pub enum CheckoutError {
+    /// The cart has no lines.
     #[error("the cart is empty")]
     Empty,
-    /// This order has given the cart back before: it can take nothing any more.
-    #[error("the cart was given back")]
-    Undone,
-    /// The call gave no answer.
+    /// The order's checkout was cancelled before; it cannot begin again.
+    #[error("the checkout was cancelled")]
+    Cancelled,
+    /// The call failed.
     #[error(transparent)]
     Failed(#[from] CallFailed),
 }
 
-/// Why an order was not made.
+/// Error of [`Orders::create`].
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
-    /// It exists: another driver of the same request was faster.
+    /// The order exists: a concurrent duplicate of the request created it.
     #[error("the order exists")]
     Exists,
     /// Another live order has this version of the cart.
     #[error("another order has this cart")]
-    CartTaken,
-    /// The claim that it was made for was given up meanwhile.
-    #[error("the order's claim is gone")]
-    ClaimGone,
-    /// The store did not do it.
+    CartAlreadyOrdered,
+    /// The idempotency lease of the request was cancelled meanwhile.
+    #[error("the idempotency lease of the order was cancelled")]
+    LeaseLost,
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Why a command was not applied.
+/// Error of [`Orders::apply`].
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// No such order.
+    /// The order does not exist.
     #[error("no such order")]
     NotFound,
-    /// The order's state does not allow it.
+    /// The order's state does not allow the change.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// The store did not do it.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -1,7 +1,7 @@
-//! Orders in PostgreSQL: each method one transaction, all time the database's.
+//! PostgreSQL implementation of [`Orders`]: one transaction per method, all times from the database.
 //!
-//! Knows SQL, rows and constraints; what becomes of an order is the domain's to say. An order is read without a lock, and
-//! what the domain decides is written by one statement if nobody has written since; else it is read again.
+//! Contains SQL, rows and constraints, and no order logic. An order is read without a lock, and
+//! the domain's decision is written by one statement if the revision is unchanged; otherwise it is read again.
 
 mod read;
 mod row;
@@ -19,70 +19,71 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    domain::{self, Command, Decision, Draft, Order, Record, Refused, State},
-    ports::{ApplyError, CreateError, Driver, Listing, Orders, Progress, StoreError},
+    domain::{self, Decision, HistoryEntry, Order, OrderDraft, Refused, SagaEvent, State},
+    ports::{ApplyError, CreateError, Listing, Orders, RunnerId, SagaSnapshot, StoreError},
     postgres::{
-        read::{Found, find, find_with},
+        read::{LoadedSaga, find, find_with},
         write::SagaRow,
     },
-    saga::{LEASE, Leased, lease},
+    saga::{LEASE, SagaLease, lease},
 };
 
-/// The request that claimed a key has so long before a repetition may go on in its place.
-const CLAIM_LEASE: Duration = Duration::from_secs(10);
-/// A claim without an answer that is older is looked after by the worker.
-const CLAIM_STALE: Duration = Duration::from_mins(1);
+/// Duration of an idempotency lease; after that a retry may continue the request.
+const IDEMPOTENCY_LEASE: Duration = Duration::from_secs(10);
+/// Age after which the worker handles an incomplete idempotency lease.
+const EXPIRED_AFTER: Duration = Duration::from_mins(1);
 
-/// Of a saga that was just begun.
+/// Revision of a new saga.
 const FIRST_REVISION: i64 = 1;
-/// How often an order is read again that others have changed meanwhile: each time, one of them was served.
+/// Maximum attempts after concurrent changes. Each failed attempt means that a concurrent one succeeded.
 const TRIES_MAX: u32 = 50;
 
-/// Orders in a database.
+/// Store of orders in PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct PgOrders {
-    /// The database.
+    /// Connection pool.
     pub db: Db,
-    /// Where ids of facts come from.
+    /// Generator of event ids.
     pub ids: Arc<dyn Ids>,
-    /// Carried by every fact and every order's number.
+    /// Recovery epoch, part of every event and every order number.
     pub epoch: Epoch,
-    /// How long an order can be paid.
+    /// Time after creation during which an order can be paid.
     pub payment_window: time::Duration,
-    /// What the request that made an order is answered, once it can be.
+    /// Final response to the request that created an order; `None` while the saga has steps to take.
     pub answer: fn(&State) -> Option<StoredResponse>,
 }
 
-/// What a repetition of a change is answered.
+/// Result stored with a deduplication key, returned for duplicates.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Remembered {
-    /// The order as it was after the change; absent where whoever repeats wants to know how it is now.
+enum StoredResult {
+    /// The order after the change; absent if a duplicate returns the current order.
     Done(Option<Box<Order>>),
     Refused(Refused),
 }
 
 #[async_trait]
 impl Orders for PgOrders {
-    async fn claim(&self, dedup_key: &DedupKey, fresh: OrderId) -> Result<Acquisition, StoreError> {
-        // Nearly always it is new, and then one statement will do.
+    async fn acquire_idempotency_lease(&self, dedup_key: &DedupKey, fresh: OrderId) -> Result<Acquisition, StoreError> {
+        // The common case, a new key, needs one statement.
         if agora_outbox::IdempotencyLease::try_acquire(
             &mut *self.db.acquire().await?,
             dedup_key,
             fresh.uuid(),
-            CLAIM_LEASE,
+            IDEMPOTENCY_LEASE,
         )
         .await?
         {
             return Ok(Acquisition::Started { recovery_id: fresh.uuid() });
         }
         let mut tx = self.db.begin().await?;
-        let claim = agora_outbox::IdempotencyLease::acquire(&mut tx, dedup_key, fresh.uuid(), CLAIM_LEASE).await?;
+        let acquisition =
+            agora_outbox::IdempotencyLease::acquire(&mut tx, dedup_key, fresh.uuid(), IDEMPOTENCY_LEASE).await?;
         tx.commit().await?;
-        Ok(claim)
+        Ok(acquisition)
     }
 
-    async fn abandon(&self, order: OrderId) -> Result<bool, StoreError> {
+    async fn cancel_idempotency_lease(&self, order: OrderId) -> Result<bool, StoreError> {
         const EXISTS: &str = "select exists (select from orders where id = $1)";
         const LOCK: &str = "select point from idempotency where point = $1 for update";
         let mut tx = self.db.begin().await?;
@@ -95,49 +96,49 @@ impl Orders for PgOrders {
         Ok(true)
     }
 
-    async fn stale_claims(&self, limit: u32) -> Result<Vec<OrderId>, StoreError> {
+    async fn expired_idempotency_leases(&self, limit: u32) -> Result<Vec<OrderId>, StoreError> {
         const EXTEND: &str =
             "update idempotency set lease_until = now() + make_interval(secs => $2) where point = any ($1)";
         let mut tx = self.db.begin().await?;
-        let stale = agora_outbox::IdempotencyLease::expired(&mut tx, CLAIM_STALE, limit).await?;
+        let stale = agora_outbox::IdempotencyLease::expired(&mut tx, EXPIRED_AFTER, limit).await?;
         if !stale.is_empty() {
-            sqlx::query(EXTEND).bind(&stale).bind(CLAIM_LEASE.as_secs_f64()).execute(&mut *tx).await?;
+            sqlx::query(EXTEND).bind(&stale).bind(IDEMPOTENCY_LEASE.as_secs_f64()).execute(&mut *tx).await?;
         }
         tx.commit().await?;
         Ok(stale.into_iter().map(OrderId::new).collect())
     }
 
-    async fn create(&self, draft: Draft, driver: Driver) -> Result<Progress, CreateError> {
+    async fn create(&self, draft: OrderDraft, runner: RunnerId) -> Result<SagaSnapshot, CreateError> {
         let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
         let (now, drawn) = draw(&mut connection, draft.id).await?;
         let number = domain::number(self.epoch, drawn);
         let state = draft.into_state(number, now, self.payment_window);
-        let (lease, leased) = lease(&state, now, Leased::NOBODY, Some(driver));
-        let (first, mut account) = (Record::created(&state.order), Account::new());
-        self.tell(&mut account, &state.order, &first, None)?;
+        let (lease, leased) = lease(&state, now, SagaLease::FREE, Some(runner));
+        let (first, mut account) = (HistoryEntry::created(&state.order), Account::new());
+        self.append_event(&mut account, &state.order, &first, None)?;
         let saga = SagaRow { state: &state, now, lease };
         if !write::create(&mut connection, &saga, &first, &account).await? {
-            return Err(CreateError::ClaimGone);
+            return Err(CreateError::LeaseLost);
         }
-        Ok(Progress { state, now, leased, revision: FIRST_REVISION })
+        Ok(SagaSnapshot { state, now, leased, revision: FIRST_REVISION })
     }
 
     async fn apply(
         &self,
         order: OrderId,
-        command: &Command,
+        event: &SagaEvent,
         dedup_key: &DedupKey,
-        driver: Option<Driver>,
-    ) -> Result<Outcome<Progress>, ApplyError> {
+        runner: Option<RunnerId>,
+    ) -> Result<Outcome<SagaSnapshot>, ApplyError> {
         let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
         for _ in 0..TRIES_MAX {
             let (found, known) = find_with(&mut connection, order, dedup_key).await?.ok_or(ApplyError::NotFound)?;
             let done = match known {
-                None => self.change(&mut connection, found, command, dedup_key, driver).await?.map(Outcome::Applied),
-                Some(Remembered::Done(then)) => {
-                    repeat(&mut connection, found, then, driver).await?.map(Outcome::Duplicate)
+                None => self.change(&mut connection, found, event, dedup_key, runner).await?.map(Outcome::Applied),
+                Some(StoredResult::Done(then)) => {
+                    repeat(&mut connection, found, then, runner).await?.map(Outcome::Duplicate)
                 }
-                Some(Remembered::Refused(refused)) => return Err(refused.into()),
+                Some(StoredResult::Refused(refused)) => return Err(refused.into()),
             };
             if let Some(done) = done {
                 return Ok(done);
@@ -148,48 +149,48 @@ impl Orders for PgOrders {
 
     async fn advance(
         &self,
-        known: Progress,
-        command: &Command,
+        known: SagaSnapshot,
+        event: &SagaEvent,
         dedup_key: &DedupKey,
-        driver: Driver,
-    ) -> Result<Outcome<Progress>, ApplyError> {
-        let Progress { state, now, leased: _, revision } = known;
+        runner: RunnerId,
+    ) -> Result<Outcome<SagaSnapshot>, ApplyError> {
+        let SagaSnapshot { state, now, leased: _, revision } = known;
         let order = state.order.id;
-        let leased = Leased { owner: Some(driver.0), until: Some(now + LEASE) };
-        let found = Found { state, leased, now, revision };
+        let leased = SagaLease { owner: Some(runner.0), until: Some(now + LEASE) };
+        let found = LoadedSaga { state, leased, now, revision };
         let done = {
             let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
-            self.change(&mut connection, found, command, dedup_key, Some(driver)).await
+            self.change(&mut connection, found, event, dedup_key, Some(runner)).await
         };
         match done {
-            Ok(Some(progress)) => Ok(Outcome::Applied(progress)),
-            // What is known here may be old news: such a refusal means nothing yet.
-            Ok(None) | Err(ApplyError::Refused(_)) => self.apply(order, command, dedup_key, Some(driver)).await,
+            Ok(Some(snapshot)) => Ok(Outcome::Applied(snapshot)),
+            // `known` may be outdated, so a rejection is not final: read again.
+            Ok(None) | Err(ApplyError::Refused(_)) => self.apply(order, event, dedup_key, Some(runner)).await,
             Err(error) => Err(error),
         }
     }
 
-    async fn load(&self, order: OrderId, driver: Option<Driver>) -> Result<Option<Progress>, StoreError> {
+    async fn load(&self, order: OrderId, runner: Option<RunnerId>) -> Result<Option<SagaSnapshot>, StoreError> {
         let mut connection = self.db.acquire().await?;
         for _ in 0..TRIES_MAX {
             let Some(found) = find(&mut connection, order).await? else { return Ok(None) };
-            let progress = match driver {
-                Some(driver) => take_lease(&mut connection, found, driver).await?,
-                None => Some(found.into_progress(false)),
+            let snapshot = match runner {
+                Some(runner) => take_lease(&mut connection, found, runner).await?,
+                None => Some(found.into_snapshot(false)),
             };
-            if progress.is_some() {
-                return Ok(progress);
+            if snapshot.is_some() {
+                return Ok(snapshot);
             }
         }
         Err(StoreError::Running)
     }
 
-    async fn lease_due(&self, driver: Driver, limit: u32) -> Result<Vec<Progress>, StoreError> {
-        read::lease_due(&self.db, driver, limit).await
+    async fn lease_due(&self, runner: RunnerId, limit: u32) -> Result<Vec<SagaSnapshot>, StoreError> {
+        read::lease_due(&self.db, runner, limit).await
     }
 
-    async fn yield_lease(&self, order: OrderId, driver: Driver) -> Result<(), StoreError> {
-        write::yield_lease(&mut *self.db.acquire().await?, order.uuid(), driver.0).await
+    async fn release_lease(&self, order: OrderId, runner: RunnerId) -> Result<(), StoreError> {
+        write::release_lease(&mut *self.db.acquire().await?, order.uuid(), runner.0).await
     }
 
     async fn page(&self, listing: &Listing) -> Result<Page<Order>, StoreError> {
@@ -206,113 +207,113 @@ impl Orders for PgOrders {
 }
 
 impl PgOrders {
-    /// What becomes of an order that was found so; none if it has changed meanwhile, or its cause has come through another
-    /// door: it is to be found again.
+    /// Applies `event` to a loaded order. `None` if the order or the deduplication key was written concurrently: the caller
+    /// loads the order again.
     async fn change(
         &self,
         connection: &mut PgConnection,
-        found: Found,
-        command: &Command,
+        found: LoadedSaga,
+        event: &SagaEvent,
         dedup_key: &DedupKey,
-        driver: Option<Driver>,
-    ) -> Result<Option<Progress>, ApplyError> {
-        let Found { state: before, now, leased, revision } = found;
-        let Decision { state, record } = match domain::decide(&before, command, now) {
+        runner: Option<RunnerId>,
+    ) -> Result<Option<SagaSnapshot>, ApplyError> {
+        let LoadedSaga { state: before, now, leased, revision } = found;
+        let Decision { state, entry } = match domain::decide(&before, event, now) {
             Ok(decision) => decision,
             Err(refused) => return refuse(connection, dedup_key, refused).await,
         };
         let mut account = Account::new();
-        if let Some(change) = &record {
-            self.tell(&mut account, &state.order, change, dedup_key.causation())?;
+        if let Some(change) = &entry {
+            self.append_event(&mut account, &state.order, change, dedup_key.causation())?;
         }
-        // The answer is stored with the change that makes it possible.
+        // The response is stored in the transaction that completes the request.
         if let (None, Some(answer)) = ((self.answer)(&before), (self.answer)(&state)) {
             account.complete(state.order.id.uuid(), &answer).map_err(StoreError::from)?;
         }
         let order = matches!(dedup_key, DedupKey::Request { .. }).then(|| Box::new(state.order.clone()));
-        account.store_result(dedup_key, &Remembered::Done(order)).map_err(StoreError::from)?;
-        let (lease, leased) = lease(&state, now, leased, driver);
+        account.store_result(dedup_key, &StoredResult::Done(order)).map_err(StoreError::from)?;
+        let (lease, leased) = lease(&state, now, leased, runner);
         let saga = SagaRow { state: &state, now, lease };
-        let written = write::change(connection, &saga, (revision, record.as_ref()), &account).await?;
-        Ok(written.map(|(now, revision)| Progress { state, now, leased, revision }))
+        let written = write::change(connection, &saga, (revision, entry.as_ref()), &account).await?;
+        Ok(written.map(|(now, revision)| SagaSnapshot { state, now, leased, revision }))
     }
 
-    /// Tells of a change that is a fact.
-    fn tell(
+    /// Appends the event of a change, if any.
+    fn append_event(
         &self,
         account: &mut Account,
         order: &Order,
-        change: &Record,
+        change: &HistoryEntry,
         causation: Option<Uuid>,
     ) -> Result<(), StoreError> {
-        let Some((seq, event)) = &change.fact else { return Ok(()) };
+        let Some((seq, event)) = &change.event else { return Ok(()) };
         let aggregate = order.id.uuid();
-        let fact = NewEvent { event, aggregate, seq: *seq, correlation: Some(aggregate), causation };
-        Ok(account.append(self.ids.as_ref(), self.epoch, fact)?)
+        let new_event = NewEvent { event, aggregate, seq: *seq, correlation: Some(aggregate), causation };
+        Ok(account.append(self.ids.as_ref(), self.epoch, new_event)?)
     }
 }
 
-/// The time and a number, if the order's claim stands.
+/// The time and an order number, if the idempotency lease exists.
 async fn draw(connection: &mut PgConnection, order: OrderId) -> Result<(OffsetDateTime, i64), CreateError> {
     const DRAW: &str = "select now(), nextval('order_number') from idempotency where point = $1 and state = 'started'";
     let drawn = sqlx::query_as(DRAW).bind(order.uuid()).fetch_optional(connection).await;
-    drawn.map_err(StoreError::from)?.ok_or(CreateError::ClaimGone)
+    drawn.map_err(StoreError::from)?.ok_or(CreateError::LeaseLost)
 }
 
-/// An order that heard some news before: as it was `then`, if whoever repeats wants to know that, else as it is now, with
-/// the lease of its saga where a driver asks.
+/// The response to a duplicate: the order as it was `then` if that was stored, otherwise the current order, with
+/// the lease of its saga if a runner asks for it.
 async fn repeat(
     connection: &mut PgConnection,
-    found: Found,
+    found: LoadedSaga,
     then: Option<Box<Order>>,
-    driver: Option<Driver>,
-) -> Result<Option<Progress>, StoreError> {
-    match (then, driver) {
-        (None, Some(driver)) => take_lease(connection, found, driver).await,
-        (None, None) => Ok(Some(found.into_progress(false))),
+    runner: Option<RunnerId>,
+) -> Result<Option<SagaSnapshot>, StoreError> {
+    match (then, runner) {
+        (None, Some(runner)) => take_lease(connection, found, runner).await,
+        (None, None) => Ok(Some(found.into_snapshot(false))),
         (Some(order), _) => {
-            let Progress { state, now, leased, revision } = found.into_progress(false);
-            Ok(Some(Progress { state: State { order: *order, saga: state.saga }, now, leased, revision }))
+            let SagaSnapshot { state, now, leased, revision } = found.into_snapshot(false);
+            Ok(Some(SagaSnapshot { state: State { order: *order, saga: state.saga }, now, leased, revision }))
         }
     }
 }
 
-/// An order that stays as it is, with the lease of its saga if `driver` can have it; none if it has changed meanwhile.
+/// Acquires the lease of an unchanged order for `runner` if possible; `None` after a concurrent change.
 async fn take_lease(
     connection: &mut PgConnection,
-    found: Found,
-    driver: Driver,
-) -> Result<Option<Progress>, StoreError> {
-    let (lease, ours) = lease(&found.state, found.now, found.leased, Some(driver));
+    found: LoadedSaga,
+    runner: RunnerId,
+) -> Result<Option<SagaSnapshot>, StoreError> {
+    let (lease, ours) = lease(&found.state, found.now, found.leased, Some(runner));
     if lease == found.leased {
-        return Ok(Some(found.into_progress(ours)));
+        return Ok(Some(found.into_snapshot(ours)));
     }
     let saga = SagaRow { state: &found.state, now: found.now, lease };
     let written = write::change(connection, &saga, (found.revision, None), &Account::new()).await?;
-    Ok(written.map(|(now, revision)| Progress { state: found.state, now, leased: ours, revision }))
+    Ok(written.map(|(now, revision)| SagaSnapshot { state: found.state, now, leased: ours, revision }))
 }
 
-/// Remembers a final refusal; one that says "try again" leaves nothing behind. `None` if the cause has come through another
-/// door: what it was answered there is to be found.
+/// Stores a final rejection; a retryable one is not stored. `None` if the deduplication key was written concurrently:
+/// the caller loads the stored result.
 async fn refuse(
     connection: &mut PgConnection,
     dedup_key: &DedupKey,
     refused: Refused,
-) -> Result<Option<Progress>, ApplyError> {
+) -> Result<Option<SagaSnapshot>, ApplyError> {
     if matches!((dedup_key, &refused), (DedupKey::Request { .. }, Refused::InvalidTransition { .. })) {
-        let remembered = Remembered::Refused(refused.clone());
-        if !insert_result(connection, dedup_key, &remembered).await.map_err(StoreError::from)? {
+        let stored = StoredResult::Refused(refused.clone());
+        if !insert_result(connection, dedup_key, &stored).await.map_err(StoreError::from)? {
             return Ok(None);
         }
     }
     Err(refused.into())
 }
 
-/// The refusals of a new order's rows.
+/// Maps constraint violations of an insert.
 fn on_create(error: sqlx::Error) -> CreateError {
     match constraint(&error) {
         Some("orders_pk") => CreateError::Exists,
-        Some("orders_cart_version") => CreateError::CartTaken,
+        Some("orders_cart_version") => CreateError::CartAlreadyOrdered,
         _ => StoreError::from(error).into(),
     }
 }

@@ -1,17 +1,17 @@
-//! The saga of an order: hold, take payment, commit; or release, give back, refund.
+//! The saga of an order: reserve, pay, commit; or release, cancel the checkout, refund.
 //!
-//! [`decide`] is a pure function from what is known to the next step; [`act`] takes that step; [`drive`] goes on until
-//! there is nothing to do. Whoever holds the order's lease drives: the request that made the order, the one that brought
-//! a payment's result, or the worker.
+//! [`next`] is a pure function that returns the next step; [`Services`] executes a step; [`SagaRunner`] runs steps until
+//! none is left. The holder of the saga's lease runs it: the request that created the order, the request that delivered
+//! a payment result, or the worker.
 
-mod act;
 mod command_id;
-mod decide;
-mod drive;
+mod execute;
 mod lease;
+mod next_step;
+mod runner;
 
-pub use act::Services;
 pub use command_id::command_id;
-pub use decide::{HOLD_MARGIN_SECONDS, Phase, STUCK_AFTER, Step, next, phase, wake};
-pub use drive::{Drive, drive};
-pub use lease::{LEASE, Leased, lease};
+pub use execute::Services;
+pub use lease::{LEASE, SagaLease, lease};
+pub use next_step::{HOLD_MARGIN_SECONDS, Phase, STUCK_AFTER, Step, next, phase, wake_at};
+pub use runner::SagaRunner;

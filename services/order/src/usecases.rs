@@ -1,10 +1,10 @@
-//! What can be asked of orders: one method each. Knows the domain and the ports; must not know HTTP or SQL.
+//! Use cases of the order service, one method each. Depends on domain and ports; must not depend on HTTP or SQL.
 
 mod change;
+mod maintenance;
 mod pay;
 mod place;
 mod read;
-mod tidy;
 
 use std::sync::Arc;
 
@@ -16,74 +16,74 @@ use tokio::sync::Notify;
 pub use place::{NewOrder, Placed, Shipping};
 
 use crate::{
-    domain::{Refused, State, Status, Wrong},
-    ports::{Addresses, ApplyError, CallFailed, Driver, Orders, StoreError},
-    saga::{Drive, Services},
+    domain::{FieldError, Refused, State, Status},
+    ports::{Addresses, ApplyError, CallFailed, Orders, RunnerId, StoreError},
+    saga::{SagaRunner, Services},
 };
 
-/// Everything that orders can do.
+/// The use cases of orders.
 #[derive(Clone)]
-pub struct Ordering {
-    /// Where orders are kept.
+pub struct OrderService {
+    /// Store of orders and sagas.
     pub orders: Arc<dyn Orders>,
-    /// What their sagas call.
+    /// Clients of the services that sagas call.
     pub services: Services,
-    /// Address books.
+    /// Client of the user service's address book.
     pub addresses: Arc<dyn Addresses>,
-    /// Where ids come from.
+    /// Generator of UUIDv7 ids.
     pub ids: Arc<dyn Ids>,
-    /// Wakes the worker.
+    /// Notification that wakes the worker before its next poll.
     pub work: Arc<Notify>,
-    /// What the client who made an order is told once its saga rests, and again whenever he repeats his request; `None`
-    /// while it does not rest. Given by the edge, which alone knows statuses and bodies.
+    /// Final response to the request that created an order, stored and repeated on retries; `None` while the saga has
+    /// steps to take. A parameter, because only the HTTP layer knows status codes and bodies.
     pub answer: fn(&State) -> Option<StoredResponse>,
 }
 
-/// Why something was not done.
+/// Error of a use case.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Fields that were refused.
-    #[error("fields were refused")]
-    Invalid(Vec<Wrong>),
-    /// No such order, or somebody else's.
+    /// Invalid fields of the request.
+    #[error("invalid fields")]
+    Invalid(Vec<FieldError>),
+    /// The order does not exist or belongs to another user.
     #[error("no such order")]
     NotFound,
-    /// The cart has nothing to order.
+    /// The cart has no lines.
     #[error("the cart is empty")]
     EmptyCart,
     /// Products that do not exist.
     #[error("products do not exist")]
     UnknownProducts(Vec<ProductId>),
-    /// The prices have no sum.
-    #[error("the prices have no sum")]
+    /// The total overflows or mixes currencies.
+    #[error("the total overflows or mixes currencies")]
     NoSum(#[source] MoneyError),
     /// Another live order has this version of the cart.
     #[error("another order has this cart")]
-    CartTaken,
+    CartAlreadyOrdered,
     /// The order's state does not allow it.
     #[error("the order's state does not allow it")]
     Refused(#[source] Refused),
-    /// The key was used before with another body.
+    /// The idempotency key was used with another request body.
     #[error("the idempotency key was used with another request")]
     KeyMismatch,
-    /// The same request, or another step of the same order, is being worked on.
-    #[error("the same request is still running")]
+    /// The same request or a concurrent change of the order is in progress; retry.
+    #[error("the same request is in progress")]
     Running,
-    /// Something that is needed is away for a moment.
-    #[error("something that is needed does not answer")]
+    /// A required service or the database is unavailable; retry.
+    #[error("a required service is unavailable")]
     Unavailable(#[source] BoxError),
-    /// A bug.
-    #[error("an order could not be handled")]
+    /// A bug or corrupt data; a retry does not help.
+    #[error("internal error")]
     Broken(#[source] BoxError),
 }
 
-impl Ordering {
-    fn drive(&self) -> Drive {
-        Drive { orders: self.orders.clone(), services: self.services.clone() }
+impl OrderService {
+    fn saga_runner(&self) -> SagaRunner {
+        SagaRunner { orders: self.orders.clone(), services: self.services.clone() }
     }
 
-    fn driver(&self) -> Driver {
-        Driver(self.ids.next())
+    fn runner_id(&self) -> RunnerId {
+        RunnerId(self.ids.next())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The address book of the user service, read for the user who orders.
+//! HTTP client of the user service's address book. Must not contain order logic.
 
 use agora_api::user as api;
 use agora_outbound::{CallError, Client};
@@ -10,7 +10,7 @@ use crate::{
     ports::{Addresses, CallFailed},
 };
 
-/// The user service over HTTP.
+/// Calls the user service over HTTP, on behalf of the ordering user.
 #[derive(Clone, Debug)]
 pub struct UserClient(pub Client);
 

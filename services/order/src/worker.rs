@@ -1,42 +1,42 @@
-//! Wakes by itself and when something happened: takes the steps of sagas that wait, and clears what was cut off.
+//! Background worker: continues due sagas and cancels expired idempotency leases. Contains no order logic.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::usecases::{Error, Ordering};
+use crate::usecases::{Error, OrderService};
 
-/// How often sagas are looked for without a call: a lease that ended, a window that closed.
+/// Polling interval for due sagas, such as an expired lease or an ended payment window.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often claims are cleared and stuck sagas counted.
+/// Interval of the cleanup of expired idempotency leases and of the count of stuck sagas.
 const CLEAR_EVERY: Duration = Duration::from_secs(10);
 
-/// Works until the process ends. Any number of replicas may: each saga and claim is leased by one of them.
-pub async fn run(ordering: Ordering, shutdown: CancellationToken) -> anyhow::Result<()> {
+/// Runs until shutdown. Safe with any number of replicas: one replica leases each saga and each request.
+pub async fn run(service: OrderService, shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut clear_at = Instant::now();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
-            () = ordering.work.notified() => {}
+            () = service.work.notified() => {}
             _ = ticks.tick() => {}
         }
-        while ordering.continue_sagas().await? > 0 && !shutdown.is_cancelled() {}
+        while service.continue_sagas().await? > 0 && !shutdown.is_cancelled() {}
         if Instant::now() >= clear_at {
-            clear(&ordering).await?;
+            clear(&service).await?;
             clear_at = Instant::now() + CLEAR_EVERY;
         }
     }
 }
 
-async fn clear(ordering: &Ordering) -> Result<(), Error> {
-    let cleared = ordering.clear_claims().await?;
+async fn clear(service: &OrderService) -> Result<(), Error> {
+    let cleared = service.cancel_expired_leases().await?;
     if cleared > 0 {
-        tracing::info!(cleared, "looked after requests that were cut off");
+        tracing::info!(cleared, "cancelled idempotency leases of interrupted requests");
     }
-    #[expect(clippy::cast_precision_loss, reason = "a gauge; nobody has 2^53 stuck sagas")]
-    metrics::gauge!("order_saga_stuck").set(ordering.stuck().await? as f64);
+    #[expect(clippy::cast_precision_loss, reason = "a gauge; the count stays far below 2^53")]
+    metrics::gauge!("order_saga_stuck").set(service.stuck().await? as f64);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Where an order goes: a copy of the address as it was when the order was made.
+//! Shipping address, copied into the order when it is created.
 
 use agora_vocab::Invalid;
 use serde::{Deserialize, Serialize};
@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 /// Longest text of one part of an address, in characters.
 const PART_CHARS_MAX: usize = 200;
 
-/// A postal address whose parts are not empty and not absurd.
+/// A postal address. [`Address::parse`] validates it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
-    /// To whom.
+    /// Name of the recipient.
     pub recipient: Option<String>,
-    /// Street and number.
+    /// Street and house number.
     pub street: String,
     /// Town.
     pub city: String,
@@ -24,7 +24,7 @@ pub struct Address {
 }
 
 impl Address {
-    /// The same address trimmed, its country in capitals; or everything that is wrong with it.
+    /// Trims all parts and upper-cases the country. Returns every invalid field on error.
     pub fn parse(self) -> Result<Self, Vec<Invalid>> {
         let mut wrong = Vec::new();
         let parsed = Self {

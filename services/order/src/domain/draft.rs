@@ -1,4 +1,4 @@
-//! An order before it exists: what is wanted, how it is to be paid, and what it costs at the quoted prices.
+//! A new order before it is written: requested lines, payment method and prices. No I/O.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -6,17 +6,17 @@ use agora_vocab::{Money, MoneyError, OrderId, PaymentId, ProductId, Quantity, Se
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-use super::{Address, CartVersion, Line, Order, OwnPayment, Saga, Standing, State};
+use super::{Address, CartVersion, Line, Order, OrderProgress, OwnPayment, Saga, State};
 
-/// Most lines of an order: what one quote and one hold carry.
+/// Maximum number of lines of an order; limit of one quote and one reservation.
 pub const DRAFT_LINES_MAX: usize = 100;
 /// Longest variant and payment token, in bytes.
 const VARIANT_BYTES_MAX: usize = 100;
 const TOKEN_BYTES_MAX: usize = 255;
 
-/// A product and how many of it.
+/// A product, its variant and a quantity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wanted {
+pub struct RequestedLine {
     /// The product.
     pub product: ProductId,
     /// The variant; empty for a product without variants.
@@ -25,29 +25,29 @@ pub struct Wanted {
     pub quantity: Quantity,
 }
 
-/// Lines to order: at least one, no two of the same product and variant.
+/// Requested lines: 1 to [`DRAFT_LINES_MAX`], unique by product and variant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Basket(Vec<Wanted>);
+pub struct RequestedLines(Vec<RequestedLine>);
 
 /// Where the lines of a new order come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The request lists them.
-    Items(Basket),
-    /// The user's cart, which is emptied.
+    Items(RequestedLines),
+    /// The user's cart; the checkout empties it.
     Cart,
 }
 
-/// A field that was refused: its path as the client wrote it, and what would be acceptable.
+/// An invalid field of a request: its JSON path and the requirement.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wrong {
-    /// Such as `items[0].quantity`.
+pub struct FieldError {
+    /// JSON path such as `items[0].quantity`.
     pub field: String,
     /// A sentence without a full stop.
     pub message: String,
 }
 
-/// A way to pay.
+/// A payment method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
@@ -55,28 +55,28 @@ pub enum Method {
     Card,
 }
 
-/// A provider's token of a card. Masked wherever it could be printed: it can be charged.
+/// A payment provider's card token. It can be charged, so `Debug` masks it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Token(String);
 
-/// How a new order is to be paid at once.
+/// Payment method and token of an order that is paid on creation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PayWith {
-    /// The way.
+    /// The payment method.
     pub method: Method,
-    /// With what.
+    /// Token that the provider charges.
     pub token: Token,
 }
 
-/// A product as the catalogue quotes it.
+/// A product and its price as catalog quotes them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Product {
     /// The product.
     pub id: ProductId,
     /// Its name.
     pub name: String,
-    /// What one unit costs.
+    /// Price of one unit.
     pub price: Money,
     /// Its brand.
     pub brand: Option<String>,
@@ -84,53 +84,53 @@ pub struct Product {
     pub category: Option<String>,
     /// Its supplier.
     pub supplier: Option<String>,
-    /// Who sells it.
+    /// Id of the seller.
     pub seller: SellerId,
 }
 
-/// A new order with everything frozen, ready to be written.
+/// A new order with fixed lines and prices, ready to be written.
 #[derive(Clone, Debug)]
-pub struct Draft {
-    /// The order's id, drawn when its key was claimed.
+pub struct OrderDraft {
+    /// The order's id, generated when its idempotency lease was acquired.
     pub id: OrderId,
-    /// Who buys.
+    /// User who places the order.
     pub user: UserId,
-    /// The cart that it was taken from.
+    /// Cart and version of the checkout; `None` if the request listed the items.
     pub cart: Option<CartVersion>,
     /// Its lines.
     pub lines: Vec<Line>,
     /// Their sum.
     pub total: Money,
-    /// Where it goes.
+    /// Shipping address.
     pub address: Option<Address>,
-    /// The payment to be made as soon as its stock is held.
+    /// Payment to make as soon as the stock is reserved.
     pub pay: Option<(PaymentId, PayWith)>,
 }
 
-/// Why lines have no price.
+/// Why the lines could not be priced.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unpriced {
-    /// Products that the catalogue does not have.
-    #[error("products that the catalogue does not have")]
+pub enum PricingError {
+    /// Products that catalog does not contain.
+    #[error("products that catalog does not contain")]
     Unknown(Vec<ProductId>),
-    /// The sum cannot be written as one amount of money.
-    #[error("the lines have no sum")]
+    /// The total overflows or mixes currencies.
+    #[error("the total overflows or mixes currencies")]
     Sum(#[source] MoneyError),
 }
 
-impl Basket {
-    /// Takes 1 to [`DRAFT_LINES_MAX`] lines of product, variant and units; equal lines become one, so that no later
-    /// step can count the same stock twice.
-    pub fn parse(items: Vec<(ProductId, Option<String>, i64)>) -> Result<Self, Vec<Wrong>> {
+impl RequestedLines {
+    /// Parses 1 to [`DRAFT_LINES_MAX`] lines of product, variant and quantity. Merges equal lines, so that no later
+    /// step counts the same stock twice. Returns every invalid field on error.
+    pub fn parse(items: Vec<(ProductId, Option<String>, i64)>) -> Result<Self, Vec<FieldError>> {
         if items.is_empty() || items.len() > DRAFT_LINES_MAX {
-            return Err(vec![Wrong::new("items", format!("must hold 1 to {DRAFT_LINES_MAX} items"))]);
+            return Err(vec![FieldError::new("items", format!("must hold 1 to {DRAFT_LINES_MAX} items"))]);
         }
         let mut wrong = Vec::new();
-        let mut lines: Vec<Wanted> = Vec::with_capacity(items.len());
+        let mut lines: Vec<RequestedLine> = Vec::with_capacity(items.len());
         for (i, (product, variant, units)) in items.into_iter().enumerate() {
             let variant = variant.unwrap_or_default();
             if variant.len() > VARIANT_BYTES_MAX {
-                wrong.push(Wrong::new(
+                wrong.push(FieldError::new(
                     format!("items[{i}].variant"),
                     format!("must be at most {VARIANT_BYTES_MAX} bytes"),
                 ));
@@ -138,36 +138,39 @@ impl Basket {
             let same = lines.iter().position(|line| line.product == product && line.variant == variant);
             let already = same.map_or(0, |at| i64::from(lines[at].quantity.get()));
             match (Quantity::parse(units).and_then(|_| Quantity::parse(already + units)), same) {
-                (Err(invalid), _) => wrong.push(Wrong::new(format!("items[{i}].quantity"), invalid.message)),
+                (Err(invalid), _) => wrong.push(FieldError::new(format!("items[{i}].quantity"), invalid.message)),
                 (Ok(quantity), Some(at)) => lines[at].quantity = quantity,
-                (Ok(quantity), None) => lines.push(Wanted { product, variant, quantity }),
+                (Ok(quantity), None) => lines.push(RequestedLine { product, variant, quantity }),
             }
         }
         if wrong.is_empty() { Ok(Self(lines)) } else { Err(wrong) }
     }
 
     /// Its lines.
-    pub fn into_lines(self) -> Vec<Wanted> {
+    pub fn into_lines(self) -> Vec<RequestedLine> {
         self.0
     }
 }
 
 impl PayWith {
-    /// Takes `card` and a token of visible ASCII.
-    pub fn parse(method: &str, token: &str) -> Result<Self, Vec<Wrong>> {
+    /// Accepts the method `card` and a token of 1 to 255 visible ASCII characters.
+    pub fn parse(method: &str, token: &str) -> Result<Self, Vec<FieldError>> {
         let mut wrong = Vec::new();
         if method != "card" {
-            wrong.push(Wrong::new("payment.method", "must be card"));
+            wrong.push(FieldError::new("payment.method", "must be card"));
         }
         if token.is_empty() || token.len() > TOKEN_BYTES_MAX || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            wrong.push(Wrong::new("payment.token", format!("must be 1 to {TOKEN_BYTES_MAX} visible ASCII characters")));
+            wrong.push(FieldError::new(
+                "payment.token",
+                format!("must be 1 to {TOKEN_BYTES_MAX} visible ASCII characters"),
+            ));
         }
         if wrong.is_empty() { Ok(Self { method: Method::Card, token: Token(token.to_owned()) }) } else { Err(wrong) }
     }
 }
 
-impl Draft {
-    /// The order that this becomes when it draws `number` at `now` and may be paid for `window`.
+impl OrderDraft {
+    /// Builds the order with `number`, created at `now` and payable for `window`.
     pub fn into_state(self, number: String, now: OffsetDateTime, window: Duration) -> State {
         let Self { id, user, cart, lines, total, address, pay } = self;
         let order = Order {
@@ -180,9 +183,9 @@ impl Draft {
             address,
             expires_at: now + window,
             created_at: now,
-            standing: Standing::START,
+            progress: OrderProgress::START,
             version: 1,
-            facts: 1,
+            event_seq: 1,
             updated_at: now,
         };
         let own = pay.map(|(payment, PayWith { method, token })| OwnPayment::new(payment, method, token));
@@ -190,29 +193,31 @@ impl Draft {
     }
 }
 
-/// Prices the lines at what the catalogue quotes.
-pub fn price(wanted: &[Wanted], quoted: Vec<Product>) -> Result<(Vec<Line>, Money), Unpriced> {
+/// Prices the lines at the quoted prices and returns them with their total.
+pub fn price(requested: &[RequestedLine], quoted: Vec<Product>) -> Result<(Vec<Line>, Money), PricingError> {
     let quoted: BTreeMap<ProductId, Product> = quoted.into_iter().map(|product| (product.id, product)).collect();
     let unknown: Vec<ProductId> =
-        wanted.iter().map(|line| line.product).filter(|product| !quoted.contains_key(product)).collect();
+        requested.iter().map(|line| line.product).filter(|product| !quoted.contains_key(product)).collect();
     if !unknown.is_empty() {
-        return Err(Unpriced::Unknown(unknown));
+        return Err(PricingError::Unknown(unknown));
     }
-    let lines: Vec<Line> =
-        wanted.iter().filter_map(|line| Some(priced(line, quoted.get(&line.product)?))).collect::<Result<_, _>>()?;
+    let lines: Vec<Line> = requested
+        .iter()
+        .filter_map(|line| Some(price_line(line, quoted.get(&line.product)?)))
+        .collect::<Result<_, _>>()?;
     let currency = lines.first().map_or(agora_vocab::Currency::EUR, |line| line.total.currency);
-    let total = Money::sum(currency, lines.iter().map(|line| line.total)).map_err(Unpriced::Sum)?;
+    let total = Money::sum(currency, lines.iter().map(|line| line.total)).map_err(PricingError::Sum)?;
     Ok((lines, total))
 }
 
-fn priced(wanted: &Wanted, product: &Product) -> Result<Line, Unpriced> {
+fn price_line(requested: &RequestedLine, product: &Product) -> Result<Line, PricingError> {
     Ok(Line {
-        product: wanted.product,
-        variant: wanted.variant.clone(),
+        product: requested.product,
+        variant: requested.variant.clone(),
         name: product.name.clone(),
-        quantity: wanted.quantity,
+        quantity: requested.quantity,
         price: product.price,
-        total: product.price.checked_mul(i64::from(wanted.quantity.get())).map_err(Unpriced::Sum)?,
+        total: product.price.checked_mul(i64::from(requested.quantity.get())).map_err(PricingError::Sum)?,
         brand: product.brand.clone(),
         category: product.category.clone(),
         supplier: product.supplier.clone(),
@@ -220,14 +225,14 @@ fn priced(wanted: &Wanted, product: &Product) -> Result<Line, Unpriced> {
     })
 }
 
-impl Wrong {
-    /// A refusal of `field`.
+impl FieldError {
+    /// An error of `field`.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }
     }
 }
 
-impl From<agora_vocab::Invalid> for Wrong {
+impl From<agora_vocab::Invalid> for FieldError {
     fn from(agora_vocab::Invalid { field, message }: agora_vocab::Invalid) -> Self {
         Self::new(field, message)
     }
@@ -243,7 +248,7 @@ impl Method {
 }
 
 impl Token {
-    /// The token itself, for the one call that charges it.
+    /// Returns the token in clear, for the call that charges it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -261,7 +266,7 @@ mod tests {
     use proptest::prelude::*;
     use uuid::Uuid;
 
-    use super::{Basket, PayWith, Product, Unpriced, price};
+    use super::{PayWith, PricingError, Product, RequestedLines, price};
 
     fn product(n: u128) -> ProductId {
         ProductId::new(Uuid::from_u128(n))
@@ -280,7 +285,7 @@ mod tests {
     }
 
     fn fields(items: Vec<(ProductId, Option<String>, i64)>) -> Vec<String> {
-        Basket::parse(items).unwrap_err().into_iter().map(|wrong| wrong.field).collect()
+        RequestedLines::parse(items).unwrap_err().into_iter().map(|wrong| wrong.field).collect()
     }
 
     #[test]
@@ -294,7 +299,7 @@ mod tests {
 
     #[test]
     fn equal_lines_become_one_and_their_sum_has_the_same_limit() {
-        let lines = Basket::parse(vec![
+        let lines = RequestedLines::parse(vec![
             (product(1), None, 2),
             (product(1), Some("red".into()), 1),
             (product(1), Some(String::new()), 3),
@@ -307,15 +312,24 @@ mod tests {
 
     #[test]
     fn every_unknown_product_is_named() {
-        let wanted = Basket::parse((1..=3).map(|n| (product(n), None, 1)).collect()).unwrap().into_lines();
-        assert_eq!(price(&wanted, vec![quoted(2, 100, "EUR")]), Err(Unpriced::Unknown(vec![product(1), product(3)])));
+        let requested = RequestedLines::parse((1..=3).map(|n| (product(n), None, 1)).collect()).unwrap().into_lines();
+        assert_eq!(
+            price(&requested, vec![quoted(2, 100, "EUR")]),
+            Err(PricingError::Unknown(vec![product(1), product(3)]))
+        );
     }
 
     #[test]
     fn lines_of_two_currencies_or_beyond_exact_amounts_have_no_sum() {
-        let wanted = Basket::parse((1..=2).map(|n| (product(n), None, 9)).collect()).unwrap().into_lines();
-        assert!(matches!(price(&wanted, vec![quoted(1, 100, "EUR"), quoted(2, 100, "USD")]), Err(Unpriced::Sum(_))));
-        assert!(matches!(price(&wanted, vec![quoted(1, 1 << 52, "EUR"), quoted(2, 1, "EUR")]), Err(Unpriced::Sum(_))));
+        let requested = RequestedLines::parse((1..=2).map(|n| (product(n), None, 9)).collect()).unwrap().into_lines();
+        assert!(matches!(
+            price(&requested, vec![quoted(1, 100, "EUR"), quoted(2, 100, "USD")]),
+            Err(PricingError::Sum(_))
+        ));
+        assert!(matches!(
+            price(&requested, vec![quoted(1, 1 << 52, "EUR"), quoted(2, 1, "EUR")]),
+            Err(PricingError::Sum(_))
+        ));
     }
 
     #[test]
@@ -331,7 +345,7 @@ mod tests {
         fn the_total_is_the_sum_of_quantity_times_price(lines in prop::collection::vec((1..=9_999_i64, 0..=1_000_000_i64), 1..20)) {
             let items = lines.iter().enumerate().map(|(i, (units, _))| (product(i as u128), None, *units)).collect();
             let quotes = lines.iter().enumerate().map(|(i, (_, amount))| quoted(i as u128, *amount, "EUR")).collect();
-            let (_, total) = price(&Basket::parse(items).unwrap().into_lines(), quotes).unwrap();
+            let (_, total) = price(&RequestedLines::parse(items).unwrap().into_lines(), quotes).unwrap();
             let sum: i64 = lines.iter().map(|(units, amount)| units * amount).sum();
             prop_assert_eq!(total, Money::new(sum, Currency::EUR).unwrap());
         }

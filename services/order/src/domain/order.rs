@@ -1,105 +1,107 @@
-//! An order: what was frozen when it was made, and where it stands now.
+//! The order aggregate: fields fixed at creation and the progress that changes. No I/O.
 
-use agora_events::order::{Order as NewEvent, OrderEvent, OrderLine};
+use agora_events::order::{Order as OrderPayload, OrderEvent, OrderLine};
 use agora_vocab::{CartId, Epoch, Money, OrderId, PaymentId, ProductId, Quantity, SellerId, UserId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{Address, PaymentStatus, Status};
 
-/// An order. Everything but `standing`, `version`, `facts` and `updated_at` is frozen when it is made.
+/// An order. All fields except `progress`, `version`, `event_seq` and `updated_at` are fixed at creation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Order {
     /// The order.
     pub id: OrderId,
-    /// What people call it: `A-1000001`.
+    /// Human-readable number such as `A-1000001`.
     pub number: String,
-    /// Who bought.
+    /// User who placed the order.
     pub user: UserId,
-    /// The cart that it came from.
+    /// Cart and version of the checkout; `None` if the request listed the items.
     pub cart: Option<CartVersion>,
-    /// What was bought, at least one line.
+    /// Ordered lines, at least one.
     pub lines: Vec<Line>,
-    /// What it costs: the sum of all lines.
+    /// Sum of all lines.
     pub total: Money,
-    /// Where it goes.
+    /// Shipping address.
     pub address: Option<Address>,
-    /// Until when it can be paid, by the database's clock.
+    /// End of the payment window, by the database's clock.
     #[serde(with = "time::serde::rfc3339")]
     pub expires_at: OffsetDateTime,
-    /// When it was made.
+    /// Creation time, by the database's clock.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
-    /// Where it stands.
-    pub standing: Standing,
-    /// Rises by one with each change of `standing`; the place of that change in the order's history.
+    /// Status and payment state.
+    #[serde(rename = "standing")]
+    pub progress: OrderProgress,
+    /// Rises by one with each change of `progress`; sequence number of that change in the order's history.
     pub version: i64,
-    /// How many facts it has published: the place of the last one in its topic's sequence.
-    pub facts: i64,
-    /// When it last changed.
+    /// Sequence number of the last event that the order published.
+    #[serde(rename = "facts")]
+    pub event_seq: i64,
+    /// Time of the last change, by the database's clock.
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
 }
 
 /// The part of an order that changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
-    /// Its state.
+pub struct OrderProgress {
+    /// Status of the order.
     pub status: Status,
-    /// Its money's state.
+    /// Status of the order's payment.
     pub payment_status: PaymentStatus,
-    /// The payment under way or made.
+    /// Payment in progress or captured.
     pub payment: Option<PaymentId>,
-    /// Which hold of its stock is the current one; 0 before the first succeeded.
+    /// Number of the current reservation; 0 before the first succeeded.
     pub hold: i32,
-    /// How many payments were declined.
+    /// Number of declined payments.
     pub declines: i32,
 }
 
-/// A cart as it was taken.
+/// A cart at the version of a checkout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CartVersion {
     /// The cart.
     pub id: CartId,
-    /// Its version: at most one live order has it.
+    /// Version of the cart: at most one live order has it.
     pub version: i64,
 }
 
-/// A line of an order, frozen when it was made.
+/// A line of an order, fixed at creation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     /// The product.
     pub product: ProductId,
     /// The variant; empty for a product without variants.
     pub variant: String,
-    /// Its name then.
+    /// Product name at creation.
     pub name: String,
     /// Units.
     pub quantity: Quantity,
-    /// What one unit cost then.
+    /// Unit price at creation.
     pub price: Money,
     /// `price` × `quantity`.
     pub total: Money,
-    /// The brand then.
+    /// Brand at creation.
     pub brand: Option<String>,
-    /// The category then.
+    /// Category at creation.
     pub category: Option<String>,
-    /// The supplier then.
+    /// Supplier at creation.
     pub supplier: Option<String>,
-    /// Who sold it.
+    /// Id of the seller.
     pub seller: SellerId,
 }
 
-impl Standing {
-    /// Where every order starts.
+impl OrderProgress {
+    /// Initial progress of every order.
     pub const START: Self =
         Self { status: Status::Created, payment_status: PaymentStatus::Unpaid, payment: None, hold: 0, declines: 0 };
 }
 
 impl Order {
-    /// The fact that goes with the state that the order has now.
-    pub fn fact(&self) -> OrderEvent {
-        let make = match self.standing.status {
+    /// The event for the current status.
+    pub fn event(&self) -> OrderEvent {
+        let make = match self.progress.status {
             Status::Created => OrderEvent::Created,
             Status::Pending => OrderEvent::Placed,
             Status::Paid => OrderEvent::Paid,
@@ -111,12 +113,12 @@ impl Order {
             Status::Expired => OrderEvent::Expired,
             Status::Refunded => OrderEvent::Refunded,
         };
-        make(self.as_fact())
+        make(self.to_payload())
     }
 
-    fn as_fact(&self) -> NewEvent {
-        let Standing { status, payment_status, payment, hold, declines: _ } = self.standing;
-        NewEvent {
+    fn to_payload(&self) -> OrderPayload {
+        let OrderProgress { status, payment_status, payment, hold, declines: _ } = self.progress;
+        OrderPayload {
             order_id: self.id,
             number: self.number.clone(),
             user_id: self.user,
@@ -125,14 +127,14 @@ impl Order {
             payment_id: payment,
             status: status.as_str().to_owned(),
             payment_status: payment_status.as_str().to_owned(),
-            items: self.lines.iter().map(Line::as_fact).collect(),
+            items: self.lines.iter().map(Line::to_payload).collect(),
             total: self.total,
         }
     }
 }
 
 impl Line {
-    fn as_fact(&self) -> OrderLine {
+    fn to_payload(&self) -> OrderLine {
         OrderLine {
             product_id: self.product,
             variant: self.variant.clone(),
@@ -145,7 +147,7 @@ impl Line {
     }
 }
 
-/// What people call the order that drew `drawn` from the sequence: `A-1000001`, after a restore `A-1-1000001`.
+/// The order number for sequence value `drawn`: `A-1000001`, after a restore `A-1-1000001`.
 pub fn number(epoch: Epoch, drawn: i64) -> String {
     match epoch {
         Epoch(0) => format!("A-{drawn}"),

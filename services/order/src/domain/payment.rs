@@ -1,31 +1,30 @@
-//! What payments do to an order: they begin, and sooner or later, once or more often, in whatever order, their results
-//! arrive.
+//! Transitions of an order that payments cause. Payment results may arrive late, repeatedly and in any order. No I/O.
 
 use std::str::FromStr;
 
 use agora_vocab::{Money, PaymentId, UserId};
 use serde::{Deserialize, Serialize};
 
-use super::{PaymentStatus, Refused, Status, command::Moving, status::UnknownState};
+use super::{PaymentStatus, Refused, Status, status::UnknownState, transition::Transition};
 
-/// After so many declined payments the order is cancelled.
+/// Number of declined payments after which the order is cancelled.
 pub const DECLINES_MAX: i32 = 3;
 
-/// What became of a payment.
+/// Result of a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentOutcome {
-    /// The money was taken.
+    /// The amount was captured.
     Captured,
-    /// The payer's bank said no.
+    /// The payer's bank declined.
     Declined,
-    /// It failed without a decision.
+    /// The payment failed without a decision of the bank.
     Failed,
-    /// It was called off before any money moved.
+    /// Cancelled before any money moved.
     Voided,
-    /// A part of the money went back.
+    /// A part of the amount was refunded.
     PartiallyRefunded,
-    /// All of the money went back.
+    /// The whole amount was refunded.
     Refunded,
 }
 
@@ -45,124 +44,127 @@ impl FromStr for PaymentOutcome {
     }
 }
 
-/// `payment` wants to begin.
+/// Starts `payment`; idempotent for the payment in progress.
 pub(super) fn begin(
-    moving: &mut Moving<'_>,
+    transition: &mut Transition<'_>,
     payment: PaymentId,
     user: UserId,
     amount: Option<Money>,
 ) -> Result<(), Refused> {
-    let order = moving.order;
-    let status = moving.standing.status;
+    let order = transition.order;
+    let status = transition.progress.status;
     if user != order.user {
         return Err(Refused::Foreign);
     }
     if amount.is_some_and(|amount| amount != order.total) {
         return Err(Refused::AmountMismatch { due: order.total });
     }
-    if status == Status::Pending && moving.paying() && moving.standing.payment == Some(payment) {
+    if status == Status::Pending && transition.paying() && transition.progress.payment == Some(payment) {
         return Ok(());
     }
-    if status != Status::Pending || moving.now >= order.expires_at || moving.saga.over.contains(&payment) {
+    if status != Status::Pending
+        || transition.now >= order.expires_at
+        || transition.saga.ended_payments.contains(&payment)
+    {
         return Err(Refused::InvalidTransition { from: status, to: Some(Status::Paid) });
     }
-    if moving.paying() {
+    if transition.paying() {
         return Err(Refused::PaymentInProgress);
     }
-    moving.standing.payment_status = PaymentStatus::Processing;
-    moving.standing.payment = Some(payment);
-    moving.saga.paying_since = Some(moving.now);
+    transition.progress.payment_status = PaymentStatus::Processing;
+    transition.progress.payment = Some(payment);
+    transition.saga.paying_since = Some(transition.now);
     Ok(())
 }
 
-/// Something is known about `payment`.
-pub(super) fn result(moving: &mut Moving<'_>, payment: PaymentId, outcome: PaymentOutcome) {
+/// Applies the outcome of `payment`.
+pub(super) fn result(transition: &mut Transition<'_>, payment: PaymentId, outcome: PaymentOutcome) {
     match outcome {
-        PaymentOutcome::Captured => captured(moving, payment),
+        PaymentOutcome::Captured => captured(transition, payment),
         PaymentOutcome::Declined | PaymentOutcome::Failed | PaymentOutcome::Voided => {
-            no_money(moving, payment, outcome);
+            not_captured(transition, payment, outcome);
         }
-        PaymentOutcome::PartiallyRefunded => partly_refunded(moving, payment),
-        PaymentOutcome::Refunded => refunded(moving, payment),
+        PaymentOutcome::PartiallyRefunded => partly_refunded(transition, payment),
+        PaymentOutcome::Refunded => refunded(transition, payment),
     }
 }
 
-/// The first payment that takes money for an order is the order's payment; any other one gives its money back.
-fn captured(moving: &mut Moving<'_>, payment: PaymentId) {
-    let known = moving.saga.captured == Some(payment)
-        || moving.saga.refunds.contains(&payment)
-        || (moving.standing.payment == Some(payment) && moving.standing.payment_status.was_taken());
+/// The first captured payment of an order becomes the order's payment; any later one is refunded.
+fn captured(transition: &mut Transition<'_>, payment: PaymentId) {
+    let known = transition.saga.captured == Some(payment)
+        || transition.saga.refunds.contains(&payment)
+        || (transition.progress.payment == Some(payment) && transition.progress.payment_status.is_captured());
     if known {
         return;
     }
-    let first = moving.saga.captured.is_none() && !moving.standing.payment_status.was_taken();
-    match (moving.standing.status, first) {
+    let first = transition.saga.captured.is_none() && !transition.progress.payment_status.is_captured();
+    match (transition.progress.status, first) {
         (Status::Pending | Status::Expired, true) => {
-            moving.saga.captured = Some(payment);
-            moving.standing.payment = Some(payment);
-            moving.standing.payment_status = PaymentStatus::Processing;
-            moving.settled();
+            transition.saga.captured = Some(payment);
+            transition.progress.payment = Some(payment);
+            transition.progress.payment_status = PaymentStatus::Processing;
+            transition.clear_payment();
         }
         (_, true) => {
-            moving.standing.payment = Some(payment);
-            moving.standing.payment_status = PaymentStatus::Paid;
-            moving.settled();
-            moving.give_money_back(payment);
+            transition.progress.payment = Some(payment);
+            transition.progress.payment_status = PaymentStatus::Paid;
+            transition.clear_payment();
+            transition.refund(payment);
         }
-        (_, false) => moving.give_money_back(payment),
+        (_, false) => transition.refund(payment),
     }
 }
 
-fn no_money(moving: &mut Moving<'_>, payment: PaymentId, outcome: PaymentOutcome) {
-    moving.saga.refunds.retain(|due| *due != payment);
-    let news = outcome != PaymentOutcome::Failed && !moving.saga.over.contains(&payment);
-    if news {
-        moving.saga.over.push(payment);
+fn not_captured(transition: &mut Transition<'_>, payment: PaymentId, outcome: PaymentOutcome) {
+    transition.saga.refunds.retain(|due| *due != payment);
+    let first_report = outcome != PaymentOutcome::Failed && !transition.saga.ended_payments.contains(&payment);
+    if first_report {
+        transition.saga.ended_payments.push(payment);
     }
-    let under_way = moving.standing.payment == Some(payment)
-        && moving.standing.payment_status == PaymentStatus::Processing
-        && moving.saga.captured.is_none();
+    let under_way = transition.progress.payment == Some(payment)
+        && transition.progress.payment_status == PaymentStatus::Processing
+        && transition.saga.captured.is_none();
     if !under_way {
         return;
     }
-    moving.standing.payment_status = PaymentStatus::Failed;
-    moving.settled();
-    if outcome == PaymentOutcome::Declined && news {
-        declined(moving, payment);
+    transition.progress.payment_status = PaymentStatus::Failed;
+    transition.clear_payment();
+    if outcome == PaymentOutcome::Declined && first_report {
+        declined(transition, payment);
     }
 }
 
-fn declined(moving: &mut Moving<'_>, payment: PaymentId) {
-    moving.standing.declines += 1;
-    if let Some(own) = moving.saga.own.as_mut().filter(|own| own.payment == payment) {
+fn declined(transition: &mut Transition<'_>, payment: PaymentId) {
+    transition.progress.declines += 1;
+    if let Some(own) = transition.saga.own.as_mut().filter(|own| own.payment == payment) {
         own.declined = true;
     }
-    if moving.standing.declines >= DECLINES_MAX && moving.standing.status == Status::Pending {
-        moving.end(Status::Cancelled);
+    if transition.progress.declines >= DECLINES_MAX && transition.progress.status == Status::Pending {
+        transition.end(Status::Cancelled);
     }
 }
 
-fn partly_refunded(moving: &mut Moving<'_>, payment: PaymentId) {
-    captured(moving, payment);
-    let ours = moving.standing.payment == Some(payment);
-    if ours && moving.standing.payment_status.leads_to(PaymentStatus::PartiallyRefunded) {
-        moving.standing.payment_status = PaymentStatus::PartiallyRefunded;
+fn partly_refunded(transition: &mut Transition<'_>, payment: PaymentId) {
+    captured(transition, payment);
+    let ours = transition.progress.payment == Some(payment);
+    if ours && transition.progress.payment_status.leads_to(PaymentStatus::PartiallyRefunded) {
+        transition.progress.payment_status = PaymentStatus::PartiallyRefunded;
     }
 }
 
-fn refunded(moving: &mut Moving<'_>, payment: PaymentId) {
-    moving.saga.refunds.retain(|due| *due != payment);
-    let ours = moving.standing.payment == Some(payment);
-    if !ours || !moving.standing.payment_status.leads_to(PaymentStatus::Refunded) {
+fn refunded(transition: &mut Transition<'_>, payment: PaymentId) {
+    transition.saga.refunds.retain(|due| *due != payment);
+    let ours = transition.progress.payment == Some(payment);
+    if !ours || !transition.progress.payment_status.leads_to(PaymentStatus::Refunded) {
         return;
     }
-    moving.saga.captured = None;
-    moving.standing.payment_status = PaymentStatus::Refunded;
-    moving.settled();
-    match moving.standing.status {
-        status if status.stands_paid() => moving.standing.status = Status::Refunded,
-        // It was paid and refunded before its stock could be committed.
-        Status::Pending => moving.end(Status::Cancelled),
+    transition.saga.captured = None;
+    transition.progress.payment_status = PaymentStatus::Refunded;
+    transition.clear_payment();
+    match transition.progress.status {
+        status if status.is_paid() => transition.progress.status = Status::Refunded,
+        // Captured and refunded before the stock was committed.
+        Status::Pending => transition.end(Status::Cancelled),
         _ => {}
     }
 }

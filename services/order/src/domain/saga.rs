@@ -1,4 +1,4 @@
-//! What an order's saga must remember between two steps, beside the order itself.
+//! State of an order's saga that is stored between two steps, beside the order itself. No I/O.
 
 use agora_vocab::{PaymentId, ProductId};
 use serde::{Deserialize, Serialize};
@@ -6,90 +6,92 @@ use time::OffsetDateTime;
 
 use super::{Method, Token};
 
-/// The saga of one order. Its next step is a function of it, the order and the time: nothing here says "do X next".
+/// The saga of one order. The next step is computed from this state, the order and the time; it is not stored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Saga {
-    /// The current hold of stock.
+    /// State of the current stock reservation.
     pub hold: Hold,
-    /// Whether the cart has yet to get its lines back.
-    pub give_back: bool,
-    /// The payment that took money for this order, until its stock is committed or the money is to go back.
+    /// Whether the checkout of the cart has to be cancelled.
+    #[serde(rename = "give_back")]
+    pub cancel_checkout: bool,
+    /// Captured payment, until the stock is committed or a refund is scheduled.
     pub captured: Option<PaymentId>,
-    /// Payments whose money has yet to go back.
+    /// Payments that have to be refunded.
     pub refunds: Vec<PaymentId>,
-    /// Payments that were declined or called off: they can never begin again, and none is counted twice.
-    pub over: Vec<PaymentId>,
-    /// The payment that the order itself makes.
+    /// Declined or voided payments: they cannot start again and are counted once.
+    #[serde(rename = "over")]
+    pub ended_payments: Vec<PaymentId>,
+    /// Payment that the order makes itself.
     pub own: Option<OwnPayment>,
-    /// Since when a payment is under way.
+    /// Start time of the payment in progress.
     #[serde(with = "time::serde::rfc3339::option")]
     pub paying_since: Option<OffsetDateTime>,
-    /// Not before then is another service called (again): it had no result yet, or could not be reached.
+    /// Earliest time of the next call to another service (backoff or polling interval).
     #[serde(with = "time::serde::rfc3339::option")]
     pub not_before: Option<OffsetDateTime>,
-    /// How many questions were answered: each gets an id of its own, so that it is not answered from memory.
+    /// Number of answered payment queries; part of the command id, so that payment does not return a stored response.
     pub asked: u32,
-    /// What was missing when the hold was refused.
+    /// Shortage of the rejected reservation.
     pub shortage: Option<Shortage>,
-    /// How many times in a row the current step failed.
+    /// Number of consecutive failures of the current step.
     pub failures: u32,
-    /// Since when it fails.
+    /// Time of the first of these failures.
     #[serde(with = "time::serde::rfc3339::option")]
     pub failing_since: Option<OffsetDateTime>,
 }
 
-/// A hold of stock, as the order knows it.
+/// State of a stock reservation, as the order knows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hold {
-    /// It may or may not have been asked for.
+    /// Not confirmed: the reservation may or may not have been requested.
     #[default]
     Open,
-    /// The stock is held.
+    /// The stock is reserved.
     Held,
     /// The stock is sold.
     Committed,
-    /// The order ended: it has to be released.
+    /// The order ended: the reservation has to be released.
     Ending,
-    /// It ran out or was released.
+    /// Expired or released.
     Gone,
 }
 
-/// A payment that the order makes itself, because the request that made the order said how to pay.
+/// Payment that the order makes itself, because the request that created it contained a payment method.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnPayment {
-    /// The payment.
+    /// Id of the payment.
     pub payment: PaymentId,
-    /// The way.
+    /// The payment method.
     pub method: Method,
-    /// With what; erased as soon as it is settled.
+    /// Token that the provider charges; erased as soon as the payment has a result.
     pub token: Option<Token>,
-    /// Whether the provider declined it.
+    /// Whether the provider declined the payment.
     pub declined: bool,
 }
 
-/// Stock that could not be held.
+/// Stock that could not be reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shortage {
-    /// The product, where the catalogue named one.
+    /// The product, if catalog named one.
     pub product: Option<ProductId>,
-    /// Units wanted.
+    /// Units requested.
     pub requested: u32,
-    /// Units there.
+    /// Units available.
     pub available: u32,
 }
 
 impl OwnPayment {
-    /// A payment yet to be made.
+    /// A payment that is not yet made.
     pub const fn new(payment: PaymentId, method: Method, token: Token) -> Self {
         Self { payment, method, token: Some(token), declined: false }
     }
 }
 
 impl Saga {
-    /// The payment that the order has yet to make itself, and how.
-    pub fn own_unsettled(&self) -> Option<(PaymentId, Method, &Token)> {
+    /// The order's own payment while it has no result.
+    pub fn unsettled_own_payment(&self) -> Option<(PaymentId, Method, &Token)> {
         self.own.as_ref().and_then(|own| Some((own.payment, own.method, own.token.as_ref()?)))
     }
 }

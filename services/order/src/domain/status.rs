@@ -1,54 +1,54 @@
-//! The state machine as two tables. Every edge that is not listed is refused.
+//! Order status and payment status as two transition tables. A transition that is not listed is rejected.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// Where an order is in its life.
+/// Lifecycle status of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Written; nothing is held yet.
+    /// Created; no stock is reserved yet.
     Created,
-    /// Its stock is held and it waits to be paid.
+    /// Stock is reserved; payment is awaited.
     Pending,
-    /// Paid, its stock committed.
+    /// Paid; the stock is committed.
     Paid,
-    /// The shop works on it.
+    /// Being prepared for shipment.
     Processing,
-    /// It left the house.
+    /// Handed to the carrier.
     Shipped,
-    /// It arrived.
+    /// Delivered.
     Completed,
-    /// Called off; stock and money go back.
+    /// Cancelled; stock is released and a captured payment is refunded.
     Cancelled,
-    /// Its stock could not be held.
+    /// The stock could not be reserved.
     Rejected,
-    /// Its payment window ended.
+    /// The payment window ended.
     Expired,
-    /// All of its money went back without a cancel.
+    /// Fully refunded without a cancellation.
     Refunded,
 }
 
-/// Where the money of an order is.
+/// Payment status of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentStatus {
-    /// Nobody has tried to pay.
+    /// No payment was started.
     Unpaid,
-    /// A payment is under way: neither expiry nor cancel may interfere.
+    /// A payment is in progress; it blocks expiry and cancellation.
     Processing,
-    /// The last payment took no money.
+    /// The last payment captured nothing.
     Failed,
-    /// The money is here.
+    /// The payment is captured.
     Paid,
-    /// A part of it went back.
+    /// A part of the amount was refunded.
     PartiallyRefunded,
-    /// All of it went back.
+    /// The whole amount was refunded.
     Refunded,
 }
 
-/// Every edge between two different states of an order.
+/// All transitions of an order's status.
 pub const EDGES: &[(Status, Status)] = {
     use Status::{Cancelled, Completed, Created, Expired, Paid, Pending, Processing, Refunded, Rejected, Shipped};
     &[
@@ -71,7 +71,7 @@ pub const EDGES: &[(Status, Status)] = {
     ]
 };
 
-/// Every edge between two different states of an order's money. A refund may overtake the capture that it gives back,
+/// All transitions of an order's payment status. A refund may overtake its capture,
 /// and a late capture finds the order unpaid or failed.
 pub const PAYMENT_EDGES: &[(PaymentStatus, PaymentStatus)] = {
     use PaymentStatus::{Failed, Paid, PartiallyRefunded, Processing, Refunded, Unpaid};
@@ -93,7 +93,7 @@ pub const PAYMENT_EDGES: &[(PaymentStatus, PaymentStatus)] = {
 };
 
 impl Status {
-    /// All of them.
+    /// All values, in declaration order.
     pub const ALL: [Self; 10] = [
         Self::Created,
         Self::Pending,
@@ -123,19 +123,19 @@ impl Status {
         }
     }
 
-    /// Whether the table has an edge from here to there.
+    /// Whether the transition table allows `self` → `to`.
     pub fn leads_to(self, to: Self) -> bool {
         EDGES.contains(&(self, to))
     }
 
-    /// Whether the order was paid and stands.
-    pub const fn stands_paid(self) -> bool {
+    /// Whether the order is paid and neither cancelled nor refunded.
+    pub const fn is_paid(self) -> bool {
         matches!(self, Self::Paid | Self::Processing | Self::Shipped | Self::Completed)
     }
 }
 
 impl PaymentStatus {
-    /// All of them.
+    /// All values, in declaration order.
     pub const ALL: [Self; 6] =
         [Self::Unpaid, Self::Processing, Self::Failed, Self::Paid, Self::PartiallyRefunded, Self::Refunded];
 
@@ -151,18 +151,18 @@ impl PaymentStatus {
         }
     }
 
-    /// Whether the table has an edge from here to there.
+    /// Whether the transition table allows `self` → `to`.
     pub fn leads_to(self, to: Self) -> bool {
         PAYMENT_EDGES.contains(&(self, to))
     }
 
-    /// Whether money of this order was taken at some time.
-    pub const fn was_taken(self) -> bool {
+    /// Whether a payment of this order was ever captured.
+    pub const fn is_captured(self) -> bool {
         matches!(self, Self::Paid | Self::PartiallyRefunded | Self::Refunded)
     }
 }
 
-/// A text that names no state.
+/// The text is not the name of a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no such state")]
 pub struct UnknownState;
@@ -199,7 +199,7 @@ impl fmt::Display for PaymentStatus {
 mod tests {
     use super::{EDGES, PAYMENT_EDGES, PaymentStatus, Status};
 
-    /// The binding design's section 3 once more, as text, so that the table is checked against a second writing of it.
+    /// The transition table as text: an independent copy to check [`EDGES`] against.
     const DESIGN: &str = "created: pending rejected cancelled
         pending: paid cancelled expired
         expired: paid
@@ -212,7 +212,7 @@ mod tests {
         refunded:";
 
     #[test]
-    fn every_pair_of_states_is_an_edge_exactly_where_the_design_lists_it() {
+    fn transition_table_matches_the_design() {
         for line in DESIGN.lines() {
             let (from, to) = line.trim().split_once(':').unwrap();
             let from: Status = from.parse().unwrap();
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn names_read_back_as_what_they_name() {
+    fn status_names_round_trip() {
         for status in Status::ALL {
             assert_eq!(status.as_str().parse(), Ok(status));
             assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
@@ -238,13 +238,13 @@ mod tests {
     }
 
     #[test]
-    fn money_that_went_back_never_comes_again() {
+    fn refunded_is_final_and_captured_payments_only_move_forward() {
         assert!(PAYMENT_EDGES.iter().all(|(from, _)| *from != PaymentStatus::Refunded));
-        assert!(PAYMENT_EDGES.iter().all(|(from, to)| !from.was_taken() || to > from));
+        assert!(PAYMENT_EDGES.iter().all(|(from, to)| !from.is_captured() || to > from));
     }
 
     #[test]
-    fn no_edge_is_listed_twice_and_none_leads_to_where_it_starts() {
+    fn transitions_are_unique_and_change_the_status() {
         for (i, edge) in EDGES.iter().enumerate() {
             assert!(edge.0 != edge.1 && !EDGES[..i].contains(edge), "{edge:?}");
         }

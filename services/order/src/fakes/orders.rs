@@ -1,4 +1,4 @@
-//! Orders in memory.
+//! In-memory implementation of [`Orders`]. Must not depend on PostgreSQL.
 
 use std::{
     collections::BTreeMap,
@@ -11,15 +11,15 @@ use async_trait::async_trait;
 use time::{Duration, OffsetDateTime};
 
 use crate::{
-    domain::{self, Command, Draft, Entry, Order, Record, Refused, State, Status},
-    ports::{ApplyError, CreateError, Driver, Listing, Orders, Progress, StoreError},
-    saga::{Leased, Phase, lease, phase, wake},
+    domain::{self, HistoryEntry, Order, OrderChange, OrderDraft, Refused, SagaEvent, State, Status},
+    ports::{ApplyError, CreateError, Listing, Orders, RunnerId, SagaSnapshot, StoreError},
+    saga::{Phase, SagaLease, lease, phase, wake_at},
 };
 
-const CLAIM_LEASE: Duration = Duration::seconds(10);
-const CLAIM_STALE: Duration = Duration::seconds(60);
+const IDEMPOTENCY_LEASE: Duration = Duration::seconds(10);
+const EXPIRED_AFTER: Duration = Duration::seconds(60);
 
-/// Orders in memory, by a clock of the test's choice.
+/// In-memory order store with a clock that the test controls.
 #[derive(Debug)]
 pub struct InMemoryOrders {
     clock: Arc<dyn Clock>,
@@ -30,43 +30,43 @@ pub struct InMemoryOrders {
 
 #[derive(Debug, Default)]
 struct Inner {
-    orders: BTreeMap<OrderId, Kept>,
-    claims: Vec<Claimed>,
+    orders: BTreeMap<OrderId, StoredOrder>,
+    leases: Vec<StoredLease>,
     done: Vec<(DedupKey, Result<Option<Order>, Refused>)>,
     drawn: i64,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct StoredOrder {
     state: State,
-    leased: Leased,
-    history: Vec<(i64, Entry, OffsetDateTime)>,
-    facts: Vec<(i64, String)>,
+    leased: SagaLease,
+    history: Vec<(i64, OrderChange, OffsetDateTime)>,
+    events: Vec<(i64, String)>,
 }
 
 #[derive(Debug)]
-struct Claimed {
+struct StoredLease {
     dedup_key: DedupKey,
-    point: OrderId,
+    recovery_id: OrderId,
     since: OffsetDateTime,
     lease_until: OffsetDateTime,
     answer: Option<StoredResponse>,
 }
 
 impl InMemoryOrders {
-    /// No orders yet.
+    /// An empty store.
     pub fn new(clock: Arc<dyn Clock>, payment_window: Duration, answer: fn(&State) -> Option<StoredResponse>) -> Self {
         Self { clock, payment_window, answer, inner: Mutex::default() }
     }
 
-    /// An order's history.
-    pub fn history(&self, order: OrderId) -> Vec<(i64, Entry, OffsetDateTime)> {
-        self.inner().orders.get(&order).map(|kept| kept.history.clone()).unwrap_or_default()
+    /// History entries of an order, in sequence.
+    pub fn history(&self, order: OrderId) -> Vec<(i64, OrderChange, OffsetDateTime)> {
+        self.inner().orders.get(&order).map(|stored| stored.history.clone()).unwrap_or_default()
     }
 
-    /// The facts that were published of an order, with their places.
-    pub fn facts(&self, order: OrderId) -> Vec<(i64, String)> {
-        self.inner().orders.get(&order).map(|kept| kept.facts.clone()).unwrap_or_default()
+    /// Sequence number and type of each event that an order published.
+    pub fn events(&self, order: OrderId) -> Vec<(i64, String)> {
+        self.inner().orders.get(&order).map(|stored| stored.events.clone()).unwrap_or_default()
     }
 
     /// The ids of all orders.
@@ -79,22 +79,22 @@ impl InMemoryOrders {
     }
 }
 
-impl Kept {
-    fn note(&mut self, record: &Record) {
-        self.history.push((record.seq, record.entry.clone(), self.state.order.updated_at));
-        if let Some((seq, _)) = &record.fact {
-            self.facts.push((*seq, record.kind().to_owned()));
+impl StoredOrder {
+    fn push(&mut self, entry: &HistoryEntry) {
+        self.history.push((entry.seq, entry.change.clone(), self.state.order.updated_at));
+        if let Some((seq, _)) = &entry.event {
+            self.events.push((*seq, entry.kind().to_owned()));
         }
     }
 
-    fn progress(&mut self, now: OffsetDateTime, driver: Option<Driver>) -> Progress {
-        let (leased, ours) = lease(&self.state, now, self.leased, driver);
+    fn snapshot(&mut self, now: OffsetDateTime, runner: Option<RunnerId>) -> SagaSnapshot {
+        let (leased, ours) = lease(&self.state, now, self.leased, runner);
         self.leased = leased;
-        Progress { state: self.state.clone(), now, leased: ours, revision: 0 }
+        SagaSnapshot { state: self.state.clone(), now, leased: ours, revision: 0 }
     }
 }
 
-/// Whether two causes are the same cause; an error where a key is used for something else.
+/// Whether two deduplication keys are equal; an error if a request key is reused with another body.
 fn same(known: &DedupKey, dedup_key: &DedupKey) -> Result<bool, StoreError> {
     match (known, dedup_key) {
         (
@@ -111,107 +111,109 @@ fn same(known: &DedupKey, dedup_key: &DedupKey) -> Result<bool, StoreError> {
     }
 }
 
-fn settle(claims: &mut [Claimed], order: OrderId, answer: &StoredResponse) {
-    if let Some(claimed) = claims.iter_mut().find(|claimed| claimed.point == order && claimed.answer.is_none()) {
-        claimed.answer = Some(answer.clone());
+fn complete(leases: &mut [StoredLease], order: OrderId, answer: &StoredResponse) {
+    if let Some(lease) = leases.iter_mut().find(|lease| lease.recovery_id == order && lease.answer.is_none()) {
+        lease.answer = Some(answer.clone());
     }
 }
 
 #[async_trait]
 impl Orders for InMemoryOrders {
-    async fn claim(&self, dedup_key: &DedupKey, fresh: OrderId) -> Result<Acquisition, StoreError> {
+    async fn acquire_idempotency_lease(&self, dedup_key: &DedupKey, fresh: OrderId) -> Result<Acquisition, StoreError> {
         let (mut inner, now) = (self.inner(), self.clock.now());
-        for claimed in &mut inner.claims {
-            if same(&claimed.dedup_key, dedup_key)? {
-                return Ok(match &claimed.answer {
+        for lease in &mut inner.leases {
+            if same(&lease.dedup_key, dedup_key)? {
+                return Ok(match &lease.answer {
                     Some(answer) => Acquisition::Completed(answer.clone()),
-                    None if claimed.lease_until > now => Acquisition::InProgress { retry_after_s: 1 },
+                    None if lease.lease_until > now => Acquisition::InProgress { retry_after_s: 1 },
                     None => {
-                        claimed.lease_until = now + CLAIM_LEASE;
-                        Acquisition::Resumed { recovery_id: claimed.point.uuid() }
+                        lease.lease_until = now + IDEMPOTENCY_LEASE;
+                        Acquisition::Resumed { recovery_id: lease.recovery_id.uuid() }
                     }
                 });
             }
         }
-        let claimed = Claimed {
+        let lease = StoredLease {
             dedup_key: dedup_key.clone(),
-            point: fresh,
+            recovery_id: fresh,
             since: now,
-            lease_until: now + CLAIM_LEASE,
+            lease_until: now + IDEMPOTENCY_LEASE,
             answer: None,
         };
-        inner.claims.push(claimed);
+        inner.leases.push(lease);
         Ok(Acquisition::Started { recovery_id: fresh.uuid() })
     }
 
-    async fn abandon(&self, order: OrderId) -> Result<bool, StoreError> {
+    async fn cancel_idempotency_lease(&self, order: OrderId) -> Result<bool, StoreError> {
         let mut inner = self.inner();
         if inner.orders.contains_key(&order) {
             return Ok(false);
         }
-        inner.claims.retain(|claimed| claimed.point != order || claimed.answer.is_some());
+        inner.leases.retain(|lease| lease.recovery_id != order || lease.answer.is_some());
         Ok(true)
     }
 
-    async fn stale_claims(&self, limit: u32) -> Result<Vec<OrderId>, StoreError> {
+    async fn expired_idempotency_leases(&self, limit: u32) -> Result<Vec<OrderId>, StoreError> {
         let (mut inner, now) = (self.inner(), self.clock.now());
-        let stale = |claimed: &&mut Claimed| {
-            claimed.answer.is_none() && claimed.since + CLAIM_STALE < now && claimed.lease_until < now
+        let stale = |lease: &&mut StoredLease| {
+            lease.answer.is_none() && lease.since + EXPIRED_AFTER < now && lease.lease_until < now
         };
-        let taken = inner.claims.iter_mut().filter(stale).take(limit as usize).map(|claimed| {
-            claimed.lease_until = now + CLAIM_LEASE;
-            claimed.point
+        let taken = inner.leases.iter_mut().filter(stale).take(limit as usize).map(|lease| {
+            lease.lease_until = now + IDEMPOTENCY_LEASE;
+            lease.recovery_id
         });
         Ok(taken.collect())
     }
 
-    async fn create(&self, draft: Draft, driver: Driver) -> Result<Progress, CreateError> {
+    async fn create(&self, draft: OrderDraft, runner: RunnerId) -> Result<SagaSnapshot, CreateError> {
         const DEAD: [Status; 3] = [Status::Rejected, Status::Cancelled, Status::Expired];
         let (mut inner, now) = (self.inner(), self.clock.now());
-        if !inner.claims.iter().any(|claimed| claimed.point == draft.id && claimed.answer.is_none()) {
-            return Err(CreateError::ClaimGone);
+        if !inner.leases.iter().any(|lease| lease.recovery_id == draft.id && lease.answer.is_none()) {
+            return Err(CreateError::LeaseLost);
         }
         if inner.orders.contains_key(&draft.id) {
             return Err(CreateError::Exists);
         }
-        let live = |kept: &Kept| !DEAD.contains(&kept.state.order.standing.status);
-        if draft.cart.is_some() && inner.orders.values().any(|kept| kept.state.order.cart == draft.cart && live(kept)) {
-            return Err(CreateError::CartTaken);
+        let live = |stored: &StoredOrder| !DEAD.contains(&stored.state.order.progress.status);
+        if draft.cart.is_some()
+            && inner.orders.values().any(|stored| stored.state.order.cart == draft.cart && live(stored))
+        {
+            return Err(CreateError::CartAlreadyOrdered);
         }
         inner.drawn += 1;
         let number = domain::number(Epoch::default(), 1_000_000 + inner.drawn);
         let state = draft.into_state(number, now, self.payment_window);
-        let (id, record) = (state.order.id, Record::created(&state.order));
-        let mut kept = Kept { state, leased: Leased::NOBODY, history: Vec::new(), facts: Vec::new() };
-        kept.note(&record);
-        let progress = kept.progress(now, Some(driver));
-        inner.orders.insert(id, kept);
-        Ok(progress)
+        let (id, entry) = (state.order.id, HistoryEntry::created(&state.order));
+        let mut stored = StoredOrder { state, leased: SagaLease::FREE, history: Vec::new(), events: Vec::new() };
+        stored.push(&entry);
+        let snapshot = stored.snapshot(now, Some(runner));
+        inner.orders.insert(id, stored);
+        Ok(snapshot)
     }
 
     async fn apply(
         &self,
         order: OrderId,
-        command: &Command,
+        event: &SagaEvent,
         dedup_key: &DedupKey,
-        driver: Option<Driver>,
-    ) -> Result<Outcome<Progress>, ApplyError> {
+        runner: Option<RunnerId>,
+    ) -> Result<Outcome<SagaSnapshot>, ApplyError> {
         let (mut inner, now) = (self.inner(), self.clock.now());
-        let Inner { orders, done, claims, .. } = &mut *inner;
-        let kept = orders.get_mut(&order).ok_or(ApplyError::NotFound)?;
+        let Inner { orders, done, leases, .. } = &mut *inner;
+        let stored = orders.get_mut(&order).ok_or(ApplyError::NotFound)?;
         for (known, outcome) in done.iter() {
             if same(known, dedup_key)? {
                 return match outcome.clone()? {
                     Some(order) => {
-                        let state = State { order, saga: kept.state.saga.clone() };
-                        Ok(Outcome::Duplicate(Progress { state, now, leased: false, revision: 0 }))
+                        let state = State { order, saga: stored.state.saga.clone() };
+                        Ok(Outcome::Duplicate(SagaSnapshot { state, now, leased: false, revision: 0 }))
                     }
-                    None => Ok(Outcome::Duplicate(kept.progress(now, driver))),
+                    None => Ok(Outcome::Duplicate(stored.snapshot(now, runner))),
                 };
             }
         }
         let keyed = matches!(dedup_key, DedupKey::Request { .. });
-        let decision = match domain::decide(&kept.state, command, now) {
+        let decision = match domain::decide(&stored.state, event, now) {
             Ok(decision) => decision,
             Err(refused) => {
                 if keyed && matches!(refused, Refused::InvalidTransition { .. }) {
@@ -220,50 +222,50 @@ impl Orders for InMemoryOrders {
                 return Err(refused.into());
             }
         };
-        if let (None, Some(answer)) = ((self.answer)(&kept.state), (self.answer)(&decision.state)) {
-            settle(claims, order, &answer);
+        if let (None, Some(answer)) = ((self.answer)(&stored.state), (self.answer)(&decision.state)) {
+            complete(leases, order, &answer);
         }
-        kept.state = decision.state;
-        if let Some(record) = &decision.record {
-            kept.note(record);
+        stored.state = decision.state;
+        if let Some(entry) = &decision.entry {
+            stored.push(entry);
         }
-        done.push((dedup_key.clone(), Ok(keyed.then(|| kept.state.order.clone()))));
-        Ok(Outcome::Applied(kept.progress(now, driver)))
+        done.push((dedup_key.clone(), Ok(keyed.then(|| stored.state.order.clone()))));
+        Ok(Outcome::Applied(stored.snapshot(now, runner)))
     }
 
     async fn advance(
         &self,
-        known: Progress,
-        command: &Command,
+        known: SagaSnapshot,
+        event: &SagaEvent,
         dedup_key: &DedupKey,
-        driver: Driver,
-    ) -> Result<Outcome<Progress>, ApplyError> {
-        self.apply(known.state.order.id, command, dedup_key, Some(driver)).await
+        runner: RunnerId,
+    ) -> Result<Outcome<SagaSnapshot>, ApplyError> {
+        self.apply(known.state.order.id, event, dedup_key, Some(runner)).await
     }
 
-    async fn load(&self, order: OrderId, driver: Option<Driver>) -> Result<Option<Progress>, StoreError> {
+    async fn load(&self, order: OrderId, runner: Option<RunnerId>) -> Result<Option<SagaSnapshot>, StoreError> {
         let (mut inner, now) = (self.inner(), self.clock.now());
-        let Some(kept) = inner.orders.get_mut(&order) else { return Ok(None) };
-        Ok(Some(match driver {
-            Some(driver) => kept.progress(now, Some(driver)),
-            None => Progress { state: kept.state.clone(), now, leased: false, revision: 0 },
+        let Some(stored) = inner.orders.get_mut(&order) else { return Ok(None) };
+        Ok(Some(match runner {
+            Some(runner) => stored.snapshot(now, Some(runner)),
+            None => SagaSnapshot { state: stored.state.clone(), now, leased: false, revision: 0 },
         }))
     }
 
-    async fn lease_due(&self, driver: Driver, limit: u32) -> Result<Vec<Progress>, StoreError> {
+    async fn lease_due(&self, runner: RunnerId, limit: u32) -> Result<Vec<SagaSnapshot>, StoreError> {
         let (mut inner, now) = (self.inner(), self.clock.now());
-        let due = |kept: &&mut Kept| {
-            let free = kept.leased.until.is_none_or(|until| until <= now);
-            free && wake(&kept.state, now).is_some_and(|time| time <= now)
+        let due = |stored: &&mut StoredOrder| {
+            let free = stored.leased.until.is_none_or(|until| until <= now);
+            free && wake_at(&stored.state, now).is_some_and(|time| time <= now)
         };
         let due = inner.orders.values_mut().filter(due).take(limit as usize);
-        Ok(due.map(|kept| kept.progress(now, Some(driver))).collect())
+        Ok(due.map(|stored| stored.snapshot(now, Some(runner))).collect())
     }
 
-    async fn yield_lease(&self, order: OrderId, driver: Driver) -> Result<(), StoreError> {
+    async fn release_lease(&self, order: OrderId, runner: RunnerId) -> Result<(), StoreError> {
         let mut inner = self.inner();
-        if let Some(kept) = inner.orders.get_mut(&order).filter(|kept| kept.leased.owner == Some(driver.0)) {
-            kept.leased = Leased::NOBODY;
+        if let Some(stored) = inner.orders.get_mut(&order).filter(|stored| stored.leased.owner == Some(runner.0)) {
+            stored.leased = SagaLease::FREE;
         }
         Ok(())
     }
@@ -271,20 +273,20 @@ impl Orders for InMemoryOrders {
     async fn page(&self, listing: &Listing) -> Result<Page<Order>, StoreError> {
         let Listing { user, size, before, offset } = listing;
         let inner = self.inner();
-        let wanted = usize::from(size.get());
-        let shown = inner.orders.values().rev().map(|kept| &kept.state.order);
+        let page_size = usize::from(size.get());
+        let shown = inner.orders.values().rev().map(|stored| &stored.state.order);
         let shown = shown.filter(|order| user.is_none_or(|user| order.user == user));
         let shown = shown.filter(|order| before.is_none_or(|before| order.id < before));
         let mut items: Vec<Order> =
-            shown.skip(usize::try_from(*offset).unwrap_or(usize::MAX)).take(wanted + 1).cloned().collect();
-        let more = items.len() > wanted;
-        items.truncate(wanted);
+            shown.skip(usize::try_from(*offset).unwrap_or(usize::MAX)).take(page_size + 1).cloned().collect();
+        let more = items.len() > page_size;
+        items.truncate(page_size);
         let next = items.last().filter(|_| more).map(|order| order.id.to_string());
         Ok(Page { items, total: None, next })
     }
 
     async fn stuck(&self) -> Result<u64, StoreError> {
         let (inner, now) = (self.inner(), self.clock.now());
-        Ok(inner.orders.values().filter(|kept| phase(&kept.state, now) == Phase::Stuck).count() as u64)
+        Ok(inner.orders.values().filter(|stored| phase(&stored.state, now) == Phase::Stuck).count() as u64)
     }
 }

@@ -1,4 +1,4 @@
-//! What payment commands: a payment begins, a payment has a result.
+//! Internal HTTP API for the payment service: start of a payment and payment result.
 
 use agora_api::order as api;
 use agora_outbox::DedupKey;
@@ -6,36 +6,36 @@ use agora_vocab::OrderId;
 use agora_web::{Json, Path, Problem};
 use axum::{Router, extract::State, routing::post};
 
-use crate::usecases::Ordering;
+use crate::usecases::OrderService;
 
 /// The routes.
-pub fn router(ordering: Ordering) -> Router {
+pub fn router(service: OrderService) -> Router {
     Router::new()
         .route("/internal/v1/orders/{id}/begin-payment", post(begin))
         .route("/internal/v1/orders/{id}/payment-result", post(result))
-        .with_state(ordering)
+        .with_state(service)
 }
 
-/// The payment's id makes repetitions harmless: the same payment may begin again after it failed.
+/// Idempotent by payment id, so no deduplication key is stored: a failed payment may start again.
 async fn begin(
-    State(ordering): State<Ordering>,
+    State(service): State<OrderService>,
     Path(id): Path<OrderId>,
     Json(body): Json<api::BeginPayment>,
 ) -> Result<Json<api::PaymentDue>, Problem> {
     let api::BeginPayment { payment_id, user_id, amount } = body;
-    let amount = ordering.begin_payment(id, payment_id, (user_id, amount), &DedupKey::None).await?;
+    let amount = service.begin_payment(id, payment_id, (user_id, amount), &DedupKey::None).await?;
     Ok(Json(api::PaymentDue { amount }))
 }
 
 async fn result(
-    State(ordering): State<Ordering>,
+    State(service): State<OrderService>,
     Path(id): Path<OrderId>,
     Json(body): Json<api::PaymentResult>,
 ) -> Result<Json<api::OrderState>, Problem> {
     let api::PaymentResult { payment_id, result_id, status } = body;
     let outcome =
         status.parse().map_err(|_| Problem::unacceptable().field("status", "must be a final state of a payment"))?;
-    let order = ordering.payment_result(id, payment_id, (result_id, outcome)).await?;
-    let (status, payment_status) = (order.standing.status.as_str(), order.standing.payment_status.as_str());
+    let order = service.payment_result(id, payment_id, (result_id, outcome)).await?;
+    let (status, payment_status) = (order.progress.status.as_str(), order.progress.payment_status.as_str());
     Ok(Json(api::OrderState { status: status.to_owned(), payment_status: payment_status.to_owned() }))
 }

@@ -1,4 +1,4 @@
-//! `/api/v1/orders` and `/api/v1/admin/orders`.
+//! Public HTTP API: `/api/v1/orders` and `/api/v1/admin/orders`. Calls use cases only.
 
 use agora_api::{List, order as api};
 use agora_vocab::{OrderId, Page, Role, UserId};
@@ -13,18 +13,18 @@ use super::{
     wire::{location, wire},
 };
 use crate::{
-    domain::{Address, Basket, Order, PayWith, Source, Wrong},
+    domain::{Address, FieldError, Order, PayWith, RequestedLines, Source},
     ports::Listing,
-    usecases::{Error, NewOrder, Ordering, Placed, Shipping},
+    usecases::{Error, NewOrder, OrderService, Placed, Shipping},
 };
 
 /// The routes.
-pub fn router(ordering: Ordering) -> Router {
+pub fn router(service: OrderService) -> Router {
     Router::new()
         .route("/api/v1/orders", get(list).post(place))
         .route("/api/v1/orders/{id}", get(read).patch(advance).delete(cancel))
         .route("/api/v1/admin/orders", get(list_all))
-        .with_state(ordering)
+        .with_state(service)
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -37,66 +37,66 @@ struct AdminQuery {
 }
 
 async fn place(
-    State(ordering): State<Ordering>,
+    State(service): State<OrderService>,
     who: Identity,
     command: Command<api::NewOrder>,
 ) -> Result<Response, Problem> {
     let dedup_key = dedup_key(who.user, Some(command.required()?));
     let new = parse(who.user, command.body).map_err(Error::Invalid)?;
-    Ok(match ordering.place(new, &dedup_key).await? {
+    Ok(match service.place(new, &dedup_key).await? {
         Placed::Answered(answer) => replay(answer),
         Placed::Provisional(state) => created(location(&state.order), wire(&state.order)),
     })
 }
 
 async fn read(
-    State(ordering): State<Ordering>,
+    State(service): State<OrderService>,
     who: Identity,
     Path(id): Path<OrderId>,
 ) -> Result<Json<api::Order>, Problem> {
-    Ok(Json(wire(&ordering.order(id, confined(&who)).await?)))
+    Ok(Json(wire(&service.order(id, confined(&who)).await?)))
 }
 
 async fn cancel(
-    State(ordering): State<Ordering>,
+    State(service): State<OrderService>,
     who: Identity,
     Path(id): Path<OrderId>,
     command: Command<()>,
 ) -> Result<Json<api::Order>, Problem> {
     let dedup_key = dedup_key(who.user, command.idempotency.as_ref());
-    Ok(Json(wire(&ordering.cancel(id, confined(&who), &dedup_key).await?.into_inner())))
+    Ok(Json(wire(&service.cancel(id, confined(&who), &dedup_key).await?.into_inner())))
 }
 
 async fn advance(
-    State(ordering): State<Ordering>,
+    State(service): State<OrderService>,
     Admin(who): Admin,
     Path(id): Path<OrderId>,
     command: Command<api::ChangeStatus>,
 ) -> Result<Json<api::Order>, Problem> {
     let dedup_key = dedup_key(who.user, command.idempotency.as_ref());
-    Ok(Json(wire(&ordering.advance(id, &command.body.status, &dedup_key).await?.into_inner())))
+    Ok(Json(wire(&service.advance(id, &command.body.status, &dedup_key).await?.into_inner())))
 }
 
 async fn list(
-    State(ordering): State<Ordering>,
+    State(service): State<OrderService>,
     who: Identity,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<List<api::Order>>, Problem> {
     let listing = listing(Some(who.user), &query)?;
-    Ok(Json(page(ordering.page(&listing).await?)))
+    Ok(Json(page(service.page(&listing).await?)))
 }
 
 async fn list_all(
-    State(ordering): State<Ordering>,
+    State(service): State<OrderService>,
     _: Admin,
     Query(query): Query<AdminQuery>,
 ) -> Result<Json<List<api::Order>>, Problem> {
     let AdminQuery { user_id, limit, cursor, offset } = query;
     let listing = listing(user_id, &PageQuery { limit, cursor, offset })?;
-    Ok(Json(page(ordering.page(&listing).await?)))
+    Ok(Json(page(service.page(&listing).await?)))
 }
 
-/// The user to whom a look is confined; none for admins.
+/// The user whose orders are visible to the caller; `None` (all users) for admins.
 fn confined(who: &Identity) -> Option<UserId> {
     (!who.has(Role::Admin)).then_some(who.user)
 }
@@ -117,22 +117,23 @@ fn page(page: Page<Order>) -> List<api::Order> {
     page.into()
 }
 
-/// What the client wants, or everything that is wrong with it.
-fn parse(user: UserId, body: api::NewOrder) -> Result<NewOrder, Vec<Wrong>> {
+/// Validates the request body; returns every invalid field on error.
+fn parse(user: UserId, body: api::NewOrder) -> Result<NewOrder, Vec<FieldError>> {
     let api::NewOrder { items, address_id, shipping_address, payment } = body;
     let mut wrong = Vec::new();
-    let source =
-        items.map_or(Ok(Source::Cart), |items| Basket::parse(items.into_iter().map(item).collect()).map(Source::Items));
+    let source = items.map_or(Ok(Source::Cart), |items| {
+        RequestedLines::parse(items.into_iter().map(item).collect()).map(Source::Items)
+    });
     let source = source.map_err(|found| wrong.extend(found)).ok();
     let shipping = match (address_id, shipping_address) {
         (None, None) => Some(Shipping::Unknown),
-        (Some(entry), None) => Some(Shipping::Entry(entry)),
+        (Some(entry), None) => Some(Shipping::AddressBook(entry)),
         (None, Some(address)) => {
             let parsed = Address::from(address).parse();
-            parsed.map_err(|found| wrong.extend(found.into_iter().map(Wrong::from))).ok().map(Shipping::To)
+            parsed.map_err(|found| wrong.extend(found.into_iter().map(FieldError::from))).ok().map(Shipping::To)
         }
         (Some(_), Some(_)) => {
-            wrong.push(Wrong::new("addressId", "cannot stand beside shippingAddress"));
+            wrong.push(FieldError::new("addressId", "cannot stand beside shippingAddress"));
             None
         }
     };

@@ -1,4 +1,4 @@
-//! Orders as clients see them, and what the client who made one is told when its saga rests.
+//! Conversion of orders to response bodies, and the final response to `POST /orders`. No I/O.
 
 use agora_api::order as api;
 use agora_outbox::StoredResponse;
@@ -6,16 +6,16 @@ use agora_web::Problem;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::domain::{Line, Order, OwnPayment, PaymentStatus, Shortage, Standing, State, Status};
+use crate::domain::{Line, Order, OrderProgress, OwnPayment, PaymentStatus, Shortage, State, Status};
 
-/// Where an order is found.
+/// URL path of an order.
 pub(super) fn location(order: &Order) -> String {
     format!("/api/v1/orders/{}", order.id)
 }
 
-/// An order as its owner and admins see it.
+/// The response body of an order.
 pub(super) fn wire(order: &Order) -> api::Order {
-    let Standing { status, payment_status, payment, .. } = order.standing;
+    let OrderProgress { status, payment_status, payment, .. } = order.progress;
     api::Order {
         id: order.id,
         number: order.number.clone(),
@@ -49,10 +49,10 @@ fn item(line: &Line) -> api::Item {
     }
 }
 
-/// The final answer to `POST /orders`, kept and repeated; `None` while the saga does not rest.
+/// The final response to `POST /orders`, stored for retries; `None` while the saga has steps to take.
 pub fn answer(state: &State) -> Option<StoredResponse> {
     let State { order, saga } = state;
-    let Standing { status, payment_status, .. } = order.standing;
+    let OrderProgress { status, payment_status, .. } = order.progress;
     let paying = payment_status == PaymentStatus::Processing || saga.captured.is_some();
     match (status, &saga.own) {
         (Status::Created, _) => None,

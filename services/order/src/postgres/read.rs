@@ -1,4 +1,4 @@
-//! The statements that read orders and lease their sagas.
+//! SQL statements that read orders and lease sagas. Must not decide transitions.
 
 use agora_outbox::{DedupKey, find_result};
 use agora_postgres::Db;
@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::row::OrderRow;
 use crate::{
     domain::{Order, Saga, State},
-    ports::{Driver, Listing, Progress, StoreError},
-    saga::{LEASE, Leased},
+    ports::{Listing, RunnerId, SagaSnapshot, StoreError},
+    saga::{LEASE, SagaLease},
 };
 
 /// The columns of an order, its lines as one value.
@@ -34,19 +34,19 @@ macro_rules! found_columns {
     };
 }
 
-/// An order as it was found.
-pub(super) struct Found {
+/// An order and its saga as loaded.
+pub(super) struct LoadedSaga {
     pub(super) state: State,
-    pub(super) leased: Leased,
+    pub(super) leased: SagaLease,
     pub(super) now: OffsetDateTime,
     pub(super) revision: i64,
 }
 
-impl Found {
-    /// For somebody who wants to know, or who drives.
-    pub(super) fn into_progress(self, leased: bool) -> Progress {
+impl LoadedSaga {
+    /// Converts to a snapshot; `leased` states whether the caller holds the lease.
+    pub(super) fn into_snapshot(self, leased: bool) -> SagaSnapshot {
         let Self { state, leased: _, now, revision } = self;
-        Progress { state, now, leased, revision }
+        SagaSnapshot { state, now, leased, revision }
     }
 }
 
@@ -62,37 +62,37 @@ struct FoundRow {
 }
 
 #[derive(sqlx::FromRow)]
-struct HeardRow {
+struct InboxRow {
     #[sqlx(flatten)]
     found: FoundRow,
-    heard: bool,
+    is_duplicate: bool,
     value: Option<Json<Value>>,
 }
 
 impl FoundRow {
-    fn into_found(self) -> Result<Found, StoreError> {
+    fn into_found(self) -> Result<LoadedSaga, StoreError> {
         let Self { order, data: Json(saga), lease_owner, lease_until, revision, now } = self;
         let state = State { order: order.into_order()?, saga };
-        Ok(Found { state, leased: Leased { owner: lease_owner, until: lease_until }, now, revision })
+        Ok(LoadedSaga { state, leased: SagaLease { owner: lease_owner, until: lease_until }, now, revision })
     }
 }
 
-/// An order and its saga.
-pub(super) async fn find(connection: &mut PgConnection, order: OrderId) -> Result<Option<Found>, StoreError> {
+/// Loads an order and its saga.
+pub(super) async fn find(connection: &mut PgConnection, order: OrderId) -> Result<Option<LoadedSaga>, StoreError> {
     const FIND: &str = concat!(found_columns!(), " from orders o join saga s on s.order_id = o.id where o.id = $1");
     let row: Option<FoundRow> = sqlx::query_as(FIND).bind(order.uuid()).fetch_optional(connection).await?;
     row.map(FoundRow::into_found).transpose()
 }
 
-/// The same, with what is remembered of a cause.
+/// Like [`find`], with the result stored for a deduplication key.
 pub(super) async fn find_with<T: DeserializeOwned>(
     connection: &mut PgConnection,
     order: OrderId,
     dedup_key: &DedupKey,
-) -> Result<Option<(Found, Option<T>)>, StoreError> {
+) -> Result<Option<(LoadedSaga, Option<T>)>, StoreError> {
     const FIND: &str = concat!(
         found_columns!(),
-        ", h.event_id is not null as heard, h.value from orders o join saga s on s.order_id = o.id \
+        ", h.event_id is not null as is_duplicate, h.value from orders o join saga s on s.order_id = o.id \
          left join inbox h on h.consumer = $2 and h.event_id = $3 where o.id = $1"
     );
     let Some((consumer, id)) = dedup_key.message() else {
@@ -100,14 +100,14 @@ pub(super) async fn find_with<T: DeserializeOwned>(
         return Ok(find(connection, order).await?.map(|found| (found, known)));
     };
     let find = sqlx::query_as(FIND).bind(order.uuid()).bind(consumer).bind(id);
-    let Some(HeardRow { found, heard, value }) = find.fetch_optional(connection).await? else { return Ok(None) };
-    let value = heard.then(|| value.map_or(Value::Null, |Json(value)| value));
+    let Some(InboxRow { found, is_duplicate, value }) = find.fetch_optional(connection).await? else { return Ok(None) };
+    let value = is_duplicate.then(|| value.map_or(Value::Null, |Json(value)| value));
     let known = value.map(serde_json::from_value).transpose().map_err(|error| StoreError::Broken(error.into()))?;
     Ok(Some((found.into_found()?, known)))
 }
 
-/// Leases what is due, the longest waiting first.
-pub(super) async fn lease_due(db: &Db, driver: Driver, limit: u32) -> Result<Vec<Progress>, StoreError> {
+/// Leases due sagas, the longest waiting first.
+pub(super) async fn lease_due(db: &Db, runner: RunnerId, limit: u32) -> Result<Vec<SagaSnapshot>, StoreError> {
     const LEASE_DUE: &str = concat!(
         "with due as (select order_id from saga where next_at <= now() and (lease_until is null or lease_until <= now()) \
          order by next_at limit $2 for update skip locked), \
@@ -119,13 +119,13 @@ pub(super) async fn lease_due(db: &Db, driver: Driver, limit: u32) -> Result<Vec
     );
     let mut connection = db.acquire().await?;
     let rows: Vec<FoundRow> = sqlx::query_as(LEASE_DUE)
-        .bind(driver.0)
+        .bind(runner.0)
         .bind(i64::from(limit))
         .bind(LEASE.as_secs_f64())
         .fetch_all(&mut *connection)
         .await?;
-    let progress = |row: FoundRow| row.into_found().map(|found| found.into_progress(true));
-    rows.into_iter().map(progress).collect()
+    let snapshot = |row: FoundRow| row.into_found().map(|found| found.into_snapshot(true));
+    rows.into_iter().map(snapshot).collect()
 }
 
 /// A page, newest first: ids are UUIDv7.
@@ -143,7 +143,7 @@ pub(super) async fn page(db: &Db, listing: &Listing) -> Result<Page<Order>, Stor
         Some(_) => sqlx::query_as(OF_USER),
         None => sqlx::query_as(OF_ALL),
     };
-    let wanted = usize::from(size.get());
+    let page_size = usize::from(size.get());
     let query = query.bind(before).bind(i64::from(size.get()) + 1).bind(i64::try_from(*offset).unwrap_or(i64::MAX));
     let query = match user {
         Some(user) => query.bind(user.uuid()),
@@ -151,8 +151,8 @@ pub(super) async fn page(db: &Db, listing: &Listing) -> Result<Page<Order>, Stor
     };
     let mut connection = db.acquire().await?;
     let rows: Vec<OrderRow> = query.fetch_all(&mut *connection).await?;
-    let more = rows.len() > wanted;
-    let items: Vec<Order> = rows.into_iter().take(wanted).map(OrderRow::into_order).collect::<Result<_, _>>()?;
+    let more = rows.len() > page_size;
+    let items: Vec<Order> = rows.into_iter().take(page_size).map(OrderRow::into_order).collect::<Result<_, _>>()?;
     let next = items.last().filter(|_| more).map(|order| order.id.to_string());
     Ok(Page { items, total: None, next })
 }

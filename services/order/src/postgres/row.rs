@@ -1,4 +1,4 @@
-//! How an order stands in its tables, and back.
+//! Rows of the order tables and their conversion to the domain.
 
 use agora_chassis::BoxError;
 use agora_vocab::{CartId, Money, OrderId, PaymentId, ProductId, Quantity, SellerId, UserId};
@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Address, CartVersion, Line, Order, Standing},
+    domain::{Address, CartVersion, Line, Order, OrderProgress},
     ports::StoreError,
 };
 
@@ -77,7 +77,7 @@ impl OrderRow {
             updated_at,
             lines,
         } = self;
-        let standing = Standing {
+        let progress = OrderProgress {
             status: status.parse()?,
             payment_status: payment_status.parse()?,
             payment: payment_id.map(PaymentId::new),
@@ -94,9 +94,9 @@ impl OrderRow {
             address: shipping_address.map(|Json(address)| address),
             expires_at,
             created_at,
-            standing,
+            progress,
             version,
-            facts,
+            event_seq: facts,
             updated_at,
         })
     }

@@ -1,7 +1,7 @@
-//! The statements that write orders, their history and their sagas: each is a transaction by itself.
+//! SQL statements that write orders, history and sagas. Each is a transaction by itself; none decides a transition.
 //!
-//! A change is written only if the saga is at the revision that it was decided on; every write of an order or its saga
-//! raises it.
+//! A change is written only if the saga still has the revision that was read; every write of an order or its saga
+//! raises the revision.
 
 use agora_outbox::{Account, remembered, settled, told};
 use sqlx::{PgConnection, Postgres, Row as _, postgres::PgArguments, query::Query, types::Json};
@@ -10,48 +10,48 @@ use uuid::Uuid;
 
 use super::on_create;
 use crate::{
-    domain::{Line, Order, Record, Standing, State},
+    domain::{HistoryEntry, Line, Order, OrderProgress, State},
     ports::{CreateError, StoreError},
-    saga::{self, Leased, Phase},
+    saga::{self, Phase, SagaLease},
 };
 
-/// An order and its saga as they are to be written.
+/// An order and its saga to write.
 pub(super) struct SagaRow<'a> {
     pub(super) state: &'a State,
     pub(super) now: OffsetDateTime,
-    pub(super) lease: Leased,
+    pub(super) lease: SagaLease,
 }
 
 impl SagaRow<'_> {
     fn phase(&self) -> &'static str {
         match saga::phase(self.state, self.now) {
             Phase::Running => "running",
-            Phase::Resting => "resting",
+            Phase::Waiting => "resting",
             Phase::Done => "done",
             Phase::Stuck => "stuck",
         }
     }
 
-    /// A statement with the order as `$1`, phase, data, the time of the next look, lease owner and lease end as `$2` to `$6`,
-    /// and the account as `$7`.
+    /// Binds the order as `$1`; phase, data, next step time, lease owner and lease end as `$2` to `$6`;
+    /// and the outbox parameters as `$7`.
     fn bound_to(&self, sql: &'static str, account: &Account) -> Query<'_, Postgres, PgArguments> {
         sqlx::query(sql)
             .bind(self.state.order.id.uuid())
             .bind(self.phase())
             .bind(Json(&self.state.saga))
-            .bind(saga::wake(self.state, self.now))
+            .bind(saga::wake_at(self.state, self.now))
             .bind(self.lease.owner)
             .bind(self.lease.until)
             .bind(account.parameter())
     }
 }
 
-/// A new order, its lines, the first entry of its history, its saga and what is told of it, if its claim still stands: it
-/// cannot be given up meanwhile. False if it does not.
+/// Inserts an order, its lines, its first history entry, its saga and its event, if the idempotency lease exists. Locks
+/// the lease against cancellation. `false` if the lease does not exist.
 pub(super) async fn create(
     connection: &mut PgConnection,
     saga: &SagaRow<'_>,
-    first: &Record,
+    first: &HistoryEntry,
     account: &Account,
 ) -> Result<bool, CreateError> {
     const CREATE: &str = concat!(
@@ -74,7 +74,7 @@ pub(super) async fn create(
         told!("$7", "changed"),
         " select id from changed"
     );
-    let query = entry(saga.bound_to(CREATE, account), first);
+    let query = entry_bound(saga.bound_to(CREATE, account), first);
     let query = lines_bound(order_bound(query, &saga.state.order), &saga.state.order.lines);
     Ok(account.write(connection, query, &[]).await.map_err(on_create)?.is_some())
 }
@@ -90,12 +90,12 @@ fn order_bound<'q>(query: Bound<'q>, order: &'q Order) -> Bound<'q> {
         .bind(order.total.currency.as_str())
         .bind(order.total.amount)
         .bind(order.address.as_ref().map(Json));
-    standing_bound(query, order).bind(order.expires_at).bind(order.created_at)
+    progress_bound(query, order).bind(order.expires_at).bind(order.created_at)
 }
 
-/// Where an order stands as the next eight parameters.
-fn standing_bound<'q>(query: Bound<'q>, order: &'q Order) -> Bound<'q> {
-    let Standing { status, payment_status, payment, hold, declines } = order.standing;
+/// Binds the progress of an order as the next eight parameters.
+fn progress_bound<'q>(query: Bound<'q>, order: &'q Order) -> Bound<'q> {
+    let OrderProgress { status, payment_status, payment, hold, declines } = order.progress;
     query
         .bind(status.as_str())
         .bind(payment_status.as_str())
@@ -103,7 +103,7 @@ fn standing_bound<'q>(query: Bound<'q>, order: &'q Order) -> Bound<'q> {
         .bind(hold)
         .bind(declines)
         .bind(order.version)
-        .bind(order.facts)
+        .bind(order.event_seq)
         .bind(order.updated_at)
 }
 
@@ -125,12 +125,12 @@ fn column<T>(lines: &[Line], of: impl Fn(&Line) -> T) -> Vec<T> {
     lines.iter().map(of).collect()
 }
 
-/// An entry of the history as the next three parameters.
-fn entry<'q>(query: Bound<'q>, record: &'q Record) -> Bound<'q> {
-    query.bind(record.seq).bind(record.kind()).bind(Json(&record.entry))
+/// Binds a history entry as the next three parameters.
+fn entry_bound<'q>(query: Bound<'q>, entry: &'q HistoryEntry) -> Bound<'q> {
+    query.bind(entry.seq).bind(entry.kind()).bind(Json(&entry.change))
 }
 
-/// The saga if it is at the revision that is parameter `$revision`, as the part `changed`, and what is told.
+/// Updates the saga if it has the revision in parameter `$revision`, as CTE `changed`, and appends the event.
 macro_rules! saga_at {
     ($revision:literal) => {
         concat!(
@@ -143,7 +143,7 @@ macro_rules! saga_at {
     };
 }
 
-/// Where the order stands now, in its projection and its history.
+/// Updates the projection and appends to the history.
 macro_rules! recorded {
     () => {
         ", projected as (update orders set status = $12, payment_status = $13, payment_id = $14, hold = $15, \
@@ -152,7 +152,7 @@ macro_rules! recorded {
     };
 }
 
-/// What is remembered and settled.
+/// Stores the result and completes the idempotency lease.
 macro_rules! accounted {
     () => {
         concat!(", ", remembered!("$7", "changed"), ", ", settled!("$7", "changed"))
@@ -165,13 +165,13 @@ macro_rules! outcome {
     };
 }
 
-/// A change of an order that was read at `revision`: where it stands now, in its projection and its history, its saga, and
-/// the account. The time and the new revision; none if the order is not as it was read any more, or its cause has come
-/// through another door.
+/// Writes a change of an order that was read at `revision`: projection, history, saga, event and stored
+/// result. Returns the time and the new revision; `None` if the order or the deduplication key was written
+/// concurrently.
 pub(super) async fn change(
     connection: &mut PgConnection,
     saga: &SagaRow<'_>,
-    (revision, record): (i64, Option<&Record>),
+    (revision, entry): (i64, Option<&HistoryEntry>),
     account: &Account,
 ) -> Result<Option<(OffsetDateTime, i64)>, StoreError> {
     const SAGA: &str = concat!(saga_at!("$8"), outcome!());
@@ -179,19 +179,19 @@ pub(super) async fn change(
     const CHANGE: &str = concat!(saga_at!("$11"), recorded!(), outcome!());
     const CHANGE_ACCOUNTED: &str = concat!(saga_at!("$11"), recorded!(), accounted!(), outcome!());
     let bare = account.only_tells();
-    let query = match record {
+    let query = match entry {
         None => saga.bound_to(if bare { SAGA } else { SAGA_ACCOUNTED }, account).bind(revision),
-        Some(record) => {
+        Some(entry) => {
             let change = saga.bound_to(if bare { CHANGE } else { CHANGE_ACCOUNTED }, account);
-            standing_bound(entry(change, record).bind(revision), &saga.state.order)
+            progress_bound(entry_bound(change, entry).bind(revision), &saga.state.order)
         }
     };
     let row = account.write(connection, query, &[]).await?;
     Ok(row.map(|row| Ok::<_, sqlx::Error>((row.try_get(0)?, row.try_get(1)?))).transpose()?)
 }
 
-/// Ends a driver's lease.
-pub(super) async fn yield_lease(connection: &mut PgConnection, order: Uuid, owner: Uuid) -> Result<(), StoreError> {
+/// Releases the lease if `owner` holds it.
+pub(super) async fn release_lease(connection: &mut PgConnection, order: Uuid, owner: Uuid) -> Result<(), StoreError> {
     const YIELD: &str = "update saga set lease_owner = null, lease_until = null, revision = revision + 1 \
         where order_id = $1 and lease_owner = $2";
     sqlx::query(YIELD).bind(order).bind(owner).execute(connection).await?;

@@ -1,4 +1,4 @@
-//! The ids of a saga's commands: the same step of the same order has the same id, whoever takes it and however often.
+//! Deterministic ids of a saga's commands: the same step of the same order always has the same id. No I/O.
 
 use agora_vocab::{CommandId, OrderId};
 use uuid::{Builder, Uuid};
@@ -6,11 +6,11 @@ use uuid::{Builder, Uuid};
 /// Multiplier and increment of a 128-bit linear congruential step (PCG, O'Neill 2014): odd, so it permutes.
 const MULTIPLIER: u128 = 0x2360_ED05_1FC6_5DA4_4385_DF64_9FCC_F645;
 
-/// The id of step `name` number `number` of an order, at a recovery epoch: a restored database must not repeat the
-/// commands of the timeline that was lost.
+/// The id of step `name` number `number` of an order in a recovery epoch: a restored database must not reuse the
+/// command ids of the lost timeline.
 ///
 /// A UUIDv8 (RFC 9562): 122 bits mixed from the arguments. Orders' ids are unique, so a collision needs two of them to
-/// meet by chance; nothing here has to withstand an attacker, who cannot choose any of the arguments.
+/// match by chance. It need not resist an attacker: no argument is under a client's control.
 pub fn command_id(order: OrderId, epoch: u32, name: &str, number: i64) -> CommandId {
     let words = [u128::from(epoch), u128::from(number.unsigned_abs())];
     let text = name.bytes().map(u128::from);
@@ -35,7 +35,7 @@ mod tests {
     use super::command_id;
 
     #[test]
-    fn the_same_step_has_the_same_id_and_every_other_step_another() {
+    fn command_ids_are_deterministic_and_unique_per_step() {
         let mut seen = BTreeSet::new();
         for order in 0..200 {
             for epoch in 0..2 {

@@ -1,4 +1,4 @@
-//! Who may take an order's steps: one driver at a time, for a time.
+//! The lease of a saga: one runner at a time may execute its steps. No I/O.
 
 use std::time::Duration;
 
@@ -6,34 +6,36 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Step, next};
-use crate::{domain::State, ports::Driver};
+use crate::{domain::State, ports::RunnerId};
 
-/// Whoever takes a step is given so long: longer than a call may last with all its tries.
+/// Duration of a lease; longer than one call with all its retries.
 pub const LEASE: Duration = Duration::from_secs(15);
 
-/// Who leases a saga, and until when.
+/// Holder and end of a saga's lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Leased {
-    /// The driver.
+pub struct SagaLease {
+    /// Id of the runner that holds the lease.
     pub owner: Option<Uuid>,
-    /// From then on anybody may take it.
+    /// Time from which any runner may take the lease.
     pub until: Option<OffsetDateTime>,
 }
 
-impl Leased {
-    /// Free for anybody.
-    pub const NOBODY: Self = Self { owner: None, until: None };
+impl SagaLease {
+    /// No runner holds the lease.
+    pub const FREE: Self = Self { owner: None, until: None };
 }
 
-/// Who leases the saga from now on, and whether that is the driver who asks: he is given it if there is a step to take
-/// and nobody else has it, and loses it when there is none.
-pub fn lease(state: &State, now: OffsetDateTime, leased: Leased, driver: Option<Driver>) -> (Leased, bool) {
-    let ours = driver.is_some() && leased.owner == driver.map(|driver| driver.0);
+/// The next lease, and whether `runner` holds it. A runner gets a free lease if a step is due,
+/// and loses it when none is.
+pub fn lease(state: &State, now: OffsetDateTime, leased: SagaLease, runner: Option<RunnerId>) -> (SagaLease, bool) {
+    let ours = runner.is_some() && leased.owner == runner.map(|runner| runner.0);
     let free = leased.owner.is_none() || leased.until.is_none_or(|until| until <= now);
-    match (next(state, now), driver) {
-        (Step::Rest { .. }, _) if ours || free => (Leased::NOBODY, false),
-        (Step::Rest { .. }, _) | (_, None) => (leased, false),
-        (_, Some(Driver(owner))) if ours || free => (Leased { owner: Some(owner), until: Some(now + LEASE) }, true),
+    match (next(state, now), runner) {
+        (Step::Wait { .. }, _) if ours || free => (SagaLease::FREE, false),
+        (Step::Wait { .. }, _) | (_, None) => (leased, false),
+        (_, Some(RunnerId(owner))) if ours || free => {
+            (SagaLease { owner: Some(owner), until: Some(now + LEASE) }, true)
+        }
         (_, Some(_)) => (leased, false),
     }
 }

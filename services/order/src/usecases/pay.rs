@@ -1,24 +1,24 @@
-//! Payments begin here, and their results arrive here, by two doors: payment's command and the fact it publishes.
+//! Use cases for payments: start, and results that arrive by internal command and by event. No HTTP, no SQL.
 
 use std::time::Duration;
 
 use agora_outbox::DedupKey;
 use agora_vocab::{CommandId, Money, OrderId, PaymentId, UserId};
 
-use super::{Error, Ordering};
+use super::{Error, OrderService};
 use crate::{
-    domain::{Command, Order, PaymentOutcome},
-    ports::{Driver, Progress},
-    saga::{Step, drive, next},
+    domain::{Order, PaymentOutcome, SagaEvent},
+    ports::{RunnerId, SagaSnapshot},
+    saga::{Step, next},
 };
 
-/// Payment waits so long for the order to become paid: less than one try of its call may take.
+/// How long the payment service waits for the order to become paid; shorter than its call timeout.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
-/// How long to wait before looking again whether another driver is done.
+/// Polling interval while another runner holds the lease.
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
-impl Ordering {
-    /// A payment begins: from now on neither expiry nor cancel may interfere. Says what there is to pay.
+impl OrderService {
+    /// Starts a payment, which blocks expiry and cancellation, and returns the amount due.
     pub async fn begin_payment(
         &self,
         id: OrderId,
@@ -26,47 +26,47 @@ impl Ordering {
         (user, amount): (UserId, Option<Money>),
         dedup_key: &DedupKey,
     ) -> Result<Money, Error> {
-        let command = Command::BeginPayment { payment, user, amount };
-        let done = self.orders.apply(id, &command, dedup_key, None).await?;
+        let event = SagaEvent::PaymentRequested { payment, user, amount };
+        let done = self.orders.apply(id, &event, dedup_key, None).await?;
         Ok(done.into_inner().state.order.total)
     }
 
-    /// A result arrives, once whichever way it comes, and what follows from it is done before the answer if that takes
-    /// no longer than the caller waits.
+    /// Applies a payment result exactly once, by command or by event. Runs the saga before returning if that takes
+    /// less than [`ANSWER_WITHIN`]; otherwise the worker continues.
     pub async fn payment_result(
         &self,
         id: OrderId,
         payment: PaymentId,
         (result, outcome): (CommandId, PaymentOutcome),
     ) -> Result<Order, Error> {
-        let driver = self.driver();
-        let progress = self.take_result(id, payment, (result, outcome), Some(driver)).await?;
-        let order = progress.state.order.clone();
-        if let Ok(rested) = tokio::time::timeout(ANSWER_WITHIN, self.until_rest(progress, driver)).await {
+        let runner = self.runner_id();
+        let snapshot = self.take_result(id, payment, (result, outcome), Some(runner)).await?;
+        let order = snapshot.state.order.clone();
+        if let Ok(rested) = tokio::time::timeout(ANSWER_WITHIN, self.until_rest(snapshot, runner)).await {
             return rested;
         }
-        self.orders.yield_lease(id, driver).await?;
+        self.orders.release_lease(id, runner).await?;
         self.work.notify_one();
-        Ok(self.orders.load(id, None).await?.map_or(order, |progress| progress.state.order))
+        Ok(self.orders.load(id, None).await?.map_or(order, |snapshot| snapshot.state.order))
     }
 
-    /// A result was published; what follows from it is left to the worker, since nobody waits.
+    /// Applies a published payment result; the worker runs the saga, because no caller waits.
     pub async fn payment_published(
         &self,
         id: OrderId,
         payment: PaymentId,
         result: (CommandId, PaymentOutcome),
     ) -> Result<(), Error> {
-        let Progress { state, now, .. } = self.take_result(id, payment, result, None).await?;
-        if !matches!(next(&state, now), Step::Rest { .. }) {
+        let SagaSnapshot { state, now, .. } = self.take_result(id, payment, result, None).await?;
+        if !matches!(next(&state, now), Step::Wait { .. }) {
             self.work.notify_one();
         }
         Ok(())
     }
 
-    /// Catalogue's own expiry has freed a hold.
+    /// Applies the expiry of a stock reservation.
     pub async fn reservation_expired(&self, id: OrderId, hold: i32, dedup_key: &DedupKey) -> Result<(), Error> {
-        self.orders.apply(id, &Command::HoldGone { hold }, dedup_key, None).await?;
+        self.orders.apply(id, &SagaEvent::ReservationLost { hold }, dedup_key, None).await?;
         self.work.notify_one();
         Ok(())
     }
@@ -76,20 +76,20 @@ impl Ordering {
         id: OrderId,
         payment: PaymentId,
         (result, outcome): (CommandId, PaymentOutcome),
-        driver: Option<Driver>,
-    ) -> Result<Progress, Error> {
+        runner: Option<RunnerId>,
+    ) -> Result<SagaSnapshot, Error> {
         let dedup_key = DedupKey::Command { id: result.uuid() };
-        let command = Command::PaymentResult { payment, outcome };
-        Ok(self.orders.apply(id, &command, &dedup_key, driver).await?.into_inner())
+        let event = SagaEvent::PaymentResult { payment, outcome };
+        Ok(self.orders.apply(id, &event, &dedup_key, runner).await?.into_inner())
     }
 
-    /// Drives, or waits for whoever drives already.
-    async fn until_rest(&self, mut progress: Progress, driver: Driver) -> Result<Order, Error> {
-        while !progress.leased && !matches!(next(&progress.state, progress.now), Step::Rest { .. }) {
+    /// Runs the saga, or waits for the runner that holds the lease.
+    async fn until_rest(&self, mut snapshot: SagaSnapshot, runner: RunnerId) -> Result<Order, Error> {
+        while !snapshot.leased && !matches!(next(&snapshot.state, snapshot.now), Step::Wait { .. }) {
             tokio::time::sleep(LOOK_AGAIN).await;
-            let order = progress.state.order.id;
-            progress = self.orders.load(order, Some(driver)).await?.ok_or(Error::NotFound)?;
+            let order = snapshot.state.order.id;
+            snapshot = self.orders.load(order, Some(runner)).await?.ok_or(Error::NotFound)?;
         }
-        Ok(drive(&self.drive(), progress, driver).await?.order)
+        Ok(self.saga_runner().run(snapshot, runner).await?.order)
     }
 }

@@ -1,120 +1,124 @@
-//! Making an order: claim the key, take and quote, write, hold, and pay if the request says how.
+//! Use case that places an order: acquire the idempotency lease, begin the checkout, quote, write, run the saga.
 //!
-//! Every end without an order gives the cart back and then gives up the claim, so that the same key may start afresh.
+//! If no order results, it cancels the checkout and then the lease, so that the same key can be used again.
 
 use std::time::Duration;
 
 use agora_outbox::{Acquisition, DedupKey, StoredResponse};
 use agora_vocab::{AddressId, OrderId, PaymentId, UserId};
 
-use super::{Error, Ordering};
+use super::{Error, OrderService};
 use crate::{
-    domain::{Address, CartVersion, Draft, PayWith, Source, State, Unpriced, Wanted, Wrong, price},
-    ports::{CreateError, Driver, Progress, TakeError},
-    saga::{command_id, drive as drive_to_rest},
+    domain::{
+        Address, CartVersion, FieldError, OrderDraft, PayWith, PricingError, RequestedLine, Source, State, price,
+    },
+    ports::{CheckoutError, CreateError, RunnerId, SagaSnapshot},
+    saga::command_id,
 };
 
-/// A client waits so long for the saga to rest; after that he is told how far it came.
+/// How long a request waits for the saga; after that the response is provisional.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// What a client wants to order.
+/// A validated request for a new order.
 #[derive(Clone, Debug)]
 pub struct NewOrder {
-    /// Who orders.
+    /// User who places the order.
     pub user: UserId,
-    /// What.
+    /// Where the lines come from.
     pub source: Source,
-    /// Where it goes.
+    /// Shipping address, its entry in the address book, or none.
     pub shipping: Shipping,
-    /// How it is paid, if at once.
+    /// Payment to make on creation, if any.
     pub pay: Option<PayWith>,
 }
 
-/// Where an order goes.
+/// Shipping address of a new order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shipping {
-    /// Nobody said.
+    /// No address given.
     Unknown,
-    /// To this address.
+    /// This address.
     To(Address),
-    /// To an entry of the user's address book.
-    Entry(AddressId),
+    /// An entry of the user's address book.
+    AddressBook(AddressId),
 }
 
-/// What became of the wish.
+/// Result of placing an order.
 #[derive(Clone, Debug)]
 pub enum Placed {
-    /// Its end, the same at every repetition.
+    /// The final response, repeated on every retry.
     Answered(StoredResponse),
-    /// The order exists and its saga goes on.
+    /// The order exists and its saga is still running.
     Provisional(Box<State>),
 }
 
-impl Ordering {
-    /// Makes an order, once for each `dedup_key`.
+impl OrderService {
+    /// Places an order; idempotent by `dedup_key`.
     pub async fn place(&self, new: NewOrder, dedup_key: &DedupKey) -> Result<Placed, Error> {
         let fresh = OrderId::new(self.ids.next());
-        let driver = self.driver();
-        match self.orders.claim(dedup_key, fresh).await? {
+        let runner = self.runner_id();
+        match self.orders.acquire_idempotency_lease(dedup_key, fresh).await? {
             Acquisition::Completed(answer) => Ok(Placed::Answered(answer)),
             Acquisition::InProgress { .. } => Err(Error::Running),
-            Acquisition::Started { recovery_id } => self.place_new(OrderId::new(recovery_id), new, driver).await,
-            Acquisition::Resumed { recovery_id } => self.resume(OrderId::new(recovery_id), new, driver).await,
+            Acquisition::Started { recovery_id } => self.place_new(OrderId::new(recovery_id), new, runner).await,
+            Acquisition::Resumed { recovery_id } => self.resume(OrderId::new(recovery_id), new, runner).await,
         }
     }
 
-    async fn place_new(&self, id: OrderId, new: NewOrder, driver: Driver) -> Result<Placed, Error> {
-        let progress = self.make(id, new, driver).await?;
-        self.finish(progress, driver).await
+    async fn place_new(&self, id: OrderId, new: NewOrder, runner: RunnerId) -> Result<Placed, Error> {
+        let snapshot = self.make(id, new, runner).await?;
+        self.finish(snapshot, runner).await
     }
 
-    /// An earlier try may have come as far as the order itself; then a repetition waits until it can be answered.
-    async fn resume(&self, id: OrderId, new: NewOrder, driver: Driver) -> Result<Placed, Error> {
-        let Some(progress) = self.orders.load(id, Some(driver)).await? else {
-            return self.place_new(id, new, driver).await;
+    /// Continues an interrupted request. If its order exists, the retry waits for the final response.
+    async fn resume(&self, id: OrderId, new: NewOrder, runner: RunnerId) -> Result<Placed, Error> {
+        let Some(snapshot) = self.orders.load(id, Some(runner)).await? else {
+            return self.place_new(id, new, runner).await;
         };
-        match self.finish(progress, driver).await? {
+        match self.finish(snapshot, runner).await? {
             Placed::Provisional(_) => Err(Error::Running),
             answered @ Placed::Answered(_) => Ok(answered),
         }
     }
 
-    async fn make(&self, id: OrderId, new: NewOrder, driver: Driver) -> Result<Progress, Error> {
+    async fn make(&self, id: OrderId, new: NewOrder, runner: RunnerId) -> Result<SagaSnapshot, Error> {
         let from_cart = new.source == Source::Cart;
         let made = match self.draft(id, new).await {
-            Ok(draft) => self.orders.create(draft, driver).await,
+            Ok(draft) => self.orders.create(draft, runner).await,
             Err(error) => return Err(self.without_order(id, from_cart, error).await),
         };
         match made {
-            Ok(progress) => Ok(progress),
-            Err(CreateError::CartTaken) => Err(self.without_order(id, from_cart, Error::CartTaken).await),
-            Err(CreateError::Exists) => self.orders.load(id, Some(driver)).await?.ok_or(Error::Running),
-            Err(CreateError::ClaimGone) => Err(Error::Running),
-            // Whether the order exists is unknown: a repetition or the worker will see.
+            Ok(snapshot) => Ok(snapshot),
+            Err(CreateError::CartAlreadyOrdered) => {
+                Err(self.without_order(id, from_cart, Error::CartAlreadyOrdered).await)
+            }
+            Err(CreateError::Exists) => self.orders.load(id, Some(runner)).await?.ok_or(Error::Running),
+            Err(CreateError::LeaseLost) => Err(Error::Running),
+            // It is unknown whether the order exists: a retry or the worker resolves it.
             Err(CreateError::Store(error)) => Err(error.into()),
         }
     }
 
-    async fn draft(&self, id: OrderId, new: NewOrder) -> Result<Draft, Error> {
+    async fn draft(&self, id: OrderId, new: NewOrder) -> Result<OrderDraft, Error> {
         let NewOrder { user, source, shipping, pay } = new;
         let address = self.address(user, shipping).await?;
-        let (cart, wanted) = self.lines(id, user, source).await?;
-        let mut products: Vec<_> = wanted.iter().map(|line| line.product).collect();
+        let (cart, requested) = self.lines(id, user, source).await?;
+        let mut products: Vec<_> = requested.iter().map(|line| line.product).collect();
         products.sort_unstable();
         products.dedup();
         let quoted = self.services.catalog.quote(&products).await?;
-        let (lines, total) = price(&wanted, quoted).map_err(|unpriced| match unpriced {
-            Unpriced::Unknown(products) => Error::UnknownProducts(products),
-            Unpriced::Sum(error) => Error::NoSum(error),
+        let (lines, total) = price(&requested, quoted).map_err(|unpriced| match unpriced {
+            PricingError::Unknown(products) => Error::UnknownProducts(products),
+            PricingError::Sum(error) => Error::NoSum(error),
         })?;
         let pay = pay.map(|pay| (PaymentId::new(self.ids.next()), pay));
-        Ok(Draft { id, user, cart, lines, total, address, pay })
+        Ok(OrderDraft { id, user, cart, lines, total, address, pay })
     }
 
-    /// There will be no order: nothing may stay taken or claimed. What cannot be undone now is left to the worker.
+    /// Cancels checkout and idempotency lease after a failure; the worker retries if that fails too.
     async fn without_order(&self, id: OrderId, from_cart: bool, why: Error) -> Error {
         if let Err(failure) = self.undo_claim(id, from_cart).await {
-            tracing::warn!(order = %id, error = ?failure, "a claim without an order is left to the worker");
+            tracing::warn!(order = %id, error = ?failure, "could not cancel an idempotency lease without an order; the worker retries it");
         }
         why
     }
@@ -123,9 +127,11 @@ impl Ordering {
         match shipping {
             Shipping::Unknown => Ok(None),
             Shipping::To(address) => Ok(Some(address)),
-            Shipping::Entry(entry) => match self.addresses.find(user, entry).await? {
+            Shipping::AddressBook(entry) => match self.addresses.find(user, entry).await? {
                 Some(address) => Ok(Some(address)),
-                None => Err(Error::Invalid(vec![Wrong::new("addressId", "must be an entry of your address book")])),
+                None => {
+                    Err(Error::Invalid(vec![FieldError::new("addressId", "must be an entry of your address book")]))
+                }
             },
         }
     }
@@ -135,28 +141,28 @@ impl Ordering {
         id: OrderId,
         user: UserId,
         source: Source,
-    ) -> Result<(Option<CartVersion>, Vec<Wanted>), Error> {
+    ) -> Result<(Option<CartVersion>, Vec<RequestedLine>), Error> {
         let basket = match source {
             Source::Items(basket) => return Ok((None, basket.into_lines())),
-            Source::Cart => self.services.carts.take(self.cart_command(id, "take"), id, user).await,
+            Source::Cart => self.services.carts.begin_checkout(self.cart_command(id, "take"), id, user).await,
         };
         match basket {
             Ok(taken) if taken.lines.is_empty() => Err(Error::EmptyCart),
             Ok(taken) => Ok((Some(taken.cart), taken.lines)),
-            Err(TakeError::Empty) => Err(Error::EmptyCart),
-            // The claim was cleared while this try was under way: the next one starts afresh.
-            Err(TakeError::Undone) => Err(Error::Running),
-            Err(TakeError::Failed(failed)) => Err(failed.into()),
+            Err(CheckoutError::Empty) => Err(Error::EmptyCart),
+            // The worker cancelled the lease during this attempt: the next attempt starts again.
+            Err(CheckoutError::Cancelled) => Err(Error::Running),
+            Err(CheckoutError::Failed(failed)) => Err(failed.into()),
         }
     }
 
-    /// Gives back what a claim without an order may have taken, then the claim.
+    /// Cancels the checkout of a request without an order, then its idempotency lease.
     pub(super) async fn undo_claim(&self, id: OrderId, from_cart: bool) -> Result<(), Error> {
         if from_cart {
-            self.services.carts.give_back(self.cart_command(id, "give-back"), id).await?;
+            self.services.carts.cancel_checkout(self.cart_command(id, "give-back"), id).await?;
         }
-        // With an order it stays: the order's saga settles it.
-        self.orders.abandon(id).await?;
+        // If the order exists, the lease stays: the order's saga completes it.
+        self.orders.cancel_idempotency_lease(id).await?;
         Ok(())
     }
 
@@ -164,19 +170,19 @@ impl Ordering {
         command_id(id, self.services.epoch.0, name, 0)
     }
 
-    /// Drives the saga for as long as the client waits, and keeps the answer if it came to rest.
-    async fn finish(&self, progress: Progress, driver: Driver) -> Result<Placed, Error> {
-        let id = progress.state.order.id;
-        if let Some(answer) = (self.answer)(&progress.state) {
+    /// Runs the saga for at most [`ANSWER_WITHIN`] and returns the final response if there is one.
+    async fn finish(&self, snapshot: SagaSnapshot, runner: RunnerId) -> Result<Placed, Error> {
+        let id = snapshot.state.order.id;
+        if let Some(answer) = (self.answer)(&snapshot.state) {
             return Ok(Placed::Answered(answer));
         }
-        let drive = self.drive();
-        let rested = tokio::time::timeout(ANSWER_WITHIN, drive_to_rest(&drive, progress.clone(), driver)).await;
+        let saga_runner = self.saga_runner();
+        let rested = tokio::time::timeout(ANSWER_WITHIN, saga_runner.run(snapshot.clone(), runner)).await;
         let state = if let Ok(state) = rested {
             state?
         } else {
-            self.orders.yield_lease(id, driver).await?;
-            self.orders.load(id, None).await?.map_or(progress.state, |progress| progress.state)
+            self.orders.release_lease(id, runner).await?;
+            self.orders.load(id, None).await?.map_or(snapshot.state, |snapshot| snapshot.state)
         };
         if let Some(answer) = (self.answer)(&state) {
             return Ok(Placed::Answered(answer));

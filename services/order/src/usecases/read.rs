@@ -1,18 +1,18 @@
-//! Reading orders.
+//! Use cases that read orders.
 
 use agora_vocab::{OrderId, Page, UserId};
 
-use super::{Error, Ordering};
+use super::{Error, OrderService};
 use crate::{domain::Order, ports::Listing};
 
-impl Ordering {
-    /// An order of `user`, or any order where no user is named. Somebody else's is not found.
+impl OrderService {
+    /// Returns an order of `user`, or any order if `user` is `None`. Another user's order is [`Error::NotFound`].
     pub async fn order(&self, id: OrderId, user: Option<UserId>) -> Result<Order, Error> {
-        let found = self.orders.load(id, None).await?.map(|progress| progress.state.order);
+        let found = self.orders.load(id, None).await?.map(|snapshot| snapshot.state.order);
         found.filter(|order| user.is_none_or(|user| order.user == user)).ok_or(Error::NotFound)
     }
 
-    /// A page of orders, newest first.
+    /// Returns a page of orders, newest first.
     pub async fn page(&self, listing: &Listing) -> Result<Page<Order>, Error> {
         Ok(self.orders.page(listing).await?)
     }

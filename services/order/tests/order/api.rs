@@ -1,11 +1,11 @@
-//! Orders from the outside: every route and refusal over HTTP, with everything outside the process in memory.
+//! HTTP tests of every route and every rejection, with in-memory fakes of all ports.
 
 use crate::shop::{Shop, id, in_memory, items, two};
 use std::sync::Arc;
 
 use agora_order::{
     domain::{PaymentOutcome, Product},
-    fakes::{Fuse, InMemoryCatalog},
+    fakes::{Failpoint, InMemoryCatalog},
     ports::{CallFailed, Catalog, NewHold, Orders as _, Reserving},
 };
 use agora_vocab::{AddressId, CommandId, OrderId, PaymentId, ProductId, Quantity, UserId};
@@ -22,7 +22,7 @@ fn address() -> Value {
     json!({ "street": "Unter den Linden 1", "city": "Berlin", "postalCode": "10117", "country": "de" })
 }
 
-/// The status, the code and the fields of a refusal.
+/// Status, code and fields of a rejection.
 async fn refused(shop: &Shop, body: Value) -> (u16, String, Vec<String>) {
     let answer = shop.order(&Uuid::from_u128(rand(&body)).to_string(), body).await;
     let fields = answer.body["details"].as_array().cloned().unwrap_or_default();
@@ -30,7 +30,7 @@ async fn refused(shop: &Shop, body: Value) -> (u16, String, Vec<String>) {
     (answer.status, answer.body["code"].as_str().unwrap_or_default().to_owned(), fields)
 }
 
-/// A number for each body: a key of its own.
+/// A number derived from the body, for a unique key.
 fn rand(body: &Value) -> u128 {
     body.to_string().bytes().fold(7, |sum: u128, byte| sum.wrapping_mul(31).wrapping_add(u128::from(byte)))
 }
@@ -38,7 +38,7 @@ fn rand(body: &Value) -> u128 {
 #[tokio::test]
 async fn an_order_from_a_list_holds_its_stock_and_is_pending() {
     let (shop, orders, _) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(1999, 10);
+    let lamp = shop.fakes.catalog.offer(1999, 10);
     let body = json!({ "items": [{ "productId": lamp, "quantity": 2 }], "shippingAddress": address() });
 
     let answer = shop.order("k", body).await.expect(201);
@@ -51,18 +51,18 @@ async fn an_order_from_a_list_holds_its_stock_and_is_pending() {
     assert_eq!(order["items"][0]["name"], "Lamp 1");
     assert_eq!(order["items"][0]["category"], "Lighting");
     assert_eq!(order["shippingAddress"]["country"], "DE");
-    assert_eq!(shop.neighbours.catalog.available(lamp), 8);
-    assert_eq!(orders.facts(id(order)), [(1, "order.created".to_owned()), (2, "order.placed".to_owned())]);
+    assert_eq!(shop.fakes.catalog.available(lamp), 8);
+    assert_eq!(orders.events(id(order)), [(1, "order.created".to_owned()), (2, "order.placed".to_owned())]);
 }
 
 #[tokio::test]
 async fn an_order_of_the_cart_empties_it() {
     let (shop, ..) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(1999, 10);
-    shop.neighbours.carts.add(shop.ada, lamp, Quantity::ONE);
+    let lamp = shop.fakes.catalog.offer(1999, 10);
+    shop.fakes.carts.add(shop.ada, lamp, Quantity::ONE);
     let order = shop.order("k", json!({})).await.expect(201).body;
     assert_eq!(order["items"].as_array().unwrap().len(), 1);
-    assert_eq!(shop.neighbours.carts.lines(shop.ada), 0);
+    assert_eq!(shop.fakes.carts.lines(shop.ada), 0);
     let again = shop.order("k2", json!({})).await.expect(422);
     assert_eq!(again.body["code"], "EMPTY_CART");
 }
@@ -70,7 +70,7 @@ async fn an_order_of_the_cart_empties_it() {
 #[tokio::test]
 async fn begin_payment_and_its_result_make_the_order_paid() {
     let (shop, orders, _) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(1999, 10);
+    let lamp = shop.fakes.catalog.offer(1999, 10);
     let order = shop.pending("k", lamp, 2).await;
 
     let due = shop.begin(order, 1).await.expect(200).body;
@@ -79,17 +79,17 @@ async fn begin_payment_and_its_result_make_the_order_paid() {
     let state = shop.result(order, 1, (2, "captured")).await.expect(200).body;
 
     assert_eq!(state, json!({ "status": "paid", "paymentStatus": "paid" }));
-    assert_eq!(shop.neighbours.catalog.hold(order, 1), Some("committed"));
-    assert_eq!(orders.facts(order).last().unwrap(), &(3, "order.paid".to_owned()));
+    assert_eq!(shop.fakes.catalog.hold(order, 1), Some("committed"));
+    assert_eq!(orders.events(order).last().unwrap(), &(3, "order.paid".to_owned()));
     let again = shop.result(order, 1, (2, "captured")).await.expect(200).body;
-    assert_eq!(again, state, "a repetition is told the same");
-    assert_eq!(orders.facts(order).len(), 3);
+    assert_eq!(again, state, "a retry returns the same response");
+    assert_eq!(orders.events(order).len(), 3);
 }
 
 #[tokio::test]
-async fn begin_payment_refuses_strangers_other_amounts_other_payments_and_what_is_not_pending() {
+async fn begin_payment_rejects_other_users_amounts_payments_and_statuses() {
     let (shop, _, clock) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(1999, 10);
+    let lamp = shop.fakes.catalog.offer(1999, 10);
     let order = shop.pending("k", lamp, 1).await;
     let path = format!("/internal/v1/orders/{order}/begin-payment");
     let begin = |user: UserId, amount: Value| {
@@ -116,9 +116,9 @@ async fn begin_payment_refuses_strangers_other_amounts_other_payments_and_what_i
 }
 
 #[tokio::test]
-async fn internal_routes_are_closed_to_those_without_a_token_of_payment() {
+async fn internal_routes_require_a_token_of_the_payment_service() {
     let (shop, ..) = in_memory();
-    let order = shop.pending("k", shop.neighbours.catalog.offer(1999, 1), 1).await;
+    let order = shop.pending("k", shop.fakes.catalog.offer(1999, 1), 1).await;
     let path = format!("/internal/v1/orders/{order}/begin-payment");
     let body = json!({ "paymentId": Uuid::from_u128(1), "userId": shop.ada });
     shop.command(&path, body.clone()).internal("forged").await.expect(401);
@@ -128,7 +128,7 @@ async fn internal_routes_are_closed_to_those_without_a_token_of_payment() {
 #[tokio::test]
 async fn an_order_paid_at_once_is_paid_declined_or_still_pending() {
     let (shop, ..) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(1999, 10);
+    let lamp = shop.fakes.catalog.offer(1999, 10);
     let with = |token: &str| {
         let mut body = items(lamp, 1);
         body["payment"] = json!({ "method": "card", "token": token });
@@ -153,28 +153,28 @@ async fn an_order_paid_at_once_is_paid_declined_or_still_pending() {
 }
 
 #[tokio::test]
-async fn a_slow_payment_is_asked_for_again_and_answered_under_the_same_key() {
+async fn a_slow_payment_is_polled_and_a_retry_returns_the_result() {
     let (shop, _, clock) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(1999, 10);
+    let lamp = shop.fakes.catalog.offer(1999, 10);
     let mut body = items(lamp, 1);
     body["payment"] = json!({ "method": "card", "token": "tok_slow" });
     let order = shop.order("k", body.clone()).await.expect(201).body;
     let own: PaymentId = order["paymentId"].as_str().unwrap().parse().unwrap();
 
-    shop.neighbours.payments.resolve(id(&order), own, PaymentOutcome::Captured);
+    shop.fakes.payments.resolve(id(&order), own, PaymentOutcome::Captured);
     clock.advance(Duration::seconds(11));
     shop.settle().await;
 
     assert_eq!(shop.status(id(&order)).await, two("paid", "paid"));
-    let told = shop.order("k", body).await.expect(201).body;
-    assert_eq!((told["id"].clone(), &told["status"]), (order["id"].clone(), &json!("paid")));
-    assert_eq!(shop.neighbours.payments.captures(id(&order)), 1);
+    let reply = shop.order("k", body).await.expect(201).body;
+    assert_eq!((reply["id"].clone(), &reply["status"]), (order["id"].clone(), &json!("paid")));
+    assert_eq!(shop.fakes.payments.captures(id(&order)), 1);
 }
 
 #[tokio::test]
-async fn every_fault_of_a_new_order_is_named_by_its_field() {
+async fn every_invalid_field_of_a_new_order_is_reported() {
     let (shop, ..) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(1999, 10);
+    let lamp = shop.fakes.catalog.offer(1999, 10);
     let one = json!([{ "productId": lamp, "quantity": 1 }]);
     let cases = [
         (json!({ "items": [] }), "items"),
@@ -200,13 +200,13 @@ async fn every_fault_of_a_new_order_is_named_by_its_field() {
         let (status, _, fields) = refused(&shop, body.clone()).await;
         assert_eq!((status, fields), (422, vec![field.to_owned()]), "{body}");
     }
-    assert_eq!(shop.neighbours.catalog.available(lamp), 10, "nothing half done");
+    assert_eq!(shop.fakes.catalog.available(lamp), 10, "nothing half done");
 }
 
 #[tokio::test]
 async fn unreadable_unkeyed_and_unauthenticated_requests_have_their_codes() {
     let (shop, ..) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(1999, 10);
+    let lamp = shop.fakes.catalog.offer(1999, 10);
     let token = shop.token(shop.ada);
     let post = || shop.app().post("/api/v1/orders", items(lamp, 1));
     post().key("k").await.expect(401);
@@ -228,30 +228,30 @@ async fn unreadable_unkeyed_and_unauthenticated_requests_have_their_codes() {
 async fn an_unknown_product_is_refused_and_nothing_is_stored_or_taken() {
     let (shop, orders, _) = in_memory();
     let unknown = ProductId::new(Uuid::from_u128(3));
-    shop.neighbours.carts.add(shop.ada, unknown, Quantity::ONE);
+    shop.fakes.carts.add(shop.ada, unknown, Quantity::ONE);
     let refused = shop.order("k", json!({})).await.expect(422);
     assert_eq!((&refused.body["code"], &refused.body["productIds"]), (&json!("UNKNOWN_PRODUCT"), &json!([unknown])));
-    assert_eq!(shop.neighbours.carts.lines(shop.ada), 1, "the cart has its lines back");
+    assert_eq!(shop.fakes.carts.lines(shop.ada), 1, "the cart has its lines back");
     assert!(orders.ids().is_empty());
-    shop.neighbours.catalog.offer(100, 1);
-    shop.order("k", items(shop.neighbours.catalog.offer(100, 1), 1)).await.expect(201);
+    shop.fakes.catalog.offer(100, 1);
+    shop.order("k", items(shop.fakes.catalog.offer(100, 1), 1)).await.expect(201);
 }
 
 #[tokio::test]
-async fn a_shortage_rejects_the_order_names_what_is_there_and_gives_the_cart_back() {
+async fn a_shortage_rejects_the_order_reports_the_available_units_and_cancels_the_checkout() {
     let (shop, orders, _) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(1999, 3);
-    shop.neighbours.carts.add(shop.ada, lamp, Quantity::parse(5).unwrap());
+    let lamp = shop.fakes.catalog.offer(1999, 3);
+    shop.fakes.carts.add(shop.ada, lamp, Quantity::parse(5).unwrap());
 
     let refused = shop.order("k", json!({})).await.expect(409);
 
     let body = &refused.body;
     assert_eq!(body["code"], "INSUFFICIENT_QUANTITY");
     assert_eq!((&body["productId"], &body["requested"], &body["available"]), (&json!(lamp), &json!(5), &json!(3)));
-    assert_eq!(shop.neighbours.carts.lines(shop.ada), 1);
+    assert_eq!(shop.fakes.carts.lines(shop.ada), 1);
     let rejected = orders.ids()[0];
     assert_eq!(shop.status(rejected).await, two("rejected", "unpaid"));
-    assert_eq!(orders.facts(rejected)[1].1, "order.rejected");
+    assert_eq!(orders.events(rejected)[1].1, "order.rejected");
     assert_eq!(shop.order("k", json!({})).await.expect(409).body, *body, "a final refusal is repeated");
     shop.order("k2", json!({})).await.expect(409);
 }
@@ -259,7 +259,7 @@ async fn a_shortage_rejects_the_order_names_what_is_there_and_gives_the_cart_bac
 #[tokio::test]
 async fn the_same_key_has_one_answer_and_another_body_is_refused() {
     let (shop, orders, _) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(1999, 10);
+    let lamp = shop.fakes.catalog.offer(1999, 10);
     let first = shop.order("k", items(lamp, 1)).await.expect(201);
     let second = shop.order("k", items(lamp, 1)).await.expect(201);
     assert_eq!((first.body, first.headers["location"].clone()), (second.body, second.headers["location"].clone()));
@@ -272,9 +272,9 @@ async fn the_same_key_has_one_answer_and_another_body_is_refused() {
 #[tokio::test]
 async fn an_entry_of_the_address_book_is_copied() {
     let (shop, ..) = in_memory();
-    let (lamp, entry) = (shop.neighbours.catalog.offer(1999, 10), AddressId::new(Uuid::from_u128(4)));
+    let (lamp, entry) = (shop.fakes.catalog.offer(1999, 10), AddressId::new(Uuid::from_u128(4)));
     let home: agora_api::user::PostalAddress = serde_json::from_value(address()).unwrap();
-    shop.neighbours.addresses.add(shop.ada, entry, home.into());
+    shop.fakes.addresses.add(shop.ada, entry, home.into());
     let mut body = items(lamp, 1);
     body["addressId"] = json!(entry);
     let order = shop.order("k", body).await.expect(201).body;
@@ -284,7 +284,7 @@ async fn an_entry_of_the_address_book_is_copied() {
 #[tokio::test]
 async fn orders_are_listed_newest_first_by_cursor_and_by_offset() {
     let (shop, ..) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 100);
+    let lamp = shop.fakes.catalog.offer(100, 100);
     let mut made = Vec::new();
     for n in 0..5 {
         made.insert(0, shop.pending(&format!("k{n}"), lamp, 1).await.to_string());
@@ -307,9 +307,9 @@ async fn orders_are_listed_newest_first_by_cursor_and_by_offset() {
 }
 
 #[tokio::test]
-async fn somebody_elses_order_is_not_found_whatever_is_asked_of_it() {
+async fn another_users_order_is_not_found_on_every_route() {
     let (shop, ..) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 100);
+    let lamp = shop.fakes.catalog.offer(100, 100);
     let order = shop.pending("k", lamp, 1).await;
     let eve = shop.token(UserId::new(Uuid::from_u128(66)));
     let path = format!("/api/v1/orders/{order}");
@@ -325,20 +325,20 @@ async fn somebody_elses_order_is_not_found_whatever_is_asked_of_it() {
 #[tokio::test]
 async fn a_pending_order_is_cancelled_at_once_and_its_stock_freed() {
     let (shop, orders, _) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 5);
+    let lamp = shop.fakes.catalog.offer(100, 5);
     let order = shop.pending("k", lamp, 2).await;
     let cancelled = shop.cancel(order).await.expect(200).body;
     assert_eq!(cancelled["status"], "cancelled");
     shop.settle().await;
-    assert_eq!(shop.neighbours.catalog.available(lamp), 5);
+    assert_eq!(shop.fakes.catalog.available(lamp), 5);
     assert_eq!(shop.cancel(order).await.expect(409).body["code"], "INVALID_TRANSITION");
-    assert_eq!(orders.facts(order).last().unwrap().1, "order.cancelled");
+    assert_eq!(orders.events(order).last().unwrap().1, "order.cancelled");
 }
 
 #[tokio::test]
-async fn a_cancel_with_a_key_is_answered_alike_and_so_is_its_refusal() {
+async fn a_cancel_with_a_key_and_its_rejection_are_idempotent() {
     let (shop, ..) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 5);
+    let lamp = shop.fakes.catalog.offer(100, 5);
     let order = shop.pending("k", lamp, 2).await;
     let first = shop.cancel(order).key("c").await.expect(200).body;
     shop.settle().await;
@@ -350,23 +350,23 @@ async fn a_cancel_with_a_key_is_answered_alike_and_so_is_its_refusal() {
 #[tokio::test]
 async fn a_paid_order_is_cancelled_refunded_and_its_stock_comes_back() {
     let (shop, ..) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 5);
+    let lamp = shop.fakes.catalog.offer(100, 5);
     let order = shop.pending("k", lamp, 2).await;
     shop.begin(order, 1).await.expect(200);
     shop.cancel(order).await.expect(409);
-    let result = shop.neighbours.payments.resolve(order, payment(1), PaymentOutcome::Captured);
+    let result = shop.fakes.payments.resolve(order, payment(1), PaymentOutcome::Captured);
     shop.result(order, 1, (result.uuid().as_u128(), "captured")).await.expect(200);
     assert_eq!(shop.cancel(order).await.expect(200).body["paymentStatus"], "paid");
     shop.settle().await;
     assert_eq!(shop.status(order).await, two("cancelled", "refunded"));
-    assert_eq!(shop.neighbours.catalog.available(lamp), 5);
-    assert_eq!(shop.neighbours.payments.outcome(payment(1)), Some(PaymentOutcome::Refunded));
+    assert_eq!(shop.fakes.catalog.available(lamp), 5);
+    assert_eq!(shop.fakes.payments.outcome(payment(1)), Some(PaymentOutcome::Refunded));
 }
 
 #[tokio::test]
-async fn an_admin_moves_an_order_along_the_table_and_nowhere_else() {
+async fn an_admin_can_only_request_allowed_transitions() {
     let (shop, ..) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 5);
+    let lamp = shop.fakes.catalog.offer(100, 5);
     let order = shop.pending("k", lamp, 1).await;
     shop.advance(order, "processing").await.expect(409);
     shop.advance(order, "paid").await.expect(409);
@@ -386,24 +386,24 @@ async fn an_admin_moves_an_order_along_the_table_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_full_refund_makes_the_order_refunded_and_moves_no_stock() {
+async fn a_full_refund_sets_refunded_and_releases_no_stock() {
     let (shop, ..) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 5);
+    let lamp = shop.fakes.catalog.offer(100, 5);
     let order = shop.pending("k", lamp, 2).await;
     shop.begin(order, 1).await.expect(200);
     shop.result(order, 1, (2, "captured")).await.expect(200);
     shop.result(order, 1, (3, "partially_refunded")).await.expect(200);
     assert_eq!(shop.status(order).await, two("paid", "partially_refunded"));
-    let told = shop.result(order, 1, (4, "refunded")).await.expect(200).body;
-    assert_eq!(told, json!({ "status": "refunded", "paymentStatus": "refunded" }));
+    let reply = shop.result(order, 1, (4, "refunded")).await.expect(200).body;
+    assert_eq!(reply, json!({ "status": "refunded", "paymentStatus": "refunded" }));
     shop.settle().await;
-    assert_eq!(shop.neighbours.catalog.available(lamp), 3);
+    assert_eq!(shop.fakes.catalog.available(lamp), 3);
 }
 
 #[tokio::test]
 async fn after_three_declines_the_order_is_cancelled() {
     let (shop, ..) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 5);
+    let lamp = shop.fakes.catalog.offer(100, 5);
     let order = shop.pending("k", lamp, 2).await;
     for n in 1..=3 {
         assert_eq!(shop.status(order).await.0, "pending");
@@ -411,16 +411,16 @@ async fn after_three_declines_the_order_is_cancelled() {
         shop.result(order, n, (100 + n, "declined")).await.expect(200);
     }
     assert_eq!(shop.status(order).await, two("cancelled", "failed"));
-    assert_eq!(shop.neighbours.catalog.available(lamp), 5);
+    assert_eq!(shop.fakes.catalog.available(lamp), 5);
 }
 
 #[tokio::test]
-async fn an_unpaid_order_expires_and_one_that_is_being_paid_does_not() {
+async fn an_unpaid_order_expires_but_not_during_a_payment() {
     let (shop, orders, clock) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 5);
+    let lamp = shop.fakes.catalog.offer(100, 5);
     let (unpaid, paying) = (shop.pending("a", lamp, 1).await, shop.pending("b", lamp, 1).await);
     shop.begin(paying, 1).await.expect(200);
-    shop.neighbours.payments.resolve(paying, payment(1), PaymentOutcome::Captured);
+    shop.fakes.payments.resolve(paying, payment(1), PaymentOutcome::Captured);
     clock.advance(Duration::seconds(899));
     shop.settle().await;
     assert_eq!(shop.status(unpaid).await, two("pending", "unpaid"));
@@ -428,14 +428,14 @@ async fn an_unpaid_order_expires_and_one_that_is_being_paid_does_not() {
     clock.advance(Duration::seconds(1));
     shop.settle().await;
     assert_eq!(shop.status(unpaid).await, two("expired", "unpaid"));
-    assert_eq!(shop.neighbours.catalog.available(lamp), 4);
-    assert_eq!(orders.facts(unpaid).last().unwrap().1, "order.expired");
+    assert_eq!(shop.fakes.catalog.available(lamp), 4);
+    assert_eq!(orders.events(unpaid).last().unwrap().1, "order.expired");
 }
 
 #[tokio::test]
-async fn a_capture_after_expiry_holds_again_and_is_paid_or_goes_back_if_the_stock_is_gone() {
+async fn a_capture_after_expiry_reserves_again_or_is_refunded() {
     let (shop, _, clock) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 2);
+    let lamp = shop.fakes.catalog.offer(100, 2);
     let (first, second) = (shop.pending("a", lamp, 1).await, shop.pending("b", lamp, 1).await);
     for (order, n) in [(first, 1), (second, 2)] {
         shop.begin(order, n).await.expect(200);
@@ -447,7 +447,7 @@ async fn a_capture_after_expiry_holds_again_and_is_paid_or_goes_back_if_the_stoc
     shop.pending("c", lamp, 1).await;
 
     let late = |order, n: u128| {
-        let result = shop.neighbours.payments.resolve(order, payment(n), PaymentOutcome::Captured);
+        let result = shop.fakes.payments.resolve(order, payment(n), PaymentOutcome::Captured);
         shop.result(order, n, (result.uuid().as_u128(), "captured"))
     };
     late(first, 1).await.expect(200);
@@ -455,23 +455,23 @@ async fn a_capture_after_expiry_holds_again_and_is_paid_or_goes_back_if_the_stoc
     shop.settle().await;
 
     assert_eq!(shop.status(first).await, two("paid", "paid"));
-    assert_eq!(shop.neighbours.catalog.hold(first, 2), Some("committed"));
+    assert_eq!(shop.fakes.catalog.hold(first, 2), Some("committed"));
     assert_eq!(shop.status(second).await, two("expired", "refunded"));
-    assert_eq!(shop.neighbours.catalog.available(lamp), 0);
+    assert_eq!(shop.fakes.catalog.available(lamp), 0);
 }
 
 #[tokio::test]
-async fn a_capture_whose_hold_ran_out_holds_again_or_cancels_and_refunds() {
+async fn a_capture_with_an_expired_reservation_reserves_again_or_is_refunded() {
     let (shop, ..) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 2);
+    let lamp = shop.fakes.catalog.offer(100, 2);
     let (first, second) = (shop.pending("a", lamp, 1).await, shop.pending("b", lamp, 1).await);
     for (order, n) in [(first, 1_u128), (second, 2)] {
         shop.begin(order, n).await.expect(200);
-        shop.neighbours.catalog.expire(order, 1);
+        shop.fakes.catalog.expire(order, 1);
     }
     shop.pending("c", lamp, 1).await;
     for (order, n) in [(first, 1_u128), (second, 2)] {
-        let result = shop.neighbours.payments.resolve(order, payment(n), PaymentOutcome::Captured);
+        let result = shop.fakes.payments.resolve(order, payment(n), PaymentOutcome::Captured);
         shop.result(order, n, (result.uuid().as_u128(), "captured")).await.expect(200);
     }
     shop.settle().await;
@@ -480,9 +480,9 @@ async fn a_capture_whose_hold_ran_out_holds_again_or_cancels_and_refunds() {
 }
 
 #[tokio::test]
-async fn a_second_capture_for_a_paid_or_cancelled_order_goes_back() {
+async fn a_second_capture_for_a_paid_or_cancelled_order_is_refunded() {
     let (shop, ..) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 2);
+    let lamp = shop.fakes.catalog.offer(100, 2);
     let (paid, cancelled) = (shop.pending("a", lamp, 1).await, shop.pending("b", lamp, 1).await);
     for (order, n) in [(paid, 1_u128), (cancelled, 2)] {
         shop.begin(order, n).await.expect(200);
@@ -492,12 +492,12 @@ async fn a_second_capture_for_a_paid_or_cancelled_order_goes_back() {
     shop.result(paid, 3, (13, "captured")).await.expect(200);
     shop.cancel(cancelled).await.expect(200);
     for (order, n) in [(paid, 1_u128), (cancelled, 2)] {
-        let result = shop.neighbours.payments.resolve(order, payment(n), PaymentOutcome::Captured);
+        let result = shop.fakes.payments.resolve(order, payment(n), PaymentOutcome::Captured);
         shop.result(order, n, (result.uuid().as_u128(), "captured")).await.expect(200);
     }
     shop.settle().await;
-    assert_eq!(shop.neighbours.payments.outcome(payment(1)), Some(PaymentOutcome::Refunded));
-    assert_eq!(shop.neighbours.payments.outcome(payment(2)), Some(PaymentOutcome::Refunded));
+    assert_eq!(shop.fakes.payments.outcome(payment(1)), Some(PaymentOutcome::Refunded));
+    assert_eq!(shop.fakes.payments.outcome(payment(2)), Some(PaymentOutcome::Refunded));
     assert_eq!(shop.status(paid).await, two("paid", "paid"));
     assert_eq!(shop.status(cancelled).await, two("cancelled", "refunded"));
 }
@@ -505,7 +505,7 @@ async fn a_second_capture_for_a_paid_or_cancelled_order_goes_back() {
 #[tokio::test]
 async fn an_order_with_its_own_payment_is_voided_before_it_expires() {
     let (shop, orders, clock) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 2);
+    let lamp = shop.fakes.catalog.offer(100, 2);
     let mut body = items(lamp, 1);
     body["payment"] = json!({ "method": "card", "token": "tok_slow" });
     let order = id(&shop.order("k", body).await.expect(201).body);
@@ -517,68 +517,68 @@ async fn an_order_with_its_own_payment_is_voided_before_it_expires() {
 }
 
 #[tokio::test]
-async fn while_the_other_services_are_away_an_order_is_503_and_the_same_key_goes_on_later() {
+async fn unavailable_services_return_503_and_a_retry_with_the_same_key_succeeds() {
     let (shop, orders, clock) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 2);
-    shop.neighbours.carts.add(shop.ada, lamp, Quantity::ONE);
-    let away = shop.again(orders.clone(), &Fuse::after(1));
+    let lamp = shop.fakes.catalog.offer(100, 2);
+    shop.fakes.carts.add(shop.ada, lamp, Quantity::ONE);
+    let away = shop.again(orders.clone(), &Failpoint::after(1));
     let refused = away.order("k", json!({})).await.expect(503);
     assert_eq!(refused.header("retry-after"), "1");
     shop.order("k", json!({})).await.expect(409);
     clock.advance(Duration::seconds(11));
     shop.order("k", json!({})).await.expect(201);
-    assert_eq!((orders.ids().len(), shop.neighbours.carts.lines(shop.ada)), (1, 0));
+    assert_eq!((orders.ids().len(), shop.fakes.carts.lines(shop.ada)), (1, 0));
 }
 
 #[tokio::test]
-async fn while_only_the_hold_fails_the_answer_is_a_provisional_order_that_goes_on() {
+async fn a_failing_reservation_gets_a_provisional_response_and_is_retried() {
     let (shop, orders, clock) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 2);
-    // The quote passes once; the hold is the second call.
-    let away = shop.again(orders, &Fuse::after(2));
+    let lamp = shop.fakes.catalog.offer(100, 2);
+    // The quote is the first call; the reservation is the second.
+    let away = shop.again(orders, &Failpoint::after(2));
     let made = away.order("k", items(lamp, 1)).await.expect(201).body;
     assert_eq!(made["status"], "created");
     let early = shop.order("k", items(lamp, 1)).await.expect(409);
-    assert_eq!((&early.body["code"], early.header("retry-after")), (&json!("REQUEST_RUNNING"), "1"));
+    assert_eq!((&early.body["code"], early.header("retry-after")), (&json!("REQUEST_IN_PROGRESS"), "1"));
     clock.advance(Duration::seconds(11));
     shop.settle().await;
-    let told = shop.order("k", items(lamp, 1)).await.expect(201).body;
-    assert_eq!((&told["id"], &told["status"]), (&made["id"], &json!("pending")));
+    let reply = shop.order("k", items(lamp, 1)).await.expect(201).body;
+    assert_eq!((&reply["id"], &reply["status"]), (&made["id"], &json!("pending")));
 }
 
 #[tokio::test]
-async fn an_order_still_created_when_its_window_ends_is_cancelled_and_its_cart_given_back() {
+async fn an_order_still_created_when_its_window_ends_is_cancelled_with_its_checkout() {
     let (shop, orders, clock) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 2);
-    shop.neighbours.carts.add(shop.ada, lamp, Quantity::ONE);
-    // Take and quote pass; the hold does not.
-    let away = shop.again(orders, &Fuse::after(4));
+    let lamp = shop.fakes.catalog.offer(100, 2);
+    shop.fakes.carts.add(shop.ada, lamp, Quantity::ONE);
+    // Checkout and quote pass; the reservation crashes.
+    let away = shop.again(orders, &Failpoint::after(4));
     let made = away.order("k", json!({})).await.expect(201).body;
     assert_eq!(made["status"], "created");
     clock.advance(Duration::seconds(901));
     shop.settle().await;
     assert_eq!(shop.status(id(&made)).await, two("cancelled", "unpaid"));
-    assert_eq!(shop.neighbours.carts.lines(shop.ada), 1);
-    assert_eq!(shop.neighbours.catalog.hold(id(&made), 1), Some("tombstone"), "a late hold must not succeed");
+    assert_eq!(shop.fakes.carts.lines(shop.ada), 1);
+    assert_eq!(shop.fakes.catalog.hold(id(&made), 1), Some("tombstone"), "a late hold must not succeed");
 }
 
 #[tokio::test]
-async fn a_claim_that_led_to_nothing_is_cleared_after_a_minute_and_the_cart_given_back() {
+async fn an_expired_lease_without_an_order_is_cancelled_with_its_checkout() {
     let (shop, orders, clock) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 2);
-    shop.neighbours.carts.add(shop.ada, lamp, Quantity::ONE);
-    // The cart was taken; then the process ended.
-    shop.again(orders.clone(), &Fuse::after(3)).order("k", json!({})).await.expect(503);
-    assert_eq!(shop.neighbours.carts.lines(shop.ada), 0);
+    let lamp = shop.fakes.catalog.offer(100, 2);
+    shop.fakes.carts.add(shop.ada, lamp, Quantity::ONE);
+    // The checkout began; then the process crashed.
+    shop.again(orders.clone(), &Failpoint::after(3)).order("k", json!({})).await.expect(503);
+    assert_eq!(shop.fakes.carts.lines(shop.ada), 0);
     clock.advance(Duration::seconds(59));
-    assert_eq!(shop.ordering.clear_claims().await.unwrap(), 0);
+    assert_eq!(shop.service.cancel_expired_leases().await.unwrap(), 0);
     clock.advance(Duration::seconds(2));
-    assert_eq!(shop.ordering.clear_claims().await.unwrap(), 1);
-    assert_eq!(shop.neighbours.carts.lines(shop.ada), 1);
+    assert_eq!(shop.service.cancel_expired_leases().await.unwrap(), 1);
+    assert_eq!(shop.fakes.carts.lines(shop.ada), 1);
     shop.order("k", json!({})).await.expect(201);
 }
 
-/// A catalogue that holds nothing for longer than a client waits.
+/// A catalog whose reservation takes longer than the response deadline.
 struct Slow(InMemoryCatalog);
 
 #[async_trait]
@@ -601,10 +601,10 @@ impl Catalog for Slow {
 }
 
 #[tokio::test]
-async fn a_hold_that_takes_over_three_seconds_is_answered_before_and_taken_over_by_the_worker() {
+async fn a_slow_reservation_gets_a_provisional_response_and_the_worker_continues() {
     let (shop, orders, _) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 2);
-    let slow = shop.again_with(orders, Arc::new(Slow(shop.neighbours.catalog.clone())));
+    let lamp = shop.fakes.catalog.offer(100, 2);
+    let slow = shop.again_with(orders, Arc::new(Slow(shop.fakes.catalog.clone())));
     let started = std::time::Instant::now();
     let made = slow.order("k", items(lamp, 1)).await.expect(201).body;
     assert!(started.elapsed() < std::time::Duration::from_secs(5));

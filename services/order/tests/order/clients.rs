@@ -1,4 +1,4 @@
-//! The clients of the other services against a server that answers what those services answer.
+//! Tests of the HTTP clients against a stub server with the responses of the real services.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use agora_chassis::{Process, WatchedSecret};
 use agora_order::{
     cart_client::CartClient,
     catalog_client::CatalogClient,
-    domain::{PayWith, PaymentOutcome, Shortage, Wanted},
+    domain::{PayWith, PaymentOutcome, RequestedLine, Shortage},
     payment_client::PaymentClient,
-    ports::{Addresses as _, Carts as _, Catalog as _, NewHold, Payable, Payments as _, Reserving, TakeError},
+    ports::{Addresses as _, Carts as _, Catalog as _, CheckoutError, NewHold, Payable, Payments as _, Reserving},
     user_client::UserClient,
 };
 use agora_outbound::{Client, InternalSigner};
@@ -59,7 +59,7 @@ fn problem(status: u16, code: &str) -> Value {
 }
 
 fn hold() -> NewHold {
-    let line = Wanted { product: LAMP, variant: String::new(), quantity: Quantity::ONE };
+    let line = RequestedLine { product: LAMP, variant: String::new(), quantity: Quantity::ONE };
     NewHold { order: ORDER, hold: 1, lines: vec![line], seconds: 1800 }
 }
 
@@ -94,7 +94,7 @@ async fn a_hold_is_held_short_or_has_no_answer() {
 }
 
 #[tokio::test]
-async fn a_commit_tells_whether_the_hold_was_there() {
+async fn a_commit_returns_whether_the_reservation_exists() {
     let commit =
         async |status, body| CatalogClient(client("catalog", status, body).await).commit(COMMAND, ORDER, 1).await;
     assert!(commit(200, json!({ "state": "committed" })).await.unwrap());
@@ -108,17 +108,18 @@ async fn a_commit_tells_whether_the_hold_was_there() {
 }
 
 #[tokio::test]
-async fn a_cart_is_taken_empty_or_undone() {
-    let take = async |status, body| CartClient(client("cart", status, body).await).take(COMMAND, ORDER, ADA).await;
+async fn a_checkout_begins_or_reports_an_empty_or_cancelled_one() {
+    let begin_checkout =
+        async |status, body| CartClient(client("cart", status, body).await).begin_checkout(COMMAND, ORDER, ADA).await;
     let line = json!({ "productId": LAMP, "variant": "", "quantity": 2 });
     let cart = CartId::new(Uuid::from_u128(6));
-    let taken = take(200, json!({ "cartId": cart, "cartVersion": 7, "lines": [line] })).await.unwrap();
-    assert_eq!((taken.cart.id, taken.cart.version, taken.lines[0].quantity.get()), (cart, 7, 2));
-    assert!(matches!(take(422, problem(422, "EMPTY_CART")).await, Err(TakeError::Empty)));
-    assert!(matches!(take(409, problem(409, "CANCELLED")).await, Err(TakeError::Undone)));
-    assert!(matches!(take(503, problem(503, "UNAVAILABLE")).await, Err(TakeError::Failed(_))));
+    let checkout = begin_checkout(200, json!({ "cartId": cart, "cartVersion": 7, "lines": [line] })).await.unwrap();
+    assert_eq!((checkout.cart.id, checkout.cart.version, checkout.lines[0].quantity.get()), (cart, 7, 2));
+    assert!(matches!(begin_checkout(422, problem(422, "EMPTY_CART")).await, Err(CheckoutError::Empty)));
+    assert!(matches!(begin_checkout(409, problem(409, "CANCELLED")).await, Err(CheckoutError::Cancelled)));
+    assert!(matches!(begin_checkout(503, problem(503, "UNAVAILABLE")).await, Err(CheckoutError::Failed(_))));
     let carts = CartClient(client("cart", 200, json!({ "state": "returned" })).await);
-    carts.give_back(COMMAND, ORDER).await.unwrap();
+    carts.cancel_checkout(COMMAND, ORDER).await.unwrap();
 }
 
 #[tokio::test]

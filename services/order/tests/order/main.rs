@@ -1,15 +1,15 @@
-//! The order service from the outside: over HTTP, by its ports' laws, and with feature `db-tests` on a real PostgreSQL.
+//! Integration tests of the order service: HTTP, port contracts and, with feature `db-tests`, PostgreSQL.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
 mod api;
 mod clients;
 #[cfg(feature = "db-tests")]
-mod database;
+mod crashing_store;
 #[cfg(feature = "db-tests")]
-mod fused;
-mod hearing;
-mod laws;
-mod older_defects;
+mod database;
+mod event_consumer;
+mod fixture;
+mod regressions;
 mod saga;
 mod shop;
-mod world;
+mod store_contract;

@@ -1,14 +1,14 @@
-//! Orders over HTTP with the other services in memory. Knows routes and tokens; what is asserted is each test's own.
+//! Test client: the order service over HTTP with in-memory stores of the other services. Contains no assertions of its own.
 
 use std::sync::Arc;
 
 use agora_chassis::{Process, Routers, WatchedFile, WatchedSecret};
 use agora_order::{
-    fakes::{Fuse, InMemoryAddresses, InMemoryCarts, InMemoryCatalog, InMemoryOrders, InMemoryPayments},
+    fakes::{Failpoint, InMemoryAddresses, InMemoryCarts, InMemoryCatalog, InMemoryOrders, InMemoryPayments},
     http,
     ports::{Catalog, Orders},
     saga::Services,
-    usecases::Ordering,
+    usecases::OrderService,
 };
 use agora_testkit::{FixedClock, Request, TestApp, TestKeys, internal_token};
 use agora_vocab::{Epoch, OrderId, ProductId, Role, UserId};
@@ -18,13 +18,13 @@ use time::macros::datetime;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::world::WINDOW;
+use crate::fixture::WINDOW;
 
 const SECRET: &str = "an internal secret of sufficient length";
 
 /// The other services.
 #[derive(Clone)]
-pub struct Neighbours {
+pub struct FakeServices {
     pub catalog: InMemoryCatalog,
     pub carts: InMemoryCarts,
     pub payments: InMemoryPayments,
@@ -33,20 +33,20 @@ pub struct Neighbours {
 
 /// One process of the order service.
 pub struct Shop {
-    pub ordering: Ordering,
-    pub neighbours: Neighbours,
+    pub service: OrderService,
+    pub fakes: FakeServices,
     public: TestApp,
     internal: TestApp,
     keys: Arc<TestKeys>,
     pub ada: UserId,
 }
 
-impl Neighbours {
+impl FakeServices {
     pub fn new() -> Self {
         Self {
-            catalog: InMemoryCatalog::new(Fuse::endless()),
-            carts: InMemoryCarts::new(Fuse::endless()),
-            payments: InMemoryPayments::new(Fuse::endless()),
+            catalog: InMemoryCatalog::new(Failpoint::never()),
+            carts: InMemoryCarts::new(Failpoint::never()),
+            payments: InMemoryPayments::new(Failpoint::never()),
             addresses: InMemoryAddresses::default(),
         }
     }
@@ -56,53 +56,53 @@ impl Neighbours {
 pub fn in_memory() -> (Shop, Arc<InMemoryOrders>, FixedClock) {
     let clock = FixedClock::at(datetime!(2026-01-02 03:04:05 UTC));
     let orders = Arc::new(InMemoryOrders::new(Arc::new(clock.clone()), WINDOW, http::answer));
-    (Shop::new(orders.clone(), Neighbours::new(), &Fuse::endless()), orders, clock)
+    (Shop::new(orders.clone(), FakeServices::new(), &Failpoint::never()), orders, clock)
 }
 
 impl Shop {
-    /// A process that lives as long as `fuse`.
-    pub fn new(orders: Arc<dyn Orders>, neighbours: Neighbours, fuse: &Fuse) -> Self {
+    /// A process that lives as long as `failpoint`.
+    pub fn new(orders: Arc<dyn Orders>, fakes: FakeServices, failpoint: &Failpoint) -> Self {
         let ada = UserId::new(Process::for_test("order").ids().next());
-        Self::with(orders, neighbours, fuse, (Arc::new(TestKeys::new()), ada))
+        Self::with(orders, fakes, failpoint, (Arc::new(TestKeys::new()), ada))
     }
 
-    /// Another process on the same neighbours, for the same Ada.
-    pub fn again(&self, orders: Arc<dyn Orders>, fuse: &Fuse) -> Self {
-        Self::with(orders, self.neighbours.clone(), fuse, (self.keys.clone(), self.ada))
+    /// Another process on the same fakes, for the same Ada.
+    pub fn again(&self, orders: Arc<dyn Orders>, failpoint: &Failpoint) -> Self {
+        Self::with(orders, self.fakes.clone(), failpoint, (self.keys.clone(), self.ada))
     }
 
-    /// Another process that sees another catalogue.
+    /// Another process that sees another catalog.
     pub fn again_with(&self, orders: Arc<dyn Orders>, catalog: Arc<dyn Catalog>) -> Self {
-        let mut shop = self.again(orders, &Fuse::endless());
-        shop.ordering.services.catalog = catalog;
+        let mut shop = self.again(orders, &Failpoint::never());
+        shop.service.services.catalog = catalog;
         let process = Process::for_test("order");
-        shop.public = TestApp::new(routers(&shop.ordering, &self.keys, &process).public);
+        shop.public = TestApp::new(routers(&shop.service, &self.keys, &process).public);
         shop
     }
 
     fn with(
         orders: Arc<dyn Orders>,
-        neighbours: Neighbours,
-        fuse: &Fuse,
+        fakes: FakeServices,
+        failpoint: &Failpoint,
         (keys, ada): (Arc<TestKeys>, UserId),
     ) -> Self {
         let process = Process::for_test("order");
-        let ordering = Ordering {
+        let service = OrderService {
             orders,
             services: Services {
-                carts: Arc::new(neighbours.carts.seen_by(fuse.clone())),
-                catalog: Arc::new(neighbours.catalog.seen_by(fuse.clone())),
-                payments: Arc::new(neighbours.payments.seen_by(fuse.clone())),
+                carts: Arc::new(fakes.carts.seen_by(failpoint.clone())),
+                catalog: Arc::new(fakes.catalog.seen_by(failpoint.clone())),
+                payments: Arc::new(fakes.payments.seen_by(failpoint.clone())),
                 epoch: Epoch::default(),
             },
-            addresses: Arc::new(neighbours.addresses.clone()),
+            addresses: Arc::new(fakes.addresses.clone()),
             ids: process.ids(),
             work: Arc::new(Notify::new()),
             answer: http::answer,
         };
-        let routers = routers(&ordering, &keys, &process);
+        let routers = routers(&service, &keys, &process);
         let (public, internal) = (TestApp::new(routers.public), TestApp::new(routers.internal));
-        Self { ordering, neighbours, public, internal, keys, ada }
+        Self { service, fakes, public, internal, keys, ada }
     }
 
     pub fn token(&self, user: UserId) -> String {
@@ -166,14 +166,14 @@ impl Shop {
 
     /// Lets the worker work until it has nothing to do.
     pub async fn settle(&self) {
-        while self.ordering.continue_sagas().await.unwrap() > 0 {}
+        while self.service.continue_sagas().await.unwrap() > 0 {}
     }
 }
 
-fn routers(ordering: &Ordering, keys: &TestKeys, process: &Process) -> Routers {
+fn routers(service: &OrderService, keys: &TestKeys, process: &Process) -> Routers {
     let keys = WatchedFile::fixed(keys.jwks());
     let verifier = TokenVerifier::watch(keys, TestKeys::ISSUER, TestKeys::AUDIENCE, process);
-    http::routers(ordering, verifier, WatchedSecret::fixed(SECRET))
+    http::routers(service, verifier, WatchedSecret::fixed(SECRET))
 }
 
 pub fn items(product: ProductId, units: u32) -> Value {

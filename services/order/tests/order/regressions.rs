@@ -1,4 +1,4 @@
-//! What the two older code bases got wrong about orders, each by its name.
+//! Regression tests for defects of the two predecessor code bases; docs/DEFECTS.md lists them.
 
 use agora_order::domain::rebuild;
 use agora_vocab::{ProductId, Quantity, UserId};
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::shop::{Shop, id, in_memory, items, two};
 
-/// Makes `count` orders and gives back their bodies.
+/// Creates `count` orders and returns their bodies.
 async fn orders(shop: &Shop, product: ProductId, count: usize) -> Vec<Value> {
     let mut made = Vec::new();
     for n in 0..count {
@@ -19,20 +19,20 @@ async fn orders(shop: &Shop, product: ProductId, count: usize) -> Vec<Value> {
 #[tokio::test]
 async fn one_customers_order_emptied_anothers_cart() {
     let (shop, ..) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 10);
+    let lamp = shop.fakes.catalog.offer(100, 10);
     let eve = UserId::new(Uuid::from_u128(66));
-    shop.neighbours.carts.add(shop.ada, lamp, Quantity::ONE);
-    shop.neighbours.carts.add(eve, lamp, Quantity::ONE);
+    shop.fakes.carts.add(shop.ada, lamp, Quantity::ONE);
+    shop.fakes.carts.add(eve, lamp, Quantity::ONE);
     shop.order("k", json!({})).await.expect(201);
-    assert_eq!((shop.neighbours.carts.lines(shop.ada), shop.neighbours.carts.lines(eve)), (0, 1));
+    assert_eq!((shop.fakes.carts.lines(shop.ada), shop.fakes.carts.lines(eve)), (0, 1));
     shop.order("k2", json!({})).await.expect(422);
 }
 
 #[tokio::test]
 async fn four_parallel_posts_made_four_orders_of_one_cart() {
     let (shop, store, _) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 10);
-    shop.neighbours.carts.add(shop.ada, lamp, Quantity::ONE);
+    let lamp = shop.fakes.catalog.offer(100, 10);
+    shop.fakes.carts.add(shop.ada, lamp, Quantity::ONE);
     let posts = ["a", "b", "c", "d"].map(|key| shop.order(key, json!({})).into_future());
     let made = futures::future::join_all(posts).await.iter().filter(|answer| answer.status == 201).count();
     assert_eq!((made, store.ids().len()), (1, 1));
@@ -41,7 +41,7 @@ async fn four_parallel_posts_made_four_orders_of_one_cart() {
 #[tokio::test]
 async fn order_numbers_were_random_and_collided() {
     let (shop, ..) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 50);
+    let lamp = shop.fakes.catalog.offer(100, 50);
     let numbers: Vec<String> = orders(&shop, lamp, 50).await.iter().map(|order| order["number"].to_string()).collect();
     assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
 }
@@ -49,36 +49,36 @@ async fn order_numbers_were_random_and_collided() {
 #[tokio::test]
 async fn stock_was_never_lowered() {
     let (shop, ..) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 10);
+    let lamp = shop.fakes.catalog.offer(100, 10);
     shop.order("k", items(lamp, 3)).await.expect(201);
-    assert_eq!(shop.neighbours.catalog.available(lamp), 7);
+    assert_eq!(shop.fakes.catalog.available(lamp), 7);
 }
 
 #[tokio::test]
 async fn repeated_products_lost_decrements() {
     let (shop, ..) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 10);
+    let lamp = shop.fakes.catalog.offer(100, 10);
     let line = |quantity: u32| json!({ "productId": lamp, "quantity": quantity });
     let order = shop.order("k", json!({ "items": [line(3), line(4)] })).await.expect(201).body;
-    assert_eq!(shop.neighbours.catalog.available(lamp), 3);
+    assert_eq!(shop.fakes.catalog.available(lamp), 3);
     assert_eq!((order["items"].as_array().unwrap().len(), &order["items"][0]["quantity"]), (1, &json!(7)));
     shop.order("k2", json!({ "items": [line(2), line(2)] })).await.expect(409);
-    assert_eq!(shop.neighbours.catalog.available(lamp), 3);
+    assert_eq!(shop.fakes.catalog.available(lamp), 3);
 }
 
 #[tokio::test]
 async fn one_item_that_failed_left_the_others_stock_lowered_and_no_order() {
     let (shop, ..) = in_memory();
-    let (lamp, chair) = (shop.neighbours.catalog.offer(100, 10), shop.neighbours.catalog.offer(100, 1));
+    let (lamp, chair) = (shop.fakes.catalog.offer(100, 10), shop.fakes.catalog.offer(100, 1));
     let body = json!({ "items": [{ "productId": lamp, "quantity": 5 }, { "productId": chair, "quantity": 2 }] });
     shop.order("k", body).await.expect(409);
-    assert_eq!((shop.neighbours.catalog.available(lamp), shop.neighbours.catalog.available(chair)), (10, 1));
+    assert_eq!((shop.fakes.catalog.available(lamp), shop.fakes.catalog.available(chair)), (10, 1));
 }
 
 #[tokio::test]
-async fn anybody_could_set_any_status_text() {
+async fn any_user_could_set_any_status_text() {
     let (shop, ..) = in_memory();
-    let order = shop.pending("k", shop.neighbours.catalog.offer(100, 10), 1).await;
+    let order = shop.pending("k", shop.fakes.catalog.offer(100, 10), 1).await;
     let path = format!("/api/v1/orders/{order}");
     shop.app().patch(&path, json!({ "status": "banana" })).await.expect(401);
     shop.app().patch(&path, json!({ "status": "banana" })).with(&shop.token(shop.ada)).await.expect(403);
@@ -89,7 +89,7 @@ async fn anybody_could_set_any_status_text() {
 #[tokio::test]
 async fn an_order_was_looked_up_by_the_users_id() {
     let (shop, ..) = in_memory();
-    let made = orders(&shop, shop.neighbours.catalog.offer(100, 10), 2).await;
+    let made = orders(&shop, shop.fakes.catalog.offer(100, 10), 2).await;
     for order in &made {
         let read = shop.get(&format!("/api/v1/orders/{}", id(order))).await.expect(200).body;
         assert_eq!(read, *order);
@@ -98,9 +98,9 @@ async fn an_order_was_looked_up_by_the_users_id() {
 }
 
 #[tokio::test]
-async fn a_header_named_the_user_and_everybody_believed_it() {
+async fn a_header_named_the_user_without_verification() {
     let (shop, ..) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 10);
+    let lamp = shop.fakes.catalog.offer(100, 10);
     let order = shop.pending("k", lamp, 1).await;
     let ada = shop.ada.to_string();
     let path = format!("/api/v1/orders/{order}");
@@ -112,7 +112,7 @@ async fn a_header_named_the_user_and_everybody_believed_it() {
 #[tokio::test]
 async fn empty_orders_and_half_units_passed_and_there_was_no_total_and_no_status() {
     let (shop, ..) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(1999, 10);
+    let lamp = shop.fakes.catalog.offer(1999, 10);
     shop.order("a", json!({ "items": [] })).await.expect(422);
     shop.order("b", json!({ "items": [{ "productId": lamp, "quantity": 1.5 }] })).await.expect(422);
     let order = shop.order("c", items(lamp, 2)).await.expect(201).body;
@@ -120,9 +120,9 @@ async fn empty_orders_and_half_units_passed_and_there_was_no_total_and_no_status
 }
 
 #[tokio::test]
-async fn every_order_was_listed_at_once_to_whoever_asked() {
+async fn every_order_was_listed_to_every_user_without_paging() {
     let (shop, ..) = in_memory();
-    orders(&shop, shop.neighbours.catalog.offer(100, 50), 25).await;
+    orders(&shop, shop.fakes.catalog.offer(100, 50), 25).await;
     shop.app().get("/api/v1/orders").await.expect(401);
     shop.app().get("/api/v1/admin/orders").with(&shop.token(shop.ada)).await.expect(403);
     let first = shop.app().get("/api/v1/admin/orders").with(&shop.admin()).await.expect(200).body;
@@ -131,12 +131,12 @@ async fn every_order_was_listed_at_once_to_whoever_asked() {
 }
 
 #[tokio::test]
-async fn facts_had_no_order_per_order_and_could_be_lost_beside_it() {
+async fn events_were_unordered_per_order_and_could_be_lost() {
     let (shop, store, _) = in_memory();
-    let order = shop.pending("k", shop.neighbours.catalog.offer(100, 10), 1).await;
+    let order = shop.pending("k", shop.fakes.catalog.offer(100, 10), 1).await;
     shop.cancel(order).await.expect(200);
-    let facts = store.facts(order);
-    assert_eq!(facts.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [1, 2, 3]);
+    let events = store.events(order);
+    assert_eq!(events.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [1, 2, 3]);
     let rebuilt = rebuild(store.history(order)).unwrap();
-    assert_eq!(rebuilt.standing.status.as_str(), "cancelled");
+    assert_eq!(rebuilt.progress.status.as_str(), "cancelled");
 }

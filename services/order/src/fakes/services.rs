@@ -1,4 +1,4 @@
-//! The other services in memory: as much of them as an order can see, with their promise that undo wins over a late do.
+//! In-memory cart, catalog, payment and user services. As in the real ones, a cancellation wins over a late request.
 
 use std::{
     collections::BTreeMap,
@@ -11,44 +11,46 @@ use agora_vocab::{
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::Fuse;
+use super::Failpoint;
 use crate::{
-    domain::{Address, CartVersion, Method, PaymentOutcome, Product, Shortage, Token, Wanted},
-    ports::{Addresses, CallFailed, Carts, Catalog, NewHold, Payable, Payments, Report, Reserving, TakeError, Taken},
+    domain::{Address, CartVersion, Method, PaymentOutcome, Product, RequestedLine, Shortage, Token},
+    ports::{
+        Addresses, CallFailed, Carts, Catalog, Checkout, CheckoutError, NewHold, Payable, Payments, Report, Reserving,
+    },
 };
 
 fn lock<T>(inner: &Mutex<T>) -> MutexGuard<'_, T> {
     inner.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A catalogue in memory.
+/// In-memory catalog service.
 #[derive(Clone, Debug)]
 pub struct InMemoryCatalog {
-    /// Ends the calling process.
-    pub fuse: Fuse,
-    inner: Arc<Mutex<Shelves>>,
+    /// Failpoint of the calling process.
+    pub failpoint: Failpoint,
+    inner: Arc<Mutex<CatalogState>>,
 }
 
 #[derive(Debug, Default)]
-struct Shelves {
+struct CatalogState {
     products: BTreeMap<ProductId, Product>,
     on_hand: BTreeMap<ProductId, u32>,
-    holds: BTreeMap<(OrderId, i32), (Vec<Wanted>, &'static str)>,
+    holds: BTreeMap<(OrderId, i32), (Vec<RequestedLine>, &'static str)>,
 }
 
 impl InMemoryCatalog {
-    /// Nothing in it.
-    pub fn new(fuse: Fuse) -> Self {
-        Self { fuse, inner: Arc::default() }
+    /// An empty catalog.
+    pub fn new(failpoint: Failpoint) -> Self {
+        Self { failpoint, inner: Arc::default() }
     }
 
-    /// The same catalogue as another process sees it.
+    /// The same catalog, called by another process.
     #[must_use]
-    pub fn seen_by(&self, fuse: Fuse) -> Self {
-        Self { fuse, inner: self.inner.clone() }
+    pub fn seen_by(&self, failpoint: Failpoint) -> Self {
+        Self { failpoint, inner: self.inner.clone() }
     }
 
-    /// Adds a product of `cents` euro cents of which `units` are there.
+    /// Adds a product with a price of `cents` euro cents and `units` in stock.
     pub fn offer(&self, cents: i64, units: u32) -> ProductId {
         let mut inner = lock(&self.inner);
         let id = ProductId::new(Uuid::from_u128(0xA_0000 + inner.products.len() as u128));
@@ -66,24 +68,24 @@ impl InMemoryCatalog {
         id
     }
 
-    /// Units that nobody holds.
+    /// Units that are not reserved.
     pub fn available(&self, product: ProductId) -> u32 {
         lock(&self.inner).on_hand.get(&product).copied().unwrap_or_default()
     }
 
-    /// What became of a hold.
+    /// State of a reservation.
     pub fn hold(&self, order: OrderId, hold: i32) -> Option<&'static str> {
         lock(&self.inner).holds.get(&(order, hold)).map(|(_, state)| *state)
     }
 
-    /// Ends a hold as catalogue's own clock does.
+    /// Expires a reservation, as catalog does when its time ends.
     pub fn expire(&self, order: OrderId, hold: i32) {
         lock(&self.inner).end(order, hold, "expired");
     }
 }
 
-impl Shelves {
-    fn short(&self, lines: &[Wanted]) -> Option<Shortage> {
+impl CatalogState {
+    fn short(&self, lines: &[RequestedLine]) -> Option<Shortage> {
         lines.iter().find_map(|line| {
             let available = self.on_hand.get(&line.product).copied().unwrap_or_default();
             let requested = line.quantity.get();
@@ -109,13 +111,13 @@ impl Shelves {
 #[async_trait]
 impl Catalog for InMemoryCatalog {
     async fn quote(&self, products: &[ProductId]) -> Result<Vec<Product>, CallFailed> {
-        self.fuse.pass()?;
+        self.failpoint.pass()?;
         let inner = lock(&self.inner);
         Ok(products.iter().filter_map(|id| inner.products.get(id).cloned()).collect())
     }
 
     async fn reserve(&self, _: CommandId, hold: &NewHold) -> Result<Reserving, CallFailed> {
-        self.fuse.pass()?;
+        self.failpoint.pass()?;
         let done = {
             let mut inner = lock(&self.inner);
             match (inner.holds.get(&(hold.order, hold.hold)), inner.short(&hold.lines)) {
@@ -131,12 +133,12 @@ impl Catalog for InMemoryCatalog {
                 }
             }
         };
-        self.fuse.pass()?;
+        self.failpoint.pass()?;
         Ok(done)
     }
 
     async fn commit(&self, _: CommandId, order: OrderId, hold: i32) -> Result<bool, CallFailed> {
-        self.fuse.pass()?;
+        self.failpoint.pass()?;
         let committed = match lock(&self.inner).holds.get_mut(&(order, hold)) {
             Some((_, state @ ("held" | "committed"))) => {
                 *state = "committed";
@@ -144,53 +146,53 @@ impl Catalog for InMemoryCatalog {
             }
             _ => false,
         };
-        self.fuse.pass()?;
+        self.failpoint.pass()?;
         Ok(committed)
     }
 
     async fn release(&self, _: CommandId, order: OrderId, hold: i32) -> Result<(), CallFailed> {
-        self.fuse.pass()?;
+        self.failpoint.pass()?;
         lock(&self.inner).end(order, hold, "released");
-        Ok(self.fuse.pass()?)
+        Ok(self.failpoint.pass()?)
     }
 }
 
-/// Carts in memory.
+/// In-memory cart service.
 #[derive(Clone, Debug)]
 pub struct InMemoryCarts {
-    /// Ends the calling process.
-    pub fuse: Fuse,
-    inner: Arc<Mutex<Baskets>>,
+    /// Failpoint of the calling process.
+    pub failpoint: Failpoint,
+    inner: Arc<Mutex<CartState>>,
 }
 
 #[derive(Debug, Default)]
-struct Baskets {
-    carts: BTreeMap<UserId, (CartVersion, Vec<Wanted>)>,
-    takings: BTreeMap<OrderId, (UserId, Option<Taken>)>,
+struct CartState {
+    carts: BTreeMap<UserId, (CartVersion, Vec<RequestedLine>)>,
+    checkouts: BTreeMap<OrderId, (UserId, Option<Checkout>)>,
 }
 
 impl InMemoryCarts {
-    /// Every cart is empty.
-    pub fn new(fuse: Fuse) -> Self {
-        Self { fuse, inner: Arc::default() }
+    /// A cart service with empty carts.
+    pub fn new(failpoint: Failpoint) -> Self {
+        Self { failpoint, inner: Arc::default() }
     }
 
-    /// The same carts as another process sees them.
+    /// The same carts, called by another process.
     #[must_use]
-    pub fn seen_by(&self, fuse: Fuse) -> Self {
-        Self { fuse, inner: self.inner.clone() }
+    pub fn seen_by(&self, failpoint: Failpoint) -> Self {
+        Self { failpoint, inner: self.inner.clone() }
     }
 
-    /// Puts something into a user's cart.
+    /// Adds a line to a user's cart.
     pub fn add(&self, user: UserId, product: ProductId, quantity: Quantity) {
         let mut inner = lock(&self.inner);
         let fresh = CartVersion { id: CartId::new(user.uuid()), version: 0 };
         let (cart, lines) = inner.carts.entry(user).or_insert((fresh, Vec::new()));
         cart.version += 1;
-        lines.push(Wanted { product, variant: String::new(), quantity });
+        lines.push(RequestedLine { product, variant: String::new(), quantity });
     }
 
-    /// How many lines a user's cart has.
+    /// Number of lines in a user's cart.
     pub fn lines(&self, user: UserId) -> usize {
         lock(&self.inner).carts.get(&user).map_or(0, |(_, lines)| lines.len())
     }
@@ -198,35 +200,35 @@ impl InMemoryCarts {
 
 #[async_trait]
 impl Carts for InMemoryCarts {
-    async fn take(&self, _: CommandId, order: OrderId, user: UserId) -> Result<Taken, TakeError> {
-        self.fuse.pass().map_err(CallFailed::from)?;
+    async fn begin_checkout(&self, _: CommandId, order: OrderId, user: UserId) -> Result<Checkout, CheckoutError> {
+        self.failpoint.pass().map_err(CallFailed::from)?;
         let taken = {
             let mut inner = lock(&self.inner);
-            let Baskets { carts, takings } = &mut *inner;
-            match (takings.get(&order), carts.get_mut(&user)) {
+            let CartState { carts, checkouts } = &mut *inner;
+            match (checkouts.get(&order), carts.get_mut(&user)) {
                 (Some((_, Some(taken))), _) => taken.clone(),
-                (Some((_, None)), _) => return Err(TakeError::Undone),
+                (Some((_, None)), _) => return Err(CheckoutError::Cancelled),
                 (None, Some((cart, lines))) if !lines.is_empty() => {
-                    let taken = Taken { cart: *cart, lines: std::mem::take(lines) };
+                    let taken = Checkout { cart: *cart, lines: std::mem::take(lines) };
                     cart.version += 1;
-                    takings.insert(order, (user, Some(taken.clone())));
+                    checkouts.insert(order, (user, Some(taken.clone())));
                     taken
                 }
-                (None, _) => return Err(TakeError::Empty),
+                (None, _) => return Err(CheckoutError::Empty),
             }
         };
-        self.fuse.pass().map_err(CallFailed::from)?;
+        self.failpoint.pass().map_err(CallFailed::from)?;
         Ok(taken)
     }
 
-    async fn give_back(&self, _: CommandId, order: OrderId) -> Result<(), CallFailed> {
-        self.fuse.pass()?;
+    async fn cancel_checkout(&self, _: CommandId, order: OrderId) -> Result<(), CallFailed> {
+        self.failpoint.pass()?;
         {
             let mut inner = lock(&self.inner);
-            let Baskets { carts, takings } = &mut *inner;
-            match takings.get_mut(&order) {
+            let CartState { carts, checkouts } = &mut *inner;
+            match checkouts.get_mut(&order) {
                 None => {
-                    takings.insert(order, (UserId::new(Uuid::nil()), None));
+                    checkouts.insert(order, (UserId::new(Uuid::nil()), None));
                 }
                 Some((user, taking)) => {
                     if let (Some(taken), Some((cart, lines))) = (taking.take(), carts.get_mut(user)) {
@@ -236,20 +238,20 @@ impl Carts for InMemoryCarts {
                 }
             }
         }
-        Ok(self.fuse.pass()?)
+        Ok(self.failpoint.pass()?)
     }
 }
 
-/// Payments in memory: `tok_declined`, `tok_error` and `tok_slow` do what they say, every other token is charged.
+/// In-memory payment service: `tok_declined` is declined, `tok_error` fails, `tok_slow` stays pending, others are captured.
 #[derive(Clone, Debug)]
 pub struct InMemoryPayments {
-    /// Ends the calling process.
-    pub fuse: Fuse,
-    inner: Arc<Mutex<BTreeMap<PaymentId, Made>>>,
+    /// Failpoint of the calling process.
+    pub failpoint: Failpoint,
+    inner: Arc<Mutex<BTreeMap<PaymentId, PaymentRecord>>>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Made {
+struct PaymentRecord {
     order: OrderId,
     outcome: Option<PaymentOutcome>,
     captures: u32,
@@ -257,49 +259,49 @@ struct Made {
 }
 
 impl InMemoryPayments {
-    /// None yet.
-    pub fn new(fuse: Fuse) -> Self {
-        Self { fuse, inner: Arc::default() }
+    /// A payment service without payments.
+    pub fn new(failpoint: Failpoint) -> Self {
+        Self { failpoint, inner: Arc::default() }
     }
 
-    /// The same payments as another process sees them.
+    /// The same payments, called by another process.
     #[must_use]
-    pub fn seen_by(&self, fuse: Fuse) -> Self {
-        Self { fuse, inner: self.inner.clone() }
+    pub fn seen_by(&self, failpoint: Failpoint) -> Self {
+        Self { failpoint, inner: self.inner.clone() }
     }
 
-    /// Ends a payment that has no result, or makes one that somebody else began; gives back the result's id.
+    /// Sets the outcome of a payment, creating it if it does not exist; returns the result id.
     pub fn resolve(&self, order: OrderId, payment: PaymentId, outcome: PaymentOutcome) -> CommandId {
         let mut inner = lock(&self.inner);
-        let made = inner.entry(payment).or_insert(Made::new(order, payment));
+        let made = inner.entry(payment).or_insert(PaymentRecord::new(order, payment));
         made.end(outcome);
         made.result
     }
 
-    /// What became of a payment; `None` if it is not known or has no result.
+    /// Outcome of a payment; `None` if it is unknown or pending.
     pub fn outcome(&self, payment: PaymentId) -> Option<PaymentOutcome> {
         lock(&self.inner).get(&payment).and_then(|made| made.outcome)
     }
 
-    /// How many payments took money for an order, whether or not it went back.
+    /// Number of captures for an order, refunded ones included.
     pub fn captures(&self, order: OrderId) -> u32 {
         lock(&self.inner).values().filter(|made| made.order == order).map(|made| made.captures).sum()
     }
 
-    fn report(&self, payment: &Payable, act: impl FnOnce(&mut Made)) -> Result<Report, CallFailed> {
-        self.fuse.pass()?;
+    fn report(&self, payment: &Payable, act: impl FnOnce(&mut PaymentRecord)) -> Result<Report, CallFailed> {
+        self.failpoint.pass()?;
         let report = {
             let mut inner = lock(&self.inner);
-            let made = inner.entry(payment.payment).or_insert(Made::new(payment.order, payment.payment));
+            let made = inner.entry(payment.payment).or_insert(PaymentRecord::new(payment.order, payment.payment));
             act(made);
             Report { outcome: made.outcome, result: made.outcome.map(|_| made.result) }
         };
-        self.fuse.pass()?;
+        self.failpoint.pass()?;
         Ok(report)
     }
 }
 
-impl Made {
+impl PaymentRecord {
     fn new(order: OrderId, payment: PaymentId) -> Self {
         let result = CommandId::new(Uuid::from_u128(payment.uuid().as_u128()));
         Self { order, outcome: None, captures: 0, result }
@@ -354,12 +356,12 @@ impl Payments for InMemoryPayments {
     }
 }
 
-/// Address books in memory.
+/// In-memory address book.
 #[derive(Clone, Debug, Default)]
 pub struct InMemoryAddresses(Arc<Mutex<BTreeMap<(UserId, AddressId), Address>>>);
 
 impl InMemoryAddresses {
-    /// Writes an entry.
+    /// Adds or replaces an entry.
     pub fn add(&self, user: UserId, entry: AddressId, address: Address) {
         lock(&self.0).insert((user, entry), address);
     }

@@ -1,73 +1,73 @@
-//! What an order's saga does next, as a function of the order, the saga and the time.
+//! The next step of a saga as a pure function of order, saga and time.
 
 use agora_vocab::PaymentId;
 use time::{Duration, OffsetDateTime};
 
 use crate::domain::{Hold, PaymentStatus, State, Status};
 
-/// A hold outlives the payment window by this many seconds: the outcome of a payment may stay unknown for ten minutes.
+/// Seconds by which a reservation outlives the payment window: a payment may stay pending for ten minutes.
 pub const HOLD_MARGIN_SECONDS: i64 = 900;
-/// A saga whose step fails for so long is called stuck; it is tried on all the same.
+/// A saga whose step fails for longer is reported as stuck; retries continue.
 pub const STUCK_AFTER: Duration = Duration::minutes(10);
-/// A payment that somebody else makes is asked for after so long without a result.
+/// Time without a result after which a payment started by the payment service is queried.
 const SETTLE_AFTER: Duration = Duration::seconds(60);
 
-/// The next step.
+/// A step of the saga.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Hold all lines, or none.
+    /// Reserve all lines, or none.
     Reserve {
-        /// Which hold of this order.
+        /// Number of the reservation, from 1.
         hold: i32,
     },
-    /// Sell what is held.
+    /// Commit the reservation.
     Commit {
-        /// Which hold.
+        /// Number of the reservation.
         hold: i32,
     },
-    /// Free what is held, or call back what was sold.
+    /// Release the reservation, committed or not.
     Release {
-        /// Which hold.
+        /// Number of the reservation.
         hold: i32,
     },
-    /// Return the cart's lines.
-    GiveBack,
+    /// Return the lines to the cart.
+    CancelCheckout,
     /// Make the payment that came with the order.
     Pay {
-        /// Which payment.
+        /// Id of the payment.
         payment: PaymentId,
     },
-    /// Ask what became of a payment.
+    /// Query the outcome of a payment.
     Settle {
-        /// Which payment.
+        /// Id of the payment.
         payment: PaymentId,
     },
-    /// Call off a payment that has no result.
+    /// Void a payment that has no result.
     Void {
-        /// Which payment.
+        /// Id of the payment.
         payment: PaymentId,
     },
-    /// Give a payment's money back.
+    /// Refund a payment.
     Refund {
-        /// Which payment.
+        /// Id of the payment.
         payment: PaymentId,
     },
-    /// The payment window is over.
+    /// End the payment window.
     CloseWindow,
-    /// Nothing, before that time or before something happens to the order.
-    Rest {
-        /// When to look again by itself.
+    /// No step until that time or until an event arrives.
+    Wait {
+        /// Time of the next step; `None` if only an event can trigger one.
         until: Option<OffsetDateTime>,
     },
 }
 
-/// What a saga is doing, for those who watch.
+/// Phase of a saga, for monitoring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// It has a step to take.
     Running,
-    /// It waits for a time or a payment.
-    Resting,
+    /// It waits until a time or for a payment.
+    Waiting,
     /// It has nothing more to do.
     Done,
     /// Its step has failed for [`STUCK_AFTER`].
@@ -76,40 +76,40 @@ pub enum Phase {
 
 /// The next step of an order at `now`.
 pub fn next(state: &State, now: OffsetDateTime) -> Step {
-    let step = wanted(state, now);
+    let step = step_if_available(state, now);
     match (step, state.saga.not_before) {
-        (Step::CloseWindow | Step::Rest { .. }, _) | (_, None) => step,
+        (Step::CloseWindow | Step::Wait { .. }, _) | (_, None) => step,
         (_, Some(time)) if now >= time => step,
-        (_, until) => Step::Rest { until },
+        (_, until) => Step::Wait { until },
     }
 }
 
-/// When the saga is to be looked at again; `None` if only an event can wake it.
-pub fn wake(state: &State, now: OffsetDateTime) -> Option<OffsetDateTime> {
+/// Time of the next step; `None` if only an event can trigger one.
+pub fn wake_at(state: &State, now: OffsetDateTime) -> Option<OffsetDateTime> {
     match next(state, now) {
-        Step::Rest { until } => until,
+        Step::Wait { until } => until,
         _ => Some(now),
     }
 }
 
-/// What the saga is doing at `now`.
+/// The phase of the saga at `now`.
 pub fn phase(state: &State, now: OffsetDateTime) -> Phase {
     match next(state, now) {
         _ if state.saga.failing_since.is_some_and(|since| now - since > STUCK_AFTER) => Phase::Stuck,
-        Step::Rest { until: None } => Phase::Done,
-        Step::Rest { until: Some(_) } => Phase::Resting,
+        Step::Wait { until: None } => Phase::Done,
+        Step::Wait { until: Some(_) } => Phase::Waiting,
         _ => Phase::Running,
     }
 }
 
-/// The next step if every service could be called at any time.
-fn wanted(state: &State, now: OffsetDateTime) -> Step {
+/// The next step, regardless of backoff and polling intervals.
+fn step_if_available(state: &State, now: OffsetDateTime) -> Step {
     let State { order, saga } = state;
-    let hold = order.standing.hold;
-    match (order.standing.status, saga.hold, saga.captured) {
+    let hold = order.progress.hold;
+    match (order.progress.status, saga.hold, saga.captured) {
         (Status::Created, ..) if now >= order.expires_at => Step::CloseWindow,
         (Status::Created, ..) => Step::Reserve { hold: 1 },
-        // A hold that has to be released is never committed: the release may already be on its way.
+        // A reservation that has to be released is never committed: the release may already have been sent.
         (Status::Cancelled | Status::Expired, Hold::Ending, _) => Step::Release { hold: hold.max(1) },
         (Status::Pending | Status::Expired, Hold::Held, Some(_)) => Step::Commit { hold },
         (Status::Pending | Status::Expired, Hold::Gone, Some(_)) => Step::Reserve { hold: hold + 1 },
@@ -118,11 +118,11 @@ fn wanted(state: &State, now: OffsetDateTime) -> Step {
     }
 }
 
-/// What a pending order whose payment has no result waits for.
+/// The next step of a pending order whose payment has no result.
 fn until_paid(state: &State, now: OffsetDateTime) -> Step {
     let State { order, saga } = state;
     let over = now >= order.expires_at;
-    match (order.standing.payment_status, order.standing.payment, saga.own_unsettled()) {
+    match (order.progress.payment_status, order.progress.payment, saga.unsettled_own_payment()) {
         (PaymentStatus::Processing, Some(payment), Some((own, ..))) if own == payment => {
             if over {
                 Step::Void { payment }
@@ -132,18 +132,18 @@ fn until_paid(state: &State, now: OffsetDateTime) -> Step {
         }
         (PaymentStatus::Processing, Some(payment), _) => {
             let ask_at = saga.paying_since.unwrap_or(order.updated_at) + SETTLE_AFTER;
-            if now >= ask_at { Step::Settle { payment } } else { Step::Rest { until: Some(ask_at) } }
+            if now >= ask_at { Step::Settle { payment } } else { Step::Wait { until: Some(ask_at) } }
         }
         _ if over => Step::CloseWindow,
-        _ => Step::Rest { until: Some(order.expires_at) },
+        _ => Step::Wait { until: Some(order.expires_at) },
     }
 }
 
-/// What has to go back: lines to the cart, money to the payer.
+/// Compensation: cancel the checkout, then refund payments.
 fn returns(state: &State) -> Step {
-    match (state.saga.give_back, state.saga.refunds.first()) {
-        (true, _) => Step::GiveBack,
+    match (state.saga.cancel_checkout, state.saga.refunds.first()) {
+        (true, _) => Step::CancelCheckout,
         (false, Some(&payment)) => Step::Refund { payment },
-        (false, None) => Step::Rest { until: None },
+        (false, None) => Step::Wait { until: None },
     }
 }

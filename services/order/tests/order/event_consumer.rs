@@ -1,4 +1,4 @@
-//! What the service does without being asked over HTTP: it hears facts, and its worker wakes.
+//! Tests of the event consumer and the background worker.
 
 use agora_events::{Envelope, Event, catalog, payment};
 use agora_order::{consumer::handle, worker};
@@ -39,25 +39,25 @@ fn paid(shop: &Shop, order: OrderId, result: u128) -> payment::Payment {
 }
 
 #[tokio::test]
-async fn a_captured_payment_that_is_heard_makes_the_order_paid_once() {
+async fn a_captured_event_sets_the_order_paid_once() {
     let (shop, orders, _) = in_memory();
-    let order = shop.pending("k", shop.neighbours.catalog.offer(100, 5), 1).await;
+    let order = shop.pending("k", shop.fakes.catalog.offer(100, 5), 1).await;
     shop.begin(order, 1).await.expect(200);
     let captured = payment::PaymentEvent::Captured(paid(&shop, order, 2));
     for n in 0..2 {
-        handle(shop.ordering.clone(), envelope(n, &captured)).await.unwrap();
+        handle(shop.service.clone(), envelope(n, &captured)).await.unwrap();
         shop.settle().await;
     }
     shop.result(order, 1, (2, "captured")).await.expect(200);
     assert_eq!(shop.status(order).await, two("paid", "paid"));
-    assert_eq!(orders.facts(order).len(), 3);
+    assert_eq!(orders.events(order).len(), 3);
 }
 
 #[tokio::test]
-async fn every_other_fact_of_payment_is_understood() {
+async fn every_payment_event_is_handled() {
     use payment::PaymentEvent::{Captured, Declined, Failed, Refunded, Voided};
     let (shop, ..) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 9);
+    let lamp = shop.fakes.catalog.offer(100, 9);
     let refund = |order, part: i64| {
         let euros = |amount| Money { amount, currency: Currency::EUR };
         Refunded(payment::Refund {
@@ -75,7 +75,7 @@ async fn every_other_fact_of_payment_is_understood() {
         let order = shop.pending(&format!("k{n}"), lamp, 1).await;
         shop.begin(order, 1).await.expect(200);
         let event = make(paid(&shop, order, 50 + n as u128));
-        handle(shop.ordering.clone(), envelope(n as u128, &event)).await.unwrap();
+        handle(shop.service.clone(), envelope(n as u128, &event)).await.unwrap();
         assert_eq!(shop.status(order).await, two("pending", "failed"));
     }
     let order = shop.pending("refunded", lamp, 1).await;
@@ -86,47 +86,47 @@ async fn every_other_fact_of_payment_is_understood() {
         (refund(order, 100), two("refunded", "refunded")),
     ];
     for (n, (event, expected)) in steps.into_iter().enumerate() {
-        handle(shop.ordering.clone(), envelope(100 + n as u128, &event)).await.unwrap();
+        handle(shop.service.clone(), envelope(100 + n as u128, &event)).await.unwrap();
         shop.settle().await;
         assert_eq!(shop.status(order).await, expected);
     }
 }
 
 #[tokio::test]
-async fn a_hold_that_catalogue_ended_is_not_committed_but_held_again() {
+async fn an_expired_reservation_is_reserved_again_before_commit() {
     let (shop, ..) = in_memory();
-    let order = shop.pending("k", shop.neighbours.catalog.offer(100, 5), 1).await;
-    shop.neighbours.catalog.expire(order, 1);
+    let order = shop.pending("k", shop.fakes.catalog.offer(100, 5), 1).await;
+    shop.fakes.catalog.expire(order, 1);
     let expired = catalog::ReservationExpired { order_id: order, hold: 1 };
     let expired = catalog::InventoryEvent::ReservationExpired(expired);
-    handle(shop.ordering.clone(), envelope(1, &expired)).await.unwrap();
+    handle(shop.service.clone(), envelope(1, &expired)).await.unwrap();
     shop.begin(order, 1).await.expect(200);
     shop.result(order, 1, (2, "captured")).await.expect(200);
     assert_eq!(shop.status(order).await, two("paid", "paid"));
-    assert_eq!(shop.neighbours.catalog.hold(order, 2), Some("committed"));
+    assert_eq!(shop.fakes.catalog.hold(order, 2), Some("committed"));
 }
 
 #[tokio::test]
-async fn what_is_not_understood_is_passed_over_or_put_aside() {
+async fn unknown_events_are_skipped_and_malformed_ones_are_poison() {
     let (shop, ..) = in_memory();
     let unknown = payment::PaymentEvent::Captured(paid(&shop, OrderId::new(Uuid::from_u128(404)), 2));
     let future = Envelope { kind: "payment.teleported".into(), ..envelope(1, &unknown) };
     let malformed = Envelope { data: json!({ "paymentId": 7 }), ..envelope(2, &unknown) };
-    handle(shop.ordering.clone(), future).await.unwrap();
-    assert!(matches!(handle(shop.ordering.clone(), malformed).await, Err(Failure::Poison(_))));
-    assert!(matches!(handle(shop.ordering.clone(), envelope(3, &unknown)).await, Err(Failure::Poison(_))));
+    handle(shop.service.clone(), future).await.unwrap();
+    assert!(matches!(handle(shop.service.clone(), malformed).await, Err(Failure::Poison(_))));
+    assert!(matches!(handle(shop.service.clone(), envelope(3, &unknown)).await, Err(Failure::Poison(_))));
 }
 
 #[tokio::test]
-async fn the_worker_takes_the_steps_that_a_request_leaves_and_ends_with_the_process() {
+async fn the_worker_continues_sagas_and_stops_at_shutdown() {
     let (shop, ..) = in_memory();
-    let lamp = shop.neighbours.catalog.offer(100, 5);
+    let lamp = shop.fakes.catalog.offer(100, 5);
     let order = id(&shop.order("k", crate::shop::items(lamp, 2)).await.expect(201).body);
     let shutdown = CancellationToken::new();
-    let working = worker::run(shop.ordering.clone(), shutdown.clone());
+    let working = worker::run(shop.service.clone(), shutdown.clone());
     let shopping = async {
         shop.cancel(order).await.expect(200);
-        while shop.neighbours.catalog.available(lamp) < 5 {
+        while shop.fakes.catalog.available(lamp) < 5 {
             tokio::task::yield_now().await;
         }
         shutdown.cancel();

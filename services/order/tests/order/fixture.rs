@@ -1,24 +1,23 @@
-//! Orders in memory and in PostgreSQL, behind one face: so that the same laws are asked of both. Time passes by hand in
-//! either.
+//! Test fixture: the in-memory and the PostgreSQL store behind one trait, so that both run the same contract tests.
 
 use std::sync::Arc;
 
-use agora_order::{domain::Entry, fakes::InMemoryOrders, ports::Orders};
+use agora_order::{domain::OrderChange, fakes::InMemoryOrders, ports::Orders};
 use agora_testkit::FixedClock;
 use agora_vocab::OrderId;
 use async_trait::async_trait;
 use time::{Duration, OffsetDateTime, macros::datetime};
 
-/// How long an order can be paid.
+/// Payment window of all orders in tests.
 pub const WINDOW: Duration = Duration::minutes(15);
 
-/// A store of orders and what can be seen of it from outside.
+/// A store of orders with a movable clock and access to stored history and events.
 #[async_trait]
-pub trait World: Send + Sync {
+pub trait Fixture: Send + Sync {
     fn orders(&self) -> Arc<dyn Orders>;
     async fn pass(&self, time: Duration);
-    async fn history(&self, order: OrderId) -> Vec<(i64, Entry, OffsetDateTime)>;
-    async fn facts(&self, order: OrderId) -> Vec<(i64, String)>;
+    async fn history(&self, order: OrderId) -> Vec<(i64, OrderChange, OffsetDateTime)>;
+    async fn events(&self, order: OrderId) -> Vec<(i64, String)>;
 }
 
 pub struct InMemory {
@@ -37,7 +36,7 @@ impl InMemory {
 }
 
 #[async_trait]
-impl World for InMemory {
+impl Fixture for InMemory {
     fn orders(&self) -> Arc<dyn Orders> {
         self.orders.clone()
     }
@@ -46,12 +45,12 @@ impl World for InMemory {
         self.clock.advance(time);
     }
 
-    async fn history(&self, order: OrderId) -> Vec<(i64, Entry, OffsetDateTime)> {
+    async fn history(&self, order: OrderId) -> Vec<(i64, OrderChange, OffsetDateTime)> {
         self.orders.history(order)
     }
 
-    async fn facts(&self, order: OrderId) -> Vec<(i64, String)> {
-        self.orders.facts(order)
+    async fn events(&self, order: OrderId) -> Vec<(i64, String)> {
+        self.orders.events(order)
     }
 }
 
@@ -67,7 +66,7 @@ mod database {
     use sqlx::types::Json;
     use uuid::Uuid;
 
-    use super::{Arc, Duration, Entry, OffsetDateTime, OrderId, Orders, WINDOW, World, async_trait};
+    use super::{Arc, Duration, Fixture, OffsetDateTime, OrderChange, OrderId, Orders, WINDOW, async_trait};
 
     #[derive(Clone)]
     pub struct InDatabase {
@@ -113,28 +112,28 @@ mod database {
     }
 
     #[async_trait]
-    impl World for InDatabase {
+    impl Fixture for InDatabase {
         fn orders(&self) -> Arc<dyn Orders> {
             self.orders.clone()
         }
 
-        /// The clock cannot be moved on, so everything is moved back.
+        /// Moves all stored times back, because the database clock cannot be moved.
         async fn pass(&self, time: Duration) {
             const ORDERS: &str = "update orders set expires_at = expires_at - make_interval(secs => $1), \
                 created_at = created_at - make_interval(secs => $1)";
-            const CLAIMS: &str = "update idempotency set lease_until = lease_until - make_interval(secs => $1), \
+            const LEASES: &str = "update idempotency set lease_until = lease_until - make_interval(secs => $1), \
                 created_at = created_at - make_interval(secs => $1)";
             let mut connection = self.db.acquire().await.unwrap();
-            for statement in [ORDERS, CLAIMS] {
+            for statement in [ORDERS, LEASES] {
                 sqlx::query(statement).bind(time.as_seconds_f64()).execute(&mut *connection).await.unwrap();
             }
             drop(connection);
             self.shift_sagas(time).await;
         }
 
-        async fn history(&self, order: OrderId) -> Vec<(i64, Entry, OffsetDateTime)> {
+        async fn history(&self, order: OrderId) -> Vec<(i64, OrderChange, OffsetDateTime)> {
             let mut connection = self.db.acquire().await.unwrap();
-            let rows: Vec<(i64, Json<Entry>, OffsetDateTime)> =
+            let rows: Vec<(i64, Json<OrderChange>, OffsetDateTime)> =
                 sqlx::query_as("select seq, data, at from order_event where order_id = $1 order by seq")
                     .bind(order.uuid())
                     .fetch_all(&mut *connection)
@@ -143,7 +142,7 @@ mod database {
             rows.into_iter().map(|(seq, Json(entry), at)| (seq, entry, at)).collect()
         }
 
-        async fn facts(&self, order: OrderId) -> Vec<(i64, String)> {
+        async fn events(&self, order: OrderId) -> Vec<(i64, String)> {
             let mut connection = self.db.acquire().await.unwrap();
             sqlx::query_as("select seq, kind from outbox where aggregate = $1 order by id")
                 .bind(order.uuid())

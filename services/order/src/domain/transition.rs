@@ -1,0 +1,346 @@
+//! The state transitions of an order and its saga.
+//!
+//! One pure function, [`decide`]. A client's request may be rejected. A response of another service is never rejected: a
+//! late or duplicate response has no effect.
+
+use agora_vocab::{Money, PaymentId, UserId};
+use serde::{Deserialize, Serialize};
+use time::{Duration, OffsetDateTime};
+
+use super::{
+    HistoryEntry, Hold, Order, OrderProgress, PaymentOutcome, PaymentStatus, Saga, Shortage, Status,
+    payment::{begin, result},
+};
+
+/// Pause before payment is polled again for a pending result.
+pub(super) const POLL_INTERVAL: Duration = Duration::seconds(5);
+/// First and longest pause before a failed step is retried (exponential backoff).
+const RETRY_PAUSE_MIN: Duration = Duration::milliseconds(200);
+const RETRY_PAUSE_MAX: Duration = Duration::seconds(300);
+
+/// An order and its saga. They are read and written in one transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// The order.
+    pub order: Order,
+    /// Its saga.
+    pub saga: Saga,
+}
+
+/// An input of the saga: a client's request, a response of another service, or elapsed time.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SagaEvent {
+    /// A user starts a payment. Rejected if the order cannot be paid.
+    PaymentRequested {
+        /// Id of the payment.
+        payment: PaymentId,
+        /// User who pays; must own the order.
+        user: UserId,
+        /// Amount that the client expects to pay; not checked if absent.
+        amount: Option<Money>,
+    },
+    /// The payment service reported an outcome.
+    PaymentResult {
+        /// Id of the payment.
+        payment: PaymentId,
+        /// The reported outcome.
+        outcome: PaymentOutcome,
+    },
+    /// The owner or an admin requests cancellation.
+    CancelRequested,
+    /// An admin requests the next fulfilment status.
+    StatusRequested(Status),
+    /// Check whether the payment window has ended.
+    WindowChecked,
+    /// Catalog reserved all lines.
+    StockReserved {
+        /// Number of the reservation, from 1.
+        hold: i32,
+    },
+    /// Catalog could not reserve all lines.
+    StockUnavailable {
+        /// Number of the reservation, from 1.
+        hold: i32,
+        /// The first line that was short.
+        shortage: Shortage,
+    },
+    /// Catalog committed the reservation: the stock is sold.
+    StockCommitted {
+        /// Number of the reservation, from 1.
+        hold: i32,
+    },
+    /// The reservation expired or was released before it was committed.
+    ReservationLost {
+        /// Number of the reservation, from 1.
+        hold: i32,
+    },
+    /// Catalog released the reservation.
+    StockReleased {
+        /// Number of the reservation, from 1.
+        hold: i32,
+    },
+    /// Cart restored the lines of a cancelled checkout.
+    CheckoutCancelled,
+    /// The payment service has no result yet.
+    PaymentPending,
+    /// The other service was unreachable or returned an unexpected response.
+    StepFailed,
+}
+
+/// The result of [`decide`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// The order and its saga after the event.
+    pub state: State,
+    /// History entry to write; `None` if the order itself did not change.
+    pub entry: Option<HistoryEntry>,
+}
+
+/// Why a client's request was rejected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refused {
+    /// The order belongs to another user.
+    #[error("the order belongs to another user")]
+    Foreign,
+    /// The requested amount differs from the order's total.
+    #[error("the order costs {due}")]
+    AmountMismatch {
+        /// Total of the order.
+        due: Money,
+    },
+    /// [`super::EDGES`] does not contain this transition.
+    #[error("an order that is {from} does not allow it")]
+    InvalidTransition {
+        /// Current status.
+        from: Status,
+        /// Requested status; `None` if the name is unknown.
+        to: Option<Status>,
+    },
+    /// A payment of the order is in progress.
+    #[error("a payment of the order is under way")]
+    PaymentInProgress,
+}
+
+/// Applies `event` at `now` to the order and its saga. Never rejects a response of another service.
+pub fn decide(before: &State, event: &SagaEvent, now: OffsetDateTime) -> Result<Decision, Refused> {
+    let mut transition =
+        Transition { order: &before.order, progress: before.order.progress, saga: before.saga.clone(), now };
+    match event {
+        SagaEvent::PaymentRequested { payment, user, amount } => begin(&mut transition, *payment, *user, *amount)?,
+        SagaEvent::PaymentResult { payment, outcome } => result(&mut transition, *payment, *outcome),
+        SagaEvent::CancelRequested => transition.cancel()?,
+        SagaEvent::StatusRequested(to) => transition.advance(*to)?,
+        SagaEvent::WindowChecked => transition.close_window(),
+        SagaEvent::StockReserved { hold } => transition.held(*hold),
+        SagaEvent::StockUnavailable { hold, shortage } => transition.short(*hold, *shortage),
+        SagaEvent::StockCommitted { hold } => transition.committed(*hold),
+        SagaEvent::ReservationLost { hold } => transition.hold_gone(*hold),
+        SagaEvent::StockReleased { hold } => transition.released(*hold),
+        SagaEvent::CheckoutCancelled => transition.saga.cancel_checkout = false,
+        SagaEvent::PaymentPending => transition.retry_later(),
+        SagaEvent::StepFailed => transition.step_failed(),
+    }
+    if event.is_step_result() {
+        (transition.saga.failures, transition.saga.failing_since) = (0, None);
+    }
+    transition.finish()
+}
+
+impl SagaEvent {
+    /// Whether the event is the response of a successful call to another service.
+    const fn is_step_result(&self) -> bool {
+        match self {
+            Self::PaymentResult { .. }
+            | Self::StockReserved { .. }
+            | Self::StockUnavailable { .. }
+            | Self::StockCommitted { .. }
+            | Self::ReservationLost { .. }
+            | Self::StockReleased { .. }
+            | Self::CheckoutCancelled
+            | Self::PaymentPending => true,
+            Self::PaymentRequested { .. }
+            | Self::CancelRequested
+            | Self::StatusRequested(_)
+            | Self::WindowChecked
+            | Self::StepFailed => false,
+        }
+    }
+}
+
+/// A transition under construction.
+pub(super) struct Transition<'a> {
+    pub(super) order: &'a Order,
+    pub(super) progress: OrderProgress,
+    pub(super) saga: Saga,
+    pub(super) now: OffsetDateTime,
+}
+
+impl Transition<'_> {
+    /// Whether a payment blocks expiry and cancellation.
+    pub(super) fn paying(&self) -> bool {
+        self.progress.payment_status == PaymentStatus::Processing || self.saga.captured.is_some()
+    }
+
+    /// Sets a final status, schedules the release of the reservation and clears the payment in progress.
+    pub(super) fn end(&mut self, status: Status) {
+        self.progress.status = status;
+        if self.saga.hold != Hold::Gone {
+            self.saga.hold = Hold::Ending;
+        }
+        self.clear_payment();
+    }
+
+    /// Clears the payment in progress and erases the payment token.
+    pub(super) fn clear_payment(&mut self) {
+        self.saga.paying_since = None;
+        if let Some(own) = &mut self.saga.own {
+            own.token = None;
+        }
+    }
+
+    /// Schedules a refund of `payment`; idempotent.
+    pub(super) fn refund(&mut self, payment: PaymentId) {
+        if !self.saga.refunds.contains(&payment) {
+            self.saga.refunds.push(payment);
+        }
+    }
+
+    fn cancel(&mut self) -> Result<(), Refused> {
+        let from = self.progress.status;
+        if !from.leads_to(Status::Cancelled) {
+            return Err(Refused::InvalidTransition { from, to: Some(Status::Cancelled) });
+        }
+        if self.paying() {
+            return Err(Refused::PaymentInProgress);
+        }
+        self.saga.cancel_checkout = from == Status::Created && self.order.cart.is_some();
+        self.end(Status::Cancelled);
+        if let (Some(payment), PaymentStatus::Paid | PaymentStatus::PartiallyRefunded) =
+            (self.progress.payment, self.progress.payment_status)
+        {
+            self.refund(payment);
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, to: Status) -> Result<(), Refused> {
+        let from = self.progress.status;
+        match to {
+            Status::Cancelled => self.cancel(),
+            Status::Processing | Status::Shipped | Status::Completed if from.leads_to(to) => {
+                self.progress.status = to;
+                Ok(())
+            }
+            _ => Err(Refused::InvalidTransition { from, to: Some(to) }),
+        }
+    }
+
+    fn close_window(&mut self) {
+        if self.now < self.order.expires_at || self.paying() {
+            return;
+        }
+        match self.progress.status {
+            Status::Created => {
+                self.saga.cancel_checkout = self.order.cart.is_some();
+                self.end(Status::Cancelled);
+            }
+            Status::Pending => self.end(Status::Expired),
+            _ => {}
+        }
+    }
+
+    fn held(&mut self, hold: i32) {
+        match self.progress.status {
+            Status::Created => {
+                self.progress.status = Status::Pending;
+                (self.progress.hold, self.saga.hold) = (hold, Hold::Held);
+                if let Some((payment, ..)) = self.saga.unsettled_own_payment() {
+                    self.progress.payment_status = PaymentStatus::Processing;
+                    self.progress.payment = Some(payment);
+                    self.saga.paying_since = Some(self.now);
+                }
+            }
+            Status::Pending | Status::Expired if self.saga.captured.is_some() && hold > self.progress.hold => {
+                (self.progress.hold, self.saga.hold) = (hold, Hold::Held);
+            }
+            _ => {}
+        }
+    }
+
+    fn short(&mut self, hold: i32, shortage: Shortage) {
+        match (self.progress.status, self.saga.captured) {
+            (Status::Created, _) => {
+                self.end(Status::Rejected);
+                self.saga.hold = Hold::Gone;
+                self.saga.shortage = Some(shortage);
+                self.saga.cancel_checkout = self.order.cart.is_some();
+            }
+            (status @ (Status::Pending | Status::Expired), Some(payment)) if hold > self.progress.hold => {
+                self.saga.captured = None;
+                self.refund(payment);
+                if self.progress.payment_status == PaymentStatus::Processing {
+                    self.progress.payment_status = PaymentStatus::Paid;
+                }
+                if status == Status::Pending {
+                    self.end(Status::Cancelled);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn committed(&mut self, hold: i32) {
+        if self.saga.captured.is_none() || hold != self.progress.hold || self.saga.hold != Hold::Held {
+            return;
+        }
+        self.progress.status = Status::Paid;
+        self.progress.payment = self.saga.captured.take();
+        if self.progress.payment_status == PaymentStatus::Processing {
+            self.progress.payment_status = PaymentStatus::Paid;
+        }
+        self.saga.hold = Hold::Committed;
+        self.clear_payment();
+    }
+
+    fn hold_gone(&mut self, hold: i32) {
+        if hold == self.progress.hold && self.saga.hold == Hold::Held {
+            self.saga.hold = Hold::Gone;
+        }
+    }
+
+    fn released(&mut self, hold: i32) {
+        if hold == self.progress.hold.max(1) && self.saga.hold == Hold::Ending {
+            self.saga.hold = Hold::Gone;
+        }
+    }
+
+    fn retry_later(&mut self) {
+        self.saga.asked += 1;
+        self.saga.not_before = Some(self.now + POLL_INTERVAL);
+    }
+
+    fn step_failed(&mut self) {
+        let pause = RETRY_PAUSE_MIN * 2_i32.pow(self.saga.failures.min(12));
+        self.saga.not_before = Some(self.now + pause.min(RETRY_PAUSE_MAX));
+        self.saga.failures += 1;
+        self.saga.failing_since.get_or_insert(self.now);
+    }
+
+    /// Returns the decision if both transition tables allow it.
+    fn finish(mut self) -> Result<Decision, Refused> {
+        let before = self.order.progress;
+        if self.progress == before {
+            return Ok(Decision { state: State { order: self.order.clone(), saga: self.saga }, entry: None });
+        }
+        let (from, to) = (before.status, self.progress.status);
+        let money = (before.payment_status, self.progress.payment_status);
+        if (from != to && !from.leads_to(to)) || (money.0 != money.1 && !money.0.leads_to(money.1)) {
+            return Err(Refused::InvalidTransition { from, to: Some(to) });
+        }
+        self.saga.not_before = None;
+        let order = self.order.moved_to(self.progress, self.now);
+        let entry = Some(HistoryEntry::changed(self.order, &order));
+        Ok(Decision { state: State { order, saga: self.saga }, entry })
+    }
+}

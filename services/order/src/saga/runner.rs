@@ -1,0 +1,50 @@
+//! Runs the steps of one order's saga while the lease is held and a step is due.
+
+use std::sync::Arc;
+
+use agora_outbox::DedupKey;
+
+use super::{Services, Step, next};
+use crate::{
+    domain::State,
+    ports::{ApplyError, Orders, RunnerId, SagaSnapshot},
+};
+
+/// Maximum steps per run; the longest path (reserve, pay, reservation lost, reserve, commit) has far fewer.
+const STEPS_MAX: usize = 20;
+
+/// Runs sagas: loads and stores orders, and calls the other services.
+#[derive(Clone)]
+pub struct SagaRunner {
+    /// Store of orders and sagas.
+    pub orders: Arc<dyn Orders>,
+    /// Clients of the services that sagas call.
+    pub services: Services,
+}
+
+impl SagaRunner {
+    /// Runs all due steps and returns the final state. Returns at once without the lease.
+    ///
+    /// Cancel-safe: the next holder of the lease repeats an interrupted step with the same
+    /// command id.
+    pub async fn run(&self, mut snapshot: SagaSnapshot, runner: RunnerId) -> Result<State, ApplyError> {
+        for _ in 0..STEPS_MAX {
+            let step = next(&snapshot.state, snapshot.now);
+            if !snapshot.leased || matches!(step, Step::Wait { .. }) {
+                return Ok(snapshot.state);
+            }
+            let (event, dedup_key) = self.services.execute(&snapshot.state, step).await;
+            let order = snapshot.state.order.id;
+            let done = self.orders.advance(snapshot, &event, &dedup_key, runner).await?;
+            snapshot = if done.is_duplicate() {
+                // The result is a duplicate, but the step was still due: apply it without a deduplication key.
+                self.orders.apply(order, &event, &DedupKey::None, Some(runner)).await?.into_inner()
+            } else {
+                done.into_inner()
+            };
+        }
+        tracing::error!(order = %snapshot.state.order.id, "a saga exceeded the maximum number of steps per run; its lease is released");
+        self.orders.release_lease(snapshot.state.order.id, runner).await?;
+        Ok(snapshot.state)
+    }
+}

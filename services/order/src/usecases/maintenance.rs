@@ -1,0 +1,51 @@
+//! Use cases of the worker: continue due sagas and cancel expired idempotency leases without an order.
+
+use futures::{StreamExt as _, stream};
+
+use super::{Error, OrderService};
+use crate::ports::SagaSnapshot;
+
+/// Sagas leased per batch, and how many of them run concurrently.
+const SAGAS_MAX: u32 = 32;
+const SAGAS_AT_ONCE: usize = 8;
+/// Expired idempotency leases handled per batch.
+const LEASES_MAX: u32 = 50;
+
+impl OrderService {
+    /// Runs due sagas; returns how many.
+    pub async fn continue_sagas(&self) -> Result<usize, Error> {
+        let runner = self.runner_id();
+        let due = self.orders.lease_due(runner, SAGAS_MAX).await?;
+        let count = due.len();
+        let run_one = |snapshot: SagaSnapshot| async move {
+            let order = snapshot.state.order.id;
+            match self.saga_runner().run(snapshot, runner).await {
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%order, error = ?error, "running a saga failed; it is retried when its lease expires");
+                }
+            }
+        };
+        stream::iter(due).for_each_concurrent(SAGAS_AT_ONCE, run_one).await;
+        Ok(count)
+    }
+
+    /// Cancels idempotency leases that are older than a minute and have no order, with their checkouts.
+    /// Returns how many leases were handled.
+    pub async fn cancel_expired_leases(&self) -> Result<usize, Error> {
+        let stale = self.orders.expired_idempotency_leases(LEASES_MAX).await?;
+        let count = stale.len();
+        for id in stale {
+            // If the order exists, its saga stores the response.
+            if self.orders.load(id, None).await?.is_none() {
+                self.undo_claim(id, true).await?;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Number of sagas whose step has failed for [`crate::saga::STUCK_AFTER`].
+    pub async fn stuck(&self) -> Result<u64, Error> {
+        Ok(self.orders.stuck().await?)
+    }
+}

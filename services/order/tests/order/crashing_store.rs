@@ -1,0 +1,94 @@
+//! An [`Orders`] decorator that simulates a crash before or after the effect of a chosen call.
+
+use std::sync::Arc;
+
+use agora_order::{
+    domain::{Order, OrderDraft, SagaEvent},
+    fakes::{Crashed, Failpoint},
+    ports::{ApplyError, CreateError, Listing, Orders, RunnerId, SagaSnapshot, StoreError},
+};
+use agora_outbox::{Acquisition, DedupKey, Outcome};
+use agora_vocab::{OrderId, Page};
+use async_trait::async_trait;
+
+/// Passes the failpoint before and after each call.
+pub struct CrashingStore {
+    orders: Arc<dyn Orders>,
+    failpoint: Failpoint,
+}
+
+impl CrashingStore {
+    pub fn new(orders: Arc<dyn Orders>, failpoint: Failpoint) -> Self {
+        Self { orders, failpoint }
+    }
+
+    fn pass(&self) -> Result<(), StoreError> {
+        self.failpoint.pass().map_err(|crashed: Crashed| StoreError::Unavailable(crashed.into()))
+    }
+
+    async fn around<T, E: From<StoreError>>(&self, call: impl Future<Output = Result<T, E>> + Send) -> Result<T, E> {
+        self.pass()?;
+        let result = call.await;
+        self.pass()?;
+        result
+    }
+}
+
+#[async_trait]
+impl Orders for CrashingStore {
+    async fn acquire_idempotency_lease(&self, dedup_key: &DedupKey, fresh: OrderId) -> Result<Acquisition, StoreError> {
+        self.around(self.orders.acquire_idempotency_lease(dedup_key, fresh)).await
+    }
+
+    async fn cancel_idempotency_lease(&self, order: OrderId) -> Result<bool, StoreError> {
+        self.around(self.orders.cancel_idempotency_lease(order)).await
+    }
+
+    async fn expired_idempotency_leases(&self, limit: u32) -> Result<Vec<OrderId>, StoreError> {
+        self.around(self.orders.expired_idempotency_leases(limit)).await
+    }
+
+    async fn create(&self, draft: OrderDraft, runner: RunnerId) -> Result<SagaSnapshot, CreateError> {
+        self.around(self.orders.create(draft, runner)).await
+    }
+
+    async fn apply(
+        &self,
+        order: OrderId,
+        event: &SagaEvent,
+        dedup_key: &DedupKey,
+        runner: Option<RunnerId>,
+    ) -> Result<Outcome<SagaSnapshot>, ApplyError> {
+        self.around(self.orders.apply(order, event, dedup_key, runner)).await
+    }
+
+    async fn advance(
+        &self,
+        known: SagaSnapshot,
+        event: &SagaEvent,
+        dedup_key: &DedupKey,
+        runner: RunnerId,
+    ) -> Result<Outcome<SagaSnapshot>, ApplyError> {
+        self.around(self.orders.advance(known, event, dedup_key, runner)).await
+    }
+
+    async fn load(&self, order: OrderId, runner: Option<RunnerId>) -> Result<Option<SagaSnapshot>, StoreError> {
+        self.around(self.orders.load(order, runner)).await
+    }
+
+    async fn lease_due(&self, runner: RunnerId, limit: u32) -> Result<Vec<SagaSnapshot>, StoreError> {
+        self.around(self.orders.lease_due(runner, limit)).await
+    }
+
+    async fn release_lease(&self, order: OrderId, runner: RunnerId) -> Result<(), StoreError> {
+        self.around(self.orders.release_lease(order, runner)).await
+    }
+
+    async fn page(&self, listing: &Listing) -> Result<Page<Order>, StoreError> {
+        self.around(self.orders.page(listing)).await
+    }
+
+    async fn stuck(&self) -> Result<u64, StoreError> {
+        self.around(self.orders.stuck()).await
+    }
+}
