@@ -1,5 +1,5 @@
-//! Every service in one process, with real databases and a real broker: what a shopper sees, and what must hold after the
-//! process was killed in the middle of it.
+//! All services in one process with real databases and a real broker: end-to-end orders, and consistency after the process
+//! is killed.
 #![cfg(feature = "db-tests")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
 
@@ -18,7 +18,7 @@ use sqlx::{Connection as _, PgConnection};
 use tempfile::NamedTempFile;
 
 const ADMIN: (&str, &str) = ("admin@example.com", "a long enough password");
-/// The longest that anything here may take to come true.
+/// Timeout of every wait in these tests.
 const PATIENCE: Duration = Duration::from_mins(1);
 const SERVICES: [&str; 5] = ["user", "catalog", "cart", "order", "payment"];
 
@@ -72,7 +72,7 @@ impl Shop {
         comes_true("the process is ready", ready).await;
     }
 
-    /// As the kernel ends it: nothing gets a chance to finish.
+    /// Kills the process with SIGKILL, without graceful shutdown.
     fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();
@@ -137,12 +137,12 @@ impl Shop {
         product["id"].as_str().unwrap().to_owned()
     }
 
-    /// Asks for an order again and again, as a shopper who heard nothing does, until it is paid. A payment whose charge
-    /// never reached the provider ends as `failed` and its order waits: it is then paid by `POST /payments`.
+    /// Retries an order with the same key, like a client without a response, until it is paid. A payment whose charge never
+    /// reached the provider is `failed`; its order is then paid by `POST /payments`.
     async fn insist(&self, token: &str, key: &str, body: &Value) {
         let (begun, mut last) = (Instant::now(), None);
         loop {
-            assert!(begun.elapsed() < PATIENCE, "{key} is not paid though its shopper goes on asking: {last:?}");
+            assert!(begun.elapsed() < PATIENCE, "{key} is not paid in spite of retries: {last:?}");
             last = self.try_send(Method::POST, "/orders", token, Some(key), Some(body)).await;
             tokio::time::sleep(Duration::from_millis(100)).await;
             let Some((201, order)) = &last else { continue };
@@ -161,7 +161,7 @@ impl Shop {
         self.send(Method::GET, &format!("/products/{product}"), "", None, None).await.1["stock"].as_i64().unwrap()
     }
 
-    /// One number from a service's own tables.
+    /// Runs a query that returns one number on a service's database.
     async fn number(&self, service: &str, statement: &'static str) -> i64 {
         let mut connection = PgConnection::connect(&self.databases[service].url()).await.unwrap();
         sqlx::query_scalar(statement).fetch_one(&mut connection).await.unwrap()
@@ -195,7 +195,7 @@ impl Drop for Shop {
     }
 }
 
-/// What `serve all` reads, the databases aside.
+/// The environment of `serve all` without database URLs.
 fn environment(brokers: &str, [jwks, signing]: [&NamedTempFile; 2], gateway: u16) -> BTreeMap<String, String> {
     let mut environment: BTreeMap<String, String> = [
         ("JWKS_FILE", jwks.path().to_str().unwrap()),
@@ -261,7 +261,7 @@ async fn a_shopper_buys_from_the_cart_and_reads_the_order_paid() {
     assert_eq!(
         (&read["status"], &read["paymentStatus"]),
         (&json!("paid"), &json!("paid")),
-        "a user reads his own order at once"
+        "a user reads their own order at once"
     );
     assert!(read["number"].as_str().unwrap().starts_with("A-100000"), "{read}");
     assert_eq!(
@@ -322,7 +322,7 @@ async fn forty_buyers_of_ten_units_buy_exactly_ten() {
 }
 
 #[tokio::test]
-async fn a_process_killed_again_and_again_loses_and_doubles_nothing() {
+async fn repeated_kills_lose_and_duplicate_nothing() {
     let mut shop = Shop::open().await;
     let product = shop.product(1000).await;
     let mut tokens = Vec::new();
@@ -335,7 +335,7 @@ async fn a_process_killed_again_and_again_loses_and_doubles_nothing() {
         let sending = join_all(
             keys.iter().map(|(who, key)| shop.try_send(Method::POST, "/orders", &tokens[*who], Some(key), Some(&body))),
         );
-        // Long enough that some are done, some are under way and some have not begun.
+        // After this time some requests are done, some are in progress and some have not begun.
         let first = tokio::time::timeout(Duration::from_millis(150), sending).await;
         shop.kill();
         shop.start().await;

@@ -1,4 +1,4 @@
-//! The cart over HTTP on the fakes: every route, what it answers and what it refuses; and the laws on the fakes.
+//! The cart over HTTP on the fakes: every route with its responses and errors, and the contract tests on the fakes.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
 #[path = "support/laws.rs"]
@@ -27,7 +27,7 @@ use time::OffsetDateTime;
 
 const SECRET: &str = "only-for-tests";
 
-/// The service under test, and one shopper of it.
+/// The service under test and one user.
 struct Shop {
     public: TestApp,
     internal: TestApp,
@@ -61,7 +61,7 @@ impl Shop {
         }
     }
 
-    /// A product at 19.99 with so many units.
+    /// Adds a product at 19.99 EUR with this stock to the catalog.
     fn list_product(&self, stock: i64) -> ProductId {
         let id = product();
         self.catalog.list_product(id, 1, eur(1999), stock);
@@ -93,15 +93,15 @@ impl Shop {
         self.command("/internal/v1/give-back", json!({"orderId": order}))
     }
 
-    /// The fact, twice, as the broker may.
-    async fn tell<E: Event>(&self, event: &E) {
+    /// Delivers the event twice, as the broker may.
+    async fn deliver<E: Event>(&self, event: &E) {
         let envelope = envelope(event);
         handle(self.service.clone(), envelope.clone()).await.unwrap();
         handle(self.service.clone(), envelope).await.unwrap();
     }
 }
 
-/// Where the line of that id is.
+/// Path of the line.
 fn line_at(id: &Value) -> String {
     format!("/api/v1/cart/items/{}", id.as_str().unwrap())
 }
@@ -123,7 +123,7 @@ fn envelope<E: Event>(event: &E) -> Envelope {
     }
 }
 
-fn product_fact(id: ProductId, version: i64, price: Money) -> Product {
+fn product_event(id: ProductId, version: i64, price: Money) -> Product {
     Product {
         product_id: id,
         version,
@@ -139,7 +139,7 @@ fn product_fact(id: ProductId, version: i64, price: Money) -> Product {
     }
 }
 
-fn order_fact(order_id: OrderId, from_cart: bool) -> Order {
+fn order_event(order_id: OrderId, from_cart: bool) -> Order {
     let cart_id = from_cart.then(|| agora_vocab::CartId::new(fresh()));
     Order {
         order_id,
@@ -155,7 +155,7 @@ fn order_fact(order_id: OrderId, from_cart: bool) -> Order {
     }
 }
 
-/// A refusal is a problem of that status and code which names those fields.
+/// Asserts a problem response with this status, this code and these fields.
 fn refused(answer: &TestResponse, status: u16, code: &str, fields: &[&str]) {
     let body = String::from_utf8_lossy(&answer.bytes).into_owned();
     assert_eq!(answer.status, status, "{body}");
@@ -167,7 +167,7 @@ fn refused(answer: &TestResponse, status: u16, code: &str, fields: &[&str]) {
 }
 
 #[tokio::test]
-async fn the_fakes_obey_the_laws() {
+async fn the_fakes_pass_the_contract_tests() {
     laws::all_hold(&InMemoryCarts::default()).await;
 }
 
@@ -247,7 +247,7 @@ async fn quantities_are_checked_when_added_merged_and_changed() {
 
 /// um: every refusal was 500.
 #[tokio::test]
-async fn refusals_have_codes_of_their_own() {
+async fn rejections_have_specific_codes() {
     let shop = Shop::open();
     let chair = shop.list_product(5);
     let post = |body: Value| shop.public.post("/api/v1/cart/items", body).with(&shop.token);
@@ -274,7 +274,7 @@ async fn refusals_have_codes_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_strangers_line_does_not_exist() {
+async fn the_line_of_another_user_is_not_found() {
     let shop = Shop::open();
     let line = shop.add(shop.list_product(5), 3).await.expect(201).body["items"][0]["id"].clone();
     let thief = shop.keys.token(user(), &[Role::Customer, Role::Admin]);
@@ -295,7 +295,7 @@ async fn a_repeated_key_adds_once() {
 }
 
 #[tokio::test]
-async fn a_cart_shows_the_prices_and_the_stock_of_now() {
+async fn a_cart_shows_current_prices_and_stock() {
     let shop = Shop::open();
     let (dearer, sold_out, gone) = (shop.list_product(9), shop.list_product(9), shop.list_product(9));
     for id in [dearer, sold_out, gone] {
@@ -315,19 +315,19 @@ async fn a_cart_shows_the_prices_and_the_stock_of_now() {
 
 /// um: the cart could not be viewed without the product service, and waited for it without a limit.
 #[tokio::test]
-async fn while_the_catalog_is_away_a_cart_is_shown_from_copies_and_nothing_is_added() {
+async fn without_the_catalog_a_cart_is_shown_from_copies_and_adding_fails() {
     let shop = Shop::open();
     let chair = shop.list_product(9);
     let first = shop.add(chair, 2).key("k").await.expect(201).body;
     let line = first["items"][0]["id"].clone();
-    shop.tell(&ProductEvent::Updated(product_fact(chair, 2, eur(2100)))).await;
-    shop.tell(&ProductEvent::Updated(product_fact(chair, 1, eur(1)))).await;
+    shop.deliver(&ProductEvent::Updated(product_event(chair, 2, eur(2100)))).await;
+    shop.deliver(&ProductEvent::Updated(product_event(chair, 1, eur(1)))).await;
     shop.catalog.set_unavailable(true);
 
     let cart = shop.cart().await;
     let item = &cart.items[0];
     assert_eq!((item.name.as_str(), item.price, item.price_changed), ("Chair 2", eur(2100), true));
-    assert!(!item.available, "nobody knows");
+    assert!(!item.available, "stock is unknown");
     let change = |units: u32| shop.public.patch(&line_at(&line), json!({"quantity": units})).with(&shop.token);
     for answer in [shop.add(chair, 1).await, change(3).await] {
         refused(&answer, 503, "UNAVAILABLE", &[]);
@@ -340,7 +340,7 @@ async fn while_the_catalog_is_away_a_cart_is_shown_from_copies_and_nothing_is_ad
 
 /// um: an order emptied a cart by the wrong id: another customer's went, one's own stayed.
 #[tokio::test]
-async fn an_order_takes_its_own_shoppers_cart_and_no_other() {
+async fn a_checkout_empties_only_the_cart_of_its_user() {
     let shop = Shop::open();
     let chair = shop.list_product(9);
     let other = shop.keys.token(user(), &[Role::Customer]);
@@ -367,7 +367,7 @@ async fn an_order_takes_its_own_shoppers_cart_and_no_other() {
 }
 
 #[tokio::test]
-async fn facts_of_orders_end_takings_whatever_their_order_of_arrival() {
+async fn order_events_end_checkouts_in_any_order_of_arrival() {
     let shop = Shop::open();
     let chair = shop.list_product(9);
     let (placed, rejected, without_cart) = (order(), order(), order());
@@ -375,15 +375,15 @@ async fn facts_of_orders_end_takings_whatever_their_order_of_arrival() {
         shop.add(chair, 1).await.expect(201);
         shop.begin_checkout(id).await.expect(200);
     }
-    shop.tell(&OrderEvent::Placed(order_fact(placed, true))).await;
-    shop.tell(&OrderEvent::Cancelled(order_fact(placed, true))).await;
+    shop.deliver(&OrderEvent::Placed(order_event(placed, true))).await;
+    shop.deliver(&OrderEvent::Cancelled(order_event(placed, true))).await;
     assert_eq!(shop.cancel_checkout(placed).await.expect(200).body["state"], "done");
     assert_eq!(shop.units().await, [0_u32; 0]);
 
-    shop.tell(&OrderEvent::Rejected(order_fact(rejected, true))).await;
-    shop.tell(&OrderEvent::Placed(order_fact(rejected, true))).await;
+    shop.deliver(&OrderEvent::Rejected(order_event(rejected, true))).await;
+    shop.deliver(&OrderEvent::Placed(order_event(rejected, true))).await;
     assert_eq!(shop.units().await, [1]);
-    shop.tell(&OrderEvent::Rejected(order_fact(without_cart, false))).await;
+    shop.deliver(&OrderEvent::Rejected(order_event(without_cart, false))).await;
     shop.begin_checkout(without_cart).await.expect(200);
 }
 
@@ -393,18 +393,18 @@ async fn a_deleted_product_leaves_the_cart() {
     let (chair, table) = (shop.list_product(9), shop.list_product(9));
     shop.add(chair, 1).await.expect(201);
     shop.add(table, 2).await.expect(201);
-    shop.tell(&ProductEvent::Deleted(ProductDeleted { product_id: chair, version: 2 })).await;
+    shop.deliver(&ProductEvent::Deleted(ProductDeleted { product_id: chair, version: 2 })).await;
     assert_eq!(shop.units().await, [2]);
-    // An offer that was read before the deletion comes too late.
+    // A quote that was read before the deletion is stale.
     refused(&shop.add(chair, 1).await, 422, "UNKNOWN_PRODUCT", &["productId"]);
-    shop.tell(&ProductEvent::Updated(product_fact(chair, 1, eur(1)))).await;
+    shop.deliver(&ProductEvent::Updated(product_event(chair, 1, eur(1)))).await;
     refused(&shop.add(chair, 1).await, 422, "UNKNOWN_PRODUCT", &["productId"]);
 }
 
 #[tokio::test]
-async fn a_fact_of_the_wrong_shape_is_put_aside_and_a_database_that_is_away_is_waited_for() {
+async fn a_malformed_event_is_dead_lettered_and_an_unavailable_database_is_retried() {
     let shop = Shop::open();
-    let good = envelope(&ProductEvent::Updated(product_fact(product(), 1, eur(1))));
+    let good = envelope(&ProductEvent::Updated(product_event(product(), 1, eur(1))));
     let wrong = Envelope { data: json!({"type": "product-added"}), ..good.clone() };
     let put_aside = handle(shop.service.clone(), wrong.clone()).await;
     assert!(matches!(put_aside, Err(agora_outbox::Failure::Poison(_))), "{put_aside:?}");
@@ -415,7 +415,7 @@ async fn a_fact_of_the_wrong_shape_is_put_aside_and_a_database_that_is_away_is_w
 }
 
 #[tokio::test]
-async fn an_absent_database_is_a_problem_with_a_retry_and_without_internals() {
+async fn an_unavailable_database_is_503_with_retry_after_and_without_internals() {
     let shop = Shop::open();
     let chair = shop.list_product(9);
     let line = shop.add(chair, 1).await.expect(201).body["items"][0]["id"].clone();
@@ -437,9 +437,9 @@ async fn an_absent_database_is_a_problem_with_a_retry_and_without_internals() {
 }
 
 #[test]
-fn the_environment_that_is_read_is_the_one_that_the_topology_promises() {
+fn the_settings_match_the_environment_of_the_topology() {
     let mut read = agora_chassis::names_read(agora_cart::Config::read);
-    // Read by the process itself.
+    // Settings that the chassis reads.
     read.push("ADMIN_PORT");
     let mut promised = agora_topology::service("cart").unwrap().environment();
     read.sort_unstable();

@@ -1,4 +1,4 @@
-//! Carts on a real PostgreSQL: the laws, races, and what the tables must add up to.
+//! Carts on a real PostgreSQL: contract tests, concurrency, and invariants of the tables.
 #![cfg(feature = "db-tests")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
@@ -26,17 +26,17 @@ async fn start() -> (Db, PgCarts) {
     (db.clone(), PgCarts::new(db, Arc::new(SystemIds), Epoch::default()))
 }
 
-/// Facts of one cart are counted from 1 without gaps, and the last is its version.
+/// Checks that the events of each cart are numbered from 1 without gaps and that the last number is its version.
 async fn events_add_up(db: &Db) {
     const OFF: &str = "select count(*) from (select aggregate, count(*) as n, max(seq) as last from outbox group by aggregate) f \
         full join cart c on c.id = f.aggregate where n is distinct from last or last is distinct from c.version";
     let mut connection = db.acquire().await.unwrap();
     let off: i64 = sqlx::query_scalar(OFF).fetch_one(&mut *connection).await.unwrap();
-    assert_eq!(off, 0, "carts whose facts do not add up to their version");
+    assert_eq!(off, 0, "carts whose events do not match their version");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_obeys_the_laws() {
+async fn postgres_passes_the_contract_tests() {
     let (db, carts) = start().await;
     laws::all_hold(&carts).await;
     events_add_up(&db).await;
@@ -55,7 +55,7 @@ async fn parallel_adds_of_one_product_are_one_line_with_the_sum() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_adds_of_a_shopper_at_once_make_one_cart() {
+async fn concurrent_first_adds_of_a_user_create_one_cart() {
     let (db, carts) = start().await;
     for _ in 0..30 {
         let me = user();
@@ -66,7 +66,7 @@ async fn the_first_adds_of_a_shopper_at_once_make_one_cart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn adds_beside_every_other_change_of_a_cart_lose_nothing() {
+async fn adds_concurrent_with_every_other_change_lose_nothing() {
     let (db, carts) = start().await;
     let (me, chair, table) = (user(), product(), product());
     let id = add(&carts, me, table, 9).await.items[0].line.id;
@@ -104,26 +104,26 @@ async fn many_shoppers_add_one_new_product_without_a_deadlock() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn repetitions_of_one_request_at_once_add_once() {
+async fn concurrent_duplicates_of_one_request_add_once() {
     let (_, carts) = start().await;
     let (me, chair) = (user(), product());
     let (line, offered, dedup_key) = (line(chair, 2), quote(&[chair], 99), request(me, "k", 1));
-    let told = join_all((0..50).map(|_| put(&carts, me, &line, &offered, &dedup_key))).await;
-    assert_eq!(told.iter().filter(|done| !done.as_ref().unwrap().is_duplicate()).count(), 1);
+    let result = join_all((0..50).map(|_| put(&carts, me, &line, &offered, &dedup_key))).await;
+    assert_eq!(result.iter().filter(|done| !done.as_ref().unwrap().is_duplicate()).count(), 1);
     assert_eq!(held(&carts, me).await, (1, vec![2]));
 }
 
 /// um: 4 parallel orders of one cart were 4 orders.
 #[tokio::test(flavor = "multi_thread")]
-async fn of_orders_that_take_one_cart_at_once_one_gets_it() {
+async fn of_concurrent_checkouts_of_one_cart_one_succeeds() {
     let (db, carts) = start().await;
     for _ in 0..10 {
         let me = user();
         add(&carts, me, product(), 3).await;
         let keys: Vec<_> = (0..8).map(|_| command()).collect();
-        let told = join_all(keys.iter().map(|dedup_key| carts.begin_checkout(order(), me, dedup_key))).await;
-        let got = told.iter().filter(|taken| taken.is_ok()).count();
-        let none = told.iter().filter(|taken| matches!(taken, Err(CheckoutError::Empty))).count();
+        let result = join_all(keys.iter().map(|dedup_key| carts.begin_checkout(order(), me, dedup_key))).await;
+        let got = result.iter().filter(|taken| taken.is_ok()).count();
+        let none = result.iter().filter(|taken| matches!(taken, Err(CheckoutError::Empty))).count();
         assert_eq!((got, none), (1, 7));
         assert_eq!(held(&carts, me).await, (2, vec![]));
     }
@@ -131,7 +131,7 @@ async fn of_orders_that_take_one_cart_at_once_one_gets_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn repetitions_of_one_take_at_once_take_once_and_are_told_the_same() {
+async fn concurrent_duplicates_of_one_checkout_return_the_same_result() {
     let (db, carts) = start().await;
     for _ in 0..10 {
         let (me, mine, dedup_key) = (user(), order(), command());
@@ -140,18 +140,18 @@ async fn repetitions_of_one_take_at_once_take_once_and_are_told_the_same() {
             add(&carts, me, product(), 1).await;
             add(&carts, me, product(), 1).await;
         };
-        let (told, ()) = futures::join!(join_all((0..8).map(|_| carts.begin_checkout(mine, me, &dedup_key))), adding);
-        let told: Vec<_> = told.into_iter().map(Result::unwrap).collect();
-        assert_eq!(told.iter().filter(|taken| !taken.is_duplicate()).count(), 1);
-        let first = told[0].as_ref().into_inner();
-        assert!(told.iter().all(|taken| taken.as_ref().into_inner() == first), "{told:?}");
+        let (result, ()) = futures::join!(join_all((0..8).map(|_| carts.begin_checkout(mine, me, &dedup_key))), adding);
+        let result: Vec<_> = result.into_iter().map(Result::unwrap).collect();
+        assert_eq!(result.iter().filter(|taken| !taken.is_duplicate()).count(), 1);
+        let first = result[0].as_ref().into_inner();
+        assert!(result.iter().all(|taken| taken.as_ref().into_inner() == first), "{result:?}");
         assert_eq!(first.lines.len() + held(&carts, me).await.1.len(), 3);
     }
     events_add_up(&db).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_is_taken_by_two_commands_at_once_gets_one_taking() {
+async fn two_concurrent_commands_for_one_order_begin_one_checkout() {
     let (db, carts) = start().await;
     for _ in 0..20 {
         let (me, mine, first, second) = (user(), order(), command(), command());
@@ -165,7 +165,7 @@ async fn an_order_that_is_taken_by_two_commands_at_once_gets_one_taking() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_taking_that_is_settled_and_given_back_at_once_ends_one_way() {
+async fn a_checkout_completed_and_cancelled_concurrently_has_one_final_state() {
     let (db, carts) = start().await;
     for _ in 0..20 {
         let (me, mine, stands, undo) = (user(), order(), command(), command());
@@ -181,7 +181,7 @@ async fn a_taking_that_is_settled_and_given_back_at_once_ends_one_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_undos_of_one_taking_at_once_one_gives_its_lines_back() {
+async fn of_concurrent_cancels_of_one_checkout_one_returns_its_lines() {
     let (db, carts) = start().await;
     for _ in 0..10 {
         let (me, mine, dedup_key) = (user(), order(), command());
@@ -202,7 +202,7 @@ async fn of_many_undos_of_one_taking_at_once_one_gives_its_lines_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_product_that_leaves_while_it_is_given_back_stays_in_no_cart() {
+async fn a_product_deleted_during_a_cancel_is_in_no_cart() {
     let (db, carts) = start().await;
     let chair = product();
     let shoppers: Vec<_> = (0..60).map(|_| (user(), order())).collect();
@@ -218,8 +218,8 @@ async fn a_product_that_leaves_while_it_is_given_back_stays_in_no_cart() {
         while carts.drop_product(chair).await.unwrap() > 0 {}
     };
     let (returned, ()) = futures::join!(returning, leaving);
-    for told in returned {
-        assert_eq!(told.unwrap().into_inner(), CheckoutState::Returned);
+    for result in returned {
+        assert_eq!(result.unwrap().into_inner(), CheckoutState::Returned);
     }
     for (me, _) in shoppers {
         assert_eq!(held(&carts, me).await.1, [0_u32; 0]);
@@ -228,7 +228,7 @@ async fn a_product_that_leaves_while_it_is_given_back_stays_in_no_cart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_take_and_its_undo_at_once_leave_the_cart_whole() {
+async fn a_concurrent_begin_and_cancel_leave_the_cart_complete() {
     let (db, carts) = start().await;
     for _ in 0..30 {
         let (me, mine) = (user(), order());
@@ -244,7 +244,7 @@ async fn a_take_and_its_undo_at_once_leave_the_cart_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn adds_takes_and_undos_at_once_lose_no_unit() {
+async fn concurrent_adds_checkouts_and_cancels_lose_no_unit() {
     let (db, carts) = start().await;
     let (me, chair) = (user(), product());
     let work = (0..60).map(|n| {
@@ -271,7 +271,7 @@ async fn adds_takes_and_undos_at_once_lose_no_unit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_product_that_leaves_while_it_is_added_stays_in_no_cart() {
+async fn a_product_deleted_during_an_add_is_in_no_cart() {
     let (db, carts) = start().await;
     let chair = product();
     let shoppers: Vec<_> = (0..150).map(|_| user()).collect();
@@ -290,8 +290,8 @@ async fn a_product_that_leaves_while_it_is_added_stays_in_no_cart() {
         while carts.drop_product(chair).await.unwrap() > 0 {}
     };
     let (added, ()) = futures::join!(adding, leaving);
-    for told in added {
-        assert!(matches!(&told, Ok(_) | Err(CartError::Refused(Refused::UnknownProduct))), "{told:?}");
+    for result in added {
+        assert!(matches!(&result, Ok(_) | Err(CartError::Refused(Refused::UnknownProduct))), "{result:?}");
     }
     for me in shoppers {
         assert_eq!(held(&carts, me).await.1, [0_u32; 0]);
@@ -300,7 +300,7 @@ async fn a_product_that_leaves_while_it_is_added_stays_in_no_cart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cart_has_a_limit_of_lines_that_a_give_back_keeps_too() {
+async fn the_line_limit_also_applies_to_a_cancelled_checkout() {
     let (db, carts) = start().await;
     let (me, mine) = (user(), order());
     for _ in 0..LINES_MAX {
@@ -318,7 +318,7 @@ async fn a_cart_has_a_limit_of_lines_that_a_give_back_keeps_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn takings_that_ended_a_month_ago_are_forgotten_and_those_under_way_are_not() {
+async fn the_sweep_deletes_old_ended_checkouts_only() {
     let (db, carts) = start().await;
     let (me, done, under_way) = (user(), order(), order());
     add(&carts, me, product(), 1).await;

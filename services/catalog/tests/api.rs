@@ -1,4 +1,4 @@
-//! The catalog over HTTP on the fakes: every route, what it answers and what it refuses; and the laws on the fakes.
+//! The catalog over HTTP on the fakes: every route with its responses and errors, and the contract tests on the fakes.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
 #[path = "support/laws.rs"]
@@ -76,7 +76,7 @@ impl Shop {
         self.public.get(&format!("/api/v1/products/{id}")).await.expect(200).body["stock"].as_i64().unwrap()
     }
 
-    /// An internal command under an id of its own.
+    /// An internal command with a new command id.
     fn command(&self, path: &str, body: Value) -> Request {
         self.internal.post(path, body).internal(&self.order_token).header("x-command-id", &fresh().to_string())
     }
@@ -145,7 +145,7 @@ fn order(order_id: OrderId, hold: i32) -> Order {
     }
 }
 
-/// A refusal is a problem of that status and code which names those fields.
+/// Asserts a problem response with this status, this code and these fields.
 fn refused(answer: &TestResponse, status: u16, code: &str, fields: &[&str]) {
     let body = String::from_utf8_lossy(&answer.bytes).into_owned();
     assert_eq!(answer.status, status, "{body}");
@@ -157,12 +157,12 @@ fn refused(answer: &TestResponse, status: u16, code: &str, fields: &[&str]) {
 }
 
 #[tokio::test]
-async fn the_fakes_obey_the_laws() {
+async fn the_fakes_pass_the_contract_tests() {
     laws::all_hold(&Shop::open()).await;
 }
 
 #[tokio::test]
-async fn an_admin_creates_a_product_that_everybody_sees() {
+async fn a_product_created_by_an_admin_is_public() {
     let shop = Shop::open();
     let body = json!({
         "name": " Oak chair ", "description": "Solid.\nHeavy.", "sku": "OAK-1", "price": eur(1999), "stock": 7,
@@ -181,7 +181,7 @@ async fn an_admin_creates_a_product_that_everybody_sees() {
 }
 
 #[tokio::test]
-async fn a_new_product_with_faults_is_refused_with_every_field_and_nothing_is_stored() {
+async fn an_invalid_product_is_rejected_with_every_field_and_not_stored() {
     let shop = Shop::open();
     let good = || json!({"name": "Chair", "price": eur(1)});
     let cases: &[(&str, Value, &[&str])] = &[
@@ -251,7 +251,7 @@ async fn product_writes_need_an_admin() {
 }
 
 #[tokio::test]
-async fn a_repeated_key_makes_one_product_and_another_body_is_refused() {
+async fn a_repeated_key_creates_one_product_and_rejects_another_body() {
     let shop = Shop::open();
     let body = json!({"name": "Chair", "price": eur(1)});
     let first = shop.create(body.clone()).key("k").await.expect(201);
@@ -264,7 +264,7 @@ async fn a_repeated_key_makes_one_product_and_another_body_is_refused() {
 
 /// um: paging without an order, limit without a ceiling.
 #[tokio::test]
-async fn lists_have_an_order_and_a_ceiling() {
+async fn lists_are_sorted_and_limited() {
     let shop = Shop::open();
     for name in ["c", "a", "b"] {
         shop.clock.advance(Duration::seconds(1));
@@ -307,7 +307,7 @@ async fn lists_have_an_order_and_a_ceiling() {
 }
 
 #[tokio::test]
-async fn an_unchanged_product_is_not_sent_again() {
+async fn if_none_match_returns_304_for_an_unchanged_product() {
     let shop = Shop::open();
     let id = shop.product("Chair", 2).await.id;
     let one = format!("/api/v1/products/{id}");
@@ -323,7 +323,7 @@ async fn an_unchanged_product_is_not_sent_again() {
 
 /// um: an unknown id is 500.
 #[tokio::test]
-async fn unknown_and_unreadable_ids_are_not_failures() {
+async fn unknown_and_malformed_ids_are_client_errors() {
     let shop = Shop::open();
     let (unknown, admin) = (fresh(), &shop.admin);
     let gone = shop.product("Chair", 1).await.id;
@@ -341,7 +341,7 @@ async fn unknown_and_unreadable_ids_are_not_failures() {
 }
 
 #[tokio::test]
-async fn a_merge_patch_changes_what_it_names_and_removes_what_is_null() {
+async fn a_merge_patch_changes_named_fields_and_removes_null_fields() {
     let shop = Shop::open();
     let body =
         json!({"name": "Chair", "price": eur(1999), "sku": "C", "brand": "B", "category": "F", "description": "d"});
@@ -368,7 +368,7 @@ async fn a_merge_patch_changes_what_it_names_and_removes_what_is_null() {
 }
 
 #[tokio::test]
-async fn a_change_says_which_version_it_saw() {
+async fn a_change_requires_a_version() {
     let shop = Shop::open();
     let product = shop.product("Chair", 3).await;
     let id = product.id;
@@ -378,7 +378,7 @@ async fn a_change_says_which_version_it_saw() {
     refused(&shop.patch(id, json!({"name": "x"})).header("if-match", "\"9\"").await, 412, "STALE_VERSION", &[]);
     refused(&shop.patch(id, json!({"name": "x"})).header("if-match", "9").await, 400, "INVALID_IF_MATCH", &[]);
 
-    // Stock that moved meanwhile does not make the writer's view stale.
+    // A change of stock does not make the version stale.
     shop.reserve(order_id(), 1, json!([{"productId": id, "quantity": 1}])).await.expect(200);
     shop.patch(id, json!({"name": "a"})).header("if-match", &tag).await.expect(200);
     shop.patch(id, json!({"name": "b"})).header("if-match", "\"1\", \"2\"").await.expect(200);
@@ -403,7 +403,7 @@ async fn stock_and_name_do_not_overwrite_each_other() {
 }
 
 #[tokio::test]
-async fn inventory_is_set_or_moved_and_refused_below_what_orders_hold() {
+async fn inventory_is_set_or_adjusted_but_not_below_the_reserved_units() {
     let shop = Shop::open();
     let id = shop.product("Chair", 3).await.id;
     let inventory = |body| shop.public.put(&format!("/api/v1/products/{id}/inventory"), body).with(&shop.admin);
@@ -430,7 +430,7 @@ async fn inventory_is_set_or_moved_and_refused_below_what_orders_hold() {
 
 /// um: `POST /products/stock` was called and never routed.
 #[tokio::test]
-async fn the_stock_of_many_products_is_told_at_once() {
+async fn the_stock_of_many_products_is_one_request() {
     let shop = Shop::open();
     let (a, b) = (shop.product("A", 3).await.id, shop.product("B", 0).await.id);
     let ask = |ids: Value| shop.public.post("/api/v1/products/stock", json!({"ids": ids}));
@@ -442,7 +442,7 @@ async fn the_stock_of_many_products_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn a_quote_tells_known_products_from_unknown_ones() {
+async fn a_quote_separates_known_from_unknown_products() {
     let shop = Shop::open();
     let (known, unknown) = (shop.product("A", 3).await, fresh());
     let ask = shop.internal.post("/internal/v1/quote", json!({"productIds": [unknown, known.id]}));
@@ -452,7 +452,7 @@ async fn a_quote_tells_known_products_from_unknown_ones() {
 }
 
 #[tokio::test]
-async fn internal_commands_are_refused_without_a_token_of_a_service_that_may_call() {
+async fn internal_commands_require_the_token_of_an_allowed_service() {
     let shop = Shop::open();
     let id = shop.product("A", 3).await.id;
     let body = json!({"orderId": order_id(), "hold": 1, "lines": [{"productId": id, "quantity": 1}], "seconds": 60});
@@ -473,7 +473,7 @@ async fn internal_commands_are_refused_without_a_token_of_a_service_that_may_cal
 }
 
 #[tokio::test]
-async fn a_hold_is_committed_or_released_and_repeats_its_answer() {
+async fn commit_and_release_are_idempotent() {
     let shop = Shop::open();
     let (id, mine) = (shop.product("A", 3).await.id, order_id());
     let request = shop.reserve(mine, 1, json!([{"productId": id, "quantity": 1}, {"productId": id, "quantity": 1}]));
@@ -494,7 +494,7 @@ async fn a_hold_is_committed_or_released_and_repeats_its_answer() {
 }
 
 #[tokio::test]
-async fn a_hold_that_is_short_names_the_first_line_and_all_of_them() {
+async fn a_rejected_hold_reports_the_first_shortage_and_all_of_them() {
     let shop = Shop::open();
     let (a, b) = (shop.product("A", 3).await.id, shop.product("B", 1).await.id);
     let unknown = fresh();
@@ -515,7 +515,7 @@ async fn a_hold_that_is_short_names_the_first_line_and_all_of_them() {
 
 /// pr: an empty list of products and a quantity of 1.5 were taken.
 #[tokio::test]
-async fn a_hold_of_nothing_or_of_half_a_unit_is_refused() {
+async fn a_hold_without_lines_or_with_a_fractional_quantity_is_rejected() {
     let shop = Shop::open();
     let id = shop.product("A", 3).await.id;
     let good = json!({"orderId": order_id(), "hold": 1, "lines": [{"productId": id, "quantity": 1}], "seconds": 60});
@@ -540,7 +540,7 @@ async fn a_hold_of_nothing_or_of_half_a_unit_is_refused() {
 
 /// um: stock was never lowered; pr: the event's consumer, once mended, would have lowered it twice.
 #[tokio::test]
-async fn an_order_lowers_stock_once_whether_told_by_command_event_or_both() {
+async fn an_order_decrements_stock_once_by_command_event_or_both() {
     let shop = Shop::open();
     let id = shop.product("A", 10).await.id;
     let lines = || json!([{"productId": id, "quantity": 3}]);
@@ -561,7 +561,7 @@ async fn an_order_lowers_stock_once_whether_told_by_command_event_or_both() {
 
 /// pr: the consumer read other fields than were sent, and said nothing.
 #[tokio::test]
-async fn an_event_of_the_wrong_shape_is_put_aside_and_one_of_an_unknown_kind_is_skipped() {
+async fn a_malformed_event_is_dead_lettered_and_an_unknown_kind_is_skipped() {
     let shop = Shop::open();
     let envelope = |kind: &str| -> Envelope {
         serde_json::from_value(json!({
@@ -581,7 +581,7 @@ async fn an_event_of_the_wrong_shape_is_put_aside_and_one_of_an_unknown_kind_is_
 
 /// um: errors leaked the database's text and paths.
 #[tokio::test]
-async fn an_absent_database_is_a_problem_with_a_retry_and_without_internals() {
+async fn an_unavailable_database_is_503_with_retry_after_and_without_internals() {
     let shop = Shop::open();
     let id = shop.product("A", 1).await.id;
     shop.stores.set_unavailable(true);
@@ -607,9 +607,9 @@ async fn an_absent_database_is_a_problem_with_a_retry_and_without_internals() {
 }
 
 #[test]
-fn the_environment_that_is_read_is_the_one_that_the_topology_promises() {
+fn the_settings_match_the_environment_of_the_topology() {
     let mut read = agora_chassis::names_read(agora_catalog::Config::read);
-    // Read by the process itself.
+    // Settings that the chassis reads.
     read.push("ADMIN_PORT");
     let mut promised = agora_topology::service("catalog").unwrap().environment();
     read.sort_unstable();

@@ -1,4 +1,4 @@
-//! The catalog on a real PostgreSQL: the laws of its stores, races, and what its tables must add up to.
+//! The catalog on a real PostgreSQL: contract tests of the stores, concurrency, and invariants of the tables.
 #![cfg(feature = "db-tests")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
@@ -45,7 +45,7 @@ impl Postgres {
         Self { database, db, products: PgProducts::new(store.clone()), stock: PgStock::new(store) }
     }
 
-    /// A warehouse besides the main one.
+    /// Inserts a second warehouse.
     async fn warehouse(&self, priority: i32) -> WarehouseId {
         let id = fresh();
         let mut connection = self.db.acquire().await.unwrap();
@@ -64,18 +64,18 @@ impl Postgres {
         sqlx::query_scalar(sql).fetch_one(&mut *connection).await.unwrap()
     }
 
-    /// Until a session waits for a row that another one has locked.
-    async fn somebody_waits(&self) {
+    /// Waits until a session waits for a row lock.
+    async fn wait_for_blocked_session(&self) {
         const WAITING: &str =
             "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
         let deadline = Instant::now() + Duration::from_secs(5);
         while self.count(WAITING).await == 0 {
-            assert!(Instant::now() < deadline, "nobody waits");
+            assert!(Instant::now() < deadline, "no session waits for a lock");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// Adds units by hand in a transaction that has not ended.
+    /// Adds units by SQL in a transaction that stays open.
     async fn adding(&self, location: &StockLocation, units: i64) -> agora_postgres::Tx {
         const ADD: &str = "with booked as (insert into stock_movement (product_id, variant, warehouse_id, kind, quantity) \
                 values ($1, $2, $3, 'adjust', $4)) \
@@ -87,7 +87,7 @@ impl Postgres {
         tx
     }
 
-    /// Everything that must be true of the tables whatever happened.
+    /// Checks the invariants of the tables.
     async fn adds_up(&self) {
         const OFF: [(&str, &str); 5] = [
             (
@@ -107,7 +107,7 @@ impl Postgres {
                 "select count(*) from reservation r join hold h using (order_id, hold) where r.state <> h.state",
             ),
             (
-                "facts of one aggregate are counted from 1 without gaps",
+                "events of one aggregate are numbered from 1 without gaps",
                 "select count(*) from (select topic, aggregate, count(*) as n, max(seq) as last, min(seq) as first \
                  from outbox group by topic, aggregate) f where n <> last or first <> 1",
             ),
@@ -136,7 +136,7 @@ impl World for Postgres {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_obeys_the_laws() {
+async fn postgres_passes_the_contract_tests() {
     let world = Postgres::start().await;
     laws::all_hold(&world).await;
     world.adds_up().await;
@@ -148,8 +148,9 @@ async fn five_hundred_buyers_of_ten_units_buy_exactly_ten() {
     let id = stocked(&world, 10).await;
     let buyers = (0..500).map(|_| async {
         let mine = hold(1);
-        let told = world.stock.reserve(mine, &lines(&[(id, 1)]), seconds(900), &command()).await.unwrap().into_inner();
-        match told {
+        let result =
+            world.stock.reserve(mine, &lines(&[(id, 1)]), seconds(900), &command()).await.unwrap().into_inner();
+        match result {
             Reservation::Held(_) => {
                 assert_eq!(world.stock.commit(mine, &command()).await.unwrap().into_inner(), HoldState::Committed);
                 1
@@ -158,12 +159,12 @@ async fn five_hundred_buyers_of_ten_units_buy_exactly_ten() {
                 assert!(short[0].available < 1, "{short:?}");
                 0
             }
-            Reservation::Cancelled => panic!("nobody cancelled"),
+            Reservation::Cancelled => panic!("no hold was cancelled"),
         }
     });
     let started = Instant::now();
     let bought: i32 = join_all(buyers).await.iter().sum();
-    println!("500 buyers were told within {:?}", started.elapsed());
+    println!("500 buyers got their results within {:?}", started.elapsed());
     assert_eq!((bought, stock_of(&world, id).await), (10, 0));
     world.adds_up().await;
 }
@@ -257,21 +258,21 @@ async fn a_hundred_repetitions_of_one_command_hold_once() {
     let id = stocked(&world, 5).await;
     let (mine, dedup_key, wanted) = (hold(1), command(), lines(&[(id, 1)]));
     let tries = (0..100).map(|_| world.stock.reserve(mine, &wanted, seconds(900), &dedup_key));
-    let told: Vec<_> = join_all(tries).await.into_iter().map(|told| told.unwrap()).collect();
-    assert_eq!(told.iter().filter(|done| !done.is_duplicate()).count(), 1);
-    assert!(told.iter().all(|done| done.as_ref().into_inner() == told[0].as_ref().into_inner()));
+    let result: Vec<_> = join_all(tries).await.into_iter().map(|result| result.unwrap()).collect();
+    assert_eq!(result.iter().filter(|done| !done.is_duplicate()).count(), 1);
+    assert!(result.iter().all(|done| done.as_ref().into_inner() == result[0].as_ref().into_inner()));
     assert_eq!(stock_of(&world, id).await, 4);
     world.adds_up().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crowd_at_one_product_with_enough_for_all_leaves_nobody_out() {
+async fn concurrent_holds_of_one_product_all_succeed_when_stock_suffices() {
     let world = Postgres::start().await;
     let id = stocked(&world, 200).await;
     let buyers = (0..200).map(|_| async {
         let mine = hold(1);
-        let told = world.stock.reserve(mine, &lines(&[(id, 1)]), seconds(900), &command()).await.unwrap();
-        assert!(matches!(told, Outcome::Applied(Reservation::Held(_))), "{told:?}");
+        let result = world.stock.reserve(mine, &lines(&[(id, 1)]), seconds(900), &command()).await.unwrap();
+        assert!(matches!(result, Outcome::Applied(Reservation::Held(_))), "{result:?}");
         assert_eq!(world.stock.commit(mine, &command()).await.unwrap(), Outcome::Applied(HoldState::Committed));
     });
     join_all(buyers).await;
@@ -280,7 +281,7 @@ async fn a_crowd_at_one_product_with_enough_for_all_leaves_nobody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn variants_of_one_product_are_held_at_once_and_told_of_without_gaps() {
+async fn concurrent_holds_of_variants_number_events_without_gaps() {
     let world = Postgres::start().await;
     let id = stocked(&world, 0).await;
     let variants: Vec<_> = (0..8).map(|n| Variant::parse(&format!("size {n}")).unwrap()).collect();
@@ -293,25 +294,28 @@ async fn variants_of_one_product_are_held_at_once_and_told_of_without_gaps() {
         let world = &world;
         async move { world.stock.reserve(hold(1), &wanted, seconds(900), &command()).await.unwrap().into_inner() }
     });
-    assert!(join_all(buyers).await.iter().all(|told| matches!(told, Reservation::Held(_))));
+    assert!(join_all(buyers).await.iter().all(|result| matches!(result, Reservation::Held(_))));
     assert_eq!(stock_of(&world, id).await, 0);
     world.adds_up().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hold_that_waited_for_one_row_and_finds_it_empty_takes_nothing_of_the_other() {
+async fn a_hold_that_waits_for_a_row_without_stock_reserves_nothing() {
     let world = Postgres::start().await;
     let mut ids = [stocked(&world, 5).await, stocked(&world, 5).await];
     ids.sort();
     for (gone, left) in [(ids[0], ids[1]), (ids[1], ids[0])] {
         let tx = world.adding(&main_location(gone), -5).await;
         let (wanted, dedup_key) = (lines(&[(left, 1), (gone, 1)]), command());
-        let (told, ()) = futures::join!(world.stock.reserve(hold(1), &wanted, seconds(900), &dedup_key), async {
-            world.somebody_waits().await;
+        let (result, ()) = futures::join!(world.stock.reserve(hold(1), &wanted, seconds(900), &dedup_key), async {
+            world.wait_for_blocked_session().await;
             tx.commit().await.unwrap();
         });
-        let told = told.unwrap().into_inner();
-        assert!(matches!(&told, Reservation::Short(short) if short.len() == 1 && short[0].product == gone), "{told:?}");
+        let result = result.unwrap().into_inner();
+        assert!(
+            matches!(&result, Reservation::Short(short) if short.len() == 1 && short[0].product == gone),
+            "{result:?}"
+        );
         assert_eq!(stock_of(&world, left).await, 5);
         world.stock.adjust(&main_location(gone), Adjustment::Set(5), "admin", &DedupKey::None).await.unwrap();
     }
@@ -320,7 +324,7 @@ async fn a_hold_that_waited_for_one_row_and_finds_it_empty_takes_nothing_of_the_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sale_that_waited_for_a_row_that_changed_sells_its_units_once() {
+async fn a_commit_that_waits_for_a_changed_row_sells_once() {
     let world = Postgres::start().await;
     let ids = [stocked(&world, 5).await, stocked(&world, 5).await];
     let (mine, dedup_key) = (hold(1), command());
@@ -328,7 +332,7 @@ async fn a_sale_that_waited_for_a_row_that_changed_sells_its_units_once() {
     let tx = world.adding(&main_location(ids[1]), 4).await;
     let (sold, again, ()) =
         futures::join!(world.stock.commit(mine, &dedup_key), world.stock.commit(mine, &dedup_key), async {
-            world.somebody_waits().await;
+            world.wait_for_blocked_session().await;
             tx.commit().await.unwrap();
         });
     let (sold, again) = (sold.unwrap(), again.unwrap());
@@ -339,7 +343,7 @@ async fn a_sale_that_waited_for_a_row_that_changed_sells_its_units_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hold_and_its_undoing_at_once_leave_nothing_held() {
+async fn a_concurrent_reserve_and_release_leave_nothing_reserved() {
     let world = Postgres::start().await;
     let id = stocked(&world, 500).await;
     let orders = (0..100).map(|_| async {
@@ -359,7 +363,7 @@ async fn a_hold_and_its_undoing_at_once_leave_nothing_held() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_commands_for_one_hold_at_once_hold_once() {
+async fn fifty_concurrent_commands_for_one_hold_reserve_once() {
     let world = Postgres::start().await;
     let ids = [stocked(&world, 50).await, stocked(&world, 50).await];
     let mine = hold(1);
@@ -367,14 +371,14 @@ async fn fifty_commands_for_one_hold_at_once_hold_once() {
         let (world, wanted) = (&world, lines(&[(ids[n % 2], 1)]));
         async move { world.stock.reserve(mine, &wanted, seconds(900), &command()).await.unwrap().into_inner() }
     });
-    let told = join_all(tries).await;
-    assert!(told.iter().all(|one| *one == told[0] && matches!(one, Reservation::Held(_))), "{told:?}");
+    let result = join_all(tries).await;
+    assert!(result.iter().all(|one| *one == result[0] && matches!(one, Reservation::Held(_))), "{result:?}");
     assert_eq!(stock_of(&world, ids[0]).await + stock_of(&world, ids[1]).await, 99);
     world.adds_up().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn holds_of_one_order_that_run_out_at_once_are_told_of_one_after_another() {
+async fn holds_of_one_order_that_expire_together_number_their_events() {
     let world = Postgres::start().await;
     let id = stocked(&world, 40).await;
     for _ in 0..20 {
@@ -392,7 +396,7 @@ async fn holds_of_one_order_that_run_out_at_once_are_told_of_one_after_another()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fact_that_finds_its_hold_ended_writes_nothing() {
+async fn an_event_for_an_ended_hold_writes_nothing() {
     const WRITTEN: &str = "select (select count(*) from inbox) + (select count(*) from outbox)";
     let world = Postgres::start().await;
     let id = stocked(&world, 9).await;
@@ -401,7 +405,7 @@ async fn a_fact_that_finds_its_hold_ended_writes_nothing() {
     for hold in [sold, freed] {
         world.stock.reserve(hold, &lines(&[(id, 2)]), seconds(900), &command()).await.unwrap();
     }
-    // What the saga has not done, the fact does: once.
+    // The event does what the saga has not done, once.
     let (first, late) = (new_event(), new_event());
     for done in [Outcome::Applied(HoldState::Committed), Outcome::Duplicate(HoldState::Committed)] {
         assert_eq!(world.stock.commit(sold, &first).await.unwrap(), done);
@@ -421,7 +425,7 @@ async fn a_fact_that_finds_its_hold_ended_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_is_remembered_as_a_command_is() {
+async fn the_result_of_a_request_is_stored_like_that_of_a_command() {
     let world = Postgres::start().await;
     let (mine, wanted) = (hold(1), lines(&[(stocked(&world, 3).await, 2)]));
     let reserve = |body| {
@@ -457,7 +461,7 @@ async fn a_hold_is_filled_by_warehouse_priority_and_over_several_warehouses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_replica_alone_ends_each_hold_that_ran_out() {
+async fn each_expired_hold_is_ended_by_one_replica() {
     let world = Postgres::start().await;
     let id = stocked(&world, 20).await;
     for _ in 0..20 {
@@ -480,7 +484,7 @@ async fn one_replica_alone_ends_each_hold_that_ran_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn holds_that_ended_a_month_ago_without_a_sale_are_forgotten_and_no_others() {
+async fn the_sweep_deletes_old_unsold_holds_only() {
     let world = Postgres::start().await;
     let product = stocked(&world, 9).await;
     let (freed, sold, live, tombstone) = (hold(1), hold(1), hold(1), hold(1));
@@ -504,7 +508,7 @@ async fn holds_that_ended_a_month_ago_without_a_sale_are_forgotten_and_no_others
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ledger_of_units_takes_additions_alone() {
+async fn the_stock_ledger_is_append_only() {
     let world = Postgres::start().await;
     stocked(&world, 5).await;
     for sql in ["update stock_movement set quantity = 9", "delete from stock_movement", "truncate stock_movement"] {
@@ -512,14 +516,14 @@ async fn the_ledger_of_units_takes_additions_alone() {
         let refused = sqlx::query(sql).execute(&mut *connection).await.unwrap_err().to_string();
         assert!(refused.contains("append-only"), "{sql}: {refused}");
     }
-    // Nor does the table take more reserved than on hand, whoever asks.
+    // A check constraint rejects more reserved units than units on hand.
     let mut connection = world.db.acquire().await.unwrap();
     let refused = sqlx::query("update stock set reserved = on_hand + 1").execute(&mut *connection).await.unwrap_err();
     assert_eq!(agora_postgres::constraint(&refused), Some("stock_never_oversold"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_change_leaves_its_fact_in_the_same_transaction() {
+async fn every_change_appends_its_event_in_the_same_transaction() {
     let world = Postgres::start().await;
     let id = stocked(&world, 5).await;
     let mine = hold(1);
@@ -566,20 +570,20 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..40)
 }
 
-/// Does the steps and says what was told.
+/// Runs the steps and returns their results.
 async fn history(world: &dyn World, products: &[ProductId], orders: &[OrderId], steps: &[Step]) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut result = Vec::new();
     let hold = |h: usize| Hold { order: orders[h % 3], number: if h < 3 { 1 } else { 2 } };
     for step in steps {
-        told.push(match step {
+        result.push(match step {
             Step::Adjust(p, by) => {
                 let done = world.stock().adjust(&main_location(products[*p]), *by, "admin", &DedupKey::None).await;
                 format!("{:?}", done.map(|listed| listed.into_inner().stock))
             }
             Step::Reserve(h, wanted) => {
                 let wanted: Vec<_> = wanted.iter().map(|&(p, n)| (products[p], n)).collect();
-                let told = world.stock().reserve(hold(*h), &lines(&wanted), seconds(600), &command()).await.unwrap();
-                match told.into_inner() {
+                let result = world.stock().reserve(hold(*h), &lines(&wanted), seconds(600), &command()).await.unwrap();
+                match result.into_inner() {
                     Reservation::Held(_) => "held".to_owned(),
                     other => format!("{other:?}"),
                 }
@@ -596,10 +600,10 @@ async fn history(world: &dyn World, products: &[ProductId], orders: &[OrderId], 
             }
         });
         for product in products {
-            told.push(stock_of(world, *product).await.to_string());
+            result.push(stock_of(world, *product).await.to_string());
         }
     }
-    told
+    result
 }
 
 struct Fakes(InMemory, FixedClock);
@@ -620,7 +624,7 @@ impl World for Fakes {
 }
 
 #[test]
-fn any_sequence_of_stock_operations_is_told_as_the_model_says_and_keeps_the_ledger() {
+fn any_sequence_of_stock_operations_matches_the_model_and_the_ledger() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let world = runtime.block_on(Postgres::start());
     assert!(!world.database.name().is_empty());
@@ -638,10 +642,10 @@ fn any_sequence_of_stock_operations_is_told_as_the_model_says_and_keeps_the_ledg
             }
             let ids: Vec<_> = products.iter().map(|product| product.id).collect();
             let orders: Vec<_> = (0..3).map(|_| OrderId::new(fresh())).collect();
-            let told = history(&world, &ids, &orders, &steps).await;
-            prop_assert_eq!(told, history(&model, &ids, &orders, &steps).await);
+            let result = history(&world, &ids, &orders, &steps).await;
+            prop_assert_eq!(result, history(&model, &ids, &orders, &steps).await);
             world.adds_up().await;
-            // What is left must not run out in the next case.
+            // Remaining holds must not expire in the next case.
             while let Some(left) = left_held(&world).await {
                 world.stock.release(left, &command()).await.unwrap();
             }
@@ -661,7 +665,7 @@ async fn left_held(world: &Postgres) -> Option<Hold> {
 }
 
 #[test]
-fn variants_are_kept_apart() {
+fn variants_have_separate_stock() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let world = Postgres::start().await;
@@ -669,7 +673,7 @@ fn variants_are_kept_apart() {
         let red = StockLocation { variant: Variant::parse("red").unwrap(), ..main_location(id) };
         world.stock.adjust(&red, Adjustment::Set(1), "admin", &DedupKey::None).await.unwrap();
         assert_eq!(stock_of(&world, id).await, 3);
-        let told = world.stock.reserve(hold(1), &lines(&[(id, 3)]), seconds(9), &command()).await.unwrap();
-        assert!(matches!(told.into_inner(), Reservation::Short(short) if short[0].available == 2));
+        let result = world.stock.reserve(hold(1), &lines(&[(id, 3)]), seconds(9), &command()).await.unwrap();
+        assert!(matches!(result.into_inner(), Reservation::Short(short) if short[0].available == 2));
     });
 }

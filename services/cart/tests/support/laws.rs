@@ -1,4 +1,4 @@
-//! What carts promise, whoever keeps them: run on the fake and on a real PostgreSQL.
+//! Contract tests of the `Carts` port: run on the fake and on a real PostgreSQL.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
 use agora_cart::{
@@ -46,7 +46,7 @@ pub fn deleted(product: ProductId, version: i64) -> ProductCopy {
     ProductCopy { name: String::new(), price: None, deleted: true, ..copy(product, version) }
 }
 
-/// The catalog's word on products: version 1, with so many units each.
+/// A quote of products of version 1 with this stock each.
 pub fn quote(products: &[ProductId], stock: i64) -> QuoteResult {
     let quoted = |id: &ProductId| (*id, Some(QuotedLine { copy: copy(*id, 1), price: eur(100), stock }));
     QuoteResult(products.iter().map(quoted).collect())
@@ -76,7 +76,7 @@ pub async fn put(
     carts.add(carts.find(user).await?, line, quote, dedup_key).await
 }
 
-/// What the user's cart holds: version, and units by line.
+/// Returns the cart's version and the units of each line.
 pub async fn held(carts: &dyn Carts, user: UserId) -> (i64, Vec<u32>) {
     let cart = carts.find(user).await.unwrap().cart;
     (cart.version, cart.lines.iter().map(|line| line.quantity.get()).collect())
@@ -90,26 +90,26 @@ async fn cancel_checkout(carts: &dyn Carts, order: OrderId) -> CheckoutState {
     carts.cancel_checkout(order, &command()).await.unwrap().into_inner()
 }
 
-/// Every law, one after another.
+/// Runs every contract test in sequence.
 pub async fn all_hold(carts: &dyn Carts) {
-    equal_lines_are_one_and_variants_are_apart(carts).await;
+    equal_lines_are_merged_and_variants_are_separate(carts).await;
     every_change_raises_the_version_by_one(carts).await;
-    a_cart_is_added_to_as_it_is_however_it_was_found(carts).await;
-    a_refused_change_leaves_the_cart_as_it_was(carts).await;
-    a_line_belongs_to_its_carts_user_alone(carts).await;
-    a_repeated_request_gets_the_first_answer(carts).await;
-    a_request_that_was_done_can_be_looked_up(carts).await;
-    units_are_lowered_without_an_offer_and_never_raised(carts).await;
-    an_order_takes_everything_once(carts).await;
-    an_empty_cart_gives_nothing(carts).await;
-    what_is_given_back_is_added_to_what_is_there(carts).await;
-    undo_wins_over_a_late_take(carts).await;
-    an_order_that_stands_keeps_its_lines(carts).await;
-    a_newer_copy_wins(carts).await;
-    a_product_that_left_the_catalog_leaves_every_cart_and_does_not_come_back(carts).await;
+    an_add_applies_to_the_current_cart_even_if_the_read_is_stale(carts).await;
+    a_rejected_change_does_not_change_the_cart(carts).await;
+    a_line_is_accessible_to_its_user_only(carts).await;
+    a_duplicate_request_returns_the_first_result(carts).await;
+    the_stored_result_of_a_request_can_be_read(carts).await;
+    lower_needs_no_quote_and_never_raises_units(carts).await;
+    a_checkout_moves_every_line_once(carts).await;
+    an_empty_cart_cannot_be_checked_out(carts).await;
+    a_cancelled_checkout_adds_its_lines_to_the_cart(carts).await;
+    a_cancel_takes_precedence_over_a_late_checkout(carts).await;
+    a_completed_checkout_cannot_be_cancelled(carts).await;
+    a_newer_copy_replaces_an_older_one(carts).await;
+    a_deleted_product_is_removed_from_every_cart_and_does_not_return(carts).await;
 }
 
-async fn equal_lines_are_one_and_variants_are_apart(carts: &dyn Carts) {
+async fn equal_lines_are_merged_and_variants_are_separate(carts: &dyn Carts) {
     let (me, chair) = (user(), product());
     add(carts, me, chair, 2).await;
     let view = add(carts, me, chair, 3).await;
@@ -133,7 +133,7 @@ async fn every_change_raises_the_version_by_one(carts: &dyn Carts) {
     assert_eq!(held(carts, me).await, (5, vec![]));
 }
 
-async fn a_cart_is_added_to_as_it_is_however_it_was_found(carts: &dyn Carts) {
+async fn an_add_applies_to_the_current_cart_even_if_the_read_is_stale(carts: &dyn Carts) {
     let (me, chair) = (user(), product());
     let (before, offered) = (carts.find(me).await.unwrap(), quote(&[chair], 5));
     add(carts, me, chair, 4).await;
@@ -145,7 +145,7 @@ async fn a_cart_is_added_to_as_it_is_however_it_was_found(carts: &dyn Carts) {
     assert!(matches!(&more, Err(CartError::Refused(why)) if *why == short), "{more:?}");
 }
 
-async fn a_refused_change_leaves_the_cart_as_it_was(carts: &dyn Carts) {
+async fn a_rejected_change_does_not_change_the_cart(carts: &dyn Carts) {
     let (me, chair) = (user(), product());
     let id = add(carts, me, chair, 4).await.items[0].line.id;
     let offered = quote(&[chair], 5);
@@ -168,7 +168,7 @@ async fn a_refused_change_leaves_the_cart_as_it_was(carts: &dyn Carts) {
     assert_eq!(held(carts, me).await, (1, vec![4]));
 }
 
-async fn a_line_belongs_to_its_carts_user_alone(carts: &dyn Carts) {
+async fn a_line_is_accessible_to_its_user_only(carts: &dyn Carts) {
     let (me, thief, chair) = (user(), user(), product());
     let id = add(carts, me, chair, 4).await.items[0].line.id;
     add(carts, thief, chair, 1).await;
@@ -181,7 +181,7 @@ async fn a_line_belongs_to_its_carts_user_alone(carts: &dyn Carts) {
     assert_eq!((held(carts, me).await, held(carts, thief).await), ((1, vec![4]), (1, vec![1])));
 }
 
-async fn a_repeated_request_gets_the_first_answer(carts: &dyn Carts) {
+async fn a_duplicate_request_returns_the_first_result(carts: &dyn Carts) {
     let (me, chair) = (user(), product());
     let (line, offered, dedup_key) = (line(chair, 2), quote(&[chair], 9), request(me, "k", 1));
     let first = put(carts, me, &line, &offered, &dedup_key).await.unwrap();
@@ -196,7 +196,7 @@ async fn a_repeated_request_gets_the_first_answer(carts: &dyn Carts) {
     assert_eq!(held(carts, me).await, (3, vec![]));
 }
 
-async fn a_request_that_was_done_can_be_looked_up(carts: &dyn Carts) {
+async fn the_stored_result_of_a_request_can_be_read(carts: &dyn Carts) {
     let (me, chair, dedup_key) = (user(), product(), request(user(), "k", 1));
     assert_eq!(carts.stored_view(&dedup_key).await.unwrap(), None);
     let first = put(carts, me, &line(chair, 2), &quote(&[chair], 9), &dedup_key).await.unwrap().into_inner();
@@ -207,7 +207,7 @@ async fn a_request_that_was_done_can_be_looked_up(carts: &dyn Carts) {
     assert_eq!(carts.stored_view(&DedupKey::None).await.unwrap(), None);
 }
 
-async fn units_are_lowered_without_an_offer_and_never_raised(carts: &dyn Carts) {
+async fn lower_needs_no_quote_and_never_raises_units(carts: &dyn Carts) {
     let (me, chair) = (user(), product());
     let id = add(carts, me, chair, 5).await.items[0].line.id;
     let dedup_key = request(me, "l", 1);
@@ -220,7 +220,7 @@ async fn units_are_lowered_without_an_offer_and_never_raised(carts: &dyn Carts) 
     assert!(matches!(strange, Err(CartError::NotFound)), "{strange:?}");
 }
 
-async fn an_order_takes_everything_once(carts: &dyn Carts) {
+async fn a_checkout_moves_every_line_once(carts: &dyn Carts) {
     let (me, first, dedup_key) = (user(), order(), command());
     add(carts, me, product(), 2).await;
     add(carts, me, product(), 3).await;
@@ -237,7 +237,7 @@ async fn an_order_takes_everything_once(carts: &dyn Carts) {
     assert_eq!(begin_checkout(carts, order(), me).await.unwrap().version, 4);
 }
 
-async fn an_empty_cart_gives_nothing(carts: &dyn Carts) {
+async fn an_empty_cart_cannot_be_checked_out(carts: &dyn Carts) {
     let (me, late) = (user(), order());
     assert!(matches!(begin_checkout(carts, late, me).await, Err(CheckoutError::Empty)));
     add(carts, me, product(), 1).await;
@@ -245,7 +245,7 @@ async fn an_empty_cart_gives_nothing(carts: &dyn Carts) {
     assert!(matches!(begin_checkout(carts, order(), me).await, Err(CheckoutError::Empty)));
 }
 
-async fn what_is_given_back_is_added_to_what_is_there(carts: &dyn Carts) {
+async fn a_cancelled_checkout_adds_its_lines_to_the_cart(carts: &dyn Carts) {
     let (me, mine, chair, table, lamp) = (user(), order(), product(), product(), product());
     add(carts, me, chair, 9_000).await;
     add(carts, me, table, 2).await;
@@ -265,7 +265,7 @@ async fn what_is_given_back_is_added_to_what_is_there(carts: &dyn Carts) {
     assert!(matches!(begin_checkout(carts, mine, me).await, Err(CheckoutError::Cancelled)));
 }
 
-async fn undo_wins_over_a_late_take(carts: &dyn Carts) {
+async fn a_cancel_takes_precedence_over_a_late_checkout(carts: &dyn Carts) {
     let (me, never) = (user(), order());
     add(carts, me, product(), 1).await;
     assert_eq!(cancel_checkout(carts, never).await, CheckoutState::Returned);
@@ -273,7 +273,7 @@ async fn undo_wins_over_a_late_take(carts: &dyn Carts) {
     assert_eq!(held(carts, me).await, (1, vec![1]));
 }
 
-async fn an_order_that_stands_keeps_its_lines(carts: &dyn Carts) {
+async fn a_completed_checkout_cannot_be_cancelled(carts: &dyn Carts) {
     let (me, mine) = (user(), order());
     add(carts, me, product(), 1).await;
     let taken = begin_checkout(carts, mine, me).await.unwrap();
@@ -284,10 +284,10 @@ async fn an_order_that_stands_keeps_its_lines(carts: &dyn Carts) {
 
     let unknown = order();
     carts.complete_checkout(unknown, &command()).await.unwrap();
-    assert!(matches!(begin_checkout(carts, unknown, me).await, Err(CheckoutError::Empty)), "nothing was noted of it");
+    assert!(matches!(begin_checkout(carts, unknown, me).await, Err(CheckoutError::Empty)), "no checkout was stored");
 }
 
-async fn a_newer_copy_wins(carts: &dyn Carts) {
+async fn a_newer_copy_replaces_an_older_one(carts: &dyn Carts) {
     let (me, chair) = (user(), product());
     add(carts, me, chair, 1).await;
     let name = async || carts.find(me).await.unwrap().copies[&chair].name.clone();
@@ -299,7 +299,7 @@ async fn a_newer_copy_wins(carts: &dyn Carts) {
     assert_eq!(name().await, "Chair 3", "an older copy does not replace a newer one");
 }
 
-async fn a_product_that_left_the_catalog_leaves_every_cart_and_does_not_come_back(carts: &dyn Carts) {
+async fn a_deleted_product_is_removed_from_every_cart_and_does_not_return(carts: &dyn Carts) {
     let (me, you, chair, table) = (user(), user(), product(), product());
     add(carts, me, chair, 1).await;
     add(carts, me, table, 2).await;

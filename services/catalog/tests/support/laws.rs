@@ -1,4 +1,4 @@
-//! What products and stock promise, whoever keeps them: run on the fake and on a real PostgreSQL.
+//! Contract tests of the `Products` and `Stock` ports: run on the fake and on a real PostgreSQL.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
 use agora_catalog::{
@@ -15,12 +15,12 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// The stores under test, and their time.
+/// The stores under test and their clock.
 #[async_trait]
 pub trait World: Sync {
     fn products(&self) -> &dyn Products;
     fn stock(&self) -> &dyn Stock;
-    /// Lets `seconds` pass for every hold that there is.
+    /// Advances the clock of every existing hold.
     async fn pass(&self, seconds: u32);
 }
 
@@ -66,7 +66,7 @@ pub async fn add(world: &dyn World, product: &Product, units: i64) -> Listed {
     world.products().add(product, units, &DedupKey::None).await.unwrap().into_inner()
 }
 
-/// A product with so many units.
+/// Creates a product with this many units.
 pub async fn stocked(world: &dyn World, units: i64) -> ProductId {
     add(world, &named("Chair"), units).await.product.id
 }
@@ -99,23 +99,23 @@ fn held(reservation: &Reservation) -> bool {
     matches!(reservation, Reservation::Held(_))
 }
 
-/// Every law, one after another.
+/// Runs every contract test in sequence.
 pub async fn all_hold(world: &dyn World) {
     a_product_is_as_it_was_written_until_it_is_removed(world).await;
-    a_sku_belongs_to_one_living_product(world).await;
-    a_change_needs_the_version_that_is_current(world).await;
+    a_sku_is_unique_among_products_that_are_not_deleted(world).await;
+    a_change_requires_the_current_version(world).await;
     a_change_that_changes_nothing_keeps_the_version(world).await;
-    a_repeated_request_gets_the_first_answer_and_another_body_is_refused(world).await;
-    a_refused_request_leaves_its_key_free(world).await;
+    a_duplicate_request_returns_the_first_result_and_another_body_is_rejected(world).await;
+    a_rejected_request_does_not_use_its_key(world).await;
     pages_of_every_order_hold_every_product_once(world).await;
-    a_search_takes_pattern_signs_literally(world).await;
-    stock_is_set_or_moved_and_never_below_what_orders_hold(world).await;
-    a_hold_is_all_or_nothing_and_names_every_short_line(world).await;
-    a_repeated_command_gets_the_first_answer(world).await;
-    only_what_is_held_is_committed(world).await;
-    a_release_frees_or_returns_and_buries_what_it_does_not_know(world).await;
-    a_hold_that_ran_out_is_free_again_and_stays_ended(world).await;
-    a_removed_product_cannot_be_held_and_keeps_its_holds(world).await;
+    a_search_escapes_wildcards(world).await;
+    stock_is_set_or_adjusted_but_not_below_the_reserved_units(world).await;
+    a_hold_is_all_or_nothing_and_reports_every_shortage(world).await;
+    a_duplicate_command_returns_the_first_result(world).await;
+    commit_changes_only_a_held_hold(world).await;
+    a_release_frees_or_returns_units_or_writes_a_tombstone(world).await;
+    an_expired_hold_frees_its_units_and_stays_expired(world).await;
+    a_deleted_product_cannot_be_reserved_and_keeps_its_holds(world).await;
 }
 
 async fn a_product_is_as_it_was_written_until_it_is_removed(world: &dyn World) {
@@ -133,7 +133,7 @@ async fn a_product_is_as_it_was_written_until_it_is_removed(world: &dyn World) {
     assert!(matches!(again, Err(ProductError::NotFound)), "{again:?}");
 }
 
-async fn a_sku_belongs_to_one_living_product(world: &dyn World) {
+async fn a_sku_is_unique_among_products_that_are_not_deleted(world: &dyn World) {
     let first = with_sku("Lamp", "L-1");
     add(world, &first, 0).await;
     let taken = world.products().add(&with_sku("Other lamp", "L-1"), 0, &DedupKey::None).await;
@@ -148,7 +148,7 @@ async fn a_sku_belongs_to_one_living_product(world: &dyn World) {
     add(world, &with_sku("New lamp", "L-1"), 0).await;
 }
 
-async fn a_change_needs_the_version_that_is_current(world: &dyn World) {
+async fn a_change_requires_the_current_version(world: &dyn World) {
     let product = add(world, &named("Shelf"), 0).await.product;
     let expected = Expected { if_match: None, version: Some(1) };
     let rename = |name: &str| Change { name: Some(Name::parse(name).unwrap()), ..Change::default() };
@@ -174,7 +174,7 @@ async fn a_change_that_changes_nothing_keeps_the_version(world: &dyn World) {
     assert_eq!(after, Outcome::Applied(before));
 }
 
-async fn a_repeated_request_gets_the_first_answer_and_another_body_is_refused(world: &dyn World) {
+async fn a_duplicate_request_returns_the_first_result_and_another_body_is_rejected(world: &dyn World) {
     let (products, product) = (world.products(), with_sku("Bed", "B-1"));
     let first = products.add(&product, 1, &request("bed", 1)).await.unwrap();
     let again = products.add(&with_sku("Bed", "B-1"), 1, &request("bed", 1)).await.unwrap();
@@ -183,7 +183,7 @@ async fn a_repeated_request_gets_the_first_answer_and_another_body_is_refused(wo
     assert!(matches!(other, Err(ProductError::Store(StoreError::KeyReused))), "{other:?}");
 }
 
-async fn a_refused_request_leaves_its_key_free(world: &dyn World) {
+async fn a_rejected_request_does_not_use_its_key(world: &dyn World) {
     add(world, &with_sku("Vase", "V-1"), 0).await;
     let refused = world.products().add(&with_sku("Vase", "V-1"), 0, &request("vase", 1)).await;
     assert!(matches!(refused, Err(ProductError::SkuTaken)), "{refused:?}");
@@ -232,7 +232,7 @@ async fn pages_of_every_order_hold_every_product_once(world: &dyn World) {
     }
 }
 
-async fn a_search_takes_pattern_signs_literally(world: &dyn World) {
+async fn a_search_escapes_wildcards(world: &dyn World) {
     let mark = fresh().to_string();
     let mut described = named("Plain");
     described.details.description = Description::parse(&format!("about {mark} 100%_\\ wool")).unwrap();
@@ -247,7 +247,7 @@ async fn a_search_takes_pattern_signs_literally(world: &dyn World) {
     }
 }
 
-async fn stock_is_set_or_moved_and_never_below_what_orders_hold(world: &dyn World) {
+async fn stock_is_set_or_adjusted_but_not_below_the_reserved_units(world: &dyn World) {
     let id = stocked(world, 5).await;
     let adjust = |by| async move { world.stock().adjust(&main_location(id), by, "admin", &DedupKey::None).await };
     assert!(held(&reserve(world, hold(1), &[(id, 4)]).await));
@@ -268,7 +268,7 @@ async fn stock_is_set_or_moved_and_never_below_what_orders_hold(world: &dyn Worl
     assert!(matches!(unknown, Err(AdjustError::NotFound)), "{unknown:?}");
 }
 
-async fn a_hold_is_all_or_nothing_and_names_every_short_line(world: &dyn World) {
+async fn a_hold_is_all_or_nothing_and_reports_every_shortage(world: &dyn World) {
     let (plenty, few, none) = (stocked(world, 10).await, stocked(world, 1).await, stocked(world, 0).await);
     let refused = reserve(world, hold(1), &[(plenty, 1), (few, 1), (few, 1), (none, 7)]).await;
     let Reservation::Short(mut short) = refused else { panic!("{refused:?}") };
@@ -281,7 +281,7 @@ async fn a_hold_is_all_or_nothing_and_names_every_short_line(world: &dyn World) 
     assert_eq!((stock_of(world, plenty).await, stock_of(world, few).await), (0, 0));
 }
 
-async fn a_repeated_command_gets_the_first_answer(world: &dyn World) {
+async fn a_duplicate_command_returns_the_first_result(world: &dyn World) {
     let id = stocked(world, 2).await;
     let (mine, dedup_key, wanted) = (hold(1), command(), lines(&[(id, 2)]));
     let first = world.stock().reserve(mine, &wanted, seconds(900), &dedup_key).await.unwrap();
@@ -299,7 +299,7 @@ async fn a_repeated_command_gets_the_first_answer(world: &dyn World) {
     assert_eq!(again, Outcome::Duplicate(refused));
 }
 
-async fn only_what_is_held_is_committed(world: &dyn World) {
+async fn commit_changes_only_a_held_hold(world: &dyn World) {
     let id = stocked(world, 3).await;
     let (mine, dedup_key) = (hold(1), command());
     let commit = |hold, dedup_key| async move { world.stock().commit(hold, &dedup_key).await.unwrap() };
@@ -309,7 +309,7 @@ async fn only_what_is_held_is_committed(world: &dyn World) {
     assert_eq!(commit(mine, dedup_key).await, Outcome::Duplicate(HoldState::Committed));
     assert_eq!(commit(mine, command()).await, Outcome::Applied(HoldState::Committed));
     assert_eq!(stock_of(world, id).await, 1);
-    assert!(held(&reserve(world, mine, &[(id, 2)]).await), "the hold stands, whoever asks again");
+    assert!(held(&reserve(world, mine, &[(id, 2)]).await), "the hold does not change");
     assert_eq!(stock_of(world, id).await, 1);
 
     let other = hold(1);
@@ -319,7 +319,7 @@ async fn only_what_is_held_is_committed(world: &dyn World) {
     assert_eq!(stock_of(world, id).await, 1);
 }
 
-async fn a_release_frees_or_returns_and_buries_what_it_does_not_know(world: &dyn World) {
+async fn a_release_frees_or_returns_units_or_writes_a_tombstone(world: &dyn World) {
     let id = stocked(world, 3).await;
     let release = |hold| async move { world.stock().release(hold, &command()).await.unwrap().into_inner() };
     let mine = hold(1);
@@ -344,7 +344,7 @@ async fn a_release_frees_or_returns_and_buries_what_it_does_not_know(world: &dyn
     assert_eq!(stock_of(world, id).await, 3);
 }
 
-async fn a_hold_that_ran_out_is_free_again_and_stays_ended(world: &dyn World) {
+async fn an_expired_hold_frees_its_units_and_stays_expired(world: &dyn World) {
     let id = stocked(world, 2).await;
     let (short, long) = (hold(1), hold(1));
     for (hold, lasts) in [(short, 60), (long, 600)] {
@@ -366,7 +366,7 @@ async fn a_hold_that_ran_out_is_free_again_and_stays_ended(world: &dyn World) {
     assert_eq!(stock_of(world, id).await, 0);
 }
 
-async fn a_removed_product_cannot_be_held_and_keeps_its_holds(world: &dyn World) {
+async fn a_deleted_product_cannot_be_reserved_and_keeps_its_holds(world: &dyn World) {
     let id = stocked(world, 3).await;
     let mine = hold(1);
     assert!(held(&reserve(world, mine, &[(id, 1)]).await));
