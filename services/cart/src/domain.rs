@@ -289,7 +289,7 @@ impl CheckoutState {
     }
 
     /// Parses the name on the wire and in the database.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn parse(name: &str) -> Option<Self> {
         [Self::Taken, Self::Returned, Self::Done].into_iter().find(|state| state.as_str() == name)
     }
 }

@@ -24,7 +24,7 @@ use serde::Serialize;
 use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query};
 use uuid::Uuid;
 
-use self::checkouts::Found;
+use self::checkouts::StoredCheckout;
 use crate::{
     domain::{Cart, Checkout, CheckoutState, Contents, ProductCopy, QuoteResult, QuotedLine, Refused, View},
     ports::{CartError, Carts, CheckoutError, NewLine, StoreError},
@@ -104,7 +104,7 @@ impl Carts for PgCarts {
         }
         let (cart, product, variant) = rows::lock_line(&mut tx, user, line).await?.ok_or(CartError::NotFound)?;
         let quoted = quote.of(product).ok_or(CartError::Refused(Refused::UnknownProduct))?;
-        raise(&mut tx, cart).await?;
+        increment_version(&mut tx, cart).await?;
         sqlx::query(CHANGE)
             .bind(line.uuid())
             .bind(rows::units(quantity))
@@ -129,7 +129,7 @@ impl Carts for PgCarts {
             return Ok(Outcome::Duplicate(stored));
         }
         let (cart, _, _) = rows::lock_line(&mut tx, user, line).await?.ok_or(CartError::NotFound)?;
-        raise(&mut tx, cart).await?;
+        increment_version(&mut tx, cart).await?;
         let lower = sqlx::query(LOWER).bind(line.uuid()).bind(rows::units(quantity));
         lower.execute(&mut *tx).await.map_err(StoreError::from)?;
         let view = self
@@ -150,7 +150,7 @@ impl Carts for PgCarts {
         }
         let (cart, _, _) = rows::lock_line(&mut tx, user, line).await?.ok_or(CartError::NotFound)?;
         sqlx::query(REMOVE).bind(line.uuid()).execute(&mut *tx).await.map_err(StoreError::from)?;
-        raise(&mut tx, cart).await?;
+        increment_version(&mut tx, cart).await?;
         self.append_event(&mut tx, user, dedup_key).await?;
         store_result(&mut tx, dedup_key, &()).await.map_err(StoreError::from)?;
         tx.commit().await.map_err(StoreError::from)?;
@@ -173,7 +173,11 @@ impl Carts for PgCarts {
                 return Ok(Outcome::Duplicate(stored));
             }
             match checkouts::find(&mut connection, order).await? {
-                Some(Found { state: CheckoutState::Taken | CheckoutState::Done, checkout: Some(checkout), .. }) => {
+                Some(StoredCheckout {
+                    state: CheckoutState::Taken | CheckoutState::Done,
+                    checkout: Some(checkout),
+                    ..
+                }) => {
                     return Ok(Outcome::Duplicate(checkout));
                 }
                 Some(_) => return Err(CheckoutError::Cancelled),
@@ -209,12 +213,12 @@ impl Carts for PgCarts {
 
     async fn complete_checkout(&self, order: OrderId, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError> {
         let mut connection = self.db.acquire().await?;
-        Ok(done(checkouts::complete_checkout(&mut connection, order, dedup_key).await?))
+        Ok(outcome(checkouts::complete_checkout(&mut connection, order, dedup_key).await?))
     }
 
     async fn store_copy(&self, copy: &ProductCopy, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError> {
         let mut connection = self.db.acquire().await?;
-        Ok(done(lines::store_copy(&mut connection, copy, dedup_key).await?))
+        Ok(outcome(lines::store_copy(&mut connection, copy, dedup_key).await?))
     }
 
     async fn drop_product(&self, product: ProductId) -> Result<u64, StoreError> {
@@ -310,7 +314,7 @@ fn new_event<'a>(
 
 /// Runs a statement that returns a row if it wrote; `false` if a concurrent statement wrote the same deduplication key, cart
 /// or checkout first, in which case nothing is written.
-async fn wrote(
+async fn execute_guarded(
     connection: &mut PgConnection,
     statement: Query<'_, Postgres, PgArguments>,
     account: &Account,
@@ -319,12 +323,12 @@ async fn wrote(
 }
 
 /// The outcome of a change that is idempotent by itself: a change without effect is a duplicate.
-fn done(changed: bool) -> Outcome<()> {
+fn outcome(changed: bool) -> Outcome<()> {
     if changed { Outcome::Applied(()) } else { Outcome::Duplicate(()) }
 }
 
-async fn raise(tx: &mut Tx, cart: CartId) -> Result<(), StoreError> {
-    const RAISE: &str = "update cart set version = version + 1, updated_at = now() where id = $1";
-    sqlx::query(RAISE).bind(cart.uuid()).execute(&mut **tx).await?;
+async fn increment_version(tx: &mut Tx, cart: CartId) -> Result<(), StoreError> {
+    const INCREMENT_VERSION: &str = "update cart set version = version + 1, updated_at = now() where id = $1";
+    sqlx::query(INCREMENT_VERSION).bind(cart.uuid()).execute(&mut **tx).await?;
     Ok(())
 }

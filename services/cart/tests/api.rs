@@ -1,8 +1,8 @@
 //! The cart over HTTP on the fakes: every route with its responses and errors, and the contract tests on the fakes.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
-#[path = "support/laws.rs"]
-mod laws;
+#[path = "support/contract.rs"]
+mod contract;
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use agora_events::{
 use agora_testkit::{Request, TestApp, TestKeys, TestResponse, internal_token};
 use agora_vocab::{Money, OrderId, ProductId, Role, SellerId, UserId};
 use agora_web::TokenVerifier;
-use laws::{eur, fresh, order, product, user};
+use contract::{eur, fresh, order, product, user};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -168,7 +168,7 @@ fn refused(answer: &TestResponse, status: u16, code: &str, fields: &[&str]) {
 
 #[tokio::test]
 async fn the_fakes_pass_the_contract_tests() {
-    laws::all_hold(&InMemoryCarts::default()).await;
+    contract::all_hold(&InMemoryCarts::default()).await;
 }
 
 #[tokio::test]
@@ -245,7 +245,7 @@ async fn quantities_are_checked_when_added_merged_and_changed() {
     assert_eq!(shop.cart().await.version, 1);
 }
 
-/// um: every refusal was 500.
+/// um: every rejected request returned 500.
 #[tokio::test]
 async fn rejections_have_specific_codes() {
     let shop = Shop::open();

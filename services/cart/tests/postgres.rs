@@ -2,8 +2,8 @@
 #![cfg(feature = "db-tests")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
-#[path = "support/laws.rs"]
-mod laws;
+#[path = "support/contract.rs"]
+mod contract;
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use agora_chassis::SystemIds;
 use agora_outbox::DedupKey;
 use agora_postgres::Db;
 use agora_vocab::Epoch;
+use contract::{add, command, deleted, held, line, order, product, put, quote, request, units, user};
 use futures::future::join_all;
-use laws::{add, command, deleted, held, line, order, product, put, quote, request, units, user};
 
 async fn start() -> (Db, PgCarts) {
     let database = agora_testkit::postgres().await;
@@ -38,7 +38,7 @@ async fn events_add_up(db: &Db) {
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_passes_the_contract_tests() {
     let (db, carts) = start().await;
-    laws::all_hold(&carts).await;
+    contract::all_hold(&carts).await;
     events_add_up(&db).await;
 }
 

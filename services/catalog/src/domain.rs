@@ -5,14 +5,14 @@ mod listing;
 mod product;
 mod stock;
 
-pub use listing::{Cursor, CursorKey, Filter, Found, Listing, Search, Sort, Start};
+pub use listing::{Cursor, CursorKey, Filter, Listing, ProductPage, Search, Sort, Start};
 pub use product::{
     Change, Description, Details, Expected, IfMatch, ImageUrl, Label, Listed, Name, PRICE_AMOUNT_MAX, Patch, Price,
     PriceChange, Product, Sku, Stale,
 };
 pub use stock::{
-    AdjustRefused, Adjustment, HOLD_SECONDS_MAX, Hold, HoldState, LINES_MAX, Line, Lines, Part, ReleaseAction,
-    Reservation, Seconds, Shortage, StockLevel, StockLocation, Variant, fill, release_action,
+    AdjustRefused, Adjustment, Allocation, HOLD_SECONDS_MAX, Hold, HoldState, LINES_MAX, Line, Lines, ReleaseAction,
+    Reservation, Seconds, Shortage, StockLevel, StockLocation, Variant, allocate, release_action,
 };
 
 use agora_vocab::Invalid;

@@ -16,8 +16,9 @@ use time::{Duration, OffsetDateTime};
 
 use crate::{
     domain::{
-        Adjustment, Change, CursorKey, Expected, Found, Hold, HoldState, Lines, Listed, Listing, Part, Product,
-        ReleaseAction, Reservation, Seconds, Sort, Start, StockLevel, StockLocation, Variant, fill, release_action,
+        Adjustment, Allocation, Change, CursorKey, Expected, Hold, HoldState, Lines, Listed, Listing, Product,
+        ProductPage, ReleaseAction, Reservation, Seconds, Sort, Start, StockLevel, StockLocation, Variant, allocate,
+        release_action,
     },
     ports::{AdjustError, ProductError, Products, Stock, StoreError},
 };
@@ -43,7 +44,7 @@ struct State {
 struct Held {
     state: HoldState,
     until: OffsetDateTime,
-    parts: Vec<Part>,
+    parts: Vec<Allocation>,
 }
 
 impl InMemory {
@@ -115,7 +116,7 @@ impl State {
         self.levels.values().filter(|level| self.products.contains_key(&level.location.product)).cloned().collect()
     }
 
-    fn move_units(&mut self, parts: &[Part], on_hand: i64, reserved: i64) {
+    fn move_units(&mut self, parts: &[Allocation], on_hand: i64, reserved: i64) {
         for part in parts {
             if let Some(level) = self.levels.get_mut(&part.location) {
                 level.on_hand += on_hand * part.units;
@@ -149,7 +150,7 @@ impl Products for InMemory {
         self.read(|state| ids.iter().filter_map(|id| state.listed(*id)).collect())
     }
 
-    async fn page(&self, listing: &Listing) -> Result<Found, StoreError> {
+    async fn page(&self, listing: &Listing) -> Result<ProductPage, StoreError> {
         let matches = |product: &Product| {
             let details = &product.details;
             let found = listing.filter.search.as_ref().is_none_or(|search| {
@@ -177,7 +178,7 @@ impl Products for InMemory {
         let one_more = usize::from(listing.limit.get()) + 1;
         let items = all.iter().skip(start).take(one_more);
         let items = self.read(|state| items.filter_map(|(_, product)| state.listed(product.id)).collect())?;
-        Ok(Found::cut(items, listing, total))
+        Ok(ProductPage::cut(items, listing, total))
     }
 
     async fn add(&self, product: &Product, units: i64, dedup_key: &DedupKey) -> Result<Outcome<Listed>, ProductError> {
@@ -285,7 +286,7 @@ impl Stock for InMemory {
     ) -> Result<Outcome<Reservation>, StoreError> {
         let until = self.clock.now() + Duration::seconds(i64::from(seconds.get()));
         self.apply(dedup_key, |state| {
-            Ok(match (state.holds.get(&hold), fill(lines, &state.open_levels())) {
+            Ok(match (state.holds.get(&hold), allocate(lines, &state.open_levels())) {
                 (Some(Held { state: HoldState::Held | HoldState::Committed, until, .. }), _) => {
                     Reservation::Held(*until)
                 }

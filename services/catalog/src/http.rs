@@ -47,7 +47,7 @@ impl From<Error> for Problem {
                 .detail("send the product's ETag as If-Match, or its version in the body"),
             Error::Short(shortages) => short(&shortages),
             Error::Cancelled => {
-                Self::new(StatusCode::CONFLICT, "CANCELLED").detail("this hold was undone or has run out")
+                Self::new(StatusCode::CONFLICT, "CANCELLED").detail("this hold was released or has expired")
             }
             Error::Product(error) => product(error),
             Error::Adjust(error) => adjust(error),

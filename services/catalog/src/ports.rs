@@ -9,8 +9,8 @@ use agora_vocab::ProductId;
 use async_trait::async_trait;
 
 use crate::domain::{
-    AdjustRefused, Adjustment, Change, Expected, Found, Hold, HoldState, Lines, Listed, Listing, Product, Reservation,
-    Seconds, Stale, StockLocation,
+    AdjustRefused, Adjustment, Change, Expected, Hold, HoldState, Lines, Listed, Listing, Product, ProductPage,
+    Reservation, Seconds, Stale, StockLocation,
 };
 
 /// Store of products.
@@ -23,7 +23,7 @@ pub trait Products: Send + Sync + std::fmt::Debug {
     async fn many(&self, ids: &[ProductId]) -> Result<Vec<Listed>, StoreError>;
 
     /// Returns one page of the products that are not deleted.
-    async fn page(&self, listing: &Listing) -> Result<Found, StoreError>;
+    async fn page(&self, listing: &Listing) -> Result<ProductPage, StoreError>;
 
     /// Inserts a product of version 1 with `units` in the main warehouse. The store sets both times by the database's
     /// clock. Fails with [`ProductError::SkuTaken`] if another product has the SKU.

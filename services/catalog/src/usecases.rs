@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 
 use crate::{
     domain::{
-        Adjustment, Change, Details, Expected, Found, Hold, HoldState, Lines, Listed, Listing, Product, Reservation,
-        Seconds, Shortage, StockLocation,
+        Adjustment, Change, Details, Expected, Hold, HoldState, Lines, Listed, Listing, Product, ProductPage,
+        Reservation, Seconds, Shortage, StockLocation,
     },
     ports::{AdjustError, ProductError, Products, Stock, StoreError},
 };
@@ -64,7 +64,7 @@ impl CatalogService {
     }
 
     /// Returns one page of products.
-    pub async fn list(&self, listing: &Listing) -> Result<Found, Error> {
+    pub async fn list(&self, listing: &Listing) -> Result<ProductPage, Error> {
         Ok(self.products.page(listing).await?)
     }
 

@@ -1,8 +1,8 @@
 //! The catalog over HTTP on the fakes: every route with its responses and errors, and the contract tests on the fakes.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
-#[path = "support/laws.rs"]
-mod laws;
+#[path = "support/contract.rs"]
+mod contract;
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use agora_testkit::{FixedClock, Request, TestApp, TestKeys, TestResponse, intern
 use agora_vocab::{Currency, Money, OrderId, Role, UserId};
 use agora_web::TokenVerifier;
 use async_trait::async_trait;
-use laws::fresh;
+use contract::fresh;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -108,7 +108,7 @@ impl Shop {
 }
 
 #[async_trait]
-impl laws::World for Shop {
+impl contract::World for Shop {
     fn products(&self) -> &dyn Products {
         &self.stores
     }
@@ -158,7 +158,7 @@ fn refused(answer: &TestResponse, status: u16, code: &str, fields: &[&str]) {
 
 #[tokio::test]
 async fn the_fakes_pass_the_contract_tests() {
-    laws::all_hold(&Shop::open()).await;
+    contract::all_hold(&Shop::open()).await;
 }
 
 #[tokio::test]

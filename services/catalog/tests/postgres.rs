@@ -2,8 +2,8 @@
 #![cfg(feature = "db-tests")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
-#[path = "support/laws.rs"]
-mod laws;
+#[path = "support/contract.rs"]
+mod contract;
 
 use std::{
     sync::Arc,
@@ -23,8 +23,8 @@ use agora_postgres::Db;
 use agora_testkit::{FixedClock, TestDatabase};
 use agora_vocab::{Epoch, OrderId, ProductId, Quantity, WarehouseId};
 use async_trait::async_trait;
+use contract::{World, command, fresh, hold, lines, main_location, named, seconds, stock_of, stocked};
 use futures::future::join_all;
-use laws::{World, command, fresh, hold, lines, main_location, named, seconds, stock_of, stocked};
 use proptest::{prelude::*, test_runner::TestRunner};
 use sqlx::Row as _;
 use time::OffsetDateTime;
@@ -112,8 +112,8 @@ impl Postgres {
                  from outbox group by topic, aggregate) f where n <> last or first <> 1",
             ),
         ];
-        for (law, off) in OFF {
-            assert_eq!(self.count(off).await, 0, "{law}");
+        for (invariant, off) in OFF {
+            assert_eq!(self.count(off).await, 0, "{invariant}");
         }
     }
 }
@@ -138,7 +138,7 @@ impl World for Postgres {
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_passes_the_contract_tests() {
     let world = Postgres::start().await;
-    laws::all_hold(&world).await;
+    contract::all_hold(&world).await;
     world.adds_up().await;
 }
 
@@ -430,7 +430,7 @@ async fn the_result_of_a_request_is_stored_like_that_of_a_command() {
     let (mine, wanted) = (hold(1), lines(&[(stocked(&world, 3).await, 2)]));
     let reserve = |body| {
         let (world, wanted) = (&world, &wanted);
-        async move { world.stock.reserve(mine, wanted, seconds(900), &laws::request("hold", body)).await }
+        async move { world.stock.reserve(mine, wanted, seconds(900), &contract::request("hold", body)).await }
     };
     let first = reserve(1).await.unwrap();
     assert!(!first.is_duplicate());
@@ -637,8 +637,8 @@ fn any_sequence_of_stock_operations_matches_the_model_and_the_ledger() {
             let mut products: Vec<_> = (0..3).map(|_| named("Chair")).collect();
             products.sort_by_key(|product| product.id);
             for (product, units) in products.iter().zip([0, 3, 8]) {
-                laws::add(&world, product, units).await;
-                laws::add(&model, product, units).await;
+                contract::add(&world, product, units).await;
+                contract::add(&model, product, units).await;
             }
             let ids: Vec<_> = products.iter().map(|product| product.id).collect();
             let orders: Vec<_> = (0..3).map(|_| OrderId::new(fresh())).collect();

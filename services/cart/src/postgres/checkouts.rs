@@ -11,7 +11,7 @@ use agora_vocab::{CartId, OrderId, ProductId, UserId};
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::{PgCarts, rows, wrote};
+use super::{PgCarts, execute_guarded, rows};
 use crate::{
     domain::{Cart, Checkout, CheckoutState, Line, merge_lines},
     ports::{CheckoutError, StoreError},
@@ -22,7 +22,7 @@ const KEPT_DAYS: i32 = 30;
 const ROWS_PER_SWEEP: i64 = 1_000;
 
 /// A checkout as it was read.
-pub(super) struct Found {
+pub(super) struct StoredCheckout {
     pub(super) state: CheckoutState,
     /// `None` for a tombstone.
     pub(super) checkout: Option<Checkout>,
@@ -75,7 +75,7 @@ impl PgCarts {
             .bind(checkout.version)
             .bind(Json(&checkout.lines))
             .bind(account.parameter());
-        Ok(wrote(connection, take, &account).await?.then_some(checkout))
+        Ok(execute_guarded(connection, take, &account).await?.then_some(checkout))
     }
 
     /// Returns the lines of a checkout in progress to its cart. `false` if the checkout or the cart has changed concurrently,
@@ -83,7 +83,7 @@ impl PgCarts {
     pub(super) async fn restore_lines(
         &self,
         connection: &mut PgConnection,
-        Found { checkout, owner, gone, .. }: Found,
+        StoredCheckout { checkout, owner, gone, .. }: StoredCheckout,
         order: OrderId,
         dedup_key: &DedupKey,
     ) -> Result<bool, StoreError> {
@@ -123,7 +123,7 @@ impl PgCarts {
             .bind(column(&put, |line| line.seen.amount))
             .bind(column(&put, |line| line.seen.currency.as_str().to_owned()))
             .bind(account.parameter());
-        wrote(connection, restore_lines, &account).await
+        execute_guarded(connection, restore_lines, &account).await
     }
 }
 
@@ -139,18 +139,18 @@ pub(super) async fn write_tombstone(connection: &mut PgConnection, order: OrderI
 }
 
 /// Reads the checkout of an order.
-pub(super) async fn find(connection: &mut PgConnection, order: OrderId) -> Result<Option<Found>, StoreError> {
+pub(super) async fn find(connection: &mut PgConnection, order: OrderId) -> Result<Option<StoredCheckout>, StoreError> {
     const FIND: &str = "select t.state, t.cart_id, t.cart_version, t.lines, c.user_id, \
         array(select p.product_id from jsonb_array_elements(t.lines) as line \
             join product_copy p on p.product_id = (line ->> 'product')::uuid where p.deleted) as gone \
         from taking t left join cart c on c.id = t.cart_id where t.order_id = $1";
     let found: Option<Row> = sqlx::query_as(FIND).bind(order.uuid()).fetch_optional(connection).await?;
     let Some(Row { state, cart_id, cart_version, lines: Json(lines), user_id, gone }) = found else { return Ok(None) };
-    let state = CheckoutState::named(&state).ok_or_else(|| StoreError::Broken("unknown state of a checkout".into()))?;
+    let state = CheckoutState::parse(&state).ok_or_else(|| StoreError::Broken("unknown state of a checkout".into()))?;
     let checkout = |(cart, version)| Checkout { order, cart: CartId::new(cart), version, lines };
     let checkout = cart_id.zip(cart_version).map(checkout);
     let gone = gone.into_iter().map(ProductId::new).collect();
-    Ok(Some(Found { state, checkout, owner: user_id.map(UserId::new), gone }))
+    Ok(Some(StoredCheckout { state, checkout, owner: user_id.map(UserId::new), gone }))
 }
 
 /// Marks a checkout in progress as returned when its cart no longer exists; `false` if it is not in progress.
@@ -175,7 +175,7 @@ pub(super) async fn complete_checkout(
     let mut account = Account::new();
     account.store_result(dedup_key, &())?;
     let settle = sqlx::query(COMPLETE).bind(order.uuid()).bind(account.parameter());
-    wrote(connection, settle, &account).await
+    execute_guarded(connection, settle, &account).await
 }
 
 /// Deletes one batch of old checkouts. Returns how many were deleted.

@@ -4,7 +4,7 @@ use agora_outbox::{Account, DedupKey, remembered, told, unheard};
 use agora_vocab::ProductId;
 use sqlx::PgConnection;
 
-use super::{PgCarts, rows, wrote};
+use super::{PgCarts, execute_guarded, rows};
 use crate::{
     domain::{Cart, Contents, Line, ProductCopy, QuoteResult, QuotedLine, Refused, View},
     ports::{CartError, NewLine, StoreError},
@@ -29,7 +29,7 @@ impl PgCarts {
         if write(connection, &contents.cart, &line, quoted, &account).await? {
             return Ok(Some(view));
         }
-        match has_left(connection, line.product, quoted.copy.version).await? {
+        match is_deleted(connection, line.product, quoted.copy.version).await? {
             Some(true) => return Err(CartError::Refused(Refused::UnknownProduct)),
             Some(false) => {}
             // Written only if the version is new, so that concurrent adds of one product do not wait for its row.
@@ -76,13 +76,17 @@ async fn write(
         .bind(line.seen.amount)
         .bind(line.seen.currency.as_str())
         .bind(account.parameter());
-    wrote(connection, write, account).await
+    execute_guarded(connection, write, account).await
 }
 
 /// Whether the product is deleted; `None` if no copy of this version or a newer one is stored.
-async fn has_left(connection: &mut PgConnection, product: ProductId, version: i64) -> Result<Option<bool>, StoreError> {
-    const HAS_LEFT: &str = "select deleted from product_copy where product_id = $1 and version >= $2";
-    Ok(sqlx::query_scalar(HAS_LEFT).bind(product.uuid()).bind(version).fetch_optional(connection).await?)
+async fn is_deleted(
+    connection: &mut PgConnection,
+    product: ProductId,
+    version: i64,
+) -> Result<Option<bool>, StoreError> {
+    const IS_DELETED: &str = "select deleted from product_copy where product_id = $1 and version >= $2";
+    Ok(sqlx::query_scalar(IS_DELETED).bind(product.uuid()).bind(version).fetch_optional(connection).await?)
 }
 
 /// Stores a copy unless the same or a newer version is stored. Returns whether it wrote. The copy of a deleted product keeps
@@ -116,5 +120,5 @@ pub(super) async fn store_copy(
         .bind(price.as_ref().map(|price| price.currency.as_str()))
         .bind(deleted)
         .bind(account.parameter());
-    wrote(connection, store, &account).await
+    execute_guarded(connection, store, &account).await
 }

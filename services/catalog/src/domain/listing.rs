@@ -150,7 +150,7 @@ impl Cursor {
 
 /// A page of products.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct ProductPage {
     /// The products in the requested order.
     pub items: Vec<Listed>,
     /// Number of products on all pages; set only for a page requested by offset.
@@ -159,7 +159,7 @@ pub struct Found {
     pub next: Option<Cursor>,
 }
 
-impl Found {
+impl ProductPage {
     /// Builds a page from rows that were read with a limit of one more than the page size.
     pub fn cut(mut items: Vec<Listed>, listing: &Listing, total: Option<u64>) -> Self {
         let limit = usize::from(listing.limit.get());

@@ -231,7 +231,7 @@ impl Seconds {
 
 /// Units that a hold reserves at one location.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct Allocation {
     /// The location that the units are reserved at.
     pub location: StockLocation,
     /// Number of units, at least 1.
@@ -253,7 +253,7 @@ pub struct Shortage {
 
 /// Allocates each line to stock levels, lowest warehouse priority number first. Returns the allocation of all lines, or
 /// every shortage.
-pub fn fill(lines: &Lines, levels: &[StockLevel]) -> Result<Vec<Part>, Vec<Shortage>> {
+pub fn allocate(lines: &Lines, levels: &[StockLevel]) -> Result<Vec<Allocation>, Vec<Shortage>> {
     let (mut parts, mut shortages) = (Vec::new(), Vec::new());
     for Line { product, variant, units } in lines.as_slice() {
         let mut from: Vec<&StockLevel> =
@@ -269,7 +269,7 @@ pub fn fill(lines: &Lines, levels: &[StockLevel]) -> Result<Vec<Part>, Vec<Short
             let units = left.min(level.available());
             left -= units;
             if units > 0 {
-                parts.push(Part { location: level.location.clone(), units });
+                parts.push(Allocation { location: level.location.clone(), units });
             }
         }
     }
@@ -319,7 +319,7 @@ impl HoldState {
     }
 
     /// Parses the name on the wire and in the database.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn parse(name: &str) -> Option<Self> {
         [Self::Held, Self::Committed, Self::Released, Self::Expired, Self::Tombstone, Self::Unknown]
             .into_iter()
             .find(|state| state.as_str() == name)
@@ -373,21 +373,22 @@ mod tests {
     #[test]
     fn equal_lines_are_summed_before_stock_is_compared() {
         let levels = [level(1, 1, 0, 5, 0)];
-        let short = fill(&lines(&[(1, 3), (1, 3)]), &levels).unwrap_err();
+        let short = allocate(&lines(&[(1, 3), (1, 3)]), &levels).unwrap_err();
         assert_eq!((short[0].requested, short[0].available), (6, 5));
     }
 
     #[test]
     fn lines_are_allocated_from_the_lowest_priority_number_first() {
         let levels = [level(1, 1, 5, 10, 0), level(1, 2, 1, 3, 1)];
-        let parts = fill(&lines(&[(1, 4)]), &levels).unwrap();
+        let parts = allocate(&lines(&[(1, 4)]), &levels).unwrap();
         assert_eq!(parts.iter().map(|part| part.units).collect::<Vec<_>>(), [2, 2]);
         assert_eq!(parts[0].location.warehouse, WarehouseId::new(Uuid::from_u128(2)));
     }
 
     #[test]
     fn every_shortage_is_reported_and_a_product_without_stock_row_has_zero_available() {
-        let short = fill(&lines(&[(1, 1), (2, 9), (3, 1)]), &[level(1, 1, 0, 1, 0), level(2, 1, 0, 9, 1)]).unwrap_err();
+        let short =
+            allocate(&lines(&[(1, 1), (2, 9), (3, 1)]), &[level(1, 1, 0, 1, 0), level(2, 1, 0, 9, 1)]).unwrap_err();
         let seen: Vec<_> = short.iter().map(|s| (s.product, s.available)).collect();
         assert_eq!(seen, [(product(2), 8), (product(3), 0)]);
     }
@@ -422,7 +423,7 @@ mod tests {
     #[test]
     fn state_names_round_trip() {
         for state in [HoldState::Held, HoldState::Committed, HoldState::Released, HoldState::Expired] {
-            assert_eq!(HoldState::named(state.as_str()), Some(state));
+            assert_eq!(HoldState::parse(state.as_str()), Some(state));
         }
     }
 
@@ -437,7 +438,7 @@ mod tests {
                 .map(|(&(n, w), &(priority, a, b))| level(n, w, priority, a.max(b), a.min(b)))
                 .collect();
             let wanted = lines(&wanted);
-            match fill(&wanted, &levels) {
+            match allocate(&wanted, &levels) {
                 Ok(parts) => {
                     for line in wanted.as_slice() {
                         let sum: i64 = parts.iter().filter(|p| p.location.product == line.product).map(|p| p.units).sum();

@@ -2,7 +2,7 @@
 
 use agora_api::catalog as api;
 use agora_vocab::{Currency, Invalid, ProductId, WarehouseId};
-use agora_web::{PageRequest, Problem, Start as Asked, decode_cursor};
+use agora_web::{PageRequest, Problem, Start as PageStart, decode_cursor};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
@@ -91,9 +91,9 @@ pub(super) fn listing(
     let category = category.map(|name| Label::parse("category", name)).transpose().map_err(bad)?;
     let search = q.map(Search::parse).transpose().map_err(bad)?;
     let start = match page.start {
-        Asked::First => Start::First,
-        Asked::Offset(offset) => Start::Offset(offset),
-        Asked::Cursor(text) => Start::After(decode_cursor::<Cursor>(&text)?.checked(sort).map_err(bad)?),
+        PageStart::First => Start::First,
+        PageStart::Offset(offset) => Start::Offset(offset),
+        PageStart::Cursor(text) => Start::After(decode_cursor::<Cursor>(&text)?.checked(sort).map_err(bad)?),
     };
     Ok(Listing { filter: Filter { category, search }, sort, start, limit: page.size })
 }
@@ -202,15 +202,15 @@ impl ChangeProduct {
             other => other,
         };
         let change = Change {
-            name: needed(&mut invalid_fields, "name", name).and_then(|text| invalid_fields.take(Name::parse(&text))),
-            description: needed(&mut invalid_fields, "description", description)
+            name: required(&mut invalid_fields, "name", name).and_then(|text| invalid_fields.take(Name::parse(&text))),
+            description: required(&mut invalid_fields, "description", description)
                 .and_then(|text| invalid_fields.take(Description::parse(&text))),
-            sku: removable(&mut invalid_fields, sku, Sku::parse),
-            price: needed(&mut invalid_fields, "price", price).map(|price| change_price(&mut invalid_fields, price)),
-            category: removable(&mut invalid_fields, category, |text| Label::parse("category", text)),
-            brand: removable(&mut invalid_fields, brand, |text| Label::parse("brand", text)),
-            supplier: removable(&mut invalid_fields, supplier, |text| Label::parse("supplier", text)),
-            image_url: removable(&mut invalid_fields, image_url, ImageUrl::parse),
+            sku: nullable(&mut invalid_fields, sku, Sku::parse),
+            price: required(&mut invalid_fields, "price", price).map(|price| change_price(&mut invalid_fields, price)),
+            category: nullable(&mut invalid_fields, category, |text| Label::parse("category", text)),
+            brand: nullable(&mut invalid_fields, brand, |text| Label::parse("brand", text)),
+            supplier: nullable(&mut invalid_fields, supplier, |text| Label::parse("supplier", text)),
+            image_url: nullable(&mut invalid_fields, image_url, ImageUrl::parse),
         };
         if invalid_fields.0.is_empty() { Ok(change) } else { Err(invalid_fields.into_problem()) }
     }
@@ -218,13 +218,13 @@ impl ChangeProduct {
 
 fn change_price(invalid_fields: &mut InvalidFields, ChangePrice { amount, currency }: ChangePrice) -> PriceChange {
     PriceChange {
-        amount: needed(invalid_fields, "price.amount", amount),
-        currency: needed(invalid_fields, "price.currency", currency),
+        amount: required(invalid_fields, "price.amount", amount),
+        currency: required(invalid_fields, "price.currency", currency),
     }
 }
 
 /// A field that `null` cannot remove.
-fn needed<T>(invalid_fields: &mut InvalidFields, field: &'static str, patch: Patch<T>) -> Option<T> {
+fn required<T>(invalid_fields: &mut InvalidFields, field: &'static str, patch: Patch<T>) -> Option<T> {
     match patch {
         Patch::Keep => None,
         Patch::Remove => invalid_fields.take(Err(Invalid::new(field, "cannot be removed"))),
@@ -233,7 +233,7 @@ fn needed<T>(invalid_fields: &mut InvalidFields, field: &'static str, patch: Pat
 }
 
 /// An optional field that `null` removes.
-fn removable<T>(
+fn nullable<T>(
     invalid_fields: &mut InvalidFields,
     patch: Patch<String>,
     parse: impl FnOnce(&str) -> Result<T, Invalid>,

@@ -86,7 +86,7 @@ struct StockMovement {
 
 /// Sequence numbers of the events to append, per aggregate.
 #[derive(Default)]
-struct Counts {
+struct SequenceNumbers {
     aggregates: Vec<Uuid>,
     taken: Vec<i64>,
     last: Vec<i64>,
@@ -154,14 +154,14 @@ use reservation_state;
 fn statement(
     sql: &'static str,
     hold: Hold,
-    moves: &[StockMovement],
-    counts: Counts,
+    movements: &[StockMovement],
+    counts: SequenceNumbers,
     account: &Account,
 ) -> Query<'static, Postgres, PgArguments> {
-    let ids = |f: fn(&StockLocation) -> Uuid| moves.iter().map(|m| f(&m.after.location)).collect::<Vec<_>>();
-    let numbers = |f: fn(&StockMovement) -> i64| moves.iter().map(f).collect::<Vec<_>>();
-    let variants: Vec<String> = moves.iter().map(|m| m.after.location.variant.as_str().to_owned()).collect();
-    let Counts { aggregates, taken, last } = counts;
+    let ids = |f: fn(&StockLocation) -> Uuid| movements.iter().map(|m| f(&m.after.location)).collect::<Vec<_>>();
+    let numbers = |f: fn(&StockMovement) -> i64| movements.iter().map(f).collect::<Vec<_>>();
+    let variants: Vec<String> = movements.iter().map(|m| m.after.location.variant.as_str().to_owned()).collect();
+    let SequenceNumbers { aggregates, taken, last } = counts;
     sqlx::query(sql)
         .bind(hold.order.uuid())
         .bind(hold.number)
@@ -179,7 +179,7 @@ fn statement(
 }
 
 /// Runs a statement that returns a row if it wrote; `false` if it wrote nothing because of a concurrent change.
-async fn wrote(
+async fn execute_guarded(
     connection: &mut PgConnection,
     statement: Query<'static, Postgres, PgArguments>,
     account: &Account,
@@ -188,7 +188,7 @@ async fn wrote(
 }
 
 /// Stores the result of a change without effect.
-async fn answered<T: Serialize>(
+async fn store_unchanged<T: Serialize>(
     connection: &mut PgConnection,
     dedup_key: &DedupKey,
     answer: T,
@@ -214,14 +214,14 @@ impl Store {
     fn append_movements(
         &self,
         account: &mut Account,
-        moves: &mut [StockMovement],
+        movements: &mut [StockMovement],
         more: Option<InventoryEvent>,
         mut seqs: BTreeMap<Uuid, i64>,
         (hold, dedup_key): (Hold, &DedupKey),
-    ) -> Result<Counts, StoreError> {
-        moves.sort_by(|a, b| a.after.location.cmp(&b.after.location));
+    ) -> Result<SequenceNumbers, StoreError> {
+        movements.sort_by(|a, b| a.after.location.cmp(&b.after.location));
         let order = hold.order.uuid();
-        let changed = moves.iter().map(|m| (m.after.location.product.uuid(), m.after.changed()));
+        let changed = movements.iter().map(|m| (m.after.location.product.uuid(), m.after.changed()));
         let mut taken: BTreeMap<Uuid, i64> = BTreeMap::new();
         for (aggregate, event) in changed.chain(more.map(|event| (order, event))) {
             let seq = seqs.entry(aggregate).or_default();
@@ -235,6 +235,6 @@ impl Store {
         }
         let last = taken.keys().map(|aggregate| seqs[aggregate]).collect();
         let (aggregates, taken) = taken.into_iter().unzip();
-        Ok(Counts { aggregates, taken, last })
+        Ok(SequenceNumbers { aggregates, taken, last })
     }
 }

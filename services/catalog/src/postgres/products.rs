@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::Store;
 use crate::{
     domain::{
-        Change, CursorKey, Description, Details, Expected, Filter, Found, ImageUrl, Label, Listed, Listing, Name,
-        Price, Product, Sku, Sort, Start, StockLevel, StockLocation, Variant,
+        Change, CursorKey, Description, Details, Expected, Filter, ImageUrl, Label, Listed, Listing, Name, Price,
+        Product, ProductPage, Sku, Sort, Start, StockLevel, StockLocation, Variant,
     },
     ports::{ProductError, Products, StoreError},
 };
@@ -88,7 +88,7 @@ impl Products for PgProducts {
         rows.into_iter().map(Row::into_listed).collect()
     }
 
-    async fn page(&self, listing: &Listing) -> Result<Found, StoreError> {
+    async fn page(&self, listing: &Listing) -> Result<ProductPage, StoreError> {
         let Listing { filter: Filter { category, search }, sort, start, limit } = listing;
         let category = category.as_ref().map(Label::as_str);
         let of_one = usize::from(category.is_some());
@@ -113,7 +113,7 @@ impl Products for PgProducts {
         };
         let rows: Vec<Row> = query.fetch_all(&mut *connection).await?;
         let items = rows.into_iter().map(Row::into_listed).collect::<Result<_, _>>()?;
-        Ok(Found::cut(items, listing, total.and_then(|total| u64::try_from(total).ok())))
+        Ok(ProductPage::cut(items, listing, total.and_then(|total| u64::try_from(total).ok())))
     }
 
     async fn add(&self, product: &Product, units: i64, dedup_key: &DedupKey) -> Result<Outcome<Listed>, ProductError> {

@@ -68,11 +68,11 @@ impl Stock for PgStock {
     }
 
     async fn commit(&self, hold: Hold, dedup_key: &DedupKey) -> Result<Outcome<HoldState>, StoreError> {
-        write(&self.0.db, &EndHold { store: &self.0, hold, how: on_commit, dedup_key }).await
+        write(&self.0.db, &EndHold { store: &self.0, hold, step: on_commit, dedup_key }).await
     }
 
     async fn release(&self, hold: Hold, dedup_key: &DedupKey) -> Result<Outcome<HoldState>, StoreError> {
-        write(&self.0.db, &EndHold { store: &self.0, hold, how: on_release, dedup_key }).await
+        write(&self.0.db, &EndHold { store: &self.0, hold, step: on_release, dedup_key }).await
     }
 
     async fn expire_one(&self) -> Result<Option<Hold>, StoreError> {
@@ -83,7 +83,7 @@ impl Stock for PgStock {
             let next: Option<(Uuid, i32)> = sqlx::query_as(NEXT).fetch_optional(&mut *tx).await?;
             let Some((order, number)) = next else { return Ok(None) };
             let hold = Hold { order: OrderId::new(order), number };
-            let end = EndHold { store: &self.0, hold, how: on_expiry, dedup_key: &DedupKey::None };
+            let end = EndHold { store: &self.0, hold, step: on_expiry, dedup_key: &DedupKey::None };
             end.lock(&mut tx).await?;
             if end.attempt(&mut tx).await?.is_some() {
                 tx.commit().await?;

@@ -7,8 +7,8 @@ use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
 use super::{
-    Change, StockMovement, StockRow, Store, all_locked, answered, locked, moved, reservation_state, statement, stored,
-    wrote,
+    Change, StockMovement, StockRow, Store, all_locked, execute_guarded, locked, moved, reservation_state, statement,
+    store_unchanged, stored,
 };
 use crate::{
     domain::{Hold, HoldState, ReleaseAction, release_action},
@@ -20,22 +20,22 @@ pub(in crate::postgres) struct EndHold<'a> {
     pub store: &'a Store,
     pub hold: Hold,
     /// Selects the step by the current state of the hold.
-    pub how: fn(HoldState) -> Step,
+    pub step: fn(HoldState) -> Step,
     pub dedup_key: &'a DedupKey,
 }
 
 /// How the hold changes.
 #[derive(Clone, Copy)]
 pub(in crate::postgres) enum Step {
-    Finish(&'static Ending),
+    Apply(&'static Transition),
     /// The hold does not exist: insert a tombstone.
     WriteTombstone,
     /// The hold does not change.
-    Leave,
+    Keep,
 }
 
 /// A transition between two states and its effect on stock.
-pub(in crate::postgres) struct Ending {
+pub(in crate::postgres) struct Transition {
     from: HoldState,
     to: HoldState,
     /// Factor of the reserved units that is added to the units on hand.
@@ -46,33 +46,38 @@ pub(in crate::postgres) struct Ending {
     movement: Option<&'static str>,
 }
 
-const COMMIT: Ending =
-    Ending { from: HoldState::Held, to: HoldState::Committed, on_hand: -1, reserved: -1, movement: Some("commit") };
-const FREE: Ending =
-    Ending { from: HoldState::Held, to: HoldState::Released, on_hand: 0, reserved: -1, movement: None };
-const RETURN: Ending =
-    Ending { from: HoldState::Committed, to: HoldState::Released, on_hand: 1, reserved: 0, movement: Some("return") };
-const EXPIRE: Ending =
-    Ending { from: HoldState::Held, to: HoldState::Expired, on_hand: 0, reserved: -1, movement: None };
+const COMMIT: Transition =
+    Transition { from: HoldState::Held, to: HoldState::Committed, on_hand: -1, reserved: -1, movement: Some("commit") };
+const FREE: Transition =
+    Transition { from: HoldState::Held, to: HoldState::Released, on_hand: 0, reserved: -1, movement: None };
+const RETURN: Transition = Transition {
+    from: HoldState::Committed,
+    to: HoldState::Released,
+    on_hand: 1,
+    reserved: 0,
+    movement: Some("return"),
+};
+const EXPIRE: Transition =
+    Transition { from: HoldState::Held, to: HoldState::Expired, on_hand: 0, reserved: -1, movement: None };
 
 /// The step of a commit.
 pub(in crate::postgres) fn on_commit(state: HoldState) -> Step {
-    if state == HoldState::Held { Step::Finish(&COMMIT) } else { Step::Leave }
+    if state == HoldState::Held { Step::Apply(&COMMIT) } else { Step::Keep }
 }
 
 /// The step of a release.
 pub(in crate::postgres) fn on_release(state: HoldState) -> Step {
     match release_action(state) {
         ReleaseAction::WriteTombstone => Step::WriteTombstone,
-        ReleaseAction::Free => Step::Finish(&FREE),
-        ReleaseAction::Return => Step::Finish(&RETURN),
-        ReleaseAction::Nothing => Step::Leave,
+        ReleaseAction::Free => Step::Apply(&FREE),
+        ReleaseAction::Return => Step::Apply(&RETURN),
+        ReleaseAction::Nothing => Step::Keep,
     }
 }
 
 /// The step of an expiry.
 pub(in crate::postgres) fn on_expiry(state: HoldState) -> Step {
-    if state == HoldState::Held { Step::Finish(&EXPIRE) } else { Step::Leave }
+    if state == HoldState::Held { Step::Apply(&EXPIRE) } else { Step::Keep }
 }
 
 /// The data that the decision is based on, read by one statement.
@@ -93,15 +98,15 @@ impl Change for EndHold<'_> {
         if let Some(stored) = stored(connection, self.dedup_key, message).await? {
             return Ok(Some(Outcome::Duplicate(stored)));
         }
-        let state = state.as_deref().and_then(HoldState::named).unwrap_or(HoldState::Unknown);
-        match (self.how)(state) {
-            Step::Finish(ending) => self.finish(connection, ending, parts, order_seq).await,
+        let state = state.as_deref().and_then(HoldState::parse).unwrap_or(HoldState::Unknown);
+        match (self.step)(state) {
+            Step::Apply(transition) => self.finish(connection, transition, parts, order_seq).await,
             Step::WriteTombstone => self.write_tombstone(connection).await,
             // No result is stored for an event: no caller reads it, and a duplicate finds the hold ended as well.
-            Step::Leave if matches!(self.dedup_key, DedupKey::Event { .. }) && state != HoldState::Unknown => {
+            Step::Keep if matches!(self.dedup_key, DedupKey::Event { .. }) && state != HoldState::Unknown => {
                 Ok(Some(Outcome::Applied(state)))
             }
-            Step::Leave => answered(connection, self.dedup_key, state).await,
+            Step::Keep => store_unchanged(connection, self.dedup_key, state).await,
         }
     }
 
@@ -145,7 +150,7 @@ impl EndHold<'_> {
     async fn finish(
         &self,
         connection: &mut PgConnection,
-        ending: &Ending,
+        transition: &Transition,
         parts: Vec<StockRow>,
         order_seq: i64,
     ) -> Result<Option<Outcome<HoldState>>, StoreError> {
@@ -168,21 +173,22 @@ impl EndHold<'_> {
             remembered!("$13", "changed"),
             " select from changed"
         );
-        let Ending { from, to, on_hand, reserved, movement } = ending;
+        let Transition { from, to, on_hand, reserved, movement } = transition;
         let mut seqs: BTreeMap<Uuid, i64> = parts.iter().map(|part| (part.row.product_id, part.seq)).collect();
         seqs.insert(self.hold.order.uuid(), order_seq);
-        let move_of = |StockRow { row, seq: _, units }: StockRow| StockMovement {
+        let movement_of = |StockRow { row, seq: _, units }: StockRow| StockMovement {
             units,
             after: row.into_level().moved(on_hand * units, reserved * units),
         };
-        let mut moves: Vec<StockMovement> = parts.into_iter().map(move_of).collect();
+        let mut movements: Vec<StockMovement> = parts.into_iter().map(movement_of).collect();
         let more = (*to == HoldState::Expired).then(|| self.hold.expired());
         let mut account = Account::new();
-        let counts = self.store.append_movements(&mut account, &mut moves, more, seqs, (self.hold, self.dedup_key))?;
+        let counts =
+            self.store.append_movements(&mut account, &mut movements, more, seqs, (self.hold, self.dedup_key))?;
         account.store_result(self.dedup_key, to)?;
-        let finish = statement(FINISH, self.hold, &moves, counts, &account);
+        let finish = statement(FINISH, self.hold, &movements, counts, &account);
         let finish = finish.bind(from.as_str()).bind(to.as_str()).bind(*movement);
-        Ok(wrote(connection, finish, &account).await?.then_some(Outcome::Applied(*to)))
+        Ok(execute_guarded(connection, finish, &account).await?.then_some(Outcome::Applied(*to)))
     }
 
     /// Inserts the tombstone of an unknown hold.
@@ -197,6 +203,6 @@ impl EndHold<'_> {
         account.store_result(self.dedup_key, &state)?;
         let insert =
             sqlx::query(WRITE_TOMBSTONE).bind(self.hold.order.uuid()).bind(self.hold.number).bind(account.parameter());
-        Ok(wrote(connection, insert, &account).await?.then_some(Outcome::Applied(state)))
+        Ok(execute_guarded(connection, insert, &account).await?.then_some(Outcome::Applied(state)))
     }
 }

@@ -8,11 +8,11 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::{
-    Change, StockMovement, StockRow, Store, all_locked, answered, locked, moved, reservation_state, statement, stored,
-    wrote,
+    Change, StockMovement, StockRow, Store, all_locked, execute_guarded, locked, moved, reservation_state, statement,
+    store_unchanged, stored,
 };
 use crate::{
-    domain::{Hold, HoldState, Lines, Part, Reservation, Seconds, StockLevel, fill},
+    domain::{Allocation, Hold, HoldState, Lines, Reservation, Seconds, StockLevel, allocate},
     ports::StoreError,
 };
 
@@ -45,16 +45,16 @@ impl Change for Reserve<'_> {
             return Ok(Some(Outcome::Duplicate(stored)));
         }
         if let Some(state) = state {
-            return answered(connection, self.dedup_key, known(&state, expires_at)).await;
+            return store_unchanged(connection, self.dedup_key, known(&state, expires_at)).await;
         }
         let seqs = seen.iter().map(|seen| (seen.row.product_id, seen.seq)).collect();
         let levels: Vec<StockLevel> = seen.into_iter().map(|seen| seen.row.into_level()).collect();
-        match fill(self.lines, &levels) {
+        match allocate(self.lines, &levels) {
             // A request for units that are sold out does not wait for row locks.
-            Err(shortages) => answered(connection, self.dedup_key, Reservation::Short(shortages)).await,
+            Err(shortages) => store_unchanged(connection, self.dedup_key, Reservation::Short(shortages)).await,
             Ok(parts) => {
                 let until = now + Duration::seconds(i64::from(self.seconds.get()));
-                self.write_hold(connection, moves(&parts, &levels), seqs, until).await
+                self.write_hold(connection, movements(&parts, &levels), seqs, until).await
             }
         }
     }
@@ -101,7 +101,7 @@ impl Reserve<'_> {
     async fn write_hold(
         &self,
         connection: &mut PgConnection,
-        mut moves: Vec<StockMovement>,
+        mut movements: Vec<StockMovement>,
         seqs: BTreeMap<Uuid, i64>,
         until: OffsetDateTime,
     ) -> Result<Option<Outcome<Reservation>>, StoreError> {
@@ -124,10 +124,11 @@ impl Reserve<'_> {
             " select from changed"
         );
         let (mut account, answer) = (Account::new(), Reservation::Held(until));
-        let counts = self.store.append_movements(&mut account, &mut moves, None, seqs, (self.hold, self.dedup_key))?;
+        let counts =
+            self.store.append_movements(&mut account, &mut movements, None, seqs, (self.hold, self.dedup_key))?;
         account.store_result(self.dedup_key, &answer)?;
-        let take = statement(RESERVE, self.hold, &moves, counts, &account).bind(until);
-        Ok(wrote(connection, take, &account).await?.then_some(Outcome::Applied(answer)))
+        let take = statement(RESERVE, self.hold, &movements, counts, &account).bind(until);
+        Ok(execute_guarded(connection, take, &account).await?.then_some(Outcome::Applied(answer)))
     }
 
     /// The lines as one column of products and one of variants.
@@ -138,16 +139,17 @@ impl Reserve<'_> {
 
 /// The result of a reserve command for an existing hold.
 fn known(state: &str, expires_at: Option<OffsetDateTime>) -> Reservation {
-    match (HoldState::named(state), expires_at) {
+    match (HoldState::parse(state), expires_at) {
         (Some(HoldState::Held | HoldState::Committed), Some(until)) => Reservation::Held(until),
         _ => Reservation::Cancelled,
     }
 }
 
 /// Converts allocated parts to movements of their stock levels.
-fn moves(parts: &[Part], levels: &[StockLevel]) -> Vec<StockMovement> {
-    let from = |part: &Part| levels.iter().find(|level| level.location == part.location);
-    let held =
-        |part: &Part| from(part).map(|level| StockMovement { units: part.units, after: level.moved(0, part.units) });
+fn movements(parts: &[Allocation], levels: &[StockLevel]) -> Vec<StockMovement> {
+    let from = |part: &Allocation| levels.iter().find(|level| level.location == part.location);
+    let held = |part: &Allocation| {
+        from(part).map(|level| StockMovement { units: part.units, after: level.moved(0, part.units) })
+    };
     parts.iter().filter_map(held).collect()
 }

@@ -241,7 +241,7 @@ async fn an_empty_cart_cannot_be_checked_out(carts: &dyn Carts) {
     let (me, late) = (user(), order());
     assert!(matches!(begin_checkout(carts, late, me).await, Err(CheckoutError::Empty)));
     add(carts, me, product(), 1).await;
-    assert_eq!(begin_checkout(carts, late, me).await.unwrap().lines.len(), 1, "the refusal left nothing behind");
+    assert_eq!(begin_checkout(carts, late, me).await.unwrap().lines.len(), 1, "the rejected call wrote nothing");
     assert!(matches!(begin_checkout(carts, order(), me).await, Err(CheckoutError::Empty)));
 }
 
