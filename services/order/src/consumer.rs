@@ -16,11 +16,11 @@ pub const TOPICS: &[Topic] = &[topics::PAYMENT, topics::INVENTORY];
 /// Handles one event. Returns `Ok` without effect for an unknown event type.
 pub async fn handle(service: OrderService, envelope: Envelope) -> Result<(), Failure> {
     if let Some(event) = envelope.event::<PaymentEvent>().map_err(poison)? {
-        return paid(&service, event).await.or_else(judge);
+        return paid(&service, event).await.or_else(classify);
     }
     if let Some(InventoryEvent::ReservationExpired(expired)) = envelope.event::<InventoryEvent>().map_err(poison)? {
         let dedup_key = DedupKey::Event { consumer: CONSUMER, id: envelope.id };
-        return service.reservation_expired(expired.order_id, expired.hold, &dedup_key).await.or_else(judge);
+        return service.reservation_expired(expired.order_id, expired.hold, &dedup_key).await.or_else(classify);
     }
     Ok(())
 }
@@ -42,7 +42,7 @@ async fn paid(service: &OrderService, event: PaymentEvent) -> Result<(), Error> 
 }
 
 /// Classifies an error as retryable or permanent.
-fn judge(error: Error) -> Result<(), Failure> {
+fn classify(error: Error) -> Result<(), Failure> {
     match error {
         Error::Unavailable(_) | Error::Running => Err(Failure::Again(error.into())),
         _ => Err(Failure::Poison(error.into())),

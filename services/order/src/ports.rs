@@ -148,29 +148,29 @@ pub trait Addresses: Send + Sync {
     async fn find(&self, user: UserId, address: AddressId) -> Result<Option<Address>, CallFailed>;
 }
 
-/// What an order took from a cart.
+/// Result of [`Carts::begin_checkout`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkout {
     /// The cart and its version.
     pub cart: CartVersion,
-    /// Its lines.
+    /// Lines of the cart.
     pub lines: Vec<RequestedLine>,
 }
 
-/// What is to be held.
+/// A stock reservation to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewHold {
-    /// For which order.
+    /// Order that reserves.
     pub order: OrderId,
-    /// Which hold of it.
+    /// Number of the reservation, from 1.
     pub hold: i32,
-    /// What.
+    /// Lines to reserve.
     pub lines: Vec<RequestedLine>,
     /// Duration in seconds, by catalog's clock.
     pub seconds: u32,
 }
 
-/// What became of a hold.
+/// Result of [`Catalog::reserve`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reserving {
     /// All lines are reserved.

@@ -110,8 +110,8 @@ impl Orders for PgOrders {
 
     async fn create(&self, draft: OrderDraft, runner: RunnerId) -> Result<SagaSnapshot, CreateError> {
         let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
-        let (now, drawn) = draw(&mut connection, draft.id).await?;
-        let number = domain::number(self.epoch, drawn);
+        let (now, sequence_value) = draw(&mut connection, draft.id).await?;
+        let number = domain::number(self.epoch, sequence_value);
         let state = draft.into_state(number, now, self.payment_window);
         let (lease, leased) = lease(&state, now, SagaLease::FREE, Some(runner));
         let (first, mut account) = (HistoryEntry::created(&state.order), Account::new());
@@ -256,8 +256,8 @@ impl PgOrders {
 /// The time and an order number, if the idempotency lease exists.
 async fn draw(connection: &mut PgConnection, order: OrderId) -> Result<(OffsetDateTime, i64), CreateError> {
     const DRAW: &str = "select now(), nextval('order_number') from idempotency where point = $1 and state = 'started'";
-    let drawn = sqlx::query_as(DRAW).bind(order.uuid()).fetch_optional(connection).await;
-    drawn.map_err(StoreError::from)?.ok_or(CreateError::LeaseLost)
+    let sequence_value = sqlx::query_as(DRAW).bind(order.uuid()).fetch_optional(connection).await;
+    sequence_value.map_err(StoreError::from)?.ok_or(CreateError::LeaseLost)
 }
 
 /// The response to a duplicate: the order as it was `then` if that was stored, otherwise the current order, with

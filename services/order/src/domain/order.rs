@@ -147,11 +147,11 @@ impl Line {
     }
 }
 
-/// The order number for sequence value `drawn`: `A-1000001`, after a restore `A-1-1000001`.
-pub fn number(epoch: Epoch, drawn: i64) -> String {
+/// The order number for sequence value `sequence_value`: `A-1000001`, after a restore `A-1-1000001`.
+pub fn number(epoch: Epoch, sequence_value: i64) -> String {
     match epoch {
-        Epoch(0) => format!("A-{drawn}"),
-        Epoch(epoch) => format!("A-{epoch}-{drawn}"),
+        Epoch(0) => format!("A-{sequence_value}"),
+        Epoch(epoch) => format!("A-{epoch}-{sequence_value}"),
     }
 }
 

@@ -31,7 +31,8 @@ pub struct Saga {
     #[serde(with = "time::serde::rfc3339::option")]
     pub not_before: Option<OffsetDateTime>,
     /// Number of answered payment queries; part of the command id, so that payment does not return a stored response.
-    pub asked: u32,
+    #[serde(rename = "asked")]
+    pub queries: u32,
     /// Shortage of the rejected reservation.
     pub shortage: Option<Shortage>,
     /// Number of consecutive failures of the current step.
@@ -93,5 +94,18 @@ impl Saga {
     /// The order's own payment while it has no result.
     pub fn unsettled_own_payment(&self) -> Option<(PaymentId, Method, &Token)> {
         self.own.as_ref().and_then(|own| Some((own.payment, own.method, own.token.as_ref()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Saga;
+
+    #[test]
+    fn stored_field_names_are_stable() {
+        let stored = serde_json::to_value(Saga::default()).unwrap();
+        for name in ["hold", "give_back", "captured", "refunds", "over", "own", "asked", "shortage"] {
+            assert!(stored.get(name).is_some(), "{name}");
+        }
     }
 }

@@ -132,13 +132,13 @@ pub fn decide(before: &State, event: &SagaEvent, now: OffsetDateTime) -> Result<
         SagaEvent::CancelRequested => transition.cancel()?,
         SagaEvent::StatusRequested(to) => transition.advance(*to)?,
         SagaEvent::WindowChecked => transition.close_window(),
-        SagaEvent::StockReserved { hold } => transition.held(*hold),
-        SagaEvent::StockUnavailable { hold, shortage } => transition.short(*hold, *shortage),
-        SagaEvent::StockCommitted { hold } => transition.committed(*hold),
-        SagaEvent::ReservationLost { hold } => transition.hold_gone(*hold),
-        SagaEvent::StockReleased { hold } => transition.released(*hold),
+        SagaEvent::StockReserved { hold } => transition.stock_reserved(*hold),
+        SagaEvent::StockUnavailable { hold, shortage } => transition.stock_unavailable(*hold, *shortage),
+        SagaEvent::StockCommitted { hold } => transition.stock_committed(*hold),
+        SagaEvent::ReservationLost { hold } => transition.reservation_lost(*hold),
+        SagaEvent::StockReleased { hold } => transition.stock_released(*hold),
         SagaEvent::CheckoutCancelled => transition.saga.cancel_checkout = false,
-        SagaEvent::PaymentPending => transition.retry_later(),
+        SagaEvent::PaymentPending => transition.payment_pending(),
         SagaEvent::StepFailed => transition.step_failed(),
     }
     if event.is_step_result() {
@@ -250,7 +250,7 @@ impl Transition<'_> {
         }
     }
 
-    fn held(&mut self, hold: i32) {
+    fn stock_reserved(&mut self, hold: i32) {
         match self.progress.status {
             Status::Created => {
                 self.progress.status = Status::Pending;
@@ -268,7 +268,7 @@ impl Transition<'_> {
         }
     }
 
-    fn short(&mut self, hold: i32, shortage: Shortage) {
+    fn stock_unavailable(&mut self, hold: i32, shortage: Shortage) {
         match (self.progress.status, self.saga.captured) {
             (Status::Created, _) => {
                 self.end(Status::Rejected);
@@ -290,7 +290,7 @@ impl Transition<'_> {
         }
     }
 
-    fn committed(&mut self, hold: i32) {
+    fn stock_committed(&mut self, hold: i32) {
         if self.saga.captured.is_none() || hold != self.progress.hold || self.saga.hold != Hold::Held {
             return;
         }
@@ -303,20 +303,20 @@ impl Transition<'_> {
         self.clear_payment();
     }
 
-    fn hold_gone(&mut self, hold: i32) {
+    fn reservation_lost(&mut self, hold: i32) {
         if hold == self.progress.hold && self.saga.hold == Hold::Held {
             self.saga.hold = Hold::Gone;
         }
     }
 
-    fn released(&mut self, hold: i32) {
+    fn stock_released(&mut self, hold: i32) {
         if hold == self.progress.hold.max(1) && self.saga.hold == Hold::Ending {
             self.saga.hold = Hold::Gone;
         }
     }
 
-    fn retry_later(&mut self) {
-        self.saga.asked += 1;
+    fn payment_pending(&mut self) {
+        self.saga.queries += 1;
         self.saga.not_before = Some(self.now + POLL_INTERVAL);
     }
 

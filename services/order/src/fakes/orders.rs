@@ -33,7 +33,7 @@ struct Inner {
     orders: BTreeMap<OrderId, StoredOrder>,
     leases: Vec<StoredLease>,
     done: Vec<(DedupKey, Result<Option<Order>, Refused>)>,
-    drawn: i64,
+    last_number: i64,
 }
 
 #[derive(Debug)]
@@ -158,11 +158,11 @@ impl Orders for InMemoryOrders {
         let stale = |lease: &&mut StoredLease| {
             lease.answer.is_none() && lease.since + EXPIRED_AFTER < now && lease.lease_until < now
         };
-        let taken = inner.leases.iter_mut().filter(stale).take(limit as usize).map(|lease| {
+        let expired = inner.leases.iter_mut().filter(stale).take(limit as usize).map(|lease| {
             lease.lease_until = now + IDEMPOTENCY_LEASE;
             lease.recovery_id
         });
-        Ok(taken.collect())
+        Ok(expired.collect())
     }
 
     async fn create(&self, draft: OrderDraft, runner: RunnerId) -> Result<SagaSnapshot, CreateError> {
@@ -180,8 +180,8 @@ impl Orders for InMemoryOrders {
         {
             return Err(CreateError::CartAlreadyOrdered);
         }
-        inner.drawn += 1;
-        let number = domain::number(Epoch::default(), 1_000_000 + inner.drawn);
+        inner.last_number += 1;
+        let number = domain::number(Epoch::default(), 1_000_000 + inner.last_number);
         let state = draft.into_state(number, now, self.payment_window);
         let (id, entry) = (state.order.id, HistoryEntry::created(&state.order));
         let mut stored = StoredOrder { state, leased: SagaLease::FREE, history: Vec::new(), events: Vec::new() };

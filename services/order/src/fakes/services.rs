@@ -202,23 +202,23 @@ impl InMemoryCarts {
 impl Carts for InMemoryCarts {
     async fn begin_checkout(&self, _: CommandId, order: OrderId, user: UserId) -> Result<Checkout, CheckoutError> {
         self.failpoint.pass().map_err(CallFailed::from)?;
-        let taken = {
+        let checkout = {
             let mut inner = lock(&self.inner);
             let CartState { carts, checkouts } = &mut *inner;
             match (checkouts.get(&order), carts.get_mut(&user)) {
-                (Some((_, Some(taken))), _) => taken.clone(),
+                (Some((_, Some(checkout))), _) => checkout.clone(),
                 (Some((_, None)), _) => return Err(CheckoutError::Cancelled),
                 (None, Some((cart, lines))) if !lines.is_empty() => {
-                    let taken = Checkout { cart: *cart, lines: std::mem::take(lines) };
+                    let checkout = Checkout { cart: *cart, lines: std::mem::take(lines) };
                     cart.version += 1;
-                    checkouts.insert(order, (user, Some(taken.clone())));
-                    taken
+                    checkouts.insert(order, (user, Some(checkout.clone())));
+                    checkout
                 }
                 (None, _) => return Err(CheckoutError::Empty),
             }
         };
         self.failpoint.pass().map_err(CallFailed::from)?;
-        Ok(taken)
+        Ok(checkout)
     }
 
     async fn cancel_checkout(&self, _: CommandId, order: OrderId) -> Result<(), CallFailed> {
@@ -230,10 +230,10 @@ impl Carts for InMemoryCarts {
                 None => {
                     checkouts.insert(order, (UserId::new(Uuid::nil()), None));
                 }
-                Some((user, taking)) => {
-                    if let (Some(taken), Some((cart, lines))) = (taking.take(), carts.get_mut(user)) {
+                Some((user, begun)) => {
+                    if let (Some(checkout), Some((cart, lines))) = (begun.take(), carts.get_mut(user)) {
                         cart.version += 1;
-                        lines.extend(taken.lines);
+                        lines.extend(checkout.lines);
                     }
                 }
             }
@@ -273,28 +273,28 @@ impl InMemoryPayments {
     /// Sets the outcome of a payment, creating it if it does not exist; returns the result id.
     pub fn resolve(&self, order: OrderId, payment: PaymentId, outcome: PaymentOutcome) -> CommandId {
         let mut inner = lock(&self.inner);
-        let made = inner.entry(payment).or_insert(PaymentRecord::new(order, payment));
-        made.end(outcome);
-        made.result
+        let record = inner.entry(payment).or_insert(PaymentRecord::new(order, payment));
+        record.end(outcome);
+        record.result
     }
 
     /// Outcome of a payment; `None` if it is unknown or pending.
     pub fn outcome(&self, payment: PaymentId) -> Option<PaymentOutcome> {
-        lock(&self.inner).get(&payment).and_then(|made| made.outcome)
+        lock(&self.inner).get(&payment).and_then(|record| record.outcome)
     }
 
     /// Number of captures for an order, refunded ones included.
     pub fn captures(&self, order: OrderId) -> u32 {
-        lock(&self.inner).values().filter(|made| made.order == order).map(|made| made.captures).sum()
+        lock(&self.inner).values().filter(|record| record.order == order).map(|record| record.captures).sum()
     }
 
     fn report(&self, payment: &Payable, act: impl FnOnce(&mut PaymentRecord)) -> Result<Report, CallFailed> {
         self.failpoint.pass()?;
         let report = {
             let mut inner = lock(&self.inner);
-            let made = inner.entry(payment.payment).or_insert(PaymentRecord::new(payment.order, payment.payment));
-            act(made);
-            Report { outcome: made.outcome, result: made.outcome.map(|_| made.result) }
+            let record = inner.entry(payment.payment).or_insert(PaymentRecord::new(payment.order, payment.payment));
+            act(record);
+            Report { outcome: record.outcome, result: record.outcome.map(|_| record.result) }
         };
         self.failpoint.pass()?;
         Ok(report)
@@ -323,34 +323,34 @@ impl Payments for InMemoryPayments {
             "tok_slow" => None,
             _ => Some(PaymentOutcome::Captured),
         };
-        self.report(payment, |made| {
-            if let (None, Some(outcome)) = (made.outcome, outcome) {
-                made.end(outcome);
+        self.report(payment, |record| {
+            if let (None, Some(outcome)) = (record.outcome, outcome) {
+                record.end(outcome);
             }
         })
     }
 
     async fn settle(&self, _: CommandId, payment: &Payable) -> Result<Report, CallFailed> {
         let known = lock(&self.inner).contains_key(&payment.payment);
-        self.report(payment, |made| {
+        self.report(payment, |record| {
             if !known {
-                made.end(PaymentOutcome::Voided);
+                record.end(PaymentOutcome::Voided);
             }
         })
     }
 
     async fn void(&self, _: CommandId, payment: &Payable) -> Result<Report, CallFailed> {
-        self.report(payment, |made| {
-            if made.outcome.is_none() {
-                made.end(PaymentOutcome::Voided);
+        self.report(payment, |record| {
+            if record.outcome.is_none() {
+                record.end(PaymentOutcome::Voided);
             }
         })
     }
 
     async fn refund(&self, _: CommandId, payment: &Payable) -> Result<Report, CallFailed> {
-        self.report(payment, |made| {
-            if matches!(made.outcome, Some(PaymentOutcome::Captured | PaymentOutcome::PartiallyRefunded)) {
-                made.end(PaymentOutcome::Refunded);
+        self.report(payment, |record| {
+            if matches!(record.outcome, Some(PaymentOutcome::Captured | PaymentOutcome::PartiallyRefunded)) {
+                record.end(PaymentOutcome::Refunded);
             }
         })
     }

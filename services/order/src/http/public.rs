@@ -102,13 +102,13 @@ fn confined(who: &Identity) -> Option<UserId> {
 }
 
 fn listing(user: Option<UserId>, query: &PageQuery) -> Result<Listing, Problem> {
-    let asked = query.parse()?;
-    let (before, offset) = match asked.start {
+    let query = query.parse()?;
+    let (before, offset) = match query.start {
         Start::First => (None, 0),
         Start::Cursor(cursor) => (Some(decode_cursor(&cursor)?), 0),
         Start::Offset(offset) => (None, offset),
     };
-    Ok(Listing { user, size: asked.size, before, offset })
+    Ok(Listing { user, size: query.size, before, offset })
 }
 
 fn page(page: Page<Order>) -> List<api::Order> {

@@ -107,7 +107,7 @@ impl Services {
 
     /// Command id of a payment query: it changes after each answer, so that payment does not return a stored response.
     fn question(&self, state: &State, name: &str) -> CommandId {
-        command_id(state.order.id, self.epoch.0, name, i64::from(state.saga.asked))
+        command_id(state.order.id, self.epoch.0, name, i64::from(state.saga.queries))
     }
 }
 

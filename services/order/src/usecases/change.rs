@@ -1,4 +1,4 @@
-//! Cancelling an order, and transition it on.
+//! Use cases that cancel an order or change its fulfilment status.
 
 use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{OrderId, UserId};

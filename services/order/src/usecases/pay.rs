@@ -32,7 +32,7 @@ impl OrderService {
     }
 
     /// Applies a payment result exactly once, by command or by event. Runs the saga before returning if that takes
-    /// less than [`ANSWER_WITHIN`]; otherwise the worker continues.
+    /// less than `ANSWER_WITHIN`; otherwise the worker continues.
     pub async fn payment_result(
         &self,
         id: OrderId,

@@ -83,11 +83,11 @@ impl OrderService {
 
     async fn make(&self, id: OrderId, new: NewOrder, runner: RunnerId) -> Result<SagaSnapshot, Error> {
         let from_cart = new.source == Source::Cart;
-        let made = match self.draft(id, new).await {
+        let created = match self.draft(id, new).await {
             Ok(draft) => self.orders.create(draft, runner).await,
             Err(error) => return Err(self.without_order(id, from_cart, error).await),
         };
-        match made {
+        match created {
             Ok(snapshot) => Ok(snapshot),
             Err(CreateError::CartAlreadyOrdered) => {
                 Err(self.without_order(id, from_cart, Error::CartAlreadyOrdered).await)
@@ -147,8 +147,8 @@ impl OrderService {
             Source::Cart => self.services.carts.begin_checkout(self.cart_command(id, "take"), id, user).await,
         };
         match basket {
-            Ok(taken) if taken.lines.is_empty() => Err(Error::EmptyCart),
-            Ok(taken) => Ok((Some(taken.cart), taken.lines)),
+            Ok(checkout) if checkout.lines.is_empty() => Err(Error::EmptyCart),
+            Ok(checkout) => Ok((Some(checkout.cart), checkout.lines)),
             Err(CheckoutError::Empty) => Err(Error::EmptyCart),
             // The worker cancelled the lease during this attempt: the next attempt starts again.
             Err(CheckoutError::Cancelled) => Err(Error::Running),
@@ -170,7 +170,7 @@ impl OrderService {
         command_id(id, self.services.epoch.0, name, 0)
     }
 
-    /// Runs the saga for at most [`ANSWER_WITHIN`] and returns the final response if there is one.
+    /// Runs the saga for at most `ANSWER_WITHIN` and returns the final response if there is one.
     async fn finish(&self, snapshot: SagaSnapshot, runner: RunnerId) -> Result<Placed, Error> {
         let id = snapshot.state.order.id;
         if let Some(answer) = (self.answer)(&snapshot.state) {

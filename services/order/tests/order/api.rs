@@ -424,7 +424,7 @@ async fn an_unpaid_order_expires_but_not_during_a_payment() {
     clock.advance(Duration::seconds(899));
     shop.settle().await;
     assert_eq!(shop.status(unpaid).await, two("pending", "unpaid"));
-    assert_eq!(shop.status(paying).await, two("paid", "paid"), "the order asked what became of its payment");
+    assert_eq!(shop.status(paying).await, two("paid", "paid"), "the saga queried the payment");
     clock.advance(Duration::seconds(1));
     shop.settle().await;
     assert_eq!(shop.status(unpaid).await, two("expired", "unpaid"));

@@ -187,8 +187,8 @@ fn reachable(depth: usize) -> Vec<State> {
 /// Resets counters and times, so that they do not distinguish states.
 fn without_counters(mut state: State) -> State {
     (state.order.version, state.order.event_seq, state.order.updated_at) = (1, 1, START);
-    let Saga { asked, failures, not_before, failing_since, shortage, .. } = &mut state.saga;
-    (*asked, *failures, *not_before, *failing_since, *shortage) = (0, 0, None, None, None);
+    let Saga { queries, failures, not_before, failing_since, shortage, .. } = &mut state.saga;
+    (*queries, *failures, *not_before, *failing_since, *shortage) = (0, 0, None, None, None);
     state
 }
 
