@@ -338,7 +338,7 @@ async fn without_the_catalog_a_cart_is_shown_from_copies_and_adding_fails() {
     shop.public.delete(&line_at(&line)).with(&shop.token).await.expect(204);
 }
 
-/// um: an order emptied a cart by the wrong id: another customer's went, one's own stayed.
+/// um: an order emptied the cart of a wrong user id.
 #[tokio::test]
 async fn a_checkout_empties_only_the_cart_of_its_user() {
     let shop = Shop::open();

@@ -229,7 +229,7 @@ async fn an_invalid_product_is_rejected_with_every_field_and_not_stored() {
     refused(&shop.create(sku()).await, 409, "SKU_TAKEN", &["sku"]);
 }
 
-/// um: no auth on product writes.
+/// um: product writes required no authentication.
 #[tokio::test]
 async fn product_writes_need_an_admin() {
     let shop = Shop::open();
@@ -262,7 +262,7 @@ async fn a_repeated_key_creates_one_product_and_rejects_another_body() {
     assert_eq!(shop.public.get("/api/v1/products").await.body["items"].as_array().unwrap().len(), 1);
 }
 
-/// um: paging without an order, limit without a ceiling.
+/// um: lists had no defined order and no maximum page size.
 #[tokio::test]
 async fn lists_are_sorted_and_limited() {
     let shop = Shop::open();
@@ -321,7 +321,7 @@ async fn if_none_match_returns_304_for_an_unchanged_product() {
     assert_eq!(moved.body["version"], 1);
 }
 
-/// um: an unknown id is 500.
+/// um: an unknown id returned 500.
 #[tokio::test]
 async fn unknown_and_malformed_ids_are_client_errors() {
     let shop = Shop::open();
@@ -428,7 +428,7 @@ async fn inventory_is_set_or_adjusted_but_not_below_the_reserved_units() {
     assert_eq!(inventory(json!({"delta": -1})).key("once").await.expect(200).body["stock"], 0);
 }
 
-/// um: `POST /products/stock` was called and never routed.
+/// um: `POST /products/stock` was called but had no route.
 #[tokio::test]
 async fn the_stock_of_many_products_is_one_request() {
     let shop = Shop::open();
@@ -513,7 +513,7 @@ async fn a_rejected_hold_reports_the_first_shortage_and_all_of_them() {
     assert_eq!((shop.stock(a).await, shop.stock(b).await), (3, 1));
 }
 
-/// pr: an empty list of products and a quantity of 1.5 were taken.
+/// pr: an empty list of products and a quantity of 1.5 were accepted.
 #[tokio::test]
 async fn a_hold_without_lines_or_with_a_fractional_quantity_is_rejected() {
     let shop = Shop::open();
@@ -538,7 +538,7 @@ async fn a_hold_without_lines_or_with_a_fractional_quantity_is_rejected() {
     assert_eq!(shop.stock(id).await, 3);
 }
 
-/// um: stock was never lowered; pr: the event's consumer, once mended, would have lowered it twice.
+/// um: stock was never decremented; pr: a working event consumer would have decremented it twice.
 #[tokio::test]
 async fn an_order_decrements_stock_once_by_command_event_or_both() {
     let shop = Shop::open();
@@ -559,7 +559,7 @@ async fn an_order_decrements_stock_once_by_command_event_or_both() {
     assert_eq!(shop.stock(id).await, 7);
 }
 
-/// pr: the consumer read other fields than were sent, and said nothing.
+/// pr: the consumer read other fields than the producer wrote, and reported no error.
 #[tokio::test]
 async fn a_malformed_event_is_dead_lettered_and_an_unknown_kind_is_skipped() {
     let shop = Shop::open();
@@ -579,7 +579,7 @@ async fn a_malformed_event_is_dead_lettered_and_an_unknown_kind_is_skipped() {
     assert!(matches!(later, Err(agora_outbox::Failure::Again(_))), "{later:?}");
 }
 
-/// um: errors leaked the database's text and paths.
+/// um: error responses contained SQL statements and file paths.
 #[tokio::test]
 async fn an_unavailable_database_is_503_with_retry_after_and_without_internals() {
     let shop = Shop::open();

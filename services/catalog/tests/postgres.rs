@@ -169,7 +169,7 @@ async fn five_hundred_buyers_of_ten_units_buy_exactly_ten() {
     world.adds_up().await;
 }
 
-/// pr: oversell: repeated product ids of parallel orders lost decrements.
+/// pr: oversell: repeated product ids in parallel orders lost decrements.
 #[tokio::test(flavor = "multi_thread")]
 async fn parallel_orders_with_repeated_products_lose_no_decrement() {
     let world = Postgres::start().await;
@@ -203,7 +203,7 @@ async fn holds_releases_commits_and_expiry_at_once_neither_deadlock_nor_break_th
         let (world, ids) = (&world, &ids);
         async move {
             let mine = hold(1);
-            // Lines in every order, over several products and, by their number, several warehouses.
+            // Lines in every order, over several products and warehouses.
             let wanted: Vec<_> =
                 (0..3).map(|k| (ids[(n * 7 + k * (n % 3 + 1)) % 4], [1, 2, 3, 4, 5, 6, 7][n % 7])).collect();
             let (wanted_lines, keys) = (lines(&wanted), [command(), command(), command()]);

@@ -1,6 +1,6 @@
 //! Sixty constant sample products with realistic prices and stock. Data only.
 
-/// A product to be added.
+/// A sample product.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     /// Stock keeping unit; identifies an existing product.
@@ -53,7 +53,7 @@ const fn row(
     Row { sku, name, description, cents, stock, category, brand, supplier }
 }
 
-/// Every product.
+/// The sample products, grouped by category.
 pub const PRODUCTS: [Row; 60] = [
     row(LIGHTING, "LMP-1001", "Desk lamp Arne", 7_990, 120, "Jointed oak arm, warm light, dimmer in the foot."),
     row(LIGHTING, "LMP-1002", "Floor lamp Bodil", 14_900, 45, "Linen shade on a tripod of ash, 150 cm high."),

@@ -34,14 +34,14 @@ pub(super) fn product(listed: Listed) -> api::Product {
     }
 }
 
-/// `"<version>.<stock>"`: the stock is shown with the product and changes without a new version.
+/// The `ETag` of a product, `"<version>.<stock>"`: the response contains the stock, which changes without a new version.
 pub(super) fn etag(listed: &Listed) -> HeaderValue {
-    // Digits, signs, a full stop and quotes are always a header value.
+    // Digits, signs, a full stop and quotes are valid in a header value.
     HeaderValue::try_from(format!("\"{}.{}\"", listed.product.version, listed.stock))
         .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
-/// Whether `If-None-Match` names that tag (RFC 9110, weak comparison).
+/// Whether `If-None-Match` contains the tag (RFC 9110, weak comparison).
 pub(super) fn matches_any(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let tags = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     tags.flat_map(|list| list.split(','))
@@ -49,8 +49,8 @@ pub(super) fn matches_any(headers: &HeaderMap, tag: &HeaderValue) -> bool {
         .any(|sent| sent == "*" || sent.strip_prefix("W/").unwrap_or(sent).as_bytes() == tag.as_bytes())
 }
 
-/// What `If-Match` and the body say about the version seen. A tag may be `"<version>"` or what [`etag`] gave: stock that
-/// moved meanwhile does not make a writer's view of the product stale.
+/// Parses the expected version from `If-Match` and the body. A tag is `"<version>"` or a value of [`etag`], of which only
+/// the version is compared: a change of stock does not make the version stale.
 pub(super) fn expected(headers: &HeaderMap, version: Option<i64>) -> Result<Expected, Problem> {
     let mut seen = None;
     for list in headers.get_all(header::IF_MATCH) {
@@ -68,7 +68,7 @@ pub(super) fn expected(headers: &HeaderMap, version: Option<i64>) -> Result<Expe
     Ok(Expected { if_match: seen, version })
 }
 
-/// The version in `"<version>"` or `"<version>.<stock>"`.
+/// Parses the version of `"<version>"` or `"<version>.<stock>"`.
 fn version_of(tag: &str) -> Result<i64, Problem> {
     let inner = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).ok_or_else(unreadable_tag)?;
     let (version, _stock) = inner.split_once('.').unwrap_or((inner, ""));
