@@ -220,7 +220,7 @@ async fn every_route_needs_a_token() {
     refused(&take.internal(&shop.order_token).await, 400, "INVALID_COMMAND_ID", &[]);
 }
 
-/// um: a quantity could be negative or above the stock when lines were merged, and a change was not checked at all.
+/// Defect of A (docs/DEFECTS.md): a quantity could be negative or above the stock when lines were merged, and a change was not checked at all.
 #[tokio::test]
 async fn quantities_are_checked_when_added_merged_and_changed() {
     let shop = Shop::open();
@@ -245,7 +245,7 @@ async fn quantities_are_checked_when_added_merged_and_changed() {
     assert_eq!(shop.cart().await.version, 1);
 }
 
-/// um: every rejected request returned 500.
+/// Defect of A (docs/DEFECTS.md): every rejected request returned 500.
 #[tokio::test]
 async fn rejections_have_specific_codes() {
     let shop = Shop::open();
@@ -313,7 +313,7 @@ async fn a_cart_shows_current_prices_and_stock() {
     assert!(!shop.cart().await.items[0].price_changed, "the shopper has seen it now");
 }
 
-/// um: the cart could not be viewed without the product service, and waited for it without a limit.
+/// Defect of A (docs/DEFECTS.md): the cart could not be viewed without the product service, and waited for it without a limit.
 #[tokio::test]
 async fn without_the_catalog_a_cart_is_shown_from_copies_and_adding_fails() {
     let shop = Shop::open();
@@ -338,7 +338,7 @@ async fn without_the_catalog_a_cart_is_shown_from_copies_and_adding_fails() {
     shop.public.delete(&line_at(&line)).with(&shop.token).await.expect(204);
 }
 
-/// um: an order emptied the cart of a wrong user id.
+/// Defect of A (docs/DEFECTS.md): an order emptied the cart of a wrong user id.
 #[tokio::test]
 async fn a_checkout_empties_only_the_cart_of_its_user() {
     let shop = Shop::open();

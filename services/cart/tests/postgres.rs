@@ -42,7 +42,7 @@ async fn postgres_passes_the_contract_tests() {
     events_add_up(&db).await;
 }
 
-/// um: 8 parallel adds gave 2 lines, and 11 adds of 1 gave 8 units.
+/// Defect of A (docs/DEFECTS.md): 8 parallel adds gave 2 lines, and 11 adds of 1 gave 8 units.
 #[tokio::test(flavor = "multi_thread")]
 async fn parallel_adds_of_one_product_are_one_line_with_the_sum() {
     let (db, carts) = start().await;
@@ -113,7 +113,7 @@ async fn concurrent_duplicates_of_one_request_add_once() {
     assert_eq!(held(&carts, me).await, (1, vec![2]));
 }
 
-/// um: 4 parallel orders of one cart were 4 orders.
+/// Defect of A (docs/DEFECTS.md): 4 parallel orders of one cart were 4 orders.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_concurrent_checkouts_of_one_cart_one_succeeds() {
     let (db, carts) = start().await;

@@ -229,7 +229,7 @@ async fn an_invalid_product_is_rejected_with_every_field_and_not_stored() {
     refused(&shop.create(sku()).await, 409, "SKU_TAKEN", &["sku"]);
 }
 
-/// um: product writes required no authentication.
+/// Defect of A (docs/DEFECTS.md): product writes required no authentication.
 #[tokio::test]
 async fn product_writes_need_an_admin() {
     let shop = Shop::open();
@@ -262,7 +262,7 @@ async fn a_repeated_key_creates_one_product_and_rejects_another_body() {
     assert_eq!(shop.public.get("/api/v1/products").await.body["items"].as_array().unwrap().len(), 1);
 }
 
-/// um: lists had no defined order and no maximum page size.
+/// Defect of A (docs/DEFECTS.md): lists had no defined order and no maximum page size.
 #[tokio::test]
 async fn lists_are_sorted_and_limited() {
     let shop = Shop::open();
@@ -321,7 +321,7 @@ async fn if_none_match_returns_304_for_an_unchanged_product() {
     assert_eq!(moved.body["version"], 1);
 }
 
-/// um: an unknown id returned 500.
+/// Defect of A (docs/DEFECTS.md): an unknown id returned 500.
 #[tokio::test]
 async fn unknown_and_malformed_ids_are_client_errors() {
     let shop = Shop::open();
@@ -389,7 +389,7 @@ async fn a_change_requires_a_version() {
     assert_eq!((last.name.as_str(), last.version), ("c", 4));
 }
 
-/// um: a change of the name read and wrote the whole row, stock included.
+/// Defect of A (docs/DEFECTS.md): a change of the name read and wrote the whole row, stock included.
 #[tokio::test]
 async fn stock_and_name_do_not_overwrite_each_other() {
     let shop = Shop::open();
@@ -428,7 +428,7 @@ async fn inventory_is_set_or_adjusted_but_not_below_the_reserved_units() {
     assert_eq!(inventory(json!({"delta": -1})).key("once").await.expect(200).body["stock"], 0);
 }
 
-/// um: `POST /products/stock` was called but had no route.
+/// Defect of A (docs/DEFECTS.md): `POST /products/stock` was called but had no route.
 #[tokio::test]
 async fn the_stock_of_many_products_is_one_request() {
     let shop = Shop::open();
@@ -513,7 +513,7 @@ async fn a_rejected_hold_reports_the_first_shortage_and_all_of_them() {
     assert_eq!((shop.stock(a).await, shop.stock(b).await), (3, 1));
 }
 
-/// pr: an empty list of products and a quantity of 1.5 were accepted.
+/// Defect of B (docs/DEFECTS.md): an empty list of products and a quantity of 1.5 were accepted.
 #[tokio::test]
 async fn a_hold_without_lines_or_with_a_fractional_quantity_is_rejected() {
     let shop = Shop::open();
@@ -538,7 +538,7 @@ async fn a_hold_without_lines_or_with_a_fractional_quantity_is_rejected() {
     assert_eq!(shop.stock(id).await, 3);
 }
 
-/// um: stock was never decremented; pr: a working event consumer would have decremented it twice.
+/// Defects of A and B (docs/DEFECTS.md): stock was never decremented; a working event consumer would have decremented it twice.
 #[tokio::test]
 async fn an_order_decrements_stock_once_by_command_event_or_both() {
     let shop = Shop::open();
@@ -559,7 +559,7 @@ async fn an_order_decrements_stock_once_by_command_event_or_both() {
     assert_eq!(shop.stock(id).await, 7);
 }
 
-/// pr: the consumer read other fields than the producer wrote, and reported no error.
+/// Defect of B (docs/DEFECTS.md): the consumer read other fields than the producer wrote, and reported no error.
 #[tokio::test]
 async fn a_malformed_event_is_dead_lettered_and_an_unknown_kind_is_skipped() {
     let shop = Shop::open();
@@ -579,7 +579,7 @@ async fn a_malformed_event_is_dead_lettered_and_an_unknown_kind_is_skipped() {
     assert!(matches!(later, Err(agora_outbox::Failure::Again(_))), "{later:?}");
 }
 
-/// um: error responses contained SQL statements and file paths.
+/// Defect of A (docs/DEFECTS.md): error responses contained SQL statements and file paths.
 #[tokio::test]
 async fn an_unavailable_database_is_503_with_retry_after_and_without_internals() {
     let shop = Shop::open();

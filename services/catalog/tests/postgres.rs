@@ -169,7 +169,7 @@ async fn five_hundred_buyers_of_ten_units_buy_exactly_ten() {
     world.adds_up().await;
 }
 
-/// pr: oversell: repeated product ids in parallel orders lost decrements.
+/// Defect of B (docs/DEFECTS.md): oversell: repeated product ids in parallel orders lost decrements.
 #[tokio::test(flavor = "multi_thread")]
 async fn parallel_orders_with_repeated_products_lose_no_decrement() {
     let world = Postgres::start().await;
