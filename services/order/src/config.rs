@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_of_nothing_is_refused_by_name() {
+    fn a_payment_window_of_zero_is_rejected() {
         let pairs = BTreeMap::from([("ORDER_PAYMENT_WINDOW_SECONDS".to_owned(), "0".to_owned())]);
         let faults = settings_from("order", &pairs, Config::read).unwrap_err().to_string();
         assert!(faults.contains("ORDER_PAYMENT_WINDOW_SECONDS"), "{faults}");

@@ -182,7 +182,7 @@ pub enum Reserving {
 /// A payment of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payable {
-    /// The payment.
+    /// Id of the payment.
     pub payment: PaymentId,
     /// The order to pay.
     pub order: OrderId,

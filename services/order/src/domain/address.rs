@@ -81,14 +81,14 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_trimmed_and_its_country_written_in_capitals() {
+    fn an_address_is_trimmed_and_its_country_upper_cased() {
         let parsed = address().parse().unwrap();
         assert_eq!((parsed.street.as_str(), parsed.country.as_str()), ("Unter den Linden 1", "DE"));
         assert_eq!(parsed.recipient, None);
     }
 
     #[test]
-    fn everything_wrong_with_an_address_is_told_at_once() {
+    fn all_invalid_address_fields_are_reported() {
         let wrong = Address { street: " ".into(), city: "x".repeat(201), country: "Germany".into(), ..address() };
         let fields: Vec<_> = wrong.parse().unwrap_err().into_iter().map(|invalid| invalid.field).collect();
         assert_eq!(fields, ["shippingAddress.street", "shippingAddress.city", "shippingAddress.country"]);

@@ -17,7 +17,7 @@ const TOKEN_BYTES_MAX: usize = 255;
 /// A product, its variant and a quantity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestedLine {
-    /// The product.
+    /// Id of the product.
     pub product: ProductId,
     /// The variant; empty for a product without variants.
     pub variant: String,
@@ -72,17 +72,17 @@ pub struct PayWith {
 /// A product and its price as catalog quotes them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Product {
-    /// The product.
+    /// Id of the product.
     pub id: ProductId,
-    /// Its name.
+    /// Product name.
     pub name: String,
     /// Price of one unit.
     pub price: Money,
-    /// Its brand.
+    /// Brand, if any.
     pub brand: Option<String>,
-    /// Its category.
+    /// Category, if any.
     pub category: Option<String>,
-    /// Its supplier.
+    /// Supplier, if any.
     pub supplier: Option<String>,
     /// Id of the seller.
     pub seller: SellerId,
@@ -97,7 +97,7 @@ pub struct OrderDraft {
     pub user: UserId,
     /// Cart and version of the checkout; `None` if the request listed the items.
     pub cart: Option<CartVersion>,
-    /// Its lines.
+    /// Lines with prices and totals.
     pub lines: Vec<Line>,
     /// Their sum.
     pub total: Money,
@@ -146,7 +146,7 @@ impl RequestedLines {
         if wrong.is_empty() { Ok(Self(lines)) } else { Err(wrong) }
     }
 
-    /// Its lines.
+    /// Returns the lines, unique by product and variant.
     pub fn into_lines(self) -> Vec<RequestedLine> {
         self.0
     }
@@ -239,7 +239,7 @@ impl From<agora_vocab::Invalid> for FieldError {
 }
 
 impl Method {
-    /// Its name on the wire.
+    /// Name in requests, responses and the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Card => "card",
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_of_nothing_of_no_units_or_of_less_is_refused_by_field() {
+    fn empty_orders_and_non_positive_quantities_are_rejected_by_field() {
         assert_eq!(fields(vec![]), ["items"]);
         assert_eq!(
             fields(vec![(product(1), None, 0), (product(2), None, 1), (product(3), None, -5)]),
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_lines_become_one_and_their_sum_has_the_same_limit() {
+    fn equal_lines_are_merged_within_the_quantity_limit() {
         let lines = RequestedLines::parse(vec![
             (product(1), None, 2),
             (product(1), Some("red".into()), 1),
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn every_unknown_product_is_named() {
+    fn every_unknown_product_is_reported() {
         let requested = RequestedLines::parse((1..=3).map(|n| (product(n), None, 1)).collect()).unwrap().into_lines();
         assert_eq!(
             price(&requested, vec![quoted(2, 100, "EUR")]),
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_two_currencies_or_beyond_exact_amounts_have_no_sum() {
+    fn mixed_currencies_and_overflowing_totals_are_rejected() {
         let requested = RequestedLines::parse((1..=2).map(|n| (product(n), None, 9)).collect()).unwrap().into_lines();
         assert!(matches!(
             price(&requested, vec![quoted(1, 100, "EUR"), quoted(2, 100, "USD")]),

@@ -10,7 +10,7 @@ use super::{Address, PaymentStatus, Status};
 /// An order. All fields except `progress`, `version`, `event_seq` and `updated_at` are fixed at creation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Order {
-    /// The order.
+    /// Id of the order, a UUIDv7.
     pub id: OrderId,
     /// Human-readable number such as `A-1000001`.
     pub number: String,
@@ -61,7 +61,7 @@ pub struct OrderProgress {
 /// A cart at the version of a checkout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CartVersion {
-    /// The cart.
+    /// Id of the cart.
     pub id: CartId,
     /// Version of the cart: at most one live order has it.
     pub version: i64,
@@ -70,7 +70,7 @@ pub struct CartVersion {
 /// A line of an order, fixed at creation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    /// The product.
+    /// Id of the product.
     pub product: ProductId,
     /// The variant; empty for a product without variants.
     pub variant: String,
@@ -162,7 +162,7 @@ mod tests {
     use super::number;
 
     #[test]
-    fn a_number_drawn_again_after_a_restore_differs_by_the_epoch() {
+    fn order_numbers_after_a_restore_contain_the_epoch() {
         assert_eq!(number(Epoch(0), 1_000_001), "A-1000001");
         assert_eq!(number(Epoch(2), 1_000_001), "A-2-1000001");
     }

@@ -107,7 +107,7 @@ impl Status {
         Self::Refunded,
     ];
 
-    /// Its name on the wire.
+    /// Name in requests, responses and the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -139,7 +139,7 @@ impl PaymentStatus {
     pub const ALL: [Self; 6] =
         [Self::Unpaid, Self::Processing, Self::Failed, Self::Paid, Self::PartiallyRefunded, Self::Refunded];
 
-    /// Its name on the wire.
+    /// Name in requests, responses and the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unpaid => "unpaid",

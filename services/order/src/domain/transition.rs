@@ -21,9 +21,9 @@ const RETRY_PAUSE_MAX: Duration = Duration::seconds(300);
 /// An order and its saga. They are read and written in one transaction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
-    /// The order.
+    /// The order, fixed fields and progress.
     pub order: Order,
-    /// Its saga.
+    /// The saga of the order.
     pub saga: Saga,
 }
 

@@ -8,7 +8,7 @@ use axum::{Router, extract::State, routing::post};
 
 use crate::usecases::OrderService;
 
-/// The routes.
+/// Routes of the internal port; [`super::routers`] adds authentication.
 pub fn router(service: OrderService) -> Router {
     Router::new()
         .route("/internal/v1/orders/{id}/begin-payment", post(begin))

@@ -18,7 +18,7 @@ use crate::{
     usecases::{Error, NewOrder, OrderService, Placed, Shipping},
 };
 
-/// The routes.
+/// Routes of the public port; [`super::routers`] adds authentication.
 pub fn router(service: OrderService) -> Router {
     Router::new()
         .route("/api/v1/orders", get(list).post(place))

@@ -204,7 +204,7 @@ async fn every_invalid_field_of_a_new_order_is_reported() {
 }
 
 #[tokio::test]
-async fn unreadable_unkeyed_and_unauthenticated_requests_have_their_codes() {
+async fn malformed_unkeyed_and_unauthenticated_requests_return_their_codes() {
     let (shop, ..) = in_memory();
     let lamp = shop.fakes.catalog.offer(1999, 10);
     let token = shop.token(shop.ada);
@@ -225,7 +225,7 @@ async fn unreadable_unkeyed_and_unauthenticated_requests_have_their_codes() {
 }
 
 #[tokio::test]
-async fn an_unknown_product_is_refused_and_nothing_is_stored_or_taken() {
+async fn an_unknown_product_is_rejected_without_side_effects() {
     let (shop, orders, _) = in_memory();
     let unknown = ProductId::new(Uuid::from_u128(3));
     shop.fakes.carts.add(shop.ada, unknown, Quantity::ONE);
@@ -257,7 +257,7 @@ async fn a_shortage_rejects_the_order_reports_the_available_units_and_cancels_th
 }
 
 #[tokio::test]
-async fn the_same_key_has_one_answer_and_another_body_is_refused() {
+async fn a_reused_key_returns_the_same_response_and_rejects_another_body() {
     let (shop, orders, _) = in_memory();
     let lamp = shop.fakes.catalog.offer(1999, 10);
     let first = shop.order("k", items(lamp, 1)).await.expect(201);

@@ -68,7 +68,7 @@ fn payable() -> Payable {
 }
 
 #[tokio::test]
-async fn a_quote_names_what_exists() {
+async fn a_quote_returns_existing_products() {
     let product = json!({ "id": LAMP, "name": "Lamp", "description": "", "sku": null, "stock": 3, "category": "Lighting",
         "price": { "amount": 1999, "currency": "EUR" }, "brand": null, "supplier": null, "imageUrl": null, "version": 1,
         "sellerId": Uuid::from_u128(1), "createdAt": "2026-01-02T03:04:05Z", "updatedAt": "2026-01-02T03:04:05Z" });
@@ -78,7 +78,7 @@ async fn a_quote_names_what_exists() {
 }
 
 #[tokio::test]
-async fn a_hold_is_held_short_or_has_no_answer() {
+async fn a_reservation_succeeds_is_short_or_fails() {
     let reserve =
         async |status, body| CatalogClient(client("catalog", status, body).await).reserve(COMMAND, &hold()).await;
     let held = json!({ "orderId": ORDER, "hold": 1, "expiresAt": "2026-01-02T03:04:05Z" });
@@ -123,7 +123,7 @@ async fn a_checkout_begins_or_reports_an_empty_or_cancelled_one() {
 }
 
 #[tokio::test]
-async fn a_payment_has_a_result_none_yet_or_never_will() {
+async fn a_payment_is_final_pending_or_rejected() {
     let PayWith { method, token } = PayWith::parse("card", "tok_ok").unwrap();
     let pay = async |status, body| {
         let payments = PaymentClient(client("payment", status, body).await);
