@@ -1,42 +1,42 @@
-//! The settings of this service. Knows names and bounds.
+//! Settings of this service: names, defaults and ranges.
 
 use agora_chassis::{Ports, Reader, WatchedFile, WatchedSecret};
 use agora_vocab::{Email, Epoch};
 use agora_web::TokenSettings;
 
-/// How long an access token is good for unless told otherwise, and the bounds of that, in seconds.
+/// Default and range of the lifetime of access tokens, in seconds.
 const ACCESS_LIFETIME_S: u32 = 900;
 const ACCESS_LIFETIME_S_MIN: u32 = 60;
 const ACCESS_LIFETIME_S_MAX: u32 = 86_400;
 
-/// The topology's numbers; what the process is given in `PORT` and `INTERNAL_PORT` wins.
+/// The topology's ports; `PORT` and `INTERNAL_PORT` override them.
 const PORT: u16 = 3001;
 const INTERNAL_PORT: u16 = 4001;
 
-/// The settings.
+/// Settings of the user service.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where it listens.
+    /// Public and internal listener.
     pub ports: Ports,
-    /// Its database.
+    /// The service's database.
     pub postgres: agora_postgres::Config,
-    /// Where facts go.
+    /// The broker that events are sent to.
     pub kafka: agora_kafka::Config,
-    /// The recovery epoch.
+    /// The recovery epoch of published events.
     pub epoch: Epoch,
-    /// What signs access tokens.
+    /// PKCS #8 PEM of the Ed25519 key that signs access tokens.
     pub signing_key: WatchedFile,
-    /// What verifies them, and what they say about themselves.
+    /// Key set, issuer and audience of access tokens.
     pub tokens: TokenSettings,
-    /// How long they are good for, in seconds.
+    /// Lifetime of access tokens, in seconds.
     pub access_lifetime_s: u32,
-    /// What callers of the internal port prove themselves with.
+    /// Verifies tokens of callers on the internal port.
     pub internal_secret: WatchedSecret,
-    /// The first admin, if there shall be one.
+    /// `None` if no first admin is configured.
     pub first_admin: Option<FirstAdmin>,
 }
 
-/// The first admin's address, and his password as it is now.
+/// E-mail address and watched password of the first admin.
 #[derive(Clone, Debug)]
 pub struct FirstAdmin {
     /// `ADMIN_EMAIL`.
@@ -46,7 +46,7 @@ pub struct FirstAdmin {
 }
 
 impl Config {
-    /// Reads the settings.
+    /// Reports all invalid settings at once.
     pub fn read(reader: &mut Reader) -> Self {
         let access_lifetime_s = reader.default("ACCESS_TOKEN_LIFETIME_SECONDS", ACCESS_LIFETIME_S);
         if !(ACCESS_LIFETIME_S_MIN..=ACCESS_LIFETIME_S_MAX).contains(&access_lifetime_s) {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn half_an_admin_is_refused_with_the_missing_name() {
+    fn an_incomplete_first_admin_names_the_missing_setting() {
         let pairs = BTreeMap::from([("ADMIN_EMAIL".to_owned(), "ada@example.com".to_owned())]);
         let faults = settings_from("user", &pairs, Config::read).unwrap_err().to_string();
         assert!(faults.contains("ADMIN_PASSWORD has a value that cannot be used: is needed beside"), "{faults}");

@@ -1,6 +1,6 @@
-//! What an account is: who it belongs to, what proves it, where parcels go.
+//! Accounts, credentials, sessions and addresses.
 //!
-//! Values are parsed once and trusted from then on. Knows no HTTP, no database, no clock and no cryptography.
+//! Values are validated when they are parsed. Must not depend on HTTP, a database, a clock or cryptography.
 
 mod account;
 mod address;
@@ -16,17 +16,17 @@ pub use text::{Phone, Text, Username};
 
 use agora_vocab::Invalid;
 
-/// Refusals of several fields, so that a client hears of all of them at once.
+/// Collects the errors of several fields, so that a client receives all of them at once.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Violations(Vec<Invalid>);
 
 impl Violations {
-    /// The parsed value, or nothing and one refusal more.
+    /// The parsed value; records the error and returns `None` otherwise.
     pub fn check<T>(&mut self, parsed: Result<T, Invalid>) -> Option<T> {
         parsed.map_err(|invalid| self.0.push(invalid)).ok()
     }
 
-    /// The same for a field that may be absent: absent is fine, refused is not.
+    /// The same for an optional field: an absent field is no error.
     pub fn check_optional<T>(
         &mut self,
         text: Option<String>,
@@ -35,7 +35,7 @@ impl Violations {
         text.and_then(|text| self.check(parse(&text)))
     }
 
-    /// `value` unless something was refused.
+    /// Returns `value` if no error was recorded.
     pub fn unless_any<T>(self, value: Option<T>) -> Result<T, Self> {
         match value {
             Some(value) if self.0.is_empty() => Ok(value),
@@ -43,7 +43,7 @@ impl Violations {
         }
     }
 
-    /// Each refusal, in the order of checking.
+    /// The recorded errors, in the order of checking.
     pub fn into_inner(self) -> Vec<Invalid> {
         self.0
     }

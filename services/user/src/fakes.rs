@@ -1,4 +1,4 @@
-//! The stores in memory, for tests: the same laws as on PostgreSQL, by a clock that the test moves.
+//! The stores in memory, for tests: the same contract as on PostgreSQL, with a clock that the test moves.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +16,7 @@ use crate::{
     ports::{Addresses, NewAccount, NewSession, Refusal, Rotation, Sessions, StoreError, Users},
 };
 
-/// Every store of this service.
+/// Implements every port that has a table.
 #[derive(Clone, Debug)]
 pub struct InMemoryStore {
     state: Arc<Mutex<State>>,
@@ -29,8 +29,8 @@ struct State {
     sessions: Vec<Session>,
     tokens: Vec<Token>,
     addresses: Vec<(UserId, BookEntry)>,
-    remembered: Vec<(DedupKey, Memory)>,
-    facts: Vec<UserEvent>,
+    remembered: Vec<(DedupKey, StoredResult)>,
+    events: Vec<UserEvent>,
 }
 
 #[derive(Debug)]
@@ -50,24 +50,24 @@ struct Token {
 }
 
 #[derive(Clone, Debug)]
-enum Memory {
+enum StoredResult {
     User(User),
     Entry(BookEntry),
     Nothing,
 }
 
 impl InMemoryStore {
-    /// An empty store that lives by `clock`.
+    /// An empty store; expiry follows `clock`.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { state: Arc::default(), clock }
     }
 
-    /// Every fact so far.
-    pub fn facts(&self) -> Vec<UserEvent> {
-        self.state().facts.clone()
+    /// All appended events, oldest first.
+    pub fn events(&self) -> Vec<UserEvent> {
+        self.state().events.clone()
     }
 
-    /// Blocks an account, which no route does yet.
+    /// Blocks an account; no route does yet.
     pub fn block(&self, id: UserId) {
         if let Some(found) = self.state().user(id) {
             found.user.status = Status::Blocked;
@@ -95,7 +95,7 @@ impl State {
         name.is_some_and(|name| names.any(|taken| taken.folded() == name.folded()))
     }
 
-    fn once(&self, dedup_key: &DedupKey) -> Result<Option<Memory>, StoreError> {
+    fn claim_key(&self, dedup_key: &DedupKey) -> Result<Option<StoredResult>, StoreError> {
         let DedupKey::Request { scope, key, route, hash } = dedup_key else { return Ok(None) };
         for (seen, memory) in &self.remembered {
             if let DedupKey::Request { scope: s, key: k, route: r, hash: h } = seen
@@ -107,7 +107,7 @@ impl State {
         Ok(None)
     }
 
-    fn remember(&mut self, dedup_key: &DedupKey, memory: Memory) {
+    fn store_result(&mut self, dedup_key: &DedupKey, memory: StoredResult) {
         self.remembered.push((dedup_key.clone(), memory));
     }
 
@@ -120,7 +120,7 @@ impl State {
 impl Users for InMemoryStore {
     async fn register(&self, account: &NewAccount, dedup_key: &DedupKey) -> Result<Outcome<User>, StoreError> {
         let mut state = self.state();
-        if let Some(Memory::User(user)) = state.once(dedup_key)? {
+        if let Some(StoredResult::User(user)) = state.claim_key(dedup_key)? {
             return Ok(Outcome::Duplicate(user));
         }
         let NewAccount { id, email, profile, roles, hash } = account.clone();
@@ -132,8 +132,8 @@ impl Users for InMemoryStore {
         }
         let user = User { id, email, profile, roles, status: Status::Active, created_at: self.clock.now() };
         state.users.push(Credentials { user: user.clone(), hash });
-        state.facts.push(user.registered());
-        state.remember(dedup_key, Memory::User(user.clone()));
+        state.events.push(user.registered());
+        state.store_result(dedup_key, StoredResult::User(user.clone()));
         Ok(Outcome::Applied(user))
     }
 
@@ -152,7 +152,7 @@ impl Users for InMemoryStore {
         dedup_key: &DedupKey,
     ) -> Result<Option<Outcome<User>>, StoreError> {
         let mut state = self.state();
-        if let Some(Memory::User(user)) = state.once(dedup_key)? {
+        if let Some(StoredResult::User(user)) = state.claim_key(dedup_key)? {
             return Ok(Some(Outcome::Duplicate(user)));
         }
         if state.username_taken(change.username.as_ref(), id) {
@@ -161,8 +161,8 @@ impl Users for InMemoryStore {
         let Some(found) = state.user(id) else { return Ok(None) };
         found.user.profile = found.user.profile.clone().merged(change.clone());
         let user = found.user.clone();
-        state.facts.push(user.updated());
-        state.remember(dedup_key, Memory::User(user.clone()));
+        state.events.push(user.updated());
+        state.store_result(dedup_key, StoredResult::User(user.clone()));
         Ok(Some(Outcome::Applied(user)))
     }
 
@@ -192,20 +192,20 @@ impl Users for InMemoryStore {
 impl Sessions for InMemoryStore {
     async fn start(&self, session: &NewSession, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError> {
         let mut state = self.state();
-        if state.once(dedup_key)?.is_some() {
+        if state.claim_key(dedup_key)?.is_some() {
             return Ok(Outcome::Duplicate(()));
         }
         let NewSession { id, user, email, token, ip: _ } = session;
         let now = self.clock.now();
         state.sessions.push(Session { id: *id, user: *user, expires_at: now + SESSION_LIFETIME, ended: false });
         state.tokens.push(Token { digest: *token, session: *id, expires_at: now + SESSION_IDLE, used: false });
-        state.facts.push(UserEvent::Login(Login {
+        state.events.push(UserEvent::Login(Login {
             user_id: *user,
             email: email.to_string(),
             session_id: *id,
             login_method: "password".to_owned(),
         }));
-        state.remember(dedup_key, Memory::Nothing);
+        state.store_result(dedup_key, StoredResult::Nothing);
         Ok(Outcome::Applied(()))
     }
 
@@ -255,7 +255,7 @@ impl Sessions for InMemoryStore {
         Ok(state.user(user).map(|found| found.user.clone()).filter(|user| user.status == Status::Active))
     }
 
-    async fn forget_expired(&self, limit: u32) -> Result<u64, StoreError> {
+    async fn delete_expired(&self, limit: u32) -> Result<u64, StoreError> {
         let (mut state, now) = (self.state(), self.clock.now());
         let over: Vec<SessionId> = state
             .sessions
@@ -288,7 +288,7 @@ impl Addresses for InMemoryStore {
         dedup_key: &DedupKey,
     ) -> Result<Outcome<BookEntry>, StoreError> {
         let mut state = self.state();
-        if let Some(Memory::Entry(entry)) = state.once(dedup_key)? {
+        if let Some(StoredResult::Entry(entry)) = state.claim_key(dedup_key)? {
             return Ok(Outcome::Duplicate(entry));
         }
         if state.user(owner).is_none() {
@@ -298,7 +298,7 @@ impl Addresses for InMemoryStore {
             return Err(StoreError::BookFull);
         }
         state.addresses.push((owner, entry.clone()));
-        state.remember(dedup_key, Memory::Entry(entry.clone()));
+        state.store_result(dedup_key, StoredResult::Entry(entry.clone()));
         Ok(Outcome::Applied(entry.clone()))
     }
 
@@ -309,13 +309,13 @@ impl Addresses for InMemoryStore {
         dedup_key: &DedupKey,
     ) -> Result<Option<Outcome<BookEntry>>, StoreError> {
         let mut state = self.state();
-        if let Some(Memory::Entry(entry)) = state.once(dedup_key)? {
+        if let Some(StoredResult::Entry(entry)) = state.claim_key(dedup_key)? {
             return Ok(Some(Outcome::Duplicate(entry)));
         }
         let found = state.addresses.iter_mut().find(|(of, held)| *of == owner && held.id == entry.id);
         let Some((_, held)) = found else { return Ok(None) };
         *held = entry.clone();
-        state.remember(dedup_key, Memory::Entry(entry.clone()));
+        state.store_result(dedup_key, StoredResult::Entry(entry.clone()));
         Ok(Some(Outcome::Applied(entry.clone())))
     }
 
@@ -326,7 +326,7 @@ impl Addresses for InMemoryStore {
         dedup_key: &DedupKey,
     ) -> Result<Option<Outcome<()>>, StoreError> {
         let mut state = self.state();
-        if state.once(dedup_key)?.is_some() {
+        if state.claim_key(dedup_key)?.is_some() {
             return Ok(Some(Outcome::Duplicate(())));
         }
         let before = state.addresses.len();
@@ -334,7 +334,7 @@ impl Addresses for InMemoryStore {
         if state.addresses.len() == before {
             return Ok(None);
         }
-        state.remember(dedup_key, Memory::Nothing);
+        state.store_result(dedup_key, StoredResult::Nothing);
         Ok(Some(Outcome::Applied(())))
     }
 }

@@ -1,6 +1,6 @@
-//! Accounts over HTTP: wire to domain and back, and the one map from errors to statuses.
+//! HTTP routes: conversion between wire and domain types, and the mapping of errors to statuses.
 //!
-//! Knows routes and bodies; decides nothing.
+//! Must not contain rules.
 
 mod addresses;
 mod auth;
@@ -16,11 +16,11 @@ use axum::Router;
 
 use crate::{
     domain::{Phone, Profile, Text, User, Username, Violations},
-    usecases::{Accounts, Asker},
+    usecases::{Caller, UserService},
 };
 
-/// Everything that this service answers, on both ports, with every layer.
-pub fn routers(accounts: Accounts, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
+/// The routers of both ports with all their layers.
+pub fn routers(accounts: UserService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
     let public = Router::new()
         .merge(auth::router())
         .merge(users::router())
@@ -33,10 +33,10 @@ pub fn routers(accounts: Accounts, verifier: TokenVerifier, internal_secret: Wat
     }
 }
 
-/// Who may call the internal port.
+/// Services that may call the internal port.
 pub const CALLERS: &[&str] = &["order"];
 
-/// The request, as the stores remember it.
+/// The deduplication key of a request.
 fn dedup_key(user: UserId, idempotency: Option<Idempotency>) -> DedupKey {
     match idempotency {
         Some(Idempotency { key, route, hash }) => DedupKey::Request { scope: user.to_string(), key, route, hash },
@@ -44,9 +44,9 @@ fn dedup_key(user: UserId, idempotency: Option<Idempotency>) -> DedupKey {
     }
 }
 
-fn asker(identity: Identity) -> Asker {
+fn caller(identity: Identity) -> Caller {
     let Identity { user, roles, session, token: _, expires_at: _ } = identity;
-    Asker { user, roles, session }
+    Caller { user, roles, session }
 }
 
 fn user_to_wire(user: User) -> wire::User {
@@ -67,8 +67,8 @@ fn user_to_wire(user: User) -> wire::User {
     }
 }
 
-fn profile(violations: &mut Violations, told: wire::UpdateProfile) -> Profile {
-    let wire::UpdateProfile { firstname, lastname, username, name, phone } = told;
+fn profile(violations: &mut Violations, body: wire::UpdateProfile) -> Profile {
+    let wire::UpdateProfile { firstname, lastname, username, name, phone } = body;
     Profile {
         firstname: violations.check_optional(firstname, |text| Text::parse("firstname", text)),
         lastname: violations.check_optional(lastname, |text| Text::parse("lastname", text)),

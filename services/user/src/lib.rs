@@ -1,17 +1,17 @@
-//! Accounts: registration, sessions and their tokens, profiles, addresses.
+//! User service: registration, sessions and their tokens, profiles, addresses.
 //!
-//! This file puts the parts together; it is the only one that knows all of them.
+//! This file wires the parts together; no other file depends on all of them.
 
 mod config;
 mod domain;
 #[cfg(feature = "fakes")]
 pub mod fakes;
 mod http;
+mod maintenance;
 mod passwords;
 pub mod ports;
 mod postgres;
 mod tokens;
-mod upkeep;
 pub mod usecases;
 
 use std::sync::Arc;
@@ -29,9 +29,9 @@ pub use passwords::Argon2Passwords;
 pub use postgres::PgStore;
 pub use tokens::{Issue, KeyError, SignedTokens};
 
-use usecases::Accounts;
+use usecases::UserService;
 
-/// The tables of this service.
+/// Migrations of this service's tables, including the outbox.
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// Starts the service with the settings of the environment.
@@ -39,7 +39,7 @@ pub fn start(process: Process) -> BoxFuture<'static, anyhow::Result<(Ports, Rout
     Box::pin(async move { build(settings("user", Config::read)?, &process).await })
 }
 
-/// Starts the service: its database, its relay of facts, its upkeep; returns what to serve.
+/// Starts database, outbox relay and background tasks, and returns the routers to serve.
 pub async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, Routers)> {
     let Config { ports, postgres, kafka, epoch, signing_key, tokens, access_lifetime_s, internal_secret, first_admin } =
         config;
@@ -49,7 +49,7 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, 
     let issue = Issue { issuer, audience, lifetime_s: access_lifetime_s };
     let verifier = tokens.verifier(process);
     let tokens = Arc::new(SignedTokens::new(signing_key, keys, issue, process.clock(), process.ids()));
-    let accounts = Accounts {
+    let accounts = UserService {
         users: store.clone(),
         sessions: store.clone(),
         addresses: store,
@@ -60,6 +60,6 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, 
     let producer = agora_kafka::Producer::new(&kafka);
     agora_outbox::relay(db.clone(), producer, process);
     agora_outbox::sweep(db, process);
-    upkeep::start(&accounts, tokens, first_admin, process);
+    maintenance::start(&accounts, tokens, first_admin, process);
     Ok((ports, http::routers(accounts, verifier, internal_secret)))
 }

@@ -1,5 +1,6 @@
-//! Argon2id in a bounded pool: as many hashes at a time as there are cores, so that a flood of logins starves neither
-//! the other requests nor the memory. Knows nothing of accounts.
+//! Argon2id with a bounded queue: one hash at a time per core, so that a flood of logins exhausts neither CPU nor memory.
+//!
+//! Must not depend on accounts.
 
 use std::sync::{
     Arc,
@@ -20,7 +21,7 @@ use crate::{
     ports::{BoxError, HashError, Passwords, Verdict},
 };
 
-/// Memory of one hash in KiB, passes and lanes (OWASP Password Storage Cheat Sheet, argon2id).
+/// StoredResult of one hash in KiB, passes and lanes (OWASP Password Storage Cheat Sheet, argon2id).
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
@@ -28,52 +29,52 @@ const LANES: u32 = 1;
 /// Random bytes of a salt (RFC 9106, 3.1).
 const SALT_BYTES: usize = 16;
 
-/// An allocation over 32 MiB is always a mapping of its own (mallopt(3), M_MMAP_THRESHOLD), which goes back to the system
-/// when it is freed. A smaller one stays with the thread that used it: 19 MiB for each thread that ever hashed. Only what
-/// is written to takes memory.
+/// An allocation over 32 MiB is always a mapping of its own (mallopt(3), M_MMAP_THRESHOLD), which free returns to the
+/// system. A smaller one stays with the thread that used it: 19 MiB for each thread that ever hashed. Only written pages
+/// use memory.
 const MAPPED_BLOCKS: usize = 33 * 1024;
 
-/// How many passwords may wait for each core; more are refused. At some 30 ms a hash the last one waits a second.
+/// Waiting passwords per core; more are refused. At about 30 ms a hash the last one waits a second.
 const WAITING_PER_CORE_MAX: usize = 32;
 
-/// Longest text that is compared with a hash, in bytes; anything longer is nobody's password.
+/// Longest text that is compared with a hash, in bytes; no valid password is longer.
 const VERIFIED_BYTES_MAX: usize = 1024;
 
-/// A salt and a hash that belong to nobody: compared with where there is no account.
-const NOBODY: &str = "YWdvcmEtbm9ib2R5LXNhbHQ$DwOZ8tXNYjBW4F3vRn0kqfL5cGmzJ1sT7eHb2aUiV9g";
+/// Salt and hash of no account, for the comparison when the account does not exist.
+const NO_ACCOUNT: &str = "YWdvcmEtbm9ib2R5LXNhbHQ$DwOZ8tXNYjBW4F3vRn0kqfL5cGmzJ1sT7eHb2aUiV9g";
 
 /// The pool.
 #[derive(Clone, Debug)]
 pub struct Argon2Passwords {
     argon2: Argon2<'static>,
-    /// For comparing with where there is nothing to compare with.
-    nobody: PasswordHash,
+    /// Compared with when the account does not exist.
+    no_account: PasswordHash,
     permits: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     waiting_max: usize,
 }
 
 impl Argon2Passwords {
-    /// A pool of one hash at a time per core of this machine.
+    /// One hash at a time per core of this machine.
     pub fn new() -> Result<Self, argon2::Error> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self::with(Params::new(MEMORY_KIB, PASSES, LANES, None)?, cores, cores * WAITING_PER_CORE_MAX)
     }
 
-    /// A pool with parameters of the caller's choice: `at_a_time` hashes, and `waiting_max` more in the queue.
+    /// `at_a_time` concurrent hashes, and at most `waiting_max` more in the queue.
     pub fn with(params: Params, at_a_time: usize, waiting_max: usize) -> Result<Self, argon2::Error> {
-        let nobody =
-            format!("$argon2id$v=19$m={},t={},p={}${NOBODY}", params.m_cost(), params.t_cost(), params.p_cost());
+        let no_account =
+            format!("$argon2id$v=19$m={},t={},p={}${NO_ACCOUNT}", params.m_cost(), params.t_cost(), params.p_cost());
         Ok(Self {
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
-            nobody: PasswordHash::new(nobody),
+            no_account: PasswordHash::new(no_account),
             permits: Arc::new(Semaphore::new(at_a_time)),
             waiting: Arc::default(),
             waiting_max,
         })
     }
 
-    /// Runs one hash on a blocking thread, after those that came before.
+    /// Runs one hash on a blocking thread, in the order of arrival.
     async fn run<T: Send + 'static>(
         &self,
         hash: impl FnOnce(&Argon2<'static>) -> Result<T, BoxError> + Send + 'static,
@@ -112,7 +113,7 @@ fn make(argon2: &Argon2<'_>, password: &[u8]) -> Result<PasswordHash, BoxError> 
     Ok(PasswordHash::new(hash.to_string()))
 }
 
-/// What a stored hash was made with and of.
+/// Parameters, salt and output of a stored hash.
 struct Stored {
     params: Params,
     salt: Salt,
@@ -171,7 +172,7 @@ impl Passwords for Argon2Passwords {
     async fn verify(&self, password: &Secret, against: Option<&PasswordHash>) -> Result<Verdict, HashError> {
         let known = against.filter(|_| password.expose().len() <= VERIFIED_BYTES_MAX);
         let Stored { params, salt, output: expected } =
-            read(known.unwrap_or(&self.nobody)).map_err(HashError::Failed)?;
+            read(known.unwrap_or(&self.no_account)).map_err(HashError::Failed)?;
         let (outdated, is_known) = (self.is_outdated(&params), known.is_some());
         let secret = password.clone();
         let made = self.run(move |_| {
@@ -256,22 +257,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_an_account_the_same_work_is_done_and_the_answer_is_no() {
+    async fn without_an_account_the_same_work_is_done_and_the_password_is_wrong() {
         let pool = Argon2Passwords::new().unwrap();
         assert_eq!(pool.verify(&Secret::new("correct horse"), None).await.unwrap(), Verdict::Wrong);
-        let stand_in = super::read(&pool.nobody).unwrap();
+        let stand_in = super::read(&pool.no_account).unwrap();
         assert!(!pool.is_outdated(&stand_in.params), "the parameters of the stand-in are those in use");
         assert_eq!(stand_in.output.len(), 32);
     }
 
     #[tokio::test]
-    async fn a_hash_that_no_algorithm_made_is_an_error_and_not_a_login() {
+    async fn an_invalid_stored_hash_is_an_error_and_not_a_login() {
         let broken = PasswordHash::new("plain".to_owned());
         assert!(matches!(cheap(64).verify(&Secret::new("plain"), Some(&broken)).await, Err(HashError::Failed(_))));
     }
 
     #[tokio::test]
-    async fn more_than_the_queue_holds_are_refused_and_a_place_is_given_back() {
+    async fn a_full_queue_refuses_and_frees_its_places() {
         let pool = cheap(64);
         let held = pool.permits.clone().acquire_owned().await.unwrap();
         let one = password("correct horse");

@@ -1,6 +1,6 @@
-//! The ports on PostgreSQL: each method one transaction, with the fact that it makes and the answer to its cause.
+//! The stores on PostgreSQL: each method is one transaction with its event and the result of its deduplication key.
 //!
-//! Knows tables and constraint names; all time is the database's `now()`.
+//! Contains table and constraint names. All times are the database's `now()`.
 
 mod addresses;
 mod sessions;
@@ -21,7 +21,7 @@ use crate::{
     ports::StoreError,
 };
 
-/// The whole store: it is every port that has a table.
+/// Implements every port that has a table.
 #[derive(Clone, Debug)]
 pub struct PgStore {
     db: Db,
@@ -30,19 +30,19 @@ pub struct PgStore {
 }
 
 impl PgStore {
-    /// A store in a database that holds this service's tables.
+    /// The database must hold this service's tables.
     pub fn new(db: Db, ids: Arc<dyn Ids>, epoch: Epoch) -> Self {
         Self { db, ids, epoch }
     }
 
-    /// Writes a fact of a user; `seq` is the user's own count, raised in the same transaction.
+    /// Appends an event of a user. `seq` is the user's event counter, incremented in the same transaction.
     async fn emit(&self, tx: &mut Tx, user: UserId, seq: i64, event: &UserEvent) -> Result<(), StoreError> {
-        let fact = NewEvent { event, aggregate: user.uuid(), seq, correlation: None, causation: None };
-        Ok(agora_outbox::emit(tx, &*self.ids, self.epoch, fact).await?)
+        let new_event = NewEvent { event, aggregate: user.uuid(), seq, correlation: None, causation: None };
+        Ok(agora_outbox::emit(tx, &*self.ids, self.epoch, new_event).await?)
     }
 }
 
-/// A row of `users` without its password's hash; also what is remembered for a repeated request.
+/// A row of `users` without the password hash; also the stored result of a repeated request.
 #[derive(sqlx::FromRow, Serialize, Deserialize)]
 struct UserRow {
     id: Uuid,
@@ -89,12 +89,12 @@ fn read_user(row: UserRow) -> Result<User, Invalid> {
     })
 }
 
-/// What the idempotency table says, or nothing to say.
-async fn once<T: serde::de::DeserializeOwned>(tx: &mut Tx, dedup_key: &DedupKey) -> Result<Option<T>, StoreError> {
+/// The stored result of a key, or `None` after claiming it.
+async fn claim_key<T: serde::de::DeserializeOwned>(tx: &mut Tx, dedup_key: &DedupKey) -> Result<Option<T>, StoreError> {
     Ok(agora_outbox::claim_key(tx, dedup_key).await?)
 }
 
-async fn remember<T: Serialize + Sync>(tx: &mut Tx, dedup_key: &DedupKey, value: &T) -> Result<(), StoreError> {
+async fn store_result<T: Serialize + Sync>(tx: &mut Tx, dedup_key: &DedupKey, value: &T) -> Result<(), StoreError> {
     Ok(agora_outbox::store_result(tx, dedup_key, value).await?)
 }
 

@@ -1,7 +1,8 @@
-//! Minting of tokens: access tokens signed with the Ed25519 key of a watched file, refresh tokens drawn at random.
+//! Issues tokens: access tokens signed with the Ed25519 key of a watched file, random refresh tokens.
 //!
-//! A signing key counts only once the public key set names it, so that nobody is given a token which the others refuse:
-//! key and key set may be exchanged one after the other while the process runs. Knows no account but its id and roles.
+//! A signing key is used only once the public key set contains it, so that no issued token is refused by other services:
+//! key and key set may be replaced one after the other while the process runs. Must not depend on accounts beyond id and
+//! roles.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,18 +29,18 @@ use crate::{
 /// Random bytes of a refresh token.
 const REFRESH_BYTES: usize = 32;
 
-/// What the tokens say about themselves.
+/// Issuer, audience and lifetime of access tokens.
 #[derive(Clone, Debug)]
 pub struct Issue {
     /// `iss`.
     pub issuer: String,
     /// `aud`.
     pub audience: String,
-    /// How long an access token is good for, in seconds.
+    /// Lifetime of an access token, in seconds.
     pub lifetime_s: u32,
 }
 
-/// Mints tokens.
+/// Issues tokens; reads the key files at each use.
 #[derive(Debug)]
 pub struct SignedTokens {
     key_file: WatchedFile,
@@ -53,9 +54,9 @@ pub struct SignedTokens {
 
 #[derive(Default)]
 struct State {
-    /// The texts that were last looked at, usable or not.
+    /// The file contents last loaded, usable or not.
     seen: Option<(Arc<str>, Arc<str>)>,
-    /// The last key that was usable.
+    /// The last usable key.
     key: Option<Arc<SigningKey>>,
 }
 
@@ -76,7 +77,7 @@ pub enum KeyError {
     /// The key set cannot be read.
     #[error("JWKS_FILE holds no JSON Web Key Set")]
     NoKeySet(#[source] serde_json::Error),
-    /// The key set does not know the key.
+    /// The key set does not contain the key.
     #[error("JWKS_FILE does not name the key of SIGNING_KEY_FILE: add its public key to the set")]
     NotInKeySet,
 }
@@ -104,7 +105,7 @@ struct Claims<'a> {
 }
 
 impl SignedTokens {
-    /// Mints with the key and the key set as they are whenever a token is asked for.
+    /// Uses the contents of both files at the time a token is issued.
     pub fn new(
         key_file: WatchedFile,
         key_set_file: WatchedFile,
@@ -115,12 +116,12 @@ impl SignedTokens {
         Self { key_file, key_set_file, issue, clock, ids, random: SystemRandom::new(), state: Mutex::default() }
     }
 
-    /// Whether the key in the file can be used now, or why not.
+    /// Fails if the key in the file cannot be used now.
     pub fn check(&self) -> Result<(), KeyError> {
         load(&self.key_file.current(), &self.key_set_file.current()).map(drop)
     }
 
-    /// The key of the file, or the last usable one while the file's cannot be used.
+    /// The key of the file, or the last usable one while the file's key cannot be used.
     fn key(&self) -> Option<Arc<SigningKey>> {
         let (pem, key_set) = (self.key_file.current(), self.key_set_file.current());
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -128,7 +129,7 @@ impl SignedTokens {
         if !unchanged {
             match load(&pem, &key_set) {
                 Ok(key) => state.key = Some(Arc::new(key)),
-                Err(error) => tracing::warn!(%error, "the signing key cannot be used; the one before goes on signing"),
+                Err(error) => tracing::warn!(%error, "the signing key cannot be used; signing with the previous key"),
             }
             state.seen = Some((pem, key_set));
         }
@@ -177,7 +178,7 @@ impl Tokens for SignedTokens {
     }
 }
 
-/// The key, under the name that the key set gives it (the operator names keys by RFC 7638 thumbprint).
+/// The key with its `kid` in the key set (the operator uses RFC 7638 thumbprints).
 fn load(pem: &str, key_set: &str) -> Result<SigningKey, KeyError> {
     let der = pkcs8(pem).ok_or(KeyError::NotPem)?;
     let pair = Ed25519KeyPair::from_pkcs8(&der).map_err(|_| KeyError::NotEd25519)?;
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_the_set_does_not_name_signs_nothing() {
+    fn a_key_outside_the_key_set_signs_nothing() {
         let (keys, strangers) = (TestKeys::new(), TestKeys::new());
         let tokens = tokens(WatchedFile::fixed(keys.signing_key_pem()), WatchedFile::fixed(strangers.jwks()));
         assert!(tokens.check().unwrap_err().to_string().contains("does not name the key"));
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_key_before_goes_on_signing_until_the_set_names_the_new_one() {
+    async fn the_previous_key_signs_until_the_set_contains_the_new_one() {
         let (old, new) = (TestKeys::new(), TestKeys::new());
         let folder = tempfile::tempdir().unwrap();
         let (key, set) = (folder.path().join("key.pem"), folder.path().join("jwks.json"));
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_ed25519_key_is_named_without_being_shown() {
+    fn an_invalid_key_is_reported_without_its_content() {
         for bad in ["", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", "hunter2"] {
             let error = load(bad, "{}").err().unwrap().to_string();
             assert!(error.starts_with("SIGNING_KEY_FILE holds no") && !error.contains("hunter2"), "{error}");

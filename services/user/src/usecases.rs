@@ -1,6 +1,6 @@
-//! What somebody can ask of his account: register, log in and stay so, read and change himself, keep addresses.
+//! Use cases: registration, login and sessions, profiles, address books.
 //!
-//! Decides who gets what; knows neither HTTP nor SQL nor how a password is hashed.
+//! Contains authorisation of callers. Must not depend on HTTP, SQL or the hashing algorithm.
 
 mod addresses;
 mod first_admin;
@@ -19,73 +19,73 @@ use crate::{
 pub use first_admin::Ensured;
 pub use login::{Attempt, LoggedIn};
 
-/// The accounts of one marketplace.
+/// The use cases of user accounts. Cheap to clone.
 #[derive(Clone)]
-pub struct Accounts {
-    /// Stored accounts.
+pub struct UserService {
+    /// The store of user accounts.
     pub users: Arc<dyn Users>,
-    /// Stored logins.
+    /// The store of sessions.
     pub sessions: Arc<dyn Sessions>,
-    /// Stored address books.
+    /// The store of address books.
     pub addresses: Arc<dyn Addresses>,
-    /// The hashing pool.
+    /// Password hashing.
     pub passwords: Arc<dyn Passwords>,
-    /// The signing key.
+    /// Token signing.
     pub tokens: Arc<dyn Tokens>,
-    /// Fresh ids.
+    /// Generator of new ids.
     pub ids: Arc<dyn Ids>,
 }
 
-/// Somebody who registers.
+/// A request to register.
 #[derive(Clone, Debug)]
 pub struct Registration {
-    /// His address.
+    /// Must not belong to another account.
     pub email: Email,
-    /// The password of his choice.
+    /// The chosen password.
     pub password: Password,
-    /// What he tells about himself.
+    /// The optional personal fields.
     pub profile: Profile,
 }
 
-/// Who asks, as his access token says.
+/// The authenticated caller, from the access token.
 #[derive(Clone, Debug)]
-pub struct Asker {
-    /// The account.
+pub struct Caller {
+    /// The token's subject.
     pub user: UserId,
-    /// What it may do.
+    /// The token's roles.
     pub roles: Vec<Role>,
-    /// The login that the token comes from.
+    /// The session that the token was issued in.
     pub session: SessionId,
 }
 
-/// Why something asked was not done.
+/// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No such account, no such password, or a blocked account: never said which.
+    /// Unknown account, wrong password or blocked account; the client never learns which.
     #[error("the e-mail address or the password is wrong")]
     BadCredentials,
-    /// The refresh token counts no more.
+    /// The refresh token is unknown, used, expired or its session has ended.
     #[error("the refresh token is not valid")]
     BadRefreshToken,
     /// The session of the access token has ended.
     #[error("the session has ended")]
     SessionEnded,
-    /// There is none, or it is somebody else's.
-    #[error("there is no such thing for this user")]
+    /// It does not exist, or belongs to another user.
+    #[error("it does not exist for this user")]
     NotFound,
-    /// The hashing pool refused or failed.
+    /// Password hashing failed or its queue is full.
     #[error("the password was not hashed")]
     Hash(#[from] HashError),
-    /// No token was minted.
-    #[error("no token was minted")]
+    /// No token was issued.
+    #[error("no token was issued")]
     Token(#[from] TokenError),
-    /// A store refused or failed.
+    /// A store failed.
     #[error("the account was not read or written")]
     Store(#[from] StoreError),
 }
 
-impl Accounts {
-    /// Makes a customer's account.
+impl UserService {
+    /// Creates an account with the role customer.
     pub async fn register(&self, new: Registration, dedup_key: &DedupKey) -> Result<Outcome<User>, Error> {
         let Registration { email, password, profile } = new;
         let hash = self.passwords.hash(&password).await?;
@@ -94,26 +94,26 @@ impl Accounts {
         Ok(self.users.register(&account, dedup_key).await?)
     }
 
-    /// The account, for its owner and for admins; for everybody else it is not there.
-    pub async fn read(&self, asker: &Asker, id: UserId) -> Result<User, Error> {
-        asker.may_see(id)?;
+    /// The account, for its owner and for admins; [`Error::NotFound`] for other callers.
+    pub async fn read(&self, caller: &Caller, id: UserId) -> Result<User, Error> {
+        caller.may_see(id)?;
         self.users.find(id).await?.ok_or(Error::NotFound)
     }
 
     /// Merges a change into the profile, for the account's owner and for admins.
     pub async fn update(
         &self,
-        asker: &Asker,
+        caller: &Caller,
         id: UserId,
         change: &Profile,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<User>, Error> {
-        asker.may_see(id)?;
+        caller.may_see(id)?;
         self.users.update(id, change, dedup_key).await?.ok_or(Error::NotFound)
     }
 }
 
-impl Asker {
+impl Caller {
     fn may_see(&self, id: UserId) -> Result<(), Error> {
         if self.user == id || self.roles.contains(&Role::Admin) { Ok(()) } else { Err(Error::NotFound) }
     }

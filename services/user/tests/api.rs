@@ -1,11 +1,11 @@
-//! The service as its clients see it: every route over HTTP, on the stores in memory and the true hashing and signing.
+//! Every route over HTTP, on the stores in memory with real hashing and signing.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up ends there")]
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use agora_chassis::{Process, WatchedFile, WatchedSecret};
 use agora_testkit::{FixedClock, TestApp, TestKeys, TestResponse, internal_token};
-use agora_user::{Argon2Passwords, Issue, SignedTokens, fakes::InMemoryStore, usecases::Accounts};
+use agora_user::{Argon2Passwords, Issue, SignedTokens, fakes::InMemoryStore, usecases::UserService};
 use agora_vocab::{Role, UserId};
 use agora_web::TokenVerifier;
 use argon2::Params;
@@ -20,18 +20,18 @@ struct Shop {
     app: TestApp,
     internal: TestApp,
     store: InMemoryStore,
-    accounts: Accounts,
+    accounts: UserService,
     keys: TestKeys,
 }
 
-/// With the real clock: verifiers look at it.
+/// With the real clock, which token verifiers read.
 fn shop() -> Shop {
     let process = Process::for_test("user");
     let keys = TestKeys::new();
     let store = InMemoryStore::new(process.clock());
     let (key, set) = (WatchedFile::fixed(keys.signing_key_pem()), WatchedFile::fixed(keys.jwks()));
     let issue = Issue { issuer: TestKeys::ISSUER.into(), audience: TestKeys::AUDIENCE.into(), lifetime_s: 900 };
-    let accounts = Accounts {
+    let accounts = UserService {
         users: Arc::new(store.clone()),
         sessions: Arc::new(store.clone()),
         addresses: Arc::new(store.clone()),
@@ -59,7 +59,7 @@ impl Shop {
         self.app.post("/api/v1/auth/refresh", json!({ "refreshToken": token })).await
     }
 
-    /// Registered and logged in: id and access token.
+    /// Registers and logs in; returns id and access token.
     async fn shopper(&self, email: &str) -> (String, String) {
         self.register(email).await;
         let tokens = self.login(email).await;
@@ -71,13 +71,13 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// The names of the refused fields.
+/// Names of the invalid fields.
 fn fields(answer: &TestResponse) -> BTreeSet<String> {
     answer.body["details"].as_array().unwrap().iter().map(|detail| text(&detail["field"])).collect()
 }
 
 #[tokio::test]
-async fn a_shopper_registers_and_is_told_all_but_the_password() {
+async fn registration_returns_the_account_without_the_password() {
     let shop = shop();
     let body = json!({
         "email": " Ada@Example.com ", "password": PASSWORD, "firstname": "Ada", "lastname": "Lovelace",
@@ -99,7 +99,7 @@ async fn a_shopper_registers_and_is_told_all_but_the_password() {
 }
 
 #[tokio::test]
-async fn every_refused_field_is_named_at_once() {
+async fn all_invalid_fields_are_named_at_once() {
     let shop = shop();
     let bad = json!({
         "email": "no address", "password": "short", "firstname": " ", "lastname": "x".repeat(101), "username": "a b",
@@ -110,11 +110,11 @@ async fn every_refused_field_is_named_at_once() {
     let all = ["email", "password", "firstname", "lastname", "username", "name", "phone"];
     assert_eq!(fields(&answer), all.map(str::to_owned).into());
     assert!(!String::from_utf8_lossy(&answer.bytes).contains("short"), "what was refused is not echoed");
-    assert!(shop.store.facts().is_empty());
+    assert!(shop.store.events().is_empty());
 }
 
 #[tokio::test]
-async fn a_body_that_is_none_is_told_from_one_that_is_not_acceptable() {
+async fn an_unreadable_body_is_400_and_an_invalid_one_422() {
     let shop = shop();
     let good = json!({ "email": "ada@example.com", "password": PASSWORD });
     let with = |name: &str, value: Value| {
@@ -142,7 +142,7 @@ async fn a_body_that_is_none_is_told_from_one_that_is_not_acceptable() {
 }
 
 #[tokio::test]
-async fn an_address_and_a_public_name_are_given_once() {
+async fn an_email_and_a_username_are_unique() {
     let shop = shop();
     let body = |email: &str, username: &str| json!({ "email": email, "password": PASSWORD, "username": username });
     shop.app.post("/api/v1/auth/register", body("ada@example.com", "ada")).await.expect(201);
@@ -153,7 +153,7 @@ async fn an_address_and_a_public_name_are_given_once() {
 }
 
 #[tokio::test]
-async fn a_login_gives_both_tokens_and_the_access_token_opens_the_account() {
+async fn a_login_returns_both_tokens_and_the_access_token_is_accepted() {
     let shop = shop();
     let registered = shop.register("ada@example.com").await;
     let answer = shop
@@ -175,7 +175,7 @@ async fn a_login_gives_both_tokens_and_the_access_token_opens_the_account() {
     assert_eq!(names, BTreeSet::from(["id", "email", "roles", "sid", "exp"]));
 }
 
-/// um: told an unknown user (404) from a bad password (400).
+/// Defect of uMarketplace (docs/DEFECTS.md): 404 for an unknown user, 400 for a wrong password.
 #[tokio::test]
 async fn an_unknown_user_a_bad_password_and_a_blocked_account_look_the_same() {
     let shop = shop();
@@ -186,7 +186,7 @@ async fn an_unknown_user_a_bad_password_and_a_blocked_account_look_the_same() {
         json!({ "email": "ada@example.com", "password": "wrong horse battery" }),
         json!({ "email": "ada@example.com", "password": "" }),
         json!({ "email": "ada@example.com", "password": "x".repeat(5000) }),
-        json!({ "email": "nobody@example.com", "password": PASSWORD }),
+        json!({ "email": "unknown@example.com", "password": PASSWORD }),
         json!({ "email": "no address", "password": PASSWORD }),
         json!({ "email": "eve@example.com", "password": PASSWORD }),
     ];
@@ -200,9 +200,9 @@ async fn an_unknown_user_a_bad_password_and_a_blocked_account_look_the_same() {
     assert!(seen.first().unwrap().contains("INVALID_CREDENTIALS"));
 }
 
-/// um: returned it from `POST /auth/register`; pr: from `GET /`.
+/// Defect of two earlier projects (docs/DEFECTS.md): `POST /auth/register` or `GET /` returned the hash.
 #[tokio::test]
-async fn no_password_hash_is_in_any_answer_or_fact() {
+async fn no_password_hash_is_in_any_response_or_event() {
     let shop = shop();
     let (id, token) = shop.shopper("ada@example.com").await;
     let hash = shop.store.hash(UserId::new(id.parse().unwrap())).unwrap();
@@ -215,7 +215,7 @@ async fn no_password_hash_is_in_any_answer_or_fact() {
         shop.app.get(&format!("/api/v1/users/{id}")).with(&token).await.body.to_string(),
         shop.app.put("/api/v1/users/me", json!({ "name": "A" })).with(&token).await.body.to_string(),
         shop.app.get("/api/v1/auth/validate").with(&token).await.body.to_string(),
-        serde_json::to_string(&shop.store.facts()).unwrap(),
+        serde_json::to_string(&shop.store.events()).unwrap(),
         format!("{:?}", shop.store),
     ];
     for answer in answers {
@@ -223,7 +223,7 @@ async fn no_password_hash_is_in_any_answer_or_fact() {
     }
 }
 
-/// pr: tokens never expired.
+/// Defect of an earlier project (docs/DEFECTS.md): tokens never expired.
 #[tokio::test]
 async fn tokens_expire() {
     let shop = shop();
@@ -274,7 +274,7 @@ async fn a_logout_ends_the_session_and_repeats_harmlessly() {
 }
 
 #[tokio::test]
-async fn every_route_behind_the_token_says_what_is_missing_or_wrong() {
+async fn every_protected_route_rejects_a_missing_or_invalid_token() {
     let shop = shop();
     let id = Uuid::nil();
     for (method, path) in [
@@ -295,7 +295,7 @@ async fn every_route_behind_the_token_says_what_is_missing_or_wrong() {
         assert_eq!(missing.body["error"], "No token provided", "{path}");
         let wrong = request.clone().with("forged").await.expect(401);
         assert_eq!(wrong.body["error"], "Invalid token", "{path}");
-        // pr: `x-user-id` was trusted from anyone.
+        // Defect of an earlier project (docs/DEFECTS.md): `x-user-id` was trusted from any client.
         request.header("x-user-id", &id.to_string()).await.expect(401);
     }
 }
@@ -318,7 +318,7 @@ async fn an_account_is_seen_and_changed_by_its_owner_and_by_admins_alone() {
     shop.app.get(&format!("/api/v1/users/{}", Uuid::nil())).with(&admin).await.expect(404);
 }
 
-/// pr: a partial update reset what it did not name.
+/// Defect of an earlier project (docs/DEFECTS.md): a partial update reset the other fields.
 #[tokio::test]
 async fn a_partial_update_changes_what_it_names_and_nothing_else() {
     let shop = shop();
@@ -343,7 +343,7 @@ async fn a_partial_update_changes_what_it_names_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_repeated_command_is_answered_as_before() {
+async fn a_repeated_request_returns_the_first_response() {
     let shop = shop();
     let (_, token) = shop.shopper("ada@example.com").await;
     let put = |name: &str| shop.app.put("/api/v1/users/me", json!({ "name": name })).with(&token);
@@ -392,7 +392,7 @@ async fn an_address_book_is_kept_by_its_owner_alone() {
 }
 
 #[tokio::test]
-async fn an_address_that_no_parcel_reaches_is_refused_field_by_field() {
+async fn an_invalid_address_is_rejected_field_by_field() {
     let shop = shop();
     let (_, ada) = shop.shopper("ada@example.com").await;
     let bad = json!({
@@ -405,7 +405,7 @@ async fn an_address_that_no_parcel_reaches_is_refused_field_by_field() {
 }
 
 #[tokio::test]
-async fn an_address_book_holds_a_hundred() {
+async fn an_address_book_is_limited_to_a_hundred_entries() {
     let shop = shop();
     let (_, ada) = shop.shopper("ada@example.com").await;
     for _ in 0..100 {
@@ -437,7 +437,7 @@ async fn the_order_service_alone_reads_an_address_for_its_user() {
 }
 
 #[tokio::test]
-async fn the_first_admin_is_made_once_and_his_password_follows_the_secret() {
+async fn the_first_admin_is_created_once_and_the_password_follows_the_secret() {
     use agora_user::{Password, usecases::Ensured};
     let shop = shop();
     let email = agora_vocab::Email::parse("admin@example.com").unwrap();
@@ -447,9 +447,9 @@ async fn the_first_admin_is_made_once_and_his_password_follows_the_secret() {
         async move { accounts.ensure_admin(&email, &password).await.unwrap() }
     };
     assert!(!shop.accounts.has_admin(&email).await.unwrap());
-    assert_eq!(ensure(PASSWORD).await, Ensured::Made);
+    assert_eq!(ensure(PASSWORD).await, Ensured::Created);
     assert!(shop.accounts.has_admin(&email).await.unwrap());
-    assert_eq!(ensure(PASSWORD).await, Ensured::AsItWas);
+    assert_eq!(ensure(PASSWORD).await, Ensured::Unchanged);
     let tokens = shop.login("admin@example.com").await;
     assert_eq!(tokens["user"]["roles"], json!(["customer", "admin"]));
 
@@ -462,7 +462,7 @@ async fn the_first_admin_is_made_once_and_his_password_follows_the_secret() {
 }
 
 #[tokio::test]
-async fn somebody_who_registered_with_the_admins_address_before_loses_the_account_to_him() {
+async fn an_earlier_account_with_the_admins_address_is_taken_over() {
     use agora_user::{Password, usecases::Ensured};
     let shop = shop();
     let (_, squatter) = shop.shopper("admin@example.com").await;
@@ -476,12 +476,12 @@ async fn somebody_who_registered_with_the_admins_address_before_loses_the_accoun
 }
 
 #[tokio::test]
-async fn a_session_lies_idle_for_seven_days_at_most() {
+async fn an_idle_session_expires_after_seven_days() {
     let clock = FixedClock::at(now());
     let mut shop = shop();
     shop.store = InMemoryStore::new(Arc::new(clock.clone()));
     let store = Arc::new(shop.store.clone());
-    let accounts = Accounts { users: store.clone(), sessions: store, ..shop.accounts.clone() };
+    let accounts = UserService { users: store.clone(), sessions: store, ..shop.accounts.clone() };
     let process = Process::for_test("user");
     let verifier =
         TokenVerifier::watch(WatchedFile::fixed(shop.keys.jwks()), TestKeys::ISSUER, TestKeys::AUDIENCE, &process);

@@ -1,5 +1,5 @@
-//! The laws of the ports, on the store in memory and, with feature `db-tests`, on a real PostgreSQL: so that the fake
-//! cannot promise what the true store does not keep.
+//! The contract of the ports, on the store in memory and, with feature `db-tests`, on a real PostgreSQL: both must behave
+//! the same.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up ends there")]
 
 use std::{sync::Arc, time::Duration};
@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use time::macros::datetime;
 use uuid::Uuid;
 
-/// A store, and how time passes for it.
+/// A store under test with control of its clock.
 #[async_trait]
 trait Subject: Send + Sync {
     fn users(&self) -> &dyn Users;
@@ -93,7 +93,7 @@ mod postgres {
         fn addresses(&self) -> &dyn Addresses {
             &self.store
         }
-        /// The database's clock cannot be moved, so everything else is moved the other way.
+        /// Moves all stored times back, since the database's clock cannot be moved.
         async fn pass(&self, time: Duration) {
             let mut tx = self.db.begin().await.unwrap();
             for sql in [
@@ -114,7 +114,7 @@ mod postgres {
     }
 }
 
-/// Each law as a test on the fake and one on PostgreSQL.
+/// Each function as one test on the store in memory and one on PostgreSQL.
 macro_rules! laws {
     ($($law:ident)*) => {
         mod on_the_fake {
@@ -129,18 +129,18 @@ macro_rules! laws {
 
 laws! {
     an_account_is_found_by_id_and_address
-    an_address_and_a_public_name_belong_to_one_account
-    a_repeated_request_is_answered_as_the_first_and_changes_nothing
+    an_email_and_a_username_belong_to_one_account
+    a_repeated_request_returns_the_first_result_and_changes_nothing
     a_partial_update_keeps_the_rest
-    an_outdated_hash_is_replaced_only_while_it_is_the_one
-    an_admin_is_made_and_his_new_password_ends_his_sessions
-    a_refresh_token_is_good_for_one_use
+    an_outdated_hash_is_replaced_only_if_unchanged
+    a_new_admin_password_ends_the_sessions
+    a_refresh_token_is_valid_for_one_use
     a_reused_refresh_token_ends_its_whole_session_and_no_other
     a_session_ends_idle_or_old_or_by_logout
     a_blocked_user_is_not_refreshed
-    sessions_that_are_over_are_forgotten
+    expired_sessions_are_deleted
     an_address_book_is_its_owners_alone
-    an_address_book_has_room_for_so_many
+    an_address_book_is_limited
 }
 
 fn id(n: u128) -> Uuid {
@@ -200,11 +200,11 @@ async fn an_account_is_found_by_id_and_address(subject: &dyn Subject) {
     let credentials = subject.users().credentials(&ada.email).await.unwrap().unwrap();
     assert_eq!((credentials.user, credentials.hash.as_str()), (ada, "first"));
     assert_eq!(subject.users().find(UserId::new(id(99))).await.unwrap(), None);
-    let nobody = Email::parse("nobody@example.com").unwrap();
-    assert!(subject.users().credentials(&nobody).await.unwrap().is_none());
+    let no_account = Email::parse("unknown@example.com").unwrap();
+    assert!(subject.users().credentials(&no_account).await.unwrap().is_none());
 }
 
-async fn an_address_and_a_public_name_belong_to_one_account(subject: &dyn Subject) {
+async fn an_email_and_a_username_belong_to_one_account(subject: &dyn Subject) {
     ada(subject).await;
     let taken = subject.users().register(&account(2, "ada@example.com", None), &DedupKey::None).await;
     assert!(matches!(taken, Err(StoreError::EmailTaken)), "{taken:?}");
@@ -219,7 +219,7 @@ async fn an_address_and_a_public_name_belong_to_one_account(subject: &dyn Subjec
     assert!(subject.users().update(eve.id, &own, &DedupKey::None).await.unwrap().is_some());
 }
 
-async fn a_repeated_request_is_answered_as_the_first_and_changes_nothing(subject: &dyn Subject) {
+async fn a_repeated_request_returns_the_first_result_and_changes_nothing(subject: &dyn Subject) {
     let ada = ada(subject).await;
     let dedup_key = request(ada.id, "k", 1);
     let first = subject.users().update(ada.id, &named("A", "L"), &dedup_key).await.unwrap().unwrap();
@@ -241,7 +241,7 @@ async fn a_partial_update_keeps_the_rest(subject: &dyn Subject) {
     assert!(subject.users().update(UserId::new(id(99)), &change, &DedupKey::None).await.unwrap().is_none());
 }
 
-async fn an_outdated_hash_is_replaced_only_while_it_is_the_one(subject: &dyn Subject) {
+async fn an_outdated_hash_is_replaced_only_if_unchanged(subject: &dyn Subject) {
     let ada = ada(subject).await;
     let hash = |text: &str| PasswordHash::new(text.into());
     let stored = || async { subject.users().credentials(&ada.email).await.unwrap().unwrap().hash };
@@ -251,7 +251,7 @@ async fn an_outdated_hash_is_replaced_only_while_it_is_the_one(subject: &dyn Sub
     assert_eq!(stored().await, hash("second"));
 }
 
-async fn an_admin_is_made_and_his_new_password_ends_his_sessions(subject: &dyn Subject) {
+async fn a_new_admin_password_ends_the_sessions(subject: &dyn Subject) {
     let ada = ada(subject).await;
     let session = login(subject, &ada, 10, token(1)).await;
     subject.users().make_admin(ada.id, None).await.unwrap();
@@ -264,7 +264,7 @@ async fn an_admin_is_made_and_his_new_password_ends_his_sessions(subject: &dyn S
     assert_eq!(rotate(subject, token(1), token(2)).await, Err(Refusal::Ended));
 }
 
-async fn a_refresh_token_is_good_for_one_use(subject: &dyn Subject) {
+async fn a_refresh_token_is_valid_for_one_use(subject: &dyn Subject) {
     let ada = ada(subject).await;
     let session = login(subject, &ada, 10, token(1)).await;
     assert_eq!(rotate(subject, token(9), token(2)).await, Err(Refusal::Unknown));
@@ -279,7 +279,7 @@ async fn a_reused_refresh_token_ends_its_whole_session_and_no_other(subject: &dy
     assert_eq!(rotate(subject, token(1), token(2)).await, Ok(stolen));
     assert_eq!(rotate(subject, token(1), token(3)).await, Err(Refusal::Reused));
     assert_eq!(rotate(subject, token(2), token(4)).await, Err(Refusal::Ended), "the descendant ends too");
-    assert_eq!(rotate(subject, token(3), token(4)).await, Err(Refusal::Unknown), "nobody was given it");
+    assert_eq!(rotate(subject, token(3), token(4)).await, Err(Refusal::Unknown), "the token was never issued");
     assert!(subject.sessions().live(stolen, ada.id).await.unwrap().is_none());
     assert_eq!(rotate(subject, token(11), token(12)).await, Ok(other));
 }
@@ -314,14 +314,14 @@ async fn a_blocked_user_is_not_refreshed(subject: &dyn Subject) {
     assert!(subject.sessions().live(session, ada.id).await.unwrap().is_none());
 }
 
-async fn sessions_that_are_over_are_forgotten(subject: &dyn Subject) {
+async fn expired_sessions_are_deleted(subject: &dyn Subject) {
     let ada = ada(subject).await;
     login(subject, &ada, 10, token(1)).await;
     login(subject, &ada, 11, token(2)).await;
-    assert_eq!(subject.sessions().forget_expired(10).await.unwrap(), 0);
+    assert_eq!(subject.sessions().delete_expired(10).await.unwrap(), 0);
     subject.pass(SESSION_LIFETIME + Duration::from_secs(1)).await;
-    assert_eq!(subject.sessions().forget_expired(1).await.unwrap(), 1);
-    assert_eq!(subject.sessions().forget_expired(10).await.unwrap(), 1);
+    assert_eq!(subject.sessions().delete_expired(1).await.unwrap(), 1);
+    assert_eq!(subject.sessions().delete_expired(10).await.unwrap(), 1);
     assert_eq!(rotate(subject, token(1), token(3)).await, Err(Refusal::Unknown));
 }
 
@@ -365,27 +365,27 @@ async fn an_address_book_is_its_owners_alone(subject: &dyn Subject) {
     assert_eq!(book.list(ada.id).await.unwrap(), [entry(22, "New Street 2")]);
 }
 
-async fn an_address_book_has_room_for_so_many(subject: &dyn Subject) {
+async fn an_address_book_is_limited(subject: &dyn Subject) {
     let ada = ada(subject).await;
     for n in 0..ADDRESSES_MAX as u128 {
         subject.addresses().add(ada.id, &entry(100 + n, "Street"), &DedupKey::None).await.unwrap();
     }
     let full = subject.addresses().add(ada.id, &entry(999, "Street"), &DedupKey::None).await;
     assert!(matches!(full, Err(StoreError::BookFull)), "{full:?}");
-    let nobody = subject.addresses().add(UserId::new(id(99)), &entry(998, "Street"), &DedupKey::None).await;
-    assert!(matches!(nobody, Err(StoreError::NoOwner)), "{nobody:?}");
+    let no_account = subject.addresses().add(UserId::new(id(99)), &entry(998, "Street"), &DedupKey::None).await;
+    assert!(matches!(no_account, Err(StoreError::NoOwner)), "{no_account:?}");
     assert_eq!(subject.addresses().list(ada.id).await.unwrap().len(), ADDRESSES_MAX);
 }
 
 #[cfg(feature = "db-tests")]
 #[tokio::test]
-async fn facts_leave_numbered_without_gaps_and_without_secrets() {
+async fn events_are_numbered_without_gaps_and_contain_no_secrets() {
     let real = postgres::real().await;
     let user = ada(&real).await;
     login(&real, &user, 10, token(1)).await;
     real.users().update(user.id, &named("A", "L"), &DedupKey::None).await.unwrap();
     let taken = real.users().register(&account(2, "ada@example.com", None), &DedupKey::None).await;
-    assert!(taken.is_err(), "a refused registration leaves no fact");
+    assert!(taken.is_err(), "a refused registration leaves no event");
     let rows: Vec<(i64, String, String)> =
         sqlx::query_as("select seq, kind, data::text from outbox where aggregate = $1 order by seq")
             .bind(user.id.uuid())
@@ -394,7 +394,7 @@ async fn facts_leave_numbered_without_gaps_and_without_secrets() {
             .unwrap();
     let kinds: Vec<_> = rows.iter().map(|(seq, kind, _)| (*seq, kind.as_str())).collect();
     assert_eq!(kinds, [(1, "user.registered"), (2, "user.login"), (3, "user.updated")]);
-    assert!(rows.iter().all(|(_, _, data)| !data.contains("first")), "no hash in a fact: {rows:?}");
+    assert!(rows.iter().all(|(_, _, data)| !data.contains("first")), "no hash in an event: {rows:?}");
     let all: i64 = sqlx::query_scalar("select count(*) from outbox")
         .fetch_one(&mut *real.db.acquire().await.unwrap())
         .await
@@ -404,7 +404,7 @@ async fn facts_leave_numbered_without_gaps_and_without_secrets() {
 
 #[cfg(feature = "db-tests")]
 #[tokio::test]
-async fn of_many_who_present_one_refresh_token_at_once_one_is_served_and_the_session_ends() {
+async fn of_concurrent_refreshes_with_one_token_one_succeeds_and_the_session_ends() {
     let real = postgres::real().await;
     let user = ada(&real).await;
     let session = login(&real, &user, 10, token(1)).await;

@@ -1,4 +1,4 @@
-//! An account and its profile. The password's hash is no part of it: who has an account cannot leak the hash.
+//! An account and its profile. The password hash is not part of it, so that code with a user cannot leak the hash.
 
 use agora_events::user::{Account, UserEvent};
 use agora_vocab::{Email, Role, UserId};
@@ -6,33 +6,33 @@ use time::OffsetDateTime;
 
 use super::{Phone, Text, Username};
 
-/// An account.
+/// A user account without credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// The account.
+    /// Never reused.
     pub id: UserId,
-    /// Its address, unique in the shop.
+    /// Unique in the shop.
     pub email: Email,
-    /// What its owner told about himself.
+    /// The optional personal fields.
     pub profile: Profile,
-    /// What he may do.
+    /// The user's roles.
     pub roles: Vec<Role>,
-    /// Whether he may log in.
+    /// Whether login is allowed.
     pub status: Status,
-    /// When he registered, by the database.
+    /// Time of registration, by the database's clock.
     pub created_at: OffsetDateTime,
 }
 
-/// Whether an account may be used.
+/// Whether an account may log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// It may.
+    /// Login is allowed.
     Active,
-    /// It may not: no login, no refresh.
+    /// Login and refresh are refused.
     Blocked,
 }
 
-/// What somebody told about himself; everything may be absent.
+/// The optional personal fields of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile {
     /// Given name.
@@ -41,7 +41,7 @@ pub struct Profile {
     pub lastname: Option<Text<100>>,
     /// Public name, unique in the shop.
     pub username: Option<Username>,
-    /// The whole name, where it has no two parts.
+    /// The full name, for names that are not split into two parts.
     pub name: Option<Text<200>>,
     /// Telephone number.
     pub phone: Option<Phone>,
@@ -58,7 +58,7 @@ impl Status {
 }
 
 impl Profile {
-    /// This profile with every field that `change` gives; what it leaves out stays.
+    /// This profile with the fields that `change` sets; other fields are unchanged.
     #[must_use]
     pub fn merged(self, change: Self) -> Self {
         let Self { firstname, lastname, username, name, phone } = change;
@@ -71,7 +71,7 @@ impl Profile {
         }
     }
 
-    /// How to address the person: the whole name, or else its two parts.
+    /// The full name, or first and last name joined.
     pub fn whole_name(&self) -> Option<String> {
         if let Some(name) = &self.name {
             return Some(name.as_str().to_owned());
@@ -82,12 +82,12 @@ impl Profile {
 }
 
 impl User {
-    /// The fact that this account was made.
+    /// The event `user.registered`.
     pub fn registered(&self) -> UserEvent {
         UserEvent::Registered(self.account())
     }
 
-    /// The fact that this is the profile now.
+    /// The event `user.updated`.
     pub fn updated(&self) -> UserEvent {
         UserEvent::Updated(self.account())
     }

@@ -1,10 +1,10 @@
-//! Addresses as they are written on parcels.
+//! Postal addresses.
 
 use agora_vocab::{AddressId, Invalid};
 
 use super::Text;
 
-/// Most entries of one address book.
+/// Limit of entries per address book.
 pub const ADDRESSES_MAX: usize = 100;
 
 /// Officially assigned codes of ISO 3166-1 alpha-2.

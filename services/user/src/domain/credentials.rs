@@ -1,4 +1,4 @@
-//! What proves who somebody is. Nothing here can be printed or serialised.
+//! Passwords and their hashes. No type here can be printed or serialised.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::User;
 const PASSWORD_CHARS_MIN: usize = 8;
 const PASSWORD_CHARS_MAX: usize = 128;
 
-/// A password of acceptable length, as its owner chose it.
+/// A password of valid length.
 #[derive(Clone, Debug)]
 pub struct Password(Secret);
 
@@ -24,7 +24,7 @@ impl Password {
         Ok(Self(Secret::new(text)))
     }
 
-    /// The text, for the hash alone.
+    /// The text, for hashing only.
     pub const fn secret(&self) -> &Secret {
         &self.0
     }
@@ -35,7 +35,7 @@ impl Password {
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// A hash that was made or read.
+    /// A computed or stored hash; not validated.
     pub const fn new(phc: String) -> Self {
         Self(phc)
     }
@@ -46,19 +46,19 @@ impl PasswordHash {
     }
 }
 
-/// Masked: a hash can be attacked.
+/// Masked: a hash can be attacked offline.
 impl fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PasswordHash(…)")
     }
 }
 
-/// An account and what proves it.
+/// An account with its password hash.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     /// The account.
     pub user: User,
-    /// Its password's hash.
+    /// Hash of the account's password.
     pub hash: PasswordHash,
 }
 

@@ -1,19 +1,19 @@
-//! A login and the tokens that come of it.
+//! Sessions and their tokens.
 
 use std::time::Duration;
 
 use agora_vocab::Secret;
 
-/// How long a refresh token may lie unused.
+/// Idle lifetime of a refresh token.
 pub const SESSION_IDLE: Duration = Duration::from_hours(7 * 24);
-/// How long a session lasts, however often it is refreshed.
+/// Absolute lifetime of a session.
 pub const SESSION_LIFETIME: Duration = Duration::from_hours(30 * 24);
 
-/// A refresh token as its owner holds it: opaque, good for one use.
+/// A refresh token as the client holds it: opaque, valid for one use.
 #[derive(Clone, Debug)]
 pub struct RefreshToken(pub Secret);
 
-/// SHA-256 of a refresh token: all that is stored of it.
+/// SHA-256 of a refresh token; only the digest is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenDigest(pub [u8; 32]);
 
@@ -22,6 +22,6 @@ pub struct TokenDigest(pub [u8; 32]);
 pub struct AccessToken {
     /// The token.
     pub token: Secret,
-    /// How long it is good for, in seconds.
+    /// Lifetime in seconds.
     pub expires_in_s: u64,
 }

@@ -1,4 +1,4 @@
-//! Texts that people type about themselves: trimmed, bounded, one line, without control characters.
+//! Personal text fields: trimmed, bounded, one line, without control characters.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ const PHONE_DIGITS_MAX: usize = 15;
 pub struct Text<const MAX: usize>(String);
 
 impl<const MAX: usize> Text<MAX> {
-    /// Takes a text that is not blank; `field` is its name in a refusal.
+    /// Fails for blank text; `field` names it in the error.
     pub fn parse(field: &'static str, text: &str) -> Result<Self, Invalid> {
         let text = text.trim();
         if text.is_empty() || text.chars().count() > MAX || text.chars().any(char::is_control) {
@@ -31,14 +31,14 @@ impl<const MAX: usize> Text<MAX> {
     }
 }
 
-/// Masked: what people write about themselves is personal.
+/// Masked: personal data.
 impl<const MAX: usize> fmt::Debug for Text<MAX> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Text(…)")
     }
 }
 
-/// A public name: letters, digits, dots, dashes and underscores. Two that differ in case alone are the same name.
+/// A username: letters, digits, dots, dashes and underscores. Compared without case.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Username(String);
 
@@ -61,18 +61,18 @@ impl Username {
         Ok(Self(text.to_owned()))
     }
 
-    /// The name as it was typed.
+    /// The name as entered.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name as it is compared.
+    /// The name in lower case, for comparison.
     pub fn folded(&self) -> String {
         self.0.to_ascii_lowercase()
     }
 }
 
-/// Masked like every personal text.
+/// Masked: personal data.
 impl fmt::Debug for Username {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Username(…)")
@@ -103,7 +103,7 @@ impl Phone {
     }
 }
 
-/// Masked like every personal text.
+/// Masked: personal data.
 impl fmt::Debug for Phone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Phone(…)")
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write_about_themselves_is_not_printed() {
+    fn personal_fields_are_not_printed() {
         let printed =
             format!("{:?} {:?} {:?}", Text::<9>::parse("n", "ada"), Username::parse("ada"), Phone::parse("123456"));
         assert!(!printed.contains("ada") && !printed.contains("123456"));

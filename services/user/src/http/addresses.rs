@@ -1,4 +1,4 @@
-//! `/users/me/addresses`: one's own address book; and one entry of it for the order service, on the internal port.
+//! `/users/me/addresses`: the caller's address book. On the internal port, one entry of it for the order service.
 
 use agora_api::{List, user as wire};
 use agora_vocab::{AddressId, UserId};
@@ -8,29 +8,29 @@ use axum::{Router, extract::State, response::Response, routing::get};
 use super::dedup_key;
 use crate::{
     domain::{Address, BookEntry, Country, Text, Violations},
-    usecases::Accounts,
+    usecases::UserService,
 };
 
 /// The public routes.
-pub fn router() -> Router<Accounts> {
+pub fn router() -> Router<UserService> {
     Router::new()
         .route("/api/v1/users/me/addresses", get(list).post(add))
         .route("/api/v1/users/me/addresses/{id}", get(read).put(replace).delete(remove))
 }
 
 /// The route on the internal port.
-pub fn internal_router() -> Router<Accounts> {
+pub fn internal_router() -> Router<UserService> {
     Router::new().route("/internal/v1/users/{userId}/addresses/{addressId}", get(read_for_order))
 }
 
-async fn list(State(accounts): State<Accounts>, identity: Identity) -> Result<Json<List<wire::Address>>, Problem> {
+async fn list(State(accounts): State<UserService>, identity: Identity) -> Result<Json<List<wire::Address>>, Problem> {
     let items: Vec<_> = accounts.addresses(identity.user).await?.into_iter().map(to_wire).collect();
     let total = u64::try_from(items.len()).ok();
     Ok(Json(List { items, total, next_cursor: None }))
 }
 
 async fn add(
-    State(accounts): State<Accounts>,
+    State(accounts): State<UserService>,
     identity: Identity,
     Command { body, idempotency }: Command<wire::PostalAddress>,
 ) -> Result<Response, Problem> {
@@ -40,7 +40,7 @@ async fn add(
 }
 
 async fn read(
-    State(accounts): State<Accounts>,
+    State(accounts): State<UserService>,
     identity: Identity,
     Path(id): Path<AddressId>,
 ) -> Result<Json<wire::Address>, Problem> {
@@ -48,7 +48,7 @@ async fn read(
 }
 
 async fn replace(
-    State(accounts): State<Accounts>,
+    State(accounts): State<UserService>,
     identity: Identity,
     Path(id): Path<AddressId>,
     Command { body, idempotency }: Command<wire::PostalAddress>,
@@ -59,7 +59,7 @@ async fn replace(
 }
 
 async fn remove(
-    State(accounts): State<Accounts>,
+    State(accounts): State<UserService>,
     identity: Identity,
     Path(id): Path<AddressId>,
     Command { body: (), idempotency }: Command<()>,
@@ -69,7 +69,7 @@ async fn remove(
 }
 
 async fn read_for_order(
-    State(accounts): State<Accounts>,
+    State(accounts): State<UserService>,
     _: Caller,
     Path((owner, id)): Path<(UserId, AddressId)>,
 ) -> Result<Json<wire::Address>, Problem> {

@@ -14,17 +14,17 @@ use axum::{
     routing::{get, post},
 };
 
-use super::{asker, profile, user_to_wire};
+use super::{caller, profile, user_to_wire};
 use crate::{
     domain::{Password, Violations},
-    usecases::{Accounts, Attempt, LoggedIn, Registration},
+    usecases::{Attempt, LoggedIn, Registration, UserService},
 };
 
-/// Set by the gateway, which drops what came from outside.
+/// Set by the gateway, which drops a value from the client.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The routes.
-pub fn router() -> Router<Accounts> {
+pub fn router() -> Router<UserService> {
     Router::new()
         .route("/api/v1/auth/register", post(register))
         .route("/api/v1/auth/login", post(login))
@@ -33,14 +33,14 @@ pub fn router() -> Router<Accounts> {
         .route("/api/v1/auth/validate", get(validate))
 }
 
-/// An `Idempotency-Key` is ignored here: the address is the key.
-async fn register(State(accounts): State<Accounts>, Json(body): Json<wire::Register>) -> Result<Response, Problem> {
+/// Ignores an `Idempotency-Key`: the e-mail address is unique.
+async fn register(State(accounts): State<UserService>, Json(body): Json<wire::Register>) -> Result<Response, Problem> {
     let user = accounts.register(registration(body)?, &DedupKey::None).await?.into_inner();
     Ok(created(format!("/api/v1/users/{}", user.id), user_to_wire(user)))
 }
 
 async fn login(
-    State(accounts): State<Accounts>,
+    State(accounts): State<UserService>,
     headers: HeaderMap,
     Json(body): Json<wire::Login>,
 ) -> Result<Response, Problem> {
@@ -50,18 +50,18 @@ async fn login(
     Ok(tokens(accounts.login(attempt).await?))
 }
 
-async fn refresh(State(accounts): State<Accounts>, Json(body): Json<wire::Refresh>) -> Result<Response, Problem> {
+async fn refresh(State(accounts): State<UserService>, Json(body): Json<wire::Refresh>) -> Result<Response, Problem> {
     Ok(tokens(accounts.refresh(&Secret::new(body.refresh_token)).await?))
 }
 
-async fn logout(State(accounts): State<Accounts>, Json(body): Json<wire::Refresh>) -> Result<Response, Problem> {
+async fn logout(State(accounts): State<UserService>, Json(body): Json<wire::Refresh>) -> Result<Response, Problem> {
     accounts.logout(&Secret::new(body.refresh_token)).await?;
     Ok(no_content())
 }
 
-async fn validate(State(accounts): State<Accounts>, identity: Identity) -> Result<Json<wire::Validated>, Problem> {
+async fn validate(State(accounts): State<UserService>, identity: Identity) -> Result<Json<wire::Validated>, Problem> {
     let (sid, exp) = (identity.session, identity.expires_at.unix_timestamp());
-    let user = accounts.validate(&asker(identity)).await?;
+    let user = accounts.validate(&caller(identity)).await?;
     Ok(Json(wire::Validated { id: user.id, email: user.email.to_string(), roles: user.roles, sid, exp }))
 }
 
@@ -75,7 +75,7 @@ fn registration(body: wire::Register) -> Result<Registration, Violations> {
     violations.unless_any(whole)
 }
 
-/// No cache may keep it.
+/// Sent with `Cache-Control: no-store`.
 fn tokens(logged_in: LoggedIn) -> Response {
     let LoggedIn { access, refresh, user } = logged_in;
     let body = wire::Tokens {

@@ -1,4 +1,4 @@
-//! The one map from what went wrong to status and code.
+//! The mapping of errors to HTTP status and code.
 
 use agora_web::Problem;
 use axum::http::StatusCode;
@@ -27,7 +27,7 @@ impl From<Error> for Problem {
     }
 }
 
-/// After so long half of a full queue of passwords has been hashed, in seconds.
+/// Time in which half of a full hashing queue is processed, in seconds.
 const HASH_RETRY_AFTER_S: u32 = 1;
 
 fn store(error: StoreError) -> Problem {
@@ -56,7 +56,7 @@ fn unauthorized(code: &'static str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, code)
 }
 
-/// Every refused field at once.
+/// Lists all invalid fields.
 impl From<Violations> for Problem {
     fn from(violations: Violations) -> Self {
         violations

@@ -1,38 +1,38 @@
-//! `/users`: oneself, and for admins everybody.
+//! `/users`: the caller's own account, and any account for admins.
 
 use agora_api::user as wire;
 use agora_vocab::UserId;
 use agora_web::{Command, Identity, Json, Path, Problem};
 use axum::{Router, extract::State, routing::get};
 
-use super::{asker, dedup_key, profile, user_to_wire};
+use super::{caller, dedup_key, profile, user_to_wire};
 use crate::{
     domain::{Profile, Violations},
-    usecases::Accounts,
+    usecases::UserService,
 };
 
 /// The routes.
-pub fn router() -> Router<Accounts> {
+pub fn router() -> Router<UserService> {
     Router::new()
         .route("/api/v1/users/me", get(read_me).put(update_me))
         .route("/api/v1/users/{id}", get(read).put(update))
 }
 
-async fn read_me(State(accounts): State<Accounts>, identity: Identity) -> Result<Json<wire::User>, Problem> {
+async fn read_me(State(accounts): State<UserService>, identity: Identity) -> Result<Json<wire::User>, Problem> {
     let id = identity.user;
-    Ok(Json(user_to_wire(accounts.read(&asker(identity), id).await?)))
+    Ok(Json(user_to_wire(accounts.read(&caller(identity), id).await?)))
 }
 
 async fn read(
-    State(accounts): State<Accounts>,
+    State(accounts): State<UserService>,
     identity: Identity,
     Path(id): Path<UserId>,
 ) -> Result<Json<wire::User>, Problem> {
-    Ok(Json(user_to_wire(accounts.read(&asker(identity), id).await?)))
+    Ok(Json(user_to_wire(accounts.read(&caller(identity), id).await?)))
 }
 
 async fn update_me(
-    accounts: State<Accounts>,
+    accounts: State<UserService>,
     identity: Identity,
     command: Command<wire::UpdateProfile>,
 ) -> Result<Json<wire::User>, Problem> {
@@ -41,13 +41,13 @@ async fn update_me(
 }
 
 async fn update(
-    State(accounts): State<Accounts>,
+    State(accounts): State<UserService>,
     identity: Identity,
     Path(id): Path<UserId>,
     Command { body, idempotency }: Command<wire::UpdateProfile>,
 ) -> Result<Json<wire::User>, Problem> {
     let dedup_key = dedup_key(identity.user, idempotency);
-    let user = accounts.update(&asker(identity), id, &change(body)?, &dedup_key).await?;
+    let user = accounts.update(&caller(identity), id, &change(body)?, &dedup_key).await?;
     Ok(Json(user_to_wire(user.into_inner())))
 }
 

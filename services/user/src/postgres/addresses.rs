@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{PgStore, once, remember};
+use super::{PgStore, claim_key, store_result};
 use crate::{
     domain::{ADDRESSES_MAX, Address, BookEntry, Country, Text},
     ports::{Addresses, StoreError},
@@ -56,10 +56,10 @@ impl Addresses for PgStore {
         dedup_key: &DedupKey,
     ) -> Result<Outcome<BookEntry>, StoreError> {
         let mut tx = self.db.begin().await?;
-        if let Some(stored) = once::<AddressRow>(&mut tx, dedup_key).await? {
+        if let Some(stored) = claim_key::<AddressRow>(&mut tx, dedup_key).await? {
             return Ok(Outcome::Duplicate(stored.try_into()?));
         }
-        // Locked, so that two at once do not both find room for the last entry.
+        // Locked, so that of two concurrent requests only one takes the last free entry.
         let known: Option<Uuid> = sqlx::query_scalar("select id from users where id = $1 for update")
             .bind(owner.uuid())
             .fetch_optional(&mut *tx)
@@ -90,7 +90,7 @@ impl Addresses for PgStore {
         .bind(country.as_str())
         .fetch_one(&mut *tx)
         .await?;
-        remember(&mut tx, dedup_key, &row).await?;
+        store_result(&mut tx, dedup_key, &row).await?;
         tx.commit().await?;
         Ok(Outcome::Applied(row.try_into()?))
     }
@@ -102,7 +102,7 @@ impl Addresses for PgStore {
         dedup_key: &DedupKey,
     ) -> Result<Option<Outcome<BookEntry>>, StoreError> {
         let mut tx = self.db.begin().await?;
-        if let Some(stored) = once::<AddressRow>(&mut tx, dedup_key).await? {
+        if let Some(stored) = claim_key::<AddressRow>(&mut tx, dedup_key).await? {
             return Ok(Some(Outcome::Duplicate(stored.try_into()?)));
         }
         let Address { recipient, street, city, state, postal_code, country } = &entry.address;
@@ -123,7 +123,7 @@ impl Addresses for PgStore {
         .fetch_optional(&mut *tx)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        remember(&mut tx, dedup_key, &row).await?;
+        store_result(&mut tx, dedup_key, &row).await?;
         tx.commit().await?;
         Ok(Some(Outcome::Applied(row.try_into()?)))
     }
@@ -135,7 +135,7 @@ impl Addresses for PgStore {
         dedup_key: &DedupKey,
     ) -> Result<Option<Outcome<()>>, StoreError> {
         let mut tx = self.db.begin().await?;
-        if once::<()>(&mut tx, dedup_key).await?.is_some() {
+        if claim_key::<()>(&mut tx, dedup_key).await?.is_some() {
             return Ok(Some(Outcome::Duplicate(())));
         }
         let removed = sqlx::query("delete from addresses where id = $1 and user_id = $2")
@@ -146,7 +146,7 @@ impl Addresses for PgStore {
         if removed.rows_affected() == 0 {
             return Ok(None);
         }
-        remember(&mut tx, dedup_key, &()).await?;
+        store_result(&mut tx, dedup_key, &()).await?;
         tx.commit().await?;
         Ok(Some(Outcome::Applied(())))
     }

@@ -7,7 +7,7 @@ use agora_vocab::{SessionId, UserId};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{PgStore, UserRow, once, remember};
+use super::{PgStore, UserRow, claim_key, store_result};
 use crate::{
     domain::{SESSION_IDLE, SESSION_LIFETIME, Status, TokenDigest, User},
     ports::{NewSession, Refusal, Rotation, Sessions, StoreError},
@@ -26,7 +26,7 @@ struct PresentedRow {
 impl Sessions for PgStore {
     async fn start(&self, session: &NewSession, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError> {
         let mut tx = self.db.begin().await?;
-        if once::<()>(&mut tx, dedup_key).await?.is_some() {
+        if claim_key::<()>(&mut tx, dedup_key).await?.is_some() {
             return Ok(Outcome::Duplicate(()));
         }
         let NewSession { id, user, email, token, ip } = session;
@@ -48,14 +48,14 @@ impl Sessions for PgStore {
         let login =
             Login { user_id: *user, email: email.to_string(), session_id: *id, login_method: "password".to_owned() };
         self.emit(&mut tx, *user, seq, &UserEvent::Login(login)).await?;
-        remember(&mut tx, dedup_key, &()).await?;
+        store_result(&mut tx, dedup_key, &()).await?;
         tx.commit().await?;
         Ok(Outcome::Applied(()))
     }
 
     async fn rotate(&self, presented: TokenDigest, next: TokenDigest) -> Result<Rotation, StoreError> {
         let mut tx = self.db.begin().await?;
-        // Both rows are locked: whoever comes second sees the token as used.
+        // Both rows are locked: the second of two concurrent requests sees the token as used.
         let row: Option<PresentedRow> = sqlx::query_as(
             "select t.session_id, s.user_id, t.used_at is not null as used, t.expires_at <= now() as idle,
                     s.ended_at is not null or s.expires_at <= now() as ended
@@ -105,7 +105,7 @@ impl Sessions for PgStore {
         row.map(User::try_from).transpose()
     }
 
-    async fn forget_expired(&self, limit: u32) -> Result<u64, StoreError> {
+    async fn delete_expired(&self, limit: u32) -> Result<u64, StoreError> {
         let done = sqlx::query(
             "delete from auth_session
              where id in (select id from auth_session where expires_at < now() order by expires_at limit $1)",

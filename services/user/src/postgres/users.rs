@@ -4,7 +4,7 @@ use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{Email, UserId};
 use async_trait::async_trait;
 
-use super::{PgStore, UserRow, once, remember};
+use super::{PgStore, UserRow, claim_key, store_result};
 use crate::{
     domain::{Credentials, PasswordHash, Phone, Profile, Text, User, Username},
     ports::{NewAccount, StoreError, Users},
@@ -28,7 +28,7 @@ struct UpdatedRow {
 impl Users for PgStore {
     async fn register(&self, account: &NewAccount, dedup_key: &DedupKey) -> Result<Outcome<User>, StoreError> {
         let mut tx = self.db.begin().await?;
-        if let Some(stored) = once::<UserRow>(&mut tx, dedup_key).await? {
+        if let Some(stored) = claim_key::<UserRow>(&mut tx, dedup_key).await? {
             return Ok(Outcome::Duplicate(stored.try_into()?));
         }
         let NewAccount { id, email, profile, roles, hash } = account;
@@ -49,7 +49,7 @@ impl Users for PgStore {
         .bind(hash.as_str())
         .fetch_one(&mut *tx)
         .await?;
-        remember(&mut tx, dedup_key, &row).await?;
+        store_result(&mut tx, dedup_key, &row).await?;
         let user = User::try_from(row)?;
         self.emit(&mut tx, user.id, 1, &user.registered()).await?;
         tx.commit().await?;
@@ -86,7 +86,7 @@ impl Users for PgStore {
         dedup_key: &DedupKey,
     ) -> Result<Option<Outcome<User>>, StoreError> {
         let mut tx = self.db.begin().await?;
-        if let Some(stored) = once::<UserRow>(&mut tx, dedup_key).await? {
+        if let Some(stored) = claim_key::<UserRow>(&mut tx, dedup_key).await? {
             return Ok(Some(Outcome::Duplicate(stored.try_into()?)));
         }
         let Profile { firstname, lastname, username, name, phone } = change;
@@ -107,7 +107,7 @@ impl Users for PgStore {
         .fetch_optional(&mut *tx)
         .await?;
         let Some(UpdatedRow { user: row, event_seq }) = row else { return Ok(None) };
-        remember(&mut tx, dedup_key, &row).await?;
+        store_result(&mut tx, dedup_key, &row).await?;
         let user = User::try_from(row)?;
         self.emit(&mut tx, id, event_seq, &user.updated()).await?;
         tx.commit().await?;

@@ -1,18 +1,18 @@
-//! Keeping an address book: everybody his own, nobody another's.
+//! Use cases of address books: each user reads and changes only their own.
 
 use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{AddressId, UserId};
 
-use super::{Accounts, Error};
+use super::{Error, UserService};
 use crate::domain::{Address, BookEntry};
 
-impl Accounts {
-    /// The owner's whole book, oldest entry first.
+impl UserService {
+    /// All entries of the owner's address book, oldest first.
     pub async fn addresses(&self, owner: UserId) -> Result<Vec<BookEntry>, Error> {
         Ok(self.addresses.list(owner).await?)
     }
 
-    /// One entry of the owner's book.
+    /// One entry of the owner's address book.
     pub async fn address(&self, owner: UserId, id: AddressId) -> Result<BookEntry, Error> {
         self.addresses.find(owner, id).await?.ok_or(Error::NotFound)
     }
@@ -28,7 +28,7 @@ impl Accounts {
         Ok(self.addresses.add(owner, &entry, dedup_key).await?)
     }
 
-    /// Puts another address in place of an entry's.
+    /// Replaces the address of an entry.
     pub async fn replace_address(
         &self,
         owner: UserId,

@@ -1,32 +1,32 @@
-//! The admin that a new marketplace begins with, and whose password follows its Secret.
+//! The first admin of a marketplace, whose password follows a Secret.
 
 use agora_outbox::DedupKey;
 use agora_vocab::{Email, Role, UserId};
 
-use super::{Accounts, Error};
+use super::{Error, UserService};
 use crate::{
     domain::{Credentials, Password, Profile, Status, User},
     ports::{NewAccount, StoreError, Verdict},
 };
 
-/// What had to be done so that the admin is there.
+/// Result of ensuring the first admin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ensured {
-    /// Nothing: he was there with that password.
-    AsItWas,
-    /// He was made.
-    Made,
-    /// He was there, and has that password or that role only now.
+    /// The admin existed with this password.
+    Unchanged,
+    /// The account was created.
+    Created,
+    /// The password or role of an existing account was changed.
     Changed,
 }
 
-impl Accounts {
-    /// Whether an active admin with that address is there, whatever his password.
+impl UserService {
+    /// Whether an active admin with this e-mail address exists, with any password.
     pub async fn has_admin(&self, email: &Email) -> Result<bool, Error> {
         Ok(self.users.credentials(email).await?.is_some_and(|found| is_admin(&found.user)))
     }
 
-    /// Makes sure that an admin with that address and password exists. May run in several replicas at a time.
+    /// Ensures an active admin with this e-mail address and password. Idempotent; replicas may run it concurrently.
     pub async fn ensure_admin(&self, email: &Email, password: &Password) -> Result<Ensured, Error> {
         if let Some(found) = self.users.credentials(email).await? {
             return self.ensure_is_admin(found, password).await;
@@ -39,9 +39,9 @@ impl Accounts {
             hash: self.passwords.hash(password).await?,
         };
         match self.users.register(&account, &DedupKey::None).await {
-            Ok(_) => Ok(Ensured::Made),
+            Ok(_) => Ok(Ensured::Created),
             // Another replica was faster.
-            Err(StoreError::EmailTaken) => Ok(Ensured::AsItWas),
+            Err(StoreError::EmailTaken) => Ok(Ensured::Unchanged),
             Err(error) => Err(error.into()),
         }
     }
@@ -50,7 +50,7 @@ impl Accounts {
         let Credentials { user, hash } = found;
         let verdict = self.passwords.verify(password.secret(), Some(&hash)).await?;
         if is_admin(&user) && verdict != Verdict::Wrong {
-            return Ok(Ensured::AsItWas);
+            return Ok(Ensured::Unchanged);
         }
         let fresh = match verdict {
             Verdict::Wrong => Some(self.passwords.hash(password).await?),

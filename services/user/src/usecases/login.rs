@@ -1,47 +1,47 @@
-//! Logging in, staying so, and leaving. Every failure looks the same from outside.
+//! Login, refresh, logout and validation. All login failures return the same response.
 
 use std::net::IpAddr;
 
 use agora_outbox::DedupKey;
 use agora_vocab::{Email, Secret, SessionId};
 
-use super::{Accounts, Asker, Error};
+use super::{Caller, Error, UserService};
 use crate::{
     domain::{AccessToken, Credentials, Password, RefreshToken, Status, User},
     ports::{NewSession, Refusal, Rotation, Verdict},
 };
 
-/// Somebody who tries to log in.
+/// A login attempt.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// The address; `None` for a text that is no address, which is refused like an unknown one.
+    /// `None` for text that is no e-mail address, which is refused like an unknown address.
     pub email: Option<Email>,
-    /// What he says the password is.
+    /// The presented password.
     pub password: Secret,
-    /// Where he comes from.
+    /// The client's address.
     pub ip: Option<IpAddr>,
 }
 
-/// What somebody holds who is logged in.
+/// The tokens of a session, and its user.
 #[derive(Clone, Debug)]
 pub struct LoggedIn {
-    /// For `Authorization`.
+    /// For the `Authorization` header.
     pub access: AccessToken,
-    /// For the next refresh.
+    /// For one refresh.
     pub refresh: RefreshToken,
-    /// Who he is.
+    /// The account.
     pub user: User,
 }
 
-impl Accounts {
-    /// Starts a session for who knows the password.
+impl UserService {
+    /// Starts a session if the password is right.
     pub async fn login(&self, attempt: Attempt) -> Result<LoggedIn, Error> {
         let Attempt { email, password, ip } = attempt;
         let found = match &email {
             Some(email) => self.users.credentials(email).await?,
             None => None,
         };
-        // Verified in any case: the time must not tell whether there is such an account.
+        // Always verified: the response time must not reveal whether the account exists.
         let verdict = self.passwords.verify(&password, found.as_ref().map(|found| &found.hash)).await?;
         let Some(credentials) = found.filter(|found| allowed(found, verdict)) else {
             metrics::counter!("user_login_refused_total").increment(1);
@@ -68,27 +68,27 @@ impl Accounts {
         }
     }
 
-    /// Ends the session of a refresh token; an unknown one has nothing to end.
+    /// Ends the session of a refresh token. Idempotent; an unknown token changes nothing.
     pub async fn logout(&self, presented: &Secret) -> Result<(), Error> {
         Ok(self.sessions.end(self.tokens.digest(presented)).await?)
     }
 
-    /// The account behind an access token whose session still lives.
-    pub async fn validate(&self, asker: &Asker) -> Result<User, Error> {
-        self.sessions.live(asker.session, asker.user).await?.ok_or(Error::SessionEnded)
+    /// The account of an access token whose session is active.
+    pub async fn validate(&self, caller: &Caller) -> Result<User, Error> {
+        self.sessions.live(caller.session, caller.user).await?.ok_or(Error::SessionEnded)
     }
 
     async fn start_session(&self, user: User, ip: Option<IpAddr>) -> Result<LoggedIn, Error> {
         let (refresh, token) = self.tokens.refresh()?;
         let id = SessionId::new(self.ids.next());
-        // Minted first: a session that nobody was told of would only be in the way.
+        // Issued first: if it fails, no session is stored that no client holds.
         let access = self.tokens.access(&user, id)?;
         let session = NewSession { id, user: user.id, email: user.email.clone(), token, ip };
         self.sessions.start(&session, &DedupKey::None).await?;
         Ok(LoggedIn { access, refresh, user })
     }
 
-    /// Brings an old hash up to date. The login goes on without: the next one tries again.
+    /// Replaces an outdated hash. A failure does not fail the login: the next login tries again.
     async fn rehash(&self, credentials: &Credentials, password: Secret) {
         let Ok(password) = Password::parse(password.expose().to_owned()) else { return };
         let renewed = async {
@@ -96,7 +96,7 @@ impl Accounts {
             Ok::<_, Error>(self.users.rehash(credentials.user.id, &credentials.hash, &hash).await?)
         };
         if let Err(error) = renewed.await {
-            tracing::warn!(user.id = %credentials.user.id, %error, "an outdated password hash stays for now");
+            tracing::warn!(user.id = %credentials.user.id, %error, "an outdated password hash is not replaced");
         }
     }
 }
