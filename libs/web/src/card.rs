@@ -26,7 +26,7 @@ pub(crate) fn refuse_text(name: &str, text: &str) -> Result<(), Problem> {
 }
 
 fn refused(place: &str, message: &str) -> Problem {
-    Problem::unacceptable().field(place, message)
+    Problem::unprocessable().field(place, message)
 }
 
 /// Recursion ends: the parser takes at most 128 levels.

@@ -18,8 +18,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    edge::{Edge, layered},
     problem::Problem,
+    stack::{HttpLimits, common_layers},
 };
 
 const TOKEN: HeaderName = HeaderName::from_static("x-internal-token");
@@ -58,7 +58,7 @@ struct Claims {
     sub: Option<UserId>,
 }
 
-/// An internal port: the layers of [`crate::public`], and every route refused without a valid `X-Internal-Token` of one
+/// An internal port: the layers of [`crate::public_stack`], and every route refused without a valid `X-Internal-Token` of one
 /// of `callers` for `callee`. The secret is one text, or the current one and the next with a comma between.
 pub fn internal(
     router: Router,
@@ -73,7 +73,7 @@ pub fn internal(
     // Time is checked below: not only that it has not ended, but also that it does not last too long.
     validation.validate_exp = false;
     let guard = Guard { secret, validation: Arc::new(validation) };
-    layered(router.layer(from_fn_with_state(guard, admit)), Edge::default())
+    common_layers(router.layer(from_fn_with_state(guard, admit)), HttpLimits::default())
 }
 
 async fn admit(State(guard): State<Guard>, mut request: Request, next: Next) -> Result<Response, Problem> {

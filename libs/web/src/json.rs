@@ -82,6 +82,6 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let (field, message) = fault::explain(error.path(), &error.inner().to_string());
-        Problem::unacceptable().field(field, message)
+        Problem::unprocessable().field(field, message)
     })
 }

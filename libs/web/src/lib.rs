@@ -4,7 +4,6 @@
 //! Knows HTTP; it must not know any route, any use case or any store.
 
 mod card;
-mod edge;
 mod etag;
 mod fault;
 mod idempotency;
@@ -15,10 +14,10 @@ mod page;
 mod problem;
 mod query;
 mod reply;
+mod stack;
 mod token_settings;
 mod verifier;
 
-pub use edge::{Edge, public};
 pub use etag::{IfMatch, etag};
 pub use idempotency::{Command, Idempotency};
 pub use identity::{Admin, Identity};
@@ -28,5 +27,6 @@ pub use page::{PageQuery, PageRequest, Start, decode_cursor, encode_cursor};
 pub use problem::Problem;
 pub use query::{Path, Query};
 pub use reply::{created, no_content};
+pub use stack::{HttpLimits, public_stack};
 pub use token_settings::TokenSettings;
 pub use verifier::{TokenError, TokenVerifier};

@@ -60,7 +60,7 @@ impl PageQuery {
             (None, None) => Start::First,
             (Some(cursor), None) => Start::Cursor(cursor.clone()),
             (None, Some(offset)) => Start::Offset(within(number("offset", offset)?)?),
-            (Some(_), Some(_)) => return Err(Problem::unacceptable().field("offset", "cannot stand beside cursor")),
+            (Some(_), Some(_)) => return Err(Problem::unprocessable().field("offset", "cannot stand beside cursor")),
         };
         Ok(PageRequest { size, start })
     }
@@ -75,7 +75,7 @@ fn within(offset: i64) -> Result<u64, Problem> {
     u64::try_from(offset)
         .ok()
         .filter(|offset| *offset <= OFFSET_MAX)
-        .ok_or_else(|| Problem::unacceptable().field("offset", "must be from 0 to 10000; use cursor to read further"))
+        .ok_or_else(|| Problem::unprocessable().field("offset", "must be from 0 to 10000; use cursor to read further"))
 }
 
 /// The opaque text of a place in a list.

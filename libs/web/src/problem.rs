@@ -43,7 +43,7 @@ impl Problem {
     }
 
     /// 422: parsed, but not acceptable; name the fields with [`Problem::field`].
-    pub fn unacceptable() -> Self {
+    pub fn unprocessable() -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "VALIDATION_FAILED")
     }
 
@@ -159,7 +159,7 @@ impl IntoResponse for Problem {
 /// 422 for the field that the parser refused.
 impl From<Invalid> for Problem {
     fn from(invalid: Invalid) -> Self {
-        Self::unacceptable().field(invalid.field, invalid.message)
+        Self::unprocessable().field(invalid.field, invalid.message)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use agora_testkit::{TestApp, TestResponse};
 use agora_vocab::ProductId;
-use agora_web::{Command, Edge, IfMatch, Json, Path, Problem, Query, public};
+use agora_web::{Command, HttpLimits, IfMatch, Json, Path, Problem, Query, public_stack};
 use axum::{Router, routing};
 use http::Method;
 use serde::Deserialize;
@@ -51,14 +51,14 @@ struct Filter {
 }
 
 fn app() -> TestApp {
-    let edge = Edge { body_limit_bytes: 4096, ..Edge::default() };
+    let limits = HttpLimits { body_limit_bytes: 4096, ..HttpLimits::default() };
     let router = Router::new()
         .route("/orders", routing::post(|_: Json<NewOrder>| async { "taken" }))
         .route("/products/{id}", routing::get(|_: Path<ProductId>| async { "found" }))
         .route("/products", routing::get(|_: Query<Filter>| async { "listed" }).patch(|_: IfMatch| async { "patched" }))
         .route("/free", routing::post(|_: Command<()>| async { "done" }))
         .route("/keyed", routing::post(keyed));
-    TestApp::new(public(router, edge))
+    TestApp::new(public_stack(router, limits))
 }
 
 async fn keyed(command: Command<Option<Value>>) -> Result<String, Problem> {

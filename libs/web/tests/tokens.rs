@@ -6,7 +6,7 @@ use std::time::Duration;
 use agora_chassis::{Process, WatchedFile};
 use agora_testkit::{FixedClock, SequentialIds, TestApp, TestKeys};
 use agora_vocab::{Clock as _, Role, UserId};
-use agora_web::{Admin, Edge, Identity, TokenError, TokenVerifier, public};
+use agora_web::{Admin, HttpLimits, Identity, TokenError, TokenVerifier, public_stack};
 use axum::{Router, routing::get};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -28,7 +28,7 @@ fn app(keys: &TestKeys) -> TestApp {
         )
         .route("/admin", get(|_: Admin| async { "in" }));
     let verifier = Some(verifier(&keys.jwks(), &Process::for_test("user")));
-    TestApp::new(public(router, Edge { verifier, ..Edge::default() }))
+    TestApp::new(public_stack(router, HttpLimits { verifier, ..HttpLimits::default() }))
 }
 
 fn part(json: &Value) -> String {

@@ -6,7 +6,7 @@ mod shopper;
 use agora_chassis::{Routers, WatchedSecret};
 use agora_outbox::DedupKey;
 use agora_vocab::{Quantity, UserId};
-use agora_web::{Edge, Idempotency, Problem, TokenVerifier, internal, public};
+use agora_web::{HttpLimits, Idempotency, Problem, TokenVerifier, internal, public_stack};
 use http::StatusCode;
 
 use crate::{
@@ -20,9 +20,9 @@ const CALLERS: &[&str] = &["order"];
 
 /// Builds the routers of the public and the internal port, including all middleware.
 pub fn routers(service: CartService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
-    let edge = Edge { verifier: Some(verifier), ..Edge::default() };
+    let limits = HttpLimits { verifier: Some(verifier), ..HttpLimits::default() };
     Routers {
-        public: public(shopper::routes().with_state(service.clone()), edge),
+        public: public_stack(shopper::routes().with_state(service.clone()), limits),
         internal: internal(checkouts::routes().with_state(service), internal_secret, "cart", CALLERS),
     }
 }
@@ -61,7 +61,7 @@ fn refusal(refused: Refused) -> Problem {
                 .extra("available", available)
         }
         Refused::QuantityTooLarge => {
-            Problem::unacceptable().field("quantity", format!("must be at most {} in all", agora_vocab::QUANTITY_MAX))
+            Problem::unprocessable().field("quantity", format!("must be at most {} in all", agora_vocab::QUANTITY_MAX))
         }
         Refused::TooManyLines => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "CART_FULL")
             .detail(format!("a cart has at most {LINES_MAX} lines")),

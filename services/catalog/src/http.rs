@@ -7,7 +7,7 @@ mod wire;
 use agora_chassis::{Routers, WatchedSecret};
 use agora_outbox::DedupKey;
 use agora_vocab::UserId;
-use agora_web::{Edge, Idempotency, Problem, TokenVerifier, internal, public};
+use agora_web::{HttpLimits, Idempotency, Problem, TokenVerifier, internal, public_stack};
 use axum::Router;
 use http::StatusCode;
 use serde_json::json;
@@ -23,10 +23,10 @@ const CALLERS: &[&str] = &["cart", "order"];
 
 /// Builds the routers of the public and the internal port, including all middleware.
 pub fn routers(catalog: CatalogService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
-    let edge = Edge { verifier: Some(verifier), ..Edge::default() };
+    let limits = HttpLimits { verifier: Some(verifier), ..HttpLimits::default() };
     let commands = Router::new().merge(holds::routes()).merge(products::quote_route()).with_state(catalog.clone());
     Routers {
-        public: public(products::routes().with_state(catalog), edge),
+        public: public_stack(products::routes().with_state(catalog), limits),
         internal: internal(commands, internal_secret, "catalog", CALLERS),
     }
 }
@@ -76,9 +76,9 @@ fn product(error: ProductError) -> Problem {
 fn adjust(error: AdjustError) -> Problem {
     match error {
         AdjustError::NotFound => Problem::not_found(),
-        AdjustError::UnknownWarehouse => Problem::unacceptable().field("warehouseId", "is not known"),
+        AdjustError::UnknownWarehouse => Problem::unprocessable().field("warehouseId", "is not known"),
         AdjustError::Refused(AdjustRefused::TooMany) => {
-            Problem::unacceptable().field("delta", "would leave more units than can be kept")
+            Problem::unprocessable().field("delta", "would leave more units than can be kept")
         }
         AdjustError::Refused(AdjustRefused::BelowReserved { requested, reserved }) => {
             Problem::new(StatusCode::CONFLICT, "BELOW_RESERVED")

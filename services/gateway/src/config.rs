@@ -1,4 +1,4 @@
-//! The settings of the gateway: where the services are, who may call from a browser, which paths exist.
+//! Settings of the gateway: addresses of services, CORS origins, compatibility routes.
 
 use std::{collections::BTreeMap, str::FromStr};
 
@@ -6,30 +6,30 @@ use agora_chassis::{Ports, Reader};
 use agora_web::TokenSettings;
 use axum::http::{HeaderValue, Uri};
 
-/// The topology's number; what the process is given in `PORT` wins.
+/// The topology's port; `PORT` overrides it.
 const PORT: u16 = 3000;
 
-/// The settings.
+/// Settings of the gateway.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where it listens.
+    /// The listener.
     pub ports: Ports,
-    /// What access tokens are verified with.
+    /// Key set, issuer and audience of access tokens.
     pub tokens: TokenSettings,
-    /// Origins whose pages may call.
+    /// Allowed CORS origins.
     pub origins: Origins,
-    /// Whether the older documents' paths exist.
+    /// Whether compatibility routes are served.
     pub legacy_aliases: LegacyAliases,
-    /// The address of each service by name, as in "http://shop-user:3001".
+    /// Base URL of each service by name, for example "http://shop-user:3001".
     pub upstreams: BTreeMap<&'static str, String>,
 }
 
-/// Whether the older documents' paths exist.
+/// Whether compatibility routes are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LegacyAliases {
-    /// They do.
+    /// Served.
     Enabled,
-    /// They do not.
+    /// Not served.
     Disabled,
 }
 
@@ -45,7 +45,7 @@ impl FromStr for LegacyAliases {
     }
 }
 
-/// Origins whose pages may call, as in "https://shop.example"; never a wildcard.
+/// Allowed CORS origins, for example "https://shop.example"; never a wildcard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins(pub Vec<HeaderValue>);
 
@@ -74,7 +74,7 @@ fn origin(text: &str) -> Result<HeaderValue, &'static str> {
 }
 
 impl Config {
-    /// Reads the settings.
+    /// Reports all invalid settings at once.
     pub fn read(reader: &mut Reader) -> Self {
         Self {
             ports: Ports::read(reader, PORT, None),
@@ -90,7 +90,7 @@ impl Config {
     }
 }
 
-/// The topology's own name of the setting: `USER_URL`.
+/// The topology's name of the setting, for example `USER_URL`.
 fn url_name(service: &str) -> Option<&'static str> {
     let name = format!("{}_URL", service.to_ascii_uppercase());
     agora_topology::service("gateway")?.env.iter().copied().find(|known| *known == name)

@@ -1,10 +1,10 @@
-//! What the gateway answers by itself: a greeting, and whether it is there.
+//! Routes of the gateway itself: a greeting and a health check.
 
 use agora_web::Json;
 use axum::{Router, routing::get};
 use serde_json::{Value, json};
 
-/// The routes.
+/// `GET /` and `GET /health`.
 pub fn router() -> Router {
     Router::new().route("/", get(greeting)).route("/health", get(health))
 }
@@ -20,7 +20,7 @@ async fn greeting() -> Json<Value> {
     }))
 }
 
-/// For the documents that ask for it, and for load balancers outside; the cluster asks the admin port.
+/// For compatibility and external load balancers; Kubernetes probes the admin port.
 async fn health() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }

@@ -1,4 +1,4 @@
-//! Headers: what passes in neither direction, what every answer carries, which origins may read it.
+//! Headers: which are forwarded in each direction, security headers, CORS.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -14,10 +14,10 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::config::Origins;
 
-/// How long a browser may remember what a preflight answered.
+/// Time for which browsers cache a preflight response.
 const PREFLIGHT_AGE: Duration = Duration::from_mins(10);
 
-/// Of one connection alone (RFC 9110, 7.6.1), besides those that `Connection` names.
+/// Hop-by-hop headers (RFC 9110, 7.6.1), in addition to those that `Connection` lists.
 const HOP_BY_HOP: [&str; 9] = [
     "connection",
     "keep-alive",
@@ -30,14 +30,14 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
-/// What a caller from outside may not say: who he is, where he comes from, that he is one of us.
+/// Prefixes of headers that clients may not set: identity, address, internal tokens.
 const NOT_FROM_OUTSIDE: [&str; 8] =
     ["x-internal-", "x-command-", "x-user", "x-role", "x-auth", "x-forwarded", "x-real-ip", "forwarded"];
 
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// On every answer, refusals too.
+/// Set on every response, errors included.
 const SECURITY: [(HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -50,8 +50,8 @@ const SECURITY: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-/// The router within the layers that see every answer.
-pub fn outermost(router: Router, origins: &Origins) -> Router {
+/// Wraps the router in CORS and security headers.
+pub fn security_headers(router: Router, origins: &Origins) -> Router {
     router.layer(cors(origins)).layer(from_fn(secure))
 }
 
@@ -63,7 +63,7 @@ async fn secure(request: Request, next: Next) -> Response {
     response
 }
 
-/// Tokens travel in a header that pages set themselves, so credentials are never allowed.
+/// Tokens are sent in a header that pages set themselves, so CORS credentials are never allowed.
 fn cors(Origins(origins): &Origins) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins.iter().cloned()))
@@ -80,9 +80,8 @@ fn cors(Origins(origins): &Origins) -> CorsLayer {
         .max_age(PREFLIGHT_AGE)
 }
 
-/// What a service is told of a request: the client's headers without those that are not its to send, the trace, and
-/// where it came from.
-pub fn inward(client: &HeaderMap, from: Option<&ConnectInfo<SocketAddr>>) -> HeaderMap {
+/// The headers of the forwarded request: the client's without forbidden ones, the trace context, and the client's address.
+pub fn request_headers(client: &HeaderMap, from: Option<&ConnectInfo<SocketAddr>>) -> HeaderMap {
     let mut headers = passed(client, |name| {
         *name != header::HOST
             && *name != header::EXPECT
@@ -98,8 +97,8 @@ pub fn inward(client: &HeaderMap, from: Option<&ConnectInfo<SocketAddr>>) -> Hea
     headers
 }
 
-/// What the client is told of an answer.
-pub fn outward(service: &HeaderMap) -> HeaderMap {
+/// The headers of the response to the client.
+pub fn response_headers(service: &HeaderMap) -> HeaderMap {
     passed(service, |name| *name != header::SERVER)
 }
 
@@ -126,14 +125,14 @@ mod tests {
 
     use axum::{extract::ConnectInfo, http::HeaderMap};
 
-    use super::{inward, outward};
+    use super::{request_headers, response_headers};
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
     }
 
     #[test]
-    fn who_one_is_cannot_be_said_from_outside_but_by_a_token() {
+    fn identity_headers_of_a_client_are_dropped() {
         let sent = headers(&[
             ("x-user-id", "someone-else"),
             ("x-user-roles", "admin"),
@@ -149,13 +148,13 @@ mod tests {
         ]);
         let from = ConnectInfo(SocketAddr::from(([192, 0, 2, 7], 1234)));
         let mut passed: Vec<_> =
-            inward(&sent, Some(&from)).iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
+            request_headers(&sent, Some(&from)).iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
         passed.sort();
         assert_eq!(passed, ["authorization: Bearer token", "idempotency-key: k", "x-forwarded-for: 192.0.2.7"]);
     }
 
     #[test]
-    fn headers_of_one_hop_pass_in_neither_direction() {
+    fn hop_by_hop_headers_are_dropped_in_both_directions() {
         let sent = headers(&[
             ("connection", "close, X-Secret-Hop"),
             ("x-secret-hop", "1"),
@@ -165,7 +164,7 @@ mod tests {
             ("upgrade", "h2c"),
             ("content-type", "application/json"),
         ]);
-        assert_eq!(inward(&sent, None).keys().collect::<Vec<_>>(), ["content-type"]);
-        assert_eq!(outward(&sent).keys().collect::<Vec<_>>(), ["content-type"]);
+        assert_eq!(request_headers(&sent, None).keys().collect::<Vec<_>>(), ["content-type"]);
+        assert_eq!(response_headers(&sent).keys().collect::<Vec<_>>(), ["content-type"]);
     }
 }

@@ -1,12 +1,12 @@
-//! The one way in: routes, token check, limits, headers, the older documents' aliases.
+//! The gateway: routing, authentication, limits, headers and compatibility routes.
 //!
-//! This file puts the parts together. The gateway has no database and decides nothing that a service decides: it passes
-//! on, and refuses early what would be refused anyway.
+//! This file wires the parts together. The gateway has no database and no rules of its own: it forwards requests, and
+//! rejects early what a service would reject.
 
-mod aliases;
+mod auth_layer;
+mod compat;
 mod config;
 mod front;
-mod guard;
 mod headers;
 mod proxy;
 mod upstream;
@@ -15,16 +15,16 @@ use std::{sync::Arc, time::Duration};
 
 use agora_chassis::{Ports, Process, Routers, settings};
 use agora_vocab::Ids;
-use agora_web::{Edge, TokenVerifier};
+use agora_web::{HttpLimits, TokenVerifier};
 use anyhow::Context as _;
 use axum::{Router, middleware::from_fn};
 use futures::future::BoxFuture;
 
-pub use aliases::{Alias, Document, table};
+pub use compat::{Alias, Document, table};
 pub use config::{Config, LegacyAliases, Origins};
 pub use upstream::{UpstreamError, Upstreams};
 
-/// Longest time until an answer begins: longer than the services' own limit, so that theirs is the one that shows.
+/// Time-out until a response begins: longer than the services' own, so that their error reaches the client.
 const ANSWER_BEGINS_MAX: Duration = Duration::from_secs(15);
 
 /// Starts the gateway with the settings of the environment.
@@ -40,28 +40,28 @@ pub fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, Router
     Ok((ports, Routers { public: router(upstreams, front), internal: Router::new() }))
 }
 
-/// What the gateway is besides the services behind it.
+/// Settings of the router besides the services.
 #[derive(Clone, Debug)]
 pub struct Front {
-    /// Checks access tokens.
+    /// Verifies access tokens.
     pub verifier: TokenVerifier,
-    /// Origins whose pages may call.
+    /// Allowed CORS origins.
     pub origins: Origins,
-    /// Whether the older documents' paths exist.
+    /// Whether compatibility routes are served.
     pub legacy_aliases: LegacyAliases,
-    /// Fresh idempotency keys for aliases.
+    /// Generates idempotency keys for compatibility routes.
     pub ids: Arc<dyn Ids>,
 }
 
-/// Everything that the gateway answers, with every layer.
+/// The whole router with all layers.
 pub fn router(upstreams: Upstreams, front: Front) -> Router {
     let Front { verifier, origins, legacy_aliases, ids } = front;
     let aliases = match legacy_aliases {
-        LegacyAliases::Enabled => aliases::router(upstreams.clone(), ids),
+        LegacyAliases::Enabled => compat::router(upstreams.clone(), ids),
         LegacyAliases::Disabled => Router::new(),
     };
     let routes = Router::new().merge(front::router()).merge(proxy::router().with_state(upstreams)).merge(aliases);
-    let guarded = routes.layer(from_fn(guard::check));
-    let edge = Edge { verifier: Some(verifier), timeout: ANSWER_BEGINS_MAX, ..Edge::default() };
-    headers::outermost(agora_web::public(guarded, edge), &origins)
+    let authenticated = routes.layer(from_fn(auth_layer::authenticate));
+    let limits = HttpLimits { verifier: Some(verifier), timeout: ANSWER_BEGINS_MAX, ..HttpLimits::default() };
+    headers::security_headers(agora_web::public_stack(authenticated, limits), &origins)
 }

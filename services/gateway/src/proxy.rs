@@ -1,4 +1,5 @@
-//! Passing on: a route of the topology to its service, path and query unchanged, bodies streamed both ways.
+//! The reverse proxy: forwards each route of the topology to its service, with path and query unchanged and streamed
+//! bodies.
 
 use std::net::SocketAddr;
 
@@ -12,11 +13,11 @@ use axum::{
 };
 
 use crate::{
-    headers::{inward, outward},
+    headers::{request_headers, response_headers},
     upstream::{Call, Upstreams},
 };
 
-/// What a service may be asked; anything else is 405.
+/// Forwarded methods; others are 405.
 const METHODS: MethodFilter = MethodFilter::GET
     .or(MethodFilter::HEAD)
     .or(MethodFilter::POST)
@@ -24,7 +25,7 @@ const METHODS: MethodFilter = MethodFilter::GET
     .or(MethodFilter::PATCH)
     .or(MethodFilter::DELETE);
 
-/// Every route of every service behind the gateway.
+/// All routes of all services behind the gateway.
 pub fn router() -> Router<Upstreams> {
     let services = agora_topology::ALL.iter().filter(|service| service.behind_gateway);
     services.flat_map(|service| service.routes.iter().map(move |route| (service, *route))).fold(
@@ -44,19 +45,19 @@ async fn pass_on(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    if climbs(parts.uri.path()) {
+    if has_dot_segments(parts.uri.path()) {
         return Err(Problem::not_found());
     }
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
-    let headers = inward(&parts.headers, parts.extensions.get::<ConnectInfo<SocketAddr>>());
+    let headers = request_headers(&parts.headers, parts.extensions.get::<ConnectInfo<SocketAddr>>());
     let answer = upstreams.send(service.name, Call { method: parts.method, target, headers, body }).await?;
     let (mut parts, body) = answer.into_parts();
-    parts.headers = outward(&parts.headers);
+    parts.headers = response_headers(&parts.headers);
     Ok(Response::from_parts(parts, body))
 }
 
-/// Whether a path has segments `.` or `..`, however written: it would name something else than was routed.
-fn climbs(path: &str) -> bool {
+/// Whether a path has segments `.` or `..` in any encoding: the service would resolve it to another route.
+fn has_dot_segments(path: &str) -> bool {
     path.split('/').any(|segment| {
         let plain = segment.to_ascii_lowercase().replace("%2e", ".");
         plain == "." || plain == ".."
@@ -65,15 +66,15 @@ fn climbs(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::climbs;
+    use super::has_dot_segments;
 
     #[test]
-    fn a_path_that_climbs_is_told_in_every_spelling() {
+    fn dot_segments_are_found_in_every_encoding() {
         for path in ["/api/v1/products/../auth", "/api/v1/products/%2e%2E/x", "/api/v1/products/.%2e", "/./x"] {
-            assert!(climbs(path), "{path}");
+            assert!(has_dot_segments(path), "{path}");
         }
         for path in ["/api/v1/products/a..b", "/api/v1/products/...", "/api/v1/products/1"] {
-            assert!(!climbs(path), "{path}");
+            assert!(!has_dot_segments(path), "{path}");
         }
     }
 }

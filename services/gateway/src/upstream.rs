@@ -1,5 +1,6 @@
-//! The services behind the gateway: pooled connections, bounded in time, a second try where nothing can have been done.
-//! Knows addresses; it names no route.
+//! HTTP client for the services behind the gateway: pooled connections, time limits, retries of requests that had no effect.
+//!
+//! Must not depend on routes.
 
 use std::{
     collections::BTreeMap,
@@ -20,24 +21,24 @@ use bytes::Bytes;
 use futures::Stream;
 use http_body_util::LengthLimitError;
 
-/// Longest time until a connection stands: a pod that is gone does not refuse, it is silent.
+/// Connect time-out. A pod that was deleted does not refuse connections; it does not answer at all.
 const CONNECT_MAX: Duration = Duration::from_millis(500);
 
-/// Longest time without a byte of the answer, and of a request with its whole answer.
+/// Time-outs: without a byte of the response, and of a request with its whole response.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 const TOTAL_MAX: Duration = Duration::from_mins(1);
 
-/// Most tries of one request. Each may meet another replica.
+/// Attempts per request. Each may reach another replica.
 const TRIES_MAX: u32 = 3;
 
-/// Before the second try, and twice as long before the third: a pod that ends refuses connections a moment before it is
-/// out of its service's endpoints.
+/// Wait before the second attempt, doubled before the third: a terminating pod refuses connections shortly before it is
+/// removed from its Service's endpoints.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// When to try again after a service was not there, in seconds.
+/// `Retry-After` when a service is unreachable, in seconds.
 const RETRY_AFTER_S: u32 = 1;
 
-/// The services, by name. Clones share connections.
+/// The client of all services, by name. Clones share connections.
 #[derive(Clone, Debug)]
 pub struct Upstreams(Arc<Inner>);
 
@@ -56,56 +57,56 @@ struct Upstream {
 /// A request to a service.
 #[derive(Debug)]
 pub struct Call {
-    /// The method.
+    /// Safe methods without a body are retried.
     pub method: Method,
-    /// Path and query.
+    /// Path and query, beginning with `/`.
     pub target: String,
-    /// The headers as the service shall see them.
+    /// Sent unchanged.
     pub headers: HeaderMap,
-    /// The body.
+    /// Streamed; retried only if nothing of it was read.
     pub body: Body,
 }
 
-/// Why a service gave no answer.
+/// Why there is no response of a service.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
-    /// The settings name no such service.
+    /// The settings contain no such service.
     #[error("the gateway has no address of {service}")]
     Unknown {
-        /// Its name.
+        /// The service's name.
         service: &'static str,
     },
-    /// The client's own body ended before it should.
+    /// The client's request body ended early.
     #[error("the request's body was cut short")]
     Cut(Cut),
-    /// No connection, or one that broke, or no answer in time.
+    /// Connection failure, broken connection, or time-out.
     #[error("{service} did not answer")]
     Away {
-        /// Its name.
+        /// The service's name.
         service: &'static str,
-        /// What the transport says, without the address.
+        /// The transport's error, without the address.
         #[source]
         source: reqwest::Error,
     },
 }
 
-/// Why a client's body ended before it should.
+/// Why a client's request body ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// It was larger than the limit.
+    /// The body exceeds the limit.
     TooLarge,
-    /// The client left.
+    /// The client disconnected.
     Ended,
 }
 
 impl Upstreams {
-    /// The services at these addresses.
+    /// Service names with their base URLs.
     pub fn new(addresses: BTreeMap<&'static str, String>, process: &Process) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT_MAX)
             .read_timeout(SILENCE_MAX)
             .timeout(TOTAL_MAX)
-            // Before the service closes it: a request on a connection that is just being closed would be lost.
+            // Shorter than the service's own limit: a request on a connection that is being closed would fail.
             .pool_idle_timeout(IDLE_CONNECTION_MAX / 2)
             .redirect(reqwest::redirect::Policy::none())
             .http1_only()
@@ -119,7 +120,7 @@ impl Upstreams {
         Ok(Self(Arc::new(Inner { client, addresses })))
     }
 
-    /// Sends a request and returns the answer as soon as it begins.
+    /// Sends a request and returns the response as soon as its head arrives.
     pub async fn send(&self, service: &'static str, call: Call) -> Result<Response, UpstreamError> {
         let upstream = self.0.addresses.get(service).ok_or(UpstreamError::Unknown { service })?;
         let Call { method, target, headers, body } = call;
@@ -143,10 +144,10 @@ impl Upstreams {
             if let Some(cut) = body.cut() {
                 return Err(UpstreamError::Cut(cut));
             }
-            // Nothing was sent, or nothing was asked to be changed: another try harms nobody.
-            let harmless =
+            // Nothing was sent, or the request changes nothing: a retry is safe.
+            let retryable =
                 (error.is_connect() && body.is_untouched()) || (bodiless && method.is_safe() && !error.is_timeout());
-            if !harmless || tries == TRIES_MAX {
+            if !retryable || tries == TRIES_MAX {
                 metrics::counter!("gateway_upstream_failed_total", "upstream" => service).increment(1);
                 upstream.dependency.down(reason(&error));
                 return Err(UpstreamError::Away { service, source: error });
@@ -157,7 +158,7 @@ impl Upstreams {
     }
 }
 
-/// The error and its sources; the address was taken out before.
+/// The error and its sources, without the address.
 fn reason(error: &reqwest::Error) -> String {
     let sources = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
     sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
@@ -194,19 +195,19 @@ impl From<Cut> for Problem {
     }
 }
 
-/// What to say of a body that could not be read to its end.
+/// The problem for a request body that cannot be read to its end.
 pub fn cut_short(error: &axum::Error) -> Problem {
     Cut::of(error).into()
 }
 
-/// A body that can be offered again as long as nobody has taken anything of it.
+/// A body that can be sent again as long as nothing of it was read.
 #[derive(Clone)]
 struct Untouched(Arc<Mutex<Offered>>);
 
 struct Offered {
     body: BodyDataStream,
     untouched: bool,
-    /// Why the client's body ended before it should.
+    /// Set if the client's body ended early.
     cut: Option<Cut>,
 }
 

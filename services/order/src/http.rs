@@ -7,7 +7,7 @@ mod wire;
 use agora_chassis::{Routers, WatchedSecret};
 use agora_outbox::{DedupKey, StoredResponse};
 use agora_vocab::UserId;
-use agora_web::{Edge, Idempotency, Problem, TokenVerifier};
+use agora_web::{HttpLimits, Idempotency, Problem, TokenVerifier};
 use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
@@ -25,9 +25,9 @@ pub(crate) const CALLERS: &[&str] = &["payment"];
 
 /// The public and the internal router with all middleware.
 pub fn routers(service: &OrderService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
-    let edge = Edge { verifier: Some(verifier), ..Edge::default() };
+    let limits = HttpLimits { verifier: Some(verifier), ..HttpLimits::default() };
     Routers {
-        public: agora_web::public(public::router(service.clone()), edge),
+        public: agora_web::public_stack(public::router(service.clone()), limits),
         internal: agora_web::internal(internal::router(service.clone()), internal_secret, "order", CALLERS),
     }
 }
@@ -58,7 +58,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::Invalid(wrong) => {
-                wrong.into_iter().fold(Self::unacceptable(), |problem, wrong| problem.field(wrong.field, wrong.message))
+                wrong.into_iter().fold(Self::unprocessable(), |problem, wrong| problem.field(wrong.field, wrong.message))
             }
             Error::NotFound => Self::not_found(),
             Error::EmptyCart => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "EMPTY_CART")
@@ -69,7 +69,7 @@ impl From<Error> for Problem {
                     .detail("products that do not exist, or no more, cannot be ordered")
                     .extra("productIds", ids)
             }
-            Error::NoSum(error) => Self::unacceptable().field("items", error.to_string()),
+            Error::NoSum(error) => Self::unprocessable().field("items", error.to_string()),
             Error::CartAlreadyOrdered => Self::new(StatusCode::CONFLICT, "CART_ALREADY_ORDERED")
                 .detail("another order was made of this cart; see your orders"),
             Error::Refused(refused) => refused.into(),

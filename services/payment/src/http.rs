@@ -111,7 +111,7 @@ impl From<Refused> for Problem {
             }
             Refused::ExceedsCapture => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "REFUND_EXCEEDS_CAPTURED")
                 .field("amount", refused.to_string()),
-            Refused::Amount => Problem::unacceptable().field("amount", refused.to_string()),
+            Refused::Amount => Problem::unprocessable().field("amount", refused.to_string()),
         }
     }
 }

@@ -18,7 +18,7 @@ use std::{sync::Arc, time::Duration};
 
 use agora_chassis::{Process, Routers, Started};
 use agora_outbound::{Client, InternalSigner};
-use agora_web::Edge;
+use agora_web::HttpLimits;
 use futures::future::BoxFuture;
 
 pub use self::{
@@ -74,9 +74,9 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<Routers>
         shutdown.run_until_cancelled(work(worker)).await;
         Ok(())
     });
-    let edge = Edge { verifier: Some(config.tokens.verifier(process)), ..Edge::default() };
+    let limits = HttpLimits { verifier: Some(config.tokens.verifier(process)), ..HttpLimits::default() };
     Ok(Routers {
-        public: agora_web::public(http::public(pay.clone()), edge),
+        public: agora_web::public_stack(http::public(pay.clone()), limits),
         internal: agora_web::internal(http::internal(pay), config.internal, NAME, CALLERS),
     })
 }

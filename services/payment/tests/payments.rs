@@ -17,7 +17,7 @@ use agora_payment::{
 use agora_postgres::Db;
 use agora_testkit::{SequentialIds, TestApp, TestDatabase, TestKeys};
 use agora_vocab::{Currency, Epoch, Ids as _, Money, OrderId, PaymentId, Role, Secret, UserId};
-use agora_web::{Edge, TokenVerifier};
+use agora_web::{HttpLimits, TokenVerifier};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -56,7 +56,7 @@ impl Shop {
         };
         let verifier =
             TokenVerifier::watch(WatchedFile::fixed(keys.jwks()), TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
-        let edge = Edge { verifier: Some(verifier), ..Edge::default() };
+        let limits = HttpLimits { verifier: Some(verifier), ..HttpLimits::default() };
         let internal = agora_web::internal(
             agora_payment::internal(pay.clone()),
             WatchedSecret::fixed(SECRET),
@@ -64,7 +64,7 @@ impl Shop {
             &["order"],
         );
         Self {
-            app: TestApp::new(agora_web::public(agora_payment::public(pay.clone()), edge)),
+            app: TestApp::new(agora_web::public_stack(agora_payment::public(pay.clone()), limits)),
             internal: TestApp::new(internal),
             user: UserId::new(ids.next()),
             pay,

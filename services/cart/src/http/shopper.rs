@@ -37,7 +37,7 @@ async fn add(
     let (units, variant) = match (units, variant) {
         (Ok(units), Ok(variant)) => (units, variant),
         (units, Err(Invalid { field, message })) => {
-            return Err(units.err().unwrap_or_else(Problem::unacceptable).field(field, message));
+            return Err(units.err().unwrap_or_else(Problem::unprocessable).field(field, message));
         }
         (Err(problem), Ok(_)) => return Err(problem),
     };

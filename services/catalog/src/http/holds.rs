@@ -58,9 +58,9 @@ fn parse_lines(lines: Vec<api::Line>) -> Result<Lines, Problem> {
     let mut parsed = Vec::with_capacity(lines.len());
     for (index, api::Line { product_id, variant, quantity }) in lines.into_iter().enumerate() {
         let at = |field: &str| format!("lines[{index}].{field}");
-        let variant = Variant::parse(&variant).map_err(|e| Problem::unacceptable().field(at(e.field), e.message))?;
+        let variant = Variant::parse(&variant).map_err(|e| Problem::unprocessable().field(at(e.field), e.message))?;
         let quantity =
-            Quantity::parse(i64::from(quantity)).map_err(|e| Problem::unacceptable().field(at(e.field), e.message))?;
+            Quantity::parse(i64::from(quantity)).map_err(|e| Problem::unprocessable().field(at(e.field), e.message))?;
         parsed.push((product_id, variant, quantity));
     }
     Ok(Lines::new(parsed)?)

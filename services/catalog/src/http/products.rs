@@ -143,7 +143,7 @@ async fn quote(
 /// Removes duplicates. Rejects fewer than 1 or more than 100 ids.
 fn ids(field: &'static str, mut ids: Vec<ProductId>) -> Result<Vec<ProductId>, Problem> {
     if !(1..=IDS_MAX).contains(&ids.len()) {
-        return Err(Problem::unacceptable().field(field, format!("must be from 1 to {IDS_MAX} ids")));
+        return Err(Problem::unprocessable().field(field, format!("must be from 1 to {IDS_MAX} ids")));
     }
     let mut seen = std::collections::BTreeSet::new();
     ids.retain(|id| seen.insert(*id));

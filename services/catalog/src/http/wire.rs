@@ -116,7 +116,7 @@ impl InvalidFields {
     fn into_problem(self) -> Problem {
         self.0
             .into_iter()
-            .fold(Problem::unacceptable(), |problem, Invalid { field, message }| problem.field(field, message))
+            .fold(Problem::unprocessable(), |problem, Invalid { field, message }| problem.field(field, message))
     }
 }
 

@@ -1,5 +1,4 @@
-//! Every alias: what is asked of it, what it asks of the services, what it answers; kept as one snapshot, so that a
-//! change of any shape is seen.
+//! Every compatibility route with its calls and response, as one snapshot.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -19,7 +18,7 @@ use crate::{
 const ID: &str = "0192f0c1-0000-7000-8000-000000000001";
 const CALLER: &str = "00000000-0000-0000-0000-000000000007";
 
-/// Method, path as asked, body.
+/// Method, path and body of each sample request.
 const SAMPLES: &[(&str, &str, &str)] = &[
     (
         "POST",
@@ -84,7 +83,7 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("POST", "/payments/refund", r#"{"paymentId":"0192f0c1-0000-7000-8000-000000000001","amount":10}"#),
 ];
 
-/// What the true services answer, by what is asked.
+/// Responses of the services by request.
 fn service(call: &Call) -> Option<Response> {
     let money = |amount: i64| json!({ "amount": amount, "currency": "EUR" });
     let user = json!({ "id": CALLER, "email": "ada@example.com", "name": "Ada L", "roles": ["customer"], "createdAt": "2026-01-02T03:04:05Z" });
@@ -154,7 +153,7 @@ fn calls(upstream: &Upstream) -> Vec<Call> {
 }
 
 #[test]
-fn no_alias_is_without_a_sample() {
+fn every_alias_has_a_sample() {
     let sampled: BTreeSet<_> = SAMPLES
         .iter()
         .map(|(method, path, _)| {
@@ -169,7 +168,7 @@ fn no_alias_is_without_a_sample() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_a_service_is_the_aliass_answer() {
+async fn an_error_of_a_service_is_the_response_of_the_alias() {
     let refuse: crate::upstream::Answer = |_| {
         let body = agora_web::Json(json!({ "code": "INSUFFICIENT_QUANTITY", "available": 1 }));
         Some((StatusCode::CONFLICT, [("x-inner", "1")], body).into_response())
@@ -185,7 +184,7 @@ async fn a_refusal_of_a_service_is_the_aliass_answer() {
 }
 
 #[tokio::test]
-async fn a_key_that_came_is_kept_and_one_that_did_not_is_fresh_each_time() {
+async fn an_idempotency_key_is_passed_on_and_a_missing_one_is_generated() {
     let upstream = Upstream::answering(service).await;
     let gateway = aliased(&upstream);
     let order = || gateway.app.post("/orders", json!({ "items": [] })).with(&gateway.token());
@@ -198,7 +197,7 @@ async fn a_key_that_came_is_kept_and_one_that_did_not_is_fresh_each_time() {
 }
 
 #[tokio::test]
-async fn what_no_service_could_make_sense_of_is_refused_by_the_alias() {
+async fn input_that_no_service_could_interpret_is_rejected_by_the_alias() {
     let upstream = Upstream::answering(service).await;
     let gateway = aliased(&upstream);
     for (method, path, body, status) in [

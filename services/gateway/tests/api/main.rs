@@ -1,5 +1,4 @@
-//! The gateway as its clients and the services see it: every request goes through the whole router, and over sockets to
-//! services that only note what they are sent.
+//! The whole router, with requests forwarded over sockets to services that record them.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up ends there")]
 
 mod aliases;
@@ -101,7 +100,7 @@ async fn every_route_of_the_topology_goes_to_its_service() {
 }
 
 #[tokio::test]
-async fn what_is_no_route_is_a_problem_and_reaches_no_service() {
+async fn an_unknown_route_is_a_problem_and_reaches_no_service() {
     let upstream = Upstream::start().await;
     let gateway = before(&upstream);
     for path in [
@@ -127,7 +126,7 @@ async fn what_is_no_route_is_a_problem_and_reaches_no_service() {
 }
 
 #[tokio::test]
-async fn a_bad_token_goes_no_further_and_a_missing_one_only_where_nobody_is_served_without() {
+async fn an_invalid_token_is_rejected_and_a_missing_one_on_protected_paths() {
     let upstream = Upstream::start().await;
     let gateway = before(&upstream);
     let strangers = TestKeys::new().token(UserId::new(Uuid::nil()), &[Role::Admin]);
@@ -144,7 +143,7 @@ async fn a_bad_token_goes_no_further_and_a_missing_one_only_where_nobody_is_serv
     assert!(upstream.calls().is_empty());
 
     gateway.app.get("/api/v1/products").await.expect(200);
-    // Whose token has ended must be able to get the next one.
+    // A client with an expired token must be able to get a new one.
     for path in ["login", "refresh", "logout", "register"] {
         let body = json!({ "refreshToken": "x" });
         gateway.app.post(&format!("/api/v1/auth/{path}"), body).with("old").await.expect(201);
@@ -152,9 +151,9 @@ async fn a_bad_token_goes_no_further_and_a_missing_one_only_where_nobody_is_serv
     assert_eq!(upstream.calls().len(), 5);
 }
 
-/// pr: `x-user-id` was trusted from anyone.
+/// Defect of an earlier project (docs/DEFECTS.md): `x-user-id` was trusted from any client.
 #[tokio::test]
-async fn who_one_is_cannot_be_said_by_a_header_from_outside() {
+async fn identity_headers_of_a_client_do_not_reach_services() {
     let upstream = Upstream::start().await;
     let gateway = before(&upstream);
     let names = ["x-user-id", "x-user-roles", "x-internal-token", "x-command-id", "x-forwarded-for", "forwarded"];
@@ -166,7 +165,7 @@ async fn who_one_is_cannot_be_said_by_a_header_from_outside() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_away_is_a_503_that_says_when_to_try_again() {
+async fn an_unreachable_service_is_a_503_with_retry_after() {
     let gateway = gateway(SERVICES.map(|name| (name, "http://127.0.0.1:1".to_owned())).into(), LegacyAliases::Disabled);
     for request in [gateway.app.get("/api/v1/products"), gateway.app.post("/api/v1/auth/login", json!({}))] {
         let answer = request.await.expect(503);
@@ -177,7 +176,7 @@ async fn a_service_that_is_away_is_a_503_that_says_when_to_try_again() {
 }
 
 #[tokio::test]
-async fn a_read_whose_connection_broke_is_tried_again_and_a_command_is_not() {
+async fn a_read_on_a_broken_connection_is_retried_and_a_command_is_not() {
     let upstream = Upstream::that_hangs_up_on_the_first(1).await;
     let gateway = before(&upstream);
     gateway.app.get("/api/v1/products").await.expect(200);
@@ -190,7 +189,7 @@ async fn a_read_whose_connection_broke_is_tried_again_and_a_command_is_not() {
 }
 
 #[tokio::test]
-async fn a_body_over_one_mebibyte_is_refused_however_it_comes() {
+async fn a_body_over_one_mebibyte_is_rejected_with_and_without_length() {
     let upstream = Upstream::start().await;
     let gateway = before(&upstream);
     let large = || gateway.app.post("/api/v1/products", json!({})).raw(vec![b' '; (1 << 20) + 1]);
@@ -205,7 +204,7 @@ async fn a_body_over_one_mebibyte_is_refused_however_it_comes() {
 }
 
 #[tokio::test]
-async fn an_answer_is_passed_on_while_it_is_still_coming() {
+async fn a_response_is_streamed() {
     let upstream = Upstream::start().await;
     let gateway = before(&upstream);
     let request = Request::get("/api/v1/products/slow").body(Body::empty()).unwrap();
@@ -218,7 +217,7 @@ async fn an_answer_is_passed_on_while_it_is_still_coming() {
 }
 
 #[tokio::test]
-async fn every_answer_carries_the_security_headers() {
+async fn every_response_has_the_security_headers() {
     let upstream = Upstream::start().await;
     let gateway = before(&upstream);
     let answers = [
@@ -273,7 +272,7 @@ async fn the_front_page_greets_and_health_is_ok() {
     assert_eq!(gateway.app.get("/health").await.expect(200).body, json!({ "status": "ok" }));
 }
 
-/// um: bearer tokens were written to stdout.
+/// Defect of uMarketplace (docs/DEFECTS.md): bearer tokens were written to stdout.
 #[tokio::test]
 async fn tokens_and_passwords_are_in_no_log_line() {
     let log = upstream::Log::of_all_tests();

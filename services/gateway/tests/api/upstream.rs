@@ -1,4 +1,4 @@
-//! A service that notes what it is sent and answers something, and a log that can be read.
+//! A service that records requests, and a readable log.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ use futures::StreamExt as _;
 use serde_json::json;
 use tokio::{io::AsyncReadExt as _, net::TcpListener, sync::Notify};
 
-/// A request as the service saw it.
+/// A recorded request.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub method: String,
@@ -32,7 +32,7 @@ impl Call {
     }
 }
 
-/// Answers a call; `None`: as services in general do.
+/// Responds to a call; `None` for the default response.
 pub type Answer = fn(&Call) -> Option<Response>;
 
 #[derive(Clone)]
@@ -87,13 +87,13 @@ impl Upstream {
         self.shared.calls.lock().unwrap().clone()
     }
 
-    /// The calls so far as "GET /path", and forgets them.
+    /// Removes and returns the calls so far as "GET /path".
     pub fn take(&self) -> Vec<String> {
         let calls = std::mem::take(&mut *self.shared.calls.lock().unwrap());
         calls.into_iter().map(|call| format!("{} {}", call.method, call.target)).collect()
     }
 
-    /// Lets a slow answer end.
+    /// Ends a slow response.
     pub fn go_on(&self) {
         self.shared.go_on.notify_one();
     }
@@ -101,7 +101,7 @@ impl Upstream {
 
 async fn note(State(shared): State<Shared>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    // A body that ends early is noted by nobody.
+    // A body that ends early is not recorded.
     let Ok(body) = to_bytes(body, usize::MAX).await else { return StatusCode::BAD_REQUEST.into_response() };
     let call = Call {
         method: parts.method.to_string(),
@@ -126,7 +126,7 @@ fn made() -> Response {
         .into_response()
 }
 
-/// The first part at once, the second when told.
+/// Sends the first part at once, the second when notified.
 fn slowly(go_on: Arc<Notify>) -> Response {
     let first = futures::stream::once(async { Ok::<_, io::Error>("first") });
     let second = futures::stream::once(async move {
@@ -136,13 +136,13 @@ fn slowly(go_on: Arc<Notify>) -> Response {
     Body::from_stream(first.chain(second)).into_response()
 }
 
-/// Collects what is logged.
+/// Collects log lines.
 #[derive(Clone, Debug, Default)]
 pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// What this whole program logs from now on. A subscriber of one thread would not do: `tracing` remembers for all
-    /// threads that nobody wants a line which another one meets first.
+    /// Log lines of the whole process from now on. A thread's own subscriber is not enough: `tracing` caches a callsite's
+    /// interest for all threads.
     pub fn of_all_tests() -> Self {
         static LOG: LazyLock<Log> = LazyLock::new(|| {
             let log = Log::default();

@@ -34,7 +34,7 @@ async fn result(
 ) -> Result<Json<api::OrderState>, Problem> {
     let api::PaymentResult { payment_id, result_id, status } = body;
     let outcome =
-        status.parse().map_err(|_| Problem::unacceptable().field("status", "must be a final state of a payment"))?;
+        status.parse().map_err(|_| Problem::unprocessable().field("status", "must be a final state of a payment"))?;
     let order = service.payment_result(id, payment_id, (result_id, outcome)).await?;
     let (status, payment_status) = (order.progress.status.as_str(), order.progress.payment_status.as_str());
     Ok(Json(api::OrderState { status: status.to_owned(), payment_status: payment_status.to_owned() }))

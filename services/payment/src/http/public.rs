@@ -81,10 +81,10 @@ async fn refund(State(pay): State<Pay>, Admin(who): Admin, command: Command<NewR
     let id = match (payment_id, order_id) {
         (Some(id), None) => id,
         (None, Some(order)) => pay.captured_of(order).await?.id,
-        _ => return Err(Problem::unacceptable().field("paymentId", "give either paymentId or orderId")),
+        _ => return Err(Problem::unprocessable().field("paymentId", "give either paymentId or orderId")),
     };
     if amount.is_some_and(|amount| amount.amount <= 0) {
-        return Err(Problem::unacceptable().field("amount", "must be more than nothing"));
+        return Err(Problem::unprocessable().field("amount", "must be more than nothing"));
     }
     match pay.refund(id, amount, &dedup_key).await? {
         Refunded::Before(answer) => Ok(replay(answer)),
@@ -105,7 +105,7 @@ async fn refund(State(pay): State<Pay>, Admin(who): Admin, command: Command<NewR
 
 fn parse(pay: &Pay, who: &Identity, body: Body) -> Result<NewPayment, Problem> {
     let Body { order_id, amount, method, token } = body;
-    let mut problem = Problem::unacceptable();
+    let mut problem = Problem::unprocessable();
     let mut refused = false;
     let mut note = |invalid: agora_vocab::Invalid| {
         refused = true;

@@ -1,22 +1,22 @@
-//! Bodies of `/api/v1` and bodies of the documents, one into the other. Nothing computes with the decimals shown here.
+//! Translation between bodies of `/api/v1` and of earlier APIs. Nothing computes with the decimals shown here.
 
 use agora_vocab::{AMOUNT_MAX, Currency};
 use agora_web::Problem;
 use serde_json::{Map, Value, json};
 
-use super::seen::Seen;
+use super::exchange::Exchange;
 
-/// The request's body as it came, or `{}`.
-pub fn same(seen: &Seen) -> Value {
-    if seen.body.is_null() { json!({}) } else { seen.body.clone() }
+/// The request body unchanged, or `{}`.
+pub fn same(exchange: &Exchange) -> Value {
+    if exchange.body.is_null() { json!({}) } else { exchange.body.clone() }
 }
 
 /// The request's body with `from` named `to`, and nothing else.
-pub fn only(seen: &Seen, from: &str, to: &str) -> Value {
-    json!({ to: seen.body[from] })
+pub fn only(exchange: &Exchange, from: &str, to: &str) -> Value {
+    json!({ to: exchange.body[from] })
 }
 
-/// The members of both; those of `more` win.
+/// Merges two objects; members of `more` win.
 pub fn joined(body: &Value, more: Value) -> Value {
     let mut all = body.as_object().cloned().unwrap_or_default();
     if let Value::Object(more) = more {
@@ -25,12 +25,12 @@ pub fn joined(body: &Value, more: Value) -> Value {
     Value::Object(all)
 }
 
-/// `items` of a list, each turned into another.
+/// Maps the `items` of a list.
 pub fn items(list: &Value, turn: impl Fn(&Value) -> Value) -> Value {
     list["items"].as_array().map(|items| items.iter().map(turn).collect()).unwrap_or_default()
 }
 
-/// Money as the decimal that a document shows; whatever is not money stays as it is.
+/// Money as a decimal number; other values are unchanged.
 pub fn decimal(money: &Value) -> Value {
     let (Some(amount), Some(code)) = (money["amount"].as_i64(), money["currency"].as_str()) else {
         return money.clone();
@@ -43,15 +43,14 @@ pub fn decimal(money: &Value) -> Value {
     serde_json::from_str(&text).unwrap_or(Value::Null)
 }
 
-/// A document's decimal as money in euros, exact to the cent; money and what is no number stay as they are, for the
-/// service to judge.
+/// A decimal as money in euros, exact to the cent. Other values are unchanged, for the service to validate.
 pub fn money(field: &'static str, amount: &Value) -> Result<Value, Problem> {
     let text = match amount {
         Value::Number(number) => number.to_string(),
         Value::String(text) => text.trim().to_owned(),
         other => return Ok(other.clone()),
     };
-    let wrong = || Problem::unacceptable().field(field, "must be an amount with at most two decimals, such as 19.99");
+    let wrong = || Problem::unprocessable().field(field, "must be an amount with at most two decimals, such as 19.99");
     let amount = cents(&text).filter(|cents| cents.unsigned_abs() <= AMOUNT_MAX.unsigned_abs()).ok_or_else(wrong)?;
     Ok(json!({ "amount": amount, "currency": Currency::EUR }))
 }
@@ -70,7 +69,7 @@ fn cents(text: &str) -> Option<i64> {
     Some(if negative { -cents } else { cents })
 }
 
-/// A new product whose price is a decimal, with the document's other names in ours.
+/// A new product with a decimal price; `renamed` maps earlier member names to ours.
 pub fn new_product(body: &Value, renamed: &[(&str, &str)]) -> Result<Value, Problem> {
     let mut product: Map<String, Value> = body.as_object().cloned().unwrap_or_default();
     for (theirs, ours) in renamed {
@@ -92,7 +91,7 @@ pub fn product(product: &Value) -> Value {
     joined(product, json!({ "price": decimal(&product["price"]), "currency": product["price"]["currency"] }))
 }
 
-/// An order with decimals, and the number that stood for it.
+/// An order with decimals and an integer number.
 pub fn order(order: &Value) -> Value {
     let lines =
         |line: &Value| joined(line, json!({ "price": decimal(&line["price"]), "total": decimal(&line["total"]) }));
@@ -105,7 +104,7 @@ pub fn order(order: &Value) -> Value {
     joined(order, more)
 }
 
-/// "A-1000001" → 1000001: the order's number is the one id that stays an integer.
+/// "A-1000001" → 1000001: the order number is the only id that stays an integer.
 pub fn number(number: &Value) -> Value {
     let digits =
         number.as_str().and_then(|number| number.rsplit('-').next()).and_then(|digits| digits.parse::<u64>().ok());

@@ -1,16 +1,16 @@
-//! The REST services of the fourth document, S3, below `/s3`: most answers stand in `result`.
+//! Compatibility routes of the GraphQL demo, below `/s3`: most responses are wrapped in `result`.
 
 use agora_web::Problem;
 use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::{
-    rows::{Alias, Document::S3, alias},
-    seen::Seen,
+    exchange::Exchange,
     shapes::{decimal, items, new_product, only, same},
+    table::{Alias, Document::GraphqlDemo, alias},
 };
 
-/// The document's lists have no pages: this is the most that one holds.
+/// Items of a list: the earlier API has no pages.
 const PAGE: u16 = 100;
 
 pub fn rows() -> Vec<Alias> {
@@ -18,81 +18,81 @@ pub fn rows() -> Vec<Alias> {
 }
 
 fn users() -> Vec<Alias> {
-    let logged_in = |seen: &Seen| {
-        let tokens = seen.last();
+    let logged_in = |exchange: &Exchange| {
+        let tokens = exchange.last();
         json!({ "result": { "user": user(&tokens["user"]), "access_token": tokens["accessToken"] } })
     };
     vec![
-        alias(&[S3], Method::POST, "/s3/users")
+        alias(&[GraphqlDemo], Method::POST, "/s3/users")
             .calls("user", Method::POST, "/auth/register")
-            .sends(|seen| Ok(same(seen)))
+            .sends(|exchange| Ok(same(exchange)))
             .calls("user", Method::POST, "/auth/login")
-            .sends(|seen| Ok(json!({ "email": seen.body["email"], "password": seen.body["password"] })))
+            .sends(|exchange| Ok(json!({ "email": exchange.body["email"], "password": exchange.body["password"] })))
             .with_status(axum::http::StatusCode::CREATED)
             .answers(logged_in),
-        alias(&[S3], Method::POST, "/s3/users/login")
+        alias(&[GraphqlDemo], Method::POST, "/s3/users/login")
             .calls("user", Method::POST, "/auth/login")
-            .sends(|seen| Ok(same(seen)))
+            .sends(|exchange| Ok(same(exchange)))
             .answers(logged_in),
-        alias(&[S3], Method::GET, "/s3/users/{id}")
+        alias(&[GraphqlDemo], Method::GET, "/s3/users/{id}")
             .calls("user", Method::GET, "/users/{id}")
-            .answers(|seen| json!({ "result": user(seen.last()) })),
+            .answers(|exchange| json!({ "result": user(exchange.last()) })),
     ]
 }
 
 fn orders() -> Vec<Alias> {
     vec![
-        alias(&[S3], Method::POST, "/s3/orders")
+        alias(&[GraphqlDemo], Method::POST, "/s3/orders")
             .calls("order", Method::POST, "/orders")
             .sends(new_order)
             .keyed()
-            .answers(|seen| json!({ "result": order(seen.last()) })),
-        alias(&[S3], Method::GET, "/s3/orders/{id}")
+            .answers(|exchange| json!({ "result": order(exchange.last()) })),
+        alias(&[GraphqlDemo], Method::GET, "/s3/orders/{id}")
             .calls("order", Method::GET, "/orders/{id}")
-            .answers(|seen| json!({ "result": order(seen.last()) })),
-        alias(&[S3], Method::GET, "/s3/orders")
+            .answers(|exchange| json!({ "result": order(exchange.last()) })),
+        alias(&[GraphqlDemo], Method::GET, "/s3/orders")
             .calls("order", Method::GET, "/admin/orders")
             .paged(PAGE, &[])
-            .answers(|seen| json!({ "result": items(seen.last(), order) })),
+            .answers(|exchange| json!({ "result": items(exchange.last(), order) })),
     ]
 }
 
 fn products() -> Vec<Alias> {
     vec![
-        alias(&[S3], Method::POST, "/s3/products")
+        alias(&[GraphqlDemo], Method::POST, "/s3/products")
             .calls("catalog", Method::POST, "/products")
-            .sends(|seen| new_product(&seen.body, &[("quantity", "stock")]))
-            .answers(|seen| json!({ "result": product(seen.last()) })),
-        alias(&[S3], Method::GET, "/s3/products/id/{id}")
+            .sends(|exchange| new_product(&exchange.body, &[("quantity", "stock")]))
+            .answers(|exchange| json!({ "result": product(exchange.last()) })),
+        alias(&[GraphqlDemo], Method::GET, "/s3/products/id/{id}")
             .calls("catalog", Method::GET, "/products/{id}")
-            .answers(|seen| json!({ "result": product(seen.last()) })),
-        alias(&[S3], Method::GET, "/s3/products")
+            .answers(|exchange| json!({ "result": product(exchange.last()) })),
+        alias(&[GraphqlDemo], Method::GET, "/s3/products")
             .calls("catalog", Method::GET, "/products")
             .paged(PAGE, &[])
-            .answers(|seen| json!({ "result": items(seen.last(), product) })),
-        alias(&[S3], Method::GET, "/s3/products/category")
+            .answers(|exchange| json!({ "result": items(exchange.last(), product) })),
+        alias(&[GraphqlDemo], Method::GET, "/s3/products/category")
             .calls("catalog", Method::GET, "/products")
             .paged(PAGE, &["category"])
-            .answers(|seen| json!({ "data": { "products": items(seen.last(), product) } })),
-        alias(&[S3], Method::PATCH, "/s3/products/{id}")
+            .answers(|exchange| json!({ "data": { "products": items(exchange.last(), product) } })),
+        alias(&[GraphqlDemo], Method::PATCH, "/s3/products/{id}")
             .calls("catalog", Method::PUT, "/products/{id}/inventory")
             .sends(only_quantity)
             .calls("catalog", Method::GET, "/products/{id}")
-            .answers(|seen| json!({ "result": product(seen.last()) })),
+            .answers(|exchange| json!({ "result": product(exchange.last()) })),
     ]
 }
 
-fn only_quantity(seen: &Seen) -> Result<Value, Problem> {
-    let others = seen.body.as_object().is_none_or(|body| body.keys().any(|key| key != "quantity"));
+fn only_quantity(exchange: &Exchange) -> Result<Value, Problem> {
+    let others = exchange.body.as_object().is_none_or(|body| body.keys().any(|key| key != "quantity"));
     if others {
-        return Err(Problem::unacceptable().title("Only quantity updates are supported"));
+        return Err(Problem::unprocessable().title("Only quantity updates are supported"));
     }
-    Ok(only(seen, "quantity", "quantity"))
+    Ok(only(exchange, "quantity", "quantity"))
 }
 
-fn new_order(seen: &Seen) -> Result<Value, Problem> {
-    let products = seen.body["products"].as_array();
-    let products = products.ok_or_else(|| Problem::unacceptable().field("products", "must be a list"))?;
+fn new_order(exchange: &Exchange) -> Result<Value, Problem> {
+    let products = exchange.body["products"].as_array();
+    let products = products.ok_or_else(|| Problem::unprocessable().field("products", "must be a list"))?;
     let line = |product: &Value| json!({ "productId": product["_id"], "quantity": product["quantity"] });
     Ok(json!({ "items": products.iter().map(line).collect::<Value>() }))
 }

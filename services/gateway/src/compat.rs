@@ -1,14 +1,15 @@
-//! The paths of the five older documents, each turned into calls of `/api/v1` and its answer into the document's shape.
+//! Compatibility routes: the paths of earlier APIs, each translated into calls of `/api/v1` and back.
 //!
-//! Knows shapes alone: who may do what is decided by the services. Ids are UUIDs where a document had integers.
+//! Contains request and response shapes only: authorisation is decided by the services. Ids are UUIDs where an earlier API
+//! had integers.
 
-mod rows;
-mod s0;
-mod s1;
-mod s3;
-mod s4;
-mod seen;
+mod exchange;
+mod gateway_demo;
+mod graphql_demo;
+mod reference;
 mod shapes;
+mod table;
+mod umarketplace;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -25,29 +26,29 @@ use axum::{
 use serde_json::Value;
 
 use crate::{
-    headers::{inward, outward},
+    headers::{request_headers, response_headers},
     upstream::{Call, Upstreams},
 };
-use rows::Step;
-pub use rows::{Alias, Document, table};
-use seen::Seen;
+use exchange::Exchange;
+use table::Step;
+pub use table::{Alias, Document, table};
 
-/// Largest answer of a service that is turned into another shape, in bytes.
+/// Largest response of a service that is translated, in bytes.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 
-/// Headers of a service's answer that still hold for the alias's.
+/// Headers of a service's response that are valid for the translated response too.
 const KEPT: [HeaderName; 4] = [header::LOCATION, header::ETAG, header::CACHE_CONTROL, header::RETRY_AFTER];
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// What aliases need: the services, and fresh ids for commands that came without a key.
+/// The services, and ids that serve as idempotency keys for commands without one.
 #[derive(Clone, Debug)]
 struct Aliases {
     upstreams: Upstreams,
     ids: Arc<dyn Ids>,
 }
 
-/// Every alias.
+/// The router of all compatibility routes.
 pub fn router(upstreams: Upstreams, ids: Arc<dyn Ids>) -> Router {
     let aliases = Aliases { upstreams, ids };
     let router = table().into_iter().fold(Router::new(), |router, alias| {
@@ -64,25 +65,25 @@ fn filter(method: &Method) -> MethodFilter {
 
 async fn answer(alias: Arc<Alias>, State(aliases): State<Aliases>, request: Request) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
-    let mut seen = read(&mut parts, body).await?;
-    let headers = without_body(inward(&parts.headers, parts.extensions.get::<ConnectInfo<SocketAddr>>()));
+    let mut exchange = read(&mut parts, body).await?;
+    let headers = without_body(request_headers(&parts.headers, parts.extensions.get::<ConnectInfo<SocketAddr>>()));
     let mut last = None;
     for step in &alias.steps {
-        let answer = aliases.call(step, &seen, headers.clone()).await?;
+        let answer = aliases.call(step, &exchange, headers.clone()).await?;
         if !answer.status().is_success() {
             let (mut parts, body) = answer.into_parts();
-            parts.headers = outward(&parts.headers);
+            parts.headers = response_headers(&parts.headers);
             return Ok(Response::from_parts(parts, body));
         }
         let (parts, body) = answer.into_parts();
-        seen.answers.push(json(body).await?);
+        exchange.answers.push(json(body).await?);
         last = Some(parts);
     }
     let (status, headers) = last.map_or((StatusCode::OK, HeaderMap::new()), |parts| (parts.status, parts.headers));
     let status = alias.status.unwrap_or(status);
     let mut response = match status {
         StatusCode::NO_CONTENT => status.into_response(),
-        _ => (status, Json((alias.shape)(&seen))).into_response(),
+        _ => (status, Json((alias.shape)(&exchange))).into_response(),
     };
     for name in KEPT {
         if let Some(value) = headers.get(&name) {
@@ -93,12 +94,12 @@ async fn answer(alias: Arc<Alias>, State(aliases): State<Aliases>, request: Requ
 }
 
 impl Aliases {
-    async fn call(&self, step: &Step, seen: &Seen, mut headers: HeaderMap) -> Result<Response, Problem> {
-        let target = seen.target(step)?;
+    async fn call(&self, step: &Step, exchange: &Exchange, mut headers: HeaderMap) -> Result<Response, Problem> {
+        let target = exchange.target(step)?;
         let body = match step.body {
             Some(body) => {
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                Body::from(body(seen)?.to_string())
+                Body::from(body(exchange)?.to_string())
             }
             None => Body::empty(),
         };
@@ -111,7 +112,7 @@ impl Aliases {
     }
 }
 
-async fn read(parts: &mut Parts, body: Body) -> Result<Seen, Problem> {
+async fn read(parts: &mut Parts, body: Body) -> Result<Exchange, Problem> {
     let params = RawPathParams::from_request_parts(parts, &()).await.map_err(Problem::internal)?;
     let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let bytes = to_bytes(body, usize::MAX).await.map_err(|error| crate::upstream::cut_short(&error))?;
@@ -122,10 +123,16 @@ async fn read(parts: &mut Parts, body: Body) -> Result<Seen, Problem> {
             .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "INVALID_JSON").detail("the body is not JSON"))?
     };
     let user = parts.extensions.get::<agora_web::Identity>().map(|identity| identity.user);
-    Ok(Seen { params, query: seen::pairs(parts.uri.query().unwrap_or_default()), body, user, answers: Vec::new() })
+    Ok(Exchange {
+        params,
+        query: exchange::pairs(parts.uri.query().unwrap_or_default()),
+        body,
+        user,
+        answers: Vec::new(),
+    })
 }
 
-/// The body of an alias is not the body that is sent.
+/// Removes headers that describe the original body: another body is sent.
 fn without_body(mut headers: HeaderMap) -> HeaderMap {
     for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE, header::CONTENT_ENCODING] {
         headers.remove(name);
@@ -133,7 +140,7 @@ fn without_body(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-/// The body of a service's answer; null where there is none.
+/// The JSON body of a service's response; null if it is empty.
 async fn json(body: Body) -> Result<Value, Problem> {
     let bytes = to_bytes(body, ANSWER_BYTES_MAX).await.map_err(Problem::unavailable)?;
     if bytes.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&bytes).map_err(Problem::internal) }

@@ -1,5 +1,6 @@
-//! The token check at the edge: a bad token goes no further, and neither does a request without one where none is
-//! served. The services check again; what is refused here only saves them the trouble.
+//! Authentication at the gateway: rejects invalid tokens, and requests without a token on routes that need one.
+//!
+//! The services verify tokens again; this layer only saves them work.
 
 use agora_web::{Identity, Problem};
 use axum::{
@@ -8,7 +9,7 @@ use axum::{
     response::Response,
 };
 
-/// Paths that serve who has no token or an old one: a client whose token has ended must be able to get the next.
+/// Paths without authentication: a client with an expired token must be able to get a new one.
 const OPEN: [&str; 9] = [
     "/api/v1/auth/register",
     "/api/v1/auth/login",
@@ -21,11 +22,11 @@ const OPEN: [&str; 9] = [
     "/s3/users/login",
 ];
 
-/// Paths below `/api/v1` that serve nobody without a token.
+/// Paths below `/api/v1` that require a token.
 const CLOSED: [&str; 6] = ["/users", "/auth/validate", "/cart", "/orders", "/admin", "/payments"];
 
-/// Refuses a bad token, and a missing one on a closed path; keeps the identity of a good one for the aliases.
-pub async fn check(request: Request, next: Next) -> Result<Response, Problem> {
+/// Rejects an invalid token, and a missing one on a protected path. Stores the identity for compatibility routes.
+pub async fn authenticate(request: Request, next: Next) -> Result<Response, Problem> {
     let path = request.uri().path();
     if OPEN.contains(&path) {
         return Ok(next.run(request).await);

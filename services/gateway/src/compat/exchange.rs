@@ -1,4 +1,4 @@
-//! What an alias has seen so far: the request, and the answers of the calls made for it.
+//! The request to a compatibility route, and the responses of the calls made for it.
 
 use std::collections::BTreeMap;
 
@@ -7,30 +7,30 @@ use agora_web::Problem;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::rows::{Query, Step};
+use super::table::{Query, Step};
 
-/// The request to an alias and the answers so far.
+/// A request with the responses received so far.
 #[derive(Clone, Debug)]
-pub struct Seen {
-    /// Values of the path's placeholders.
+pub struct Exchange {
+    /// Values of path placeholders.
     pub params: BTreeMap<String, String>,
-    /// Pairs of the query.
+    /// Decoded query parameters.
     pub query: Vec<(String, String)>,
-    /// The body; null where there was none.
+    /// The JSON body; null if empty.
     pub body: Value,
-    /// Whose token came with it.
+    /// The authenticated user, if any.
     pub user: Option<UserId>,
-    /// Bodies of the answers so far.
+    /// JSON bodies of the responses so far.
     pub answers: Vec<Value>,
 }
 
-impl Seen {
-    /// The answer of the last call.
+impl Exchange {
+    /// The last response body.
     pub fn last(&self) -> &Value {
         self.answers.last().unwrap_or(&Value::Null)
     }
 
-    /// Path and query of a call; 404 for an id that is none.
+    /// Path and query of a call; 404 for an id that is no UUID.
     pub fn target(&self, step: &Step) -> Result<String, Problem> {
         if step.only_own && !self.names_the_caller() {
             return Err(Problem::not_found());
@@ -49,7 +49,7 @@ impl Seen {
         })
     }
 
-    /// Whether the path's `id` is the caller's; for a caller without a token the service says what is missing.
+    /// Whether the path's `id` is the caller's. True without a token: the service then answers 401.
     fn names_the_caller(&self) -> bool {
         self.user.is_none_or(|user| self.params.get("id").and_then(|id| id.parse().ok()) == Some(user))
     }
@@ -61,7 +61,7 @@ impl Seen {
     }
 }
 
-/// A number of items cut to what a page may hold. What is no number is left for the service to refuse.
+/// Clamps a page size. Other text is passed on for the service to reject.
 fn clamped(limit: &str) -> String {
     match limit.parse::<i64>() {
         Ok(limit) => limit.clamp(1, i64::from(PageSize::MAX.get())).to_string(),
@@ -69,7 +69,7 @@ fn clamped(limit: &str) -> String {
     }
 }
 
-/// The pairs of a query string.
+/// Decodes a query string.
 pub fn pairs(query: &str) -> Vec<(String, String)> {
     let url = reqwest::Url::parse(&format!("http://alias/?{query}"));
     url.map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default()
@@ -85,7 +85,7 @@ mod tests {
     use super::{clamped, pairs, text};
 
     #[test]
-    fn a_limit_is_clamped_and_what_is_no_number_is_left_for_the_service() {
+    fn a_limit_is_clamped_and_other_text_is_left_for_the_service() {
         assert_eq!([clamped("0"), clamped("-5"), clamped("7"), clamped("1000")], ["1", "1", "7", "100"]);
         assert_eq!(clamped("many"), "many");
     }

@@ -5,7 +5,7 @@ use std::{sync::OnceLock, time::Duration};
 
 use agora_chassis::telemetry::{self, Config, Guard};
 use agora_testkit::TestApp;
-use agora_web::{Edge, created, etag, public};
+use agora_web::{HttpLimits, created, etag, public_stack};
 use axum::{Router, body::Bytes, http::StatusCode, routing};
 use http::Method;
 use serde_json::json;
@@ -16,7 +16,7 @@ fn app() -> TestApp {
         let filter = "off,agora_web=info".to_owned();
         telemetry::init_with("test", &Config { filter, otlp_endpoint: None, sampled: 1.0 }).unwrap()
     });
-    let edge = Edge { timeout: Duration::from_millis(50), body_limit_bytes: 100, ..Edge::default() };
+    let limits = HttpLimits { timeout: Duration::from_millis(50), body_limit_bytes: 100, ..HttpLimits::default() };
     let router = Router::new()
         .route("/items/{id}", routing::get(|| async { ([("etag", etag(3))], "item") }))
         .route("/panic", routing::get(panicking))
@@ -26,7 +26,7 @@ fn app() -> TestApp {
         .route("/raw", routing::post(|body: Bytes| async move { body.len().to_string() }))
         .route("/made", routing::post(|| async { created("/made/1".to_owned(), json!({"id": 1})) }))
         .route("/request-id", routing::get(|| async { agora_chassis::trace::request_id().unwrap_or_default() }));
-    TestApp::new(public(router, edge))
+    TestApp::new(public_stack(router, limits))
 }
 
 async fn panicking() -> &'static str {

@@ -27,7 +27,7 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// What a port is like.
 #[derive(Clone, Debug)]
-pub struct Edge {
+pub struct HttpLimits {
     /// Who checks access tokens; without one no route may ask for an [`crate::Identity`].
     pub verifier: Option<TokenVerifier>,
     /// Largest body of a request, in bytes; 1 MiB by default.
@@ -36,26 +36,26 @@ pub struct Edge {
     pub timeout: Duration,
 }
 
-impl Default for Edge {
+impl Default for HttpLimits {
     fn default() -> Self {
         Self { verifier: None, body_limit_bytes: 1 << 20, timeout: Duration::from_secs(10) }
     }
 }
 
 /// A public port: the router within its layers.
-pub fn public(router: Router, edge: Edge) -> Router {
-    layered(router, edge)
+pub fn public_stack(router: Router, limits: HttpLimits) -> Router {
+    common_layers(router, limits)
 }
 
-pub(crate) fn layered(router: Router, edge: Edge) -> Router {
+pub(crate) fn common_layers(router: Router, limits: HttpLimits) -> Router {
     router
         .layer(CatchPanicLayer::custom(panicked))
         // The limit is on the body itself, so that it also holds for handlers that stream it.
         .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(edge, serve))
+        .layer(from_fn_with_state(limits, serve))
 }
 
-async fn serve(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
+async fn serve(State(limits): State<HttpLimits>, mut request: Request, next: Next) -> Response {
     let started = tokio::time::Instant::now();
     let id = request_id(request.headers());
     let method = method_label(request.method());
@@ -68,7 +68,7 @@ async fn serve(State(edge): State<Edge>, mut request: Request, next: Next) -> Re
     let work = async {
         let trace_id = trace::trace_id();
         Span::current().record("trace_id", trace_id.as_deref());
-        let mut response = answer(&edge, request, next).await;
+        let mut response = answer(&limits, request, next).await;
         name(response.headers_mut(), trace_id);
         note(&response, method, &route, started.elapsed());
         response
@@ -76,16 +76,16 @@ async fn serve(State(edge): State<Edge>, mut request: Request, next: Next) -> Re
     trace::for_request(id, work.instrument(span)).await
 }
 
-async fn answer(edge: &Edge, mut request: Request, next: Next) -> Response {
-    if length(request.headers()).is_some_and(|length| length > edge.body_limit_bytes as u64) {
+async fn answer(limits: &HttpLimits, mut request: Request, next: Next) -> Response {
+    if length(request.headers()).is_some_and(|length| length > limits.body_limit_bytes as u64) {
         return too_large().into_response();
     }
     let personal = request.headers().contains_key(header::AUTHORIZATION);
-    if let Some(verifier) = &edge.verifier {
+    if let Some(verifier) = &limits.verifier {
         request.extensions_mut().insert(verifier.clone());
     }
-    let request = request.map(|body| Body::new(Limited::new(body, edge.body_limit_bytes)));
-    let response = match tokio::time::timeout(edge.timeout, next.run(request)).await {
+    let request = request.map(|body| Body::new(Limited::new(body, limits.body_limit_bytes)));
+    let response = match tokio::time::timeout(limits.timeout, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "TIMEOUT").retry_after(1).into_response(),
     };

@@ -1,77 +1,77 @@
-//! What a row of the table is, and how one is written.
+//! The table of compatibility routes: its row type and builder.
 
 use agora_web::Problem;
 use axum::http::{Method, StatusCode};
 use serde_json::Value;
 
-use super::{s0, s1, s3, s4, seen::Seen};
+use super::{exchange::Exchange, gateway_demo, graphql_demo, reference, umarketplace};
 
-/// A document that a path comes from.
+/// The earlier API that a path comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Document {
     /// Node/Fastify, with the code of uMarketplace.
-    S0,
+    Umarketplace,
     /// Node/Express behind a gateway.
-    S1,
+    GatewayDemo,
     /// Node/Express/TypeScript; its REST services lie below `/s3`.
-    S3,
+    GraphqlDemo,
     /// The reference architecture.
-    S4,
+    Reference,
 }
 
-/// One path of one or more documents.
+/// One path of one or more earlier APIs.
 #[derive(Clone, Debug)]
 pub struct Alias {
-    /// Where it comes from.
+    /// The APIs that have this path.
     pub documents: &'static [Document],
-    /// The method.
+    /// Method of the compatibility route.
     pub method: Method,
-    /// The path, with placeholders.
+    /// Path with placeholders.
     pub path: &'static str,
-    /// What is called for it, one after the other; the first that is refused is the answer.
+    /// Calls made in this order; the first error response is returned.
     pub(super) steps: Vec<Step>,
-    /// The status of success, where it is not the last call's.
+    /// Success status, if it differs from the last call's.
     pub(super) status: Option<StatusCode>,
-    /// The body of the answer.
-    pub(super) shape: fn(&Seen) -> Value,
+    /// Builds the response body.
+    pub(super) shape: fn(&Exchange) -> Value,
 }
 
-/// Makes a call's body of what was seen so far, or refuses what no service could make sense of.
-pub(super) type Make = fn(&Seen) -> Result<Value, Problem>;
+/// Builds the body of a call, or rejects input that no service could interpret.
+pub(super) type Make = fn(&Exchange) -> Result<Value, Problem>;
 
 /// One call of `/api/v1`.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
     pub service: &'static str,
     pub method: Method,
-    /// The path below `/api/v1`; placeholders are filled in from the alias's.
+    /// Path below `/api/v1`; placeholders are filled from the compatibility route.
     pub path: &'static str,
     pub query: Query,
-    /// The body, where it has one.
+    /// Builds the body, if there is one.
     pub body: Option<Make>,
-    /// Whether the command must have an `Idempotency-Key`.
+    /// Whether an `Idempotency-Key` is required.
     pub needs_key: bool,
-    /// Whether the alias's path names a user who must be the caller.
+    /// Whether the path's `id` must be the caller's.
     pub only_own: bool,
 }
 
-/// What of the alias's query goes into the call's.
+/// Query parameters that are passed to the call.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Query {
-    /// Nothing.
+    /// No parameters.
     Dropped,
-    /// `limit`, cut to what a page may hold, `offset`, and these.
+    /// `limit`, clamped to the page limit, `offset`, and these.
     Page { limit: u16, others: &'static [&'static str] },
 }
 
-/// Every alias.
+/// All compatibility routes.
 pub fn table() -> Vec<Alias> {
-    [s0::rows(), s1::rows(), s3::rows(), s4::rows()].concat()
+    [umarketplace::rows(), gateway_demo::rows(), graphql_demo::rows(), reference::rows()].concat()
 }
 
-/// Begins a row.
+/// Starts a row.
 pub(super) fn alias(documents: &'static [Document], method: Method, path: &'static str) -> Alias {
-    Alias { documents, method, path, steps: Vec::new(), status: None, shape: |seen| seen.last().clone() }
+    Alias { documents, method, path, steps: Vec::new(), status: None, shape: |exchange| exchange.last().clone() }
 }
 
 impl Alias {
@@ -89,36 +89,36 @@ impl Alias {
         self
     }
 
-    /// The last call has a body.
+    /// Sets the body of the last call.
     pub(super) fn sends(mut self, body: Make) -> Self {
         self.last_step(|step| step.body = Some(body));
         self
     }
 
-    /// The last call is a command that must have an `Idempotency-Key`.
+    /// Marks the last call as requiring an `Idempotency-Key`.
     pub(super) fn keyed(mut self) -> Self {
         self.last_step(|step| step.needs_key = true);
         self
     }
 
-    /// The last call is of the caller's own things: the `id` in the path must be his.
+    /// Marks the last call as the caller's own: 404 if the path's `id` is another user's.
     pub(super) fn only_own(mut self) -> Self {
         self.last_step(|step| step.only_own = true);
         self
     }
 
-    /// The last call is given a page of `limit` items unless asked otherwise, and these parts of the query.
+    /// Passes paging (default `limit`) and these query parameters to the last call.
     pub(super) fn paged(mut self, limit: u16, others: &'static [&'static str]) -> Self {
         self.last_step(|step| step.query = Query::Page { limit, others });
         self
     }
 
-    /// What the answer's body is.
-    pub(super) fn answers(self, shape: fn(&Seen) -> Value) -> Self {
+    /// Sets the response body.
+    pub(super) fn answers(self, shape: fn(&Exchange) -> Value) -> Self {
         Self { shape, ..self }
     }
 
-    /// What the status of success is.
+    /// Sets the success status.
     pub(super) fn with_status(self, status: StatusCode) -> Self {
         Self { status: Some(status), ..self }
     }
