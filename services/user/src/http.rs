@@ -11,7 +11,7 @@ use agora_api::user as wire;
 use agora_chassis::{Routers, WatchedSecret};
 use agora_outbox::DedupKey;
 use agora_vocab::UserId;
-use agora_web::{Edge, Idempotency, Identity, TokenVerifier};
+use agora_web::{HttpLimits, Idempotency, Identity, TokenVerifier};
 use axum::Router;
 
 use crate::{
@@ -28,7 +28,7 @@ pub fn routers(accounts: UserService, verifier: TokenVerifier, internal_secret: 
         .with_state(accounts.clone());
     let internal = addresses::internal_router().with_state(accounts);
     Routers {
-        public: agora_web::public(public, Edge { verifier: Some(verifier), ..Edge::default() }),
+        public: agora_web::public_stack(public, HttpLimits { verifier: Some(verifier), ..HttpLimits::default() }),
         internal: agora_web::internal(internal, internal_secret, "user", CALLERS),
     }
 }

@@ -62,6 +62,6 @@ impl From<Violations> for Problem {
         violations
             .into_inner()
             .into_iter()
-            .fold(Self::unacceptable(), |problem, invalid| problem.field(invalid.field, invalid.message))
+            .fold(Self::unprocessable(), |problem, invalid| problem.field(invalid.field, invalid.message))
     }
 }
