@@ -1,10 +1,10 @@
-//! Bodies of the catalogue: products, stock, and the internal commands by which carts and orders quote and hold.
+//! Bodies of the catalog: products, stock, and the internal commands by which carts and orders quote and hold.
 
 use agora_vocab::{Money, OrderId, ProductId, SellerId, WarehouseId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-/// A product as everybody sees it.
+/// A product as clients see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Product {
@@ -32,7 +32,7 @@ pub struct Product {
     pub seller_id: SellerId,
     /// For `If-Match` and `version`.
     pub version: i64,
-    /// When it came into the catalogue.
+    /// When it came into the catalog.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
     /// When it last changed.
@@ -49,7 +49,7 @@ pub struct NewProduct {
     /// Up to 10000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Unique in the catalogue.
+    /// Unique in the catalog.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sku: Option<String>,
     /// More than nothing.
@@ -148,7 +148,7 @@ pub struct Reserve {
     pub hold: i32,
     /// What to hold.
     pub lines: Vec<Line>,
-    /// How long, by the catalogue's database.
+    /// How long, by the catalog's database.
     pub seconds: u32,
 }
 

@@ -131,7 +131,7 @@ pub struct BeginPayment {
     pub payment_id: PaymentId,
     /// Who pays.
     pub user_id: UserId,
-    /// What he believes it costs.
+    /// The amount that the payer expects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<Money>,
 }

@@ -35,7 +35,7 @@ pub struct Payment {
     pub id: PaymentId,
     /// The order that it pays.
     pub order_id: OrderId,
-    /// The order's state as the order service last told; null if it could not be asked.
+    /// The order's state as the order service last reported it; null if the service was unreachable.
     pub order_status: Option<String>,
     /// Who pays.
     pub user_id: UserId,

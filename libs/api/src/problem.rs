@@ -24,7 +24,7 @@ pub struct Problem {
     /// Find the request's log lines by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// The title again, for clients of the older documents.
+    /// The title again, for compatibility routes.
     #[serde(default)]
     pub error: String,
     /// Members of this kind alone, such as `productId`, `requested`, `available`.

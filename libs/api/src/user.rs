@@ -50,7 +50,7 @@ pub struct UpdateProfile {
     pub phone: Option<String>,
 }
 
-/// A user as he himself and admins see him.
+/// A user as the user and admins see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
@@ -68,11 +68,11 @@ pub struct User {
     pub name: Option<String>,
     /// Telephone number.
     pub phone: Option<String>,
-    /// What he may do.
+    /// The user's roles.
     pub roles: Vec<Role>,
     /// `active` or `blocked`.
     pub status: String,
-    /// When he registered.
+    /// Time of registration.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
 }
@@ -101,7 +101,7 @@ pub struct Refresh {
 pub struct Tokens {
     /// Goes into `Authorization: Bearer`.
     pub access_token: String,
-    /// The access token again, for clients of the older documents.
+    /// The access token again, for compatibility routes.
     pub token: String,
     /// For the next refresh.
     pub refresh_token: String,
@@ -121,7 +121,7 @@ pub struct Validated {
     pub id: UserId,
     /// The e-mail address.
     pub email: String,
-    /// What he may do.
+    /// The user's roles.
     pub roles: Vec<Role>,
     /// The session.
     pub sid: SessionId,

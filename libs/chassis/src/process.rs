@@ -223,7 +223,7 @@ mod tests {
             let done = if run == 2 { done.take() } else { None };
             async move {
                 match done {
-                    Some(done) => done.send(()).map_err(|()| anyhow::anyhow!("nobody waits")),
+                    Some(done) => done.send(()).map_err(|()| anyhow::anyhow!("the receiver is gone")),
                     None if run == 1 => panic!("a bug"),
                     None => anyhow::bail!("not yet"),
                 }

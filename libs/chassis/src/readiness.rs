@@ -60,7 +60,7 @@ enum Kind {
 #[derive(Clone, Debug)]
 pub struct Gate(Handle);
 
-/// Something whose absence is shown by `/readyz` as degraded and never answers 503. Counts as up until told otherwise.
+/// Something whose absence is shown by `/readyz` as degraded and never answers 503. Counts as up until reported down.
 #[derive(Clone, Debug)]
 pub struct Dependency(Handle);
 

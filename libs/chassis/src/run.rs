@@ -258,7 +258,7 @@ mod tests {
     const TIMING: Timing =
         Timing { accept: Duration::from_millis(300), drain: Duration::from_secs(5), tasks: Duration::from_secs(5) };
 
-    /// A port that nobody listens on, as far as a test can know.
+    /// A port that was free a moment ago.
     fn free_port() -> u16 {
         std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
     }

@@ -10,7 +10,7 @@ use std::{
 
 use agora_vocab::Secret;
 
-/// How often a file is read again, at most and, while somebody awaits a change, at least.
+/// Interval at which a file is read again: at most, and at least while a change is awaited.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Largest file that is taken, in bytes: settings, keys and certificates are far smaller.

@@ -3,8 +3,8 @@
 use agora_vocab::{CartId, ProductId, UserId};
 use serde::{Deserialize, Serialize};
 
-crate::facts! {
-    /// Facts of `cart-events`, keyed by cart.
+crate::events! {
+    /// Events of `cart-events`, keyed by cart.
     CartEvent on crate::topics::CART;
     /// A cart changed; carries what it holds now.
     "cart.updated" => Updated(Cart),

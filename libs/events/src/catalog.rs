@@ -1,16 +1,16 @@
-//! `product-events` and `inventory-events`: what the catalogue offers and has.
+//! `product-events` and `inventory-events`: what the catalog offers and has.
 
 use agora_vocab::{Money, OrderId, ProductId, SellerId, WarehouseId};
 use serde::{Deserialize, Serialize};
 
-crate::facts! {
-    /// Facts of `product-events`, keyed by product; each carries the whole product, so the newest is enough.
+crate::events! {
+    /// Events of `product-events`, keyed by product; each carries the whole product, so the newest is enough.
     ProductEvent on crate::topics::PRODUCT;
-    /// A product came into the catalogue.
+    /// A product came into the catalog.
     "product.created" => Created(Product),
     /// A product changed.
     "product.updated" => Updated(Product),
-    /// A product left the catalogue; orders that have it keep their copy.
+    /// A product left the catalog; orders that have it keep their copy.
     "product.deleted" => Deleted(ProductDeleted),
 }
 
@@ -26,7 +26,7 @@ pub struct Product {
     pub name: String,
     /// What is said about it.
     pub description: String,
-    /// The stock keeping unit, unique in the catalogue.
+    /// The stock keeping unit, unique in the catalog.
     pub sku: Option<String>,
     /// What one unit costs.
     pub price: Money,
@@ -52,8 +52,8 @@ pub struct ProductDeleted {
     pub version: i64,
 }
 
-crate::facts! {
-    /// Facts of `inventory-events`: stock keyed by product, expired reservations by order.
+crate::events! {
+    /// Events of `inventory-events`: stock keyed by product, expired reservations by order.
     InventoryEvent on crate::topics::INVENTORY;
     /// The stock of a product in a warehouse changed.
     "stock.changed" => StockChanged(StockChanged),

@@ -1,4 +1,4 @@
-//! The envelope around every fact, and the letter that wraps one which could not be handled.
+//! The envelope around every event, and the letter that wraps one which could not be handled.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::Event;
 
-/// One fact on its way: `{id, type, version, time, key, seq, epoch, trace, correlationId, causationId, data}`.
+/// One event on its way: `{id, type, version, time, key, seq, epoch, trace, correlationId, causationId, data}`.
 ///
 /// Unknown fields are ignored, so that a newer release may add one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ use crate::Event;
 pub struct Envelope {
     /// Unique for ever: consumers deduplicate by it.
     pub id: Uuid,
-    /// The fact's type, such as `order.paid`.
+    /// The event's type, such as `order.paid`.
     #[serde(rename = "type")]
     pub kind: String,
     /// The version of the shape of `data`.
@@ -22,9 +22,9 @@ pub struct Envelope {
     /// When it happened, by the owner's database.
     #[serde(with = "time::serde::rfc3339")]
     pub time: OffsetDateTime,
-    /// The aggregate's id, which is also the Kafka key: facts of one aggregate keep their order.
+    /// The aggregate's id, which is also the Kafka key: events of one aggregate keep their order.
     pub key: String,
-    /// Place among the facts of this aggregate: from 1, without gaps.
+    /// Place among the event of this aggregate: from 1, without gaps.
     pub seq: i64,
     /// The recovery epoch of the database that it left.
     pub epoch: u32,
@@ -37,12 +37,12 @@ pub struct Envelope {
     /// The event or command that caused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub causation_id: Option<Uuid>,
-    /// The fact itself, shaped by `type` and `version`.
+    /// The event itself, shaped by `type` and `version`.
     pub data: serde_json::Value,
 }
 
 impl Envelope {
-    /// The fact as `E`; `None` for a type that this build does not know, which a consumer skips.
+    /// The event as `E`; `None` for a type that this build does not know, which a consumer skips.
     pub fn event<E: Event>(&self) -> Result<Option<E>, serde_json::Error> {
         if !E::KINDS.contains(&self.kind.as_str()) {
             return Ok(None);
@@ -50,7 +50,7 @@ impl Envelope {
         serde_json::from_value(serde_json::json!({ "type": self.kind, "data": self.data })).map(Some)
     }
 
-    /// `type` and `data` of a fact, as they stand in an envelope.
+    /// `type` and `data` of an event, as they stand in an envelope.
     pub fn parts<E: Event>(event: &E) -> Result<(&'static str, serde_json::Value), serde_json::Error> {
         let mut tagged = serde_json::to_value(event)?;
         Ok((event.kind(), tagged["data"].take()))
@@ -83,8 +83,8 @@ pub struct DeadLetterMetadata {
     pub reason: String,
 }
 
-crate::facts! {
-    /// Facts of `dead-letter-queue`.
+crate::events! {
+    /// Events of `dead-letter-queue`.
     DeadLetterEvent on crate::topics::DEAD_LETTER;
     /// A message was put aside.
     "message.dead" => Dead(DeadLetter),

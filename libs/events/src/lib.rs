@@ -1,6 +1,6 @@
 //! What is written to Kafka: a module per owning service, the envelope, the topics' names.
 //!
-//! Data only: knows neither broker nor database. Every fact has a sample in `samples.rs`, kept as a snapshot, which
+//! Data only: knows neither broker nor database. Every event has a sample in `samples.rs`, kept as a snapshot, which
 //! tomorrow's build must still read.
 
 pub mod cart;
@@ -17,7 +17,7 @@ pub use topic::{Topic, topics};
 #[cfg(test)]
 mod samples;
 
-/// A fact of one topic: an enum of `{"type": …, "data": …}`.
+/// An event of one topic: an enum of `{"type": …, "data": …}`.
 pub trait Event: serde::Serialize + serde::de::DeserializeOwned {
     /// The topic it is written to.
     const TOPIC: Topic;
@@ -26,12 +26,12 @@ pub trait Event: serde::Serialize + serde::de::DeserializeOwned {
     /// Every `type` of this topic, for telling a type that a newer release added from a malformed one.
     const KINDS: &'static [&'static str];
 
-    /// The `type` of this fact, such as `order.paid`.
+    /// The `type` of this event, such as `order.paid`.
     fn kind(&self) -> &'static str;
 }
 
 /// Declares a topic's enum: its wire names, and the `Event` that goes with them.
-macro_rules! facts {
+macro_rules! events {
     ($(#[$doc:meta])* $name:ident on $topic:expr; $($(#[$variant_doc:meta])* $kind:literal => $variant:ident($data:ty),)+) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -52,4 +52,4 @@ macro_rules! facts {
         }
     };
 }
-use facts;
+use events;

@@ -3,8 +3,8 @@
 use agora_vocab::{CartId, Money, OrderId, PaymentId, ProductId, SellerId, UserId};
 use serde::{Deserialize, Serialize};
 
-crate::facts! {
-    /// Facts of `order-events`, keyed by order.
+crate::events! {
+    /// Events of `order-events`, keyed by order.
     OrderEvent on crate::topics::ORDER;
     /// An order was written; nothing is held yet.
     "order.created" => Created(Order),
@@ -46,7 +46,7 @@ impl OrderEvent {
     }
 }
 
-/// An order as it stands after the fact.
+/// An order as it stands after the event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Order {
@@ -62,9 +62,9 @@ pub struct Order {
     pub hold: i32,
     /// The payment under way or made.
     pub payment_id: Option<PaymentId>,
-    /// Its state after this fact.
+    /// Its state after this event.
     pub status: String,
-    /// Its payment's state after this fact.
+    /// Its payment's state after this event.
     pub payment_status: String,
     /// What was bought.
     pub items: Vec<OrderLine>,

@@ -3,8 +3,8 @@
 use agora_vocab::{CommandId, Money, OrderId, PaymentId, RefundId, UserId};
 use serde::{Deserialize, Serialize};
 
-crate::facts! {
-    /// Facts of `payment-events`, keyed by payment.
+crate::events! {
+    /// Events of `payment-events`, keyed by payment.
     PaymentEvent on crate::topics::PAYMENT;
     /// The money was taken.
     "payment.captured" => Captured(Payment),
@@ -18,7 +18,7 @@ crate::facts! {
     "payment.refunded" => Refunded(Refund),
 }
 
-/// A payment after the fact.
+/// A payment after the event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Payment {

@@ -1,4 +1,4 @@
-//! A sample of every fact, kept as snapshots: what one release wrote, all later ones read.
+//! A sample of every event, kept as snapshots: what one release wrote, all later ones read.
 
 use agora_vocab::{
     CartId, CommandId, Currency, Money, OrderId, PaymentId, ProductId, RefundId, SellerId, SessionId, UserId,
@@ -20,7 +20,7 @@ fn eur(amount: i64) -> Money {
 /// Every sample reads back as what it was, and its JSON is the snapshot.
 fn check<E: Event + PartialEq + std::fmt::Debug>(samples: &[E]) {
     let kinds: Vec<_> = samples.iter().map(E::kind).collect();
-    assert_eq!(kinds, E::KINDS, "a sample of each fact of {}, in order", E::TOPIC);
+    assert_eq!(kinds, E::KINDS, "a sample of each event of {}, in order", E::TOPIC);
     let envelopes: Vec<Envelope> = samples
         .iter()
         .map(|sample| {

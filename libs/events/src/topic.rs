@@ -29,7 +29,7 @@ pub mod topics {
     pub const PRODUCT: Topic = Topic("product-events");
     /// Stock that changed and reservations that expired.
     pub const INVENTORY: Topic = Topic("inventory-events");
-    /// Promotions of the catalogue.
+    /// Promotions of the catalog.
     pub const PROMOTIONAL: Topic = Topic("promotional-events");
     /// Carts that changed.
     pub const CART: Topic = Topic("cart-events");

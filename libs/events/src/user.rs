@@ -3,12 +3,12 @@
 use agora_vocab::{SessionId, UserId};
 use serde::{Deserialize, Serialize};
 
-crate::facts! {
-    /// Facts of `user-events`, keyed by user.
+crate::events! {
+    /// Events of `user-events`, keyed by user.
     UserEvent on crate::topics::USER;
     /// An account was made.
     "user.registered" => Registered(Account),
-    /// Somebody logged in.
+    /// A user logged in.
     "user.login" => Login(Login),
     /// A profile changed; carries the new one.
     "user.updated" => Updated(Account),
@@ -22,7 +22,7 @@ pub struct Account {
     pub user_id: UserId,
     /// Where mails go.
     pub email: String,
-    /// How to address the person, if he told.
+    /// The user's full name, if known.
     pub name: Option<String>,
 }
 

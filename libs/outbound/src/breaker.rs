@@ -1,5 +1,5 @@
-//! Whether to call at all: after five failures in a row nobody calls for two seconds, then one tries for all. Pure: time
-//! comes as an argument.
+//! A circuit breaker: after five failures in a row no call is made for two seconds, then a single call probes. Pure: time
+//! is an argument.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -41,7 +41,7 @@ pub(crate) enum Change {
 }
 
 impl Breaker {
-    /// Whether a call may be made at `now`. Whoever is told yes must report how it went.
+    /// Whether a call may be made at `now`. The caller must report the result of an allowed call.
     pub(crate) fn admits(&self, now: Instant) -> bool {
         let mut state = self.state();
         match *state {

@@ -1,5 +1,6 @@
-//! A client of one service: every call bounded in time, repeated where that can help, and told apart into refused and
-//! unavailable. Knows headers and statuses; it names no route and no body.
+//! HTTP client of one service: calls are bounded in time, retried where that is safe, and fail as refused or unavailable.
+//!
+//! Must not depend on routes or bodies.
 
 use std::{
     sync::Arc,

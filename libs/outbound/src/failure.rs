@@ -20,7 +20,7 @@ pub enum CallError {
         /// When to try again, if it said so.
         retry_after: Option<Duration>,
     },
-    /// Nobody decided: whether the callee did the work is unknown. Try again later, with the same command id.
+    /// The outcome is unknown: the callee may have done the work. Retry later with the same command id.
     #[error("not available")]
     Unavailable(#[source] BoxError),
 }

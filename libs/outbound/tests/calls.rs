@@ -38,7 +38,7 @@ struct Behaviour {
     answers: Arc<Answers>,
 }
 
-/// A server that answers the n-th request (from 0) as told, and never for `None`.
+/// A server that answers the n-th request (from 0) as configured, and never for `None`.
 struct Callee {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,

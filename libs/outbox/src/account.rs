@@ -77,8 +77,8 @@ impl Account {
         Ok(())
     }
 
-    /// Remembers what a repetition of `dedup_key` is to be answered; nothing is kept of [`DedupKey::None`]. A change has one dedup_key:
-    /// what is said last is kept. Where a twin was faster, nothing is written: [`write`](Self::write).
+    /// Stores the result that a repetition of `dedup_key` returns; nothing for [`DedupKey::None`]. A change has one key: the
+    /// last call wins. Nothing is written if a concurrent duplicate was faster: [`write`](Self::write).
     pub fn store_result<T: Serialize>(&mut self, dedup_key: &DedupKey, value: &T) -> Result<(), Error> {
         let value = serde_json::to_string(value)?;
         if let Some((consumer, event_id)) = dedup_key.message() {

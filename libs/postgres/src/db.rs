@@ -91,8 +91,8 @@ impl Db {
         self.on_current(|pool| async move { pool.acquire().await }).await
     }
 
-    /// Takes over another login: proves it, hands it to everybody who asks from then on, and closes the old connections
-    /// as they fall idle (waits for them, at most 30 s). A login that does not work changes nothing.
+    /// Switches to another login: tests it, uses it for new connections, and closes old connections as they become idle
+    /// (waits at most 30 s). A login that fails changes nothing.
     pub async fn swap(&self, url: &Secret) -> Result<(), Error> {
         let _one_at_a_time = self.0.swapping.lock().await;
         let options = self.0.how.options(url)?;
@@ -165,7 +165,7 @@ impl Db {
         }
     }
 
-    /// Asks the server directly, unless somebody did a moment ago.
+    /// Tries a direct connection, unless one was tried a moment ago.
     async fn probe(&self) -> Option<io::ErrorKind> {
         let mut probed = self.0.probed.lock().await;
         if let Some((asked, result)) = *probed

@@ -1,4 +1,4 @@
-//! Brings a database's tables to what a binary needs, and tells what is missing.
+//! Applies migrations, and lists pending ones.
 //!
 //! Knows sqlx's table of migrations; must not run at a service's start.
 
@@ -13,7 +13,7 @@ use sqlx::{
 
 use crate::{Error, config::connect_options};
 
-/// A migration that waits longer for a lock gives up, so that nobody queues up behind it; whoever started it tries again.
+/// A migration that waits longer for a lock fails, so that no statement queues behind it; the caller tries again.
 const GIVE_UP_WAITING: &str = "set lock_timeout = '3s'";
 
 /// Applies what is missing, in order, each in its own transaction, and returns how many that were. Two at once are one

@@ -69,7 +69,11 @@ async fn swapping_fails_nobody(database: TestDatabase) {
     while let Some(result) = tasks.join_next().await {
         result.expect("no panic").expect("no error in any swap");
     }
-    assert_eq!(owner_of_thing(&database).await, database.name(), "tables belong to the owner whoever migrates");
+    assert_eq!(
+        owner_of_thing(&database).await,
+        database.name(),
+        "tables belong to the owner role, whichever login migrates"
+    );
 }
 
 async fn sessions(database: &TestDatabase, login: &str) -> i64 {
@@ -98,7 +102,7 @@ async fn swapping_logins_fails_nobody_on_the_oldest_supported_version() {
 async fn a_login_that_does_not_work_changes_nothing() {
     let database = postgres().await;
     let db = Db::for_test(&database.url(), &MIGRATIONS).await;
-    db.swap(&Secret::new(database.url_as("nobody"))).await.expect_err("there is no such login");
+    db.swap(&Secret::new(database.url_as("missing"))).await.expect_err("there is no such login");
     db.begin().await.expect("the old login still works");
 }
 

@@ -65,7 +65,7 @@ fn openssl(folder: &Path, arguments: &str) {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
-/// The server shows this certificate to whoever connects from now on. It writes the files itself: the key must be its own.
+/// The server presents this certificate from now on. It writes the files itself: the key must belong to its user.
 async fn show(database: &TestDatabase, (certificate, key): (String, String)) {
     for (file, pem) in [("server.crt", certificate), ("server.key", key)] {
         let lines = format!("select unnest(string_to_array($pem${}$pem$, E'\\n'))", pem.trim_end());
@@ -100,9 +100,9 @@ async fn a_server_is_trusted_by_its_authority_and_its_name_alone() {
     let (ours, others) = (Authority::new(), Authority::new());
     let (_server, database) = secured(&ours, HERE).await;
 
-    let refused = attempt(&database, Some(&others)).await.expect_err("signed by somebody else");
+    let refused = attempt(&database, Some(&others)).await.expect_err("signed by another authority");
     assert!(format!("{refused:?}").contains("InvalidCertificate"), "{refused:?}");
-    let refused = attempt(&database, None).await.expect_err("signed by nobody that the system knows");
+    let refused = attempt(&database, None).await.expect_err("signed by no authority of the system");
     assert!(format!("{refused:?}").contains("UnknownIssuer"), "{refused:?}");
     assert_eq!(attempt(&database, Some(&ours)).await.expect("signed by ours"), 2);
 }

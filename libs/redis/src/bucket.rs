@@ -32,7 +32,7 @@ pub enum Taken {
     },
 }
 
-/// Arguments: burst, tokens a second. Forgets a bucket that has long been full.
+/// Arguments: burst, tokens a second. Deletes a bucket that has been full for long.
 const TAKE: &str = r"
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -74,9 +74,9 @@ mod tests {
         }
         let bucket = Bucket { burst: 3, per_second: 0.5 };
         for left in [2, 1, 0] {
-            assert_eq!(redis.take("somebody", bucket).await.expect("an answer"), Taken::Yes { left });
+            assert_eq!(redis.take("client", bucket).await.expect("an answer"), Taken::Yes { left });
         }
-        let Taken::No { retry_after } = redis.take("somebody", bucket).await.expect("an answer") else {
+        let Taken::No { retry_after } = redis.take("client", bucket).await.expect("an answer") else {
             panic!("a fourth of three")
         };
         assert!((1_500..=2_000).contains(&retry_after.as_millis()), "{retry_after:?}");

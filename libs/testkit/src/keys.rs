@@ -124,7 +124,7 @@ fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
 }
 
-#[expect(clippy::disallowed_methods, reason = "an id nobody looks at")]
+#[expect(clippy::disallowed_methods, reason = "an id that no test reads")]
 fn fresh() -> Uuid {
     Uuid::now_v7()
 }

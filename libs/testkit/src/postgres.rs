@@ -171,7 +171,7 @@ mod tests {
         assert_ne!(first.name(), second.name());
         let mut connection = PgConnection::connect(&first.url()).await.expect("the owner may connect");
         connection.execute("create table here (id int)").await.expect("the owner may create tables");
-        let refused = connection.execute("create role nobody").await;
+        let refused = connection.execute("create role other").await;
         assert!(refused.is_err(), "a superuser or role maker was given");
     }
 

@@ -182,7 +182,7 @@ fn ensure_data_user() {
     }
 }
 
-/// Whoever owns what this process has just made, or is.
+/// The user that owns files of this process.
 fn is_root(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|found| found.uid() == 0)
 }

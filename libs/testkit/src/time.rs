@@ -1,4 +1,4 @@
-//! A clock that stands still until told, and ids that can be foretold.
+//! A clock that tests move, and predictable ids.
 //!
 //! Knows the traits of vocab; must not read the real time.
 

@@ -11,7 +11,7 @@ pub trait Clock: Debug + Send + Sync {
     fn now(&self) -> OffsetDateTime;
 }
 
-/// Draws ids that nobody else draws.
+/// Generates unique ids.
 pub trait Ids: Debug + Send + Sync {
     /// A fresh UUIDv7 (RFC 9562): ids made later sort later.
     fn next(&self) -> Uuid;

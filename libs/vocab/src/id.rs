@@ -44,7 +44,7 @@ ids! {
     SessionId
     /// An entry of a user's address book.
     AddressId
-    /// A product of the catalogue.
+    /// A product of the catalog.
     ProductId
     /// A place that holds stock.
     WarehouseId
@@ -62,7 +62,7 @@ ids! {
     SellerId
     /// A hold on stock for one line of an order.
     ReservationId
-    /// A fact that left the database.
+    /// An event that left the database.
     EventId
     /// A step of a saga, repeated under the same id.
     CommandId
@@ -74,6 +74,6 @@ impl SellerId {
 }
 
 impl WarehouseId {
-    /// The warehouse that stock is in when nobody names one.
+    /// The default warehouse of stock.
     pub const MAIN: Self = Self(Uuid::from_u128(0x01));
 }

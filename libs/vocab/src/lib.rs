@@ -26,7 +26,7 @@ pub use role::Role;
 pub use secret::Secret;
 
 /// The recovery epoch: raised by one after a restore, carried by everything that leaves the database, so that what a
-/// lost timeline sent out can be told from what this one sends.
+/// lost timeline sent can be distinguished from what this one sends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(pub u32);

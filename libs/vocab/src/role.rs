@@ -1,4 +1,4 @@
-//! What a user may do besides using his own things.
+//! Roles of users.
 
 use std::{fmt, str::FromStr};
 

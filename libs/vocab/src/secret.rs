@@ -1,4 +1,4 @@
-//! Text that must not be seen: whoever prints it by accident prints a mask.
+//! Secret text: printing it by accident prints a mask.
 
 use std::{convert::Infallible, fmt, str::FromStr};
 

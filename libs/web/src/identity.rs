@@ -1,4 +1,4 @@
-//! Who is asking: the user behind the access token. Knows the header and the 401 and 403 answers.
+//! The authenticated user of a request, from the access token, with the 401 and 403 responses.
 
 use std::fmt;
 

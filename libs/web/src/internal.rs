@@ -1,5 +1,4 @@
-//! Internal ports: each request must carry a fresh token of a service that may call here. Knows the token's claims; who
-//! may call comes from the topology.
+//! Internal ports: each request needs a fresh token of an allowed caller. Allowed callers come from the topology.
 
 use std::sync::Arc;
 

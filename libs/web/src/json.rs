@@ -1,4 +1,4 @@
-//! JSON bodies, in and out. Knows the codes of the README, section 4: 400 unreadable, 413, 415, 422 not acceptable.
+//! JSON bodies of requests and responses: 400 unreadable, 413, 415, 422 invalid.
 
 use axum::{
     body::Bytes,
@@ -71,8 +71,8 @@ fn unreadable(detail: &str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "INVALID_JSON").detail(detail)
 }
 
-/// Reads the text as JSON first, so that a body that is none is told from one that is not acceptable, and so that
-/// every string is looked at before any fault is explained.
+/// Parses the text as JSON first, so that an unreadable body (400) is distinguished from an invalid one (422), and so that
+/// every string is checked before an error is explained.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let value: Value = serde_json::from_slice(bytes).map_err(|error| {
         unreadable(&format!("the body is not JSON: line {}, column {}", error.line(), error.column()))

@@ -1,7 +1,7 @@
-//! The axum edge of a service: bodies and queries whose faults are problems, who is asking, idempotency keys, pages,
-//! internal tokens, and the layers that every port has.
+//! HTTP for services on axum: extractors that answer with problems, authentication, idempotency keys, pages, internal
+//! tokens, and the layers of every port.
 //!
-//! Knows HTTP; it must not know any route, any use case or any store.
+//! Must not depend on any route, use case or store.
 
 mod card;
 mod etag;

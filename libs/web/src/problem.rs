@@ -1,5 +1,4 @@
-//! Every refusal as `application/problem+json` (RFC 9457). Knows how to say what is wrong; it never holds the internals
-//! of a failure: those go to the log.
+//! Errors as `application/problem+json` (RFC 9457). Never contains the internals of a failure: those are logged.
 
 use std::borrow::Cow;
 
@@ -13,7 +12,7 @@ use axum::{
 };
 use serde_json::{Map, Value};
 
-/// A refusal or failure, as the client sees it.
+/// An error response.
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Inner>);
 
@@ -47,7 +46,7 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "VALIDATION_FAILED")
     }
 
-    /// 404, also for what belongs to somebody else.
+    /// 404, also for what belongs to another user.
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND")
     }

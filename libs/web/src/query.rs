@@ -23,7 +23,7 @@ where
 {
     type Rejection = Problem;
 
-    #[expect(clippy::disallowed_types, reason = "wrapped here, with the Problem that others must not forget")]
+    #[expect(clippy::disallowed_types, reason = "wrapped here to answer with a Problem")]
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         use axum::extract::Query as Axum;
         let pairs = Axum::<Vec<(String, String)>>::try_from_uri(&parts.uri).map_err(|_| invalid("INVALID_QUERY"))?;
@@ -42,7 +42,7 @@ where
 {
     type Rejection = Problem;
 
-    #[expect(clippy::disallowed_types, reason = "wrapped here, with the Problem that others must not forget")]
+    #[expect(clippy::disallowed_types, reason = "wrapped here to answer with a Problem")]
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         use axum::extract::Path as Axum;
         match Axum::<T>::from_request_parts(parts, state).await {

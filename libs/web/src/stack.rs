@@ -1,5 +1,6 @@
-//! The layers of every port: request id, trace span, metrics, limits of time and size, panics and bare errors as
-//! problems. Knows no route.
+//! The layers of every port: request id, trace span, metrics, limits of time and size, panics and empty errors as problems.
+//!
+//! Must not depend on routes.
 
 use std::{any::Any, time::Duration};
 
@@ -25,14 +26,14 @@ const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 /// Longest request id taken from a client, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
-/// What a port is like.
+/// Limits and token verification of a port.
 #[derive(Clone, Debug)]
 pub struct HttpLimits {
-    /// Who checks access tokens; without one no route may ask for an [`crate::Identity`].
+    /// Verifies access tokens; required if a route extracts [`crate::Identity`].
     pub verifier: Option<TokenVerifier>,
     /// Largest body of a request, in bytes; 1 MiB by default.
     pub body_limit_bytes: usize,
-    /// Longest time until an answer begins; 10 s by default. A handler that takes longer is dropped.
+    /// Time until a response begins; 10 s by default. A handler that takes longer is dropped.
     pub timeout: Duration,
 }
 
@@ -42,7 +43,7 @@ impl Default for HttpLimits {
     }
 }
 
-/// A public port: the router within its layers.
+/// Wraps the router of a public port in all layers.
 pub fn public_stack(router: Router, limits: HttpLimits) -> Router {
     common_layers(router, limits)
 }
@@ -96,7 +97,7 @@ async fn answer(limits: &HttpLimits, mut request: Request, next: Next) -> Respon
     response
 }
 
-/// What the client sent, if it can stand in a log line, else a fresh id.
+/// The client's request id if it is valid in a log line, else a new one.
 #[expect(
     clippy::disallowed_methods,
     reason = "a request's id decides nothing: a router must not need a Process for it"
@@ -149,7 +150,7 @@ fn note(response: &Response, method: &'static str, route: &str, took: Duration) 
     }
 }
 
-/// Any client may invent methods; metrics must not have a series for each.
+/// Clients may send any method; metrics must not have a series for each.
 fn method_label(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",

@@ -1,10 +1,10 @@
-//! What every public port reads about access tokens. Knows the names in the environment, no keys.
+//! Settings of access tokens: names of environment variables. Holds no keys.
 
 use agora_chassis::{Process, Reader, WatchedFile};
 
 use crate::verifier::TokenVerifier;
 
-/// Issuer and audience of the tokens unless told otherwise.
+/// Default issuer and audience of tokens.
 const ISSUER: &str = "agora";
 
 /// Where the keys are, and who issues tokens for whom.

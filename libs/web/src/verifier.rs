@@ -1,5 +1,4 @@
-//! Access tokens, checked against the mounted key set: EdDSA alone, by a key that the set names. Knows the claims of the
-//! README, section 1.9; it must not issue anything.
+//! Verification of access tokens against the mounted key set: EdDSA only, by a key of the set. Must not issue tokens.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +19,7 @@ const LEEWAY: Duration = Duration::seconds(30);
 /// Longest token that is looked at, in bytes; ours have about 500.
 const TOKEN_BYTES_MAX: usize = 4096;
 
-/// Why a token is not accepted. For the log: the client is told that it is invalid, and no more.
+/// Why a token is rejected. For the log only: the client learns that the token is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Not a token at all, or one that is far too long.

@@ -61,7 +61,7 @@ async fn every_other_token_is_refused_on_every_path() {
         ("another algorithm", signed(&good, Algorithm::HS512, b"s1")),
         ("for another service", bent("aud", json!("order"))),
         ("from a service that may not call", bent("iss", json!("payment"))),
-        ("from nobody", bent("iss", json!(""))),
+        ("without an issuer", bent("iss", json!(""))),
         ("expired", bent("exp", json!(now - 11))),
         ("too long a life", bent("exp", json!(now + 3600))),
         ("life without end", bent("exp", json!(i64::MAX))),

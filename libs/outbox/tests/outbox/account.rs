@@ -1,4 +1,4 @@
-//! A change that is one statement tells and remembers all of it or nothing, whatever races or repeats.
+//! A change of one statement writes its rows, events and result together or not at all, under races and repetitions.
 
 use agora_chassis::Process;
 use agora_outbox::{
@@ -12,11 +12,11 @@ use serde_json::json;
 use sqlx::Row as _;
 use std::time::Duration;
 
-use crate::fixture::{Happened, aggregate, database, pending};
+use crate::fixture::{TestEvent, aggregate, database, pending};
 
 const LEASE: Duration = Duration::from_secs(10);
 
-async fn with_one_place() -> Db {
+async fn with_table() -> Db {
     let db = database().await;
     let mut connection = db.acquire().await.expect("a connection");
     let make = "create table place (version int not null); insert into place values (1)";
@@ -51,9 +51,9 @@ async fn raise(db: &Db, process: &Process, dedup_key: &DedupKey) -> Result<Outco
         }
         let version: i32 = sqlx::query_scalar("select version from place").fetch_one(&mut *connection).await?;
         let mut account = Account::new();
-        let (event, seq) = (Happened::It(version.into()), version.into());
-        let fact = NewEvent { event: &event, aggregate: aggregate(1), seq, correlation: None, causation: None };
-        account.append(&*process.ids(), Epoch(0), fact)?;
+        let (event, seq) = (TestEvent::It(version.into()), version.into());
+        let event = NewEvent { event: &event, aggregate: aggregate(1), seq, correlation: None, causation: None };
+        account.append(&*process.ids(), Epoch(0), event)?;
         account.store_result(dedup_key, &(version + 1))?;
         account.complete(aggregate(9), &answer(version + 1))?;
         let raise = sqlx::query(RAISE).bind(version).bind(account.parameter());
@@ -63,16 +63,16 @@ async fn raise(db: &Db, process: &Process, dedup_key: &DedupKey) -> Result<Outco
     }
 }
 
-fn causes() -> [DedupKey; 3] {
+fn dedup_keys() -> [DedupKey; 3] {
     let request =
         DedupKey::Request { scope: "user".into(), key: "k".into(), route: "POST /x".into(), hash: [0xA7; 32] };
     [request, DedupKey::Event { consumer: "cart", id: aggregate(1) }, DedupKey::Command { id: aggregate(1) }]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_fifty_twins_of_a_cause_one_changes_tells_and_is_remembered() {
-    let (db, process) = (with_one_place().await, Process::for_test("order"));
-    for (already, dedup_key) in (1..).zip(causes()) {
+async fn of_fifty_concurrent_duplicates_one_is_applied() {
+    let (db, process) = (with_table().await, Process::for_test("order"));
+    for (already, dedup_key) in (1..).zip(dedup_keys()) {
         let done = join_all((0..50).map(|_| raise(&db, &process, &dedup_key))).await;
         let done: Vec<_> = done.into_iter().collect::<Result<_, _>>().expect("no error");
         assert_eq!(done.iter().filter(|done| !done.is_duplicate()).count(), 1, "{dedup_key:?}");
@@ -82,8 +82,8 @@ async fn of_fifty_twins_of_a_cause_one_changes_tells_and_is_remembered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_different_causes_change_one_after_another_and_tell_without_gaps() {
-    let (db, process) = (with_one_place().await, Process::for_test("order"));
+async fn fifty_different_keys_apply_one_after_another_with_gapless_events() {
+    let (db, process) = (with_table().await, Process::for_test("order"));
     let causes: Vec<_> = (0..50).map(|n| DedupKey::Command { id: aggregate(n) }).collect();
     let done = join_all(causes.iter().map(|dedup_key| raise(&db, &process, dedup_key))).await;
     let mut versions: Vec<_> = done.into_iter().map(|done| done.expect("no error")).map(Outcome::into_inner).collect();
@@ -93,7 +93,7 @@ async fn fifty_different_causes_change_one_after_another_and_tell_without_gaps()
 }
 
 #[tokio::test]
-async fn what_is_not_changed_is_neither_told_nor_remembered_nor_settled() {
+async fn a_change_that_does_not_apply_writes_no_event_result_or_response() {
     const CHANGE: &str = concat!(
         "with changed as (update place set version = 7 where version = 6 returning version), ",
         told!("$1", "changed"),
@@ -103,14 +103,14 @@ async fn what_is_not_changed_is_neither_told_nor_remembered_nor_settled() {
         settled!("$1", "changed"),
         " select version from changed"
     );
-    let (db, process) = (with_one_place().await, Process::for_test("order"));
-    let [request, _, command] = causes();
+    let (db, process) = (with_table().await, Process::for_test("order"));
+    let [request, _, command] = dedup_keys();
     let mut connection = db.acquire().await.expect("a connection");
-    assert!(IdempotencyLease::try_acquire(&mut connection, &request, aggregate(9), LEASE).await.expect("claiming"));
+    assert!(IdempotencyLease::try_acquire(&mut connection, &request, aggregate(9), LEASE).await.expect("acquiring"));
     let mut account = Account::new();
-    let event = Happened::It(1);
-    let fact = NewEvent { event: &event, aggregate: aggregate(1), seq: 1, correlation: None, causation: None };
-    account.append(&*process.ids(), Epoch(0), fact).expect("a fact");
+    let event = TestEvent::It(1);
+    let event = NewEvent { event: &event, aggregate: aggregate(1), seq: 1, correlation: None, causation: None };
+    account.append(&*process.ids(), Epoch(0), event).expect("an event");
     account.store_result(&command, &1).expect("a value");
     account.complete(aggregate(9), &answer(1)).expect("an answer");
     let parameter = account.parameter();
@@ -120,29 +120,29 @@ async fn what_is_not_changed_is_neither_told_nor_remembered_nor_settled() {
     assert_eq!(find_result::<i32>(&mut connection, &command).await.expect("reading"), None);
     drop(connection);
     let mut tx = db.begin().await.expect("a transaction");
-    let running = IdempotencyLease::acquire(&mut tx, &request, aggregate(9), LEASE).await.expect("claiming");
+    let running = IdempotencyLease::acquire(&mut tx, &request, aggregate(9), LEASE).await.expect("acquiring");
     assert!(matches!(running, Acquisition::InProgress { .. }), "{running:?}");
     assert_eq!(pending(&db).await, 0);
 }
 
 #[tokio::test]
-async fn a_claim_is_settled_with_the_change_that_answers_it() {
-    let (db, process) = (with_one_place().await, Process::for_test("order"));
-    let [request, ..] = causes();
+async fn a_lease_is_completed_with_its_change() {
+    let (db, process) = (with_table().await, Process::for_test("order"));
+    let [request, ..] = dedup_keys();
     let mut connection = db.acquire().await.expect("a connection");
-    assert!(IdempotencyLease::try_acquire(&mut connection, &request, aggregate(9), LEASE).await.expect("claiming"));
+    assert!(IdempotencyLease::try_acquire(&mut connection, &request, aggregate(9), LEASE).await.expect("acquiring"));
     drop(connection);
     raise(&db, &process, &DedupKey::None).await.expect("raising");
     let mut tx = db.begin().await.expect("a transaction");
-    let answered = IdempotencyLease::acquire(&mut tx, &request, aggregate(9), LEASE).await.expect("claiming");
+    let answered = IdempotencyLease::acquire(&mut tx, &request, aggregate(9), LEASE).await.expect("acquiring");
     assert_eq!(answered, Acquisition::Completed(answer(2)));
 }
 
 #[tokio::test]
-async fn nothing_as_an_answer_is_kept_too_and_once() {
+async fn an_empty_result_is_stored_once() {
     let db = database().await;
     let mut connection = db.acquire().await.expect("a connection");
-    for dedup_key in causes() {
+    for dedup_key in dedup_keys() {
         assert!(insert_result(&mut connection, &dedup_key, &()).await.expect("keeping"), "{dedup_key:?}");
         assert_eq!(find_result::<()>(&mut connection, &dedup_key).await.expect("reading"), Some(()), "{dedup_key:?}");
         assert!(!insert_result(&mut connection, &dedup_key, &()).await.expect("keeping"), "{dedup_key:?}");
@@ -150,7 +150,7 @@ async fn nothing_as_an_answer_is_kept_too_and_once() {
 }
 
 #[tokio::test]
-async fn what_was_heard_changes_nothing_again_even_if_nobody_asked_before() {
+async fn a_duplicate_changes_nothing_without_a_lookup_before() {
     const CHANGE: &str = concat!(
         "with changed as (update place set version = version + 1 where ",
         unheard!("$1"),
@@ -158,7 +158,7 @@ async fn what_was_heard_changes_nothing_again_even_if_nobody_asked_before() {
         remembered!("$1", "changed"),
         " select exists (select from changed)"
     );
-    let db = with_one_place().await;
+    let db = with_table().await;
     let mut connection = db.acquire().await.expect("a connection");
     let mut changed = async |dedup_key: &DedupKey| -> bool {
         let mut account = Account::new();
@@ -166,7 +166,7 @@ async fn what_was_heard_changes_nothing_again_even_if_nobody_asked_before() {
         let change = sqlx::query_scalar(CHANGE).bind(account.parameter());
         change.fetch_one(&mut *connection).await.expect("a statement")
     };
-    for dedup_key in causes() {
+    for dedup_key in dedup_keys() {
         assert_eq!((changed(&dedup_key).await, changed(&dedup_key).await), (true, false), "{dedup_key:?}");
     }
     assert_eq!((changed(&DedupKey::None).await, changed(&DedupKey::None).await), (true, true));

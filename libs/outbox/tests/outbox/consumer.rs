@@ -1,4 +1,4 @@
-//! Every fact is handled, in order, and takes effect once; what cannot be handled is put aside.
+//! Every event is handled, in order, and takes effect once; what cannot be handled is put aside.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use agora_outbox::{DedupKey, Failure, claim_key, consume, relay};
 use agora_postgres::{Db, unavailable};
 use uuid::Uuid;
 
-use crate::fixture::{aggregate, broker, database, hear, message, until};
+use crate::fixture::{aggregate, broker, consume_all, database, message, until};
 
 const TOPICS: &[Topic] = &[topics::ORDER];
 
@@ -81,7 +81,7 @@ fn in_order(log: &Log, keys: usize, per_key: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fact_that_cannot_be_handled_yet_holds_up_its_partition_alone_and_is_not_skipped() {
+async fn an_event_that_is_retried_blocks_only_its_partition_and_is_not_skipped() {
     let (db, config) = (database().await, broker("again").await);
     Producer::new(&config).send_all(&messages(12, 10)).await.expect("sent");
     let (log, slow) = (Log::default(), aggregate(5).to_string());
@@ -93,7 +93,7 @@ async fn a_fact_that_cannot_be_handled_yet_holds_up_its_partition_alone_and_is_n
         }
         let mut tries = others.lock().expect("no panic");
         *tries += 1;
-        // Until a fact of another partition was handled to the end, and then once more.
+        // Until an event of another partition was handled to the end, and then once more.
         let others_done = seen.lock().expect("no panic").iter().filter(|(_, seq)| *seq == 10).count() > 0;
         (*tries < 3 || !others_done).then(|| Failure::Again("not yet".into()))
     });
@@ -106,7 +106,7 @@ async fn a_fact_that_cannot_be_handled_yet_holds_up_its_partition_alone_and_is_n
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_can_never_be_handled_is_put_aside_and_told_and_the_rest_goes_on() {
+async fn an_unhandleable_message_becomes_a_dead_letter_and_the_partition_continues() {
     let (db, config) = (database().await, broker("poison").await);
     let producer = Producer::new(&config);
     let mut batch = messages(3, 4);
@@ -121,16 +121,16 @@ async fn what_can_never_be_handled_is_put_aside_and_told_and_the_rest_goes_on() 
     relay(db.clone(), producer, &process);
 
     until("the rest is handled", || async { log.lock().expect("no panic").len() >= 11 }).await;
-    let told = hear(&config, topics::DEAD_LETTER, |heard| heard.len() >= 2).await;
+    let events = consume_all(&config, topics::DEAD_LETTER, |received| received.len() >= 2).await;
 
-    let mut reasons: Vec<String> = told.iter().map(reason).collect();
+    let mut reasons: Vec<String> = events.iter().map(reason).collect();
     reasons.sort_unstable();
     assert_eq!(reasons, ["it has no price", "no envelope: Syntax error at line 1 column 1"]);
     let mut connection = db.acquire().await.expect("a connection");
     let sql = "select event_id, payload from dead_letter where state = 'open' order by event_id nulls last";
     let rows: Vec<(Option<Uuid>, Vec<u8>)> = sqlx::query_as(sql).fetch_all(&mut *connection).await.expect("rows");
     assert_eq!(rows.len(), 2);
-    assert_eq!(rows[0].0, told.iter().find_map(|envelope| envelope.causation_id));
+    assert_eq!(rows[0].0, events.iter().find_map(|envelope| envelope.causation_id));
     assert_eq!(rows[1], (None, garbage.payload));
     process.end().await;
 }
@@ -160,7 +160,7 @@ async fn a_handler_that_panics_does_not_stop_the_consumer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn members_that_come_and_go_let_every_fact_take_effect_once() {
+async fn joining_and_leaving_members_apply_every_event_once() {
     let (db, config) = (database().await, broker("members").await);
     let producer = Producer::new(&config);
     let batch = messages(9, 60);
@@ -179,7 +179,7 @@ async fn members_that_come_and_go_let_every_fact_take_effect_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_handled_is_committed_and_not_given_to_the_next_member() {
+async fn handled_messages_are_committed_and_not_delivered_to_the_next_member() {
     let (db, config) = (database().await, broker("committed").await);
     let producer = Producer::new(&config);
     let batch = messages(3, 5);

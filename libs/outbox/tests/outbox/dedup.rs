@@ -7,13 +7,13 @@ use futures::future::join_all;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::fixture::{aggregate, database, pending, tell};
+use crate::fixture::{aggregate, append, database, pending};
 
 fn request(key: &str, hash: u8) -> DedupKey {
     DedupKey::Request { scope: "user".into(), key: key.into(), route: "POST /x".into(), hash: [hash; 32] }
 }
 
-async fn with_effects() -> Db {
+async fn with_table() -> Db {
     let db = database().await;
     let mut connection = db.acquire().await.expect("a connection");
     sqlx::query("create table effect (n int)").execute(&mut *connection).await.expect("a table");
@@ -38,8 +38,8 @@ async fn work(db: &Db, dedup_key: &DedupKey, n: i32) -> Result<Outcome<i32>, Err
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_a_hundred_requests_with_one_key_at_once_one_is_executed_and_all_get_its_answer() {
-    let db = with_effects().await;
+async fn of_a_hundred_concurrent_requests_with_one_key_one_is_executed_and_all_return_its_result() {
+    let db = with_table().await;
     let dedup_key = request("k", 1);
     let answers = join_all((0..100).map(|n| work(&db, &dedup_key, n))).await;
     let answers: Vec<_> = answers.into_iter().collect::<Result<_, _>>().expect("no error");
@@ -51,7 +51,7 @@ async fn of_a_hundred_requests_with_one_key_at_once_one_is_executed_and_all_get_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_hundred_deliveries_of_one_event_or_command_one_takes_effect() {
-    let db = with_effects().await;
+    let db = with_table().await;
     let event = DedupKey::Event { consumer: "cart", id: aggregate(1) };
     let command = DedupKey::Command { id: aggregate(1) };
     for dedup_key in [event, command] {
@@ -65,7 +65,7 @@ async fn of_a_hundred_deliveries_of_one_event_or_command_one_takes_effect() {
 
 #[tokio::test]
 async fn a_key_with_another_body_is_refused_and_another_scope_or_route_is_another_key() {
-    let db = with_effects().await;
+    let db = with_table().await;
     work(&db, &request("k", 1), 1).await.expect("the first");
     assert!(matches!(work(&db, &request("k", 2), 2).await, Err(Error::Mismatch)));
     let other = |scope: &str, route: &str| DedupKey::Request {
@@ -79,29 +79,29 @@ async fn a_key_with_another_body_is_refused_and_another_scope_or_route_is_anothe
 }
 
 #[tokio::test]
-async fn work_that_is_rolled_back_leaves_its_cause_free() {
-    let db = with_effects().await;
+async fn a_rolled_back_change_leaves_its_key_unclaimed() {
+    let db = with_table().await;
     for dedup_key in [request("k", 1), DedupKey::Command { id: aggregate(1) }] {
         let mut tx = db.begin().await.expect("a transaction");
         assert_eq!(claim_key::<i32>(&mut tx, &dedup_key).await.expect("free"), None);
-        store_result(&mut tx, &dedup_key, &1).await.expect("remembered");
+        store_result(&mut tx, &dedup_key, &1).await.expect("stored");
         drop(tx);
         assert_eq!(work(&db, &dedup_key, 2).await.expect("free again"), Outcome::Applied(2));
     }
 }
 
 #[tokio::test]
-async fn an_answer_without_content_is_told_from_none() {
+async fn an_empty_result_is_distinguished_from_no_result() {
     let db = database().await;
-    for (dedup_key, remembers) in [
+    for (dedup_key, stores) in [
         (request("unit", 1), true),
         (DedupKey::Event { consumer: "cart", id: aggregate(1) }, true),
         (DedupKey::Event { consumer: "cart", id: aggregate(2) }, false),
     ] {
         let mut tx = db.begin().await.expect("a transaction");
         assert_eq!(claim_key::<()>(&mut tx, &dedup_key).await.expect("free"), None);
-        if remembers {
-            store_result(&mut tx, &dedup_key, &()).await.expect("remembered");
+        if stores {
+            store_result(&mut tx, &dedup_key, &()).await.expect("stored");
         }
         tx.commit().await.expect("committed");
         let mut tx = db.begin().await.expect("a transaction");
@@ -110,20 +110,20 @@ async fn an_answer_without_content_is_told_from_none() {
 }
 
 #[tokio::test]
-async fn an_answer_is_stored_as_it_was_written() {
+async fn a_result_is_returned_as_it_was_stored() {
     let db = database().await;
     let dedup_key = request("exact", 1);
     let answer = json!({"z": 1, "a": "\u{0}\u{e9}", "amount": 9_007_199_254_740_991_i64, "none": null});
     let mut tx = db.begin().await.expect("a transaction");
     claim_key::<serde_json::Value>(&mut tx, &dedup_key).await.expect("free");
-    store_result(&mut tx, &dedup_key, &answer).await.expect("remembered");
+    store_result(&mut tx, &dedup_key, &answer).await.expect("stored");
     assert_eq!(claim_key(&mut tx, &dedup_key).await.expect("done"), Some(answer));
     let unfit = claim_key::<Vec<u8>>(&mut tx, &dedup_key).await;
     assert!(matches!(unfit, Err(Error::Stored(_))), "{unfit:?}");
 }
 
 #[tokio::test]
-async fn what_was_answered_can_be_looked_up_and_what_was_not_stays_unclaimed() {
+async fn a_stored_result_can_be_read_and_an_unknown_key_stays_unclaimed() {
     let db = database().await;
     let mut connection = db.acquire().await.expect("a connection");
     for _ in 0..2 {
@@ -131,7 +131,7 @@ async fn what_was_answered_can_be_looked_up_and_what_was_not_stays_unclaimed() {
     }
     let mut tx = db.begin().await.expect("a transaction");
     assert_eq!(claim_key::<i32>(&mut tx, &request("k", 1)).await.expect("free"), None);
-    store_result(&mut tx, &request("k", 1), &7).await.expect("remembered");
+    store_result(&mut tx, &request("k", 1), &7).await.expect("stored");
     tx.commit().await.expect("committed");
     assert_eq!(find_result(&mut connection, &request("k", 1)).await.expect("looked up"), Some(7));
     let other = find_result::<i32>(&mut connection, &request("k", 2)).await;
@@ -140,7 +140,7 @@ async fn what_was_answered_can_be_looked_up_and_what_was_not_stays_unclaimed() {
 }
 
 #[tokio::test]
-async fn remembering_what_was_not_claimed_is_refused() {
+async fn storing_a_result_without_a_claim_fails() {
     let db = database().await;
     for dedup_key in [request("k", 1), DedupKey::Command { id: aggregate(1) }] {
         let mut tx = db.begin().await.expect("a transaction");
@@ -149,8 +149,8 @@ async fn remembering_what_was_not_claimed_is_refused() {
 }
 
 #[tokio::test]
-async fn a_request_without_a_key_is_done_each_time() {
-    let db = with_effects().await;
+async fn a_request_without_a_key_is_executed_each_time() {
+    let db = with_table().await;
     for n in 0..2 {
         assert_eq!(work(&db, &DedupKey::None, n).await.expect("done"), Outcome::Applied(n));
     }
@@ -158,12 +158,12 @@ async fn a_request_without_a_key_is_done_each_time() {
 }
 
 #[tokio::test]
-async fn a_sequence_number_is_given_once_per_topic_and_aggregate() {
+async fn a_sequence_number_is_unique_per_topic_and_aggregate() {
     let (db, process) = (database().await, Process::for_test("order"));
     let mut tx = db.begin().await.expect("a transaction");
-    tell(&mut tx, &process, 1, 1).await;
-    tell(&mut tx, &process, 1, 2).await;
-    tell(&mut tx, &process, 2, 1).await;
+    append(&mut tx, &process, 1, 1).await;
+    append(&mut tx, &process, 1, 2).await;
+    append(&mut tx, &process, 2, 1).await;
     tx.commit().await.expect("committed");
     let taken = sqlx::query(
         "insert into outbox (shard, topic, kind, version, event_id, aggregate, seq, epoch, data) \

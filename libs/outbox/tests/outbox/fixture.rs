@@ -1,4 +1,4 @@
-//! A fact about nothing, and how to tell it and hear it.
+//! A test event, and helpers that append and consume it.
 
 use std::{
     collections::BTreeMap,
@@ -21,12 +21,12 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data")]
-pub enum Happened {
+pub enum TestEvent {
     #[serde(rename = "test.happened")]
     It(i64),
 }
 
-impl Event for Happened {
+impl Event for TestEvent {
     const TOPIC: Topic = topics::ORDER;
     const KINDS: &'static [&'static str] = &["test.happened"];
 
@@ -50,14 +50,14 @@ pub fn aggregate(n: u128) -> Uuid {
     Uuid::from_u128(0x0190_a1b2_c3d4_7000_8000_0000_0000_0000 + n * 0x1_0001)
 }
 
-pub async fn tell(tx: &mut Tx, process: &Process, n: u128, seq: i64) {
-    let event = Happened::It(seq);
-    let fact =
+pub async fn append(tx: &mut Tx, process: &Process, n: u128, seq: i64) {
+    let event = TestEvent::It(seq);
+    let event =
         NewEvent { event: &event, aggregate: aggregate(n), seq, correlation: Some(aggregate(n)), causation: None };
-    emit(tx, &*process.ids(), Epoch(2), fact).await.expect("telling");
+    emit(tx, &*process.ids(), Epoch(2), event).await.expect("appending");
 }
 
-/// The envelope of a fact, as another service would have sent it.
+/// The envelope of an event, as another service would have sent it.
 pub fn message(id: Uuid, n: u128, seq: i64) -> Outgoing {
     let key = aggregate(n).to_string();
     let envelope = Envelope {
@@ -78,22 +78,22 @@ pub fn message(id: Uuid, n: u128, seq: i64) -> Outgoing {
 }
 
 /// Everything that arrived from the beginning, in the order of arrival per key, until `enough` says so.
-pub async fn hear(config: &Config, topic: Topic, enough: impl Fn(&[Envelope]) -> bool) -> Vec<Envelope> {
+pub async fn consume_all(config: &Config, topic: Topic, enough: impl Fn(&[Envelope]) -> bool) -> Vec<Envelope> {
     static EARS: AtomicU32 = AtomicU32::new(0);
     let group = format!("ears-{}", EARS.fetch_add(1, Ordering::Relaxed));
     let consumer = Consumer::new(config, &group, &[topic]).expect("joining");
-    let mut heard = Vec::new();
-    while !enough(&heard) {
+    let mut received = Vec::new();
+    while !enough(&received) {
         let incoming = tokio::time::timeout(PATIENCE, consumer.recv()).await.expect("something arrives");
-        heard.push(serde_json::from_slice(&incoming.expect("received").payload).expect("an envelope"));
+        received.push(serde_json::from_slice(&incoming.expect("received").payload).expect("an envelope"));
     }
-    heard
+    received
 }
 
-/// Asserts that each key's facts arrived at least once and, duplicates aside, in order and without gaps.
-pub fn arrived_in_order(heard: &[Envelope], per_key: i64) {
+/// Asserts that each key's events arrived at least once and, duplicates aside, in order and without gaps.
+pub fn arrived_in_order(received: &[Envelope], per_key: i64) {
     let mut last: BTreeMap<&str, i64> = BTreeMap::new();
-    for envelope in heard {
+    for envelope in received {
         let last = last.entry(&envelope.key).or_default();
         assert!(envelope.seq <= *last + 1, "{} came after {last} of {}", envelope.seq, envelope.key);
         *last = envelope.seq.max(*last);

@@ -25,7 +25,7 @@ async fn claims(db: &Db, dedup_key: &DedupKey, point: Uuid, lease: Duration) -> 
 }
 
 #[tokio::test]
-async fn a_claim_is_resumed_at_its_point_once_the_lease_is_over_and_answers_when_settled() {
+async fn an_expired_lease_is_resumed_with_its_recovery_id_and_a_completed_one_returns_its_response() {
     let db = database().await;
     let (first, second) = (aggregate(1), aggregate(2));
     let dedup_key = request(1);
@@ -52,7 +52,7 @@ async fn a_claim_is_resumed_at_its_point_once_the_lease_is_over_and_answers_when
 }
 
 #[tokio::test]
-async fn an_unlocked_claim_goes_on_at_its_point() {
+async fn a_released_lease_is_resumed_with_its_recovery_id() {
     let db = database().await;
     let dedup_key = request(1);
     claims(&db, &dedup_key, aggregate(1), LONG).await.expect("free");
@@ -64,7 +64,7 @@ async fn an_unlocked_claim_goes_on_at_its_point() {
 }
 
 #[tokio::test]
-async fn an_abandoned_claim_starts_afresh_with_another_point() {
+async fn a_cancelled_lease_starts_again_with_another_recovery_id() {
     let db = database().await;
     let command = DedupKey::Command { id: aggregate(9) };
     claims(&db, &command, aggregate(1), LONG).await.expect("free");
@@ -76,7 +76,7 @@ async fn an_abandoned_claim_starts_afresh_with_another_point() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_a_hundred_who_find_a_lapsed_claim_one_resumes_it() {
+async fn of_a_hundred_callers_that_find_an_expired_lease_one_resumes_it() {
     let db = database().await;
     let dedup_key = request(1);
     claims(&db, &dedup_key, aggregate(1), LONG).await.expect("free");
@@ -88,7 +88,7 @@ async fn of_a_hundred_who_find_a_lapsed_claim_one_resumes_it() {
 }
 
 #[tokio::test]
-async fn old_claims_without_a_worker_are_found_by_one_finder() {
+async fn expired_leases_are_found_by_one_worker() {
     let db = database().await;
     claims(&db, &request(1), aggregate(1), OVER).await.expect("free");
     let held = DedupKey::Command { id: aggregate(9) };

@@ -1,4 +1,4 @@
-//! What was committed arrives, in order per aggregate, whoever dies in between.
+//! Committed events arrive in order per aggregate, also when a relay or the broker crashes.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,9 @@ use agora_outbox::{MIGRATIONS, relay};
 use agora_postgres::Db;
 use agora_testkit::{KafkaServer, postgres};
 
-use crate::fixture::{Happened, PARTITIONS, aggregate, arrived_in_order, broker, database, hear, pending, tell, until};
+use crate::fixture::{
+    PARTITIONS, TestEvent, aggregate, append, arrived_in_order, broker, consume_all, database, pending, until,
+};
 
 fn start_relay(db: &Db, config: &Config) -> Process {
     let process = Process::for_test("order");
@@ -17,7 +19,7 @@ fn start_relay(db: &Db, config: &Config) -> Process {
     process
 }
 
-/// Writers of several aggregates at once, each with its facts in order, some transactions rolled back.
+/// Writers of several aggregates at once, each with its events in order, some transactions rolled back.
 async fn write(db: &Db, aggregates: u128, per_key: i64) {
     let mut writers = tokio::task::JoinSet::new();
     for n in 0..aggregates {
@@ -26,11 +28,11 @@ async fn write(db: &Db, aggregates: u128, per_key: i64) {
             for seq in 1..=per_key {
                 if (seq + i64::try_from(n).expect("few")) % 7 == 0 {
                     let mut tx = db.begin().await.expect("a transaction");
-                    tell(&mut tx, &process, n, seq).await;
+                    append(&mut tx, &process, n, seq).await;
                     tx.rollback().await.expect("rolled back");
                 }
                 let mut tx = db.begin().await.expect("a transaction");
-                tell(&mut tx, &process, n, seq).await;
+                append(&mut tx, &process, n, seq).await;
                 tx.commit().await.expect("committed");
             }
         });
@@ -39,7 +41,7 @@ async fn write(db: &Db, aggregates: u128, per_key: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_committed_fact_arrives_in_order_past_two_competing_relays() {
+async fn every_committed_event_arrives_in_order_with_two_relays() {
     const AGGREGATES: u128 = 24;
     const PER_KEY: i64 = 30;
     let (db, config) = (database().await, broker("competing").await);
@@ -48,13 +50,13 @@ async fn every_committed_fact_arrives_in_order_past_two_competing_relays() {
     write(&db, AGGREGATES, PER_KEY).await;
 
     let total = usize::try_from(PER_KEY).expect("few") * usize::try_from(AGGREGATES).expect("few");
-    let heard = hear(&config, topics::ORDER, |heard| heard.len() >= total).await;
-    arrived_in_order(&heard, PER_KEY);
-    assert_eq!(heard.len(), total, "nobody died, so nothing came twice");
+    let received = consume_all(&config, topics::ORDER, |received| received.len() >= total).await;
+    arrived_in_order(&received, PER_KEY);
+    assert_eq!(received.len(), total, "no relay crashed, so there are no duplicates");
     until("the outbox is emptied", || async { pending(&db).await == 0 }).await;
-    let one = heard.iter().find(|envelope| envelope.seq == 3).expect("a third fact");
+    let one = received.iter().find(|envelope| envelope.seq == 3).expect("a third event");
     assert_eq!((one.epoch, one.version, one.kind.as_str()), (2, 1, "test.happened"));
-    assert_eq!(one.event::<Happened>().expect("readable"), Some(Happened::It(3)));
+    assert_eq!(one.event::<TestEvent>().expect("readable"), Some(TestEvent::It(3)));
     assert_eq!(one.correlation_id.map(|id| id.to_string()).as_ref(), Some(&one.key));
     for relay in relays {
         relay.end().await;
@@ -62,7 +64,7 @@ async fn every_committed_fact_arrives_in_order_past_two_competing_relays() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fact_leaves_soon_though_the_relay_was_idle() {
+async fn an_idle_relay_sends_an_event_soon() {
     const FACTS: i64 = 6;
     let (db, config) = (database().await, broker("idle").await);
     let process = start_relay(&db, &config);
@@ -71,19 +73,19 @@ async fn a_fact_leaves_soon_though_the_relay_was_idle() {
 
     let mut waited = Duration::ZERO;
     for seq in 2..2 + FACTS {
-        // The looks after the last fact grow rare meanwhile.
+        // The looks after the last event grow rare meanwhile.
         tokio::time::sleep(Duration::from_millis(1_300)).await;
         let mut tx = db.begin().await.expect("a transaction");
-        tell(&mut tx, &process, 0, seq).await;
+        append(&mut tx, &process, 0, seq).await;
         tx.commit().await.expect("committed");
-        let told = Instant::now();
-        until("the fact is sent", || async { pending(&db).await == 0 }).await;
-        waited += told.elapsed();
+        let appended = Instant::now();
+        until("the event is sent", || async { pending(&db).await == 0 }).await;
+        waited += appended.elapsed();
     }
     process.end().await;
 
-    // Looks that come round by themselves would find a fact after half a second on average.
-    assert!(waited < Duration::from_millis(200 * FACTS.unsigned_abs()), "{waited:?} for {FACTS} facts");
+    // Looks that come round by themselves would find an event after half a second on average.
+    assert!(waited < Duration::from_millis(200 * FACTS.unsigned_abs()), "{waited:?} for {FACTS} events");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,7 +100,7 @@ async fn a_relay_that_dies_between_sending_and_deleting_only_sends_twice() {
     sqlx::query("select id from outbox for update").execute(&mut *block).await.expect("locked");
 
     let process = start_relay(&db, &config);
-    let sent_once = hear(&config, topics::ORDER, |heard| heard.len() >= 20).await;
+    let sent_once = consume_all(&config, topics::ORDER, |received| received.len() >= 20).await;
     arrived_in_order(&sent_once, PER_KEY);
     until("the relay waits to delete", || async { deleting(&db).await == 1 }).await;
     let kill = "select pg_terminate_backend(pid) from pg_stat_activity where query like 'delete from outbox%'";
@@ -107,7 +109,7 @@ async fn a_relay_that_dies_between_sending_and_deleting_only_sends_twice() {
     block.rollback().await.expect("unlocked");
 
     until("the outbox is emptied", || async { pending(&db).await == 0 }).await;
-    let sent_twice = hear(&config, topics::ORDER, |heard| heard.len() >= 40).await;
+    let sent_twice = consume_all(&config, topics::ORDER, |received| received.len() >= 40).await;
     arrived_in_order(&sent_twice, PER_KEY);
     process.end().await;
 }
@@ -120,7 +122,7 @@ async fn deleting(db: &Db) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn facts_wait_while_the_broker_is_away_and_arrive_when_it_is_back() {
+async fn events_wait_while_the_broker_is_unreachable_and_arrive_when_it_is_back() {
     const PER_KEY: i64 = 10;
     let server = KafkaServer::start();
     let config = Config::plain(&server.brokers(), "away");
@@ -128,13 +130,13 @@ async fn facts_wait_while_the_broker_is_away_and_arrive_when_it_is_back() {
     let db = database().await;
     let process = start_relay(&db, &config);
     write(&db, 1, 1).await;
-    until("the first fact is sent", || async { pending(&db).await == 0 }).await;
+    until("the first event is sent", || async { pending(&db).await == 0 }).await;
 
     server.stop();
     let mut tx = db.begin().await.expect("a transaction");
     for n in 1..9 {
         for seq in 1..=PER_KEY {
-            tell(&mut tx, &process, n, seq).await;
+            append(&mut tx, &process, n, seq).await;
         }
     }
     tx.commit().await.expect("the broker is not needed to commit");
@@ -145,14 +147,14 @@ async fn facts_wait_while_the_broker_is_away_and_arrive_when_it_is_back() {
 
     until("the outbox is emptied", || async { pending(&db).await == 0 }).await;
     let first = aggregate(0).to_string();
-    let complete = |heard: &[agora_events::Envelope]| {
+    let complete = |received: &[agora_events::Envelope]| {
         (1..9).all(|n| {
             let key = aggregate(n).to_string();
-            heard.iter().any(|envelope| envelope.key == key && envelope.seq == PER_KEY)
+            received.iter().any(|envelope| envelope.key == key && envelope.seq == PER_KEY)
         })
     };
-    let mut heard = hear(&config, topics::ORDER, complete).await;
-    heard.retain(|envelope| envelope.key != first);
-    arrived_in_order(&heard, PER_KEY);
+    let mut received = consume_all(&config, topics::ORDER, complete).await;
+    received.retain(|envelope| envelope.key != first);
+    arrived_in_order(&received, PER_KEY);
     process.end().await;
 }
