@@ -57,9 +57,9 @@ fn replay(answer: StoredResponse) -> Response {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
-            Error::Invalid(wrong) => {
-                wrong.into_iter().fold(Self::unprocessable(), |problem, wrong| problem.field(wrong.field, wrong.message))
-            }
+            Error::Invalid(wrong) => wrong
+                .into_iter()
+                .fold(Self::unprocessable(), |problem, wrong| problem.field(wrong.field, wrong.message)),
             Error::NotFound => Self::not_found(),
             Error::EmptyCart => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "EMPTY_CART")
                 .detail("the cart has nothing to order: add something to it, or send items"),
