@@ -1,4 +1,4 @@
-//! The evidence of a shop at rest that no API shows: its tables, and what is on its topics.
+//! Collects evidence that the API does not show: tables and topics. Must not depend on a scenario.
 
 use std::time::{Duration, Instant};
 
@@ -6,33 +6,33 @@ use agora_shopper::checker::{Evidence, check};
 
 use crate::{broker, tables::Tables};
 
-const LOOKS_APART: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Adds stock, ledger, facts and topics to what the API showed. Facts may take the relay a moment to send: `patience`
-/// is how long.
-pub async fn complete(tables: &Tables, by_api: Evidence, patience: Duration) -> anyhow::Result<Evidence> {
+/// Adds stock, ledger, committed events and topics to the evidence from the API. `timeout` limits the wait until the
+/// relays have sent all events.
+pub async fn complete(tables: &Tables, by_api: Evidence, timeout: Duration) -> anyhow::Result<Evidence> {
     let mut evidence = Evidence {
         stock: tables.stock().await?,
         ledger: tables.ledger().await?,
-        outbox: tables.order_facts().await?,
+        outbox: tables.order_events().await?,
         ..by_api
     };
-    let (key, begun) = (tables.market.isolation_key(), Instant::now());
+    let (key, started) = (tables.market.isolation_key(), Instant::now());
     loop {
-        // A broker that has just come back leads none of its partitions for a moment.
+        // After a restart the broker has no partition leaders for a moment.
         let seen = broker::events(&key, agora_events::topics::ORDER).await;
-        let patient = begun.elapsed() < patience;
+        let in_time = started.elapsed() < timeout;
         match seen {
             Ok(topics) => {
                 let sent = Evidence { outbox: evidence.outbox.clone(), topics, ..Evidence::default() };
-                if !patient || check(&[], &sent).is_empty() {
+                if !in_time || check(&[], &sent).is_empty() {
                     evidence.topics = sent.topics;
                     return Ok(evidence);
                 }
             }
-            Err(error) if !patient => return Err(error),
+            Err(error) if !in_time => return Err(error),
             Err(_) => {}
         }
-        tokio::time::sleep(LOOKS_APART).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

@@ -1,4 +1,5 @@
-//! What is on the Marketplace's topics, read through the broker's door for processes of the host.
+//! Reads topics, groups and settings of the broker through its plaintext listener for the host. Must not write to
+//! topics.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,31 +26,31 @@ const POLL: Duration = Duration::from_millis(200);
 const READ_SECONDS_MAX: u64 = 60;
 const EVENTS_MAX: usize = 1_000_000;
 
-/// Names of the topics that begin with an isolation key.
+/// Names of all topics whose prefix is the isolation key.
 pub async fn topics(isolation_key: &str) -> anyhow::Result<Vec<String>> {
     let prefix = format!("{isolation_key}.");
     tokio::task::spawn_blocking(move || {
-        let metadata = consumer()?.fetch_metadata(None, ANSWER).context("asking the broker for its topics")?;
+        let metadata = consumer()?.fetch_metadata(None, ANSWER).context("listing topics")?;
         let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
         Ok(names.filter(|name| name.starts_with(&prefix)).collect())
     })
     .await?
 }
 
-/// Every event on a topic, in the order of each partition.
+/// All events on a topic, in the order of each partition.
 pub async fn events(isolation_key: &str, topic: Topic) -> anyhow::Result<Vec<EventSeen>> {
     let full = format!("{isolation_key}.{topic}");
     tokio::task::spawn_blocking(move || read(&full, topic)).await?
 }
 
-/// A consumer group and where its members are: the addresses of their pods.
+/// Name of a consumer group, and the IP addresses of its members.
 pub type Group = (String, BTreeSet<String>);
 
-/// Every group that begins with an isolation key.
+/// All consumer groups whose prefix is the isolation key.
 pub async fn groups(isolation_key: &str) -> anyhow::Result<Vec<Group>> {
     let prefix = format!("{isolation_key}.");
     tokio::task::spawn_blocking(move || {
-        let list = consumer()?.client().fetch_group_list(None, ANSWER).context("asking the broker for its groups")?;
+        let list = consumer()?.client().fetch_group_list(None, ANSWER).context("listing consumer groups")?;
         let ours = list.groups().iter().filter(|group| group.name().starts_with(&prefix));
         let hosts = |group: &GroupInfo| {
             group.members().iter().map(|member| member.client_host().trim_start_matches('/').to_owned()).collect()
@@ -59,9 +60,9 @@ pub async fn groups(isolation_key: &str) -> anyhow::Result<Vec<Group>> {
     .await?
 }
 
-/// What is set of each of these topics beside the broker's defaults.
+/// Settings of each topic that differ from the broker's defaults.
 pub async fn settings(topics: &[String]) -> anyhow::Result<BTreeMap<String, BTreeMap<String, String>>> {
-    let admin: AdminClient<DefaultClientContext> = base().create().context("setting up an admin client")?;
+    let admin: AdminClient<DefaultClientContext> = base().create().context("creating an admin client")?;
     let resources: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
     let mut settings = BTreeMap::new();
     for described in admin.describe_configs(&resources, &AdminOptions::new().request_timeout(Some(ANSWER))).await? {
@@ -73,7 +74,7 @@ pub async fn settings(topics: &[String]) -> anyhow::Result<BTreeMap<String, BTre
     Ok(settings)
 }
 
-/// Addresses of pods that have a connection to a port of the broker's, by this machine's table of sockets.
+/// Remote addresses of established connections to a local port, from /proc/net/tcp.
 pub fn peers(port: u16) -> anyhow::Result<BTreeSet<Ipv4Addr>> {
     const ESTABLISHED: &str = "01";
     let mut found = BTreeSet::new();
@@ -89,7 +90,8 @@ pub fn peers(port: u16) -> anyhow::Result<BTreeSet<Ipv4Addr>> {
     Ok(found)
 }
 
-/// `0100007F:1F90`, or the same after 24 digits of a mapped address: the last eight are the address, least byte first.
+/// Parses `0100007F:1F90`: the last eight digits before the colon are the IPv4 address, least significant byte first.
+/// An IPv4-mapped IPv6 address has 24 more digits before them.
 fn address(socket: &str) -> Option<Ipv4Addr> {
     let (address, _) = socket.split_once(':')?;
     let low = address.get(address.len().checked_sub(8)?..)?;
@@ -109,8 +111,8 @@ fn read(full: &str, topic: Topic) -> anyhow::Result<Vec<EventSeen>> {
         }
     }
     consumer.assign(&assignment)?;
-    let (mut events, give_up) = (Vec::new(), Instant::now() + Duration::from_secs(READ_SECONDS_MAX));
-    while !ends.is_empty() && events.len() < EVENTS_MAX && Instant::now() < give_up {
+    let (mut events, deadline) = (Vec::new(), Instant::now() + Duration::from_secs(READ_SECONDS_MAX));
+    while !ends.is_empty() && events.len() < EVENTS_MAX && Instant::now() < deadline {
         let Some(message) = consumer.poll(POLL) else { continue };
         let message = message?;
         let envelope: Envelope = serde_json::from_slice(message.payload().unwrap_or_default())
@@ -128,7 +130,7 @@ fn consumer() -> anyhow::Result<BaseConsumer> {
         .set("group.id", "agora-e2e-reader")
         .set("enable.auto.commit", "false")
         .set("allow.auto.create.topics", "false");
-    config.create().context("setting up a consumer")
+    config.create().context("creating a consumer")
 }
 
 fn base() -> ClientConfig {

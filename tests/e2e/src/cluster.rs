@@ -1,4 +1,4 @@
-//! Objects of the cluster as JSON, by kind: reading, applying, tampering, deleting.
+//! Kubernetes objects as JSON: get, list, apply, merge, delete. Must not depend on a scenario.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use serde_json::{Value, json};
 
 use crate::wait::{until, when};
 
-/// Until a deleted namespace is gone with all that was in it.
+/// Time limit for the deletion of a namespace and its contents.
 const NAMESPACE_SECONDS_MAX: u64 = 120;
-/// Who applies.
+/// Field manager of `Cluster::apply`.
 const MANAGER: &str = "agora-e2e";
-/// Who changes by hand what is the operator's.
-const TAMPERER: &str = "agora-e2e-tamperer";
+/// Field manager of `Cluster::merge`, which simulates manual edits of the operator's objects.
+const FOREIGN_MANAGER: &str = "agora-e2e-tamperer";
 
-/// A kind of object.
+/// Group, version, kind and plural of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
     group: &'static str,
     version: &'static str,
-    /// The word in `kind:`.
+    /// Value of `kind`.
     pub word: &'static str,
     plural: &'static str,
 }
@@ -38,46 +38,46 @@ impl Kind {
     }
 }
 
-/// The resource.
+/// `Marketplace`, the operator's custom resource.
 pub const MARKETPLACE: Kind = Kind::new("agoraplatform.dev", "v1alpha1", "Marketplace", "marketplaces");
-/// Its definition.
+/// Definition of custom resources; not namespaced.
 pub const CRD: Kind = Kind::new("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions");
-/// Namespaces.
+/// `Namespace`; not namespaced.
 pub const NAMESPACE: Kind = Kind::new("", "v1", "Namespace", "namespaces");
-/// Pods.
+/// `Pod`; the operator does not label pods as its children.
 pub const POD: Kind = Kind::new("", "v1", "Pod", "pods");
-/// Events of the old and plain kind.
+/// `Event` of group core, not `events.k8s.io`.
 pub const EVENT: Kind = Kind::new("", "v1", "Event", "events");
-/// Secrets.
+/// `Secret`: generated credentials.
 pub const SECRET: Kind = Kind::new("", "v1", "Secret", "secrets");
-/// Settings.
+/// `ConfigMap`: settings of a service.
 pub const CONFIG_MAP: Kind = Kind::new("", "v1", "ConfigMap", "configmaps");
-/// Names and ports.
+/// `Service`: one per service of the shop.
 pub const SERVICE: Kind = Kind::new("", "v1", "Service", "services");
-/// Accounts of pods.
+/// `ServiceAccount`: one per service of the shop.
 pub const SERVICE_ACCOUNT: Kind = Kind::new("", "v1", "ServiceAccount", "serviceaccounts");
-/// Who may talk to whom.
+/// `NetworkPolicy`: allowed connections of a service.
 pub const NETWORK_POLICY: Kind = Kind::new("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies");
-/// Pods of a service.
+/// `Deployment`: one per service of the shop, and the operator.
 pub const DEPLOYMENT: Kind = Kind::new("apps", "v1", "Deployment", "deployments");
-/// How many of them.
+/// `HorizontalPodAutoscaler`: owns the replicas of a Deployment.
 pub const AUTOSCALER: Kind = Kind::new("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers");
-/// What drains may take.
+/// `PodDisruptionBudget`: limits evictions.
 pub const BUDGET: Kind = Kind::new("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets");
-/// Migrations.
+/// `Job`: a database migration.
 pub const JOB: Kind = Kind::new("batch", "v1", "Job", "jobs");
-/// The way in.
+/// `Ingress` of the gateway.
 pub const INGRESS: Kind = Kind::new("networking.k8s.io", "v1", "Ingress", "ingresses");
 
-/// Every kind of child; migrations last, since without one its Deployment waits.
+/// All kinds of child objects. Deployments follow Jobs, because a Deployment waits for its migration.
 pub const CHILDREN: [Kind; 10] =
     [SERVICE_ACCOUNT, CONFIG_MAP, SECRET, NETWORK_POLICY, SERVICE, JOB, DEPLOYMENT, AUTOSCALER, BUDGET, INGRESS];
 
-/// One namespace of a cluster, and what has none.
+/// Client for one namespace and for objects without namespace.
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
-    /// The namespace.
+    /// Namespace of all namespaced requests.
     pub namespace: String,
 }
 
@@ -88,13 +88,13 @@ impl Cluster {
         Ok(Self { client, namespace: namespace.to_owned() })
     }
 
-    /// Another namespace of the same cluster.
+    /// A client for another namespace of the same cluster.
     #[must_use]
     pub fn of(&self, namespace: &str) -> Self {
         Self { client: self.client.clone(), namespace: namespace.to_owned() }
     }
 
-    /// The client, for what JSON does not do.
+    /// The underlying client, for typed APIs.
     pub fn client(&self) -> Client {
         self.client.clone()
     }
@@ -107,21 +107,21 @@ impl Cluster {
         Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
     }
 
-    /// The object, where it is.
+    /// Returns the object, or None if it does not exist.
     pub async fn get(&self, kind: Kind, name: &str) -> anyhow::Result<Option<Value>> {
         let found = self.api(kind).get_opt(name).await.with_context(|| format!("reading {} {name}", kind.word))?;
         Ok(found.map(serde_json::to_value).transpose()?)
     }
 
-    /// All objects of a kind with these labels.
+    /// All objects of a kind that match a label selector.
     pub async fn list(&self, kind: Kind, selector: &str) -> anyhow::Result<Vec<Value>> {
         let found = self.api(kind).list(&ListParams::default().labels(selector)).await;
         let found = found.with_context(|| format!("listing {}", kind.plural))?;
-        // Items of a list do not say their kind; whoever reads them has asked for it.
+        // Items of a list contain no `kind`.
         found.items.into_iter().map(|item| Ok(serde_json::to_value(item)?)).collect()
     }
 
-    /// Applies an object, server-side.
+    /// Server-side apply; takes over conflicting fields.
     pub async fn apply(&self, kind: Kind, object: &Value) -> anyhow::Result<Value> {
         let name = text(&object["metadata"]["name"]);
         let parameters = PatchParams::apply(MANAGER).force();
@@ -129,14 +129,14 @@ impl Cluster {
         Ok(serde_json::to_value(applied.with_context(|| format!("applying {} {name}", kind.word))?)?)
     }
 
-    /// Merges a change into an object, as somebody who is not the operator.
+    /// JSON merge patch with the field manager `FOREIGN_MANAGER`.
     pub async fn merge(&self, kind: Kind, name: &str, change: &Value) -> anyhow::Result<()> {
-        let parameters = PatchParams { field_manager: Some(TAMPERER.to_owned()), ..PatchParams::default() };
+        let parameters = PatchParams { field_manager: Some(FOREIGN_MANAGER.to_owned()), ..PatchParams::default() };
         let changed = self.api(kind).patch(name, &parameters, &Patch::Merge(change)).await;
         changed.map(drop).with_context(|| format!("changing {} {name}", kind.word))
     }
 
-    /// Deletes an object; whether it was there.
+    /// Deletes an object in the background; returns whether it existed.
     pub async fn delete(&self, kind: Kind, name: &str) -> anyhow::Result<bool> {
         match self.api(kind).delete(name, &DeleteParams::background()).await {
             Ok(_) => Ok(true),
@@ -145,11 +145,11 @@ impl Cluster {
         }
     }
 
-    /// Makes a namespace that only takes pods of the restricted profile. One that is ending, since an earlier run left
-    /// it, is waited for: it accepts changes of what is still in it, and takes them along when it goes.
+    /// Creates a namespace with the Pod Security level `restricted`. Waits first until a namespace of that name that is
+    /// being deleted is gone, because it would delete new objects with it.
     pub async fn ensure_namespace(&self, name: &str) -> anyhow::Result<()> {
-        let patience = Duration::from_secs(NAMESPACE_SECONDS_MAX);
-        until(&format!("namespace {name}, which is ending, is gone"), patience, async || {
+        let timeout = Duration::from_secs(NAMESPACE_SECONDS_MAX);
+        until(&format!("namespace {name} of an earlier run is deleted"), timeout, async || {
             let found = self.get(NAMESPACE, name).await?;
             Ok(when(found.is_none_or(|found| found["metadata"]["deletionTimestamp"].is_null())))
         })
@@ -161,17 +161,17 @@ impl Cluster {
     }
 }
 
-/// A text of an object; empty where there is none.
+/// A string value; empty if it is missing or not a string.
 pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// The object's name.
+/// `metadata.name`; empty if it is missing.
 pub fn name(object: &Value) -> &str {
     text(&object["metadata"]["name"])
 }
 
-/// The object's uid: another one after a deletion.
+/// `metadata.uid`; a recreated object has another one.
 pub fn uid(object: &Value) -> &str {
     text(&object["metadata"]["uid"])
 }

@@ -1,6 +1,6 @@
-//! Faults of one machine: processes of pods that die at once, and data services of the local cluster that go away.
+//! Fault injection: kills processes of pods, and causes outages of the local data services.
 //!
-//! Signals only processes of pods in the namespace under test; the data services are `cargo xtask fault`'s.
+//! Signals only processes of pods in the namespace under test; `cargo xtask fault` signals the data services.
 
 use std::time::Duration;
 
@@ -13,10 +13,11 @@ use crate::{
     settings::Settings,
 };
 
-/// What the services' image runs.
+/// Name of the service process in a pod.
 const PROGRAM: &str = "agora";
 
-/// Kills every service process of a service's pods, as the kernel does when memory ends. Returns how many died.
+/// Sends SIGKILL to the processes of all pods of a service, like the kernel's OOM killer. Returns the number of killed
+/// processes.
 pub async fn kill_pods(market: &Market, service: &str) -> anyhow::Result<usize> {
     let selector = format!("app.kubernetes.io/instance={},app.kubernetes.io/name={service}", market.name);
     let mut killed = 0;
@@ -24,7 +25,7 @@ pub async fn kill_pods(market: &Market, service: &str) -> anyhow::Result<usize> 
     for pod in all.iter().filter(|pod| pod["status"]["phase"] == "Running") {
         let pids = processes(uid(pod))?;
         if pids.is_empty() {
-            bail!("pod {} has no process on this machine", name(pod));
+            bail!("no process of pod {} on this machine", name(pod));
         }
         for pid in pids {
             killed += usize::from(signal("KILL", pid).await.is_ok());
@@ -33,30 +34,30 @@ pub async fn kill_pods(market: &Market, service: &str) -> anyhow::Result<usize> 
     Ok(killed)
 }
 
-/// How a data service fails.
+/// Kind of outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outage {
-    /// It ends without warning and is started again: connections are cut and refused.
-    Away,
-    /// Connections stay open, and nobody answers.
-    Quiet,
+    /// The process ends and is restarted: connections are closed and refused.
+    Down,
+    /// The process is suspended: connections stay open, requests get no response.
+    Unresponsive,
 }
 
-/// A data service (`postgres`, `kafka`, `redis`) fails for a while.
+/// Causes an outage of a data service (`postgres`, `kafka`, `redis`) and returns when the service is back.
 pub async fn outage(settings: &Settings, service: &str, how: Outage, time: Duration) -> anyhow::Result<()> {
     let mut xtask = Command::new(settings.programs.join("xtask"));
     xtask.args(["fault", service, "--seconds", &time.as_secs().to_string()]).current_dir(&settings.repo);
-    if how == Outage::Quiet {
+    if how == Outage::Unresponsive {
         xtask.arg("--quiet");
     }
     let done = xtask.output().await.context("running xtask")?;
     if !done.status.success() {
-        bail!("xtask fault {service}: {}", String::from_utf8_lossy(&done.stderr));
+        bail!("xtask fault {service} failed: {}", String::from_utf8_lossy(&done.stderr));
     }
     Ok(())
 }
 
-/// Service processes whose control group names the pod; not those that hold its network.
+/// Pids of service processes whose control group contains the pod's uid; excludes the sandbox process.
 fn processes(pod: &str) -> anyhow::Result<Vec<u32>> {
     let names = [format!("pod{pod}"), format!("pod{}", pod.replace('-', "_"))];
     let mut found = Vec::new();

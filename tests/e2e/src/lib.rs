@@ -1,7 +1,7 @@
-//! The shop on a real cluster, from outside: the harness of `tests/marketplace.rs`.
+//! Harness of the end-to-end tests in `tests/marketplace`: operator and services on a cluster.
 //!
-//! A black box: knows the resource, the routes, the names of children and the tables, never the operator's code. It works
-//! in namespaces of its own and touches nothing that it did not make, save the data services that it takes away for a while.
+//! Black-box tests: depend on the custom resource, routes, names of child objects and tables, never on the operator's
+//! code. They use their own namespaces and change nothing else, except for outages of the local data services.
 
 pub mod at_rest;
 pub mod broker;

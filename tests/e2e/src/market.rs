@@ -1,4 +1,4 @@
-//! The Marketplace under test: its manifest, its conditions, its children.
+//! The Marketplace under test: manifest, conditions, child objects and derived names. Must not depend on a scenario.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,31 +11,31 @@ use crate::{
     wait::{until, when},
 };
 
-/// From an applied resource to a shop, images present: the target is 45 s, the rest is a busy machine.
+/// Time limit from apply to Ready, images present. The target is 45 s; the limit allows for a busy machine.
 pub const READY_SECONDS_MAX: u64 = 240;
-/// Databases, topics and finalizer included; the target is 60 s.
+/// Time limit for deletion with databases, topics and finalizer. The target is 60 s.
 pub const GONE_SECONDS_MAX: u64 = 120;
 const MINIMAL: &str = "manifests/samples/minimal.yaml";
 
-/// The Marketplace under test.
+/// A Marketplace under test.
 #[derive(Clone)]
 pub struct Market {
-    /// Where it is.
+    /// Client for its namespace.
     pub cluster: Cluster,
-    /// Its name.
+    /// Name of the resource.
     pub name: String,
 }
 
-/// A child, by kind and name.
+/// Kind and name of a child object.
 pub type ChildKey = (&'static str, String);
 
 impl Market {
-    /// The sample that users copy, of the release under test, in this namespace.
+    /// The minimal sample with the release under test and this name and namespace.
     pub fn manifest(&self, settings: &Settings) -> anyhow::Result<Value> {
         self.sample(settings, MINIMAL)
     }
 
-    /// Another sample of the checkout, of the release under test, in this namespace and under this name.
+    /// A sample file of the checkout with the release under test and this name and namespace.
     pub fn sample(&self, settings: &Settings, file: &'static str) -> anyhow::Result<Value> {
         let sample = std::fs::read_to_string(settings.repo.join(file)).context(file)?;
         let mut object: Value = serde_yaml::from_str(&sample).context(file)?;
@@ -44,7 +44,7 @@ impl Market {
         Ok(object)
     }
 
-    /// Applies the manifest.
+    /// Applies the manifest server-side.
     pub async fn apply(&self, manifest: &Value) -> anyhow::Result<()> {
         self.cluster.apply(MARKETPLACE, manifest).await.map(drop)
     }
@@ -54,10 +54,10 @@ impl Market {
         self.cluster.merge(MARKETPLACE, &self.name, change).await
     }
 
-    /// Waits until this generation is Available and Ready.
+    /// Waits until the current generation is Available and Ready. The error contains all conditions.
     pub async fn ready(&self) -> anyhow::Result<()> {
-        let patience = Duration::from_secs(READY_SECONDS_MAX);
-        let waited = until("the Marketplace is Available and Ready", patience, async || {
+        let timeout = Duration::from_secs(READY_SECONDS_MAX);
+        let waited = until("the Marketplace is Available and Ready", timeout, async || {
             let market = self.cluster.get(MARKETPLACE, &self.name).await?.unwrap_or_default();
             Ok(when(holds(&market, "Available") && holds(&market, "Ready")))
         });
@@ -67,13 +67,13 @@ impl Market {
         }
     }
 
-    /// Deletes the resource and waits until it is gone.
+    /// Deletes the resource and waits until it no longer exists. Succeeds if it did not exist.
     pub async fn delete(&self) -> anyhow::Result<()> {
         if !self.cluster.delete(MARKETPLACE, &self.name).await? {
             return Ok(());
         }
-        let patience = Duration::from_secs(GONE_SECONDS_MAX);
-        let waited = until("the Marketplace is gone", patience, async || {
+        let timeout = Duration::from_secs(GONE_SECONDS_MAX);
+        let waited = until("the Marketplace is deleted", timeout, async || {
             Ok(when(self.cluster.get(MARKETPLACE, &self.name).await?.is_none()))
         });
         match waited.await {
@@ -82,7 +82,7 @@ impl Market {
         }
     }
 
-    /// Every child that the operator labelled, with its uid.
+    /// All child objects with the operator's labels, by kind and name.
     pub async fn children(&self) -> anyhow::Result<BTreeMap<ChildKey, Value>> {
         let mut children = BTreeMap::new();
         for kind in CHILDREN {
@@ -93,32 +93,32 @@ impl Market {
         Ok(children)
     }
 
-    /// Children of one kind.
+    /// Child objects of one kind.
     pub async fn children_of(&self, kind: Kind) -> anyhow::Result<Vec<Value>> {
         self.cluster.list(kind, &self.selector()).await
     }
 
-    /// What every child is labelled with.
+    /// Label selector of all child objects.
     pub fn selector(&self) -> String {
         format!("app.kubernetes.io/instance={},app.kubernetes.io/managed-by=agora-operator", self.name)
     }
 
-    /// Name of a service's child.
+    /// Name of the child objects of a service.
     pub fn child(&self, service: &str) -> String {
         format!("{}-{service}", self.name)
     }
 
-    /// The isolation key, which databases, roles, topics and groups begin with.
+    /// The isolation key: prefix of databases, roles, topics and consumer groups.
     pub fn isolation_key(&self) -> String {
         format!("{}-{}", self.cluster.namespace, self.name)
     }
 
-    /// Name of a service's database and of its owner role.
+    /// Name of a service's database and of its owner role; the common prefix for an empty service.
     pub fn database(&self, service: &str) -> String {
         format!("{}_{service}", self.isolation_key().replace('-', "_"))
     }
 
-    /// One line per condition.
+    /// Type, status, reason and message of each condition, one line each.
     pub async fn conditions(&self) -> String {
         let market = self.cluster.get(MARKETPLACE, &self.name).await.ok().flatten().unwrap_or_default();
         let line = |c: &Value| {
@@ -128,7 +128,7 @@ impl Market {
     }
 }
 
-/// Whether a condition is True for the generation that is there.
+/// Whether a condition is True for the current generation.
 pub fn holds(market: &Value, condition: &str) -> bool {
     let generation = &market["metadata"]["generation"];
     market["status"]["conditions"].as_array().into_iter().flatten().any(|seen| {
@@ -137,15 +137,15 @@ pub fn holds(market: &Value, condition: &str) -> bool {
     })
 }
 
-/// Waits until a child is there that is not the one with this uid.
+/// Waits until a child object exists whose uid is not `old`, and returns it.
 pub async fn replaced(
     cluster: &Cluster,
     kind: Kind,
     child: &str,
     old: &str,
-    patience: Duration,
+    timeout: Duration,
 ) -> anyhow::Result<Value> {
-    until(&format!("{} {child} is there again", kind.word), patience, async || {
+    until(&format!("{} {child} is recreated", kind.word), timeout, async || {
         Ok(cluster.get(kind, child).await?.filter(|found| uid(found) != old))
     })
     .await

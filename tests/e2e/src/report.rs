@@ -1,4 +1,4 @@
-//! What to look at when a scenario failed: conditions, pods, events and the operator's last lines.
+//! Diagnostics of a failed scenario: conditions, pods, events and logs. Must not change the cluster.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::LogParams};
@@ -13,7 +13,7 @@ const OPERATOR_LINES_MAX: i64 = 60;
 const SERVICE_LINES_MAX: i64 = 15;
 const EVENTS_MAX: usize = 20;
 
-/// Prints it all; what cannot be read is left out.
+/// Prints conditions, pods, events, and logs of the operator and of pods that are not ready. Skips what cannot be read.
 pub async fn dump(world: &World) {
     println!("--- conditions\n{}", world.market.conditions().await);
     let pods = world.cluster.list(POD, "").await.unwrap_or_default();
@@ -50,7 +50,8 @@ async fn show_logs(cluster: &Cluster, pod: &str, lines: i64) {
     }
 }
 
-/// What a pod wrote, before its last restart and since; what cannot be read is left out. `lines`: no more than the last.
+/// Logs of a pod before and after its last restart; skips what cannot be read. `lines` limits each log to its last
+/// lines.
 pub async fn logs(cluster: &Cluster, pod: &str, lines: Option<i64>) -> Vec<String> {
     let pods: Api<Pod> = Api::namespaced(cluster.client(), &cluster.namespace);
     let mut all = Vec::new();

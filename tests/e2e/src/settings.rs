@@ -1,38 +1,38 @@
-//! Where things are: set by `cargo xtask test e2e`, and the only place that reads the environment.
+//! Settings from environment variables, which `cargo xtask test e2e` sets. The only file that reads the environment.
 
 use std::path::PathBuf;
 
 use anyhow::Context;
 
-/// The data services of the local cluster, on ports of their own.
+/// Port of PostgreSQL on this machine.
 pub const POSTGRES_PORT: u16 = 15432;
-/// The broker's door for processes of the host.
+/// Address of Kafka's plaintext listener for the host.
 pub const KAFKA: &str = "127.0.0.1:19092";
 
-/// The broker's port for pods in the clear, and the one for TLS and a login.
+/// Kafka's ports for pods: plaintext, and TLS with SASL.
 pub const KAFKA_PODS: (u16, u16) = (19192, 19193);
 
-/// Where things are.
+/// Paths, registry and tag of the tree under test.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The checkout.
+    /// Root of the checkout.
     pub repo: PathBuf,
-    /// The folder of kubectl and helm.
+    /// Folder of kubectl and helm.
     pub bin: PathBuf,
-    /// The local cluster's state: pids and logs.
+    /// State folder of the local cluster: pids, certificates, logs.
     pub state: PathBuf,
-    /// The folder of `agora`, built from the tree under test.
+    /// Folder of the binaries built from the tree under test.
     pub programs: PathBuf,
-    /// The cluster's kubeconfig.
+    /// Kubeconfig file of the cluster.
     pub kubeconfig: PathBuf,
-    /// Registry and tag of the images under test.
+    /// Registry of the images under test.
     pub registry: String,
-    /// The tag of both images, which is also `spec.release.version`.
+    /// Tag of both images and value of `spec.release.version`.
     pub tag: String,
 }
 
 impl Settings {
-    /// From the environment.
+    /// Reads the environment. A missing variable is an error.
     pub fn read() -> anyhow::Result<Self> {
         Ok(Self {
             repo: variable("AGORA_REPO")?.into(),
@@ -46,7 +46,10 @@ impl Settings {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "tests have no Settings of the chassis; this is their one place")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "these tests do not use the chassis; only this function reads the environment"
+)]
 fn variable(name: &str) -> anyhow::Result<String> {
-    std::env::var(name).with_context(|| format!("{name} is not set; run the tests by `cargo xtask test e2e`"))
+    std::env::var(name).with_context(|| format!("{name} is not set; run the tests with `cargo xtask test e2e`"))
 }

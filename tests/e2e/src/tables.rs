@@ -1,5 +1,5 @@
-//! What the services' tables say: the evidence that no API shows. Read through the operator's own admin login, which is a
-//! member of every owner role and no superuser.
+//! Reads the services' tables as evidence that the API does not show. Uses the operator's admin login, which is a
+//! member of every owner role but no superuser. Must not write.
 
 use std::borrow::Cow;
 
@@ -15,16 +15,16 @@ use uuid::Uuid;
 
 use crate::market::Market;
 
-/// The databases of the Marketplace under test.
+/// Access to the databases of a Marketplace.
 #[derive(Clone)]
 pub struct Tables {
-    /// The admin login.
+    /// User name of the admin login.
     pub user: String,
-    /// Its password.
+    /// Password of the admin login.
     pub password: Secret,
-    /// The server's port on this machine.
+    /// Port of the server on this machine.
     pub port: u16,
-    /// Whose databases.
+    /// The Marketplace that owns the databases.
     pub market: Market,
 }
 
@@ -42,7 +42,7 @@ impl Tables {
             .with_context(|| format!("connecting to database {database}"))
     }
 
-    /// The Marketplace's databases that exist.
+    /// Names of the existing databases of the Marketplace.
     pub async fn databases(&self) -> anyhow::Result<Vec<String>> {
         let mut connection = self.connect("postgres").await?;
         let wanted: Vec<String> = ALL.iter().map(|service| self.market.database(service.name)).collect();
@@ -54,7 +54,7 @@ impl Tables {
         Ok(found)
     }
 
-    /// The Marketplace's roles, and whether each may log in.
+    /// Roles of the Marketplace, each with its LOGIN attribute.
     pub async fn roles(&self) -> anyhow::Result<Vec<(String, bool)>> {
         let mut connection = self.connect("postgres").await?;
         let prefix = self.market.database("");
@@ -66,7 +66,7 @@ impl Tables {
         Ok(found)
     }
 
-    /// What the server holds under the Marketplace's name: databases and roles, each with whoever claims it.
+    /// Databases and roles with the Marketplace's prefix, each with the comment that names its owner.
     pub async fn claims(&self) -> anyhow::Result<Vec<(String, Option<String>)>> {
         let mut connection = self.connect("postgres").await?;
         let found = sqlx::query_as(
@@ -83,7 +83,7 @@ impl Tables {
         Ok(found)
     }
 
-    /// The sessions of the Marketplace's logins, and whether each is encrypted.
+    /// Sessions of the Marketplace's roles, each with whether it is encrypted.
     pub async fn sessions(&self) -> anyhow::Result<Vec<(String, bool)>> {
         let mut connection = self.connect("postgres").await?;
         let found = sqlx::query_as(
@@ -97,7 +97,7 @@ impl Tables {
         Ok(found)
     }
 
-    /// How many payments there are, in whatever state, and entries of the ledger.
+    /// Number of payments in any state, and of ledger entries.
     pub async fn payments(&self) -> anyhow::Result<(i64, i64)> {
         let mut connection = self.connect(&self.market.database("payment")).await?;
         let counts = sqlx::query_as("select (select count(*) from payment), (select count(*) from ledger_entry)")
@@ -107,8 +107,8 @@ impl Tables {
         Ok(counts)
     }
 
-    /// What the server says to a login at a database: nothing where it is let in.
-    pub async fn refusal(&self, login: &str, password: &str, database: &str) -> anyhow::Result<Option<String>> {
+    /// Tries to connect; returns the SQLSTATE of a rejection, or None on success.
+    pub async fn login_error(&self, login: &str, password: &str, database: &str) -> anyhow::Result<Option<String>> {
         let options = PgConnectOptions::new_without_pgpass()
             .host("127.0.0.1")
             .port(self.port)
@@ -123,7 +123,7 @@ impl Tables {
         }
     }
 
-    /// How many orders there are.
+    /// Number of orders.
     pub async fn order_count(&self) -> anyhow::Result<i64> {
         let mut connection = self.connect(&self.market.database("order")).await?;
         let count = sqlx::query_scalar("select count(*) from orders").fetch_one(&mut connection).await?;
@@ -131,7 +131,7 @@ impl Tables {
         Ok(count)
     }
 
-    /// Every entry of the ledger.
+    /// All ledger entries.
     pub async fn ledger(&self) -> anyhow::Result<Vec<LedgerEntry>> {
         let mut connection = self.connect(&self.market.database("payment")).await?;
         let rows: Vec<(i64, String, i64)> =
@@ -145,7 +145,7 @@ impl Tables {
             .collect())
     }
 
-    /// Every product's stock: movements, places, reservations.
+    /// Stock of every product, from stock levels, movements and reservations.
     pub async fn stock(&self) -> anyhow::Result<Vec<StockSeen>> {
         let mut connection = self.connect(&self.market.database("catalog")).await?;
         let rows: Vec<(Uuid, i64, i64, i64, i64, i64, i64)> = sqlx::query_as(
@@ -177,8 +177,8 @@ impl Tables {
         Ok(rows.into_iter().map(seen).collect())
     }
 
-    /// The facts that each order has committed, by their places: `1..=facts`.
-    pub async fn order_facts(&self) -> anyhow::Result<Vec<EventSeen>> {
+    /// The events that each order has committed, with sequence numbers from 1 to the order's count of events.
+    pub async fn order_events(&self) -> anyhow::Result<Vec<EventSeen>> {
         let mut connection = self.connect(&self.market.database("order")).await?;
         let rows: Vec<(Uuid, i64)> = sqlx::query_as(
             "select orders.id, place from orders, lateral generate_series(1, orders.facts) as place order by 1, 2",

@@ -1,33 +1,33 @@
-//! Waiting for something to be seen, with an end.
+//! Polling with a time limit. Must not depend on the cluster.
 
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-const LOOKS_APART: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Looks until there is something; at the end of its patience it says what it waited for. A look that fails counts as
-/// one that saw nothing: the API server may be busy.
+/// Polls `probe` until it returns a value. After `timeout` it returns an error with the description `what`. An error of
+/// the probe counts as no value, because the API server may be busy; the last one is part of the final error.
 pub async fn until<T>(
     what: &str,
-    patience: Duration,
-    mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
+    timeout: Duration,
+    mut probe: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<T> {
-    let give_up = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     loop {
-        let failure = match look().await {
+        let failure = match probe().await {
             Ok(Some(seen)) => return Ok(seen),
             Ok(None) => String::new(),
-            Err(error) => format!("; the last look failed: {error:#}"),
+            Err(error) => format!("; last error: {error:#}"),
         };
-        if Instant::now() > give_up {
-            bail!("not within {} s: {what}{failure}", patience.as_secs());
+        if Instant::now() > deadline {
+            bail!("timed out after {} s, waiting until {what}{failure}", timeout.as_secs());
         }
-        tokio::time::sleep(LOOKS_APART).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// What a condition that holds gives to [`until`].
+/// Converts a condition to the result of a probe of [`until`].
 pub fn when(holds: bool) -> Option<()> {
     holds.then_some(())
 }

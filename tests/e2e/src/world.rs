@@ -1,4 +1,5 @@
-//! What all scenarios share: namespaces, the operator of the tree under test, the Marketplace, and the door to its shop.
+//! Environment of all scenarios: namespaces, the operator of the tree under test, the Marketplace, and a NodePort of
+//! its gateway. Must not depend on a scenario.
 
 use std::{process::Stdio, time::Duration};
 
@@ -18,30 +19,30 @@ use crate::{
     wait::{until, when},
 };
 
-/// Where the Marketplace under test lives.
+/// Namespace of the Marketplace under test.
 pub const SHOP_NAMESPACE: &str = "agora-e2e";
-/// Where its operator lives.
+/// Namespace of the operator under test.
 pub const OPERATOR_NAMESPACE: &str = "agora-e2e-system";
 const OPERATOR_SECONDS_MAX: u64 = 120;
-const DOOR_SECONDS_MAX: u64 = 30;
-/// Made by `cargo xtask`, with the login of the local PostgreSQL.
+const GATEWAY_SECONDS_MAX: u64 = 30;
+/// Namespace and name of the Secret with the login of the local PostgreSQL; `cargo xtask` creates it.
 const ADMIN_SECRET: (&str, &str) = ("shop", "postgres-admin");
 
-/// What all scenarios share.
+/// Environment of all scenarios.
 #[derive(Clone)]
 pub struct World {
-    /// Where things are.
+    /// Settings of the test run.
     pub settings: Settings,
-    /// The namespace of the shop.
+    /// Client for the namespace of the Marketplace.
     pub cluster: Cluster,
-    /// The Marketplace.
+    /// The Marketplace under test.
     pub market: Market,
-    /// The databases.
+    /// Access to its databases.
     pub tables: Tables,
 }
 
 impl World {
-    /// Namespaces, Secret, resource definition and operator; what an earlier run left is removed.
+    /// Creates namespaces, Secret, CRD and operator, and deletes the Marketplaces of an earlier run.
     pub async fn prepare() -> anyhow::Result<Self> {
         let settings = Settings::read()?;
         let cluster = Cluster::connect(SHOP_NAMESPACE).await?;
@@ -54,7 +55,7 @@ impl World {
             "stringData": { "username": user, "password": password },
         });
         cluster.apply(SECRET, &secret).await?;
-        define(&settings, &cluster).await?;
+        apply_crd(&settings, &cluster).await?;
         install_operator(&settings, &cluster).await?;
         let market = Market { cluster: cluster.clone(), name: "shop".to_owned() };
         let tables = Tables { user, password: Secret::new(password), port: POSTGRES_PORT, market: market.clone() };
@@ -63,24 +64,24 @@ impl World {
         Ok(world)
     }
 
-    /// The same, around another Marketplace of the same namespace, server and broker.
+    /// The same environment with another Marketplace on the same namespace, database server and broker.
     #[must_use]
-    pub fn beside(&self, name: &str) -> Self {
+    pub fn with_marketplace(&self, name: &str) -> Self {
         let market = Market { cluster: self.cluster.clone(), name: name.to_owned() };
         let tables = Tables { market: market.clone(), ..self.tables.clone() };
         Self { market, tables, ..self.clone() }
     }
 
-    /// Deletes the Marketplaces of an earlier run with everything that is their own.
+    /// Deletes the Marketplaces of an earlier run with their data.
     async fn clean(&self) -> anyhow::Result<()> {
         for other in self.cluster.list(MARKETPLACE, "").await? {
             let other = text(&other["metadata"]["name"]);
             if other != self.market.name {
-                self.beside(other).delete_with_data().await?;
+                self.with_marketplace(other).delete_with_data().await?;
             }
         }
         if self.cluster.get(MARKETPLACE, &self.market.name).await?.is_none() {
-            // A retained one is taken up again, and then deleted with its data.
+            // Retained data is adopted by a new Marketplace, which is then deleted with its data.
             if self.tables.databases().await?.is_empty() {
                 return Ok(());
             }
@@ -89,7 +90,7 @@ impl World {
         self.delete_with_data().await
     }
 
-    /// Deletes the Marketplace by policy Delete; one that is gone already has nothing to lose.
+    /// Deletes the Marketplace with deletion policy Delete. Succeeds if it does not exist.
     pub async fn delete_with_data(&self) -> anyhow::Result<()> {
         if self.cluster.get(MARKETPLACE, &self.market.name).await?.is_none() {
             return Ok(());
@@ -99,25 +100,25 @@ impl World {
         self.market.delete().await
     }
 
-    /// A door to the gateway on this machine; opened at the first call.
+    /// A client of the gateway, through a NodePort on this machine. Idempotent.
     pub async fn shop(&self) -> anyhow::Result<Shop> {
         let selector = json!({ "app.kubernetes.io/name": "gateway", "app.kubernetes.io/instance": self.market.name });
-        let door = json!({
-            "apiVersion": "v1", "kind": "Service", "metadata": { "name": format!("e2e-door-{}", self.market.name) },
+        let service = json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": { "name": format!("e2e-gateway-{}", self.market.name) },
             "spec": { "type": "NodePort", "selector": selector,
                       "ports": [{ "name": "http", "port": 80, "targetPort": 3000 }] },
         });
-        let door = self.cluster.apply(SERVICE, &door).await?;
-        let port = door["spec"]["ports"][0]["nodePort"].as_u64().context("the NodePort has no port")?;
+        let service = self.cluster.apply(SERVICE, &service).await?;
+        let port = service["spec"]["ports"][0]["nodePort"].as_u64().context("the NodePort has no port")?;
         let shop = Shop::at(&format!("http://127.0.0.1:{port}"))?;
-        until("the gateway answers", Duration::from_secs(DOOR_SECONDS_MAX), async || {
+        until("the gateway responds", Duration::from_secs(GATEWAY_SECONDS_MAX), async || {
             Ok(when(agora_shopper::load::products(&shop).await.is_ok()))
         })
         .await?;
         Ok(shop)
     }
 
-    /// The shop with a catalogue; filling it twice changes nothing.
+    /// The shop with a seeded catalog. Idempotent.
     pub async fn filled_shop(&self) -> anyhow::Result<Shop> {
         let shop = self.shop().await?;
         if agora_shopper::load::products(&shop).await?.is_empty() {
@@ -142,8 +143,8 @@ impl World {
         Ok(())
     }
 
-    /// Gives the services' image of the tree under test a second name on the node.
-    pub async fn name_image_again(&self, tag: &str) -> anyhow::Result<()> {
+    /// Adds a second tag to the services' image on the node.
+    pub async fn tag_image(&self, tag: &str) -> anyhow::Result<()> {
         let name = |tag: &str| format!("{}/agora:{tag}", self.settings.registry);
         let socket = self.settings.state.join("run/containerd.sock");
         let named = Command::new("ctr")
@@ -159,15 +160,15 @@ impl World {
         Ok(())
     }
 
-    /// The first admin, whom the operator made.
+    /// Login of the first admin, from the Secret that the operator created.
     pub async fn admin(&self) -> anyhow::Result<AdminLogin> {
         let name = format!("{}-admin", self.market.name);
         let secret = self.cluster.get(SECRET, &name).await?.with_context(|| format!("no Secret {name}"))?;
         Ok(AdminLogin { email: field(&secret, "username")?, password: Secret::new(field(&secret, "password")?) })
     }
 
-    /// Removes both namespaces; what is in them ends in its own time.
-    pub async fn leave(self) -> anyhow::Result<()> {
+    /// Deletes the Marketplace with its data, then both namespaces without waiting until they are gone.
+    pub async fn tear_down(self) -> anyhow::Result<()> {
         self.delete_with_data().await?;
         for namespace in [SHOP_NAMESPACE, OPERATOR_NAMESPACE] {
             self.cluster.delete(crate::cluster::NAMESPACE, namespace).await?;
@@ -179,19 +180,20 @@ impl World {
 async fn admin_login(cluster: &Cluster) -> anyhow::Result<(String, String)> {
     let (namespace, name) = ADMIN_SECRET;
     let secret = cluster.of(namespace).get(SECRET, name).await?;
-    let secret = secret.with_context(|| format!("no Secret {namespace}/{name}; run by `cargo xtask test e2e`"))?;
+    let secret =
+        secret.with_context(|| format!("no Secret {namespace}/{name}; run the tests with `cargo xtask test e2e`"))?;
     Ok((field(&secret, "username")?, field(&secret, "password")?))
 }
 
-/// A value of a Secret, decoded.
+/// A value of a Secret, decoded from base64.
 pub fn field(secret: &Value, key: &str) -> anyhow::Result<String> {
     let bytes = base64::engine::general_purpose::STANDARD.decode(text(&secret["data"][key]))?;
     Ok(String::from_utf8(bytes)?)
 }
 
-/// Applies the definition of the tree under test, marked as the property of the chart that `up` installs, so that Helm
-/// takes it over there.
-async fn define(settings: &Settings, cluster: &Cluster) -> anyhow::Result<()> {
+/// Applies the CRD of the tree under test with the Helm labels of the release that `up` installs, so that Helm can
+/// adopt it.
+async fn apply_crd(settings: &Settings, cluster: &Cluster) -> anyhow::Result<()> {
     let file = settings.repo.join("crds/marketplaces.yaml");
     let mut definition: Value = serde_yaml::from_str(&std::fs::read_to_string(&file)?)?;
     definition["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("Helm");
@@ -201,7 +203,7 @@ async fn define(settings: &Settings, cluster: &Cluster) -> anyhow::Result<()> {
     cluster.apply(CRD, &definition).await.map(drop)
 }
 
-/// The chart, rendered by Helm and applied without the definition, which belongs to one release of the whole cluster.
+/// Renders the chart with Helm and applies it without the CRD, which belongs to one release per cluster.
 async fn install_operator(settings: &Settings, cluster: &Cluster) -> anyhow::Result<()> {
     let rendered = Command::new(settings.bin.join("helm"))
         .args(["template", "agora-operator", "--namespace", OPERATOR_NAMESPACE])
@@ -229,8 +231,8 @@ async fn install_operator(settings: &Settings, cluster: &Cluster) -> anyhow::Res
         .collect();
     let list = json!({ "apiVersion": "v1", "kind": "List", "items": items });
     kubectl_apply(settings, &list).await?;
-    let (operator, patience) = (cluster.of(OPERATOR_NAMESPACE), Duration::from_secs(OPERATOR_SECONDS_MAX));
-    let waited = until("the operator is available", patience, async || {
+    let (operator, timeout) = (cluster.of(OPERATOR_NAMESPACE), Duration::from_secs(OPERATOR_SECONDS_MAX));
+    let waited = until("the operator is available", timeout, async || {
         let deployments = operator.list(DEPLOYMENT, "").await?;
         Ok(when(!deployments.is_empty() && deployments.iter().all(is_rolled_out)))
     });
@@ -240,7 +242,7 @@ async fn install_operator(settings: &Settings, cluster: &Cluster) -> anyhow::Res
     }
 }
 
-/// Whether every pod of a Deployment is of its newest template and ready.
+/// Whether every pod of a Deployment has its current template and is available.
 pub fn is_rolled_out(deployment: &Value) -> bool {
     let (status, wanted) = (&deployment["status"], deployment["spec"]["replicas"].as_u64().unwrap_or(1));
     status["observedGeneration"] == deployment["metadata"]["generation"]
@@ -258,8 +260,8 @@ async fn kubectl_apply(settings: &Settings, list: &Value) -> anyhow::Result<()> 
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .context("running kubectl")?;
-    let mut input = kubectl.stdin.take().context("kubectl takes no input")?;
+        .context("starting kubectl")?;
+    let mut input = kubectl.stdin.take().context("kubectl has no standard input")?;
     input.write_all(list.to_string().as_bytes()).await?;
     drop(input);
     let done = kubectl.wait_with_output().await?;

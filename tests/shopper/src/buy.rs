@@ -1,4 +1,5 @@
-//! One purchase from the front door to the receipt, patient with a shop that is just starting.
+//! One complete purchase, from registration to the paid order. Retries while the shop starts. Must not depend on the
+//! load generator.
 
 use std::time::{Duration, Instant};
 
@@ -10,64 +11,66 @@ use serde_json::{Value, json};
 
 use crate::client::{Call, Shop};
 
-/// From the first request to an order that reads `paid`.
+/// Limit from the first request until the order's status is `paid`.
 pub const PURCHASE_SECONDS_MAX: u64 = 30;
 const PAGES_MAX: usize = 50;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// A receipt.
+/// The result of a purchase.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Bought {
-    /// The order.
+pub struct Receipt {
+    /// Id of the order.
     pub order_id: OrderId,
-    /// What people call it.
+    /// The number that the shop shows to the buyer, like `A-1042`.
     pub number: String,
-    /// `paid`.
+    /// Always `paid`.
     pub status: String,
-    /// Where it can be read.
+    /// URL of the order.
     pub url: String,
 }
 
-/// Why nothing was bought.
+/// Reason why no order was paid.
 #[derive(Debug, thiserror::Error)]
 pub enum BuyError {
-    /// A step was refused.
+    /// The shop rejected a request with a final response.
     #[error("{step} failed: {why}")]
     Refused {
-        /// The step.
+        /// Name of the step.
         step: &'static str,
-        /// The shop's answer.
+        /// Status, code and detail of the response.
         why: String,
     },
-    /// Nothing to buy.
-    #[error("no product has stock; fill the shop with `agora seed` first")]
+    /// All products are out of stock.
+    #[error("no product has stock; run `agora seed` first")]
     NothingInStock,
-    /// It went on for too long.
-    #[error("{step} did not succeed within {PURCHASE_SECONDS_MAX} s; the last answer was: {why}")]
+    /// The purchase exceeded `PURCHASE_SECONDS_MAX`.
+    #[error("{step} did not succeed within {PURCHASE_SECONDS_MAX} s; the last response was: {why}")]
     TooSlow {
-        /// The step that was under way.
+        /// Name of the last step.
         step: &'static str,
-        /// The shop's last answer.
+        /// The last response, or the reason why there was none.
         why: String,
     },
 }
 
-/// Registers a shopper, puts a product that is in stock into the cart, orders, pays, and reads the order back as paid.
-pub async fn buy_one(shop: &Shop) -> Result<Bought, BuyError> {
-    let purchase = Purchase { shop, give_up: Instant::now() + Duration::from_secs(PURCHASE_SECONDS_MAX) };
+/// Registers a shopper, adds a product that is in stock to the cart, orders, pays, and waits until the order is paid.
+pub async fn buy_one(shop: &Shop) -> Result<Receipt, BuyError> {
+    let purchase = Purchase { shop, deadline: Instant::now() + Duration::from_secs(PURCHASE_SECONDS_MAX) };
     let nonce = nonce();
     let token = purchase.enter(&nonce).await?;
     let product = purchase.choose().await?;
     let add = Call::post("/cart/items", json!({ "productId": product.id, "quantity": 1 }));
-    let _: Value = purchase.step("filling the cart", &add.by(&token).keyed(format!("add-{nonce}"))).await?;
+    let _: Value =
+        purchase.step("filling the cart", &add.bearer(&token).idempotency_key(format!("add-{nonce}"))).await?;
     let order = Call::post("/orders", json!({ "shippingAddress": address() }));
-    let order: Order = purchase.step("ordering", &order.by(&token).keyed(format!("order-{nonce}"))).await?;
-    purchase.read_until(&token, order.id, "waiting for the order's hold", &["pending", "paid"]).await?;
+    let order: Order =
+        purchase.step("ordering", &order.bearer(&token).idempotency_key(format!("order-{nonce}"))).await?;
+    purchase.read_until(&token, order.id, "waiting for the order's reservation", &["pending", "paid"]).await?;
     let pay = Call::post("/payments", json!({ "orderId": order.id, "method": "card", "token": "tok_ok" }));
-    let _: Payment = purchase.step("paying", &pay.by(&token).keyed(format!("pay-{nonce}"))).await?;
+    let _: Payment = purchase.step("paying", &pay.bearer(&token).idempotency_key(format!("pay-{nonce}"))).await?;
     let paid = purchase.read_until(&token, order.id, "waiting for the paid order", &["paid"]).await?;
-    Ok(Bought {
+    Ok(Receipt {
         order_id: paid.id,
         number: paid.number,
         status: paid.status,
@@ -75,20 +78,20 @@ pub async fn buy_one(shop: &Shop) -> Result<Bought, BuyError> {
     })
 }
 
-/// Where parcels of tests go.
+/// Shipping address of all test orders.
 pub(crate) fn address() -> Value {
     json!({ "recipient": "Ada Lovelace", "street": "12 St James's Square", "city": "London", "postalCode": "SW1Y 4JH", "country": "GB" })
 }
 
-/// Makes names of this purchase different from those of any other.
-#[expect(clippy::disallowed_methods, reason = "a shopper has no chassis, and nothing is decided by this value")]
+/// A random part for user names and idempotency keys, unique per purchase.
+#[expect(clippy::disallowed_methods, reason = "this crate has no chassis, and the value only has to be unique")]
 pub(crate) fn nonce() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }
 
 struct Purchase<'a> {
     shop: &'a Shop,
-    give_up: Instant,
+    deadline: Instant,
 }
 
 impl Purchase<'_> {
@@ -102,7 +105,7 @@ impl Purchase<'_> {
         Ok(tokens.access_token)
     }
 
-    /// A registration whose answer was lost is found made by its repetition.
+    /// Registers; 409 is a success, because an earlier try whose response was lost may have registered the user.
     async fn registered(&self, register: &Call<'_>) -> Result<(), BuyError> {
         match self.step::<Value>("registering", register).await {
             Err(BuyError::Refused { why, .. }) if why.starts_with("409") => Ok(()),
@@ -130,25 +133,25 @@ impl Purchase<'_> {
         token: &str,
         order: OrderId,
         step: &'static str,
-        hoped_for: &[&str],
+        expected: &[&str],
     ) -> Result<Order, BuyError> {
         loop {
-            let order: Order = self.step(step, &Call::get(format!("/orders/{order}")).by(token)).await?;
-            if hoped_for.contains(&order.status.as_str()) {
+            let order: Order = self.step(step, &Call::get(format!("/orders/{order}")).bearer(token)).await?;
+            if expected.contains(&order.status.as_str()) {
                 return Ok(order);
             }
             self.pause(step, || format!("order {} is {}", order.number, order.status)).await?;
         }
     }
 
-    /// Sends until the answer is final.
+    /// Sends the request until the response is final.
     async fn step<T: DeserializeOwned>(&self, step: &'static str, call: &Call<'_>) -> Result<T, BuyError> {
         loop {
             let reply = self.shop.send(call).await;
             if let Some(body) = reply.success() {
                 return Ok(body);
             }
-            if !reply.may_be_repeated() {
+            if !reply.is_retryable() {
                 return Err(BuyError::Refused { step, why: reply.describe() });
             }
             self.pause(step, || reply.describe()).await?;
@@ -156,7 +159,7 @@ impl Purchase<'_> {
     }
 
     async fn pause(&self, step: &'static str, why: impl Fn() -> String) -> Result<(), BuyError> {
-        if Instant::now() >= self.give_up {
+        if Instant::now() >= self.deadline {
             return Err(BuyError::TooSlow { step, why: why() });
         }
         tokio::time::sleep(PAUSE).await;

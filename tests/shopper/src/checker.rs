@@ -1,22 +1,24 @@
-//! Whether what was seen can be what a correct shop does: each invariant a pure function over a history and the shop at rest.
+//! The invariant checker: each invariant is a pure function of a request history and the final state of the shop.
 //!
-//! Knows the rules of selling; must not know how evidence is come by. Every invariant is proved by a mutant that it
-//! catches, in the tests below.
+//! Must not depend on how history and evidence are collected. For every invariant the tests contain a mutation that it
+//! detects.
 
+mod events;
 mod evidence;
-mod facts;
+mod leftovers;
 mod money;
 mod orders;
+mod stock;
 
 use std::fmt;
 
 use serde::Serialize;
 
-pub use evidence::{Applied, EventSeen, Evidence, LedgerEntry, OrderSeen, PaymentSeen, Residue, StockSeen};
+pub use evidence::{Applied, EventSeen, Evidence, LedgerEntry, Leftovers, OrderSeen, PaymentSeen, StockSeen};
 
 use crate::history::Record;
 
-/// A promise of the shop.
+/// An invariant of the shop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum Invariant {
     /// An acknowledged order exists, exactly once.
@@ -32,20 +34,21 @@ pub enum Invariant {
     I5,
     /// Per aggregate, events in order and without gaps.
     I6,
-    /// Who was told of an order reads it at once, and never an older state than before.
+    /// Read your writes: an acknowledged order can be read immediately, and no read returns an older version than
+    /// before.
     I7,
-    /// At rest no order is under way.
+    /// Without load, every order reaches a state in which the shop does not have to act.
     I8,
-    /// Nothing is left behind, doubled, or told that is secret.
+    /// No object is left over, missing or duplicated, and no secret is visible.
     I10,
 }
 
-/// A promise broken.
+/// A violation of an invariant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Violation {
-    /// Which.
+    /// The violated invariant.
     pub invariant: Invariant,
-    /// How, with the ids to look for.
+    /// Description that contains the ids of the objects involved.
     pub what: String,
 }
 
@@ -55,19 +58,19 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Every violation; where a kind of evidence is empty, what it would prove is not judged.
+/// Returns every violation. An invariant whose evidence is empty is not checked.
 pub fn check(history: &[Record], evidence: &Evidence) -> Vec<Violation> {
-    let Evidence { orders, payments, stock, ledger, outbox, topics, applied, residue } = evidence;
+    let Evidence { orders, payments, stock, ledger, outbox, topics, applied, leftovers } = evidence;
     [
         orders::acknowledged_exist_once(history, orders),
         orders::keys_act_once(history, orders, payments),
-        facts::units_are_conserved(stock),
+        stock::units_are_conserved(stock),
         money::adds_up(orders, payments, ledger),
-        facts::arrive_and_act_once(outbox, topics, applied),
-        facts::keep_their_order(topics),
+        events::delivered_and_applied_once(outbox, topics, applied),
+        events::in_order_per_aggregate(topics),
         orders::own_writes_are_read(history),
-        orders::none_is_under_way(orders),
-        facts::nothing_is_left(residue),
+        orders::none_is_unfinished(orders),
+        leftovers::none_left(leftovers),
     ]
     .concat()
 }

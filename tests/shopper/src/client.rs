@@ -1,6 +1,6 @@
-//! A shop's HTTP door: requests out, answers in, and what it means when none comes.
+//! HTTP client of a shop: requests, responses, and which responses can be retried.
 //!
-//! Knows status codes and headers; must not know what a journey does with them.
+//! Must not depend on journeys or load profiles.
 
 use std::time::Duration;
 
@@ -11,32 +11,32 @@ use serde_json::Value;
 
 const ANSWER_SECONDS_MAX: u64 = 10;
 const CONNECT_SECONDS_MAX: u64 = 3;
-/// Not more sockets than a small gateway has room for.
+/// Limits idle sockets to what a small gateway accepts.
 const IDLE_CONNECTIONS_MAX: usize = 128;
 const PREFIX: &str = "/api/v1";
 
-/// A shop on this machine.
+/// Client of a shop on this machine.
 #[derive(Clone, Debug)]
 pub struct Shop {
     http: reqwest::Client,
     base: Url,
 }
 
-/// Why a shop cannot be gone to.
+/// Error of `Shop::at`.
 #[derive(Debug, thiserror::Error)]
 pub enum ShopError {
-    /// The address is none.
-    #[error("{0} is no URL of the form http://127.0.0.1:30080")]
-    NotAnAddress(String),
-    /// Shoppers buy for real: they stay on this machine.
-    #[error("shoppers only go to http://127.0.0.1, and {0} is elsewhere")]
-    Elsewhere(String),
-    /// The HTTP client could not be set up.
+    /// The text is not a URL.
+    #[error("{0} is not a URL like http://127.0.0.1:30080")]
+    InvalidUrl(String),
+    /// The host is not 127.0.0.1; only a local shop is accepted because real orders are placed.
+    #[error("only a shop at http://127.0.0.1 is accepted, not {0}")]
+    NotLocal(String),
+    /// The HTTP client cannot be created.
     #[error("setting up the HTTP client")]
     Client(#[source] reqwest::Error),
 }
 
-/// A request.
+/// An HTTP request.
 #[derive(Clone, Debug)]
 pub struct Call<'a> {
     method: Method,
@@ -48,71 +48,71 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// Reads `path`, which comes after `/api/v1`.
+    /// `GET path`; the path is relative to `/api/v1`.
     pub fn get(path: impl Into<String>) -> Self {
         Self { method: Method::GET, path: path.into(), token: None, key: None, if_match: false, body: None }
     }
 
-    /// Sends a body to `path`.
+    /// `POST path` with a JSON body.
     pub fn post(path: impl Into<String>, body: Value) -> Self {
         Self { method: Method::POST, body: Some(body), ..Self::get(path) }
     }
 
-    /// Puts a body in the place of what is at `path`.
+    /// `PUT path` with a JSON body.
     pub fn put(path: impl Into<String>, body: Value) -> Self {
         Self { method: Method::PUT, ..Self::post(path, body) }
     }
 
-    /// Deletes (for an order: cancels) what is at `path`.
+    /// `DELETE path`; for an order this cancels it.
     pub fn delete(path: impl Into<String>) -> Self {
         Self { method: Method::DELETE, ..Self::get(path) }
     }
 
-    /// As the bearer of `token`.
+    /// Adds `Authorization: Bearer <token>`.
     #[must_use]
-    pub fn by(self, token: &'a str) -> Self {
+    pub fn bearer(self, token: &'a str) -> Self {
         Self { token: Some(token), ..self }
     }
 
-    /// With an `Idempotency-Key`.
+    /// Adds `Idempotency-Key`.
     #[must_use]
-    pub fn keyed(self, key: impl Into<String>) -> Self {
+    pub fn idempotency_key(self, key: impl Into<String>) -> Self {
         Self { key: Some(key.into()), ..self }
     }
 
-    /// Whatever version is there by now.
+    /// Adds `If-Match: *`.
     #[must_use]
-    pub fn of_any_version(self) -> Self {
+    pub fn if_match_any(self) -> Self {
         Self { if_match: true, ..self }
     }
 
-    /// The `Idempotency-Key`.
+    /// The value of `Idempotency-Key`, if any.
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
 }
 
-/// What came of a request.
+/// Result of a request.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// A whole answer.
+    /// A complete response.
     Answer {
-        /// Its status.
+        /// HTTP status code.
         status: u16,
-        /// When to ask again, in seconds.
+        /// Value of `Retry-After`, in seconds.
         retry_after: Option<u64>,
-        /// Its body; null where it has none or is no JSON.
+        /// JSON body; null if the body is empty or not JSON.
         body: Value,
     },
-    /// No answer: whether the request took effect is unknown.
+    /// No response: it is unknown whether the request took effect.
     Lost {
-        /// What the client saw, for people.
+        /// Error of the HTTP client and its sources.
         why: String,
     },
 }
 
 impl Reply {
-    /// The status, where there is an answer.
+    /// The HTTP status code; None without a response.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Answer { status, .. } => Some(*status),
@@ -120,20 +120,20 @@ impl Reply {
         }
     }
 
-    /// Whether asking again with the same key may give another answer.
-    pub fn may_be_repeated(&self) -> bool {
+    /// Whether a retry with the same key may return another response: no response, 5xx, or `Retry-After`.
+    pub fn is_retryable(&self) -> bool {
         match self {
             Self::Answer { status, retry_after, .. } => *status >= 500 || retry_after.is_some(),
             Self::Lost { .. } => true,
         }
     }
 
-    /// The code of a refusal.
+    /// The code of the problem body.
     pub fn code(&self) -> Option<String> {
         self.problem().map(|problem| problem.code)
     }
 
-    /// The body of a success.
+    /// The body of a 2xx response; None for other statuses or if the body has another type.
     pub fn success<T: DeserializeOwned>(&self) -> Option<T> {
         match self {
             Self::Answer { status: 200..=299, body, .. } => serde_json::from_value(body.clone()).ok(),
@@ -141,7 +141,7 @@ impl Reply {
         }
     }
 
-    /// The body of a refusal.
+    /// The problem body of a 4xx or 5xx response.
     pub fn problem(&self) -> Option<Problem> {
         match self {
             Self::Answer { status: 400.., body, .. } => serde_json::from_value(body.clone()).ok(),
@@ -149,10 +149,10 @@ impl Reply {
         }
     }
 
-    /// For people: why this is not what was hoped for.
+    /// Status, code and detail for error messages.
     pub fn describe(&self) -> String {
         match self {
-            Self::Lost { why } => format!("no answer: {why}"),
+            Self::Lost { why } => format!("no response: {why}"),
             Self::Answer { status, body, .. } => match self.problem() {
                 Some(problem) => {
                     format!("{status} {}: {}", problem.code, problem.detail.unwrap_or(problem.title))
@@ -164,11 +164,11 @@ impl Reply {
 }
 
 impl Shop {
-    /// The shop at a URL such as `http://127.0.0.1:30080`.
+    /// A client for a URL such as `http://127.0.0.1:30080`. Any other host is an error.
     pub fn at(url: &str) -> Result<Self, ShopError> {
-        let base = Url::parse(url).map_err(|_| ShopError::NotAnAddress(url.to_owned()))?;
+        let base = Url::parse(url).map_err(|_| ShopError::InvalidUrl(url.to_owned()))?;
         if base.scheme() != "http" || base.host_str() != Some("127.0.0.1") {
-            return Err(ShopError::Elsewhere(url.to_owned()));
+            return Err(ShopError::NotLocal(url.to_owned()));
         }
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(ANSWER_SECONDS_MAX))
@@ -181,12 +181,12 @@ impl Shop {
         Ok(Self { http, base })
     }
 
-    /// The whole URL of a path after `/api/v1`.
+    /// The full URL of a path relative to `/api/v1`.
     pub fn url(&self, path: &str) -> String {
         format!("{}{PREFIX}{path}", self.base.as_str().trim_end_matches('/'))
     }
 
-    /// Sends a request once.
+    /// Sends a request once, without retries.
     pub async fn send(&self, call: &Call<'_>) -> Reply {
         let mut request = self.http.request(call.method.clone(), self.url(&call.path));
         if let Some(token) = call.token {
@@ -202,13 +202,13 @@ impl Shop {
             request = request.json(body);
         }
         match request.send().await {
-            Ok(answer) => whole(answer).await,
+            Ok(answer) => read_response(answer).await,
             Err(error) => Reply::Lost { why: chain(&error) },
         }
     }
 }
 
-async fn whole(answer: reqwest::Response) -> Reply {
+async fn read_response(answer: reqwest::Response) -> Reply {
     let status = answer.status().as_u16();
     let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     match answer.bytes().await {
@@ -227,24 +227,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shoppers_stay_on_this_machine() {
+    fn only_local_shops_are_accepted() {
         assert!(Shop::at("http://127.0.0.1:30080").is_ok());
         for elsewhere in
             ["http://example.com", "https://127.0.0.1", "http://127.0.0.1.example.com", "http://127.0.0.1@example.com"]
         {
-            assert!(matches!(Shop::at(elsewhere), Err(ShopError::Elsewhere(_))), "{elsewhere}");
+            assert!(matches!(Shop::at(elsewhere), Err(ShopError::NotLocal(_))), "{elsewhere}");
         }
-        assert!(matches!(Shop::at("30080"), Err(ShopError::NotAnAddress(_))));
+        assert!(matches!(Shop::at("30080"), Err(ShopError::InvalidUrl(_))));
     }
 
     #[test]
-    fn what_may_be_repeated_is_what_is_not_final() {
+    fn only_responses_that_are_not_final_are_retryable() {
         let answer = |status, retry_after| Reply::Answer { status, retry_after, body: Value::Null };
-        assert!(answer(503, Some(1)).may_be_repeated());
-        assert!(answer(409, Some(1)).may_be_repeated());
-        assert!(Reply::Lost { why: String::new() }.may_be_repeated());
-        assert!(!answer(409, None).may_be_repeated());
-        assert!(!answer(402, None).may_be_repeated());
-        assert!(!answer(201, None).may_be_repeated());
+        assert!(answer(503, Some(1)).is_retryable());
+        assert!(answer(409, Some(1)).is_retryable());
+        assert!(Reply::Lost { why: String::new() }.is_retryable());
+        assert!(!answer(409, None).is_retryable());
+        assert!(!answer(402, None).is_retryable());
+        assert!(!answer(201, None).is_retryable());
     }
 }

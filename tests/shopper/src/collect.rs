@@ -1,7 +1,7 @@
-//! The shop at rest as its own shoppers can see it: their orders and payments, and the products' stock.
+//! Collects evidence through the API: the shoppers' orders and payments, and the stock of the products.
 //!
-//! Knows the API alone, so it cannot see reservations, ledger, outbox or topics. Of stock it only speaks where an admin
-//! sees everybody's orders: others hold and buy units too. It holds where nobody books stock meanwhile.
+//! Uses only the API, so it cannot see reservations, ledger, outbox or topics. Stock requires an admin, who can list
+//! the orders of all users; it is correct only if no stock is received or adjusted during the run.
 
 use std::{
     collections::BTreeMap,
@@ -24,26 +24,27 @@ const READS_AT_ONCE: usize = 8;
 const PAGES_MAX: usize = 1_000;
 const TRIES_MAX: usize = 20;
 const PAUSE: Duration = Duration::from_millis(500);
-const LOOKS_APART: Duration = Duration::from_secs(2);
-/// States whose units are out of the warehouse or promised.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// Order states whose units have left the warehouse.
 const UNITS_SOLD: [&str; 5] = ["paid", "processing", "shipped", "completed", "refunded"];
 const UNITS_HELD: [&str; 1] = ["pending"];
 
-/// Looks until nothing is wrong or `patience` ends: what a fault left unfinished may take its time to settle.
-pub async fn at_rest(shop: &Shop, run: &Run, patience: Duration) -> anyhow::Result<(Evidence, Vec<Violation>)> {
+/// Collects evidence and checks it until there is no violation or `timeout` has passed: after a fault, orders may need
+/// time to reach a final state.
+pub async fn at_rest(shop: &Shop, run: &Run, timeout: Duration) -> anyhow::Result<(Evidence, Vec<Violation>)> {
     let history = run.history.records();
-    let give_up = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     loop {
-        let evidence = look(shop, run).await?;
+        let evidence = read_shop(shop, run).await?;
         let violations = check(&history, &evidence);
-        if violations.is_empty() || Instant::now() > give_up {
+        if violations.is_empty() || Instant::now() > deadline {
             return Ok((evidence, violations));
         }
-        tokio::time::sleep(LOOKS_APART).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-async fn look(shop: &Shop, run: &Run) -> anyhow::Result<Evidence> {
+async fn read_shop(shop: &Shop, run: &Run) -> anyhow::Result<Evidence> {
     let orders: Vec<Vec<Order>> = futures::stream::iter(&run.visitors)
         .map(|visitor| orders(shop, visitor))
         .buffer_unordered(READS_AT_ONCE)
@@ -55,8 +56,8 @@ async fn look(shop: &Shop, run: &Run) -> anyhow::Result<Evidence> {
         .buffer_unordered(READS_AT_ONCE)
         .try_collect()
         .await?;
-    let stock = match &run.books {
-        Some((before, admin)) => Books::read(shop, admin).await?.since(before),
+    let stock = match &run.stock_before {
+        Some((before, admin)) => StockSnapshot::read(shop, admin).await?.since(before),
         None => Vec::new(),
     };
     let payments = payments.into_iter().flatten().collect();
@@ -70,8 +71,8 @@ async fn orders(shop: &Shop, visitor: &Visitor) -> anyhow::Result<Vec<Order>> {
 async fn listed(shop: &Shop, path: &str, token: &str) -> anyhow::Result<Vec<Order>> {
     let (mut all, mut cursor) = (Vec::new(), String::new());
     for _ in 0..PAGES_MAX {
-        let call = Call::get(format!("{path}?limit=100{cursor}")).by(token);
-        let reply = patient(shop, &call).await;
+        let call = Call::get(format!("{path}?limit=100{cursor}")).bearer(token);
+        let reply = send_with_retries(shop, &call).await;
         let page: List<Order> = reply.success().with_context(|| format!("listing orders: {}", reply.describe()))?;
         all.extend(page.items);
         match page.next_cursor {
@@ -82,7 +83,7 @@ async fn listed(shop: &Shop, path: &str, token: &str) -> anyhow::Result<Vec<Orde
     Ok(all)
 }
 
-/// Every payment that an order or an answer names, with its owner's token.
+/// Every payment that an order or a response references, with the token of its owner.
 fn payments<'a>(run: &'a Run, orders: &[Order]) -> BTreeMap<agora_vocab::PaymentId, &'a str> {
     let tokens: BTreeMap<_, _> = run.visitors.iter().map(|visitor| (visitor.user, visitor.token.as_str())).collect();
     let of_orders = orders.iter().filter_map(|order| Some((order.payment_id?, *tokens.get(&order.user_id)?)));
@@ -91,9 +92,9 @@ fn payments<'a>(run: &'a Run, orders: &[Order]) -> BTreeMap<agora_vocab::Payment
     of_orders.chain(of_answers).collect()
 }
 
-/// `None`: an order pays under an id that payment has not heard of yet, so nothing was taken.
+/// None if the payment does not exist: the order has reserved the id, but nothing was captured.
 async fn captured(shop: &Shop, payment: agora_vocab::PaymentId, token: &str) -> anyhow::Result<Option<PaymentSeen>> {
-    let reply = patient(shop, &Call::get(format!("/payments/{payment}")).by(token)).await;
+    let reply = send_with_retries(shop, &Call::get(format!("/payments/{payment}")).bearer(token)).await;
     if reply.status() == Some(404) {
         return Ok(None);
     }
@@ -106,10 +107,10 @@ async fn captured(shop: &Shop, payment: agora_vocab::PaymentId, token: &str) -> 
     Ok(Some(PaymentSeen { id: payment.id, order: payment.order_id, captured, refunded }))
 }
 
-async fn patient(shop: &Shop, call: &Call<'_>) -> Reply {
+async fn send_with_retries(shop: &Shop, call: &Call<'_>) -> Reply {
     for _ in 1..TRIES_MAX {
         let reply = shop.send(call).await;
-        if !reply.may_be_repeated() {
+        if !reply.is_retryable() {
             return reply;
         }
         tokio::time::sleep(PAUSE).await;
@@ -127,9 +128,9 @@ fn seen(order: &Order) -> OrderSeen {
     }
 }
 
-/// Units of each product: in the warehouses and free, held for orders, and gone with orders of whomever.
+/// Units of each product: free, held for pending orders, and sold, over the orders of all users.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Books(BTreeMap<ProductId, Units>);
+pub struct StockSnapshot(BTreeMap<ProductId, Units>);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Units {
@@ -138,8 +139,8 @@ struct Units {
     sold: i64,
 }
 
-impl Books {
-    /// As an admin sees them now.
+impl StockSnapshot {
+    /// Reads the current state with an admin's token.
     pub async fn read(shop: &Shop, admin: &str) -> anyhow::Result<Self> {
         Ok(Self::of(&products(shop).await?, &listed(shop, "/admin/orders", admin).await?))
     }
@@ -158,8 +159,8 @@ impl Books {
         Self(units)
     }
 
-    /// What moved, in the checker's terms. From outside, stock is what is on hand and not held; what is held is what
-    /// the pending orders say, and what was held before was on hand too.
+    /// The change since `before`, as evidence. The API's stock is on hand minus held; held is the sum of pending
+    /// orders; units that were held before were on hand too.
     fn since(&self, before: &Self) -> Vec<StockSeen> {
         let both = self.0.iter().filter_map(|(product, now)| Some((*product, before.0.get(product)?, now)));
         both.map(|(product, before, now)| StockSeen {
@@ -207,28 +208,28 @@ mod tests {
         serde_json::from_value(order).unwrap()
     }
 
-    fn broken(before: &Books, now: &Books) -> usize {
+    fn broken(before: &StockSnapshot, now: &StockSnapshot) -> usize {
         check(&[], &Evidence { stock: now.since(before), ..Evidence::default() }).len()
     }
 
     #[test]
-    fn units_that_a_stranger_held_before_and_gave_back_are_not_from_nowhere() {
-        let before = Books::of(&products(133), &[order("pending", 2)]);
-        let now = Books::of(&products(125), &[order("cancelled", 2), order("paid", 10)]);
+    fn units_released_by_other_users_are_not_a_surplus() {
+        let before = StockSnapshot::of(&products(133), &[order("pending", 2)]);
+        let now = StockSnapshot::of(&products(125), &[order("cancelled", 2), order("paid", 10)]);
         assert_eq!(broken(&before, &now), 0);
     }
 
     #[test]
-    fn units_that_a_stranger_bought_meanwhile_are_not_lost() {
-        let before = Books::of(&products(10), &[order("paid", 5)]);
-        let now = Books::of(&products(7), &[order("paid", 5), order("shipped", 1), order("pending", 2)]);
+    fn units_bought_by_other_users_are_not_lost() {
+        let before = StockSnapshot::of(&products(10), &[order("paid", 5)]);
+        let now = StockSnapshot::of(&products(7), &[order("paid", 5), order("shipped", 1), order("pending", 2)]);
         assert_eq!(broken(&before, &now), 0);
     }
 
     #[test]
-    fn units_from_nowhere_are_still_seen() {
-        let before = Books::of(&products(10), &[]);
-        assert_eq!(broken(&before, &Books::of(&products(9), &[order("paid", 2)])), 1);
-        assert_eq!(broken(&before, &Books::of(&products(9), &[])), 1);
+    fn surplus_and_lost_units_are_detected() {
+        let before = StockSnapshot::of(&products(10), &[]);
+        assert_eq!(broken(&before, &StockSnapshot::of(&products(9), &[order("paid", 2)])), 1);
+        assert_eq!(broken(&before, &StockSnapshot::of(&products(9), &[])), 1);
     }
 }

@@ -1,6 +1,4 @@
-//! What every request was, when, and what came of it: the material that the checker judges by.
-//!
-//! Knows answers, judges nothing.
+//! The request history: time, key and outcome of every request. Input of the invariant checker; must not depend on it.
 
 use std::{
     io::{BufRead, Write},
@@ -13,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::Reply;
 
-/// What a shopper asked for.
+/// Kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Action {
@@ -39,56 +37,56 @@ pub enum Action {
     Refund,
 }
 
-/// What came of it.
+/// Outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
-    /// It took effect.
+    /// 2xx: the request took effect.
     Ok,
-    /// It was refused for good and took no effect.
+    /// Final rejection: the request had no effect.
     Failed,
-    /// Nobody can tell from here.
+    /// No response, 5xx or `Retry-After`: the request may have taken effect.
     Unknown,
 }
 
-/// One request.
+/// One request and its outcome.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
-    /// Who asked.
+    /// The user who sent it; None for registration and login.
     pub user: Option<UserId>,
-    /// For what.
+    /// Kind of request.
     pub action: Action,
     /// Its `Idempotency-Key`.
     pub key: Option<String>,
     /// Microseconds from the start of the history to the request.
     pub started_us: u64,
-    /// Microseconds from the request to its answer.
+    /// Microseconds from the request to the response.
     pub took_us: u64,
-    /// What came of it.
+    /// Derived from status and `Retry-After`.
     pub outcome: Outcome,
-    /// The answer's status.
+    /// HTTP status; None without a response.
     pub status: Option<u16>,
-    /// The refusal's code.
+    /// Code of the problem body.
     pub code: Option<String>,
-    /// The order that it was about: of the answer, or asked for.
+    /// The order in the response, else the order in the request.
     pub order: Option<OrderId>,
-    /// The order's status in the answer.
+    /// Status of the order in the response.
     pub order_status: Option<String>,
-    /// The order's version in the answer.
+    /// Version of the order in the response.
     pub version: Option<i64>,
-    /// The payment in the answer.
+    /// The payment in the response.
     pub payment: Option<PaymentId>,
 }
 
 impl Record {
-    /// When the answer came, in microseconds from the start of the history.
+    /// Time of the response, in microseconds from the start of the history.
     pub fn ended_us(&self) -> u64 {
         self.started_us + self.took_us
     }
 }
 
-/// A growing history, shared by all shoppers.
+/// A history to which all shoppers append; clones share the records.
 #[derive(Clone, Debug)]
 pub struct History {
     start: Instant,
@@ -101,23 +99,23 @@ impl Default for History {
     }
 }
 
-/// A request that was sent and has no answer yet.
+/// A request without its response.
 #[derive(Debug)]
 pub struct Sent {
-    /// Who asked.
+    /// The user who sent it; None for registration and login.
     pub user: Option<UserId>,
-    /// For what.
+    /// Kind of request.
     pub action: Action,
     /// Its `Idempotency-Key`.
     pub key: Option<String>,
-    /// The order that it asks for.
+    /// The order in the request.
     pub order: Option<OrderId>,
-    /// When.
+    /// Time of sending.
     pub at: Instant,
 }
 
 impl History {
-    /// Writes down what came of a request.
+    /// Appends a request with its result.
     pub fn note(&self, sent: Sent, reply: &Reply) {
         let Sent { user, action, key, order, at } = sent;
         let (answered, payment) = subjects(action, reply);
@@ -139,7 +137,7 @@ impl History {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
     }
 
-    /// Everything so far, by the time of asking.
+    /// All records, sorted by start time.
     pub fn records(&self) -> Vec<Record> {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner).clone();
         records.sort_by_key(|record| record.started_us);
@@ -193,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_history_is_read_as_it_was_written_and_a_late_refusal_is_unknown() {
+    fn a_history_survives_write_and_read_and_a_retryable_rejection_is_unknown() {
         let history = History::default();
         let sent = |action| Sent { user: None, action, key: Some("k".into()), order: None, at: Instant::now() };
         history.note(sent(Action::Order), &Reply::Lost { why: "gone".into() });

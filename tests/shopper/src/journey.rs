@@ -1,6 +1,6 @@
-//! One visit of one shopper: what he asks for, in which order, and how he repeats what got no final answer.
+//! One visit of one shopper: the sequence of requests and their retries.
 //!
-//! Knows the routes; must not know how many shoppers there are, nor judge what the shop answers.
+//! Depends on the routes; must not depend on the load profile or on the invariant checker.
 
 use std::time::{Duration, Instant};
 
@@ -15,50 +15,50 @@ use crate::{
     random::Random,
 };
 
-/// Tries of one request, the first included.
+/// Tries of one request, including the first.
 const TRIES_MAX: usize = 6;
-/// After an answer that was lost or said nothing of when to come back.
+/// Time before a retry without `Retry-After`.
 const PAUSE: Duration = Duration::from_millis(250);
 const RETRY_AFTER_SECONDS_MAX: u64 = 5;
 const LINES_MAX: usize = 3;
 const QUANTITY_MAX: usize = 2;
 
-/// Somebody who has logged in.
+/// A logged-in shopper.
 #[derive(Clone, Debug)]
 pub struct Visitor {
-    /// Who.
+    /// Id of the user.
     pub user: UserId,
-    /// His access token.
+    /// Access token.
     pub token: String,
 }
 
-/// What a visit is for.
+/// The kind of a visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Looks and goes.
+    /// Lists products and reads one.
     Browse,
-    /// Fills the cart and goes.
+    /// Fills the cart, without an order.
     Fill,
-    /// Cart, order, payment, receipt.
+    /// Fills the cart, orders, pays, reads the order.
     Buy,
-    /// The same, with the payment in the order.
+    /// Orders and pays in one request, then reads the order.
     BuyAtOnce,
-    /// A card that is declined first, and a good one.
+    /// Pays with a declined card, then with a valid one.
     BuyAfterDecline,
-    /// Orders and cancels before paying.
+    /// Orders and cancels before payment.
     CancelUnpaid,
-    /// Buys and cancels: the money comes back.
+    /// Buys and cancels, which refunds the payment.
     CancelPaid,
-    /// Buys; the shop refunds.
+    /// Buys; an admin refunds the payment.
     Refund,
-    /// The shortest complete purchase: browse, cart, order, payment, receipt.
+    /// The shortest complete purchase: list products, add one, order, pay, read the order.
     BuyOne,
-    /// One unit, ordered and never paid.
+    /// Orders one unit and does not pay.
     Order,
 }
 
 impl Purpose {
-    /// Most buy; some of each kind that must come out right too.
+    /// Draws a kind of visit; most are purchases.
     pub fn draw(random: &mut Random) -> Self {
         match random.below(100) {
             0..10 => Self::Browse,
@@ -73,29 +73,29 @@ impl Purpose {
     }
 }
 
-/// A visit.
+/// A visit of one shopper.
 pub struct Journey<'a> {
-    /// Where.
+    /// The shop to visit.
     pub shop: &'a Shop,
-    /// Who.
+    /// The shopper.
     pub visitor: &'a Visitor,
-    /// An admin's token, who refunds; without one nobody is refunded by hand.
+    /// Access token of an admin; without one `Purpose::Refund` sends no refund.
     pub admin: Option<&'a str>,
-    /// What there is to buy.
+    /// Products to choose from.
     pub products: &'a [ProductId],
-    /// Where it is written down.
+    /// History to which every request is appended.
     pub history: &'a History,
-    /// Its choices.
+    /// Source of choices.
     pub random: Random,
-    /// Of 100 requests that succeeded, how many are sent once more with the same key, as nervous clients do.
-    pub nervous_percent: usize,
-    /// Makes its keys different from those of any other visit.
+    /// Share of successful requests with a key that are sent once more with the same key, in percent.
+    pub duplicate_percent: usize,
+    /// Prefix of all idempotency keys; unique per visit.
     pub name: String,
 }
 
 impl Journey<'_> {
-    /// Goes through it; whether it ended with a paid order.
-    pub async fn go(mut self, purpose: Purpose) -> bool {
+    /// Runs the visit; returns whether it ended with a paid order.
+    pub async fn run(mut self, purpose: Purpose) -> bool {
         match purpose {
             Purpose::Browse => self.browse().await,
             Purpose::Fill => self.fill().await,
@@ -142,7 +142,7 @@ impl Journey<'_> {
     async fn add(&mut self, line: usize, quantity: usize) {
         let add = Call::post("/cart/items", json!({ "productId": self.product(), "quantity": quantity }));
         let key = format!("{}-add-{line}", self.name);
-        self.send(Action::Add, add.by(&self.visitor.token).keyed(key), None).await;
+        self.send(Action::Add, add.bearer(&self.visitor.token).idempotency_key(key), None).await;
     }
 
     async fn order(&mut self) -> Option<OrderId> {
@@ -152,11 +152,12 @@ impl Journey<'_> {
         Some(order)
     }
 
-    /// Orders from the cart; `None` where no order stands, which the history explains.
+    /// Orders the cart's contents; None if the order was rejected or got no response.
     async fn order_cart(&mut self) -> Option<OrderId> {
         let order = Call::post("/orders", json!({ "shippingAddress": address() }));
         let key = format!("{}-order", self.name);
-        let order: Order = self.send(Action::Order, order.by(&self.visitor.token).keyed(key), None).await.success()?;
+        let order: Order =
+            self.send(Action::Order, order.bearer(&self.visitor.token).idempotency_key(key), None).await.success()?;
         Some(order.id)
     }
 
@@ -181,7 +182,7 @@ impl Journey<'_> {
     async fn pay(&mut self, order: OrderId, nth: usize, token: &str) -> bool {
         let pay = Call::post("/payments", json!({ "orderId": order, "method": "card", "token": token }));
         let key = format!("{}-pay-{nth}", self.name);
-        let reply = self.send(Action::Pay, pay.by(&self.visitor.token).keyed(key), Some(order)).await;
+        let reply = self.send(Action::Pay, pay.bearer(&self.visitor.token).idempotency_key(key), Some(order)).await;
         reply.status() == Some(201)
     }
 
@@ -193,7 +194,8 @@ impl Journey<'_> {
         if let Some(token) = card {
             body["payment"] = json!({ "method": "card", "token": token });
         }
-        let order = Call::post("/orders", body).by(&self.visitor.token).keyed(format!("{}-order", self.name));
+        let order =
+            Call::post("/orders", body).bearer(&self.visitor.token).idempotency_key(format!("{}-order", self.name));
         self.send(Action::Order, order, None).await.success()
     }
 
@@ -210,20 +212,21 @@ impl Journey<'_> {
     }
 
     async fn cancel(&mut self, order: OrderId) {
-        let cancel = Call::delete(format!("/orders/{order}")).by(&self.visitor.token);
-        self.send(Action::Cancel, cancel.keyed(format!("{}-cancel", self.name)), Some(order)).await;
+        let cancel = Call::delete(format!("/orders/{order}")).bearer(&self.visitor.token);
+        self.send(Action::Cancel, cancel.idempotency_key(format!("{}-cancel", self.name)), Some(order)).await;
         self.read(order).await;
     }
 
     async fn refund(&mut self, order: OrderId) {
         let Some(admin) = self.admin else { return };
         let refund = Call::post("/payments/refund", json!({ "orderId": order }));
-        self.send(Action::Refund, refund.by(admin).keyed(format!("{}-refund", self.name)), Some(order)).await;
+        self.send(Action::Refund, refund.bearer(admin).idempotency_key(format!("{}-refund", self.name)), Some(order))
+            .await;
         self.read(order).await;
     }
 
     async fn read(&mut self, order: OrderId) -> Option<Order> {
-        let read = Call::get(format!("/orders/{order}")).by(&self.visitor.token);
+        let read = Call::get(format!("/orders/{order}")).bearer(&self.visitor.token);
         self.send(Action::Read, read, Some(order)).await.success()
     }
 
@@ -231,16 +234,16 @@ impl Journey<'_> {
         self.products[self.random.below(self.products.len())]
     }
 
-    /// Sends until the answer is final or patience ends; sometimes once more.
+    /// Sends until the response is final or the tries are used up; a random share of requests is sent once more.
     async fn send(&mut self, action: Action, call: Call<'_>, order: Option<OrderId>) -> Reply {
         let mut reply = self.once(action, &call, order).await;
         for _ in 1..TRIES_MAX {
             let again = match &reply {
-                reply if reply.may_be_repeated() => pause(reply),
+                reply if reply.is_retryable() => pause(reply),
                 reply
                     if call.key().is_some()
                         && reply.status() == Some(201)
-                        && self.random.chance(self.nervous_percent) =>
+                        && self.random.chance(self.duplicate_percent) =>
                 {
                     Duration::ZERO
                 }
@@ -261,7 +264,7 @@ impl Journey<'_> {
     }
 }
 
-/// The products to choose among: those that had stock when the shop opened.
+/// Ids of the products that have stock.
 pub fn choices(products: &[Product]) -> Vec<ProductId> {
     products.iter().filter(|product| product.stock > 0).map(|product| product.id).collect()
 }

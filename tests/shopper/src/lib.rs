@@ -1,7 +1,7 @@
-//! Open-loop shoppers, the history of what they saw, and the checker of the invariants.
+//! Open-loop load generator for a shop, the history of its requests, and the invariant checker.
 //!
-//! A black box: knows routes, bodies and events, never a service's insides. It buys for real, so it only ever talks to
-//! a shop on this machine.
+//! A black-box client: depends on routes, bodies and events, never on a service's code. It places real orders, so it
+//! accepts only a shop on this machine.
 
 pub mod buy;
 pub mod checker;
@@ -15,6 +15,6 @@ mod random;
 pub mod rush;
 mod summary;
 
-pub use buy::{Bought, buy_one};
+pub use buy::{Receipt, buy_one};
 pub use client::Shop;
 pub use summary::Summary;

@@ -1,6 +1,6 @@
-//! Many shoppers at a rate that does not wait for the shop: visits start when the clock says so, not when others end.
+//! Open-loop load generator: visits start at a fixed rate, whether or not earlier visits have ended.
 //!
-//! Bounded in shoppers, rate and time, and only against this machine.
+//! Rate, duration and number of shoppers are limited. Must not depend on the invariant checker.
 
 use std::{
     collections::VecDeque,
@@ -19,71 +19,72 @@ use crate::{
     Summary,
     buy::nonce,
     client::{Call, Reply, Shop},
-    collect::Books,
+    collect::StockSnapshot,
     history::{Action, History, Sent},
     journey::{Journey, Purpose, Visitor, choices},
     random::Random,
 };
 
-/// Visits a second.
+/// Maximum of visits per second.
 pub const RATE_MAX: u32 = 1_000;
-/// Access tokens live for 900 s, of which registering beforehand takes some.
+/// Maximum duration. Access tokens are valid for 900 s, including the time for registrations.
 pub const SECONDS_MAX: u32 = 600;
-/// Registered beforehand.
+/// Maximum of registered shoppers.
 pub const SHOPPERS_MAX: u32 = 2_000;
-/// Hashing passwords is the shop's most expensive work.
+/// Concurrent registrations and logins; password hashing is the shop's most expensive operation.
 const LOGINS_AT_ONCE: usize = 2;
-/// How long visits under way may still take when the time is up.
+/// Time that running visits get to end after the last one was started.
 const LAST_VISITS_SECONDS_MAX: u64 = 60;
-const ENTER_TRIES_MAX: usize = 20;
-const ENTER_PAUSE: Duration = Duration::from_millis(250);
-/// Of 100 requests that succeeded, how many a crowd sends once more with the same key.
-const NERVOUS_PERCENT: usize = 5;
+const LOGIN_TRIES_MAX: usize = 20;
+const LOGIN_PAUSE: Duration = Duration::from_millis(250);
+/// Share of successful requests with a key that are sent once more with the same key, in percent.
+const DUPLICATE_PERCENT: usize = 5;
 
-/// Who refunds by hand.
+/// Login of an admin.
 #[derive(Clone, Debug)]
 pub struct AdminLogin {
-    /// His e-mail address.
+    /// E-mail address.
     pub email: String,
-    /// His password.
+    /// Password.
     pub password: agora_vocab::Secret,
 }
 
-/// How much of what.
+/// The amount and kind of load.
 #[derive(Clone, Debug)]
-pub struct Load {
-    /// Visits started each second.
+pub struct LoadProfile {
+    /// Visits started per second.
     pub rate: u32,
-    /// For how many seconds.
+    /// Duration in seconds.
     pub seconds: u32,
-    /// By how many shoppers, each in one visit at a time.
+    /// Number of shoppers; each makes one visit at a time.
     pub shoppers: u32,
-    /// Repeats the choices.
+    /// Seed of the random choices.
     pub seed: u64,
     /// Every visit is the shortest complete purchase, instead of a mixture.
     pub only_buy: bool,
-    /// Registers one more shopper each second beside.
+    /// Registers one additional shopper per second.
     pub registrations: bool,
-    /// Who refunds by hand and sees everybody's orders; without him no visit is about that, and stock is not judged.
+    /// Login of an admin, who refunds payments and lists all orders. Without it there are no refunds, and stock is not
+    /// checked.
     pub admin: Option<AdminLogin>,
 }
 
-/// What a run leaves.
+/// The result of a load.
 #[derive(Debug)]
 pub struct Run {
-    /// Every request.
+    /// All requests.
     pub history: History,
-    /// In numbers.
+    /// Counts and latencies.
     pub summary: Summary,
     /// The shoppers, still logged in.
     pub visitors: Vec<Visitor>,
     /// The products before the first visit.
     pub products: Vec<Product>,
-    /// What the admin saw before the first visit, and his token to look again.
-    pub(crate) books: Option<(Books, String)>,
+    /// Stock before the first visit, and the admin's token to read it again.
+    pub(crate) stock_before: Option<(StockSnapshot, String)>,
 }
 
-impl Load {
+impl LoadProfile {
     pub(crate) fn checked(&self) -> anyhow::Result<()> {
         let within = |value: u32, most: u32, what: &str| match value {
             0 => bail!("{what} must be at least 1"),
@@ -96,45 +97,45 @@ impl Load {
     }
 }
 
-/// Registers the shoppers, then lets them visit.
-pub async fn run(shop: &Shop, load: &Load) -> anyhow::Result<Run> {
+/// Registers the shoppers, then starts their visits at the rate of the load profile.
+pub async fn run(shop: &Shop, load: &LoadProfile) -> anyhow::Result<Run> {
     load.checked()?;
     let (history, name) = (History::default(), nonce());
     let products = products(shop).await?;
     if choices(&products).is_empty() {
-        bail!("no product has stock; fill the shop with `agora seed` first");
+        bail!("no product has stock; run `agora seed` first");
     }
-    let books = match &load.admin {
+    let stock_before = match &load.admin {
         Some(admin) => {
             let token = log_in(shop, &history, &admin.email, admin.password.expose()).await?.token;
-            Some((Books::read(shop, &token).await?, token))
+            Some((StockSnapshot::read(shop, &token).await?, token))
         }
         None => None,
     };
-    let visitors = enter_all(shop, &history, &name, load.shoppers).await?;
-    let crowd = Crowd {
+    let visitors = register_all(shop, &history, &name, load.shoppers).await?;
+    let generator = LoadGenerator {
         shop: shop.clone(),
         history: history.clone(),
         products: choices(&products).into(),
-        admin: books.as_ref().map(|(_, token)| token.as_str().into()),
-        nervous_percent: NERVOUS_PERCENT,
+        admin: stock_before.as_ref().map(|(_, token)| token.as_str().into()),
+        duplicate_percent: DUPLICATE_PERCENT,
         name,
     };
     let draw = |random: &mut Random| if load.only_buy { Purpose::BuyOne } else { Purpose::draw(random) };
-    let summary = crowd.visit(load, &visitors, draw).await;
+    let summary = generator.visit(load, &visitors, draw).await;
     let summary = summary.of(&history.records());
-    Ok(Run { history, summary, visitors, products, books })
+    Ok(Run { history, summary, visitors, products, stock_before })
 }
 
-/// Registers and logs in so many shoppers.
-pub(crate) async fn enter_all(
+/// Registers and logs in `shoppers` users.
+pub(crate) async fn register_all(
     shop: &Shop,
     history: &History,
     name: &str,
     shoppers: u32,
 ) -> anyhow::Result<Vec<Visitor>> {
     futures::stream::iter(0..shoppers)
-        .map(|nth| enter(shop, history, format!("{name}-{nth}")))
+        .map(|nth| register(shop, history, format!("{name}-{nth}")))
         .buffer_unordered(LOGINS_AT_ONCE)
         .try_collect()
         .await
@@ -156,20 +157,25 @@ pub async fn products(shop: &Shop) -> anyhow::Result<Vec<Product>> {
     Ok(products)
 }
 
-/// What all visits share.
+/// Starts visits; its fields are common to all of them.
 #[derive(Clone)]
-pub(crate) struct Crowd {
+pub(crate) struct LoadGenerator {
     pub shop: Shop,
     pub history: History,
     pub products: Arc<[ProductId]>,
     pub admin: Option<Arc<str>>,
-    pub nervous_percent: usize,
+    pub duplicate_percent: usize,
     pub name: String,
 }
 
-impl Crowd {
-    /// Starts a visit at each tick, each for what is drawn.
-    pub async fn visit(&self, load: &Load, visitors: &[Visitor], draw: impl Fn(&mut Random) -> Purpose) -> Summary {
+impl LoadGenerator {
+    /// Starts a visit of a random kind at each tick.
+    pub async fn visit(
+        &self,
+        load: &LoadProfile,
+        visitors: &[Visitor],
+        draw: impl Fn(&mut Random) -> Purpose,
+    ) -> Summary {
         let (mut summary, mut random, started) = (Summary::default(), Random::new(load.seed), Instant::now());
         let mut free: VecDeque<Visitor> = visitors.iter().cloned().collect();
         let mut visits: JoinSet<(Option<Visitor>, bool)> = JoinSet::new();
@@ -178,32 +184,32 @@ impl Crowd {
         for tick in 0..u64::from(load.rate) * u64::from(load.seconds) {
             ticks.tick().await;
             while let Some(ended) = visits.try_join_next() {
-                settle(&mut summary, &mut free, ended.ok());
+                record_visit(&mut summary, &mut free, ended.ok());
             }
             if load.registrations && tick % u64::from(load.rate) == 0 {
-                self.one_more(&mut visits, tick);
+                self.register_one_more(&mut visits, tick);
             }
             let (seed, purpose) = (random.next(), draw(&mut random));
             match free.pop_front() {
                 Some(visitor) => {
                     summary.visits += 1;
-                    visits.spawn(self.clone().one(visitor, purpose, seed, tick));
+                    visits.spawn(self.clone().run_visit(visitor, purpose, seed, tick));
                 }
                 None => summary.not_started += 1,
             }
         }
         let last = async {
             while let Some(ended) = visits.join_next().await {
-                settle(&mut summary, &mut free, ended.ok());
+                record_visit(&mut summary, &mut free, ended.ok());
             }
         };
-        // Visits that hang on are dropped: the requests that they had under way are not in the history.
+        // Visits that still run are aborted; their pending requests are not in the history.
         let _ = tokio::time::timeout(Duration::from_secs(LAST_VISITS_SECONDS_MAX), last).await;
         summary.seconds = started.elapsed().as_secs_f64();
         summary
     }
 
-    async fn one(self, visitor: Visitor, purpose: Purpose, seed: u64, tick: u64) -> (Option<Visitor>, bool) {
+    async fn run_visit(self, visitor: Visitor, purpose: Purpose, seed: u64, tick: u64) -> (Option<Visitor>, bool) {
         let journey = Journey {
             shop: &self.shop,
             visitor: &visitor,
@@ -211,34 +217,34 @@ impl Crowd {
             products: &self.products,
             history: &self.history,
             random: Random::new(seed),
-            nervous_percent: self.nervous_percent,
+            duplicate_percent: self.duplicate_percent,
             name: format!("{}-{tick}", self.name),
         };
-        let bought = journey.go(purpose).await;
+        let bought = journey.run(purpose).await;
         (Some(visitor), bought)
     }
 
-    fn one_more(&self, visits: &mut JoinSet<(Option<Visitor>, bool)>, tick: u64) {
-        let crowd = self.clone();
+    fn register_one_more(&self, visits: &mut JoinSet<(Option<Visitor>, bool)>, tick: u64) {
+        let generator = self.clone();
         visits.spawn(async move {
-            let _ = enter(&crowd.shop, &crowd.history, format!("{}-more-{tick}", crowd.name)).await;
+            let _ = register(&generator.shop, &generator.history, format!("{}-more-{tick}", generator.name)).await;
             (None, false)
         });
     }
 }
 
-/// Who comes back waits behind those who are free already: shoppers take turns.
-fn settle(summary: &mut Summary, free: &mut VecDeque<Visitor>, ended: Option<(Option<Visitor>, bool)>) {
+/// Counts an ended visit and appends its shopper to the queue of free shoppers.
+fn record_visit(summary: &mut Summary, free: &mut VecDeque<Visitor>, ended: Option<(Option<Visitor>, bool)>) {
     let Some((visitor, bought)) = ended else { return };
     summary.bought += u64::from(bought);
     free.extend(visitor);
 }
 
-async fn enter(shop: &Shop, history: &History, name: String) -> anyhow::Result<Visitor> {
+async fn register(shop: &Shop, history: &History, name: String) -> anyhow::Result<Visitor> {
     let (email, password) = (format!("shopper-{name}@example.com"), format!("pass-{name}"));
     let register = Call::post("/auth/register", json!({ "email": email, "password": password }));
-    let reply = patient(shop, history, Action::Register, &register).await;
-    // 409: an earlier try took effect and its answer was lost.
+    let reply = send_with_retries(shop, history, Action::Register, &register).await;
+    // 409: an earlier try registered the user, but its response was lost.
     if !matches!(reply.status(), Some(201 | 409)) {
         bail!("registering a shopper: {}", reply.describe());
     }
@@ -247,18 +253,18 @@ async fn enter(shop: &Shop, history: &History, name: String) -> anyhow::Result<V
 
 pub(crate) async fn log_in(shop: &Shop, history: &History, email: &str, password: &str) -> anyhow::Result<Visitor> {
     let login = Call::post("/auth/login", json!({ "email": email, "password": password }));
-    let reply = patient(shop, history, Action::Login, &login).await;
+    let reply = send_with_retries(shop, history, Action::Login, &login).await;
     let tokens: Tokens = reply.success().with_context(|| format!("logging in: {}", reply.describe()))?;
     Ok(Visitor { user: tokens.user.id, token: tokens.access_token })
 }
 
-async fn patient(shop: &Shop, history: &History, action: Action, call: &Call<'_>) -> Reply {
-    for _ in 1..ENTER_TRIES_MAX {
+async fn send_with_retries(shop: &Shop, history: &History, action: Action, call: &Call<'_>) -> Reply {
+    for _ in 1..LOGIN_TRIES_MAX {
         let reply = once(shop, history, action, call).await;
-        if !reply.may_be_repeated() {
+        if !reply.is_retryable() {
             return reply;
         }
-        tokio::time::sleep(ENTER_PAUSE).await;
+        tokio::time::sleep(LOGIN_PAUSE).await;
     }
     once(shop, history, action, call).await
 }
@@ -275,16 +281,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_load_is_bounded() {
-        let load =
-            Load { rate: 1, seconds: 1, shoppers: 1, seed: 0, only_buy: false, registrations: false, admin: None };
+    fn a_load_profile_has_limits() {
+        let load = LoadProfile {
+            rate: 1,
+            seconds: 1,
+            shoppers: 1,
+            seed: 0,
+            only_buy: false,
+            registrations: false,
+            admin: None,
+        };
         assert!(load.checked().is_ok());
         for beyond in [
-            Load { rate: RATE_MAX + 1, ..load.clone() },
-            Load { rate: 0, ..load.clone() },
-            Load { seconds: SECONDS_MAX + 1, ..load.clone() },
-            Load { shoppers: SHOPPERS_MAX + 1, ..load.clone() },
-            Load { shoppers: 0, ..load },
+            LoadProfile { rate: RATE_MAX + 1, ..load.clone() },
+            LoadProfile { rate: 0, ..load.clone() },
+            LoadProfile { seconds: SECONDS_MAX + 1, ..load.clone() },
+            LoadProfile { shoppers: SHOPPERS_MAX + 1, ..load.clone() },
+            LoadProfile { shoppers: 0, ..load },
         ] {
             assert!(beyond.checked().is_err(), "{beyond:?}");
         }

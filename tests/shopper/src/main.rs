@@ -1,4 +1,4 @@
-//! `agora-shopper`: buys one thing, sends a crowd, or judges what a crowd saw. Only in a shop on this machine.
+//! `agora-shopper`: places one order, runs a load profile, or checks a history. Accepts only a shop on this machine.
 
 use std::{
     fs::File,
@@ -12,7 +12,7 @@ use agora_shopper::{
     Shop, buy_one,
     checker::{Evidence, Violation, check},
     collect, history,
-    load::{AdminLogin, Load, run},
+    load::{AdminLogin, LoadProfile, run},
     place::{place, restock},
     rush::rush,
 };
@@ -22,7 +22,7 @@ use clap::{Args, Parser, Subcommand};
 
 const GATEWAY: &str = "http://127.0.0.1:30080";
 
-/// Shoppers of an Agora shop on this machine.
+/// Load generator and invariant checker for an Agora shop on this machine.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 struct Arguments {
@@ -32,77 +32,77 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Register, fill a cart, order, pay, and read the paid order back
+    /// Register a shopper, place one order, pay it and print it
     BuyOne {
-        /// Where the shop is
+        /// URL of the shop
         #[arg(long, default_value = GATEWAY)]
         url: String,
     },
-    /// Send shoppers at a rate that does not wait for the shop, then check what they saw
+    /// Run an open-loop load of shoppers, then check all invariants
     Run(RunArguments),
-    /// Place orders at a rate that does not wait for the shop, and cancel them afterwards
+    /// Place orders with an open-loop load, and cancel them afterwards
     Place {
         #[command(flatten)]
-        crowd: CrowdArguments,
+        load: LoadArguments,
         #[command(flatten)]
         admin: AdminArguments,
     },
-    /// Let many buy a product of few units at the same moment; right is that exactly these are sold
+    /// Let many shoppers order a product with few units at the same moment; fails unless exactly these units are sold
     Rush {
-        /// Where the shop is
+        /// URL of the shop
         #[arg(long, default_value = GATEWAY)]
         url: String,
-        /// Registered and logged in beforehand
+        /// Number of shoppers; they are registered before
         #[arg(long, default_value_t = 500)]
         buyers: u32,
-        /// Units that there are
+        /// Units in stock
         #[arg(long, default_value_t = 10)]
         units: u32,
         #[command(flatten)]
         admin: AdminArguments,
-        /// Where to write the numbers, as JSON
+        /// Write the result as JSON to this file
         #[arg(long)]
         report: Option<PathBuf>,
     },
-    /// Check a history and, where given, the shop at rest
+    /// Check the invariants on a history and, optionally, on the final state of the shop
     Check {
-        /// JSON lines, as `run` writes them
+        /// History in JSON lines, as written by `run`
         #[arg(long)]
         history: PathBuf,
-        /// The shop at rest, as `run` writes it
+        /// Final state of the shop, as written by `run`
         #[arg(long)]
         evidence: Option<PathBuf>,
     },
 }
 
 #[derive(Debug, Args)]
-struct CrowdArguments {
-    /// Where the shop is
+struct LoadArguments {
+    /// URL of the shop
     #[arg(long, default_value = GATEWAY)]
     url: String,
-    /// Visits started each second
+    /// Visits started per second
     #[arg(long)]
     rate: u32,
-    /// For how long
+    /// Duration of the load
     #[arg(long)]
     seconds: u32,
-    /// Registered beforehand; each makes one visit at a time
+    /// Number of shoppers, registered before; each makes one visit at a time
     #[arg(long)]
     shoppers: u32,
-    /// Repeats the choices
+    /// Seed of the random choices
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Beforehand the admin books stock in until each product has this many units free
+    /// Add stock as the admin before the load, until each product has this many units free
     #[arg(long, requires = "admin_email")]
     restock: Option<i64>,
-    /// Where to write the numbers, as JSON
+    /// Write the result as JSON to this file
     #[arg(long)]
     report: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 struct AdminArguments {
-    /// The shop's admin, by e-mail; his password stands in AGORA_SHOP_ADMIN_PASSWORD
+    /// E-mail address of the shop's admin; the password is read from AGORA_SHOP_ADMIN_PASSWORD
     #[arg(long, requires = "admin_password")]
     admin_email: Option<String>,
     #[arg(long, env = "AGORA_SHOP_ADMIN_PASSWORD", hide = true, hide_env_values = true)]
@@ -112,20 +112,20 @@ struct AdminArguments {
 #[derive(Debug, Args)]
 struct RunArguments {
     #[command(flatten)]
-    crowd: CrowdArguments,
-    /// Refunds by hand, and sees everybody's orders: without him stock is not judged
+    load: LoadArguments,
+    /// The admin refunds payments and lists all orders; without an admin, stock is not checked
     #[command(flatten)]
     admin: AdminArguments,
-    /// Every visit is the shortest complete purchase: browse, cart, order, payment, receipt
+    /// Make every visit the shortest complete purchase: list products, add one, order, pay, read the order
     #[arg(long)]
     only_buy: bool,
-    /// One more registration each second beside
+    /// Register one additional shopper per second
     #[arg(long)]
     registrations: bool,
-    /// Seconds that the shop may take to settle before what is still wrong counts
+    /// Seconds after the load within which all invariants must hold
     #[arg(long, default_value_t = 60)]
     settle_seconds: u64,
-    /// Where to write the history; the shop at rest goes beside it, with `.evidence.json`
+    /// Write the history to this file, and the final state of the shop to the same name with `.evidence.json`
     #[arg(long)]
     history: Option<PathBuf>,
 }
@@ -148,7 +148,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Whether all is well.
+/// Runs a command; returns whether it succeeded and no invariant is violated.
 async fn perform(verb: Verb) -> anyhow::Result<bool> {
     match verb {
         Verb::BuyOne { url } => {
@@ -157,13 +157,13 @@ async fn perform(verb: Verb) -> anyhow::Result<bool> {
             Ok(true)
         }
         Verb::Run(arguments) => send(arguments).await,
-        Verb::Place { crowd, admin } => order(crowd, admin).await,
+        Verb::Place { load, admin } => order(load, admin).await,
         Verb::Rush { url, buyers, units, admin, report } => {
             let admin = admin.login().context("a rush needs --admin-email")?;
-            let rushed = rush(&Shop::at(&url)?, &admin, buyers, units).await?;
-            println!("{}", serde_json::to_string_pretty(&rushed)?);
-            tell(report.as_deref(), &rushed)?;
-            Ok(rushed.is_right())
+            let result = rush(&Shop::at(&url)?, &admin, buyers, units).await?;
+            println!("{}", serde_json::to_string_pretty(&result)?);
+            write_report(report.as_deref(), &result)?;
+            Ok(result.is_correct())
         }
         Verb::Check { history, evidence } => {
             let records = history::read(BufReader::new(open(&history)?))?;
@@ -171,63 +171,63 @@ async fn perform(verb: Verb) -> anyhow::Result<bool> {
                 Some(file) => serde_json::from_reader(BufReader::new(open(&file)?))?,
                 None => Evidence::default(),
             };
-            Ok(judge(&check(&records, &evidence)))
+            Ok(print_violations(&check(&records, &evidence)))
         }
     }
 }
 
 async fn send(arguments: RunArguments) -> anyhow::Result<bool> {
-    let RunArguments { crowd, admin, only_buy, registrations, settle_seconds, history } = arguments;
+    let RunArguments { load, admin, only_buy, registrations, settle_seconds, history } = arguments;
     let admin = admin.login();
-    let shop = open_shop(&crowd, admin.as_ref()).await?;
-    let load = Load { only_buy, registrations, ..crowd.load(admin) };
-    let run = run(&shop, &load).await?;
+    let shop = open_shop(&load, admin.as_ref()).await?;
+    let profile = LoadProfile { only_buy, registrations, ..load.profile(admin) };
+    let run = run(&shop, &profile).await?;
     println!("{}", run.summary);
-    tell(crowd.report.as_deref(), &run.summary)?;
+    write_report(load.report.as_deref(), &run.summary)?;
     if let Some(file) = &history {
         history::write(&run.history.records(), BufWriter::new(create(file)?))?;
     }
     let (evidence, violations) = collect::at_rest(&shop, &run, Duration::from_secs(settle_seconds)).await?;
-    if load.admin.is_none() {
-        println!("stock is not judged without --admin-email");
+    if profile.admin.is_none() {
+        println!("stock is not checked without --admin-email");
     }
     if let Some(file) = history {
         serde_json::to_writer(BufWriter::new(create(&file.with_extension("evidence.json"))?), &evidence)?;
     }
-    Ok(judge(&violations))
+    Ok(print_violations(&violations))
 }
 
-async fn order(crowd: CrowdArguments, admin: AdminArguments) -> anyhow::Result<bool> {
-    let shop = open_shop(&crowd, admin.login().as_ref()).await?;
-    let summary = place(&shop, &crowd.load(None)).await?;
+async fn order(load: LoadArguments, admin: AdminArguments) -> anyhow::Result<bool> {
+    let shop = open_shop(&load, admin.login().as_ref()).await?;
+    let summary = place(&shop, &load.profile(None)).await?;
     println!("{summary}");
-    tell(crowd.report.as_deref(), &summary)?;
+    write_report(load.report.as_deref(), &summary)?;
     Ok(summary.refusals.is_empty())
 }
 
-impl CrowdArguments {
-    fn load(&self, admin: Option<AdminLogin>) -> Load {
+impl LoadArguments {
+    fn profile(&self, admin: Option<AdminLogin>) -> LoadProfile {
         let Self { rate, seconds, shoppers, seed, .. } = *self;
-        Load { rate, seconds, shoppers, seed, only_buy: false, registrations: false, admin }
+        LoadProfile { rate, seconds, shoppers, seed, only_buy: false, registrations: false, admin }
     }
 }
 
-async fn open_shop(crowd: &CrowdArguments, admin: Option<&AdminLogin>) -> anyhow::Result<Shop> {
-    let shop = Shop::at(&crowd.url)?;
-    if let (Some(units), Some(admin)) = (crowd.restock, admin) {
-        println!("{} units booked in", restock(&shop, admin, units).await?);
+async fn open_shop(load: &LoadArguments, admin: Option<&AdminLogin>) -> anyhow::Result<Shop> {
+    let shop = Shop::at(&load.url)?;
+    if let (Some(units), Some(admin)) = (load.restock, admin) {
+        println!("{} units added to stock", restock(&shop, admin, units).await?);
     }
     Ok(shop)
 }
 
-fn tell(report: Option<&Path>, numbers: &impl serde::Serialize) -> anyhow::Result<()> {
+fn write_report(report: Option<&Path>, numbers: &impl serde::Serialize) -> anyhow::Result<()> {
     match report {
         Some(file) => Ok(serde_json::to_writer(create(file)?, numbers)?),
         None => Ok(()),
     }
 }
 
-fn judge(violations: &[Violation]) -> bool {
+fn print_violations(violations: &[Violation]) -> bool {
     for violation in violations {
         println!("{violation}");
     }

@@ -1,5 +1,5 @@
-//! Orders alone, at a rate that does not wait for the shop: how long `POST /orders` takes. Nothing is paid, and every
-//! order is cancelled afterwards, so that its units are free and no expiry comes later.
+//! Measures the latency of `POST /orders` under open-loop load. Orders are not paid, and are cancelled afterwards, so
+//! that their units are free again.
 
 use std::collections::BTreeMap;
 
@@ -14,30 +14,30 @@ use crate::{
     client::Call,
     history::{Action, History, Outcome},
     journey::{Purpose, choices},
-    load::{AdminLogin, Crowd, Load, enter_all, log_in, products},
+    load::{AdminLogin, LoadGenerator, LoadProfile, log_in, products, register_all},
 };
 
 const CANCELS_AT_ONCE: usize = 4;
 
-/// Places orders as the load says, and cancels them; the summary is of the time before the first cancel.
-pub async fn place(shop: &Shop, load: &Load) -> anyhow::Result<Summary> {
+/// Places orders with a load profile, then cancels them. The summary does not include the cancellations.
+pub async fn place(shop: &Shop, load: &LoadProfile) -> anyhow::Result<Summary> {
     load.checked()?;
     let (history, name) = (History::default(), nonce());
     let products = choices(&products(shop).await?);
     if products.is_empty() {
-        bail!("no product has stock; fill the shop with `agora seed` first");
+        bail!("no product has stock; run `agora seed` first");
     }
-    let visitors = enter_all(shop, &history, &name, load.shoppers).await?;
-    let crowd = Crowd {
+    let visitors = register_all(shop, &history, &name, load.shoppers).await?;
+    let generator = LoadGenerator {
         shop: shop.clone(),
         history: history.clone(),
         products: products.into(),
         admin: None,
-        // An answer given again costs less than a new one.
-        nervous_percent: 0,
+        // A repeated response is cheaper than a new order and would distort the latency.
+        duplicate_percent: 0,
         name,
     };
-    let summary = crowd.visit(load, &visitors, |_| Purpose::Order).await;
+    let summary = generator.visit(load, &visitors, |_| Purpose::Order).await;
     let records = history.records();
     let tokens: BTreeMap<UserId, &str> =
         visitors.iter().map(|visitor| (visitor.user, visitor.token.as_str())).collect();
@@ -47,16 +47,16 @@ pub async fn place(shop: &Shop, load: &Load) -> anyhow::Result<Summary> {
     let refused = refused.buffer_unordered(CANCELS_AT_ONCE);
     let refused = refused.filter(|done| std::future::ready(!done)).count().await;
     if refused > 0 {
-        bail!("{refused} orders could not be cancelled; they expire in their time");
+        bail!("{refused} orders could not be cancelled; they expire after their payment deadline");
     }
     Ok(summary.of(&records))
 }
 
 async fn cancel(shop: &Shop, order: OrderId, token: &str) -> bool {
-    shop.send(&Call::delete(format!("/orders/{order}")).by(token)).await.status() == Some(200)
+    shop.send(&Call::delete(format!("/orders/{order}")).bearer(token)).await.status() == Some(200)
 }
 
-/// Books units in until each product has at least so many free; how many were booked.
+/// Adds stock until each product has at least `at_least` units free; returns the number of added units.
 pub async fn restock(shop: &Shop, admin: &AdminLogin, at_least: i64) -> anyhow::Result<i64> {
     let token = log_in(shop, &History::default(), &admin.email, admin.password.expose()).await?.token;
     let mut booked = 0;
@@ -65,9 +65,9 @@ pub async fn restock(shop: &Shop, admin: &AdminLogin, at_least: i64) -> anyhow::
         if missing <= 0 {
             continue;
         }
-        let call = Call::put(format!("/products/{}/inventory", product.id), json!({ "delta": missing })).by(&token);
+        let call = Call::put(format!("/products/{}/inventory", product.id), json!({ "delta": missing })).bearer(&token);
         let reply = shop.send(&call).await;
-        reply.success::<serde_json::Value>().with_context(|| format!("booking stock in: {}", reply.describe()))?;
+        reply.success::<serde_json::Value>().with_context(|| format!("adding stock: {}", reply.describe()))?;
         booked += missing;
     }
     Ok(booked)

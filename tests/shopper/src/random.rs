@@ -1,11 +1,11 @@
-//! Choices that a seed repeats: SplitMix64 (Steele, Lea, Flood 2014). Good for load, good for nothing secret.
+//! Reproducible random numbers: SplitMix64 (Steele, Lea, Flood 2014). Not for secrets.
 
-/// A stream of choices.
+/// A pseudo-random number generator.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// The stream of a seed.
+    /// A generator with this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -18,12 +18,12 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`, which is not 0.
+    /// A number below `end`; 0 if `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % (end.max(1) as u64)).unwrap_or_default()
     }
 
-    /// True in `percent` of 100 cases.
+    /// True with a probability of `percent` percent.
     pub fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
@@ -34,7 +34,7 @@ mod tests {
     use super::Random;
 
     #[test]
-    fn a_seed_repeats_itself_and_another_does_not() {
+    fn equal_seeds_give_equal_numbers() {
         let draw = |seed| {
             let mut random = Random::new(seed);
             [random.next(), random.next(), random.next()]

@@ -1,4 +1,4 @@
-//! A run in numbers: requests by kind and outcome with their latency, and what share of the visits bought.
+//! Summary of a load: requests by kind and outcome with their latency, and the number of purchases.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -6,37 +6,37 @@ use serde::Serialize;
 
 use crate::history::{Action, Outcome, Record};
 
-/// A run in numbers.
+/// Counts and latencies of a load.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
-    /// Visits that were started.
+    /// Started visits.
     pub visits: u64,
-    /// Visits that the rate asked for and nobody was free to make: the load was not as asked.
+    /// Visits that were not started because all shoppers were busy; if not 0, the load was below the requested rate.
     pub not_started: u64,
-    /// Visits that ended with a paid order which stayed.
+    /// Visits that ended with a paid order, without later cancellation or refund.
     pub bought: u64,
     /// Seconds from the first visit's start to the last one's end.
     pub seconds: f64,
-    /// By kind of request.
+    /// Counts and latencies by kind of request.
     pub requests: BTreeMap<Action, Requests>,
-    /// How often which answer was no success, as `Pay 402 PAYMENT_DECLINED`.
+    /// Counts of responses other than 2xx, with keys like `Pay 402 PAYMENT_DECLINED`.
     pub refusals: BTreeMap<String, usize>,
 }
 
-/// Requests of one kind.
+/// Counts and latencies of one kind of request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Requests {
-    /// Took effect.
+    /// Successful requests.
     pub ok: usize,
-    /// Refused for good.
+    /// Requests with a final rejection.
     pub failed: usize,
-    /// No final answer.
+    /// Requests without a final response.
     pub unknown: usize,
-    /// Half of those that took effect were answered within this many milliseconds.
+    /// Median latency of successful requests in milliseconds.
     pub p50_ms: f64,
-    /// 99 of 100 were.
+    /// 99th percentile of the same.
     pub p99_ms: f64,
 }
 
@@ -70,7 +70,8 @@ impl Summary {
         Self { requests, refusals, ..self }
     }
 
-    /// Requests of visits without a final answer. Who comes in by the hundred may be asked to wait for his password's hash.
+    /// Requests without a final response, except registration and login, which the shop may defer while it hashes
+    /// passwords.
     pub fn unknown(&self) -> usize {
         let of_visits = |action: &Action| !matches!(action, Action::Register | Action::Login);
         self.requests.iter().filter(|(action, _)| of_visits(action)).map(|(_, requests)| requests.unknown).sum()
@@ -79,7 +80,7 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        #[expect(clippy::cast_precision_loss, reason = "for people")]
+        #[expect(clippy::cast_precision_loss, reason = "for display")]
         let per_second = self.bought as f64 / self.seconds.max(f64::EPSILON);
         writeln!(
             f,
@@ -106,14 +107,14 @@ impl fmt::Display for Summary {
 }
 
 fn refusal(Record { action, status, code, .. }: &Record) -> String {
-    let status = status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+    let status = status.map_or_else(|| "no response".to_owned(), |status| status.to_string());
     format!("{action:?} {status} {}", code.as_deref().unwrap_or_default())
 }
 
-/// Nearest rank of sorted microseconds; 0 of none.
+/// Nearest-rank percentile of sorted microseconds, in milliseconds; 0 for an empty slice.
 fn percentile_ms(sorted: &[u64], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100).max(1) - 1;
-    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    #[expect(clippy::cast_precision_loss, reason = "for display")]
     sorted.get(rank).map_or(0.0, |&micros| micros as f64 / 1_000.0)
 }
 

@@ -1,4 +1,4 @@
-//! What is deleted, edited, killed or silenced, and how soon it is as it was.
+//! Scenarios of damage: deleted and edited child objects, killed pods. The operator must repair them in time.
 
 use std::{
     collections::BTreeMap,
@@ -20,27 +20,27 @@ use agora_topology::ALL;
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-use crate::install::{crowd, settles};
+use crate::install::{invariants_hold_at_rest, load_profile};
 
-/// The target is 1 s at the 99th percentile; the rest is a busy machine.
+/// Time limit of a repair. The target is 1 s at p99; the limit allows for a busy machine.
 const REPAIR_SECONDS_MAX: u64 = 10;
 const TAMPERED: &str = "tampered";
 const LOAD_SECONDS: u32 = 40;
 const BETWEEN_KILLS: Duration = Duration::from_secs(5);
 
-pub async fn deleted_children_of_every_kind_come_back(world: &World) -> anyhow::Result<()> {
+pub async fn deleted_children_of_every_kind_are_recreated(world: &World) -> anyhow::Result<()> {
     for kind in CHILDREN {
-        // Random credentials are generated once; their loss is a rotation, which is another scenario.
+        // The deletion of generated credentials is a rotation, which this scenario does not test.
         let children = world.market.children_of(kind).await?;
         let Some(child) = children.iter().find(|child| kind != SECRET || name(child).ends_with("-database")) else {
-            println!("    {:<24} none in this profile", kind.word);
+            println!("    {:<24} no object in this profile", kind.word);
             continue;
         };
-        let (child, old, begun) = (name(child).to_owned(), uid(child).to_owned(), Instant::now());
+        let (child, old, started) = (name(child).to_owned(), uid(child).to_owned(), Instant::now());
         world.cluster.delete(kind, &child).await?;
-        let patience = Duration::from_secs(REPAIR_SECONDS_MAX);
-        replaced(&world.cluster, kind, &child, &old, patience).await?;
-        println!("    {:<24} {child} came back in {} ms", kind.word, begun.elapsed().as_millis());
+        let timeout = Duration::from_secs(REPAIR_SECONDS_MAX);
+        replaced(&world.cluster, kind, &child, &old, timeout).await?;
+        println!("    {:<24} {child} recreated after {} ms", kind.word, started.elapsed().as_millis());
     }
     world.market.ready().await?;
     let shop = world.shop().await?;
@@ -48,18 +48,19 @@ pub async fn deleted_children_of_every_kind_come_back(world: &World) -> anyhow::
     Ok(())
 }
 
-/// The part of the above that one outage must not stop: groups fail apart.
-pub async fn a_deleted_deployment_comes_back(world: &World) -> anyhow::Result<()> {
+/// Deletes one Deployment; an outage of a data service must not prevent its repair.
+pub async fn a_deleted_deployment_is_recreated(world: &World) -> anyhow::Result<()> {
     let child = world.market.child("user");
-    let before = world.cluster.get(DEPLOYMENT, &child).await?.context("no Deployment of user")?;
-    let begun = Instant::now();
+    let before =
+        world.cluster.get(DEPLOYMENT, &child).await?.context("the Deployment of service user does not exist")?;
+    let started = Instant::now();
     world.cluster.delete(DEPLOYMENT, &child).await?;
     replaced(&world.cluster, DEPLOYMENT, &child, uid(&before), Duration::from_secs(REPAIR_SECONDS_MAX)).await?;
-    println!("    Deployment {child} came back in {} ms", begun.elapsed().as_millis());
+    println!("    Deployment {child} recreated after {} ms", started.elapsed().as_millis());
     Ok(())
 }
 
-pub async fn edited_children_of_every_kind_are_put_right(world: &World) -> anyhow::Result<()> {
+pub async fn edited_children_of_every_kind_are_repaired(world: &World) -> anyhow::Result<()> {
     for kind in [SERVICE_ACCOUNT, CONFIG_MAP, SECRET, NETWORK_POLICY, SERVICE, DEPLOYMENT, AUTOSCALER] {
         let label = json!({ "metadata": { "labels": { "app.kubernetes.io/part-of": TAMPERED } } });
         edited(world, kind, "/metadata/labels/app.kubernetes.io~1part-of", &label).await?;
@@ -68,13 +69,16 @@ pub async fn edited_children_of_every_kind_are_put_right(world: &World) -> anyho
     edited(world, DEPLOYMENT, "/spec/progressDeadlineSeconds", &limit).await?;
     edited(world, AUTOSCALER, "/spec/maxReplicas", &json!({ "spec": { "maxReplicas": 9 } })).await?;
     let settings = world.market.children_of(CONFIG_MAP).await?;
-    let key = settings.first().and_then(|map| map["data"].as_object()?.keys().next().cloned()).context("a setting")?;
+    let key = settings
+        .first()
+        .and_then(|map| map["data"].as_object()?.keys().next().cloned())
+        .context("no ConfigMap has a setting")?;
     let pointer = format!("/data/{}", key.replace('~', "~0").replace('/', "~1"));
     edited(world, CONFIG_MAP, &pointer, &json!({ "data": { key: TAMPERED } })).await?;
     world.market.ready().await
 }
 
-/// Changes a field of the first child of a kind that has it, and waits until it is as before.
+/// Changes a field of the first child object that has it, and waits until the operator has restored it.
 async fn edited(world: &World, kind: Kind, pointer: &str, change: &Value) -> anyhow::Result<()> {
     let children = world.market.children_of(kind).await?;
     let child = children.iter().find(|child| child.pointer(pointer).is_some());
@@ -83,16 +87,20 @@ async fn edited(world: &World, kind: Kind, pointer: &str, change: &Value) -> any
         return Ok(());
     };
     let (child, before) = (name(child).to_owned(), child.pointer(pointer).cloned());
-    ensure!(before != change.pointer(pointer).cloned(), "{} {child}: the change changes nothing", kind.word);
+    ensure!(
+        before != change.pointer(pointer).cloned(),
+        "{} {child}: the field has the changed value already",
+        kind.word
+    );
     world.cluster.merge(kind, &child, change).await?;
-    let begun = Instant::now();
-    let what = format!("{} {child} has its {pointer} again", kind.word);
+    let started = Instant::now();
+    let what = format!("{} {child} has its previous {pointer}", kind.word);
     until(&what, Duration::from_secs(REPAIR_SECONDS_MAX), async || {
         let now = read(&world.cluster, kind, &child).await?;
         Ok(when(now.pointer(pointer).cloned() == before))
     })
     .await?;
-    println!("    {:<24} {child} {pointer} put right in {} ms", kind.word, begun.elapsed().as_millis());
+    println!("    {:<24} {child} {pointer} restored after {} ms", kind.word, started.elapsed().as_millis());
     Ok(())
 }
 
@@ -102,7 +110,7 @@ async fn read(cluster: &Cluster, kind: Kind, child: &str) -> anyhow::Result<Valu
 
 pub async fn killed_pods_lose_no_order(world: &World) -> anyhow::Result<()> {
     let shop = world.filled_shop().await?;
-    let load = crowd(world, LOAD_SECONDS).await?;
+    let load = load_profile(world, LOAD_SECONDS).await?;
     let kills = async {
         let mut killed = BTreeMap::new();
         for service in ALL.iter().map(|service| service.name) {
@@ -113,8 +121,8 @@ pub async fn killed_pods_lose_no_order(world: &World) -> anyhow::Result<()> {
     };
     let (run, killed) = tokio::join!(load::run(&shop, &load), kills);
     let (run, killed) = (run?, killed?);
-    println!("    killed, processes by service: {killed:?}\n{}", run.summary);
-    ensure!(killed.values().all(|&count| count > 0), "a kill hit nothing: {killed:?}");
+    println!("    killed processes by service: {killed:?}\n{}", run.summary);
+    ensure!(killed.values().all(|&count| count > 0), "a service had no process to kill: {killed:?}");
     world.market.ready().await?;
-    settles(world, &shop, &run).await
+    invariants_hold_at_rest(world, &shop, &run).await
 }

@@ -1,4 +1,4 @@
-//! How a Marketplace ends: with its data kept and taken up again, and with nothing left.
+//! Scenarios of deletion: data is retained and adopted by a new Marketplace, or deleted without leftover objects.
 
 use std::time::Duration;
 
@@ -8,57 +8,58 @@ use agora_e2e::{
     world::World,
 };
 use agora_shopper::{
-    checker::{Evidence, Residue, check},
+    checker::{Evidence, Leftovers, check},
     load::products,
 };
 use anyhow::{bail, ensure};
 
-/// The garbage collector's, not the operator's.
+/// Time limit of Kubernetes' garbage collector.
 const COLLECT_SECONDS_MAX: u64 = 60;
 
-pub async fn retained_data_is_taken_up_again(world: &World) -> anyhow::Result<()> {
+pub async fn a_recreated_marketplace_adopts_retained_data(world: &World) -> anyhow::Result<()> {
     let orders = world.tables.order_count().await?;
-    ensure!(orders > 0, "there is no order to keep");
+    ensure!(orders > 0, "there is no order to retain");
     let admin = world.admin().await?;
 
     world.market.delete().await?;
 
     collected(world, |kind| kind == SECRET.word).await?;
     let live: Vec<_> = world.tables.roles().await?.into_iter().filter(|(_, may_log_in)| *may_log_in).collect();
-    ensure!(live.is_empty(), "logins of a deleted shop still work: {live:?}");
-    ensure!(world.tables.order_count().await? == orders, "orders are gone");
-    println!("    gone, with {orders} orders kept and every login locked");
+    ensure!(live.is_empty(), "roles of a deleted Marketplace can still log in: {live:?}");
+    ensure!(world.tables.order_count().await? == orders, "retained orders are missing");
+    println!("    deleted; {orders} orders are retained, no role can log in");
 
     world.market.apply(&world.market.manifest(&world.settings)?).await?;
     world.market.ready().await?;
-    ensure!(world.tables.order_count().await? == orders, "the shop began anew");
+    ensure!(world.tables.order_count().await? == orders, "the new Marketplace did not adopt the retained orders");
     let again = world.admin().await?;
-    ensure!(again.email == admin.email && again.password == admin.password, "the admin is another");
+    ensure!(again.email == admin.email && again.password == admin.password, "the admin's login has changed");
     let shop = world.shop().await?;
-    ensure!(!products(&shop).await?.is_empty(), "the catalogue is empty");
+    ensure!(!products(&shop).await?.is_empty(), "the catalog is empty");
     agora_shopper::buy_one(&shop).await?;
-    println!("    taken up again, and sold something");
+    println!("    retained data adopted, a new order is paid");
     Ok(())
 }
 
-/// Waits until the cluster's garbage collector has taken every child but those that may stay.
+/// Waits until the garbage collector has deleted all child objects except those of kinds that `may_stay` accepts.
 async fn collected(world: &World, may_stay: impl Fn(&str) -> bool) -> anyhow::Result<()> {
-    let waited = until("the children are gone", Duration::from_secs(COLLECT_SECONDS_MAX), async || {
+    let waited = until("the child objects are deleted", Duration::from_secs(COLLECT_SECONDS_MAX), async || {
         Ok(when(world.market.children().await?.keys().all(|(kind, _)| may_stay(kind))))
     });
     if let Err(error) = waited.await {
         let left = world.market.children().await?;
-        bail!("{error:#}; left: {:?}", left.keys().filter(|(kind, _)| !may_stay(kind)).collect::<Vec<_>>());
+        bail!("{error:#}; remaining: {:?}", left.keys().filter(|(kind, _)| !may_stay(kind)).collect::<Vec<_>>());
     }
     Ok(())
 }
 
-pub async fn deleted_with_its_data_leaves_nothing(world: &World) -> anyhow::Result<()> {
+pub async fn deletion_with_data_leaves_nothing(world: &World) -> anyhow::Result<()> {
     world.delete_with_data().await?;
     nothing_is_left(world).await
 }
 
-/// Waits for the garbage collector, then looks for what a deleted Marketplace could have left anywhere.
+/// Waits for the garbage collector, then checks that no child object, database, role or topic of the Marketplace
+/// remains.
 pub async fn nothing_is_left(world: &World) -> anyhow::Result<()> {
     collected(world, |_| false).await?;
     let children = world.market.children().await?;
@@ -69,8 +70,8 @@ pub async fn nothing_is_left(world: &World) -> anyhow::Result<()> {
     let topics = topics.into_iter().map(|name| format!("Topic/{name}"));
     let found = found.chain(databases).chain(roles).chain(topics).collect();
     let waiting = world.cluster.get(MARKETPLACE, &world.market.name).await?.map(|_| "Marketplace".to_owned());
-    let residue = Residue { found, waiting: waiting.into_iter().collect(), ..Residue::default() };
-    let violations = check(&[], &Evidence { residue, ..Evidence::default() });
-    ensure!(violations.is_empty(), "left behind: {violations:#?}");
+    let leftovers = Leftovers { found, waiting: waiting.into_iter().collect(), ..Leftovers::default() };
+    let violations = check(&[], &Evidence { leftovers, ..Evidence::default() });
+    ensure!(violations.is_empty(), "leftover objects: {violations:#?}");
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! From the sample that users copy to an order that is paid, and a crowd.
+//! Scenarios of installation and use: the minimal sample, one order, a load. Also the invariant checks for other
+//! scenarios.
 
 use std::time::{Duration, Instant};
 
@@ -11,19 +12,19 @@ use agora_shopper::{
     Shop, buy_one,
     checker::{Evidence, check},
     collect,
-    load::{self, Load, Run, products},
+    load::{self, LoadProfile, Run, products},
 };
 use agora_topology::ALL;
 use anyhow::{bail, ensure};
 
-/// Time that a shop may take to settle after its last visitor or fault.
+/// Time limit after the last request or fault until all invariants hold.
 pub const SETTLE_SECONDS_MAX: u64 = 120;
 
-pub async fn a_short_resource_becomes_a_running_shop(world: &World) -> anyhow::Result<()> {
-    let begun = Instant::now();
+pub async fn the_minimal_sample_becomes_a_running_shop(world: &World) -> anyhow::Result<()> {
+    let started = Instant::now();
     world.market.apply(&world.market.manifest(&world.settings)?).await?;
     world.market.ready().await?;
-    println!("    Available and Ready {:.1} s after it was applied", begun.elapsed().as_secs_f64());
+    println!("    Available and Ready {:.1} s after apply", started.elapsed().as_secs_f64());
     let children = world.market.children().await?;
     for service in ALL {
         let name = world.market.child(service.name);
@@ -35,7 +36,7 @@ pub async fn a_short_resource_becomes_a_running_shop(world: &World) -> anyhow::R
             let migrated = |(key, job): (&(&str, String), &serde_json::Value)| {
                 key.0 == JOB.word && key.1.starts_with(&prefix) && job["status"]["succeeded"] == 1
             };
-            ensure!(children.iter().any(migrated), "no completed migration of {name}");
+            ensure!(children.iter().any(migrated), "no completed migration Job of {name}");
         }
     }
     restricted(&children)?;
@@ -46,21 +47,24 @@ pub async fn a_short_resource_becomes_a_running_shop(world: &World) -> anyhow::R
     Ok(())
 }
 
-/// Any UID, no token, limits, probes.
+/// Checks the security context of all Deployments: no token, no root, no fixed user, a memory limit, probes.
 fn restricted(children: &std::collections::BTreeMap<(&str, String), serde_json::Value>) -> anyhow::Result<()> {
     for ((_, name), deployment) in children.iter().filter(|((kind, _), _)| *kind == DEPLOYMENT.word) {
         let pod = &deployment["spec"]["template"]["spec"];
         let container = &pod["containers"][0];
         ensure!(pod["automountServiceAccountToken"] == false, "{name} mounts a token");
         ensure!(pod["securityContext"]["runAsNonRoot"] == true, "{name} may run as root");
-        ensure!(pod["securityContext"]["runAsUser"].is_null(), "{name} names a user");
+        ensure!(pod["securityContext"]["runAsUser"].is_null(), "{name} has a fixed user");
         ensure!(!container["resources"]["limits"]["memory"].is_null(), "{name} has no memory limit");
-        ensure!(!container["readinessProbe"].is_null() && !container["livenessProbe"].is_null(), "{name}: probes");
+        ensure!(
+            !container["readinessProbe"].is_null() && !container["livenessProbe"].is_null(),
+            "{name} lacks a probe"
+        );
     }
     Ok(())
 }
 
-pub async fn an_order_is_bought_through_the_gateway(world: &World) -> anyhow::Result<()> {
+pub async fn an_order_is_paid_through_the_gateway(world: &World) -> anyhow::Result<()> {
     let shop = world.filled_shop().await?;
     let before = units(&shop).await?;
     let bought = buy_one(&shop).await?;
@@ -68,56 +72,56 @@ pub async fn an_order_is_bought_through_the_gateway(world: &World) -> anyhow::Re
     ensure!(bought.status == "paid", "the order is {}", bought.status);
     ensure!(bought.number.starts_with("A-"), "its number is {}", bought.number);
     let after = units(&shop).await?;
-    ensure!(before - after == 1, "stock fell from {before} to {after}");
+    ensure!(before - after == 1, "stock changed from {before} to {after}");
     let evidence =
         Evidence { ledger: world.tables.ledger().await?, stock: world.tables.stock().await?, ..Evidence::default() };
     ensure!(!evidence.ledger.is_empty(), "the ledger is empty");
-    sound(&[], &evidence)
+    check_invariants(&[], &evidence)
 }
 
 async fn units(shop: &Shop) -> anyhow::Result<i64> {
     Ok(products(shop).await?.iter().map(|product| product.stock).sum())
 }
 
-pub async fn a_crowd_shops_and_every_invariant_holds(world: &World) -> anyhow::Result<()> {
+pub async fn load_violates_no_invariant(world: &World) -> anyhow::Result<()> {
     let shop = world.filled_shop().await?;
-    let run = load::run(&shop, &crowd(world, 20).await?).await?;
+    let run = load::run(&shop, &load_profile(world, 20).await?).await?;
     println!("{}", run.summary);
-    ensure!(run.summary.bought > 0, "nobody bought anything");
-    ensure!(run.summary.unknown() == 0, "{} requests got no final answer", run.summary.unknown());
-    settles(world, &shop, &run).await
+    ensure!(run.summary.bought > 0, "no order was paid");
+    ensure!(run.summary.unknown() == 0, "{} requests without a final response", run.summary.unknown());
+    invariants_hold_at_rest(world, &shop, &run).await
 }
 
-/// A small crowd: the machine also builds, and other scenarios measure.
-pub async fn crowd(world: &World, seconds: u32) -> anyhow::Result<Load> {
+/// A small load: 5 visits per second of 20 shoppers.
+pub async fn load_profile(world: &World, seconds: u32) -> anyhow::Result<LoadProfile> {
     let admin = Some(world.admin().await?);
-    Ok(Load { rate: 5, seconds, shoppers: 20, seed: 20_260, only_buy: false, registrations: false, admin })
+    Ok(LoadProfile { rate: 5, seconds, shoppers: 20, seed: 20_260, only_buy: false, registrations: false, admin })
 }
 
-/// Whether the shop comes to rest with every promise kept: by the API, the tables and the topics.
-pub async fn settles(world: &World, shop: &Shop, run: &Run) -> anyhow::Result<()> {
-    let patience = Duration::from_secs(SETTLE_SECONDS_MAX);
-    let (by_api, violations) = collect::at_rest(shop, run, patience).await?;
-    refuse(&violations)?;
-    let evidence = at_rest::complete(&world.tables, by_api, patience).await?;
-    sound(&run.history.records(), &evidence)?;
+/// Waits until all orders are finished and checks all invariants on API responses, tables and topics.
+pub async fn invariants_hold_at_rest(world: &World, shop: &Shop, run: &Run) -> anyhow::Result<()> {
+    let timeout = Duration::from_secs(SETTLE_SECONDS_MAX);
+    let (by_api, violations) = collect::at_rest(shop, run, timeout).await?;
+    fail_on(&violations)?;
+    let evidence = at_rest::complete(&world.tables, by_api, timeout).await?;
+    check_invariants(&run.history.records(), &evidence)?;
     println!(
-        "    {} orders, {} events on order-events: every invariant holds",
+        "    {} orders, {} events on order-events: all invariants hold",
         evidence.orders.len(),
         evidence.topics.len()
     );
     Ok(())
 }
 
-fn sound(history: &[agora_shopper::history::Record], evidence: &Evidence) -> anyhow::Result<()> {
-    refuse(&check(history, evidence))
+fn check_invariants(history: &[agora_shopper::history::Record], evidence: &Evidence) -> anyhow::Result<()> {
+    fail_on(&check(history, evidence))
 }
 
-fn refuse(violations: &[agora_shopper::checker::Violation]) -> anyhow::Result<()> {
+fn fail_on(violations: &[agora_shopper::checker::Violation]) -> anyhow::Result<()> {
     const SHOWN_MAX: usize = 20;
     if violations.is_empty() {
         return Ok(());
     }
     let lines: Vec<String> = violations.iter().take(SHOWN_MAX).map(ToString::to_string).collect();
-    bail!("{} invariant(s) broken:\n{}", violations.len(), lines.join("\n"))
+    bail!("{} invariant violation(s):\n{}", violations.len(), lines.join("\n"))
 }

@@ -1,4 +1,4 @@
-//! The data services quiet, away or crashed while a crowd shops: what shoppers see, and that nothing is lost.
+//! Scenarios of outages: a data service is suspended, down or crashes under load. Orders must not be lost.
 
 use std::time::Duration;
 
@@ -12,72 +12,72 @@ use agora_e2e::{
 use agora_shopper::{Shop, load};
 use anyhow::ensure;
 
-use crate::install::{crowd, settles};
+use crate::install::{invariants_hold_at_rest, load_profile};
 
-/// A data service that a shopping crowd has to do without.
+/// An outage of a data service during a load.
 struct Fault {
     service: &'static str,
     how: Outage,
     time: Duration,
-    /// How long the crowd shops: the lead, the fault and some time after it.
-    shopping_seconds: u32,
+    /// Duration of the load: `LEAD`, the outage and some time after it.
+    load_seconds: u32,
 }
 
-const BROKER_QUIET: Fault =
-    Fault { service: "kafka", how: Outage::Quiet, time: Duration::from_secs(20), shopping_seconds: 40 };
-const BROKER_AWAY: Fault =
-    Fault { service: "kafka", how: Outage::Away, time: Duration::from_mins(1), shopping_seconds: 75 };
-const REDIS_AWAY: Fault =
-    Fault { service: "redis", how: Outage::Away, time: Duration::from_secs(20), shopping_seconds: 30 };
-const POSTGRES_AWAY: Fault =
-    Fault { service: "postgres", how: Outage::Away, time: Duration::from_secs(5), shopping_seconds: 30 };
-/// Before the fault, so that it hits a crowd that shops.
+const BROKER_UNRESPONSIVE: Fault =
+    Fault { service: "kafka", how: Outage::Unresponsive, time: Duration::from_secs(20), load_seconds: 40 };
+const BROKER_DOWN: Fault =
+    Fault { service: "kafka", how: Outage::Down, time: Duration::from_mins(1), load_seconds: 75 };
+const REDIS_DOWN: Fault =
+    Fault { service: "redis", how: Outage::Down, time: Duration::from_secs(20), load_seconds: 30 };
+const POSTGRES_DOWN: Fault =
+    Fault { service: "postgres", how: Outage::Down, time: Duration::from_secs(5), load_seconds: 30 };
+/// Time from the start of the load to the outage.
 const LEAD: Duration = Duration::from_secs(5);
-/// Databases and topics are compared every 60 s.
+/// Time limit until a condition recovers; the operator compares databases and topics every 60 s.
 const NOTICED_SECONDS_MAX: u64 = 150;
 
-pub async fn a_broker_that_goes_quiet_stops_no_order(world: &World) -> anyhow::Result<()> {
-    let (shop, run) = shopped_through(world, &BROKER_QUIET).await?;
-    unharmed(world, &shop, &run).await
+pub async fn an_unresponsive_broker_stops_no_order(world: &World) -> anyhow::Result<()> {
+    let (shop, run) = run_load_with_outage(world, &BROKER_UNRESPONSIVE).await?;
+    no_request_failed(world, &shop, &run).await
 }
 
-pub async fn a_broker_that_is_away_for_a_minute_stops_no_order_and_no_repair(world: &World) -> anyhow::Result<()> {
-    let repair = crate::damage::a_deleted_deployment_comes_back(world);
-    let (shop, run) = shopped_through_while(world, &BROKER_AWAY, repair).await?;
-    unharmed(world, &shop, &run).await?;
-    heals(world, "KafkaReady").await
+pub async fn a_broker_outage_of_a_minute_stops_no_order_and_no_repair(world: &World) -> anyhow::Result<()> {
+    let repair = crate::damage::a_deleted_deployment_is_recreated(world);
+    let (shop, run) = run_load_with_outage_and(world, &BROKER_DOWN, repair).await?;
+    no_request_failed(world, &shop, &run).await?;
+    condition_recovers(world, "KafkaReady").await
 }
 
-pub async fn redis_that_is_away_stops_no_order(world: &World) -> anyhow::Result<()> {
-    let (shop, run) = shopped_through(world, &REDIS_AWAY).await?;
-    unharmed(world, &shop, &run).await?;
-    heals(world, "RedisReady").await
+pub async fn a_redis_outage_stops_no_order(world: &World) -> anyhow::Result<()> {
+    let (shop, run) = run_load_with_outage(world, &REDIS_DOWN).await?;
+    no_request_failed(world, &shop, &run).await?;
+    condition_recovers(world, "RedisReady").await
 }
 
-pub async fn a_database_server_that_crashes_loses_no_order(world: &World) -> anyhow::Result<()> {
-    let (shop, run) = shopped_through(world, &POSTGRES_AWAY).await?;
-    println!("    PostgreSQL away for {} s\n{}", POSTGRES_AWAY.time.as_secs(), run.summary);
-    ensure!(run.summary.bought > 0, "nobody bought anything");
-    // Requests that met no database have no final answer; what was promised to any shopper still holds.
-    settles(world, &shop, &run).await?;
+pub async fn a_database_server_crash_loses_no_order(world: &World) -> anyhow::Result<()> {
+    let (shop, run) = run_load_with_outage(world, &POSTGRES_DOWN).await?;
+    println!("    PostgreSQL was down for {} s\n{}", POSTGRES_DOWN.time.as_secs(), run.summary);
+    ensure!(run.summary.bought > 0, "no order was paid");
+    // Requests during the outage have no final response; the invariants must hold for all acknowledged ones.
+    invariants_hold_at_rest(world, &shop, &run).await?;
     agora_shopper::buy_one(&shop).await?;
-    heals(world, "DatabaseReady").await
+    condition_recovers(world, "DatabaseReady").await
 }
 
-/// A crowd shops, and the fault comes and goes meanwhile.
-async fn shopped_through(world: &World, fault: &Fault) -> anyhow::Result<(Shop, load::Run)> {
-    shopped_through_while(world, fault, std::future::ready(Ok(()))).await
+/// Runs a load with an outage.
+async fn run_load_with_outage(world: &World, fault: &Fault) -> anyhow::Result<(Shop, load::Run)> {
+    run_load_with_outage_and(world, fault, std::future::ready(Ok(()))).await
 }
 
-/// The same, with something that must succeed while the fault lasts.
-async fn shopped_through_while(
+/// Runs a load with an outage, and `during`, which must succeed while the outage lasts.
+async fn run_load_with_outage_and(
     world: &World,
     fault: &Fault,
     during: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<(Shop, load::Run)> {
     let shop = world.filled_shop().await?;
-    let load = crowd(world, fault.shopping_seconds).await?;
-    let struck = async {
+    let load = load_profile(world, fault.load_seconds).await?;
+    let injected = async {
         tokio::time::sleep(LEAD).await;
         outage(&world.settings, fault.service, fault.how, fault.time).await
     };
@@ -85,22 +85,22 @@ async fn shopped_through_while(
         tokio::time::sleep(LEAD * 2).await;
         during.await
     };
-    let (run, struck, during) = tokio::join!(Box::pin(load::run(&shop, &load)), struck, Box::pin(during));
-    struck?;
+    let (run, injected, during) = tokio::join!(Box::pin(load::run(&shop, &load)), injected, Box::pin(during));
+    injected?;
     during?;
     Ok((shop, run?))
 }
 
-/// The whole crowd got final answers, and every promise holds.
-async fn unharmed(world: &World, shop: &Shop, run: &load::Run) -> anyhow::Result<()> {
+/// Checks that every request got a final response and that all invariants hold.
+async fn no_request_failed(world: &World, shop: &Shop, run: &load::Run) -> anyhow::Result<()> {
     println!("{}", run.summary);
-    ensure!(run.summary.unknown() == 0, "{} requests got no final answer", run.summary.unknown());
-    ensure!(run.summary.bought > 0, "nobody bought anything");
-    settles(world, shop, run).await
+    ensure!(run.summary.unknown() == 0, "{} requests without a final response", run.summary.unknown());
+    ensure!(run.summary.bought > 0, "no order was paid");
+    invariants_hold_at_rest(world, shop, run).await
 }
 
-/// The operator sees by itself that a data service is there again.
-async fn heals(world: &World, condition: &str) -> anyhow::Result<()> {
+/// Waits until the operator has set the condition to True again.
+async fn condition_recovers(world: &World, condition: &str) -> anyhow::Result<()> {
     until(&format!("condition {condition} is True"), Duration::from_secs(NOTICED_SECONDS_MAX), async || {
         let market = world.cluster.get(MARKETPLACE, &world.market.name).await?.unwrap_or_default();
         Ok(when(holds(&market, condition)))

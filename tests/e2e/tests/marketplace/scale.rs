@@ -1,4 +1,4 @@
-//! Load that calls for more pods, and the operator that lets the autoscaler have its way.
+//! Scenario of autoscaling: load raises the replicas, and the operator does not reset them.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -18,18 +18,19 @@ use tokio::process::Command;
 
 const SERVICE: &str = "catalog";
 const BROWSERS: usize = 4;
-/// Metrics are 15 s old at most, and the autoscaler looks every 15 s; twice each.
+/// Time limit of scaling: metrics are up to 15 s old and the autoscaler runs every 15 s; the rest allows for pod
+/// starts.
 const SCALE_SECONDS_MAX: u64 = 120;
 const RECONCILES: u64 = 100;
-/// Reconciles of one Marketplace are at least 250 ms apart.
-const RECONCILE_APART: Duration = Duration::from_millis(260);
+/// Interval of changes; reconciles of one Marketplace are at least 250 ms apart.
+const RECONCILE_INTERVAL: Duration = Duration::from_millis(260);
 const RECONCILES_SECONDS_MAX: u64 = 120;
 const METRIC: &str = "operator_reconcile_seconds_count";
 
-pub async fn load_scales_a_service_and_a_hundred_reconciles_leave_it_so(world: &World) -> anyhow::Result<()> {
+pub async fn load_scales_a_service_and_reconciles_keep_its_replicas(world: &World) -> anyhow::Result<()> {
     let (shop, enough, answered) = (world.filled_shop().await?, AtomicBool::new(false), AtomicU64::new(0));
     let before = replicas(world).await?;
-    // Crowds before this one may have scaled it already: there must be room.
+    // Earlier scenarios may have scaled the service to its maximum; raise it.
     let room = json!([{ "name": SERVICE, "scaling": { "maxReplicas": before + 2 } }]);
     world.market.change(&json!({ "spec": { "services": room } })).await?;
     let browsing = join_all((0..BROWSERS).map(|_| browse(&shop, &enough, &answered)));
@@ -39,7 +40,7 @@ pub async fn load_scales_a_service_and_a_hundred_reconciles_leave_it_so(world: &
         scaled
     };
     let (_, scaled) = tokio::join!(browsing, scaling);
-    println!("    {} pages of products took {SERVICE} from {before} to {} replicas", answered.into_inner(), scaled?);
+    println!("    {} product pages scaled {SERVICE} from {before} to {} replicas", answered.into_inner(), scaled?);
     stays_scaled(world, before).await
 }
 
@@ -59,26 +60,26 @@ async fn scaled_beyond(world: &World, before: u64) -> anyhow::Result<u64> {
     .await
 }
 
-/// Down again it goes by the autoscaler's word alone, which comes minutes after the load.
+/// Triggers reconciles and checks that the replicas stay: only the autoscaler may lower them, minutes after the load.
 async fn stays_scaled(world: &World, before: u64) -> anyhow::Result<()> {
-    let (begun, mut turn) = (reconciles(world).await?, 0_u64);
-    until(&format!("{RECONCILES} reconciles"), Duration::from_secs(RECONCILES_SECONDS_MAX), async || {
+    let (started, mut turn) = (reconciles(world).await?, 0_u64);
+    until(&format!("{RECONCILES} reconciles are done"), Duration::from_secs(RECONCILES_SECONDS_MAX), async || {
         turn += 1;
         let touched = json!({ "metadata": { "annotations": { "agora-e2e/turn": turn.to_string() } } });
         world.market.change(&touched).await?;
-        tokio::time::sleep(RECONCILE_APART).await;
-        Ok(when(turn.is_multiple_of(10) && reconciles(world).await? >= begun + RECONCILES))
+        tokio::time::sleep(RECONCILE_INTERVAL).await;
+        Ok(when(turn.is_multiple_of(10) && reconciles(world).await? >= started + RECONCILES))
     })
     .await?;
     let (deployment, scaler) = (deployment(world).await?, autoscaler(world).await?);
     let (now, desired) = (&deployment["spec"]["replicas"], &scaler["status"]["desiredReplicas"]);
     ensure!(
         now.as_u64().is_some_and(|now| now > before),
-        "{now} replicas after the reconciles, the autoscaler wants {desired}"
+        "{now} replicas after the reconciles, {desired} desired by the autoscaler"
     );
     let owners = owners_of_replicas(&deployment);
-    ensure!(!owners.iter().any(|owner| owner.contains("agora")), "replicas are owned by {owners:?}");
-    println!("    {now} replicas after {} reconciles, owned by {owners:?}", reconciles(world).await? - begun);
+    ensure!(!owners.iter().any(|owner| owner.contains("agora")), "field spec.replicas is owned by {owners:?}");
+    println!("    {now} replicas after {} reconciles, owned by {owners:?}", reconciles(world).await? - started);
     world.market.ready().await
 }
 
@@ -94,14 +95,14 @@ async fn autoscaler(world: &World) -> anyhow::Result<Value> {
     Ok(world.cluster.get(AUTOSCALER, &world.market.child(SERVICE)).await?.unwrap_or_default())
 }
 
-/// Field managers that have said how many there are to be.
+/// Field managers that own `spec.replicas`.
 fn owners_of_replicas(deployment: &Value) -> Vec<String> {
     let entries = deployment["metadata"]["managedFields"].as_array().into_iter().flatten();
     let owning = entries.filter(|entry| !entry["fieldsV1"]["f:spec"]["f:replicas"].is_null());
     owning.map(|entry| text(&entry["manager"]).to_owned()).collect()
 }
 
-/// How many reconciles the operator under test has done, by its own metrics.
+/// Number of reconciles, from the metrics of the operator under test.
 async fn reconciles(world: &World) -> anyhow::Result<u64> {
     let pods = world.cluster.of(OPERATOR_NAMESPACE).list(agora_e2e::cluster::POD, "").await?;
     let pod = pods.first().map(agora_e2e::cluster::name).context("the operator has no pod")?;

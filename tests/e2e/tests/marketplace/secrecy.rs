@@ -1,4 +1,4 @@
-//! Secrets stay where they are kept: no log, event, status, object, command line or file of the servers tells one.
+//! Scenario of secrecy: searches objects, logs, command lines and files of the servers for the values of all Secrets.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -10,44 +10,44 @@ use agora_e2e::{
 use anyhow::{Context, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-/// Keys of Secrets whose values are no secrets.
+/// Keys of Secrets whose values are public.
 const PUBLIC: [&str; 4] = ["username", "ca.crt", "tls.crt", "type"];
-/// A value that is shorter may occur anywhere by chance.
-const TELLING_BYTES_MIN: usize = 12;
-/// How an access token begins: the header that is common to all of them. No log has one.
+/// Minimum length of a value to search for; a shorter one can occur by chance.
+const SECRET_BYTES_MIN: usize = 12;
+/// Common prefix of all access tokens: the encoded header.
 const TOKEN: &str = "eyJ0eXAiOiJKV1Qi";
-/// How the passwords of this suite's shoppers begin.
+/// Common prefix of the passwords of the tests' shoppers, in JSON.
 const PASSWORD: &str = "\"pass-";
-/// Larger files are read from their end.
+/// Larger files are not searched.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
-pub async fn no_secret_is_told_anywhere(world: &World) -> anyhow::Result<()> {
+pub async fn no_secret_appears_in_objects_logs_or_files(world: &World) -> anyhow::Result<()> {
     let mut secrets = BTreeMap::new();
     collect(&world.cluster, &mut secrets).await?;
     let kept = secrets.len();
-    ensure!(kept > 0, "there are no secrets to look for");
+    ensure!(kept > 0, "there is no secret to search for");
     secrets.insert("an access token".to_owned(), TOKEN.to_owned());
     secrets.insert("a shopper's password".to_owned(), PASSWORD.to_owned());
-    let mut places = Places { secrets, looked: BTreeMap::new(), told: Vec::new() };
+    let mut search = LeakSearch { secrets, searched: BTreeMap::new(), leaks: Vec::new() };
     for cluster in [world.cluster.clone(), world.cluster.of(OPERATOR_NAMESPACE)] {
-        places.objects(&cluster).await?;
-        places.logs(&cluster).await?;
+        search.objects(&cluster).await?;
+        search.logs(&cluster).await?;
     }
-    places.processes()?;
-    places.files(&world.settings.state.join("log"))?;
-    ensure!(places.told.is_empty(), "told: {:#?}", places.told);
-    println!("    {kept} values, looked for in: {:?}", places.looked);
+    search.processes()?;
+    search.files(&world.settings.state.join("log"))?;
+    ensure!(search.leaks.is_empty(), "secrets found: {:#?}", search.leaks);
+    println!("    searched for {kept} values in: {:?}", search.searched);
     Ok(())
 }
 
-/// Secret values of a namespace by Secret and key; of one with lines the longest.
+/// Secret values of a namespace, by Secret and key; of a multi-line value the longest line.
 async fn collect(cluster: &Cluster, secrets: &mut BTreeMap<String, String>) -> anyhow::Result<()> {
     for secret in cluster.list(SECRET, "").await? {
         for (key, value) in secret["data"].as_object().into_iter().flatten() {
             let bytes = STANDARD.decode(text(value)).context("a Secret's value is base64")?;
             let whole = String::from_utf8_lossy(&bytes);
             let line = whole.lines().max_by_key(|line| line.len()).unwrap_or_default();
-            if !PUBLIC.contains(&key.as_str()) && line.len() >= TELLING_BYTES_MIN {
+            if !PUBLIC.contains(&key.as_str()) && line.len() >= SECRET_BYTES_MIN {
                 secrets.insert(format!("{} {key}", name(&secret)), line.to_owned());
                 secrets.insert(format!("{} {key} in base64", name(&secret)), text(value).to_owned());
             }
@@ -56,18 +56,18 @@ async fn collect(cluster: &Cluster, secrets: &mut BTreeMap<String, String>) -> a
     Ok(())
 }
 
-struct Places {
+struct LeakSearch {
     secrets: BTreeMap<String, String>,
-    /// How many of each kind were looked at.
-    looked: BTreeMap<&'static str, usize>,
-    told: Vec<String>,
+    /// Number of searched items by kind.
+    searched: BTreeMap<&'static str, usize>,
+    leaks: Vec<String>,
 }
 
-impl Places {
+impl LeakSearch {
     fn look(&mut self, kind: &'static str, place: &str, content: &str) {
-        *self.looked.entry(kind).or_default() += 1;
-        let told = self.secrets.iter().filter(|(_, value)| content.contains(value.as_str()));
-        self.told.extend(told.map(|(secret, _)| format!("{kind} {place} tells {secret}")));
+        *self.searched.entry(kind).or_default() += 1;
+        let leaks = self.secrets.iter().filter(|(_, value)| content.contains(value.as_str()));
+        self.leaks.extend(leaks.map(|(secret, _)| format!("{kind} {place} contains {secret}")));
     }
 
     async fn objects(&mut self, cluster: &Cluster) -> anyhow::Result<()> {
@@ -89,7 +89,7 @@ impl Places {
         Ok(())
     }
 
-    /// Command lines are open to everybody on the machine. Not this process's own.
+    /// Searches the command lines of all processes, which every user of the machine can read.
     fn processes(&mut self) -> anyhow::Result<()> {
         for entry in std::fs::read_dir("/proc")?.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -99,7 +99,7 @@ impl Places {
         Ok(())
     }
 
-    /// What the cluster's own processes and the data services wrote.
+    /// Searches the logs of the cluster's processes and of the data services.
     fn files(&mut self, folder: &Path) -> anyhow::Result<()> {
         for entry in std::fs::read_dir(folder).with_context(|| format!("{}", folder.display()))?.flatten() {
             let file = entry.path();

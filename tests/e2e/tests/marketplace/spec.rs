@@ -1,4 +1,4 @@
-//! Changes of the resource: what they move, and what they leave alone.
+//! Scenarios of changes to the spec: they take effect on the affected services and only on these.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,29 +15,29 @@ use agora_topology::ALL;
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
-use crate::install::{crowd, settles};
+use crate::install::{invariants_hold_at_rest, load_profile};
 
 const SCALE_SECONDS_MAX: u64 = 120;
 const ROLL_SECONDS_MAX: u64 = 120;
-/// The rollout begins when the crowd is in.
+/// Time from the start of the load to the rollout.
 const LEAD: Duration = Duration::from_secs(5);
 const ROLLOUT_LOAD_SECONDS: u32 = 60;
 
 pub async fn a_raised_minimum_of_replicas_takes_effect(world: &World) -> anyhow::Result<()> {
     let user = world.market.child("user");
     let now = world.cluster.get(DEPLOYMENT, &user).await?.unwrap_or_default();
-    // Load may have called for more than the minimum already.
-    let wanted = now["spec"]["replicas"].as_u64().context("user has no replicas")? + 1;
-    let raised = json!([{ "name": "user", "scaling": { "minReplicas": wanted, "maxReplicas": wanted + 1 } }]);
+    // The autoscaler may have raised the replicas above the minimum.
+    let desired = now["spec"]["replicas"].as_u64().context("user has no replicas")? + 1;
+    let raised = json!([{ "name": "user", "scaling": { "minReplicas": desired, "maxReplicas": desired + 1 } }]);
     world.market.change(&json!({ "spec": { "services": raised } })).await?;
-    until(&format!("user has {wanted} replicas"), Duration::from_secs(SCALE_SECONDS_MAX), async || {
+    until(&format!("user has {desired} replicas"), Duration::from_secs(SCALE_SECONDS_MAX), async || {
         let scaler = world.cluster.get(AUTOSCALER, &user).await?.unwrap_or_default();
         let deployment = world.cluster.get(DEPLOYMENT, &user).await?.unwrap_or_default();
-        let wide = scaler["spec"]["minReplicas"] == wanted && deployment["spec"]["replicas"].as_u64() >= Some(wanted);
+        let wide = scaler["spec"]["minReplicas"] == desired && deployment["spec"]["replicas"].as_u64() >= Some(desired);
         Ok(when(wide && is_rolled_out(&deployment)))
     })
     .await?;
-    println!("    user went to {wanted} replicas");
+    println!("    user has {desired} replicas");
     world.market.ready().await
 }
 
@@ -47,7 +47,7 @@ pub async fn a_changed_setting_rolls_only_its_service(world: &World) -> anyhow::
     let services = json!([{ "name": "cart", "env": [{ "name": "RUST_LOG", "value": "info" }] }]);
     let old = world.cluster.get(DEPLOYMENT, &cart).await?.unwrap_or_default();
     world.market.change(&json!({ "spec": { "services": services } })).await?;
-    until("the cart has rolled", Duration::from_secs(ROLL_SECONDS_MAX), async || {
+    until("the Deployment of cart is rolled out", Duration::from_secs(ROLL_SECONDS_MAX), async || {
         let new = world.cluster.get(DEPLOYMENT, &cart).await?.unwrap_or_default();
         Ok(when(new["spec"]["template"] != old["spec"]["template"] && is_rolled_out(&new)))
     })
@@ -63,11 +63,11 @@ pub async fn a_changed_setting_rolls_only_its_service(world: &World) -> anyhow::
             after.get(service)
         );
     }
-    println!("    only the cart's pods are new");
+    println!("    only the pods of cart were replaced");
     Ok(())
 }
 
-/// Templates that the running pods were made from, by service: load may change how many there are.
+/// Pod template hashes of the running pods by service; the number of pods may change with the load.
 async fn pods(world: &World) -> anyhow::Result<BTreeMap<String, BTreeSet<String>>> {
     let mut by_service: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let selector = format!("app.kubernetes.io/instance={}", world.market.name);
@@ -85,12 +85,12 @@ fn label(object: &Value, key: &str) -> String {
     object["metadata"]["labels"][key].as_str().unwrap_or_default().to_owned()
 }
 
-/// The same image by another name: every Deployment rolls and every migration runs again, as in an upgrade.
+/// Deploys the same image with another tag: like an upgrade, it rolls every Deployment and runs every migration again.
 pub async fn a_new_image_under_load_fails_no_request(world: &World) -> anyhow::Result<()> {
     let shop = world.filled_shop().await?;
     let next = format!("{}.next", world.settings.tag);
-    world.name_image_again(&next).await?;
-    let load = crowd(world, ROLLOUT_LOAD_SECONDS).await?;
+    world.tag_image(&next).await?;
+    let load = load_profile(world, ROLLOUT_LOAD_SECONDS).await?;
     let rollout = async {
         tokio::time::sleep(LEAD).await;
         world.market.change(&json!({ "spec": { "release": { "version": next } } })).await?;
@@ -98,16 +98,16 @@ pub async fn a_new_image_under_load_fails_no_request(world: &World) -> anyhow::R
     };
     let (run, rolled) = tokio::join!(load::run(&shop, &load), rollout);
     let (run, took) = (run?, rolled?);
-    println!("    every service rolled in {:.1} s\n{}", took.as_secs_f64(), run.summary);
+    println!("    all services rolled out in {:.1} s\n{}", took.as_secs_f64(), run.summary);
     ensure!(took < Duration::from_secs(u64::from(ROLLOUT_LOAD_SECONDS)), "the load ended before the rollout");
-    ensure!(run.summary.bought > 0, "nobody bought anything");
+    ensure!(run.summary.bought > 0, "no order was paid");
     let unanswered: usize = run.summary.requests.values().map(|requests| requests.unknown).sum();
     ensure!(unanswered == 0, "{unanswered} requests failed: {:?}", run.summary.refusals);
-    settles(world, &shop, &run).await
+    invariants_hold_at_rest(world, &shop, &run).await
 }
 
 async fn rolled_out_with(world: &World, version: &str) -> anyhow::Result<Duration> {
-    let begun = Instant::now();
+    let started = Instant::now();
     let image = format!("{}/agora:{version}", world.settings.registry);
     until("every service runs the new image", Duration::from_secs(ROLL_SECONDS_MAX), async || {
         for service in ALL {
@@ -121,7 +121,7 @@ async fn rolled_out_with(world: &World, version: &str) -> anyhow::Result<Duratio
         Ok(Some(()))
     })
     .await?;
-    let took = begun.elapsed();
+    let took = started.elapsed();
     world.market.ready().await?;
     Ok(took)
 }

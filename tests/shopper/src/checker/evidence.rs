@@ -1,10 +1,11 @@
-//! The shop at rest, in the checker's terms; who collects it reads tables, topics or the API.
+//! Input of the invariant checker: the final state of the shop. Collectors fill it from tables, topics or the API;
+//! these types must not depend on them.
 
 use agora_vocab::{OrderId, PaymentId, ProductId, UserId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The shop at rest. An empty list proves nothing.
+/// The final state of the shop, after the load has ended. Invariants on an empty list are not checked.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Evidence {
@@ -16,89 +17,89 @@ pub struct Evidence {
     pub stock: Vec<StockSeen>,
     /// Every entry of payment's ledger.
     pub ledger: Vec<LedgerEntry>,
-    /// Every event that a service committed.
+    /// Every event that a service committed to its outbox.
     pub outbox: Vec<EventSeen>,
     /// Every event on the topics, in the order of each partition.
     pub topics: Vec<EventSeen>,
-    /// How often each consumer let each event take effect.
+    /// How often each consumer applied each event.
     pub applied: Vec<Applied>,
-    /// What is there beside the shop.
-    pub residue: Residue,
+    /// Child objects, finalizers and leaked secrets.
+    pub leftovers: Leftovers,
 }
 
-/// An order at rest.
+/// Final state of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderSeen {
-    /// The order.
+    /// Id of the order.
     pub id: OrderId,
-    /// Whose.
+    /// The user who placed it.
     pub user: UserId,
-    /// Its status.
+    /// `status` in the API.
     pub status: String,
-    /// Its payment's status.
+    /// `paymentStatus` in the API.
     pub payment_status: String,
-    /// What it costs, in minor units.
+    /// Total price in minor units.
     pub total: i64,
 }
 
-/// A payment at rest.
+/// Final state of a payment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentSeen {
-    /// The payment.
+    /// Id of the payment.
     pub id: PaymentId,
-    /// Of which order.
+    /// The order that it pays.
     pub order: OrderId,
-    /// Taken from the card, in minor units.
+    /// Captured amount in minor units.
     pub captured: i64,
-    /// Given back, in minor units.
+    /// Refunded amount in minor units.
     pub refunded: i64,
 }
 
-/// A product's stock at rest, in units.
+/// Final stock of a product, in units.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StockSeen {
-    /// The product.
+    /// Id of the product.
     pub product: ProductId,
     /// Initial stock and all receipts.
     pub received: i64,
-    /// In the warehouses.
+    /// Units in the warehouses.
     pub on_hand: i64,
-    /// Of these, held for orders.
+    /// Units on hand that are reserved for orders, as the stock rows count them.
     pub reserved: i64,
-    /// What the live reservations sum to.
+    /// Sum of all active reservations; must equal `reserved`.
     pub held: i64,
-    /// Left the warehouses for orders.
+    /// Units that left the warehouses for orders.
     pub sold: i64,
-    /// Came back.
+    /// Units that were returned to the warehouses.
     pub returned: i64,
 }
 
-/// One side of a transaction of the ledger.
+/// One entry of a ledger transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LedgerEntry {
-    /// The transaction.
+    /// Id of the transaction.
     pub transaction: i64,
-    /// ISO 4217.
+    /// ISO 4217 code.
     pub currency: String,
-    /// Minor units; debit positive, credit negative.
+    /// Amount in minor units; debit positive, credit negative.
     pub amount: i64,
 }
 
-/// An event, where it was seen.
+/// An event in an outbox or on a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EventSeen {
-    /// Its topic's bare name.
+    /// Topic without the isolation key.
     pub topic: String,
-    /// Its aggregate.
+    /// Id of the aggregate.
     pub key: String,
-    /// Its place among the aggregate's events, from 1.
+    /// Sequence number within the aggregate, from 1.
     pub seq: i64,
-    /// Its id; none where only its place is recorded.
+    /// Event id; None if only the sequence number is recorded.
     #[serde(default)]
     pub id: Option<Uuid>,
 }
@@ -107,26 +108,26 @@ pub struct EventSeen {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Applied {
-    /// The consumer.
+    /// Name of the consumer.
     pub consumer: String,
-    /// Its topic's bare name.
+    /// Topic without the isolation key.
     pub topic: String,
-    /// The event.
+    /// Event id.
     pub event: Uuid,
-    /// How often it took effect.
+    /// How often the consumer applied the event.
     pub times: u32,
 }
 
-/// What is there and should not be, or the other way round.
+/// Child objects that exist or should exist, finalizers and leaked secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Residue {
-    /// Children that should be there, as `Kind/name`.
+pub struct Leftovers {
+    /// Expected child objects, as `Kind/name`.
     pub expected: Vec<String>,
-    /// Children that are there.
+    /// Existing child objects, as `Kind/name`.
     pub found: Vec<String>,
     /// Objects that wait for a finalizer.
     pub waiting: Vec<String>,
-    /// Where a secret was seen; never the secret.
+    /// Places in which a secret was found, without the secret.
     pub leaks: Vec<String>,
 }

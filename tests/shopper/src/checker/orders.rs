@@ -1,4 +1,5 @@
-//! Orders: acknowledged, made once, readable, and at rest (I1, I2, I7, I8).
+//! Invariants I1, I2, I7 and I8: orders exist once, idempotency keys act once, reads are not stale, no order is
+//! unfinished. Must not depend on how the evidence is collected.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +8,7 @@ use agora_vocab::{OrderId, UserId};
 use super::{Invariant, OrderSeen, PaymentSeen, Violation, violation};
 use crate::history::{Action, Outcome, Record};
 
-/// I1. Not judged without orders.
+/// I1: every acknowledged order exists exactly once. Not checked without orders.
 pub fn acknowledged_exist_once(history: &[Record], orders: &[OrderSeen]) -> Vec<Violation> {
     if orders.is_empty() {
         return Vec::new();
@@ -32,7 +33,7 @@ pub fn acknowledged_exist_once(history: &[Record], orders: &[OrderSeen]) -> Vec<
     lost.chain(doubled).collect()
 }
 
-/// I2.
+/// I2: at most one order and one unrefunded capture per idempotency key.
 pub fn keys_act_once(history: &[Record], orders: &[OrderSeen], payments: &[PaymentSeen]) -> Vec<Violation> {
     let mut by_key: BTreeMap<(Action, &str), Vec<&Record>> = BTreeMap::new();
     let mut order_keys: BTreeMap<UserId, BTreeSet<&str>> = BTreeMap::new();
@@ -44,14 +45,15 @@ pub fn keys_act_once(history: &[Record], orders: &[OrderSeen], payments: &[Payme
         }
     }
     let mut violations: Vec<Violation> =
-        by_key.iter().filter_map(|((action, key), records)| two_answers(*action, key, records)).collect();
+        by_key.iter().filter_map(|((action, key), records)| contradiction(*action, key, records)).collect();
     let mut made: BTreeMap<UserId, usize> = BTreeMap::new();
     for order in orders {
         *made.entry(order.user).or_default() += 1;
     }
     violations.extend(made.iter().filter_map(|(user, made)| {
         let keys = order_keys.get(user).map_or(0, BTreeSet::len);
-        (*made > keys).then(|| violation(Invariant::I2, format!("user {user} has {made} orders of {keys} keys")))
+        (*made > keys)
+            .then(|| violation(Invariant::I2, format!("user {user} has {made} orders for {keys} idempotency keys")))
     }));
     let mut captures: BTreeMap<OrderId, usize> = BTreeMap::new();
     for payment in payments.iter().filter(|payment| payment.captured > payment.refunded) {
@@ -66,8 +68,8 @@ pub fn keys_act_once(history: &[Record], orders: &[OrderSeen], payments: &[Payme
     violations
 }
 
-/// Answers of one key that cannot be the same answer: two things made, or one made and refused.
-fn two_answers(action: Action, key: &str, records: &[&Record]) -> Option<Violation> {
+/// Contradictory responses to one key: two different objects, or success and rejection.
+fn contradiction(action: Action, key: &str, records: &[&Record]) -> Option<Violation> {
     let final_ones = || records.iter().filter(|record| record.outcome != Outcome::Unknown);
     let subject = |record: &Record| match action {
         Action::Order => record.order.map(OrderId::uuid),
@@ -78,18 +80,19 @@ fn two_answers(action: Action, key: &str, records: &[&Record]) -> Option<Violati
     let accepted = final_ones().any(|record| record.outcome == Outcome::Ok);
     let refused = final_ones().find(|record| record.outcome == Outcome::Failed);
     match refused {
-        _ if made.len() > 1 => {
-            Some(violation(Invariant::I2, format!("{action:?} with key {key} made {} things: {made:?}", made.len())))
-        }
+        _ if made.len() > 1 => Some(violation(
+            Invariant::I2,
+            format!("{action:?} with key {key} created {} objects: {made:?}", made.len()),
+        )),
         Some(refused) if accepted && is_sold => Some(violation(
             Invariant::I2,
-            format!("{action:?} with key {key} was accepted and refused ({:?} {:?})", refused.status, refused.code),
+            format!("{action:?} with key {key} was accepted and rejected ({:?} {:?})", refused.status, refused.code),
         )),
         _ => None,
     }
 }
 
-/// I7, of requests that began after the acknowledgement had come.
+/// I7, for requests that started after the response that acknowledged the order.
 pub fn own_writes_are_read(history: &[Record]) -> Vec<Violation> {
     let mut by_order: BTreeMap<OrderId, Vec<&Record>> = BTreeMap::new();
     for record in history {
@@ -101,7 +104,7 @@ pub fn own_writes_are_read(history: &[Record]) -> Vec<Violation> {
 }
 
 fn stale_reads(order: OrderId, records: &[&Record]) -> Vec<Violation> {
-    // Walks along time; `known` holds what had been answered before the request at hand began.
+    // In order of time: `known` is the latest version in responses that ended before the current request started.
     let mut by_end: Vec<&Record> = records.iter().copied().filter(|r| r.outcome == Outcome::Ok).collect();
     by_end.sort_by_key(|record| record.ended_us());
     let mut by_start = records.to_vec();
@@ -115,18 +118,21 @@ fn stale_reads(order: OrderId, records: &[&Record]) -> Vec<Violation> {
         }
         let Some(known) = known else { continue };
         if record.outcome == Outcome::Failed && record.status == Some(404) {
-            violations.push(violation(Invariant::I7, format!("order {order} was acknowledged and then not found")));
+            violations.push(violation(Invariant::I7, format!("order {order} was not found after its acknowledgement")));
         }
         if let Some(version) = record.version.filter(|&version| version < known && record.action == Action::Read) {
-            violations
-                .push(violation(Invariant::I7, format!("order {order} was read as version {version} after {known}")));
+            violations.push(violation(
+                Invariant::I7,
+                format!("a read of order {order} returned version {version} after {known}"),
+            ));
         }
     }
     violations
 }
 
-/// I8: what still moves though nobody asks anything of it. An order that waits for its shopper to pay is at rest.
-pub fn none_is_under_way(orders: &[OrderSeen]) -> Vec<Violation> {
+/// I8: no order is in a state in which the shop has to act. An order that waits for its payment is finished in this
+/// sense.
+pub fn none_is_unfinished(orders: &[OrderSeen]) -> Vec<Violation> {
     orders
         .iter()
         .filter(|order| order.status == "created" || order.payment_status == "processing")

@@ -1,4 +1,4 @@
-//! A sound shop passes; each mutant, with one thing wrong, is caught as what it is.
+//! Correct evidence passes; each mutation with one error violates the expected invariant.
 
 use agora_vocab::{OrderId, PaymentId, ProductId, UserId};
 use uuid::Uuid;
@@ -75,17 +75,17 @@ fn evidence() -> Evidence {
         outbox: vec![event(1), event(2)],
         topics: vec![event(1), event(2), event(1), event(2)],
         applied: vec![applied(1), applied(2)],
-        residue: Residue {
+        leftovers: Leftovers {
             expected: vec!["Deployment/shop-order".into()],
             found: vec!["Deployment/shop-order".into()],
-            ..Residue::default()
+            ..Leftovers::default()
         },
     }
 }
 
-/// Changes one thing and expects the one invariant to break.
+/// Applies one mutation and expects a violation of this invariant.
 #[track_caller]
-fn caught(expected: Invariant, mutate: impl FnOnce(&mut Vec<Record>, &mut Evidence)) {
+fn detected(expected: Invariant, mutate: impl FnOnce(&mut Vec<Record>, &mut Evidence)) {
     let (mut history, mut evidence) = (history(), evidence());
     mutate(&mut history, &mut evidence);
     let broken: Vec<Invariant> = check(&history, &evidence).into_iter().map(|violation| violation.invariant).collect();
@@ -93,82 +93,82 @@ fn caught(expected: Invariant, mutate: impl FnOnce(&mut Vec<Record>, &mut Eviden
 }
 
 #[test]
-fn a_sound_shop_passes() {
+fn correct_evidence_has_no_violation() {
     assert_eq!(check(&history(), &evidence()), []);
     assert_eq!(check(&history(), &Evidence::default()), []);
 }
 
 #[test]
-fn i1_catches_a_lost_and_a_doubled_order() {
-    caught(Invariant::I1, |_, evidence| evidence.orders[0].id = OrderId::new(Uuid::from_u128(77)));
-    caught(Invariant::I1, |_, evidence| evidence.orders.push(evidence.orders[0].clone()));
+fn i1_detects_a_lost_and_a_duplicated_order() {
+    detected(Invariant::I1, |_, evidence| evidence.orders[0].id = OrderId::new(Uuid::from_u128(77)));
+    detected(Invariant::I1, |_, evidence| evidence.orders.push(evidence.orders[0].clone()));
 }
 
 #[test]
-fn i2_catches_a_key_that_acted_twice() {
-    caught(Invariant::I2, |history, _| {
+fn i2_detects_a_key_that_acted_twice() {
+    detected(Invariant::I2, |history, _| {
         let again = Record { order: Some(OrderId::new(Uuid::from_u128(77))), ..history[1].clone() };
         history.push(again);
     });
-    caught(Invariant::I2, |history, _| {
+    detected(Invariant::I2, |history, _| {
         let refused = Record { outcome: Outcome::Failed, status: Some(409), ..history[3].clone() };
         history.push(refused);
     });
-    caught(Invariant::I2, |_, evidence| {
+    detected(Invariant::I2, |_, evidence| {
         let behind = OrderSeen { id: OrderId::new(Uuid::from_u128(77)), ..evidence.orders[0].clone() };
         evidence.orders.push(behind);
     });
-    caught(Invariant::I2, |_, evidence| {
+    detected(Invariant::I2, |_, evidence| {
         let twice = PaymentSeen { id: PaymentId::new(Uuid::from_u128(78)), ..evidence.payments[0].clone() };
         evidence.payments.push(twice);
     });
 }
 
 #[test]
-fn i3_catches_units_from_nowhere_and_holds_of_nobody() {
-    caught(Invariant::I3, |_, evidence| evidence.stock[0].on_hand += 1);
-    caught(Invariant::I3, |_, evidence| evidence.stock[0].held = 1);
-    caught(Invariant::I3, |_, evidence| {
+fn i3_detects_surplus_units_and_missing_reservations() {
+    detected(Invariant::I3, |_, evidence| evidence.stock[0].on_hand += 1);
+    detected(Invariant::I3, |_, evidence| evidence.stock[0].held = 1);
+    detected(Invariant::I3, |_, evidence| {
         evidence.stock[0].reserved = 11;
         evidence.stock[0].held = 11;
     });
 }
 
 #[test]
-fn i4_catches_every_cent() {
-    caught(Invariant::I4, |_, evidence| evidence.payments[0].captured -= 1);
-    caught(Invariant::I4, |_, evidence| evidence.payments[0].captured += 1);
-    caught(Invariant::I4, |_, evidence| evidence.payments[0].refunded = 2_000);
-    caught(Invariant::I4, |_, evidence| evidence.orders[0].status = "cancelled".into());
-    caught(Invariant::I4, |_, evidence| evidence.orders[0].status = "refunded".into());
-    caught(Invariant::I4, |_, evidence| evidence.payments[0].order = OrderId::new(Uuid::from_u128(77)));
-    caught(Invariant::I4, |_, evidence| evidence.ledger[0].amount += 1);
+fn i4_detects_each_wrong_amount() {
+    detected(Invariant::I4, |_, evidence| evidence.payments[0].captured -= 1);
+    detected(Invariant::I4, |_, evidence| evidence.payments[0].captured += 1);
+    detected(Invariant::I4, |_, evidence| evidence.payments[0].refunded = 2_000);
+    detected(Invariant::I4, |_, evidence| evidence.orders[0].status = "cancelled".into());
+    detected(Invariant::I4, |_, evidence| evidence.orders[0].status = "refunded".into());
+    detected(Invariant::I4, |_, evidence| evidence.payments[0].order = OrderId::new(Uuid::from_u128(77)));
+    detected(Invariant::I4, |_, evidence| evidence.ledger[0].amount += 1);
 }
 
 #[test]
-fn i5_catches_a_lost_event_and_one_that_acted_never_or_twice() {
-    caught(Invariant::I5, |_, evidence| evidence.outbox.push(event(3)));
-    caught(Invariant::I5, |_, evidence| evidence.applied[0].times = 2);
-    caught(Invariant::I5, |_, evidence| evidence.applied.truncate(1));
+fn i5_detects_a_lost_event_and_one_not_applied_once() {
+    detected(Invariant::I5, |_, evidence| evidence.outbox.push(event(3)));
+    detected(Invariant::I5, |_, evidence| evidence.applied[0].times = 2);
+    detected(Invariant::I5, |_, evidence| evidence.applied.truncate(1));
 }
 
 #[test]
-fn i6_catches_a_gap_and_an_overtaking() {
-    caught(Invariant::I6, |_, evidence| evidence.topics[1].seq = 3);
-    caught(Invariant::I6, |_, evidence| evidence.topics.swap(0, 1));
+fn i6_detects_a_gap_and_a_wrong_order() {
+    detected(Invariant::I6, |_, evidence| evidence.topics[1].seq = 3);
+    detected(Invariant::I6, |_, evidence| evidence.topics.swap(0, 1));
 }
 
 #[test]
-fn i7_catches_an_order_that_is_not_found_and_one_that_grows_younger() {
-    caught(Invariant::I7, |history, _| {
+fn i7_detects_a_missing_order_and_a_stale_read() {
+    detected(Invariant::I7, |history, _| {
         let missing = Record { outcome: Outcome::Failed, status: Some(404), version: None, ..history[4].clone() };
         history[4] = missing;
     });
-    caught(Invariant::I7, |history, _| history[4].version = Some(1));
+    detected(Invariant::I7, |history, _| history[4].version = Some(1));
 }
 
 #[test]
-fn i7_judges_only_what_began_after_the_answer() {
+fn i7_ignores_reads_that_started_before_the_response() {
     let mut history = history();
     history[2].version = Some(3);
     history[4].started_us = 22;
@@ -177,16 +177,16 @@ fn i7_judges_only_what_began_after_the_answer() {
 }
 
 #[test]
-fn i8_catches_what_is_still_under_way() {
-    caught(Invariant::I8, |_, evidence| evidence.orders[0].status = "created".into());
-    caught(Invariant::I8, |_, evidence| evidence.orders[0].payment_status = "processing".into());
+fn i8_detects_unfinished_orders() {
+    detected(Invariant::I8, |_, evidence| evidence.orders[0].status = "created".into());
+    detected(Invariant::I8, |_, evidence| evidence.orders[0].payment_status = "processing".into());
 }
 
 #[test]
-fn i10_catches_orphans_gaps_finalizers_and_leaks() {
-    caught(Invariant::I10, |_, evidence| evidence.residue.found.push("Secret/old".into()));
-    caught(Invariant::I10, |_, evidence| evidence.residue.found.push("Deployment/shop-order".into()));
-    caught(Invariant::I10, |_, evidence| evidence.residue.found.clear());
-    caught(Invariant::I10, |_, evidence| evidence.residue.waiting.push("Marketplace/shop".into()));
-    caught(Invariant::I10, |_, evidence| evidence.residue.leaks.push("log of shop-order".into()));
+fn i10_detects_orphans_missing_objects_finalizers_and_leaks() {
+    detected(Invariant::I10, |_, evidence| evidence.leftovers.found.push("Secret/old".into()));
+    detected(Invariant::I10, |_, evidence| evidence.leftovers.found.push("Deployment/shop-order".into()));
+    detected(Invariant::I10, |_, evidence| evidence.leftovers.found.clear());
+    detected(Invariant::I10, |_, evidence| evidence.leftovers.waiting.push("Marketplace/shop".into()));
+    detected(Invariant::I10, |_, evidence| evidence.leftovers.leaks.push("log of shop-order".into()));
 }

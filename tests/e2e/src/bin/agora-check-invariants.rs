@@ -1,5 +1,5 @@
-//! `agora-judge HISTORY EVIDENCE RESIDUE`: judges what `agora-shopper run` wrote, with the tables and topics of the shop
-//! that `cargo xtask up` made, and with what lies beside it, as `cargo xtask bench orders` found it.
+//! `agora-check-invariants HISTORY EVIDENCE LEFTOVERS`: checks the invariants on the files of `agora-shopper run`, on tables
+//! and topics of the shop that `cargo xtask up` created, and on the leftover objects that `cargo xtask bench orders` found.
 
 use std::{fs::File, io::BufReader, process::ExitCode, time::Duration};
 
@@ -11,7 +11,7 @@ use agora_e2e::{
     tables::Tables,
 };
 use agora_shopper::{
-    checker::{Evidence, Residue, check},
+    checker::{Evidence, Leftovers, check},
     history,
 };
 use agora_vocab::Secret;
@@ -22,35 +22,37 @@ use serde_json::Value;
 const NAMESPACE: &str = "shop";
 const MARKETPLACE: &str = "shop";
 const ADMIN_SECRET: &str = "postgres-admin";
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 const SHOWN_MAX: usize = 20;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match judge().await {
+    match check_invariants().await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("agora-judge: {error:#}");
+            eprintln!("agora-check-invariants: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn judge() -> anyhow::Result<bool> {
+async fn check_invariants() -> anyhow::Result<bool> {
     let files: Vec<String> = std::env::args().skip(1).collect();
-    let [history, evidence, residue] = files.as_slice() else { bail!("usage: agora-judge HISTORY EVIDENCE RESIDUE") };
+    let [history, evidence, leftovers] = files.as_slice() else {
+        bail!("usage: agora-check-invariants HISTORY EVIDENCE LEFTOVERS")
+    };
     let history = history::read(open(history)?)?;
     let by_api: Evidence = serde_json::from_reader(open(evidence)?)?;
-    let residue: Residue = serde_json::from_reader(open(residue)?)?;
-    let evidence = at_rest::complete(&tables().await?, Evidence { residue, ..by_api }, PATIENCE).await?;
+    let leftovers: Leftovers = serde_json::from_reader(open(leftovers)?)?;
+    let evidence = at_rest::complete(&tables().await?, Evidence { leftovers, ..by_api }, TIMEOUT).await?;
     let violations = check(&history, &evidence);
     for violation in violations.iter().take(SHOWN_MAX) {
         println!("{violation}");
     }
-    let Evidence { orders, payments, stock, ledger, outbox, topics, residue, .. } = &evidence;
+    let Evidence { orders, payments, stock, ledger, outbox, topics, leftovers, .. } = &evidence;
     println!(
-        "judged {} requests, {} orders, {} payments, {} products, {} ledger entries, {} facts, {} events, {} children: \
+        "checked {} requests, {} orders, {} payments, {} products, {} ledger entries, {} committed events, {} delivered events, {} child objects: \
          {} violations",
         history.len(),
         orders.len(),
@@ -59,10 +61,10 @@ async fn judge() -> anyhow::Result<bool> {
         ledger.len(),
         outbox.len(),
         topics.len(),
-        residue.found.len(),
+        leftovers.found.len(),
         violations.len()
     );
-    // An empty list proves nothing, and would pass.
+    // Invariants on an empty list are not checked, so an empty list is a failure.
     Ok(violations.is_empty() && !orders.is_empty() && !stock.is_empty() && !topics.is_empty())
 }
 
