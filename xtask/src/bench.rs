@@ -1,5 +1,5 @@
-//! The figures of this project, each measured on the shop that `up` made and printed with its goal. None is a test:
-//! a busy machine makes them worse, not the code.
+//! Benchmarks against the marketplace that `up` created. Each prints its result beside its target. None is a test: the
+//! results also depend on what else runs on the machine.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use clap::Subcommand;
 
 use crate::cluster;
-use crate::environment::Places;
+use crate::environment::Paths;
 use crate::image::{self, Profile};
 use crate::progress::note;
 use crate::target::Target;
@@ -17,84 +17,90 @@ mod audit;
 mod cpu;
 mod idle;
 mod install;
+mod leftovers;
 mod memory;
 mod pgbench;
 mod pinned;
 mod repair;
-mod residue;
 mod shoppers;
 mod start;
 mod statements;
 
 #[derive(Debug, Clone, Subcommand)]
-pub enum Figure {
-    /// All of them, one after the other: about half an hour on an idle machine
+pub enum Benchmark {
+    /// Run all benchmarks in sequence; takes about 30 minutes
     All,
-    /// From apply to Available of one more marketplace, images present: 45 s
+    /// Time from `kubectl apply` of a second marketplace to Available, images present; target 45 s
     Install,
-    /// From a delete or an edit of a child to the operator's correction, by the audit log: p50 100 ms, p99 1 s
+    /// Time from a delete or an edit of a child object to the operator's correction, from the audit log; target p50
+    /// 100 ms, p99 1 s
     Repair {
-        /// Faults, 2 seconds apart
+        /// Number of deletes and edits, 2 seconds apart
         #[arg(long, default_value_t = 50)]
         tries: usize,
     },
-    /// Requests of the operator while nothing happens, by the audit log: none
+    /// Requests that the operator sends while the marketplace is idle, from the audit log; target 0
     Idle {
+        /// Duration of the measurement
         #[arg(long, default_value_t = 10)]
         minutes: u64,
     },
-    /// Anonymous memory of the operator (20 MiB) and of each service (15 MiB)
+    /// Anonymous memory of each process; target 20 MiB for the operator, 15 MiB for a service
     Memory,
-    /// From process start to ready, dependencies up, for each service: 100 ms
+    /// Time from process start to ready for each service, dependencies available; target 100 ms
     Start,
-    /// Orders a second that PostgreSQL alone makes of one order's statements
+    /// Orders per second when PostgreSQL executes the statements of an order without the services
     Pgbench,
-    /// Size of both images: 45 MB and 25 MB
+    /// Size of both container images; target 45 MB (services) and 25 MB (operator)
     Size {
-        /// Build them optimised, instead of taking those that run
+        /// Build the images with the release profile, instead of measuring the deployed ones
         #[arg(long)]
         release: bool,
     },
-    /// Complete orders at a rate that does not wait for the shop, every invariant checked, `pgbench` beside: 60/s
+    /// Paid orders per second under open-loop load, with every invariant checked, followed by `pgbench`; target 60/s
     Orders {
-        /// Orders started each second
+        /// Orders started per second
         #[arg(long, default_value_t = 60)]
         rate: u32,
+        /// Duration of the load
         #[arg(long, default_value_t = 180)]
         seconds: u32,
     },
-    /// How long `POST /orders` takes at a rate that does not wait for the shop: p99 60 ms at 50/s
+    /// Latency of `POST /orders` under open-loop load; target p99 60 ms at 50/s
     Place {
-        /// Orders started each second
+        /// Orders started per second
         #[arg(long, default_value_t = 50)]
         rate: u32,
+        /// Duration of the load
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
-    /// Many buyers of few units, all at once: exactly these are sold, and everybody knows within 3 s
+    /// Many buyers order few units at once; target: exactly these units are sold, final answers within 3 s
     Rush {
+        /// Number of buyers; each orders one unit
         #[arg(long, default_value_t = 500)]
         buyers: u32,
+        /// Units in stock
         #[arg(long, default_value_t = 10)]
         units: u32,
     },
 }
 
-/// Those of `all`, with the numbers: what needs a quiet shop comes before what loads it.
-const EVERY: [Figure; 9] = [
-    Figure::Size { release: false },
-    Figure::Memory,
-    Figure::Start,
-    Figure::Install,
-    Figure::Repair { tries: 50 },
-    Figure::Idle { minutes: 10 },
-    Figure::Place { rate: 50, seconds: 60 },
-    Figure::Rush { buyers: 500, units: 10 },
-    Figure::Orders { rate: 60, seconds: 180 },
+/// The benchmarks of `all`: those that need an idle marketplace run before those that load it.
+const EVERY: [Benchmark; 9] = [
+    Benchmark::Size { release: false },
+    Benchmark::Memory,
+    Benchmark::Start,
+    Benchmark::Install,
+    Benchmark::Repair { tries: 50 },
+    Benchmark::Idle { minutes: 10 },
+    Benchmark::Place { rate: 50, seconds: 60 },
+    Benchmark::Rush { buyers: 500, units: 10 },
+    Benchmark::Orders { rate: 60, seconds: 180 },
 ];
 
-impl Figure {
-    /// What to type for it.
+impl Benchmark {
+    /// The command line that runs this benchmark.
     fn command(&self) -> String {
         let words = match self {
             Self::All => "all".to_owned(),
@@ -113,58 +119,61 @@ impl Figure {
     }
 }
 
-/// A figure beside its goal.
+/// Prints a result beside its target.
 pub fn print(name: &str, value: &str, goal: &str) {
-    println!("{name:<44} {value:>14}   goal {goal}");
+    println!("{name:<44} {value:>14}   target {goal}");
 }
 
-/// Measures one figure, or all of them; the rest goes on where one cannot be had.
-pub fn bench(places: &Places, figure: &Figure) -> Result<()> {
-    let figures = if matches!(figure, Figure::All) { &EVERY[..] } else { std::slice::from_ref(figure) };
+/// Runs one benchmark or all of them. A failure does not stop the remaining ones; it is returned at the end.
+pub fn bench(paths: &Paths, benchmark: &Benchmark) -> Result<()> {
+    let benchmarks = if matches!(benchmark, Benchmark::All) { &EVERY[..] } else { std::slice::from_ref(benchmark) };
     let mut failed = Vec::new();
-    for figure in figures {
-        println!("$ {}", figure.command());
-        if let Err(error) = measure(places, figure) {
-            eprintln!("{}: {error:#}", figure.command());
-            failed.push(figure.command());
+    for benchmark in benchmarks {
+        println!("$ {}", benchmark.command());
+        if let Err(error) = measure(paths, benchmark) {
+            eprintln!("{}: {error:#}", benchmark.command());
+            failed.push(benchmark.command());
         }
         println!();
     }
     if failed.is_empty() {
         return Ok(());
     }
-    bail!("no figure, or a broken promise: {}", failed.join(", "));
+    bail!("failed: {}", failed.join(", "));
 }
 
-fn measure(places: &Places, figure: &Figure) -> Result<()> {
-    if matches!(figure, Figure::Size { release: true }) {
-        return built_size(places);
+fn measure(paths: &Paths, benchmark: &Benchmark) -> Result<()> {
+    if matches!(benchmark, Benchmark::Size { release: true }) {
+        return built_size(paths);
     }
-    if !cluster::is_up(places) {
-        bail!("no shop here to measure; make one: cargo xtask up --release");
+    if !cluster::is_up(paths) {
+        bail!("the local cluster does not run; start it: cargo xtask up --release");
     }
-    let target = Target::local(places);
-    if running_profile(places)? == Profile::Ci {
-        note("the running images are no release build of this checkout; for the real figure: cargo xtask up --release");
+    let target = Target::local(paths);
+    if running_profile(paths)? == Profile::Ci {
+        note(
+            "the deployed images are not a release build of this checkout; for comparable results run: cargo xtask up --release",
+        );
     }
-    match figure {
-        Figure::All => Ok(()),
-        Figure::Install => install::measure(&target),
-        Figure::Repair { tries } => repair::measure(places, &target, *tries),
-        Figure::Idle { minutes } => idle::measure(places, &target, Duration::from_secs(minutes * 60)),
-        Figure::Memory => memory::measure(),
-        Figure::Start => start::measure(),
-        Figure::Pgbench => shoppers::beside(places),
-        Figure::Size { .. } => running_size(places, &target),
-        Figure::Orders { rate, seconds } => shoppers::orders(places, &target, *rate, *seconds),
-        Figure::Place { rate, seconds } => shoppers::place(places, &target, *rate, *seconds),
-        Figure::Rush { buyers, units } => shoppers::rush(places, &target, *buyers, *units),
+    match benchmark {
+        Benchmark::All => Ok(()),
+        Benchmark::Install => install::measure(&target),
+        Benchmark::Repair { tries } => repair::measure(paths, &target, *tries),
+        Benchmark::Idle { minutes } => idle::measure(paths, &target, Duration::from_secs(minutes * 60)),
+        Benchmark::Memory => memory::measure(),
+        Benchmark::Start => start::measure(),
+        Benchmark::Pgbench => shoppers::compare_with_pgbench(paths),
+        Benchmark::Size { .. } => running_size(paths, &target),
+        Benchmark::Orders { rate, seconds } => shoppers::orders(paths, &target, *rate, *seconds),
+        Benchmark::Place { rate, seconds } => shoppers::place(paths, &target, *rate, *seconds),
+        Benchmark::Rush { buyers, units } => shoppers::rush(paths, &target, *buyers, *units),
     }
 }
 
-/// How what runs was compiled: in the release profile where it is, byte for byte, what lies in Cargo's folder of it.
-pub fn running_profile(places: &Places) -> Result<Profile> {
-    let Ok(released) = std::fs::read(image::binary(places, Profile::Release, "agora")) else { return Ok(Profile::Ci) };
+/// The Cargo profile of the deployed binaries: Release if they are identical to the release binaries in Cargo's target
+/// folder, else Ci.
+pub fn running_profile(paths: &Paths) -> Result<Profile> {
+    let Ok(released) = std::fs::read(image::binary(paths, Profile::Release, "agora")) else { return Ok(Profile::Ci) };
     let services = memory::running()?;
     let service = services.iter().find(|process| process.name != "agora-operator");
     let runs = service.and_then(|process| std::fs::read(format!("/proc/{}/exe", process.pid)).ok());
@@ -177,19 +186,19 @@ pub fn quantile(sorted: &[f64], share: f64) -> f64 {
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "an index into some hundred values"
+        reason = "an index into a few hundred values"
     )]
     let index = ((sorted.len() as f64 * share).ceil() as usize).clamp(1, sorted.len().max(1)) - 1;
     sorted.get(index).copied().unwrap_or(f64::NAN)
 }
 
-fn built_size(places: &Places) -> Result<()> {
-    sizes(image::build_all(places, Profile::Release)?.archives)
+fn built_size(paths: &Paths) -> Result<()> {
+    sizes(image::build_all(paths, Profile::Release)?.archives)
 }
 
-fn running_size(places: &Places, target: &Target) -> Result<()> {
+fn running_size(paths: &Paths, target: &Target) -> Result<()> {
     let shop = get_json(target, &["-n", NAMESPACE, "get", "mkt", MARKETPLACE])?;
-    sizes(image::archives(places, shop["spec"]["release"]["version"].as_str().unwrap_or_default()))
+    sizes(image::archives(paths, shop["spec"]["release"]["version"].as_str().unwrap_or_default()))
 }
 
 fn sizes(archives: Vec<(String, std::path::PathBuf)>) -> Result<()> {
@@ -206,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_values_that_were_seen() {
+    fn a_quantile_is_one_of_the_measured_values() {
         let values = [1.0, 2.0, 3.0, 4.0];
         assert!((quantile(&values, 0.5) - 2.0).abs() < f64::EPSILON);
         assert!((quantile(&values, 0.99) - 4.0).abs() < f64::EPSILON);
@@ -214,17 +223,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_is_what_can_be_typed() {
+    fn the_printed_command_line_parses_to_the_same_benchmark() {
         use clap::Parser as _;
         #[derive(clap::Parser)]
         struct Typed {
             #[command(subcommand)]
-            figure: Figure,
+            benchmark: Benchmark,
         }
-        for figure in EVERY {
-            let words = figure.command();
+        for benchmark in EVERY {
+            let words = benchmark.command();
             let typed = Typed::try_parse_from(words.split_whitespace().skip(2)).unwrap();
-            assert_eq!(typed.figure.command(), words);
+            assert_eq!(typed.benchmark.command(), words);
         }
     }
 }

@@ -1,41 +1,41 @@
-//! Whose build output lies in Cargo's folder: checkouts of one user share it. Knows no verb.
+//! Ownership of Cargo's target folder, which all checkouts of a user share. Must not depend on any command.
 //!
-//! Cargo knows a crate of the workspace by its path within the checkout, and its sources by their times: what another
-//! checkout compiled later than these sources were written passes for compiled here, with that checkout's paths in it.
+//! Cargo identifies a workspace crate by its path within the checkout and detects changes by modification times. It
+//! therefore reuses a newer build of another checkout, with that checkout's paths compiled in.
 
 use std::fs;
 
 use anyhow::{Context, Result};
 
 use crate::command::{command, run};
-use crate::environment::Places;
+use crate::environment::Paths;
 use crate::image::Profile;
 use crate::progress::step;
 use crate::workspace::Workspace;
 
-/// Names the checkout that compiled last.
+/// File that contains the path of the checkout that compiled last.
 const STAMP: &str = "checkout";
 
-/// Makes Cargo's folder this checkout's: what another one compiled of the workspace goes, its dependencies stay.
-pub fn take_build_output(places: &Places) -> Result<()> {
-    let stamp = places.target.join(STAMP);
-    let repo = places.repo.display().to_string();
+/// Removes workspace crates that another checkout compiled into the target folder; dependencies stay. Idempotent.
+pub fn take_build_output(paths: &Paths) -> Result<()> {
+    let stamp = paths.target.join(STAMP);
+    let repo = paths.repo.display().to_string();
     if fs::read_to_string(&stamp).is_ok_and(|last| last == repo) {
         return Ok(());
     }
     for profile in [Profile::Ci, Profile::Release] {
-        if places.target.join(profile.name()).is_dir() {
-            step(&format!("remove another checkout's crates ({})", profile.name()), || clean(places, profile))?;
+        if paths.target.join(profile.name()).is_dir() {
+            step(&format!("remove build output of another checkout ({})", profile.name()), || clean(paths, profile))?;
         }
     }
-    fs::create_dir_all(&places.target).with_context(|| format!("making {}", places.target.display()))?;
+    fs::create_dir_all(&paths.target).with_context(|| format!("creating {}", paths.target.display()))?;
     fs::write(&stamp, repo).with_context(|| format!("writing {}", stamp.display()))
 }
 
-fn clean(places: &Places, profile: Profile) -> Result<()> {
+fn clean(paths: &Paths, profile: Profile) -> Result<()> {
     let mut cargo = command("cargo", ["clean", "--quiet", "--profile", profile.name()]);
-    cargo.current_dir(&places.repo).env("CARGO_TARGET_DIR", &places.target);
-    for package in Workspace::members(places)?.packages {
+    cargo.current_dir(&paths.repo).env("CARGO_TARGET_DIR", &paths.target);
+    for package in Workspace::members(paths)?.packages {
         cargo.args(["--package", &package.name]);
     }
     run(&mut cargo)

@@ -1,4 +1,4 @@
-//! Other programs: run, read, feed. Knows nothing of what they are for.
+//! Runs other programs and writes files. Must not depend on any command of xtask.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// Lines of a log or of an error output that a failure shows.
+/// Last lines of a log or of an error output that an error message contains.
 const LINES_SHOWN_MAX: usize = 15;
 const POLL: Duration = Duration::from_millis(100);
 
@@ -19,29 +19,29 @@ pub fn command<A: AsRef<OsStr>>(program: impl AsRef<OsStr>, args: impl IntoItera
     command
 }
 
-/// Runs to the end, quietly; a failure shows the last lines of what it said.
+/// Runs a program to its end without showing its output. The error contains the last lines of the output.
 pub fn run(command: &mut Command) -> Result<()> {
     output(command).map(drop)
 }
 
-/// What the program prints, without the last line break.
+/// Standard output of the program without trailing white space. The error contains the last lines of the output.
 pub fn output(command: &mut Command) -> Result<String> {
     let name = describe(command);
     let done = command.stdin(Stdio::null()).output().with_context(|| format!("starting `{name}`"))?;
     if !done.status.success() {
-        let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-        bail!("`{name}` ended with {}:\n{}", done.status, last_lines(&said));
+        let output_text = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        bail!("`{name}` ended with {}:\n{}", done.status, last_lines(&output_text));
     }
     Ok(String::from_utf8_lossy(&done.stdout).trim_end().to_owned())
 }
 
-/// Whether the program ends well; what it says is dropped.
+/// Whether the program exits with status 0; its output is discarded.
 pub fn succeeds(command: &mut Command) -> bool {
     let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     quiet.status().is_ok_and(|status| status.success())
 }
 
-/// Runs with the terminal of the caller.
+/// Runs a program that inherits the terminal of the caller.
 pub fn stream(command: &mut Command) -> Result<()> {
     let name = describe(command);
     let status = command.status().with_context(|| format!("starting `{name}`"))?;
@@ -51,12 +51,12 @@ pub fn stream(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Gives `input` to the program and returns what it prints.
+/// Writes `input` to the program's standard input and returns its standard output.
 pub fn feed(command: &mut Command, input: &str) -> Result<String> {
     let name = describe(command);
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = piped.spawn().with_context(|| format!("starting `{name}`"))?;
-    let mut stdin = child.stdin.take().context("a piped child has an input")?;
+    let mut stdin = child.stdin.take().context("the child process has no standard input")?;
     let text = input.to_owned();
     let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
     let done = child.wait_with_output()?;
@@ -65,26 +65,26 @@ pub fn feed(command: &mut Command, input: &str) -> Result<String> {
         bail!("`{name}` ended with {}:\n{}", done.status, last_lines(&String::from_utf8_lossy(&done.stderr)));
     }
     if !matches!(written, Ok(Ok(()))) {
-        bail!("`{name}` did not read its input to the end");
+        bail!("`{name}` did not read all of its standard input");
     }
     Ok(String::from_utf8_lossy(&done.stdout).trim_end().to_owned())
 }
 
-/// Asks `probe` until it says yes; false when `limit` has passed.
+/// Polls `probe` until it returns true; returns false when `limit` has passed.
 pub fn until(limit: Duration, mut probe: impl FnMut() -> bool) -> bool {
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
         if probe() {
             return true;
         }
-        if begun.elapsed() > limit {
+        if started.elapsed() > limit {
             return false;
         }
         std::thread::sleep(POLL);
     }
 }
 
-/// One sha256 over the contents of these files, in this order.
+/// SHA-256 in hexadecimal over the names and contents of these files, in this order.
 pub fn digest(files: impl IntoIterator<Item = PathBuf>) -> Result<String> {
     let mut all = String::new();
     for file in files {
@@ -96,7 +96,7 @@ pub fn digest(files: impl IntoIterator<Item = PathBuf>) -> Result<String> {
     Ok(sum.split_whitespace().next().unwrap_or_default().to_owned())
 }
 
-/// The last lines of a log file, indented; says so where there is none.
+/// The last lines of a log file, indented, or a note that the file cannot be read.
 pub fn tail(file: &Path) -> String {
     match std::fs::read_to_string(file) {
         Ok(text) => last_lines(&text),
@@ -104,13 +104,13 @@ pub fn tail(file: &Path) -> String {
     }
 }
 
-/// Writes a file and its folder; true when its content is new.
+/// Writes a file and creates its folder; returns whether the content changed.
 pub fn write(file: &Path, content: &str) -> Result<bool> {
     if std::fs::read_to_string(file).is_ok_and(|old| old == content) {
         return Ok(false);
     }
     if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
     }
     std::fs::write(file, content).with_context(|| format!("writing {}", file.display()))?;
     Ok(true)
@@ -133,13 +133,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_shows_what_the_program_said() {
+    fn an_error_contains_the_output_of_the_program() {
         let error = run(&mut command("sh", ["-c", "echo broken >&2; exit 3"])).unwrap_err().to_string();
         assert!(error.contains("broken") && error.contains('3'), "{error}");
     }
 
     #[test]
-    fn what_is_fed_comes_back() {
+    fn input_is_written_to_the_program() {
         assert_eq!(feed(&mut Command::new("cat"), "a\nb\n").unwrap(), "a\nb");
     }
 
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn writing_the_same_again_is_no_change() {
+    fn writing_the_same_content_is_no_change() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a/b");
         assert!(write(&file, "one").unwrap());

@@ -1,5 +1,5 @@
-//! The environment of the developer: folders and variables. The only file of xtask that reads variables;
-//! it knows no verb.
+//! Folders and environment variables. The only file of xtask that reads environment variables; must not depend on any
+//! command.
 
 use std::path::{Path, PathBuf};
 
@@ -7,22 +7,22 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::digest;
 
-/// Every folder that xtask reads or writes.
+/// Folders that xtask reads and writes.
 #[derive(Debug, Clone)]
-pub struct Places {
-    /// The checkout.
+pub struct Paths {
+    /// Root of the checkout.
     pub repo: PathBuf,
-    /// What a running cluster needs; removed by `down`.
+    /// Files of the running cluster; `down` removes them.
     pub state: PathBuf,
-    /// What is made once a machine: binaries, jars, build output.
+    /// Files that are built once per machine: binaries, jars, build output.
     pub cache: PathBuf,
-    /// Go binaries of the local cluster, in a folder named by their versions.
+    /// Go binaries of the local cluster; the folder name is a digest of their versions.
     pub bin: PathBuf,
     /// Cargo's build output.
     pub target: PathBuf,
 }
 
-impl Places {
+impl Paths {
     pub fn find() -> Result<Self> {
         let repo = repository()?;
         let home = PathBuf::from(variable("HOME").context("HOME is not set")?);
@@ -57,16 +57,13 @@ impl Places {
     }
 }
 
-/// The value of a variable, None where it is unset or empty.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "xtask has no Settings: this is its one place that reads the environment"
-)]
+/// The value of a variable; None if it is unset or empty.
+#[expect(clippy::disallowed_methods, reason = "xtask has no Settings; only this function reads the environment")]
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Where `name` lies on the PATH.
+/// The program `name` in a folder of PATH or in a system folder.
 pub fn which(name: &str) -> Option<PathBuf> {
     let path = format!("{}:/usr/local/sbin:/usr/sbin:/sbin", variable("PATH").unwrap_or_default());
     path.split(':')
@@ -86,6 +83,6 @@ fn repository() -> Result<PathBuf> {
     };
     match start.ancestors().find(|folder| folder.join("xtask/Cargo.toml").is_file()) {
         Some(repo) => Ok(repo.to_owned()),
-        None => bail!("no checkout of Agora in or above {}; run `cargo xtask` inside it", start.display()),
+        None => bail!("{} is not inside a checkout of Agora; run `cargo xtask` in one", start.display()),
     }
 }

@@ -1,5 +1,5 @@
-//! Who may name whom: crates by the table below, modules within a crate by banned words, outside crates by who wraps
-//! them. A new edge means an edit here, and is seen in review.
+//! Allowed dependencies: between workspace crates, of modules within a crate, and on external crates. A new dependency
+//! edge requires an edit of the tables in this file, which makes it visible in review.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ const BASE: &[&str] = &[
 const SERVICES: &[&str] =
     &["agora-gateway", "agora-user", "agora-catalog", "agora-cart", "agora-order", "agora-payment"];
 
-/// Crate, and which of ours it may name. Services are in `SERVICES` and may name `BASE`.
+/// A workspace crate and the workspace crates that it may depend on. Crates in `SERVICES` may depend on `BASE`.
 const EDGES: &[(&str, &[&str])] = &[
     ("agora-vocab", &[]),
     ("agora-api", &["agora-vocab"]),
@@ -30,7 +30,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("agora-chassis", &["agora-vocab"]),
     ("agora-postgres", &["agora-chassis", "agora-vocab"]),
     ("agora-redis", &["agora-chassis", "agora-vocab"]),
-    ("agora-web", &["agora-chassis", "agora-api", "agora-vocab"]),
+    ("agora-web", &["agora-chassis", "agora-api", "agora-topology", "agora-vocab"]),
     ("agora-outbound", &["agora-chassis", "agora-api", "agora-vocab"]),
     ("agora-kafka", &["agora-chassis", "agora-events", "agora-vocab"]),
     ("agora-outbox", &["agora-chassis", "agora-postgres", "agora-kafka", "agora-events", "agora-vocab"]),
@@ -42,22 +42,22 @@ const EDGES: &[(&str, &[&str])] = &[
     ("xtask", &["agora-topology"]),
 ];
 
-/// Outside crate, and who alone may name it outside of tests.
+/// An external crate and the workspace crates that may depend on it outside of tests.
 const WRAPPED: &[(&str, &[&str])] = &[
     ("rdkafka", &["agora-kafka", "agora-operator", "agora-e2e", "agora-testkit"]),
     ("fred", &["agora-redis"]),
     ("kube", &["agora-crd", "agora-operator", "agora-e2e"]),
-    // The gateway streams bodies through: no deadline of `outbound` fits them. `agora seed` is a client of the shop.
+    // The gateway streams bodies, which the deadlines of `outbound` do not allow. `agora seed` is a client of the shop.
     ("reqwest", &["agora-outbound", "agora-gateway", "agora", "agora-testkit", "agora-e2e", "agora-shopper"]),
     ("serde_yml", &[]),
     ("chrono", &[]),
     ("native-tls", &[]),
 ];
 
-/// Crates of any depth that only one other may bring in.
+/// External crates at any depth and the crates that may depend on them.
 const BROUGHT_BY: &[(&str, &[&str])] = &[("openssl-sys", &["rdkafka-sys"]), ("openssl", &[])];
 
-/// Files of a service that must not know how anything is stored or sent.
+/// Modules of a service that must not depend on storage or transport.
 const PURE_FILES: &[&str] = &["domain", "ports", "usecases"];
 const IMPURE: &[&str] = &[
     "axum::",
@@ -70,7 +70,7 @@ const IMPURE: &[&str] = &[
     "agora_web::",
     "agora_postgres::",
 ];
-/// Modules of the controller that only compute.
+/// Modules of the controller that must not do I/O.
 const PURE_OPERATOR_FILES: &[&str] = &["plan", "desired", "status"];
 const IMPURE_OPERATOR: &[&str] =
     &["kube::Client", "kube::Api", "Client,", "Api,", "Api<", "tokio::", "sqlx::", "rdkafka::"];
@@ -82,16 +82,16 @@ pub fn faults(members: &Workspace) -> Vec<String> {
     edges.chain(wrapped).collect()
 }
 
-/// Faults of the whole tree: crates that came in by another way than allowed.
+/// Violations in the whole dependency tree: edges that `BROUGHT_BY` does not allow.
 pub fn tree_faults(whole: &Workspace) -> Vec<String> {
     let name =
         |id: &str| whole.packages.iter().find(|package| package.id == id).map_or("?", |package| package.name.as_str());
     let mut faults = Vec::new();
     for node in whole.resolve.iter().flat_map(|resolve| &resolve.nodes) {
         for dependency in &node.dependencies {
-            let rule = BROUGHT_BY.iter().find(|(brought, _)| *brought == name(dependency));
-            if let Some((brought, by)) = rule.filter(|(_, by)| !by.contains(&name(&node.id))) {
-                faults.push(format!("{} depends on {brought}, which only {by:?} may", name(&node.id)));
+            let rule = BROUGHT_BY.iter().find(|(banned_crate, _)| *banned_crate == name(dependency));
+            if let Some((banned_crate, by)) = rule.filter(|(_, by)| !by.contains(&name(&node.id))) {
+                faults.push(format!("{} depends on {banned_crate}; only {by:?} may", name(&node.id)));
             }
         }
     }
@@ -100,7 +100,7 @@ pub fn tree_faults(whole: &Workspace) -> Vec<String> {
 
 fn edge_faults(package: &Package, ours: &[&str]) -> Vec<String> {
     let Some(allowed) = allowed(&package.name) else {
-        return vec![format!("{} is not in the table of xtask/src/layers.rs", package.name)];
+        return vec![format!("{} is not in the table EDGES of xtask/src/layers.rs; add it", package.name)];
     };
     let named = package.dependencies.iter().filter(|dependency| ours.contains(&dependency.name.as_str()));
     let wrong = named.filter(|dependency| {
@@ -111,7 +111,7 @@ fn edge_faults(package: &Package, ours: &[&str]) -> Vec<String> {
     });
     wrong
         .map(|dependency| {
-            format!("{} names {}, which the table of xtask/src/layers.rs does not allow", package.name, dependency.name)
+            format!("{} depends on {}, which xtask/src/layers.rs does not allow", package.name, dependency.name)
         })
         .collect()
 }
@@ -130,18 +130,18 @@ fn wrapper_faults(package: &Package) -> Vec<String> {
     let named = package.dependencies.iter().filter(|dependency| dependency.kind.as_deref() != Some("dev"));
     let rules = named.filter_map(|dependency| WRAPPED.iter().find(|(wrapped, _)| *wrapped == dependency.name));
     let wrong = rules.filter(|(_, by)| !by.contains(&package.name.as_str()));
-    wrong.map(|(wrapped, by)| format!("{} names {wrapped}, which only {by:?} may", package.name)).collect()
+    wrong.map(|(wrapped, by)| format!("{} depends on {wrapped}; only {by:?} may", package.name)).collect()
 }
 
-/// Faults within one source file, whose path is relative to the checkout.
+/// Violations in one source file; `path` is relative to the checkout.
 pub fn module_faults(path: &Path, text: &str) -> Vec<String> {
     let Some(banned) = banned(path) else { return Vec::new() };
     let code = text.lines().take_while(|line| !line.starts_with("mod tests"));
     let mut faults = Vec::new();
     for (number, line) in code.enumerate() {
-        let spoken = line.trim_start().starts_with("//");
-        if let Some(word) = banned.iter().find(|word| !spoken && line.contains(**word)) {
-            faults.push(format!("{}:{}: `{word}` has no place in this module", path.display(), number + 1));
+        let is_comment = line.trim_start().starts_with("//");
+        if let Some(word) = banned.iter().find(|word| !is_comment && line.contains(**word)) {
+            faults.push(format!("{}:{}: `{word}` is not allowed in this module", path.display(), number + 1));
         }
     }
     faults
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_names_another_service_is_a_fault() {
+    fn a_dependency_between_services_is_a_violation() {
         let workspace = Workspace {
             packages: vec![
                 package("agora-cart", &[("agora-order", None), ("agora-web", None)]),
@@ -186,14 +186,11 @@ mod tests {
             ],
             resolve: None,
         };
-        assert_eq!(
-            faults(&workspace),
-            ["agora-cart names agora-order, which the table of xtask/src/layers.rs does not allow"]
-        );
+        assert_eq!(faults(&workspace), ["agora-cart depends on agora-order, which xtask/src/layers.rs does not allow"]);
     }
 
     #[test]
-    fn the_testkit_is_for_tests_alone() {
+    fn only_tests_may_depend_on_the_testkit() {
         let with = |kind| Workspace {
             packages: vec![package("agora-web", &[("agora-testkit", kind)]), package("agora-testkit", &[])],
             resolve: None,
@@ -203,13 +200,13 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_outside_the_table_is_a_fault() {
+    fn a_crate_that_is_not_in_the_table_is_a_violation() {
         let workspace = Workspace { packages: vec![package("agora-new", &[])], resolve: None };
         assert!(faults(&workspace)[0].contains("not in the table"));
     }
 
     #[test]
-    fn only_the_wrapper_names_what_it_wraps() {
+    fn only_the_wrapper_may_depend_on_a_wrapped_crate() {
         let workspace = Workspace {
             packages: vec![package("agora-user", &[("fred", None)]), package("agora-redis", &[("fred", None)])],
             resolve: None,
@@ -218,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn openssl_comes_in_by_rdkafka_alone() {
+    fn only_rdkafka_may_depend_on_openssl() {
         use crate::workspace::{Node, Resolve};
         let node = |id: &str| Node { id: id.to_owned(), dependencies: vec!["openssl-sys".to_owned()] };
         let packages = vec![package("openssl-sys", &[]), package("rdkafka-sys", &[]), package("other", &[])];
@@ -228,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn storage_has_no_place_in_a_domain() {
+    fn a_pure_module_must_not_use_storage() {
         let text =
             "//! sqlx::Error is not named here.\nuse sqlx::Error;\n#[cfg(test)]\nmod tests {\n use sqlx::x;\n}\n";
         assert_eq!(module_faults(Path::new("services/cart/src/domain.rs"), text).len(), 1);

@@ -1,9 +1,9 @@
-//! Licences and sources of everything that is compiled in. Knows SPDX expressions, nothing of the code.
+//! Checks licence and source of every dependency. Evaluates SPDX expressions; must not depend on source code.
 
 use crate::workspace::{Package, Workspace};
 
-/// What may stand beside Apache-2.0 in a product that others ship.
-const FINE: &[&str] = &[
+/// Licences that are compatible with distributing the product under Apache-2.0.
+const ALLOWED: &[&str] = &[
     "0BSD",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
@@ -35,33 +35,33 @@ fn fault(package: &Package) -> Option<String> {
         ));
     }
     match package.license.as_deref() {
-        None => Some(format!("{name} names no licence")),
-        Some(licence) if !is_fine(licence) => {
-            Some(format!("{name} is under `{licence}`, which is not in the list of xtask/src/licences.rs"))
+        None => Some(format!("{name} has no licence in its manifest")),
+        Some(licence) if !is_allowed(licence) => {
+            Some(format!("{name} has licence `{licence}`, which xtask/src/licences.rs does not allow"))
         }
         Some(_) => None,
     }
 }
 
-/// Whether an SPDX expression can be fulfilled with the list; `/` is the old way to write OR.
-fn is_fine(expression: &str) -> bool {
+/// Whether `ALLOWED` satisfies an SPDX expression; `/` is the deprecated form of OR.
+fn is_allowed(expression: &str) -> bool {
     let expression = expression.replace('/', " OR ");
     let parts = split_outside(&expression, " OR ");
     if parts.len() > 1 {
-        return parts.iter().any(|part| is_fine(part));
+        return parts.iter().any(|part| is_allowed(part));
     }
     let parts = split_outside(&expression, " AND ");
     if parts.len() > 1 {
-        return parts.iter().all(|part| is_fine(part));
+        return parts.iter().all(|part| is_allowed(part));
     }
     let plain = expression.trim();
     match plain.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
-        Some(inner) => is_fine(inner),
-        None => FINE.contains(&plain),
+        Some(inner) => is_allowed(inner),
+        None => ALLOWED.contains(&plain),
     }
 }
 
-/// Splits at the word where no bracket is open.
+/// Splits at `word` outside of parentheses.
 fn split_outside<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
     let mut parts = Vec::new();
     let (mut begin, mut depth) = (0, 0_i32);
@@ -81,17 +81,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_expression_is_fine_when_a_choice_is() {
-        assert!(is_fine("MIT OR GPL-3.0"));
-        assert!(is_fine("MIT/Apache-2.0"));
-        assert!(is_fine("(MIT OR GPL-2.0) AND Unicode-3.0"));
-        assert!(is_fine("Apache-2.0 WITH LLVM-exception OR MIT"));
+    fn an_or_expression_is_allowed_if_one_part_is() {
+        assert!(is_allowed("MIT OR GPL-3.0"));
+        assert!(is_allowed("MIT/Apache-2.0"));
+        assert!(is_allowed("(MIT OR GPL-2.0) AND Unicode-3.0"));
+        assert!(is_allowed("Apache-2.0 WITH LLVM-exception OR MIT"));
     }
 
     #[test]
-    fn it_is_not_when_a_part_is_not() {
-        assert!(!is_fine("GPL-3.0"));
-        assert!(!is_fine("MIT AND AGPL-3.0"));
-        assert!(!is_fine("(MIT AND GPL-2.0) OR LGPL-3.0"));
+    fn an_and_expression_is_rejected_if_one_part_is() {
+        assert!(!is_allowed("GPL-3.0"));
+        assert!(!is_allowed("MIT AND AGPL-3.0"));
+        assert!(!is_allowed("(MIT AND GPL-2.0) OR LGPL-3.0"));
     }
 }

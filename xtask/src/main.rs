@@ -1,4 +1,5 @@
-//! Every way to build, run and check this project: `cargo xtask <verb>`. One arm a verb, nothing else.
+//! Command line of `cargo xtask`: build, run, test and measure this project. Parses arguments and calls one module per
+//! command; must not contain the commands' own logic.
 
 use std::process::ExitCode;
 
@@ -24,9 +25,9 @@ mod tidy;
 mod up;
 mod workspace;
 
-use environment::Places;
+use environment::Paths;
 
-/// Every way to build, run and check Agora.
+/// Build, run, test and measure Agora
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
 struct Arguments {
@@ -36,52 +37,52 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Start a real Kubernetes here, install the operator, and buy something from the shop that it builds
+    /// Start a local Kubernetes cluster, install the operator, create a marketplace and place one test order
     ///
-    /// Needs root on a Linux machine, 6 GiB of memory and 15 GiB of disk; no Docker. Run it again after an edit or a
-    /// failure: it goes on where it stopped and repairs what was killed. With --context it uses a cluster of your
-    /// kubeconfig instead (kind, k3d, minikube, or with --yes a remote one) and starts none.
+    /// Requires Linux, root, 6 GiB of memory and 15 GiB of disk; Docker is not needed. Safe to repeat: a second run
+    /// continues after a failure, restarts processes that ended and deploys changed code. With --context it installs
+    /// into an existing cluster of your kubeconfig (kind, k3d, minikube, or a remote one with --yes).
     Up(up::Options),
-    /// End the local cluster and leave the host as it was
+    /// Stop the local cluster and restore the host's previous state
     Down {
-        /// Keep databases, topics and the cluster's objects for the next `up`
+        /// Keep databases, topics and Kubernetes objects for the next `up`
         #[arg(long)]
         keep_data: bool,
     },
-    /// What runs here, and how to reach it
+    /// Show the processes of the local cluster, the marketplace's conditions and how to connect
     Status {
-        /// `json` gives {gateway, kubeconfig, namespace, marketplace, admin: {email, password}}
+        /// Output format; `json` prints {gateway, kubeconfig, namespace, marketplace, admin: {email, password}}
         #[arg(short, long, value_enum, default_value = "text")]
         output: status::Output,
     },
-    /// Take a data service of the local cluster away for a while, to see what the shop does
+    /// Inject an outage of PostgreSQL, Kafka or Redis into the local cluster
     Fault(cluster::fault::Options),
-    /// Run all tests, or only these stages, and print the time of each
+    /// Run the test stages check, database and e2e, or only the given stages, and print the duration of each
     Test {
         #[arg(value_enum)]
         stages: Vec<test::Stage>,
     },
-    /// Format, lints, layers, house rules, licences, generated files: the first stage of `test`
+    /// Check formatting, lints, dependency rules, source rules, licences and generated files
     Check,
-    /// Rewrite every generated file: CRD, chart copy, snapshots, samples, migration copies
+    /// Regenerate all generated files: CRD, chart copy, snapshots, samples, migration copies
     Codegen,
-    /// Build both images and load them into the local cluster where it is up
+    /// Build both container images, and load them into the local cluster if it runs
     Image {
-        /// How the binaries are compiled
+        /// Cargo profile of the binaries
         #[arg(long, value_enum, default_value = "ci")]
         profile: image::Profile,
-        /// Only stage binaries and libraries into this folder, for `docker build` or Tilt
+        /// Only copy binaries and libraries into this folder, for `docker build` or Tilt
         #[arg(long, value_name = "FOLDER")]
         stage: Option<std::path::PathBuf>,
     },
-    /// Measure one of the project's figures on the shop that `up` made
+    /// Run a benchmark against the marketplace that `up` created
     #[command(subcommand)]
-    Bench(bench::Figure),
-    /// Print the variables that tests and kubectl need: eval "$(cargo xtask env)"
+    Bench(bench::Benchmark),
+    /// Print the environment variables for tests and kubectl: eval "$(cargo xtask env)"
     Env,
-    /// Print a completion script: cargo xtask completion bash > /etc/bash_completion.d/cargo-xtask
+    /// Print a shell completion script: cargo xtask completion bash > /etc/bash_completion.d/cargo-xtask
     Completion {
-        /// For which shell
+        /// Shell to generate the script for
         shell: Shell,
     },
 }
@@ -97,7 +98,7 @@ fn main() -> ExitCode {
 }
 
 impl Verb {
-    /// Whether Cargo is asked to compile the project.
+    /// Whether the command compiles the project with Cargo.
     const fn compiles(&self) -> bool {
         use Verb::{Bench, Check, Codegen, Image, Test, Up};
         matches!(self, Up(_) | Test { .. } | Check | Codegen | Image { .. } | Bench(_))
@@ -106,22 +107,22 @@ impl Verb {
 
 fn perform() -> Result<()> {
     let verb = Arguments::parse().verb;
-    let places = Places::find()?;
+    let paths = Paths::find()?;
     if verb.compiles() {
-        checkout::take_build_output(&places)?;
+        checkout::take_build_output(&paths)?;
     }
     match verb {
-        Verb::Up(options) => up::up(&places, &options),
-        Verb::Down { keep_data } => down(&places, keep_data),
-        Verb::Status { output } => status::status(&places, output),
-        Verb::Fault(options) => cluster::fault::fault(&places, &options),
-        Verb::Test { stages } => test::test(&places, &stages),
-        Verb::Check => check::check(&places),
-        Verb::Codegen => codegen::codegen(&places),
-        Verb::Image { profile, stage: Some(folder) } => image::stage_into(&places, profile, &folder),
-        Verb::Image { profile, stage: None } => image(&places, profile),
-        Verb::Bench(figure) => bench::bench(&places, &figure),
-        Verb::Env => test::print_environment(&places),
+        Verb::Up(options) => up::up(&paths, &options),
+        Verb::Down { keep_data } => down(&paths, keep_data),
+        Verb::Status { output } => status::status(&paths, output),
+        Verb::Fault(options) => cluster::fault::fault(&paths, &options),
+        Verb::Test { stages } => test::test(&paths, &stages),
+        Verb::Check => check::check(&paths),
+        Verb::Codegen => codegen::codegen(&paths),
+        Verb::Image { profile, stage: Some(folder) } => image::stage_into(&paths, profile, &folder),
+        Verb::Image { profile, stage: None } => image(&paths, profile),
+        Verb::Bench(benchmark) => bench::bench(&paths, &benchmark),
+        Verb::Env => test::print_environment(&paths),
         Verb::Completion { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "cargo-xtask", &mut std::io::stdout());
             Ok(())
@@ -129,10 +130,10 @@ fn perform() -> Result<()> {
     }
 }
 
-fn down(places: &Places, keep_data: bool) -> Result<()> {
-    let differences = cluster::down(places, keep_data)?;
+fn down(paths: &Paths, keep_data: bool) -> Result<()> {
+    let differences = cluster::down(paths, keep_data)?;
     if !differences.is_empty() {
-        progress::note("differs from the host before `up` (others may have changed it since):");
+        progress::note("the host differs from its state before `up` (other programs may have changed it since):");
     }
     for line in &differences {
         progress::note(line);
@@ -140,10 +141,10 @@ fn down(places: &Places, keep_data: bool) -> Result<()> {
     Ok(())
 }
 
-fn image(places: &Places, profile: image::Profile) -> Result<()> {
-    let images = image::build_all(places, profile)?;
-    if cluster::is_up(places) {
-        image::import_all(places, &images)?;
+fn image(paths: &Paths, profile: image::Profile) -> Result<()> {
+    let images = image::build_all(paths, profile)?;
+    if cluster::is_up(paths) {
+        image::import_all(paths, &images)?;
     }
     for (name, archive) in &images.archives {
         println!("{name} {}", archive.display());

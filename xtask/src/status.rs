@@ -1,11 +1,12 @@
-//! What runs here and how to reach it.
+//! `cargo xtask status`: processes of the local cluster, conditions of the marketplace, connection data. Changes
+//! nothing.
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use crate::cluster::{self, processes};
-use crate::environment::Places;
+use crate::environment::Paths;
 use crate::target::Target;
 use crate::up::{GATEWAY, MARKETPLACE, NAMESPACE, admin, conditions, get_json};
 
@@ -15,33 +16,33 @@ pub enum Output {
     Json,
 }
 
-pub fn status(places: &Places, output: Output) -> Result<()> {
-    let target = Target::local(places);
+pub fn status(paths: &Paths, output: Output) -> Result<()> {
+    let target = Target::local(paths);
     if output == Output::Json {
-        println!("{:#}", as_json(places, &target)?);
+        println!("{:#}", as_json(paths, &target)?);
         return Ok(());
     }
-    if processes::names(places).is_empty() {
-        println!("no local cluster here; start one: cargo xtask up");
+    if processes::names(paths).is_empty() {
+        println!("the local cluster does not run; start it: cargo xtask up");
         return Ok(());
     }
-    for name in processes::names(places) {
-        match processes::alive(places, &name) {
+    for name in processes::names(paths) {
+        match processes::alive(paths, &name) {
             Some(pid) => println!("{name:<20} running, pid {pid}"),
-            None => println!("{name:<20} ended; repair: cargo xtask up; log: {}", places.log(&name).display()),
+            None => println!("{name:<20} not running; restart it: cargo xtask up; log: {}", paths.log(&name).display()),
         }
     }
-    println!("\nexport KUBECONFIG={} PATH={}:$PATH", target.kubeconfig().display(), places.bin.display());
+    println!("\nexport KUBECONFIG={} PATH={}:$PATH", target.kubeconfig().display(), paths.bin.display());
     match get_json(&target, &["-n", NAMESPACE, "get", "mkt", MARKETPLACE]) {
-        Ok(object) => println!("\nmarketplace {NAMESPACE}/{MARKETPLACE} at {GATEWAY}\n{}", conditions(&object)),
-        Err(_) => println!("\nno marketplace {NAMESPACE}/{MARKETPLACE}; make one: cargo xtask up"),
+        Ok(object) => println!("\nMarketplace {NAMESPACE}/{MARKETPLACE} at {GATEWAY}\n{}", conditions(&object)),
+        Err(_) => println!("\nMarketplace {NAMESPACE}/{MARKETPLACE} does not exist; create it: cargo xtask up"),
     }
     Ok(())
 }
 
-fn as_json(places: &Places, target: &Target) -> Result<Value> {
-    if !cluster::is_up(places) {
-        bail!("the local cluster is not up, or not whole; start or repair it: cargo xtask up");
+fn as_json(paths: &Paths, target: &Target) -> Result<Value> {
+    if !cluster::is_up(paths) {
+        bail!("the local cluster does not run, or a process of it has ended; start it: cargo xtask up");
     }
     let admin = admin(target)?;
     Ok(json!({

@@ -1,5 +1,5 @@
-//! The cluster that a verb talks to: the local one, or one of the developer's kubeconfig. Never the current context
-//! unasked.
+//! The cluster that a command uses: the local one, or a context of the user's kubeconfig. Never uses the current
+//! context implicitly.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,33 +7,33 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::command::{command, output};
-use crate::environment::{Places, variable, which};
+use crate::environment::{Paths, variable, which};
 use crate::image;
 
 #[derive(Debug)]
 pub struct Target {
     kubectl: PathBuf,
     helm: PathBuf,
-    /// The flags that choose cluster and credentials.
+    /// Kubeconfig file that contains cluster and credentials.
     kubeconfig: PathBuf,
-    /// None: the local cluster.
+    /// Context in the kubeconfig; None for the local cluster.
     pub context: Option<String>,
 }
 
 impl Target {
-    pub fn local(places: &Places) -> Self {
+    pub fn local(paths: &Paths) -> Self {
         Self {
-            kubectl: places.bin.join("kubectl"),
-            helm: places.bin.join("helm"),
-            kubeconfig: places.kubeconfig("admin"),
+            kubectl: paths.bin.join("kubectl"),
+            helm: paths.bin.join("helm"),
+            kubeconfig: paths.kubeconfig("admin"),
             context: None,
         }
     }
 
-    /// An existing cluster; one that is not on this machine only with the developer's consent.
-    pub fn existing(places: &Places, context: &str, consent: bool) -> Result<Self> {
+    /// An existing cluster. Without `consent` it is an error if the API server is not on this machine.
+    pub fn existing(paths: &Paths, context: &str, consent: bool) -> Result<Self> {
         let find = |name: &str| {
-            let cached = places.bin.join(name);
+            let cached = paths.bin.join(name);
             if cached.exists() {
                 Ok(cached)
             } else {
@@ -51,13 +51,13 @@ impl Target {
         let view = ["config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}"];
         let server = output(&mut target.kubectl(view)).with_context(|| {
             format!(
-                "no usable context `{context}` in {}; list them: kubectl config get-contexts",
+                "context `{context}` in {} cannot be used; list all contexts: kubectl config get-contexts",
                 target.kubeconfig.display()
             )
         })?;
         eprintln!("  using context {context} ({server})");
         if !consent && !is_local(context, &server) {
-            bail!("{context} ({server}) is not on this machine; if you mean it, add --yes");
+            bail!("context {context} ({server}) is not on this machine; to use it anyway add --yes");
         }
         Ok(target)
     }
@@ -87,7 +87,7 @@ impl Target {
     }
 }
 
-/// Whether the API server is on this machine: at a loopback address, or of a tool that makes clusters here.
+/// Whether the API server is on this machine: a loopback address, or a context of kind, k3d or minikube.
 fn is_local(context: &str, server: &str) -> bool {
     let host = server.split("://").nth(1).unwrap_or(server);
     let host = host.strip_prefix('[').map_or_else(|| host.split([':', '/']).next(), |rest| rest.split(']').next());
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_and_clusters_of_local_tools_are_local() {
+    fn loopback_addresses_and_local_tools_are_local() {
         assert!(is_local("any", "https://127.0.0.1:6443"));
         assert!(is_local("any", "https://localhost:6443/x"));
         assert!(is_local("any", "https://[::1]:6443"));
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_remote() {
+    fn other_addresses_are_remote() {
         assert!(!is_local("prod", "https://10.0.0.1:6443"));
         assert!(!is_local("prod", "https://127.example.com"));
         assert!(!is_local("kindred", "https://localhost.example.com:6443"));

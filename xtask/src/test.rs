@@ -1,4 +1,5 @@
-//! `cargo xtask test`: check, unit and database tests, e2e, in this order, and the time of each. All of what CI runs.
+//! `cargo xtask test`: runs the stages check, unit, database, e2e and cluster-clean and prints the duration of each. CI
+//! runs the same stages.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,9 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::cluster::{self, footprint, jars, tools};
+use crate::cluster::{self, host_changes, jars, tools};
 use crate::command::{command, stream, succeeds};
-use crate::environment::Places;
+use crate::environment::Paths;
 use crate::image::{self, Profile};
 use crate::progress::{note, stage};
 use crate::target::Target;
@@ -17,41 +18,41 @@ use crate::workspace::{self, Workspace};
 use crate::{check, up};
 
 const CARGO_TEST: [&str; 6] = ["cargo", "test", "--quiet", "--no-fail-fast", "--profile", "ci"];
-/// A server that a test program left behind stops itself; one that does not within this time has a fault.
+/// Time in which servers of test programs must end after the last test program.
 const SERVERS_END_SECONDS_MAX: u64 = 30;
-/// The oldest that is supported.
+/// Programs of the oldest supported PostgreSQL.
 const POSTGRES_15: &str = "/usr/lib/postgresql/15/bin";
-/// The test programs about what services say to their databases. The operator's choose their servers themselves.
+/// Test programs that execute the services' SQL. The operator's database tests choose their server versions themselves.
 const STATEMENTS: [&str; 5] = ["laws", "order", "outbox", "payments", "postgres"];
 
 #[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
 pub enum Stage {
-    /// Format, lints, layers, house rules, licences, generated files
+    /// Formatting, lints, dependency rules, source rules, licences, generated files
     Check,
-    /// Unit, property, API and snapshot tests: nothing running
+    /// Unit, property, API and snapshot tests; no server needed
     Unit,
-    /// The unit tests, and those on throwaway PostgreSQL, Kafka and Redis, and on an API server with its etcd
+    /// The unit tests, and tests on temporary PostgreSQL, Kafka, Redis, etcd and Kubernetes API servers
     Database,
-    /// Tests on a real cluster: the one that is up, else one that is started and ended here
+    /// Tests on the local cluster; if it does not run, it is started and stopped for them
     E2e,
-    /// Start and end the local cluster, and compare the host before and after
+    /// Start and stop the local cluster, and compare the host before and after
     ClusterClean,
 }
 
-/// Features of crates whose tests start servers: data services, and etcd with an API server.
+/// Cargo features that enable tests which start servers: data services, etcd and the Kubernetes API server.
 const SERVER_FEATURES: [&str; 2] = ["db-tests", "api-tests"];
-/// Without `Unit`, of which `Database` runs everything: the features that it turns on would compile the workspace twice.
+/// Default stages. `Database` includes the tests of `Unit`; running both would compile the workspace twice.
 const ALL: [Stage; 3] = [Stage::Check, Stage::Database, Stage::E2e];
 
-pub fn test(places: &Places, wanted: &[Stage]) -> Result<()> {
+pub fn test(paths: &Paths, wanted: &[Stage]) -> Result<()> {
     tools::install(&tools::BUILD_NEEDS)?;
     let stages = if wanted.is_empty() { &ALL[..] } else { wanted };
     let mut times = Vec::new();
     let mut failed = Vec::new();
     for one in stages {
-        let begun = Instant::now();
-        let result = stage(name(*one), || perform(places, *one));
-        times.push((name(*one), begun.elapsed(), result.is_ok()));
+        let started = Instant::now();
+        let result = stage(name(*one), || perform(paths, *one));
+        times.push((name(*one), started.elapsed(), result.is_ok()));
         failed.extend(result.err().map(|error| format!("{}: {error:#}", name(*one))));
     }
     table(&times);
@@ -61,106 +62,109 @@ pub fn test(places: &Places, wanted: &[Stage]) -> Result<()> {
     bail!("{}", failed.join("\n"));
 }
 
-fn perform(places: &Places, stage: Stage) -> Result<()> {
+fn perform(paths: &Paths, stage: Stage) -> Result<()> {
     match stage {
-        Stage::Check => check::check(places),
-        Stage::Unit => unit(places),
-        Stage::Database => database(places),
-        Stage::E2e => end_to_end(places),
-        Stage::ClusterClean => cluster_clean(places),
+        Stage::Check => check::check(paths),
+        Stage::Unit => unit(paths),
+        Stage::Database => database(paths),
+        Stage::E2e => end_to_end(paths),
+        Stage::ClusterClean => cluster_clean(paths),
     }
 }
 
-fn unit(places: &Places) -> Result<()> {
-    stream(cargo_test(places).args(workspace::WITHOUT_E2E))
+fn unit(paths: &Paths) -> Result<()> {
+    stream(cargo_test(paths).args(workspace::WITHOUT_E2E))
 }
 
-/// What `unit` runs and more, each crate with its features for tests that start servers: the same packages, so that Cargo
-/// unifies the dependencies' features in the same way and compiles none of them anew. The services' statements are tried on
-/// the oldest PostgreSQL too: its planner is another.
-fn database(places: &Places) -> Result<()> {
-    let variables = environment(places)?;
-    // etcd and the API server.
-    tools::build(places)?;
-    let features = Workspace::members(places)?.features_among(&SERVER_FEATURES).join(",");
-    let alive = tempfile::NamedTempFile::new().context("a file that running servers keep locked")?;
+/// Runs the tests of `unit` and those that start servers. The packages are the same as in `unit`, so that Cargo unifies
+/// features in the same way and compiles no dependency again. The services' SQL also runs on the oldest supported
+/// PostgreSQL, whose planner differs.
+fn database(paths: &Paths) -> Result<()> {
+    let variables = environment(paths)?;
+    // Builds etcd and the API server if they are missing.
+    tools::build(paths)?;
+    let features = Workspace::members(paths)?.features_among(&SERVER_FEATURES).join(",");
+    let alive = tempfile::NamedTempFile::new().context("creating the lock file of the test servers")?;
     let with_servers = || {
-        let mut cargo = in_checkout(places, command("flock", ["--shared"]));
+        let mut cargo = in_checkout(paths, command("flock", ["--shared"]));
         cargo.arg(alive.path()).args(CARGO_TEST).args(workspace::WITHOUT_E2E).args(["--features", &features]);
-        cargo.envs(variables.iter().cloned()).env("AGORA_BIN", &places.bin);
+        cargo.envs(variables.iter().cloned()).env("AGORA_BIN", &paths.bin);
         cargo
     };
     let newest = stream(&mut with_servers());
-    let oldest = stage("statements on PostgreSQL 15", || {
+    let oldest = stage("services' SQL on PostgreSQL 15", || {
         let programs = STATEMENTS.iter().flat_map(|program| ["--test", program]);
         stream(with_servers().args(programs).env("AGORA_PG_BIN", POSTGRES_15))
     });
-    newest.and(oldest).and(all_ended(alive.path()))
+    newest.and(oldest).and(wait_for_servers(alive.path()))
 }
 
-/// Waits until every server is gone that the tests started. They end a moment after the test program that they served, and
-/// what compares the host next would find their ports. `flock` leaves its lock open to all that it starts, and these to
-/// theirs: whoever has it alone is the last. The runs share it, so that none waits for a server of the one before.
-fn all_ended(alive: &Path) -> Result<()> {
+/// Waits until all servers of the tests have ended. They end shortly after their test program; a comparison of the host
+/// before that would find their ports. Every descendant of `flock` inherits its shared lock, so an exclusive lock
+/// succeeds only after the last server has ended. The runs share the lock, so no run waits for servers of an earlier
+/// one.
+fn wait_for_servers(alive: &Path) -> Result<()> {
     let seconds = SERVERS_END_SECONDS_MAX.to_string();
     let ended = succeeds(command("flock", ["--timeout", &seconds]).arg(alive).arg("true"));
-    ended.then_some(()).with_context(|| format!("a server that the tests started is still there after {seconds} s"))
+    ended.then_some(()).with_context(|| {
+        format!("a server that the tests started still runs after {seconds} s; find it with: ss -ltnp")
+    })
 }
 
-fn end_to_end(places: &Places) -> Result<()> {
-    let was_up = cluster::is_up(places);
-    let before = (!was_up).then(|| footprint::take(places));
+fn end_to_end(paths: &Paths) -> Result<()> {
+    let was_up = cluster::is_up(paths);
+    let before = (!was_up).then(|| host_changes::snapshot(paths));
     if !was_up {
-        stage("local cluster", || cluster::up(places))?;
+        stage("start the local cluster", || cluster::up(paths))?;
     }
-    let result = end_to_end_tests(places);
+    let result = end_to_end_tests(paths);
     if let Some(before) = before {
-        stage("end the local cluster", || cluster::down(places, false))?;
-        unchanged(&footprint::differences(&before, &footprint::take(places)))?;
+        stage("stop the local cluster", || cluster::down(paths, false))?;
+        unchanged(&host_changes::differences(&before, &host_changes::snapshot(paths)))?;
     }
     result
 }
 
-fn end_to_end_tests(places: &Places) -> Result<()> {
-    let target = Target::local(places);
-    let images = image::build_all(places, Profile::Ci)?;
-    image::import_all(places, &images)?;
-    up::foundations(places, &target)?;
-    let mut cargo = cargo_test(places);
-    cargo.args(["--workspace", "--test", "marketplace", "--", "--test-threads", "1"]).envs(environment(places)?);
-    cargo.env("KUBECONFIG", target.kubeconfig()).env("AGORA_BIN", &places.bin).env("AGORA_STATE", &places.state);
+fn end_to_end_tests(paths: &Paths) -> Result<()> {
+    let target = Target::local(paths);
+    let images = image::build_all(paths, Profile::Ci)?;
+    image::import_all(paths, &images)?;
+    up::prerequisites(paths, &target)?;
+    let mut cargo = cargo_test(paths);
+    cargo.args(["--workspace", "--test", "marketplace", "--", "--test-threads", "1"]).envs(environment(paths)?);
+    cargo.env("KUBECONFIG", target.kubeconfig()).env("AGORA_BIN", &paths.bin).env("AGORA_STATE", &paths.state);
     cargo
-        .env("AGORA_REPO", &places.repo)
+        .env("AGORA_REPO", &paths.repo)
         .env("AGORA_IMAGE_TAG", &images.tag)
         .env("AGORA_IMAGE_REGISTRY", image::REGISTRY);
-    cargo.env("AGORA_PROGRAMS", places.target.join(Profile::Ci.name()));
+    cargo.env("AGORA_PROGRAMS", paths.target.join(Profile::Ci.name()));
     stream(&mut cargo)
 }
 
-/// The promise of `down`, tested.
-fn cluster_clean(places: &Places) -> Result<()> {
-    if cluster::is_up(places) {
-        bail!("a local cluster is up; end it first: cargo xtask down");
+/// Tests that `down` restores the host.
+fn cluster_clean(paths: &Paths) -> Result<()> {
+    if cluster::is_up(paths) {
+        bail!("the local cluster runs; stop it first: cargo xtask down");
     }
-    let before = footprint::take(places);
-    stage("up", || cluster::up(places))?;
-    stage("down", || cluster::down(places, false))?;
-    unchanged(&footprint::differences(&before, &footprint::take(places)))
+    let before = host_changes::snapshot(paths);
+    stage("up", || cluster::up(paths))?;
+    stage("down", || cluster::down(paths, false))?;
+    unchanged(&host_changes::differences(&before, &host_changes::snapshot(paths)))
 }
 
 fn unchanged(differences: &[String]) -> Result<()> {
     if differences.is_empty() {
-        note("the host is as it was before");
+        note("the host is in the same state as before");
         return Ok(());
     }
-    bail!("the host differs from before `up`:\n  {}", differences.join("\n  "));
+    bail!("the host differs from its state before `up`:\n  {}", differences.join("\n  "));
 }
 
-/// Where the tests find the servers that they start for themselves.
-pub fn environment(places: &Places) -> Result<Vec<(&'static str, String)>> {
+/// Environment variables with the paths of the server programs that tests start. Installs missing packages.
+pub fn environment(paths: &Paths) -> Result<Vec<(&'static str, String)>> {
     tools::install(&tools::DATABASE_NEEDS)?;
-    let jars = jars::ensure(places)?;
-    let redis = crate::environment::which("redis-server").context("redis-server was just installed")?;
+    let jars = jars::ensure(paths)?;
+    let redis = crate::environment::which("redis-server").context("redis-server is not on the PATH")?;
     Ok(vec![
         ("AGORA_PG_BIN", jars.postgres.display().to_string()),
         ("AGORA_PG15_BIN", POSTGRES_15.to_owned()),
@@ -169,24 +173,24 @@ pub fn environment(places: &Places) -> Result<Vec<(&'static str, String)>> {
     ])
 }
 
-/// The same for a developer's shell, with what kubectl needs.
-pub fn print_environment(places: &Places) -> Result<()> {
-    for (name, value) in stage("data services for tests", || environment(places))? {
+/// Prints the variables of `environment` and those for kubectl as shell commands.
+pub fn print_environment(paths: &Paths) -> Result<()> {
+    for (name, value) in stage("prepare data services for tests", || environment(paths))? {
         println!("export {name}={value}");
     }
-    println!("export AGORA_BIN={}", places.bin.display());
-    println!("export CARGO_TARGET_DIR={}", places.target.display());
-    println!("export KUBECONFIG={}", places.kubeconfig("admin").display());
-    println!("export PATH={}:$PATH", places.bin.display());
+    println!("export AGORA_BIN={}", paths.bin.display());
+    println!("export CARGO_TARGET_DIR={}", paths.target.display());
+    println!("export KUBECONFIG={}", paths.kubeconfig("admin").display());
+    println!("export PATH={}:$PATH", paths.bin.display());
     Ok(())
 }
 
-fn cargo_test(places: &Places) -> Command {
-    in_checkout(places, command(CARGO_TEST[0], &CARGO_TEST[1..]))
+fn cargo_test(paths: &Paths) -> Command {
+    in_checkout(paths, command(CARGO_TEST[0], &CARGO_TEST[1..]))
 }
 
-fn in_checkout(places: &Places, mut command: Command) -> Command {
-    command.current_dir(&places.repo).env("CARGO_TARGET_DIR", &places.target);
+fn in_checkout(paths: &Paths, mut command: Command) -> Command {
+    command.current_dir(&paths.repo).env("CARGO_TARGET_DIR", &paths.target);
     command
 }
 
@@ -206,5 +210,5 @@ fn table(times: &[(&str, Duration, bool)]) {
         println!("{name:<16}{:>8.1} s  {}", time.as_secs_f64(), if *good { "passed" } else { "FAILED" });
     }
     let all: Duration = times.iter().map(|(_, time, _)| *time).sum();
-    println!("{:<16}{:>8.1} s", "all", all.as_secs_f64());
+    println!("{:<16}{:>8.1} s", "total", all.as_secs_f64());
 }

@@ -1,4 +1,5 @@
-//! House rules that no compiler knows, checked on text: one pass over every manifest and source file.
+//! Source rules that the compiler and clippy do not check: one pass over the text of every manifest and source file.
+//! Must not execute anything of the workspace.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -6,29 +7,29 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use crate::command::{command, output};
-use crate::environment::Places;
+use crate::environment::Paths;
 use crate::layers;
 
 const LINES_MAX: usize = 400;
 const SPDX: &str = "# SPDX-License-Identifier: Apache-2.0";
-/// Names that say nothing of what a file holds.
+/// File names that do not describe the contents.
 const EMPTY_NAMES: [&str; 6] = ["mod", "common", "utils", "util", "helpers", "manager"];
-/// Split, so that this file does not break its own rules.
+/// Forbidden text and the reason. Each text is split, so that this file does not violate the rule.
 const BANNED: [(&str, &str); 5] = [
-    (concat!("#[al", "low("), "an exception is `#[expect(lint, reason = …)]`"),
-    (concat!("#![al", "low("), "an exception is `#[expect(lint, reason = …)]`"),
-    (concat!("#[ig", "nore"), "a test that needs more is behind a feature"),
-    (concat!("/ro", "ot/"), "a path of one machine"),
-    (concat!("/ho", "me/"), "a path of one machine"),
+    (concat!("#[al", "low("), "write an exception as `#[expect(lint, reason = …)]`"),
+    (concat!("#![al", "low("), "write an exception as `#[expect(lint, reason = …)]`"),
+    (concat!("#[ig", "nore"), "put a test that needs a server behind a Cargo feature"),
+    (concat!("/ro", "ot/"), "an absolute path of one machine"),
+    (concat!("/ho", "me/"), "an absolute path of one machine"),
 ];
 
-/// Names, in its tables' second column, tests that must exist.
+/// Document whose tables name, in their second column, tests that must exist.
 const DEFECTS: &str = "docs/DEFECTS.md";
 
-pub fn faults(places: &Places) -> Result<Vec<String>> {
-    let (mut faults, mut functions, mut promised) = (Vec::new(), HashSet::new(), String::new());
-    for file in tracked(places)? {
-        let Ok(text) = std::fs::read_to_string(places.repo.join(&file)) else { continue };
+pub fn faults(paths: &Paths) -> Result<Vec<String>> {
+    let (mut faults, mut functions, mut documented) = (Vec::new(), HashSet::new(), String::new());
+    for file in tracked(paths)? {
+        let Ok(text) = std::fs::read_to_string(paths.repo.join(&file)) else { continue };
         match file.extension().and_then(|end| end.to_str()) {
             Some("rs") => {
                 functions.extend(text.lines().filter_map(function).map(str::to_owned));
@@ -38,15 +39,15 @@ pub fn faults(places: &Places) -> Result<Vec<String>> {
             Some("toml") if file.ends_with("Cargo.toml") && file != Path::new("Cargo.toml") => {
                 faults.extend(manifest_faults(&file, &text));
             }
-            _ if file == Path::new(DEFECTS) => promised = text,
+            _ if file == Path::new(DEFECTS) => documented = text,
             _ => {}
         }
     }
-    faults.extend(absent_tests(&promised, &functions));
+    faults.extend(absent_tests(&documented, &functions));
     Ok(faults)
 }
 
-/// The name of the function that a line begins.
+/// The name of the function that is declared on this line.
 fn function(line: &str) -> Option<&str> {
     let words = line.trim_start();
     let words = words.strip_prefix("pub ").unwrap_or(words);
@@ -54,35 +55,35 @@ fn function(line: &str) -> Option<&str> {
     name.split(['(', '<']).next()
 }
 
-fn absent_tests(promised: &str, functions: &HashSet<String>) -> Vec<String> {
-    let tests = promised.lines().filter(|line| line.starts_with('|')).filter_map(|line| line.split('|').nth(2));
+fn absent_tests(documented: &str, functions: &HashSet<String>) -> Vec<String> {
+    let tests = documented.lines().filter(|line| line.starts_with('|')).filter_map(|line| line.split('|').nth(2));
     let names = tests.flat_map(|cell| cell.split('`').skip(1).step_by(2));
     names
         .filter(|name| !functions.contains(*name))
-        .map(|name| format!("{DEFECTS}: there is no test `{name}`"))
+        .map(|name| format!("{DEFECTS}: test `{name}` does not exist"))
         .collect()
 }
 
-/// What git knows or would add, so that a file which is not committed yet is seen too.
-fn tracked(places: &Places) -> Result<Vec<PathBuf>> {
+/// Files that git tracks or would add, so that new files are checked before they are committed.
+fn tracked(paths: &Paths) -> Result<Vec<PathBuf>> {
     let mut git = command("git", ["ls-files", "--cached", "--others", "--exclude-standard"]);
-    Ok(output(git.current_dir(&places.repo))?.lines().map(PathBuf::from).collect())
+    Ok(output(git.current_dir(&paths.repo))?.lines().map(PathBuf::from).collect())
 }
 
 fn source_faults(path: &Path, text: &str) -> Vec<String> {
     let at = |line: usize, fault: &str| format!("{}:{line}: {fault}", path.display());
     let mut faults = Vec::new();
     if path.file_stem().is_some_and(|name| EMPTY_NAMES.iter().any(|empty| name == *empty)) {
-        faults.push(at(1, "a file is named for what it holds"));
+        faults.push(at(1, "name the file after its contents"));
     }
     if !text.starts_with("//!") {
-        faults.push(at(1, "a file begins with `//!`: what it knows and what it must not know"));
+        faults.push(at(1, "begin the file with `//!`: what it contains and what it must not depend on"));
     }
     let length = text.lines().take_while(|line| !line.starts_with("mod tests")).count();
-    // A file of tests alone may be as long as its tests are many.
+    // Files that contain only tests have no limit.
     let tests_alone = path.to_string_lossy().contains("/tests/");
     if length > LINES_MAX && !tests_alone {
-        faults.push(at(length, &format!("{length} lines before `mod tests`, {LINES_MAX} are the limit")));
+        faults.push(at(length, &format!("{length} lines before `mod tests`; the limit is {LINES_MAX}")));
     }
     for (number, line) in text.lines().enumerate() {
         if let Some((_, why)) = BANNED.iter().find(|(word, _)| line.contains(word)) {
@@ -96,10 +97,10 @@ fn manifest_faults(path: &Path, text: &str) -> Vec<String> {
     let at = |line: usize, fault: &str| format!("{}:{line}: {fault}", path.display());
     let mut faults = Vec::new();
     if !text.starts_with(SPDX) {
-        faults.push(at(1, &format!("the first line is `{SPDX}`")));
+        faults.push(at(1, &format!("the first line must be `{SPDX}`")));
     }
     if !text.contains("[lints]\nworkspace = true") {
-        faults.push(at(1, "the workspace's lints are missing: `[lints]`, `workspace = true`"));
+        faults.push(at(1, "the lints of the workspace are missing; add `[lints]`, `workspace = true`"));
     }
     let mut in_dependencies = false;
     for (number, line) in text.lines().enumerate() {
@@ -110,7 +111,7 @@ fn manifest_faults(path: &Path, text: &str) -> Vec<String> {
             && !line.contains("workspace = true")
             && !line.contains("path = \".\"")
         {
-            faults.push(at(number + 1, "versions stand in the root manifest only: `name.workspace = true`"));
+            faults.push(at(number + 1, "write versions only in the root Cargo.toml, here `name.workspace = true`"));
         }
     }
     faults
@@ -125,12 +126,12 @@ mod tests {
     }
 
     #[test]
-    fn a_good_file_has_no_faults() {
+    fn a_conforming_file_has_no_violations() {
         assert_eq!(source("//! Why.\nfn f() {}\n"), 0);
     }
 
     #[test]
-    fn each_rule_finds_its_breach() {
+    fn each_rule_finds_a_violation() {
         assert_eq!(source("fn f() {}\n"), 1);
         assert_eq!(source(concat!("//! Why.\n#[al", "low(dead_code)]\n")), 1);
         assert_eq!(source(concat!("//! Why.\n#[ig", "nore]\n")), 1);
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_defect_names_a_test_that_exists() {
+    fn a_test_that_the_list_of_defects_names_must_exist() {
         let functions: HashSet<String> = ["    async fn stock_falls() {", "pub fn x<T>(", "fn y()"]
             .iter()
             .filter_map(|line| function(line))

@@ -1,5 +1,5 @@
-//! From a cluster to an order: images, operator, marketplace, catalogue, one purchase. Knows the manifests, the chart
-//! and the command lines of our own binaries; decides nothing about the shop.
+//! `cargo xtask up`: builds images, installs the operator, creates a marketplace, fills its catalog and places one order.
+//! Uses manifests, chart and command lines; must not depend on the code of operator or services.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{self, jars, postgres};
 use crate::command::{command, feed, output, run, succeeds, until};
-use crate::environment::Places;
+use crate::environment::Paths;
 use crate::image::{self, Images, Profile};
 use crate::progress::{note, stage, step};
 use crate::target::Target;
@@ -24,59 +24,59 @@ const SAMPLE: &str = "manifests/samples/minimal.yaml";
 
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Optimised binaries instead of quickly built ones
+    /// Build optimised binaries
     #[arg(long)]
     release: bool,
-    /// Use the cluster of this kubeconfig context instead of starting one
+    /// Install into the cluster of this kubeconfig context instead of the local cluster
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
-    /// Yes, the cluster of --context is not on this machine, and I mean it
+    /// Allow a cluster in --context that is not on this machine
     #[arg(long, requires = "context")]
     yes: bool,
-    /// Only the cluster and its data services: no operator, no shop
+    /// Start only the cluster and its data services, without operator and marketplace
     #[arg(long, conflicts_with_all = ["context", "release"])]
     only_cluster: bool,
 }
 
-/// Who may administer the shop.
+/// Login of the shop's first admin.
 #[derive(Debug)]
 pub struct Admin {
     pub email: String,
     pub password: String,
 }
 
-pub fn up(places: &Places, options: &Options) -> Result<()> {
-    let begun = Instant::now();
+pub fn up(paths: &Paths, options: &Options) -> Result<()> {
+    let started = Instant::now();
     let target = if let Some(context) = &options.context {
-        Target::existing(places, context, options.yes)?
+        Target::existing(paths, context, options.yes)?
     } else {
-        stage("local cluster", || cluster::up(places))?;
-        Target::local(places)
+        stage("start the local cluster", || cluster::up(paths))?;
+        Target::local(paths)
     };
     if options.only_cluster {
-        foundations(places, &target)?;
-        println!("export KUBECONFIG={}\nexport PATH={}:$PATH", target.kubeconfig().display(), places.bin.display());
+        prerequisites(paths, &target)?;
+        println!("export KUBECONFIG={}\nexport PATH={}:$PATH", target.kubeconfig().display(), paths.bin.display());
         return Ok(());
     }
     let profile = if options.release { Profile::Release } else { Profile::Ci };
-    let images = stage("images", || load_images(places, &target, profile))?;
-    stage("marketplace", || marketplace(places, &target, &images))?;
-    let bought = stage("shopping", || shop(places, &target, profile))?;
-    report(places, &target, &bought, begun.elapsed())
+    let images = stage("build and load images", || load_images(paths, &target, profile))?;
+    stage("create the marketplace", || marketplace(paths, &target, &images))?;
+    let bought = stage("place a test order", || shop(paths, &target, profile))?;
+    report(paths, &target, &bought, started.elapsed())
 }
 
-/// Namespaces, data services and the Secret that the sample names.
-pub fn foundations(places: &Places, target: &Target) -> Result<()> {
-    let manifest = |name: &str| places.repo.join("manifests/dev").join(name);
-    step("namespaces", || apply_file(target, &manifest("namespaces.yaml")))?;
+/// Creates namespaces, data services and the Secret that the sample references. Idempotent.
+pub fn prerequisites(paths: &Paths, target: &Target) -> Result<()> {
+    let manifest = |name: &str| paths.repo.join("manifests/dev").join(name);
+    step("create namespaces", || apply_file(target, &manifest("namespaces.yaml")))?;
     if target.context.is_none() {
-        step("data services", || apply_file(target, &manifest("data-on-host.yaml")))?;
-        let password = postgres::admin_password(places)?;
-        return step("Secret of the database admin", || admin_secret(target, &password));
+        step("create Services of the data services", || apply_file(target, &manifest("data-on-host.yaml")))?;
+        let password = postgres::admin_password(paths)?;
+        return step("create Secret postgres-admin", || admin_secret(target, &password));
     }
-    let password = step("passwords of the data services", || in_cluster_password(target))?;
-    step("Secret of the database admin", || admin_secret(target, &password))?;
-    step("data services", || {
+    let password = step("create passwords of the data services", || in_cluster_password(target))?;
+    step("create Secret postgres-admin", || admin_secret(target, &password))?;
+    step("deploy the data services", || {
         apply_file(target, &manifest("data-in-cluster.yaml"))?;
         run(&mut target.kubectl([
             "-n",
@@ -90,7 +90,7 @@ pub fn foundations(places: &Places, target: &Target) -> Result<()> {
     })
 }
 
-/// The admin's password of `data-in-cluster.yaml`, made at the first time.
+/// The admin's password for `data-in-cluster.yaml`; generated if the Secret does not exist.
 fn in_cluster_password(target: &Target) -> Result<String> {
     if let Some(kept) = secret(target, "data", "postgres-passwords")? {
         return field(&kept, "admin");
@@ -105,47 +105,50 @@ fn in_cluster_password(target: &Target) -> Result<String> {
 }
 
 /// Installs or upgrades the operator from the chart of the checkout.
-pub fn operator(places: &Places, target: &Target, images: &Images, namespace: &str, watch: &str) -> Result<()> {
-    let chart = places.repo.join("charts/agora-operator").display().to_string();
+pub fn operator(paths: &Paths, target: &Target, images: &Images, namespace: &str, watch: &str) -> Result<()> {
+    let chart = paths.repo.join("charts/agora-operator").display().to_string();
     let watch = format!("watchNamespaces={{{watch}}}");
     let repository = format!("image.repository={}/agora-operator", image::REGISTRY);
     let tag = format!("image.tag={}", images.tag);
     let mut helm = target.helm(["upgrade", "--install", "agora-operator", &chart, "-n", namespace, "--set", &watch]);
-    // A definition that was applied without Helm, or by a release that is gone, is taken over.
+    // Helm adopts a CRD that was applied without Helm or by a release that no longer exists.
     helm.args(["--take-ownership", "--set", &repository, "--set-string", &tag, "--wait", "--timeout", "120s"]);
     run(&mut helm).with_context(|| {
-        format!("the operator does not start; look with: kubectl -n {namespace} logs deploy/agora-operator")
+        format!("installing the operator; see its log: kubectl -n {namespace} logs deploy/agora-operator")
     })
 }
 
-fn load_images(places: &Places, target: &Target, profile: Profile) -> Result<Images> {
-    let images = image::build_all(places, profile)?;
+fn load_images(paths: &Paths, target: &Target, profile: Profile) -> Result<Images> {
+    let images = image::build_all(paths, profile)?;
     match &target.context {
-        None => image::import_all(places, &images)?,
+        None => image::import_all(paths, &images)?,
         Some(context) => image::load_into_context(context, &images)?,
     }
     Ok(images)
 }
 
-fn marketplace(places: &Places, target: &Target, images: &Images) -> Result<()> {
-    foundations(places, target)?;
-    step("operator, by Helm", || operator(places, target, images, "agora-system", NAMESPACE))?;
-    let sample = std::fs::read_to_string(places.repo.join(SAMPLE)).with_context(|| format!("reading {SAMPLE}"))?;
+fn marketplace(paths: &Paths, target: &Target, images: &Images) -> Result<()> {
+    prerequisites(paths, target)?;
+    step("install the operator with Helm", || operator(paths, target, images, "agora-system", NAMESPACE))?;
+    let sample = std::fs::read_to_string(paths.repo.join(SAMPLE)).with_context(|| format!("reading {SAMPLE}"))?;
     let object = with_release(&sample, &images.tag)?;
     step(&format!("apply {SAMPLE}"), || apply(target, &object))?;
-    step("NodePort of the gateway", || apply_file(target, &places.repo.join("manifests/dev/gateway-nodeport.yaml")))?;
-    step("marketplace Available and Ready", || wait_ready(target))
+    step("create the NodePort of the gateway", || {
+        apply_file(target, &paths.repo.join("manifests/dev/gateway-nodeport.yaml"))
+    })?;
+    step("wait until the marketplace is Available and Ready", || wait_ready(target))
 }
 
-/// The sample with the images that were just built, so that an edit of the code rolls out.
+/// The sample with the tag of the images just built, so that changed code is rolled out.
 fn with_release(sample: &str, tag: &str) -> Result<Value> {
     let mut object: Value = serde_yaml::from_str(sample).with_context(|| format!("parsing {SAMPLE}"))?;
-    let spec = object.get_mut("spec").and_then(Value::as_object_mut).context("the sample has a spec")?;
+    let spec = object.get_mut("spec").and_then(Value::as_object_mut).context("the sample has no spec")?;
     spec.insert("release".to_owned(), json!({"version": tag, "registry": image::REGISTRY}));
     Ok(object)
 }
 
-/// Waits for this generation of the resource; at the end of its patience it says what each condition says.
+/// Waits until the current generation of the resource is Available and Ready. The error contains all conditions and
+/// pods.
 pub fn wait_ready(target: &Target) -> Result<()> {
     let mut seen = Value::Null;
     let ready = until(Duration::from_secs(READY_SECONDS_MAX), || {
@@ -157,12 +160,12 @@ pub fn wait_ready(target: &Target) -> Result<()> {
     }
     let pods = output(&mut target.kubectl(["-n", NAMESPACE, "get", "pods", "-o", "wide"])).unwrap_or_default();
     bail!(
-        "the marketplace is not Available and Ready after {READY_SECONDS_MAX} s:\n{}\n{pods}\nlook with: kubectl -n agora-system logs deploy/agora-operator",
+        "the marketplace is not Available and Ready after {READY_SECONDS_MAX} s:\n{}\n{pods}\nsee the operator's log: kubectl -n agora-system logs deploy/agora-operator",
         conditions(&seen)
     );
 }
 
-/// Whether a condition holds for the object as it is now.
+/// Whether a condition is True for the current generation of the object.
 pub fn holds(object: &Value, kind: &str) -> bool {
     let generation = &object["metadata"]["generation"];
     let mut conditions = object["status"]["conditions"].as_array().into_iter().flatten();
@@ -172,7 +175,7 @@ pub fn holds(object: &Value, kind: &str) -> bool {
     })
 }
 
-/// One line per condition.
+/// Type, status, reason and message of each condition, one line each.
 pub fn conditions(object: &Value) -> String {
     let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -188,54 +191,57 @@ pub fn conditions(object: &Value) -> String {
     conditions.map(line).collect()
 }
 
-fn shop(places: &Places, target: &Target, profile: Profile) -> Result<Value> {
-    let _forward = target.context.is_some().then(|| Forward::start(target)).transpose()?;
+fn shop(paths: &Paths, target: &Target, profile: Profile) -> Result<Value> {
+    let _forward = target.context.is_some().then(|| PortForward::start(target)).transpose()?;
     let answers =
         || succeeds(&mut command("curl", ["-sf", "-m", "2", "-o", "/dev/null", &format!("{GATEWAY}/health")]));
     if !until(Duration::from_secs(30), answers) {
-        bail!("{GATEWAY}/health does not answer; look with: kubectl -n {NAMESPACE} logs deploy/{MARKETPLACE}-gateway");
+        bail!(
+            "no response from {GATEWAY}/health; see the log: kubectl -n {NAMESPACE} logs deploy/{MARKETPLACE}-gateway"
+        );
     }
     let admin = admin(target)?;
-    step("seed the catalogue", || {
-        let mut seed = command(image::binary(places, profile, "agora"), ["seed", "--url", GATEWAY]);
+    step("seed the catalog", || {
+        let mut seed = command(image::binary(paths, profile, "agora"), ["seed", "--url", GATEWAY]);
         run(seed.env("AGORA_ADMIN_EMAIL", &admin.email).env("AGORA_ADMIN_PASSWORD", &admin.password))
     })?;
-    step("buy something", || {
-        let said =
-            output(&mut command(image::binary(places, profile, "agora-shopper"), ["buy-one", "--url", GATEWAY]))?;
-        let last = said.lines().last().unwrap_or_default();
+    step("place and pay an order", || {
+        let output_text =
+            output(&mut command(image::binary(paths, profile, "agora-shopper"), ["buy-one", "--url", GATEWAY]))?;
+        let last = output_text.lines().last().unwrap_or_default();
         serde_json::from_str(last)
-            .or_else(|_| serde_json::from_str(&said))
-            .with_context(|| format!("reading the shopper's answer `{said}`"))
+            .or_else(|_| serde_json::from_str(&output_text))
+            .with_context(|| format!("parsing the output of agora-shopper: `{output_text}`"))
     })
 }
 
-fn report(places: &Places, target: &Target, bought: &Value, took: Duration) -> Result<()> {
+fn report(paths: &Paths, target: &Target, bought: &Value, took: Duration) -> Result<()> {
     let admin = admin(target)?;
     let text = |name: &str| bought[name].as_str().unwrap_or("?").to_owned();
     println!("shop      {GATEWAY}");
     println!("order     {} ({})", text("number"), text("status"));
     println!("admin     {} (password: cargo xtask status -o json)", admin.email);
     if target.context.is_none() {
-        println!("kubectl   export KUBECONFIG={} PATH={}:$PATH", target.kubeconfig().display(), places.bin.display());
+        println!("kubectl   export KUBECONFIG={} PATH={}:$PATH", target.kubeconfig().display(), paths.bin.display());
     } else {
-        println!("reach it  kubectl -n {NAMESPACE} port-forward svc/{MARKETPLACE}-gateway 30080:3000");
+        println!("connect   kubectl -n {NAMESPACE} port-forward svc/{MARKETPLACE}-gateway 30080:3000");
     }
-    note(&format!("all of it took {:.0} s", took.as_secs_f64()));
+    note(&format!("finished in {:.0} s", took.as_secs_f64()));
     Ok(())
 }
 
-/// The first admin, from the operator's Secret.
+/// Login of the first admin, from the Secret that the operator created.
 pub fn admin(target: &Target) -> Result<Admin> {
     let name = format!("{MARKETPLACE}-admin");
     let secret = secret(target, NAMESPACE, &name)?.with_context(|| format!("no Secret {NAMESPACE}/{name}"))?;
     Ok(Admin { email: field(&secret, "username")?, password: field(&secret, "password")? })
 }
 
-/// On kubeconfigs' clusters a NodePort is not on this machine: kubectl carries the requests, while this lives.
-struct Forward(std::process::Child);
+/// A running `kubectl port-forward`, for clusters whose NodePorts cannot be reached from this machine; dropping it ends
+/// it.
+struct PortForward(std::process::Child);
 
-impl Forward {
+impl PortForward {
     fn start(target: &Target) -> Result<Self> {
         let service = format!("svc/{MARKETPLACE}-gateway");
         let mut forward = target.kubectl(["-n", NAMESPACE, "port-forward", &service, "30080:3000"]);
@@ -243,7 +249,7 @@ impl Forward {
     }
 }
 
-impl Drop for Forward {
+impl Drop for PortForward {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -259,7 +265,8 @@ fn admin_secret(target: &Target, password: &str) -> Result<()> {
     apply(target, &secret)
 }
 
-/// Server-side, so that no password lands in an annotation; input by pipe, so that none is in a command line.
+/// Server-side apply, which stores no password in an annotation; the object is passed on standard input, so that no
+/// password appears in a command line.
 pub fn apply(target: &Target, object: &Value) -> Result<()> {
     let arguments = ["apply", "--server-side", "--field-manager=xtask", "--force-conflicts", "-f", "-"];
     feed(&mut target.kubectl(arguments), &object.to_string()).map(drop)
@@ -281,7 +288,7 @@ fn secret(target: &Target, namespace: &str, name: &str) -> Result<Option<Value>>
 }
 
 fn field(secret: &Value, name: &str) -> Result<String> {
-    let text = secret["data"][name].as_str().ok_or_else(|| anyhow!("the Secret has no key {name}"))?;
+    let text = secret["data"][name].as_str().ok_or_else(|| anyhow!("key {name} is missing in the Secret"))?;
     Ok(String::from_utf8(STANDARD.decode(text)?)?)
 }
 
@@ -290,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sample_gets_the_built_release_and_keeps_the_rest() {
+    fn the_sample_gets_the_built_release_and_keeps_other_fields() {
         let sample = "kind: Marketplace\nspec:\n  release: {version: 0.1.0}\n  profile: Development\n";
         let object = with_release(sample, "0.1.0-dev.abc").unwrap();
         assert_eq!(object["spec"]["release"], json!({"version": "0.1.0-dev.abc", "registry": "agora.local"}));
@@ -298,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_of_an_older_generation_does_not_count() {
+    fn a_condition_of_an_older_generation_does_not_hold() {
         let object = |observed: u64| json!({"metadata": {"generation": 2}, "status": {"conditions": [{"type": "Ready", "status": "True", "observedGeneration": observed}]}});
         assert!(holds(&object(2), "Ready"));
         assert!(!holds(&object(1), "Ready"));

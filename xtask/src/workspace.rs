@@ -1,19 +1,19 @@
-//! What cargo says of the workspace: crates, their edges, features and licences. Reads; judges nothing.
+//! Reads `cargo metadata`: crates, dependencies, features and licences. Contains no rules.
 
 use anyhow::Result;
 use serde::Deserialize;
 
 use crate::command::{command, output};
-use crate::environment::Places;
+use crate::environment::Paths;
 
-/// The packages that the unit and database tests and the images of the end-to-end tests are compiled from. They are
-/// always named together: what Cargo is asked for decides which features it unifies, and so what it compiles again.
+/// Packages of the unit and database tests and of the images. Always select them together: the selection determines
+/// which features Cargo unifies, and a different selection compiles dependencies again.
 pub const WITHOUT_E2E: [&str; 3] = ["--workspace", "--exclude", "agora-e2e"];
 
 #[derive(Debug, Deserialize)]
 pub struct Workspace {
     pub packages: Vec<Package>,
-    /// Absent where only the members were asked for.
+    /// Dependency graph; None in `Workspace::members`.
     pub resolve: Option<Resolve>,
 }
 
@@ -30,7 +30,7 @@ pub struct Package {
 #[derive(Debug, Deserialize)]
 pub struct Dependency {
     pub name: String,
-    /// `dev`, `build`, or None for a plain one.
+    /// `dev`, `build`, or None for a normal dependency.
     pub kind: Option<String>,
 }
 
@@ -46,9 +46,9 @@ pub struct Node {
 }
 
 impl Workspace {
-    /// The members alone.
-    pub fn members(places: &Places) -> Result<Self> {
-        read(places, &["--no-deps"])
+    /// Only the members of the workspace, without their dependency graph.
+    pub fn members(paths: &Paths) -> Result<Self> {
+        read(paths, &["--no-deps"])
     }
 
     /// `package/feature` for each package that has one of these features.
@@ -60,13 +60,13 @@ impl Workspace {
         self.packages.iter().flat_map(of).collect()
     }
 
-    /// Everything that is compiled, with who needs whom.
-    pub fn whole(places: &Places) -> Result<Self> {
-        read(places, &["--locked"])
+    /// All packages and their dependency graph.
+    pub fn whole(paths: &Paths) -> Result<Self> {
+        read(paths, &["--locked"])
     }
 }
 
-fn read(places: &Places, options: &[&str]) -> Result<Workspace> {
+fn read(paths: &Paths, options: &[&str]) -> Result<Workspace> {
     let mut cargo = command("cargo", ["metadata", "--format-version", "1"]);
-    Ok(serde_json::from_str(&output(cargo.args(options).current_dir(&places.repo))?)?)
+    Ok(serde_json::from_str(&output(cargo.args(options).current_dir(&paths.repo))?)?)
 }

@@ -1,8 +1,8 @@
-//! The Tiltfile, executed by the interpreter that Tilt uses, with Tilt's builtins recorded.
+//! Executes the Tiltfile with the interpreter that Tilt uses and checks the recorded calls of Tilt's builtins.
 //!
-//! Needs Go; knows nothing of what the commands do that Tilt would run.
+//! Requires Go; must not run the commands that Tilt would run.
 
-#![expect(clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
+#![expect(clippy::expect_used, reason = "an unexpected value fails the test")]
 
 use std::process::Command;
 
@@ -16,17 +16,21 @@ fn calls() -> Vec<Value> {
         .args(["run", ".", "../../Tiltfile", CONTEXT])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tools-tilt"))
         .output()
-        .expect("Go runs");
+        .expect("running go");
     assert!(output.status.success(), "{project}/Tiltfile: {}", String::from_utf8_lossy(&output.stderr));
     let lines = String::from_utf8(output.stdout).expect("UTF-8");
     lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
 #[test]
-fn tilt_uses_the_given_cluster_and_watches_all_that_goes_into_the_images() {
+fn tilt_uses_the_given_cluster_and_watches_the_sources_of_the_images() {
     let calls = calls();
     let named = |name: &str| calls.iter().filter(|call| call["name"] == name).collect::<Vec<_>>();
-    assert_eq!(named("allow_k8s_contexts")[0]["args"][0], serde_json::json!([CONTEXT]), "no other cluster is touched");
+    assert_eq!(
+        named("allow_k8s_contexts")[0]["args"][0],
+        serde_json::json!([CONTEXT]),
+        "only the given context is allowed"
+    );
     let resources = named("local_resource");
     let shop = resources.iter().find(|call| call["args"][0] == "shop").expect("a resource for the shop");
     assert_eq!(shop["kwargs"]["cmd"], serde_json::json!(["cargo", "xtask", "up", "--context", CONTEXT]));
@@ -36,5 +40,5 @@ fn tilt_uses_the_given_cluster_and_watches_all_that_goes_into_the_images() {
         assert!(watched && exists, "{folder}");
     }
     let by_hand = resources.iter().filter(|call| call["kwargs"]["trigger_mode"] == "manual").count();
-    assert_eq!(by_hand, 4, "checks run when asked, not at each edit");
+    assert_eq!(by_hand, 4, "checks run on request, not after each edit");
 }

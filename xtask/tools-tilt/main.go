@@ -1,7 +1,7 @@
-// Executes a Tiltfile without Tilt and prints the calls that it makes, as JSON lines.
+// Executes a Tiltfile without Tilt and prints its calls of builtins as JSON lines.
 //
-// It knows the few builtins that the project's Tiltfile uses; a call of another one is an error that names it. Every use
-// of an undefined name, wrong argument type or syntax error is found as Tilt would find it, by the same interpreter.
+// It defines only the builtins that the project's Tiltfile uses; a call of another one is an error. It uses Tilt's
+// interpreter, so syntax errors, undefined names and wrong argument types are detected as in Tilt.
 package main
 
 import (
@@ -20,7 +20,7 @@ type call struct {
 	Kwargs map[string]any `json:"kwargs"`
 }
 
-// recorder is a builtin that prints how it was called.
+// recorder returns a builtin that prints its name and arguments.
 func recorder(name string, result starlark.Value) *starlark.Builtin {
 	return starlark.NewBuiltin(name, func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 		record := call{Name: name, Args: []any{}, Kwargs: map[string]any{}}
@@ -34,7 +34,7 @@ func recorder(name string, result starlark.Value) *starlark.Builtin {
 	})
 }
 
-// plain turns a Starlark value into what JSON can say.
+// plain converts a Starlark value to a value that encoding/json can encode.
 func plain(value starlark.Value) any {
 	switch value := value.(type) {
 	case starlark.String:
@@ -78,7 +78,7 @@ func main() {
 		"link":                recorder("link", starlark.String("link")),
 		"TRIGGER_MODE_MANUAL": starlark.String("manual"),
 	}
-	// Tilt's own dialect: loops and branches at the top level.
+	// Tilt's dialect allows loops and branches at the top level.
 	dialect := &syntax.FileOptions{TopLevelControl: true, GlobalReassign: true}
 	if _, err := starlark.ExecFileOptions(dialect, &starlark.Thread{Name: "tiltfile"}, os.Args[1], nil, predeclared); err != nil {
 		fmt.Fprintln(os.Stderr, err)

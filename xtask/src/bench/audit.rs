@@ -1,4 +1,4 @@
-//! The API server's audit log: who asked for what, and when. The judge of what the operator did.
+//! Reads the API server's audit log: user, request and time. Must not depend on the operator's own logs or metrics.
 
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::environment::Places;
+use crate::environment::Paths;
 
 pub const OPERATOR: &str = "system:serviceaccount:agora-system:agora-operator";
 
-/// A place in the log, to read on from.
+/// A position in the log.
 #[derive(Debug)]
-pub struct Mark {
+pub struct LogPosition {
     file: PathBuf,
     offset: u64,
 }
@@ -25,9 +25,9 @@ pub struct Entry {
     pub resource: String,
     pub namespace: String,
     pub name: String,
-    /// When it came, seconds of the day.
+    /// Time of arrival, in seconds of the day.
     pub received: f64,
-    /// When it was answered, seconds of the day.
+    /// Time of the response, in seconds of the day.
     pub at: f64,
 }
 
@@ -37,18 +37,18 @@ impl Entry {
     }
 }
 
-/// The end of the log as it is now.
-pub fn mark(places: &Places) -> Result<Mark> {
-    let file = places.log("audit");
+/// The current end of the log.
+pub fn position(paths: &Paths) -> Result<LogPosition> {
+    let file = paths.log("audit");
     let offset = std::fs::metadata(&file).with_context(|| format!("reading {}", file.display()))?.len();
-    Ok(Mark { file, offset })
+    Ok(LogPosition { file, offset })
 }
 
-/// Everything answered since then, in order of the answers.
-pub fn since(mark: &Mark) -> Result<Vec<Entry>> {
-    let mut file = std::fs::File::open(&mark.file)?;
-    // A shorter file is a new one: the log was rotated.
-    let from = if file.metadata()?.len() < mark.offset { 0 } else { mark.offset };
+/// Requests answered after the position, in the order of their responses.
+pub fn since(position: &LogPosition) -> Result<Vec<Entry>> {
+    let mut file = std::fs::File::open(&position.file)?;
+    // A shorter file means that the log was rotated.
+    let from = if file.metadata()?.len() < position.offset { 0 } else { position.offset };
     file.seek(SeekFrom::Start(from))?;
     let mut text = String::new();
     file.read_to_string(&mut text)?;
@@ -75,7 +75,7 @@ fn entry(line: &str) -> Option<Entry> {
     })
 }
 
-/// Of a time like `2026-11-21T12:34:56.789012Z`.
+/// Seconds of the day of a timestamp like `2026-11-21T12:34:56.789012Z`.
 fn second_of_day(text: &str) -> Option<f64> {
     let clock = text.split_once('T')?.1.trim_end_matches('Z');
     let mut parts = clock.split(':').map(str::parse::<f64>);
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answered_request_is_read_and_one_under_way_is_not() {
+    fn only_answered_requests_are_read() {
         let line = r#"{"stage":"ResponseComplete","verb":"patch","user":{"username":"u"},"objectRef":{"resource":"services","namespace":"shop","name":"shop-cart"},"requestReceivedTimestamp":"2026-11-21T01:00:01.400000Z","stageTimestamp":"2026-11-21T01:00:01.500000Z"}"#;
         let read = entry(line).unwrap();
         assert_eq!((read.user.as_str(), read.resource.as_str(), read.name.as_str()), ("u", "services", "shop-cart"));

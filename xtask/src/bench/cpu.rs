@@ -1,4 +1,4 @@
-//! CPU time by who used it: the services, the operator, the data services, Kubernetes, and the shoppers.
+//! CPU time of services, operator, data services, Kubernetes and load generator, from /proc.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -7,28 +7,28 @@ use anyhow::Result;
 
 use super::memory::running;
 use crate::cluster::processes;
-use crate::environment::Places;
+use crate::environment::Paths;
 
-/// Of every Linux that shows times in /proc to programs, whatever the kernel's own tick.
+/// Unit of times in /proc on Linux (USER_HZ), independent of the kernel's tick.
 const TICKS_PER_SECOND: f64 = 100.0;
 const KUBERNETES: [&str; 7] =
     ["etcd", "apiserver", "controller-manager", "scheduler", "containerd", "kubelet", "proxy"];
 
-/// Seconds of CPU used so far, by name.
+/// CPU seconds used since process start, by name.
 pub struct Used {
     at: Instant,
     seconds: BTreeMap<String, f64>,
 }
 
 impl Used {
-    pub fn now(places: &Places) -> Result<Self> {
+    pub fn now(paths: &Paths) -> Result<Self> {
         let all = all_stats();
         let mut seconds: BTreeMap<String, f64> = BTreeMap::new();
         for process in running()? {
             *seconds.entry(process.name).or_default() += tree(&all, process.pid);
         }
-        for name in processes::names(places) {
-            let Some(pid) = processes::alive(places, &name) else { continue };
+        for name in processes::names(paths) {
+            let Some(pid) = processes::alive(paths, &name) else { continue };
             let name = if KUBERNETES.contains(&name.as_str()) { "kubernetes".to_owned() } else { name };
             *seconds.entry(name).or_default() += tree(&all, pid);
         }
@@ -37,9 +37,9 @@ impl Used {
         Ok(Self { at: Instant::now(), seconds })
     }
 
-    /// Prints what was used since then, most first.
-    pub fn print_since(places: &Places, before: &Self) -> Result<()> {
-        let now = Self::now(places)?;
+    /// Prints the CPU seconds used since `before`, largest first.
+    pub fn print_since(paths: &Paths, before: &Self) -> Result<()> {
+        let now = Self::now(paths)?;
         let since = |(name, seconds): (&String, &f64)| {
             (name.clone(), seconds - before.seconds.get(name).copied().unwrap_or_default())
         };
@@ -48,16 +48,16 @@ impl Used {
         let wall = (now.at - before.at).as_secs_f64();
         let all: f64 = used.iter().map(|(_, seconds)| seconds).sum();
         let parts: Vec<String> = used.iter().map(|(name, seconds)| format!("{name} {seconds:.1}")).collect();
-        println!("CPU seconds in {wall:.0} s, registering included: {all:.0}: {}", parts.join(", "));
+        println!("CPU seconds in {wall:.0} s, including registrations: {all:.0}: {}", parts.join(", "));
         Ok(())
     }
 }
 
-/// What /proc/PID/stat says of a process.
+/// CPU times of a process in /proc/PID/stat.
 struct Stat {
     parent: u32,
     own: f64,
-    /// Of children that have ended.
+    /// Time of children that have ended.
     reaped: f64,
 }
 
@@ -67,7 +67,7 @@ fn all_stats() -> BTreeMap<u32, Stat> {
     pids.filter_map(|pid| Some((pid, parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?))).collect()
 }
 
-/// The command name stands in brackets and may hold blanks: fields are counted behind the last bracket.
+/// The command name is in parentheses and may contain spaces, so fields are counted after the last `)`.
 fn parse(stat: &str) -> Option<Stat> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = |nth: usize| fields.get(nth)?.parse::<f64>().ok();
@@ -76,7 +76,7 @@ fn parse(stat: &str) -> Option<Stat> {
     Some(Stat { parent: fields.get(1)?.parse().ok()?, own, reaped })
 }
 
-/// Of a process, its children that have ended, and its children that live (a PostgreSQL is one tree of height two).
+/// Seconds of a process, its ended children and its running children (PostgreSQL is a tree of height two).
 fn tree(all: &BTreeMap<u32, Stat>, pid: u32) -> f64 {
     let root = all.get(&pid).map_or(0.0, |stat| stat.own + stat.reaped);
     root + all.values().filter(|stat| stat.parent == pid).map(|stat| stat.own).sum::<f64>()
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_counts_with_its_children_living_and_ended() {
+    fn running_and_ended_children_count() {
         let stat = |parent: u32, own: u32, ended: u32| {
             parse(&format!("7 (a) b) S {parent} 1 7 0 -1 4 1 0 0 0 {own} 0 {ended} 0 20 0 1 0 4711 1 1")).unwrap()
         };

@@ -1,5 +1,5 @@
-//! What the operator asks of the API server while nothing happens: nothing, watches and its lease aside. "Nothing
-//! happens" begins once the autoscalers have their first numbers.
+//! Requests of the operator while the marketplace is idle, from the audit log, without watches and leases. Target 0.
+//! The measurement starts when the autoscalers have metrics.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,23 +9,23 @@ use anyhow::Result;
 use super::audit::{self, Entry, OPERATOR};
 use super::print;
 use crate::command::run;
-use crate::environment::Places;
+use crate::environment::Paths;
 use crate::progress::{note, step};
 use crate::target::Target;
 use crate::up::{MARKETPLACE, NAMESPACE};
 
-/// Autoscalers get their first numbers some 20 s after their pods, and the status tells of that.
+/// Autoscalers get their first metrics about 20 s after their pods start, which changes the status.
 const SETTLE: &str = "--timeout=180s";
 
-pub fn measure(places: &Places, target: &Target, time: Duration) -> Result<()> {
-    step("autoscalers have numbers", || {
+pub fn measure(paths: &Paths, target: &Target, time: Duration) -> Result<()> {
+    step("wait for metrics of the autoscalers", || {
         let settled = "--for=condition=AutoscalingReady";
         run(&mut target.kubectl(["-n", NAMESPACE, "wait", "mkt", MARKETPLACE, settled, SETTLE]))
     })?;
-    let mark = audit::mark(places)?;
-    note(&format!("waiting {} minutes; leave the shop alone", time.as_secs() / 60));
+    let position = audit::position(paths)?;
+    note(&format!("measuring for {} minutes; do not use the shop meanwhile", time.as_secs() / 60));
     std::thread::sleep(time);
-    let entries = audit::since(&mark)?;
+    let entries = audit::since(&position)?;
     let (writes, reads): (Vec<&Entry>, Vec<&Entry>) =
         entries.iter().filter(|entry| counts(entry)).partition(|entry| entry.is_write());
     let window = format!("in {} s", time.as_secs());

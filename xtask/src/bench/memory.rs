@@ -1,14 +1,14 @@
-//! Anonymous memory of our processes in the pods, as the kernel counts it.
+//! Anonymous memory (RssAnon) of the operator and the services, from /proc.
 
 use anyhow::Result;
 
 use super::print;
 
-/// One process of ours.
+/// A process of the operator or of a service.
 #[derive(Debug)]
 pub struct Process {
     pub pid: u32,
-    /// `agora-operator`, or the service that it serves.
+    /// `agora-operator`, or the name of the service.
     pub name: String,
 }
 
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_processes_are_known_by_their_command_line() {
+    fn the_command_line_identifies_operator_and_services() {
         assert_eq!(name("/bin/agora\0serve\0cart\0").as_deref(), Some("cart"));
         assert_eq!(name("/bin/agora-operator\0").as_deref(), Some("agora-operator"));
         assert_eq!(name("/bin/agora\0migrate\0cart\0"), None);

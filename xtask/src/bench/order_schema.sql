@@ -1,4 +1,4 @@
--- Tables of the shapes that one order touches, for `order.sql`.
+-- Tables for `order.sql`, with the shapes of those that an order uses.
 create table if not exists idempotency (scope text, key text, state text, answer json, primary key (scope, key));
 create table if not exists inbox (consumer text, event_id uuid, value json, primary key (consumer, event_id));
 create table if not exists outbox (id bigserial primary key, shard int, topic text, aggregate uuid, data json);
@@ -15,14 +15,14 @@ create table if not exists reservation (order_id uuid, product_id int, units int
 create table if not exists stock_movement (id bigserial primary key, product_id int, kind text, units int, order_id uuid);
 create table if not exists cart (user_id int primary key, version int);
 create table if not exists cart_line (user_id int, product_id int, quantity int, primary key (user_id, product_id));
-create table if not exists taking (order_id uuid primary key, state text, lines json);
+create table if not exists checkout (order_id uuid primary key, state text, lines json);
 create table if not exists payment (id uuid primary key, order_id uuid, status text, amount bigint);
 create table if not exists payment_log (id bigserial primary key, payment_id uuid, message text);
 create table if not exists attempt (payment_id uuid, n int, state text, provider_key text, primary key (payment_id, n));
 create table if not exists operation (key text primary key, outcome text);
 create table if not exists ledger_txn (id bigserial primary key, kind text, ref uuid);
 create table if not exists ledger_entry (id bigserial primary key, ref uuid, account text, amount bigint);
-create table if not exists order_notice (result_id uuid primary key, order_id uuid, due_at timestamptz);
+create table if not exists order_callback (result_id uuid primary key, order_id uuid, due_at timestamptz);
 create sequence if not exists order_number;
 insert into stock select n, 1000000000, 0 from generate_series(1, 60) n on conflict do nothing;
 insert into product select n, 'a product', 1999 from generate_series(1, 60) n on conflict do nothing;

@@ -1,4 +1,4 @@
-//! PostgreSQL's own measure: how many orders a second it makes of an order's statements, with no service in between.
+//! Upper bound for orders per second: pgbench executes the statements of one order without the services.
 
 use anyhow::{Context, Result};
 
@@ -6,19 +6,19 @@ use super::print;
 use crate::cluster::postgres::{ADMIN, admin_password};
 use crate::cluster::tools;
 use crate::command::{command, feed, output, succeeds};
-use crate::environment::Places;
+use crate::environment::Paths;
 
 const SCHEMA: &str = include_str!("order_schema.sql");
-/// One order as a script.
+/// pgbench script with the statements of one order.
 pub const ORDER: &str = include_str!("order.sql");
 const DATABASE: &str = "agora_bench";
 const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
 const CLIENTS: &str = "16";
 const SECONDS: &str = "20";
 
-pub fn measure(places: &Places) -> Result<()> {
+pub fn measure(paths: &Paths) -> Result<()> {
     tools::install(&tools::DATABASE_NEEDS)?;
-    let password = admin_password(places)?;
+    let password = admin_password(paths)?;
     let program = |name: &str| {
         let mut program = command(format!("{PROGRAMS}/{name}"), ["-h", "127.0.0.1", "-p", "15432", "-U", ADMIN]);
         program.env("PGPASSWORD", &password);
@@ -34,11 +34,14 @@ pub fn measure(places: &Places) -> Result<()> {
         .args(["-n", "-M", "prepared", "-c", CLIENTS, "-j", "2", "-T", SECONDS, "-f"])
         .arg(script.path())
         .arg(DATABASE);
-    let said = output(&mut bench);
+    let output_text = output(&mut bench);
     succeeds(program("dropdb").args(["--if-exists", "--force", DATABASE]));
-    let said = said?;
-    let rate = said.lines().find_map(|line| line.strip_prefix("tps = ")).context("pgbench names its rate")?;
+    let output_text = output_text?;
+    let rate = output_text
+        .lines()
+        .find_map(|line| line.strip_prefix("tps = "))
+        .context("the output of pgbench has no rate")?;
     let rate = rate.split_whitespace().next().unwrap_or_default();
-    print(&format!("orders/s of PostgreSQL alone ({CLIENTS} clients, {SECONDS} s)"), rate, "beside `bench orders`");
+    print(&format!("orders/s in pgbench ({CLIENTS} clients, {SECONDS} s)"), rate, "compare with `bench orders`");
     Ok(())
 }

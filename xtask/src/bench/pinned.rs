@@ -1,4 +1,4 @@
-//! One replica a service for the time of a measurement; afterwards the resource says again what it said before.
+//! Pins every service to one replica during a measurement and restores the spec of the Marketplace afterwards.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::up::{MARKETPLACE, NAMESPACE, get_json, wait_ready};
 
 const SETTLE: Duration = Duration::from_mins(3);
 
-/// While it lives the shop has one replica a service.
+/// Every service has one replica until this value is dropped.
 pub struct Pinned<'a> {
     target: &'a Target,
     before: Value,
@@ -22,13 +22,13 @@ pub struct Pinned<'a> {
 impl<'a> Pinned<'a> {
     pub fn pin(target: &'a Target) -> Result<Self> {
         let shop =
-            get_json(target, &["-n", NAMESPACE, "get", "mkt", MARKETPLACE]).context("reading the shop's resource")?;
+            get_json(target, &["-n", NAMESPACE, "get", "mkt", MARKETPLACE]).context("reading the Marketplace")?;
         let before = shop["spec"]["services"].clone();
         let pinned = Self { target, before };
-        step("one replica a service", || {
-            set(target, &one_each(&pinned.before))?;
+        step("scale every service to one replica", || {
+            set(target, &with_one_replica_each(&pinned.before))?;
             wait_ready(target)?;
-            alone(target)
+            wait_for_one_pod_each(target)
         })?;
         Ok(pinned)
     }
@@ -36,15 +36,18 @@ impl<'a> Pinned<'a> {
 
 impl Drop for Pinned<'_> {
     fn drop(&mut self) {
-        let done = step("replicas as before", || set(self.target, &self.before).and_then(|()| wait_ready(self.target)));
+        let done =
+            step("restore the replicas", || set(self.target, &self.before).and_then(|()| wait_ready(self.target)));
         if let Err(error) = done {
-            note(&format!("the shop keeps one replica a service: {error:#}"));
+            note(&format!(
+                "restoring the replicas failed, every service keeps one: {error:#}; remedy: kubectl -n {NAMESPACE} edit mkt {MARKETPLACE}, remove spec.services"
+            ));
         }
     }
 }
 
-/// The entries as they are, each with one replica.
-fn one_each(services: &Value) -> Value {
+/// `spec.services` with one replica for every service; other settings are unchanged.
+fn with_one_replica_each(services: &Value) -> Value {
     let entry = |name: &str| {
         let old = services.as_array().into_iter().flatten().find(|service| service["name"] == name);
         let mut entry = old.cloned().unwrap_or_else(|| json!({ "name": name }));
@@ -60,14 +63,14 @@ fn set(target: &Target, services: &Value) -> Result<()> {
     run(&mut target.kubectl(["-n", NAMESPACE, "patch", "mkt", MARKETPLACE, "--type=merge", "-p", &change]))
 }
 
-/// Waits until no pod of a larger shop, or of an older template, runs any more.
-fn alone(target: &Target) -> Result<()> {
+/// Waits until exactly one pod per service exists.
+fn wait_for_one_pod_each(target: &Target) -> Result<()> {
     let selector = format!("app.kubernetes.io/instance={MARKETPLACE},pod-template-hash");
     let pods = || output(&mut target.kubectl(["-n", NAMESPACE, "get", "pods", "-l", &selector, "-o", "name"]));
     if until(SETTLE, || pods().is_ok_and(|names| names.lines().count() == ALL.len())) {
         return Ok(());
     }
-    bail!("after {} s there is still more than one pod a service:\n{}", SETTLE.as_secs(), pods()?);
+    bail!("more than one pod per service after {} s:\n{}", SETTLE.as_secs(), pods()?);
 }
 
 #[cfg(test)]
@@ -76,7 +79,8 @@ mod tests {
 
     #[test]
     fn every_service_gets_one_replica_and_keeps_its_other_settings() {
-        let pinned = one_each(&json!([{"name": "cart", "env": [{"name": "A"}], "scaling": {"maxReplicas": 4}}]));
+        let pinned =
+            with_one_replica_each(&json!([{"name": "cart", "env": [{"name": "A"}], "scaling": {"maxReplicas": 4}}]));
         assert_eq!(pinned.as_array().unwrap().len(), ALL.len());
         let cart = pinned.as_array().unwrap().iter().find(|entry| entry["name"] == "cart").unwrap();
         let one = json!({"minReplicas": 1, "maxReplicas": 1});

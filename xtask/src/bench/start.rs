@@ -1,5 +1,5 @@
-//! From a process's start to its readiness: a second process beside the one in each service's pod, in its namespaces and
-//! with its environment, on ports of its own.
+//! Time from process start to ready. Starts a second process in the namespaces and with the environment of each
+//! service's pod, on other ports.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -13,15 +13,15 @@ use super::print;
 use crate::command::{command, output};
 
 const PORTS: [(&str, u16); 3] = [("PORT", 21_000), ("INTERNAL_PORT", 21_001), ("ADMIN_PORT", 21_002)];
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 const TRIES: usize = 5;
 
 pub fn measure() -> Result<()> {
     for process in running()?.iter().filter(|process| process.name != "agora-operator") {
-        let mut milliseconds = (0..TRIES).map(|_| one(process)).collect::<Result<Vec<f64>>>()?;
+        let mut milliseconds = (0..TRIES).map(|_| measure_one(process)).collect::<Result<Vec<f64>>>()?;
         milliseconds.sort_by(f64::total_cmp);
         print(
-            &format!("start to ready of {} (median of {TRIES})", process.name),
+            &format!("start time of {} (median of {TRIES})", process.name),
             &format!("{:.0} ms", milliseconds[TRIES / 2]),
             "100 ms",
         );
@@ -29,32 +29,32 @@ pub fn measure() -> Result<()> {
     Ok(())
 }
 
-fn one(process: &Process) -> Result<f64> {
+fn measure_one(process: &Process) -> Result<f64> {
     let address = SocketAddr::new(pod_address(process.pid)?.parse()?, PORTS[2].1);
     let pid = process.pid.to_string();
     let environment = std::fs::read_to_string(format!("/proc/{pid}/environ"))?;
     let mut second = command("nsenter", ["-t", &pid, "-n", "-m", "--", "/bin/agora", "serve", &process.name]);
     second.env_clear().envs(environment.split('\0').filter_map(|variable| variable.split_once('=')));
     second.envs(PORTS.map(|(name, port)| (name, port.to_string())));
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut child = second.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    let ready = ready_after(&mut child, address, begun);
+    let ready = ready_after(&mut child, address, started);
     let _ = child.kill();
     let _ = child.wait();
     ready.with_context(|| format!("starting a second {}", process.name))
 }
 
-fn ready_after(child: &mut Child, address: SocketAddr, begun: Instant) -> Result<f64> {
-    while begun.elapsed() < PATIENCE {
+fn ready_after(child: &mut Child, address: SocketAddr, started: Instant) -> Result<f64> {
+    while started.elapsed() < TIMEOUT {
         if is_ready(address) {
-            return Ok(begun.elapsed().as_secs_f64() * 1000.0);
+            return Ok(started.elapsed().as_secs_f64() * 1000.0);
         }
         if let Some(status) = child.try_wait()? {
-            bail!("it ended with {status}");
+            bail!("the process ended with {status}");
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    bail!("it is not ready after {} s", PATIENCE.as_secs());
+    bail!("the process is not ready after {} s", TIMEOUT.as_secs());
 }
 
 fn is_ready(address: SocketAddr) -> bool {

@@ -1,5 +1,5 @@
-//! What one order really makes PostgreSQL do, by its statement log, beside what `order.sql` says: so that the script
-//! cannot drift from the services unseen.
+//! Counts commits and statements of real orders in PostgreSQL's statement log and compares them with `order.sql`, so
+//! that the script does not become outdated unnoticed.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -10,63 +10,63 @@ use anyhow::Result;
 use super::print;
 use crate::cluster::postgres::superuser_password;
 use crate::command::{command, output, run};
-use crate::environment::Places;
+use crate::environment::Paths;
 use crate::image::{self, Profile};
 use crate::up::GATEWAY;
 
 const PROGRAM: &str = "/usr/lib/postgresql/15/bin/psql";
-/// Databases of the services that an order passes; registering and logging in is not part of it.
+/// Databases of the services that take part in an order; registration and login do not count.
 const DATABASES: [&str; 4] = ["shop_shop_cart", "shop_shop_catalog", "shop_shop_order", "shop_shop_payment"];
 const ORDERS: u32 = 5;
-/// After the last order, for the relays and consumers of its facts.
+/// Time after the last order for relays and consumers of its events.
 const SETTLE: Duration = Duration::from_secs(3);
 const RELOAD: Duration = Duration::from_secs(1);
 
-/// What begins a statement that writes.
+/// First words of statements that write.
 const WRITES: [&str; 4] = ["insert", "update", "delete", "with"];
 
-/// Statements of one order.
+/// Averages per order.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
 pub struct Counts {
-    /// Transactions that wrote, those of one statement included: each waits for the disk.
+    /// Transactions that write, including single statements; each waits for the disk.
     commits: f64,
-    /// All of them, `begin` and `commit` included: so often the server was asked.
+    /// All statements, including `begin` and `commit`.
     statements: f64,
 }
 
-/// Buys a few times, and prints what that took per order beside what the script holds.
-pub fn compare(places: &Places, profile: Profile, script: &str) -> Result<()> {
-    let recorded = record(places, profile)?;
-    let script = of_script(script);
+/// Places some orders and prints their average counts beside those of the script.
+pub fn compare(paths: &Paths, profile: Profile, script: &str) -> Result<()> {
+    let recorded = record(paths, profile)?;
+    let script = count_script(script);
     let pair = |value: Counts| format!("{:.0} / {:.0}", value.commits, value.statements);
-    print("commits / statements of an order as recorded", &pair(recorded), &format!("order.sql: {}", pair(script)));
+    print("commits / statements of a real order", &pair(recorded), &format!("order.sql: {}", pair(script)));
     Ok(())
 }
 
-/// The log tells statements while this lives, without the values in them.
-struct Logged<'a>(&'a Places);
+/// PostgreSQL logs statements without their parameter values until this value is dropped.
+struct StatementLogging<'a>(&'a Paths);
 
-impl Drop for Logged<'_> {
+impl Drop for StatementLogging<'_> {
     fn drop(&mut self) {
         let _ = set(self.0, &["reset log_statement", "reset log_line_prefix", "reset log_parameter_max_length"]);
     }
 }
 
-fn record(places: &Places, profile: Profile) -> Result<Counts> {
-    let logged = Logged(places);
-    set(places, &["set log_statement = 'all'", "set log_line_prefix = '%d|%p|'", "set log_parameter_max_length = 0"])?;
+fn record(paths: &Paths, profile: Profile) -> Result<Counts> {
+    let logging = StatementLogging(paths);
+    set(paths, &["set log_statement = 'all'", "set log_line_prefix = '%d|%p|'", "set log_parameter_max_length = 0"])?;
     std::thread::sleep(RELOAD);
-    let (begun, mark) = (Instant::now(), length(places)?);
+    let (started, position) = (Instant::now(), length(paths)?);
     for _ in 0..ORDERS {
-        run(&mut command(image::binary(places, profile, "agora-shopper"), ["buy-one", "--url", GATEWAY]))?;
+        run(&mut command(image::binary(paths, profile, "agora-shopper"), ["buy-one", "--url", GATEWAY]))?;
     }
     std::thread::sleep(SETTLE);
-    let (took, middle) = (begun.elapsed(), length(places)?);
-    // As long again with no order: what then goes on is polling.
+    let (took, middle) = (started.elapsed(), length(paths)?);
+    // The same time without orders: these statements are polling and are subtracted.
     std::thread::sleep(took);
-    let end = length(places)?;
-    drop(logged);
-    let (busy, idle) = (counted(&part(places, mark, middle)?), counted(&part(places, middle, end)?));
+    let end = length(paths)?;
+    drop(logging);
+    let (busy, idle) = (count_log(&part(paths, position, middle)?), count_log(&part(paths, middle, end)?));
     let per_order = |busy: f64, idle: f64| (busy - idle).max(0.0) / f64::from(ORDERS);
     Ok(Counts {
         commits: per_order(busy.commits, idle.commits),
@@ -74,46 +74,46 @@ fn record(places: &Places, profile: Profile) -> Result<Counts> {
     })
 }
 
-fn set(places: &Places, changes: &[&str]) -> Result<()> {
+fn set(paths: &Paths, changes: &[&str]) -> Result<()> {
     let mut psql = command(PROGRAM, ["-h", "127.0.0.1", "-p", "15432", "-U", "postgres", "-d", "postgres", "-q"]);
-    psql.env("PGPASSWORD", superuser_password(places)?);
+    psql.env("PGPASSWORD", superuser_password(paths)?);
     for change in changes {
         psql.arg("-c").arg(format!("alter system {change}"));
     }
     output(psql.args(["-c", "select pg_reload_conf()"])).map(drop)
 }
 
-fn length(places: &Places) -> Result<u64> {
-    Ok(std::fs::metadata(places.log("postgres"))?.len())
+fn length(paths: &Paths) -> Result<u64> {
+    Ok(std::fs::metadata(paths.log("postgres"))?.len())
 }
 
-fn part(places: &Places, from: u64, to: u64) -> Result<String> {
-    let mut file = std::fs::File::open(places.log("postgres"))?;
+fn part(paths: &Paths, from: u64, to: u64) -> Result<String> {
+    let mut file = std::fs::File::open(paths.log("postgres"))?;
     file.seek(SeekFrom::Start(from))?;
     let mut bytes = Vec::new();
     file.take(to - from).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Lines like `shop_shop_cart|4711|LOG:  execute sqlx_s_1: insert into …`.
-fn counted(log: &str) -> Counts {
-    let told = log.lines().filter_map(|line| {
+/// Counts lines like `shop_shop_cart|4711|LOG:  execute sqlx_s_1: insert into …`.
+fn count_log(log: &str) -> Counts {
+    let logged = log.lines().filter_map(|line| {
         let (database, rest) = line.split_once('|')?;
-        let (session, said) = rest.split_once("|LOG:")?;
-        let statement = said.trim_start();
-        let told = statement.starts_with("execute ") || statement.starts_with("statement: ");
-        let (_, text) = statement.split_once(": ").filter(|_| told && DATABASES.contains(&database))?;
+        let (session, message) = rest.split_once("|LOG:")?;
+        let statement = message.trim_start();
+        let logged = statement.starts_with("execute ") || statement.starts_with("statement: ");
+        let (_, text) = statement.split_once(": ").filter(|_| logged && DATABASES.contains(&database))?;
         Some((session, text))
     });
-    count(told)
+    count(logged)
 }
 
-fn of_script(script: &str) -> Counts {
+fn count_script(script: &str) -> Counts {
     let statements = script.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_lowercase()));
     count(statements.map(|line| ("pgbench", line)))
 }
 
-/// A write outside of `begin … commit` commits by itself.
+/// A write outside of `begin … commit` counts as one commit.
 fn count<'a>(statements: impl Iterator<Item = (&'a str, &'a str)>) -> Counts {
     let (mut counts, mut inside) = (Counts::default(), BTreeSet::new());
     for (session, text) in statements {
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_and_the_script_are_counted_alike() {
+    fn log_and_script_are_counted_in_the_same_way() {
         let log = "shop_shop_cart|1|LOG:  statement: BEGIN\n\
                    shop_shop_cart|1|LOG:  execute sqlx_s_1: insert into a values ($1)\n\
                    shop_shop_cart|2|LOG:  execute sqlx_s_2: with x as (delete from a) update b set c = 1\n\
@@ -145,8 +145,8 @@ mod tests {
                    shop_shop_user|3|LOG:  statement: COMMIT\n";
         let script =
             "begin;\ninsert into a values (1);\ncommit;\nupdate b set c = 1;\nselect 1;\n-- delete\n\\set a 1\n";
-        assert_eq!(counted(log), Counts { commits: 2.0, statements: 5.0 });
-        assert_eq!(counted(log), of_script(script));
-        assert_eq!(of_script("delete from a;\n"), Counts { commits: 1.0, statements: 1.0 });
+        assert_eq!(count_log(log), Counts { commits: 2.0, statements: 5.0 });
+        assert_eq!(count_log(log), count_script(script));
+        assert_eq!(count_script("delete from a;\n"), Counts { commits: 1.0, statements: 1.0 });
     }
 }

@@ -1,38 +1,36 @@
-//! etcd, API server, controller-manager and scheduler as processes of the host.
+//! etcd, API server, controller-manager and scheduler as processes of the host. Must not depend on the node.
 
 use anyhow::Result;
 
 use crate::cluster::processes::{self, Daemon};
 use crate::cluster::{kubectl, tools};
 use crate::command::{succeeds, write};
-use crate::environment::Places;
+use crate::environment::Paths;
 
 const AUDIT_POLICY: &str =
     "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n";
-/// The audit log is the judge of who called what; it is cut so that a week of use does not fill the disk.
+/// Benchmarks read the audit log; the limits keep it below 600 MB.
 const AUDIT_LIMITS: &str = "--audit-log-maxsize 200 --audit-log-maxbackup 2";
 const READY_SECONDS_MAX: u64 = 90;
 
-/// Starts etcd and the API server.
-pub fn start(places: &Places) -> Result<()> {
-    processes::ensure(places, &etcd(places))?;
-    processes::ensure(places, &api_server(places)?)
+/// Starts etcd and the API server unless they run.
+pub fn start(paths: &Paths) -> Result<()> {
+    processes::ensure(paths, &etcd(paths))?;
+    processes::ensure(paths, &api_server(paths)?)
 }
 
-/// Waits until the API server serves.
-pub fn wait(places: &Places) -> Result<()> {
-    processes::wait_for(places, "apiserver", READY_SECONDS_MAX, || {
-        succeeds(&mut kubectl(places, ["get", "--raw", "/readyz"]))
+/// Waits until the API server is ready.
+pub fn wait(paths: &Paths) -> Result<()> {
+    processes::wait_for(paths, "apiserver", READY_SECONDS_MAX, || {
+        succeeds(&mut kubectl(paths, ["get", "--raw", "/readyz"]))
     })
 }
 
-/// Starts what needs a serving API server: controllers started earlier end, as the role that they read with is not there yet.
-pub fn control(places: &Places) -> Result<()> {
-    let (bin, pki, conf) = (
-        &places.bin,
-        places.pki().display().to_string(),
-        places.kubeconfig("controller-manager").display().to_string(),
-    );
+/// Starts controller-manager and scheduler. The API server must be ready: controllers exit while the bootstrap roles do
+/// not exist.
+pub fn control(paths: &Paths) -> Result<()> {
+    let (bin, pki, conf) =
+        (&paths.bin, paths.pki().display().to_string(), paths.kubeconfig("controller-manager").display().to_string());
     let controllers = format!(
         "--kubeconfig {conf} --authentication-kubeconfig {conf} --authorization-kubeconfig {conf} \
          --service-account-private-key-file {pki}/sa.key --root-ca-file {pki}/ca.crt \
@@ -40,33 +38,30 @@ pub fn control(places: &Places) -> Result<()> {
          --use-service-account-credentials --leader-elect=false \
          --controllers *,-node-ipam-controller,-cloud-node-lifecycle-controller --bind-address 127.0.0.1"
     );
-    processes::ensure(
-        places,
-        &Daemon::parse("controller-manager", &bin.join("kube-controller-manager"), &controllers),
-    )?;
+    processes::ensure(paths, &Daemon::parse("controller-manager", &bin.join("kube-controller-manager"), &controllers))?;
     let scheduling = format!(
         "--kubeconfig {} --leader-elect=false --bind-address 127.0.0.1",
-        places.kubeconfig("scheduler").display()
+        paths.kubeconfig("scheduler").display()
     );
-    processes::ensure(places, &Daemon::parse("scheduler", &bin.join("kube-scheduler"), &scheduling))
+    processes::ensure(paths, &Daemon::parse("scheduler", &bin.join("kube-scheduler"), &scheduling))
 }
 
-fn etcd(places: &Places) -> Daemon {
-    let data = places.state.join("etcd");
+fn etcd(paths: &Paths) -> Daemon {
+    let data = paths.state.join("etcd");
     let arguments = format!(
         "--data-dir {} --unsafe-no-fsync --listen-client-urls http://127.0.0.1:2379 \
          --advertise-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:2380 \
          --initial-advertise-peer-urls http://127.0.0.1:2380 --initial-cluster default=http://127.0.0.1:2380",
         data.display()
     );
-    Daemon::parse("etcd", &places.bin.join(tools::ETCD), &arguments)
+    Daemon::parse("etcd", &paths.bin.join(tools::ETCD), &arguments)
 }
 
-fn api_server(places: &Places) -> Result<Daemon> {
-    let policy = places.state.join("audit.yaml");
+fn api_server(paths: &Paths) -> Result<Daemon> {
+    let policy = paths.state.join("audit.yaml");
     let changed = write(&policy, AUDIT_POLICY)?;
     let (pki, policy, audit) =
-        (places.pki().display().to_string(), policy.display().to_string(), places.log("audit").display().to_string());
+        (paths.pki().display().to_string(), policy.display().to_string(), paths.log("audit").display().to_string());
     let arguments = format!(
         "--etcd-servers http://127.0.0.1:2379 --bind-address 0.0.0.0 --advertise-address 10.244.0.1 --secure-port 6443 \
          --service-cluster-ip-range 10.96.0.0/16 --tls-cert-file {pki}/apiserver.crt --tls-private-key-file {pki}/apiserver.key \
@@ -81,6 +76,6 @@ fn api_server(places: &Places) -> Result<Daemon> {
          --proxy-client-cert-file {pki}/front-proxy-client.crt --proxy-client-key-file {pki}/front-proxy-client.key \
          --audit-policy-file {policy} --audit-log-path {audit} {AUDIT_LIMITS}"
     );
-    let daemon = Daemon::parse("apiserver", &places.bin.join("kube-apiserver"), &arguments);
+    let daemon = Daemon::parse("apiserver", &paths.bin.join("kube-apiserver"), &arguments);
     Ok(Daemon { changed, ..daemon })
 }

@@ -1,5 +1,5 @@
-//! PostgreSQL, Kafka and Redis as processes of the host, on ports of their own, reached by pods at the node's address.
-//! Each answers in the clear (profile Development) and over TLS with a certificate for its name in namespace `data`.
+//! PostgreSQL, Kafka and Redis as processes of the host; pods connect to them at the node's address. Each accepts
+//! plaintext (profile Development) and TLS, with a certificate for its Service name in namespace `data`.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -11,24 +11,24 @@ use crate::cluster::jars::{self, Jars};
 use crate::cluster::processes::{self, Daemon};
 use crate::cluster::{kafka, postgres};
 use crate::command::{command, run, write};
-use crate::environment::Places;
+use crate::environment::Paths;
 
-/// Who logs in to Kafka and Redis where a login is asked for; passwords lie in `agora.password` of each data folder.
+/// User of Kafka and Redis; its password is in `agora.password` of each data folder.
 pub const USER: &str = "agora";
 const REDIS_PORT: u16 = 16379;
 const READY_SECONDS_MAX: u64 = 60;
 
-/// Starts the three; they get ready while the control plane does.
-pub fn start(places: &Places, jars: &Jars) -> Result<()> {
-    postgres::start(places, jars)?;
-    kafka::start(places, jars)?;
-    redis(places)
+/// Starts the three services without waiting until they are ready.
+pub fn start(paths: &Paths, jars: &Jars) -> Result<()> {
+    postgres::start(paths, jars)?;
+    kafka::start(paths, jars)?;
+    redis(paths)
 }
 
-pub fn wait(places: &Places) -> Result<()> {
-    processes::wait_for(places, "postgres", READY_SECONDS_MAX, postgres::accepts_logins)?;
-    processes::wait_for(places, "redis", READY_SECONDS_MAX, || connect(REDIS_PORT).is_some())?;
-    processes::wait_for(places, "kafka", READY_SECONDS_MAX, || connect(kafka::PORT).is_some())
+pub fn wait(paths: &Paths) -> Result<()> {
+    processes::wait_for(paths, "postgres", READY_SECONDS_MAX, postgres::accepts_logins)?;
+    processes::wait_for(paths, "redis", READY_SECONDS_MAX, || connect(REDIS_PORT).is_some())?;
+    processes::wait_for(paths, "kafka", READY_SECONDS_MAX, || connect(kafka::PORT).is_some())
 }
 
 pub fn connect(port: u16) -> Option<TcpStream> {
@@ -38,25 +38,25 @@ pub fn connect(port: u16) -> Option<TcpStream> {
     Some(stream)
 }
 
-/// A file of the certificates' folder that belongs to the data user and is read by nobody else.
-pub fn private_copy(places: &Places, name: &str, to: &Path) -> Result<()> {
+/// Copies a file of the PKI folder with mode 600 and the data user as its owner.
+pub fn private_copy(paths: &Paths, name: &str, to: &Path) -> Result<()> {
     let owner = ["-m", "600", "-o", jars::USER];
-    run(command("install", owner).arg(places.pki().join(name)).arg(to))
+    run(command("install", owner).arg(paths.pki().join(name)).arg(to))
 }
 
-fn redis(places: &Places) -> Result<()> {
-    let home = places.state.join("redis");
+fn redis(paths: &Paths) -> Result<()> {
+    let home = paths.state.join("redis");
     let kept = std::fs::read_to_string(home.join("agora.password"));
     let password = kept.or_else(|_| jars::password())?;
     write(&home.join("agora.password"), &password)?;
-    private_copy(places, "data.crt", &home.join("server.crt"))?;
-    private_copy(places, "data.key", &home.join("server.key"))?;
+    private_copy(paths, "data.crt", &home.join("server.crt"))?;
+    private_copy(paths, "data.key", &home.join("server.key"))?;
     let file = home.join("redis.conf");
     let changed = write(&file, &redis_configuration(&home, &password))?;
     run(command("chown", ["-R", jars::USER]).arg(&home))?;
     run(command("chmod", ["700"]).arg(&home))?;
     let words = ["redis-server".to_owned(), file.display().to_string()];
-    processes::ensure(places, &Daemon { changed, ..Daemon::new("redis", jars::as_user().into_iter().chain(words)) })
+    processes::ensure(paths, &Daemon { changed, ..Daemon::new("redis", jars::as_user().into_iter().chain(words)) })
 }
 
 fn redis_configuration(home: &Path, password: &str) -> String {

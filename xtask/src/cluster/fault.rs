@@ -1,4 +1,5 @@
-//! Faults of the local cluster's data services, for tests and for whoever wants to see what a shop does meanwhile.
+//! Outages of the local cluster's data services, for end-to-end tests and manual experiments. Must not depend on
+//! Kubernetes.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use clap::ValueEnum;
 
 use crate::cluster::data;
 use crate::cluster::processes::{self, Daemon};
-use crate::environment::Places;
+use crate::environment::Paths;
 use crate::progress::step;
 
 const SECONDS_MAX: u64 = 300;
@@ -15,12 +16,12 @@ const END_SECONDS_MAX: u64 = 30;
 
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Which data service of the local cluster
+    /// Data service of the local cluster
     service: Service,
-    /// For how long, in seconds
+    /// Duration of the outage in seconds
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=SECONDS_MAX))]
     seconds: u64,
-    /// It goes quiet instead of away: connections stay open, and nobody answers
+    /// Suspend the process (SIGSTOP) instead of ending it: connections stay open, requests get no response
     #[arg(long)]
     quiet: bool,
 }
@@ -41,9 +42,9 @@ impl Service {
         }
     }
 
-    /// PostgreSQL's immediate shutdown writes no checkpoint and cuts every session, as a crash does; after a SIGKILL its
-    /// helpers would outlive it for a while and hold the data folder (PostgreSQL's documentation, "Shutting Down the
-    /// Server").
+    /// Signal that ends the service like a crash. PostgreSQL's immediate shutdown (SIGQUIT) writes no checkpoint and
+    /// closes every session; after SIGKILL its child processes would still use the data folder for a while
+    /// (PostgreSQL's documentation, "Shutting Down the Server").
     const fn crash(self) -> &'static str {
         match self {
             Self::Postgres => "QUIT",
@@ -52,29 +53,29 @@ impl Service {
     }
 }
 
-/// Takes a data service away, or lets it go quiet, and brings it back as it was.
-pub fn fault(places: &Places, options: &Options) -> Result<()> {
+/// Ends or suspends a data service for the given time, then starts or resumes it.
+pub fn fault(paths: &Paths, options: &Options) -> Result<()> {
     let (name, time) = (options.service.name(), Duration::from_secs(options.seconds));
     if options.quiet {
-        return step(&format!("{name} is quiet"), || quiet(places, name, time));
+        return step(&format!("suspend {name}"), || quiet(paths, name, time));
     }
-    let ended = step(&format!("{name} ends"), || {
-        processes::end(places, name, options.service.crash(), Duration::from_secs(END_SECONDS_MAX))
+    let ended = step(&format!("end {name}"), || {
+        processes::end(paths, name, options.service.crash(), Duration::from_secs(END_SECONDS_MAX))
     });
     let command = ended?;
-    step(&format!("{name} is away"), || {
+    step(&format!("{name} is down"), || {
         std::thread::sleep(time);
         Ok(())
     })?;
-    step(&format!("{name} is back"), || {
-        processes::ensure(places, &Daemon::new(name, command))?;
-        data::wait(places)
+    step(&format!("start {name}"), || {
+        processes::ensure(paths, &Daemon::new(name, command))?;
+        data::wait(paths)
     })
 }
 
-fn quiet(places: &Places, name: &str, time: Duration) -> Result<()> {
+fn quiet(paths: &Paths, name: &str, time: Duration) -> Result<()> {
     let pid =
-        processes::alive(places, name).with_context(|| format!("{name} does not run; start it: cargo xtask up"))?;
+        processes::alive(paths, name).with_context(|| format!("{name} does not run; start it: cargo xtask up"))?;
     processes::signal("STOP", pid)?;
     std::thread::sleep(time);
     processes::signal("CONT", pid)

@@ -1,5 +1,5 @@
-//! Kafka of the local cluster: KRaft mode, one process. In the clear for the host and for pods, and over TLS with SCRAM
-//! or PLAIN for who asks for that.
+//! Kafka of the local cluster: one process in KRaft mode. Plaintext listeners for the host and for pods, and a TLS
+//! listener with SCRAM-SHA-512 or PLAIN.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::cluster::data::USER;
 use crate::cluster::jars::{self, Jars};
 use crate::cluster::processes::{self, Daemon};
 use crate::command::{command, run, write};
-use crate::environment::Places;
+use crate::environment::Paths;
 
 /// The broker's listener for the host.
 pub const PORT: u16 = 19092;
@@ -19,11 +19,11 @@ const LOGGING: &str = "Configuration:
   Loggers: {Root: {level: warn, AppenderRef: {ref: C}}}
 ";
 
-pub fn start(places: &Places, jars: &Jars) -> Result<()> {
-    let home = places.state.join("kafka");
+pub fn start(paths: &Paths, jars: &Jars) -> Result<()> {
+    let home = paths.state.join("kafka");
     std::fs::create_dir_all(&home)?;
     let password = password(&home)?;
-    let keys = ["data.key", "data.crt", "data-ca.crt"].map(|file| std::fs::read_to_string(places.pki().join(file)));
+    let keys = ["data.key", "data.crt", "data-ca.crt"].map(|file| std::fs::read_to_string(paths.pki().join(file)));
     let keys: String = keys.into_iter().collect::<std::io::Result<_>>()?;
     let (properties, logging) = (home.join("server.properties"), home.join("log4j2.yaml"));
     let mut changed = write(&home.join("server.pem"), &keys)?;
@@ -37,14 +37,15 @@ pub fn start(places: &Places, jars: &Jars) -> Result<()> {
     }
     let flags = format!("-Xmx256m -Xms128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 {}", java.join(" "));
     let arguments = format!("{flags} kafka.Kafka {}", properties.display());
-    // Not as the data user: Java asks by access(2), which knows no capabilities, and would find a closed home closed.
-    processes::ensure(places, &Daemon { changed, ..Daemon::parse("kafka", Path::new("java"), &arguments) })
+    // Runs as root: Java checks permissions with access(2), which ignores capabilities, and fails in a private home
+    // folder.
+    processes::ensure(paths, &Daemon { changed, ..Daemon::parse("kafka", Path::new("java"), &arguments) })
 }
 
-/// Makes the data folder and the SCRAM user. The tool takes the password as an argument only; in a file of arguments, which
-/// Java reads by itself, it is in no process list.
+/// Creates the data folder and the SCRAM user. The tool accepts the password only as an argument; an argument file,
+/// which Java reads, keeps it out of the process list.
 fn format_storage(home: &Path, java: &[String], password: &str, properties: &Path) -> Result<()> {
-    // 16 bytes in base64 without the filling, which is how Kafka writes its ids; A ends what has no more bits.
+    // Kafka's cluster id: 16 bytes in base64 without padding. The final A keeps the unused bits of the last digit zero.
     let id = format!("{}A", &jars::password()?[..21]);
     let user = format!("SCRAM-SHA-512=[name={USER},password={password}]");
     let properties = properties.display().to_string();
@@ -85,7 +86,7 @@ group.initial.rebalance.delay.ms=0
     )
 }
 
-/// Of `USER`, made with the data folder.
+/// The password of `USER`; generated once per data folder.
 fn password(home: &Path) -> Result<String> {
     let file = home.join("agora.password");
     if let Ok(kept) = std::fs::read_to_string(&file) {

@@ -1,5 +1,5 @@
-//! The host's side of the pod network: the bridge that is the node's address, forwarding, and what to put back at the
-//! end. Knows the host's tables, not Kubernetes.
+//! The pod network on the host: the bridge with the node's address, forwarding rules, and the recorded state that
+//! `restore` puts back. Must not depend on Kubernetes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,37 +9,37 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::processes::boot_id;
 use crate::command::{command, feed, output, run, succeeds, write};
-use crate::environment::Places;
+use crate::environment::Paths;
 
 pub const BRIDGE: &str = "cni0";
-/// Marks the rules in FORWARD that are ours.
+/// Comment that identifies the rules of this module in chain FORWARD.
 const COMMENT: &str = "agora local cluster";
-/// Folders of kernel settings that a node changes (kubelet: vm and kernel; kube-proxy and CNI: net).
+/// Folders below /proc/sys in which a node changes settings (kubelet: vm and kernel; kube-proxy and CNI: net).
 const SETTINGS: [&str; 7] =
     ["vm", "kernel", "kernel/keys", "net/ipv4", "net/ipv4/conf/all", "net/ipv4/conf/default", "net/netfilter"];
 const FORWARDING: &str = "net/ipv4/ip_forward";
-/// Folders that a container runtime makes outside the state folder, whichever state folder it has.
+/// Folders that a container runtime creates outside its state folder.
 const FOLDERS: [&str; 6] =
     ["/run/containerd", "/run/netns", "/var/lib/cni", "/var/log/containers", "/var/log/pods", "/var/lib/kubelet"];
 
-/// The host as it was before `up` touched it.
+/// State of the host before `up` changed it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Host {
     pub boot: String,
     settings: BTreeMap<String, String>,
-    /// Those of `FOLDERS` that were there.
+    /// Those of `FOLDERS` that existed.
     folders: Vec<String>,
 }
 
-/// What was recorded at the first `up` of this boot; None where no cluster of ours touched this host.
-pub fn recorded(places: &Places) -> Option<Host> {
-    let host: Host = serde_json::from_str(&std::fs::read_to_string(file(places)).ok()?).ok()?;
+/// The state recorded at the first `up` since the machine booted; None if there was none.
+pub fn recorded(paths: &Paths) -> Option<Host> {
+    let host: Host = serde_json::from_str(&std::fs::read_to_string(file(paths)).ok()?).ok()?;
     (host.boot == boot_id()).then_some(host)
 }
 
-pub fn ensure(places: &Places) -> Result<()> {
-    if recorded(places).is_none() {
-        write(&file(places), &serde_json::to_string_pretty(&observe())?)?;
+pub fn ensure(paths: &Paths) -> Result<()> {
+    if recorded(paths).is_none() {
+        write(&file(paths), &serde_json::to_string_pretty(&observe())?)?;
     }
     run(&mut command("sysctl", ["-qw", "net.ipv4.ip_forward=1"]))?;
     if !succeeds(&mut command("ip", ["link", "show", BRIDGE])) {
@@ -57,8 +57,8 @@ pub fn ensure(places: &Places) -> Result<()> {
     Ok(())
 }
 
-/// Removes the bridge, the rules and the chains, and puts the kernel's settings back.
-pub fn restore(places: &Places, host: &Host) -> Result<()> {
+/// Removes the bridge, rules and chains, and restores the kernel's settings.
+pub fn restore(paths: &Paths, host: &Host) -> Result<()> {
     for rule in forward_rules() {
         while succeeds(&mut iptables("-D", &rule)) {}
     }
@@ -72,11 +72,11 @@ pub fn restore(places: &Places, host: &Host) -> Result<()> {
     }
     restore_settings(host);
     remove_folders(host);
-    let _ = std::fs::remove_file(file(places));
+    let _ = std::fs::remove_file(file(paths));
     Ok(())
 }
 
-/// Whether kube-proxy's chains are there, whoever made them.
+/// Whether chains of any kube-proxy exist.
 pub fn has_service_chains() -> bool {
     output(&mut command("iptables-save", ["-t", "nat"])).is_ok_and(|rules| rules.contains(":KUBE-SERVICES"))
 }
@@ -86,7 +86,7 @@ fn observe() -> Host {
     Host { boot: boot_id(), settings: settings(), folders: folders.collect() }
 }
 
-/// Every readable, plain setting in `SETTINGS`, by its path below /proc/sys.
+/// Every readable setting in `SETTINGS`, by its path below /proc/sys.
 pub fn settings() -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     for folder in SETTINGS {
@@ -105,10 +105,10 @@ fn restore_settings(host: &Host) {
     let now = settings();
     let differs = |name: &str, old: &str| now.get(name).is_some_and(|value| value != old);
     let set = |name: &str, value: &str| {
-        // Values that only the kernel changes cannot be written; that is no failure.
+        // Settings that only the kernel changes are read-only; such an error is ignored.
         let _ = std::fs::write(Path::new("/proc/sys").join(name), value);
     };
-    // Forwarding first: the kernel resets others of conf/ when it changes.
+    // Forwarding first: changing it resets other settings in conf/.
     if let Some(old) = host.settings.get(FORWARDING).filter(|old| differs(FORWARDING, old)) {
         set(FORWARDING, old);
     }
@@ -119,15 +119,14 @@ fn restore_settings(host: &Host) {
 
 fn remove_folders(host: &Host) {
     for folder in FOLDERS.iter().filter(|folder| !host.folders.iter().any(|had| had == *folder)) {
-        // Deepest first, and only sockets, CNI's notes of loopbacks, and what is empty: what others keep there by
-        // now stays.
+        // Deepest first, and only sockets, CNI's loopback results and empty folders: files of other programs stay.
         for kind in [&["-type", "s"][..], &["-name", "cni-loopback-*"], &["-type", "d", "-empty"]] {
             let _ = run(command("find", [folder, "-depth"]).args(kind).arg("-delete"));
         }
     }
 }
 
-/// Writes the table back without the chains of kube-proxy, kubelet and CNI, and without the rules that name them.
+/// Rewrites the table without the chains of kube-proxy, kubelet and CNI and without rules that reference them.
 fn without_our_chains(family: &str, table: &str) -> Result<()> {
     let Ok(rules) = output(&mut command(format!("{family}-save"), ["-t", table])) else { return Ok(()) };
     let ours = |line: &&str| line.contains("KUBE-") || line.contains("CNI-");
@@ -138,18 +137,19 @@ fn without_our_chains(family: &str, table: &str) -> Result<()> {
     feed(&mut command(format!("{family}-restore"), ["-T", table]), &format!("{}\n", kept.join("\n"))).map(drop)
 }
 
-/// The last is the first to be looked at. While a Service gets its first endpoint back, kube-proxy has for a moment neither
-/// its REJECT nor its DNAT; what was sent to the Service then must not leave the machine, where anybody may answer.
+/// Rules of chain FORWARD; each is inserted at the top, so the last one is evaluated first. When a Service gets its
+/// first endpoint back, kube-proxy has for a moment neither a REJECT nor a DNAT rule; packets to the Service must not
+/// leave the machine, where another host could answer.
 fn forward_rules() -> [[&'static str; 8]; 3] {
-    let [inward, outward] =
+    let [incoming, outgoing] =
         ["-i", "-o"].map(|side| [side, BRIDGE, "-m", "comment", "--comment", COMMENT, "-j", "ACCEPT"]);
-    [inward, outward, ["-d", "10.96.0.0/16", "-m", "comment", "--comment", COMMENT, "-j", "REJECT"]]
+    [incoming, outgoing, ["-d", "10.96.0.0/16", "-m", "comment", "--comment", COMMENT, "-j", "REJECT"]]
 }
 
 fn iptables(action: &str, rule: &[&str]) -> std::process::Command {
     command("iptables", [&["-w", action, "FORWARD"], rule].concat())
 }
 
-fn file(places: &Places) -> PathBuf {
-    places.run().join("host.json")
+fn file(paths: &Paths) -> PathBuf {
+    paths.run().join("host.json")
 }

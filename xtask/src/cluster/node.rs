@@ -1,4 +1,4 @@
-//! The one node: containerd with folders of its own, kubelet, kube-proxy, and how images come into it.
+//! The single node: containerd with its own folders, kubelet, kube-proxy, and the import of images.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,69 +8,63 @@ use anyhow::Result;
 use crate::cluster::kubectl;
 use crate::cluster::processes::{self, Daemon};
 use crate::command::{command, run, succeeds, write};
-use crate::environment::Places;
+use crate::environment::Paths;
 
-/// Of the CNI network; also names its files under /var/lib/cni.
+/// Name of the CNI network and prefix of its files in /var/lib/cni.
 pub const CNI_NETWORK: &str = "agora-local";
 const READY_SECONDS_MAX: u64 = 90;
 
-pub fn containerd(places: &Places) -> Result<()> {
-    let config = places.state.join("containerd.toml");
-    let changed = write(&config, &containerd_config(places))?
-        | write(&places.state.join("cni/10-local.conflist"), &cni_config(places))?;
+pub fn containerd(paths: &Paths) -> Result<()> {
+    let config = paths.state.join("containerd.toml");
+    let changed = write(&config, &containerd_config(paths))?
+        | write(&paths.state.join("cni/10-local.conflist"), &cni_config(paths))?;
     let daemon = Daemon::parse("containerd", Path::new("/usr/bin/containerd"), &format!("-c {}", config.display()));
-    processes::ensure(places, &Daemon { changed, ..daemon })?;
-    processes::wait_for(places, "containerd", 30, || succeeds(ctr(places).arg("version")))
+    processes::ensure(paths, &Daemon { changed, ..daemon })?;
+    processes::wait_for(paths, "containerd", 30, || succeeds(ctr(paths).arg("version")))
 }
 
-/// Starts kubelet and kube-proxy and waits until the API server knows the node.
-pub fn join(places: &Places) -> Result<()> {
-    write(&places.state.join("resolv.conf"), "nameserver 10.244.0.1\n")?;
-    let config = places.state.join("kubelet.yaml");
-    let changed = write(&config, &kubelet_config(places))?;
+/// Starts kubelet and kube-proxy and waits until the node is Ready.
+pub fn join(paths: &Paths) -> Result<()> {
+    write(&paths.state.join("resolv.conf"), "nameserver 10.244.0.1\n")?;
+    let config = paths.state.join("kubelet.yaml");
+    let changed = write(&config, &kubelet_config(paths))?;
     let arguments = format!(
         "--config {} --kubeconfig {} --hostname-override node1 --node-ip 10.244.0.1 --root-dir {}",
         config.display(),
-        places.kubeconfig("kubelet").display(),
-        places.state.join("kubelet").display()
+        paths.kubeconfig("kubelet").display(),
+        paths.state.join("kubelet").display()
     );
-    processes::ensure(
-        places,
-        &Daemon { changed, ..Daemon::parse("kubelet", &places.bin.join("kubelet"), &arguments) },
-    )?;
-    let config = places.state.join("proxy.yaml");
-    let changed = write(&config, &proxy_config(places))?;
+    processes::ensure(paths, &Daemon { changed, ..Daemon::parse("kubelet", &paths.bin.join("kubelet"), &arguments) })?;
+    let config = paths.state.join("proxy.yaml");
+    let changed = write(&config, &proxy_config(paths))?;
     let arguments = format!("--config {}", config.display());
-    processes::ensure(
-        places,
-        &Daemon { changed, ..Daemon::parse("proxy", &places.bin.join("kube-proxy"), &arguments) },
-    )?;
+    processes::ensure(paths, &Daemon { changed, ..Daemon::parse("proxy", &paths.bin.join("kube-proxy"), &arguments) })?;
     let ready = ["wait", "--for=condition=Ready", "node/node1", "--timeout=2s"];
-    processes::wait_for(places, "kubelet", READY_SECONDS_MAX, || succeeds(&mut kubectl(places, ready)))
+    processes::wait_for(paths, "kubelet", READY_SECONDS_MAX, || succeeds(&mut kubectl(paths, ready)))
 }
 
-/// Loads an archive, unless an image of that name is there already.
-pub fn import(places: &Places, name: &str, archive: &Path) -> Result<()> {
-    if has_image(places, name) {
+/// Imports an archive unless an image with that name exists.
+pub fn import(paths: &Paths, name: &str, archive: &Path) -> Result<()> {
+    if has_image(paths, name) {
         return Ok(());
     }
-    run(ctr(places).args(["images", "import"]).arg(archive))
+    run(ctr(paths).args(["images", "import"]).arg(archive))
 }
 
-pub fn has_image(places: &Places, name: &str) -> bool {
+pub fn has_image(paths: &Paths, name: &str) -> bool {
     let filter = format!("name=={name}");
-    crate::command::output(ctr(places).args(["images", "ls", "-q", &filter]))
+    crate::command::output(ctr(paths).args(["images", "ls", "-q", &filter]))
         .is_ok_and(|found| found.lines().any(|line| line == name))
 }
 
-pub fn ctr(places: &Places) -> Command {
+pub fn ctr(paths: &Paths) -> Command {
     let mut command = command("ctr", ["-a"]);
-    command.arg(places.containerd_socket()).args(["-n", "k8s.io"]);
+    command.arg(paths.containerd_socket()).args(["-n", "k8s.io"]);
     command
 }
 
-fn containerd_config(places: &Places) -> String {
-    let (state, socket) = (places.state.display(), places.containerd_socket().display().to_string());
+fn containerd_config(paths: &Paths) -> String {
+    let (state, socket) = (paths.state.display(), paths.containerd_socket().display().to_string());
     format!(
         r#"version = 2
 root = "{state}/containerd/root"
@@ -97,7 +91,7 @@ state = "{state}/containerd/state"
     )
 }
 
-fn cni_config(places: &Places) -> String {
+fn cni_config(paths: &Paths) -> String {
     format!(
         r#"{{"cniVersion": "1.0.0", "name": "{CNI_NETWORK}", "plugins": [
   {{"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
@@ -105,13 +99,13 @@ fn cni_config(places: &Places) -> String {
             "routes": [{{"dst": "0.0.0.0/0"}}], "dataDir": "{}"}}}},
   {{"type": "portmap", "capabilities": {{"portMappings": true}}}}]}}
 "#,
-        places.state.join("ipam").display()
+        paths.state.join("ipam").display()
     )
 }
 
-fn kubelet_config(places: &Places) -> String {
+fn kubelet_config(paths: &Paths) -> String {
     let (state, pki, socket) =
-        (places.state.display(), places.pki().display().to_string(), places.containerd_socket().display().to_string());
+        (paths.state.display(), paths.pki().display().to_string(), paths.containerd_socket().display().to_string());
     format!(
         "apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -136,7 +130,7 @@ serializeImagePulls: false
     )
 }
 
-fn proxy_config(places: &Places) -> String {
+fn proxy_config(paths: &Paths) -> String {
     format!(
         "apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
@@ -150,6 +144,6 @@ conntrack: {{maxPerCore: 0}}
 # A NodePort answers on loopback: http://127.0.0.1:30080.
 nodePortAddresses: [\"127.0.0.0/8\", \"10.244.0.0/24\"]
 ",
-        places.kubeconfig("proxy").display()
+        paths.kubeconfig("proxy").display()
     )
 }

@@ -1,5 +1,5 @@
-//! Two authorities, the certificates and the kubeconfigs of the local cluster, made by openssl. Made once, kept while
-//! the state folder lives.
+//! Certificate authorities, certificates and kubeconfigs of the local cluster, created with openssl. They stay as long
+//! as the state folder exists.
 
 use std::path::{Path, PathBuf};
 
@@ -8,9 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::command::{command, run, write};
-use crate::environment::Places;
+use crate::environment::Paths;
 
-/// A year; `up` makes all of it anew when less than `RENEW_SECONDS` is left.
+/// Validity of certificates; `up` recreates all of them when less than `RENEW_SECONDS` remain.
 const DAYS: &str = "365";
 const RENEW_SECONDS: &str = "2592000";
 
@@ -21,7 +21,7 @@ const DATA_NAMES: &str = "DNS:postgres.data.svc,DNS:postgres.data.svc.cluster.lo
                           DNS:kafka.data.svc.cluster.local,DNS:redis.data.svc,DNS:redis.data.svc.cluster.local,\
                           DNS:localhost,IP:127.0.0.1,IP:10.244.0.1";
 
-/// One certificate: file name, subject, authority, names that it serves.
+/// Certificates: file name, subject, authority, subject alternative names.
 const CERTIFICATES: [(&str, &str, &str, &str); 8] = [
     ("apiserver", "/CN=kube-apiserver", "ca", API_SERVER_NAMES),
     ("admin", "/O=system:masters/CN=admin", "ca", ""),
@@ -35,8 +35,8 @@ const CERTIFICATES: [(&str, &str, &str, &str); 8] = [
 
 const KUBECONFIGS: [&str; 5] = ["admin", "controller-manager", "scheduler", "kubelet", "proxy"];
 
-pub fn ensure(places: &Places) -> Result<()> {
-    let pki = places.pki();
+pub fn ensure(paths: &Paths) -> Result<()> {
+    let pki = paths.pki();
     if fresh(&pki) {
         return Ok(());
     }
@@ -50,7 +50,7 @@ pub fn ensure(places: &Places) -> Result<()> {
     openssl(&pki, &["genrsa", "-out", "sa.key", "2048"])?;
     openssl(&pki, &["rsa", "-in", "sa.key", "-pubout", "-out", "sa.pub"])?;
     for user in KUBECONFIGS {
-        kubeconfig(places, user)?;
+        kubeconfig(paths, user)?;
     }
     close(&pki)?;
     write(&pki.join("complete"), "")?;
@@ -80,15 +80,15 @@ fn certificate(pki: &Path, name: &str, subject: &str, signer: &str, names: &str)
     openssl(pki, &[&sign[..], &["-extfile", &extensions, "-out", &out]].concat())
 }
 
-/// In PKCS #8, the one form that Java reads too.
+/// Creates a private key in PKCS #8, the only form that Java reads.
 fn key(pki: &Path, name: &str) -> Result<()> {
     let curve = ["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
     openssl(pki, &[&curve[..], &["-out", &format!("{name}.key")]].concat())
 }
 
-fn kubeconfig(places: &Places, user: &str) -> Result<()> {
+fn kubeconfig(paths: &Paths, user: &str) -> Result<()> {
     let read = |file: PathBuf| -> Result<String> { Ok(STANDARD.encode(std::fs::read(file)?)) };
-    let pki = places.pki();
+    let pki = paths.pki();
     let ca = read(pki.join("ca.crt"))?;
     let certificate = read(pki.join(format!("{user}.crt")))?;
     let key = read(pki.join(format!("{user}.key")))?;
@@ -98,12 +98,12 @@ fn kubeconfig(places: &Places, user: &str) -> Result<()> {
          clusters:\n- name: agora-local\n  cluster: {{server: \"https://127.0.0.1:6443\", certificate-authority-data: {ca}}}\n\
          users:\n- name: {user}\n  user: {{client-certificate-data: {certificate}, client-key-data: {key}}}\n"
     );
-    let file = places.kubeconfig(user);
+    let file = paths.kubeconfig(user);
     write(&file, &text)?;
     run(command("chmod", ["600"]).arg(file))
 }
 
-/// Keys are for their owner alone.
+/// Removes all permissions of group and others.
 fn close(pki: &Path) -> Result<()> {
     run(command("chmod", ["-R", "go-rwx"]).arg(pki))
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL of the local cluster: one data folder, an admin role that is no superuser, TLS for who asks for it.
+//! PostgreSQL of the local cluster: one data folder, an admin role without superuser rights, optional TLS.
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -9,23 +9,23 @@ use crate::cluster::data::{connect, private_copy};
 use crate::cluster::jars::{self, Jars};
 use crate::cluster::processes::{self, Daemon};
 use crate::command::{command, feed, run, write};
-use crate::environment::Places;
+use crate::environment::Paths;
 
 pub const ADMIN: &str = "agora_admin";
 const PORT: u16 = 15432;
 const CONNECTIONS_MAX: u16 = 300;
 const PROTOCOL_3_0: u32 = 196_608;
 
-pub fn start(places: &Places, jars: &Jars) -> Result<()> {
-    let home = home(places);
+pub fn start(paths: &Paths, jars: &Jars) -> Result<()> {
+    let home = home(paths);
     if !home.join("complete").exists() {
         let _ = std::fs::remove_dir_all(&home);
         std::fs::create_dir_all(home.join("data"))?;
         initialise(jars, &home)?;
         write(&home.join("complete"), "")?;
     }
-    private_copy(places, "data.crt", &home.join("server.crt"))?;
-    private_copy(places, "data.key", &home.join("server.key"))?;
+    private_copy(paths, "data.crt", &home.join("server.crt"))?;
+    private_copy(paths, "data.key", &home.join("server.key"))?;
     let program = jars.postgres.join("postgres").display().to_string();
     let home = home.display();
     let arguments = format!(
@@ -33,10 +33,11 @@ pub fn start(places: &Places, jars: &Jars) -> Result<()> {
          -c max_connections={CONNECTIONS_MAX} -c ssl=on -c ssl_cert_file={home}/server.crt -c ssl_key_file={home}/server.key"
     );
     let words = jars::as_user().into_iter().chain([program]).chain(arguments.split_whitespace().map(str::to_owned));
-    processes::ensure(places, &Daemon::new("postgres", words))
+    processes::ensure(paths, &Daemon::new("postgres", words))
 }
 
-/// Whether it answers a login with a question for the password: while it starts it answers with an error.
+/// Whether the server replies to a startup message with an authentication request; while it starts it replies with an
+/// error.
 pub fn accepts_logins() -> bool {
     let Some(mut stream) = connect(PORT) else { return false };
     let parameters = b"user\0agora_admin\0database\0postgres\0\0";
@@ -48,17 +49,17 @@ pub fn accepts_logins() -> bool {
     stream.write_all(&message).is_ok() && stream.read_exact(&mut first).is_ok() && first == *b"R"
 }
 
-/// The password of `ADMIN`, made with the data folder.
-pub fn admin_password(places: &Places) -> Result<String> {
-    Ok(std::fs::read_to_string(home(places).join("agora_admin.password"))?.trim().to_owned())
+/// The password of `ADMIN`; generated with the data folder.
+pub fn admin_password(paths: &Paths) -> Result<String> {
+    Ok(std::fs::read_to_string(home(paths).join("agora_admin.password"))?.trim().to_owned())
 }
 
-/// The superuser's password, for what the admin may not do: settings of the server.
-pub fn superuser_password(places: &Places) -> Result<String> {
-    Ok(std::fs::read_to_string(home(places).join("postgres.password"))?.trim().to_owned())
+/// The superuser's password, for server settings, which the admin must not change.
+pub fn superuser_password(paths: &Paths) -> Result<String> {
+    Ok(std::fs::read_to_string(home(paths).join("postgres.password"))?.trim().to_owned())
 }
 
-/// A new data folder with the admin role, as a managed database gives it.
+/// Creates the data folder and an admin role with the rights that a managed database grants.
 fn initialise(jars: &Jars, home: &Path) -> Result<()> {
     let (data, superuser) = (home.join("data"), home.join("postgres.password"));
     let admin = jars::password()?;
@@ -83,6 +84,6 @@ fn as_user(program: &Path) -> std::process::Command {
     command
 }
 
-fn home(places: &Places) -> PathBuf {
-    places.state.join("postgres")
+fn home(paths: &Paths) -> PathBuf {
+    paths.state.join("postgres")
 }

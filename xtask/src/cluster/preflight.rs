@@ -1,5 +1,4 @@
-//! What must hold before the local cluster starts. Every fault is listed at once, each with its remedy. Observes and
-//! judges; changes nothing.
+//! Preconditions of the local cluster. The error lists every violation with its remedy. Changes nothing.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -9,14 +8,14 @@ use anyhow::{Result, bail};
 
 use crate::cluster::{network, processes, tools};
 use crate::command::{command, output, succeeds, until};
-use crate::environment::{Places, which};
+use crate::environment::{Paths, which};
 
 const MEMORY_FREE_MIB_MIN: u64 = 6 * 1024;
 const SETTLING_TIME_MAX: Duration = Duration::from_secs(3);
 const DISK_FREE_MIB_MIN: u64 = 15 * 1024;
 /// Address ranges of pods and of Services.
 const RANGES: [&str; 2] = ["10.244.0.0/24", "10.96.0.0/16"];
-/// Port, and the process of ours that may hold it.
+/// Required ports, and the local cluster's process that uses each.
 const PORTS: [(u16, &str); 18] = [
     (2379, "etcd"),
     (2380, "etcd"),
@@ -38,38 +37,40 @@ const PORTS: [(u16, &str); 18] = [
     (30081, "proxy"),
 ];
 
-pub fn check(places: &Places) -> Result<()> {
+pub fn check(paths: &Paths) -> Result<()> {
     let mut faults = Vec::new();
-    // What was just killed holds its port for a moment.
+    // A process that was just killed holds its port for a moment.
     let fine = until(SETTLING_TIME_MAX, || {
-        faults = [machine(places), programs(), ports(places), foreign_cluster(places)].concat();
+        faults = [machine(paths), programs(), ports(paths), foreign_cluster(paths)].concat();
         faults.is_empty()
     });
     if fine {
         return Ok(());
     }
-    bail!("this machine cannot run the local cluster:\n- {}", faults.join("\n- "));
+    bail!("the local cluster cannot run on this machine:\n- {}", faults.join("\n- "));
 }
 
-fn machine(places: &Places) -> Vec<String> {
+fn machine(paths: &Paths) -> Vec<String> {
     let mut faults = Vec::new();
     if output(&mut command("id", ["-u"])).is_ok_and(|id| id != "0") {
-        faults.push("not root: the cluster needs namespaces, mounts and iptables; run as root, or use a cluster of yours: cargo xtask up --context NAME".to_owned());
+        faults.push("not root: the cluster creates namespaces, mounts and iptables rules; run as root, or use an existing cluster: cargo xtask up --context NAME".to_owned());
     }
-    if places.state.to_string_lossy().contains(char::is_whitespace) {
+    if paths.state.to_string_lossy().contains(char::is_whitespace) {
         faults.push(format!(
-            "the state folder's path holds blanks: {}; set AGORA_STATE to another",
-            places.state.display()
+            "the path of the state folder contains white space: {}; set AGORA_STATE to another folder",
+            paths.state.display()
         ));
     }
     let free = memory_free_mib(&std::fs::read_to_string("/proc/meminfo").unwrap_or_default());
-    if free < MEMORY_FREE_MIB_MIN && processes::names(places).is_empty() {
-        faults.push(format!("{free} MiB of memory are free, {MEMORY_FREE_MIB_MIN} are needed; end other programs"));
+    if free < MEMORY_FREE_MIB_MIN && processes::names(paths).is_empty() {
+        faults.push(format!(
+            "{free} MiB of memory are free, {MEMORY_FREE_MIB_MIN} MiB are required; stop other programs"
+        ));
     }
-    let disk = disk_free_mib(&places.state);
+    let disk = disk_free_mib(&paths.state);
     if disk.is_some_and(|free| free < DISK_FREE_MIB_MIN) {
         let free = disk.unwrap_or_default();
-        faults.push(format!("{free} MiB of disk are free at {}, {DISK_FREE_MIB_MIN} are needed; free some, or set AGORA_STATE and XDG_CACHE_HOME", places.state.display()));
+        faults.push(format!("{free} MiB of disk are free at {}, {DISK_FREE_MIB_MIN} MiB are required; delete files, or set AGORA_STATE and XDG_CACHE_HOME", paths.state.display()));
     }
     faults
 }
@@ -89,40 +90,40 @@ fn programs() -> Vec<String> {
     faults
 }
 
-fn ports(places: &Places) -> Vec<String> {
-    let ours = |name: &str| processes::alive(places, name).is_some();
+fn ports(paths: &Paths) -> Vec<String> {
+    let ours = |name: &str| processes::alive(paths, name).is_some();
     let taken = PORTS.iter().filter(|(port, owner)| !ours(owner) && TcpListener::bind(("0.0.0.0", *port)).is_err());
     taken
         .map(|(port, owner)| {
-            format!("port {port} is taken, {owner} needs it; see who has it: ss -ltnp 'sport = :{port}'")
+            format!("port {port} is in use, {owner} needs it; find the process: ss -ltnp 'sport = :{port}'")
         })
         .collect()
 }
 
-/// Another cluster on this host would be disturbed.
-fn foreign_cluster(places: &Places) -> Vec<String> {
-    let instead = "it would be disturbed; use it: cargo xtask up --context NAME";
+/// Signs of another cluster on this host, which the local cluster would disturb.
+fn foreign_cluster(paths: &Paths) -> Vec<String> {
+    let instead = "the local cluster would disturb it; use that cluster: cargo xtask up --context NAME";
     let mut faults = Vec::new();
     for pid in kubelets() {
-        if processes::alive(places, "kubelet") != Some(pid) {
-            faults.push(format!("another kubelet runs here (pid {pid}): {instead}"));
+        if processes::alive(paths, "kubelet") != Some(pid) {
+            faults.push(format!("another kubelet runs on this host (pid {pid}): {instead}"));
         }
     }
-    if network::recorded(places).is_some() {
+    if network::recorded(paths).is_some() {
         return faults;
     }
     if which("iptables-save").is_some() && network::has_service_chains() {
-        faults.push(format!("iptables holds a chain KUBE-SERVICES that is not ours: {instead}"));
+        faults.push(format!("the iptables chain KUBE-SERVICES belongs to another cluster: {instead}"));
     }
     if which("ip").is_some() {
         if succeeds(&mut command("ip", ["link", "show", network::BRIDGE])) {
-            faults.push(format!("an interface {} exists that is not ours: {instead}", network::BRIDGE));
+            faults.push(format!("the interface {} belongs to another cluster: {instead}", network::BRIDGE));
         }
         let routes = output(&mut command("ip", ["-4", "route", "show", "table", "all"])).unwrap_or_default();
         for range in RANGES {
-            if let Some(route) = routes.lines().find(|route| touches(range, route)) {
+            if let Some(route) = routes.lines().find(|route| overlaps(range, route)) {
                 faults.push(format!(
-                    "{range} is in use (`{}`): the cluster needs it; remove that route, or {instead}",
+                    "the address range {range} is in use by route `{}`; remove the route, or if it belongs to another cluster: {instead}",
                     route.trim()
                 ));
             }
@@ -145,7 +146,7 @@ fn memory_free_mib(meminfo: &str) -> u64 {
     line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib / 1024)
 }
 
-/// At the nearest folder that exists.
+/// Free disk space at the nearest existing parent folder.
 fn disk_free_mib(folder: &Path) -> Option<u64> {
     let there = folder.ancestors().find(|folder| folder.exists())?;
     let text = output(command("df", ["--output=avail", "-BM"]).arg(there)).ok()?;
@@ -153,7 +154,7 @@ fn disk_free_mib(folder: &Path) -> Option<u64> {
 }
 
 /// Whether the route's destination (its first address) overlaps the range; the default route does not count.
-fn touches(range: &str, route: &str) -> bool {
+fn overlaps(range: &str, route: &str) -> bool {
     let destination = route.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
     match (destination.and_then(network_of), network_of(range)) {
         (Some((a, a_length)), Some((b, b_length))) => {
@@ -175,21 +176,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_route_into_the_range_or_around_it_touches_it() {
-        assert!(touches("10.96.0.0/16", "10.96.5.0/24 dev eth1 scope link"));
-        assert!(touches("10.96.0.0/16", "10.0.0.0/8 via 10.0.0.1 dev tun0"));
-        assert!(touches("10.244.0.0/24", "broadcast 10.244.0.255 dev cni0 table local"));
+    fn a_route_inside_or_around_the_range_overlaps() {
+        assert!(overlaps("10.96.0.0/16", "10.96.5.0/24 dev eth1 scope link"));
+        assert!(overlaps("10.96.0.0/16", "10.0.0.0/8 via 10.0.0.1 dev tun0"));
+        assert!(overlaps("10.244.0.0/24", "broadcast 10.244.0.255 dev cni0 table local"));
     }
 
     #[test]
-    fn other_routes_and_the_default_route_do_not() {
-        assert!(!touches("10.96.0.0/16", "default via 192.0.2.1 dev eth0"));
-        assert!(!touches("10.96.0.0/16", "192.0.2.0/24 dev eth0 proto kernel"));
-        assert!(!touches("10.244.0.0/24", "10.244.1.0/24 dev eth0"));
+    fn other_routes_and_the_default_route_do_not_overlap() {
+        assert!(!overlaps("10.96.0.0/16", "default via 192.0.2.1 dev eth0"));
+        assert!(!overlaps("10.96.0.0/16", "192.0.2.0/24 dev eth0 proto kernel"));
+        assert!(!overlaps("10.244.0.0/24", "10.244.1.0/24 dev eth0"));
     }
 
     #[test]
-    fn free_memory_is_what_the_kernel_calls_available() {
+    fn free_memory_is_read_from_mem_available() {
         assert_eq!(memory_free_mib("MemTotal: 9 kB\nMemAvailable:    2097152 kB\n"), 2048);
     }
 }

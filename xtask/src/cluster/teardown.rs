@@ -1,5 +1,5 @@
-//! Ends the local cluster and puts the host back as it was. The order matters: sandboxes are torn down while kubelet is
-//! still there, and what is left over is removed afterwards by force. Harmless on a host without a cluster.
+//! Stops the local cluster and restores the host. Pods are deleted while kubelet still runs; remaining objects are
+//! removed afterwards. Idempotent, and safe on a host without a cluster.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,80 +9,81 @@ use anyhow::Result;
 use crate::cluster::network::{self, Host};
 use crate::cluster::{kubectl, node, processes};
 use crate::command::{command, output, run, succeeds, until};
-use crate::environment::Places;
+use crate::environment::Paths;
 use crate::progress::{note, step};
 
 const GRACE: Duration = Duration::from_secs(20);
 /// Stopped in this order, after kubelet and kube-proxy.
 const REST: [&str; 8] =
     ["containerd", "scheduler", "controller-manager", "apiserver", "etcd", "kafka", "redis", "postgres"];
-/// What stays with `--keep-data`: the cluster goes on where it was at the next `up`.
+/// Entries of the state folder that `--keep-data` keeps, so that the next `up` continues with the same data.
 const DATA: [&str; 7] = ["etcd", "pki", "kubeconfig", "postgres", "kafka", "redis", "before.json"];
 
-pub fn down(places: &Places, keep_data: bool) -> Result<()> {
-    if !keep_data && processes::alive(places, "apiserver").is_some() {
+pub fn down(paths: &Paths, keep_data: bool) -> Result<()> {
+    if !keep_data && processes::alive(paths, "apiserver").is_some() {
         step("delete workloads and pods", || {
-            delete_workloads(places);
+            delete_workloads(paths);
             Ok(())
         })?;
     }
-    step("stop kubelet and kube-proxy", || stop_all(places, &["kubelet", "proxy"]))?;
-    step("remove what is left of the pods", || {
-        remove_tasks(places);
+    step("stop kubelet and kube-proxy", || stop_all(paths, &["kubelet", "proxy"]))?;
+    step("remove remaining containers", || {
+        remove_tasks(paths);
         Ok(())
     })?;
-    step("stop containerd, control plane and data services", || stop_all(places, &REST))?;
-    step("unmount, and remove network namespaces and cgroups", || remove_leftovers(places))?;
-    if let Some(host) = network::recorded(places) {
-        step("restore rules, interfaces and kernel settings", || restore(places, &host))?;
+    step("stop containerd, control plane and data services", || stop_all(paths, &REST))?;
+    step("remove mounts, network namespaces and cgroups", || remove_leftovers(paths))?;
+    if let Some(host) = network::recorded(paths) {
+        step("restore iptables, interfaces and kernel settings", || restore(paths, &host))?;
     }
-    step("remove the state folder", || remove_state(places, keep_data))?;
+    step("remove the state folder", || remove_state(paths, keep_data))?;
     if keep_data {
-        note(&format!("data kept in {}", places.state.display()));
+        note(&format!("data kept in {}", paths.state.display()));
     }
     Ok(())
 }
 
-/// Forgets what a boot of the machine has made void: runtime state that names mounts and namespaces that are gone.
-pub fn forget_other_boot(places: &Places) -> Result<()> {
+/// Removes runtime state that references mounts and namespaces of an earlier boot of the machine.
+pub fn remove_state_of_other_boot(paths: &Paths) -> Result<()> {
     for folder in ["containerd", "kubelet", "ipam", "pods", "run"] {
-        remove(&places.state.join(folder))?;
+        remove(&paths.state.join(folder))?;
     }
     Ok(())
 }
 
-fn delete_workloads(places: &Places) {
-    // Best effort: whatever stays is removed by force below.
+fn delete_workloads(paths: &Paths) {
+    // Errors are ignored: `remove_tasks` removes what remains.
     let kinds = "deploy,job,cronjob,statefulset,daemonset,replicaset";
-    let _ = run(&mut kubectl(places, ["delete", kinds, "-A", "--all", "--wait=false", "--request-timeout=10s"]));
-    let _ = run(&mut kubectl(places, ["delete", "pod", "-A", "--all", "--grace-period=1", "--timeout=30s"]));
+    let _ = run(&mut kubectl(paths, ["delete", kinds, "-A", "--all", "--wait=false", "--request-timeout=10s"]));
+    let _ = run(&mut kubectl(paths, ["delete", "pod", "-A", "--all", "--grace-period=1", "--timeout=30s"]));
     until(Duration::from_secs(10), || {
-        output(node::ctr(places).args(["tasks", "ls", "-q"])).is_ok_and(|ids| ids.is_empty())
+        output(node::ctr(paths).args(["tasks", "ls", "-q"])).is_ok_and(|ids| ids.is_empty())
     });
 }
 
-fn stop_all(places: &Places, names: &[&str]) -> Result<()> {
-    names.iter().try_for_each(|name| processes::stop(places, name, GRACE))
+fn stop_all(paths: &Paths, names: &[&str]) -> Result<()> {
+    names.iter().try_for_each(|name| processes::stop(paths, name, GRACE))
 }
 
-fn remove_tasks(places: &Places) {
-    if processes::alive(places, "containerd").is_none() {
-        return kill_shims(places);
+fn remove_tasks(paths: &Paths) {
+    if processes::alive(paths, "containerd").is_none() {
+        return kill_shims(paths);
     }
-    let list = |what: &str| output(node::ctr(places).args([what, "ls", "-q"])).unwrap_or_default();
+    let list = |what: &str| output(node::ctr(paths).args([what, "ls", "-q"])).unwrap_or_default();
     for id in list("tasks").lines() {
-        let _ = run(node::ctr(places).args(["tasks", "kill", "-s", "SIGKILL", id]));
+        let _ = run(node::ctr(paths).args(["tasks", "kill", "-s", "SIGKILL", id]));
     }
     for id in list("containers").lines() {
-        succeeds(node::ctr(places).args(["tasks", "rm", "-f", id]));
-        succeeds(node::ctr(places).args(["containers", "rm", id]));
+        succeeds(node::ctr(paths).args(["tasks", "rm", "-f", id]));
+        succeeds(node::ctr(paths).args(["containers", "rm", id]));
     }
-    kill_shims(places);
+    kill_shims(paths);
 }
 
-/// Shims outlive containerd. Ours name our socket in their command line; each takes its container with it.
-fn kill_shims(places: &Places) {
-    let socket = places.containerd_socket();
+/// Kills containerd shims, which outlive containerd, and their containers. Those of this cluster have its socket in
+/// their command line.
+fn kill_shims(paths: &Paths) {
+    let socket = paths.containerd_socket();
     let shims =
         || matching(|words| words[0].contains("containerd-shim") && words.iter().any(|word| Path::new(word) == socket));
     for pid in shims() {
@@ -94,7 +95,7 @@ fn kill_shims(places: &Places) {
     until(Duration::from_secs(5), || shims().is_empty());
 }
 
-/// Processes whose command line fulfils the condition.
+/// Processes whose command line matches `wanted`.
 fn matching(wanted: impl Fn(&[&str]) -> bool) -> Vec<u32> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
@@ -111,20 +112,20 @@ fn children(pid: u32) -> Vec<u32> {
     text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
 
-fn remove_leftovers(places: &Places) -> Result<()> {
-    unmount_below(&places.state)?;
+fn remove_leftovers(paths: &Paths) -> Result<()> {
+    unmount_below(&paths.state)?;
     for namespace in named("/run/netns", "cni-") {
         let name = namespace.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        // A stale name is a plain file.
+        // A stale namespace is a regular file.
         if !succeeds(&mut command("ip", ["netns", "del", &name])) {
             let _ = std::fs::remove_file(&namespace);
         }
     }
-    for file in named("/var/lib/cni/results", node::CNI_NETWORK).into_iter().chain(own_loopbacks(places)) {
+    for file in named("/var/lib/cni/results", node::CNI_NETWORK).into_iter().chain(own_loopbacks(paths)) {
         let _ = std::fs::remove_file(file);
     }
     for link in named("/var/log/containers", "") {
-        if std::fs::read_link(&link).is_ok_and(|target| target.starts_with(&places.state)) {
+        if std::fs::read_link(&link).is_ok_and(|target| target.starts_with(&paths.state)) {
             let _ = std::fs::remove_file(link);
         }
     }
@@ -133,21 +134,21 @@ fn remove_leftovers(places: &Places) -> Result<()> {
     Ok(())
 }
 
-/// Results of the loopback plugin do not name the network that they belong to; those before this cluster are not its own.
-fn own_loopbacks(places: &Places) -> Vec<PathBuf> {
+/// Results of the loopback plugin that are newer than this cluster; they do not contain the name of their network.
+fn own_loopbacks(paths: &Paths) -> Vec<PathBuf> {
     let written = |file: &Path| file.metadata().and_then(|data| data.modified()).ok();
-    let Some(begun) = written(&places.state.join("before.json")) else { return Vec::new() };
+    let Some(started) = written(&paths.state.join("before.json")) else { return Vec::new() };
     let mut files = named("/var/lib/cni/results", "cni-loopback-");
-    files.retain(|file| written(file).is_some_and(|at| at >= begun));
+    files.retain(|file| written(file).is_some_and(|at| at >= started));
     files
 }
 
-fn restore(places: &Places, host: &Host) -> Result<()> {
-    succeeds(&mut command(places.bin.join("kube-proxy"), ["--cleanup"]));
-    network::restore(places, host)
+fn restore(paths: &Paths, host: &Host) -> Result<()> {
+    succeeds(&mut command(paths.bin.join("kube-proxy"), ["--cleanup"]));
+    network::restore(paths, host)
 }
 
-/// Mounts that hang below the folder, deepest first.
+/// Unmounts everything below the folder, deepest first.
 fn unmount_below(folder: &Path) -> Result<()> {
     let mounts = std::fs::read_to_string("/proc/mounts")?;
     let mut points: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').nth(1)).collect();
@@ -162,8 +163,8 @@ fn named(folder: &str, prefix: &str) -> Vec<PathBuf> {
     wanted.map(|entry| entry.path()).collect()
 }
 
-fn remove_state(places: &Places, keep_data: bool) -> Result<()> {
-    let Ok(entries) = std::fs::read_dir(&places.state) else { return Ok(()) };
+fn remove_state(paths: &Paths, keep_data: bool) -> Result<()> {
+    let Ok(entries) = std::fs::read_dir(&paths.state) else { return Ok(()) };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if !(keep_data && DATA.contains(&name.as_str())) {
@@ -171,7 +172,7 @@ fn remove_state(places: &Places, keep_data: bool) -> Result<()> {
         }
     }
     if !keep_data {
-        std::fs::remove_dir(&places.state)?;
+        std::fs::remove_dir(&paths.state)?;
     }
     Ok(())
 }

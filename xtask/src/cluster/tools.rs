@@ -1,11 +1,12 @@
-//! What the local cluster is made of: Debian packages where they are missing, and Go binaries built into the cache once.
+//! Programs of the local cluster: installs missing Debian packages and builds the Go binaries, once per machine, into
+//! the cache.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use crate::command::{command, output, run, succeeds, write};
-use crate::environment::{Places, which};
+use crate::environment::{Paths, which};
 use crate::progress::{note, step};
 
 pub const ETCD: &str = "etcd";
@@ -21,7 +22,7 @@ const OTHERS: [(&str, &str, &str); 4] = [
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 const CREATE_CLUSTER: &str = "/etc/postgresql-common/createcluster.conf";
 
-/// A file that must be there, and the Debian package that brings it. A name without `/` is looked up on the PATH.
+/// A required file and the Debian package that contains it. A name without `/` is searched on the PATH.
 pub type Need = (&'static str, &'static str);
 
 pub const CLUSTER_NEEDS: [Need; 18] = [
@@ -44,10 +45,10 @@ pub const CLUSTER_NEEDS: [Need; 18] = [
     ("java", "openjdk-17-jre-headless"),
     ("mvn", "maven"),
 ];
-/// To compile the images: rdkafka links the system's OpenSSL.
+/// Required to compile the images; rdkafka links the system's OpenSSL.
 pub const BUILD_NEEDS: [Need; 4] =
     [("cc", "gcc"), ("make", "make"), ("pkg-config", "pkg-config"), ("/usr/include/openssl/ssl.h", "libssl-dev")];
-/// To run the database tests: they also run on Debian's PostgreSQL.
+/// Required to run the database tests, which also run on Debian's PostgreSQL.
 pub const DATABASE_NEEDS: [Need; 5] = [
     ("/usr/lib/postgresql/15/bin/postgres", "postgresql-15"),
     ("redis-server", "redis-server"),
@@ -61,12 +62,12 @@ pub fn missing(needs: &[Need]) -> Vec<Need> {
     needs.iter().filter(|(file, _)| !there(file)).copied().collect()
 }
 
-/// Whether missing packages can be installed here.
+/// Whether this process can install packages: apt-get exists and the user is root.
 pub fn may_install() -> bool {
     which("apt-get").is_some() && output(&mut command("id", ["-u"])).is_ok_and(|id| id == "0")
 }
 
-/// Installs what is missing so that no server starts and none will at the next boot.
+/// Installs missing packages without starting their servers, now or at the next boot. Idempotent.
 pub fn install(needs: &[Need]) -> Result<()> {
     let missing = missing(needs);
     if missing.is_empty() {
@@ -90,7 +91,7 @@ pub fn install(needs: &[Need]) -> Result<()> {
     })?;
     match self::missing(needs).first() {
         None => Ok(()),
-        Some((file, package)) => bail!("{file} is still missing after installing {package}; install it by hand"),
+        Some((file, package)) => bail!("{file} is missing although {package} is installed; install the file manually"),
     }
 }
 
@@ -121,7 +122,7 @@ fn apt(options: &[&str], packages: &[&str]) -> std::process::Command {
     apt
 }
 
-/// Debian asks this program before a package starts its server; 101 means no.
+/// Debian runs the program policy-rc.d before a package starts its server; exit status 101 forbids the start.
 struct Policy {
     before: Option<(Vec<u8>, std::fs::Permissions)>,
 }
@@ -149,20 +150,19 @@ impl Policy {
     }
 }
 
-/// Builds each binary that the cache does not hold, one at a time.
-pub fn build(places: &Places) -> Result<()> {
-    if absent(places).is_empty() {
+/// Builds each binary that is not in the cache, one at a time.
+pub fn build(paths: &Paths) -> Result<()> {
+    if absent(paths).is_empty() {
         return Ok(());
     }
     if which("go").is_none() {
         bail!("Go is missing; install 1.26 or newer from https://go.dev/dl (Debian's package is too old)");
     }
-    note("building Kubernetes from its Go modules: once a machine, some 14 minutes on 2 cores");
-    std::fs::create_dir_all(&places.bin)?;
-    for (index, tool) in absent(places).iter().enumerate() {
-        let label = format!("build {} ({} to go)", tool.binary, absent(places).len());
-        step(&label, || build_one(places, tool))
-            .with_context(|| format!("building {} ({})", tool.binary, index + 1))?;
+    note("building Kubernetes from its Go modules; needed once per machine, takes about 14 minutes on 2 cores");
+    std::fs::create_dir_all(&paths.bin)?;
+    for (index, tool) in absent(paths).iter().enumerate() {
+        let label = format!("build {} ({} remaining)", tool.binary, absent(paths).len());
+        step(&label, || build_one(paths, tool)).with_context(|| format!("building {} ({})", tool.binary, index + 1))?;
     }
     Ok(())
 }
@@ -174,8 +174,8 @@ struct Tool {
     flags: String,
 }
 
-fn absent(places: &Places) -> Vec<Tool> {
-    let module = |name: &str| places.repo.join("xtask").join(name);
+fn absent(paths: &Paths) -> Vec<Tool> {
+    let module = |name: &str| paths.repo.join("xtask").join(name);
     let version = kubernetes_version(&std::fs::read_to_string(module("tools").join("go.mod")).unwrap_or_default());
     let kubernetes = KUBERNETES.iter().map(|name| Tool {
         binary: name,
@@ -189,19 +189,19 @@ fn absent(places: &Places) -> Vec<Tool> {
         module: module(folder),
         flags: "-s -w".to_owned(),
     });
-    kubernetes.chain(others).filter(|tool| !places.bin.join(tool.binary).exists()).collect()
+    kubernetes.chain(others).filter(|tool| !paths.bin.join(tool.binary).exists()).collect()
 }
 
-fn build_one(places: &Places, tool: &Tool) -> Result<()> {
-    let part = places.bin.join(format!("{}.part", tool.binary));
+fn build_one(paths: &Paths, tool: &Tool) -> Result<()> {
+    let part = paths.bin.join(format!("{}.part", tool.binary));
     let mut go = command("go", ["build", "-trimpath", "-ldflags", &tool.flags, "-o"]);
     go.arg(&part).arg(&tool.package).current_dir(&tool.module).env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=readonly");
     run(&mut go)?;
-    std::fs::rename(part, places.bin.join(tool.binary))?;
+    std::fs::rename(part, paths.bin.join(tool.binary))?;
     Ok(())
 }
 
-/// Without these the API server announces v0.0.0 and clients misbehave.
+/// Linker flags that set the version; without them the API server reports v0.0.0 and clients fail.
 fn kubernetes_flags(version: &str) -> String {
     let mut parts = version.split('.');
     let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -209,7 +209,7 @@ fn kubernetes_flags(version: &str) -> String {
     format!("-s -w -X {package}.gitVersion=v{version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}")
 }
 
-/// The version that the wrapper module requires: its only place.
+/// The Kubernetes version in go.mod of the wrapper module.
 fn kubernetes_version(module: &str) -> String {
     let line =
         module.lines().find_map(|line| line.trim().trim_start_matches("require ").strip_prefix("k8s.io/kubernetes v"));
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_the_path_is_not_missing() {
+    fn a_program_on_the_path_is_not_missing() {
         assert_eq!(missing(&[("sh", "dash"), ("no-such-program", "nothing"), ("/no/such/file", "none")]).len(), 2);
     }
 }

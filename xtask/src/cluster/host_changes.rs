@@ -1,22 +1,25 @@
-//! What a cluster could leave behind on a host, read before `up` and after `down` and compared line by line.
+//! Host changes: a snapshot of everything that a cluster could leave on a host. Compares the snapshots before `up` and
+//! after `down`; changes nothing.
 
 use std::collections::BTreeSet;
 
 use crate::cluster::network;
 use crate::command::{command, output};
-use crate::environment::Places;
+use crate::environment::Paths;
 
-/// Settings that the kernel itself changes.
+/// Parts of names of settings that the kernel changes by itself.
 const VOLATILE: [&str; 8] =
     ["random", "ns_last_pid", "pid_max_used", "nf_conntrack_count", "pty", "osrelease", "seq", "stat"];
 
-/// Control groups that a kubelet or a container runtime makes; others' come and go with their own programs.
+/// Parts of paths of control groups that a kubelet or a container runtime creates; other control groups are not
+/// compared.
 const GROUPS: [&str; 4] = ["kubepods", "containerd", "k8s.io", "runc"];
-/// From here on the kernel gives ports to whoever asks for any (net.ipv4.ip_local_port_range); the cluster's are below.
+/// First ephemeral port (net.ipv4.ip_local_port_range); the cluster's ports are lower.
 const EPHEMERAL_PORT_MIN: u16 = 32_768;
 
-/// One line per rule, mount, interface, namespace, setting, control group, listening port and process of ours.
-pub fn take(places: &Places) -> BTreeSet<String> {
+/// One line per iptables rule, mount, interface, runtime file, setting, control group, listening port and process that
+/// names the state folder.
+pub fn snapshot(paths: &Paths) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
     for family in ["iptables-save", "ip6tables-save"] {
         let rules = output(&mut command::<&str>(family, [])).unwrap_or_default();
@@ -43,29 +46,29 @@ pub fn take(places: &Places) -> BTreeSet<String> {
     let settings = network::settings().into_iter().filter(|(name, _)| !VOLATILE.iter().any(|word| name.contains(word)));
     lines.extend(settings.map(|(name, value)| format!("setting: {name} = {value}")));
     let ports = output(&mut command("ss", ["-Hltn"])).unwrap_or_default();
-    lines.extend(ports.lines().filter_map(lasting_port).map(|port| format!("port: {port}")));
-    let state = places.state.display().to_string();
+    lines.extend(ports.lines().filter_map(fixed_port).map(|port| format!("port: {port}")));
+    let state = paths.state.display().to_string();
     let processes = output(&mut command("ps", ["-eo", "args"])).unwrap_or_default();
     lines.extend(processes.lines().filter(|line| line.contains(&state)).map(|line| format!("process: {line}")));
     lines
 }
 
-/// Lines that are there now and were not, with `+`, and the other way round with `-`.
+/// Added lines with `+`, removed lines with `-`.
 pub fn differences(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Vec<String> {
     let more = after.difference(before).map(|line| format!("+ {line}"));
     let less = before.difference(after).map(|line| format!("- {line}"));
     more.chain(less).collect()
 }
 
-/// A rule or a chain of somebody; built-in chains and counters say nothing.
+/// A rule or a user-defined chain without counters; None for built-in chains and comments.
 fn rule(line: &str) -> Option<String> {
     let plain = line.split(" [").next().unwrap_or_default();
     let chain = plain.starts_with(':') && plain.ends_with(" -");
     (chain || plain.starts_with("-A")).then(|| plain.to_owned())
 }
 
-/// The address of a line of `ss -Hltn`, unless its port is one that the kernel gave for a while.
-fn lasting_port(line: &str) -> Option<&str> {
+/// The address in a line of `ss -Hltn`; None for an ephemeral port.
+fn fixed_port(line: &str) -> Option<&str> {
     let address = line.split_whitespace().nth(3)?;
     let port: u16 = address.rsplit(':').next()?.parse().ok()?;
     (port < EPHEMERAL_PORT_MIN).then_some(address)
@@ -85,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_and_built_in_chains_are_no_difference() {
+    fn counters_and_built_in_chains_are_ignored() {
         assert_eq!(rule(":INPUT ACCEPT [12:880]"), None);
         assert_eq!(rule("# Completed"), None);
         assert_eq!(rule(":KUBE-SERVICES - [0:0]").as_deref(), Some(":KUBE-SERVICES -"));
@@ -93,13 +96,13 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_the_kernel_gave_for_a_while_is_no_difference() {
-        assert_eq!(lasting_port("LISTEN 0 128 127.0.0.1:6443 0.0.0.0:*"), Some("127.0.0.1:6443"));
-        assert_eq!(lasting_port("LISTEN 0 128 [::ffff:127.0.0.1]:40869 *:*"), None);
+    fn an_ephemeral_port_is_ignored() {
+        assert_eq!(fixed_port("LISTEN 0 128 127.0.0.1:6443 0.0.0.0:*"), Some("127.0.0.1:6443"));
+        assert_eq!(fixed_port("LISTEN 0 128 [::ffff:127.0.0.1]:40869 *:*"), None);
     }
 
     #[test]
-    fn what_was_left_and_what_is_gone_are_both_named() {
+    fn added_and_removed_lines_are_reported() {
         let before = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
         let after = BTreeSet::from(["b".to_owned(), "c".to_owned()]);
         assert_eq!(differences(&before, &after), ["+ c", "- a"]);

@@ -1,4 +1,5 @@
-//! What lies beside a shop and should not: children too many or too few, objects that wait for a finalizer, secrets in logs.
+//! Leftover objects of a marketplace: unexpected or missing children, objects that wait for a finalizer, secrets in
+//! logs. Collects only; the invariant checker decides.
 
 use anyhow::Result;
 use base64::Engine as _;
@@ -11,20 +12,20 @@ use crate::up::{MARKETPLACE, NAMESPACE, get_json};
 
 const KINDS: &str = "deployments,services,configmaps,secrets,horizontalpodautoscalers,poddisruptionbudgets,\
                      networkpolicies,serviceaccounts,jobs,ingresses";
-/// Shorter values are found in any log by chance.
+/// Shorter values can occur in a log by chance.
 const SECRET_CHARS_MIN: usize = 16;
-/// Not secret, though they stand in Secrets.
+/// Keys of Secrets whose values are public.
 const PUBLIC: [&str; 2] = ["username", "jwks.json"];
 
-/// The children that the operator made, as `kind/name`.
+/// Child objects that the operator created, as `kind/name`.
 pub fn children(target: &Target) -> Result<Vec<String>> {
     let selector = format!("app.kubernetes.io/managed-by=agora-operator,app.kubernetes.io/instance={MARKETPLACE}");
     let names = output(&mut target.kubectl(["-n", NAMESPACE, "get", KINDS, "-l", &selector, "-o", "name"]))?;
     Ok(names.lines().map(str::to_owned).collect())
 }
 
-/// In the terms of the shoppers' checker, where these children are expected.
-pub fn residue(target: &Target, expected: &[String]) -> Result<Value> {
+/// The JSON form of the checker's `Leftovers`, with these expected children.
+pub fn find(target: &Target, expected: &[String]) -> Result<Value> {
     let kinds = format!("{KINDS},marketplaces");
     let all = get_json(target, &["-n", NAMESPACE, "get", &kinds])?;
     let items = all["items"].as_array().cloned().unwrap_or_default();
@@ -39,7 +40,7 @@ pub fn residue(target: &Target, expected: &[String]) -> Result<Value> {
     }))
 }
 
-/// Pods of the shop, and the operator, whose log holds one of these words.
+/// Pods of the marketplace and of the operator whose log contains one of these values.
 fn leaks(target: &Target, secrets: &[String]) -> Result<Vec<String>> {
     let selector = format!("app.kubernetes.io/instance={MARKETPLACE}");
     let of_shop = ["-n", NAMESPACE, "get", "pods", "-l", &selector, "-o", "name"];
@@ -47,7 +48,7 @@ fn leaks(target: &Target, secrets: &[String]) -> Result<Vec<String>> {
     let pods = pods.lines().map(|pod| (NAMESPACE, pod)).chain([("agora-system", "deploy/agora-operator")]);
     let mut found = Vec::new();
     for (namespace, pod) in pods {
-        // A pod that ends meanwhile has no log any more.
+        // A pod that has ended meanwhile has no log.
         let log = output(&mut target.kubectl(["-n", namespace, "logs", pod, "--tail=-1"])).unwrap_or_default();
         if secrets.iter().any(|secret| log.contains(secret)) {
             found.push(format!("the log of {pod}"));
@@ -56,7 +57,7 @@ fn leaks(target: &Target, secrets: &[String]) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Of a Secret: its values, the lines of its keys, the passwords in its addresses.
+/// Secret values to search for: values, lines of PEM files, passwords in URLs.
 fn secret_words(secret: &Value) -> Vec<String> {
     let values = secret["data"].as_object().into_iter().flatten().filter(|(key, _)| !PUBLIC.contains(&key.as_str()));
     let texts = values.filter_map(|(_, value)| String::from_utf8(STANDARD.decode(value.as_str()?).ok()?).ok());
@@ -74,10 +75,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passwords_and_lines_of_keys_are_looked_for_and_names_are_not() {
+    fn passwords_and_lines_of_keys_are_searched_and_user_names_are_not() {
         let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA\n-----END PRIVATE KEY-----\n";
         let data = json!({
-            "username": STANDARD.encode("somebody-with-a-long-name"),
+            "username": STANDARD.encode("a-user-with-a-long-name"),
             "url": STANDARD.encode("postgres://shop_user:0123456789abcdef@host:5432/db"),
             "current.pem": STANDARD.encode(pem),
             "short": STANDARD.encode("x"),
