@@ -1,4 +1,4 @@
-//! The PostgreSQL server of all databases.
+//! `spec.database`: the PostgreSQL server that holds the databases of all services. Must not depend on the controller.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -6,47 +6,47 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DeletionPolicy, SecretRef, Tls};
 
-/// The PostgreSQL server of all databases: a union, `type` and the member that it names.
+/// The PostgreSQL server that holds the databases of all services: a union of `type` and the member that `type` names.
 #[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Database {
-    /// Who runs the server.
+    /// How the server is provided. Only `External` is supported.
     #[serde(default, rename = "type")]
     pub type_: DatabaseType,
-    /// Of type External.
+    /// Address and admin login of the server; used with type `External`.
     pub external: ExternalDatabase,
-    /// Connections that may be divided into pools. Default: what the server says.
+    /// Connections that the operator divides among the connection pools of the pods. Default: `max_connections` of the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 10, max = 100_000))]
     pub max_connections: Option<i32>,
-    /// What happens to databases when the Marketplace is deleted.
+    /// What happens to the databases when the Marketplace is deleted: `Retain` or `Delete`.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }
 
-/// Who runs the database server.
+/// How the database server is provided.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 pub enum DatabaseType {
-    /// Somebody else.
+    /// The server exists already and is not managed by the operator.
     #[default]
     External,
 }
 
-/// A server that somebody else runs.
+/// A PostgreSQL server that the operator does not manage. Version 15 or later.
 #[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ExternalDatabase {
-    /// Host name.
+    /// Host name or IPv4 address.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?$"))]
     pub host: String,
-    /// Port.
+    /// TCP port.
     #[serde(default = "port")]
     #[schemars(range(min = 1, max = 65_535))]
     pub port: i32,
-    /// Secret of type `kubernetes.io/basic-auth` with a login that has CREATEDB and CREATEROLE and need not be a
-    /// superuser.
+    /// Secret of type `kubernetes.io/basic-auth` with the login that creates databases and roles. The login needs CREATEDB
+    /// and CREATEROLE, but not SUPERUSER.
     pub admin_secret_ref: SecretRef,
-    /// Protection of the connections. Default: Disable in profile Development, else `VerifyFull`.
+    /// TLS of the connections. Default: mode `Disable` in profile Development, `VerifyFull` in other profiles.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
 }

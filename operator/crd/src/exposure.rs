@@ -1,4 +1,4 @@
-//! How shoppers reach the gateway.
+//! `spec.exposure`: how clients outside the cluster reach the gateway. Must not depend on the controller.
 
 use std::collections::BTreeMap;
 
@@ -6,36 +6,37 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How shoppers reach the gateway.
+/// How clients outside the cluster reach the gateway.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[x_kube(
     validation = Rule::new("self.type == 'Ingress' || !has(self.ingress)")
-        .message("ingress belongs to type Ingress"),
+        .message("ingress may be set only with type Ingress"),
     validation = Rule::new("self.type != 'Ingress' || (has(self.hostnames) && self.hostnames.size() > 0)")
-        .message("type Ingress needs hostnames")
+        .message("hostnames is required with type Ingress")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Exposure {
-    /// The kind of route.
+    /// The kind of route to the gateway: `Ingress` or `None`.
     #[serde(default, rename = "type")]
     pub type_: ExposureType,
-    /// Host names of the shop.
+    /// Host names of the shop. Required with type `Ingress`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 253)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub hostnames: Vec<String>,
-    /// Of type Ingress.
+    /// Options of the Ingress; used with type `Ingress`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ingress: Option<IngressOptions>,
-    /// Where TLS ends. Default: nowhere in the cluster.
+    /// Where TLS terminates. Default: the Ingress serves plain HTTP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<ExposureTls>,
-    /// Origins whose scripts may call the API: `https://shop.example.com`.
+    /// Origins that CORS allows to call the API, for example `https://shop.example.com`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 253), regex(pattern = r"^https?://[^/,\s]+$")))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub cors_origins: Vec<String>,
-    /// Routes of the older documents. Default: Enabled in profile Development, else Disabled.
+    /// Whether the gateway serves the compatibility routes. Default: `Enabled` in profile Development, `Disabled` in other
+    /// profiles.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub legacy_aliases: Option<LegacyAliases>,
 }
@@ -43,64 +44,64 @@ pub struct Exposure {
 /// The kind of route to the gateway.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 pub enum ExposureType {
-    /// An Ingress.
+    /// An Ingress that routes every host name to the gateway.
     Ingress,
-    /// None: the Service of the gateway is all there is.
+    /// No route: the gateway has only its Service.
     #[default]
     None,
 }
 
-/// The Ingress.
+/// Options of the Ingress.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct IngressOptions {
-    /// Which controller serves it. Default: the cluster's.
+    /// Ingress class. Default: the default class of the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub class_name: Option<String>,
-    /// Annotations for the controller.
+    /// Annotations of the Ingress, for the Ingress controller.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub annotations: BTreeMap<String, String>,
 }
 
-/// Where TLS ends.
+/// Where TLS terminates.
 #[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[x_kube(validation = Rule::new("(self.type == 'Secret') == has(self.secret)")
-    .message("type Secret takes the member secret, and no other does"))]
+    .message("member secret is required with type Secret and may not be set with another type"))]
 #[serde(rename_all = "camelCase")]
 pub struct ExposureTls {
-    /// Who holds the certificate.
+    /// Where the certificate is: in a `Secret`, or `External` to the cluster.
     #[serde(rename = "type")]
     pub type_: ExposureTlsType,
-    /// Of type Secret.
+    /// The Secret with the certificate; used with type `Secret`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<CertificateSecret>,
 }
 
-/// Who holds the certificate.
+/// Where the certificate is.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 pub enum ExposureTlsType {
-    /// A Secret of type `kubernetes.io/tls`.
+    /// In a Secret of type `kubernetes.io/tls`: the Ingress terminates TLS.
     Secret,
-    /// Something in front of the cluster.
+    /// Outside the cluster: a proxy in front of it terminates TLS.
     External,
 }
 
-/// A Secret of type `kubernetes.io/tls`, labelled `agoraplatform.dev/usable: "true"`.
+/// A Secret of type `kubernetes.io/tls` in the namespace of the Marketplace, labelled `agoraplatform.dev/usable: "true"`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CertificateSecret {
-    /// Its name.
+    /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 }
 
-/// Whether the routes of the older documents are served.
+/// Whether the gateway serves the compatibility routes.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 pub enum LegacyAliases {
-    /// They are.
+    /// The compatibility routes are served.
     Enabled,
-    /// They are not.
+    /// The compatibility routes answer 404.
     Disabled,
 }

@@ -1,7 +1,7 @@
-//! The Marketplace resource: spec, status, defaults and rules; one file per part of the spec.
+//! The Marketplace custom resource: spec, status, defaults and validation rules; one file per part of the spec.
 //!
-//! Doc comments become `kubectl explain`, attributes the schema that the API server enforces. Nothing here decides what
-//! is built from a spec, and late defaults (those of a profile) are the operator's.
+//! `kubectl explain` prints the doc comments; the attributes become the schema that the API server enforces. This crate
+//! must not derive objects from a spec. Defaults that depend on the profile belong to the controller.
 
 mod database;
 mod exposure;
@@ -39,13 +39,13 @@ pub use status::{
     ConditionType, Effective, KafkaStatus, MarketplaceStatus, Reason, ServiceRollout, ServiceStatus, TopicDifference,
 };
 
-/// API group of every kind and prefix of every annotation.
+/// API group of the custom resource and prefix of all its annotations and labels.
 pub const GROUP: &str = "agoraplatform.dev";
-/// Annotation on a Marketplace: `"true"` stops every write of the operator.
+/// Annotation on a Marketplace: with `"true"` the operator writes nothing but the status.
 pub const PAUSED: &str = "agoraplatform.dev/paused";
-/// Annotation on a Marketplace: `order-events=24,…` accepts that keys move to other partitions.
+/// Annotation on a Marketplace: `order-events=24,…` accepts the named number of partitions. Keys move to other partitions.
 pub const ACCEPT_PARTITIONS: &str = "agoraplatform.dev/accept-partitions";
-/// Label on a Secret: `"true"` lets the Marketplaces of its namespace use it.
+/// Label on a Secret: with `"true"` the Marketplaces of its namespace may use it.
 pub const USABLE: &str = "agoraplatform.dev/usable";
-/// Finalizer on a Marketplace: databases, topics and groups are dealt with before it goes.
+/// Finalizer on a Marketplace: the operator applies the deletion policies of databases, topics and groups, then removes it.
 pub const FINALIZER: &str = "agoraplatform.dev/data";

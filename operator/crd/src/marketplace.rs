@@ -1,4 +1,5 @@
-//! The root of the resource: which parts a spec has, and the rules that span them.
+//! The root of the custom resource: the parts of a spec and the validation rules that span them. Must not depend on the
+//! controller.
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -9,7 +10,7 @@ use crate::{
     Recovery, Redis, Release, ServiceSpec,
 };
 
-/// A shop: services, databases, topics and routes, kept as described here.
+/// Spec of a marketplace: its services, databases, topics and routes.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[kube(
     group = "agoraplatform.dev",
@@ -21,10 +22,10 @@ use crate::{
     namespaced,
     status = "MarketplaceStatus",
     derive = "PartialEq",
-    doc = "A shop: services, databases, topics and routes, kept as described.",
+    doc = "A marketplace: the operator keeps its services, databases, topics and routes as the spec describes.",
     cel,
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]{0,28}[a-z0-9])?$')")
-        .message("metadata.name: at most 30 of a-z, 0-9 and -, the first a letter, the last no -"),
+        .message("metadata.name must have at most 30 characters of a-z, 0-9 and -, start with a letter and not end with -"),
     printcolumn(name = "Available", type_ = "string", json_path = ".status.conditions[?(@.type==\"Available\")].status"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Status", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
@@ -46,87 +47,89 @@ use crate::{
 )]
 #[x_kube(
     validation = Rule::new("has(self.isolationKey) == has(oldSelf.isolationKey) && (!has(self.isolationKey) || self.isolationKey == oldSelf.isolationKey)")
-        .message("isolationKey is part of every database's and topic's name: it can be neither added, changed nor removed")
+        .message("isolationKey is part of the name of every database and topic: it cannot be added, changed or removed")
         .field_path(".isolationKey"),
     validation = Rule::new("self.profile == 'Development' || !has(self.database.external.tls) || self.database.external.tls.mode != 'Disable'")
-        .message("TLS may be disabled in profile Development alone")
+        .message("TLS may be disabled only in profile Development")
         .field_path(".database"),
     validation = Rule::new("self.profile == 'Development' || !has(self.kafka.external.tls) || self.kafka.external.tls.mode != 'Disable'")
-        .message("TLS may be disabled in profile Development alone")
+        .message("TLS may be disabled only in profile Development")
         .field_path(".kafka"),
     validation = Rule::new("self.profile == 'Development' || has(self.kafka.external.authentication)")
         .message("authentication is required outside profile Development (its type may be None)")
         .field_path(".kafka"),
     validation = Rule::new("self.profile == 'Development' || !has(self.redis.external.secretRef)")
-        .message("Redis is reached in the clear: a password may be used in profile Development alone")
+        .message("connections to Redis are not encrypted: a password may be used only in profile Development")
         .field_path(".redis"),
     validation = Rule::new("self.profile == 'Development' || has(self.payments)")
         .message("payments is required outside profile Development")
         .field_path(".payments"),
     validation = Rule::new("self.profile == 'Development' || !has(self.payments) || self.payments.type != 'Simulator'")
-        .message("the simulator may be chosen in profile Development alone")
+        .message("type Simulator may be chosen only in profile Development")
         .field_path(".payments")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct MarketplaceSpec {
-    /// The release to run.
+    /// The release that all services run.
     pub release: Release,
-    /// How large: replicas, requests, limits and disruption; frozen per release.
+    /// Size of the marketplace: the defaults of replicas, requests, limits and disruption. They change only with a release
+    /// of the operator.
     #[serde(default)]
     pub profile: Profile,
-    /// Prefix of databases, roles, topics, groups and Redis keys. Default: namespace and name, `shop-main`. Immutable.
+    /// Prefix of the names of databases, roles, topics, consumer groups and Redis keys. Default: namespace and name, for
+    /// example `shop-main`. Immutable.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 40), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
     pub isolation_key: Option<String>,
-    /// What the operator may do.
+    /// What the operator may do. Only `Reconcile` is supported.
     #[serde(default)]
     pub management_policy: ManagementPolicy,
-    /// How shoppers reach the gateway.
+    /// How clients outside the cluster reach the gateway.
     #[serde(default)]
     pub exposure: Exposure,
-    /// The PostgreSQL server of all databases.
+    /// The PostgreSQL server that holds the databases of all services.
     pub database: Database,
-    /// The broker of all topics.
+    /// The Kafka cluster that holds all topics.
     pub kafka: Kafka,
-    /// The Redis of hints.
+    /// The Redis server for cached data. Its data may be lost without loss of orders or payments.
     pub redis: Redis,
-    /// Tokens.
+    /// Access tokens.
     #[serde(default)]
     pub identity: Identity,
-    /// The payment provider. Default in profile Development: the simulator; required in any other.
+    /// The payment provider. Default in profile Development: type `Simulator`; required in other profiles.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payments: Option<Payments>,
-    /// What every pod carries.
+    /// Labels, annotations and scheduling of all pods.
     #[serde(default)]
     pub pod: Pod,
-    /// What differs from the profile, by service.
+    /// Settings of single services; they override the profile.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 9))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub services: Vec<ServiceSpec>,
-    /// Who may talk to whom.
+    /// Network policies of the pods.
     #[serde(default)]
     pub network: Network,
-    /// What drains and failing zones may take away.
+    /// Disruption budgets and spreading of the pods.
     #[serde(default)]
     pub disruption: Disruption,
-    /// Where traces go.
+    /// Export of traces.
     #[serde(default)]
     pub observability: Observability,
-    /// What to raise after a restore.
+    /// Recovery after the restore of a backup.
     #[serde(default)]
     pub recovery: Recovery,
 }
 
-/// How large a marketplace is.
+/// Size of a marketplace.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 pub enum Profile {
-    /// One machine, in the clear, simulated payments.
+    /// One machine, connections without TLS, simulated payments.
     Development,
-    /// A small shop.
+    /// A small shop: the default.
     #[default]
     Small,
-    /// A shop with a team.
+    /// A medium-sized shop.
     Medium,
     /// A large shop.
     Large,
@@ -135,7 +138,7 @@ pub enum Profile {
 /// What the operator may do.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 pub enum ManagementPolicy {
-    /// Make and keep everything as described.
+    /// Create and change objects, databases and topics as the spec describes.
     #[default]
     Reconcile,
 }

@@ -1,4 +1,5 @@
-//! The small parts of a spec: tokens, payments, pods, network, disruption, traces, recovery, deletion.
+//! The small parts of a spec: tokens, payments, pods, network, disruption, traces, recovery, deletion. Must not depend on
+//! the controller.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +11,18 @@ use serde::{Deserialize, Serialize};
 /// What happens to data when the Marketplace is deleted.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 pub enum DeletionPolicy {
-    /// Logins are locked, data stay; a Marketplace of the same namespace and name takes them over again.
+    /// Logins are locked and data stay. A new Marketplace with the same namespace and name adopts them.
     #[default]
     Retain,
-    /// Data are deleted.
+    /// Databases and roles, or topics and consumer groups, are deleted.
     Delete,
 }
 
-/// Tokens.
+/// Access tokens.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
-    /// How long an access token is good, in seconds.
+    /// Lifetime of an access token, in seconds.
     #[serde(default = "access_token_lifetime_seconds")]
     #[schemars(range(min = 60, max = 3_600))]
     pub access_token_lifetime_seconds: i32,
@@ -41,7 +42,7 @@ impl Default for Identity {
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Payments {
-    /// Which one.
+    /// The provider: `Simulator` or `None`.
     #[serde(rename = "type")]
     pub type_: PaymentProvider,
 }
@@ -49,75 +50,76 @@ pub struct Payments {
 /// A payment provider.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 pub enum PaymentProvider {
-    /// Pretends; profile Development alone.
+    /// A simulator that moves no money. Only in profile Development.
     Simulator,
-    /// None: paying answers 503.
+    /// No provider: requests to pay are answered with 503.
     None,
 }
 
-/// What every pod carries.
+/// Labels, annotations and scheduling of all pods.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Pod {
-    /// Labels beside the operator's own.
+    /// Labels of the pods, in addition to those of the operator.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     pub labels: BTreeMap<String, String>,
-    /// Annotations beside the operator's own.
+    /// Annotations of the pods, in addition to those of the operator.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     pub annotations: BTreeMap<String, String>,
-    /// Labels that a node must have.
+    /// Labels that a node must have to run the pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     pub node_selector: BTreeMap<String, String>,
-    /// Taints that are tolerated.
+    /// Taints of nodes that the pods tolerate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub tolerations: Vec<Toleration>,
-    /// Name of a `PriorityClass`.
+    /// Name of the `PriorityClass` of the pods.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub priority_class_name: Option<String>,
-    /// Annotations of the services' accounts, for a cloud's workload identity.
+    /// Annotations of the `ServiceAccounts`, for the workload identity of a cloud.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     pub service_account_annotations: BTreeMap<String, String>,
 }
 
-/// Who may talk to whom.
+/// Network policies of the pods.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Network {
-    /// Whether the operator writes network policies.
+    /// Whether the operator writes network policies: `Restricted` or `None`.
     #[serde(default)]
     pub policy: NetworkPolicyMode,
-    /// Where the services may go beside each other and name servers. A port of a data service that is named here is
-    /// reached at these addresses alone, else at any.
+    /// Addresses outside the Marketplace that services may connect to. Connections to other services and to DNS are always
+    /// allowed as needed. If a rule names the port of PostgreSQL, Kafka or the trace collector, that port may be reached
+    /// only at the addresses of such rules; without a rule it may be reached at any address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub egress: Vec<EgressRule>,
 }
 
-/// Whether network policies are written.
+/// Whether the operator writes network policies.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 pub enum NetworkPolicyMode {
-    /// Default deny; the edges of the design alone.
+    /// Deny by default; allow the connections that the services need.
     #[default]
     Restricted,
-    /// None: somebody else writes them.
+    /// The operator writes no network policies.
     None,
 }
 
-/// Addresses and ports that the services may reach.
+/// Addresses and ports that services may connect to.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EgressRule {
-    /// What it is for.
+    /// Name of the rule: what the connections are for.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// Addresses: `10.20.0.0/16`.
+    /// Address range in CIDR notation, for example `10.20.0.0/16`.
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[0-9A-Fa-f:.]+/[0-9]{1,3}$"))]
     pub cidr: String,
     /// TCP ports.
@@ -125,15 +127,16 @@ pub struct EgressRule {
     pub ports: Vec<i32>,
 }
 
-/// What drains and failing zones may take away.
+/// Disruption budgets and spreading of the pods.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Disruption {
-    /// Pods of a service that a drain may take at once. Default: 1; in profile Development no budget is written.
+    /// Pods of a service that may be evicted at the same time. Default: 1; in profile Development the operator writes no
+    /// disruption budget.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub max_unavailable: Option<i32>,
-    /// Label of nodes over whose values a service's pods are spread.
+    /// Node label by which the pods of a service are spread, for example `topology.kubernetes.io/zone`.
     #[serde(default = "topology_key")]
     #[schemars(length(min = 1, max = 317))]
     pub topology_key: String,
@@ -149,23 +152,24 @@ impl Default for Disruption {
     }
 }
 
-/// Where traces go.
+/// Export of traces.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Observability {
-    /// OTLP over gRPC: `http://collector.observability.svc:4317`. Default: nowhere.
+    /// OTLP endpoint over gRPC, for example `http://collector.observability.svc:4317`. Default: traces are not exported.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^https?://[^/\s]+/?$"))]
     pub otlp_endpoint: Option<String>,
 }
 
-/// What to raise after a restore.
+/// Recovery after the restore of a backup.
 #[derive(KubeSchema, Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Recovery {
-    /// Raised by one after a restore, so that order numbers and keys of the lost time are not used again.
+    /// Raise this number by one after the restore of a backup, so that order numbers and keys issued after the backup are
+    /// not issued again.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000_000))]
-    #[x_kube(validation = Rule::new("self >= oldSelf").message("epoch never falls"))]
+    #[x_kube(validation = Rule::new("self >= oldSelf").message("epoch cannot be lowered"))]
     pub epoch: i32,
 }

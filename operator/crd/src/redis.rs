@@ -1,4 +1,4 @@
-//! The Redis of hints: losing it loses nothing.
+//! `spec.redis`: the Redis server for cached data. Must not depend on the controller.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -6,52 +6,52 @@ use serde::{Deserialize, Serialize};
 
 use crate::SecretRef;
 
-/// The Redis of hints: a union, `type` and the member that it names.
+/// The Redis server for cached data: a union of `type` and the member that `type` names.
 #[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Redis {
-    /// Who runs it.
+    /// How the server is provided. Only `External` is supported.
     #[serde(default, rename = "type")]
     pub type_: RedisType,
-    /// Of type External.
+    /// Address and password of the server; used with type `External`.
     pub external: ExternalRedis,
 }
 
-/// Who runs the Redis.
+/// How the Redis server is provided.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 pub enum RedisType {
-    /// Somebody else.
+    /// The server exists already and is not managed by the operator.
     #[default]
     External,
 }
 
-/// A Redis that somebody else runs: a union, `type` and the member that it names.
+/// A Redis that the operator does not manage: a union of `type` and the member that `type` names.
 #[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ExternalRedis {
-    /// How many servers there are and who leads.
+    /// Topology of the Redis. Only `Standalone` is supported.
     #[serde(default, rename = "type")]
     pub type_: RedisTopology,
-    /// Of type Standalone.
+    /// Address of the server; used with type `Standalone`.
     pub standalone: StandaloneRedis,
-    /// Secret of type `kubernetes.io/basic-auth` with the password.
+    /// Secret of type `kubernetes.io/basic-auth` with the key `password`. Only in profile Development.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
 }
 
-/// How many servers a Redis has and who leads.
+/// Topology of a Redis.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 pub enum RedisTopology {
-    /// One server.
+    /// One server without replicas.
     #[default]
     Standalone,
 }
 
-/// One server.
+/// A Redis of one server.
 #[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct StandaloneRedis {
-    /// `host:port`.
+    /// Address of the server: `host:port`.
     #[schemars(length(min = 3, max = 260), regex(pattern = r"^[A-Za-z0-9.-]+:[0-9]{1,5}$"))]
     pub endpoint: String,
 }

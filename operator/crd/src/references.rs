@@ -1,49 +1,49 @@
-//! How a spec names Secrets and protects connections. A named Secret lives in the Marketplace's namespace and carries
-//! the label `agoraplatform.dev/usable: "true"`.
+//! References to Secrets and TLS settings. A referenced Secret must be in the namespace of the Marketplace and have the
+//! label `agoraplatform.dev/usable: "true"`. Must not depend on the controller.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A Secret of the same namespace, labelled `agoraplatform.dev/usable: "true"`.
+/// Reference to a Secret of the same namespace with the label `agoraplatform.dev/usable: "true"`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretRef {
-    /// Its name.
+    /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 }
 
-/// One key of a Secret of the same namespace, labelled `agoraplatform.dev/usable: "true"`.
+/// Reference to one key of a Secret of the same namespace with the label `agoraplatform.dev/usable: "true"`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyRef {
-    /// The Secret's name.
+    /// Name of the Secret in the namespace of the Marketplace.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// The key in it.
+    /// Key in the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
 }
 
-/// How a connection is protected.
+/// TLS settings of a connection.
 #[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[x_kube(validation = Rule::new("self.mode == 'VerifyFull' || !has(self.caSecretRef)")
-    .message("caSecretRef belongs to mode VerifyFull"))]
+    .message("caSecretRef may be set only with mode VerifyFull"))]
 #[serde(rename_all = "camelCase")]
 pub struct Tls {
-    /// Default in profile Development: Disable; in any other: `VerifyFull`.
+    /// TLS mode: `Disable` or `VerifyFull`.
     pub mode: TlsMode,
-    /// Secret with the authority's certificates under `ca.crt`. Default: the system's roots.
+    /// Secret with the CA certificates under key `ca.crt`. Default: the root certificates of the system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretRef>,
 }
 
-/// Whether a connection is encrypted and verified.
+/// TLS mode of a connection.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 pub enum TlsMode {
-    /// In the clear: profile Development alone.
+    /// The connection is not encrypted. Only in profile Development.
     Disable,
-    /// Encrypted, certificate and name verified.
+    /// The connection is encrypted; the certificate and the host name are verified.
     VerifyFull,
 }

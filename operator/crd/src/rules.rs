@@ -1,8 +1,9 @@
-//! Rules that are made from the table of services.
+//! Validation rules generated from the service table of `agora-topology`. Must not depend on the controller.
 
 use agora_topology as topology;
 
-/// CEL: the name is none that the operator itself sets, in no form in which a service would read it.
+/// CEL expression: true if the operator does not set the variable `self.name`, neither as `NAME`, `<SERVICE>_NAME` nor with
+/// the suffix `_FILE`.
 pub fn env_name_is_free() -> String {
     let mut names: Vec<&str> = topology::ALL.iter().flat_map(topology::Service::environment).collect();
     names.sort_unstable();

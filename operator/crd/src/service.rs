@@ -1,4 +1,4 @@
-//! What differs from the profile for one service.
+//! `spec.services`: settings of one service that override the profile. Must not depend on the controller.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -6,48 +6,48 @@ use serde::{Deserialize, Serialize};
 
 use crate::{SecretKeyRef, rules};
 
-/// What differs from the profile for one service.
+/// Settings of one service that override the profile.
 #[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceSpec {
-    /// Which one.
+    /// Name of the service.
     pub name: ServiceName,
-    /// Whether it runs.
+    /// Whether the service runs: `Enabled` or `Disabled`.
     #[serde(default)]
     pub state: ServiceState,
-    /// How many pods, and when more. Default: the profile's.
+    /// Number of pods and autoscaling. Default: as in the profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,
-    /// CPU and memory. Default: the profile's.
+    /// CPU and memory of each pod. Default: as in the profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
-    /// Environment beside that which the operator sets.
+    /// Environment variables, in addition to those that the operator sets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub env: Vec<EnvVar>,
 }
 
-/// A service of the catalogue.
+/// Name of a service.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ServiceName {
-    /// The way in.
+    /// Entry point of all requests from outside.
     Gateway,
-    /// Accounts and tokens.
+    /// User accounts and tokens.
     User,
     /// Products and stock.
     Catalog,
-    /// Carts.
+    /// Shopping carts.
     Cart,
-    /// Orders.
+    /// Orders and the order saga.
     Order,
     /// Payments and the ledger.
     Payment,
 }
 
 impl ServiceName {
-    /// The name as the table of services has it.
+    /// The name in the service table of `agora-topology`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Gateway => "gateway",
@@ -63,33 +63,33 @@ impl ServiceName {
 /// Whether a service runs.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 pub enum ServiceState {
-    /// It runs.
+    /// The service runs.
     #[default]
     Enabled,
-    /// It does not; its database and topics stay.
+    /// The service does not run; its database and topics stay.
     Disabled,
 }
 
-/// How many pods, and when more.
+/// Number of pods and autoscaling.
 #[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[x_kube(validation = Rule::new("!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas")
     .message("minReplicas is greater than maxReplicas"))]
 #[serde(rename_all = "camelCase")]
 pub struct Scaling {
-    /// Fewest pods. Default: the profile's.
+    /// Minimum number of pods. Default: as in the profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000))]
     pub min_replicas: Option<i32>,
-    /// Most pods; equal to the fewest: no autoscaler. Default: the profile's.
+    /// Maximum number of pods. If it equals `minReplicas`, no autoscaler is written. Default: as in the profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000))]
     pub max_replicas: Option<i32>,
-    /// What makes more pods. Default: CPU at 70 % of the request.
+    /// Metrics of the autoscaler. Default: CPU utilization of 70 % of the request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub metrics: Vec<Metric>,
-    /// How long a lower need must last before pods go, in seconds.
+    /// Stabilization window before the autoscaler removes pods, in seconds.
     #[serde(default = "scale_down_stabilization_seconds")]
     #[schemars(range(min = 0, max = 3_600))]
     pub scale_down_stabilization_seconds: i32,
@@ -110,45 +110,45 @@ impl Default for Scaling {
     }
 }
 
-/// What makes more pods: a union, `type` and the member that it names.
+/// A metric of the autoscaler: a union of `type` and the member that `type` names.
 #[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Metric {
-    /// Its name in this list.
+    /// Name of the metric, unique in the list.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// What is measured.
+    /// Type of the metric. Only `CPU` is supported.
     #[serde(rename = "type")]
     pub type_: MetricType,
-    /// Of type CPU.
+    /// Target of the CPU utilization; used with type `CPU`.
     pub cpu: CpuTarget,
 }
 
-/// What is measured.
+/// Type of a metric.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 pub enum MetricType {
-    /// Processor time.
+    /// CPU utilization of the pods.
     #[serde(rename = "CPU")]
     Cpu,
 }
 
-/// Aim of the autoscaler by processor time.
+/// Target of the CPU utilization.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CpuTarget {
-    /// Mean use over the pods, in percent of the request.
+    /// Average CPU utilization over all pods, in percent of the request.
     #[schemars(range(min = 1, max = 1_000))]
     pub average_utilization: i32,
 }
 
-/// CPU and memory.
+/// CPU and memory of a pod.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Resources {
-    /// What the scheduler sets aside.
+    /// Resources that the scheduler reserves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests: Option<ResourceAmounts>,
-    /// What the pod may not exceed.
+    /// Resources that the pod may not exceed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<ResourceAmounts>,
 }
@@ -157,40 +157,40 @@ pub struct Resources {
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceAmounts {
-    /// Processors: `250m` or `"1"`.
+    /// CPU cores, for example `250m` or `"1"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16), regex(pattern = r"^[0-9]+(\.[0-9]+)?m?$"))]
     pub cpu: Option<String>,
-    /// Memory: `256Mi`.
+    /// Memory in bytes, for example `256Mi`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16), regex(pattern = r"^[0-9]+(k|Ki|M|Mi|G|Gi)?$"))]
     pub memory: Option<String>,
 }
 
-/// One environment variable.
+/// An environment variable of a container.
 #[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[x_kube(
     validation = Rule::new(rules::env_name_is_free()).message("the operator sets this variable").field_path(".name"),
-    validation = Rule::new("has(self.value) != has(self.valueFrom)").message("exactly one of value and valueFrom")
+    validation = Rule::new("has(self.value) != has(self.valueFrom)").message("exactly one of value and valueFrom must be set")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct EnvVar {
-    /// Its name.
+    /// Name of the variable.
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Z][A-Z0-9_]*$"))]
     pub name: String,
-    /// Its value.
+    /// Value of the variable.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4_096))]
     pub value: Option<String>,
-    /// Where its value is.
+    /// Source of the value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value_from: Option<EnvVarSource>,
 }
 
-/// Where a value is.
+/// Source of the value of an environment variable.
 #[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct EnvVarSource {
-    /// In a Secret.
+    /// Key of a Secret that holds the value.
     pub secret_key_ref: SecretKeyRef,
 }

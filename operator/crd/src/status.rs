@@ -1,4 +1,5 @@
-//! What the operator reports: conditions with a closed list of reasons, services, topics, late defaults.
+//! The status that the operator reports: conditions with a closed list of reasons, services, topics and the defaults in
+//! effect. Must not depend on the controller.
 
 use std::fmt;
 
@@ -7,154 +8,154 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the operator reports.
+/// Observed state of a Marketplace, written by the operator.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct MarketplaceStatus {
-    /// The spec that this status is about.
+    /// `metadata.generation` of the spec that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// The release that every service runs.
+    /// Version that all services run; unchanged until a rollout is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// `6/6 services ready`.
+    /// Number of ready services, for example `6/6 services ready`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
-    /// One of each type; messages name the object and the remedy.
+    /// One condition of each type. The messages name the object and the remedy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// Each service.
+    /// State of each service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub services: Vec<ServiceStatus>,
-    /// The topics.
+    /// State of the topics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kafka: Option<KafkaStatus>,
-    /// Defaults that the schema could not know.
+    /// Values in effect, including defaults that depend on the profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effective: Option<Effective>,
 }
 
-/// One service.
+/// State of one service.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceStatus {
-    /// Its name.
+    /// Name of the service.
     pub name: String,
-    /// The image as the kubelet reports it.
+    /// Image ID of the running pods, as the kubelet reports it.
     #[serde(rename = "imageID", skip_serializing_if = "Option::is_none")]
     pub image_id: Option<String>,
-    /// Pods wanted.
+    /// Number of desired pods.
     pub desired: i32,
-    /// Pods ready.
+    /// Number of ready pods.
     pub ready: i32,
-    /// Where its rollout is.
+    /// State of the rollout.
     #[serde(default)]
     pub rollout: ServiceRollout,
-    /// When `rollout` changed.
+    /// Time of the last change of `rollout`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_transition_time: Option<Time>,
 }
 
-/// Where a rollout is.
+/// State of a rollout.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 pub enum ServiceRollout {
-    /// Waits for its migration or its Secrets.
+    /// The service waits for its database migration or a Secret.
     #[default]
     Waiting,
     /// Pods are being replaced.
     Progressing,
-    /// Every pod is of the newest template and ready.
+    /// All pods have the current template and are ready.
     Stable,
-    /// The newest pods do not become ready.
+    /// The new pods do not become ready.
     Failed,
 }
 
-/// The topics.
+/// State of the topics.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KafkaStatus {
-    /// How many there should be.
+    /// Number of topics that the spec asks for.
     pub topics_desired: i32,
-    /// How many are as they should be.
+    /// Number of topics that match the spec.
     pub topics_in_sync: i32,
-    /// The others.
+    /// Topics that do not match the spec.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_in_sync: Vec<TopicDifference>,
 }
 
-/// A topic that is not as it should be.
+/// A topic that does not match the spec.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TopicDifference {
-    /// Its full name.
+    /// Name of the topic with the prefix of the isolation key.
     pub name: String,
-    /// Why.
+    /// Reason of the difference, in CamelCase; one of the condition reasons.
     pub reason: String,
-    /// What differs and what to do.
+    /// The difference and the remedy.
     pub message: String,
 }
 
-/// Defaults that the schema could not know.
+/// Values in effect, including defaults that depend on the profile.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Effective {
-    /// Prefix of everything outside the cluster.
+    /// Prefix of the names of databases, roles, topics, consumer groups and Redis keys.
     pub isolation_key: String,
-    /// The image that runs.
+    /// Image of all services.
     pub image: String,
-    /// Protection of database connections.
+    /// TLS mode of the database connections.
     pub database_tls: String,
-    /// Protection of broker connections.
+    /// TLS mode of the Kafka connections.
     pub kafka_tls: String,
-    /// Login at the broker.
+    /// SASL mechanism at the brokers.
     pub kafka_authentication: String,
-    /// Partitions of a topic without an override.
+    /// Number of partitions of a topic without an override.
     pub topic_partitions: i32,
-    /// Replicas of a topic's partitions.
+    /// Replication factor of the topics.
     pub topic_replicas: i32,
     /// The payment provider.
     pub payments: String,
-    /// Whether the routes of the older documents are served.
+    /// Whether the gateway serves the compatibility routes.
     pub legacy_aliases: String,
-    /// Connections that are divided into pools; absent until a server answered.
+    /// Database connections that are divided among the connection pools; absent until the server has answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<i32>,
-    /// Connections of each pod to its database; absent until a server answered.
+    /// Size of the connection pool of each pod; absent until the server has answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool_size: Option<i32>,
 }
 
-/// The types of conditions, in the order in which they are shown.
+/// Types of conditions, in the order of `status.conditions`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConditionType {
-    /// Shoppers can buy.
+    /// Shoppers can place orders.
     Available,
-    /// The spec is realised.
+    /// The current spec is fully applied and healthy.
     Ready,
-    /// Work is under way.
+    /// The operator is changing objects or waits for them.
     Reconciling,
-    /// It does not go on by itself.
+    /// Reconciliation cannot continue without a change by a user.
     Stalled,
-    /// Databases, roles and logins.
+    /// State of databases, roles and logins.
     DatabaseReady,
-    /// Topics.
+    /// State of the topics.
     KafkaReady,
-    /// Redis.
+    /// State of the connection to Redis.
     RedisReady,
-    /// Secrets.
+    /// State of the Secrets.
     CredentialsReady,
-    /// Migrations, Deployments and what belongs to them.
+    /// State of the migration Jobs, Deployments and the objects that belong to them.
     WorkloadsReady,
-    /// Autoscalers.
+    /// State of the autoscalers.
     AutoscalingReady,
-    /// The way in.
+    /// State of the Ingress.
     RouteReady,
 }
 
 impl ConditionType {
-    /// All of them.
+    /// All types, in the order of `status.conditions`.
     pub const ALL: [Self; 11] = [
         Self::Available,
         Self::Ready,
@@ -176,9 +177,9 @@ impl fmt::Display for ConditionType {
     }
 }
 
-/// Why a condition is what it is: a closed list, part of the API.
+/// Reason of a condition: a closed list, part of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "each is one word that says what it means")]
+#[expect(missing_docs, reason = "the names are those of the API; condition messages explain them")]
 pub enum Reason {
     ShoppersCanBuy,
     AllComponentsReady,
@@ -229,7 +230,7 @@ impl fmt::Display for Reason {
 }
 
 impl Reason {
-    /// Whether somebody has to act: waiting alone does not help.
+    /// Whether the condition needs a change by a user: waiting does not help.
     pub const fn stalls(self) -> bool {
         matches!(
             self,

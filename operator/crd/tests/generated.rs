@@ -1,5 +1,5 @@
-//! The committed CRD is what the types say. `AGORA_UPDATE=1` rewrites it and the chart's copy.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+//! Compares the committed CRD and the chart's copy with the types. `AGORA_UPDATE=1` rewrites both files.
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,10 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-#[expect(clippy::disallowed_methods, reason = "the switch between comparing and rewriting is no setting of a service")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the variable selects the mode of this test; it is not a setting of a service"
+)]
 fn compare_or_write(path: &str, text: &str) {
     let path = root().join(path);
     if std::env::var_os("AGORA_UPDATE").is_some() {
@@ -22,17 +25,17 @@ fn compare_or_write(path: &str, text: &str) {
 }
 
 #[test]
-fn the_committed_definition_and_the_charts_copy_are_what_the_types_say() {
+fn the_committed_crd_and_the_charts_copy_match_the_types() {
     let mut crd = serde_json::to_value(Marketplace::crd()).unwrap();
     compare_or_write("crds/marketplaces.yaml", &serde_yaml::to_string(&crd).unwrap());
     crd["metadata"]["annotations"] = serde_json::json!({ "helm.sh/resource-policy": "keep" });
     let chart = serde_yaml::to_string(&crd).unwrap();
-    assert!(!chart.contains("{{"), "the definition would be read as a template");
+    assert!(!chart.contains("{{"), "Helm would read the CRD as a template");
     compare_or_write("charts/agora-operator/templates/crd.yaml", &chart);
 }
 
 #[test]
-fn the_definition_has_no_unsigned_numbers_and_no_empty_lists_of_names() {
+fn the_crd_has_no_unsigned_formats_and_no_empty_name_lists() {
     let text = serde_json::to_string(&Marketplace::crd()).unwrap();
     assert!(!text.contains("\"uint"), "unsigned formats break older clients");
     for empty in ["\"shortNames\":[]", "\"categories\":[]", "\"additionalPrinterColumns\":[]"] {
