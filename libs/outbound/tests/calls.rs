@@ -203,7 +203,7 @@ async fn retry_after_is_waited_for_within_the_deadline_and_not_beyond() {
 }
 
 #[tokio::test]
-async fn a_call_that_nobody_answers_ends_by_its_deadline() {
+async fn a_call_without_a_response_ends_at_its_deadline() {
     let callee = Callee::answering(|_| None).await;
     let started = Instant::now();
     let error = callee.client().get::<Value>("/").await.unwrap_err();

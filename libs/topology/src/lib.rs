@@ -33,6 +33,8 @@ pub struct Service {
     pub env: &'static [&'static str],
     /// CPU utilisation, in percent of the request, that the autoscaler aims at.
     pub cpu_target_percent: i32,
+    /// Whether a shopper can only browse, order and pay while it is available.
+    pub needed_to_buy: bool,
 }
 
 /// Environment names that every service reads.
@@ -55,7 +57,8 @@ pub const ENV_KAFKA: &[&str] = &[
 /// Every service, the way in first.
 pub const ALL: &[Service] = &[GATEWAY, USER, CATALOG, CART, ORDER, PAYMENT];
 
-const GATEWAY: Service = Service {
+/// The public entry point.
+pub const GATEWAY: Service = Service {
     name: "gateway",
     port: 3000,
     internal_port: None,
@@ -67,9 +70,11 @@ const GATEWAY: Service = Service {
     behind_gateway: false,
     env: &["CORS_ORIGINS", "LEGACY_ALIASES", "USER_URL", "CATALOG_URL", "CART_URL", "ORDER_URL", "PAYMENT_URL"],
     cpu_target_percent: 70,
+    needed_to_buy: true,
 };
 
-const USER: Service = Service {
+/// Accounts, sessions and address books.
+pub const USER: Service = Service {
     name: "user",
     port: 3001,
     internal_port: Some(4001),
@@ -81,9 +86,11 @@ const USER: Service = Service {
     behind_gateway: true,
     env: &["SIGNING_KEY_FILE", "ACCESS_TOKEN_LIFETIME_SECONDS", "ADMIN_EMAIL", "ADMIN_PASSWORD"],
     cpu_target_percent: 70,
+    needed_to_buy: true,
 };
 
-const CATALOG: Service = Service {
+/// Products and stock.
+pub const CATALOG: Service = Service {
     name: "catalog",
     port: 3002,
     internal_port: Some(4002),
@@ -95,9 +102,11 @@ const CATALOG: Service = Service {
     behind_gateway: true,
     env: &[],
     cpu_target_percent: 70,
+    needed_to_buy: true,
 };
 
-const CART: Service = Service {
+/// Carts and checkouts.
+pub const CART: Service = Service {
     name: "cart",
     port: 3003,
     internal_port: Some(4003),
@@ -109,9 +118,11 @@ const CART: Service = Service {
     behind_gateway: true,
     env: &["CATALOG_INTERNAL_URL"],
     cpu_target_percent: 70,
+    needed_to_buy: true,
 };
 
-const ORDER: Service = Service {
+/// Orders and their sagas.
+pub const ORDER: Service = Service {
     name: "order",
     port: 3004,
     internal_port: Some(4004),
@@ -129,9 +140,11 @@ const ORDER: Service = Service {
         "ORDER_PAYMENT_WINDOW_SECONDS",
     ],
     cpu_target_percent: 70,
+    needed_to_buy: true,
 };
 
-const PAYMENT: Service = Service {
+/// Payments, refunds and the ledger.
+pub const PAYMENT: Service = Service {
     name: "payment",
     port: 3005,
     internal_port: Some(4005),
@@ -143,6 +156,7 @@ const PAYMENT: Service = Service {
     behind_gateway: true,
     env: &["ORDER_INTERNAL_URL", "PAYMENT_PROVIDER"],
     cpu_target_percent: 70,
+    needed_to_buy: true,
 };
 
 impl Service {
@@ -221,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_consumed_is_published_by_somebody() {
+    fn every_consumed_topic_is_published() {
         let published = all_topics();
         assert!(ALL.iter().flat_map(|s| s.consumes).all(|topic| published.contains(topic)));
         assert_eq!(published.len(), 8);

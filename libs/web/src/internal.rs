@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use agora_chassis::{SystemClock, WatchedSecret};
+use agora_topology::Service;
 use agora_vocab::{Clock as _, UserId};
 use axum::{
     Router,
@@ -57,17 +58,13 @@ struct Claims {
     sub: Option<UserId>,
 }
 
-/// An internal port: the layers of [`crate::public_stack`], and every route refused without a valid `X-Internal-Token` of one
-/// of `callers` for `callee`. The secret is one text, or the current one and the next with a comma between.
-pub fn internal(
-    router: Router,
-    secret: WatchedSecret,
-    callee: &'static str,
-    callers: &'static [&'static str],
-) -> Router {
+/// The internal port of `callee`: the layers of [`crate::public_stack`], and every route requires a valid `X-Internal-Token`
+/// for `callee`, issued by a service that the topology lists as a caller. The secret is one text, or the current and the
+/// next one separated by a comma.
+pub fn internal(router: Router, secret: WatchedSecret, callee: &Service) -> Router {
     let mut validation = Validation::new(Algorithm::HS256);
-    validation.set_audience(&[callee]);
-    validation.set_issuer(callers);
+    validation.set_audience(&[callee.name]);
+    validation.set_issuer(&agora_topology::callers(callee.name).collect::<Vec<_>>());
     validation.set_required_spec_claims(&["exp", "iss", "aud"]);
     // Time is checked below: not only that it has not ended, but also that it does not last too long.
     validation.validate_exp = false;

@@ -17,7 +17,7 @@ fn app(secret: &str) -> TestApp {
     let router = Router::new()
         .route("/internal/v1/who", routing::get(who))
         .route("/internal/v1/do", routing::post(|id: CommandId| async move { id.0.to_string() }));
-    TestApp::new(internal(router, WatchedSecret::fixed(secret), "catalog", &["order", "cart"]))
+    TestApp::new(internal(router, WatchedSecret::fixed(secret), &agora_topology::CATALOG))
 }
 
 fn signed(claims: &Value, algorithm: Algorithm, secret: &[u8]) -> String {

@@ -55,7 +55,7 @@ async fn an_answer_names_its_trace_which_is_the_callers_if_it_has_one() {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_500_that_tells_nothing() {
+async fn a_panic_is_a_500_without_details() {
     let answer = app().get("/panic").await.expect(500);
     assert_eq!(answer.body["code"], "INTERNAL");
     assert!(!String::from_utf8_lossy(&answer.bytes).contains("secret"));

@@ -195,7 +195,7 @@ async fn keys_follow_the_file_and_a_broken_file_changes_nothing() {
 }
 
 #[tokio::test]
-async fn without_a_usable_key_set_the_process_is_not_ready_and_nobody_is_let_in() {
+async fn without_a_usable_key_set_the_process_is_not_ready_and_rejects_tokens() {
     let process = Process::for_test("user");
     let rsa_only = json!({"keys": [{"kty": "RSA", "kid": "first", "n": "AQAB", "e": "AQAB"}]}).to_string();
     let verifier = verifier(&rsa_only, &process);

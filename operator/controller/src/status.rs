@@ -14,8 +14,10 @@ use crate::desired::Desired;
 use crate::observed::{Observed, Trouble};
 use crate::plan::{Plan, Violation};
 
-/// Services without which nobody can buy.
-const NEEDED_TO_BUY: [&str; 6] = ["gateway", "user", "catalog", "cart", "order", "payment"];
+/// Services without which a shopper cannot buy.
+fn needed_to_buy() -> impl Iterator<Item = &'static str> {
+    agora_topology::ALL.iter().filter(|service| service.needed_to_buy).map(|service| service.name)
+}
 
 /// Everything that a status is computed from.
 pub struct View<'a> {
@@ -117,7 +119,7 @@ fn is_up(service: &ServiceStatus) -> bool {
 
 fn available(services: &[ServiceStatus]) -> Answer {
     let up = |name: &&str| services.iter().any(|service| service.name == **name && service.ready > 0);
-    let down: Vec<&str> = NEEDED_TO_BUY.into_iter().filter(|name| !up(name)).collect();
+    let down: Vec<&str> = needed_to_buy().filter(|name| !up(name)).collect();
     if down.is_empty() {
         return Answer::yes(Reason::ShoppersCanBuy);
     }

@@ -15,15 +15,12 @@ use crate::{
     usecases::{CartService, Error},
 };
 
-/// Services that may call the internal API.
-const CALLERS: &[&str] = &["order"];
-
 /// Builds the routers of the public and the internal port, including all middleware.
 pub fn routers(service: CartService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
     let limits = HttpLimits { verifier: Some(verifier), ..HttpLimits::default() };
     Routers {
         public: public_stack(shopper::routes().with_state(service.clone()), limits),
-        internal: internal(checkouts::routes().with_state(service), internal_secret, "cart", CALLERS),
+        internal: internal(checkouts::routes().with_state(service), internal_secret, &agora_topology::CART),
     }
 }
 

@@ -22,7 +22,7 @@ use agora_testkit::{Request, TestApp, TestKeys, TestResponse, internal_token};
 use agora_vocab::{Money, OrderId, ProductId, Role, SellerId, UserId};
 use agora_web::TokenVerifier;
 use contract::{eur, fresh, order, product, user};
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::to_raw_value};
 use time::OffsetDateTime;
 
 const SECRET: &str = "only-for-tests";
@@ -405,7 +405,7 @@ async fn a_deleted_product_leaves_the_cart() {
 async fn a_malformed_event_is_dead_lettered_and_an_unavailable_database_is_retried() {
     let shop = Shop::open();
     let good = envelope(&ProductEvent::Updated(product_event(product(), 1, eur(1))));
-    let wrong = Envelope { data: json!({"type": "product-added"}), ..good.clone() };
+    let wrong = Envelope { data: to_raw_value(&json!({"type": "product-added"})).unwrap(), ..good.clone() };
     let put_aside = handle(shop.service.clone(), wrong.clone()).await;
     assert!(matches!(put_aside, Err(agora_outbox::Failure::Poison(_))), "{put_aside:?}");
     handle(shop.service.clone(), Envelope { kind: "product.painted".into(), ..wrong }).await.unwrap();

@@ -4,11 +4,6 @@ use agora_chassis::{Ports, Reader, WatchedSecret};
 use agora_vocab::Epoch;
 use agora_web::TokenSettings;
 
-/// Default port of the public API.
-const PORT: u16 = 3002;
-/// Default port of the internal API.
-const INTERNAL_PORT: u16 = 4002;
-
 /// All settings of the service.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -30,7 +25,7 @@ impl Config {
     /// Reads every setting; errors are collected in `reader`.
     pub fn read(reader: &mut Reader) -> Self {
         Self {
-            ports: Ports::read(reader, PORT, Some(INTERNAL_PORT)),
+            ports: Ports::read(reader, agora_topology::CATALOG.port, agora_topology::CATALOG.internal_port),
             postgres: agora_postgres::Config::read(reader),
             kafka: agora_kafka::Config::read(reader),
             tokens: TokenSettings::read(reader),

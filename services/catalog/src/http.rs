@@ -18,16 +18,13 @@ use crate::{
     usecases::{CatalogService, Error},
 };
 
-/// Services that may call the internal API.
-const CALLERS: &[&str] = &["cart", "order"];
-
 /// Builds the routers of the public and the internal port, including all middleware.
 pub fn routers(catalog: CatalogService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
     let limits = HttpLimits { verifier: Some(verifier), ..HttpLimits::default() };
     let commands = Router::new().merge(holds::routes()).merge(products::quote_route()).with_state(catalog.clone());
     Routers {
         public: public_stack(products::routes().with_state(catalog), limits),
-        internal: internal(commands, internal_secret, "catalog", CALLERS),
+        internal: internal(commands, internal_secret, &agora_topology::CATALOG),
     }
 }
 

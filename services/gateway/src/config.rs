@@ -6,9 +6,6 @@ use agora_chassis::{Ports, Reader};
 use agora_web::TokenSettings;
 use axum::http::{HeaderValue, Uri};
 
-/// The topology's port; `PORT` overrides it.
-const PORT: u16 = 3000;
-
 /// Settings of the gateway.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -77,7 +74,7 @@ impl Config {
     /// Reports all invalid settings at once.
     pub fn read(reader: &mut Reader) -> Self {
         Self {
-            ports: Ports::read(reader, PORT, None),
+            ports: Ports::read(reader, agora_topology::GATEWAY.port, agora_topology::GATEWAY.internal_port),
             tokens: TokenSettings::read(reader),
             origins: reader.default("CORS_ORIGINS", Origins::default()),
             legacy_aliases: reader.default("LEGACY_ALIASES", LegacyAliases::Disabled),
@@ -111,12 +108,11 @@ mod tests {
 
     use agora_chassis::{names_read, settings_from};
 
-    use super::{Config, Origins, PORT};
+    use super::{Config, Origins};
 
     #[test]
-    fn the_topology_names_every_setting_and_the_port() {
+    fn the_topology_names_exactly_what_is_read() {
         let row = agora_topology::service("gateway").unwrap();
-        assert_eq!(row.port, PORT);
         let named: BTreeSet<_> = row.environment().into_iter().filter(|name| *name != "ADMIN_PORT").collect();
         assert_eq!(names_read(Config::read).into_iter().collect::<BTreeSet<_>>(), named);
     }

@@ -4,10 +4,6 @@ use agora_chassis::{Ports, Reader, WatchedSecret};
 use agora_vocab::Epoch;
 use agora_web::TokenSettings;
 
-/// Port of the public API.
-const PORT: u16 = 3004;
-/// Port of internal commands.
-const INTERNAL_PORT: u16 = 4004;
 /// Default payment window, in seconds.
 const PAYMENT_WINDOW_SECONDS: u32 = 900;
 /// Longest payment window, in seconds: catalog limits a reservation to one day, and it outlives the window by 15 minutes.
@@ -48,7 +44,7 @@ impl Config {
             reader.fault("ORDER_PAYMENT_WINDOW_SECONDS", format!("must be from 1 to {PAYMENT_WINDOW_SECONDS_MAX}"));
         }
         Self {
-            ports: Ports::read(reader, PORT, Some(INTERNAL_PORT)),
+            ports: Ports::read(reader, agora_topology::ORDER.port, agora_topology::ORDER.internal_port),
             postgres: agora_postgres::Config::read(reader),
             kafka: agora_kafka::Config::read(reader),
             tokens: TokenSettings::read(reader),
@@ -76,8 +72,6 @@ mod tests {
         let row = agora_topology::service("order").unwrap();
         let named: BTreeSet<_> = row.environment().into_iter().filter(|name| *name != "ADMIN_PORT").collect();
         assert_eq!(names_read(Config::read).into_iter().collect::<BTreeSet<_>>(), named);
-        assert_eq!((row.port, row.internal_port), (super::PORT, Some(super::INTERNAL_PORT)));
-        assert_eq!(crate::http::CALLERS, agora_topology::callers("order").collect::<Vec<_>>());
     }
 
     #[test]

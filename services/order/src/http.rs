@@ -20,15 +20,12 @@ use crate::{
     usecases::{Error, OrderService},
 };
 
-/// Services that may call the internal port.
-pub(crate) const CALLERS: &[&str] = &["payment"];
-
 /// The public and the internal router with all middleware.
 pub fn routers(service: &OrderService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
     let limits = HttpLimits { verifier: Some(verifier), ..HttpLimits::default() };
     Routers {
         public: agora_web::public_stack(public::router(service.clone()), limits),
-        internal: agora_web::internal(internal::router(service.clone()), internal_secret, "order", CALLERS),
+        internal: agora_web::internal(internal::router(service.clone()), internal_secret, &agora_topology::ORDER),
     }
 }
 

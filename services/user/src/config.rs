@@ -9,10 +9,6 @@ const ACCESS_LIFETIME_S: u32 = 900;
 const ACCESS_LIFETIME_S_MIN: u32 = 60;
 const ACCESS_LIFETIME_S_MAX: u32 = 86_400;
 
-/// The topology's ports; `PORT` and `INTERNAL_PORT` override them.
-const PORT: u16 = 3001;
-const INTERNAL_PORT: u16 = 4001;
-
 /// Settings of the user service.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -54,7 +50,7 @@ impl Config {
             reader.fault("ACCESS_TOKEN_LIFETIME_SECONDS", format!("must be from {range}"));
         }
         Self {
-            ports: Ports::read(reader, PORT, Some(INTERNAL_PORT)),
+            ports: Ports::read(reader, agora_topology::USER.port, agora_topology::USER.internal_port),
             postgres: agora_postgres::Config::read(reader),
             kafka: agora_kafka::Config::read(reader),
             epoch: reader.default("RECOVERY_EPOCH", Epoch::default()),
@@ -96,15 +92,13 @@ mod tests {
 
     use agora_chassis::{names_read, settings_from};
 
-    use super::{Config, INTERNAL_PORT, PORT};
+    use super::Config;
 
     #[test]
-    fn the_topology_names_every_setting_and_both_ports() {
+    fn the_topology_names_exactly_what_is_read() {
         let row = agora_topology::service("user").unwrap();
-        assert_eq!((row.port, row.internal_port), (PORT, Some(INTERNAL_PORT)));
         let named: BTreeSet<_> = row.environment().into_iter().filter(|name| *name != "ADMIN_PORT").collect();
         assert_eq!(names_read(Config::read).into_iter().collect::<BTreeSet<_>>(), named);
-        assert_eq!(crate::http::CALLERS, agora_topology::callers("user").collect::<Vec<_>>());
     }
 
     #[test]

@@ -29,12 +29,9 @@ pub fn routers(accounts: UserService, verifier: TokenVerifier, internal_secret: 
     let internal = addresses::internal_router().with_state(accounts);
     Routers {
         public: agora_web::public_stack(public, HttpLimits { verifier: Some(verifier), ..HttpLimits::default() }),
-        internal: agora_web::internal(internal, internal_secret, "user", CALLERS),
+        internal: agora_web::internal(internal, internal_secret, &agora_topology::USER),
     }
 }
-
-/// Services that may call the internal port.
-pub const CALLERS: &[&str] = &["order"];
 
 /// The deduplication key of a request.
 fn dedup_key(user: UserId, idempotency: Option<Idempotency>) -> DedupKey {

@@ -4,7 +4,7 @@ use agora_events::{Envelope, Event, catalog, payment};
 use agora_order::{consumer::handle, worker};
 use agora_outbox::Failure;
 use agora_vocab::{CommandId, Currency, Money, OrderId, PaymentId, RefundId};
-use serde_json::json;
+use serde_json::{json, value::to_raw_value};
 use time::macros::datetime;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -111,7 +111,7 @@ async fn unknown_events_are_skipped_and_malformed_ones_are_poison() {
     let (shop, ..) = in_memory();
     let unknown = payment::PaymentEvent::Captured(paid(&shop, OrderId::new(Uuid::from_u128(404)), 2));
     let future = Envelope { kind: "payment.teleported".into(), ..envelope(1, &unknown) };
-    let malformed = Envelope { data: json!({ "paymentId": 7 }), ..envelope(2, &unknown) };
+    let malformed = Envelope { data: to_raw_value(&json!({ "paymentId": 7 })).unwrap(), ..envelope(2, &unknown) };
     handle(shop.service.clone(), future).await.unwrap();
     assert!(matches!(handle(shop.service.clone(), malformed).await, Err(Failure::Poison(_))));
     assert!(matches!(handle(shop.service.clone(), envelope(3, &unknown)).await, Err(Failure::Poison(_))));
