@@ -1,36 +1,36 @@
-//! What the payment service reads from its environment.
+//! Settings of the payment service, read from the environment. Depends on no other module.
 
 use std::str::FromStr;
 
 use agora_chassis::{Ports, Reader, WatchedSecret};
 use agora_vocab::{Epoch, Invalid};
 
-/// The settings.
+/// Settings of the payment service.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where it listens.
+    /// Public and internal port: 3005 and 4005 by default.
     pub ports: Ports,
-    /// Its database.
+    /// The PostgreSQL connection.
     pub database: agora_postgres::Config,
-    /// The broker.
+    /// The Kafka connection.
     pub kafka: agora_kafka::Config,
-    /// How access tokens are checked.
+    /// How access tokens are verified.
     pub tokens: agora_web::TokenSettings,
-    /// The secret of internal tokens.
+    /// The key that signs and verifies internal tokens.
     pub internal: WatchedSecret,
-    /// The order service's internal port.
+    /// URL of the order service's internal port.
     pub order_url: String,
-    /// Who takes the money.
+    /// The payment provider.
     pub provider: ProviderKind,
-    /// The recovery epoch.
+    /// The recovery epoch: incremented with each restore of the database.
     pub epoch: Epoch,
 }
 
 impl Config {
-    /// Reads them all.
+    /// Reads all settings; errors are collected in `reader`.
     pub fn read(reader: &mut Reader) -> Self {
         Self {
-            ports: Ports::read(reader, 3005, Some(4005)),
+            ports: Ports::read(reader, agora_topology::PAYMENT.port, agora_topology::PAYMENT.internal_port),
             database: agora_postgres::Config::read(reader),
             kafka: agora_kafka::Config::read(reader),
             tokens: agora_web::TokenSettings::read(reader),
@@ -42,12 +42,12 @@ impl Config {
     }
 }
 
-/// Who takes the money.
+/// The kind of payment provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProviderKind {
-    /// The simulated provider, for development alone.
+    /// The simulated provider, for development only.
     Simulator,
-    /// Nobody: paying answers 503 `NO_PROVIDER`.
+    /// No provider: a payment request returns 503 `NO_PROVIDER`.
     None,
 }
 

@@ -1,32 +1,34 @@
-//! `order-events`: a cancelled order's money goes back, or is never taken. The order's saga commands the same; this is
-//! the second door, for when the saga's command was lost with its database.
+//! Consumer of `order-events`: voids or refunds the payment of a cancelled order.
+//!
+//! The order's saga sends the same commands. This consumer is the safety net for commands that were lost in a restore
+//! of the order database. Depends on use cases only.
 
 use agora_events::{Envelope, Topic, order::OrderEvent, topics};
 use agora_outbox::Failure;
 
-use crate::usecases::{Error, Pay};
+use crate::usecases::{Error, PaymentService};
 
-/// What it reads.
+/// The topics to subscribe to.
 pub const TOPICS: &[Topic] = &[topics::ORDER];
-/// The group's and the inbox's name.
+/// The name of the consumer group and of the inbox.
 pub const CONSUMER: &str = "payment";
 
-/// Handles one fact; repeats are no-ops by the payment's state.
-pub async fn handle(pay: &Pay, envelope: Envelope) -> Result<(), Failure> {
+/// Handles one event. Idempotent by the payment's state.
+pub async fn handle(service: &PaymentService, envelope: Envelope) -> Result<(), Failure> {
     let event: Option<OrderEvent> = envelope.event().map_err(|error| Failure::Poison(Box::new(error)))?;
     match event {
         Some(OrderEvent::Cancelled(order)) => match order.payment_id {
-            Some(payment) => pay.order_cancelled(payment).await.map_err(failure),
+            Some(payment) => service.order_cancelled(payment).await.map_err(failure),
             None => Ok(()),
         },
         _ => Ok(()),
     }
 }
 
-/// Nothing about a payment makes the fact unreadable: what fails is tried again.
+/// Maps a use-case error: all errors are retried, except a missing provider.
 fn failure(error: Error) -> Failure {
     match error {
-        // The shop took money by a provider that it no longer has: a person must see to it.
+        // Captured money cannot be refunded without the provider: an operator must replay the dead letter.
         Error::NoProvider => Failure::Poison(Box::new(error)),
         error => Failure::Again(Box::new(error)),
     }

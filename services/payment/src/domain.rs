@@ -1,7 +1,7 @@
-//! What a payment is and what may become of it: states, transitions, what is left to give back, the ledger's entries.
+//! Payments: states, transitions, refundable amounts and ledger entries.
 //!
-//! Pure: no clock, no database, no provider. A transition gives the payment after it and the fact that goes out, or says
-//! why it may not be.
+//! Pure functions, without a clock, a database or a provider. A transition returns the new payment and the event to
+//! publish, or an error.
 
 mod attempt;
 mod ledger;
@@ -15,59 +15,59 @@ pub use self::{
     ledger::{Entry, entries},
 };
 
-/// A payment of an order.
+/// A payment of one order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Payment {
-    /// The payment.
+    /// Its id.
     pub id: PaymentId,
-    /// The order that it pays.
+    /// The order to pay.
     pub order: OrderId,
-    /// Who pays.
+    /// The payer.
     pub user: UserId,
-    /// Who asked for it.
-    pub door: Door,
-    /// What the payer believed it costs.
-    pub claimed: Option<Money>,
-    /// What it costs; none until the order was asked.
+    /// The party that requested the payment.
+    pub initiator: Initiator,
+    /// The amount that the payer expected to pay, if stated. Column `claimed_minor`.
+    pub expected: Option<Money>,
+    /// The amount due; none until the order has returned it.
     pub due: Option<Money>,
-    /// Where it stands.
+    /// The current state.
     pub status: Status,
-    /// How much went back, in minor units of `due`.
+    /// The sum of succeeded refunds, in minor units of `due`.
     pub refunded_minor: i64,
-    /// How it is paid.
+    /// The payment method.
     pub method: Method,
-    /// The provider's token; none once settled.
+    /// The provider's token; none in every state other than `pending` and `failed`.
     pub token: Option<Secret>,
-    /// What the provider told.
-    pub facts: Facts,
-    /// The newest result's id.
+    /// The provider's response to the newest capture, or the order's rejection.
+    pub details: ProviderDetails,
+    /// The id of the newest result.
     pub result: Option<CommandId>,
-    /// Facts that left so far.
+    /// The sequence number of the last published event; 0 before the first.
     pub seq: i64,
-    /// When it began.
+    /// When the payment was created.
     pub created_at: OffsetDateTime,
-    /// When it last changed.
+    /// When the row last changed.
     pub updated_at: OffsetDateTime,
 }
 
-/// Who asked for a payment.
+/// The party that requested a payment. Column `door`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
-    /// A shopper, by `POST /payments`: the order is asked before and told after.
-    Request,
-    /// The order itself, which knows what it asked and hears the answer: it is not called back.
+pub enum Initiator {
+    /// A shopper, by `POST /payments`: the service calls the order before and after the charge. Stored as `request`.
+    Shopper,
+    /// The order, which receives the result as the response of its command, not as a callback. Stored as `order`.
     Order,
 }
 
-/// How an order is paid.
+/// A payment method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// By card, through the provider's token of it.
+    /// A card, represented by a token of the provider.
     Card,
 }
 
 impl Method {
-    /// Takes `card`.
+    /// Parses `card`; any other text is an error.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         match text {
             "card" => Ok(Self::Card),
@@ -83,10 +83,10 @@ impl Method {
     }
 }
 
-/// Longest token of a provider, in bytes.
+/// Maximum length of a provider's token, in bytes.
 const TOKEN_BYTES_MAX: usize = 255;
 
-/// Takes a provider's token: 1 to 255 visible ASCII characters.
+/// Parses a provider's token: 1 to 255 visible ASCII characters.
 pub fn parse_token(text: &str) -> Result<Secret, Invalid> {
     if (1..=TOKEN_BYTES_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
         Ok(Secret::new(text))
@@ -95,27 +95,27 @@ pub fn parse_token(text: &str) -> Result<Secret, Invalid> {
     }
 }
 
-/// Where a payment stands.
+/// The state of a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// Under way.
+    /// No final outcome yet.
     Pending,
-    /// The money was taken.
+    /// The amount due was captured.
     Captured,
-    /// The payer's bank said no.
+    /// The payer's bank declined the charge. Final.
     Declined,
-    /// It ended without a decision and without money; the same key may try again.
+    /// Nothing was captured and the bank made no decision. A request with the same key can retry.
     Failed,
-    /// It was called off and can never be charged.
+    /// Cancelled before a capture; can never be charged. Final.
     Voided,
-    /// A part of the money went back.
+    /// A part of the captured amount was refunded.
     PartiallyRefunded,
-    /// All of the money went back.
+    /// The whole captured amount was refunded. Final.
     Refunded,
 }
 
 impl Status {
-    /// All of them.
+    /// Every state.
     pub const ALL: [Self; 7] = [
         Self::Pending,
         Self::Captured,
@@ -139,154 +139,174 @@ impl Status {
         }
     }
 
-    /// The status of that name.
+    /// The state with this name, as [`Self::as_str`] returns it.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == name)
     }
 
-    /// Whether money was taken, even if all of it went back since.
-    pub const fn took_money(self) -> bool {
-        self.holds_money() || matches!(self, Self::Refunded)
+    /// Whether money was captured, even if all of it was refunded since.
+    pub const fn is_captured(self) -> bool {
+        self.is_refundable() || matches!(self, Self::Refunded)
     }
 
-    /// Whether money was taken and some of it is still here.
-    const fn holds_money(self) -> bool {
+    /// Whether a captured amount remains that was not refunded.
+    const fn is_refundable(self) -> bool {
         matches!(self, Self::Captured | Self::PartiallyRefunded)
     }
 }
 
-/// What the provider told of a payment.
+/// The provider's response to a capture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
-    /// The provider's own reference.
+pub struct ProviderDetails {
+    /// The provider's id of the charge, required for a refund.
     pub reference: Option<String>,
-    /// The bank's authorisation.
+    /// The authorisation code of the payer's bank.
     pub authorization: Option<String>,
-    /// The outcome for programs.
+    /// The machine-readable outcome.
     pub code: Option<String>,
-    /// The outcome for people.
+    /// The human-readable outcome.
     pub message: Option<String>,
 }
 
-/// How a capture ended.
+/// The final outcome of a capture attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChargeOutcome {
-    /// The money was taken.
-    Captured(Facts),
-    /// The payer's bank said no.
-    Declined(Facts),
-    /// Nothing was taken, for a reason of the provider's own.
-    Failed(Facts),
+    /// The money was captured.
+    Captured(ProviderDetails),
+    /// The payer's bank declined the charge.
+    Declined(ProviderDetails),
+    /// The provider failed and captured nothing.
+    Failed(ProviderDetails),
 }
 
-/// What is to be done next for a payment.
+impl ChargeOutcome {
+    /// The outcome of a charge that the provider has not executed and never will.
+    pub fn not_charged() -> Self {
+        let text = |text: &str| Some(text.to_owned());
+        Self::Failed(ProviderDetails {
+            code: text("not_charged"),
+            message: text("the provider did not execute this charge"),
+            ..ProviderDetails::default()
+        })
+    }
+}
+
+/// The next step of a payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Ask the order what it costs and whether it may be paid.
+    /// Begin the payment at the order, which returns the amount due.
     Begin,
-    /// Write an attempt and call the provider.
+    /// Store a new attempt and send it to the provider.
     Charge,
-    /// Ask the provider what became of an attempt whose answer nobody has.
+    /// Query the provider for the outcome of an open attempt.
     Resolve(Attempt),
-    /// Nothing: it is settled.
-    Rest,
+    /// No step: the payment is not `pending`.
+    Done,
 }
 
-/// What is to be done next, from the payment and its newest capture.
-pub fn next(payment: &Payment, capture: Option<&Attempt>) -> Step {
+/// Computes the next step from a payment and its newest capture attempt.
+pub fn next_step(payment: &Payment, capture: Option<&Attempt>) -> Step {
     match (payment.status, payment.due, capture) {
         (Status::Pending, None, _) => Step::Begin,
         (Status::Pending, Some(_), Some(attempt)) if attempt.state == AttemptState::Prepared => {
             Step::Resolve(attempt.clone())
         }
         (Status::Pending, Some(_), _) => Step::Charge,
-        _ => Step::Rest,
+        _ => Step::Done,
     }
 }
 
-/// Why a payment may not become what was asked.
+/// An invalid change of a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// The edge is not in the table.
-    #[error("a payment that is {} cannot become {}", from.as_str(), to.as_str())]
-    Transition {
-        /// What it is.
+pub enum TransitionError {
+    /// The state machine has no such transition.
+    #[error("a payment in state {} cannot become {}", from.as_str(), to.as_str())]
+    NotAllowed {
+        /// The current state.
         from: Status,
-        /// What was asked.
+        /// The requested state.
         to: Status,
     },
-    /// More was to go back than is left.
-    #[error("more would go back than was captured and is not on its way back already")]
+    /// The refund exceeds the captured amount less refunds that succeeded or are in progress.
+    #[error("the refund exceeds the captured amount that is not refunded yet")]
     ExceedsCapture,
-    /// Another currency than the payment's, or an amount of nothing.
+    /// The amount is not positive or has another currency than the payment.
     #[error("the amount must be positive and in the payment's currency")]
-    Amount,
+    InvalidAmount,
 }
 
 impl Payment {
-    /// The payment after its capture ended, and the fact to publish. From `pending` only.
-    pub fn conclude(self, outcome: ChargeOutcome, result: CommandId) -> Result<(Self, PaymentEvent), Refused> {
-        let (to, facts) = match outcome {
-            ChargeOutcome::Captured(facts) => (Status::Captured, facts),
-            ChargeOutcome::Declined(facts) => (Status::Declined, facts),
-            ChargeOutcome::Failed(facts) => (Status::Failed, facts),
+    /// Applies the outcome of a capture. Allowed from `pending` only.
+    pub fn complete_capture(
+        self,
+        outcome: ChargeOutcome,
+        result: CommandId,
+    ) -> Result<(Self, PaymentEvent), TransitionError> {
+        let (to, details) = match outcome {
+            ChargeOutcome::Captured(details) => (Status::Captured, details),
+            ChargeOutcome::Declined(details) => (Status::Declined, details),
+            ChargeOutcome::Failed(details) => (Status::Failed, details),
         };
-        let due = self.due.ok_or(Refused::Transition { from: self.status, to })?;
+        let due = self.due.ok_or(TransitionError::NotAllowed { from: self.status, to })?;
         let mut after = self.step(Status::Pending, to, result)?;
-        after.facts = facts;
-        let fact = after.fact(due, result);
+        after.details = details;
+        let payload = after.event_payload(due, result);
         let event = match to {
-            Status::Captured => PaymentEvent::Captured(fact),
-            Status::Declined => PaymentEvent::Declined(fact),
-            _ => PaymentEvent::Failed(fact),
+            Status::Captured => PaymentEvent::Captured(payload),
+            Status::Declined => PaymentEvent::Declined(payload),
+            _ => PaymentEvent::Failed(payload),
         };
         Ok((after, event))
     }
 
-    /// The payment called off before any money moved, and the fact to publish. From `pending` only.
-    pub fn void(self, due: Money, result: CommandId) -> Result<(Self, PaymentEvent), Refused> {
+    /// Voids the payment. Allowed from `pending` only.
+    pub fn void(self, due: Money, result: CommandId) -> Result<(Self, PaymentEvent), TransitionError> {
         let after = self.step(Status::Pending, Status::Voided, result)?;
-        let fact = after.fact(due, result);
-        Ok((after, PaymentEvent::Voided(fact)))
+        let payload = after.event_payload(due, result);
+        Ok((after, PaymentEvent::Voided(payload)))
     }
 
-    /// The payment tried again with the same key. From `failed` only.
-    pub fn reopen(mut self) -> Result<Self, Refused> {
+    /// Returns the payment to `pending` for a retry with the same key. Allowed from `failed` only.
+    pub fn reopen(mut self) -> Result<Self, TransitionError> {
         if self.status != Status::Failed {
-            return Err(Refused::Transition { from: self.status, to: Status::Pending });
+            return Err(TransitionError::NotAllowed { from: self.status, to: Status::Pending });
         }
         self.status = Status::Pending;
         self.due = None;
         Ok(self)
     }
 
-    /// How much of a refund is asked, given what is on its way back already: all that is left if `asked` is none.
-    pub fn refundable(&self, asked: Option<Money>, attempts: &[Attempt]) -> Result<Money, Refused> {
-        let due = self.due.filter(|_| self.status.took_money());
-        let due = due.ok_or(Refused::Transition { from: self.status, to: Status::Refunded })?;
-        let under_way: i64 = attempts
+    /// Checks a refund against the existing attempts and returns its amount: `requested`, or all that remains if none.
+    pub fn refundable(&self, requested: Option<Money>, attempts: &[Attempt]) -> Result<Money, TransitionError> {
+        let due = self.due.filter(|_| self.status.is_captured());
+        let due = due.ok_or(TransitionError::NotAllowed { from: self.status, to: Status::Refunded })?;
+        let reserved: i64 = attempts
             .iter()
             .filter(|attempt| attempt.operation == Operation::Refund && attempt.state != AttemptState::Failed)
             .map(|attempt| attempt.amount.amount)
             .sum();
-        let left = due.amount - under_way;
-        match asked {
-            Some(asked) if asked.currency != due.currency || asked.amount <= 0 => Err(Refused::Amount),
-            Some(asked) if asked.amount > left => Err(Refused::ExceedsCapture),
-            Some(asked) => Ok(asked),
-            None if left == 0 => Err(Refused::ExceedsCapture),
-            None => Ok(Money { amount: left, currency: due.currency }),
+        let remaining = due.amount - reserved;
+        match requested {
+            Some(amount) if amount.currency != due.currency || amount.amount <= 0 => {
+                Err(TransitionError::InvalidAmount)
+            }
+            Some(amount) if amount.amount > remaining => Err(TransitionError::ExceedsCapture),
+            Some(amount) => Ok(amount),
+            None if remaining == 0 => Err(TransitionError::ExceedsCapture),
+            None => Ok(Money { amount: remaining, currency: due.currency }),
         }
     }
 
-    /// The payment after a refund succeeded, and the fact to publish.
-    pub fn refund(mut self, refund: &Attempt, result: CommandId) -> Result<(Self, PaymentEvent), Refused> {
+    /// Applies a refund that succeeded.
+    pub fn refund(mut self, refund: &Attempt, result: CommandId) -> Result<(Self, PaymentEvent), TransitionError> {
         let to = Status::Refunded;
-        let due =
-            self.due.filter(|_| self.status.holds_money()).ok_or(Refused::Transition { from: self.status, to })?;
+        let due = self
+            .due
+            .filter(|_| self.status.is_refundable())
+            .ok_or(TransitionError::NotAllowed { from: self.status, to })?;
         let refunded = self.refunded_minor + refund.amount.amount;
         if refunded > due.amount {
-            return Err(Refused::ExceedsCapture);
+            return Err(TransitionError::ExceedsCapture);
         }
         self.refunded_minor = refunded;
         self.status = if refunded == due.amount { Status::Refunded } else { Status::PartiallyRefunded };
@@ -305,9 +325,9 @@ impl Payment {
         Ok((self, event))
     }
 
-    fn step(mut self, from: Status, to: Status, result: CommandId) -> Result<Self, Refused> {
+    fn step(mut self, from: Status, to: Status, result: CommandId) -> Result<Self, TransitionError> {
         if self.status != from {
-            return Err(Refused::Transition { from: self.status, to });
+            return Err(TransitionError::NotAllowed { from: self.status, to });
         }
         self.status = to;
         self.result = Some(result);
@@ -318,7 +338,7 @@ impl Payment {
         Ok(self)
     }
 
-    fn fact(&self, amount: Money, result: CommandId) -> events::Payment {
+    fn event_payload(&self, amount: Money, result: CommandId) -> events::Payment {
         events::Payment { payment_id: self.id, order_id: self.order, user_id: self.user, amount, result_id: result }
     }
 }
@@ -342,14 +362,14 @@ mod tests {
             id: PaymentId::new(Uuid::from_u128(1)),
             order: OrderId::new(Uuid::from_u128(2)),
             user: UserId::new(Uuid::from_u128(3)),
-            door: Door::Request,
-            claimed: None,
+            initiator: Initiator::Shopper,
+            expected: None,
             due: Some(eur(1000)),
             status,
             refunded_minor: 0,
             method: Method::Card,
             token: Some(Secret::new("tok_ok")),
-            facts: Facts::default(),
+            details: ProviderDetails::default(),
             result: None,
             seq: 0,
             created_at: datetime!(2026-01-01 00:00 UTC),
@@ -373,12 +393,13 @@ mod tests {
     const RESULT: CommandId = CommandId::new(Uuid::from_u128(9));
 
     #[test]
-    fn only_a_pending_payment_is_concluded_or_voided() {
+    fn capture_and_void_are_allowed_from_pending_only() {
         for status in Status::ALL {
-            let concluded = payment(status).conclude(ChargeOutcome::Captured(Facts::default()), RESULT);
+            let captured =
+                payment(status).complete_capture(ChargeOutcome::Captured(ProviderDetails::default()), RESULT);
             let voided = payment(status).void(eur(1000), RESULT);
             assert_eq!(
-                (concluded.is_ok(), voided.is_ok()),
+                (captured.is_ok(), voided.is_ok()),
                 (status == Status::Pending, status == Status::Pending),
                 "{status:?}"
             );
@@ -386,45 +407,48 @@ mod tests {
     }
 
     #[test]
-    fn only_a_failed_payment_is_tried_again_and_asks_the_order_anew() {
+    fn reopen_is_allowed_from_failed_only_and_begins_at_the_order_again() {
         for status in Status::ALL {
             assert_eq!(payment(status).reopen().is_ok(), status == Status::Failed, "{status:?}");
         }
-        assert_eq!(next(&payment(Status::Failed).reopen().unwrap(), None), Step::Begin);
+        assert_eq!(next_step(&payment(Status::Failed).reopen().unwrap(), None), Step::Begin);
     }
 
     #[test]
-    fn a_settled_payment_has_no_token() {
-        let (captured, event) =
-            payment(Status::Pending).conclude(ChargeOutcome::Captured(Facts::default()), RESULT).unwrap();
+    fn only_a_failed_payment_keeps_its_token() {
+        let (captured, event) = payment(Status::Pending)
+            .complete_capture(ChargeOutcome::Captured(ProviderDetails::default()), RESULT)
+            .unwrap();
         assert_eq!((captured.token, captured.seq, event.kind()), (None, 1, "payment.captured"));
-        let (failed, _) = payment(Status::Pending).conclude(ChargeOutcome::Failed(Facts::default()), RESULT).unwrap();
-        assert!(failed.token.is_some(), "the same key may try again");
+        let (failed, _) = payment(Status::Pending)
+            .complete_capture(ChargeOutcome::Failed(ProviderDetails::default()), RESULT)
+            .unwrap();
+        assert!(failed.token.is_some(), "a retry with the same key needs the token");
     }
 
     #[test]
-    fn an_attempt_without_an_answer_is_resolved_and_never_repeated_under_a_new_key() {
+    fn an_open_attempt_is_resolved_before_a_new_attempt_is_made() {
         let mut capture = refund(1, 1000, AttemptState::Prepared);
         capture.operation = Operation::Capture;
-        assert_eq!(next(&payment(Status::Pending), Some(&capture)), Step::Resolve(capture.clone()));
+        assert_eq!(next_step(&payment(Status::Pending), Some(&capture)), Step::Resolve(capture.clone()));
         capture.state = AttemptState::Failed;
-        assert_eq!(next(&payment(Status::Pending), Some(&capture)), Step::Charge);
+        assert_eq!(next_step(&payment(Status::Pending), Some(&capture)), Step::Charge);
     }
 
     #[test]
-    fn refunds_on_their_way_count_and_failed_ones_do_not() {
+    fn refundable_subtracts_open_refunds_but_not_failed_ones() {
         let captured = payment(Status::Captured);
         let attempts = [refund(1, 600, AttemptState::Prepared), refund(2, 300, AttemptState::Failed)];
         assert_eq!(captured.refundable(None, &attempts), Ok(eur(400)));
-        assert_eq!(captured.refundable(Some(eur(401)), &attempts), Err(Refused::ExceedsCapture));
-        assert_eq!(captured.refundable(Some(eur(0)), &attempts), Err(Refused::Amount));
+        assert_eq!(captured.refundable(Some(eur(401)), &attempts), Err(TransitionError::ExceedsCapture));
+        assert_eq!(captured.refundable(Some(eur(0)), &attempts), Err(TransitionError::InvalidAmount));
         let yen = Money { amount: 1, currency: "JPY".parse().unwrap() };
-        assert_eq!(captured.refundable(Some(yen), &attempts), Err(Refused::Amount));
-        assert!(matches!(payment(Status::Declined).refundable(None, &[]), Err(Refused::Transition { .. })));
+        assert_eq!(captured.refundable(Some(yen), &attempts), Err(TransitionError::InvalidAmount));
+        assert!(matches!(payment(Status::Declined).refundable(None, &[]), Err(TransitionError::NotAllowed { .. })));
     }
 
     #[test]
-    fn the_provider_sees_the_epoch_so_that_a_restored_database_repeats_no_old_key() {
+    fn provider_key_contains_the_recovery_epoch() {
         let capture = refund(2, 5, AttemptState::Prepared);
         assert_ne!(capture.provider_key(Epoch(0)), capture.provider_key(Epoch(1)));
         assert!(
@@ -434,8 +458,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn refunds_never_exceed_what_was_captured_and_the_ledger_balances(asked in prop::collection::vec(1..700_i64, 1..12)) {
-            let mut payment = payment(Status::Pending).conclude(ChargeOutcome::Captured(Facts::default()), RESULT).unwrap().0;
+        fn refunds_never_exceed_the_capture_and_the_ledger_balances(asked in prop::collection::vec(1..700_i64, 1..12)) {
+            let mut payment = payment(Status::Pending).complete_capture(ChargeOutcome::Captured(ProviderDetails::default()), RESULT).unwrap().0;
             let mut attempts = Vec::new();
             let mut ledger: Vec<Entry> = entries(eur(1000), 1).to_vec();
             for (n, amount) in (1..).zip(asked) {

@@ -1,4 +1,4 @@
-//! An order service in memory, for tests of this crate: what is due, what it was told, and whether it can be reached.
+//! An in-memory order service for the tests of this crate. Depends on `ports` and `domain` only.
 
 use std::{
     collections::BTreeMap,
@@ -11,40 +11,40 @@ use async_trait::async_trait;
 
 use crate::{
     domain::Payment,
-    ports::{Notice, OrderError, Orders},
+    ports::{OrderError, Orders, PendingOrderCallback},
 };
 
-/// The order service.
+/// An order service with configurable amounts due, rejections and outages. Records the reported results.
 #[derive(Clone, Default)]
 pub struct InMemoryOrders(Arc<Mutex<Inner>>);
 
 #[derive(Default)]
 struct Inner {
     due: BTreeMap<OrderId, Money>,
-    refusal: Option<(u16, &'static str, Option<u32>)>,
-    away: bool,
-    told: BTreeMap<CommandId, Notice>,
+    rejection: Option<(u16, &'static str, Option<u32>)>,
+    unavailable: bool,
+    results: BTreeMap<CommandId, PendingOrderCallback>,
 }
 
 impl InMemoryOrders {
-    /// An order that costs so much.
-    pub fn owe(&self, order: OrderId, amount: Money) {
+    /// Sets the amount due of an order; an order without one returns 404.
+    pub fn set_due(&self, order: OrderId, amount: Money) {
         self.inner().due.insert(order, amount);
     }
 
-    /// Refuses every payment from now on, or (`None`) no longer.
-    pub fn refuse(&self, refusal: Option<(u16, &'static str, Option<u32>)>) {
-        self.inner().refusal = refusal;
+    /// Rejects every payment with this status, code and retry delay in seconds; `None` accepts again.
+    pub fn reject(&self, rejection: Option<(u16, &'static str, Option<u32>)>) {
+        self.inner().rejection = rejection;
     }
 
-    /// Whether it cannot be reached.
-    pub fn away(&self, away: bool) {
-        self.inner().away = away;
+    /// Makes every call fail as unavailable, or not.
+    pub fn set_unavailable(&self, unavailable: bool) {
+        self.inner().unavailable = unavailable;
     }
 
-    /// What it was told, each result once.
-    pub fn told(&self) -> Vec<Notice> {
-        self.inner().told.values().cloned().collect()
+    /// The reported results, each once.
+    pub fn results(&self) -> Vec<PendingOrderCallback> {
+        self.inner().results.values().cloned().collect()
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -54,30 +54,30 @@ impl InMemoryOrders {
 
 #[async_trait]
 impl Orders for InMemoryOrders {
-    async fn begin(&self, payment: &Payment) -> Result<Money, OrderError> {
+    async fn begin_payment(&self, payment: &Payment) -> Result<Money, OrderError> {
         let inner = self.inner();
-        if inner.away {
-            return Err(OrderError::Unavailable("away".into()));
+        if inner.unavailable {
+            return Err(OrderError::Unavailable("unavailable".into()));
         }
-        if let Some((status, code, retry_after_s)) = inner.refusal {
-            return Err(OrderError::Refused(Box::new(problem(status, code)), retry_after_s));
+        if let Some((status, code, retry_after_s)) = inner.rejection {
+            return Err(OrderError::Rejected(Box::new(problem(status, code)), retry_after_s));
         }
         match inner.due.get(&payment.order) {
-            None => Err(OrderError::Refused(Box::new(problem(404, "NOT_FOUND")), None)),
-            Some(due) if payment.claimed.is_some_and(|claimed| claimed != *due) => {
-                Err(OrderError::Refused(Box::new(problem(422, "AMOUNT_MISMATCH")), None))
+            None => Err(OrderError::Rejected(Box::new(problem(404, "NOT_FOUND")), None)),
+            Some(due) if payment.expected.is_some_and(|expected| expected != *due) => {
+                Err(OrderError::Rejected(Box::new(problem(422, "AMOUNT_MISMATCH")), None))
             }
             Some(due) => Ok(*due),
         }
     }
 
-    async fn tell(&self, notice: &Notice) -> Result<String, OrderError> {
+    async fn report_result(&self, callback: &PendingOrderCallback) -> Result<String, OrderError> {
         let mut inner = self.inner();
-        if inner.away {
-            return Err(OrderError::Unavailable("away".into()));
+        if inner.unavailable {
+            return Err(OrderError::Unavailable("unavailable".into()));
         }
-        inner.told.insert(notice.result, notice.clone());
-        Ok(if notice.status == "captured" { "paid" } else { "pending" }.to_owned())
+        inner.results.insert(callback.result, callback.clone());
+        Ok(if callback.status == "captured" { "paid" } else { "pending" }.to_owned())
     }
 }
 

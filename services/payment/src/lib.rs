@@ -1,6 +1,6 @@
-//! Payments, refunds, the double-entry ledger and the simulated provider.
+//! The payment service: payments, refunds, the double-entry ledger and the simulated provider.
 //!
-//! This file is the composition root, the only one that knows every part.
+//! This file is the composition root: the only one that depends on every module of the service.
 
 mod config;
 mod consumer;
@@ -26,20 +26,18 @@ pub use self::{
     http::{internal, public},
     postgres::PgPayments,
 };
-use self::{order_client::OrderClient, ports::Provider, simulator::Simulator, usecases::Pay};
+use self::{order_client::OrderClient, ports::Provider, simulator::Simulator, usecases::PaymentService};
 
-/// Name, environment prefix and audience of internal tokens.
-pub const NAME: &str = "payment";
-/// The migrations of its database.
+/// Service name: prefix of environment variables and audience of internal tokens.
+pub const NAME: &str = agora_topology::PAYMENT.name;
+/// Database migrations, those of outbox and inbox included.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
-/// Who may command it.
-const CALLERS: &[&str] = &["order"];
-/// Connections of the simulated provider's own pool.
+/// Connections in the pool of the simulated provider.
 const SIMULATOR_POOL_SIZE: u32 = 2;
-/// Pause between two rounds of the worker that found nothing.
+/// Pause of the worker after a batch without rows, or after an error.
 const WORKER_PAUSE: Duration = Duration::from_secs(1);
 
-/// Starts the service from its environment.
+/// Starts the service with settings from the environment. Returns without waiting for PostgreSQL or Kafka.
 pub fn start(process: Process) -> BoxFuture<'static, Started> {
     Box::pin(async move {
         let config = agora_chassis::settings(NAME, Config::read)?;
@@ -48,12 +46,12 @@ pub fn start(process: Process) -> BoxFuture<'static, Started> {
     })
 }
 
-/// Puts the parts together.
+/// Connects the modules and starts the background tasks.
 pub async fn build(config: Config, process: &Process) -> anyhow::Result<Routers> {
     let db = agora_postgres::connect(&config.database, &MIGRATIONS, process).await;
     let signer = InternalSigner::new(config.internal.clone(), NAME);
     let orders = OrderClient::new(Client::new("order", &config.order_url, signer, process));
-    let pay = Pay {
+    let service = PaymentService {
         payments: Arc::new(PgPayments::new(db.clone(), process.ids(), config.epoch)),
         provider: provider(&config, process).await,
         orders: Arc::new(orders),
@@ -63,25 +61,25 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<Routers>
     };
     agora_outbox::relay(db.clone(), agora_kafka::Producer::new(&config.kafka), process);
     agora_outbox::sweep(db.clone(), process);
-    let handler = pay.clone();
+    let handler = service.clone();
     agora_outbox::consume(db, &config.kafka, consumer::CONSUMER, consumer::TOPICS, process, move |envelope| {
-        let pay = handler.clone();
-        Box::pin(async move { consumer::handle(&pay, envelope).await })
+        let service = handler.clone();
+        Box::pin(async move { consumer::handle(&service, envelope).await })
     });
-    let worker = pay.clone();
+    let worker = service.clone();
     let shutdown = process.shutdown();
     process.spawn("payments", async move {
-        shutdown.run_until_cancelled(work(worker)).await;
+        shutdown.run_until_cancelled(run_worker(worker)).await;
         Ok(())
     });
     let limits = HttpLimits { verifier: Some(config.tokens.verifier(process)), ..HttpLimits::default() };
     Ok(Routers {
-        public: agora_web::public_stack(http::public(pay.clone()), limits),
-        internal: agora_web::internal(http::internal(pay), config.internal, NAME, CALLERS),
+        public: agora_web::public_stack(http::public(service.clone()), limits),
+        internal: agora_web::internal(http::internal(service), config.internal, &agora_topology::PAYMENT),
     })
 }
 
-/// The provider that the shop has.
+/// The configured payment provider.
 async fn provider(config: &Config, process: &Process) -> Option<Arc<dyn Provider>> {
     match config.provider {
         ProviderKind::None => None,
@@ -93,14 +91,17 @@ async fn provider(config: &Config, process: &Process) -> Option<Arc<dyn Provider
     }
 }
 
-/// Resumes what nobody drives, round after round.
-async fn work(pay: Pay) {
+/// Runs the worker until it is dropped.
+async fn run_worker(service: PaymentService) {
     loop {
-        match pay.round().await {
-            Ok(found) if found > 0 => {}
+        match service.recover_once().await {
+            Ok(leased) if leased > 0 => {}
             Ok(_) => tokio::time::sleep(WORKER_PAUSE).await,
             Err(error) => {
-                tracing::warn!(error = agora_chassis::chain(&error), "the worker waits for its database");
+                tracing::warn!(
+                    error = agora_chassis::chain(&error),
+                    "Payment worker paused (database unavailable): it retries in 1 s"
+                );
                 tokio::time::sleep(WORKER_PAUSE).await;
             }
         }

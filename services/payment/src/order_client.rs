@@ -1,4 +1,4 @@
-//! The order service over its internal port.
+//! HTTP client of the order service's internal port. Implements the port [`Orders`].
 
 use agora_api::order::{BeginPayment, OrderState, PaymentDue, PaymentResult};
 use agora_outbound::{CallError, Client};
@@ -7,17 +7,17 @@ use async_trait::async_trait;
 
 use crate::{
     domain::Payment,
-    ports::{Notice, OrderError, Orders},
+    ports::{OrderError, Orders, PendingOrderCallback},
 };
 
-/// The order service.
+/// The order service over HTTP.
 #[derive(Clone)]
 pub struct OrderClient {
     client: Client,
 }
 
 impl OrderClient {
-    /// Over a client of its internal port.
+    /// Wraps an HTTP client whose base URL is the order service's internal port.
     pub fn new(client: Client) -> Self {
         Self { client }
     }
@@ -25,19 +25,19 @@ impl OrderClient {
 
 #[async_trait]
 impl Orders for OrderClient {
-    async fn begin(&self, payment: &Payment) -> Result<Money, OrderError> {
+    async fn begin_payment(&self, payment: &Payment) -> Result<Money, OrderError> {
         let path = format!("/internal/v1/orders/{}/begin-payment", payment.order);
-        let body = BeginPayment { payment_id: payment.id, user_id: payment.user, amount: payment.claimed };
-        // The same payment id gets the same answer, so it serves as the command's id too.
+        let body = BeginPayment { payment_id: payment.id, user_id: payment.user, amount: payment.expected };
+        // begin-payment is idempotent by payment id, so the payment id is the command id.
         let due: PaymentDue = self.client.command(&path, payment.id.uuid(), &body).await?;
         Ok(due.amount)
     }
 
-    async fn tell(&self, notice: &Notice) -> Result<String, OrderError> {
-        let path = format!("/internal/v1/orders/{}/payment-result", notice.order);
+    async fn report_result(&self, callback: &PendingOrderCallback) -> Result<String, OrderError> {
+        let path = format!("/internal/v1/orders/{}/payment-result", callback.order);
         let body =
-            PaymentResult { payment_id: notice.payment, result_id: notice.result, status: notice.status.clone() };
-        let state: OrderState = self.client.command(&path, notice.result.uuid(), &body).await?;
+            PaymentResult { payment_id: callback.payment, result_id: callback.result, status: callback.status.clone() };
+        let state: OrderState = self.client.command(&path, callback.result.uuid(), &body).await?;
         Ok(state.status)
     }
 }
@@ -46,7 +46,7 @@ impl From<CallError> for OrderError {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Refused { problem, retry_after, .. } => {
-                Self::Refused(problem, retry_after.map(|wait| u32::try_from(wait.as_secs()).unwrap_or(u32::MAX)))
+                Self::Rejected(problem, retry_after.map(|wait| u32::try_from(wait.as_secs()).unwrap_or(u32::MAX)))
             }
             CallError::Unavailable(failure) => Self::Unavailable(failure),
         }

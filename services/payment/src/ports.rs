@@ -1,231 +1,264 @@
-//! What lies outside this process: the store, the payment provider, the order service.
+//! Interfaces to everything outside this process: the store, the payment provider and the order service.
 //!
-//! Every method of the store is one transaction. Time is the database's.
+//! Depends on `domain` only. Every method of [`Payments`] is one transaction and uses the clock of the database.
 
 use agora_outbox::{DedupKey, StoredResponse};
 use agora_vocab::{CommandId, Money, OrderId, Page, PageSize, PaymentId, RefundId, Secret, UserId};
 use async_trait::async_trait;
 
-use crate::domain::{Attempt, ChargeOutcome, Door, Facts, Method, Payment, Refused};
+use crate::domain::{Attempt, ChargeOutcome, Initiator, Method, Payment, ProviderDetails, TransitionError};
 
-/// Whatever a port could not do, for the log.
+/// The cause of a port's failure, for the log.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A payment as it begins.
+/// A payment to create.
 #[derive(Clone, Debug)]
 pub struct NewPayment {
-    /// The payment.
+    /// Its id, chosen by the initiator.
     pub id: PaymentId,
-    /// The order that it pays.
+    /// The order to pay.
     pub order: OrderId,
-    /// Who pays.
+    /// The payer.
     pub user: UserId,
-    /// Who asked for it.
-    pub door: Door,
-    /// What the payer believes it costs; of the order's own payments, what it costs.
+    /// The party that requested the payment.
+    pub initiator: Initiator,
+    /// The amount that a shopper expects to pay, if stated; the amount due if the order is the initiator.
     pub amount: Option<Money>,
-    /// How.
+    /// The payment method.
     pub method: Method,
-    /// The provider's token.
+    /// The provider's token of the payer's card.
     pub token: Option<Secret>,
 }
 
-/// What became of a claim.
+/// The result of acquiring the idempotency lease of a request.
 #[derive(Clone, Debug)]
-pub enum Opened {
-    /// The caller drives it on.
-    Mine(Box<Driven>),
-    /// The same for a refund.
+pub enum Acquired {
+    /// The caller holds the lease of a payment and continues it.
+    Payment(Box<LeasedPayment>),
+    /// The caller holds the lease of a refund and continues this attempt.
     Refund(Box<Attempt>),
-    /// Somebody else drives it.
-    Running {
-        /// When to ask again, in seconds.
+    /// Another process holds the lease.
+    InProgress {
+        /// Seconds until the lease may be free.
         retry_after_s: u32,
     },
-    /// It was answered before.
-    Answered(StoredResponse),
+    /// The request is complete; this is its stored response.
+    Completed(StoredResponse),
 }
 
-/// A payment that the caller drives on.
+/// A payment whose lease the caller holds.
 #[derive(Clone, Debug)]
-pub struct Driven {
-    /// The payment.
+pub struct LeasedPayment {
+    /// The payment as stored.
     pub payment: Payment,
-    /// It was written just now, so nobody has tried to charge it; else whoever began it is gone.
-    pub new: bool,
+    /// True if this call created the payment, so that no attempt exists yet.
+    pub created: bool,
 }
 
-/// A payment before its provider is called.
+/// A payment whose capture attempt is stored, before the call to the provider.
 #[derive(Clone, Debug)]
-pub struct Prepared {
-    /// The payment.
+pub struct PreparedCapture {
+    /// The payment as stored.
     pub payment: Payment,
-    /// What the provider is called for; none if the payment is not `pending` any more.
+    /// The attempt to send to the provider; none if the payment is no longer `pending`.
     pub attempt: Option<Attempt>,
 }
 
-/// Which payments of a list.
+/// A filter of a list of payments, newest first. All conditions apply.
 #[derive(Clone, Copy, Debug)]
 pub struct Filter {
-    /// Those of this payer; of everybody for admins.
+    /// Payments of this payer; all payers if none.
     pub user: Option<UserId>,
-    /// Those of this order.
+    /// Payments of this order.
     pub order: Option<OrderId>,
-    /// Those before this one (newest first).
+    /// Payments created before this one.
     pub before: Option<PaymentId>,
 }
 
-/// A result that the order must still be told.
+/// A payment result that the order service has not acknowledged yet. A row of `order_notice`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// The result's own id.
+pub struct PendingOrderCallback {
+    /// The result's id, also the command id of the callback.
     pub result: CommandId,
-    /// The payment.
+    /// The payment that has the result.
     pub payment: PaymentId,
-    /// The order.
+    /// The order to call back.
     pub order: OrderId,
     /// The payment's status after the result.
     pub status: String,
 }
 
-/// Payments, their attempts and the ledger.
+impl PendingOrderCallback {
+    /// The callback for the newest result of a payment; none without a result.
+    pub fn of(payment: &Payment) -> Option<Self> {
+        let result = payment.result?;
+        Some(Self { result, payment: payment.id, order: payment.order, status: payment.status.as_str().to_owned() })
+    }
+}
+
+impl NewPayment {
+    /// The request that would create this payment, without its token.
+    pub fn of(payment: &Payment) -> Self {
+        Self {
+            id: payment.id,
+            order: payment.order,
+            user: payment.user,
+            initiator: payment.initiator,
+            amount: payment.due.or(payment.expected),
+            method: payment.method,
+            token: None,
+        }
+    }
+}
+
+/// The store of payments, their attempts and the ledger.
 #[async_trait]
 pub trait Payments: Send + Sync {
-    /// Claims the key and writes the payment `pending`; a later call of the same key finds the same payment.
-    async fn open(&self, new: &NewPayment, dedup_key: &DedupKey) -> Result<Opened, StoreError>;
-    /// Writes the payment of an order `pending` unless it is there; `Cancelled` if it was called off before.
-    async fn open_for_order(&self, new: &NewPayment) -> Result<Driven, StoreError>;
-    /// One payment.
+    /// Acquires the idempotency lease of the key and inserts the payment as `pending`. A later call with the same key
+    /// returns the same payment.
+    async fn create(&self, new: &NewPayment, dedup_key: &DedupKey) -> Result<Acquired, StoreError>;
+    /// Inserts the payment of an order as `pending`, or returns it if it exists. Idempotent by payment id. Returns
+    /// `Cancelled` for a voided payment.
+    async fn create_for_order(&self, new: &NewPayment) -> Result<LeasedPayment, StoreError>;
+    /// Reads a payment without a lock.
     async fn find(&self, id: PaymentId) -> Result<Option<Payment>, StoreError>;
-    /// The newest payment of an order that money was taken with.
-    async fn captured_of(&self, order: OrderId) -> Result<Option<Payment>, StoreError>;
-    /// A page, newest first.
+    /// Returns the newest payment of an order that was captured, even if it was refunded since.
+    async fn find_captured(&self, order: OrderId) -> Result<Option<Payment>, StoreError>;
+    /// Returns a page, newest first.
     async fn page(&self, filter: Filter, limit: PageSize) -> Result<Page<Payment>, StoreError>;
-    /// The newest capture attempt.
+    /// Returns the newest capture attempt.
     async fn capture(&self, id: PaymentId) -> Result<Option<Attempt>, StoreError>;
-    /// Ends a payment that the order refused: `failed`, without a fact, since nothing happened to the order. The claim
-    /// is answered if `answer` is some, else forgotten, so that the same key may ask again.
-    async fn refuse(&self, id: PaymentId, facts: &Facts, answer: Option<&StoredResponse>) -> Result<(), StoreError>;
-    /// Tries a failed payment again.
+    /// Marks a payment that the order rejected as `failed`. Publishes no event, because the order has not changed. With
+    /// a `response`, the request is completed with it; without one its lease is cancelled, so that the same key can
+    /// retry.
+    async fn reject(
+        &self,
+        id: PaymentId,
+        details: &ProviderDetails,
+        response: Option<&StoredResponse>,
+    ) -> Result<(), StoreError>;
+    /// Returns a failed payment to `pending`.
     async fn reopen(&self, id: PaymentId) -> Result<Payment, StoreError>;
-    /// Notes what the order says the payment costs, if it is told now, and writes the next capture attempt or gives the one
-    /// that is under way.
-    async fn prepare_capture(&self, id: PaymentId, due: Option<Money>) -> Result<Prepared, StoreError>;
-    /// Ends the capture: payment, attempt, ledger, fact, notice. A payment that was concluded before stays as it is. `known`
-    /// is the payment if the caller has just read it: it is not read again unless it has changed.
-    async fn conclude(
+    /// Stores the amount due, if given and not yet stored, and inserts the next capture attempt. Returns the open
+    /// attempt if there is one.
+    async fn prepare_capture(&self, id: PaymentId, due: Option<Money>) -> Result<PreparedCapture, StoreError>;
+    /// Stores the outcome of a capture: payment, attempt, ledger, event and order callback. A capture that is already
+    /// complete is not changed. `known` is the payment as the caller last read it, which saves one read unless the
+    /// payment has changed since.
+    async fn complete_capture(
         &self,
         known: Option<Payment>,
         attempt: &Attempt,
         outcome: ChargeOutcome,
     ) -> Result<Payment, StoreError>;
-    /// Calls off a payment; an unknown one is written as voided. One under way at the provider stays `pending`.
+    /// Voids a payment; an unknown id is inserted as voided. A payment with an open attempt stays `pending`.
     async fn void(&self, new: &NewPayment) -> Result<Payment, StoreError>;
-    /// Claims the key, checks what is left and writes the refund's attempt.
-    async fn open_refund(
+    /// Acquires the idempotency lease of the key, checks the refundable amount and inserts the refund's attempt.
+    async fn create_refund(
         &self,
         id: RefundId,
         payment: PaymentId,
         amount: Option<Money>,
         dedup_key: &DedupKey,
-    ) -> Result<Opened, StoreError>;
-    /// Writes a refund of what is left, or gives the one under way; none if nothing is left.
+    ) -> Result<Acquired, StoreError>;
+    /// Inserts an attempt to refund the remaining amount, or returns the open attempt; none if nothing remains.
     async fn prepare_refund(&self, id: RefundId, payment: PaymentId) -> Result<Option<Attempt>, StoreError>;
-    /// The newest attempt of a refund.
+    /// Returns the newest attempt of a refund.
     async fn refund(&self, id: RefundId) -> Result<Option<Attempt>, StoreError>;
-    /// Ends the refund: payment, attempt, ledger, fact, notice.
-    async fn conclude_refund(&self, attempt: &Attempt, outcome: RefundOutcome) -> Result<Payment, StoreError>;
-    /// Stores the answer to a claim, which ends it, and takes note that the order was told `told`.
-    async fn answer(
+    /// Stores the outcome of a refund: payment, attempt, ledger, event and order callback. Idempotent by attempt.
+    async fn complete_refund(&self, attempt: &Attempt, outcome: RefundOutcome) -> Result<Payment, StoreError>;
+    /// Stores the response of a request, which ends its lease, and deletes the callback of the `acknowledged` result.
+    async fn complete_request(
         &self,
         recovery_id: uuid::Uuid,
-        answer: &StoredResponse,
-        told: Option<CommandId>,
+        response: &StoredResponse,
+        acknowledged: Option<CommandId>,
     ) -> Result<(), StoreError>;
-    /// Lets the same key go on at once.
-    async fn unlock(&self, recovery_id: uuid::Uuid) -> Result<(), StoreError>;
-    /// Leases payments that are pending and that nobody drives.
+    /// Releases the idempotency lease, so that the same key can continue at once.
+    async fn release_request(&self, recovery_id: uuid::Uuid) -> Result<(), StoreError>;
+    /// Leases at most `limit` pending payments whose lease has expired.
     async fn lease_payments(&self, limit: u16) -> Result<Vec<PaymentId>, StoreError>;
-    /// Leases refunds that are under way and that nobody drives.
+    /// Leases at most `limit` open refund attempts whose lease has expired.
     async fn lease_refunds(&self, limit: u16) -> Result<Vec<Attempt>, StoreError>;
-    /// Leases results that an order must still be told.
-    async fn lease_notices(&self, limit: u16) -> Result<Vec<Notice>, StoreError>;
-    /// The order took note.
-    async fn told(&self, result: CommandId) -> Result<(), StoreError>;
+    /// Leases at most `limit` order callbacks that are due.
+    async fn lease_callbacks(&self, limit: u16) -> Result<Vec<PendingOrderCallback>, StoreError>;
+    /// Deletes the callback of a result that the order acknowledged. Idempotent.
+    async fn complete_callback(&self, result: CommandId) -> Result<(), StoreError>;
 }
 
-/// Why the store refused.
+/// An error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The key was used for another request.
+    /// The idempotency key belongs to a request with another body or route.
     #[error("the idempotency key was used for another request")]
     KeyReused,
-    /// No such payment.
-    #[error("no payment {0}")]
+    /// No payment has this id.
+    #[error("payment {0} does not exist")]
     NotFound(PaymentId),
-    /// The payment was called off before it began.
-    #[error("payment {0} was called off")]
+    /// The payment was voided before it was created.
+    #[error("payment {0} is voided")]
     Cancelled(PaymentId),
-    /// The same payment id with another order, payer or amount.
-    #[error("payment {0} is another one")]
+    /// The payment exists with another order, payer or amount.
+    #[error("payment {0} exists with another order, payer or amount")]
     Mismatch(PaymentId),
-    /// The domain refused.
+    /// The domain does not allow the change.
     #[error(transparent)]
-    Refused(#[from] Refused),
-    /// The database is away, or answered what it never should.
-    #[error("the database could not be used")]
+    Transition(#[from] TransitionError),
+    /// The database is unreachable or returned an unexpected result.
+    #[error("the database is unavailable")]
     Unavailable(#[source] BoxError),
 }
 
-/// The payment provider. Every call carries the attempt's key and may be repeated.
+/// The payment provider. Every call carries the attempt's idempotency key and can be repeated.
 #[async_trait]
 pub trait Provider: Send + Sync {
-    /// Takes money.
+    /// Authorises and captures `amount`.
     async fn charge(&self, key: &str, amount: Money, token: &Secret) -> Result<ChargeOutcome, ProviderError>;
-    /// Gives money back.
+    /// Refunds `amount` of the charge with reference `charge`.
     async fn refund(&self, key: &str, charge: &str, amount: Money) -> Result<RefundOutcome, ProviderError>;
-    /// What became of a charge; a charge that the provider does not know by then will never be made.
-    async fn charged(&self, key: &str) -> Result<ChargeOutcome, ProviderError>;
-    /// What became of a refund; one that the provider does not know by then will never be made.
-    async fn refunded(&self, key: &str) -> Result<RefundOutcome, ProviderError>;
+    /// Returns the outcome of a charge. If the key is unknown, the provider never executes it later.
+    async fn find_charge(&self, key: &str) -> Result<ChargeOutcome, ProviderError>;
+    /// Returns the outcome of a refund. If the key is unknown, the provider never executes it later.
+    async fn find_refund(&self, key: &str) -> Result<RefundOutcome, ProviderError>;
 }
 
-/// How a refund ended.
+/// The provider's outcome of a refund.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RefundOutcome {
-    /// The money went back; the provider's reference.
+    /// The money was refunded; contains the provider's reference.
     Succeeded(String),
-    /// It did not.
+    /// The money was not refunded.
     Failed,
 }
 
-/// Why the provider gave no outcome.
+/// The provider returned no outcome: the call may or may not have been executed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderError {
-    /// No answer in time: what became of it is unknown.
-    #[error("the payment provider did not answer in time")]
-    NoAnswer,
-    /// It cannot be reached or fails: what became of it is unknown.
-    #[error("the payment provider could not be used")]
+    /// No response before the deadline.
+    #[error("the payment provider did not respond in time")]
+    Timeout,
+    /// The provider is unreachable or failed.
+    #[error("the payment provider is unavailable")]
     Unavailable(#[source] BoxError),
 }
 
 /// The order service.
 #[async_trait]
 pub trait Orders: Send + Sync {
-    /// Asks whether an order may be paid by this payment, and what it costs.
-    async fn begin(&self, payment: &Payment) -> Result<Money, OrderError>;
-    /// Tells a result; repeated until answered. The order's status after it.
-    async fn tell(&self, notice: &Notice) -> Result<String, OrderError>;
+    /// Begins this payment at its order and returns the amount due. Idempotent by payment id.
+    async fn begin_payment(&self, payment: &Payment) -> Result<Money, OrderError>;
+    /// Delivers a payment result and returns the order's status after it. Idempotent by result id.
+    async fn report_result(&self, callback: &PendingOrderCallback) -> Result<String, OrderError>;
 }
 
-/// Why the order service did not say yes.
+/// An error of the order service.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderError {
-    /// It said no; the client gets its words.
-    #[error("the order refused")]
-    Refused(Box<agora_api::Problem>, Option<u32>),
-    /// It could not be asked.
-    #[error("the order service could not be asked")]
+    /// The order rejected the call with this problem, which is returned to the client, and an optional retry delay in
+    /// seconds.
+    #[error("the order rejected the request")]
+    Rejected(Box<agora_api::Problem>, Option<u32>),
+    /// The order service is unreachable or failed.
+    #[error("the order service is unavailable")]
     Unavailable(#[source] BoxError),
 }

@@ -1,8 +1,8 @@
-//! Payments in PostgreSQL: each method of the port is one transaction, the payment's row locked first. What every payment
-//! goes through is one statement each, which does nothing where the payment is not as it is thought to be; then a
-//! transaction of several statements looks at what it is.
+//! PostgreSQL implementation of the port [`Payments`]. Each method is one transaction.
 //!
-//! Knows tables and SQL; decides nothing that `domain` decides.
+//! The common path of a payment is one conditional statement per step. If its condition is false, a transaction of
+//! several statements follows, which locks the payment's row first. Rules of payments belong to `domain`, not to this
+//! module.
 
 mod attempts;
 mod lease;
@@ -19,21 +19,24 @@ use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use self::{
-    attempts::{after, attempts, latest, refund_in},
-    read::{find, lock, still_open},
+    attempts::{attempts, latest, latest_refund, next_number},
+    read::{find, find_with_open_attempt, lock},
     row::{PAYMENT, PaymentRow},
 };
 use crate::{
-    domain::{Attempt, AttemptState, ChargeOutcome, Facts, Operation, Payment, Refused, Status},
-    ports::{Driven, Filter, NewPayment, Notice, Opened, Payments, Prepared, RefundOutcome, StoreError},
+    domain::{Attempt, AttemptState, ChargeOutcome, Operation, Payment, ProviderDetails, Status, TransitionError},
+    ports::{
+        Acquired, Filter, LeasedPayment, NewPayment, Payments, PendingOrderCallback, PreparedCapture, RefundOutcome,
+        StoreError,
+    },
 };
 
-/// How long a driver owns a payment, refund or notice before the worker takes over.
+/// Duration of the lease of a payment, refund or order callback. After it expires the worker takes over.
 const LEASE: Duration = Duration::from_secs(10);
-/// How often a payment is read again that somebody else has changed meanwhile.
-const CONCLUDE_TRIES_MAX: u32 = 20;
+/// Maximum number of tries to complete a capture against concurrent writes of the same payment.
+const COMPLETE_TRIES_MAX: u32 = 20;
 
-/// The store.
+/// The store of payments in PostgreSQL.
 #[derive(Clone)]
 pub struct PgPayments {
     db: Db,
@@ -42,7 +45,7 @@ pub struct PgPayments {
 }
 
 impl PgPayments {
-    /// The store on a database.
+    /// Creates the store. `epoch` is a part of event envelopes and of the provider's keys.
     pub fn new(db: Db, ids: Arc<dyn Ids>, epoch: Epoch) -> Self {
         Self { db, ids, epoch }
     }
@@ -51,7 +54,7 @@ impl PgPayments {
         CommandId::new(self.ids.next())
     }
 
-    /// Ends a payment as voided, one that nobody knew included.
+    /// Voids a payment; inserts it first if it does not exist.
     async fn void_in(&self, tx: &mut Tx, new: &NewPayment) -> Result<Payment, StoreError> {
         let payment = match write::insert(tx, new).await? {
             Some(payment) => payment,
@@ -60,26 +63,26 @@ impl PgPayments {
         if payment.order != new.order {
             return Err(StoreError::Mismatch(new.id));
         }
-        let under_way =
+        let has_open_attempt =
             latest(tx, new.id, Operation::Capture).await?.is_some_and(|a| a.state == AttemptState::Prepared);
         let Some(due) = payment.due.or(new.amount) else { return Ok(payment) };
-        if payment.status != Status::Pending || under_way {
+        if payment.status != Status::Pending || has_open_attempt {
             return Ok(payment);
         }
         let (mut after, event) = payment.void(due, self.result())?;
         after.due = Some(due);
-        write::change(tx, &after, "called off before any money moved").await?;
+        write::change(tx, &after, "voided before a capture").await?;
         self.emit(tx, &after, &event).await?;
         Ok(after)
     }
 
     async fn emit(&self, tx: &mut Tx, payment: &Payment, event: &PaymentEvent) -> Result<(), StoreError> {
-        Ok(agora_outbox::emit(tx, self.ids.as_ref(), self.epoch, fact(payment, event)).await?)
+        Ok(agora_outbox::emit(tx, self.ids.as_ref(), self.epoch, new_event(payment, event)).await?)
     }
 }
 
-/// What is told of a payment as it is now.
-fn fact<'a>(payment: &Payment, event: &'a PaymentEvent) -> NewEvent<'a, PaymentEvent> {
+/// The outbox event of a payment in its current state.
+fn new_event<'a>(payment: &Payment, event: &'a PaymentEvent) -> NewEvent<'a, PaymentEvent> {
     NewEvent {
         event,
         aggregate: payment.id.uuid(),
@@ -98,37 +101,37 @@ macro_rules! page {
 
 #[async_trait]
 impl Payments for PgPayments {
-    async fn open(&self, new: &NewPayment, dedup_key: &DedupKey) -> Result<Opened, StoreError> {
-        // Nearly always it is new.
+    async fn create(&self, new: &NewPayment, dedup_key: &DedupKey) -> Result<Acquired, StoreError> {
+        // Fast path: most keys are new, and one statement acquires the lease and inserts the payment.
         let mut account = Account::new();
         if account.acquire(dedup_key, new.id.uuid(), LEASE)
-            && let Some(payment) = write::claim(&mut *self.db.acquire().await?, new, &account).await?
+            && let Some(payment) = write::insert_with_lease(&mut *self.db.acquire().await?, new, &account).await?
         {
-            return Ok(Opened::Mine(Box::new(Driven { payment, new: true })));
+            return Ok(Acquired::Payment(Box::new(LeasedPayment { payment, created: true })));
         }
         let mut tx = self.db.begin().await?;
-        let driven = match agora_outbox::IdempotencyLease::acquire(&mut tx, dedup_key, new.id.uuid(), LEASE).await? {
-            Acquisition::Completed(answer) => return Ok(Opened::Answered(answer)),
-            Acquisition::InProgress { retry_after_s } => return Ok(Opened::Running { retry_after_s }),
+        let leased = match agora_outbox::IdempotencyLease::acquire(&mut tx, dedup_key, new.id.uuid(), LEASE).await? {
+            Acquisition::Completed(response) => return Ok(Acquired::Completed(response)),
+            Acquisition::InProgress { retry_after_s } => return Ok(Acquired::InProgress { retry_after_s }),
             Acquisition::Started { .. } => {
                 let payment = write::insert(&mut tx, new).await?.ok_or(StoreError::Mismatch(new.id))?;
-                Driven { payment, new: true }
+                LeasedPayment { payment, created: true }
             }
             Acquisition::Resumed { recovery_id } => {
                 let payment = lock(&mut tx, PaymentId::new(recovery_id)).await?;
                 write::lease(&mut tx, payment.id).await?;
-                Driven { payment, new: false }
+                LeasedPayment { payment, created: false }
             }
         };
         tx.commit().await?;
-        Ok(Opened::Mine(Box::new(driven)))
+        Ok(Acquired::Payment(Box::new(leased)))
     }
 
-    async fn open_for_order(&self, new: &NewPayment) -> Result<Driven, StoreError> {
+    async fn create_for_order(&self, new: &NewPayment) -> Result<LeasedPayment, StoreError> {
         let mut tx = self.db.begin().await?;
         if let Some(payment) = write::insert(&mut tx, new).await? {
             tx.commit().await?;
-            return Ok(Driven { payment, new: true });
+            return Ok(LeasedPayment { payment, created: true });
         }
         let payment = lock(&mut tx, new.id).await?;
         if (payment.order, payment.user, payment.due) != (new.order, new.user, new.amount) {
@@ -139,14 +142,14 @@ impl Payments for PgPayments {
         }
         write::lease(&mut tx, new.id).await?;
         tx.commit().await?;
-        Ok(Driven { payment, new: false })
+        Ok(LeasedPayment { payment, created: false })
     }
 
     async fn find(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
         find(&mut *self.db.acquire().await?, id).await
     }
 
-    async fn captured_of(&self, order: OrderId) -> Result<Option<Payment>, StoreError> {
+    async fn find_captured(&self, order: OrderId) -> Result<Option<Payment>, StoreError> {
         let mut connection = self.db.acquire().await?;
         let row: Option<PaymentRow> = sqlx::query_as(concat!(
             "select ",
@@ -188,17 +191,22 @@ impl Payments for PgPayments {
         latest(&mut *self.db.acquire().await?, id, Operation::Capture).await
     }
 
-    async fn refuse(&self, id: PaymentId, facts: &Facts, answer: Option<&StoredResponse>) -> Result<(), StoreError> {
+    async fn reject(
+        &self,
+        id: PaymentId,
+        details: &ProviderDetails,
+        response: Option<&StoredResponse>,
+    ) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
         let mut payment = lock(&mut tx, id).await?;
         if payment.status == Status::Pending && payment.due.is_none() {
             payment.status = Status::Failed;
-            payment.facts = facts.clone();
+            payment.details = details.clone();
             payment.token = None;
-            write::change(&mut tx, &payment, "refused by the order").await?;
+            write::change(&mut tx, &payment, "rejected by the order").await?;
         }
-        match answer {
-            Some(answer) => agora_outbox::IdempotencyLease::complete(&mut tx, id.uuid(), answer).await?,
+        match response {
+            Some(response) => agora_outbox::IdempotencyLease::complete(&mut tx, id.uuid(), response).await?,
             None => agora_outbox::IdempotencyLease::cancel(&mut tx, id.uuid()).await?,
         }
         tx.commit().await?;
@@ -208,12 +216,12 @@ impl Payments for PgPayments {
     async fn reopen(&self, id: PaymentId) -> Result<Payment, StoreError> {
         let mut tx = self.db.begin().await?;
         let payment = lock(&mut tx, id).await?.reopen()?;
-        write::change(&mut tx, &payment, "tried again").await?;
+        write::change(&mut tx, &payment, "reopened for a retry").await?;
         tx.commit().await?;
         Ok(payment)
     }
 
-    async fn prepare_capture(&self, id: PaymentId, due: Option<Money>) -> Result<Prepared, StoreError> {
+    async fn prepare_capture(&self, id: PaymentId, due: Option<Money>) -> Result<PreparedCapture, StoreError> {
         if let Some(due) = due
             && let Some(prepared) = write::first_attempt(&mut *self.db.acquire().await?, self.epoch, id, due).await?
         {
@@ -226,47 +234,47 @@ impl Payments for PgPayments {
             payment.due = Some(due);
         }
         let Some(due) = payment.due.filter(|_| payment.status == Status::Pending) else {
-            return Ok(Prepared { payment, attempt: None });
+            return Ok(PreparedCapture { payment, attempt: None });
         };
         let attempt = match latest(&mut tx, id, Operation::Capture).await? {
             Some(open) if open.state == AttemptState::Prepared => open,
             last => {
-                let n = after(last.as_ref());
+                let n = next_number(last.as_ref());
                 write::attempt(&mut tx, self.epoch, (id, id.uuid()), Operation::Capture, n, due).await?
             }
         };
         tx.commit().await?;
-        Ok(Prepared { payment, attempt: Some(attempt) })
+        Ok(PreparedCapture { payment, attempt: Some(attempt) })
     }
 
-    async fn conclude(
+    async fn complete_capture(
         &self,
         mut known: Option<Payment>,
         attempt: &Attempt,
         outcome: ChargeOutcome,
     ) -> Result<Payment, StoreError> {
-        let words = match &outcome {
+        let log_message = match &outcome {
             ChargeOutcome::Captured(_) => "captured",
             ChargeOutcome::Declined(_) => "declined by the payer's bank",
             ChargeOutcome::Failed(_) => "failed at the provider",
         };
         let mut connection = self.db.acquire().await?;
-        for _ in 0..CONCLUDE_TRIES_MAX {
+        for _ in 0..COMPLETE_TRIES_MAX {
             let payment = match known.take() {
                 Some(known) => known,
-                None => match still_open(&mut connection, attempt).await? {
+                None => match find_with_open_attempt(&mut connection, attempt).await? {
                     (payment, true) => payment,
                     (payment, false) => return Ok(payment),
                 },
             };
-            let (after, event) = payment.conclude(outcome.clone(), self.result())?;
+            let (after, event) = payment.complete_capture(outcome.clone(), self.result())?;
             let mut account = Account::new();
-            account.append(self.ids.as_ref(), self.epoch, fact(&after, &event))?;
-            if write::conclude(&mut connection, attempt, &after, words, &account).await? {
+            account.append(self.ids.as_ref(), self.epoch, new_event(&after, &event))?;
+            if write::complete_capture(&mut connection, attempt, &after, log_message, &account).await? {
                 return Ok(after);
             }
         }
-        Err(StoreError::Unavailable("a payment changes all the time".into()))
+        Err(StoreError::Unavailable("the payment was changed concurrently on every try".into()))
     }
 
     async fn void(&self, new: &NewPayment) -> Result<Payment, StoreError> {
@@ -276,30 +284,30 @@ impl Payments for PgPayments {
         Ok(payment)
     }
 
-    async fn open_refund(
+    async fn create_refund(
         &self,
         id: RefundId,
         payment: PaymentId,
         amount: Option<Money>,
         dedup_key: &DedupKey,
-    ) -> Result<Opened, StoreError> {
+    ) -> Result<Acquired, StoreError> {
         let mut tx = self.db.begin().await?;
         let recovery_id = match agora_outbox::IdempotencyLease::acquire(&mut tx, dedup_key, id.uuid(), LEASE).await? {
-            Acquisition::Completed(answer) => return Ok(Opened::Answered(answer)),
-            Acquisition::InProgress { retry_after_s } => return Ok(Opened::Running { retry_after_s }),
+            Acquisition::Completed(response) => return Ok(Acquired::Completed(response)),
+            Acquisition::InProgress { retry_after_s } => return Ok(Acquired::InProgress { retry_after_s }),
             Acquisition::Started { recovery_id } | Acquisition::Resumed { recovery_id } => recovery_id,
         };
         let locked = lock(&mut tx, payment).await?;
         let refunds = attempts(&mut tx, payment, Operation::Refund).await?;
-        let mine = refunds.iter().rfind(|attempt| attempt.intent == recovery_id);
-        let attempt = if let Some(mine) = mine.filter(|attempt| attempt.state != AttemptState::Failed) {
-            mine.clone()
+        let own = refunds.iter().rfind(|attempt| attempt.intent == recovery_id);
+        let attempt = if let Some(own) = own.filter(|attempt| attempt.state != AttemptState::Failed) {
+            own.clone()
         } else {
-            let (amount, n) = (locked.refundable(amount, &refunds)?, after(refunds.last()));
+            let (amount, n) = (locked.refundable(amount, &refunds)?, next_number(refunds.last()));
             write::attempt(&mut tx, self.epoch, (payment, recovery_id), Operation::Refund, n, amount).await?
         };
         tx.commit().await?;
-        Ok(Opened::Refund(Box::new(attempt)))
+        Ok(Acquired::Refund(Box::new(attempt)))
     }
 
     async fn prepare_refund(&self, id: RefundId, payment: PaymentId) -> Result<Option<Attempt>, StoreError> {
@@ -311,20 +319,20 @@ impl Payments for PgPayments {
         }
         let amount = match locked.refundable(None, &refunds) {
             Ok(amount) => amount,
-            Err(Refused::ExceedsCapture) => return Ok(None),
-            Err(refused) => return Err(refused.into()),
+            Err(TransitionError::ExceedsCapture) => return Ok(None),
+            Err(error) => return Err(error.into()),
         };
-        let n = after(refunds.last());
+        let n = next_number(refunds.last());
         let attempt = write::attempt(&mut tx, self.epoch, (payment, id.uuid()), Operation::Refund, n, amount).await?;
         tx.commit().await?;
         Ok(Some(attempt))
     }
 
     async fn refund(&self, id: RefundId) -> Result<Option<Attempt>, StoreError> {
-        refund_in(&mut *self.db.acquire().await?, id.uuid()).await
+        latest_refund(&mut *self.db.acquire().await?, id.uuid()).await
     }
 
-    async fn conclude_refund(&self, attempt: &Attempt, outcome: RefundOutcome) -> Result<Payment, StoreError> {
+    async fn complete_refund(&self, attempt: &Attempt, outcome: RefundOutcome) -> Result<Payment, StoreError> {
         let mut tx = self.db.begin().await?;
         let payment = lock(&mut tx, attempt.payment).await?;
         let (state, reference) = match &outcome {
@@ -337,9 +345,9 @@ impl Payments for PgPayments {
         let payment = if state == AttemptState::Succeeded {
             let (payment, event) = payment.refund(attempt, self.result())?;
             write::change(&mut tx, &payment, "refunded").await?;
-            // Several attempts may serve one refund, but one of them succeeds.
-            write::book_refund(&mut tx, attempt.intent, attempt.amount).await?;
-            write::notice(&mut tx, &payment).await?;
+            // At most one attempt of a refund succeeds, so the refund's id is unique in the ledger.
+            write::post_refund(&mut tx, attempt.intent, attempt.amount).await?;
+            write::enqueue_callback(&mut tx, &payment).await?;
             self.emit(&mut tx, &payment, &event).await?;
             payment
         } else {
@@ -350,18 +358,18 @@ impl Payments for PgPayments {
         Ok(payment)
     }
 
-    async fn answer(
+    async fn complete_request(
         &self,
         recovery_id: Uuid,
-        answer: &StoredResponse,
-        told: Option<CommandId>,
+        response: &StoredResponse,
+        acknowledged: Option<CommandId>,
     ) -> Result<(), StoreError> {
         let mut account = Account::new();
-        account.complete(recovery_id, answer)?;
-        write::answer(&mut *self.db.acquire().await?, told, &account).await
+        account.complete(recovery_id, response)?;
+        write::complete_request(&mut *self.db.acquire().await?, acknowledged, &account).await
     }
 
-    async fn unlock(&self, recovery_id: Uuid) -> Result<(), StoreError> {
+    async fn release_request(&self, recovery_id: Uuid) -> Result<(), StoreError> {
         Ok(agora_outbox::IdempotencyLease::release(&mut *self.db.acquire().await?, recovery_id).await?)
     }
 
@@ -373,11 +381,11 @@ impl Payments for PgPayments {
         lease::refunds(&mut *self.db.acquire().await?, limit).await
     }
 
-    async fn lease_notices(&self, limit: u16) -> Result<Vec<Notice>, StoreError> {
-        lease::notices(&mut *self.db.acquire().await?, limit).await
+    async fn lease_callbacks(&self, limit: u16) -> Result<Vec<PendingOrderCallback>, StoreError> {
+        lease::callbacks(&mut *self.db.acquire().await?, limit).await
     }
 
-    async fn told(&self, result: CommandId) -> Result<(), StoreError> {
-        write::answer(&mut *self.db.acquire().await?, Some(result), &Account::new()).await
+    async fn complete_callback(&self, result: CommandId) -> Result<(), StoreError> {
+        write::complete_request(&mut *self.db.acquire().await?, Some(result), &Account::new()).await
     }
 }

@@ -1,7 +1,9 @@
-//! The simulated payment provider: somebody else's system that happens to keep its books in the same database server.
+//! The simulated payment provider, an external system that stores its operations in the schema `simulator` of the same
+//! database server.
 //!
-//! Knows its own schema and nothing of payments. Its own pool, no joins. Like a true provider it remembers each key for
-//! ever: a repeated key gets the first outcome, and a key that was asked for before it came is never executed.
+//! Must not read tables of the payment service; it has its own connection pool. Like a real provider it stores each
+//! idempotency key for ever: a repeated key returns the first outcome, and a key that was queried before its operation
+//! arrived is never executed.
 
 use agora_postgres::Db;
 use agora_vocab::{Money, Secret};
@@ -9,51 +11,51 @@ use async_trait::async_trait;
 use sqlx::PgConnection;
 
 use crate::{
-    domain::{ChargeOutcome, Facts},
+    domain::{ChargeOutcome, ProviderDetails},
     ports::{Provider, ProviderError, RefundOutcome},
 };
 
-/// The token that is charged when a client names none.
+/// The token of a payment request without one.
 pub const DEFAULT_TOKEN: &str = "tok_ok";
 
-/// The provider.
+/// The simulated provider.
 #[derive(Clone)]
 pub struct Simulator {
     db: Db,
 }
 
-/// What a token makes of a charge.
+/// The simulated behavior of a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Script {
+enum Behavior {
     Charge,
     Decline {
         code: &'static str,
         message: &'static str,
     },
-    /// It is charged, and the answer is lost on the way.
-    ChargeAndLoseAnswer,
-    /// It is not charged, and there is no answer.
-    Silence,
-    /// An error of the provider's own.
+    /// The charge succeeds, but the response is lost.
+    ChargeAndLoseResponse,
+    /// The charge is not executed and the call times out.
+    TimeOut,
+    /// The provider reports an internal error.
     Fail,
 }
 
-/// What a token stands for; an unknown one is declined like a card that does not exist.
-fn script(token: &str) -> Script {
+/// The behavior of a test token; an unknown token is declined.
+fn behavior(token: &str) -> Behavior {
     match token {
-        "tok_ok" => Script::Charge,
+        "tok_ok" => Behavior::Charge,
         "tok_insufficient_funds" => {
-            Script::Decline { code: "insufficient_funds", message: "the card has insufficient funds" }
+            Behavior::Decline { code: "insufficient_funds", message: "the card has insufficient funds" }
         }
-        "tok_declined" => Script::Decline { code: "card_declined", message: "the card was declined" },
-        "tok_lost_answer" => Script::ChargeAndLoseAnswer,
-        "tok_timeout" => Script::Silence,
-        "tok_error" => Script::Fail,
-        _ => Script::Decline { code: "invalid_token", message: "the token is not known" },
+        "tok_declined" => Behavior::Decline { code: "card_declined", message: "the card was declined" },
+        "tok_lost_answer" => Behavior::ChargeAndLoseResponse,
+        "tok_timeout" => Behavior::TimeOut,
+        "tok_error" => Behavior::Fail,
+        _ => Behavior::Decline { code: "invalid_token", message: "the token is not known" },
     }
 }
 
-/// A row of the provider's books.
+/// A row of `simulator.operation`.
 #[derive(sqlx::FromRow)]
 struct Row {
     outcome: String,
@@ -64,19 +66,19 @@ struct Row {
 }
 
 impl Simulator {
-    /// The provider, with a pool of its own.
+    /// Creates the provider on its own connection pool.
     pub fn new(db: Db) -> Self {
         Self { db }
     }
 
-    /// Writes an operation unless its key is known, and gives what is written under the key then.
-    async fn operate(&self, key: &str, kind: &str, amount: Money, script: Script) -> Result<Row, sqlx::Error> {
-        let (outcome, code, message) = match script {
-            Script::Decline { code, message } => ("declined", code, message),
+    /// Executes an operation unless its key exists. Returns the operation stored under the key.
+    async fn execute(&self, key: &str, kind: &str, amount: Money, behavior: Behavior) -> Result<Row, sqlx::Error> {
+        let (outcome, code, message) = match behavior {
+            Behavior::Decline { code, message } => ("declined", code, message),
             _ => ("succeeded", "approved", "approved"),
         };
         let mut connection = self.db.acquire().await?;
-        let operated: Option<Row> = sqlx::query_as(
+        let executed: Option<Row> = sqlx::query_as(
             "insert into simulator.operation (key, kind, amount_minor, currency, outcome, reference, authorization_code, code, message)
              values ($1, $2, $3, $4, $5, 'sim_' || md5($1), case when $5 = 'succeeded' then upper(left(md5('auth' || $1), 6)) end, $6, $7)
              on conflict (key) do nothing
@@ -91,13 +93,13 @@ impl Simulator {
         .bind(message)
         .fetch_optional(&mut *connection)
         .await?;
-        match operated {
+        match executed {
             Some(row) => Ok(row),
-            None => written(&mut connection, key).await,
+            None => read_operation(&mut connection, key).await,
         }
     }
 
-    /// What is written under a key; an unknown key is written as never to be executed.
+    /// Returns the operation of a key. Stores an unknown key with outcome `never`, which prevents its later execution.
     async fn find(&self, key: &str) -> Result<Row, sqlx::Error> {
         let mut connection = self.db.acquire().await?;
         sqlx::query(
@@ -107,12 +109,12 @@ impl Simulator {
         .bind(key)
         .execute(&mut *connection)
         .await?;
-        written(&mut connection, key).await
+        read_operation(&mut connection, key).await
     }
 }
 
-/// What is written under a key that somebody just wrote, if not we then an earlier caller.
-async fn written(connection: &mut PgConnection, key: &str) -> Result<Row, sqlx::Error> {
+/// Reads the operation of a key that exists.
+async fn read_operation(connection: &mut PgConnection, key: &str) -> Result<Row, sqlx::Error> {
     sqlx::query_as(
         "select outcome, reference, authorization_code, code, message from simulator.operation where key = $1",
     )
@@ -124,31 +126,33 @@ async fn written(connection: &mut PgConnection, key: &str) -> Result<Row, sqlx::
 #[async_trait]
 impl Provider for Simulator {
     async fn charge(&self, key: &str, amount: Money, token: &Secret) -> Result<ChargeOutcome, ProviderError> {
-        let script = script(token.expose());
-        match script {
-            Script::Silence => Err(ProviderError::NoAnswer),
-            Script::Fail => Ok(ChargeOutcome::Failed(Facts {
+        let behavior = behavior(token.expose());
+        match behavior {
+            Behavior::TimeOut => Err(ProviderError::Timeout),
+            Behavior::Fail => Ok(ChargeOutcome::Failed(ProviderDetails {
                 code: Some("provider_error".to_owned()),
                 message: Some("the provider failed".to_owned()),
-                ..Facts::default()
+                ..ProviderDetails::default()
             })),
-            Script::Charge | Script::Decline { .. } => Ok(self.operate(key, "charge", amount, script).await?.into()),
-            Script::ChargeAndLoseAnswer => {
-                self.operate(key, "charge", amount, script).await?;
-                Err(ProviderError::NoAnswer)
+            Behavior::Charge | Behavior::Decline { .. } => {
+                Ok(self.execute(key, "charge", amount, behavior).await?.into())
+            }
+            Behavior::ChargeAndLoseResponse => {
+                self.execute(key, "charge", amount, behavior).await?;
+                Err(ProviderError::Timeout)
             }
         }
     }
 
     async fn refund(&self, key: &str, _charge: &str, amount: Money) -> Result<RefundOutcome, ProviderError> {
-        Ok(self.operate(key, "refund", amount, Script::Charge).await?.into())
+        Ok(self.execute(key, "refund", amount, Behavior::Charge).await?.into())
     }
 
-    async fn charged(&self, key: &str) -> Result<ChargeOutcome, ProviderError> {
+    async fn find_charge(&self, key: &str) -> Result<ChargeOutcome, ProviderError> {
         Ok(self.find(key).await?.into())
     }
 
-    async fn refunded(&self, key: &str) -> Result<RefundOutcome, ProviderError> {
+    async fn find_refund(&self, key: &str) -> Result<RefundOutcome, ProviderError> {
         Ok(self.find(key).await?.into())
     }
 }
@@ -156,16 +160,16 @@ impl Provider for Simulator {
 impl From<Row> for ChargeOutcome {
     fn from(row: Row) -> Self {
         let Row { outcome, reference, authorization_code, code, message } = row;
-        let facts = Facts {
+        let details = ProviderDetails {
             reference: Some(reference),
             authorization: authorization_code,
             code: Some(code),
             message: Some(message),
         };
         match outcome.as_str() {
-            "succeeded" => Self::Captured(facts),
-            "declined" => Self::Declined(facts),
-            _ => Self::never(),
+            "succeeded" => Self::Captured(details),
+            "declined" => Self::Declined(details),
+            _ => Self::not_charged(),
         }
     }
 }

@@ -1,8 +1,9 @@
-//! What a shopper, an admin, an order and time itself may ask of payments.
+//! Use cases of shoppers, admins, the order service and the worker.
 //!
-//! Knows the ports and the domain; neither HTTP nor SQL. Nothing here holds a transaction while it calls somebody else.
+//! Depends on `ports` and `domain`, not on HTTP or SQL. No transaction is open during a call to the provider or to the
+//! order service.
 
-mod round;
+mod worker;
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,213 +13,224 @@ use agora_outbox::{DedupKey, StoredResponse};
 use agora_vocab::{CommandId, Epoch, Ids, Money, OrderId, Page, PageSize, PaymentId, RefundId, UserId};
 
 use crate::{
-    domain::{Attempt, AttemptState, ChargeOutcome, Facts, Payment, Status, Step, next},
+    domain::{Attempt, AttemptState, Payment, ProviderDetails, Status, Step, next_step},
     ports::{
-        Driven, Filter, NewPayment, Notice, Opened, OrderError, Orders, Payments, Prepared, Provider, ProviderError,
-        StoreError,
+        Acquired, Filter, LeasedPayment, NewPayment, OrderError, Orders, Payments, PendingOrderCallback,
+        PreparedCapture, Provider, ProviderError, StoreError,
     },
 };
 
-/// Longest wait for the provider's answer.
+/// Deadline of one call to the provider.
 pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The use cases.
+/// The use cases of payments. Cheap to clone.
 #[derive(Clone)]
-pub struct Pay {
-    /// Payments and the ledger.
+pub struct PaymentService {
+    /// The store.
     pub payments: Arc<dyn Payments>,
-    /// The provider; none where the shop has none.
+    /// The payment provider; none if the shop has none configured.
     pub provider: Option<Arc<dyn Provider>>,
     /// The order service.
     pub orders: Arc<dyn Orders>,
-    /// Fresh ids.
+    /// Generates ids of payments and refunds.
     pub ids: Arc<dyn Ids>,
-    /// The recovery epoch, part of the provider's keys.
+    /// The recovery epoch, a part of the provider's idempotency keys.
     pub epoch: Epoch,
-    /// Longest wait for the provider's answer, [`PROVIDER_TIMEOUT`] but in tests.
+    /// Deadline of one call to the provider: [`PROVIDER_TIMEOUT`], shorter in tests.
     pub provider_timeout: Duration,
 }
 
-/// What became of a request to pay.
+/// The result of a request to pay.
 #[derive(Debug)]
 pub enum Paid {
-    /// It was answered before: the same answer.
-    Before(StoredResponse),
-    /// Where the payment stands, and what the order said to it if it could be told.
-    Now(Box<Payment>, Option<Told>),
+    /// The key is complete: the stored response.
+    Replayed(StoredResponse),
+    /// The payment after this request, and the order's acknowledgement if the order service was reachable.
+    Executed(Box<Payment>, Option<OrderAcknowledged>),
 }
 
-/// What an order said to the result of a payment. To be noted with the answer, or else the worker tells it again.
+/// The order's response to a payment result. It must be passed to [`PaymentService::complete_request`] or
+/// [`PaymentService::release_request`]; otherwise the worker delivers the result again.
 #[derive(Clone, Debug)]
-pub struct Told {
-    /// The result's own id.
+pub struct OrderAcknowledged {
+    /// The id of the acknowledged result.
     pub result: CommandId,
-    /// The order's status after it.
+    /// The order's status after the result.
     pub order_status: String,
 }
 
-/// What became of a request to refund.
+/// The result of a request to refund.
 #[derive(Debug)]
 pub enum Refunded {
-    /// It was answered before: the same answer.
-    Before(StoredResponse),
-    /// The refund and the payment after it.
-    Now(Box<Attempt>, Box<Payment>),
+    /// The key is complete: the stored response.
+    Replayed(StoredResponse),
+    /// The refund's newest attempt and the payment after it.
+    Executed(Box<Attempt>, Box<Payment>),
 }
 
-/// Why a use case was refused.
+/// An error of a use case.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The shop has no provider.
+    /// No provider is configured.
     #[error("no payment provider is configured")]
     NoProvider,
-    /// The same key is at work.
-    #[error("the same request is still running")]
-    Running {
-        /// When to ask again, in seconds.
+    /// Another request with the same key is in progress.
+    #[error("a request with the same key is in progress")]
+    InProgress {
+        /// Seconds until the client should retry.
         retry_after_s: u32,
     },
-    /// No such payment, or not the caller's.
-    #[error("no such payment")]
+    /// The payment does not exist, or belongs to another user.
+    #[error("the payment does not exist")]
     NotFound,
-    /// The order said no, in these words.
-    #[error("the order refused the payment")]
-    Order(Box<Problem>, Option<u32>),
-    /// The order service could not be asked; the payment goes on by itself.
-    #[error("the order service could not be asked")]
-    OrderAway(#[source] OrderError),
-    /// The store refused.
+    /// The order rejected the payment with this problem and an optional retry delay in seconds.
+    #[error("the order rejected the payment")]
+    OrderRejected(Box<Problem>, Option<u32>),
+    /// The order service is unreachable. The worker continues the payment.
+    #[error("the order service is unavailable")]
+    OrderUnavailable(#[source] OrderError),
+    /// The store rejected the change or is unavailable.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-impl Pay {
-    /// Pays an order for a shopper: claim, ask the order, charge, tell the order.
+impl PaymentService {
+    /// Pays an order for a shopper: acquires the lease, begins the payment at the order, charges, reports the result.
+    /// Idempotent by key. The caller ends the lease with `complete_request` or `release_request`.
     pub async fn pay(&self, new: &NewPayment, dedup_key: &DedupKey) -> Result<Paid, Error> {
         self.provider()?;
-        let mut driven = match self.payments.open(new, dedup_key).await? {
-            Opened::Answered(answer) => return Ok(Paid::Before(answer)),
-            Opened::Running { retry_after_s } => return Err(Error::Running { retry_after_s }),
-            Opened::Refund(_) => return Err(Error::NotFound),
-            Opened::Mine(driven) => *driven,
+        let mut leased = match self.payments.create(new, dedup_key).await? {
+            Acquired::Completed(response) => return Ok(Paid::Replayed(response)),
+            Acquired::InProgress { retry_after_s } => return Err(Error::InProgress { retry_after_s }),
+            Acquired::Refund(_) => return Err(Error::NotFound),
+            Acquired::Payment(leased) => *leased,
         };
-        let id = driven.payment.id;
-        if driven.payment.status == Status::Failed {
-            driven.payment = self.payments.reopen(id).await?;
+        let id = leased.payment.id;
+        if leased.payment.status == Status::Failed {
+            leased.payment = self.payments.reopen(id).await?;
         }
-        match self.drive(driven).await {
+        match self.advance(leased).await {
             Ok(payment) => {
-                let told = self.tell(&payment).await;
-                Ok(Paid::Now(Box::new(payment), told))
+                let acknowledged = self.report_result(&payment).await;
+                Ok(Paid::Executed(Box::new(payment), acknowledged))
             }
-            Err(error @ Error::OrderAway(_)) => {
-                self.payments.unlock(id.uuid()).await?;
+            Err(error @ Error::OrderUnavailable(_)) => {
+                self.payments.release_request(id.uuid()).await?;
                 Err(error)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Stores the answer to a claim, so that a retry gets the same one, and notes that the order was told.
-    pub async fn store(
+    /// Stores the response of a request, so that a retry receives the same one, and deletes the acknowledged callback.
+    pub async fn complete_request(
         &self,
         recovery_id: uuid::Uuid,
-        answer: &StoredResponse,
-        told: Option<&Told>,
+        response: &StoredResponse,
+        acknowledged: Option<&OrderAcknowledged>,
     ) -> Result<(), Error> {
-        Ok(self.payments.answer(recovery_id, answer, told.map(|told| told.result)).await?)
+        Ok(self
+            .payments
+            .complete_request(recovery_id, response, acknowledged.map(|acknowledged| acknowledged.result))
+            .await?)
     }
 
-    /// Lets the same key go on at once, since what it got was no final answer, and notes that the order was told.
-    pub async fn unlock(&self, recovery_id: uuid::Uuid, told: Option<&Told>) -> Result<(), Error> {
-        self.note(told).await?;
-        Ok(self.payments.unlock(recovery_id).await?)
+    /// Releases the lease after a response that is not final, so that the same key can continue at once, and deletes
+    /// the acknowledged callback.
+    pub async fn release_request(
+        &self,
+        recovery_id: uuid::Uuid,
+        acknowledged: Option<&OrderAcknowledged>,
+    ) -> Result<(), Error> {
+        self.complete_callback(acknowledged).await?;
+        Ok(self.payments.release_request(recovery_id).await?)
     }
 
-    /// Pays an order for the order itself; repeated with the same id.
+    /// Pays an order on its own command. Idempotent by payment id.
     pub async fn pay_for_order(&self, new: &NewPayment) -> Result<Payment, Error> {
         self.provider()?;
-        self.drive(self.payments.open_for_order(new).await?).await
+        self.advance(self.payments.create_for_order(new).await?).await
     }
 
-    /// The final status of a payment, or `pending`; an unknown one is written as voided, so it can never be charged.
-    pub async fn settle(&self, asked: &NewPayment) -> Result<Payment, Error> {
-        match self.payments.find(asked.id).await? {
+    /// Returns the payment in its current state. An unknown id is stored as voided, so that it can never be charged.
+    pub async fn settle(&self, requested: &NewPayment) -> Result<Payment, Error> {
+        match self.payments.find(requested.id).await? {
             Some(payment) => Ok(payment),
-            None => Ok(self.payments.void(asked).await?),
+            None => Ok(self.payments.void(requested).await?),
         }
     }
 
-    /// Calls off a payment: one under way at the provider is resolved first, and stays captured if it was charged.
-    pub async fn void(&self, asked: &NewPayment) -> Result<Payment, Error> {
-        if let Some(Step::Resolve(attempt)) = self.next_of(asked.id).await? {
+    /// Voids a payment. An open attempt is resolved at the provider first; if it was charged, the payment stays
+    /// captured.
+    pub async fn void(&self, requested: &NewPayment) -> Result<Payment, Error> {
+        if let Some(Step::Resolve(attempt)) = self.next_step_of(requested.id).await? {
             let resolved = self.resolve(&attempt).await?;
             if resolved.status != Status::Failed {
                 return Ok(resolved);
             }
         }
-        Ok(self.payments.void(asked).await?)
+        Ok(self.payments.void(requested).await?)
     }
 
-    /// Gives money back for an admin.
+    /// Refunds an amount, or all that remains if `amount` is none, for an admin. Idempotent by key.
     pub async fn refund(&self, id: PaymentId, amount: Option<Money>, dedup_key: &DedupKey) -> Result<Refunded, Error> {
         self.provider()?;
         self.find(id).await?;
         let refund = RefundId::new(self.ids.next());
-        match self.payments.open_refund(refund, id, amount, dedup_key).await? {
-            Opened::Answered(answer) => Ok(Refunded::Before(answer)),
-            Opened::Running { retry_after_s } => Err(Error::Running { retry_after_s }),
-            Opened::Mine(driven) => Err(Error::Store(StoreError::NotFound(driven.payment.id))),
-            Opened::Refund(attempt) => {
-                let payment = self.drive_refund(&attempt).await?;
-                self.note(self.tell(&payment).await.as_ref()).await?;
+        match self.payments.create_refund(refund, id, amount, dedup_key).await? {
+            Acquired::Completed(response) => Ok(Refunded::Replayed(response)),
+            Acquired::InProgress { retry_after_s } => Err(Error::InProgress { retry_after_s }),
+            Acquired::Payment(leased) => Err(Error::Store(StoreError::NotFound(leased.payment.id))),
+            Acquired::Refund(attempt) => {
+                let payment = self.execute_refund(&attempt).await?;
+                self.complete_callback(self.report_result(&payment).await.as_ref()).await?;
                 let refund = self.payments.refund(attempt.refund()).await?.ok_or(Error::NotFound)?;
-                Ok(Refunded::Now(Box::new(refund), Box::new(payment)))
+                Ok(Refunded::Executed(Box::new(refund), Box::new(payment)))
             }
         }
     }
 
-    /// Gives back what is left of a payment, for its order; nothing left is nothing to do.
-    pub async fn refund_rest(&self, id: PaymentId) -> Result<Payment, Error> {
+    /// Refunds the remaining amount for the order. Has no effect if nothing remains.
+    pub async fn refund_remaining(&self, id: PaymentId) -> Result<Payment, Error> {
         let refund = RefundId::new(self.ids.next());
         match self.payments.prepare_refund(refund, id).await? {
-            Some(attempt) => self.drive_refund(&attempt).await,
+            Some(attempt) => self.execute_refund(&attempt).await,
             None => self.find(id).await,
         }
     }
 
-    /// An order was cancelled: what was taken goes back, what was not taken never is. The order's saga commands the same;
-    /// whichever comes second finds nothing to do.
+    /// Voids or refunds the payment of a cancelled order. The order's saga sends the same commands; the second call has
+    /// no effect.
     pub async fn order_cancelled(&self, id: PaymentId) -> Result<(), Error> {
         match self.payments.find(id).await? {
             Some(payment) if payment.status == Status::Pending => {
                 let after = self.void(&NewPayment::of(&payment)).await?;
                 if after.status == Status::Captured {
-                    self.refund_rest(id).await?;
+                    self.refund_remaining(id).await?;
                 }
             }
             Some(payment) if matches!(payment.status, Status::Captured | Status::PartiallyRefunded) => {
-                self.refund_rest(id).await?;
+                self.refund_remaining(id).await?;
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// A payment that its payer, or an admin (`user` none), may see.
-    pub async fn visible(&self, id: PaymentId, user: Option<UserId>) -> Result<Payment, Error> {
+    /// Returns a payment if `user` is its payer, or none for an admin; otherwise `NotFound`.
+    pub async fn find_visible(&self, id: PaymentId, user: Option<UserId>) -> Result<Payment, Error> {
         let payment = self.find(id).await?;
         if user.is_none_or(|user| user == payment.user) { Ok(payment) } else { Err(Error::NotFound) }
     }
 
-    /// A page of payments, newest first.
+    /// Returns a page of payments, newest first.
     pub async fn page(&self, filter: Filter, limit: PageSize) -> Result<Page<Payment>, Error> {
         Ok(self.payments.page(filter, limit).await?)
     }
 
-    /// The payment of an order that money was taken with.
-    pub async fn captured_of(&self, order: OrderId) -> Result<Payment, Error> {
-        self.payments.captured_of(order).await?.ok_or(Error::NotFound)
+    /// Returns the newest captured payment of an order.
+    pub async fn find_captured(&self, order: OrderId) -> Result<Payment, Error> {
+        self.payments.find_captured(order).await?.ok_or(Error::NotFound)
     }
 
     fn provider(&self) -> Result<&Arc<dyn Provider>, Error> {
@@ -229,50 +241,57 @@ impl Pay {
         self.payments.find(id).await?.ok_or(Error::NotFound)
     }
 
-    async fn next_of(&self, id: PaymentId) -> Result<Option<Step>, Error> {
+    async fn next_step_of(&self, id: PaymentId) -> Result<Option<Step>, Error> {
         let Some(payment) = self.payments.find(id).await? else { return Ok(None) };
-        Ok(Some(next(&payment, self.payments.capture(id).await?.as_ref())))
+        Ok(Some(next_step(&payment, self.payments.capture(id).await?.as_ref())))
     }
 
-    /// Drives a payment as far as it goes now: one that waits for its provider comes back `pending`.
-    async fn drive(&self, Driven { payment, new }: Driven) -> Result<Payment, Error> {
-        let capture = if new { None } else { self.payments.capture(payment.id).await? };
-        match next(&payment, capture.as_ref()) {
+    /// Executes the next step of a payment. Returns it as `pending` if the provider's outcome is unknown.
+    async fn advance(&self, LeasedPayment { payment, created }: LeasedPayment) -> Result<Payment, Error> {
+        let capture = if created { None } else { self.payments.capture(payment.id).await? };
+        match next_step(&payment, capture.as_ref()) {
             Step::Begin => {
-                let due = self.begin(&payment).await?;
+                let due = self.begin_payment(&payment).await?;
                 self.charge(payment.id, Some(due)).await
             }
             Step::Charge => self.charge(payment.id, None).await,
             Step::Resolve(attempt) => self.resolve(&attempt).await,
-            Step::Rest => Ok(payment),
+            Step::Done => Ok(payment),
         }
     }
 
-    /// Asks the order whether it may be paid, and what it costs.
-    async fn begin(&self, payment: &Payment) -> Result<Money, Error> {
-        match self.orders.begin(payment).await {
+    /// Begins the payment at the order and returns the amount due. Stores a rejection.
+    async fn begin_payment(&self, payment: &Payment) -> Result<Money, Error> {
+        match self.orders.begin_payment(payment).await {
             Ok(due) => Ok(due),
-            Err(OrderError::Refused(problem, retry_after_s)) => {
-                let final_answer = (problem.status == 409 && retry_after_s.is_none()).then(|| refusal(&problem));
-                let facts =
-                    Facts { code: Some(problem.code.clone()), message: problem.detail.clone(), ..Facts::default() };
-                self.payments.refuse(payment.id, &facts, final_answer.as_ref()).await?;
-                Err(Error::Order(problem, retry_after_s))
+            Err(OrderError::Rejected(problem, retry_after_s)) => {
+                let final_response = (problem.status == 409 && retry_after_s.is_none()).then(|| rejection(&problem));
+                let details = ProviderDetails {
+                    code: Some(problem.code.clone()),
+                    message: problem.detail.clone(),
+                    ..ProviderDetails::default()
+                };
+                self.payments.reject(payment.id, &details, final_response.as_ref()).await?;
+                Err(Error::OrderRejected(problem, retry_after_s))
             }
-            Err(away) => Err(Error::OrderAway(away)),
+            Err(error) => Err(Error::OrderUnavailable(error)),
         }
     }
 
     async fn charge(&self, id: PaymentId, due: Option<Money>) -> Result<Payment, Error> {
         let provider = self.provider()?;
-        let Prepared { payment, attempt } = self.payments.prepare_capture(id, due).await?;
+        let PreparedCapture { payment, attempt } = self.payments.prepare_capture(id, due).await?;
         let Some(attempt) = attempt else { return Ok(payment) };
         let Some(token) = payment.token.clone() else { return self.resolve(&attempt).await };
         let key = attempt.provider_key(self.epoch);
-        match self.in_time(provider.charge(&key, attempt.amount, &token)).await {
-            Ok(outcome) => Ok(self.payments.conclude(Some(payment), &attempt, outcome).await?),
+        match self.with_timeout(provider.charge(&key, attempt.amount, &token)).await {
+            Ok(outcome) => Ok(self.payments.complete_capture(Some(payment), &attempt, outcome).await?),
             Err(error) => {
-                tracing::warn!(payment.id = %id, error = %chain(&error), "the outcome of a charge is unknown");
+                tracing::warn!(
+                    payment.id = %id,
+                    error = %chain(&error),
+                    "Charge outcome unknown (provider call failed): the worker queries the provider"
+                );
                 Ok(payment)
             }
         }
@@ -280,96 +299,69 @@ impl Pay {
 
     async fn resolve(&self, attempt: &Attempt) -> Result<Payment, Error> {
         let key = attempt.provider_key(self.epoch);
-        match self.in_time(self.provider()?.charged(&key)).await {
-            Ok(outcome) => Ok(self.payments.conclude(None, attempt, outcome).await?),
+        match self.with_timeout(self.provider()?.find_charge(&key)).await {
+            Ok(outcome) => Ok(self.payments.complete_capture(None, attempt, outcome).await?),
             Err(_) => self.find(attempt.payment).await,
         }
     }
 
-    async fn drive_refund(&self, attempt: &Attempt) -> Result<Payment, Error> {
+    async fn execute_refund(&self, attempt: &Attempt) -> Result<Payment, Error> {
         if attempt.state != AttemptState::Prepared {
             return self.find(attempt.payment).await;
         }
-        let charge = self.find(attempt.payment).await?.facts.reference.unwrap_or_default();
+        let charge = self.find(attempt.payment).await?.details.reference.unwrap_or_default();
         let key = attempt.provider_key(self.epoch);
-        match self.in_time(self.provider()?.refund(&key, &charge, attempt.amount)).await {
-            Ok(outcome) => Ok(self.payments.conclude_refund(attempt, outcome).await?),
+        match self.with_timeout(self.provider()?.refund(&key, &charge, attempt.amount)).await {
+            Ok(outcome) => Ok(self.payments.complete_refund(attempt, outcome).await?),
             Err(error) => {
-                tracing::warn!(payment.id = %attempt.payment, error = %chain(&error), "the outcome of a refund is unknown");
+                tracing::warn!(
+                    payment.id = %attempt.payment,
+                    error = %chain(&error),
+                    "Refund outcome unknown (provider call failed): the worker queries the provider"
+                );
                 self.find(attempt.payment).await
             }
         }
     }
 
-    async fn in_time<T>(&self, call: impl Future<Output = Result<T, ProviderError>>) -> Result<T, ProviderError> {
-        tokio::time::timeout(self.provider_timeout, call).await.unwrap_or(Err(ProviderError::NoAnswer))
+    async fn with_timeout<T>(&self, call: impl Future<Output = Result<T, ProviderError>>) -> Result<T, ProviderError> {
+        tokio::time::timeout(self.provider_timeout, call).await.unwrap_or(Err(ProviderError::Timeout))
     }
 
-    /// Tells the order what became of a payment that a shopper asked for; the worker repeats it if it fails.
-    async fn tell(&self, payment: &Payment) -> Option<Told> {
-        let notice = Notice::of(payment)?;
-        match self.deliver(&notice).await {
-            Ok(order_status) => Some(Told { result: notice.result, order_status }),
+    /// Reports the result to the order. Returns none if the order service is unavailable; the worker then retries.
+    async fn report_result(&self, payment: &Payment) -> Option<OrderAcknowledged> {
+        let callback = PendingOrderCallback::of(payment)?;
+        match self.deliver(&callback).await {
+            Ok(order_status) => Some(OrderAcknowledged { result: callback.result, order_status }),
             Err(error) => {
-                tracing::warn!(payment.id = %payment.id, error = %chain(&error), "the order is told later");
+                tracing::warn!(
+                    payment.id = %payment.id,
+                    error = %chain(&error),
+                    "Payment result not delivered to the order: the worker retries"
+                );
                 None
             }
         }
     }
 
-    async fn deliver(&self, notice: &Notice) -> Result<String, Error> {
-        match self.orders.tell(notice).await {
+    async fn deliver(&self, callback: &PendingOrderCallback) -> Result<String, Error> {
+        match self.orders.report_result(callback).await {
             Ok(status) => Ok(status),
-            // It heard and will not hear otherwise: nothing is won by telling it for ever.
-            Err(OrderError::Refused(problem, None)) => Ok(problem.code.clone()),
-            Err(away) => Err(Error::OrderAway(away)),
+            // A rejection without a retry delay is final; the callback is complete.
+            Err(OrderError::Rejected(problem, None)) => Ok(problem.code.clone()),
+            Err(error) => Err(Error::OrderUnavailable(error)),
         }
     }
 
-    async fn note(&self, told: Option<&Told>) -> Result<(), Error> {
-        match told {
-            Some(told) => Ok(self.payments.told(told.result).await?),
+    async fn complete_callback(&self, acknowledged: Option<&OrderAcknowledged>) -> Result<(), Error> {
+        match acknowledged {
+            Some(acknowledged) => Ok(self.payments.complete_callback(acknowledged.result).await?),
             None => Ok(()),
         }
     }
 }
 
-impl Notice {
-    /// What the order is to be told of this payment; nothing while there is no result.
-    pub fn of(payment: &Payment) -> Option<Self> {
-        let result = payment.result?;
-        Some(Self { result, payment: payment.id, order: payment.order, status: payment.status.as_str().to_owned() })
-    }
-}
-
-impl NewPayment {
-    /// The payment as it was asked for.
-    pub fn of(payment: &Payment) -> Self {
-        Self {
-            id: payment.id,
-            order: payment.order,
-            user: payment.user,
-            door: payment.door,
-            amount: payment.due.or(payment.claimed),
-            method: payment.method,
-            token: None,
-        }
-    }
-}
-
-impl ChargeOutcome {
-    /// A charge that was never made.
-    pub fn never() -> Self {
-        let text = |text: &str| Some(text.to_owned());
-        Self::Failed(Facts {
-            code: text("not_charged"),
-            message: text("the provider never made this charge"),
-            ..Facts::default()
-        })
-    }
-}
-
-/// The order's final refusal as the answer to store.
-fn refusal(problem: &Problem) -> StoredResponse {
+/// The stored response for the order's final rejection.
+fn rejection(problem: &Problem) -> StoredResponse {
     StoredResponse { status: problem.status, location: None, body: serde_json::to_value(problem).unwrap_or_default() }
 }

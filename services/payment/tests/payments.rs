@@ -1,6 +1,6 @@
-//! Payments over HTTP on a real PostgreSQL, with the simulated provider and an order service in memory.
+//! Integration tests of the HTTP API on a real PostgreSQL, with the simulated provider and an in-memory order service.
 #![cfg(feature = "db-tests")]
-#![expect(clippy::unwrap_used, reason = "a test that meets what it did not expect has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected value must fail the test")]
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,11 +8,11 @@ use agora_chassis::{Process, WatchedFile, WatchedSecret};
 use agora_outbox::DedupKey;
 use agora_payment::{
     MIGRATIONS, PgPayments,
-    domain::{Door, Method},
+    domain::{Initiator, Method},
     fakes::InMemoryOrders,
-    ports::{NewPayment, Opened, Payments as _, Provider as _},
+    ports::{Acquired, NewPayment, Payments as _, Provider as _},
     simulator::Simulator,
-    usecases::Pay,
+    usecases::PaymentService,
 };
 use agora_postgres::Db;
 use agora_testkit::{SequentialIds, TestApp, TestDatabase, TestKeys};
@@ -28,7 +28,7 @@ const DUE: i64 = 1000;
 struct Shop {
     app: TestApp,
     internal: TestApp,
-    pay: Pay,
+    service: PaymentService,
     store: PgPayments,
     orders: InMemoryOrders,
     db: Db,
@@ -46,7 +46,7 @@ impl Shop {
         let (process, keys, ids) = (Process::for_test("payment"), TestKeys::new(), SequentialIds::new());
         let store = PgPayments::new(db.clone(), Arc::new(ids.clone()), Epoch(0));
         let orders = InMemoryOrders::default();
-        let pay = Pay {
+        let service = PaymentService {
             payments: Arc::new(store.clone()),
             provider: Some(Arc::new(Simulator::new(db.clone()))),
             orders: Arc::new(orders.clone()),
@@ -58,16 +58,15 @@ impl Shop {
             TokenVerifier::watch(WatchedFile::fixed(keys.jwks()), TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
         let limits = HttpLimits { verifier: Some(verifier), ..HttpLimits::default() };
         let internal = agora_web::internal(
-            agora_payment::internal(pay.clone()),
+            agora_payment::internal(service.clone()),
             WatchedSecret::fixed(SECRET),
-            "payment",
-            &["order"],
+            &agora_topology::PAYMENT,
         );
         Self {
-            app: TestApp::new(agora_web::public_stack(agora_payment::public(pay.clone()), limits)),
+            app: TestApp::new(agora_web::public_stack(agora_payment::public(service.clone()), limits)),
             internal: TestApp::new(internal),
             user: UserId::new(ids.next()),
-            pay,
+            service,
             store,
             orders,
             db,
@@ -80,7 +79,7 @@ impl Shop {
 
     fn order(&self) -> OrderId {
         let order = OrderId::new(self.ids.next());
-        self.orders.owe(order, eur(DUE));
+        self.orders.set_due(order, eur(DUE));
         order
     }
 
@@ -122,24 +121,24 @@ impl Shop {
         Ok(rows)
     }
 
-    /// Ends every lease, as time would.
-    async fn leases_end(&self) {
+    /// Expires every lease.
+    async fn expire_leases(&self) {
         self.run("update payment set leased_until = now() - interval '1 s'").await.unwrap();
         self.run("update payment_attempt set leased_until = now() - interval '1 s'").await.unwrap();
         self.run("update order_notice set due_at = now() - interval '1 s'").await.unwrap();
     }
 
-    async fn charged(&self) -> i64 {
+    async fn charge_count(&self) -> i64 {
         self.number("select count(*) from simulator.operation where kind = 'charge' and outcome = 'succeeded'").await
     }
 
-    async fn books_balance(&self) {
+    async fn assert_ledger_balanced(&self) {
         assert_eq!(self.number("select coalesce(sum(amount_minor), 0)::bigint from ledger_entry").await, 0);
         let owed = self
             .number("select coalesce(-sum(amount_minor), 0)::bigint from ledger_entry where account = 'seller'")
             .await;
         let kept = self.number("select coalesce(sum(captured_minor - refunded_minor), 0)::bigint from payment").await;
-        assert_eq!(owed, kept, "what sellers are owed is what was captured and not given back");
+        assert_eq!(owed, kept, "the sellers' balance must equal captures less refunds");
     }
 }
 
@@ -152,7 +151,7 @@ fn body(order: OrderId, token: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_payment_captures_once_books_both_sides_and_tells_the_order() {
+async fn a_payment_is_captured_once_posted_to_the_ledger_and_reported_to_the_order() {
     let shop = Shop::open().await;
     let order = shop.order();
     let first = shop.post("k", body(order, "tok_ok")).await.expect(201);
@@ -164,13 +163,13 @@ async fn a_payment_captures_once_books_both_sides_and_tells_the_order() {
     let again = shop.post("k", body(order, "tok_ok")).await.expect(201);
     assert_eq!(first.bytes, again.bytes, "the same key gets the same answer, byte for byte");
     shop.post("k", body(order, "tok_declined")).await.expect(422);
-    assert_eq!((shop.charged().await, shop.orders.told().len()), (1, 1));
-    assert_eq!(shop.number("select count(*) from payment where token is not null").await, 0, "the token is erased");
-    shop.books_balance().await;
+    assert_eq!((shop.charge_count().await, shop.orders.results().len()), (1, 1));
+    assert_eq!(shop.number("select count(*) from payment where token is not null").await, 0, "the token is deleted");
+    shop.assert_ledger_balanced().await;
 }
 
 #[tokio::test]
-async fn a_hundred_posts_of_one_key_charge_once() {
+async fn a_hundred_concurrent_requests_with_one_key_charge_once() {
     let shop = Shop::open().await;
     let order = shop.order();
     let answers = join_all((0..100).map(|_| shop.post("k", body(order, "tok_ok")))).await;
@@ -180,25 +179,27 @@ async fn a_hundred_posts_of_one_key_charge_once() {
         answers.iter().map(|a| a.status).collect::<Vec<_>>()
     );
     assert!(answers.iter().filter(|answer| answer.status == 409).all(|answer| answer.header("retry-after") == "1"));
-    assert_eq!((shop.charged().await, shop.number("select count(*) from payment").await), (1, 1));
+    assert_eq!((shop.charge_count().await, shop.number("select count(*) from payment").await), (1, 1));
     shop.post("k", body(order, "tok_ok")).await.expect(201);
 }
 
 #[tokio::test]
-async fn a_decline_names_the_order_and_is_replayed() {
+async fn a_decline_contains_the_order_id_and_is_replayed() {
     let shop = Shop::open().await;
     let order = shop.order();
-    for token in ["tok_declined", "tok_insufficient_funds", "tok_nobody_knows"] {
+    for token in ["tok_declined", "tok_insufficient_funds", "tok_unknown"] {
         let first = shop.post(token, body(order, token)).await.expect(402);
         assert_eq!(first.body["orderId"], json!(order));
         assert_eq!(shop.post(token, body(order, token)).await.expect(402).bytes, first.bytes);
     }
-    assert_eq!(shop.charged().await, 0);
-    assert!(shop.orders.told().iter().all(|notice| notice.status == "declined") && shop.orders.told().len() == 3);
+    assert_eq!(shop.charge_count().await, 0);
+    assert!(
+        shop.orders.results().iter().all(|callback| callback.status == "declined") && shop.orders.results().len() == 3
+    );
 }
 
 #[tokio::test]
-async fn a_failing_provider_is_503_and_the_same_key_tries_operation_n_plus_1() {
+async fn a_provider_failure_returns_503_and_the_same_key_starts_the_next_attempt() {
     let shop = Shop::open().await;
     let order = shop.order();
     for n in 1..=3 {
@@ -206,70 +207,74 @@ async fn a_failing_provider_is_503_and_the_same_key_tries_operation_n_plus_1() {
         assert_eq!((failed.header("retry-after"), &failed.body["code"]), ("5", &json!("PROVIDER_FAILED")));
         assert_eq!(shop.number("select max(n)::bigint from payment_attempt").await, n);
     }
-    assert_eq!((shop.number("select count(*) from payment").await, shop.charged().await), (1, 0));
+    assert_eq!((shop.number("select count(*) from payment").await, shop.charge_count().await), (1, 0));
 }
 
 #[tokio::test]
-async fn an_answer_that_was_lost_is_asked_for_and_never_charged_again() {
+async fn a_lost_provider_response_is_queried_and_never_charged_again() {
     let shop = Shop::open().await;
     let order = shop.order();
     let pending = shop.post("k", body(order, "tok_lost_answer")).await.expect(201);
     assert_eq!(pending.body["status"], "pending");
-    shop.leases_end().await;
-    shop.pay.round().await.unwrap();
+    shop.expire_leases().await;
+    shop.service.recover_once().await.unwrap();
     let captured = shop.post("k", body(order, "tok_lost_answer")).await.expect(201);
     assert_eq!((&captured.body["status"], &captured.body["id"]), (&json!("captured"), &pending.body["id"]));
-    assert_eq!(shop.charged().await, 1);
-    shop.books_balance().await;
+    assert_eq!(shop.charge_count().await, 1);
+    shop.assert_ledger_balanced().await;
 }
 
 #[tokio::test]
-async fn a_charge_that_never_arrived_fails_and_can_never_arrive_later() {
+async fn a_charge_that_did_not_reach_the_provider_fails_and_is_never_executed_later() {
     let shop = Shop::open().await;
     let order = shop.order();
     shop.post("k", body(order, "tok_timeout")).await.expect(201);
-    shop.leases_end().await;
-    shop.pay.round().await.unwrap();
+    shop.expire_leases().await;
+    shop.service.recover_once().await.unwrap();
     assert_eq!(shop.number("select count(*) from payment where status = 'failed'").await, 1);
     assert_eq!(shop.number("select count(*) from simulator.operation where outcome = 'never'").await, 1);
-    assert_eq!(shop.charged().await, 0);
+    assert_eq!(shop.charge_count().await, 0);
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_order_reaches_the_client_and_charges_nothing() {
+async fn an_order_rejection_is_returned_to_the_client_and_nothing_is_charged() {
     let shop = Shop::open().await;
     let order = shop.order();
     shop.post("a", body(OrderId::new(shop.ids.next()), "tok_ok")).await.expect(404);
     let wrong = json!({ "orderId": order, "method": "card", "amount": { "amount": 1, "currency": "EUR" } });
     assert_eq!(shop.post("b", wrong).await.expect(422).body["code"], "AMOUNT_MISMATCH");
-    shop.orders.refuse(Some((409, "INVALID_TRANSITION", None)));
+    shop.orders.reject(Some((409, "INVALID_TRANSITION", None)));
     shop.post("c", body(order, "tok_ok")).await.expect(409);
-    shop.orders.refuse(Some((409, "PAYMENT_IN_PROGRESS", Some(1))));
+    shop.orders.reject(Some((409, "PAYMENT_IN_PROGRESS", Some(1))));
     assert_eq!(shop.post("d", body(order, "tok_ok")).await.expect(409).header("retry-after"), "1");
-    shop.orders.refuse(None);
+    shop.orders.reject(None);
     assert_eq!(
         shop.post("c", body(order, "tok_ok")).await.expect(409).body["code"],
         "INVALID_TRANSITION",
-        "final: replayed"
+        "a final response is replayed"
     );
     shop.post("d", body(order, "tok_ok")).await.expect(201);
-    assert_eq!((shop.charged().await, shop.orders.told().len()), (1, 1), "only the last one reached the provider");
+    assert_eq!(
+        (shop.charge_count().await, shop.orders.results().len()),
+        (1, 1),
+        "only the last request reaches the provider"
+    );
 }
 
 #[tokio::test]
-async fn an_order_service_that_is_away_costs_the_shopper_nothing() {
+async fn nothing_is_charged_while_the_order_service_is_unavailable() {
     let shop = Shop::open().await;
     let order = shop.order();
-    shop.orders.away(true);
+    shop.orders.set_unavailable(true);
     assert_eq!(shop.post("k", body(order, "tok_ok")).await.expect(503).header("retry-after"), "1");
-    assert_eq!(shop.charged().await, 0);
-    shop.orders.away(false);
+    assert_eq!(shop.charge_count().await, 0);
+    shop.orders.set_unavailable(false);
     shop.post("k", body(order, "tok_ok")).await.expect(201);
-    assert_eq!((shop.charged().await, shop.number("select count(*) from payment").await), (1, 1));
+    assert_eq!((shop.charge_count().await, shop.number("select count(*) from payment").await), (1, 1));
 }
 
 #[tokio::test]
-async fn a_driver_that_died_after_any_step_is_replaced_by_the_worker() {
+async fn the_worker_continues_a_payment_after_a_crash_at_any_step() {
     let shop = Shop::open().await;
     for steps in 0..3 {
         let order = shop.order();
@@ -278,14 +283,14 @@ async fn a_driver_that_died_after_any_step_is_replaced_by_the_worker() {
             id,
             order,
             user: shop.user,
-            door: Door::Request,
+            initiator: Initiator::Shopper,
             amount: None,
             method: Method::Card,
             token: Some(Secret::new("tok_ok")),
         };
         let dedup_key =
             DedupKey::Request { scope: shop.user.to_string(), key: id.to_string(), route: "r".into(), hash: [0; 32] };
-        assert!(matches!(shop.store.open(&new, &dedup_key).await.unwrap(), Opened::Mine(_)));
+        assert!(matches!(shop.store.create(&new, &dedup_key).await.unwrap(), Acquired::Payment(_)));
         if steps > 0 {
             shop.store.prepare_capture(id, Some(eur(DUE))).await.unwrap();
         }
@@ -293,28 +298,32 @@ async fn a_driver_that_died_after_any_step_is_replaced_by_the_worker() {
             let key = format!("0:{id}:capture:1");
             Simulator::new(shop.db.clone()).charge(&key, eur(DUE), &Secret::new("tok_ok")).await.unwrap();
         }
-        shop.leases_end().await;
-        shop.pay.round().await.unwrap();
-        shop.leases_end().await;
-        shop.pay.round().await.unwrap();
+        shop.expire_leases().await;
+        shop.service.recover_once().await.unwrap();
+        shop.expire_leases().await;
+        shop.service.recover_once().await.unwrap();
         let payment = shop.store.find(id).await.unwrap().unwrap();
-        // A prepared attempt of which the provider never heard ends as failed: nobody knows whether it was sent.
+        // After a crash between storing and sending the attempt, the provider does not know the key: the charge has
+        // failed.
         assert_eq!(payment.status.as_str(), if steps == 1 { "failed" } else { "captured" }, "after {steps} steps");
-        assert!(shop.orders.told().iter().any(|notice| notice.payment == id), "the order is told, after {steps} steps");
+        assert!(
+            shop.orders.results().iter().any(|callback| callback.payment == id),
+            "the result is reported after {steps} steps"
+        );
     }
-    assert_eq!((shop.charged().await, shop.number("select count(*) from order_notice").await), (2, 0));
-    shop.books_balance().await;
+    assert_eq!((shop.charge_count().await, shop.number("select count(*) from order_notice").await), (2, 0));
+    shop.assert_ledger_balanced().await;
 }
 
 #[tokio::test]
-async fn refunds_racing_for_one_payment_never_give_back_more_than_was_captured() {
+async fn concurrent_refunds_never_exceed_the_captured_amount() {
     let shop = Shop::open().await;
     let id = shop.captured(shop.order()).await;
     let amount = json!({ "amount": 300, "currency": "EUR" });
     let keys: Vec<String> = (0..10).map(|n| format!("refund-{n}")).collect();
     let answers = join_all(keys.iter().map(|key| shop.refund(key, json!({ "paymentId": id, "amount": amount })))).await;
-    let given = answers.iter().filter(|answer| answer.status == 201).count();
-    assert_eq!(given, 3, "{:?}", answers.iter().map(|a| a.status).collect::<Vec<_>>());
+    let succeeded = answers.iter().filter(|answer| answer.status == 201).count();
+    assert_eq!(succeeded, 3, "{:?}", answers.iter().map(|a| a.status).collect::<Vec<_>>());
     assert!(
         answers
             .iter()
@@ -326,11 +335,11 @@ async fn refunds_racing_for_one_payment_never_give_back_more_than_was_captured()
     assert_eq!(shop.refund("rest", json!({ "paymentId": id })).await.expect(201).bytes, rest.bytes);
     assert_eq!(shop.app.get(&format!("/api/v1/payments/{id}")).with(&shop.admin()).await.body["status"], "refunded");
     shop.refund("more", json!({ "paymentId": id })).await.expect(422);
-    shop.books_balance().await;
+    shop.assert_ledger_balanced().await;
 }
 
 #[tokio::test]
-async fn an_order_pays_settles_voids_and_refunds_by_repeated_commands() {
+async fn commands_of_the_order_are_idempotent() {
     let shop = Shop::open().await;
     let (order, id) = (shop.order(), PaymentId::new(shop.ids.next()));
     let pay = json!({ "paymentId": id, "orderId": order, "userId": shop.user, "total": eur(DUE), "method": "card", "token": "tok_ok" });
@@ -342,19 +351,19 @@ async fn an_order_pays_settles_voids_and_refunds_by_repeated_commands() {
     assert_eq!(
         shop.command("/internal/v1/void", reference).await.expect(200).body["status"],
         "captured",
-        "money moved"
+        "a captured payment cannot be voided"
     );
     for _ in 0..2 {
         let refunded =
             shop.command("/internal/v1/refund", json!({ "paymentId": id, "orderId": order })).await.expect(200);
         assert_eq!(refunded.body["status"], "refunded");
     }
-    assert_eq!((shop.charged().await, shop.number("select count(*) from ledger_txn").await), (1, 2));
-    shop.books_balance().await;
+    assert_eq!((shop.charge_count().await, shop.number("select count(*) from ledger_txn").await), (1, 2));
+    shop.assert_ledger_balanced().await;
 }
 
 #[tokio::test]
-async fn a_payment_called_off_before_it_came_can_never_be_charged() {
+async fn a_payment_voided_before_it_is_created_is_never_charged() {
     let shop = Shop::open().await;
     for undo in ["/internal/v1/settle", "/internal/v1/void"] {
         let (order, id) = (shop.order(), PaymentId::new(shop.ids.next()));
@@ -363,11 +372,11 @@ async fn a_payment_called_off_before_it_came_can_never_be_charged() {
         let pay = json!({ "paymentId": id, "orderId": order, "userId": shop.user, "total": eur(DUE), "method": "card", "token": "tok_ok" });
         assert_eq!(shop.command("/internal/v1/pay", pay).await.expect(409).body["code"], "CANCELLED", "{undo}");
     }
-    assert_eq!(shop.charged().await, 0);
+    assert_eq!(shop.charge_count().await, 0);
 }
 
 #[tokio::test]
-async fn bad_input_is_named_and_nothing_is_stored() {
+async fn invalid_input_is_rejected_by_field_and_nothing_is_stored() {
     let shop = Shop::open().await;
     let order = shop.order();
     let cases: [(Value, u16, &str); 7] = [
@@ -390,7 +399,7 @@ async fn bad_input_is_named_and_nothing_is_stored() {
             "{body}: {}",
             answer.body
         );
-        assert!(!String::from_utf8_lossy(&answer.bytes).contains("4242"), "a card number is never echoed");
+        assert!(!String::from_utf8_lossy(&answer.bytes).contains("4242"), "a response never contains a card number");
     }
     shop.app.post("/api/v1/payments", body(order, "tok_ok")).with(&shop.token()).await.expect(400);
     shop.app.post("/api/v1/payments", body(order, "tok_ok")).key("k").await.expect(401);
@@ -398,7 +407,7 @@ async fn bad_input_is_named_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn payments_of_others_do_not_exist_and_refunds_are_for_admins() {
+async fn payments_of_other_users_return_404_and_refunds_require_an_admin() {
     let shop = Shop::open().await;
     let id = shop.captured(shop.order()).await;
     let (path, stranger) =
@@ -413,7 +422,7 @@ async fn payments_of_others_do_not_exist_and_refunds_are_for_admins() {
 }
 
 #[tokio::test]
-async fn a_list_pages_newest_first_without_gaps() {
+async fn a_list_is_paged_newest_first_without_gaps() {
     let shop = Shop::open().await;
     let mut made = Vec::new();
     for _ in 0..5 {
@@ -434,7 +443,7 @@ async fn a_list_pages_newest_first_without_gaps() {
 }
 
 #[tokio::test]
-async fn the_ledger_balances_and_is_never_rewritten_even_by_its_owner() {
+async fn the_ledger_balances_and_is_append_only_even_for_its_owner() {
     let shop = Shop::open().await;
     shop.captured(shop.order()).await;
     for statement in [
@@ -448,11 +457,11 @@ async fn the_ledger_balances_and_is_never_rewritten_even_by_its_owner() {
     ] {
         assert!(shop.run(statement).await.is_err(), "{statement}");
     }
-    shop.books_balance().await;
+    shop.assert_ledger_balanced().await;
 }
 
 #[tokio::test]
-async fn every_fact_leaves_through_the_outbox_in_an_unbroken_row() {
+async fn events_in_the_outbox_have_consecutive_sequence_numbers() {
     let shop = Shop::open().await;
     let order = shop.order();
     shop.post("k", body(order, "tok_error")).await.expect(503);

@@ -1,58 +1,60 @@
-//! One call of the provider: written before it is made, named by its own key.
+//! Attempts: calls to the provider, each stored before the call and identified by its own idempotency key.
+//!
+//! Pure, as all of `domain`.
 
 use agora_vocab::{Epoch, Money, PaymentId, RefundId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// One call of the provider, written before it is made.
+/// One call to the provider, stored before the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// What it is an attempt of: the payment itself, or the refund.
+    /// The payment id of a capture, the refund id of a refund.
     pub intent: Uuid,
-    /// The payment.
+    /// The payment that is captured or refunded.
     pub payment: PaymentId,
-    /// What is attempted.
+    /// The operation at the provider.
     pub operation: Operation,
-    /// Which attempt of that operation, from 1.
+    /// The number of the attempt among those of the payment and operation, from 1.
     pub n: i32,
-    /// How much.
+    /// The amount to capture or refund.
     pub amount: Money,
-    /// How far it got.
+    /// Whether the outcome is known.
     pub state: AttemptState,
-    /// The provider's reference of this operation.
+    /// The provider's id of the operation, once succeeded or declined.
     pub reference: Option<String>,
-    /// When it began.
+    /// When the attempt was stored.
     pub created_at: OffsetDateTime,
 }
 
 impl Attempt {
-    /// The refund that this is an attempt of.
+    /// The refund's id. Meaningful for refund attempts only.
     pub const fn refund(&self) -> RefundId {
         RefundId::new(self.intent)
     }
 
-    /// The provider's idempotency key: `epoch:intent:op:n`, the same for every repetition of this attempt.
+    /// The provider's idempotency key, the same for every call of this attempt.
     pub fn provider_key(&self, epoch: Epoch) -> String {
         provider_key(epoch, self.payment, self.operation, self.n)
     }
 }
 
-/// The provider's idempotency key of an attempt.
+/// The provider's idempotency key of an attempt: `epoch:payment:operation:n`.
 pub fn provider_key(epoch: Epoch, payment: PaymentId, operation: Operation, n: i32) -> String {
     format!("{}:{payment}:{}:{n}", epoch.0, operation.as_str())
 }
 
-/// What is attempted at the provider.
+/// An operation at the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Taking the money.
+    /// Captures the amount due.
     Capture,
-    /// Giving it back.
+    /// Refunds an amount.
     Refund,
 }
 
 impl Operation {
-    /// The name in the table and in the provider's key.
+    /// The name in the database and in the provider's key.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Capture => "capture",
@@ -61,19 +63,19 @@ impl Operation {
     }
 }
 
-/// How far an attempt got.
+/// The state of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptState {
-    /// Written; the provider may or may not know of it.
+    /// Stored; the provider may or may not have executed it.
     Prepared,
-    /// Done.
+    /// Executed by the provider.
     Succeeded,
-    /// Refused, or never to be done.
+    /// Declined or failed, or never executed.
     Failed,
 }
 
 impl AttemptState {
-    /// The name in the table, which is the refund's status on the wire but for `prepared`.
+    /// The name in the database. The refund status on the wire has the same names, but `pending` for `prepared`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Prepared => "prepared",

@@ -1,19 +1,22 @@
-//! The two sides of money that moved.
+//! Ledger entries by double-entry bookkeeping.
+//!
+//! Pure, as all of `domain`.
 
 use agora_vocab::{Money, SellerId};
 
-/// One side of a ledger transaction.
+/// One entry of a ledger transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// `provider`: what the provider owes us. `seller`: what we owe a seller, as a negative amount.
+    /// `provider`: the amount that the provider owes the shop. `seller`: the amount that the shop owes a seller,
+    /// negative.
     pub account: &'static str,
-    /// Whose account.
+    /// The seller of the account.
     pub seller: SellerId,
-    /// Signed.
+    /// The change of the account; negative for a credit.
     pub amount: Money,
 }
 
-/// The entries of money that came in (`sign` 1) or went back (`sign` -1); they sum to nothing.
+/// The two entries of a capture (`sign` 1) or of a refund (`sign` -1). Their sum is zero.
 pub fn entries(amount: Money, sign: i64) -> [Entry; 2] {
     let moved = Money { amount: amount.amount * sign, currency: amount.currency };
     let owed = Money { amount: -moved.amount, currency: amount.currency };

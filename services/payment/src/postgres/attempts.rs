@@ -1,4 +1,4 @@
-//! The statements that read attempts, newest or all.
+//! Statements that read attempts. Contains no rules of payments.
 
 use agora_vocab::PaymentId;
 use sqlx::PgConnection;
@@ -10,7 +10,7 @@ use crate::{
     ports::StoreError,
 };
 
-/// The newest attempt of an operation.
+/// Returns the newest attempt of an operation.
 pub(super) async fn latest(
     db: &mut PgConnection,
     id: PaymentId,
@@ -19,7 +19,7 @@ pub(super) async fn latest(
     Ok(attempts(db, id, operation).await?.pop())
 }
 
-/// Every attempt of an operation, oldest first.
+/// Returns every attempt of an operation, oldest first.
 pub(super) async fn attempts(
     db: &mut PgConnection,
     id: PaymentId,
@@ -35,7 +35,7 @@ pub(super) async fn attempts(
     rows.into_iter().map(Attempt::try_from).collect()
 }
 
-/// Whether an attempt has no outcome yet.
+/// Returns whether an attempt has no outcome yet.
 pub(super) async fn is_open(db: &mut PgConnection, attempt: &Attempt) -> Result<bool, StoreError> {
     const OPEN: &str = "select exists (select from payment_attempt \
         where payment_id = $1 and operation = $2 and n = $3 and state = 'prepared')";
@@ -43,8 +43,8 @@ pub(super) async fn is_open(db: &mut PgConnection, attempt: &Attempt) -> Result<
     Ok(open.fetch_one(db).await?)
 }
 
-/// The newest attempt of a refund.
-pub(super) async fn refund_in(db: &mut PgConnection, intent: Uuid) -> Result<Option<Attempt>, StoreError> {
+/// Returns the newest attempt of a refund.
+pub(super) async fn latest_refund(db: &mut PgConnection, intent: Uuid) -> Result<Option<Attempt>, StoreError> {
     let row: Option<AttemptRow> = sqlx::query_as(concat!(
         "select ",
         ATTEMPT!("payment_attempt"),
@@ -57,7 +57,7 @@ pub(super) async fn refund_in(db: &mut PgConnection, intent: Uuid) -> Result<Opt
     row.map(Attempt::try_from).transpose()
 }
 
-/// The number of the attempt after this one.
-pub(super) fn after(last: Option<&Attempt>) -> i32 {
+/// The number of the attempt after `last`, from 1.
+pub(super) fn next_number(last: Option<&Attempt>) -> i32 {
     last.map_or(1, |last| last.n + 1)
 }

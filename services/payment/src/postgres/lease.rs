@@ -1,4 +1,4 @@
-//! What the worker takes in hand: rows whose lease ended, passed over where another worker holds them.
+//! Statements of the worker: each leases rows whose lease has expired and skips rows that another worker has locked.
 
 use agora_vocab::PaymentId;
 use sqlx::PgConnection;
@@ -6,14 +6,14 @@ use uuid::Uuid;
 
 use super::{
     LEASE,
-    row::{ATTEMPT, AttemptRow, NoticeRow},
+    row::{ATTEMPT, AttemptRow, CallbackRow},
 };
 use crate::{
     domain::Attempt,
-    ports::{Notice, StoreError},
+    ports::{PendingOrderCallback, StoreError},
 };
 
-/// Pending payments that nobody drives.
+/// Leases pending payments.
 pub(super) async fn payments(connection: &mut PgConnection, limit: u16) -> Result<Vec<PaymentId>, StoreError> {
     let ids: Vec<Uuid> = sqlx::query_scalar(
         "update payment set leased_until = now() + $2 where id in (
@@ -28,7 +28,7 @@ pub(super) async fn payments(connection: &mut PgConnection, limit: u16) -> Resul
     Ok(ids.into_iter().map(PaymentId::new).collect())
 }
 
-/// Refunds under way that nobody drives.
+/// Leases open refund attempts.
 pub(super) async fn refunds(connection: &mut PgConnection, limit: u16) -> Result<Vec<Attempt>, StoreError> {
     let rows: Vec<AttemptRow> = sqlx::query_as(concat!(
         "with leased as (
@@ -48,9 +48,12 @@ pub(super) async fn refunds(connection: &mut PgConnection, limit: u16) -> Result
     rows.into_iter().map(Attempt::try_from).collect()
 }
 
-/// Results that an order must still be told.
-pub(super) async fn notices(connection: &mut PgConnection, limit: u16) -> Result<Vec<Notice>, StoreError> {
-    let rows: Vec<NoticeRow> = sqlx::query_as(
+/// Leases order callbacks that are due and counts the try.
+pub(super) async fn callbacks(
+    connection: &mut PgConnection,
+    limit: u16,
+) -> Result<Vec<PendingOrderCallback>, StoreError> {
+    let rows: Vec<CallbackRow> = sqlx::query_as(
         "update order_notice set due_at = now() + $2, tries = tries + 1 where result_id in (
             select result_id from order_notice where due_at < now() order by due_at limit $1 for update skip locked)
          returning result_id, payment_id, order_id, status",
@@ -59,5 +62,5 @@ pub(super) async fn notices(connection: &mut PgConnection, limit: u16) -> Result
     .bind(LEASE)
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(Notice::from).collect())
+    Ok(rows.into_iter().map(PendingOrderCallback::from).collect())
 }

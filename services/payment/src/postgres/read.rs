@@ -1,4 +1,4 @@
-//! The statements that read one payment, with its row's lock or without.
+//! Statements that read one payment, with or without a row lock.
 
 use agora_postgres::Tx;
 use agora_vocab::PaymentId;
@@ -13,7 +13,7 @@ use crate::{
     ports::StoreError,
 };
 
-/// A payment.
+/// Reads a payment without a lock.
 pub(super) async fn find(connection: &mut PgConnection, id: PaymentId) -> Result<Option<Payment>, StoreError> {
     let row: Option<PaymentRow> = sqlx::query_as(concat!("select ", PAYMENT!(), " from payment where id = $1"))
         .bind(id.uuid())
@@ -22,19 +22,19 @@ pub(super) async fn find(connection: &mut PgConnection, id: PaymentId) -> Result
     row.map(Payment::try_from).transpose()
 }
 
-/// An attempt's payment, and whether the attempt is still to be concluded.
-pub(super) async fn still_open(
+/// Reads the payment of an attempt, and whether the attempt can still be completed.
+pub(super) async fn find_with_open_attempt(
     connection: &mut PgConnection,
     attempt: &Attempt,
 ) -> Result<(Payment, bool), StoreError> {
-    // The attempt first: one that was open a moment before its payment ended is found to be over by the payment.
+    // Reads the attempt before the payment: if both are completed in between, the payment's status shows it.
     let open = attempts::is_open(connection, attempt).await?;
     let payment = find(connection, attempt.payment).await?.ok_or(StoreError::NotFound(attempt.payment))?;
     let open = open && payment.status == Status::Pending;
     Ok((payment, open))
 }
 
-/// A payment under its row's lock.
+/// Reads a payment and locks its row until the transaction ends.
 pub(super) async fn lock(tx: &mut Tx, id: PaymentId) -> Result<Payment, StoreError> {
     let row: Option<PaymentRow> =
         sqlx::query_as(concat!("select ", PAYMENT!(), " from payment where id = $1 for update"))

@@ -1,12 +1,12 @@
-//! Rows and what they mean.
+//! Database rows and their conversion to domain types. Executes no statements.
 
 use agora_vocab::{CommandId, Money, OrderId, PaymentId, Secret, UserId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Attempt, AttemptState, Door, Facts, Method, Operation, Payment, Status},
-    ports::{Notice, StoreError},
+    domain::{Attempt, AttemptState, Initiator, Method, Operation, Payment, ProviderDetails, Status},
+    ports::{PendingOrderCallback, StoreError},
 };
 
 /// The columns of [`PaymentRow`].
@@ -16,7 +16,7 @@ macro_rules! PAYMENT {
          payment.reference_id, authorization_code, response_code, response_message, payment.result_id, seq, payment.created_at, payment.updated_at"
     };
 }
-/// The columns of [`AttemptRow`], of attempts under that name joined with their payment.
+/// The columns of [`AttemptRow`]: `$attempt` is the alias of `payment_attempt`, joined with `payment`.
 macro_rules! ATTEMPT {
     ($attempt:literal) => {
         concat!(
@@ -84,14 +84,14 @@ impl TryFrom<PaymentRow> for Payment {
             id: PaymentId::new(id),
             order: OrderId::new(order_id),
             user: UserId::new(user_id),
-            door: if door == "order" { Door::Order } else { Door::Request },
-            claimed: money(claimed_minor, currency.as_deref())?,
+            initiator: if door == "order" { Initiator::Order } else { Initiator::Shopper },
+            expected: money(claimed_minor, currency.as_deref())?,
             due: money(amount_minor, currency.as_deref())?,
             status: Status::named(&status).ok_or_else(|| unknown("payment.status", &status))?,
             refunded_minor,
             method: Method::parse(&method).map_err(|_| unknown("payment.method", &method))?,
             token: token.map(Secret::new),
-            facts: Facts {
+            details: ProviderDetails {
                 reference: reference_id,
                 authorization: authorization_code,
                 code: response_code,
@@ -143,16 +143,16 @@ impl TryFrom<AttemptRow> for Attempt {
 }
 
 #[derive(sqlx::FromRow)]
-pub(super) struct NoticeRow {
+pub(super) struct CallbackRow {
     result_id: Uuid,
     payment_id: Uuid,
     order_id: Uuid,
     status: String,
 }
 
-impl From<NoticeRow> for Notice {
-    fn from(row: NoticeRow) -> Self {
-        let NoticeRow { result_id, payment_id, order_id, status } = row;
+impl From<CallbackRow> for PendingOrderCallback {
+    fn from(row: CallbackRow) -> Self {
+        let CallbackRow { result_id, payment_id, order_id, status } = row;
         Self {
             result: CommandId::new(result_id),
             payment: PaymentId::new(payment_id),
@@ -168,9 +168,9 @@ fn money(amount: Option<i64>, currency: Option<&str>) -> Result<Option<Money>, S
     Money::new(amount, currency).map(Some).map_err(|error| StoreError::Unavailable(Box::new(error)))
 }
 
-/// A value that no release of ours writes.
+/// A stored value that this release cannot parse.
 #[derive(Debug, thiserror::Error)]
-#[error("{column} holds {value:?}, which this release does not know")]
+#[error("column {column} contains {value:?}, which this release does not support")]
 struct Unknown {
     column: &'static str,
     value: String,

@@ -1,4 +1,4 @@
-//! The statements that write: payments, attempts, the log, the ledger, notices.
+//! Statements that write payments, attempts, the log, the ledger and order callbacks. Contains no rules of payments.
 
 use agora_outbox::{Account, claimed, settled, told};
 use agora_postgres::Tx;
@@ -15,12 +15,12 @@ use super::{
     row::{ATTEMPT, AttemptRow, PAYMENT, PaymentRow},
 };
 use crate::{
-    domain::{self, Attempt, AttemptState, Door, Operation, Payment, Status},
-    ports::{NewPayment, Prepared, StoreError},
+    domain::{self, Attempt, AttemptState, Initiator, Operation, Payment, Status},
+    ports::{NewPayment, PreparedCapture, StoreError},
 };
 
-/// The insertion of a payment from row `$from`, and what becomes of a payment that is there.
-macro_rules! begun {
+/// Inserts a payment and its log entry for each row of `$from`; `$known` is the conflict clause.
+macro_rules! insert_payment {
     ($from:literal, $known:literal) => {
         concat!(
             "payment as (insert into payment (id, order_id, user_id, door, claimed_minor, amount_minor, currency, status, method,
@@ -37,34 +37,35 @@ macro_rules! begun {
     };
 }
 
-/// Writes a payment `pending`, and gives it; none if it is there.
+/// Inserts a payment as `pending` and returns it; none if the id exists.
 pub(super) async fn insert(tx: &mut Tx, new: &NewPayment) -> Result<Option<Payment>, StoreError> {
-    const INSERT: &str = concat!("with ", begun!("(select) as always", " on conflict (id) do nothing"));
-    let written: Option<PaymentRow> = new_bound(INSERT, new).fetch_optional(&mut **tx).await?;
+    const INSERT: &str = concat!("with ", insert_payment!("(select) as always", " on conflict (id) do nothing"));
+    let written: Option<PaymentRow> = bind_new(INSERT, new).fetch_optional(&mut **tx).await?;
     written.map(Payment::try_from).transpose()
 }
 
-/// The same with the claim of its request, in one statement; none, and nothing claimed, if the key was claimed before.
-pub(super) async fn claim(
+/// Acquires the idempotency lease and inserts the payment in one statement. Returns none, without effect, if the key
+/// exists.
+pub(super) async fn insert_with_lease(
     connection: &mut PgConnection,
     new: &NewPayment,
     account: &Account,
 ) -> Result<Option<Payment>, StoreError> {
-    const CLAIM: &str = concat!("with ", claimed!("$11"), ", ", begun!("claimed", ""));
-    let claim = new_bound(CLAIM, new).bind(account.parameter());
-    let written: Option<PaymentRow> = claim.fetch_optional(connection).await?;
+    const INSERT: &str = concat!("with ", claimed!("$11"), ", ", insert_payment!("claimed", ""));
+    let statement = bind_new(INSERT, new).bind(account.parameter());
+    let written: Option<PaymentRow> = statement.fetch_optional(connection).await?;
     written.map(Payment::try_from).transpose()
 }
 
-fn new_bound<'q>(sql: &'static str, new: &'q NewPayment) -> QueryAs<'q, Postgres, PaymentRow, PgArguments> {
+fn bind_new<'q>(sql: &'static str, new: &'q NewPayment) -> QueryAs<'q, Postgres, PaymentRow, PgArguments> {
     let (minor, currency) =
         (new.amount.map(|amount| amount.amount), new.amount.map(|amount| amount.currency.to_string()));
-    let due = (new.door == Door::Order).then_some(minor).flatten();
+    let due = (new.initiator == Initiator::Order).then_some(minor).flatten();
     sqlx::query_as(sql)
         .bind(new.id.uuid())
         .bind(new.order.uuid())
         .bind(new.user.uuid())
-        .bind(if new.door == Door::Order { "order" } else { "request" })
+        .bind(if new.initiator == Initiator::Order { "order" } else { "request" })
         .bind(minor)
         .bind(due)
         .bind(currency)
@@ -73,14 +74,14 @@ fn new_bound<'q>(sql: &'static str, new: &'q NewPayment) -> QueryAs<'q, Postgres
         .bind(LEASE)
 }
 
-/// Notes what the order says a payment costs, and writes the first attempt to take it, `prepared`, in one statement; none if
-/// the payment is not as it began.
+/// Stores the amount due and inserts the first capture attempt as `prepared`, in one statement. Returns none, without
+/// effect, if the payment is not `pending` or already has an amount due or an attempt.
 pub(super) async fn first_attempt(
     connection: &mut PgConnection,
     epoch: Epoch,
     id: PaymentId,
     due: Money,
-) -> Result<Option<Prepared>, StoreError> {
+) -> Result<Option<PreparedCapture>, StoreError> {
     const FIRST: &str = concat!(
         "with payment as (update payment set amount_minor = $2, currency = $3, updated_at = now()
             where id = $1 and status = 'pending' and amount_minor is null
@@ -115,12 +116,12 @@ pub(super) async fn first_attempt(
         reference: None,
         created_at: payment.updated_at,
     };
-    Ok(Some(Prepared { payment, attempt: Some(attempt) }))
+    Ok(Some(PreparedCapture { payment, attempt: Some(attempt) }))
 }
 
-/// The change of a payment, all that may change, and what is said of it in words: `$1` to `$14`, as [`change_bound`] binds
-/// them.
-macro_rules! changed {
+/// Updates every mutable column of a payment and inserts a log entry. `$if` is an additional condition;
+/// [`bind_update`] binds `$1` to `$14`.
+macro_rules! update_payment {
     ($if:literal) => {
         concat!(
             "with changed as (update payment set status = $2, amount_minor = $3, currency = coalesce($4, currency),
@@ -134,25 +135,25 @@ macro_rules! changed {
     };
 }
 
-/// Writes a payment back, and says in words what happened.
-pub(super) async fn change(tx: &mut Tx, payment: &Payment, words: &str) -> Result<(), sqlx::Error> {
-    const CHANGE: &str = concat!(changed!(""), " select id from changed");
-    change_bound(CHANGE, payment, words).execute(&mut **tx).await?;
+/// Updates a payment unconditionally and inserts a log entry.
+pub(super) async fn change(tx: &mut Tx, payment: &Payment, log_message: &str) -> Result<(), sqlx::Error> {
+    const CHANGE: &str = concat!(update_payment!(""), " select id from changed");
+    bind_update(CHANGE, payment, log_message).execute(&mut **tx).await?;
     Ok(())
 }
 
-/// Ends a capture in one statement: the payment, which must be pending with as many facts as `after` has but one, its
-/// attempt, the ledger if money moved, the notice to the order if a shopper asked, and the account. False if the payment
-/// is not so any more.
-pub(super) async fn conclude(
+/// Completes a capture in one statement: payment, attempt, ledger entries if captured, the order callback if a shopper
+/// is the initiator, and the outbox event in `account`. Returns false, without effect, if the payment is no longer
+/// `pending` with the sequence number before `after`'s.
+pub(super) async fn complete_capture(
     connection: &mut PgConnection,
     attempt: &Attempt,
     after: &Payment,
-    words: &str,
+    log_message: &str,
     account: &Account,
 ) -> Result<bool, StoreError> {
-    const CONCLUDE: &str = concat!(
-        changed!(" and status = 'pending' and seq = $13 - 1"),
+    const COMPLETE: &str = concat!(
+        update_payment!(" and status = 'pending' and seq = $13 - 1"),
         ", ended as (update payment_attempt a set state = $15, reference_id = $8, updated_at = now() from changed
             where a.payment_id = changed.id and a.operation = 'capture' and a.n = $16 and a.state = 'prepared'),
          txn as (insert into ledger_txn (kind, ref) select 'capture', id from changed where $2 = 'captured' returning id),
@@ -167,20 +168,20 @@ pub(super) async fn conclude(
     );
     let state = if after.status == Status::Captured { AttemptState::Succeeded } else { AttemptState::Failed };
     let entries = domain::entries(attempt.amount, 1);
-    let concluded = change_bound(CONCLUDE, after, words)
+    let statement = bind_update(COMPLETE, after, log_message)
         .bind(state.as_str())
         .bind(attempt.n)
         .bind(entries.map(|entry| entry.account))
         .bind(entries.map(|entry| entry.seller.uuid()))
         .bind(entries.map(|entry| entry.amount.amount))
         .bind(LEASE)
-        .bind(after.door == Door::Request)
+        .bind(after.initiator == Initiator::Shopper)
         .bind(account.parameter());
-    Ok(account.write(connection, concluded, &[]).await?.is_some())
+    Ok(account.write(connection, statement, &[]).await?.is_some())
 }
 
-fn change_bound<'q>(sql: &'static str, payment: &'q Payment, words: &'q str) -> Query<'q, Postgres, PgArguments> {
-    let captured = payment.due.filter(|_| payment.status.took_money()).map_or(0, |due| due.amount);
+fn bind_update<'q>(sql: &'static str, payment: &'q Payment, log_message: &'q str) -> Query<'q, Postgres, PgArguments> {
+    let captured = payment.due.filter(|_| payment.status.is_captured()).map_or(0, |due| due.amount);
     sqlx::query(sql)
         .bind(payment.id.uuid())
         .bind(payment.status.as_str())
@@ -189,16 +190,16 @@ fn change_bound<'q>(sql: &'static str, payment: &'q Payment, words: &'q str) -> 
         .bind(captured)
         .bind(payment.refunded_minor)
         .bind(payment.token.as_ref().map(agora_vocab::Secret::expose))
-        .bind(&payment.facts.reference)
-        .bind(&payment.facts.authorization)
-        .bind(&payment.facts.code)
-        .bind(&payment.facts.message)
+        .bind(&payment.details.reference)
+        .bind(&payment.details.authorization)
+        .bind(&payment.details.code)
+        .bind(&payment.details.message)
         .bind(payment.result.map(CommandId::uuid))
         .bind(payment.seq)
-        .bind(words)
+        .bind(log_message)
 }
 
-/// Notes what the order says a payment costs.
+/// Stores the amount due.
 pub(super) async fn due(tx: &mut Tx, id: PaymentId, due: Money) -> Result<(), sqlx::Error> {
     sqlx::query("update payment set amount_minor = $2, currency = $3, updated_at = now() where id = $1")
         .bind(id.uuid())
@@ -209,7 +210,7 @@ pub(super) async fn due(tx: &mut Tx, id: PaymentId, due: Money) -> Result<(), sq
     Ok(())
 }
 
-/// Owns a payment for one lease.
+/// Leases a payment.
 pub(super) async fn lease(tx: &mut Tx, id: PaymentId) -> Result<(), sqlx::Error> {
     sqlx::query("update payment set leased_until = now() + $2 where id = $1")
         .bind(id.uuid())
@@ -219,7 +220,7 @@ pub(super) async fn lease(tx: &mut Tx, id: PaymentId) -> Result<(), sqlx::Error>
     Ok(())
 }
 
-/// Writes attempt `n` of an operation, `prepared`, and gives it.
+/// Inserts attempt `n` of an operation as `prepared`.
 pub(super) async fn attempt(
     tx: &mut Tx,
     epoch: Epoch,
@@ -249,7 +250,7 @@ pub(super) async fn attempt(
     made.try_into()
 }
 
-/// Ends an attempt. Whether it was still open.
+/// Stores the outcome of an attempt. Returns false, without effect, if the attempt is not open.
 pub(super) async fn end_attempt(
     tx: &mut Tx,
     attempt: &Attempt,
@@ -270,8 +271,8 @@ pub(super) async fn end_attempt(
     Ok(ended.rows_affected() == 1)
 }
 
-/// Writes the two sides of money that went back; once per `refund`.
-pub(super) async fn book_refund(tx: &mut Tx, refund: Uuid, amount: Money) -> Result<(), sqlx::Error> {
+/// Posts the ledger entries of a refund. A second call with the same `refund` is an error.
+pub(super) async fn post_refund(tx: &mut Tx, refund: Uuid, amount: Money) -> Result<(), sqlx::Error> {
     let entries = domain::entries(amount, -1);
     sqlx::query(
         "with txn as (insert into ledger_txn (kind, ref) values ('refund', $1) returning id)
@@ -290,8 +291,8 @@ pub(super) async fn book_refund(tx: &mut Tx, refund: Uuid, amount: Money) -> Res
     Ok(())
 }
 
-/// Notes that the order must be told the payment's newest result.
-pub(super) async fn notice(tx: &mut Tx, payment: &Payment) -> Result<(), sqlx::Error> {
+/// Inserts the order callback for the payment's newest result, due after one lease.
+pub(super) async fn enqueue_callback(tx: &mut Tx, payment: &Payment) -> Result<(), sqlx::Error> {
     sqlx::query("insert into order_notice (result_id, payment_id, order_id, status, due_at) values ($1, $2, $3, $4, now() + $5)")
         .bind(payment.result.map(CommandId::uuid))
         .bind(payment.id.uuid())
@@ -303,23 +304,23 @@ pub(super) async fn notice(tx: &mut Tx, payment: &Payment) -> Result<(), sqlx::E
     Ok(())
 }
 
-/// Takes note that the order was told a result, and settles what the account answers.
-pub(super) async fn answer(
+/// Deletes the acknowledged callback, if any, and completes the request in `account`, if any.
+pub(super) async fn complete_request(
     connection: &mut PgConnection,
-    told: Option<CommandId>,
+    acknowledged: Option<CommandId>,
     account: &Account,
 ) -> Result<(), StoreError> {
-    const ANSWER: &str = concat!(
+    const COMPLETE: &str = concat!(
         "with changed as (select), noted as (delete from order_notice where result_id = $1), ",
         settled!("$2", "changed"),
         " select"
     );
-    let answer = sqlx::query(ANSWER).bind(told.map(CommandId::uuid)).bind(account.parameter());
-    answer.execute(connection).await?;
+    let statement = sqlx::query(COMPLETE).bind(acknowledged.map(CommandId::uuid)).bind(account.parameter());
+    statement.execute(connection).await?;
     Ok(())
 }
 
-/// Says in words what happened.
+/// Inserts a log entry for support.
 pub(super) async fn log(tx: &mut Tx, payment: PaymentId, message: &str) -> Result<(), sqlx::Error> {
     sqlx::query("insert into payment_log (payment_id, log_message) values ($1, $2)")
         .bind(payment.uuid())
