@@ -14,6 +14,8 @@ pub mod user;
 pub use envelope::{DeadLetter, DeadLetterEvent, DeadLetterMetadata, Envelope};
 pub use topic::{Topic, topics};
 
+use serde_json::value::RawValue;
+
 #[cfg(test)]
 mod samples;
 
@@ -28,6 +30,12 @@ pub trait Event: serde::Serialize + serde::de::DeserializeOwned {
 
     /// The `type` of this event, such as `order.paid`.
     fn kind(&self) -> &'static str;
+
+    /// The JSON of `data`, serialised directly from the event.
+    fn data(&self) -> Result<Box<RawValue>, serde_json::Error>;
+
+    /// The event of a `type` with this `data`; `None` for a type that is not among [`Event::KINDS`].
+    fn from_parts(kind: &str, data: &RawValue) -> Result<Option<Self>, serde_json::Error>;
 }
 
 /// Declares a topic's enum: its wire names, and the `Event` that goes with them.
@@ -47,6 +55,22 @@ macro_rules! events {
             fn kind(&self) -> &'static str {
                 match self {
                     $(Self::$variant(_) => $kind,)+
+                }
+            }
+
+            fn data(&self) -> Result<Box<serde_json::value::RawValue>, serde_json::Error> {
+                match self {
+                    $(Self::$variant(data) => serde_json::value::to_raw_value(data),)+
+                }
+            }
+
+            fn from_parts(
+                kind: &str,
+                data: &serde_json::value::RawValue,
+            ) -> Result<Option<Self>, serde_json::Error> {
+                match kind {
+                    $($kind => serde_json::from_str(data.get()).map(|data| Some(Self::$variant(data))),)+
+                    _ => Ok(None),
                 }
             }
         }

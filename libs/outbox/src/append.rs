@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use agora_events::{Envelope, Event};
 use agora_postgres::Tx;
 use agora_vocab::{Epoch, Ids};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -65,7 +65,7 @@ pub async fn emit<E: Event>(tx: &mut Tx, ids: &dyn Ids, epoch: Epoch, new_event:
         .bind(row.trace)
         .bind(row.correlation_id)
         .bind(row.causation_id)
-        .bind(row.data.to_string())
+        .bind(row.data.get())
         .execute(&mut **tx)
         .await?;
     wake_relays();
@@ -91,7 +91,7 @@ pub(crate) struct OutboxRow {
     trace: Option<String>,
     correlation_id: Option<Uuid>,
     causation_id: Option<Uuid>,
-    data: Value,
+    data: Box<RawValue>,
 }
 
 impl OutboxRow {
@@ -128,7 +128,7 @@ impl OutboxRow {
             self.trace.clone(),
             self.correlation_id.map(|id| id.to_string()),
             self.causation_id.map(|id| id.to_string()),
-            Some(self.data.to_string()),
+            Some(self.data.get().to_owned()),
         ]
     }
 }

@@ -9,7 +9,7 @@ use agora_events::Envelope;
 use agora_kafka::{Outgoing, Producer};
 use agora_postgres::{Db, Tx};
 use agora_vocab::Ids;
-use sqlx::types::Json;
+use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -197,7 +197,8 @@ struct Row {
     trace: Option<String>,
     correlation_id: Option<Uuid>,
     causation_id: Option<Uuid>,
-    data: Json<serde_json::Value>,
+    /// Read as text: the relay sends the stored JSON unchanged.
+    data: String,
     created_at: OffsetDateTime,
 }
 
@@ -211,7 +212,7 @@ async fn next_rows(tx: &mut Tx) -> Result<(Vec<Row>, bool), sqlx::Error> {
         order by random() limit $1 for update of s skip locked";
     // A separate statement: its snapshot must see the rows that the last holder of the lock deleted.
     const READ: &str = "select id, topic, kind, version, event_id, aggregate, seq, epoch, trace, correlation_id, \
-        causation_id, data, created_at from outbox where shard = any($1) order by id limit $2";
+        causation_id, data::text as data, created_at from outbox where shard = any($1) order by id limit $2";
     let shards: Vec<i16> = sqlx::query_scalar(LOCK).bind(SHARDS_PER_BATCH).fetch_all(&mut **tx).await?;
     if shards.is_empty() {
         return Ok((Vec::new(), false));
@@ -236,7 +237,7 @@ impl Row {
             trace,
             correlation_id,
             causation_id,
-            data: Json(data),
+            data,
             created_at,
         } = self;
         let key = aggregate.to_string();
@@ -251,7 +252,7 @@ impl Row {
             trace: trace.clone(),
             correlation_id,
             causation_id,
-            data,
+            data: RawValue::from_string(data)?,
         };
         Ok(Outgoing { topic, key, payload: serde_json::to_vec(&envelope)?, trace })
     }

@@ -14,6 +14,7 @@ use agora_postgres::{Db, Tx};
 use agora_testkit::postgres;
 use agora_vocab::Epoch;
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
 pub const PARTITIONS: i32 = 3;
@@ -32,6 +33,15 @@ impl Event for TestEvent {
 
     fn kind(&self) -> &'static str {
         "test.happened"
+    }
+
+    fn data(&self) -> Result<Box<RawValue>, serde_json::Error> {
+        let Self::It(seq) = self;
+        to_raw_value(seq)
+    }
+
+    fn from_parts(kind: &str, data: &RawValue) -> Result<Option<Self>, serde_json::Error> {
+        if kind == "test.happened" { serde_json::from_str(data.get()).map(|seq| Some(Self::It(seq))) } else { Ok(None) }
     }
 }
 
@@ -71,7 +81,7 @@ pub fn message(id: Uuid, n: u128, seq: i64) -> Outgoing {
         trace: None,
         correlation_id: None,
         causation_id: None,
-        data: seq.into(),
+        data: to_raw_value(&seq).expect("JSON"),
     };
     let payload = serde_json::to_vec(&envelope).expect("JSON");
     Outgoing { topic: topics::ORDER.name().into(), key, payload, trace: None }
