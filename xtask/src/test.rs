@@ -20,8 +20,6 @@ use crate::{check, up};
 const CARGO_TEST: [&str; 6] = ["cargo", "test", "--quiet", "--no-fail-fast", "--profile", "ci"];
 /// Time in which servers of test programs must end after the last test program.
 const SERVERS_END_SECONDS_MAX: u64 = 30;
-/// Programs of the oldest supported PostgreSQL.
-const POSTGRES_15: &str = "/usr/lib/postgresql/15/bin";
 /// Test programs that execute the services' SQL. The operator's database tests choose their server versions themselves.
 const STATEMENTS: [&str; 5] = ["laws", "order", "outbox", "payments", "postgres"];
 
@@ -83,6 +81,7 @@ fn database(paths: &Paths) -> Result<()> {
     let variables = environment(paths)?;
     // Builds etcd and the API server if they are missing.
     tools::build(paths)?;
+    let oldest_postgres = jars::ensure_postgres_15(paths)?;
     let features = Workspace::members(paths)?.features_among(&SERVER_FEATURES).join(",");
     let alive = tempfile::NamedTempFile::new().context("creating the lock file of the test servers")?;
     let with_servers = || {
@@ -94,7 +93,7 @@ fn database(paths: &Paths) -> Result<()> {
     let newest = stream(&mut with_servers());
     let oldest = stage("services' SQL on PostgreSQL 15", || {
         let programs = STATEMENTS.iter().flat_map(|program| ["--test", program]);
-        stream(with_servers().args(programs).env("AGORA_PG_BIN", POSTGRES_15))
+        stream(with_servers().args(programs).env("AGORA_PG_BIN", &oldest_postgres))
     });
     newest.and(oldest).and(wait_for_servers(alive.path()))
 }
@@ -167,7 +166,7 @@ pub fn environment(paths: &Paths) -> Result<Vec<(&'static str, String)>> {
     let redis = crate::environment::which("redis-server").context("redis-server is not on the PATH")?;
     Ok(vec![
         ("AGORA_PG_BIN", jars.postgres.display().to_string()),
-        ("AGORA_PG15_BIN", POSTGRES_15.to_owned()),
+        ("AGORA_PG15_BIN", jars::ensure_postgres_15(paths)?.display().to_string()),
         ("AGORA_KAFKA_LIB", jars.kafka.display().to_string()),
         ("AGORA_REDIS_SERVER", redis.display().to_string()),
     ])

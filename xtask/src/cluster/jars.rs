@@ -25,19 +25,30 @@ pub struct Jars {
     pub postgres: PathBuf,
 }
 
+/// Fetches what is not in the cache. Idempotent.
 pub fn ensure(paths: &Paths) -> Result<Jars> {
     ensure_user()?;
-    let kafka = paths.cache.join("maven").join(format!("kafka-{}", version("kafka_2.13")?)).join("lib");
-    let postgres = postgres_home(paths)?;
+    let kafka = paths.cache.join("maven").join(format!("kafka-{}", property("kafka")?)).join("lib");
     if !kafka.is_dir() {
         step("fetch Kafka from Maven", || {
             fetch_kafka(paths, kafka.parent().context("the folder lib has no parent folder")?)
         })?;
     }
-    if !postgres.join("bin/postgres").exists() {
-        step("fetch PostgreSQL from Maven", || fetch_postgres(paths, &postgres))?;
+    Ok(Jars { kafka, postgres: ensure_postgres(paths, property("postgres")?)? })
+}
+
+/// The folder of the programs of the oldest supported PostgreSQL, for tests. Idempotent.
+pub fn ensure_postgres_15(paths: &Paths) -> Result<PathBuf> {
+    ensure_user()?;
+    ensure_postgres(paths, property("postgres15")?)
+}
+
+fn ensure_postgres(paths: &Paths, version: &str) -> Result<PathBuf> {
+    let home = postgres_home(paths, version)?;
+    if !home.join("bin/postgres").exists() {
+        step(&format!("fetch PostgreSQL {version} from Maven"), || fetch_postgres(paths, version, &home))?;
     }
-    Ok(Jars { kafka, postgres: postgres.join("bin") })
+    Ok(home.join("bin"))
 }
 
 /// Words of a command line that runs a program as the data user. The capability lets it read in private folders; it can
@@ -56,8 +67,8 @@ fn ensure_user() -> Result<()> {
         .context("creating the system user of the data services; run as root")
 }
 
-fn postgres_home(paths: &Paths) -> Result<PathBuf> {
-    let name = format!("postgres-{}", version("embedded-postgres-binaries-linux")?);
+fn postgres_home(paths: &Paths, version: &str) -> Result<PathBuf> {
+    let name = format!("postgres-{version}");
     std::fs::create_dir_all(&paths.cache)?;
     let mut enter = command("setpriv", ["--reuid", USER, "--regid", USER, "--clear-groups", "test", "-x"]);
     let open = succeeds(enter.arg(&paths.cache));
@@ -72,10 +83,11 @@ fn fetch_kafka(paths: &Paths, home: &Path) -> Result<()> {
     move_into_place(&work.path().join("kafka"), home)
 }
 
-fn fetch_postgres(paths: &Paths, home: &Path) -> Result<()> {
+fn fetch_postgres(paths: &Paths, version: &str, home: &Path) -> Result<()> {
     let work = scratch(paths)?;
     run(maven(work.path())
         .args(["dependency:unpack-dependencies", "-DoutputDirectory=jar"])
+        .arg(format!("-Dpostgres={version}"))
         .arg(format!("-DincludeGroupIds={POSTGRES_GROUP}")))?;
     let jar = std::fs::read_dir(work.path().join("jar"))?.flatten().map(|entry| entry.path());
     let Some(archive) = jar.into_iter().find(|file| file.extension().is_some_and(|end| end == "txz")) else {
@@ -112,11 +124,11 @@ fn move_into_place(from: &Path, to: &Path) -> Result<()> {
     std::fs::rename(&near, to).with_context(|| format!("moving {} to {}", near.display(), to.display()))
 }
 
-/// The version of an artifact in pom.xml.
-fn version(artifact: &str) -> Result<&'static str> {
-    let line = POM.lines().find(|line| line.contains(&format!("<artifactId>{artifact}")));
-    let version = line.and_then(|line| line.split_once("<version>")?.1.split_once('<'));
-    version.map(|(version, _)| version).with_context(|| format!("no version of {artifact} in xtask/data/pom.xml"))
+/// The value of a property in pom.xml; the versions are properties.
+fn property(name: &str) -> Result<&'static str> {
+    let (opening, closing) = (format!("<{name}>"), format!("</{name}>"));
+    let value = POM.split_once(&opening).and_then(|(_, rest)| Some(rest.split_once(&closing)?.0));
+    value.with_context(|| format!("no property {name} in xtask/data/pom.xml"))
 }
 
 /// A random password: 24 letters and digits.
@@ -133,7 +145,8 @@ mod tests {
 
     #[test]
     fn the_versions_come_from_the_pom() {
-        assert_eq!(version("kafka_2.13").unwrap(), "4.1.0");
-        assert_eq!(version("embedded-postgres-binaries-linux").unwrap(), "18.0.0");
+        let major = |name: &str| property(name).unwrap().split('.').next().unwrap().to_owned();
+        assert_eq!((major("kafka"), major("postgres"), major("postgres15")), ("4".into(), "18".into(), "15".into()));
+        assert!(property("architectures").is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{command, output, run, succeeds, write};
+use crate::command::{command, output, run, succeeds};
 use crate::environment::{Paths, which};
 use crate::progress::{note, step};
 
@@ -20,7 +20,6 @@ const OTHERS: [(&str, &str, &str); 4] = [
     ("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", "tools-metrics"),
 ];
 const POLICY: &str = "/usr/sbin/policy-rc.d";
-const CREATE_CLUSTER: &str = "/etc/postgresql-common/createcluster.conf";
 
 /// A required file and the Debian package that contains it. A name without `/` is searched on the PATH.
 pub type Need = (&'static str, &'static str);
@@ -48,10 +47,11 @@ pub const CLUSTER_NEEDS: [Need; 18] = [
 /// Required to compile the images; rdkafka links the system's OpenSSL.
 pub const BUILD_NEEDS: [Need; 4] =
     [("cc", "gcc"), ("make", "make"), ("pkg-config", "pkg-config"), ("/usr/include/openssl/ssl.h", "libssl-dev")];
-/// Required to run the database tests, which also run on Debian's PostgreSQL.
-pub const DATABASE_NEEDS: [Need; 5] = [
-    ("/usr/lib/postgresql/15/bin/postgres", "postgresql-15"),
+/// Required to run the database tests. PostgreSQL and Kafka come from Maven.
+pub const DATABASE_NEEDS: [Need; 6] = [
     ("redis-server", "redis-server"),
+    ("openssl", "openssl"),
+    ("xz", "xz-utils"),
     ("java", "openjdk-17-jre-headless"),
     ("mvn", "maven"),
     ("setpriv", "util-linux"),
@@ -99,17 +99,9 @@ fn install_packages(packages: &[&str]) -> Result<()> {
     if !succeeds(&mut apt(&["--simulate"], packages)) {
         run(command("apt-get", ["update", "-qq"]).env("DEBIAN_FRONTEND", "noninteractive"))?;
     }
-    if packages.iter().any(|package| package.starts_with("postgresql")) && !Path::new(CREATE_CLUSTER).exists() {
-        run(&mut apt(&[], &["postgresql-common"]))?;
-        let text = std::fs::read_to_string(CREATE_CLUSTER).unwrap_or_default();
-        write(Path::new(CREATE_CLUSTER), &format!("{text}\ncreate_main_cluster = false\n"))?;
-    }
     run(&mut apt(&[], packages))?;
     if Path::new("/run/systemd/system").exists() {
-        for unit in ["containerd", "redis-server", "postgresql"]
-            .iter()
-            .filter(|unit| packages.iter().any(|package| package.starts_with(**unit)))
-        {
+        for unit in ["containerd", "redis-server"].iter().filter(|unit| packages.contains(unit)) {
             let _ = run(&mut command("systemctl", ["disable", unit]));
         }
     }
