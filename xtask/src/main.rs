@@ -13,6 +13,7 @@ mod checkout;
 mod cluster;
 mod codegen;
 mod command;
+mod durations;
 mod environment;
 mod image;
 mod layers;
@@ -57,7 +58,7 @@ enum Verb {
     },
     /// Inject an outage of PostgreSQL, Kafka or Redis into the local cluster
     Fault(cluster::fault::Options),
-    /// Run the test stages check, database and e2e, or only the given stages, and print the duration of each
+    /// Run the test stages check, database and e2e, or only the given stages, and print the minutes of each
     Test {
         #[arg(value_enum)]
         stages: Vec<test::Stage>,

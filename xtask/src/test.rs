@@ -1,17 +1,17 @@
-//! `cargo xtask test`: runs the stages check, unit, database, e2e and cluster-clean and prints the duration of each. CI
+//! `cargo xtask test`: runs the stages check, unit, database, e2e and cluster-clean and prints the minutes of each. CI
 //! runs the same stages.
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use crate::cluster::{self, host_changes, jars, tools};
 use crate::command::{command, stream, succeeds};
+use crate::durations::Durations;
 use crate::environment::Paths;
-use crate::image::{self, Profile};
+use crate::image::{self, Images, Profile};
 use crate::progress::{note, stage};
 use crate::target::Target;
 use crate::workspace::{self, Workspace};
@@ -45,28 +45,26 @@ const ALL: [Stage; 3] = [Stage::Check, Stage::Database, Stage::E2e];
 pub fn test(paths: &Paths, wanted: &[Stage]) -> Result<()> {
     tools::install(&tools::BUILD_NEEDS)?;
     let stages = if wanted.is_empty() { &ALL[..] } else { wanted };
-    let mut times = Vec::new();
+    let mut durations = Durations::default();
     let mut failed = Vec::new();
     for one in stages {
-        let started = Instant::now();
-        let result = stage(name(*one), || perform(paths, *one));
-        times.push((name(*one), started.elapsed(), result.is_ok()));
+        let result = perform(paths, *one, &mut durations);
         failed.extend(result.err().map(|error| format!("{}: {error:#}", name(*one))));
     }
-    table(&times);
+    println!("\n{}", durations.table());
     if failed.is_empty() {
         return Ok(());
     }
     bail!("{}", failed.join("\n"));
 }
 
-fn perform(paths: &Paths, stage: Stage) -> Result<()> {
+fn perform(paths: &Paths, stage: Stage, durations: &mut Durations) -> Result<()> {
     match stage {
-        Stage::Check => check::check(paths),
-        Stage::Unit => unit(paths),
-        Stage::Database => database(paths),
-        Stage::E2e => end_to_end(paths),
-        Stage::ClusterClean => cluster_clean(paths),
+        Stage::Check => durations.measure(name(stage), || check::check(paths)),
+        Stage::Unit => durations.measure(name(stage), || unit(paths)),
+        Stage::Database => durations.measure(name(stage), || database(paths)),
+        Stage::E2e => end_to_end(paths, durations),
+        Stage::ClusterClean => durations.measure(name(stage), || cluster_clean(paths)),
     }
 }
 
@@ -110,24 +108,29 @@ fn wait_for_servers(alive: &Path) -> Result<()> {
     })
 }
 
-fn end_to_end(paths: &Paths) -> Result<()> {
-    let was_up = cluster::is_up(paths);
-    let before = (!was_up).then(|| host_changes::snapshot(paths));
-    if !was_up {
-        stage("start the local cluster", || cluster::up(paths))?;
+fn end_to_end(paths: &Paths, durations: &mut Durations) -> Result<()> {
+    if cluster::is_up(paths) {
+        return end_to_end_tests(paths, durations);
     }
-    let result = end_to_end_tests(paths);
-    if let Some(before) = before {
-        stage("stop the local cluster", || cluster::down(paths, false))?;
-        unchanged(&host_changes::differences(&before, &host_changes::snapshot(paths)))?;
-    }
+    let before = host_changes::snapshot(paths);
+    durations.measure("cluster start", || cluster::up(paths))?;
+    let result = end_to_end_tests(paths, durations);
+    durations.measure("cluster stop", || cluster::down(paths, false))?;
+    unchanged(&host_changes::differences(&before, &host_changes::snapshot(paths)))?;
     result
 }
 
-fn end_to_end_tests(paths: &Paths) -> Result<()> {
+fn end_to_end_tests(paths: &Paths, durations: &mut Durations) -> Result<()> {
+    let images = durations.measure("images", || {
+        let images = image::build_all(paths, Profile::Ci)?;
+        image::import_all(paths, &images)?;
+        Ok(images)
+    })?;
+    durations.measure(name(Stage::E2e), || run_end_to_end(paths, &images))
+}
+
+fn run_end_to_end(paths: &Paths, images: &Images) -> Result<()> {
     let target = Target::local(paths);
-    let images = image::build_all(paths, Profile::Ci)?;
-    image::import_all(paths, &images)?;
     up::prerequisites(paths, &target)?;
     let mut cargo = cargo_test(paths);
     cargo.args(["--workspace", "--test", "marketplace", "--", "--test-threads", "1"]).envs(environment(paths)?);
@@ -201,13 +204,4 @@ fn name(stage: Stage) -> &'static str {
         Stage::E2e => "e2e",
         Stage::ClusterClean => "cluster-clean",
     }
-}
-
-fn table(times: &[(&str, Duration, bool)]) {
-    println!("\n{:<16}{:>10}", "stage", "time");
-    for (name, time, good) in times {
-        println!("{name:<16}{:>8.1} s  {}", time.as_secs_f64(), if *good { "passed" } else { "FAILED" });
-    }
-    let all: Duration = times.iter().map(|(_, time, _)| *time).sum();
-    println!("{:<16}{:>8.1} s", "total", all.as_secs_f64());
 }
