@@ -1,14 +1,14 @@
 //! `cargo xtask test`: runs the stages check, unit, database, e2e and cluster-clean and prints the minutes of each. CI
 //! runs the same stages.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use crate::cluster::{self, host_changes, jars, tools};
-use crate::command::{command, stream, succeeds};
+use crate::command::{command, run, stream, succeeds};
 use crate::durations::Durations;
 use crate::environment::Paths;
 use crate::image::{self, Images, Profile};
@@ -115,6 +115,12 @@ fn end_to_end(paths: &Paths, durations: &mut Durations) -> Result<()> {
     let before = host_changes::snapshot(paths);
     durations.measure("cluster start", || cluster::up(paths))?;
     let result = end_to_end_tests(paths, durations);
+    if result.is_err() {
+        match keep_logs(paths) {
+            Ok(folder) => note(&format!("logs of the cluster: {}", folder.display())),
+            Err(error) => note(&format!("the logs of the cluster were not kept: {error:#}")),
+        }
+    }
     durations.measure("cluster stop", || cluster::down(paths, false))?;
     unchanged(&host_changes::differences(&before, &host_changes::snapshot(paths)))?;
     result
@@ -141,6 +147,18 @@ fn run_end_to_end(paths: &Paths, images: &Images) -> Result<()> {
         .env("AGORA_IMAGE_REGISTRY", image::REGISTRY);
     cargo.env("AGORA_PROGRAMS", paths.target.join(Profile::Ci.name()));
     stream(&mut cargo)
+}
+
+/// Copies the logs of processes and pods to a folder that `down` does not remove; replaces an earlier copy.
+fn keep_logs(paths: &Paths) -> Result<PathBuf> {
+    let folder = paths.cache.join("failed-e2e");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    run(command("cp", ["-r"]).arg(paths.state.join("log")).arg(&folder))?;
+    // The dump contains no Secrets. It is incomplete if the API server does not respond.
+    let mut dump = cluster::kubectl(paths, ["cluster-info", "dump", "--all-namespaces", "--request-timeout=60s"]);
+    let _ = run(dump.arg("--output-directory").arg(folder.join("pods")));
+    Ok(folder)
 }
 
 /// Tests that `down` restores the host.
