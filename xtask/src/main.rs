@@ -19,6 +19,7 @@ mod image;
 mod layers;
 mod licences;
 mod progress;
+mod rooms;
 mod status;
 mod target;
 mod test;

@@ -1,31 +1,12 @@
-//! The operator: one Marketplace in, a running shop out.
+//! The operator: it reads one Marketplace and creates a running shop.
 //!
-//! A straight pipe: `observe` reads, `plan` and `desired` decide, `apply` writes, `status` reports. What decides names no
-//! client; what lies outside the cluster is reached through `ports`.
+//! The files of this folder are known to all. `decide` is pure; `cluster` talks to the Kubernetes API and `external` to
+//! the data servers, and both know the types of `decide`; `run` calls all of them. `cargo xtask check` verifies this.
 
-pub mod applied;
-pub mod apply;
-pub mod context;
-pub mod credentials;
-pub mod database;
-pub mod desired;
-pub mod events;
-pub mod externals;
-pub mod finalize;
+pub mod cluster;
+pub mod decide;
+pub mod external;
 pub mod kinds;
+pub mod market;
 pub mod names;
-pub mod object;
-pub mod observe;
-pub mod observed;
-pub mod plan;
-pub mod ports;
-pub mod profile;
-pub mod reconcile;
-pub mod redis_probe;
-pub mod scheduler;
-pub mod status;
-pub mod streams;
-pub mod topic_change;
-pub mod topics;
-pub mod wanted;
-pub mod written;
+pub mod run;

@@ -4,9 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agora_chassis::{Process, admin, settings, shutdown_signal::ShutdownSignal, telemetry};
-use agora_operator::context::{Context, Trigger};
-use agora_operator::externals::{Adapters, Externals};
-use agora_operator::{database, redis_probe, scheduler, streams, topics};
+use agora_operator::cluster::events::Events;
+use agora_operator::cluster::{Cluster, watches};
+use agora_operator::external::tasks::{Adapters, Externals};
+use agora_operator::external::{kafka, postgres, redis};
+use agora_operator::market::Trigger;
+use agora_operator::run::context::Context;
+use agora_operator::run::scheduler;
 use anyhow::Context as _;
 use kube::Client;
 use kube::runtime::events::Recorder;
@@ -76,19 +80,20 @@ async fn start(process: &Process, namespaces: &[String]) -> anyhow::Result<()> {
     let client = Client::try_default().await.context("no way to the API server")?;
     let (sender, asked) = mpsc::unbounded_channel();
     let trigger = Trigger(sender);
-    let stores = streams::start(&client, namespaces, process, &trigger);
-    let recorder = Recorder::new(client.clone(), NAME.into());
+    let stores = watches::start(&client, namespaces, process, &trigger);
+    let events = Events(Recorder::new(client.clone(), NAME.into()));
     let adapters = Adapters {
-        databases: Arc::new(database::PgDatabases),
-        topics: Arc::new(topics::KafkaTopics),
-        redis: Arc::new(redis_probe::RedisConnections::default()),
+        databases: Arc::new(postgres::PgDatabases),
+        topics: Arc::new(kafka::KafkaTopics),
+        redis: Arc::new(redis::RedisConnections::default()),
     };
-    let externals = Externals::new(adapters, process.clone(), trigger.clone(), recorder.clone());
-    let context = Arc::new(Context::new(client, stores, externals, recorder, process.clone(), trigger));
+    let externals = Externals::new(adapters, process.clone(), trigger.clone(), Arc::new(events.clone()));
+    let cluster = Cluster::new(client, stores, events);
+    let context = Arc::new(Context { cluster, externals, process: process.clone(), trigger });
     let process = process.clone();
     process.clone().spawn("scheduler", async move {
         let shutdown = process.shutdown();
-        if shutdown.run_until_cancelled(context.stores.filled()).await.is_some() {
+        if shutdown.run_until_cancelled(context.cluster.stores.filled()).await.is_some() {
             scheduler::run(context, asked).await;
         }
         Ok(())

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use agora_operator::ports::{
-    AdminDatabase, Broker, BrokerError, DatabaseAdmin, DatabaseError, DatabaseSeen, DatabaseWanted, PerName,
-    RedisError, RedisProbe, ServerFacts, TopicAdmin, TopicSeen, TopicWanted,
+use agora_operator::decide::servers::{
+    AdminDatabase, Broker, DatabaseSeen, DatabaseWanted, ServerFacts, TopicSeen, TopicWanted,
+};
+use agora_operator::external::ports::{
+    BrokerError, DatabaseAdmin, DatabaseError, PerName, RedisError, RedisProbe, TopicAdmin,
 };
 use agora_vocab::Secret;
 use async_trait::async_trait;

@@ -14,10 +14,13 @@ use std::time::Duration;
 
 use agora_chassis::Process;
 use agora_crd::Marketplace;
-use agora_operator::context::{Context, Trigger};
-use agora_operator::externals::{Adapters, Externals};
+use agora_operator::cluster::events::Events;
+use agora_operator::cluster::{Cluster, watches};
+use agora_operator::external::tasks::{Adapters, Externals};
 use agora_operator::kinds::Kind;
-use agora_operator::{scheduler, streams};
+use agora_operator::market::Trigger;
+use agora_operator::run::context::Context;
+use agora_operator::run::scheduler;
 use api_server::ApiServer;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use fakes::{InMemoryDatabases, InMemoryTopics, LivingRedis};
@@ -59,14 +62,15 @@ impl Operator {
         let process = Process::for_test("agora-operator");
         let (sender, asked) = mpsc::unbounded_channel();
         let trigger = Trigger(sender);
-        let stores = streams::start(&client, &[namespace.to_owned()], &process, &trigger);
-        let recorder = Recorder::new(client.clone(), "agora-operator".into());
+        let stores = watches::start(&client, &[namespace.to_owned()], &process, &trigger);
+        let events = Events(Recorder::new(client.clone(), "agora-operator".into()));
         let adapters =
             Adapters { databases: world.databases.clone(), topics: world.topics.clone(), redis: Arc::new(LivingRedis) };
-        let externals = Externals::new(adapters, process.clone(), trigger.clone(), recorder.clone());
-        let context = Arc::new(Context::new(client, stores, externals, recorder, process.clone(), trigger));
+        let externals = Externals::new(adapters, process.clone(), trigger.clone(), Arc::new(events.clone()));
+        let cluster = Cluster::new(client, stores, events);
+        let context = Arc::new(Context { cluster, externals, process: process.clone(), trigger });
         process.spawn("scheduler", async move {
-            context.stores.filled().await;
+            context.cluster.stores.filled().await;
             scheduler::run(context, asked).await;
             Ok(())
         });
@@ -254,7 +258,7 @@ impl Hands {
     }
 
     async fn children(&self, kind: Kind) -> Vec<DynamicObject> {
-        let selector = ListParams::default().labels(agora_operator::desired::SELECTOR);
+        let selector = ListParams::default().labels(agora_operator::decide::desired::SELECTOR);
         self.api(kind).list(&selector).await.unwrap().items
     }
 

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::fixture::{Fixture, MINIMAL, PRODUCTION};
 use agora_crd::Reason;
+use agora_operator::decide::object::Object;
+use agora_operator::decide::observed::Trouble;
+use agora_operator::decide::plan::plan;
 use agora_operator::kinds::{Kind, ObjectKey};
-use agora_operator::object::Object;
-use agora_operator::observed::Trouble;
-use agora_operator::plan::plan;
 
 fn yaml(objects: &[Object]) -> String {
     let documents: Vec<String> = objects.iter().map(|object| serde_yaml::to_string(&object.body).unwrap()).collect();
@@ -146,7 +146,7 @@ fn an_isolation_key_of_another_marketplace_leaves_its_topics_alone() {
 #[test]
 fn a_secret_that_may_not_be_used_holds_what_needs_it() {
     let mut fixture = Fixture::new(PRODUCTION).migrated();
-    fixture.observed.named.insert("kafka-admin".to_owned(), agora_operator::observed::Named::NotUsable);
+    fixture.observed.named.insert("kafka-admin".to_owned(), agora_operator::decide::observed::Named::NotUsable);
     let desired = fixture.desired();
     assert_eq!(desired.waiting["order"].reason, Reason::SecretNotUsable);
     assert!(desired.topics.is_err());

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agora_crd::{Marketplace, ServiceSpec};
-use agora_operator::credentials::{AdminLogin, Credential, Credentials, SigningKeys};
-use agora_operator::desired::{Desired, desired};
+use agora_operator::decide::credentials::{AdminLogin, Credential, Credentials, SigningKeys};
+use agora_operator::decide::desired::external::Fingerprint;
+use agora_operator::decide::desired::{Desired, desired};
+use agora_operator::decide::observed::{Children, DatabasesOutcome, Named, Observed, RedisOutcome, TopicsOutcome};
+use agora_operator::decide::plan::plan;
 use agora_operator::kinds::{Kind, ObjectKey};
-use agora_operator::observed::{Children, DatabasesOutcome, Named, Observed, RedisOutcome, TopicsOutcome};
-use agora_operator::plan::plan;
-use agora_operator::wanted::Fingerprint;
 use agora_topology as topology;
 use agora_vocab::Secret;
 use kube::core::DynamicObject;

@@ -2,12 +2,12 @@
 
 use crate::fixture::{Fixture, MINIMAL, PRODUCTION};
 use agora_crd::{MarketplaceStatus, Reason};
-use agora_operator::applied::Applied;
+use agora_operator::decide::applied::Applied;
+use agora_operator::decide::object::Group;
+use agora_operator::decide::observed::{Named, Trouble};
+use agora_operator::decide::plan::{Violation, plan};
+use agora_operator::decide::status::{View, ending, status};
 use agora_operator::kinds::{Kind, ObjectKey};
-use agora_operator::object::Group;
-use agora_operator::observed::{Named, Trouble};
-use agora_operator::plan::{Violation, plan};
-use agora_operator::status::{View, ending, status};
 use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
 
 fn report(fixture: &Fixture, applied: &Applied, paused: bool, violations: &[Violation]) -> MarketplaceStatus {

@@ -1,0 +1,269 @@
+//! The watches: one stream per kind and namespace, each with its own backoff, so that a kind that is absent or forbidden
+//! slows no other. They fill the caches and ask for reconciles; they decide nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use agora_chassis::{Gate, Process};
+use agora_crd::{Marketplace, USABLE};
+use futures::StreamExt;
+use kube::api::Api;
+use kube::core::DynamicObject;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{Lookup, ObjectRef, Store};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Client, Resource, ResourceExt};
+
+use crate::cluster::error_chain::error_chain;
+use crate::decide::desired::{SELECTOR, owner_name};
+use crate::decide::observed::Children;
+use crate::kinds::{Kind, ObjectKey};
+use crate::market::{MarketRef, Trigger};
+
+/// A watch ends after this long and begins anew, before something between cuts it silently.
+const WATCH_SECONDS: u32 = 200;
+
+/// What the watches have seen, by namespace.
+#[derive(Clone)]
+pub struct Stores(Arc<BTreeMap<String, NamespaceStores>>);
+
+struct NamespaceStores {
+    markets: Store<Marketplace>,
+    children: BTreeMap<Kind, Store<DynamicObject>>,
+    usable: Store<DynamicObject>,
+}
+
+impl Stores {
+    /// A Marketplace.
+    pub fn market(&self, market: &MarketRef) -> Option<Arc<Marketplace>> {
+        let stores = self.0.get(&market.namespace)?;
+        stores.markets.get(&ObjectRef::new(&market.name).within(&market.namespace))
+    }
+
+    /// The children of a Marketplace, its pods too.
+    pub fn children(&self, market: &MarketRef) -> Children {
+        let mut children = Children::default();
+        let kinds = self.0.get(&market.namespace).into_iter().flat_map(|stores| &stores.children);
+        for (kind, store) in kinds {
+            let own = store.state_filter(|object| owner_name(object.labels()) == Some(&market.name));
+            children.0.extend(own.into_iter().map(|object| (ObjectKey::new(*kind, object.name_any()), object)));
+        }
+        children
+    }
+
+    /// A Secret that may be used.
+    pub fn usable(&self, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
+        let stores = self.0.get(namespace)?;
+        stores.usable.find(|object| object.metadata.name.as_deref() == Some(name))
+    }
+
+    /// Waits until every cache has been filled once.
+    pub async fn filled(&self) {
+        for stores in self.0.values() {
+            // An error means that the watch has ended, and so the process.
+            let _ = stores.markets.wait_until_ready().await;
+            let _ = stores.usable.wait_until_ready().await;
+            for store in stores.children.values() {
+                let _ = store.wait_until_ready().await;
+            }
+        }
+    }
+
+    /// Every Marketplace of a namespace.
+    fn markets(&self, namespace: &str) -> Vec<MarketRef> {
+        let markets = self.0.get(namespace).map(|stores| stores.markets.state()).unwrap_or_default();
+        markets.iter().map(|market| reference(namespace, &market.name_any())).collect()
+    }
+}
+
+fn reference(namespace: &str, name: &str) -> MarketRef {
+    MarketRef { namespace: namespace.to_owned(), name: name.to_owned() }
+}
+
+/// Starts every watch and returns the caches that they fill. The process is ready once each has been filled.
+pub fn start(client: &Client, namespaces: &[String], process: &Process, trigger: &Trigger) -> Stores {
+    let mut watches = Vec::new();
+    let mut stores = BTreeMap::new();
+    for namespace in namespaces {
+        let (filled, new) = namespace_watches(client, namespace, process);
+        stores.insert(namespace.clone(), filled);
+        watches.push((namespace.clone(), new));
+    }
+    let stores = Stores(Arc::new(stores));
+    for (namespace, watches) in watches {
+        let asked = Asked { namespace, stores: stores.clone(), trigger: trigger.clone() };
+        watches.start(process, &asked);
+    }
+    stores
+}
+
+struct NamespaceWatches {
+    markets: Watch<Marketplace>,
+    children: Vec<Watch<DynamicObject>>,
+    usable: Watch<DynamicObject>,
+}
+
+fn namespace_watches(client: &Client, namespace: &str, process: &Process) -> (NamespaceStores, NamespaceWatches) {
+    let gate = |what: &str| {
+        let gate = process.gate(&format!("watch/{namespace}/{what}"));
+        gate.close("the first list has not arrived: see the log for what the API server says");
+        gate
+    };
+    let config = || watcher::Config::default().timeout(WATCH_SECONDS);
+    let writer: Writer<Marketplace> = Writer::default();
+    let markets_store = writer.as_reader();
+    let markets = Watch {
+        api: Api::namespaced(client.clone(), namespace),
+        config: config(),
+        writer,
+        gate: gate("marketplaces"),
+        kind: "Marketplace",
+    };
+    let mut children_stores = BTreeMap::new();
+    let mut children = Vec::new();
+    for kind in Kind::WATCHED {
+        let writer = Writer::new(kind.resource());
+        children_stores.insert(kind, writer.as_reader());
+        children.push(Watch {
+            api: Api::namespaced_with(client.clone(), namespace, &kind.resource()),
+            config: config().labels(SELECTOR),
+            writer,
+            gate: gate(kind.group_and_plural().1),
+            kind: kind.word(),
+        });
+    }
+    let writer = Writer::new(Kind::Secret.resource());
+    let usable_store = writer.as_reader();
+    let usable = Watch {
+        api: Api::namespaced_with(client.clone(), namespace, &Kind::Secret.resource()),
+        config: config().labels(&format!("{USABLE}=true")),
+        writer,
+        gate: gate("usable-secrets"),
+        kind: "Secret (usable)",
+    };
+    (
+        NamespaceStores { markets: markets_store, children: children_stores, usable: usable_store },
+        NamespaceWatches { markets, children, usable },
+    )
+}
+
+impl NamespaceWatches {
+    fn start(self, process: &Process, asked: &Asked) {
+        let ask = asked.clone();
+        self.markets.start(process, asked, move |market| ask.one(&market.name_any()));
+        for watch in self.children {
+            let ask = asked.clone();
+            watch.start(process, asked, move |child| {
+                if let Some(name) = owner_name(child.labels()) {
+                    ask.one(name);
+                }
+            });
+        }
+        let ask = asked.clone();
+        self.usable.start(process, asked, move |_| ask.all());
+    }
+}
+
+/// Whom to ask for a reconcile, and of what.
+#[derive(Clone)]
+struct Asked {
+    namespace: String,
+    stores: Stores,
+    trigger: Trigger,
+}
+
+impl Asked {
+    fn one(&self, name: &str) {
+        self.trigger.send(reference(&self.namespace, name));
+    }
+
+    fn all(&self) {
+        for market in self.stores.markets(&self.namespace) {
+            self.trigger.send(market);
+        }
+    }
+}
+
+/// One watch that has not begun.
+struct Watch<K>
+where
+    K: Resource + Lookup + Clone + 'static,
+    <K as Lookup>::DynamicType: Eq + std::hash::Hash + Clone,
+{
+    api: Api<K>,
+    config: watcher::Config,
+    writer: Writer<K>,
+    gate: Gate,
+    kind: &'static str,
+}
+
+impl<K> Watch<K>
+where
+    K: Resource + Lookup + Trimmed + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + Sync + 'static,
+    <K as Lookup>::DynamicType: Eq + std::hash::Hash + Clone + Send + Sync,
+{
+    fn start(self, process: &Process, asked: &Asked, touched: impl Fn(&K) + Send + 'static) {
+        let shutdown = process.shutdown();
+        let ask = asked.clone();
+        process.spawn("watch", async move {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = self.run(&ask, touched) => {}
+            }
+            Ok(())
+        });
+    }
+
+    async fn run(self, ask: &Asked, touched: impl Fn(&K)) {
+        let Self { api, config, mut writer, gate, kind } = self;
+        let stream = watcher(api, config).default_backoff().modify(move |object| object.trim(kind));
+        futures::pin_mut!(stream);
+        while let Some(event) = stream.next().await {
+            let event = match event {
+                Ok(event) => event,
+                Err(error) => {
+                    metrics::counter!("operator_watch_failed_total", "kind" => kind).increment(1);
+                    tracing::warn!(
+                        kind,
+                        namespace = ask.namespace,
+                        error = error_chain(&error),
+                        "a watch failed and begins anew"
+                    );
+                    continue;
+                }
+            };
+            writer.apply_watcher_event(&event);
+            match &event {
+                watcher::Event::Apply(object) | watcher::Event::Delete(object) => touched(object),
+                watcher::Event::InitDone => {
+                    gate.open();
+                    ask.all();
+                }
+                watcher::Event::Init | watcher::Event::InitApply(_) => {}
+            }
+        }
+    }
+}
+
+/// What a cache need not keep.
+trait Trimmed {
+    fn trim(&mut self, kind: &str);
+}
+
+impl Trimmed for Marketplace {
+    fn trim(&mut self, _kind: &str) {
+        self.metadata.managed_fields = None;
+    }
+}
+
+impl Trimmed for DynamicObject {
+    /// Of pods the status alone is read.
+    fn trim(&mut self, kind: &str) {
+        self.metadata.managed_fields = None;
+        if kind == Kind::Pod.word()
+            && let Some(data) = self.data.as_object_mut()
+        {
+            data.remove("spec");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Decisions, as pure functions of the spec and of what was observed: no client, no clock, no random numbers.
+
+pub mod applied;
+pub mod correction;
+pub mod credentials;
+pub mod desired;
+pub mod diff;
+pub mod object;
+pub mod observed;
+pub mod plan;
+pub mod profile;
+pub mod servers;
+pub mod status;
+pub mod topic_diff;

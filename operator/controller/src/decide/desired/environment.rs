@@ -1,0 +1,252 @@
+//! What a service reads: settings by name, and files of secrets under one folder. The table of services says which names
+//! there are; a name that nothing here knows is a fault of this build, and a test finds it.
+
+use std::collections::BTreeMap;
+
+use agora_topology::{self as topology, ADMIN_PORT};
+use agora_vocab::Secret;
+use k8s_openapi::api::core::v1::{
+    ConfigMapProjection, EnvVar, EnvVarSource, KeyToPath, SecretKeySelector, SecretProjection, VolumeProjection,
+};
+
+use super::config_map;
+use crate::decide::credentials::{admin_secret, database_secret, internal_secret, signing_secret};
+use crate::decide::observed::{Observed, Trouble};
+use crate::decide::plan::{EnvValue, Plan, ServicePlan};
+use crate::names;
+
+/// Where the files are mounted.
+pub const FOLDER: &str = "/etc/agora";
+const HASH_DIGITS: usize = 16;
+
+/// What a service reads.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// Values that are no secrets, by name; they go into the ConfigMap.
+    pub settings: BTreeMap<String, String>,
+    /// Files of secrets and keys.
+    pub files: Vec<File>,
+    /// What the spec adds.
+    pub extra: Vec<EnvVar>,
+    /// Hash of what a running pod does not notice by itself.
+    pub hash: String,
+}
+
+/// A file and where it is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    source: Source,
+    name: String,
+    key: &'static str,
+    path: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Secret,
+    ConfigMap,
+}
+
+enum Entry {
+    Absent,
+    Setting(String),
+    File(File),
+}
+
+/// Everything that a service reads; in trouble where a Secret that it needs may not be used.
+pub fn environment(plan: &Plan, service: &ServicePlan, observed: &Observed) -> Result<Environment, Trouble> {
+    let mut environment = Environment::default();
+    for name in service.row.environment() {
+        match entry(plan, service, observed, name)? {
+            Entry::Absent => {}
+            Entry::Setting(value) => {
+                environment.settings.insert(name.to_owned(), value);
+            }
+            Entry::File(file) => environment.add(name, file),
+        }
+    }
+    environment.settings.insert("ADMIN_PORT".to_owned(), ADMIN_PORT.to_string());
+    if let Some(endpoint) = &plan.otlp_endpoint {
+        environment.settings.insert("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), endpoint.clone());
+    }
+    let mut hashed = format!("{:?} {:?}", environment.settings, service.env);
+    for (name, value) in &service.env {
+        environment.extra.push(variable(name, value));
+        if let EnvValue::Secret { name, key } = value {
+            hashed += observed.value(name, key)?.expose();
+        }
+    }
+    environment.hash = names::short_hash(&hashed, HASH_DIGITS);
+    Ok(environment)
+}
+
+/// What a migration reads: the database alone.
+pub fn of_migration(plan: &Plan, service: &ServicePlan) -> Environment {
+    let mut environment = Environment::default();
+    environment.add("DATABASE_URL", database_url(plan, service));
+    if let Some(file) = database_ca(plan) {
+        environment.add("DATABASE_CA_FILE", file);
+    }
+    environment
+}
+
+impl Environment {
+    fn add(&mut self, name: &str, file: File) {
+        let variable = if name.ends_with("_FILE") { name.to_owned() } else { format!("{name}_FILE") };
+        self.settings.insert(variable, format!("{FOLDER}/{}", file.path));
+        self.files.push(file);
+    }
+
+    /// The files as sources of one projected volume: it changes all at once.
+    pub fn sources(&self) -> Vec<VolumeProjection> {
+        self.files.iter().map(File::projection).collect()
+    }
+}
+
+impl File {
+    fn secret(name: String, key: &'static str, path: &'static str) -> Self {
+        Self { source: Source::Secret, name, key, path }
+    }
+
+    fn projection(&self) -> VolumeProjection {
+        let items =
+            Some(vec![KeyToPath { key: self.key.to_owned(), path: self.path.to_owned(), ..KeyToPath::default() }]);
+        match self.source {
+            Source::Secret => VolumeProjection {
+                secret: Some(SecretProjection { name: self.name.clone(), items, ..SecretProjection::default() }),
+                ..VolumeProjection::default()
+            },
+            Source::ConfigMap => VolumeProjection {
+                config_map: Some(ConfigMapProjection {
+                    name: self.name.clone(),
+                    items,
+                    ..ConfigMapProjection::default()
+                }),
+                ..VolumeProjection::default()
+            },
+        }
+    }
+}
+
+fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) -> Result<Entry, Trouble> {
+    if let Some(url) = url_of_service(plan, name) {
+        return Ok(Entry::Setting(url));
+    }
+    if name.starts_with("KAFKA_") {
+        return kafka(plan, observed, name);
+    }
+    if name.starts_with("DATABASE_") {
+        return database(plan, service, name);
+    }
+    let setting = |text: String| Ok(Entry::Setting(text));
+    let file = |file: File| Ok(Entry::File(file));
+    match name {
+        "PORT" => setting(service.row.port.to_string()),
+        "INTERNAL_PORT" => setting(service.row.internal_port.unwrap_or_default().to_string()),
+        "ADMIN_PORT" => setting(ADMIN_PORT.to_string()),
+        "TOKEN_ISSUER" => setting(format!("agora/{}", plan.isolation_key)),
+        "TOKEN_AUDIENCE" => setting("agora".to_owned()),
+        "ISOLATION_KEY" => setting(plan.isolation_key.clone()),
+        "RECOVERY_EPOCH" => setting(plan.epoch.to_string()),
+        "CORS_ORIGINS" => setting(plan.exposure.cors_origins.join(",")),
+        "LEGACY_ALIASES" => setting(format!("{:?}", plan.exposure.legacy_aliases)),
+        "PAYMENT_PROVIDER" => setting(format!("{:?}", plan.payments)),
+        "ACCESS_TOKEN_LIFETIME_SECONDS" => setting(plan.access_token_lifetime_seconds.to_string()),
+        "ADMIN_EMAIL" => setting(observed.credentials.admin.value.username.clone()),
+        "ADMIN_PASSWORD" => file(File::secret(admin_secret(&plan.name), "password", "admin-password")),
+        "INTERNAL_SECRET" => file(File::secret(internal_secret(&plan.name), "secret", "internal-secret")),
+        "SIGNING_KEY_FILE" => file(File::secret(signing_secret(&plan.name), "current.pem", "signing.pem")),
+        "JWKS_FILE" => file(File {
+            source: Source::ConfigMap,
+            name: config_map::jwks_name(plan),
+            key: "jwks.json",
+            path: "jwks.json",
+        }),
+        // The service's own default is the design's.
+        _ => Ok(Entry::Absent),
+    }
+}
+
+/// `ORDER_INTERNAL_URL` and `ORDER_URL` are addresses of services.
+fn url_of_service(plan: &Plan, name: &str) -> Option<String> {
+    let (callee, internal) = match name.strip_suffix("_INTERNAL_URL") {
+        Some(callee) => (callee, true),
+        None => (name.strip_suffix("_URL")?, false),
+    };
+    let row = topology::service(&callee.to_ascii_lowercase())?;
+    let port = if internal { row.internal_port? } else { row.port };
+    Some(format!("http://{}:{port}", plan.child(row.name)))
+}
+
+fn database(plan: &Plan, service: &ServicePlan, name: &str) -> Result<Entry, Trouble> {
+    Ok(match name {
+        "DATABASE_URL" => Entry::File(database_url(plan, service)),
+        "DATABASE_CA_FILE" => database_ca(plan).map_or(Entry::Absent, Entry::File),
+        "DATABASE_POOL_SIZE" => Entry::Setting(pool_size(plan)?.to_string()),
+        _ => Entry::Absent,
+    })
+}
+
+fn pool_size(plan: &Plan) -> Result<i32, Trouble> {
+    plan.budget.pool.ok_or_else(|| {
+        let message = format!(
+            "the database server {}:{} has not yet said how many connections it takes",
+            plan.database.host, plan.database.port
+        );
+        Trouble::new(agora_crd::Reason::WaitingForDependency, message)
+    })
+}
+
+fn database_url(plan: &Plan, service: &ServicePlan) -> File {
+    File::secret(database_secret(&plan.name, service.row.name), "url", "database-url")
+}
+
+fn database_ca(plan: &Plan) -> Option<File> {
+    let secret = plan.database.tls.ca_secret.clone().filter(|_| plan.database.tls.verified())?;
+    Some(File::secret(secret, "ca.crt", "database-ca.crt"))
+}
+
+fn kafka(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, Trouble> {
+    let kafka = &plan.kafka;
+    let login = |key: &str| kafka.credentials.as_ref().map(|secret| observed.value(secret, key)).transpose();
+    Ok(match name {
+        "KAFKA_BROKERS" => Entry::Setting(kafka.bootstrap.join(",")),
+        "KAFKA_SECURITY_PROTOCOL" => {
+            let login = if kafka.mechanism.sasl().is_some() { "SASL_" } else { "" };
+            Entry::Setting(format!(
+                "{login}{}",
+                match (kafka.tls.verified(), login) {
+                    (true, _) => "SSL",
+                    (false, _) => "PLAINTEXT",
+                }
+            ))
+        }
+        "KAFKA_SASL_MECHANISM" => kafka.mechanism.sasl().map_or(Entry::Absent, |name| Entry::Setting(name.to_owned())),
+        "KAFKA_USERNAME" => {
+            login("username")?.map(Secret::expose).map_or(Entry::Absent, |user| Entry::Setting(user.to_owned()))
+        }
+        "KAFKA_PASSWORD" => match (&kafka.credentials, login("password")?) {
+            (Some(secret), Some(_)) => Entry::File(File::secret(secret.clone(), "password", "kafka-password")),
+            _ => Entry::Absent,
+        },
+        "KAFKA_CA_FILE" => match &kafka.tls.ca_secret {
+            Some(secret) if kafka.tls.verified() => {
+                observed.value(secret, "ca.crt")?;
+                Entry::File(File::secret(secret.clone(), "ca.crt", "kafka-ca.crt"))
+            }
+            _ => Entry::Absent,
+        },
+        _ => Entry::Absent,
+    })
+}
+
+fn variable(name: &str, value: &EnvValue) -> EnvVar {
+    let (value, value_from) = match value {
+        EnvValue::Text(text) => (Some(text.clone()), None),
+        EnvValue::Secret { name, key } => {
+            let selector = SecretKeySelector { name: name.clone(), key: key.clone(), ..SecretKeySelector::default() };
+            (None, Some(EnvVarSource { secret_key_ref: Some(selector), ..EnvVarSource::default() }))
+        }
+    };
+    EnvVar { name: name.to_owned(), value, value_from }
+}

@@ -1,0 +1,141 @@
+//! Who may talk to whom: nothing by default, then the edges of the table of services.
+
+use agora_crd::NetworkPolicyMode;
+use agora_topology::{self as topology, ADMIN_PORT};
+use k8s_openapi::api::networking::v1::{
+    IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
+    NetworkPolicySpec,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::{applied, labels};
+use crate::decide::object::{Group, Object};
+use crate::decide::plan::{Plan, ServicePlan};
+use crate::kinds::Kind;
+
+const DNS_PORT: i32 = 53;
+const GATEWAY: &str = "gateway";
+
+/// Nothing by default but names; and the database for migrations.
+pub fn shared(plan: &Plan) -> Vec<Object> {
+    if plan.network.policy != NetworkPolicyMode::Restricted {
+        return Vec::new();
+    }
+    let dns = NetworkPolicyEgressRule { to: None, ports: Some(vec![port(DNS_PORT, "UDP"), port(DNS_PORT, "TCP")]) };
+    let deny = policy(plan, "default-deny", "network", labels::instance_selector(plan), Vec::new(), vec![dns]);
+    let migration = policy(
+        plan,
+        "migrate",
+        "network",
+        labels::migration_selector(plan),
+        Vec::new(),
+        outside(plan, i32::from(plan.database.port)),
+    );
+    vec![deny, migration]
+}
+
+/// The edges of one service.
+pub fn of_service(plan: &Plan, service: &ServicePlan) -> Option<Object> {
+    (plan.network.policy == NetworkPolicyMode::Restricted).then(|| {
+        let name = service.row.name;
+        policy(plan, name, name, labels::selector(plan, name), ingress(plan, service), egress(plan, service))
+    })
+}
+
+fn ingress(plan: &Plan, service: &ServicePlan) -> Vec<NetworkPolicyIngressRule> {
+    let row = service.row;
+    let rule = |from: Option<Vec<NetworkPolicyPeer>>, number: u16| NetworkPolicyIngressRule {
+        from,
+        ports: Some(vec![port(i32::from(number), "TCP")]),
+    };
+    let anybody_here =
+        NetworkPolicyPeer { pod_selector: Some(LabelSelector::default()), ..NetworkPolicyPeer::default() };
+    let mut rules = vec![rule(Some(vec![anybody_here]), ADMIN_PORT)];
+    let public = if row.behind_gateway { Some(vec![pods_of(plan, GATEWAY)]) } else { None };
+    rules.push(rule(public, row.port));
+    let callers: Vec<_> = topology::callers(row.name).map(|caller| pods_of(plan, caller)).collect();
+    if let Some(number) = row.internal_port.filter(|_| !callers.is_empty()) {
+        rules.push(rule(Some(callers), number));
+    }
+    rules
+}
+
+fn egress(plan: &Plan, service: &ServicePlan) -> Vec<NetworkPolicyEgressRule> {
+    let row = service.row;
+    let to = |name: &str, number: u16| NetworkPolicyEgressRule {
+        to: Some(vec![pods_of(plan, name)]),
+        ports: Some(vec![port(i32::from(number), "TCP")]),
+    };
+    let callees = row.calls.iter().filter_map(|callee| topology::service(callee));
+    let mut rules: Vec<_> = callees.filter_map(|callee| Some(to(callee.name, callee.internal_port?))).collect();
+    if row.name == GATEWAY {
+        rules.extend(topology::ALL.iter().filter(|row| row.behind_gateway).map(|row| to(row.name, row.port)));
+    }
+    let mut needed = Vec::new();
+    if row.database {
+        needed.push(i32::from(plan.database.port));
+    }
+    if row.speaks_to_broker() {
+        needed.extend(plan.kafka.bootstrap.iter().filter_map(|address| port_of(address)));
+    }
+    needed.extend(plan.otlp_endpoint.as_deref().and_then(|url| port_of(url.trim_end_matches('/'))));
+    needed.sort_unstable();
+    needed.dedup();
+    rules.extend(needed.iter().flat_map(|number| outside(plan, *number)));
+    let named = plan.network.egress.iter().filter(|rule| !rule.ports.iter().any(|port| needed.contains(port)));
+    rules.extend(named.map(|rule| addresses(&rule.cidr, &rule.ports)));
+    rules
+}
+
+/// A port outside: at the addresses that the spec gives for it, else anywhere.
+fn outside(plan: &Plan, number: i32) -> Vec<NetworkPolicyEgressRule> {
+    let given: Vec<_> = plan.network.egress.iter().filter(|rule| rule.ports.contains(&number)).collect();
+    if given.is_empty() {
+        return vec![NetworkPolicyEgressRule { to: None, ports: Some(vec![port(number, "TCP")]) }];
+    }
+    given.into_iter().map(|rule| addresses(&rule.cidr, &rule.ports)).collect()
+}
+
+fn addresses(cidr: &str, ports: &[i32]) -> NetworkPolicyEgressRule {
+    NetworkPolicyEgressRule {
+        to: Some(vec![NetworkPolicyPeer {
+            ip_block: Some(IPBlock { cidr: cidr.to_owned(), except: None }),
+            ..NetworkPolicyPeer::default()
+        }]),
+        ports: Some(ports.iter().map(|number| port(*number, "TCP")).collect()),
+    }
+}
+
+/// The port in `host:9092` or `http://host:4317`.
+fn port_of(address: &str) -> Option<i32> {
+    address.rsplit_once(':').and_then(|(_, number)| number.parse().ok())
+}
+
+fn pods_of(plan: &Plan, service: &str) -> NetworkPolicyPeer {
+    NetworkPolicyPeer { pod_selector: Some(labels::selector(plan, service)), ..NetworkPolicyPeer::default() }
+}
+
+fn port(number: i32, protocol: &str) -> NetworkPolicyPort {
+    NetworkPolicyPort { port: Some(IntOrString::Int(number)), protocol: Some(protocol.to_owned()), end_port: None }
+}
+
+fn policy(
+    plan: &Plan,
+    name: &str,
+    label: &str,
+    pod_selector: LabelSelector,
+    ingress: Vec<NetworkPolicyIngressRule>,
+    egress: Vec<NetworkPolicyEgressRule>,
+) -> Object {
+    let policy = NetworkPolicy {
+        metadata: labels::owned(plan, plan.child(name), label),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(pod_selector),
+            ingress: Some(ingress).filter(|rules| !rules.is_empty()),
+            egress: Some(egress).filter(|rules| !rules.is_empty()),
+            policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
+        }),
+    };
+    applied(Kind::NetworkPolicy, Group::Workloads, &policy)
+}

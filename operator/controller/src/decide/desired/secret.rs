@@ -1,0 +1,62 @@
+//! Secrets: database logins, the key of internal tokens, the keys of access tokens, the first admin.
+//!
+//! Those that data depend on have no owner: they outlive the Marketplace under policy Retain.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::labels;
+use crate::decide::credentials::{self, Credentials};
+use crate::decide::object::{Group, Object, Write};
+use crate::decide::plan::{Plan, ServicePlan};
+use crate::kinds::Kind;
+use crate::names;
+
+/// The login of a service at its database.
+pub fn database(plan: &Plan, service: &ServicePlan, credentials: &Credentials) -> Option<Object> {
+    let credential = credentials.databases.get(service.row.name)?;
+    let login = names::login(&plan.isolation_key, service.row.name);
+    let password = credential.value.expose();
+    let (host, port) = (&plan.database.host, plan.database.port);
+    let database = names::database(&plan.isolation_key, service.row.name);
+    let mode = if plan.database.tls.verified() { "verify-full" } else { "disable" };
+    let url = format!("postgres://{login}:{password}@{host}:{port}/{database}?sslmode={mode}");
+    let name = credentials::database_secret(&plan.name, service.row.name);
+    let metadata = labels::owned(plan, name, service.row.name);
+    let data = [("username", login.as_str()), ("password", password), ("url", &url)];
+    Some(secret(metadata, "Opaque", &data, credential.drawn))
+}
+
+/// What internal tokens are signed with: `current`, or `current,next` while it changes.
+pub fn internal(plan: &Plan, credentials: &Credentials) -> Object {
+    let metadata = labels::owned(plan, credentials::internal_secret(&plan.name), "internal");
+    secret(metadata, "Opaque", &[("secret", credentials.internal.value.expose())], credentials.internal.drawn)
+}
+
+/// What access tokens are signed with: the key that signs and the one that will.
+pub fn signing(plan: &Plan, credentials: &Credentials) -> Object {
+    let metadata = labels::kept(plan, credentials::signing_secret(&plan.name), "user");
+    let keys = &credentials.signing.value;
+    let data = [("current.pem", keys.current.expose()), ("next.pem", keys.next.expose())];
+    secret(metadata, "Opaque", &data, credentials.signing.drawn)
+}
+
+/// The first admin.
+pub fn admin(plan: &Plan, credentials: &Credentials) -> Object {
+    let metadata = labels::kept(plan, credentials::admin_secret(&plan.name), "user");
+    let login = &credentials.admin.value;
+    let data = [("username", login.username.as_str()), ("password", login.password.expose())];
+    secret(metadata, "kubernetes.io/basic-auth", &data, credentials.admin.drawn)
+}
+
+fn secret(metadata: ObjectMeta, type_: &str, data: &[(&str, &str)], drawn: bool) -> Object {
+    let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
+    let data: BTreeMap<String, ByteString> =
+        data.iter().map(|(name, value)| ((*name).to_owned(), bytes(value))).collect();
+    let secret = Secret { metadata, data: Some(data), type_: Some(type_.to_owned()), ..Secret::default() };
+    let write = if drawn { Write::Drawn } else { Write::Apply };
+    Object::new(Kind::Secret, Group::Credentials, write, &secret)
+}

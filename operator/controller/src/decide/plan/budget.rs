@@ -1,0 +1,44 @@
+//! How the connections of a database server are divided among pods.
+
+use agora_crd::Reason;
+
+use super::{ServicePlan, Violation};
+use crate::decide::profile::Size;
+
+/// Connections that are left to admins, migrations and listeners.
+const RESERVED: i32 = 20;
+/// A pool below this cannot serve and relay at once.
+const POOL_SIZE_MIN: i32 = 2;
+
+/// How connections are divided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// What there is to divide; `None` until a server answered.
+    pub limit: Option<i32>,
+    /// Connections of each pod to its database; `None` until a server answered.
+    pub pool: Option<i32>,
+}
+
+/// Pool = min(the profile's, ⌊(limit − 20) / Σ most pods with a database⌋ − 1).
+pub(super) fn budget(
+    limit: Option<i32>,
+    services: &[ServicePlan],
+    size: &Size,
+    violations: &mut Vec<Violation>,
+) -> Budget {
+    let pods: i32 = services.iter().filter(|service| service.row.database).map(|service| service.replicas.max).sum();
+    let Some(limit) = limit else { return Budget::default() };
+    let share = (limit - RESERVED).checked_div(pods).map_or(size.pool_size_max, |share| share - 1);
+    let pool = share.min(size.pool_size_max);
+    if pool < POOL_SIZE_MIN {
+        let needed = RESERVED + pods * (POOL_SIZE_MIN + 1);
+        violations.push(Violation::new(
+            Reason::ConnectionBudgetExceeded,
+            format!(
+                "{limit} connections are too few for {pods} pods with a database: raise max_connections of the server \
+                 (and spec.database.maxConnections) to {needed} or lower spec.services[].scaling.maxReplicas"
+            ),
+        ));
+    }
+    Budget { limit: Some(limit), pool: Some(pool.max(1)) }
+}

@@ -1,0 +1,130 @@
+//! One service as the spec and the profile want it.
+
+use std::collections::BTreeMap;
+
+use agora_crd::{EnvVar, MarketplaceSpec, Reason, Resources, ServiceSpec, ServiceState};
+use agora_topology as topology;
+
+use super::Violation;
+use crate::decide::profile::Size;
+
+/// One service as the spec and the profile want it.
+#[derive(Clone, Debug)]
+pub struct ServicePlan {
+    /// Its row in the table.
+    pub row: &'static topology::Service,
+    /// How many pods.
+    pub replicas: Replicas,
+    /// Use of CPU that the autoscaler aims at, in percent of the request.
+    pub cpu_target: i32,
+    /// How long a lower need must last before pods go, in seconds.
+    pub stabilization_seconds: i32,
+    /// Requests, by `cpu` and `memory`.
+    pub requests: BTreeMap<String, String>,
+    /// Limits, by `cpu` and `memory`.
+    pub limits: BTreeMap<String, String>,
+    /// Environment beside the operator's own.
+    pub env: Vec<(String, EnvValue)>,
+}
+
+/// How many pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replicas {
+    /// Fewest.
+    pub min: i32,
+    /// Most.
+    pub max: i32,
+}
+
+impl Replicas {
+    /// Whether an autoscaler decides.
+    pub fn automatic(self) -> bool {
+        self.min < self.max
+    }
+}
+
+/// Where a variable's value is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnvValue {
+    /// Here.
+    Text(String),
+    /// In a Secret.
+    Secret {
+        /// Its name.
+        name: String,
+        /// The key in it.
+        key: String,
+    },
+}
+
+/// The services that run.
+pub(super) fn services(spec: &MarketplaceSpec, size: &Size, violations: &mut Vec<Violation>) -> Vec<ServicePlan> {
+    let given = |name: &str| spec.services.iter().find(|service| service.name.as_str() == name);
+    topology::ALL
+        .iter()
+        .filter(|row| given(row.name).is_none_or(|service| service.state == ServiceState::Enabled))
+        .map(|row| service(row, given(row.name), size, violations))
+        .collect()
+}
+
+fn service(
+    row: &'static topology::Service,
+    given: Option<&ServiceSpec>,
+    size: &Size,
+    violations: &mut Vec<Violation>,
+) -> ServicePlan {
+    let scaling = given.and_then(|service| service.scaling.clone()).unwrap_or_default();
+    let replicas = replicas(row.name, scaling.min_replicas, scaling.max_replicas, size, violations);
+    let resources = given.and_then(|service| service.resources.clone()).unwrap_or_default();
+    let (requests, limits) = amounts(&resources, size);
+    ServicePlan {
+        row,
+        replicas,
+        cpu_target: scaling.metrics.first().map_or(row.cpu_target_percent, |metric| metric.cpu.average_utilization),
+        stabilization_seconds: scaling.scale_down_stabilization_seconds,
+        requests,
+        limits,
+        env: given.map(|service| service.env.iter().map(env).collect()).unwrap_or_default(),
+    }
+}
+
+/// One bound given alone moves the profile's other one along; both given must be in order.
+fn replicas(name: &str, min: Option<i32>, max: Option<i32>, size: &Size, violations: &mut Vec<Violation>) -> Replicas {
+    let replicas = match (min, max) {
+        (Some(min), Some(max)) => Replicas { min, max },
+        (Some(min), None) => Replicas { min, max: size.replicas_max.max(min) },
+        (None, Some(max)) => Replicas { min: size.replicas_min.min(max), max },
+        (None, None) => Replicas { min: size.replicas_min, max: size.replicas_max },
+    };
+    if replicas.min > replicas.max {
+        let message = format!("spec.services[{name}].scaling: minReplicas is greater than maxReplicas");
+        violations.push(Violation::new(Reason::InvalidSpec, message));
+    }
+    replicas
+}
+
+fn amounts(resources: &Resources, size: &Size) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+    let requests = resources.requests.clone().unwrap_or_default();
+    let limits = resources.limits.clone().unwrap_or_default();
+    let pairs = |cpu: Option<String>, memory: Option<String>| {
+        [("cpu", cpu), ("memory", memory)]
+            .into_iter()
+            .filter_map(|(name, amount)| amount.map(|amount| (name.to_owned(), amount)))
+            .collect()
+    };
+    let request = |given: Option<String>, default: &str| Some(given.unwrap_or_else(|| default.to_owned()));
+    (
+        pairs(request(requests.cpu, size.cpu_request), request(requests.memory, size.memory_request)),
+        pairs(limits.cpu, request(limits.memory, size.memory_limit)),
+    )
+}
+
+fn env(variable: &EnvVar) -> (String, EnvValue) {
+    let value = match &variable.value_from {
+        Some(source) => {
+            EnvValue::Secret { name: source.secret_key_ref.name.clone(), key: source.secret_key_ref.key.clone() }
+        }
+        None => EnvValue::Text(variable.value.clone().unwrap_or_default()),
+    };
+    (variable.name.clone(), value)
+}

@@ -1,0 +1,7 @@
+//! The data servers: PostgreSQL, Kafka and Redis. Must not use the Kubernetes API.
+
+pub mod kafka;
+pub mod ports;
+pub mod postgres;
+pub mod redis;
+pub mod tasks;

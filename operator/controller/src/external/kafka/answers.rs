@@ -1,0 +1,170 @@
+//! The broker's answers in the words of the port: pure.
+
+use std::collections::BTreeMap;
+
+use rdkafka::{
+    admin::{AlterConfigsResult, ConfigResourceResult, ConfigSource, OwnedResourceSpecifier, TopicResult},
+    error::{KafkaError, RDKafkaErrorCode},
+    metadata::Metadata,
+};
+
+use crate::decide::servers::{Broker, TopicSeen};
+use crate::external::ports::{BrokerError, PerName};
+
+/// Partitions and fewest replicas of each topic that the login may see.
+pub type Shapes = BTreeMap<String, Shape>;
+
+/// Partitions and fewest replicas of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    partitions: i32,
+    replicas: i32,
+}
+
+/// The shapes of all topics.
+pub fn shapes(metadata: &Metadata) -> Shapes {
+    let small = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+    let shape = |topic: &rdkafka::metadata::MetadataTopic| Shape {
+        partitions: small(topic.partitions().len()),
+        replicas: small(topic.partitions().iter().map(|partition| partition.replicas().len()).min().unwrap_or(0)),
+    };
+    metadata
+        .topics()
+        .iter()
+        .filter(|topic| topic.error().is_none())
+        .map(|topic| (topic.name().to_owned(), shape(topic)))
+        .collect()
+}
+
+/// Topics with their shapes and the settings that are their own. One that vanished between the two questions is absent.
+pub fn topics_seen(shapes: &Shapes, configs: Vec<ConfigResourceResult>) -> BTreeMap<String, TopicSeen> {
+    configs
+        .into_iter()
+        .flatten()
+        .filter_map(|resource| {
+            let OwnedResourceSpecifier::Topic(name) = resource.specifier else { return None };
+            let Shape { partitions, replicas } = *shapes.get(&name)?;
+            let config = resource
+                .entries
+                .into_iter()
+                .filter(|entry| entry.source == ConfigSource::DynamicTopic)
+                .filter_map(|entry| Some((entry.name, entry.value?)))
+                .collect();
+            Some((name, TopicSeen { partitions, replicas, config }))
+        })
+        .collect()
+}
+
+/// A result by name; `harmless` says that it is already as it was asked to be.
+pub fn per_name(action: &'static str, harmless: Option<RDKafkaErrorCode>, results: Vec<TopicResult>) -> PerName {
+    results
+        .into_iter()
+        .map(|result| match result {
+            Ok(name) => (name, Ok(())),
+            Err((name, code)) if Some(code) == harmless => (name, Ok(())),
+            Err((name, code)) => {
+                let refusal = refused(action, name.clone(), code);
+                (name, Err(refusal))
+            }
+        })
+        .collect()
+}
+
+/// Whether a group's answer is only that its coordinator is not there yet.
+pub fn coordinator_is_coming(results: &[TopicResult]) -> bool {
+    use RDKafkaErrorCode::{CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator};
+    let code = |result: &TopicResult| result.as_ref().err().map(|(_, code)| *code);
+    results
+        .iter()
+        .filter_map(code)
+        .any(|code| matches!(code, CoordinatorLoadInProgress | CoordinatorNotAvailable | NotCoordinator))
+}
+
+/// A changed topic as the other results have it.
+pub fn altered(result: AlterConfigsResult) -> TopicResult {
+    let name = |specifier| match specifier {
+        OwnedResourceSpecifier::Topic(name) | OwnedResourceSpecifier::Group(name) => name,
+        OwnedResourceSpecifier::Broker(id) => id.to_string(),
+    };
+    result.map(name).map_err(|(specifier, code)| (name(specifier), code))
+}
+
+/// A call that failed as a whole.
+pub fn failure(broker: &Broker, action: &'static str, error: KafkaError) -> BrokerError {
+    use RDKafkaErrorCode as Code;
+    let code = match &error {
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
+    };
+    match code {
+        Some(Code::Authentication | Code::SaslAuthenticationFailed) => BrokerError::AuthenticationFailed,
+        Some(code) if is_forbidden(code) => BrokerError::Forbidden { action: action.to_owned() },
+        Some(
+            Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::OperationTimedOut
+            | Code::RequestTimedOut
+            | Code::Resolve
+            | Code::SSL
+            | Code::BrokerNotAvailable
+            | Code::NetworkException,
+        ) => BrokerError::Unreachable { bootstrap: broker.bootstrap.join(","), source: error.into() },
+        _ => BrokerError::Failed { action, source: without_values(error) },
+    }
+}
+
+/// The client's complaints of a setting repeat its value, which may be a secret.
+fn without_values(error: KafkaError) -> crate::external::ports::BoxError {
+    match error {
+        KafkaError::ClientConfig(_, why, key, _) => format!("{key}: {why}").into(),
+        other => other.into(),
+    }
+}
+
+fn refused(action: &'static str, name: String, code: RDKafkaErrorCode) -> BrokerError {
+    if is_forbidden(code) {
+        return BrokerError::Forbidden { action: format!("{action} {name}") };
+    }
+    BrokerError::Refused { action, name, code: format!("{code:?}") }
+}
+
+fn is_forbidden(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(code, Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed | Code::ClusterAuthorizationFailed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::servers::BrokerAuthentication;
+
+    #[test]
+    fn what_is_already_so_is_no_error_and_what_is_forbidden_says_what() {
+        let results = vec![
+            Ok("new".to_owned()),
+            Err(("there".to_owned(), RDKafkaErrorCode::TopicAlreadyExists)),
+            Err(("closed".to_owned(), RDKafkaErrorCode::TopicAuthorizationFailed)),
+            Err(("many".to_owned(), RDKafkaErrorCode::InvalidReplicationFactor)),
+        ];
+        let results = per_name("creating", Some(RDKafkaErrorCode::TopicAlreadyExists), results);
+        assert!(results["new"].is_ok() && results["there"].is_ok());
+        assert_eq!(results["closed"].as_ref().unwrap_err().to_string(), "the broker forbids creating closed");
+        assert_eq!(
+            results["many"].as_ref().unwrap_err().to_string(),
+            "the broker refuses creating of many: InvalidReplicationFactor"
+        );
+    }
+
+    #[test]
+    fn a_broker_away_and_a_login_refused_are_told_apart() {
+        let broker = Broker {
+            bootstrap: vec!["one:9092".into(), "two:9092".into()],
+            tls: None,
+            authentication: BrokerAuthentication::None,
+        };
+        let away = failure(&broker, "asking", KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure));
+        assert_eq!(away.to_string(), "the broker one:9092,two:9092 does not answer");
+        let refused = failure(&broker, "asking", KafkaError::MetadataFetch(RDKafkaErrorCode::Authentication));
+        assert!(matches!(refused, BrokerError::AuthenticationFailed));
+    }
+}

@@ -1,0 +1,7 @@
+//! Who calls whom, in which order: the scheduler, the steps of a reconciliation, and those of a deletion.
+
+pub mod context;
+pub mod finalize;
+pub mod next;
+pub mod reconcile;
+pub mod scheduler;
