@@ -10,7 +10,7 @@ use clap::ValueEnum;
 
 use crate::cluster::node;
 use crate::command::{command, digest, output, run, stream, write};
-use crate::environment::{Paths, which};
+use crate::environment::Paths;
 use crate::progress::{stage, step};
 use crate::workspace;
 
@@ -104,9 +104,20 @@ pub fn import_all(paths: &Paths, images: &Images) -> Result<()> {
 pub fn build(paths: &Paths, build: &Build) -> Result<()> {
     std::fs::create_dir_all(build.archive.parent().context("the archive has no parent folder")?)?;
     let storage = tempfile::tempdir_in(&paths.cache)?;
+    let part = build.archive.with_extension("part");
+    let result = build_in(storage.path(), build, &part);
+    // Folders of image layers are read-only; only root could delete them.
+    run(command("chmod", ["-R", "u+w"]).arg(storage.path()))?;
+    storage.close().context("deleting the storage of buildah")?;
+    result?;
+    std::fs::rename(part, build.archive)?;
+    Ok(())
+}
+
+fn build_in(storage: &Path, build: &Build, archive: &Path) -> Result<()> {
     let buildah = || {
         let mut buildah = command("buildah", ["--storage-driver", "vfs", "--root"]);
-        buildah.arg(storage.path().join("root")).arg("--runroot").arg(storage.path().join("run"));
+        buildah.arg(storage.join("root")).arg("--runroot").arg(storage.join("run"));
         buildah
     };
     let mut bud = buildah();
@@ -115,11 +126,8 @@ pub fn build(paths: &Paths, build: &Build) -> Result<()> {
         bud.args(["--target", target]);
     }
     run(bud.arg(build.context))?;
-    let part = build.archive.with_extension("part");
-    let _ = std::fs::remove_file(&part);
-    run(buildah().args(["push", "-q", build.name]).arg(format!("oci-archive:{}:{}", part.display(), build.name)))?;
-    std::fs::rename(part, build.archive)?;
-    Ok(())
+    let _ = std::fs::remove_file(archive);
+    run(buildah().args(["push", "-q", build.name]).arg(format!("oci-archive:{}:{}", archive.display(), build.name)))
 }
 
 /// The version of the workspace.
@@ -221,9 +229,6 @@ pub fn load_into_context(context: &str, images: &Images) -> Result<()> {
             images.tag
         );
     };
-    if which(tool).is_none() {
-        bail!("context `{context}` is a {tool} cluster, but {tool} is not on the PATH; install it");
-    }
     let cluster = context.strip_prefix(tool).unwrap_or_default().trim_start_matches('-');
     for (name, archive) in &images.archives {
         let mut load = match tool {

@@ -41,9 +41,10 @@ struct Arguments {
 enum Verb {
     /// Start a local Kubernetes cluster, install the operator, create a marketplace and place one test order
     ///
-    /// Requires Linux, root, 6 GiB of memory and 15 GiB of disk; Docker is not needed. Safe to repeat: a second run
-    /// continues after a failure, restarts processes that ended and deploys changed code. With --context it installs
-    /// into an existing cluster of your kubeconfig (kind, k3d, minikube, or a remote one with --yes).
+    /// Requires Debian or Ubuntu, root, 6 GiB of memory and 15 GiB of disk; Docker is not needed. Safe to repeat: a
+    /// second run continues after a failure, restarts processes that ended and deploys changed code. With --context it
+    /// installs into an existing cluster of your kubeconfig (kind, k3d, minikube, or a remote one with --yes) and does
+    /// not require root.
     Up(up::Options),
     /// Stop the local cluster and restore the host's previous state
     Down {

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::cluster::tools::{self, Need};
 use crate::command::{command, output};
 use crate::environment::{Paths, variable, which};
 use crate::image;
@@ -30,21 +31,21 @@ impl Target {
         }
     }
 
-    /// An existing cluster. Without `consent` it is an error if the API server is not on this machine.
+    /// An existing cluster. Without `consent` it is an error if the API server is not on this machine. Does not require
+    /// root; root installs missing Debian packages.
     pub fn existing(paths: &Paths, context: &str, consent: bool) -> Result<Self> {
-        let find = |name: &str| {
-            let cached = paths.bin.join(name);
-            if cached.exists() {
-                Ok(cached)
-            } else {
-                which(name).with_context(|| format!("{name} is not on the PATH; install it"))
-            }
-        };
+        let find = |name: &str| Some(paths.bin.join(name)).filter(|cached| cached.exists()).or_else(|| which(name));
+        let needs = needs(tools::is_root());
+        let faults = absent(context, &needs, tools::may_install(), |file| tools::exists(file) || find(file).is_some());
+        if !faults.is_empty() {
+            bail!("context `{context}` cannot be used from this machine:\n- {}", faults.join("\n- "));
+        }
+        tools::install(&needs)?;
         let home = variable("HOME").unwrap_or_default();
         let kubeconfig = variable("KUBECONFIG").unwrap_or_else(|| format!("{home}/.kube/config"));
         let target = Self {
-            kubectl: find("kubectl")?,
-            helm: find("helm")?,
+            kubectl: find("kubectl").context("kubectl is not on the PATH")?,
+            helm: find("helm").context("helm is not on the PATH")?,
             kubeconfig: PathBuf::from(kubeconfig),
             context: Some(context.to_owned()),
         };
@@ -87,6 +88,21 @@ impl Target {
     }
 }
 
+/// Debian packages that an existing cluster requires on this machine.
+fn needs(root: bool) -> Vec<Need> {
+    let rootless: &[Need] = if root { &[] } else { &tools::ROOTLESS_NEEDS };
+    [&tools::BUILD_NEEDS[..], &tools::IMAGE_NEEDS, rootless].concat()
+}
+
+/// One line per program that `existing` requires and that this machine lacks; packages that can be installed do not
+/// count.
+fn absent(context: &str, needs: &[Need], may_install: bool, has: impl Fn(&str) -> bool) -> Vec<String> {
+    let packages = needs.iter().filter(|(file, _)| !may_install && !has(file));
+    let packages = packages.map(|(file, package)| format!("{file} is missing; install the package {package}"));
+    let clients = ["kubectl", "helm"].into_iter().chain(image::loader(context)).filter(|name| !has(name));
+    packages.chain(clients.map(|name| format!("{name} is not on the PATH; install it"))).collect()
+}
+
 /// Whether the API server is on this machine: a loopback address, or a context of kind, k3d or minikube.
 fn is_local(context: &str, server: &str) -> bool {
     let host = server.split("://").nth(1).unwrap_or(server);
@@ -106,6 +122,21 @@ mod tests {
         assert!(is_local("any", "https://localhost:6443/x"));
         assert!(is_local("any", "https://[::1]:6443"));
         assert!(is_local("minikube", "https://192.168.49.2:8443"));
+    }
+
+    #[test]
+    fn an_existing_cluster_requires_no_root() {
+        assert_eq!(absent("kind-agora", &needs(false), false, |_| true), Vec::<String>::new());
+        let without = |missing: &'static str| absent("kind-agora", &needs(false), false, move |file| file != missing);
+        assert_eq!(without("newuidmap"), ["newuidmap is missing; install the package uidmap"]);
+        assert_eq!(without("kind"), ["kind is not on the PATH; install it"]);
+        assert_eq!(without("k3d"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn root_installs_packages_but_not_the_clients_of_the_cluster() {
+        let faults = absent("kind-agora", &needs(true), true, |_| false);
+        assert_eq!(faults, ["kubectl", "helm", "kind"].map(|name| format!("{name} is not on the PATH; install it")));
     }
 
     #[test]

@@ -220,11 +220,14 @@ fn report(paths: &Paths, target: &Target, bought: &Value, took: Duration) -> Res
     let text = |name: &str| bought[name].as_str().unwrap_or("?").to_owned();
     println!("shop      {GATEWAY}");
     println!("order     {} ({})", text("number"), text("status"));
-    println!("admin     {} (password: cargo xtask status -o json)", admin.email);
-    if target.context.is_none() {
-        println!("kubectl   export KUBECONFIG={} PATH={}:$PATH", target.kubeconfig().display(), paths.bin.display());
+    if let Some(context) = &target.context {
+        let kubectl = format!("kubectl --context {context} -n {NAMESPACE}");
+        let password = format!("{kubectl} get secret {MARKETPLACE}-admin -o jsonpath={{.data.password}} | base64 -d");
+        println!("admin     {} (password: {password})", admin.email);
+        println!("connect   {kubectl} port-forward svc/{MARKETPLACE}-gateway 30080:3000");
     } else {
-        println!("connect   kubectl -n {NAMESPACE} port-forward svc/{MARKETPLACE}-gateway 30080:3000");
+        println!("admin     {} (password: cargo xtask status -o json)", admin.email);
+        println!("kubectl   export KUBECONFIG={} PATH={}:$PATH", target.kubeconfig().display(), paths.bin.display());
     }
     note(&format!("finished in {:.0} s", took.as_secs_f64()));
     Ok(())

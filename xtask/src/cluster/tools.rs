@@ -57,14 +57,28 @@ pub const DATABASE_NEEDS: [Need; 6] = [
     ("setpriv", "util-linux"),
 ];
 
+/// Required to build the images and to load them into an existing cluster, besides `BUILD_NEEDS`.
+pub const IMAGE_NEEDS: [Need; 3] = [("buildah", "buildah"), ("curl", "curl"), ("openssl", "openssl")];
+/// Required for buildah without root: it runs in a user namespace.
+pub const ROOTLESS_NEEDS: [Need; 1] = [("newuidmap", "uidmap")];
+
 pub fn missing(needs: &[Need]) -> Vec<Need> {
-    let there = |file: &str| if file.contains('/') { Path::new(file).exists() } else { which(file).is_some() };
-    needs.iter().filter(|(file, _)| !there(file)).copied().collect()
+    needs.iter().filter(|(file, _)| !exists(file)).copied().collect()
+}
+
+/// Whether a file of a `Need` exists.
+pub fn exists(file: &str) -> bool {
+    if file.contains('/') { Path::new(file).exists() } else { which(file).is_some() }
+}
+
+/// Whether this process runs as root.
+pub fn is_root() -> bool {
+    output(&mut command("id", ["-u"])).is_ok_and(|id| id == "0")
 }
 
 /// Whether this process can install packages: apt-get exists and the user is root.
 pub fn may_install() -> bool {
-    which("apt-get").is_some() && output(&mut command("id", ["-u"])).is_ok_and(|id| id == "0")
+    which("apt-get").is_some() && is_root()
 }
 
 /// Installs missing packages without starting their servers, now or at the next boot. Idempotent.
