@@ -25,6 +25,7 @@ pub mod preflight;
 pub mod processes;
 pub mod teardown;
 pub mod tools;
+pub mod versions;
 
 /// Starts every process that does not run and returns when all add-ons and data services are ready. Idempotent.
 pub fn up(paths: &Paths) -> Result<()> {

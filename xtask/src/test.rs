@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::cluster::{self, host_changes, jars, tools};
+use crate::cluster::{self, host_changes, jars, tools, versions};
 use crate::command::{command, run, stream, succeeds};
 use crate::durations::Durations;
 use crate::environment::Paths;
@@ -183,6 +183,9 @@ fn unchanged(differences: &[String]) -> Result<()> {
 /// Environment variables with the paths of the server programs that tests start. Installs missing packages.
 pub fn environment(paths: &Paths) -> Result<Vec<(&'static str, String)>> {
     tools::install(&tools::DATABASE_NEEDS)?;
+    if let Some(fault) = versions::java_fault() {
+        bail!(fault);
+    }
     let jars = jars::ensure(paths)?;
     let redis = crate::environment::which("redis-server").context("redis-server is not on the PATH")?;
     Ok(vec![

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::cluster::{network, processes, tools};
+use crate::cluster::{network, processes, tools, versions};
 use crate::command::{command, output, succeeds, until};
 use crate::environment::{Paths, which};
 
@@ -41,7 +41,7 @@ pub fn check(paths: &Paths) -> Result<()> {
     let mut faults = Vec::new();
     // A process that was just killed holds its port for a moment.
     let fine = until(SETTLING_TIME_MAX, || {
-        faults = [machine(paths), programs(), ports(paths), foreign_cluster(paths)].concat();
+        faults = [machine(paths), programs(paths), ports(paths), foreign_cluster(paths)].concat();
         faults.is_empty()
     });
     if fine {
@@ -52,7 +52,7 @@ pub fn check(paths: &Paths) -> Result<()> {
 
 fn machine(paths: &Paths) -> Vec<String> {
     let mut faults = Vec::new();
-    if output(&mut command("id", ["-u"])).is_ok_and(|id| id != "0") {
+    if !tools::is_root() {
         faults.push("not root: the cluster creates namespaces, mounts and iptables rules; run as root, or use an existing cluster: cargo xtask up --context NAME".to_owned());
     }
     if paths.state.to_string_lossy().contains(char::is_whitespace) {
@@ -75,18 +75,16 @@ fn machine(paths: &Paths) -> Vec<String> {
     faults
 }
 
-fn programs() -> Vec<String> {
+fn programs(paths: &Paths) -> Vec<String> {
     let mut faults = Vec::new();
     let missing = tools::missing(&[&tools::CLUSTER_NEEDS[..], &tools::BUILD_NEEDS[..]].concat());
     if !tools::may_install() {
         faults
             .extend(missing.iter().map(|(file, package)| format!("{file} is missing; install the package {package}")));
     }
-    if which("go").is_none() {
-        faults.push(
-            "go is missing; install Go 1.26 or newer from https://go.dev/dl (Debian's package is too old)".to_owned(),
-        );
-    }
+    faults.extend(versions::go_fault(paths));
+    // A missing Java is among the packages.
+    faults.extend(which("java").and_then(|_| versions::java_fault()));
     faults
 }
 

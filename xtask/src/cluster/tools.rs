@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::cluster::versions;
 use crate::command::{command, output, run, succeeds};
 use crate::environment::{Paths, which};
 use crate::progress::{note, step};
@@ -41,7 +42,7 @@ pub const CLUSTER_NEEDS: [Need; 18] = [
     ("sysctl", "procps"),
     ("setpriv", "util-linux"),
     ("xz", "xz-utils"),
-    ("java", "openjdk-17-jre-headless"),
+    ("java", "default-jre-headless"),
     ("mvn", "maven"),
 ];
 /// Required to compile the images; rdkafka links the system's OpenSSL.
@@ -52,7 +53,7 @@ pub const DATABASE_NEEDS: [Need; 6] = [
     ("redis-server", "redis-server"),
     ("openssl", "openssl"),
     ("xz", "xz-utils"),
-    ("java", "openjdk-17-jre-headless"),
+    ("java", "default-jre-headless"),
     ("mvn", "maven"),
     ("setpriv", "util-linux"),
 ];
@@ -161,8 +162,8 @@ pub fn build(paths: &Paths) -> Result<()> {
     if absent(paths).is_empty() {
         return Ok(());
     }
-    if which("go").is_none() {
-        bail!("Go is missing; install 1.26 or newer from https://go.dev/dl (Debian's package is too old)");
+    if let Some(fault) = versions::go_fault(paths) {
+        bail!(fault);
     }
     note("building Kubernetes from its Go modules; needed once per machine, takes about 14 minutes on 2 cores");
     std::fs::create_dir_all(&paths.bin)?;
