@@ -27,3 +27,27 @@ fn every_file_names_the_same_rust_version() {
     assert!(pinned.starts_with(&format!("{minimum}.")), "Cargo.toml: {minimum}, rust-toolchain.toml: {pinned}");
     assert_eq!(devcontainer, pinned, ".devcontainer");
 }
+
+#[test]
+fn ci_and_documents_name_the_versions_that_xtask_checks() {
+    let go = value("xtask/tools-metrics/go.mod", "\ngo ", &['\n']);
+    let java = value("xtask/src/cluster/versions.rs", "JAVA_MIN: &str = \"", &['"']);
+    let gib = |name: &str| value("xtask/src/cluster/preflight.rs", &format!("{name}: u64 = "), &[' ']);
+    let minor = go.rsplit_once('.').expect("three numbers").0;
+
+    let (ci, devcontainer) = (".github/workflows/ci.yml", ".devcontainer/devcontainer.json");
+    assert_eq!(value(ci, "go-version: \"", &['"']), minor);
+    assert_eq!(value(ci, "java-version: \"", &['"']), java);
+    assert_eq!(value(devcontainer, "features/go:1\": {\"version\": \"", &['"']), minor);
+    assert_eq!(value(devcontainer, "features/java:1\": {\"version\": \"", &['"']), java);
+    for file in ["README.md", "CONTRIBUTING.md"] {
+        let text = read(file).replace('\n', " ");
+        assert!(text.contains(&format!("Go {go} or newer")), "{file}: Go {go}");
+        assert!(text.contains(&format!("JRE {java} or newer")), "{file}: JRE {java}");
+    }
+    for file in ["README.md", "docs/CI.md"] {
+        let text = read(file).replace('\n', " ");
+        assert!(text.contains(&format!("{} GiB of free memory", gib("MEMORY_FREE_MIB_MIN"))), "{file}: memory");
+        assert!(text.contains(&format!("{} GiB of free disk", gib("DISK_FREE_MIB_MIN"))), "{file}: disk");
+    }
+}
