@@ -34,6 +34,7 @@ pub fn ensure(paths: &Paths) -> Result<Jars> {
             fetch_kafka(paths, kafka.parent().context("the folder lib has no parent folder")?)
         })?;
     }
+    anyhow::ensure!(kafka.is_dir(), "{} is missing; delete the folder around it and repeat", kafka.display());
     Ok(Jars { kafka, postgres: ensure_postgres(paths, property("postgres")?)? })
 }
 
@@ -48,6 +49,7 @@ fn ensure_postgres(paths: &Paths, version: &str) -> Result<PathBuf> {
     if !home.join("bin/postgres").exists() {
         step(&format!("fetch PostgreSQL {version} from Maven"), || fetch_postgres(paths, version, &home))?;
     }
+    anyhow::ensure!(home.join("bin/postgres").exists(), "{} is incomplete; delete it and repeat", home.display());
     Ok(home.join("bin"))
 }
 
@@ -115,13 +117,18 @@ fn maven(folder: &Path) -> Command {
     maven
 }
 
-/// Copies a folder next to its destination and renames it, so that the destination is never incomplete.
+/// Copies a folder next to its destination and renames it, so that the destination is never incomplete. No error if
+/// another process has moved the same folder there first.
 fn move_into_place(from: &Path, to: &Path) -> Result<()> {
-    std::fs::create_dir_all(to.parent().context("the destination has no parent folder")?)?;
-    let near = to.with_extension("part");
-    let _ = std::fs::remove_dir_all(&near);
-    run(command("cp", ["-a"]).arg(from).arg(&near))?;
-    std::fs::rename(&near, to).with_context(|| format!("moving {} to {}", near.display(), to.display()))
+    let parent = to.parent().context("the destination has no parent folder")?;
+    std::fs::create_dir_all(parent)?;
+    let near = tempfile::tempdir_in(parent)?;
+    let copy = near.path().join("copy");
+    run(command("cp", ["-a"]).arg(from).arg(&copy))?;
+    match std::fs::rename(&copy, to) {
+        Err(_) if to.is_dir() => Ok(()),
+        result => result.with_context(|| format!("moving {} to {}", copy.display(), to.display())),
+    }
 }
 
 /// The value of a property in pom.xml; the versions are properties.
@@ -142,6 +149,18 @@ pub fn password() -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_is_moved_into_place_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("below/to"));
+        crate::command::write(&from.join("bin/postgres"), "first").unwrap();
+        move_into_place(&from, &to).unwrap();
+        crate::command::write(&from.join("bin/postgres"), "second").unwrap();
+        move_into_place(&from, &to).unwrap();
+        assert_eq!(std::fs::read_to_string(to.join("bin/postgres")).unwrap(), "first");
+        assert_eq!(std::fs::read_dir(folder.path().join("below")).unwrap().count(), 1);
+    }
 
     #[test]
     fn the_versions_come_from_the_pom() {
