@@ -6,6 +6,7 @@
 pub mod buy;
 pub mod checker;
 pub mod client;
+pub mod closed;
 pub mod collect;
 pub mod history;
 mod journey;
@@ -14,6 +15,7 @@ pub mod place;
 mod random;
 pub mod rush;
 mod summary;
+pub mod vendure;
 
 pub use buy::{Receipt, buy_one};
 pub use client::Shop;

@@ -176,6 +176,7 @@ impl LoadGenerator {
         visitors: &[Visitor],
         draw: impl Fn(&mut Random) -> Purpose,
     ) -> Summary {
+        announce_start();
         let (mut summary, mut random, started) = (Summary::default(), Random::new(load.seed), Instant::now());
         let mut free: VecDeque<Visitor> = visitors.iter().cloned().collect();
         let mut visits: JoinSet<(Option<Visitor>, bool)> = JoinSet::new();
@@ -184,7 +185,7 @@ impl LoadGenerator {
         for tick in 0..u64::from(load.rate) * u64::from(load.seconds) {
             ticks.tick().await;
             while let Some(ended) = visits.try_join_next() {
-                record_visit(&mut summary, &mut free, ended.ok());
+                record_visit(&mut summary, &mut free, ended.ok(), started.elapsed());
             }
             if load.registrations && tick % u64::from(load.rate) == 0 {
                 self.register_one_more(&mut visits, tick);
@@ -200,7 +201,7 @@ impl LoadGenerator {
         }
         let last = async {
             while let Some(ended) = visits.join_next().await {
-                record_visit(&mut summary, &mut free, ended.ok());
+                record_visit(&mut summary, &mut free, ended.ok(), started.elapsed());
             }
         };
         // Visits that still run are aborted; their pending requests are not in the history.
@@ -209,7 +210,7 @@ impl LoadGenerator {
         summary
     }
 
-    async fn run_visit(self, visitor: Visitor, purpose: Purpose, seed: u64, tick: u64) -> (Option<Visitor>, bool) {
+    pub async fn run_visit(self, visitor: Visitor, purpose: Purpose, seed: u64, tick: u64) -> (Option<Visitor>, bool) {
         let journey = Journey {
             shop: &self.shop,
             visitor: &visitor,
@@ -233,10 +234,20 @@ impl LoadGenerator {
     }
 }
 
+/// Prints the line from which a measurement beside the load counts its seconds.
+pub(crate) fn announce_start() {
+    eprintln!("load starts");
+}
+
 /// Counts an ended visit and appends its shopper to the queue of free shoppers.
-fn record_visit(summary: &mut Summary, free: &mut VecDeque<Visitor>, ended: Option<(Option<Visitor>, bool)>) {
+fn record_visit(
+    summary: &mut Summary,
+    free: &mut VecDeque<Visitor>,
+    ended: Option<(Option<Visitor>, bool)>,
+    since_start: Duration,
+) {
     let Some((visitor, bought)) = ended else { return };
-    summary.bought += u64::from(bought);
+    summary.add_visit(bought, since_start);
     free.extend(visitor);
 }
 

@@ -11,10 +11,12 @@ use std::{
 use agora_shopper::{
     Shop, buy_one,
     checker::{Evidence, Violation, check},
+    closed::{self, ClosedLoad},
     collect, history,
     load::{AdminLogin, LoadProfile, run},
     place::{place, restock},
     rush::rush,
+    vendure::{self, Vendure},
 };
 use agora_vocab::Secret;
 use anyhow::Context;
@@ -64,6 +66,26 @@ enum Verb {
         #[arg(long)]
         report: Option<PathBuf>,
     },
+    /// Let every shopper make one purchase after the other, in Agora or in Vendure
+    Closed(ClosedArguments),
+    /// Let many guests buy a Vendure variant with few units at the same moment
+    VendureRush {
+        /// URL of Vendure's shop API
+        #[arg(long)]
+        url: String,
+        /// SKU of the variant
+        #[arg(long)]
+        sku: String,
+        /// Number of guests
+        #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=2000))]
+        buyers: u32,
+        /// Units in stock, for the report
+        #[arg(long)]
+        units: u32,
+        /// Write the result as JSON to this file
+        #[arg(long)]
+        report: Option<PathBuf>,
+    },
     /// Check the invariants on a history and, optionally, on the final state of the shop
     Check {
         /// History in JSON lines, as written by `run`
@@ -95,6 +117,33 @@ struct LoadArguments {
     /// Add stock as the admin before the load, until each product has this many units free
     #[arg(long, requires = "admin_email")]
     restock: Option<i64>,
+    /// Write the result as JSON to this file
+    #[arg(long)]
+    report: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct ClosedArguments {
+    /// URL of the shop
+    #[arg(long, default_value = GATEWAY)]
+    url: String,
+    /// Whether the URL is the shop API of Vendure
+    #[arg(long)]
+    vendure: bool,
+    /// Shoppers that visit at the same time; they are registered before
+    #[arg(long)]
+    shoppers: u32,
+    /// Duration of the load
+    #[arg(long)]
+    seconds: u32,
+    /// Seed of the random choices
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Add stock as the admin before the load, until each product has this many units free
+    #[arg(long, requires = "admin_email", conflicts_with = "vendure")]
+    restock: Option<i64>,
+    #[command(flatten)]
+    admin: AdminArguments,
     /// Write the result as JSON to this file
     #[arg(long)]
     report: Option<PathBuf>,
@@ -165,6 +214,13 @@ async fn perform(verb: Verb) -> anyhow::Result<bool> {
             write_report(report.as_deref(), &result)?;
             Ok(result.is_correct())
         }
+        Verb::Closed(arguments) => repeat_visits(arguments).await,
+        Verb::VendureRush { url, sku, buyers, units, report } => {
+            let result = vendure::rush(&Vendure::at(&url)?, &sku, buyers, units).await?;
+            println!("{}", serde_json::to_string_pretty(&result)?);
+            write_report(report.as_deref(), &result)?;
+            Ok(true)
+        }
         Verb::Check { history, evidence } => {
             let records = history::read(BufReader::new(open(&history)?))?;
             let evidence = match evidence {
@@ -197,6 +253,21 @@ async fn send(arguments: RunArguments) -> anyhow::Result<bool> {
     Ok(print_violations(&violations))
 }
 
+async fn repeat_visits(arguments: ClosedArguments) -> anyhow::Result<bool> {
+    let ClosedArguments { url, vendure, shoppers, seconds, seed, restock, admin, report } = arguments;
+    let load = ClosedLoad { shoppers, seconds, seed };
+    let summary = if vendure {
+        closed::vendure(&Vendure::at(&url)?, load).await?
+    } else {
+        let shop = Shop::at(&url)?;
+        add_stock(&shop, restock, admin.login().as_ref()).await?;
+        closed::agora(&shop, load).await?
+    };
+    println!("{summary}");
+    write_report(report.as_deref(), &summary)?;
+    Ok(true)
+}
+
 async fn order(load: LoadArguments, admin: AdminArguments) -> anyhow::Result<bool> {
     let shop = open_shop(&load, admin.login().as_ref()).await?;
     let summary = place(&shop, &load.profile(None)).await?;
@@ -214,10 +285,15 @@ impl LoadArguments {
 
 async fn open_shop(load: &LoadArguments, admin: Option<&AdminLogin>) -> anyhow::Result<Shop> {
     let shop = Shop::at(&load.url)?;
-    if let (Some(units), Some(admin)) = (load.restock, admin) {
-        println!("{} units added to stock", restock(&shop, admin, units).await?);
-    }
+    add_stock(&shop, load.restock, admin).await?;
     Ok(shop)
+}
+
+async fn add_stock(shop: &Shop, units: Option<i64>, admin: Option<&AdminLogin>) -> anyhow::Result<()> {
+    if let (Some(units), Some(admin)) = (units, admin) {
+        println!("{} units added to stock", restock(shop, admin, units).await?);
+    }
+    Ok(())
 }
 
 fn write_report(report: Option<&Path>, numbers: &impl serde::Serialize) -> anyhow::Result<()> {

@@ -59,7 +59,7 @@ impl RushResult {
 }
 
 /// Final outcome for one buyer.
-enum BuyerOutcome {
+pub(crate) enum BuyerOutcome {
     Paid,
     TooLate,
     Other(String),
@@ -94,13 +94,26 @@ async fn all_at_once(
     product: ProductId,
     name: &str,
 ) -> Vec<(Duration, BuyerOutcome)> {
-    let (barrier, mut all) = (Arc::new(Barrier::new(visitors.len())), JoinSet::new());
-    for (nth, visitor) in visitors.into_iter().enumerate() {
-        let (shop, barrier, key) = (shop.clone(), Arc::clone(&barrier), format!("{name}-{nth}"));
+    let buyers = visitors.into_iter().enumerate().map(|(nth, visitor)| {
+        let (shop, key) = (shop.clone(), format!("{name}-{nth}"));
+        async move { buy(&shop, &visitor, product, &key).await }
+    });
+    start_together(buyers.collect(), TIMEOUT).await
+}
+
+/// Starts all buyers at the same moment; returns the outcome of each and its time from the start. A buyer without a
+/// final response within `limit` counts as `Other`.
+pub(crate) async fn start_together<F>(buyers: Vec<F>, limit: Duration) -> Vec<(Duration, BuyerOutcome)>
+where
+    F: Future<Output = BuyerOutcome> + Send + 'static,
+{
+    let (barrier, mut all) = (Arc::new(Barrier::new(buyers.len())), JoinSet::new());
+    for buyer in buyers {
+        let barrier = Arc::clone(&barrier);
         all.spawn(async move {
             barrier.wait().await;
             let started = Instant::now();
-            let end = tokio::time::timeout(TIMEOUT, buy(&shop, &visitor, product, &key)).await;
+            let end = tokio::time::timeout(limit, buyer).await;
             (started.elapsed(), end.unwrap_or_else(|_| BuyerOutcome::Other("no final response".to_owned())))
         });
     }
@@ -149,7 +162,7 @@ fn refused(reply: &Reply) -> BuyerOutcome {
     }
 }
 
-fn summed(mut ends: Vec<(Duration, BuyerOutcome)>, mut sum: RushResult) -> RushResult {
+pub(crate) fn summed(mut ends: Vec<(Duration, BuyerOutcome)>, mut sum: RushResult) -> RushResult {
     ends.sort_by_key(|(took, _)| *took);
     let ms = |nth: usize| ends.get(nth).map_or(0.0, |(took, _)| took.as_secs_f64() * 1_000.0);
     (sum.p50_ms, sum.last_ms) = (ms(ends.len() / 2), ms(ends.len().saturating_sub(1)));

@@ -1,10 +1,13 @@
 //! Summary of a load: requests by kind and outcome with their latency, and the number of purchases.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::Serialize;
 
 use crate::history::{Action, Outcome, Record};
+
+/// Later visits count in this second.
+const SECONDS_COUNTED_MAX: usize = 3_600;
 
 /// Counts and latencies of a load.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -16,6 +19,8 @@ pub struct Summary {
     pub not_started: u64,
     /// Visits that ended with a paid order, without later cancellation or refund.
     pub bought: u64,
+    /// The same by second since the first visit's start.
+    pub bought_in_second: Vec<u64>,
     /// Seconds from the first visit's start to the last one's end.
     pub seconds: f64,
     /// Counts and latencies by kind of request.
@@ -70,6 +75,16 @@ impl Summary {
         Self { requests, refusals, ..self }
     }
 
+    /// Counts an ended visit.
+    pub(crate) fn add_visit(&mut self, bought: bool, since_start: Duration) {
+        let second = usize::try_from(since_start.as_secs()).unwrap_or(usize::MAX).min(SECONDS_COUNTED_MAX);
+        if self.bought_in_second.len() <= second {
+            self.bought_in_second.resize(second + 1, 0);
+        }
+        self.bought_in_second[second] += u64::from(bought);
+        self.bought += u64::from(bought);
+    }
+
     /// Requests without a final response, except registration and login, which the shop may defer while it hashes
     /// passwords.
     pub fn unknown(&self) -> usize {
@@ -120,7 +135,18 @@ fn percentile_ms(sorted: &[u64], percent: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::percentile_ms;
+    use std::time::Duration;
+
+    use super::{Summary, percentile_ms};
+
+    #[test]
+    fn purchases_are_counted_in_their_second() {
+        let mut summary = Summary::default();
+        for (bought, ms) in [(true, 100), (false, 200), (true, 2_999), (true, 2_000)] {
+            summary.add_visit(bought, Duration::from_millis(ms));
+        }
+        assert_eq!((summary.bought, summary.bought_in_second), (3, vec![1, 0, 2]));
+    }
 
     #[test]
     fn percentiles_are_by_nearest_rank() {
