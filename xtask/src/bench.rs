@@ -14,17 +14,22 @@ use crate::target::Target;
 use crate::up::{MARKETPLACE, NAMESPACE, get_json};
 
 mod audit;
+mod counters;
 mod cpu;
 mod idle;
 mod install;
 mod leftovers;
 mod memory;
+mod orders;
+mod peer;
 mod pgbench;
 mod pinned;
 mod repair;
+mod running_load;
 mod shoppers;
 mod start;
 mod statements;
+mod table;
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum Benchmark {
@@ -39,11 +44,12 @@ pub enum Benchmark {
         #[arg(long, default_value_t = 50)]
         tries: usize,
     },
-    /// Requests that the operator sends while the marketplace is idle, from the audit log; target 0
+    /// Requests that the operator sends while the marketplace is idle, from the audit log, and CPU time of each idle
+    /// service; targets 0 and 1 ms per second
     Idle {
         /// Duration of the measurement
-        #[arg(long, default_value_t = 10)]
-        minutes: u64,
+        #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(30..))]
+        seconds: u64,
     },
     /// Anonymous memory of each process; target 20 MiB for the operator, 15 MiB for a service
     Memory,
@@ -57,14 +63,18 @@ pub enum Benchmark {
         #[arg(long)]
         release: bool,
     },
-    /// Paid orders per second under open-loop load, with every invariant checked, followed by `pgbench`; target 60/s
+    /// CPU time, statements, transactions and events per complete order under open-loop load, with every invariant
+    /// checked; target 80 complete orders/s for 180 s
     Orders {
-        /// Orders started per second
+        /// Orders started per second; each rate is one column
+        #[arg(long, value_delimiter = ',', default_values_t = [20, 40, 80])]
+        rate: Vec<u32>,
+        /// Duration of the load at each rate
         #[arg(long, default_value_t = 60)]
-        rate: u32,
-        /// Duration of the load
-        #[arg(long, default_value_t = 180)]
         seconds: u32,
+        /// Skip `agora-check-invariants`, which needs the end-to-end tests compiled; the API is still checked
+        #[arg(long)]
+        without_checker: bool,
     },
     /// Latency of `POST /orders` under open-loop load; target p99 60 ms at 50/s
     Place {
@@ -75,7 +85,8 @@ pub enum Benchmark {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
-    /// Many buyers order few units at once; target: exactly these units are sold, final answers within 3 s
+    /// Many buyers order few units at once; target: exactly these units are sold, final answers within 3 s, and 30 MiB
+    /// of anonymous memory one minute later
     Rush {
         /// Number of buyers; each orders one unit
         #[arg(long, default_value_t = 500)]
@@ -84,20 +95,40 @@ pub enum Benchmark {
         #[arg(long, default_value_t = 10)]
         units: u32,
     },
+    /// The same visit of the same shoppers in Agora and in Vendure, one after the other: complete orders per second, CPU
+    /// time per order, and what each sells of few units
+    Peer {
+        /// Shoppers that buy at the same time
+        #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=200))]
+        shoppers: u32,
+        /// Duration of the load on each shop
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(30..=300))]
+        seconds: u32,
+        /// Buyers of the rush
+        #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        buyers: u32,
+        /// Units in stock in the rush
+        #[arg(long, default_value_t = 20)]
+        units: u32,
+    },
 }
 
 /// The benchmarks of `all`: those that need an idle marketplace run before those that load it.
-const EVERY: [Benchmark; 9] = [
-    Benchmark::Size { release: false },
-    Benchmark::Memory,
-    Benchmark::Start,
-    Benchmark::Install,
-    Benchmark::Repair { tries: 50 },
-    Benchmark::Idle { minutes: 10 },
-    Benchmark::Place { rate: 50, seconds: 60 },
-    Benchmark::Rush { buyers: 500, units: 10 },
-    Benchmark::Orders { rate: 60, seconds: 180 },
-];
+fn every() -> Vec<Benchmark> {
+    vec![
+        Benchmark::Size { release: false },
+        Benchmark::Memory,
+        Benchmark::Start,
+        Benchmark::Install,
+        Benchmark::Repair { tries: 50 },
+        Benchmark::Idle { seconds: 600 },
+        Benchmark::Place { rate: 50, seconds: 60 },
+        Benchmark::Rush { buyers: 500, units: 10 },
+        Benchmark::Orders { rate: vec![20, 40, 80], seconds: 180, without_checker: false },
+        Benchmark::Pgbench,
+        Benchmark::Peer { shoppers: 16, seconds: 60, buyers: 500, units: 20 },
+    ]
+}
 
 impl Benchmark {
     /// The command line that runs this benchmark.
@@ -106,12 +137,19 @@ impl Benchmark {
             Self::All => "all".to_owned(),
             Self::Install => "install".to_owned(),
             Self::Repair { tries } => format!("repair --tries {tries}"),
-            Self::Idle { minutes } => format!("idle --minutes {minutes}"),
+            Self::Idle { seconds } => format!("idle --seconds {seconds}"),
             Self::Memory => "memory".to_owned(),
             Self::Start => "start".to_owned(),
             Self::Pgbench => "pgbench".to_owned(),
             Self::Size { release } => format!("size{}", if *release { " --release" } else { "" }),
-            Self::Orders { rate, seconds } => format!("orders --rate {rate} --seconds {seconds}"),
+            Self::Orders { rate, seconds, without_checker } => {
+                let rates: Vec<String> = rate.iter().map(ToString::to_string).collect();
+                let checker = if *without_checker { " --without-checker" } else { "" };
+                format!("orders --rate {} --seconds {seconds}{checker}", rates.join(","))
+            }
+            Self::Peer { shoppers, seconds, buyers, units } => {
+                format!("peer --shoppers {shoppers} --seconds {seconds} --buyers {buyers} --units {units}")
+            }
             Self::Place { rate, seconds } => format!("place --rate {rate} --seconds {seconds}"),
             Self::Rush { buyers, units } => format!("rush --buyers {buyers} --units {units}"),
         };
@@ -126,9 +164,9 @@ pub fn print(name: &str, value: &str, goal: &str) {
 
 /// Runs one benchmark or all of them. A failure does not stop the remaining ones; it is returned at the end.
 pub fn bench(paths: &Paths, benchmark: &Benchmark) -> Result<()> {
-    let benchmarks = if matches!(benchmark, Benchmark::All) { &EVERY[..] } else { std::slice::from_ref(benchmark) };
+    let benchmarks = if matches!(benchmark, Benchmark::All) { every() } else { vec![benchmark.clone()] };
     let mut failed = Vec::new();
-    for benchmark in benchmarks {
+    for benchmark in &benchmarks {
         println!("$ {}", benchmark.command());
         if let Err(error) = measure(paths, benchmark) {
             eprintln!("{}: {error:#}", benchmark.command());
@@ -159,14 +197,21 @@ fn measure(paths: &Paths, benchmark: &Benchmark) -> Result<()> {
         Benchmark::All => Ok(()),
         Benchmark::Install => install::measure(&target),
         Benchmark::Repair { tries } => repair::measure(paths, &target, *tries),
-        Benchmark::Idle { minutes } => idle::measure(paths, &target, Duration::from_secs(minutes * 60)),
+        Benchmark::Idle { seconds } => idle::measure(paths, &target, Duration::from_secs(*seconds)),
         Benchmark::Memory => memory::measure(),
         Benchmark::Start => start::measure(),
         Benchmark::Pgbench => shoppers::compare_with_pgbench(paths),
         Benchmark::Size { .. } => running_size(paths, &target),
-        Benchmark::Orders { rate, seconds } => shoppers::orders(paths, &target, *rate, *seconds),
+        Benchmark::Orders { rate, seconds, without_checker } => {
+            let plan = orders::Plan { rates: rate, seconds: *seconds, without_checker: *without_checker };
+            orders::measure(paths, &target, plan)
+        }
         Benchmark::Place { rate, seconds } => shoppers::place(paths, &target, *rate, *seconds),
         Benchmark::Rush { buyers, units } => shoppers::rush(paths, &target, *buyers, *units),
+        Benchmark::Peer { shoppers, seconds, buyers, units } => {
+            let plan = peer::Plan { shoppers: *shoppers, seconds: *seconds, buyers: *buyers, units: *units };
+            peer::measure(paths, &target, plan)
+        }
     }
 }
 
@@ -230,7 +275,7 @@ mod tests {
             #[command(subcommand)]
             benchmark: Benchmark,
         }
-        for benchmark in EVERY {
+        for benchmark in every() {
             let words = benchmark.command();
             let typed = Typed::try_parse_from(words.split_whitespace().skip(2)).unwrap();
             assert_eq!(typed.benchmark.command(), words);

@@ -1,5 +1,5 @@
-//! Requests of the operator while the marketplace is idle, from the audit log, without watches and leases. Target 0.
-//! The measurement starts when the autoscalers have metrics.
+//! Requests of the operator while the marketplace is idle, from the audit log, without watches and leases (target 0),
+//! and CPU time of each service, from /proc. The measurement starts when the autoscalers have metrics.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::audit::{self, Entry, OPERATOR};
+use super::cpu::{CpuSnapshot, Group, PartSeconds, Roots};
 use super::print;
 use crate::command::run;
 use crate::environment::Paths;
@@ -23,8 +24,11 @@ pub fn measure(paths: &Paths, target: &Target, time: Duration) -> Result<()> {
         run(&mut target.kubectl(["-n", NAMESPACE, "wait", "mkt", MARKETPLACE, settled, SETTLE]))
     })?;
     let position = audit::position(paths)?;
-    note(&format!("measuring for {} minutes; do not use the shop meanwhile", time.as_secs() / 60));
+    note(&format!("measuring for {} s; do not use the shop meanwhile", time.as_secs()));
+    let before = CpuSnapshot::take(paths, &Roots::new())?;
     std::thread::sleep(time);
+    let (wall, used) = CpuSnapshot::take(paths, &Roots::new())?.since(&before);
+    print_cpu(wall, &used);
     let entries = audit::since(&position)?;
     let (writes, reads): (Vec<&Entry>, Vec<&Entry>) =
         entries.iter().filter(|entry| counts(entry)).partition(|entry| entry.is_write());
@@ -39,6 +43,15 @@ pub fn measure(paths: &Paths, target: &Target, time: Duration) -> Result<()> {
         println!("  {count} x {verb} {resource}");
     }
     Ok(())
+}
+
+/// CPU time per second of each service, all replicas together, and of the data services.
+fn print_cpu(wall: f64, used: &PartSeconds) {
+    for (part, seconds) in used.iter().filter(|(part, _)| part.group != Group::Rest) {
+        let goal = if part.group == Group::Services { "1 ms/s" } else { "-" };
+        let value = format!("{:.2} ms/s", seconds * 1_000.0 / wall);
+        print(&format!("idle CPU of {}, {}", part.group.name(), part.name), &value, goal);
+    }
 }
 
 fn counts(entry: &Entry) -> bool {

@@ -12,15 +12,16 @@ const SCHEMA: &str = include_str!("order_schema.sql");
 /// pgbench script with the statements of one order.
 pub const ORDER: &str = include_str!("order.sql");
 const DATABASE: &str = "agora_bench";
-const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
+/// pgbench and the client programs.
+const NEEDS: [tools::Need; 2] = [("pgbench", "postgresql"), ("createdb", "postgresql-client")];
 const CLIENTS: &str = "16";
 const SECONDS: &str = "20";
 
 pub fn measure(paths: &Paths) -> Result<()> {
-    tools::install(&tools::DATABASE_NEEDS)?;
+    tools::install(&NEEDS)?;
     let password = admin_password(paths)?;
     let program = |name: &str| {
-        let mut program = command(format!("{PROGRAMS}/{name}"), ["-h", "127.0.0.1", "-p", "15432", "-U", ADMIN]);
+        let mut program = command(name, ["-h", "127.0.0.1", "-p", "15432", "-U", ADMIN]);
         program.env("PGPASSWORD", &password);
         program
     };

@@ -1,15 +1,15 @@
-//! Benchmarks with `agora-shopper`: complete orders, `POST /orders` alone, and a rush for few units. Uses the command
-//! lines and reports of `agora-shopper` and `agora-check-invariants`; must not depend on their code.
+//! Benchmarks with `agora-shopper`: `POST /orders` alone and a rush for few units, and what the other benchmarks with
+//! it share. Uses the command line and the reports of `agora-shopper`; must not depend on its code.
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::cpu::Used;
 use super::pinned::Pinned;
-use super::{leftovers, pgbench, print, statements};
+use super::{memory, pgbench, print, statements};
 use crate::command::{command, stream};
 use crate::environment::Paths;
 use crate::image::{self, Profile};
@@ -24,43 +24,15 @@ const SHOPPERS_MAX: u32 = 2_000;
 /// Products of the seeded catalog. The load is spread evenly, so stock for twice the average is enough.
 const PRODUCTS: u32 = 60;
 const STOCK_MIN: u32 = 100;
+/// Time from the end of a rush to the measurement of memory.
+const AFTER_RUSH: Duration = Duration::from_mins(1);
 
 /// Programs and files of one measurement.
-struct Bench<'a> {
-    paths: &'a Paths,
+pub struct Bench<'a> {
+    pub paths: &'a Paths,
     target: &'a Target,
     profile: Profile,
-    folder: tempfile::TempDir,
-}
-
-pub fn orders(paths: &Paths, target: &Target, rate: u32, seconds: u32) -> Result<()> {
-    let bench = Bench::prepare(paths, target)?;
-    let checker = bench.checker()?;
-    let pinned = Pinned::pin(target)?;
-    let before = leftovers::children(target)?;
-    let used = Used::now(paths)?;
-    let history = bench.folder.path().join("history.jsonl");
-    let mut run = bench.shopper("run")?;
-    Bench::add_load_profile(&mut run, rate, seconds);
-    run.args(["--only-buy", "--registrations", "--history"]).arg(&history);
-    let by_api = stream(&mut run);
-    Used::print_since(paths, &used)?;
-    let report = bench.report()?;
-    let left = bench.folder.path().join("leftovers.json");
-    std::fs::write(&left, leftovers::find(target, &before)?.to_string())?;
-    let mut checker = command(checker, [&history, &history.with_extension("evidence.json"), &left]);
-    let by_tables = stream(checker.env("KUBECONFIG", target.kubeconfig()));
-    drop(pinned);
-    let bought = report["bought"].as_f64().unwrap_or_default();
-    let took = report["seconds"].as_f64().unwrap_or(f64::INFINITY);
-    print(&format!("complete orders/s at {rate}/s for {seconds} s"), &format!("{:.1}", bought / took), "60 for 180 s");
-    print(&format!("complete orders of {} planned", u64::from(rate) * u64::from(seconds)), &format!("{bought}"), "all");
-    print("visits not started (no free shopper)", &report["notStarted"].to_string(), "0");
-    let verdict = |good: bool| if good { "hold" } else { "VIOLATED" };
-    print("invariants, from the API", verdict(by_api.is_ok()), "hold");
-    print("invariants, from tables, topics and objects", verdict(by_tables.is_ok()), "hold");
-    compare_with_pgbench(paths)?;
-    by_api.and(by_tables)
+    pub folder: tempfile::TempDir,
 }
 
 /// Runs pgbench with the statements of an order, and compares the script with the statements of real orders.
@@ -93,18 +65,21 @@ pub fn rush(paths: &Paths, target: &Target, buyers: u32, units: u32) -> Result<(
     let mut run = bench.shopper("rush")?;
     run.args(["--buyers", &buyers.to_string(), "--units", &units.to_string()]);
     let done = stream(&mut run);
-    drop(pinned);
     let report = bench.report()?;
     print(&format!("sold of {units} units to {buyers} buyers"), &report["sold"].to_string(), &units.to_string());
     print("rejected as sold out", &report["tooLate"].to_string(), &(buyers.saturating_sub(units)).to_string());
-    let last = report["lastMs"].as_f64().unwrap_or(f64::NAN) / 1_000.0;
-    print("time until the last final answer", &format!("{last:.2} s"), "3 s");
+    let seconds = |name: &str| format!("{:.2} s", report[name].as_f64().unwrap_or(f64::NAN) / 1_000.0);
+    print("time until half of the buyers had a final answer", &seconds("p50Ms"), "-");
+    print("time until the last final answer", &seconds("lastMs"), "3 s");
+    std::thread::sleep(AFTER_RUSH);
+    memory::measure_services(&["gateway", "order"], ", 1 min after", "30 MiB")?;
+    drop(pinned);
     done
 }
 
 impl<'a> Bench<'a> {
     /// Compiles the load generator with the profile of the deployed images.
-    fn prepare(paths: &'a Paths, target: &'a Target) -> Result<Self> {
+    pub fn prepare(paths: &'a Paths, target: &'a Target) -> Result<Self> {
         let profile = super::running_profile(paths)?;
         stage(&format!("compile the load generator ({})", profile.name()), || {
             image::compile_one(paths, profile, SHOPPER)
@@ -113,7 +88,7 @@ impl<'a> Bench<'a> {
     }
 
     /// Compiles the invariant checker with the packages of the end-to-end tests, so that nothing is compiled twice.
-    fn checker(&self) -> Result<PathBuf> {
+    pub fn checker(&self) -> Result<PathBuf> {
         let Paths { repo, target, .. } = self.paths;
         let mut cargo = command("cargo", ["test", "--quiet", "--no-run", "--profile", Profile::Ci.name()]);
         cargo.args(["--workspace", "--test", "marketplace"]).current_dir(repo).env("CARGO_TARGET_DIR", target);
@@ -121,15 +96,22 @@ impl<'a> Bench<'a> {
         Ok(image::binary(self.paths, Profile::Ci, "agora-check-invariants"))
     }
 
-    fn shopper(&self, verb: &str) -> Result<Command> {
-        let admin = admin(self.target)?;
-        let mut shopper = command(image::binary(self.paths, self.profile, SHOPPER), [verb, "--url", GATEWAY]);
+    /// The load generator with a report and the URL of a shop.
+    pub fn shopper_at(&self, verb: &str, url: &str) -> Command {
+        let mut shopper = command(image::binary(self.paths, self.profile, SHOPPER), [verb, "--url", url]);
         shopper.arg("--report").arg(self.folder.path().join("report.json"));
+        shopper
+    }
+
+    /// The load generator with the login of Agora's admin.
+    pub fn shopper(&self, verb: &str) -> Result<Command> {
+        let admin = admin(self.target)?;
+        let mut shopper = self.shopper_at(verb, GATEWAY);
         shopper.args(["--admin-email", &admin.email]).env("AGORA_SHOP_ADMIN_PASSWORD", &admin.password);
         Ok(shopper)
     }
 
-    fn add_load_profile(shopper: &mut Command, rate: u32, seconds: u32) {
+    pub fn add_load_profile(shopper: &mut Command, rate: u32, seconds: u32) {
         let shoppers = rate.saturating_mul(SHOPPERS_PER_RATE).min(SHOPPERS_MAX);
         let stock = rate.saturating_mul(seconds).saturating_mul(2) / PRODUCTS + STOCK_MIN;
         let options = [("--rate", rate), ("--seconds", seconds), ("--shoppers", shoppers), ("--restock", stock)];
@@ -139,7 +121,7 @@ impl<'a> Bench<'a> {
         note(&format!("registering {shoppers} shoppers; password hashing makes this slow"));
     }
 
-    fn report(&self) -> Result<Value> {
+    pub fn report(&self) -> Result<Value> {
         let file = self.folder.path().join("report.json");
         let text = std::fs::read_to_string(file).context("reading the report of agora-shopper")?;
         let report: Value = serde_json::from_str(&text)?;
