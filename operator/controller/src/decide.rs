@@ -1,4 +1,4 @@
-//! Decisions, as pure functions of the spec and of what was observed: no client, no clock, no random numbers.
+//! Decisions, as pure functions of the spec and the observed state: no client, no clock, no random numbers.
 
 pub mod applied;
 pub mod correction;

@@ -1,36 +1,26 @@
-//! The kinds of children, and how one of them is named. Pure; the chart's Role is checked against this list.
+//! The kinds of the child objects. Pure; a test compares the chart's Role with this list.
 
 use kube::core::{ApiResource, GroupVersionKind};
 
-/// A kind that the operator writes or watches.
+/// A kind that the operator writes or watches. The order of the variants is the order in which they are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// Accounts of pods, without a token.
     ServiceAccount,
-    /// Settings and public keys.
     ConfigMap,
-    /// Credentials.
     Secret,
-    /// Who may talk to whom.
     NetworkPolicy,
-    /// Names and ports of services.
     Service,
-    /// Migrations.
+    /// Database migrations.
     Job,
-    /// Pods of services.
     Deployment,
-    /// How many pods.
     HorizontalPodAutoscaler,
-    /// What drains may take.
     PodDisruptionBudget,
-    /// The way in.
     Ingress,
-    /// Watched alone: why a Deployment does not become ready.
+    /// Only watched: its status explains why a Deployment does not become ready.
     Pod,
 }
 
 impl Kind {
-    /// Those that the operator writes, in the order in which they are applied.
     pub const WRITTEN: [Self; 10] = [
         Self::ServiceAccount,
         Self::ConfigMap,
@@ -43,7 +33,6 @@ impl Kind {
         Self::PodDisruptionBudget,
         Self::Ingress,
     ];
-    /// Those that the operator watches.
     pub const WATCHED: [Self; 11] = [
         Self::ServiceAccount,
         Self::ConfigMap,
@@ -76,35 +65,31 @@ impl Kind {
         }
     }
 
-    /// The word in `kind:`.
+    /// The value of the field `kind`.
     pub const fn word(self) -> &'static str {
         self.parts().2
     }
 
-    /// API group and plural, as a Role names them.
+    /// API group and plural resource name, as in a Role.
     pub const fn group_and_plural(self) -> (&'static str, &'static str) {
         let (group, _, _, plural) = self.parts();
         (group, plural)
     }
 
-    /// How the API server is asked for it.
     pub fn resource(self) -> ApiResource {
         let (group, version, kind, plural) = self.parts();
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
     }
 }
 
-/// A child of a Marketplace, by kind and name.
+/// Kind and name of a child object, in the namespace of its Marketplace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey {
-    /// Its kind.
     pub kind: Kind,
-    /// Its name in the Marketplace's namespace.
     pub name: String,
 }
 
 impl ObjectKey {
-    /// The key of that kind and name.
     pub fn new(kind: Kind, name: impl Into<String>) -> Self {
         Self { kind, name: name.into() }
     }

@@ -1,7 +1,11 @@
-//! The operator: it reads one Marketplace and creates a running shop.
+//! The operator: it reads a Marketplace and creates the shop that it describes.
 //!
-//! The files of this folder are known to all. `decide` is pure; `cluster` talks to the Kubernetes API and `external` to
+//! The files of this folder are known to every module. `decide` is pure; `cluster` calls the Kubernetes API and `external`
 //! the data servers, and both know the types of `decide`; `run` calls all of them. `cargo xtask check` verifies this.
+#![expect(
+    missing_docs,
+    reason = "only the operator's binary and tests use this crate; a comment is written where it helps"
+)]
 
 pub mod cluster;
 pub mod decide;

@@ -1,4 +1,4 @@
-//! The operator's process: settings, logs, the admin port, the watches, and an orderly end. It decides nothing.
+//! The operator's process: settings, logs, admin port, watches, scheduler and shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use agora_chassis::{Process, admin, settings, shutdown_signal::ShutdownSignal, telemetry};
 use agora_operator::cluster::events::Events;
 use agora_operator::cluster::{Cluster, watches};
-use agora_operator::external::tasks::{Adapters, Externals};
+use agora_operator::external::tasks::{Adapters, ExternalTasks};
 use agora_operator::external::{kafka, postgres, redis};
 use agora_operator::market::Trigger;
 use agora_operator::run::context::Context;
@@ -19,9 +19,9 @@ use tokio::sync::mpsc;
 
 const NAME: &str = "agora-operator";
 const ADMIN_PORT: u16 = 9090;
-/// Tasks get this long to end.
-const END: Duration = Duration::from_secs(5);
-const WORKERS: usize = 2;
+/// Time that tasks have to end after a shutdown signal.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
+const WORKER_THREADS: usize = 2;
 
 struct Config {
     admin_port: u16,
@@ -37,11 +37,11 @@ fn main() -> anyhow::Result<()> {
     })?;
     anyhow::ensure!(
         !config.namespaces.is_empty(),
-        "WATCH_NAMESPACES names no namespace: set it to one or more, by comma"
+        "WATCH_NAMESPACES contains no namespace: set it to one or more, separated by commas"
     );
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build()?;
     let result = runtime.block_on(run(config));
-    runtime.shutdown_timeout(END);
+    runtime.shutdown_timeout(SHUTDOWN_MAX);
     result
 }
 
@@ -54,31 +54,37 @@ fn list(text: &str) -> Vec<String> {
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {
-    let mut signals = ShutdownSignal::catch().context("signals cannot be caught")?;
+    let mut signals = ShutdownSignal::catch().context("cannot install the signal handlers")?;
     let guard = telemetry::init_with(NAME, &config.telemetry)?;
     let process = Process::new(NAME);
     let router = admin::router(&process, admin::Info::new(vec![NAME]));
     let listener = TcpListener::bind(("0.0.0.0", config.admin_port))
         .await
-        .with_context(|| format!("cannot listen on port {}: set ADMIN_PORT to a free one", config.admin_port))?;
+        .with_context(|| format!("cannot listen on port {}: set ADMIN_PORT to a free port", config.admin_port))?;
     let shutdown = process.shutdown();
     process.spawn("admin", async move {
         let end = async move { shutdown.cancelled().await };
-        axum::serve(listener, router).with_graceful_shutdown(end).await.context("the admin port")
+        axum::serve(listener, router).with_graceful_shutdown(end).await.context("the server of the admin port failed")
     });
     start(&process, &config.namespaces).await?;
     let signal = signals.received().await;
-    tracing::info!(signal, "shutting down");
-    if tokio::time::timeout(END, process.end()).await.is_err() {
-        tracing::warn!("some tasks did not end in time");
+    tracing::info!(signal, "shutting down the operator");
+    if tokio::time::timeout(SHUTDOWN_MAX, process.end()).await.is_err() {
+        tracing::warn!(
+            seconds = SHUTDOWN_MAX.as_secs(),
+            "some tasks did not end before the shutdown deadline; the process exits"
+        );
     }
-    tokio::task::spawn_blocking(|| guard.flush()).await.context("the last spans")
+    tokio::task::spawn_blocking(|| guard.flush()).await.context("cannot send the last spans")
 }
 
-/// Waits for every cache before the first reconcile: what is not seen yet must not be taken for absent.
+/// Starts the watches and the scheduler. The scheduler waits until every cache is filled, because an object that is not in
+/// a cache is treated as absent.
 async fn start(process: &Process, namespaces: &[String]) -> anyhow::Result<()> {
-    let client = Client::try_default().await.context("no way to the API server")?;
-    let (sender, asked) = mpsc::unbounded_channel();
+    let client = Client::try_default().await.context(
+        "cannot configure a client for the API server: run in a pod with a service account, or set KUBECONFIG",
+    )?;
+    let (sender, requests) = mpsc::unbounded_channel();
     let trigger = Trigger(sender);
     let stores = watches::start(&client, namespaces, process, &trigger);
     let events = Events(Recorder::new(client.clone(), NAME.into()));
@@ -87,14 +93,14 @@ async fn start(process: &Process, namespaces: &[String]) -> anyhow::Result<()> {
         topics: Arc::new(kafka::KafkaTopics),
         redis: Arc::new(redis::RedisConnections::default()),
     };
-    let externals = Externals::new(adapters, process.clone(), trigger.clone(), Arc::new(events.clone()));
+    let external = ExternalTasks::new(adapters, process.clone(), trigger.clone(), Arc::new(events.clone()));
     let cluster = Cluster::new(client, stores, events);
-    let context = Arc::new(Context { cluster, externals, process: process.clone(), trigger });
+    let context = Arc::new(Context { cluster, external, process: process.clone(), trigger });
     let process = process.clone();
     process.clone().spawn("scheduler", async move {
         let shutdown = process.shutdown();
-        if shutdown.run_until_cancelled(context.cluster.stores.filled()).await.is_some() {
-            scheduler::run(context, asked).await;
+        if shutdown.run_until_cancelled(context.cluster.stores.wait_until_filled()).await.is_some() {
+            scheduler::run(context, requests).await;
         }
         Ok(())
     });

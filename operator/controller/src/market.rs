@@ -1,4 +1,4 @@
-//! The reference to a Marketplace, the request to reconcile it, and the delay before another attempt.
+//! The reference to a Marketplace, the request to reconcile it, and the delay before a retry. Knows no other module.
 
 use std::time::Duration;
 
@@ -7,28 +7,26 @@ use tokio::sync::mpsc;
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_mins(1);
 
-/// A Marketplace, by namespace and name.
+/// Namespace and name of a Marketplace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MarketRef {
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
 }
 
-/// Asks for a reconcile.
+/// Requests reconciliations from the scheduler.
 #[derive(Clone, Debug)]
 pub struct Trigger(pub mpsc::UnboundedSender<MarketRef>);
 
 impl Trigger {
-    /// Asks for a reconcile of that Marketplace.
+    /// Returns at once; requests for the same Marketplace are merged by the scheduler.
     pub fn send(&self, market: MarketRef) {
-        // Nobody listens any more when the process ends.
+        // The scheduler drops its receiver when the process ends; the request is then not needed.
         let _ = self.0.send(market);
     }
 }
 
-/// 1, 2, 4, … 60 seconds.
+/// Delay before the next attempt after this many failures in a row: 1, 2, 4, … 60 seconds.
 pub fn backoff(failures: u32) -> Duration {
     RETRY_MAX.min(RETRY_MIN * 2_u32.pow(failures.saturating_sub(1).min(6)))
 }
@@ -40,7 +38,7 @@ mod tests {
     use super::backoff;
 
     #[test]
-    fn pauses_grow_to_a_minute() {
+    fn delays_double_up_to_one_minute() {
         assert_eq!([1, 2, 7, 90].map(backoff), [1, 2, 60, 60].map(Duration::from_secs));
     }
 }

@@ -1,14 +1,13 @@
-//! Names that are computed: isolation keys, databases, roles, hashes. Pure; the same words give the same names for ever,
-//! since data lie under them.
+//! Computed names: isolation keys, databases, roles, topics, hashes. Pure. The same input must give the same name in every
+//! release, because existing data is found by these names.
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-/// Most bytes of an isolation key.
 const ISOLATION_KEY_BYTES_MAX: usize = 40;
-/// Hex digits of a hash that stand for what was cut off.
+/// Hex digits of the hash that replaces the end of a name that is too long.
 const CUT_DIGITS: usize = 6;
 
-/// The isolation key of a Marketplace that names none: `shop-main`, cut where it is too long.
+/// The default isolation key: `shop-main`, shortened to 40 bytes with a hash at its end.
 pub fn isolation_key(namespace: &str, name: &str) -> String {
     let whole = format!("{namespace}-{name}");
     if whole.len() <= ISOLATION_KEY_BYTES_MAX {
@@ -19,12 +18,12 @@ pub fn isolation_key(namespace: &str, name: &str) -> String {
     format!("{kept}-{hash}")
 }
 
-/// Name of a service's database and of the role without login that owns it: `shop_main_order`.
+/// Name of a service's database and of the `nologin` role that owns it: `shop_main_order`.
 pub fn database(isolation_key: &str, service: &str) -> String {
     format!("{}_{service}", isolation_key.replace('-', "_"))
 }
 
-/// Name of a service's login, the first of the pair that rotation will use.
+/// Name of a service's login role. The suffix leaves room for a second login during a password rotation.
 pub fn login(isolation_key: &str, service: &str) -> String {
     format!("{}_a", database(isolation_key, service))
 }
@@ -46,7 +45,7 @@ mod tests {
     use super::{database, isolation_key, login};
 
     #[test]
-    fn short_names_are_kept_and_long_ones_are_cut_apart() {
+    fn short_isolation_keys_are_kept_and_long_ones_stay_distinct() {
         assert_eq!(isolation_key("shop", "main"), "shop-main");
         let namespace = "a-very-long-namespace-for-a-shop";
         let (one, other) = (isolation_key(namespace, "first-of-two"), isolation_key(namespace, "first-of-all"));
@@ -56,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn databases_and_logins_carry_the_key() {
+    fn databases_and_logins_begin_with_the_isolation_key() {
         assert_eq!(database("shop-main", "order"), "shop_main_order");
         assert_eq!(login("shop-main", "order"), "shop_main_order_a");
         let longest = login(&"k".repeat(40), "recommendation");

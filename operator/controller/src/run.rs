@@ -1,4 +1,4 @@
-//! Who calls whom, in which order: the scheduler, the steps of a reconciliation, and those of a deletion.
+//! The order of the work: the scheduler, the steps of a reconciliation, and those of a deletion.
 
 pub mod context;
 pub mod finalize;

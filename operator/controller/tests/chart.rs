@@ -1,5 +1,5 @@
-//! The chart gives the operator the rights that it uses, and no others.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+//! The chart's Role grants the operator the rights that it uses, and no others.
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ fn role() -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// Verbs on a resource, read from the template's plain lines.
+/// The verbs that the Role grants on a resource. Reads the lines of the template.
 fn verbs(group: &str, resource: &str) -> Vec<String> {
     let text = role();
     let lines: Vec<&str> = text.lines().collect();
@@ -26,7 +26,7 @@ fn verbs(group: &str, resource: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_role_covers_every_kind_that_is_written_or_watched() {
+fn the_role_grants_exactly_the_verbs_that_each_kind_needs() {
     for kind in Kind::WATCHED {
         let (group, plural) = kind.group_and_plural();
         let granted = verbs(group, plural);
@@ -40,7 +40,7 @@ fn the_role_covers_every_kind_that_is_written_or_watched() {
 }
 
 #[test]
-fn the_role_has_no_wildcard_and_nothing_is_granted_for_the_whole_cluster() {
+fn the_chart_has_no_wildcard_and_no_cluster_role() {
     assert!(!role().contains('*'));
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/agora-operator/templates");
     for file in std::fs::read_dir(folder).unwrap() {

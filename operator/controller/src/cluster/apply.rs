@@ -1,5 +1,4 @@
-//! Writes what differs, prunes what is wanted no more, and says what is wanted outside. It decides nothing: what differs
-//! is computed by `object`, what is wanted by `desired`.
+//! Writes the children that differ from the desired state, and deletes those that are no longer desired.
 
 mod write;
 
@@ -18,17 +17,16 @@ use crate::cluster::error_chain::error_chain;
 use crate::decide::applied::Applied;
 use crate::decide::desired::Desired;
 use crate::decide::object::{Group, Object};
-use crate::decide::observed::{Observed, Trouble};
+use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::Plan;
 use crate::kinds::{Kind, ObjectKey};
 use crate::market::MarketRef;
 
 pub use write::WriteError;
 
-/// Writes of one pass that are under way at once.
-const WRITES_AT_ONCE: usize = 8;
+const CONCURRENT_WRITES_MAX: usize = 8;
 
-/// One pass.
+/// Applies the desired state once. Idempotent: without a difference it sends no request.
 pub async fn apply(
     cluster: &Cluster,
     market: &MarketRef,
@@ -40,27 +38,27 @@ pub async fn apply(
     let pass = Pass { cluster, market, reference, observed };
     let mut applied = Applied::default();
     for key in &desired.expired {
-        note(&mut applied, Group::Workloads, pass.delete(key).await.map(|()| true));
+        record(&mut applied, Group::Workloads, pass.delete(key).await.map(|()| true));
     }
-    // Pods start with what they mount: accounts, settings and Secrets first.
+    // What pods mount and refer to has to exist before the pods.
     let (first, then): (Vec<_>, Vec<_>) = desired.objects.iter().partition(|object| object.key.kind < Kind::Job);
     pass.write_all(&first, &mut applied).await;
     pass.write_all(&then, &mut applied).await;
-    if applied.troubles.is_empty() && !applied.again {
+    if applied.errors.is_empty() && !applied.retry {
         for key in surplus(plan, desired, observed) {
-            note(&mut applied, Group::Workloads, pass.delete(&key).await.map(|()| true));
+            record(&mut applied, Group::Workloads, pass.delete(&key).await.map(|()| true));
         }
     }
     applied
 }
 
-/// Children of this very Marketplace that are neither wanted nor held.
+/// Children whose owner is this Marketplace, by uid, and that are neither desired nor held.
 fn surplus(plan: &Plan, desired: &Desired, observed: &Observed) -> Vec<ObjectKey> {
-    let wanted: BTreeSet<&ObjectKey> = desired.objects.iter().map(|object| &object.key).chain(&desired.held).collect();
+    let kept: BTreeSet<&ObjectKey> = desired.objects.iter().map(|object| &object.key).chain(&desired.held).collect();
     let owned = |object: &DynamicObject| object.owner_references().iter().any(|owner| owner.uid == plan.owner.uid);
     let children = observed.children.0.iter();
     children
-        .filter(|(key, object)| Kind::WRITTEN.contains(&key.kind) && owned(object) && !wanted.contains(key))
+        .filter(|(key, object)| Kind::WRITTEN.contains(&key.kind) && owned(object) && !kept.contains(key))
         .filter(|(_, object)| object.metadata.deletion_timestamp.is_none())
         .map(|(key, _)| key.clone())
         .collect()
@@ -76,9 +74,9 @@ struct Pass<'a> {
 impl Pass<'_> {
     async fn write_all(&self, objects: &[&Object], applied: &mut Applied) {
         let writes: Vec<BoxFuture<'_, _>> = objects.iter().map(|object| self.write_one(object).boxed()).collect();
-        let done: Vec<_> = futures::stream::iter(writes).buffer_unordered(WRITES_AT_ONCE).collect().await;
+        let done: Vec<_> = futures::stream::iter(writes).buffer_unordered(CONCURRENT_WRITES_MAX).collect().await;
         for (group, result) in done {
-            note(applied, group, result);
+            record(applied, group, result);
         }
     }
 
@@ -93,35 +91,43 @@ impl Pass<'_> {
             Err(kube::Error::Api(status)) if status.code == 404 => {}
             Err(source) => return Err(WriteError::api(key, source)),
         }
-        self.cluster.written(self.market, |written| written.remove(key));
+        self.cluster.writes(self.market, |writes| writes.remove(key));
         Ok(())
     }
 }
 
-/// True: something was written.
-fn note(applied: &mut Applied, group: Group, result: Result<bool, WriteError>) {
+/// `result` says whether a request was sent.
+fn record(applied: &mut Applied, group: Group, result: Result<bool, WriteError>) {
     match result {
         Ok(written) => applied.writes += usize::from(written),
-        Err(WriteError::Raced { .. }) => applied.again = true,
-        Err(error) => applied.troubles.push((group, trouble(&error))),
+        Err(WriteError::Conflict { .. }) => applied.retry = true,
+        Err(error) => applied.errors.push((group, condition_error(&error))),
     }
 }
 
-fn trouble(error: &WriteError) -> Trouble {
-    let reason = match error {
-        WriteError::Foreign { .. } => Reason::FieldConflict,
-        WriteError::Raced { .. } => Reason::Progressing,
+fn condition_error(error: &WriteError) -> ConditionError {
+    let (reason, remedy) = match error {
+        WriteError::NotOwned { .. } => (Reason::FieldConflict, None),
+        WriteError::Conflict { .. } => (Reason::Progressing, None),
         WriteError::Api { source, .. } => match source {
-            kube::Error::Api(status) if status.message.contains("exceeded quota") => Reason::QuotaExceeded,
-            kube::Error::Api(status) if status.message.contains("being terminated") => Reason::Terminating,
-            kube::Error::Api(status) if status.code == 403 => Reason::Forbidden,
-            kube::Error::Api(status) if status.code == 409 || status.code == 422 => Reason::FieldConflict,
-            _ => Reason::WaitingForDependency,
+            kube::Error::Api(status) if status.message.contains("exceeded quota") => {
+                (Reason::QuotaExceeded, Some("raise the namespace's ResourceQuota or lower spec.services[].scaling"))
+            }
+            kube::Error::Api(status) if status.message.contains("being terminated") => {
+                (Reason::Terminating, Some("wait until the namespace is deleted"))
+            }
+            kube::Error::Api(status) if status.code == 403 => {
+                (Reason::Forbidden, Some("compare the operator's Role with the chart's, and check admission policies"))
+            }
+            kube::Error::Api(status) if status.code == 409 || status.code == 422 => {
+                (Reason::FieldConflict, Some("correct the field in the Marketplace, or delete the object"))
+            }
+            _ => (Reason::WaitingForDependency, Some("check the API server; the write is retried")),
         },
     };
-    let said = match error {
+    let text = match error {
         WriteError::Api { source: kube::Error::Api(status), .. } => format!("{error}: {}", status.message),
         _ => error_chain(error),
     };
-    Trouble::new(reason, said)
+    ConditionError::new(reason, remedy.map_or(text.clone(), |remedy| format!("{text}: {remedy}")))
 }

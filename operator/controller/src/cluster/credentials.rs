@@ -1,5 +1,5 @@
-//! Passwords and keys: read from their Secrets, drawn once where there is none. What was drawn is lost unless its Secret
-//! is created; a Secret that exists is never recomputed.
+//! Passwords and keys: read from their Secrets, generated if there is none. A generated value is lost unless its Secret is
+//! created; the values of an existing Secret are never replaced.
 
 use std::collections::BTreeMap;
 
@@ -13,27 +13,21 @@ use base64::{Engine as _, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_
 use serde_json::{Value, json};
 
 use crate::decide::credentials::{
-    AdminLogin, Credential, Credentials, SigningKeys, admin_secret, database_secret, internal_secret, signing_secret,
+    AdminLogin, Credentials, SigningKeys, admin_secret, database_secret, internal_secret, signing_secret,
 };
 use crate::decide::observed::Children;
 
-/// E-mail address of the first admin. It receives nothing: only its password matters.
-pub const ADMIN_EMAIL: &str = "admin@agora.local";
+/// The first admin logs in with this address; no mail is sent to it.
+const ADMIN_EMAIL: &str = "admin@agora.local";
 const SECRET_BYTES: usize = 32;
 const PASSWORD_BYTES: usize = 24;
 
-/// Why keys could not be drawn or read.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
-    /// The random source failed.
-    #[error("the random source gives nothing")]
+    #[error("the random number generator of the system failed")]
     Random,
-    /// A Secret holds no key.
-    #[error("Secret {name} holds no Ed25519 key in PKCS #8 PEM: restore it, or delete it for new keys")]
-    NoKey {
-        /// Its name.
-        name: String,
-    },
+    #[error("Secret {name} holds no Ed25519 key in PKCS #8 PEM: restore it, or delete it to generate new keys")]
+    NoKey { name: String },
 }
 
 impl From<Unspecified> for CredentialError {
@@ -42,41 +36,34 @@ impl From<Unspecified> for CredentialError {
     }
 }
 
-/// Reads what there is and draws the rest.
+/// Reads the existing credentials and generates the missing ones.
 pub fn credentials(marketplace: &str, children: &Children) -> Result<Credentials, CredentialError> {
     let value = |secret: &str, key: &str| {
         children.secret(secret).and_then(|mut values| values.remove(key)).filter(|value| !value.expose().is_empty())
     };
     let mut databases = BTreeMap::new();
     for row in topology::ALL.iter().filter(|row| row.database) {
-        let known = value(&database_secret(marketplace, row.name), "password");
-        databases.insert(row.name, known_or(known, || password().map(Secret::new))?);
+        let existing = value(&database_secret(marketplace, row.name), "password");
+        databases.insert(row.name, existing.map_or_else(|| password().map(Secret::new), Ok)?);
     }
-    let internal = known_or(value(&internal_secret(marketplace), "secret"), || {
-        let mut bytes = [0; SECRET_BYTES];
-        rand::fill(&mut bytes)?;
-        Ok(Secret::new(BASE64_STANDARD.encode(bytes)))
-    })?;
+    let internal = value(&internal_secret(marketplace), "secret").map_or_else(internal_key, Ok)?;
     let name = signing_secret(marketplace);
-    let known = value(&name, "current.pem").zip(value(&name, "next.pem"));
-    let known = known.map(|(current, next)| signing_keys(&name, current, next)).transpose()?;
-    let signing = known_or(known, || signing_keys(&name, new_key()?, new_key()?))?;
+    let existing = value(&name, "current.pem").zip(value(&name, "next.pem"));
+    let (current, next) = existing.map_or_else(|| Ok((new_key()?, new_key()?)), Ok::<_, CredentialError>)?;
+    let signing = signing_keys(&name, current, next)?;
     let admin = admin_secret(marketplace);
-    let known = value(&admin, "username").zip(value(&admin, "password"));
-    let known = known.map(|(username, password)| AdminLogin { username: username.expose().to_owned(), password });
-    let admin =
-        known_or(known, || Ok(AdminLogin { username: ADMIN_EMAIL.to_owned(), password: Secret::new(password()?) }))?;
+    let existing = value(&admin, "username").zip(value(&admin, "password"));
+    let admin = match existing {
+        Some((username, password)) => AdminLogin { username: username.expose().to_owned(), password },
+        None => AdminLogin { username: ADMIN_EMAIL.to_owned(), password: Secret::new(password()?) },
+    };
     Ok(Credentials { databases, internal, signing, admin })
 }
 
-fn known_or<T>(
-    known: Option<T>,
-    draw: impl FnOnce() -> Result<T, CredentialError>,
-) -> Result<Credential<T>, CredentialError> {
-    match known {
-        Some(value) => Ok(Credential { value, drawn: false }),
-        None => Ok(Credential { value: draw()?, drawn: true }),
-    }
+fn internal_key() -> Result<Secret, CredentialError> {
+    let mut bytes = [0; SECRET_BYTES];
+    rand::fill(&mut bytes)?;
+    Ok(Secret::new(BASE64_STANDARD.encode(bytes)))
 }
 
 fn password() -> Result<String, CredentialError> {
@@ -105,7 +92,7 @@ fn public_key(pem: &Secret) -> Option<Vec<u8>> {
     Some(pair.public_key().as_ref().to_vec())
 }
 
-/// The public key with its RFC 7638 thumbprint as id.
+/// A public key as JWK, with its RFC 7638 thumbprint as `kid`.
 fn jwk(public: &[u8]) -> Value {
     let x = BASE64_URL_SAFE_NO_PAD.encode(public);
     let members = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);

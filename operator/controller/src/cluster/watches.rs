@@ -1,5 +1,5 @@
 //! The watches: one stream per kind and namespace, each with its own backoff, so that a kind that is absent or forbidden
-//! slows no other. They fill the caches and ask for reconciles; they decide nothing.
+//! does not slow down the others. They fill the caches and request reconciliations.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,27 +20,27 @@ use crate::decide::observed::Children;
 use crate::kinds::{Kind, ObjectKey};
 use crate::market::{MarketRef, Trigger};
 
-/// A watch ends after this long and begins anew, before something between cuts it silently.
+/// Time after which the API server ends a watch and the operator starts a new one: shorter than the idle timeouts of
+/// common proxies, which drop connections without notice.
 const WATCH_SECONDS: u32 = 200;
 
-/// What the watches have seen, by namespace.
+/// The caches, by namespace.
 #[derive(Clone)]
 pub struct Stores(Arc<BTreeMap<String, NamespaceStores>>);
 
 struct NamespaceStores {
     markets: Store<Marketplace>,
     children: BTreeMap<Kind, Store<DynamicObject>>,
-    usable: Store<DynamicObject>,
+    usable_secrets: Store<DynamicObject>,
 }
 
 impl Stores {
-    /// A Marketplace.
     pub fn market(&self, market: &MarketRef) -> Option<Arc<Marketplace>> {
         let stores = self.0.get(&market.namespace)?;
         stores.markets.get(&ObjectRef::new(&market.name).within(&market.namespace))
     }
 
-    /// The children of a Marketplace, its pods too.
+    /// The children of a Marketplace, with its pods.
     pub fn children(&self, market: &MarketRef) -> Children {
         let mut children = Children::default();
         let kinds = self.0.get(&market.namespace).into_iter().flat_map(|stores| &stores.children);
@@ -51,25 +51,24 @@ impl Stores {
         children
     }
 
-    /// A Secret that may be used.
-    pub fn usable(&self, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
+    /// A Secret with the label that allows a Marketplace to use it.
+    pub fn usable_secret(&self, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
         let stores = self.0.get(namespace)?;
-        stores.usable.find(|object| object.metadata.name.as_deref() == Some(name))
+        stores.usable_secrets.find(|object| object.metadata.name.as_deref() == Some(name))
     }
 
-    /// Waits until every cache has been filled once.
-    pub async fn filled(&self) {
+    /// Returns when every cache has received its first list.
+    pub async fn wait_until_filled(&self) {
         for stores in self.0.values() {
-            // An error means that the watch has ended, and so the process.
+            // An error means that the watch has ended, which happens at shutdown only.
             let _ = stores.markets.wait_until_ready().await;
-            let _ = stores.usable.wait_until_ready().await;
+            let _ = stores.usable_secrets.wait_until_ready().await;
             for store in stores.children.values() {
                 let _ = store.wait_until_ready().await;
             }
         }
     }
 
-    /// Every Marketplace of a namespace.
     fn markets(&self, namespace: &str) -> Vec<MarketRef> {
         let markets = self.0.get(namespace).map(|stores| stores.markets.state()).unwrap_or_default();
         markets.iter().map(|market| reference(namespace, &market.name_any())).collect()
@@ -80,19 +79,19 @@ fn reference(namespace: &str, name: &str) -> MarketRef {
     MarketRef { namespace: namespace.to_owned(), name: name.to_owned() }
 }
 
-/// Starts every watch and returns the caches that they fill. The process is ready once each has been filled.
+/// Starts the watches and returns their caches. A gate per watch keeps the process unready until its first list arrives.
 pub fn start(client: &Client, namespaces: &[String], process: &Process, trigger: &Trigger) -> Stores {
     let mut watches = Vec::new();
     let mut stores = BTreeMap::new();
     for namespace in namespaces {
-        let (filled, new) = namespace_watches(client, namespace, process);
-        stores.insert(namespace.clone(), filled);
+        let (caches, new) = namespace_watches(client, namespace, process);
+        stores.insert(namespace.clone(), caches);
         watches.push((namespace.clone(), new));
     }
     let stores = Stores(Arc::new(stores));
     for (namespace, watches) in watches {
-        let asked = Asked { namespace, stores: stores.clone(), trigger: trigger.clone() };
-        watches.start(process, &asked);
+        let requests = Requests { namespace, stores: stores.clone(), trigger: trigger.clone() };
+        watches.start(process, &requests);
     }
     stores
 }
@@ -100,13 +99,13 @@ pub fn start(client: &Client, namespaces: &[String], process: &Process, trigger:
 struct NamespaceWatches {
     markets: Watch<Marketplace>,
     children: Vec<Watch<DynamicObject>>,
-    usable: Watch<DynamicObject>,
+    usable_secrets: Watch<DynamicObject>,
 }
 
 fn namespace_watches(client: &Client, namespace: &str, process: &Process) -> (NamespaceStores, NamespaceWatches) {
     let gate = |what: &str| {
         let gate = process.gate(&format!("watch/{namespace}/{what}"));
-        gate.close("the first list has not arrived: see the log for what the API server says");
+        gate.close("the first list of this kind has not arrived: see the operator's log for errors of the watch, and check its Role");
         gate
     };
     let config = || watcher::Config::default().timeout(WATCH_SECONDS);
@@ -133,8 +132,8 @@ fn namespace_watches(client: &Client, namespace: &str, process: &Process) -> (Na
         });
     }
     let writer = Writer::new(Kind::Secret.resource());
-    let usable_store = writer.as_reader();
-    let usable = Watch {
+    let usable_secrets_store = writer.as_reader();
+    let usable_secrets = Watch {
         api: Api::namespaced_with(client.clone(), namespace, &Kind::Secret.resource()),
         config: config().labels(&format!("{USABLE}=true")),
         writer,
@@ -142,49 +141,49 @@ fn namespace_watches(client: &Client, namespace: &str, process: &Process) -> (Na
         kind: "Secret (usable)",
     };
     (
-        NamespaceStores { markets: markets_store, children: children_stores, usable: usable_store },
-        NamespaceWatches { markets, children, usable },
+        NamespaceStores { markets: markets_store, children: children_stores, usable_secrets: usable_secrets_store },
+        NamespaceWatches { markets, children, usable_secrets },
     )
 }
 
 impl NamespaceWatches {
-    fn start(self, process: &Process, asked: &Asked) {
-        let ask = asked.clone();
-        self.markets.start(process, asked, move |market| ask.one(&market.name_any()));
+    fn start(self, process: &Process, requests: &Requests) {
+        let own = requests.clone();
+        self.markets.start(process, requests, move |market| own.request(&market.name_any()));
         for watch in self.children {
-            let ask = asked.clone();
-            watch.start(process, asked, move |child| {
+            let own = requests.clone();
+            watch.start(process, requests, move |child| {
                 if let Some(name) = owner_name(child.labels()) {
-                    ask.one(name);
+                    own.request(name);
                 }
             });
         }
-        let ask = asked.clone();
-        self.usable.start(process, asked, move |_| ask.all());
+        let own = requests.clone();
+        self.usable_secrets.start(process, requests, move |_| own.request_all());
     }
 }
 
-/// Whom to ask for a reconcile, and of what.
+/// Requests reconciliations of the Marketplaces of one namespace.
 #[derive(Clone)]
-struct Asked {
+struct Requests {
     namespace: String,
     stores: Stores,
     trigger: Trigger,
 }
 
-impl Asked {
-    fn one(&self, name: &str) {
+impl Requests {
+    fn request(&self, name: &str) {
         self.trigger.send(reference(&self.namespace, name));
     }
 
-    fn all(&self) {
+    fn request_all(&self) {
         for market in self.stores.markets(&self.namespace) {
             self.trigger.send(market);
         }
     }
 }
 
-/// One watch that has not begun.
+/// A watch before its start.
 struct Watch<K>
 where
     K: Resource + Lookup + Clone + 'static,
@@ -202,19 +201,19 @@ where
     K: Resource + Lookup + Trimmed + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + Sync + 'static,
     <K as Lookup>::DynamicType: Eq + std::hash::Hash + Clone + Send + Sync,
 {
-    fn start(self, process: &Process, asked: &Asked, touched: impl Fn(&K) + Send + 'static) {
+    fn start(self, process: &Process, requests: &Requests, on_change: impl Fn(&K) + Send + 'static) {
         let shutdown = process.shutdown();
-        let ask = asked.clone();
+        let requests = requests.clone();
         process.spawn("watch", async move {
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = self.run(&ask, touched) => {}
+                () = self.run(&requests, on_change) => {}
             }
             Ok(())
         });
     }
 
-    async fn run(self, ask: &Asked, touched: impl Fn(&K)) {
+    async fn run(self, requests: &Requests, on_change: impl Fn(&K)) {
         let Self { api, config, mut writer, gate, kind } = self;
         let stream = watcher(api, config).default_backoff().modify(move |object| object.trim(kind));
         futures::pin_mut!(stream);
@@ -225,19 +224,19 @@ where
                     metrics::counter!("operator_watch_failed_total", "kind" => kind).increment(1);
                     tracing::warn!(
                         kind,
-                        namespace = ask.namespace,
+                        namespace = requests.namespace,
                         error = error_chain(&error),
-                        "a watch failed and begins anew"
+                        "a watch failed; it is started again with backoff: check the API server and the operator's Role"
                     );
                     continue;
                 }
             };
             writer.apply_watcher_event(&event);
             match &event {
-                watcher::Event::Apply(object) | watcher::Event::Delete(object) => touched(object),
+                watcher::Event::Apply(object) | watcher::Event::Delete(object) => on_change(object),
                 watcher::Event::InitDone => {
                     gate.open();
-                    ask.all();
+                    requests.request_all();
                 }
                 watcher::Event::Init | watcher::Event::InitApply(_) => {}
             }
@@ -245,7 +244,7 @@ where
     }
 }
 
-/// What a cache need not keep.
+/// Removes fields that are never read, so that a cache does not hold them.
 trait Trimmed {
     fn trim(&mut self, kind: &str);
 }
@@ -257,7 +256,7 @@ impl Trimmed for Marketplace {
 }
 
 impl Trimmed for DynamicObject {
-    /// Of pods the status alone is read.
+    /// Only the status of a pod is read.
     fn trim(&mut self, kind: &str) {
         self.metadata.managed_fields = None;
         if kind == Kind::Pod.word()

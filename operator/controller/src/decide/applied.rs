@@ -1,15 +1,13 @@
-//! What a pass of writes did, as plain data.
+//! The result of applying the desired state once, as plain data.
 
 use crate::decide::object::Group;
-use crate::decide::observed::Trouble;
+use crate::decide::observed::ConditionError;
 
-/// What a pass did.
 #[derive(Clone, Debug, Default)]
 pub struct Applied {
-    /// What could not be written, by group.
-    pub troubles: Vec<(Group, Trouble)>,
-    /// Whether something has to be written again at once: somebody else was faster.
-    pub again: bool,
-    /// How many children were written or deleted.
+    pub errors: Vec<(Group, ConditionError)>,
+    /// Whether another client was faster, so that the observed state is out of date and has to be read again.
+    pub retry: bool,
+    /// Number of children that were written or deleted.
     pub writes: usize,
 }

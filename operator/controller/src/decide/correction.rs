@@ -2,25 +2,33 @@
 
 use k8s_openapi::api::core::v1::ObjectReference;
 
-/// Something that was put right.
+/// A change that the operator made because another client had changed or deleted an object.
 #[derive(Clone, Debug)]
 pub struct Correction {
-    /// The thing; another version of it is another correction.
-    pub what: ObjectReference,
-    /// What was done, and who had changed it.
+    /// Corrections of one object in one resource version are counted as one series of events, which keeps its first note.
+    pub object: ObjectReference,
+    pub severity: Severity,
+    /// What was done, and which client made it necessary.
     pub note: String,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The object is as before.
+    Reverted,
+    /// The object was created again without the data that it held.
+    DataLoss,
+}
+
 impl Correction {
-    /// Of something outside the cluster, whole or in part. Corrections of the same part are counted as one series, which
-    /// keeps its first note.
-    pub fn outside(kind: &str, name: &str, part: Option<&str>, note: String) -> Self {
-        let what = ObjectReference {
+    /// For an object outside the cluster, or one part of it.
+    pub fn external(kind: &str, name: &str, part: Option<&str>, severity: Severity, note: String) -> Self {
+        let object = ObjectReference {
             kind: Some(kind.to_owned()),
             name: Some(name.to_owned()),
             field_path: part.map(str::to_owned),
             ..ObjectReference::default()
         };
-        Self { what, note }
+        Self { object, severity, note }
     }
 }

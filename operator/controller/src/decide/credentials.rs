@@ -4,45 +4,33 @@ use std::collections::BTreeMap;
 
 use agora_vocab::Secret;
 
-/// Passwords and keys of one Marketplace.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// Password of each service's login, by service.
-    pub databases: BTreeMap<&'static str, Credential<Secret>>,
-    /// What internal tokens are signed with.
-    pub internal: Credential<Secret>,
-    /// What access tokens are signed with.
-    pub signing: Credential<SigningKeys>,
-    /// The first admin.
-    pub admin: Credential<AdminLogin>,
+    /// Password of each service's database login, by service.
+    pub databases: BTreeMap<&'static str, Secret>,
+    /// Key that signs the tokens of calls between services.
+    pub internal: Secret,
+    /// Keys that sign access tokens of users.
+    pub signing: SigningKeys,
+    /// Login of the first admin of the shop.
+    pub admin: AdminLogin,
 }
 
-/// A value and where it is from.
-#[derive(Clone, Debug)]
-pub struct Credential<T> {
-    /// The value.
-    pub value: T,
-    /// Whether it was drawn just now: its Secret must be created, and not overwritten.
-    pub drawn: bool,
-}
-
-/// The key that signs and the one that will.
+/// The current key signs; the next key is published already, so that a rotation needs no pause.
 #[derive(Clone, Debug)]
 pub struct SigningKeys {
-    /// PKCS #8 PEM of the key that signs.
+    /// PKCS #8 PEM.
     pub current: Secret,
-    /// PKCS #8 PEM of the key that will.
+    /// PKCS #8 PEM.
     pub next: Secret,
-    /// The public halves, as `jwks.json`.
+    /// The public keys, as `jwks.json`.
     pub jwks: String,
 }
 
-/// The first admin.
 #[derive(Clone, Debug)]
 pub struct AdminLogin {
     /// E-mail address.
     pub username: String,
-    /// Password.
     pub password: Secret,
 }
 
@@ -51,17 +39,17 @@ pub fn database_secret(marketplace: &str, service: &str) -> String {
     format!("{marketplace}-{service}-database")
 }
 
-/// Name of the Secret of internal tokens.
+/// Name of the Secret with the key of internal tokens.
 pub fn internal_secret(marketplace: &str) -> String {
     format!("{marketplace}-internal")
 }
 
-/// Name of the Secret of access tokens' keys.
+/// Name of the Secret with the keys of access tokens.
 pub fn signing_secret(marketplace: &str) -> String {
     format!("{marketplace}-signing")
 }
 
-/// Name of the Secret of the first admin.
+/// Name of the Secret with the login of the first admin.
 pub fn admin_secret(marketplace: &str) -> String {
     format!("{marketplace}-admin")
 }

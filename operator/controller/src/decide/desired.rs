@@ -1,6 +1,6 @@
-//! Everything that should exist for a plan, as data: what to apply, what waits for a gate, what lies outside the cluster.
+//! The desired state, as data: the children to apply, those that wait for a gate, and the external resources.
 //!
-//! Pure: the same plan and the same observation give the same bytes. One file per kind.
+//! Pure: the same plan and the same observed state give the same bytes. One file per kind.
 
 mod autoscaler;
 mod budget;
@@ -24,33 +24,28 @@ use agora_crd::Reason;
 pub use labels::{MANAGED_BY, SELECTOR, instance_selector, owner_name};
 pub use migration_job::{Migration, migration};
 
-use crate::decide::object::{Group, Object, Write};
-use crate::decide::observed::{Observed, Trouble};
+use crate::decide::object::{Group, Object, Ownership};
+use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{Plan, ServicePlan};
 use crate::kinds::{Kind, ObjectKey};
 use crate::names;
-use external::{DatabasesWanted, Fingerprint, RedisWanted, TopicsWanted};
+use external::{DesiredDatabases, DesiredRedis, DesiredTopics, Fingerprint};
 
-/// Everything that should exist.
 #[derive(Clone, Debug)]
 pub struct Desired {
-    /// Children, in the order in which they are applied.
+    /// The children to apply, in this order.
     pub objects: Vec<Object>,
-    /// Children that wait for a gate: neither applied nor pruned.
+    /// Children that wait for a gate: existing ones are neither changed nor deleted.
     pub held: Vec<ObjectKey>,
-    /// Failed migrations whose time has come to be tried again.
+    /// Failed migration Jobs to delete, so that they run again.
     pub expired: Vec<ObjectKey>,
     /// Why services wait, by service.
-    pub waiting: BTreeMap<&'static str, Trouble>,
-    /// Databases, or why they cannot be asked for.
-    pub databases: Result<DatabasesWanted, Trouble>,
-    /// Topics, or why they cannot be asked for.
-    pub topics: Result<TopicsWanted, Trouble>,
-    /// Redis, or why it cannot be asked.
-    pub redis: Result<RedisWanted, Trouble>,
+    pub waiting: BTreeMap<&'static str, ConditionError>,
+    pub databases: Result<DesiredDatabases, ConditionError>,
+    pub topics: Result<DesiredTopics, ConditionError>,
+    pub redis: Result<DesiredRedis, ConditionError>,
 }
 
-/// Everything that should exist.
 pub fn desired(plan: &Plan, observed: &Observed) -> Desired {
     let databases = external::databases(plan, observed);
     let mut desired = Desired {
@@ -58,7 +53,7 @@ pub fn desired(plan: &Plan, observed: &Observed) -> Desired {
         held: Vec::new(),
         expired: Vec::new(),
         waiting: BTreeMap::new(),
-        topics: claimed(plan, observed).and_then(|()| external::topics(plan, observed)),
+        topics: isolation_key_is_free(plan, observed).and_then(|()| external::topics(plan, observed)),
         redis: external::redis(plan, observed),
         databases,
     };
@@ -69,18 +64,21 @@ pub fn desired(plan: &Plan, observed: &Observed) -> Desired {
     desired
 }
 
-/// Whether the isolation key may be ours: topics carry no mark of their owner, so the databases' one counts for them
-/// too. A server that is away says nothing, and then the broker is not kept waiting.
-fn claimed(plan: &Plan, observed: &Observed) -> Result<(), Trouble> {
-    let Some(outcome) = &observed.databases else {
-        let message = format!("whether isolation key {} is free is being asked", plan.isolation_key);
-        return Err(Trouble::new(Reason::WaitingForDependency, message));
+/// Fails if another Marketplace uses the isolation key. Topics have no mark of their owner, so the databases' mark is used.
+/// If the database server is unreachable, the topics do not wait for it.
+fn isolation_key_is_free(plan: &Plan, observed: &Observed) -> Result<(), ConditionError> {
+    let Some(observation) = &observed.databases else {
+        let message = format!(
+            "waiting for the first inspection of the database server {}:{}, which shows whether isolation key {} is free",
+            plan.database.host, plan.database.port, plan.isolation_key
+        );
+        return Err(ConditionError::new(Reason::WaitingForDependency, message));
     };
-    let mut troubles = outcome.databases.values().filter_map(|result| result.as_ref().err());
-    troubles.find(|trouble| trouble.reason == Reason::IsolationConflict).map_or(Ok(()), |trouble| Err(trouble.clone()))
+    let mut errors = observation.databases.values().filter_map(|result| result.as_ref().err());
+    errors.find(|error| error.reason == Reason::IsolationConflict).map_or(Ok(()), |error| Err(error.clone()))
 }
 
-/// What the services have in common.
+/// The children that do not belong to one service.
 fn shared(plan: &Plan, observed: &Observed) -> Vec<Object> {
     let mut objects = vec![
         config_map::jwks(plan, &observed.credentials),
@@ -90,7 +88,7 @@ fn shared(plan: &Plan, observed: &Observed) -> Vec<Object> {
     ];
     objects.extend(network_policy::shared(plan));
     if let Some(ingress) = &plan.exposure.ingress {
-        let tls_usable = ingress.tls_secret.as_ref().map(|name| observed.named(name).is_ok());
+        let tls_usable = ingress.tls_secret.as_ref().map(|name| observed.referenced_secret(name).is_ok());
         if tls_usable != Some(false) {
             objects.push(ingress::ingress(plan, ingress));
         }
@@ -98,7 +96,7 @@ fn shared(plan: &Plan, observed: &Observed) -> Vec<Object> {
     objects
 }
 
-/// What one service has: some of it at once, the pods when nothing stands in the way.
+/// The children of one service. Its pods wait for the database, the migration and the referenced Secrets.
 fn of_service(plan: &Plan, service: &ServicePlan, observed: &Observed, desired: &mut Desired) {
     desired.objects.push(service_account::service_account(plan, service));
     desired.objects.push(service::service(plan, service));
@@ -113,9 +111,9 @@ fn of_service(plan: &Plan, service: &ServicePlan, observed: &Observed, desired: 
             gate.workloads(plan, service, &environment);
             gate.open.push(config);
         }
-        Err(trouble) => {
+        Err(error) => {
             gate.held.push(ObjectKey::new(Kind::ConfigMap, plan.child(service.row.name)));
-            gate.close(plan, service, trouble);
+            gate.close(plan, service, error);
         }
     }
     if service.row.database {
@@ -124,14 +122,14 @@ fn of_service(plan: &Plan, service: &ServicePlan, observed: &Observed, desired: 
     gate.into(service, desired);
 }
 
-/// Splits a service's children into those that may be applied and those that wait.
+/// Divides the children of a service into those that may be applied and those that wait.
 #[derive(Default)]
 struct Gate {
     open: Vec<Object>,
     workloads: Vec<Object>,
     held: Vec<ObjectKey>,
     expired: Vec<ObjectKey>,
-    trouble: Option<Trouble>,
+    error: Option<ConditionError>,
 }
 
 impl Gate {
@@ -145,21 +143,21 @@ impl Gate {
         }
     }
 
-    /// Nothing of the pods can be built: what there is stays.
-    fn close(&mut self, plan: &Plan, service: &ServicePlan, trouble: Trouble) {
+    /// The pods cannot be specified: existing workloads stay unchanged.
+    fn close(&mut self, plan: &Plan, service: &ServicePlan, error: ConditionError) {
         let name = plan.child(service.row.name);
         let kinds = [Kind::Deployment, Kind::HorizontalPodAutoscaler, Kind::PodDisruptionBudget];
         self.held.extend(kinds.map(|kind| ObjectKey::new(kind, name.clone())));
-        self.trouble.get_or_insert(trouble);
+        self.error.get_or_insert(error);
     }
 
-    /// The Job of the migration, and what it holds back.
+    /// Adds the migration Job. The workloads wait until it is complete.
     fn migrate(
         &mut self,
         plan: &Plan,
         service: &ServicePlan,
         observed: &Observed,
-        databases: &Result<DatabasesWanted, Trouble>,
+        databases: &Result<DesiredDatabases, ConditionError>,
     ) {
         let job = migration_job::migration_job(plan, service);
         let database = database_state(plan, service, observed, databases);
@@ -169,13 +167,13 @@ impl Gate {
             (Migration::Absent | Migration::Expired, Err(_)) => self.held.push(job.key),
             _ => self.open.push(job),
         }
-        let trouble = match (state, database) {
+        let error = match (state, database) {
             (Migration::Complete, _) => return,
-            (Migration::Absent, Err(trouble)) => trouble,
-            (state, _) => state.trouble(plan, service),
+            (Migration::Absent, Err(error)) => error,
+            (state, _) => state.condition_error(plan, service),
         };
         self.held.extend(self.workloads.drain(..).map(|object| object.key));
-        self.trouble.get_or_insert(trouble);
+        self.error.get_or_insert(error);
     }
 
     fn into(self, service: &ServicePlan, desired: &mut Desired) {
@@ -183,33 +181,33 @@ impl Gate {
         desired.objects.extend(self.workloads);
         desired.held.extend(self.held);
         desired.expired.extend(self.expired);
-        if let Some(trouble) = self.trouble {
-            desired.waiting.insert(service.row.name, trouble);
+        if let Some(error) = self.error {
+            desired.waiting.insert(service.row.name, error);
         }
     }
 }
 
-/// Whether the service's database is there, by the last look at what is wanted now.
+/// Whether the service's database exists, by an inspection of the currently desired databases.
 fn database_state(
     plan: &Plan,
     service: &ServicePlan,
     observed: &Observed,
-    databases: &Result<DatabasesWanted, Trouble>,
-) -> Result<(), Trouble> {
-    let wanted = databases.as_ref().map_err(Clone::clone)?.fingerprint();
+    databases: &Result<DesiredDatabases, ConditionError>,
+) -> Result<(), ConditionError> {
+    let fingerprint = databases.as_ref().map_err(Clone::clone)?.fingerprint();
     let waiting = || {
-        Trouble::new(
+        ConditionError::new(
             Reason::WaitingForDependency,
-            format!("the database server {}:{} is being asked", plan.database.host, plan.database.port),
+            format!("waiting for the inspection of the database server {}:{}", plan.database.host, plan.database.port),
         )
     };
-    let outcome = observed.databases.as_ref().filter(|outcome| outcome.wanted == wanted).ok_or_else(waiting)?;
-    outcome.connections.as_ref().map_err(Clone::clone)?;
+    let observation =
+        observed.databases.as_ref().filter(|observation| observation.desired == fingerprint).ok_or_else(waiting)?;
+    observation.connections.as_ref().map_err(Clone::clone)?;
     let name = names::database(&plan.isolation_key, service.row.name);
-    outcome.databases.get(&name).cloned().unwrap_or_else(|| Err(waiting()))
+    observation.databases.get(&name).cloned().unwrap_or_else(|| Err(waiting()))
 }
 
-/// An object that is written whenever something differs.
-fn applied<T: kube::Resource + serde::Serialize>(kind: Kind, group: Group, typed: &T) -> Object {
-    Object::new(kind, group, Write::Apply, typed)
+fn exact<T: kube::Resource + serde::Serialize>(kind: Kind, group: Group, typed: &T) -> Object {
+    Object::new(kind, group, Ownership::Exact, typed)
 }

@@ -7,54 +7,45 @@ use serde_json::{Value, json};
 use crate::kinds::{Kind, ObjectKey};
 use crate::names;
 
-/// Annotation on every child: hash of the object as it was wanted, so that a field that is wanted no more is noticed.
+/// Annotation on every child: hash of the desired object. By it a removed field is noticed.
 pub const DESIRED_HASH: &str = "agoraplatform.dev/desired-hash";
 /// Annotation on Deployments: `Automatic` or `Fixed`.
 pub const SCALING: &str = "agoraplatform.dev/scaling";
 const HASH_DIGITS: usize = 16;
 
-/// Which of the status's groups a child belongs to.
+/// The condition that reports a failed write of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
-    /// Secrets.
+    /// Secrets and public keys.
     Credentials,
-    /// Migrations, Deployments and what belongs to them.
+    /// Migrations, Deployments and what their pods need.
     Workloads,
-    /// Autoscalers.
     Autoscaling,
-    /// The way in.
     Route,
 }
 
-/// How a child is written.
+/// Which fields of a child the operator owns once the child exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Write {
-    /// Server-side apply, whenever something differs.
-    Apply,
-    /// Created where it is absent, then left alone: its template cannot change.
-    Once,
-    /// Holds values that were drawn just now: created, and never written over one that appeared meanwhile.
-    Drawn,
-    /// Server-side apply without `replicas`, which belong to the autoscaler; at first this many.
-    Scaled(i32),
+pub enum Ownership {
+    /// Every field of the desired object.
+    Exact,
+    /// None: the object is created if it is missing and never changed, because its kind is immutable.
+    CreateOnce,
+    /// Every field except `replicas`, which belong to the autoscaler after the creation.
+    Autoscaled { initial_replicas: i32 },
 }
 
-/// One child as it should be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Object {
-    /// Kind and name.
     pub key: ObjectKey,
-    /// Its group in the status.
     pub group: Group,
-    /// How it is written.
-    pub write: Write,
-    /// The whole object.
+    pub ownership: Ownership,
     pub body: Value,
 }
 
 impl Object {
-    /// The object of a typed one, with its hash noted.
-    pub fn new<T: Resource + Serialize>(kind: Kind, group: Group, write: Write, typed: &T) -> Self {
+    /// Adds `apiVersion`, `kind` and the hash of the desired object to the body.
+    pub fn new<T: Resource + Serialize>(kind: Kind, group: Group, ownership: Ownership, typed: &T) -> Self {
         let mut body = serde_json::to_value(typed).unwrap_or_default();
         let api = kind.resource();
         body["apiVersion"] = json!(api.api_version);
@@ -62,10 +53,9 @@ impl Object {
         let hash = names::short_hash(&body.to_string(), HASH_DIGITS);
         body["metadata"]["annotations"][DESIRED_HASH] = json!(hash);
         let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        Self { key: ObjectKey { kind, name }, group, write, body }
+        Self { key: ObjectKey { kind, name }, group, ownership, body }
     }
 
-    /// The hash of this object.
     pub fn hash(&self) -> &str {
         self.body["metadata"]["annotations"][DESIRED_HASH].as_str().unwrap_or_default()
     }

@@ -1,6 +1,6 @@
-//! From a spec to what it means: defaults of the profile, cross-field checks, names, the connection budget.
+//! The plan: a spec with the defaults of its profile, checked across fields, with computed names and connection budget.
 //!
-//! Pure, and the only file that reads a spec: what is built afterwards sees the plan alone. It collects every violation.
+//! Pure, and the only module that reads a spec. It reports every violation, not only the first.
 
 mod budget;
 mod kafka;
@@ -20,12 +20,11 @@ pub use service::{EnvValue, Replicas, ServicePlan};
 use crate::decide::profile::{self, Size};
 use crate::names;
 
-/// Something in a spec that cannot be realised.
+/// A part of a spec that cannot be realised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// The reason of condition Stalled.
     pub reason: Reason,
-    /// The field and the remedy.
+    /// Names the field and the remedy.
     pub message: String,
 }
 
@@ -35,82 +34,56 @@ impl Violation {
     }
 }
 
-/// What a spec means.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Who owns the children.
+    /// The owner reference of the children.
     pub owner: OwnerReference,
-    /// Name of the Marketplace.
     pub name: String,
-    /// Its namespace.
     pub namespace: String,
-    /// Prefix of everything outside the cluster.
+    /// Prefix of the names of databases, roles, topics and consumer groups.
     pub isolation_key: String,
-    /// How large.
     pub profile: Profile,
-    /// The profile's row.
     pub size: Size,
-    /// The release's version.
     pub version: String,
-    /// The image of every service.
+    /// The image of every service, with tag and optional digest.
     pub image: String,
     /// `Always`, `IfNotPresent` or `Never`.
     pub pull_policy: String,
-    /// Secrets for the registry.
     pub pull_secrets: Vec<String>,
-    /// The services that run.
+    /// The enabled services.
     pub services: Vec<ServicePlan>,
-    /// The database server.
     pub database: DatabasePlan,
-    /// How its connections are divided.
     pub budget: Budget,
-    /// The broker and the topics.
     pub kafka: KafkaPlan,
-    /// `host:port` of Redis.
+    /// `host:port`.
     pub redis_endpoint: String,
-    /// Secret with its password.
     pub redis_secret: Option<String>,
-    /// The way in.
     pub exposure: ExposurePlan,
-    /// The payment provider.
     pub payments: PaymentProvider,
-    /// How long an access token is good, in seconds.
     pub access_token_lifetime_seconds: i32,
-    /// What every pod carries.
     pub pod: Pod,
-    /// Who may talk to whom.
     pub network: Network,
-    /// Pods of a service that a drain may take at once; `None`: no budget is written.
+    /// Pods of a service that a node drain may evict at once; `None`: there is no PodDisruptionBudget.
     pub max_unavailable: Option<i32>,
-    /// Label of nodes over whose values pods are spread.
+    /// Node label over whose values the pods of a service are spread.
     pub topology_key: String,
-    /// Where traces go.
     pub otlp_endpoint: Option<String>,
-    /// The recovery epoch.
     pub epoch: i32,
 }
 
-/// The database server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabasePlan {
-    /// Host.
     pub host: String,
-    /// Port.
     pub port: u16,
-    /// Protection of the connections.
     pub tls: TlsPlan,
-    /// Secret of the admin login.
     pub admin_secret: String,
-    /// What happens at deletion.
     pub deletion: DeletionPolicy,
 }
 
-/// Protection of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsPlan {
-    /// In the clear or verified.
     pub mode: TlsMode,
-    /// Secret with the authority's certificates.
+    /// Name of the Secret with the certificates of the authority; `None`: those of the system.
     pub ca_secret: Option<String>,
 }
 
@@ -123,38 +96,31 @@ impl TlsPlan {
         }
     }
 
-    /// Whether connections are encrypted.
+    /// Whether connections are encrypted and the server is verified.
     pub fn verified(&self) -> bool {
         self.mode == TlsMode::VerifyFull
     }
 }
 
-/// The way in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExposurePlan {
-    /// An Ingress, or none.
     pub ingress: Option<IngressPlan>,
-    /// Origins whose scripts may call.
+    /// Origins whose scripts may call the API.
     pub cors_origins: Vec<String>,
-    /// Routes of the older documents.
+    /// Whether the compatibility routes are served.
     pub legacy_aliases: LegacyAliases,
 }
 
-/// The Ingress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IngressPlan {
-    /// Host names.
     pub hostnames: Vec<String>,
-    /// Its class.
     pub class_name: Option<String>,
-    /// Its annotations.
     pub annotations: std::collections::BTreeMap<String, String>,
-    /// Secret of the certificate.
     pub tls_secret: Option<String>,
 }
 
-/// What a spec means, and everything in it that cannot be realised. `server_connections`: what the database server says
-/// that it takes, where one was asked. The plan is whole in either case: deletion needs it too.
+/// `server_connections` is the connection limit of the database server, if it was inspected. The plan is complete even if
+/// there are violations, because a deletion needs it.
 pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec<Violation>) {
     let spec = &market.spec;
     let (name, namespace) = (market.name_any(), market.namespace().unwrap_or_default());
@@ -195,23 +161,24 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
 }
 
 impl Plan {
-    /// Name of a service's child: `shop-order`.
+    /// Name of the children of a service: `shop-order`.
     pub fn child(&self, service: &str) -> String {
         format!("{}-{service}", self.name)
     }
 
-    /// Who claims databases: written as a COMMENT. Without the uid: the same namespace and name takes them over again.
+    /// The COMMENT that marks databases as owned. It has no uid, so that a Marketplace that is created again with the same
+    /// namespace and name takes over the retained databases.
     pub fn claimant(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
     }
 
-    /// The plan of a service, where it runs.
+    /// `None` if the service is disabled.
     pub fn service(&self, name: &str) -> Option<&ServicePlan> {
         self.services.iter().find(|service| service.row.name == name)
     }
 
-    /// The Secrets that the spec names, each once.
-    pub fn named_secrets(&self) -> Vec<String> {
+    /// The names of the Secrets that the spec refers to, sorted, without duplicates.
+    pub fn referenced_secrets(&self) -> Vec<String> {
         let tls = self.exposure.ingress.as_ref().and_then(|ingress| ingress.tls_secret.clone());
         let from_env = self.services.iter().flat_map(|service| {
             service.env.iter().filter_map(|(_, value)| match value {
@@ -233,7 +200,7 @@ impl Plan {
     }
 }
 
-/// It does not block the owner's deletion: that would need a right on its finalizers.
+/// `blockOwnerDeletion` is not set, because it requires the permission to update finalizers.
 fn owner(market: &Marketplace) -> OwnerReference {
     OwnerReference { block_owner_deletion: None, ..market.controller_owner_ref(&()).unwrap_or_default() }
 }
@@ -277,7 +244,7 @@ fn payments(spec: &agora_crd::MarketplaceSpec, violations: &mut Vec<Violation>) 
         (Some(payments), _) => payments.type_,
         (None, Profile::Development) => PaymentProvider::Simulator,
         (None, _) => {
-            let message = "spec.payments: required outside profile Development";
+            let message = "spec.payments is required outside profile Development: set spec.payments.type";
             violations.push(Violation::new(Reason::InvalidSpec, message));
             PaymentProvider::None
         }

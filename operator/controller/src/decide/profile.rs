@@ -1,27 +1,21 @@
-//! The table of profiles: replicas, requests, limits, budget. Frozen per release: an edit restarts every pod.
+//! The sizes of the profiles. A change of a request or limit restarts every pod at the upgrade of the operator.
 
 use agora_crd::Profile;
 
-/// What a profile gives to each service.
+/// The size of each service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// Fewest pods.
     pub replicas_min: i32,
-    /// Most pods.
     pub replicas_max: i32,
-    /// CPU that the scheduler sets aside.
     pub cpu_request: &'static str,
-    /// Memory that the scheduler sets aside.
     pub memory_request: &'static str,
-    /// Memory that a pod may not exceed.
     pub memory_limit: &'static str,
-    /// Pods that a drain may take at once; `None`: no budget is written.
+    /// Pods of a service that a node drain may evict at once; `None`: there is no PodDisruptionBudget.
     pub max_unavailable: Option<i32>,
-    /// Most connections of a pod to its database.
+    /// Maximum number of connections of a pod to its database.
     pub pool_size_max: i32,
 }
 
-/// What this profile gives.
 pub const fn size(profile: Profile) -> Size {
     match profile {
         Profile::Development => Size {
@@ -33,13 +27,13 @@ pub const fn size(profile: Profile) -> Size {
             max_unavailable: None,
             pool_size_max: 5,
         },
-        Profile::Small => of(2, 6, "100m", "64Mi", "256Mi"),
-        Profile::Medium => of(3, 12, "250m", "256Mi", "512Mi"),
-        Profile::Large => of(3, 40, "500m", "512Mi", "1Gi"),
+        Profile::Small => highly_available(2, 6, "100m", "64Mi", "256Mi"),
+        Profile::Medium => highly_available(3, 12, "250m", "256Mi", "512Mi"),
+        Profile::Large => highly_available(3, 40, "500m", "512Mi", "1Gi"),
     }
 }
 
-const fn of(
+const fn highly_available(
     replicas_min: i32,
     replicas_max: i32,
     cpu_request: &'static str,

@@ -1,141 +1,108 @@
-//! The data servers as plain data: addresses and logins, databases and topics as they should be and as they are.
+//! The data servers as plain data: addresses and logins, and databases and topics as they should be and as they are.
 
 use std::collections::BTreeMap;
 
 use agora_vocab::Secret;
 
-/// How a connection is protected.
+/// How the connection to a database server is protected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tls {
-    /// In the clear: profile Development alone.
+    /// Without encryption.
     Disable,
-    /// Encrypted, with the server's certificate and name verified.
+    /// Encrypted, and the server's certificate and name are verified.
     VerifyFull {
-        /// The authority's certificates; `None`: those of the system.
+        /// The certificates of the authority; `None`: those of the system.
         ca_pem: Option<String>,
     },
 }
 
-/// The login of the operator on a database server; no superuser (`LOGIN CREATEDB CREATEROLE`).
+/// The operator's login on a database server. It needs `createdb createrole` and is no superuser.
 #[derive(Clone, Debug)]
 pub struct AdminDatabase {
-    /// Host name or address.
     pub host: String,
-    /// TCP port.
     pub port: u16,
-    /// Name of the login.
     pub user: String,
-    /// Its password.
     pub password: Secret,
-    /// Protection of the connection.
     pub tls: Tls,
 }
 
-/// One database with the roles that it needs.
+/// One database with its two roles.
 #[derive(Clone, Debug)]
-pub struct DatabaseWanted {
-    /// Name of the database.
+pub struct DesiredDatabase {
     pub name: String,
-    /// The role without login that owns the database and every table in it.
+    /// The `nologin` role that owns the database and its tables.
     pub owner_role: String,
-    /// The login of the service, a member of the owner with `role = owner` set.
+    /// The service's login, a member of the owner role with `role = owner` set.
     pub login: String,
-    /// The login's password; it leaves the process as a SCRAM verifier only.
+    /// Sent to the server as a SCRAM verifier only.
     pub password: Secret,
-    /// Who claims it, `namespace/name uid`: the COMMENT on the database.
+    /// `namespace/name` of the Marketplace: the COMMENT that marks the database as owned.
     pub marketplace: String,
-    /// Most connections of the login; `None`: the server's limit alone.
+    /// Connection limit of the login; `None`: only the server's limit applies.
     pub connection_limit: Option<i32>,
 }
 
-/// What the server holds of one wanted database.
+/// One desired database as it is on the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DatabaseSeen {
-    /// Whether the database exists.
+pub struct ObservedDatabase {
     pub exists: bool,
-    /// Whether the login's attributes, its membership and its role setting are as wanted.
+    /// Whether the roles, their attributes, the membership and the rights are as desired.
     pub login_works: bool,
-    /// The COMMENT: who claimed it.
+    /// The COMMENT on the database.
     pub owner: Option<String>,
 }
 
-/// What one look at a server tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ServerFacts {
-    /// `server_version_num`, as 180000.
+pub struct ObservedServer {
+    /// `server_version_num`, for example 180000.
     pub version: u32,
     /// `max_connections`.
     pub max_connections: i32,
-    /// By database name, one for each wanted.
-    pub databases: BTreeMap<String, DatabaseSeen>,
+    /// By name; one entry for each desired database.
+    pub databases: BTreeMap<String, ObservedDatabase>,
 }
 
-/// Protection of the connection to a broker.
+/// Encryption of the connection to a broker, with a verified certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerTls {
-    /// The authority's certificates; `None`: those of the system.
+    /// The certificates of the authority; `None`: those of the system.
     pub ca_pem: Option<String>,
 }
 
-/// How the operator and the services log in to a broker.
+/// The SASL login at a broker.
 #[derive(Clone, Debug)]
 pub enum BrokerAuthentication {
-    /// No login.
     None,
-    /// SASL PLAIN.
-    Plain {
-        /// Name of the login.
-        user: String,
-        /// Its password.
-        password: Secret,
-    },
-    /// SASL SCRAM-SHA-256.
-    ScramSha256 {
-        /// Name of the login.
-        user: String,
-        /// Its password.
-        password: Secret,
-    },
-    /// SASL SCRAM-SHA-512.
-    ScramSha512 {
-        /// Name of the login.
-        user: String,
-        /// Its password.
-        password: Secret,
-    },
+    Plain { user: String, password: Secret },
+    ScramSha256 { user: String, password: Secret },
+    ScramSha512 { user: String, password: Secret },
 }
 
-/// A broker and the way in.
 #[derive(Clone, Debug)]
 pub struct Broker {
-    /// `host:port`, one or more.
+    /// `host:port` of one or more brokers.
     pub bootstrap: Vec<String>,
-    /// `None`: in the clear.
+    /// `None`: without encryption.
     pub tls: Option<BrokerTls>,
-    /// The login.
     pub authentication: BrokerAuthentication,
 }
 
-/// A topic as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopicWanted {
-    /// Full name, with the isolation key.
+pub struct DesiredTopic {
+    /// With the isolation key.
     pub name: String,
-    /// Number of partitions.
     pub partitions: i32,
     /// Replicas of each partition.
     pub replicas: i32,
-    /// Settings that differ from the broker's.
+    /// The settings that differ from the broker's defaults.
     pub config: BTreeMap<String, String>,
 }
 
-/// A topic as the broker has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TopicSeen {
-    /// Number of partitions.
+pub struct ObservedTopic {
     pub partitions: i32,
-    /// Fewest replicas of any partition.
+    /// The smallest number of replicas of any partition.
     pub replicas: i32,
-    /// Settings of the topic that are not the broker's defaults.
+    /// The settings that are not the broker's defaults.
     pub config: BTreeMap<String, String>,
 }

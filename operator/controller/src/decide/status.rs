@@ -1,5 +1,6 @@
-//! What is reported: one condition per question, each with a reason of the closed list and a message that names the
-//! object and the remedy. Pure; computed always, also when half of a pass failed.
+//! The status: conditions with reasons from a closed list and messages that name the object and the remedy.
+//!
+//! Pure. It is computed in every reconciliation, even if applying the desired state failed in part.
 
 mod groups;
 mod services;
@@ -11,44 +12,36 @@ use time::OffsetDateTime;
 
 use crate::decide::applied::Applied;
 use crate::decide::desired::Desired;
-use crate::decide::observed::{Observed, Trouble};
+use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{Plan, Violation};
 
-/// Services without which a shopper cannot buy.
 fn needed_to_buy() -> impl Iterator<Item = &'static str> {
     agora_topology::ALL.iter().filter(|service| service.needed_to_buy).map(|service| service.name)
 }
 
-/// Everything that a status is computed from.
+/// The input of the status.
 pub struct View<'a> {
-    /// The resource.
     pub market: &'a Marketplace,
-    /// What its spec means.
     pub plan: &'a Plan,
-    /// What cannot be realised.
     pub violations: &'a [Violation],
-    /// Whether every write is stopped.
+    /// Whether the annotation that stops all writes is set.
     pub paused: bool,
-    /// What was read.
     pub observed: &'a Observed,
-    /// What should exist.
     pub desired: &'a Desired,
-    /// What a pass did.
     pub applied: &'a Applied,
 }
 
-/// One answer.
+/// Status, reason and message of a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct ConditionState {
     /// `True`, `False` or `Unknown`.
     pub status: &'static str,
-    /// Why.
     pub reason: Reason,
-    /// The object and the remedy.
+    /// Names the object and the remedy; empty if the status is as it should be.
     pub message: String,
 }
 
-impl Answer {
+impl ConditionState {
     fn yes(reason: Reason) -> Self {
         Self { status: "True", reason, message: String::new() }
     }
@@ -61,8 +54,8 @@ impl Answer {
         Self { status: "Unknown", reason: Reason::WaitingForDependency, message: message.into() }
     }
 
-    fn of(trouble: &Trouble) -> Self {
-        Self::no(trouble.reason, trouble.message.clone())
+    fn of(error: &ConditionError) -> Self {
+        Self::no(error.reason, error.message.clone())
     }
 
     fn is_true(&self) -> bool {
@@ -70,11 +63,10 @@ impl Answer {
     }
 }
 
-/// The status.
 pub fn status(view: &View) -> MarketplaceStatus {
     let services = services::services(view);
     let groups = groups::groups(view, &services);
-    let verdict = verdict(view, &groups);
+    let overall = overall(view, &groups);
     let stable = services.iter().all(|service| service.rollout == ServiceRollout::Stable);
     let before = view.market.status.as_ref();
     let ready = services.iter().filter(|service| is_up(service)).count();
@@ -86,25 +78,25 @@ pub fn status(view: &View) -> MarketplaceStatus {
             before.and_then(|status| status.version.clone())
         },
         summary: Some(format!("{ready}/{} services ready", services.len())),
-        conditions: conditions(view, available(&services), verdict, groups),
+        conditions: conditions(view, available(&services), overall, groups),
         kafka: groups::kafka_status(view).or_else(|| before.and_then(|status| status.kafka.clone())),
         effective: Some(effective(view.plan)),
         services,
     }
 }
 
-/// The status of one that cannot end, and what it waits for; the rest stays as it was last seen.
-pub fn ending(market: &Marketplace, trouble: &Trouble, now: OffsetDateTime) -> MarketplaceStatus {
+/// The status of a Marketplace whose deletion is blocked by `error`. Other conditions keep their last values.
+pub fn terminating(market: &Marketplace, error: &ConditionError, now: OffsetDateTime) -> MarketplaceStatus {
     let before = market.status.clone().unwrap_or_default();
     let mut status = MarketplaceStatus { observed_generation: market.metadata.generation, ..before };
-    let message = format!("the deletion waits: {}", trouble.message);
-    let answers = [
-        (ConditionType::Available, Answer::no(Reason::Terminating, message.clone())),
-        (ConditionType::Ready, Answer::no(trouble.reason, message.clone())),
-        (ConditionType::Reconciling, Answer { status: "True", reason: Reason::Terminating, message }),
+    let message = format!("the deletion waits: {}", error.message);
+    let conditions = [
+        (ConditionType::Available, ConditionState::no(Reason::Terminating, message.clone())),
+        (ConditionType::Ready, ConditionState::no(error.reason, message.clone())),
+        (ConditionType::Reconciling, ConditionState { status: "True", reason: Reason::Terminating, message }),
     ];
-    for (type_, answer) in answers {
-        let new = condition(market, now, type_, answer);
+    for (type_, state) in conditions {
+        let new = condition(market, now, type_, state);
         match status.conditions.iter_mut().find(|known| known.type_ == new.type_) {
             Some(known) => *known = new,
             None => status.conditions.push(new),
@@ -117,90 +109,95 @@ fn is_up(service: &ServiceStatus) -> bool {
     service.ready > 0 && service.ready >= service.desired
 }
 
-fn available(services: &[ServiceStatus]) -> Answer {
+fn available(services: &[ServiceStatus]) -> ConditionState {
     let up = |name: &&str| services.iter().any(|service| service.name == **name && service.ready > 0);
     let down: Vec<&str> = needed_to_buy().filter(|name| !up(name)).collect();
     if down.is_empty() {
-        return Answer::yes(Reason::ShoppersCanBuy);
+        return ConditionState::yes(Reason::ShoppersCanBuy);
     }
-    Answer::no(Reason::Progressing, format!("no pod is ready of: {}", down.join(", ")))
+    ConditionState::no(
+        Reason::Progressing,
+        format!("no ready pod of: {}: see condition WorkloadsReady", down.join(", ")),
+    )
 }
 
-/// Whether the spec is realised, whether work is under way, whether it goes on by itself.
-struct Verdict {
-    ready: Answer,
-    reconciling: Answer,
-    stalled: Answer,
+/// The conditions that summarise the groups.
+struct Overall {
+    ready: ConditionState,
+    reconciling: ConditionState,
+    stalled: ConditionState,
 }
 
-fn verdict(view: &View, groups: &[(ConditionType, Answer)]) -> Verdict {
-    let up_to_date = || Answer::no(Reason::UpToDate, "");
-    let moving = || Answer::no(Reason::Progressing, "");
+fn overall(view: &View, groups: &[(ConditionType, ConditionState)]) -> Overall {
+    let up_to_date = || ConditionState::no(Reason::UpToDate, "");
+    let not_stalled = || ConditionState::no(Reason::Progressing, "");
     if let Some(first) = view.violations.first() {
         let all: Vec<&str> = view.violations.iter().map(|violation| violation.message.as_str()).collect();
-        let stalled = Answer { status: "True", reason: first.reason, message: all.join("; ") };
-        let ready = Answer::no(first.reason, stalled.message.clone());
-        return Verdict { ready, reconciling: Answer::no(first.reason, ""), stalled };
+        let stalled = ConditionState { status: "True", reason: first.reason, message: all.join("; ") };
+        let ready = ConditionState::no(first.reason, stalled.message.clone());
+        return Overall { ready, reconciling: ConditionState::no(first.reason, ""), stalled };
     }
     if view.paused {
-        let message = format!("nothing is written while the annotation {}=\"true\" stands", agora_crd::PAUSED);
-        let ready = Answer::no(Reason::Paused, message.clone());
-        return Verdict { ready, reconciling: Answer::no(Reason::Paused, message), stalled: moving() };
+        let message =
+            format!("paused: the operator writes nothing until the annotation {} is removed", agora_crd::PAUSED);
+        let ready = ConditionState::no(Reason::Paused, message.clone());
+        return Overall { ready, reconciling: ConditionState::no(Reason::Paused, message), stalled: not_stalled() };
     }
-    // Ready does not wait for the autoscalers' first numbers.
-    let waits =
-        |(type_, answer): &&(ConditionType, Answer)| *type_ != ConditionType::AutoscalingReady && !answer.is_true();
-    let mut open: Vec<&(ConditionType, Answer)> = groups.iter().filter(waits).collect();
-    open.sort_by_key(|(type_, answer)| (!answer.reason.stalls(), *type_));
+    // A new autoscaler has no metrics for a while; Ready does not wait for them.
+    let waits = |(type_, state): &&(ConditionType, ConditionState)| {
+        *type_ != ConditionType::AutoscalingReady && !state.is_true()
+    };
+    let mut open: Vec<&(ConditionType, ConditionState)> = groups.iter().filter(waits).collect();
+    open.sort_by_key(|(type_, state)| (!state.reason.stalls(), *type_));
     let Some((type_, worst)) = open.first() else {
-        return Verdict {
-            ready: Answer::yes(Reason::AllComponentsReady),
+        return Overall {
+            ready: ConditionState::yes(Reason::AllComponentsReady),
             reconciling: up_to_date(),
-            stalled: moving(),
+            stalled: not_stalled(),
         };
     };
     let message = format!("{type_}: {}", worst.message);
-    let ready = Answer::no(worst.reason, message.clone());
+    let ready = ConditionState::no(worst.reason, message.clone());
     if worst.reason.stalls() {
-        let stalled = Answer { status: "True", reason: worst.reason, message };
-        return Verdict { ready, reconciling: Answer::no(worst.reason, ""), stalled };
+        let stalled = ConditionState { status: "True", reason: worst.reason, message };
+        return Overall { ready, reconciling: ConditionState::no(worst.reason, ""), stalled };
     }
-    let reconciling = Answer { status: "True", reason: Reason::Progressing, message };
-    Verdict { ready, reconciling, stalled: moving() }
+    let reconciling = ConditionState { status: "True", reason: Reason::Progressing, message };
+    Overall { ready, reconciling, stalled: not_stalled() }
 }
 
 fn conditions(
     view: &View,
-    available: Answer,
-    verdict: Verdict,
-    groups: Vec<(ConditionType, Answer)>,
+    available: ConditionState,
+    overall: Overall,
+    groups: Vec<(ConditionType, ConditionState)>,
 ) -> Vec<Condition> {
     let first = [
         (ConditionType::Available, available),
-        (ConditionType::Ready, verdict.ready),
-        (ConditionType::Reconciling, verdict.reconciling),
-        (ConditionType::Stalled, verdict.stalled),
+        (ConditionType::Ready, overall.ready),
+        (ConditionType::Reconciling, overall.reconciling),
+        (ConditionType::Stalled, overall.stalled),
     ];
     let all = first.into_iter().chain(groups);
-    all.map(|(type_, answer)| condition(view.market, view.observed.now, type_, answer)).collect()
+    all.map(|(type_, state)| condition(view.market, view.observed.now, type_, state)).collect()
 }
 
-/// The time of the last change is kept while the status stays the same.
-fn condition(market: &Marketplace, now: OffsetDateTime, type_: ConditionType, answer: Answer) -> Condition {
+/// `lastTransitionTime` is kept as long as the status of the condition stays the same.
+fn condition(market: &Marketplace, now: OffsetDateTime, type_: ConditionType, state: ConditionState) -> Condition {
     let name = type_.to_string();
     let before = market.status.iter().flat_map(|status| &status.conditions).find(|known| known.type_ == name);
-    let same = before.filter(|known| known.status == answer.status);
+    let same = before.filter(|known| known.status == state.status);
     Condition {
-        last_transition_time: same.map_or_else(|| stamp(now), |known| known.last_transition_time.clone()),
-        message: answer.message,
+        last_transition_time: same.map_or_else(|| timestamp(now), |known| known.last_transition_time.clone()),
+        message: state.message,
         observed_generation: market.metadata.generation,
-        reason: answer.reason.to_string(),
-        status: answer.status.to_owned(),
+        reason: state.reason.to_string(),
+        status: state.status.to_owned(),
         type_: name,
     }
 }
 
-fn stamp(now: OffsetDateTime) -> Time {
+fn timestamp(now: OffsetDateTime) -> Time {
     Time(Timestamp::from_second(now.unix_timestamp()).unwrap_or_default())
 }
 

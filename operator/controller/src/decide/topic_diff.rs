@@ -1,73 +1,72 @@
-//! What has to be done about one topic. Pure: partitions never become fewer, and more only when somebody said so, since
-//! keys move to other partitions then.
+//! The difference between a desired topic and the one at the broker. Pure. The number of partitions is never decreased, and
+//! it is increased only if an annotation accepts it, because keys then move to other partitions.
 
 use agora_crd::{ACCEPT_PARTITIONS, Reason, TopicManagement};
 
-use crate::decide::observed::Trouble;
+use crate::decide::observed::ConditionError;
 use crate::decide::plan::TopicPlan;
-use crate::decide::servers::TopicSeen;
+use crate::decide::servers::ObservedTopic;
 
-/// What has to be done about one topic.
+/// The requests that are needed for one topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TopicChange {
-    /// It must be made.
     pub create: bool,
-    /// It gets more partitions.
-    pub grow: bool,
-    /// Its settings must be set.
-    pub configure: bool,
-    /// What stays as it is, and why.
-    pub trouble: Option<Trouble>,
+    pub add_partitions: bool,
+    pub set_config: bool,
+    /// A difference that is not corrected, and why.
+    pub error: Option<ConditionError>,
 }
 
-/// Compares a topic with what the broker has.
-pub fn change(topic: &TopicPlan, seen: Option<&TopicSeen>, management: TopicManagement) -> TopicChange {
-    let Some(seen) = seen else { return absent(topic, management) };
+pub fn topic_diff(topic: &TopicPlan, observed: Option<&ObservedTopic>, management: TopicManagement) -> TopicChange {
+    let Some(observed) = observed else {
+        return missing(topic, management);
+    };
     if management != TopicManagement::Full {
         return TopicChange::default();
     }
     let name = &topic.name;
-    let configure = topic.config != seen.config;
-    let mut change = TopicChange { configure, ..TopicChange::default() };
-    let trouble = |reason, message: String| Some(Trouble::new(reason, message));
-    if seen.partitions > topic.partitions {
-        change.trouble = trouble(
+    let mut change = TopicChange { set_config: topic.config != observed.config, ..TopicChange::default() };
+    let error = |reason, message: String| Some(ConditionError::new(reason, message));
+    if observed.partitions > topic.partitions {
+        change.error = error(
             Reason::PartitionDecreaseRefused,
             format!(
-                "topic {name} has {} partitions and {} are wanted: partitions can never become fewer, set spec.kafka.topics[{}].partitions to {}",
-                seen.partitions, topic.partitions, topic.bare_name, seen.partitions
+                "topic {name} has {} partitions and the spec has {}: Kafka cannot remove partitions; set                  spec.kafka.topics[{}].partitions to {}",
+                observed.partitions, topic.partitions, topic.bare_name, observed.partitions
             ),
         );
-    } else if seen.partitions < topic.partitions {
-        change.grow = topic.accepted == Some(topic.partitions);
-        if !change.grow {
-            change.trouble = trouble(
+    } else if observed.partitions < topic.partitions {
+        change.add_partitions = topic.accepted == Some(topic.partitions);
+        if !change.add_partitions {
+            change.error = error(
                 Reason::PartitionIncreaseNotAccepted,
                 format!(
-                    "topic {name} has {} partitions and {} are wanted: keys would move; to accept that, annotate the Marketplace with {ACCEPT_PARTITIONS}={}={}",
-                    seen.partitions, topic.partitions, topic.bare_name, topic.partitions
+                    "topic {name} has {} partitions and the spec has {}: an increase moves keys to other partitions; to                      accept it, annotate the Marketplace with {ACCEPT_PARTITIONS}={}={}",
+                    observed.partitions, topic.partitions, topic.bare_name, topic.partitions
                 ),
             );
         }
     }
-    if seen.replicas != topic.replicas && change.trouble.is_none() {
-        change.trouble = trouble(
+    if observed.replicas != topic.replicas && change.error.is_none() {
+        change.error = error(
             Reason::ReplicationChangeUnsupported,
             format!(
-                "topic {name} has {} replicas and {} are wanted: reassign its partitions at the broker, or set spec.kafka.topicDefaults.replicas to {}",
-                seen.replicas, topic.replicas, seen.replicas
+                "topic {name} has {} replicas and the spec has {}: reassign its partitions with Kafka's tools, or set                  spec.kafka.topicDefaults.replicas to {}",
+                observed.replicas, topic.replicas, observed.replicas
             ),
         );
     }
     change
 }
 
-fn absent(topic: &TopicPlan, management: TopicManagement) -> TopicChange {
+fn missing(topic: &TopicPlan, management: TopicManagement) -> TopicChange {
     if management != TopicManagement::None {
         return TopicChange { create: true, ..TopicChange::default() };
     }
-    let message = format!("topic {} does not exist and spec.kafka.topicManagement is None: create it", topic.name);
-    TopicChange { trouble: Some(Trouble::new(Reason::WaitingForDependency, message)), ..TopicChange::default() }
+    let message =
+        format!("topic {} does not exist and spec.kafka.topicManagement is None: create the topic", topic.name);
+    let error = ConditionError::new(Reason::WaitingForDependency, message);
+    TopicChange { error: Some(error), ..TopicChange::default() }
 }
 
 #[cfg(test)]
@@ -76,9 +75,9 @@ mod tests {
 
     use agora_crd::{Reason, TopicManagement};
 
-    use super::{TopicChange, change};
+    use super::{TopicChange, topic_diff};
     use crate::decide::plan::TopicPlan;
-    use crate::decide::servers::TopicSeen;
+    use crate::decide::servers::ObservedTopic;
 
     fn topic(partitions: i32, accepted: Option<i32>) -> TopicPlan {
         TopicPlan {
@@ -91,40 +90,46 @@ mod tests {
         }
     }
 
-    fn seen(partitions: i32) -> TopicSeen {
-        TopicSeen { partitions, replicas: 1, config: BTreeMap::new() }
+    fn observed(partitions: i32) -> ObservedTopic {
+        ObservedTopic { partitions, replicas: 1, config: BTreeMap::new() }
     }
 
     fn reason(change: TopicChange) -> Option<Reason> {
-        change.trouble.map(|trouble| trouble.reason)
+        change.error.map(|error| error.reason)
     }
 
     #[test]
-    fn more_partitions_need_to_be_accepted_by_number() {
+    fn an_increase_of_partitions_must_be_accepted_with_its_number() {
         let full = TopicManagement::Full;
-        let refused = change(&topic(24, Some(12)), Some(&seen(3)), full);
-        assert!(!refused.grow);
+        let refused = topic_diff(&topic(24, Some(12)), Some(&observed(3)), full);
+        assert!(!refused.add_partitions);
         assert_eq!(reason(refused), Some(Reason::PartitionIncreaseNotAccepted));
-        let accepted = change(&topic(24, Some(24)), Some(&seen(3)), full);
-        assert!(accepted.grow && accepted.trouble.is_none());
-        assert_eq!(reason(change(&topic(3, Some(3)), Some(&seen(24)), full)), Some(Reason::PartitionDecreaseRefused));
+        let accepted = topic_diff(&topic(24, Some(24)), Some(&observed(3)), full);
+        assert!(accepted.add_partitions && accepted.error.is_none());
+        assert_eq!(
+            reason(topic_diff(&topic(3, Some(3)), Some(&observed(24)), full)),
+            Some(Reason::PartitionDecreaseRefused)
+        );
     }
 
     #[test]
-    fn what_is_not_managed_is_left_alone() {
-        assert_eq!(change(&topic(24, None), Some(&seen(3)), TopicManagement::CreateOnly), TopicChange::default());
-        assert!(change(&topic(3, None), None, TopicManagement::CreateOnly).create);
-        let absent = change(&topic(3, None), None, TopicManagement::None);
-        assert!(!absent.create && absent.trouble.is_some());
+    fn topics_are_created_or_changed_only_as_the_management_mode_allows() {
+        assert_eq!(
+            topic_diff(&topic(24, None), Some(&observed(3)), TopicManagement::CreateOnly),
+            TopicChange::default()
+        );
+        assert!(topic_diff(&topic(3, None), None, TopicManagement::CreateOnly).create);
+        let absent = topic_diff(&topic(3, None), None, TopicManagement::None);
+        assert!(!absent.create && absent.error.is_some());
     }
 
     #[test]
-    fn another_number_of_replicas_is_reported_and_altered_settings_are_set() {
-        let mut other = seen(3);
+    fn a_different_number_of_replicas_is_reported_and_changed_settings_are_reset() {
+        let mut other = observed(3);
         other.replicas = 3;
         other.config.insert("retention.ms".to_owned(), "1".to_owned());
-        let change = change(&topic(3, None), Some(&other), TopicManagement::Full);
-        assert!(change.configure);
+        let change = topic_diff(&topic(3, None), Some(&other), TopicManagement::Full);
+        assert!(change.set_config);
         assert_eq!(reason(change), Some(Reason::ReplicationChangeUnsupported));
     }
 }

@@ -1,7 +1,7 @@
-//! Topics and consumer groups on a real broker.
+//! `TopicAdmin` for Kafka brokers, with librdkafka.
 //!
-//! Opens an admin client per call and closes it, so that an operator at rest holds no thread and no connection, and a
-//! broker that is away costs nothing between two looks. Knows librdkafka; must not know which topics there should be.
+//! Opens one admin client per call, so that between inspections the operator has no threads and no connections for a broker.
+//! Must not know which topics are desired.
 
 mod answers;
 
@@ -21,76 +21,79 @@ use rdkafka::{
     producer::{BaseProducer, Producer as _},
 };
 
-use crate::decide::servers::{Broker, BrokerAuthentication, TopicSeen, TopicWanted};
+use crate::decide::servers::{Broker, BrokerAuthentication, DesiredTopic, ObservedTopic};
 use crate::external::ports::{BrokerError, PerName, TopicAdmin};
 use answers::Shapes;
 
 type Client = AdminClient<DefaultClientContext>;
 
 const ANSWER_SECONDS_MAX: u64 = 15;
-/// A broker that is there answers in milliseconds; one that is away is asked again a minute later.
+/// A reachable broker answers in milliseconds; an unreachable one is retried by the caller.
 const METADATA_SECONDS_MAX: u64 = 5;
 const DIAGNOSIS_SECONDS_MAX: u64 = 2;
-/// A broker that nobody has consumed from makes its coordinator when first asked.
-const COORDINATOR_TRIES_MAX: u32 = 20;
-const COORDINATOR_PAUSE: Duration = Duration::from_millis(250);
+/// A new broker creates the topic of its group coordinator at the first request for a group.
+const COORDINATOR_ATTEMPTS_MAX: u32 = 20;
+const COORDINATOR_DELAY: Duration = Duration::from_millis(250);
 const DIAGNOSIS_POLL: Duration = Duration::from_millis(50);
 
-/// Kafka brokers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KafkaTopics;
 
 #[async_trait]
 impl TopicAdmin for KafkaTopics {
-    async fn inspect(&self, broker: &Broker, names: &[String]) -> Result<BTreeMap<String, TopicSeen>, BrokerError> {
+    async fn inspect(&self, broker: &Broker, names: &[String]) -> Result<BTreeMap<String, ObservedTopic>, BrokerError> {
         let (client, mut shapes) = open(broker).await?;
         shapes.retain(|name, _| names.contains(name));
         let present: Vec<ResourceSpecifier<'_>> = shapes.keys().map(|name| ResourceSpecifier::Topic(name)).collect();
         let configs = match present.as_slice() {
             [] => Ok(Vec::new()),
-            present => client.describe_configs(present, &patience()).await,
+            present => client.describe_configs(present, &request_options()).await,
         };
         close(client);
         let configs = configs.map_err(|error| answers::failure(broker, "describing topics", error))?;
-        Ok(answers::topics_seen(&shapes, configs))
+        Ok(answers::observed_topics(&shapes, configs))
     }
 
-    async fn create(&self, broker: &Broker, topics: &[TopicWanted]) -> Result<PerName, BrokerError> {
+    async fn create(&self, broker: &Broker, topics: &[DesiredTopic]) -> Result<PerName, BrokerError> {
         if topics.is_empty() {
             return Ok(PerName::new());
         }
         let (client, _) = open(broker).await?;
         let new: Vec<NewTopic<'_>> = topics.iter().map(new_topic).collect();
-        let results = client.create_topics(&new, &patience()).await;
+        let results = client.create_topics(&new, &request_options()).await;
         close(client);
         let results = results.map_err(|error| answers::failure(broker, "creating topics", error))?;
-        Ok(answers::per_name("creating", Some(RDKafkaErrorCode::TopicAlreadyExists), results))
+        Ok(answers::per_name("creating topic", Some(RDKafkaErrorCode::TopicAlreadyExists), results))
     }
 
-    async fn set_config(&self, broker: &Broker, topics: &[TopicWanted]) -> Result<PerName, BrokerError> {
+    async fn set_config(&self, broker: &Broker, topics: &[DesiredTopic]) -> Result<PerName, BrokerError> {
         if topics.is_empty() {
             return Ok(PerName::new());
         }
         let (client, _) = open(broker).await?;
-        let changes: Vec<AlterConfig<'_>> = topics.iter().map(whole_config).collect();
-        let results = client.alter_configs(&changes, &patience()).await;
+        let changes: Vec<AlterConfig<'_>> = topics.iter().map(complete_config).collect();
+        let results = client.alter_configs(&changes, &request_options()).await;
         close(client);
-        let results = results.map_err(|error| answers::failure(broker, "setting topics", error))?;
-        Ok(answers::per_name("setting", None, results.into_iter().map(answers::altered).collect()))
+        let results = results.map_err(|error| answers::failure(broker, "changing the settings of topics", error))?;
+        Ok(answers::per_name(
+            "changing the settings of topic",
+            None,
+            results.into_iter().map(answers::altered).collect(),
+        ))
     }
 
-    async fn add_partitions(&self, broker: &Broker, topics: &[TopicWanted]) -> Result<PerName, BrokerError> {
+    async fn add_partitions(&self, broker: &Broker, topics: &[DesiredTopic]) -> Result<PerName, BrokerError> {
         if topics.is_empty() {
             return Ok(PerName::new());
         }
         let (client, _) = open(broker).await?;
-        let count = |topic: &TopicWanted| usize::try_from(topic.partitions).unwrap_or_default();
+        let count = |topic: &DesiredTopic| usize::try_from(topic.partitions).unwrap_or_default();
         let counts: Vec<NewPartitions<'_>> =
             topics.iter().map(|topic| NewPartitions::new(&topic.name, count(topic))).collect();
-        let results = client.create_partitions(&counts, &patience()).await;
+        let results = client.create_partitions(&counts, &request_options()).await;
         close(client);
         let results = results.map_err(|error| answers::failure(broker, "adding partitions", error))?;
-        Ok(answers::per_name("adding partitions", None, results))
+        Ok(answers::per_name("adding partitions to topic", None, results))
     }
 
     async fn delete(&self, broker: &Broker, names: &[String]) -> Result<PerName, BrokerError> {
@@ -98,10 +101,10 @@ impl TopicAdmin for KafkaTopics {
             return Ok(PerName::new());
         }
         let (client, _) = open(broker).await?;
-        let results = client.delete_topics(&as_strs(names), &patience()).await;
+        let results = client.delete_topics(&as_strs(names), &request_options()).await;
         close(client);
         let results = results.map_err(|error| answers::failure(broker, "deleting topics", error))?;
-        Ok(answers::per_name("deleting", Some(RDKafkaErrorCode::UnknownTopicOrPartition), results))
+        Ok(answers::per_name("deleting topic", Some(RDKafkaErrorCode::UnknownTopicOrPartition), results))
     }
 
     async fn delete_groups(&self, broker: &Broker, names: &[String]) -> Result<PerName, BrokerError> {
@@ -109,65 +112,69 @@ impl TopicAdmin for KafkaTopics {
             return Ok(PerName::new());
         }
         let (client, _) = open(broker).await?;
-        // Of groups the client knows no operation time-out.
-        let patience = AdminOptions::new().request_timeout(Some(Duration::from_secs(ANSWER_SECONDS_MAX)));
-        let mut results = client.delete_groups(&as_strs(names), &patience).await;
-        for _ in 1..COORDINATOR_TRIES_MAX {
-            if !results.as_ref().is_ok_and(|results| answers::coordinator_is_coming(results)) {
+        // librdkafka rejects an operation timeout for requests about groups.
+        let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(ANSWER_SECONDS_MAX)));
+        let mut results = client.delete_groups(&as_strs(names), &options).await;
+        for _ in 1..COORDINATOR_ATTEMPTS_MAX {
+            if !results.as_ref().is_ok_and(|results| answers::coordinator_is_starting(results)) {
                 break;
             }
-            tokio::time::sleep(COORDINATOR_PAUSE).await;
-            results = client.delete_groups(&as_strs(names), &patience).await;
+            tokio::time::sleep(COORDINATOR_DELAY).await;
+            results = client.delete_groups(&as_strs(names), &options).await;
         }
         close(client);
-        let results = results.map_err(|error| answers::failure(broker, "deleting groups", error))?;
-        Ok(answers::per_name("deleting", Some(RDKafkaErrorCode::GroupIdNotFound), results))
+        let results = results.map_err(|error| answers::failure(broker, "deleting consumer groups", error))?;
+        Ok(answers::per_name("deleting consumer group", Some(RDKafkaErrorCode::GroupIdNotFound), results))
     }
 }
 
-/// A client to a broker that has answered once. Without that, a request to a broker that is away ends by its time-out
-/// alone and says nothing of why.
+/// A client of a broker that has answered a request for metadata. Without this request, a call to an unreachable broker
+/// fails with a timeout that does not name the reason.
 async fn open(broker: &Broker) -> Result<(Client, Shapes), BrokerError> {
-    const ACTION: &str = "asking for metadata";
+    const ACTION: &str = "reading the metadata";
     let config = config(broker);
     let client: Client = config.create().map_err(|error| answers::failure(broker, "setting up the client", error))?;
-    let asked = tokio::task::spawn_blocking(move || {
+    let diagnosed = tokio::task::spawn_blocking(move || {
         let metadata = client.inner().fetch_metadata(None, Duration::from_secs(METADATA_SECONDS_MAX))?;
         Ok::<_, KafkaError>((client, answers::shapes(&metadata)))
     });
-    let refusal = match asked.await {
+    let refusal = match diagnosed.await {
         Ok(Ok(open)) => return Ok(open),
         Ok(Err(error)) => answers::failure(broker, ACTION, error),
-        Err(error) => return Err(BrokerError::Failed { action: ACTION, source: error.into() }),
+        Err(error) => {
+            return Err(BrokerError::Failed { action: ACTION, source: error.into() });
+        }
     };
-    let in_the_clear = broker.tls.is_none() && matches!(broker.authentication, BrokerAuthentication::None);
-    Err(match if in_the_clear { Refusal::None } else { diagnosis(config).await } {
+    let plaintext = broker.tls.is_none() && matches!(broker.authentication, BrokerAuthentication::None);
+    Err(match if plaintext { Refusal::None } else { diagnose(config).await } {
         Refusal::None => refusal,
         Refusal::Login => BrokerError::AuthenticationFailed,
         Refusal::Certificate => BrokerError::Untrusted { bootstrap: broker.bootstrap.join(",") },
     })
 }
 
-/// Ends the client's threads aside: it waits for them.
+/// Drops the client in a thread for blocking calls, because that waits for the end of its threads.
 fn close(client: Client) {
     tokio::task::spawn_blocking(move || drop(client));
 }
 
-/// The reason why a request failed comes as an event of the client, which admin clients do not hand out.
-async fn diagnosis(config: ClientConfig) -> Refusal {
-    let asked = tokio::task::spawn_blocking(move || {
-        let heard = Heard::default();
-        let Ok(producer) = BaseProducer::from_config_and_context(&config, heard) else { return Refusal::None };
-        let give_up = Instant::now() + Duration::from_secs(DIAGNOSIS_SECONDS_MAX);
-        while producer.client().context().refusal() == Refusal::None && Instant::now() < give_up {
+/// Why the broker rejected the connection. librdkafka reports it as an event, which only a producer or consumer delivers.
+async fn diagnose(config: ClientConfig) -> Refusal {
+    let diagnosed = tokio::task::spawn_blocking(move || {
+        let events = ClientEvents::default();
+        let Ok(producer) = BaseProducer::from_config_and_context(&config, events) else {
+            return Refusal::None;
+        };
+        let deadline = Instant::now() + Duration::from_secs(DIAGNOSIS_SECONDS_MAX);
+        while producer.client().context().refusal() == Refusal::None && Instant::now() < deadline {
             producer.poll(DIAGNOSIS_POLL);
         }
         producer.client().context().refusal()
     });
-    asked.await.unwrap_or(Refusal::None)
+    diagnosed.await.unwrap_or(Refusal::None)
 }
 
-/// What a broker that answers may refuse, or be refused for.
+/// Why a broker that answers cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refusal {
     None,
@@ -175,14 +182,14 @@ enum Refusal {
     Certificate,
 }
 
-/// What the client's events told.
+/// The relevant events of the client.
 #[derive(Default)]
-struct Heard {
+struct ClientEvents {
     login_refused: AtomicBool,
     certificate_refused: AtomicBool,
 }
 
-impl Heard {
+impl ClientEvents {
     fn refusal(&self) -> Refusal {
         if self.login_refused.load(Ordering::Relaxed) {
             Refusal::Login
@@ -194,7 +201,7 @@ impl Heard {
     }
 }
 
-impl ClientContext for Heard {
+impl ClientContext for ClientEvents {
     fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
 
     fn error(&self, error: KafkaError, _: &str) {
@@ -207,7 +214,7 @@ impl ClientContext for Heard {
     }
 }
 
-impl rdkafka::producer::ProducerContext for Heard {
+impl rdkafka::producer::ProducerContext for ClientEvents {
     type DeliveryOpaque = ();
 
     fn delivery(&self, _: &rdkafka::producer::DeliveryResult<'_>, (): ()) {}
@@ -237,25 +244,25 @@ fn config(broker: &Broker) -> ClientConfig {
     if let Some(pem) = broker.tls.as_ref().and_then(|tls| tls.ca_pem.as_ref()) {
         config.set("ssl.ca.pem", pem);
     }
-    // What goes wrong is returned; librdkafka's own lines would repeat it every second.
+    // Errors are returned; the log of librdkafka would repeat them every second.
     config.set_log_level(RDKafkaLogLevel::Emerg);
     config
 }
 
-fn new_topic(topic: &TopicWanted) -> NewTopic<'_> {
+fn new_topic(topic: &DesiredTopic) -> NewTopic<'_> {
     let new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(topic.replicas));
     topic.config.iter().fold(new, |new, (key, value)| new.set(key, value))
 }
 
-/// The broker takes what is not named here back to its default.
-fn whole_config(topic: &TopicWanted) -> AlterConfig<'_> {
+/// The request resets settings that it does not contain to the defaults of the broker.
+fn complete_config(topic: &DesiredTopic) -> AlterConfig<'_> {
     let change = AlterConfig::new(ResourceSpecifier::Topic(&topic.name));
     topic.config.iter().fold(change, |change, (key, value)| change.set(key, value))
 }
 
-fn patience() -> AdminOptions {
-    let patience = Some(Duration::from_secs(ANSWER_SECONDS_MAX));
-    AdminOptions::new().request_timeout(patience).operation_timeout(patience)
+fn request_options() -> AdminOptions {
+    let timeout = Some(Duration::from_secs(ANSWER_SECONDS_MAX));
+    AdminOptions::new().request_timeout(timeout).operation_timeout(timeout)
 }
 
 fn as_strs(names: &[String]) -> Vec<&str> {

@@ -1,7 +1,5 @@
-//! What lies outside the cluster: database servers, brokers, Redis.
-//!
-//! The operator decides with these terms alone; the adapters (`database`, `topics`, `redis_probe`) are the only places
-//! that speak the protocols. Nothing here names a Marketplace, a Kubernetes object or a client library.
+//! The operations on the data servers, as traits. The adapters `postgres`, `kafka` and `redis` implement them; must not name
+//! a Marketplace, a Kubernetes object or a client library.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -9,181 +7,113 @@ use std::error::Error;
 use agora_vocab::Secret;
 use async_trait::async_trait;
 
-use crate::decide::servers::{AdminDatabase, Broker, DatabaseWanted, ServerFacts, TopicSeen, TopicWanted};
+use crate::decide::servers::{AdminDatabase, Broker, DesiredDatabase, DesiredTopic, ObservedServer, ObservedTopic};
 
-/// The cause of a failed call, as the adapter saw it.
+/// An error of a client library.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Why a database server did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// No connection, or it broke.
-    #[error("the database server {host}:{port} does not answer")]
-    Unreachable {
-        /// Host of the server.
-        host: String,
-        /// Its port.
-        port: u16,
-        /// What the driver said.
-        source: BoxError,
-    },
-    /// Its certificate is not of a known authority, or not for this name.
+    #[error("cannot reach the database server {host}:{port}")]
+    Unreachable { host: String, port: u16, source: BoxError },
+    /// Its certificate is of an unknown authority or for another name.
     #[error("the certificate of the database server {host}:{port} is not trusted")]
-    Untrusted {
-        /// Host of the server.
-        host: String,
-        /// Its port.
-        port: u16,
-        /// What the driver said.
-        source: BoxError,
-    },
-    /// The admin login was refused.
-    #[error("the database server refuses the login {user}")]
-    AuthenticationFailed {
-        /// The login.
-        user: String,
-    },
-    /// Somebody else claimed the database.
+    Untrusted { host: String, port: u16, source: BoxError },
+    #[error("the database server rejected the login of {user}")]
+    AuthenticationFailed { user: String },
+    /// `owner` is the COMMENT on the database.
     #[error("the database {database} belongs to {owner}")]
-    IsolationConflict {
-        /// The database.
-        database: String,
-        /// The COMMENT on it.
-        owner: String,
-    },
-    /// A role of that name exists and is not ours, or cannot be altered.
-    #[error("the role {role} exists and is not managed here")]
-    RoleConflict {
-        /// The role.
-        role: String,
-    },
-    /// The admin login lacks a right.
-    #[error("the login {user} may not {action}")]
-    Forbidden {
-        /// The admin login.
-        user: String,
-        /// What it tried.
-        action: String,
-    },
-    /// Anything else that the server answered.
-    #[error("the database server failed at {action}")]
-    Failed {
-        /// What was tried.
-        action: String,
-        /// What the driver said.
-        source: BoxError,
-    },
+    IsolationConflict { database: String, owner: String },
+    #[error("the role {role} exists and is not managed by this operator")]
+    RoleConflict { role: String },
+    #[error("the login {user} lacks the right to {action}")]
+    Forbidden { user: String, action: String },
+    #[error("the database server failed to {action}")]
+    Failed { action: String, source: BoxError },
 }
 
-/// Databases and logins on servers.
+/// Databases and roles of database servers. Every operation is idempotent.
 #[async_trait]
 pub trait DatabaseAdmin: Send + Sync {
-    /// What is there; one query in the steady state.
-    async fn inspect(&self, admin: &AdminDatabase, wanted: &[DatabaseWanted]) -> Result<ServerFacts, DatabaseError>;
+    /// Reads the state of the desired databases, with one query.
+    async fn inspect(
+        &self,
+        admin: &AdminDatabase,
+        databases: &[DesiredDatabase],
+    ) -> Result<ObservedServer, DatabaseError>;
 
-    /// Makes database, owner, login, membership and comment as wanted; harmless to repeat.
-    async fn ensure(&self, admin: &AdminDatabase, wanted: &DatabaseWanted) -> Result<(), DatabaseError>;
+    /// Creates or corrects database, roles, membership, rights and COMMENT.
+    async fn ensure(&self, admin: &AdminDatabase, database: &DesiredDatabase) -> Result<(), DatabaseError>;
 
-    /// Locks the login, ends its sessions, drops the database and the roles; harmless to repeat.
-    async fn drop(&self, admin: &AdminDatabase, wanted: &DatabaseWanted) -> Result<(), DatabaseError>;
+    /// Locks the login, ends its sessions, and drops the database and both roles.
+    async fn drop(&self, admin: &AdminDatabase, database: &DesiredDatabase) -> Result<(), DatabaseError>;
 
-    /// Locks the login and ends its sessions; the data stay.
-    async fn lock(&self, admin: &AdminDatabase, wanted: &DatabaseWanted) -> Result<(), DatabaseError>;
+    /// Locks the login and ends its sessions. The database stays.
+    async fn lock(&self, admin: &AdminDatabase, database: &DesiredDatabase) -> Result<(), DatabaseError>;
 }
 
-/// Why a broker did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
     /// No connection to any of the bootstrap addresses.
-    #[error("the broker {bootstrap} does not answer")]
-    Unreachable {
-        /// The addresses, by comma.
-        bootstrap: String,
-        /// What the client said.
-        source: BoxError,
-    },
-    /// Its certificate is not of a known authority, or not for this name.
+    #[error("cannot reach the broker {bootstrap}")]
+    Unreachable { bootstrap: String, source: BoxError },
+    /// Its certificate is of an unknown authority or for another name.
     #[error("the certificate of the broker {bootstrap} is not trusted")]
-    Untrusted {
-        /// The addresses, by comma.
-        bootstrap: String,
-    },
-    /// The login was refused.
-    #[error("the broker refuses the login")]
+    Untrusted { bootstrap: String },
+    #[error("the broker rejected the login")]
     AuthenticationFailed,
-    /// The login lacks a right.
-    #[error("the broker forbids {action}")]
-    Forbidden {
-        /// What was tried.
-        action: String,
-    },
-    /// The broker refused one topic or group.
-    #[error("the broker refuses {action} of {name}: {code}")]
-    Refused {
-        /// What was tried.
-        action: &'static str,
-        /// The topic or group.
-        name: String,
-        /// Kafka's name of the error.
-        code: String,
-    },
-    /// Anything else.
+    #[error("the login lacks the right for {action}")]
+    Forbidden { action: String },
+    /// The broker rejected the request for one topic or group. `code` is Kafka's name of the error.
+    #[error("the broker rejected {action} {name}: {code}")]
+    Refused { action: &'static str, name: String, code: String },
     #[error("the broker failed at {action}")]
-    Failed {
-        /// What was tried.
-        action: &'static str,
-        /// What the client said.
-        source: BoxError,
-    },
+    Failed { action: &'static str, source: BoxError },
 }
 
-/// A result for each name that was asked for.
+/// One result for each requested topic or group.
 pub type PerName = BTreeMap<String, Result<(), BrokerError>>;
 
-/// Topics and consumer groups on brokers.
+/// Topics and consumer groups of brokers. Every operation is idempotent.
 #[async_trait]
 pub trait TopicAdmin: Send + Sync {
-    /// What is there of the named topics; an absent topic has no entry. One round trip for all of them.
-    async fn inspect(&self, broker: &Broker, names: &[String]) -> Result<BTreeMap<String, TopicSeen>, BrokerError>;
+    /// Reads the state of the named topics; a missing topic has no entry.
+    async fn inspect(&self, broker: &Broker, names: &[String]) -> Result<BTreeMap<String, ObservedTopic>, BrokerError>;
 
-    /// Creates topics; one that exists is no error.
-    async fn create(&self, broker: &Broker, topics: &[TopicWanted]) -> Result<PerName, BrokerError>;
+    /// Succeeds for a topic that exists, without changing it.
+    async fn create(&self, broker: &Broker, topics: &[DesiredTopic]) -> Result<PerName, BrokerError>;
 
-    /// Sets the settings of topics to `config`, exactly.
-    async fn set_config(&self, broker: &Broker, topics: &[TopicWanted]) -> Result<PerName, BrokerError>;
+    /// Sets the settings of topics to exactly `config`; other settings are reset to the broker's defaults.
+    async fn set_config(&self, broker: &Broker, topics: &[DesiredTopic]) -> Result<PerName, BrokerError>;
 
-    /// Raises the number of partitions to that wanted.
-    async fn add_partitions(&self, broker: &Broker, topics: &[TopicWanted]) -> Result<PerName, BrokerError>;
+    async fn add_partitions(&self, broker: &Broker, topics: &[DesiredTopic]) -> Result<PerName, BrokerError>;
 
-    /// Deletes topics; an absent one is no error.
+    /// Succeeds for a topic that does not exist.
     async fn delete(&self, broker: &Broker, names: &[String]) -> Result<PerName, BrokerError>;
 
-    /// Deletes consumer groups; an absent one is no error.
+    /// Succeeds for a group that does not exist.
     async fn delete_groups(&self, broker: &Broker, names: &[String]) -> Result<PerName, BrokerError>;
 }
 
-/// Why a Redis did not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum RedisError {
-    /// No connection, or no answer in time.
-    #[error("the Redis {endpoint} does not answer")]
-    Unreachable {
-        /// `host:port`.
-        endpoint: String,
-        /// What the client said.
-        source: BoxError,
-    },
-    /// The password was refused, or one is needed.
-    #[error("the Redis {endpoint} refuses the password")]
-    AuthenticationFailed {
-        /// `host:port`.
-        endpoint: String,
-    },
+    /// No connection, or no answer in time. `endpoint` is `host:port`.
+    #[error("cannot reach Redis at {endpoint}")]
+    Unreachable { endpoint: String, source: BoxError },
+    /// The password was rejected, or one is required.
+    #[error("Redis at {endpoint} rejected the password")]
+    AuthenticationFailed { endpoint: String },
 }
 
-/// Whether a Redis is there.
 #[async_trait]
 pub trait RedisProbe: Send + Sync {
-    /// One PING over a connection that is kept.
+    /// Sends one PING; the connection is kept for the next call.
     async fn ping(&self, endpoint: &str, password: Option<&Secret>) -> Result<(), RedisError>;
+}
+
+/// The text of an error with its source in parentheses, for condition messages.
+pub fn with_source(error: &dyn Error) -> String {
+    let source = error.source().map(|source| format!(" ({source})")).unwrap_or_default();
+    format!("{error}{source}")
 }

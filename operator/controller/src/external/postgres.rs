@@ -1,7 +1,7 @@
-//! Databases and logins on a real PostgreSQL, through an admin login that is no superuser.
+//! `DatabaseAdmin` for PostgreSQL 15 and later, through an admin login that is no superuser.
 //!
-//! Opens a connection per call and closes it: none is held between two looks a minute apart. What to say is decided in
-//! `statements`; this file says it and names what went wrong. No clear password leaves the process.
+//! Opens one connection per call, because inspections are a minute apart. `statements` decides which SQL is needed; this
+//! file executes it and maps the errors. Passwords are sent as SCRAM verifiers only.
 
 mod quote;
 mod statements;
@@ -15,65 +15,68 @@ use sqlx::{
     postgres::{PgConnectOptions, PgSslMode},
 };
 
-use crate::decide::servers::{AdminDatabase, DatabaseSeen, DatabaseWanted, ServerFacts, Tls};
-use crate::external::ports::{DatabaseAdmin, DatabaseError};
-use statements::{FACTS, Found, Password, Statement, Step};
+use crate::decide::servers::{AdminDatabase, DesiredDatabase, ObservedDatabase, ObservedServer, Tls};
+use crate::external::ports::{BoxError, DatabaseAdmin, DatabaseError};
+use statements::{CatalogRow, INSPECT, Password, Statement, Step};
 
-/// Where the admin logs in: every server has it, and no Marketplace owns it.
+/// The database that the admin connects to: every server has it, and no Marketplace owns it.
 const MAINTENANCE_DATABASE: &str = "postgres";
 const CONNECT_SECONDS_MAX: u64 = 5;
 /// Creating or dropping a database may wait for a checkpoint.
 const STATEMENT_SECONDS_MAX: u32 = 60;
-/// Another reconcile may be at work on the same database.
+/// Another operator may hold the lock of the same database.
 const LOCK_SECONDS_MAX: u32 = 15;
 const END_SESSION_MS_MAX: i64 = 5_000;
-const SWEEPS_MAX: u32 = 20;
-/// A session that logged in before the lock may show up after it.
-const BETWEEN_SWEEPS: Duration = Duration::from_millis(100);
-/// As many as a SCRAM verifier has: who reads the mark learns no more than from a verifier.
-const MARK_ITERATIONS: NonZeroU32 = NonZeroU32::new(4_096).unwrap();
-const MARK_BYTES: usize = 8;
+const END_SESSION_ATTEMPTS_MAX: u32 = 20;
+/// A login that began before the role was locked may become a session after it.
+const END_SESSION_DELAY: Duration = Duration::from_millis(100);
+/// As many as a SCRAM verifier has, so that the fingerprint reveals no more about the password than a verifier does.
+const FINGERPRINT_ITERATIONS: NonZeroU32 = NonZeroU32::new(4_096).unwrap();
+const FINGERPRINT_BYTES: usize = 8;
 
-/// PostgreSQL servers, 15 and later.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PgDatabases;
 
 #[async_trait]
 impl DatabaseAdmin for PgDatabases {
-    async fn inspect(&self, admin: &AdminDatabase, wanted: &[DatabaseWanted]) -> Result<ServerFacts, DatabaseError> {
+    async fn inspect(
+        &self,
+        admin: &AdminDatabase,
+        databases: &[DesiredDatabase],
+    ) -> Result<ObservedServer, DatabaseError> {
         let mut session = Session::open(admin).await?;
-        let rows = session.facts(&wanted.iter().collect::<Vec<_>>()).await?;
+        let rows = session.inspect(&databases.iter().collect::<Vec<_>>()).await?;
         session.close().await;
-        Ok(server_facts(&rows, wanted))
+        Ok(observed_server(&rows, databases))
     }
 
-    async fn ensure(&self, admin: &AdminDatabase, wanted: &DatabaseWanted) -> Result<(), DatabaseError> {
+    async fn ensure(&self, admin: &AdminDatabase, database: &DesiredDatabase) -> Result<(), DatabaseError> {
         let mut session = Session::open(admin).await?;
-        let found = session.lock_and_find(wanted).await?;
-        let steps = statements::ensure(&found, wanted, &password(wanted))?;
-        session.perform(&steps).await?;
-        session.close().await;
-        Ok(())
-    }
-
-    async fn drop(&self, admin: &AdminDatabase, wanted: &DatabaseWanted) -> Result<(), DatabaseError> {
-        let mut session = Session::open(admin).await?;
-        let found = session.lock_and_find(wanted).await?;
-        session.perform(&statements::drop(&found, wanted)).await?;
+        let found = session.lock_and_inspect(database).await?;
+        let steps = statements::ensure(&found, database, &password(database))?;
+        session.execute(&steps).await?;
         session.close().await;
         Ok(())
     }
 
-    async fn lock(&self, admin: &AdminDatabase, wanted: &DatabaseWanted) -> Result<(), DatabaseError> {
+    async fn drop(&self, admin: &AdminDatabase, database: &DesiredDatabase) -> Result<(), DatabaseError> {
         let mut session = Session::open(admin).await?;
-        let found = session.lock_and_find(wanted).await?;
-        session.perform(&statements::lock(&found, wanted)).await?;
+        let found = session.lock_and_inspect(database).await?;
+        session.execute(&statements::drop(&found, database)).await?;
+        session.close().await;
+        Ok(())
+    }
+
+    async fn lock(&self, admin: &AdminDatabase, database: &DesiredDatabase) -> Result<(), DatabaseError> {
+        let mut session = Session::open(admin).await?;
+        let found = session.lock_and_inspect(database).await?;
+        session.execute(&statements::lock(&found, database)).await?;
         session.close().await;
         Ok(())
     }
 }
 
-/// A connection of the admin and whom to name in its errors.
+/// A connection of the admin login.
 struct Session<'a> {
     admin: &'a AdminDatabase,
     connection: PgConnection,
@@ -82,8 +85,8 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     async fn open(admin: &'a AdminDatabase) -> Result<Self, DatabaseError> {
         let options = options(admin);
-        let patience = Duration::from_secs(CONNECT_SECONDS_MAX);
-        let connection = match tokio::time::timeout(patience, options.connect()).await {
+        let deadline = Duration::from_secs(CONNECT_SECONDS_MAX);
+        let connection = match tokio::time::timeout(deadline, options.connect()).await {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) if is_untrusted(&error) => return Err(untrusted(admin, error)),
             Ok(Err(error)) => return Err(failure(admin, "log in", error)),
@@ -92,40 +95,41 @@ impl<'a> Session<'a> {
         Ok(Self { admin, connection })
     }
 
-    async fn facts(&mut self, wanted: &[&DatabaseWanted]) -> Result<Vec<Found>, DatabaseError> {
-        let column = |of: fn(&DatabaseWanted) -> &String| wanted.iter().map(|w| of(w).clone()).collect::<Vec<_>>();
-        sqlx::query_as(FACTS)
+    async fn inspect(&mut self, databases: &[&DesiredDatabase]) -> Result<Vec<CatalogRow>, DatabaseError> {
+        let column = |of: fn(&DesiredDatabase) -> &String| databases.iter().map(|d| of(d).clone()).collect::<Vec<_>>();
+        sqlx::query_as(INSPECT)
             .persistent(false)
-            .bind(column(|w| &w.name))
-            .bind(column(|w| &w.owner_role))
-            .bind(column(|w| &w.login))
+            .bind(column(|d| &d.name))
+            .bind(column(|d| &d.owner_role))
+            .bind(column(|d| &d.login))
             .fetch_all(&mut self.connection)
             .await
-            .map_err(|error| failure(self.admin, "read the catalogues", error))
+            .map_err(|error| failure(self.admin, "read the system catalogs", error))
     }
 
-    /// Reads the facts about one database once nobody else is at work on it; the lock ends with the connection.
-    async fn lock_and_find(&mut self, wanted: &DatabaseWanted) -> Result<Found, DatabaseError> {
+    /// Takes the advisory lock of the database, so that only one client changes it, and reads its state. The lock is
+    /// released when the connection closes.
+    async fn lock_and_inspect(&mut self, database: &DesiredDatabase) -> Result<CatalogRow, DatabaseError> {
         sqlx::query("select pg_advisory_lock(hashtextextended($1, 0))")
-            .bind(&wanted.name)
+            .bind(&database.name)
             .execute(&mut self.connection)
             .await
-            .map_err(|error| failure(self.admin, "wait for its turn", error))?;
-        Ok(self.facts(&[wanted]).await?.pop().unwrap_or_default())
+            .map_err(|error| failure(self.admin, &format!("lock the database {}", database.name), error))?;
+        Ok(self.inspect(&[database]).await?.pop().unwrap_or_default())
     }
 
-    async fn perform(&mut self, steps: &[Step]) -> Result<(), DatabaseError> {
+    async fn execute(&mut self, steps: &[Step]) -> Result<(), DatabaseError> {
         for step in steps {
             match step {
-                Step::Together(statements) => self.together(statements).await?,
-                Step::Alone(statement) => run(self.admin, &mut self.connection, statement).await?,
+                Step::Transaction(statements) => self.transaction(statements).await?,
+                Step::Single(statement) => run(self.admin, &mut self.connection, statement).await?,
                 Step::EndSessions { login } => self.end_sessions(login).await?,
             }
         }
         Ok(())
     }
 
-    async fn together(&mut self, statements: &[Statement]) -> Result<(), DatabaseError> {
+    async fn transaction(&mut self, statements: &[Statement]) -> Result<(), DatabaseError> {
         let admin = self.admin;
         let mut transaction =
             self.connection.begin().await.map_err(|error| failure(admin, "begin a transaction", error))?;
@@ -135,10 +139,10 @@ impl<'a> Session<'a> {
         transaction.commit().await.map_err(|error| failure(admin, "commit a transaction", error))
     }
 
-    /// Ends sessions until two looks in a row find none, so that one in the middle of its login is caught too.
+    /// Ends sessions until two queries in a row find none, because a login may be in progress during the first one.
     async fn end_sessions(&mut self, login: &str) -> Result<(), DatabaseError> {
-        let mut quiet = 0;
-        for _ in 0..SWEEPS_MAX {
+        let mut empty = 0;
+        for _ in 0..END_SESSION_ATTEMPTS_MAX {
             let ended: i64 = sqlx::query_scalar(
                 "select count(pg_terminate_backend(pid, $2)) from pg_stat_activity where usename = $1",
             )
@@ -147,26 +151,26 @@ impl<'a> Session<'a> {
             .fetch_one(&mut self.connection)
             .await
             .map_err(|error| failure(self.admin, &format!("end the sessions of {login}"), error))?;
-            quiet = if ended == 0 { quiet + 1 } else { 0 };
-            if quiet == 2 {
+            empty = if ended == 0 { empty + 1 } else { 0 };
+            if empty == 2 {
                 return Ok(());
             }
-            tokio::time::sleep(BETWEEN_SWEEPS).await;
+            tokio::time::sleep(END_SESSION_DELAY).await;
         }
         Err(DatabaseError::Failed {
-            action: format!("ending the sessions of {login}"),
-            source: "sessions go on appearing after the role was locked".into(),
+            action: format!("end the sessions of {login}"),
+            source: "new sessions appear although the role is locked".into(),
         })
     }
 
-    /// The work is done: a connection that does not close well is no failure of it.
+    /// An error is ignored: the statements were executed before.
     async fn close(self) {
         let _ = tokio::time::timeout(Duration::from_secs(CONNECT_SECONDS_MAX), self.connection.close()).await;
     }
 }
 
 async fn run(admin: &AdminDatabase, connection: &mut PgConnection, statement: &Statement) -> Result<(), DatabaseError> {
-    // Names and texts in it went through `quote`; these statements take no parameters.
+    // Such statements have no parameters; their names and texts are quoted by `quote`.
     sqlx::raw_sql(AssertSqlSafe(statement.sql.clone()))
         .execute(connection)
         .await
@@ -185,10 +189,10 @@ fn options(admin: &AdminDatabase) -> PgConnectOptions {
         .options([
             ("statement_timeout", format!("{STATEMENT_SECONDS_MAX}s")),
             ("lock_timeout", format!("{LOCK_SECONDS_MAX}s")),
-            // That a grant exists already is no news.
+            // Suppresses the notice for a grant that exists already.
             ("client_min_messages", "warning".to_owned()),
         ])
-        // Statements may hold verifiers: they do not go into our log either.
+        // A statement may contain a SCRAM verifier, which must not be logged.
         .disable_statement_logging();
     match &admin.tls {
         Tls::Disable => options.ssl_mode(PgSslMode::Disable),
@@ -199,48 +203,47 @@ fn options(admin: &AdminDatabase) -> PgConnectOptions {
     }
 }
 
-fn server_facts(rows: &[Found], wanted: &[DatabaseWanted]) -> ServerFacts {
+fn observed_server(rows: &[CatalogRow], desired: &[DesiredDatabase]) -> ObservedServer {
     let by_name = |name: &String| rows.iter().find(|row| row.name.as_ref() == Some(name));
-    let databases = wanted
+    let databases = desired
         .iter()
-        .map(|wanted| {
-            let seen = by_name(&wanted.name)
-                .map_or_else(DatabaseSeen::default, |found| statements::seen(found, wanted, &mark(wanted)));
-            (wanted.name.clone(), seen)
+        .map(|database| {
+            let observed = by_name(&database.name).map_or_else(ObservedDatabase::default, |found| {
+                statements::observed(found, database, &fingerprint(database))
+            });
+            (database.name.clone(), observed)
         })
         .collect();
     let (version, max_connections) = rows.first().map_or((0, 0), |row| (row.version, row.max_connections));
-    ServerFacts { version: version.unsigned_abs(), max_connections, databases }
+    ObservedServer { version: version.unsigned_abs(), max_connections, databases }
 }
 
-fn password(wanted: &DatabaseWanted) -> Password {
-    let verifier = postgres_protocol::password::scram_sha_256(wanted.password.expose().as_bytes());
-    Password { verifier, mark: mark(wanted) }
+fn password(database: &DesiredDatabase) -> Password {
+    let verifier = postgres_protocol::password::scram_sha_256(database.password.expose().as_bytes());
+    Password { verifier, fingerprint: fingerprint(database) }
 }
 
-/// Tells in the login's COMMENT which password was set: the server's own record of it is for superusers alone.
-fn mark(wanted: &DatabaseWanted) -> String {
-    let mut bytes = [0; MARK_BYTES];
-    let (salt, secret) = (wanted.login.as_bytes(), wanted.password.expose().as_bytes());
-    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, MARK_ITERATIONS, salt, secret, &mut bytes);
+/// Stored in the login's COMMENT to identify the password that was set, because only a superuser can read the verifier.
+fn fingerprint(database: &DesiredDatabase) -> String {
+    let mut bytes = [0; FINGERPRINT_BYTES];
+    let (salt, secret) = (database.login.as_bytes(), database.password.expose().as_bytes());
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, FINGERPRINT_ITERATIONS, salt, secret, &mut bytes);
     format!("{:016x}", u64::from_be_bytes(bytes))
 }
-
-// --- errors
 
 fn failure(admin: &AdminDatabase, action: &str, error: sqlx::Error) -> DatabaseError {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code).map(Cow::into_owned);
     match code.as_deref() {
         Some("28P01" | "28000") => DatabaseError::AuthenticationFailed { user: admin.user.clone() },
         Some("42501") => DatabaseError::Forbidden { user: admin.user.clone(), action: action.to_owned() },
-        // Connection exceptions, too many connections, shutting down or not up yet.
+        // Connection exceptions, too many connections, server shutting down or starting.
         Some(code) if code.starts_with("08") || code.starts_with("57P") || code == "53300" => unreachable(admin, error),
         Some(_) => DatabaseError::Failed { action: action.to_owned(), source: error.into() },
         None => unreachable(admin, error),
     }
 }
 
-/// Whether TLS could not be agreed upon: what the peer sent is then no valid data to the client.
+/// Whether the TLS handshake failed, which rustls reports as invalid data.
 fn is_untrusted(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Tls(_) => true,
@@ -253,7 +256,7 @@ fn untrusted(admin: &AdminDatabase, error: sqlx::Error) -> DatabaseError {
     DatabaseError::Untrusted { host: admin.host.clone(), port: admin.port, source: error.into() }
 }
 
-fn unreachable(admin: &AdminDatabase, source: impl Into<crate::external::ports::BoxError>) -> DatabaseError {
+fn unreachable(admin: &AdminDatabase, source: impl Into<BoxError>) -> DatabaseError {
     DatabaseError::Unreachable { host: admin.host.clone(), port: admin.port, source: source.into() }
 }
 

@@ -1,7 +1,7 @@
-//! Whether a Redis answers: PING over a connection that is kept.
+//! `RedisProbe`: PING over a connection that is kept open.
 //!
-//! Speaks the two commands that it needs by itself: a pool with its reconnecting tasks would be work for every Redis at
-//! rest, and says later than this that a connection is lost. Knows RESP's one-line answers; must not know keys.
+//! It implements the two commands AUTH and PING itself. A connection pool would run a reconnecting task for every server, and
+//! would report a lost connection later. Reads one-line answers of RESP only.
 
 use std::{
     collections::BTreeMap,
@@ -21,15 +21,15 @@ use tokio::{
 use crate::external::ports::{RedisError, RedisProbe};
 
 const ANSWER_MS_MAX: u64 = 2_000;
-/// More than any one-line answer to PING or AUTH.
+/// Longer than every answer to PING or AUTH.
 const LINE_BYTES_MAX: u64 = 1_024;
-/// Beyond it the oldest names are forgotten and connected to anew.
-const KEPT_MAX: usize = 16;
+/// With more endpoints, the connection of the first one by name is closed.
+const CONNECTIONS_MAX: usize = 16;
 
-/// Connections that answered last time, by endpoint and password.
+/// Connections that answered the last PING, by endpoint, with the password that they were opened with.
 #[derive(Debug, Default)]
 pub struct RedisConnections {
-    kept: Mutex<BTreeMap<String, (Option<Secret>, Connection)>>,
+    idle: Mutex<BTreeMap<String, (Option<Secret>, Connection)>>,
 }
 
 type Connection = BufReader<TcpStream>;
@@ -37,49 +37,50 @@ type Connection = BufReader<TcpStream>;
 #[async_trait]
 impl RedisProbe for RedisConnections {
     async fn ping(&self, endpoint: &str, password: Option<&Secret>) -> Result<(), RedisError> {
-        if let Some(kept) = self.take(endpoint, password)
-            && let Ok(alive) = within_time(pinged(kept)).await
+        if let Some(idle) = self.take(endpoint, password)
+            && let Ok(connection) = within_deadline(ping(idle)).await
         {
-            self.keep(endpoint, password, alive);
+            self.keep(endpoint, password, connection);
             return Ok(());
         }
-        let fresh = within_time(connected(endpoint, password)).await.map_err(|error| refusal(endpoint, error))?;
-        self.keep(endpoint, password, fresh);
+        let connection = within_deadline(connect(endpoint, password)).await;
+        let connection = connection.map_err(|failure| redis_error(endpoint, failure))?;
+        self.keep(endpoint, password, connection);
         Ok(())
     }
 }
 
 impl RedisConnections {
     fn take(&self, endpoint: &str, password: Option<&Secret>) -> Option<Connection> {
-        let (with, connection) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(endpoint)?;
+        let (with, connection) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).remove(endpoint)?;
         (with.as_ref() == password).then_some(connection)
     }
 
     fn keep(&self, endpoint: &str, password: Option<&Secret>, connection: Connection) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= KEPT_MAX {
-            kept.pop_first();
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() >= CONNECTIONS_MAX {
+            idle.pop_first();
         }
-        kept.insert(endpoint.to_owned(), (password.cloned(), connection));
+        idle.insert(endpoint.to_owned(), (password.cloned(), connection));
     }
 }
 
-/// Why a Redis did not say PONG.
+/// Why the answer was not PONG.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("the connection failed")]
     Connection(#[from] io::Error),
     #[error("no answer in {ANSWER_MS_MAX} ms")]
-    TooLate,
-    #[error("it wants a password, or another")]
+    Timeout,
+    #[error("the server requires another password")]
     Password,
-    #[error("its answer is none of a Redis")]
-    Answer,
-    #[error("it is loading its data or busy")]
-    NotNow,
+    #[error("the answer is not one of Redis")]
+    ConditionState,
+    #[error("the server is loading its data or is busy")]
+    Busy,
 }
 
-fn refusal(endpoint: &str, failure: Failure) -> RedisError {
+fn redis_error(endpoint: &str, failure: Failure) -> RedisError {
     let endpoint = endpoint.to_owned();
     match failure {
         Failure::Password => RedisError::AuthenticationFailed { endpoint },
@@ -87,25 +88,25 @@ fn refusal(endpoint: &str, failure: Failure) -> RedisError {
     }
 }
 
-async fn within_time<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    timeout(Duration::from_millis(ANSWER_MS_MAX), work).await.unwrap_or(Err(Failure::TooLate))
+async fn within_deadline<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    timeout(Duration::from_millis(ANSWER_MS_MAX), work).await.unwrap_or(Err(Failure::Timeout))
 }
 
-async fn connected(endpoint: &str, password: Option<&Secret>) -> Result<Connection, Failure> {
+async fn connect(endpoint: &str, password: Option<&Secret>) -> Result<Connection, Failure> {
     let mut connection = BufReader::new(TcpStream::connect(endpoint).await?);
     if let Some(password) = password {
         let password = password.expose();
         let command = format!("*2\r\n$4\r\nAUTH\r\n${}\r\n{password}\r\n", password.len());
-        connection = asked(connection, command.as_bytes(), "+OK").await?;
+        connection = call(connection, command.as_bytes(), "+OK").await?;
     }
-    pinged(connection).await
+    ping(connection).await
 }
 
-async fn pinged(connection: Connection) -> Result<Connection, Failure> {
-    asked(connection, b"*1\r\n$4\r\nPING\r\n", "+PONG").await
+async fn ping(connection: Connection) -> Result<Connection, Failure> {
+    call(connection, b"*1\r\n$4\r\nPING\r\n", "+PONG").await
 }
 
-async fn asked(mut connection: Connection, command: &[u8], expected: &str) -> Result<Connection, Failure> {
+async fn call(mut connection: Connection, command: &[u8], expected: &str) -> Result<Connection, Failure> {
     use tokio::io::AsyncReadExt as _;
     connection.write_all(command).await?;
     let mut line = String::new();
@@ -115,26 +116,26 @@ async fn asked(mut connection: Connection, command: &[u8], expected: &str) -> Re
         answer if ["-NOAUTH", "-WRONGPASS", "-ERR AUTH", "-NOPERM"].iter().any(|code| answer.starts_with(code)) => {
             Err(Failure::Password)
         }
-        // Before version 6: `ERR invalid password`; without one: `ERR Client sent AUTH, but no password is set`.
+        // Before Redis 6 it is `ERR invalid password`; without a password it is `ERR Client sent AUTH, but no password is set`.
         answer if answer.starts_with("-ERR") && answer.contains("password") => Err(Failure::Password),
         answer
             if answer.starts_with("-LOADING") || answer.starts_with("-BUSY") || answer.starts_with("-MASTERDOWN") =>
         {
-            Err(Failure::NotNow)
+            Err(Failure::Busy)
         }
         "" => Err(Failure::Connection(io::ErrorKind::UnexpectedEof.into())),
-        _ => Err(Failure::Answer),
+        _ => Err(Failure::ConditionState),
     }
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "the other side of a connection is a task of the test")]
+#[expect(clippy::disallowed_methods, reason = "the server side of a connection is a task of the test")]
 mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
 
-    /// Accepts connections and answers each line that names a command; returns how many connections came.
+    /// A server that answers commands from a table. Returns its address and the number of accepted connections.
     async fn redis(answers: &'static [(&'static str, &'static str)]) -> (String, std::sync::Arc<Mutex<usize>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = listener.local_addr().unwrap().to_string();
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn two_pings_share_a_connection_and_another_password_does_not() {
+    async fn pings_share_a_connection_unless_the_password_differs() {
         let (endpoint, connections) = redis(&[("AUTH", "+OK"), ("PING", "+PONG")]).await;
         let probe = RedisConnections::default();
         probe.ping(&endpoint, None).await.unwrap();
@@ -168,11 +169,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refused_password_and_an_absent_server_are_told_apart() {
+    async fn a_rejected_password_and_an_unreachable_server_are_different_errors() {
         let probe = RedisConnections::default();
         let (endpoint, _) = redis(&[("AUTH", "-WRONGPASS invalid username-password pair")]).await;
-        let refused = probe.ping(&endpoint, Some(&Secret::new("wrong"))).await;
-        assert!(matches!(refused, Err(RedisError::AuthenticationFailed { .. })));
+        let rejected = probe.ping(&endpoint, Some(&Secret::new("wrong"))).await;
+        assert!(matches!(rejected, Err(RedisError::AuthenticationFailed { .. })));
         let (endpoint, _) = redis(&[("PING", "-NOAUTH Authentication required.")]).await;
         assert!(matches!(probe.ping(&endpoint, None).await, Err(RedisError::AuthenticationFailed { .. })));
         assert!(matches!(probe.ping("127.0.0.1:1", None).await, Err(RedisError::Unreachable { .. })));
@@ -181,13 +182,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_died_is_made_anew() {
+    async fn a_broken_connection_is_replaced() {
         let (endpoint, connections) = redis(&[("PING", "+PONG")]).await;
         let probe = RedisConnections::default();
         probe.ping(&endpoint, None).await.unwrap();
-        let mut kept = probe.take(&endpoint, None).unwrap();
-        kept.get_mut().shutdown().await.unwrap();
-        probe.keep(&endpoint, None, kept);
+        let mut idle = probe.take(&endpoint, None).unwrap();
+        idle.get_mut().shutdown().await.unwrap();
+        probe.keep(&endpoint, None, idle);
         probe.ping(&endpoint, None).await.unwrap();
         assert_eq!(*connections.lock().unwrap(), 2);
     }

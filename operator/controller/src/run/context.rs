@@ -1,4 +1,4 @@
-//! What every reconcile is given: the cluster, the data servers, the clock.
+//! What every reconciliation uses: the cluster, the external tasks, the process.
 
 use std::sync::Arc;
 
@@ -9,31 +9,25 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use crate::cluster::Cluster;
 use crate::cluster::events::Events;
 use crate::decide::correction::Correction;
-use crate::external::tasks::{EventSink, Externals};
+use crate::external::tasks::{EventSink, ExternalTasks};
 use crate::market::{MarketRef, Trigger};
 
-/// What every reconcile is given.
 pub struct Context {
-    /// The Kubernetes API.
     pub cluster: Cluster,
-    /// What lies outside the cluster.
-    pub externals: Externals,
-    /// Tasks, clock, shutdown.
+    pub external: ExternalTasks,
     pub process: Process,
-    /// Asks for reconciles.
     pub trigger: Trigger,
 }
 
 impl Context {
-    /// Forgets a Marketplace that is gone.
-    pub fn forget(&self, market: &MarketRef) {
-        self.cluster.forget(market);
-        self.externals.forget(market);
+    /// Ends the tasks of a deleted Marketplace and frees what is stored for it.
+    pub fn remove(&self, market: &MarketRef) {
+        self.cluster.remove(market);
+        self.external.remove(market);
     }
 }
 
-/// A context that many tasks share.
-pub type Shared = Arc<Context>;
+pub type SharedContext = Arc<Context>;
 
 #[async_trait]
 impl EventSink for Events {

@@ -1,5 +1,5 @@
-//! The end of a Marketplace: workloads, then databases and topics by policy, then the Secrets that data depend on, then
-//! the finalizer. It creates nothing.
+//! The deletion of a Marketplace: first the workloads, then databases and topics by policy, then the Secrets that stored
+//! data depend on, then the finalizer. Creates nothing.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 
 use crate::decide::credentials::{admin_secret, signing_secret};
 use crate::decide::desired::external;
-use crate::decide::observed::{Observed, Trouble};
+use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::Plan;
 use crate::external::ports::DatabaseAdmin;
 use crate::external::tasks::{databases, topics};
@@ -23,35 +23,26 @@ use crate::names;
 use crate::run::context::Context;
 use crate::run::next::Next;
 
-/// Kinds whose end ends pods.
-const RUNNING: [Kind; 3] = [Kind::HorizontalPodAutoscaler, Kind::Deployment, Kind::Job];
-/// Pods get this long to end before their databases are taken away.
+/// Kinds that start pods.
+const WORKLOADS: [Kind; 3] = [Kind::HorizontalPodAutoscaler, Kind::Deployment, Kind::Job];
+/// Time that pods have to end before their databases are locked or dropped.
 const PODS_SECONDS_MAX: i64 = 30;
-/// What cannot be reached for this long is left behind, where nothing is to be deleted.
+/// Age of the deletion after which external resources on unreachable servers are left in place, if the policy is Retain.
 const GIVE_UP_SECONDS: i64 = 45;
-const PAUSE: Duration = Duration::from_secs(1);
+const POLL_DELAY: Duration = Duration::from_secs(1);
 const CALL_DEADLINE: Duration = Duration::from_secs(20);
 
-/// Why the end has not come.
 #[derive(Debug, thiserror::Error)]
 pub enum FinalizeError {
-    /// The API server refused.
-    #[error("deleting {key}")]
-    Delete {
-        /// What should go.
-        key: ObjectKey,
-        /// What the client said.
-        source: kube::Error,
-    },
-    /// The finalizer stays.
-    #[error("removing the finalizer")]
+    #[error("cannot delete {key}")]
+    Delete { key: ObjectKey, source: kube::Error },
+    #[error("cannot remove the finalizer")]
     Finalizer(#[source] kube::Error),
-    /// Something outside the cluster stays.
     #[error("{}", .0.message)]
-    Outside(Trouble),
+    External(ConditionError),
 }
 
-/// One step towards the end.
+/// One step of the deletion. Idempotent; it is called until the finalizer is removed.
 pub async fn finalize(
     context: &Context,
     market: &MarketRef,
@@ -60,29 +51,25 @@ pub async fn finalize(
     observed: &Observed,
 ) -> Result<Next, FinalizeError> {
     if !resource.finalizers().iter().any(|name| name == FINALIZER) {
-        return Ok(Next::Await);
+        return Ok(Next::OnChange);
     }
-    context.externals.quiesce(market).await;
+    context.external.suspend_and_wait(market).await;
     let age = age_seconds(resource, observed.now);
-    let mut left = 0;
-    for kind in RUNNING {
-        let names: Vec<String> = observed.children.of(kind).map(ResourceExt::name_any).collect();
-        left += names.len();
-        for name in names {
-            delete(context, market, &ObjectKey::new(kind, name)).await?;
-        }
-    }
-    left += observed.children.of(Kind::Pod).count();
+    let left = delete_workloads(context, market, observed).await?;
     if left > 0 && age < PODS_SECONDS_MAX {
-        return Ok(Next::After(PAUSE));
+        return Ok(Next::After(POLL_DELAY));
     }
-    if let Err(trouble) = outside(context, plan, observed).await {
+    if let Err(error) = release_external(context, plan, observed).await {
         let deletes = [plan.database.deletion, plan.kafka.deletion].contains(&DeletionPolicy::Delete);
-        let hopeless = trouble.reason == Reason::SecretMissing;
-        if age < GIVE_UP_SECONDS || (deletes && !hopeless) {
-            return Err(FinalizeError::Outside(trouble));
+        let credentials_lost = error.reason == Reason::SecretMissing;
+        if age < GIVE_UP_SECONDS || (deletes && !credentials_lost) {
+            return Err(FinalizeError::External(error));
         }
-        let note = format!("left behind: {}", trouble.message);
+        let note = format!(
+            "Deleted Marketplace {} and left its databases or topics in place: {}; remove them by hand if they are not \
+             needed any more",
+            market.name, error.message
+        );
         context.cluster.events.warn(&resource.object_ref(&()), Reason::RetainedOnDelete, "Delete", note).await;
     }
     if plan.database.deletion == DeletionPolicy::Delete {
@@ -91,13 +78,26 @@ pub async fn finalize(
         }
     }
     remove_finalizer(context, market, resource).await?;
-    context.forget(market);
-    Ok(Next::Await)
+    context.remove(market);
+    Ok(Next::OnChange)
 }
 
 fn age_seconds(resource: &Marketplace, now: OffsetDateTime) -> i64 {
     let since = resource.meta().deletion_timestamp.as_ref().map_or(0, |time| time.0.as_second());
     now.unix_timestamp() - since
+}
+
+/// Returns how many workloads and pods existed before this call.
+async fn delete_workloads(context: &Context, market: &MarketRef, observed: &Observed) -> Result<usize, FinalizeError> {
+    let mut left = observed.children.of(Kind::Pod).count();
+    for kind in WORKLOADS {
+        let names: Vec<String> = observed.children.of(kind).map(ResourceExt::name_any).collect();
+        left += names.len();
+        for name in names {
+            delete(context, market, &ObjectKey::new(kind, name)).await?;
+        }
+    }
+    Ok(left)
 }
 
 async fn delete(context: &Context, market: &MarketRef, key: &ObjectKey) -> Result<(), FinalizeError> {
@@ -109,37 +109,42 @@ async fn delete(context: &Context, market: &MarketRef, key: &ObjectKey) -> Resul
     }
 }
 
-/// Databases and then topics, each by its policy; nothing of another Marketplace's.
-async fn outside(context: &Context, plan: &Plan, observed: &Observed) -> Result<(), Trouble> {
-    let claim = bounded("the database server", Box::pin(end_databases(context, plan, observed))).await?;
+/// Deletes or locks databases, then deletes topics, each by its policy. What another Marketplace owns stays unchanged.
+async fn release_external(context: &Context, plan: &Plan, observed: &Observed) -> Result<(), ConditionError> {
+    let address = format!("{}:{}", plan.database.host, plan.database.port);
+    let work = Box::pin(release_databases(context, plan, observed));
+    let claim = bounded(&format!("the database server {address}"), work).await?;
     if claim == Claim::Foreign || plan.kafka.deletion == DeletionPolicy::Retain {
         return Ok(());
     }
-    bounded("the broker", Box::pin(end_topics(context, plan, observed))).await
+    let brokers = format!("the broker {}", plan.kafka.bootstrap.join(","));
+    bounded(&brokers, Box::pin(delete_topics(context, plan, observed))).await
 }
 
-/// Whose the isolation key is. Topics carry no mark of their owner: the databases' one counts for them too.
+/// Which Marketplace uses the isolation key. Topics have no mark of their owner, so the databases' mark is used for both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Claim {
     Ours,
     Foreign,
 }
 
-async fn bounded<T>(what: &str, work: BoxFuture<'_, Result<T, Trouble>>) -> Result<T, Trouble> {
-    tokio::time::timeout(CALL_DEADLINE, work)
-        .await
-        .unwrap_or_else(|_| Err(Trouble::new(Reason::WaitingForDependency, format!("{what} did not answer in time"))))
+async fn bounded<T>(server: &str, work: BoxFuture<'_, Result<T, ConditionError>>) -> Result<T, ConditionError> {
+    tokio::time::timeout(CALL_DEADLINE, work).await.unwrap_or_else(|_| {
+        let seconds = CALL_DEADLINE.as_secs();
+        let message = format!("{server} did not complete the deletion in {seconds} s: check the server; it is retried");
+        Err(ConditionError::new(Reason::WaitingForDependency, message))
+    })
 }
 
-async fn end_databases(context: &Context, plan: &Plan, observed: &Observed) -> Result<Claim, Trouble> {
-    let wanted = external::every_database(plan, observed)?;
-    let admin = &context.externals.adapters.databases;
-    let failed = |error| databases::trouble(&wanted.admin, &error);
-    let facts = admin.inspect(&wanted.admin, &wanted.databases).await.map_err(failed)?;
+async fn release_databases(context: &Context, plan: &Plan, observed: &Observed) -> Result<Claim, ConditionError> {
+    let desired = external::all_databases(plan, observed)?;
+    let admin = &context.external.adapters.databases;
+    let failed = |error| databases::condition_error(&desired.admin, &error);
+    let server = admin.inspect(&desired.admin, &desired.databases).await.map_err(failed)?;
     let mut claim = Claim::Ours;
-    for database in &wanted.databases {
-        let seen = facts.databases.get(&database.name).filter(|seen| seen.exists);
-        match seen.map(|seen| seen.owner.as_ref().is_none_or(|owner| *owner == database.marketplace)) {
+    for database in &desired.databases {
+        let existing = server.databases.get(&database.name).filter(|existing| existing.exists);
+        match existing.map(|existing| existing.owner.as_ref().is_none_or(|owner| *owner == database.marketplace)) {
             None => continue,
             Some(false) => {
                 claim = Claim::Foreign;
@@ -149,24 +154,24 @@ async fn end_databases(context: &Context, plan: &Plan, observed: &Observed) -> R
         }
         match plan.database.deletion {
             DeletionPolicy::Delete => {
-                DatabaseAdmin::drop(&**admin, &wanted.admin, database).await.map_err(failed)?;
+                DatabaseAdmin::drop(&**admin, &desired.admin, database).await.map_err(failed)?;
             }
-            DeletionPolicy::Retain => admin.lock(&wanted.admin, database).await.map_err(failed)?,
+            DeletionPolicy::Retain => admin.lock(&desired.admin, database).await.map_err(failed)?,
         }
     }
     Ok(claim)
 }
 
-async fn end_topics(context: &Context, plan: &Plan, observed: &Observed) -> Result<(), Trouble> {
-    let wanted = external::topics(plan, observed)?;
-    let admin = &context.externals.adapters.topics;
-    let failed = |error| topics::trouble(&wanted.broker, &error);
-    let names: Vec<String> = wanted.topics.iter().map(|topic| topic.name.clone()).collect();
+async fn delete_topics(context: &Context, plan: &Plan, observed: &Observed) -> Result<(), ConditionError> {
+    let desired = external::topics(plan, observed)?;
+    let admin = &context.external.adapters.topics;
+    let failed = |error| topics::condition_error(&desired.broker, &error);
+    let names: Vec<String> = desired.topics.iter().map(|topic| topic.name.clone()).collect();
     let consumers = topology::ALL.iter().filter(|row| !row.consumes.is_empty());
     let groups: Vec<String> = consumers.map(|row| names::at_broker(&plan.isolation_key, row.name)).collect();
-    let deleted = admin.delete(&wanted.broker, &names).await.map_err(failed)?;
-    let forgotten = admin.delete_groups(&wanted.broker, &groups).await.map_err(failed)?;
-    for (_, result) in deleted.into_iter().chain(forgotten) {
+    let topics = admin.delete(&desired.broker, &names).await.map_err(failed)?;
+    let groups = admin.delete_groups(&desired.broker, &groups).await.map_err(failed)?;
+    for (_, result) in topics.into_iter().chain(groups) {
         result.map_err(failed)?;
     }
     Ok(())

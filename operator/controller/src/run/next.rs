@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-/// When a Marketplace is reconciled next.
+/// The result of a reconciliation that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// When something changes.
-    Await,
-    /// When something changes, or after this long.
+    /// When a watch or an external task requests it.
+    OnChange,
+    /// On request, or after this delay.
     After(Duration),
-    /// Never: it is gone.
+    /// Never: the Marketplace does not exist any more.
     Gone,
 }

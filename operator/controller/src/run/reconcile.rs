@@ -1,4 +1,4 @@
-//! The pipe: observe, plan, desired, apply, status. Nothing else.
+//! One reconciliation as a list of steps: observe, plan, desired, apply, status.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,74 +9,64 @@ use kube::{Resource, ResourceExt};
 use serde_json::json;
 
 use crate::cluster::apply::apply;
-use crate::cluster::observe::{Observation, ObserveError, observe};
+use crate::cluster::observe::{ObserveError, Snapshot, observe};
 use crate::decide::applied::Applied;
 use crate::decide::desired::{Desired, desired};
-use crate::decide::observed::{Named, Observed, Seen, Trouble};
+use crate::decide::observed::{ConditionError, LastInspection, Observed, ReferencedSecret};
 use crate::decide::plan::{Violation, plan};
-use crate::decide::status::{View, ending, status};
+use crate::decide::status::{View, status, terminating};
 use crate::market::MarketRef;
 use crate::run::context::Context;
 use crate::run::finalize::{self, FinalizeError};
 use crate::run::next::Next;
 
-/// A cache that lags behind own writes is read again after this long, if nothing else asks.
-const LAG_PAUSE: Duration = Duration::from_secs(1);
-/// What waits for somebody outside is looked at again after this long, if nothing else asks.
-const WAIT_PAUSE: Duration = Duration::from_secs(15);
+/// Delay until a cache is read again that does not show the operator's own writes yet.
+const CACHE_LAG_DELAY: Duration = Duration::from_secs(1);
+/// Delay until what a user has to change, and no watch shows, is read again.
+const USER_ACTION_DELAY: Duration = Duration::from_secs(15);
 
-/// Why a reconcile failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Reading failed.
-    #[error("reading what is there")]
+    #[error("cannot read the state of the cluster")]
     Observe(#[from] ObserveError),
-    /// Deleting failed.
-    #[error("deleting what is there")]
+    #[error("cannot delete the Marketplace's resources")]
     Finalize(#[from] FinalizeError),
-    /// The status or the finalizer could not be written.
-    #[error("writing {what}")]
-    Write {
-        /// Which of them.
-        what: &'static str,
-        /// What the client said.
-        source: kube::Error,
-    },
+    #[error("cannot write {what} of the Marketplace")]
+    Write { what: &'static str, source: kube::Error },
 }
 
-/// Makes what is there what is wanted, as far as it goes now.
+/// Changes the cluster towards the desired state as far as is possible now, and writes the status. Idempotent.
 pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Error> {
     let Some(resource) = context.cluster.stores.market(market) else {
-        context.forget(market);
+        context.remove(market);
         return Ok(Next::Gone);
     };
-    let seen = context.externals.seen(market);
-    let (plan, violations) = plan(&resource, connections(&resource, &seen));
-    let Observation { observed, lags } =
-        observe(&context.cluster, market, &plan, seen, context.process.clock().now()).await?;
+    let last = context.external.last_inspection(market);
+    let (plan, violations) = plan(&resource, connections(&resource, &last));
+    let now = context.process.clock().now();
+    let Snapshot { observed, cache_lags } = observe(&context.cluster, market, &plan, last, now).await?;
     if resource.meta().deletion_timestamp.is_some() {
-        let ended = finalize::finalize(context, market, &resource, &plan, &observed).await;
-        if let Err(FinalizeError::Outside(trouble)) = &ended {
-            write_status(context, market, &resource, &ending(&resource, trouble, observed.now)).await?;
+        let finalized = finalize::finalize(context, market, &resource, &plan, &observed).await;
+        if let Err(FinalizeError::External(error)) = &finalized {
+            write_status(context, market, &resource, &terminating(&resource, error, observed.now)).await?;
         }
-        return Ok(ended?);
+        return Ok(finalized?);
     }
     let paused = resource.annotations().get(PAUSED).is_some_and(|value| value == "true");
     if !paused && !resource.finalizers().iter().any(|name| name == FINALIZER) {
         add_finalizer(context, market, &resource).await?;
     }
     let desired = desired(&plan, &observed);
-    let acts = !paused && violations.is_empty();
     let reference = resource.object_ref(&());
     let mut applied = Applied::default();
-    if acts {
+    if !paused && violations.is_empty() {
         applied = apply(&context.cluster, market, &reference, &plan, &desired, &observed).await;
     }
     if paused {
-        context.externals.rest(market);
+        context.external.suspend(market);
     } else if violations.iter().all(|violation| violation.reason == Reason::ConnectionBudgetExceeded) {
-        // Asking goes on also when the server takes too few connections: it may take more tomorrow.
-        context.externals.want(market, &reference, &desired);
+        // Inspections continue while the server accepts too few connections: its limit may be raised.
+        context.external.set_desired(market, &reference, &desired);
     }
     let view = View {
         market: &resource,
@@ -88,27 +78,30 @@ pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Er
         applied: &applied,
     };
     write_status(context, market, &resource, &status(&view)).await?;
-    Ok(next(&applied, lags, &violations, &desired, &observed))
+    Ok(next(&applied, cache_lags, &violations, &desired, &observed))
 }
 
-/// What the server takes, by the last look; before the first one, by the last status: a restart of the operator while
-/// the server is away must not change a pool.
-fn connections(resource: &Marketplace, seen: &Seen) -> Option<i32> {
-    let looked = seen.databases.as_ref().and_then(|outcome| outcome.connections.as_ref().ok().copied());
-    let kept = || resource.status.as_ref()?.effective.as_ref()?.max_connections;
-    looked.or_else(kept)
+/// The server's connection limit as last inspected. Before the first inspection it is taken from the status, so that a
+/// restart of the operator while the server is unreachable does not change the size of the pools.
+fn connections(resource: &Marketplace, last: &LastInspection) -> Option<i32> {
+    let inspected = last.databases.as_ref().and_then(|observation| observation.connections.as_ref().ok().copied());
+    let reported = || resource.status.as_ref()?.effective.as_ref()?.max_connections;
+    inspected.or_else(reported)
 }
 
-fn next(applied: &Applied, lags: bool, violations: &[Violation], desired: &Desired, observed: &Observed) -> Next {
-    let missing = observed.named.values().any(|named| !matches!(named, Named::Usable(_)));
-    let failed = |trouble: &Trouble| trouble.reason == Reason::MigrationFailed;
-    if applied.again || lags {
-        Next::After(LAG_PAUSE)
-    } else if missing || !applied.troubles.is_empty() || !violations.is_empty() || desired.waiting.values().any(failed)
+fn next(applied: &Applied, cache_lags: bool, violations: &[Violation], desired: &Desired, observed: &Observed) -> Next {
+    let unusable = |secret: &ReferencedSecret| !matches!(secret, ReferencedSecret::Usable(_));
+    let failed = |error: &ConditionError| error.reason == Reason::MigrationFailed;
+    if applied.retry || cache_lags {
+        Next::After(CACHE_LAG_DELAY)
+    } else if observed.referenced_secrets.values().any(unusable)
+        || !applied.errors.is_empty()
+        || !violations.is_empty()
+        || desired.waiting.values().any(failed)
     {
-        Next::After(WAIT_PAUSE)
+        Next::After(USER_ACTION_DELAY)
     } else {
-        Next::Await
+        Next::OnChange
     }
 }
 
@@ -127,7 +120,7 @@ async fn add_finalizer(context: &Context, market: &MarketRef, resource: &Arc<Mar
     Ok(())
 }
 
-/// Written only where it differs from what the cache shows.
+/// Sends no request if the cache shows the same status.
 async fn write_status(
     context: &Context,
     market: &MarketRef,
@@ -147,7 +140,7 @@ async fn write_status(
     let written = api(context, market).patch_status(&market.name, &params, &Patch::Apply(patch)).await;
     match written {
         Ok(_) => Ok(()),
-        // It went away meanwhile; the watch says so.
+        // The Marketplace was deleted in the meantime; the watch reports it.
         Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
         Err(source) => Err(Error::Write { what: "the status", source }),
     }

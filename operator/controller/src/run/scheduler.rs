@@ -1,6 +1,6 @@
-//! When a Marketplace is reconciled: at once when asked, at most every 250 ms, later again when it waits or failed.
+//! When a Marketplace is reconciled: on request, at most every 250 ms, and again after a delay if it waits or failed.
 //!
-//! One task per Marketplace, so that none waits for another and no two reconcile the same.
+//! Each Marketplace has one worker task. So no Marketplace waits for another, and no two reconciliations of one overlap.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,22 +11,22 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::cluster::error_chain::error_chain;
 use crate::market::{MarketRef, backoff};
-use crate::run::context::Shared;
+use crate::run::context::SharedContext;
 use crate::run::next::Next;
 use crate::run::reconcile;
 
-/// Least time between the beginnings of two reconciles of one Marketplace.
-const GAP: Duration = Duration::from_millis(250);
-/// A reconcile that takes longer is given up and counted as failed.
+/// Minimum time between the starts of two reconciliations of one Marketplace.
+const INTERVAL_MIN: Duration = Duration::from_millis(250);
+/// A reconciliation that takes longer is cancelled and counts as failed.
 const DEADLINE: Duration = Duration::from_mins(1);
 
-/// Reconciles what is asked for, until nobody can ask any more or the process ends.
-pub async fn run(context: Shared, mut asked: mpsc::UnboundedReceiver<MarketRef>) {
+/// Starts a worker for each requested Marketplace, until the process shuts down.
+pub async fn run(context: SharedContext, mut requests: mpsc::UnboundedReceiver<MarketRef>) {
     let mut workers: BTreeMap<MarketRef, mpsc::Sender<()>> = BTreeMap::new();
     let shutdown = context.process.shutdown();
-    while let Some(Some(market)) = shutdown.run_until_cancelled(asked.recv()).await {
-        let waiting = workers.get(&market).map(|worker| worker.try_send(()));
-        match waiting {
+    while let Some(Some(market)) = shutdown.run_until_cancelled(requests.recv()).await {
+        let sent = workers.get(&market).map(|worker| worker.try_send(()));
+        match sent {
             Some(Ok(()) | Err(TrySendError::Full(()))) => {}
             None | Some(Err(TrySendError::Closed(()))) => {
                 let (sender, receiver) = mpsc::channel(1);
@@ -43,8 +43,8 @@ pub async fn run(context: Shared, mut asked: mpsc::UnboundedReceiver<MarketRef>)
     }
 }
 
-/// The life of one Marketplace.
-async fn work(context: Shared, market: MarketRef, mut asked: mpsc::Receiver<()>) {
+/// Reconciles one Marketplace until it is deleted or the process shuts down.
+async fn work(context: SharedContext, market: MarketRef, mut requests: mpsc::Receiver<()>) {
     let shutdown = context.process.shutdown();
     let mut due: Option<Instant> = None;
     let mut earliest = Instant::now();
@@ -52,22 +52,24 @@ async fn work(context: Shared, market: MarketRef, mut asked: mpsc::Receiver<()>)
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
-            asked = asked.recv() => if asked.is_none() { return },
+            request = requests.recv() => if request.is_none() { return },
             () = until(due) => {}
         }
         sleep_until(earliest).await;
-        while asked.try_recv().is_ok() {}
-        earliest = Instant::now() + GAP;
-        // A reconcile may end anywhere: the next one, of this process or another, goes on from what it finds.
-        let Some(next) = shutdown.run_until_cancelled(once(&context, &market)).await else { return };
+        while requests.try_recv().is_ok() {}
+        earliest = Instant::now() + INTERVAL_MIN;
+        // A cancelled reconciliation leaves no state that the next one needs: it continues from what it observes.
+        let Some(next) = shutdown.run_until_cancelled(attempt(&context, &market)).await else {
+            return;
+        };
         failures = if next.is_ok() { 0 } else { failures + 1 };
         due = match next {
-            Ok(Next::Await) => None,
-            Ok(Next::After(pause)) => Some(Instant::now() + pause),
+            Ok(Next::OnChange) => None,
+            Ok(Next::After(delay)) => Some(Instant::now() + delay),
             Ok(Next::Gone) => {
-                // Nobody can ask this task any more; whoever just did is heard by a new one.
-                asked.close();
-                if asked.recv().await.is_some() {
+                // After `close` a request starts a new worker; one that arrived before is sent again.
+                requests.close();
+                if requests.recv().await.is_some() {
                     context.trigger.send(market);
                 }
                 return;
@@ -77,7 +79,7 @@ async fn work(context: Shared, market: MarketRef, mut asked: mpsc::Receiver<()>)
     }
 }
 
-/// Never, without a time.
+/// Does not return without a time.
 async fn until(due: Option<Instant>) {
     match due {
         Some(due) => sleep_until(due).await,
@@ -85,18 +87,26 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-async fn once(context: &Shared, market: &MarketRef) -> Result<Next, ()> {
-    let begun = Instant::now();
+async fn attempt(context: &SharedContext, market: &MarketRef) -> Result<Next, ()> {
+    let started = Instant::now();
     let result = timeout(DEADLINE, reconcile::reconcile(context, market)).await;
-    metrics::histogram!("operator_reconcile_seconds").record(begun.elapsed().as_secs_f64());
+    metrics::histogram!("operator_reconcile_seconds").record(started.elapsed().as_secs_f64());
     let (namespace, name) = (&market.namespace, &market.name);
     match result {
         Ok(Ok(next)) => return Ok(next),
         Ok(Err(error)) => {
             let error = error_chain(&error);
-            tracing::warn!(namespace, name, error, "a reconcile failed and is tried again");
+            tracing::warn!(namespace, name, error, "cannot reconcile the Marketplace; it is retried with backoff");
         }
-        Err(_) => tracing::warn!(namespace, name, "a reconcile took longer than its deadline and is tried again"),
+        Err(_) => {
+            let seconds = DEADLINE.as_secs();
+            tracing::warn!(
+                namespace,
+                name,
+                seconds,
+                "cancelled the reconciliation of the Marketplace at its deadline; it is retried with backoff"
+            );
+        }
     }
     metrics::counter!("operator_reconcile_failed_total").increment(1);
     Err(())

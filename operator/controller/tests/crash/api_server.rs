@@ -1,4 +1,4 @@
-//! A true API server on a true etcd, without controllers and kubelet, for one test process.
+//! An API server with etcd, without controllers and kubelet, for one test process.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ impl Drop for ApiServer {
 }
 
 impl ApiServer {
-    /// Starts both and waits until the API server is ready.
+    /// Starts etcd and the API server, and waits until it is ready.
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (client, peer, port) = (free_port(), free_port(), free_port());
@@ -43,7 +43,7 @@ impl ApiServer {
         server
     }
 
-    /// How a client reaches it.
+    /// The configuration of a client with all rights.
     pub async fn config(&self) -> Config {
         let mut kubeconfig = Kubeconfig::default();
         let cluster = Cluster {
@@ -117,7 +117,7 @@ impl ApiServer {
         if tokio::time::timeout(START_MAX, ready).await.is_err() {
             let log = std::fs::read_to_string(self.path("api.log")).unwrap_or_default();
             let tail: Vec<&str> = log.lines().rev().take(20).collect();
-            panic!("the API server does not become ready:\n{}", tail.join("\n"));
+            panic!("the API server is not ready after {START_MAX:?}:\n{}", tail.join("\n"));
         }
     }
 
@@ -143,12 +143,10 @@ async fn ready(client: &kube::Client) -> bool {
 }
 
 fn program(name: &str) -> Command {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "where the programs are is said to the test process, not to a service"
-    )]
-    let folder = std::env::var("AGORA_BIN")
-        .unwrap_or_else(|_| panic!("AGORA_BIN must name the folder of etcd and kube-apiserver"));
+    #[expect(clippy::disallowed_methods, reason = "the folder of the programs is an argument of the test process")]
+    let folder = std::env::var("AGORA_BIN").unwrap_or_else(|_| {
+        panic!("AGORA_BIN must be the folder of etcd and kube-apiserver: eval \"$(cargo xtask env)\"")
+    });
     Command::new(Path::new(&folder).join(name))
 }
 

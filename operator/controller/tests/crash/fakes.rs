@@ -1,10 +1,10 @@
-//! Databases, topics and Redis in memory; they keep what they were told across restarts of the operator.
+//! Databases, topics and Redis in memory. They keep their state across restarts of the operator.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use agora_operator::decide::servers::{
-    AdminDatabase, Broker, DatabaseSeen, DatabaseWanted, ServerFacts, TopicSeen, TopicWanted,
+    AdminDatabase, Broker, DesiredDatabase, DesiredTopic, ObservedDatabase, ObservedServer, ObservedTopic,
 };
 use agora_operator::external::ports::{
     BrokerError, DatabaseAdmin, DatabaseError, PerName, RedisError, RedisProbe, TopicAdmin,
@@ -13,92 +13,94 @@ use agora_vocab::Secret;
 use async_trait::async_trait;
 
 #[derive(Debug, Default)]
-pub struct InMemoryDatabases(pub Mutex<BTreeMap<String, DatabaseWanted>>);
+pub struct InMemoryDatabases(pub Mutex<BTreeMap<String, DesiredDatabase>>);
 
 #[async_trait]
 impl DatabaseAdmin for InMemoryDatabases {
-    async fn inspect(&self, _: &AdminDatabase, wanted: &[DatabaseWanted]) -> Result<ServerFacts, DatabaseError> {
-        let held = self.0.lock().unwrap();
-        let seen = |wanted: &DatabaseWanted| match held.get(&wanted.name) {
-            None => DatabaseSeen::default(),
-            Some(held) => DatabaseSeen { exists: true, login_works: true, owner: Some(held.marketplace.clone()) },
+    async fn inspect(&self, _: &AdminDatabase, desired: &[DesiredDatabase]) -> Result<ObservedServer, DatabaseError> {
+        let existing = self.0.lock().unwrap();
+        let observed = |desired: &DesiredDatabase| match existing.get(&desired.name) {
+            None => ObservedDatabase::default(),
+            Some(existing) => {
+                ObservedDatabase { exists: true, login_works: true, owner: Some(existing.marketplace.clone()) }
+            }
         };
-        let databases = wanted.iter().map(|wanted| (wanted.name.clone(), seen(wanted))).collect();
-        Ok(ServerFacts { version: 180_000, max_connections: 300, databases })
+        let databases = desired.iter().map(|desired| (desired.name.clone(), observed(desired))).collect();
+        Ok(ObservedServer { version: 180_000, max_connections: 300, databases })
     }
 
-    async fn ensure(&self, _: &AdminDatabase, wanted: &DatabaseWanted) -> Result<(), DatabaseError> {
-        self.0.lock().unwrap().insert(wanted.name.clone(), wanted.clone());
+    async fn ensure(&self, _: &AdminDatabase, desired: &DesiredDatabase) -> Result<(), DatabaseError> {
+        self.0.lock().unwrap().insert(desired.name.clone(), desired.clone());
         Ok(())
     }
 
-    async fn drop(&self, _: &AdminDatabase, wanted: &DatabaseWanted) -> Result<(), DatabaseError> {
-        self.0.lock().unwrap().remove(&wanted.name);
+    async fn drop(&self, _: &AdminDatabase, desired: &DesiredDatabase) -> Result<(), DatabaseError> {
+        self.0.lock().unwrap().remove(&desired.name);
         Ok(())
     }
 
-    async fn lock(&self, _: &AdminDatabase, _: &DatabaseWanted) -> Result<(), DatabaseError> {
+    async fn lock(&self, _: &AdminDatabase, _: &DesiredDatabase) -> Result<(), DatabaseError> {
         Ok(())
     }
 }
 
 #[derive(Debug, Default)]
-pub struct InMemoryTopics(pub Mutex<BTreeMap<String, TopicSeen>>);
+pub struct InMemoryTopics(pub Mutex<BTreeMap<String, ObservedTopic>>);
 
-fn done<'a>(names: impl Iterator<Item = &'a String>) -> PerName {
+fn all_succeeded<'a>(names: impl Iterator<Item = &'a String>) -> PerName {
     names.map(|name| (name.clone(), Ok(()))).collect()
 }
 
 impl InMemoryTopics {
-    fn put(&self, topics: &[TopicWanted]) -> PerName {
-        let mut held = self.0.lock().unwrap();
+    fn put(&self, topics: &[DesiredTopic]) -> PerName {
+        let mut existing = self.0.lock().unwrap();
         for topic in topics {
-            let TopicWanted { name, partitions, replicas, config } = topic.clone();
-            held.insert(name, TopicSeen { partitions, replicas, config });
+            let DesiredTopic { name, partitions, replicas, config } = topic.clone();
+            existing.insert(name, ObservedTopic { partitions, replicas, config });
         }
-        done(topics.iter().map(|topic| &topic.name))
+        all_succeeded(topics.iter().map(|topic| &topic.name))
     }
 }
 
 #[async_trait]
 impl TopicAdmin for InMemoryTopics {
-    async fn inspect(&self, _: &Broker, names: &[String]) -> Result<BTreeMap<String, TopicSeen>, BrokerError> {
-        let held = self.0.lock().unwrap();
-        Ok(held
+    async fn inspect(&self, _: &Broker, names: &[String]) -> Result<BTreeMap<String, ObservedTopic>, BrokerError> {
+        let existing = self.0.lock().unwrap();
+        Ok(existing
             .iter()
             .filter(|(name, _)| names.contains(name))
-            .map(|(name, seen)| (name.clone(), seen.clone()))
+            .map(|(name, topic)| (name.clone(), topic.clone()))
             .collect())
     }
 
-    async fn create(&self, _: &Broker, topics: &[TopicWanted]) -> Result<PerName, BrokerError> {
+    async fn create(&self, _: &Broker, topics: &[DesiredTopic]) -> Result<PerName, BrokerError> {
         Ok(self.put(topics))
     }
 
-    async fn set_config(&self, _: &Broker, topics: &[TopicWanted]) -> Result<PerName, BrokerError> {
+    async fn set_config(&self, _: &Broker, topics: &[DesiredTopic]) -> Result<PerName, BrokerError> {
         Ok(self.put(topics))
     }
 
-    async fn add_partitions(&self, _: &Broker, topics: &[TopicWanted]) -> Result<PerName, BrokerError> {
+    async fn add_partitions(&self, _: &Broker, topics: &[DesiredTopic]) -> Result<PerName, BrokerError> {
         Ok(self.put(topics))
     }
 
     async fn delete(&self, _: &Broker, names: &[String]) -> Result<PerName, BrokerError> {
-        let mut held = self.0.lock().unwrap();
-        held.retain(|name, _| !names.contains(name));
-        Ok(done(names.iter()))
+        let mut existing = self.0.lock().unwrap();
+        existing.retain(|name, _| !names.contains(name));
+        Ok(all_succeeded(names.iter()))
     }
 
     async fn delete_groups(&self, _: &Broker, names: &[String]) -> Result<PerName, BrokerError> {
-        Ok(done(names.iter()))
+        Ok(all_succeeded(names.iter()))
     }
 }
 
 #[derive(Debug, Default)]
-pub struct LivingRedis;
+pub struct ReachableRedis;
 
 #[async_trait]
-impl RedisProbe for LivingRedis {
+impl RedisProbe for ReachableRedis {
     async fn ping(&self, _: &str, _: Option<&Secret>) -> Result<(), RedisError> {
         Ok(())
     }

@@ -1,7 +1,7 @@
-//! The operator ends after its write number k, for every k, and begins anew: what is there in the end is the same each
-//! time, and no Secret that was written is ever written over. On a true API server; the test plays kubelet.
+//! The operator stops after write number k, for every k, and a new one starts: in the end the same objects exist, and no
+//! Secret that was written is replaced. Runs with an API server; the test acts as the controllers and the kubelet.
 #![cfg(feature = "api-tests")]
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 mod api_server;
 mod fakes;
@@ -16,14 +16,14 @@ use agora_chassis::Process;
 use agora_crd::Marketplace;
 use agora_operator::cluster::events::Events;
 use agora_operator::cluster::{Cluster, watches};
-use agora_operator::external::tasks::{Adapters, Externals};
+use agora_operator::external::tasks::{Adapters, ExternalTasks};
 use agora_operator::kinds::Kind;
 use agora_operator::market::Trigger;
 use agora_operator::run::context::Context;
 use agora_operator::run::scheduler;
 use api_server::ApiServer;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use fakes::{InMemoryDatabases, InMemoryTopics, LivingRedis};
+use fakes::{InMemoryDatabases, InMemoryTopics, ReachableRedis};
 use futures::future::BoxFuture;
 use http::{Method, Request};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
@@ -42,78 +42,81 @@ const MARKET: &str = "shop";
 const POLL: Duration = Duration::from_millis(50);
 const CONVERGENCE_MAX: Duration = Duration::from_mins(1);
 
-/// What outlives the operator.
+/// The data servers, which outlive the operator.
 #[derive(Clone, Default)]
-struct World {
+struct DataServers {
     databases: Arc<InMemoryDatabases>,
     topics: Arc<InMemoryTopics>,
 }
 
-/// A running operator that can be ended.
+/// A running operator.
 struct Operator {
     process: Process,
-    written: watch::Receiver<usize>,
+    writes: watch::Receiver<usize>,
 }
 
 impl Operator {
-    /// After `last` writes nothing that it sends arrives any more.
-    async fn start(server: &ApiServer, world: &World, namespace: &str, last: usize) -> Self {
-        let (client, written) = client(server, last).await;
+    /// Requests after write number `last` are not sent.
+    async fn start(server: &ApiServer, servers: &DataServers, namespace: &str, last: usize) -> Self {
+        let (client, writes) = client(server, last).await;
         let process = Process::for_test("agora-operator");
-        let (sender, asked) = mpsc::unbounded_channel();
+        let (sender, requests) = mpsc::unbounded_channel();
         let trigger = Trigger(sender);
         let stores = watches::start(&client, &[namespace.to_owned()], &process, &trigger);
         let events = Events(Recorder::new(client.clone(), "agora-operator".into()));
-        let adapters =
-            Adapters { databases: world.databases.clone(), topics: world.topics.clone(), redis: Arc::new(LivingRedis) };
-        let externals = Externals::new(adapters, process.clone(), trigger.clone(), Arc::new(events.clone()));
+        let adapters = Adapters {
+            databases: servers.databases.clone(),
+            topics: servers.topics.clone(),
+            redis: Arc::new(ReachableRedis),
+        };
+        let external = ExternalTasks::new(adapters, process.clone(), trigger.clone(), Arc::new(events.clone()));
         let cluster = Cluster::new(client, stores, events);
-        let context = Arc::new(Context { cluster, externals, process: process.clone(), trigger });
+        let context = Arc::new(Context { cluster, external, process: process.clone(), trigger });
         process.spawn("scheduler", async move {
-            context.cluster.stores.filled().await;
-            scheduler::run(context, asked).await;
+            context.cluster.stores.wait_until_filled().await;
+            scheduler::run(context, requests).await;
             Ok(())
         });
-        Self { process, written }
+        Self { process, writes }
     }
 
-    async fn end(self) -> usize {
+    async fn stop(self) -> usize {
         self.process.end().await;
-        *self.written.borrow()
+        *self.writes.borrow()
     }
 }
 
-/// A client that counts writes and, after the last one, sends nothing more: as a process that has ended.
+/// A client that counts writes and sends no request after the last one, like a process that has stopped.
 async fn client(server: &ApiServer, last: usize) -> (Client, watch::Receiver<usize>) {
-    let (sender, written) = watch::channel(0);
-    let counter = Arc::new(Counter { last, begun: AtomicUsize::new(0), done: sender });
-    let layer = tower::layer::layer_fn(move |inner| Ending { inner, counter: counter.clone() });
+    let (sender, writes) = watch::channel(0);
+    let counter = Arc::new(Counter { last, started: AtomicUsize::new(0), done: sender });
+    let layer = tower::layer::layer_fn(move |inner| LimitedWrites { inner, counter: counter.clone() });
     let builder = ClientBuilder::try_from(server.config().await).unwrap();
-    (builder.with_layer(&layer).build(), written)
+    (builder.with_layer(&layer).build(), writes)
 }
 
 struct Counter {
     last: usize,
-    begun: AtomicUsize,
+    started: AtomicUsize,
     done: watch::Sender<usize>,
 }
 
 impl Counter {
-    /// Whether a request is still sent.
-    fn lets_through(&self, write: bool) -> bool {
+    /// Whether a request is sent.
+    fn allows(&self, write: bool) -> bool {
         if write {
-            return self.begun.fetch_add(1, Ordering::SeqCst) < self.last;
+            return self.started.fetch_add(1, Ordering::SeqCst) < self.last;
         }
-        self.begun.load(Ordering::SeqCst) < self.last
+        self.started.load(Ordering::SeqCst) < self.last
     }
 }
 
-struct Ending<S> {
+struct LimitedWrites<S> {
     inner: S,
     counter: Arc<Counter>,
 }
 
-impl<S> Service<Request<Body>> for Ending<S>
+impl<S> Service<Request<Body>> for LimitedWrites<S>
 where
     S: Service<Request<Body>>,
     S::Future: Send + 'static,
@@ -130,7 +133,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let write = *request.method() != Method::GET;
-        if !self.counter.lets_through(write) {
+        if !self.counter.allows(write) {
             return Box::pin(std::future::pending());
         }
         let counter = self.counter.clone();
@@ -145,12 +148,12 @@ where
     }
 }
 
-/// The test's own hands on the API server.
-struct Hands {
+/// The test's own client.
+struct TestClient {
     client: Client,
 }
 
-impl Hands {
+impl TestClient {
     fn api(&self, kind: Kind) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), NAMESPACE, &kind.resource())
     }
@@ -159,7 +162,7 @@ impl Hands {
         Api::namespaced(self.client.clone(), NAMESPACE)
     }
 
-    /// The definition, the namespace and the Secret of the database.
+    /// Creates the CRD, the namespace and the Secret of the database server.
     async fn prepare(&self) {
         let apply = PatchParams::apply("test").force();
         let crd = Marketplace::crd();
@@ -186,16 +189,16 @@ impl Hands {
         self.markets().patch(MARKET, &apply, &Patch::Apply(sample)).await.unwrap();
     }
 
-    /// What the Job controller, the Deployment controller and the kubelet would do.
-    async fn play_kubelet(&self) {
+    /// Writes the statuses that the Job controller, the Deployment controller and the kubelet would write.
+    async fn simulate_controllers(&self) {
         let merge = PatchParams::default();
         for job in self.api(Kind::Job).list(&ListParams::default()).await.unwrap() {
             if job.data["status"]["conditions"].is_null() {
                 let at = "2026-01-01T00:00:00Z";
-                let holds = |type_| json!({"type": type_, "status": "True", "lastTransitionTime": at});
+                let condition = |type_| json!({"type": type_, "status": "True", "lastTransitionTime": at});
                 let status = json!({"status": {
                     "startTime": at, "completionTime": at, "succeeded": 1,
-                    "conditions": [holds("SuccessCriteriaMet"), holds("Complete")],
+                    "conditions": [condition("SuccessCriteriaMet"), condition("Complete")],
                 }});
                 let patched = self.api(Kind::Job).patch_status(&job.name_any(), &merge, &Patch::Merge(status)).await;
                 patched.unwrap();
@@ -221,23 +224,23 @@ impl Hands {
         conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
     }
 
-    /// Until the operator has said Ready, or has ended.
-    async fn drive(&self, operator: &Operator, last: usize) {
+    /// Returns when condition Ready is true, or the operator has sent its last write.
+    async fn run_until_ready(&self, operator: &Operator, last: usize) {
         let run = async {
-            while *operator.written.borrow() < last && !self.is_ready().await {
-                self.play_kubelet().await;
+            while *operator.writes.borrow() < last && !self.is_ready().await {
+                self.simulate_controllers().await;
                 tokio::time::sleep(POLL).await;
             }
         };
         if tokio::time::timeout(CONVERGENCE_MAX, run).await.is_err() {
             let status = self.markets().get(MARKET).await.unwrap().status;
-            panic!("not Ready in time: {}", serde_json::to_string(&status).unwrap());
+            panic!("not Ready after {CONVERGENCE_MAX:?}: {}", serde_json::to_string(&status).unwrap());
         }
     }
 
-    /// Every child, without what differs from one object to the next.
-    async fn shape(&self) -> BTreeMap<String, Value> {
-        let mut shape = BTreeMap::new();
+    /// The children by name, without values that differ in each run.
+    async fn normalized_children(&self) -> BTreeMap<String, Value> {
+        let mut objects = BTreeMap::new();
         for kind in Kind::WRITTEN {
             for object in self.children(kind).await {
                 let text = serde_json::to_string(&object).unwrap().replace(&object.uid().unwrap(), "uid");
@@ -251,10 +254,10 @@ impl Hands {
                     let keys: Vec<String> = body["data"].as_object().unwrap().keys().cloned().collect();
                     body["data"] = json!(keys);
                 }
-                shape.insert(format!("{} {}", kind.word(), object.name_any()), body);
+                objects.insert(format!("{} {}", kind.word(), object.name_any()), body);
             }
         }
-        shape
+        objects
     }
 
     async fn children(&self, kind: Kind) -> Vec<DynamicObject> {
@@ -267,8 +270,8 @@ impl Hands {
         secrets.into_iter().map(|secret| (secret.name_any(), secret.data["data"].clone())).collect()
     }
 
-    /// An empty namespace again: nobody else collects garbage here.
-    async fn clean(&self) {
+    /// Deletes the Marketplace and its children, as the garbage collector would.
+    async fn delete_all(&self) {
         let merge = Patch::Merge(json!({"metadata": {"finalizers": null}}));
         self.markets().patch(MARKET, &PatchParams::default(), &merge).await.unwrap();
         self.markets().delete(MARKET, &DeleteParams::default()).await.unwrap();
@@ -281,44 +284,44 @@ impl Hands {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whichever_write_is_the_last_one_the_next_operator_ends_with_the_same_objects() {
+async fn after_a_stop_at_any_write_a_new_operator_creates_the_same_objects() {
     let server = ApiServer::start().await;
-    let hands = Hands { client: Client::try_from(server.config().await).unwrap() };
-    hands.prepare().await;
-    hands.apply_sample().await;
-    let world = World::default();
-    let operator = Operator::start(&server, &world, NAMESPACE, usize::MAX).await;
-    hands.drive(&operator, usize::MAX).await;
-    let writes = operator.end().await;
-    let expected = hands.shape().await;
+    let test = TestClient { client: Client::try_from(server.config().await).unwrap() };
+    test.prepare().await;
+    test.apply_sample().await;
+    let servers = DataServers::default();
+    let operator = Operator::start(&server, &servers, NAMESPACE, usize::MAX).await;
+    test.run_until_ready(&operator, usize::MAX).await;
+    let writes = operator.stop().await;
+    let expected = test.normalized_children().await;
     assert!(expected.len() > 40 && writes > expected.len(), "{} objects by {writes} writes", expected.len());
-    hands.clean().await;
+    test.delete_all().await;
 
     for last in 1..writes {
-        let world = World::default();
-        hands.apply_sample().await;
-        let first = Operator::start(&server, &world, NAMESPACE, last).await;
-        hands.drive(&first, last).await;
-        first.end().await;
-        let known = hands.secrets().await;
-        let second = Operator::start(&server, &world, NAMESPACE, usize::MAX).await;
-        hands.drive(&second, usize::MAX).await;
-        second.end().await;
-        let shape = hands.shape().await;
-        assert!(shape.keys().eq(expected.keys()), "write {last} of {writes}: {:?}", shape.keys());
-        for (name, body) in &shape {
-            assert_eq!(*body, expected[name], "{name}, ended after write {last} of {writes}");
+        let servers = DataServers::default();
+        test.apply_sample().await;
+        let first = Operator::start(&server, &servers, NAMESPACE, last).await;
+        test.run_until_ready(&first, last).await;
+        first.stop().await;
+        let before = test.secrets().await;
+        let second = Operator::start(&server, &servers, NAMESPACE, usize::MAX).await;
+        test.run_until_ready(&second, usize::MAX).await;
+        second.stop().await;
+        let objects = test.normalized_children().await;
+        assert!(objects.keys().eq(expected.keys()), "write {last} of {writes}: {:?}", objects.keys());
+        for (name, body) in &objects {
+            assert_eq!(*body, expected[name], "{name}, stopped after write {last} of {writes}");
         }
-        let secrets = hands.secrets().await;
-        for (name, data) in known {
-            assert_eq!(secrets[&name], data, "Secret {name} was written over after write {last}");
+        let secrets = test.secrets().await;
+        for (name, data) in before {
+            assert_eq!(secrets[&name], data, "Secret {name} was replaced after write {last}");
         }
-        for database in world.databases.0.lock().unwrap().values() {
+        for database in servers.databases.0.lock().unwrap().values() {
             let service = database.name.rsplit_once('_').unwrap().1;
             let password = secrets[&format!("shop-{service}-database")]["password"].as_str().unwrap();
             let password = String::from_utf8(BASE64_STANDARD.decode(password).unwrap()).unwrap();
             assert_eq!(database.password.expose(), password, "{service} after write {last}");
         }
-        hands.clean().await;
+        test.delete_all().await;
     }
 }

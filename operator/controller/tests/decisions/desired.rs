@@ -1,11 +1,11 @@
-//! What is built for the sample manifests, as others see it: YAML. The samples pass the real `plan`.
+//! The desired state of the sample manifests, as YAML. The samples pass through `plan`.
 
 use std::collections::BTreeSet;
 
 use crate::fixture::{Fixture, MINIMAL, PRODUCTION};
 use agora_crd::Reason;
 use agora_operator::decide::object::Object;
-use agora_operator::decide::observed::Trouble;
+use agora_operator::decide::observed::ConditionError;
 use agora_operator::decide::plan::plan;
 use agora_operator::kinds::{Kind, ObjectKey};
 
@@ -15,12 +15,12 @@ fn yaml(objects: &[Object]) -> String {
 }
 
 #[test]
-fn the_minimal_sample_becomes_these_objects() {
+fn the_objects_of_the_minimal_sample() {
     insta::assert_snapshot!(yaml(&Fixture::new(MINIMAL).migrated().desired().objects));
 }
 
 #[test]
-fn the_production_sample_becomes_these_objects() {
+fn the_objects_of_the_production_sample() {
     insta::assert_snapshot!(yaml(&Fixture::new(PRODUCTION).migrated().desired().objects));
 }
 
@@ -53,7 +53,7 @@ fn every_object_has_owner_and_labels_and_every_pod_limits_and_probes() {
             assert!(container["resources"]["limits"]["memory"].is_string(), "{}", object.key);
             assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true, "{}", object.key);
             let user = &body["spec"]["template"]["spec"]["securityContext"]["runAsUser"];
-            assert!(user.is_null(), "{}: any user must do", object.key);
+            assert!(user.is_null(), "{}: any user id must work", object.key);
             if object.key.kind == Kind::Deployment {
                 for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
                     assert!(container[probe].is_object(), "{}: {probe}", object.key);
@@ -64,7 +64,7 @@ fn every_object_has_owner_and_labels_and_every_pod_limits_and_probes() {
 }
 
 #[test]
-fn nothing_secret_is_outside_of_secrets() {
+fn only_secrets_contain_secret_values() {
     let fixture = Fixture::new(PRODUCTION).migrated();
     for object in fixture.desired().objects {
         if object.key.kind != Kind::Secret {
@@ -75,7 +75,7 @@ fn nothing_secret_is_outside_of_secrets() {
 }
 
 #[test]
-fn an_autoscaled_deployment_says_nothing_of_replicas_and_a_fixed_one_does() {
+fn only_a_deployment_without_an_autoscaler_sets_replicas() {
     let mut fixture = Fixture::new(MINIMAL).migrated();
     let deployment = |fixture: &Fixture| {
         let objects = fixture.desired().objects;
@@ -89,7 +89,7 @@ fn an_autoscaled_deployment_says_nothing_of_replicas_and_a_fixed_one_does() {
 }
 
 #[test]
-fn disabling_a_service_takes_away_exactly_its_objects() {
+fn disabling_a_service_removes_exactly_its_objects() {
     let mut fixture = Fixture::new(MINIMAL).migrated();
     let keys = |fixture: &Fixture| -> BTreeSet<ObjectKey> {
         let desired = fixture.desired();
@@ -98,15 +98,15 @@ fn disabling_a_service_takes_away_exactly_its_objects() {
     let before = keys(&fixture);
     fixture.service("cart", "state: Disabled");
     let after = keys(&fixture);
-    let gone: Vec<_> = before.difference(&after).collect();
-    assert!(gone.iter().all(|key| key.name.starts_with("shop-cart")), "{gone:?}");
-    assert!(gone.iter().any(|key| key.kind == Kind::Deployment));
+    let removed: Vec<_> = before.difference(&after).collect();
+    assert!(removed.iter().all(|key| key.name.starts_with("shop-cart")), "{removed:?}");
+    assert!(removed.iter().any(|key| key.kind == Kind::Deployment));
     assert!(after.is_subset(&before));
     assert!(after.iter().all(|key| !key.name.starts_with("shop-cart")));
 }
 
 #[test]
-fn pods_wait_for_their_migration_and_are_held_and_not_pruned() {
+fn pods_wait_for_their_migration_and_are_not_deleted_meanwhile() {
     let fixture = Fixture::new(MINIMAL);
     let desired = fixture.desired();
     let deployment = ObjectKey::new(Kind::Deployment, "shop-order");
@@ -118,7 +118,7 @@ fn pods_wait_for_their_migration_and_are_held_and_not_pruned() {
 }
 
 #[test]
-fn a_migration_waits_for_its_database_and_what_is_migrated_does_not() {
+fn a_migration_waits_for_its_database_and_a_migrated_service_does_not() {
     let mut fixture = Fixture::new(MINIMAL);
     fixture.observed.databases = None;
     let desired = fixture.desired();
@@ -131,22 +131,26 @@ fn a_migration_waits_for_its_database_and_what_is_migrated_does_not() {
 }
 
 #[test]
-fn an_isolation_key_of_another_marketplace_leaves_its_topics_alone() {
+fn no_topics_are_desired_if_another_marketplace_uses_the_isolation_key() {
     let mut fixture = Fixture::new(MINIMAL).migrated();
     assert!(fixture.desired().topics.is_ok());
-    let conflict = Trouble::new(Reason::IsolationConflict, "it belongs to shop/other");
+    let conflict = ConditionError::new(Reason::IsolationConflict, "the database belongs to shop/other");
     let databases = &mut fixture.observed.databases.as_mut().unwrap().databases;
     databases.insert("shop_shop_cart".to_owned(), Err(conflict.clone()));
     assert_eq!(fixture.desired().topics.unwrap_err(), conflict);
     fixture.observed.databases.as_mut().unwrap().databases.clear();
-    fixture.observed.databases.as_mut().unwrap().connections = Err(Trouble::new(Reason::DatabaseUnreachable, "away"));
-    assert!(fixture.desired().topics.is_ok(), "a server that is away keeps no broker waiting");
+    fixture.observed.databases.as_mut().unwrap().connections =
+        Err(ConditionError::new(Reason::DatabaseUnreachable, "unreachable"));
+    assert!(fixture.desired().topics.is_ok(), "topics do not wait for an unreachable database server");
 }
 
 #[test]
-fn a_secret_that_may_not_be_used_holds_what_needs_it() {
+fn a_secret_without_the_label_holds_the_services_that_need_it() {
     let mut fixture = Fixture::new(PRODUCTION).migrated();
-    fixture.observed.named.insert("kafka-admin".to_owned(), agora_operator::decide::observed::Named::NotUsable);
+    fixture
+        .observed
+        .referenced_secrets
+        .insert("kafka-admin".to_owned(), agora_operator::decide::observed::ReferencedSecret::NotUsable);
     let desired = fixture.desired();
     assert_eq!(desired.waiting["order"].reason, Reason::SecretNotUsable);
     assert!(desired.topics.is_err());
@@ -156,7 +160,7 @@ fn a_secret_that_may_not_be_used_holds_what_needs_it() {
 }
 
 #[test]
-fn a_changed_setting_changes_the_pods_and_a_changed_replica_count_does_not() {
+fn a_changed_setting_changes_the_pod_template_and_a_changed_replica_count_does_not() {
     let mut fixture = Fixture::new(MINIMAL).migrated();
     let template = |fixture: &Fixture| {
         let objects = fixture.desired().objects;

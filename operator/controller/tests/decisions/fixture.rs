@@ -1,14 +1,16 @@
-//! A sample manifest and a world around it: known credentials, usable Secrets, answers from outside. The sample passes
-//! the real `plan`; its schema defaults are filled in as the types say.
+//! A sample manifest and an observed state for it: fixed credentials, usable Secrets, inspections of the data servers. The
+//! sample passes through `plan`; schema defaults come from the types.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agora_crd::{Marketplace, ServiceSpec};
-use agora_operator::decide::credentials::{AdminLogin, Credential, Credentials, SigningKeys};
+use agora_operator::decide::credentials::{AdminLogin, Credentials, SigningKeys};
 use agora_operator::decide::desired::external::Fingerprint;
 use agora_operator::decide::desired::{Desired, desired};
-use agora_operator::decide::observed::{Children, DatabasesOutcome, Named, Observed, RedisOutcome, TopicsOutcome};
+use agora_operator::decide::observed::{
+    Children, DatabasesObservation, Observed, RedisObservation, ReferencedSecret, TopicsObservation,
+};
 use agora_operator::decide::plan::plan;
 use agora_operator::kinds::{Kind, ObjectKey};
 use agora_topology as topology;
@@ -27,7 +29,7 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// Databases are there, nothing is migrated.
+    /// The databases exist, and no migration has run.
     pub fn new(sample: &str) -> Self {
         let value: Value = serde_yaml::from_str(sample).unwrap();
         let mut market: Marketplace = serde_json::from_value(value).unwrap();
@@ -36,25 +38,25 @@ impl Fixture {
         let mut observed = Observed {
             children: Children::default(),
             credentials: credentials(),
-            named: BTreeMap::new(),
+            referenced_secrets: BTreeMap::new(),
             databases: None,
             topics: None,
             redis: None,
             now: datetime!(2026-01-01 00:00 UTC),
         };
-        for name in plan(&market, Some(300)).0.named_secrets() {
+        for name in plan(&market, Some(300)).0.referenced_secrets() {
             let keys = ["username", "password", "ca.crt"];
             let values = keys.map(|key| (key.to_owned(), Secret::new(format!("{name}-{key}-hunter2"))));
             let mut values = BTreeMap::from(values);
             values.insert("username".to_owned(), Secret::new("admin"));
-            observed.named.insert(name, Named::Usable(values));
+            observed.referenced_secrets.insert(name, ReferencedSecret::Usable(values));
         }
         let mut fixture = Self { market, observed };
         fixture.databases_exist();
         fixture
     }
 
-    /// Every migration is complete.
+    /// Every migration Job is complete.
     pub fn migrated(mut self) -> Self {
         let complete = json!({"conditions": [{"type": "Complete", "status": "True"}]});
         for object in self.desired().objects.into_iter().filter(|object| object.key.kind == Kind::Job) {
@@ -63,7 +65,7 @@ impl Fixture {
         self
     }
 
-    /// Every Deployment runs, and broker and Redis answered well.
+    /// Every Deployment is available, and the inspections of broker and Redis succeeded.
     pub fn running(mut self) -> Self {
         let pods = json!({
             "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1
@@ -75,22 +77,22 @@ impl Fixture {
             body["spec"]["replicas"] = json!(1);
             self.add(&object.key, body, pods.clone());
         }
-        let wanted = desired.topics.unwrap();
-        let topics = wanted.topics.iter().map(|topic| (topic.name.clone(), Ok(()))).collect();
-        self.observed.topics = Some(TopicsOutcome { wanted: wanted.fingerprint(), topics: Ok(topics) });
-        let wanted = desired.redis.unwrap().fingerprint();
-        self.observed.redis = Some(RedisOutcome { wanted, answer: Ok(()) });
+        let topics = desired.topics.unwrap();
+        let results = topics.topics.iter().map(|topic| (topic.name.clone(), Ok(()))).collect();
+        self.observed.topics = Some(TopicsObservation { desired: topics.fingerprint(), topics: Ok(results) });
+        let redis = desired.redis.unwrap().fingerprint();
+        self.observed.redis = Some(RedisObservation { desired: redis, answer: Ok(()) });
         self
     }
 
-    /// A child exists.
+    /// Adds an existing child.
     pub fn add(&mut self, key: &ObjectKey, mut body: Value, status: Value) {
         body["status"] = status;
         let live: DynamicObject = serde_json::from_value(body).unwrap();
         self.observed.children.0.insert(key.clone(), Arc::new(live));
     }
 
-    /// Replaces what the spec says of one service: YAML without the name.
+    /// Replaces the entry of one service in the spec. `rest` is YAML without the name.
     pub fn service(&mut self, name: &str, rest: &str) {
         let service: ServiceSpec = serde_yaml::from_str(&format!("name: {name}\n{rest}\n")).unwrap();
         self.market.spec.services.retain(|known| known.name != service.name);
@@ -105,28 +107,25 @@ impl Fixture {
     }
 
     fn databases_exist(&mut self) {
-        let wanted = self.desired().databases.unwrap();
-        self.observed.databases = Some(DatabasesOutcome {
-            wanted: wanted.fingerprint(),
+        let desired = self.desired().databases.unwrap();
+        self.observed.databases = Some(DatabasesObservation {
+            desired: desired.fingerprint(),
             connections: Ok(300),
-            databases: wanted.databases.iter().map(|database| (database.name.clone(), Ok(()))).collect(),
+            databases: desired.databases.iter().map(|database| (database.name.clone(), Ok(()))).collect(),
         });
     }
 }
 
 fn credentials() -> Credentials {
-    fn known<T>(value: T) -> Credential<T> {
-        Credential { value, drawn: false }
-    }
     let databases = topology::ALL.iter().filter(|row| row.database);
     Credentials {
-        databases: databases.map(|row| (row.name, known(Secret::new(format!("{}-hunter2", row.name))))).collect(),
-        internal: known(Secret::new("internal-hunter2")),
-        signing: known(SigningKeys {
+        databases: databases.map(|row| (row.name, Secret::new(format!("{}-hunter2", row.name)))).collect(),
+        internal: Secret::new("internal-hunter2"),
+        signing: SigningKeys {
             current: Secret::new("current-hunter2"),
             next: Secret::new("next-hunter2"),
             jwks: r#"{"keys":[]}"#.to_owned(),
-        }),
-        admin: known(AdminLogin { username: "admin@agora.local".to_owned(), password: Secret::new("admin-hunter2") }),
+        },
+        admin: AdminLogin { username: "admin@agora.local".to_owned(), password: Secret::new("admin-hunter2") },
     }
 }

@@ -1,5 +1,5 @@
-//! What the operator decides, on sample manifests and without a cluster.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+//! Tests of the pure part of the operator, on sample manifests and without a cluster.
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 mod desired;
 mod fixture;

@@ -1,4 +1,4 @@
-//! Who may talk to whom, evaluated for every pair of pods and every port, against the table of services.
+//! The NetworkPolicies, evaluated for every pair of pods and every port, and compared with the service table.
 
 use agora_operator::kinds::Kind;
 use agora_topology::{self as topology, ADMIN_PORT};
@@ -11,13 +11,13 @@ use crate::fixture::{Fixture, MINIMAL, PRODUCTION};
 
 type Labels = BTreeMap<String, String>;
 
-/// Somebody who sends or receives.
+/// A sender or receiver.
 #[derive(Clone)]
 enum Party {
     /// A pod of the Marketplace's namespace.
     Pod(Labels),
-    /// A pod of another namespace, or an address outside of the cluster.
-    Elsewhere([u8; 4]),
+    /// A pod of another namespace, or an address outside the cluster.
+    Address([u8; 4]),
 }
 
 struct Policies(Vec<NetworkPolicySpec>);
@@ -35,14 +35,16 @@ impl Policies {
     }
 
     fn egress(&self, from: &Party, to: &Party, port: u16, protocol: &str) -> bool {
-        let Party::Pod(labels) = from else { return true };
+        let Party::Pod(labels) = from else {
+            return true;
+        };
         let own: Vec<_> =
             self.0.iter().filter(|policy| selects(policy.pod_selector.as_ref().unwrap(), labels)).collect();
         own.is_empty()
             || own
                 .iter()
                 .flat_map(|policy| policy.egress.iter().flatten())
-                .any(|rule| names_peer(rule.to.as_ref(), to) && names_port(rule.ports.as_ref(), port, protocol))
+                .any(|rule| matches_peer(rule.to.as_ref(), to) && matches_port(rule.ports.as_ref(), port, protocol))
     }
 
     fn ingress(&self, from: &Party, to: &Party, port: u16) -> bool {
@@ -53,7 +55,7 @@ impl Policies {
             || own
                 .iter()
                 .flat_map(|policy| policy.ingress.iter().flatten())
-                .any(|rule| names_peer(rule.from.as_ref(), from) && names_port(rule.ports.as_ref(), port, "TCP"))
+                .any(|rule| matches_peer(rule.from.as_ref(), from) && matches_port(rule.ports.as_ref(), port, "TCP"))
     }
 }
 
@@ -62,11 +64,11 @@ fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
     selector.match_labels.iter().flatten().all(|(name, value)| labels.get(name) == Some(value))
 }
 
-fn names_peer(peers: Option<&Vec<NetworkPolicyPeer>>, party: &Party) -> bool {
+fn matches_peer(peers: Option<&Vec<NetworkPolicyPeer>>, party: &Party) -> bool {
     let Some(peers) = peers else { return true };
     peers.iter().any(|peer| match (party, &peer.pod_selector, &peer.ip_block) {
         (Party::Pod(labels), Some(selector), None) => selects(selector, labels),
-        (Party::Elsewhere(address), None, Some(block)) => contains(&block.cidr, *address),
+        (Party::Address(address), None, Some(block)) => contains(&block.cidr, *address),
         _ => false,
     })
 }
@@ -78,7 +80,7 @@ fn contains(cidr: &str, address: [u8; 4]) -> bool {
     u32::from(network) & mask == u32::from_be_bytes(address) & mask
 }
 
-fn names_port(ports: Option<&Vec<NetworkPolicyPort>>, number: u16, protocol: &str) -> bool {
+fn matches_port(ports: Option<&Vec<NetworkPolicyPort>>, number: u16, protocol: &str) -> bool {
     ports.is_none_or(|ports| {
         ports.iter().any(|port| {
             port.port == Some(IntOrString::Int(i32::from(number))) && port.protocol.as_deref() == Some(protocol)
@@ -95,7 +97,7 @@ fn pods(fixture: &Fixture, kind: Kind, name: &str) -> Party {
 }
 
 #[test]
-fn every_pair_of_pods_and_every_port_is_as_the_table_of_services_says() {
+fn exactly_the_calls_in_the_service_table_are_allowed() {
     let fixture = Fixture::new(MINIMAL).migrated();
     let policies = Policies::of(&fixture);
     let ports: Vec<u16> = topology::ALL
@@ -104,7 +106,7 @@ fn every_pair_of_pods_and_every_port_is_as_the_table_of_services_says() {
         .flatten()
         .chain([ADMIN_PORT])
         .collect();
-    let stranger = Party::Pod([("app".to_owned(), "stranger".to_owned())].into());
+    let other_pod = Party::Pod([("app".to_owned(), "other".to_owned())].into());
     for callee in topology::ALL {
         let to = pods(&fixture, Kind::Deployment, &format!("shop-{}", callee.name));
         for port in &ports {
@@ -116,23 +118,23 @@ fn every_pair_of_pods_and_every_port_is_as_the_table_of_services_says() {
                 assert_eq!(policies.allow(&from, &to, *port), expected, "{} to {}:{port}", caller.name, callee.name);
             }
             let open = callee.name == "gateway" && *port == callee.port;
-            let elsewhere = Party::Elsewhere([192, 0, 2, 1]);
-            assert_eq!(policies.allow(&elsewhere, &to, *port), open, "anybody to {}:{port}", callee.name);
-            let neighbour = open || *port == ADMIN_PORT;
-            assert_eq!(policies.allow(&stranger, &to, *port), neighbour, "a neighbour to {}:{port}", callee.name);
+            let outside = Party::Address([192, 0, 2, 1]);
+            assert_eq!(policies.allow(&outside, &to, *port), open, "an outside address to {}:{port}", callee.name);
+            let in_namespace = open || *port == ADMIN_PORT;
+            assert_eq!(policies.allow(&other_pod, &to, *port), in_namespace, "another pod to {}:{port}", callee.name);
         }
     }
 }
 
 #[test]
-fn data_services_are_reached_by_those_that_need_them_at_the_addresses_that_are_given() {
+fn data_servers_are_reachable_at_the_listed_addresses_by_the_services_that_need_them() {
     let fixture = Fixture::new(PRODUCTION).migrated();
     let policies = Policies::of(&fixture);
-    let (inside, outside) = (Party::Elsewhere([10, 1, 2, 3]), Party::Elsewhere([192, 0, 2, 1]));
+    let (inside, outside) = (Party::Address([10, 1, 2, 3]), Party::Address([192, 0, 2, 1]));
     for row in topology::ALL {
         let from = pods(&fixture, Kind::Deployment, &format!("main-{}", row.name));
         for (port, needed) in [(5432, row.database), (9093, row.speaks_to_broker())] {
-            // What the spec names beside the needs of a service is open to it as well.
+            // A rule of the spec for a port that the service does not need applies to it without change.
             let expected = needed || !row.database && !row.speaks_to_broker();
             assert_eq!(policies.allow(&from, &inside, port), expected, "{}:{port}", row.name);
             assert!(!policies.allow(&from, &outside, port), "{}:{port}", row.name);

@@ -1,12 +1,12 @@
-//! What is reported: it never says Ready while anything failed, it names what failed, and it is the same twice.
+//! The status: Ready is true only without errors, errors are named, and the same input gives the same status.
 
 use crate::fixture::{Fixture, MINIMAL, PRODUCTION};
 use agora_crd::{MarketplaceStatus, Reason};
 use agora_operator::decide::applied::Applied;
 use agora_operator::decide::object::Group;
-use agora_operator::decide::observed::{Named, Trouble};
+use agora_operator::decide::observed::{ConditionError, ReferencedSecret};
 use agora_operator::decide::plan::{Violation, plan};
-use agora_operator::decide::status::{View, ending, status};
+use agora_operator::decide::status::{View, status, terminating};
 use agora_operator::kinds::{Kind, ObjectKey};
 use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
 
@@ -37,12 +37,12 @@ fn check(status: &MarketplaceStatus, type_: &str, is: &str, reason: &str) {
     assert_eq!(condition(status, type_), (is.to_owned(), reason.to_owned()), "{type_}");
 }
 
-fn trouble(reason: Reason) -> Trouble {
-    Trouble::new(reason, "something: do something")
+fn error(reason: Reason) -> ConditionError {
+    ConditionError::new(reason, "problem: remedy")
 }
 
 #[test]
-fn all_well_is_available_and_ready() {
+fn a_running_shop_is_available_and_ready() {
     let status = of(&Fixture::new(MINIMAL).migrated().running());
     check(&status, "Available", "True", "ShoppersCanBuy");
     check(&status, "Ready", "True", "AllComponentsReady");
@@ -54,24 +54,24 @@ fn all_well_is_available_and_ready() {
 }
 
 #[test]
-fn one_that_cannot_end_says_what_it_waits_for() {
+fn a_blocked_deletion_reports_its_reason() {
     let mut fixture = Fixture::new(MINIMAL).migrated().running();
     fixture.market.status = Some(of(&fixture));
     let now = fixture.observed.now;
-    let status = ending(&fixture.market, &trouble(Reason::DatabaseUnreachable), now);
+    let status = terminating(&fixture.market, &error(Reason::DatabaseUnreachable), now);
     check(&status, "Ready", "False", "DatabaseUnreachable");
     check(&status, "Reconciling", "True", "Terminating");
     let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap();
-    assert_eq!(ready.message, "the deletion waits: something: do something");
-    // It is written once: computed again from what it gave, it is the same.
+    assert_eq!(ready.message, "the deletion waits: problem: remedy");
+    // It is written once: the status computed from the written one is the same.
     fixture.market.status = Some(status.clone());
-    assert_eq!(ending(&fixture.market, &trouble(Reason::DatabaseUnreachable), now), status);
+    assert_eq!(terminating(&fixture.market, &error(Reason::DatabaseUnreachable), now), status);
 }
 
 #[test]
-fn a_broker_that_is_away_leaves_the_shop_available_and_says_so() {
+fn with_an_unreachable_broker_the_shop_is_available_and_not_ready() {
     let mut fixture = Fixture::new(MINIMAL).migrated().running();
-    fixture.observed.topics.as_mut().unwrap().topics = Err(trouble(Reason::BrokerUnreachable));
+    fixture.observed.topics.as_mut().unwrap().topics = Err(error(Reason::BrokerUnreachable));
     let status = of(&fixture);
     check(&status, "Available", "True", "ShoppersCanBuy");
     check(&status, "Ready", "False", "BrokerUnreachable");
@@ -81,10 +81,10 @@ fn a_broker_that_is_away_leaves_the_shop_available_and_says_so() {
 }
 
 #[test]
-fn what_waits_for_somebody_stalls_and_comes_before_what_waits_for_time() {
+fn an_error_that_needs_a_change_by_a_user_stalls_and_comes_first() {
     let mut fixture = Fixture::new(PRODUCTION).migrated().running();
-    fixture.observed.redis.as_mut().unwrap().answer = Err(trouble(Reason::RedisUnreachable));
-    fixture.observed.named.insert("kafka-admin".to_owned(), Named::Missing);
+    fixture.observed.redis.as_mut().unwrap().answer = Err(error(Reason::RedisUnreachable));
+    fixture.observed.referenced_secrets.insert("kafka-admin".to_owned(), ReferencedSecret::Missing);
     let status = of(&fixture);
     check(&status, "Ready", "False", "SecretMissing");
     check(&status, "Stalled", "True", "SecretMissing");
@@ -92,7 +92,7 @@ fn what_waits_for_somebody_stalls_and_comes_before_what_waits_for_time() {
 }
 
 #[test]
-fn a_spec_that_cannot_be_realised_stalls_and_what_runs_stays_available() {
+fn a_spec_with_violations_stalls_and_the_running_shop_stays_available() {
     let fixture = Fixture::new(MINIMAL).migrated().running();
     let violation = Violation { reason: Reason::ConnectionBudgetExceeded, message: "too few".to_owned() };
     let status = report(&fixture, &Applied::default(), false, &[violation]);
@@ -102,14 +102,14 @@ fn a_spec_that_cannot_be_realised_stalls_and_what_runs_stays_available() {
 }
 
 #[test]
-fn paused_is_said_and_is_not_ready() {
+fn a_paused_marketplace_is_not_ready() {
     let status = report(&Fixture::new(MINIMAL).migrated().running(), &Applied::default(), true, &[]);
     check(&status, "Ready", "False", "Paused");
     check(&status, "Reconciling", "False", "Paused");
 }
 
 #[test]
-fn an_image_that_cannot_be_had_is_named() {
+fn an_image_that_cannot_be_pulled_is_reported() {
     let mut fixture = Fixture::new(MINIMAL).migrated().running();
     let order = ObjectKey::new(Kind::Deployment, "shop-order");
     fixture.observed.children.0.remove(&order);
@@ -126,44 +126,44 @@ fn an_image_that_cannot_be_had_is_named() {
 }
 
 #[test]
-fn times_of_change_stay_while_nothing_changes() {
+fn transition_times_change_only_with_the_status() {
     let mut fixture = Fixture::new(MINIMAL).migrated().running();
     let first = of(&fixture);
     fixture.market.status = Some(first.clone());
     fixture.observed.now += time::Duration::minutes(5);
     assert_eq!(of(&fixture), first);
-    fixture.observed.redis.as_mut().unwrap().answer = Err(trouble(Reason::RedisUnreachable));
+    fixture.observed.redis.as_mut().unwrap().answer = Err(error(Reason::RedisUnreachable));
     let second = of(&fixture);
-    let stamp = |status: &MarketplaceStatus, name: &str| {
+    let transition = |status: &MarketplaceStatus, name: &str| {
         status.conditions.iter().find(|c| c.type_ == name).unwrap().last_transition_time.clone()
     };
-    assert_ne!(stamp(&second, "RedisReady"), stamp(&first, "RedisReady"));
-    assert_eq!(stamp(&second, "KafkaReady"), stamp(&first, "KafkaReady"));
+    assert_ne!(transition(&second, "RedisReady"), transition(&first, "RedisReady"));
+    assert_eq!(transition(&second, "KafkaReady"), transition(&first, "KafkaReady"));
 }
 
-/// Which parts of the world are broken.
+/// Which parts fail.
 fn faults() -> impl Strategy<Value = [bool; 8]> {
     any::<[bool; 8]>()
 }
 
 proptest! {
     #[test]
-    fn ready_is_said_exactly_when_nothing_failed(faults in faults()) {
+    fn ready_is_true_exactly_if_nothing_failed(faults in faults()) {
         let [database, server, topic, broker, redis, pods, write, secret] = faults;
         let mut fixture = Fixture::new(MINIMAL).migrated().running();
         if database {
             let databases = &mut fixture.observed.databases.as_mut().unwrap().databases;
-            databases.insert("shop_shop_order".to_owned(), Err(trouble(Reason::IsolationConflict)));
+            databases.insert("shop_shop_order".to_owned(), Err(error(Reason::IsolationConflict)));
         }
         if server {
-            fixture.observed.databases.as_mut().unwrap().connections = Err(trouble(Reason::DatabaseUnreachable));
+            fixture.observed.databases.as_mut().unwrap().connections = Err(error(Reason::DatabaseUnreachable));
         }
         if topic {
             let topics = fixture.observed.topics.as_mut().unwrap().topics.as_mut().unwrap();
-            topics.insert("shop-shop.order-events".to_owned(), Err(trouble(Reason::TopicConflict)));
+            topics.insert("shop-shop.order-events".to_owned(), Err(error(Reason::TopicConflict)));
         }
         if broker {
-            fixture.observed.topics.as_mut().unwrap().topics = Err(trouble(Reason::BrokerUnreachable));
+            fixture.observed.topics.as_mut().unwrap().topics = Err(error(Reason::BrokerUnreachable));
         }
         if redis {
             fixture.observed.redis = None;
@@ -173,10 +173,10 @@ proptest! {
         }
         let mut applied = Applied::default();
         if write {
-            applied.troubles.push((Group::Workloads, trouble(Reason::Forbidden)));
+            applied.errors.push((Group::Workloads, error(Reason::Forbidden)));
         }
         if secret {
-            fixture.observed.named.insert("postgres-admin".to_owned(), Named::NotUsable);
+            fixture.observed.referenced_secrets.insert("postgres-admin".to_owned(), ReferencedSecret::NotUsable);
         }
         let status = report(&fixture, &applied, false, &[]);
         let ready = condition(&status, "Ready").0 == "True";

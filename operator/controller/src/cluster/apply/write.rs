@@ -1,4 +1,4 @@
-//! One child: skipped, created, applied or put right.
+//! The write of one child: no request, a creation, an update, or the correction of drift.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
@@ -8,99 +8,92 @@ use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
 use super::Pass;
-use crate::cluster::written::Written;
-use crate::decide::correction::Correction;
+use crate::cluster::writes::LastWrite;
+use crate::decide::correction::{Correction, Severity};
 use crate::decide::desired::{MANAGED_BY, owner_name};
-use crate::decide::diff::{Difference, compared, covers, difference};
-use crate::decide::object::{Object, SCALING, Write};
-use crate::kinds::ObjectKey;
+use crate::decide::diff::{Difference, compared, covers, diff};
+use crate::decide::object::{Object, Ownership, SCALING};
+use crate::kinds::{Kind, ObjectKey};
 
-/// Owns every field but `replicas`.
+/// Field manager of every field except `replicas`.
 const WORKLOAD: &str = "agora-operator/workload";
-/// Holds `replicas` until the autoscaler takes them over.
+/// Field manager of `replicas` until the autoscaler has set the field.
 const AUTOSCALING: &str = "agora-operator/autoscaling";
-/// Field managers of this operator begin so.
-const OURS: &str = "agora-operator";
+/// Prefix of the operator's field managers.
+const OPERATOR: &str = "agora-operator";
 
-/// Why a child was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The API server refused or did not answer.
-    #[error("{key} could not be written")]
-    Api {
-        /// The child.
-        key: ObjectKey,
-        /// What the client said.
-        source: kube::Error,
-    },
-    /// Something of that name exists and belongs to somebody else.
-    #[error("{key} exists and is not managed here: rename or delete it")]
-    Foreign {
-        /// The child.
-        key: ObjectKey,
-    },
-    /// It appeared while this pass ran.
-    #[error("{key} appeared meanwhile")]
-    Raced {
-        /// The child.
-        key: ObjectKey,
-    },
+    #[error("cannot write {key}")]
+    Api { key: ObjectKey, source: kube::Error },
+    #[error("{key} exists and does not belong to this Marketplace: rename or delete it")]
+    NotOwned { key: ObjectKey },
+    /// The observed state is out of date; the next reconciliation writes.
+    #[error("{key} was created or changed by another client during this reconciliation")]
+    Conflict { key: ObjectKey },
 }
 
 impl WriteError {
     pub(super) fn api(key: &ObjectKey, source: kube::Error) -> Self {
         Self::Api { key: key.clone(), source }
     }
+
+    fn conflict(key: &ObjectKey) -> Self {
+        Self::Conflict { key: key.clone() }
+    }
 }
 
 impl Pass<'_> {
-    /// True: it was written.
+    /// Returns whether a request was sent.
     pub(super) async fn write(&self, object: &Object) -> Result<bool, WriteError> {
         let live = self.observed.children.get(&object.key);
-        let (differs, known) = self.cluster.written(self.market, |written| {
-            let known = written.get(&object.key);
-            (difference(object, live, known.and_then(|known| known.settled(object))), known.is_some())
+        let (difference, written_before) = self.cluster.writes(self.market, |writes| {
+            let last = writes.get(&object.key);
+            (diff(object, live, last.and_then(|last| last.normal_form(object))), last.is_some())
         });
-        let note = match differs {
+        let correction = match difference {
             Difference::None => return Ok(false),
             Difference::Outdated => {
-                self.change(object, live).await?;
+                self.update(object, live).await?;
                 None
             }
             Difference::Drifted => {
-                let who = self.who_changed(object).await;
-                self.repair(object, live).await?;
-                Some(changed(object, &who))
+                let manager = self.last_manager(object).await;
+                self.revert(object, live).await?;
+                Some(reverted(object, &manager))
             }
-            Difference::Absent => {
-                let hidden_by = self.create(object).await?;
-                let deleted = known.then(|| format!("{} had been deleted and was made anew", object.key));
-                hidden_by.map(|who| changed(object, &who)).or(deleted)
+            Difference::Missing => {
+                let changed_by = self.create(object).await?;
+                let deleted = written_before.then(|| recreated(object));
+                changed_by.map(|manager| reverted(object, &manager)).or(deleted)
             }
         };
-        if let Some(note) = note {
+        if let Some((severity, note)) = correction {
             let version = live.and_then(ResourceExt::resource_version);
-            let what = reference(object, &self.market.namespace, version);
-            self.cluster.events.corrected(self.reference, Correction { what, note }).await;
+            let object = reference(object, &self.market.namespace, version);
+            self.cluster.events.corrected(self.reference, Correction { object, severity, note }).await;
         }
         Ok(true)
     }
 
-    /// A child that no cache shows. It may exist all the same: of somebody else, and then it is not taken; or ours with
-    /// its labels altered, so that no watch shows it. Then it says by whom.
+    /// Creates a child that no cache shows. It may exist: another owner's object is not changed; an own object whose labels
+    /// were changed, so that no watch shows it, is restored, and the client that changed them is returned.
     async fn create(&self, object: &Object) -> Result<Option<String>, WriteError> {
         let api = self.cluster.api(object.key.kind, &self.market.namespace);
         let existing = api.get_metadata_opt(&object.key.name).await;
         let existing = existing.map_err(|source| WriteError::api(&object.key, source))?;
         if existing.as_ref().is_some_and(|existing| !self.is_ours(existing.meta())) {
-            return Err(WriteError::Foreign { key: object.key.clone() });
+            return Err(WriteError::NotOwned { key: object.key.clone() });
         }
-        let hidden = existing.is_some();
-        match object.write {
-            Write::Drawn | Write::Once if hidden => self.show(object).await?,
-            Write::Drawn | Write::Once => self.post(object).await?,
-            Write::Scaled(replicas) if !hidden => self.hand_over(object, replicas, true).await?,
-            Write::Scaled(_) | Write::Apply => self.server_side_apply(object, &object.body).await?,
+        // A Secret that was not observed holds generated values, which must not replace those of an existing one.
+        let must_not_replace = object.ownership == Ownership::CreateOnce || object.key.kind == Kind::Secret;
+        match object.ownership {
+            _ if must_not_replace && existing.is_some() => self.restore_labels(object).await?,
+            _ if must_not_replace => self.post(object).await?,
+            Ownership::Autoscaled { initial_replicas } if existing.is_none() => {
+                self.release_replicas(object, initial_replicas, true).await?;
+            }
+            _ => self.server_side_apply(object, &object.body).await?,
         }
         Ok(existing.map(|existing| last_manager(existing.managed_fields())))
     }
@@ -111,20 +104,21 @@ impl Pass<'_> {
         let labels = metadata.labels.clone().unwrap_or_default();
         owned
             || owner_name(&labels) == Some(&self.market.name)
-                && labels.get(MANAGED_BY).is_some_and(|manager| manager == OURS)
+                && labels.get(MANAGED_BY).is_some_and(|manager| manager == OPERATOR)
     }
 
-    /// Gives a child its labels back, and nothing else: what it holds is not known.
-    async fn show(&self, object: &Object) -> Result<(), WriteError> {
+    /// Restores only the labels of an object, because its contents were not observed. They are compared in the next
+    /// reconciliation.
+    async fn restore_labels(&self, object: &Object) -> Result<(), WriteError> {
         let api = self.cluster.api(object.key.kind, &self.market.namespace);
         let labels = json!({"metadata": {"labels": object.body["metadata"]["labels"]}});
         let params = PatchParams { field_manager: Some(WORKLOAD.to_owned()), ..PatchParams::default() };
-        let shown = api.patch_metadata(&object.key.name, &params, &Patch::Merge(labels)).await;
-        shown.map_err(|source| WriteError::api(&object.key, source))?;
-        Err(WriteError::Raced { key: object.key.clone() })
+        let patched = api.patch_metadata(&object.key.name, &params, &Patch::Merge(labels)).await;
+        patched.map_err(|source| WriteError::api(&object.key, source))?;
+        Err(WriteError::conflict(&object.key))
     }
 
-    /// Created and never written over one that exists: what was drawn for this one is lost then.
+    /// Fails with a conflict if the object exists.
     async fn post(&self, object: &Object) -> Result<(), WriteError> {
         let api = self.cluster.api(object.key.kind, &self.market.namespace);
         let params = PostParams { field_manager: Some(WORKLOAD.to_owned()), ..PostParams::default() };
@@ -132,16 +126,16 @@ impl Pass<'_> {
             .map_err(|error| WriteError::api(&object.key, kube::Error::SerdeError(error)))?;
         match api.create(&params, &body).await {
             Ok(live) => {
-                self.remember(object, live);
+                self.record(object, live);
                 Ok(())
             }
-            Err(kube::Error::Api(status)) if status.code == 409 => Err(WriteError::Raced { key: object.key.clone() }),
+            Err(kube::Error::Api(status)) if status.code == 409 => Err(WriteError::conflict(&object.key)),
             Err(source) => Err(WriteError::api(&object.key, source)),
         }
     }
 
-    async fn change(&self, object: &Object, live: Option<&DynamicObject>) -> Result<(), WriteError> {
-        let Write::Scaled(replicas) = object.write else {
+    async fn update(&self, object: &Object, live: Option<&DynamicObject>) -> Result<(), WriteError> {
+        let Ownership::Autoscaled { initial_replicas } = object.ownership else {
             return self.server_side_apply(object, &object.body).await;
         };
         let automatic =
@@ -150,14 +144,14 @@ impl Pass<'_> {
             return self.server_side_apply(object, &object.body).await;
         }
         let now = live.and_then(|live| live.data["spec"]["replicas"].as_i64()).and_then(|n| i32::try_from(n).ok());
-        self.hand_over(object, now.unwrap_or(replicas), false).await
+        self.release_replicas(object, now.unwrap_or(initial_replicas), false).await
     }
 
-    /// Server-side apply leaves elements of lists that others added, and fails where such an element has a name of
-    /// ours: then the lists are replaced whole.
-    async fn repair(&self, object: &Object, live: Option<&DynamicObject>) -> Result<(), WriteError> {
-        match self.change(object, live).await {
-            Ok(()) if self.is_repaired(object) => return Ok(()),
+    /// Server-side apply keeps list elements that other clients added, and fails if such an element has the name of one of
+    /// ours. In both cases a merge patch replaces the lists.
+    async fn revert(&self, object: &Object, live: Option<&DynamicObject>) -> Result<(), WriteError> {
+        match self.update(object, live).await {
+            Ok(()) if self.is_reverted(object) => return Ok(()),
             Err(WriteError::Api { source: kube::Error::Api(status), .. }) if status.code != 422 => {
                 return Err(WriteError::api(&object.key, kube::Error::Api(status)));
             }
@@ -166,20 +160,20 @@ impl Pass<'_> {
         let api = self.cluster.api(object.key.kind, &self.market.namespace);
         let params = PatchParams { field_manager: Some(WORKLOAD.to_owned()), ..PatchParams::default() };
         let live = api.patch(&object.key.name, &params, &Patch::Merge(&object.body)).await;
-        self.remember(object, live.map_err(|source| WriteError::api(&object.key, source))?);
+        self.record(object, live.map_err(|source| WriteError::api(&object.key, source))?);
         Ok(())
     }
 
-    fn is_repaired(&self, object: &Object) -> bool {
-        self.cluster.written(self.market, |written| {
-            let settled = written.get(&object.key).and_then(|written| written.settled(object));
-            settled.is_some_and(|settled| covers(settled, &compared(object)))
+    fn is_reverted(&self, object: &Object) -> bool {
+        self.cluster.writes(self.market, |writes| {
+            let normal_form = writes.get(&object.key).and_then(|last| last.normal_form(object));
+            normal_form.is_some_and(|live| covers(live, &compared(object)))
         })
     }
 
-    /// Leaves `replicas` to the autoscaler without a moment in which nobody holds them: a field that its only owner
-    /// drops goes back to its default, which is one pod.
-    async fn hand_over(&self, object: &Object, replicas: i32, new: bool) -> Result<(), WriteError> {
+    /// Gives up the field `replicas` so that the autoscaler owns it. A field that loses its only owner is reset to its
+    /// default, one pod; so another field manager takes it first.
+    async fn release_replicas(&self, object: &Object, replicas: i32, new: bool) -> Result<(), WriteError> {
         if new {
             let mut first = object.body.clone();
             first["spec"]["replicas"] = json!(replicas);
@@ -187,15 +181,15 @@ impl Pass<'_> {
             self.server_side_apply(object, &first).await?;
         }
         let api = self.cluster.api(object.key.kind, &self.market.namespace);
-        let held = json!({
+        let owned = json!({
             "apiVersion": object.body["apiVersion"],
             "kind": object.body["kind"],
             "metadata": {"name": object.key.name},
             "spec": {"replicas": replicas},
         });
         let params = PatchParams::apply(AUTOSCALING).force();
-        let held = api.patch(&object.key.name, &params, &Patch::Apply(held)).await;
-        held.map_err(|source| WriteError::api(&object.key, source))?;
+        let taken = api.patch(&object.key.name, &params, &Patch::Apply(owned)).await;
+        taken.map_err(|source| WriteError::api(&object.key, source))?;
         self.server_side_apply(object, &object.body).await
     }
 
@@ -204,42 +198,62 @@ impl Pass<'_> {
         let params = PatchParams::apply(WORKLOAD).force();
         match api.patch(&object.key.name, &params, &Patch::Apply(body)).await {
             Ok(live) => {
-                self.remember(object, live);
+                self.record(object, live);
                 Ok(())
             }
             Err(source) => Err(WriteError::api(&object.key, source)),
         }
     }
 
-    fn remember(&self, object: &Object, mut live: DynamicObject) {
+    fn record(&self, object: &Object, mut live: DynamicObject) {
         metrics::counter!("operator_writes_total", "kind" => object.key.kind.word()).increment(1);
-        tracing::debug!(namespace = self.market.namespace, child = %object.key, "written");
+        tracing::debug!(
+            namespace = self.market.namespace,
+            marketplace = self.market.name,
+            "wrote {}, because it differed from the desired state",
+            object.key
+        );
         live.metadata.managed_fields = None;
-        let written = Written::new(object, live);
-        self.cluster.written(self.market, |all| all.insert(object.key.clone(), written));
+        let write = LastWrite::new(object, live);
+        self.cluster.writes(self.market, |writes| writes.insert(object.key.clone(), write));
     }
 
-    /// Who wrote to a child last; asked before it is put right, which makes others' marks vanish.
-    async fn who_changed(&self, object: &Object) -> String {
+    /// The client that wrote to a child last. It is read before the correction, which removes that client's field manager.
+    async fn last_manager(&self, object: &Object) -> String {
         let api = self.cluster.api(object.key.kind, &self.market.namespace);
         let live = api.get_metadata(&object.key.name).await;
-        live.map_or_else(|_| "somebody".to_owned(), |live| last_manager(live.managed_fields()))
+        live.map_or_else(|_| UNKNOWN_MANAGER.to_owned(), |live| last_manager(live.managed_fields()))
     }
 }
 
-fn changed(object: &Object, who: &str) -> String {
-    format!("{} had been changed by {who} and was put right", object.key)
+const UNKNOWN_MANAGER: &str = "an unknown client";
+
+fn reverted(object: &Object, manager: &str) -> (Severity, String) {
+    let note = format!("Reverted {} (changed by {manager}): to change it, edit the Marketplace", object.key);
+    (Severity::Reverted, note)
 }
 
-/// Beside this operator and the controllers that report a status.
+fn recreated(object: &Object) -> (Severity, String) {
+    let key = &object.key;
+    if key.kind == Kind::Secret {
+        let note = format!(
+            "Recreated {key} with new values (deleted by another client): the old values are lost unless you restore the \
+             Secret from a backup"
+        );
+        return (Severity::DataLoss, note);
+    }
+    (Severity::Reverted, format!("Recreated {key} (deleted by another client): to remove it, edit the Marketplace"))
+}
+
+/// The field manager of the latest write, except this operator and the controllers that write a status.
 fn last_manager(fields: &[ManagedFieldsEntry]) -> String {
     fields
         .iter()
         .filter(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty())
-        .filter(|entry| !entry.manager.as_deref().unwrap_or_default().starts_with(OURS))
+        .filter(|entry| !entry.manager.as_deref().unwrap_or_default().starts_with(OPERATOR))
         .max_by_key(|entry| entry.time.as_ref().map(|time| time.0))
         .and_then(|entry| entry.manager.clone())
-        .unwrap_or_else(|| "somebody".to_owned())
+        .unwrap_or_else(|| UNKNOWN_MANAGER.to_owned())
 }
 
 fn reference(object: &Object, namespace: &str, version: Option<String>) -> ObjectReference {

@@ -1,16 +1,15 @@
-//! How many pods a service has, by processor time.
+//! HorizontalPodAutoscaler: the number of pods of a service, by CPU utilisation.
 
 use k8s_openapi::api::autoscaling::v2::{
     CrossVersionObjectReference, HPAScalingRules, HorizontalPodAutoscaler, HorizontalPodAutoscalerBehavior,
     HorizontalPodAutoscalerSpec, MetricSpec, MetricTarget, ResourceMetricSource,
 };
 
-use super::{applied, labels};
+use super::{exact, labels};
 use crate::decide::object::{Group, Object};
 use crate::decide::plan::{Plan, ServicePlan};
 use crate::kinds::Kind;
 
-/// The autoscaler.
 pub fn autoscaler(plan: &Plan, service: &ServicePlan) -> Object {
     let name = plan.child(service.row.name);
     let cpu = MetricSpec {
@@ -46,5 +45,5 @@ pub fn autoscaler(plan: &Plan, service: &ServicePlan) -> Object {
         }),
         ..HorizontalPodAutoscaler::default()
     };
-    applied(Kind::HorizontalPodAutoscaler, Group::Autoscaling, &autoscaler)
+    exact(Kind::HorizontalPodAutoscaler, Group::Autoscaling, &autoscaler)
 }

@@ -1,14 +1,14 @@
-//! How many pods of a service a drain may take at once.
+//! PodDisruptionBudget: how many pods of a service a node drain may evict at once.
 
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{applied, labels};
+use super::{exact, labels};
 use crate::decide::object::{Group, Object};
 use crate::decide::plan::{Plan, ServicePlan};
 use crate::kinds::Kind;
 
-/// The budget. A pod that is not ready may always be taken: it would block the drain and serves nobody.
+/// A pod that is not ready may always be evicted: it serves no requests and would block the drain.
 pub fn budget(plan: &Plan, service: &ServicePlan, max_unavailable: i32) -> Object {
     let budget = PodDisruptionBudget {
         metadata: labels::owned(plan, plan.child(service.row.name), service.row.name),
@@ -20,5 +20,5 @@ pub fn budget(plan: &Plan, service: &ServicePlan, max_unavailable: i32) -> Objec
         }),
         ..PodDisruptionBudget::default()
     };
-    applied(Kind::PodDisruptionBudget, Group::Workloads, &budget)
+    exact(Kind::PodDisruptionBudget, Group::Workloads, &budget)
 }

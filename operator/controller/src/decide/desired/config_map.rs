@@ -1,28 +1,25 @@
-//! Settings of a service that are no secrets, and the public keys of tokens.
+//! ConfigMaps: the settings of a service that are not secret, and the public keys of access tokens.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 
 use super::environment::Environment;
-use super::{applied, labels};
+use super::{exact, labels};
 use crate::decide::credentials::Credentials;
 use crate::decide::object::{Group, Object};
 use crate::decide::plan::{Plan, ServicePlan};
 use crate::kinds::Kind;
 
-/// Name of the `ConfigMap` with the public keys.
 pub fn jwks_name(plan: &Plan) -> String {
     format!("{}-jwks", plan.name)
 }
 
-/// The public keys of tokens.
 pub fn jwks(plan: &Plan, credentials: &Credentials) -> Object {
-    let data = BTreeMap::from([("jwks.json".to_owned(), credentials.signing.value.jwks.clone())]);
+    let data = BTreeMap::from([("jwks.json".to_owned(), credentials.signing.jwks.clone())]);
     config_map(plan, jwks_name(plan), "user", data, Group::Credentials)
 }
 
-/// The settings of a service.
 pub fn settings(plan: &Plan, service: &ServicePlan, environment: &Environment) -> Object {
     let name = plan.child(service.row.name);
     config_map(plan, name, service.row.name, environment.settings.clone(), Group::Workloads)
@@ -30,5 +27,5 @@ pub fn settings(plan: &Plan, service: &ServicePlan, environment: &Environment) -
 
 fn config_map(plan: &Plan, name: String, label: &str, data: BTreeMap<String, String>, group: Group) -> Object {
     let map = ConfigMap { metadata: labels::owned(plan, name, label), data: Some(data), ..ConfigMap::default() };
-    applied(Kind::ConfigMap, group, &map)
+    exact(Kind::ConfigMap, group, &map)
 }

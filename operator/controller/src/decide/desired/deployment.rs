@@ -1,4 +1,4 @@
-//! The pods of a service.
+//! Deployment: the pods of a service.
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{ContainerPort, PodTemplateSpec};
@@ -7,19 +7,19 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::environment::Environment;
 use super::{labels, pod};
-use crate::decide::object::{Group, Object, SCALING, Write};
+use crate::decide::object::{Group, Object, Ownership, SCALING};
 use crate::decide::plan::{Plan, ServicePlan};
 use crate::kinds::Kind;
 use agora_topology::ADMIN_PORT;
 
-/// Annotation on pods: hash of the settings, so that a change of them rolls the pods.
+/// Annotation on pods: hash of the settings, so that a change of a setting restarts the pods.
 const CONFIG_HASH: &str = "agoraplatform.dev/config-hash";
-/// A start may take this many seconds before the container is started anew.
+/// Time until a container that does not start is restarted.
 const START_SECONDS_MAX: i32 = 60;
 const PROGRESS_DEADLINE_SECONDS: i32 = 300;
 const REVISIONS_KEPT: i32 = 3;
 
-/// The Deployment. With an autoscaler it says nothing of replicas: the field is the autoscaler's.
+/// With an autoscaler the field `replicas` is absent, because the autoscaler owns it.
 pub fn deployment(plan: &Plan, service: &ServicePlan, environment: &Environment) -> Object {
     let row = service.row;
     let automatic = service.replicas.automatic();
@@ -45,8 +45,9 @@ pub fn deployment(plan: &Plan, service: &ServicePlan, environment: &Environment)
         }),
         ..Deployment::default()
     };
-    let write = if automatic { Write::Scaled(service.replicas.min) } else { Write::Apply };
-    Object::new(Kind::Deployment, Group::Workloads, write, &deployment)
+    let ownership =
+        if automatic { Ownership::Autoscaled { initial_replicas: service.replicas.min } } else { Ownership::Exact };
+    Object::new(Kind::Deployment, Group::Workloads, ownership, &deployment)
 }
 
 fn template(plan: &Plan, service: &ServicePlan, environment: &Environment) -> PodTemplateSpec {

@@ -1,5 +1,5 @@
-//! What a service reads: settings by name, and files of secrets under one folder. The table of services says which names
-//! there are; a name that nothing here knows is a fault of this build, and a test finds it.
+//! The configuration of a service: environment variables, and files of secrets in one folder. The service table in
+//! `agora_topology` lists the names that a service reads.
 
 use std::collections::BTreeMap;
 
@@ -11,28 +11,26 @@ use k8s_openapi::api::core::v1::{
 
 use super::config_map;
 use crate::decide::credentials::{admin_secret, database_secret, internal_secret, signing_secret};
-use crate::decide::observed::{Observed, Trouble};
+use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{EnvValue, Plan, ServicePlan};
 use crate::names;
 
-/// Where the files are mounted.
+/// Folder in which the files are mounted.
 pub const FOLDER: &str = "/etc/agora";
 const HASH_DIGITS: usize = 16;
 
-/// What a service reads.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
-    /// Values that are no secrets, by name; they go into the ConfigMap.
+    /// Values that are not secret, by name; stored in the ConfigMap.
     pub settings: BTreeMap<String, String>,
-    /// Files of secrets and keys.
     pub files: Vec<File>,
-    /// What the spec adds.
+    /// Additional variables from the spec.
     pub extra: Vec<EnvVar>,
-    /// Hash of what a running pod does not notice by itself.
+    /// Hash of the values that a running pod does not read again.
     pub hash: String,
 }
 
-/// A file and where it is from.
+/// A key of a Secret or ConfigMap, mounted as a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
     source: Source,
@@ -53,8 +51,8 @@ enum Entry {
     File(File),
 }
 
-/// Everything that a service reads; in trouble where a Secret that it needs may not be used.
-pub fn environment(plan: &Plan, service: &ServicePlan, observed: &Observed) -> Result<Environment, Trouble> {
+/// Fails if a Secret that the service needs cannot be used.
+pub fn environment(plan: &Plan, service: &ServicePlan, observed: &Observed) -> Result<Environment, ConditionError> {
     let mut environment = Environment::default();
     for name in service.row.environment() {
         match entry(plan, service, observed, name)? {
@@ -73,14 +71,14 @@ pub fn environment(plan: &Plan, service: &ServicePlan, observed: &Observed) -> R
     for (name, value) in &service.env {
         environment.extra.push(variable(name, value));
         if let EnvValue::Secret { name, key } = value {
-            hashed += observed.value(name, key)?.expose();
+            hashed += observed.secret_value(name, key)?.expose();
         }
     }
     environment.hash = names::short_hash(&hashed, HASH_DIGITS);
     Ok(environment)
 }
 
-/// What a migration reads: the database alone.
+/// The configuration of a migration Job: only the database.
 pub fn of_migration(plan: &Plan, service: &ServicePlan) -> Environment {
     let mut environment = Environment::default();
     environment.add("DATABASE_URL", database_url(plan, service));
@@ -97,7 +95,7 @@ impl Environment {
         self.files.push(file);
     }
 
-    /// The files as sources of one projected volume: it changes all at once.
+    /// The files as sources of one projected volume, which the kubelet updates atomically.
     pub fn sources(&self) -> Vec<VolumeProjection> {
         self.files.iter().map(File::projection).collect()
     }
@@ -128,7 +126,7 @@ impl File {
     }
 }
 
-fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) -> Result<Entry, Trouble> {
+fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) -> Result<Entry, ConditionError> {
     if let Some(url) = url_of_service(plan, name) {
         return Ok(Entry::Setting(url));
     }
@@ -152,7 +150,7 @@ fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
         "LEGACY_ALIASES" => setting(format!("{:?}", plan.exposure.legacy_aliases)),
         "PAYMENT_PROVIDER" => setting(format!("{:?}", plan.payments)),
         "ACCESS_TOKEN_LIFETIME_SECONDS" => setting(plan.access_token_lifetime_seconds.to_string()),
-        "ADMIN_EMAIL" => setting(observed.credentials.admin.value.username.clone()),
+        "ADMIN_EMAIL" => setting(observed.credentials.admin.username.clone()),
         "ADMIN_PASSWORD" => file(File::secret(admin_secret(&plan.name), "password", "admin-password")),
         "INTERNAL_SECRET" => file(File::secret(internal_secret(&plan.name), "secret", "internal-secret")),
         "SIGNING_KEY_FILE" => file(File::secret(signing_secret(&plan.name), "current.pem", "signing.pem")),
@@ -162,12 +160,12 @@ fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
             key: "jwks.json",
             path: "jwks.json",
         }),
-        // The service's own default is the design's.
+        // The service uses its default.
         _ => Ok(Entry::Absent),
     }
 }
 
-/// `ORDER_INTERNAL_URL` and `ORDER_URL` are addresses of services.
+/// The address of a service, for names like `ORDER_INTERNAL_URL` and `ORDER_URL`.
 fn url_of_service(plan: &Plan, name: &str) -> Option<String> {
     let (callee, internal) = match name.strip_suffix("_INTERNAL_URL") {
         Some(callee) => (callee, true),
@@ -178,7 +176,7 @@ fn url_of_service(plan: &Plan, name: &str) -> Option<String> {
     Some(format!("http://{}:{port}", plan.child(row.name)))
 }
 
-fn database(plan: &Plan, service: &ServicePlan, name: &str) -> Result<Entry, Trouble> {
+fn database(plan: &Plan, service: &ServicePlan, name: &str) -> Result<Entry, ConditionError> {
     Ok(match name {
         "DATABASE_URL" => Entry::File(database_url(plan, service)),
         "DATABASE_CA_FILE" => database_ca(plan).map_or(Entry::Absent, Entry::File),
@@ -187,13 +185,13 @@ fn database(plan: &Plan, service: &ServicePlan, name: &str) -> Result<Entry, Tro
     })
 }
 
-fn pool_size(plan: &Plan) -> Result<i32, Trouble> {
+fn pool_size(plan: &Plan) -> Result<i32, ConditionError> {
     plan.budget.pool.ok_or_else(|| {
         let message = format!(
-            "the database server {}:{} has not yet said how many connections it takes",
+            "waiting for the inspection of the database server {}:{}, whose connection limit sets the size of the pools",
             plan.database.host, plan.database.port
         );
-        Trouble::new(agora_crd::Reason::WaitingForDependency, message)
+        ConditionError::new(agora_crd::Reason::WaitingForDependency, message)
     })
 }
 
@@ -206,9 +204,9 @@ fn database_ca(plan: &Plan) -> Option<File> {
     Some(File::secret(secret, "ca.crt", "database-ca.crt"))
 }
 
-fn kafka(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, Trouble> {
+fn kafka(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, ConditionError> {
     let kafka = &plan.kafka;
-    let login = |key: &str| kafka.credentials.as_ref().map(|secret| observed.value(secret, key)).transpose();
+    let login = |key: &str| kafka.credentials.as_ref().map(|secret| observed.secret_value(secret, key)).transpose();
     Ok(match name {
         "KAFKA_BROKERS" => Entry::Setting(kafka.bootstrap.join(",")),
         "KAFKA_SECURITY_PROTOCOL" => {
@@ -231,7 +229,7 @@ fn kafka(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, Trouble>
         },
         "KAFKA_CA_FILE" => match &kafka.tls.ca_secret {
             Some(secret) if kafka.tls.verified() => {
-                observed.value(secret, "ca.crt")?;
+                observed.secret_value(secret, "ca.crt")?;
                 Entry::File(File::secret(secret.clone(), "ca.crt", "kafka-ca.crt"))
             }
             _ => Entry::Absent,

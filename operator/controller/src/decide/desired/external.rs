@@ -1,66 +1,59 @@
-//! What should exist outside the cluster, with the logins to make it. Pure.
+//! The desired external resources: databases, topics and Redis, with the logins of their servers. Pure.
 
 use agora_crd::TopicManagement;
 use agora_topology as topology;
 use agora_vocab::Secret;
 
-use crate::decide::observed::{Observed, Trouble};
+use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{Mechanism, Plan, TlsPlan, TopicPlan};
-use crate::decide::servers::{AdminDatabase, Broker, BrokerAuthentication, BrokerTls, DatabaseWanted, Tls};
+use crate::decide::servers::{AdminDatabase, Broker, BrokerAuthentication, BrokerTls, DesiredDatabase, Tls};
 use crate::names;
 
-/// The key of a CA's Secret.
+/// Key of the certificates in a CA's Secret.
 const CA: &str = "ca.crt";
 
-/// Databases on one server.
+/// The databases on one server.
 #[derive(Clone, Debug)]
-pub struct DatabasesWanted {
-    /// The server and the admin login.
+pub struct DesiredDatabases {
     pub admin: AdminDatabase,
-    /// Each database.
-    pub databases: Vec<DatabaseWanted>,
+    pub databases: Vec<DesiredDatabase>,
 }
 
-/// Topics on one broker.
+/// The topics at one broker.
 #[derive(Clone, Debug)]
-pub struct TopicsWanted {
-    /// The broker and the login.
+pub struct DesiredTopics {
     pub broker: Broker,
-    /// What is done to topics.
     pub management: TopicManagement,
-    /// Each topic.
     pub topics: Vec<TopicPlan>,
 }
 
-/// One Redis.
 #[derive(Clone, Debug)]
-pub struct RedisWanted {
+pub struct DesiredRedis {
     /// `host:port`.
     pub endpoint: String,
-    /// Its password.
     pub password: Option<Secret>,
 }
 
-/// A short text that differs when what is wanted differs; secrets cannot be read from it.
+/// A hash of a desired external resource. It contains no secret in readable form.
 pub trait Fingerprint {
-    /// The text.
     fn fingerprint(&self) -> String;
 }
 
 const FINGERPRINT_DIGITS: usize = 16;
 
-impl Fingerprint for DatabasesWanted {
+impl Fingerprint for DesiredDatabases {
     fn fingerprint(&self) -> String {
         let admin = &self.admin;
         let server =
             format!("{}:{} {} {} {:?}", admin.host, admin.port, admin.user, admin.password.expose(), admin.tls);
         let databases = self.databases.iter();
-        let each = databases.map(|wanted| [wanted.name.as_str(), &wanted.login, wanted.password.expose()].join(" "));
+        let each =
+            databases.map(|database| [database.name.as_str(), &database.login, database.password.expose()].join(" "));
         names::short_hash(&[server].into_iter().chain(each).collect::<Vec<_>>().join(" "), FINGERPRINT_DIGITS)
     }
 }
 
-impl Fingerprint for TopicsWanted {
+impl Fingerprint for DesiredTopics {
     fn fingerprint(&self) -> String {
         let secret = match &self.broker.authentication {
             BrokerAuthentication::None => "",
@@ -75,30 +68,30 @@ impl Fingerprint for TopicsWanted {
     }
 }
 
-impl Fingerprint for RedisWanted {
+impl Fingerprint for DesiredRedis {
     fn fingerprint(&self) -> String {
         let password = self.password.as_ref().map_or("", Secret::expose);
         names::short_hash(&format!("{} {password}", self.endpoint), FINGERPRINT_DIGITS)
     }
 }
 
-/// The databases of the services that run.
-pub fn databases(plan: &Plan, observed: &Observed) -> Result<DatabasesWanted, Trouble> {
-    let all = every_database(plan, observed)?;
-    let runs = |wanted: &DatabaseWanted| {
-        plan.services.iter().any(|service| names::database(&plan.isolation_key, service.row.name) == wanted.name)
+/// The databases of the enabled services.
+pub fn databases(plan: &Plan, observed: &Observed) -> Result<DesiredDatabases, ConditionError> {
+    let all = all_databases(plan, observed)?;
+    let enabled = |database: &DesiredDatabase| {
+        plan.services.iter().any(|service| names::database(&plan.isolation_key, service.row.name) == database.name)
     };
-    Ok(DatabasesWanted { databases: all.databases.into_iter().filter(runs).collect(), ..all })
+    Ok(DesiredDatabases { databases: all.databases.into_iter().filter(enabled).collect(), ..all })
 }
 
-/// The databases of all services, those that are disabled too.
-pub fn every_database(plan: &Plan, observed: &Observed) -> Result<DatabasesWanted, Trouble> {
+/// The databases of all services, also of the disabled ones.
+pub fn all_databases(plan: &Plan, observed: &Observed) -> Result<DesiredDatabases, ConditionError> {
     let secret = &plan.database.admin_secret;
     let admin = AdminDatabase {
         host: plan.database.host.clone(),
         port: plan.database.port,
-        user: observed.value(secret, "username")?.expose().to_owned(),
-        password: observed.value(secret, "password")?.clone(),
+        user: observed.secret_value(secret, "username")?.expose().to_owned(),
+        password: observed.secret_value(secret, "password")?.clone(),
         tls: tls(&plan.database.tls, observed)?,
     };
     let rows = topology::ALL.iter().filter(|row| row.database);
@@ -106,47 +99,48 @@ pub fn every_database(plan: &Plan, observed: &Observed) -> Result<DatabasesWante
         .filter_map(|row| {
             let password = observed.credentials.databases.get(row.name)?;
             let name = names::database(&plan.isolation_key, row.name);
-            Some(DatabaseWanted {
+            Some(DesiredDatabase {
                 owner_role: name.clone(),
                 login: names::login(&plan.isolation_key, row.name),
-                password: password.value.clone(),
+                password: password.clone(),
                 marketplace: plan.claimant(),
                 connection_limit: None,
                 name,
             })
         })
         .collect();
-    Ok(DatabasesWanted { admin, databases })
+    Ok(DesiredDatabases { admin, databases })
 }
 
-/// The topics.
-pub fn topics(plan: &Plan, observed: &Observed) -> Result<TopicsWanted, Trouble> {
+pub fn topics(plan: &Plan, observed: &Observed) -> Result<DesiredTopics, ConditionError> {
     let tls = match tls(&plan.kafka.tls, observed)? {
         Tls::VerifyFull { ca_pem } => Some(BrokerTls { ca_pem }),
         Tls::Disable => None,
     };
     let broker = Broker { bootstrap: plan.kafka.bootstrap.clone(), tls, authentication: login(plan, observed)? };
-    Ok(TopicsWanted { broker, management: plan.kafka.management, topics: plan.kafka.topics.clone() })
+    Ok(DesiredTopics { broker, management: plan.kafka.management, topics: plan.kafka.topics.clone() })
 }
 
-/// The Redis.
-pub fn redis(plan: &Plan, observed: &Observed) -> Result<RedisWanted, Trouble> {
-    let password = plan.redis_secret.as_ref().map(|name| observed.value(name, "password").cloned()).transpose()?;
-    Ok(RedisWanted { endpoint: plan.redis_endpoint.clone(), password })
+pub fn redis(plan: &Plan, observed: &Observed) -> Result<DesiredRedis, ConditionError> {
+    let password =
+        plan.redis_secret.as_ref().map(|name| observed.secret_value(name, "password").cloned()).transpose()?;
+    Ok(DesiredRedis { endpoint: plan.redis_endpoint.clone(), password })
 }
 
-fn tls(tls: &TlsPlan, observed: &Observed) -> Result<Tls, Trouble> {
+fn tls(tls: &TlsPlan, observed: &Observed) -> Result<Tls, ConditionError> {
     if !tls.verified() {
         return Ok(Tls::Disable);
     }
-    let pem = tls.ca_secret.as_ref().map(|name| observed.value(name, CA)).transpose()?;
+    let pem = tls.ca_secret.as_ref().map(|name| observed.secret_value(name, CA)).transpose()?;
     Ok(Tls::VerifyFull { ca_pem: pem.map(|pem| pem.expose().to_owned()) })
 }
 
-fn login(plan: &Plan, observed: &Observed) -> Result<BrokerAuthentication, Trouble> {
-    let Some(secret) = &plan.kafka.credentials else { return Ok(BrokerAuthentication::None) };
-    let user = observed.value(secret, "username")?.expose().to_owned();
-    let password = observed.value(secret, "password")?.clone();
+fn login(plan: &Plan, observed: &Observed) -> Result<BrokerAuthentication, ConditionError> {
+    let Some(secret) = &plan.kafka.credentials else {
+        return Ok(BrokerAuthentication::None);
+    };
+    let user = observed.secret_value(secret, "username")?.expose().to_owned();
+    let password = observed.secret_value(secret, "password")?.clone();
     Ok(match plan.kafka.mechanism {
         Mechanism::None => BrokerAuthentication::None,
         Mechanism::Plain => BrokerAuthentication::Plain { user, password },

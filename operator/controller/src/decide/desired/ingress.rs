@@ -1,18 +1,17 @@
-//! The way in by an Ingress.
+//! Ingress: all host names and paths are routed to the gateway.
 
 use k8s_openapi::api::networking::v1::{
     HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule, IngressServiceBackend, IngressSpec,
     IngressTLS, ServiceBackendPort,
 };
 
-use super::{applied, labels};
+use super::{exact, labels};
 use crate::decide::object::{Group, Object};
 use crate::decide::plan::{IngressPlan, Plan};
 use crate::kinds::Kind;
 
 const GATEWAY: &str = "gateway";
 
-/// Every host name, every path, to the gateway.
 pub fn ingress(plan: &Plan, ingress: &IngressPlan) -> Object {
     let mut metadata = labels::owned(plan, plan.child(GATEWAY), GATEWAY);
     metadata.annotations = Some(ingress.annotations.clone()).filter(|annotations| !annotations.is_empty());
@@ -29,7 +28,7 @@ pub fn ingress(plan: &Plan, ingress: &IngressPlan) -> Object {
         }),
         ..Ingress::default()
     };
-    applied(Kind::Ingress, Group::Route, &ingress)
+    exact(Kind::Ingress, Group::Route, &ingress)
 }
 
 fn rule(plan: &Plan, host: &str) -> IngressRule {

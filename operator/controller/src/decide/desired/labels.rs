@@ -1,4 +1,4 @@
-//! Labels and owners of children: how they are found, selected and pruned.
+//! Labels and owner references of children, and the selectors that find them.
 
 use std::collections::BTreeMap;
 
@@ -9,33 +9,31 @@ use crate::decide::plan::Plan;
 const NAME: &str = "app.kubernetes.io/name";
 const INSTANCE: &str = "app.kubernetes.io/instance";
 const PART_OF: &str = "app.kubernetes.io/part-of";
-/// Label that says who wrote a child.
+/// Label with the name of the client that manages an object.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 const COMPONENT: &str = "app.kubernetes.io/component";
 
-/// Selects every child of every Marketplace.
+/// Selects the children of all Marketplaces.
 pub const SELECTOR: &str = "app.kubernetes.io/part-of=agora,app.kubernetes.io/managed-by=agora-operator";
 
-/// The Marketplace that a child with these labels belongs to.
+/// The name of the Marketplace to which a child with these labels belongs.
 pub fn owner_name(labels: &BTreeMap<String, String>) -> Option<&str> {
     labels.get(INSTANCE).map(String::as_str)
 }
 
-/// Labels of a child.
 pub fn labels(plan: &Plan, name: &str) -> BTreeMap<String, String> {
     [(NAME, name), (INSTANCE, plan.name.as_str()), (PART_OF, "agora"), (MANAGED_BY, "agora-operator")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into()
 }
 
-/// Labels of a migration's pods: not those of the service's pods, or its Service would send requests to them.
+/// Labels of a migration's pods. They differ from those of the service's pods, so that no Service selects them.
 pub fn migration_labels(plan: &Plan, service: &str) -> BTreeMap<String, String> {
     let mut labels = labels(plan, &format!("{service}-migrate"));
     labels.insert(COMPONENT.to_owned(), "migration".to_owned());
     labels
 }
 
-/// Selects the pods of a service.
 pub fn selector(plan: &Plan, service: &str) -> LabelSelector {
     let labels = [(NAME, service), (INSTANCE, plan.name.as_str())];
     LabelSelector {
@@ -44,7 +42,6 @@ pub fn selector(plan: &Plan, service: &str) -> LabelSelector {
     }
 }
 
-/// Selects every pod of a Marketplace.
 pub fn instance_selector(plan: &Plan) -> LabelSelector {
     let labels = [(INSTANCE, plan.name.as_str()), (PART_OF, "agora")];
     LabelSelector {
@@ -53,7 +50,6 @@ pub fn instance_selector(plan: &Plan) -> LabelSelector {
     }
 }
 
-/// Selects the pods of a Marketplace's migrations.
 pub fn migration_selector(plan: &Plan) -> LabelSelector {
     let labels = [(INSTANCE, plan.name.as_str()), (PART_OF, "agora"), (COMPONENT, "migration")];
     LabelSelector {
@@ -62,12 +58,12 @@ pub fn migration_selector(plan: &Plan) -> LabelSelector {
     }
 }
 
-/// Metadata of a child that goes with its Marketplace.
+/// Metadata of a child that the garbage collector deletes with its Marketplace.
 pub fn owned(plan: &Plan, name: String, label: &str) -> ObjectMeta {
     ObjectMeta { owner_references: Some(vec![plan.owner.clone()]), ..kept(plan, name, label) }
 }
 
-/// Metadata of a child that outlives its Marketplace, because data depend on it.
+/// Metadata of a child without owner, which stays after the deletion of its Marketplace because stored data depends on it.
 pub fn kept(plan: &Plan, name: String, label: &str) -> ObjectMeta {
     ObjectMeta {
         name: Some(name),

@@ -1,4 +1,4 @@
-//! The Job that brings a service's database to the release's schema, and what its state means for the rollout.
+//! Job: migrates a service's database to the schema of the release. The rollout waits for it.
 
 use agora_crd::Reason;
 use k8s_openapi::api::batch::v1::{Job, JobSpec, JobStatus};
@@ -6,54 +6,54 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{environment, labels, pod};
-use crate::decide::object::{Group, Object, Write};
-use crate::decide::observed::{Observed, Trouble};
+use crate::decide::object::{Group, Object, Ownership};
+use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{Plan, ServicePlan};
 use crate::kinds::Kind;
 use crate::names;
 
 const HASH_DIGITS: usize = 8;
-/// Tries of one Job, with Kubernetes' growing pauses.
-const TRIES_MAX: i32 = 6;
-/// A migration that takes longer is ended.
+/// Retries by the Job controller, with its exponential backoff.
+const RETRIES_MAX: i32 = 6;
+/// Deadline of the Job.
 const SECONDS_MAX: i64 = 1_800;
-/// A failed Job is made anew after this long: what it waited for may be there.
+/// Time after which a failed Job is deleted and created again: the cause of the failure may be gone.
 const RETRY_AFTER_SECONDS: i64 = 120;
 
-/// Where a migration is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Migration {
-    /// There is no Job yet.
+    /// The Job does not exist.
     Absent,
-    /// It runs.
     Running,
-    /// It is done.
     Complete,
-    /// It failed a short while ago.
+    /// It failed less than `RETRY_AFTER_SECONDS` ago.
     Failed,
-    /// It failed and may be tried again.
+    /// It failed and is to be created again.
     Expired,
 }
 
 impl Migration {
-    /// Why a service waits for this.
-    pub fn trouble(self, plan: &Plan, service: &ServicePlan) -> Trouble {
+    /// Why the service waits.
+    pub fn condition_error(self, plan: &Plan, service: &ServicePlan) -> ConditionError {
         let name = job_name(plan, service);
         match self {
-            Self::Failed | Self::Expired => Trouble::new(
+            Self::Failed | Self::Expired => ConditionError::new(
                 Reason::MigrationFailed,
-                format!("Job {name} failed: see its log; it is tried again every {RETRY_AFTER_SECONDS} s"),
+                format!("Job {name} failed: see kubectl logs job/{name}; it is retried every {RETRY_AFTER_SECONDS} s"),
             ),
-            Self::Absent | Self::Running | Self::Complete => {
-                Trouble::new(Reason::MigrationRunning, format!("Job {name} has not completed yet"))
-            }
+            Self::Absent | Self::Running | Self::Complete => ConditionError::new(
+                Reason::MigrationRunning,
+                format!("waiting for Job {name}, which migrates the database"),
+            ),
         }
     }
 }
 
-/// Where the migration to the planned release is.
+/// State of the migration to the planned release.
 pub fn migration(plan: &Plan, service: &ServicePlan, observed: &Observed) -> Migration {
-    let Some(job) = observed.children.job(&job_name(plan, service)) else { return Migration::Absent };
+    let Some(job) = observed.children.job(&job_name(plan, service)) else {
+        return Migration::Absent;
+    };
     let status = job.status.unwrap_or_default();
     if holds(&status, "Complete").is_some() {
         return Migration::Complete;
@@ -65,7 +65,7 @@ pub fn migration(plan: &Plan, service: &ServicePlan, observed: &Observed) -> Mig
     }
 }
 
-/// Seconds since 1970 when the condition became true.
+/// Unix time at which the condition became true.
 fn holds(status: &JobStatus, type_: &str) -> Option<i64> {
     let conditions = status.conditions.iter().flatten();
     conditions
@@ -74,14 +74,13 @@ fn holds(status: &JobStatus, type_: &str) -> Option<i64> {
         .next()
 }
 
-/// Name of the Job: another for each image and each database.
+/// The name contains a hash of image and database server, so that each release has its own Job.
 pub fn job_name(plan: &Plan, service: &ServicePlan) -> String {
     let (host, port) = (&plan.database.host, plan.database.port);
     let hash = names::short_hash(&format!("{} {host}:{port} {}", plan.image, plan.isolation_key), HASH_DIGITS);
     format!("{}-migrate-{hash}", plan.child(service.row.name))
 }
 
-/// The Job.
 pub fn migration_job(plan: &Plan, service: &ServicePlan) -> Object {
     let environment = environment::of_migration(plan, service);
     let mut container = pod::container(plan, service, "migrate", &environment);
@@ -93,7 +92,7 @@ pub fn migration_job(plan: &Plan, service: &ServicePlan) -> Object {
     let job = Job {
         metadata: labels::owned(plan, job_name(plan, service), service.row.name),
         spec: Some(JobSpec {
-            backoff_limit: Some(TRIES_MAX),
+            backoff_limit: Some(RETRIES_MAX),
             active_deadline_seconds: Some(SECONDS_MAX),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
@@ -107,5 +106,5 @@ pub fn migration_job(plan: &Plan, service: &ServicePlan) -> Object {
         }),
         ..Job::default()
     };
-    Object::new(Kind::Job, Group::Workloads, Write::Once, &job)
+    Object::new(Kind::Job, Group::Workloads, Ownership::CreateOnce, &job)
 }

@@ -1,4 +1,4 @@
-//! Who may talk to whom: nothing by default, then the edges of the table of services.
+//! NetworkPolicies: deny by default, and allow the calls in the service table.
 
 use agora_crd::NetworkPolicyMode;
 use agora_topology::{self as topology, ADMIN_PORT};
@@ -9,7 +9,7 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{applied, labels};
+use super::{exact, labels};
 use crate::decide::object::{Group, Object};
 use crate::decide::plan::{Plan, ServicePlan};
 use crate::kinds::Kind;
@@ -17,7 +17,7 @@ use crate::kinds::Kind;
 const DNS_PORT: i32 = 53;
 const GATEWAY: &str = "gateway";
 
-/// Nothing by default but names; and the database for migrations.
+/// The default, which allows DNS only, and the policy of migrations, which allows the database.
 pub fn shared(plan: &Plan) -> Vec<Object> {
     if plan.network.policy != NetworkPolicyMode::Restricted {
         return Vec::new();
@@ -35,7 +35,7 @@ pub fn shared(plan: &Plan) -> Vec<Object> {
     vec![deny, migration]
 }
 
-/// The edges of one service.
+/// The calls from and to one service.
 pub fn of_service(plan: &Plan, service: &ServicePlan) -> Option<Object> {
     (plan.network.policy == NetworkPolicyMode::Restricted).then(|| {
         let name = service.row.name;
@@ -49,9 +49,9 @@ fn ingress(plan: &Plan, service: &ServicePlan) -> Vec<NetworkPolicyIngressRule> 
         from,
         ports: Some(vec![port(i32::from(number), "TCP")]),
     };
-    let anybody_here =
+    let any_pod_in_namespace =
         NetworkPolicyPeer { pod_selector: Some(LabelSelector::default()), ..NetworkPolicyPeer::default() };
-    let mut rules = vec![rule(Some(vec![anybody_here]), ADMIN_PORT)];
+    let mut rules = vec![rule(Some(vec![any_pod_in_namespace]), ADMIN_PORT)];
     let public = if row.behind_gateway { Some(vec![pods_of(plan, GATEWAY)]) } else { None };
     rules.push(rule(public, row.port));
     let callers: Vec<_> = topology::callers(row.name).map(|caller| pods_of(plan, caller)).collect();
@@ -88,7 +88,7 @@ fn egress(plan: &Plan, service: &ServicePlan) -> Vec<NetworkPolicyEgressRule> {
     rules
 }
 
-/// A port outside: at the addresses that the spec gives for it, else anywhere.
+/// A port outside the cluster: at the addresses that the spec lists for it, otherwise at any address.
 fn outside(plan: &Plan, number: i32) -> Vec<NetworkPolicyEgressRule> {
     let given: Vec<_> = plan.network.egress.iter().filter(|rule| rule.ports.contains(&number)).collect();
     if given.is_empty() {
@@ -107,7 +107,7 @@ fn addresses(cidr: &str, ports: &[i32]) -> NetworkPolicyEgressRule {
     }
 }
 
-/// The port in `host:9092` or `http://host:4317`.
+/// The port of `host:9092` or `http://host:4317`.
 fn port_of(address: &str) -> Option<i32> {
     address.rsplit_once(':').and_then(|(_, number)| number.parse().ok())
 }
@@ -137,5 +137,5 @@ fn policy(
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
         }),
     };
-    applied(Kind::NetworkPolicy, Group::Workloads, &policy)
+    exact(Kind::NetworkPolicy, Group::Workloads, &policy)
 }

@@ -1,4 +1,4 @@
-//! What every pod has in common: the restricted profile, limits, the folder of secrets, where it may run.
+//! The common part of all pods: the restricted security profile, resources, the mounted secrets, scheduling.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +15,13 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::environment::{Environment, FOLDER};
 use crate::decide::plan::{Plan, ServicePlan};
 
-/// Any user may read: the pod says no user, so it owns no file. Only the pod's own container mounts them.
+/// Readable for every user, because the pod sets no user id. Only the pod's container mounts the files.
 const FILE_MODE: i32 = 0o444;
 const VOLUME: &str = "credentials";
-/// A pod that has to end gets this long; services need 25 s at most.
+/// Services need 25 s at most to shut down.
 const GRACE_SECONDS: i64 = 30;
 
-/// The one container: `agora <verb> <service>`.
+/// The only container; it runs `agora <verb> <service>`.
 pub fn container(plan: &Plan, service: &ServicePlan, verb: &str, environment: &Environment) -> Container {
     Container {
         name: service.row.name.to_owned(),
@@ -50,7 +50,6 @@ pub fn container(plan: &Plan, service: &ServicePlan, verb: &str, environment: &E
     }
 }
 
-/// The pod around it.
 pub fn pod(plan: &Plan, service: &ServicePlan, container: Container, environment: &Environment) -> PodSpec {
     let pod = &plan.pod;
     PodSpec {
@@ -83,20 +82,19 @@ pub fn pod(plan: &Plan, service: &ServicePlan, container: Container, environment
     }
 }
 
-/// Settings by name, for a container that is rolled when they change.
+/// Settings from a ConfigMap; the pods are restarted when it changes.
 pub fn settings_from(config_map: String) -> Vec<EnvFromSource> {
     let source = ConfigMapEnvSource { name: config_map, optional: None };
     vec![EnvFromSource { config_map_ref: Some(source), ..EnvFromSource::default() }]
 }
 
-/// Settings one by one, for a Job that stands alone.
+/// Settings as values, for a Job, which must not depend on a ConfigMap that changes.
 pub fn settings_inline(environment: &Environment) -> Vec<EnvVar> {
     let variable =
         |(name, value): (&String, &String)| EnvVar { name: name.clone(), value: Some(value.clone()), value_from: None };
     environment.settings.iter().map(variable).collect()
 }
 
-/// A probe of the admin port.
 pub fn probe(path: &str, period_seconds: i32, failures_max: i32) -> Probe {
     Probe {
         http_get: Some(HTTPGetAction {
@@ -112,7 +110,7 @@ pub fn probe(path: &str, period_seconds: i32, failures_max: i32) -> Probe {
     }
 }
 
-/// Pods of a service away from each other, where there is room.
+/// Spreads the pods of a service over nodes or zones, if possible.
 pub fn spread(plan: &Plan, selector: LabelSelector) -> Vec<TopologySpreadConstraint> {
     vec![TopologySpreadConstraint {
         max_skew: 1,

@@ -1,6 +1,6 @@
-//! Secrets: database logins, the key of internal tokens, the keys of access tokens, the first admin.
+//! Secrets: database logins, the key of internal tokens, the keys of access tokens, the login of the first admin.
 //!
-//! Those that data depend on have no owner: they outlive the Marketplace under policy Retain.
+//! Those that stored data depends on have no owner, so that they stay after a deletion with policy Retain.
 
 use std::collections::BTreeMap;
 
@@ -8,18 +8,17 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::labels;
+use super::{exact, labels};
 use crate::decide::credentials::{self, Credentials};
-use crate::decide::object::{Group, Object, Write};
+use crate::decide::object::{Group, Object};
 use crate::decide::plan::{Plan, ServicePlan};
 use crate::kinds::Kind;
 use crate::names;
 
-/// The login of a service at its database.
+/// The database login of a service.
 pub fn database(plan: &Plan, service: &ServicePlan, credentials: &Credentials) -> Option<Object> {
-    let credential = credentials.databases.get(service.row.name)?;
+    let password = credentials.databases.get(service.row.name)?.expose();
     let login = names::login(&plan.isolation_key, service.row.name);
-    let password = credential.value.expose();
     let (host, port) = (&plan.database.host, plan.database.port);
     let database = names::database(&plan.isolation_key, service.row.name);
     let mode = if plan.database.tls.verified() { "verify-full" } else { "disable" };
@@ -27,36 +26,35 @@ pub fn database(plan: &Plan, service: &ServicePlan, credentials: &Credentials) -
     let name = credentials::database_secret(&plan.name, service.row.name);
     let metadata = labels::owned(plan, name, service.row.name);
     let data = [("username", login.as_str()), ("password", password), ("url", &url)];
-    Some(secret(metadata, "Opaque", &data, credential.drawn))
+    Some(secret(metadata, "Opaque", &data))
 }
 
-/// What internal tokens are signed with: `current`, or `current,next` while it changes.
+/// The key of internal tokens: `current`, or `current,next` during a rotation.
 pub fn internal(plan: &Plan, credentials: &Credentials) -> Object {
     let metadata = labels::owned(plan, credentials::internal_secret(&plan.name), "internal");
-    secret(metadata, "Opaque", &[("secret", credentials.internal.value.expose())], credentials.internal.drawn)
+    secret(metadata, "Opaque", &[("secret", credentials.internal.expose())])
 }
 
-/// What access tokens are signed with: the key that signs and the one that will.
+/// The keys of access tokens.
 pub fn signing(plan: &Plan, credentials: &Credentials) -> Object {
     let metadata = labels::kept(plan, credentials::signing_secret(&plan.name), "user");
-    let keys = &credentials.signing.value;
+    let keys = &credentials.signing;
     let data = [("current.pem", keys.current.expose()), ("next.pem", keys.next.expose())];
-    secret(metadata, "Opaque", &data, credentials.signing.drawn)
+    secret(metadata, "Opaque", &data)
 }
 
-/// The first admin.
+/// The login of the first admin.
 pub fn admin(plan: &Plan, credentials: &Credentials) -> Object {
     let metadata = labels::kept(plan, credentials::admin_secret(&plan.name), "user");
-    let login = &credentials.admin.value;
+    let login = &credentials.admin;
     let data = [("username", login.username.as_str()), ("password", login.password.expose())];
-    secret(metadata, "kubernetes.io/basic-auth", &data, credentials.admin.drawn)
+    secret(metadata, "kubernetes.io/basic-auth", &data)
 }
 
-fn secret(metadata: ObjectMeta, type_: &str, data: &[(&str, &str)], drawn: bool) -> Object {
+fn secret(metadata: ObjectMeta, type_: &str, data: &[(&str, &str)]) -> Object {
     let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
     let data: BTreeMap<String, ByteString> =
         data.iter().map(|(name, value)| ((*name).to_owned(), bytes(value))).collect();
     let secret = Secret { metadata, data: Some(data), type_: Some(type_.to_owned()), ..Secret::default() };
-    let write = if drawn { Write::Drawn } else { Write::Apply };
-    Object::new(Kind::Secret, Group::Credentials, write, &secret)
+    exact(Kind::Secret, Group::Credentials, &secret)
 }

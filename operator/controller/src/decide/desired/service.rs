@@ -1,15 +1,14 @@
-//! Name and ports of a service in the cluster.
+//! Service: name and ports of a service in the cluster.
 
 use agora_topology::ADMIN_PORT;
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{applied, labels};
+use super::{exact, labels};
 use crate::decide::object::{Group, Object};
 use crate::decide::plan::{Plan, ServicePlan};
 use crate::kinds::Kind;
 
-/// The Service.
 pub fn service(plan: &Plan, service: &ServicePlan) -> Object {
     let row = service.row;
     let ports = [("http", Some(row.port)), ("internal", row.internal_port), ("admin", Some(ADMIN_PORT))];
@@ -23,7 +22,7 @@ pub fn service(plan: &Plan, service: &ServicePlan) -> Object {
         }),
         ..Service::default()
     };
-    applied(Kind::Service, Group::Workloads, &service)
+    exact(Kind::Service, Group::Workloads, &service)
 }
 
 fn port(name: &str, number: u16) -> ServicePort {

@@ -1,13 +1,12 @@
-//! The account of a service's pods: without a token, since no service asks the API server anything.
+//! ServiceAccount: the pods of a service have no token, because no service calls the API server.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 
-use super::{applied, labels};
+use super::{exact, labels};
 use crate::decide::object::{Group, Object};
 use crate::decide::plan::{Plan, ServicePlan};
 use crate::kinds::Kind;
 
-/// The account.
 pub fn service_account(plan: &Plan, service: &ServicePlan) -> Object {
     let mut metadata = labels::owned(plan, plan.child(service.row.name), service.row.name);
     if !plan.pod.service_account_annotations.is_empty() {
@@ -15,5 +14,5 @@ pub fn service_account(plan: &Plan, service: &ServicePlan) -> Object {
     }
     let account =
         ServiceAccount { metadata, automount_service_account_token: Some(false), ..ServiceAccount::default() };
-    applied(Kind::ServiceAccount, Group::Workloads, &account)
+    exact(Kind::ServiceAccount, Group::Workloads, &account)
 }

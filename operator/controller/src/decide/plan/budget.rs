@@ -1,25 +1,24 @@
-//! How the connections of a database server are divided among pods.
+//! The division of the database server's connections among the pods.
 
 use agora_crd::Reason;
 
 use super::{ServicePlan, Violation};
 use crate::decide::profile::Size;
 
-/// Connections that are left to admins, migrations and listeners.
+/// Connections that are left for admins, migrations and listeners.
 const RESERVED: i32 = 20;
-/// A pool below this cannot serve and relay at once.
+/// A service needs one connection for requests and one for the outbox relay.
 const POOL_SIZE_MIN: i32 = 2;
 
-/// How connections are divided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Budget {
-    /// What there is to divide; `None` until a server answered.
+    /// Connections of the server; `None` until the server was inspected.
     pub limit: Option<i32>,
-    /// Connections of each pod to its database; `None` until a server answered.
+    /// Pool size of each pod; `None` until the server was inspected.
     pub pool: Option<i32>,
 }
 
-/// Pool = min(the profile's, ⌊(limit − 20) / Σ most pods with a database⌋ − 1).
+/// Pool size = min(maximum of the profile, ⌊(limit − 20) / maximum number of pods with a database⌋ − 1).
 pub(super) fn budget(
     limit: Option<i32>,
     services: &[ServicePlan],
@@ -27,7 +26,9 @@ pub(super) fn budget(
     violations: &mut Vec<Violation>,
 ) -> Budget {
     let pods: i32 = services.iter().filter(|service| service.row.database).map(|service| service.replicas.max).sum();
-    let Some(limit) = limit else { return Budget::default() };
+    let Some(limit) = limit else {
+        return Budget::default();
+    };
     let share = (limit - RESERVED).checked_div(pods).map_or(size.pool_size_max, |share| share - 1);
     let pool = share.min(size.pool_size_max);
     if pool < POOL_SIZE_MIN {

@@ -1,4 +1,4 @@
-//! The broker and the topics as the spec and the profile want them.
+//! The part of the plan for the broker and the topics.
 
 use std::collections::BTreeMap;
 
@@ -13,49 +13,38 @@ use crate::names;
 
 /// Partitions and replicas of a topic in profile Development.
 const DEVELOPMENT: (i32, i32) = (3, 1);
-/// Partitions and replicas of a topic in any other.
-const ELSEWHERE: (i32, i32) = (12, 3);
-/// The setting that says how many replicas must have a message.
+/// Partitions and replicas of a topic in the other profiles.
+const PRODUCTION: (i32, i32) = (12, 3);
+/// The topic setting for the number of replicas that must have a message before it is acknowledged.
 const MIN_INSYNC: &str = "min.insync.replicas";
 
-/// The broker and the topics.
 #[derive(Clone, Debug)]
 pub struct KafkaPlan {
     /// `host:port` of one or more brokers.
     pub bootstrap: Vec<String>,
-    /// Protection of the connections.
     pub tls: TlsPlan,
-    /// How to log in.
     pub mechanism: Mechanism,
-    /// Secret with user and password.
+    /// Name of the Secret with user and password.
     pub credentials: Option<String>,
-    /// What is done to topics.
     pub management: TopicManagement,
-    /// Partitions of a topic without an override.
+    /// Partitions of a topic without an own value in the spec.
     pub partitions: i32,
-    /// Replicas of a topic's partitions.
     pub replicas: i32,
-    /// Every topic.
     pub topics: Vec<TopicPlan>,
-    /// What happens at deletion.
     pub deletion: DeletionPolicy,
 }
 
-/// How to log in at the broker.
+/// The SASL mechanism of the login at the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mechanism {
-    /// Not at all.
     None,
-    /// SASL PLAIN.
     Plain,
-    /// SASL SCRAM-SHA-256.
     ScramSha256,
-    /// SASL SCRAM-SHA-512.
     ScramSha512,
 }
 
 impl Mechanism {
-    /// Its name in Kafka; `None` without a login.
+    /// The name in Kafka's configuration; `None` without a login.
     pub const fn sasl(self) -> Option<&'static str> {
         match self {
             Self::None => None,
@@ -66,27 +55,24 @@ impl Mechanism {
     }
 }
 
-/// One topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicPlan {
-    /// Name without the isolation key.
+    /// Without the isolation key.
     pub bare_name: String,
-    /// Name at the broker.
+    /// At the broker, with the isolation key.
     pub name: String,
-    /// Partitions.
     pub partitions: i32,
-    /// Replicas of each.
+    /// Replicas of each partition.
     pub replicas: i32,
-    /// Settings by Kafka's names.
+    /// By Kafka's setting names.
     pub config: BTreeMap<String, String>,
-    /// The number of partitions that an annotation accepts.
+    /// The number of partitions that an annotation of the Marketplace accepts.
     pub accepted: Option<i32>,
 }
 
-/// What the spec says of broker and topics.
 pub(super) fn kafka(market: &Marketplace, isolation_key: &str, violations: &mut Vec<Violation>) -> KafkaPlan {
     let (spec, external) = (&market.spec, &market.spec.kafka.external);
-    let default = if spec.profile == Profile::Development { DEVELOPMENT } else { ELSEWHERE };
+    let default = if spec.profile == Profile::Development { DEVELOPMENT } else { PRODUCTION };
     let partitions = spec.kafka.topic_defaults.partitions.unwrap_or(default.0);
     let replicas = spec.kafka.topic_defaults.replicas.unwrap_or(default.1);
     let (mechanism, credentials) = login(market, violations);
@@ -108,7 +94,8 @@ pub(super) fn kafka(market: &Marketplace, isolation_key: &str, violations: &mut 
 fn login(market: &Marketplace, violations: &mut Vec<Violation>) -> (Mechanism, Option<String>) {
     let Some(login) = &market.spec.kafka.external.authentication else {
         if market.spec.profile != Profile::Development {
-            let message = "spec.kafka.external.authentication: required outside profile Development";
+            let message =
+                "spec.kafka.external.authentication is required outside profile Development: set its type and Secret";
             violations.push(Violation::new(Reason::InvalidSpec, message));
         }
         return (Mechanism::None, None);
@@ -131,12 +118,15 @@ fn topics(
     let spec = &market.spec.kafka;
     let known: Vec<&str> = topology::all_topics().into_iter().map(agora_events::Topic::name).collect();
     for unknown in spec.topics.iter().filter(|topic| !known.contains(&topic.name.as_str())) {
-        let message = format!("spec.kafka.topics[{}]: no such topic; there are {}", unknown.name, known.join(", "));
+        let message = format!("spec.kafka.topics[{}]: unknown topic; known are {}", unknown.name, known.join(", "));
         violations.push(Violation::new(Reason::InvalidSpec, message));
     }
     let needed = spec.topic_defaults.config.get(MIN_INSYNC).and_then(|text| text.parse::<i32>().ok()).unwrap_or(1);
     if needed > plan.replicas {
-        let message = format!("spec.kafka.topicDefaults: {MIN_INSYNC} is greater than the {} replicas", plan.replicas);
+        let message = format!(
+            "spec.kafka.topicDefaults: {MIN_INSYNC} is {needed} and replicas is {}: lower the one or raise the other",
+            plan.replicas
+        );
         violations.push(Violation::new(Reason::InvalidSpec, message));
     }
     let accepted = accepted_partitions(market);
@@ -160,7 +150,7 @@ fn topics(
         .collect()
 }
 
-/// `order-events=24,cart-events=6`; what does not read so is ignored: it accepts nothing.
+/// Reads `order-events=24,cart-events=6`. Parts with another syntax accept nothing.
 fn accepted_partitions(market: &Marketplace) -> BTreeMap<String, i32> {
     let text = market.annotations().get(ACCEPT_PARTITIONS).map(String::as_str).unwrap_or_default();
     text.split(',')

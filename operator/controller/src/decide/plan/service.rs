@@ -1,4 +1,4 @@
-//! One service as the spec and the profile want it.
+//! The part of the plan for one service.
 
 use std::collections::BTreeMap;
 
@@ -8,56 +8,41 @@ use agora_topology as topology;
 use super::Violation;
 use crate::decide::profile::Size;
 
-/// One service as the spec and the profile want it.
 #[derive(Clone, Debug)]
 pub struct ServicePlan {
-    /// Its row in the table.
     pub row: &'static topology::Service,
-    /// How many pods.
     pub replicas: Replicas,
-    /// Use of CPU that the autoscaler aims at, in percent of the request.
+    /// CPU utilisation that the autoscaler aims at, in percent of the request.
     pub cpu_target: i32,
-    /// How long a lower need must last before pods go, in seconds.
+    /// Time for which the load must be lower before the autoscaler removes pods.
     pub stabilization_seconds: i32,
-    /// Requests, by `cpu` and `memory`.
+    /// Keys: `cpu` and `memory`.
     pub requests: BTreeMap<String, String>,
-    /// Limits, by `cpu` and `memory`.
+    /// Keys: `cpu` and `memory`.
     pub limits: BTreeMap<String, String>,
-    /// Environment beside the operator's own.
+    /// Additional environment variables from the spec.
     pub env: Vec<(String, EnvValue)>,
 }
 
-/// How many pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Replicas {
-    /// Fewest.
     pub min: i32,
-    /// Most.
     pub max: i32,
 }
 
 impl Replicas {
-    /// Whether an autoscaler decides.
+    /// Whether an autoscaler sets the number of pods.
     pub fn automatic(self) -> bool {
         self.min < self.max
     }
 }
 
-/// Where a variable's value is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnvValue {
-    /// Here.
     Text(String),
-    /// In a Secret.
-    Secret {
-        /// Its name.
-        name: String,
-        /// The key in it.
-        key: String,
-    },
+    Secret { name: String, key: String },
 }
 
-/// The services that run.
 pub(super) fn services(spec: &MarketplaceSpec, size: &Size, violations: &mut Vec<Violation>) -> Vec<ServicePlan> {
     let given = |name: &str| spec.services.iter().find(|service| service.name.as_str() == name);
     topology::ALL
@@ -88,7 +73,7 @@ fn service(
     }
 }
 
-/// One bound given alone moves the profile's other one along; both given must be in order.
+/// If only one bound is given, the profile's other bound is moved if necessary.
 fn replicas(name: &str, min: Option<i32>, max: Option<i32>, size: &Size, violations: &mut Vec<Violation>) -> Replicas {
     let replicas = match (min, max) {
         (Some(min), Some(max)) => Replicas { min, max },
@@ -97,7 +82,8 @@ fn replicas(name: &str, min: Option<i32>, max: Option<i32>, size: &Size, violati
         (None, None) => Replicas { min: size.replicas_min, max: size.replicas_max },
     };
     if replicas.min > replicas.max {
-        let message = format!("spec.services[{name}].scaling: minReplicas is greater than maxReplicas");
+        let message =
+            format!("spec.services[{name}].scaling: minReplicas is greater than maxReplicas: lower minReplicas");
         violations.push(Violation::new(Reason::InvalidSpec, message));
     }
     replicas

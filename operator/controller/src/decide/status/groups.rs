@@ -1,5 +1,4 @@
-//! One condition per group: each tells of its own kind of thing alone, so that a broker that is away is not mistaken for
-//! pods that are.
+//! One condition per group of resources, so that a user sees which group has a problem.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +6,14 @@ use agora_crd::{ConditionType, KafkaStatus, Reason, ServiceRollout, ServiceStatu
 use kube::ResourceExt;
 use serde_json::Value;
 
-use super::services::pod_trouble;
-use super::{Answer, View};
+use super::services::pod_error;
+use super::{ConditionState, View};
 use crate::decide::desired::external::Fingerprint;
 use crate::decide::object::Group;
-use crate::decide::observed::Trouble;
+use crate::decide::observed::ConditionError;
 use crate::kinds::Kind;
 
-/// Every group.
-pub fn groups(view: &View, services: &[ServiceStatus]) -> Vec<(ConditionType, Answer)> {
+pub fn groups(view: &View, services: &[ServiceStatus]) -> Vec<(ConditionType, ConditionState)> {
     vec![
         (ConditionType::DatabaseReady, database(view)),
         (ConditionType::KafkaReady, kafka(view)),
@@ -27,42 +25,45 @@ pub fn groups(view: &View, services: &[ServiceStatus]) -> Vec<(ConditionType, An
     ]
 }
 
-fn database(view: &View) -> Answer {
+fn database(view: &View) -> ConditionState {
     let plan = &view.plan.database;
-    let wanted = match &view.desired.databases {
-        Ok(wanted) => wanted.fingerprint(),
-        Err(trouble) => return Answer::of(trouble),
+    let desired = match &view.desired.databases {
+        Ok(desired) => desired.fingerprint(),
+        Err(error) => return ConditionState::of(error),
     };
-    let outcome = view.observed.databases.as_ref().filter(|outcome| outcome.wanted == wanted);
-    let Some(outcome) = outcome else {
-        return Answer::unknown(format!("the database server {}:{} is being asked", plan.host, plan.port));
+    let observation = view.observed.databases.as_ref().filter(|observation| observation.desired == desired);
+    let Some(observation) = observation else {
+        let message = format!("waiting for the inspection of the database server {}:{}", plan.host, plan.port);
+        return ConditionState::unknown(message);
     };
-    if let Err(trouble) = &outcome.connections {
-        return Answer::of(trouble);
+    if let Err(error) = &observation.connections {
+        return ConditionState::of(error);
     }
-    first_trouble(&outcome.databases).map_or_else(|| Answer::yes(Reason::Provisioned), Answer::of)
+    first_error(&observation.databases).map_or_else(|| ConditionState::yes(Reason::Provisioned), ConditionState::of)
 }
 
-fn kafka(view: &View) -> Answer {
-    let wanted = match &view.desired.topics {
-        Ok(wanted) => wanted.fingerprint(),
-        Err(trouble) => return Answer::of(trouble),
+fn kafka(view: &View) -> ConditionState {
+    let desired = match &view.desired.topics {
+        Ok(desired) => desired.fingerprint(),
+        Err(error) => return ConditionState::of(error),
     };
-    let Some(outcome) = view.observed.topics.as_ref().filter(|outcome| outcome.wanted == wanted) else {
-        return Answer::unknown(format!("the broker {} is being asked", view.plan.kafka.bootstrap.join(",")));
+    let observation = view.observed.topics.as_ref().filter(|observation| observation.desired == desired);
+    let Some(observation) = observation else {
+        let brokers = view.plan.kafka.bootstrap.join(",");
+        return ConditionState::unknown(format!("waiting for the inspection of the broker {brokers}"));
     };
-    match &outcome.topics {
-        Err(trouble) => Answer::of(trouble),
-        Ok(topics) => first_trouble(topics).map_or_else(|| Answer::yes(Reason::TopicsInSync), Answer::of),
+    match &observation.topics {
+        Err(error) => ConditionState::of(error),
+        Ok(topics) => first_error(topics).map_or_else(|| ConditionState::yes(Reason::TopicsInSync), ConditionState::of),
     }
 }
 
-/// How many topics are as they should be; absent until a broker answered.
+/// `None` until the broker was inspected.
 pub fn kafka_status(view: &View) -> Option<KafkaStatus> {
     let topics = view.observed.topics.as_ref()?.topics.as_ref().ok()?;
-    let difference = |(name, result): (&String, &Result<(), Trouble>)| {
-        let trouble = result.as_ref().err()?;
-        let (reason, message) = (trouble.reason.to_string(), trouble.message.clone());
+    let difference = |(name, result): (&String, &Result<(), ConditionError>)| {
+        let error = result.as_ref().err()?;
+        let (reason, message) = (error.reason.to_string(), error.message.clone());
         Some(TopicDifference { name: name.clone(), reason, message })
     };
     let not_in_sync: Vec<_> = topics.iter().filter_map(difference).collect();
@@ -74,103 +75,108 @@ pub fn kafka_status(view: &View) -> Option<KafkaStatus> {
     })
 }
 
-fn redis(view: &View) -> Answer {
-    let wanted = match &view.desired.redis {
-        Ok(wanted) => wanted.fingerprint(),
-        Err(trouble) => return Answer::of(trouble),
+fn redis(view: &View) -> ConditionState {
+    let desired = match &view.desired.redis {
+        Ok(desired) => desired.fingerprint(),
+        Err(error) => return ConditionState::of(error),
     };
-    match view.observed.redis.as_ref().filter(|outcome| outcome.wanted == wanted) {
-        None => Answer::unknown(format!("Redis at {} is being asked", view.plan.redis_endpoint)),
-        Some(outcome) => match &outcome.answer {
-            Ok(()) => Answer::yes(Reason::Reachable),
-            Err(trouble) => Answer::of(trouble),
+    match view.observed.redis.as_ref().filter(|observation| observation.desired == desired) {
+        None => ConditionState::unknown(format!("waiting for the inspection of Redis {}", view.plan.redis_endpoint)),
+        Some(observation) => match &observation.answer {
+            Ok(()) => ConditionState::yes(Reason::Reachable),
+            Err(error) => ConditionState::of(error),
         },
     }
 }
 
-fn credentials(view: &View) -> Answer {
-    let mut names = view.plan.named_secrets().into_iter();
-    let unusable = names.find_map(|name| view.observed.named(&name).err());
-    if let Some(trouble) = unusable {
-        return Answer::of(&trouble);
+fn credentials(view: &View) -> ConditionState {
+    let mut names = view.plan.referenced_secrets().into_iter();
+    let unusable = names.find_map(|name| view.observed.referenced_secret(&name).err());
+    if let Some(error) = unusable {
+        return ConditionState::of(&error);
     }
-    not_written(view, Group::Credentials).map_or_else(|| Answer::yes(Reason::Current), Answer::of)
+    not_written(view, Group::Credentials).map_or_else(|| ConditionState::yes(Reason::Current), ConditionState::of)
 }
 
-fn workloads(view: &View, services: &[ServiceStatus]) -> Answer {
-    if let Some(trouble) = not_written(view, Group::Workloads) {
-        return Answer::of(trouble);
+fn workloads(view: &View, services: &[ServiceStatus]) -> ConditionState {
+    if let Some(error) = not_written(view, Group::Workloads) {
+        return ConditionState::of(error);
     }
-    let mut waiting: Vec<&Trouble> = view.desired.waiting.values().collect();
-    waiting.sort_by_key(|trouble| !trouble.reason.stalls());
-    if let Some(trouble) = waiting.first() {
-        return Answer::of(trouble);
+    let mut waiting: Vec<&ConditionError> = view.desired.waiting.values().collect();
+    waiting.sort_by_key(|error| !error.reason.stalls());
+    if let Some(error) = waiting.first() {
+        return ConditionState::of(error);
     }
     let of = |rollout: ServiceRollout| {
         let found = services.iter().filter(move |service| service.rollout == rollout);
         found.map(|service| service.name.as_str()).collect::<Vec<_>>().join(", ")
     };
     let unstable = services.iter().any(|service| service.rollout != ServiceRollout::Stable);
-    if let Some(trouble) = pod_trouble(view).filter(|_| unstable) {
-        return Answer::of(&trouble);
+    if let Some(error) = pod_error(view).filter(|_| unstable) {
+        return ConditionState::of(&error);
     }
     let failed = of(ServiceRollout::Failed);
     if !failed.is_empty() {
-        let message = format!("the newest pods do not become ready of: {failed}: see their logs");
-        return Answer::no(Reason::ProgressDeadlineExceeded, message);
+        let message = format!("new pods do not become ready: {failed}: see their logs");
+        return ConditionState::no(Reason::ProgressDeadlineExceeded, message);
     }
     let open = [of(ServiceRollout::Waiting), of(ServiceRollout::Progressing)];
     let open: Vec<String> = open.into_iter().filter(|names| !names.is_empty()).collect();
     if open.is_empty() {
-        return Answer::yes(Reason::MinimumReplicasAvailable);
+        return ConditionState::yes(Reason::MinimumReplicasAvailable);
     }
-    Answer::no(Reason::Progressing, format!("pods are being started of: {}", open.join(", ")))
+    ConditionState::no(Reason::Progressing, format!("waiting for pods to become ready: {}", open.join(", ")))
 }
 
-fn autoscaling(view: &View) -> Answer {
-    if let Some(trouble) = not_written(view, Group::Autoscaling) {
-        return Answer::of(trouble);
+fn autoscaling(view: &View) -> ConditionState {
+    if let Some(error) = not_written(view, Group::Autoscaling) {
+        return ConditionState::of(error);
     }
     if !view.plan.services.iter().any(|service| service.replicas.automatic()) {
-        return Answer::yes(Reason::NotRequested);
+        return ConditionState::yes(Reason::NotRequested);
     }
     let mut known = 0;
     for autoscaler in view.observed.children.of(Kind::HorizontalPodAutoscaler) {
-        let Some(active) = condition(&autoscaler.data, "ScalingActive") else { continue };
+        let Some(active) = condition(&autoscaler.data, "ScalingActive") else {
+            continue;
+        };
         known += 1;
         if active["status"] == "False" && active["reason"] != "ScalingDisabled" {
-            let said = active["reason"].as_str().unwrap_or_default();
-            let message =
-                format!("autoscaler {} has no numbers ({said}): see the metrics server", autoscaler.name_any());
-            return Answer::no(Reason::MetricsUnavailable, message);
+            let (name, reason) = (autoscaler.name_any(), active["reason"].as_str().unwrap_or_default());
+            let message = format!(
+                "HorizontalPodAutoscaler {name} has no metrics ({reason}): check that metrics-server is installed and runs"
+            );
+            return ConditionState::no(Reason::MetricsUnavailable, message);
         }
     }
     if known == 0 {
-        return Answer::unknown("no autoscaler has reported yet");
+        return ConditionState::unknown("waiting for the first status of a HorizontalPodAutoscaler");
     }
-    Answer::yes(Reason::ValidMetricFound)
+    ConditionState::yes(Reason::ValidMetricFound)
 }
 
 fn condition<'a>(object: &'a Value, type_: &str) -> Option<&'a Value> {
     object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == type_)
 }
 
-fn route(view: &View) -> Answer {
-    if let Some(trouble) = not_written(view, Group::Route) {
-        return Answer::of(trouble);
+fn route(view: &View) -> ConditionState {
+    if let Some(error) = not_written(view, Group::Route) {
+        return ConditionState::of(error);
     }
-    let Some(ingress) = &view.plan.exposure.ingress else { return Answer::yes(Reason::NotRequested) };
-    let certificate = ingress.tls_secret.as_ref().and_then(|name| view.observed.named(name).err());
-    certificate.as_ref().map_or_else(|| Answer::yes(Reason::Applied), Answer::of)
+    let Some(ingress) = &view.plan.exposure.ingress else {
+        return ConditionState::yes(Reason::NotRequested);
+    };
+    let certificate = ingress.tls_secret.as_ref().and_then(|name| view.observed.referenced_secret(name).err());
+    certificate.as_ref().map_or_else(|| ConditionState::yes(Reason::Applied), ConditionState::of)
 }
 
-fn not_written<'a>(view: &'a View, group: Group) -> Option<&'a Trouble> {
-    view.applied.troubles.iter().find(|(of, _)| *of == group).map(|(_, trouble)| trouble)
+fn not_written<'a>(view: &'a View, group: Group) -> Option<&'a ConditionError> {
+    view.applied.errors.iter().find(|(of, _)| *of == group).map(|(_, error)| error)
 }
 
-/// Of several, one that waits for somebody.
-fn first_trouble(results: &BTreeMap<String, Result<(), Trouble>>) -> Option<&Trouble> {
-    let mut troubles: Vec<&Trouble> = results.values().filter_map(|result| result.as_ref().err()).collect();
-    troubles.sort_by_key(|trouble| !trouble.reason.stalls());
-    troubles.first().copied()
+/// The first error; those that need a change by a user come first.
+fn first_error(results: &BTreeMap<String, Result<(), ConditionError>>) -> Option<&ConditionError> {
+    let mut errors: Vec<&ConditionError> = results.values().filter_map(|result| result.as_ref().err()).collect();
+    errors.sort_by_key(|error| !error.reason.stalls());
+    errors.first().copied()
 }

@@ -1,4 +1,4 @@
-//! The broker's answers in the words of the port: pure.
+//! The broker's answers as types of `ports`. Pure.
 
 use std::collections::BTreeMap;
 
@@ -8,20 +8,19 @@ use rdkafka::{
     metadata::Metadata,
 };
 
-use crate::decide::servers::{Broker, TopicSeen};
+use crate::decide::servers::{Broker, ObservedTopic};
 use crate::external::ports::{BrokerError, PerName};
 
-/// Partitions and fewest replicas of each topic that the login may see.
+/// By name, for the topics that the login may describe.
 pub type Shapes = BTreeMap<String, Shape>;
 
-/// Partitions and fewest replicas of a topic.
+/// Number of partitions, and the smallest number of replicas of any partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     partitions: i32,
     replicas: i32,
 }
 
-/// The shapes of all topics.
 pub fn shapes(metadata: &Metadata) -> Shapes {
     let small = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     let shape = |topic: &rdkafka::metadata::MetadataTopic| Shape {
@@ -36,13 +35,15 @@ pub fn shapes(metadata: &Metadata) -> Shapes {
         .collect()
 }
 
-/// Topics with their shapes and the settings that are their own. One that vanished between the two questions is absent.
-pub fn topics_seen(shapes: &Shapes, configs: Vec<ConfigResourceResult>) -> BTreeMap<String, TopicSeen> {
+/// Topics with the settings that are not defaults. A topic that was deleted between the two requests is left out.
+pub fn observed_topics(shapes: &Shapes, configs: Vec<ConfigResourceResult>) -> BTreeMap<String, ObservedTopic> {
     configs
         .into_iter()
         .flatten()
         .filter_map(|resource| {
-            let OwnedResourceSpecifier::Topic(name) = resource.specifier else { return None };
+            let OwnedResourceSpecifier::Topic(name) = resource.specifier else {
+                return None;
+            };
             let Shape { partitions, replicas } = *shapes.get(&name)?;
             let config = resource
                 .entries
@@ -50,12 +51,12 @@ pub fn topics_seen(shapes: &Shapes, configs: Vec<ConfigResourceResult>) -> BTree
                 .filter(|entry| entry.source == ConfigSource::DynamicTopic)
                 .filter_map(|entry| Some((entry.name, entry.value?)))
                 .collect();
-            Some((name, TopicSeen { partitions, replicas, config }))
+            Some((name, ObservedTopic { partitions, replicas, config }))
         })
         .collect()
 }
 
-/// A result by name; `harmless` says that it is already as it was asked to be.
+/// Results by name. The error `harmless` counts as success: the topic or group is already as requested.
 pub fn per_name(action: &'static str, harmless: Option<RDKafkaErrorCode>, results: Vec<TopicResult>) -> PerName {
     results
         .into_iter()
@@ -70,8 +71,8 @@ pub fn per_name(action: &'static str, harmless: Option<RDKafkaErrorCode>, result
         .collect()
 }
 
-/// Whether a group's answer is only that its coordinator is not there yet.
-pub fn coordinator_is_coming(results: &[TopicResult]) -> bool {
+/// Whether a request for a group failed because its coordinator is not ready yet.
+pub fn coordinator_is_starting(results: &[TopicResult]) -> bool {
     use RDKafkaErrorCode::{CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator};
     let code = |result: &TopicResult| result.as_ref().err().map(|(_, code)| *code);
     results
@@ -80,7 +81,7 @@ pub fn coordinator_is_coming(results: &[TopicResult]) -> bool {
         .any(|code| matches!(code, CoordinatorLoadInProgress | CoordinatorNotAvailable | NotCoordinator))
 }
 
-/// A changed topic as the other results have it.
+/// The result of a change of settings in the form of the other results.
 pub fn altered(result: AlterConfigsResult) -> TopicResult {
     let name = |specifier| match specifier {
         OwnedResourceSpecifier::Topic(name) | OwnedResourceSpecifier::Group(name) => name,
@@ -89,7 +90,7 @@ pub fn altered(result: AlterConfigsResult) -> TopicResult {
     result.map(name).map_err(|(specifier, code)| (name(specifier), code))
 }
 
-/// A call that failed as a whole.
+/// The error of a call that failed for all topics or groups.
 pub fn failure(broker: &Broker, action: &'static str, error: KafkaError) -> BrokerError {
     use RDKafkaErrorCode as Code;
     let code = match &error {
@@ -113,7 +114,7 @@ pub fn failure(broker: &Broker, action: &'static str, error: KafkaError) -> Brok
     }
 }
 
-/// The client's complaints of a setting repeat its value, which may be a secret.
+/// The client's error about a setting contains its value, which may be a secret.
 fn without_values(error: KafkaError) -> crate::external::ports::BoxError {
     match error {
         KafkaError::ClientConfig(_, why, key, _) => format!("{key}: {why}").into(),
@@ -139,32 +140,36 @@ mod tests {
     use crate::decide::servers::BrokerAuthentication;
 
     #[test]
-    fn what_is_already_so_is_no_error_and_what_is_forbidden_says_what() {
+    fn an_existing_topic_is_no_error_and_a_forbidden_one_is_named() {
         let results = vec![
             Ok("new".to_owned()),
             Err(("there".to_owned(), RDKafkaErrorCode::TopicAlreadyExists)),
             Err(("closed".to_owned(), RDKafkaErrorCode::TopicAuthorizationFailed)),
             Err(("many".to_owned(), RDKafkaErrorCode::InvalidReplicationFactor)),
         ];
-        let results = per_name("creating", Some(RDKafkaErrorCode::TopicAlreadyExists), results);
+        let results = per_name("creating topic", Some(RDKafkaErrorCode::TopicAlreadyExists), results);
         assert!(results["new"].is_ok() && results["there"].is_ok());
-        assert_eq!(results["closed"].as_ref().unwrap_err().to_string(), "the broker forbids creating closed");
+        assert_eq!(
+            results["closed"].as_ref().unwrap_err().to_string(),
+            "the login lacks the right for creating topic closed"
+        );
         assert_eq!(
             results["many"].as_ref().unwrap_err().to_string(),
-            "the broker refuses creating of many: InvalidReplicationFactor"
+            "the broker rejected creating topic many: InvalidReplicationFactor"
         );
     }
 
     #[test]
-    fn a_broker_away_and_a_login_refused_are_told_apart() {
+    fn an_unreachable_broker_and_a_rejected_login_are_different_errors() {
         let broker = Broker {
             bootstrap: vec!["one:9092".into(), "two:9092".into()],
             tls: None,
             authentication: BrokerAuthentication::None,
         };
-        let away = failure(&broker, "asking", KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure));
-        assert_eq!(away.to_string(), "the broker one:9092,two:9092 does not answer");
-        let refused = failure(&broker, "asking", KafkaError::MetadataFetch(RDKafkaErrorCode::Authentication));
-        assert!(matches!(refused, BrokerError::AuthenticationFailed));
+        let unreachable =
+            failure(&broker, "reading", KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure));
+        assert_eq!(unreachable.to_string(), "cannot reach the broker one:9092,two:9092");
+        let rejected = failure(&broker, "reading", KafkaError::MetadataFetch(RDKafkaErrorCode::Authentication));
+        assert!(matches!(rejected, BrokerError::AuthenticationFailed));
     }
 }

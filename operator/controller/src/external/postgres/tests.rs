@@ -1,8 +1,8 @@
-//! The adapter on real servers of the oldest and the newest version, with an admin that is no superuser.
+//! Tests of the adapter on servers of the oldest and the newest supported version, with an admin that is no superuser.
 //!
-//! Each test makes its own admin and its own names, since roles are the server's and not a database's.
+//! Each test creates its own admin and uses its own names, because roles are shared by all databases of a server.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -12,20 +12,20 @@ use sqlx::Executor as _;
 
 use super::*;
 
-/// An admin as the README has one, and a prefix for names that no other test uses.
-struct Ground {
-    server: TestDatabase,
+/// An admin login on a server, and a prefix for names that no other test uses.
+struct Server {
+    postgres: TestDatabase,
     admin: AdminDatabase,
     prefix: String,
 }
 
-impl Ground {
-    async fn on(server: TestDatabase) -> Self {
+impl Server {
+    async fn on(postgres: TestDatabase) -> Self {
         static ADMINS: AtomicU32 = AtomicU32::new(0);
-        let prefix = format!("ground{}", ADMINS.fetch_add(1, Ordering::Relaxed));
+        let prefix = format!("test{}", ADMINS.fetch_add(1, Ordering::Relaxed));
         let admin = format!("{prefix}_admin");
-        server.as_admin(&format!("create role {admin} login createdb createrole password 'admin'")).await;
-        let (host, port) = address(&server.admin_url());
+        postgres.as_admin(&format!("create role {admin} login createdb createrole password 'admin'")).await;
+        let (host, port) = address(&postgres.admin_url());
         let admin = AdminDatabase {
             host,
             port,
@@ -33,11 +33,11 @@ impl Ground {
             password: Secret::new("admin"),
             tls: crate::decide::servers::Tls::Disable,
         };
-        Self { server, admin, prefix }
+        Self { postgres, admin, prefix }
     }
 
-    fn wanted(&self, name: &str, marketplace: &str) -> DatabaseWanted {
-        DatabaseWanted {
+    fn desired(&self, name: &str, marketplace: &str) -> DesiredDatabase {
+        DesiredDatabase {
             name: format!("{}_{name}", self.prefix),
             owner_role: format!("{}_{name}", self.prefix),
             login: format!("{}_{name}_a", self.prefix),
@@ -59,17 +59,17 @@ impl Ground {
             .await
     }
 
-    async fn log_in(&self, wanted: &DatabaseWanted) -> Result<PgConnection, sqlx::Error> {
-        self.connect(&wanted.login, wanted.password.expose(), &wanted.name).await
+    async fn log_in(&self, desired: &DesiredDatabase) -> Result<PgConnection, sqlx::Error> {
+        self.connect(&desired.login, desired.password.expose(), &desired.name).await
     }
 
-    async fn seen(&self, wanted: &DatabaseWanted) -> DatabaseSeen {
-        let mut facts = PgDatabases.inspect(&self.admin, std::slice::from_ref(wanted)).await.unwrap();
-        facts.databases.remove(&wanted.name).unwrap()
+    async fn observe(&self, desired: &DesiredDatabase) -> ObservedDatabase {
+        let mut observed = PgDatabases.inspect(&self.admin, std::slice::from_ref(desired)).await.unwrap();
+        observed.databases.remove(&desired.name).unwrap()
     }
 
-    async fn ensure(&self, wanted: &DatabaseWanted) -> Result<(), DatabaseError> {
-        PgDatabases.ensure(&self.admin, wanted).await
+    async fn ensure(&self, desired: &DesiredDatabase) -> Result<(), DatabaseError> {
+        PgDatabases.ensure(&self.admin, desired).await
     }
 }
 
@@ -79,21 +79,21 @@ fn address(url: &str) -> (String, u16) {
     (host.to_owned(), port.parse().unwrap())
 }
 
-async fn grounds() -> [Ground; 2] {
-    [Ground::on(agora_testkit::postgres15().await).await, Ground::on(agora_testkit::postgres().await).await]
+async fn servers() -> [Server; 2] {
+    [Server::on(agora_testkit::postgres15().await).await, Server::on(agora_testkit::postgres().await).await]
 }
 
 #[tokio::test]
-async fn ensuring_twice_gives_a_login_that_acts_as_the_owner() {
-    for ground in grounds().await {
-        let wanted = ground.wanted("order", "shop/main 1");
-        assert_eq!(ground.seen(&wanted).await, DatabaseSeen::default());
-        ground.ensure(&wanted).await.unwrap();
-        ground.ensure(&wanted).await.unwrap();
+async fn ensure_is_idempotent_and_the_login_acts_as_the_owner() {
+    for server in servers().await {
+        let desired = server.desired("order", "shop/main 1");
+        assert_eq!(server.observe(&desired).await, ObservedDatabase::default());
+        server.ensure(&desired).await.unwrap();
+        server.ensure(&desired).await.unwrap();
 
-        let seen = ground.seen(&wanted).await;
-        assert_eq!(seen, DatabaseSeen { exists: true, login_works: true, owner: Some("shop/main 1".into()) });
-        let mut session = ground.log_in(&wanted).await.unwrap();
+        let seen = server.observe(&desired).await;
+        assert_eq!(seen, ObservedDatabase { exists: true, login_works: true, owner: Some("shop/main 1".into()) });
+        let mut session = server.log_in(&desired).await.unwrap();
         session.execute("create table goods (id int)").await.unwrap();
         session.execute("discard all").await.unwrap();
         session.execute("create table more (id int)").await.unwrap();
@@ -102,60 +102,60 @@ async fn ensuring_twice_gives_a_login_that_acts_as_the_owner() {
                 .fetch_all(&mut session)
                 .await
                 .unwrap();
-        assert_eq!(owners, [wanted.owner_role]);
+        assert_eq!(owners, [desired.owner_role]);
     }
 }
 
 #[tokio::test]
-async fn two_marketplaces_do_not_see_each_other() {
-    for ground in grounds().await {
-        let (mine, yours) = (ground.wanted("mine", "shop/mine 1"), ground.wanted("yours", "shop/yours 2"));
-        ground.ensure(&mine).await.unwrap();
-        ground.ensure(&yours).await.unwrap();
-        assert!(ground.connect(&mine.login, mine.password.expose(), &yours.name).await.is_err());
-        let mut session = ground.log_in(&mine).await.unwrap();
-        for crossing in [
+async fn a_login_has_no_rights_on_the_database_of_another_marketplace() {
+    for server in servers().await {
+        let (mine, yours) = (server.desired("mine", "shop/mine 1"), server.desired("yours", "shop/yours 2"));
+        server.ensure(&mine).await.unwrap();
+        server.ensure(&yours).await.unwrap();
+        assert!(server.connect(&mine.login, mine.password.expose(), &yours.name).await.is_err());
+        let mut session = server.log_in(&mine).await.unwrap();
+        for statement in [
             format!("set role {}", yours.owner_role),
             format!("alter role {} nologin", yours.login),
             "select rolpassword from pg_authid".to_owned(),
         ] {
-            assert!(session.execute(AssertSqlSafe(crossing.clone())).await.is_err(), "{crossing}");
+            assert!(session.execute(AssertSqlSafe(statement.clone())).await.is_err(), "{statement}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_second_claimant_gets_a_conflict_and_changes_nothing() {
-    for ground in grounds().await {
-        let (first, second) = (ground.wanted("order", "shop/first 1"), ground.wanted("order", "shop/second 2"));
-        ground.ensure(&first).await.unwrap();
-        let refused = ground.ensure(&second).await.unwrap_err();
+async fn a_second_marketplace_gets_a_conflict_and_changes_nothing() {
+    for server in servers().await {
+        let (first, second) = (server.desired("order", "shop/first 1"), server.desired("order", "shop/second 2"));
+        server.ensure(&first).await.unwrap();
+        let refused = server.ensure(&second).await.unwrap_err();
         assert!(matches!(refused, DatabaseError::IsolationConflict { owner, .. } if owner == "shop/first 1"));
-        assert_eq!(ground.seen(&second).await.owner.as_deref(), Some("shop/first 1"));
-        PgDatabases.lock(&ground.admin, &second).await.unwrap();
-        PgDatabases.drop(&ground.admin, &second).await.unwrap();
-        assert!(ground.seen(&first).await.login_works);
-        ground.log_in(&first).await.unwrap();
+        assert_eq!(server.observe(&second).await.owner.as_deref(), Some("shop/first 1"));
+        PgDatabases.lock(&server.admin, &second).await.unwrap();
+        PgDatabases.drop(&server.admin, &second).await.unwrap();
+        assert!(server.observe(&first).await.login_works);
+        server.log_in(&first).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn dropping_ends_live_sessions_and_leaves_nothing() {
-    for ground in grounds().await {
-        let wanted = ground.wanted("order", "shop/main 1");
-        ground.ensure(&wanted).await.unwrap();
-        let mut session = ground.log_in(&wanted).await.unwrap();
+async fn drop_ends_sessions_and_leaves_no_database_and_no_role() {
+    for server in servers().await {
+        let desired = server.desired("order", "shop/main 1");
+        server.ensure(&desired).await.unwrap();
+        let mut session = server.log_in(&desired).await.unwrap();
         session.execute("create table goods (id int)").await.unwrap();
 
-        PgDatabases.drop(&ground.admin, &wanted).await.unwrap();
-        PgDatabases.drop(&ground.admin, &wanted).await.unwrap();
+        PgDatabases.drop(&server.admin, &desired).await.unwrap();
+        PgDatabases.drop(&server.admin, &desired).await.unwrap();
 
         assert!(session.execute("insert into goods values (1)").await.is_err(), "a session outlived its database");
-        assert_eq!(ground.seen(&wanted).await, DatabaseSeen::default());
-        let mut admin = ground.connect(&ground.admin.user, "admin", "postgres").await.unwrap();
+        assert_eq!(server.observe(&desired).await, ObservedDatabase::default());
+        let mut admin = server.connect(&server.admin.user, "admin", "postgres").await.unwrap();
         let roles: i64 = sqlx::query_scalar("select count(*) from pg_roles where rolname in ($1, $2)")
-            .bind(&wanted.login)
-            .bind(&wanted.owner_role)
+            .bind(&desired.login)
+            .bind(&desired.owner_role)
             .fetch_one(&mut admin)
             .await
             .unwrap();
@@ -164,107 +164,107 @@ async fn dropping_ends_live_sessions_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_locked_login_is_out_and_the_same_name_takes_its_data_up_again() {
-    for ground in grounds().await {
-        let wanted = ground.wanted("order", "shop/main 1");
-        ground.ensure(&wanted).await.unwrap();
-        let mut session = ground.log_in(&wanted).await.unwrap();
+async fn lock_ends_sessions_and_a_marketplace_with_the_same_name_takes_over_the_data() {
+    for server in servers().await {
+        let desired = server.desired("order", "shop/main 1");
+        server.ensure(&desired).await.unwrap();
+        let mut session = server.log_in(&desired).await.unwrap();
         session.execute("create table goods (id int)").await.unwrap();
 
-        PgDatabases.lock(&ground.admin, &wanted).await.unwrap();
+        PgDatabases.lock(&server.admin, &desired).await.unwrap();
 
-        assert!(session.execute("insert into goods values (1)").await.is_err(), "a session went on writing");
-        assert!(ground.log_in(&wanted).await.is_err(), "a locked login got in");
-        let reborn = DatabaseWanted { marketplace: "shop/main 2".into(), ..wanted };
-        ground.ensure(&reborn).await.unwrap();
-        ground.log_in(&reborn).await.unwrap().execute("select id from goods").await.unwrap();
-        assert_eq!(ground.seen(&reborn).await.owner.as_deref(), Some("shop/main 2"));
+        assert!(session.execute("insert into goods values (1)").await.is_err(), "a session wrote after the lock");
+        assert!(server.log_in(&desired).await.is_err(), "a locked login connected");
+        let recreated = DesiredDatabase { marketplace: "shop/main 2".into(), ..desired };
+        server.ensure(&recreated).await.unwrap();
+        server.log_in(&recreated).await.unwrap().execute("select id from goods").await.unwrap();
+        assert_eq!(server.observe(&recreated).await.owner.as_deref(), Some("shop/main 2"));
     }
 }
 
 #[tokio::test]
-async fn a_new_password_is_seen_as_drift_and_taken_over() {
-    for ground in grounds().await {
-        let old = ground.wanted("order", "shop/main 1");
-        ground.ensure(&old).await.unwrap();
-        let new = DatabaseWanted { password: Secret::new("another"), ..old.clone() };
-        assert!(!ground.seen(&new).await.login_works);
-        ground.ensure(&new).await.unwrap();
-        assert!(ground.seen(&new).await.login_works);
-        ground.log_in(&new).await.unwrap();
-        assert!(ground.log_in(&old).await.is_err());
+async fn a_new_password_is_detected_and_set() {
+    for server in servers().await {
+        let old = server.desired("order", "shop/main 1");
+        server.ensure(&old).await.unwrap();
+        let new = DesiredDatabase { password: Secret::new("another"), ..old.clone() };
+        assert!(!server.observe(&new).await.login_works);
+        server.ensure(&new).await.unwrap();
+        assert!(server.observe(&new).await.login_works);
+        server.log_in(&new).await.unwrap();
+        assert!(server.log_in(&old).await.is_err());
     }
 }
 
 #[tokio::test]
-async fn an_interrupted_ensure_is_taken_up_after_every_step() {
-    for ground in grounds().await {
-        let wanted = ground.wanted("order", "shop/main 1");
+async fn an_interrupted_ensure_is_completed_after_every_step() {
+    for server in servers().await {
+        let desired = server.desired("order", "shop/main 1");
         for done in 0..4 {
-            let mut session = Session::open(&ground.admin).await.unwrap();
-            let found = session.lock_and_find(&wanted).await.unwrap();
-            let steps = statements::ensure(&found, &wanted, &password(&wanted)).unwrap();
-            session.perform(&steps[..done.min(steps.len())]).await.unwrap();
+            let mut session = Session::open(&server.admin).await.unwrap();
+            let found = session.lock_and_inspect(&desired).await.unwrap();
+            let steps = statements::ensure(&found, &desired, &password(&desired)).unwrap();
+            session.execute(&steps[..done.min(steps.len())]).await.unwrap();
             session.close().await;
-            ground.ensure(&wanted).await.unwrap();
-            assert!(ground.seen(&wanted).await.login_works, "after {done} steps");
-            PgDatabases.drop(&ground.admin, &wanted).await.unwrap();
+            server.ensure(&desired).await.unwrap();
+            assert!(server.observe(&desired).await.login_works, "after {done} steps");
+            PgDatabases.drop(&server.admin, &desired).await.unwrap();
         }
     }
 }
 
 #[tokio::test]
-async fn what_somebody_changed_by_hand_is_seen_and_put_right() {
-    for ground in grounds().await {
-        let wanted = ground.wanted("order", "shop/main 1");
-        ground.ensure(&wanted).await.unwrap();
-        let (name, login, owner) = (&wanted.name, &wanted.login, &wanted.owner_role);
+async fn changes_by_other_clients_are_detected_and_reverted() {
+    for server in servers().await {
+        let desired = server.desired("order", "shop/main 1");
+        server.ensure(&desired).await.unwrap();
+        let (name, login, owner) = (&desired.name, &desired.login, &desired.owner_role);
         for change in [
             format!("alter role {login} nologin"),
             format!("alter role {login} reset role"),
-            format!("revoke {owner} from {login} granted by {}", ground.admin.user),
+            format!("revoke {owner} from {login} granted by {}", server.admin.user),
             format!("grant connect on database {name} to public"),
             format!("alter role {owner} login"),
             format!("comment on database {name} is null"),
             format!("drop role {login}"),
         ] {
-            ground.server.as_admin(&change).await;
-            assert!(!ground.seen(&wanted).await.login_works, "unseen: {change}");
-            ground.ensure(&wanted).await.unwrap();
-            assert!(ground.seen(&wanted).await.login_works, "not put right: {change}");
-            ground.log_in(&wanted).await.unwrap();
+            server.postgres.as_admin(&change).await;
+            assert!(!server.observe(&desired).await.login_works, "not detected: {change}");
+            server.ensure(&desired).await.unwrap();
+            assert!(server.observe(&desired).await.login_works, "not reverted: {change}");
+            server.log_in(&desired).await.unwrap();
         }
     }
 }
 
 #[tokio::test]
-async fn no_clear_password_and_where_allowed_no_verifier_reaches_the_log() {
-    let ground = Ground::on(agora_testkit::postgres().await).await;
-    let admin = &ground.admin.user;
+async fn the_debug_output_of_the_steps_contains_no_password_and_no_verifier() {
+    let server = Server::on(agora_testkit::postgres().await).await;
+    let admin = &server.admin.user;
     for parameter in ["log_statement", "log_min_error_statement", "log_min_duration_statement"] {
-        ground.server.as_admin(&format!("grant set on parameter {parameter} to {admin}")).await;
+        server.postgres.as_admin(&format!("grant set on parameter {parameter} to {admin}")).await;
     }
-    ground.server.as_admin(&format!("alter role {admin} set log_statement = 'all'")).await;
-    let wanted = ground.wanted("order", "shop/main 1");
-    let mut session = Session::open(&ground.admin).await.unwrap();
-    let found = session.lock_and_find(&wanted).await.unwrap();
-    assert!(found.may_be_quiet);
-    let steps = statements::ensure(&found, &wanted, &password(&wanted)).unwrap();
-    session.perform(&steps).await.unwrap();
-    let whole = format!("{steps:?}");
-    assert!(!whole.contains("SCRAM") && !whole.contains(wanted.password.expose()));
+    server.postgres.as_admin(&format!("alter role {admin} set log_statement = 'all'")).await;
+    let desired = server.desired("order", "shop/main 1");
+    let mut session = Session::open(&server.admin).await.unwrap();
+    let found = session.lock_and_inspect(&desired).await.unwrap();
+    assert!(found.may_disable_logging);
+    let steps = statements::ensure(&found, &desired, &password(&desired)).unwrap();
+    session.execute(&steps).await.unwrap();
+    let debug = format!("{steps:?}");
+    assert!(!debug.contains("SCRAM") && !debug.contains(desired.password.expose()));
 }
 
 #[tokio::test]
-async fn an_absent_server_a_wrong_password_and_a_missing_right_are_told_apart() {
-    let ground = Ground::on(agora_testkit::postgres().await).await;
-    let wanted = ground.wanted("order", "shop/main 1");
-    let away = AdminDatabase { port: 1, ..ground.admin.clone() };
-    assert!(matches!(PgDatabases.inspect(&away, &[]).await, Err(DatabaseError::Unreachable { port: 1, .. })));
-    let wrong = AdminDatabase { password: Secret::new("wrong"), ..ground.admin.clone() };
+async fn an_unreachable_server_a_wrong_password_and_a_missing_right_are_different_errors() {
+    let server = Server::on(agora_testkit::postgres().await).await;
+    let desired = server.desired("order", "shop/main 1");
+    let unreachable = AdminDatabase { port: 1, ..server.admin.clone() };
+    assert!(matches!(PgDatabases.inspect(&unreachable, &[]).await, Err(DatabaseError::Unreachable { port: 1, .. })));
+    let wrong = AdminDatabase { password: Secret::new("wrong"), ..server.admin.clone() };
     assert!(matches!(PgDatabases.inspect(&wrong, &[]).await, Err(DatabaseError::AuthenticationFailed { .. })));
-    ground.server.as_admin(&format!("alter role {} nocreaterole", ground.admin.user)).await;
-    assert!(matches!(ground.ensure(&wanted).await, Err(DatabaseError::Forbidden { .. })));
-    let facts = PgDatabases.inspect(&ground.admin, &[]).await.unwrap();
-    assert!(facts.version >= 150_000 && facts.max_connections > 0 && facts.databases.is_empty());
+    server.postgres.as_admin(&format!("alter role {} nocreaterole", server.admin.user)).await;
+    assert!(matches!(server.ensure(&desired).await, Err(DatabaseError::Forbidden { .. })));
+    let observed = PgDatabases.inspect(&server.admin, &[]).await.unwrap();
+    assert!(observed.version >= 150_000 && observed.max_connections > 0 && observed.databases.is_empty());
 }

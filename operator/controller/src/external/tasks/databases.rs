@@ -1,58 +1,79 @@
-//! One look at a database server: what is missing or altered is put right.
+//! The inspection of a database server, and the creation and correction of databases and roles.
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
+use std::sync::Arc;
 
 use agora_crd::Reason;
+use async_trait::async_trait;
 
-use super::Look;
-use crate::decide::correction::Correction;
-use crate::decide::desired::external::{DatabasesWanted, Fingerprint};
-use crate::decide::observed::{DatabasesOutcome, Trouble};
-use crate::decide::servers::{AdminDatabase, DatabaseSeen, DatabaseWanted};
-use crate::external::ports::{DatabaseAdmin, DatabaseError};
+use super::resource::{External, Inspection};
+use crate::decide::correction::{Correction, Severity};
+use crate::decide::desired::external::{DesiredDatabases, Fingerprint};
+use crate::decide::observed::{ConditionError, DatabasesObservation};
+use crate::decide::servers::{AdminDatabase, DesiredDatabase, ObservedDatabase};
+use crate::external::ports::{DatabaseAdmin, DatabaseError, with_source};
 
-/// `first`: the logins' passwords are set too, since nobody can read what they are.
-pub(super) async fn tend(admin: &dyn DatabaseAdmin, wanted: &DatabasesWanted, first: bool) -> Look<DatabasesOutcome> {
-    let mut outcome = DatabasesOutcome { wanted: wanted.fingerprint(), connections: Ok(0), databases: BTreeMap::new() };
-    let mut corrected = Vec::new();
-    match admin.inspect(&wanted.admin, &wanted.databases).await {
-        Err(error) => outcome.connections = Err(trouble(&wanted.admin, &error)),
-        Ok(facts) => {
-            outcome.connections = Ok(facts.max_connections);
-            for database in &wanted.databases {
-                let seen = facts.databases.get(&database.name).cloned().unwrap_or_default();
-                let needed = first || !is_well(database, &seen);
-                if needed && !first {
-                    corrected.push(correction(database, &seen));
+pub struct Databases(pub Arc<dyn DatabaseAdmin>);
+
+#[async_trait]
+impl External for Databases {
+    type Desired = DesiredDatabases;
+    type Observation = DatabasesObservation;
+
+    async fn reconcile(&self, desired: &DesiredDatabases, initial: bool) -> Inspection<DatabasesObservation> {
+        let (admin, databases) = (&desired.admin, &desired.databases);
+        let mut corrections = Vec::new();
+        let mut observation =
+            DatabasesObservation { desired: desired.fingerprint(), connections: Ok(0), databases: BTreeMap::new() };
+        match self.0.inspect(admin, databases).await {
+            Err(error) => observation.connections = Err(condition_error(admin, &error)),
+            Ok(server) => {
+                observation.connections = Ok(server.max_connections);
+                for database in databases {
+                    let observed = server.databases.get(&database.name).cloned().unwrap_or_default();
+                    let differs = !is_as_desired(database, &observed);
+                    let mut result = Ok(());
+                    // Initially it runs for every database, to complete what an interrupted run may have left.
+                    if initial || differs {
+                        result = self.0.ensure(admin, database).await.map_err(|error| condition_error(admin, &error));
+                    }
+                    if differs && !initial && result.is_ok() {
+                        corrections.push(correction(database, &observed));
+                    }
+                    observation.databases.insert(database.name.clone(), result);
                 }
-                let result = if needed { admin.ensure(&wanted.admin, database).await } else { Ok(()) };
-                let result = result.map_err(|error| trouble(&wanted.admin, &error));
-                outcome.databases.insert(database.name.clone(), result);
             }
         }
+        let succeeded = observation.connections.is_ok() && observation.databases.values().all(Result::is_ok);
+        Inspection { observation, succeeded, corrections }
     }
-    let good = outcome.connections.is_ok() && outcome.databases.values().all(Result::is_ok);
-    Look { outcome, good, corrected }
 }
 
-fn is_well(database: &DatabaseWanted, seen: &DatabaseSeen) -> bool {
-    seen.exists && seen.login_works && seen.owner.as_ref() == Some(&database.marketplace)
+fn is_as_desired(database: &DesiredDatabase, observed: &ObservedDatabase) -> bool {
+    observed.exists && observed.login_works && observed.owner.as_ref() == Some(&database.marketplace)
 }
 
-fn correction(database: &DatabaseWanted, seen: &DatabaseSeen) -> Correction {
-    let (part, note) = if seen.exists {
-        (Some("roles"), format!("the roles or the owner of database {} had been altered", database.name))
-    } else {
-        (None, format!("database {} was gone and was made anew, empty", database.name))
-    };
-    Correction::outside("Database", &database.name, part, note)
+fn correction(database: &DesiredDatabase, observed: &ObservedDatabase) -> Correction {
+    let name = &database.name;
+    if observed.exists {
+        let note = format!(
+            "Reverted the roles and rights of database {name} (changed on the server): the operator manages them, do not \
+             change them by hand"
+        );
+        return Correction::external("Database", name, Some("roles"), Severity::Reverted, note);
+    }
+    let note = format!(
+        "Recreated database {name} empty (it was deleted on the server): its data is lost unless you restore it from a backup"
+    );
+    Correction::external("Database", name, None, Severity::DataLoss, note)
 }
 
-/// The condition's words for a failure.
-pub fn trouble(admin: &AdminDatabase, error: &DatabaseError) -> Trouble {
+/// Reason and message for a failed call.
+pub fn condition_error(admin: &AdminDatabase, error: &DatabaseError) -> ConditionError {
     let (reason, remedy) = match error {
-        DatabaseError::Unreachable { .. } => (Reason::DatabaseUnreachable, "see spec.database.external and the server"),
+        DatabaseError::Unreachable { .. } => {
+            (Reason::DatabaseUnreachable, "check spec.database.external and that the server runs and is reachable")
+        }
         DatabaseError::Untrusted { .. } => (
             Reason::DatabaseUnreachable,
             "correct the Secret that spec.database.external.tls.caSecretRef names, or the server's certificate",
@@ -62,14 +83,13 @@ pub fn trouble(admin: &AdminDatabase, error: &DatabaseError) -> Trouble {
         }
         DatabaseError::IsolationConflict { .. } => (
             Reason::IsolationConflict,
-            "choose another spec.isolationKey, or remove the other's COMMENT on the database",
+            "choose another spec.isolationKey, or remove the COMMENT on the database if the other owner is gone",
         ),
         DatabaseError::RoleConflict { .. } => {
             (Reason::RoleConflict, "choose another spec.isolationKey, or drop the role")
         }
-        DatabaseError::Forbidden { .. } => (Reason::Forbidden, "give the admin login CREATEDB and CREATEROLE"),
+        DatabaseError::Forbidden { .. } => (Reason::Forbidden, "grant the admin login CREATEDB and CREATEROLE"),
         DatabaseError::Failed { .. } => (Reason::DatabaseUnreachable, "see the server's log"),
     };
-    let cause = error.source().map(|cause| format!(" ({cause})")).unwrap_or_default();
-    Trouble::new(reason, format!("{error}{cause}, at {}:{}: {remedy}", admin.host, admin.port))
+    ConditionError::new(reason, format!("{}, at {}:{}: {remedy}", with_source(error), admin.host, admin.port))
 }

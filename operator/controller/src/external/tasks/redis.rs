@@ -1,28 +1,39 @@
-//! One look at Redis.
+//! The inspection of Redis. There is nothing to correct.
 
-use std::error::Error as _;
+use std::sync::Arc;
 
 use agora_crd::Reason;
+use async_trait::async_trait;
 
-use super::Look;
-use crate::decide::desired::external::{Fingerprint, RedisWanted};
-use crate::decide::observed::{RedisOutcome, Trouble};
-use crate::external::ports::{RedisError, RedisProbe};
+use super::resource::{External, Inspection};
+use crate::decide::desired::external::{DesiredRedis, Fingerprint};
+use crate::decide::observed::{ConditionError, RedisObservation};
+use crate::external::ports::{RedisError, RedisProbe, with_source};
 
-/// Asks whether it is there.
-pub async fn tend(probe: &dyn RedisProbe, wanted: &RedisWanted) -> Look<RedisOutcome> {
-    let answer = probe.ping(&wanted.endpoint, wanted.password.as_ref()).await.map_err(|error| trouble(&error));
-    let good = answer.is_ok();
-    Look { outcome: RedisOutcome { wanted: wanted.fingerprint(), answer }, good, corrected: Vec::new() }
+pub struct Redis(pub Arc<dyn RedisProbe>);
+
+#[async_trait]
+impl External for Redis {
+    type Desired = DesiredRedis;
+    type Observation = RedisObservation;
+
+    async fn reconcile(&self, desired: &DesiredRedis, _initial: bool) -> Inspection<RedisObservation> {
+        let answer = self.0.ping(&desired.endpoint, desired.password.as_ref()).await;
+        let answer = answer.map_err(|error| condition_error(&error));
+        let succeeded = answer.is_ok();
+        let observation = RedisObservation { desired: desired.fingerprint(), answer };
+        Inspection { observation, succeeded, corrections: Vec::new() }
+    }
 }
 
-fn trouble(error: &RedisError) -> Trouble {
+fn condition_error(error: &RedisError) -> ConditionError {
     let (reason, remedy) = match error {
-        RedisError::Unreachable { .. } => (Reason::RedisUnreachable, "see spec.redis.external and the server"),
+        RedisError::Unreachable { .. } => {
+            (Reason::RedisUnreachable, "check spec.redis.external and that the server runs and is reachable")
+        }
         RedisError::AuthenticationFailed { .. } => {
             (Reason::AuthenticationFailed, "correct the Secret that spec.redis.external.secretRef names")
         }
     };
-    let cause = error.source().map(|cause| format!(" ({cause})")).unwrap_or_default();
-    Trouble::new(reason, format!("{error}{cause}: {remedy}"))
+    ConditionError::new(reason, format!("{}: {remedy}", with_source(error)))
 }

@@ -1,104 +1,133 @@
-//! One look at a broker: topics that are missing are made, those that were altered are put right.
+//! The inspection of a broker, and the creation and correction of topics.
 
-use std::collections::BTreeMap;
-use std::error::Error as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use agora_crd::Reason;
+use async_trait::async_trait;
 
-use super::Look;
-use crate::decide::correction::Correction;
-use crate::decide::desired::external::{Fingerprint, TopicsWanted};
-use crate::decide::observed::{TopicsOutcome, Trouble};
+use super::resource::{External, Inspection};
+use crate::decide::correction::{Correction, Severity};
+use crate::decide::desired::external::{DesiredTopics, Fingerprint};
+use crate::decide::observed::{ConditionError, TopicsObservation};
 use crate::decide::plan::TopicPlan;
-use crate::decide::servers::{Broker, TopicSeen, TopicWanted};
-use crate::decide::topic_diff::change;
-use crate::external::ports::{BrokerError, PerName, TopicAdmin};
+use crate::decide::servers::{Broker, DesiredTopic, ObservedTopic};
+use crate::decide::topic_diff::topic_diff;
+use crate::external::ports::{BrokerError, PerName, TopicAdmin, with_source};
 
-/// Compares and puts right. `first`: what is then changed is a wish, later a correction.
-pub(super) async fn tend(admin: &dyn TopicAdmin, wanted: &TopicsWanted, first: bool) -> Look<TopicsOutcome> {
-    let names: Vec<String> = wanted.topics.iter().map(|topic| topic.name.clone()).collect();
-    let mut corrected = Vec::new();
-    let topics = match admin.inspect(&wanted.broker, &names).await {
-        Ok(seen) => {
-            let mut work = Work::sort(wanted, &seen);
-            if !first {
-                corrected = work.corrections();
+pub struct Topics(pub Arc<dyn TopicAdmin>);
+
+#[async_trait]
+impl External for Topics {
+    type Desired = DesiredTopics;
+    type Observation = TopicsObservation;
+
+    async fn reconcile(&self, desired: &DesiredTopics, initial: bool) -> Inspection<TopicsObservation> {
+        let names: Vec<String> = desired.topics.iter().map(|topic| topic.name.clone()).collect();
+        let mut corrections = Vec::new();
+        let topics = match self.0.inspect(&desired.broker, &names).await {
+            Ok(observed) => {
+                let mut changes = Changes::new(desired, &observed);
+                changes.apply(&*self.0, &desired.broker).await;
+                if !initial {
+                    corrections = changes.corrections();
+                }
+                Ok(changes.results)
             }
-            work.perform(admin, &wanted.broker).await;
-            Ok(work.results)
-        }
-        Err(error) => Err(trouble(&wanted.broker, &error)),
-    };
-    // A topic that cannot be put right by itself is no reason to hurry.
-    let hopeless = |result: &Result<(), Trouble>| result.as_ref().is_err_and(|trouble| !trouble.reason.stalls());
-    let good = topics.as_ref().is_ok_and(|topics| !topics.values().any(hopeless));
-    Look { outcome: TopicsOutcome { wanted: wanted.fingerprint(), topics }, good, corrected }
-}
-
-#[derive(Default)]
-struct Work {
-    create: Vec<TopicWanted>,
-    grow: Vec<TopicWanted>,
-    configure: Vec<TopicWanted>,
-    results: BTreeMap<String, Result<(), Trouble>>,
-}
-
-impl Work {
-    fn sort(wanted: &TopicsWanted, seen: &BTreeMap<String, TopicSeen>) -> Self {
-        let mut work = Self::default();
-        for topic in &wanted.topics {
-            let change = change(topic, seen.get(&topic.name), wanted.management);
-            work.results.insert(topic.name.clone(), change.trouble.map_or(Ok(()), Err));
-            work.create.extend(change.create.then(|| as_wanted(topic)));
-            work.grow.extend(change.grow.then(|| as_wanted(topic)));
-            work.configure.extend(change.configure.then(|| as_wanted(topic)));
-        }
-        work
-    }
-
-    fn corrections(&self) -> Vec<Correction> {
-        let of = |topic: &TopicWanted, part, note| Correction::outside("Topic", &topic.name, part, note);
-        let made = |topic: &TopicWanted| of(topic, None, format!("topic {} was gone and was made anew", topic.name));
-        let set = |topic: &TopicWanted| {
-            of(topic, Some("settings"), format!("settings of topic {} had been altered", topic.name))
+            Err(error) => Err(condition_error(&desired.broker, &error)),
         };
-        self.create.iter().map(made).chain(self.configure.iter().map(set)).collect()
+        // A topic that only a user can correct is not retried with backoff.
+        let retried = |result: &Result<(), ConditionError>| result.as_ref().is_err_and(|error| !error.reason.stalls());
+        let succeeded = topics.as_ref().is_ok_and(|topics| !topics.values().any(retried));
+        let observation = TopicsObservation { desired: desired.fingerprint(), topics };
+        Inspection { observation, succeeded, corrections }
+    }
+}
+
+/// The topics by the request that they need, and the results by name.
+#[derive(Default)]
+struct Changes {
+    create: Vec<DesiredTopic>,
+    add_partitions: Vec<DesiredTopic>,
+    set_config: Vec<DesiredTopic>,
+    results: BTreeMap<String, Result<(), ConditionError>>,
+    failed: BTreeSet<String>,
+}
+
+impl Changes {
+    fn new(desired: &DesiredTopics, observed: &BTreeMap<String, ObservedTopic>) -> Self {
+        let mut changes = Self::default();
+        for topic in &desired.topics {
+            let change = topic_diff(topic, observed.get(&topic.name), desired.management);
+            changes.results.insert(topic.name.clone(), change.error.map_or(Ok(()), Err));
+            changes.create.extend(change.create.then(|| desired_topic(topic)));
+            changes.add_partitions.extend(change.add_partitions.then(|| desired_topic(topic)));
+            changes.set_config.extend(change.set_config.then(|| desired_topic(topic)));
+        }
+        changes
     }
 
-    async fn perform(&mut self, admin: &dyn TopicAdmin, broker: &Broker) {
+    /// The corrections that succeeded. Failures are reported in the condition.
+    fn corrections(&self) -> Vec<Correction> {
+        let created = self.create.iter().filter(|topic| self.succeeded(topic)).map(|topic| {
+            let name = &topic.name;
+            let note = format!(
+                "Recreated topic {name} empty (it was deleted at the broker): its messages are lost; restore them from a \
+                 backup or replay them from the services' databases"
+            );
+            Correction::external("Topic", name, None, Severity::DataLoss, note)
+        });
+        let configured = self.set_config.iter().filter(|topic| self.succeeded(topic)).map(|topic| {
+            let name = &topic.name;
+            let note = format!(
+                "Reverted the settings of topic {name} (changed at the broker): to change them, edit spec.kafka in the \
+                 Marketplace"
+            );
+            Correction::external("Topic", name, Some("settings"), Severity::Reverted, note)
+        });
+        created.chain(configured).collect()
+    }
+
+    fn succeeded(&self, topic: &DesiredTopic) -> bool {
+        !self.failed.contains(&topic.name)
+    }
+
+    async fn apply(&mut self, admin: &dyn TopicAdmin, broker: &Broker) {
         if !self.create.is_empty() {
-            let done = admin.create(broker, &self.create).await;
-            self.note(broker, done);
+            let results = admin.create(broker, &self.create).await;
+            self.record(broker, results);
         }
-        if !self.grow.is_empty() {
-            let done = admin.add_partitions(broker, &self.grow).await;
-            self.note(broker, done);
+        if !self.add_partitions.is_empty() {
+            let results = admin.add_partitions(broker, &self.add_partitions).await;
+            self.record(broker, results);
         }
-        if !self.configure.is_empty() {
-            let done = admin.set_config(broker, &self.configure).await;
-            self.note(broker, done);
+        if !self.set_config.is_empty() {
+            let results = admin.set_config(broker, &self.set_config).await;
+            self.record(broker, results);
         }
     }
 
-    fn note(&mut self, broker: &Broker, done: Result<PerName, BrokerError>) {
-        match done {
-            Ok(each) => {
-                for (name, result) in each {
+    fn record(&mut self, broker: &Broker, results: Result<PerName, BrokerError>) {
+        match results {
+            Ok(results) => {
+                for (name, result) in results {
                     if let Err(error) = result {
-                        self.results.insert(name, Err(trouble(broker, &error)));
+                        self.failed.insert(name.clone());
+                        self.results.insert(name, Err(condition_error(broker, &error)));
                     }
                 }
             }
             Err(error) => {
-                let all = trouble(broker, &error);
-                self.results.values_mut().for_each(|result| *result = Err(all.clone()));
+                let error = condition_error(broker, &error);
+                self.failed.extend(self.results.keys().cloned());
+                self.results.values_mut().for_each(|result| *result = Err(error.clone()));
             }
         }
     }
 }
 
-fn as_wanted(topic: &TopicPlan) -> TopicWanted {
-    TopicWanted {
+fn desired_topic(topic: &TopicPlan) -> DesiredTopic {
+    DesiredTopic {
         name: topic.name.clone(),
         partitions: topic.partitions,
         replicas: topic.replicas,
@@ -106,10 +135,12 @@ fn as_wanted(topic: &TopicPlan) -> TopicWanted {
     }
 }
 
-/// The condition's words for a failure.
-pub fn trouble(broker: &Broker, error: &BrokerError) -> Trouble {
+/// Reason and message for a failed call.
+pub fn condition_error(broker: &Broker, error: &BrokerError) -> ConditionError {
     let (reason, remedy) = match error {
-        BrokerError::Unreachable { .. } => (Reason::BrokerUnreachable, "see spec.kafka.external and the broker"),
+        BrokerError::Unreachable { .. } => {
+            (Reason::BrokerUnreachable, "check spec.kafka.external and that the broker runs and is reachable")
+        }
         BrokerError::Untrusted { .. } => (
             Reason::BrokerUnreachable,
             "correct the Secret that spec.kafka.external.tls.caSecretRef names, or the broker's certificate",
@@ -117,10 +148,12 @@ pub fn trouble(broker: &Broker, error: &BrokerError) -> Trouble {
         BrokerError::AuthenticationFailed => {
             (Reason::AuthenticationFailed, "correct the Secret that spec.kafka.external.authentication names")
         }
-        BrokerError::Forbidden { .. } => (Reason::Forbidden, "give the login the right to manage topics"),
-        BrokerError::Refused { .. } => (Reason::TopicConflict, "see spec.kafka.topicDefaults and the broker"),
+        BrokerError::Forbidden { .. } => (Reason::Forbidden, "grant the login the right to manage topics"),
+        BrokerError::Refused { .. } => {
+            (Reason::TopicConflict, "correct spec.kafka.topicDefaults or spec.kafka.topics, or the broker's limits")
+        }
         BrokerError::Failed { .. } => (Reason::BrokerUnreachable, "see the broker's log"),
     };
-    let cause = error.source().map(|cause| format!(" ({cause})")).unwrap_or_default();
-    Trouble::new(reason, format!("{error}{cause}, at {}: {remedy}", broker.bootstrap.join(",")))
+    let brokers = broker.bootstrap.join(",");
+    ConditionError::new(reason, format!("{}, at {brokers}: {remedy}", with_source(error)))
 }

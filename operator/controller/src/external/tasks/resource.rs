@@ -1,0 +1,166 @@
+//! The task of one external resource: it inspects the resource when its desired state changes, and about once per minute.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use agora_chassis::Process;
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::ObjectReference;
+use tokio::sync::watch;
+
+use super::EventSink;
+use crate::decide::correction::Correction;
+use crate::decide::desired::external::Fingerprint;
+use crate::market::{MarketRef, Trigger, backoff};
+use crate::names;
+
+/// Time between two inspections without an error, less a part that differs by Marketplace, so that not all of them inspect
+/// at the same time.
+const INTERVAL_SECONDS: u64 = 60;
+const SPREAD_SECONDS: u64 = 10;
+const RETRY_MAX: Duration = Duration::from_secs(15);
+
+/// A kind of external resource.
+#[async_trait]
+pub trait External: Send + Sync + 'static {
+    type Desired: Fingerprint + Clone + Send + Sync + 'static;
+    type Observation: PartialEq + Clone + Send + 'static;
+
+    /// Compares the resource with its desired state and corrects differences. `initial` is true for the first inspection of
+    /// a desired state and after a failure: then differences are expected, and are not reported as corrections of drift.
+    async fn reconcile(&self, desired: &Self::Desired, initial: bool) -> Inspection<Self::Observation>;
+}
+
+pub struct Inspection<O> {
+    pub observation: O,
+    /// Whether the next inspection is due at the usual interval. Otherwise it is retried with backoff.
+    pub succeeded: bool,
+    pub corrections: Vec<Correction>,
+}
+
+/// Reports the results of one Marketplace's inspections.
+#[derive(Clone)]
+pub struct Reporter {
+    pub market: MarketRef,
+    pub reference: ObjectReference,
+    pub trigger: Trigger,
+    pub events: Arc<dyn EventSink>,
+}
+
+/// The desired state and the last observation of one resource. The task ends when this is dropped.
+pub struct ExternalResource<E: External> {
+    desired: watch::Sender<Option<Arc<E::Desired>>>,
+    shared: Shared<E::Observation>,
+}
+
+struct Shared<O> {
+    last: Arc<Mutex<Option<O>>>,
+    running: Running,
+}
+
+/// Locked during an inspection.
+pub type Running = Arc<tokio::sync::Mutex<()>>;
+
+impl<E: External> ExternalResource<E> {
+    pub fn start(process: &Process, reporter: Reporter, external: E) -> Self {
+        let (desired, receiver) = watch::channel(None);
+        let shared = Shared { last: Arc::default(), running: Running::default() };
+        let task =
+            Task { external, desired: receiver, last: shared.last.clone(), running: shared.running.clone(), reporter };
+        let shutdown = process.shutdown();
+        process.spawn("external", async move {
+            shutdown.run_until_cancelled(task.run()).await;
+            Ok(())
+        });
+        Self { desired, shared }
+    }
+
+    pub fn set_desired(&self, desired: &E::Desired) {
+        self.desired.send_if_modified(|current| {
+            let differs = current.as_ref().is_none_or(|current| current.fingerprint() != desired.fingerprint());
+            if differs {
+                *current = Some(Arc::new(desired.clone()));
+            }
+            differs
+        });
+    }
+
+    pub fn suspend(&self) {
+        self.desired.send_if_modified(|current| current.take().is_some());
+    }
+
+    pub fn last(&self) -> Option<E::Observation> {
+        self.shared.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn running(&self) -> Running {
+        self.shared.running.clone()
+    }
+}
+
+struct Task<E: External> {
+    external: E,
+    desired: watch::Receiver<Option<Arc<E::Desired>>>,
+    last: Arc<Mutex<Option<E::Observation>>>,
+    running: Running,
+    reporter: Reporter,
+}
+
+impl<E: External> Task<E> {
+    /// Returns when the sender of the desired state is dropped.
+    async fn run(mut self) {
+        let mut failures = 0;
+        let mut initial = true;
+        loop {
+            let guard = self.running.lock().await;
+            let Some(desired) = self.desired.borrow_and_update().clone() else {
+                drop(guard);
+                if self.desired.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            };
+            let Inspection { observation, succeeded, corrections } = self.external.reconcile(&desired, initial).await;
+            drop(guard);
+            failures = if succeeded { 0 } else { failures + 1 };
+            // After a failure it is unknown which steps were done, so all are repeated.
+            initial = !succeeded;
+            self.report(observation, corrections).await;
+            tokio::select! {
+                changed = self.desired.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    initial = true;
+                }
+                () = tokio::time::sleep(delay(&self.reporter.market, failures)) => {}
+            }
+        }
+    }
+
+    async fn report(&self, observation: E::Observation, corrections: Vec<Correction>) {
+        if replace(&self.last, observation) {
+            self.reporter.trigger.send(self.reporter.market.clone());
+        }
+        for correction in corrections {
+            self.reporter.events.corrected(&self.reporter.reference, correction).await;
+        }
+    }
+}
+
+/// Returns whether the observation differs from the last one.
+fn replace<O: PartialEq>(last: &Mutex<Option<O>>, observation: O) -> bool {
+    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    let differs = last.as_ref() != Some(&observation);
+    *last = Some(observation);
+    differs
+}
+
+fn delay(market: &MarketRef, failures: u32) -> Duration {
+    if failures > 0 {
+        return RETRY_MAX.min(backoff(failures));
+    }
+    let hash = names::short_hash(&format!("{}/{}", market.namespace, market.name), 4);
+    let spread = u64::from_str_radix(&hash, 16).unwrap_or_default() % SPREAD_SECONDS;
+    Duration::from_secs(INTERVAL_SECONDS - spread)
+}
