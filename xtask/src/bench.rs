@@ -16,6 +16,7 @@ use crate::up::{MARKETPLACE, NAMESPACE, get_json};
 mod audit;
 mod counters;
 mod cpu;
+mod edge;
 mod idle;
 mod install;
 mod leftovers;
@@ -111,12 +112,22 @@ pub enum Benchmark {
         #[arg(long, default_value_t = 20)]
         units: u32,
     },
+    /// CPU time of the gateway per request with a token, beside nginx; needs no cluster; target 60 us
+    Edge {
+        /// Requests started per second
+        #[arg(long, default_value_t = 1_000)]
+        rate: u32,
+        /// Number of measured requests
+        #[arg(long, default_value_t = 20_000)]
+        requests: u32,
+    },
 }
 
 /// The benchmarks of `all`: those that need an idle marketplace run before those that load it.
 fn every() -> Vec<Benchmark> {
     vec![
         Benchmark::Size { release: false },
+        Benchmark::Edge { rate: 1_000, requests: 20_000 },
         Benchmark::Memory,
         Benchmark::Start,
         Benchmark::Install,
@@ -152,6 +163,7 @@ impl Benchmark {
             }
             Self::Place { rate, seconds } => format!("place --rate {rate} --seconds {seconds}"),
             Self::Rush { buyers, units } => format!("rush --buyers {buyers} --units {units}"),
+            Self::Edge { rate, requests } => format!("edge --rate {rate} --requests {requests}"),
         };
         format!("cargo xtask bench {words}")
     }
@@ -184,6 +196,9 @@ fn measure(paths: &Paths, benchmark: &Benchmark) -> Result<()> {
     if matches!(benchmark, Benchmark::Size { release: true }) {
         return built_size(paths);
     }
+    if let Benchmark::Edge { rate, requests } = benchmark {
+        return edge::measure(paths, *rate, *requests);
+    }
     if !cluster::is_up(paths) {
         bail!("the local cluster does not run; start it: cargo xtask up --release");
     }
@@ -194,7 +209,7 @@ fn measure(paths: &Paths, benchmark: &Benchmark) -> Result<()> {
         );
     }
     match benchmark {
-        Benchmark::All => Ok(()),
+        Benchmark::All | Benchmark::Edge { .. } => Ok(()),
         Benchmark::Install => install::measure(&target),
         Benchmark::Repair { tries } => repair::measure(paths, &target, *tries),
         Benchmark::Idle { seconds } => idle::measure(paths, &target, Duration::from_secs(*seconds)),
