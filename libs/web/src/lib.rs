@@ -15,6 +15,7 @@ mod problem;
 mod query;
 mod reply;
 mod stack;
+mod token_cache;
 mod token_settings;
 mod verifier;
 

@@ -11,7 +11,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use time::{Duration, OffsetDateTime};
 
-use crate::identity::Identity;
+use crate::{identity::Identity, token_cache::TokenCache};
 
 /// How far the clocks of issuer and verifier may be apart.
 const LEEWAY: Duration = Duration::seconds(30);
@@ -57,9 +57,18 @@ pub struct TokenVerifier(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    keys: RwLock<BTreeMap<String, DecodingKey>>,
+    keys: RwLock<Keys>,
+    /// Tokens that these keys verified. Their time is checked at each use.
+    verified: TokenCache<Claims>,
     validation: Validation,
     clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug, Default)]
+struct Keys {
+    /// Counts the key sets that were read.
+    number: u64,
+    by_id: BTreeMap<String, DecodingKey>,
 }
 
 #[derive(Deserialize)]
@@ -77,12 +86,21 @@ struct Key {
 }
 
 #[derive(Deserialize)]
-struct Claims {
+struct WireClaims {
     sub: UserId,
     roles: Vec<String>,
     sid: SessionId,
     exp: i64,
     nbf: Option<i64>,
+}
+
+/// Claims with a valid signature, issuer and audience.
+struct Claims {
+    user: UserId,
+    roles: Vec<Role>,
+    session: SessionId,
+    expires_at: OffsetDateTime,
+    not_before: Option<OffsetDateTime>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -106,27 +124,55 @@ impl TokenVerifier {
         // Time is checked below, by the clock that the process has.
         validation.validate_exp = false;
         validation.validate_nbf = false;
-        let verifier = Self(Arc::new(Inner { keys: RwLock::new(BTreeMap::new()), validation, clock: process.clock() }));
+        let (keys, verified) = (RwLock::default(), TokenCache::default());
+        let verifier = Self(Arc::new(Inner { keys, verified, validation, clock: process.clock() }));
         verifier.follow(file, process);
         verifier
     }
 
-    /// Who the token was issued to.
+    /// Who the token was issued to. The signature of a repeated token is verified once for each key set; its time is
+    /// checked at each call.
     pub fn verify(&self, token: &str) -> Result<Identity, TokenError> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::Malformed);
         }
+        let (digest, verified, now) = (TokenCache::<Claims>::digest(token), &self.0.verified, self.0.clock.now());
+        if let Some(claims) = verified.find(&digest) {
+            let valid = claims.valid_at(now);
+            if valid == Err(TokenError::Expired) {
+                verified.remove(&digest);
+            }
+            return valid.map(|()| claims.identity(token));
+        }
+        let (claims, key_set) = self.signed_claims(token)?;
+        claims.valid_at(now)?;
+        let identity = claims.identity(token);
+        verified.store(digest, Arc::new(claims), key_set);
+        Ok(identity)
+    }
+
+    /// The claims if their signature, issuer and audience are right, and the number of the key set that verified them.
+    fn signed_claims(&self, token: &str) -> Result<(Claims, u64), TokenError> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Malformed)?;
         if header.alg != Algorithm::EdDSA {
             return Err(TokenError::Algorithm);
         }
-        let key = header.kid.and_then(|kid| self.key(&kid)).ok_or(TokenError::Key)?;
-        let data = jsonwebtoken::decode::<Claims>(token, &key, &self.0.validation).map_err(|e| refused(&e))?;
-        identity(&data.claims, token, self.0.clock.now())
+        let (key, key_set) = header.kid.and_then(|kid| self.key(&kid)).ok_or(TokenError::Key)?;
+        let data = jsonwebtoken::decode::<WireClaims>(token, &key, &self.0.validation).map_err(|e| refused(&e))?;
+        Ok((Claims::try_from(data.claims)?, key_set))
     }
 
-    fn key(&self, kid: &str) -> Option<DecodingKey> {
-        self.0.keys.read().unwrap_or_else(PoisonError::into_inner).get(kid).cloned()
+    /// The key and the number of its key set.
+    fn key(&self, kid: &str) -> Option<(DecodingKey, u64)> {
+        let keys = self.0.keys.read().unwrap_or_else(PoisonError::into_inner);
+        Some((keys.by_id.get(kid)?.clone(), keys.number))
+    }
+
+    fn replace_keys(&self, by_id: BTreeMap<String, DecodingKey>) {
+        let mut keys = self.0.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let number = keys.number + 1;
+        *keys = Keys { number, by_id };
+        self.0.verified.clear(number);
     }
 
     fn follow(&self, mut file: WatchedFile, process: &Process) {
@@ -135,7 +181,7 @@ impl TokenVerifier {
         let take = move |text: &str| match parse(text) {
             Ok(keys) => {
                 tracing::info!(keys = keys.len(), "key set read");
-                *verifier.0.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+                verifier.replace_keys(keys);
                 gate.open();
                 dependency.up();
             }
@@ -154,20 +200,44 @@ impl TokenVerifier {
     }
 }
 
-fn identity(claims: &Claims, token: &str, now: OffsetDateTime) -> Result<Identity, TokenError> {
-    let time = |seconds| OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| TokenError::Claims);
-    let expires_at = time(claims.exp)?;
-    if expires_at + LEEWAY <= now {
-        return Err(TokenError::Expired);
+impl TryFrom<WireClaims> for Claims {
+    type Error = TokenError;
+
+    fn try_from(wire: WireClaims) -> Result<Self, TokenError> {
+        let WireClaims { sub, roles, sid, exp, nbf } = wire;
+        let time = |seconds| OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| TokenError::Claims);
+        Ok(Self {
+            user: sub,
+            // A role that this build does not know gives no right here.
+            roles: roles.iter().filter_map(|role| role.parse::<Role>().ok()).collect(),
+            session: sid,
+            expires_at: time(exp)?,
+            not_before: nbf.map(time).transpose()?,
+        })
     }
-    if let Some(not_before) = claims.nbf
-        && time(not_before)? - LEEWAY > now
-    {
-        return Err(TokenError::Early);
+}
+
+impl Claims {
+    fn valid_at(&self, now: OffsetDateTime) -> Result<(), TokenError> {
+        if self.expires_at.saturating_add(LEEWAY) <= now {
+            return Err(TokenError::Expired);
+        }
+        if self.not_before.is_some_and(|not_before| not_before.saturating_sub(LEEWAY) > now) {
+            return Err(TokenError::Early);
+        }
+        Ok(())
     }
-    // A role that this build does not know gives no right here.
-    let roles = claims.roles.iter().filter_map(|role| role.parse::<Role>().ok()).collect();
-    Ok(Identity { user: claims.sub, roles, session: claims.sid, token: token.to_owned(), expires_at })
+
+    fn identity(&self, token: &str) -> Identity {
+        let Self { user, roles, session, expires_at, not_before: _ } = self;
+        Identity {
+            user: *user,
+            roles: roles.clone(),
+            session: *session,
+            token: token.to_owned(),
+            expires_at: *expires_at,
+        }
+    }
 }
 
 fn refused(error: &jsonwebtoken::errors::Error) -> TokenError {
@@ -191,4 +261,37 @@ fn parse(text: &str) -> Result<BTreeMap<String, DecodingKey>, KeySetError> {
         .filter_map(|key| Some((key.kid?, DecodingKey::from_ed_components(&key.x?).ok()?)))
         .collect();
     if keys.is_empty() { Err(KeySetError::Empty) } else { Ok(keys) }
+}
+
+#[cfg(test)]
+mod tests {
+    use agora_chassis::{Process, WatchedFile};
+    use agora_testkit::TestKeys;
+    use agora_vocab::{Role, UserId};
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::{Claims, TokenCache, TokenError, TokenVerifier};
+
+    #[tokio::test]
+    async fn only_tokens_that_were_accepted_are_cached() {
+        let keys = TestKeys::new();
+        let set = WatchedFile::fixed(keys.jwks());
+        let verifier = TokenVerifier::watch(set, TestKeys::ISSUER, TestKeys::AUDIENCE, &Process::for_test("gateway"));
+        let cached = |token: &str| verifier.0.verified.find(&TokenCache::<Claims>::digest(token)).is_some();
+        let mut claims = TestKeys::claims(UserId::new(Uuid::nil()), &[Role::Customer]);
+
+        let good = keys.sign(&claims);
+        assert!(!cached(&good));
+        let first = verifier.verify(&good).unwrap();
+        assert!(cached(&good));
+        assert_eq!(verifier.verify(&good).unwrap(), first);
+
+        let stranger = TestKeys::new().sign(&claims);
+        assert_eq!(verifier.verify(&stranger), Err(TokenError::Signature));
+        claims["exp"] = json!(1_700_000_000);
+        let expired = keys.sign(&claims);
+        assert_eq!(verifier.verify(&expired), Err(TokenError::Expired));
+        assert!(!cached(&stranger) && !cached(&expired));
+    }
 }

@@ -195,6 +195,57 @@ async fn keys_follow_the_file_and_a_broken_file_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_token_that_was_accepted_before_ends_with_its_expiry() {
+    let keys = TestKeys::new();
+    let clock = FixedClock::at(agora_chassis::SystemClock.now());
+    let process = Process::with("user", std::sync::Arc::new(clock.clone()), std::sync::Arc::new(SequentialIds::new()));
+    let verifier = verifier(&keys.jwks(), &process);
+    let token = keys.token(USER, &[Role::Customer]);
+    for _ in 0..3 {
+        assert_eq!(verifier.verify(&token).unwrap().user, USER);
+    }
+    clock.advance(time::Duration::seconds(900 + 31));
+    for _ in 0..3 {
+        assert_eq!(verifier.verify(&token), Err(TokenError::Expired));
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_accepted_before_ends_with_its_key() {
+    let (old, new) = (TestKeys::new(), TestKeys::new());
+    let file = old.jwks_file();
+    let process = Process::for_test("user");
+    let watched = WatchedFile::open(file.path()).unwrap();
+    let verifier = TokenVerifier::watch(watched, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
+    let (token, of_new_key) = (old.token(USER, &[]), new.token(USER, &[]));
+    verifier.verify(&token).unwrap();
+    assert_eq!(verifier.verify(&of_new_key), Err(TokenError::Signature));
+
+    std::fs::write(file.path(), new.jwks()).unwrap();
+    until(|| verifier.verify(&of_new_key).is_ok()).await;
+    assert_eq!(verifier.verify(&token), Err(TokenError::Signature));
+}
+
+#[tokio::test]
+async fn a_token_that_differs_in_one_byte_from_an_accepted_one_is_rejected() {
+    let keys = TestKeys::new();
+    let verifier = verifier(&keys.jwks(), &Process::for_test("user"));
+    let token = keys.token(USER, &[Role::Customer]);
+    verifier.verify(&token).unwrap();
+    for at in 0..token.len() {
+        for other in ['A', 'B', '.', '~'].into_iter().filter(|other| !token[at..].starts_with(*other)) {
+            let mut changed = token.clone();
+            changed.replace_range(at..=at, &other.to_string());
+            assert!(verifier.verify(&changed).is_err(), "byte {at}: {changed}");
+        }
+    }
+    for longer in [format!("{token}A"), format!("{token}="), format!("{token}."), format!("A{token}")] {
+        assert!(verifier.verify(&longer).is_err(), "{longer}");
+    }
+    verifier.verify(&token).unwrap();
+}
+
+#[tokio::test]
 async fn without_a_usable_key_set_the_process_is_not_ready_and_rejects_tokens() {
     let process = Process::for_test("user");
     let rsa_only = json!({"keys": [{"kty": "RSA", "kid": "first", "n": "AQAB", "e": "AQAB"}]}).to_string();
