@@ -7,10 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agora_chassis::{BoxError, Dependency, IDLE_CONNECTION_MAX, Process, trace};
+use agora_chassis::{BoxError, Dependency, Process, trace};
 use agora_vocab::{Clock, Ids, UserId};
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http_body_util::BodyExt as _;
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
@@ -19,13 +20,15 @@ use crate::{
     failure::{CallError, Failure, unexplained},
     retry,
     signer::InternalSigner,
+    transport::{self, HttpClient, InvalidOrigin, Origin, ResponseBody, TimeLimits, TransportError},
 };
 
 const INTERNAL_TOKEN: HeaderName = HeaderName::from_static("x-internal-token");
 const COMMAND_ID: HeaderName = HeaderName::from_static("x-command-id");
 
-/// Longest time until a connection stands.
-const CONNECT_MAX: Duration = Duration::from_secs(1);
+/// Time limits of one try.
+const LIMITS: TimeLimits =
+    TimeLimits { connect: Duration::from_secs(1), silence: retry::TRY_MAX, total: retry::TRY_MAX };
 
 /// Largest answer, in bytes.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
@@ -40,9 +43,9 @@ pub struct Client {
 #[derive(Debug)]
 struct Shared {
     callee: &'static str,
-    base_url: String,
+    origin: Result<Origin, InvalidOrigin>,
     signer: InternalSigner,
-    http: Result<reqwest::Client, Arc<reqwest::Error>>,
+    http: HttpClient,
     breaker: Breaker,
     dependency: Dependency,
     clock: Arc<dyn Clock>,
@@ -68,13 +71,12 @@ impl Client {
     /// A client of `callee` ("catalog") at `base_url` ("http://shop-catalog:4002"). A wrong address shows at the first
     /// call.
     pub fn new(callee: &'static str, base_url: &str, signer: InternalSigner, process: &Process) -> Self {
-        let http = transport(base_url).map_err(Arc::new);
         metrics::gauge!("outbound_breaker_open", "callee" => callee).set(0.0);
         let shared = Shared {
             callee,
-            base_url: base_url.trim_end_matches('/').to_owned(),
+            origin: Origin::parse(base_url),
             signer,
-            http,
+            http: HttpClient::new(LIMITS),
             breaker: Breaker::default(),
             dependency: process.dependency(callee),
             clock: process.clock(),
@@ -151,25 +153,17 @@ impl Client {
 
     async fn send(&self, call: &Call<'_>, left: Duration) -> Result<Answer, Failure> {
         let shared = &*self.shared;
-        let transport = |source: reqwest::Error| Failure::Transport {
-            callee: shared.callee,
-            source: Arc::new(source.without_url()),
-        };
-        let http = shared.http.as_ref().map_err(|error| shared.not_callable(error.clone()))?;
-        let mut request = http
-            .request(call.method.clone(), format!("{}{}", shared.base_url, call.path))
-            .timeout(left.min(retry::TRY_MAX))
-            .headers(self.headers(call)?);
-        if let Some(body) = &call.body {
-            request = request.body(body.clone());
-        }
-        let response = http.execute(request.build().map_err(|e| shared.not_callable(e.without_url()))?);
-        let response = response.await.map_err(transport)?;
+        let origin = shared.origin.as_ref().map_err(|error| shared.not_callable(*error))?;
+        let mut request = Request::new(call.body.clone().map_or_else(transport::empty, transport::full));
+        *request.method_mut() = call.method.clone();
+        *request.uri_mut() = call.path.parse::<Uri>().map_err(|error| shared.not_callable(error))?;
+        *request.headers_mut() = self.headers(call)?;
+        let response = shared.http.send(origin, request, left).await.map_err(|error| shared.failed(error))?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         if status.is_server_error() || status.is_redirection() || status == StatusCode::TOO_MANY_REQUESTS {
             return Err(Failure::Status { callee: shared.callee, status: status.as_u16(), retry_after });
         }
-        let body = read(response, shared.callee, transport).await?;
+        let body = shared.read(response.into_body()).await?;
         Ok(Answer { status, retry_after, body })
     }
 
@@ -203,6 +197,26 @@ impl Shared {
 
     fn not_callable(&self, source: impl Into<BoxError>) -> Failure {
         Failure::Request { callee: self.callee, source: source.into() }
+    }
+
+    fn failed(&self, source: TransportError) -> Failure {
+        match source {
+            TransportError::Address(source) => self.not_callable(source),
+            source => Failure::Transport { callee: self.callee, source },
+        }
+    }
+
+    /// The body, as far as it is within the limit.
+    async fn read(&self, mut body: ResponseBody) -> Result<Bytes, Failure> {
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|error| self.failed(error))?.into_data() else { continue };
+            if bytes.len() + data.len() > ANSWER_BYTES_MAX {
+                return Err(Failure::Body { callee: self.callee, source: None });
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok(bytes.freeze())
     }
 
     /// 2xx: what was asked for. 4xx: the callee's decision.
@@ -244,35 +258,6 @@ impl Shared {
     fn count(&self, outcome: &'static str) {
         metrics::counter!("outbound_request_total", "callee" => self.callee, "outcome" => outcome).increment(1);
     }
-}
-
-/// Connections for one address. Without TLS no certificates are loaded: they would take a megabyte for each callee.
-fn transport(base_url: &str) -> Result<reqwest::Client, reqwest::Error> {
-    let builder = reqwest::Client::builder()
-        .timeout(retry::TRY_MAX)
-        .connect_timeout(CONNECT_MAX)
-        // Before the server closes it: a request on a connection that is just being closed would be lost.
-        .pool_idle_timeout(IDLE_CONNECTION_MAX / 2)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy();
-    let builder = if base_url.starts_with("http://") { builder.tls_certs_only(Vec::new()) } else { builder };
-    builder.build()
-}
-
-/// The body, as far as it is within the limit.
-async fn read(
-    mut response: reqwest::Response,
-    callee: &'static str,
-    transport: impl Fn(reqwest::Error) -> Failure,
-) -> Result<Bytes, Failure> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(&transport)? {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(Failure::Body { callee, source: None });
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
 }
 
 /// `Retry-After` in seconds; our services send no dates.

@@ -1,10 +1,12 @@
 //! How a call ends without an answer to use. Knows what each kind means for the caller; it never holds an address, a
 //! token or a body.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use agora_chassis::BoxError;
 use http::StatusCode;
+
+use crate::transport::TransportError;
 
 /// Why a call gave no answer to use.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +43,7 @@ pub enum Failure {
         callee: &'static str,
         /// What the transport says, without the address.
         #[source]
-        source: Arc<reqwest::Error>,
+        source: TransportError,
     },
     /// An answer that means that the callee cannot serve: 5xx, 429, a redirect.
     #[error("{callee} answered {status}")]

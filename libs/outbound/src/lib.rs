@@ -1,12 +1,15 @@
 //! HTTP to other services: deadlines, bounded retries, a circuit breaker, trace headers, internal tokens.
 //!
-//! Knows no route and no body of any service; a typed client per callee lives in the service that calls.
+//! Knows no route and no body of any service; a typed client per callee lives in the service that calls. The gateway uses
+//! [`transport`] alone.
 
 mod breaker;
 mod client;
+mod dns;
 mod failure;
 mod retry;
 mod signer;
+pub mod transport;
 
 pub use client::Client;
 pub use failure::{CallError, Failure};

@@ -19,7 +19,7 @@ use axum::{
     Router,
     body::{Body, to_bytes},
     extract::{ConnectInfo, FromRequestParts as _, RawPathParams, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts, uri::PathAndQuery},
     response::{IntoResponse as _, Response},
     routing::{MethodFilter, on},
 };
@@ -95,7 +95,7 @@ async fn answer(alias: Arc<Alias>, State(aliases): State<Aliases>, request: Requ
 
 impl Aliases {
     async fn call(&self, step: &Step, exchange: &Exchange, mut headers: HeaderMap) -> Result<Response, Problem> {
-        let target = exchange.target(step)?;
+        let target = PathAndQuery::try_from(exchange.target(step)?).map_err(Problem::internal)?;
         let body = match step.body {
             Some(body) => {
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, str::FromStr};
 
 use agora_chassis::{Ports, Reader};
+use agora_outbound::transport::Origin;
 use agora_web::TokenSettings;
 use axum::http::{HeaderValue, Uri};
 
@@ -95,8 +96,7 @@ fn url_name(service: &str) -> Option<&'static str> {
 
 fn address(reader: &mut Reader, name: &'static str) -> String {
     let text: String = reader.required(name);
-    let usable = text.parse::<Uri>().is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.authority().is_some());
-    if !text.is_empty() && !usable {
+    if !text.is_empty() && Origin::parse(&text).is_err() {
         reader.fault(name, "must be an address like http://shop-user:3001");
     }
     text.trim_end_matches('/').to_owned()

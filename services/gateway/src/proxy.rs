@@ -8,6 +8,7 @@ use agora_web::Problem;
 use axum::{
     Router,
     extract::{ConnectInfo, Request, State},
+    http::uri::PathAndQuery,
     response::Response,
     routing::{MethodFilter, on},
 };
@@ -48,7 +49,7 @@ async fn pass_on(
     if has_dot_segments(parts.uri.path()) {
         return Err(Problem::not_found());
     }
-    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
+    let target = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let headers = request_headers(&parts.headers, parts.extensions.get::<ConnectInfo<SocketAddr>>());
     let answer = upstreams.send(service.name, Call { method: parts.method, target, headers, body }).await?;
     let (mut parts, body) = answer.into_parts();

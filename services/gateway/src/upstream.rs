@@ -6,27 +6,26 @@ use std::{
     collections::BTreeMap,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use agora_chassis::{Dependency, IDLE_CONNECTION_MAX, Process};
+use agora_chassis::{BoxError, Dependency, Process};
+use agora_outbound::transport::{self, HttpClient, InvalidOrigin, Origin, TimeLimits, TransportError};
 use agora_web::Problem;
 use axum::{
-    body::{Body, BodyDataStream, HttpBody as _},
-    http::{HeaderMap, Method, StatusCode},
+    body::{Body, HttpBody},
+    http::{HeaderMap, Method, Request, StatusCode, uri::PathAndQuery},
     response::Response,
 };
 use bytes::Bytes;
-use futures::Stream;
-use http_body_util::LengthLimitError;
+use http_body::{Frame, SizeHint};
+use http_body_util::{BodyExt as _, LengthLimitError};
 
-/// Connect time-out. A pod that was deleted does not refuse connections; it does not answer at all.
-const CONNECT_MAX: Duration = Duration::from_millis(500);
-
-/// Time-outs: without a byte of the response, and of a request with its whole response.
-const SILENCE_MAX: Duration = Duration::from_secs(15);
-const TOTAL_MAX: Duration = Duration::from_mins(1);
+/// Time limits. The limit of a connection is short because a deleted pod does not refuse connections; it does not
+/// answer at all.
+const LIMITS: TimeLimits =
+    TimeLimits { connect: Duration::from_millis(500), silence: Duration::from_secs(15), total: Duration::from_mins(1) };
 
 /// Attempts per request. Each may reach another replica.
 const TRIES_MAX: u32 = 3;
@@ -44,13 +43,13 @@ pub struct Upstreams(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    client: reqwest::Client,
+    client: HttpClient,
     addresses: BTreeMap<&'static str, Upstream>,
 }
 
 #[derive(Debug)]
 struct Upstream {
-    address: String,
+    origin: Origin,
     dependency: Dependency,
 }
 
@@ -59,8 +58,8 @@ struct Upstream {
 pub struct Call {
     /// Safe methods without a body are retried.
     pub method: Method,
-    /// Path and query, beginning with `/`.
-    pub target: String,
+    /// Path and query.
+    pub target: PathAndQuery,
     /// Sent unchanged.
     pub headers: HeaderMap,
     /// Streamed; retried only if nothing of it was read.
@@ -86,7 +85,7 @@ pub enum UpstreamError {
         service: &'static str,
         /// The transport's error, without the address.
         #[source]
-        source: reqwest::Error,
+        source: TransportError,
     },
 }
 
@@ -101,52 +100,42 @@ pub enum Cut {
 
 impl Upstreams {
     /// Service names with their base URLs.
-    pub fn new(addresses: BTreeMap<&'static str, String>, process: &Process) -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder()
-            .connect_timeout(CONNECT_MAX)
-            .read_timeout(SILENCE_MAX)
-            .timeout(TOTAL_MAX)
-            // Shorter than the service's own limit: a request on a connection that is being closed would fail.
-            .pool_idle_timeout(IDLE_CONNECTION_MAX / 2)
-            .redirect(reqwest::redirect::Policy::none())
-            .http1_only()
-            .tls_certs_only([])
-            .no_proxy()
-            .build()?;
-        let addresses = addresses
-            .into_iter()
-            .map(|(service, address)| (service, Upstream { address, dependency: process.dependency(service) }))
-            .collect();
-        Ok(Self(Arc::new(Inner { client, addresses })))
+    pub fn new(addresses: BTreeMap<&'static str, String>, process: &Process) -> Result<Self, InvalidOrigin> {
+        let addresses = addresses.into_iter().map(|(service, address)| {
+            Ok((service, Upstream { origin: Origin::parse(&address)?, dependency: process.dependency(service) }))
+        });
+        let addresses = addresses.collect::<Result<_, _>>()?;
+        Ok(Self(Arc::new(Inner { client: HttpClient::new(LIMITS), addresses })))
     }
 
     /// Sends a request and returns the response as soon as its head arrives.
     pub async fn send(&self, service: &'static str, call: Call) -> Result<Response, UpstreamError> {
         let upstream = self.0.addresses.get(service).ok_or(UpstreamError::Unknown { service })?;
         let Call { method, target, headers, body } = call;
-        let bodiless = body.is_end_stream();
-        let body = Untouched::new(body);
-        let url = format!("{}{target}", upstream.address);
+        let body = (!body.is_end_stream()).then(|| Untouched::new(body));
         let mut tries = 0;
         loop {
             tries += 1;
-            let mut request = self.0.client.request(method.clone(), &url).headers(headers.clone());
-            if !bodiless {
-                request = request.body(reqwest::Body::wrap_stream(body.clone()));
-            }
-            let error = match request.send().await {
+            let sent = body.as_ref().map_or_else(transport::empty, |body| body.clone().boxed_unsync());
+            let mut request = Request::new(sent);
+            *request.method_mut() = method.clone();
+            *request.uri_mut() = target.clone().into();
+            *request.headers_mut() = headers.clone();
+            let error = match self.0.client.send(&upstream.origin, request, LIMITS.total).await {
                 Ok(answer) => {
                     upstream.dependency.up();
-                    return Ok(http::Response::from(answer).map(Body::new));
+                    return Ok(answer.map(Body::new));
                 }
-                Err(error) => error.without_url(),
+                Err(error) => error,
             };
-            if let Some(cut) = body.cut() {
+            if let Some(cut) = body.as_ref().and_then(Untouched::cut) {
                 return Err(UpstreamError::Cut(cut));
             }
             // Nothing was sent, or the request changes nothing: a retry is safe.
-            let retryable =
-                (error.is_connect() && body.is_untouched()) || (bodiless && method.is_safe() && !error.is_timeout());
+            let retryable = match &body {
+                Some(body) => error.is_connect() && body.is_untouched(),
+                None => error.is_connect() || (method.is_safe() && !error.is_timeout()),
+            };
             if !retryable || tries == TRIES_MAX {
                 metrics::counter!("gateway_upstream_failed_total", "upstream" => service).increment(1);
                 upstream.dependency.down(reason(&error));
@@ -158,8 +147,8 @@ impl Upstreams {
     }
 }
 
-/// The error and its sources, without the address.
-fn reason(error: &reqwest::Error) -> String {
+/// The error and its sources.
+fn reason(error: &TransportError) -> String {
     let sources = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
     sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
@@ -205,7 +194,7 @@ pub fn cut_short(error: &axum::Error) -> Problem {
 struct Untouched(Arc<Mutex<Offered>>);
 
 struct Offered {
-    body: BodyDataStream,
+    body: Body,
     untouched: bool,
     /// Set if the client's body ended early.
     cut: Option<Cut>,
@@ -213,7 +202,7 @@ struct Offered {
 
 impl Untouched {
     fn new(body: Body) -> Self {
-        let offered = Offered { body: body.into_data_stream(), untouched: true, cut: None };
+        let offered = Offered { body, untouched: true, cut: None };
         Self(Arc::new(Mutex::new(offered)))
     }
 
@@ -230,16 +219,32 @@ impl Untouched {
     }
 }
 
-impl Stream for Untouched {
-    type Item = Result<Bytes, axum::Error>;
+impl HttpBody for Untouched {
+    type Data = Bytes;
+    type Error = BoxError;
 
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut offered = self.offered();
         offered.untouched = false;
-        let polled = Pin::new(&mut offered.body).poll_next(context);
-        if let Poll::Ready(Some(Err(error))) = &polled {
-            offered.cut = Some(Cut::of(error));
+        loop {
+            match ready!(Pin::new(&mut offered.body).poll_frame(context)) {
+                // Trailers would pass the filter of headers.
+                Some(Ok(frame)) if !frame.is_data() => {}
+                Some(Err(error)) => {
+                    offered.cut = Some(Cut::of(&error));
+                    return Poll::Ready(Some(Err(error.into())));
+                }
+                Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),
+                None => return Poll::Ready(None),
+            }
         }
-        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.offered().body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.offered().body.size_hint()
     }
 }

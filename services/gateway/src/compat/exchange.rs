@@ -71,13 +71,11 @@ fn clamped(limit: &str) -> String {
 
 /// Decodes a query string.
 pub fn pairs(query: &str) -> Vec<(String, String)> {
-    let url = reqwest::Url::parse(&format!("http://alias/?{query}"));
-    url.map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default()
+    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }
 
 fn text(pairs: &[(String, String)]) -> String {
-    let url = reqwest::Url::parse_with_params("http://alias/", pairs);
-    url.ok().and_then(|url| url.query().map(str::to_owned)).unwrap_or_default()
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
 #[cfg(test)]
