@@ -5,7 +5,7 @@ use std::fmt;
 use agora_vocab::{Role, SessionId, UserId};
 use axum::{
     extract::{FromRequestParts, OptionalFromRequestParts},
-    http::{HeaderValue, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
 };
 use time::OffsetDateTime;
 
@@ -49,7 +49,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Identity {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        read(parts)?.ok_or_else(|| unauthenticated("NO_TOKEN", "No token provided", "Bearer"))
+        read(&parts.headers, parts.extensions.get())?.ok_or_else(missing)
     }
 }
 
@@ -57,7 +57,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Identity {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Problem> {
-        read(parts)
+        read(&parts.headers, parts.extensions.get())
     }
 }
 
@@ -75,8 +75,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Admin {
 }
 
 /// `None`: no bearer token was sent.
-fn read(parts: &Parts) -> Result<Option<Identity>, Problem> {
-    let mut sent = parts.headers.get_all(header::AUTHORIZATION).iter();
+pub(crate) fn read(headers: &HeaderMap, verifier: Option<&TokenVerifier>) -> Result<Option<Identity>, Problem> {
+    let mut sent = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = sent.next() else { return Ok(None) };
     if sent.next().is_some() {
         return Err(invalid());
@@ -85,13 +85,18 @@ fn read(parts: &Parts) -> Result<Option<Identity>, Problem> {
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Ok(None);
     }
-    let Some(verifier) = parts.extensions.get::<TokenVerifier>() else {
+    let Some(verifier) = verifier else {
         return Err(Problem::internal("a route asks who calls, and its port verifies no tokens"));
     };
     verifier.verify(token.trim()).map(Some).map_err(|error| {
         tracing::debug!(%error, "token refused");
         invalid()
     })
+}
+
+/// 401 where a token is required and none was sent.
+pub(crate) fn missing() -> Problem {
+    unauthenticated("NO_TOKEN", "No token provided", "Bearer")
 }
 
 fn invalid() -> Problem {

@@ -1,24 +1,32 @@
-//! The layers of every port: request id, trace span, metrics, limits of time and size, panics and empty errors as problems.
+//! The layer of every port: request id, trace span, metrics, limits of time and size, tokens, panics and empty errors as
+//! problems.
 //!
 //! Must not depend on routes.
 
-use std::{any::Any, time::Duration};
+use std::{
+    convert::Infallible,
+    mem,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use agora_chassis::trace;
 use axum::{
     Router,
     body::{Body, HttpBody as _},
-    extract::{DefaultBodyLimit, MatchedPath, Request, State},
+    extract::{DefaultBodyLimit, MatchedPath, Request},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
-    middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
 };
+use futures::{FutureExt as _, future::BoxFuture};
 use http_body_util::Limited;
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::{Layer, Service};
 use tracing::{Instrument as _, Span, field::Empty};
 use uuid::Uuid;
 
-use crate::{json::too_large, problem::Problem, verifier::TokenVerifier};
+use crate::{identity, json::too_large, problem::Problem, route_metrics::RouteMetrics, verifier::TokenVerifier};
 
 /// The header that names the trace of an answer.
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
@@ -29,39 +37,106 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 /// Limits and token verification of a port.
 #[derive(Clone, Debug)]
 pub struct HttpLimits {
-    /// Verifies access tokens; required if a route extracts [`crate::Identity`].
+    /// Verifies access tokens; required if a route extracts [`crate::Identity`], or by `token_rule`.
     pub verifier: Option<TokenVerifier>,
+    /// What the port requires of the token of a request with this path; [`TokenRule::ByRoute`] by default.
+    pub token_rule: fn(&str) -> TokenRule,
     /// Largest body of a request, in bytes; 1 MiB by default.
     pub body_limit_bytes: usize,
     /// Time until a response begins; 10 s by default. A handler that takes longer is dropped.
     pub timeout: Duration,
 }
 
+/// Who decides about the access token of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRule {
+    /// The route, which extracts [`crate::Identity`] or ignores the token.
+    ByRoute,
+    /// The port: an invalid token is 401. The identity is in the extensions of the request.
+    Optional,
+    /// The port: an invalid token and a missing one are 401. The identity is in the extensions of the request.
+    Required,
+}
+
 impl Default for HttpLimits {
     fn default() -> Self {
-        Self { verifier: None, body_limit_bytes: 1 << 20, timeout: Duration::from_secs(10) }
+        Self {
+            verifier: None,
+            token_rule: |_| TokenRule::ByRoute,
+            body_limit_bytes: 1 << 20,
+            timeout: Duration::from_secs(10),
+        }
     }
 }
 
-/// Wraps the router of a public port in all layers.
+/// Wraps the router of a public port in the layer of every port.
 pub fn public_stack(router: Router, limits: HttpLimits) -> Router {
     common_layers(router, limits)
 }
 
-pub(crate) fn common_layers(router: Router, limits: HttpLimits) -> Router {
-    router
-        .layer(CatchPanicLayer::custom(panicked))
-        // The limit is on the body itself, so that it also holds for handlers that stream it.
-        .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(limits, serve))
+/// The layer of every port, to be combined with others: a tuple of layers costs less than several calls of
+/// `Router::layer`.
+pub fn port_layer(limits: HttpLimits) -> PortLayer {
+    PortLayer(Arc::new(limits))
 }
 
-async fn serve(State(limits): State<HttpLimits>, mut request: Request, next: Next) -> Response {
+pub(crate) fn common_layers(router: Router, limits: HttpLimits) -> Router {
+    router.layer(port_layer(limits))
+}
+
+/// See [`port_layer`].
+#[derive(Clone, Debug)]
+pub struct PortLayer(Arc<HttpLimits>);
+
+/// One route in the layer of its port.
+#[derive(Clone)]
+pub struct Port<S> {
+    inner: S,
+    limits: Arc<HttpLimits>,
+    metrics: Arc<RouteMetrics>,
+}
+
+impl<S> Layer<S> for PortLayer {
+    type Service = Port<S>;
+
+    fn layer(&self, inner: S) -> Port<S> {
+        Port { inner, limits: self.0.clone(), metrics: Arc::default() }
+    }
+}
+
+impl<S> Service<Request> for Port<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        // The service that is ready is the one to call; the clone takes its place.
+        let fresh = self.clone();
+        let ready = mem::replace(self, fresh);
+        Box::pin(async move { Ok(serve(ready, request).await) })
+    }
+}
+
+async fn serve<S>(port: Port<S>, mut request: Request) -> Response
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Send,
+    S::Future: Send,
+{
     let started = tokio::time::Instant::now();
+    let Port { inner, limits, metrics } = port;
     let id = request_id(request.headers());
     let method = method_label(request.method());
-    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "unmatched".to_owned(), |m| m.as_str().into());
-    let span = span(&id, method, &route);
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let span = span(&id, method, route);
     trace::follow(&span, request.headers());
     if let Ok(value) = HeaderValue::try_from(&id) {
         request.headers_mut().insert(trace::REQUEST_ID, value);
@@ -69,24 +144,25 @@ async fn serve(State(limits): State<HttpLimits>, mut request: Request, next: Nex
     let work = async {
         let trace_id = trace::trace_id();
         Span::current().record("trace_id", trace_id.as_deref());
-        let mut response = answer(&limits, request, next).await;
+        let mut response = answer(&limits, request, inner).await;
         name(response.headers_mut(), trace_id);
-        note(&response, method, &route, started.elapsed());
+        let took = started.elapsed();
+        metrics.record(method, route, response.status(), took);
+        note(response.status(), method, route, took);
         response
     };
     trace::for_request(id, work.instrument(span)).await
 }
 
-async fn answer(limits: &HttpLimits, mut request: Request, next: Next) -> Response {
+async fn answer<S>(limits: &HttpLimits, request: Request, inner: S) -> Response
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
     if length(request.headers()).is_some_and(|length| length > limits.body_limit_bytes as u64) {
         return too_large().into_response();
     }
     let personal = request.headers().contains_key(header::AUTHORIZATION);
-    if let Some(verifier) = &limits.verifier {
-        request.extensions_mut().insert(verifier.clone());
-    }
-    let request = request.map(|body| Body::new(Limited::new(body, limits.body_limit_bytes)));
-    let response = match tokio::time::timeout(limits.timeout, next.run(request)).await {
+    let response = match tokio::time::timeout(limits.timeout, admitted(limits, request, inner)).await {
         Ok(response) => response,
         Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "TIMEOUT").retry_after(1).into_response(),
     };
@@ -95,6 +171,38 @@ async fn answer(limits: &HttpLimits, mut request: Request, next: Next) -> Respon
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
+}
+
+/// Applies the rule for tokens and calls the route with the limit of the body's size.
+async fn admitted<S>(limits: &HttpLimits, mut request: Request, mut inner: S) -> Response
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
+    match ((limits.token_rule)(request.uri().path()), &limits.verifier) {
+        (TokenRule::ByRoute, None) => {}
+        (TokenRule::ByRoute, Some(verifier)) => {
+            request.extensions_mut().insert(verifier.clone());
+        }
+        (rule, verifier) => match identity::read(request.headers(), verifier.as_ref()) {
+            Ok(Some(identity)) => {
+                request.extensions_mut().insert(identity);
+            }
+            Ok(None) if rule == TokenRule::Required => return identity::missing().into_response(),
+            Ok(None) => {}
+            Err(problem) => return problem.into_response(),
+        },
+    }
+    // The limit is on the body itself, so that it also holds for handlers that stream it.
+    DefaultBodyLimit::disable().apply(&mut request);
+    if !request.body().is_end_stream() {
+        request = request.map(|body| Body::new(Limited::new(body, limits.body_limit_bytes)));
+    }
+    match AssertUnwindSafe(async { inner.call(request).await }).catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Ok(Err(never)) => match never {},
+        // What the panic said is in the log, by the process's panic hook.
+        Err(_panic) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL").into_response(),
+    }
 }
 
 /// The client's request id if it is valid in a log line, else a new one.
@@ -134,13 +242,9 @@ fn name(headers: &mut HeaderMap, trace_id: Option<String>) {
     }
 }
 
-fn note(response: &Response, method: &'static str, route: &str, took: Duration) {
-    let status = response.status();
+fn note(status: StatusCode, method: &'static str, route: &str, took: Duration) {
     let span = Span::current();
     span.record("http.response.status_code", status.as_u16());
-    let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.as_u16().to_string())];
-    metrics::counter!("http_request_total", &labels).increment(1);
-    metrics::histogram!("http_request_duration_seconds", &labels).record(took.as_secs_f64());
     let took_ms = took.as_secs_f64() * 1000.0;
     if status.is_server_error() {
         span.record("otel.status_code", "ERROR");
@@ -188,9 +292,4 @@ fn explained(response: Response) -> Response {
 fn code(status: StatusCode) -> String {
     let reason = status.canonical_reason().unwrap_or("Error");
     reason.to_ascii_uppercase().replace([' ', '-'], "_")
-}
-
-/// What the panic said is in the log, by the process's panic hook.
-fn panicked(_panic: Box<dyn Any + Send>) -> Response {
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL").into_response()
 }

@@ -1,13 +1,8 @@
-//! Authentication at the gateway: rejects invalid tokens, and requests without a token on routes that need one.
+//! Authentication at the gateway: which requests must have a valid token.
 //!
-//! The services verify tokens again; this layer only saves them work.
+//! The services verify tokens again; the rule only saves them work.
 
-use agora_web::{Identity, Problem};
-use axum::{
-    extract::{FromRequestParts, OptionalFromRequestParts, Request},
-    middleware::Next,
-    response::Response,
-};
+use agora_web::TokenRule;
 
 /// Paths without authentication: a client with an expired token must be able to get a new one.
 const OPEN: [&str; 9] = [
@@ -25,28 +20,36 @@ const OPEN: [&str; 9] = [
 /// Paths below `/api/v1` that require a token.
 const CLOSED: [&str; 6] = ["/users", "/auth/validate", "/cart", "/orders", "/admin", "/payments"];
 
-/// Rejects an invalid token, and a missing one on a protected path. Stores the identity for compatibility routes.
-pub async fn authenticate(request: Request, next: Next) -> Result<Response, Problem> {
-    let path = request.uri().path();
+/// An invalid token is rejected, and a missing one on a protected path.
+pub fn token_rule(path: &str) -> TokenRule {
     if OPEN.contains(&path) {
-        return Ok(next.run(request).await);
+        return TokenRule::ByRoute;
     }
     let closed = path.strip_prefix("/api/v1").is_some_and(|below| CLOSED.iter().any(|closed| is_below(below, closed)));
-    let (mut parts, body) = request.into_parts();
-    if closed {
-        let identity = <Identity as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await?;
-        parts.extensions.insert(identity);
-    } else if let Some(identity) = optional(&mut parts).await? {
-        parts.extensions.insert(identity);
-    }
-    Ok(next.run(Request::from_parts(parts, body)).await)
-}
-
-async fn optional(parts: &mut axum::http::request::Parts) -> Result<Option<Identity>, Problem> {
-    <Identity as OptionalFromRequestParts<()>>::from_request_parts(parts, &()).await
+    if closed { TokenRule::Required } else { TokenRule::Optional }
 }
 
 /// Whether `path` is `prefix` or lies below it.
 fn is_below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use agora_web::TokenRule;
+
+    use super::token_rule;
+
+    #[test]
+    fn a_path_is_protected_with_everything_below_it_and_nothing_beside_it() {
+        for path in ["/api/v1/cart", "/api/v1/orders/1", "/api/v1/users/me", "/api/v1/auth/validate"] {
+            assert_eq!(token_rule(path), TokenRule::Required, "{path}");
+        }
+        for path in ["/", "/api/v1/products", "/api/v1/cartoons", "/cart", "/api/v1/auth/login/x", "/nothing"] {
+            assert_eq!(token_rule(path), TokenRule::Optional, "{path}");
+        }
+        for path in ["/api/v1/auth/login", "/auth/register", "/s3/users"] {
+            assert_eq!(token_rule(path), TokenRule::ByRoute, "{path}");
+        }
+    }
 }

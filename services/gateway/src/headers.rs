@@ -1,15 +1,18 @@
 //! Headers: which are forwarded in each direction, security headers, CORS.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use agora_chassis::trace;
 use axum::{
-    Router,
-    extract::{ConnectInfo, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
-    middleware::{Next, from_fn},
-    response::Response,
+    extract::ConnectInfo,
+    http::{self, HeaderMap, HeaderName, HeaderValue, Method, header},
 };
+use futures::{TryFutureExt as _, future::MapOk};
+use tower::{Layer, Service};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::config::Origins;
@@ -50,13 +53,40 @@ const SECURITY: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-/// Wraps the router in CORS and security headers.
-pub fn security_headers(router: Router, origins: &Origins) -> Router {
-    router.layer(cors(origins)).layer(from_fn(secure))
+/// Sets the security headers on every response.
+#[derive(Clone, Copy, Debug)]
+pub struct SecurityHeaders;
+
+/// A service whose responses have the security headers.
+#[derive(Clone, Debug)]
+pub struct Secure<S>(S);
+
+impl<S> Layer<S> for SecurityHeaders {
+    type Service = Secure<S>;
+
+    fn layer(&self, inner: S) -> Secure<S> {
+        Secure(inner)
+    }
 }
 
-async fn secure(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+impl<S, Request, Body> Service<Request> for Secure<S>
+where
+    S: Service<Request, Response = http::Response<Body>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = MapOk<S::Future, fn(S::Response) -> S::Response>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        self.0.call(request).map_ok(secured as fn(S::Response) -> S::Response)
+    }
+}
+
+fn secured<Body>(mut response: http::Response<Body>) -> http::Response<Body> {
     for (name, value) in SECURITY {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
@@ -64,7 +94,7 @@ async fn secure(request: Request, next: Next) -> Response {
 }
 
 /// Tokens are sent in a header that pages set themselves, so CORS credentials are never allowed.
-fn cors(Origins(origins): &Origins) -> CorsLayer {
+pub fn cors(Origins(origins): &Origins) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins.iter().cloned()))
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])

@@ -17,7 +17,7 @@ use agora_chassis::{Ports, Process, Routers, settings};
 use agora_vocab::Ids;
 use agora_web::{HttpLimits, TokenVerifier};
 use anyhow::Context as _;
-use axum::{Router, middleware::from_fn};
+use axum::Router;
 use futures::future::BoxFuture;
 
 pub use compat::{Alias, Document, table};
@@ -61,7 +61,12 @@ pub fn router(upstreams: Upstreams, front: Front) -> Router {
         LegacyAliases::Disabled => Router::new(),
     };
     let routes = Router::new().merge(front::router()).merge(proxy::router().with_state(upstreams)).merge(aliases);
-    let authenticated = routes.layer(from_fn(auth_layer::authenticate));
-    let limits = HttpLimits { verifier: Some(verifier), timeout: ANSWER_BEGINS_MAX, ..HttpLimits::default() };
-    headers::security_headers(agora_web::public_stack(authenticated, limits), &origins)
+    let limits = HttpLimits {
+        verifier: Some(verifier),
+        token_rule: auth_layer::token_rule,
+        timeout: ANSWER_BEGINS_MAX,
+        ..HttpLimits::default()
+    };
+    // Responses of the port's layer need the headers of the others, errors and preflights included.
+    routes.layer((headers::SecurityHeaders, headers::cors(&origins), agora_web::port_layer(limits)))
 }
