@@ -1,7 +1,7 @@
-//! Generated files. Snapshot tests write the files that they compare; this module copies the outbox's migration into
-//! the services.
+//! Generated files. Snapshot tests write the files that they compare; this module copies the outbox's migrations
+//! into the services.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -9,12 +9,12 @@ use crate::command::{command, stream};
 use crate::environment::Paths;
 use crate::progress::{note, stage};
 
-const OUTBOX: &str = "libs/outbox/migrations/0001_outbox.sql";
+const OUTBOX: &str = "libs/outbox/migrations";
 
 /// Rewrites every generated file. Idempotent; `git diff` shows the changes.
 pub fn codegen(paths: &Paths) -> Result<()> {
     for copy in stale_copies(paths)? {
-        std::fs::copy(paths.repo.join(OUTBOX), paths.repo.join(&copy))?;
+        std::fs::copy(original(paths, &copy), paths.repo.join(&copy))?;
         note(&format!("wrote {}", copy.display()));
     }
     stage("run the tests that write generated files", || {
@@ -28,22 +28,28 @@ pub fn codegen(paths: &Paths) -> Result<()> {
     })
 }
 
-/// Copies of the outbox's migration that are out of date. Tests compare all other generated files.
+/// Copies of the outbox's migrations that are out of date. Tests compare all other generated files.
 pub fn faults(paths: &Paths) -> Result<Vec<String>> {
     let stale = stale_copies(paths)?;
     Ok(stale.iter().map(|copy| format!("{} differs from {OUTBOX}; run: cargo xtask codegen", copy.display())).collect())
 }
 
-/// Copies of the outbox's migration that are missing or differ; each service with migrations has one.
+/// The migration of the outbox that a service's file copies.
+fn original(paths: &Paths, copy: &Path) -> PathBuf {
+    paths.repo.join(OUTBOX).join(copy.file_name().unwrap_or_default())
+}
+
+/// Copies of the outbox's migrations that are missing or differ; each service with migrations has one of each.
 fn stale_copies(paths: &Paths) -> Result<Vec<PathBuf>> {
-    let Ok(original) = std::fs::read(paths.repo.join(OUTBOX)) else { return Ok(Vec::new()) };
+    let Ok(originals) = std::fs::read_dir(paths.repo.join(OUTBOX)) else { return Ok(Vec::new()) };
+    let names: Vec<_> = originals.flatten().map(|entry| entry.file_name()).collect();
     let services = std::fs::read_dir(paths.repo.join("services")).context("reading services/")?;
     let folders = services.flatten().map(|entry| PathBuf::from("services").join(entry.file_name()).join("migrations"));
     let mut copies: Vec<PathBuf> = folders
         .filter(|folder| paths.repo.join(folder).is_dir())
-        .map(|folder| folder.join("0001_outbox.sql"))
+        .flat_map(|folder| names.iter().map(move |name| folder.join(name)))
         .collect();
-    copies.retain(|copy| std::fs::read(paths.repo.join(copy)).ok().as_ref() != Some(&original));
+    copies.retain(|copy| std::fs::read(paths.repo.join(copy)).ok() != std::fs::read(original(paths, copy)).ok());
     copies.sort();
     Ok(copies)
 }
@@ -64,11 +70,12 @@ mod tests {
             bin: repo.clone(),
             target: repo.clone(),
         };
-        write(&repo.join(OUTBOX), "create table outbox ();").unwrap();
+        write(&repo.join(OUTBOX).join("0001_outbox.sql"), "create table outbox ();").unwrap();
         std::fs::create_dir_all(repo.join("services/cart/migrations")).unwrap();
         std::fs::create_dir_all(repo.join("services/gateway/src")).unwrap();
         assert_eq!(stale_copies(&paths).unwrap(), [PathBuf::from("services/cart/migrations/0001_outbox.sql")]);
-        std::fs::copy(repo.join(OUTBOX), repo.join("services/cart/migrations/0001_outbox.sql")).unwrap();
+        let copy = repo.join("services/cart/migrations/0001_outbox.sql");
+        std::fs::copy(repo.join(OUTBOX).join("0001_outbox.sql"), copy).unwrap();
         assert!(stale_copies(&paths).unwrap().is_empty());
     }
 }

@@ -7,7 +7,6 @@ use std::sync::LazyLock;
 use agora_events::{Envelope, Event};
 use agora_postgres::Tx;
 use agora_vocab::{Epoch, Ids};
-use serde_json::value::RawValue;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -50,24 +49,8 @@ impl<E> Copy for NewEvent<'_, E> {}
 
 /// Appends an event, which is sent after the transaction commits. A `seq` that exists violates `outbox_aggregate_seq`.
 pub async fn emit<E: Event>(tx: &mut Tx, ids: &dyn Ids, epoch: Epoch, new_event: NewEvent<'_, E>) -> Result<(), Error> {
-    const EMIT: &str = "insert into outbox (shard, topic, kind, version, event_id, aggregate, seq, epoch, \
-        trace, correlation_id, causation_id, data) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::json)";
     let row = OutboxRow::of(ids, epoch, new_event)?;
-    sqlx::query(EMIT)
-        .bind(row.shard)
-        .bind(row.topic)
-        .bind(row.kind)
-        .bind(row.version)
-        .bind(row.event_id)
-        .bind(row.aggregate)
-        .bind(row.seq)
-        .bind(i64::from(row.epoch))
-        .bind(row.trace)
-        .bind(row.correlation_id)
-        .bind(row.causation_id)
-        .bind(row.data.get())
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query("select outbox_append($1)").bind(&[row][..]).execute(&mut **tx).await?;
     wake_relays();
     Ok(())
 }
@@ -77,9 +60,9 @@ pub(crate) fn wake_relays() {
     APPENDED.send_replace(());
 }
 
-/// An event as a row of `outbox`.
-#[derive(Debug)]
-pub(crate) struct OutboxRow {
+/// An event as a row of `outbox`: the composite type `outbox_event`.
+#[derive(Debug, sqlx::Encode)]
+pub struct OutboxRow {
     shard: i16,
     topic: &'static str,
     kind: &'static str,
@@ -87,12 +70,14 @@ pub(crate) struct OutboxRow {
     event_id: Uuid,
     aggregate: Uuid,
     seq: i64,
-    epoch: u32,
+    epoch: i64,
     trace: Option<String>,
     correlation_id: Option<Uuid>,
     causation_id: Option<Uuid>,
-    data: Box<RawValue>,
+    data: String,
 }
+
+agora_postgres::composite!(OutboxRow, "outbox_event");
 
 impl OutboxRow {
     pub(crate) fn of<E: Event>(ids: &dyn Ids, epoch: Epoch, new_event: NewEvent<'_, E>) -> Result<Self, Error> {
@@ -106,30 +91,12 @@ impl OutboxRow {
             event_id: ids.next(),
             aggregate,
             seq,
-            epoch: epoch.0,
+            epoch: i64::from(epoch.0),
             trace: agora_chassis::trace::current(),
             correlation_id: correlation,
             causation_id: causation,
-            data,
+            data: data.get().to_owned(),
         })
-    }
-
-    /// The row as PostgreSQL's texts, in the order that [`told!`](crate::told) reads.
-    pub(crate) fn texts(&self) -> [Option<String>; 12] {
-        [
-            Some(self.shard.to_string()),
-            Some(self.topic.to_owned()),
-            Some(self.kind.to_owned()),
-            Some(self.version.to_string()),
-            Some(self.event_id.to_string()),
-            Some(self.aggregate.to_string()),
-            Some(self.seq.to_string()),
-            Some(self.epoch.to_string()),
-            self.trace.clone(),
-            self.correlation_id.map(|id| id.to_string()),
-            self.causation_id.map(|id| id.to_string()),
-            Some(self.data.get().to_owned()),
-        ]
     }
 }
 

@@ -1,4 +1,5 @@
-//! Passes events to a handler at least once, in order per partition, and commits the handled offsets.
+//! Passes events to a handler at least once, in order per partition, and commits the handled offsets. A handler gets
+//! batches; if it fails for a batch, it gets the batch's events one by one.
 //!
 //! Contains polling, retries and dead letters. Must not depend on what a handler does. A handler deduplicates with
 //! [`crate::claim_key`] and [`crate::DedupKey::Event`].
@@ -27,6 +28,8 @@ use crate::{
 
 /// Handlers that run at a time: each takes a pooled connection that requests need too.
 const HANDLERS_MAX: usize = 4;
+/// Events of one partition in a batch, at most.
+const BATCH_MAX: usize = 64;
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
 const COMMIT_EVERY: Duration = Duration::from_millis(500);
@@ -50,10 +53,11 @@ pub enum Failure {
     Poison(#[source] BoxError),
 }
 
-type Handler = Arc<dyn Fn(Envelope) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync>;
+/// Events in the order of their partitions; a handler may apply some and fail, and then gets all of them again.
+type Handler = Arc<dyn Fn(Vec<Envelope>) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync>;
 
 /// Consumes topics as the group `consumer` until the process shuts down. While the broker is unreachable, `kafka` is
-/// listed as a degraded dependency.
+/// listed as a degraded dependency. `handler` gets events of several partitions at once, those of a partition in order.
 pub fn consume<H>(
     db: Db,
     config: &Config,
@@ -62,7 +66,7 @@ pub fn consume<H>(
     process: &Process,
     handler: H,
 ) where
-    H: Fn(Envelope) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync + 'static,
+    H: Fn(Vec<Envelope>) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync + 'static,
 {
     let worker = Arc::new(Worker {
         db,
@@ -94,7 +98,14 @@ struct Worker {
     shutdown: CancellationToken,
 }
 
-type Running = FuturesUnordered<BoxFuture<'static, Completion>>;
+/// The end of a job: batches that were handled, and those that are to be handled message by message.
+#[derive(Default)]
+struct JobEnd {
+    completions: Vec<Completion>,
+    failed: Vec<InFlight>,
+}
+
+type Running = FuturesUnordered<BoxFuture<'static, JobEnd>>;
 
 impl Worker {
     /// Joins the consumer group again whenever the password or certificate authority changes.
@@ -124,7 +135,12 @@ impl Worker {
                         self.broker_error(&error).await;
                     }
                 },
-                Some(completion) = running.next() => finish(&member, &mut queues, completion)?,
+                Some(JobEnd { completions, failed }) = running.next() => {
+                    for completion in completions {
+                        finish(&member, &mut queues, completion)?;
+                    }
+                    running.extend(failed.into_iter().map(|batch| self.clone().one_by_one(batch).boxed()));
+                }
                 _ = ticks.tick() => {
                     commit(&member, &mut queues);
                     if last_error.take_if(|at| at.elapsed() > BROKER_RECOVERED_AFTER).is_some() {
@@ -132,11 +148,16 @@ impl Worker {
                     }
                 }
             }
-            running.extend(queues.take_ready().into_iter().map(|in_flight| self.clone().process(in_flight).boxed()));
+            let ready = queues.take_ready(BATCH_MAX);
+            if !ready.is_empty() {
+                running.push(self.clone().together(ready).boxed());
+            }
         }
         let finish_running = async {
-            while let Some(completion) = running.next().await {
-                queues.complete(completion);
+            while let Some(JobEnd { completions, .. }) = running.next().await {
+                for completion in completions {
+                    queues.complete(completion);
+                }
             }
         };
         let _ = tokio::time::timeout(FINISH_MAX, finish_running).await;
@@ -149,13 +170,47 @@ impl Worker {
         tokio::time::sleep(BROKER_ERROR_WAIT).await;
     }
 
-    /// Handles one message until it succeeds, becomes a dead letter, or the process shuts down.
-    async fn process(self: Arc<Self>, InFlight { queue, message }: InFlight) -> Completion {
-        let topic = message.partition.topic.name();
-        let span =
-            tracing::info_span!(parent: None, "consume", consumer = self.consumer, topic, offset = message.offset);
-        let handled = self.until_handled(&message).instrument(span).await;
-        Completion { queue, partition: message.partition, offset: message.offset, handled }
+    /// Handles the batches of some partitions at once. If that fails, each partition goes on by itself.
+    async fn together(self: Arc<Self>, batches: Vec<InFlight>) -> JobEnd {
+        let messages = || batches.iter().flat_map(|batch| &batch.messages);
+        let parsed: Result<Vec<Envelope>, _> =
+            messages().map(|message| serde_json::from_slice(&message.payload)).collect();
+        let handled = match parsed {
+            Ok(envelopes) if envelopes.len() > 1 => {
+                let span =
+                    tracing::info_span!(parent: None, "consume", consumer = self.consumer, events = envelopes.len());
+                let _permit = self.handlers.acquire().await;
+                matches!(self.handle(&envelopes).instrument(span).await, Some(Ok(())))
+            }
+            _ => false,
+        };
+        if !handled {
+            return JobEnd { failed: batches, ..JobEnd::default() };
+        }
+        messages().for_each(|message| self.count(message, "handled"));
+        let completions = batches.iter().filter_map(|InFlight { queue, messages }| {
+            let Incoming { partition, offset, .. } = messages.last()?;
+            Some(Completion { queue: *queue, partition: *partition, offset: Some(*offset), handled: true })
+        });
+        JobEnd { completions: completions.collect(), ..JobEnd::default() }
+    }
+
+    /// Handles the messages of a partition in turn. Each is repeated until it succeeds, becomes a dead letter, or the
+    /// process shuts down.
+    async fn one_by_one(self: Arc<Self>, InFlight { queue, messages }: InFlight) -> JobEnd {
+        let partition = messages[0].partition;
+        let mut completion = Completion { queue, partition, offset: None, handled: true };
+        for message in &messages {
+            let topic = partition.topic.name();
+            let span =
+                tracing::info_span!(parent: None, "consume", consumer = self.consumer, topic, offset = message.offset);
+            completion.handled = self.until_handled(message).instrument(span).await;
+            if !completion.handled {
+                break;
+            }
+            completion.offset = Some(message.offset);
+        }
+        JobEnd { completions: vec![completion], ..JobEnd::default() }
     }
 
     /// `false`: the process shuts down before the message is handled.
@@ -189,7 +244,7 @@ impl Worker {
             Err(error) => {
                 format!("no envelope: {:?} error at line {} column {}", error.classify(), error.line(), error.column())
             }
-            Ok(envelope) => match self.handle(envelope, attempts).await {
+            Ok(envelope) => match self.handle_one(envelope, attempts).await {
                 Ok(()) => {
                     self.count(message, "handled");
                     return Ok(());
@@ -205,24 +260,30 @@ impl Worker {
         Ok(())
     }
 
-    async fn handle(&self, envelope: &Envelope, attempts: u32) -> Result<(), Failure> {
+    async fn handle_one(&self, envelope: &Envelope, attempts: u32) -> Result<(), Failure> {
         let span = tracing::info_span!("handle", event.id = %envelope.id, event.kind = envelope.kind);
         if let Some(traceparent) = &envelope.trace {
             trace::follow_traceparent(&span, traceparent);
         }
-        let age = (self.clock.now() - envelope.time).as_seconds_f64();
-        metrics::histogram!("consumer_event_age_seconds", "service" => self.service).record(age);
+        match self.handle(std::slice::from_ref(envelope)).instrument(span).await {
+            Some(result) => result,
+            None if attempts < PANICS_MAX => Err(Failure::Again("the handler panicked".into())),
+            None => Err(Failure::Poison("the handler panicked at each attempt".into())),
+        }
+    }
+
+    /// Calls the handler; `None` if it panicked.
+    async fn handle(&self, envelopes: &[Envelope]) -> Option<Result<(), Failure>> {
+        let now = self.clock.now();
+        let age = metrics::histogram!("consumer_event_age_seconds", "service" => self.service);
+        envelopes.iter().for_each(|envelope| age.record((now - envelope.time).as_seconds_f64()));
         let started = Instant::now();
         // Called inside the guard: a handler may panic before it returns its future.
-        let work = AssertUnwindSafe(async { (self.handler)(envelope.clone()).await }).catch_unwind().instrument(span);
-        let result = work.await;
+        let work = AssertUnwindSafe(async { (self.handler)(envelopes.to_vec()).await }).catch_unwind();
+        let result = work.await.ok();
         metrics::histogram!("consumer_event_duration_seconds", "service" => self.service)
             .record(started.elapsed().as_secs_f64());
-        match result {
-            Ok(result) => result,
-            Err(_) if attempts < PANICS_MAX => Err(Failure::Again("the handler panicked".into())),
-            Err(_) => Err(Failure::Poison("the handler panicked at each attempt".into())),
-        }
+        result
     }
 
     fn count(&self, message: &Incoming, outcome: &'static str) {

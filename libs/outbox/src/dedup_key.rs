@@ -4,9 +4,6 @@
 
 use uuid::Uuid;
 
-/// The inbox's `consumer` of commands.
-const COMMANDS: &str = "command";
-
 /// Identifies a change: two calls with the same key take effect once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DedupKey {
@@ -38,11 +35,14 @@ pub enum DedupKey {
 }
 
 impl DedupKey {
+    /// The inbox's `consumer` of commands.
+    pub const COMMANDS: &str = "command";
+
     /// The inbox row's `consumer` and `event_id`; `None` for keys that the inbox does not store.
     pub const fn message(&self) -> Option<(&'static str, Uuid)> {
         match self {
             Self::Event { consumer, id } => Some((consumer, *id)),
-            Self::Command { id } => Some((COMMANDS, *id)),
+            Self::Command { id } => Some((Self::COMMANDS, *id)),
             Self::Request { .. } | Self::None => None,
         }
     }

@@ -98,14 +98,14 @@ impl IdempotencyLease {
         response: &StoredResponse,
     ) -> Result<(), Error> {
         const COMPLETE: &str = "update idempotency set state = 'done', lease_until = null, answer = $2::text::json \
-            where point = $1 and state = 'started'";
+            where recovery_id = $1 and state = 'started'";
         sqlx::query(COMPLETE).bind(recovery_id).bind(serde_json::to_string(response)?).execute(connection).await?;
         Ok(())
     }
 
     /// Deletes the lease, so that the same key starts again from the beginning. A completed request stays.
     pub async fn cancel(connection: &mut PgConnection, recovery_id: Uuid) -> Result<(), Error> {
-        const CANCEL: &str = "delete from idempotency where point = $1 and state = 'started'";
+        const CANCEL: &str = "delete from idempotency where recovery_id = $1 and state = 'started'";
         sqlx::query(CANCEL).bind(recovery_id).execute(connection).await?;
         Ok(())
     }
@@ -113,7 +113,7 @@ impl IdempotencyLease {
     /// Ends the lease now, so that the same key resumes with its recovery id. A completed request stays.
     pub async fn release(connection: &mut PgConnection, recovery_id: Uuid) -> Result<(), Error> {
         const RELEASE: &str =
-            "update idempotency set lease_until = now() - interval '1 s' where point = $1 and state = 'started'";
+            "update idempotency set lease_until = now() - interval '1 s' where recovery_id = $1 and state = 'started'";
         sqlx::query(RELEASE).bind(recovery_id).execute(connection).await?;
         Ok(())
     }
@@ -121,7 +121,7 @@ impl IdempotencyLease {
     /// The recovery ids of requests that were started longer than `age` ago, are not completed and whose lease has
     /// expired, oldest first, at most `limit`. Locks their rows until the transaction ends and skips locked rows.
     pub async fn expired(tx: &mut Tx, age: Duration, limit: u32) -> Result<Vec<Uuid>, Error> {
-        const EXPIRED: &str = "select point from idempotency where state = 'started' and point is not null \
+        const EXPIRED: &str = "select recovery_id from idempotency where state = 'started' and recovery_id is not null \
             and created_at < now() - make_interval(secs => $1) and lease_until < now() \
             order by created_at limit $2 for update skip locked";
         Ok(sqlx::query_scalar(EXPIRED).bind(age.as_secs_f64()).bind(i64::from(limit)).fetch_all(&mut **tx).await?)
@@ -153,7 +153,7 @@ impl<'a> RowKey<'a> {
 struct Row {
     hash: Vec<u8>,
     answer: Option<Json<StoredResponse>>,
-    point: Option<Uuid>,
+    recovery_id: Option<Uuid>,
     expired: bool,
 }
 
@@ -164,7 +164,7 @@ async fn insert(
     recovery_id: Uuid,
     lease: Duration,
 ) -> Result<bool, sqlx::Error> {
-    const INSERT: &str = "insert into idempotency (scope, route, key, hash, state, point, lease_until) \
+    const INSERT: &str = "insert into idempotency (scope, route, key, hash, state, recovery_id, lease_until) \
         values ($1, $2, $3, $4, 'started', $5, now() + make_interval(secs => $6)) \
         on conflict on constraint idempotency_pk do nothing";
     let RowKey { scope, route, key, hash } = row;
@@ -174,14 +174,15 @@ async fn insert(
 
 /// Locks the row: of two callers that find an expired lease, one takes it over.
 async fn find(tx: &mut Tx, RowKey { scope, route, key, hash: _ }: &RowKey<'_>) -> Result<Option<Row>, Error> {
-    const FIND: &str = "select hash, answer, point, coalesce(lease_until < now(), false) as expired \
+    const FIND: &str = "select hash, answer, recovery_id, coalesce(lease_until < now(), false) as expired \
         from idempotency where scope = $1 and route = $2 and key = $3 for update";
     Ok(sqlx::query_as(FIND).bind(scope).bind(route).bind(key).fetch_optional(&mut **tx).await?)
 }
 
 async fn take_over(tx: &mut Tx, row: Row, hash: &[u8], lease: Duration) -> Result<Acquisition, Error> {
-    const EXTEND: &str = "update idempotency set lease_until = now() + make_interval(secs => $2) where point = $1";
-    let Row { hash: known, answer, point: recovery_id, expired } = row;
+    const EXTEND: &str =
+        "update idempotency set lease_until = now() + make_interval(secs => $2) where recovery_id = $1";
+    let Row { hash: known, answer, recovery_id, expired } = row;
     match (known == hash, answer, recovery_id, expired) {
         (false, ..) => Err(Error::Mismatch),
         (true, Some(Json(answer)), ..) => Ok(Acquisition::Completed(answer)),

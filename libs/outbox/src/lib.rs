@@ -3,7 +3,6 @@
 //!
 //! Contains the five tables, the relay and the consumer. Must not depend on the meaning of any event, request or response.
 
-mod account;
 mod append;
 mod backoff;
 mod consume;
@@ -13,17 +12,18 @@ mod dedup_key;
 mod lease;
 mod partition_queues;
 mod relay;
+mod single_statement;
 mod store_error;
 mod stored_results;
 mod sweep;
 
-pub use account::{Account, insert_result};
-pub use append::{NewEvent, emit};
+pub use append::{NewEvent, OutboxRow, emit};
 pub use consume::{Failure, consume};
 pub use dedup::{claim_key, find_result, store_result};
 pub use dedup_key::{DedupKey, Outcome};
 pub use lease::{Acquisition, IdempotencyLease, StoredResponse};
 pub use relay::relay;
+pub use single_statement::{DedupRecord, NewEvents, insert_result, write_once};
 pub use store_error::StoreError;
 pub use stored_results::StoredResults;
 pub use sweep::sweep;

@@ -1,4 +1,4 @@
-//! The messages that a consumer holds of each partition: one at a time is in flight, handled offsets are committed.
+//! The messages that a consumer holds of each partition: one batch at a time is in flight, handled offsets are committed.
 //!
 //! Contains order and limits. Must not call the broker or a handler.
 
@@ -29,20 +29,21 @@ struct PartitionQueue {
     next: Option<i64>,
 }
 
-/// The message of a queue that is being handled.
+/// The messages of a queue that are being handled, in order; never empty.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     pub queue: u64,
-    pub message: Incoming,
+    pub messages: Vec<Incoming>,
 }
 
-/// The end of handling a message.
+/// The end of handling a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Completion {
     pub queue: u64,
     pub partition: Partition,
-    pub offset: i64,
-    /// Whether the offset may be committed; `false` if the process shuts down before the handler succeeded.
+    /// The offset of the last message that was handled.
+    pub offset: Option<i64>,
+    /// Whether all messages were handled; `false` if the process shuts down before.
     pub handled: bool,
 }
 
@@ -60,27 +61,28 @@ impl PartitionQueues {
         pause.then_some(partition)
     }
 
-    /// Takes the first waiting message of each queue that has none in flight.
-    pub fn take_ready(&mut self) -> Vec<InFlight> {
-        let idle = self.queues.values_mut().filter(|queue| !queue.in_flight);
-        idle.filter_map(|queue| {
-            let message = queue.waiting.pop_front()?;
-            queue.in_flight = true;
-            Some(InFlight { queue: queue.number, message })
-        })
-        .collect()
+    /// Takes the waiting messages of each queue that has none in flight, the oldest first and at most `limit` of a queue.
+    pub fn take_ready(&mut self, limit: usize) -> Vec<InFlight> {
+        let ready = self.queues.values_mut().filter(|queue| !queue.in_flight && !queue.waiting.is_empty());
+        ready
+            .map(|queue| {
+                queue.in_flight = true;
+                let count = queue.waiting.len().min(limit);
+                InFlight { queue: queue.number, messages: queue.waiting.drain(..count).collect() }
+            })
+            .collect()
     }
 
-    /// Records the end of a message. Returns the partition to resume if few messages wait. Ignores a queue that was
+    /// Records the end of a batch. Returns the partition to resume if few messages wait. Ignores a queue that was
     /// revoked in the meantime.
     pub fn complete(&mut self, completion: Completion) -> Option<Partition> {
         let queue = self.queues.get_mut(&completion.partition).filter(|queue| queue.number == completion.queue)?;
+        queue.next = completion.offset.map(|offset| offset + 1).or(queue.next);
         // An unfinished message blocks its queue, so that no later message overtakes it.
         if !completion.handled {
             return None;
         }
         queue.in_flight = false;
-        queue.next = Some(completion.offset + 1);
         let resume = queue.paused && queue.waiting.len() <= WAITING_LOW;
         queue.paused &= !resume;
         resume.then_some(completion.partition)
@@ -111,25 +113,26 @@ mod tests {
     }
 
     fn completion(in_flight: &InFlight, handled: bool) -> Completion {
-        let InFlight { queue, message } = in_flight;
-        Completion { queue: *queue, partition: message.partition, offset: message.offset, handled }
+        let InFlight { queue, messages } = in_flight;
+        let offset = handled.then(|| messages.last().expect("a message").offset);
+        Completion { queue: *queue, partition: messages[0].partition, offset, handled }
     }
 
     #[test]
-    fn one_message_of_a_partition_is_in_flight_and_partitions_do_not_wait_for_each_other() {
+    fn one_batch_of_a_partition_is_in_flight_and_partitions_do_not_wait_for_each_other() {
         let mut queues = PartitionQueues::default();
         for (partition, offset) in [(P0, 5), (P0, 6), (P1, 9)] {
             queues.accept(message(partition, offset));
         }
-        let first = queues.take_ready();
+        let first = queues.take_ready(1);
         let places: Vec<_> =
-            first.iter().map(|in_flight| (in_flight.message.partition, in_flight.message.offset)).collect();
+            first.iter().map(|taken| (taken.messages[0].partition, taken.messages[0].offset)).collect();
         assert_eq!(places, [(P0, 5), (P1, 9)]);
-        assert!(queues.take_ready().is_empty(), "both have a message in flight");
+        assert!(queues.take_ready(1).is_empty(), "both have a message in flight");
 
         queues.complete(completion(&first[0], true));
 
-        assert_eq!(queues.take_ready()[0].message.offset, 6);
+        assert_eq!(queues.take_ready(1)[0].messages[0].offset, 6);
         assert_eq!(queues.commits(), [(P0, 6)]);
         assert_eq!(queues.commits(), []);
     }
@@ -139,10 +142,23 @@ mod tests {
         let mut queues = PartitionQueues::default();
         queues.accept(message(P0, 1));
         queues.accept(message(P0, 2));
-        let in_flight = queues.take_ready().remove(0);
+        let in_flight = queues.take_ready(1).remove(0);
         queues.complete(completion(&in_flight, false));
-        assert!(queues.take_ready().is_empty());
+        assert!(queues.take_ready(1).is_empty());
         assert!(queues.commits().is_empty());
+    }
+
+    #[test]
+    fn of_an_unfinished_batch_the_handled_messages_are_committed() {
+        let mut queues = PartitionQueues::default();
+        for offset in 1..=4 {
+            queues.accept(message(P0, offset));
+        }
+        let in_flight = queues.take_ready(3).remove(0);
+        assert_eq!(in_flight.messages.iter().map(|message| message.offset).collect::<Vec<_>>(), [1, 2, 3]);
+        queues.complete(Completion { offset: Some(2), ..completion(&in_flight, false) });
+        assert!(queues.take_ready(3).is_empty());
+        assert_eq!(queues.commits(), [(P0, 3)]);
     }
 
     #[test]
@@ -155,7 +171,7 @@ mod tests {
         assert_eq!(pauses, 1);
         let mut resumed_with = Vec::new();
         for left in (0..100).rev() {
-            let in_flight = queues.take_ready().remove(0);
+            let in_flight = queues.take_ready(1).remove(0);
             if queues.complete(completion(&in_flight, true)).is_some() {
                 resumed_with.push(left);
             }
@@ -167,12 +183,12 @@ mod tests {
     fn an_offset_from_before_a_revocation_is_not_committed_after_reassignment() {
         let mut queues = PartitionQueues::default();
         queues.accept(message(P0, 7));
-        let in_flight = queues.take_ready().remove(0);
+        let in_flight = queues.take_ready(1).remove(0);
         queues.revoke(P0);
         queues.accept(message(P0, 3));
         queues.complete(completion(&in_flight, true));
         assert!(queues.commits().is_empty());
-        assert_eq!(queues.take_ready()[0].message.offset, 3);
+        assert_eq!(queues.take_ready(1)[0].messages[0].offset, 3);
     }
 
     proptest::proptest! {
@@ -190,14 +206,16 @@ mod tests {
                     queues.accept(message(Partition { topic: topics::ORDER, number }, arrived[at]));
                     arrived[at] += 1;
                 }
-                running.extend(queues.take_ready());
+                running.extend(queues.take_ready(1 + ending % 3));
                 if running.is_empty() {
                     continue;
                 }
                 let in_flight: InFlight = running.swap_remove(ending % running.len());
-                let at = usize::try_from(in_flight.message.partition.number).expect("small");
-                proptest::prop_assert_eq!(in_flight.message.offset, handled[at]);
-                handled[at] += 1;
+                let at = usize::try_from(in_flight.messages[0].partition.number).expect("small");
+                for message in &in_flight.messages {
+                    proptest::prop_assert_eq!(message.offset, handled[at]);
+                    handled[at] += 1;
+                }
                 queues.complete(completion(&in_flight, true));
                 if ending == 0 {
                     for (partition, next) in queues.commits() {

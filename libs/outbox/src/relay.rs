@@ -133,16 +133,15 @@ impl Relay {
             return Ok(Batch::default());
         }
         let mut tx = self.db.begin().await?;
-        let (rows, more) = next_rows(&mut tx).await?;
+        let (rows, more) = take_batch(&mut tx).await?;
+        let sent = rows.len() as u64;
         if rows.is_empty() {
             return Ok(Batch::default());
         }
-        let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
         let messages = rows.into_iter().map(Row::into_message).collect::<Result<Vec<_>, _>>()?;
         self.producer.send_all(&messages).await?;
-        let deleted = sqlx::query("delete from outbox where id = any($1)").bind(&ids).execute(&mut *tx).await?;
         tx.commit().await?;
-        Ok(Batch { sent: deleted.rows_affected(), more })
+        Ok(Batch { sent, more })
     }
 
     /// One cheap statement: it is nearly all that an idle relay runs.
@@ -200,26 +199,17 @@ struct Row {
     /// Read as text: the relay sends the stored JSON unchanged.
     data: String,
     created_at: OffsetDateTime,
+    /// Number of shards that the batch locked.
+    shards: i64,
 }
 
-/// The oldest rows of some shards that no other relay has locked, and whether more may follow. The shards stay locked until
-/// the transaction ends.
-async fn next_rows(tx: &mut Tx) -> Result<(Vec<Row>, bool), sqlx::Error> {
-    // In random order, so that no shard starves. The commit does not wait for the disk: rows that reappear after a crash
-    // are sent again, and the inbox of each consumer drops the duplicates.
-    const LOCK: &str = "select s.shard from outbox_shard s cross join set_config('synchronous_commit', 'off', true) \
-        where exists (select from outbox o where o.shard = s.shard) \
-        order by random() limit $1 for update of s skip locked";
-    // A separate statement: its snapshot must see the rows that the last holder of the lock deleted.
-    const READ: &str = "select id, topic, kind, version, event_id, aggregate, seq, epoch, trace, correlation_id, \
-        causation_id, data::text as data, created_at from outbox where shard = any($1) order by id limit $2";
-    let shards: Vec<i16> = sqlx::query_scalar(LOCK).bind(SHARDS_PER_BATCH).fetch_all(&mut **tx).await?;
-    if shards.is_empty() {
-        return Ok((Vec::new(), false));
-    }
-    let rows: Vec<Row> = sqlx::query_as(READ).bind(&shards).bind(ROWS_PER_BATCH).fetch_all(&mut **tx).await?;
-    let full = |taken: usize, most: i64| i64::try_from(taken).is_ok_and(|taken| taken >= most);
-    let more = full(shards.len(), SHARDS_PER_BATCH) || full(rows.len(), ROWS_PER_BATCH);
+/// The oldest rows of some shards that no other relay has locked, in order, and whether more may follow.
+async fn take_batch(tx: &mut Tx) -> Result<(Vec<Row>, bool), sqlx::Error> {
+    let take = sqlx::query_as(include_str!("../sql/take_batch.sql")).bind(SHARDS_PER_BATCH).bind(ROWS_PER_BATCH);
+    let mut rows: Vec<Row> = take.fetch_all(&mut **tx).await?;
+    rows.sort_unstable_by_key(|row| row.id);
+    let full = i64::try_from(rows.len()).is_ok_and(|taken| taken >= ROWS_PER_BATCH);
+    let more = full || rows.first().is_some_and(|row| row.shards >= SHARDS_PER_BATCH);
     Ok((rows, more))
 }
 
@@ -239,6 +229,7 @@ impl Row {
             causation_id,
             data,
             created_at,
+            shards: _,
         } = self;
         let key = aggregate.to_string();
         let envelope = Envelope {

@@ -16,15 +16,6 @@ const POOL_SIZE_MAX: u32 = 200;
 const STATEMENT_MS_MAX: &str = "10000";
 /// A transaction that does nothing for longer is ended by the server, in milliseconds.
 const IDLE_TRANSACTION_MS_MAX: &str = "30000";
-/// A statement is planned once for each connection, not once for each length of an array: a statement whose best plan
-/// depends on its values is written as several.
-const PLANS: &str = "force_generic_plan";
-/// That plan is made when the tables may be as good as empty, and is kept while they grow: one that reads a whole table, or
-/// builds a join from one, would look cheap. Every statement of a service goes by keys; one that cannot reads all the same.
-/// Up to PostgreSQL 17 such a one costs so much on paper that the server would compile it, for longer than it runs: `jit`.
-const BY_KEYS: [(&str, &str); 4] =
-    [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off"), ("jit", "off")];
-
 /// Settings of a service's database.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -59,14 +50,10 @@ pub(crate) struct How {
 impl How {
     pub fn options(&self, url: &Secret) -> Result<PgConnectOptions, Error> {
         let options = connect_options(url, self.ca.as_ref().map(WatchedFile::current).as_ref())?;
-        Ok(options
-            .application_name(self.service)
-            .options([
-                ("statement_timeout", STATEMENT_MS_MAX),
-                ("idle_in_transaction_session_timeout", IDLE_TRANSACTION_MS_MAX),
-                ("plan_cache_mode", PLANS),
-            ])
-            .options(BY_KEYS))
+        Ok(options.application_name(self.service).options([
+            ("statement_timeout", STATEMENT_MS_MAX),
+            ("idle_in_transaction_session_timeout", IDLE_TRANSACTION_MS_MAX),
+        ]))
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Knows PostgreSQL and readiness; must not know any table but the one that lists migrations.
 
+mod composite;
 mod config;
 mod connect;
 mod db;

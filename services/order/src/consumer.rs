@@ -1,7 +1,13 @@
 //! Kafka consumer of payment and inventory events. Calls the same use cases as the internal HTTP API.
 
-use agora_events::{Envelope, Topic, catalog::InventoryEvent, payment::PaymentEvent, topics};
+use agora_events::{
+    Envelope, Topic,
+    catalog::InventoryEvent,
+    payment::{Payment, PaymentEvent},
+    topics,
+};
 use agora_outbox::{DedupKey, Failure};
+use agora_vocab::{CommandId, OrderId, PaymentId};
 
 use crate::{
     domain::PaymentOutcome,
@@ -13,42 +19,73 @@ pub const CONSUMER: &str = "order";
 /// Topics that the service consumes.
 pub const TOPICS: &[Topic] = &[topics::PAYMENT, topics::INVENTORY];
 
-/// Handles one event. Returns `Ok` without effect for an unknown event type.
-pub async fn handle(service: OrderService, envelope: Envelope) -> Result<(), Failure> {
-    if let Some(event) = envelope.event::<PaymentEvent>().map_err(poison)? {
-        return paid(&service, event).await.or_else(classify);
-    }
-    if let Some(InventoryEvent::ReservationExpired(expired)) = envelope.event::<InventoryEvent>().map_err(poison)? {
-        let dedup_key = DedupKey::Event { consumer: CONSUMER, id: envelope.id };
-        return service.reservation_expired(expired.order_id, expired.hold, &dedup_key).await.or_else(classify);
+/// Handles events. Payment results that the order knows already, as nearly all, are found by one statement.
+pub async fn handle(service: OrderService, envelopes: Vec<Envelope>) -> Result<(), Failure> {
+    let events: Vec<_> = envelopes.iter().map(parse).collect::<Result<_, _>>()?;
+    let results: Vec<CommandId> = events.iter().filter_map(Incoming::result).collect();
+    let known = service.known_results(&results).await.map_err(failure)?;
+    for event in events.into_iter().filter(|event| event.result().is_none_or(|result| !known.contains(&result))) {
+        apply(&service, event).await.map_err(failure)?;
     }
     Ok(())
 }
 
-async fn paid(service: &OrderService, event: PaymentEvent) -> Result<(), Error> {
-    let (payment, outcome) = match event {
-        PaymentEvent::Captured(payment) => (payment, PaymentOutcome::Captured),
-        PaymentEvent::Declined(payment) => (payment, PaymentOutcome::Declined),
-        PaymentEvent::Failed(payment) => (payment, PaymentOutcome::Failed),
-        PaymentEvent::Voided(payment) => (payment, PaymentOutcome::Voided),
-        PaymentEvent::Refunded(refund) => {
-            let whole = refund.refunded == refund.captured;
-            let outcome = if whole { PaymentOutcome::Refunded } else { PaymentOutcome::PartiallyRefunded };
-            let result = (refund.result_id, outcome);
-            return service.payment_published(refund.order_id, refund.payment_id, result).await;
-        }
-    };
-    service.payment_published(payment.order_id, payment.payment_id, (payment.result_id, outcome)).await
+/// An event that concerns orders.
+enum Incoming {
+    Payment { order: OrderId, payment: PaymentId, result: CommandId, outcome: PaymentOutcome },
+    ReservationExpired { order: OrderId, hold: i32, dedup_key: DedupKey },
+    Other,
 }
 
-/// Classifies an error as retryable or permanent.
-fn classify(error: Error) -> Result<(), Failure> {
-    match error {
-        Error::Unavailable(_) | Error::Running => Err(Failure::Again(error.into())),
-        _ => Err(Failure::Poison(error.into())),
+impl Incoming {
+    fn result(&self) -> Option<CommandId> {
+        if let Self::Payment { result, .. } = self { Some(*result) } else { None }
+    }
+
+    fn paid(paid: &Payment, outcome: PaymentOutcome) -> Self {
+        Self::Payment { order: paid.order_id, payment: paid.payment_id, result: paid.result_id, outcome }
     }
 }
 
-fn poison(error: serde_json::Error) -> Failure {
-    Failure::Poison(error.into())
+fn parse(envelope: &Envelope) -> Result<Incoming, Failure> {
+    let poison = |error: serde_json::Error| Failure::Poison(error.into());
+    if let Some(event) = envelope.event::<PaymentEvent>().map_err(poison)? {
+        return Ok(match event {
+            PaymentEvent::Captured(payment) => Incoming::paid(&payment, PaymentOutcome::Captured),
+            PaymentEvent::Declined(payment) => Incoming::paid(&payment, PaymentOutcome::Declined),
+            PaymentEvent::Failed(payment) => Incoming::paid(&payment, PaymentOutcome::Failed),
+            PaymentEvent::Voided(payment) => Incoming::paid(&payment, PaymentOutcome::Voided),
+            PaymentEvent::Refunded(refund) => {
+                let whole = refund.refunded == refund.captured;
+                let outcome = if whole { PaymentOutcome::Refunded } else { PaymentOutcome::PartiallyRefunded };
+                let (order, payment, result) = (refund.order_id, refund.payment_id, refund.result_id);
+                Incoming::Payment { order, payment, result, outcome }
+            }
+        });
+    }
+    let Some(InventoryEvent::ReservationExpired(expired)) = envelope.event::<InventoryEvent>().map_err(poison)? else {
+        return Ok(Incoming::Other);
+    };
+    let dedup_key = DedupKey::Event { consumer: CONSUMER, id: envelope.id };
+    Ok(Incoming::ReservationExpired { order: expired.order_id, hold: expired.hold, dedup_key })
+}
+
+async fn apply(service: &OrderService, event: Incoming) -> Result<(), Error> {
+    match event {
+        Incoming::Payment { order, payment, result, outcome } => {
+            service.payment_published(order, payment, (result, outcome)).await
+        }
+        Incoming::ReservationExpired { order, hold, dedup_key } => {
+            service.reservation_expired(order, hold, &dedup_key).await
+        }
+        Incoming::Other => Ok(()),
+    }
+}
+
+/// Retries transient errors; any other error makes the event a dead letter.
+fn failure(error: Error) -> Failure {
+    match error {
+        Error::Unavailable(_) | Error::Running => Failure::Again(error.into()),
+        _ => Failure::Poison(error.into()),
+    }
 }

@@ -21,4 +21,4 @@ pub use order::{CartVersion, Line, Order, OrderProgress, number};
 pub use payment::{DECLINES_MAX, PaymentOutcome};
 pub use saga::{Hold, OwnPayment, Saga, Shortage};
 pub use status::{EDGES, PAYMENT_EDGES, PaymentStatus, Status};
-pub use transition::{Decision, Refused, SagaEvent, State, decide};
+pub use transition::{Decision, Decisions, Refused, SagaEvent, State, decide, decide_all};

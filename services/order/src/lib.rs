@@ -68,8 +68,8 @@ async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, Rout
     agora_outbox::relay(db.clone(), agora_kafka::Producer::new(&config.kafka), process);
     agora_outbox::sweep(db.clone(), process);
     let event_consumer = service.clone();
-    agora_outbox::consume(db, &config.kafka, consumer::CONSUMER, consumer::TOPICS, process, move |envelope| {
-        consumer::handle(event_consumer.clone(), envelope).boxed()
+    agora_outbox::consume(db, &config.kafka, consumer::CONSUMER, consumer::TOPICS, process, move |envelopes| {
+        consumer::handle(event_consumer.clone(), envelopes).boxed()
     });
     let (working, shutdown) = (service.clone(), process.shutdown());
     process.supervise("saga-worker", move || worker::run(working.clone(), shutdown.clone()));

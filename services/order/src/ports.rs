@@ -2,9 +2,11 @@
 //!
 //! Each method is atomic. Must not depend on SQL, HTTP or wire types.
 
+use std::collections::HashSet;
+
 use agora_chassis::BoxError;
 pub use agora_outbox::StoreError;
-use agora_outbox::{Acquisition, DedupKey, Outcome};
+use agora_outbox::{DedupKey, Outcome, StoredResponse};
 use agora_vocab::{AddressId, CommandId, Money, OrderId, Page, PageSize, PaymentId, ProductId, UserId};
 use async_trait::async_trait;
 use time::OffsetDateTime;
@@ -14,6 +16,7 @@ use crate::domain::{
     Address, CartVersion, Method, Order, OrderDraft, PaymentOutcome, Product, Refused, RequestedLine, SagaEvent,
     Shortage, State, Token,
 };
+use crate::saga::SagaLease;
 
 /// An order and its saga at one moment of the database's clock.
 #[derive(Clone, Debug)]
@@ -22,7 +25,9 @@ pub struct SagaSnapshot {
     pub state: State,
     /// The database's time of this snapshot.
     pub now: OffsetDateTime,
-    /// Whether the caller holds the saga's lease and has to run its next step.
+    /// The lease of the saga.
+    pub lease: SagaLease,
+    /// Whether the caller holds the lease and has to run the next step.
     pub leased: bool,
     /// Revision of the saga; each write raises it by one.
     pub revision: i64,
@@ -45,11 +50,39 @@ pub struct Listing {
     pub offset: u64,
 }
 
+/// Number and creation time of an order, assigned by the database with the idempotency lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issued {
+    /// The order number, for example `A-1000001`. Numbers of requests that fail are not used again.
+    pub number: String,
+    /// The database's time.
+    pub at: OffsetDateTime,
+}
+
+/// Result of [`Orders::acquire_idempotency_lease`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum RequestLease {
+    /// The caller holds the lease and places this order.
+    Held {
+        /// Id of the order.
+        order: OrderId,
+        /// Whether an earlier holder's lease expired: the order may exist.
+        resumed: bool,
+        /// Number and time for an order that does not exist.
+        issued: Issued,
+    },
+    /// Another caller holds the lease.
+    InProgress,
+    /// The request was completed before.
+    Completed(StoredResponse),
+}
+
 /// Store of orders, their history, their sagas and the idempotency leases of the requests that create them.
 #[async_trait]
 pub trait Orders: Send + Sync {
     /// Acquires the idempotency lease of a request; `fresh` becomes the order's id if the key is new.
-    async fn acquire_idempotency_lease(&self, dedup_key: &DedupKey, fresh: OrderId) -> Result<Acquisition, StoreError>;
+    async fn acquire_idempotency_lease(&self, dedup_key: &DedupKey, fresh: OrderId)
+    -> Result<RequestLease, StoreError>;
 
     /// Deletes an idempotency lease without an order, so that its key can be used again. `false` if the order exists.
     async fn cancel_idempotency_lease(&self, order: OrderId) -> Result<bool, StoreError>;
@@ -58,26 +91,29 @@ pub trait Orders: Send + Sync {
     /// no other worker gets it meanwhile.
     async fn expired_idempotency_leases(&self, limit: u32) -> Result<Vec<OrderId>, StoreError>;
 
-    /// Writes a new order, its first event and its saga, leased by `runner`. Assigns the number and all times.
-    async fn create(&self, draft: OrderDraft, runner: RunnerId) -> Result<SagaSnapshot, CreateError>;
+    /// Writes a new order, its first event and its saga, leased by `runner`.
+    async fn create(&self, draft: OrderDraft, issued: Issued, runner: RunnerId) -> Result<SagaSnapshot, CreateError>;
 
-    /// Applies [`crate::domain::decide`] and writes order, history, event and saga in one transaction, with an optimistic
+    /// Applies [`crate::domain::decide`] to each event in turn and writes order, history, event and saga in one transaction, with an optimistic
     /// check of the revision. With a `runner`, acquires the lease if a step is due and the lease is free; releases it when
     /// none is due. A rejection is stored with the deduplication key and repeated. The change that completes the request
     /// that created the order stores its response.
     async fn apply(
         &self,
         order: OrderId,
-        event: &SagaEvent,
+        events: &[SagaEvent],
         dedup_key: &DedupKey,
         runner: Option<RunnerId>,
     ) -> Result<Outcome<SagaSnapshot>, ApplyError>;
 
-    /// Like [`Orders::apply`], for the holder of the lease: starts from `known` and reads only if that is outdated.
+    /// The commands among these under whose key a result is stored.
+    async fn applied_commands(&self, commands: &[CommandId]) -> Result<HashSet<CommandId>, StoreError>;
+
+    /// Like [`Orders::apply`], but starts from `known` and reads only if that is outdated.
     async fn advance(
         &self,
         known: SagaSnapshot,
-        event: &SagaEvent,
+        events: &[SagaEvent],
         dedup_key: &DedupKey,
         runner: RunnerId,
     ) -> Result<Outcome<SagaSnapshot>, ApplyError>;

@@ -7,25 +7,27 @@ mod read;
 mod row;
 mod write;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use agora_outbox::{Account, Acquisition, DedupKey, NewEvent, Outcome, StoredResponse, insert_result};
+use agora_outbox::{
+    Acquisition, DedupKey, DedupRecord, IdempotencyLease, NewEvent, NewEvents, Outcome, StoredResponse, insert_result,
+};
 use agora_postgres::{Db, constraint};
-use agora_vocab::{Epoch, Ids, OrderId, Page};
+use agora_vocab::{CommandId, Epoch, Ids, OrderId, Page};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, postgres::types::PgInterval};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    domain::{self, Decision, HistoryEntry, Order, OrderDraft, Refused, SagaEvent, State},
-    ports::{ApplyError, CreateError, Listing, Orders, RunnerId, SagaSnapshot, StoreError},
+    domain::{self, Decisions, HistoryEntry, Order, OrderDraft, Refused, SagaEvent, State},
+    ports::{ApplyError, CreateError, Issued, Listing, Orders, RequestLease, RunnerId, SagaSnapshot, StoreError},
     postgres::{
-        read::{LoadedSaga, find, find_with},
-        write::SagaRow,
+        read::{find, find_with},
+        write::Effects,
     },
-    saga::{LEASE, SagaLease, lease},
+    saga::{SagaLease, lease},
 };
 
 /// Duration of an idempotency lease; after that a retry may continue the request.
@@ -64,43 +66,47 @@ enum StoredResult {
 
 #[async_trait]
 impl Orders for PgOrders {
-    async fn acquire_idempotency_lease(&self, dedup_key: &DedupKey, fresh: OrderId) -> Result<Acquisition, StoreError> {
+    async fn acquire_idempotency_lease(
+        &self,
+        dedup_key: &DedupKey,
+        fresh: OrderId,
+    ) -> Result<RequestLease, StoreError> {
         // The common case, a new key, needs one statement.
-        if agora_outbox::IdempotencyLease::try_acquire(
-            &mut *self.db.acquire().await?,
-            dedup_key,
-            fresh.uuid(),
-            IDEMPOTENCY_LEASE,
-        )
-        .await?
-        {
-            return Ok(Acquisition::Started { recovery_id: fresh.uuid() });
+        let acquired = self.acquire_new(dedup_key, fresh).await?;
+        if let Some(lease) = acquired {
+            return Ok(lease);
         }
         let mut tx = self.db.begin().await?;
-        let acquisition =
-            agora_outbox::IdempotencyLease::acquire(&mut tx, dedup_key, fresh.uuid(), IDEMPOTENCY_LEASE).await?;
+        let acquisition = IdempotencyLease::acquire(&mut tx, dedup_key, fresh.uuid(), IDEMPOTENCY_LEASE).await?;
+        let (at, sequence_value) = sqlx::query_as("select now(), nextval('order_number')").fetch_one(&mut *tx).await?;
         tx.commit().await?;
-        Ok(acquisition)
+        let (order, resumed) = match acquisition {
+            Acquisition::Started { recovery_id } => (OrderId::new(recovery_id), false),
+            Acquisition::Resumed { recovery_id } => (OrderId::new(recovery_id), true),
+            Acquisition::InProgress { .. } => return Ok(RequestLease::InProgress),
+            Acquisition::Completed(response) => return Ok(RequestLease::Completed(response)),
+        };
+        Ok(RequestLease::Held { order, resumed, issued: self.issued(at, sequence_value) })
     }
 
     async fn cancel_idempotency_lease(&self, order: OrderId) -> Result<bool, StoreError> {
         const EXISTS: &str = "select exists (select from orders where id = $1)";
-        const LOCK: &str = "select point from idempotency where point = $1 for update";
+        const LOCK: &str = "select from idempotency where recovery_id = $1 for update";
         let mut tx = self.db.begin().await?;
         sqlx::query(LOCK).bind(order.uuid()).execute(&mut *tx).await?;
         if sqlx::query_scalar(EXISTS).bind(order.uuid()).fetch_one(&mut *tx).await? {
             return Ok(false);
         }
-        agora_outbox::IdempotencyLease::cancel(&mut tx, order.uuid()).await?;
+        IdempotencyLease::cancel(&mut tx, order.uuid()).await?;
         tx.commit().await?;
         Ok(true)
     }
 
     async fn expired_idempotency_leases(&self, limit: u32) -> Result<Vec<OrderId>, StoreError> {
         const EXTEND: &str =
-            "update idempotency set lease_until = now() + make_interval(secs => $2) where point = any ($1)";
+            "update idempotency set lease_until = now() + make_interval(secs => $2) where recovery_id = any ($1)";
         let mut tx = self.db.begin().await?;
-        let stale = agora_outbox::IdempotencyLease::expired(&mut tx, EXPIRED_AFTER, limit).await?;
+        let stale = IdempotencyLease::expired(&mut tx, EXPIRED_AFTER, limit).await?;
         if !stale.is_empty() {
             sqlx::query(EXTEND).bind(&stale).bind(IDEMPOTENCY_LEASE.as_secs_f64()).execute(&mut *tx).await?;
         }
@@ -108,25 +114,24 @@ impl Orders for PgOrders {
         Ok(stale.into_iter().map(OrderId::new).collect())
     }
 
-    async fn create(&self, draft: OrderDraft, runner: RunnerId) -> Result<SagaSnapshot, CreateError> {
-        let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
-        let (now, sequence_value) = draw(&mut connection, draft.id).await?;
-        let number = domain::number(self.epoch, sequence_value);
+    async fn create(&self, draft: OrderDraft, issued: Issued, runner: RunnerId) -> Result<SagaSnapshot, CreateError> {
+        let Issued { number, at: now } = issued;
         let state = draft.into_state(number, now, self.payment_window);
         let (lease, leased) = lease(&state, now, SagaLease::FREE, Some(runner));
-        let (first, mut account) = (HistoryEntry::created(&state.order), Account::new());
-        self.append_event(&mut account, &state.order, &first, None)?;
-        let saga = SagaRow { state: &state, now, lease };
-        if !write::create(&mut connection, &saga, &first, &account).await? {
+        let entries = vec![HistoryEntry::created(&state.order)];
+        let events = self.events(&state.order, &entries, None)?;
+        let effects = Effects { entries, events, ..Effects::default() };
+        let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
+        if !write::create(&mut connection, &state, (now, lease), &effects).await? {
             return Err(CreateError::LeaseLost);
         }
-        Ok(SagaSnapshot { state, now, leased, revision: FIRST_REVISION })
+        Ok(SagaSnapshot { state, now, lease, leased, revision: FIRST_REVISION })
     }
 
     async fn apply(
         &self,
         order: OrderId,
-        event: &SagaEvent,
+        events: &[SagaEvent],
         dedup_key: &DedupKey,
         runner: Option<RunnerId>,
     ) -> Result<Outcome<SagaSnapshot>, ApplyError> {
@@ -134,7 +139,7 @@ impl Orders for PgOrders {
         for _ in 0..TRIES_MAX {
             let (found, known) = find_with(&mut connection, order, dedup_key).await?.ok_or(ApplyError::NotFound)?;
             let done = match known {
-                None => self.change(&mut connection, found, event, dedup_key, runner).await?.map(Outcome::Applied),
+                None => self.change(&mut connection, found, events, dedup_key, runner).await?.map(Outcome::Applied),
                 Some(StoredResult::Done(then)) => {
                     repeat(&mut connection, found, then, runner).await?.map(Outcome::Duplicate)
                 }
@@ -147,25 +152,30 @@ impl Orders for PgOrders {
         Err(StoreError::Running.into())
     }
 
+    async fn applied_commands(&self, commands: &[CommandId]) -> Result<HashSet<CommandId>, StoreError> {
+        const APPLIED: &str = "select event_id from inbox where consumer = $1 and event_id = any ($2)";
+        let ids: Vec<Uuid> = commands.iter().map(|command| command.uuid()).collect();
+        let applied = sqlx::query_scalar(APPLIED).bind(DedupKey::COMMANDS).bind(ids);
+        let applied: Vec<Uuid> = applied.fetch_all(&mut *self.db.acquire().await?).await?;
+        Ok(applied.into_iter().map(CommandId::new).collect())
+    }
+
     async fn advance(
         &self,
         known: SagaSnapshot,
-        event: &SagaEvent,
+        events: &[SagaEvent],
         dedup_key: &DedupKey,
         runner: RunnerId,
     ) -> Result<Outcome<SagaSnapshot>, ApplyError> {
-        let SagaSnapshot { state, now, leased: _, revision } = known;
-        let order = state.order.id;
-        let leased = SagaLease { owner: Some(runner.0), until: Some(now + LEASE) };
-        let found = LoadedSaga { state, leased, now, revision };
+        let order = known.state.order.id;
         let done = {
             let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
-            self.change(&mut connection, found, event, dedup_key, Some(runner)).await
+            self.change(&mut connection, known, events, dedup_key, Some(runner)).await
         };
         match done {
             Ok(Some(snapshot)) => Ok(Outcome::Applied(snapshot)),
             // `known` may be outdated, so a rejection is not final: read again.
-            Ok(None) | Err(ApplyError::Refused(_)) => self.apply(order, event, dedup_key, Some(runner)).await,
+            Ok(None) | Err(ApplyError::Refused(_)) => self.apply(order, events, dedup_key, Some(runner)).await,
             Err(error) => Err(error),
         }
     }
@@ -176,7 +186,7 @@ impl Orders for PgOrders {
             let Some(found) = find(&mut connection, order).await? else { return Ok(None) };
             let snapshot = match runner {
                 Some(runner) => take_lease(&mut connection, found, runner).await?,
-                None => Some(found.into_snapshot(false)),
+                None => Some(found),
             };
             if snapshot.is_some() {
                 return Ok(snapshot);
@@ -198,82 +208,88 @@ impl Orders for PgOrders {
     }
 
     async fn stuck(&self) -> Result<u64, StoreError> {
+        const STUCK: &str = "select count(*) from orders where due_at is not null and phase = 'stuck'";
         let mut connection = self.db.acquire().await?;
-        let count: i64 = sqlx::query_scalar("select count(*) from saga where next_at is not null and phase = 'stuck'")
-            .fetch_one(&mut *connection)
-            .await?;
+        let count: i64 = sqlx::query_scalar(STUCK).fetch_one(&mut *connection).await?;
         Ok(count.unsigned_abs())
     }
 }
 
 impl PgOrders {
-    /// Applies `event` to a loaded order. `None` if the order or the deduplication key was written concurrently: the caller
+    /// Acquires the lease of a new key; `None` if the key is stored already.
+    async fn acquire_new(&self, dedup_key: &DedupKey, fresh: OrderId) -> Result<Option<RequestLease>, StoreError> {
+        let duration = PgInterval::try_from(IDEMPOTENCY_LEASE).map_err(StoreError::Broken)?;
+        let (acquired, at, sequence_value): (bool, _, Option<i64>) =
+            sqlx::query_as(include_str!("../sql/acquire_lease.sql"))
+                .bind(DedupRecord::key(dedup_key))
+                .bind(fresh.uuid())
+                .bind(duration)
+                .fetch_one(&mut *self.db.acquire().await?)
+                .await?;
+        let held = |value| RequestLease::Held { order: fresh, resumed: false, issued: self.issued(at, value) };
+        Ok(sequence_value.filter(|_| acquired).map(held))
+    }
+
+    fn issued(&self, at: OffsetDateTime, sequence_value: i64) -> Issued {
+        Issued { number: domain::number(self.epoch, sequence_value), at }
+    }
+
+    /// Applies `events` to a loaded order. `None` if the order or the deduplication key was written concurrently: the caller
     /// loads the order again.
     async fn change(
         &self,
         connection: &mut PgConnection,
-        found: LoadedSaga,
-        event: &SagaEvent,
+        found: SagaSnapshot,
+        events: &[SagaEvent],
         dedup_key: &DedupKey,
         runner: Option<RunnerId>,
     ) -> Result<Option<SagaSnapshot>, ApplyError> {
-        let LoadedSaga { state: before, now, leased, revision } = found;
-        let Decision { state, entry } = match domain::decide(&before, event, now) {
-            Ok(decision) => decision,
+        let SagaSnapshot { state: before, now, lease: held, leased: _, revision } = found;
+        let Decisions { state, entries } = match domain::decide_all(&before, events, now) {
+            Ok(decisions) => decisions,
             Err(refused) => return refuse(connection, dedup_key, refused).await,
         };
-        let mut account = Account::new();
-        if let Some(change) = &entry {
-            self.append_event(&mut account, &state.order, change, dedup_key.causation())?;
-        }
-        // The response is stored in the transaction that completes the request.
-        if let (None, Some(answer)) = ((self.answer)(&before), (self.answer)(&state)) {
-            account.complete(state.order.id.uuid(), &answer).map_err(StoreError::from)?;
-        }
         let order = matches!(dedup_key, DedupKey::Request { .. }).then(|| Box::new(state.order.clone()));
-        account.store_result(dedup_key, &StoredResult::Done(order)).map_err(StoreError::from)?;
-        let (lease, leased) = lease(&state, now, leased, runner);
-        let saga = SagaRow { state: &state, now, lease };
-        let written = write::change(connection, &saga, (revision, entry.as_ref()), &account).await?;
-        Ok(written.map(|(now, revision)| SagaSnapshot { state, now, leased, revision }))
+        let result = DedupRecord::of(dedup_key, &StoredResult::Done(order)).map_err(StoreError::from)?;
+        // The response is stored in the transaction that completes the request.
+        let response = (self.answer)(&state).filter(|_| (self.answer)(&before).is_none());
+        let events = self.events(&state.order, &entries, dedup_key.causation())?;
+        let effects = Effects { entries, events, result, response };
+        let (lease, leased) = lease(&state, now, held, runner);
+        let written = write::change(connection, &state, (revision, now, lease), &effects).await?;
+        Ok(written.map(|(now, revision)| SagaSnapshot { state, now, lease, leased, revision }))
     }
 
-    /// Appends the event of a change, if any.
-    fn append_event(
+    /// The events of a change.
+    fn events(
         &self,
-        account: &mut Account,
         order: &Order,
-        change: &HistoryEntry,
+        entries: &[HistoryEntry],
         causation: Option<Uuid>,
-    ) -> Result<(), StoreError> {
-        let Some((seq, event)) = &change.event else { return Ok(()) };
-        let aggregate = order.id.uuid();
-        let new_event = NewEvent { event, aggregate, seq: *seq, correlation: Some(aggregate), causation };
-        Ok(account.append(self.ids.as_ref(), self.epoch, new_event)?)
+    ) -> Result<NewEvents, StoreError> {
+        let (aggregate, mut events) = (order.id.uuid(), NewEvents::new());
+        for (seq, event) in entries.iter().filter_map(|entry| entry.event.as_ref()) {
+            let new_event = NewEvent { event, aggregate, seq: *seq, correlation: Some(aggregate), causation };
+            events.push(self.ids.as_ref(), self.epoch, new_event)?;
+        }
+        Ok(events)
     }
-}
-
-/// The time and an order number, if the idempotency lease exists.
-async fn draw(connection: &mut PgConnection, order: OrderId) -> Result<(OffsetDateTime, i64), CreateError> {
-    const DRAW: &str = "select now(), nextval('order_number') from idempotency where point = $1 and state = 'started'";
-    let sequence_value = sqlx::query_as(DRAW).bind(order.uuid()).fetch_optional(connection).await;
-    sequence_value.map_err(StoreError::from)?.ok_or(CreateError::LeaseLost)
 }
 
 /// The response to a duplicate: the order as it was `then` if that was stored, otherwise the current order, with
 /// the lease of its saga if a runner asks for it.
 async fn repeat(
     connection: &mut PgConnection,
-    found: LoadedSaga,
+    found: SagaSnapshot,
     then: Option<Box<Order>>,
     runner: Option<RunnerId>,
 ) -> Result<Option<SagaSnapshot>, StoreError> {
     match (then, runner) {
         (None, Some(runner)) => take_lease(connection, found, runner).await,
-        (None, None) => Ok(Some(found.into_snapshot(false))),
+        (None, None) => Ok(Some(found)),
         (Some(order), _) => {
-            let SagaSnapshot { state, now, leased, revision } = found.into_snapshot(false);
-            Ok(Some(SagaSnapshot { state: State { order: *order, saga: state.saga }, now, leased, revision }))
+            let state = State { order: *order, saga: found.state.saga };
+            Ok(Some(SagaSnapshot { state, ..found }))
         }
     }
 }
@@ -281,16 +297,16 @@ async fn repeat(
 /// Acquires the lease of an unchanged order for `runner` if possible; `None` after a concurrent change.
 async fn take_lease(
     connection: &mut PgConnection,
-    found: LoadedSaga,
+    found: SagaSnapshot,
     runner: RunnerId,
 ) -> Result<Option<SagaSnapshot>, StoreError> {
-    let (lease, ours) = lease(&found.state, found.now, found.leased, Some(runner));
-    if lease == found.leased {
-        return Ok(Some(found.into_snapshot(ours)));
+    let (lease, leased) = lease(&found.state, found.now, found.lease, Some(runner));
+    if lease == found.lease {
+        return Ok(Some(SagaSnapshot { leased, ..found }));
     }
-    let saga = SagaRow { state: &found.state, now: found.now, lease };
-    let written = write::change(connection, &saga, (found.revision, None), &Account::new()).await?;
-    Ok(written.map(|(now, revision)| SagaSnapshot { state: found.state, now, leased: ours, revision }))
+    let written =
+        write::change(connection, &found.state, (found.revision, found.now, lease), &Effects::default()).await?;
+    Ok(written.map(|(now, revision)| SagaSnapshot { state: found.state, now, lease, leased, revision }))
 }
 
 /// Stores a final rejection; a retryable one is not stored. `None` if the deduplication key was written concurrently:

@@ -135,7 +135,7 @@ impl Tables {
     pub async fn ledger(&self) -> anyhow::Result<Vec<LedgerEntry>> {
         let mut connection = self.connect(&self.market.database("payment")).await?;
         let rows: Vec<(i64, String, i64)> =
-            sqlx::query_as("select txn_id, currency, amount_minor from ledger_entry order by id")
+            sqlx::query_as("select dense_rank() over (order by at, kind, ref), currency, amount_minor from ledger_entry")
                 .fetch_all(&mut connection)
                 .await?;
         connection.close().await?;
@@ -154,8 +154,9 @@ impl Tables {
                     coalesce(moved.received, 0)::bigint, coalesce(moved.sold, 0)::bigint, coalesce(moved.returned, 0)::bigint
              from (select product_id, sum(on_hand)::bigint as on_hand, sum(reserved)::bigint as reserved
                    from stock group by product_id) place
-             left join (select product_id, sum(quantity) as quantity from reservation
-                        where state = 'held' group by product_id) held using (product_id)
+             left join (select line.product_id, sum(line.quantity) as quantity
+                        from hold cross join lateral unnest(hold.lines) as line
+                        where hold.state = 'held' group by line.product_id) held using (product_id)
              left join (select product_id,
                                sum(quantity) filter (where kind in ('receipt', 'adjust')) as received,
                                sum(-quantity) filter (where kind = 'commit') as sold,
@@ -181,7 +182,7 @@ impl Tables {
     pub async fn order_events(&self) -> anyhow::Result<Vec<EventSeen>> {
         let mut connection = self.connect(&self.market.database("order")).await?;
         let rows: Vec<(Uuid, i64)> = sqlx::query_as(
-            "select orders.id, place from orders, lateral generate_series(1, orders.facts) as place order by 1, 2",
+            "select orders.id, place from orders, lateral generate_series(1, orders.event_seq) as place order by 1, 2",
         )
         .fetch_all(&mut connection)
         .await?;

@@ -1,4 +1,4 @@
-//! Every event is handled, in order, and takes effect once; what cannot be handled is put aside.
+//! Every event is handled, in order, and takes effect once; what cannot be handled becomes a dead letter.
 
 use std::{
     collections::BTreeMap,
@@ -25,9 +25,14 @@ where
 {
     let process = Process::for_test("cart");
     let (for_handler, log, refuse) = (db.clone(), log.clone(), Arc::new(refuse));
-    consume(db.clone(), config, "cart", TOPICS, &process, move |envelope| {
+    consume(db.clone(), config, "cart", TOPICS, &process, move |envelopes| {
         let (db, log, refuse) = (for_handler.clone(), log.clone(), refuse.clone());
-        Box::pin(async move { handle(&db, &log, &*refuse, &envelope).await })
+        Box::pin(async move {
+            for envelope in &envelopes {
+                handle(&db, &log, &*refuse, envelope).await?;
+            }
+            Ok(())
+        })
     });
     process
 }

@@ -17,9 +17,9 @@ fn request(hash: u8) -> DedupKey {
     DedupKey::Request { scope: "user".into(), key: "k".into(), route: "POST /orders".into(), hash: [hash; 32] }
 }
 
-async fn claims(db: &Db, dedup_key: &DedupKey, point: Uuid, lease: Duration) -> Result<Acquisition, Error> {
+async fn claims(db: &Db, dedup_key: &DedupKey, recovery_id: Uuid, lease: Duration) -> Result<Acquisition, Error> {
     let mut tx = db.begin().await?;
-    let claim = IdempotencyLease::acquire(&mut tx, dedup_key, point, lease).await?;
+    let claim = IdempotencyLease::acquire(&mut tx, dedup_key, recovery_id, lease).await?;
     tx.commit().await?;
     Ok(claim)
 }

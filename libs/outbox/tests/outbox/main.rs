@@ -2,9 +2,9 @@
 #![cfg(feature = "db-tests")]
 #![expect(clippy::expect_used, reason = "what a test cannot do without ends it")]
 
-mod account;
 mod consumer;
 mod dedup;
 mod fixture;
 mod leases;
 mod relay;
+mod single_statement;

@@ -89,23 +89,27 @@ async fn an_idle_relay_sends_an_event_soon() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_relay_that_dies_between_sending_and_deleting_only_sends_twice() {
+async fn a_relay_that_dies_between_sending_and_committing_only_sends_twice() {
     const PER_KEY: i64 = 5;
     let database = postgres().await;
     let db = Db::for_test(&database.url(), &MIGRATIONS).await;
     let config = broker("dying").await;
     write(&db, 4, PER_KEY).await;
-    // The relay may read these rows, but not delete them.
+    // The relay may send and delete these rows, but not commit.
     let mut block = db.begin().await.expect("a transaction");
-    sqlx::query("select id from outbox for update").execute(&mut *block).await.expect("locked");
+    sqlx::raw_sql(WAIT_BEFORE_COMMIT)
+        .execute(&mut *db.acquire().await.expect("a connection"))
+        .await
+        .expect("a trigger");
+    sqlx::query("select pg_advisory_xact_lock(7)").execute(&mut *block).await.expect("locked");
 
     let process = start_relay(&db, &config);
     let sent_once = consume_all(&config, topics::ORDER, |received| received.len() >= 20).await;
     arrived_in_order(&sent_once, PER_KEY);
-    until("the relay waits to delete", || async { deleting(&db).await == 1 }).await;
-    let kill = "select pg_terminate_backend(pid) from pg_stat_activity where query like 'delete from outbox%'";
+    until("the relay waits to commit", || async { committing(&db).await == 1 }).await;
+    let kill = "select pg_terminate_backend(pid) from pg_stat_activity where query ilike 'commit%' and wait_event = 'advisory'";
     database.as_admin(kill).await;
-    until("the relay lost its connection", || async { deleting(&db).await == 0 }).await;
+    until("the relay lost its connection", || async { committing(&db).await == 0 }).await;
     block.rollback().await.expect("unlocked");
 
     until("the outbox is emptied", || async { pending(&db).await == 0 }).await;
@@ -114,9 +118,17 @@ async fn a_relay_that_dies_between_sending_and_deleting_only_sends_twice() {
     process.end().await;
 }
 
-async fn deleting(db: &Db) -> i64 {
-    let sql =
-        "select count(*) from pg_stat_activity where query like 'delete from outbox%' and wait_event_type = 'Lock'";
+const WAIT_BEFORE_COMMIT: &str = "
+    create function wait_before_commit() returns trigger language plpgsql as $$
+    begin
+        perform pg_advisory_xact_lock(7);
+        return null;
+    end $$;
+    create constraint trigger wait_before_commit after delete on outbox
+        deferrable initially deferred for each row execute function wait_before_commit()";
+
+async fn committing(db: &Db) -> i64 {
+    let sql = "select count(*) from pg_stat_activity where query ilike 'commit%' and wait_event = 'advisory'";
     let mut connection = db.acquire().await.expect("a connection");
     sqlx::query_scalar(sql).fetch_one(&mut *connection).await.expect("a count")
 }

@@ -147,6 +147,26 @@ pub fn decide(before: &State, event: &SagaEvent, now: OffsetDateTime) -> Result<
     transition.finish()
 }
 
+/// The result of [`decide_all`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decisions {
+    /// The order and its saga after the last event.
+    pub state: State,
+    /// History entries to write, in sequence.
+    pub entries: Vec<HistoryEntry>,
+}
+
+/// Applies several events of the same moment in turn; all or none.
+pub fn decide_all(before: &State, events: &[SagaEvent], now: OffsetDateTime) -> Result<Decisions, Refused> {
+    let mut after = Decisions { state: before.clone(), entries: Vec::new() };
+    for event in events {
+        let Decision { state, entry } = decide(&after.state, event, now)?;
+        after.state = state;
+        after.entries.extend(entry);
+    }
+    Ok(after)
+}
+
 impl SagaEvent {
     /// Whether the event is the response of a successful call to another service.
     const fn is_step_result(&self) -> bool {

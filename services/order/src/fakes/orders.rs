@@ -1,18 +1,18 @@
 //! In-memory implementation of [`Orders`]. Must not depend on PostgreSQL.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use agora_outbox::{Acquisition, DedupKey, Outcome, StoredResponse};
-use agora_vocab::{Clock, Epoch, OrderId, Page};
+use agora_outbox::{DedupKey, Outcome, StoredResponse};
+use agora_vocab::{Clock, CommandId, Epoch, OrderId, Page};
 use async_trait::async_trait;
 use time::{Duration, OffsetDateTime};
 
 use crate::{
     domain::{self, HistoryEntry, Order, OrderChange, OrderDraft, Refused, SagaEvent, State, Status},
-    ports::{ApplyError, CreateError, Listing, Orders, RunnerId, SagaSnapshot, StoreError},
+    ports::{ApplyError, CreateError, Issued, Listing, Orders, RequestLease, RunnerId, SagaSnapshot, StoreError},
     saga::{Phase, SagaLease, lease, phase, wake_at},
 };
 
@@ -90,7 +90,7 @@ impl StoredOrder {
     fn snapshot(&mut self, now: OffsetDateTime, runner: Option<RunnerId>) -> SagaSnapshot {
         let (leased, ours) = lease(&self.state, now, self.leased, runner);
         self.leased = leased;
-        SagaSnapshot { state: self.state.clone(), now, leased: ours, revision: 0 }
+        SagaSnapshot { state: self.state.clone(), now, lease: leased, leased: ours, revision: 0 }
     }
 }
 
@@ -119,16 +119,23 @@ fn complete(leases: &mut [StoredLease], order: OrderId, answer: &StoredResponse)
 
 #[async_trait]
 impl Orders for InMemoryOrders {
-    async fn acquire_idempotency_lease(&self, dedup_key: &DedupKey, fresh: OrderId) -> Result<Acquisition, StoreError> {
+    async fn acquire_idempotency_lease(
+        &self,
+        dedup_key: &DedupKey,
+        fresh: OrderId,
+    ) -> Result<RequestLease, StoreError> {
         let (mut inner, now) = (self.inner(), self.clock.now());
+        inner.last_number += 1;
+        let number = domain::number(Epoch::default(), 1_000_000 + inner.last_number);
+        let held = |order, resumed| RequestLease::Held { order, resumed, issued: Issued { number, at: now } };
         for lease in &mut inner.leases {
             if same(&lease.dedup_key, dedup_key)? {
                 return Ok(match &lease.answer {
-                    Some(answer) => Acquisition::Completed(answer.clone()),
-                    None if lease.lease_until > now => Acquisition::InProgress { retry_after_s: 1 },
+                    Some(answer) => RequestLease::Completed(answer.clone()),
+                    None if lease.lease_until > now => RequestLease::InProgress,
                     None => {
                         lease.lease_until = now + IDEMPOTENCY_LEASE;
-                        Acquisition::Resumed { recovery_id: lease.recovery_id.uuid() }
+                        held(lease.recovery_id, true)
                     }
                 });
             }
@@ -141,7 +148,7 @@ impl Orders for InMemoryOrders {
             answer: None,
         };
         inner.leases.push(lease);
-        Ok(Acquisition::Started { recovery_id: fresh.uuid() })
+        Ok(held(fresh, false))
     }
 
     async fn cancel_idempotency_lease(&self, order: OrderId) -> Result<bool, StoreError> {
@@ -165,7 +172,7 @@ impl Orders for InMemoryOrders {
         Ok(expired.collect())
     }
 
-    async fn create(&self, draft: OrderDraft, runner: RunnerId) -> Result<SagaSnapshot, CreateError> {
+    async fn create(&self, draft: OrderDraft, issued: Issued, runner: RunnerId) -> Result<SagaSnapshot, CreateError> {
         const DEAD: [Status; 3] = [Status::Rejected, Status::Cancelled, Status::Expired];
         let (mut inner, now) = (self.inner(), self.clock.now());
         if !inner.leases.iter().any(|lease| lease.recovery_id == draft.id && lease.answer.is_none()) {
@@ -180,9 +187,7 @@ impl Orders for InMemoryOrders {
         {
             return Err(CreateError::CartAlreadyOrdered);
         }
-        inner.last_number += 1;
-        let number = domain::number(Epoch::default(), 1_000_000 + inner.last_number);
-        let state = draft.into_state(number, now, self.payment_window);
+        let state = draft.into_state(issued.number, issued.at, self.payment_window);
         let (id, entry) = (state.order.id, HistoryEntry::created(&state.order));
         let mut stored = StoredOrder { state, leased: SagaLease::FREE, history: Vec::new(), events: Vec::new() };
         stored.push(&entry);
@@ -194,7 +199,7 @@ impl Orders for InMemoryOrders {
     async fn apply(
         &self,
         order: OrderId,
-        event: &SagaEvent,
+        events: &[SagaEvent],
         dedup_key: &DedupKey,
         runner: Option<RunnerId>,
     ) -> Result<Outcome<SagaSnapshot>, ApplyError> {
@@ -206,14 +211,20 @@ impl Orders for InMemoryOrders {
                 return match outcome.clone()? {
                     Some(order) => {
                         let state = State { order, saga: stored.state.saga.clone() };
-                        Ok(Outcome::Duplicate(SagaSnapshot { state, now, leased: false, revision: 0 }))
+                        Ok(Outcome::Duplicate(SagaSnapshot {
+                            state,
+                            now,
+                            lease: stored.leased,
+                            leased: false,
+                            revision: 0,
+                        }))
                     }
                     None => Ok(Outcome::Duplicate(stored.snapshot(now, runner))),
                 };
             }
         }
         let keyed = matches!(dedup_key, DedupKey::Request { .. });
-        let decision = match domain::decide(&stored.state, event, now) {
+        let decision = match domain::decide_all(&stored.state, events, now) {
             Ok(decision) => decision,
             Err(refused) => {
                 if keyed && matches!(refused, Refused::InvalidTransition { .. }) {
@@ -226,21 +237,27 @@ impl Orders for InMemoryOrders {
             complete(leases, order, &answer);
         }
         stored.state = decision.state;
-        if let Some(entry) = &decision.entry {
+        for entry in &decision.entries {
             stored.push(entry);
         }
         done.push((dedup_key.clone(), Ok(keyed.then(|| stored.state.order.clone()))));
         Ok(Outcome::Applied(stored.snapshot(now, runner)))
     }
 
+    async fn applied_commands(&self, commands: &[CommandId]) -> Result<HashSet<CommandId>, StoreError> {
+        let inner = self.inner();
+        let applied = |id: &&CommandId| inner.done.iter().any(|(key, _)| *key == DedupKey::Command { id: id.uuid() });
+        Ok(commands.iter().filter(applied).copied().collect())
+    }
+
     async fn advance(
         &self,
         known: SagaSnapshot,
-        event: &SagaEvent,
+        events: &[SagaEvent],
         dedup_key: &DedupKey,
         runner: RunnerId,
     ) -> Result<Outcome<SagaSnapshot>, ApplyError> {
-        self.apply(known.state.order.id, event, dedup_key, Some(runner)).await
+        self.apply(known.state.order.id, events, dedup_key, Some(runner)).await
     }
 
     async fn load(&self, order: OrderId, runner: Option<RunnerId>) -> Result<Option<SagaSnapshot>, StoreError> {
@@ -248,7 +265,7 @@ impl Orders for InMemoryOrders {
         let Some(stored) = inner.orders.get_mut(&order) else { return Ok(None) };
         Ok(Some(match runner {
             Some(runner) => stored.snapshot(now, Some(runner)),
-            None => SagaSnapshot { state: stored.state.clone(), now, leased: false, revision: 0 },
+            None => SagaSnapshot { state: stored.state.clone(), now, lease: stored.leased, leased: false, revision: 0 },
         }))
     }
 

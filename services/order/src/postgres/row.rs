@@ -1,17 +1,19 @@
-//! Rows of the order tables and their conversion to the domain.
+//! Rows and composite types of the order tables, and their conversion from and to the domain.
 
 use agora_chassis::BoxError;
+use agora_postgres::composite;
 use agora_vocab::{CartId, Money, OrderId, PaymentId, ProductId, Quantity, SellerId, UserId};
-use serde::Deserialize;
 use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Address, CartVersion, Line, Order, OrderProgress},
-    ports::StoreError,
+    domain::{Address, CartVersion, HistoryEntry, Line, Order, OrderChange, OrderProgress, Saga, State},
+    ports::{SagaSnapshot, StoreError},
+    saga::{self, Phase, SagaLease},
 };
 
+/// A row of the view `order_with_lines`.
 #[derive(sqlx::FromRow)]
 pub(super) struct OrderRow {
     id: Uuid,
@@ -28,26 +30,157 @@ pub(super) struct OrderRow {
     hold: i32,
     declines: i32,
     version: i64,
-    facts: i64,
+    event_seq: i64,
     expires_at: OffsetDateTime,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
-    lines: Json<Vec<LineRow>>,
+    lines: Vec<LineRow>,
 }
 
-#[derive(Deserialize)]
-struct LineRow {
+/// The saga's columns of `order_with_lines`.
+#[derive(sqlx::FromRow)]
+pub(super) struct SagaRow {
+    #[sqlx(flatten)]
+    order: OrderRow,
+    saga: Json<Saga>,
+    lease_owner: Option<Uuid>,
+    lease_until: Option<OffsetDateTime>,
+    revision: i64,
+    now: OffsetDateTime,
+}
+
+impl SagaRow {
+    pub(super) fn into_snapshot(self) -> Result<SagaSnapshot, StoreError> {
+        let Self { order, saga: Json(saga), lease_owner, lease_until, revision, now } = self;
+        let state = State { order: order.into_order()?, saga };
+        let lease = SagaLease { owner: lease_owner, until: lease_until };
+        Ok(SagaSnapshot { state, now, lease, leased: false, revision })
+    }
+}
+
+/// The composite type `order_line`.
+#[derive(sqlx::Type)]
+#[sqlx(type_name = "order_line")]
+pub(super) struct LineRow {
     product_id: Uuid,
     variant: String,
     name: String,
-    quantity: i64,
-    currency: String,
+    quantity: i32,
     price_minor: i64,
     total_minor: i64,
     brand: Option<String>,
     category: Option<String>,
     supplier: Option<String>,
     seller_id: Uuid,
+}
+
+/// The composite type `order_head`.
+#[derive(sqlx::Encode)]
+pub(super) struct HeadRow<'a> {
+    number: &'a str,
+    user_id: Uuid,
+    cart_id: Option<Uuid>,
+    cart_version: Option<i64>,
+    currency: &'a str,
+    total_minor: i64,
+    shipping_address: Option<Json<&'a Address>>,
+    expires_at: OffsetDateTime,
+    created_at: OffsetDateTime,
+}
+
+composite!(HeadRow<'_>, "order_head");
+
+/// The composite type `order_progress`.
+#[derive(sqlx::Encode)]
+pub(super) struct ProgressRow {
+    status: &'static str,
+    payment_status: &'static str,
+    payment_id: Option<Uuid>,
+    hold: i32,
+    declines: i32,
+    version: i64,
+    event_seq: i64,
+    updated_at: OffsetDateTime,
+}
+
+composite!(ProgressRow, "order_progress");
+
+/// The composite type `saga_state`.
+#[derive(sqlx::Encode)]
+pub(super) struct SagaState<'a> {
+    phase: &'static str,
+    saga: Json<&'a Saga>,
+    next_at: Option<OffsetDateTime>,
+    lease_owner: Option<Uuid>,
+    lease_until: Option<OffsetDateTime>,
+}
+
+composite!(SagaState<'_>, "saga_state");
+
+/// The composite type `history_entry`.
+#[derive(sqlx::Encode)]
+pub(super) struct EntryRow<'a> {
+    seq: i64,
+    kind: &'static str,
+    data: Json<&'a OrderChange>,
+}
+
+composite!(EntryRow<'_>, "history_entry");
+
+impl<'a> HeadRow<'a> {
+    pub(super) fn of(order: &'a Order) -> Self {
+        Self {
+            number: &order.number,
+            user_id: order.user.uuid(),
+            cart_id: order.cart.map(|cart| cart.id.uuid()),
+            cart_version: order.cart.map(|cart| cart.version),
+            currency: order.total.currency.as_str(),
+            total_minor: order.total.amount,
+            shipping_address: order.address.as_ref().map(Json),
+            expires_at: order.expires_at,
+            created_at: order.created_at,
+        }
+    }
+}
+
+impl ProgressRow {
+    pub(super) fn of(order: &Order) -> Self {
+        let OrderProgress { status, payment_status, payment, hold, declines } = order.progress;
+        Self {
+            status: status.as_str(),
+            payment_status: payment_status.as_str(),
+            payment_id: payment.map(PaymentId::uuid),
+            hold,
+            declines,
+            version: order.version,
+            event_seq: order.event_seq,
+            updated_at: order.updated_at,
+        }
+    }
+}
+
+impl<'a> SagaState<'a> {
+    pub(super) fn of(state: &'a State, now: OffsetDateTime, lease: SagaLease) -> Self {
+        let phase = match saga::phase(state, now) {
+            Phase::Running => "running",
+            Phase::Waiting => "waiting",
+            Phase::Done => "done",
+            Phase::Stuck => "stuck",
+        };
+        Self {
+            phase,
+            saga: Json(&state.saga),
+            next_at: saga::wake_at(state, now),
+            lease_owner: lease.owner,
+            lease_until: lease.until,
+        }
+    }
+}
+
+impl<'a> EntryRow<'a> {
+    pub(super) fn of(entry: &'a HistoryEntry) -> Self {
+        Self { seq: entry.seq, kind: entry.kind(), data: Json(&entry.change) }
+    }
 }
 
 impl OrderRow {
@@ -71,7 +204,7 @@ impl OrderRow {
             hold,
             declines,
             version,
-            facts,
+            event_seq,
             expires_at,
             created_at,
             updated_at,
@@ -89,27 +222,42 @@ impl OrderRow {
             number,
             user: UserId::new(user_id),
             cart: cart_id.zip(cart_version).map(|(id, version)| CartVersion { id: CartId::new(id), version }),
-            lines: lines.0.into_iter().map(LineRow::read).collect::<Result<_, _>>()?,
+            lines: lines.into_iter().map(|line| line.read(&currency)).collect::<Result<_, _>>()?,
             total: money(total_minor, &currency)?,
             address: shipping_address.map(|Json(address)| address),
             expires_at,
             created_at,
             progress,
             version,
-            event_seq: facts,
+            event_seq,
             updated_at,
         })
     }
 }
 
 impl LineRow {
-    fn read(self) -> Result<Line, BoxError> {
+    pub(super) fn of(line: &Line) -> Self {
+        Self {
+            product_id: line.product.uuid(),
+            variant: line.variant.clone(),
+            name: line.name.clone(),
+            // At most 9999.
+            quantity: i32::try_from(line.quantity.get()).unwrap_or(i32::MAX),
+            price_minor: line.price.amount,
+            total_minor: line.total.amount,
+            brand: line.brand.clone(),
+            category: line.category.clone(),
+            supplier: line.supplier.clone(),
+            seller_id: line.seller.uuid(),
+        }
+    }
+
+    fn read(self, currency: &str) -> Result<Line, BoxError> {
         let Self {
             product_id,
             variant,
             name,
             quantity,
-            currency,
             price_minor,
             total_minor,
             brand,
@@ -121,9 +269,9 @@ impl LineRow {
             product: ProductId::new(product_id),
             variant,
             name,
-            quantity: Quantity::parse(quantity)?,
-            price: money(price_minor, &currency)?,
-            total: money(total_minor, &currency)?,
+            quantity: Quantity::parse(i64::from(quantity))?,
+            price: money(price_minor, currency)?,
+            total: money(total_minor, currency)?,
             brand,
             category,
             supplier,

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use agora_outbox::DedupKey;
 use agora_vocab::{CommandId, Epoch, PaymentId};
 
-use super::{HOLD_MARGIN_SECONDS, Step, command_id};
+use super::{HOLD_MARGIN_SECONDS, Step, command_id, next};
 use crate::{
-    domain::{Line, Method, RequestedLine, SagaEvent, State, Token},
-    ports::{CallFailed, Carts, Catalog, NewHold, Payable, Payments, Report, Reserving},
+    domain::{Decision, Line, Method, RequestedLine, SagaEvent, State, Token, decide},
+    ports::{CallFailed, Carts, Catalog, NewHold, Payable, Payments, Report, Reserving, SagaSnapshot},
 };
 
 /// Clients of the services that a saga calls.
@@ -37,6 +37,19 @@ impl Services {
                 (SagaEvent::StepFailed, DedupKey::None)
             }
         }
+    }
+
+    /// The event and, if the stock is to be committed because of it, the result of that step: both are written as one change.
+    /// The commit is idempotent, so that a crash before the change repeats it.
+    pub async fn with_commit(&self, snapshot: &SagaSnapshot, event: SagaEvent) -> Vec<SagaEvent> {
+        let now = snapshot.now;
+        let Ok(Decision { state, .. }) = decide(&snapshot.state, &event, now) else { return vec![event] };
+        let step = next(&state, now);
+        if !matches!(step, Step::Commit { .. }) {
+            return vec![event];
+        }
+        let (committed, _) = self.execute(&state, step).await;
+        vec![event, committed]
     }
 
     async fn call(&self, state: &State, step: Step) -> Result<(SagaEvent, DedupKey), CallFailed> {

@@ -34,11 +34,12 @@ impl SagaRunner {
                 return Ok(snapshot.state);
             }
             let (event, dedup_key) = self.services.execute(&snapshot.state, step).await;
+            let events = self.services.with_commit(&snapshot, event).await;
             let order = snapshot.state.order.id;
-            let done = self.orders.advance(snapshot, &event, &dedup_key, runner).await?;
+            let done = self.orders.advance(snapshot, &events, &dedup_key, runner).await?;
             snapshot = if done.is_duplicate() {
                 // The result is a duplicate, but the step was still due: apply it without a deduplication key.
-                self.orders.apply(order, &event, &DedupKey::None, Some(runner)).await?.into_inner()
+                self.orders.apply(order, &events, &DedupKey::None, Some(runner)).await?.into_inner()
             } else {
                 done.into_inner()
             };

@@ -15,7 +15,7 @@ impl OrderService {
         dedup_key: &DedupKey,
     ) -> Result<Outcome<Order>, Error> {
         let order = self.order(id, user).await?;
-        self.change(order.id, &SagaEvent::CancelRequested, dedup_key).await
+        self.change(order.id, SagaEvent::CancelRequested, dedup_key).await
     }
 
     /// Changes the fulfilment status on behalf of an admin.
@@ -24,11 +24,11 @@ impl OrderService {
         let from = order.progress.status;
         // An unknown status is rejected like a transition that is not allowed.
         let to: Status = to.parse().map_err(|_| Error::Refused(Refused::InvalidTransition { from, to: None }))?;
-        self.change(order.id, &SagaEvent::StatusRequested(to), dedup_key).await
+        self.change(order.id, SagaEvent::StatusRequested(to), dedup_key).await
     }
 
-    async fn change(&self, id: OrderId, event: &SagaEvent, dedup_key: &DedupKey) -> Result<Outcome<Order>, Error> {
-        let done = self.orders.apply(id, event, dedup_key, None).await?;
+    async fn change(&self, id: OrderId, event: SagaEvent, dedup_key: &DedupKey) -> Result<Outcome<Order>, Error> {
+        let done = self.orders.apply(id, &[event], dedup_key, None).await?;
         self.work.notify_one();
         Ok(done.map(|snapshot| snapshot.state.order))
     }

@@ -1,6 +1,6 @@
 //! Use cases for payments: start, and results that arrive by internal command and by event. No HTTP, no SQL.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use agora_outbox::DedupKey;
 use agora_vocab::{CommandId, Money, OrderId, PaymentId, UserId};
@@ -27,7 +27,7 @@ impl OrderService {
         dedup_key: &DedupKey,
     ) -> Result<Money, Error> {
         let event = SagaEvent::PaymentRequested { payment, user, amount };
-        let done = self.orders.apply(id, &event, dedup_key, None).await?;
+        let done = self.orders.apply(id, &[event], dedup_key, None).await?;
         Ok(done.into_inner().state.order.total)
     }
 
@@ -40,7 +40,12 @@ impl OrderService {
         (result, outcome): (CommandId, PaymentOutcome),
     ) -> Result<Order, Error> {
         let runner = self.runner_id();
-        let snapshot = self.take_result(id, payment, (result, outcome), Some(runner)).await?;
+        let event = SagaEvent::PaymentResult { payment, outcome };
+        let known = self.orders.load(id, None).await?.ok_or(Error::NotFound)?;
+        let commit = self.services.with_commit(&known, event.clone());
+        let events = tokio::time::timeout(ANSWER_WITHIN, commit).await.unwrap_or_else(|_| vec![event]);
+        let dedup_key = DedupKey::Command { id: result.uuid() };
+        let snapshot = self.orders.advance(known, &events, &dedup_key, runner).await?.into_inner();
         let order = snapshot.state.order.clone();
         if let Ok(rested) = tokio::time::timeout(ANSWER_WITHIN, self.until_rest(snapshot, runner)).await {
             return rested;
@@ -55,35 +60,33 @@ impl OrderService {
         &self,
         id: OrderId,
         payment: PaymentId,
-        result: (CommandId, PaymentOutcome),
+        (result, outcome): (CommandId, PaymentOutcome),
     ) -> Result<(), Error> {
-        let SagaSnapshot { state, now, .. } = self.take_result(id, payment, result, None).await?;
+        let dedup_key = DedupKey::Command { id: result.uuid() };
+        let event = SagaEvent::PaymentResult { payment, outcome };
+        let done = self.orders.apply(id, &[event], &dedup_key, None).await?;
+        let SagaSnapshot { state, now, .. } = done.into_inner();
         if !matches!(next(&state, now), Step::Wait { .. }) {
             self.work.notify_one();
         }
         Ok(())
     }
 
+    /// Which of these results are applied already.
+    pub async fn known_results(&self, results: &[CommandId]) -> Result<HashSet<CommandId>, Error> {
+        if results.is_empty() {
+            return Ok(HashSet::new());
+        }
+        Ok(self.orders.applied_commands(results).await?)
+    }
+
     /// Applies the expiry of a stock reservation.
     pub async fn reservation_expired(&self, id: OrderId, hold: i32, dedup_key: &DedupKey) -> Result<(), Error> {
-        self.orders.apply(id, &SagaEvent::ReservationLost { hold }, dedup_key, None).await?;
+        self.orders.apply(id, &[SagaEvent::ReservationLost { hold }], dedup_key, None).await?;
         self.work.notify_one();
         Ok(())
     }
 
-    async fn take_result(
-        &self,
-        id: OrderId,
-        payment: PaymentId,
-        (result, outcome): (CommandId, PaymentOutcome),
-        runner: Option<RunnerId>,
-    ) -> Result<SagaSnapshot, Error> {
-        let dedup_key = DedupKey::Command { id: result.uuid() };
-        let event = SagaEvent::PaymentResult { payment, outcome };
-        Ok(self.orders.apply(id, &event, &dedup_key, runner).await?.into_inner())
-    }
-
-    /// Runs the saga, or waits for the runner that holds the lease.
     async fn until_rest(&self, mut snapshot: SagaSnapshot, runner: RunnerId) -> Result<Order, Error> {
         while !snapshot.leased && !matches!(next(&snapshot.state, snapshot.now), Step::Wait { .. }) {
             tokio::time::sleep(LOOK_AGAIN).await;

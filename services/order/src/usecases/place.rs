@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use agora_outbox::{Acquisition, DedupKey, StoredResponse};
+use agora_outbox::{DedupKey, StoredResponse};
 use agora_vocab::{AddressId, OrderId, PaymentId, UserId};
 
 use super::{Error, OrderService};
@@ -12,7 +12,7 @@ use crate::{
     domain::{
         Address, CartVersion, FieldError, OrderDraft, PayWith, PricingError, RequestedLine, Source, State, price,
     },
-    ports::{CheckoutError, CreateError, RunnerId, SagaSnapshot},
+    ports::{CheckoutError, CreateError, Issued, RequestLease, RunnerId, SagaSnapshot},
     saga::command_id,
 };
 
@@ -58,21 +58,21 @@ impl OrderService {
         let fresh = OrderId::new(self.ids.next());
         let runner = self.runner_id();
         match self.orders.acquire_idempotency_lease(dedup_key, fresh).await? {
-            Acquisition::Completed(answer) => Ok(Placed::Answered(answer)),
-            Acquisition::InProgress { .. } => Err(Error::Running),
-            Acquisition::Started { recovery_id } => self.place_new(OrderId::new(recovery_id), new, runner).await,
-            Acquisition::Resumed { recovery_id } => self.resume(OrderId::new(recovery_id), new, runner).await,
+            RequestLease::Completed(answer) => Ok(Placed::Answered(answer)),
+            RequestLease::InProgress => Err(Error::Running),
+            RequestLease::Held { order, resumed: false, issued } => self.place_new((order, issued), new, runner).await,
+            RequestLease::Held { order, resumed: true, issued } => self.resume((order, issued), new, runner).await,
         }
     }
 
-    async fn place_new(&self, id: OrderId, new: NewOrder, runner: RunnerId) -> Result<Placed, Error> {
+    async fn place_new(&self, id: (OrderId, Issued), new: NewOrder, runner: RunnerId) -> Result<Placed, Error> {
         let snapshot = self.make(id, new, runner).await?;
         self.finish(snapshot, runner).await
     }
 
     /// Continues an interrupted request. If its order exists, the retry waits for the final response.
-    async fn resume(&self, id: OrderId, new: NewOrder, runner: RunnerId) -> Result<Placed, Error> {
-        let Some(snapshot) = self.orders.load(id, Some(runner)).await? else {
+    async fn resume(&self, id: (OrderId, Issued), new: NewOrder, runner: RunnerId) -> Result<Placed, Error> {
+        let Some(snapshot) = self.orders.load(id.0, Some(runner)).await? else {
             return self.place_new(id, new, runner).await;
         };
         match self.finish(snapshot, runner).await? {
@@ -81,10 +81,15 @@ impl OrderService {
         }
     }
 
-    async fn make(&self, id: OrderId, new: NewOrder, runner: RunnerId) -> Result<SagaSnapshot, Error> {
+    async fn make(
+        &self,
+        (id, issued): (OrderId, Issued),
+        new: NewOrder,
+        runner: RunnerId,
+    ) -> Result<SagaSnapshot, Error> {
         let from_cart = new.source == Source::Cart;
         let created = match self.draft(id, new).await {
-            Ok(draft) => self.orders.create(draft, runner).await,
+            Ok(draft) => self.orders.create(draft, issued, runner).await,
             Err(error) => return Err(self.without_order(id, from_cart, error).await),
         };
         match created {

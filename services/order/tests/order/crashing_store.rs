@@ -1,14 +1,14 @@
 //! An [`Orders`] decorator that simulates a crash before or after the effect of a chosen call.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use agora_order::{
     domain::{Order, OrderDraft, SagaEvent},
     fakes::{Crashed, Failpoint},
-    ports::{ApplyError, CreateError, Listing, Orders, RunnerId, SagaSnapshot, StoreError},
+    ports::{ApplyError, CreateError, Issued, Listing, Orders, RequestLease, RunnerId, SagaSnapshot, StoreError},
 };
-use agora_outbox::{Acquisition, DedupKey, Outcome};
-use agora_vocab::{OrderId, Page};
+use agora_outbox::{DedupKey, Outcome};
+use agora_vocab::{CommandId, OrderId, Page};
 use async_trait::async_trait;
 
 /// Passes the failpoint before and after each call.
@@ -36,7 +36,11 @@ impl CrashingStore {
 
 #[async_trait]
 impl Orders for CrashingStore {
-    async fn acquire_idempotency_lease(&self, dedup_key: &DedupKey, fresh: OrderId) -> Result<Acquisition, StoreError> {
+    async fn acquire_idempotency_lease(
+        &self,
+        dedup_key: &DedupKey,
+        fresh: OrderId,
+    ) -> Result<RequestLease, StoreError> {
         self.around(self.orders.acquire_idempotency_lease(dedup_key, fresh)).await
     }
 
@@ -48,28 +52,32 @@ impl Orders for CrashingStore {
         self.around(self.orders.expired_idempotency_leases(limit)).await
     }
 
-    async fn create(&self, draft: OrderDraft, runner: RunnerId) -> Result<SagaSnapshot, CreateError> {
-        self.around(self.orders.create(draft, runner)).await
+    async fn create(&self, draft: OrderDraft, issued: Issued, runner: RunnerId) -> Result<SagaSnapshot, CreateError> {
+        self.around(self.orders.create(draft, issued, runner)).await
     }
 
     async fn apply(
         &self,
         order: OrderId,
-        event: &SagaEvent,
+        events: &[SagaEvent],
         dedup_key: &DedupKey,
         runner: Option<RunnerId>,
     ) -> Result<Outcome<SagaSnapshot>, ApplyError> {
-        self.around(self.orders.apply(order, event, dedup_key, runner)).await
+        self.around(self.orders.apply(order, events, dedup_key, runner)).await
+    }
+
+    async fn applied_commands(&self, commands: &[CommandId]) -> Result<HashSet<CommandId>, StoreError> {
+        self.around(self.orders.applied_commands(commands)).await
     }
 
     async fn advance(
         &self,
         known: SagaSnapshot,
-        event: &SagaEvent,
+        events: &[SagaEvent],
         dedup_key: &DedupKey,
         runner: RunnerId,
     ) -> Result<Outcome<SagaSnapshot>, ApplyError> {
-        self.around(self.orders.advance(known, event, dedup_key, runner)).await
+        self.around(self.orders.advance(known, events, dedup_key, runner)).await
     }
 
     async fn load(&self, order: OrderId, runner: Option<RunnerId>) -> Result<Option<SagaSnapshot>, StoreError> {

@@ -91,14 +91,15 @@ mod database {
         async fn shift_sagas(&self, by: Duration) {
             let mut tx = self.db.begin().await.unwrap();
             let sagas: Vec<(Uuid, Json<Saga>)> =
-                sqlx::query_as("select order_id, data from saga").fetch_all(&mut *tx).await.unwrap();
+                sqlx::query_as("select id, saga from orders").fetch_all(&mut *tx).await.unwrap();
             for (order, Json(mut saga)) in sagas {
                 for time in [&mut saga.not_before, &mut saga.paying_since, &mut saga.failing_since] {
                     *time = time.map(|time| time - by);
                 }
                 sqlx::query(
-                    "update saga set data = $2, next_at = next_at - make_interval(secs => $3), \
-                     lease_until = lease_until - make_interval(secs => $3) where order_id = $1",
+                    "update orders set saga = $2, next_at = next_at - make_interval(secs => $3), \
+                     due_at = due_at - make_interval(secs => $3), \
+                     lease_until = lease_until - make_interval(secs => $3) where id = $1",
                 )
                 .bind(order)
                 .bind(Json(saga))

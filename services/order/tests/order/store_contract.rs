@@ -5,10 +5,10 @@ use agora_order::{
     domain::{
         CartVersion, Line, OrderDraft, PaymentOutcome, PaymentStatus, Refused, SagaEvent, Shortage, Status, rebuild,
     },
-    ports::{ApplyError, CreateError, Listing, RunnerId, SagaSnapshot, StoreError},
+    ports::{ApplyError, CreateError, Issued, Listing, Orders, RequestLease, RunnerId, SagaSnapshot, StoreError},
     saga::{Step, next},
 };
-use agora_outbox::{Acquisition, DedupKey, Outcome};
+use agora_outbox::{DedupKey, Outcome};
 use agora_testkit::SequentialIds;
 use agora_vocab::{
     CartId, Currency, Ids as _, Money, OrderId, PageSize, PaymentId, ProductId, Quantity, SellerId, UserId,
@@ -87,15 +87,31 @@ fn draft(id: OrderId, cart: Option<CartVersion>) -> OrderDraft {
     OrderDraft { id, user: ADA, cart, lines, total: price.checked_mul(3).unwrap(), address: None, pay: None }
 }
 
-/// A new order, whose lease is released.
+/// A new order.
 async fn made(fixture: &dyn Fixture, cart: Option<CartVersion>) -> SagaSnapshot {
     let id = fresh();
-    fixture.orders().acquire_idempotency_lease(&key(&id.to_string(), 0), id).await.unwrap();
-    fixture.orders().create(draft(id, cart), ME).await.unwrap()
+    let issued = acquired(&*fixture.orders(), &key(&id.to_string(), 0), id).await;
+    fixture.orders().create(draft(id, cart), issued, ME).await.unwrap()
+}
+
+/// Acquires a new key's lease.
+async fn acquired(orders: &dyn Orders, dedup_key: &DedupKey, id: OrderId) -> Issued {
+    match orders.acquire_idempotency_lease(dedup_key, id).await.unwrap() {
+        RequestLease::Held { order, resumed: false, issued } if order == id => issued,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The order of a lease that was acquired again after it expired.
+fn resumed(lease: &RequestLease) -> Option<OrderId> {
+    match lease {
+        RequestLease::Held { order, resumed: true, .. } => Some(*order),
+        _ => None,
+    }
 }
 
 async fn apply(fixture: &dyn Fixture, order: OrderId, event: SagaEvent) -> SagaSnapshot {
-    fixture.orders().apply(order, &event, &DedupKey::None, Some(ME)).await.unwrap().into_inner()
+    fixture.orders().apply(order, &[event], &DedupKey::None, Some(ME)).await.unwrap().into_inner()
 }
 
 async fn paid(fixture: &dyn Fixture) -> OrderId {
@@ -110,51 +126,30 @@ async fn paid(fixture: &dyn Fixture) -> OrderId {
 
 async fn an_idempotency_lease_is_exclusive_until_it_expires(fixture: &dyn Fixture) {
     let (orders, first, second) = (fixture.orders(), fresh(), fresh());
-    assert_eq!(
-        orders.acquire_idempotency_lease(&key("k", 1), first).await.unwrap(),
-        Acquisition::Started { recovery_id: first.uuid() }
-    );
-    assert!(matches!(
-        orders.acquire_idempotency_lease(&key("k", 1), second).await.unwrap(),
-        Acquisition::InProgress { retry_after_s: 1 }
-    ));
+    acquired(&*orders, &key("k", 1), first).await;
+    assert_eq!(orders.acquire_idempotency_lease(&key("k", 1), second).await.unwrap(), RequestLease::InProgress);
     assert!(matches!(orders.acquire_idempotency_lease(&key("k", 2), second).await, Err(StoreError::KeyReused)));
     fixture.pass(Duration::seconds(11)).await;
-    assert_eq!(
-        orders.acquire_idempotency_lease(&key("k", 1), second).await.unwrap(),
-        Acquisition::Resumed { recovery_id: first.uuid() }
-    );
-    assert!(matches!(
-        orders.acquire_idempotency_lease(&key("k", 1), second).await.unwrap(),
-        Acquisition::InProgress { .. }
-    ));
+    assert_eq!(resumed(&orders.acquire_idempotency_lease(&key("k", 1), second).await.unwrap()), Some(first));
+    assert_eq!(orders.acquire_idempotency_lease(&key("k", 1), second).await.unwrap(), RequestLease::InProgress);
     assert!(orders.cancel_idempotency_lease(first).await.unwrap());
-    assert_eq!(
-        orders.acquire_idempotency_lease(&key("k", 2), second).await.unwrap(),
-        Acquisition::Started { recovery_id: second.uuid() }
-    );
+    acquired(&*orders, &key("k", 2), second).await;
 }
 
 async fn the_completing_change_stores_the_response(fixture: &dyn Fixture) {
     let (orders, id) = (fixture.orders(), fresh());
-    orders.acquire_idempotency_lease(&key("k", 1), id).await.unwrap();
-    orders.create(draft(id, None), ME).await.unwrap();
+    let issued = acquired(&*orders, &key("k", 1), id).await;
+    orders.create(draft(id, None), issued, ME).await.unwrap();
     fixture.pass(Duration::seconds(11)).await;
-    assert_eq!(
-        orders.acquire_idempotency_lease(&key("k", 1), fresh()).await.unwrap(),
-        Acquisition::Resumed { recovery_id: id.uuid() }
-    );
+    assert_eq!(resumed(&orders.acquire_idempotency_lease(&key("k", 1), fresh()).await.unwrap()), Some(id));
     apply(fixture, id, SagaEvent::StepFailed).await;
-    assert!(matches!(
-        orders.acquire_idempotency_lease(&key("k", 1), fresh()).await.unwrap(),
-        Acquisition::InProgress { .. }
-    ));
+    assert_eq!(orders.acquire_idempotency_lease(&key("k", 1), fresh()).await.unwrap(), RequestLease::InProgress);
     let placed = apply(fixture, id, HELD).await.state;
     let answer = agora_order::http::answer(&placed).unwrap();
     assert_eq!(answer.status, 201);
     apply(fixture, id, SagaEvent::CancelRequested).await;
     fixture.pass(Duration::hours(1)).await;
-    assert_eq!(orders.acquire_idempotency_lease(&key("k", 1), fresh()).await.unwrap(), Acquisition::Completed(answer));
+    assert_eq!(orders.acquire_idempotency_lease(&key("k", 1), fresh()).await.unwrap(), RequestLease::Completed(answer));
 }
 
 async fn an_idempotency_lease_with_an_order_cannot_be_cancelled(fixture: &dyn Fixture) {
@@ -170,19 +165,18 @@ async fn an_expired_idempotency_lease_goes_to_one_worker_at_a_time(fixture: &dyn
     fixture.pass(Duration::seconds(2)).await;
     assert_eq!(orders.expired_idempotency_leases(10).await.unwrap(), [id]);
     assert_eq!(orders.expired_idempotency_leases(10).await.unwrap(), []);
-    assert!(matches!(
-        orders.acquire_idempotency_lease(&key("k", 1), fresh()).await.unwrap(),
-        Acquisition::InProgress { .. }
-    ));
+    assert_eq!(orders.acquire_idempotency_lease(&key("k", 1), fresh()).await.unwrap(), RequestLease::InProgress);
 }
 
 async fn an_order_is_created_once_and_only_with_its_idempotency_lease(fixture: &dyn Fixture) {
     let (orders, id) = (fixture.orders(), fresh());
-    assert!(matches!(orders.create(draft(id, None), ME).await, Err(CreateError::LeaseLost)));
-    orders.acquire_idempotency_lease(&key("k", 1), id).await.unwrap();
-    let snapshot = orders.create(draft(id, None), ME).await.unwrap();
+    let issued = acquired(&*orders, &key("k", 1), id).await;
+    let other = orders.create(draft(fresh(), None), issued.clone(), ME).await;
+    assert!(matches!(other, Err(CreateError::LeaseLost)));
+    let snapshot = orders.create(draft(id, None), issued.clone(), ME).await.unwrap();
     assert!(snapshot.leased);
-    assert!(matches!(orders.create(draft(id, None), OTHER).await, Err(CreateError::Exists)));
+    let again = Issued { number: "A-1".into(), ..issued };
+    assert!(matches!(orders.create(draft(id, None), again, OTHER).await, Err(CreateError::Exists)));
     let loaded = orders.load(id, None).await.unwrap().unwrap();
     assert_eq!(loaded.state, snapshot.state);
 }
@@ -191,14 +185,14 @@ async fn one_version_of_a_cart_has_at_most_one_live_order(fixture: &dyn Fixture)
     let cart = |version| Some(CartVersion { id: CartId::new(Uuid::from_u128(4)), version });
     let first = made(fixture, cart(7)).await.state.order.id;
     let id = fresh();
-    fixture.orders().acquire_idempotency_lease(&key("second", 0), id).await.unwrap();
-    let refused = fixture.orders().create(draft(id, cart(7)), ME).await;
+    let issued = acquired(&*fixture.orders(), &key("second", 0), id).await;
+    let refused = fixture.orders().create(draft(id, cart(7)), issued.clone(), ME).await;
     assert!(matches!(refused, Err(CreateError::CartAlreadyOrdered)));
     assert!(fixture.orders().load(id, None).await.unwrap().is_none());
     made(fixture, cart(8)).await;
     let shortage = Shortage { product: None, requested: 2, available: 1 };
     apply(fixture, first, SagaEvent::StockUnavailable { hold: 1, shortage }).await;
-    fixture.orders().create(draft(id, cart(7)), ME).await.unwrap();
+    fixture.orders().create(draft(id, cart(7)), issued, ME).await.unwrap();
 }
 
 async fn numbers_rise_and_every_order_starts_as_created(fixture: &dyn Fixture) {
@@ -233,7 +227,7 @@ async fn a_rejection_changes_nothing_and_is_stored_with_its_key(fixture: &dyn Fi
     let order = made(fixture, None).await.state.order.id;
     let advance = |dedup_key: DedupKey| {
         let orders = fixture.orders();
-        async move { orders.apply(order, &SagaEvent::StatusRequested(Status::Processing), &dedup_key, None).await }
+        async move { orders.apply(order, &[SagaEvent::StatusRequested(Status::Processing)], &dedup_key, None).await }
     };
     let before = fixture.orders().load(order, None).await.unwrap().unwrap().state;
     let refused = |result: Result<Outcome<SagaSnapshot>, ApplyError>| match result {
@@ -247,10 +241,10 @@ async fn a_rejection_changes_nothing_and_is_stored_with_its_key(fixture: &dyn Fi
     assert_eq!(refused(advance(key("b", 1)).await), Status::Pending);
     let payment = PaymentId::new(Uuid::from_u128(5));
     apply(fixture, order, SagaEvent::PaymentRequested { payment, user: ADA, amount: None }).await;
-    let cancel = fixture.orders().apply(order, &SagaEvent::CancelRequested, &key("c", 1), None).await;
+    let cancel = fixture.orders().apply(order, &[SagaEvent::CancelRequested], &key("c", 1), None).await;
     assert!(matches!(cancel, Err(ApplyError::Refused(Refused::PaymentInProgress))));
     apply(fixture, order, SagaEvent::PaymentResult { payment, outcome: PaymentOutcome::Failed }).await;
-    fixture.orders().apply(order, &SagaEvent::CancelRequested, &key("c", 1), None).await.unwrap();
+    fixture.orders().apply(order, &[SagaEvent::CancelRequested], &key("c", 1), None).await.unwrap();
 }
 
 async fn the_same_deduplication_key_applies_once(fixture: &dyn Fixture) {
@@ -262,9 +256,9 @@ async fn the_same_deduplication_key_applies_once(fixture: &dyn Fixture) {
     let begin = |payment| SagaEvent::PaymentRequested { payment, user: ADA, amount: None };
     let failed = |payment| SagaEvent::PaymentResult { payment, outcome: PaymentOutcome::Failed };
     apply(fixture, order, begin(first)).await;
-    assert!(!orders.apply(order, &failed(first), &dedup_key, None).await.unwrap().is_duplicate());
+    assert!(!orders.apply(order, &[failed(first)], &dedup_key, None).await.unwrap().is_duplicate());
     apply(fixture, order, begin(first)).await;
-    let again = orders.apply(order, &failed(first), &dedup_key, None).await.unwrap();
+    let again = orders.apply(order, &[failed(first)], &dedup_key, None).await.unwrap();
     assert!(again.is_duplicate());
     let progress = again.into_inner().state.order.progress;
     assert_eq!(progress.payment_status, PaymentStatus::Processing, "as it is now");
@@ -272,12 +266,13 @@ async fn the_same_deduplication_key_applies_once(fixture: &dyn Fixture) {
     apply(fixture, order, begin(second)).await;
     apply(fixture, order, failed(second)).await;
     let cancel = key("cancel", 1);
-    let first = orders.apply(order, &SagaEvent::CancelRequested, &cancel, None).await.unwrap().into_inner().state.order;
+    let first =
+        orders.apply(order, &[SagaEvent::CancelRequested], &cancel, None).await.unwrap().into_inner().state.order;
     apply(fixture, order, SagaEvent::StockReleased { hold: 1 }).await;
-    let second = orders.apply(order, &SagaEvent::CancelRequested, &cancel, None).await.unwrap();
+    let second = orders.apply(order, &[SagaEvent::CancelRequested], &cancel, None).await.unwrap();
     assert!(second.is_duplicate());
     assert_eq!(second.into_inner().state.order, first);
-    let other = orders.apply(order, &SagaEvent::CancelRequested, &key("cancel", 2), None).await;
+    let other = orders.apply(order, &[SagaEvent::CancelRequested], &key("cancel", 2), None).await;
     assert!(matches!(other, Err(ApplyError::Store(StoreError::KeyReused))));
 }
 
@@ -290,7 +285,7 @@ async fn a_saga_has_one_runner_and_is_released_when_it_waits(fixture: &dyn Fixtu
     assert!(!orders.load(order, Some(OTHER)).await.unwrap().unwrap().leased, "only the holder can release the lease");
     orders.release_lease(order, ME).await.unwrap();
     assert_eq!(orders.lease_due(OTHER, 10).await.unwrap().len(), 1);
-    let rests = orders.apply(order, &HELD, &DedupKey::None, Some(OTHER)).await.unwrap().into_inner();
+    let rests = orders.apply(order, &[HELD], &DedupKey::None, Some(OTHER)).await.unwrap().into_inner();
     assert!(!rests.leased);
     fixture.pass(Duration::seconds(20)).await;
     assert!(orders.lease_due(ME, 10).await.unwrap().is_empty(), "it waits to be paid");
@@ -305,15 +300,15 @@ async fn a_saga_is_due_again_when_its_lease_expires(fixture: &dyn Fixture) {
     assert_eq!(due.iter().map(|snapshot| snapshot.state.order.id).collect::<Vec<_>>(), [order]);
     assert!(due[0].leased);
     assert!(orders.lease_due(ME, 10).await.unwrap().is_empty());
-    let late = orders.apply(order, &SagaEvent::StepFailed, &DedupKey::None, Some(ME)).await.unwrap().into_inner();
+    let late = orders.apply(order, &[SagaEvent::StepFailed], &DedupKey::None, Some(ME)).await.unwrap().into_inner();
     assert!(!late.leased, "who lost the lease takes no further step");
 }
 
 async fn an_outdated_runner_overwrites_no_newer_change(fixture: &dyn Fixture) {
     let (orders, known) = (fixture.orders(), made(fixture, None).await);
     let order = known.state.order.id;
-    orders.apply(order, &SagaEvent::CancelRequested, &DedupKey::None, None).await.unwrap();
-    let late_result = orders.advance(known.clone(), &HELD, &DedupKey::None, ME).await.unwrap().into_inner();
+    orders.apply(order, &[SagaEvent::CancelRequested], &DedupKey::None, None).await.unwrap();
+    let late_result = orders.advance(known.clone(), &[HELD], &DedupKey::None, ME).await.unwrap().into_inner();
     assert_eq!(late_result.state.order.progress.status, Status::Cancelled);
     assert_eq!(next(&late_result.state, late_result.now), Step::Release { hold: 1 }, "a late reservation is released");
     assert!(late_result.leased);
@@ -321,7 +316,7 @@ async fn an_outdated_runner_overwrites_no_newer_change(fixture: &dyn Fixture) {
     fixture.pass(Duration::seconds(16)).await;
     assert_eq!(orders.lease_due(OTHER, 10).await.unwrap().len(), 1);
     let released = SagaEvent::StockReleased { hold: 1 };
-    let late = orders.advance(late_result, &released, &DedupKey::None, ME).await.unwrap().into_inner();
+    let late = orders.advance(late_result, &[released], &DedupKey::None, ME).await.unwrap().into_inner();
     assert!(!late.leased, "who lost the lease takes no further step");
     assert_eq!(next(&late.state, late.now), Step::Wait { until: None });
     let now = orders.load(order, None).await.unwrap().unwrap();
@@ -330,13 +325,16 @@ async fn an_outdated_runner_overwrites_no_newer_change(fixture: &dyn Fixture) {
 
 async fn a_failing_step_backs_off_and_is_reported_stuck(fixture: &dyn Fixture) {
     let (orders, order) = (fixture.orders(), made(fixture, None).await.state.order.id);
-    apply(fixture, order, SagaEvent::StepFailed).await;
-    assert!(orders.lease_due(ME, 10).await.unwrap().is_empty());
-    fixture.pass(Duration::milliseconds(250)).await;
+    let pause = |failed: SagaSnapshot| match next(&failed.state, failed.now) {
+        Step::Wait { until: Some(until) } => until - failed.now,
+        step => panic!("{step:?}"),
+    };
+    let first = pause(apply(fixture, order, SagaEvent::StepFailed).await);
+    assert!(first > Duration::ZERO);
+    fixture.pass(first).await;
     assert_eq!(orders.lease_due(ME, 10).await.unwrap().len(), 1);
-    apply(fixture, order, SagaEvent::StepFailed).await;
-    fixture.pass(Duration::milliseconds(250)).await;
-    assert!(orders.lease_due(ME, 10).await.unwrap().is_empty());
+    let second = pause(apply(fixture, order, SagaEvent::StepFailed).await);
+    assert!(second > first, "{second} after {first}");
     assert_eq!(orders.stuck().await.unwrap(), 0);
     fixture.pass(Duration::minutes(11)).await;
     apply(fixture, order, SagaEvent::StepFailed).await;
@@ -367,6 +365,6 @@ async fn pages_are_sorted_newest_first(fixture: &dyn Fixture) {
 async fn an_order_that_does_not_exist_is_not_found(fixture: &dyn Fixture) {
     let (orders, id) = (fixture.orders(), fresh());
     assert!(orders.load(id, Some(ME)).await.unwrap().is_none());
-    assert!(matches!(orders.apply(id, &HELD, &DedupKey::None, None).await, Err(ApplyError::NotFound)));
+    assert!(matches!(orders.apply(id, &[HELD], &DedupKey::None, None).await, Err(ApplyError::NotFound)));
     orders.release_lease(id, ME).await.unwrap();
 }

@@ -2,8 +2,8 @@
 
 use agora_chassis::Process;
 use agora_outbox::{
-    Account, Acquisition, DedupKey, Error, IdempotencyLease, NewEvent, Outcome, StoredResponse, find_result,
-    insert_result, remembered, settled, told, unheard,
+    Acquisition, DedupKey, DedupRecord, Error, IdempotencyLease, NewEvent, NewEvents, Outcome, StoredResponse,
+    find_result, insert_result, write_once,
 };
 use agora_postgres::Db;
 use agora_vocab::Epoch;
@@ -33,31 +33,33 @@ fn answer(version: i32) -> StoredResponse {
     StoredResponse { status: 201, location: None, body: json!({ "version": version }) }
 }
 
-/// Raises the version once for a cause, telling of it, and reads again whenever it is not as it was read.
+const RAISE: &str = "with changed as (update place set version = version + 1 where version = $1 returning version) \
+    select version, outbox_append($2), dedup_complete($3), idempotency_complete($4, $5) from changed";
+
+fn event_of(process: &Process, version: i32) -> NewEvents {
+    let mut events = NewEvents::new();
+    let (event, seq) = (TestEvent::It(version.into()), version.into());
+    let event = NewEvent { event: &event, aggregate: aggregate(1), seq, correlation: None, causation: None };
+    events.push(&*process.ids(), Epoch(0), event).expect("an event");
+    events
+}
+
+/// Raises the version once per key, appends an event, and reads again if the version was changed concurrently.
 async fn raise(db: &Db, process: &Process, dedup_key: &DedupKey) -> Result<Outcome<i32>, Error> {
-    const RAISE: &str = concat!(
-        "with changed as (update place set version = version + 1 where version = $1 returning version), ",
-        told!("$2", "changed"),
-        ", ",
-        remembered!("$2", "changed"),
-        ", ",
-        settled!("$2", "changed"),
-        " select version from changed"
-    );
     let mut connection = db.acquire().await?;
     loop {
         if let Some(stored) = find_result(&mut connection, dedup_key).await? {
             return Ok(Outcome::Duplicate(stored));
         }
         let version: i32 = sqlx::query_scalar("select version from place").fetch_one(&mut *connection).await?;
-        let mut account = Account::new();
-        let (event, seq) = (TestEvent::It(version.into()), version.into());
-        let event = NewEvent { event: &event, aggregate: aggregate(1), seq, correlation: None, causation: None };
-        account.append(&*process.ids(), Epoch(0), event)?;
-        account.store_result(dedup_key, &(version + 1))?;
-        account.complete(aggregate(9), &answer(version + 1))?;
-        let raise = sqlx::query(RAISE).bind(version).bind(account.parameter());
-        if let Some(raised) = account.write(&mut connection, raise, &[]).await? {
+        let events = event_of(process, version);
+        let raise = sqlx::query(RAISE)
+            .bind(version)
+            .bind(events.rows())
+            .bind(DedupRecord::of(dedup_key, &(version + 1))?)
+            .bind(aggregate(9))
+            .bind(answer(version + 1).to_json()?);
+        if let Some(raised) = write_once(&mut connection, raise, &events, &[]).await? {
             return Ok(Outcome::Applied(raised.try_get(0)?));
         }
     }
@@ -84,8 +86,8 @@ async fn of_fifty_concurrent_duplicates_one_is_applied() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_different_keys_apply_one_after_another_with_gapless_events() {
     let (db, process) = (with_table().await, Process::for_test("order"));
-    let causes: Vec<_> = (0..50).map(|n| DedupKey::Command { id: aggregate(n) }).collect();
-    let done = join_all(causes.iter().map(|dedup_key| raise(&db, &process, dedup_key))).await;
+    let dedup_keys: Vec<_> = (0..50).map(|n| DedupKey::Command { id: aggregate(n) }).collect();
+    let done = join_all(dedup_keys.iter().map(|dedup_key| raise(&db, &process, dedup_key))).await;
     let mut versions: Vec<_> = done.into_iter().map(|done| done.expect("no error")).map(Outcome::into_inner).collect();
     versions.sort_unstable();
     assert_eq!(versions, (2..52).collect::<Vec<_>>());
@@ -94,28 +96,20 @@ async fn fifty_different_keys_apply_one_after_another_with_gapless_events() {
 
 #[tokio::test]
 async fn a_change_that_does_not_apply_writes_no_event_result_or_response() {
-    const CHANGE: &str = concat!(
-        "with changed as (update place set version = 7 where version = 6 returning version), ",
-        told!("$1", "changed"),
-        ", ",
-        remembered!("$1", "changed"),
-        ", ",
-        settled!("$1", "changed"),
-        " select version from changed"
-    );
     let (db, process) = (with_table().await, Process::for_test("order"));
     let [request, _, command] = dedup_keys();
     let mut connection = db.acquire().await.expect("a connection");
     assert!(IdempotencyLease::try_acquire(&mut connection, &request, aggregate(9), LEASE).await.expect("acquiring"));
-    let mut account = Account::new();
-    let event = TestEvent::It(1);
-    let event = NewEvent { event: &event, aggregate: aggregate(1), seq: 1, correlation: None, causation: None };
-    account.append(&*process.ids(), Epoch(0), event).expect("an event");
-    account.store_result(&command, &1).expect("a value");
-    account.complete(aggregate(9), &answer(1)).expect("an answer");
-    let parameter = account.parameter();
-    let changed: Option<i32> =
-        sqlx::query_scalar(CHANGE).bind(parameter).fetch_optional(&mut *connection).await.expect("a statement");
+    let events = event_of(&process, 1);
+    let changed: Option<i32> = sqlx::query_scalar(RAISE)
+        .bind(6)
+        .bind(events.rows())
+        .bind(DedupRecord::of(&command, &1).expect("a value"))
+        .bind(aggregate(9))
+        .bind(answer(1).to_json().expect("JSON"))
+        .fetch_optional(&mut *connection)
+        .await
+        .expect("a statement");
     assert_eq!(changed, None);
     assert_eq!(find_result::<i32>(&mut connection, &command).await.expect("reading"), None);
     drop(connection);
@@ -151,19 +145,12 @@ async fn an_empty_result_is_stored_once() {
 
 #[tokio::test]
 async fn a_duplicate_changes_nothing_without_a_lookup_before() {
-    const CHANGE: &str = concat!(
-        "with changed as (update place set version = version + 1 where ",
-        unheard!("$1"),
-        " returning version), ",
-        remembered!("$1", "changed"),
-        " select exists (select from changed)"
-    );
+    const CHANGE: &str = "with changed as (update place set version = version + 1 where dedup_is_new($1) returning version), \
+        stored as (select dedup_complete($1) from changed) select exists (select from stored)";
     let db = with_table().await;
     let mut connection = db.acquire().await.expect("a connection");
     let mut changed = async |dedup_key: &DedupKey| -> bool {
-        let mut account = Account::new();
-        account.store_result(dedup_key, &1).expect("a value");
-        let change = sqlx::query_scalar(CHANGE).bind(account.parameter());
+        let change = sqlx::query_scalar(CHANGE).bind(DedupRecord::of(dedup_key, &1).expect("a value"));
         change.fetch_one(&mut *connection).await.expect("a statement")
     };
     for dedup_key in dedup_keys() {
