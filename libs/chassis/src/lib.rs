@@ -11,6 +11,7 @@ mod run;
 mod server;
 mod settings;
 pub mod shutdown_signal;
+mod span_fields;
 pub mod telemetry;
 pub mod trace;
 mod watched;

@@ -14,7 +14,10 @@ use opentelemetry_sdk::{
 };
 use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use crate::settings::{Reader, settings};
+use crate::{
+    settings::{Reader, settings},
+    span_fields::SpanFields,
+};
 
 /// How long one export of spans may take.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -128,10 +131,11 @@ fn tracer_provider(name: &'static str, config: &Config) -> anyhow::Result<SdkTra
 /// One JSON object a line; the fields of the event on top, those of its spans (`request_id`, `trace_id`) in `spans`.
 fn json_lines<S>() -> tracing_subscriber::fmt::Layer<
     S,
-    tracing_subscriber::fmt::format::JsonFields,
+    SpanFields,
     tracing_subscriber::fmt::format::Format<tracing_subscriber::fmt::format::Json>,
 > {
-    tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(true)
+    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false);
+    lines.with_span_list(true).fmt_fields(SpanFields)
 }
 
 /// A panic is a line of the log like any other, with the place where it happened.
@@ -207,6 +211,25 @@ mod tests {
         assert_eq!((line["message"].as_str(), line["rows"].as_i64()), (Some("found"), Some(2)));
         assert_eq!(line["spans"][0]["request_id"], "r-1");
         assert_eq!(line["spans"][0]["trace_id"], "t-1");
+    }
+
+    #[test]
+    fn fields_recorded_later_are_members_of_the_same_object_and_the_last_value_counts() {
+        let line = logged(|| {
+            let span =
+                tracing::info_span!("request", id = "a\"b\n", status = tracing::field::Empty, share = 0.5, done = true);
+            span.record("status", 200_u16);
+            span.record("status", 404_u16);
+            span.in_scope(|| {
+                let empty = tracing::info_span!("empty", later = tracing::field::Empty);
+                empty.record("later", tracing::field::debug(Some("x")));
+                empty.in_scope(|| tracing::info!("found"));
+            });
+        });
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let request = serde_json::json!({"name": "request", "id": "a\"b\n", "status": 404, "share": 0.5, "done": true});
+        assert_eq!(line["spans"][0], request);
+        assert_eq!(line["spans"][1], serde_json::json!({"name": "empty", "later": "Some(\"x\")"}));
     }
 
     #[test]
