@@ -1,5 +1,6 @@
 //! Consumes product and order events: stores product copies, completes or cancels checkouts. Depends on the use cases, not
-//! on SQL. Each handler is idempotent by the version of the copy or the state of the checkout.
+//! on SQL. Each effect is idempotent by the version of the copy or the state of the checkout, so that no event needs a row in
+//! the inbox.
 
 use agora_events::{
     Envelope, Topic,
@@ -8,6 +9,7 @@ use agora_events::{
     topics,
 };
 use agora_outbox::{DedupKey, Failure};
+use agora_vocab::OrderId;
 
 use crate::{
     domain::ProductCopy,
@@ -20,23 +22,45 @@ pub const CONSUMER: &str = "cart";
 /// Topics that the group reads.
 pub const TOPICS: &[Topic] = &[topics::PRODUCT, topics::ORDER];
 
-/// Handles one event. Idempotent.
-pub async fn handle(service: CartService, envelope: Envelope) -> Result<(), Failure> {
-    let dedup_key = DedupKey::Event { consumer: CONSUMER, id: envelope.id };
+/// The effect of an event.
+enum Effect {
+    StoreCopy(ProductCopy),
+    Complete(OrderId),
+    Cancel(OrderId, DedupKey),
+}
+
+/// Handles a batch of events. Idempotent: after a failure, the same events may be handled again.
+pub async fn handle(service: CartService, envelopes: Vec<Envelope>) -> Result<(), Failure> {
+    let effects = envelopes.iter().map(effect).collect::<Result<Vec<_>, _>>()?;
+    let (mut copies, mut placed) = (Vec::new(), Vec::new());
+    for effect in effects.into_iter().flatten() {
+        match effect {
+            Effect::StoreCopy(copy) => copies.push(copy),
+            Effect::Complete(order) => placed.push(order),
+            Effect::Cancel(order, dedup_key) => {
+                // The events of an order take effect in their order: the checkout of a placed order is completed before.
+                service.complete_checkouts(&std::mem::take(&mut placed)).await.map_err(failure)?;
+                service.cancel_checkout(order, &dedup_key).await.map_err(failure)?;
+            }
+        }
+    }
+    service.complete_checkouts(&placed).await.map_err(failure)?;
+    service.store_copies(&copies).await.map_err(failure)
+}
+
+fn effect(envelope: &Envelope) -> Result<Option<Effect>, Failure> {
     let malformed = |error: serde_json::Error| Failure::Poison(error.into());
     if let Some(event) = envelope.event::<ProductEvent>().map_err(malformed)? {
-        return service.store_copy(&copy(event), &dedup_key).await.map_err(failure);
+        return Ok(Some(Effect::StoreCopy(copy(event))));
     }
-    match envelope.event::<OrderEvent>().map_err(malformed)? {
-        Some(OrderEvent::Placed(order)) if order.cart_id.is_some() => {
-            service.complete_checkout(order.order_id, &dedup_key).await.map_err(failure)
-        }
-        // Cancelled also ends an order that was never placed; the checkout of a placed order is already completed.
+    Ok(match envelope.event::<OrderEvent>().map_err(malformed)? {
+        Some(OrderEvent::Placed(order)) if order.cart_id.is_some() => Some(Effect::Complete(order.order_id)),
+        // Cancelled also ends an order that was never placed.
         Some(OrderEvent::Rejected(order) | OrderEvent::Cancelled(order)) if order.cart_id.is_some() => {
-            service.cancel_checkout(order.order_id, &dedup_key).await.map(drop).map_err(failure)
+            Some(Effect::Cancel(order.order_id, DedupKey::Event { consumer: CONSUMER, id: envelope.id }))
         }
-        _ => Ok(()),
-    }
+        _ => None,
+    })
 }
 
 fn copy(event: ProductEvent) -> ProductCopy {

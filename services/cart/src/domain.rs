@@ -26,11 +26,6 @@ impl Variant {
         Ok(Self(variant.to_owned()))
     }
 
-    /// Wraps a stored value without validation; values are validated before they are stored.
-    pub(crate) const fn stored(text: String) -> Self {
-        Self(text)
-    }
-
     /// The variant's name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -182,6 +177,40 @@ impl Cart {
         Ok(added)
     }
 
+    /// Returns the line with this id.
+    pub fn line(&self, id: LineId) -> Option<&Line> {
+        self.lines.iter().find(|line| line.id == id)
+    }
+
+    /// Sets the units of a line and the price that its user has seen. Returns the resulting line; `None` without the line.
+    pub fn change(&mut self, id: LineId, quantity: Quantity, seen: Money) -> Option<Line> {
+        let line = self.lines.iter_mut().find(|line| line.id == id)?;
+        (line.quantity, line.seen) = (quantity, seen);
+        self.version += 1;
+        Some(line.clone())
+    }
+
+    /// Removes a line and returns it; `None` without the line.
+    pub fn remove(&mut self, id: LineId) -> Option<Line> {
+        let at = self.lines.iter().position(|line| line.id == id)?;
+        self.version += 1;
+        Some(self.lines.remove(at))
+    }
+
+    /// Moves all lines to an order: returns the empty cart and the checkout. `None` if the cart has no lines.
+    pub fn check_out(self, order: OrderId) -> Option<(Self, Checkout)> {
+        let Self { id, user, version, lines } = self;
+        let emptied = Self { id, user, version: version + 1, lines: Vec::new() };
+        (!lines.is_empty()).then_some((emptied, Checkout { order, cart: id, version, lines }))
+    }
+
+    /// Adds the lines of a cancelled checkout. Quantities are summed up to the limit of a line, lines are added up to the
+    /// limit of a cart, and deleted products are left out.
+    pub fn restore(&mut self, lines: Vec<Line>, deleted: &BTreeSet<ProductId>) {
+        self.lines = merge_lines(std::mem::take(&mut self.lines), lines, deleted);
+        self.version += 1;
+    }
+
     /// The distinct products of the cart.
     pub fn products(&self) -> BTreeSet<ProductId> {
         self.lines.iter().map(|line| line.product).collect()
@@ -213,6 +242,14 @@ pub enum Refused {
 }
 
 impl Contents {
+    /// A stored cart with the copies of its products. The lines of deleted products are left out; the next change of the cart
+    /// also removes them from the store.
+    pub fn of(mut cart: Cart, copies: BTreeMap<ProductId, ProductCopy>) -> Self {
+        let deleted = |product: &ProductId| copies.get(product).is_some_and(|copy| copy.deleted);
+        cart.lines.retain(|line| !deleted(&line.product));
+        Self { cart, copies }
+    }
+
     /// Validates the cart after a change of `product`.
     pub fn check(&self, product: ProductId, variant: &Variant, quoted: &QuotedLine) -> Result<(), Refused> {
         let lines = &self.cart.lines;
@@ -294,9 +331,7 @@ impl CheckoutState {
     }
 }
 
-/// Merges the lines of a cancelled checkout into a cart's lines. Quantities are summed up to the limit of a line, lines are
-/// added up to the limit of a cart, and deleted products are left out.
-pub fn merge_lines(mut lines: Vec<Line>, back: Vec<Line>, deleted: &BTreeSet<ProductId>) -> Vec<Line> {
+fn merge_lines(mut lines: Vec<Line>, back: Vec<Line>, deleted: &BTreeSet<ProductId>) -> Vec<Line> {
     for line in back.into_iter().filter(|line| !deleted.contains(&line.product)) {
         let full = lines.len() >= LINES_MAX;
         match lines.iter_mut().find(|there| there.product == line.product && there.variant == line.variant) {
@@ -412,6 +447,34 @@ mod tests {
     #[test]
     fn an_empty_cart_has_total_zero() {
         assert_eq!(contents(vec![], &[]).view(&QuoteResult::default()).unwrap().total, eur(0));
+    }
+
+    #[test]
+    fn a_changed_or_removed_line_raises_the_version_and_an_unknown_line_does_not() {
+        let mut cart = contents(vec![line(1, 2, 100), line(2, 1, 100)], &[]).cart;
+        let (first, second, unknown) = (cart.lines[0].id, cart.lines[1].id, LineId::new(Uuid::from_u128(9)));
+        let changed = cart.change(first, Quantity::parse(7).unwrap(), eur(150)).unwrap();
+        assert_eq!((changed.quantity.get(), changed.seen, cart.line(first)), (7, eur(150), Some(&changed)));
+        assert_eq!(cart.remove(second).map(|line| line.id), Some(second));
+        assert_eq!((cart.change(unknown, changed.quantity, eur(1)), cart.remove(unknown)), (None, None));
+        assert_eq!((cart.version, cart.lines), (3, vec![changed]));
+    }
+
+    #[test]
+    fn a_checkout_has_all_lines_and_the_version_before() {
+        let order = OrderId::new(Uuid::from_u128(5));
+        let cart = contents(vec![line(1, 2, 100)], &[]).cart;
+        let (emptied, checkout) = cart.clone().check_out(order).unwrap();
+        assert_eq!((checkout.version, checkout.lines, checkout.cart), (1, cart.lines, cart.id));
+        assert_eq!((emptied.version, emptied.lines.len(), emptied.check_out(order)), (2, 0, None));
+    }
+
+    #[test]
+    fn the_line_of_a_deleted_product_is_not_in_the_cart() {
+        let gone = ProductCopy { deleted: true, ..copy(1, 100) };
+        let copies = BTreeMap::from([(gone.product, gone)]);
+        let read = Contents::of(contents(vec![line(1, 2, 100), line(2, 1, 100)], &[]).cart, copies);
+        assert_eq!(read.cart.lines, [line(2, 1, 100)]);
     }
 
     #[test]

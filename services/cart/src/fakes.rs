@@ -14,10 +14,7 @@ use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    domain::{
-        Cart, Checkout, CheckoutState, Contents, Line, ProductCopy, QuoteResult, QuotedLine, Refused, Variant, View,
-        merge_lines,
-    },
+    domain::{Cart, Checkout, CheckoutState, Contents, ProductCopy, QuoteResult, QuotedLine, Refused, Variant, View},
     ports::{CartError, Carts, Catalog, CatalogUnavailable, CheckoutError, NewLine, StoreError},
 };
 
@@ -71,18 +68,20 @@ impl State {
     fn contents(&self, user: UserId) -> Contents {
         let cart = self.carts.get(&user).cloned().unwrap_or(Cart::of(user));
         let copies = cart.products().into_iter().filter_map(|id| Some((id, self.copies.get(&id)?.clone())));
-        Contents { copies: copies.collect(), cart }
+        let copies = copies.collect();
+        Contents::of(cart, copies)
     }
 
-    fn cart(&mut self, user: UserId) -> &mut Cart {
-        let cart = self.carts.entry(user).or_insert_with(|| Cart::of(user));
-        cart.version += 1;
-        cart
-    }
-
-    fn own_line(&self, user: UserId, line: LineId) -> Result<Line, CartError> {
-        let lines = self.carts.get(&user).map(|cart| cart.lines.as_slice()).unwrap_or_default();
-        lines.iter().find(|there| there.id == line).cloned().ok_or(CartError::NotFound)
+    /// Changes the user's cart as [`contents`](Self::contents) returns it.
+    fn update<T>(
+        &mut self,
+        user: UserId,
+        change: impl FnOnce(&mut Cart) -> Result<T, CartError>,
+    ) -> Result<T, CartError> {
+        let mut cart = self.contents(user).cart;
+        let changed = change(&mut cart)?;
+        self.carts.insert(user, cart);
+        Ok(changed)
     }
 
     fn store_copy(&mut self, copy: &ProductCopy) {
@@ -145,8 +144,7 @@ impl Carts for InMemoryCarts {
             if state.gone().contains(&product) {
                 return Err(CartError::Refused(Refused::UnknownProduct));
             }
-            let cart = state.carts.entry(user).or_insert_with(|| Cart::of(user));
-            cart.add(line.at(quoted.price)).map_err(CartError::Refused)?;
+            state.update(user, |cart| Ok(cart.add(line.at(quoted.price))?))?;
             state.finish(user, product, &line.variant, quote)
         })
     }
@@ -160,12 +158,12 @@ impl Carts for InMemoryCarts {
         dedup_key: &DedupKey,
     ) -> Result<Outcome<View>, CartError> {
         self.apply(dedup_key, |state| {
-            let Line { product, variant, .. } = state.own_line(user, line)?;
-            let quoted = quote.of(product).ok_or(CartError::Refused(Refused::UnknownProduct))?;
-            for there in state.cart(user).lines.iter_mut().filter(|there| there.id == line) {
-                (there.quantity, there.seen) = (quantity, quoted.price);
-            }
-            state.finish(user, product, &variant, quote)
+            let changed = state.update(user, |cart| {
+                let product = cart.line(line).ok_or(CartError::NotFound)?.product;
+                let quoted = quote.of(product).ok_or(Refused::UnknownProduct)?;
+                cart.change(line, quantity, quoted.price).ok_or(CartError::NotFound)
+            })?;
+            state.finish(user, changed.product, &changed.variant, quote)
         })
     }
 
@@ -177,20 +175,17 @@ impl Carts for InMemoryCarts {
         dedup_key: &DedupKey,
     ) -> Result<Outcome<View>, CartError> {
         self.apply(dedup_key, |state| {
-            state.own_line(user, line)?;
-            for there in state.cart(user).lines.iter_mut().filter(|there| there.id == line) {
-                there.quantity = there.quantity.min(quantity);
-            }
+            state.update(user, |cart| {
+                let there = cart.line(line).ok_or(CartError::NotFound)?;
+                let (quantity, seen) = (quantity.min(there.quantity), there.seen);
+                cart.change(line, quantity, seen).ok_or(CartError::NotFound)
+            })?;
             state.contents(user).view(&QuoteResult::default()).map_err(CartError::Refused)
         })
     }
 
     async fn remove(&self, user: UserId, line: LineId, dedup_key: &DedupKey) -> Result<Outcome<()>, CartError> {
-        self.apply(dedup_key, |state| {
-            state.own_line(user, line)?;
-            state.cart(user).lines.retain(|there| there.id != line);
-            Ok(())
-        })
+        self.apply(dedup_key, |state| state.update(user, |cart| cart.remove(line).map(drop).ok_or(CartError::NotFound)))
     }
 
     async fn begin_checkout(
@@ -203,13 +198,9 @@ impl Carts for InMemoryCarts {
             Some((CheckoutState::Taken | CheckoutState::Done, Some((_, checkout)))) => Ok(checkout.clone()),
             Some(_) => Err(CheckoutError::Cancelled),
             None => {
-                let Cart { id, version, lines, .. } = state.contents(user).cart;
-                if lines.is_empty() {
-                    return Err(CheckoutError::Empty);
-                }
-                let checkout = Checkout { order, cart: id, version, lines };
+                let (emptied, checkout) = state.contents(user).cart.check_out(order).ok_or(CheckoutError::Empty)?;
+                state.carts.insert(user, emptied);
                 state.checkouts.insert(order, (CheckoutState::Taken, Some((user, checkout.clone()))));
-                state.cart(user).lines.clear();
                 Ok(checkout)
             }
         })
@@ -222,11 +213,9 @@ impl Carts for InMemoryCarts {
     ) -> Result<Outcome<CheckoutState>, StoreError> {
         self.apply(dedup_key, |state| match state.checkouts.get(&order).cloned() {
             Some((CheckoutState::Taken, Some((user, checkout)))) => {
-                let there = state.contents(user).cart.lines;
-                let lines = merge_lines(there.clone(), checkout.lines.clone(), &state.gone());
-                if lines != there {
-                    state.cart(user).lines = lines;
-                }
+                let (mut cart, gone) = (state.contents(user).cart, state.gone());
+                cart.restore(checkout.lines.clone(), &gone);
+                state.carts.insert(user, cart);
                 state.checkouts.insert(order, (CheckoutState::Returned, Some((user, checkout))));
                 Ok(CheckoutState::Returned)
             }
@@ -238,34 +227,24 @@ impl Carts for InMemoryCarts {
         })
     }
 
-    async fn complete_checkout(&self, order: OrderId, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError> {
-        self.apply(dedup_key, |state| {
-            if let Some((found @ CheckoutState::Taken, _)) = state.checkouts.get_mut(&order) {
-                *found = CheckoutState::Done;
+    async fn complete_checkouts(&self, orders: &[OrderId]) -> Result<(), StoreError> {
+        let completed = self.apply(&DedupKey::None, |state| {
+            for order in orders {
+                if let Some((found @ CheckoutState::Taken, _)) = state.checkouts.get_mut(order) {
+                    *found = CheckoutState::Done;
+                }
             }
             Ok(())
-        })
+        });
+        completed.map(Outcome::into_inner)
     }
 
-    async fn store_copy(&self, copy: &ProductCopy, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError> {
-        self.apply(dedup_key, |state| {
-            state.store_copy(copy);
+    async fn store_copies(&self, copies: &[ProductCopy]) -> Result<(), StoreError> {
+        let stored = self.apply(&DedupKey::None, |state| {
+            copies.iter().for_each(|copy| state.store_copy(copy));
             Ok(())
-        })
-    }
-
-    async fn drop_product(&self, product: ProductId) -> Result<u64, StoreError> {
-        let dropped = self.apply(&DedupKey::None, |state| {
-            let holds = |cart: &&mut Cart| cart.products().contains(&product);
-            let mut dropped = 0;
-            for cart in state.carts.values_mut().filter(holds) {
-                cart.lines.retain(|line| line.product != product);
-                cart.version += 1;
-                dropped += 1;
-            }
-            Ok::<_, StoreError>(dropped)
-        })?;
-        Ok(dropped.into_inner())
+        });
+        stored.map(Outcome::into_inner)
     }
 
     async fn sweep(&self) -> Result<u64, StoreError> {

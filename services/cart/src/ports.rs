@@ -1,7 +1,7 @@
 //! Ports of the use cases: the persistent store of carts, and the catalog. Independent of SQL and HTTP.
 //!
-//! Every method that changes data is one transaction and takes a deduplication key; a duplicate returns the stored result
-//! of the first call.
+//! Every method that changes data is one transaction. A method with a deduplication key applies a change once; a duplicate
+//! returns the result of the first call.
 
 use agora_chassis::BoxError;
 pub use agora_outbox::StoreError;
@@ -73,8 +73,8 @@ pub trait Carts: Send + Sync + std::fmt::Debug {
     /// Removes a line of the user's own cart.
     async fn remove(&self, user: UserId, line: LineId, dedup_key: &DedupKey) -> Result<Outcome<()>, CartError>;
 
-    /// Moves every line of the user's cart to an order. A repeated call for the order returns the same checkout; a cancelled
-    /// checkout fails with [`CheckoutError::Cancelled`].
+    /// Moves every line of the user's cart to an order. A repeated call for the order returns the same checkout, whatever its
+    /// `dedup_key`; a cancelled checkout fails with [`CheckoutError::Cancelled`].
     async fn begin_checkout(
         &self,
         order: OrderId,
@@ -87,14 +87,12 @@ pub trait Carts: Send + Sync + std::fmt::Debug {
     async fn cancel_checkout(&self, order: OrderId, dedup_key: &DedupKey)
     -> Result<Outcome<CheckoutState>, StoreError>;
 
-    /// Completes a checkout in progress; otherwise changes nothing.
-    async fn complete_checkout(&self, order: OrderId, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError>;
+    /// Completes the checkouts of orders that are in progress; others do not change. Idempotent.
+    async fn complete_checkouts(&self, orders: &[OrderId]) -> Result<(), StoreError>;
 
-    /// Stores a copy of a product unless a copy of the same or a newer version is stored.
-    async fn store_copy(&self, copy: &ProductCopy, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError>;
-
-    /// Removes a deleted product from one batch of carts. Returns the size of the batch; 0 if no cart contains the product.
-    async fn drop_product(&self, product: ProductId) -> Result<u64, StoreError>;
+    /// Stores copies of products, each unless a copy of the same or a newer version is stored. The copy of a deleted product
+    /// removes the product from every cart. Idempotent.
+    async fn store_copies(&self, copies: &[ProductCopy]) -> Result<(), StoreError>;
 
     /// Deletes one batch of checkouts that ended more than 30 days ago. Returns how many were deleted.
     async fn sweep(&self) -> Result<u64, StoreError>;
@@ -138,4 +136,10 @@ pub enum CheckoutError {
     /// The store is unavailable or returned invalid data.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<Refused> for CartError {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
 }

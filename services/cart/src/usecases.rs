@@ -93,7 +93,7 @@ impl CartService {
         dedup_key: &DedupKey,
     ) -> Result<Outcome<View>, Error> {
         let contents = self.carts.find(user).await?;
-        let Some(there) = contents.cart.lines.iter().find(|there| there.id == line) else {
+        let Some(there) = contents.cart.line(line) else {
             return self.stored_or(dedup_key, Error::NotFound).await;
         };
         match self.quote_with(there.product, &contents).await {
@@ -125,18 +125,14 @@ impl CartService {
         Ok(self.carts.cancel_checkout(order, dedup_key).await?.into_inner())
     }
 
-    /// Completes the checkout of a placed order; its lines never return to the cart. Idempotent.
-    pub async fn complete_checkout(&self, order: OrderId, dedup_key: &DedupKey) -> Result<(), Error> {
-        self.carts.complete_checkout(order, dedup_key).await?;
-        Ok(())
+    /// Completes the checkouts of placed orders; their lines never return to the cart. Idempotent.
+    pub async fn complete_checkouts(&self, orders: &[OrderId]) -> Result<(), Error> {
+        if orders.is_empty() { Ok(()) } else { Ok(self.carts.complete_checkouts(orders).await?) }
     }
 
-    /// Stores a copy of a product; removes a deleted product from all carts. Idempotent by version.
-    pub async fn store_copy(&self, copy: &ProductCopy, dedup_key: &DedupKey) -> Result<(), Error> {
-        self.carts.store_copy(copy, dedup_key).await?;
-        // Also for a known copy: a process may have stopped between the two steps.
-        while copy.deleted && self.carts.drop_product(copy.product).await? > 0 {}
-        Ok(())
+    /// Stores copies of products; a deleted product is thereby removed from all carts. Idempotent by version.
+    pub async fn store_copies(&self, copies: &[ProductCopy]) -> Result<(), Error> {
+        if copies.is_empty() { Ok(()) } else { Ok(self.carts.store_copies(copies).await?) }
     }
 
     /// Deletes checkouts that ended more than 30 days ago. Returns how many were deleted.

@@ -96,8 +96,8 @@ impl Shop {
     /// Delivers the event twice, as the broker may.
     async fn deliver<E: Event>(&self, event: &E) {
         let envelope = envelope(event);
-        handle(self.service.clone(), envelope.clone()).await.unwrap();
-        handle(self.service.clone(), envelope).await.unwrap();
+        handle(self.service.clone(), vec![envelope.clone()]).await.unwrap();
+        handle(self.service.clone(), vec![envelope]).await.unwrap();
     }
 }
 
@@ -388,6 +388,33 @@ async fn order_events_end_checkouts_in_any_order_of_arrival() {
 }
 
 #[tokio::test]
+async fn the_events_of_a_batch_take_effect_in_their_order() {
+    let shop = Shop::open();
+    let chair = shop.list_product(9);
+    let (placed, cancelled) = (order(), order());
+    for id in [placed, cancelled] {
+        shop.add(chair, 1).await.expect(201);
+        shop.begin_checkout(id).await.expect(200);
+    }
+    let batch = vec![
+        envelope(&ProductEvent::Updated(product_event(chair, 3, eur(3)))),
+        envelope(&OrderEvent::Placed(order_event(placed, true))),
+        envelope(&OrderEvent::Cancelled(order_event(placed, true))),
+        envelope(&OrderEvent::Cancelled(order_event(cancelled, true))),
+        envelope(&OrderEvent::Placed(order_event(cancelled, true))),
+        envelope(&ProductEvent::Updated(product_event(chair, 2, eur(2)))),
+    ];
+    for _ in 0..2 {
+        handle(shop.service.clone(), batch.clone()).await.unwrap();
+        assert_eq!(shop.cancel_checkout(placed).await.expect(200).body["state"], "done");
+        assert_eq!(shop.cancel_checkout(cancelled).await.expect(200).body["state"], "returned");
+        assert_eq!(shop.units().await, [1]);
+    }
+    shop.catalog.set_unavailable(true);
+    assert_eq!(shop.cart().await.items[0].name, "Chair 3");
+}
+
+#[tokio::test]
 async fn a_deleted_product_leaves_the_cart() {
     let shop = Shop::open();
     let (chair, table) = (shop.list_product(9), shop.list_product(9));
@@ -406,11 +433,11 @@ async fn a_malformed_event_is_dead_lettered_and_an_unavailable_database_is_retri
     let shop = Shop::open();
     let good = envelope(&ProductEvent::Updated(product_event(product(), 1, eur(1))));
     let wrong = Envelope { data: to_raw_value(&json!({"type": "product-added"})).unwrap(), ..good.clone() };
-    let put_aside = handle(shop.service.clone(), wrong.clone()).await;
+    let put_aside = handle(shop.service.clone(), vec![good.clone(), wrong.clone()]).await;
     assert!(matches!(put_aside, Err(agora_outbox::Failure::Poison(_))), "{put_aside:?}");
-    handle(shop.service.clone(), Envelope { kind: "product.painted".into(), ..wrong }).await.unwrap();
+    handle(shop.service.clone(), vec![Envelope { kind: "product.painted".into(), ..wrong }]).await.unwrap();
     shop.carts.set_unavailable(true);
-    let later = handle(shop.service.clone(), good).await;
+    let later = handle(shop.service.clone(), vec![good]).await;
     assert!(matches!(later, Err(agora_outbox::Failure::Again(_))), "{later:?}");
 }
 

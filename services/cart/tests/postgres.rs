@@ -4,6 +4,10 @@
 
 #[path = "support/contract.rs"]
 mod contract;
+#[path = "postgres/migration.rs"]
+mod migration;
+#[path = "postgres/plans.rs"]
+mod plans;
 
 use std::sync::Arc;
 
@@ -168,12 +172,12 @@ async fn two_concurrent_commands_for_one_order_begin_one_checkout() {
 async fn a_checkout_completed_and_cancelled_concurrently_has_one_final_state() {
     let (db, carts) = start().await;
     for _ in 0..20 {
-        let (me, mine, stands, undo) = (user(), order(), command(), command());
+        let (me, mine, undo) = (user(), order(), command());
         add(&carts, me, product(), 3).await;
         carts.begin_checkout(mine, me, &command()).await.unwrap();
-        let (settled, ended) =
-            futures::join!(carts.complete_checkout(mine, &stands), carts.cancel_checkout(mine, &undo));
-        settled.unwrap();
+        let placed = [mine];
+        let (completed, ended) = futures::join!(carts.complete_checkouts(&placed), carts.cancel_checkout(mine, &undo));
+        completed.unwrap();
         let there = if ended.unwrap().into_inner() == CheckoutState::Done { vec![] } else { vec![3] };
         assert_eq!(held(&carts, me).await.1, there);
     }
@@ -213,11 +217,9 @@ async fn a_product_deleted_during_a_cancel_is_in_no_cart() {
     let keys: Vec<_> = shoppers.iter().map(|_| command()).collect();
     let returning =
         join_all(shoppers.iter().zip(&keys).map(|((_, mine), dedup_key)| carts.cancel_checkout(*mine, dedup_key)));
-    let leaving = async {
-        carts.store_copy(&deleted(chair, 2), &command()).await.unwrap();
-        while carts.drop_product(chair).await.unwrap() > 0 {}
-    };
-    let (returned, ()) = futures::join!(returning, leaving);
+    let gone = deleted(chair, 2);
+    let (returned, stored) = futures::join!(returning, carts.store_copies(std::slice::from_ref(&gone)));
+    stored.unwrap();
     for result in returned {
         assert_eq!(result.unwrap().into_inner(), CheckoutState::Returned);
     }
@@ -285,11 +287,9 @@ async fn a_product_deleted_during_an_add_is_in_no_cart() {
             .zip(&keys)
             .map(|((me, line), dedup_key)| put(&carts, *me, line, &offered, dedup_key)),
     );
-    let leaving = async {
-        carts.store_copy(&deleted(chair, 2), &command()).await.unwrap();
-        while carts.drop_product(chair).await.unwrap() > 0 {}
-    };
-    let (added, ()) = futures::join!(adding, leaving);
+    let gone = deleted(chair, 2);
+    let (added, stored) = futures::join!(adding, carts.store_copies(std::slice::from_ref(&gone)));
+    stored.unwrap();
     for result in added {
         assert!(matches!(&result, Ok(_) | Err(CartError::Refused(Refused::UnknownProduct))), "{result:?}");
     }
@@ -320,13 +320,16 @@ async fn the_line_limit_also_applies_to_a_cancelled_checkout() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sweep_deletes_old_ended_checkouts_only() {
     let (db, carts) = start().await;
-    let (me, done, under_way) = (user(), order(), order());
+    let (me, ended, under_way) = (user(), order(), order());
     add(&carts, me, product(), 1).await;
     carts.begin_checkout(under_way, me, &command()).await.unwrap();
-    carts.cancel_checkout(done, &command()).await.unwrap();
+    carts.cancel_checkout(ended, &command()).await.unwrap();
     assert_eq!(carts.sweep().await.unwrap(), 0);
     let mut connection = db.acquire().await.unwrap();
-    let age = "update taking set updated_at = updated_at - interval '31 days'";
+    let begun = "update cart_checkout set created_at = created_at - interval '31 days'";
+    sqlx::query(begun).execute(&mut *connection).await.unwrap();
+    assert_eq!(carts.sweep().await.unwrap(), 0, "ended just now");
+    let age = "update cart_checkout set updated_at = updated_at - interval '31 days'";
     sqlx::query(age).execute(&mut *connection).await.unwrap();
     assert_eq!(carts.sweep().await.unwrap(), 1);
     assert_eq!(carts.begin_checkout(under_way, me, &command()).await.unwrap().into_inner().lines[0].quantity, units(1));

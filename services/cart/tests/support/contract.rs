@@ -277,13 +277,16 @@ async fn a_completed_checkout_cannot_be_cancelled(carts: &dyn Carts) {
     let (me, mine) = (user(), order());
     add(carts, me, product(), 1).await;
     let taken = begin_checkout(carts, mine, me).await.unwrap();
-    carts.complete_checkout(mine, &command()).await.unwrap();
+    carts.complete_checkouts(&[mine]).await.unwrap();
     assert_eq!(cancel_checkout(carts, mine).await, CheckoutState::Done);
     assert_eq!(begin_checkout(carts, mine, me).await.unwrap(), taken);
     assert_eq!(held(carts, me).await, (2, vec![]));
 
-    let unknown = order();
-    carts.complete_checkout(unknown, &command()).await.unwrap();
+    let (unknown, next) = (order(), order());
+    add(carts, me, product(), 1).await;
+    begin_checkout(carts, next, me).await.unwrap();
+    carts.complete_checkouts(&[next, unknown, mine, next]).await.unwrap();
+    assert_eq!(cancel_checkout(carts, next).await, CheckoutState::Done);
     assert!(matches!(begin_checkout(carts, unknown, me).await, Err(CheckoutError::Empty)), "no checkout was stored");
 }
 
@@ -292,11 +295,14 @@ async fn a_newer_copy_replaces_an_older_one(carts: &dyn Carts) {
     add(carts, me, chair, 1).await;
     let name = async || carts.find(me).await.unwrap().copies[&chair].name.clone();
     assert_eq!(name().await, "Chair 1");
-    carts.store_copy(&copy(chair, 3), &command()).await.unwrap();
-    carts.store_copy(&copy(chair, 2), &command()).await.unwrap();
+    carts.store_copies(&[copy(chair, 3)]).await.unwrap();
+    carts.store_copies(&[copy(chair, 2)]).await.unwrap();
     assert_eq!(name().await, "Chair 3");
     add(carts, me, chair, 1).await;
     assert_eq!(name().await, "Chair 3", "an older copy does not replace a newer one");
+    let batch = [copy(chair, 4), copy(product(), 1), copy(chair, 6), copy(chair, 5)];
+    carts.store_copies(&batch).await.unwrap();
+    assert_eq!(name().await, "Chair 6", "the newest of a batch is stored");
 }
 
 async fn a_deleted_product_is_removed_from_every_cart_and_does_not_return(carts: &dyn Carts) {
@@ -308,11 +314,11 @@ async fn a_deleted_product_is_removed_from_every_cart_and_does_not_return(carts:
     begin_checkout(carts, mine, me).await.unwrap();
     add(carts, me, chair, 3).await;
 
-    carts.store_copy(&deleted(chair, 2), &command()).await.unwrap();
-    while carts.drop_product(chair).await.unwrap() > 0 {}
-    assert_eq!((held(carts, me).await, held(carts, you).await), ((5, vec![]), (2, vec![])));
+    carts.store_copies(&[deleted(chair, 2)]).await.unwrap();
+    assert_eq!((held(carts, me).await, held(carts, you).await), ((4, vec![]), (1, vec![])));
     let late = put(carts, me, &line(chair, 1), &quote(&[chair], 9), &DedupKey::None).await;
     assert!(matches!(late, Err(CartError::Refused(Refused::UnknownProduct))), "{late:?}");
     assert_eq!(cancel_checkout(carts, mine).await, CheckoutState::Returned);
-    assert_eq!(held(carts, me).await, (6, vec![2]), "the table alone");
+    assert_eq!(held(carts, me).await, (5, vec![2]), "the table alone");
+    assert_eq!(add(carts, you, table, 1).await.items.len(), 1, "a change writes the cart without the deleted product");
 }

@@ -1,0 +1,18 @@
+-- Stores copies of products ($1), each unless the same or a newer version is stored. The copy of a deleted product keeps
+-- its last name and price.
+--
+-- Writes the newest copy of each product, in the order of their ids: concurrent statements cannot deadlock.
+insert into product_copy as kept (product_id, version, name, image_url, price_amount, price_currency, deleted)
+select distinct on (c.product_id)
+    c.product_id, c.version, c.name, c.image_url, c.price_amount, c.price_currency, c.deleted
+from unnest($1::copied_product[]) as c
+order by c.product_id, c.version desc
+on conflict (product_id) do update
+    set
+        version = excluded.version,
+        deleted = excluded.deleted,
+        name = case when excluded.deleted then kept.name else excluded.name end,
+        image_url = case when excluded.deleted then kept.image_url else excluded.image_url end,
+        price_amount = coalesce(excluded.price_amount, kept.price_amount),
+        price_currency = coalesce(excluded.price_currency, kept.price_currency)
+    where kept.version < excluded.version

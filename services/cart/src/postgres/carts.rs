@@ -1,0 +1,124 @@
+//! Reads and writes carts. A cart is one row with its lines as JSON; the domain decides what is written. Contains no
+//! business rules.
+
+use std::collections::BTreeMap;
+
+use agora_outbox::{DedupKey, DedupRecord, write_once};
+use agora_vocab::{Currency, Invalid, Money, UserId};
+use serde::Serialize;
+use sqlx::{PgConnection, Row as _, types::Json};
+
+use super::{PgCarts, copies};
+use crate::{
+    domain::{Cart, Contents, Line, ProductCopy, Refused},
+    ports::{CartError, StoreError},
+};
+
+/// A changed cart that is to be written, with the result that a duplicate of the request returns.
+pub(super) struct Change<T> {
+    /// The cart with its new version.
+    pub cart: Cart,
+    pub result: T,
+    /// The product that the change needs, as quoted: it must not be deleted.
+    pub quoted: Option<ProductCopy>,
+}
+
+/// A cart with one of its lines and the copy of that line's product.
+#[derive(sqlx::FromRow)]
+struct CartRow {
+    cart_version: i64,
+    line: Option<Json<Line>>,
+    copy_version: Option<i64>,
+    name: Option<String>,
+    image_url: Option<String>,
+    price_amount: Option<i64>,
+    price_currency: Option<String>,
+    deleted: Option<bool>,
+}
+
+/// Reads the user's cart; an empty cart if none is stored.
+pub(super) async fn find(connection: &mut PgConnection, user: UserId) -> Result<Contents, StoreError> {
+    const FIND_CART: &str = include_str!("../../sql/find_cart.sql");
+    let rows: Vec<CartRow> = sqlx::query_as(FIND_CART).bind(user.uuid()).fetch_all(connection).await?;
+    let (mut cart, mut copies) = (Cart::of(user), BTreeMap::new());
+    for row in rows {
+        cart.version = row.cart_version;
+        let Some((line, copy)) = row.into_line()? else { continue };
+        copies.extend(copy.map(|copy| (copy.product, copy)));
+        cart.lines.push(line);
+    }
+    Ok(Contents::of(cart, copies))
+}
+
+impl PgCarts {
+    /// Writes a changed cart with its event and result. `None`, and nothing written, if the stored cart does not have the
+    /// previous version or if the deduplication key is used.
+    pub(super) async fn save<T: Serialize>(
+        &self,
+        connection: &mut PgConnection,
+        change: Change<T>,
+        dedup_key: &DedupKey,
+    ) -> Result<Option<T>, CartError> {
+        let Change { cart, result, quoted } = change;
+        let Some(stored) = self.save_cart(connection, &cart, &result, quoted.as_ref(), dedup_key).await? else {
+            return match quoted {
+                Some(copy) if copies::is_deleted(connection, copy.product).await? => {
+                    Err(CartError::Refused(Refused::UnknownProduct))
+                }
+                _ => Ok(None),
+            };
+        };
+        // Not in the statement of the change: most copies are stored, and the product's event writes a missing one too.
+        if let Some(copy) = quoted.filter(|copy| stored.is_none_or(|version| version < copy.version))
+            && let Err(error) = copies::store(connection, std::slice::from_ref(&copy)).await
+        {
+            let error = anyhow::Error::from(error);
+            tracing::warn!(product = %copy.product, error = format!("{error:#}"), "could not store the copy of a product");
+        }
+        Ok(Some(result))
+    }
+
+    /// Returns the version of the stored copy of the quoted product, if any; `None` if nothing was written.
+    async fn save_cart<T: Serialize>(
+        &self,
+        connection: &mut PgConnection,
+        cart: &Cart,
+        result: &T,
+        quoted: Option<&ProductCopy>,
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Option<i64>>, StoreError> {
+        const SAVE_CART: &str = include_str!("../../sql/save_cart.sql");
+        let events = self.updated(cart, None, dedup_key)?;
+        let save = sqlx::query(SAVE_CART)
+            .bind(cart.id.uuid())
+            .bind(cart.version)
+            .bind(Json(&cart.lines))
+            .bind(quoted.map(|copy| copy.product.uuid()))
+            .bind(events.rows())
+            .bind(DedupRecord::of(dedup_key, result)?);
+        let row = write_once(connection, save, &events, &[]).await?;
+        Ok(row.map(|row| row.try_get("copy_version")).transpose()?)
+    }
+}
+
+impl CartRow {
+    fn into_line(self) -> Result<Option<(Line, Option<ProductCopy>)>, StoreError> {
+        let Self { cart_version: _, line, copy_version, name, image_url, price_amount, price_currency, deleted } = self;
+        let Some(Json(line)) = line else { return Ok(None) };
+        let price = price_amount.zip(price_currency).map(|(amount, code)| money(amount, &code)).transpose()?;
+        let copy = copy_version.zip(name).zip(deleted).map(|((version, name), deleted)| ProductCopy {
+            product: line.product,
+            version,
+            name,
+            image_url,
+            price,
+            deleted,
+        });
+        Ok(Some((line, copy)))
+    }
+}
+
+fn money(amount: i64, currency: &str) -> Result<Money, StoreError> {
+    let currency: Currency = currency.parse().map_err(|error: Invalid| StoreError::Broken(error.into()))?;
+    Ok(Money { amount, currency })
+}

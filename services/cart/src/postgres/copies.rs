@@ -1,0 +1,51 @@
+//! Stores copies of products. A copy never replaces one of the same or a newer version, so that no deduplication key is
+//! needed.
+
+use agora_vocab::ProductId;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::{domain::ProductCopy, ports::StoreError};
+
+/// A copy to store: the composite type `copied_product`.
+#[derive(sqlx::Encode)]
+struct CopiedProduct<'a> {
+    product_id: Uuid,
+    version: i64,
+    name: &'a str,
+    image_url: Option<&'a str>,
+    price_amount: Option<i64>,
+    price_currency: Option<&'a str>,
+    deleted: bool,
+}
+
+agora_postgres::composite!(CopiedProduct<'_>, "copied_product");
+
+impl<'a> From<&'a ProductCopy> for CopiedProduct<'a> {
+    fn from(copy: &'a ProductCopy) -> Self {
+        let ProductCopy { product, version, name, image_url, price, deleted } = copy;
+        Self {
+            product_id: product.uuid(),
+            version: *version,
+            name,
+            image_url: image_url.as_deref(),
+            price_amount: price.map(|price| price.amount),
+            price_currency: price.as_ref().map(|price| price.currency.as_str()),
+            deleted: *deleted,
+        }
+    }
+}
+
+/// Stores each copy unless the same or a newer version is stored.
+pub(super) async fn store(connection: &mut PgConnection, copies: &[ProductCopy]) -> Result<(), StoreError> {
+    const STORE_COPIES: &str = include_str!("../../sql/store_copies.sql");
+    let rows: Vec<_> = copies.iter().map(CopiedProduct::from).collect();
+    sqlx::query(STORE_COPIES).bind(rows).execute(connection).await?;
+    Ok(())
+}
+
+/// Whether a copy is stored and the product is deleted.
+pub(super) async fn is_deleted(connection: &mut PgConnection, product: ProductId) -> Result<bool, StoreError> {
+    const IS_DELETED: &str = "select exists (select from product_copy where product_id = $1 and deleted)";
+    Ok(sqlx::query_scalar(IS_DELETED).bind(product.uuid()).fetch_one(connection).await?)
+}

@@ -1,0 +1,110 @@
+//! Every file in `sql/` reads its tables through an index, by PostgreSQL's default planner settings and a generic plan.
+
+use agora_cart::MIGRATIONS;
+use agora_postgres::Db;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, PgConnection};
+
+/// Name of each file, its text, and the types of its parameters.
+const STATEMENTS: [(&str, &str, &[&str]); 8] = [
+    ("find_cart", include_str!("../../sql/find_cart.sql"), &["uuid"]),
+    (
+        "save_cart",
+        include_str!("../../sql/save_cart.sql"),
+        &["uuid", "bigint", "jsonb", "uuid", "outbox_event[]", "dedup_record"],
+    ),
+    (
+        "begin_checkout",
+        include_str!("../../sql/begin_checkout.sql"),
+        &["uuid", "uuid", "bigint", "jsonb", "outbox_event[]"],
+    ),
+    ("find_checkout", include_str!("../../sql/find_checkout.sql"), &["uuid"]),
+    (
+        "cancel_checkout",
+        include_str!("../../sql/cancel_checkout.sql"),
+        &["uuid", "uuid", "bigint", "jsonb", "outbox_event[]"],
+    ),
+    ("complete_checkouts", include_str!("../../sql/complete_checkouts.sql"), &["uuid[]"]),
+    ("store_copies", include_str!("../../sql/store_copies.sql"), &["copied_product[]"]),
+    ("delete_old_checkouts", include_str!("../../sql/delete_old_checkouts.sql"), &["int", "bigint"]),
+];
+
+/// The settings of a server; the connections of a service may have others.
+const SETTINGS: &str = "set enable_seqscan = on; set enable_hashjoin = on; set enable_mergejoin = on; set jit = on; \
+    set plan_cache_mode = force_generic_plan";
+
+const FILL: &str = "
+    insert into cart (id, version, lines)
+        select gen_random_uuid(), 1, '[]' from generate_series(1, 20000);
+    insert into cart_checkout (order_id, state, cart_id, cart_version, created_at, updated_at)
+        select gen_random_uuid(), case when n % 2 = 0 then 'done' else 'taken' end, gen_random_uuid(), 1,
+            now() - n * interval '2 minutes', now() - n * interval '2 minutes'
+        from generate_series(1, 30000) as n;
+    insert into product_copy (product_id, version, name, price_amount, price_currency, deleted)
+        select gen_random_uuid(), 1, 'Chair', 1999, 'EUR', n % 100 = 0 from generate_series(1, 20000) as n;
+    analyze";
+
+async fn plan(connection: &mut PgConnection, (name, sql, types): (&str, &str, &[&str])) -> Value {
+    let nulls = vec!["null"; types.len()].join(", ");
+    let prepare = format!("prepare {name} ({}) as {sql}", types.join(", "));
+    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
+    let explain = format!("explain (format json) execute {name} ({nulls})");
+    let plan: Value = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_one(&mut *connection).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(format!("deallocate {name}"))).execute(connection).await.unwrap();
+    plan
+}
+
+/// Collects the node types and, where present, the tables of a plan.
+fn scans(plan: &Value, found: &mut Vec<(String, String)>) {
+    match plan {
+        Value::Array(all) => all.iter().for_each(|one| scans(one, found)),
+        Value::Object(node) => {
+            if let Some(kind) = node.get("Node Type").and_then(Value::as_str) {
+                let table = node.get("Relation Name").or(node.get("Index Name")).and_then(Value::as_str);
+                found.push((kind.to_owned(), table.unwrap_or_default().to_owned()));
+            }
+            node.values().for_each(|one| scans(one, found));
+        }
+        _ => {}
+    }
+}
+
+async fn check(connection: &mut PgConnection, statements: &[(&str, &str, &[&str])]) {
+    for statement in statements {
+        let plan = plan(connection, *statement).await;
+        let mut found = Vec::new();
+        scans(&plan, &mut found);
+        let whole: Vec<_> = found.iter().filter(|(kind, _)| kind == "Seq Scan").collect();
+        assert!(whole.is_empty(), "{} reads a whole table: {plan:#}", statement.0);
+        let by_index = |(kind, table): &(String, String)| {
+            kind.contains("Index") || (kind == "ModifyTable" && table == "product_copy")
+        };
+        assert!(found.iter().any(by_index), "{} reads no index: {plan:#}", statement.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_statement_reads_its_tables_through_an_index() {
+    let database = agora_testkit::postgres().await;
+    let db = Db::for_test(&database.url(), &MIGRATIONS).await;
+    let mut connection = db.acquire().await.unwrap();
+    sqlx::raw_sql(SETTINGS).execute(&mut *connection).await.unwrap();
+    // A plan that is made while the tables are empty and not analyzed may be kept while they grow.
+    check(&mut connection, &STATEMENTS[..STATEMENTS.len() - 1]).await;
+    sqlx::raw_sql(FILL).execute(&mut *connection).await.unwrap();
+    check(&mut connection, &STATEMENTS).await;
+}
+
+/// Every file is in the list above.
+#[test]
+fn the_list_of_statements_is_complete() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let mut listed: Vec<_> = STATEMENTS.iter().map(|(name, ..)| (*name).to_owned()).collect();
+    files.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(files, listed);
+}
