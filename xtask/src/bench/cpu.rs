@@ -266,6 +266,20 @@ mod tests {
     }
 
     #[test]
+    fn a_program_that_ended_counts_for_the_load_generator_that_started_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let [repo, state, cache, bin, target] = std::array::from_fn(|_| folder.path().to_owned());
+        let paths = Paths { repo, state, cache, bin, target };
+        let before = CpuSnapshot::take(&paths, &Roots::new()).unwrap();
+        let busy = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done";
+        crate::command::run(&mut crate::command::command("sh", ["-c", busy])).unwrap();
+        let (wall, used) = CpuSnapshot::take(&paths, &Roots::new()).unwrap().since(&before);
+        let seconds = used[&Part::new(Group::Rest, "load generator")];
+        assert!(seconds > 0.02 && wall > 0.0, "{seconds} s of CPU time in {wall} s");
+        assert!(used.contains_key(&Part::new(Group::Rest, "kernel threads")));
+    }
+
+    #[test]
     fn an_ended_process_counts_only_with_its_time_in_the_window() {
         let (background, order) = (Part::new(Group::Postgres, "background"), Part::new(Group::Postgres, "order"));
         let before = Processes::from([
