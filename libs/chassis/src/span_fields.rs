@@ -26,13 +26,10 @@ impl<'writer> FormatFields<'writer> for SpanFields {
 
     fn add_fields(&self, current: &'writer mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
         let text = &mut current.fields;
-        let first = match text.pop() {
-            Some('}') => text.len() == 1,
-            _ => {
-                text.replace_range(.., "{");
-                true
-            }
-        };
+        if text.pop() != Some('}') {
+            text.replace_range(.., "{");
+        }
+        let first = text.len() == 1;
         append(text, first, fields)?;
         text.write_char('}')
     }

@@ -124,8 +124,8 @@ impl TokenVerifier {
         // Time is checked below, by the clock that the process has.
         validation.validate_exp = false;
         validation.validate_nbf = false;
-        let (keys, verified) = (RwLock::default(), TokenCache::default());
-        let verifier = Self(Arc::new(Inner { keys, verified, validation, clock: process.clock() }));
+        let (keys, clock) = (RwLock::default(), process.clock());
+        let verifier = Self(Arc::new(Inner { keys, verified: TokenCache::default(), validation, clock }));
         verifier.follow(file, process);
         verifier
     }
