@@ -6,23 +6,24 @@
 use agora_events::{Envelope, Topic, order::OrderEvent, topics};
 use agora_outbox::Failure;
 
-use crate::usecases::{Error, PaymentService};
+use crate::service::{Error, PaymentService};
 
 /// The topics to subscribe to.
 pub const TOPICS: &[Topic] = &[topics::ORDER];
 /// The name of the consumer group and of the inbox.
 pub const CONSUMER: &str = "payment";
 
-/// Handles one event. Idempotent by the payment's state.
-pub async fn handle(service: &PaymentService, envelope: Envelope) -> Result<(), Failure> {
-    let event: Option<OrderEvent> = envelope.event().map_err(|error| Failure::Poison(Box::new(error)))?;
-    match event {
-        Some(OrderEvent::Cancelled(order)) => match order.payment_id {
-            Some(payment) => service.order_cancelled(payment).await.map_err(failure),
-            None => Ok(()),
-        },
-        _ => Ok(()),
+/// Handles a batch of events in their order. Idempotent by the payments' states.
+pub async fn handle(service: PaymentService, envelopes: Vec<Envelope>) -> Result<(), Failure> {
+    for envelope in envelopes {
+        let event: Option<OrderEvent> = envelope.event().map_err(|error| Failure::Poison(Box::new(error)))?;
+        if let Some(OrderEvent::Cancelled(order)) = event
+            && let Some(payment) = order.payment_id
+        {
+            service.order_cancelled(payment).await.map_err(failure)?;
+        }
     }
+    Ok(())
 }
 
 /// Maps a use-case error: all errors are retried, except a missing provider.

@@ -1,4 +1,4 @@
-//! Payments: states, transitions, refundable amounts and ledger entries.
+//! Payments: states, transitions, refundable amounts and ledger postings.
 //!
 //! Pure functions, without a clock, a database or a provider. A transition returns the new payment and the event to
 //! publish, or an error.
@@ -11,8 +11,8 @@ use agora_vocab::{CommandId, Invalid, Money, OrderId, PaymentId, Secret, UserId}
 use time::OffsetDateTime;
 
 pub use self::{
-    attempt::{Attempt, AttemptState, Operation, provider_key},
-    ledger::{Entry, entries},
+    attempt::{AttemptState, CaptureAttempt, RefundAttempt},
+    ledger::Posting,
 };
 
 /// A payment of one order.
@@ -26,12 +26,14 @@ pub struct Payment {
     pub user: UserId,
     /// The party that requested the payment.
     pub initiator: Initiator,
-    /// The amount that the payer expected to pay, if stated. Column `claimed_minor`.
+    /// The amount that the payer expected to pay, if stated.
     pub expected: Option<Money>,
     /// The amount due; none until the order has returned it.
     pub due: Option<Money>,
     /// The current state.
     pub status: Status,
+    /// The newest attempt to capture it; none before the first.
+    pub attempt: Option<CaptureAttempt>,
     /// The sum of succeeded refunds, in minor units of `due`.
     pub refunded_minor: i64,
     /// The payment method.
@@ -50,13 +52,23 @@ pub struct Payment {
     pub updated_at: OffsetDateTime,
 }
 
-/// The party that requested a payment. Column `door`.
+/// The party that requested a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Initiator {
-    /// A shopper, by `POST /payments`: the service calls the order before and after the charge. Stored as `request`.
+    /// A shopper, by `POST /payments`: the service calls the order before and after the charge.
     Shopper,
-    /// The order, which receives the result as the response of its command, not as a callback. Stored as `order`.
+    /// The order, which receives the result as the response of its command, not as a callback.
     Order,
+}
+
+impl Initiator {
+    /// The name in the table.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Shopper => "shopper",
+            Self::Order => "order",
+        }
+    }
 }
 
 /// A payment method.
@@ -192,26 +204,24 @@ impl ChargeOutcome {
 }
 
 /// The next step of a payment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Begin the payment at the order, which returns the amount due.
     Begin,
     /// Store a new attempt and send it to the provider.
     Charge,
-    /// Query the provider for the outcome of an open attempt.
-    Resolve(Attempt),
+    /// Query the provider for the outcome of the open attempt.
+    Resolve(CaptureAttempt),
     /// No step: the payment is not `pending`.
     Done,
 }
 
-/// Computes the next step from a payment and its newest capture attempt.
-pub fn next_step(payment: &Payment, capture: Option<&Attempt>) -> Step {
-    match (payment.status, payment.due, capture) {
+/// Computes the next step of a payment.
+pub fn next_step(payment: &Payment) -> Step {
+    match (payment.status, payment.due, payment.open_attempt()) {
         (Status::Pending, None, _) => Step::Begin,
-        (Status::Pending, Some(_), Some(attempt)) if attempt.state == AttemptState::Prepared => {
-            Step::Resolve(attempt.clone())
-        }
-        (Status::Pending, Some(_), _) => Step::Charge,
+        (Status::Pending, Some(_), Some(attempt)) => Step::Resolve(attempt),
+        (Status::Pending, Some(_), None) => Step::Charge,
         _ => Step::Done,
     }
 }
@@ -236,7 +246,12 @@ pub enum TransitionError {
 }
 
 impl Payment {
-    /// Applies the outcome of a capture. Allowed from `pending` only.
+    /// The newest capture attempt, if its outcome is unknown.
+    pub fn open_attempt(&self) -> Option<CaptureAttempt> {
+        self.attempt.filter(|attempt| attempt.open)
+    }
+
+    /// Applies the outcome of the open capture attempt. Allowed from `pending` only.
     pub fn complete_capture(
         self,
         outcome: ChargeOutcome,
@@ -247,8 +262,11 @@ impl Payment {
             ChargeOutcome::Declined(details) => (Status::Declined, details),
             ChargeOutcome::Failed(details) => (Status::Failed, details),
         };
-        let due = self.due.ok_or(TransitionError::NotAllowed { from: self.status, to })?;
+        let (Some(due), Some(attempt)) = (self.due, self.open_attempt()) else {
+            return Err(TransitionError::NotAllowed { from: self.status, to });
+        };
         let mut after = self.step(Status::Pending, to, result)?;
+        after.attempt = Some(CaptureAttempt { open: false, ..attempt });
         after.details = details;
         let payload = after.event_payload(due, result);
         let event = match to {
@@ -259,9 +277,13 @@ impl Payment {
         Ok((after, event))
     }
 
-    /// Voids the payment. Allowed from `pending` only.
+    /// Voids the payment. Allowed from `pending` without an open attempt only.
     pub fn void(self, due: Money, result: CommandId) -> Result<(Self, PaymentEvent), TransitionError> {
-        let after = self.step(Status::Pending, Status::Voided, result)?;
+        if self.open_attempt().is_some() {
+            return Err(TransitionError::NotAllowed { from: self.status, to: Status::Voided });
+        }
+        let mut after = self.step(Status::Pending, Status::Voided, result)?;
+        after.due = Some(due);
         let payload = after.event_payload(due, result);
         Ok((after, PaymentEvent::Voided(payload)))
     }
@@ -277,12 +299,12 @@ impl Payment {
     }
 
     /// Checks a refund against the existing attempts and returns its amount: `requested`, or all that remains if none.
-    pub fn refundable(&self, requested: Option<Money>, attempts: &[Attempt]) -> Result<Money, TransitionError> {
+    pub fn refundable(&self, requested: Option<Money>, attempts: &[RefundAttempt]) -> Result<Money, TransitionError> {
         let due = self.due.filter(|_| self.status.is_captured());
         let due = due.ok_or(TransitionError::NotAllowed { from: self.status, to: Status::Refunded })?;
         let reserved: i64 = attempts
             .iter()
-            .filter(|attempt| attempt.operation == Operation::Refund && attempt.state != AttemptState::Failed)
+            .filter(|attempt| attempt.state != AttemptState::Failed)
             .map(|attempt| attempt.amount.amount)
             .sum();
         let remaining = due.amount - reserved;
@@ -298,7 +320,11 @@ impl Payment {
     }
 
     /// Applies a refund that succeeded.
-    pub fn refund(mut self, refund: &Attempt, result: CommandId) -> Result<(Self, PaymentEvent), TransitionError> {
+    pub fn refund(
+        mut self,
+        refund: &RefundAttempt,
+        result: CommandId,
+    ) -> Result<(Self, PaymentEvent), TransitionError> {
         let to = Status::Refunded;
         let due = self
             .due
@@ -313,7 +339,7 @@ impl Payment {
         self.result = Some(result);
         self.seq += 1;
         let event = PaymentEvent::Refunded(events::Refund {
-            refund_id: refund.refund(),
+            refund_id: refund.id,
             payment_id: self.id,
             order_id: self.order,
             user_id: self.user,
@@ -346,7 +372,7 @@ impl Payment {
 #[cfg(test)]
 mod tests {
     use agora_events::Event as _;
-    use agora_vocab::{Currency, Epoch};
+    use agora_vocab::{Currency, Epoch, RefundId};
     use proptest::prelude::*;
     use time::macros::datetime;
     use uuid::Uuid;
@@ -366,6 +392,7 @@ mod tests {
             expected: None,
             due: Some(eur(1000)),
             status,
+            attempt: None,
             refunded_minor: 0,
             method: Method::Card,
             token: Some(Secret::new("tok_ok")),
@@ -377,12 +404,19 @@ mod tests {
         }
     }
 
-    fn refund(n: i32, amount: i64, state: AttemptState) -> Attempt {
-        Attempt {
-            intent: Uuid::from_u128(100 + u128::try_from(n).unwrap()),
+    const ATTEMPT: CaptureAttempt = CaptureAttempt { n: 1, epoch: Epoch(0), open: true };
+
+    /// A payment with an open attempt.
+    fn attempted(status: Status) -> Payment {
+        Payment { attempt: Some(ATTEMPT), ..payment(status) }
+    }
+
+    fn refund(n: i32, amount: i64, state: AttemptState) -> RefundAttempt {
+        RefundAttempt {
+            id: RefundId::new(Uuid::from_u128(100 + u128::try_from(n).unwrap())),
             payment: PaymentId::new(Uuid::from_u128(1)),
-            operation: Operation::Refund,
             n,
+            epoch: Epoch(0),
             amount: eur(amount),
             state,
             reference: None,
@@ -396,7 +430,7 @@ mod tests {
     fn capture_and_void_are_allowed_from_pending_only() {
         for status in Status::ALL {
             let captured =
-                payment(status).complete_capture(ChargeOutcome::Captured(ProviderDetails::default()), RESULT);
+                attempted(status).complete_capture(ChargeOutcome::Captured(ProviderDetails::default()), RESULT);
             let voided = payment(status).void(eur(1000), RESULT);
             assert_eq!(
                 (captured.is_ok(), voided.is_ok()),
@@ -411,16 +445,16 @@ mod tests {
         for status in Status::ALL {
             assert_eq!(payment(status).reopen().is_ok(), status == Status::Failed, "{status:?}");
         }
-        assert_eq!(next_step(&payment(Status::Failed).reopen().unwrap(), None), Step::Begin);
+        assert_eq!(next_step(&payment(Status::Failed).reopen().unwrap()), Step::Begin);
     }
 
     #[test]
     fn only_a_failed_payment_keeps_its_token() {
-        let (captured, event) = payment(Status::Pending)
+        let (captured, event) = attempted(Status::Pending)
             .complete_capture(ChargeOutcome::Captured(ProviderDetails::default()), RESULT)
             .unwrap();
         assert_eq!((captured.token, captured.seq, event.kind()), (None, 1, "payment.captured"));
-        let (failed, _) = payment(Status::Pending)
+        let (failed, _) = attempted(Status::Pending)
             .complete_capture(ChargeOutcome::Failed(ProviderDetails::default()), RESULT)
             .unwrap();
         assert!(failed.token.is_some(), "a retry with the same key needs the token");
@@ -428,11 +462,16 @@ mod tests {
 
     #[test]
     fn an_open_attempt_is_resolved_before_a_new_attempt_is_made() {
-        let mut capture = refund(1, 1000, AttemptState::Prepared);
-        capture.operation = Operation::Capture;
-        assert_eq!(next_step(&payment(Status::Pending), Some(&capture)), Step::Resolve(capture.clone()));
-        capture.state = AttemptState::Failed;
-        assert_eq!(next_step(&payment(Status::Pending), Some(&capture)), Step::Charge);
+        assert_eq!(next_step(&attempted(Status::Pending)), Step::Resolve(ATTEMPT));
+        let failed = Payment { attempt: Some(CaptureAttempt { open: false, ..ATTEMPT }), ..payment(Status::Pending) };
+        assert_eq!(next_step(&failed), Step::Charge);
+    }
+
+    #[test]
+    fn a_payment_with_an_open_attempt_cannot_be_voided_and_one_without_cannot_be_captured() {
+        assert!(attempted(Status::Pending).void(eur(1000), RESULT).is_err());
+        let outcome = ChargeOutcome::Captured(ProviderDetails::default());
+        assert!(payment(Status::Pending).complete_capture(outcome, RESULT).is_err());
     }
 
     #[test]
@@ -449,31 +488,36 @@ mod tests {
 
     #[test]
     fn provider_key_contains_the_recovery_epoch() {
-        let capture = refund(2, 5, AttemptState::Prepared);
-        assert_ne!(capture.provider_key(Epoch(0)), capture.provider_key(Epoch(1)));
-        assert!(
-            capture.provider_key(Epoch(3)).starts_with("3:") && capture.provider_key(Epoch(3)).ends_with(":refund:2")
+        let (first, second) = (
+            refund(2, 5, AttemptState::Prepared),
+            RefundAttempt { epoch: Epoch(3), ..refund(2, 5, AttemptState::Prepared) },
         );
+        assert_ne!(first.provider_key(), second.provider_key());
+        assert!(second.provider_key().starts_with("3:") && second.provider_key().ends_with(":refund:2"));
     }
 
     proptest! {
         #[test]
-        fn refunds_never_exceed_the_capture_and_the_ledger_balances(asked in prop::collection::vec(1..700_i64, 1..12)) {
-            let mut payment = payment(Status::Pending).complete_capture(ChargeOutcome::Captured(ProviderDetails::default()), RESULT).unwrap().0;
+        fn refunds_never_exceed_the_capture_and_the_ledger_holds_the_rest(asked in prop::collection::vec(1..700_i64, 1..12)) {
+            let captured = ChargeOutcome::Captured(ProviderDetails::default());
+            let mut payment = attempted(Status::Pending).complete_capture(captured, RESULT).unwrap().0;
             let mut attempts = Vec::new();
-            let mut ledger: Vec<Entry> = entries(eur(1000), 1).to_vec();
+            let mut ledger = vec![Posting::capture(payment.id, eur(1000))];
             for (n, amount) in (1..).zip(asked) {
                 let Ok(amount) = payment.refundable(Some(eur(amount)), &attempts) else { continue };
                 let attempt = refund(n, amount.amount, AttemptState::Succeeded);
                 (payment, _) = payment.refund(&attempt, RESULT).unwrap();
-                ledger.extend(entries(amount, -1));
+                ledger.push(Posting::refund(&attempt));
                 attempts.push(attempt);
             }
             prop_assert!(payment.refunded_minor <= 1000);
             prop_assert_eq!(payment.status == Status::Refunded, payment.refunded_minor == 1000);
-            prop_assert_eq!(ledger.iter().map(|entry| entry.amount.amount).sum::<i64>(), 0);
-            let owed: i64 = ledger.iter().filter(|entry| entry.account == "seller").map(|entry| entry.amount.amount).sum();
-            prop_assert_eq!(-owed, 1000 - payment.refunded_minor);
+            let sum = |account| {
+                let debits = ledger.iter().filter(|posting| posting.debit == account).map(|posting| posting.amount.amount);
+                let credits = ledger.iter().filter(|posting| posting.credit == account).map(|posting| posting.amount.amount);
+                debits.sum::<i64>() - credits.sum::<i64>()
+            };
+            prop_assert_eq!((sum("provider"), sum("seller")), (1000 - payment.refunded_minor, payment.refunded_minor - 1000));
         }
     }
 }

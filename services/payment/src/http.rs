@@ -13,9 +13,9 @@ use axum::{
 
 pub use self::{internal::router as internal, public::router as public};
 use crate::{
-    domain::{Attempt, AttemptState, Payment, TransitionError},
+    domain::{AttemptState, Payment, RefundAttempt, TransitionError},
     ports::StoreError,
-    usecases::Error,
+    service::Error,
 };
 
 /// `Retry-After` of a provider failure, in seconds.
@@ -41,9 +41,9 @@ fn wire(payment: &Payment, order_status: Option<String>) -> agora_api::payment::
     }
 }
 
-fn refund_wire(refund: &Attempt, payment: &Payment) -> agora_api::payment::Refund {
+fn refund_wire(refund: &RefundAttempt, payment: &Payment) -> agora_api::payment::Refund {
     agora_api::payment::Refund {
-        id: refund.refund(),
+        id: refund.id,
         payment_id: payment.id,
         order_id: payment.order,
         status: match refund.state {
@@ -84,21 +84,10 @@ impl From<Error> for Problem {
             Error::NotFound => Problem::not_found(),
             Error::OrderRejected(problem, retry_after_s) => order_problem(*problem, retry_after_s),
             Error::OrderUnavailable(error) => Problem::unavailable(error),
-            Error::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::KeyReused => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
-                .detail("this Idempotency-Key was used for another request; send a new one"),
-            StoreError::NotFound(_) => Problem::not_found(),
-            StoreError::Cancelled(_) => Problem::new(StatusCode::CONFLICT, "CANCELLED"),
-            StoreError::Mismatch(_) => Problem::new(StatusCode::CONFLICT, "PAYMENT_MISMATCH"),
-            StoreError::Transition(error) => error.into(),
-            StoreError::Unavailable(failure) => Problem::unavailable(failure),
+            Error::Cancelled(_) => Problem::new(StatusCode::CONFLICT, "CANCELLED"),
+            Error::Mismatch(_) => Problem::new(StatusCode::CONFLICT, "PAYMENT_MISMATCH"),
+            Error::Transition(error) => error.into(),
+            Error::Store(error) => store_problem(error),
         }
     }
 }
@@ -131,5 +120,15 @@ fn order_problem(problem: agora_api::Problem, retry_after_s: Option<u32>) -> Pro
     match retry_after_s {
         Some(seconds) => response.retry_after(seconds),
         None => response,
+    }
+}
+
+fn store_problem(error: StoreError) -> Problem {
+    match error {
+        StoreError::KeyReused => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
+            .detail("this Idempotency-Key was used for another request; send a new one"),
+        StoreError::Running => Problem::new(StatusCode::CONFLICT, "REQUEST_IN_PROGRESS").retry_after(1),
+        StoreError::Unavailable(failure) => Problem::unavailable(failure),
+        StoreError::Broken(failure) => Problem::internal(failure),
     }
 }

@@ -1,15 +1,17 @@
 //! Interfaces to everything outside this process: the store, the payment provider and the order service.
 //!
-//! Depends on `domain` only. Every method of [`Payments`] is one transaction and uses the clock of the database.
+//! Depends on `domain` only.
 
-use agora_outbox::{DedupKey, StoredResponse};
-use agora_vocab::{CommandId, Money, OrderId, Page, PageSize, PaymentId, RefundId, Secret, UserId};
+mod store;
+
+use agora_chassis::BoxError;
+use agora_vocab::{CommandId, Money, OrderId, PaymentId, Secret, UserId};
 use async_trait::async_trait;
 
-use crate::domain::{Attempt, ChargeOutcome, Initiator, Method, Payment, ProviderDetails, TransitionError};
+pub use self::store::{PaymentReads, PaymentStore, Payments, Recovery, Refunds};
+pub use agora_outbox::StoreError;
 
-/// The cause of a port's failure, for the log.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use crate::domain::{ChargeOutcome, Initiator, Method, Payment, TransitionError};
 
 /// A payment to create.
 #[derive(Clone, Debug)]
@@ -30,38 +32,44 @@ pub struct NewPayment {
     pub token: Option<Secret>,
 }
 
-/// The result of acquiring the idempotency lease of a request.
+impl NewPayment {
+    /// The request that would create this payment, without its token.
+    pub fn of(payment: &Payment) -> Self {
+        Self {
+            id: payment.id,
+            order: payment.order,
+            user: payment.user,
+            initiator: payment.initiator,
+            amount: payment.due.or(payment.expected),
+            method: payment.method,
+            token: None,
+        }
+    }
+}
+
+/// The result of acquiring the idempotency lease of a request. `T` is what the request works on.
 #[derive(Clone, Debug)]
-pub enum Acquired {
-    /// The caller holds the lease of a payment and continues it.
-    Payment(Box<LeasedPayment>),
-    /// The caller holds the lease of a refund and continues this attempt.
-    Refund(Box<Attempt>),
+pub enum Acquired<T> {
+    /// The caller holds the lease and continues.
+    Held(Box<T>),
     /// Another process holds the lease.
     InProgress {
         /// Seconds until the lease may be free.
         retry_after_s: u32,
     },
     /// The request is complete; this is its stored response.
-    Completed(StoredResponse),
+    Completed(agora_outbox::StoredResponse),
 }
 
-/// A payment whose lease the caller holds.
+/// The payment of an order's command.
 #[derive(Clone, Debug)]
-pub struct LeasedPayment {
-    /// The payment as stored.
-    pub payment: Payment,
-    /// True if this call created the payment, so that no attempt exists yet.
-    pub created: bool,
-}
-
-/// A payment whose capture attempt is stored, before the call to the provider.
-#[derive(Clone, Debug)]
-pub struct PreparedCapture {
-    /// The payment as stored.
-    pub payment: Payment,
-    /// The attempt to send to the provider; none if the payment is no longer `pending`.
-    pub attempt: Option<Attempt>,
+pub enum OrderPayment {
+    /// Inserted by this call with its first attempt, which the caller sends to the provider.
+    New(Payment),
+    /// Inserted before; the caller holds its lease and continues it.
+    Resumed(Payment),
+    /// Inserted before; it is final, or another process holds its lease.
+    Unchanged(Payment),
 }
 
 /// A filter of a list of payments, newest first. All conditions apply.
@@ -75,7 +83,7 @@ pub struct Filter {
     pub before: Option<PaymentId>,
 }
 
-/// A payment result that the order service has not acknowledged yet. A row of `order_notice`.
+/// A payment result that the order service has not acknowledged yet. A row of `pending_order_callback`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingOrderCallback {
     /// The result's id, also the command id of the callback.
@@ -96,102 +104,9 @@ impl PendingOrderCallback {
     }
 }
 
-impl NewPayment {
-    /// The request that would create this payment, without its token.
-    pub fn of(payment: &Payment) -> Self {
-        Self {
-            id: payment.id,
-            order: payment.order,
-            user: payment.user,
-            initiator: payment.initiator,
-            amount: payment.due.or(payment.expected),
-            method: payment.method,
-            token: None,
-        }
-    }
-}
-
-/// The store of payments, their attempts and the ledger.
-#[async_trait]
-pub trait Payments: Send + Sync {
-    /// Acquires the idempotency lease of the key and inserts the payment as `pending`. A later call with the same key
-    /// returns the same payment.
-    async fn create(&self, new: &NewPayment, dedup_key: &DedupKey) -> Result<Acquired, StoreError>;
-    /// Inserts the payment of an order as `pending`, or returns it if it exists. Idempotent by payment id. Returns
-    /// `Cancelled` for a voided payment.
-    async fn create_for_order(&self, new: &NewPayment) -> Result<LeasedPayment, StoreError>;
-    /// Reads a payment without a lock.
-    async fn find(&self, id: PaymentId) -> Result<Option<Payment>, StoreError>;
-    /// Returns the newest payment of an order that was captured, even if it was refunded since.
-    async fn find_captured(&self, order: OrderId) -> Result<Option<Payment>, StoreError>;
-    /// Returns a page, newest first.
-    async fn page(&self, filter: Filter, limit: PageSize) -> Result<Page<Payment>, StoreError>;
-    /// Returns the newest capture attempt.
-    async fn capture(&self, id: PaymentId) -> Result<Option<Attempt>, StoreError>;
-    /// Marks a payment that the order rejected as `failed`. Publishes no event, because the order has not changed. With
-    /// a `response`, the request is completed with it; without one its lease is cancelled, so that the same key can
-    /// retry.
-    async fn reject(
-        &self,
-        id: PaymentId,
-        details: &ProviderDetails,
-        response: Option<&StoredResponse>,
-    ) -> Result<(), StoreError>;
-    /// Returns a failed payment to `pending`.
-    async fn reopen(&self, id: PaymentId) -> Result<Payment, StoreError>;
-    /// Stores the amount due, if given and not yet stored, and inserts the next capture attempt. Returns the open
-    /// attempt if there is one.
-    async fn prepare_capture(&self, id: PaymentId, due: Option<Money>) -> Result<PreparedCapture, StoreError>;
-    /// Stores the outcome of a capture: payment, attempt, ledger, event and order callback. A capture that is already
-    /// complete is not changed. `known` is the payment as the caller last read it, which saves one read unless the
-    /// payment has changed since.
-    async fn complete_capture(
-        &self,
-        known: Option<Payment>,
-        attempt: &Attempt,
-        outcome: ChargeOutcome,
-    ) -> Result<Payment, StoreError>;
-    /// Voids a payment; an unknown id is inserted as voided. A payment with an open attempt stays `pending`.
-    async fn void(&self, new: &NewPayment) -> Result<Payment, StoreError>;
-    /// Acquires the idempotency lease of the key, checks the refundable amount and inserts the refund's attempt.
-    async fn create_refund(
-        &self,
-        id: RefundId,
-        payment: PaymentId,
-        amount: Option<Money>,
-        dedup_key: &DedupKey,
-    ) -> Result<Acquired, StoreError>;
-    /// Inserts an attempt to refund the remaining amount, or returns the open attempt; none if nothing remains.
-    async fn prepare_refund(&self, id: RefundId, payment: PaymentId) -> Result<Option<Attempt>, StoreError>;
-    /// Returns the newest attempt of a refund.
-    async fn refund(&self, id: RefundId) -> Result<Option<Attempt>, StoreError>;
-    /// Stores the outcome of a refund: payment, attempt, ledger, event and order callback. Idempotent by attempt.
-    async fn complete_refund(&self, attempt: &Attempt, outcome: RefundOutcome) -> Result<Payment, StoreError>;
-    /// Stores the response of a request, which ends its lease, and deletes the callback of the `acknowledged` result.
-    async fn complete_request(
-        &self,
-        recovery_id: uuid::Uuid,
-        response: &StoredResponse,
-        acknowledged: Option<CommandId>,
-    ) -> Result<(), StoreError>;
-    /// Releases the idempotency lease, so that the same key can continue at once.
-    async fn release_request(&self, recovery_id: uuid::Uuid) -> Result<(), StoreError>;
-    /// Leases at most `limit` pending payments whose lease has expired.
-    async fn lease_payments(&self, limit: u16) -> Result<Vec<PaymentId>, StoreError>;
-    /// Leases at most `limit` open refund attempts whose lease has expired.
-    async fn lease_refunds(&self, limit: u16) -> Result<Vec<Attempt>, StoreError>;
-    /// Leases at most `limit` order callbacks that are due.
-    async fn lease_callbacks(&self, limit: u16) -> Result<Vec<PendingOrderCallback>, StoreError>;
-    /// Deletes the callback of a result that the order acknowledged. Idempotent.
-    async fn complete_callback(&self, result: CommandId) -> Result<(), StoreError>;
-}
-
-/// An error of the store.
+/// A change of a payment that the store rejects.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The idempotency key belongs to a request with another body or route.
-    #[error("the idempotency key was used for another request")]
-    KeyReused,
+pub enum PaymentError {
     /// No payment has this id.
     #[error("payment {0} does not exist")]
     NotFound(PaymentId),
@@ -204,9 +119,9 @@ pub enum StoreError {
     /// The domain does not allow the change.
     #[error(transparent)]
     Transition(#[from] TransitionError),
-    /// The database is unreachable or returned an unexpected result.
-    #[error("the database is unavailable")]
-    Unavailable(#[source] BoxError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// The payment provider. Every call carries the attempt's idempotency key and can be repeated.

@@ -8,7 +8,6 @@
 use agora_postgres::Db;
 use agora_vocab::{Money, Secret};
 use async_trait::async_trait;
-use sqlx::PgConnection;
 
 use crate::{
     domain::{ChargeOutcome, ProviderDetails},
@@ -73,54 +72,29 @@ impl Simulator {
 
     /// Executes an operation unless its key exists. Returns the operation stored under the key.
     async fn execute(&self, key: &str, kind: &str, amount: Money, behavior: Behavior) -> Result<Row, sqlx::Error> {
-        let (outcome, code, message) = match behavior {
+        let outcome = match behavior {
             Behavior::Decline { code, message } => ("declined", code, message),
             _ => ("succeeded", "approved", "approved"),
         };
-        let mut connection = self.db.acquire().await?;
-        let executed: Option<Row> = sqlx::query_as(
-            "insert into simulator.operation (key, kind, amount_minor, currency, outcome, reference, authorization_code, code, message)
-             values ($1, $2, $3, $4, $5, 'sim_' || md5($1), case when $5 = 'succeeded' then upper(left(md5('auth' || $1), 6)) end, $6, $7)
-             on conflict (key) do nothing
-             returning outcome, reference, authorization_code, code, message",
-        )
-        .bind(key)
-        .bind(kind)
-        .bind(amount.amount)
-        .bind(amount.currency.as_str())
-        .bind(outcome)
-        .bind(code)
-        .bind(message)
-        .fetch_optional(&mut *connection)
-        .await?;
-        match executed {
-            Some(row) => Ok(row),
-            None => read_operation(&mut connection, key).await,
-        }
+        self.store(key, (kind, amount.amount, amount.currency.as_str()), outcome).await
     }
 
     /// Returns the operation of a key. Stores an unknown key with outcome `never`, which prevents its later execution.
     async fn find(&self, key: &str) -> Result<Row, sqlx::Error> {
-        let mut connection = self.db.acquire().await?;
-        sqlx::query(
-            "insert into simulator.operation (key, kind, amount_minor, currency, outcome, reference, code, message)
-             values ($1, 'void', 0, '', 'never', '', 'never', 'asked for before it came') on conflict (key) do nothing",
-        )
-        .bind(key)
-        .execute(&mut *connection)
-        .await?;
-        read_operation(&mut connection, key).await
+        self.store(key, ("void", 0, ""), ("never", "never", "queried before it was executed")).await
     }
-}
 
-/// Reads the operation of a key that exists.
-async fn read_operation(connection: &mut PgConnection, key: &str) -> Result<Row, sqlx::Error> {
-    sqlx::query_as(
-        "select outcome, reference, authorization_code, code, message from simulator.operation where key = $1",
-    )
-    .bind(key)
-    .fetch_one(connection)
-    .await
+    async fn store(
+        &self,
+        key: &str,
+        (kind, amount, currency): (&str, i64, &str),
+        (outcome, code, message): (&str, &str, &str),
+    ) -> Result<Row, sqlx::Error> {
+        const EXECUTE: &str = include_str!("../sql/execute_provider_operation.sql");
+        let execute = sqlx::query_as(EXECUTE).bind(key).bind(kind).bind(amount).bind(currency);
+        let execute = execute.bind(outcome).bind(code).bind(message);
+        execute.fetch_one(&mut *self.db.acquire().await?).await
+    }
 }
 
 #[async_trait]

@@ -4,66 +4,59 @@
 
 use agora_vocab::{Epoch, Money, PaymentId, RefundId};
 use time::OffsetDateTime;
-use uuid::Uuid;
 
-/// One call to the provider, stored before the call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    /// The payment id of a capture, the refund id of a refund.
-    pub intent: Uuid,
-    /// The payment that is captured or refunded.
-    pub payment: PaymentId,
-    /// The operation at the provider.
-    pub operation: Operation,
-    /// The number of the attempt among those of the payment and operation, from 1.
+/// The newest attempt to capture a payment. Its outcome is the payment's status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CaptureAttempt {
+    /// The number of the attempt among those of the payment, from 1.
     pub n: i32,
-    /// The amount to capture or refund.
+    /// The recovery epoch in which the attempt was stored, a part of its provider key.
+    pub epoch: Epoch,
+    /// Whether the outcome is unknown: the provider may or may not have executed it.
+    pub open: bool,
+}
+
+impl CaptureAttempt {
+    /// The provider's idempotency key, the same for every call of this attempt.
+    pub fn provider_key(&self, payment: PaymentId) -> String {
+        provider_key(self.epoch, payment, "capture", self.n)
+    }
+}
+
+/// One call to the provider for a refund, stored before the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefundAttempt {
+    /// The refund, the same over its attempts.
+    pub id: RefundId,
+    /// The payment that is refunded.
+    pub payment: PaymentId,
+    /// The number of the attempt among all refund attempts of the payment, from 1.
+    pub n: i32,
+    /// The recovery epoch in which the attempt was stored, a part of its provider key.
+    pub epoch: Epoch,
+    /// The amount to refund.
     pub amount: Money,
     /// Whether the outcome is known.
     pub state: AttemptState,
-    /// The provider's id of the operation, once succeeded or declined.
+    /// The provider's id of the operation, once succeeded.
     pub reference: Option<String>,
     /// When the attempt was stored.
     pub created_at: OffsetDateTime,
 }
 
-impl Attempt {
-    /// The refund's id. Meaningful for refund attempts only.
-    pub const fn refund(&self) -> RefundId {
-        RefundId::new(self.intent)
-    }
-
+impl RefundAttempt {
     /// The provider's idempotency key, the same for every call of this attempt.
-    pub fn provider_key(&self, epoch: Epoch) -> String {
-        provider_key(epoch, self.payment, self.operation, self.n)
+    pub fn provider_key(&self) -> String {
+        provider_key(self.epoch, self.payment, "refund", self.n)
     }
 }
 
-/// The provider's idempotency key of an attempt: `epoch:payment:operation:n`.
-pub fn provider_key(epoch: Epoch, payment: PaymentId, operation: Operation, n: i32) -> String {
-    format!("{}:{payment}:{}:{n}", epoch.0, operation.as_str())
+/// `epoch:payment:operation:n`.
+fn provider_key(epoch: Epoch, payment: PaymentId, operation: &str, n: i32) -> String {
+    format!("{}:{payment}:{operation}:{n}", epoch.0)
 }
 
-/// An operation at the provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// Captures the amount due.
-    Capture,
-    /// Refunds an amount.
-    Refund,
-}
-
-impl Operation {
-    /// The name in the database and in the provider's key.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Capture => "capture",
-            Self::Refund => "refund",
-        }
-    }
-}
-
-/// The state of an attempt.
+/// The state of a refund attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptState {
     /// Stored; the provider may or may not have executed it.

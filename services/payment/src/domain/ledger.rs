@@ -1,27 +1,47 @@
-//! Ledger entries by double-entry bookkeeping.
+//! Postings of the ledger, by double-entry bookkeeping.
 //!
 //! Pure, as all of `domain`.
 
-use agora_vocab::{Money, SellerId};
+use agora_vocab::{Money, PaymentId, SellerId};
+use uuid::Uuid;
 
-/// One entry of a ledger transaction.
+use super::RefundAttempt;
+
+/// The account of the amount that the provider owes the shop.
+const PROVIDER: &str = "provider";
+/// The account of the amount that the shop owes a seller.
+const SELLER: &str = "seller";
+
+/// One row of the ledger: an amount that is debited to one account and credited to another. It balances by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// `provider`: the amount that the provider owes the shop. `seller`: the amount that the shop owes a seller,
-    /// negative.
-    pub account: &'static str,
-    /// The seller of the account.
+pub struct Posting {
+    /// `capture` or `refund`.
+    pub kind: &'static str,
+    /// The payment of a capture, the refund of a refund. At most one posting per kind and reference exists.
+    pub reference: Uuid,
+    /// The payment.
+    pub payment: PaymentId,
+    /// The account that is debited.
+    pub debit: &'static str,
+    /// The account that is credited.
+    pub credit: &'static str,
+    /// The seller of the seller's account.
     pub seller: SellerId,
-    /// The change of the account; negative for a credit.
+    /// The amount, positive.
     pub amount: Money,
 }
 
-/// The two entries of a capture (`sign` 1) or of a refund (`sign` -1). Their sum is zero.
-pub fn entries(amount: Money, sign: i64) -> [Entry; 2] {
-    let moved = Money { amount: amount.amount * sign, currency: amount.currency };
-    let owed = Money { amount: -moved.amount, currency: amount.currency };
-    [
-        Entry { account: "provider", seller: SellerId::HOUSE, amount: moved },
-        Entry { account: "seller", seller: SellerId::HOUSE, amount: owed },
-    ]
+impl Posting {
+    /// The posting of a capture.
+    pub fn capture(payment: PaymentId, amount: Money) -> Self {
+        let (debit, credit) = (PROVIDER, SELLER);
+        Self { kind: "capture", reference: payment.uuid(), payment, debit, credit, seller: SellerId::HOUSE, amount }
+    }
+
+    /// The posting of a refund, the reverse of a capture.
+    pub fn refund(refund: &RefundAttempt) -> Self {
+        let (debit, credit, payment) = (SELLER, PROVIDER, refund.payment);
+        let (reference, amount) = (refund.id.uuid(), refund.amount);
+        Self { kind: "refund", reference, payment, debit, credit, seller: SellerId::HOUSE, amount }
+    }
 }

@@ -7,8 +7,8 @@ use axum::{Router, extract::State, http::StatusCode, routing::post};
 
 use crate::{
     domain::{Initiator, Method, Payment, parse_token},
-    ports::{NewPayment, StoreError},
-    usecases::{Error, PaymentService},
+    ports::NewPayment,
+    service::{Error, PaymentService},
 };
 
 /// Routes of the internal port, without authentication; the composition root adds it.
@@ -63,7 +63,7 @@ async fn refund(
     let RefundOrder { payment_id, order_id } = body;
     let payment = service.find_visible(payment_id, None).await?;
     if payment.order != order_id {
-        return Err(Error::Store(StoreError::Mismatch(payment_id)).into());
+        return Err(Error::Mismatch(payment_id).into());
     }
     Ok(Json(state(&service.refund_remaining(payment_id).await?)))
 }

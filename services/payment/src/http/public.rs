@@ -21,8 +21,8 @@ use super::{PROVIDER_RETRY_AFTER_S, confined, refund_wire, replay, wire};
 use crate::{
     domain::{AttemptState, Initiator, Method, Payment, Status, parse_token},
     ports::{Filter, NewPayment},
+    service::{OrderAcknowledged, Paid, PaymentService, Refunded},
     simulator::DEFAULT_TOKEN,
-    usecases::{OrderAcknowledged, Paid, PaymentService, Refunded},
 };
 
 /// Routes of the public port, without authentication; the composition root adds it.
@@ -103,11 +103,11 @@ async fn refund(
         Refunded::Executed(refund, payment) => {
             let body = json!(refund_wire(&refund, &payment));
             match refund.state {
-                AttemptState::Failed => Err(provider_failed(&service, refund.intent, None).await?),
-                AttemptState::Prepared => Ok(provisional(&service, refund.intent, None, body).await?),
+                AttemptState::Failed => Err(provider_failed(&service, refund.id.uuid(), None).await?),
+                AttemptState::Prepared => Ok(provisional(&service, refund.id.uuid(), None, body).await?),
                 AttemptState::Succeeded => {
                     let response = StoredResponse { status: 201, location: Some(location(payment.id)), body };
-                    service.complete_request(refund.intent, &response, None).await?;
+                    service.complete_request(refund.id.uuid(), &response, None).await?;
                     Ok(replay(response))
                 }
             }

@@ -1,44 +1,24 @@
-//! Database rows and their conversion to domain types. Executes no statements.
+//! Database rows and composite types, and their conversion from and to domain types. Executes no statements.
 
-use agora_vocab::{CommandId, Money, OrderId, PaymentId, Secret, UserId};
+use agora_vocab::{CommandId, Epoch, Money, OrderId, PaymentId, RefundId, Secret, UserId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Attempt, AttemptState, Initiator, Method, Operation, Payment, ProviderDetails, Status},
-    ports::{PendingOrderCallback, StoreError},
+    domain::{
+        AttemptState, CaptureAttempt, Initiator, Method, Payment, Posting, ProviderDetails, RefundAttempt, Status,
+    },
+    ports::{NewPayment, PaymentError, PendingOrderCallback, StoreError},
 };
 
-/// The columns of [`PaymentRow`].
-macro_rules! PAYMENT {
-    () => {
-        "payment.id, payment.order_id, user_id, door, claimed_minor, payment.amount_minor, currency, payment.status, refunded_minor, method, token, \
-         payment.reference_id, authorization_code, response_code, response_message, payment.result_id, seq, payment.created_at, payment.updated_at"
-    };
-}
-/// The columns of [`AttemptRow`]: `$attempt` is the alias of `payment_attempt`, joined with `payment`.
-macro_rules! ATTEMPT {
-    ($attempt:literal) => {
-        concat!(
-            "intent_id, payment_id, operation, n, ",
-            $attempt,
-            ".amount_minor, currency, state, ",
-            $attempt,
-            ".reference_id, ",
-            $attempt,
-            ".created_at"
-        )
-    };
-}
-pub(super) use {ATTEMPT, PAYMENT};
-
+/// A row of the view `payment_record`.
 #[derive(sqlx::FromRow)]
 pub(super) struct PaymentRow {
     id: Uuid,
     order_id: Uuid,
     user_id: Uuid,
-    door: String,
-    claimed_minor: Option<i64>,
+    initiator: String,
+    expected_minor: Option<i64>,
     amount_minor: Option<i64>,
     currency: Option<String>,
     status: String,
@@ -51,6 +31,9 @@ pub(super) struct PaymentRow {
     response_message: Option<String>,
     result_id: Option<Uuid>,
     seq: i64,
+    attempt: i32,
+    attempt_epoch: i64,
+    attempt_open: bool,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
 }
@@ -63,8 +46,8 @@ impl TryFrom<PaymentRow> for Payment {
             id,
             order_id,
             user_id,
-            door,
-            claimed_minor,
+            initiator,
+            expected_minor,
             amount_minor,
             currency,
             status,
@@ -77,17 +60,25 @@ impl TryFrom<PaymentRow> for Payment {
             response_message,
             result_id,
             seq,
+            attempt,
+            attempt_epoch,
+            attempt_open,
             created_at,
             updated_at,
         } = row;
+        let attempt = match attempt {
+            0 => None,
+            n => Some(CaptureAttempt { n, epoch: epoch(attempt_epoch)?, open: attempt_open }),
+        };
         Ok(Self {
             id: PaymentId::new(id),
             order: OrderId::new(order_id),
             user: UserId::new(user_id),
-            initiator: if door == "order" { Initiator::Order } else { Initiator::Shopper },
-            expected: money(claimed_minor, currency.as_deref())?,
+            initiator: if initiator == "order" { Initiator::Order } else { Initiator::Shopper },
+            expected: money(expected_minor, currency.as_deref())?,
             due: money(amount_minor, currency.as_deref())?,
             status: Status::named(&status).ok_or_else(|| unknown("payment.status", &status))?,
+            attempt,
             refunded_minor,
             method: Method::parse(&method).map_err(|_| unknown("payment.method", &method))?,
             token: token.map(Secret::new),
@@ -105,30 +96,40 @@ impl TryFrom<PaymentRow> for Payment {
     }
 }
 
+/// A row of the view `refund_attempt_record`.
 #[derive(sqlx::FromRow)]
-pub(super) struct AttemptRow {
-    intent_id: Uuid,
+pub(super) struct RefundAttemptRow {
     payment_id: Uuid,
-    operation: String,
     n: i32,
+    refund_id: Uuid,
     amount_minor: i64,
     currency: Option<String>,
+    epoch: i64,
     state: String,
     reference_id: Option<String>,
     created_at: OffsetDateTime,
 }
 
-impl TryFrom<AttemptRow> for Attempt {
+impl TryFrom<RefundAttemptRow> for RefundAttempt {
     type Error = StoreError;
 
-    fn try_from(row: AttemptRow) -> Result<Self, StoreError> {
-        let AttemptRow { intent_id, payment_id, operation, n, amount_minor, currency, state, reference_id, created_at } =
-            row;
-        Ok(Self {
-            intent: intent_id,
-            payment: PaymentId::new(payment_id),
-            operation: if operation == "refund" { Operation::Refund } else { Operation::Capture },
+    fn try_from(row: RefundAttemptRow) -> Result<Self, StoreError> {
+        let RefundAttemptRow {
+            payment_id,
             n,
+            refund_id,
+            amount_minor,
+            currency,
+            epoch: attempt_epoch,
+            state,
+            reference_id,
+            created_at,
+        } = row;
+        Ok(Self {
+            id: RefundId::new(refund_id),
+            payment: PaymentId::new(payment_id),
+            n,
+            epoch: epoch(attempt_epoch)?,
             amount: money(Some(amount_minor), currency.as_deref())?
                 .ok_or_else(|| unknown("payment.currency", "null"))?,
             state: match state.as_str() {
@@ -142,6 +143,122 @@ impl TryFrom<AttemptRow> for Attempt {
     }
 }
 
+/// The composite type `new_payment`.
+#[derive(sqlx::Encode)]
+pub(super) struct NewPaymentRow {
+    id: Uuid,
+    order_id: Uuid,
+    user_id: Uuid,
+    initiator: &'static str,
+    expected_minor: Option<i64>,
+    amount_minor: Option<i64>,
+    currency: Option<String>,
+    method: &'static str,
+    token: Option<String>,
+    attempt: i32,
+    attempt_epoch: i64,
+}
+
+agora_postgres::composite!(NewPaymentRow, "new_payment");
+
+impl NewPaymentRow {
+    /// The row of a new payment and of its first attempt, if it is stored with one. The amount that an order states is
+    /// the amount due.
+    pub(super) fn of(new: &NewPayment, attempt: Option<CaptureAttempt>) -> Self {
+        let minor = new.amount.map(|amount| amount.amount);
+        Self {
+            id: new.id.uuid(),
+            order_id: new.order.uuid(),
+            user_id: new.user.uuid(),
+            initiator: new.initiator.as_str(),
+            expected_minor: minor,
+            amount_minor: minor.filter(|_| new.initiator == Initiator::Order),
+            currency: new.amount.map(|amount| amount.currency.to_string()),
+            method: new.method.as_str(),
+            token: new.token.as_ref().map(|token| token.expose().to_owned()),
+            attempt: attempt.map_or(0, |attempt| attempt.n),
+            attempt_epoch: attempt.map_or(0, |attempt| i64::from(attempt.epoch.0)),
+        }
+    }
+}
+
+/// The composite type `payment_change`.
+#[derive(sqlx::Encode)]
+pub(super) struct PaymentChange {
+    id: Uuid,
+    status: &'static str,
+    amount_minor: Option<i64>,
+    currency: Option<String>,
+    captured_minor: i64,
+    refunded_minor: i64,
+    token: Option<String>,
+    reference_id: Option<String>,
+    authorization_code: Option<String>,
+    response_code: Option<String>,
+    response_message: Option<String>,
+    result_id: Option<Uuid>,
+    seq: i64,
+    attempt_open: bool,
+}
+
+agora_postgres::composite!(PaymentChange, "payment_change");
+
+impl PaymentChange {
+    /// The columns that a transition changes, of a payment after it.
+    pub(super) fn of(payment: &Payment) -> Self {
+        let ProviderDetails { reference, authorization, code, message } = payment.details.clone();
+        Self {
+            id: payment.id.uuid(),
+            status: payment.status.as_str(),
+            amount_minor: payment.due.map(|due| due.amount),
+            currency: payment.due.map(|due| due.currency.to_string()),
+            captured_minor: payment.due.filter(|_| payment.status.is_captured()).map_or(0, |due| due.amount),
+            refunded_minor: payment.refunded_minor,
+            token: payment.token.as_ref().map(|token| token.expose().to_owned()),
+            reference_id: reference,
+            authorization_code: authorization,
+            response_code: code,
+            response_message: message,
+            result_id: payment.result.map(CommandId::uuid),
+            seq: payment.seq,
+            attempt_open: payment.open_attempt().is_some(),
+        }
+    }
+}
+
+/// The composite type `ledger_posting`.
+#[derive(sqlx::Encode)]
+pub(super) struct LedgerPosting {
+    kind: &'static str,
+    reference: Uuid,
+    payment_id: Uuid,
+    debit: &'static str,
+    credit: &'static str,
+    seller_id: Uuid,
+    currency: String,
+    amount_minor: i64,
+}
+
+agora_postgres::composite!(LedgerPosting, "ledger_posting");
+
+impl LedgerPosting {
+    /// The row of a posting.
+    pub(super) fn of(posting: &Posting) -> Self {
+        let Posting { kind, reference, payment, debit, credit, seller, amount } = *posting;
+        Self {
+            kind,
+            reference,
+            payment_id: payment.uuid(),
+            debit,
+            credit,
+            seller_id: seller.uuid(),
+            currency: amount.currency.to_string(),
+            amount_minor: amount.amount,
+        }
+    }
+}
+
+/// A row of `pending_order_callback`.
 #[derive(sqlx::FromRow)]
 pub(super) struct CallbackRow {
     result_id: Uuid,
@@ -165,7 +282,7 @@ impl From<CallbackRow> for PendingOrderCallback {
 fn money(amount: Option<i64>, currency: Option<&str>) -> Result<Option<Money>, StoreError> {
     let (Some(amount), Some(currency)) = (amount, currency) else { return Ok(None) };
     let currency = currency.parse().map_err(|_| unknown("payment.currency", currency))?;
-    Money::new(amount, currency).map(Some).map_err(|error| StoreError::Unavailable(Box::new(error)))
+    Money::new(amount, currency).map(Some).map_err(|error| StoreError::Broken(error.into()))
 }
 
 /// A stored value that this release cannot parse.
@@ -177,20 +294,21 @@ struct Unknown {
 }
 
 fn unknown(column: &'static str, value: &str) -> StoreError {
-    StoreError::Unavailable(Box::new(Unknown { column, value: value.to_owned() }))
+    StoreError::Broken(Box::new(Unknown { column, value: value.to_owned() }))
 }
 
-impl From<sqlx::Error> for StoreError {
+fn epoch(stored: i64) -> Result<Epoch, StoreError> {
+    u32::try_from(stored).map(Epoch).map_err(|_| unknown("epoch", &stored.to_string()))
+}
+
+impl From<sqlx::Error> for PaymentError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Unavailable(Box::new(error))
+        Self::Store(error.into())
     }
 }
 
-impl From<agora_outbox::Error> for StoreError {
+impl From<agora_outbox::Error> for PaymentError {
     fn from(error: agora_outbox::Error) -> Self {
-        match error {
-            agora_outbox::Error::Mismatch => Self::KeyReused,
-            other => Self::Unavailable(Box::new(other)),
-        }
+        Self::Store(error.into())
     }
 }

@@ -1,4 +1,4 @@
-//! The worker: continues payments and refunds with an expired lease and delivers pending order callbacks.
+//! Recovery: continues payments and refunds with an expired lease and delivers pending order callbacks.
 //!
 //! Depends on `ports` and `domain`, not on HTTP or SQL.
 
@@ -7,8 +7,8 @@ use agora_vocab::PaymentId;
 
 use super::{Error, PaymentService};
 use crate::{
-    domain::{Attempt, Payment},
-    ports::{LeasedPayment, PendingOrderCallback, RefundOutcome},
+    domain::{Payment, RefundAttempt},
+    ports::{PendingOrderCallback, RefundOutcome},
 };
 
 /// Maximum number of rows of each kind that one call leases.
@@ -18,7 +18,7 @@ impl PaymentService {
     /// Leases and processes one batch of payments, refunds and order callbacks. Returns the number of rows leased. A
     /// row that fails is retried after its lease expires.
     pub async fn recover_once(&self) -> Result<usize, Error> {
-        let payments = self.payments.lease_payments(BATCH_ROWS_MAX).await?;
+        let payments = self.store.lease_payments(BATCH_ROWS_MAX).await?;
         for &id in &payments {
             match self.resume(id).await {
                 Ok(_) | Err(Error::OrderRejected(..)) => {}
@@ -27,14 +27,14 @@ impl PaymentService {
                 }
             }
         }
-        let refunds = self.payments.lease_refunds(BATCH_ROWS_MAX).await?;
+        let refunds = self.store.lease_refunds(BATCH_ROWS_MAX).await?;
         for attempt in &refunds {
             if let Err(error) = self.resolve_refund(attempt).await {
                 let error = chain(&error);
                 tracing::warn!(payment.id = %attempt.payment, %error, "Refund not completed: the worker retries");
             }
         }
-        let callbacks = self.payments.lease_callbacks(BATCH_ROWS_MAX).await?;
+        let callbacks = self.store.lease_callbacks(BATCH_ROWS_MAX).await?;
         for callback in &callbacks {
             if let Err(error) = self.redeliver(callback).await {
                 tracing::warn!(
@@ -48,19 +48,18 @@ impl PaymentService {
     }
 
     async fn resume(&self, id: PaymentId) -> Result<Payment, Error> {
-        self.advance(LeasedPayment { payment: self.find(id).await?, created: false }).await
+        self.advance(self.find(id).await?).await
     }
 
     async fn redeliver(&self, callback: &PendingOrderCallback) -> Result<(), Error> {
         self.deliver(callback).await?;
-        Ok(self.payments.complete_callback(callback.result).await?)
+        Ok(self.store.complete_callback(callback.result).await?)
     }
 
-    async fn resolve_refund(&self, attempt: &Attempt) -> Result<(), Error> {
-        let key = attempt.provider_key(self.epoch);
-        if let Ok(outcome) = self.with_timeout(self.provider()?.find_refund(&key)).await {
+    async fn resolve_refund(&self, attempt: &RefundAttempt) -> Result<(), Error> {
+        if let Ok(outcome) = self.with_timeout(self.provider()?.find_refund(&attempt.provider_key())).await {
             let failed = outcome == RefundOutcome::Failed;
-            self.payments.complete_refund(attempt, outcome).await?;
+            self.store.complete_refund(attempt, outcome, true).await?;
             if failed {
                 tracing::warn!(
                     payment.id = %attempt.payment,

@@ -3,20 +3,21 @@
 //! Depends on `ports` and `domain`, not on HTTP or SQL. No transaction is open during a call to the provider or to the
 //! order service.
 
-mod worker;
+mod recover;
 
 use std::{sync::Arc, time::Duration};
 
 use agora_api::Problem;
 use agora_chassis::chain;
 use agora_outbox::{DedupKey, StoredResponse};
-use agora_vocab::{CommandId, Epoch, Ids, Money, OrderId, Page, PageSize, PaymentId, RefundId, UserId};
+use agora_vocab::{CommandId, Ids, Money, OrderId, Page, PageSize, PaymentId, RefundId, UserId};
+use uuid::Uuid;
 
 use crate::{
-    domain::{Attempt, AttemptState, Payment, ProviderDetails, Status, Step, next_step},
+    domain::{AttemptState, Payment, ProviderDetails, RefundAttempt, Status, Step, TransitionError, next_step},
     ports::{
-        Acquired, Filter, LeasedPayment, NewPayment, OrderError, Orders, Payments, PendingOrderCallback,
-        PreparedCapture, Provider, ProviderError, StoreError,
+        Acquired, Filter, NewPayment, OrderError, OrderPayment, Orders, PaymentError, PaymentStore,
+        PendingOrderCallback, Provider, ProviderError, StoreError,
     },
 };
 
@@ -27,15 +28,13 @@ pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct PaymentService {
     /// The store.
-    pub payments: Arc<dyn Payments>,
+    pub store: Arc<dyn PaymentStore>,
     /// The payment provider; none if the shop has none configured.
     pub provider: Option<Arc<dyn Provider>>,
     /// The order service.
     pub orders: Arc<dyn Orders>,
     /// Generates ids of payments and refunds.
     pub ids: Arc<dyn Ids>,
-    /// The recovery epoch, a part of the provider's idempotency keys.
-    pub epoch: Epoch,
     /// Deadline of one call to the provider: [`PROVIDER_TIMEOUT`], shorter in tests.
     pub provider_timeout: Duration,
 }
@@ -65,7 +64,7 @@ pub enum Refunded {
     /// The key is complete: the stored response.
     Replayed(StoredResponse),
     /// The refund's newest attempt and the payment after it.
-    Executed(Box<Attempt>, Box<Payment>),
+    Executed(Box<RefundAttempt>, Box<Payment>),
 }
 
 /// An error of a use case.
@@ -89,9 +88,30 @@ pub enum Error {
     /// The order service is unreachable. The worker continues the payment.
     #[error("the order service is unavailable")]
     OrderUnavailable(#[source] OrderError),
-    /// The store rejected the change or is unavailable.
+    /// The payment was voided before it was created.
+    #[error("payment {0} is voided")]
+    Cancelled(PaymentId),
+    /// The payment exists with another order, payer or amount.
+    #[error("payment {0} exists with another order, payer or amount")]
+    Mismatch(PaymentId),
+    /// The payment's state does not allow the change.
+    #[error(transparent)]
+    Transition(#[from] TransitionError),
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<PaymentError> for Error {
+    fn from(error: PaymentError) -> Self {
+        match error {
+            PaymentError::NotFound(_) => Self::NotFound,
+            PaymentError::Cancelled(id) => Self::Cancelled(id),
+            PaymentError::Mismatch(id) => Self::Mismatch(id),
+            PaymentError::Transition(error) => Self::Transition(error),
+            PaymentError::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 impl PaymentService {
@@ -99,23 +119,22 @@ impl PaymentService {
     /// Idempotent by key. The caller ends the lease with `complete_request` or `release_request`.
     pub async fn pay(&self, new: &NewPayment, dedup_key: &DedupKey) -> Result<Paid, Error> {
         self.provider()?;
-        let mut leased = match self.payments.create(new, dedup_key).await? {
+        let mut payment = match self.store.create(new, dedup_key).await? {
             Acquired::Completed(response) => return Ok(Paid::Replayed(response)),
             Acquired::InProgress { retry_after_s } => return Err(Error::InProgress { retry_after_s }),
-            Acquired::Refund(_) => return Err(Error::NotFound),
-            Acquired::Payment(leased) => *leased,
+            Acquired::Held(payment) => *payment,
         };
-        let id = leased.payment.id;
-        if leased.payment.status == Status::Failed {
-            leased.payment = self.payments.reopen(id).await?;
+        let id = payment.id;
+        if payment.status == Status::Failed {
+            payment = self.store.reopen(id).await?;
         }
-        match self.advance(leased).await {
+        match self.advance(payment).await {
             Ok(payment) => {
                 let acknowledged = self.report_result(&payment).await;
                 Ok(Paid::Executed(Box::new(payment), acknowledged))
             }
             Err(error @ Error::OrderUnavailable(_)) => {
-                self.payments.release_request(id.uuid()).await?;
+                self.store.release_request(id.uuid()).await?;
                 Err(error)
             }
             Err(error) => Err(error),
@@ -125,12 +144,12 @@ impl PaymentService {
     /// Stores the response of a request, so that a retry receives the same one, and deletes the acknowledged callback.
     pub async fn complete_request(
         &self,
-        recovery_id: uuid::Uuid,
+        recovery_id: Uuid,
         response: &StoredResponse,
         acknowledged: Option<&OrderAcknowledged>,
     ) -> Result<(), Error> {
         Ok(self
-            .payments
+            .store
             .complete_request(recovery_id, response, acknowledged.map(|acknowledged| acknowledged.result))
             .await?)
     }
@@ -139,37 +158,44 @@ impl PaymentService {
     /// the acknowledged callback.
     pub async fn release_request(
         &self,
-        recovery_id: uuid::Uuid,
+        recovery_id: Uuid,
         acknowledged: Option<&OrderAcknowledged>,
     ) -> Result<(), Error> {
         self.complete_callback(acknowledged).await?;
-        Ok(self.payments.release_request(recovery_id).await?)
+        Ok(self.store.release_request(recovery_id).await?)
     }
 
-    /// Pays an order on its own command. Idempotent by payment id.
+    /// Pays an order on its own command. Idempotent by payment id. Returns the payment as `pending` while another process
+    /// works on it.
     pub async fn pay_for_order(&self, new: &NewPayment) -> Result<Payment, Error> {
         self.provider()?;
-        self.advance(self.payments.create_for_order(new).await?).await
+        match self.store.create_for_order(new).await? {
+            OrderPayment::New(payment) => self.charge(payment).await,
+            OrderPayment::Resumed(payment) => self.advance(payment).await,
+            OrderPayment::Unchanged(payment) => Ok(payment),
+        }
     }
 
     /// Returns the payment in its current state. An unknown id is stored as voided, so that it can never be charged.
     pub async fn settle(&self, requested: &NewPayment) -> Result<Payment, Error> {
-        match self.payments.find(requested.id).await? {
+        match self.store.find(requested.id).await? {
             Some(payment) => Ok(payment),
-            None => Ok(self.payments.void(requested).await?),
+            None => Ok(self.store.void(requested).await?),
         }
     }
 
     /// Voids a payment. An open attempt is resolved at the provider first; if it was charged, the payment stays
     /// captured.
     pub async fn void(&self, requested: &NewPayment) -> Result<Payment, Error> {
-        if let Some(Step::Resolve(attempt)) = self.next_step_of(requested.id).await? {
-            let resolved = self.resolve(&attempt).await?;
+        if let Some(payment) = self.store.find(requested.id).await?
+            && payment.open_attempt().is_some()
+        {
+            let resolved = self.resolve(payment).await?;
             if resolved.status != Status::Failed {
                 return Ok(resolved);
             }
         }
-        Ok(self.payments.void(requested).await?)
+        Ok(self.store.void(requested).await?)
     }
 
     /// Refunds an amount, or all that remains if `amount` is none, for an admin. Idempotent by key.
@@ -177,40 +203,36 @@ impl PaymentService {
         self.provider()?;
         self.find(id).await?;
         let refund = RefundId::new(self.ids.next());
-        match self.payments.create_refund(refund, id, amount, dedup_key).await? {
+        match self.store.create_refund(refund, id, amount, dedup_key).await? {
             Acquired::Completed(response) => Ok(Refunded::Replayed(response)),
             Acquired::InProgress { retry_after_s } => Err(Error::InProgress { retry_after_s }),
-            Acquired::Payment(leased) => Err(Error::Store(StoreError::NotFound(leased.payment.id))),
-            Acquired::Refund(attempt) => {
-                let payment = self.execute_refund(&attempt).await?;
+            Acquired::Held(attempt) => {
+                let payment = self.execute_refund(&attempt, true).await?;
                 self.complete_callback(self.report_result(&payment).await.as_ref()).await?;
-                let refund = self.payments.refund(attempt.refund()).await?.ok_or(Error::NotFound)?;
+                let refund = self.store.find_refund(attempt.id).await?.ok_or(Error::NotFound)?;
                 Ok(Refunded::Executed(Box::new(refund), Box::new(payment)))
             }
         }
     }
 
-    /// Refunds the remaining amount for the order. Has no effect if nothing remains.
+    /// Refunds the remaining amount on the order's command, which receives the result as its response. Has no effect if
+    /// nothing remains.
     pub async fn refund_remaining(&self, id: PaymentId) -> Result<Payment, Error> {
-        let refund = RefundId::new(self.ids.next());
-        match self.payments.prepare_refund(refund, id).await? {
-            Some(attempt) => self.execute_refund(&attempt).await,
-            None => self.find(id).await,
-        }
+        self.refund_rest(id, false).await
     }
 
     /// Voids or refunds the payment of a cancelled order. The order's saga sends the same commands; the second call has
     /// no effect.
     pub async fn order_cancelled(&self, id: PaymentId) -> Result<(), Error> {
-        match self.payments.find(id).await? {
+        match self.store.find(id).await? {
             Some(payment) if payment.status == Status::Pending => {
                 let after = self.void(&NewPayment::of(&payment)).await?;
                 if after.status == Status::Captured {
-                    self.refund_remaining(id).await?;
+                    self.refund_rest(id, true).await?;
                 }
             }
             Some(payment) if matches!(payment.status, Status::Captured | Status::PartiallyRefunded) => {
-                self.refund_remaining(id).await?;
+                self.refund_rest(id, true).await?;
             }
             _ => {}
         }
@@ -225,12 +247,12 @@ impl PaymentService {
 
     /// Returns a page of payments, newest first.
     pub async fn page(&self, filter: Filter, limit: PageSize) -> Result<Page<Payment>, Error> {
-        Ok(self.payments.page(filter, limit).await?)
+        Ok(self.store.page(filter, limit).await?)
     }
 
     /// Returns the newest captured payment of an order.
     pub async fn find_captured(&self, order: OrderId) -> Result<Payment, Error> {
-        self.payments.find_captured(order).await?.ok_or(Error::NotFound)
+        self.store.find_captured(order).await?.ok_or(Error::NotFound)
     }
 
     fn provider(&self) -> Result<&Arc<dyn Provider>, Error> {
@@ -238,24 +260,18 @@ impl PaymentService {
     }
 
     async fn find(&self, id: PaymentId) -> Result<Payment, Error> {
-        self.payments.find(id).await?.ok_or(Error::NotFound)
-    }
-
-    async fn next_step_of(&self, id: PaymentId) -> Result<Option<Step>, Error> {
-        let Some(payment) = self.payments.find(id).await? else { return Ok(None) };
-        Ok(Some(next_step(&payment, self.payments.capture(id).await?.as_ref())))
+        self.store.find(id).await?.ok_or(Error::NotFound)
     }
 
     /// Executes the next step of a payment. Returns it as `pending` if the provider's outcome is unknown.
-    async fn advance(&self, LeasedPayment { payment, created }: LeasedPayment) -> Result<Payment, Error> {
-        let capture = if created { None } else { self.payments.capture(payment.id).await? };
-        match next_step(&payment, capture.as_ref()) {
+    async fn advance(&self, payment: Payment) -> Result<Payment, Error> {
+        match next_step(&payment) {
             Step::Begin => {
                 let due = self.begin_payment(&payment).await?;
-                self.charge(payment.id, Some(due)).await
+                self.prepare_and_charge(payment.id, Some(due)).await
             }
-            Step::Charge => self.charge(payment.id, None).await,
-            Step::Resolve(attempt) => self.resolve(&attempt).await,
+            Step::Charge => self.prepare_and_charge(payment.id, None).await,
+            Step::Resolve(_) => self.resolve(payment).await,
             Step::Done => Ok(payment),
         }
     }
@@ -271,24 +287,28 @@ impl PaymentService {
                     message: problem.detail.clone(),
                     ..ProviderDetails::default()
                 };
-                self.payments.reject(payment.id, &details, final_response.as_ref()).await?;
+                self.store.reject(payment.id, &details, final_response.as_ref()).await?;
                 Err(Error::OrderRejected(problem, retry_after_s))
             }
             Err(error) => Err(Error::OrderUnavailable(error)),
         }
     }
 
-    async fn charge(&self, id: PaymentId, due: Option<Money>) -> Result<Payment, Error> {
-        let provider = self.provider()?;
-        let PreparedCapture { payment, attempt } = self.payments.prepare_capture(id, due).await?;
-        let Some(attempt) = attempt else { return Ok(payment) };
-        let Some(token) = payment.token.clone() else { return self.resolve(&attempt).await };
-        let key = attempt.provider_key(self.epoch);
-        match self.with_timeout(provider.charge(&key, attempt.amount, &token)).await {
-            Ok(outcome) => Ok(self.payments.complete_capture(Some(payment), &attempt, outcome).await?),
+    async fn prepare_and_charge(&self, id: PaymentId, due: Option<Money>) -> Result<Payment, Error> {
+        self.provider()?;
+        self.charge(self.store.prepare_capture(id, due).await?).await
+    }
+
+    /// Sends the open attempt of a payment to the provider. Repeated calls of one attempt charge once.
+    async fn charge(&self, payment: Payment) -> Result<Payment, Error> {
+        let (Some(attempt), Some(due)) = (payment.open_attempt(), payment.due) else { return Ok(payment) };
+        let Some(token) = payment.token.clone() else { return self.resolve(payment).await };
+        let key = attempt.provider_key(payment.id);
+        match self.with_timeout(self.provider()?.charge(&key, due, &token)).await {
+            Ok(outcome) => Ok(self.store.complete_capture(payment, outcome).await?),
             Err(error) => {
                 tracing::warn!(
-                    payment.id = %id,
+                    payment.id = %payment.id,
                     error = %chain(&error),
                     "Charge outcome unknown (provider call failed): the worker queries the provider"
                 );
@@ -297,22 +317,32 @@ impl PaymentService {
         }
     }
 
-    async fn resolve(&self, attempt: &Attempt) -> Result<Payment, Error> {
-        let key = attempt.provider_key(self.epoch);
+    /// Queries the provider for the outcome of the open attempt of a payment.
+    async fn resolve(&self, payment: Payment) -> Result<Payment, Error> {
+        let Some(attempt) = payment.open_attempt() else { return Ok(payment) };
+        let key = attempt.provider_key(payment.id);
         match self.with_timeout(self.provider()?.find_charge(&key)).await {
-            Ok(outcome) => Ok(self.payments.complete_capture(None, attempt, outcome).await?),
-            Err(_) => self.find(attempt.payment).await,
+            Ok(outcome) => Ok(self.store.complete_capture(payment, outcome).await?),
+            Err(_) => self.find(payment.id).await,
         }
     }
 
-    async fn execute_refund(&self, attempt: &Attempt) -> Result<Payment, Error> {
-        if attempt.state != AttemptState::Prepared {
-            return self.find(attempt.payment).await;
+    async fn refund_rest(&self, id: PaymentId, call_back: bool) -> Result<Payment, Error> {
+        let refund = RefundId::new(self.ids.next());
+        match self.store.prepare_refund(refund, id).await? {
+            Some(attempt) => self.execute_refund(&attempt, call_back).await,
+            None => self.find(id).await,
         }
-        let charge = self.find(attempt.payment).await?.details.reference.unwrap_or_default();
-        let key = attempt.provider_key(self.epoch);
-        match self.with_timeout(self.provider()?.refund(&key, &charge, attempt.amount)).await {
-            Ok(outcome) => Ok(self.payments.complete_refund(attempt, outcome).await?),
+    }
+
+    async fn execute_refund(&self, attempt: &RefundAttempt, call_back: bool) -> Result<Payment, Error> {
+        let payment = self.find(attempt.payment).await?;
+        if attempt.state != AttemptState::Prepared {
+            return Ok(payment);
+        }
+        let charge = payment.details.reference.unwrap_or_default();
+        match self.with_timeout(self.provider()?.refund(&attempt.provider_key(), &charge, attempt.amount)).await {
+            Ok(outcome) => Ok(self.store.complete_refund(attempt, outcome, call_back).await?),
             Err(error) => {
                 tracing::warn!(
                     payment.id = %attempt.payment,
@@ -355,7 +385,7 @@ impl PaymentService {
 
     async fn complete_callback(&self, acknowledged: Option<&OrderAcknowledged>) -> Result<(), Error> {
         match acknowledged {
-            Some(acknowledged) => Ok(self.payments.complete_callback(acknowledged.result).await?),
+            Some(acknowledged) => Ok(self.store.complete_callback(acknowledged.result).await?),
             None => Ok(()),
         }
     }

@@ -1,0 +1,165 @@
+//! A payment service on a real PostgreSQL, with the simulated provider and an in-memory order service.
+
+use std::{sync::Arc, time::Duration};
+
+use agora_chassis::{Process, WatchedFile, WatchedSecret};
+use agora_payment::{
+    MIGRATIONS, PgPayments,
+    domain::{Initiator, Method},
+    fakes::InMemoryOrders,
+    ports::NewPayment,
+    service::PaymentService,
+    simulator::Simulator,
+};
+use agora_postgres::Db;
+use agora_testkit::{SequentialIds, TestApp, TestDatabase, TestKeys};
+use agora_vocab::{Currency, Epoch, Ids as _, Money, OrderId, PaymentId, Role, Secret, UserId};
+use agora_web::{HttpLimits, TokenVerifier};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub const DUE: i64 = 1000;
+
+pub struct Shop {
+    pub app: TestApp,
+    pub internal: TestApp,
+    pub service: PaymentService,
+    pub store: PgPayments,
+    pub orders: InMemoryOrders,
+    pub db: Db,
+    pub keys: TestKeys,
+    pub ids: SequentialIds,
+    pub user: UserId,
+    pub database: TestDatabase,
+    _process: Process,
+}
+
+impl Shop {
+    pub async fn open() -> Self {
+        let database = agora_testkit::postgres().await;
+        let db = Db::for_test(&database.url(), &MIGRATIONS).await;
+        let (process, keys, ids) = (Process::for_test("payment"), TestKeys::new(), SequentialIds::new());
+        let store = PgPayments::new(db.clone(), Arc::new(ids.clone()), Epoch(0));
+        let orders = InMemoryOrders::default();
+        let service = PaymentService {
+            store: Arc::new(store.clone()),
+            provider: Some(Arc::new(Simulator::new(db.clone()))),
+            orders: Arc::new(orders.clone()),
+            ids: Arc::new(ids.clone()),
+            provider_timeout: Duration::from_millis(500),
+        };
+        let verifier =
+            TokenVerifier::watch(WatchedFile::fixed(keys.jwks()), TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
+        let limits = HttpLimits { verifier: Some(verifier), ..HttpLimits::default() };
+        let internal = agora_web::internal(
+            agora_payment::internal(service.clone()),
+            WatchedSecret::fixed(SECRET),
+            &agora_topology::PAYMENT,
+        );
+        Self {
+            app: TestApp::new(agora_web::public_stack(agora_payment::public(service.clone()), limits)),
+            internal: TestApp::new(internal),
+            user: UserId::new(ids.next()),
+            service,
+            store,
+            orders,
+            db,
+            keys,
+            ids,
+            database,
+            _process: process,
+        }
+    }
+
+    pub fn order(&self) -> OrderId {
+        let order = OrderId::new(self.ids.next());
+        self.orders.set_due(order, eur(DUE));
+        order
+    }
+
+    pub fn token(&self) -> String {
+        self.keys.token(self.user, &[Role::Customer])
+    }
+
+    pub fn admin(&self) -> String {
+        self.keys.token(UserId::new(Uuid::from_u128(7)), &[Role::Admin])
+    }
+
+    pub async fn post(&self, key: &str, body: Value) -> agora_testkit::TestResponse {
+        self.app.post("/api/v1/payments", body).with(&self.token()).key(key).await
+    }
+
+    pub async fn captured(&self, order: OrderId) -> PaymentId {
+        let paid = self.post(&order.to_string(), body(order, "tok_ok")).await.expect(201);
+        paid.body["id"].as_str().unwrap().parse().unwrap()
+    }
+
+    pub async fn command(&self, path: &str, body: Value) -> agora_testkit::TestResponse {
+        let token = agora_testkit::internal_token(SECRET, "order", "payment", None);
+        self.internal.post(path, body).internal(&token).header("x-command-id", &self.ids.next().to_string()).await
+    }
+
+    pub async fn refund(&self, key: &str, body: Value) -> agora_testkit::TestResponse {
+        self.app.post("/api/v1/payments/refund", body).with(&self.admin()).key(key).await
+    }
+
+    pub async fn number(&self, statement: &'static str) -> i64 {
+        let mut connection = self.db.acquire().await.unwrap();
+        sqlx::query_scalar(statement).fetch_one(&mut *connection).await.unwrap()
+    }
+
+    pub async fn run(&self, statement: &'static str) -> Result<u64, sqlx::Error> {
+        let mut tx = self.db.begin().await.unwrap();
+        let rows = sqlx::query(statement).execute(&mut *tx).await?.rows_affected();
+        tx.commit().await?;
+        Ok(rows)
+    }
+
+    /// Expires every lease.
+    pub async fn expire_leases(&self) {
+        self.run("update payment set leased_until = now() - interval '1 s'").await.unwrap();
+        self.run("update refund_attempt set leased_until = now() - interval '1 s'").await.unwrap();
+        self.run("update pending_order_callback set due_at = now() - interval '1 s'").await.unwrap();
+    }
+
+    /// A payment that the order or a shopper starts.
+    pub fn new_payment(&self, initiator: Initiator) -> NewPayment {
+        NewPayment {
+            id: PaymentId::new(self.ids.next()),
+            order: self.order(),
+            user: self.user,
+            initiator,
+            amount: (initiator == Initiator::Order).then(|| eur(DUE)),
+            method: Method::Card,
+            token: Some(Secret::new("tok_ok")),
+        }
+    }
+
+    /// The body of the order's command to pay `new`.
+    pub fn pay_command(&self, new: &NewPayment) -> Value {
+        json!({
+            "paymentId": new.id, "orderId": new.order, "userId": new.user, "total": eur(DUE), "method": "card", "token": "tok_ok"
+        })
+    }
+
+    pub async fn charge_count(&self) -> i64 {
+        self.number("select count(*) from simulator.operation where kind = 'charge' and outcome = 'succeeded'").await
+    }
+
+    pub async fn assert_ledger_matches_payments(&self) {
+        let owed = self
+            .number("select coalesce(-sum(amount_minor), 0)::bigint from ledger_entry where account = 'seller'")
+            .await;
+        let kept = self.number("select coalesce(sum(captured_minor - refunded_minor), 0)::bigint from payment").await;
+        assert_eq!(owed, kept, "the sellers' balance must equal captures less refunds");
+    }
+}
+
+pub fn eur(amount: i64) -> Money {
+    Money { amount, currency: Currency::EUR }
+}
+
+pub fn body(order: OrderId, token: &str) -> Value {
+    json!({ "orderId": order, "method": "card", "token": token })
+}

@@ -1,0 +1,116 @@
+//! The worker: what it continues after a crash or a lost response.
+
+use std::sync::Arc;
+
+use agora_outbox::DedupKey;
+use agora_payment::{
+    PgPayments,
+    domain::Initiator,
+    ports::{Acquired, PaymentReads as _, Payments as _, Provider as _},
+    service::PaymentService,
+    simulator::Simulator,
+};
+use agora_vocab::{Epoch, Secret};
+use serde_json::json;
+
+use crate::fixture::{DUE, Shop, body, eur};
+
+#[tokio::test]
+async fn a_lost_provider_response_is_queried_and_never_charged_again() {
+    let shop = Shop::open().await;
+    let order = shop.order();
+    let pending = shop.post("k", body(order, "tok_lost_answer")).await.expect(201);
+    assert_eq!(pending.body["status"], "pending");
+    shop.expire_leases().await;
+    shop.service.recover_once().await.unwrap();
+    let captured = shop.post("k", body(order, "tok_lost_answer")).await.expect(201);
+    assert_eq!((&captured.body["status"], &captured.body["id"]), (&json!("captured"), &pending.body["id"]));
+    assert_eq!(shop.charge_count().await, 1);
+    shop.assert_ledger_matches_payments().await;
+}
+
+#[tokio::test]
+async fn a_charge_that_did_not_reach_the_provider_fails_and_is_never_executed_later() {
+    let shop = Shop::open().await;
+    let order = shop.order();
+    shop.post("k", body(order, "tok_timeout")).await.expect(201);
+    shop.expire_leases().await;
+    shop.service.recover_once().await.unwrap();
+    assert_eq!(shop.number("select count(*) from payment where status = 'failed'").await, 1);
+    assert_eq!(shop.number("select count(*) from simulator.operation where outcome = 'never'").await, 1);
+    assert_eq!(shop.charge_count().await, 0);
+}
+
+#[tokio::test]
+async fn the_worker_continues_a_payment_after_a_crash_at_any_step() {
+    let shop = Shop::open().await;
+    for steps in 0..3 {
+        let new = shop.new_payment(Initiator::Shopper);
+        let id = new.id;
+        let dedup_key =
+            DedupKey::Request { scope: shop.user.to_string(), key: id.to_string(), route: "r".into(), hash: [0; 32] };
+        assert!(matches!(shop.store.create(&new, &dedup_key).await.unwrap(), Acquired::Held(_)));
+        if steps > 0 {
+            shop.store.prepare_capture(id, Some(eur(DUE))).await.unwrap();
+        }
+        if steps > 1 {
+            let key = format!("0:{id}:capture:1");
+            Simulator::new(shop.db.clone()).charge(&key, eur(DUE), &Secret::new("tok_ok")).await.unwrap();
+        }
+        shop.expire_leases().await;
+        shop.service.recover_once().await.unwrap();
+        shop.expire_leases().await;
+        shop.service.recover_once().await.unwrap();
+        let payment = shop.store.find(id).await.unwrap().unwrap();
+        // After a crash between storing and sending the attempt, the provider does not know the key: the charge has
+        // failed.
+        assert_eq!(payment.status.as_str(), if steps == 1 { "failed" } else { "captured" }, "after {steps} steps");
+        assert!(
+            shop.orders.results().iter().any(|callback| callback.payment == id),
+            "the result is reported after {steps} steps"
+        );
+    }
+    assert_eq!((shop.charge_count().await, shop.number("select count(*) from pending_order_callback").await), (2, 0));
+    shop.assert_ledger_matches_payments().await;
+}
+
+#[tokio::test]
+async fn an_order_payment_that_crashed_before_its_charge_is_never_charged() {
+    let shop = Shop::open().await;
+    let new = shop.new_payment(Initiator::Order);
+    shop.store.create_for_order(&new).await.unwrap();
+    let leased = shop.command("/internal/v1/pay", shop.pay_command(&new)).await.expect(200);
+    assert_eq!(leased.body["status"], "pending", "another process may be about to charge");
+    shop.expire_leases().await;
+    shop.service.recover_once().await.unwrap();
+    let failed = shop.command("/internal/v1/pay", shop.pay_command(&new)).await.expect(200);
+    assert_eq!(failed.body["status"], "failed");
+    assert_eq!((shop.charge_count().await, shop.number("select count(*) from pending_order_callback").await), (0, 0));
+}
+
+#[tokio::test]
+async fn an_order_payment_whose_response_was_lost_is_continued_by_the_next_command() {
+    let shop = Shop::open().await;
+    let new = shop.new_payment(Initiator::Order);
+    shop.store.create_for_order(&new).await.unwrap();
+    let key = format!("0:{}:capture:1", new.id);
+    Simulator::new(shop.db.clone()).charge(&key, eur(DUE), &Secret::new("tok_ok")).await.unwrap();
+    shop.expire_leases().await;
+    let captured = shop.command("/internal/v1/pay", shop.pay_command(&new)).await.expect(200);
+    assert_eq!((&captured.body["status"], shop.charge_count().await), (&json!("captured"), 1));
+    shop.assert_ledger_matches_payments().await;
+}
+
+#[tokio::test]
+async fn a_charge_of_an_earlier_recovery_epoch_is_found_and_not_repeated() {
+    let shop = Shop::open().await;
+    let new = shop.new_payment(Initiator::Order);
+    shop.store.create_for_order(&new).await.unwrap();
+    let key = format!("0:{}:capture:1", new.id);
+    Simulator::new(shop.db.clone()).charge(&key, eur(DUE), &Secret::new("tok_ok")).await.unwrap();
+    shop.expire_leases().await;
+    let restored = PgPayments::new(shop.db.clone(), Arc::new(shop.ids.clone()), Epoch(1));
+    PaymentService { store: Arc::new(restored), ..shop.service.clone() }.recover_once().await.unwrap();
+    let payment = shop.store.find(new.id).await.unwrap().unwrap();
+    assert_eq!((payment.status.as_str(), shop.charge_count().await), ("captured", 1));
+}

@@ -1,0 +1,52 @@
+//! Refunds by admins and by the order.
+
+use futures::future::join_all;
+use serde_json::json;
+
+use crate::fixture::{DUE, Shop};
+
+#[tokio::test]
+async fn concurrent_refunds_never_exceed_the_captured_amount() {
+    let shop = Shop::open().await;
+    let id = shop.captured(shop.order()).await;
+    let amount = json!({ "amount": 300, "currency": "EUR" });
+    let keys: Vec<String> = (0..10).map(|n| format!("refund-{n}")).collect();
+    let answers = join_all(keys.iter().map(|key| shop.refund(key, json!({ "paymentId": id, "amount": amount })))).await;
+    let succeeded = answers.iter().filter(|answer| answer.status == 201).count();
+    assert_eq!(succeeded, 3, "{:?}", answers.iter().map(|a| a.status).collect::<Vec<_>>());
+    assert!(
+        answers
+            .iter()
+            .filter(|a| a.status != 201)
+            .all(|a| a.status == 422 && a.body["code"] == "REFUND_EXCEEDS_CAPTURED")
+    );
+    let rest = shop.refund("rest", json!({ "paymentId": id })).await.expect(201);
+    assert_eq!((&rest.body["amount"]["amount"], &rest.body["status"]), (&json!(100), &json!("succeeded")));
+    assert_eq!(shop.refund("rest", json!({ "paymentId": id })).await.expect(201).bytes, rest.bytes);
+    assert_eq!(shop.app.get(&format!("/api/v1/payments/{id}")).with(&shop.admin()).await.body["status"], "refunded");
+    shop.refund("more", json!({ "paymentId": id })).await.expect(422);
+    shop.assert_ledger_matches_payments().await;
+}
+
+#[tokio::test]
+async fn a_refund_by_order_id_is_reported_to_the_order() {
+    let shop = Shop::open().await;
+    let order = shop.order();
+    shop.captured(order).await;
+    let refund = shop.refund("r", json!({ "orderId": order })).await.expect(201);
+    assert_eq!((&refund.body["status"], &refund.body["amount"]["amount"]), (&json!("succeeded"), &json!(DUE)));
+    assert!(shop.orders.results().iter().any(|callback| callback.order == order && callback.status == "refunded"));
+    assert_eq!(shop.number("select count(*) from pending_order_callback").await, 0);
+    shop.assert_ledger_matches_payments().await;
+}
+
+#[tokio::test]
+async fn the_order_receives_its_refund_as_the_response_and_not_as_a_callback() {
+    let shop = Shop::open().await;
+    let order = shop.order();
+    let id = shop.captured(order).await;
+    let refund = shop.command("/internal/v1/refund", json!({ "paymentId": id, "orderId": order })).await.expect(200);
+    assert_eq!(refund.body["status"], "refunded");
+    assert_eq!(shop.number("select count(*) from pending_order_callback").await, 0);
+    shop.assert_ledger_matches_payments().await;
+}
