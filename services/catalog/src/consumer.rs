@@ -4,8 +4,9 @@
 //! no-op, so stock is never decremented twice.
 
 use agora_events::{Envelope, Topic, order::OrderEvent, topics};
-use agora_outbox::{DedupKey, Failure};
+use agora_outbox::Failure;
 use agora_vocab::OrderId;
+use uuid::Uuid;
 
 use crate::{
     domain::{Hold, HoldState},
@@ -23,38 +24,74 @@ pub const TOPICS: &[Topic] = &[topics::ORDER];
 enum HoldCommand {
     Commit(Hold),
     Release(Hold),
-    Nothing,
 }
 
-/// Handles one event. Idempotent.
-pub async fn handle(catalog: CatalogService, envelope: Envelope) -> Result<(), Failure> {
-    let event = envelope.event::<OrderEvent>().map_err(|error| Failure::Poison(error.into()))?;
-    let dedup_key = DedupKey::Event { consumer: CONSUMER, id: envelope.id };
-    match event.as_ref().map_or(HoldCommand::Nothing, hold_command) {
-        HoldCommand::Commit(hold) => {
-            let state = catalog.commit(hold, &dedup_key).await.map_err(failure)?;
-            if state != HoldState::Committed {
-                tracing::warn!(order.id = %hold.order, hold = hold.number, state = state.as_str(), "order is paid but its hold could not be committed");
-            }
+/// Handles a batch of events, those of one order in their order. Idempotent.
+///
+/// The saga has usually done by command what an event repeats, so one statement reads the states of all holds, and a hold
+/// that has ended accordingly is skipped: its state cannot change back.
+pub async fn handle(catalog: CatalogService, envelopes: Vec<Envelope>) -> Result<(), Failure> {
+    let mut commands = Vec::with_capacity(envelopes.len());
+    for envelope in envelopes {
+        let event = envelope.event::<OrderEvent>().map_err(|error| Failure::Poison(error.into()))?;
+        if let Some(command) = event.as_ref().and_then(hold_command) {
+            commands.push((command, envelope.id));
         }
-        HoldCommand::Release(hold) => {
-            catalog.release(hold, &dedup_key).await.map_err(failure)?;
+    }
+    if commands.is_empty() {
+        return Ok(());
+    }
+    let holds: Vec<Hold> = commands.iter().map(|(command, _)| command.hold()).collect();
+    let states = catalog.hold_states(&holds).await.map_err(failure)?;
+    for (command, message) in commands {
+        let state = states.get(&command.hold()).copied().unwrap_or(HoldState::Unknown);
+        let state = if command.is_done(state) { state } else { run(&catalog, command, message).await? };
+        if let HoldCommand::Commit(hold) = command
+            && state != HoldState::Committed
+        {
+            tracing::warn!(order.id = %hold.order, hold = hold.number, state = state.as_str(), "order is paid but its hold could not be committed");
         }
-        HoldCommand::Nothing => {}
     }
     Ok(())
 }
 
-fn hold_command(event: &OrderEvent) -> HoldCommand {
+/// Runs a command and returns the state of its hold afterwards.
+async fn run(catalog: &CatalogService, command: HoldCommand, message: Uuid) -> Result<HoldState, Failure> {
+    match command {
+        HoldCommand::Commit(hold) => catalog.commit(hold, message).await,
+        HoldCommand::Release(hold) => catalog.release(hold, message).await,
+    }
+    .map_err(failure)
+}
+
+impl HoldCommand {
+    const fn hold(self) -> Hold {
+        match self {
+            Self::Commit(hold) | Self::Release(hold) => hold,
+        }
+    }
+
+    /// Whether the command never changes a hold that is or was in this state.
+    const fn is_done(self, state: HoldState) -> bool {
+        match state {
+            HoldState::Released | HoldState::Expired | HoldState::Tombstone => true,
+            HoldState::Committed => matches!(self, Self::Commit(_)),
+            HoldState::Held | HoldState::Unknown => false,
+        }
+    }
+}
+
+/// `None` if the event requires nothing.
+fn hold_command(event: &OrderEvent) -> Option<HoldCommand> {
     let order = event.order();
     // An order may end before its first hold: the release then writes a tombstone for hold 1.
     let hold = |number: i32| Hold { order: OrderId::new(order.order_id.uuid()), number: number.max(1) };
     match event {
-        OrderEvent::Paid(_) if order.hold >= 1 => HoldCommand::Commit(hold(order.hold)),
+        OrderEvent::Paid(_) if order.hold >= 1 => Some(HoldCommand::Commit(hold(order.hold))),
         OrderEvent::Cancelled(_) | OrderEvent::Rejected(_) | OrderEvent::Expired(_) => {
-            HoldCommand::Release(hold(order.hold))
+            Some(HoldCommand::Release(hold(order.hold)))
         }
-        _ => HoldCommand::Nothing,
+        _ => None,
     }
 }
 
@@ -93,14 +130,14 @@ mod tests {
     fn paid_commits_terminal_events_release_and_other_events_do_nothing() {
         let hold = |number| Hold { order: order(0).order_id, number };
         let cases = [
-            (OrderEvent::Created(order(0)), HoldCommand::Nothing),
-            (OrderEvent::Placed(order(1)), HoldCommand::Nothing),
-            (OrderEvent::Paid(order(2)), HoldCommand::Commit(hold(2))),
-            (OrderEvent::Shipped(order(1)), HoldCommand::Nothing),
-            (OrderEvent::Refunded(order(1)), HoldCommand::Nothing),
-            (OrderEvent::Cancelled(order(2)), HoldCommand::Release(hold(2))),
-            (OrderEvent::Expired(order(1)), HoldCommand::Release(hold(1))),
-            (OrderEvent::Rejected(order(0)), HoldCommand::Release(hold(1))),
+            (OrderEvent::Created(order(0)), None),
+            (OrderEvent::Placed(order(1)), None),
+            (OrderEvent::Paid(order(2)), Some(HoldCommand::Commit(hold(2)))),
+            (OrderEvent::Shipped(order(1)), None),
+            (OrderEvent::Refunded(order(1)), None),
+            (OrderEvent::Cancelled(order(2)), Some(HoldCommand::Release(hold(2)))),
+            (OrderEvent::Expired(order(1)), Some(HoldCommand::Release(hold(1)))),
+            (OrderEvent::Rejected(order(0)), Some(HoldCommand::Release(hold(1)))),
         ];
         for (event, expected) in cases {
             assert_eq!(hold_command(&event), expected, "{event:?}");

@@ -13,6 +13,7 @@ use agora_vocab::{Clock, ProductId, WarehouseId};
 use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
 use crate::{
     domain::{
@@ -191,7 +192,7 @@ impl Products for InMemory {
                     StockLocation { product: product.id, variant: Variant::default(), warehouse: WarehouseId::MAIN };
                 state.levels.insert(
                     location.clone(),
-                    StockLevel { on_hand: units, version: 1, ..StockLevel::empty(location, 0) },
+                    StockLevel { on_hand: units, version: 1, ..StockLevel::empty(Uuid::nil(), location, 0) },
                 );
             }
             state.products.insert(product.id, product.clone());
@@ -269,7 +270,10 @@ impl Stock for InMemory {
                 return Err(AdjustError::UnknownWarehouse);
             }
             state.listed(location.product).ok_or(AdjustError::NotFound)?;
-            let there = state.levels.entry(location.clone()).or_insert_with(|| StockLevel::empty(location.clone(), 0));
+            let there = state
+                .levels
+                .entry(location.clone())
+                .or_insert_with(|| StockLevel::empty(Uuid::nil(), location.clone(), 0));
             let units = there.adjusted(by).map_err(AdjustError::Refused)?;
             there.on_hand += units;
             there.version += i64::from(units != 0);
@@ -282,10 +286,10 @@ impl Stock for InMemory {
         hold: Hold,
         lines: &Lines,
         seconds: Seconds,
-        dedup_key: &DedupKey,
+        message: Uuid,
     ) -> Result<Outcome<Reservation>, StoreError> {
         let until = self.clock.now() + Duration::seconds(i64::from(seconds.get()));
-        self.apply(dedup_key, |state| {
+        self.apply(&DedupKey::Command { id: message }, |state| {
             Ok(match (state.holds.get(&hold), allocate(lines, &state.open_levels())) {
                 (Some(Held { state: HoldState::Held | HoldState::Committed, until, .. }), _) => {
                     Reservation::Held(*until)
@@ -301,8 +305,8 @@ impl Stock for InMemory {
         })
     }
 
-    async fn commit(&self, hold: Hold, dedup_key: &DedupKey) -> Result<Outcome<HoldState>, StoreError> {
-        self.apply(dedup_key, |state| {
+    async fn commit(&self, hold: Hold, message: Uuid) -> Result<Outcome<HoldState>, StoreError> {
+        self.apply(&DedupKey::Command { id: message }, |state| {
             Ok(match state.state_of(hold) {
                 HoldState::Held => state.end(hold, HoldState::Committed, -1, -1),
                 other => other,
@@ -310,9 +314,9 @@ impl Stock for InMemory {
         })
     }
 
-    async fn release(&self, hold: Hold, dedup_key: &DedupKey) -> Result<Outcome<HoldState>, StoreError> {
+    async fn release(&self, hold: Hold, message: Uuid) -> Result<Outcome<HoldState>, StoreError> {
         let until = self.clock.now();
-        self.apply(dedup_key, |state| {
+        self.apply(&DedupKey::Command { id: message }, |state| {
             let found = state.state_of(hold);
             Ok(match release_action(found) {
                 ReleaseAction::Free => state.end(hold, HoldState::Released, 0, -1),
@@ -324,6 +328,13 @@ impl Stock for InMemory {
                     HoldState::Tombstone
                 }
             })
+        })
+    }
+
+    async fn hold_states(&self, holds: &[Hold]) -> Result<BTreeMap<Hold, HoldState>, StoreError> {
+        self.read(|state| {
+            let known = |hold: &&Hold| state.holds.contains_key(hold);
+            holds.iter().filter(known).map(|hold| (*hold, state.state_of(*hold))).collect()
         })
     }
 

@@ -49,8 +49,8 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     agora_outbox::relay(db.clone(), Producer::new(&config.kafka), process);
     agora_outbox::sweep(db.clone(), process);
     let reader = catalog.clone();
-    agora_outbox::consume(db, &config.kafka, consumer::CONSUMER, consumer::TOPICS, process, move |envelope| {
-        consumer::handle(reader.clone(), envelope).boxed()
+    agora_outbox::consume(db, &config.kafka, consumer::CONSUMER, consumer::TOPICS, process, move |envelopes| {
+        consumer::handle(reader.clone(), envelopes).boxed()
     });
     let (expiring, shutdown) = (catalog.clone(), process.shutdown());
     process.supervise("hold-expiry", move || expire(expiring.clone(), shutdown.clone()));

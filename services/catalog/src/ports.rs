@@ -1,12 +1,17 @@
 //! Ports of the use cases: persistent stores of products and stock. Independent of SQL.
 //!
-//! Every method that changes data is one transaction and takes a deduplication key; a duplicate returns the stored result
-//! of the first call. An event for a hold that has ended changes nothing, so no result is stored for it.
+//! Every method that changes data is one transaction. A change of products or an adjustment takes a deduplication key; a
+//! duplicate returns the stored result of the first call. A change of a hold takes `message`, the id of the command or
+//! event that requests it; the hold stores it, so that a duplicate returns the same result. A message that changes nothing
+//! is not stored and evaluated again.
+
+use std::collections::BTreeMap;
 
 pub use agora_outbox::StoreError;
 use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::ProductId;
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use crate::domain::{
     AdjustRefused, Adjustment, Change, Expected, Hold, HoldState, Lines, Listed, Listing, Product, ProductPage,
@@ -60,21 +65,24 @@ pub trait Stock: Send + Sync + std::fmt::Debug {
     ) -> Result<Outcome<Listed>, AdjustError>;
 
     /// Reserves every line or none. An existing hold returns its first result; a released or expired one returns
-    /// [`Reservation::Cancelled`].
+    /// [`Reservation::Cancelled`]. After [`Reservation::Short`], only another message can reserve the hold.
     async fn reserve(
         &self,
         hold: Hold,
         lines: &Lines,
         seconds: Seconds,
-        dedup_key: &DedupKey,
+        message: Uuid,
     ) -> Result<Outcome<Reservation>, StoreError>;
 
     /// Sells the units of a held hold; a hold in any other state does not change. Returns the state afterwards.
-    async fn commit(&self, hold: Hold, dedup_key: &DedupKey) -> Result<Outcome<HoldState>, StoreError>;
+    async fn commit(&self, hold: Hold, message: Uuid) -> Result<Outcome<HoldState>, StoreError>;
 
     /// Releases a hold: frees reserved units, returns sold units to stock, writes a tombstone for an unknown hold.
     /// Returns the state afterwards.
-    async fn release(&self, hold: Hold, dedup_key: &DedupKey) -> Result<Outcome<HoldState>, StoreError>;
+    async fn release(&self, hold: Hold, message: Uuid) -> Result<Outcome<HoldState>, StoreError>;
+
+    /// Returns the states of the existing holds among `holds`.
+    async fn hold_states(&self, holds: &[Hold]) -> Result<BTreeMap<Hold, HoldState>, StoreError>;
 
     /// Ends one expired hold and returns it; `None` if no expired hold is unlocked.
     async fn expire_one(&self) -> Result<Option<Hold>, StoreError>;

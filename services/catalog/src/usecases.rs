@@ -1,10 +1,11 @@
 //! Use cases of the catalog. Depends on the domain and the ports, never on HTTP or SQL.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{Ids, ProductId, SellerId};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::{
     domain::{
@@ -126,15 +127,15 @@ impl CatalogService {
         self.stock.adjust(location, by, actor, dedup_key).await.map_err(Error::from)
     }
 
-    /// Reserves every line or none. Returns when the hold expires.
+    /// Reserves every line or none. Returns when the hold expires. `message`: id of the command, the same in a duplicate.
     pub async fn reserve(
         &self,
         hold: Hold,
         lines: &Lines,
         seconds: Seconds,
-        dedup_key: &DedupKey,
+        message: Uuid,
     ) -> Result<OffsetDateTime, Error> {
-        match self.stock.reserve(hold, lines, seconds, dedup_key).await?.into_inner() {
+        match self.stock.reserve(hold, lines, seconds, message).await?.into_inner() {
             Reservation::Held(until) => Ok(until),
             Reservation::Short(shortages) => Err(Error::Short(shortages)),
             Reservation::Cancelled => Err(Error::Cancelled),
@@ -142,13 +143,18 @@ impl CatalogService {
     }
 
     /// Commits a hold: its units are sold. Returns the hold's state afterwards; a no-op unless it is held.
-    pub async fn commit(&self, hold: Hold, dedup_key: &DedupKey) -> Result<HoldState, Error> {
-        Ok(self.stock.commit(hold, dedup_key).await?.into_inner())
+    pub async fn commit(&self, hold: Hold, message: Uuid) -> Result<HoldState, Error> {
+        Ok(self.stock.commit(hold, message).await?.into_inner())
     }
 
     /// Releases a hold and returns its state afterwards. Idempotent; an unknown hold becomes a tombstone.
-    pub async fn release(&self, hold: Hold, dedup_key: &DedupKey) -> Result<HoldState, Error> {
-        Ok(self.stock.release(hold, dedup_key).await?.into_inner())
+    pub async fn release(&self, hold: Hold, message: Uuid) -> Result<HoldState, Error> {
+        Ok(self.stock.release(hold, message).await?.into_inner())
+    }
+
+    /// Returns the states of the existing holds among `holds`.
+    pub async fn hold_states(&self, holds: &[Hold]) -> Result<BTreeMap<Hold, HoldState>, Error> {
+        Ok(self.stock.hold_states(holds).await?)
     }
 
     /// Ends every expired hold, one transaction each. Returns how many were ended.

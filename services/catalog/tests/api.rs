@@ -87,23 +87,32 @@ impl Shop {
         self.command("/internal/v1/reserve", body)
     }
 
-    async fn deliver(&self, event: &OrderEvent) {
-        let (kind, data) = Envelope::parts(event).unwrap();
-        let envelope = Envelope {
-            id: fresh(),
-            kind: kind.to_owned(),
-            version: 1,
-            time: OffsetDateTime::UNIX_EPOCH,
-            key: event.order().order_id.to_string(),
-            seq: 1,
-            epoch: 0,
-            trace: None,
-            correlation_id: None,
-            causation_id: None,
-            data,
-        };
-        handle(self.catalog.clone(), envelope.clone()).await.unwrap();
-        handle(self.catalog.clone(), envelope).await.unwrap();
+    /// Delivers a batch of events, twice.
+    async fn deliver_all(&self, events: &[OrderEvent]) {
+        let envelopes: Vec<Envelope> = events.iter().map(envelope).collect();
+        handle(self.catalog.clone(), envelopes.clone()).await.unwrap();
+        handle(self.catalog.clone(), envelopes).await.unwrap();
+    }
+
+    async fn deliver(&self, event: OrderEvent) {
+        self.deliver_all(&[event]).await;
+    }
+}
+
+fn envelope(event: &OrderEvent) -> Envelope {
+    let (kind, data) = Envelope::parts(event).unwrap();
+    Envelope {
+        id: fresh(),
+        kind: kind.to_owned(),
+        version: 1,
+        time: OffsetDateTime::UNIX_EPOCH,
+        key: event.order().order_id.to_string(),
+        seq: 1,
+        epoch: 0,
+        trace: None,
+        correlation_id: None,
+        causation_id: None,
+        data,
     }
 }
 
@@ -549,14 +558,37 @@ async fn an_order_decrements_stock_once_by_command_event_or_both() {
     shop.command("/internal/v1/commit", json!({"orderId": by_both, "hold": 1})).await.expect(200);
     shop.reserve(by_event, 1, lines()).await.expect(200);
     for id in [by_both, by_event] {
-        shop.deliver(&OrderEvent::Paid(order(id, 1))).await;
-        shop.deliver(&OrderEvent::Paid(order(id, 1))).await;
+        shop.deliver(OrderEvent::Paid(order(id, 1))).await;
+        shop.deliver(OrderEvent::Paid(order(id, 1))).await;
     }
     assert_eq!(shop.stock(id).await, 4);
 
-    shop.deliver(&OrderEvent::Cancelled(order(by_both, 1))).await;
-    shop.deliver(&OrderEvent::Cancelled(order(by_both, 1))).await;
+    shop.deliver(OrderEvent::Cancelled(order(by_both, 1))).await;
+    shop.deliver(OrderEvent::Cancelled(order(by_both, 1))).await;
     assert_eq!(shop.stock(id).await, 7);
+}
+
+#[tokio::test]
+async fn a_batch_of_events_has_the_effect_of_its_events_in_turn() {
+    let shop = Shop::open();
+    let id = shop.product("A", 20).await.id;
+    let orders = [order_id(), order_id(), order_id(), order_id()];
+    for order in &orders[..3] {
+        shop.reserve(*order, 1, json!([{"productId": id, "quantity": 3}])).await.expect(200);
+    }
+    shop.command("/internal/v1/commit", json!({"orderId": orders[0], "hold": 1})).await.expect(200);
+    let [by_command, by_event, cancelled, unknown] = orders.map(|id| order(id, 1));
+    shop.deliver_all(&[
+        OrderEvent::Placed(by_command.clone()),
+        OrderEvent::Paid(by_command),
+        OrderEvent::Paid(by_event),
+        OrderEvent::Paid(cancelled.clone()),
+        OrderEvent::Cancelled(cancelled),
+        OrderEvent::Rejected(unknown),
+    ])
+    .await;
+    assert_eq!(shop.stock(id).await, 14, "two orders of 3 units are sold, one is returned");
+    refused(&shop.reserve(orders[3], 1, json!([{"productId": id, "quantity": 1}])).await, 409, "CANCELLED", &[]);
 }
 
 /// Defect of B (docs/DEFECTS.md): the consumer read other fields than the producer wrote, and reported no error.
@@ -570,12 +602,12 @@ async fn a_malformed_event_is_dead_lettered_and_an_unknown_kind_is_skipped() {
         });
         serde_json::from_str(&json.to_string()).unwrap()
     };
-    let wrong = handle(shop.catalog.clone(), envelope("order.paid")).await;
+    let wrong = handle(shop.catalog.clone(), vec![envelope("order.paid")]).await;
     assert!(matches!(wrong, Err(agora_outbox::Failure::Poison(_))), "{wrong:?}");
-    handle(shop.catalog.clone(), envelope("order.gift-wrapped")).await.unwrap();
+    handle(shop.catalog.clone(), vec![envelope("order.gift-wrapped")]).await.unwrap();
     shop.stores.set_unavailable(true);
     let (kind, data) = Envelope::parts(&OrderEvent::Paid(order(order_id(), 1))).unwrap();
-    let later = handle(shop.catalog.clone(), Envelope { data, ..envelope(kind) }).await;
+    let later = handle(shop.catalog.clone(), vec![Envelope { data, ..envelope(kind) }]).await;
     assert!(matches!(later, Err(agora_outbox::Failure::Again(_))), "{later:?}");
 }
 

@@ -6,6 +6,7 @@ use agora_events::catalog::{InventoryEvent, ReservationExpired, StockChanged};
 use agora_vocab::{Invalid, OrderId, ProductId, Quantity, WarehouseId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::text;
 
@@ -53,6 +54,8 @@ pub struct StockLocation {
 /// The stock at one location.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StockLevel {
+    /// Id of the aggregate whose events report this level.
+    pub id: Uuid,
     /// The location that is counted.
     pub location: StockLocation,
     /// Units in the warehouse, reserved ones included.
@@ -105,8 +108,8 @@ impl Adjustment {
 
 impl StockLevel {
     /// A level without units, of version 0.
-    pub const fn empty(location: StockLocation, priority: i32) -> Self {
-        Self { location, on_hand: 0, reserved: 0, version: 0, priority }
+    pub const fn empty(id: Uuid, location: StockLocation, priority: i32) -> Self {
+        Self { id, location, on_hand: 0, reserved: 0, version: 0, priority }
     }
 
     /// Units that can be reserved: on hand minus reserved.
@@ -140,8 +143,8 @@ impl StockLevel {
 
     /// The event that carries the current level.
     pub fn changed(&self) -> InventoryEvent {
-        let Self { location: StockLocation { product, variant, warehouse }, on_hand, reserved, version, priority: _ } =
-            self.clone();
+        let Self { id: _, location, on_hand, reserved, version, priority: _ } = self.clone();
+        let StockLocation { product, variant, warehouse } = location;
         InventoryEvent::StockChanged(StockChanged {
             product_id: product,
             variant: variant.0,
@@ -352,7 +355,6 @@ pub const fn release_action(state: HoldState) -> ReleaseAction {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use uuid::Uuid;
 
     use super::*;
 
@@ -363,7 +365,7 @@ mod tests {
     fn level(n: u128, warehouse: u128, priority: i32, on_hand: i64, reserved: i64) -> StockLevel {
         let warehouse = WarehouseId::new(Uuid::from_u128(warehouse));
         let location = StockLocation { product: product(n), variant: Variant::default(), warehouse };
-        StockLevel { location, on_hand, reserved, version: 1, priority }
+        StockLevel { id: Uuid::nil(), location, on_hand, reserved, version: 1, priority }
     }
 
     fn lines(wanted: &[(u128, i64)]) -> Lines {

@@ -1,7 +1,6 @@
 //! Internal routes for holds: reserve, commit, release. Depends on wire types and use cases, not on SQL.
 
 use agora_api::catalog as api;
-use agora_outbox::DedupKey;
 use agora_vocab::{OrderId, Quantity};
 use agora_web::{CommandId, Json, Problem};
 use axum::{Router, extract::State, routing::post};
@@ -26,7 +25,7 @@ async fn reserve(
     let api::Reserve { order_id, hold, lines, seconds } = body;
     let held = Hold::parse(order_id, hold)?;
     let (lines, seconds) = (parse_lines(lines)?, Seconds::parse(seconds)?);
-    let expires_at = catalog.reserve(held, &lines, seconds, &DedupKey::Command { id }).await?;
+    let expires_at = catalog.reserve(held, &lines, seconds, id).await?;
     Ok(Json(api::Reserved { order_id, hold, expires_at }))
 }
 
@@ -35,7 +34,7 @@ async fn commit(
     CommandId(id): CommandId,
     Json(body): Json<api::Hold>,
 ) -> Result<Json<api::HoldState>, Problem> {
-    let state = catalog.commit(parse_hold(&body)?, &DedupKey::Command { id }).await?;
+    let state = catalog.commit(parse_hold(&body)?, id).await?;
     Ok(Json(api::HoldState { state: state.as_str().to_owned() }))
 }
 
@@ -44,7 +43,7 @@ async fn release(
     CommandId(id): CommandId,
     Json(body): Json<api::Hold>,
 ) -> Result<Json<api::HoldState>, Problem> {
-    let state = catalog.release(parse_hold(&body)?, &DedupKey::Command { id }).await?;
+    let state = catalog.release(parse_hold(&body)?, id).await?;
     Ok(Json(api::HoldState { state: state.as_str().to_owned() }))
 }
 

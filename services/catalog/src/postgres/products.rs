@@ -27,51 +27,15 @@ impl PgProducts {
     }
 }
 
-macro_rules! select {
-    () => {
-        "select p.id, p.seller_id, p.version, p.name, p.description, p.sku, p.price_amount, p.price_currency, \
-         p.category, p.brand, p.supplier, p.image_url, p.created_at, p.updated_at, \
-         coalesce((select sum(s.on_hand - s.reserved) from stock s where s.product_id = p.id), 0)::bigint as stock \
-         from product p where p.deleted_at is null"
-    };
-}
+const FIND: &str = include_str!("../../sql/find_product.sql");
+const FIND_MANY: &str = include_str!("../../sql/find_products.sql");
+const LOCK: &str = include_str!("../../sql/lock_product.sql");
+/// For any category, and for one: a prepared statement has one plan for all values.
+const COUNT: [&str; 2] =
+    [include_str!("../../sql/count_products.sql"), include_str!("../../sql/count_products_in_category.sql")];
 
-/// Separate statements for any category and for one category, because a prepared statement has one plan for all values.
-macro_rules! filter {
-    (any) => {
-        concat!(" and $1::text is null", filter!())
-    };
-    (one) => {
-        concat!(" and p.category = $1", filter!())
-    };
-    () => {
-        " and ($2::text is null or p.name ilike $2 or p.description ilike $2)"
-    };
-}
-
-/// The statements of a page in one sort order, from an offset or after a key: for any category, and for one.
-macro_rules! page {
-    ($order:literal) => {
-        [page!(any, "", $order), page!(one, "", $order)]
-    };
-    ($order:literal, $after:literal) => {
-        [page!(any, concat!(" and ", $after), $order), page!(one, concat!(" and ", $after), $order)]
-    };
-    ($category:ident, $after:expr, $order:literal) => {
-        concat!(select!(), filter!($category), $after, " order by ", $order, " limit $3 offset $4")
-    };
-}
-
-macro_rules! count {
-    ($category:ident) => {
-        concat!("select count(*) from product p where p.deleted_at is null", filter!($category))
-    };
-}
-
-const FIND: &str = concat!(select!(), " and p.id = $1");
-const FIND_FOR_CHANGE: &str = concat!(select!(), " and p.id = $1 for no key update of p");
-const FIND_MANY: &str = concat!(select!(), " and p.id = any($1)");
-const COUNT: [&str; 2] = [count!(any), count!(one)];
+/// After the creation of every product.
+const LAST_TIME: OffsetDateTime = time::macros::datetime!(9999-12-31 0:00 UTC);
 
 #[async_trait]
 impl Products for PgProducts {
@@ -97,20 +61,24 @@ impl Products for PgProducts {
         let mut connection = self.0.db.acquire().await?;
         let total: Option<i64> = match start {
             Start::Offset(_) => {
-                Some(sqlx::query_scalar(COUNT[of_one]).bind(category).bind(&pattern).fetch_one(&mut *connection).await?)
+                let count = sqlx::query_scalar(COUNT[of_one]).bind(&pattern);
+                let count = if let Some(category) = category { count.bind(category) } else { count };
+                Some(count.fetch_one(&mut *connection).await?)
             }
             Start::First | Start::After(_) => None,
         };
-        let after = if let Start::After(cursor) = start { Some(cursor) } else { None };
-        let one_more = i64::from(limit.get()) + 1;
-        let query = sqlx::query_as(page_sql(*sort, after.is_some())[of_one]).bind(category).bind(&pattern);
-        let query = query.bind(one_more).bind(offset);
-        let query = match after.map(|cursor| (&cursor.key, cursor.id.uuid())) {
-            None => query,
-            Some((CursorKey::Name(name), id)) => query.bind(name).bind(id),
-            Some((CursorKey::Price(amount), id)) => query.bind(amount).bind(id),
-            Some((CursorKey::Created(at), id)) => query.bind(at).bind(id),
+        let key = match start {
+            Start::After(cursor) => PageKey { value: cursor.key.clone(), id: cursor.id.uuid() },
+            Start::First | Start::Offset(_) => PageKey::before_first(*sort),
         };
+        let query = sqlx::query_as(page_sql(*sort)[of_one]).bind(&pattern);
+        let query = match key.value {
+            CursorKey::Name(name) => query.bind(name),
+            CursorKey::Price(amount) => query.bind(amount),
+            CursorKey::Created(at) => query.bind(at),
+        };
+        let query = query.bind(key.id).bind(i64::from(limit.get()) + 1).bind(offset);
+        let query = if let Some(category) = category { query.bind(category) } else { query };
         let rows: Vec<Row> = query.fetch_all(&mut *connection).await?;
         let items = rows.into_iter().map(Row::into_listed).collect::<Result<_, _>>()?;
         Ok(ProductPage::cut(items, listing, total.and_then(|total| u64::try_from(total).ok())))
@@ -198,14 +166,12 @@ impl PgProducts {
     }
 
     async fn open_stock(&self, tx: &mut Tx, id: ProductId, units: i64, dedup_key: &DedupKey) -> Result<(), StoreError> {
-        const OPEN: &str = "with opened as (insert into stock (product_id, variant, warehouse_id, on_hand, version) \
-            values ($1, '', $2, $3, 1)) \
-            insert into stock_movement (product_id, variant, warehouse_id, kind, quantity) \
-            values ($1, '', $2, 'receipt', $3)";
+        const OPEN: &str = include_str!("../../sql/open_stock.sql");
         let location = StockLocation { product: id, variant: Variant::default(), warehouse: WarehouseId::MAIN };
-        sqlx::query(OPEN).bind(id.uuid()).bind(location.warehouse.uuid()).bind(units).execute(&mut **tx).await?;
-        let opened = StockLevel { on_hand: units, version: 1, ..StockLevel::empty(location, 0) };
-        self.0.append_events(tx, &[(id.uuid(), opened.changed())], dedup_key).await
+        let opened = StockLevel { on_hand: units, version: 1, ..StockLevel::empty(self.0.ids.next(), location, 0) };
+        let open = sqlx::query(OPEN).bind(id.uuid()).bind(WarehouseId::MAIN.uuid()).bind(units).bind(opened.id);
+        open.execute(&mut **tx).await?;
+        self.0.append_stock_changed(tx, &opened, dedup_key).await
     }
 
     async fn done<T: serde::Serialize + Sync>(
@@ -220,19 +186,46 @@ impl PgProducts {
     }
 }
 
+/// Sort key and id of the last product before a page.
+struct PageKey {
+    value: CursorKey,
+    id: Uuid,
+}
+
+impl PageKey {
+    /// A key before that of every product.
+    fn before_first(sort: Sort) -> Self {
+        let (value, id) = match sort {
+            Sort::Name => (CursorKey::Name(String::new()), Uuid::nil()),
+            Sort::Price => (CursorKey::Price(0), Uuid::nil()),
+            Sort::PriceDown => (CursorKey::Price(i64::MAX), Uuid::max()),
+            Sort::Created => (CursorKey::Created(OffsetDateTime::UNIX_EPOCH), Uuid::nil()),
+            Sort::CreatedDown => (CursorKey::Created(LAST_TIME), Uuid::max()),
+        };
+        Self { value, id }
+    }
+}
+
 /// The statements of a page: for any category, and for one.
-const fn page_sql(sort: Sort, after: bool) -> [&'static str; 2] {
-    match (sort, after) {
-        (Sort::Name, false) => page!("p.name_key, p.id"),
-        (Sort::Name, true) => page!("p.name_key, p.id", "(p.name_key, p.id) > ($5, $6)"),
-        (Sort::Price, false) => page!("p.price_amount, p.id"),
-        (Sort::Price, true) => page!("p.price_amount, p.id", "(p.price_amount, p.id) > ($5, $6)"),
-        (Sort::PriceDown, false) => page!("p.price_amount desc, p.id desc"),
-        (Sort::PriceDown, true) => page!("p.price_amount desc, p.id desc", "(p.price_amount, p.id) < ($5, $6)"),
-        (Sort::Created, false) => page!("p.created_at, p.id"),
-        (Sort::Created, true) => page!("p.created_at, p.id", "(p.created_at, p.id) > ($5, $6)"),
-        (Sort::CreatedDown, false) => page!("p.created_at desc, p.id desc"),
-        (Sort::CreatedDown, true) => page!("p.created_at desc, p.id desc", "(p.created_at, p.id) < ($5, $6)"),
+const fn page_sql(sort: Sort) -> [&'static str; 2] {
+    match sort {
+        Sort::Name => {
+            [include_str!("../../sql/page_by_name.sql"), include_str!("../../sql/page_by_name_in_category.sql")]
+        }
+        Sort::Price => {
+            [include_str!("../../sql/page_by_price.sql"), include_str!("../../sql/page_by_price_in_category.sql")]
+        }
+        Sort::PriceDown => [
+            include_str!("../../sql/page_by_price_down.sql"),
+            include_str!("../../sql/page_by_price_down_in_category.sql"),
+        ],
+        Sort::Created => {
+            [include_str!("../../sql/page_by_created.sql"), include_str!("../../sql/page_by_created_in_category.sql")]
+        }
+        Sort::CreatedDown => [
+            include_str!("../../sql/page_by_created_down.sql"),
+            include_str!("../../sql/page_by_created_down_in_category.sql"),
+        ],
     }
 }
 
@@ -242,20 +235,17 @@ fn literal(text: &str) -> String {
 }
 
 async fn find_for_change(tx: &mut Tx, id: ProductId) -> Result<Option<Listed>, StoreError> {
-    let row: Option<Row> = sqlx::query_as(FIND_FOR_CHANGE).bind(id.uuid()).fetch_optional(&mut **tx).await?;
+    let row: Option<Row> = sqlx::query_as(LOCK).bind(id.uuid()).fetch_optional(&mut **tx).await?;
     row.map(Row::into_listed).transpose()
 }
 
 async fn insert(tx: &mut Tx, product: &Product) -> Result<(OffsetDateTime, OffsetDateTime), ProductError> {
-    const INSERT: &str = "insert into product (id, seller_id, version, name, name_key, description, sku, price_amount, \
-        price_currency, category, brand, supplier, image_url) \
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) returning created_at, updated_at";
-    let Product { id, seller, version, details, created_at: _, updated_at: _ } = product;
+    const INSERT: &str = include_str!("../../sql/insert_product.sql");
+    let Product { id, seller, version: _, details, created_at: _, updated_at: _ } = product;
     let Details { name, description, sku, price, category, brand, supplier, image_url } = details;
     sqlx::query_as(INSERT)
         .bind(id.uuid())
         .bind(seller.uuid())
-        .bind(version)
         .bind(name.as_str())
         .bind(name.sort_key())
         .bind(description.as_str())
@@ -272,9 +262,7 @@ async fn insert(tx: &mut Tx, product: &Product) -> Result<(OffsetDateTime, Offse
 }
 
 async fn update(tx: &mut Tx, product: Product) -> Result<Product, ProductError> {
-    const UPDATE: &str = "update product set version = $2, name = $3, name_key = $4, description = $5, sku = $6, \
-        price_amount = $7, category = $8, brand = $9, supplier = $10, image_url = $11, updated_at = now() \
-        where id = $1 returning updated_at";
+    const UPDATE: &str = include_str!("../../sql/update_product.sql");
     let Details { name, description, sku, price, category, brand, supplier, image_url } = &product.details;
     let updated_at = sqlx::query_scalar(UPDATE)
         .bind(product.id.uuid())

@@ -1,10 +1,11 @@
 //! The `Stock` port in PostgreSQL: stock rows and the ledger `stock_movement`. The statements of holds are in `holds`.
 
+use std::collections::BTreeMap;
+
 use agora_outbox::{DedupKey, Outcome, claim_key, store_result};
 use agora_postgres::{Tx, constraint};
 use agora_vocab::{OrderId, ProductId, WarehouseId};
 use async_trait::async_trait;
-use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
@@ -62,28 +63,38 @@ impl Stock for PgStock {
         hold: Hold,
         lines: &Lines,
         seconds: Seconds,
-        dedup_key: &DedupKey,
+        message: Uuid,
     ) -> Result<Outcome<Reservation>, StoreError> {
-        write(&self.0.db, &Reserve { store: &self.0, hold, lines, seconds, dedup_key }).await
+        write(&self.0.db, &Reserve { store: &self.0, hold, lines, seconds, message }).await
     }
 
-    async fn commit(&self, hold: Hold, dedup_key: &DedupKey) -> Result<Outcome<HoldState>, StoreError> {
-        write(&self.0.db, &EndHold { store: &self.0, hold, step: on_commit, dedup_key }).await
+    async fn commit(&self, hold: Hold, message: Uuid) -> Result<Outcome<HoldState>, StoreError> {
+        write(&self.0.db, &EndHold { store: &self.0, hold, step: on_commit, message: Some(message) }).await
     }
 
-    async fn release(&self, hold: Hold, dedup_key: &DedupKey) -> Result<Outcome<HoldState>, StoreError> {
-        write(&self.0.db, &EndHold { store: &self.0, hold, step: on_release, dedup_key }).await
+    async fn release(&self, hold: Hold, message: Uuid) -> Result<Outcome<HoldState>, StoreError> {
+        write(&self.0.db, &EndHold { store: &self.0, hold, step: on_release, message: Some(message) }).await
+    }
+
+    async fn hold_states(&self, holds: &[Hold]) -> Result<BTreeMap<Hold, HoldState>, StoreError> {
+        const FIND: &str = include_str!("../../sql/find_hold_states.sql");
+        let orders: Vec<Uuid> = holds.iter().map(|hold| hold.order.uuid()).collect();
+        let mut connection = self.0.db.acquire().await?;
+        let rows: Vec<(Uuid, i32, String)> = sqlx::query_as(FIND).bind(orders).fetch_all(&mut *connection).await?;
+        let state = |(order, number, state): (Uuid, i32, String)| {
+            Some((Hold { order: OrderId::new(order), number }, HoldState::parse(&state)?))
+        };
+        Ok(rows.into_iter().filter_map(state).collect())
     }
 
     async fn expire_one(&self) -> Result<Option<Hold>, StoreError> {
-        const NEXT: &str = "select order_id, hold from hold where state = 'held' and expires_at <= now() \
-            order by expires_at limit 1 for no key update skip locked";
+        const NEXT: &str = include_str!("../../sql/next_expired_hold.sql");
         for _ in 0..ATTEMPTS_MAX {
             let mut tx = self.0.db.begin().await?;
             let next: Option<(Uuid, i32)> = sqlx::query_as(NEXT).fetch_optional(&mut *tx).await?;
             let Some((order, number)) = next else { return Ok(None) };
             let hold = Hold { order: OrderId::new(order), number };
-            let end = EndHold { store: &self.0, hold, step: on_expiry, dedup_key: &DedupKey::None };
+            let end = EndHold { store: &self.0, hold, step: on_expiry, message: None };
             end.lock(&mut tx).await?;
             if end.attempt(&mut tx).await?.is_some() {
                 tx.commit().await?;
@@ -94,13 +105,9 @@ impl Stock for PgStock {
     }
 
     async fn sweep(&self) -> Result<u64, StoreError> {
-        const SWEEP: &str = "with old as (select order_id, hold from hold \
-                where state in ('released', 'expired', 'tombstone') and updated_at < now() - make_interval(days => $1) \
-                limit $2 for update skip locked), \
-            emptied as (delete from reservation r using old where r.order_id = old.order_id and r.hold = old.hold) \
-            delete from hold h using old where h.order_id = old.order_id and h.hold = old.hold";
+        const DELETE_OLD: &str = include_str!("../../sql/delete_old_holds.sql");
         let mut connection = self.0.db.acquire().await?;
-        let swept = sqlx::query(SWEEP).bind(KEPT_DAYS).bind(HOLDS_PER_SWEEP).execute(&mut *connection).await?;
+        let swept = sqlx::query(DELETE_OLD).bind(KEPT_DAYS).bind(HOLDS_PER_SWEEP).execute(&mut *connection).await?;
         Ok(swept.rows_affected())
     }
 }
@@ -115,12 +122,9 @@ impl PgStock {
         actor: &str,
         dedup_key: &DedupKey,
     ) -> Result<(), StoreError> {
-        const BOOK: &str = "with booked as (insert into stock_movement (product_id, variant, warehouse_id, kind, quantity, actor) \
-                values ($1, $2, $3, $5, $4, $6)) \
-            update stock set on_hand = on_hand + $4, version = version + 1 \
-            where product_id = $1 and variant = $2 and warehouse_id = $3";
+        const ADJUST: &str = include_str!("../../sql/adjust_stock.sql");
         let StockLocation { product, variant, warehouse } = &before.location;
-        sqlx::query(BOOK)
+        sqlx::query(ADJUST)
             .bind(product.uuid())
             .bind(variant.as_str())
             .bind(warehouse.uuid())
@@ -129,8 +133,7 @@ impl PgStock {
             .bind(actor)
             .execute(&mut **tx)
             .await?;
-        let now = before.moved(units, 0);
-        self.0.append_events(tx, &[(now.location.product.uuid(), now.changed())], dedup_key).await
+        self.0.append_stock_changed(tx, &before.moved(units, 0), dedup_key).await
     }
 }
 
@@ -138,10 +141,7 @@ impl PgStock {
 async fn lock_level(tx: &mut Tx, location: &StockLocation) -> Result<StockLevel, AdjustError> {
     const OPEN: &str = "insert into stock (product_id, variant, warehouse_id, on_hand, version) \
         select p.id, $2, $3, 0, 0 from product p where p.id = $1 and p.deleted_at is null on conflict do nothing";
-    const FIND: &str = "select s.product_id, s.variant, s.warehouse_id, s.on_hand, s.reserved, s.version, w.priority \
-        from stock s join warehouse w on w.id = s.warehouse_id \
-        join product p on p.id = s.product_id and p.deleted_at is null \
-        where s.product_id = $1 and s.variant = $2 and s.warehouse_id = $3 for no key update of s";
+    const LOCK: &str = include_str!("../../sql/lock_stock_row.sql");
     let (product, warehouse) = (location.product.uuid(), location.warehouse.uuid());
     let opened =
         sqlx::query(OPEN).bind(product).bind(location.variant.as_str()).bind(warehouse).execute(&mut **tx).await;
@@ -149,15 +149,17 @@ async fn lock_level(tx: &mut Tx, location: &StockLocation) -> Result<StockLevel,
         Some("stock_warehouse_known") => AdjustError::UnknownWarehouse,
         _ => AdjustError::Store(error.into()),
     })?;
-    let find = sqlx::query_as(FIND).bind(product).bind(location.variant.as_str()).bind(warehouse);
-    let row: Option<Row> = find.fetch_optional(&mut **tx).await.map_err(StoreError::from)?;
-    row.map(Row::into_level).ok_or(AdjustError::NotFound)
+    let lock = sqlx::query_as(LOCK).bind(product).bind(location.variant.as_str()).bind(warehouse);
+    let row: Option<LevelRow> = lock.fetch_optional(&mut **tx).await.map_err(StoreError::from)?;
+    row.map(LevelRow::into_level).ok_or(AdjustError::NotFound)
 }
 
-/// A stock row with the priority of its warehouse.
-#[derive(sqlx::FromRow, Deserialize)]
-pub(super) struct Row {
-    pub(super) product_id: Uuid,
+/// A stock row with the priority of its warehouse: also the composite type `stock_level`.
+#[derive(sqlx::FromRow, sqlx::Type)]
+#[sqlx(type_name = "stock_level")]
+pub(super) struct LevelRow {
+    id: Uuid,
+    product_id: Uuid,
     variant: String,
     warehouse_id: Uuid,
     on_hand: i64,
@@ -166,11 +168,11 @@ pub(super) struct Row {
     priority: i32,
 }
 
-impl Row {
+impl LevelRow {
     pub(super) fn into_level(self) -> StockLevel {
-        let Self { product_id, variant, warehouse_id, on_hand, reserved, version, priority } = self;
+        let Self { id, product_id, variant, warehouse_id, on_hand, reserved, version, priority } = self;
         let (product, warehouse) = (ProductId::new(product_id), WarehouseId::new(warehouse_id));
         let location = StockLocation { product, variant: Variant::stored(variant), warehouse };
-        StockLevel { location, on_hand, reserved, version, priority }
+        StockLevel { id, location, on_hand, reserved, version, priority }
     }
 }

@@ -28,8 +28,9 @@ pub fn fresh() -> Uuid {
     agora_chassis::SystemIds.next()
 }
 
-pub fn command() -> DedupKey {
-    DedupKey::Command { id: fresh() }
+/// The id of a new command.
+pub fn command() -> Uuid {
+    fresh()
 }
 
 pub fn request(key: &str, body: u8) -> DedupKey {
@@ -92,7 +93,7 @@ pub fn seconds(n: u32) -> Seconds {
 }
 
 async fn reserve(world: &dyn World, hold: Hold, wanted: &[(ProductId, i64)]) -> Reservation {
-    world.stock().reserve(hold, &lines(wanted), seconds(900), &command()).await.unwrap().into_inner()
+    world.stock().reserve(hold, &lines(wanted), seconds(900), command()).await.unwrap().into_inner()
 }
 
 fn held(reservation: &Reservation) -> bool {
@@ -113,6 +114,9 @@ pub async fn all_hold(world: &dyn World) {
     a_hold_is_all_or_nothing_and_reports_every_shortage(world).await;
     a_duplicate_command_returns_the_first_result(world).await;
     commit_changes_only_a_held_hold(world).await;
+    a_duplicate_after_the_end_of_a_hold_returns_the_first_result(world).await;
+    a_rejected_hold_that_is_released_cannot_be_reserved(world).await;
+    the_states_of_existing_holds_are_returned(world).await;
     a_release_frees_or_returns_units_or_writes_a_tombstone(world).await;
     an_expired_hold_frees_its_units_and_stays_expired(world).await;
     a_deleted_product_cannot_be_reserved_and_keeps_its_holds(world).await;
@@ -283,30 +287,75 @@ async fn a_hold_is_all_or_nothing_and_reports_every_shortage(world: &dyn World) 
 
 async fn a_duplicate_command_returns_the_first_result(world: &dyn World) {
     let id = stocked(world, 2).await;
-    let (mine, dedup_key, wanted) = (hold(1), command(), lines(&[(id, 2)]));
-    let first = world.stock().reserve(mine, &wanted, seconds(900), &dedup_key).await.unwrap();
-    let again = world.stock().reserve(mine, &wanted, seconds(900), &dedup_key).await.unwrap();
+    let (mine, message, wanted) = (hold(1), command(), lines(&[(id, 2)]));
+    let first = world.stock().reserve(mine, &wanted, seconds(900), message).await.unwrap();
+    let again = world.stock().reserve(mine, &wanted, seconds(900), message).await.unwrap();
     assert_eq!(again, Outcome::Duplicate(first.as_ref().into_inner().clone()));
-    let under_another_id = world.stock().reserve(mine, &wanted, seconds(1), &command()).await.unwrap();
+    let under_another_id = world.stock().reserve(mine, &wanted, seconds(1), command()).await.unwrap();
     assert_eq!(under_another_id.into_inner(), first.into_inner());
     assert_eq!(stock_of(world, id).await, 0);
 
-    let (late, dedup_key) = (hold(1), command());
-    let refused = world.stock().reserve(late, &wanted, seconds(900), &dedup_key).await.unwrap().into_inner();
+    let (late, message) = (hold(1), command());
+    let refused = world.stock().reserve(late, &wanted, seconds(900), message).await.unwrap().into_inner();
     assert!(matches!(refused, Reservation::Short(_)));
-    world.stock().release(mine, &command()).await.unwrap();
-    let again = world.stock().reserve(late, &wanted, seconds(900), &dedup_key).await.unwrap();
-    assert_eq!(again, Outcome::Duplicate(refused));
+    world.stock().release(mine, command()).await.unwrap();
+    let again = world.stock().reserve(late, &wanted, seconds(900), message).await.unwrap();
+    assert_eq!(again, Outcome::Duplicate(refused.clone()));
+
+    assert_eq!(world.stock().commit(late, command()).await.unwrap().into_inner(), HoldState::Unknown);
+    assert!(held(&reserve(world, late, &[(id, 2)]).await), "another command can reserve the hold");
+    assert_eq!(stock_of(world, id).await, 0);
+}
+
+async fn a_duplicate_after_the_end_of_a_hold_returns_the_first_result(world: &dyn World) {
+    let id = stocked(world, 2).await;
+    let (mine, [first, sold, ended]) = (hold(1), [command(), command(), command()]);
+    let stock = world.stock();
+    let held = stock.reserve(mine, &lines(&[(id, 2)]), seconds(900), first).await.unwrap().into_inner();
+    stock.commit(mine, sold).await.unwrap();
+    stock.release(mine, ended).await.unwrap();
+    let again = stock.reserve(mine, &lines(&[(id, 2)]), seconds(900), first).await.unwrap();
+    assert_eq!(again, Outcome::Duplicate(held));
+    assert_eq!(stock.commit(mine, sold).await.unwrap(), Outcome::Duplicate(HoldState::Committed));
+    assert_eq!(stock.release(mine, ended).await.unwrap(), Outcome::Duplicate(HoldState::Released));
+    assert_eq!(stock_of(world, id).await, 2);
+}
+
+async fn a_rejected_hold_that_is_released_cannot_be_reserved(world: &dyn World) {
+    let id = stocked(world, 1).await;
+    let (mine, [first, ended]) = (hold(1), [command(), command()]);
+    let stock = world.stock();
+    let short = stock.reserve(mine, &lines(&[(id, 2)]), seconds(900), first).await.unwrap().into_inner();
+    assert!(matches!(short, Reservation::Short(_)), "{short:?}");
+    assert_eq!(stock.release(mine, ended).await.unwrap(), Outcome::Applied(HoldState::Tombstone));
+    assert_eq!(stock.release(mine, ended).await.unwrap(), Outcome::Duplicate(HoldState::Tombstone));
+    let again = stock.reserve(mine, &lines(&[(id, 2)]), seconds(900), first).await.unwrap();
+    assert_eq!(again, Outcome::Duplicate(short));
+    assert_eq!(reserve(world, mine, &[(id, 1)]).await, Reservation::Cancelled);
+    assert_eq!(stock_of(world, id).await, 1);
+}
+
+async fn the_states_of_existing_holds_are_returned(world: &dyn World) {
+    let id = stocked(world, 9).await;
+    let (live, sold, freed, unknown) = (hold(1), hold(1), hold(1), hold(1));
+    for hold in [live, sold, freed] {
+        assert!(held(&reserve(world, hold, &[(id, 1)]).await));
+    }
+    world.stock().commit(sold, command()).await.unwrap();
+    world.stock().release(freed, command()).await.unwrap();
+    let states = world.stock().hold_states(&[live, sold, freed, unknown]).await.unwrap();
+    let expected = [(live, HoldState::Held), (sold, HoldState::Committed), (freed, HoldState::Released)];
+    assert_eq!(states, expected.into_iter().collect());
 }
 
 async fn commit_changes_only_a_held_hold(world: &dyn World) {
     let id = stocked(world, 3).await;
-    let (mine, dedup_key) = (hold(1), command());
-    let commit = |hold, dedup_key| async move { world.stock().commit(hold, &dedup_key).await.unwrap() };
+    let (mine, message) = (hold(1), command());
+    let commit = |hold, message| async move { world.stock().commit(hold, message).await.unwrap() };
     assert_eq!(commit(mine, command()).await, Outcome::Applied(HoldState::Unknown));
     assert!(held(&reserve(world, mine, &[(id, 2)]).await));
-    assert_eq!(commit(mine, dedup_key.clone()).await, Outcome::Applied(HoldState::Committed));
-    assert_eq!(commit(mine, dedup_key).await, Outcome::Duplicate(HoldState::Committed));
+    assert_eq!(commit(mine, message).await, Outcome::Applied(HoldState::Committed));
+    assert_eq!(commit(mine, message).await, Outcome::Duplicate(HoldState::Committed));
     assert_eq!(commit(mine, command()).await, Outcome::Applied(HoldState::Committed));
     assert_eq!(stock_of(world, id).await, 1);
     assert!(held(&reserve(world, mine, &[(id, 2)]).await), "the hold does not change");
@@ -314,14 +363,14 @@ async fn commit_changes_only_a_held_hold(world: &dyn World) {
 
     let other = hold(1);
     assert!(held(&reserve(world, other, &[(id, 1)]).await));
-    world.stock().release(other, &command()).await.unwrap();
+    world.stock().release(other, command()).await.unwrap();
     assert_eq!(commit(other, command()).await, Outcome::Applied(HoldState::Released));
     assert_eq!(stock_of(world, id).await, 1);
 }
 
 async fn a_release_frees_or_returns_units_or_writes_a_tombstone(world: &dyn World) {
     let id = stocked(world, 3).await;
-    let release = |hold| async move { world.stock().release(hold, &command()).await.unwrap().into_inner() };
+    let release = |hold| async move { world.stock().release(hold, command()).await.unwrap().into_inner() };
     let mine = hold(1);
     assert!(held(&reserve(world, mine, &[(id, 2)]).await));
     assert_eq!(release(mine).await, HoldState::Released);
@@ -331,7 +380,7 @@ async fn a_release_frees_or_returns_units_or_writes_a_tombstone(world: &dyn Worl
 
     let sold = Hold { number: 2, ..mine };
     assert!(held(&reserve(world, sold, &[(id, 3)]).await), "each hold of an order has a life of its own");
-    world.stock().commit(sold, &command()).await.unwrap();
+    world.stock().commit(sold, command()).await.unwrap();
     assert_eq!(stock_of(world, id).await, 0);
     assert_eq!(release(sold).await, HoldState::Released);
     assert_eq!(stock_of(world, id).await, 3);
@@ -340,7 +389,7 @@ async fn a_release_frees_or_returns_units_or_writes_a_tombstone(world: &dyn Worl
     assert_eq!(release(never).await, HoldState::Tombstone);
     assert_eq!(release(never).await, HoldState::Tombstone);
     assert_eq!(reserve(world, never, &[(id, 1)]).await, Reservation::Cancelled);
-    assert_eq!(world.stock().commit(never, &command()).await.unwrap().into_inner(), HoldState::Tombstone);
+    assert_eq!(world.stock().commit(never, command()).await.unwrap().into_inner(), HoldState::Tombstone);
     assert_eq!(stock_of(world, id).await, 3);
 }
 
@@ -348,7 +397,7 @@ async fn an_expired_hold_frees_its_units_and_stays_expired(world: &dyn World) {
     let id = stocked(world, 2).await;
     let (short, long) = (hold(1), hold(1));
     for (hold, lasts) in [(short, 60), (long, 600)] {
-        let one = world.stock().reserve(hold, &lines(&[(id, 1)]), seconds(lasts), &command()).await.unwrap();
+        let one = world.stock().reserve(hold, &lines(&[(id, 1)]), seconds(lasts), command()).await.unwrap();
         assert!(held(one.as_ref().into_inner()));
     }
     world.pass(61).await;
@@ -359,8 +408,8 @@ async fn an_expired_hold_frees_its_units_and_stays_expired(world: &dyn World) {
     assert!(ended.contains(&short) && !ended.contains(&long), "{ended:?}");
     assert_eq!(stock_of(world, id).await, 1);
 
-    assert_eq!(world.stock().commit(short, &command()).await.unwrap().into_inner(), HoldState::Expired);
-    assert_eq!(world.stock().release(short, &command()).await.unwrap().into_inner(), HoldState::Expired);
+    assert_eq!(world.stock().commit(short, command()).await.unwrap().into_inner(), HoldState::Expired);
+    assert_eq!(world.stock().release(short, command()).await.unwrap().into_inner(), HoldState::Expired);
     assert_eq!(reserve(world, short, &[(id, 1)]).await, Reservation::Cancelled);
     assert!(held(&reserve(world, Hold { number: 2, ..short }, &[(id, 1)]).await));
     assert_eq!(stock_of(world, id).await, 0);
@@ -373,5 +422,5 @@ async fn a_deleted_product_cannot_be_reserved_and_keeps_its_holds(world: &dyn Wo
     world.products().remove(id, &Expected::ANY, &DedupKey::None).await.unwrap();
     let refused = reserve(world, hold(1), &[(id, 1)]).await;
     assert!(matches!(&refused, Reservation::Short(short) if short[0].available == 0), "{refused:?}");
-    assert_eq!(world.stock().commit(mine, &command()).await.unwrap().into_inner(), HoldState::Committed);
+    assert_eq!(world.stock().commit(mine, command()).await.unwrap().into_inner(), HoldState::Committed);
 }

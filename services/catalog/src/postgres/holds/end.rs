@@ -1,17 +1,13 @@
-//! Ends holds: commit, release and expiry. Contains the statements; the domain decides the transition.
+//! Ends holds: commit, release and expiry. Runs the statements; the domain decides the transition.
 
-use std::collections::BTreeMap;
-
-use agora_outbox::{Account, DedupKey, Outcome, remembered, told};
-use sqlx::{PgConnection, types::Json};
+use agora_outbox::{Outcome, write_once};
+use agora_vocab::{ProductId, WarehouseId};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{
-    Change, StockMovement, StockRow, Store, all_locked, execute_guarded, locked, moved, reservation_state, statement,
-    store_unchanged, stored,
-};
+use super::{Change, StockMovement, Store, changes};
 use crate::{
-    domain::{Hold, HoldState, ReleaseAction, release_action},
+    domain::{Hold, HoldState, ReleaseAction, StockLevel, StockLocation, Variant, release_action},
     ports::StoreError,
 };
 
@@ -21,7 +17,8 @@ pub(in crate::postgres) struct EndHold<'a> {
     pub hold: Hold,
     /// Selects the step by the current state of the hold.
     pub step: fn(HoldState) -> Step,
-    pub dedup_key: &'a DedupKey,
+    /// Id of the command or event; `None` for an expiry.
+    pub message: Option<Uuid>,
 }
 
 /// How the hold changes.
@@ -83,67 +80,74 @@ pub(in crate::postgres) fn on_expiry(state: HoldState) -> Step {
 /// The data that the decision is based on, read by one statement.
 #[derive(sqlx::FromRow)]
 struct HoldSnapshot {
-    state: Option<String>,
-    message: Option<Json<HoldState>>,
-    parts: Json<Vec<StockRow>>,
-    /// Sequence number of the order's last event, 0 if there is none.
-    order_seq: i64,
+    state: String,
+    reserved_by: Option<Uuid>,
+    committed_by: Option<Uuid>,
+    released_by: Option<Uuid>,
+    /// Empty in a state in which stock does not change.
+    stock: Vec<HeldStock>,
+}
+
+/// The composite type `held_stock`: a stock row with the units that the hold reserves there.
+#[derive(sqlx::Type)]
+#[sqlx(type_name = "held_stock")]
+struct HeldStock {
+    id: Uuid,
+    product_id: Uuid,
+    variant: String,
+    warehouse_id: Uuid,
+    on_hand: i64,
+    reserved: i64,
+    version: i64,
+    quantity: i64,
 }
 
 impl Change for EndHold<'_> {
     type Answer = HoldState;
 
     async fn attempt(&self, connection: &mut PgConnection) -> Result<Option<Outcome<HoldState>>, StoreError> {
-        let HoldSnapshot { state, message, parts: Json(parts), order_seq } = self.read_snapshot(connection).await?;
-        if let Some(stored) = stored(connection, self.dedup_key, message).await? {
-            return Ok(Some(Outcome::Duplicate(stored)));
-        }
-        let state = state.as_deref().and_then(HoldState::parse).unwrap_or(HoldState::Unknown);
-        match (self.step)(state) {
-            Step::Apply(transition) => self.finish(connection, transition, parts, order_seq).await,
-            Step::WriteTombstone => self.write_tombstone(connection).await,
-            // No result is stored for an event: no caller reads it, and a duplicate finds the hold ended as well.
-            Step::Keep if matches!(self.dedup_key, DedupKey::Event { .. }) && state != HoldState::Unknown => {
-                Ok(Some(Outcome::Applied(state)))
-            }
-            Step::Keep => store_unchanged(connection, self.dedup_key, state).await,
+        let Some(snapshot) = self.read_hold(connection).await? else {
+            return self.apply(connection, HoldState::Unknown, None, Vec::new()).await;
+        };
+        let HoldSnapshot { state, reserved_by, committed_by, released_by, stock } = snapshot;
+        let state = HoldState::parse(&state).unwrap_or(HoldState::Unknown);
+        match self.message {
+            Some(message) if committed_by == Some(message) => Ok(Some(Outcome::Duplicate(HoldState::Committed))),
+            Some(message) if released_by == Some(message) => Ok(Some(Outcome::Duplicate(state))),
+            _ => self.apply(connection, state, reserved_by, stock).await,
         }
     }
 
     async fn lock(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        const LOCK_HOLD: &str = "select from hold where order_id = $1 and hold = $2 for no key update";
-        const LOCK_STOCK: &str = "select from stock s \
-            where s.product_id in (select product_id from reservation where order_id = $1 and hold = $2) \
-            order by s.product_id, s.variant, s.warehouse_id for no key update of s";
-        for lock in [LOCK_HOLD, LOCK_STOCK] {
-            let lock = sqlx::query(lock).bind(self.hold.order.uuid()).bind(self.hold.number);
-            lock.execute(&mut *connection).await?;
-        }
+        const LOCK_HOLD: &str = include_str!("../../../sql/lock_hold.sql");
+        sqlx::query(LOCK_HOLD).bind(self.hold.order.uuid()).bind(self.hold.number).execute(connection).await?;
         Ok(())
     }
 }
 
 impl EndHold<'_> {
-    async fn read_snapshot(&self, connection: &mut PgConnection) -> Result<HoldSnapshot, sqlx::Error> {
-        const SNAPSHOT: &str = "select h.state, \
-                (select value from inbox where consumer = $3 and event_id = $4) as message, \
-                coalesce((select json_agg(part) from ( \
-                    select s.product_id, s.variant, s.warehouse_id, s.on_hand, s.reserved, s.version, 0 as priority, \
-                    coalesce(q.seq, 0) as seq, r.quantity as units \
-                    from reservation r join stock s on s.product_id = r.product_id and s.variant = r.variant \
-                    and s.warehouse_id = r.warehouse_id left join inventory_seq q on q.aggregate_id = s.product_id \
-                    where r.order_id = $1 and r.hold = $2) as part), '[]') as parts, \
-                coalesce((select seq from inventory_seq where aggregate_id = $1), 0) as order_seq \
-            from (values ($1::uuid, $2::integer)) as asked (order_id, hold) \
-            left join hold h on h.order_id = asked.order_id and h.hold = asked.hold";
-        let (consumer, message) = self.dedup_key.message().unzip();
-        sqlx::query_as(SNAPSHOT)
-            .bind(self.hold.order.uuid())
-            .bind(self.hold.number)
-            .bind(consumer)
-            .bind(message)
-            .fetch_one(connection)
-            .await
+    async fn read_hold(&self, connection: &mut PgConnection) -> Result<Option<HoldSnapshot>, sqlx::Error> {
+        const READ_HOLD: &str = include_str!("../../../sql/read_hold.sql");
+        let changes_stock = |state: &HoldState| matches!((self.step)(*state), Step::Apply(_));
+        let states = [HoldState::Held, HoldState::Committed].into_iter().filter(changes_stock);
+        let states: Vec<&str> = states.map(HoldState::as_str).collect();
+        let read = sqlx::query_as(READ_HOLD).bind(self.hold.order.uuid()).bind(self.hold.number).bind(states);
+        read.fetch_optional(connection).await
+    }
+
+    async fn apply(
+        &self,
+        connection: &mut PgConnection,
+        state: HoldState,
+        reserved_by: Option<Uuid>,
+        stock: Vec<HeldStock>,
+    ) -> Result<Option<Outcome<HoldState>>, StoreError> {
+        match (self.step)(state) {
+            Step::Apply(transition) => self.finish(connection, transition, reserved_by, stock).await,
+            Step::WriteTombstone => self.write_tombstone(connection).await,
+            // Nothing is stored: the state of an ended hold does not change, so a duplicate returns it as well.
+            Step::Keep => Ok(Some(Outcome::Applied(state))),
+        }
     }
 
     /// Ends the hold and updates the stock of its units.
@@ -151,58 +155,44 @@ impl EndHold<'_> {
         &self,
         connection: &mut PgConnection,
         transition: &Transition,
-        parts: Vec<StockRow>,
-        order_seq: i64,
+        reserved_by: Option<Uuid>,
+        stock: Vec<HeldStock>,
     ) -> Result<Option<Outcome<HoldState>>, StoreError> {
-        const FINISH: &str = concat!(
-            "with found as (select from hold where order_id = $1 and hold = $2 and state = $14 for no key update), ",
-            locked!("exists (select from found)"),
-            ", hold_row as (update hold set state = $15, updated_at = now() \
-                where order_id = $1 and hold = $2 and state = $14 and ",
-            all_locked!(),
-            " returning order_id), ",
-            moved!(),
-            ", ended as (update reservation set state = ",
-            reservation_state!("$15"),
-            " where order_id = $1 and hold = $2 and exists (select from hold_row)), \
-            booked as (insert into stock_movement (product_id, variant, warehouse_id, kind, quantity, order_id) \
-                select product_id, variant, warehouse_id, $16, came, $1 from locked \
-                where $16::text is not null and exists (select from hold_row)), ",
-            told!("$13", "changed"),
-            ", ",
-            remembered!("$13", "changed"),
-            " select from changed"
-        );
+        const END_HOLD: &str = include_str!("../../../sql/end_hold.sql");
         let Transition { from, to, on_hand, reserved, movement } = transition;
-        let mut seqs: BTreeMap<Uuid, i64> = parts.iter().map(|part| (part.row.product_id, part.seq)).collect();
-        seqs.insert(self.hold.order.uuid(), order_seq);
-        let movement_of = |StockRow { row, seq: _, units }: StockRow| StockMovement {
-            units,
-            after: row.into_level().moved(on_hand * units, reserved * units),
+        let moved = |stock: HeldStock| {
+            let units = stock.quantity;
+            StockMovement::of(&stock.into_level(), on_hand * units, reserved * units)
         };
-        let mut movements: Vec<StockMovement> = parts.into_iter().map(movement_of).collect();
-        let more = (*to == HoldState::Expired).then(|| self.hold.expired());
-        let mut account = Account::new();
-        let counts =
-            self.store.append_movements(&mut account, &mut movements, more, seqs, (self.hold, self.dedup_key))?;
-        account.store_result(self.dedup_key, to)?;
-        let finish = statement(FINISH, self.hold, &movements, counts, &account);
-        let finish = finish.bind(from.as_str()).bind(to.as_str()).bind(*movement);
-        Ok(execute_guarded(connection, finish, &account).await?.then_some(Outcome::Applied(*to)))
+        // Sorted: the lines of a hold are stored in the order of their locations.
+        let movements: Vec<StockMovement> = stock.into_iter().map(moved).collect();
+        let expired = reserved_by.filter(|_| *to == HoldState::Expired);
+        let events = self.store.hold_events(&movements, expired, self.hold, self.message)?;
+        let end = sqlx::query(END_HOLD)
+            .bind(self.hold.order.uuid())
+            .bind(self.hold.number)
+            .bind(from.as_str())
+            .bind(to.as_str())
+            .bind(self.message)
+            .bind(changes(&movements))
+            .bind(*movement)
+            .bind(events.rows());
+        Ok(write_once(connection, end, &events, &[]).await?.map(|_| Outcome::Applied(*to)))
     }
 
     /// Inserts the tombstone of an unknown hold.
     async fn write_tombstone(&self, connection: &mut PgConnection) -> Result<Option<Outcome<HoldState>>, StoreError> {
-        const WRITE_TOMBSTONE: &str = concat!(
-            "with changed as (insert into hold (order_id, hold, state) values ($1, $2, 'tombstone') \
-                on conflict do nothing returning order_id), ",
-            remembered!("$3", "changed"),
-            " select from changed"
-        );
-        let (mut account, state) = (Account::new(), HoldState::Tombstone);
-        account.store_result(self.dedup_key, &state)?;
-        let insert =
-            sqlx::query(WRITE_TOMBSTONE).bind(self.hold.order.uuid()).bind(self.hold.number).bind(account.parameter());
-        Ok(execute_guarded(connection, insert, &account).await?.then_some(Outcome::Applied(state)))
+        const WRITE_TOMBSTONE: &str = include_str!("../../../sql/write_tombstone.sql");
+        let write = sqlx::query(WRITE_TOMBSTONE).bind(self.hold.order.uuid()).bind(self.hold.number).bind(self.message);
+        Ok(write.fetch_optional(connection).await?.map(|_| Outcome::Applied(HoldState::Tombstone)))
+    }
+}
+
+impl HeldStock {
+    fn into_level(self) -> StockLevel {
+        let Self { id, product_id, variant, warehouse_id, on_hand, reserved, version, quantity: _ } = self;
+        let (product, warehouse) = (ProductId::new(product_id), WarehouseId::new(warehouse_id));
+        let location = StockLocation { product, variant: Variant::stored(variant), warehouse };
+        StockLevel { id, location, on_hand, reserved, version, priority: 0 }
     }
 }

@@ -1,20 +1,20 @@
-//! Reserves units for a hold. Contains the statements; the domain allocates the units.
+//! Reserves units for a hold. Runs the statements; the domain allocates the units.
 
-use std::collections::BTreeMap;
-
-use agora_outbox::{Account, DedupKey, Outcome, remembered, told};
+use agora_outbox::{Outcome, write_once};
+use agora_postgres::composite;
 use sqlx::{PgConnection, types::Json};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{
-    Change, StockMovement, StockRow, Store, all_locked, execute_guarded, locked, moved, reservation_state, statement,
-    store_unchanged, stored,
-};
+use super::{Change, StockMovement, Store, changes};
 use crate::{
-    domain::{Allocation, Hold, HoldState, Lines, Reservation, Seconds, StockLevel, allocate},
+    domain::{Allocation, Hold, HoldState, Lines, Reservation, Seconds, Shortage, StockLevel, allocate},
     ports::StoreError,
+    postgres::stock::LevelRow,
 };
+
+/// The state of a hold whose reserve command was rejected. Unknown to commands that end the hold.
+const SHORT: &str = "short";
 
 /// Reserves every line or none.
 pub(in crate::postgres) struct Reserve<'a> {
@@ -22,7 +22,8 @@ pub(in crate::postgres) struct Reserve<'a> {
     pub hold: Hold,
     pub lines: &'a Lines,
     pub seconds: Seconds,
-    pub dedup_key: &'a DedupKey,
+    /// Id of the command.
+    pub message: Uuid,
 }
 
 /// The data that the decision is based on, read by one statement.
@@ -31,125 +32,123 @@ struct StockSnapshot {
     now: OffsetDateTime,
     state: Option<String>,
     expires_at: Option<OffsetDateTime>,
-    message: Option<Json<Reservation>>,
-    shelves: Json<Vec<StockRow>>,
+    reserved_by: Option<Uuid>,
+    shortages: Option<Json<Vec<Shortage>>>,
+    levels: Vec<LevelRow>,
 }
+
+/// The composite type `product_variant`.
+#[derive(sqlx::Encode)]
+struct ProductVariant<'a> {
+    product_id: Uuid,
+    variant: &'a str,
+}
+
+composite!(ProductVariant<'_>, "product_variant");
 
 impl Change for Reserve<'_> {
     type Answer = Reservation;
 
     async fn attempt(&self, connection: &mut PgConnection) -> Result<Option<Outcome<Reservation>>, StoreError> {
-        let StockSnapshot { now, state, expires_at, message, shelves: Json(seen) } =
-            self.read_snapshot(connection).await?;
-        if let Some(stored) = stored(connection, self.dedup_key, message).await? {
-            return Ok(Some(Outcome::Duplicate(stored)));
+        let mut snapshot = self.read_stock(connection).await?;
+        let levels: Vec<StockLevel> =
+            std::mem::take(&mut snapshot.levels).into_iter().map(LevelRow::into_level).collect();
+        let now = snapshot.now;
+        if let Some(known) = self.known(snapshot) {
+            return Ok(Some(known));
         }
-        if let Some(state) = state {
-            return store_unchanged(connection, self.dedup_key, known(&state, expires_at)).await;
-        }
-        let seqs = seen.iter().map(|seen| (seen.row.product_id, seen.seq)).collect();
-        let levels: Vec<StockLevel> = seen.into_iter().map(|seen| seen.row.into_level()).collect();
         match allocate(self.lines, &levels) {
             // A request for units that are sold out does not wait for row locks.
-            Err(shortages) => store_unchanged(connection, self.dedup_key, Reservation::Short(shortages)).await,
+            Err(shortages) => self.write_shortages(connection, shortages).await,
             Ok(parts) => {
                 let until = now + Duration::seconds(i64::from(self.seconds.get()));
-                self.write_hold(connection, movements(&parts, &levels), seqs, until).await
+                self.write_hold(connection, &movements(&parts, &levels), until).await
             }
         }
     }
 
     async fn lock(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        const LOCK: &str = "select from stock s where s.product_id = any($1) \
-            order by s.product_id, s.variant, s.warehouse_id for no key update";
-        let (products, _) = self.columns();
-        sqlx::query(LOCK).bind(products).execute(connection).await?;
+        const LOCK_STOCK: &str = include_str!("../../../sql/lock_stock.sql");
+        sqlx::query(LOCK_STOCK).bind(self.product_variants()).execute(connection).await?;
         Ok(())
     }
 }
 
 impl Reserve<'_> {
-    async fn read_snapshot(&self, connection: &mut PgConnection) -> Result<StockSnapshot, sqlx::Error> {
-        // The limit guides the planner, as in `locked!`.
-        const SNAPSHOT: &str = "select now() as now, h.state, h.expires_at, \
-                (select value from inbox where consumer = $5 and event_id = $6) as message, \
-                coalesce((select json_agg(shelf) from ( \
-                    select s.product_id, s.variant, s.warehouse_id, s.on_hand, s.reserved, s.version, w.priority, \
-                    coalesce(q.seq, 0) as seq \
-                    from (select product_id, variant from unnest($1::uuid[], $2::text[]) as l (product_id, variant) \
-                        limit cardinality($1::uuid[])) as l \
-                    join stock s on s.product_id = l.product_id and s.variant = l.variant \
-                    join product p on p.id = s.product_id and p.deleted_at is null \
-                    join warehouse w on w.id = s.warehouse_id \
-                    left join inventory_seq q on q.aggregate_id = s.product_id) as shelf), '[]') as shelves \
-            from (values ($3::uuid, $4::integer)) as asked (order_id, hold) \
-            left join hold h on h.order_id = asked.order_id and h.hold = asked.hold";
-        let (products, variants) = self.columns();
-        let (consumer, message) = self.dedup_key.message().unzip();
-        sqlx::query_as(SNAPSHOT)
-            .bind(products)
-            .bind(variants)
+    async fn read_stock(&self, connection: &mut PgConnection) -> Result<StockSnapshot, sqlx::Error> {
+        const READ_STOCK: &str = include_str!("../../../sql/read_stock.sql");
+        sqlx::query_as(READ_STOCK)
             .bind(self.hold.order.uuid())
             .bind(self.hold.number)
-            .bind(consumer)
-            .bind(message)
+            .bind(self.product_variants())
             .fetch_one(connection)
             .await
     }
 
-    /// Writes the hold and its reservations, and updates the stock levels.
+    /// The result of this command if it was processed before or another one created the hold; `None` if the command may
+    /// reserve units.
+    fn known(&self, snapshot: StockSnapshot) -> Option<Outcome<Reservation>> {
+        let StockSnapshot { now: _, state, expires_at, reserved_by, shortages, levels: _ } = snapshot;
+        let state = state?;
+        if reserved_by == Some(self.message) {
+            return match (shortages, expires_at) {
+                (Some(Json(shortages)), _) => Some(Outcome::Duplicate(Reservation::Short(shortages))),
+                (None, Some(until)) => Some(Outcome::Duplicate(Reservation::Held(until))),
+                (None, None) => Some(Outcome::Duplicate(Reservation::Cancelled)),
+            };
+        }
+        match (state.as_str(), HoldState::parse(&state), expires_at) {
+            (SHORT, ..) => None,
+            (_, Some(HoldState::Held | HoldState::Committed), Some(until)) => {
+                Some(Outcome::Applied(Reservation::Held(until)))
+            }
+            _ => Some(Outcome::Applied(Reservation::Cancelled)),
+        }
+    }
+
+    /// Writes the hold and updates the stock rows.
     async fn write_hold(
         &self,
         connection: &mut PgConnection,
-        mut movements: Vec<StockMovement>,
-        seqs: BTreeMap<Uuid, i64>,
+        movements: &[StockMovement],
         until: OffsetDateTime,
     ) -> Result<Option<Outcome<Reservation>>, StoreError> {
-        const RESERVE: &str = concat!(
-            "with ",
-            locked!("true"),
-            ", hold_row as (insert into hold (order_id, hold, state, expires_at) \
-                select $1, $2, 'held', $14 where ",
-            all_locked!(),
-            " on conflict do nothing returning order_id), ",
-            moved!(),
-            ", reserved as (insert into reservation \
-                (order_id, hold, product_id, variant, warehouse_id, quantity, state, expires_at) \
-                select $1, $2, product_id, variant, warehouse_id, units, ",
-            reservation_state!("'held'"),
-            ", $14 from locked where exists (select from hold_row)), ",
-            told!("$13", "changed"),
-            ", ",
-            remembered!("$13", "changed"),
-            " select from changed"
-        );
-        let (mut account, answer) = (Account::new(), Reservation::Held(until));
-        let counts =
-            self.store.append_movements(&mut account, &mut movements, None, seqs, (self.hold, self.dedup_key))?;
-        account.store_result(self.dedup_key, &answer)?;
-        let take = statement(RESERVE, self.hold, &movements, counts, &account).bind(until);
-        Ok(execute_guarded(connection, take, &account).await?.then_some(Outcome::Applied(answer)))
+        const RESERVE: &str = include_str!("../../../sql/reserve.sql");
+        let events = self.store.hold_events(movements, None, self.hold, Some(self.message))?;
+        let reserve = sqlx::query(RESERVE)
+            .bind(self.hold.order.uuid())
+            .bind(self.hold.number)
+            .bind(until)
+            .bind(self.message)
+            .bind(changes(movements))
+            .bind(events.rows());
+        let written = write_once(connection, reserve, &events, &[]).await?;
+        Ok(written.map(|_| Outcome::Applied(Reservation::Held(until))))
     }
 
-    /// The lines as one column of products and one of variants.
-    fn columns(&self) -> (Vec<Uuid>, Vec<&str>) {
-        self.lines.as_slice().iter().map(|line| (line.product.uuid(), line.variant.as_str())).unzip()
+    /// Stores the rejection, so that a late duplicate of the command does not reserve units.
+    async fn write_shortages(
+        &self,
+        connection: &mut PgConnection,
+        shortages: Vec<Shortage>,
+    ) -> Result<Option<Outcome<Reservation>>, StoreError> {
+        const REJECT: &str = include_str!("../../../sql/reject_hold.sql");
+        let reject = sqlx::query(REJECT).bind(self.hold.order.uuid()).bind(self.hold.number).bind(self.message);
+        let written = reject.bind(Json(&shortages)).fetch_optional(connection).await?;
+        Ok(written.map(|_| Outcome::Applied(Reservation::Short(shortages))))
     }
-}
 
-/// The result of a reserve command for an existing hold.
-fn known(state: &str, expires_at: Option<OffsetDateTime>) -> Reservation {
-    match (HoldState::parse(state), expires_at) {
-        (Some(HoldState::Held | HoldState::Committed), Some(until)) => Reservation::Held(until),
-        _ => Reservation::Cancelled,
+    fn product_variants(&self) -> Vec<ProductVariant<'_>> {
+        let lines = self.lines.as_slice().iter();
+        lines.map(|line| ProductVariant { product_id: line.product.uuid(), variant: line.variant.as_str() }).collect()
     }
 }
 
-/// Converts allocated parts to movements of their stock levels.
+/// Converts allocated parts to movements of their stock rows, in the order of their locations.
 fn movements(parts: &[Allocation], levels: &[StockLevel]) -> Vec<StockMovement> {
     let from = |part: &Allocation| levels.iter().find(|level| level.location == part.location);
-    let held = |part: &Allocation| {
-        from(part).map(|level| StockMovement { units: part.units, after: level.moved(0, part.units) })
-    };
-    parts.iter().filter_map(held).collect()
+    let reserved = |part: &Allocation| from(part).map(|level| StockMovement::of(level, 0, part.units));
+    let mut movements: Vec<StockMovement> = parts.iter().filter_map(reserved).collect();
+    movements.sort_by(|a, b| a.after.location.cmp(&b.after.location));
+    movements
 }
