@@ -5,6 +5,7 @@ pub mod correction;
 pub mod credentials;
 pub mod desired;
 pub mod diff;
+pub mod maybe;
 pub mod object;
 pub mod observed;
 pub mod plan;

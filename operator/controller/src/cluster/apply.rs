@@ -1,8 +1,6 @@
-//! Writes the children that differ from the desired state, and deletes those that are no longer desired.
+//! Writes the children that differ from the desired state, and deletes those that the desired state excludes.
 
 mod write;
-
-use std::collections::BTreeSet;
 
 use agora_crd::Reason;
 use futures::future::BoxFuture;
@@ -41,7 +39,7 @@ pub async fn apply(
         record(&mut applied, Group::Workloads, pass.delete(key).await.map(|()| true));
     }
     // What pods mount and refer to has to exist before the pods.
-    let (first, then): (Vec<_>, Vec<_>) = desired.objects.iter().partition(|object| object.key.kind < Kind::Job);
+    let (first, then): (Vec<_>, Vec<_>) = desired.objects().partition(|object| object.key.kind < Kind::Job);
     pass.write_all(&first, &mut applied).await;
     pass.write_all(&then, &mut applied).await;
     if applied.errors.is_empty() && !applied.retry {
@@ -52,14 +50,12 @@ pub async fn apply(
     applied
 }
 
-/// Children whose owner is this Marketplace, by uid, and that are neither desired nor held.
+/// Existing children that are to be deleted, and whose owner is this Marketplace, by uid.
 fn surplus(plan: &Plan, desired: &Desired, observed: &Observed) -> Vec<ObjectKey> {
-    let kept: BTreeSet<&ObjectKey> = desired.objects.iter().map(|object| &object.key).chain(&desired.held).collect();
     let owned = |object: &DynamicObject| object.owner_references().iter().any(|owner| owner.uid == plan.owner.uid);
     let children = observed.children.0.iter();
     children
-        .filter(|(key, object)| Kind::WRITTEN.contains(&key.kind) && owned(object) && !kept.contains(key))
-        .filter(|(_, object)| object.metadata.deletion_timestamp.is_none())
+        .filter(|(key, object)| desired.is_gone(key) && owned(object) && object.metadata.deletion_timestamp.is_none())
         .map(|(key, _)| key.clone())
         .collect()
 }

@@ -1,9 +1,10 @@
-//! The desired state, as data: the children to apply, those that wait for a gate, and the external resources.
+//! The desired state, as data: what happens to each child, and the external resources.
 //!
 //! Pure: the same plan and the same observed state give the same bytes. One file per kind.
 
 mod autoscaler;
 mod budget;
+mod children;
 mod config_map;
 mod deployment;
 mod environment;
@@ -20,23 +21,24 @@ mod service_account;
 use std::collections::BTreeMap;
 
 use agora_crd::Reason;
+use agora_topology as topology;
 
 pub use labels::{MANAGED_BY, SELECTOR, instance_selector, owner_name};
 pub use migration_job::{Migration, migration};
 
+use crate::decide::maybe::Maybe;
 use crate::decide::object::{Group, Object, Ownership};
 use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{Plan, ServicePlan};
 use crate::kinds::{Kind, ObjectKey};
 use crate::names;
+use children::{ServiceChildren, SharedChildren};
 use external::{DesiredDatabases, DesiredRedis, DesiredTopics, Fingerprint};
 
 #[derive(Clone, Debug)]
 pub struct Desired {
-    /// The children to apply, in this order.
-    pub objects: Vec<Object>,
-    /// Children that wait for a gate: existing ones are neither changed nor deleted.
-    pub held: Vec<ObjectKey>,
+    /// What happens to each child. A child without an entry stays unchanged.
+    pub children: BTreeMap<ObjectKey, Maybe<Object>>,
     /// Failed migration Jobs to delete, so that they run again.
     pub expired: Vec<ObjectKey>,
     /// Why services wait, by service.
@@ -46,22 +48,45 @@ pub struct Desired {
     pub redis: Result<DesiredRedis, ConditionError>,
 }
 
+impl Desired {
+    /// The children to apply, in this order.
+    pub fn objects(&self) -> impl Iterator<Item = &Object> {
+        self.children.values().filter_map(|child| match child {
+            Maybe::Want(object) => Some(object),
+            Maybe::Hold | Maybe::Gone => None,
+        })
+    }
+
+    /// Whether an existing child is to be deleted.
+    pub fn is_gone(&self, key: &ObjectKey) -> bool {
+        self.children.get(key) == Some(&Maybe::Gone)
+    }
+}
+
 pub fn desired(plan: &Plan, observed: &Observed) -> Desired {
     let databases = external::databases(plan, observed);
-    let mut desired = Desired {
-        objects: shared(plan, observed),
-        held: Vec::new(),
-        expired: Vec::new(),
-        waiting: BTreeMap::new(),
+    let mut children = BTreeMap::from(shared(plan, observed).entries(plan));
+    let (mut waiting, mut expired) = (BTreeMap::new(), Vec::new());
+    for row in topology::ALL {
+        let Some(service) = plan.service(row.name) else {
+            children.extend(ServiceChildren::gone().entries(plan, row.name));
+            continue;
+        };
+        let (own, gate) = of_service(plan, service, observed, &databases);
+        children.extend(own.entries(plan, row.name));
+        waiting.extend(gate.waiting.map(|error| (row.name, error)));
+        expired.extend(gate.expired);
+    }
+    let others = children::of_other_releases(observed, |key| children.contains_key(key));
+    children.extend(others.into_iter().map(|key| (key, Maybe::Gone)));
+    Desired {
+        children,
+        expired,
+        waiting,
         topics: isolation_key_is_free(plan, observed).and_then(|()| external::topics(plan, observed)),
         redis: external::redis(plan, observed),
         databases,
-    };
-    for service in &plan.services {
-        of_service(plan, service, observed, &mut desired);
     }
-    desired.objects.sort_by(|one, other| one.key.cmp(&other.key));
-    desired
 }
 
 /// Fails if another Marketplace uses the isolation key. Topics have no mark of their owner, so the databases' mark is used.
@@ -79,112 +104,101 @@ fn isolation_key_is_free(plan: &Plan, observed: &Observed) -> Result<(), Conditi
 }
 
 /// The children that do not belong to one service.
-fn shared(plan: &Plan, observed: &Observed) -> Vec<Object> {
-    let mut objects = vec![
-        config_map::jwks(plan, &observed.credentials),
-        secret::internal(plan, &observed.credentials),
-        secret::signing(plan, &observed.credentials),
-        secret::admin(plan, &observed.credentials),
-    ];
-    objects.extend(network_policy::shared(plan));
-    if let Some(ingress) = &plan.exposure.ingress {
-        let tls_usable = ingress.tls_secret.as_ref().map(|name| observed.referenced_secret(name).is_ok());
-        if tls_usable != Some(false) {
-            objects.push(ingress::ingress(plan, ingress));
-        }
+fn shared(plan: &Plan, observed: &Observed) -> SharedChildren {
+    let credentials = &observed.credentials;
+    SharedChildren {
+        jwks: Maybe::Want(config_map::jwks(plan, credentials)),
+        internal: Maybe::Want(secret::internal(plan, credentials)),
+        signing: Maybe::Want(secret::signing(plan, credentials)),
+        admin: Maybe::Want(secret::admin(plan, credentials)),
+        default_deny: network_policy::default_deny(plan).into(),
+        migration_policy: network_policy::migration(plan).into(),
+        ingress: route(plan, observed),
     }
-    objects
 }
 
-/// The children of one service. Its pods wait for the database, the migration and the referenced Secrets.
-fn of_service(plan: &Plan, service: &ServicePlan, observed: &Observed, desired: &mut Desired) {
-    desired.objects.push(service_account::service_account(plan, service));
-    desired.objects.push(service::service(plan, service));
-    desired.objects.extend(network_policy::of_service(plan, service));
-    if service.row.database {
-        desired.objects.extend(secret::database(plan, service, &observed.credentials));
-    }
-    let mut gate = Gate::default();
-    match environment::environment(plan, service, observed) {
-        Ok(environment) => {
-            let config = config_map::settings(plan, service, &environment);
-            gate.workloads(plan, service, &environment);
-            gate.open.push(config);
-        }
-        Err(error) => {
-            gate.held.push(ObjectKey::new(Kind::ConfigMap, plan.child(service.row.name)));
-            gate.close(plan, service, error);
-        }
-    }
-    if service.row.database {
-        gate.migrate(plan, service, observed, &desired.databases);
-    }
-    gate.into(service, desired);
+/// While the certificate cannot be used, an existing Ingress is held, so that it keeps routing requests.
+fn route(plan: &Plan, observed: &Observed) -> Maybe<Object> {
+    let Some(ingress) = &plan.exposure.ingress else { return Maybe::Gone };
+    let usable = ingress.tls_secret.as_ref().is_none_or(|name| observed.referenced_secret(name).is_ok());
+    let object = Maybe::Want(ingress::ingress(plan, ingress));
+    if usable { object } else { object.held() }
 }
 
-/// Divides the children of a service into those that may be applied and those that wait.
+/// What keeps the pods of a service from being updated.
 #[derive(Default)]
 struct Gate {
-    open: Vec<Object>,
-    workloads: Vec<Object>,
-    held: Vec<ObjectKey>,
-    expired: Vec<ObjectKey>,
-    error: Option<ConditionError>,
+    waiting: Option<ConditionError>,
+    /// The failed migration Job to delete.
+    expired: Option<ObjectKey>,
 }
 
-impl Gate {
-    fn workloads(&mut self, plan: &Plan, service: &ServicePlan, environment: &environment::Environment) {
-        self.workloads.push(deployment::deployment(plan, service, environment));
-        if service.replicas.automatic() {
-            self.workloads.push(autoscaler::autoscaler(plan, service));
+/// The children of one service. Its pods wait for the referenced Secrets, the database and the migration.
+fn of_service(
+    plan: &Plan,
+    service: &ServicePlan,
+    observed: &Observed,
+    databases: &Result<DesiredDatabases, ConditionError>,
+) -> (ServiceChildren, Gate) {
+    let mut gate = Gate::default();
+    let mut children = ServiceChildren {
+        account: Maybe::Want(service_account::service_account(plan, service)),
+        service: Maybe::Want(service::service(plan, service)),
+        network_policy: network_policy::of_service(plan, service).into(),
+        secret: Maybe::Gone,
+        config_map: Maybe::Hold,
+        migration: Maybe::Gone,
+        deployment: Maybe::Hold,
+        autoscaler: Maybe::Hold,
+        budget: Maybe::Hold,
+    };
+    match environment::environment(plan, service, observed) {
+        Ok(environment) => {
+            children.config_map = Maybe::Want(config_map::settings(plan, service, &environment));
+            children.deployment = Maybe::Want(deployment::deployment(plan, service, &environment));
+            children.autoscaler = service.replicas.automatic().then(|| autoscaler::autoscaler(plan, service)).into();
+            children.budget = plan.max_unavailable.map(|pods| budget::budget(plan, service, pods)).into();
         }
-        if let Some(max_unavailable) = plan.max_unavailable {
-            self.workloads.push(budget::budget(plan, service, max_unavailable));
-        }
+        Err(error) => gate.waiting = Some(error),
     }
+    if service.row.database {
+        children.secret = secret::database(plan, service, &observed.credentials).map_or(Maybe::Hold, Maybe::Want);
+        children.migration = migrate(plan, service, observed, databases, &mut gate);
+    }
+    if gate.waiting.is_some() {
+        children.deployment = children.deployment.held();
+        children.autoscaler = children.autoscaler.held();
+        children.budget = children.budget.held();
+    }
+    (children, gate)
+}
 
-    /// The pods cannot be specified: existing workloads stay unchanged.
-    fn close(&mut self, plan: &Plan, service: &ServicePlan, error: ConditionError) {
-        let name = plan.child(service.row.name);
-        let kinds = [Kind::Deployment, Kind::HorizontalPodAutoscaler, Kind::PodDisruptionBudget];
-        self.held.extend(kinds.map(|kind| ObjectKey::new(kind, name.clone())));
-        self.error.get_or_insert(error);
-    }
-
-    /// Adds the migration Job. The workloads wait until it is complete.
-    fn migrate(
-        &mut self,
-        plan: &Plan,
-        service: &ServicePlan,
-        observed: &Observed,
-        databases: &Result<DesiredDatabases, ConditionError>,
-    ) {
-        let job = migration_job::migration_job(plan, service);
-        let database = database_state(plan, service, observed, databases);
-        let state = migration(plan, service, observed);
-        match (&state, &database) {
-            (Migration::Expired, Ok(())) => self.expired.push(job.key),
-            (Migration::Absent | Migration::Expired, Err(_)) => self.held.push(job.key),
-            _ => self.open.push(job),
+/// The migration Job. The gate is closed until it is complete.
+fn migrate(
+    plan: &Plan,
+    service: &ServicePlan,
+    observed: &Observed,
+    databases: &Result<DesiredDatabases, ConditionError>,
+    gate: &mut Gate,
+) -> Maybe<Object> {
+    let job = migration_job::migration_job(plan, service);
+    let database = database_state(plan, service, observed, databases);
+    let state = migration(plan, service, observed);
+    let child = match (&state, &database) {
+        (Migration::Expired, Ok(())) => {
+            gate.expired = Some(job.key);
+            Maybe::Hold
         }
-        let error = match (state, database) {
-            (Migration::Complete, _) => return,
-            (Migration::Absent, Err(error)) => error,
-            (state, _) => state.condition_error(plan, service),
-        };
-        self.held.extend(self.workloads.drain(..).map(|object| object.key));
-        self.error.get_or_insert(error);
-    }
-
-    fn into(self, service: &ServicePlan, desired: &mut Desired) {
-        desired.objects.extend(self.open);
-        desired.objects.extend(self.workloads);
-        desired.held.extend(self.held);
-        desired.expired.extend(self.expired);
-        if let Some(error) = self.error {
-            desired.waiting.insert(service.row.name, error);
-        }
-    }
+        (Migration::Absent | Migration::Expired, Err(_)) => Maybe::Hold,
+        _ => Maybe::Want(job),
+    };
+    let error = match (state, database) {
+        (Migration::Complete, _) => return child,
+        (Migration::Absent, Err(error)) => error,
+        (state, _) => state.condition_error(plan, service),
+    };
+    gate.waiting.get_or_insert(error);
+    child
 }
 
 /// Whether the service's database exists, by an inspection of the currently desired databases.

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::fixture::{Fixture, MINIMAL, PRODUCTION};
-use agora_crd::Reason;
+use agora_crd::{ExposureType, Reason};
+use agora_operator::decide::maybe::Maybe;
 use agora_operator::decide::object::Object;
-use agora_operator::decide::observed::ConditionError;
+use agora_operator::decide::observed::{ConditionError, ReferencedSecret};
 use agora_operator::decide::plan::plan;
 use agora_operator::kinds::{Kind, ObjectKey};
 
@@ -16,19 +17,19 @@ fn yaml(objects: &[Object]) -> String {
 
 #[test]
 fn the_objects_of_the_minimal_sample() {
-    insta::assert_snapshot!(yaml(&Fixture::new(MINIMAL).migrated().desired().objects));
+    insta::assert_snapshot!(yaml(&Fixture::new(MINIMAL).migrated().objects()));
 }
 
 #[test]
 fn the_objects_of_the_production_sample() {
-    insta::assert_snapshot!(yaml(&Fixture::new(PRODUCTION).migrated().desired().objects));
+    insta::assert_snapshot!(yaml(&Fixture::new(PRODUCTION).migrated().objects()));
 }
 
 #[test]
 fn the_same_input_gives_the_same_objects() {
     for sample in [MINIMAL, PRODUCTION] {
         let fixture = Fixture::new(sample).migrated();
-        assert_eq!(fixture.desired().objects, fixture.desired().objects);
+        assert_eq!(fixture.objects(), fixture.objects());
     }
 }
 
@@ -37,7 +38,7 @@ fn every_object_has_owner_and_labels_and_every_pod_limits_and_probes() {
     for sample in [MINIMAL, PRODUCTION] {
         let fixture = Fixture::new(sample).migrated();
         let (plan, _) = plan(&fixture.market, Some(300));
-        for object in fixture.desired().objects {
+        for object in fixture.objects() {
             let body = &object.body;
             let labels = &body["metadata"]["labels"];
             assert_eq!(labels["app.kubernetes.io/instance"], plan.name.as_str(), "{}", object.key);
@@ -66,7 +67,7 @@ fn every_object_has_owner_and_labels_and_every_pod_limits_and_probes() {
 #[test]
 fn only_secrets_contain_secret_values() {
     let fixture = Fixture::new(PRODUCTION).migrated();
-    for object in fixture.desired().objects {
+    for object in fixture.objects() {
         if object.key.kind != Kind::Secret {
             let text = object.body.to_string();
             assert!(!text.contains("hunter2"), "{}", object.key);
@@ -78,43 +79,86 @@ fn only_secrets_contain_secret_values() {
 fn only_a_deployment_without_an_autoscaler_sets_replicas() {
     let mut fixture = Fixture::new(MINIMAL).migrated();
     let deployment = |fixture: &Fixture| {
-        let objects = fixture.desired().objects;
+        let objects = fixture.objects();
         objects.into_iter().find(|object| object.key == ObjectKey::new(Kind::Deployment, "shop-order")).unwrap()
     };
     assert!(deployment(&fixture).body["spec"]["replicas"].is_null());
     fixture.service("order", "scaling: {minReplicas: 2, maxReplicas: 2}");
     assert_eq!(deployment(&fixture).body["spec"]["replicas"], 2);
     let autoscaler = ObjectKey::new(Kind::HorizontalPodAutoscaler, "shop-order");
-    assert!(fixture.desired().objects.iter().all(|object| object.key != autoscaler));
+    assert!(fixture.objects().iter().all(|object| object.key != autoscaler));
 }
 
 #[test]
 fn disabling_a_service_removes_exactly_its_objects() {
     let mut fixture = Fixture::new(MINIMAL).migrated();
-    let keys = |fixture: &Fixture| -> BTreeSet<ObjectKey> {
-        let desired = fixture.desired();
-        desired.objects.into_iter().map(|object| object.key).chain(desired.held).collect()
+    let gone = |fixture: &Fixture| -> BTreeSet<ObjectKey> {
+        let children = fixture.desired().children;
+        children.into_iter().filter(|(_, child)| *child == Maybe::Gone).map(|(key, _)| key).collect()
     };
-    let before = keys(&fixture);
+    let (before, applied) = (gone(&fixture), fixture.objects());
     fixture.service("cart", "state: Disabled");
-    let after = keys(&fixture);
-    let removed: Vec<_> = before.difference(&after).collect();
-    assert!(removed.iter().all(|key| key.name.starts_with("shop-cart")), "{removed:?}");
-    assert!(removed.iter().any(|key| key.kind == Kind::Deployment));
-    assert!(after.is_subset(&before));
-    assert!(after.iter().all(|key| !key.name.starts_with("shop-cart")));
+    let removed: BTreeSet<ObjectKey> = gone(&fixture).difference(&before).cloned().collect();
+    let of_cart = applied.iter().map(|object| &object.key).filter(|key| key.name.starts_with("shop-cart"));
+    assert_eq!(removed, of_cart.cloned().collect());
+    assert!(removed.contains(&ObjectKey::new(Kind::Deployment, "shop-cart")));
+}
+
+#[test]
+fn every_child_has_one_entry_in_each_state() {
+    for sample in [MINIMAL, PRODUCTION] {
+        let new = Fixture::new(sample);
+        let mut disabled = new.clone();
+        disabled.service("order", "state: Disabled");
+        let mut unusable = new.clone();
+        unusable.observed.referenced_secrets.values_mut().for_each(|secret| *secret = ReferencedSecret::NotUsable);
+        let keys = |fixture: &Fixture| -> Vec<ObjectKey> { fixture.desired().children.into_keys().collect() };
+        for fixture in [&new.clone().migrated(), &disabled, &unusable] {
+            assert_eq!(keys(fixture), keys(&new));
+            for (key, child) in fixture.desired().children {
+                assert!(!matches!(child, Maybe::Want(object) if object.key != key), "{key}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_unknown_child_stays_and_children_of_other_releases_are_deleted() {
+    let mut fixture = Fixture::new(MINIMAL).migrated();
+    let mut add = |kind: Kind, name: &str, service: &str| {
+        let key = ObjectKey::new(kind, name);
+        let body = serde_json::json!({"metadata": {"name": name, "labels": {"app.kubernetes.io/name": service}}});
+        fixture.add(&key, body, serde_json::Value::Null);
+        key
+    };
+    let unknown = add(Kind::ConfigMap, "shop-order-notes", "order");
+    let old_job = add(Kind::Job, "shop-order-migrate-00000000", "order");
+    let old_service = add(Kind::Deployment, "shop-recommendation", "recommendation");
+    let desired = fixture.desired();
+    assert!(!desired.is_gone(&unknown));
+    assert!(desired.is_gone(&old_job) && desired.is_gone(&old_service));
+}
+
+#[test]
+fn an_existing_ingress_is_held_while_its_certificate_is_missing() {
+    let mut fixture = Fixture::new(PRODUCTION).migrated();
+    let ingress = ObjectKey::new(Kind::Ingress, "main-gateway");
+    assert!(matches!(fixture.desired().children[&ingress], Maybe::Want(_)));
+    fixture.observed.referenced_secrets.insert("shop-certificate".to_owned(), ReferencedSecret::Missing);
+    assert_eq!(fixture.desired().children[&ingress], Maybe::Hold);
+    fixture.market.spec.exposure.type_ = ExposureType::None;
+    assert_eq!(fixture.desired().children[&ingress], Maybe::Gone);
 }
 
 #[test]
 fn pods_wait_for_their_migration_and_are_not_deleted_meanwhile() {
     let fixture = Fixture::new(MINIMAL);
     let desired = fixture.desired();
-    let deployment = ObjectKey::new(Kind::Deployment, "shop-order");
-    assert!(desired.held.contains(&deployment));
-    assert!(desired.objects.iter().all(|object| object.key != deployment));
+    let deployment = |name: &str| ObjectKey::new(Kind::Deployment, name);
+    assert_eq!(desired.children[&deployment("shop-order")], Maybe::Hold);
     assert_eq!(desired.waiting["order"].reason, Reason::MigrationRunning);
-    assert!(desired.objects.iter().any(|object| object.key == ObjectKey::new(Kind::Deployment, "shop-gateway")));
-    assert!(desired.objects.iter().any(|object| object.key.name.starts_with("shop-order-migrate-")));
+    assert!(matches!(desired.children[&deployment("shop-gateway")], Maybe::Want(_)));
+    assert!(desired.objects().any(|object| object.key.name.starts_with("shop-order-migrate-")));
 }
 
 #[test]
@@ -122,12 +166,12 @@ fn a_migration_waits_for_its_database_and_a_migrated_service_does_not() {
     let mut fixture = Fixture::new(MINIMAL);
     fixture.observed.databases = None;
     let desired = fixture.desired();
-    assert!(desired.objects.iter().all(|object| object.key.kind != Kind::Job));
-    assert!(desired.held.iter().any(|key| key.kind == Kind::Job));
+    assert!(desired.objects().all(|object| object.key.kind != Kind::Job));
+    assert!(desired.children.iter().any(|(key, child)| key.kind == Kind::Job && *child == Maybe::Hold));
     let mut fixture = Fixture::new(MINIMAL).migrated();
     fixture.observed.databases = None;
     let desired = fixture.desired();
-    assert!(desired.objects.iter().any(|object| object.key == ObjectKey::new(Kind::Deployment, "shop-order")));
+    assert!(desired.objects().any(|object| object.key == ObjectKey::new(Kind::Deployment, "shop-order")));
 }
 
 #[test]
@@ -147,23 +191,20 @@ fn no_topics_are_desired_if_another_marketplace_uses_the_isolation_key() {
 #[test]
 fn a_secret_without_the_label_holds_the_services_that_need_it() {
     let mut fixture = Fixture::new(PRODUCTION).migrated();
-    fixture
-        .observed
-        .referenced_secrets
-        .insert("kafka-admin".to_owned(), agora_operator::decide::observed::ReferencedSecret::NotUsable);
+    fixture.observed.referenced_secrets.insert("kafka-admin".to_owned(), ReferencedSecret::NotUsable);
     let desired = fixture.desired();
     assert_eq!(desired.waiting["order"].reason, Reason::SecretNotUsable);
     assert!(desired.topics.is_err());
     assert!(desired.databases.is_ok());
-    assert!(desired.objects.iter().any(|object| object.key == ObjectKey::new(Kind::Deployment, "main-gateway")));
-    assert!(desired.held.contains(&ObjectKey::new(Kind::Deployment, "main-order")));
+    assert!(desired.objects().any(|object| object.key == ObjectKey::new(Kind::Deployment, "main-gateway")));
+    assert_eq!(desired.children[&ObjectKey::new(Kind::Deployment, "main-order")], Maybe::Hold);
 }
 
 #[test]
 fn a_changed_setting_changes_the_pod_template_and_a_changed_replica_count_does_not() {
     let mut fixture = Fixture::new(MINIMAL).migrated();
     let template = |fixture: &Fixture| {
-        let objects = fixture.desired().objects;
+        let objects = fixture.objects();
         let key = ObjectKey::new(Kind::Deployment, "shop-order");
         objects.into_iter().find(|object| object.key == key).unwrap().body["spec"]["template"].clone()
     };

@@ -8,6 +8,7 @@ use agora_crd::{Marketplace, ServiceSpec};
 use agora_operator::decide::credentials::{AdminLogin, Credentials, SigningKeys};
 use agora_operator::decide::desired::external::Fingerprint;
 use agora_operator::decide::desired::{Desired, desired};
+use agora_operator::decide::object::Object;
 use agora_operator::decide::observed::{
     Children, DatabasesObservation, Observed, RedisObservation, ReferencedSecret, TopicsObservation,
 };
@@ -59,7 +60,7 @@ impl Fixture {
     /// Every migration Job is complete.
     pub fn migrated(mut self) -> Self {
         let complete = json!({"conditions": [{"type": "Complete", "status": "True"}]});
-        for object in self.desired().objects.into_iter().filter(|object| object.key.kind == Kind::Job) {
+        for object in self.objects().into_iter().filter(|object| object.key.kind == Kind::Job) {
             self.add(&object.key, object.body, complete.clone());
         }
         self
@@ -71,7 +72,7 @@ impl Fixture {
             "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1
         });
         let desired = self.desired();
-        for object in desired.objects.into_iter().filter(|object| object.key.kind == Kind::Deployment) {
+        for object in self.objects().into_iter().filter(|object| object.key.kind == Kind::Deployment) {
             let mut body = object.body;
             body["metadata"]["generation"] = json!(1);
             body["spec"]["replicas"] = json!(1);
@@ -104,6 +105,11 @@ impl Fixture {
         let (plan, violations) = plan(&self.market, Some(300));
         assert_eq!(violations, []);
         desired(&plan, &self.observed)
+    }
+
+    /// The children to apply.
+    pub fn objects(&self) -> Vec<Object> {
+        self.desired().objects().cloned().collect()
     }
 
     fn databases_exist(&mut self) {

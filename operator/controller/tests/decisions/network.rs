@@ -24,7 +24,7 @@ struct Policies(Vec<NetworkPolicySpec>);
 
 impl Policies {
     fn of(fixture: &Fixture) -> Self {
-        let objects = fixture.desired().objects.into_iter().filter(|object| object.key.kind == Kind::NetworkPolicy);
+        let objects = fixture.objects().into_iter().filter(|object| object.key.kind == Kind::NetworkPolicy);
         Self(
             objects.map(|object| serde_json::from_value::<NetworkPolicy>(object.body).unwrap().spec.unwrap()).collect(),
         )
@@ -90,7 +90,7 @@ fn matches_port(ports: Option<&Vec<NetworkPolicyPort>>, number: u16, protocol: &
 
 /// Labels of the pods of a Deployment or a Job.
 fn pods(fixture: &Fixture, kind: Kind, name: &str) -> Party {
-    let objects = fixture.desired().objects;
+    let objects = fixture.objects();
     let found = objects.into_iter().find(|object| object.key.kind == kind && object.key.name.contains(name)).unwrap();
     let labels = found.body["spec"]["template"]["metadata"]["labels"].clone();
     Party::Pod(serde_json::from_value(labels).unwrap())

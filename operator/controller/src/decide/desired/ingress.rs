@@ -10,7 +10,7 @@ use crate::decide::object::{Group, Object};
 use crate::decide::plan::{IngressPlan, Plan};
 use crate::kinds::Kind;
 
-const GATEWAY: &str = "gateway";
+pub const GATEWAY: &str = "gateway";
 
 pub fn ingress(plan: &Plan, ingress: &IngressPlan) -> Object {
     let mut metadata = labels::owned(plan, plan.child(GATEWAY), GATEWAY);

@@ -13,8 +13,20 @@ const PART_OF: &str = "app.kubernetes.io/part-of";
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 const COMPONENT: &str = "app.kubernetes.io/component";
 
+/// Value of the name label of children that belong to the network and to no service.
+pub const NETWORK: &str = "network";
+/// Value of the name label of the Secret of internal tokens.
+pub const INTERNAL: &str = "internal";
+/// Values of the name label that are not the name of a service.
+pub const SHARED: [&str; 2] = [NETWORK, INTERNAL];
+
 /// Selects the children of all Marketplaces.
 pub const SELECTOR: &str = "app.kubernetes.io/part-of=agora,app.kubernetes.io/managed-by=agora-operator";
+
+/// The service to which a child with these labels belongs, or one of [`SHARED`].
+pub fn service_name(labels: &BTreeMap<String, String>) -> Option<&str> {
+    labels.get(NAME).map(String::as_str)
+}
 
 /// The name of the Marketplace to which a child with these labels belongs.
 pub fn owner_name(labels: &BTreeMap<String, String>) -> Option<&str> {

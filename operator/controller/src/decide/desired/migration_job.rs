@@ -35,7 +35,7 @@ pub enum Migration {
 impl Migration {
     /// Why the service waits.
     pub fn condition_error(self, plan: &Plan, service: &ServicePlan) -> ConditionError {
-        let name = job_name(plan, service);
+        let name = job_name(plan, service.row.name);
         match self {
             Self::Failed | Self::Expired => ConditionError::new(
                 Reason::MigrationFailed,
@@ -51,7 +51,7 @@ impl Migration {
 
 /// State of the migration to the planned release.
 pub fn migration(plan: &Plan, service: &ServicePlan, observed: &Observed) -> Migration {
-    let Some(job) = observed.children.job(&job_name(plan, service)) else {
+    let Some(job) = observed.children.job(&job_name(plan, service.row.name)) else {
         return Migration::Absent;
     };
     let status = job.status.unwrap_or_default();
@@ -75,10 +75,10 @@ fn holds(status: &JobStatus, type_: &str) -> Option<i64> {
 }
 
 /// The name contains a hash of image and database server, so that each release has its own Job.
-pub fn job_name(plan: &Plan, service: &ServicePlan) -> String {
+pub fn job_name(plan: &Plan, service: &str) -> String {
     let (host, port) = (&plan.database.host, plan.database.port);
     let hash = names::short_hash(&format!("{} {host}:{port} {}", plan.image, plan.isolation_key), HASH_DIGITS);
-    format!("{}-migrate-{hash}", plan.child(service.row.name))
+    format!("{}-migrate-{hash}", plan.child(service))
 }
 
 pub fn migration_job(plan: &Plan, service: &ServicePlan) -> Object {
@@ -90,7 +90,7 @@ pub fn migration_job(plan: &Plan, service: &ServicePlan) -> Object {
     let mut labels = plan.pod.labels.clone();
     labels.extend(labels::migration_labels(plan, service.row.name));
     let job = Job {
-        metadata: labels::owned(plan, job_name(plan, service), service.row.name),
+        metadata: labels::owned(plan, job_name(plan, service.row.name), service.row.name),
         spec: Some(JobSpec {
             backoff_limit: Some(RETRIES_MAX),
             active_deadline_seconds: Some(SECONDS_MAX),

@@ -17,27 +17,31 @@ use crate::kinds::Kind;
 const DNS_PORT: i32 = 53;
 const GATEWAY: &str = "gateway";
 
-/// The default, which allows DNS only, and the policy of migrations, which allows the database.
-pub fn shared(plan: &Plan) -> Vec<Object> {
-    if plan.network.policy != NetworkPolicyMode::Restricted {
-        return Vec::new();
-    }
+pub const DEFAULT_DENY: &str = "default-deny";
+pub const MIGRATION: &str = "migrate";
+
+/// For all pods: allows DNS only.
+pub fn default_deny(plan: &Plan) -> Option<Object> {
     let dns = NetworkPolicyEgressRule { to: None, ports: Some(vec![port(DNS_PORT, "UDP"), port(DNS_PORT, "TCP")]) };
-    let deny = policy(plan, "default-deny", "network", labels::instance_selector(plan), Vec::new(), vec![dns]);
-    let migration = policy(
-        plan,
-        "migrate",
-        "network",
-        labels::migration_selector(plan),
-        Vec::new(),
-        outside(plan, i32::from(plan.database.port)),
-    );
-    vec![deny, migration]
+    restricted(plan)
+        .then(|| policy(plan, DEFAULT_DENY, labels::NETWORK, labels::instance_selector(plan), Vec::new(), vec![dns]))
+}
+
+/// For the pods of migrations: allows the database.
+pub fn migration(plan: &Plan) -> Option<Object> {
+    restricted(plan).then(|| {
+        let database = outside(plan, i32::from(plan.database.port));
+        policy(plan, MIGRATION, labels::NETWORK, labels::migration_selector(plan), Vec::new(), database)
+    })
+}
+
+fn restricted(plan: &Plan) -> bool {
+    plan.network.policy == NetworkPolicyMode::Restricted
 }
 
 /// The calls from and to one service.
 pub fn of_service(plan: &Plan, service: &ServicePlan) -> Option<Object> {
-    (plan.network.policy == NetworkPolicyMode::Restricted).then(|| {
+    restricted(plan).then(|| {
         let name = service.row.name;
         policy(plan, name, name, labels::selector(plan, name), ingress(plan, service), egress(plan, service))
     })

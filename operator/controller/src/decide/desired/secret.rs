@@ -31,7 +31,7 @@ pub fn database(plan: &Plan, service: &ServicePlan, credentials: &Credentials) -
 
 /// The key of internal tokens: `current`, or `current,next` during a rotation.
 pub fn internal(plan: &Plan, credentials: &Credentials) -> Object {
-    let metadata = labels::owned(plan, credentials::internal_secret(&plan.name), "internal");
+    let metadata = labels::owned(plan, credentials::internal_secret(&plan.name), labels::INTERNAL);
     secret(metadata, "Opaque", &[("secret", credentials.internal.expose())])
 }
 
