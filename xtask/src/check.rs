@@ -6,13 +6,14 @@ use crate::command::{command, run, stream};
 use crate::environment::{Paths, which};
 use crate::progress::{stage, step};
 use crate::workspace::Workspace;
-use crate::{codegen, layers, licences, rooms, tidy};
+use crate::{codegen, layers, licences, rooms, tidy, words};
 
 /// Runs all checks. The error lists every violation, not only the first.
 pub fn check(paths: &Paths) -> Result<()> {
     let mut faults = Vec::new();
     faults.extend(step("dependency rules", || Ok(layers::faults(&Workspace::members(paths)?)))?);
     faults.extend(step("source rules", || tidy::faults(paths))?);
+    faults.extend(step("words", || words::faults(paths))?);
     faults.extend(step("rooms of the operator", || rooms::faults(paths))?);
     faults.extend(step("generated files", || codegen::faults(paths))?);
     faults.extend(step("licences and sources of dependencies", || {

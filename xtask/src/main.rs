@@ -25,6 +25,7 @@ mod target;
 mod test;
 mod tidy;
 mod up;
+mod words;
 mod workspace;
 
 use environment::Paths;

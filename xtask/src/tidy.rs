@@ -65,7 +65,7 @@ fn absent_tests(documented: &str, functions: &HashSet<String>) -> Vec<String> {
 }
 
 /// Files that git tracks or would add, so that new files are checked before they are committed.
-fn tracked(paths: &Paths) -> Result<Vec<PathBuf>> {
+pub fn tracked(paths: &Paths) -> Result<Vec<PathBuf>> {
     let mut git = command("git", ["ls-files", "--cached", "--others", "--exclude-standard"]);
     Ok(output(git.current_dir(&paths.repo))?.lines().map(PathBuf::from).collect())
 }

@@ -78,10 +78,8 @@ impl Connection {
         loop {
             let read = self.tcp.read(&mut self.buffer[filled..]).context("reading a response")?;
             filled += read;
-            if let Some(length) = length(&self.buffer[..filled])? {
-                if filled >= length {
-                    return Ok(due.elapsed().as_secs_f64() * 1e6);
-                }
+            if length(&self.buffer[..filled])?.is_some_and(|length| filled >= length) {
+                return Ok(due.elapsed().as_secs_f64() * 1e6);
             }
             if read == 0 || filled == self.buffer.len() {
                 bail!("a response ended early or is too large");
