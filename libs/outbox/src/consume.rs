@@ -187,7 +187,9 @@ impl Worker {
         if !handled {
             return JobEnd { failed: batches, ..JobEnd::default() };
         }
-        messages().for_each(|message| self.count(message, "handled"));
+        for message in messages() {
+            self.count(message, "handled");
+        }
         let completions = batches.iter().filter_map(|InFlight { queue, messages }| {
             let Incoming { partition, offset, .. } = messages.last()?;
             Some(Completion { queue: *queue, partition: *partition, offset: Some(*offset), handled: true })
@@ -276,7 +278,9 @@ impl Worker {
     async fn handle(&self, envelopes: &[Envelope]) -> Option<Result<(), Failure>> {
         let now = self.clock.now();
         let age = metrics::histogram!("consumer_event_age_seconds", "service" => self.service);
-        envelopes.iter().for_each(|envelope| age.record((now - envelope.time).as_seconds_f64()));
+        for envelope in envelopes {
+            age.record((now - envelope.time).as_seconds_f64());
+        }
         let started = Instant::now();
         // Called inside the guard: a handler may panic before it returns its future.
         let work = AssertUnwindSafe(async { (self.handler)(envelopes.to_vec()).await }).catch_unwind();

@@ -241,7 +241,9 @@ impl Carts for InMemoryCarts {
 
     async fn store_copies(&self, copies: &[ProductCopy]) -> Result<(), StoreError> {
         let stored = self.apply(&DedupKey::None, |state| {
-            copies.iter().for_each(|copy| state.store_copy(copy));
+            for copy in copies {
+                state.store_copy(copy);
+            }
             Ok(())
         });
         stored.map(Outcome::into_inner)

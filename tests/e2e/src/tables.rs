@@ -134,10 +134,11 @@ impl Tables {
     /// All ledger entries.
     pub async fn ledger(&self) -> anyhow::Result<Vec<LedgerEntry>> {
         let mut connection = self.connect(&self.market.database("payment")).await?;
-        let rows: Vec<(i64, String, i64)> =
-            sqlx::query_as("select dense_rank() over (order by at, kind, ref), currency, amount_minor from ledger_entry")
-                .fetch_all(&mut connection)
-                .await?;
+        let rows: Vec<(i64, String, i64)> = sqlx::query_as(
+            "select dense_rank() over (order by at, kind, ref), currency, amount_minor from ledger_entry",
+        )
+        .fetch_all(&mut connection)
+        .await?;
         connection.close().await?;
         Ok(rows
             .into_iter()

@@ -57,8 +57,8 @@ impl PgCarts {
             .bind(checkout.version)
             .bind(Json(&checkout.lines))
             .bind(events.rows());
-        let begun = write_once(connection, begin, &events, &[ONE_PER_ORDER]).await.map_err(StoreError::from)?;
-        Ok(begun.map(|_| checkout))
+        let written = write_once(connection, begin, &events, &[ONE_PER_ORDER]).await.map_err(StoreError::from)?;
+        Ok(written.map(|_| checkout))
     }
 
     /// Returns the lines of a checkout in progress to its cart, without those of `deleted` products. `false` if the checkout

@@ -55,9 +55,15 @@ fn read_sequentially(plan: &Value, found: &mut Vec<String>) {
             if node.get("Node Type").and_then(Value::as_str) == Some("Seq Scan") && LARGE.contains(&table) {
                 found.push(table.to_owned());
             }
-            node.values().for_each(|value| read_sequentially(value, found));
+            for value in node.values() {
+                read_sequentially(value, found);
+            }
         }
-        Value::Array(values) => values.iter().for_each(|value| read_sequentially(value, found)),
+        Value::Array(values) => {
+            for value in values {
+                read_sequentially(value, found);
+            }
+        }
         _ => {}
     }
 }

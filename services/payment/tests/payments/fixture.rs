@@ -137,7 +137,7 @@ impl Shop {
     }
 
     /// The body of the order's command to pay `new`.
-    pub fn pay_command(&self, new: &NewPayment) -> Value {
+    pub fn pay_command(new: &NewPayment) -> Value {
         json!({
             "paymentId": new.id, "orderId": new.order, "userId": new.user, "total": eur(DUE), "method": "card", "token": "tok_ok"
         })

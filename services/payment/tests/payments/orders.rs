@@ -52,7 +52,7 @@ async fn a_payment_voided_before_it_is_created_is_never_charged() {
 async fn fifty_concurrent_commands_to_pay_charge_once_and_write_one_row_each() {
     let shop = Shop::open().await;
     let new = shop.new_payment(Initiator::Order);
-    let answers = join_all((0..50).map(|_| shop.command("/internal/v1/pay", shop.pay_command(&new)))).await;
+    let answers = join_all((0..50).map(|_| shop.command("/internal/v1/pay", Shop::pay_command(&new)))).await;
     for answer in answers {
         let status = answer.expect(200).body["status"].clone();
         assert!(status == "pending" || status == "captured", "{status}");

@@ -79,11 +79,11 @@ async fn an_order_payment_that_crashed_before_its_charge_is_never_charged() {
     let shop = Shop::open().await;
     let new = shop.new_payment(Initiator::Order);
     shop.store.create_for_order(&new).await.unwrap();
-    let leased = shop.command("/internal/v1/pay", shop.pay_command(&new)).await.expect(200);
+    let leased = shop.command("/internal/v1/pay", Shop::pay_command(&new)).await.expect(200);
     assert_eq!(leased.body["status"], "pending", "another process may be about to charge");
     shop.expire_leases().await;
     shop.service.recover_once().await.unwrap();
-    let failed = shop.command("/internal/v1/pay", shop.pay_command(&new)).await.expect(200);
+    let failed = shop.command("/internal/v1/pay", Shop::pay_command(&new)).await.expect(200);
     assert_eq!(failed.body["status"], "failed");
     assert_eq!((shop.charge_count().await, shop.number("select count(*) from pending_order_callback").await), (0, 0));
 }
@@ -96,7 +96,7 @@ async fn an_order_payment_whose_response_was_lost_is_continued_by_the_next_comma
     let key = format!("0:{}:capture:1", new.id);
     Simulator::new(shop.db.clone()).charge(&key, eur(DUE), &Secret::new("tok_ok")).await.unwrap();
     shop.expire_leases().await;
-    let captured = shop.command("/internal/v1/pay", shop.pay_command(&new)).await.expect(200);
+    let captured = shop.command("/internal/v1/pay", Shop::pay_command(&new)).await.expect(200);
     assert_eq!((&captured.body["status"], shop.charge_count().await), (&json!("captured"), 1));
     shop.assert_ledger_matches_payments().await;
 }
