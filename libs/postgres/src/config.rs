@@ -16,6 +16,10 @@ const POOL_SIZE_MAX: u32 = 200;
 const STATEMENT_MS_MAX: &str = "10000";
 /// A transaction that does nothing for longer is ended by the server, in milliseconds.
 const IDLE_TRANSACTION_MS_MAX: &str = "30000";
+/// A statement is planned once for each connection, not at each execution: no statement of a service depends on its values
+/// for a good plan, and planning one costs more than running it.
+const PLANS: &str = "force_generic_plan";
+
 /// Settings of a service's database.
 #[derive(Clone, Debug)]
 pub struct Config {
