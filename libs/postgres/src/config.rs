@@ -57,6 +57,7 @@ impl How {
         Ok(options.application_name(self.service).options([
             ("statement_timeout", STATEMENT_MS_MAX),
             ("idle_in_transaction_session_timeout", IDLE_TRANSACTION_MS_MAX),
+            ("plan_cache_mode", PLANS),
         ]))
     }
 }

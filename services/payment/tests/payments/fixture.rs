@@ -20,6 +20,8 @@ use uuid::Uuid;
 
 pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
 pub const DUE: i64 = 1000;
+/// No test waits for it: the simulated provider reports a lost response at once. Long enough for a busy machine.
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub struct Shop {
     pub app: TestApp,
@@ -47,7 +49,7 @@ impl Shop {
             provider: Some(Arc::new(Simulator::new(db.clone()))),
             orders: Arc::new(orders.clone()),
             ids: Arc::new(ids.clone()),
-            provider_timeout: Duration::from_millis(500),
+            provider_timeout: PROVIDER_TIMEOUT,
         };
         let verifier =
             TokenVerifier::watch(WatchedFile::fixed(keys.jwks()), TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
