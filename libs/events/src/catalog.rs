@@ -53,7 +53,8 @@ pub struct ProductDeleted {
 }
 
 crate::events! {
-    /// Events of `inventory-events`: stock keyed by product, expired reservations by order.
+    /// Events of `inventory-events`: stock keyed by its row (product, variant, warehouse), expired reservations by the command
+    /// that reserved.
     InventoryEvent on crate::topics::INVENTORY;
     /// The stock of a product in a warehouse changed.
     "stock.changed" => StockChanged(StockChanged),
