@@ -130,7 +130,8 @@ fn row(measurements: &[Measurement], title: &str, section: Section, name: Option
     let points: Vec<(f64, f64)> =
         measurements.iter().map(|one| (one.orders_per_second, one.amount(section, name))).collect();
     for (orders, amount) in &points {
-        let _ = write!(text, "{:>10.2}", amount / orders);
+        // The sum of no value is -0.0 in Rust; adding 0.0 drops the sign.
+        let _ = write!(text, "{:>10.2}", amount / orders + 0.0);
     }
     if let Some(Line { fixed, per_order }) = line(&points).filter(|_| with_line) {
         let _ = write!(text, "{fixed:>13.1}{per_order:>12.2}");
