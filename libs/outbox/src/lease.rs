@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use crate::{DedupKey, Error, dedup::exactly_one};
+use crate::{DedupKey, DedupRecord, Error, dedup::exactly_one};
 
 /// What a client is asked to wait, in seconds, while the same request is in progress.
 const RETRY_AFTER_S: u32 = 1;
@@ -57,20 +57,6 @@ pub struct StoredResponse {
 pub struct IdempotencyLease;
 
 impl IdempotencyLease {
-    /// Acquires the lease of a key that is not stored yet, in one statement and without a transaction. `false` if the key
-    /// is stored: continue with [`acquire`](Self::acquire).
-    pub async fn try_acquire(
-        connection: &mut PgConnection,
-        dedup_key: &DedupKey,
-        recovery_id: Uuid,
-        duration: Duration,
-    ) -> Result<bool, Error> {
-        match RowKey::of(dedup_key) {
-            Some(row) => Ok(insert(connection, &row, recovery_id, duration).await?),
-            None => Ok(true),
-        }
-    }
-
     /// Acquires the lease of a key for `duration`. A new key stores `recovery_id`; an expired lease keeps the one that it
     /// was started with. Commit before the foreign call.
     pub async fn acquire(
@@ -79,13 +65,13 @@ impl IdempotencyLease {
         recovery_id: Uuid,
         duration: Duration,
     ) -> Result<Acquisition, Error> {
-        let Some(key) = RowKey::of(dedup_key) else { return Ok(Acquisition::Started { recovery_id }) };
+        let Some(key) = DedupRecord::lease(dedup_key) else { return Ok(Acquisition::Started { recovery_id }) };
         for _ in 0..TRIES_MAX {
             if insert(tx, &key, recovery_id, duration).await? {
                 return Ok(Acquisition::Started { recovery_id });
             }
             if let Some(row) = find(tx, &key).await? {
-                return take_over(tx, row, key.hash, duration).await;
+                return take_over(tx, row, key.hash.as_deref().unwrap_or_default(), duration).await;
             }
         }
         Err(Error::Running)
@@ -97,9 +83,8 @@ impl IdempotencyLease {
         recovery_id: Uuid,
         response: &StoredResponse,
     ) -> Result<(), Error> {
-        const COMPLETE: &str = "update idempotency set state = 'done', lease_until = null, answer = $2::text::json \
-            where recovery_id = $1 and state = 'started'";
-        sqlx::query(COMPLETE).bind(recovery_id).bind(serde_json::to_string(response)?).execute(connection).await?;
+        let complete = sqlx::query("select idempotency_complete($1, $2)").bind(recovery_id).bind(response.to_json()?);
+        complete.execute(connection).await?;
         Ok(())
     }
 
@@ -128,27 +113,6 @@ impl IdempotencyLease {
     }
 }
 
-/// The primary key of an `idempotency` row, and the request hash that it stores.
-struct RowKey<'a> {
-    scope: &'a str,
-    route: &'a str,
-    key: String,
-    hash: &'a [u8],
-}
-
-impl<'a> RowKey<'a> {
-    fn of(dedup_key: &'a DedupKey) -> Option<Self> {
-        match dedup_key {
-            DedupKey::Request { scope, key, route, hash } => Some(Self { scope, route, key: key.clone(), hash }),
-            DedupKey::Event { consumer, id } => {
-                Some(Self { scope: "event", route: consumer, key: id.to_string(), hash: &[] })
-            }
-            DedupKey::Command { id } => Some(Self { scope: "command", route: "", key: id.to_string(), hash: &[] }),
-            DedupKey::None => None,
-        }
-    }
-}
-
 #[derive(sqlx::FromRow)]
 struct Row {
     hash: Vec<u8>,
@@ -160,20 +124,16 @@ struct Row {
 /// Inserts a row with a lease; `false` if the key is stored already.
 async fn insert(
     connection: &mut PgConnection,
-    row: &RowKey<'_>,
+    key: &DedupRecord,
     recovery_id: Uuid,
     lease: Duration,
 ) -> Result<bool, sqlx::Error> {
-    const INSERT: &str = "insert into idempotency (scope, route, key, hash, state, recovery_id, lease_until) \
-        values ($1, $2, $3, $4, 'started', $5, now() + make_interval(secs => $6)) \
-        on conflict on constraint idempotency_pk do nothing";
-    let RowKey { scope, route, key, hash } = row;
-    let insert = sqlx::query(INSERT).bind(scope).bind(route).bind(key).bind(hash).bind(recovery_id);
-    Ok(insert.bind(lease.as_secs_f64()).execute(connection).await?.rows_affected() == 1)
+    const INSERT: &str = "select idempotency_acquire($1, $2, make_interval(secs => $3)) is not null";
+    sqlx::query_scalar(INSERT).bind(key).bind(recovery_id).bind(lease.as_secs_f64()).fetch_one(connection).await
 }
 
 /// Locks the row: of two callers that find an expired lease, one takes it over.
-async fn find(tx: &mut Tx, RowKey { scope, route, key, hash: _ }: &RowKey<'_>) -> Result<Option<Row>, Error> {
+async fn find(tx: &mut Tx, DedupRecord { scope, route, key, .. }: &DedupRecord) -> Result<Option<Row>, Error> {
     const FIND: &str = "select hash, answer, recovery_id, coalesce(lease_until < now(), false) as expired \
         from idempotency where scope = $1 and route = $2 and key = $3 for update";
     Ok(sqlx::query_as(FIND).bind(scope).bind(route).bind(key).fetch_optional(&mut **tx).await?)

@@ -47,15 +47,16 @@ impl NewEvents {
     }
 }
 
-/// A deduplication key with its result: the argument of `dedup_complete`, `dedup_is_new` and `idempotency_acquire`.
+/// A deduplication key, with its result if there is one: the argument of `dedup_complete`, `dedup_is_new` and
+/// `idempotency_acquire`.
 #[derive(Clone, Debug, sqlx::Encode)]
 pub struct DedupRecord {
     consumer: Option<&'static str>,
     event_id: Option<Uuid>,
-    scope: Option<String>,
-    route: Option<String>,
-    key: Option<String>,
-    hash: Option<Vec<u8>>,
+    pub(crate) scope: Option<String>,
+    pub(crate) route: Option<String>,
+    pub(crate) key: Option<String>,
+    pub(crate) hash: Option<Vec<u8>>,
     result: Option<String>,
 }
 
@@ -69,21 +70,23 @@ impl DedupRecord {
         Ok(Some(Self { result: Some(serde_json::to_string(result)?), ..key }))
     }
 
-    /// The key alone; `None` for [`DedupKey::None`].
-    pub fn key(dedup_key: &DedupKey) -> Option<Self> {
-        let none =
-            Self { consumer: None, event_id: None, scope: None, route: None, key: None, hash: None, result: None };
-        if let Some((consumer, id)) = dedup_key.message() {
-            return Some(Self { consumer: Some(consumer), event_id: Some(id), ..none });
-        }
-        let DedupKey::Request { scope, key, route, hash } = dedup_key else { return None };
-        Some(Self {
-            scope: Some(scope.clone()),
-            route: Some(route.clone()),
-            key: Some(key.clone()),
-            hash: Some(hash.to_vec()),
-            ..none
-        })
+    /// The key of an idempotency lease; `None` for [`DedupKey::None`].
+    pub fn lease(dedup_key: &DedupKey) -> Option<Self> {
+        let (scope, route, key, hash) = match dedup_key {
+            DedupKey::Request { scope, key, route, hash } => (scope.clone(), route.clone(), key.clone(), hash.to_vec()),
+            DedupKey::Event { consumer, id } => ("event".into(), (*consumer).into(), id.to_string(), Vec::new()),
+            DedupKey::Command { id } => (DedupKey::COMMANDS.into(), String::new(), id.to_string(), Vec::new()),
+            DedupKey::None => return None,
+        };
+        let (scope, route, key, hash) = (Some(scope), Some(route), Some(key), Some(hash));
+        Some(Self { consumer: None, event_id: None, scope, route, key, hash, result: None })
+    }
+
+    /// The key of a result: a message is identified by its consumer and id, a request as its lease is.
+    fn key(dedup_key: &DedupKey) -> Option<Self> {
+        let Some((consumer, id)) = dedup_key.message() else { return Self::lease(dedup_key) };
+        let (consumer, event_id) = (Some(consumer), Some(id));
+        Some(Self { consumer, event_id, scope: None, route: None, key: None, hash: None, result: None })
     }
 }
 

@@ -221,7 +221,7 @@ impl PgOrders {
         let duration = PgInterval::try_from(IDEMPOTENCY_LEASE).map_err(StoreError::Broken)?;
         let (acquired, at, sequence_value): (bool, _, Option<i64>) =
             sqlx::query_as(include_str!("../sql/acquire_lease.sql"))
-                .bind(DedupRecord::key(dedup_key))
+                .bind(DedupRecord::lease(dedup_key))
                 .bind(fresh.uuid())
                 .bind(duration)
                 .fetch_one(&mut *self.db.acquire().await?)

@@ -114,7 +114,7 @@ impl Payments for PgPayments {
         const CREATE: &str = include_str!("../sql/create_payment.sql");
         let row = NewPaymentRow::of(new, None);
         // Most keys are new: one statement acquires the lease and inserts the payment.
-        if let Some(key) = DedupRecord::key(dedup_key) {
+        if let Some(key) = DedupRecord::lease(dedup_key) {
             let create = sqlx::query_as(CREATE).bind(&row).bind(key).bind(LEASE);
             let created: Option<PaymentRow> = create.fetch_optional(&mut *self.db.acquire().await?).await?;
             if let Some(created) = created {

@@ -29,6 +29,13 @@ async fn version(db: &Db) -> i32 {
     sqlx::query_scalar("select version from place").fetch_one(&mut *connection).await.expect("the place")
 }
 
+async fn acquire(db: &Db, dedup_key: &DedupKey) -> Acquisition {
+    let mut tx = db.begin().await.expect("a transaction");
+    let acquisition = IdempotencyLease::acquire(&mut tx, dedup_key, aggregate(9), LEASE).await.expect("acquiring");
+    tx.commit().await.expect("committed");
+    acquisition
+}
+
 fn answer(version: i32) -> StoredResponse {
     StoredResponse { status: 201, location: None, body: json!({ "version": version }) }
 }
@@ -98,8 +105,8 @@ async fn fifty_different_keys_apply_one_after_another_with_gapless_events() {
 async fn a_change_that_does_not_apply_writes_no_event_result_or_response() {
     let (db, process) = (with_table().await, Process::for_test("order"));
     let [request, _, command] = dedup_keys();
+    assert_eq!(acquire(&db, &request).await, Acquisition::Started { recovery_id: aggregate(9) });
     let mut connection = db.acquire().await.expect("a connection");
-    assert!(IdempotencyLease::try_acquire(&mut connection, &request, aggregate(9), LEASE).await.expect("acquiring"));
     let events = event_of(&process, 1);
     let changed: Option<i32> = sqlx::query_scalar(RAISE)
         .bind(6)
@@ -123,9 +130,7 @@ async fn a_change_that_does_not_apply_writes_no_event_result_or_response() {
 async fn a_lease_is_completed_with_its_change() {
     let (db, process) = (with_table().await, Process::for_test("order"));
     let [request, ..] = dedup_keys();
-    let mut connection = db.acquire().await.expect("a connection");
-    assert!(IdempotencyLease::try_acquire(&mut connection, &request, aggregate(9), LEASE).await.expect("acquiring"));
-    drop(connection);
+    assert_eq!(acquire(&db, &request).await, Acquisition::Started { recovery_id: aggregate(9) });
     raise(&db, &process, &DedupKey::None).await.expect("raising");
     let mut tx = db.begin().await.expect("a transaction");
     let answered = IdempotencyLease::acquire(&mut tx, &request, aggregate(9), LEASE).await.expect("acquiring");
