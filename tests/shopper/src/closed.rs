@@ -8,10 +8,8 @@ use tokio::task::JoinSet;
 
 use crate::{
     Shop, Summary,
-    buy::nonce,
-    history::History,
-    journey::{Purpose, choices},
-    load::{LoadGenerator, SECONDS_MAX, SHOPPERS_MAX, announce_start, products, register_all},
+    journey::Purpose,
+    load::{LoadGenerator, SECONDS_MAX, SHOPPERS_MAX, announce_start},
     random::Random,
     vendure::Vendure,
 };
@@ -43,20 +41,7 @@ impl ClosedLoad {
 /// Runs the load against Agora.
 pub async fn agora(shop: &Shop, load: ClosedLoad) -> anyhow::Result<Summary> {
     let load = load.checked()?;
-    let (history, name) = (History::default(), nonce());
-    let products = choices(&products(shop).await?);
-    if products.is_empty() {
-        bail!("no product has stock; run `agora seed` first");
-    }
-    let visitors = register_all(shop, &history, &name, load.shoppers).await?;
-    let generator = LoadGenerator {
-        shop: shop.clone(),
-        history: history.clone(),
-        products: products.into(),
-        admin: None,
-        duplicate_percent: 0,
-        name,
-    };
+    let (generator, visitors) = LoadGenerator::prepare(shop, load.shoppers).await?;
     let visits = visitors.into_iter().enumerate().map(|(shopper, visitor)| {
         let generator = generator.clone();
         move |nth: u64, seed: u64| {
@@ -67,7 +52,7 @@ pub async fn agora(shop: &Shop, load: ClosedLoad) -> anyhow::Result<Summary> {
         }
     });
     let summary = repeat(load, visits.collect()).await;
-    Ok(summary.of(&history.records()))
+    Ok(summary.of(&generator.history.records()))
 }
 
 /// Runs the load against Vendure.

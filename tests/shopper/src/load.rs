@@ -169,6 +169,19 @@ pub(crate) struct LoadGenerator {
 }
 
 impl LoadGenerator {
+    /// Registers `shoppers` users and prepares visits for products that have stock, without duplicate requests and without an
+    /// admin.
+    pub async fn prepare(shop: &Shop, shoppers: u32) -> anyhow::Result<(Self, Vec<Visitor>)> {
+        let (history, name) = (History::default(), nonce());
+        let products = choices(&products(shop).await?);
+        if products.is_empty() {
+            bail!("no product has stock; run `agora seed` first");
+        }
+        let visitors = register_all(shop, &history, &name, shoppers).await?;
+        let (shop, products) = (shop.clone(), products.into());
+        Ok((Self { shop, history, products, admin: None, duplicate_percent: 0, name }, visitors))
+    }
+
     /// Starts a visit of a random kind at each tick.
     pub async fn visit(
         &self,

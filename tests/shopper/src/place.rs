@@ -10,11 +10,10 @@ use serde_json::json;
 
 use crate::{
     Shop, Summary,
-    buy::nonce,
     client::Call,
     history::{Action, History, Outcome},
-    journey::{Purpose, choices},
-    load::{AdminLogin, LoadGenerator, LoadProfile, log_in, products, register_all},
+    journey::Purpose,
+    load::{AdminLogin, LoadGenerator, LoadProfile, log_in, products},
 };
 
 const CANCELS_AT_ONCE: usize = 4;
@@ -22,23 +21,10 @@ const CANCELS_AT_ONCE: usize = 4;
 /// Places orders with a load profile, then cancels them. The summary does not include the cancellations.
 pub async fn place(shop: &Shop, load: &LoadProfile) -> anyhow::Result<Summary> {
     load.checked()?;
-    let (history, name) = (History::default(), nonce());
-    let products = choices(&products(shop).await?);
-    if products.is_empty() {
-        bail!("no product has stock; run `agora seed` first");
-    }
-    let visitors = register_all(shop, &history, &name, load.shoppers).await?;
-    let generator = LoadGenerator {
-        shop: shop.clone(),
-        history: history.clone(),
-        products: products.into(),
-        admin: None,
-        // A repeated response is cheaper than a new order and would distort the latency.
-        duplicate_percent: 0,
-        name,
-    };
+    // Without duplicates: a repeated response is cheaper than a new order and would distort the latency.
+    let (generator, visitors) = LoadGenerator::prepare(shop, load.shoppers).await?;
     let summary = generator.visit(load, &visitors, |_| Purpose::Order).await;
-    let records = history.records();
+    let records = generator.history.records();
     let tokens: BTreeMap<UserId, &str> =
         visitors.iter().map(|visitor| (visitor.user, visitor.token.as_str())).collect();
     let made = records.iter().filter(|record| record.action == Action::Order && record.outcome == Outcome::Ok);
