@@ -15,7 +15,7 @@ mod time;
 pub use app::{Request, TestApp, TestResponse};
 pub use kafka::{KafkaServer, kafka};
 pub use keys::{TestKeys, internal_token};
-pub use postgres::{PostgresServer, TestDatabase, postgres, postgres15};
+pub use postgres::{PostgresServer, TestDatabase, migrated_postgres, postgres, postgres15};
 pub use redis::{RedisServer, redis};
 pub use server::free_port;
 pub use time::{FixedClock, SequentialIds};

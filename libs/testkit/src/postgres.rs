@@ -1,13 +1,17 @@
-//! A throwaway PostgreSQL: one server per test process, a fresh database with its own login per call.
+//! A temporary PostgreSQL: one server per test process, and per call a new database, empty or with a service's tables.
 //!
-//! Knows initdb and `create database`; must not know anybody's tables.
+//! Must not depend on the tables of any service.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, migrate::Migrator};
+use tokio::sync::OnceCell;
 
 use crate::server::{Server, folder, free_port, location, run_as_data_user};
 
@@ -15,17 +19,18 @@ use crate::server::{Server, folder, free_port, location, run_as_data_user};
 const PASSWORD: &str = "only-for-tests";
 const CONNECTIONS_MAX: u16 = 200;
 
-/// A fresh, empty database.
+/// A new database.
 #[derive(Debug, Clone)]
 pub struct TestDatabase {
     address: String,
     name: String,
+    owner: String,
 }
 
 impl TestDatabase {
     /// The URL of a login that owns the database and is no superuser, as a service has it.
     pub fn url(&self) -> String {
-        self.url_as(&self.name)
+        self.url_as(&self.owner)
     }
 
     /// The URL of a superuser on the same database.
@@ -38,16 +43,16 @@ impl TestDatabase {
         format!("postgres://{login}:{PASSWORD}@{}/{}", self.address, self.name)
     }
 
-    /// The name of the database and of the login that owns it.
+    /// The name of the database; if it is no clone of another one, also of the login that owns it.
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Makes one more login that acts as the owner: what a credential rotation does. Returns its URL.
     pub async fn add_login(&self, login: &str) -> String {
-        let Self { name, .. } = self;
+        let Self { owner, .. } = self;
         let sql = format!(
-            "create role {login} login password '{PASSWORD}'; grant {name} to {login}; alter role {login} set role = {name}"
+            "create role {login} login password '{PASSWORD}'; grant {owner} to {login}; alter role {login} set role = {owner}"
         );
         self.as_admin(&sql).await;
         self.url_as(login)
@@ -112,15 +117,28 @@ impl PostgresServer {
         Self { server, databases: AtomicU32::new(0) }
     }
 
-    /// Makes a fresh database and the login that owns it.
+    /// Creates an empty database and the login that owns it.
     pub async fn database(&self) -> TestDatabase {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        let address = self.server.address().to_string();
-        let server = TestDatabase { address: address.clone(), name: "postgres".into() };
+        let server = self.maintenance_database();
         self.answering(&server.admin_url()).await;
         server.as_admin(&format!("create role {name} login password '{PASSWORD}'")).await;
         server.as_admin(&format!("create database {name} owner {name}")).await;
-        TestDatabase { address, name }
+        TestDatabase { owner: name.clone(), name, ..server }
+    }
+
+    /// Creates a copy of a database without open connections, with the same owner.
+    async fn copy_of(&self, template: &TestDatabase) -> TestDatabase {
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let TestDatabase { address, name: source, owner } = template.clone();
+        let sql = format!("create database {name} template {source} owner {owner}");
+        self.maintenance_database().as_admin(&sql).await;
+        TestDatabase { address, name, owner }
+    }
+
+    fn maintenance_database(&self) -> TestDatabase {
+        let name = "postgres".to_owned();
+        TestDatabase { address: self.server.address().to_string(), owner: name.clone(), name }
     }
 
     /// Ends it at once, as `pg_ctl -m immediate` does.
@@ -131,10 +149,7 @@ impl PostgresServer {
     /// Starts it again on the same data and the same port, and waits until it answers queries.
     pub async fn resume(&self) {
         self.server.start();
-        self.answering(
-            &TestDatabase { address: self.server.address().to_string(), name: "postgres".into() }.admin_url(),
-        )
-        .await;
+        self.answering(&self.maintenance_database().admin_url()).await;
     }
 
     /// The port answers before recovery ends.
@@ -149,10 +164,31 @@ impl PostgresServer {
     }
 }
 
-/// A fresh database on the test process's PostgreSQL 18.
+/// An empty database on the test process's PostgreSQL 18.
 pub async fn postgres() -> TestDatabase {
+    server().database().await
+}
+
+/// A database on the test process's PostgreSQL 18 to which the migrations are applied: a copy of a template, which is
+/// migrated once per test process.
+pub async fn migrated_postgres(migrations: &'static Migrator) -> TestDatabase {
+    type Templates = Mutex<BTreeMap<usize, Arc<OnceCell<TestDatabase>>>>;
+    static TEMPLATES: Templates = Mutex::new(BTreeMap::new());
+    let key = std::ptr::from_ref(migrations).addr();
+    let template = TEMPLATES.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone();
+    let template = template.get_or_init(|| async {
+        let template = server().database().await;
+        let mut connection = PgConnection::connect(&template.url()).await.expect("the test server answers");
+        migrations.run(&mut connection).await.expect("the migrations apply");
+        connection.close().await.expect("closing");
+        template
+    });
+    server().copy_of(template.await).await
+}
+
+fn server() -> &'static PostgresServer {
     static SERVER: OnceLock<PostgresServer> = OnceLock::new();
-    SERVER.get_or_init(PostgresServer::start).database().await
+    SERVER.get_or_init(PostgresServer::start)
 }
 
 /// A fresh database on the test process's PostgreSQL 15, the oldest that Agora supports (`AGORA_PG15_BIN`).
