@@ -1,4 +1,6 @@
-//! Bodies of the cart, and the internal commands by which an order takes its lines and gives them back.
+//! Routes and bodies of the cart, and the internal commands that begin and cancel the checkout of an order.
+
+pub mod routes;
 
 use agora_vocab::{CartId, LineId, Money, OrderId, ProductId, UserId};
 use serde::{Deserialize, Serialize};
@@ -64,40 +66,40 @@ pub struct Item {
     pub price_changed: bool,
 }
 
-/// Internal `POST /internal/v1/take`: moves the lines of a user's cart into an order; idempotent by order.
+/// [`routes::BEGIN_CHECKOUT`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Take {
-    /// The order that takes.
+pub struct BeginCheckout {
+    /// The order to which the lines move.
     pub order_id: OrderId,
-    /// Whose cart.
+    /// The cart's user.
     pub user_id: UserId,
 }
 
-/// What an order took.
+/// The part of a cart that an order received.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Taking {
+pub struct Checkout {
     /// The cart.
     pub cart_id: CartId,
-    /// The cart's version that was taken: at most one live order has it.
+    /// The cart's version at the checkout: at most one live order has it.
     pub cart_version: i64,
     /// Its lines.
     pub lines: Vec<Line>,
 }
 
-/// Internal `POST /internal/v1/give-back`: undoes a take; of an unknown order it writes a tombstone.
+/// [`routes::CANCEL_CHECKOUT`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct GiveBack {
-    /// The order that took.
+pub struct CancelCheckout {
+    /// The order of the checkout.
     pub order_id: OrderId,
 }
 
-/// `taken`, `returned` or `done`.
+/// `cancelled`, or `completed` for a placed order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct TakingState {
-    /// The state of the taking now.
+pub struct CheckoutState {
+    /// The state after the command.
     pub state: String,
 }

@@ -1,5 +1,7 @@
 //! Bodies of the catalog: products, stock, and the internal commands by which carts and orders quote and hold.
 
+pub mod routes;
+
 use agora_vocab::{Money, OrderId, ProductId, SellerId, WarehouseId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;

@@ -1,4 +1,4 @@
-//! What is serialised in an HTTP body and read by more than its owner: a module per owning service, and [`Problem`].
+//! The HTTP API of the services: declared routes and bodies, a module per owning service, and [`Problem`].
 //!
 //! Data only: no validation beyond types, no HTTP, no defaults that a service decides.
 
@@ -7,11 +7,25 @@ pub mod catalog;
 pub mod order;
 pub mod payment;
 mod problem;
+mod route;
 pub mod user;
 
 pub use problem::{Detail, Problem};
+pub use route::{BODY_BYTES_MAX, Method, Policy, Route};
 
 use serde::{Deserialize, Serialize};
+
+/// The public routes of every service behind the gateway.
+pub fn public_routes() -> impl Iterator<Item = Route> {
+    let services = [
+        user::routes::PUBLIC,
+        catalog::routes::PUBLIC,
+        cart::routes::PUBLIC,
+        order::routes::PUBLIC,
+        payment::routes::PUBLIC,
+    ];
+    services.into_iter().flatten().copied()
+}
 
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,7 +36,7 @@ pub struct List<T> {
     /// How many items all pages hold together, where that is cheap to know.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
-    /// Give it back as `cursor` for the next page; absent on the last one.
+    /// Value of the parameter `cursor` for the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }

@@ -1,5 +1,7 @@
 //! Bodies of orders, and the internal commands by which payments begin and report.
 
+pub mod routes;
+
 use agora_vocab::{AddressId, CommandId, Money, OrderId, PaymentId, ProductId, SellerId, UserId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;

@@ -1,5 +1,7 @@
 //! Bodies of payments, and the internal commands by which an order pays, asks, voids and refunds.
 
+pub mod routes;
+
 use agora_vocab::{Money, OrderId, PaymentId, RefundId, UserId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;

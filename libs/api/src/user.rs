@@ -1,5 +1,7 @@
 //! Bodies of the user service: accounts, sessions, addresses.
 
+pub mod routes;
+
 use agora_vocab::{AddressId, Role, SessionId, UserId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;

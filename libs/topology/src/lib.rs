@@ -193,6 +193,15 @@ pub fn service(name: &str) -> Option<&'static Service> {
     ALL.iter().find(|service| service.name == name)
 }
 
+/// The service behind the gateway that owns a path below `/api/v1`: the one with the longest prefix of it.
+pub fn owner(path: &str) -> Option<&'static Service> {
+    let below = path.strip_prefix("/api/v1")?;
+    let owns = |prefix: &&str| below.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let longest =
+        |service: &&'static Service| service.routes.iter().filter(|prefix| owns(prefix)).map(|p| p.len()).max();
+    ALL.iter().filter(|service| longest(service).is_some()).max_by_key(longest)
+}
+
 /// Names of the services that call `callee`'s internal port.
 pub fn callers(callee: &str) -> impl Iterator<Item = &'static str> {
     ALL.iter().filter(move |service| service.calls.contains(&callee)).map(|service| service.name)
@@ -213,7 +222,7 @@ pub fn all_topics() -> Vec<Topic> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{ADMIN_PORT, ALL, all_topics, callers, service};
+    use super::{ADMIN_PORT, ALL, all_topics, callers, owner, service};
 
     #[test]
     fn names_and_ports_are_unique() {
@@ -222,6 +231,17 @@ mod tests {
             ALL.iter().flat_map(|s| [Some(s.port), s.internal_port]).flatten().chain([ADMIN_PORT]).collect();
         assert_eq!(names.len(), ALL.len());
         assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), ports.len());
+    }
+
+    #[test]
+    fn the_longest_prefix_owns_a_path() {
+        let name = |path| owner(path).map(|service| service.name);
+        assert_eq!(name("/api/v1/orders/{id}"), Some("order"));
+        assert_eq!(name("/api/v1/admin/orders"), Some("order"));
+        assert_eq!(name("/api/v1/cart"), Some("cart"));
+        for path in ["/api/v1/carts", "/api/v1/admin", "/api/v1", "/cart"] {
+            assert_eq!(name(path), None, "{path}");
+        }
     }
 
     #[test]

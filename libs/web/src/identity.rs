@@ -27,10 +27,6 @@ pub struct Identity {
     pub expires_at: OffsetDateTime,
 }
 
-/// A user with the role admin; 403 for others.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admin(pub Identity);
-
 impl Identity {
     /// Whether the token grants the role.
     pub fn has(&self, role: Role) -> bool {
@@ -49,7 +45,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Identity {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        read(&parts.headers, parts.extensions.get())?.ok_or_else(missing)
+        let identity = parts.extensions.get().cloned();
+        identity.ok_or_else(|| Problem::internal("a handler needs a user, and the policy of its route does not"))
     }
 }
 
@@ -57,20 +54,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Identity {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Problem> {
-        read(&parts.headers, parts.extensions.get())
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Admin {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let identity = <Identity as FromRequestParts<S>>::from_request_parts(parts, state).await?;
-        if identity.has(Role::Admin) {
-            Ok(Self(identity))
-        } else {
-            Err(Problem::new(StatusCode::FORBIDDEN, "FORBIDDEN").detail("this takes the role admin"))
-        }
+        Ok(parts.extensions.get().cloned())
     }
 }
 
@@ -97,6 +81,11 @@ pub(crate) fn read(headers: &HeaderMap, verifier: Option<&TokenVerifier>) -> Res
 /// 401 where a token is required and none was sent.
 pub(crate) fn missing() -> Problem {
     unauthenticated("NO_TOKEN", "No token provided", "Bearer")
+}
+
+/// 403 for a user without the role that the policy requires.
+pub(crate) fn forbidden(role: Role) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "FORBIDDEN").detail(format!("this takes the role {role}"))
 }
 
 fn invalid() -> Problem {

@@ -1,26 +1,19 @@
 //! Internal ports: each request needs a fresh token of an allowed caller. Allowed callers come from the topology.
 
-use std::sync::Arc;
-
 use agora_chassis::{SystemClock, WatchedSecret};
 use agora_topology::Service;
 use agora_vocab::{Clock as _, UserId};
 use axum::{
     Router,
-    extract::{FromRequestParts, Request, State},
-    http::{HeaderName, StatusCode, request::Parts},
-    middleware::{Next, from_fn_with_state},
-    response::Response,
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderName, StatusCode, request::Parts},
 };
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{
-    problem::Problem,
-    stack::{HttpLimits, common_layers},
-};
+use crate::{problem::Problem, routes::Routes, stack::internal_stack};
 
 const TOKEN: HeaderName = HeaderName::from_static("x-internal-token");
 const COMMAND_ID: HeaderName = HeaderName::from_static("x-command-id");
@@ -44,10 +37,11 @@ pub struct Caller {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommandId(pub Uuid);
 
-#[derive(Clone)]
-struct Guard {
+/// Verifies the tokens of callers.
+#[derive(Debug)]
+pub(crate) struct CallerVerifier {
     secret: WatchedSecret,
-    validation: Arc<Validation>,
+    validation: Validation,
 }
 
 #[derive(Deserialize)]
@@ -61,29 +55,25 @@ struct Claims {
 /// The internal port of `callee`: the layers of [`crate::public_stack`], and every route requires a valid `X-Internal-Token`
 /// for `callee`, issued by a service that the topology lists as a caller. The secret is one text, or the current and the
 /// next one separated by a comma.
-pub fn internal(router: Router, secret: WatchedSecret, callee: &Service) -> Router {
+pub fn internal(routes: Routes, secret: WatchedSecret, callee: &Service) -> Router {
     let mut validation = Validation::new(Algorithm::HS256);
     validation.set_audience(&[callee.name]);
     validation.set_issuer(&agora_topology::callers(callee.name).collect::<Vec<_>>());
     validation.set_required_spec_claims(&["exp", "iss", "aud"]);
     // Time is checked below: not only that it has not ended, but also that it does not last too long.
     validation.validate_exp = false;
-    let guard = Guard { secret, validation: Arc::new(validation) };
-    common_layers(router.layer(from_fn_with_state(guard, admit)), HttpLimits::default())
+    internal_stack(routes, CallerVerifier { secret, validation })
 }
 
-async fn admit(State(guard): State<Guard>, mut request: Request, next: Next) -> Result<Response, Problem> {
-    let token = request.headers().get(TOKEN).and_then(|token| token.to_str().ok());
-    match token.and_then(|token| guard.caller(token, SystemClock.now())) {
-        Some(caller) => {
-            request.extensions_mut().insert(caller);
-            Ok(next.run(request).await)
-        }
-        None => Err(Problem::new(StatusCode::UNAUTHORIZED, "INVALID_INTERNAL_TOKEN")),
+impl CallerVerifier {
+    /// The caller that a request names, or 401.
+    pub(crate) fn admit(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let token = headers.get(TOKEN).and_then(|token| token.to_str().ok());
+        token
+            .and_then(|token| self.caller(token, SystemClock.now()))
+            .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "INVALID_INTERNAL_TOKEN"))
     }
-}
 
-impl Guard {
     fn caller(&self, token: &str, now: OffsetDateTime) -> Option<Caller> {
         let secrets = self.secret.current();
         let claims =

@@ -1,7 +1,7 @@
-//! The layer of every port: request id, trace span, metrics, limits of time and size, tokens, panics and empty errors as
-//! problems.
+//! The layer of every port: request id, trace span, metrics, limits of time and size, the policy of the route, panics and
+//! empty errors as problems.
 //!
-//! Must not depend on routes.
+//! Must not name a route.
 
 use std::{
     convert::Infallible,
@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use agora_api::{BODY_BYTES_MAX, Policy, Route};
 use agora_chassis::trace;
 use axum::{
     Router,
@@ -26,7 +27,15 @@ use tower::{Layer, Service};
 use tracing::{Instrument as _, Span, field::Empty};
 use uuid::Uuid;
 
-use crate::{identity, json::too_large, problem::Problem, route_metrics::RouteMetrics, verifier::TokenVerifier};
+use crate::{
+    identity,
+    internal::CallerVerifier,
+    json::too_large,
+    problem::Problem,
+    route_metrics::RouteMetrics,
+    routes::{RouteTable, Routes},
+    verifier::TokenVerifier,
+};
 
 /// The header that names the trace of an answer.
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
@@ -34,65 +43,56 @@ const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 /// Longest request id taken from a client, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
-/// Limits and token verification of a port.
+/// Token verification and time limit of a port.
 #[derive(Clone, Debug)]
-pub struct HttpLimits {
-    /// Verifies access tokens; required if a route extracts [`crate::Identity`], or by `token_rule`.
+pub struct PortSettings {
+    /// Verifies access tokens; required if the policy of a route asks for one.
     pub verifier: Option<TokenVerifier>,
-    /// What the port requires of the token of a request with this path; [`TokenRule::ByRoute`] by default.
-    pub token_rule: fn(&str) -> TokenRule,
-    /// Largest body of a request, in bytes; 1 MiB by default.
-    pub body_limit_bytes: usize,
     /// Time until a response begins; 10 s by default. A handler that takes longer is dropped.
     pub timeout: Duration,
 }
 
-/// Who decides about the access token of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenRule {
-    /// The route, which extracts [`crate::Identity`] or ignores the token.
-    ByRoute,
-    /// The port: an invalid token is 401. The identity is in the extensions of the request.
-    Optional,
-    /// The port: an invalid token and a missing one are 401. The identity is in the extensions of the request.
-    Required,
-}
-
-impl Default for HttpLimits {
+impl Default for PortSettings {
     fn default() -> Self {
-        Self {
-            verifier: None,
-            token_rule: |_| TokenRule::ByRoute,
-            body_limit_bytes: 1 << 20,
-            timeout: Duration::from_secs(10),
-        }
+        Self { verifier: None, timeout: Duration::from_secs(10) }
     }
 }
 
-/// Wraps the router of a public port in the layer of every port.
-pub fn public_stack(router: Router, limits: HttpLimits) -> Router {
-    common_layers(router, limits)
+/// The router of a public port: the routes in the layer of every port.
+pub fn public_stack(routes: Routes, settings: PortSettings) -> Router {
+    let (inner, port) = layered(routes, settings);
+    inner.layer(port)
 }
 
-/// The layer of every port, to be combined with others: a tuple of layers costs less than several calls of
-/// `Router::layer`.
-pub fn port_layer(limits: HttpLimits) -> PortLayer {
-    PortLayer(Arc::new(limits))
+/// The router of the routes, and the layer of every port with their declarations. They are separate so that the layer can be
+/// combined with others: a tuple of layers costs less than several calls of `Router::layer`.
+pub fn layered(routes: Routes, settings: PortSettings) -> (Router, PortLayer) {
+    let (inner, table) = routes.into_parts();
+    (inner, PortLayer(Arc::new(Declared { settings, callers: None, table })))
 }
 
-pub(crate) fn common_layers(router: Router, limits: HttpLimits) -> Router {
-    router.layer(port_layer(limits))
+/// The router of an internal port: `callers` admits or rejects every request, even of unknown paths.
+pub(crate) fn internal_stack(routes: Routes, callers: CallerVerifier) -> Router {
+    let (inner, table) = routes.into_parts();
+    inner.layer(PortLayer(Arc::new(Declared { settings: PortSettings::default(), callers: Some(callers), table })))
 }
 
-/// See [`port_layer`].
+/// See [`layered`].
 #[derive(Clone, Debug)]
-pub struct PortLayer(Arc<HttpLimits>);
+pub struct PortLayer(Arc<Declared>);
+
+#[derive(Debug)]
+struct Declared {
+    settings: PortSettings,
+    callers: Option<CallerVerifier>,
+    table: RouteTable,
+}
 
 /// One route in the layer of its port.
 #[derive(Clone)]
 pub struct Port<S> {
     inner: S,
-    limits: Arc<HttpLimits>,
+    declared: Arc<Declared>,
     metrics: Arc<RouteMetrics>,
 }
 
@@ -100,7 +100,7 @@ impl<S> Layer<S> for PortLayer {
     type Service = Port<S>;
 
     fn layer(&self, inner: S) -> Port<S> {
-        Port { inner, limits: self.0.clone(), metrics: Arc::default() }
+        Port { inner, declared: self.0.clone(), metrics: Arc::default() }
     }
 }
 
@@ -131,11 +131,12 @@ where
     S::Future: Send,
 {
     let started = tokio::time::Instant::now();
-    let Port { inner, limits, metrics } = port;
+    let Port { inner, declared, metrics } = port;
     let id = request_id(request.headers());
     let method = method_label(request.method());
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let rule = declared.table.find(request.method().as_str(), route);
     let span = span(&id, method, route);
     trace::follow(&span, request.headers());
     if let Ok(value) = HeaderValue::try_from(&id) {
@@ -144,7 +145,7 @@ where
     let work = async {
         let trace_id = trace::trace_id();
         Span::current().record("trace_id", trace_id.as_deref());
-        let mut response = answer(&limits, request, inner).await;
+        let mut response = answer(&declared, rule, request, inner).await;
         name(response.headers_mut(), trace_id);
         let took = started.elapsed();
         metrics.record(method, route, response.status(), took);
@@ -154,15 +155,23 @@ where
     trace::for_request(id, work.instrument(span)).await
 }
 
-async fn answer<S>(limits: &HttpLimits, request: Request, inner: S) -> Response
+async fn answer<S>(declared: &Declared, route: Option<&Route>, request: Request, inner: S) -> Response
 where
     S: Service<Request, Response = Response, Error = Infallible>,
 {
-    if length(request.headers()).is_some_and(|length| length > limits.body_limit_bytes as u64) {
+    let body_bytes_max = route.map_or(BODY_BYTES_MAX, |route| route.body_bytes_max);
+    if length(request.headers()).is_some_and(|length| length > body_bytes_max as u64) {
         return too_large().into_response();
     }
     let personal = request.headers().contains_key(header::AUTHORIZATION);
-    let response = match tokio::time::timeout(limits.timeout, admitted(limits, request, inner)).await {
+    let policy = route.map_or(Policy::Open, |route| route.policy);
+    let work = async {
+        match admit(policy, declared, request) {
+            Ok(request) => call(inner, request, body_bytes_max).await,
+            Err(problem) => problem.into_response(),
+        }
+    };
+    let response = match tokio::time::timeout(declared.settings.timeout, work).await {
         Ok(response) => response,
         Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "TIMEOUT").retry_after(1).into_response(),
     };
@@ -173,29 +182,42 @@ where
     response
 }
 
-/// Applies the rule for tokens and calls the route with the limit of the body's size.
-async fn admitted<S>(limits: &HttpLimits, mut request: Request, mut inner: S) -> Response
+/// Checks the token of a request against the port and the policy of its route. The caller or user is in the extensions of
+/// the result.
+fn admit(policy: Policy, declared: &Declared, mut request: Request) -> Result<Request, Problem> {
+    if let Some(callers) = &declared.callers {
+        let caller = callers.admit(request.headers())?;
+        request.extensions_mut().insert(caller);
+    }
+    let (required, role) = match policy {
+        Policy::Open => return Ok(request),
+        Policy::Service if declared.callers.is_some() => return Ok(request),
+        Policy::Service => return Err(Problem::internal("a route for services is on a port for users")),
+        Policy::Optional => (false, None),
+        Policy::User => (true, None),
+        Policy::Role(role) => (true, Some(role)),
+    };
+    match identity::read(request.headers(), declared.settings.verifier.as_ref())? {
+        None if required => return Err(identity::missing()),
+        None => {}
+        Some(identity) => {
+            if let Some(role) = role.filter(|role| !identity.has(*role)) {
+                return Err(identity::forbidden(role));
+            }
+            request.extensions_mut().insert(identity);
+        }
+    }
+    Ok(request)
+}
+
+/// Calls the route with the limit of the body's size, which also holds for handlers that stream the body.
+async fn call<S>(mut inner: S, mut request: Request, body_bytes_max: usize) -> Response
 where
     S: Service<Request, Response = Response, Error = Infallible>,
 {
-    match ((limits.token_rule)(request.uri().path()), &limits.verifier) {
-        (TokenRule::ByRoute, None) => {}
-        (TokenRule::ByRoute, Some(verifier)) => {
-            request.extensions_mut().insert(verifier.clone());
-        }
-        (rule, verifier) => match identity::read(request.headers(), verifier.as_ref()) {
-            Ok(Some(identity)) => {
-                request.extensions_mut().insert(identity);
-            }
-            Ok(None) if rule == TokenRule::Required => return identity::missing().into_response(),
-            Ok(None) => {}
-            Err(problem) => return problem.into_response(),
-        },
-    }
-    // The limit is on the body itself, so that it also holds for handlers that stream it.
     DefaultBodyLimit::disable().apply(&mut request);
     if !request.body().is_end_stream() {
-        request = request.map(|body| Body::new(Limited::new(body, limits.body_limit_bytes)));
+        request = request.map(|body| Body::new(Limited::new(body, body_bytes_max)));
     }
     match AssertUnwindSafe(async { inner.call(request).await }).catch_unwind().await {
         Ok(Ok(response)) => response,

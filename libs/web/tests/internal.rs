@@ -1,11 +1,11 @@
 //! Internal ports: who is let in, and every way in which one is not.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up ends there")]
 
+use agora_api::{Method, Policy, Route};
 use agora_chassis::WatchedSecret;
 use agora_testkit::{TestApp, internal_token};
 use agora_vocab::{Clock as _, UserId};
-use agora_web::{Caller, CommandId, internal};
-use axum::{Router, routing};
+use agora_web::{Caller, CommandId, Routes, internal};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -14,10 +14,13 @@ const USER: UserId = UserId::new(Uuid::from_u128(7));
 
 fn app(secret: &str) -> TestApp {
     let who = |caller: Caller| async move { format!("{} {:?}", caller.service, caller.subject.map(UserId::uuid)) };
-    let router = Router::new()
-        .route("/internal/v1/who", routing::get(who))
-        .route("/internal/v1/do", routing::post(|id: CommandId| async move { id.0.to_string() }));
-    TestApp::new(internal(router, WatchedSecret::fixed(secret), &agora_topology::CATALOG))
+    let routes =
+        Routes::new()
+            .on(Route::new(Method::Get, "/internal/v1/who", Policy::Service), who)
+            .on(Route::new(Method::Post, "/internal/v1/do", Policy::Service), |id: CommandId| async move {
+                id.0.to_string()
+            });
+    TestApp::new(internal(routes, WatchedSecret::fixed(secret), &agora_topology::CATALOG))
 }
 
 fn signed(claims: &Value, algorithm: Algorithm, secret: &[u8]) -> String {

@@ -1,9 +1,12 @@
 //! Every way in which a request can be refused before a handler sees it: status, code and field of each.
 
+use agora_api::{
+    Method::{Get, Patch, Post},
+    Policy, Route,
+};
 use agora_testkit::{TestApp, TestResponse};
 use agora_vocab::ProductId;
-use agora_web::{Command, HttpLimits, IfMatch, Json, Path, Problem, Query, public_stack};
-use axum::{Router, routing};
+use agora_web::{Command, IfMatch, Json, Path, PortSettings, Problem, Query, Routes, public_stack};
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -51,14 +54,15 @@ struct Filter {
 }
 
 fn app() -> TestApp {
-    let limits = HttpLimits { body_limit_bytes: 4096, ..HttpLimits::default() };
-    let router = Router::new()
-        .route("/orders", routing::post(|_: Json<NewOrder>| async { "taken" }))
-        .route("/products/{id}", routing::get(|_: Path<ProductId>| async { "found" }))
-        .route("/products", routing::get(|_: Query<Filter>| async { "listed" }).patch(|_: IfMatch| async { "patched" }))
-        .route("/free", routing::post(|_: Command<()>| async { "done" }))
-        .route("/keyed", routing::post(keyed));
-    TestApp::new(public_stack(router, limits))
+    let route = |method, path| Route::new(method, path, Policy::Open).with_body_max(4096);
+    let routes = Routes::new()
+        .on(route(Post, "/orders"), |_: Json<NewOrder>| async { "taken" })
+        .on(route(Get, "/products/{id}"), |_: Path<ProductId>| async { "found" })
+        .on(route(Get, "/products"), |_: Query<Filter>| async { "listed" })
+        .on(route(Patch, "/products"), |_: IfMatch| async { "patched" })
+        .on(route(Post, "/free"), |_: Command<()>| async { "done" })
+        .on(route(Post, "/keyed"), keyed);
+    TestApp::new(public_stack(routes, PortSettings::default()))
 }
 
 async fn keyed(command: Command<Option<Value>>) -> Result<String, Problem> {

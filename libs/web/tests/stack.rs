@@ -3,10 +3,14 @@
 
 use std::{sync::OnceLock, time::Duration};
 
+use agora_api::{
+    Method::{Get, Post},
+    Policy, Route,
+};
 use agora_chassis::telemetry::{self, Config, Guard};
 use agora_testkit::TestApp;
-use agora_web::{HttpLimits, created, etag, public_stack};
-use axum::{Router, body::Bytes, http::StatusCode, routing};
+use agora_web::{PortSettings, Routes, created, etag, public_stack};
+use axum::{body::Bytes, http::StatusCode};
 use http::Method;
 use serde_json::json;
 
@@ -16,17 +20,18 @@ fn app() -> TestApp {
         let filter = "off,agora_web=info".to_owned();
         telemetry::init_with("test", &Config { filter, otlp_endpoint: None, sampled: 1.0 }).unwrap()
     });
-    let limits = HttpLimits { timeout: Duration::from_millis(50), body_limit_bytes: 100, ..HttpLimits::default() };
-    let router = Router::new()
-        .route("/items/{id}", routing::get(|| async { ([("etag", etag(3))], "item") }))
-        .route("/panic", routing::get(panicking))
-        .route("/slow", routing::get(std::future::pending::<()>))
-        .route("/bare", routing::get(|| async { StatusCode::TOO_MANY_REQUESTS }))
-        .route("/said", routing::get(|| async { (StatusCode::BAD_GATEWAY, "said") }))
-        .route("/raw", routing::post(|body: Bytes| async move { body.len().to_string() }))
-        .route("/made", routing::post(|| async { created("/made/1".to_owned(), json!({"id": 1})) }))
-        .route("/request-id", routing::get(|| async { agora_chassis::trace::request_id().unwrap_or_default() }));
-    TestApp::new(public_stack(router, limits))
+    let route = |method, path| Route::new(method, path, Policy::Open).with_body_max(100);
+    let routes = Routes::new()
+        .on(route(Get, "/items/{id}"), || async { ([("etag", etag(3))], "item") })
+        .on(route(Get, "/panic"), panicking)
+        .on(route(Get, "/slow"), std::future::pending::<()>)
+        .on(route(Get, "/bare"), || async { StatusCode::TOO_MANY_REQUESTS })
+        .on(route(Get, "/said"), || async { (StatusCode::BAD_GATEWAY, "said") })
+        .on(route(Post, "/raw"), |body: Bytes| async move { body.len().to_string() })
+        .on(route(Post, "/made"), || async { created("/made/1".to_owned(), json!({"id": 1})) })
+        .on(route(Get, "/request-id"), || async { agora_chassis::trace::request_id().unwrap_or_default() });
+    let settings = PortSettings { timeout: Duration::from_millis(50), ..PortSettings::default() };
+    TestApp::new(public_stack(routes, settings))
 }
 
 async fn panicking() -> &'static str {

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
+use agora_api::{Method, Policy, Route};
 use agora_chassis::{Process, WatchedFile};
 use agora_testkit::{FixedClock, SequentialIds, TestApp, TestKeys};
 use agora_vocab::{Clock as _, Role, UserId};
-use agora_web::{Admin, HttpLimits, Identity, TokenError, TokenVerifier, public_stack};
-use axum::{Router, routing::get};
+use agora_web::{Identity, PortSettings, Routes, TokenError, TokenVerifier, public_stack};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
@@ -20,15 +20,18 @@ fn verifier(jwks: &str, process: &Process) -> TokenVerifier {
 }
 
 fn app(keys: &TestKeys) -> TestApp {
-    let router = Router::new()
-        .route("/me", get(|who: Identity| async move { who.user.to_string() }))
-        .route(
-            "/maybe",
-            get(|who: Option<Identity>| async move { who.map(|who| who.user.to_string()).unwrap_or_default() }),
-        )
-        .route("/admin", get(|_: Admin| async { "in" }));
+    let get = |path, policy| Route::new(Method::Get, path, policy);
+    let routes = Routes::new()
+        .on(get("/me", Policy::User), |who: Identity| async move { who.user.to_string() })
+        .on(get("/maybe", Policy::Optional), |who: Option<Identity>| async move {
+            who.map(|who| who.user.to_string()).unwrap_or_default()
+        })
+        .on(get("/open", Policy::Open), |who: Option<Identity>| async move { who.is_some().to_string() })
+        .on(get("/admin", Policy::Role(Role::Admin)), || async { "in" })
+        .on(get("/undeclared-user", Policy::Open), |who: Identity| async move { who.user.to_string() })
+        .on(get("/service", Policy::Service), || async { "in" });
     let verifier = Some(verifier(&keys.jwks(), &Process::for_test("user")));
-    TestApp::new(public_stack(router, HttpLimits { verifier, ..HttpLimits::default() }))
+    TestApp::new(public_stack(routes, PortSettings { verifier, ..PortSettings::default() }))
 }
 
 fn part(json: &Value) -> String {
@@ -149,6 +152,24 @@ async fn a_token_of_either_key_is_taken_and_a_role_opens_what_it_should() {
     let future = keys.sign(&with("roles", json!(["customer", "astronaut"])));
     app.get("/me").with(&future).await.expect(200);
     app.get("/me").header("authorization", &format!("bearer {}", keys.sign(&claims()))).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_open_route_does_not_read_the_token_and_gives_no_user_to_its_handler() {
+    let keys = TestKeys::new();
+    let app = app(&keys);
+    for token in ["expired.or.forged", &*keys.sign(&claims())] {
+        assert_eq!(app.get("/open").with(token).await.expect(200).bytes, b"false");
+        app.get("/undeclared-user").with(token).await.expect(500);
+    }
+}
+
+#[tokio::test]
+async fn a_route_for_services_is_never_served_on_a_public_port() {
+    let keys = TestKeys::new();
+    let app = app(&keys);
+    app.get("/service").await.expect(500);
+    app.get("/service").with(&keys.token(USER, &[Role::Admin])).await.expect(500);
 }
 
 #[tokio::test]

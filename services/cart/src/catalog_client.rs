@@ -19,7 +19,7 @@ impl Catalog for CatalogClient {
     async fn quote(&self, products: &[ProductId]) -> Result<QuoteResult, CatalogUnavailable> {
         let body = api::QuoteRequest { product_ids: products.to_vec() };
         let quote: api::Quote =
-            self.0.post("/internal/v1/quote", &body).await.map_err(|error| CatalogUnavailable(error.into()))?;
+            self.0.post(api::routes::QUOTE.path, &body).await.map_err(|error| CatalogUnavailable(error.into()))?;
         let known = quote.items.into_iter().map(|product| (product.id, Some(quoted(product))));
         let unknown = quote.unknown.into_iter().map(|id| (id, None));
         Ok(QuoteResult(known.chain(unknown).collect()))

@@ -6,7 +6,7 @@ mod shopper;
 use agora_chassis::{Routers, WatchedSecret};
 use agora_outbox::DedupKey;
 use agora_vocab::{Quantity, UserId};
-use agora_web::{HttpLimits, Idempotency, Problem, TokenVerifier, internal, public_stack};
+use agora_web::{Idempotency, PortSettings, Problem, TokenVerifier, internal, public_stack};
 use http::StatusCode;
 
 use crate::{
@@ -17,9 +17,9 @@ use crate::{
 
 /// Builds the routers of the public and the internal port, including all middleware.
 pub fn routers(service: CartService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
-    let limits = HttpLimits { verifier: Some(verifier), ..HttpLimits::default() };
+    let settings = PortSettings { verifier: Some(verifier), ..PortSettings::default() };
     Routers {
-        public: public_stack(shopper::routes().with_state(service.clone()), limits),
+        public: public_stack(shopper::routes().with_state(service.clone()), settings),
         internal: internal(checkouts::routes().with_state(service), internal_secret, &agora_topology::CART),
     }
 }

@@ -86,11 +86,11 @@ impl Shop {
     }
 
     fn begin_checkout(&self, order: OrderId) -> Request {
-        self.command("/internal/v1/take", json!({"orderId": order, "userId": self.me}))
+        self.command("/internal/v1/begin-checkout", json!({"orderId": order, "userId": self.me}))
     }
 
     fn cancel_checkout(&self, order: OrderId) -> Request {
-        self.command("/internal/v1/give-back", json!({"orderId": order}))
+        self.command("/internal/v1/cancel-checkout", json!({"orderId": order}))
     }
 
     /// Delivers the event twice, as the broker may.
@@ -213,10 +213,10 @@ async fn every_route_needs_a_token() {
         assert_eq!(request.with("nonsense").await.expect(401).body["error"], "Invalid token");
     }
     for token in [internal_token(SECRET, "gateway", "cart", None), internal_token("other", "order", "cart", None)] {
-        let take = shop.internal.post("/internal/v1/take", json!({"orderId": fresh(), "userId": fresh()}));
+        let take = shop.internal.post("/internal/v1/begin-checkout", json!({"orderId": fresh(), "userId": fresh()}));
         assert_eq!(take.internal(&token).header("x-command-id", &fresh().to_string()).await.status, 401);
     }
-    let take = shop.internal.post("/internal/v1/take", json!({"orderId": fresh(), "userId": fresh()}));
+    let take = shop.internal.post("/internal/v1/begin-checkout", json!({"orderId": fresh(), "userId": fresh()}));
     refused(&take.internal(&shop.order_token).await, 400, "INVALID_COMMAND_ID", &[]);
 }
 
@@ -349,14 +349,14 @@ async fn a_checkout_empties_only_the_cart_of_its_user() {
     shop.add(chair, 2).await.expect(201);
     let id = order();
     let checkout = shop.begin_checkout(id).await.expect(200);
-    let taken: api::Taking = checkout.parse();
+    let taken: api::Checkout = checkout.parse();
     assert_eq!(taken.cart_version, 1);
     assert_eq!(checkout.body["lines"], json!([{"productId": chair, "variant": "", "quantity": 2}]));
     assert_eq!(shop.units().await, [0_u32; 0]);
     let others: api::Cart = shop.public.get("/api/v1/cart").with(&other).await.parse();
     assert_eq!(others.items.len(), 1);
 
-    assert_eq!(shop.begin_checkout(id).await.expect(200).parse::<api::Taking>(), taken);
+    assert_eq!(shop.begin_checkout(id).await.expect(200).parse::<api::Checkout>(), taken);
     refused(&shop.begin_checkout(order()).await, 422, "EMPTY_CART", &[]);
     assert_eq!(shop.cancel_checkout(id).await.expect(200).body["state"], "returned");
     assert_eq!(shop.units().await, [2]);

@@ -7,8 +7,7 @@ mod wire;
 use agora_chassis::{Routers, WatchedSecret};
 use agora_outbox::DedupKey;
 use agora_vocab::UserId;
-use agora_web::{HttpLimits, Idempotency, Problem, TokenVerifier, internal, public_stack};
-use axum::Router;
+use agora_web::{Idempotency, PortSettings, Problem, Routes, TokenVerifier, internal, public_stack};
 use http::StatusCode;
 use serde_json::json;
 
@@ -20,10 +19,10 @@ use crate::{
 
 /// Builds the routers of the public and the internal port, including all middleware.
 pub fn routers(catalog: CatalogService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
-    let limits = HttpLimits { verifier: Some(verifier), ..HttpLimits::default() };
-    let commands = Router::new().merge(holds::routes()).merge(products::quote_route()).with_state(catalog.clone());
+    let settings = PortSettings { verifier: Some(verifier), ..PortSettings::default() };
+    let commands = Routes::new().merge(holds::routes()).merge(products::quote_route()).with_state(catalog.clone());
     Routers {
-        public: public_stack(products::routes().with_state(catalog), limits),
+        public: public_stack(products::routes().with_state(catalog), settings),
         internal: internal(commands, internal_secret, &agora_topology::CATALOG),
     }
 }

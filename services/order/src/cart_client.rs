@@ -24,8 +24,9 @@ impl Carts for CartClient {
         order: OrderId,
         user: UserId,
     ) -> Result<Checkout, CheckoutError> {
-        let body = api::Take { order_id: order, user_id: user };
-        let answer: Result<api::Taking, _> = self.0.command("/internal/v1/take", command.uuid(), &body).await;
+        let body = api::BeginCheckout { order_id: order, user_id: user };
+        let answer: Result<api::Checkout, _> =
+            self.0.command(api::routes::BEGIN_CHECKOUT.path, command.uuid(), &body).await;
         let taking = answer.map_err(|error| match error.code() {
             Some("EMPTY_CART") => CheckoutError::Empty,
             Some("CANCELLED") => CheckoutError::Cancelled,
@@ -36,8 +37,9 @@ impl Carts for CartClient {
     }
 
     async fn cancel_checkout(&self, command: CommandId, order: OrderId) -> Result<(), CallFailed> {
-        let body = api::GiveBack { order_id: order };
-        let state: Result<api::TakingState, _> = self.0.command("/internal/v1/give-back", command.uuid(), &body).await;
+        let body = api::CancelCheckout { order_id: order };
+        let state: Result<api::CheckoutState, _> =
+            self.0.command(api::routes::CANCEL_CHECKOUT.path, command.uuid(), &body).await;
         state.map(drop).map_err(failed)
     }
 }

@@ -21,7 +21,7 @@ pub struct CatalogClient(pub Client);
 impl Catalog for CatalogClient {
     async fn quote(&self, products: &[ProductId]) -> Result<Vec<Product>, CallFailed> {
         let body = api::QuoteRequest { product_ids: products.to_vec() };
-        let quote: api::Quote = self.0.post("/internal/v1/quote", &body).await.map_err(failed)?;
+        let quote: api::Quote = self.0.post(api::routes::QUOTE.path, &body).await.map_err(failed)?;
         Ok(quote.items.into_iter().map(product).collect())
     }
 
@@ -29,7 +29,7 @@ impl Catalog for CatalogClient {
         let NewHold { order, hold, lines, seconds } = hold;
         let lines = lines.iter().map(line).collect();
         let body = api::Reserve { order_id: *order, hold: *hold, lines, seconds: *seconds };
-        match self.0.command::<_, api::Reserved>("/internal/v1/reserve", command.uuid(), &body).await {
+        match self.0.command::<_, api::Reserved>(api::routes::RESERVE.path, command.uuid(), &body).await {
             Ok(_) => Ok(Reserving::Held),
             Err(error) => refused(&error).map(Reserving::Short).ok_or_else(|| failed(error)),
         }
@@ -37,7 +37,7 @@ impl Catalog for CatalogClient {
 
     async fn commit(&self, command: CommandId, order: OrderId, hold: i32) -> Result<bool, CallFailed> {
         let body = api::Hold { order_id: order, hold };
-        let answer: Result<api::HoldState, _> = self.0.command("/internal/v1/commit", command.uuid(), &body).await;
+        let answer: Result<api::HoldState, _> = self.0.command(api::routes::COMMIT.path, command.uuid(), &body).await;
         match answer {
             Ok(state) => Ok(state.state == "committed"),
             Err(CallError::Refused { status: 404 | 409, .. }) => Ok(false),
@@ -47,7 +47,7 @@ impl Catalog for CatalogClient {
 
     async fn release(&self, command: CommandId, order: OrderId, hold: i32) -> Result<(), CallFailed> {
         let body = api::Hold { order_id: order, hold };
-        let state: Result<api::HoldState, _> = self.0.command("/internal/v1/release", command.uuid(), &body).await;
+        let state: Result<api::HoldState, _> = self.0.command(api::routes::RELEASE.path, command.uuid(), &body).await;
         state.map(drop).map_err(failed)
     }
 }

@@ -7,7 +7,7 @@ mod wire;
 use agora_chassis::{Routers, WatchedSecret};
 use agora_outbox::{DedupKey, StoredResponse};
 use agora_vocab::UserId;
-use agora_web::{HttpLimits, Idempotency, Problem, TokenVerifier};
+use agora_web::{Idempotency, PortSettings, Problem, TokenVerifier};
 use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
@@ -22,10 +22,10 @@ use crate::{
 
 /// The public and the internal router with all middleware.
 pub fn routers(service: &OrderService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
-    let limits = HttpLimits { verifier: Some(verifier), ..HttpLimits::default() };
+    let settings = PortSettings { verifier: Some(verifier), ..PortSettings::default() };
     Routers {
-        public: agora_web::public_stack(public::router(service.clone()), limits),
-        internal: agora_web::internal(internal::router(service.clone()), internal_secret, &agora_topology::ORDER),
+        public: agora_web::public_stack(public::routes(service.clone()), settings),
+        internal: agora_web::internal(internal::routes(service.clone()), internal_secret, &agora_topology::ORDER),
     }
 }
 

@@ -36,7 +36,7 @@ impl Payments for PaymentClient {
             method: method.as_str().to_owned(),
             token: token.expose().to_owned(),
         };
-        match self.call("/internal/v1/pay", command, &body).await {
+        match self.call(api::routes::PAY.path, command, &body).await {
             Ok(report) => report,
             Err(error) => never(&error)
                 .map(|outcome| Report { outcome: Some(outcome), result: None })
@@ -45,16 +45,16 @@ impl Payments for PaymentClient {
     }
 
     async fn settle(&self, command: CommandId, payment: &Payable) -> Result<Report, CallFailed> {
-        self.call("/internal/v1/settle", command, &reference(payment)).await.map_err(failed)?
+        self.call(api::routes::SETTLE.path, command, &reference(payment)).await.map_err(failed)?
     }
 
     async fn void(&self, command: CommandId, payment: &Payable) -> Result<Report, CallFailed> {
-        self.call("/internal/v1/void", command, &reference(payment)).await.map_err(failed)?
+        self.call(api::routes::VOID.path, command, &reference(payment)).await.map_err(failed)?
     }
 
     async fn refund(&self, command: CommandId, payment: &Payable) -> Result<Report, CallFailed> {
         let body = api::RefundOrder { payment_id: payment.payment, order_id: payment.order };
-        self.call("/internal/v1/refund", command, &body).await.map_err(failed)?
+        self.call(api::routes::REFUND_REMAINING.path, command, &body).await.map_err(failed)?
     }
 }
 

@@ -17,7 +17,7 @@ pub struct UserClient(pub Client);
 #[async_trait]
 impl Addresses for UserClient {
     async fn find(&self, user: UserId, address: AddressId) -> Result<Option<Address>, CallFailed> {
-        let path = format!("/internal/v1/users/{user}/addresses/{address}");
+        let path = api::routes::READ_ADDRESS_OF.path_of([&user, &address]);
         match self.0.for_user(user).get::<api::Address>(&path).await {
             Ok(entry) => Ok(Some(entry.address.into())),
             Err(CallError::Refused { status: 404, .. }) => Ok(None),

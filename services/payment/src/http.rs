@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-pub use self::{internal::router as internal, public::router as public};
+pub use self::{internal::routes as internal, public::routes as public};
 use crate::{
     domain::{AttemptState, Payment, RefundAttempt, TransitionError},
     ports::StoreError,

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use agora_chassis::{Process, Routers, Started};
 use agora_outbound::{Client, InternalSigner};
-use agora_web::HttpLimits;
+use agora_web::PortSettings;
 use futures::{FutureExt as _, future::BoxFuture};
 
 use self::{clients::order::OrderClient, ports::Provider, service::PaymentService, simulator::Simulator};
@@ -65,9 +65,9 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<Routers>
     });
     let (recovering, shutdown) = (service.clone(), process.shutdown());
     process.supervise("payment-worker", move || worker::run(recovering.clone(), shutdown.clone()));
-    let limits = HttpLimits { verifier: Some(config.tokens.verifier(process)), ..HttpLimits::default() };
+    let settings = PortSettings { verifier: Some(config.tokens.verifier(process)), ..PortSettings::default() };
     Ok(Routers {
-        public: agora_web::public_stack(http::public(service.clone()), limits),
+        public: agora_web::public_stack(http::public(service.clone()), settings),
         internal: agora_web::internal(http::internal(service), config.internal, &agora_topology::PAYMENT),
     })
 }

@@ -11,8 +11,7 @@ use agora_api::user as wire;
 use agora_chassis::{Routers, WatchedSecret};
 use agora_outbox::DedupKey;
 use agora_vocab::UserId;
-use agora_web::{HttpLimits, Idempotency, Identity, TokenVerifier};
-use axum::Router;
+use agora_web::{Idempotency, Identity, PortSettings, Routes, TokenVerifier};
 
 use crate::{
     domain::{Phone, Profile, Text, User, Username, Violations},
@@ -21,14 +20,14 @@ use crate::{
 
 /// The routers of both ports with all their layers.
 pub fn routers(accounts: UserService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
-    let public = Router::new()
-        .merge(auth::router())
-        .merge(users::router())
-        .merge(addresses::router())
+    let public = Routes::new()
+        .merge(auth::routes())
+        .merge(users::routes())
+        .merge(addresses::routes())
         .with_state(accounts.clone());
-    let internal = addresses::internal_router().with_state(accounts);
+    let internal = addresses::internal_routes().with_state(accounts);
     Routers {
-        public: agora_web::public_stack(public, HttpLimits { verifier: Some(verifier), ..HttpLimits::default() }),
+        public: agora_web::public_stack(public, PortSettings { verifier: Some(verifier), ..PortSettings::default() }),
         internal: agora_web::internal(internal, internal_secret, &agora_topology::USER),
     }
 }

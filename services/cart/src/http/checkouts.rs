@@ -1,39 +1,37 @@
-//! Internal routes for checkouts: `take` begins one, `give-back` cancels it. Depends on wire types and use cases, not on SQL.
+//! Internal routes for checkouts. Depends on wire types and use cases, not on SQL.
 
 use agora_api::{cart as api, catalog};
 use agora_outbox::DedupKey;
-use agora_web::{CommandId, Json, Problem};
-use axum::{Router, extract::State, routing::post};
+use agora_web::{CommandId, Json, Problem, Routes};
+use axum::extract::State;
 
 use crate::{
     domain::{Checkout, Line},
     usecases::CartService,
 };
 
-pub(super) fn routes() -> Router<CartService> {
-    Router::new()
-        .route("/internal/v1/take", post(begin_checkout))
-        .route("/internal/v1/give-back", post(cancel_checkout))
+pub(super) fn routes() -> Routes<CartService> {
+    Routes::new().on(api::routes::BEGIN_CHECKOUT, begin_checkout).on(api::routes::CANCEL_CHECKOUT, cancel_checkout)
 }
 
 async fn begin_checkout(
     State(service): State<CartService>,
     CommandId(id): CommandId,
-    Json(body): Json<api::Take>,
-) -> Result<Json<api::Taking>, Problem> {
-    let api::Take { order_id, user_id } = body;
+    Json(body): Json<api::BeginCheckout>,
+) -> Result<Json<api::Checkout>, Problem> {
+    let api::BeginCheckout { order_id, user_id } = body;
     let Checkout { order: _, cart, version, lines } =
         service.begin_checkout(order_id, user_id, &DedupKey::Command { id }).await?;
-    Ok(Json(api::Taking { cart_id: cart, cart_version: version, lines: lines.into_iter().map(line).collect() }))
+    Ok(Json(api::Checkout { cart_id: cart, cart_version: version, lines: lines.into_iter().map(line).collect() }))
 }
 
 async fn cancel_checkout(
     State(service): State<CartService>,
     CommandId(id): CommandId,
-    Json(body): Json<api::GiveBack>,
-) -> Result<Json<api::TakingState>, Problem> {
+    Json(body): Json<api::CancelCheckout>,
+) -> Result<Json<api::CheckoutState>, Problem> {
     let state = service.cancel_checkout(body.order_id, &DedupKey::Command { id }).await?;
-    Ok(Json(api::TakingState { state: state.as_str().to_owned() }))
+    Ok(Json(api::CheckoutState { state: state.as_str().to_owned() }))
 }
 
 fn line(line: Line) -> catalog::Line {

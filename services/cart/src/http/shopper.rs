@@ -2,13 +2,8 @@
 
 use agora_api::cart as api;
 use agora_vocab::{Invalid, LineId};
-use agora_web::{Command, Identity, Json, Path, Problem, created, no_content};
-use axum::{
-    Router,
-    extract::State,
-    response::Response,
-    routing::{get, patch, post},
-};
+use agora_web::{Command, Identity, Json, Path, Problem, Routes, created, no_content};
+use axum::{extract::State, response::Response};
 
 use super::{quantity, request};
 use crate::{
@@ -16,11 +11,9 @@ use crate::{
     usecases::CartService,
 };
 
-pub(super) fn routes() -> Router<CartService> {
-    Router::new()
-        .route("/api/v1/cart", get(view))
-        .route("/api/v1/cart/items", post(add))
-        .route("/api/v1/cart/items/{id}", patch(change).delete(remove))
+pub(super) fn routes() -> Routes<CartService> {
+    use api::routes::{ADD_ITEM, CHANGE_ITEM, REMOVE_ITEM, VIEW};
+    Routes::new().on(VIEW, view).on(ADD_ITEM, add).on(CHANGE_ITEM, change).on(REMOVE_ITEM, remove)
 }
 
 async fn view(State(service): State<CartService>, who: Identity) -> Result<Json<api::Cart>, Problem> {

@@ -2,19 +2,17 @@
 
 use agora_api::catalog as api;
 use agora_vocab::{OrderId, Quantity};
-use agora_web::{CommandId, Json, Problem};
-use axum::{Router, extract::State, routing::post};
+use agora_web::{CommandId, Json, Problem, Routes};
+use axum::extract::State;
 
 use crate::{
     domain::{Hold, Lines, Seconds, Variant},
     usecases::CatalogService,
 };
 
-pub(super) fn routes() -> Router<CatalogService> {
-    Router::new()
-        .route("/internal/v1/reserve", post(reserve))
-        .route("/internal/v1/commit", post(commit))
-        .route("/internal/v1/release", post(release))
+pub(super) fn routes() -> Routes<CatalogService> {
+    use api::routes::{COMMIT, RELEASE, RESERVE};
+    Routes::new().on(RESERVE, reserve).on(COMMIT, commit).on(RELEASE, release)
 }
 
 async fn reserve(

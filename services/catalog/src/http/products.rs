@@ -1,13 +1,11 @@
-//! Public routes for products and stock; writes require the role admin. Depends on wire types and use cases, not on SQL.
+//! Public routes for products and stock. Depends on wire types and use cases, not on SQL.
 
 use agora_api::{List, catalog as api};
 use agora_vocab::ProductId;
-use agora_web::{Admin, Command, Json, PageQuery, Path, Problem, Query, created, encode_cursor, no_content};
+use agora_web::{Command, Identity, Json, PageQuery, Path, Problem, Query, Routes, created, encode_cursor, no_content};
 use axum::{
-    Router,
     extract::State,
     response::{IntoResponse, Response},
-    routing::{get, post, put},
 };
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
@@ -21,16 +19,20 @@ use crate::usecases::CatalogService;
 /// Maximum ids in one request for stock or quotes.
 const IDS_MAX: usize = 100;
 
-pub(super) fn routes() -> Router<CatalogService> {
-    Router::new()
-        .route("/api/v1/products", get(list).post(create))
-        .route("/api/v1/products/stock", post(stock))
-        .route("/api/v1/products/{id}", get(one).patch(change).delete(remove))
-        .route("/api/v1/products/{id}/inventory", put(inventory))
+pub(super) fn routes() -> Routes<CatalogService> {
+    use api::routes::{ADJUST_STOCK, CHANGE, CREATE, DELETE, LIST, READ, STOCK};
+    Routes::new()
+        .on(LIST, list)
+        .on(CREATE, create)
+        .on(STOCK, stock)
+        .on(READ, one)
+        .on(CHANGE, change)
+        .on(DELETE, remove)
+        .on(ADJUST_STOCK, inventory)
 }
 
-pub(super) fn quote_route() -> Router<CatalogService> {
-    Router::new().route("/internal/v1/quote", post(quote))
+pub(super) fn quote_route() -> Routes<CatalogService> {
+    Routes::new().on(api::routes::QUOTE, quote)
 }
 
 /// `GET /products?category=&q=&sort=&limit=&cursor=&offset=`
@@ -75,7 +77,7 @@ async fn one(
 
 async fn create(
     State(catalog): State<CatalogService>,
-    Admin(who): Admin,
+    who: Identity,
     Command { body, idempotency }: Command<api::NewProduct>,
 ) -> Result<Response, Problem> {
     let (details, units) = wire::new_product(body)?;
@@ -89,7 +91,7 @@ async fn create(
 async fn change(
     State(catalog): State<CatalogService>,
     Path(id): Path<ProductId>,
-    Admin(who): Admin,
+    who: Identity,
     headers: HeaderMap,
     Command { body, idempotency }: Command<ChangeProduct>,
 ) -> Result<Response, Problem> {
@@ -102,7 +104,7 @@ async fn change(
 async fn remove(
     State(catalog): State<CatalogService>,
     Path(id): Path<ProductId>,
-    Admin(who): Admin,
+    who: Identity,
     headers: HeaderMap,
     Command { body: (), idempotency }: Command<()>,
 ) -> Result<Response, Problem> {
@@ -114,7 +116,7 @@ async fn remove(
 async fn inventory(
     State(catalog): State<CatalogService>,
     Path(id): Path<ProductId>,
-    Admin(who): Admin,
+    who: Identity,
     Command { body, idempotency }: Command<api::SetInventory>,
 ) -> Result<Response, Problem> {
     let (location, by) = wire::inventory(id, body)?;

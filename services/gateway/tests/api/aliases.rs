@@ -162,7 +162,7 @@ fn every_alias_has_a_sample() {
         })
         .collect();
     let table: BTreeSet<_> =
-        agora_gateway::table().iter().map(|alias| (alias.method.to_string(), alias.path.to_owned())).collect();
+        agora_gateway::table().iter().map(|alias| (alias.method.as_str().to_owned(), alias.path.to_owned())).collect();
     assert_eq!(sampled, table);
     assert_eq!(agora_gateway::table().len(), SAMPLES.len(), "each path and method once");
 }

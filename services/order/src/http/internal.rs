@@ -3,17 +3,13 @@
 use agora_api::order as api;
 use agora_outbox::DedupKey;
 use agora_vocab::OrderId;
-use agora_web::{Json, Path, Problem};
-use axum::{Router, extract::State, routing::post};
+use agora_web::{Json, Path, Problem, Routes};
+use axum::extract::State;
 
 use crate::usecases::OrderService;
 
-/// Routes of the internal port; [`super::routers`] adds authentication.
-pub fn router(service: OrderService) -> Router {
-    Router::new()
-        .route("/internal/v1/orders/{id}/begin-payment", post(begin))
-        .route("/internal/v1/orders/{id}/payment-result", post(result))
-        .with_state(service)
+pub fn routes(service: OrderService) -> Routes {
+    Routes::new().on(api::routes::BEGIN_PAYMENT, begin).on(api::routes::PAYMENT_RESULT, result).with_state(service)
 }
 
 /// Idempotent by payment id, so no deduplication key is stored: a failed payment may start again.

@@ -3,9 +3,9 @@
 use agora_api::{List, order as api};
 use agora_vocab::{OrderId, Page, Role, UserId};
 use agora_web::{
-    Admin, Command, Identity, Json, PageQuery, Path, Problem, Query, Start, created, decode_cursor, encode_cursor,
+    Command, Identity, Json, PageQuery, Path, Problem, Query, Routes, Start, created, decode_cursor, encode_cursor,
 };
-use axum::{Router, extract::State, response::Response, routing::get};
+use axum::{extract::State, response::Response};
 use serde::Deserialize;
 
 use super::{
@@ -18,12 +18,15 @@ use crate::{
     usecases::{Error, NewOrder, OrderService, Placed, Shipping},
 };
 
-/// Routes of the public port; [`super::routers`] adds authentication.
-pub fn router(service: OrderService) -> Router {
-    Router::new()
-        .route("/api/v1/orders", get(list).post(place))
-        .route("/api/v1/orders/{id}", get(read).patch(advance).delete(cancel))
-        .route("/api/v1/admin/orders", get(list_all))
+pub fn routes(service: OrderService) -> Routes {
+    use api::routes::{ADVANCE, CANCEL, LIST, LIST_ALL, PLACE, READ};
+    Routes::new()
+        .on(LIST, list)
+        .on(PLACE, place)
+        .on(READ, read)
+        .on(ADVANCE, advance)
+        .on(CANCEL, cancel)
+        .on(LIST_ALL, list_all)
         .with_state(service)
 }
 
@@ -69,7 +72,7 @@ async fn cancel(
 
 async fn advance(
     State(service): State<OrderService>,
-    Admin(who): Admin,
+    who: Identity,
     Path(id): Path<OrderId>,
     command: Command<api::ChangeStatus>,
 ) -> Result<Json<api::Order>, Problem> {
@@ -88,7 +91,6 @@ async fn list(
 
 async fn list_all(
     State(service): State<OrderService>,
-    _: Admin,
     Query(query): Query<AdminQuery>,
 ) -> Result<Json<List<api::Order>>, Problem> {
     let AdminQuery { user_id, limit, cursor, offset } = query;

@@ -1,6 +1,6 @@
 //! HTTP client of the order service's internal port. Implements the port [`Orders`].
 
-use agora_api::order::{BeginPayment, OrderState, PaymentDue, PaymentResult};
+use agora_api::order::{BeginPayment, OrderState, PaymentDue, PaymentResult, routes};
 use agora_outbound::{CallError, Client};
 use agora_vocab::Money;
 use async_trait::async_trait;
@@ -26,7 +26,7 @@ impl OrderClient {
 #[async_trait]
 impl Orders for OrderClient {
     async fn begin_payment(&self, payment: &Payment) -> Result<Money, OrderError> {
-        let path = format!("/internal/v1/orders/{}/begin-payment", payment.order);
+        let path = routes::BEGIN_PAYMENT.path_of([&payment.order]);
         let body = BeginPayment { payment_id: payment.id, user_id: payment.user, amount: payment.expected };
         // begin-payment is idempotent by payment id, so the payment id is the command id.
         let due: PaymentDue = self.client.command(&path, payment.id.uuid(), &body).await?;
@@ -34,7 +34,7 @@ impl Orders for OrderClient {
     }
 
     async fn report_result(&self, callback: &PendingOrderCallback) -> Result<String, OrderError> {
-        let path = format!("/internal/v1/orders/{}/payment-result", callback.order);
+        let path = routes::PAYMENT_RESULT.path_of([&callback.order]);
         let body =
             PaymentResult { payment_id: callback.payment, result_id: callback.result, status: callback.status.clone() };
         let state: OrderState = self.client.command(&path, callback.result.uuid(), &body).await?;

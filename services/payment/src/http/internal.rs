@@ -2,8 +2,8 @@
 //! Calls use cases only.
 
 use agora_api::payment::{Pay as PayBody, PaymentRef, PaymentState, RefundOrder};
-use agora_web::{Json, Problem};
-use axum::{Router, extract::State, http::StatusCode, routing::post};
+use agora_web::{Json, Problem, Routes};
+use axum::{extract::State, http::StatusCode};
 
 use crate::{
     domain::{Initiator, Method, Payment, parse_token},
@@ -11,14 +11,10 @@ use crate::{
     service::{Error, PaymentService},
 };
 
-/// Routes of the internal port, without authentication; the composition root adds it.
-pub fn router(service: PaymentService) -> Router {
-    Router::new()
-        .route("/internal/v1/pay", post(charge))
-        .route("/internal/v1/settle", post(settle))
-        .route("/internal/v1/void", post(void))
-        .route("/internal/v1/refund", post(refund))
-        .with_state(service)
+/// Routes of the internal port, which admits the services that may call.
+pub fn routes(service: PaymentService) -> Routes {
+    use agora_api::payment::routes::{PAY, REFUND_REMAINING, SETTLE, VOID};
+    Routes::new().on(PAY, charge).on(SETTLE, settle).on(VOID, void).on(REFUND_REMAINING, refund).with_state(service)
 }
 
 async fn charge(

@@ -6,13 +6,11 @@ use agora_api::{
 };
 use agora_outbox::{DedupKey, StoredResponse};
 use agora_vocab::{Money, OrderId, PaymentId};
-use agora_web::{Admin, Command, Idempotency, Identity, Json, PageQuery, Path, Problem, Query, Start, decode_cursor};
+use agora_web::{Command, Idempotency, Identity, Json, PageQuery, Path, Problem, Query, Routes, Start, decode_cursor};
 use axum::{
-    Router,
     extract::State,
     http::StatusCode,
     response::{IntoResponse as _, Response},
-    routing::{get, post},
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -25,13 +23,10 @@ use crate::{
     simulator::DEFAULT_TOKEN,
 };
 
-/// Routes of the public port, without authentication; the composition root adds it.
-pub fn router(service: PaymentService) -> Router {
-    Router::new()
-        .route("/api/v1/payments", post(create).get(list))
-        .route("/api/v1/payments/{id}", get(read))
-        .route("/api/v1/payments/refund", post(refund))
-        .with_state(service)
+/// Routes of the public port; the port applies their policies.
+pub fn routes(service: PaymentService) -> Routes {
+    use agora_api::payment::routes::{CREATE, LIST, READ, REFUND};
+    Routes::new().on(CREATE, create).on(LIST, list).on(READ, read).on(REFUND, refund).with_state(service)
 }
 
 /// Query of the list route.
@@ -85,7 +80,7 @@ async fn list(
 
 async fn refund(
     State(service): State<PaymentService>,
-    Admin(who): Admin,
+    who: Identity,
     command: Command<NewRefund>,
 ) -> Result<Response, Problem> {
     let dedup_key = dedup_key(&who, command.required()?);

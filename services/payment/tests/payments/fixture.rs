@@ -14,7 +14,7 @@ use agora_payment::{
 use agora_postgres::Db;
 use agora_testkit::{SequentialIds, TestApp, TestDatabase, TestKeys};
 use agora_vocab::{Currency, Epoch, Ids as _, Money, OrderId, PaymentId, Role, Secret, UserId};
-use agora_web::{HttpLimits, TokenVerifier};
+use agora_web::{PortSettings, TokenVerifier};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -53,14 +53,14 @@ impl Shop {
         };
         let verifier =
             TokenVerifier::watch(WatchedFile::fixed(keys.jwks()), TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
-        let limits = HttpLimits { verifier: Some(verifier), ..HttpLimits::default() };
+        let settings = PortSettings { verifier: Some(verifier), ..PortSettings::default() };
         let internal = agora_web::internal(
             agora_payment::internal(service.clone()),
             WatchedSecret::fixed(SECRET),
             &agora_topology::PAYMENT,
         );
         Self {
-            app: TestApp::new(agora_web::public_stack(agora_payment::public(service.clone()), limits)),
+            app: TestApp::new(agora_web::public_stack(agora_payment::public(service.clone()), settings)),
             internal: TestApp::new(internal),
             user: UserId::new(ids.next()),
             service,

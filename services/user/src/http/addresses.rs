@@ -2,8 +2,8 @@
 
 use agora_api::{List, user as wire};
 use agora_vocab::{AddressId, UserId};
-use agora_web::{Caller, Command, Identity, Json, Path, Problem, created, no_content};
-use axum::{Router, extract::State, response::Response, routing::get};
+use agora_web::{Caller, Command, Identity, Json, Path, Problem, Routes, created, no_content};
+use axum::{extract::State, response::Response};
 
 use super::dedup_key;
 use crate::{
@@ -11,16 +11,18 @@ use crate::{
     usecases::UserService,
 };
 
-/// The public routes.
-pub fn router() -> Router<UserService> {
-    Router::new()
-        .route("/api/v1/users/me/addresses", get(list).post(add))
-        .route("/api/v1/users/me/addresses/{id}", get(read).put(replace).delete(remove))
+pub fn routes() -> Routes<UserService> {
+    use wire::routes::{ADD_ADDRESS, LIST_ADDRESSES, READ_ADDRESS, REMOVE_ADDRESS, REPLACE_ADDRESS};
+    Routes::new()
+        .on(LIST_ADDRESSES, list)
+        .on(ADD_ADDRESS, add)
+        .on(READ_ADDRESS, read)
+        .on(REPLACE_ADDRESS, replace)
+        .on(REMOVE_ADDRESS, remove)
 }
 
-/// The route on the internal port.
-pub fn internal_router() -> Router<UserService> {
-    Router::new().route("/internal/v1/users/{userId}/addresses/{addressId}", get(read_for_order))
+pub fn internal_routes() -> Routes<UserService> {
+    Routes::new().on(wire::routes::READ_ADDRESS_OF, read_for_order)
 }
 
 async fn list(State(accounts): State<UserService>, identity: Identity) -> Result<Json<List<wire::Address>>, Problem> {

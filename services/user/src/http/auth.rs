@@ -5,13 +5,11 @@ use std::net::IpAddr;
 use agora_api::user as wire;
 use agora_outbox::DedupKey;
 use agora_vocab::{Email, Secret};
-use agora_web::{Identity, Json, Problem, created, no_content};
+use agora_web::{Identity, Json, Problem, Routes, created, no_content};
 use axum::{
-    Router,
     extract::State,
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 
 use super::{caller, profile, user_to_wire};
@@ -23,14 +21,9 @@ use crate::{
 /// Set by the gateway, which drops a value from the client.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The routes.
-pub fn router() -> Router<UserService> {
-    Router::new()
-        .route("/api/v1/auth/register", post(register))
-        .route("/api/v1/auth/login", post(login))
-        .route("/api/v1/auth/refresh", post(refresh))
-        .route("/api/v1/auth/logout", post(logout))
-        .route("/api/v1/auth/validate", get(validate))
+pub fn routes() -> Routes<UserService> {
+    use wire::routes::{LOGIN, LOGOUT, REFRESH, REGISTER, VALIDATE};
+    Routes::new().on(REGISTER, register).on(LOGIN, login).on(REFRESH, refresh).on(LOGOUT, logout).on(VALIDATE, validate)
 }
 
 /// Ignores an `Idempotency-Key`: the e-mail address is unique.

@@ -2,8 +2,8 @@
 
 use agora_api::user as wire;
 use agora_vocab::UserId;
-use agora_web::{Command, Identity, Json, Path, Problem};
-use axum::{Router, extract::State, routing::get};
+use agora_web::{Command, Identity, Json, Path, Problem, Routes};
+use axum::extract::State;
 
 use super::{caller, dedup_key, profile, user_to_wire};
 use crate::{
@@ -11,11 +11,9 @@ use crate::{
     usecases::UserService,
 };
 
-/// The routes.
-pub fn router() -> Router<UserService> {
-    Router::new()
-        .route("/api/v1/users/me", get(read_me).put(update_me))
-        .route("/api/v1/users/{id}", get(read).put(update))
+pub fn routes() -> Routes<UserService> {
+    use wire::routes::{READ, READ_OWN, UPDATE, UPDATE_OWN};
+    Routes::new().on(READ_OWN, read_me).on(UPDATE_OWN, update_me).on(READ, read).on(UPDATE, update)
 }
 
 async fn read_me(State(accounts): State<UserService>, identity: Identity) -> Result<Json<wire::User>, Problem> {

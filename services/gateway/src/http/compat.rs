@@ -14,20 +14,18 @@ mod umarketplace;
 use std::{net::SocketAddr, sync::Arc};
 
 use agora_vocab::Ids;
-use agora_web::{Json, Problem};
+use agora_web::{Json, Problem, Routes};
 use axum::{
-    Router,
     body::{Body, to_bytes},
     extract::{ConnectInfo, FromRequestParts as _, RawPathParams, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts, uri::PathAndQuery},
     response::{IntoResponse as _, Response},
-    routing::{MethodFilter, on},
 };
 use serde_json::Value;
 
 use crate::{
-    headers::{request_headers, response_headers},
-    upstream::{Call, Upstreams},
+    clients::upstream::{Call, Upstreams},
+    http::headers::{request_headers, response_headers},
 };
 use exchange::Exchange;
 use table::Step;
@@ -48,19 +46,14 @@ struct Aliases {
     ids: Arc<dyn Ids>,
 }
 
-/// The router of all compatibility routes.
-pub fn router(upstreams: Upstreams, ids: Arc<dyn Ids>) -> Router {
+/// All compatibility routes.
+pub fn routes(upstreams: Upstreams, ids: Arc<dyn Ids>) -> Routes {
     let aliases = Aliases { upstreams, ids };
-    let router = table().into_iter().fold(Router::new(), |router, alias| {
-        let (path, filter) = (alias.path, filter(&alias.method));
+    let routes = table().into_iter().fold(Routes::new(), |routes, alias| {
         let alias = Arc::new(alias);
-        router.route(path, on(filter, move |state, request| answer(alias.clone(), state, request)))
+        routes.on(alias.route(), move |state, request| answer(alias.clone(), state, request))
     });
-    router.with_state(aliases)
-}
-
-fn filter(method: &Method) -> MethodFilter {
-    MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::TRACE)
+    routes.with_state(aliases)
 }
 
 async fn answer(alias: Arc<Alias>, State(aliases): State<Aliases>, request: Request) -> Result<Response, Problem> {
@@ -107,15 +100,17 @@ impl Aliases {
             let key = HeaderValue::try_from(self.ids.next().to_string()).map_err(Problem::internal)?;
             headers.insert(IDEMPOTENCY_KEY, key);
         }
-        let call = Call { method: step.method.clone(), target, headers, body };
-        Ok(self.upstreams.send(step.service, call).await?)
+        let method = Method::from_bytes(step.route.method.as_str().as_bytes()).map_err(Problem::internal)?;
+        let service =
+            agora_topology::owner(step.route.path).ok_or_else(|| Problem::internal("a route without a service"))?;
+        Ok(self.upstreams.send(service.name, Call { method, target, headers, body }).await?)
     }
 }
 
 async fn read(parts: &mut Parts, body: Body) -> Result<Exchange, Problem> {
     let params = RawPathParams::from_request_parts(parts, &()).await.map_err(Problem::internal)?;
     let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let bytes = to_bytes(body, usize::MAX).await.map_err(|error| crate::upstream::cut_short(&error))?;
+    let bytes = to_bytes(body, usize::MAX).await.map_err(|error| crate::clients::upstream::cut_short(&error))?;
     let body = if bytes.is_empty() {
         Value::Null
     } else {

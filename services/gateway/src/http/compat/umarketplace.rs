@@ -1,6 +1,7 @@
 //! Compatibility routes of uMarketplace. Paths that the reference architecture shares are defined here for both.
 
-use axum::http::{Method, StatusCode};
+use agora_api::{Method, cart, catalog, order, user};
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
@@ -22,19 +23,19 @@ pub fn rows() -> Vec<Alias> {
 
 fn accounts() -> Vec<Alias> {
     vec![
-        alias(&[Umarketplace, Reference], Method::POST, "/auth/register")
-            .calls("user", Method::POST, "/auth/register")
+        alias(&[Umarketplace, Reference], Method::Post, "/auth/register")
+            .calls(user::routes::REGISTER)
             .sends(|exchange| Ok(same(exchange)))
             .answers(|exchange| {
                 joined(exchange.last(), json!({ "message": "User registered successfully", "user": exchange.last() }))
             }),
-        alias(&[Umarketplace, Reference], Method::POST, "/auth/login")
-            .calls("user", Method::POST, "/auth/login")
+        alias(&[Umarketplace, Reference], Method::Post, "/auth/login")
+            .calls(user::routes::LOGIN)
             .sends(|exchange| Ok(same(exchange)))
             .answers(|exchange| joined(exchange.last(), json!({ "message": "Login successful" }))),
-        alias(&[Umarketplace], Method::GET, "/auth/validate").calls("user", Method::GET, "/auth/validate"),
-        alias(&[Umarketplace], Method::GET, "/auth/profile")
-            .calls("user", Method::GET, "/users/me")
+        alias(&[Umarketplace], Method::Get, "/auth/validate").calls(user::routes::VALIDATE),
+        alias(&[Umarketplace], Method::Get, "/auth/profile")
+            .calls(user::routes::READ_OWN)
             .answers(|exchange| json!({ "message": "User profile", "user": exchange.last() })),
     ]
 }
@@ -42,31 +43,31 @@ fn accounts() -> Vec<Alias> {
 fn products() -> Vec<Alias> {
     let set_stock = |method| {
         alias(&[Umarketplace], method, "/products/{id}")
-            .calls("catalog", Method::PUT, "/products/{id}/inventory")
+            .calls(catalog::routes::ADJUST_STOCK)
             .sends(|exchange| Ok(only(exchange, "stock", "quantity")))
-            .calls("catalog", Method::GET, "/products/{id}")
+            .calls(catalog::routes::READ)
             .answers(|exchange| shapes::product(exchange.last()))
     };
     vec![
-        alias(&[Umarketplace, Reference], Method::GET, "/products")
-            .calls("catalog", Method::GET, "/products")
+        alias(&[Umarketplace, Reference], Method::Get, "/products")
+            .calls(catalog::routes::LIST)
             .paged(PAGE, &["category", "q", "sort"])
             .answers(|exchange| items(exchange.last(), shapes::product)),
-        alias(&[Umarketplace, Reference], Method::GET, "/products/{id}")
-            .calls("catalog", Method::GET, "/products/{id}")
+        alias(&[Umarketplace, Reference], Method::Get, "/products/{id}")
+            .calls(catalog::routes::READ)
             .answers(|exchange| shapes::product(exchange.last())),
-        alias(&[Umarketplace, Reference], Method::POST, "/products")
-            .calls("catalog", Method::POST, "/products")
+        alias(&[Umarketplace, Reference], Method::Post, "/products")
+            .calls(catalog::routes::CREATE)
             .sends(|exchange| shapes::new_product(&exchange.body, &[]))
             .answers(|exchange| shapes::product(exchange.last())),
-        alias(&[Umarketplace], Method::POST, "/products/stock")
-            .calls("catalog", Method::POST, "/products/stock")
+        alias(&[Umarketplace], Method::Post, "/products/stock")
+            .calls(catalog::routes::STOCK)
             .sends(|exchange| Ok(same(exchange))),
-        set_stock(Method::PATCH),
-        set_stock(Method::PUT),
-        alias(&[Umarketplace], Method::PATCH, "/products/{id}/name")
-            .calls("catalog", Method::GET, "/products/{id}")
-            .calls("catalog", Method::PATCH, "/products/{id}")
+        set_stock(Method::Patch),
+        set_stock(Method::Put),
+        alias(&[Umarketplace], Method::Patch, "/products/{id}/name")
+            .calls(catalog::routes::READ)
+            .calls(catalog::routes::CHANGE)
             .sends(|exchange| Ok(json!({ "name": exchange.body["name"], "version": exchange.last()["version"] })))
             .answers(|exchange| shapes::product(exchange.last())),
     ]
@@ -74,17 +75,17 @@ fn products() -> Vec<Alias> {
 
 fn cart() -> Vec<Alias> {
     vec![
-        alias(&[Umarketplace], Method::POST, "/cart")
-            .calls("cart", Method::POST, "/cart/items")
+        alias(&[Umarketplace], Method::Post, "/cart")
+            .calls(cart::routes::ADD_ITEM)
             .sends(|exchange| Ok(new_line(exchange)))
             .answers(shown_cart),
-        alias(&[Umarketplace], Method::GET, "/cart").calls("cart", Method::GET, "/cart").answers(shown_cart),
-        alias(&[Umarketplace], Method::PATCH, "/cart/{id}")
-            .calls("cart", Method::PATCH, "/cart/items/{id}")
+        alias(&[Umarketplace], Method::Get, "/cart").calls(cart::routes::VIEW).answers(shown_cart),
+        alias(&[Umarketplace], Method::Patch, "/cart/{id}")
+            .calls(cart::routes::CHANGE_ITEM)
             .sends(|exchange| Ok(only(exchange, "qty", "quantity")))
             .answers(|exchange| shown_line(exchange, &exchange.params["id"])),
-        alias(&[Umarketplace], Method::DELETE, "/cart/{id}")
-            .calls("cart", Method::DELETE, "/cart/items/{id}")
+        alias(&[Umarketplace], Method::Delete, "/cart/{id}")
+            .calls(cart::routes::REMOVE_ITEM)
             .with_status(StatusCode::OK)
             .answers(|_| Value::Bool(true)),
     ]
@@ -95,25 +96,23 @@ fn orders() -> Vec<Alias> {
         joined(&shapes::order(exchange.last()), json!({ "message": "Order updated successfully" }))
     };
     vec![
-        alias(&[Umarketplace, Reference], Method::POST, "/orders")
-            .calls("order", Method::POST, "/orders")
+        alias(&[Umarketplace, Reference], Method::Post, "/orders")
+            .calls(order::routes::PLACE)
             .sends(|exchange| Ok(new_order(exchange)))
             .keyed()
             .answers(|exchange| {
                 joined(&shapes::order(exchange.last()), json!({ "message": "Order created successfully" }))
             }),
-        alias(&[Umarketplace], Method::GET, "/orders")
-            .calls("order", Method::GET, "/orders")
+        alias(&[Umarketplace], Method::Get, "/orders")
+            .calls(order::routes::LIST)
             .paged(PAGE, &[])
             .answers(|exchange| items(exchange.last(), shapes::order)),
-        alias(&[Umarketplace, Reference], Method::GET, "/orders/{id}")
-            .calls("order", Method::GET, "/orders/{id}")
+        alias(&[Umarketplace, Reference], Method::Get, "/orders/{id}")
+            .calls(order::routes::READ)
             .answers(|exchange| shapes::order(exchange.last())),
-        alias(&[Umarketplace], Method::DELETE, "/orders/{id}")
-            .calls("order", Method::DELETE, "/orders/{id}")
-            .answers(changed),
-        alias(&[Umarketplace], Method::PATCH, "/orders/{id}")
-            .calls("order", Method::PATCH, "/orders/{id}")
+        alias(&[Umarketplace], Method::Delete, "/orders/{id}").calls(order::routes::CANCEL).answers(changed),
+        alias(&[Umarketplace], Method::Patch, "/orders/{id}")
+            .calls(order::routes::ADVANCE)
             .sends(|exchange| Ok(same(exchange)))
             .answers(changed),
     ]

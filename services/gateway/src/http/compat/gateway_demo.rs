@@ -1,6 +1,6 @@
 //! Compatibility routes of the gateway demo: all paths below `/api`.
 
-use axum::http::Method;
+use agora_api::{Method, cart, catalog, user};
 use serde_json::{Value, json};
 
 use super::{
@@ -18,51 +18,51 @@ pub fn rows() -> Vec<Alias> {
 
 fn accounts() -> Vec<Alias> {
     vec![
-        alias(&[GatewayDemo], Method::POST, "/api/users/login")
-            .calls("user", Method::POST, "/auth/login")
+        alias(&[GatewayDemo], Method::Post, "/api/users/login")
+            .calls(user::routes::LOGIN)
             .sends(|exchange| Ok(same(exchange))),
-        alias(&[GatewayDemo], Method::GET, "/api/users/validate-token")
-            .calls("user", Method::GET, "/auth/validate")
+        alias(&[GatewayDemo], Method::Get, "/api/users/validate-token")
+            .calls(user::routes::VALIDATE)
             .answers(validated),
-        alias(&[GatewayDemo], Method::POST, "/api/users/validate-token")
-            .calls("user", Method::GET, "/auth/validate")
+        alias(&[GatewayDemo], Method::Post, "/api/users/validate-token")
+            .calls(user::routes::VALIDATE)
             .answers(validated),
     ]
 }
 
 fn products() -> Vec<Alias> {
     vec![
-        alias(&[GatewayDemo], Method::GET, "/api/products")
-            .calls("catalog", Method::GET, "/products")
+        alias(&[GatewayDemo], Method::Get, "/api/products")
+            .calls(catalog::routes::LIST)
             .paged(PAGE, &["category", "q", "sort"])
             .answers(|exchange| items(exchange.last(), product)),
-        alias(&[GatewayDemo], Method::GET, "/api/products/{id}")
-            .calls("catalog", Method::GET, "/products/{id}")
+        alias(&[GatewayDemo], Method::Get, "/api/products/{id}")
+            .calls(catalog::routes::READ)
             .answers(|exchange| product(exchange.last())),
-        alias(&[GatewayDemo], Method::POST, "/api/products")
-            .calls("catalog", Method::POST, "/products")
+        alias(&[GatewayDemo], Method::Post, "/api/products")
+            .calls(catalog::routes::CREATE)
             .sends(|exchange| new_product(&exchange.body, RENAMED))
             .answers(|exchange| product(exchange.last())),
-        alias(&[GatewayDemo], Method::PUT, "/api/products/{id}")
-            .calls("catalog", Method::GET, "/products/{id}")
-            .calls("catalog", Method::PATCH, "/products/{id}")
+        alias(&[GatewayDemo], Method::Put, "/api/products/{id}")
+            .calls(catalog::routes::READ)
+            .calls(catalog::routes::CHANGE)
             .sends(|exchange| {
                 Ok(joined(&new_product(&exchange.body, RENAMED)?, json!({ "version": exchange.last()["version"] })))
             })
             .answers(|exchange| product(exchange.last())),
-        alias(&[GatewayDemo], Method::DELETE, "/api/products/{id}").calls("catalog", Method::DELETE, "/products/{id}"),
+        alias(&[GatewayDemo], Method::Delete, "/api/products/{id}").calls(catalog::routes::DELETE),
     ]
 }
 
 fn cart() -> Vec<Alias> {
     vec![
-        alias(&[GatewayDemo], Method::POST, "/api/cart/add")
-            .calls("cart", Method::POST, "/cart/items")
+        alias(&[GatewayDemo], Method::Post, "/api/cart/add")
+            .calls(cart::routes::ADD_ITEM)
             .sends(|exchange| {
                 Ok(json!({ "productId": exchange.body["productId"], "quantity": exchange.body["quantity"] }))
             })
             .answers(shown_cart),
-        alias(&[GatewayDemo], Method::GET, "/api/cart").calls("cart", Method::GET, "/cart").answers(shown_cart),
+        alias(&[GatewayDemo], Method::Get, "/api/cart").calls(cart::routes::VIEW).answers(shown_cart),
     ]
 }
 

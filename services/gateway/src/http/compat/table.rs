@@ -1,7 +1,8 @@
 //! The table of compatibility routes: its row type and builder.
 
+use agora_api::{Method, Policy, Route};
 use agora_web::Problem;
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::{exchange::Exchange, gateway_demo, graphql_demo, reference, umarketplace};
@@ -42,10 +43,8 @@ pub(super) type Make = fn(&Exchange) -> Result<Value, Problem>;
 /// One call of `/api/v1`.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
-    pub service: &'static str,
-    pub method: Method,
-    /// Path below `/api/v1`; placeholders are filled from the compatibility route.
-    pub path: &'static str,
+    /// The route; its parameters are filled from the compatibility route.
+    pub route: Route,
     pub query: Query,
     /// Builds the body, if there is one.
     pub body: Option<Make>,
@@ -76,17 +75,16 @@ pub(super) fn alias(documents: &'static [Document], method: Method, path: &'stat
 
 impl Alias {
     /// Calls a service.
-    pub(super) fn calls(mut self, service: &'static str, method: Method, path: &'static str) -> Self {
-        self.steps.push(Step {
-            service,
-            method,
-            path,
-            query: Query::Dropped,
-            body: None,
-            needs_key: false,
-            only_own: false,
-        });
+    pub(super) fn calls(mut self, route: Route) -> Self {
+        self.steps.push(Step { route, query: Query::Dropped, body: None, needs_key: false, only_own: false });
         self
+    }
+
+    /// The declaration of the compatibility route. A token is read unless all calls ignore it; the services decide whether
+    /// one is required, so that their errors are translated.
+    pub(super) fn route(&self) -> Route {
+        let open = self.steps.iter().all(|step| step.route.policy == Policy::Open);
+        Route::new(self.method, self.path, if open { Policy::Open } else { Policy::Optional })
     }
 
     /// Sets the body of the last call.

@@ -1,7 +1,7 @@
 //! Compatibility routes of the GraphQL demo, below `/s3`: most responses are wrapped in `result`.
 
+use agora_api::{Method, catalog, order, user};
 use agora_web::Problem;
-use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::{
@@ -23,35 +23,35 @@ fn users() -> Vec<Alias> {
         json!({ "result": { "user": user(&tokens["user"]), "access_token": tokens["accessToken"] } })
     };
     vec![
-        alias(&[GraphqlDemo], Method::POST, "/s3/users")
-            .calls("user", Method::POST, "/auth/register")
+        alias(&[GraphqlDemo], Method::Post, "/s3/users")
+            .calls(user::routes::REGISTER)
             .sends(|exchange| Ok(same(exchange)))
-            .calls("user", Method::POST, "/auth/login")
+            .calls(user::routes::LOGIN)
             .sends(|exchange| Ok(json!({ "email": exchange.body["email"], "password": exchange.body["password"] })))
             .with_status(axum::http::StatusCode::CREATED)
             .answers(logged_in),
-        alias(&[GraphqlDemo], Method::POST, "/s3/users/login")
-            .calls("user", Method::POST, "/auth/login")
+        alias(&[GraphqlDemo], Method::Post, "/s3/users/login")
+            .calls(user::routes::LOGIN)
             .sends(|exchange| Ok(same(exchange)))
             .answers(logged_in),
-        alias(&[GraphqlDemo], Method::GET, "/s3/users/{id}")
-            .calls("user", Method::GET, "/users/{id}")
+        alias(&[GraphqlDemo], Method::Get, "/s3/users/{id}")
+            .calls(user::routes::READ)
             .answers(|exchange| json!({ "result": user(exchange.last()) })),
     ]
 }
 
 fn orders() -> Vec<Alias> {
     vec![
-        alias(&[GraphqlDemo], Method::POST, "/s3/orders")
-            .calls("order", Method::POST, "/orders")
+        alias(&[GraphqlDemo], Method::Post, "/s3/orders")
+            .calls(order::routes::PLACE)
             .sends(new_order)
             .keyed()
             .answers(|exchange| json!({ "result": order(exchange.last()) })),
-        alias(&[GraphqlDemo], Method::GET, "/s3/orders/{id}")
-            .calls("order", Method::GET, "/orders/{id}")
+        alias(&[GraphqlDemo], Method::Get, "/s3/orders/{id}")
+            .calls(order::routes::READ)
             .answers(|exchange| json!({ "result": order(exchange.last()) })),
-        alias(&[GraphqlDemo], Method::GET, "/s3/orders")
-            .calls("order", Method::GET, "/admin/orders")
+        alias(&[GraphqlDemo], Method::Get, "/s3/orders")
+            .calls(order::routes::LIST_ALL)
             .paged(PAGE, &[])
             .answers(|exchange| json!({ "result": items(exchange.last(), order) })),
     ]
@@ -59,25 +59,25 @@ fn orders() -> Vec<Alias> {
 
 fn products() -> Vec<Alias> {
     vec![
-        alias(&[GraphqlDemo], Method::POST, "/s3/products")
-            .calls("catalog", Method::POST, "/products")
+        alias(&[GraphqlDemo], Method::Post, "/s3/products")
+            .calls(catalog::routes::CREATE)
             .sends(|exchange| new_product(&exchange.body, &[("quantity", "stock")]))
             .answers(|exchange| json!({ "result": product(exchange.last()) })),
-        alias(&[GraphqlDemo], Method::GET, "/s3/products/id/{id}")
-            .calls("catalog", Method::GET, "/products/{id}")
+        alias(&[GraphqlDemo], Method::Get, "/s3/products/id/{id}")
+            .calls(catalog::routes::READ)
             .answers(|exchange| json!({ "result": product(exchange.last()) })),
-        alias(&[GraphqlDemo], Method::GET, "/s3/products")
-            .calls("catalog", Method::GET, "/products")
+        alias(&[GraphqlDemo], Method::Get, "/s3/products")
+            .calls(catalog::routes::LIST)
             .paged(PAGE, &[])
             .answers(|exchange| json!({ "result": items(exchange.last(), product) })),
-        alias(&[GraphqlDemo], Method::GET, "/s3/products/category")
-            .calls("catalog", Method::GET, "/products")
+        alias(&[GraphqlDemo], Method::Get, "/s3/products/category")
+            .calls(catalog::routes::LIST)
             .paged(PAGE, &["category"])
             .answers(|exchange| json!({ "data": { "products": items(exchange.last(), product) } })),
-        alias(&[GraphqlDemo], Method::PATCH, "/s3/products/{id}")
-            .calls("catalog", Method::PUT, "/products/{id}/inventory")
+        alias(&[GraphqlDemo], Method::Patch, "/s3/products/{id}")
+            .calls(catalog::routes::ADJUST_STOCK)
             .sends(only_quantity)
-            .calls("catalog", Method::GET, "/products/{id}")
+            .calls(catalog::routes::READ)
             .answers(|exchange| json!({ "result": product(exchange.last()) })),
     ]
 }

@@ -1,12 +1,14 @@
 //! Routes of the gateway itself: a greeting and a health check.
 
-use agora_web::Json;
-use axum::{Router, routing::get};
+use agora_api::{Method, Policy, Route};
+use agora_web::{Json, Routes};
 use serde_json::{Value, json};
 
-/// `GET /` and `GET /health`.
-pub fn router() -> Router {
-    Router::new().route("/", get(greeting)).route("/health", get(health))
+const GREETING: Route = Route::new(Method::Get, "/", Policy::Optional);
+const HEALTH: Route = Route::new(Method::Get, "/health", Policy::Optional);
+
+pub fn routes() -> Routes {
+    Routes::new().on(GREETING, greeting).on(HEALTH, health)
 }
 
 async fn greeting() -> Json<Value> {

@@ -1,7 +1,8 @@
 //! Compatibility routes of the reference architecture. Paths shared with uMarketplace are defined there.
 
+use agora_api::{Method, catalog, order, payment, user};
 use agora_web::Problem;
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::{
@@ -15,35 +16,35 @@ const PAGE: u16 = 20;
 
 pub fn rows() -> Vec<Alias> {
     vec![
-        alias(&[Reference], Method::GET, "/users/{id}").calls("user", Method::GET, "/users/{id}"),
-        alias(&[Reference], Method::PUT, "/users/{id}")
-            .calls("user", Method::PUT, "/users/{id}")
+        alias(&[Reference], Method::Get, "/users/{id}").calls(user::routes::READ),
+        alias(&[Reference], Method::Put, "/users/{id}")
+            .calls(user::routes::UPDATE)
             .sends(|exchange| Ok(same(exchange))),
-        alias(&[Reference], Method::GET, "/users/{id}/orders")
-            .calls("order", Method::GET, "/orders")
+        alias(&[Reference], Method::Get, "/users/{id}/orders")
+            .calls(order::routes::LIST)
             .only_own()
             .paged(PAGE, &[])
             .answers(|exchange| items(exchange.last(), shapes::order)),
-        alias(&[Reference], Method::PUT, "/products/{id}/inventory")
-            .calls("catalog", Method::PUT, "/products/{id}/inventory")
+        alias(&[Reference], Method::Put, "/products/{id}/inventory")
+            .calls(catalog::routes::ADJUST_STOCK)
             .sends(|exchange| Ok(same(exchange)))
-            .calls("catalog", Method::GET, "/products/{id}")
+            .calls(catalog::routes::READ)
             .answers(|exchange| shapes::product(exchange.last())),
-        alias(&[Reference], Method::PUT, "/orders/{id}/status")
-            .calls("order", Method::PATCH, "/orders/{id}")
+        alias(&[Reference], Method::Put, "/orders/{id}/status")
+            .calls(order::routes::ADVANCE)
             .sends(|exchange| Ok(same(exchange)))
             .answers(|exchange| shapes::order(exchange.last())),
-        alias(&[Reference], Method::POST, "/payments")
-            .calls("payment", Method::POST, "/payments")
+        alias(&[Reference], Method::Post, "/payments")
+            .calls(payment::routes::CREATE)
             .sends(with_money)
             .keyed()
             .with_status(StatusCode::OK)
             .answers(|exchange| shapes::payment(exchange.last())),
-        alias(&[Reference], Method::GET, "/payments/{id}")
-            .calls("payment", Method::GET, "/payments/{id}")
+        alias(&[Reference], Method::Get, "/payments/{id}")
+            .calls(payment::routes::READ)
             .answers(|exchange| shapes::payment(exchange.last())),
-        alias(&[Reference], Method::POST, "/payments/refund")
-            .calls("payment", Method::POST, "/payments/refund")
+        alias(&[Reference], Method::Post, "/payments/refund")
+            .calls(payment::routes::REFUND)
             .sends(with_money)
             .keyed()
             .answers(|exchange| shapes::payment(exchange.last())),

@@ -1,43 +1,26 @@
-//! The reverse proxy: forwards each route of the topology to its service, with path and query unchanged and streamed
-//! bodies.
+//! The reverse proxy: forwards each declared route to its service, with path and query unchanged and streamed bodies.
 
 use std::net::SocketAddr;
 
 use agora_topology::Service;
-use agora_web::Problem;
+use agora_web::{Problem, Routes};
 use axum::{
-    Router,
     extract::{ConnectInfo, Request, State},
     http::uri::PathAndQuery,
     response::Response,
-    routing::{MethodFilter, on},
 };
 
 use crate::{
-    headers::{request_headers, response_headers},
-    upstream::{Call, Upstreams},
+    clients::upstream::{Call, Upstreams},
+    http::headers::{request_headers, response_headers},
 };
 
-/// Forwarded methods; others are 405.
-const METHODS: MethodFilter = MethodFilter::GET
-    .or(MethodFilter::HEAD)
-    .or(MethodFilter::POST)
-    .or(MethodFilter::PUT)
-    .or(MethodFilter::PATCH)
-    .or(MethodFilter::DELETE);
-
-/// All routes of all services behind the gateway.
-pub fn router() -> Router<Upstreams> {
-    let services = agora_topology::ALL.iter().filter(|service| service.behind_gateway);
-    services.flat_map(|service| service.routes.iter().map(move |route| (service, *route))).fold(
-        Router::new(),
-        |router, (service, route)| {
-            let pass = move |state, request| pass_on(service, state, request);
-            router
-                .route(&format!("/api/v1{route}"), on(METHODS, pass))
-                .route(&format!("/api/v1{route}/{{*rest}}"), on(METHODS, pass))
-        },
-    )
+/// The public routes of all services behind the gateway.
+pub fn routes() -> Routes<Upstreams> {
+    let owned = agora_api::public_routes().filter_map(|route| Some((route, agora_topology::owner(route.path)?)));
+    owned.fold(Routes::new(), |routes, (route, service)| {
+        routes.on(route, move |state, request| pass_on(service, state, request))
+    })
 }
 
 async fn pass_on(
@@ -68,6 +51,13 @@ fn has_dot_segments(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::has_dot_segments;
+
+    #[test]
+    fn every_public_route_has_an_owner() {
+        for route in agora_api::public_routes() {
+            assert!(agora_topology::owner(route.path).is_some(), "{}", route.path);
+        }
+    }
 
     #[test]
     fn dot_segments_are_found_in_every_encoding() {

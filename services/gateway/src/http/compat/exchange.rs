@@ -35,7 +35,7 @@ impl Exchange {
         if step.only_own && !self.names_the_caller() {
             return Err(Problem::not_found());
         }
-        let mut path = format!("/api/v1{}", step.path);
+        let mut path = step.route.path.to_owned();
         for (name, value) in &self.params {
             let placeholder = format!("{{{name}}}");
             if path.contains(&placeholder) {

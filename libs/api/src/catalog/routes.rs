@@ -1,0 +1,44 @@
+//! Routes of the catalog service.
+
+use agora_vocab::Role;
+
+use crate::{
+    Policy::{self, Optional, Service},
+    route::routes,
+};
+
+const ADMIN: Policy = Policy::Role(Role::Admin);
+
+routes! {
+    /// Routes of the public port.
+    PUBLIC {
+        /// A page of products.
+        LIST = Get "/api/v1/products" Optional;
+        /// Creates a product with its initial stock.
+        CREATE = Post "/api/v1/products" ADMIN;
+        /// Available units of up to 100 products.
+        STOCK = Post "/api/v1/products/stock" Optional;
+        /// One product.
+        READ = Get "/api/v1/products/{id}" Optional;
+        /// Changes a product; needs its version.
+        CHANGE = Patch "/api/v1/products/{id}" ADMIN;
+        /// Deletes a product.
+        DELETE = Delete "/api/v1/products/{id}" ADMIN;
+        /// Sets or adjusts the stock of a product.
+        ADJUST_STOCK = Put "/api/v1/products/{id}/inventory" ADMIN;
+    }
+}
+
+routes! {
+    /// Routes of the internal port.
+    INTERNAL {
+        /// Current prices and stock of up to 100 products.
+        QUOTE = Post "/internal/v1/quote" Service;
+        /// Reserves all lines of an order or none; idempotent by order and reservation number.
+        RESERVE = Post "/internal/v1/reserve" Service;
+        /// Commits a reservation; idempotent.
+        COMMIT = Post "/internal/v1/commit" Service;
+        /// Releases a reservation, or blocks one that arrives later; idempotent.
+        RELEASE = Post "/internal/v1/release" Service;
+    }
+}

@@ -1,0 +1,38 @@
+//! Routes of the order service.
+
+use agora_vocab::Role;
+
+use crate::{
+    Policy::{self, Service, User},
+    route::routes,
+};
+
+const ADMIN: Policy = Policy::Role(Role::Admin);
+
+routes! {
+    /// Routes of the public port.
+    PUBLIC {
+        /// A page of the user's orders, newest first.
+        LIST = Get "/api/v1/orders" User;
+        /// Creates an order of the items or of the cart.
+        PLACE = Post "/api/v1/orders" User;
+        /// One order.
+        READ = Get "/api/v1/orders/{id}" User;
+        /// Advances an order to a later status.
+        ADVANCE = Patch "/api/v1/orders/{id}" ADMIN;
+        /// Cancels an order that is not shipped yet.
+        CANCEL = Delete "/api/v1/orders/{id}" User;
+        /// A page of the orders of all users.
+        LIST_ALL = Get "/api/v1/admin/orders" ADMIN;
+    }
+}
+
+routes! {
+    /// Routes of the internal port.
+    INTERNAL {
+        /// Begins a payment that a shopper requested at the payment service; idempotent by payment.
+        BEGIN_PAYMENT = Post "/internal/v1/orders/{id}/begin-payment" Service;
+        /// Delivers a payment result; idempotent by result.
+        PAYMENT_RESULT = Post "/internal/v1/orders/{id}/payment-result" Service;
+    }
+}

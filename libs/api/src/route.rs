@@ -1,0 +1,135 @@
+//! Declarations of routes. A service makes its routers of them, the gateway its table of forwarded routes; a route without
+//! a policy does not compile.
+
+use std::fmt;
+
+use agora_vocab::Role;
+
+/// Largest body of a request, in bytes, unless its route declares another limit.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// A route of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Its method; a `GET` route also serves `HEAD`.
+    pub method: Method,
+    /// Its whole path, with parameters in braces: `/api/v1/orders/{id}`.
+    pub path: &'static str,
+    /// Requirements on the caller.
+    pub policy: Policy,
+    /// Largest body of a request, in bytes.
+    pub body_bytes_max: usize,
+}
+
+/// Method of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Method {
+    /// `GET`, and `HEAD`.
+    Get,
+    /// `POST`.
+    Post,
+    /// `PUT`.
+    Put,
+    /// `PATCH`.
+    Patch,
+    /// `DELETE`.
+    Delete,
+}
+
+/// Requirements of a route on its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// None. A token is not read: a client whose token has expired must be able to get another one.
+    Open,
+    /// A token may be absent, but not invalid.
+    Optional,
+    /// A valid access token.
+    User,
+    /// A valid access token that grants the role.
+    Role(Role),
+    /// A valid internal token of a service that the topology lists as a caller.
+    Service,
+}
+
+impl Route {
+    /// A route with the default limit of the body.
+    pub const fn new(method: Method, path: &'static str, policy: Policy) -> Self {
+        Self { method, path, policy, body_bytes_max: BODY_BYTES_MAX }
+    }
+
+    /// The same route with another largest body, in bytes.
+    #[must_use]
+    pub const fn with_body_max(self, body_bytes_max: usize) -> Self {
+        Self { body_bytes_max, ..self }
+    }
+
+    /// The path with values in place of its parameters, in their order. A parameter without a value stays.
+    pub fn path_of<const N: usize>(&self, values: [&dyn fmt::Display; N]) -> String {
+        let mut values = values.into_iter();
+        let mut path = String::new();
+        for segment in self.path.split('/').skip(1) {
+            let value = if segment.starts_with('{') { values.next() } else { None };
+            path.push('/');
+            path.push_str(&value.map_or_else(|| segment.to_owned(), ToString::to_string));
+        }
+        path
+    }
+}
+
+impl Method {
+    /// The name in a request.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    /// The method whose route serves a request with the method `name`.
+    pub fn serving(name: &str) -> Option<Self> {
+        match name {
+            "GET" | "HEAD" => Some(Self::Get),
+            "POST" => Some(Self::Post),
+            "PUT" => Some(Self::Put),
+            "PATCH" => Some(Self::Patch),
+            "DELETE" => Some(Self::Delete),
+            _ => None,
+        }
+    }
+}
+
+/// Declares routes as constants, and the list of all of them.
+macro_rules! routes {
+    ($(#[$list_doc:meta])* $list:ident { $($(#[$doc:meta])* $name:ident = $method:ident $path:literal $policy:expr;)* }) => {
+        $($(#[$doc])* pub const $name: crate::Route = crate::Route::new(crate::Method::$method, $path, $policy);)*
+
+        $(#[$list_doc])*
+        pub const $list: &[crate::Route] = &[$($name),*];
+    };
+}
+pub(crate) use routes;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::{public_routes, user};
+
+    #[test]
+    fn parameters_are_filled_in_their_order() {
+        let route = user::routes::READ_ADDRESS_OF;
+        assert_eq!(route.path_of([&1, &"b"]), "/internal/v1/users/1/addresses/b");
+        assert_eq!(user::routes::READ_OWN.path_of([]), user::routes::READ_OWN.path);
+    }
+
+    #[test]
+    fn every_public_route_is_declared_once_below_the_prefix_of_the_api() {
+        let routes: Vec<_> = public_routes().collect();
+        let distinct: BTreeSet<_> = routes.iter().map(|route| (route.method, route.path)).collect();
+        assert_eq!(distinct.len(), routes.len());
+        assert!(routes.iter().all(|route| route.path.starts_with("/api/v1/")));
+    }
+}

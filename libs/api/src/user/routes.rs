@@ -1,0 +1,48 @@
+//! Routes of the user service.
+
+use crate::{
+    Policy::{Open, Service, User},
+    route::routes,
+};
+
+routes! {
+    /// Routes of the public port.
+    PUBLIC {
+        /// Registers a user and opens a session.
+        REGISTER = Post "/api/v1/auth/register" Open;
+        /// Opens a session.
+        LOGIN = Post "/api/v1/auth/login" Open;
+        /// Exchanges a refresh token for new tokens.
+        REFRESH = Post "/api/v1/auth/refresh" Open;
+        /// Ends the session of a refresh token.
+        LOGOUT = Post "/api/v1/auth/logout" Open;
+        /// The claims of the access token of the request.
+        VALIDATE = Get "/api/v1/auth/validate" User;
+        /// The user's own profile.
+        READ_OWN = Get "/api/v1/users/me" User;
+        /// Changes the user's own profile.
+        UPDATE_OWN = Put "/api/v1/users/me" User;
+        /// A profile: the user's own, or any for an admin.
+        READ = Get "/api/v1/users/{id}" User;
+        /// Changes a profile: the user's own, or any for an admin.
+        UPDATE = Put "/api/v1/users/{id}" User;
+        /// The user's address book.
+        LIST_ADDRESSES = Get "/api/v1/users/me/addresses" User;
+        /// Adds an address.
+        ADD_ADDRESS = Post "/api/v1/users/me/addresses" User;
+        /// One address of the user's own book.
+        READ_ADDRESS = Get "/api/v1/users/me/addresses/{id}" User;
+        /// Replaces an address.
+        REPLACE_ADDRESS = Put "/api/v1/users/me/addresses/{id}" User;
+        /// Removes an address.
+        REMOVE_ADDRESS = Delete "/api/v1/users/me/addresses/{id}" User;
+    }
+}
+
+routes! {
+    /// Routes of the internal port.
+    INTERNAL {
+        /// An address of a user's own book, for the order service.
+        READ_ADDRESS_OF = Get "/internal/v1/users/{userId}/addresses/{addressId}" Service;
+    }
+}

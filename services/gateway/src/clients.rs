@@ -1,0 +1,3 @@
+//! The client of the services behind the gateway.
+
+pub mod upstream;
