@@ -165,7 +165,7 @@ pub fn build(paths: &Paths) -> Result<()> {
     if let Some(fault) = versions::go_fault(paths) {
         bail!(fault);
     }
-    note("building Kubernetes from its Go modules; needed once per machine, takes about 14 minutes on 2 cores");
+    note("building Kubernetes from its Go modules; needed once per machine, takes 8 to 14 minutes on 2 cores");
     std::fs::create_dir_all(&paths.bin)?;
     for (index, tool) in absent(paths).iter().enumerate() {
         let label = format!("build {} ({} remaining)", tool.binary, absent(paths).len());
