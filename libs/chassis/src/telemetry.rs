@@ -5,11 +5,10 @@ use std::{sync::OnceLock, time::Duration};
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use opentelemetry::{KeyValue, global, trace::TracerProvider as _};
+use opentelemetry::{KeyValue, trace::TracerProvider as _};
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::{
     Resource,
-    propagation::TraceContextPropagator,
     trace::{Sampler, SdkTracerProvider},
 };
 use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt as _, util::SubscriberInitExt as _};
@@ -17,6 +16,7 @@ use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt as _, util::S
 use crate::{
     settings::{Reader, settings},
     span_fields::SpanFields,
+    trace,
 };
 
 /// How long one export of spans may take.
@@ -30,13 +30,15 @@ const BUCKETS_SECONDS: [f64; 14] =
 #[derive(Debug)]
 #[must_use = "spans are lost when the guard is not flushed at the end"]
 pub struct Guard {
-    provider: SdkTracerProvider,
+    /// None if spans are not exported.
+    provider: Option<SdkTracerProvider>,
 }
 
 impl Guard {
     /// Sends the spans that wait. Blocks, at most for the time-out of an export.
     pub fn flush(self) {
-        if let Err(error) = self.provider.shutdown_with_timeout(EXPORT_TIMEOUT) {
+        let ended = self.provider.map(|provider| provider.shutdown_with_timeout(EXPORT_TIMEOUT));
+        if let Some(Err(error)) = ended {
             tracing::debug!(%error, "the last spans were not exported");
         }
     }
@@ -73,15 +75,13 @@ pub fn init(name: &'static str) -> anyhow::Result<Guard> {
 /// Sets up logs, traces and metrics.
 pub fn init_with(name: &'static str, config: &Config) -> anyhow::Result<Guard> {
     let filter = EnvFilter::try_new(&config.filter).context("RUST_LOG is not a filter")?;
-    let provider = tracer_provider(name, config)?;
-    // Where spans go nowhere they are asked for nothing but their ids.
-    let exported = config.otlp_endpoint.is_some();
-    let spans = tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer(name))
-        .with_location(exported)
-        .with_threads(exported)
-        .with_tracked_inactivity(exported);
-    Registry::default().with(filter).with(spans).with(json_lines()).try_init().context("logs were set up before")?;
+    let provider = config.otlp_endpoint.as_ref().map(|endpoint| tracer_provider(name, endpoint, config.sampled));
+    let provider = provider.transpose()?;
+    let exported = provider.as_ref().map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(name)));
+    if exported.is_some() {
+        trace::spans_are_exported();
+    }
+    Registry::default().with(filter).with(exported).with(json_lines()).try_init().context("logs were set up before")?;
     log_panics();
     metrics_handle();
     Ok(Guard { provider })
@@ -106,26 +106,18 @@ fn install_recorder() -> PrometheusHandle {
     handle
 }
 
-/// Spans have ids in any case, so that logs and calls belong to a trace; they are recorded only where they can go.
-fn tracer_provider(name: &'static str, config: &Config) -> anyhow::Result<SdkTracerProvider> {
+fn tracer_provider(name: &'static str, endpoint: &str, share: f64) -> anyhow::Result<SdkTracerProvider> {
     let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
-    let builder = SdkTracerProvider::builder()
-        .with_resource(Resource::builder().with_service_name(name).with_attribute(version).build());
-    let provider = match &config.otlp_endpoint {
-        None => builder.with_sampler(Sampler::AlwaysOff).build(),
-        Some(endpoint) => {
-            let exporter = opentelemetry_otlp::SpanExporter::builder()
-                .with_tonic()
-                .with_endpoint(endpoint)
-                .with_timeout(EXPORT_TIMEOUT)
-                .build()
-                .context("OTEL_EXPORTER_OTLP_ENDPOINT cannot be used")?;
-            let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sampled)));
-            builder.with_sampler(sampler).with_batch_exporter(exporter).build()
-        }
-    };
-    global::set_text_map_propagator(TraceContextPropagator::new());
-    Ok(provider)
+    let resource = Resource::builder().with_service_name(name).with_attribute(version).build();
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint)
+        .with_timeout(EXPORT_TIMEOUT)
+        .build()
+        .context("OTEL_EXPORTER_OTLP_ENDPOINT cannot be used")?;
+    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(share)));
+    let builder = SdkTracerProvider::builder().with_resource(resource);
+    Ok(builder.with_sampler(sampler).with_batch_exporter(exporter).build())
 }
 
 /// One JSON object a line; the fields of the event on top, those of its spans (`request_id`, `trace_id`) in `spans`.
@@ -145,19 +137,6 @@ fn log_panics() {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, panic = message, "a task panicked");
     }));
-}
-
-/// Sets up traces for this crate's own tests, without output.
-#[cfg(test)]
-pub(crate) fn for_tests() {
-    static ONCE: OnceLock<()> = OnceLock::new();
-    ONCE.get_or_init(|| {
-        let config = Config { filter: "info".to_owned(), otlp_endpoint: None, sampled: 1.0 };
-        let provider = tracer_provider("test", &config).unwrap();
-        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
-        tracing::subscriber::set_global_default(Registry::default().with(layer)).unwrap();
-        metrics_handle();
-    });
 }
 
 #[cfg(test)]

@@ -1,26 +1,111 @@
-//! Which request and which trace this code works for: W3C trace context and request ids, taken from headers and given
-//! to headers. Knows nothing of clients, servers or brokers.
+//! The request and the trace to which the current work belongs: W3C trace context and request ids, read from headers and
+//! written to headers. Must not depend on clients, servers or brokers.
+//!
+//! Where spans are exported, the trace context is the one of the current span. Where they are not, it is kept beside the
+//! spans, which then cost what logs need and no more.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{
-    Context, global,
-    propagation::{Extractor, Injector},
-    trace::{SpanContext, TraceContextExt as _},
+    Context,
+    propagation::{Extractor, TextMapPropagator as _},
+    trace::{SpanContext, TraceContextExt as _, TraceFlags, TraceState},
 };
-use tracing::Span;
+use opentelemetry_sdk::{
+    propagation::TraceContextPropagator,
+    trace::{IdGenerator as _, RandomIdGenerator},
+};
+use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 /// The header that carries a request's id.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// Whether the spans of this process are exported.
+static EXPORTED: AtomicBool = AtomicBool::new(false);
+
 tokio::task_local! {
-    static CURRENT_REQUEST: String;
+    static CURRENT: Work;
+}
+
+struct Work {
+    request_id: Option<String>,
+    /// The trace context, where spans are not exported.
+    span: Option<SpanContext>,
+}
+
+/// The trace context that a request or a message brought, if any. A malformed one counts as none.
+#[derive(Clone, Debug, Default)]
+pub struct Parent(Option<Context>);
+
+impl Parent {
+    /// The context in `headers`.
+    pub fn of_headers(headers: &HeaderMap) -> Self {
+        if !headers.contains_key(TRACEPARENT) {
+            return Self(None);
+        }
+        let context = TraceContextPropagator::new().extract(&HeadersRead(headers));
+        let valid = context.span().span_context().is_valid();
+        Self(valid.then_some(context))
+    }
+
+    /// The context of a `traceparent` that did not arrive in a header.
+    pub fn of_traceparent(traceparent: &str) -> Self {
+        let mut headers = HeaderMap::new();
+        if let Ok(value) = HeaderValue::from_str(traceparent) {
+            headers.insert(TRACEPARENT, value);
+        }
+        Self::of_headers(&headers)
+    }
+
+    /// A new span of the same trace, or of a new trace.
+    fn child(&self) -> SpanContext {
+        let ids = RandomIdGenerator::default();
+        let parent = self.0.as_ref().map(|context| context.span().span_context().clone());
+        let (trace, flags, state) = match parent {
+            Some(parent) => (parent.trace_id(), parent.trace_flags(), parent.trace_state().clone()),
+            None => (ids.new_trace_id(), TraceFlags::NOT_SAMPLED, TraceState::NONE),
+        };
+        SpanContext::new(trace, ids.new_span_id(), flags, false, state)
+    }
+}
+
+/// Called once, by the set-up of telemetry.
+pub(crate) fn spans_are_exported() {
+    EXPORTED.store(true, Ordering::Relaxed);
+}
+
+/// Runs `work` within `span` as the request with this id, in the trace of `parent`.
+pub async fn for_request<T>(id: String, parent: Parent, span: Span, work: impl Future<Output = T>) -> T {
+    run(Some(id), parent, span, work).await
+}
+
+/// Runs `work` within `span` in the trace of `parent`: for messages, and whatever else is no request.
+pub async fn follow<T>(parent: Parent, span: Span, work: impl Future<Output = T>) -> T {
+    run(None, parent, span, work).await
+}
+
+async fn run<T>(request_id: Option<String>, parent: Parent, span: Span, work: impl Future<Output = T>) -> T {
+    let context = if EXPORTED.load(Ordering::Relaxed) {
+        if let Some(parent) = parent.0
+            && span.set_parent(parent).is_err()
+        {
+            tracing::debug!("a span without a trace cannot follow another");
+        }
+        None
+    } else {
+        Some(parent.child())
+    };
+    CURRENT.scope(Work { request_id, span: context }, work.instrument(span)).await
 }
 
 /// The current span as a `traceparent`; `None` outside of a trace.
 pub fn current() -> Option<String> {
-    let span = span_context()?;
-    Some(format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags()))
+    span_context().map(|span| traceparent(&span))
 }
 
 /// The id of the current trace, 32 hex digits; `None` outside of one.
@@ -30,44 +115,33 @@ pub fn trace_id() -> Option<String> {
 
 /// Writes the current trace context, and the current request's id if there is one, into `headers`.
 pub fn inject(headers: &mut HeaderMap) {
-    let context = Span::current().context();
-    global::get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut Headers(headers)));
+    if let Some(span) = span_context() {
+        let state = span.trace_state().header();
+        let fields = [(TRACEPARENT, traceparent(&span)), (TRACESTATE, state)];
+        for (name, text) in fields.into_iter().filter(|(_, text)| !text.is_empty()) {
+            if let Ok(value) = HeaderValue::try_from(text) {
+                headers.insert(name, value);
+            }
+        }
+    }
     if let Some(id) = request_id().and_then(|id| HeaderValue::try_from(id).ok()) {
         headers.insert(REQUEST_ID, id);
     }
 }
 
-/// Makes `span` a child of the trace context in `headers`, if they hold one. To be called before the span is entered.
-pub fn follow(span: &Span, headers: &HeaderMap) {
-    set_parent(span, &global::get_text_map_propagator(|propagator| propagator.extract(&HeadersRead(headers))));
-}
-
-/// Makes `span` a child of a `traceparent` that came by another way than headers. Ignores one that is malformed.
-pub fn follow_traceparent(span: &Span, traceparent: &str) {
-    let mut headers = HeaderMap::new();
-    if let Ok(value) = HeaderValue::from_str(traceparent) {
-        headers.insert(HeaderName::from_static("traceparent"), value);
-        follow(span, &headers);
-    }
-}
-
 /// The id of the request that this code works for; `None` outside of [`for_request`].
 pub fn request_id() -> Option<String> {
-    CURRENT_REQUEST.try_with(Clone::clone).ok()
+    CURRENT.try_with(|work| work.request_id.clone()).ok().flatten()
 }
 
-/// Runs `work` as part of the request with this id.
-pub async fn for_request<T>(id: String, work: impl Future<Output = T>) -> T {
-    CURRENT_REQUEST.scope(id, work).await
-}
-
-fn set_parent(span: &Span, parent: &Context) {
-    if parent.span().span_context().is_valid() && span.set_parent(parent.clone()).is_err() {
-        tracing::debug!("a span without a trace cannot follow another");
-    }
+fn traceparent(span: &SpanContext) -> String {
+    format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags())
 }
 
 fn span_context() -> Option<SpanContext> {
+    if !EXPORTED.load(Ordering::Relaxed) {
+        return CURRENT.try_with(|work| work.span.clone()).ok().flatten();
+    }
     let context = Span::current().context();
     let span = context.span().span_context().clone();
     span.is_valid().then_some(span)
@@ -85,60 +159,53 @@ impl Extractor for HeadersRead<'_> {
     }
 }
 
-struct Headers<'a>(&'a mut HeaderMap);
-
-impl Injector for Headers<'_> {
-    fn set(&mut self, key: &str, value: String) {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) {
-            self.0.insert(name, value);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use http::{HeaderMap, HeaderValue};
+    use tracing::Span;
 
-    use super::{current, follow, follow_traceparent, for_request, inject, request_id, trace_id};
-    use crate::telemetry;
+    use super::{Parent, current, follow, for_request, inject, request_id, trace_id};
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-    #[test]
-    fn a_trace_goes_from_headers_through_a_span_to_headers() {
-        telemetry::for_tests();
+    #[tokio::test]
+    async fn a_trace_goes_from_headers_through_a_span_to_headers() {
         let mut incoming = HeaderMap::new();
         incoming.insert("traceparent", HeaderValue::from_static(PARENT));
-        let span = tracing::info_span!("request");
-        follow(&span, &incoming);
-        let _entered = span.enter();
-
-        assert_eq!(trace_id().as_deref(), Some("0af7651916cd43dd8448eb211c80319c"));
-        let mut outgoing = HeaderMap::new();
-        inject(&mut outgoing);
-        let outgoing = outgoing["traceparent"].to_str().unwrap();
-        assert_eq!(Some(outgoing), current().as_deref());
-        assert!(outgoing.starts_with("00-0af7651916cd43dd8448eb211c80319c-"));
-        assert_ne!(outgoing, PARENT, "the span has an id of its own");
+        incoming.insert("tracestate", HeaderValue::from_static("vendor=1"));
+        let parent = Parent::of_headers(&incoming);
+        let (trace, outgoing) = for_request("r-1".to_owned(), parent, Span::none(), async {
+            let mut outgoing = HeaderMap::new();
+            inject(&mut outgoing);
+            assert_eq!(outgoing["traceparent"].to_str().ok(), current().as_deref());
+            (trace_id(), outgoing)
+        })
+        .await;
+        assert_eq!(trace.as_deref(), Some("0af7651916cd43dd8448eb211c80319c"));
+        let sent = outgoing["traceparent"].to_str().unwrap();
+        assert!(sent.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && sent.ends_with("-01"), "{sent}");
+        assert_ne!(sent, PARENT, "the span has an id of its own");
+        assert_eq!(outgoing["tracestate"], "vendor=1");
     }
 
-    #[test]
-    fn a_span_without_a_parent_starts_a_trace_and_a_malformed_parent_is_ignored() {
-        telemetry::for_tests();
-        let span = tracing::info_span!("task");
-        follow_traceparent(&span, "nonsense");
-        assert_eq!(span.in_scope(trace_id).map(|id| id.len()), Some(32));
+    #[tokio::test]
+    async fn work_without_a_parent_starts_a_trace_and_a_malformed_parent_is_ignored() {
+        for parent in [Parent::default(), Parent::of_traceparent("nonsense"), Parent::of_traceparent("")] {
+            let id = follow(parent, Span::none(), async { trace_id() }).await;
+            assert_eq!(id.map(|id| id.len()), Some(32));
+        }
+        assert_eq!(trace_id(), None);
     }
 
     #[tokio::test]
     async fn the_request_id_is_known_within_the_request_alone() {
         assert_eq!(request_id(), None);
-        let (known, sent) = for_request("r-1".to_owned(), async {
+        let work = async {
             let mut headers = HeaderMap::new();
             inject(&mut headers);
             (request_id(), headers)
-        })
-        .await;
+        };
+        let (known, sent) = for_request("r-1".to_owned(), Parent::default(), Span::none(), work).await;
         assert_eq!(known.as_deref(), Some("r-1"));
         assert_eq!(sent["x-request-id"], "r-1");
     }

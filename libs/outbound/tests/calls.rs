@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agora_chassis::{Process, WatchedSecret};
+use agora_chassis::{
+    Process, WatchedSecret,
+    trace::{Parent, for_request},
+};
 use agora_outbound::{CallError, Client, Failure, InternalSigner};
 use agora_vocab::UserId;
 use axum::{
@@ -103,7 +106,7 @@ async fn a_command_carries_its_id_a_token_the_request_and_the_body() {
     let (id, user) = (Uuid::from_u128(5), UserId::new(Uuid::from_u128(7)));
     let (client, body) = (callee.client().for_user(user), json!({"n": 1}));
     let call = client.command::<_, Value>("/internal/v1/reserve", id, &body);
-    let answer = agora_chassis::trace::for_request("r-1".to_owned(), call).await.unwrap();
+    let answer = for_request("r-1".to_owned(), Parent::default(), tracing::Span::none(), call).await.unwrap();
     assert_eq!(answer, json!({"held": 3}));
 
     let seen = &callee.seen()[0];

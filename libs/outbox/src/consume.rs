@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agora_chassis::{BoxError, Dependency, Process, trace};
+use agora_chassis::{
+    BoxError, Dependency, Process,
+    trace::{self, Parent},
+};
 use agora_events::{Envelope, Topic};
 use agora_kafka::{Config, Consumer, Incoming};
 use agora_postgres::Db;
@@ -264,10 +267,8 @@ impl Worker {
 
     async fn handle_one(&self, envelope: &Envelope, attempts: u32) -> Result<(), Failure> {
         let span = tracing::info_span!("handle", event.id = %envelope.id, event.kind = envelope.kind);
-        if let Some(traceparent) = &envelope.trace {
-            trace::follow_traceparent(&span, traceparent);
-        }
-        match self.handle(std::slice::from_ref(envelope)).instrument(span).await {
+        let parent = envelope.trace.as_deref().map(Parent::of_traceparent).unwrap_or_default();
+        match trace::follow(parent, span, self.handle(std::slice::from_ref(envelope))).await {
             Some(result) => result,
             None if attempts < PANICS_MAX => Err(Failure::Again("the handler panicked".into())),
             None => Err(Failure::Poison("the handler panicked at each attempt".into())),

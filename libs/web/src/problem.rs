@@ -176,6 +176,7 @@ impl From<agora_api::Problem> for Problem {
 
 #[cfg(test)]
 mod tests {
+    use agora_chassis::trace::{Parent, for_request};
     use axum::{body::to_bytes, http::StatusCode, response::IntoResponse as _};
     use serde_json::{Value, json};
 
@@ -193,7 +194,7 @@ mod tests {
             .detail("only 3 are left")
             .field("items[0].quantity", "must be at most 3")
             .extra("available", 3);
-        let found = agora_chassis::trace::for_request("r-1".to_owned(), body(problem)).await;
+        let found = for_request("r-1".to_owned(), Parent::default(), tracing::Span::none(), body(problem)).await;
         assert_eq!(
             found,
             json!({

@@ -13,7 +13,7 @@ use std::{
 };
 
 use agora_api::{BODY_BYTES_MAX, Policy, Route};
-use agora_chassis::trace;
+use agora_chassis::trace::{self, Parent};
 use axum::{
     Router,
     body::{Body, HttpBody as _},
@@ -24,7 +24,7 @@ use axum::{
 use futures::{FutureExt as _, future::BoxFuture};
 use http_body_util::Limited;
 use tower::{Layer, Service};
-use tracing::{Instrument as _, Span, field::Empty};
+use tracing::{Span, field::Empty};
 use uuid::Uuid;
 
 use crate::{
@@ -138,7 +138,7 @@ where
     let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
     let rule = declared.table.find(request.method().as_str(), route);
     let span = span(&id, method, route);
-    trace::follow(&span, request.headers());
+    let parent = Parent::of_headers(request.headers());
     if let Ok(value) = HeaderValue::try_from(&id) {
         request.headers_mut().insert(trace::REQUEST_ID, value);
     }
@@ -152,7 +152,7 @@ where
         note(response.status(), method, route, took);
         response
     };
-    trace::for_request(id, work.instrument(span)).await
+    trace::for_request(id, parent, span, work).await
 }
 
 async fn answer<S>(declared: &Declared, route: Option<&Route>, request: Request, inner: S) -> Response
