@@ -5,6 +5,7 @@
 
 pub mod admin;
 mod clock;
+mod idle_pauses;
 mod process;
 mod readiness;
 mod run;
@@ -17,6 +18,7 @@ pub mod trace;
 mod watched;
 
 pub use clock::{SystemClock, SystemIds};
+pub use idle_pauses::IdlePauses;
 pub use process::Process;
 pub use readiness::{Dependency, Gate, Report, Waiting};
 pub use run::{Ports, Routers, Service, Started, Timing, run};

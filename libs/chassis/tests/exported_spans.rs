@@ -1,6 +1,5 @@
 //! Trace context where spans are exported: it is that of the spans. A test program of its own, because telemetry is set up
 //! once per process.
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up ends there")]
 
 use agora_chassis::{
     telemetry::{self, Config},

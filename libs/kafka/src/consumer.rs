@@ -23,6 +23,9 @@ const HEARTBEAT_MS: &str = "3000";
 /// Memory for prefetched messages, in KiB.
 const FETCHED_KIB_MAX: &str = "8192";
 const FETCH_BYTES_MAX: &str = "4194304";
+/// Longest time that the broker holds a fetch without messages, in milliseconds. A new message ends it at once; a partition
+/// that is resumed waits for its end.
+const FETCH_WAIT_MS_MAX: &str = "1000";
 
 /// A partition of a subscribed topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,7 +75,8 @@ impl Consumer {
             .set("session.timeout.ms", SESSION_MS_MAX)
             .set("heartbeat.interval.ms", HEARTBEAT_MS)
             .set("queued.max.messages.kbytes", FETCHED_KIB_MAX)
-            .set("fetch.max.bytes", FETCH_BYTES_MAX);
+            .set("fetch.max.bytes", FETCH_BYTES_MAX)
+            .set("fetch.wait.max.ms", FETCH_WAIT_MS_MAX);
         let client: StreamConsumer<Context> =
             settings.create_with_context(Context::default()).map_err(Error::Client)?;
         let topics: Vec<(String, Topic)> = topics.iter().map(|topic| (config.topic(*topic), *topic)).collect();

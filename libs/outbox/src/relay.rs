@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agora_chassis::{Dependency, Process};
+use agora_chassis::{Dependency, IdlePauses, Process};
 use agora_events::Envelope;
 use agora_kafka::{Outgoing, Producer};
 use agora_postgres::{Db, Tx};
@@ -27,7 +27,7 @@ const POLL_FIRST: Duration = Duration::from_millis(20);
 /// the database and the broker far less than one by one.
 const BATCH_PAUSE: Duration = Duration::from_millis(100);
 /// Longest time between two polls: it bounds the delay of events of a process that crashed before it sent them.
-const POLL_MAX: Duration = Duration::from_secs(1);
+const POLL_MAX: Duration = Duration::from_secs(5);
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 const MEASURE_INTERVAL: Duration = Duration::from_secs(5);
@@ -90,15 +90,17 @@ struct Batch {
 impl Relay {
     /// Stops only between two batches, so that sent rows are also deleted.
     async fn run(&self) -> anyhow::Result<()> {
-        let (mut failures, mut appended, mut next_poll, mut busy) = (0, appended(), POLL_FIRST, false);
+        let (mut failures, mut appended, mut busy) = (0, appended(), false);
+        let mut pauses = IdlePauses::new(POLL_FIRST, POLL_MAX);
         while !self.shutdown.is_cancelled() {
             match self.batch(busy).await {
                 Ok(Batch { sent: 0, .. }) => {
                     (failures, busy) = (0, false);
-                    self.shutdown.run_until_cancelled(next_wake(&mut appended, &mut next_poll)).await;
+                    self.shutdown.run_until_cancelled(next_wake(&mut appended, &mut pauses)).await;
                 }
                 Ok(Batch { sent, more }) => {
-                    (failures, next_poll, busy) = (0, POLL_FIRST, true);
+                    (failures, busy) = (0, true);
+                    pauses.reset();
                     self.kafka.up();
                     metrics::counter!("outbox_sent_total", "service" => self.service).increment(sent);
                     if !more {
@@ -172,14 +174,14 @@ impl Relay {
 }
 
 /// Waits for the next poll: soon after this process appended an event, else with growing intervals.
-async fn next_wake(appended: &mut watch::Receiver<()>, next_poll: &mut Duration) {
+async fn next_wake(appended: &mut watch::Receiver<()>, pauses: &mut IdlePauses) {
     tokio::select! {
         _ = appended.changed() => {
-            *next_poll = POLL_FIRST;
+            pauses.reset();
             // The same poll also finds events that are appended in the meantime.
             tokio::time::sleep(POLL_FIRST).await;
         }
-        () = tokio::time::sleep(*next_poll) => *next_poll = POLL_MAX.min(*next_poll * 2),
+        () = tokio::time::sleep(pauses.pause()) => {}
     }
 }
 
