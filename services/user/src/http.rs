@@ -15,7 +15,7 @@ use agora_web::{Idempotency, Identity, PortSettings, Routes, TokenVerifier};
 
 use crate::{
     domain::{Phone, Profile, Text, User, Username, Violations},
-    usecases::{Caller, UserService},
+    service::{Caller, UserService},
 };
 
 /// The routers of both ports with all their layers.

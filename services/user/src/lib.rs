@@ -3,16 +3,15 @@
 //! This file wires the parts together; no other file depends on all of them.
 
 mod config;
+mod crypto;
 mod domain;
 #[cfg(feature = "fakes")]
 pub mod fakes;
 mod http;
-mod maintenance;
-mod passwords;
 pub mod ports;
 mod postgres;
-mod tokens;
-pub mod usecases;
+pub mod service;
+mod worker;
 
 use std::sync::Arc;
 
@@ -23,13 +22,12 @@ use futures::future::BoxFuture;
 use sqlx::migrate::Migrator;
 
 pub use config::{Config, FirstAdmin};
+pub use crypto::{Argon2Passwords, Issue, SignedTokens};
 pub use domain::*;
 pub use http::routers;
-pub use passwords::Argon2Passwords;
 pub use postgres::PgStore;
-pub use tokens::{Issue, KeyError, SignedTokens};
 
-use usecases::UserService;
+use self::service::UserService;
 
 /// Migrations of this service's tables, including the outbox.
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -60,6 +58,6 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, 
     let producer = agora_kafka::Producer::new(&kafka);
     agora_outbox::relay(db.clone(), producer, process);
     agora_outbox::sweep(db, process);
-    maintenance::start(&accounts, tokens, first_admin, process);
+    worker::start(&accounts, tokens, first_admin, process);
     Ok((ports, http::routers(accounts, verifier, internal_secret)))
 }

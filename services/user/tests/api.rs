@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use agora_chassis::{Process, WatchedFile, WatchedSecret};
 use agora_testkit::{FixedClock, TestApp, TestKeys, TestResponse, internal_token};
-use agora_user::{Argon2Passwords, Issue, SignedTokens, fakes::InMemoryStore, usecases::UserService};
+use agora_user::{Argon2Passwords, Issue, SignedTokens, fakes::InMemoryStore, service::UserService};
 use agora_vocab::{Role, UserId};
 use agora_web::TokenVerifier;
 use argon2::Params;
@@ -438,7 +438,7 @@ async fn the_order_service_alone_reads_an_address_for_its_user() {
 
 #[tokio::test]
 async fn the_first_admin_is_created_once_and_the_password_follows_the_secret() {
-    use agora_user::{Password, usecases::Ensured};
+    use agora_user::{Password, service::Ensured};
     let shop = shop();
     let email = agora_vocab::Email::parse("admin@example.com").unwrap();
     let ensure = |password: &str| {
@@ -463,7 +463,7 @@ async fn the_first_admin_is_created_once_and_the_password_follows_the_secret() {
 
 #[tokio::test]
 async fn an_earlier_account_with_the_admins_address_is_taken_over() {
-    use agora_user::{Password, usecases::Ensured};
+    use agora_user::{Password, service::Ensured};
     let shop = shop();
     let (_, squatter) = shop.shopper("admin@example.com").await;
     let email = agora_vocab::Email::parse("admin@example.com").unwrap();

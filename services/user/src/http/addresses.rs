@@ -8,7 +8,7 @@ use axum::{extract::State, response::Response};
 use super::dedup_key;
 use crate::{
     domain::{Address, BookEntry, Country, Text, Violations},
-    usecases::UserService,
+    service::UserService,
 };
 
 pub fn routes() -> Routes<UserService> {

@@ -15,7 +15,7 @@ use axum::{
 use super::{caller, profile, user_to_wire};
 use crate::{
     domain::{Password, Violations},
-    usecases::{Attempt, LoggedIn, Registration, UserService},
+    service::{Attempt, LoggedIn, Registration, UserService},
 };
 
 /// Set by the gateway, which drops a value from the client.

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use crate::{
     domain::{ADDRESSES_MAX, Violations},
     ports::{HashError, StoreError, TokenError},
-    usecases::Error,
+    service::Error,
 };
 
 impl From<Error> for Problem {

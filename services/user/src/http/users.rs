@@ -8,7 +8,7 @@ use axum::extract::State;
 use super::{caller, dedup_key, profile, user_to_wire};
 use crate::{
     domain::{Profile, Violations},
-    usecases::UserService,
+    service::UserService,
 };
 
 pub fn routes() -> Routes<UserService> {

@@ -7,9 +7,9 @@ use agora_chassis::{Process, chain};
 
 use crate::{
     config::FirstAdmin,
+    crypto::SignedTokens,
     domain::Password,
-    tokens::SignedTokens,
-    usecases::{Ensured, UserService},
+    service::{Ensured, UserService},
 };
 
 /// First and longest wait between two attempts of a task that the service waits for.
