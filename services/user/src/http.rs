@@ -19,13 +19,13 @@ use crate::{
 };
 
 /// The routers of both ports with all their layers.
-pub fn routers(accounts: UserService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
+pub fn routers(service: UserService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
     let public = Routes::new()
         .merge(auth::routes())
         .merge(users::routes())
         .merge(addresses::routes())
-        .with_state(accounts.clone());
-    let internal = addresses::internal_routes().with_state(accounts);
+        .with_state(service.clone());
+    let internal = addresses::internal_routes().with_state(service);
     Routers {
         public: agora_web::public_stack(public, PortSettings { verifier: Some(verifier), ..PortSettings::default() }),
         internal: agora_web::internal(internal, internal_secret, &agora_topology::USER),

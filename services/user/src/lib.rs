@@ -46,18 +46,17 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, 
     let TokenSettings { keys, issuer, audience } = tokens.clone();
     let issue = Issue { issuer, audience, lifetime_s: access_lifetime_s };
     let verifier = tokens.verifier(process);
-    let tokens = Arc::new(SignedTokens::new(signing_key, keys, issue, process.clock(), process.ids()));
-    let accounts = UserService {
+    let service = UserService {
         users: store.clone(),
         sessions: store.clone(),
         addresses: store,
         passwords: Arc::new(Argon2Passwords::new().context("the parameters of argon2id")?),
-        tokens: tokens.clone(),
+        tokens: Arc::new(SignedTokens::new(signing_key, keys, issue, process.clock(), process.ids())),
         ids: process.ids(),
     };
     let producer = agora_kafka::Producer::new(&kafka);
     agora_outbox::relay(db.clone(), producer, process);
     agora_outbox::sweep(db, process);
-    worker::start(&accounts, tokens, first_admin, process);
-    Ok((ports, http::routers(accounts, verifier, internal_secret)))
+    worker::start(&service, first_admin.map(|FirstAdmin { email, password }| (email, password)), process);
+    Ok((ports, http::routers(service, verifier, internal_secret)))
 }

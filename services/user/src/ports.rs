@@ -1,8 +1,10 @@
 //! What the use cases need: stored users, sessions and addresses, password hashing, token signing.
 //!
 //! Each method is one atomic operation. Must not depend on SQL or HTTP.
+
 use std::net::IpAddr;
 
+use agora_chassis::BoxError;
 use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{AddressId, Email, Role, Secret, SessionId, UserId};
 use async_trait::async_trait;
@@ -10,9 +12,6 @@ use async_trait::async_trait;
 use crate::domain::{
     AccessToken, BookEntry, Credentials, Password, PasswordHash, Profile, RefreshToken, TokenDigest, User,
 };
-
-/// Any error of a store, with its sources.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The store of user accounts.
 #[async_trait]
@@ -197,6 +196,9 @@ pub trait Tokens: Send + Sync {
 
     /// The digest of a presented refresh token.
     fn digest(&self, presented: &Secret) -> TokenDigest;
+
+    /// Fails if the configured signing key cannot be used now. The error names the setting, never a part of the key.
+    fn check(&self) -> Result<(), BoxError>;
 }
 
 /// Why no token was issued.

@@ -1,13 +1,12 @@
 //! Background tasks: wait for a usable signing key, create and update the first admin from its Secret, delete expired
-//! sessions.
+//! sessions. Calls use cases and ports only.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use agora_chassis::{Process, chain};
+use agora_chassis::{Dependency, Gate, Process, WatchedSecret, chain};
+use agora_vocab::Email;
 
 use crate::{
-    config::FirstAdmin,
-    crypto::SignedTokens,
     domain::Password,
     service::{Ensured, UserService},
 };
@@ -20,44 +19,61 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 const DELETE_INTERVAL: Duration = Duration::from_mins(10);
 const DELETE_BATCH: u32 = 1_000;
 
-/// Starts all background tasks; each ends when the process shuts down.
-pub fn start(accounts: &UserService, tokens: Arc<SignedTokens>, first_admin: Option<FirstAdmin>, process: &Process) {
-    until_shutdown(process, "signing-key", await_key(tokens, process.clone()));
-    until_shutdown(process, "expired-sessions", delete_expired_sessions(accounts.clone()));
-    if let Some(admin) = first_admin {
-        until_shutdown(process, "first-admin", ensure_first_admin(accounts.clone(), admin, process.clone()));
+/// Starts all background tasks; each ends when the process shuts down. `first_admin` is an e-mail address and a watched
+/// password.
+pub fn start(service: &UserService, first_admin: Option<(Email, WatchedSecret)>, process: &Process) {
+    // The gates close before the first task runs, so that the process is not ready in between.
+    let (signing, gate) = (service.clone(), process.gate("signing-key"));
+    until_shutdown(process, "signing-key", move || await_key(signing.clone(), gate.clone()));
+    let deleting = service.clone();
+    until_shutdown(process, "expired-sessions", move || delete_expired_sessions(deleting.clone()));
+    if let Some((email, password)) = first_admin {
+        let ensuring = service.clone();
+        let (gate, dependency) = (process.gate("first-admin"), process.dependency("first-admin"));
+        until_shutdown(process, "first-admin", move || {
+            let (email, password) = (email.clone(), password.clone());
+            ensure_first_admin(ensuring.clone(), email, password, gate.clone(), dependency.clone())
+        });
     }
 }
 
-fn until_shutdown(process: &Process, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+/// Supervises a task that does not watch the shutdown of the process itself.
+fn until_shutdown<F>(process: &Process, name: &'static str, mut start: impl FnMut() -> F + Send + 'static)
+where
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
     let shutdown = process.shutdown();
-    process.spawn(name, async move {
-        shutdown.run_until_cancelled(task).await;
-        Ok(())
+    process.supervise(name, move || {
+        let (task, shutdown) = (start(), shutdown.clone());
+        async move { shutdown.run_until_cancelled(task).await.unwrap_or(Ok(())) }
     });
 }
 
-async fn await_key(tokens: Arc<SignedTokens>, process: Process) {
-    let gate = process.gate("signing-key");
-    while let Err(error) = tokens.check() {
+async fn await_key(service: UserService, gate: Gate) -> anyhow::Result<()> {
+    while let Err(error) = service.tokens.check() {
         gate.close(error.to_string());
         tokio::time::sleep(RETRY_MAX).await;
     }
     gate.open();
+    Ok(())
 }
 
 /// The readiness gate opens once the admin exists. Comparing the password with the Secret follows after that.
-async fn ensure_first_admin(accounts: UserService, admin: FirstAdmin, process: Process) {
-    let (gate, dependency) = (process.gate("first-admin"), process.dependency("first-admin"));
-    let FirstAdmin { email, password: mut secret } = admin;
+async fn ensure_first_admin(
+    service: UserService,
+    email: Email,
+    mut secret: WatchedSecret,
+    gate: Gate,
+    dependency: Dependency,
+) -> anyhow::Result<()> {
     let mut pause = RETRY_MIN;
     // Comparing the password takes longer than the rest of the start and rarely changes anything.
-    if matches!(accounts.has_admin(&email).await, Ok(true)) {
+    if matches!(service.has_admin(&email).await, Ok(true)) {
         gate.open();
     }
     loop {
         let ensured = match Password::parse(secret.current().expose().to_owned()) {
-            Ok(password) => accounts.ensure_admin(&email, &password).await.map_err(|error| chain(&error)),
+            Ok(password) => service.ensure_admin(&email, &password).await.map_err(|error| chain(&error)),
             Err(invalid) => Err(format!("ADMIN_PASSWORD {}", invalid.message)),
         };
         match ensured {
@@ -80,13 +96,13 @@ async fn ensure_first_admin(accounts: UserService, admin: FirstAdmin, process: P
     }
 }
 
-async fn delete_expired_sessions(accounts: UserService) {
+/// Runs until the database fails.
+async fn delete_expired_sessions(service: UserService) -> anyhow::Result<()> {
     loop {
         tokio::time::sleep(DELETE_INTERVAL).await;
-        match accounts.sessions.delete_expired(DELETE_BATCH).await {
-            Ok(0) => {}
-            Ok(sessions) => tracing::debug!(sessions, "deleted expired sessions"),
-            Err(error) => tracing::warn!(%error, "expired sessions are not deleted"),
+        let sessions = service.sessions.delete_expired(DELETE_BATCH).await?;
+        if sessions > 0 {
+            tracing::debug!(sessions, "deleted expired sessions");
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use agora_chassis::BoxError;
 use agora_vocab::Secret;
 use argon2::{
     Algorithm, Argon2, Block, Params, Version,
@@ -18,10 +19,10 @@ use tokio::sync::Semaphore;
 
 use crate::{
     domain::{Password, PasswordHash},
-    ports::{BoxError, HashError, Passwords, Verdict},
+    ports::{HashError, Passwords, Verdict},
 };
 
-/// StoredResult of one hash in KiB, passes and lanes (OWASP Password Storage Cheat Sheet, argon2id).
+/// Parameters of one hash: memory in KiB, passes and lanes (OWASP Password Storage Cheat Sheet, argon2id).
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;

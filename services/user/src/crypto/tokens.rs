@@ -67,7 +67,7 @@ struct SigningKey {
 
 /// Why the signing key of the file cannot be used. Never holds a part of it.
 #[derive(Debug, thiserror::Error)]
-pub enum KeyError {
+enum KeyError {
     /// Not a PEM file with one private key.
     #[error("SIGNING_KEY_FILE holds no PKCS#8 private key in PEM format")]
     NotPem,
@@ -114,11 +114,6 @@ impl SignedTokens {
         ids: Arc<dyn Ids>,
     ) -> Self {
         Self { key_file, key_set_file, issue, clock, ids, random: SystemRandom::new(), state: Mutex::default() }
-    }
-
-    /// Fails if the key in the file cannot be used now.
-    pub fn check(&self) -> Result<(), KeyError> {
-        load(&self.key_file.current(), &self.key_set_file.current()).map(drop)
     }
 
     /// The key of the file, or the last usable one while the file's key cannot be used.
@@ -175,6 +170,11 @@ impl Tokens for SignedTokens {
         let mut bytes = [0; digest::SHA256_OUTPUT_LEN];
         bytes.copy_from_slice(digest.as_ref());
         TokenDigest(bytes)
+    }
+
+    fn check(&self) -> Result<(), BoxError> {
+        load(&self.key_file.current(), &self.key_set_file.current())?;
+        Ok(())
     }
 }
 

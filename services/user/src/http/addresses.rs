@@ -25,57 +25,57 @@ pub fn internal_routes() -> Routes<UserService> {
     Routes::new().on(wire::routes::READ_ADDRESS_OF, read_for_order)
 }
 
-async fn list(State(accounts): State<UserService>, identity: Identity) -> Result<Json<List<wire::Address>>, Problem> {
-    let items: Vec<_> = accounts.addresses(identity.user).await?.into_iter().map(to_wire).collect();
+async fn list(State(service): State<UserService>, identity: Identity) -> Result<Json<List<wire::Address>>, Problem> {
+    let items: Vec<_> = service.addresses(identity.user).await?.into_iter().map(to_wire).collect();
     let total = u64::try_from(items.len()).ok();
     Ok(Json(List { items, total, next_cursor: None }))
 }
 
 async fn add(
-    State(accounts): State<UserService>,
+    State(service): State<UserService>,
     identity: Identity,
     Command { body, idempotency }: Command<wire::PostalAddress>,
 ) -> Result<Response, Problem> {
     let dedup_key = dedup_key(identity.user, idempotency);
-    let entry = accounts.add_address(identity.user, address(body)?, &dedup_key).await?.into_inner();
+    let entry = service.add_address(identity.user, address(body)?, &dedup_key).await?.into_inner();
     Ok(created(format!("/api/v1/users/me/addresses/{}", entry.id), to_wire(entry)))
 }
 
 async fn read(
-    State(accounts): State<UserService>,
+    State(service): State<UserService>,
     identity: Identity,
     Path(id): Path<AddressId>,
 ) -> Result<Json<wire::Address>, Problem> {
-    Ok(Json(to_wire(accounts.address(identity.user, id).await?)))
+    Ok(Json(to_wire(service.address(identity.user, id).await?)))
 }
 
 async fn replace(
-    State(accounts): State<UserService>,
+    State(service): State<UserService>,
     identity: Identity,
     Path(id): Path<AddressId>,
     Command { body, idempotency }: Command<wire::PostalAddress>,
 ) -> Result<Json<wire::Address>, Problem> {
     let dedup_key = dedup_key(identity.user, idempotency);
     let entry = BookEntry { id, address: address(body)? };
-    Ok(Json(to_wire(accounts.replace_address(identity.user, entry, &dedup_key).await?.into_inner())))
+    Ok(Json(to_wire(service.replace_address(identity.user, entry, &dedup_key).await?.into_inner())))
 }
 
 async fn remove(
-    State(accounts): State<UserService>,
+    State(service): State<UserService>,
     identity: Identity,
     Path(id): Path<AddressId>,
     Command { body: (), idempotency }: Command<()>,
 ) -> Result<Response, Problem> {
-    accounts.remove_address(identity.user, id, &dedup_key(identity.user, idempotency)).await?;
+    service.remove_address(identity.user, id, &dedup_key(identity.user, idempotency)).await?;
     Ok(no_content())
 }
 
 async fn read_for_order(
-    State(accounts): State<UserService>,
+    State(service): State<UserService>,
     _: Caller,
     Path((owner, id)): Path<(UserId, AddressId)>,
 ) -> Result<Json<wire::Address>, Problem> {
-    Ok(Json(to_wire(accounts.address(owner, id).await?)))
+    Ok(Json(to_wire(service.address(owner, id).await?)))
 }
 
 fn address(body: wire::PostalAddress) -> Result<Address, Violations> {

@@ -27,34 +27,34 @@ pub fn routes() -> Routes<UserService> {
 }
 
 /// Ignores an `Idempotency-Key`: the e-mail address is unique.
-async fn register(State(accounts): State<UserService>, Json(body): Json<wire::Register>) -> Result<Response, Problem> {
-    let user = accounts.register(registration(body)?, &DedupKey::None).await?.into_inner();
+async fn register(State(service): State<UserService>, Json(body): Json<wire::Register>) -> Result<Response, Problem> {
+    let user = service.register(registration(body)?, &DedupKey::None).await?.into_inner();
     Ok(created(format!("/api/v1/users/{}", user.id), user_to_wire(user)))
 }
 
 async fn login(
-    State(accounts): State<UserService>,
+    State(service): State<UserService>,
     headers: HeaderMap,
     Json(body): Json<wire::Login>,
 ) -> Result<Response, Problem> {
     let wire::Login { email, password } = body;
     let attempt =
         Attempt { email: Email::parse(&email).ok(), password: Secret::new(password), ip: caller_address(&headers) };
-    Ok(tokens(accounts.login(attempt).await?))
+    Ok(tokens(service.login(attempt).await?))
 }
 
-async fn refresh(State(accounts): State<UserService>, Json(body): Json<wire::Refresh>) -> Result<Response, Problem> {
-    Ok(tokens(accounts.refresh(&Secret::new(body.refresh_token)).await?))
+async fn refresh(State(service): State<UserService>, Json(body): Json<wire::Refresh>) -> Result<Response, Problem> {
+    Ok(tokens(service.refresh(&Secret::new(body.refresh_token)).await?))
 }
 
-async fn logout(State(accounts): State<UserService>, Json(body): Json<wire::Refresh>) -> Result<Response, Problem> {
-    accounts.logout(&Secret::new(body.refresh_token)).await?;
+async fn logout(State(service): State<UserService>, Json(body): Json<wire::Refresh>) -> Result<Response, Problem> {
+    service.logout(&Secret::new(body.refresh_token)).await?;
     Ok(no_content())
 }
 
-async fn validate(State(accounts): State<UserService>, identity: Identity) -> Result<Json<wire::Validated>, Problem> {
+async fn validate(State(service): State<UserService>, identity: Identity) -> Result<Json<wire::Validated>, Problem> {
     let (sid, exp) = (identity.session, identity.expires_at.unix_timestamp());
-    let user = accounts.validate(&caller(identity)).await?;
+    let user = service.validate(&caller(identity)).await?;
     Ok(Json(wire::Validated { id: user.id, email: user.email.to_string(), roles: user.roles, sid, exp }))
 }
 

@@ -16,36 +16,36 @@ pub fn routes() -> Routes<UserService> {
     Routes::new().on(READ_OWN, read_me).on(UPDATE_OWN, update_me).on(READ, read).on(UPDATE, update)
 }
 
-async fn read_me(State(accounts): State<UserService>, identity: Identity) -> Result<Json<wire::User>, Problem> {
+async fn read_me(State(service): State<UserService>, identity: Identity) -> Result<Json<wire::User>, Problem> {
     let id = identity.user;
-    Ok(Json(user_to_wire(accounts.read(&caller(identity), id).await?)))
+    Ok(Json(user_to_wire(service.read(&caller(identity), id).await?)))
 }
 
 async fn read(
-    State(accounts): State<UserService>,
+    State(service): State<UserService>,
     identity: Identity,
     Path(id): Path<UserId>,
 ) -> Result<Json<wire::User>, Problem> {
-    Ok(Json(user_to_wire(accounts.read(&caller(identity), id).await?)))
+    Ok(Json(user_to_wire(service.read(&caller(identity), id).await?)))
 }
 
 async fn update_me(
-    accounts: State<UserService>,
+    service: State<UserService>,
     identity: Identity,
     command: Command<wire::UpdateProfile>,
 ) -> Result<Json<wire::User>, Problem> {
     let id = identity.user;
-    update(accounts, identity, Path(id), command).await
+    update(service, identity, Path(id), command).await
 }
 
 async fn update(
-    State(accounts): State<UserService>,
+    State(service): State<UserService>,
     identity: Identity,
     Path(id): Path<UserId>,
     Command { body, idempotency }: Command<wire::UpdateProfile>,
 ) -> Result<Json<wire::User>, Problem> {
     let dedup_key = dedup_key(identity.user, idempotency);
-    let user = accounts.update(&caller(identity), id, &change(body)?, &dedup_key).await?;
+    let user = service.update(&caller(identity), id, &change(body)?, &dedup_key).await?;
     Ok(Json(user_to_wire(user.into_inner())))
 }
 
