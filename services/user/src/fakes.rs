@@ -13,7 +13,7 @@ use crate::{
         ADDRESSES_MAX, BookEntry, Credentials, PasswordHash, Profile, SESSION_IDLE, SESSION_LIFETIME, Status,
         TokenDigest, User, Username,
     },
-    ports::{Addresses, NewAccount, NewSession, Refusal, Rotation, Sessions, StoreError, Users},
+    ports::{Addresses, NewAccount, NewSession, Refusal, Rotation, Sessions, StoreError, UserError, Users},
 };
 
 /// Implements every port that has a table.
@@ -95,13 +95,13 @@ impl State {
         name.is_some_and(|name| names.any(|taken| taken.folded() == name.folded()))
     }
 
-    fn claim_key(&self, dedup_key: &DedupKey) -> Result<Option<StoredResult>, StoreError> {
+    fn claim_key(&self, dedup_key: &DedupKey) -> Result<Option<StoredResult>, UserError> {
         let DedupKey::Request { scope, key, route, hash } = dedup_key else { return Ok(None) };
         for (seen, memory) in &self.remembered {
             if let DedupKey::Request { scope: s, key: k, route: r, hash: h } = seen
                 && (s, r, k) == (scope, route, key)
             {
-                return if h == hash { Ok(Some(memory.clone())) } else { Err(StoreError::KeyMismatch) };
+                return if h == hash { Ok(Some(memory.clone())) } else { Err(UserError::Store(StoreError::KeyReused)) };
             }
         }
         Ok(None)
@@ -118,17 +118,17 @@ impl State {
 
 #[async_trait]
 impl Users for InMemoryStore {
-    async fn register(&self, account: &NewAccount, dedup_key: &DedupKey) -> Result<Outcome<User>, StoreError> {
+    async fn register(&self, account: &NewAccount, dedup_key: &DedupKey) -> Result<Outcome<User>, UserError> {
         let mut state = self.state();
         if let Some(StoredResult::User(user)) = state.claim_key(dedup_key)? {
             return Ok(Outcome::Duplicate(user));
         }
         let NewAccount { id, email, profile, roles, hash } = account.clone();
         if state.users.iter().any(|found| found.user.email == email) {
-            return Err(StoreError::EmailTaken);
+            return Err(UserError::EmailTaken);
         }
         if state.username_taken(profile.username.as_ref(), id) {
-            return Err(StoreError::UsernameTaken);
+            return Err(UserError::UsernameTaken);
         }
         let user = User { id, email, profile, roles, status: Status::Active, created_at: self.clock.now() };
         state.users.push(Credentials { user: user.clone(), hash });
@@ -137,11 +137,11 @@ impl Users for InMemoryStore {
         Ok(Outcome::Applied(user))
     }
 
-    async fn find(&self, id: UserId) -> Result<Option<User>, StoreError> {
+    async fn find(&self, id: UserId) -> Result<Option<User>, UserError> {
         Ok(self.state().user(id).map(|found| found.user.clone()))
     }
 
-    async fn credentials(&self, email: &Email) -> Result<Option<Credentials>, StoreError> {
+    async fn credentials(&self, email: &Email) -> Result<Option<Credentials>, UserError> {
         Ok(self.state().users.iter().find(|found| found.user.email == *email).cloned())
     }
 
@@ -150,13 +150,13 @@ impl Users for InMemoryStore {
         id: UserId,
         change: &Profile,
         dedup_key: &DedupKey,
-    ) -> Result<Option<Outcome<User>>, StoreError> {
+    ) -> Result<Option<Outcome<User>>, UserError> {
         let mut state = self.state();
         if let Some(StoredResult::User(user)) = state.claim_key(dedup_key)? {
             return Ok(Some(Outcome::Duplicate(user)));
         }
         if state.username_taken(change.username.as_ref(), id) {
-            return Err(StoreError::UsernameTaken);
+            return Err(UserError::UsernameTaken);
         }
         let Some(found) = state.user(id) else { return Ok(None) };
         found.user.profile = found.user.profile.clone().merged(change.clone());
@@ -166,14 +166,14 @@ impl Users for InMemoryStore {
         Ok(Some(Outcome::Applied(user)))
     }
 
-    async fn rehash(&self, id: UserId, from: &PasswordHash, to: &PasswordHash) -> Result<(), StoreError> {
+    async fn rehash(&self, id: UserId, from: &PasswordHash, to: &PasswordHash) -> Result<(), UserError> {
         if let Some(found) = self.state().user(id).filter(|found| found.hash == *from) {
             found.hash = to.clone();
         }
         Ok(())
     }
 
-    async fn make_admin(&self, id: UserId, password: Option<&PasswordHash>) -> Result<(), StoreError> {
+    async fn make_admin(&self, id: UserId, password: Option<&PasswordHash>) -> Result<(), UserError> {
         let mut state = self.state();
         let Some(found) = state.user(id) else { return Ok(()) };
         found.user.status = Status::Active;
@@ -190,7 +190,7 @@ impl Users for InMemoryStore {
 
 #[async_trait]
 impl Sessions for InMemoryStore {
-    async fn start(&self, session: &NewSession, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError> {
+    async fn start(&self, session: &NewSession, dedup_key: &DedupKey) -> Result<Outcome<()>, UserError> {
         let mut state = self.state();
         if state.claim_key(dedup_key)?.is_some() {
             return Ok(Outcome::Duplicate(()));
@@ -209,7 +209,7 @@ impl Sessions for InMemoryStore {
         Ok(Outcome::Applied(()))
     }
 
-    async fn rotate(&self, presented: TokenDigest, next: TokenDigest) -> Result<Rotation, StoreError> {
+    async fn rotate(&self, presented: TokenDigest, next: TokenDigest) -> Result<Rotation, UserError> {
         let (mut state, now) = (self.state(), self.clock.now());
         let state = &mut *state;
         let Some(token) = state.tokens.iter_mut().find(|token| token.digest == presented) else {
@@ -238,14 +238,14 @@ impl Sessions for InMemoryStore {
         Ok(Rotation::Rotated { session, user: Box::new(user) })
     }
 
-    async fn end(&self, presented: TokenDigest) -> Result<(), StoreError> {
+    async fn end(&self, presented: TokenDigest) -> Result<(), UserError> {
         let mut state = self.state();
         let found = state.tokens.iter().find(|token| token.digest == presented).map(|token| token.session);
         state.end_sessions(|session| Some(session.id) == found);
         Ok(())
     }
 
-    async fn live(&self, id: SessionId, user: UserId) -> Result<Option<User>, StoreError> {
+    async fn live(&self, id: SessionId, user: UserId) -> Result<Option<User>, UserError> {
         let (mut state, now) = (self.state(), self.clock.now());
         let live =
             |session: &Session| session.id == id && session.user == user && !session.ended && session.expires_at > now;
@@ -255,7 +255,7 @@ impl Sessions for InMemoryStore {
         Ok(state.user(user).map(|found| found.user.clone()).filter(|user| user.status == Status::Active))
     }
 
-    async fn delete_expired(&self, limit: u32) -> Result<u64, StoreError> {
+    async fn delete_expired(&self, limit: u32) -> Result<u64, UserError> {
         let (mut state, now) = (self.state(), self.clock.now());
         let over: Vec<SessionId> = state
             .sessions
@@ -272,12 +272,12 @@ impl Sessions for InMemoryStore {
 
 #[async_trait]
 impl Addresses for InMemoryStore {
-    async fn list(&self, owner: UserId) -> Result<Vec<BookEntry>, StoreError> {
+    async fn list(&self, owner: UserId) -> Result<Vec<BookEntry>, UserError> {
         let state = self.state();
         Ok(state.addresses.iter().filter(|(of, _)| *of == owner).map(|(_, entry)| entry.clone()).collect())
     }
 
-    async fn find(&self, owner: UserId, id: AddressId) -> Result<Option<BookEntry>, StoreError> {
+    async fn find(&self, owner: UserId, id: AddressId) -> Result<Option<BookEntry>, UserError> {
         Ok(self.list(owner).await?.into_iter().find(|entry| entry.id == id))
     }
 
@@ -286,16 +286,16 @@ impl Addresses for InMemoryStore {
         owner: UserId,
         entry: &BookEntry,
         dedup_key: &DedupKey,
-    ) -> Result<Outcome<BookEntry>, StoreError> {
+    ) -> Result<Outcome<BookEntry>, UserError> {
         let mut state = self.state();
         if let Some(StoredResult::Entry(entry)) = state.claim_key(dedup_key)? {
             return Ok(Outcome::Duplicate(entry));
         }
         if state.user(owner).is_none() {
-            return Err(StoreError::NoOwner);
+            return Err(UserError::NoOwner);
         }
         if state.addresses.iter().filter(|(of, _)| *of == owner).count() >= ADDRESSES_MAX {
-            return Err(StoreError::BookFull);
+            return Err(UserError::BookFull);
         }
         state.addresses.push((owner, entry.clone()));
         state.store_result(dedup_key, StoredResult::Entry(entry.clone()));
@@ -307,7 +307,7 @@ impl Addresses for InMemoryStore {
         owner: UserId,
         entry: &BookEntry,
         dedup_key: &DedupKey,
-    ) -> Result<Option<Outcome<BookEntry>>, StoreError> {
+    ) -> Result<Option<Outcome<BookEntry>>, UserError> {
         let mut state = self.state();
         if let Some(StoredResult::Entry(entry)) = state.claim_key(dedup_key)? {
             return Ok(Some(Outcome::Duplicate(entry)));
@@ -324,7 +324,7 @@ impl Addresses for InMemoryStore {
         owner: UserId,
         id: AddressId,
         dedup_key: &DedupKey,
-    ) -> Result<Option<Outcome<()>>, StoreError> {
+    ) -> Result<Option<Outcome<()>>, UserError> {
         let mut state = self.state();
         if state.claim_key(dedup_key)?.is_some() {
             return Ok(Some(Outcome::Duplicate(())));

@@ -9,6 +9,8 @@ use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{AddressId, Email, Role, Secret, SessionId, UserId};
 use async_trait::async_trait;
 
+pub use agora_outbox::StoreError;
+
 use crate::domain::{
     AccessToken, BookEntry, Credentials, Password, PasswordHash, Profile, RefreshToken, TokenDigest, User,
 };
@@ -17,13 +19,13 @@ use crate::domain::{
 #[async_trait]
 pub trait Users: Send + Sync {
     /// Stores an account and the event `user.registered`. Fails if the e-mail address or username is taken.
-    async fn register(&self, account: &NewAccount, dedup_key: &DedupKey) -> Result<Outcome<User>, StoreError>;
+    async fn register(&self, account: &NewAccount, dedup_key: &DedupKey) -> Result<Outcome<User>, UserError>;
 
     /// `None` if there is no such account.
-    async fn find(&self, id: UserId) -> Result<Option<User>, StoreError>;
+    async fn find(&self, id: UserId) -> Result<Option<User>, UserError>;
 
     /// The account with this e-mail address, and its password hash.
-    async fn credentials(&self, email: &Email) -> Result<Option<Credentials>, StoreError>;
+    async fn credentials(&self, email: &Email) -> Result<Option<Credentials>, UserError>;
 
     /// Merges the fields of `change` into the profile and stores the event `user.updated`. `None` if there is no such account.
     async fn update(
@@ -31,13 +33,13 @@ pub trait Users: Send + Sync {
         id: UserId,
         change: &Profile,
         dedup_key: &DedupKey,
-    ) -> Result<Option<Outcome<User>>, StoreError>;
+    ) -> Result<Option<Outcome<User>>, UserError>;
 
     /// Replaces the hash `from` by `to`, a hash of the same password. Does nothing if the stored hash is not `from`.
-    async fn rehash(&self, id: UserId, from: &PasswordHash, to: &PasswordHash) -> Result<(), StoreError>;
+    async fn rehash(&self, id: UserId, from: &PasswordHash, to: &PasswordHash) -> Result<(), UserError>;
 
     /// Makes the account an active admin. A given hash replaces the password and ends every session. Idempotent.
-    async fn make_admin(&self, id: UserId, password: Option<&PasswordHash>) -> Result<(), StoreError>;
+    async fn make_admin(&self, id: UserId, password: Option<&PasswordHash>) -> Result<(), UserError>;
 }
 
 /// An account to create.
@@ -59,20 +61,20 @@ pub struct NewAccount {
 #[async_trait]
 pub trait Sessions: Send + Sync {
     /// Stores a session with its first refresh token, and the event `user.login`.
-    async fn start(&self, session: &NewSession, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError>;
+    async fn start(&self, session: &NewSession, dedup_key: &DedupKey) -> Result<Outcome<()>, UserError>;
 
     /// Replaces the `presented` refresh token by `next`. Reuse of a token ends its whole session, since one of its two
     /// holders must have stolen it.
-    async fn rotate(&self, presented: TokenDigest, next: TokenDigest) -> Result<Rotation, StoreError>;
+    async fn rotate(&self, presented: TokenDigest, next: TokenDigest) -> Result<Rotation, UserError>;
 
     /// Ends the session of a refresh token. Does nothing for an unknown token.
-    async fn end(&self, presented: TokenDigest) -> Result<(), StoreError>;
+    async fn end(&self, presented: TokenDigest) -> Result<(), UserError>;
 
     /// The account of an active session; `None` if the session has ended or the account is blocked.
-    async fn live(&self, id: SessionId, user: UserId) -> Result<Option<User>, StoreError>;
+    async fn live(&self, id: SessionId, user: UserId) -> Result<Option<User>, UserError>;
 
     /// Deletes at most `limit` sessions past their absolute lifetime, with their tokens. Returns the number deleted.
-    async fn delete_expired(&self, limit: u32) -> Result<u64, StoreError>;
+    async fn delete_expired(&self, limit: u32) -> Result<u64, UserError>;
 }
 
 /// A session to start.
@@ -123,18 +125,18 @@ pub enum Refusal {
 #[async_trait]
 pub trait Addresses: Send + Sync {
     /// All entries, oldest first: at most [`crate::domain::ADDRESSES_MAX`].
-    async fn list(&self, owner: UserId) -> Result<Vec<BookEntry>, StoreError>;
+    async fn list(&self, owner: UserId) -> Result<Vec<BookEntry>, UserError>;
 
     /// `None` if the owner's book has no such entry.
-    async fn find(&self, owner: UserId, id: AddressId) -> Result<Option<BookEntry>, StoreError>;
+    async fn find(&self, owner: UserId, id: AddressId) -> Result<Option<BookEntry>, UserError>;
 
-    /// Adds an entry. Fails with [`StoreError::BookFull`] at the limit.
+    /// Adds an entry. Fails with [`UserError::BookFull`] at the limit.
     async fn add(
         &self,
         owner: UserId,
         entry: &BookEntry,
         dedup_key: &DedupKey,
-    ) -> Result<Outcome<BookEntry>, StoreError>;
+    ) -> Result<Outcome<BookEntry>, UserError>;
 
     /// Replaces the address of an entry. `None` if the book has no such entry.
     async fn replace(
@@ -142,7 +144,7 @@ pub trait Addresses: Send + Sync {
         owner: UserId,
         entry: &BookEntry,
         dedup_key: &DedupKey,
-    ) -> Result<Option<Outcome<BookEntry>>, StoreError>;
+    ) -> Result<Option<Outcome<BookEntry>>, UserError>;
 
     /// Removes an entry. `None` if the book has no such entry.
     async fn remove(
@@ -150,7 +152,7 @@ pub trait Addresses: Send + Sync {
         owner: UserId,
         id: AddressId,
         dedup_key: &DedupKey,
-    ) -> Result<Option<Outcome<()>>, StoreError>;
+    ) -> Result<Option<Outcome<()>>, UserError>;
 }
 
 /// Password hashing, with a bounded queue because each hash costs memory and time.
@@ -212,9 +214,9 @@ pub enum TokenError {
     Failed(#[source] BoxError),
 }
 
-/// Why a store's method failed.
+/// Why a method of a store failed.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub enum UserError {
     /// Another account has the e-mail address.
     #[error("the e-mail address is taken")]
     EmailTaken,
@@ -227,16 +229,7 @@ pub enum StoreError {
     /// The owner does not exist.
     #[error("there is no such user")]
     NoOwner,
-    /// The idempotency key was used with another request.
-    #[error("the idempotency key belongs to another request")]
-    KeyMismatch,
-    /// A request with the same idempotency key is in progress.
-    #[error("the request of this idempotency key is still running")]
-    KeyRunning,
-    /// The store is unreachable; a retry may succeed.
-    #[error("the store does not answer")]
-    Unavailable(#[source] BoxError),
-    /// The store returned an unexpected error or value: a defect.
-    #[error("the store failed")]
-    Failed(#[source] BoxError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }

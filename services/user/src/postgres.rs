@@ -9,7 +9,7 @@ mod users;
 use std::sync::Arc;
 
 use agora_events::user::UserEvent;
-use agora_outbox::{DedupKey, NewEvent};
+use agora_outbox::NewEvent;
 use agora_postgres::{Db, Tx};
 use agora_vocab::{Email, Epoch, Ids, Invalid, UserId};
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{Phone, Profile, Status, Text, User, Username},
-    ports::StoreError,
+    ports::{StoreError, UserError},
 };
 
 /// Implements every port that has a table.
@@ -36,7 +36,7 @@ impl PgStore {
     }
 
     /// Appends an event of a user. `seq` is the user's event counter, incremented in the same transaction.
-    async fn emit(&self, tx: &mut Tx, user: UserId, seq: i64, event: &UserEvent) -> Result<(), StoreError> {
+    async fn emit(&self, tx: &mut Tx, user: UserId, seq: i64, event: &UserEvent) -> Result<(), UserError> {
         let new_event = NewEvent { event, aggregate: user.uuid(), seq, correlation: None, causation: None };
         Ok(agora_outbox::emit(tx, &*self.ids, self.epoch, new_event).await?)
     }
@@ -59,10 +59,10 @@ struct UserRow {
 }
 
 impl TryFrom<UserRow> for User {
-    type Error = StoreError;
+    type Error = UserError;
 
-    fn try_from(row: UserRow) -> Result<Self, StoreError> {
-        read_user(row).map_err(|invalid| StoreError::Failed(invalid.into()))
+    fn try_from(row: UserRow) -> Result<Self, UserError> {
+        read_user(row).map_err(unreadable)
     }
 }
 
@@ -89,33 +89,23 @@ fn read_user(row: UserRow) -> Result<User, Invalid> {
     })
 }
 
-/// The stored result of a key, or `None` after claiming it.
-async fn claim_key<T: serde::de::DeserializeOwned>(tx: &mut Tx, dedup_key: &DedupKey) -> Result<Option<T>, StoreError> {
-    Ok(agora_outbox::claim_key(tx, dedup_key).await?)
+/// A row that the domain rejects.
+fn unreadable(invalid: Invalid) -> UserError {
+    UserError::Store(StoreError::Broken(invalid.into()))
 }
 
-async fn store_result<T: Serialize + Sync>(tx: &mut Tx, dedup_key: &DedupKey, value: &T) -> Result<(), StoreError> {
-    Ok(agora_outbox::store_result(tx, dedup_key, value).await?)
-}
-
-impl From<sqlx::Error> for StoreError {
+impl From<sqlx::Error> for UserError {
     fn from(error: sqlx::Error) -> Self {
         match agora_postgres::constraint(&error) {
             Some("users_email_key") => Self::EmailTaken,
             Some("users_username_key") => Self::UsernameTaken,
-            _ if agora_postgres::unavailable(&error) => Self::Unavailable(error.into()),
-            _ => Self::Failed(error.into()),
+            _ => Self::Store(error.into()),
         }
     }
 }
 
-impl From<agora_outbox::Error> for StoreError {
+impl From<agora_outbox::Error> for UserError {
     fn from(error: agora_outbox::Error) -> Self {
-        match error {
-            agora_outbox::Error::Mismatch => Self::KeyMismatch,
-            agora_outbox::Error::Running => Self::KeyRunning,
-            agora_outbox::Error::Unavailable(error) => error.into(),
-            agora_outbox::Error::Stored(error) => Self::Failed(error.into()),
-        }
+        Self::Store(error.into())
     }
 }

@@ -13,7 +13,7 @@ use agora_vocab::{Email, Ids, Role, SessionId, UserId};
 
 use crate::{
     domain::{Password, Profile, User},
-    ports::{Addresses, HashError, NewAccount, Passwords, Sessions, StoreError, TokenError, Tokens, Users},
+    ports::{Addresses, HashError, NewAccount, Passwords, Sessions, TokenError, Tokens, UserError, Users},
 };
 
 pub use first_admin::Ensured;
@@ -81,7 +81,7 @@ pub enum Error {
     Token(#[from] TokenError),
     /// A store failed.
     #[error("the account was not read or written")]
-    Store(#[from] StoreError),
+    Store(#[from] UserError),
 }
 
 impl UserService {

@@ -10,7 +10,7 @@ use agora_user::{
     ADDRESSES_MAX, Address, BookEntry, Country, PasswordHash, Profile, SESSION_IDLE, SESSION_LIFETIME, Text,
     TokenDigest, User, Username,
     fakes::InMemoryStore,
-    ports::{Addresses, NewAccount, NewSession, Refusal, Rotation, Sessions, StoreError, Users},
+    ports::{Addresses, NewAccount, NewSession, Refusal, Rotation, Sessions, StoreError, UserError, Users},
 };
 use agora_vocab::{AddressId, Email, Role, SessionId, UserId};
 use async_trait::async_trait;
@@ -207,14 +207,14 @@ async fn an_account_is_found_by_id_and_address(subject: &dyn Subject) {
 async fn an_email_and_a_username_belong_to_one_account(subject: &dyn Subject) {
     ada(subject).await;
     let taken = subject.users().register(&account(2, "ada@example.com", None), &DedupKey::None).await;
-    assert!(matches!(taken, Err(StoreError::EmailTaken)), "{taken:?}");
+    assert!(matches!(taken, Err(UserError::EmailTaken)), "{taken:?}");
     let taken = subject.users().register(&account(2, "eve@example.com", Some("aDA")), &DedupKey::None).await;
-    assert!(matches!(taken, Err(StoreError::UsernameTaken)), "{taken:?}");
+    assert!(matches!(taken, Err(UserError::UsernameTaken)), "{taken:?}");
     let eve = account(2, "eve@example.com", Some("eve"));
     subject.users().register(&eve, &DedupKey::None).await.unwrap();
     let change = Profile { username: Some(Username::parse("ADA").unwrap()), ..Profile::default() };
     let taken = subject.users().update(eve.id, &change, &DedupKey::None).await;
-    assert!(matches!(taken, Err(StoreError::UsernameTaken)), "{taken:?}");
+    assert!(matches!(taken, Err(UserError::UsernameTaken)), "{taken:?}");
     let own = Profile { username: Some(Username::parse("Eve").unwrap()), ..Profile::default() };
     assert!(subject.users().update(eve.id, &own, &DedupKey::None).await.unwrap().is_some());
 }
@@ -229,7 +229,7 @@ async fn a_repeated_request_returns_the_first_result_and_changes_nothing(subject
     let now = subject.users().find(ada.id).await.unwrap().unwrap();
     assert_eq!(now.profile.whole_name().as_deref(), Some("B M"));
     let other = subject.users().update(ada.id, &named("C", "N"), &request(ada.id, "k", 2)).await;
-    assert!(matches!(other, Err(StoreError::KeyMismatch)), "{other:?}");
+    assert!(matches!(other, Err(UserError::Store(StoreError::KeyReused))), "{other:?}");
 }
 
 async fn a_partial_update_keeps_the_rest(subject: &dyn Subject) {
@@ -371,9 +371,9 @@ async fn an_address_book_is_limited(subject: &dyn Subject) {
         subject.addresses().add(ada.id, &entry(100 + n, "Street"), &DedupKey::None).await.unwrap();
     }
     let full = subject.addresses().add(ada.id, &entry(999, "Street"), &DedupKey::None).await;
-    assert!(matches!(full, Err(StoreError::BookFull)), "{full:?}");
+    assert!(matches!(full, Err(UserError::BookFull)), "{full:?}");
     let no_account = subject.addresses().add(UserId::new(id(99)), &entry(998, "Street"), &DedupKey::None).await;
-    assert!(matches!(no_account, Err(StoreError::NoOwner)), "{no_account:?}");
+    assert!(matches!(no_account, Err(UserError::NoOwner)), "{no_account:?}");
     assert_eq!(subject.addresses().list(ada.id).await.unwrap().len(), ADDRESSES_MAX);
 }
 

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 
 use crate::{
     domain::{ADDRESSES_MAX, Violations},
-    ports::{HashError, StoreError, TokenError},
+    ports::{HashError, StoreError, TokenError, UserError},
     service::Error,
 };
 
@@ -30,21 +30,23 @@ impl From<Error> for Problem {
 /// Time in which half of a full hashing queue is processed, in seconds.
 const HASH_RETRY_AFTER_S: u32 = 1;
 
-fn store(error: StoreError) -> Problem {
+fn store(error: UserError) -> Problem {
     match error {
-        StoreError::EmailTaken => {
+        UserError::EmailTaken => {
             conflict("EMAIL_TAKEN").field("email", "is taken: log in, or register another address")
         }
-        StoreError::UsernameTaken => conflict("USERNAME_TAKEN").field("username", "is taken: choose another one"),
-        StoreError::BookFull => {
+        UserError::UsernameTaken => conflict("USERNAME_TAKEN").field("username", "is taken: choose another one"),
+        UserError::BookFull => {
             conflict("ADDRESS_BOOK_FULL").detail(format!("it holds {ADDRESSES_MAX} entries: remove one first"))
         }
-        StoreError::NoOwner => Problem::not_found(),
-        StoreError::KeyMismatch => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
-            .detail("this Idempotency-Key was sent with another body"),
-        StoreError::KeyRunning => conflict("IDEMPOTENCY_KEY_IN_USE").retry_after(1),
-        failure @ StoreError::Unavailable(_) => Problem::unavailable(failure),
-        failure @ StoreError::Failed(_) => Problem::internal(failure),
+        UserError::NoOwner => Problem::not_found(),
+        UserError::Store(StoreError::KeyReused) => {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
+                .detail("this Idempotency-Key was sent with another body")
+        }
+        UserError::Store(StoreError::Running) => conflict("IDEMPOTENCY_KEY_IN_USE").retry_after(1),
+        failure @ UserError::Store(StoreError::Unavailable(_)) => Problem::unavailable(failure),
+        failure @ UserError::Store(StoreError::Broken(_)) => Problem::internal(failure),
     }
 }
 

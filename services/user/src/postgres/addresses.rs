@@ -1,15 +1,15 @@
 //! `addresses`.
 
-use agora_outbox::{DedupKey, Outcome};
+use agora_outbox::{DedupKey, Outcome, claim_key, store_result};
 use agora_vocab::{AddressId, Invalid, UserId};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{PgStore, claim_key, store_result};
+use super::{PgStore, unreadable};
 use crate::{
     domain::{ADDRESSES_MAX, Address, BookEntry, Country, Text},
-    ports::{Addresses, StoreError},
+    ports::{Addresses, UserError},
 };
 
 #[derive(sqlx::FromRow, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ struct AddressRow {
 
 #[async_trait]
 impl Addresses for PgStore {
-    async fn list(&self, owner: UserId) -> Result<Vec<BookEntry>, StoreError> {
+    async fn list(&self, owner: UserId) -> Result<Vec<BookEntry>, UserError> {
         let rows: Vec<AddressRow> = sqlx::query_as(
             "select id, recipient, street, city, state, postal_code, country
              from addresses where user_id = $1 order by id limit $2",
@@ -37,7 +37,7 @@ impl Addresses for PgStore {
         rows.into_iter().map(BookEntry::try_from).collect()
     }
 
-    async fn find(&self, owner: UserId, id: AddressId) -> Result<Option<BookEntry>, StoreError> {
+    async fn find(&self, owner: UserId, id: AddressId) -> Result<Option<BookEntry>, UserError> {
         let row: Option<AddressRow> = sqlx::query_as(
             "select id, recipient, street, city, state, postal_code, country
              from addresses where id = $1 and user_id = $2",
@@ -54,7 +54,7 @@ impl Addresses for PgStore {
         owner: UserId,
         entry: &BookEntry,
         dedup_key: &DedupKey,
-    ) -> Result<Outcome<BookEntry>, StoreError> {
+    ) -> Result<Outcome<BookEntry>, UserError> {
         let mut tx = self.db.begin().await?;
         if let Some(stored) = claim_key::<AddressRow>(&mut tx, dedup_key).await? {
             return Ok(Outcome::Duplicate(stored.try_into()?));
@@ -69,10 +69,10 @@ impl Addresses for PgStore {
             .fetch_one(&mut *tx)
             .await?;
         if known.is_none() {
-            return Err(StoreError::NoOwner);
+            return Err(UserError::NoOwner);
         }
         if held >= entries_max() {
-            return Err(StoreError::BookFull);
+            return Err(UserError::BookFull);
         }
         let Address { recipient, street, city, state, postal_code, country } = &entry.address;
         let row: AddressRow = sqlx::query_as(
@@ -100,7 +100,7 @@ impl Addresses for PgStore {
         owner: UserId,
         entry: &BookEntry,
         dedup_key: &DedupKey,
-    ) -> Result<Option<Outcome<BookEntry>>, StoreError> {
+    ) -> Result<Option<Outcome<BookEntry>>, UserError> {
         let mut tx = self.db.begin().await?;
         if let Some(stored) = claim_key::<AddressRow>(&mut tx, dedup_key).await? {
             return Ok(Some(Outcome::Duplicate(stored.try_into()?)));
@@ -133,7 +133,7 @@ impl Addresses for PgStore {
         owner: UserId,
         id: AddressId,
         dedup_key: &DedupKey,
-    ) -> Result<Option<Outcome<()>>, StoreError> {
+    ) -> Result<Option<Outcome<()>>, UserError> {
         let mut tx = self.db.begin().await?;
         if claim_key::<()>(&mut tx, dedup_key).await?.is_some() {
             return Ok(Some(Outcome::Duplicate(())));
@@ -157,10 +157,10 @@ fn entries_max() -> i64 {
 }
 
 impl TryFrom<AddressRow> for BookEntry {
-    type Error = StoreError;
+    type Error = UserError;
 
-    fn try_from(row: AddressRow) -> Result<Self, StoreError> {
-        read_entry(row).map_err(|invalid| StoreError::Failed(invalid.into()))
+    fn try_from(row: AddressRow) -> Result<Self, UserError> {
+        read_entry(row).map_err(unreadable)
     }
 }
 

@@ -1,16 +1,16 @@
 //! `auth_session` and `refresh_token`.
 
 use agora_events::user::{Login, UserEvent};
-use agora_outbox::{DedupKey, Outcome};
+use agora_outbox::{DedupKey, Outcome, claim_key, store_result};
 use agora_postgres::Tx;
 use agora_vocab::{SessionId, UserId};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{PgStore, UserRow, claim_key, store_result};
+use super::{PgStore, UserRow};
 use crate::{
     domain::{SESSION_IDLE, SESSION_LIFETIME, Status, TokenDigest, User},
-    ports::{NewSession, Refusal, Rotation, Sessions, StoreError},
+    ports::{NewSession, Refusal, Rotation, Sessions, UserError},
 };
 
 #[derive(sqlx::FromRow)]
@@ -24,7 +24,7 @@ struct PresentedRow {
 
 #[async_trait]
 impl Sessions for PgStore {
-    async fn start(&self, session: &NewSession, dedup_key: &DedupKey) -> Result<Outcome<()>, StoreError> {
+    async fn start(&self, session: &NewSession, dedup_key: &DedupKey) -> Result<Outcome<()>, UserError> {
         let mut tx = self.db.begin().await?;
         if claim_key::<()>(&mut tx, dedup_key).await?.is_some() {
             return Ok(Outcome::Duplicate(()));
@@ -53,7 +53,7 @@ impl Sessions for PgStore {
         Ok(Outcome::Applied(()))
     }
 
-    async fn rotate(&self, presented: TokenDigest, next: TokenDigest) -> Result<Rotation, StoreError> {
+    async fn rotate(&self, presented: TokenDigest, next: TokenDigest) -> Result<Rotation, UserError> {
         let mut tx = self.db.begin().await?;
         // Both rows are locked: the second of two concurrent requests sees the token as used.
         let row: Option<PresentedRow> = sqlx::query_as(
@@ -79,7 +79,7 @@ impl Sessions for PgStore {
         }
     }
 
-    async fn end(&self, presented: TokenDigest) -> Result<(), StoreError> {
+    async fn end(&self, presented: TokenDigest) -> Result<(), UserError> {
         sqlx::query(
             "update auth_session s set ended_at = now(), end_reason = 'logout'
              from refresh_token t
@@ -91,7 +91,7 @@ impl Sessions for PgStore {
         Ok(())
     }
 
-    async fn live(&self, id: SessionId, user: UserId) -> Result<Option<User>, StoreError> {
+    async fn live(&self, id: SessionId, user: UserId) -> Result<Option<User>, UserError> {
         let row: Option<UserRow> = sqlx::query_as(
             "select u.id, u.email, u.username, u.firstname, u.lastname, u.name, u.phone, u.roles, u.status,
                     u.created_at
@@ -105,7 +105,7 @@ impl Sessions for PgStore {
         row.map(User::try_from).transpose()
     }
 
-    async fn delete_expired(&self, limit: u32) -> Result<u64, StoreError> {
+    async fn delete_expired(&self, limit: u32) -> Result<u64, UserError> {
         let done = sqlx::query(
             "delete from auth_session
              where id in (select id from auth_session where expires_at < now() order by expires_at limit $1)",
@@ -131,7 +131,7 @@ async fn exchange(
     row: PresentedRow,
     presented: TokenDigest,
     next: TokenDigest,
-) -> Result<Rotation, StoreError> {
+) -> Result<Rotation, UserError> {
     let PresentedRow { session_id, user_id, used: _, idle: _, ended: _ } = row;
     let user: UserRow = sqlx::query_as(
         "select id, email, username, firstname, lastname, name, phone, roles, status, created_at
@@ -154,7 +154,7 @@ async fn exchange(
     Ok(Rotation::Rotated { session, user: Box::new(user) })
 }
 
-async fn give(tx: &mut Tx, session: SessionId, token: TokenDigest) -> Result<(), StoreError> {
+async fn give(tx: &mut Tx, session: SessionId, token: TokenDigest) -> Result<(), UserError> {
     sqlx::query(
         "insert into refresh_token (digest, session_id, expires_at)
          values ($1, $2, now() + $3::float8 * interval '1 second')",
@@ -167,7 +167,7 @@ async fn give(tx: &mut Tx, session: SessionId, token: TokenDigest) -> Result<(),
     Ok(())
 }
 
-async fn end(tx: &mut Tx, session: SessionId, reason: &'static str) -> Result<(), StoreError> {
+async fn end(tx: &mut Tx, session: SessionId, reason: &'static str) -> Result<(), UserError> {
     sqlx::query("update auth_session set ended_at = now(), end_reason = $2 where id = $1 and ended_at is null")
         .bind(session.uuid())
         .bind(reason)

@@ -1,13 +1,13 @@
 //! `users`.
 
-use agora_outbox::{DedupKey, Outcome};
+use agora_outbox::{DedupKey, Outcome, claim_key, store_result};
 use agora_vocab::{Email, UserId};
 use async_trait::async_trait;
 
-use super::{PgStore, UserRow, claim_key, store_result};
+use super::{PgStore, UserRow};
 use crate::{
     domain::{Credentials, PasswordHash, Phone, Profile, Text, User, Username},
-    ports::{NewAccount, StoreError, Users},
+    ports::{NewAccount, UserError, Users},
 };
 
 #[derive(sqlx::FromRow)]
@@ -26,7 +26,7 @@ struct UpdatedRow {
 
 #[async_trait]
 impl Users for PgStore {
-    async fn register(&self, account: &NewAccount, dedup_key: &DedupKey) -> Result<Outcome<User>, StoreError> {
+    async fn register(&self, account: &NewAccount, dedup_key: &DedupKey) -> Result<Outcome<User>, UserError> {
         let mut tx = self.db.begin().await?;
         if let Some(stored) = claim_key::<UserRow>(&mut tx, dedup_key).await? {
             return Ok(Outcome::Duplicate(stored.try_into()?));
@@ -56,7 +56,7 @@ impl Users for PgStore {
         Ok(Outcome::Applied(user))
     }
 
-    async fn find(&self, id: UserId) -> Result<Option<User>, StoreError> {
+    async fn find(&self, id: UserId) -> Result<Option<User>, UserError> {
         let row: Option<UserRow> = sqlx::query_as(
             "select id, email, username, firstname, lastname, name, phone, roles, status, created_at
              from users where id = $1",
@@ -67,7 +67,7 @@ impl Users for PgStore {
         row.map(User::try_from).transpose()
     }
 
-    async fn credentials(&self, email: &Email) -> Result<Option<Credentials>, StoreError> {
+    async fn credentials(&self, email: &Email) -> Result<Option<Credentials>, UserError> {
         let row: Option<CredentialsRow> = sqlx::query_as(
             "select id, email, username, firstname, lastname, name, phone, roles, status, created_at, password_hash
              from users where email = $1",
@@ -84,7 +84,7 @@ impl Users for PgStore {
         id: UserId,
         change: &Profile,
         dedup_key: &DedupKey,
-    ) -> Result<Option<Outcome<User>>, StoreError> {
+    ) -> Result<Option<Outcome<User>>, UserError> {
         let mut tx = self.db.begin().await?;
         if let Some(stored) = claim_key::<UserRow>(&mut tx, dedup_key).await? {
             return Ok(Some(Outcome::Duplicate(stored.try_into()?)));
@@ -114,7 +114,7 @@ impl Users for PgStore {
         Ok(Some(Outcome::Applied(user)))
     }
 
-    async fn rehash(&self, id: UserId, from: &PasswordHash, to: &PasswordHash) -> Result<(), StoreError> {
+    async fn rehash(&self, id: UserId, from: &PasswordHash, to: &PasswordHash) -> Result<(), UserError> {
         sqlx::query("update users set password_hash = $3 where id = $1 and password_hash = $2")
             .bind(id.uuid())
             .bind(from.as_str())
@@ -124,7 +124,7 @@ impl Users for PgStore {
         Ok(())
     }
 
-    async fn make_admin(&self, id: UserId, password: Option<&PasswordHash>) -> Result<(), StoreError> {
+    async fn make_admin(&self, id: UserId, password: Option<&PasswordHash>) -> Result<(), UserError> {
         let mut tx = self.db.begin().await?;
         sqlx::query(
             "update users

@@ -6,7 +6,7 @@ use agora_vocab::{Email, Role, UserId};
 use super::{Error, UserService};
 use crate::{
     domain::{Credentials, Password, Profile, Status, User},
-    ports::{NewAccount, StoreError, Verdict},
+    ports::{NewAccount, UserError, Verdict},
 };
 
 /// Result of ensuring the first admin.
@@ -41,7 +41,7 @@ impl UserService {
         match self.users.register(&account, &DedupKey::None).await {
             Ok(_) => Ok(Ensured::Created),
             // Another replica was faster.
-            Err(StoreError::EmailTaken) => Ok(Ensured::Unchanged),
+            Err(UserError::EmailTaken) => Ok(Ensured::Unchanged),
             Err(error) => Err(error.into()),
         }
     }
