@@ -4,9 +4,7 @@
 
 mod config;
 mod crypto;
-mod domain;
-#[cfg(feature = "fakes")]
-pub mod fakes;
+pub mod domain;
 mod http;
 pub mod ports;
 mod postgres;
@@ -23,9 +21,8 @@ use sqlx::migrate::Migrator;
 
 pub use config::{Config, FirstAdmin};
 pub use crypto::{Argon2Passwords, Issue, SignedTokens};
-pub use domain::*;
 pub use http::routers;
-pub use postgres::PgStore;
+pub use postgres::PgUsers;
 
 use self::service::UserService;
 
@@ -42,7 +39,7 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, 
     let Config { ports, postgres, kafka, epoch, signing_key, tokens, access_lifetime_s, internal_secret, first_admin } =
         config;
     let db = agora_postgres::connect(&postgres, &MIGRATIONS, process).await;
-    let store = Arc::new(PgStore::new(db.clone(), process.ids(), epoch));
+    let store = Arc::new(PgUsers::new(db.clone(), process.ids(), epoch));
     let TokenSettings { keys, issuer, audience } = tokens.clone();
     let issue = Issue { issuer, audience, lifetime_s: access_lifetime_s };
     let verifier = tokens.verifier(process);

@@ -23,13 +23,13 @@ use crate::{
 
 /// Implements every port that has a table.
 #[derive(Clone, Debug)]
-pub struct PgStore {
+pub struct PgUsers {
     db: Db,
     ids: Arc<dyn Ids>,
     epoch: Epoch,
 }
 
-impl PgStore {
+impl PgUsers {
     /// The database must hold this service's tables.
     pub fn new(db: Db, ids: Arc<dyn Ids>, epoch: Epoch) -> Self {
         Self { db, ids, epoch }

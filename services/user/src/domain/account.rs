@@ -58,19 +58,6 @@ impl Status {
 }
 
 impl Profile {
-    /// This profile with the fields that `change` sets; other fields are unchanged.
-    #[must_use]
-    pub fn merged(self, change: Self) -> Self {
-        let Self { firstname, lastname, username, name, phone } = change;
-        Self {
-            firstname: firstname.or(self.firstname),
-            lastname: lastname.or(self.lastname),
-            username: username.or(self.username),
-            name: name.or(self.name),
-            phone: phone.or(self.phone),
-        }
-    }
-
     /// The full name, or first and last name joined.
     pub fn whole_name(&self) -> Option<String> {
         if let Some(name) = &self.name {
@@ -108,12 +95,6 @@ mod tests {
             name: name.map(|text| Text::parse("name", text).unwrap()),
             ..Profile::default()
         }
-    }
-
-    #[test]
-    fn a_partial_update_keeps_what_it_does_not_name() {
-        let merged = named(Some("Ada"), Some("Byron"), None).merged(named(None, Some("Lovelace"), None));
-        assert_eq!(merged, named(Some("Ada"), Some("Lovelace"), None));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{PgStore, unreadable};
+use super::{PgUsers, unreadable};
 use crate::{
     domain::{ADDRESSES_MAX, Address, BookEntry, Country, Text},
     ports::{Addresses, UserError},
@@ -24,7 +24,7 @@ struct AddressRow {
 }
 
 #[async_trait]
-impl Addresses for PgStore {
+impl Addresses for PgUsers {
     async fn list(&self, owner: UserId) -> Result<Vec<BookEntry>, UserError> {
         let rows: Vec<AddressRow> = sqlx::query_as(
             "select id, recipient, street, city, state, postal_code, country

@@ -7,7 +7,7 @@ use agora_vocab::{SessionId, UserId};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{PgStore, UserRow};
+use super::{PgUsers, UserRow};
 use crate::{
     domain::{SESSION_IDLE, SESSION_LIFETIME, Status, TokenDigest, User},
     ports::{NewSession, Refusal, Rotation, Sessions, UserError},
@@ -23,7 +23,7 @@ struct PresentedRow {
 }
 
 #[async_trait]
-impl Sessions for PgStore {
+impl Sessions for PgUsers {
     async fn start(&self, session: &NewSession, dedup_key: &DedupKey) -> Result<Outcome<()>, UserError> {
         let mut tx = self.db.begin().await?;
         if claim_key::<()>(&mut tx, dedup_key).await?.is_some() {

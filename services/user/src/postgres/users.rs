@@ -4,7 +4,7 @@ use agora_outbox::{DedupKey, Outcome, claim_key, store_result};
 use agora_vocab::{Email, UserId};
 use async_trait::async_trait;
 
-use super::{PgStore, UserRow};
+use super::{PgUsers, UserRow};
 use crate::{
     domain::{Credentials, PasswordHash, Phone, Profile, Text, User, Username},
     ports::{NewAccount, UserError, Users},
@@ -25,7 +25,7 @@ struct UpdatedRow {
 }
 
 #[async_trait]
-impl Users for PgStore {
+impl Users for PgUsers {
     async fn register(&self, account: &NewAccount, dedup_key: &DedupKey) -> Result<Outcome<User>, UserError> {
         let mut tx = self.db.begin().await?;
         if let Some(stored) = claim_key::<UserRow>(&mut tx, dedup_key).await? {

@@ -1,0 +1,148 @@
+//! A user service on a real PostgreSQL, with real signing and cheap hashing.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use agora_chassis::{Process, SystemIds, WatchedFile, WatchedSecret};
+use agora_postgres::Db;
+use agora_testkit::{TestApp, TestKeys, TestResponse};
+use agora_user::{
+    Argon2Passwords, Issue, MIGRATIONS, PgUsers, SignedTokens,
+    ports::{Addresses, Sessions, Users},
+    service::UserService,
+};
+use agora_vocab::{Epoch, UserId};
+use agora_web::TokenVerifier;
+use argon2::Params;
+use serde_json::{Value, json};
+
+pub const PASSWORD: &str = "correct horse battery";
+pub const INTERNAL_SECRET: &str = "internal-secret";
+/// Lifetime of access tokens, in seconds.
+pub const ACCESS_LIFETIME_S: u32 = 900;
+
+/// The store on its own database.
+pub struct Database {
+    store: PgUsers,
+    pub db: Db,
+}
+
+pub async fn database() -> Database {
+    let db = Db::for_test(&agora_testkit::migrated_postgres(&MIGRATIONS).await.url(), &MIGRATIONS).await;
+    Database { store: PgUsers::new(db.clone(), Arc::new(SystemIds), Epoch(0)), db }
+}
+
+impl Database {
+    pub fn users(&self) -> &dyn Users {
+        &self.store
+    }
+
+    pub fn sessions(&self) -> &dyn Sessions {
+        &self.store
+    }
+
+    pub fn addresses(&self) -> &dyn Addresses {
+        &self.store
+    }
+
+    /// Moves all stored times back, since the database's clock cannot be moved.
+    pub async fn pass(&self, time: Duration) {
+        let mut tx = self.db.begin().await.unwrap();
+        for sql in [
+            "update auth_session set expires_at = expires_at - $1::float8 * interval '1 second'",
+            "update refresh_token set expires_at = expires_at - $1::float8 * interval '1 second'",
+        ] {
+            sqlx::query(sql).bind(time.as_secs_f64()).execute(&mut *tx).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+    }
+
+    /// Blocks an account; no route does yet.
+    pub async fn block(&self, user: UserId) {
+        let blocked = sqlx::query("update users set status = 'blocked' where id = $1")
+            .bind(user.uuid())
+            .execute(&mut *self.db.acquire().await.unwrap())
+            .await
+            .unwrap();
+        assert_eq!(blocked.rows_affected(), 1);
+    }
+
+    /// Kind and data of all appended events, in the order of their users' counters.
+    pub async fn events(&self) -> Vec<(String, String)> {
+        sqlx::query_as("select kind, data::text from outbox order by aggregate, seq")
+            .fetch_all(&mut *self.db.acquire().await.unwrap())
+            .await
+            .unwrap()
+    }
+}
+
+/// The service with the routers of both ports.
+pub struct Shop {
+    pub app: TestApp,
+    pub internal: TestApp,
+    pub service: UserService,
+    pub database: Database,
+    pub keys: TestKeys,
+    _process: Process,
+}
+
+impl Shop {
+    /// With the real clock, which token verifiers read.
+    pub async fn open() -> Self {
+        let (process, keys, database) = (Process::for_test("user"), TestKeys::new(), database().await);
+        let (key, set) = (WatchedFile::fixed(keys.signing_key_pem()), WatchedFile::fixed(keys.jwks()));
+        let issue = Issue {
+            issuer: TestKeys::ISSUER.into(),
+            audience: TestKeys::AUDIENCE.into(),
+            lifetime_s: ACCESS_LIFETIME_S,
+        };
+        let store = Arc::new(database.store.clone());
+        let service = UserService {
+            users: store.clone(),
+            sessions: store.clone(),
+            addresses: store,
+            passwords: Arc::new(Argon2Passwords::with(Params::new(64, 1, 1, None).unwrap(), 2, 64).unwrap()),
+            tokens: Arc::new(SignedTokens::new(key, set.clone(), issue, process.clock(), process.ids())),
+            ids: process.ids(),
+        };
+        let verifier = TokenVerifier::watch(set, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
+        let routers = agora_user::routers(service.clone(), verifier, WatchedSecret::fixed(INTERNAL_SECRET));
+        Self {
+            app: TestApp::new(routers.public),
+            internal: TestApp::new(routers.internal),
+            service,
+            database,
+            keys,
+            _process: process,
+        }
+    }
+
+    pub async fn register(&self, email: &str) -> Value {
+        let body = json!({ "email": email, "password": PASSWORD, "firstname": "Ada", "lastname": "Lovelace" });
+        self.app.post("/api/v1/auth/register", body).await.expect(201).body
+    }
+
+    pub async fn login(&self, email: &str) -> Value {
+        let body = json!({ "email": email, "password": PASSWORD });
+        self.app.post("/api/v1/auth/login", body).await.expect(200).body
+    }
+
+    pub async fn refresh(&self, token: &Value) -> TestResponse {
+        self.app.post("/api/v1/auth/refresh", json!({ "refreshToken": token })).await
+    }
+
+    /// Registers and logs in; returns id and access token.
+    pub async fn shopper(&self, email: &str) -> (String, String) {
+        self.register(email).await;
+        let tokens = self.login(email).await;
+        (text(&tokens["user"]["id"]), text(&tokens["accessToken"]))
+    }
+}
+
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+/// Names of the invalid fields of a 422.
+pub fn fields(answer: &TestResponse) -> BTreeSet<String> {
+    answer.body["details"].as_array().unwrap().iter().map(|detail| text(&detail["field"])).collect()
+}

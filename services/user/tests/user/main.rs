@@ -1,0 +1,11 @@
+//! Integration tests on a real PostgreSQL: every route over HTTP, and the stores' contracts.
+#![cfg(feature = "db-tests")]
+#![expect(clippy::unwrap_used, reason = "an unexpected value must fail the test")]
+
+mod address_book;
+mod first_admin;
+mod fixture;
+mod profiles;
+mod registration;
+mod sessions;
+mod stores;

@@ -1,0 +1,109 @@
+//! Registration over HTTP.
+
+use std::collections::BTreeSet;
+
+use agora_vocab::Email;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::fixture::{PASSWORD, Shop, fields, text};
+
+#[tokio::test]
+async fn registration_returns_the_account_without_the_password() {
+    let shop = Shop::open().await;
+    let body = json!({
+        "email": " Ada@Example.com ", "password": PASSWORD, "firstname": "Ada", "lastname": "Lovelace",
+        "username": "ada", "phone": "+44 20 1234567",
+    });
+    let answer = shop.app.post("/api/v1/auth/register", body).await.expect(201);
+    let user = &answer.body;
+    assert_eq!(answer.header("location"), format!("/api/v1/users/{}", text(&user["id"])));
+    let names: BTreeSet<_> = user.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected =
+        ["id", "email", "firstname", "lastname", "username", "name", "phone", "roles", "status", "createdAt"];
+    assert_eq!(names, BTreeSet::from(expected));
+    assert_eq!(user["email"], "ada@example.com");
+    assert_eq!(user["name"], "Ada Lovelace");
+    assert_eq!(user["phone"], "+44201234567");
+    assert_eq!(user["roles"], json!(["customer"]));
+    assert_eq!(user["status"], "active");
+    assert_eq!(text(&user["id"]).parse::<Uuid>().unwrap().get_version_num(), 7);
+}
+
+#[tokio::test]
+async fn all_invalid_fields_are_named_at_once() {
+    let shop = Shop::open().await;
+    let bad = json!({
+        "email": "no address", "password": "short", "firstname": " ", "lastname": "x".repeat(101), "username": "a b",
+        "name": "a\nb", "phone": "call me",
+    });
+    let answer = shop.app.post("/api/v1/auth/register", bad).await.expect(422);
+    assert_eq!(answer.body["code"], "VALIDATION_FAILED");
+    let all = ["email", "password", "firstname", "lastname", "username", "name", "phone"];
+    assert_eq!(fields(&answer), all.map(str::to_owned).into());
+    assert!(!String::from_utf8_lossy(&answer.bytes).contains("short"), "what was refused is not echoed");
+    assert!(shop.database.events().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_unreadable_body_is_400_and_an_invalid_one_422() {
+    let shop = Shop::open().await;
+    let good = json!({ "email": "ada@example.com", "password": PASSWORD });
+    let with = |name: &str, value: Value| {
+        let mut body = good.clone();
+        body[name] = value;
+        body
+    };
+    let cases = [
+        (with("roles", json!(["admin"])), 422, "roles"),
+        (with("status", json!("active")), 422, "status"),
+        (with("id", json!(Uuid::nil())), 422, "id"),
+        (with("password", json!(12_345_678)), 422, "password"),
+        (with("name", json!("4242 4242 4242 4242")), 422, "name"),
+        (json!({ "email": "ada@example.com" }), 422, "password"),
+    ];
+    for (body, status, field) in cases {
+        let answer = shop.app.post("/api/v1/auth/register", body).await.expect(status);
+        assert_eq!(fields(&answer), BTreeSet::from([field.to_owned()]));
+    }
+    shop.app.post("/api/v1/auth/register", json!({})).raw("{").await.expect(400);
+    shop.app.post("/api/v1/auth/register", json!({})).header("content-type", "text/plain").await.expect(415);
+    shop.app.post("/api/v1/auth/register", json!({})).raw("x".repeat(2 << 20)).await.expect(413);
+    shop.app.get("/api/v1/auth/register").await.expect(405);
+    shop.app.get("/api/v1/auth/nothing").await.expect(404);
+}
+
+#[tokio::test]
+async fn an_email_and_a_username_are_unique() {
+    let shop = Shop::open().await;
+    let body = |email: &str, username: &str| json!({ "email": email, "password": PASSWORD, "username": username });
+    shop.app.post("/api/v1/auth/register", body("ada@example.com", "ada")).await.expect(201);
+    let answer = shop.app.post("/api/v1/auth/register", body("ADA@example.com", "eve")).await.expect(409);
+    assert_eq!(answer.body["code"], "EMAIL_TAKEN");
+    let answer = shop.app.post("/api/v1/auth/register", body("eve@example.com", "Ada")).await.expect(409);
+    assert_eq!(answer.body["code"], "USERNAME_TAKEN");
+}
+
+/// Defect of two earlier projects (docs/DEFECTS.md): `POST /auth/register` or `GET /` returned the hash.
+#[tokio::test]
+async fn no_password_hash_is_in_any_response_or_event() {
+    let shop = Shop::open().await;
+    let (id, token) = shop.shopper("ada@example.com").await;
+    let email = Email::parse("ada@example.com").unwrap();
+    let stored = shop.database.users().credentials(&email).await.unwrap().unwrap();
+    assert!(stored.hash.as_str().starts_with("$argon2id$"));
+    let tokens = shop.login("ada@example.com").await;
+    let answers = [
+        tokens.to_string(),
+        shop.refresh(&tokens["refreshToken"]).await.body.to_string(),
+        shop.app.get("/api/v1/users/me").with(&token).await.body.to_string(),
+        shop.app.get(&format!("/api/v1/users/{id}")).with(&token).await.body.to_string(),
+        shop.app.put("/api/v1/users/me", json!({ "name": "A" })).with(&token).await.body.to_string(),
+        shop.app.get("/api/v1/auth/validate").with(&token).await.body.to_string(),
+        format!("{:?}", shop.database.events().await),
+        format!("{stored:?}"),
+    ];
+    for answer in answers {
+        assert!(!answer.contains("argon2") && !answer.contains(PASSWORD), "{answer}");
+    }
+}
