@@ -6,8 +6,6 @@ mod clients;
 mod config;
 mod consumer;
 pub mod domain;
-#[cfg(feature = "db-tests")]
-pub mod fakes;
 mod http;
 pub mod ports;
 mod postgres;

@@ -6,7 +6,6 @@ use agora_chassis::{Process, WatchedFile, WatchedSecret};
 use agora_payment::{
     MIGRATIONS, PgPayments,
     domain::{Initiator, Method},
-    fakes::InMemoryOrders,
     ports::NewPayment,
     service::PaymentService,
     simulator::Simulator,
@@ -17,6 +16,8 @@ use agora_vocab::{Currency, Epoch, Ids as _, Money, OrderId, PaymentId, Role, Se
 use agora_web::{PortSettings, TokenVerifier};
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+use crate::in_memory_orders::InMemoryOrders;
 
 pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
 pub const DUE: i64 = 1000;

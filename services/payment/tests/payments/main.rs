@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "an unexpected value must fail the test")]
 
 mod fixture;
+mod in_memory_orders;
 mod orders;
 mod public;
 mod recovery;

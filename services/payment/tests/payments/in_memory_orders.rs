@@ -1,4 +1,4 @@
-//! An in-memory order service for the tests of this crate. Depends on `ports` and `domain` only.
+//! An order service in memory.
 
 use std::{
     collections::BTreeMap,
@@ -6,13 +6,12 @@ use std::{
 };
 
 use agora_api::Problem;
-use agora_vocab::{CommandId, Money, OrderId};
-use async_trait::async_trait;
-
-use crate::{
+use agora_payment::{
     domain::Payment,
     ports::{OrderError, Orders, PendingOrderCallback},
 };
+use agora_vocab::{CommandId, Money, OrderId};
+use async_trait::async_trait;
 
 /// An order service with configurable amounts due, rejections and outages. Records the reported results.
 #[derive(Clone, Default)]
