@@ -14,7 +14,7 @@ use axum::{
 pub use self::{internal::routes as internal, public::routes as public};
 use crate::{
     domain::{AttemptState, Payment, RefundAttempt, TransitionError},
-    ports::StoreError,
+    ports::{PaymentError, StoreError},
     service::Error,
 };
 
@@ -84,26 +84,32 @@ impl From<Error> for Problem {
             Error::NotFound => Problem::not_found(),
             Error::OrderRejected(problem, retry_after_s) => order_problem(*problem, retry_after_s),
             Error::OrderUnavailable(error) => Problem::unavailable(error),
-            Error::Cancelled(_) => Problem::new(StatusCode::CONFLICT, "CANCELLED"),
-            Error::Mismatch(_) => Problem::new(StatusCode::CONFLICT, "PAYMENT_MISMATCH"),
-            Error::Transition(error) => error.into(),
-            Error::Store(error) => store_problem(error),
+            Error::Payment(error) => error.into(),
         }
     }
 }
 
-impl From<TransitionError> for Problem {
-    fn from(error: TransitionError) -> Self {
+impl From<PaymentError> for Problem {
+    fn from(error: PaymentError) -> Self {
         match error {
-            TransitionError::NotAllowed { .. } => {
-                Problem::new(StatusCode::CONFLICT, "INVALID_TRANSITION").detail(error.to_string())
-            }
-            TransitionError::ExceedsCapture => {
-                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "REFUND_EXCEEDS_CAPTURED")
-                    .field("amount", error.to_string())
-            }
-            TransitionError::InvalidAmount => Problem::unprocessable().field("amount", error.to_string()),
+            PaymentError::NotFound(_) => Problem::not_found(),
+            PaymentError::Cancelled(_) => Problem::new(StatusCode::CONFLICT, "CANCELLED"),
+            PaymentError::Mismatch(_) => Problem::new(StatusCode::CONFLICT, "PAYMENT_MISMATCH"),
+            PaymentError::Transition(error) => transition_problem(error),
+            PaymentError::Store(error) => store_problem(error),
         }
+    }
+}
+
+fn transition_problem(error: TransitionError) -> Problem {
+    match error {
+        TransitionError::NotAllowed { .. } => {
+            Problem::new(StatusCode::CONFLICT, "INVALID_TRANSITION").detail(error.to_string())
+        }
+        TransitionError::ExceedsCapture => {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "REFUND_EXCEEDS_CAPTURED").field("amount", error.to_string())
+        }
+        TransitionError::InvalidAmount => Problem::unprocessable().field("amount", error.to_string()),
     }
 }
 

@@ -14,7 +14,7 @@ use agora_vocab::{CommandId, Ids, Money, OrderId, Page, PageSize, PaymentId, Ref
 use uuid::Uuid;
 
 use crate::{
-    domain::{AttemptState, Payment, ProviderDetails, RefundAttempt, Status, Step, TransitionError, next_step},
+    domain::{AttemptState, Payment, ProviderDetails, RefundAttempt, Status, Step, next_step},
     ports::{
         Acquired, Filter, NewPayment, OrderError, OrderPayment, Orders, PaymentError, PaymentStore,
         PendingOrderCallback, Provider, ProviderError, StoreError,
@@ -88,29 +88,14 @@ pub enum Error {
     /// The order service is unreachable. The worker continues the payment.
     #[error("the order service is unavailable")]
     OrderUnavailable(#[source] OrderError),
-    /// The payment was voided before it was created.
-    #[error("payment {0} is voided")]
-    Cancelled(PaymentId),
-    /// The payment exists with another order, payer or amount.
-    #[error("payment {0} exists with another order, payer or amount")]
-    Mismatch(PaymentId),
-    /// The payment's state does not allow the change.
+    /// The store rejects the change or failed.
     #[error(transparent)]
-    Transition(#[from] TransitionError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    Payment(#[from] PaymentError),
 }
 
-impl From<PaymentError> for Error {
-    fn from(error: PaymentError) -> Self {
-        match error {
-            PaymentError::NotFound(_) => Self::NotFound,
-            PaymentError::Cancelled(id) => Self::Cancelled(id),
-            PaymentError::Mismatch(id) => Self::Mismatch(id),
-            PaymentError::Transition(error) => Self::Transition(error),
-            PaymentError::Store(error) => Self::Store(error),
-        }
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Payment(error.into())
     }
 }
 

@@ -7,7 +7,7 @@ use axum::{extract::State, http::StatusCode};
 
 use crate::{
     domain::{Initiator, Method, Payment, parse_token},
-    ports::NewPayment,
+    ports::{NewPayment, PaymentError},
     service::{Error, PaymentService},
 };
 
@@ -59,7 +59,7 @@ async fn refund(
     let RefundOrder { payment_id, order_id } = body;
     let payment = service.find_visible(payment_id, None).await?;
     if payment.order != order_id {
-        return Err(Error::Mismatch(payment_id).into());
+        return Err(PaymentError::Mismatch(payment_id).into());
     }
     Ok(Json(state(&service.refund_remaining(payment_id).await?)))
 }
