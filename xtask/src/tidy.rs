@@ -27,12 +27,12 @@ const BANNED: [(&str, &str); 5] = [
 const DEFECTS: &str = "docs/DEFECTS.md";
 
 pub fn faults(paths: &Paths) -> Result<Vec<String>> {
-    let (mut faults, mut functions, mut documented) = (Vec::new(), HashSet::new(), String::new());
+    let (mut faults, mut existing, mut documented) = (Vec::new(), HashSet::new(), String::new());
     for file in tracked(paths)? {
         let Ok(text) = std::fs::read_to_string(paths.repo.join(&file)) else { continue };
         match file.extension().and_then(|end| end.to_str()) {
             Some("rs") => {
-                functions.extend(text.lines().filter_map(function).map(str::to_owned));
+                existing.extend(tests(&text).into_iter().map(str::to_owned));
                 faults.extend(source_faults(&file, &text));
                 faults.extend(layers::module_faults(&file, &text));
             }
@@ -43,23 +43,40 @@ pub fn faults(paths: &Paths) -> Result<Vec<String>> {
             _ => {}
         }
     }
-    faults.extend(absent_tests(&documented, &functions));
+    faults.extend(absent_tests(&documented, &existing));
     Ok(faults)
+}
+
+/// Names of the tests of a source file: functions with a test attribute, and the scenarios that the end-to-end tests run.
+fn tests(text: &str) -> Vec<&str> {
+    let (mut names, mut is_test, mut in_scenarios) = (Vec::new(), false, false);
+    for line in text.lines().map(str::trim) {
+        if in_scenarios {
+            in_scenarios = line != ")";
+            names.extend(line.strip_suffix(',').and_then(|path| path.rsplit_once("::")).map(|(_, name)| name));
+        } else if line.starts_with("#[") {
+            is_test |= line == "#[test]" || line.starts_with("#[tokio::test");
+        } else {
+            names.extend(function(line).filter(|_| is_test));
+            is_test = false;
+            in_scenarios = line == "scenarios!(";
+        }
+    }
+    names
 }
 
 /// The name of the function that is declared on this line.
 fn function(line: &str) -> Option<&str> {
-    let words = line.trim_start();
-    let words = words.strip_prefix("pub ").unwrap_or(words);
+    let words = line.strip_prefix("pub ").unwrap_or(line);
     let name = words.strip_prefix("async ").unwrap_or(words).strip_prefix("fn ")?;
     name.split(['(', '<']).next()
 }
 
-fn absent_tests(documented: &str, functions: &HashSet<String>) -> Vec<String> {
+fn absent_tests(documented: &str, existing: &HashSet<String>) -> Vec<String> {
     let tests = documented.lines().filter(|line| line.starts_with('|')).filter_map(|line| line.split('|').nth(2));
     let names = tests.flat_map(|cell| cell.split('`').skip(1).step_by(2));
     names
-        .filter(|name| !functions.contains(*name))
+        .filter(|name| !existing.contains(*name))
         .map(|name| format!("{DEFECTS}: test `{name}` does not exist"))
         .collect()
 }
@@ -149,14 +166,23 @@ mod tests {
 
     #[test]
     fn a_test_that_the_list_of_defects_names_must_exist() {
-        let functions: HashSet<String> = ["    async fn stock_falls() {", "pub fn x<T>(", "fn y()"]
-            .iter()
-            .filter_map(|line| function(line))
-            .map(str::to_owned)
-            .collect();
-        assert_eq!(functions.len(), 3);
-        assert!(absent_tests("| stock never fell | `stock_falls`, `y` |", &functions).is_empty());
-        assert_eq!(absent_tests("| stock never fell | `stock_rises` |", &functions).len(), 1);
+        let existing = HashSet::from(["stock_falls".to_owned(), "y".to_owned()]);
+        assert!(absent_tests("| stock never fell | `stock_falls`, `y` |", &existing).is_empty());
+        assert_eq!(absent_tests("| stock never fell | `stock_rises` |", &existing).len(), 1);
+    }
+
+    #[test]
+    fn a_test_has_an_attribute_or_is_a_scenario_that_runs() {
+        let source = "\
+            fn helper() {}\n\
+            #[test]\n#[expect(lint)]\nfn plain() {}\n\
+            fn after_a_test() {}\n\
+            #[tokio::test(flavor = \"multi_thread\")]\n    async fn with_a_runtime() {}\n\
+            #[cfg(test)]\nfn helper_of_tests() {}\n\
+            pub async fn not_listed(world: &World) {}\n\
+            scenarios!(\nworld,\nwanted,\noutage::listed,\n)\n\
+            outage::after_the_list,\n";
+        assert_eq!(tests(source), ["plain", "with_a_runtime", "listed"]);
     }
 
     #[test]
