@@ -7,8 +7,8 @@ use std::{
 
 use agora_e2e::{
     cluster::{
-        AUTOSCALER, CHILDREN, CONFIG_MAP, Cluster, DEPLOYMENT, Kind, NETWORK_POLICY, SECRET, SERVICE, SERVICE_ACCOUNT,
-        name, uid,
+        AUTOSCALER, BUDGET, CHILDREN, CONFIG_MAP, Cluster, DEPLOYMENT, INGRESS, Kind, NETWORK_POLICY, SECRET, SERVICE,
+        SERVICE_ACCOUNT, name, uid,
     },
     faults,
     market::replaced,
@@ -20,31 +20,52 @@ use agora_topology::ALL;
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-use crate::install::{invariants_hold_at_rest, load_profile};
+use crate::{
+    install::{invariants_hold_at_rest, load_profile},
+    production,
+};
 
 /// Time limit of a repair. The target is 1 s at p99; the limit allows for a busy machine.
 const REPAIR_SECONDS_MAX: u64 = 10;
+/// Kinds of child objects that the Marketplace of the production sample has and the minimal one has not.
+const OF_PRODUCTION: [Kind; 2] = [BUDGET, INGRESS];
 const TAMPERED: &str = "tampered";
 const LOAD_SECONDS: u32 = 40;
 const BETWEEN_KILLS: Duration = Duration::from_secs(5);
 
 pub async fn deleted_children_of_every_kind_are_recreated(world: &World) -> anyhow::Result<()> {
-    for kind in CHILDREN {
-        // The deletion of generated credentials is a rotation, which this scenario does not test.
-        let children = world.market.children_of(kind).await?;
-        let Some(child) = children.iter().find(|child| kind != SECRET || name(child).ends_with("-database")) else {
-            println!("    {:<24} no object in this profile", kind.word);
-            continue;
-        };
-        let (child, old, started) = (name(child).to_owned(), uid(child).to_owned(), Instant::now());
-        world.cluster.delete(kind, &child).await?;
-        let timeout = Duration::from_secs(REPAIR_SECONDS_MAX);
-        replaced(&world.cluster, kind, &child, &old, timeout).await?;
-        println!("    {:<24} {child} recreated after {} ms", kind.word, started.elapsed().as_millis());
+    for kind in CHILDREN.into_iter().filter(|kind| !OF_PRODUCTION.contains(kind)) {
+        deleted(world, kind).await?;
     }
     world.market.ready().await?;
     let shop = world.shop().await?;
     agora_shopper::buy_one(&shop).await?;
+    Ok(())
+}
+
+/// Requires the Marketplace of the production scenario.
+pub async fn deleted_and_edited_budgets_and_ingresses_are_restored(world: &World) -> anyhow::Result<()> {
+    let world = &world.with_marketplace(production::NAME);
+    world.market.ready().await?;
+    for kind in OF_PRODUCTION {
+        deleted(world, kind).await?;
+        relabelled(world, kind).await?;
+    }
+    edited(world, BUDGET, "/spec/maxUnavailable", &json!({ "spec": { "maxUnavailable": 2 } })).await?;
+    edited(world, INGRESS, "/spec/ingressClassName", &json!({ "spec": { "ingressClassName": TAMPERED } })).await?;
+    world.market.ready().await
+}
+
+/// Deletes a child object of this kind, and waits until the operator has created it again. Among the Secrets one of a
+/// database: the deletion of other generated credentials is a rotation.
+async fn deleted(world: &World, kind: Kind) -> anyhow::Result<()> {
+    let children = world.market.children_of(kind).await?;
+    let child = children.iter().find(|child| kind != SECRET || name(child).ends_with("-database"));
+    let child = child.with_context(|| format!("{} has no {}", world.market.name, kind.word))?;
+    let (child, old, started) = (name(child).to_owned(), uid(child).to_owned(), Instant::now());
+    world.cluster.delete(kind, &child).await?;
+    replaced(&world.cluster, kind, &child, &old, Duration::from_secs(REPAIR_SECONDS_MAX)).await?;
+    println!("    {:<24} {child} recreated after {} ms", kind.word, started.elapsed().as_millis());
     Ok(())
 }
 
@@ -62,8 +83,7 @@ pub async fn a_deleted_deployment_is_recreated(world: &World) -> anyhow::Result<
 
 pub async fn edited_children_of_every_kind_are_repaired(world: &World) -> anyhow::Result<()> {
     for kind in [SERVICE_ACCOUNT, CONFIG_MAP, SECRET, NETWORK_POLICY, SERVICE, DEPLOYMENT, AUTOSCALER] {
-        let label = json!({ "metadata": { "labels": { "app.kubernetes.io/part-of": TAMPERED } } });
-        edited(world, kind, "/metadata/labels/app.kubernetes.io~1part-of", &label).await?;
+        relabelled(world, kind).await?;
     }
     let limit = json!({ "spec": { "progressDeadlineSeconds": 599 } });
     edited(world, DEPLOYMENT, "/spec/progressDeadlineSeconds", &limit).await?;
@@ -78,14 +98,18 @@ pub async fn edited_children_of_every_kind_are_repaired(world: &World) -> anyhow
     world.market.ready().await
 }
 
-/// Changes a field of the first child object that has it, and waits until the operator has restored it.
+/// Changes a label of a child object, and waits until the operator has restored it.
+async fn relabelled(world: &World, kind: Kind) -> anyhow::Result<()> {
+    let label = json!({ "metadata": { "labels": { "app.kubernetes.io/part-of": TAMPERED } } });
+    edited(world, kind, "/metadata/labels/app.kubernetes.io~1part-of", &label).await
+}
+
+/// Changes a field of the first child object that has it, and waits until the operator has restored it. It is an error if
+/// no child object has the field.
 async fn edited(world: &World, kind: Kind, pointer: &str, change: &Value) -> anyhow::Result<()> {
     let children = world.market.children_of(kind).await?;
     let child = children.iter().find(|child| child.pointer(pointer).is_some());
-    let Some(child) = child else {
-        println!("    {:<24} has no {pointer}", kind.word);
-        return Ok(());
-    };
+    let child = child.with_context(|| format!("no {} of {} has {pointer}", kind.word, world.market.name))?;
     let (child, before) = (name(child).to_owned(), child.pointer(pointer).cloned());
     ensure!(
         before != change.pointer(pointer).cloned(),

@@ -73,6 +73,7 @@ async fn run(world: &World, wanted: &[String]) -> Vec<String> {
         readme::the_readme_commands_place_a_paid_order,
         install::load_violates_no_invariant,
         production::the_production_sample_runs_over_verified_tls,
+        damage::deleted_and_edited_budgets_and_ingresses_are_restored,
         isolation::two_marketplaces_on_one_broker_and_server_are_isolated,
         damage::deleted_children_of_every_kind_are_recreated,
         damage::edited_children_of_every_kind_are_repaired,
