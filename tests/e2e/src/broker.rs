@@ -9,7 +9,7 @@ use std::{
 
 use agora_events::{Envelope, Topic};
 use agora_shopper::checker::EventSeen;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use rdkafka::{
     ClientConfig, Message as _, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, ConfigSource, OwnedResourceSpecifier, ResourceSpecifier},
@@ -121,6 +121,7 @@ fn read(full: &str, topic: Topic) -> anyhow::Result<Vec<EventSeen>> {
         events.push(EventSeen { topic: topic.name().to_owned(), key, seq, id: Some(id) });
         ends.retain(|(partition, end)| *partition != message.partition() || message.offset() + 1 < *end);
     }
+    ensure!(ends.is_empty(), "{full} is not read to its end: {} events, {ends:?} are left", events.len());
     Ok(events)
 }
 

@@ -15,9 +15,16 @@ mod scale;
 mod secrecy;
 mod spec;
 
-use std::{process::ExitCode, time::Instant};
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use agora_e2e::{report, world::World};
+use anyhow::Context as _;
+
+/// Time limit of one scenario, of the preparation and of the clean-up: for work that waits for ever, not for slow work.
+const SCENARIO_TIME_MAX: Duration = Duration::from_mins(20);
 
 /// Runs the selected scenarios in order and returns the names of those that failed.
 macro_rules! scenarios {
@@ -25,7 +32,7 @@ macro_rules! scenarios {
         let mut failed = Vec::new();
         $(
             let name = stringify!($name).rsplit("::").next().unwrap_or_default().trim().replace('_', " ");
-            if selected(&name, $selected) && !scenario(&name, $world, $name($world)).await {
+            if selected(&name, $selected) && !scenario(&name, $world, Box::pin($name($world))).await {
                 failed.push(name);
             }
         )*
@@ -38,7 +45,7 @@ async fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| word.contains(char::is_alphabetic)).collect();
     let wanted: Vec<String> = wanted.into_iter().filter(|word| !word.starts_with('-')).collect();
     println!("creating namespaces, Secret, CRD and operator");
-    let world = match World::prepare().await {
+    let world = match within_limit(Box::pin(World::prepare())).await {
         Ok(world) => world,
         Err(error) => {
             println!("FAILED: {error:#}");
@@ -55,7 +62,7 @@ async fn main() -> ExitCode {
         );
         return ExitCode::FAILURE;
     }
-    match world.tear_down().await {
+    match within_limit(Box::pin(world.tear_down())).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             println!("FAILED to delete Marketplace and namespaces: {error:#}");
@@ -92,6 +99,12 @@ async fn run(world: &World, wanted: &[String]) -> Vec<String> {
     )
 }
 
+/// Ends the work with an error at the time limit.
+async fn within_limit<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let done = tokio::time::timeout(SCENARIO_TIME_MAX, work).await;
+    done.with_context(|| format!("not done after {} s", SCENARIO_TIME_MAX.as_secs()))?
+}
+
 fn selected(name: &str, wanted: &[String]) -> bool {
     wanted.is_empty() || wanted.iter().any(|word| name.contains(&word.replace('_', " ")))
 }
@@ -99,7 +112,7 @@ fn selected(name: &str, wanted: &[String]) -> bool {
 async fn scenario(name: &str, world: &World, work: impl Future<Output = anyhow::Result<()>>) -> bool {
     println!("\n=== {name}");
     let started = Instant::now();
-    match work.await {
+    match within_limit(work).await {
         Ok(()) => {
             println!("    passed in {:.1} s", started.elapsed().as_secs_f64());
             true
