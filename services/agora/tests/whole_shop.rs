@@ -11,7 +11,7 @@ use std::{
 };
 
 use agora_testkit::{TestDatabase, TestKeys, free_port};
-use futures::future::join_all;
+use futures::{FutureExt as _, StreamExt as _, future::join_all, stream::FuturesUnordered};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
@@ -20,10 +20,22 @@ use tempfile::NamedTempFile;
 const ADMIN: (&str, &str) = ("admin@example.com", "a long enough password");
 /// Timeout of every wait in these tests.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// Orders that are sent at once before the process is killed.
+const ORDERS_PER_ROUND: usize = 24;
 const SERVICES: [&str; 5] = ["user", "catalog", "cart", "order", "payment"];
 
+/// A process that is killed with SIGKILL, without graceful shutdown, when it is dropped.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 struct Shop {
-    process: Option<Child>,
+    process: Option<Process>,
     environment: BTreeMap<String, String>,
     databases: BTreeMap<&'static str, TestDatabase>,
     gateway: String,
@@ -66,18 +78,10 @@ impl Shop {
     }
 
     async fn start(&mut self) {
-        self.process = Some(self.command(&["serve", "all"]).spawn().unwrap());
+        self.process = Some(Process(self.command(&["serve", "all"]).spawn().unwrap()));
         let admin = format!("http://127.0.0.1:{}/readyz", self.environment["ADMIN_PORT"]);
         let ready = async || self.http.get(&admin).send().await.is_ok_and(|answer| answer.status() == 200);
         comes_true("the process is ready", ready).await;
-    }
-
-    /// Kills the process with SIGKILL, without graceful shutdown.
-    fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().unwrap();
-            process.wait().unwrap();
-        }
     }
 
     async fn send(
@@ -137,9 +141,9 @@ impl Shop {
         product["id"].as_str().unwrap().to_owned()
     }
 
-    /// Retries an order with the same key, like a client without a response, until it is paid. A payment whose charge never
-    /// reached the provider is `failed`; its order is then paid by `POST /payments`.
-    async fn insist(&self, token: &str, key: &str, body: &Value) {
+    /// Retries an order with the same key, like a client without a response, until it is paid, and returns its id. A payment
+    /// whose charge never reached the provider is `failed`; its order is then paid by `POST /payments`.
+    async fn insist(&self, token: &str, key: &str, body: &Value) -> String {
         let (begun, mut last) = (Instant::now(), None);
         loop {
             assert!(begun.elapsed() < PATIENCE, "{key} is not paid in spite of retries: {last:?}");
@@ -149,7 +153,7 @@ impl Shop {
             let path = format!("/orders/{}", order["id"].as_str().unwrap());
             let (_, order) = self.send(Method::GET, &path, token, None, None).await;
             if order["status"] == "paid" {
-                return;
+                return order["id"].as_str().unwrap().to_owned();
             }
             if order["paymentStatus"] == "failed" {
                 last = self.try_send(Method::POST, "/payments", token, Some(key), Some(&pay(&order))).await;
@@ -168,10 +172,16 @@ impl Shop {
     }
 
     async fn books_agree(&self) {
-        assert_eq!(self.number("payment", "select coalesce(sum(amount_minor), 0)::bigint from ledger_entry").await, 0);
         let kept = self
             .number("payment", "select coalesce(sum(captured_minor - refunded_minor), 0)::bigint from payment")
             .await;
+        let owed = self
+            .number(
+                "payment",
+                "select coalesce(-sum(amount_minor), 0)::bigint from ledger_entry where account = 'seller'",
+            )
+            .await;
+        assert_eq!(owed, kept, "the sellers' balance = captured and not given back");
         let paid = self
             .number("order", "select coalesce(sum(total_minor), 0)::bigint from orders where status = 'paid'")
             .await;
@@ -183,15 +193,6 @@ impl Shop {
         let broken =
             self.number("catalog", "select count(*) from stock where reserved < 0 or reserved > on_hand").await;
         assert_eq!(broken, 0);
-    }
-}
-
-impl Drop for Shop {
-    fn drop(&mut self) {
-        if let Some(process) = &mut self.process {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
     }
 }
 
@@ -330,20 +331,29 @@ async fn repeated_kills_lose_and_duplicate_nothing() {
         tokens.push(shop.shopper().await);
     }
     let body = json!({ "items": [{ "productId": product, "quantity": 1 }], "payment": { "method": "card", "token": "tok_ok" } });
-    for round in 0..3 {
-        let keys: Vec<(usize, String)> = (0..24).map(|n| (n % tokens.len(), format!("order-{round}-{n}"))).collect();
-        let sending = join_all(
-            keys.iter().map(|(who, key)| shop.try_send(Method::POST, "/orders", &tokens[*who], Some(key), Some(&body))),
-        );
-        // After this time some requests are done, some are in progress and some have not begun.
-        let first = tokio::time::timeout(Duration::from_millis(150), sending).await;
-        shop.kill();
-        shop.start().await;
-        for (who, key) in &keys {
-            shop.insist(&tokens[*who], key, &body).await;
+    for (round, acknowledged_before_the_kill) in [1, ORDERS_PER_ROUND / 4, ORDERS_PER_ROUND / 2].into_iter().enumerate()
+    {
+        let process = shop.process.take();
+        let orders: Vec<(usize, String)> =
+            (0..ORDERS_PER_ROUND).map(|n| (n % tokens.len(), format!("order-{round}-{n}"))).collect();
+        let requests = orders.iter().map(|(who, key)| {
+            let sent = shop.try_send(Method::POST, "/orders", &tokens[*who], Some(key), Some(&body));
+            sent.map(move |answer| (key, answer))
+        });
+        let mut sending: FuturesUnordered<_> = requests.collect();
+        let mut acknowledged = BTreeMap::new();
+        while acknowledged.len() < acknowledged_before_the_kill {
+            let (key, answer) = sending.next().await.expect("more orders than acknowledgements");
+            if let Some((201, order)) = answer {
+                acknowledged.insert(key, order["id"].as_str().unwrap().to_owned());
+            }
         }
-        if let Ok(acknowledged) = first {
-            assert_eq!(acknowledged.len(), keys.len());
+        drop(process);
+        drop(sending);
+        shop.start().await;
+        for (who, key) in &orders {
+            let id = shop.insist(&tokens[*who], key, &body).await;
+            assert!(acknowledged.get(key).is_none_or(|before| *before == id), "{key} is another order after the kill");
         }
     }
     comes_true("nothing is left under way", async || {
@@ -352,8 +362,10 @@ async fn repeated_kills_lose_and_duplicate_nothing() {
             && shop.number("payment", "select count(*) from payment where status = 'pending'").await == 0
     })
     .await;
-    assert_eq!(shop.number("order", "select count(*) from orders where status = 'paid'").await, 72, "one order a key");
-    assert_eq!(shop.stock(&product).await, 1000 - 72);
+    let orders = i64::try_from(3 * ORDERS_PER_ROUND).unwrap();
+    let paid = shop.number("order", "select count(*) from orders where status = 'paid'").await;
+    assert_eq!(paid, orders, "one order a key");
+    assert_eq!(shop.stock(&product).await, 1000 - orders);
     assert_eq!(shop.number("catalog", "select sum(reserved)::bigint from stock").await, 0, "every hold is committed");
     shop.books_agree().await;
 }
