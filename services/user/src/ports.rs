@@ -121,6 +121,19 @@ pub enum Refusal {
     Blocked,
 }
 
+impl Refusal {
+    /// The name in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Ended => "ended",
+            Self::Idle => "idle",
+            Self::Reused => "reused",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
 /// The store of address books.
 #[async_trait]
 pub trait Addresses: Send + Sync {

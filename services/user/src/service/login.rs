@@ -111,16 +111,3 @@ fn report(refusal: Refusal) {
         tracing::warn!("a refresh token was used twice: its session was ended");
     }
 }
-
-impl Refusal {
-    /// The name in metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Ended => "ended",
-            Self::Idle => "idle",
-            Self::Reused => "reused",
-            Self::Blocked => "blocked",
-        }
-    }
-}
