@@ -40,7 +40,7 @@ pub struct Shop {
 
 impl Shop {
     pub async fn open() -> Self {
-        let database = agora_testkit::postgres().await;
+        let database = agora_testkit::migrated_postgres(&MIGRATIONS).await;
         let db = Db::for_test(&database.url(), &MIGRATIONS).await;
         let (process, keys, ids) = (Process::for_test("payment"), TestKeys::new(), SequentialIds::new());
         let store = PgPayments::new(db.clone(), Arc::new(ids.clone()), Epoch(0));
