@@ -14,7 +14,7 @@ use agora_vocab::OrderId;
 use crate::{
     domain::ProductCopy,
     ports::StoreError,
-    usecases::{CartService, Error},
+    service::{CartService, Error},
 };
 
 /// Name of the consumer group.

@@ -1,26 +1,26 @@
 //! HTTP API: the routers of both ports and the mapping from errors to problem responses. Independent of SQL.
 
-mod checkouts;
-mod shopper;
+mod internal;
+mod public;
 
 use agora_chassis::{Routers, WatchedSecret};
 use agora_outbox::DedupKey;
 use agora_vocab::{Quantity, UserId};
-use agora_web::{Idempotency, PortSettings, Problem, TokenVerifier, internal, public_stack};
+use agora_web::{Idempotency, PortSettings, Problem, TokenVerifier, public_stack};
 use http::StatusCode;
 
 use crate::{
     domain::{LINES_MAX, Refused},
     ports::StoreError,
-    usecases::{CartService, Error},
+    service::{CartService, Error},
 };
 
 /// Builds the routers of the public and the internal port, including all middleware.
 pub fn routers(service: CartService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
     let settings = PortSettings { verifier: Some(verifier), ..PortSettings::default() };
     Routers {
-        public: public_stack(shopper::routes().with_state(service.clone()), settings),
-        internal: internal(checkouts::routes().with_state(service), internal_secret, &agora_topology::CART),
+        public: public_stack(public::routes().with_state(service.clone()), settings),
+        internal: agora_web::internal(internal::routes().with_state(service), internal_secret, &agora_topology::CART),
     }
 }
 

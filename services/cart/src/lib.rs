@@ -2,7 +2,7 @@
 //!
 //! This file is the composition root and the only one that depends on every module of the service.
 
-pub mod catalog_client;
+mod clients;
 pub mod config;
 mod consumer;
 pub mod domain;
@@ -10,7 +10,7 @@ pub mod fakes;
 pub mod http;
 pub mod ports;
 pub mod postgres;
-pub mod usecases;
+pub mod service;
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub use config::Config;
 pub use consumer::handle;
 
-use crate::{catalog_client::CatalogClient, postgres::PgCarts, usecases::CartService};
+use crate::{clients::catalog::CatalogClient, postgres::PgCarts, service::CartService};
 
 /// Migrations of the service's database, including the outbox and inbox tables.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();

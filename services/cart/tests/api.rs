@@ -10,7 +10,7 @@ use agora_api::cart as api;
 use agora_cart::{
     fakes::{FakeCatalog, InMemoryCarts},
     handle, http,
-    usecases::CartService,
+    service::CartService,
 };
 use agora_chassis::{Process, SystemIds, WatchedFile, WatchedSecret};
 use agora_events::{

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     domain::{Hold, HoldState},
     ports::StoreError,
-    usecases::{CatalogService, Error},
+    service::{CatalogService, Error},
 };
 
 /// Name of the consumer group.

@@ -1,29 +1,29 @@
 //! HTTP API: the routers of both ports and the mapping from errors to problem responses. Independent of SQL.
 
-mod holds;
-mod products;
+mod internal;
+mod public;
 mod wire;
 
 use agora_chassis::{Routers, WatchedSecret};
 use agora_outbox::DedupKey;
 use agora_vocab::UserId;
-use agora_web::{Idempotency, PortSettings, Problem, Routes, TokenVerifier, internal, public_stack};
+use agora_web::{Idempotency, PortSettings, Problem, Routes, TokenVerifier, public_stack};
 use http::StatusCode;
 use serde_json::json;
 
 use crate::{
     domain::{AdjustRefused, Shortage, Stale},
     ports::{AdjustError, ProductError, StoreError},
-    usecases::{CatalogService, Error},
+    service::{CatalogService, Error},
 };
 
 /// Builds the routers of the public and the internal port, including all middleware.
 pub fn routers(catalog: CatalogService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
     let settings = PortSettings { verifier: Some(verifier), ..PortSettings::default() };
-    let commands = Routes::new().merge(holds::routes()).merge(products::quote_route()).with_state(catalog.clone());
+    let commands = Routes::new().merge(internal::routes()).merge(public::quote_route()).with_state(catalog.clone());
     Routers {
-        public: public_stack(products::routes().with_state(catalog), settings),
-        internal: internal(commands, internal_secret, &agora_topology::CATALOG),
+        public: public_stack(public::routes().with_state(catalog), settings),
+        internal: agora_web::internal(commands, internal_secret, &agora_topology::CATALOG),
     }
 }
 

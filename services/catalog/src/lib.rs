@@ -9,7 +9,7 @@ pub mod fakes;
 pub mod http;
 pub mod ports;
 pub mod postgres;
-pub mod usecases;
+pub mod service;
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ pub use consumer::handle;
 
 use crate::{
     postgres::{PgProducts, PgStock, Store},
-    usecases::CatalogService,
+    service::CatalogService,
 };
 
 /// Migrations of the service's database, including the outbox and inbox tables.

@@ -11,7 +11,7 @@ use agora_catalog::{
     fakes::InMemory,
     handle, http,
     ports::{Products, Stock},
-    usecases::CatalogService,
+    service::CatalogService,
 };
 use agora_chassis::{Process, SystemIds, WatchedFile, WatchedSecret};
 use agora_events::{Envelope, order::Order, order::OrderEvent};

@@ -7,7 +7,7 @@ use axum::extract::State;
 
 use crate::{
     domain::{Hold, Lines, Seconds, Variant},
-    usecases::CatalogService,
+    service::CatalogService,
 };
 
 pub(super) fn routes() -> Routes<CatalogService> {

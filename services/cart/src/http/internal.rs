@@ -7,7 +7,7 @@ use axum::extract::State;
 
 use crate::{
     domain::{Checkout, Line},
-    usecases::CartService,
+    service::CartService,
 };
 
 pub(super) fn routes() -> Routes<CartService> {

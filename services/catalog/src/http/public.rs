@@ -14,7 +14,7 @@ use super::{
     request,
     wire::{self, ChangeProduct},
 };
-use crate::usecases::CatalogService;
+use crate::service::CatalogService;
 
 /// Maximum ids in one request for stock or quotes.
 const IDS_MAX: usize = 100;

@@ -8,7 +8,7 @@ use axum::{extract::State, response::Response};
 use super::{quantity, request};
 use crate::{
     domain::{Item, Variant, View},
-    usecases::CartService,
+    service::CartService,
 };
 
 pub(super) fn routes() -> Routes<CartService> {
