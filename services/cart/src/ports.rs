@@ -1,4 +1,4 @@
-//! Ports of the use cases: the persistent store of carts, and the catalog. Independent of SQL and HTTP.
+//! Ports of the use cases: the store of carts, checkouts and product copies, and the catalog. Independent of SQL and HTTP.
 //!
 //! Every method that changes data is one transaction. A method with a deduplication key applies a change once; a duplicate
 //! returns the result of the first call.
@@ -32,7 +32,12 @@ impl NewLine {
     }
 }
 
-/// Store of carts, one per user.
+/// Everything that this service stores.
+pub trait CartStore: Carts + Checkouts + ProductCopies {}
+
+impl<T: Carts + Checkouts + ProductCopies> CartStore for T {}
+
+/// Carts, one per user.
 #[async_trait]
 pub trait Carts: Send + Sync + std::fmt::Debug {
     /// Returns the user's cart; an empty cart if none is stored.
@@ -72,7 +77,11 @@ pub trait Carts: Send + Sync + std::fmt::Debug {
 
     /// Removes a line of the user's own cart.
     async fn remove(&self, user: UserId, line: LineId, dedup_key: &DedupKey) -> Result<Outcome<()>, CartError>;
+}
 
+/// Checkouts, one per order: lines that an order has moved out of a cart.
+#[async_trait]
+pub trait Checkouts: Send + Sync + std::fmt::Debug {
     /// Moves every line of the user's cart to an order. A repeated call for the order returns the same checkout, whatever its
     /// `dedup_key`; a cancelled checkout fails with [`CheckoutError::Cancelled`].
     async fn begin_checkout(
@@ -90,12 +99,16 @@ pub trait Carts: Send + Sync + std::fmt::Debug {
     /// Completes the checkouts of orders that are in progress; others do not change. Idempotent.
     async fn complete_checkouts(&self, orders: &[OrderId]) -> Result<(), StoreError>;
 
+    /// Deletes one batch of checkouts that ended more than 30 days ago. Returns how many were deleted.
+    async fn sweep(&self) -> Result<u64, StoreError>;
+}
+
+/// Copies of products, shown while the catalog is unavailable.
+#[async_trait]
+pub trait ProductCopies: Send + Sync + std::fmt::Debug {
     /// Stores copies of products, each unless a copy of the same or a newer version is stored. The copy of a deleted product
     /// removes the product from every cart. Idempotent.
     async fn store_copies(&self, copies: &[ProductCopy]) -> Result<(), StoreError>;
-
-    /// Deletes one batch of checkouts that ended more than 30 days ago. Returns how many were deleted.
-    async fn sweep(&self) -> Result<u64, StoreError>;
 }
 
 /// The catalog service.

@@ -1,5 +1,5 @@
-//! The `Carts` port in PostgreSQL: each method that changes data is one statement that also appends its event and stores
-//! its result. Independent of HTTP and Kafka.
+//! The store in PostgreSQL: each method that changes data is one statement that also appends its event and stores its result.
+//! Independent of HTTP and Kafka.
 //!
 //! A change of a cart is optimistic: it reads the cart without a lock and writes if the cart still has that version;
 //! otherwise it reads again. Each change increments the version under the row lock.
@@ -23,13 +23,13 @@ use serde::{Serialize, de::DeserializeOwned};
 use self::{carts::Change, checkouts::StoredCheckout};
 use crate::{
     domain::{Cart, Checkout, CheckoutState, Contents, ProductCopy, QuoteResult, Refused, View},
-    ports::{CartError, Carts, CheckoutError, NewLine, StoreError},
+    ports::{CartError, Carts, CheckoutError, Checkouts, NewLine, ProductCopies, StoreError},
 };
 
 /// Maximum attempts of an optimistic write. Ten concurrent adds to one cart need up to 16.
 const ATTEMPTS_MAX: u32 = 100;
 
-/// The [`Carts`] port in PostgreSQL.
+/// Carts, checkouts and product copies in PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct PgCarts {
     db: Db,
@@ -38,7 +38,7 @@ pub struct PgCarts {
 }
 
 impl PgCarts {
-    /// Creates the port; `ids` generates event ids, and every event carries `epoch`.
+    /// Creates the store; `ids` generates event ids, and every event carries `epoch`.
     pub fn new(db: Db, ids: Arc<dyn Ids>, epoch: Epoch) -> Self {
         Self { db, ids, epoch }
     }
@@ -116,7 +116,10 @@ impl Carts for PgCarts {
         };
         self.update(user, None, dedup_key, remove).await
     }
+}
 
+#[async_trait]
+impl Checkouts for PgCarts {
     async fn begin_checkout(
         &self,
         order: OrderId,
@@ -169,14 +172,17 @@ impl Carts for PgCarts {
         checkouts::complete(&mut connection, orders).await
     }
 
-    async fn store_copies(&self, copies: &[ProductCopy]) -> Result<(), StoreError> {
-        let mut connection = self.db.acquire().await?;
-        copies::store(&mut connection, copies).await
-    }
-
     async fn sweep(&self) -> Result<u64, StoreError> {
         let mut connection = self.db.acquire().await?;
         checkouts::sweep(&mut connection).await
+    }
+}
+
+#[async_trait]
+impl ProductCopies for PgCarts {
+    async fn store_copies(&self, copies: &[ProductCopy]) -> Result<(), StoreError> {
+        let mut connection = self.db.acquire().await?;
+        copies::store(&mut connection, copies).await
     }
 }
 

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
+use agora_chassis::chain;
 use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{Ids, LineId, OrderId, ProductId, Quantity, UserId};
 
 use crate::{
     domain::{Checkout, CheckoutState, Contents, LINES_MAX, ProductCopy, QuoteResult, Refused, Variant, View},
-    ports::{CartError, Carts, Catalog, CatalogUnavailable, CheckoutError, NewLine, StoreError},
+    ports::{CartError, CartStore, Catalog, CatalogUnavailable, CheckoutError, NewLine, StoreError},
 };
 
 /// Runs the use cases. Clones share the same stores.
 #[derive(Clone, Debug)]
 pub struct CartService {
-    carts: Arc<dyn Carts>,
+    store: Arc<dyn CartStore>,
     catalog: Arc<dyn Catalog>,
     ids: Arc<dyn Ids>,
 }
@@ -43,20 +44,20 @@ pub enum Error {
 
 impl CartService {
     /// Creates the service on these ports; `ids` generates the ids of new lines.
-    pub fn new(carts: Arc<dyn Carts>, catalog: Arc<dyn Catalog>, ids: Arc<dyn Ids>) -> Self {
-        Self { carts, catalog, ids }
+    pub fn new(store: Arc<dyn CartStore>, catalog: Arc<dyn Catalog>, ids: Arc<dyn Ids>) -> Self {
+        Self { store, catalog, ids }
     }
 
     /// Returns the user's cart with current prices and stock. While the catalog is unavailable, the cart shows the last
     /// known prices and no line is available.
     pub async fn view(&self, user: UserId) -> Result<View, Error> {
-        let contents = self.carts.find(user).await?;
+        let contents = self.store.find(user).await?;
         let products: Vec<_> = contents.cart.products().into_iter().collect();
         let quote = match self.quote(&products).await {
             Ok(quote) => quote,
             Err(error) => {
                 tracing::warn!(
-                    error = format!("{:#}", anyhow::Error::from(error)),
+                    error = chain(&error),
                     "catalog unavailable: showing the cart with stored product copies"
                 );
                 QuoteResult::default()
@@ -74,11 +75,11 @@ impl CartService {
         quantity: Quantity,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<View>, Error> {
-        let contents = self.carts.find(user).await?;
+        let contents = self.store.find(user).await?;
         match self.quote_with(product, &contents).await {
             Ok(quote) => {
                 let line = NewLine { id: LineId::new(self.ids.next()), product, variant, quantity };
-                Ok(self.carts.add(contents, &line, &quote, dedup_key).await?)
+                Ok(self.store.add(contents, &line, &quote, dedup_key).await?)
             }
             Err(error) => self.stored_or(dedup_key, error).await,
         }
@@ -92,14 +93,14 @@ impl CartService {
         quantity: Quantity,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<View>, Error> {
-        let contents = self.carts.find(user).await?;
+        let contents = self.store.find(user).await?;
         let Some(there) = contents.cart.line(line) else {
             return self.stored_or(dedup_key, Error::NotFound).await;
         };
         match self.quote_with(there.product, &contents).await {
-            Ok(quote) => Ok(self.carts.change(user, line, quantity, &quote, dedup_key).await?),
+            Ok(quote) => Ok(self.store.change(user, line, quantity, &quote, dedup_key).await?),
             Err(Error::CatalogUnavailable(_)) if quantity.get() <= there.quantity.get() => {
-                Ok(self.carts.lower(user, line, quantity, dedup_key).await?)
+                Ok(self.store.lower(user, line, quantity, dedup_key).await?)
             }
             Err(error) => self.stored_or(dedup_key, error).await,
         }
@@ -107,39 +108,39 @@ impl CartService {
 
     /// Returns the stored result of a duplicate request, whatever the current state of cart and catalog; otherwise `error`.
     async fn stored_or(&self, dedup_key: &DedupKey, error: Error) -> Result<Outcome<View>, Error> {
-        self.carts.stored_view(dedup_key).await?.map(Outcome::Duplicate).ok_or(error)
+        self.store.stored_view(dedup_key).await?.map(Outcome::Duplicate).ok_or(error)
     }
 
     /// Removes a line of the user's cart.
     pub async fn remove(&self, user: UserId, line: LineId, dedup_key: &DedupKey) -> Result<Outcome<()>, Error> {
-        Ok(self.carts.remove(user, line, dedup_key).await?)
+        Ok(self.store.remove(user, line, dedup_key).await?)
     }
 
     /// Moves all lines of the user's cart to an order. Idempotent per order.
     pub async fn begin_checkout(&self, order: OrderId, user: UserId, dedup_key: &DedupKey) -> Result<Checkout, Error> {
-        Ok(self.carts.begin_checkout(order, user, dedup_key).await?.into_inner())
+        Ok(self.store.begin_checkout(order, user, dedup_key).await?.into_inner())
     }
 
     /// Cancels a checkout: its lines return to the cart. Idempotent; returns the state afterwards.
     pub async fn cancel_checkout(&self, order: OrderId, dedup_key: &DedupKey) -> Result<CheckoutState, Error> {
-        Ok(self.carts.cancel_checkout(order, dedup_key).await?.into_inner())
+        Ok(self.store.cancel_checkout(order, dedup_key).await?.into_inner())
     }
 
     /// Completes the checkouts of placed orders; their lines never return to the cart. Idempotent.
     pub async fn complete_checkouts(&self, orders: &[OrderId]) -> Result<(), Error> {
-        if orders.is_empty() { Ok(()) } else { Ok(self.carts.complete_checkouts(orders).await?) }
+        if orders.is_empty() { Ok(()) } else { Ok(self.store.complete_checkouts(orders).await?) }
     }
 
     /// Stores copies of products; a deleted product is thereby removed from all carts. Idempotent by version.
     pub async fn store_copies(&self, copies: &[ProductCopy]) -> Result<(), Error> {
-        if copies.is_empty() { Ok(()) } else { Ok(self.carts.store_copies(copies).await?) }
+        if copies.is_empty() { Ok(()) } else { Ok(self.store.store_copies(copies).await?) }
     }
 
     /// Deletes checkouts that ended more than 30 days ago. Returns how many were deleted.
     pub async fn sweep(&self) -> Result<u64, Error> {
         let mut deleted = 0;
         loop {
-            match self.carts.sweep().await? {
+            match self.store.sweep().await? {
                 0 => return Ok(deleted),
                 batch => deleted += batch,
             }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use agora_chassis::chain;
 use agora_outbox::{DedupKey, DedupRecord, write_once};
 use agora_vocab::{Currency, Invalid, Money, UserId};
 use serde::Serialize;
@@ -72,8 +73,7 @@ impl PgCarts {
         if let Some(copy) = quoted.filter(|copy| stored.is_none_or(|version| version < copy.version))
             && let Err(error) = copies::store(connection, std::slice::from_ref(&copy)).await
         {
-            let error = anyhow::Error::from(error);
-            tracing::warn!(product = %copy.product, error = format!("{error:#}"), "could not store the copy of a product");
+            tracing::warn!(product = %copy.product, error = chain(&error), "could not store the copy of a product");
         }
         Ok(Some(result))
     }

@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
-use agora_cart::{MIGRATIONS, domain::CheckoutState, ports::Carts as _, postgres::PgCarts};
+use agora_cart::{
+    MIGRATIONS,
+    domain::CheckoutState,
+    ports::{Carts as _, Checkouts as _},
+    postgres::PgCarts,
+};
 use agora_chassis::SystemIds;
 use agora_postgres::Db;
 use agora_vocab::{Epoch, OrderId, UserId};
 use sqlx::migrate::Migrator;
 use uuid::Uuid;
 
-use crate::contract::{command, eur, held, units};
+use crate::fixture::{command, eur, held, units};
 
 const STORED: &str = "
     insert into cart (id, user_id, version) values

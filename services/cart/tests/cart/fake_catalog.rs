@@ -1,0 +1,63 @@
+//! The catalog as the cart sees it, in memory. Must not depend on the cart's store.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use agora_cart::{
+    domain::{ProductCopy, QuoteResult, QuotedLine},
+    ports::{Catalog, CatalogUnavailable},
+};
+use agora_vocab::{Money, ProductId};
+use async_trait::async_trait;
+
+/// A catalog that quotes the products added by [`FakeCatalog::list_product`].
+#[derive(Clone, Debug, Default)]
+pub struct FakeCatalog(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    products: BTreeMap<ProductId, QuotedLine>,
+    unavailable: bool,
+}
+
+impl FakeCatalog {
+    /// Adds a product or replaces it; its name contains the version.
+    pub fn list_product(&self, product: ProductId, version: i64, price: Money, stock: i64) {
+        let copy = ProductCopy {
+            product,
+            version,
+            name: format!("Chair {version}"),
+            image_url: Some("https://example.com/chair.png".into()),
+            price: Some(price),
+            deleted: false,
+        };
+        self.lock().products.insert(product, QuotedLine { copy, price, stock });
+    }
+
+    /// Removes a product.
+    pub fn withdraw(&self, product: ProductId) {
+        self.lock().products.remove(&product);
+    }
+
+    /// Rejects every quote from now on.
+    pub fn stop(&self) {
+        self.lock().unavailable = true;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Catalog for FakeCatalog {
+    async fn quote(&self, products: &[ProductId]) -> Result<QuoteResult, CatalogUnavailable> {
+        let State { products: known, unavailable } = &*self.lock();
+        if *unavailable {
+            return Err(CatalogUnavailable("the fake catalog is stopped".into()));
+        }
+        Ok(QuoteResult(products.iter().map(|id| (*id, known.get(id).cloned())).collect()))
+    }
+}

@@ -1,0 +1,17 @@
+//! Integration tests of the cart service on a real PostgreSQL, with a fake catalog.
+#![cfg(feature = "db-tests")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+
+mod carts;
+mod checkouts;
+mod concurrency;
+mod events;
+mod fake_catalog;
+mod fixture;
+mod internal;
+mod migration;
+mod plans;
+mod product_copies;
+mod public;
+mod shop;
+mod view;

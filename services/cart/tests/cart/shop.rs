@@ -1,0 +1,144 @@
+//! The cart service over HTTP and by events, on a database of its own and a fake catalog.
+
+use std::sync::Arc;
+
+use agora_api::cart as api;
+use agora_cart::{consumer::handle, http, service::CartService};
+use agora_chassis::{Process, SystemIds, WatchedFile, WatchedSecret};
+use agora_events::{Envelope, Event, catalog::Product};
+use agora_testkit::{Request, TestApp, TestKeys, TestResponse, internal_token};
+use agora_vocab::{Money, OrderId, ProductId, Role, SellerId, UserId};
+use agora_web::TokenVerifier;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::{
+    fake_catalog::FakeCatalog,
+    fixture::{Database, eur, fresh, product, user},
+};
+
+pub const SECRET: &str = "only-for-tests";
+
+/// The service under test and one user.
+pub struct Shop {
+    pub public: TestApp,
+    pub internal: TestApp,
+    pub database: Database,
+    pub catalog: FakeCatalog,
+    pub service: CartService,
+    pub keys: TestKeys,
+    pub me: UserId,
+    pub token: String,
+    pub order_token: String,
+}
+
+impl Shop {
+    pub async fn open() -> Self {
+        let (database, catalog) = (Database::create().await, FakeCatalog::default());
+        let carts = Arc::new(database.carts.clone());
+        let service = CartService::new(carts, Arc::new(catalog.clone()), Arc::new(SystemIds));
+        let (keys, process, me) = (TestKeys::new(), Process::for_test("cart"), user());
+        let jwks = WatchedFile::fixed(keys.jwks());
+        let verifier = TokenVerifier::watch(jwks, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
+        let routers = http::routers(service.clone(), verifier, WatchedSecret::fixed(SECRET));
+        Self {
+            public: TestApp::new(routers.public),
+            internal: TestApp::new(routers.internal),
+            database,
+            catalog,
+            service,
+            token: keys.token(me, &[Role::Customer]),
+            keys,
+            me,
+            order_token: internal_token(SECRET, "order", "cart", None),
+        }
+    }
+
+    /// Adds a product at 19.99 EUR with this stock to the catalog.
+    pub fn list_product(&self, stock: i64) -> ProductId {
+        let id = product();
+        self.catalog.list_product(id, 1, eur(1999), stock);
+        id
+    }
+
+    pub fn add(&self, product: ProductId, quantity: i64) -> Request {
+        let body = json!({"productId": product, "quantity": quantity});
+        self.public.post("/api/v1/cart/items", body).with(&self.token)
+    }
+
+    pub async fn cart(&self) -> api::Cart {
+        self.public.get("/api/v1/cart").with(&self.token).await.expect(200).parse()
+    }
+
+    pub async fn units(&self) -> Vec<u32> {
+        self.cart().await.items.iter().map(|item| item.quantity).collect()
+    }
+
+    pub fn command(&self, path: &str, body: Value) -> Request {
+        self.internal.post(path, body).internal(&self.order_token).header("x-command-id", &fresh().to_string())
+    }
+
+    pub fn begin_checkout(&self, order: OrderId) -> Request {
+        self.command("/internal/v1/begin-checkout", json!({"orderId": order, "userId": self.me}))
+    }
+
+    pub fn cancel_checkout(&self, order: OrderId) -> Request {
+        self.command("/internal/v1/cancel-checkout", json!({"orderId": order}))
+    }
+
+    /// Delivers the event twice, as the broker may.
+    pub async fn deliver<E: Event>(&self, event: &E) {
+        let envelope = envelope(event);
+        handle(self.service.clone(), vec![envelope.clone()]).await.unwrap();
+        handle(self.service.clone(), vec![envelope]).await.unwrap();
+    }
+}
+
+/// Path of the line.
+pub fn line_at(id: &Value) -> String {
+    format!("/api/v1/cart/items/{}", id.as_str().unwrap())
+}
+
+pub fn envelope<E: Event>(event: &E) -> Envelope {
+    let (kind, data) = Envelope::parts(event).unwrap();
+    Envelope {
+        id: fresh(),
+        kind: kind.to_owned(),
+        version: 1,
+        time: OffsetDateTime::UNIX_EPOCH,
+        key: "k".into(),
+        seq: 1,
+        epoch: 0,
+        trace: None,
+        correlation_id: None,
+        causation_id: None,
+        data,
+    }
+}
+
+pub fn product_event(id: ProductId, version: i64, price: Money) -> Product {
+    Product {
+        product_id: id,
+        version,
+        name: format!("Chair {version}"),
+        description: String::new(),
+        sku: None,
+        price,
+        category: None,
+        brand: None,
+        supplier: None,
+        image_url: None,
+        seller_id: SellerId::HOUSE,
+    }
+}
+
+/// Asserts a problem response with this status, this code and these fields.
+pub fn refused(answer: &TestResponse, status: u16, code: &str, fields: &[&str]) {
+    let body = String::from_utf8_lossy(&answer.bytes).into_owned();
+    assert_eq!(answer.status, status, "{body}");
+    assert_eq!(answer.header("content-type"), "application/problem+json", "{body}");
+    let problem: agora_api::Problem = answer.parse();
+    assert_eq!(problem.code, code, "{body}");
+    let named: Vec<&str> = problem.details.iter().map(|detail| detail.field.as_str()).collect();
+    assert_eq!(named, fields, "{body}");
+}
