@@ -1,0 +1,44 @@
+//! A product as the cart knows it: its stored copy and its quote. Pure.
+
+use std::collections::BTreeMap;
+
+use agora_vocab::{Money, ProductId};
+
+/// A stored copy of a product, shown while the catalog is unavailable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProductCopy {
+    /// The product.
+    pub product: ProductId,
+    /// Version of the product; an older copy never replaces a newer one.
+    pub version: i64,
+    /// Its name.
+    pub name: String,
+    /// URL of a picture.
+    pub image_url: Option<String>,
+    /// Unit price of that version; `None` if only the deletion of the product is known.
+    pub price: Option<Money>,
+    /// Whether the product is deleted.
+    pub deleted: bool,
+}
+
+/// An existing product in a quote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuotedLine {
+    /// The copy to store.
+    pub copy: ProductCopy,
+    /// Current unit price.
+    pub price: Money,
+    /// Available units of all variants.
+    pub stock: i64,
+}
+
+/// A quote of the catalog; the value is `None` for a product that does not exist or is deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QuoteResult(pub BTreeMap<ProductId, Option<QuotedLine>>);
+
+impl QuoteResult {
+    /// Returns the quoted product; `None` if it was not requested or does not exist.
+    pub fn of(&self, product: ProductId) -> Option<&QuotedLine> {
+        self.0.get(&product).and_then(Option::as_ref)
+    }
+}

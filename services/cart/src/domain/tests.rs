@@ -1,0 +1,158 @@
+//! Rules of carts, views and checkouts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use agora_vocab::{Currency, LineId, Money, OrderId, ProductId, Quantity, UserId};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+
+fn eur(amount: i64) -> Money {
+    Money { amount, currency: Currency::EUR }
+}
+
+fn line(product: u128, quantity: i64, seen: i64) -> Line {
+    Line {
+        id: LineId::new(Uuid::from_u128(product + 1_000)),
+        product: ProductId::new(Uuid::from_u128(product)),
+        variant: Variant::default(),
+        quantity: Quantity::parse(quantity).unwrap(),
+        seen: eur(seen),
+    }
+}
+
+fn copy(product: u128, price: i64) -> ProductCopy {
+    let product = ProductId::new(Uuid::from_u128(product));
+    ProductCopy { product, version: 1, name: "Chair".into(), image_url: None, price: Some(eur(price)), deleted: false }
+}
+
+fn contents(lines: Vec<Line>, copies: &[ProductCopy]) -> Contents {
+    let cart = Cart { lines, version: 1, ..Cart::of(UserId::new(Uuid::from_u128(1))) };
+    Contents { cart, copies: copies.iter().map(|copy| (copy.product, copy.clone())).collect() }
+}
+
+fn quote(quote: &[(u128, i64, i64)]) -> QuoteResult {
+    let quoted = |&(product, price, stock): &(u128, i64, i64)| {
+        let copy = copy(product, price);
+        (copy.product, Some(QuotedLine { copy, price: eur(price), stock }))
+    };
+    QuoteResult(quote.iter().map(quoted).collect())
+}
+
+#[test]
+fn a_view_shows_quoted_prices_and_stock_and_flags_a_changed_price() {
+    let cart = contents(vec![line(1, 2, 100), line(2, 1, 500)], &[copy(1, 100), copy(2, 500)]);
+    let view = cart.view(&quote(&[(1, 150, 2), (2, 500, 0)])).unwrap();
+    let seen: Vec<_> = view.items.iter().map(|i| (i.price.amount, i.available, i.price_changed())).collect();
+    assert_eq!(seen, [(150, true, true), (500, false, false)]);
+    assert_eq!(view.total, eur(800));
+}
+
+#[test]
+fn without_a_quote_copies_are_shown_and_nothing_is_available() {
+    let view = contents(vec![line(1, 2, 100)], &[copy(1, 120)]).view(&QuoteResult::default()).unwrap();
+    let item = &view.items[0];
+    assert_eq!(
+        (item.name.as_str(), item.price, item.available, item.price_changed()),
+        ("Chair", eur(120), false, true)
+    );
+}
+
+#[test]
+fn a_deleted_product_is_shown_from_its_copy() {
+    let gone = QuoteResult([(ProductId::new(Uuid::from_u128(1)), None)].into());
+    let view = contents(vec![line(1, 2, 100)], &[copy(1, 100)]).view(&gone).unwrap();
+    assert!(!view.items[0].available);
+    assert_eq!(view.total, eur(200));
+}
+
+#[test]
+fn insufficient_stock_and_a_second_currency_are_rejected() {
+    let product = ProductId::new(Uuid::from_u128(1));
+    let cart = contents(vec![line(1, 5, 100)], &[]);
+    let check = |quote: &QuoteResult| cart.check(product, &Variant::default(), quote.of(product).unwrap());
+    assert_eq!(check(&quote(&[(1, 100, 5)])), Ok(()));
+    let short = Refused::Insufficient { product, requested: 5, available: 4 };
+    assert_eq!(check(&quote(&[(1, 100, 4)])), Err(short));
+    let mut yen = quote(&[(1, 100, 5)]);
+    let quoted = yen.0.get_mut(&product).unwrap().as_mut().unwrap();
+    quoted.price.currency = "JPY".parse().unwrap();
+    assert_eq!(check(&yen), Err(Refused::OtherCurrency));
+}
+
+#[test]
+fn added_units_join_their_line_at_the_new_price_within_the_limit() {
+    let mut cart = contents(vec![line(1, 2, 100)], &[]).cart;
+    let there = cart.lines[0].id;
+    let more = Line { id: LineId::new(Uuid::from_u128(7)), ..line(1, 3, 150) };
+    let added = cart.add(more.clone()).unwrap();
+    assert_eq!((added.id, added.quantity.get(), added.seen), (there, 5, eur(150)));
+    let red = Line { variant: Variant::parse("red").unwrap(), ..more };
+    assert_eq!(cart.add(red.clone()).unwrap(), red);
+    assert_eq!((cart.version, cart.lines.as_slice()), (3, [added, red].as_slice()));
+    let before = cart.clone();
+    assert_eq!((cart.add(line(1, 9_995, 1)), cart), (Err(Refused::QuantityTooLarge), before));
+}
+
+#[test]
+fn an_empty_cart_has_total_zero() {
+    assert_eq!(contents(vec![], &[]).view(&QuoteResult::default()).unwrap().total, eur(0));
+}
+
+#[test]
+fn a_changed_or_removed_line_raises_the_version_and_an_unknown_line_does_not() {
+    let mut cart = contents(vec![line(1, 2, 100), line(2, 1, 100)], &[]).cart;
+    let (first, second, unknown) = (cart.lines[0].id, cart.lines[1].id, LineId::new(Uuid::from_u128(9)));
+    let changed = cart.change(first, Quantity::parse(7).unwrap(), eur(150)).unwrap();
+    assert_eq!((changed.quantity.get(), changed.seen, cart.line(first)), (7, eur(150), Some(&changed)));
+    assert_eq!(cart.remove(second).map(|line| line.id), Some(second));
+    assert_eq!((cart.change(unknown, changed.quantity, eur(1)), cart.remove(unknown)), (None, None));
+    assert_eq!((cart.version, cart.lines), (3, vec![changed]));
+}
+
+#[test]
+fn a_checkout_has_all_lines_and_the_version_before() {
+    let order = OrderId::new(Uuid::from_u128(5));
+    let cart = contents(vec![line(1, 2, 100)], &[]).cart;
+    let (emptied, checkout) = cart.clone().check_out(order).unwrap();
+    assert_eq!((checkout.version, checkout.lines, checkout.cart), (1, cart.lines, cart.id));
+    assert_eq!((emptied.version, emptied.lines.len(), emptied.check_out(order)), (2, 0, None));
+}
+
+#[test]
+fn the_line_of_a_deleted_product_is_not_in_the_cart() {
+    let gone = ProductCopy { deleted: true, ..copy(1, 100) };
+    let copies = BTreeMap::from([(gone.product, gone)]);
+    let read = Contents::of(contents(vec![line(1, 2, 100), line(2, 1, 100)], &[]).cart, copies);
+    assert_eq!(read.cart.lines, [line(2, 1, 100)]);
+}
+
+#[test]
+fn deleted_products_do_not_return_to_the_cart() {
+    let deleted = [ProductId::new(Uuid::from_u128(2))].into();
+    let mut cart = contents(vec![line(1, 1, 1)], &[]).cart;
+    cart.restore(vec![line(1, 2, 1), line(2, 1, 1), line(3, 1, 1)], &deleted);
+    let seen: Vec<_> = cart.lines.iter().map(|line| line.quantity.get()).collect();
+    assert_eq!(seen, [3, 1]);
+}
+
+proptest! {
+    #[test]
+    fn merging_loses_no_line_of_the_cart_and_keeps_the_limits(
+        there in prop::collection::btree_map(0..150_u128, 1..9_999_i64, 0..100),
+        back in prop::collection::btree_map(0..150_u128, 1..9_999_i64, 0..100),
+    ) {
+        let lines = |of: &BTreeMap<u128, i64>| of.iter().map(|(&p, &q)| line(p, q, 1)).collect::<Vec<_>>();
+        let mut cart = contents(lines(&there), &[]).cart;
+        cart.restore(lines(&back), &BTreeSet::new());
+        let merged = cart.lines;
+        prop_assert!(merged.len() <= LINES_MAX);
+        for (&product, &quantity) in &there {
+            let expected = (quantity + back.get(&product).copied().unwrap_or(0)).min(9_999);
+            let product = ProductId::new(Uuid::from_u128(product));
+            let found = merged.iter().find(|line| line.product == product).map(|line| i64::from(line.quantity.get()));
+            prop_assert_eq!(found, Some(expected));
+        }
+    }
+}
