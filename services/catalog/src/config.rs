@@ -34,3 +34,19 @@ impl Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use agora_chassis::names_read;
+
+    use super::Config;
+
+    #[test]
+    fn the_topology_names_exactly_what_is_read() {
+        let row = agora_topology::service("catalog").unwrap();
+        let named: BTreeSet<_> = row.environment().into_iter().filter(|name| *name != "ADMIN_PORT").collect();
+        assert_eq!(names_read(Config::read).into_iter().collect::<BTreeSet<_>>(), named);
+    }
+}

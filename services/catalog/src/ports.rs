@@ -1,4 +1,4 @@
-//! Ports of the use cases: persistent stores of products and stock. Independent of SQL.
+//! Ports of the use cases: the store of products, stock and holds. Independent of SQL.
 //!
 //! Every method that changes data is one transaction. A change of products or an adjustment takes a deduplication key; a
 //! duplicate returns the stored result of the first call. A change of a hold takes `message`, the id of the command or
@@ -18,7 +18,12 @@ use crate::domain::{
     Reservation, Seconds, Stale, StockLocation,
 };
 
-/// Store of products.
+/// Everything that this service stores.
+pub trait CatalogStore: Products + Stock + Holds {}
+
+impl<T: Products + Stock + Holds> CatalogStore for T {}
+
+/// Products.
 #[async_trait]
 pub trait Products: Send + Sync + std::fmt::Debug {
     /// Returns the product, or `None` if it does not exist or is deleted.
@@ -52,7 +57,7 @@ pub trait Products: Send + Sync + std::fmt::Debug {
     ) -> Result<Outcome<()>, ProductError>;
 }
 
-/// Store of stock levels and of the holds of orders on them.
+/// Stock levels.
 #[async_trait]
 pub trait Stock: Send + Sync + std::fmt::Debug {
     /// Sets or adds units at one location, never below the reserved units. `actor` is written to the ledger.
@@ -63,7 +68,11 @@ pub trait Stock: Send + Sync + std::fmt::Debug {
         actor: &str,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<Listed>, AdjustError>;
+}
 
+/// Holds of orders on stock.
+#[async_trait]
+pub trait Holds: Send + Sync + std::fmt::Debug {
     /// Reserves every line or none. An existing hold returns its first result; a released or expired one returns
     /// [`Reservation::Cancelled`]. After [`Reservation::Short`], only another message can reserve the hold.
     async fn reserve(

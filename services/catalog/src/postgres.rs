@@ -1,4 +1,4 @@
-//! The ports in PostgreSQL: each method is one transaction that also writes its events and its stored result. Independent
+//! The store in PostgreSQL: each method is one transaction that also writes its events and its stored result. Independent
 //! of HTTP and Kafka.
 //!
 //! To prevent deadlocks, every transaction locks rows in the same order: the idempotency key, the product or the hold, stock
@@ -15,20 +15,17 @@ use agora_outbox::{DedupKey, NewEvent, emit};
 use agora_postgres::{Db, Tx};
 use agora_vocab::{Epoch, Ids};
 
-pub use products::PgProducts;
-pub use stock::PgStock;
-
 use crate::{domain::StockLevel, ports::StoreError};
 
-/// Database, id generator and recovery epoch, shared by both stores.
+/// Products, stock and holds in PostgreSQL.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub struct PgCatalog {
     db: Db,
     ids: Arc<dyn Ids>,
     epoch: Epoch,
 }
 
-impl Store {
+impl PgCatalog {
     /// Creates the store; `ids` generates event ids, and every event carries `epoch`.
     pub fn new(db: Db, ids: Arc<dyn Ids>, epoch: Epoch) -> Self {
         Self { db, ids, epoch }

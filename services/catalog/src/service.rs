@@ -12,14 +12,13 @@ use crate::{
         Adjustment, Change, Details, Expected, Hold, HoldState, Lines, Listed, Listing, Product, ProductPage,
         Reservation, Seconds, Shortage, StockLocation,
     },
-    ports::{AdjustError, ProductError, Products, Stock, StoreError},
+    ports::{AdjustError, CatalogStore, ProductError, StoreError},
 };
 
-/// Runs the use cases. Clones share the same stores.
+/// Runs the use cases. Clones share the same store.
 #[derive(Clone, Debug)]
 pub struct CatalogService {
-    products: Arc<dyn Products>,
-    stock: Arc<dyn Stock>,
+    store: Arc<dyn CatalogStore>,
     ids: Arc<dyn Ids>,
 }
 
@@ -59,24 +58,24 @@ pub enum Error {
 }
 
 impl CatalogService {
-    /// Creates the service on these stores; `ids` generates the ids of new products.
-    pub fn new(products: Arc<dyn Products>, stock: Arc<dyn Stock>, ids: Arc<dyn Ids>) -> Self {
-        Self { products, stock, ids }
+    /// Creates the service on this store; `ids` generates the ids of new products.
+    pub fn new(store: Arc<dyn CatalogStore>, ids: Arc<dyn Ids>) -> Self {
+        Self { store, ids }
     }
 
     /// Returns one page of products.
     pub async fn list(&self, listing: &Listing) -> Result<ProductPage, Error> {
-        Ok(self.products.page(listing).await?)
+        Ok(self.store.page(listing).await?)
     }
 
     /// Returns a product, or [`Error::NotFound`] if it does not exist or is deleted.
     pub async fn get(&self, id: ProductId) -> Result<Listed, Error> {
-        self.products.find(id).await?.ok_or(Error::NotFound)
+        self.store.find(id).await?.ok_or(Error::NotFound)
     }
 
     /// Splits `ids` into existing products, with price and stock, and unknown ids.
     pub async fn quote(&self, ids: &[ProductId]) -> Result<QuoteResult, Error> {
-        let mut found = self.products.many(ids).await?;
+        let mut found = self.store.many(ids).await?;
         let position = |id: ProductId| ids.iter().position(|asked| *asked == id);
         found.sort_by_key(|listed| position(listed.product.id));
         let unknown = ids.iter().filter(|id| found.iter().all(|listed| listed.product.id != **id)).copied().collect();
@@ -94,7 +93,7 @@ impl CatalogService {
             created_at: OffsetDateTime::UNIX_EPOCH,
             updated_at: OffsetDateTime::UNIX_EPOCH,
         };
-        self.products.add(&product, units, dedup_key).await.map_err(Error::from)
+        self.store.add(&product, units, dedup_key).await.map_err(Error::from)
     }
 
     /// Changes fields of a product. Requires the version that the client has read.
@@ -108,12 +107,12 @@ impl CatalogService {
         if !expected.is_given() {
             return Err(Error::VersionNeeded);
         }
-        self.products.change(id, expected, change, dedup_key).await.map_err(Error::from)
+        self.store.change(id, expected, change, dedup_key).await.map_err(Error::from)
     }
 
     /// Deletes a product; existing orders and holds keep it.
     pub async fn delete(&self, id: ProductId, expected: &Expected, dedup_key: &DedupKey) -> Result<Outcome<()>, Error> {
-        self.products.remove(id, expected, dedup_key).await.map_err(Error::from)
+        self.store.remove(id, expected, dedup_key).await.map_err(Error::from)
     }
 
     /// Sets or adds units on hand at one stock location; `actor` is written to the ledger.
@@ -124,7 +123,7 @@ impl CatalogService {
         actor: &str,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<Listed>, Error> {
-        self.stock.adjust(location, by, actor, dedup_key).await.map_err(Error::from)
+        self.store.adjust(location, by, actor, dedup_key).await.map_err(Error::from)
     }
 
     /// Reserves every line or none. Returns when the hold expires. `message`: id of the command, the same in a duplicate.
@@ -135,7 +134,7 @@ impl CatalogService {
         seconds: Seconds,
         message: Uuid,
     ) -> Result<OffsetDateTime, Error> {
-        match self.stock.reserve(hold, lines, seconds, message).await?.into_inner() {
+        match self.store.reserve(hold, lines, seconds, message).await?.into_inner() {
             Reservation::Held(until) => Ok(until),
             Reservation::Short(shortages) => Err(Error::Short(shortages)),
             Reservation::Cancelled => Err(Error::Cancelled),
@@ -144,23 +143,23 @@ impl CatalogService {
 
     /// Commits a hold: its units are sold. Returns the hold's state afterwards; a no-op unless it is held.
     pub async fn commit(&self, hold: Hold, message: Uuid) -> Result<HoldState, Error> {
-        Ok(self.stock.commit(hold, message).await?.into_inner())
+        Ok(self.store.commit(hold, message).await?.into_inner())
     }
 
     /// Releases a hold and returns its state afterwards. Idempotent; an unknown hold becomes a tombstone.
     pub async fn release(&self, hold: Hold, message: Uuid) -> Result<HoldState, Error> {
-        Ok(self.stock.release(hold, message).await?.into_inner())
+        Ok(self.store.release(hold, message).await?.into_inner())
     }
 
     /// Returns the states of the existing holds among `holds`.
     pub async fn hold_states(&self, holds: &[Hold]) -> Result<BTreeMap<Hold, HoldState>, Error> {
-        Ok(self.stock.hold_states(holds).await?)
+        Ok(self.store.hold_states(holds).await?)
     }
 
     /// Ends every expired hold, one transaction each. Returns how many were ended.
     pub async fn expire(&self) -> Result<u32, Error> {
         let mut ended = 0;
-        while let Some(hold) = self.stock.expire_one().await? {
+        while let Some(hold) = self.store.expire_one().await? {
             tracing::info!(order.id = %hold.order, hold = hold.number, "hold expired, its units are available again");
             ended += 1;
         }
@@ -171,7 +170,7 @@ impl CatalogService {
     pub async fn sweep(&self) -> Result<u64, Error> {
         let mut deleted = 0;
         loop {
-            match self.stock.sweep().await? {
+            match self.store.sweep().await? {
                 0 => return Ok(deleted),
                 batch => deleted += batch,
             }

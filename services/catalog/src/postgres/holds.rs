@@ -1,5 +1,6 @@
-//! Optimistic writes of holds: a change reads without locks, the domain decides, and one statement writes everything if no
-//! row that it changes has been modified since; otherwise the change reads again. Independent of HTTP and Kafka.
+//! The port `Holds` in PostgreSQL. Writes are optimistic: a change reads without locks, the domain decides, and one statement
+//! writes everything if no row that it changes has been modified since; otherwise the change reads again. Independent of HTTP
+//! and Kafka.
 //!
 //! The statement locks the hold if there is one, then stock rows in the order of [`StockLocation`], and writes the hold. A
 //! stock row is unmodified if its version is: each change increments it. The row of a hold stores the ids of the messages
@@ -8,29 +9,95 @@
 mod end;
 mod reserve;
 
+use std::collections::BTreeMap;
+
 use agora_events::catalog::InventoryEvent;
 use agora_outbox::{NewEvent, NewEvents, Outcome};
 use agora_postgres::{Db, composite};
+use agora_vocab::OrderId;
+use async_trait::async_trait;
 use sqlx::{Acquire as _, PgConnection};
 use uuid::Uuid;
 
-pub(super) use self::{
+use self::{
     end::{EndHold, on_commit, on_expiry, on_release},
     reserve::Reserve,
 };
-use super::Store;
+use super::PgCatalog;
 use crate::{
-    domain::{Hold, StockLevel, StockLocation},
-    ports::StoreError,
+    domain::{Hold, HoldState, Lines, Reservation, Seconds, StockLevel, StockLocation},
+    ports::{Holds, StoreError},
 };
 
 /// Attempts without locks before a change locks its rows: this many conflicts indicate high contention.
 const UNLOCKED_ATTEMPTS: u32 = 3;
 /// Maximum attempts of one change, with and without locks.
-pub(super) const ATTEMPTS_MAX: u32 = 20;
+const ATTEMPTS_MAX: u32 = 20;
+
+/// Retention of a hold that ended without a sale, in days: that of inbox entries, and so longer than any command or event
+/// can be delayed.
+const KEPT_DAYS: i32 = 30;
+/// Maximum holds deleted in one transaction.
+const HOLDS_PER_SWEEP: i64 = 1_000;
+
+#[async_trait]
+impl Holds for PgCatalog {
+    async fn reserve(
+        &self,
+        hold: Hold,
+        lines: &Lines,
+        seconds: Seconds,
+        message: Uuid,
+    ) -> Result<Outcome<Reservation>, StoreError> {
+        write(&self.db, &Reserve { store: self, hold, lines, seconds, message }).await
+    }
+
+    async fn commit(&self, hold: Hold, message: Uuid) -> Result<Outcome<HoldState>, StoreError> {
+        write(&self.db, &EndHold { store: self, hold, step: on_commit, message: Some(message) }).await
+    }
+
+    async fn release(&self, hold: Hold, message: Uuid) -> Result<Outcome<HoldState>, StoreError> {
+        write(&self.db, &EndHold { store: self, hold, step: on_release, message: Some(message) }).await
+    }
+
+    async fn hold_states(&self, holds: &[Hold]) -> Result<BTreeMap<Hold, HoldState>, StoreError> {
+        const FIND: &str = include_str!("../../sql/find_hold_states.sql");
+        let orders: Vec<Uuid> = holds.iter().map(|hold| hold.order.uuid()).collect();
+        let mut connection = self.db.acquire().await?;
+        let rows: Vec<(Uuid, i32, String)> = sqlx::query_as(FIND).bind(orders).fetch_all(&mut *connection).await?;
+        let state = |(order, number, state): (Uuid, i32, String)| {
+            Some((Hold { order: OrderId::new(order), number }, HoldState::parse(&state)?))
+        };
+        Ok(rows.into_iter().filter_map(state).collect())
+    }
+
+    async fn expire_one(&self) -> Result<Option<Hold>, StoreError> {
+        const NEXT: &str = include_str!("../../sql/next_expired_hold.sql");
+        for _ in 0..ATTEMPTS_MAX {
+            let mut tx = self.db.begin().await?;
+            let next: Option<(Uuid, i32)> = sqlx::query_as(NEXT).fetch_optional(&mut *tx).await?;
+            let Some((order, number)) = next else { return Ok(None) };
+            let hold = Hold { order: OrderId::new(order), number };
+            let end = EndHold { store: self, hold, step: on_expiry, message: None };
+            end.lock(&mut tx).await?;
+            if end.attempt(&mut tx).await?.is_some() {
+                tx.commit().await?;
+                return Ok(Some(hold));
+            }
+        }
+        Err(StoreError::Running)
+    }
+
+    async fn sweep(&self) -> Result<u64, StoreError> {
+        const DELETE_OLD: &str = include_str!("../../sql/delete_old_holds.sql");
+        let mut connection = self.db.acquire().await?;
+        let swept = sqlx::query(DELETE_OLD).bind(KEPT_DAYS).bind(HOLDS_PER_SWEEP).execute(&mut *connection).await?;
+        Ok(swept.rows_affected())
+    }
+}
 
 /// A change that one statement writes.
-pub(super) trait Change: Sync {
+trait Change: Sync {
     type Answer: Send;
 
     /// Reads, decides and writes; `None` on a conflict with a concurrent change, in which case nothing is written.
@@ -44,7 +111,7 @@ pub(super) trait Change: Sync {
 }
 
 /// Applies a change; retries on conflicts, at first without locks.
-pub(super) async fn write<C: Change>(db: &Db, change: &C) -> Result<Outcome<C::Answer>, StoreError> {
+async fn write<C: Change>(db: &Db, change: &C) -> Result<Outcome<C::Answer>, StoreError> {
     let mut connection = db.acquire().await?;
     for _ in 0..UNLOCKED_ATTEMPTS {
         if let Some(done) = change.attempt(&mut connection).await? {
@@ -107,7 +174,7 @@ fn changes(movements: &[StockMovement]) -> Vec<StockChange<'_>> {
     movements.iter().map(StockMovement::change).collect()
 }
 
-impl Store {
+impl PgCatalog {
     /// The events of a change of a hold: one per stock row, and that of its expiry, whose aggregate is `expired`: the
     /// reservation, identified by the command that made it.
     fn hold_events(

@@ -1,4 +1,4 @@
-//! The `Products` port in PostgreSQL. Contains the SQL of the table `product`; the domain validates products.
+//! The port `Products` in PostgreSQL. Contains the SQL of the table `product`; the domain validates products.
 
 use agora_outbox::{DedupKey, NewEvent, Outcome, claim_key, emit, store_result};
 use agora_postgres::{Tx, constraint};
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Store;
+use super::PgCatalog;
 use crate::{
     domain::{
         Change, CursorKey, Description, Details, Expected, Filter, ImageUrl, Label, Listed, Listing, Name, Price,
@@ -15,17 +15,6 @@ use crate::{
     },
     ports::{ProductError, Products, StoreError},
 };
-
-/// The [`Products`] port in PostgreSQL.
-#[derive(Clone, Debug)]
-pub struct PgProducts(Store);
-
-impl PgProducts {
-    /// Creates the port on the shared store.
-    pub fn new(store: Store) -> Self {
-        Self(store)
-    }
-}
 
 const FIND: &str = include_str!("../../sql/find_product.sql");
 const FIND_MANY: &str = include_str!("../../sql/find_products.sql");
@@ -38,16 +27,16 @@ const COUNT: [&str; 2] =
 const LAST_TIME: OffsetDateTime = time::macros::datetime!(9999-12-31 0:00 UTC);
 
 #[async_trait]
-impl Products for PgProducts {
+impl Products for PgCatalog {
     async fn find(&self, id: ProductId) -> Result<Option<Listed>, StoreError> {
-        let mut connection = self.0.db.acquire().await?;
+        let mut connection = self.db.acquire().await?;
         let row: Option<Row> = sqlx::query_as(FIND).bind(id.uuid()).fetch_optional(&mut *connection).await?;
         row.map(Row::into_listed).transpose()
     }
 
     async fn many(&self, ids: &[ProductId]) -> Result<Vec<Listed>, StoreError> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-        let mut connection = self.0.db.acquire().await?;
+        let mut connection = self.db.acquire().await?;
         let rows: Vec<Row> = sqlx::query_as(FIND_MANY).bind(ids).fetch_all(&mut *connection).await?;
         rows.into_iter().map(Row::into_listed).collect()
     }
@@ -58,7 +47,7 @@ impl Products for PgProducts {
         let of_one = usize::from(category.is_some());
         let pattern = search.as_ref().map(|search| format!("%{}%", literal(search.as_str())));
         let offset = if let Start::Offset(offset) = start { i64::try_from(*offset).unwrap_or(i64::MAX) } else { 0 };
-        let mut connection = self.0.db.acquire().await?;
+        let mut connection = self.db.acquire().await?;
         let total: Option<i64> = match start {
             Start::Offset(_) => {
                 let count = sqlx::query_scalar(COUNT[of_one]).bind(&pattern);
@@ -85,17 +74,17 @@ impl Products for PgProducts {
     }
 
     async fn add(&self, product: &Product, units: i64, dedup_key: &DedupKey) -> Result<Outcome<Listed>, ProductError> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.db.begin().await.map_err(StoreError::from)?;
         if let Some(stored) = claim_key(&mut tx, dedup_key).await.map_err(StoreError::from)? {
             return Ok(Outcome::Duplicate(stored));
         }
         let (created_at, updated_at) = insert(&mut tx, product).await?;
         let product = Product { created_at, updated_at, ..product.clone() };
-        self.append_event(&mut tx, &product, &product.created(), product.version, dedup_key).await?;
+        self.append_product_event(&mut tx, &product, &product.created(), product.version, dedup_key).await?;
         if units > 0 {
             self.open_stock(&mut tx, product.id, units, dedup_key).await?;
         }
-        self.done(tx, Listed { product, stock: units }, dedup_key).await
+        done(tx, Listed { product, stock: units }, dedup_key).await
     }
 
     async fn change(
@@ -105,7 +94,7 @@ impl Products for PgProducts {
         change: &Change,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<Listed>, ProductError> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.db.begin().await.map_err(StoreError::from)?;
         if let Some(stored) = claim_key(&mut tx, dedup_key).await.map_err(StoreError::from)? {
             return Ok(Outcome::Duplicate(stored));
         }
@@ -113,11 +102,11 @@ impl Products for PgProducts {
         expected.check(now.version).map_err(ProductError::Stale)?;
         let details = now.changed(change.clone()).map_err(ProductError::Invalid)?;
         if details == now.details {
-            return self.done(tx, Listed { product: now, stock }, dedup_key).await;
+            return done(tx, Listed { product: now, stock }, dedup_key).await;
         }
         let product = update(&mut tx, Product { details, version: now.version + 1, ..now }).await?;
-        self.append_event(&mut tx, &product, &product.updated(), product.version, dedup_key).await?;
-        self.done(tx, Listed { product, stock }, dedup_key).await
+        self.append_product_event(&mut tx, &product, &product.updated(), product.version, dedup_key).await?;
+        done(tx, Listed { product, stock }, dedup_key).await
     }
 
     async fn remove(
@@ -128,31 +117,27 @@ impl Products for PgProducts {
     ) -> Result<Outcome<()>, ProductError> {
         const REMOVE: &str =
             "update product set deleted_at = now(), updated_at = now(), version = version + 1 where id = $1";
-        let mut tx = self.begin().await?;
+        let mut tx = self.db.begin().await.map_err(StoreError::from)?;
         if let Some(()) = claim_key(&mut tx, dedup_key).await.map_err(StoreError::from)? {
             return Ok(Outcome::Duplicate(()));
         }
         let Listed { product, stock: _ } = find_for_change(&mut tx, id).await?.ok_or(ProductError::NotFound)?;
         expected.check(product.version).map_err(ProductError::Stale)?;
         sqlx::query(REMOVE).bind(id.uuid()).execute(&mut *tx).await.map_err(StoreError::from)?;
-        self.append_event(&mut tx, &product, &product.deleted(), product.version + 1, dedup_key).await?;
-        self.done(tx, (), dedup_key).await
+        self.append_product_event(&mut tx, &product, &product.deleted(), product.version + 1, dedup_key).await?;
+        done(tx, (), dedup_key).await
     }
 }
 
-impl PgProducts {
+impl PgCatalog {
     /// Reads a product within a transaction.
     pub(super) async fn find_in(tx: &mut Tx, id: ProductId) -> Result<Option<Listed>, StoreError> {
         let row: Option<Row> = sqlx::query_as(FIND).bind(id.uuid()).fetch_optional(&mut **tx).await?;
         row.map(Row::into_listed).transpose()
     }
 
-    async fn begin(&self) -> Result<Tx, StoreError> {
-        Ok(self.0.db.begin().await?)
-    }
-
     /// Appends an event of the product; its version is the sequence number.
-    async fn append_event(
+    async fn append_product_event(
         &self,
         tx: &mut Tx,
         product: &Product,
@@ -162,28 +147,28 @@ impl PgProducts {
     ) -> Result<(), StoreError> {
         let new_event =
             NewEvent { event, aggregate: product.id.uuid(), seq, correlation: None, causation: dedup_key.causation() };
-        Ok(emit(tx, &*self.0.ids, self.0.epoch, new_event).await?)
+        Ok(emit(tx, &*self.ids, self.epoch, new_event).await?)
     }
 
     async fn open_stock(&self, tx: &mut Tx, id: ProductId, units: i64, dedup_key: &DedupKey) -> Result<(), StoreError> {
         const OPEN: &str = include_str!("../../sql/open_stock.sql");
         let location = StockLocation { product: id, variant: Variant::default(), warehouse: WarehouseId::MAIN };
-        let opened = StockLevel { on_hand: units, version: 1, ..StockLevel::empty(self.0.ids.next(), location, 0) };
+        let opened = StockLevel { on_hand: units, version: 1, ..StockLevel::empty(self.ids.next(), location, 0) };
         let open = sqlx::query(OPEN).bind(id.uuid()).bind(WarehouseId::MAIN.uuid()).bind(units).bind(opened.id);
         open.execute(&mut **tx).await?;
-        self.0.append_stock_changed(tx, &opened, dedup_key).await
+        self.append_stock_changed(tx, &opened, dedup_key).await
     }
+}
 
-    async fn done<T: serde::Serialize + Sync>(
-        &self,
-        mut tx: Tx,
-        answer: T,
-        dedup_key: &DedupKey,
-    ) -> Result<Outcome<T>, ProductError> {
-        store_result(&mut tx, dedup_key, &answer).await.map_err(StoreError::from)?;
-        tx.commit().await.map_err(StoreError::from)?;
-        Ok(Outcome::Applied(answer))
-    }
+/// Stores the result and commits.
+async fn done<T: serde::Serialize + Sync>(
+    mut tx: Tx,
+    answer: T,
+    dedup_key: &DedupKey,
+) -> Result<Outcome<T>, ProductError> {
+    store_result(&mut tx, dedup_key, &answer).await.map_err(StoreError::from)?;
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok(Outcome::Applied(answer))
 }
 
 /// Sort key and id of the last product before a page.

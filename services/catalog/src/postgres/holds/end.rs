@@ -5,15 +5,15 @@ use agora_vocab::{ProductId, WarehouseId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Change, StockMovement, Store, changes};
+use super::{Change, PgCatalog, StockMovement, changes};
 use crate::{
     domain::{Hold, HoldState, ReleaseAction, StockLevel, StockLocation, Variant, release_action},
     ports::StoreError,
 };
 
 /// Ends a hold; the result is its state afterwards.
-pub(in crate::postgres) struct EndHold<'a> {
-    pub store: &'a Store,
+pub(super) struct EndHold<'a> {
+    pub store: &'a PgCatalog,
     pub hold: Hold,
     /// Selects the step by the current state of the hold.
     pub step: fn(HoldState) -> Step,
@@ -23,7 +23,7 @@ pub(in crate::postgres) struct EndHold<'a> {
 
 /// How the hold changes.
 #[derive(Clone, Copy)]
-pub(in crate::postgres) enum Step {
+pub(super) enum Step {
     Apply(&'static Transition),
     /// The hold does not exist: insert a tombstone.
     WriteTombstone,
@@ -32,7 +32,7 @@ pub(in crate::postgres) enum Step {
 }
 
 /// A transition between two states and its effect on stock.
-pub(in crate::postgres) struct Transition {
+pub(super) struct Transition {
     from: HoldState,
     to: HoldState,
     /// Factor of the reserved units that is added to the units on hand.
@@ -58,12 +58,12 @@ const EXPIRE: Transition =
     Transition { from: HoldState::Held, to: HoldState::Expired, on_hand: 0, reserved: -1, movement: None };
 
 /// The step of a commit.
-pub(in crate::postgres) fn on_commit(state: HoldState) -> Step {
+pub(super) fn on_commit(state: HoldState) -> Step {
     if state == HoldState::Held { Step::Apply(&COMMIT) } else { Step::Keep }
 }
 
 /// The step of a release.
-pub(in crate::postgres) fn on_release(state: HoldState) -> Step {
+pub(super) fn on_release(state: HoldState) -> Step {
     match release_action(state) {
         ReleaseAction::WriteTombstone => Step::WriteTombstone,
         ReleaseAction::Free => Step::Apply(&FREE),
@@ -73,7 +73,7 @@ pub(in crate::postgres) fn on_release(state: HoldState) -> Step {
 }
 
 /// The step of an expiry.
-pub(in crate::postgres) fn on_expiry(state: HoldState) -> Step {
+pub(super) fn on_expiry(state: HoldState) -> Step {
     if state == HoldState::Held { Step::Apply(&EXPIRE) } else { Step::Keep }
 }
 

@@ -6,7 +6,7 @@ use sqlx::{PgConnection, types::Json};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{Change, StockMovement, Store, changes};
+use super::{Change, PgCatalog, StockMovement, changes};
 use crate::{
     domain::{Allocation, Hold, HoldState, Lines, Reservation, Seconds, Shortage, StockLevel, allocate},
     ports::StoreError,
@@ -17,8 +17,8 @@ use crate::{
 const SHORT: &str = "short";
 
 /// Reserves every line or none.
-pub(in crate::postgres) struct Reserve<'a> {
-    pub store: &'a Store,
+pub(super) struct Reserve<'a> {
+    pub store: &'a PgCatalog,
     pub hold: Hold,
     pub lines: &'a Lines,
     pub seconds: Seconds,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
-use crate::Postgres;
+use crate::fixture::Database;
 
 /// Tables that grow with the shop. A plan may read `warehouse` and small results sequentially.
 const LARGE: [&str; 5] = ["product", "stock", "hold", "stock_movement", "outbox"];
@@ -70,8 +70,8 @@ fn read_sequentially(plan: &Value, found: &mut Vec<String>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_statement_reaches_large_tables_through_an_index() {
-    let world = Postgres::start().await;
-    let mut connection = world.db.acquire().await.unwrap();
+    let database = Database::create().await;
+    let mut connection = database.db.acquire().await.unwrap();
     sqlx::raw_sql(FILL).execute(&mut *connection).await.unwrap();
     let statements = statements();
     assert!(statements.len() > 20, "{:?}", statements.keys());

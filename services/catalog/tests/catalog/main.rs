@@ -1,0 +1,16 @@
+//! Integration tests of the catalog service on a real PostgreSQL.
+#![cfg(feature = "db-tests")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+
+mod concurrency;
+mod events;
+mod fixture;
+mod holds;
+mod internal;
+mod inventory;
+mod model;
+mod plans;
+mod products;
+mod public;
+mod shop;
+mod stock;
