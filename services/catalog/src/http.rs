@@ -7,7 +7,7 @@ mod wire;
 use agora_chassis::{Routers, WatchedSecret};
 use agora_outbox::DedupKey;
 use agora_vocab::UserId;
-use agora_web::{Idempotency, PortSettings, Problem, Routes, TokenVerifier, public_stack};
+use agora_web::{Idempotency, PortSettings, Problem, TokenVerifier, public_stack};
 use http::StatusCode;
 use serde_json::json;
 
@@ -20,10 +20,13 @@ use crate::{
 /// Builds the routers of the public and the internal port, including all middleware.
 pub fn routers(catalog: CatalogService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
     let settings = PortSettings { verifier: Some(verifier), ..PortSettings::default() };
-    let commands = Routes::new().merge(internal::routes()).merge(public::quote_route()).with_state(catalog.clone());
     Routers {
-        public: public_stack(public::routes().with_state(catalog), settings),
-        internal: agora_web::internal(commands, internal_secret, &agora_topology::CATALOG),
+        public: public_stack(public::routes().with_state(catalog.clone()), settings),
+        internal: agora_web::internal(
+            internal::routes().with_state(catalog),
+            internal_secret,
+            &agora_topology::CATALOG,
+        ),
     }
 }
 

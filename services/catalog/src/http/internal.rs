@@ -1,18 +1,27 @@
-//! Internal routes for holds: reserve, commit, release. Depends on wire types and use cases, not on SQL.
+//! Internal routes: quotes of products, and holds: reserve, commit, release. Depends on wire types and use cases, not on SQL.
 
 use agora_api::catalog as api;
 use agora_vocab::{OrderId, Quantity};
 use agora_web::{CommandId, Json, Problem, Routes};
 use axum::extract::State;
 
+use super::wire;
 use crate::{
     domain::{Hold, Lines, Seconds, Variant},
     service::CatalogService,
 };
 
 pub(super) fn routes() -> Routes<CatalogService> {
-    use api::routes::{COMMIT, RELEASE, RESERVE};
-    Routes::new().on(RESERVE, reserve).on(COMMIT, commit).on(RELEASE, release)
+    use api::routes::{COMMIT, QUOTE, RELEASE, RESERVE};
+    Routes::new().on(QUOTE, quote).on(RESERVE, reserve).on(COMMIT, commit).on(RELEASE, release)
+}
+
+async fn quote(
+    State(catalog): State<CatalogService>,
+    Json(body): Json<api::QuoteRequest>,
+) -> Result<Json<api::Quote>, Problem> {
+    let quote = catalog.quote(&wire::product_ids("productIds", body.product_ids)?).await?;
+    Ok(Json(api::Quote { items: quote.known.into_iter().map(wire::product).collect(), unknown: quote.unknown }))
 }
 
 async fn reserve(

@@ -16,9 +16,6 @@ use super::{
 };
 use crate::service::CatalogService;
 
-/// Maximum ids in one request for stock or quotes.
-const IDS_MAX: usize = 100;
-
 pub(super) fn routes() -> Routes<CatalogService> {
     use api::routes::{ADJUST_STOCK, CHANGE, CREATE, DELETE, LIST, READ, STOCK};
     Routes::new()
@@ -29,10 +26,6 @@ pub(super) fn routes() -> Routes<CatalogService> {
         .on(CHANGE, change)
         .on(DELETE, remove)
         .on(ADJUST_STOCK, inventory)
-}
-
-pub(super) fn quote_route() -> Routes<CatalogService> {
-    Routes::new().on(api::routes::QUOTE, quote)
 }
 
 /// `GET /products?category=&q=&sort=&limit=&cursor=&offset=`
@@ -129,25 +122,7 @@ async fn stock(
     State(catalog): State<CatalogService>,
     Json(body): Json<api::StockRequest>,
 ) -> Result<Json<List<api::StockLevel>>, Problem> {
-    let quote = catalog.quote(&ids("ids", body.ids)?).await?;
+    let quote = catalog.quote(&wire::product_ids("ids", body.ids)?).await?;
     let level = |listed: crate::domain::Listed| api::StockLevel { product_id: listed.product.id, stock: listed.stock };
     Ok(Json(List { items: quote.known.into_iter().map(level).collect(), total: None, next_cursor: None }))
-}
-
-async fn quote(
-    State(catalog): State<CatalogService>,
-    Json(body): Json<api::QuoteRequest>,
-) -> Result<Json<api::Quote>, Problem> {
-    let quote = catalog.quote(&ids("productIds", body.product_ids)?).await?;
-    Ok(Json(api::Quote { items: quote.known.into_iter().map(wire::product).collect(), unknown: quote.unknown }))
-}
-
-/// Removes duplicates. Rejects fewer than 1 or more than 100 ids.
-fn ids(field: &'static str, mut ids: Vec<ProductId>) -> Result<Vec<ProductId>, Problem> {
-    if !(1..=IDS_MAX).contains(&ids.len()) {
-        return Err(Problem::unprocessable().field(field, format!("must be from 1 to {IDS_MAX} ids")));
-    }
-    let mut seen = std::collections::BTreeSet::new();
-    ids.retain(|id| seen.insert(*id));
-    Ok(ids)
 }

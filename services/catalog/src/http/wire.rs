@@ -1,5 +1,7 @@
 //! Conversion between wire types and the domain. Reports all invalid fields of a body at once. Independent of SQL.
 
+use std::collections::BTreeSet;
+
 use agora_api::catalog as api;
 use agora_vocab::{Currency, Invalid, ProductId, WarehouseId};
 use agora_web::{PageRequest, Problem, Start as PageStart, decode_cursor};
@@ -10,6 +12,9 @@ use crate::domain::{
     Adjustment, Change, Cursor, Description, Details, Expected, Filter, IfMatch, ImageUrl, Label, Listed, Listing,
     Name, Patch, Price, PriceChange, Product, Search, Sku, Sort, Start, StockLocation, Variant,
 };
+
+/// Maximum ids in one request for stock or quotes.
+const IDS_MAX: usize = 100;
 
 /// The public representation of a product.
 pub(super) fn product(listed: Listed) -> api::Product {
@@ -96,6 +101,16 @@ pub(super) fn listing(
         PageStart::Cursor(text) => Start::After(decode_cursor::<Cursor>(&text)?.checked(sort).map_err(bad)?),
     };
     Ok(Listing { filter: Filter { category, search }, sort, start, limit: page.size })
+}
+
+/// Removes duplicates. Rejects fewer than 1 or more than 100 ids.
+pub(super) fn product_ids(field: &'static str, mut ids: Vec<ProductId>) -> Result<Vec<ProductId>, Problem> {
+    if !(1..=IDS_MAX).contains(&ids.len()) {
+        return Err(Problem::unprocessable().field(field, format!("must be from 1 to {IDS_MAX} ids")));
+    }
+    let mut seen = BTreeSet::new();
+    ids.retain(|id| seen.insert(*id));
+    Ok(ids)
 }
 
 /// Collects the invalid fields of a body, so that the response lists all of them.
