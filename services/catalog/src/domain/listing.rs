@@ -4,7 +4,7 @@ use agora_vocab::{Invalid, PageSize, ProductId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Label, Listed, line_of_text};
+use super::{fields::Label, product::Listed, text::line_of_text};
 
 const SEARCH_CHARACTERS_MAX: usize = 100;
 

@@ -1,20 +1,11 @@
-//! A product and the validation of its fields. Pure; stock is a separate aggregate.
+//! A product, and the change of its fields. Pure; stock is a separate aggregate.
 
-use agora_events::catalog::{Product as ProductFact, ProductDeleted, ProductEvent};
-use agora_vocab::{Currency, Invalid, Money, ProductId, SellerId};
+use agora_events::catalog::{Product as ProductData, ProductDeleted, ProductEvent};
+use agora_vocab::{Invalid, ProductId, SellerId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{line_of_text, text};
-
-/// Maximum unit price in minor units, chosen so that the total of a full cart (100 lines of 9999 units) does not overflow.
-pub const PRICE_AMOUNT_MAX: i64 = 9_000_000_000;
-
-const NAME_CHARACTERS_MAX: usize = 200;
-const DESCRIPTION_CHARACTERS_MAX: usize = 10_000;
-const SKU_CHARACTERS_MAX: usize = 64;
-const LABEL_CHARACTERS_MAX: usize = 100;
-const IMAGE_URL_CHARACTERS_MAX: usize = 2_048;
+use super::fields::{Description, ImageUrl, Label, Name, Price, PriceChange, Sku};
 
 /// A product, deleted or not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,15 +156,6 @@ pub struct Change {
     pub image_url: Patch<ImageUrl>,
 }
 
-/// A merge patch of a price; absent members do not change.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PriceChange {
-    /// Minor units.
-    pub amount: Option<i64>,
-    /// The currency; must be the product's own.
-    pub currency: Option<Currency>,
-}
-
 impl Product {
     /// Returns the details after a change; equal to the current details if the change has no effect.
     pub fn changed(&self, change: Change) -> Result<Details, Invalid> {
@@ -206,156 +188,28 @@ impl Product {
         ProductEvent::Deleted(ProductDeleted { product_id: self.id, version: self.version + 1 })
     }
 
-    fn new_event(&self) -> ProductFact {
+    fn new_event(&self) -> ProductData {
         let Self { id, seller, version, details, created_at: _, updated_at: _ } = self.clone();
         let Details { name, description, sku, price, category, brand, supplier, image_url } = details;
-        ProductFact {
+        ProductData {
             product_id: id,
             version,
-            name: name.0,
-            description: description.0,
-            sku: sku.map(|sku| sku.0),
-            price: price.0,
-            category: category.map(|label| label.0),
-            brand: brand.map(|label| label.0),
-            supplier: supplier.map(|label| label.0),
-            image_url: image_url.map(|url| url.0),
+            name: name.into(),
+            description: description.into(),
+            sku: sku.map(String::from),
+            price: price.money(),
+            category: category.map(String::from),
+            brand: brand.map(String::from),
+            supplier: supplier.map(String::from),
+            image_url: image_url.map(String::from),
             seller_id: seller,
         }
     }
 }
 
-/// Defines string types that are validated by their `parse` function.
-macro_rules! texts {
-    ($($(#[$doc:meta])* $name:ident)*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(String);
-
-        impl $name {
-            /// The text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-
-            /// Wraps a stored value without validation; values are validated before they are stored.
-            pub(crate) const fn stored(text: String) -> Self {
-                Self(text)
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(text: $name) -> Self {
-                text.0
-            }
-        }
-    )*};
-}
-
-texts! {
-    /// A product's name: 1 to 200 characters on one line.
-    Name
-    /// A product's description: up to 10000 characters; line breaks and tabs are allowed.
-    Description
-    /// A stock keeping unit: 1 to 64 visible ASCII characters.
-    Sku
-    /// The name of a category, brand or supplier: 1 to 100 characters on one line.
-    Label
-    /// The URL of a picture: http or https, up to 2048 characters.
-    ImageUrl
-}
-
-impl Name {
-    /// Accepts 1 to 200 characters on one line.
-    pub fn parse(name: &str) -> Result<Self, Invalid> {
-        line_of_text("name", name, NAME_CHARACTERS_MAX).map(Self)
-    }
-
-    /// The key that names are sorted by, computed here so that it does not depend on a database collation.
-    pub fn sort_key(&self) -> String {
-        self.0.to_lowercase()
-    }
-}
-
-impl Description {
-    /// Accepts up to 10000 characters.
-    pub fn parse(description: &str) -> Result<Self, Invalid> {
-        text("description", description, DESCRIPTION_CHARACTERS_MAX, &['\n', '\r', '\t']).map(Self)
-    }
-}
-
-impl Sku {
-    /// Accepts 1 to 64 visible ASCII characters.
-    pub fn parse(sku: &str) -> Result<Self, Invalid> {
-        let sku = line_of_text("sku", sku, SKU_CHARACTERS_MAX)?;
-        if sku.chars().all(|c| c.is_ascii_graphic()) {
-            Ok(Self(sku))
-        } else {
-            Err(Invalid::new("sku", "must be visible ASCII characters without spaces"))
-        }
-    }
-}
-
-impl Label {
-    /// Accepts 1 to 100 characters on one line; errors name `field`.
-    pub fn parse(field: &'static str, label: &str) -> Result<Self, Invalid> {
-        line_of_text(field, label, LABEL_CHARACTERS_MAX).map(Self)
-    }
-}
-
-impl ImageUrl {
-    /// Accepts an http or https URL without spaces.
-    pub fn parse(url: &str) -> Result<Self, Invalid> {
-        let url = line_of_text("imageUrl", url, IMAGE_URL_CHARACTERS_MAX)?;
-        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();
-        let host_is_given = rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[');
-        if host_is_given && !url.contains(|c: char| c.is_whitespace() || "\"<>\\^`{|}".contains(c)) {
-            Ok(Self(url))
-        } else {
-            Err(Invalid::new("imageUrl", "must be an http or https address"))
-        }
-    }
-}
-
-/// A unit price: 1 to [`PRICE_AMOUNT_MAX`] minor units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Price(Money);
-
-impl Price {
-    /// Accepts 1 to [`PRICE_AMOUNT_MAX`] minor units.
-    pub fn parse(price: Money) -> Result<Self, Invalid> {
-        if (1..=PRICE_AMOUNT_MAX).contains(&price.amount) {
-            Ok(Self(price))
-        } else {
-            Err(Invalid::new("price.amount", format!("must be from 1 to {PRICE_AMOUNT_MAX} minor units")))
-        }
-    }
-
-    /// Wraps a stored price without validation; prices are validated before they are stored.
-    pub(crate) const fn stored(price: Money) -> Self {
-        Self(price)
-    }
-
-    /// The amount and its currency.
-    pub const fn money(self) -> Money {
-        self.0
-    }
-
-    /// Applies a patch. Rejects another currency: the totals of carts with this product could not be computed.
-    fn changed(self, PriceChange { amount, currency }: PriceChange) -> Result<Self, Invalid> {
-        let Self(now) = self;
-        if currency.is_some_and(|currency| currency != now.currency) {
-            return Err(Invalid::new("price.currency", format!("must stay {}", now.currency)));
-        }
-        Self::parse(Money { amount: amount.unwrap_or(now.amount), currency: now.currency })
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use agora_vocab::{Currency, Money};
 
     use super::*;
 
@@ -409,29 +263,5 @@ mod tests {
         assert_eq!(seen(Some(&[2, 3]), Some(3)).check(3), Ok(()));
         assert_eq!(seen(Some(&[2]), Some(3)).check(3), Err(Stale::IfMatch));
         assert_eq!(seen(None, Some(2)).check(3), Err(Stale::Version { current: 3 }));
-    }
-
-    #[test]
-    fn prices_are_positive() {
-        for amount in [0, -1, PRICE_AMOUNT_MAX + 1] {
-            assert!(Price::parse(Money { amount, currency: Currency::EUR }).is_err(), "{amount}");
-        }
-    }
-
-    #[test]
-    fn image_urls_are_http_or_https() {
-        for url in ["ftp://x/a", "https://", "javascript:alert(1)", "https://x/<a>", "http:// x", "https:///a"] {
-            assert!(ImageUrl::parse(url).is_err(), "{url}");
-        }
-        assert!(ImageUrl::parse("https://cdn.example.com/a.png?w=1").is_ok());
-    }
-
-    proptest! {
-        #[test]
-        fn accepted_text_contains_no_control_character(text in ".{0,80}") {
-            for taken in [Name::parse(&text).map(String::from), Label::parse("brand", &text).map(String::from)] {
-                prop_assert!(taken.is_err() || taken.is_ok_and(|t| !t.is_empty() && !t.contains(char::is_control)));
-            }
-        }
     }
 }
