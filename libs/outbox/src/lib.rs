@@ -14,7 +14,6 @@ mod partition_queues;
 mod relay;
 mod single_statement;
 mod store_error;
-mod stored_results;
 mod sweep;
 
 pub use append::{NewEvent, OutboxRow, emit};
@@ -25,7 +24,6 @@ pub use lease::{Acquisition, IdempotencyLease, StoredResponse};
 pub use relay::relay;
 pub use single_statement::{DedupRecord, NewEvents, insert_result, write_once};
 pub use store_error::StoreError;
-pub use stored_results::StoredResults;
 pub use sweep::sweep;
 
 /// The migrations of this crate's tables, for tests; each service carries a copy among its own migrations.
