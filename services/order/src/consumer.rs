@@ -11,7 +11,7 @@ use agora_vocab::{CommandId, OrderId, PaymentId};
 
 use crate::{
     domain::PaymentOutcome,
-    usecases::{Error, OrderService},
+    service::{Error, OrderService},
 };
 
 /// Kafka consumer group, also the consumer name in the inbox.

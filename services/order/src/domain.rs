@@ -19,6 +19,9 @@ pub use draft::{
 pub use history::{HistoryEntry, OrderChange, rebuild};
 pub use order::{CartVersion, Line, Order, OrderProgress, number};
 pub use payment::{DECLINES_MAX, PaymentOutcome};
-pub use saga::{Hold, OwnPayment, Saga, Shortage};
+pub use saga::{
+    HOLD_MARGIN_SECONDS, Hold, LEASE, OwnPayment, Phase, RunnerId, STUCK_AFTER, Saga, SagaLease, Shortage, Step,
+    command_id, lease, next, phase, wake_at,
+};
 pub use status::{EDGES, PAYMENT_EDGES, PaymentStatus, Status};
 pub use transition::{Decision, Decisions, Refused, SagaEvent, State, decide, decide_all};

@@ -17,7 +17,7 @@ pub use wire::answer;
 
 use crate::{
     domain::Refused,
-    usecases::{Error, OrderService},
+    service::{Error, OrderService},
 };
 
 /// The public and the internal router with all middleware.

@@ -2,20 +2,16 @@
 //!
 //! This file is the composition root: the only one that depends on every module of the service.
 
-pub mod cart_client;
-pub mod catalog_client;
+pub mod clients;
 pub mod config;
 pub mod consumer;
 pub mod domain;
 #[cfg(feature = "fakes")]
 pub mod fakes;
 pub mod http;
-pub mod payment_client;
 pub mod ports;
 pub mod postgres;
-pub mod saga;
-pub mod usecases;
-pub mod user_client;
+pub mod service;
 pub mod worker;
 
 use std::sync::Arc;
@@ -28,8 +24,9 @@ use tokio::sync::Notify;
 pub use config::Config;
 
 use crate::{
-    cart_client::CartClient, catalog_client::CatalogClient, payment_client::PaymentClient, postgres::PgOrders,
-    saga::Services, usecases::OrderService, user_client::UserClient,
+    clients::{cart::CartClient, catalog::CatalogClient, payment::PaymentClient, user::UserClient},
+    postgres::PgOrders,
+    service::{OrderService, Services},
 };
 
 /// Database migrations, those of outbox and inbox included.

@@ -10,13 +10,11 @@ use agora_outbox::{DedupKey, Outcome, StoredResponse};
 use agora_vocab::{AddressId, CommandId, Money, OrderId, Page, PageSize, PaymentId, ProductId, UserId};
 use async_trait::async_trait;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use crate::domain::{
-    Address, CartVersion, Method, Order, OrderDraft, PaymentOutcome, Product, Refused, RequestedLine, SagaEvent,
-    Shortage, State, Token,
+    Address, CartVersion, Method, Order, OrderDraft, PaymentOutcome, Product, Refused, RequestedLine, RunnerId,
+    SagaEvent, SagaLease, Shortage, State, Token,
 };
-use crate::saga::SagaLease;
 
 /// An order and its saga at one moment of the database's clock.
 #[derive(Clone, Debug)]
@@ -32,10 +30,6 @@ pub struct SagaSnapshot {
     /// Revision of the saga; each write raises it by one.
     pub revision: i64,
 }
-
-/// Identifies a runner of sagas, the holder of a lease. Each runner generates its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RunnerId(pub Uuid);
 
 /// Filter and position of a page of orders, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -21,13 +21,12 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    domain::{self, Decisions, HistoryEntry, Order, OrderDraft, Refused, SagaEvent, State},
-    ports::{ApplyError, CreateError, Issued, Listing, Orders, RequestLease, RunnerId, SagaSnapshot, StoreError},
+    domain::{self, Decisions, HistoryEntry, Order, OrderDraft, Refused, RunnerId, SagaEvent, SagaLease, State, lease},
+    ports::{ApplyError, CreateError, Issued, Listing, Orders, RequestLease, SagaSnapshot, StoreError},
     postgres::{
         read::{find, find_with},
         write::Effects,
     },
-    saga::{SagaLease, lease},
 };
 
 /// Duration of an idempotency lease; after that a retry may continue the request.

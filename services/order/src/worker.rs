@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::usecases::{Error, OrderService};
+use crate::service::{Error, OrderService};
 
 /// Polling interval for due sagas, such as an expired lease or an ended payment window.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

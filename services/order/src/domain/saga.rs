@@ -1,8 +1,18 @@
 //! State of an order's saga that is stored between two steps, beside the order itself. No I/O.
 
+mod command_id;
+mod lease;
+mod next_step;
+
 use agora_vocab::{PaymentId, ProductId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+
+pub use self::{
+    command_id::command_id,
+    lease::{LEASE, RunnerId, SagaLease, lease},
+    next_step::{HOLD_MARGIN_SECONDS, Phase, STUCK_AFTER, Step, next, phase, wake_at},
+};
 
 use super::{Method, Token};
 

@@ -11,9 +11,11 @@ use async_trait::async_trait;
 use time::{Duration, OffsetDateTime};
 
 use crate::{
-    domain::{self, HistoryEntry, Order, OrderChange, OrderDraft, Refused, SagaEvent, State, Status},
-    ports::{ApplyError, CreateError, Issued, Listing, Orders, RequestLease, RunnerId, SagaSnapshot, StoreError},
-    saga::{Phase, SagaLease, lease, phase, wake_at},
+    domain::{
+        self, HistoryEntry, Order, OrderChange, OrderDraft, Phase, Refused, RunnerId, SagaEvent, SagaLease, State,
+        Status, lease, phase, wake_at,
+    },
+    ports::{ApplyError, CreateError, Issued, Listing, Orders, RequestLease, SagaSnapshot, StoreError},
 };
 
 const IDEMPOTENCY_LEASE: Duration = Duration::seconds(10);

@@ -6,7 +6,7 @@ use agora_vocab::OrderId;
 use agora_web::{Json, Path, Problem, Routes};
 use axum::extract::State;
 
-use crate::usecases::OrderService;
+use crate::service::OrderService;
 
 pub fn routes(service: OrderService) -> Routes {
     Routes::new().on(api::routes::BEGIN_PAYMENT, begin).on(api::routes::PAYMENT_RESULT, result).with_state(service)

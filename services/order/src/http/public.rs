@@ -15,7 +15,7 @@ use super::{
 use crate::{
     domain::{Address, FieldError, Order, PayWith, RequestedLines, Source},
     ports::Listing,
-    usecases::{Error, NewOrder, OrderService, Placed, Shipping},
+    service::{Error, NewOrder, OrderService, Placed, Shipping},
 };
 
 pub fn routes(service: OrderService) -> Routes {

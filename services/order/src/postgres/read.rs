@@ -10,9 +10,8 @@ use uuid::Uuid;
 
 use super::row::{OrderRow, SagaRow};
 use crate::{
-    domain::Order,
-    ports::{Listing, RunnerId, SagaSnapshot, StoreError},
-    saga::{LEASE, SagaLease},
+    domain::{LEASE, Order, RunnerId, SagaLease},
+    ports::{Listing, SagaSnapshot, StoreError},
 };
 
 /// Orders that one look of the worker postpones, at most: more than are created in the second between two looks.

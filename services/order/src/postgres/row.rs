@@ -8,9 +8,11 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Address, CartVersion, HistoryEntry, Line, Order, OrderChange, OrderProgress, Saga, State},
+    domain::{
+        Address, CartVersion, HistoryEntry, Line, Order, OrderChange, OrderProgress, Phase, Saga, SagaLease, State,
+        phase, wake_at,
+    },
     ports::{SagaSnapshot, StoreError},
-    saga::{self, Phase, SagaLease},
 };
 
 /// A row of the view `order_with_lines`.
@@ -161,7 +163,7 @@ impl ProgressRow {
 
 impl<'a> SagaState<'a> {
     pub(super) fn of(state: &'a State, now: OffsetDateTime, lease: SagaLease) -> Self {
-        let phase = match saga::phase(state, now) {
+        let phase = match phase(state, now) {
             Phase::Running => "running",
             Phase::Waiting => "waiting",
             Phase::Done => "done",
@@ -170,7 +172,7 @@ impl<'a> SagaState<'a> {
         Self {
             phase,
             saga: Json(&state.saga),
-            next_at: saga::wake_at(state, now),
+            next_at: wake_at(state, now),
             lease_owner: lease.owner,
             lease_until: lease.until,
         }

@@ -12,9 +12,8 @@ use super::{
     row::{EntryRow, HeadRow, LineRow, ProgressRow, SagaState},
 };
 use crate::{
-    domain::{HistoryEntry, State},
+    domain::{HistoryEntry, SagaLease, State},
     ports::{CreateError, StoreError},
-    saga::SagaLease,
 };
 
 /// What is stored with a change of an order.

@@ -4,12 +4,9 @@ use std::sync::Arc;
 
 use agora_chassis::{Process, WatchedSecret};
 use agora_order::{
-    cart_client::CartClient,
-    catalog_client::CatalogClient,
+    clients::{cart::CartClient, catalog::CatalogClient, payment::PaymentClient, user::UserClient},
     domain::{PayWith, PaymentOutcome, RequestedLine, Shortage},
-    payment_client::PaymentClient,
     ports::{Addresses as _, Carts as _, Catalog as _, CheckoutError, NewHold, Payable, Payments as _, Reserving},
-    user_client::UserClient,
 };
 use agora_outbound::{Client, InternalSigner};
 use agora_vocab::{AddressId, CartId, CommandId, Currency, Money, OrderId, PaymentId, ProductId, Quantity, UserId};

@@ -3,9 +3,9 @@
 use std::{collections::HashSet, sync::Arc};
 
 use agora_order::{
-    domain::{Order, OrderDraft, SagaEvent},
+    domain::{Order, OrderDraft, RunnerId, SagaEvent},
     fakes::{Crashed, Failpoint},
-    ports::{ApplyError, CreateError, Issued, Listing, Orders, RequestLease, RunnerId, SagaSnapshot, StoreError},
+    ports::{ApplyError, CreateError, Issued, Listing, Orders, RequestLease, SagaSnapshot, StoreError},
 };
 use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{CommandId, OrderId, Page};

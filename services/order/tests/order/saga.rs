@@ -6,10 +6,9 @@ use crate::shop::{in_memory, items};
 use agora_order::{
     domain::{
         CartVersion, Hold, Line, Method, Order, OrderProgress, OwnPayment, PayWith, PaymentOutcome, PaymentStatus,
-        Refused, Saga, SagaEvent, Shortage, State, Status, decide,
+        Phase, Refused, Saga, SagaEvent, Shortage, State, Status, Step, decide, next, phase, wake_at,
     },
     ports::Orders as _,
-    saga::{Phase, Step, next, phase, wake_at},
 };
 use agora_vocab::{CartId, Currency, Money, OrderId, PaymentId, ProductId, Quantity, SellerId, UserId};
 use proptest::prelude::*;

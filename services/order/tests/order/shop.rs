@@ -7,8 +7,7 @@ use agora_order::{
     fakes::{Failpoint, InMemoryAddresses, InMemoryCarts, InMemoryCatalog, InMemoryOrders, InMemoryPayments},
     http,
     ports::{Catalog, Orders},
-    saga::Services,
-    usecases::OrderService,
+    service::{OrderService, Services},
 };
 use agora_testkit::{FixedClock, Request, TestApp, TestKeys, internal_token};
 use agora_vocab::{Epoch, OrderId, ProductId, Role, UserId};

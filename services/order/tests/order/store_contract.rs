@@ -3,10 +3,10 @@
 use crate::fixture::{self, Fixture, InMemory};
 use agora_order::{
     domain::{
-        CartVersion, Line, OrderDraft, PaymentOutcome, PaymentStatus, Refused, SagaEvent, Shortage, Status, rebuild,
+        CartVersion, Line, OrderDraft, PaymentOutcome, PaymentStatus, Refused, RunnerId, SagaEvent, Shortage, Status,
+        Step, next, rebuild,
     },
-    ports::{ApplyError, CreateError, Issued, Listing, Orders, RequestLease, RunnerId, SagaSnapshot, StoreError},
-    saga::{Step, next},
+    ports::{ApplyError, CreateError, Issued, Listing, Orders, RequestLease, SagaSnapshot, StoreError},
 };
 use agora_outbox::{DedupKey, Outcome};
 use agora_testkit::SequentialIds;

@@ -10,10 +10,10 @@ use agora_vocab::{AddressId, OrderId, PaymentId, UserId};
 use super::{Error, OrderService};
 use crate::{
     domain::{
-        Address, CartVersion, FieldError, OrderDraft, PayWith, PricingError, RequestedLine, Source, State, price,
+        Address, CartVersion, FieldError, OrderDraft, PayWith, PricingError, RequestedLine, RunnerId, Source, State,
+        command_id, price,
     },
-    ports::{CheckoutError, CreateError, Issued, RequestLease, RunnerId, SagaSnapshot},
-    saga::command_id,
+    ports::{CheckoutError, CreateError, Issued, RequestLease, SagaSnapshot},
 };
 
 /// How long a request waits for the saga; after that the response is provisional.

@@ -7,9 +7,8 @@ use agora_vocab::{CommandId, Money, OrderId, PaymentId, UserId};
 
 use super::{Error, OrderService};
 use crate::{
-    domain::{Order, PaymentOutcome, SagaEvent},
-    ports::{RunnerId, SagaSnapshot},
-    saga::{Step, next},
+    domain::{Order, PaymentOutcome, RunnerId, SagaEvent, Step, next},
+    ports::SagaSnapshot,
 };
 
 /// How long the payment service waits for the order to become paid; shorter than its call timeout.

@@ -5,6 +5,7 @@ mod maintenance;
 mod pay;
 mod place;
 mod read;
+mod saga;
 
 use std::sync::Arc;
 
@@ -13,12 +14,14 @@ use agora_outbox::StoredResponse;
 use agora_vocab::{Ids, MoneyError, ProductId};
 use tokio::sync::Notify;
 
-pub use place::{NewOrder, Placed, Shipping};
+pub use self::{
+    place::{NewOrder, Placed, Shipping},
+    saga::Services,
+};
 
 use crate::{
-    domain::{FieldError, Refused, State, Status},
-    ports::{Addresses, ApplyError, CallFailed, Orders, RunnerId, StoreError},
-    saga::{SagaRunner, Services},
+    domain::{FieldError, Refused, RunnerId, State, Status},
+    ports::{Addresses, ApplyError, CallFailed, Orders, StoreError},
 };
 
 /// The use cases of orders.
@@ -78,8 +81,8 @@ pub enum Error {
 }
 
 impl OrderService {
-    fn saga_runner(&self) -> SagaRunner {
-        SagaRunner { orders: self.orders.clone(), services: self.services.clone() }
+    fn saga_runner(&self) -> saga::SagaRunner {
+        saga::SagaRunner { orders: self.orders.clone(), services: self.services.clone() }
     }
 
     fn runner_id(&self) -> RunnerId {

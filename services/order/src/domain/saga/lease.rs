@@ -5,11 +5,17 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Step, next};
-use crate::{domain::State, ports::RunnerId};
+use super::{
+    super::State,
+    next_step::{Step, next},
+};
 
 /// Duration of a lease; longer than one call with all its retries.
 pub const LEASE: Duration = Duration::from_secs(15);
+
+/// Identifies a runner of sagas, the holder of a lease. Each runner generates its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunnerId(pub Uuid);
 
 /// Holder and end of a saga's lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use agora_outbox::DedupKey;
 
-use super::{Services, Step, next};
+use super::Services;
 use crate::{
-    domain::State,
-    ports::{ApplyError, Orders, RunnerId, SagaSnapshot},
+    domain::{RunnerId, State, Step, next},
+    ports::{ApplyError, Orders, SagaSnapshot},
 };
 
 /// Maximum steps per run; the longest path (reserve, pay, reservation lost, reserve, commit) has far fewer.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use agora_outbox::DedupKey;
 use agora_vocab::{CommandId, Epoch, PaymentId};
 
-use super::{HOLD_MARGIN_SECONDS, Step, command_id, next};
 use crate::{
-    domain::{Decision, Line, Method, RequestedLine, SagaEvent, State, Token, decide},
+    domain::{
+        Decision, HOLD_MARGIN_SECONDS, Line, Method, RequestedLine, SagaEvent, State, Step, Token, command_id, decide,
+        next,
+    },
     ports::{CallFailed, Carts, Catalog, NewHold, Payable, Payments, Report, Reserving, SagaSnapshot},
 };
 

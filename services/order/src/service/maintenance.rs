@@ -44,7 +44,7 @@ impl OrderService {
         Ok(count)
     }
 
-    /// Number of sagas whose step has failed for [`crate::saga::STUCK_AFTER`].
+    /// Number of sagas whose step has failed for [`crate::domain::STUCK_AFTER`].
     pub async fn stuck(&self) -> Result<u64, Error> {
         Ok(self.orders.stuck().await?)
     }

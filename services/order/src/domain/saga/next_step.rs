@@ -3,7 +3,10 @@
 use agora_vocab::PaymentId;
 use time::{Duration, OffsetDateTime};
 
-use crate::domain::{Hold, PaymentStatus, State, Status};
+use super::{
+    super::{PaymentStatus, State, Status},
+    Hold,
+};
 
 /// Seconds by which a reservation outlives the payment window: a payment may stay pending for ten minutes.
 pub const HOLD_MARGIN_SECONDS: i64 = 900;
