@@ -41,7 +41,7 @@ async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, Rout
     let db = agora_postgres::connect(&config.postgres, &MIGRATIONS, process).await;
     let signer = InternalSigner::new(config.internal_secret.clone(), "order");
     let client = |callee, url: &str| Client::new(callee, url, signer.clone(), process);
-    let orders = PgOrders {
+    let store = PgOrders {
         db: db.clone(),
         ids: process.ids(),
         epoch: config.epoch,
@@ -49,7 +49,7 @@ async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, Rout
         answer: http::answer,
     };
     let service = OrderService {
-        orders: Arc::new(orders),
+        store: Arc::new(store),
         services: Services {
             carts: Arc::new(CartClient(client("cart", &config.cart_url))),
             catalog: Arc::new(CatalogClient(client("catalog", &config.catalog_url))),

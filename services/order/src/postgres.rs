@@ -1,38 +1,29 @@
-//! PostgreSQL implementation of [`Orders`]: one transaction per method, all times from the database.
+//! The store in PostgreSQL: one transaction per method, all times from the database.
 //!
 //! Contains SQL, rows and constraints, and no order logic. An order is read without a lock, and
 //! the domain's decision is written by one statement if the revision is unchanged; otherwise it is read again.
 
+mod idempotency_leases;
 mod read;
 mod row;
+mod sagas;
 mod write;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc};
 
-use agora_outbox::{
-    Acquisition, DedupKey, DedupRecord, IdempotencyLease, NewEvent, NewEvents, Outcome, StoredResponse, insert_result,
-};
+use agora_outbox::{DedupKey, DedupRecord, NewEvent, NewEvents, Outcome, StoredResponse, insert_result};
 use agora_postgres::{Db, constraint};
-use agora_vocab::{CommandId, Epoch, Ids, OrderId, Page};
+use agora_vocab::{CommandId, Epoch, Ids, OrderId};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, postgres::types::PgInterval};
-use time::OffsetDateTime;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{
     domain::{self, Decisions, HistoryEntry, Order, OrderDraft, Refused, RunnerId, SagaEvent, SagaLease, State, lease},
-    ports::{ApplyError, CreateError, Issued, Listing, Orders, RequestLease, SagaSnapshot, StoreError},
-    postgres::{
-        read::{find, find_with},
-        write::Effects,
-    },
+    ports::{ApplyError, CreateError, Issued, Orders, SagaSnapshot, StoreError},
+    postgres::{read::find_with, write::Effects},
 };
-
-/// Duration of an idempotency lease; after that a retry may continue the request.
-const IDEMPOTENCY_LEASE: Duration = Duration::from_secs(10);
-/// Age after which the worker handles an incomplete idempotency lease.
-const EXPIRED_AFTER: Duration = Duration::from_mins(1);
 
 /// Revision of a new saga.
 const FIRST_REVISION: i64 = 1;
@@ -65,54 +56,6 @@ enum StoredResult {
 
 #[async_trait]
 impl Orders for PgOrders {
-    async fn acquire_idempotency_lease(
-        &self,
-        dedup_key: &DedupKey,
-        fresh: OrderId,
-    ) -> Result<RequestLease, StoreError> {
-        // The common case, a new key, needs one statement.
-        let acquired = self.acquire_new(dedup_key, fresh).await?;
-        if let Some(lease) = acquired {
-            return Ok(lease);
-        }
-        let mut tx = self.db.begin().await?;
-        let acquisition = IdempotencyLease::acquire(&mut tx, dedup_key, fresh.uuid(), IDEMPOTENCY_LEASE).await?;
-        let (at, sequence_value) = sqlx::query_as("select now(), nextval('order_number')").fetch_one(&mut *tx).await?;
-        tx.commit().await?;
-        let (order, resumed) = match acquisition {
-            Acquisition::Started { recovery_id } => (OrderId::new(recovery_id), false),
-            Acquisition::Resumed { recovery_id } => (OrderId::new(recovery_id), true),
-            Acquisition::InProgress { .. } => return Ok(RequestLease::InProgress),
-            Acquisition::Completed(response) => return Ok(RequestLease::Completed(response)),
-        };
-        Ok(RequestLease::Held { order, resumed, issued: self.issued(at, sequence_value) })
-    }
-
-    async fn cancel_idempotency_lease(&self, order: OrderId) -> Result<bool, StoreError> {
-        const EXISTS: &str = "select exists (select from orders where id = $1)";
-        const LOCK: &str = "select from idempotency where recovery_id = $1 for update";
-        let mut tx = self.db.begin().await?;
-        sqlx::query(LOCK).bind(order.uuid()).execute(&mut *tx).await?;
-        if sqlx::query_scalar(EXISTS).bind(order.uuid()).fetch_one(&mut *tx).await? {
-            return Ok(false);
-        }
-        IdempotencyLease::cancel(&mut tx, order.uuid()).await?;
-        tx.commit().await?;
-        Ok(true)
-    }
-
-    async fn expired_idempotency_leases(&self, limit: u32) -> Result<Vec<OrderId>, StoreError> {
-        const EXTEND: &str =
-            "update idempotency set lease_until = now() + make_interval(secs => $2) where recovery_id = any ($1)";
-        let mut tx = self.db.begin().await?;
-        let stale = IdempotencyLease::expired(&mut tx, EXPIRED_AFTER, limit).await?;
-        if !stale.is_empty() {
-            sqlx::query(EXTEND).bind(&stale).bind(IDEMPOTENCY_LEASE.as_secs_f64()).execute(&mut *tx).await?;
-        }
-        tx.commit().await?;
-        Ok(stale.into_iter().map(OrderId::new).collect())
-    }
-
     async fn create(&self, draft: OrderDraft, issued: Issued, runner: RunnerId) -> Result<SagaSnapshot, CreateError> {
         let Issued { number, at: now } = issued;
         let state = draft.into_state(number, now, self.payment_window);
@@ -158,81 +101,9 @@ impl Orders for PgOrders {
         let applied: Vec<Uuid> = applied.fetch_all(&mut *self.db.acquire().await?).await?;
         Ok(applied.into_iter().map(CommandId::new).collect())
     }
-
-    async fn advance(
-        &self,
-        known: SagaSnapshot,
-        events: &[SagaEvent],
-        dedup_key: &DedupKey,
-        runner: RunnerId,
-    ) -> Result<Outcome<SagaSnapshot>, ApplyError> {
-        let order = known.state.order.id;
-        let done = {
-            let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
-            self.change(&mut connection, known, events, dedup_key, Some(runner)).await
-        };
-        match done {
-            Ok(Some(snapshot)) => Ok(Outcome::Applied(snapshot)),
-            // `known` may be outdated, so a rejection is not final: read again.
-            Ok(None) | Err(ApplyError::Refused(_)) => self.apply(order, events, dedup_key, Some(runner)).await,
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn load(&self, order: OrderId, runner: Option<RunnerId>) -> Result<Option<SagaSnapshot>, StoreError> {
-        let mut connection = self.db.acquire().await?;
-        for _ in 0..TRIES_MAX {
-            let Some(found) = find(&mut connection, order).await? else { return Ok(None) };
-            let snapshot = match runner {
-                Some(runner) => take_lease(&mut connection, found, runner).await?,
-                None => Some(found),
-            };
-            if snapshot.is_some() {
-                return Ok(snapshot);
-            }
-        }
-        Err(StoreError::Running)
-    }
-
-    async fn lease_due(&self, runner: RunnerId, limit: u32) -> Result<Vec<SagaSnapshot>, StoreError> {
-        read::lease_due(&self.db, runner, limit).await
-    }
-
-    async fn release_lease(&self, order: OrderId, runner: RunnerId) -> Result<(), StoreError> {
-        write::release_lease(&mut *self.db.acquire().await?, order.uuid(), runner.0).await
-    }
-
-    async fn page(&self, listing: &Listing) -> Result<Page<Order>, StoreError> {
-        read::page(&self.db, listing).await
-    }
-
-    async fn stuck(&self) -> Result<u64, StoreError> {
-        const STUCK: &str = "select count(*) from orders where due_at is not null and phase = 'stuck'";
-        let mut connection = self.db.acquire().await?;
-        let count: i64 = sqlx::query_scalar(STUCK).fetch_one(&mut *connection).await?;
-        Ok(count.unsigned_abs())
-    }
 }
 
 impl PgOrders {
-    /// Acquires the lease of a new key; `None` if the key is stored already.
-    async fn acquire_new(&self, dedup_key: &DedupKey, fresh: OrderId) -> Result<Option<RequestLease>, StoreError> {
-        let duration = PgInterval::try_from(IDEMPOTENCY_LEASE).map_err(StoreError::Broken)?;
-        let (acquired, at, sequence_value): (bool, _, Option<i64>) =
-            sqlx::query_as(include_str!("../sql/acquire_lease.sql"))
-                .bind(DedupRecord::lease(dedup_key))
-                .bind(fresh.uuid())
-                .bind(duration)
-                .fetch_one(&mut *self.db.acquire().await?)
-                .await?;
-        let held = |value| RequestLease::Held { order: fresh, resumed: false, issued: self.issued(at, value) };
-        Ok(sequence_value.filter(|_| acquired).map(held))
-    }
-
-    fn issued(&self, at: OffsetDateTime, sequence_value: i64) -> Issued {
-        Issued { number: domain::number(self.epoch, sequence_value), at }
-    }
-
     /// Applies `events` to a loaded order. `None` if the order or the deduplication key was written concurrently: the caller
     /// loads the order again.
     async fn change(

@@ -21,14 +21,14 @@ pub use self::{
 
 use crate::{
     domain::{FieldError, Refused, RunnerId, State, Status},
-    ports::{Addresses, ApplyError, CallFailed, Orders, StoreError},
+    ports::{Addresses, ApplyError, CallFailed, OrderStore, StoreError},
 };
 
 /// The use cases of orders.
 #[derive(Clone)]
 pub struct OrderService {
-    /// Store of orders and sagas.
-    pub orders: Arc<dyn Orders>,
+    /// The store.
+    pub store: Arc<dyn OrderStore>,
     /// Clients of the services that sagas call.
     pub services: Services,
     /// Client of the user service's address book.
@@ -82,7 +82,7 @@ pub enum Error {
 
 impl OrderService {
     fn saga_runner(&self) -> saga::SagaRunner {
-        saga::SagaRunner { orders: self.orders.clone(), services: self.services.clone() }
+        saga::SagaRunner { store: self.store.clone(), services: self.services.clone() }
     }
 
     fn runner_id(&self) -> RunnerId {

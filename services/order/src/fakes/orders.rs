@@ -1,4 +1,4 @@
-//! In-memory implementation of [`Orders`]. Must not depend on PostgreSQL.
+//! In-memory store. Must not depend on PostgreSQL.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -15,7 +15,10 @@ use crate::{
         self, HistoryEntry, Order, OrderChange, OrderDraft, Phase, Refused, RunnerId, SagaEvent, SagaLease, State,
         Status, lease, phase, wake_at,
     },
-    ports::{ApplyError, CreateError, Issued, Listing, Orders, RequestLease, SagaSnapshot, StoreError},
+    ports::{
+        ApplyError, CreateError, IdempotencyLeases, Issued, Listing, OrderReads, Orders, RequestLease, SagaSnapshot,
+        Sagas, StoreError,
+    },
 };
 
 const IDEMPOTENCY_LEASE: Duration = Duration::seconds(10);
@@ -121,59 +124,6 @@ fn complete(leases: &mut [StoredLease], order: OrderId, answer: &StoredResponse)
 
 #[async_trait]
 impl Orders for InMemoryOrders {
-    async fn acquire_idempotency_lease(
-        &self,
-        dedup_key: &DedupKey,
-        fresh: OrderId,
-    ) -> Result<RequestLease, StoreError> {
-        let (mut inner, now) = (self.inner(), self.clock.now());
-        inner.last_number += 1;
-        let number = domain::number(Epoch::default(), 1_000_000 + inner.last_number);
-        let held = |order, resumed| RequestLease::Held { order, resumed, issued: Issued { number, at: now } };
-        for lease in &mut inner.leases {
-            if same(&lease.dedup_key, dedup_key)? {
-                return Ok(match &lease.answer {
-                    Some(answer) => RequestLease::Completed(answer.clone()),
-                    None if lease.lease_until > now => RequestLease::InProgress,
-                    None => {
-                        lease.lease_until = now + IDEMPOTENCY_LEASE;
-                        held(lease.recovery_id, true)
-                    }
-                });
-            }
-        }
-        let lease = StoredLease {
-            dedup_key: dedup_key.clone(),
-            recovery_id: fresh,
-            since: now,
-            lease_until: now + IDEMPOTENCY_LEASE,
-            answer: None,
-        };
-        inner.leases.push(lease);
-        Ok(held(fresh, false))
-    }
-
-    async fn cancel_idempotency_lease(&self, order: OrderId) -> Result<bool, StoreError> {
-        let mut inner = self.inner();
-        if inner.orders.contains_key(&order) {
-            return Ok(false);
-        }
-        inner.leases.retain(|lease| lease.recovery_id != order || lease.answer.is_some());
-        Ok(true)
-    }
-
-    async fn expired_idempotency_leases(&self, limit: u32) -> Result<Vec<OrderId>, StoreError> {
-        let (mut inner, now) = (self.inner(), self.clock.now());
-        let stale = |lease: &&mut StoredLease| {
-            lease.answer.is_none() && lease.since + EXPIRED_AFTER < now && lease.lease_until < now
-        };
-        let expired = inner.leases.iter_mut().filter(stale).take(limit as usize).map(|lease| {
-            lease.lease_until = now + IDEMPOTENCY_LEASE;
-            lease.recovery_id
-        });
-        Ok(expired.collect())
-    }
-
     async fn create(&self, draft: OrderDraft, issued: Issued, runner: RunnerId) -> Result<SagaSnapshot, CreateError> {
         const DEAD: [Status; 3] = [Status::Rejected, Status::Cancelled, Status::Expired];
         let (mut inner, now) = (self.inner(), self.clock.now());
@@ -251,7 +201,10 @@ impl Orders for InMemoryOrders {
         let applied = |id: &&CommandId| inner.done.iter().any(|(key, _)| *key == DedupKey::Command { id: id.uuid() });
         Ok(commands.iter().filter(applied).copied().collect())
     }
+}
 
+#[async_trait]
+impl Sagas for InMemoryOrders {
     async fn advance(
         &self,
         known: SagaSnapshot,
@@ -262,13 +215,9 @@ impl Orders for InMemoryOrders {
         self.apply(known.state.order.id, events, dedup_key, Some(runner)).await
     }
 
-    async fn load(&self, order: OrderId, runner: Option<RunnerId>) -> Result<Option<SagaSnapshot>, StoreError> {
+    async fn acquire_lease(&self, order: OrderId, runner: RunnerId) -> Result<Option<SagaSnapshot>, StoreError> {
         let (mut inner, now) = (self.inner(), self.clock.now());
-        let Some(stored) = inner.orders.get_mut(&order) else { return Ok(None) };
-        Ok(Some(match runner {
-            Some(runner) => stored.snapshot(now, Some(runner)),
-            None => SagaSnapshot { state: stored.state.clone(), now, lease: stored.leased, leased: false, revision: 0 },
-        }))
+        Ok(inner.orders.get_mut(&order).map(|stored| stored.snapshot(now, Some(runner))))
     }
 
     async fn lease_due(&self, runner: RunnerId, limit: u32) -> Result<Vec<SagaSnapshot>, StoreError> {
@@ -289,6 +238,25 @@ impl Orders for InMemoryOrders {
         Ok(())
     }
 
+    async fn stuck(&self) -> Result<u64, StoreError> {
+        let (inner, now) = (self.inner(), self.clock.now());
+        Ok(inner.orders.values().filter(|stored| phase(&stored.state, now) == Phase::Stuck).count() as u64)
+    }
+}
+
+#[async_trait]
+impl OrderReads for InMemoryOrders {
+    async fn load(&self, order: OrderId) -> Result<Option<SagaSnapshot>, StoreError> {
+        let (inner, now) = (self.inner(), self.clock.now());
+        Ok(inner.orders.get(&order).map(|stored| SagaSnapshot {
+            state: stored.state.clone(),
+            now,
+            lease: stored.leased,
+            leased: false,
+            revision: 0,
+        }))
+    }
+
     async fn page(&self, listing: &Listing) -> Result<Page<Order>, StoreError> {
         let Listing { user, size, before, offset } = listing;
         let inner = self.inner();
@@ -303,9 +271,60 @@ impl Orders for InMemoryOrders {
         let next = items.last().filter(|_| more).map(|order| order.id.to_string());
         Ok(Page { items, total: None, next })
     }
+}
 
-    async fn stuck(&self) -> Result<u64, StoreError> {
-        let (inner, now) = (self.inner(), self.clock.now());
-        Ok(inner.orders.values().filter(|stored| phase(&stored.state, now) == Phase::Stuck).count() as u64)
+#[async_trait]
+impl IdempotencyLeases for InMemoryOrders {
+    async fn acquire_idempotency_lease(
+        &self,
+        dedup_key: &DedupKey,
+        fresh: OrderId,
+    ) -> Result<RequestLease, StoreError> {
+        let (mut inner, now) = (self.inner(), self.clock.now());
+        inner.last_number += 1;
+        let number = domain::number(Epoch::default(), 1_000_000 + inner.last_number);
+        let held = |order, resumed| RequestLease::Held { order, resumed, issued: Issued { number, at: now } };
+        for lease in &mut inner.leases {
+            if same(&lease.dedup_key, dedup_key)? {
+                return Ok(match &lease.answer {
+                    Some(answer) => RequestLease::Completed(answer.clone()),
+                    None if lease.lease_until > now => RequestLease::InProgress,
+                    None => {
+                        lease.lease_until = now + IDEMPOTENCY_LEASE;
+                        held(lease.recovery_id, true)
+                    }
+                });
+            }
+        }
+        let lease = StoredLease {
+            dedup_key: dedup_key.clone(),
+            recovery_id: fresh,
+            since: now,
+            lease_until: now + IDEMPOTENCY_LEASE,
+            answer: None,
+        };
+        inner.leases.push(lease);
+        Ok(held(fresh, false))
+    }
+
+    async fn cancel_idempotency_lease(&self, order: OrderId) -> Result<bool, StoreError> {
+        let mut inner = self.inner();
+        if inner.orders.contains_key(&order) {
+            return Ok(false);
+        }
+        inner.leases.retain(|lease| lease.recovery_id != order || lease.answer.is_some());
+        Ok(true)
+    }
+
+    async fn expired_idempotency_leases(&self, limit: u32) -> Result<Vec<OrderId>, StoreError> {
+        let (mut inner, now) = (self.inner(), self.clock.now());
+        let stale = |lease: &&mut StoredLease| {
+            lease.answer.is_none() && lease.since + EXPIRED_AFTER < now && lease.lease_until < now
+        };
+        let expired = inner.leases.iter_mut().filter(stale).take(limit as usize).map(|lease| {
+            lease.lease_until = now + IDEMPOTENCY_LEASE;
+            lease.recovery_id
+        });
+        Ok(expired.collect())
     }
 }

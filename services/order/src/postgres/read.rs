@@ -1,21 +1,47 @@
-//! Reads orders and leases sagas. Must not decide transitions.
+//! Reads orders. Must not decide transitions.
 
 use agora_outbox::{DedupKey, find_result};
-use agora_postgres::Db;
 use agora_vocab::{OrderId, Page};
+use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sqlx::{PgConnection, postgres::types::PgInterval, types::Json};
+use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::row::{OrderRow, SagaRow};
+use super::{
+    PgOrders,
+    row::{OrderRow, SagaRow},
+};
 use crate::{
-    domain::{LEASE, Order, RunnerId, SagaLease},
-    ports::{Listing, SagaSnapshot, StoreError},
+    domain::Order,
+    ports::{Listing, OrderReads, SagaSnapshot, StoreError},
 };
 
-/// Orders that one look of the worker postpones, at most: more than are created in the second between two looks.
-const POSTPONED_MAX: i64 = 1_000;
+#[async_trait]
+impl OrderReads for PgOrders {
+    async fn load(&self, order: OrderId) -> Result<Option<SagaSnapshot>, StoreError> {
+        find(&mut *self.db.acquire().await?, order).await
+    }
+
+    async fn page(&self, listing: &Listing) -> Result<Page<Order>, StoreError> {
+        let Listing { user, size, before, offset } = listing;
+        let query = match user {
+            Some(user) => sqlx::query_as(include_str!("../../sql/page_of_user.sql")).bind(user.uuid()),
+            None => sqlx::query_as(include_str!("../../sql/page_of_all.sql")),
+        };
+        let page_size = usize::from(size.get());
+        let query = query
+            .bind(before.map_or(Uuid::max(), OrderId::uuid))
+            .bind(i64::from(size.get()) + 1)
+            .bind(i64::try_from(*offset).unwrap_or(i64::MAX));
+        let mut connection = self.db.acquire().await?;
+        let rows: Vec<OrderRow> = query.fetch_all(&mut *connection).await?;
+        let more = rows.len() > page_size;
+        let items: Vec<Order> = rows.into_iter().take(page_size).map(OrderRow::into_order).collect::<Result<_, _>>()?;
+        let next = items.last().filter(|_| more).map(|order| order.id.to_string());
+        Ok(Page { items, total: None, next })
+    }
+}
 
 #[derive(sqlx::FromRow)]
 struct FoundRow {
@@ -49,45 +75,4 @@ pub(super) async fn find_with<T: DeserializeOwned>(
     let value = is_duplicate.then(|| value.map_or(Value::Null, |Json(value)| value));
     let known = value.map(serde_json::from_value).transpose().map_err(|error| StoreError::Broken(error.into()))?;
     Ok(Some((row.into_snapshot()?, known.or(stored))))
-}
-
-/// Leases due sagas, the longest waiting first.
-pub(super) async fn lease_due(db: &Db, runner: RunnerId, limit: u32) -> Result<Vec<SagaSnapshot>, StoreError> {
-    let mut connection = db.acquire().await?;
-    let postpone = sqlx::query(include_str!("../../sql/postpone_due.sql"));
-    postpone.bind(POSTPONED_MAX).execute(&mut *connection).await?;
-    let duration = PgInterval::try_from(LEASE).map_err(StoreError::Broken)?;
-    let rows: Vec<SagaRow> = sqlx::query_as(include_str!("../../sql/lease_due.sql"))
-        .bind(runner.0)
-        .bind(i64::from(limit))
-        .bind(duration)
-        .fetch_all(&mut *connection)
-        .await?;
-    rows.into_iter().map(|row| Ok(leased(row.into_snapshot()?, runner))).collect()
-}
-
-/// The snapshot after `lease_due.sql`, which returns the row as it was before.
-fn leased(before: SagaSnapshot, runner: RunnerId) -> SagaSnapshot {
-    let lease = SagaLease { owner: Some(runner.0), until: Some(before.now + LEASE) };
-    SagaSnapshot { lease, leased: true, revision: before.revision + 1, ..before }
-}
-
-/// A page, newest first.
-pub(super) async fn page(db: &Db, listing: &Listing) -> Result<Page<Order>, StoreError> {
-    let Listing { user, size, before, offset } = listing;
-    let query = match user {
-        Some(user) => sqlx::query_as(include_str!("../../sql/page_of_user.sql")).bind(user.uuid()),
-        None => sqlx::query_as(include_str!("../../sql/page_of_all.sql")),
-    };
-    let page_size = usize::from(size.get());
-    let query = query
-        .bind(before.map_or(Uuid::max(), OrderId::uuid))
-        .bind(i64::from(size.get()) + 1)
-        .bind(i64::try_from(*offset).unwrap_or(i64::MAX));
-    let mut connection = db.acquire().await?;
-    let rows: Vec<OrderRow> = query.fetch_all(&mut *connection).await?;
-    let more = rows.len() > page_size;
-    let items: Vec<Order> = rows.into_iter().take(page_size).map(OrderRow::into_order).collect::<Result<_, _>>()?;
-    let next = items.last().filter(|_| more).map(|order| order.id.to_string());
-    Ok(Page { items, total: None, next })
 }

@@ -5,7 +5,6 @@
 use agora_outbox::{DedupRecord, NewEvents, StoredResponse, write_once};
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::{
     on_create,
@@ -70,10 +69,4 @@ pub(super) async fn change(
     let change = change.bind(effects.result.clone()).bind(response);
     let row = write_once(connection, change, &effects.events, &[]).await?;
     Ok(row.map(|row| Ok::<_, sqlx::Error>((row.try_get("now")?, row.try_get("revision")?))).transpose()?)
-}
-
-/// Releases the lease if `owner` holds it.
-pub(super) async fn release_lease(connection: &mut PgConnection, order: Uuid, owner: Uuid) -> Result<(), StoreError> {
-    sqlx::query(include_str!("../../sql/release_lease.sql")).bind(order).bind(owner).execute(connection).await?;
-    Ok(())
 }

@@ -28,7 +28,7 @@ impl OrderService {
     }
 
     async fn change(&self, id: OrderId, event: SagaEvent, dedup_key: &DedupKey) -> Result<Outcome<Order>, Error> {
-        let done = self.orders.apply(id, &[event], dedup_key, None).await?;
+        let done = self.store.apply(id, &[event], dedup_key, None).await?;
         self.work.notify_one();
         Ok(done.map(|snapshot| snapshot.state.order))
     }

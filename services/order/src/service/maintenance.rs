@@ -15,7 +15,7 @@ impl OrderService {
     /// Runs due sagas; returns how many.
     pub async fn continue_sagas(&self) -> Result<usize, Error> {
         let runner = self.runner_id();
-        let due = self.orders.lease_due(runner, SAGAS_MAX).await?;
+        let due = self.store.lease_due(runner, SAGAS_MAX).await?;
         let count = due.len();
         let run_one = |snapshot: SagaSnapshot| async move {
             let order = snapshot.state.order.id;
@@ -33,11 +33,11 @@ impl OrderService {
     /// Cancels idempotency leases that are older than a minute and have no order, with their checkouts.
     /// Returns how many leases were handled.
     pub async fn cancel_expired_leases(&self) -> Result<usize, Error> {
-        let stale = self.orders.expired_idempotency_leases(LEASES_MAX).await?;
+        let stale = self.store.expired_idempotency_leases(LEASES_MAX).await?;
         let count = stale.len();
         for id in stale {
             // If the order exists, its saga stores the response.
-            if self.orders.load(id, None).await?.is_none() {
+            if self.store.load(id).await?.is_none() {
                 self.undo_claim(id, true).await?;
             }
         }
@@ -46,6 +46,6 @@ impl OrderService {
 
     /// Number of sagas whose step has failed for [`crate::domain::STUCK_AFTER`].
     pub async fn stuck(&self) -> Result<u64, Error> {
-        Ok(self.orders.stuck().await?)
+        Ok(self.store.stuck().await?)
     }
 }

@@ -26,7 +26,7 @@ impl OrderService {
         dedup_key: &DedupKey,
     ) -> Result<Money, Error> {
         let event = SagaEvent::PaymentRequested { payment, user, amount };
-        let done = self.orders.apply(id, &[event], dedup_key, None).await?;
+        let done = self.store.apply(id, &[event], dedup_key, None).await?;
         Ok(done.into_inner().state.order.total)
     }
 
@@ -40,18 +40,18 @@ impl OrderService {
     ) -> Result<Order, Error> {
         let runner = self.runner_id();
         let event = SagaEvent::PaymentResult { payment, outcome };
-        let known = self.orders.load(id, None).await?.ok_or(Error::NotFound)?;
+        let known = self.store.load(id).await?.ok_or(Error::NotFound)?;
         let commit = self.services.with_commit(&known, event.clone());
         let events = tokio::time::timeout(ANSWER_WITHIN, commit).await.unwrap_or_else(|_| vec![event]);
         let dedup_key = DedupKey::Command { id: result.uuid() };
-        let snapshot = self.orders.advance(known, &events, &dedup_key, runner).await?.into_inner();
+        let snapshot = self.store.advance(known, &events, &dedup_key, runner).await?.into_inner();
         let order = snapshot.state.order.clone();
         if let Ok(rested) = tokio::time::timeout(ANSWER_WITHIN, self.until_rest(snapshot, runner)).await {
             return rested;
         }
-        self.orders.release_lease(id, runner).await?;
+        self.store.release_lease(id, runner).await?;
         self.work.notify_one();
-        Ok(self.orders.load(id, None).await?.map_or(order, |snapshot| snapshot.state.order))
+        Ok(self.store.load(id).await?.map_or(order, |snapshot| snapshot.state.order))
     }
 
     /// Applies a published payment result; the worker runs the saga, because no caller waits.
@@ -63,7 +63,7 @@ impl OrderService {
     ) -> Result<(), Error> {
         let dedup_key = DedupKey::Command { id: result.uuid() };
         let event = SagaEvent::PaymentResult { payment, outcome };
-        let done = self.orders.apply(id, &[event], &dedup_key, None).await?;
+        let done = self.store.apply(id, &[event], &dedup_key, None).await?;
         let SagaSnapshot { state, now, .. } = done.into_inner();
         if !matches!(next(&state, now), Step::Wait { .. }) {
             self.work.notify_one();
@@ -76,12 +76,12 @@ impl OrderService {
         if results.is_empty() {
             return Ok(HashSet::new());
         }
-        Ok(self.orders.applied_commands(results).await?)
+        Ok(self.store.applied_commands(results).await?)
     }
 
     /// Applies the expiry of a stock reservation.
     pub async fn reservation_expired(&self, id: OrderId, hold: i32, dedup_key: &DedupKey) -> Result<(), Error> {
-        self.orders.apply(id, &[SagaEvent::ReservationLost { hold }], dedup_key, None).await?;
+        self.store.apply(id, &[SagaEvent::ReservationLost { hold }], dedup_key, None).await?;
         self.work.notify_one();
         Ok(())
     }
@@ -90,7 +90,7 @@ impl OrderService {
         while !snapshot.leased && !matches!(next(&snapshot.state, snapshot.now), Step::Wait { .. }) {
             tokio::time::sleep(LOOK_AGAIN).await;
             let order = snapshot.state.order.id;
-            snapshot = self.orders.load(order, Some(runner)).await?.ok_or(Error::NotFound)?;
+            snapshot = self.store.acquire_lease(order, runner).await?.ok_or(Error::NotFound)?;
         }
         Ok(self.saga_runner().run(snapshot, runner).await?.order)
     }

@@ -57,7 +57,7 @@ impl OrderService {
     pub async fn place(&self, new: NewOrder, dedup_key: &DedupKey) -> Result<Placed, Error> {
         let fresh = OrderId::new(self.ids.next());
         let runner = self.runner_id();
-        match self.orders.acquire_idempotency_lease(dedup_key, fresh).await? {
+        match self.store.acquire_idempotency_lease(dedup_key, fresh).await? {
             RequestLease::Completed(answer) => Ok(Placed::Answered(answer)),
             RequestLease::InProgress => Err(Error::Running),
             RequestLease::Held { order, resumed: false, issued } => self.place_new((order, issued), new, runner).await,
@@ -72,7 +72,7 @@ impl OrderService {
 
     /// Continues an interrupted request. If its order exists, the retry waits for the final response.
     async fn resume(&self, id: (OrderId, Issued), new: NewOrder, runner: RunnerId) -> Result<Placed, Error> {
-        let Some(snapshot) = self.orders.load(id.0, Some(runner)).await? else {
+        let Some(snapshot) = self.store.acquire_lease(id.0, runner).await? else {
             return self.place_new(id, new, runner).await;
         };
         match self.finish(snapshot, runner).await? {
@@ -89,7 +89,7 @@ impl OrderService {
     ) -> Result<SagaSnapshot, Error> {
         let from_cart = new.source == Source::Cart;
         let created = match self.draft(id, new).await {
-            Ok(draft) => self.orders.create(draft, issued, runner).await,
+            Ok(draft) => self.store.create(draft, issued, runner).await,
             Err(error) => return Err(self.without_order(id, from_cart, error).await),
         };
         match created {
@@ -97,7 +97,7 @@ impl OrderService {
             Err(CreateError::CartAlreadyOrdered) => {
                 Err(self.without_order(id, from_cart, Error::CartAlreadyOrdered).await)
             }
-            Err(CreateError::Exists) => self.orders.load(id, Some(runner)).await?.ok_or(Error::Running),
+            Err(CreateError::Exists) => self.store.acquire_lease(id, runner).await?.ok_or(Error::Running),
             Err(CreateError::LeaseLost) => Err(Error::Running),
             // It is unknown whether the order exists: a retry or the worker resolves it.
             Err(CreateError::Store(error)) => Err(error.into()),
@@ -167,7 +167,7 @@ impl OrderService {
             self.services.carts.cancel_checkout(self.cart_command(id, "give-back"), id).await?;
         }
         // If the order exists, the lease stays: the order's saga completes it.
-        self.orders.cancel_idempotency_lease(id).await?;
+        self.store.cancel_idempotency_lease(id).await?;
         Ok(())
     }
 
@@ -186,8 +186,8 @@ impl OrderService {
         let state = if let Ok(state) = rested {
             state?
         } else {
-            self.orders.release_lease(id, runner).await?;
-            self.orders.load(id, None).await?.map_or(snapshot.state, |snapshot| snapshot.state)
+            self.store.release_lease(id, runner).await?;
+            self.store.load(id).await?.map_or(snapshot.state, |snapshot| snapshot.state)
         };
         if let Some(answer) = (self.answer)(&state) {
             return Ok(Placed::Answered(answer));

@@ -8,12 +8,12 @@ use crate::{domain::Order, ports::Listing};
 impl OrderService {
     /// Returns an order of `user`, or any order if `user` is `None`. Another user's order is [`Error::NotFound`].
     pub async fn order(&self, id: OrderId, user: Option<UserId>) -> Result<Order, Error> {
-        let found = self.orders.load(id, None).await?.map(|snapshot| snapshot.state.order);
+        let found = self.store.load(id).await?.map(|snapshot| snapshot.state.order);
         found.filter(|order| user.is_none_or(|user| order.user == user)).ok_or(Error::NotFound)
     }
 
     /// Returns a page of orders, newest first.
     pub async fn page(&self, listing: &Listing) -> Result<Page<Order>, Error> {
-        Ok(self.orders.page(listing).await?)
+        Ok(self.store.page(listing).await?)
     }
 }

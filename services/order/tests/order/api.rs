@@ -6,7 +6,7 @@ use std::sync::Arc;
 use agora_order::{
     domain::{PaymentOutcome, Product},
     fakes::{Failpoint, InMemoryCatalog},
-    ports::{CallFailed, Catalog, NewHold, Orders as _, Reserving},
+    ports::{CallFailed, Catalog, NewHold, OrderReads as _, Reserving},
 };
 use agora_vocab::{AddressId, CommandId, OrderId, PaymentId, ProductId, Quantity, UserId};
 use async_trait::async_trait;
@@ -512,7 +512,7 @@ async fn an_order_with_its_own_payment_is_voided_before_it_expires() {
     clock.advance(Duration::seconds(901));
     shop.settle().await;
     assert_eq!(shop.status(order).await, two("expired", "failed"));
-    let state = orders.load(order, None).await.unwrap().unwrap().state;
+    let state = orders.load(order).await.unwrap().unwrap().state;
     assert_eq!(state.saga.own.and_then(|own| own.token), None, "a token does not outlive its payment");
 }
 

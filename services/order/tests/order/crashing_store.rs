@@ -1,11 +1,14 @@
-//! An [`Orders`] decorator that simulates a crash before or after the effect of a chosen call.
+//! A decorator of the store that simulates a crash before or after the effect of a chosen call.
 
 use std::{collections::HashSet, sync::Arc};
 
 use agora_order::{
     domain::{Order, OrderDraft, RunnerId, SagaEvent},
     fakes::{Crashed, Failpoint},
-    ports::{ApplyError, CreateError, Issued, Listing, Orders, RequestLease, SagaSnapshot, StoreError},
+    ports::{
+        ApplyError, CreateError, IdempotencyLeases, Issued, Listing, OrderReads, OrderStore, Orders, RequestLease,
+        SagaSnapshot, Sagas, StoreError,
+    },
 };
 use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{CommandId, OrderId, Page};
@@ -13,13 +16,13 @@ use async_trait::async_trait;
 
 /// Passes the failpoint before and after each call.
 pub struct CrashingStore {
-    orders: Arc<dyn Orders>,
+    store: Arc<dyn OrderStore>,
     failpoint: Failpoint,
 }
 
 impl CrashingStore {
-    pub fn new(orders: Arc<dyn Orders>, failpoint: Failpoint) -> Self {
-        Self { orders, failpoint }
+    pub fn new(store: Arc<dyn OrderStore>, failpoint: Failpoint) -> Self {
+        Self { store, failpoint }
     }
 
     fn pass(&self) -> Result<(), StoreError> {
@@ -36,24 +39,8 @@ impl CrashingStore {
 
 #[async_trait]
 impl Orders for CrashingStore {
-    async fn acquire_idempotency_lease(
-        &self,
-        dedup_key: &DedupKey,
-        fresh: OrderId,
-    ) -> Result<RequestLease, StoreError> {
-        self.around(self.orders.acquire_idempotency_lease(dedup_key, fresh)).await
-    }
-
-    async fn cancel_idempotency_lease(&self, order: OrderId) -> Result<bool, StoreError> {
-        self.around(self.orders.cancel_idempotency_lease(order)).await
-    }
-
-    async fn expired_idempotency_leases(&self, limit: u32) -> Result<Vec<OrderId>, StoreError> {
-        self.around(self.orders.expired_idempotency_leases(limit)).await
-    }
-
     async fn create(&self, draft: OrderDraft, issued: Issued, runner: RunnerId) -> Result<SagaSnapshot, CreateError> {
-        self.around(self.orders.create(draft, issued, runner)).await
+        self.around(self.store.create(draft, issued, runner)).await
     }
 
     async fn apply(
@@ -63,13 +50,16 @@ impl Orders for CrashingStore {
         dedup_key: &DedupKey,
         runner: Option<RunnerId>,
     ) -> Result<Outcome<SagaSnapshot>, ApplyError> {
-        self.around(self.orders.apply(order, events, dedup_key, runner)).await
+        self.around(self.store.apply(order, events, dedup_key, runner)).await
     }
 
     async fn applied_commands(&self, commands: &[CommandId]) -> Result<HashSet<CommandId>, StoreError> {
-        self.around(self.orders.applied_commands(commands)).await
+        self.around(self.store.applied_commands(commands)).await
     }
+}
 
+#[async_trait]
+impl Sagas for CrashingStore {
     async fn advance(
         &self,
         known: SagaSnapshot,
@@ -77,26 +67,52 @@ impl Orders for CrashingStore {
         dedup_key: &DedupKey,
         runner: RunnerId,
     ) -> Result<Outcome<SagaSnapshot>, ApplyError> {
-        self.around(self.orders.advance(known, events, dedup_key, runner)).await
+        self.around(self.store.advance(known, events, dedup_key, runner)).await
     }
 
-    async fn load(&self, order: OrderId, runner: Option<RunnerId>) -> Result<Option<SagaSnapshot>, StoreError> {
-        self.around(self.orders.load(order, runner)).await
+    async fn acquire_lease(&self, order: OrderId, runner: RunnerId) -> Result<Option<SagaSnapshot>, StoreError> {
+        self.around(self.store.acquire_lease(order, runner)).await
     }
 
     async fn lease_due(&self, runner: RunnerId, limit: u32) -> Result<Vec<SagaSnapshot>, StoreError> {
-        self.around(self.orders.lease_due(runner, limit)).await
+        self.around(self.store.lease_due(runner, limit)).await
     }
 
     async fn release_lease(&self, order: OrderId, runner: RunnerId) -> Result<(), StoreError> {
-        self.around(self.orders.release_lease(order, runner)).await
-    }
-
-    async fn page(&self, listing: &Listing) -> Result<Page<Order>, StoreError> {
-        self.around(self.orders.page(listing)).await
+        self.around(self.store.release_lease(order, runner)).await
     }
 
     async fn stuck(&self) -> Result<u64, StoreError> {
-        self.around(self.orders.stuck()).await
+        self.around(self.store.stuck()).await
+    }
+}
+
+#[async_trait]
+impl OrderReads for CrashingStore {
+    async fn load(&self, order: OrderId) -> Result<Option<SagaSnapshot>, StoreError> {
+        self.around(self.store.load(order)).await
+    }
+
+    async fn page(&self, listing: &Listing) -> Result<Page<Order>, StoreError> {
+        self.around(self.store.page(listing)).await
+    }
+}
+
+#[async_trait]
+impl IdempotencyLeases for CrashingStore {
+    async fn acquire_idempotency_lease(
+        &self,
+        dedup_key: &DedupKey,
+        fresh: OrderId,
+    ) -> Result<RequestLease, StoreError> {
+        self.around(self.store.acquire_idempotency_lease(dedup_key, fresh)).await
+    }
+
+    async fn cancel_idempotency_lease(&self, order: OrderId) -> Result<bool, StoreError> {
+        self.around(self.store.cancel_idempotency_lease(order)).await
+    }
+
+    async fn expired_idempotency_leases(&self, limit: u32) -> Result<Vec<OrderId>, StoreError> {
+        self.around(self.store.expired_idempotency_leases(limit)).await
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agora_order::{domain::OrderChange, fakes::InMemoryOrders, ports::Orders};
+use agora_order::{domain::OrderChange, fakes::InMemoryOrders, ports::OrderStore};
 use agora_testkit::FixedClock;
 use agora_vocab::OrderId;
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ pub const WINDOW: Duration = Duration::minutes(15);
 /// A store of orders with a movable clock and access to stored history and events.
 #[async_trait]
 pub trait Fixture: Send + Sync {
-    fn orders(&self) -> Arc<dyn Orders>;
+    fn orders(&self) -> Arc<dyn OrderStore>;
     async fn pass(&self, time: Duration);
     async fn history(&self, order: OrderId) -> Vec<(i64, OrderChange, OffsetDateTime)>;
     async fn events(&self, order: OrderId) -> Vec<(i64, String)>;
@@ -37,7 +37,7 @@ impl InMemory {
 
 #[async_trait]
 impl Fixture for InMemory {
-    fn orders(&self) -> Arc<dyn Orders> {
+    fn orders(&self) -> Arc<dyn OrderStore> {
         self.orders.clone()
     }
 
@@ -66,7 +66,7 @@ mod database {
     use sqlx::types::Json;
     use uuid::Uuid;
 
-    use super::{Arc, Duration, Fixture, OffsetDateTime, OrderChange, OrderId, Orders, WINDOW, async_trait};
+    use super::{Arc, Duration, Fixture, OffsetDateTime, OrderChange, OrderId, OrderStore, WINDOW, async_trait};
 
     #[derive(Clone)]
     pub struct InDatabase {
@@ -114,7 +114,7 @@ mod database {
 
     #[async_trait]
     impl Fixture for InDatabase {
-        fn orders(&self) -> Arc<dyn Orders> {
+        fn orders(&self) -> Arc<dyn OrderStore> {
             self.orders.clone()
         }
 

@@ -8,7 +8,7 @@ use agora_order::{
         CartVersion, Hold, Line, Method, Order, OrderProgress, OwnPayment, PayWith, PaymentOutcome, PaymentStatus,
         Phase, Refused, Saga, SagaEvent, Shortage, State, Status, Step, decide, next, phase, wake_at,
     },
-    ports::Orders as _,
+    ports::OrderReads as _,
 };
 use agora_vocab::{CartId, Currency, Money, OrderId, PaymentId, ProductId, Quantity, SellerId, UserId};
 use proptest::prelude::*;
@@ -359,7 +359,7 @@ async fn run_actions(actions: Vec<(bool, Action)>) {
     }
     let mut held = 0;
     for order in both {
-        let state = orders.load(order, None).await.unwrap().unwrap();
+        let state = orders.load(order).await.unwrap().unwrap();
         let (progress, saga) = (state.state.order.progress, state.state.saga.clone());
         assert_eq!(next(&state.state, state.now), Step::Wait { until: None }, "{progress:?} {saga:?}");
         let paid = progress.status.is_paid();

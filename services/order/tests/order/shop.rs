@@ -6,7 +6,7 @@ use agora_chassis::{Process, Routers, WatchedFile, WatchedSecret};
 use agora_order::{
     fakes::{Failpoint, InMemoryAddresses, InMemoryCarts, InMemoryCatalog, InMemoryOrders, InMemoryPayments},
     http,
-    ports::{Catalog, Orders},
+    ports::{Catalog, OrderStore},
     service::{OrderService, Services},
 };
 use agora_testkit::{FixedClock, Request, TestApp, TestKeys, internal_token};
@@ -60,18 +60,18 @@ pub fn in_memory() -> (Shop, Arc<InMemoryOrders>, FixedClock) {
 
 impl Shop {
     /// A process that lives as long as `failpoint`.
-    pub fn new(orders: Arc<dyn Orders>, fakes: FakeServices, failpoint: &Failpoint) -> Self {
+    pub fn new(orders: Arc<dyn OrderStore>, fakes: FakeServices, failpoint: &Failpoint) -> Self {
         let ada = UserId::new(Process::for_test("order").ids().next());
         Self::with(orders, fakes, failpoint, (Arc::new(TestKeys::new()), ada))
     }
 
     /// Another process on the same fakes, for the same Ada.
-    pub fn again(&self, orders: Arc<dyn Orders>, failpoint: &Failpoint) -> Self {
+    pub fn again(&self, orders: Arc<dyn OrderStore>, failpoint: &Failpoint) -> Self {
         Self::with(orders, self.fakes.clone(), failpoint, (self.keys.clone(), self.ada))
     }
 
     /// Another process that sees another catalog.
-    pub fn again_with(&self, orders: Arc<dyn Orders>, catalog: Arc<dyn Catalog>) -> Self {
+    pub fn again_with(&self, orders: Arc<dyn OrderStore>, catalog: Arc<dyn Catalog>) -> Self {
         let mut shop = self.again(orders, &Failpoint::never());
         shop.service.services.catalog = catalog;
         let process = Process::for_test("order");
@@ -80,14 +80,14 @@ impl Shop {
     }
 
     fn with(
-        orders: Arc<dyn Orders>,
+        orders: Arc<dyn OrderStore>,
         fakes: FakeServices,
         failpoint: &Failpoint,
         (keys, ada): (Arc<TestKeys>, UserId),
     ) -> Self {
         let process = Process::for_test("order");
         let service = OrderService {
-            orders,
+            store: orders,
             services: Services {
                 carts: Arc::new(fakes.carts.seen_by(failpoint.clone())),
                 catalog: Arc::new(fakes.catalog.seen_by(failpoint.clone())),

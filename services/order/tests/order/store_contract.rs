@@ -1,4 +1,4 @@
-//! Contract tests of the `Orders` port: run on the in-memory store and, with feature `db-tests`, on PostgreSQL.
+//! Contract tests of the store: run on the in-memory store and, with feature `db-tests`, on PostgreSQL.
 
 use crate::fixture::{self, Fixture, InMemory};
 use agora_order::{
@@ -6,7 +6,7 @@ use agora_order::{
         CartVersion, Line, OrderDraft, PaymentOutcome, PaymentStatus, Refused, RunnerId, SagaEvent, Shortage, Status,
         Step, next, rebuild,
     },
-    ports::{ApplyError, CreateError, Issued, Listing, Orders, RequestLease, SagaSnapshot, StoreError},
+    ports::{ApplyError, CreateError, Issued, Listing, OrderStore, RequestLease, SagaSnapshot, StoreError},
 };
 use agora_outbox::{DedupKey, Outcome};
 use agora_testkit::SequentialIds;
@@ -95,7 +95,7 @@ async fn made(fixture: &dyn Fixture, cart: Option<CartVersion>) -> SagaSnapshot 
 }
 
 /// Acquires a new key's lease.
-async fn acquired(orders: &dyn Orders, dedup_key: &DedupKey, id: OrderId) -> Issued {
+async fn acquired(orders: &dyn OrderStore, dedup_key: &DedupKey, id: OrderId) -> Issued {
     match orders.acquire_idempotency_lease(dedup_key, id).await.unwrap() {
         RequestLease::Held { order, resumed: false, issued } if order == id => issued,
         other => panic!("{other:?}"),
@@ -177,7 +177,7 @@ async fn an_order_is_created_once_and_only_with_its_idempotency_lease(fixture: &
     assert!(snapshot.leased);
     let again = Issued { number: "A-1".into(), ..issued };
     assert!(matches!(orders.create(draft(id, None), again, OTHER).await, Err(CreateError::Exists)));
-    let loaded = orders.load(id, None).await.unwrap().unwrap();
+    let loaded = orders.load(id).await.unwrap().unwrap();
     assert_eq!(loaded.state, snapshot.state);
 }
 
@@ -188,7 +188,7 @@ async fn one_version_of_a_cart_has_at_most_one_live_order(fixture: &dyn Fixture)
     let issued = acquired(&*fixture.orders(), &key("second", 0), id).await;
     let refused = fixture.orders().create(draft(id, cart(7)), issued.clone(), ME).await;
     assert!(matches!(refused, Err(CreateError::CartAlreadyOrdered)));
-    assert!(fixture.orders().load(id, None).await.unwrap().is_none());
+    assert!(fixture.orders().load(id).await.unwrap().is_none());
     made(fixture, cart(8)).await;
     let shortage = Shortage { product: None, requested: 2, available: 1 };
     apply(fixture, first, SagaEvent::StockUnavailable { hold: 1, shortage }).await;
@@ -210,7 +210,7 @@ async fn versions_history_and_events_have_no_gap_and_the_history_rebuilds_the_or
     let payment = PaymentId::new(Uuid::from_u128(5));
     apply(fixture, order, SagaEvent::PaymentResult { payment, outcome: PaymentOutcome::Refunded }).await;
 
-    let stored = fixture.orders().load(order, None).await.unwrap().unwrap().state.order;
+    let stored = fixture.orders().load(order).await.unwrap().unwrap().state.order;
     let history = fixture.history(order).await;
     let seqs: Vec<i64> = history.iter().map(|(seq, ..)| *seq).collect();
     assert_eq!(seqs, (1..=stored.version).collect::<Vec<_>>());
@@ -229,13 +229,13 @@ async fn a_rejection_changes_nothing_and_is_stored_with_its_key(fixture: &dyn Fi
         let orders = fixture.orders();
         async move { orders.apply(order, &[SagaEvent::StatusRequested(Status::Processing)], &dedup_key, None).await }
     };
-    let before = fixture.orders().load(order, None).await.unwrap().unwrap().state;
+    let before = fixture.orders().load(order).await.unwrap().unwrap().state;
     let refused = |result: Result<Outcome<SagaSnapshot>, ApplyError>| match result {
         Err(ApplyError::Refused(Refused::InvalidTransition { from, .. })) => from,
         other => panic!("{other:?}"),
     };
     assert_eq!(refused(advance(key("a", 1)).await), Status::Created);
-    assert_eq!(fixture.orders().load(order, None).await.unwrap().unwrap().state, before);
+    assert_eq!(fixture.orders().load(order).await.unwrap().unwrap().state, before);
     apply(fixture, order, HELD).await;
     assert_eq!(refused(advance(key("a", 1)).await), Status::Created, "the first refusal is repeated");
     assert_eq!(refused(advance(key("b", 1)).await), Status::Pending);
@@ -278,11 +278,14 @@ async fn the_same_deduplication_key_applies_once(fixture: &dyn Fixture) {
 
 async fn a_saga_has_one_runner_and_is_released_when_it_waits(fixture: &dyn Fixture) {
     let (orders, order) = (fixture.orders(), made(fixture, None).await.state.order.id);
-    assert!(!orders.load(order, Some(OTHER)).await.unwrap().unwrap().leased, "the maker has it");
-    assert!(orders.load(order, Some(ME)).await.unwrap().unwrap().leased);
+    assert!(!orders.acquire_lease(order, OTHER).await.unwrap().unwrap().leased, "the maker has it");
+    assert!(orders.acquire_lease(order, ME).await.unwrap().unwrap().leased);
     assert!(orders.lease_due(OTHER, 10).await.unwrap().is_empty());
     orders.release_lease(order, OTHER).await.unwrap();
-    assert!(!orders.load(order, Some(OTHER)).await.unwrap().unwrap().leased, "only the holder can release the lease");
+    assert!(
+        !orders.acquire_lease(order, OTHER).await.unwrap().unwrap().leased,
+        "only the holder can release the lease"
+    );
     orders.release_lease(order, ME).await.unwrap();
     assert_eq!(orders.lease_due(OTHER, 10).await.unwrap().len(), 1);
     let rests = orders.apply(order, &[HELD], &DedupKey::None, Some(OTHER)).await.unwrap().into_inner();
@@ -319,7 +322,7 @@ async fn an_outdated_runner_overwrites_no_newer_change(fixture: &dyn Fixture) {
     let late = orders.advance(late_result, &[released], &DedupKey::None, ME).await.unwrap().into_inner();
     assert!(!late.leased, "who lost the lease takes no further step");
     assert_eq!(next(&late.state, late.now), Step::Wait { until: None });
-    let now = orders.load(order, None).await.unwrap().unwrap();
+    let now = orders.load(order).await.unwrap().unwrap();
     assert_eq!(next(&now.state, now.now), Step::Wait { until: None });
 }
 
@@ -364,7 +367,7 @@ async fn pages_are_sorted_newest_first(fixture: &dyn Fixture) {
 
 async fn an_order_that_does_not_exist_is_not_found(fixture: &dyn Fixture) {
     let (orders, id) = (fixture.orders(), fresh());
-    assert!(orders.load(id, Some(ME)).await.unwrap().is_none());
+    assert!(orders.acquire_lease(id, ME).await.unwrap().is_none());
     assert!(matches!(orders.apply(id, &[HELD], &DedupKey::None, None).await, Err(ApplyError::NotFound)));
     orders.release_lease(id, ME).await.unwrap();
 }

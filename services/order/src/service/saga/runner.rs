@@ -7,7 +7,7 @@ use agora_outbox::DedupKey;
 use super::Services;
 use crate::{
     domain::{RunnerId, State, Step, next},
-    ports::{ApplyError, Orders, SagaSnapshot},
+    ports::{ApplyError, OrderStore, SagaSnapshot},
 };
 
 /// Maximum steps per run; the longest path (reserve, pay, reservation lost, reserve, commit) has far fewer.
@@ -16,8 +16,8 @@ const STEPS_MAX: usize = 20;
 /// Runs sagas: loads and stores orders, and calls the other services.
 #[derive(Clone)]
 pub struct SagaRunner {
-    /// Store of orders and sagas.
-    pub orders: Arc<dyn Orders>,
+    /// The store.
+    pub store: Arc<dyn OrderStore>,
     /// Clients of the services that sagas call.
     pub services: Services,
 }
@@ -36,16 +36,16 @@ impl SagaRunner {
             let (event, dedup_key) = self.services.execute(&snapshot.state, step).await;
             let events = self.services.with_commit(&snapshot, event).await;
             let order = snapshot.state.order.id;
-            let done = self.orders.advance(snapshot, &events, &dedup_key, runner).await?;
+            let done = self.store.advance(snapshot, &events, &dedup_key, runner).await?;
             snapshot = if done.is_duplicate() {
                 // The result is a duplicate, but the step was still due: apply it without a deduplication key.
-                self.orders.apply(order, &events, &DedupKey::None, Some(runner)).await?.into_inner()
+                self.store.apply(order, &events, &DedupKey::None, Some(runner)).await?.into_inner()
             } else {
                 done.into_inner()
             };
         }
         tracing::error!(order = %snapshot.state.order.id, "a saga exceeded the maximum number of steps per run; its lease is released");
-        self.orders.release_lease(snapshot.state.order.id, runner).await?;
+        self.store.release_lease(snapshot.state.order.id, runner).await?;
         Ok(snapshot.state)
     }
 }
