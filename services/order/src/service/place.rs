@@ -149,7 +149,7 @@ impl OrderService {
     ) -> Result<(Option<CartVersion>, Vec<RequestedLine>), Error> {
         let basket = match source {
             Source::Items(basket) => return Ok((None, basket.into_lines())),
-            Source::Cart => self.services.carts.begin_checkout(self.cart_command(id, "take"), id, user).await,
+            Source::Cart => self.services.carts.begin_checkout(self.cart_command(id, "begin-checkout"), id, user).await,
         };
         match basket {
             Ok(checkout) if checkout.lines.is_empty() => Err(Error::EmptyCart),
@@ -164,7 +164,7 @@ impl OrderService {
     /// Cancels the checkout of a request without an order, then its idempotency lease.
     pub(super) async fn undo_claim(&self, id: OrderId, from_cart: bool) -> Result<(), Error> {
         if from_cart {
-            self.services.carts.cancel_checkout(self.cart_command(id, "give-back"), id).await?;
+            self.services.carts.cancel_checkout(self.cart_command(id, "cancel-checkout"), id).await?;
         }
         // If the order exists, the lease stays: the order's saga completes it.
         self.store.cancel_idempotency_lease(id).await?;

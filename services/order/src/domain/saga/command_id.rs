@@ -34,12 +34,15 @@ mod tests {
 
     use super::command_id;
 
+    const STEPS: [&str; 9] =
+        ["reserve", "commit", "release", "begin-checkout", "cancel-checkout", "pay", "settle", "void", "refund"];
+
     #[test]
     fn command_ids_are_deterministic_and_unique_per_step() {
         let mut seen = BTreeSet::new();
         for order in 0..200 {
             for epoch in 0..2 {
-                for name in ["reserve", "commit", "release", "take", "give-back", "pay", "settle", "void", "refund"] {
+                for name in STEPS {
                     for number in 0..5 {
                         let id = || command_id(OrderId::new(Uuid::from_u128(order)), epoch, name, number);
                         assert_eq!(id(), id());

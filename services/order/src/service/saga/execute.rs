@@ -67,7 +67,7 @@ impl Services {
                 SagaEvent::StockReleased { hold }
             }
             Step::CancelCheckout => {
-                self.carts.cancel_checkout(self.id(state, "give-back", 0), order).await?;
+                self.carts.cancel_checkout(self.id(state, "cancel-checkout", 0), order).await?;
                 SagaEvent::CheckoutCancelled
             }
             Step::Pay { payment } => match state.saga.unsettled_own_payment() {
