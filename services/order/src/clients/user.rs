@@ -32,10 +32,3 @@ impl From<api::PostalAddress> for Address {
         Self { recipient, street, city, state, postal_code, country }
     }
 }
-
-impl From<Address> for api::PostalAddress {
-    fn from(address: Address) -> Self {
-        let Address { recipient, street, city, state, postal_code, country } = address;
-        Self { recipient, street, city, state, postal_code, country }
-    }
-}
