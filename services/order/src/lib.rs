@@ -6,8 +6,6 @@ pub mod clients;
 pub mod config;
 pub mod consumer;
 pub mod domain;
-#[cfg(feature = "fakes")]
-pub mod fakes;
 pub mod http;
 pub mod ports;
 pub mod postgres;
@@ -16,7 +14,7 @@ pub mod worker;
 
 use std::sync::Arc;
 
-use agora_chassis::{Ports, Process, Routers, settings};
+use agora_chassis::{Process, Started, settings};
 use agora_outbound::{Client, InternalSigner};
 use futures::{FutureExt as _, future::BoxFuture};
 use tokio::sync::Notify;
@@ -26,18 +24,18 @@ pub use config::Config;
 use crate::{
     clients::{cart::CartClient, catalog::CatalogClient, payment::PaymentClient, user::UserClient},
     postgres::PgOrders,
-    service::{OrderService, Services},
+    service::{OrderService, PROVISIONAL_AFTER, Services},
 };
 
 /// Database migrations, those of outbox and inbox included.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
 /// Starts the service. Returns without waiting for PostgreSQL, Kafka or other services.
-pub fn start(process: Process) -> BoxFuture<'static, anyhow::Result<(Ports, Routers)>> {
+pub fn start(process: Process) -> BoxFuture<'static, Started> {
     async move { build(settings(process.service(), Config::read)?, &process).await }.boxed()
 }
 
-async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, Routers)> {
+async fn build(config: Config, process: &Process) -> Started {
     let db = agora_postgres::connect(&config.postgres, &MIGRATIONS, process).await;
     let signer = InternalSigner::new(config.internal_secret.clone(), "order");
     let client = |callee, url: &str| Client::new(callee, url, signer.clone(), process);
@@ -60,6 +58,7 @@ async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, Rout
         ids: process.ids(),
         work: Arc::new(Notify::new()),
         answer: http::answer,
+        provisional_after: PROVISIONAL_AFTER,
     };
 
     agora_outbox::relay(db.clone(), agora_kafka::Producer::new(&config.kafka), process);

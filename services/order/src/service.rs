@@ -7,7 +7,7 @@ mod place;
 mod read;
 mod saga;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use agora_chassis::BoxError;
 use agora_outbox::StoredResponse;
@@ -23,6 +23,9 @@ use crate::{
     domain::{FieldError, Refused, RunnerId, State, Status},
     ports::{Addresses, ApplyError, CallFailed, OrderStore, StoreError},
 };
+
+/// How long a request waits for its saga; after that the response is provisional.
+pub const PROVISIONAL_AFTER: Duration = Duration::from_secs(3);
 
 /// The use cases of orders.
 #[derive(Clone)]
@@ -40,6 +43,9 @@ pub struct OrderService {
     /// Final response to the request that created an order, stored and repeated on retries; `None` while the saga has
     /// steps to take. A parameter, because only the HTTP layer knows status codes and bodies.
     pub answer: fn(&State) -> Option<StoredResponse>,
+    /// Time that a request waits for its saga before it gets a provisional response: [`PROVISIONAL_AFTER`], shorter in
+    /// tests.
+    pub provisional_after: Duration,
 }
 
 /// Error of a use case.

@@ -27,13 +27,13 @@ impl Carts for CartClient {
         let body = api::BeginCheckout { order_id: order, user_id: user };
         let answer: Result<api::Checkout, _> =
             self.0.command(api::routes::BEGIN_CHECKOUT.path, command.uuid(), &body).await;
-        let taking = answer.map_err(|error| match error.code() {
+        let checkout = answer.map_err(|error| match error.code() {
             Some("EMPTY_CART") => CheckoutError::Empty,
             Some("CANCELLED") => CheckoutError::Cancelled,
             _ => CheckoutError::Failed(failed(error)),
         })?;
-        let lines: Result<Vec<RequestedLine>, CallFailed> = taking.lines.into_iter().map(requested).collect();
-        Ok(Checkout { cart: CartVersion { id: taking.cart_id, version: taking.cart_version }, lines: lines? })
+        let lines: Result<Vec<RequestedLine>, CallFailed> = checkout.lines.into_iter().map(requested).collect();
+        Ok(Checkout { cart: CartVersion { id: checkout.cart_id, version: checkout.cart_version }, lines: lines? })
     }
 
     async fn cancel_checkout(&self, command: CommandId, order: OrderId) -> Result<(), CallFailed> {

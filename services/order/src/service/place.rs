@@ -2,8 +2,6 @@
 //!
 //! If no order results, it cancels the checkout and then the lease, so that the same key can be used again.
 
-use std::time::Duration;
-
 use agora_outbox::{DedupKey, StoredResponse};
 use agora_vocab::{AddressId, OrderId, PaymentId, UserId};
 
@@ -15,9 +13,6 @@ use crate::{
     },
     ports::{CheckoutError, CreateError, Issued, RequestLease, SagaSnapshot},
 };
-
-/// How long a request waits for the saga; after that the response is provisional.
-const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// A validated request for a new order.
 #[derive(Clone, Debug)]
@@ -175,14 +170,14 @@ impl OrderService {
         command_id(id, self.services.epoch.0, name, 0)
     }
 
-    /// Runs the saga for at most `ANSWER_WITHIN` and returns the final response if there is one.
+    /// Runs the saga for at most `provisional_after` and returns the final response if there is one.
     async fn finish(&self, snapshot: SagaSnapshot, runner: RunnerId) -> Result<Placed, Error> {
         let id = snapshot.state.order.id;
         if let Some(answer) = (self.answer)(&snapshot.state) {
             return Ok(Placed::Answered(answer));
         }
         let saga_runner = self.saga_runner();
-        let rested = tokio::time::timeout(ANSWER_WITHIN, saga_runner.run(snapshot.clone(), runner)).await;
+        let rested = tokio::time::timeout(self.provisional_after, saga_runner.run(snapshot.clone(), runner)).await;
         let state = if let Ok(state) = rested {
             state?
         } else {

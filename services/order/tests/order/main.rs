@@ -1,15 +1,9 @@
-//! Integration tests of the order service: HTTP, port contracts and, with feature `db-tests`, PostgreSQL.
+//! Tests of the order service. Those of use cases, HTTP and the store run on a real PostgreSQL, with feature `db-tests`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
-mod api;
 mod clients;
 #[cfg(feature = "db-tests")]
-mod crashing_store;
+mod fakes;
+mod saga_rules;
 #[cfg(feature = "db-tests")]
-mod database;
-mod event_consumer;
-mod fixture;
-mod regressions;
-mod saga;
-mod shop;
-mod store_contract;
+mod with_database;

@@ -4,7 +4,6 @@ use std::{collections::HashSet, sync::Arc};
 
 use agora_order::{
     domain::{Order, OrderDraft, RunnerId, SagaEvent},
-    fakes::{Crashed, Failpoint},
     ports::{
         ApplyError, CreateError, IdempotencyLeases, Issued, Listing, OrderReads, OrderStore, Orders, RequestLease,
         SagaSnapshot, Sagas, StoreError,
@@ -13,6 +12,8 @@ use agora_order::{
 use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{CommandId, OrderId, Page};
 use async_trait::async_trait;
+
+use crate::fakes::{Crashed, Failpoint};
 
 /// Passes the failpoint before and after each call.
 pub struct CrashingStore {

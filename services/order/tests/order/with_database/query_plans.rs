@@ -1,0 +1,60 @@
+//! Query plans of the statements that every order goes through, on filled tables.
+
+use sqlx::AssertSqlSafe;
+
+use super::store::TestStore;
+
+/// Fills the tables with 20,000 orders in every stage, as after months.
+const FILL: &str = "
+    insert into orders (id, number, user_id, cart_id, cart_version, currency, total_minor, expires_at, created_at, status,
+        payment_status, hold, declines, version, event_seq, updated_at, phase, saga, next_at, due_at)
+    select gen_random_uuid(), 'B-' || n, gen_random_uuid(), gen_random_uuid(), n, 'EUR', 1999, now(), now(),
+        case n % 10 when 0 then 'pending' else 'paid' end, case n % 10 when 0 then 'unpaid' else 'paid' end,
+        1, 0, 3, 3, now(), case n % 10 when 0 then 'waiting' else 'done' end, '{}',
+        case n % 10 when 0 then now() + interval '10 minutes' end, case n % 10 when 0 then now() + interval '10 minutes' end
+    from generate_series(1, 20000) as n;
+    insert into order_item (order_id, line, product_id, variant, name, quantity, currency, price_minor, total_minor, seller_id)
+    select id, 1, gen_random_uuid(), '', 'Lamp', 1, 'EUR', 1999, 1999, gen_random_uuid() from orders where number like 'B-%';
+    insert into order_event (order_id, seq, kind, data, at)
+    select id, seq, 'order.placed', '{}', now() from orders, generate_series(1, 3) as seq where number like 'B-%';
+    insert into inbox (consumer, event_id) select 'command', gen_random_uuid() from generate_series(1, 20000);
+    insert into idempotency (scope, route, key, hash, state, answer)
+    select 'u', 'r', n::text, '', 'done', '{}' from generate_series(1, 20000) as n;
+    analyze";
+
+/// The statements that every order goes through, and the types of their parameters.
+const STATEMENTS: [(&str, &str); 8] = [
+    (include_str!("../../../sql/find_order.sql"), "uuid, text, uuid"),
+    (
+        include_str!("../../../sql/change_order.sql"),
+        "uuid, bigint, order_progress, saga_state, history_entry[], outbox_event[], dedup_record, text",
+    ),
+    (include_str!("../../../sql/change_saga.sql"), "uuid, bigint, saga_state, dedup_record, text"),
+    (include_str!("../../../sql/postpone_due.sql"), "bigint"),
+    (include_str!("../../../sql/lease_due.sql"), "uuid, bigint, interval"),
+    (include_str!("../../../sql/release_lease.sql"), "uuid, uuid"),
+    (include_str!("../../../sql/page_of_user.sql"), "uuid, uuid, bigint, bigint"),
+    (
+        include_str!("../../../sql/create_order.sql"),
+        "uuid, order_head, order_progress, order_line[], saga_state, history_entry[], outbox_event[]",
+    ),
+];
+
+#[tokio::test]
+async fn no_statement_reads_a_filled_table_from_its_start() {
+    let store = TestStore::new().await;
+    let mut connection = store.db.acquire().await.unwrap();
+    sqlx::raw_sql(FILL).execute(&mut *connection).await.unwrap();
+    sqlx::raw_sql("set plan_cache_mode = force_generic_plan").execute(&mut *connection).await.unwrap();
+    for (number, (statement, types)) in STATEMENTS.iter().enumerate() {
+        let prepare = format!("prepare s{number} ({types}) as {statement}");
+        sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
+        let nulls = vec!["null"; types.split(", ").count()].join(", ");
+        let explain = format!("explain execute s{number} ({nulls})");
+        let lines: Vec<String> = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_all(&mut *connection).await.unwrap();
+        let plan = lines.join("\n");
+        for table in ["orders", "order_item", "order_event", "inbox", "idempotency"] {
+            assert!(!plan.contains(&format!("Seq Scan on {table}")), "{statement}\n{plan}");
+        }
+    }
+}
