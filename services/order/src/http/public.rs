@@ -41,11 +41,11 @@ struct AdminQuery {
 
 async fn place(
     State(service): State<OrderService>,
-    who: Identity,
+    identity: Identity,
     command: Command<api::NewOrder>,
 ) -> Result<Response, Problem> {
-    let dedup_key = dedup_key(who.user, Some(command.required()?));
-    let new = parse(who.user, command.body).map_err(Error::Invalid)?;
+    let dedup_key = dedup_key(identity.user, Some(command.required()?));
+    let new = parse(identity.user, command.body).map_err(Error::Invalid)?;
     Ok(match service.place(new, &dedup_key).await? {
         Placed::Answered(answer) => replay(answer),
         Placed::Provisional(state) => created(location(&state.order), wire(&state.order)),
@@ -54,38 +54,38 @@ async fn place(
 
 async fn read(
     State(service): State<OrderService>,
-    who: Identity,
+    identity: Identity,
     Path(id): Path<OrderId>,
 ) -> Result<Json<api::Order>, Problem> {
-    Ok(Json(wire(&service.order(id, confined(&who)).await?)))
+    Ok(Json(wire(&service.order(id, confined(&identity)).await?)))
 }
 
 async fn cancel(
     State(service): State<OrderService>,
-    who: Identity,
+    identity: Identity,
     Path(id): Path<OrderId>,
     command: Command<()>,
 ) -> Result<Json<api::Order>, Problem> {
-    let dedup_key = dedup_key(who.user, command.idempotency.as_ref());
-    Ok(Json(wire(&service.cancel(id, confined(&who), &dedup_key).await?.into_inner())))
+    let dedup_key = dedup_key(identity.user, command.idempotency.as_ref());
+    Ok(Json(wire(&service.cancel(id, confined(&identity), &dedup_key).await?.into_inner())))
 }
 
 async fn advance(
     State(service): State<OrderService>,
-    who: Identity,
+    identity: Identity,
     Path(id): Path<OrderId>,
     command: Command<api::ChangeStatus>,
 ) -> Result<Json<api::Order>, Problem> {
-    let dedup_key = dedup_key(who.user, command.idempotency.as_ref());
+    let dedup_key = dedup_key(identity.user, command.idempotency.as_ref());
     Ok(Json(wire(&service.advance(id, &command.body.status, &dedup_key).await?.into_inner())))
 }
 
 async fn list(
     State(service): State<OrderService>,
-    who: Identity,
+    identity: Identity,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<List<api::Order>>, Problem> {
-    let listing = listing(Some(who.user), &query)?;
+    let listing = listing(Some(identity.user), &query)?;
     Ok(Json(page(service.page(&listing).await?)))
 }
 
@@ -99,8 +99,8 @@ async fn list_all(
 }
 
 /// The user whose orders are visible to the caller; `None` (all users) for admins.
-fn confined(who: &Identity) -> Option<UserId> {
-    (!who.has(Role::Admin)).then_some(who.user)
+fn confined(identity: &Identity) -> Option<UserId> {
+    (!identity.has(Role::Admin)).then_some(identity.user)
 }
 
 fn listing(user: Option<UserId>, query: &PageQuery) -> Result<Listing, Problem> {
