@@ -1,3 +1,4 @@
-//! Clients of other services, over HTTP. Depend on `ports` and `domain` only.
+//! Clients of the order service and of payment providers. Depend on `ports` and `domain` only.
 
 pub mod order;
+pub mod simulator;

@@ -10,7 +10,6 @@ mod http;
 pub mod ports;
 mod postgres;
 pub mod service;
-pub mod simulator;
 mod worker;
 
 use std::sync::Arc;
@@ -20,8 +19,9 @@ use agora_outbound::{Client, InternalSigner};
 use agora_web::PortSettings;
 use futures::{FutureExt as _, future::BoxFuture};
 
-use self::{clients::order::OrderClient, ports::Provider, service::PaymentService, simulator::Simulator};
+use self::{clients::order::OrderClient, ports::Provider, service::PaymentService};
 pub use self::{
+    clients::simulator::Simulator,
     config::{Config, ProviderKind},
     http::{internal, public},
     postgres::PgPayments,

@@ -20,7 +20,6 @@ use crate::{
     domain::{AttemptState, Initiator, Method, Payment, Status, parse_token},
     ports::{Filter, NewPayment},
     service::{OrderAcknowledged, Paid, PaymentService, Refunded},
-    simulator::DEFAULT_TOKEN,
 };
 
 /// Routes of the public port; the port applies their policies.
@@ -28,6 +27,9 @@ pub fn routes(service: PaymentService) -> Routes {
     use agora_api::payment::routes::{CREATE, LIST, READ, REFUND};
     Routes::new().on(CREATE, create).on(LIST, list).on(READ, read).on(REFUND, refund).with_state(service)
 }
+
+/// The token of a payment request without one.
+const DEFAULT_TOKEN: &str = "tok_ok";
 
 /// Query of the list route.
 #[derive(Clone, Debug, Deserialize)]

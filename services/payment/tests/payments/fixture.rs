@@ -4,11 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use agora_chassis::{Process, WatchedFile, WatchedSecret};
 use agora_payment::{
-    MIGRATIONS, PgPayments,
+    MIGRATIONS, PgPayments, Simulator,
     domain::{Initiator, Method},
     ports::NewPayment,
     service::PaymentService,
-    simulator::Simulator,
 };
 use agora_postgres::Db;
 use agora_testkit::{SequentialIds, TestApp, TestDatabase, TestKeys};

@@ -1,9 +1,9 @@
 //! Commands of the order service, and races of one payment.
 
 use agora_payment::{
+    Simulator,
     domain::{ChargeOutcome, Initiator, ProviderDetails, Status},
     ports::{PaymentReads as _, Payments as _, Provider as _},
-    simulator::Simulator,
 };
 use agora_vocab::{Ids as _, PaymentId, Secret};
 use futures::future::join_all;

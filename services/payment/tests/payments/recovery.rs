@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use agora_outbox::DedupKey;
 use agora_payment::{
-    PgPayments,
+    PgPayments, Simulator,
     domain::Initiator,
     ports::{Acquired, PaymentReads as _, Payments as _, Provider as _},
     service::PaymentService,
-    simulator::Simulator,
 };
 use agora_vocab::{Epoch, Secret};
 use serde_json::json;

@@ -14,9 +14,6 @@ use crate::{
     ports::{Provider, ProviderError, RefundOutcome},
 };
 
-/// The token of a payment request without one.
-pub const DEFAULT_TOKEN: &str = "tok_ok";
-
 /// The simulated provider.
 #[derive(Clone)]
 pub struct Simulator {
@@ -90,7 +87,7 @@ impl Simulator {
         (kind, amount, currency): (&str, i64, &str),
         (outcome, code, message): (&str, &str, &str),
     ) -> Result<Row, sqlx::Error> {
-        const EXECUTE: &str = include_str!("../sql/execute_provider_operation.sql");
+        const EXECUTE: &str = include_str!("../../sql/execute_provider_operation.sql");
         let execute = sqlx::query_as(EXECUTE).bind(key).bind(kind).bind(amount).bind(currency);
         let execute = execute.bind(outcome).bind(code).bind(message);
         execute.fetch_one(&mut *self.db.acquire().await?).await
