@@ -6,7 +6,6 @@ mod address;
 mod draft;
 mod history;
 mod order;
-mod payment;
 mod saga;
 mod status;
 mod transition;
@@ -18,10 +17,11 @@ pub use draft::{
 };
 pub use history::{HistoryEntry, OrderChange, rebuild};
 pub use order::{CartVersion, Line, Order, OrderProgress, number};
-pub use payment::{DECLINES_MAX, PaymentOutcome};
 pub use saga::{
     HOLD_MARGIN_SECONDS, Hold, LEASE, OwnPayment, Phase, RunnerId, STUCK_AFTER, Saga, SagaLease, Shortage, Step,
     command_id, lease, next, phase, wake_at,
 };
 pub use status::{EDGES, PAYMENT_EDGES, PaymentStatus, Status};
-pub use transition::{Decision, Decisions, Refused, SagaEvent, State, decide, decide_all};
+pub use transition::{
+    DECLINES_MAX, Decision, Decisions, PaymentOutcome, Refused, SagaEvent, State, decide, decide_all,
+};

@@ -19,10 +19,10 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use self::{read::find_with, write::Effects};
 use crate::{
     domain::{self, Decisions, HistoryEntry, Order, OrderDraft, Refused, RunnerId, SagaEvent, SagaLease, State, lease},
     ports::{ApplyError, CreateError, Issued, Orders, SagaSnapshot, StoreError},
-    postgres::{read::find_with, write::Effects},
 };
 
 /// Revision of a new saga.

@@ -3,14 +3,15 @@
 //! One pure function, [`decide`]. A client's request may be rejected. A response of another service is never rejected: a
 //! late or duplicate response has no effect.
 
+mod payment;
+
 use agora_vocab::{Money, PaymentId, UserId};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-use super::{
-    HistoryEntry, Hold, Order, OrderProgress, PaymentOutcome, PaymentStatus, Saga, Shortage, Status,
-    payment::{begin, result},
-};
+pub use self::payment::{DECLINES_MAX, PaymentOutcome};
+use self::payment::{begin, result};
+use super::{HistoryEntry, Hold, Order, OrderProgress, PaymentStatus, Saga, Shortage, Status};
 
 /// Pause before payment is polled again for a pending result.
 pub(super) const POLL_INTERVAL: Duration = Duration::seconds(5);

@@ -5,7 +5,8 @@ use std::str::FromStr;
 use agora_vocab::{Money, PaymentId, UserId};
 use serde::{Deserialize, Serialize};
 
-use super::{PaymentStatus, Refused, Status, status::UnknownState, transition::Transition};
+use super::{Refused, Transition};
+use crate::domain::{PaymentStatus, Status, status::UnknownState};
 
 /// Number of declined payments after which the order is cancelled.
 pub const DECLINES_MAX: i32 = 3;
@@ -45,7 +46,7 @@ impl FromStr for PaymentOutcome {
 }
 
 /// Starts `payment`; idempotent for the payment in progress.
-pub(super) fn begin(
+pub fn begin(
     transition: &mut Transition<'_>,
     payment: PaymentId,
     user: UserId,
@@ -78,7 +79,7 @@ pub(super) fn begin(
 }
 
 /// Applies the outcome of `payment`.
-pub(super) fn result(transition: &mut Transition<'_>, payment: PaymentId, outcome: PaymentOutcome) {
+pub fn result(transition: &mut Transition<'_>, payment: PaymentId, outcome: PaymentOutcome) {
     match outcome {
         PaymentOutcome::Captured => captured(transition, payment),
         PaymentOutcome::Declined | PaymentOutcome::Failed | PaymentOutcome::Voided => {
