@@ -14,7 +14,7 @@ pub fn check(paths: &Paths) -> Result<()> {
     faults.extend(step("dependency rules", || Ok(layers::faults(&Workspace::members(paths)?)))?);
     faults.extend(step("source rules", || tidy::faults(paths))?);
     faults.extend(step("words", || words::faults(paths))?);
-    faults.extend(step("rooms of the operator", || rooms::faults(paths))?);
+    faults.extend(step("rooms of the operator, shape of the services", || rooms::faults(paths))?);
     faults.extend(step("generated files", || codegen::faults(paths))?);
     faults.extend(step("licences and sources of dependencies", || {
         let whole = Workspace::whole(paths)?;

@@ -1,4 +1,5 @@
-//! The rooms of the operator's controller: which of its modules may import which. Reads text; must not compile anything.
+//! The rooms of the operator's controller and the shape of the services: which of their modules may import which. Reads text;
+//! must not compile anything.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -7,26 +8,74 @@ use anyhow::{Context as _, Result};
 
 use crate::environment::Paths;
 
-const SOURCES: &str = "operator/controller/src";
-/// A room and the rooms that it may import. A file beside the rooms may import the other files beside the rooms.
-const ROOMS: &[(&str, &[&str])] = &[
-    ("decide", &[]),
-    ("cluster", &["decide"]),
-    ("external", &["decide"]),
-    ("run", &["decide", "cluster", "external"]),
+/// A folder of sources and the rooms below it.
+struct Layout {
+    sources: &'static str,
+    /// A room, and the rooms that it may import. A file beside the rooms may import the other files beside the rooms.
+    rooms: &'static [(&'static str, &'static [&'static str])],
+    /// Whether files beside the rooms are violations.
+    closed: bool,
+}
+
+const fn service(sources: &'static str) -> Layout {
+    const RULES: &[&str] = &["domain", "ports"];
+    const ENTRANCE: &[&str] = &["domain", "ports", "service"];
+    Layout {
+        sources,
+        rooms: &[
+            ("config", &[]),
+            ("domain", &[]),
+            ("ports", &["domain"]),
+            ("service", RULES),
+            ("postgres", RULES),
+            ("clients", RULES),
+            ("crypto", RULES),
+            ("consumer", ENTRANCE),
+            ("worker", ENTRANCE),
+            ("http", ENTRANCE),
+        ],
+        closed: true,
+    }
+}
+
+const LAYOUTS: &[Layout] = &[
+    Layout {
+        sources: "operator/controller/src",
+        rooms: &[
+            ("decide", &[]),
+            ("cluster", &["decide"]),
+            ("external", &["decide"]),
+            ("run", &["decide", "cluster", "external"]),
+        ],
+        closed: false,
+    },
+    Layout {
+        sources: "services/gateway/src",
+        rooms: &[("config", &[]), ("clients", &[]), ("http", &["config", "clients"])],
+        closed: true,
+    },
+    service("services/user/src"),
+    service("services/catalog/src"),
+    service("services/cart/src"),
+    service("services/order/src"),
+    service("services/payment/src"),
 ];
 /// Files that only declare and start the modules.
 const ROOTS: [&str; 2] = ["lib", "main"];
 
-/// Violations in the sources of the controller.
+/// Violations in the sources of the controller and of the services.
 pub fn faults(paths: &Paths) -> Result<Vec<String>> {
-    let folder = paths.repo.join(SOURCES);
-    let mut files = Vec::new();
-    for file in rust_files(&folder)? {
-        let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        files.push((file.strip_prefix(&folder)?.to_owned(), text));
+    let mut faults = Vec::new();
+    for layout in LAYOUTS {
+        let folder = paths.repo.join(layout.sources);
+        let mut files = Vec::new();
+        for file in rust_files(&folder)? {
+            let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            files.push((file.strip_prefix(&folder)?.to_owned(), text));
+        }
+        faults.extend(layout.faults(&files));
     }
-    Ok(import_faults(&files))
+    Ok(faults)
 }
 
 fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -44,57 +93,64 @@ fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Violations in files given by path below the source folder and by text: an import of a room that the importing file
-/// must not know, and modules that import each other in a circle.
-fn import_faults(files: &[(PathBuf, String)]) -> Vec<String> {
-    let modules: BTreeSet<Vec<String>> = files.iter().map(|(path, _)| module_path(path)).collect();
-    let mut faults = Vec::new();
-    let mut graph = Graph::new();
-    for (path, text) in files {
-        let module = module_path(path);
-        if ROOTS.contains(&module.join("/").as_str()) {
-            continue;
+impl Layout {
+    /// Violations in files given by path below the source folder and by text: a file beside the rooms where there must be
+    /// none, an import of a room that the importing file must not know, and modules that import each other in a circle.
+    fn faults(&self, files: &[(PathBuf, String)]) -> Vec<String> {
+        let modules: BTreeSet<Vec<String>> = files.iter().map(|(path, _)| module_path(path)).collect();
+        let mut faults = Vec::new();
+        let mut graph = Graph::new();
+        for (path, text) in files {
+            let module = module_path(path);
+            if ROOTS.contains(&module.join("/").as_str()) {
+                continue;
+            }
+            let file = format!("{}/{}", self.sources, path.display());
+            if self.closed && self.room(&module).is_none() {
+                let rooms: Vec<&str> = self.rooms.iter().map(|(room, _)| *room).collect();
+                faults.push(format!("{file}: move it into one of the modules {}", rooms.join(", ")));
+            }
+            for (line, target) in imports(&module, text) {
+                let (from, to) = (self.unit(&module, &modules), self.unit(&target, &modules));
+                let at = format!("{file}:{line}");
+                if !self.may_import(&from, &to) {
+                    faults.push(format!("{at}: `{}` must not import `{}`", from.join("::"), to.join("::")));
+                }
+                if from != to {
+                    graph.entry(from).or_default().entry(to).or_insert(at);
+                }
+            }
         }
-        for (line, target) in imports(&module, text) {
-            let (from, to) = (unit(&module, &modules), unit(&target, &modules));
-            let at = format!("{SOURCES}/{}:{line}", path.display());
-            if !may_import(&from, &to) {
-                faults.push(format!("{at}: `{}` must not import `{}`", from.join("::"), to.join("::")));
-            }
-            if from != to {
-                graph.entry(from).or_default().entry(to).or_insert(at);
-            }
+        faults.extend(circles(&graph));
+        faults
+    }
+
+    /// The part of a path that the rules are about: a file beside the rooms, a room's own file, or a module directly in a
+    /// room, which counts as one with its child modules.
+    fn unit(&self, path: &[String], modules: &BTreeSet<Vec<String>>) -> Vec<String> {
+        let deepest = if self.room(path).is_some() { 2 } else { 1 };
+        let mut unit = path.get(..deepest).unwrap_or(path).to_vec();
+        while unit.len() > 1 && !modules.contains(&unit) {
+            unit.pop();
+        }
+        unit
+    }
+
+    fn room(&self, path: &[String]) -> Option<&'static (&'static str, &'static [&'static str])> {
+        self.rooms.iter().find(|(name, _)| path.first().is_some_and(|first| first == name))
+    }
+
+    fn may_import(&self, from: &[String], to: &[String]) -> bool {
+        match (self.room(from), self.room(to)) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some((from, allowed)), Some((to, _))) => from == to || allowed.contains(to),
         }
     }
-    faults.extend(circles(&graph));
-    faults
 }
 
 fn module_path(path: &Path) -> Vec<String> {
     path.with_extension("").iter().map(|part| part.to_string_lossy().into_owned()).collect()
-}
-
-/// The part of a path that the rules are about: a file beside the rooms, a room's own file, or a module directly in a
-/// room, which counts as one with its child modules.
-fn unit(path: &[String], modules: &BTreeSet<Vec<String>>) -> Vec<String> {
-    let deepest = if room(path).is_some() { 2 } else { 1 };
-    let mut unit = path.get(..deepest).unwrap_or(path).to_vec();
-    while unit.len() > 1 && !modules.contains(&unit) {
-        unit.pop();
-    }
-    unit
-}
-
-fn room(path: &[String]) -> Option<&'static (&'static str, &'static [&'static str])> {
-    ROOMS.iter().find(|(name, _)| path.first().is_some_and(|first| first == name))
-}
-
-fn may_import(from: &[String], to: &[String]) -> bool {
-    match (room(from), room(to)) {
-        (_, None) => true,
-        (None, Some(_)) => false,
-        (Some((from, allowed)), Some((to, _))) => from == to || allowed.contains(to),
-    }
 }
 
 /// Paths that begin with `crate` or `super` before the unit tests, as paths from the crate's root, with line numbers.
@@ -196,11 +252,31 @@ fn circle(graph: &Graph, start: &Vec<String>) -> Option<Vec<Vec<String>>> {
 mod tests {
     use std::path::PathBuf;
 
-    use super::import_faults;
+    use super::{LAYOUTS, Layout, service};
+
+    fn faults_in(layout: &Layout, files: &[(&str, &str)]) -> Vec<String> {
+        let owned: Vec<_> = files.iter().map(|(path, text)| (PathBuf::from(path), (*text).to_owned())).collect();
+        layout.faults(&owned)
+    }
 
     fn faults(files: &[(&str, &str)]) -> Vec<String> {
-        let owned: Vec<_> = files.iter().map(|(path, text)| (PathBuf::from(path), (*text).to_owned())).collect();
-        import_faults(&owned)
+        faults_in(&LAYOUTS[0], files)
+    }
+
+    #[test]
+    fn a_service_has_only_the_modules_of_the_shape_and_its_rules_know_no_store() {
+        let shape = service("services/cart/src");
+        let (store, rules) = (("postgres.rs", "//! Store.\n"), ("domain/line.rs", "//! Lines.\n"));
+        let service = ("service.rs", "//! Use cases.\nuse crate::{domain, ports::Carts};\n");
+        assert_eq!(
+            faults_in(&shape, &[store, rules, service, ("ports.rs", ""), ("lib.rs", "use crate::http;")]),
+            [""; 0]
+        );
+        let wrong = ("domain/line.rs", "//! Lines.\nuse crate::postgres::Row;\n");
+        let expected = "services/cart/src/domain/line.rs:2: `domain::line` must not import `postgres`";
+        assert_eq!(faults_in(&shape, &[store, wrong]), [expected]);
+        let [beside] = <[_; 1]>::try_from(faults_in(&shape, &[("usecases.rs", "//! Use cases.\n")])).unwrap();
+        assert!(beside.starts_with("services/cart/src/usecases.rs: move it into one of the modules config, domain"));
     }
 
     #[test]
