@@ -2,26 +2,30 @@
 
 use std::time::Duration;
 
-use agora_chassis::chain;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use agora_chassis::{IdlePauses, chain};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::service::CatalogService;
 
-/// Interval between two searches for expired holds.
-const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
+/// First and longest pause between two searches for expired holds.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(4);
 /// Interval between two deletions of old holds.
 const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
 
-/// Ends expired holds every second and deletes old ones every hour, until shutdown. Any number of replicas may run it:
+/// Ends expired holds every few seconds and deletes old ones every hour, until shutdown. Any number of replicas may run it:
 /// row locks ensure that one of them processes each hold.
 pub async fn run(service: CatalogService, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let mut ticks = interval(EXPIRY_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pauses = IdlePauses::new(PAUSE_MIN, PAUSE_MAX);
     let mut sweep_at = Instant::now() + SWEEP_INTERVAL;
-    while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+    while shutdown.run_until_cancelled(tokio::time::sleep(pauses.pause())).await.is_some() {
         match service.expire().await {
-            Ok(ended) => metrics::counter!("hold_expired_total").increment(u64::from(ended)),
+            Ok(0) => {}
+            Ok(ended) => {
+                pauses.reset();
+                metrics::counter!("hold_expired_total").increment(u64::from(ended));
+            }
             // The health endpoint already reports an unavailable database; the next tick retries.
             Err(error) => {
                 tracing::warn!(error = chain(&error), "could not end expired holds; retrying on the next tick");

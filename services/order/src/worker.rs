@@ -2,28 +2,31 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use agora_chassis::IdlePauses;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::service::{Error, OrderService};
 
-/// Polling interval for due sagas, such as an expired lease or an ended payment window.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// First and longest pause between two looks for due sagas, such as an expired lease or an ended payment window.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(4);
 /// Interval of the cleanup of expired idempotency leases and of the count of stuck sagas.
 const CLEAR_EVERY: Duration = Duration::from_secs(10);
 
 /// Runs until shutdown. Safe with any number of replicas: one replica leases each saga and each request.
 pub async fn run(service: OrderService, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let mut ticks = interval(LOOK_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pauses = IdlePauses::new(PAUSE_MIN, PAUSE_MAX);
     let mut clear_at = Instant::now();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
-            () = service.work.notified() => {}
-            _ = ticks.tick() => {}
+            () = service.work.notified() => pauses.reset(),
+            () = tokio::time::sleep(pauses.pause()) => {}
         }
-        while service.continue_sagas().await? > 0 && !shutdown.is_cancelled() {}
+        while service.continue_sagas().await? > 0 && !shutdown.is_cancelled() {
+            pauses.reset();
+        }
         if Instant::now() >= clear_at {
             clear(&service).await?;
             clear_at = Instant::now() + CLEAR_EVERY;

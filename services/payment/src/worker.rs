@@ -2,18 +2,23 @@
 
 use std::time::Duration;
 
+use agora_chassis::IdlePauses;
 use tokio_util::sync::CancellationToken;
 
 use crate::service::PaymentService;
 
-/// Pause after a batch without rows.
-const PAUSE: Duration = Duration::from_secs(1);
+/// First and longest pause after a look that found no row. Leases last longer.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(4);
 
 /// Runs until shutdown, or until the database fails. Safe with any number of replicas: one replica leases each row.
 pub async fn run(service: PaymentService, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let mut pauses = IdlePauses::new(PAUSE_MIN, PAUSE_MAX);
     while !shutdown.is_cancelled() {
-        if service.recover_once().await? == 0 {
-            shutdown.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
+        if service.recover_once().await? > 0 {
+            pauses.reset();
+        } else {
+            shutdown.run_until_cancelled(tokio::time::sleep(pauses.pause())).await;
         }
     }
     Ok(())
