@@ -11,6 +11,7 @@ use tracing::Instrument as _;
 use crate::{
     clock::{SystemClock, SystemIds},
     readiness::{Dependency, Gate, Readiness, Report},
+    routers::{Routers, Started},
 };
 
 /// First and longest pause before a supervised task is started again.
@@ -29,6 +30,7 @@ struct Shared {
     tasks: TaskTracker,
     shutdown: CancellationToken,
     readiness: Readiness,
+    started: Started,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
 }
@@ -51,6 +53,7 @@ impl Process {
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
             readiness: Readiness::default(),
+            started: Started::default(),
             clock,
             ids,
         };
@@ -141,6 +144,17 @@ impl Process {
     /// The source of fresh ids.
     pub fn ids(&self) -> Arc<dyn Ids> {
         self.shared.ids.clone()
+    }
+
+    /// The routers of a service of this process that has started. Calls through them need no socket; everything else is as
+    /// over HTTP.
+    pub fn routers_of(&self, service: &str) -> Option<Routers> {
+        self.shared.started.find(service)
+    }
+
+    /// Offers the routers of a service to the others of the process; [`crate::run`] does it for each that it starts.
+    pub fn provide(&self, service: &'static str, routers: Routers) {
+        self.shared.started.insert(service, routers);
     }
 
     /// Fails readiness while everything else goes on.

@@ -12,6 +12,7 @@ use crate::{
     admin,
     process::Process,
     readiness::Gate,
+    routers::Routers,
     server,
     settings::{Reader, settings},
     shutdown_signal::ShutdownSignal,
@@ -58,15 +59,6 @@ impl Ports {
             internal: internal.map(|port| reader.default("INTERNAL_PORT", port)),
         }
     }
-}
-
-/// What a service serves, complete with every layer.
-#[derive(Clone, Debug, Default)]
-pub struct Routers {
-    /// On the public port.
-    pub public: Router,
-    /// On the internal port; may be empty.
-    pub internal: Router,
 }
 
 /// How long each part of the shutdown may take.
@@ -182,6 +174,7 @@ async fn start(process: &Process, services: Vec<Service>) -> anyhow::Result<Vec<
 
 async fn start_one(service: Service, process: Process, listener: Gate) -> anyhow::Result<Vec<Port>> {
     let (numbers, routers) = (service.start)(process.clone()).await.context(service.name)?;
+    process.provide(service.name, routers.clone());
     let mut ports = vec![Port::bind(&process, "PORT", numbers.public, routers.public).await?];
     if let Some(number) = numbers.internal {
         ports.push(Port::bind(&process, "INTERNAL_PORT", number, routers.internal).await?);

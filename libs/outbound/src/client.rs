@@ -11,7 +11,7 @@ use agora_chassis::{BoxError, Dependency, Process, trace};
 use agora_vocab::{Clock, Ids, UserId};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ use crate::{
     failure::{CallError, Failure, unexplained},
     retry,
     signer::InternalSigner,
-    transport::{self, HttpClient, InvalidOrigin, Origin, ResponseBody, TimeLimits, TransportError},
+    transport::{self, HttpClient, InvalidOrigin, Origin, TimeLimits, TransportError},
 };
 
 const INTERNAL_TOKEN: HeaderName = HeaderName::from_static("x-internal-token");
@@ -48,6 +48,7 @@ struct Shared {
     http: HttpClient,
     breaker: Breaker,
     dependency: Dependency,
+    process: Process,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
 }
@@ -69,7 +70,7 @@ struct Answer {
 
 impl Client {
     /// A client of `callee` ("catalog") at `base_url` ("http://shop-catalog:4002"). A wrong address shows at the first
-    /// call.
+    /// call. If `callee` runs in the same process, calls go to its router and the address is not used.
     pub fn new(callee: &'static str, base_url: &str, signer: InternalSigner, process: &Process) -> Self {
         metrics::gauge!("outbound_breaker_open", "callee" => callee).set(0.0);
         let shared = Shared {
@@ -79,6 +80,7 @@ impl Client {
             http: HttpClient::new(LIMITS),
             breaker: Breaker::default(),
             dependency: process.dependency(callee),
+            process: process.clone(),
             clock: process.clock(),
             ids: process.ids(),
         };
@@ -153,12 +155,17 @@ impl Client {
 
     async fn send(&self, call: &Call<'_>, left: Duration) -> Result<Answer, Failure> {
         let shared = &*self.shared;
-        let origin = shared.origin.as_ref().map_err(|error| shared.not_callable(*error))?;
         let mut request = Request::new(call.body.clone().map_or_else(transport::empty, transport::full));
         *request.method_mut() = call.method.clone();
         *request.uri_mut() = call.path.parse::<Uri>().map_err(|error| shared.not_callable(error))?;
         *request.headers_mut() = self.headers(call)?;
-        let response = shared.http.send(origin, request, left).await.map_err(|error| shared.failed(error))?;
+        let response = if let Some(routers) = shared.process.routers_of(shared.callee) {
+            transport::in_process(routers.internal, request.map(axum::body::Body::new), left.min(LIMITS.total)).await
+        } else {
+            let origin = shared.origin.as_ref().map_err(|error| shared.not_callable(*error))?;
+            shared.http.send(origin, request, left).await.map(|response| response.map(BodyExt::boxed_unsync))
+        };
+        let response = response.map_err(|error| shared.failed(error))?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         if status.is_server_error() || status.is_redirection() || status == StatusCode::TOO_MANY_REQUESTS {
             return Err(Failure::Status { callee: shared.callee, status: status.as_u16(), retry_after });
@@ -207,7 +214,7 @@ impl Shared {
     }
 
     /// The body, as far as it is within the limit.
-    async fn read(&self, mut body: ResponseBody) -> Result<Bytes, Failure> {
+    async fn read(&self, mut body: UnsyncBoxBody<Bytes, TransportError>) -> Result<Bytes, Failure> {
         let mut bytes = BytesMut::new();
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|error| self.failed(error))?.into_data() else { continue };

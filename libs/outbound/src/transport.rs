@@ -9,6 +9,7 @@ use std::{
 };
 
 use agora_chassis::{BoxError, IDLE_CONNECTION_MAX};
+use axum::Router;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, header, uri};
 use http_body::{Body, Frame, SizeHint};
@@ -22,7 +23,7 @@ use tokio::{
     net::TcpStream,
     time::{Instant, Sleep, sleep_until, timeout, timeout_at},
 };
-use tower::Service;
+use tower::{Service, ServiceExt as _};
 
 use crate::dns::DnsCache;
 
@@ -52,6 +53,20 @@ pub fn empty() -> RequestBody {
 /// A body that is in memory.
 pub fn full(bytes: Bytes) -> RequestBody {
     Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// Sends `request` to a router of this process and returns when the head of the response is complete. As over HTTP, dropping
+/// the future ends the work of the router.
+pub async fn in_process(
+    router: Router,
+    request: Request<axum::body::Body>,
+    max: Duration,
+) -> Result<Response<UnsyncBoxBody<Bytes, TransportError>>, TransportError> {
+    match timeout(max, router.oneshot(request)).await {
+        Ok(Ok(response)) => Ok(response.map(|body| body.map_err(TransportError::InProcess).boxed_unsync())),
+        Ok(Err(never)) => match never {},
+        Err(_) => Err(TransportError::Timeout(max)),
+    }
 }
 
 /// Time limits of the requests of a client.
@@ -94,6 +109,9 @@ pub enum TransportError {
     /// The response's body ended early.
     #[error("the response was cut short")]
     CutShort(#[source] hyper::Error),
+    /// The response's body, of a service in this process, ended early.
+    #[error("the response was cut short")]
+    InProcess(#[source] axum::Error),
     /// A time limit passed after the request was begun.
     #[error("no answer within {} ms", .0.as_millis())]
     Timeout(Duration),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use agora_chassis::{
-    Process, WatchedSecret,
+    Process, Routers, WatchedSecret,
     trace::{Parent, for_request},
 };
 use agora_outbound::{CallError, Client, Failure, InternalSigner};
@@ -98,6 +98,35 @@ fn failure(error: CallError) -> Failure {
         CallError::Unavailable(source) => *source.downcast().unwrap(),
         refused @ CallError::Refused { .. } => panic!("{refused}"),
     }
+}
+
+#[tokio::test]
+async fn a_service_of_the_same_process_is_called_without_a_socket_and_as_over_http() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let answers: Arc<Answers> = Arc::new(|n| match n {
+        0 => json_of(503, &json!({})),
+        1 => json_of(200, &json!({"held": 3})),
+        2 => json_of(409, &json!({"status": 409, "code": "CANCELLED", "title": "Conflict", "type": "x", "error": "x"})),
+        _ => None,
+    });
+    let internal = Router::new().fallback(record).with_state(Behaviour { seen: seen.clone(), answers });
+    let process = Process::for_test("order");
+    // No server has this address.
+    let client = client_of("http://catalog.invalid:4002", &process);
+    process.provide("catalog", Routers { internal, public: Router::new() });
+
+    let (id, body) = (Uuid::from_u128(5), json!({"n": 1}));
+    let answer: Value = client.command("/internal/v1/reserve", id, &body).await.unwrap();
+    assert_eq!(answer, json!({"held": 3}), "after one retry");
+    let refused = client.command::<_, Value>("/internal/v1/commit", id, &body).await.unwrap_err();
+    assert!(matches!(refused, CallError::Refused { status: 409, .. }), "{refused}");
+    let hung = failure(client.command::<_, Value>("/internal/v1/release", id, &body).await.unwrap_err());
+    assert!(matches!(hung, Failure::Transport { .. }), "{hung}");
+
+    let seen = seen.lock().unwrap();
+    let paths: Vec<_> = seen.iter().map(|request: &Seen| request.path.as_str()).collect();
+    assert_eq!(paths[..3], ["/internal/v1/reserve", "/internal/v1/reserve", "/internal/v1/commit"]);
+    assert!(seen.iter().all(|request| request.headers.contains_key("x-internal-token") && request.body == body));
 }
 
 #[tokio::test]

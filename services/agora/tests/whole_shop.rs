@@ -1,10 +1,11 @@
-//! All services in one process with real databases and a real broker: end-to-end orders, and consistency after the process
+//! All services, in one process and in several, with real databases and a real broker: end-to-end orders, and consistency after the process
 //! is killed.
 #![cfg(feature = "db-tests")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
 
 use std::{
     collections::BTreeMap,
+    mem,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
@@ -24,6 +25,11 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const ORDERS_PER_ROUND: usize = 24;
 const SERVICES: [&str; 5] = ["user", "catalog", "cart", "order", "payment"];
 
+/// All services in one process, which call each other without sockets.
+const ONE_PROCESS: &[&[&str]] = &[&["all"]];
+/// The services in processes such that every call between them goes over HTTP.
+const FOUR_PROCESSES: &[&[&str]] = &[&["gateway"], &["order"], &["cart"], &["user", "catalog", "payment"]];
+
 /// A process that is killed with SIGKILL, without graceful shutdown, when it is dropped.
 struct Process(Child);
 
@@ -35,7 +41,9 @@ impl Drop for Process {
 }
 
 struct Shop {
-    process: Option<Process>,
+    processes: Vec<Process>,
+    /// The services of each process.
+    layout: &'static [&'static [&'static str]],
     environment: BTreeMap<String, String>,
     databases: BTreeMap<&'static str, TestDatabase>,
     gateway: String,
@@ -46,6 +54,10 @@ struct Shop {
 
 impl Shop {
     async fn open() -> Self {
+        Self::open_as(ONE_PROCESS).await
+    }
+
+    async fn open_as(layout: &'static [&'static [&'static str]]) -> Self {
         let (brokers, keys) = (agora_testkit::kafka().await, TestKeys::new());
         let (jwks, signing) = (keys.jwks_file(), NamedTempFile::new().unwrap());
         std::fs::write(signing.path(), keys.signing_key_pem()).unwrap();
@@ -63,8 +75,8 @@ impl Shop {
         let kafka = agora_kafka::Config::plain(&brokers, &environment["ISOLATION_KEY"]);
         agora_kafka::ensure_topics(&kafka, &agora_topology::all_topics(), 3).await.unwrap();
         let files = [jwks, signing];
-        let mut shop =
-            Self { process: None, environment, databases, gateway, http, shoppers: AtomicU64::new(0), _files: files };
+        let (processes, shoppers) = (Vec::new(), AtomicU64::new(0));
+        let mut shop = Self { processes, layout, environment, databases, gateway, http, shoppers, _files: files };
         let migrated = shop.command(&["migrate", "all"]).status().unwrap();
         assert!(migrated.success());
         shop.start().await;
@@ -78,10 +90,14 @@ impl Shop {
     }
 
     async fn start(&mut self) {
-        self.process = Some(Process(self.command(&["serve", "all"]).spawn().unwrap()));
-        let admin = format!("http://127.0.0.1:{}/readyz", self.environment["ADMIN_PORT"]);
-        let ready = async || self.http.get(&admin).send().await.is_ok_and(|answer| answer.status() == 200);
-        comes_true("the process is ready", ready).await;
+        for services in self.layout {
+            let admin_port = free_port().to_string();
+            let mut command = self.command(&[&["serve"], *services].concat());
+            self.processes.push(Process(command.env("ADMIN_PORT", &admin_port).spawn().unwrap()));
+            let admin = format!("http://127.0.0.1:{admin_port}/readyz");
+            let ready = async || self.http.get(&admin).send().await.is_ok_and(|answer| answer.status() == 200);
+            comes_true("the process is ready", ready).await;
+        }
     }
 
     async fn send(
@@ -217,7 +233,6 @@ fn environment(brokers: &str, [jwks, signing]: [&NamedTempFile; 2], gateway: u16
     // The tests share a broker.
     environment.insert("ISOLATION_KEY".to_owned(), format!("shop-{gateway}"));
     environment.insert("GATEWAY_PORT".to_owned(), gateway.to_string());
-    environment.insert("ADMIN_PORT".to_owned(), free_port().to_string());
     for service in SERVICES {
         let (public, internal, name) = (free_port(), free_port(), service.to_uppercase());
         environment.insert(format!("{name}_PORT"), public.to_string());
@@ -241,8 +256,16 @@ fn pay(order: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_shopper_buys_from_the_cart_and_reads_the_order_paid() {
-    let shop = Shop::open().await;
+async fn a_shopper_buys_in_one_process_and_reads_the_order_paid() {
+    buys_from_the_cart(&Shop::open_as(ONE_PROCESS).await).await;
+}
+
+#[tokio::test]
+async fn a_shopper_buys_from_services_in_processes_of_their_own_and_reads_the_order_paid() {
+    buys_from_the_cart(&Shop::open_as(FOUR_PROCESSES).await).await;
+}
+
+async fn buys_from_the_cart(shop: &Shop) {
     let (token, product) = (shop.shopper().await, shop.product(5).await);
     let line = json!({ "productId": product, "quantity": 2 });
     let (status, cart) = shop.send(Method::POST, "/cart/items", &token, None, Some(&line)).await;
@@ -333,7 +356,7 @@ async fn repeated_kills_lose_and_duplicate_nothing() {
     let body = json!({ "items": [{ "productId": product, "quantity": 1 }], "payment": { "method": "card", "token": "tok_ok" } });
     for (round, acknowledged_before_the_kill) in [1, ORDERS_PER_ROUND / 4, ORDERS_PER_ROUND / 2].into_iter().enumerate()
     {
-        let process = shop.process.take();
+        let processes = mem::take(&mut shop.processes);
         let orders: Vec<(usize, String)> =
             (0..ORDERS_PER_ROUND).map(|n| (n % tokens.len(), format!("order-{round}-{n}"))).collect();
         let requests = orders.iter().map(|(who, key)| {
@@ -348,7 +371,7 @@ async fn repeated_kills_lose_and_duplicate_nothing() {
                 acknowledged.insert(key, order["id"].as_str().unwrap().to_owned());
             }
         }
-        drop(process);
+        drop(processes);
         drop(sending);
         shop.start().await;
         for (who, key) in &orders {

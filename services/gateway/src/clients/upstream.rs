@@ -14,6 +14,7 @@ use agora_chassis::{BoxError, Dependency, Process};
 use agora_outbound::transport::{self, HttpClient, InvalidOrigin, Origin, TimeLimits, TransportError};
 use agora_web::Problem;
 use axum::{
+    Router,
     body::{Body, HttpBody},
     http::{HeaderMap, Method, Request, StatusCode, uri::PathAndQuery},
     response::Response,
@@ -21,6 +22,7 @@ use axum::{
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt as _, LengthLimitError};
+use tower::ServiceExt as _;
 
 /// Time limits. The limit of a connection is short because a deleted pod does not refuse connections; it does not
 /// answer at all.
@@ -43,6 +45,7 @@ pub struct Upstreams(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    process: Process,
     client: HttpClient,
     addresses: BTreeMap<&'static str, Upstream>,
 }
@@ -105,11 +108,19 @@ impl Upstreams {
             Ok((service, Upstream { origin: Origin::parse(&address)?, dependency: process.dependency(service) }))
         });
         let addresses = addresses.collect::<Result<_, _>>()?;
-        Ok(Self(Arc::new(Inner { client: HttpClient::new(LIMITS), addresses })))
+        Ok(Self(Arc::new(Inner { process: process.clone(), client: HttpClient::new(LIMITS), addresses })))
     }
 
-    /// Sends a request and returns the response as soon as its head arrives.
+    /// Sends a request and returns the response as soon as its head arrives. A service of the same process gets it without
+    /// a socket.
     pub async fn send(&self, service: &'static str, call: Call) -> Result<Response, UpstreamError> {
+        match self.0.process.routers_of(service) {
+            Some(routers) => Ok(in_process(routers.public, call).await),
+            None => self.send_over_http(service, call).await,
+        }
+    }
+
+    async fn send_over_http(&self, service: &'static str, call: Call) -> Result<Response, UpstreamError> {
         let upstream = self.0.addresses.get(service).ok_or(UpstreamError::Unknown { service })?;
         let Call { method, target, headers, body } = call;
         let body = (!body.is_end_stream()).then(|| Untouched::new(body));
@@ -144,6 +155,18 @@ impl Upstreams {
             metrics::counter!("gateway_upstream_retry_total", "upstream" => service).increment(1);
             tokio::time::sleep(PAUSE * tries).await;
         }
+    }
+}
+
+async fn in_process(router: Router, call: Call) -> Response {
+    let Call { method, target, headers, body } = call;
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = target.into();
+    *request.headers_mut() = headers;
+    match router.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
     }
 }
 
