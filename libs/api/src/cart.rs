@@ -7,11 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::Line;
 
-/// `POST /cart/items`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AddItem {
-    /// The product.
     pub product_id: ProductId,
     /// Units, added to those already there.
     pub quantity: i64,
@@ -20,7 +18,6 @@ pub struct AddItem {
     pub variant: Option<String>,
 }
 
-/// `PATCH /cart/items/{id}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChangeItem {
@@ -32,7 +29,6 @@ pub struct ChangeItem {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cart {
-    /// The cart.
     pub id: CartId,
     /// Its lines, oldest first.
     pub items: Vec<Item>,
@@ -46,9 +42,7 @@ pub struct Cart {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Item {
-    /// The line.
     pub id: LineId,
-    /// The product.
     pub product_id: ProductId,
     /// The variant; empty for a product without variants.
     pub variant: String,
@@ -56,7 +50,6 @@ pub struct Item {
     pub name: String,
     /// A picture of it.
     pub image_url: Option<String>,
-    /// Units.
     pub quantity: u32,
     /// What one unit costs today.
     pub price: Money,
@@ -66,7 +59,6 @@ pub struct Item {
     pub price_changed: bool,
 }
 
-/// [`routes::BEGIN_CHECKOUT`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BeginCheckout {
@@ -80,15 +72,12 @@ pub struct BeginCheckout {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Checkout {
-    /// The cart.
     pub cart_id: CartId,
     /// The cart's version at the checkout: at most one live order has it.
     pub cart_version: i64,
-    /// Its lines.
     pub lines: Vec<Line>,
 }
 
-/// [`routes::CANCEL_CHECKOUT`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CancelCheckout {

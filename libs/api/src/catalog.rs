@@ -10,9 +10,7 @@ use time::OffsetDateTime;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Product {
-    /// The product.
     pub id: ProductId,
-    /// Its name.
     pub name: String,
     /// What is said about it.
     pub description: String,
@@ -22,11 +20,8 @@ pub struct Product {
     pub price: Money,
     /// Units that can be ordered now, over all warehouses: on hand less reserved.
     pub stock: i64,
-    /// Its category.
     pub category: Option<String>,
-    /// Its brand.
     pub brand: Option<String>,
-    /// Its supplier.
     pub supplier: Option<String>,
     /// A picture of it.
     pub image_url: Option<String>,
@@ -42,7 +37,6 @@ pub struct Product {
     pub updated_at: OffsetDateTime,
 }
 
-/// `POST /products`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewProduct {
@@ -95,7 +89,6 @@ pub struct SetInventory {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StockRequest {
-    /// The products.
     pub ids: Vec<ProductId>,
 }
 
@@ -103,7 +96,6 @@ pub struct StockRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StockLevel {
-    /// The product.
     pub product_id: ProductId,
     /// Units that can be ordered now.
     pub stock: i64,
@@ -113,7 +105,6 @@ pub struct StockLevel {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Line {
-    /// The product.
     pub product_id: ProductId,
     /// The variant; empty for a product without variants.
     #[serde(default)]
@@ -160,7 +151,6 @@ pub struct Reserve {
 pub struct Reserved {
     /// The order that holds.
     pub order_id: OrderId,
-    /// Which hold.
     pub hold: i32,
     /// When it ends.
     #[serde(with = "time::serde::rfc3339")]
@@ -173,7 +163,6 @@ pub struct Reserved {
 pub struct Hold {
     /// The order that holds.
     pub order_id: OrderId,
-    /// Which hold.
     pub hold: i32,
 }
 

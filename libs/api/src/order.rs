@@ -30,9 +30,7 @@ pub struct NewOrder {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewItem {
-    /// The product.
     pub product_id: ProductId,
-    /// Units.
     pub quantity: i64,
     /// The variant; absent for a product without variants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,7 +41,6 @@ pub struct NewItem {
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PayWith {
-    /// `card`.
     pub method: String,
     /// The provider's token of the card; never a card number.
     pub token: String,
@@ -60,13 +57,10 @@ impl std::fmt::Debug for PayWith {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Order {
-    /// The order.
     pub id: OrderId,
     /// What people call it: `A-1000001`.
     pub number: String,
-    /// Who bought.
     pub user_id: UserId,
-    /// Its state.
     pub status: String,
     /// Its payment's state.
     pub payment_status: String,
@@ -95,13 +89,11 @@ pub struct Order {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Item {
-    /// The product.
     pub product_id: ProductId,
     /// The variant; empty for a product without variants.
     pub variant: String,
     /// The product's name then.
     pub name: String,
-    /// Units.
     pub quantity: u32,
     /// What one unit cost then.
     pub price: Money,
@@ -131,7 +123,6 @@ pub struct ChangeStatus {
 pub struct BeginPayment {
     /// The payment that begins.
     pub payment_id: PaymentId,
-    /// Who pays.
     pub user_id: UserId,
     /// The amount that the payer expects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -150,7 +141,6 @@ pub struct PaymentDue {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PaymentResult {
-    /// The payment.
     pub payment_id: PaymentId,
     /// The result's own id: it counts once, whichever way it comes.
     pub result_id: CommandId,
@@ -162,7 +152,6 @@ pub struct PaymentResult {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderState {
-    /// Its state.
     pub status: String,
     /// Its payment's state.
     pub payment_status: String,

@@ -6,7 +6,6 @@ use agora_vocab::{Money, OrderId, PaymentId, RefundId, UserId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-/// `POST /payments`.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewPayment {
@@ -15,7 +14,6 @@ pub struct NewPayment {
     /// What the payer believes it costs; refused if it costs something else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<Money>,
-    /// `card`.
     pub method: String,
     /// The provider's token of the card; never a card number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,21 +31,17 @@ impl std::fmt::Debug for NewPayment {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Payment {
-    /// The payment.
     pub id: PaymentId,
     /// The order that it pays.
     pub order_id: OrderId,
     /// The order's state as the order service last reported it; null if the service was unreachable.
     pub order_status: Option<String>,
-    /// Who pays.
     pub user_id: UserId,
     /// `pending`, `captured`, `declined`, `failed`, `voided`, `partially_refunded` or `refunded`.
     pub status: String,
-    /// How much.
     pub amount: Money,
     /// How much of it went back.
     pub refunded: Money,
-    /// `card`.
     pub method: String,
     /// The provider's reference.
     pub reference_id: Option<String>,
@@ -75,16 +69,13 @@ pub struct NewRefund {
     /// Or the order whose payment to give back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_id: Option<OrderId>,
-    /// How much.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<Money>,
 }
 
-/// A refund.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Refund {
-    /// The refund.
     pub id: RefundId,
     /// The payment that it gives back.
     pub payment_id: PaymentId,
@@ -92,7 +83,6 @@ pub struct Refund {
     pub order_id: OrderId,
     /// `pending`, `succeeded` or `failed`.
     pub status: String,
-    /// How much.
     pub amount: Money,
     /// How much of the payment is given back in all.
     pub refunded: Money,
@@ -105,15 +95,11 @@ pub struct Refund {
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Pay {
-    /// The payment.
     pub payment_id: PaymentId,
     /// The order that it pays.
     pub order_id: OrderId,
-    /// Who pays.
     pub user_id: UserId,
-    /// How much.
     pub total: Money,
-    /// `card`.
     pub method: String,
     /// The provider's token of the card.
     pub token: String,
@@ -131,13 +117,10 @@ impl std::fmt::Debug for Pay {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PaymentRef {
-    /// The payment.
     pub payment_id: PaymentId,
     /// The order that it pays.
     pub order_id: OrderId,
-    /// Who pays.
     pub user_id: UserId,
-    /// How much.
     pub total: Money,
 }
 
@@ -155,7 +138,6 @@ pub struct RefundOrder {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentState {
-    /// The payment.
     pub payment_id: PaymentId,
     /// `pending`, `captured`, `declined`, `failed`, `voided`, `partially_refunded` or `refunded`.
     pub status: String,

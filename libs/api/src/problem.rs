@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {

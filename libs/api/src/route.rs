@@ -26,13 +26,9 @@ pub struct Route {
 pub enum Method {
     /// `GET`, and `HEAD`.
     Get,
-    /// `POST`.
     Post,
-    /// `PUT`.
     Put,
-    /// `PATCH`.
     Patch,
-    /// `DELETE`.
     Delete,
 }
 

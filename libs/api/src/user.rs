@@ -6,7 +6,6 @@ use agora_vocab::{AddressId, Role, SessionId, UserId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-/// `POST /auth/register`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Register {
@@ -14,10 +13,8 @@ pub struct Register {
     pub email: String,
     /// 8 to 128 characters.
     pub password: String,
-    /// Given name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firstname: Option<String>,
-    /// Family name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lastname: Option<String>,
     /// A public name, unique in the shop.
@@ -35,10 +32,8 @@ pub struct Register {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpdateProfile {
-    /// Given name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firstname: Option<String>,
-    /// Family name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lastname: Option<String>,
     /// A public name, unique in the shop.
@@ -56,19 +51,14 @@ pub struct UpdateProfile {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
-    /// The user.
     pub id: UserId,
     /// The e-mail address.
     pub email: String,
-    /// Given name.
     pub firstname: Option<String>,
-    /// Family name.
     pub lastname: Option<String>,
-    /// Public name.
     pub username: Option<String>,
     /// The whole name.
     pub name: Option<String>,
-    /// Telephone number.
     pub phone: Option<String>,
     /// The user's roles.
     pub roles: Vec<Role>,
@@ -79,13 +69,11 @@ pub struct User {
     pub created_at: OffsetDateTime,
 }
 
-/// `POST /auth/login`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Login {
     /// The e-mail address.
     pub email: String,
-    /// The password.
     pub password: String,
 }
 
@@ -107,7 +95,6 @@ pub struct Tokens {
     pub token: String,
     /// For the next refresh.
     pub refresh_token: String,
-    /// `Bearer`.
     pub token_type: String,
     /// Seconds that the access token is good for.
     pub expires_in: u64,
@@ -119,13 +106,11 @@ pub struct Tokens {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Validated {
-    /// The user.
     pub id: UserId,
     /// The e-mail address.
     pub email: String,
     /// The user's roles.
     pub roles: Vec<Role>,
-    /// The session.
     pub sid: SessionId,
     /// When the token ends, in seconds since 1970.
     pub exp: i64,
@@ -135,12 +120,10 @@ pub struct Validated {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PostalAddress {
-    /// To whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipient: Option<String>,
     /// Street and number.
     pub street: String,
-    /// Town.
     pub city: String,
     /// State or region, where addresses have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -156,7 +139,6 @@ pub struct PostalAddress {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Address {
-    /// The entry.
     pub id: AddressId,
     /// What is on the parcel.
     #[serde(flatten)]

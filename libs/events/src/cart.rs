@@ -14,13 +14,11 @@ crate::events! {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cart {
-    /// The cart.
     pub cart_id: CartId,
     /// Whose it is.
     pub user_id: UserId,
     /// Rises by one with each change.
     pub version: i64,
-    /// Its lines.
     pub items: Vec<CartLine>,
 }
 
@@ -28,10 +26,8 @@ pub struct Cart {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CartLine {
-    /// The product.
     pub product_id: ProductId,
     /// The variant; empty for a product without variants.
     pub variant: String,
-    /// Units.
     pub quantity: u32,
 }

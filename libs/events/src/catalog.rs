@@ -18,11 +18,9 @@ crate::events! {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Product {
-    /// The product.
     pub product_id: ProductId,
     /// Rises by one with each change; an older copy never replaces a newer one.
     pub version: i64,
-    /// Its name.
     pub name: String,
     /// What is said about it.
     pub description: String,
@@ -46,7 +44,6 @@ pub struct Product {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProductDeleted {
-    /// The product.
     pub product_id: ProductId,
     /// One more than its last version.
     pub version: i64,
@@ -66,11 +63,9 @@ crate::events! {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StockChanged {
-    /// The product.
     pub product_id: ProductId,
     /// The variant; empty for a product without variants.
     pub variant: String,
-    /// The warehouse.
     pub warehouse_id: WarehouseId,
     /// Units in the warehouse.
     pub on_hand: i64,

@@ -16,7 +16,6 @@ crate::events! {
     "order.processing" => Processing(Order),
     /// It left the house.
     "order.shipped" => Shipped(Order),
-    /// It arrived.
     "order.completed" => Completed(Order),
     /// It was cancelled; stock and money go back.
     "order.cancelled" => Cancelled(Order),
@@ -50,11 +49,9 @@ impl OrderEvent {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Order {
-    /// The order.
     pub order_id: OrderId,
     /// What people call it: `A-1000001`.
     pub number: String,
-    /// Who bought.
     pub user_id: UserId,
     /// The cart that it came from, and that cart's version.
     pub cart_id: Option<CartId>,
@@ -76,13 +73,11 @@ pub struct Order {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderLine {
-    /// The product.
     pub product_id: ProductId,
     /// The variant; empty for a product without variants.
     pub variant: String,
     /// The product's name then.
     pub name: String,
-    /// Units.
     pub quantity: u32,
     /// What one unit cost then.
     pub price: Money,

@@ -22,23 +22,18 @@ crate::events! {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Payment {
-    /// The payment.
     pub payment_id: PaymentId,
     /// The order that it pays.
     pub order_id: OrderId,
-    /// Who pays.
     pub user_id: UserId,
-    /// How much.
     pub amount: Money,
     /// The result's own id: the order takes each result once, whichever way it comes.
     pub result_id: CommandId,
 }
 
-/// A refund.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Refund {
-    /// The refund.
     pub refund_id: RefundId,
     /// The payment that it gives back.
     pub payment_id: PaymentId,

@@ -19,7 +19,6 @@ impl fmt::Display for Topic {
     }
 }
 
-/// Every topic.
 pub mod topics {
     use super::Topic;
 

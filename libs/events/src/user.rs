@@ -18,7 +18,6 @@ crate::events! {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
-    /// The user.
     pub user_id: UserId,
     /// Where mails go.
     pub email: String,
@@ -26,16 +25,13 @@ pub struct Account {
     pub name: Option<String>,
 }
 
-/// A login.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Login {
-    /// The user.
     pub user_id: UserId,
     /// Where mails go.
     pub email: String,
     /// The session that began.
     pub session_id: SessionId,
-    /// How: `password`.
     pub login_method: String,
 }

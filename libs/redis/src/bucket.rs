@@ -20,7 +20,6 @@ pub struct Bucket {
 /// Whether there was a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// There was.
     Yes {
         /// Whole tokens that are left.
         left: u32,

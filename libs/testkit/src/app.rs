@@ -21,7 +21,6 @@ pub struct TestApp {
 }
 
 impl TestApp {
-    /// Drives `router`.
     pub fn new(router: Router) -> Self {
         Self { router }
     }
@@ -140,7 +139,6 @@ pub struct TestResponse {
     pub status: u16,
     /// The body as JSON; `Null` where it is none.
     pub body: Value,
-    /// The headers.
     pub headers: HeaderMap,
     /// The body as it came.
     pub bytes: Vec<u8>,

@@ -139,7 +139,6 @@ const WITHOUT_MINOR_UNIT: [&str; 15] =
 const WITH_THOUSANDTHS: [&str; 7] = ["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"];
 
 impl Currency {
-    /// The euro.
     pub const EUR: Self = Self(*b"EUR");
 
     /// The code, three capital letters.

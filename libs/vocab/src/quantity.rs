@@ -11,7 +11,6 @@ pub const QUANTITY_MAX: u32 = 9_999;
 pub struct Quantity(u32);
 
 impl Quantity {
-    /// One unit.
     pub const ONE: Self = Self(1);
 
     /// Takes 1 to [`QUANTITY_MAX`].

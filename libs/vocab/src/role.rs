@@ -8,7 +8,6 @@ use crate::Invalid;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Role {
-    /// Buys.
     Customer,
     /// Runs the shop: products, stock, orders' states, refunds.
     Admin,

@@ -2,10 +2,6 @@
 //!
 //! The files of this folder are known to every module. `decide` is pure; `cluster` calls the Kubernetes API and `external`
 //! the data servers, and both know the types of `decide`; `run` calls all of them. `cargo xtask check` verifies this.
-#![expect(
-    missing_docs,
-    reason = "only the operator's binary and tests use this crate; a comment is written where it helps"
-)]
 
 pub mod cluster;
 pub mod decide;

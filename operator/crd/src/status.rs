@@ -179,7 +179,6 @@ impl fmt::Display for ConditionType {
 
 /// Reason of a condition: a closed list, part of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "the names are those of the API; condition messages explain them")]
 pub enum Reason {
     ShoppersCanBuy,
     AllComponentsReady,

@@ -16,9 +16,7 @@ use crate::domain::{Checkout, CheckoutState, Contents, Line, ProductCopy, QuoteR
 pub struct NewLine {
     /// Id of the line; unused if the cart already has a line of the product and variant.
     pub id: LineId,
-    /// The product.
     pub product: ProductId,
-    /// Its variant.
     pub variant: Variant,
     /// Units to add to those in the cart.
     pub quantity: Quantity,

@@ -23,7 +23,6 @@ pub trait CatalogStore: Products + Stock + Holds {}
 
 impl<T: Products + Stock + Holds> CatalogStore for T {}
 
-/// Products.
 #[async_trait]
 pub trait Products: Send + Sync + std::fmt::Debug {
     /// Returns the product, or `None` if it does not exist or is deleted.
@@ -57,7 +56,6 @@ pub trait Products: Send + Sync + std::fmt::Debug {
     ) -> Result<Outcome<()>, ProductError>;
 }
 
-/// Stock levels.
 #[async_trait]
 pub trait Stock: Send + Sync + std::fmt::Debug {
     /// Sets or adds units at one location, never below the reserved units. `actor` is written to the ledger.

@@ -33,7 +33,6 @@ const TRIES_MAX: u32 = 50;
 /// Store of orders in PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct PgOrders {
-    /// Connection pool.
     pub db: Db,
     /// Generator of event ids.
     pub ids: Arc<dyn Ids>,

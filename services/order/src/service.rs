@@ -30,7 +30,6 @@ pub const PROVISIONAL_AFTER: Duration = Duration::from_secs(3);
 /// The use cases of orders.
 #[derive(Clone)]
 pub struct OrderService {
-    /// The store.
     pub store: Arc<dyn OrderStore>,
     /// Clients of the services that sagas call.
     pub services: Services,

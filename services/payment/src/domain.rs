@@ -18,11 +18,9 @@ pub use self::{
 /// A payment of one order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Payment {
-    /// Its id.
     pub id: PaymentId,
     /// The order to pay.
     pub order: OrderId,
-    /// The payer.
     pub user: UserId,
     /// The party that requested the payment.
     pub initiator: Initiator,
@@ -127,7 +125,6 @@ pub enum Status {
 }
 
 impl Status {
-    /// Every state.
     pub const ALL: [Self; 7] = [
         Self::Pending,
         Self::Captured,

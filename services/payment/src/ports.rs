@@ -20,7 +20,6 @@ pub struct NewPayment {
     pub id: PaymentId,
     /// The order to pay.
     pub order: OrderId,
-    /// The payer.
     pub user: UserId,
     /// The party that requested the payment.
     pub initiator: Initiator,

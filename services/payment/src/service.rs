@@ -27,7 +27,6 @@ pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The use cases of payments. Cheap to clone.
 #[derive(Clone)]
 pub struct PaymentService {
-    /// The store.
     pub store: Arc<dyn PaymentStore>,
     /// The payment provider; none if the shop has none configured.
     pub provider: Option<Arc<dyn Provider>>,

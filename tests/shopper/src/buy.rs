@@ -24,7 +24,6 @@ pub struct Receipt {
     pub order_id: OrderId,
     /// The number that the shop shows to the buyer, like `A-1042`.
     pub number: String,
-    /// Always `paid`.
     pub status: String,
     /// URL of the order.
     pub url: String,

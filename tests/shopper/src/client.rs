@@ -74,7 +74,6 @@ impl<'a> Call<'a> {
         Self { token: Some(token), ..self }
     }
 
-    /// Adds `Idempotency-Key`.
     #[must_use]
     pub fn idempotency_key(self, key: impl Into<String>) -> Self {
         Self { key: Some(key.into()), ..self }

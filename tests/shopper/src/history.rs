@@ -57,7 +57,6 @@ pub struct Record {
     pub user: Option<UserId>,
     /// Kind of request.
     pub action: Action,
-    /// Its `Idempotency-Key`.
     pub key: Option<String>,
     /// Microseconds from the start of the history to the request.
     pub started_us: u64,
@@ -106,7 +105,6 @@ pub struct Sent {
     pub user: Option<UserId>,
     /// Kind of request.
     pub action: Action,
-    /// Its `Idempotency-Key`.
     pub key: Option<String>,
     /// The order in the request.
     pub order: Option<OrderId>,

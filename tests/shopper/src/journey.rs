@@ -28,7 +28,6 @@ const QUANTITY_MAX: usize = 2;
 pub struct Visitor {
     /// Id of the user.
     pub user: UserId,
-    /// Access token.
     pub token: String,
 }
 
@@ -77,7 +76,6 @@ impl Purpose {
 pub struct Journey<'a> {
     /// The shop to visit.
     pub shop: &'a Shop,
-    /// The shopper.
     pub visitor: &'a Visitor,
     /// Access token of an admin; without one `Purpose::Refund` sends no refund.
     pub admin: Option<&'a str>,

@@ -43,9 +43,7 @@ const DUPLICATE_PERCENT: usize = 5;
 /// Login of an admin.
 #[derive(Clone, Debug)]
 pub struct AdminLogin {
-    /// E-mail address.
     pub email: String,
-    /// Password.
     pub password: agora_vocab::Secret,
 }
 
@@ -72,7 +70,6 @@ pub struct LoadProfile {
 /// The result of a load.
 #[derive(Debug)]
 pub struct Run {
-    /// All requests.
     pub history: History,
     /// Counts and latencies.
     pub summary: Summary,

@@ -13,7 +13,6 @@ const SECONDS_COUNTED_MAX: usize = 3_600;
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
-    /// Started visits.
     pub visits: u64,
     /// Visits that were not started because all shoppers were busy; if not 0, the load was below the requested rate.
     pub not_started: u64,
@@ -33,7 +32,6 @@ pub struct Summary {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Requests {
-    /// Successful requests.
     pub ok: usize,
     /// Requests with a final rejection.
     pub failed: usize,

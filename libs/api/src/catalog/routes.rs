@@ -18,7 +18,6 @@ routes! {
         CREATE = Post "/api/v1/products" ADMIN;
         /// Available units of up to 100 products.
         STOCK = Post "/api/v1/products/stock" Optional;
-        /// One product.
         READ = Get "/api/v1/products/{id}" Optional;
         /// Changes a product; needs its version.
         CHANGE = Patch "/api/v1/products/{id}" ADMIN;

@@ -16,7 +16,6 @@ routes! {
         LIST = Get "/api/v1/orders" User;
         /// Creates an order of the items or of the cart.
         PLACE = Post "/api/v1/orders" User;
-        /// One order.
         READ = Get "/api/v1/orders/{id}" User;
         /// Advances an order to a later status.
         ADVANCE = Patch "/api/v1/orders/{id}" ADMIN;

@@ -16,7 +16,6 @@ routes! {
         CREATE = Post "/api/v1/payments" User;
         /// A page of the user's payments, newest first.
         LIST = Get "/api/v1/payments" User;
-        /// One payment.
         READ = Get "/api/v1/payments/{id}" User;
         /// Refunds a payment in full or in part.
         REFUND = Post "/api/v1/payments/refund" ADMIN;

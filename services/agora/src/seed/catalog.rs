@@ -5,19 +5,14 @@
 pub struct Row {
     /// Stock keeping unit; identifies an existing product.
     pub sku: &'static str,
-    /// Its name.
     pub name: &'static str,
-    /// Description.
     pub description: &'static str,
     /// Unit price in euro cents.
     pub cents: i64,
     /// Initial units in stock.
     pub stock: i64,
-    /// Its category.
     pub category: &'static str,
-    /// Its brand.
     pub brand: &'static str,
-    /// Its supplier.
     pub supplier: &'static str,
 }
 

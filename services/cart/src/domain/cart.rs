@@ -35,7 +35,6 @@ impl Variant {
 /// A shopper's cart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cart {
-    /// The cart.
     pub id: CartId,
     /// The owner of the cart.
     pub user: UserId,
@@ -48,11 +47,8 @@ pub struct Cart {
 /// A line of a cart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    /// The line.
     pub id: LineId,
-    /// The product.
     pub product: ProductId,
-    /// Its variant.
     pub variant: Variant,
     /// Number of units.
     pub quantity: Quantity,
@@ -141,11 +137,9 @@ pub enum Refused {
     UnknownProduct,
     /// Stock is insufficient.
     Insufficient {
-        /// The product.
         product: ProductId,
         /// Units of the line after the change.
         requested: u32,
-        /// Available units.
         available: i64,
     },
     /// The line would exceed [`agora_vocab::QUANTITY_MAX`] units.
@@ -173,13 +167,10 @@ fn merge_lines(mut lines: Vec<Line>, back: Vec<Line>, deleted: &BTreeSet<Product
 /// The lines that an order has moved out of a cart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkout {
-    /// The order.
     pub order: OrderId,
-    /// The cart.
     pub cart: CartId,
     /// Version of the cart that was checked out; unique among checkouts of the cart.
     pub version: i64,
-    /// Its lines.
     pub lines: Vec<Line>,
 }
 

@@ -13,7 +13,6 @@ use super::{
 /// A cart with the stored copies of its products.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contents {
-    /// The cart.
     pub cart: Cart,
     /// Stored copies of its products.
     pub copies: BTreeMap<ProductId, ProductCopy>,
@@ -22,7 +21,6 @@ pub struct Contents {
 /// The cart as shown to its owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {
-    /// The cart.
     pub id: CartId,
     /// The cart's version.
     pub version: i64,
@@ -35,7 +33,6 @@ pub struct View {
 /// A cart line as shown to the cart's owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
-    /// The line.
     pub line: Line,
     /// The product's name.
     pub name: String,

@@ -7,11 +7,9 @@ use agora_vocab::{Money, ProductId};
 /// A stored copy of a product, shown while the catalog is unavailable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProductCopy {
-    /// The product.
     pub product: ProductId,
     /// Version of the product; an older copy never replaces a newer one.
     pub version: i64,
-    /// Its name.
     pub name: String,
     /// URL of a picture.
     pub image_url: Option<String>,

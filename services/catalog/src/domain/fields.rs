@@ -23,7 +23,6 @@ macro_rules! texts {
         pub struct $name(String);
 
         impl $name {
-            /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -115,7 +114,6 @@ pub struct Price(Money);
 /// A merge patch of a price; absent members do not change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PriceChange {
-    /// Minor units.
     pub amount: Option<i64>,
     /// The currency; must be the product's own.
     pub currency: Option<Currency>,

@@ -17,9 +17,7 @@ pub const HOLD_SECONDS_MAX: u32 = 86_400;
 /// A requested product, variant and number of units.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Line {
-    /// The product.
     pub product: ProductId,
-    /// The variant.
     pub variant: Variant,
     /// Requested units: a sum of quantities, so it may exceed the limit of a single quantity.
     pub units: u32,
@@ -52,7 +50,6 @@ impl Lines {
 /// The n-th hold of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Hold {
-    /// The order.
     pub order: OrderId,
     /// Number of the hold within its order, from 1.
     pub number: i32,
@@ -102,9 +99,7 @@ pub struct Allocation {
 /// A line that cannot be reserved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shortage {
-    /// The product.
     pub product: ProductId,
-    /// The variant.
     pub variant: Variant,
     /// Units that the line requests.
     pub requested: i64,

@@ -13,7 +13,6 @@ const SEARCH_CHARACTERS_MAX: usize = 100;
 pub struct Listing {
     /// Conditions that listed products meet.
     pub filter: Filter,
-    /// Sort order.
     pub sort: Sort,
     /// Start of the page.
     pub start: Start,
@@ -24,7 +23,6 @@ pub struct Listing {
 /// Conditions of a listing; a product must meet all that are set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Exact category.
     pub category: Option<Label>,
     /// Text contained in the name or the description, case-insensitive.
     pub search: Option<Search>,
@@ -58,7 +56,6 @@ pub enum Sort {
     /// Highest price first.
     #[serde(rename = "-price")]
     PriceDown,
-    /// Oldest first.
     #[serde(rename = "createdAt")]
     Created,
     /// Newest first: the default.

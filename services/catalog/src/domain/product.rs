@@ -10,9 +10,7 @@ use super::fields::{Description, ImageUrl, Label, Name, Price, PriceChange, Sku}
 /// A product, deleted or not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Product {
-    /// The product.
     pub id: ProductId,
-    /// The seller.
     pub seller: SellerId,
     /// Version, from 1, incremented by each change; also the sequence number of the change's event.
     pub version: i64,
@@ -29,19 +27,14 @@ pub struct Product {
 /// The fields of a product that an admin can edit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Details {
-    /// Its name.
     pub name: Name,
     /// Description; may be empty.
     pub description: Description,
     /// Stock keeping unit, unique among the products that are not deleted.
     pub sku: Option<Sku>,
-    /// Unit price.
     pub price: Price,
-    /// Its category.
     pub category: Option<Label>,
-    /// Its brand.
     pub brand: Option<Label>,
-    /// Its supplier.
     pub supplier: Option<Label>,
     /// URL of a picture.
     pub image_url: Option<ImageUrl>,
@@ -50,7 +43,6 @@ pub struct Details {
 /// A product with the units that can be ordered now, over all warehouses and variants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
-    /// The product.
     pub product: Product,
     /// Units on hand minus reserved units.
     pub stock: i64,
@@ -138,21 +130,15 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
 /// Fields to change; `None` and [`Patch::Keep`] leave a field unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
-    /// The name.
     pub name: Option<Name>,
-    /// The description.
     pub description: Option<Description>,
     /// The stock keeping unit.
     pub sku: Patch<Sku>,
     /// The price, or a part of it.
     pub price: Option<PriceChange>,
-    /// The category.
     pub category: Patch<Label>,
-    /// The brand.
     pub brand: Patch<Label>,
-    /// The supplier.
     pub supplier: Patch<Label>,
-    /// The picture.
     pub image_url: Patch<ImageUrl>,
 }
 

@@ -36,11 +36,9 @@ impl Variant {
 /// Identifies a stock row. Stock rows are locked in the order of this type.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StockLocation {
-    /// The product.
     pub product: ProductId,
     /// The product's variant.
     pub variant: Variant,
-    /// The warehouse.
     pub warehouse: WarehouseId,
 }
 

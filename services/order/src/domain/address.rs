@@ -13,11 +13,9 @@ pub struct Address {
     pub recipient: Option<String>,
     /// Street and house number.
     pub street: String,
-    /// Town.
     pub city: String,
     /// State or region.
     pub state: Option<String>,
-    /// Postal code.
     pub postal_code: Option<String>,
     /// ISO 3166-1 code of two capital letters.
     pub country: String,

@@ -21,7 +21,6 @@ pub struct RequestedLine {
     pub product: ProductId,
     /// The variant; empty for a product without variants.
     pub variant: String,
-    /// Units.
     pub quantity: Quantity,
 }
 
@@ -51,7 +50,6 @@ pub struct FieldError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// By card.
     Card,
 }
 
@@ -74,7 +72,6 @@ pub struct PayWith {
 pub struct Product {
     /// Id of the product.
     pub id: ProductId,
-    /// Product name.
     pub name: String,
     /// Price of one unit.
     pub price: Money,
@@ -99,9 +96,7 @@ pub struct OrderDraft {
     pub cart: Option<CartVersion>,
     /// Lines with prices and totals.
     pub lines: Vec<Line>,
-    /// Their sum.
     pub total: Money,
-    /// Shipping address.
     pub address: Option<Address>,
     /// Payment to make as soon as the stock is reserved.
     pub pay: Option<(PaymentId, PayWith)>,

@@ -22,7 +22,6 @@ pub struct Order {
     pub lines: Vec<Line>,
     /// Sum of all lines.
     pub total: Money,
-    /// Shipping address.
     pub address: Option<Address>,
     /// End of the payment window, by the database's clock.
     #[serde(with = "time::serde::rfc3339")]
@@ -74,7 +73,6 @@ pub struct Line {
     pub variant: String,
     /// Product name at creation.
     pub name: String,
-    /// Units.
     pub quantity: Quantity,
     /// Unit price at creation.
     pub price: Money,

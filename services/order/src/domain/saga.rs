@@ -84,9 +84,7 @@ pub struct OwnPayment {
 pub struct Shortage {
     /// The product, if catalog named one.
     pub product: Option<ProductId>,
-    /// Units requested.
     pub requested: u32,
-    /// Units available.
     pub available: u32,
 }
 

@@ -18,7 +18,6 @@ pub enum Status {
     Processing,
     /// Handed to the carrier.
     Shipped,
-    /// Delivered.
     Completed,
     /// Cancelled; stock is released and a captured payment is refunded.
     Cancelled,

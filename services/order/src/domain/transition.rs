@@ -113,7 +113,6 @@ pub enum Refused {
     /// [`super::EDGES`] does not contain this transition.
     #[error("an order that is {from} does not allow it")]
     InvalidTransition {
-        /// Current status.
         from: Status,
         /// Requested status; `None` if the name is unknown.
         to: Option<Status>,

@@ -32,7 +32,6 @@ pub struct NewOrder {
 pub enum Shipping {
     /// No address given.
     Unknown,
-    /// This address.
     To(Address),
     /// An entry of the user's address book.
     AddressBook(AddressId),

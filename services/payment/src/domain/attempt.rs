@@ -51,7 +51,6 @@ impl RefundAttempt {
     }
 }
 
-/// `epoch:payment:operation:n`.
 fn provider_key(epoch: Epoch, payment: PaymentId, operation: &str, n: i32) -> String {
     format!("{}:{payment}:{operation}:{n}", epoch.0)
 }

@@ -19,7 +19,6 @@ pub struct Posting {
     pub kind: &'static str,
     /// The payment of a capture, the refund of a refund. At most one posting per kind and reference exists.
     pub reference: Uuid,
-    /// The payment.
     pub payment: PaymentId,
     /// The account that is debited.
     pub debit: &'static str,

@@ -112,7 +112,6 @@ pub struct Applied {
     pub consumer: String,
     /// Topic without the isolation key.
     pub topic: String,
-    /// Event id.
     pub event: Uuid,
     /// How often the consumer applied the event.
     pub times: u32,

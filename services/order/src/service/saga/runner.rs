@@ -16,7 +16,6 @@ const STEPS_MAX: usize = 20;
 /// Runs sagas: loads and stores orders, and calls the other services.
 #[derive(Clone)]
 pub struct SagaRunner {
-    /// The store.
     pub store: Arc<dyn OrderStore>,
     /// Clients of the services that sagas call.
     pub services: Services,
