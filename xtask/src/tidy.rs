@@ -102,12 +102,32 @@ fn source_faults(path: &Path, text: &str) -> Vec<String> {
     if length > LINES_MAX && !tests_alone {
         faults.push(at(length, &format!("{length} lines before `mod tests`; the limit is {LINES_MAX}")));
     }
+    faults
+        .extend(short_docs(text).into_iter().map(|line| at(line, "say what the name does not, or delete the comment")));
     for (number, line) in text.lines().enumerate() {
         if let Some((_, why)) = BANNED.iter().find(|(word, _)| line.contains(word)) {
             faults.push(at(number + 1, why));
         }
     }
     faults
+}
+
+/// Doc comments of one or two words that end with a full stop: such a comment repeats the name. Descriptions in the command
+/// line's help have no full stop.
+fn short_docs(text: &str) -> Vec<usize> {
+    let (mut found, mut words, mut begun) = (Vec::new(), Vec::new(), 0);
+    for (number, line) in text.lines().chain([""]).enumerate() {
+        if let Some(doc) = line.trim_start().strip_prefix("///") {
+            begun = if words.is_empty() { number + 1 } else { begun };
+            words.extend(doc.split_whitespace());
+            continue;
+        }
+        if matches!(words.as_slice(), [last] | [_, last] if last.ends_with('.')) {
+            found.push(begun);
+        }
+        words.clear();
+    }
+    found
 }
 
 fn manifest_faults(path: &Path, text: &str) -> Vec<String> {
@@ -137,6 +157,13 @@ fn manifest_faults(path: &Path, text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_doc_comment_of_two_words_is_a_violation_and_the_end_of_a_longer_one_is_not() {
+        let text = "/// The product.\nproduct: u8,\n/// Seconds until the\n/// next try.\nn: u8,\n/// The shell\n/// Units.\nx: u8";
+        assert_eq!(short_docs(text), [1]);
+        assert_eq!(short_docs("struct A {\n    /// Units.\n}"), [2]);
+    }
 
     fn source(text: &str) -> usize {
         source_faults(Path::new("libs/x/src/y.rs"), text).len()

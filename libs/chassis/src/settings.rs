@@ -63,9 +63,7 @@ pub enum Fault {
     File {
         /// The name that held the path.
         name: String,
-        /// The path.
         path: PathBuf,
-        /// Why.
         error: io::Error,
     },
 }

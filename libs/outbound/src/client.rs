@@ -103,7 +103,6 @@ impl Client {
         self.call(&Call { method: Method::POST, path, command: Some(id), body }).await
     }
 
-    /// Reads.
     pub async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, CallError> {
         self.call(&Call { method: Method::GET, path, command: None, body: None }).await
     }

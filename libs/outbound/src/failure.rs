@@ -15,7 +15,6 @@ pub enum CallError {
     /// with [`CallError::retry_after`].
     #[error("refused with {status} {}", problem.code)]
     Refused {
-        /// The status.
         status: u16,
         /// What the callee said; made up from the status where it said nothing.
         problem: Box<agora_api::Problem>,
@@ -50,7 +49,6 @@ pub enum Failure {
     Status {
         /// The service that was called.
         callee: &'static str,
-        /// The status.
         status: u16,
         /// When to try again, if it said so.
         retry_after: Option<Duration>,
@@ -69,7 +67,6 @@ pub enum Failure {
     Request {
         /// The service that was to be called.
         callee: &'static str,
-        /// Why.
         #[source]
         source: BoxError,
     },

@@ -30,7 +30,6 @@ const DEDUP_CONSTRAINTS: [&str; 2] = ["inbox_pk", "idempotency_pk"];
 pub struct NewEvents(Vec<OutboxRow>);
 
 impl NewEvents {
-    /// No event.
     pub fn new() -> Self {
         Self::default()
     }

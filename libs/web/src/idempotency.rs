@@ -23,7 +23,6 @@ const KEY_BYTES_MAX: usize = 255;
 /// A body like [`crate::Json`], with the idempotency key of the request. `Command<()>` takes an empty body or `{}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command<T> {
-    /// The body.
     pub body: T,
     /// The key, if the client sent one.
     pub idempotency: Option<Idempotency>,

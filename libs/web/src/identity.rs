@@ -15,7 +15,6 @@ use crate::{problem::Problem, verifier::TokenVerifier};
 /// is not valid is refused there too.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The user.
     pub user: UserId,
     /// The roles that the token grants.
     pub roles: Vec<Role>,

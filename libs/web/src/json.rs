@@ -62,7 +62,6 @@ pub(crate) async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result
     })
 }
 
-/// 413.
 pub(crate) fn too_large() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE")
 }

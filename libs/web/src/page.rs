@@ -34,7 +34,6 @@ pub struct PageQuery {
 pub struct PageRequest {
     /// How many items.
     pub size: PageSize,
-    /// From where.
     pub start: Start,
 }
 

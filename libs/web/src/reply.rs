@@ -16,7 +16,6 @@ pub fn created<T: Serialize>(location: String, body: T) -> Response {
     }
 }
 
-/// 204.
 pub fn no_content() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }

@@ -23,7 +23,6 @@ impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
 }
 
 impl<S: Clone + Send + Sync + 'static> Routes<S> {
-    /// No routes.
     pub fn new() -> Self {
         Self { router: Router::new(), declared: Vec::new() }
     }

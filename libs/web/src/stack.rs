@@ -77,7 +77,6 @@ pub(crate) fn internal_stack(routes: Routes, callers: CallerVerifier) -> Router 
     inner.layer(PortLayer(Arc::new(Declared { settings: PortSettings::default(), callers: Some(callers), table })))
 }
 
-/// See [`layered`].
 #[derive(Clone, Debug)]
 pub struct PortLayer(Arc<Declared>);
 

@@ -10,7 +10,6 @@ const ISSUER: &str = "agora";
 /// Where the keys are, and who issues tokens for whom.
 #[derive(Clone, Debug)]
 pub struct TokenSettings {
-    /// The JWKS.
     pub keys: WatchedFile,
     /// `iss` of a token that is ours.
     pub issuer: String,

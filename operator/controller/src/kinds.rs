@@ -10,7 +10,6 @@ pub enum Kind {
     Secret,
     NetworkPolicy,
     Service,
-    /// Database migrations.
     Job,
     Deployment,
     HorizontalPodAutoscaler,

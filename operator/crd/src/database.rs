@@ -39,7 +39,7 @@ pub struct ExternalDatabase {
     /// Host name or IPv4 address.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?$"))]
     pub host: String,
-    /// TCP port.
+    /// TCP port of the server.
     #[serde(default = "port")]
     #[schemars(range(min = 1, max = 65_535))]
     pub port: i32,

@@ -88,13 +88,13 @@ pub struct KafkaAuthentication {
 /// SASL mechanism of the authentication at the brokers.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 pub enum KafkaAuthenticationType {
-    /// No authentication.
+    /// Clients do not authenticate.
     None,
-    /// SASL/PLAIN.
+    /// SASL/PLAIN: user name and password.
     Plain,
-    /// SASL/SCRAM-SHA-256.
+    /// SASL/SCRAM with SHA-256.
     ScramSha256,
-    /// SASL/SCRAM-SHA-512.
+    /// SASL/SCRAM with SHA-512.
     ScramSha512,
 }
 

@@ -93,7 +93,7 @@ pub struct MarketplaceSpec {
     pub kafka: Kafka,
     /// The Redis server for cached data. Its data may be lost without loss of orders or payments.
     pub redis: Redis,
-    /// Access tokens.
+    /// Lifetime of access tokens.
     #[serde(default)]
     pub identity: Identity,
     /// The payment provider. Default in profile Development: type `Simulator`; required in other profiles.

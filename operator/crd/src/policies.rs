@@ -18,7 +18,7 @@ pub enum DeletionPolicy {
     Delete,
 }
 
-/// Access tokens.
+/// Lifetime of access tokens.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
@@ -122,7 +122,7 @@ pub struct EgressRule {
     /// Address range in CIDR notation, for example `10.20.0.0/16`.
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[0-9A-Fa-f:.]+/[0-9]{1,3}$"))]
     pub cidr: String,
-    /// TCP ports.
+    /// TCP ports of the destination.
     #[schemars(length(min = 1, max = 16), inner(range(min = 1, max = 65_535)))]
     pub ports: Vec<i32>,
 }

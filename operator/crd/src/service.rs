@@ -38,7 +38,7 @@ pub enum ServiceName {
     User,
     /// Products and stock.
     Catalog,
-    /// Shopping carts.
+    /// Carts and their checkouts.
     Cart,
     /// Orders and the order saga.
     Order,

@@ -10,7 +10,6 @@ use axum::http::{HeaderValue, Uri};
 /// Settings of the gateway.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The listener.
     pub ports: Ports,
     /// Key set, issuer and audience of access tokens.
     pub tokens: TokenSettings,
@@ -25,9 +24,7 @@ pub struct Config {
 /// Whether compatibility routes are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LegacyAliases {
-    /// Served.
     Enabled,
-    /// Not served.
     Disabled,
 }
 

@@ -35,9 +35,7 @@ pub struct Config {
 /// E-mail address and watched password of the first admin.
 #[derive(Clone, Debug)]
 pub struct FirstAdmin {
-    /// `ADMIN_EMAIL`.
     pub email: Email,
-    /// `ADMIN_PASSWORD`.
     pub password: WatchedSecret,
 }
 

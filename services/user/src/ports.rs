@@ -182,7 +182,6 @@ pub trait Passwords: Send + Sync {
 /// Result of comparing a password with a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Another password.
     Wrong,
     /// The same password.
     Right,

@@ -28,9 +28,7 @@ pub struct UserService {
     pub sessions: Arc<dyn Sessions>,
     /// The store of address books.
     pub addresses: Arc<dyn Addresses>,
-    /// Password hashing.
     pub passwords: Arc<dyn Passwords>,
-    /// Token signing.
     pub tokens: Arc<dyn Tokens>,
     /// Generator of new ids.
     pub ids: Arc<dyn Ids>,

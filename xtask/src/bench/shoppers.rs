@@ -54,7 +54,7 @@ pub fn place(paths: &Paths, target: &Target, rate: u32, seconds: u32) -> Result<
     let order = &report["requests"]["order"];
     let ms = |name: &str| format!("{:.1} ms", order[name].as_f64().unwrap_or(f64::NAN));
     print(&format!("POST /orders p50 at {rate}/s for {seconds} s"), &ms("p50Ms"), "-");
-    print(&format!("POST /orders p99 at {rate}/s for {seconds} s"), &ms("p99Ms"), "60 ms");
+    print(&format!("POST /orders p99 at {rate}/s for {seconds} s"), &ms("p99Ms"), "40 ms");
     print("visits not started (no free shopper)", &report["notStarted"].to_string(), "0");
     done
 }
@@ -70,9 +70,9 @@ pub fn rush(paths: &Paths, target: &Target, buyers: u32, units: u32) -> Result<(
     print("rejected as sold out", &report["tooLate"].to_string(), &(buyers.saturating_sub(units)).to_string());
     let seconds = |name: &str| format!("{:.2} s", report[name].as_f64().unwrap_or(f64::NAN) / 1_000.0);
     print("time until half of the buyers had a final answer", &seconds("p50Ms"), "-");
-    print("time until the last final answer", &seconds("lastMs"), "3 s");
+    print("time until the last final answer", &seconds("lastMs"), "2 s");
     std::thread::sleep(AFTER_RUSH);
-    memory::measure_services(&["gateway", "order"], ", 1 min after", "30 MiB")?;
+    memory::measure_services(&["gateway", "order"], ", 1 min after", "20 MiB")?;
     drop(pinned);
     done
 }

@@ -29,7 +29,6 @@ pub struct SigningKeys {
 
 #[derive(Clone, Debug)]
 pub struct AdminLogin {
-    /// E-mail address.
     pub username: String,
     pub password: Secret,
 }

@@ -55,7 +55,6 @@ pub struct Plan {
     pub database: DatabasePlan,
     pub budget: Budget,
     pub kafka: KafkaPlan,
-    /// `host:port`.
     pub redis_endpoint: String,
     pub redis_secret: Option<String>,
     pub exposure: ExposurePlan,

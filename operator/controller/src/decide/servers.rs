@@ -7,7 +7,6 @@ use agora_vocab::Secret;
 /// How the connection to a database server is protected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tls {
-    /// Without encryption.
     Disable,
     /// Encrypted, and the server's certificate and name are verified.
     VerifyFull {
@@ -56,7 +55,6 @@ pub struct ObservedDatabase {
 pub struct ObservedServer {
     /// `server_version_num`, for example 180000.
     pub version: u32,
-    /// `max_connections`.
     pub max_connections: i32,
     /// By name; one entry for each desired database.
     pub databases: BTreeMap<String, ObservedDatabase>,

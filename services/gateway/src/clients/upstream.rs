@@ -63,7 +63,6 @@ pub struct Call {
     pub method: Method,
     /// Path and query.
     pub target: PathAndQuery,
-    /// Sent unchanged.
     pub headers: HeaderMap,
     /// Streamed; retried only if nothing of it was read.
     pub body: Body,

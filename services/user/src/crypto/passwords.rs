@@ -44,7 +44,6 @@ const VERIFIED_BYTES_MAX: usize = 1024;
 /// Salt and hash of no account, for the comparison when the account does not exist.
 const NO_ACCOUNT: &str = "YWdvcmEtbm9ib2R5LXNhbHQ$DwOZ8tXNYjBW4F3vRn0kqfL5cGmzJ1sT7eHb2aUiV9g";
 
-/// The pool.
 #[derive(Clone, Debug)]
 pub struct Argon2Passwords {
     argon2: Argon2<'static>,

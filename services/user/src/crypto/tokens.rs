@@ -32,9 +32,7 @@ const REFRESH_BYTES: usize = 32;
 /// Issuer, audience and lifetime of access tokens.
 #[derive(Clone, Debug)]
 pub struct Issue {
-    /// `iss`.
     pub issuer: String,
-    /// `aud`.
     pub audience: String,
     /// Lifetime of an access token, in seconds.
     pub lifetime_s: u32,

@@ -9,7 +9,6 @@ use super::{Phone, Text, Username};
 /// A user account without credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// Never reused.
     pub id: UserId,
     /// Unique in the shop.
     pub email: Email,
@@ -35,15 +34,12 @@ pub enum Status {
 /// The optional personal fields of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile {
-    /// Given name.
     pub firstname: Option<Text<100>>,
-    /// Family name.
     pub lastname: Option<Text<100>>,
     /// Public name, unique in the shop.
     pub username: Option<Username>,
     /// The full name, for names that are not split into two parts.
     pub name: Option<Text<200>>,
-    /// Telephone number.
     pub phone: Option<Phone>,
 }
 

@@ -18,29 +18,22 @@ const COUNTRIES: &str = "\
     SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE \
     YT ZA ZM ZW";
 
-/// An address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// To whom.
     pub recipient: Option<Text<200>>,
     /// Street and number.
     pub street: Text<200>,
-    /// Town.
     pub city: Text<100>,
     /// State or region.
     pub state: Option<Text<100>>,
-    /// Postal code.
     pub postal_code: Option<Text<20>>,
-    /// Country.
     pub country: Country,
 }
 
 /// An entry of an address book.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BookEntry {
-    /// The entry.
     pub id: AddressId,
-    /// The address.
     pub address: Address,
 }
 
@@ -59,7 +52,6 @@ impl Country {
         }
     }
 
-    /// The code.
     pub fn as_str(&self) -> &str {
         &self.0
     }

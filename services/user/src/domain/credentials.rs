@@ -56,7 +56,6 @@ impl fmt::Debug for PasswordHash {
 /// An account with its password hash.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// The account.
     pub user: User,
     /// Hash of the account's password.
     pub hash: PasswordHash,

@@ -20,7 +20,6 @@ pub struct TokenDigest(pub [u8; 32]);
 /// A signed access token.
 #[derive(Clone, Debug)]
 pub struct AccessToken {
-    /// The token.
     pub token: Secret,
     /// Lifetime in seconds.
     pub expires_in_s: u64,

@@ -29,7 +29,6 @@ pub struct LoggedIn {
     pub access: AccessToken,
     /// For one refresh.
     pub refresh: RefreshToken,
-    /// The account.
     pub user: User,
 }
 

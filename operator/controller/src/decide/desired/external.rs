@@ -29,7 +29,6 @@ pub struct DesiredTopics {
 
 #[derive(Clone, Debug)]
 pub struct DesiredRedis {
-    /// `host:port`.
     pub endpoint: String,
     pub password: Option<Secret>,
 }

@@ -18,9 +18,7 @@ const NO_CONNECTION_LIMIT: i32 = -1;
 #[derive(Clone, Debug, Default, sqlx::FromRow)]
 #[expect(clippy::struct_excessive_bools, reason = "the columns are independent of each other")]
 pub struct CatalogRow {
-    /// `server_version_num`.
     pub version: i32,
-    /// `max_connections`.
     pub max_connections: i32,
     /// Whether the admin login may keep its statements out of the server's log.
     pub may_disable_logging: bool,
@@ -77,7 +75,6 @@ left join pg_roles login on login.rolname = desired.login";
 /// A login's password in the forms that are sent to the server.
 #[derive(Clone)]
 pub struct Password {
-    /// SCRAM-SHA-256 verifier.
     pub verifier: String,
     /// Identifies the password; stored in the COMMENT of the login.
     pub fingerprint: String,

@@ -57,10 +57,12 @@ pub(super) struct Step {
 /// Query parameters that are passed to the call.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Query {
-    /// No parameters.
     Dropped,
     /// `limit`, clamped to the page limit, `offset`, and these.
-    Page { limit: u16, others: &'static [&'static str] },
+    Page {
+        limit: u16,
+        others: &'static [&'static str],
+    },
 }
 
 /// All compatibility routes.
