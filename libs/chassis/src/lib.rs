@@ -5,7 +5,7 @@
 
 pub mod admin;
 mod clock;
-mod idle_pauses;
+mod pauses;
 mod process;
 mod readiness;
 mod routers;
@@ -19,7 +19,7 @@ pub mod trace;
 mod watched;
 
 pub use clock::{SystemClock, SystemIds};
-pub use idle_pauses::IdlePauses;
+pub use pauses::Pauses;
 pub use process::Process;
 pub use readiness::{Dependency, Gate, Report, Waiting};
 pub use routers::Routers;

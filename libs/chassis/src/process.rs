@@ -10,6 +10,7 @@ use tracing::Instrument as _;
 
 use crate::{
     clock::{SystemClock, SystemIds},
+    pauses::Pauses,
     readiness::{Dependency, Gate, Readiness, Report},
     routers::{Routers, Started},
 };
@@ -97,20 +98,19 @@ impl Process {
         let span = tracing::info_span!(parent: None, "task", task = name, service = self.service);
         let supervised = async move {
             let health = process.dependency(&format!("task/{name}"));
-            let mut pause = RESTART_PAUSE_MIN;
+            let mut pauses = Pauses::new(RESTART_PAUSE_MIN, RESTART_PAUSE_MAX);
             loop {
                 let started = tokio::time::Instant::now();
                 let run = caught(start());
                 let Err(failure) = run.await else { return health.up() };
                 process.failed(name, &failure);
                 if started.elapsed() > RESTART_PAUSE_MAX {
-                    pause = RESTART_PAUSE_MIN;
+                    pauses.reset();
                 }
                 tokio::select! {
                     () = process.shared.shutdown.cancelled() => return,
-                    () = tokio::time::sleep(pause) => health.up(),
+                    () = tokio::time::sleep(pauses.pause()) => health.up(),
                 }
-                pause = RESTART_PAUSE_MAX.min(pause * 2);
             }
         };
         self.track(supervised.instrument(span));

@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agora_chassis::{Dependency, IdlePauses, Process};
+use agora_chassis::{Dependency, Pauses, Process};
 use agora_events::Envelope;
 use agora_kafka::{Outgoing, Producer};
 use agora_postgres::{Db, Tx};
@@ -91,7 +91,7 @@ impl Relay {
     /// Stops only between two batches, so that sent rows are also deleted.
     async fn run(&self) -> anyhow::Result<()> {
         let (mut failures, mut appended, mut busy) = (0, appended(), false);
-        let mut pauses = IdlePauses::new(POLL_FIRST, POLL_MAX);
+        let mut pauses = Pauses::new(POLL_FIRST, POLL_MAX);
         while !self.shutdown.is_cancelled() {
             match self.batch(busy).await {
                 Ok(Batch { sent: 0, .. }) => {
@@ -174,7 +174,7 @@ impl Relay {
 }
 
 /// Waits for the next poll: soon after this process appended an event, else with growing intervals.
-async fn next_wake(appended: &mut watch::Receiver<()>, pauses: &mut IdlePauses) {
+async fn next_wake(appended: &mut watch::Receiver<()>, pauses: &mut Pauses) {
     tokio::select! {
         _ = appended.changed() => {
             pauses.reset();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agora_chassis::{IdlePauses, chain};
+use agora_chassis::{Pauses, chain};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +17,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
 /// Ends expired holds every few seconds and deletes old ones every hour, until shutdown. Any number of replicas may run it:
 /// row locks ensure that one of them processes each hold.
 pub async fn run(service: CatalogService, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let mut pauses = IdlePauses::new(PAUSE_MIN, PAUSE_MAX);
+    let mut pauses = Pauses::new(PAUSE_MIN, PAUSE_MAX);
     let mut sweep_at = Instant::now() + SWEEP_INTERVAL;
     while shutdown.run_until_cancelled(tokio::time::sleep(pauses.pause())).await.is_some() {
         match service.expire().await {

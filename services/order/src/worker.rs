@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agora_chassis::IdlePauses;
+use agora_chassis::Pauses;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +16,7 @@ const CLEAR_EVERY: Duration = Duration::from_secs(10);
 
 /// Runs until shutdown. Safe with any number of replicas: one replica leases each saga and each request.
 pub async fn run(service: OrderService, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let mut pauses = IdlePauses::new(PAUSE_MIN, PAUSE_MAX);
+    let mut pauses = Pauses::new(PAUSE_MIN, PAUSE_MAX);
     let mut clear_at = Instant::now();
     loop {
         tokio::select! {

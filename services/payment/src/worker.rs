@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agora_chassis::IdlePauses;
+use agora_chassis::Pauses;
 use tokio_util::sync::CancellationToken;
 
 use crate::service::PaymentService;
@@ -13,7 +13,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(4);
 
 /// Runs until shutdown, or until the database fails. Safe with any number of replicas: one replica leases each row.
 pub async fn run(service: PaymentService, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let mut pauses = IdlePauses::new(PAUSE_MIN, PAUSE_MAX);
+    let mut pauses = Pauses::new(PAUSE_MIN, PAUSE_MAX);
     while !shutdown.is_cancelled() {
         if service.recover_once().await? > 0 {
             pauses.reset();

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use agora_chassis::{Dependency, Gate, Process, WatchedSecret, chain};
+use agora_chassis::{Dependency, Gate, Pauses, Process, WatchedSecret, chain};
 use agora_vocab::Email;
 
 use crate::{
@@ -66,7 +66,7 @@ async fn ensure_first_admin(
     gate: Gate,
     dependency: Dependency,
 ) -> anyhow::Result<()> {
-    let mut pause = RETRY_MIN;
+    let mut pauses = Pauses::new(RETRY_MIN, RETRY_MAX);
     // Comparing the password takes longer than the rest of the start and rarely changes anything.
     if matches!(service.has_admin(&email).await, Ok(true)) {
         gate.open();
@@ -83,14 +83,13 @@ async fn ensure_first_admin(
                 }
                 gate.open();
                 dependency.up();
-                pause = RETRY_MIN;
+                pauses.reset();
                 secret.changed().await;
             }
             Err(reason) => {
                 gate.close(reason.clone());
                 dependency.down(reason);
-                tokio::time::sleep(pause).await;
-                pause = RETRY_MAX.min(pause * 2);
+                tokio::time::sleep(pauses.pause()).await;
             }
         }
     }

@@ -1,30 +1,30 @@
-//! Pauses of a worker that finds nothing to do.
+//! Pauses that grow: of a worker that finds nothing to do, or of a task that fails.
 
 use std::time::Duration;
 
-/// Pauses between two looks for work: each is twice as long as the one before, up to a limit. An idle process so wakes
-/// rarely, and a busy one looks often.
+/// Pauses between two tries: each is twice as long as the one before, up to a limit. An idle or failing task so wakes rarely,
+/// and a busy one tries often.
 #[derive(Clone, Copy, Debug)]
-pub struct IdlePauses {
+pub struct Pauses {
     first: Duration,
     max: Duration,
     next: Duration,
 }
 
-impl IdlePauses {
+impl Pauses {
     /// Pauses from `first` to `max`.
     pub const fn new(first: Duration, max: Duration) -> Self {
         Self { first, max, next: first }
     }
 
-    /// The pause after a look that found nothing.
+    /// The pause before the next try.
     pub fn pause(&mut self) -> Duration {
         let pause = self.next;
         self.next = self.max.min(pause * 2);
         pause
     }
 
-    /// Begins again with the first pause: work was found, or is about to come.
+    /// Begins again with the first pause: a try succeeded, or is about to.
     pub const fn reset(&mut self) {
         self.next = self.first;
     }
@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_their_limit_and_begin_again_after_work() {
-        let mut pauses = IdlePauses::new(Duration::from_secs(1), Duration::from_secs(3));
+        let mut pauses = Pauses::new(Duration::from_secs(1), Duration::from_secs(3));
         let seconds: Vec<u64> = std::iter::repeat_with(|| pauses.pause().as_secs()).take(4).collect();
         assert_eq!(seconds, [1, 2, 3, 3]);
         pauses.reset();
