@@ -47,6 +47,11 @@ pub enum Policy {
     Service,
 }
 
+impl Policy {
+    /// A valid access token of an admin.
+    pub const ADMIN: Self = Self::Role(Role::Admin);
+}
+
 impl Route {
     /// A route with the default limit of the body.
     pub const fn new(method: Method, path: &'static str, policy: Policy) -> Self {

@@ -11,8 +11,8 @@ use time::OffsetDateTime;
 
 use crate::{problem::Problem, verifier::TokenVerifier};
 
-/// A user, proved by an access token. `Option<Identity>` where a route also serves those who have none; a token that
-/// is not valid is refused there too.
+/// A user, proved by an access token that the port has checked by the policy of the route. A handler takes
+/// `Option<Identity>` where a token may be absent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
     pub user: UserId,

@@ -61,11 +61,6 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     pub fn with_state(self, state: S) -> Routes {
         Routes { router: self.router.with_state(state), declared: self.declared }
     }
-
-    /// The declarations of all routes.
-    pub fn declared(&self) -> &[Route] {
-        &self.declared
-    }
 }
 
 impl Routes {

@@ -1,13 +1,9 @@
 //! Routes of the catalog service.
 
-use agora_vocab::Role;
-
 use crate::{
     Policy::{self, Optional, Service},
     route::routes,
 };
-
-const ADMIN: Policy = Policy::Role(Role::Admin);
 
 routes! {
     /// Routes of the public port.
@@ -15,16 +11,16 @@ routes! {
         /// A page of products.
         LIST = Get "/api/v1/products" Optional;
         /// Creates a product with its initial stock.
-        CREATE = Post "/api/v1/products" ADMIN;
+        CREATE = Post "/api/v1/products" Policy::ADMIN;
         /// Available units of up to 100 products.
         STOCK = Post "/api/v1/products/stock" Optional;
         READ = Get "/api/v1/products/{id}" Optional;
         /// Changes a product; needs its version.
-        CHANGE = Patch "/api/v1/products/{id}" ADMIN;
+        CHANGE = Patch "/api/v1/products/{id}" Policy::ADMIN;
         /// Deletes a product.
-        DELETE = Delete "/api/v1/products/{id}" ADMIN;
+        DELETE = Delete "/api/v1/products/{id}" Policy::ADMIN;
         /// Sets or adjusts the stock of a product.
-        ADJUST_STOCK = Put "/api/v1/products/{id}/inventory" ADMIN;
+        ADJUST_STOCK = Put "/api/v1/products/{id}/inventory" Policy::ADMIN;
     }
 }
 

@@ -1,13 +1,9 @@
 //! Routes of the order service.
 
-use agora_vocab::Role;
-
 use crate::{
     Policy::{self, Service, User},
     route::routes,
 };
-
-const ADMIN: Policy = Policy::Role(Role::Admin);
 
 routes! {
     /// Routes of the public port.
@@ -18,11 +14,11 @@ routes! {
         PLACE = Post "/api/v1/orders" User;
         READ = Get "/api/v1/orders/{id}" User;
         /// Advances an order to a later status.
-        ADVANCE = Patch "/api/v1/orders/{id}" ADMIN;
+        ADVANCE = Patch "/api/v1/orders/{id}" Policy::ADMIN;
         /// Cancels an order that is not shipped yet.
         CANCEL = Delete "/api/v1/orders/{id}" User;
         /// A page of the orders of all users.
-        LIST_ALL = Get "/api/v1/admin/orders" ADMIN;
+        LIST_ALL = Get "/api/v1/admin/orders" Policy::ADMIN;
     }
 }
 

@@ -1,13 +1,9 @@
 //! Routes of the payment service.
 
-use agora_vocab::Role;
-
 use crate::{
     Policy::{self, Service, User},
     route::routes,
 };
-
-const ADMIN: Policy = Policy::Role(Role::Admin);
 
 routes! {
     /// Routes of the public port.
@@ -18,7 +14,7 @@ routes! {
         LIST = Get "/api/v1/payments" User;
         READ = Get "/api/v1/payments/{id}" User;
         /// Refunds a payment in full or in part.
-        REFUND = Post "/api/v1/payments/refund" ADMIN;
+        REFUND = Post "/api/v1/payments/refund" Policy::ADMIN;
     }
 }
 

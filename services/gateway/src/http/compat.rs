@@ -101,9 +101,7 @@ impl Aliases {
             headers.insert(IDEMPOTENCY_KEY, key);
         }
         let method = Method::from_bytes(step.route.method.as_str().as_bytes()).map_err(Problem::internal)?;
-        let service =
-            agora_topology::owner(step.route.path).ok_or_else(|| Problem::internal("a route without a service"))?;
-        Ok(self.upstreams.send(service.name, Call { method, target, headers, body }).await?)
+        Ok(self.upstreams.send(step.service, Call { method, target, headers, body }).await?)
     }
 }
 

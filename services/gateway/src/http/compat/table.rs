@@ -45,6 +45,8 @@ pub(super) type Make = fn(&Exchange) -> Result<Value, Problem>;
 pub(super) struct Step {
     /// The route; its parameters are filled from the compatibility route.
     pub route: Route,
+    /// Name of the service that owns the route.
+    pub service: &'static str,
     pub query: Query,
     /// Builds the body, if there is one.
     pub body: Option<Make>,
@@ -78,7 +80,9 @@ pub(super) fn alias(documents: &'static [Document], method: Method, path: &'stat
 impl Alias {
     /// Calls a service.
     pub(super) fn calls(mut self, route: Route) -> Self {
-        self.steps.push(Step { route, query: Query::Dropped, body: None, needs_key: false, only_own: false });
+        // A test of the proxy asserts that every public route has an owner.
+        let service = agora_topology::owner(route.path).map_or(route.path, |owner| owner.name);
+        self.steps.push(Step { route, service, query: Query::Dropped, body: None, needs_key: false, only_own: false });
         self
     }
 
