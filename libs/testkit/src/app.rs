@@ -164,6 +164,17 @@ impl TestResponse {
     }
 }
 
+/// Asserts a problem response with this status, this code and details of exactly these fields, in their order.
+pub fn refused(answer: &TestResponse, status: u16, code: &str, fields: &[&str]) {
+    let body = String::from_utf8_lossy(&answer.bytes);
+    assert_eq!(answer.status, status, "{body}");
+    assert_eq!(answer.header("content-type"), "application/problem+json", "{body}");
+    let problem: agora_api::Problem = answer.parse();
+    assert_eq!(problem.code, code, "{body}");
+    let named: Vec<&str> = problem.details.iter().map(|detail| detail.field.as_str()).collect();
+    assert_eq!(named, fields, "{body}");
+}
+
 #[cfg(test)]
 mod tests {
     use axum::routing::post;

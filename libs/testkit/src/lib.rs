@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test that cannot be set up ends there")]
 
 mod app;
+mod events;
 mod kafka;
 mod keys;
 mod postgres;
@@ -12,7 +13,8 @@ mod redis;
 mod server;
 mod time;
 
-pub use app::{Request, TestApp, TestResponse};
+pub use app::{Request, TestApp, TestResponse, refused};
+pub use events::envelope;
 pub use kafka::{KafkaServer, kafka};
 pub use keys::{TestKeys, internal_token};
 pub use postgres::{PostgresServer, TestDatabase, migrated_postgres, postgres, postgres15};

@@ -58,6 +58,16 @@ impl TestDatabase {
         self.url_as(login)
     }
 
+    /// Ends every connection of its owner and rejects new ones: the database is unavailable, other databases are not.
+    pub async fn stop(&self) {
+        let Self { name, .. } = self;
+        self.as_admin(&format!("alter database {name} connection limit 0")).await;
+        let end = format!(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = '{name}' and pid <> pg_backend_pid()"
+        );
+        self.as_admin(&end).await;
+    }
+
     /// Executes statements as superuser.
     pub async fn as_admin(&self, sql: &str) {
         let mut connection = PgConnection::connect(&self.admin_url()).await.expect("the test server answers");

@@ -7,12 +7,13 @@ use agora_events::{
     order::{Order, OrderEvent},
 };
 use agora_outbox::Failure;
+use agora_testkit::refused;
 use agora_vocab::OrderId;
 use serde_json::{json, value::to_raw_value};
 
 use crate::{
     fixture::{eur, fresh, order, product, user},
-    shop::{Shop, envelope, product_event, refused},
+    shop::{Shop, envelope, product_event},
 };
 
 fn order_event(order_id: OrderId, from_cart: bool) -> Order {
@@ -101,7 +102,7 @@ async fn a_malformed_event_is_dead_lettered_and_an_unavailable_database_is_retri
     let put_aside = handle(shop.service.clone(), vec![good.clone(), wrong.clone()]).await;
     assert!(matches!(put_aside, Err(Failure::Poison(_))), "{put_aside:?}");
     handle(shop.service.clone(), vec![Envelope { kind: "product.painted".into(), ..wrong }]).await.unwrap();
-    shop.database.stop().await;
+    shop.database.server.stop().await;
     let later = handle(shop.service.clone(), vec![good]).await;
     assert!(matches!(later, Err(Failure::Again(_))), "{later:?}");
 }

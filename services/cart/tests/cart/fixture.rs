@@ -19,24 +19,14 @@ use uuid::Uuid;
 pub struct Database {
     pub carts: PgCarts,
     pub db: Db,
-    admin: TestDatabase,
+    pub server: TestDatabase,
 }
 
 impl Database {
     pub async fn create() -> Self {
-        let admin = agora_testkit::migrated_postgres(&MIGRATIONS).await;
-        let db = Db::for_test(&admin.url(), &MIGRATIONS).await;
-        Self { carts: PgCarts::new(db.clone(), Arc::new(SystemIds), Epoch::default()), db, admin }
-    }
-
-    /// Ends every connection of the store and rejects new ones.
-    pub async fn stop(&self) {
-        let name = self.admin.name();
-        self.admin.as_admin(&format!("alter database {name} connection limit 0")).await;
-        let end = format!(
-            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = '{name}' and pid <> pg_backend_pid()"
-        );
-        self.admin.as_admin(&end).await;
+        let server = agora_testkit::migrated_postgres(&MIGRATIONS).await;
+        let db = Db::for_test(&server.url(), &MIGRATIONS).await;
+        Self { carts: PgCarts::new(db.clone(), Arc::new(SystemIds), Epoch::default()), db, server }
     }
 
     /// Checks that the events of each cart are numbered from 1 without gaps and that the last number is its version.

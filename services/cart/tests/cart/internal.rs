@@ -1,12 +1,13 @@
 //! The internal routes: checkouts of orders.
 
 use agora_api::cart as api;
+use agora_testkit::refused;
 use agora_vocab::Role;
 use serde_json::json;
 
 use crate::{
     fixture::{order, user},
-    shop::{Shop, refused},
+    shop::Shop,
 };
 
 /// Defect of A (docs/DEFECTS.md): an order emptied the cart of a wrong user id.

@@ -1,13 +1,13 @@
 //! The public routes: changes of a cart and their rejections.
 
 use agora_api::cart as api;
-use agora_testkit::internal_token;
+use agora_testkit::{internal_token, refused};
 use agora_vocab::{Money, Role};
 use serde_json::{Value, json};
 
 use crate::{
     fixture::{eur, fresh, order, product, user},
-    shop::{SECRET, Shop, line_at, refused},
+    shop::{SECRET, Shop, line_at},
 };
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn an_unavailable_database_is_503_with_retry_after_and_without_internals()
     let chair = shop.list_product(9);
     let line = shop.add(chair, 1).await.expect(201).body["items"][0]["id"].clone();
     let line = line_at(&line);
-    shop.database.stop().await;
+    shop.database.server.stop().await;
     for request in [
         shop.public.get("/api/v1/cart").with(&shop.token),
         shop.add(chair, 1),

@@ -6,11 +6,10 @@ use agora_api::cart as api;
 use agora_cart::{consumer::handle, http, service::CartService};
 use agora_chassis::{Process, SystemIds, WatchedFile, WatchedSecret};
 use agora_events::{Envelope, Event, catalog::Product};
-use agora_testkit::{Request, TestApp, TestKeys, TestResponse, internal_token};
+use agora_testkit::{Request, TestApp, TestKeys, internal_token};
 use agora_vocab::{Money, OrderId, ProductId, Role, SellerId, UserId};
 use agora_web::TokenVerifier;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 
 use crate::{
     fake_catalog::FakeCatalog,
@@ -100,20 +99,7 @@ pub fn line_at(id: &Value) -> String {
 }
 
 pub fn envelope<E: Event>(event: &E) -> Envelope {
-    let (kind, data) = Envelope::parts(event).unwrap();
-    Envelope {
-        id: fresh(),
-        kind: kind.to_owned(),
-        version: 1,
-        time: OffsetDateTime::UNIX_EPOCH,
-        key: "k".into(),
-        seq: 1,
-        epoch: 0,
-        trace: None,
-        correlation_id: None,
-        causation_id: None,
-        data,
-    }
+    agora_testkit::envelope(fresh(), "k", event)
 }
 
 pub fn product_event(id: ProductId, version: i64, price: Money) -> Product {
@@ -130,15 +116,4 @@ pub fn product_event(id: ProductId, version: i64, price: Money) -> Product {
         image_url: None,
         seller_id: SellerId::HOUSE,
     }
-}
-
-/// Asserts a problem response with this status, this code and these fields.
-pub fn refused(answer: &TestResponse, status: u16, code: &str, fields: &[&str]) {
-    let body = String::from_utf8_lossy(&answer.bytes).into_owned();
-    assert_eq!(answer.status, status, "{body}");
-    assert_eq!(answer.header("content-type"), "application/problem+json", "{body}");
-    let problem: agora_api::Problem = answer.parse();
-    assert_eq!(problem.code, code, "{body}");
-    let named: Vec<&str> = problem.details.iter().map(|detail| detail.field.as_str()).collect();
-    assert_eq!(named, fields, "{body}");
 }

@@ -1,11 +1,12 @@
 //! The cart that a shopper sees: current prices and stock, or stored copies while the catalog is unavailable.
 
 use agora_events::catalog::ProductEvent;
+use agora_testkit::refused;
 use serde_json::json;
 
 use crate::{
     fixture::eur,
-    shop::{Shop, line_at, product_event, refused},
+    shop::{Shop, line_at, product_event},
 };
 
 #[tokio::test]

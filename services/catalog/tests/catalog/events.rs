@@ -6,13 +6,14 @@ use agora_events::{
     order::{Order, OrderEvent},
 };
 use agora_outbox::Failure;
+use agora_testkit::refused;
 use agora_vocab::{Currency, Money, OrderId, UserId};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
     fixture::fresh,
-    shop::{Shop, order_id, refused},
+    shop::{Shop, order_id},
 };
 
 fn order(order_id: OrderId, hold: i32) -> Order {
@@ -88,7 +89,7 @@ async fn a_malformed_event_is_dead_lettered_and_an_unknown_kind_is_skipped() {
     let wrong = handle(shop.service.clone(), vec![envelope("order.paid")]).await;
     assert!(matches!(wrong, Err(Failure::Poison(_))), "{wrong:?}");
     handle(shop.service.clone(), vec![envelope("order.gift-wrapped")]).await.unwrap();
-    shop.database.stop().await;
+    shop.database.server.stop().await;
     let (kind, data) = Envelope::parts(&OrderEvent::Paid(order(order_id(), 1))).unwrap();
     let later = handle(shop.service.clone(), vec![Envelope { data, ..envelope(kind) }]).await;
     assert!(matches!(later, Err(Failure::Again(_))), "{later:?}");

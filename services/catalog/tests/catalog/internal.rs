@@ -1,12 +1,12 @@
 //! The internal routes: quotes and holds.
 
 use agora_api::catalog as api;
-use agora_testkit::internal_token;
+use agora_testkit::{internal_token, refused};
 use serde_json::{Value, json};
 
 use crate::{
     fixture::fresh,
-    shop::{SECRET, Shop, order_id, refused},
+    shop::{SECRET, Shop, order_id},
 };
 
 #[tokio::test]

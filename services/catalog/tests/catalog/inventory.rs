@@ -1,11 +1,12 @@
 //! The public routes for stock.
 
 use agora_api::catalog as api;
+use agora_testkit::refused;
 use serde_json::{Value, json};
 
 use crate::{
     fixture::fresh,
-    shop::{Shop, order_id, refused},
+    shop::{Shop, order_id},
 };
 
 /// Defect of A (docs/DEFECTS.md): a change of the name read and wrote the whole row, stock included.

@@ -1,11 +1,12 @@
 //! The public routes for products: lists, reads and changes, and their rejections.
 
 use agora_api::{List, catalog as api};
+use agora_testkit::refused;
 use serde_json::{Value, json};
 
 use crate::{
     fixture::fresh,
-    shop::{Shop, eur, order_id, refused},
+    shop::{Shop, eur, order_id},
 };
 
 #[tokio::test]
@@ -240,7 +241,7 @@ async fn a_change_requires_a_version() {
 async fn an_unavailable_database_is_503_with_retry_after_and_without_internals() {
     let shop = Shop::open().await;
     let id = shop.product("A", 1).await.id;
-    shop.database.stop().await;
+    shop.database.server.stop().await;
     let one = format!("/api/v1/products/{id}");
     let requests = [
         shop.public.get("/api/v1/products"),

@@ -6,11 +6,10 @@ use agora_api::catalog as api;
 use agora_catalog::{consumer::handle, http, service::CatalogService};
 use agora_chassis::{Process, SystemIds, WatchedFile, WatchedSecret};
 use agora_events::{Envelope, order::OrderEvent};
-use agora_testkit::{Request, TestApp, TestKeys, TestResponse, internal_token};
+use agora_testkit::{Request, TestApp, TestKeys, internal_token};
 use agora_vocab::{OrderId, Role, UserId};
 use agora_web::TokenVerifier;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 
 use crate::fixture::{Database, fresh};
 
@@ -87,20 +86,7 @@ impl Shop {
 }
 
 pub fn envelope(event: &OrderEvent) -> Envelope {
-    let (kind, data) = Envelope::parts(event).unwrap();
-    Envelope {
-        id: fresh(),
-        kind: kind.to_owned(),
-        version: 1,
-        time: OffsetDateTime::UNIX_EPOCH,
-        key: event.order().order_id.to_string(),
-        seq: 1,
-        epoch: 0,
-        trace: None,
-        correlation_id: None,
-        causation_id: None,
-        data,
-    }
+    agora_testkit::envelope(fresh(), event.order().order_id.to_string(), event)
 }
 
 pub fn eur(amount: i64) -> Value {
@@ -109,15 +95,4 @@ pub fn eur(amount: i64) -> Value {
 
 pub fn order_id() -> OrderId {
     OrderId::new(fresh())
-}
-
-/// Asserts a problem response with this status, this code and these fields.
-pub fn refused(answer: &TestResponse, status: u16, code: &str, fields: &[&str]) {
-    let body = String::from_utf8_lossy(&answer.bytes).into_owned();
-    assert_eq!(answer.status, status, "{body}");
-    assert_eq!(answer.header("content-type"), "application/problem+json", "{body}");
-    let problem: agora_api::Problem = answer.parse();
-    assert_eq!(problem.code, code, "{body}");
-    let named: Vec<&str> = problem.details.iter().map(|detail| detail.field.as_str()).collect();
-    assert_eq!(named, fields, "{body}");
 }

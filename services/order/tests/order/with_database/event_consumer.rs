@@ -5,27 +5,13 @@ use agora_order::{consumer::handle, worker};
 use agora_outbox::Failure;
 use agora_vocab::{CommandId, Currency, Money, OrderId, RefundId};
 use serde_json::{json, value::to_raw_value};
-use time::macros::datetime;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::shop::{Shop, id, items, two};
 
 fn envelope<E: Event>(n: u128, event: &E) -> Envelope {
-    let (kind, data) = Envelope::parts(event).unwrap();
-    Envelope {
-        id: Uuid::from_u128(n),
-        kind: kind.to_owned(),
-        version: 1,
-        time: datetime!(2026-01-02 03:04:05 UTC),
-        key: "key".to_owned(),
-        seq: 1,
-        epoch: 0,
-        trace: None,
-        correlation_id: None,
-        causation_id: None,
-        data,
-    }
+    agora_testkit::envelope(Uuid::from_u128(n), "key", event)
 }
 
 fn paid(shop: &Shop, order: OrderId, result: u32) -> payment::Payment {
