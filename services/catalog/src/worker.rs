@@ -19,16 +19,17 @@ const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
 pub async fn run(service: CatalogService, shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut pauses = Pauses::new(PAUSE_MIN, PAUSE_MAX);
     let mut sweep_at = Instant::now() + SWEEP_INTERVAL;
-    while shutdown.run_until_cancelled(tokio::time::sleep(pauses.pause())).await.is_some() {
+    loop {
         match service.expire().await {
-            Ok(0) => {}
             Ok(ended) => {
-                pauses.reset();
+                if ended > 0 {
+                    pauses.reset();
+                }
                 metrics::counter!("hold_expired_total").increment(u64::from(ended));
             }
-            // The health endpoint already reports an unavailable database; the next tick retries.
+            // The health endpoint already reports an unavailable database; the next search retries.
             Err(error) => {
-                tracing::warn!(error = chain(&error), "could not end expired holds; retrying on the next tick");
+                tracing::warn!(error = chain(&error), "could not end expired holds; retrying after a pause");
             }
         }
         if Instant::now() >= sweep_at {
@@ -37,6 +38,8 @@ pub async fn run(service: CatalogService, shutdown: CancellationToken) -> anyhow
                 tracing::warn!(error = chain(&error), "could not delete old holds; retrying in an hour");
             }
         }
+        if shutdown.run_until_cancelled(tokio::time::sleep(pauses.pause())).await.is_none() {
+            return Ok(());
+        }
     }
-    Ok(())
 }

@@ -19,17 +19,17 @@ pub async fn run(service: OrderService, shutdown: CancellationToken) -> anyhow::
     let mut pauses = Pauses::new(PAUSE_MIN, PAUSE_MAX);
     let mut clear_at = Instant::now();
     loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
-            () = service.work.notified() => pauses.reset(),
-            () = tokio::time::sleep(pauses.pause()) => {}
-        }
         while service.continue_sagas().await? > 0 && !shutdown.is_cancelled() {
             pauses.reset();
         }
         if Instant::now() >= clear_at {
             clear(&service).await?;
             clear_at = Instant::now() + CLEAR_EVERY;
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = service.work.notified() => pauses.reset(),
+            () = tokio::time::sleep(pauses.pause()) => {}
         }
     }
 }
