@@ -10,6 +10,7 @@ pub mod object;
 pub mod observed;
 pub mod plan;
 pub mod profile;
+pub mod repairs;
 pub mod servers;
 pub mod status;
 pub mod topic_diff;

@@ -45,8 +45,7 @@ fn needed() -> BTreeMap<Resource, Vec<String>> {
         let (group, plural) = kind.group_and_plural();
         let verbs: &[&str] = match kind {
             Kind::Pod => &["list", "watch"],
-            Kind::Job => &["get", "list", "watch", "create", "delete"],
-            _ => &["get", "list", "watch", "create", "patch", "delete"],
+            _ => &["get", "list", "watch", "create", "update", "delete"],
         };
         (group, plural, verbs)
     });

@@ -213,6 +213,7 @@ pub enum Reason {
     TopicConflict,
     MetricsUnavailable,
     DriftCorrected,
+    DriftContested,
     FieldConflict,
     ConnectionBudgetExceeded,
     Paused,
@@ -247,6 +248,7 @@ impl Reason {
                 | Self::PartitionDecreaseRefused
                 | Self::ReplicationChangeUnsupported
                 | Self::TopicConflict
+                | Self::DriftContested
                 | Self::FieldConflict
                 | Self::ConnectionBudgetExceeded
                 | Self::QuotaExceeded

@@ -1,5 +1,6 @@
 //! Writes the children that differ from the desired state, and deletes those that the desired state excludes.
 
+mod requests;
 mod write;
 
 use agora_crd::Reason;
@@ -87,6 +88,12 @@ impl Pass<'_> {
             Err(kube::Error::Api(status)) if status.code == 404 => {}
             Err(source) => return Err(WriteError::api(key, source)),
         }
+        tracing::info!(
+            namespace = self.market.namespace,
+            marketplace = self.market.name,
+            reason = "the desired state does not contain it",
+            "deleted {key}"
+        );
         self.cluster.writes(self.market, |writes| writes.remove(key));
         Ok(())
     }
@@ -105,6 +112,13 @@ fn condition_error(error: &WriteError) -> ConditionError {
     let (reason, remedy) = match error {
         WriteError::NotOwned { .. } => (Reason::FieldConflict, None),
         WriteError::Conflict { .. } => (Reason::Progressing, None),
+        WriteError::Contested { .. } => (
+            Reason::DriftContested,
+            Some(
+                "the next repair waits for up to 5 minutes; stop the other client from changing it, or set it in the \
+                 Marketplace",
+            ),
+        ),
         WriteError::Api { source, .. } => match source {
             kube::Error::Api(status) if status.message.contains("exceeded quota") => {
                 (Reason::QuotaExceeded, Some("raise the namespace's ResourceQuota or lower spec.services[].scaling"))

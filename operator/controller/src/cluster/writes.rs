@@ -1,5 +1,5 @@
-//! The operator's own last writes. A cache may not show them yet, and the API server returns an object in a normal form
-//! that differs from what was sent. Sends no request.
+//! What is stored of the operator's own last writes: a cache may not show them yet, the API server returns an object in a
+//! normal form that differs from what was sent, and other clients may undo them. Sends no request.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,54 +7,60 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::core::DynamicObject;
-use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::decide::diff::{compared, projection, untyped};
+use crate::decide::diff::{fingerprint, is_written_for, normal_form};
 use crate::decide::object::Object;
 use crate::decide::observed::Children;
+use crate::decide::repairs::Repairs;
 use crate::kinds::ObjectKey;
 
 /// Time after a write from which on the cache is used even if it does not show the write.
 const CACHE_LAG_MAX: Duration = Duration::from_secs(5);
 
 /// The last write of one child.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct LastWrite {
-    live: Arc<DynamicObject>,
-    normal_form: Value,
-    hash: String,
-    at: Instant,
-    cached: bool,
+    /// The API server's response, until the cache shows it.
+    uncached: Option<(Arc<DynamicObject>, Instant)>,
+    /// Hash of the desired object and fingerprint of its normal form.
+    verified: Option<(String, String)>,
+    /// Whether this process wrote the child or compared it, so that it is known to have existed.
+    pub existed: bool,
+    pub repairs: Repairs,
 }
 
 impl LastWrite {
     /// `live` is the API server's response to the write of `object`.
-    pub fn new(object: &Object, live: DynamicObject) -> Self {
-        Self {
-            normal_form: projection(&untyped(&live), &compared(object)),
-            hash: object.hash().to_owned(),
-            live: Arc::new(live),
-            at: Instant::now(),
-            cached: false,
-        }
+    pub fn wrote(&mut self, object: &Object, live: DynamicObject) {
+        self.verify(object, &live);
+        self.uncached = Some((Arc::new(live), Instant::now()));
     }
 
-    /// The API server's normal form of `object`; `None` if another version of the object was written last.
-    pub fn normal_form(&self, object: &Object) -> Option<&Value> {
-        (self.hash == object.hash()).then_some(&self.normal_form)
+    /// `live` is the API server's response to a dry run of the write of `object`.
+    pub fn verify(&mut self, object: &Object, live: &DynamicObject) {
+        let fingerprint = fingerprint(&normal_form(object, live));
+        self.existed = true;
+        self.verified = is_written_for(object, live).then(|| (object.hash().to_owned(), fingerprint));
+    }
+
+    /// Fingerprint of the normal form of `object`; `None` if it is not known.
+    pub fn verified(&self, object: &Object) -> Option<&str> {
+        let (hash, fingerprint) = self.verified.as_ref()?;
+        (hash == object.hash()).then_some(fingerprint)
     }
 }
 
 /// Replaces children that the cache shows in an older version than the last write. Returns whether there were any.
 pub fn overlay(children: &mut Children, writes: &mut BTreeMap<ObjectKey, LastWrite>) -> bool {
     let mut lags = false;
-    for (key, write) in writes.iter_mut().filter(|(_, write)| !write.cached) {
+    for (key, write) in writes.iter_mut() {
+        let Some((live, at)) = &write.uncached else { continue };
         let cached = children.0.get(key).map(|object| version(object));
-        if cached.is_some_and(|cached| cached >= version(&write.live)) || write.at.elapsed() > CACHE_LAG_MAX {
-            write.cached = true;
+        if cached.is_some_and(|cached| cached >= version(live)) || at.elapsed() > CACHE_LAG_MAX {
+            write.uncached = None;
         } else {
-            children.0.insert(key.clone(), Arc::clone(&write.live));
+            children.0.insert(key.clone(), Arc::clone(live));
             lags = true;
         }
     }

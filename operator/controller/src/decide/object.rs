@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use crate::kinds::{Kind, ObjectKey};
 use crate::names;
 
-/// Annotation on every child: hash of the desired object. By it a removed field is noticed.
+/// Annotation on every child: hash of the desired object. By it a changed spec is noticed.
 pub const DESIRED_HASH: &str = "agoraplatform.dev/desired-hash";
-/// Annotation on Deployments: `Automatic` or `Fixed`.
-pub const SCALING: &str = "agoraplatform.dev/scaling";
+/// Annotation on children whose spec sets annotations: their names, separated by commas. By it an annotation that the spec
+/// does not contain any more is removed, while those of other clients stay.
+pub const OWN_ANNOTATIONS: &str = "agoraplatform.dev/own-annotations";
 const HASH_DIGITS: usize = 16;
 
 /// The condition that reports a failed write of a child.
@@ -27,11 +28,12 @@ pub enum Group {
 /// Which fields of a child the operator owns once the child exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ownership {
-    /// Every field of the desired object.
+    /// Every field: fields that the desired object does not have are reset to their defaults.
     Exact,
     /// None: the object is created if it is missing and never changed, because its kind is immutable.
     CreateOnce,
-    /// Every field except `replicas`, which belong to the autoscaler after the creation.
+    /// Every field except `replicas`, which belong to the autoscaler after the creation. An autoscaler does not change a
+    /// value of 0, so 0 counts as a change by another client.
     Autoscaled { initial_replicas: i32 },
 }
 
@@ -44,13 +46,19 @@ pub struct Object {
 }
 
 impl Object {
-    /// Adds `apiVersion`, `kind` and the hash of the desired object to the body.
+    /// Adds `apiVersion`, `kind`, the hash of the desired object and the list of its annotations to the body.
     pub fn new<T: Resource + Serialize>(kind: Kind, group: Group, ownership: Ownership, typed: &T) -> Self {
         let mut body = serde_json::to_value(typed).unwrap_or_default();
         let api = kind.resource();
         body["apiVersion"] = json!(api.api_version);
         body["kind"] = json!(api.kind);
         let hash = names::short_hash(&body.to_string(), HASH_DIGITS);
+        let own: Vec<&str> =
+            body["metadata"]["annotations"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+        let own = (!own.is_empty()).then(|| own.join(","));
+        if let Some(own) = own {
+            body["metadata"]["annotations"][OWN_ANNOTATIONS] = json!(own);
+        }
         body["metadata"]["annotations"][DESIRED_HASH] = json!(hash);
         let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         Self { key: ObjectKey { kind, name }, group, ownership, body }

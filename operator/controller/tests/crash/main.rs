@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 mod api_server;
+mod drift;
+mod edits;
 mod fakes;
 
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::environment::Environment;
 use super::{labels, pod};
-use crate::decide::object::{Group, Object, Ownership, SCALING};
+use crate::decide::object::{Group, Object, Ownership};
 use crate::decide::plan::{Plan, ServicePlan};
 use crate::kinds::Kind;
 use agora_topology::ADMIN_PORT;
@@ -23,11 +23,8 @@ const REVISIONS_KEPT: i32 = 3;
 pub fn deployment(plan: &Plan, service: &ServicePlan, environment: &Environment) -> Object {
     let row = service.row;
     let automatic = service.replicas.automatic();
-    let mut metadata = labels::owned(plan, plan.child(row.name), row.name);
-    let scaling = if automatic { "Automatic" } else { "Fixed" };
-    metadata.annotations = Some([(SCALING.to_owned(), scaling.to_owned())].into());
     let deployment = Deployment {
-        metadata,
+        metadata: labels::owned(plan, plan.child(row.name), row.name),
         spec: Some(DeploymentSpec {
             replicas: (!automatic).then_some(service.replicas.min),
             selector: labels::selector(plan, row.name),

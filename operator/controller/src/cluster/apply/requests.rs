@@ -1,0 +1,129 @@
+//! The requests that write one child: creation, replacement, and a dry run of a replacement.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use kube::api::PostParams;
+use kube::core::{DynamicObject, Status};
+use kube::{Resource, ResourceExt};
+use serde_json::Value;
+
+use super::Pass;
+use super::write::WriteError;
+use crate::decide::desired::{MANAGED_BY, owner_name};
+use crate::decide::diff::{creation, replacement};
+use crate::decide::object::{Object, Ownership};
+use crate::kinds::Kind;
+
+/// Field manager of every field that the operator writes.
+pub const WORKLOAD: &str = "agora-operator/workload";
+/// Prefix of the operator's field managers, and value of the label of its children.
+const OPERATOR: &str = "agora-operator";
+const UNKNOWN_MANAGER: &str = "an unknown client";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Write,
+    /// The API server returns what it would store, and stores nothing.
+    DryRun,
+}
+
+impl Mode {
+    fn params(self) -> PostParams {
+        PostParams { dry_run: self == Self::DryRun, field_manager: Some(WORKLOAD.to_owned()) }
+    }
+}
+
+impl Pass<'_> {
+    /// Creates a child that no cache shows. It may exist: another owner's object is not changed; an own object whose labels
+    /// were changed, so that no watch shows it, is restored, and the client that changed them is returned.
+    pub(super) async fn create(&self, object: &Object) -> Result<Option<String>, WriteError> {
+        let api = self.cluster.api(object.key.kind, &self.market.namespace);
+        match api.create(&Mode::Write.params(), &dynamic(object, creation(object))?).await {
+            Ok(live) => {
+                self.record(object, live, "it did not exist");
+                Ok(None)
+            }
+            Err(kube::Error::Api(status)) if status.code == 409 && status.reason == "AlreadyExists" => {
+                self.restore(object).await.map(Some)
+            }
+            Err(source) => Err(WriteError::api(&object.key, source)),
+        }
+    }
+
+    /// Restores an own object that no watch shows. Returns the client that changed it.
+    async fn restore(&self, object: &Object) -> Result<String, WriteError> {
+        let api = self.cluster.api(object.key.kind, &self.market.namespace);
+        let metadata = api.get_metadata_opt(&object.key.name).await;
+        let metadata = metadata.map_err(|source| WriteError::api(&object.key, source))?;
+        let metadata = metadata.ok_or_else(|| WriteError::conflict(&object.key))?;
+        if !self.is_ours(metadata.meta()) {
+            return Err(WriteError::NotOwned { key: object.key.clone() });
+        }
+        let live = api.get_opt(&object.key.name).await.map_err(|source| WriteError::api(&object.key, source))?;
+        let mut live = live.ok_or_else(|| WriteError::conflict(&object.key))?;
+        // Its contents were not observed: the desired object has generated values, which must not replace those of an
+        // existing Secret, and the spec of a Job is immutable. They are compared in the next reconciliation.
+        if object.key.kind == Kind::Secret || object.ownership == Ownership::CreateOnce {
+            live.labels_mut().extend(labels(object));
+            let replaced = api.replace(&object.key.name, &Mode::Write.params(), &live).await;
+            replaced.map_err(|source| WriteError::stale_or_api(&object.key, source))?;
+            return Err(WriteError::conflict(&object.key));
+        }
+        let restored = self.replace(object, &live, Mode::Write).await?;
+        self.record(object, restored, "no watch showed it, because its labels were changed");
+        Ok(last_manager(metadata.managed_fields()))
+    }
+
+    /// Sends the desired object in place of `live`. Fails with a conflict if `live` is out of date.
+    pub(super) async fn replace(
+        &self,
+        object: &Object,
+        live: &DynamicObject,
+        mode: Mode,
+    ) -> Result<DynamicObject, WriteError> {
+        let api = self.cluster.api(object.key.kind, &self.market.namespace);
+        let body = dynamic(object, replacement(object, live))?;
+        let replaced = api.replace(&object.key.name, &mode.params(), &body).await;
+        replaced.map_err(|source| WriteError::stale_or_api(&object.key, source))
+    }
+
+    fn is_ours(&self, metadata: &ObjectMeta) -> bool {
+        let owned =
+            metadata.owner_references.iter().flatten().any(|owner| Some(&owner.uid) == self.reference.uid.as_ref());
+        let labels = metadata.labels.clone().unwrap_or_default();
+        owned
+            || owner_name(&labels) == Some(&self.market.name)
+                && labels.get(MANAGED_BY).is_some_and(|manager| manager == OPERATOR)
+    }
+
+    /// The client that wrote to a child last. It is read before the correction, which removes that client's field manager.
+    pub(super) async fn last_manager(&self, object: &Object) -> String {
+        let api = self.cluster.api(object.key.kind, &self.market.namespace);
+        let live = api.get_metadata(&object.key.name).await;
+        live.map_or_else(|_| UNKNOWN_MANAGER.to_owned(), |live| last_manager(live.managed_fields()))
+    }
+}
+
+fn labels(object: &Object) -> impl Iterator<Item = (String, String)> {
+    let labels = object.body["metadata"]["labels"].as_object().into_iter().flatten();
+    labels.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+}
+
+fn dynamic(object: &Object, body: Value) -> Result<DynamicObject, WriteError> {
+    serde_json::from_value(body).map_err(|error| WriteError::api(&object.key, kube::Error::SerdeError(error)))
+}
+
+/// The field manager of the latest write, except this operator and the controllers that write a status.
+fn last_manager(fields: &[ManagedFieldsEntry]) -> String {
+    fields
+        .iter()
+        .filter(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty())
+        .filter(|entry| !entry.manager.as_deref().unwrap_or_default().starts_with(OPERATOR))
+        .max_by_key(|entry| entry.time.as_ref().map(|time| time.0))
+        .and_then(|entry| entry.manager.clone())
+        .unwrap_or_else(|| UNKNOWN_MANAGER.to_owned())
+}
+
+/// Whether a write failed because its object was changed or deleted in the meantime.
+pub fn is_stale(status: &Status) -> bool {
+    status.code == 404 || status.code == 409 && status.reason == "Conflict"
+}

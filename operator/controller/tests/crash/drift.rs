@@ -1,0 +1,151 @@
+//! Children that another client changes: each change of a field that the operator owns is undone, also if the field was
+//! added; metadata of other clients stays; a client that insists is reported.
+
+use std::time::Duration;
+
+use agora_operator::kinds::Kind;
+use kube::api::{Patch, PatchParams};
+use kube::{Client, ResourceExt};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::api_server::ApiServer;
+use super::edits::{self, Edit};
+use super::{DataServers, MARKET, NAMESPACE, Operator, POLL, TestClient};
+
+/// The figure is one second; the limit allows for a busy machine.
+const REPAIR_MAX: Duration = Duration::from_secs(10);
+
+/// A shop with a child of every kind.
+async fn running_shop(server: &ApiServer) -> (TestClient, Operator) {
+    let test = TestClient { client: Client::try_from(server.config().await).unwrap() };
+    test.prepare().await;
+    test.apply_sample().await;
+    let more = json!({"spec": {
+        "disruption": {"maxUnavailable": 1},
+        "exposure": {"type": "Ingress", "hostnames": ["shop.test"], "tls": {"type": "External"}},
+    }});
+    test.markets().patch(MARKET, &PatchParams::default(), &Patch::Merge(more)).await.unwrap();
+    let operator = Operator::start(server, &DataServers::default(), NAMESPACE, usize::MAX).await;
+    test.run_until_ready(&operator, usize::MAX).await;
+    (test, operator)
+}
+
+impl TestClient {
+    async fn edit(&self, edit: &Edit) {
+        let params = PatchParams { field_manager: Some("intruder".to_owned()), ..PatchParams::default() };
+        let patched = self.api(edit.kind).patch(edit.name, &params, &Patch::Strategic(&edit.patch)).await;
+        patched.unwrap_or_else(|error| panic!("{} {}: {}: {error}", edit.kind.word(), edit.name, edit.patch));
+    }
+
+    /// A child without its status and what the API server counts.
+    async fn child(&self, kind: Kind, name: &str) -> Value {
+        let mut object = self.api(kind).get(name).await.unwrap();
+        let labels = std::mem::take(object.labels_mut());
+        let annotations = std::mem::take(object.annotations_mut());
+        let owners = std::mem::take(object.owner_references_mut());
+        let mut body = serde_json::to_value(object).unwrap();
+        body["metadata"] = json!({"labels": labels, "annotations": annotations, "ownerReferences": owners});
+        body["status"] = Value::Null;
+        body
+    }
+
+    async fn until(&self, what: &str, limit: Duration, mut holds: impl AsyncFnMut() -> bool) -> Duration {
+        let started = Instant::now();
+        while !holds().await {
+            assert!(started.elapsed() < limit, "not within {limit:?}: {what}");
+            tokio::time::sleep(POLL).await;
+        }
+        started.elapsed()
+    }
+
+    async fn condition(&self, type_: &str) -> (String, String, String) {
+        let market = self.markets().get(MARKET).await.unwrap();
+        let conditions = market.status.map(|status| status.conditions).unwrap_or_default();
+        let found = conditions.into_iter().find(|condition| condition.type_ == type_);
+        found.map(|found| (found.status, found.reason, found.message)).unwrap_or_default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_changed_or_added_field_of_a_child_is_repaired() {
+    let server = ApiServer::start().await;
+    let (test, operator) = running_shop(&server).await;
+    let edits = edits::all();
+    let mut times = Vec::new();
+    for edit in &edits {
+        let before = test.child(edit.kind, edit.name).await;
+        test.edit(edit).await;
+        let what = format!("{} {} is as before {}", edit.kind.word(), edit.name, edit.patch);
+        times.push(test.until(&what, REPAIR_MAX, async || test.child(edit.kind, edit.name).await == before).await);
+    }
+    times.sort_unstable();
+    println!("{} changes repaired, the slowest in {:?}", edits.len(), times.last().unwrap());
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metadata_of_other_clients_stays_and_an_idle_operator_writes_nothing() {
+    let server = ApiServer::start().await;
+    let (test, operator) = running_shop(&server).await;
+    let restarted = json!({"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"});
+    let edit = |patch| Edit { kind: Kind::Deployment, name: "shop-cart", patch };
+    test.edit(&edit(json!({"metadata": {"annotations": {"theirs": "x"}, "labels": {"theirs": "x"}}}))).await;
+    test.edit(&edit(json!({"spec": {"template": {"metadata": {"annotations": restarted}}}}))).await;
+    test.edit(&edit(json!({"spec": {"replicas": 2}}))).await;
+    test.edit(&edit(json!({"spec": {"minReadySeconds": 9}}))).await;
+    let cart = async || test.child(Kind::Deployment, "shop-cart").await;
+    test.until("minReadySeconds is repaired", REPAIR_MAX, async || cart().await["spec"]["minReadySeconds"].is_null()).await;
+    let cart = cart().await;
+    assert_eq!(cart["metadata"]["annotations"]["theirs"], "x");
+    assert_eq!(cart["metadata"]["labels"]["theirs"], "x");
+    let annotations = &cart["spec"]["template"]["metadata"]["annotations"];
+    assert_eq!(annotations["kubectl.kubernetes.io/restartedAt"], "2026-01-01T00:00:00Z");
+    assert_eq!(cart["spec"]["replicas"], 2, "the number of pods belongs to the autoscaler");
+    test.run_until_ready(&operator, usize::MAX).await;
+    operator.stop().await;
+
+    // A new operator compares each child once, without a change, and then sends nothing.
+    let versions = test.versions().await;
+    let second = Operator::start(&server, &DataServers::default(), NAMESPACE, usize::MAX).await;
+    let settled = async || {
+        let before = *second.writes.borrow();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        before > 0 && before == *second.writes.borrow()
+    };
+    test.until("the operator sends nothing any more", Duration::from_mins(1), settled).await;
+    assert_eq!(test.versions().await, versions, "no child was written");
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_field_that_is_back_after_three_repairs_is_reported_and_repaired_less_often() {
+    let server = ApiServer::start().await;
+    let (test, operator) = running_shop(&server).await;
+    let edit = Edit { kind: Kind::Service, name: "shop-cart", patch: json!({"spec": {"sessionAffinity": "ClientIP"}}) };
+    let affinity = async || test.child(edit.kind, edit.name).await["spec"]["sessionAffinity"].clone();
+    for _ in 0..3 {
+        test.edit(&edit).await;
+        test.until("the Service is repaired", REPAIR_MAX, async || affinity().await == "None").await;
+    }
+    test.edit(&edit).await;
+    let contested = async || test.condition("WorkloadsReady").await.1 == "DriftContested";
+    test.until("the contest is reported", REPAIR_MAX, contested).await;
+    let message = test.condition("WorkloadsReady").await.2;
+    assert!(message.contains("spec.sessionAffinity of Service shop-cart"), "{message}");
+    assert!(message.contains("intruder"), "{message}");
+    // The repair is delayed, and not given up.
+    test.until("the Service is repaired", Duration::from_mins(1), async || affinity().await == "None").await;
+    operator.stop().await;
+}
+
+impl TestClient {
+    /// Resource versions of all children.
+    async fn versions(&self) -> Vec<Option<String>> {
+        let mut versions = Vec::new();
+        for kind in Kind::WRITTEN {
+            versions.extend(self.children(kind).await.iter().map(ResourceExt::resource_version));
+        }
+        versions
+    }
+}
