@@ -3,5 +3,6 @@
 pub mod kafka;
 pub mod ports;
 pub mod postgres;
+pub mod readiness;
 pub mod redis;
 pub mod tasks;

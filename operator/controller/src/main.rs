@@ -7,7 +7,7 @@ use agora_chassis::{Process, admin, settings, shutdown_signal::ShutdownSignal, t
 use agora_operator::cluster::events::Events;
 use agora_operator::cluster::{Cluster, watches};
 use agora_operator::external::tasks::{Adapters, ExternalTasks};
-use agora_operator::external::{kafka, postgres, redis};
+use agora_operator::external::{kafka, postgres, readiness, redis};
 use agora_operator::market::Trigger;
 use agora_operator::run::context::Context;
 use agora_operator::run::scheduler;
@@ -92,6 +92,7 @@ async fn start(process: &Process, namespaces: &[String]) -> anyhow::Result<()> {
         databases: Arc::new(postgres::PgDatabases),
         topics: Arc::new(kafka::KafkaTopics),
         redis: Arc::new(redis::RedisConnections::default()),
+        services: Arc::new(readiness::HttpReadiness::default()),
     };
     let external = ExternalTasks::new(adapters, process.clone(), trigger.clone(), Arc::new(events.clone()));
     let cluster = Cluster::new(client, stores, events);

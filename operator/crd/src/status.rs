@@ -197,9 +197,13 @@ pub enum Reason {
     InvalidSpec,
     ImageUnavailable,
     CrashLooping,
+    ContainerNotCreated,
+    Unschedulable,
+    PodsRefused,
     ProgressDeadlineExceeded,
     DatabaseUnreachable,
     RedisUnreachable,
+    ServiceUnreachable,
     AuthenticationFailed,
     RoleConflict,
     IsolationConflict,
@@ -237,6 +241,8 @@ impl Reason {
             Self::InvalidSpec
                 | Self::ImageUnavailable
                 | Self::CrashLooping
+                | Self::ContainerNotCreated
+                | Self::PodsRefused
                 | Self::ProgressDeadlineExceeded
                 | Self::AuthenticationFailed
                 | Self::RoleConflict

@@ -43,8 +43,8 @@ pub async fn observe(
         referenced_secrets.insert(name, secret);
     }
     let credentials = credentials::credentials(&market.name, &children)?;
-    let LastInspection { databases, topics, redis } = last;
-    let observed = Observed { children, credentials, referenced_secrets, databases, topics, redis, now };
+    let LastInspection { databases, topics, redis, services } = last;
+    let observed = Observed { children, credentials, referenced_secrets, databases, topics, redis, services, now };
     Ok(Snapshot { observed, cache_lags })
 }
 

@@ -24,7 +24,8 @@ use agora_crd::Reason;
 use agora_topology as topology;
 
 pub use labels::{MANAGED_BY, SELECTOR, instance_selector, owner_name};
-pub use migration_job::{Migration, migration};
+pub use migration_job::Migration;
+use migration_job::migration;
 
 use crate::decide::maybe::Maybe;
 use crate::decide::object::{Group, Object, Ownership};
@@ -33,19 +34,20 @@ use crate::decide::plan::{Plan, ServicePlan};
 use crate::kinds::{Kind, ObjectKey};
 use crate::names;
 use children::{ServiceChildren, SharedChildren};
-use external::{DesiredDatabases, DesiredRedis, DesiredTopics, Fingerprint};
+use external::{DesiredDatabases, DesiredProbes, DesiredRedis, DesiredTopics, Fingerprint};
 
 #[derive(Clone, Debug)]
 pub struct Desired {
     /// What happens to each child. A child without an entry stays unchanged.
     pub children: BTreeMap<ObjectKey, Maybe<Object>>,
-    /// Failed migration Jobs to delete, so that they run again.
+    /// Failed or outdated migration Jobs to delete, so that they run again.
     pub expired: Vec<ObjectKey>,
     /// Why services wait, by service.
     pub waiting: BTreeMap<&'static str, ConditionError>,
     pub databases: Result<DesiredDatabases, ConditionError>,
     pub topics: Result<DesiredTopics, ConditionError>,
     pub redis: Result<DesiredRedis, ConditionError>,
+    pub probes: DesiredProbes,
 }
 
 impl Desired {
@@ -85,6 +87,7 @@ pub fn desired(plan: &Plan, observed: &Observed) -> Desired {
         waiting,
         topics: isolation_key_is_free(plan, observed).and_then(|()| external::topics(plan, observed)),
         redis: external::redis(plan, observed),
+        probes: external::probes(plan),
         databases,
     }
 }
@@ -129,7 +132,7 @@ fn route(plan: &Plan, observed: &Observed) -> Maybe<Object> {
 #[derive(Default)]
 struct Gate {
     waiting: Option<ConditionError>,
-    /// The failed migration Job to delete.
+    /// The failed or outdated migration Job to delete.
     expired: Option<ObjectKey>,
 }
 
@@ -183,13 +186,13 @@ fn migrate(
 ) -> Maybe<Object> {
     let job = migration_job::migration_job(plan, service);
     let database = database_state(plan, service, observed, databases);
-    let state = migration(plan, service, observed);
+    let state = migration(&job, observed);
     let child = match (&state, &database) {
-        (Migration::Expired, Ok(())) => {
+        (Migration::Expired | Migration::Outdated, Ok(())) => {
             gate.expired = Some(job.key);
             Maybe::Hold
         }
-        (Migration::Absent | Migration::Expired, Err(_)) => Maybe::Hold,
+        (Migration::Absent | Migration::Expired | Migration::Outdated, Err(_)) => Maybe::Hold,
         _ => Maybe::Want(job),
     };
     let error = match (state, database) {

@@ -58,7 +58,7 @@ pub fn normal_form(object: &Object, live: &DynamicObject) -> Value {
     let Some(members) = form.as_object_mut() else { return Value::Null };
     members.remove("status");
     if object.key.kind == Kind::ServiceAccount {
-        FOREIGN_OF_SERVICE_ACCOUNTS.map(|field| members.remove(field));
+        members.retain(|name, _| !FOREIGN_OF_SERVICE_ACCOUNTS.contains(&name.as_str()));
     }
     if matches!(object.ownership, Ownership::Autoscaled { .. })
         && replicas(live) != Some(0)
@@ -67,7 +67,7 @@ pub fn normal_form(object: &Object, live: &DynamicObject) -> Value {
         spec.remove("replicas");
     }
     if let Some(annotations) = template_annotations(&mut form) {
-        FOREIGN_TEMPLATE_ANNOTATIONS.map(|name| annotations.remove(name));
+        annotations.retain(|name, _| !FOREIGN_TEMPLATE_ANNOTATIONS.contains(&name.as_str()));
     }
     let own = |of: &BTreeMap<String, String>, field: &str| -> Map<String, Value> {
         let desired = object.body["metadata"][field].as_object().into_iter().flatten();

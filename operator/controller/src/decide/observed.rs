@@ -28,6 +28,8 @@ pub struct Observed {
     pub topics: Option<TopicsObservation>,
     /// `None` before the first inspection.
     pub redis: Option<RedisObservation>,
+    /// `None` before the first inspection.
+    pub services: Option<ServicesObservation>,
     pub now: OffsetDateTime,
 }
 
@@ -150,10 +152,29 @@ pub struct RedisObservation {
     pub answer: Result<(), ConditionError>,
 }
 
+/// What the services report of themselves at their admin ports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServicesObservation {
+    /// By service.
+    pub services: BTreeMap<String, Evidence>,
+}
+
+/// What one service reports of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// It has not answered this operator yet. The operator may not reach it at all, so this is no evidence of a failure.
+    NeverAnswered,
+    /// It answered before and does not answer any more, with the error of the last attempt.
+    Silent(String),
+    /// Its dependencies that are not available, with the reasons.
+    Reported(BTreeMap<String, String>),
+}
+
 /// The results of the last inspections of one Marketplace's data servers; `None` before the first one.
 #[derive(Clone, Debug, Default)]
 pub struct LastInspection {
     pub databases: Option<DatabasesObservation>,
     pub topics: Option<TopicsObservation>,
     pub redis: Option<RedisObservation>,
+    pub services: Option<ServicesObservation>,
 }

@@ -2,7 +2,10 @@
 //!
 //! Pure. It is computed in every reconciliation, even if applying the desired state failed in part.
 
+mod available;
+mod evidence;
 mod groups;
+mod pods;
 mod services;
 
 use agora_crd::{ConditionType, Effective, Marketplace, MarketplaceStatus, Reason, ServiceRollout, ServiceStatus};
@@ -14,10 +17,6 @@ use crate::decide::applied::Applied;
 use crate::decide::desired::Desired;
 use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{Plan, Violation};
-
-fn needed_to_buy() -> impl Iterator<Item = &'static str> {
-    agora_topology::ALL.iter().filter(|service| service.needed_to_buy).map(|service| service.name)
-}
 
 /// The input of the status.
 pub struct View<'a> {
@@ -37,13 +36,13 @@ pub struct ConditionState {
     /// `True`, `False` or `Unknown`.
     pub status: &'static str,
     pub reason: Reason,
-    /// Names the object and the remedy; empty if the status is as it should be.
+    /// What was seen, with the object and the remedy if the status is not as it should be.
     pub message: String,
 }
 
 impl ConditionState {
-    fn yes(reason: Reason) -> Self {
-        Self { status: "True", reason, message: String::new() }
+    fn yes(reason: Reason, seen: impl Into<String>) -> Self {
+        Self { status: "True", reason, message: seen.into() }
     }
 
     fn no(reason: Reason, message: impl Into<String>) -> Self {
@@ -78,7 +77,7 @@ pub fn status(view: &View) -> MarketplaceStatus {
             before.and_then(|status| status.version.clone())
         },
         summary: Some(format!("{ready}/{} services ready", services.len())),
-        conditions: conditions(view, available(&services), overall, groups),
+        conditions: conditions(view, available::available(view, &services), overall, groups),
         kafka: groups::kafka_status(view).or_else(|| before.and_then(|status| status.kafka.clone())),
         effective: Some(effective(view.plan)),
         services,
@@ -105,21 +104,16 @@ pub fn terminating(market: &Marketplace, error: &ConditionError, now: OffsetDate
     status
 }
 
+fn no_answer(service: &str, error: &str) -> ConditionState {
+    let message = format!("service {service} does not answer any more ({error}): see its pods and their logs");
+    ConditionState::no(Reason::ServiceUnreachable, message)
+}
+
 fn is_up(service: &ServiceStatus) -> bool {
     service.ready > 0 && service.ready >= service.desired
 }
 
-fn available(services: &[ServiceStatus]) -> ConditionState {
-    let up = |name: &&str| services.iter().any(|service| service.name == **name && service.ready > 0);
-    let down: Vec<&str> = needed_to_buy().filter(|name| !up(name)).collect();
-    if down.is_empty() {
-        return ConditionState::yes(Reason::ShoppersCanBuy);
-    }
-    ConditionState::no(
-        Reason::Progressing,
-        format!("no ready pod of: {}: see condition WorkloadsReady", down.join(", ")),
-    )
-}
+const WAITS_FOR_USER: &str = "waits for a change by a user: see condition Stalled";
 
 /// The conditions that summarise the groups.
 struct Overall {
@@ -129,13 +123,14 @@ struct Overall {
 }
 
 fn overall(view: &View, groups: &[(ConditionType, ConditionState)]) -> Overall {
-    let up_to_date = || ConditionState::no(Reason::UpToDate, "");
-    let not_stalled = || ConditionState::no(Reason::Progressing, "");
+    let up_to_date = || ConditionState::no(Reason::UpToDate, "every component is as the spec describes it");
+    let not_stalled = || ConditionState::no(Reason::Progressing, "nothing needs a change by a user");
     if let Some(first) = view.violations.first() {
         let all: Vec<&str> = view.violations.iter().map(|violation| violation.message.as_str()).collect();
         let stalled = ConditionState { status: "True", reason: first.reason, message: all.join("; ") };
         let ready = ConditionState::no(first.reason, stalled.message.clone());
-        return Overall { ready, reconciling: ConditionState::no(first.reason, ""), stalled };
+        let reconciling = ConditionState::no(first.reason, WAITS_FOR_USER);
+        return Overall { ready, reconciling, stalled };
     }
     if view.paused {
         let message =
@@ -151,7 +146,7 @@ fn overall(view: &View, groups: &[(ConditionType, ConditionState)]) -> Overall {
     open.sort_by_key(|(type_, state)| (!state.reason.stalls(), *type_));
     let Some((type_, worst)) = open.first() else {
         return Overall {
-            ready: ConditionState::yes(Reason::AllComponentsReady),
+            ready: ConditionState::yes(Reason::AllComponentsReady, "the conditions of all components are True"),
             reconciling: up_to_date(),
             stalled: not_stalled(),
         };
@@ -160,7 +155,7 @@ fn overall(view: &View, groups: &[(ConditionType, ConditionState)]) -> Overall {
     let ready = ConditionState::no(worst.reason, message.clone());
     if worst.reason.stalls() {
         let stalled = ConditionState { status: "True", reason: worst.reason, message };
-        return Overall { ready, reconciling: ConditionState::no(worst.reason, ""), stalled };
+        return Overall { ready, reconciling: ConditionState::no(worst.reason, WAITS_FOR_USER), stalled };
     }
     let reconciling = ConditionState { status: "True", reason: Reason::Progressing, message };
     Overall { ready, reconciling, stalled: not_stalled() }

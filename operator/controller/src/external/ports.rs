@@ -112,6 +112,21 @@ pub trait RedisProbe: Send + Sync {
     async fn ping(&self, endpoint: &str, password: Option<&Secret>) -> Result<(), RedisError>;
 }
 
+/// An error of the request for a readiness report.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the readiness at {url}")]
+pub struct ProbeError {
+    pub url: String,
+    pub source: BoxError,
+}
+
+/// The readiness reports of services.
+#[async_trait]
+pub trait ServiceProbe: Send + Sync {
+    /// The dependencies that the service reports as not available, with the reasons.
+    async fn degraded(&self, url: &str) -> Result<BTreeMap<String, String>, ProbeError>;
+}
+
 /// The text of an error with its source in parentheses, for condition messages.
 pub fn with_source(error: &dyn Error) -> String {
     let source = error.source().map(|source| format!(" ({source})")).unwrap_or_default();

@@ -5,6 +5,7 @@
 pub(crate) mod databases;
 mod redis;
 mod resource;
+mod services;
 pub(crate) mod topics;
 
 use std::collections::BTreeMap;
@@ -17,11 +18,12 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use crate::decide::correction::Correction;
 use crate::decide::desired::Desired;
 use crate::decide::observed::LastInspection;
-use crate::external::ports::{DatabaseAdmin, RedisProbe, TopicAdmin};
+use crate::external::ports::{DatabaseAdmin, RedisProbe, ServiceProbe, TopicAdmin};
 use crate::market::{MarketRef, Trigger};
 use databases::Databases;
 use redis::Redis;
 use resource::{ExternalResource, Reporter};
+use services::Services;
 use topics::Topics;
 
 #[derive(Clone)]
@@ -29,6 +31,7 @@ pub struct Adapters {
     pub databases: Arc<dyn DatabaseAdmin>,
     pub topics: Arc<dyn TopicAdmin>,
     pub redis: Arc<dyn RedisProbe>,
+    pub services: Arc<dyn ServiceProbe>,
 }
 
 /// Reports corrections to the user.
@@ -51,6 +54,7 @@ struct ExternalResources {
     databases: ExternalResource<Databases>,
     topics: ExternalResource<Topics>,
     redis: ExternalResource<Redis>,
+    services: ExternalResource<Services>,
 }
 
 impl ExternalTasks {
@@ -64,6 +68,7 @@ impl ExternalTasks {
             databases: resources.databases.last(),
             topics: resources.topics.last(),
             redis: resources.redis.last(),
+            services: resources.services.last(),
         })
     }
 
@@ -80,6 +85,7 @@ impl ExternalTasks {
         if let Ok(redis) = &desired.redis {
             resources.redis.set_desired(redis);
         }
+        resources.services.set_desired(&desired.probes);
     }
 
     /// Starts no further inspection or correction until a desired state is set again. The last inspection is kept.
@@ -89,6 +95,7 @@ impl ExternalTasks {
             resources.databases.suspend();
             resources.topics.suspend();
             resources.redis.suspend();
+            resources.services.suspend();
         }
     }
 
@@ -116,11 +123,12 @@ impl ExternalTasks {
             trigger: self.trigger.clone(),
             events: self.events.clone(),
         };
-        let Adapters { databases, topics, redis } = self.adapters.clone();
+        let Adapters { databases, topics, redis, services } = self.adapters.clone();
         ExternalResources {
             databases: ExternalResource::start(&self.process, reporter.clone(), Databases(databases)),
             topics: ExternalResource::start(&self.process, reporter.clone(), Topics(topics)),
-            redis: ExternalResource::start(&self.process, reporter, Redis(redis)),
+            redis: ExternalResource::start(&self.process, reporter.clone(), Redis(redis)),
+            services: ExternalResource::start(&self.process, reporter, Services::new(services)),
         }
     }
 }

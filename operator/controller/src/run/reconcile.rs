@@ -58,6 +58,20 @@ pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Er
     }
     let desired = desired(&plan, &observed);
     let reference = resource.object_ref(&());
+    let mut view = View {
+        market: &resource,
+        plan: &plan,
+        violations: &violations,
+        paused,
+        observed: &observed,
+        desired: &desired,
+        applied: &Applied::default(),
+    };
+    // The conditions of the previous spec must not be taken for those of this one while it is being applied.
+    let is_new = resource.status.as_ref().and_then(|status| status.observed_generation) != resource.metadata.generation;
+    if is_new {
+        write_status(context, market, &resource, &status(&view)).await?;
+    }
     let mut applied = Applied::default();
     if !paused && violations.is_empty() {
         applied = apply(&context.cluster, market, &reference, &plan, &desired, &observed).await;
@@ -68,15 +82,7 @@ pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Er
         // Inspections continue while the server accepts too few connections: its limit may be raised.
         context.external.set_desired(market, &reference, &desired);
     }
-    let view = View {
-        market: &resource,
-        plan: &plan,
-        violations: &violations,
-        paused,
-        observed: &observed,
-        desired: &desired,
-        applied: &applied,
-    };
+    view.applied = &applied;
     write_status(context, market, &resource, &status(&view)).await?;
     Ok(next(&applied, cache_lags, &violations, &desired, &observed))
 }
@@ -91,13 +97,14 @@ fn connections(resource: &Marketplace, last: &LastInspection) -> Option<i32> {
 
 fn next(applied: &Applied, cache_lags: bool, violations: &[Violation], desired: &Desired, observed: &Observed) -> Next {
     let unusable = |secret: &ReferencedSecret| !matches!(secret, ReferencedSecret::Usable(_));
-    let failed = |error: &ConditionError| error.reason == Reason::MigrationFailed;
+    let time_matters =
+        |error: &ConditionError| matches!(error.reason, Reason::MigrationFailed | Reason::MigrationRunning);
     if applied.retry || cache_lags {
         Next::After(CACHE_LAG_DELAY)
     } else if observed.referenced_secrets.values().any(unusable)
         || !applied.errors.is_empty()
         || !violations.is_empty()
-        || desired.waiting.values().any(failed)
+        || desired.waiting.values().any(time_matters)
     {
         Next::After(USER_ACTION_DELAY)
     } else {

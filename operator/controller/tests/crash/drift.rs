@@ -95,7 +95,8 @@ async fn metadata_of_other_clients_stays_and_an_idle_operator_writes_nothing() {
     test.edit(&edit(json!({"spec": {"replicas": 2}}))).await;
     test.edit(&edit(json!({"spec": {"minReadySeconds": 9}}))).await;
     let cart = async || test.child(Kind::Deployment, "shop-cart").await;
-    test.until("minReadySeconds is repaired", REPAIR_MAX, async || cart().await["spec"]["minReadySeconds"].is_null()).await;
+    test.until("minReadySeconds is repaired", REPAIR_MAX, async || cart().await["spec"]["minReadySeconds"].is_null())
+        .await;
     let cart = cart().await;
     assert_eq!(cart["metadata"]["annotations"]["theirs"], "x");
     assert_eq!(cart["metadata"]["labels"]["theirs"], "x");

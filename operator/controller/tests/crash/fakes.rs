@@ -7,7 +7,7 @@ use agora_operator::decide::servers::{
     AdminDatabase, Broker, DesiredDatabase, DesiredTopic, ObservedDatabase, ObservedServer, ObservedTopic,
 };
 use agora_operator::external::ports::{
-    BrokerError, DatabaseAdmin, DatabaseError, PerName, RedisError, RedisProbe, TopicAdmin,
+    BrokerError, DatabaseAdmin, DatabaseError, PerName, ProbeError, RedisError, RedisProbe, ServiceProbe, TopicAdmin,
 };
 use agora_vocab::Secret;
 use async_trait::async_trait;
@@ -103,5 +103,16 @@ pub struct ReachableRedis;
 impl RedisProbe for ReachableRedis {
     async fn ping(&self, _: &str, _: Option<&Secret>) -> Result<(), RedisError> {
         Ok(())
+    }
+}
+
+/// Every service answers and lacks nothing.
+#[derive(Debug, Default)]
+pub struct HealthyServices;
+
+#[async_trait]
+impl ServiceProbe for HealthyServices {
+    async fn degraded(&self, _: &str) -> Result<BTreeMap<String, String>, ProbeError> {
+        Ok(BTreeMap::new())
     }
 }

@@ -25,7 +25,7 @@ use agora_operator::run::context::Context;
 use agora_operator::run::scheduler;
 use api_server::ApiServer;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use fakes::{InMemoryDatabases, InMemoryTopics, ReachableRedis};
+use fakes::{HealthyServices, InMemoryDatabases, InMemoryTopics, ReachableRedis};
 use futures::future::BoxFuture;
 use http::{Method, Request};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
@@ -70,6 +70,7 @@ impl Operator {
             databases: servers.databases.clone(),
             topics: servers.topics.clone(),
             redis: Arc::new(ReachableRedis),
+            services: Arc::new(HealthyServices),
         };
         let external = ExternalTasks::new(adapters, process.clone(), trigger.clone(), Arc::new(events.clone()));
         let cluster = Cluster::new(client, stores, events);

@@ -43,6 +43,7 @@ impl Fixture {
             databases: None,
             topics: None,
             redis: None,
+            services: None,
             now: datetime!(2026-01-01 00:00 UTC),
         };
         for name in plan(&market, Some(300)).0.referenced_secrets() {
@@ -66,14 +67,18 @@ impl Fixture {
         self
     }
 
-    /// Every Deployment is available, and the inspections of broker and Redis succeeded.
+    /// Every child exists, every Deployment is available, and the inspections of broker and Redis succeeded.
     pub fn running(mut self) -> Self {
         let pods = json!({
             "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1
         });
         let desired = self.desired();
-        for object in self.objects().into_iter().filter(|object| object.key.kind == Kind::Deployment) {
+        for object in self.objects().into_iter().filter(|object| object.key.kind != Kind::Job) {
             let mut body = object.body;
+            if object.key.kind != Kind::Deployment {
+                self.add(&object.key, body, Value::Null);
+                continue;
+            }
             body["metadata"]["generation"] = json!(1);
             body["spec"]["replicas"] = json!(1);
             self.add(&object.key, body, pods.clone());

@@ -1,10 +1,12 @@
 //! The status: Ready is true only without errors, errors are named, and the same input gives the same status.
 
+use std::collections::BTreeMap;
+
 use crate::fixture::{Fixture, MINIMAL, PRODUCTION};
 use agora_crd::{MarketplaceStatus, Reason};
 use agora_operator::decide::applied::Applied;
 use agora_operator::decide::object::Group;
-use agora_operator::decide::observed::{ConditionError, ReferencedSecret};
+use agora_operator::decide::observed::{ConditionError, Evidence, ReferencedSecret, ServicesObservation};
 use agora_operator::decide::plan::{Violation, plan};
 use agora_operator::decide::status::{View, status, terminating};
 use agora_operator::kinds::{Kind, ObjectKey};
@@ -108,6 +110,81 @@ fn a_paused_marketplace_is_not_ready() {
     check(&status, "Reconciling", "False", "Paused");
 }
 
+/// Every service reports these dependencies as not available.
+fn reports(degraded: &[&str]) -> ServicesObservation {
+    let report: BTreeMap<String, String> =
+        degraded.iter().map(|name| ((*name).to_owned(), "no answer".to_owned())).collect();
+    let services = agora_topology::ALL.iter().map(|row| (row.name.to_owned(), Evidence::Reported(report.clone())));
+    ServicesObservation { services: services.collect() }
+}
+
+#[test]
+fn a_shop_whose_services_lose_their_databases_is_not_available() {
+    let mut fixture = Fixture::new(MINIMAL).migrated().running();
+    fixture.observed.services = Some(reports(&[]));
+    check(&of(&fixture), "Available", "True", "ShoppersCanBuy");
+    // The server answers the operator, and each database refuses the service's connections.
+    fixture.observed.services = Some(reports(&["database"]));
+    let status = of(&fixture);
+    check(&status, "Available", "False", "DatabaseUnreachable");
+    check(&status, "DatabaseReady", "False", "DatabaseUnreachable");
+    check(&status, "Ready", "False", "DatabaseUnreachable");
+    // Checkout works without the broker.
+    fixture.observed.services = Some(reports(&["kafka", "redis"]));
+    let status = of(&fixture);
+    check(&status, "Available", "True", "ShoppersCanBuy");
+    check(&status, "KafkaReady", "False", "BrokerUnreachable");
+    check(&status, "RedisReady", "False", "RedisUnreachable");
+}
+
+#[test]
+fn a_service_that_stops_answering_is_reported_and_one_that_never_answered_is_not() {
+    let mut fixture = Fixture::new(MINIMAL).migrated().running();
+    let mut services = reports(&[]);
+    services.services.insert("order".to_owned(), Evidence::NeverAnswered);
+    fixture.observed.services = Some(services.clone());
+    check(&of(&fixture), "Available", "True", "ShoppersCanBuy");
+    services.services.insert("order".to_owned(), Evidence::Silent("timed out".to_owned()));
+    fixture.observed.services = Some(services);
+    let status = of(&fixture);
+    check(&status, "Available", "False", "ServiceUnreachable");
+    check(&status, "WorkloadsReady", "False", "ServiceUnreachable");
+}
+
+#[test]
+fn availability_is_unknown_without_any_evidence_and_false_without_the_database_server() {
+    let mut fixture = Fixture::new(MINIMAL).migrated().running();
+    fixture.observed.databases.as_mut().unwrap().connections = Err(error(Reason::DatabaseUnreachable));
+    check(&of(&fixture), "Available", "False", "DatabaseUnreachable");
+    fixture.observed.databases = None;
+    check(&of(&fixture), "Available", "Unknown", "WaitingForDependency");
+}
+
+#[test]
+fn a_changed_spec_is_not_ready_before_its_pods_are_replaced() {
+    let mut fixture = Fixture::new(MINIMAL).migrated().running();
+    check(&of(&fixture), "Ready", "True", "AllComponentsReady");
+    fixture.market.spec.pod.annotations.insert("changed".to_owned(), "yes".to_owned());
+    let status = of(&fixture);
+    check(&status, "Ready", "False", "Progressing");
+    check(&status, "WorkloadsReady", "False", "Progressing");
+    check(&status, "Available", "True", "ShoppersCanBuy");
+}
+
+#[test]
+fn no_condition_is_true_before_its_evidence_and_every_condition_says_what_was_seen() {
+    let new = of(&Fixture::new(PRODUCTION));
+    for type_ in ["Available", "Ready", "KafkaReady", "RedisReady", "CredentialsReady", "WorkloadsReady", "RouteReady"]
+    {
+        assert_ne!(condition(&new, type_).0, "True", "{type_}");
+    }
+    for status in [new, of(&Fixture::new(PRODUCTION).migrated().running())] {
+        for condition in status.conditions {
+            assert!(!condition.message.is_empty(), "{}", condition.type_);
+        }
+    }
+}
+
 #[test]
 fn an_image_that_cannot_be_pulled_is_reported() {
     let mut fixture = Fixture::new(MINIMAL).migrated().running();
@@ -181,6 +258,6 @@ proptest! {
         let status = report(&fixture, &applied, false, &[]);
         let ready = condition(&status, "Ready").0 == "True";
         prop_assert_eq!(ready, !faults.contains(&true));
-        prop_assert_eq!(condition(&status, "Available").0 == "True", !pods);
+        prop_assert_eq!(condition(&status, "Available").0 == "True", !pods && !server);
     }
 }

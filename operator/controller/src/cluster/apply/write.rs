@@ -72,7 +72,8 @@ impl Pass<'_> {
     /// Creates a child. If this process created it before, another client deleted it.
     async fn write_missing(&self, object: &Object) -> Result<bool, WriteError> {
         let now = self.observed.now;
-        let deleted = self.cluster.writes(self.market, |writes| writes.get(&object.key).is_some_and(|last| last.existed));
+        let deleted =
+            self.cluster.writes(self.market, |writes| writes.get(&object.key).is_some_and(|last| last.existed));
         let whole = [WHOLE_OBJECT.to_owned()];
         if deleted && !self.repairs(object, |repairs| repairs.are_due(&whole, now)) {
             return Ok(false);

@@ -5,7 +5,7 @@ use agora_topology as topology;
 use agora_vocab::Secret;
 
 use crate::decide::observed::{ConditionError, Observed};
-use crate::decide::plan::{Mechanism, Plan, TlsPlan, TopicPlan};
+use crate::decide::plan::{Mechanism, Plan, ServicePlan, TlsPlan, TopicPlan};
 use crate::decide::servers::{AdminDatabase, Broker, BrokerAuthentication, BrokerTls, DesiredDatabase, Tls};
 use crate::names;
 
@@ -31,6 +31,13 @@ pub struct DesiredTopics {
 pub struct DesiredRedis {
     pub endpoint: String,
     pub password: Option<Secret>,
+}
+
+/// The services whose readiness is read.
+#[derive(Clone, Debug)]
+pub struct DesiredProbes {
+    /// Name and address of the readiness report of each service.
+    pub urls: Vec<(&'static str, String)>,
 }
 
 /// A hash of a desired external resource. It contains no secret in readable form.
@@ -71,6 +78,12 @@ impl Fingerprint for DesiredRedis {
     fn fingerprint(&self) -> String {
         let password = self.password.as_ref().map_or("", Secret::expose);
         names::short_hash(&format!("{} {password}", self.endpoint), FINGERPRINT_DIGITS)
+    }
+}
+
+impl Fingerprint for DesiredProbes {
+    fn fingerprint(&self) -> String {
+        names::short_hash(&format!("{:?}", self.urls), FINGERPRINT_DIGITS)
     }
 }
 
@@ -124,6 +137,14 @@ pub fn redis(plan: &Plan, observed: &Observed) -> Result<DesiredRedis, Condition
     let password =
         plan.redis_secret.as_ref().map(|name| observed.secret_value(name, "password").cloned()).transpose()?;
     Ok(DesiredRedis { endpoint: plan.redis_endpoint.clone(), password })
+}
+
+pub fn probes(plan: &Plan) -> DesiredProbes {
+    let url = |service: &ServicePlan| {
+        let host = format!("{}.{}.svc", plan.child(service.row.name), plan.namespace);
+        (service.row.name, format!("http://{host}:{}/readyz", topology::ADMIN_PORT))
+    };
+    DesiredProbes { urls: plan.services.iter().map(url).collect() }
 }
 
 fn tls(tls: &TlsPlan, observed: &Observed) -> Result<Tls, ConditionError> {

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{environment, labels, pod};
-use crate::decide::object::{Group, Object, Ownership};
+use crate::decide::object::{DESIRED_HASH, Group, Object, Ownership};
 use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{Plan, ServicePlan};
 use crate::kinds::Kind;
@@ -30,6 +30,8 @@ pub enum Migration {
     Failed,
     /// It failed and is to be created again.
     Expired,
+    /// It is not complete, and its template differs from the desired one: it is to be created again.
+    Outdated,
 }
 
 impl Migration {
@@ -41,7 +43,7 @@ impl Migration {
                 Reason::MigrationFailed,
                 format!("Job {name} failed: see kubectl logs job/{name}; it is retried every {RETRY_AFTER_SECONDS} s"),
             ),
-            Self::Absent | Self::Running | Self::Complete => ConditionError::new(
+            Self::Absent | Self::Running | Self::Complete | Self::Outdated => ConditionError::new(
                 Reason::MigrationRunning,
                 format!("waiting for Job {name}, which migrates the database"),
             ),
@@ -49,16 +51,19 @@ impl Migration {
     }
 }
 
-/// State of the migration to the planned release.
-pub fn migration(plan: &Plan, service: &ServicePlan, observed: &Observed) -> Migration {
-    let Some(job) = observed.children.job(&job_name(plan, service.row.name)) else {
+/// State of the migration by the desired Job.
+pub fn migration(desired: &Object, observed: &Observed) -> Migration {
+    let Some(job) = observed.children.job(&desired.key.name) else {
         return Migration::Absent;
     };
+    let hash = job.metadata.annotations.as_ref().and_then(|annotations| annotations.get(DESIRED_HASH));
+    let outdated = hash.is_none_or(|hash| hash != desired.hash());
     let status = job.status.unwrap_or_default();
     if holds(&status, "Complete").is_some() {
         return Migration::Complete;
     }
     match holds(&status, "Failed") {
+        _ if outdated => Migration::Outdated,
         None => Migration::Running,
         Some(since) if observed.now.unix_timestamp() - since >= RETRY_AFTER_SECONDS => Migration::Expired,
         Some(_) => Migration::Failed,

@@ -6,7 +6,8 @@ use agora_crd::{ConditionType, KafkaStatus, Reason, ServiceRollout, ServiceStatu
 use kube::ResourceExt;
 use serde_json::Value;
 
-use super::services::pod_error;
+use super::evidence::{self, BROKER, DATABASE, REDIS, not_written};
+use super::pods::start_error;
 use super::{ConditionState, View};
 use crate::decide::desired::external::Fingerprint;
 use crate::decide::object::Group;
@@ -39,7 +40,19 @@ fn database(view: &View) -> ConditionState {
     if let Err(error) = &observation.connections {
         return ConditionState::of(error);
     }
-    first_error(&observation.databases).map_or_else(|| ConditionState::yes(Reason::Provisioned), ConditionState::of)
+    if let Some(error) = first_error(&observation.databases) {
+        return ConditionState::of(error);
+    }
+    let address = format!("{}:{}", plan.host, plan.port);
+    if let Some((service, reason)) = evidence::reported_missing(view, DATABASE) {
+        let message = format!(
+            "service {service} reports that its database does not answer ({reason}), while the server {address} answers the \
+             operator: check that the database accepts connections, and the network policies"
+        );
+        return ConditionState::no(Reason::DatabaseUnreachable, message);
+    }
+    let count = observation.databases.len();
+    ConditionState::yes(Reason::Provisioned, format!("{count} databases with their logins exist at {address}"))
 }
 
 fn kafka(view: &View) -> ConditionState {
@@ -54,8 +67,20 @@ fn kafka(view: &View) -> ConditionState {
     };
     match &observation.topics {
         Err(error) => ConditionState::of(error),
-        Ok(topics) => first_error(topics).map_or_else(|| ConditionState::yes(Reason::TopicsInSync), ConditionState::of),
+        Ok(topics) => first_error(topics).map_or_else(|| topics_in_sync(view, topics.len()), ConditionState::of),
     }
+}
+
+fn topics_in_sync(view: &View, count: usize) -> ConditionState {
+    let brokers = view.plan.kafka.bootstrap.join(",");
+    if let Some((service, reason)) = evidence::reported_missing(view, BROKER) {
+        let message = format!(
+            "service {service} reports that the broker does not answer ({reason}), while {brokers} answers the operator: \
+             check the broker's addresses and the network policies"
+        );
+        return ConditionState::no(Reason::BrokerUnreachable, message);
+    }
+    ConditionState::yes(Reason::TopicsInSync, format!("{count} topics at {brokers} match the spec"))
 }
 
 /// `None` until the broker was inspected.
@@ -83,10 +108,22 @@ fn redis(view: &View) -> ConditionState {
     match view.observed.redis.as_ref().filter(|observation| observation.desired == desired) {
         None => ConditionState::unknown(format!("waiting for the inspection of Redis {}", view.plan.redis_endpoint)),
         Some(observation) => match &observation.answer {
-            Ok(()) => ConditionState::yes(Reason::Reachable),
+            Ok(()) => reachable(view),
             Err(error) => ConditionState::of(error),
         },
     }
+}
+
+fn reachable(view: &View) -> ConditionState {
+    let endpoint = &view.plan.redis_endpoint;
+    if let Some((service, reason)) = evidence::reported_missing(view, REDIS) {
+        let message = format!(
+            "service {service} reports that Redis does not answer ({reason}), while {endpoint} answers the operator: check \
+             the network policies"
+        );
+        return ConditionState::no(Reason::RedisUnreachable, message);
+    }
+    ConditionState::yes(Reason::Reachable, format!("Redis {endpoint} answers"))
 }
 
 fn credentials(view: &View) -> ConditionState {
@@ -95,26 +132,37 @@ fn credentials(view: &View) -> ConditionState {
     if let Some(error) = unusable {
         return ConditionState::of(&error);
     }
-    not_written(view, Group::Credentials).map_or_else(|| ConditionState::yes(Reason::Current), ConditionState::of)
+    if let Some(error) = not_written(view, Group::Credentials) {
+        return ConditionState::of(&error);
+    }
+    let count = view.plan.referenced_secrets().len();
+    let message = format!("the generated Secrets exist, and the {count} Secrets that the spec names can be used");
+    ConditionState::yes(Reason::Current, message)
 }
 
 fn workloads(view: &View, services: &[ServiceStatus]) -> ConditionState {
-    if let Some(error) = not_written(view, Group::Workloads) {
-        return ConditionState::of(error);
+    if let Some(error) = evidence::failed_write(view, Group::Workloads) {
+        return ConditionState::of(&error);
     }
     let mut waiting: Vec<&ConditionError> = view.desired.waiting.values().collect();
     waiting.sort_by_key(|error| !error.reason.stalls());
+    if let Some(error) = waiting.first().filter(|error| error.reason.stalls()) {
+        return ConditionState::of(error);
+    }
+    let unstable = services.iter().any(|service| service.rollout != ServiceRollout::Stable);
+    if let Some(error) = start_error(view).filter(|_| unstable) {
+        return ConditionState::of(&error);
+    }
     if let Some(error) = waiting.first() {
         return ConditionState::of(error);
+    }
+    if let Some(error) = evidence::pending_write(view, Group::Workloads) {
+        return ConditionState::of(&error);
     }
     let of = |rollout: ServiceRollout| {
         let found = services.iter().filter(move |service| service.rollout == rollout);
         found.map(|service| service.name.as_str()).collect::<Vec<_>>().join(", ")
     };
-    let unstable = services.iter().any(|service| service.rollout != ServiceRollout::Stable);
-    if let Some(error) = pod_error(view).filter(|_| unstable) {
-        return ConditionState::of(&error);
-    }
     let failed = of(ServiceRollout::Failed);
     if !failed.is_empty() {
         let message = format!("new pods do not become ready: {failed}: see their logs");
@@ -123,17 +171,28 @@ fn workloads(view: &View, services: &[ServiceStatus]) -> ConditionState {
     let open = [of(ServiceRollout::Waiting), of(ServiceRollout::Progressing)];
     let open: Vec<String> = open.into_iter().filter(|names| !names.is_empty()).collect();
     if open.is_empty() {
-        return ConditionState::yes(Reason::MinimumReplicasAvailable);
+        return stable(view, services);
     }
     ConditionState::no(Reason::Progressing, format!("waiting for pods to become ready: {}", open.join(", ")))
 }
 
+/// Every rollout is complete.
+fn stable(view: &View, services: &[ServiceStatus]) -> ConditionState {
+    if let Some((service, error)) = evidence::silent(view) {
+        return super::no_answer(service, error);
+    }
+    let pods: i32 = services.iter().map(|service| service.ready).sum();
+    let message = format!("{pods} pods of {} services run version {} and are ready", services.len(), view.plan.version);
+    ConditionState::yes(Reason::MinimumReplicasAvailable, message)
+}
+
 fn autoscaling(view: &View) -> ConditionState {
     if let Some(error) = not_written(view, Group::Autoscaling) {
-        return ConditionState::of(error);
+        return ConditionState::of(&error);
     }
     if !view.plan.services.iter().any(|service| service.replicas.automatic()) {
-        return ConditionState::yes(Reason::NotRequested);
+        let message = "minReplicas equals maxReplicas in every service";
+        return ConditionState::yes(Reason::NotRequested, message);
     }
     let mut known = 0;
     for autoscaler in view.observed.children.of(Kind::HorizontalPodAutoscaler) {
@@ -152,7 +211,7 @@ fn autoscaling(view: &View) -> ConditionState {
     if known == 0 {
         return ConditionState::unknown("waiting for the first status of a HorizontalPodAutoscaler");
     }
-    ConditionState::yes(Reason::ValidMetricFound)
+    ConditionState::yes(Reason::ValidMetricFound, format!("{known} HorizontalPodAutoscalers have their metrics"))
 }
 
 fn condition<'a>(object: &'a Value, type_: &str) -> Option<&'a Value> {
@@ -161,17 +220,17 @@ fn condition<'a>(object: &'a Value, type_: &str) -> Option<&'a Value> {
 
 fn route(view: &View) -> ConditionState {
     if let Some(error) = not_written(view, Group::Route) {
-        return ConditionState::of(error);
+        return ConditionState::of(&error);
     }
     let Some(ingress) = &view.plan.exposure.ingress else {
-        return ConditionState::yes(Reason::NotRequested);
+        return ConditionState::yes(Reason::NotRequested, "spec.exposure.type is None: there is no Ingress");
     };
     let certificate = ingress.tls_secret.as_ref().and_then(|name| view.observed.referenced_secret(name).err());
-    certificate.as_ref().map_or_else(|| ConditionState::yes(Reason::Applied), ConditionState::of)
-}
-
-fn not_written<'a>(view: &'a View, group: Group) -> Option<&'a ConditionError> {
-    view.applied.errors.iter().find(|(of, _)| *of == group).map(|(_, error)| error)
+    if let Some(error) = certificate {
+        return ConditionState::of(&error);
+    }
+    let hosts = ingress.hostnames.join(", ");
+    ConditionState::yes(Reason::Applied, format!("the Ingress routes {hosts} to the gateway"))
 }
 
 /// The first error; those that need a change by a user come first.

@@ -1,17 +1,13 @@
 //! The status of each service: pods, image and rollout.
 
-use agora_crd::{Reason, ServiceRollout, ServiceStatus};
+use agora_crd::{ServiceRollout, ServiceStatus};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
-use kube::ResourceExt;
-use kube::core::DynamicObject;
-use serde_json::Value;
-
+use super::evidence::is_current;
+use super::pods::{container_statuses, is_of};
 use super::{View, timestamp};
-use crate::decide::observed::ConditionError;
+use crate::decide::maybe::Maybe;
 use crate::decide::plan::ServicePlan;
-use crate::kinds::Kind;
-
-const NAME_LABEL: &str = "app.kubernetes.io/name";
+use crate::kinds::{Kind, ObjectKey};
 
 pub fn services(view: &View) -> Vec<ServiceStatus> {
     view.plan.services.iter().map(|service| one(view, service)).collect()
@@ -42,6 +38,12 @@ fn rollout(view: &View, service: &ServicePlan, deployment: Option<&Deployment>) 
     if view.desired.waiting.contains_key(service.row.name) {
         return ServiceRollout::Waiting;
     }
+    let key = ObjectKey::new(Kind::Deployment, view.plan.child(service.row.name));
+    if let Some(Maybe::Want(desired)) = view.desired.children.get(&key)
+        && !is_current(view, desired)
+    {
+        return ServiceRollout::Progressing;
+    }
     let status = deployment.status.clone().unwrap_or_default();
     let current = status.observed_generation == deployment.metadata.generation;
     let desired = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
@@ -63,33 +65,4 @@ fn image_id(view: &View, service: &str) -> Option<String> {
     let pods = view.observed.children.of(Kind::Pod).filter(|pod| is_of(pod, service));
     let ready = pods.flat_map(container_statuses).filter(|status| status["ready"] == true);
     ready.filter_map(|status| status["imageID"].as_str().filter(|id| !id.is_empty()).map(str::to_owned)).min()
-}
-
-fn is_of(pod: &DynamicObject, service: &str) -> bool {
-    pod.labels().get(NAME_LABEL).is_some_and(|name| name == service)
-}
-
-fn container_statuses(pod: &DynamicObject) -> impl Iterator<Item = &Value> {
-    pod.data["status"]["containerStatuses"].as_array().into_iter().flatten()
-}
-
-/// The first pod that cannot start, because its image cannot be pulled or its container exits.
-pub fn pod_error(view: &View) -> Option<ConditionError> {
-    let mut pods: Vec<&DynamicObject> = view.observed.children.of(Kind::Pod).collect();
-    pods.sort_by_key(|pod| pod.name_any());
-    pods.into_iter().find_map(|pod| {
-        let waiting = container_statuses(pod).find_map(|status| status["state"]["waiting"]["reason"].as_str())?;
-        let service = pod.labels().get(NAME_LABEL).map(String::as_str).unwrap_or_default();
-        match waiting {
-            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => Some(ConditionError::new(
-                Reason::ImageUnavailable,
-                format!("a pod of {service} cannot pull image {}: correct spec.release or the pull Secret", view.plan.image),
-            )),
-            "CrashLoopBackOff" => Some(ConditionError::new(
-                Reason::CrashLooping,
-                format!("the container of a pod of {service} exits after each start: see its log with kubectl logs --previous"),
-            )),
-            _ => None,
-        }
-    })
 }

@@ -14,10 +14,6 @@ use crate::decide::desired::external::Fingerprint;
 use crate::market::{MarketRef, Trigger, backoff};
 use crate::names;
 
-/// Time between two inspections without an error, less a part that differs by Marketplace, so that not all of them inspect
-/// at the same time.
-const INTERVAL_SECONDS: u64 = 60;
-const SPREAD_SECONDS: u64 = 10;
 const RETRY_MAX: Duration = Duration::from_secs(15);
 
 /// A kind of external resource.
@@ -25,6 +21,10 @@ const RETRY_MAX: Duration = Duration::from_secs(15);
 pub trait External: Send + Sync + 'static {
     type Desired: Fingerprint + Clone + Send + Sync + 'static;
     type Observation: PartialEq + Clone + Send + 'static;
+
+    /// Time between two inspections without an error, less a part of up to a sixth that differs by Marketplace, so that not
+    /// all of them inspect at the same time.
+    const INTERVAL_SECONDS: u64 = 60;
 
     /// Compares the resource with its desired state and corrects differences. `initial` is true for the first inspection of
     /// a desired state and after a failure: then differences are expected, and are not reported as corrections of drift.
@@ -133,7 +133,7 @@ impl<E: External> Task<E> {
                     }
                     initial = true;
                 }
-                () = tokio::time::sleep(delay(&self.reporter.market, failures)) => {}
+                () = tokio::time::sleep(delay(&self.reporter.market, failures, E::INTERVAL_SECONDS)) => {}
             }
         }
     }
@@ -156,11 +156,11 @@ fn replace<O: PartialEq>(last: &Mutex<Option<O>>, observation: O) -> bool {
     differs
 }
 
-fn delay(market: &MarketRef, failures: u32) -> Duration {
+fn delay(market: &MarketRef, failures: u32, interval_seconds: u64) -> Duration {
     if failures > 0 {
         return RETRY_MAX.min(backoff(failures));
     }
     let hash = names::short_hash(&format!("{}/{}", market.namespace, market.name), 4);
-    let spread = u64::from_str_radix(&hash, 16).unwrap_or_default() % SPREAD_SECONDS;
-    Duration::from_secs(INTERVAL_SECONDS - spread)
+    let spread = u64::from_str_radix(&hash, 16).unwrap_or_default() % (interval_seconds / 6).max(1);
+    Duration::from_secs(interval_seconds - spread)
 }
