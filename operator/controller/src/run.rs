@@ -5,3 +5,4 @@ pub mod finalize;
 pub mod next;
 pub mod reconcile;
 pub mod scheduler;
+mod unreadable;

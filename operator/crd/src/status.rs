@@ -209,6 +209,7 @@ pub enum Reason {
     IsolationConflict,
     SecretMissing,
     SecretNotUsable,
+    SecretCorrupt,
     MigrationFailed,
     BrokerUnreachable,
     PartitionIncreaseNotAccepted,
@@ -249,6 +250,7 @@ impl Reason {
                 | Self::IsolationConflict
                 | Self::SecretMissing
                 | Self::SecretNotUsable
+                | Self::SecretCorrupt
                 | Self::MigrationFailed
                 | Self::PartitionIncreaseNotAccepted
                 | Self::PartitionDecreaseRefused

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use agora_crd::Reason;
 use agora_topology as topology;
 use agora_vocab::Secret;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 use crate::decide::credentials::{
     AdminLogin, Credentials, SigningKeys, admin_secret, database_secret, internal_secret, signing_secret,
 };
-use crate::decide::observed::Children;
+use crate::decide::observed::{Children, ConditionError};
 
 /// The first admin logs in with this address; no mail is sent to it.
 const ADMIN_EMAIL: &str = "admin@agora.local";
@@ -26,8 +27,6 @@ const PASSWORD_BYTES: usize = 24;
 pub enum CredentialError {
     #[error("the random number generator of the system failed")]
     Random,
-    #[error("Secret {name} holds no Ed25519 key in PKCS #8 PEM: restore it, or delete it to generate new keys")]
-    NoKey { name: String },
 }
 
 impl From<Unspecified> for CredentialError {
@@ -36,7 +35,7 @@ impl From<Unspecified> for CredentialError {
     }
 }
 
-/// Reads the existing credentials and generates the missing ones.
+/// Reads the existing credentials and generates the missing ones, also those that a Secret lacks beside others.
 pub fn credentials(marketplace: &str, children: &Children) -> Result<Credentials, CredentialError> {
     let value = |secret: &str, key: &str| {
         children.secret(secret).and_then(|mut values| values.remove(key)).filter(|value| !value.expose().is_empty())
@@ -48,15 +47,12 @@ pub fn credentials(marketplace: &str, children: &Children) -> Result<Credentials
     }
     let internal = value(&internal_secret(marketplace), "secret").map_or_else(internal_key, Ok)?;
     let name = signing_secret(marketplace);
-    let existing = value(&name, "current.pem").zip(value(&name, "next.pem"));
-    let (current, next) = existing.map_or_else(|| Ok((new_key()?, new_key()?)), Ok::<_, CredentialError>)?;
-    let signing = signing_keys(&name, current, next)?;
+    let (current, next) = key_pair(value(&name, "current.pem"), value(&name, "next.pem"))?;
+    let signing = signing_keys(&name, current, next);
     let admin = admin_secret(marketplace);
-    let existing = value(&admin, "username").zip(value(&admin, "password"));
-    let admin = match existing {
-        Some((username, password)) => AdminLogin { username: username.expose().to_owned(), password },
-        None => AdminLogin { username: ADMIN_EMAIL.to_owned(), password: Secret::new(password()?) },
-    };
+    let username = value(&admin, "username").map_or_else(|| ADMIN_EMAIL.to_owned(), |name| name.expose().to_owned());
+    let password = value(&admin, "password").map_or_else(|| password().map(Secret::new), Ok)?;
+    let admin = AdminLogin { username, password };
     Ok(Credentials { databases, internal, signing, admin })
 }
 
@@ -72,17 +68,35 @@ fn password() -> Result<String, CredentialError> {
     Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }
 
-fn new_key() -> Result<Secret, CredentialError> {
+fn new_key() -> Result<Secret, Unspecified> {
     let document = Ed25519KeyPair::generate()?.to_pkcs8v1()?;
     let body = BASE64_STANDARD.encode(document.as_ref());
     Ok(Secret::new(format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n")))
 }
 
-fn signing_keys(name: &str, current: Secret, next: Secret) -> Result<SigningKeys, CredentialError> {
-    let no_key = || CredentialError::NoKey { name: name.to_owned() };
-    let keys = [&current, &next].map(|pem| public_key(pem).ok_or_else(no_key));
-    let [first, second] = keys;
-    let jwks = json!({ "keys": [jwk(&first?), jwk(&second?)] }).to_string();
+/// Current and next key. If one is missing, the other one stays: the next key is published already, so tokens that it signs
+/// as the current one are accepted at once.
+fn key_pair(current: Option<Secret>, next: Option<Secret>) -> Result<(Secret, Secret), Unspecified> {
+    Ok(match (current, next) {
+        (Some(current), Some(next)) => (current, next),
+        (Some(current), None) => (current, new_key()?),
+        (None, Some(next)) => (next, new_key()?),
+        (None, None) => (new_key()?, new_key()?),
+    })
+}
+
+fn signing_keys(name: &str, current: Secret, next: Secret) -> Result<SigningKeys, ConditionError> {
+    let read = |pem: &Secret, key: &str| {
+        public_key(pem).ok_or_else(|| {
+            let message = format!(
+                "key {key} of Secret {name} is no Ed25519 key in PKCS #8 PEM: restore it from a backup, or remove {key} from \
+                 the Secret to replace it; tokens that it signed are then rejected"
+            );
+            ConditionError::new(Reason::SecretCorrupt, message)
+        })
+    };
+    let (first, second) = (read(&current, "current.pem")?, read(&next, "next.pem")?);
+    let jwks = json!({ "keys": [jwk(&first), jwk(&second)] }).to_string();
     Ok(SigningKeys { current, next, jwks })
 }
 

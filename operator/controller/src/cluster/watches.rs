@@ -8,11 +8,11 @@ use agora_chassis::{Gate, Process};
 use agora_crd::{Marketplace, USABLE};
 use futures::StreamExt;
 use kube::api::Api;
-use kube::core::DynamicObject;
+use kube::core::{ApiResource, DynamicObject};
+use kube::runtime::reflector::Store;
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{Lookup, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Client, Resource, ResourceExt};
+use kube::{Client, ResourceExt};
 
 use crate::cluster::error_chain::error_chain;
 use crate::decide::desired::{SELECTOR, owner_name};
@@ -29,15 +29,18 @@ const WATCH_SECONDS: u32 = 200;
 pub struct Stores(Arc<BTreeMap<String, NamespaceStores>>);
 
 struct NamespaceStores {
-    markets: Store<Marketplace>,
+    /// Not decoded, so that one that cannot be decoded hides no other.
+    markets: Store<DynamicObject>,
     children: BTreeMap<Kind, Store<DynamicObject>>,
     usable_secrets: Store<DynamicObject>,
 }
 
 impl Stores {
-    pub fn market(&self, market: &MarketRef) -> Option<Arc<Marketplace>> {
+    pub fn market(&self, market: &MarketRef) -> Option<Result<Box<Marketplace>, Unreadable>> {
         let stores = self.0.get(&market.namespace)?;
-        stores.markets.get(&ObjectRef::new(&market.name).within(&market.namespace))
+        let object = stores.markets.find(|object| object.metadata.name.as_deref() == Some(&market.name))?;
+        let decoded = DynamicObject::clone(&object).try_parse::<Marketplace>();
+        Some(decoded.map(Box::new).map_err(|error| Unreadable { object, error: error_chain(&error) }))
     }
 
     /// The children of a Marketplace, with its pods.
@@ -75,6 +78,14 @@ impl Stores {
     }
 }
 
+/// A Marketplace that does not have the shape of this release's type, for example after a downgrade.
+#[derive(Clone, Debug)]
+pub struct Unreadable {
+    pub object: Arc<DynamicObject>,
+    /// Which field cannot be decoded.
+    pub error: String,
+}
+
 fn reference(namespace: &str, name: &str) -> MarketRef {
     MarketRef { namespace: namespace.to_owned(), name: name.to_owned() }
 }
@@ -97,9 +108,9 @@ pub fn start(client: &Client, namespaces: &[String], process: &Process, trigger:
 }
 
 struct NamespaceWatches {
-    markets: Watch<Marketplace>,
-    children: Vec<Watch<DynamicObject>>,
-    usable_secrets: Watch<DynamicObject>,
+    markets: Watch,
+    children: Vec<Watch>,
+    usable_secrets: Watch,
 }
 
 fn namespace_watches(client: &Client, namespace: &str, process: &Process) -> (NamespaceStores, NamespaceWatches) {
@@ -109,10 +120,11 @@ fn namespace_watches(client: &Client, namespace: &str, process: &Process) -> (Na
         gate
     };
     let config = || watcher::Config::default().timeout(WATCH_SECONDS);
-    let writer: Writer<Marketplace> = Writer::default();
+    let resource = ApiResource::erase::<Marketplace>(&());
+    let writer = Writer::new(resource.clone());
     let markets_store = writer.as_reader();
     let markets = Watch {
-        api: Api::namespaced(client.clone(), namespace),
+        api: Api::namespaced_with(client.clone(), namespace, &resource),
         config: config(),
         writer,
         gate: gate("marketplaces"),
@@ -184,24 +196,16 @@ impl Requests {
 }
 
 /// A watch before its start.
-struct Watch<K>
-where
-    K: Resource + Lookup + Clone + 'static,
-    <K as Lookup>::DynamicType: Eq + std::hash::Hash + Clone,
-{
-    api: Api<K>,
+struct Watch {
+    api: Api<DynamicObject>,
     config: watcher::Config,
-    writer: Writer<K>,
+    writer: Writer<DynamicObject>,
     gate: Gate,
     kind: &'static str,
 }
 
-impl<K> Watch<K>
-where
-    K: Resource + Lookup + Trimmed + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + Sync + 'static,
-    <K as Lookup>::DynamicType: Eq + std::hash::Hash + Clone + Send + Sync,
-{
-    fn start(self, process: &Process, requests: &Requests, on_change: impl Fn(&K) + Send + 'static) {
+impl Watch {
+    fn start(self, process: &Process, requests: &Requests, on_change: impl Fn(&DynamicObject) + Send + 'static) {
         let shutdown = process.shutdown();
         let requests = requests.clone();
         process.spawn("watch", async move {
@@ -213,9 +217,9 @@ where
         });
     }
 
-    async fn run(self, requests: &Requests, on_change: impl Fn(&K)) {
+    async fn run(self, requests: &Requests, on_change: impl Fn(&DynamicObject)) {
         let Self { api, config, mut writer, gate, kind } = self;
-        let stream = watcher(api, config).default_backoff().modify(move |object| object.trim(kind));
+        let stream = watcher(api, config).default_backoff().modify(move |object| trim(object, kind));
         futures::pin_mut!(stream);
         while let Some(event) = stream.next().await {
             let event = match event {
@@ -244,25 +248,12 @@ where
     }
 }
 
-/// Removes fields that are never read, so that a cache does not hold them.
-trait Trimmed {
-    fn trim(&mut self, kind: &str);
-}
-
-impl Trimmed for Marketplace {
-    fn trim(&mut self, _kind: &str) {
-        self.metadata.managed_fields = None;
-    }
-}
-
-impl Trimmed for DynamicObject {
-    /// Only the status of a pod is read.
-    fn trim(&mut self, kind: &str) {
-        self.metadata.managed_fields = None;
-        if kind == Kind::Pod.word()
-            && let Some(data) = self.data.as_object_mut()
-        {
-            data.remove("spec");
-        }
+/// Removes fields that are never read, so that a cache does not hold them: of a pod only the status is read.
+fn trim(object: &mut DynamicObject, kind: &str) {
+    object.metadata.managed_fields = None;
+    if kind == Kind::Pod.word()
+        && let Some(data) = object.data.as_object_mut()
+    {
+        data.remove("spec");
     }
 }

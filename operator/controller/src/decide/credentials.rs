@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use agora_vocab::Secret;
 
+use crate::decide::observed::ConditionError;
+
 #[derive(Clone, Debug)]
 pub struct Credentials {
     /// Password of each service's database login, by service.
     pub databases: BTreeMap<&'static str, Secret>,
     /// Key that signs the tokens of calls between services.
     pub internal: Secret,
-    /// Keys that sign access tokens of users.
-    pub signing: SigningKeys,
+    /// Keys that sign access tokens of users, or why the existing ones cannot be read.
+    pub signing: Result<SigningKeys, ConditionError>,
     /// Login of the first admin of the shop.
     pub admin: AdminLogin,
 }

@@ -85,7 +85,12 @@ pub fn desired(plan: &Plan, observed: &Observed) -> Desired {
         children,
         expired,
         waiting,
-        topics: isolation_key_is_free(plan, observed).and_then(|()| external::topics(plan, observed)),
+        topics: plan
+            .blocked_topics
+            .clone()
+            .map_or(Ok(()), Err)
+            .and_then(|()| isolation_key_is_free(plan, observed))
+            .and_then(|()| external::topics(plan, observed)),
         redis: external::redis(plan, observed),
         probes: external::probes(plan),
         databases,
@@ -109,10 +114,12 @@ fn isolation_key_is_free(plan: &Plan, observed: &Observed) -> Result<(), Conditi
 /// The children that do not belong to one service.
 fn shared(plan: &Plan, observed: &Observed) -> SharedChildren {
     let credentials = &observed.credentials;
+    // Keys that cannot be read are neither replaced nor published.
+    let signing = credentials.signing.as_ref().ok();
     SharedChildren {
-        jwks: Maybe::Want(config_map::jwks(plan, credentials)),
+        jwks: signing.map_or(Maybe::Hold, |keys| Maybe::Want(config_map::jwks(plan, keys))),
         internal: Maybe::Want(secret::internal(plan, credentials)),
-        signing: Maybe::Want(secret::signing(plan, credentials)),
+        signing: signing.map_or(Maybe::Hold, |keys| Maybe::Want(secret::signing(plan, keys))),
         admin: Maybe::Want(secret::admin(plan, credentials)),
         default_deny: network_policy::default_deny(plan).into(),
         migration_policy: network_policy::migration(plan).into(),
@@ -128,7 +135,7 @@ fn route(plan: &Plan, observed: &Observed) -> Maybe<Object> {
     if usable { object } else { object.held() }
 }
 
-/// What keeps the pods of a service from being updated.
+/// Why a service waits. It keeps the pods from being updated, except if they only lack a Secret of an own variable.
 #[derive(Default)]
 struct Gate {
     waiting: Option<ConditionError>,
@@ -143,7 +150,8 @@ fn of_service(
     observed: &Observed,
     databases: &Result<DesiredDatabases, ConditionError>,
 ) -> (ServiceChildren, Gate) {
-    let mut gate = Gate::default();
+    let mut gate = Gate { waiting: plan.blocked_services.get(service.row.name).cloned(), expired: None };
+    let mut unusable = None;
     let mut children = ServiceChildren {
         account: Maybe::Want(service_account::service_account(plan, service)),
         service: Maybe::Want(service::service(plan, service)),
@@ -157,12 +165,15 @@ fn of_service(
     };
     match environment::environment(plan, service, observed) {
         Ok(environment) => {
+            unusable.clone_from(&environment.unusable);
             children.config_map = Maybe::Want(config_map::settings(plan, service, &environment));
             children.deployment = Maybe::Want(deployment::deployment(plan, service, &environment));
             children.autoscaler = service.replicas.automatic().then(|| autoscaler::autoscaler(plan, service)).into();
             children.budget = plan.max_unavailable.map(|pods| budget::budget(plan, service, pods)).into();
         }
-        Err(error) => gate.waiting = Some(error),
+        Err(error) => {
+            gate.waiting.get_or_insert(error);
+        }
     }
     if service.row.database {
         children.secret = secret::database(plan, service, &observed.credentials).map_or(Maybe::Hold, Maybe::Want);
@@ -173,6 +184,10 @@ fn of_service(
         children.autoscaler = children.autoscaler.held();
         children.budget = children.budget.held();
     }
+    if plan.blocked_services.contains_key(service.row.name) {
+        children.config_map = children.config_map.held();
+    }
+    gate.waiting = gate.waiting.or(unusable);
     (children, gate)
 }
 

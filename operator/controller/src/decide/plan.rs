@@ -6,10 +6,13 @@ mod budget;
 mod kafka;
 mod service;
 
+use std::collections::BTreeMap;
+
 use agora_crd::{
     DeletionPolicy, ExposureTlsType, ExposureType, LegacyAliases, Marketplace, Network, PaymentProvider, Pod, Profile,
     Reason, TlsMode,
 };
+use agora_topology as topology;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
@@ -17,6 +20,7 @@ pub use budget::Budget;
 pub use kafka::{KafkaPlan, Mechanism, TopicPlan};
 pub use service::{EnvValue, Replicas, ServicePlan};
 
+use crate::decide::observed::ConditionError;
 use crate::decide::profile::{self, Size};
 use crate::names;
 
@@ -26,11 +30,35 @@ pub struct Violation {
     pub reason: Reason,
     /// Names the field and the remedy.
     pub message: String,
+    pub scope: Scope,
+}
+
+/// What waits for the correction of a violation. Everything else is reconciled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Service(&'static str),
+    Topics,
+    /// The topics, and the services that use the broker.
+    Broker,
+    /// Only the size of the connection pools, which stays as it is.
+    Pools,
 }
 
 impl Violation {
-    fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+    fn new(reason: Reason, scope: Scope, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), scope }
+    }
+
+    fn error(&self) -> ConditionError {
+        ConditionError::new(self.reason, self.message.clone())
+    }
+
+    fn blocks(&self, row: &topology::Service) -> bool {
+        match self.scope {
+            Scope::Service(name) => name == row.name,
+            Scope::Broker => row.speaks_to_broker(),
+            Scope::Topics | Scope::Pools => false,
+        }
     }
 }
 
@@ -52,6 +80,10 @@ pub struct Plan {
     pub pull_secrets: Vec<String>,
     /// The enabled services.
     pub services: Vec<ServicePlan>,
+    /// Services whose part of the spec cannot be realised: their pods stay as they are.
+    pub blocked_services: BTreeMap<&'static str, ConditionError>,
+    /// Why the topics stay as they are.
+    pub blocked_topics: Option<ConditionError>,
     pub database: DatabasePlan,
     pub budget: Budget,
     pub kafka: KafkaPlan,
@@ -114,7 +146,7 @@ pub struct ExposurePlan {
 pub struct IngressPlan {
     pub hostnames: Vec<String>,
     pub class_name: Option<String>,
-    pub annotations: std::collections::BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
     pub tls_secret: Option<String>,
 }
 
@@ -128,8 +160,9 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
     let mut violations = Vec::new();
     let services = service::services(spec, &size, &mut violations);
     let limit = spec.database.max_connections.or(server_connections);
-    let budget = budget::budget(limit, &services, &size, &mut violations);
-    let plan = Plan {
+    let in_effect = market.status.as_ref().and_then(|status| status.effective.as_ref()?.pool_size);
+    let budget = budget::budget(limit, in_effect, &services, &size, &mut violations);
+    let mut plan = Plan {
         owner: owner(market),
         version: spec.release.version.clone(),
         image: image(&spec.release),
@@ -155,11 +188,24 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         isolation_key,
         size,
         services,
+        blocked_services: BTreeMap::new(),
+        blocked_topics: None,
     };
+    plan.block(&violations);
     (plan, violations)
 }
 
 impl Plan {
+    fn block(&mut self, violations: &[Violation]) {
+        for violation in violations {
+            let rows = self.services.iter().map(|service| service.row).filter(|row| violation.blocks(row));
+            self.blocked_services.extend(rows.map(|row| (row.name, violation.error())));
+            if matches!(violation.scope, Scope::Topics | Scope::Broker) {
+                self.blocked_topics.get_or_insert_with(|| violation.error());
+            }
+        }
+    }
+
     /// Name of the children of a service: `shop-order`.
     pub fn child(&self, service: &str) -> String {
         format!("{}-{service}", self.name)
@@ -244,7 +290,7 @@ fn payments(spec: &agora_crd::MarketplaceSpec, violations: &mut Vec<Violation>) 
         (None, Profile::Development) => PaymentProvider::Simulator,
         (None, _) => {
             let message = "spec.payments is required outside profile Development: set spec.payments.type";
-            violations.push(Violation::new(Reason::InvalidSpec, message));
+            violations.push(Violation::new(Reason::InvalidSpec, Scope::Service("payment"), message));
             PaymentProvider::None
         }
     }

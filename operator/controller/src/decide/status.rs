@@ -84,24 +84,55 @@ pub fn status(view: &View) -> MarketplaceStatus {
     }
 }
 
+/// The conditions of a Marketplace that cannot be decoded. Other conditions keep their last values.
+pub fn unreadable_conditions(
+    before: &[Condition],
+    generation: Option<i64>,
+    error: &str,
+    now: OffsetDateTime,
+) -> Vec<Condition> {
+    let message = format!(
+        "this release of the operator cannot read the Marketplace ({error}): correct the field, or install the CRD and the \
+         operator of the same release; the shop stays as it is"
+    );
+    let states = [
+        (ConditionType::Ready, ConditionState::no(Reason::InvalidSpec, message.clone())),
+        (ConditionType::Reconciling, ConditionState::no(Reason::InvalidSpec, WAITS_FOR_USER)),
+        (ConditionType::Stalled, ConditionState { status: "True", reason: Reason::InvalidSpec, message }),
+    ];
+    replaced(before, generation, now, states)
+}
+
+/// The conditions with new values of some.
+fn replaced(
+    before: &[Condition],
+    generation: Option<i64>,
+    now: OffsetDateTime,
+    states: [(ConditionType, ConditionState); 3],
+) -> Vec<Condition> {
+    let mut conditions = before.to_vec();
+    for (type_, state) in states {
+        let new = condition(before, generation, now, type_, state);
+        match conditions.iter_mut().find(|known| known.type_ == new.type_) {
+            Some(known) => *known = new,
+            None => conditions.push(new),
+        }
+    }
+    conditions
+}
+
 /// The status of a Marketplace whose deletion is blocked by `error`. Other conditions keep their last values.
 pub fn terminating(market: &Marketplace, error: &ConditionError, now: OffsetDateTime) -> MarketplaceStatus {
     let before = market.status.clone().unwrap_or_default();
-    let mut status = MarketplaceStatus { observed_generation: market.metadata.generation, ..before };
+    let generation = market.metadata.generation;
     let message = format!("the deletion waits: {}", error.message);
-    let conditions = [
+    let states = [
         (ConditionType::Available, ConditionState::no(Reason::Terminating, message.clone())),
         (ConditionType::Ready, ConditionState::no(error.reason, message.clone())),
         (ConditionType::Reconciling, ConditionState { status: "True", reason: Reason::Terminating, message }),
     ];
-    for (type_, state) in conditions {
-        let new = condition(market, now, type_, state);
-        match status.conditions.iter_mut().find(|known| known.type_ == new.type_) {
-            Some(known) => *known = new,
-            None => status.conditions.push(new),
-        }
-    }
-    status
+    let conditions = replaced(&before.conditions, generation, now, states);
+    MarketplaceStatus { observed_generation: generation, conditions, ..before }
 }
 
 fn no_answer(service: &str, error: &str) -> ConditionState {
@@ -174,18 +205,26 @@ fn conditions(
         (ConditionType::Stalled, overall.stalled),
     ];
     let all = first.into_iter().chain(groups);
-    all.map(|(type_, state)| condition(view.market, view.observed.now, type_, state)).collect()
+    let before = view.market.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let (generation, now) = (view.market.metadata.generation, view.observed.now);
+    all.map(|(type_, state)| condition(before, generation, now, type_, state)).collect()
 }
 
 /// `lastTransitionTime` is kept as long as the status of the condition stays the same.
-fn condition(market: &Marketplace, now: OffsetDateTime, type_: ConditionType, state: ConditionState) -> Condition {
+fn condition(
+    before: &[Condition],
+    generation: Option<i64>,
+    now: OffsetDateTime,
+    type_: ConditionType,
+    state: ConditionState,
+) -> Condition {
     let name = type_.to_string();
-    let before = market.status.iter().flat_map(|status| &status.conditions).find(|known| known.type_ == name);
+    let before = before.iter().find(|known| known.type_ == name);
     let same = before.filter(|known| known.status == state.status);
     Condition {
         last_transition_time: same.map_or_else(|| timestamp(now), |known| known.last_transition_time.clone()),
         message: state.message,
-        observed_generation: market.metadata.generation,
+        observed_generation: generation,
         reason: state.reason.to_string(),
         status: state.status.to_owned(),
         type_: name,

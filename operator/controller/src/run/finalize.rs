@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 
 use crate::decide::credentials::{admin_secret, signing_secret};
 use crate::decide::desired::external;
-use crate::decide::observed::{ConditionError, Observed};
+use crate::decide::observed::{Children, ConditionError, Observed};
 use crate::decide::plan::Plan;
 use crate::external::ports::DatabaseAdmin;
 use crate::external::tasks::{databases, topics};
@@ -55,7 +55,7 @@ pub async fn finalize(
     }
     context.external.suspend_and_wait(market).await;
     let age = age_seconds(resource, observed.now);
-    let left = delete_workloads(context, market, observed).await?;
+    let left = delete_workloads(context, market, &observed.children).await?;
     if left > 0 && age < PODS_SECONDS_MAX {
         return Ok(Next::After(POLL_DELAY));
     }
@@ -88,10 +88,14 @@ fn age_seconds(resource: &Marketplace, now: OffsetDateTime) -> i64 {
 }
 
 /// Returns how many workloads and pods existed before this call.
-async fn delete_workloads(context: &Context, market: &MarketRef, observed: &Observed) -> Result<usize, FinalizeError> {
-    let mut left = observed.children.of(Kind::Pod).count();
+pub async fn delete_workloads(
+    context: &Context,
+    market: &MarketRef,
+    children: &Children,
+) -> Result<usize, FinalizeError> {
+    let mut left = children.of(Kind::Pod).count();
     for kind in WORKLOADS {
-        let names: Vec<String> = observed.children.of(kind).map(ResourceExt::name_any).collect();
+        let names: Vec<String> = children.of(kind).map(ResourceExt::name_any).collect();
         left += names.len();
         for name in names {
             delete(context, market, &ObjectKey::new(kind, name)).await?;
@@ -177,7 +181,11 @@ async fn delete_topics(context: &Context, plan: &Plan, observed: &Observed) -> R
     Ok(())
 }
 
-async fn remove_finalizer(context: &Context, market: &MarketRef, resource: &Marketplace) -> Result<(), FinalizeError> {
+pub async fn remove_finalizer(
+    context: &Context,
+    market: &MarketRef,
+    resource: &impl ResourceExt,
+) -> Result<(), FinalizeError> {
     let kept: Vec<&String> = resource.finalizers().iter().filter(|name| *name != FINALIZER).collect();
     let patch = json!({"metadata": {"resourceVersion": resource.resource_version(), "finalizers": kept}});
     let api: Api<Marketplace> = Api::namespaced(context.cluster.client.clone(), &market.namespace);

@@ -1,6 +1,5 @@
 //! One reconciliation as a list of steps: observe, plan, desired, apply, status.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use agora_crd::{FINALIZER, Marketplace, MarketplaceStatus, PAUSED, Reason};
@@ -19,6 +18,7 @@ use crate::market::MarketRef;
 use crate::run::context::Context;
 use crate::run::finalize::{self, FinalizeError};
 use crate::run::next::Next;
+use crate::run::unreadable;
 
 /// Delay until a cache is read again that does not show the operator's own writes yet.
 const CACHE_LAG_DELAY: Duration = Duration::from_secs(1);
@@ -37,9 +37,13 @@ pub enum Error {
 
 /// Changes the cluster towards the desired state as far as is possible now, and writes the status. Idempotent.
 pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Error> {
-    let Some(resource) = context.cluster.stores.market(market) else {
-        context.remove(market);
-        return Ok(Next::Gone);
+    let resource = match context.cluster.stores.market(market) {
+        None => {
+            context.remove(market);
+            return Ok(Next::Gone);
+        }
+        Some(Ok(resource)) => resource,
+        Some(Err(unreadable)) => return unreadable::reconcile(context, market, &unreadable).await,
     };
     let last = context.external.last_inspection(market);
     let (plan, violations) = plan(&resource, connections(&resource, &last));
@@ -73,13 +77,12 @@ pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Er
         write_status(context, market, &resource, &status(&view)).await?;
     }
     let mut applied = Applied::default();
-    if !paused && violations.is_empty() {
+    if !paused {
         applied = apply(&context.cluster, market, &reference, &plan, &desired, &observed).await;
     }
     if paused {
         context.external.suspend(market);
-    } else if violations.iter().all(|violation| violation.reason == Reason::ConnectionBudgetExceeded) {
-        // Inspections continue while the server accepts too few connections: its limit may be raised.
+    } else {
         context.external.set_desired(market, &reference, &desired);
     }
     view.applied = &applied;
@@ -116,7 +119,7 @@ fn api(context: &Context, market: &MarketRef) -> Api<Marketplace> {
     Api::namespaced(context.cluster.client.clone(), &market.namespace)
 }
 
-async fn add_finalizer(context: &Context, market: &MarketRef, resource: &Arc<Marketplace>) -> Result<(), Error> {
+async fn add_finalizer(context: &Context, market: &MarketRef, resource: &Marketplace) -> Result<(), Error> {
     let mut finalizers = resource.finalizers().to_vec();
     finalizers.push(FINALIZER.to_owned());
     let patch = json!({

@@ -14,10 +14,10 @@ use super::edits::{self, Edit};
 use super::{DataServers, MARKET, NAMESPACE, Operator, POLL, TestClient};
 
 /// The figure is one second; the limit allows for a busy machine.
-const REPAIR_MAX: Duration = Duration::from_secs(10);
+pub const REPAIR_MAX: Duration = Duration::from_secs(10);
 
 /// A shop with a child of every kind.
-async fn running_shop(server: &ApiServer) -> (TestClient, Operator) {
+pub async fn running_shop(server: &ApiServer) -> (TestClient, Operator) {
     let test = TestClient { client: Client::try_from(server.config().await).unwrap() };
     test.prepare().await;
     test.apply_sample().await;
@@ -50,7 +50,7 @@ impl TestClient {
         body
     }
 
-    async fn until(&self, what: &str, limit: Duration, mut holds: impl AsyncFnMut() -> bool) -> Duration {
+    pub async fn until(&self, what: &str, limit: Duration, mut holds: impl AsyncFnMut() -> bool) -> Duration {
         let started = Instant::now();
         while !holds().await {
             assert!(started.elapsed() < limit, "not within {limit:?}: {what}");
@@ -59,7 +59,7 @@ impl TestClient {
         started.elapsed()
     }
 
-    async fn condition(&self, type_: &str) -> (String, String, String) {
+    pub async fn condition(&self, type_: &str) -> (String, String, String) {
         let market = self.markets().get(MARKET).await.unwrap();
         let conditions = market.status.map(|status| status.conditions).unwrap_or_default();
         let found = conditions.into_iter().find(|condition| condition.type_ == type_);

@@ -85,7 +85,7 @@ fn containers() -> Vec<Value> {
         json!({"env": [{"name": "ADDED", "value": "x"}]}),
         json!({"envFrom": [{"secretRef": {"name": "other"}}]}),
         json!({"ports": [{"containerPort": 22, "name": "ssh"}]}),
-        json!({"resources": {"limits": {"cpu": "10m"}}}),
+        json!({"resources": {"limits": {"cpu": "90m"}}}),
         json!({"securityContext": {"capabilities": {"add": ["NET_ADMIN"]}}}),
         json!({"securityContext": {"runAsUser": 0, "runAsNonRoot": false}}),
         json!({"securityContext": {"privileged": true, "allowPrivilegeEscalation": true}}),

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 mod api_server;
+mod broken;
 mod drift;
 mod edits;
 mod fakes;

@@ -100,10 +100,15 @@ impl Fixture {
 
     /// Replaces the entry of one service in the spec. `rest` is YAML without the name.
     pub fn service(&mut self, name: &str, rest: &str) {
+        self.set_service(name, rest);
+        self.databases_exist();
+    }
+
+    /// As [`Self::service`], for a spec with violations.
+    pub fn set_service(&mut self, name: &str, rest: &str) {
         let service: ServiceSpec = serde_yaml::from_str(&format!("name: {name}\n{rest}\n")).unwrap();
         self.market.spec.services.retain(|known| known.name != service.name);
         self.market.spec.services.push(service);
-        self.databases_exist();
     }
 
     pub fn desired(&self) -> Desired {
@@ -132,11 +137,11 @@ fn credentials() -> Credentials {
     Credentials {
         databases: databases.map(|row| (row.name, Secret::new(format!("{}-hunter2", row.name)))).collect(),
         internal: Secret::new("internal-hunter2"),
-        signing: SigningKeys {
+        signing: Ok(SigningKeys {
             current: Secret::new("current-hunter2"),
             next: Secret::new("next-hunter2"),
             jwks: r#"{"keys":[]}"#.to_owned(),
-        },
+        }),
         admin: AdminLogin { username: "admin@agora.local".to_owned(), password: Secret::new("admin-hunter2") },
     }
 }

@@ -4,4 +4,6 @@
 mod desired;
 mod fixture;
 mod network;
+mod pieces;
+mod start;
 mod status;

@@ -7,7 +7,7 @@ use agora_crd::{MarketplaceStatus, Reason};
 use agora_operator::decide::applied::Applied;
 use agora_operator::decide::object::Group;
 use agora_operator::decide::observed::{ConditionError, Evidence, ReferencedSecret, ServicesObservation};
-use agora_operator::decide::plan::{Violation, plan};
+use agora_operator::decide::plan::{Scope, Violation, plan};
 use agora_operator::decide::status::{View, status, terminating};
 use agora_operator::kinds::{Kind, ObjectKey};
 use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
@@ -25,7 +25,7 @@ fn report(fixture: &Fixture, applied: &Applied, paused: bool, violations: &[Viol
     })
 }
 
-fn of(fixture: &Fixture) -> MarketplaceStatus {
+pub fn of(fixture: &Fixture) -> MarketplaceStatus {
     report(fixture, &Applied::default(), false, &[])
 }
 
@@ -34,8 +34,12 @@ fn condition(status: &MarketplaceStatus, type_: &str) -> (String, String) {
     (found.status.clone(), found.reason.clone())
 }
 
+pub fn condition_message(status: &MarketplaceStatus, type_: &str) -> String {
+    status.conditions.iter().find(|condition| condition.type_ == type_).unwrap().message.clone()
+}
+
 #[track_caller]
-fn check(status: &MarketplaceStatus, type_: &str, is: &str, reason: &str) {
+pub fn check(status: &MarketplaceStatus, type_: &str, is: &str, reason: &str) {
     assert_eq!(condition(status, type_), (is.to_owned(), reason.to_owned()), "{type_}");
 }
 
@@ -96,7 +100,8 @@ fn an_error_that_needs_a_change_by_a_user_stalls_and_comes_first() {
 #[test]
 fn a_spec_with_violations_stalls_and_the_running_shop_stays_available() {
     let fixture = Fixture::new(MINIMAL).migrated().running();
-    let violation = Violation { reason: Reason::ConnectionBudgetExceeded, message: "too few".to_owned() };
+    let violation =
+        Violation { reason: Reason::ConnectionBudgetExceeded, message: "too few".to_owned(), scope: Scope::Pools };
     let status = report(&fixture, &Applied::default(), false, &[violation]);
     check(&status, "Stalled", "True", "ConnectionBudgetExceeded");
     check(&status, "Ready", "False", "ConnectionBudgetExceeded");

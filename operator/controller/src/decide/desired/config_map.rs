@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 
 use super::environment::Environment;
 use super::{exact, labels};
-use crate::decide::credentials::Credentials;
+use crate::decide::credentials::SigningKeys;
 use crate::decide::object::{Group, Object};
 use crate::decide::plan::{Plan, ServicePlan};
 use crate::kinds::Kind;
@@ -15,8 +15,8 @@ pub fn jwks_name(plan: &Plan) -> String {
     format!("{}-jwks", plan.name)
 }
 
-pub fn jwks(plan: &Plan, credentials: &Credentials) -> Object {
-    let data = BTreeMap::from([("jwks.json".to_owned(), credentials.signing.jwks.clone())]);
+pub fn jwks(plan: &Plan, keys: &SigningKeys) -> Object {
+    let data = BTreeMap::from([("jwks.json".to_owned(), keys.jwks.clone())]);
     config_map(plan, jwks_name(plan), "user", data, Group::Credentials)
 }
 

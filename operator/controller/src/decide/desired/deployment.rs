@@ -5,15 +5,13 @@ use k8s_openapi::api::core::v1::{ContainerPort, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::environment::Environment;
+use super::environment::{CONFIG_HASH, Environment};
 use super::{labels, pod};
 use crate::decide::object::{Group, Object, Ownership};
 use crate::decide::plan::{Plan, ServicePlan};
 use crate::kinds::Kind;
 use agora_topology::ADMIN_PORT;
 
-/// Annotation on pods: hash of the settings, so that a change of a setting restarts the pods.
-const CONFIG_HASH: &str = "agoraplatform.dev/config-hash";
 /// Time until a container that does not start is restarted.
 const START_SECONDS_MAX: i32 = 60;
 const PROGRESS_DEADLINE_SECONDS: i32 = 300;

@@ -15,6 +15,8 @@ use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{EnvValue, Plan, ServicePlan};
 use crate::names;
 
+/// Annotation on pods: hash of the settings, so that a change of a setting restarts the pods.
+pub const CONFIG_HASH: &str = "agoraplatform.dev/config-hash";
 /// Folder in which the files are mounted.
 pub const FOLDER: &str = "/etc/agora";
 const HASH_DIGITS: usize = 16;
@@ -28,6 +30,8 @@ pub struct Environment {
     pub extra: Vec<EnvVar>,
     /// Hash of the values that a running pod does not read again.
     pub hash: String,
+    /// Why the value of an additional variable cannot be read. Running pods have it, so they stay as they are.
+    pub unusable: Option<ConditionError>,
 }
 
 /// A key of a Secret or ConfigMap, mounted as a file.
@@ -71,11 +75,23 @@ pub fn environment(plan: &Plan, service: &ServicePlan, observed: &Observed) -> R
     for (name, value) in &service.env {
         environment.extra.push(variable(name, value));
         if let EnvValue::Secret { name, key } = value {
-            hashed += observed.secret_value(name, key)?.expose();
+            match observed.secret_value(name, key) {
+                Ok(value) => hashed += value.expose(),
+                Err(error) => environment.unusable = Some(error),
+            }
         }
     }
-    environment.hash = names::short_hash(&hashed, HASH_DIGITS);
+    environment.hash = match &environment.unusable {
+        None => names::short_hash(&hashed, HASH_DIGITS),
+        Some(error) => running_hash(plan, service, observed).ok_or_else(|| error.clone())?,
+    };
     Ok(environment)
+}
+
+/// The hash that the running pods were started with.
+fn running_hash(plan: &Plan, service: &ServicePlan, observed: &Observed) -> Option<String> {
+    let deployment = observed.children.deployment(&plan.child(service.row.name))?;
+    deployment.spec?.template.metadata?.annotations?.remove(CONFIG_HASH)
 }
 
 /// The configuration of a migration Job: only the database.
@@ -187,6 +203,10 @@ fn database(plan: &Plan, service: &ServicePlan, name: &str) -> Result<Entry, Con
 
 fn pool_size(plan: &Plan) -> Result<i32, ConditionError> {
     plan.budget.pool.ok_or_else(|| {
+        if let Some(limit) = plan.budget.limit {
+            let message = format!("{limit} connections are too few for the connection pools: see condition Stalled");
+            return ConditionError::new(agora_crd::Reason::ConnectionBudgetExceeded, message);
+        }
         let message = format!(
             "waiting for the inspection of the database server {}:{}, whose connection limit sets the size of the pools",
             plan.database.host, plan.database.port

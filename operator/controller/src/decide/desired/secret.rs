@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{exact, labels};
-use crate::decide::credentials::{self, Credentials};
+use crate::decide::credentials::{self, Credentials, SigningKeys};
 use crate::decide::object::{Group, Object};
 use crate::decide::plan::{Plan, ServicePlan};
 use crate::kinds::Kind;
@@ -36,9 +36,8 @@ pub fn internal(plan: &Plan, credentials: &Credentials) -> Object {
 }
 
 /// The keys of access tokens.
-pub fn signing(plan: &Plan, credentials: &Credentials) -> Object {
+pub fn signing(plan: &Plan, keys: &SigningKeys) -> Object {
     let metadata = labels::kept(plan, credentials::signing_secret(&plan.name), "user");
-    let keys = &credentials.signing;
     let data = [("current.pem", keys.current.expose()), ("next.pem", keys.next.expose())];
     secret(metadata, "Opaque", &data)
 }

@@ -2,7 +2,7 @@
 
 use agora_crd::Reason;
 
-use super::{ServicePlan, Violation};
+use super::{Scope, ServicePlan, Violation};
 use crate::decide::profile::Size;
 
 /// Connections that are left for admins, migrations and listeners.
@@ -14,13 +14,16 @@ const POOL_SIZE_MIN: i32 = 2;
 pub struct Budget {
     /// Connections of the server; `None` until the server was inspected.
     pub limit: Option<i32>,
-    /// Pool size of each pod; `None` until the server was inspected.
+    /// Pool size of each pod; `None` until the server was inspected, and while its connections do not suffice for a new shop.
     pub pool: Option<i32>,
 }
 
+/// `in_effect` is the pool size that running pods have: it stays if the connections do not suffice.
+///
 /// Pool size = min(maximum of the profile, ⌊(limit − 20) / maximum number of pods with a database⌋ − 1).
 pub(super) fn budget(
     limit: Option<i32>,
+    in_effect: Option<i32>,
     services: &[ServicePlan],
     size: &Size,
     violations: &mut Vec<Violation>,
@@ -35,11 +38,13 @@ pub(super) fn budget(
         let needed = RESERVED + pods * (POOL_SIZE_MIN + 1);
         violations.push(Violation::new(
             Reason::ConnectionBudgetExceeded,
+            Scope::Pools,
             format!(
                 "{limit} connections are too few for {pods} pods with a database: raise max_connections of the server \
                  (and spec.database.maxConnections) to {needed} or lower spec.services[].scaling.maxReplicas"
             ),
         ));
+        return Budget { limit: Some(limit), pool: in_effect };
     }
-    Budget { limit: Some(limit), pool: Some(pool.max(1)) }
+    Budget { limit: Some(limit), pool: Some(pool) }
 }

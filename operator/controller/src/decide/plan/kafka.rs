@@ -8,7 +8,7 @@ use agora_crd::{
 use agora_topology as topology;
 use kube::ResourceExt;
 
-use super::{TlsPlan, Violation};
+use super::{Scope, TlsPlan, Violation};
 use crate::names;
 
 /// Partitions and replicas of a topic in profile Development.
@@ -96,7 +96,7 @@ fn login(market: &Marketplace, violations: &mut Vec<Violation>) -> (Mechanism, O
         if market.spec.profile != Profile::Development {
             let message =
                 "spec.kafka.external.authentication is required outside profile Development: set its type and Secret";
-            violations.push(Violation::new(Reason::InvalidSpec, message));
+            violations.push(Violation::new(Reason::InvalidSpec, Scope::Broker, message));
         }
         return (Mechanism::None, None);
     };
@@ -119,7 +119,7 @@ fn topics(
     let known: Vec<&str> = topology::all_topics().into_iter().map(agora_events::Topic::name).collect();
     for unknown in spec.topics.iter().filter(|topic| !known.contains(&topic.name.as_str())) {
         let message = format!("spec.kafka.topics[{}]: unknown topic; known are {}", unknown.name, known.join(", "));
-        violations.push(Violation::new(Reason::InvalidSpec, message));
+        violations.push(Violation::new(Reason::InvalidSpec, Scope::Topics, message));
     }
     let needed = spec.topic_defaults.config.get(MIN_INSYNC).and_then(|text| text.parse::<i32>().ok()).unwrap_or(1);
     if needed > plan.replicas {
@@ -127,7 +127,7 @@ fn topics(
             "spec.kafka.topicDefaults: {MIN_INSYNC} is {needed} and replicas is {}: lower the one or raise the other",
             plan.replicas
         );
-        violations.push(Violation::new(Reason::InvalidSpec, message));
+        violations.push(Violation::new(Reason::InvalidSpec, Scope::Topics, message));
     }
     let accepted = accepted_partitions(market);
     known

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use agora_crd::{EnvVar, MarketplaceSpec, Reason, Resources, ServiceSpec, ServiceState};
 use agora_topology as topology;
 
-use super::Violation;
+use super::{Scope, Violation};
 use crate::decide::profile::Size;
 
 #[derive(Clone, Debug)]
@@ -74,7 +74,13 @@ fn service(
 }
 
 /// If only one bound is given, the profile's other bound is moved if necessary.
-fn replicas(name: &str, min: Option<i32>, max: Option<i32>, size: &Size, violations: &mut Vec<Violation>) -> Replicas {
+fn replicas(
+    name: &'static str,
+    min: Option<i32>,
+    max: Option<i32>,
+    size: &Size,
+    violations: &mut Vec<Violation>,
+) -> Replicas {
     let replicas = match (min, max) {
         (Some(min), Some(max)) => Replicas { min, max },
         (Some(min), None) => Replicas { min, max: size.replicas_max.max(min) },
@@ -84,7 +90,7 @@ fn replicas(name: &str, min: Option<i32>, max: Option<i32>, size: &Size, violati
     if replicas.min > replicas.max {
         let message =
             format!("spec.services[{name}].scaling: minReplicas is greater than maxReplicas: lower minReplicas");
-        violations.push(Violation::new(Reason::InvalidSpec, message));
+        violations.push(Violation::new(Reason::InvalidSpec, Scope::Service(name), message));
     }
     replicas
 }

@@ -132,6 +132,9 @@ fn credentials(view: &View) -> ConditionState {
     if let Some(error) = unusable {
         return ConditionState::of(&error);
     }
+    if let Err(error) = &view.observed.credentials.signing {
+        return ConditionState::of(error);
+    }
     if let Some(error) = not_written(view, Group::Credentials) {
         return ConditionState::of(&error);
     }

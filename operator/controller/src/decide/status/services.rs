@@ -1,13 +1,13 @@
 //! The status of each service: pods, image and rollout.
 
-use agora_crd::{ServiceRollout, ServiceStatus};
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 use super::evidence::is_current;
 use super::pods::{container_statuses, is_of};
 use super::{View, timestamp};
 use crate::decide::maybe::Maybe;
 use crate::decide::plan::ServicePlan;
 use crate::kinds::{Kind, ObjectKey};
+use agora_crd::{ServiceRollout, ServiceStatus};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 
 pub fn services(view: &View) -> Vec<ServiceStatus> {
     view.plan.services.iter().map(|service| one(view, service)).collect()

@@ -1,0 +1,115 @@
+//! One broken piece is a condition, and the rest is reconciled: a Marketplace that cannot be decoded, a corrupt key, a
+//! migration Job whose template was wrong.
+
+use std::time::Duration;
+
+use agora_crd::FINALIZER;
+use agora_operator::kinds::Kind;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use kube::core::DynamicObject;
+use kube::core::crd::CustomResourceExt;
+use kube::{Client, ResourceExt};
+use serde_json::{Value, json};
+
+use super::api_server::ApiServer;
+use super::drift::{REPAIR_MAX, running_shop};
+use super::{DataServers, MARKET, MINIMAL, Marketplace, NAMESPACE, Operator, TestClient};
+
+const DELETION_MAX: Duration = Duration::from_mins(1);
+
+impl TestClient {
+    fn raw_markets(&self) -> Api<DynamicObject> {
+        let resource = kube::core::ApiResource::erase::<Marketplace>(&());
+        Api::namespaced_with(self.client.clone(), NAMESPACE, &resource)
+    }
+
+    async fn merge(&self, kind: Kind, name: &str, patch: Value) {
+        self.api(kind).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_marketplace_that_cannot_be_read_stops_no_other_one_and_can_be_deleted() {
+    let server = ApiServer::start().await;
+    let test = TestClient { client: Client::try_from(server.config().await).unwrap() };
+    test.prepare().await;
+    // The CRD of another release knows another profile.
+    let mut crd = serde_json::to_value(Marketplace::crd()).unwrap();
+    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["profile"] =
+        json!({"type": "string", "default": "Small"});
+    let crds: Api<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition> =
+        Api::all(test.client.clone());
+    let apply = PatchParams::apply("test").force();
+    crds.patch(&Marketplace::crd().name_any(), &apply, &Patch::Apply(crd)).await.unwrap();
+    let mut odd: Value = serde_yaml::from_str(MINIMAL).unwrap();
+    odd["metadata"] = json!({"name": "odd", "namespace": NAMESPACE, "finalizers": [FINALIZER]});
+    odd["spec"]["profile"] = json!("Huge");
+    let mut refusal = String::new();
+    let created = async || {
+        let applied = test.raw_markets().patch("odd", &apply, &Patch::Apply(&odd)).await;
+        refusal = applied.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        println!("{refusal}");
+        applied.is_ok()
+    };
+    test.until("the API server accepts the other profile", REPAIR_MAX, created).await;
+    test.apply_sample().await;
+
+    let operator = Operator::start(&server, &DataServers::default(), NAMESPACE, usize::MAX).await;
+    test.run_until_ready(&operator, usize::MAX).await;
+    let stalled = async || {
+        let odd = test.raw_markets().get("odd").await.unwrap();
+        let conditions = odd.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.iter().any(|it| it["type"] == "Stalled" && it["status"] == "True" && it["reason"] == "InvalidSpec")
+    };
+    test.until("the unreadable Marketplace is reported", REPAIR_MAX, stalled).await;
+    test.raw_markets().delete("odd", &DeleteParams::default()).await.unwrap();
+    let gone = async || test.raw_markets().get_opt("odd").await.unwrap().is_none();
+    test.until("the unreadable Marketplace is deleted", DELETION_MAX, gone).await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_corrupt_signing_key_the_shop_is_repaired_and_can_be_deleted() {
+    let server = ApiServer::start().await;
+    let (test, operator) = running_shop(&server).await;
+    test.merge(Kind::Secret, "shop-signing", json!({"data": {"current.pem": "bm8ga2V5"}})).await;
+    let corrupt = async || test.condition("CredentialsReady").await.1 == "SecretCorrupt";
+    test.until("the corrupt key is reported", REPAIR_MAX, corrupt).await;
+    let data = test.api(Kind::Secret).get("shop-signing").await.unwrap().data["data"].clone();
+    assert_eq!(data["current.pem"], "bm8ga2V5", "the corrupt key is not replaced");
+    test.api(Kind::Service).delete("shop-cart", &DeleteParams::default()).await.unwrap();
+    let recreated = async || test.api(Kind::Service).get_opt("shop-cart").await.unwrap().is_some();
+    test.until("the Service is recreated", REPAIR_MAX, recreated).await;
+    // Removed by hand, its place is taken by the next key.
+    test.merge(Kind::Secret, "shop-signing", json!({"data": {"current.pem": null}})).await;
+    let promoted = async || test.api(Kind::Secret).get("shop-signing").await.unwrap().data["data"]["current.pem"] == data["next.pem"];
+    test.until("the next key is the current one", REPAIR_MAX, promoted).await;
+    test.merge(Kind::Secret, "shop-signing", json!({"data": {"current.pem": "bm8ga2V5"}})).await;
+    test.until("the corrupt key is reported", REPAIR_MAX, corrupt).await;
+    test.markets().delete(MARKET, &DeleteParams::default()).await.unwrap();
+    let gone = async || test.markets().get_opt(MARKET).await.unwrap().is_none();
+    test.until("the Marketplace is deleted", DELETION_MAX, gone).await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_corrected_template_reaches_an_unfinished_migration_job() {
+    let server = ApiServer::start().await;
+    let test = TestClient { client: Client::try_from(server.config().await).unwrap() };
+    test.prepare().await;
+    test.apply_sample().await;
+    let operator = Operator::start(&server, &DataServers::default(), NAMESPACE, usize::MAX).await;
+    let jobs = async || test.api(Kind::Job).list(&ListParams::default()).await.unwrap().items;
+    test.until("the migration Jobs exist", REPAIR_MAX, async || !jobs().await.is_empty()).await;
+    let pull_secrets = json!({"spec": {"release": {"imagePullSecrets": [{"name": "corrected"}]}}});
+    test.markets().patch(MARKET, &PatchParams::default(), &Patch::Merge(pull_secrets)).await.unwrap();
+    let corrected = |job: &DynamicObject| {
+        job.data["spec"]["template"]["spec"]["imagePullSecrets"][0]["name"] == "corrected"
+    };
+    let replaced = async || {
+        let jobs = jobs().await;
+        !jobs.is_empty() && jobs.iter().all(corrected)
+    };
+    test.until("every unfinished Job has the corrected template", DELETION_MAX, replaced).await;
+    operator.stop().await;
+}

@@ -1,0 +1,108 @@
+//! One broken piece is a condition, and everything else is reconciled.
+
+use crate::fixture::{Fixture, MINIMAL};
+use crate::status::{check, of};
+use agora_crd::{Effective, MarketplaceStatus, Reason};
+use agora_operator::cluster::credentials::credentials;
+use agora_operator::decide::desired::desired;
+use agora_operator::decide::maybe::Maybe;
+use agora_operator::decide::object::Object;
+use agora_operator::decide::observed::{Children, ReferencedSecret};
+use agora_operator::decide::plan::plan;
+use agora_operator::kinds::{Kind, ObjectKey};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::{Value, json};
+
+const SIGNING: &str = "shop-signing";
+
+/// The children with this Secret of the signing keys.
+fn signing_secret(data: &[(&str, &str)]) -> Children {
+    let data: serde_json::Map<String, Value> =
+        data.iter().map(|(key, value)| ((*key).to_owned(), json!(BASE64_STANDARD.encode(value)))).collect();
+    let mut fixture = Fixture::new(MINIMAL);
+    let body = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SIGNING}, "data": data});
+    fixture.add(&ObjectKey::new(Kind::Secret, SIGNING), body, Value::Null);
+    fixture.observed.children
+}
+
+#[test]
+fn a_lost_key_of_the_signing_secret_is_replaced_and_the_other_one_stays() {
+    let both = credentials("shop", &Children::default()).unwrap().signing.unwrap();
+    let (current, next) = (both.current.expose(), both.next.expose());
+    let without_next = credentials("shop", &signing_secret(&[("current.pem", current)])).unwrap().signing.unwrap();
+    assert_eq!(without_next.current, both.current);
+    assert_ne!(without_next.next, both.next);
+    // The next key is published already, so tokens that it signs are accepted at once.
+    let without_current = credentials("shop", &signing_secret(&[("next.pem", next)])).unwrap().signing.unwrap();
+    assert_eq!(without_current.current, both.next);
+    assert_ne!(without_current.next, both.next);
+}
+
+#[test]
+fn a_corrupt_signing_key_is_reported_and_stays_and_the_rest_is_reconciled() {
+    let mut fixture = Fixture::new(MINIMAL).migrated().running();
+    let corrupt = [("current.pem", "-----BEGIN nothing"), ("next.pem", "x")];
+    let error = credentials("shop", &signing_secret(&corrupt)).unwrap().signing.unwrap_err();
+    assert!(error.message.contains("current.pem of Secret shop-signing"), "{}", error.message);
+    fixture.observed.credentials.signing = Err(error);
+    let status = of(&fixture);
+    check(&status, "CredentialsReady", "False", "SecretCorrupt");
+    check(&status, "Available", "True", "ShoppersCanBuy");
+    let children = fixture.desired().children;
+    assert_eq!(children[&ObjectKey::new(Kind::Secret, SIGNING)], Maybe::Hold);
+    assert_eq!(children[&ObjectKey::new(Kind::ConfigMap, "shop-jwks")], Maybe::Hold);
+    assert!(matches!(children[&ObjectKey::new(Kind::Deployment, "shop-user")], Maybe::Want(_)));
+}
+
+/// The children to apply although the spec has violations.
+fn objects(fixture: &Fixture, connections: i32) -> Vec<Object> {
+    let (plan, violations) = plan(&fixture.market, Some(connections));
+    assert!(!violations.is_empty());
+    desired(&plan, &fixture.observed).objects().cloned().collect()
+}
+
+#[test]
+fn too_few_connections_change_no_pool_and_stop_no_repair() {
+    let mut fixture = Fixture::new(MINIMAL).migrated().running();
+    let before = fixture.objects();
+    let effective = Effective { pool_size: Some(5), ..Effective::default() };
+    fixture.market.status = Some(MarketplaceStatus { effective: Some(effective), ..MarketplaceStatus::default() });
+    fixture.market.spec.database.max_connections = Some(10);
+    assert_eq!(objects(&fixture, 300), before);
+    // A new shop gets no pool that its server cannot serve.
+    fixture.market.status = None;
+    let order = ObjectKey::new(Kind::Deployment, "shop-order");
+    let objects = objects(&fixture, 300);
+    assert!(objects.iter().all(|object| object.key != order));
+    assert!(objects.iter().any(|object| object.key == ObjectKey::new(Kind::Service, "shop-order")));
+}
+
+#[test]
+fn a_part_of_the_spec_that_cannot_be_realised_holds_only_what_it_describes() {
+    let mut fixture = Fixture::new(MINIMAL).migrated().running();
+    fixture.set_service("order", "scaling: {minReplicas: 3, maxReplicas: 2}");
+    let (plan, violations) = plan(&fixture.market, Some(300));
+    assert_eq!(violations[0].reason, Reason::InvalidSpec);
+    let desired = desired(&plan, &fixture.observed);
+    let deployment = |name: &str| &desired.children[&ObjectKey::new(Kind::Deployment, name)];
+    assert_eq!(*deployment("shop-order"), Maybe::Hold);
+    assert!(matches!(deployment("shop-cart"), Maybe::Want(_)));
+    assert!(desired.topics.is_ok());
+    assert_eq!(desired.waiting["order"].reason, Reason::InvalidSpec);
+}
+
+#[test]
+fn a_missing_secret_of_a_variable_is_reported_and_its_service_is_still_repaired() {
+    let mut fixture = Fixture::new(MINIMAL).migrated();
+    fixture.service("cart", "env: [{name: KEY, valueFrom: {secretKeyRef: {name: keys, key: key}}}]");
+    let usable = [("key".to_owned(), agora_vocab::Secret::new("hunter2"))];
+    fixture.observed.referenced_secrets.insert("keys".to_owned(), ReferencedSecret::Usable(usable.into()));
+    let mut fixture = fixture.running();
+    let before = fixture.objects();
+    fixture.observed.referenced_secrets.insert("keys".to_owned(), ReferencedSecret::Missing);
+    assert_eq!(fixture.objects(), before, "the pods keep the template that they run with");
+    check(&of(&fixture), "WorkloadsReady", "False", "SecretMissing");
+    let cart = ObjectKey::new(Kind::Deployment, "shop-cart");
+    fixture.observed.children.0.remove(&cart);
+    assert_eq!(fixture.desired().children[&cart], Maybe::Hold, "without pods there is no template to keep");
+}
