@@ -6,6 +6,7 @@ pub mod credentials;
 pub mod desired;
 pub mod diff;
 pub mod maybe;
+pub mod milestones;
 pub mod object;
 pub mod observed;
 pub mod plan;

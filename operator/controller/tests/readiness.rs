@@ -1,5 +1,4 @@
 //! The readiness reports of services, read over HTTP from the admin port that every process of Agora has.
-#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 use agora_chassis::{Process, admin};
 use agora_operator::external::ports::ServiceProbe as _;

@@ -226,6 +226,11 @@ pub enum Reason {
     Forbidden,
     Terminating,
     RetainedOnDelete,
+    Migrated,
+    RolledOut,
+    Scaled,
+    NotAvailable,
+    NeedsUser,
 }
 
 impl fmt::Display for Reason {

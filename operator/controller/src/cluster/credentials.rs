@@ -40,18 +40,23 @@ pub fn credentials(marketplace: &str, children: &Children) -> Result<Credentials
     let value = |secret: &str, key: &str| {
         children.secret(secret).and_then(|mut values| values.remove(key)).filter(|value| !value.expose().is_empty())
     };
+    // The line break that `echo` and editors append is no part of a login.
+    let text = |secret: &str, key: &str| {
+        let text = value(secret, key)?.expose().trim_end_matches(['\r', '\n']).to_owned();
+        (!text.is_empty()).then(|| Secret::new(text))
+    };
     let mut databases = BTreeMap::new();
     for row in topology::ALL.iter().filter(|row| row.database) {
-        let existing = value(&database_secret(marketplace, row.name), "password");
+        let existing = text(&database_secret(marketplace, row.name), "password");
         databases.insert(row.name, existing.map_or_else(|| password().map(Secret::new), Ok)?);
     }
-    let internal = value(&internal_secret(marketplace), "secret").map_or_else(internal_key, Ok)?;
+    let internal = text(&internal_secret(marketplace), "secret").map_or_else(internal_key, Ok)?;
     let name = signing_secret(marketplace);
     let (current, next) = key_pair(value(&name, "current.pem"), value(&name, "next.pem"))?;
     let signing = signing_keys(&name, current, next);
     let admin = admin_secret(marketplace);
-    let username = value(&admin, "username").map_or_else(|| ADMIN_EMAIL.to_owned(), |name| name.expose().to_owned());
-    let password = value(&admin, "password").map_or_else(|| password().map(Secret::new), Ok)?;
+    let username = text(&admin, "username").map_or_else(|| ADMIN_EMAIL.to_owned(), |name| name.expose().to_owned());
+    let password = text(&admin, "password").map_or_else(|| password().map(Secret::new), Ok)?;
     let admin = AdminLogin { username, password };
     Ok(Credentials { databases, internal, signing, admin })
 }

@@ -3,28 +3,54 @@
 use agora_crd::Reason;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder};
+use time::OffsetDateTime;
 
 use crate::decide::correction::{Correction, Severity};
+use crate::decide::milestones::Milestone;
 
 #[derive(Clone)]
 pub struct Events(pub Recorder);
 
 impl Events {
-    /// Logs a correction of drift and writes an event; its type is Warning if data may be lost.
+    /// Logs a change of an object and writes an event; its type is Warning if data may be lost.
     pub async fn corrected(&self, market: &ObjectReference, correction: Correction) {
         let Correction { object, severity, note } = correction;
         let (namespace, name) = (&market.namespace, &market.name);
-        let type_ = match severity {
+        let (type_, reason, action) = match severity {
+            Severity::Provisioned => {
+                tracing::info!(namespace, name, "{note}");
+                (EventType::Normal, Reason::Provisioned, "Provision")
+            }
             Severity::Reverted => {
                 tracing::info!(namespace, name, "{note}");
-                EventType::Normal
+                (EventType::Normal, Reason::DriftCorrected, "Correct")
             }
             Severity::DataLoss => {
                 tracing::warn!(namespace, name, "{note}");
-                EventType::Warning
+                (EventType::Warning, Reason::DriftCorrected, "Correct")
             }
         };
-        self.publish(market, event(type_, Reason::DriftCorrected, "Correct", note, Some(object))).await;
+        self.publish(market, event(type_, reason, action, note, Some(object))).await;
+    }
+
+    /// Logs a step of a Marketplace's life and writes an event. `at` distinguishes events of the same kind: without it they
+    /// would be counted as one series, which keeps its first note.
+    pub async fn milestone(&self, market: &ObjectReference, milestone: Milestone, at: OffsetDateTime) {
+        let Milestone { reason, warning, note, child } = milestone;
+        tracing::info!(namespace = market.namespace, name = market.name, %reason, "{note}");
+        let type_ = if warning { EventType::Warning } else { EventType::Normal };
+        let child = child.map(|key| (key.kind.resource(), key.name));
+        let about = ObjectReference {
+            api_version: child
+                .as_ref()
+                .map_or_else(|| market.api_version.clone(), |(kind, _)| Some(kind.api_version.clone())),
+            kind: child.as_ref().map_or_else(|| market.kind.clone(), |(kind, _)| Some(kind.kind.clone())),
+            name: child.map_or_else(|| market.name.clone(), |(_, name)| Some(name)),
+            namespace: market.namespace.clone(),
+            resource_version: Some(at.unix_timestamp().to_string()),
+            ..ObjectReference::default()
+        };
+        self.publish(market, event(type_, reason, "Reconcile", note, Some(about))).await;
     }
 
     /// Logs and writes an event of type Warning.

@@ -2,7 +2,8 @@
 
 use k8s_openapi::api::core::v1::ObjectReference;
 
-/// A change that the operator made because another client had changed or deleted an object.
+/// A change that the operator made to an object: a correction of another client's change, or the creation of a data server's
+/// object.
 #[derive(Clone, Debug)]
 pub struct Correction {
     /// Corrections of one object in one resource version are counted as one series of events, which keeps its first note.
@@ -14,6 +15,8 @@ pub struct Correction {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
+    /// The object did not exist before, and was created for the spec.
+    Provisioned,
     /// The object is as before.
     Reverted,
     /// The object was created again without the data that it held.

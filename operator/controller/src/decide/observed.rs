@@ -119,6 +119,17 @@ impl Observed {
         }
     }
 
+    /// A login name or password of a referenced Secret, without the line break that `echo` and editors append.
+    pub fn secret_text(&self, name: &str, key: &str) -> Result<Secret, ConditionError> {
+        let value = self.secret_value(name, key)?.expose().trim_end_matches(['\r', '\n']);
+        if value.is_empty() || value.chars().any(char::is_control) {
+            let what = if value.is_empty() { "is empty" } else { "contains a line break or another control character" };
+            let message = format!("key {key} of Secret {name} {what}: correct the value");
+            return Err(ConditionError::new(Reason::SecretCorrupt, message));
+        }
+        Ok(Secret::new(value))
+    }
+
     /// One value of a referenced Secret.
     pub fn secret_value(&self, name: &str, key: &str) -> Result<&Secret, ConditionError> {
         self.referenced_secret(name)?.get(key).ok_or_else(|| {

@@ -25,7 +25,7 @@ pub fn topic_diff(topic: &TopicPlan, observed: Option<&ObservedTopic>, managemen
         return TopicChange::default();
     }
     let name = &topic.name;
-    let mut change = TopicChange { set_config: topic.config != observed.config, ..TopicChange::default() };
+    let mut change = TopicChange { set_config: !different(topic, observed).is_empty(), ..TopicChange::default() };
     let error = |reason, message: String| Some(ConditionError::new(reason, message));
     if observed.partitions > topic.partitions {
         change.error = error(
@@ -57,6 +57,20 @@ pub fn topic_diff(topic: &TopicPlan, observed: Option<&ObservedTopic>, managemen
         );
     }
     change
+}
+
+/// The settings of the spec that differ at the broker. Settings that the spec does not contain belong to other clients: the
+/// throttles of a partition reassignment, for example.
+pub fn different<'a>(topic: &'a TopicPlan, observed: &ObservedTopic) -> Vec<&'a str> {
+    let same = |(key, value): &(&String, &String)| observed.config.get(*key).is_some_and(|other| is_same(value, other));
+    topic.config.iter().filter(|pair| !same(pair)).map(|(key, _)| key.as_str()).collect()
+}
+
+/// Whether two spellings mean the same value: the broker returns `0.50` as `0.5`.
+fn is_same(one: &str, other: &str) -> bool {
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    let items = |text: &str| text.split(',').map(|item| item.trim().to_ascii_lowercase()).collect::<Vec<_>>();
+    one == other || number(one).is_some_and(|one| Some(one) == number(other)) || items(one) == items(other)
 }
 
 fn missing(topic: &TopicPlan, management: TopicManagement) -> TopicChange {
@@ -128,8 +142,26 @@ mod tests {
         let mut other = observed(3);
         other.replicas = 3;
         other.config.insert("retention.ms".to_owned(), "1".to_owned());
-        let change = topic_diff(&topic(3, None), Some(&other), TopicManagement::Full);
+        let mut topic = topic(3, None);
+        topic.config.insert("retention.ms".to_owned(), "2".to_owned());
+        let change = topic_diff(&topic, Some(&other), TopicManagement::Full);
         assert!(change.set_config);
         assert_eq!(reason(change), Some(Reason::ReplicationChangeUnsupported));
+    }
+
+    #[test]
+    fn settings_of_other_clients_and_other_spellings_are_no_difference() {
+        let mut at_broker = observed(3);
+        for (key, value) in [
+            ("leader.replication.throttled.replicas", "0:1"),
+            ("min.cleanable.dirty.ratio", "0.5"),
+            ("cleanup.policy", "compact,delete"),
+        ] {
+            at_broker.config.insert(key.to_owned(), value.to_owned());
+        }
+        let mut topic = topic(3, None);
+        topic.config.insert("min.cleanable.dirty.ratio".to_owned(), "0.50".to_owned());
+        topic.config.insert("cleanup.policy".to_owned(), "compact, delete".to_owned());
+        assert_eq!(topic_diff(&topic, Some(&at_broker), TopicManagement::Full), TopicChange::default());
     }
 }

@@ -22,9 +22,10 @@ use crate::external::ports::{DatabaseAdmin, RedisProbe, ServiceProbe, TopicAdmin
 use crate::market::{MarketRef, Trigger};
 use databases::Databases;
 use redis::Redis;
+pub use resource::{External, Inspection};
 use resource::{ExternalResource, Reporter};
 use services::Services;
-use topics::Topics;
+pub use topics::Topics;
 
 #[derive(Clone)]
 pub struct Adapters {
@@ -126,7 +127,7 @@ impl ExternalTasks {
         let Adapters { databases, topics, redis, services } = self.adapters.clone();
         ExternalResources {
             databases: ExternalResource::start(&self.process, reporter.clone(), Databases(databases)),
-            topics: ExternalResource::start(&self.process, reporter.clone(), Topics(topics)),
+            topics: ExternalResource::start(&self.process, reporter.clone(), Topics::new(topics)),
             redis: ExternalResource::start(&self.process, reporter.clone(), Redis(redis)),
             services: ExternalResource::start(&self.process, reporter, Services::new(services)),
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use agora_crd::{FINALIZER, Marketplace, MarketplaceStatus, PAUSED, Reason};
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Resource, ResourceExt};
 use serde_json::json;
@@ -11,6 +12,7 @@ use crate::cluster::apply::apply;
 use crate::cluster::observe::{ObserveError, Snapshot, observe};
 use crate::decide::applied::Applied;
 use crate::decide::desired::{Desired, desired};
+use crate::decide::milestones::milestones;
 use crate::decide::observed::{ConditionError, LastInspection, Observed, ReferencedSecret};
 use crate::decide::plan::{Violation, plan};
 use crate::decide::status::{View, status, terminating};
@@ -73,8 +75,12 @@ pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Er
     };
     // The conditions of the previous spec must not be taken for those of this one while it is being applied.
     let is_new = resource.status.as_ref().and_then(|status| status.observed_generation) != resource.metadata.generation;
+    let mut before = resource.status.clone();
     if is_new {
-        write_status(context, market, &resource, &status(&view)).await?;
+        let early = status(&view);
+        write_status(context, market, &resource, &early).await?;
+        report(context, &reference, before.as_ref(), &early, &view).await;
+        before = Some(early);
     }
     let mut applied = Applied::default();
     if !paused {
@@ -86,8 +92,25 @@ pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Er
         context.external.set_desired(market, &reference, &desired);
     }
     view.applied = &applied;
-    write_status(context, market, &resource, &status(&view)).await?;
+    let after = status(&view);
+    if before.as_ref() != Some(&after) {
+        write_status(context, market, &resource, &after).await?;
+        report(context, &reference, before.as_ref(), &after, &view).await;
+    }
     Ok(next(&applied, cache_lags, &violations, &desired, &observed))
+}
+
+/// Writes an event for each step that the new status completes.
+async fn report(
+    context: &Context,
+    reference: &ObjectReference,
+    before: Option<&MarketplaceStatus>,
+    after: &MarketplaceStatus,
+    view: &View<'_>,
+) {
+    for milestone in milestones(&view.plan.name, before, after, view.observed, view.desired) {
+        context.cluster.events.milestone(reference, milestone, view.observed.now).await;
+    }
 }
 
 /// The server's connection limit as last inspected. Before the first inspection it is taken from the status, so that a

@@ -89,7 +89,7 @@ async fn until(due: Option<Instant>) {
 
 async fn attempt(context: &SharedContext, market: &MarketRef) -> Result<Next, ()> {
     let started = Instant::now();
-    let result = timeout(DEADLINE, reconcile::reconcile(context, market)).await;
+    let result = timeout(DEADLINE, Box::pin(reconcile::reconcile(context, market))).await;
     metrics::histogram!("operator_reconcile_seconds").record(started.elapsed().as_secs_f64());
     let (namespace, name) = (&market.namespace, &market.name);
     match result {

@@ -32,7 +32,7 @@ pub async fn running_shop(server: &ApiServer) -> (TestClient, Operator) {
 }
 
 impl TestClient {
-    async fn edit(&self, edit: &Edit) {
+    pub async fn edit(&self, edit: &Edit) {
         let params = PatchParams { field_manager: Some("intruder".to_owned()), ..PatchParams::default() };
         let patched = self.api(edit.kind).patch(edit.name, &params, &Patch::Strategic(&edit.patch)).await;
         patched.unwrap_or_else(|error| panic!("{} {}: {}: {error}", edit.kind.word(), edit.name, edit.patch));

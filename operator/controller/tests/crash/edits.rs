@@ -12,17 +12,17 @@ pub struct Edit {
 }
 
 /// A field of the pod spec.
-fn pod(spec: Value) -> Edit {
-    deployment(json!({"template": {"spec": spec}}))
+fn pod(spec: &Value) -> Edit {
+    deployment(&json!({"template": {"spec": spec}}))
 }
 
 /// A field of the container.
 fn container(mut fields: Value) -> Edit {
     fields["name"] = json!("cart");
-    pod(json!({"containers": [fields]}))
+    pod(&json!({"containers": [fields]}))
 }
 
-fn deployment(spec: Value) -> Edit {
+fn deployment(spec: &Value) -> Edit {
     of(Kind::Deployment, "shop-cart", json!({"spec": spec}))
 }
 
@@ -31,9 +31,9 @@ const fn of(kind: Kind, name: &'static str, patch: Value) -> Edit {
 }
 
 pub fn all() -> Vec<Edit> {
-    let mut edits: Vec<Edit> = pod_specs().into_iter().map(pod).collect();
+    let mut edits: Vec<Edit> = pod_specs().iter().map(pod).collect();
     edits.extend(containers().into_iter().map(container));
-    edits.extend(deployments().into_iter().map(deployment));
+    edits.extend(deployments().iter().map(deployment));
     edits.extend(services().into_iter().map(|spec| of(Kind::Service, "shop-cart", json!({"spec": spec}))));
     edits.extend(network_policies().into_iter().map(|spec| {
         let patch = json!({"spec": spec});
@@ -88,7 +88,7 @@ fn containers() -> Vec<Value> {
         json!({"resources": {"limits": {"cpu": "90m"}}}),
         json!({"securityContext": {"capabilities": {"add": ["NET_ADMIN"]}}}),
         json!({"securityContext": {"runAsUser": 0, "runAsNonRoot": false}}),
-        json!({"securityContext": {"privileged": true, "allowPrivilegeEscalation": true}}),
+        json!({"securityContext": {"allowPrivilegeEscalation": true}}),
         json!({"livenessProbe": null}),
         json!({"lifecycle": {"preStop": {"exec": {"command": ["sleep", "1"]}}}}),
         json!({"volumeMounts": [{"name": "credentials", "mountPath": "/other"}]}),

@@ -7,6 +7,7 @@ mod api_server;
 mod broken;
 mod drift;
 mod edits;
+mod events;
 mod fakes;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use fakes::{HealthyServices, InMemoryDatabases, InMemoryTopics, ReachableRedis};
 use futures::future::BoxFuture;
 use http::{Method, Request};
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::client::{Body, ClientBuilder};
 use kube::core::DynamicObject;
@@ -198,7 +200,7 @@ impl TestClient {
         let merge = PatchParams::default();
         for job in self.api(Kind::Job).list(&ListParams::default()).await.unwrap() {
             if job.data["status"]["conditions"].is_null() {
-                let at = "2026-01-01T00:00:00Z";
+                let at = Timestamp::from_second(Timestamp::now().as_second()).unwrap().to_string();
                 let condition = |type_| json!({"type": type_, "status": "True", "lastTransitionTime": at});
                 let status = json!({"status": {
                     "startTime": at, "completionTime": at, "succeeded": 1,

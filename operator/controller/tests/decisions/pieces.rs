@@ -1,6 +1,6 @@
 //! One broken piece is a condition, and everything else is reconciled.
 
-use crate::fixture::{Fixture, MINIMAL};
+use crate::fixture::{Fixture, MINIMAL, PRODUCTION};
 use crate::status::{check, of};
 use agora_crd::{Effective, MarketplaceStatus, Reason};
 use agora_operator::cluster::credentials::credentials;
@@ -9,6 +9,7 @@ use agora_operator::decide::maybe::Maybe;
 use agora_operator::decide::object::Object;
 use agora_operator::decide::observed::{Children, ReferencedSecret};
 use agora_operator::decide::plan::plan;
+use agora_operator::decide::servers::BrokerAuthentication;
 use agora_operator::kinds::{Kind, ObjectKey};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
@@ -23,6 +24,46 @@ fn signing_secret(data: &[(&str, &str)]) -> Children {
     let body = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SIGNING}, "data": data});
     fixture.add(&ObjectKey::new(Kind::Secret, SIGNING), body, Value::Null);
     fixture.observed.children
+}
+
+/// The fixture with this value for a key of the Secret of the database server's admin.
+fn with_admin(key: &str, value: &str) -> Fixture {
+    let mut fixture = Fixture::new(PRODUCTION).migrated();
+    for secret in fixture.observed.referenced_secrets.values_mut() {
+        if let ReferencedSecret::Usable(values) = secret {
+            values.insert(key.to_owned(), agora_vocab::Secret::new(value));
+        }
+    }
+    fixture
+}
+
+#[test]
+fn the_line_break_at_the_end_of_a_login_is_ignored_and_one_within_is_named() {
+    let desired = with_admin("password", "p@ss:w/rd#1%\n").desired();
+    assert_eq!(desired.databases.unwrap().admin.password.expose(), "p@ss:w/rd#1%");
+    let BrokerAuthentication::ScramSha512 { password, .. } = desired.topics.unwrap().broker.authentication else {
+        panic!("the sample logs in with SCRAM-SHA-512")
+    };
+    assert_eq!(password.expose(), "p@ss:w/rd#1%");
+    for value in ["first\nsecond", "\r\n"] {
+        let error = with_admin("username", value).desired().databases.unwrap_err();
+        assert_eq!(error.reason, Reason::SecretCorrupt);
+        assert!(error.message.contains("key username of Secret "), "{}", error.message);
+    }
+}
+
+#[test]
+fn a_password_with_special_characters_stays_within_its_part_of_the_url() {
+    let mut fixture = Fixture::new(MINIMAL);
+    fixture.observed.credentials.databases.insert("order", agora_vocab::Secret::new("p@ss:w/rd#1%"));
+    let key = ObjectKey::new(Kind::Secret, "shop-order-database");
+    let secret = fixture.objects().into_iter().find(|object| object.key == key).unwrap();
+    let url = BASE64_STANDARD.decode(secret.body["data"]["url"].as_str().unwrap()).unwrap();
+    let url = String::from_utf8(url).unwrap();
+    assert!(url.contains(":p%40ss%3Aw%2Frd%231%25@postgres.data.svc:5432/"), "{url}");
+    let options: sqlx::postgres::PgConnectOptions = url.parse().unwrap();
+    assert_eq!((options.get_host(), options.get_database()), ("postgres.data.svc", Some("shop_shop_order")));
+    assert_eq!(secret.body["data"]["password"], BASE64_STANDARD.encode("p@ss:w/rd#1%"));
 }
 
 #[test]

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use agora_topology::{self as topology, ADMIN_PORT};
-use agora_vocab::Secret;
 use k8s_openapi::api::core::v1::{
     ConfigMapProjection, EnvVar, EnvVarSource, KeyToPath, SecretKeySelector, SecretProjection, VolumeProjection,
 };
@@ -226,7 +225,7 @@ fn database_ca(plan: &Plan) -> Option<File> {
 
 fn kafka(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, ConditionError> {
     let kafka = &plan.kafka;
-    let login = |key: &str| kafka.credentials.as_ref().map(|secret| observed.secret_value(secret, key)).transpose();
+    let login = |key: &str| kafka.credentials.as_ref().map(|secret| observed.secret_text(secret, key)).transpose();
     Ok(match name {
         "KAFKA_BROKERS" => Entry::Setting(kafka.bootstrap.join(",")),
         "KAFKA_SECURITY_PROTOCOL" => {
@@ -240,9 +239,7 @@ fn kafka(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, Conditio
             ))
         }
         "KAFKA_SASL_MECHANISM" => kafka.mechanism.sasl().map_or(Entry::Absent, |name| Entry::Setting(name.to_owned())),
-        "KAFKA_USERNAME" => {
-            login("username")?.map(Secret::expose).map_or(Entry::Absent, |user| Entry::Setting(user.to_owned()))
-        }
+        "KAFKA_USERNAME" => login("username")?.map_or(Entry::Absent, |user| Entry::Setting(user.expose().to_owned())),
         "KAFKA_PASSWORD" => match (&kafka.credentials, login("password")?) {
             (Some(secret), Some(_)) => Entry::File(File::secret(secret.clone(), "password", "kafka-password")),
             _ => Entry::Absent,

@@ -102,8 +102,8 @@ pub fn all_databases(plan: &Plan, observed: &Observed) -> Result<DesiredDatabase
     let admin = AdminDatabase {
         host: plan.database.host.clone(),
         port: plan.database.port,
-        user: observed.secret_value(secret, "username")?.expose().to_owned(),
-        password: observed.secret_value(secret, "password")?.clone(),
+        user: observed.secret_text(secret, "username")?.expose().to_owned(),
+        password: observed.secret_text(secret, "password")?,
         tls: tls(&plan.database.tls, observed)?,
     };
     let rows = topology::ALL.iter().filter(|row| row.database);
@@ -134,8 +134,7 @@ pub fn topics(plan: &Plan, observed: &Observed) -> Result<DesiredTopics, Conditi
 }
 
 pub fn redis(plan: &Plan, observed: &Observed) -> Result<DesiredRedis, ConditionError> {
-    let password =
-        plan.redis_secret.as_ref().map(|name| observed.secret_value(name, "password").cloned()).transpose()?;
+    let password = plan.redis_secret.as_ref().map(|name| observed.secret_text(name, "password")).transpose()?;
     Ok(DesiredRedis { endpoint: plan.redis_endpoint.clone(), password })
 }
 
@@ -159,8 +158,8 @@ fn login(plan: &Plan, observed: &Observed) -> Result<BrokerAuthentication, Condi
     let Some(secret) = &plan.kafka.credentials else {
         return Ok(BrokerAuthentication::None);
     };
-    let user = observed.secret_value(secret, "username")?.expose().to_owned();
-    let password = observed.secret_value(secret, "password")?.clone();
+    let user = observed.secret_text(secret, "username")?.expose().to_owned();
+    let password = observed.secret_text(secret, "password")?;
     Ok(match plan.kafka.mechanism {
         Mechanism::None => BrokerAuthentication::None,
         Mechanism::Plain => BrokerAuthentication::Plain { user, password },

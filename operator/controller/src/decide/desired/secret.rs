@@ -8,12 +8,17 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::{exact, labels};
 use crate::decide::credentials::{self, Credentials, SigningKeys};
 use crate::decide::object::{Group, Object};
 use crate::decide::plan::{Plan, ServicePlan};
 use crate::kinds::Kind;
 use crate::names;
+
+/// Characters that are encoded in a part of a URL: all but the unreserved ones of RFC 3986.
+const URL_PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The database login of a service.
 pub fn database(plan: &Plan, service: &ServicePlan, credentials: &Credentials) -> Option<Object> {
@@ -22,7 +27,8 @@ pub fn database(plan: &Plan, service: &ServicePlan, credentials: &Credentials) -
     let (host, port) = (&plan.database.host, plan.database.port);
     let database = names::database(&plan.isolation_key, service.row.name);
     let mode = if plan.database.tls.verified() { "verify-full" } else { "disable" };
-    let url = format!("postgres://{login}:{password}@{host}:{port}/{database}?sslmode={mode}");
+    let [user, secret_part, path] = [&login, password, &database].map(|part| utf8_percent_encode(part, URL_PART));
+    let url = format!("postgres://{user}:{secret_part}@{host}:{port}/{path}?sslmode={mode}");
     let name = credentials::database_secret(&plan.name, service.row.name);
     let metadata = labels::owned(plan, name, service.row.name);
     let data = [("username", login.as_str()), ("password", password), ("url", &url)];

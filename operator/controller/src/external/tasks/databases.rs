@@ -1,7 +1,8 @@
 //! The inspection of a database server, and the creation and correction of databases and roles.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use agora_crd::Reason;
 use async_trait::async_trait;
@@ -22,7 +23,8 @@ impl External for Databases {
 
     async fn reconcile(&self, desired: &DesiredDatabases, initial: bool) -> Inspection<DatabasesObservation> {
         let (admin, databases) = (&desired.admin, &desired.databases);
-        let mut corrections = Vec::new();
+        let (mut corrections, mut missing) = (Vec::new(), BTreeSet::new());
+        let started = Instant::now();
         let mut observation =
             DatabasesObservation { desired: desired.fingerprint(), connections: Ok(0), databases: BTreeMap::new() };
         match self.0.inspect(admin, databases).await {
@@ -32,6 +34,9 @@ impl External for Databases {
                 for database in databases {
                     let observed = server.databases.get(&database.name).cloned().unwrap_or_default();
                     let differs = !is_as_desired(database, &observed);
+                    if !observed.exists {
+                        missing.insert(database.name.clone());
+                    }
                     let mut result = Ok(());
                     // Initially it runs for every database, to complete what an interrupted run may have left.
                     if initial || differs {
@@ -43,6 +48,17 @@ impl External for Databases {
                     observation.databases.insert(database.name.clone(), result);
                 }
             }
+        }
+        let mut created = Vec::new();
+        if initial {
+            let exists = |result: &Result<(), ConditionError>| result.is_ok();
+            let new = observation.databases.iter().filter(|(name, result)| missing.contains(*name) && exists(result));
+            created.extend(new.map(|(name, _)| name.as_str()));
+        }
+        if let Some(first) = created.first() {
+            let (host, port, seconds) = (&admin.host, admin.port, started.elapsed().as_secs_f32());
+            let note = format!("Created the databases {} at {host}:{port} in {seconds:.1} s", created.join(", "));
+            corrections.push(Correction::external("Database", first, None, Severity::Provisioned, note));
         }
         let succeeded = observation.connections.is_ok() && observation.databases.values().all(Result::is_ok);
         Inspection { observation, succeeded, corrections }

@@ -1,9 +1,10 @@
 //! The inspection of a broker, and the creation and correction of topics.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use agora_crd::Reason;
+use agora_crd::{Reason, TopicManagement};
 use async_trait::async_trait;
 
 use super::resource::{External, Inspection};
@@ -12,10 +13,49 @@ use crate::decide::desired::external::{DesiredTopics, Fingerprint};
 use crate::decide::observed::{ConditionError, TopicsObservation};
 use crate::decide::plan::TopicPlan;
 use crate::decide::servers::{Broker, DesiredTopic, ObservedTopic};
-use crate::decide::topic_diff::topic_diff;
+use crate::decide::topic_diff::{different, topic_diff};
 use crate::external::ports::{BrokerError, PerName, TopicAdmin, with_source};
 
-pub struct Topics(pub Arc<dyn TopicAdmin>);
+pub struct Topics {
+    admin: Arc<dyn TopicAdmin>,
+    /// The settings that the spec contained at the last inspection, by topic: one that is removed from the spec is reset.
+    own_settings: Mutex<BTreeMap<String, BTreeSet<String>>>,
+}
+
+impl Topics {
+    pub fn new(admin: Arc<dyn TopicAdmin>) -> Self {
+        Self { admin, own_settings: Mutex::default() }
+    }
+
+    /// Replaces the stored names of settings, and returns the previous ones.
+    fn exchange_settings(&self, desired: &DesiredTopics) -> BTreeMap<String, BTreeSet<String>> {
+        let names = |topic: &TopicPlan| (topic.name.clone(), topic.config.keys().cloned().collect());
+        let now = desired.topics.iter().map(names).collect();
+        std::mem::replace(&mut *self.own_settings.lock().unwrap_or_else(PoisonError::into_inner), now)
+    }
+
+    /// Reports settings that the broker accepted and does not return.
+    async fn verify(&self, desired: &DesiredTopics, changes: &mut Changes) {
+        let written = changes.create.iter().chain(&changes.set_config).filter(|topic| changes.succeeded(topic));
+        let names: Vec<String> = written.map(|topic| topic.name.clone()).collect();
+        if names.is_empty() {
+            return;
+        }
+        // A failed request is repeated by the next inspection.
+        let Ok(observed) = self.admin.inspect(&desired.broker, &names).await else { return };
+        for topic in desired.topics.iter().filter(|topic| names.contains(&topic.name)) {
+            let Some(found) = observed.get(&topic.name) else { continue };
+            if let Some(key) = different(topic, found).first() {
+                let returned = found.config.get(*key).map_or("its default", String::as_str);
+                let message = format!(
+                    "the broker accepted {key}={} for topic {} and returns {returned}: correct spec.kafka",
+                    topic.config[*key], topic.name
+                );
+                changes.fail(&topic.name, ConditionError::new(Reason::TopicConflict, message));
+            }
+        }
+    }
+}
 
 #[async_trait]
 impl External for Topics {
@@ -24,14 +64,14 @@ impl External for Topics {
 
     async fn reconcile(&self, desired: &DesiredTopics, initial: bool) -> Inspection<TopicsObservation> {
         let names: Vec<String> = desired.topics.iter().map(|topic| topic.name.clone()).collect();
+        let started = Instant::now();
         let mut corrections = Vec::new();
-        let topics = match self.0.inspect(&desired.broker, &names).await {
+        let topics = match self.admin.inspect(&desired.broker, &names).await {
             Ok(observed) => {
-                let mut changes = Changes::new(desired, &observed);
-                changes.apply(&*self.0, &desired.broker).await;
-                if !initial {
-                    corrections = changes.corrections();
-                }
+                let mut changes = Changes::new(desired, &observed, &self.exchange_settings(desired));
+                changes.apply(&*self.admin, &desired.broker).await;
+                self.verify(desired, &mut changes).await;
+                corrections = if initial { changes.provisioned(started) } else { changes.corrections() };
                 Ok(changes.results)
             }
             Err(error) => Err(condition_error(&desired.broker, &error)),
@@ -55,16 +95,36 @@ struct Changes {
 }
 
 impl Changes {
-    fn new(desired: &DesiredTopics, observed: &BTreeMap<String, ObservedTopic>) -> Self {
+    fn new(
+        desired: &DesiredTopics,
+        observed: &BTreeMap<String, ObservedTopic>,
+        own_before: &BTreeMap<String, BTreeSet<String>>,
+    ) -> Self {
         let mut changes = Self::default();
         for topic in &desired.topics {
-            let change = topic_diff(topic, observed.get(&topic.name), desired.management);
+            let found = observed.get(&topic.name);
+            let mut change = topic_diff(topic, found, desired.management);
+            let complete =
+                found.map_or_else(|| desired_topic(topic), |found| complete(topic, found, own_before.get(&topic.name)));
+            // A setting that was removed from the spec is reset.
+            let resets = found.is_some_and(|found| !found.config.keys().all(|key| complete.config.contains_key(key)));
+            change.set_config |= resets && desired.management == TopicManagement::Full;
             changes.results.insert(topic.name.clone(), change.error.map_or(Ok(()), Err));
             changes.create.extend(change.create.then(|| desired_topic(topic)));
             changes.add_partitions.extend(change.add_partitions.then(|| desired_topic(topic)));
-            changes.set_config.extend(change.set_config.then(|| desired_topic(topic)));
+            changes.set_config.extend(change.set_config.then_some(complete));
         }
         changes
+    }
+
+    /// The topics that were created for the spec.
+    fn provisioned(&self, started: Instant) -> Vec<Correction> {
+        let created: Vec<&str> =
+            self.create.iter().filter(|topic| self.succeeded(topic)).map(|topic| topic.name.as_str()).collect();
+        let Some(first) = created.first() else { return Vec::new() };
+        let seconds = started.elapsed().as_secs_f32();
+        let note = format!("Created the topics {} in {seconds:.1} s", created.join(", "));
+        vec![Correction::external("Topic", first, None, Severity::Provisioned, note)]
     }
 
     /// The corrections that succeeded. Failures are reported in the condition.
@@ -104,6 +164,22 @@ impl Changes {
         if !self.set_config.is_empty() {
             let results = admin.set_config(broker, &self.set_config).await;
             self.record(broker, results);
+            self.name_refused_settings();
+        }
+    }
+
+    fn fail(&mut self, topic: &str, error: ConditionError) {
+        self.failed.insert(topic.to_owned());
+        self.results.insert(topic.to_owned(), Err(error));
+    }
+
+    /// The broker does not say which setting it refuses, so all of them are quoted.
+    fn name_refused_settings(&mut self) {
+        for topic in &self.set_config {
+            if let Some(Err(error)) = self.results.get_mut(&topic.name).filter(|_| self.failed.contains(&topic.name)) {
+                let settings = topic.config.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
+                error.message = format!("{} (settings: {})", error.message, settings.join(", "));
+            }
         }
     }
 
@@ -112,8 +188,7 @@ impl Changes {
             Ok(results) => {
                 for (name, result) in results {
                     if let Err(error) = result {
-                        self.failed.insert(name.clone());
-                        self.results.insert(name, Err(condition_error(broker, &error)));
+                        self.fail(&name, condition_error(broker, &error));
                     }
                 }
             }
@@ -124,6 +199,17 @@ impl Changes {
             }
         }
     }
+}
+
+/// The topic with the settings of other clients: the request to change settings resets those that it does not contain.
+fn complete(topic: &TopicPlan, found: &ObservedTopic, own_before: Option<&BTreeSet<String>>) -> DesiredTopic {
+    let mut desired = desired_topic(topic);
+    for (key, value) in &found.config {
+        if !own_before.is_some_and(|own| own.contains(key)) {
+            desired.config.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    desired
 }
 
 fn desired_topic(topic: &TopicPlan) -> DesiredTopic {
