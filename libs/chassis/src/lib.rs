@@ -5,9 +5,12 @@
 
 pub mod admin;
 mod clock;
+mod connection;
+mod connections;
 mod pauses;
 mod process;
 mod readiness;
+mod request_body;
 mod routers;
 mod run;
 mod server;
@@ -19,12 +22,12 @@ pub mod trace;
 mod watched;
 
 pub use clock::{SystemClock, SystemIds};
+pub use connection::IDLE_CONNECTION_MAX;
 pub use pauses::Pauses;
 pub use process::Process;
 pub use readiness::{Dependency, Gate, Report, Waiting};
 pub use routers::Routers;
 pub use run::{Ports, Service, Started, Timing, run};
-pub use server::IDLE_CONNECTION_MAX;
 pub use settings::{Fault, Faults, Reader, names_read, settings, settings_from};
 pub use watched::{WatchedFile, WatchedSecret};
 

@@ -25,6 +25,9 @@ const ADMIN_PORT: u16 = 9090;
 /// How often the recorder of metrics tidies up: histograms keep every sample until then.
 const METRICS_UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Most threads for work that blocks: hashes, name lookups, files. tokio's 512 would each keep memory after a burst.
+const BLOCKING_THREADS_MAX: usize = 16;
+
 /// Time that the runtime's blocking threads get at the very end.
 const RUNTIME_END: Duration = Duration::from_millis(500);
 
@@ -83,7 +86,8 @@ impl Timing {
 /// One runtime, one log, one admin port (`ADMIN_PORT`) for all of them. Shutdown: readiness fails, 5 s later the ports
 /// stop accepting, requests under way finish, then tasks end; 25 s in all.
 pub fn run(services: Vec<Service>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build().context("no runtime")?;
     let result = runtime.block_on(until_signalled(services));
     runtime.shutdown_timeout(RUNTIME_END);
     result

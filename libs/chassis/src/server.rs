@@ -1,53 +1,24 @@
-//! Serving one port: HTTP/1 and HTTP/2 without TLS, bounded in connections and in time, drained on request. Knows
-//! nothing of routes.
+//! Serving one port: accepts connections as far as there is room, and waits for those that serve a request when asked to
+//! stop. Knows nothing of routes.
 
 use std::{
-    convert::Infallible,
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::Duration,
 };
 
-use axum::{
-    Router,
-    body::Body,
-    extract::ConnectInfo,
-    http::{HeaderValue, Request, Version, header},
-    response::Response,
+use axum::Router;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    connection,
+    connections::{ConnectionLimits, Connections},
+    process::Process,
 };
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{
-        conn::auto::Builder,
-        graceful::{GracefulShutdown, Watcher},
-    },
-};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
-use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
 
-use crate::process::Process;
-
-/// How long a connection may stay without a complete request head before the server closes it: at its start, and
-/// between two requests of HTTP/1. A client's pool must let idle connections go earlier.
-pub const IDLE_CONNECTION_MAX: Duration = Duration::from_secs(20);
-
-/// Most connections of one port at a time; more wait in the system's backlog.
-const CONNECTIONS_MAX: usize = 4096;
-
-/// Most requests at a time on one HTTP/2 connection.
-const STREAMS_MAX: u32 = 256;
-
-/// How often an HTTP/2 connection is asked whether its client is still there.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// Connections of one port.
+const CONNECTIONS: ConnectionLimits = ConnectionLimits { total: 2048, per_address: 1536, wait: Duration::from_secs(1) };
 
 /// Pause after the system refused to give a connection (too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -65,40 +36,45 @@ pub(crate) async fn bind(port: u16) -> io::Result<TcpListener> {
 /// Serves until `stop`, then accepts no more, finishes the requests under way and returns. While the process is
 /// shutting down, answers on HTTP/1 ask the client to leave the connection.
 pub(crate) async fn serve(listener: TcpListener, router: Router, process: Process, stop: CancellationToken) {
-    let graceful = GracefulShutdown::new();
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    serve_within(CONNECTIONS, listener, router, process, stop).await;
+}
+
+async fn serve_within(
+    limits: ConnectionLimits,
+    listener: TcpListener,
+    router: Router,
+    process: Process,
+    stop: CancellationToken,
+) {
+    let (served, connections) = (TaskTracker::new(), Connections::new(limits));
     loop {
-        let (tcp, peer, permit) = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = accept(&listener, &permits) => accepted,
+        let accepted = async {
+            let (tcp, peer) = accept(&listener, &connections).await;
+            Some((tcp, peer, connections.admit(peer.ip()).await?))
         };
-        let served = connection(tcp, peer, router.clone(), process.clone(), graceful.watcher());
-        spawn(async move {
-            served.await;
-            drop(permit);
-        });
+        tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = accepted => {
+                if let Some((tcp, peer, slot)) = accepted {
+                    let served_for = connection::Context { peer, router: router.clone(), process: process.clone() };
+                    served.spawn(connection::serve(tcp, served_for, slot, stop.clone()));
+                }
+            }
+        }
     }
     drop(listener);
-    graceful.shutdown().await;
+    served.close();
+    served.wait().await;
 }
 
-/// Connections are waited for by the drain, which has its own limit in time, and not as tasks of the process.
-#[expect(clippy::disallowed_methods, reason = "connections are tracked by the graceful shutdown of their port")]
-fn spawn(connection: impl Future<Output = ()> + Send + 'static) {
-    tokio::spawn(connection);
-}
-
-async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+async fn accept(listener: &TcpListener, connections: &Connections) -> (TcpStream, SocketAddr) {
     loop {
-        let Ok(permit) = permits.clone().acquire_owned().await else {
-            std::future::pending::<()>().await;
-            continue;
-        };
         match listener.accept().await {
-            Ok((tcp, peer)) => return (tcp, SocketAddr::new(peer.ip().to_canonical(), peer.port()), permit),
+            Ok((tcp, peer)) => return (tcp, SocketAddr::new(peer.ip().to_canonical(), peer.port())),
             Err(error) if is_of_the_client(&error) => {}
             Err(error) => {
                 tracing::error!(%error, "no connection can be accepted at the moment");
+                connections.shed_one();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -109,58 +85,6 @@ async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream,
 fn is_of_the_client(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-async fn connection(tcp: TcpStream, peer: SocketAddr, router: Router, process: Process, watcher: Watcher) {
-    if let Err(error) = tcp.set_nodelay(true) {
-        tracing::debug!(%error, "a connection ended before it began");
-        return;
-    }
-    let asked = Arc::new(AtomicBool::new(false));
-    let begun = asked.clone();
-    let service = service_fn(move |request| {
-        begun.store(true, Ordering::Relaxed);
-        answer(request, peer, router.clone(), process.clone())
-    });
-    let served = watcher.watch(builder().serve_connection_with_upgrades(TokioIo::new(tcp), service).into_owned());
-    tokio::pin!(served);
-    // hyper waits without limit for the bytes that tell HTTP/2 from HTTP/1, so the first request has a limit of ours.
-    let result = match tokio::time::timeout(IDLE_CONNECTION_MAX, &mut served).await {
-        Ok(result) => result,
-        Err(_) if asked.load(Ordering::Relaxed) => served.await,
-        Err(_) => return,
-    };
-    if let Err(error) = result {
-        tracing::debug!(error = %error, "a connection ended early");
-    }
-}
-
-fn builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_CONNECTION_MAX).keep_alive(true);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_INTERVAL);
-    builder
-}
-
-async fn answer(
-    request: Request<Incoming>,
-    peer: SocketAddr,
-    router: Router,
-    process: Process,
-) -> Result<Response, Infallible> {
-    let version = request.version();
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(ConnectInfo(peer));
-    let mut response = router.oneshot(request).await?;
-    if process.shutting_down() && version <= Version::HTTP_11 {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    Ok(response)
 }
 
 #[cfg(test)]
@@ -174,7 +98,7 @@ mod tests {
     };
     use tokio_util::sync::CancellationToken;
 
-    use super::{SocketAddr, bind, serve};
+    use super::{ConnectionLimits, SocketAddr, bind, serve, serve_within};
     use crate::process::Process;
 
     async fn serving() -> (u16, CancellationToken, impl Future<Output = ()>) {
@@ -213,5 +137,82 @@ mod tests {
         };
         let both = async { tokio::join!(served, clients) };
         tokio::time::timeout(Duration::from_secs(5), both).await.expect("the drain ends while both are connected");
+    }
+
+    /// Reads from the connection until it has seen `text` or the connection ends; returns what it has seen.
+    async fn seen(tcp: &mut TcpStream, text: &str) -> String {
+        let (mut all, mut some) = (Vec::new(), [0; 4096]);
+        let reading = async {
+            while let Ok(read @ 1..) = tcp.read(&mut some).await {
+                all.extend_from_slice(&some[..read]);
+                if String::from_utf8_lossy(&all).contains(text) {
+                    break;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), reading).await.expect("an answer or an end");
+        String::from_utf8_lossy(&all).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_head_over_the_limit_is_431_and_one_below_it_is_served() {
+        let (port, stop, served) = serving().await;
+        let clients = async {
+            for (bytes, status) in [(15 << 10, "200"), (17 << 10, "431"), (400 << 10, "431")] {
+                let mut tcp = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                let head = format!("GET /who HTTP/1.1\r\nhost: x\r\nx-long: {}\r\n\r\n", "x".repeat(bytes));
+                // The server may close the connection before it has read everything.
+                drop(tcp.write_all(head.as_bytes()).await);
+                let answer = seen(&mut tcp, "\r\n\r\n").await;
+                let refused_unseen = bytes > 100 << 10 && answer.is_empty();
+                assert!(refused_unseen || answer.starts_with(&format!("HTTP/1.1 {status}")), "{bytes}: {answer}");
+            }
+            stop.cancel();
+        };
+        tokio::join!(served, clients);
+    }
+
+    #[tokio::test]
+    async fn idle_connections_give_way_to_newcomers() {
+        let tcp = bind(0).await.unwrap();
+        let (port, stop) = (tcp.local_addr().unwrap().port(), CancellationToken::new());
+        let router = Router::new().route("/who", get(|| async { "here" }));
+        let limits = ConnectionLimits { total: 8, per_address: 6, wait: Duration::from_secs(1) };
+        let served = serve_within(limits, tcp, router, Process::for_test("cart"), stop.clone());
+        let clients = async {
+            let mut crowd = Vec::new();
+            for _ in 0..40 {
+                let mut tcp = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                tcp.write_all(b"GET /who HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+                assert!(seen(&mut tcp, "here").await.starts_with("HTTP/1.1 200"), "each newcomer is served");
+                crowd.push(tcp);
+            }
+            assert_eq!(seen(&mut crowd[0], "never").await, "", "the first was closed");
+            stop.cancel();
+        };
+        tokio::join!(served, clients);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_refused_in_the_middle_of_its_upload_reads_the_answer() {
+        let tcp = bind(0).await.unwrap();
+        let (port, stop) = (tcp.local_addr().unwrap().port(), CancellationToken::new());
+        let refuse = || async { (axum::http::StatusCode::PAYLOAD_TOO_LARGE, "too large") };
+        let router = Router::new().route("/who", axum::routing::post(refuse));
+        let served = serve(tcp, router, Process::for_test("cart"), stop.clone());
+        let clients = async {
+            const BYTES: usize = 3 << 20;
+            let mut tcp = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            for _ in 0..2 {
+                let head = format!("POST /who HTTP/1.1\r\nhost: x\r\ncontent-length: {BYTES}\r\n\r\n");
+                tcp.write_all(head.as_bytes()).await.unwrap();
+                for _ in 0..BYTES >> 16 {
+                    tcp.write_all(&vec![b'x'; 1 << 16]).await.expect("the connection stays until all is sent");
+                }
+                assert!(seen(&mut tcp, "too large").await.starts_with("HTTP/1.1 413"));
+            }
+            stop.cancel();
+        };
+        tokio::join!(served, clients);
     }
 }

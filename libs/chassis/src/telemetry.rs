@@ -79,7 +79,7 @@ pub fn init_with(name: &'static str, config: &Config) -> anyhow::Result<Guard> {
     let provider = provider.transpose()?;
     let exported = provider.as_ref().map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(name)));
     if exported.is_some() {
-        trace::spans_are_exported();
+        trace::spans_are_exported(config.sampled);
     }
     Registry::default().with(filter).with(exported).with(json_lines()).try_init().context("logs were set up before")?;
     log_panics();

@@ -4,7 +4,7 @@
 //! Where spans are exported, the trace context is the one of the current span. Where they are not, it is kept beside the
 //! spans, which then cost what logs need and no more.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{
@@ -27,6 +27,9 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Whether the spans of this process are exported.
 static EXPORTED: AtomicBool = AtomicBool::new(false);
+
+/// A trace that a client brings is exported if a random number is at or below this: the share of traces begun here.
+static SAMPLED_MAX: AtomicU64 = AtomicU64::new(0);
 
 tokio::task_local! {
     static CURRENT: Work;
@@ -53,6 +56,18 @@ impl Parent {
         Self(valid.then_some(context))
     }
 
+    /// The context in the headers of a client that must not decide whether spans are exported: its trace goes on, and is
+    /// sampled like a trace that begins here.
+    pub fn of_client(headers: &HeaderMap) -> Self {
+        let Self(Some(context)) = Self::of_headers(headers) else { return Self(None) };
+        let span = context.span().span_context().clone();
+        let random = u64::from_be_bytes(RandomIdGenerator::default().new_span_id().to_bytes());
+        let sampled = random <= SAMPLED_MAX.load(Ordering::Relaxed);
+        let flags = TraceFlags::default().with_sampled(sampled);
+        let span = SpanContext::new(span.trace_id(), span.span_id(), flags, true, span.trace_state().clone());
+        Self(Some(Context::new().with_remote_span_context(span)))
+    }
+
     /// The context of a `traceparent` that did not arrive in a header.
     pub fn of_traceparent(traceparent: &str) -> Self {
         let mut headers = HeaderMap::new();
@@ -74,8 +89,15 @@ impl Parent {
     }
 }
 
-/// Called once, by the set-up of telemetry.
-pub(crate) fn spans_are_exported() {
+/// Called once, by the set-up of telemetry, with the share of traces begun here that are exported, 0 to 1.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a share of all numbers; the cast of a float saturates"
+)]
+pub(crate) fn spans_are_exported(share: f64) {
+    SAMPLED_MAX.store((share * u64::MAX as f64) as u64, Ordering::Relaxed);
     EXPORTED.store(true, Ordering::Relaxed);
 }
 
@@ -186,6 +208,16 @@ mod tests {
         assert!(sent.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && sent.ends_with("-01"), "{sent}");
         assert_ne!(sent, PARENT, "the span has an id of its own");
         assert_eq!(outgoing["tracestate"], "vendor=1");
+    }
+
+    #[tokio::test]
+    async fn a_clients_trace_goes_on_and_its_sampling_flag_is_not_followed() {
+        let mut incoming = HeaderMap::new();
+        incoming.insert("traceparent", HeaderValue::from_static(PARENT));
+        incoming.insert("tracestate", HeaderValue::from_static("vendor=1"));
+        let sent = follow(Parent::of_client(&incoming), Span::none(), async { current() }).await.unwrap();
+        assert!(sent.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && sent.ends_with("-00"), "{sent}");
+        assert!(Parent::of_client(&HeaderMap::new()).0.is_none());
     }
 
     #[tokio::test]

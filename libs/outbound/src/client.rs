@@ -207,7 +207,7 @@ impl Shared {
 
     fn failed(&self, source: TransportError) -> Failure {
         match source {
-            TransportError::Address(source) => self.not_callable(source),
+            source if source.is_of_the_request() => self.not_callable(source),
             source => Failure::Transport { callee: self.callee, source },
         }
     }
@@ -243,6 +243,8 @@ impl Shared {
                 self.count(if answer.status.is_client_error() { "refused" } else { "ok" });
                 self.breaker.succeeded()
             }
+            // A call that could not be made says nothing about the callee.
+            Err(failure @ Failure::Request { .. }) => return self.count(failure.label()),
             Err(failure) => {
                 self.count(failure.label());
                 self.breaker.failed(Instant::now())

@@ -42,6 +42,9 @@ const PROBES_MAX: u32 = 3;
 /// How long sent bytes may stay without acknowledgement before the connection is given up.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
 
+/// `Host` of a request to a service of the same process.
+pub const IN_PROCESS: HeaderValue = HeaderValue::from_static("in-process");
+
 /// The body of a request.
 pub type RequestBody = UnsyncBoxBody<Bytes, BoxError>;
 
@@ -59,9 +62,10 @@ pub fn full(bytes: Bytes) -> RequestBody {
 /// the future ends the work of the router.
 pub async fn in_process(
     router: Router,
-    request: Request<axum::body::Body>,
+    mut request: Request<axum::body::Body>,
     max: Duration,
 ) -> Result<Response<UnsyncBoxBody<Bytes, TransportError>>, TransportError> {
+    request.headers_mut().entry(header::HOST).or_insert(IN_PROCESS);
     match timeout(max, router.oneshot(request)).await {
         Ok(Ok(response)) => Ok(response.map(|body| body.map_err(TransportError::InProcess).boxed_unsync())),
         Ok(Err(never)) => match never {},
@@ -154,6 +158,20 @@ impl TransportError {
     /// Whether no connection was established, so that nothing of the request was sent.
     pub fn is_connect(&self) -> bool {
         matches!(self, Self::Connect(_))
+    }
+
+    /// Whether the request itself cannot be sent: an address, a method or headers that HTTP does not allow. Says nothing
+    /// about the service.
+    pub fn is_of_the_request(&self) -> bool {
+        match self {
+            Self::Address(_) => true,
+            Self::Broken(error) => {
+                let mut sources =
+                    std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |e| e.source());
+                sources.any(|source| source.downcast_ref().is_some_and(hyper::Error::is_user))
+            }
+            Self::Connect(_) | Self::CutShort(_) | Self::InProcess(_) | Self::Timeout(_) => false,
+        }
     }
 
     /// Whether the time limit of the response passed.

@@ -1,0 +1,223 @@
+//! Serving one connection: limits of the head, of HTTP/2 and of age. Knows nothing of routes.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{self, Poll},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes, HttpBody},
+    extract::ConnectInfo,
+    http::{HeaderValue, Request, Version, header},
+    response::Response,
+};
+use hyper::{
+    body::{Frame, Incoming, SizeHint},
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use crate::{
+    connections::{Busy, Connection, Slot},
+    process::Process,
+    request_body::RequestBody,
+};
+
+/// How long a connection may stay without a complete request head before the server closes it: at its start, and
+/// between two requests of HTTP/1. A client's pool must let idle connections go earlier.
+pub const IDLE_CONNECTION_MAX: Duration = Duration::from_secs(20);
+
+/// Largest head of a request, in bytes: request line and header fields. Also the largest read buffer of a connection.
+const HEAD_BYTES_MAX: u32 = 16 << 10;
+
+/// Most requests at a time on one HTTP/2 connection, and the bytes that it may send before the server reads them.
+const STREAMS_MAX: u32 = 100;
+const STREAM_WINDOW_BYTES: u32 = 64 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 256 << 10;
+
+/// Most bytes of a response that wait for an HTTP/2 client.
+const SEND_BUFFER_BYTES_MAX: usize = 64 << 10;
+
+/// How often an HTTP/2 connection is asked whether its client is still there.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// Age at which a connection is replaced, so that clients that keep theirs find new pods. The age of each connection lies
+/// within a fifth of it.
+const CONNECTION_AGE: Duration = Duration::from_mins(5);
+
+/// How long an old connection may go on with the request that it is serving.
+const AGED_MAX: Duration = Duration::from_mins(1);
+
+/// What a connection is served with.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub peer: SocketAddr,
+    pub router: Router,
+    pub process: Process,
+}
+
+/// Serves until the client leaves, `stop` or the connection has to give way; gives the slot back.
+pub(crate) async fn serve(tcp: TcpStream, context: Context, slot: Slot, stop: CancellationToken) {
+    if let Err(error) = tcp.set_nodelay(true) {
+        tracing::debug!(%error, "a connection ended before it began");
+        return;
+    }
+    let state = slot.connection.clone();
+    let service = service_fn(move |request| answer(request, context.clone(), state.clone()));
+    let builder = builder();
+    let served = builder.serve_connection_with_upgrades(TokioIo::new(tcp), service);
+    tokio::pin!(served);
+    let mut phase = Phase::Beginning;
+    let timer = tokio::time::sleep(IDLE_CONNECTION_MAX);
+    tokio::pin!(timer);
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            result = served.as_mut() => {
+                if let Err(error) = result {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+                return;
+            }
+            () = slot.connection.shed() => return,
+            () = stop.cancelled(), if !stopping => {
+                stopping = true;
+                served.as_mut().graceful_shutdown();
+            }
+            () = timer.as_mut() => {
+                let now = tokio::time::Instant::now();
+                match phase {
+                    // hyper waits without limit for the bytes that tell HTTP/2 from HTTP/1.
+                    Phase::Beginning if !slot.connection.has_begun() => return,
+                    Phase::Beginning => {
+                        phase = Phase::Young;
+                        timer.as_mut().reset(now + age_of(slot.number).saturating_sub(IDLE_CONNECTION_MAX));
+                    }
+                    Phase::Young => {
+                        phase = Phase::Aged;
+                        slot.connection.age();
+                        timer.as_mut().reset(now + AGED_MAX);
+                    }
+                    Phase::Aged => return,
+                }
+                // A client of HTTP/1 might be sending a request on a connection that is closed without notice: it is
+                // asked to leave by the next response. HTTP/2 has a frame for it.
+                if phase == Phase::Aged && slot.connection.is_http2() {
+                    served.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    }
+}
+
+/// What the timer of a connection waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The first request.
+    Beginning,
+    /// The age at which the connection is replaced.
+    Young,
+    /// The end of its last request.
+    Aged,
+}
+
+/// The age at which the connection with this number is replaced. Consecutive numbers lie far apart: multiples of the golden
+/// ratio spread evenly.
+fn age_of(number: u64) -> Duration {
+    /// 2^32 divided by the golden ratio.
+    const STEP: u64 = 2_654_435_769;
+    let fraction = number.wrapping_mul(STEP) & u64::from(u32::MAX);
+    let spread_ms = u64::try_from(CONNECTION_AGE.as_millis()).unwrap_or(u64::MAX) * 2 / 5;
+    CONNECTION_AGE * 4 / 5 + Duration::from_millis(spread_ms.saturating_mul(fraction) >> 32)
+}
+
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE_CONNECTION_MAX)
+        .max_buf_size(HEAD_BYTES_MAX as usize)
+        .keep_alive(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(HEAD_BYTES_MAX)
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_INTERVAL);
+    builder
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    context: Context,
+    connection: Arc<Connection>,
+) -> Result<Response, Infallible> {
+    let Context { peer, router, process } = context;
+    let version = request.version();
+    let busy = connection.begin(version == Version::HTTP_2);
+    let mut request = RequestBody::of(request).map(Body::new);
+    request.extensions_mut().insert(ConnectInfo(peer));
+    let mut response = router.oneshot(request).await?;
+    if (process.shutting_down() || connection.is_aged()) && version <= Version::HTTP_11 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response.map(|body| Body::new(ResponseBody { body, _busy: busy })))
+}
+
+/// The body of a response; its connection serves a request until it is dropped.
+struct ResponseBody {
+    body: Body,
+    _busy: Busy,
+}
+
+impl HttpBody for ResponseBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::age_of;
+
+    #[test]
+    fn the_ages_of_connections_are_spread() {
+        let mut ages: Vec<_> = (0..100).map(age_of).collect();
+        ages.sort();
+        assert!(ages[0] >= Duration::from_mins(4) && ages[99] <= Duration::from_mins(6));
+        let widest = ages.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap();
+        assert!(widest < Duration::from_secs(5), "{widest:?}");
+    }
+}
