@@ -6,7 +6,13 @@ use std::fmt;
 use agora_vocab::Role;
 
 /// Largest body of a request, in bytes, unless its route declares another limit.
-pub const BODY_BYTES_MAX: usize = 1 << 20;
+pub const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// Largest body of a route that callers without a token reach, in bytes: credentials, or a hundred ids.
+pub const OPEN_BODY_BYTES_MAX: usize = 8 << 10;
+
+/// Largest body that describes a product, in bytes.
+pub const PRODUCT_BODY_BYTES_MAX: usize = 128 << 10;
 
 /// A route of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +43,7 @@ pub enum Method {
 pub enum Policy {
     /// None. A token is not read: a client whose token has expired must be able to get another one.
     Open,
-    /// A token may be absent, but not invalid.
+    /// A token may be absent or expired, which are the same, but not forged.
     Optional,
     /// A valid access token.
     User,
@@ -53,9 +59,14 @@ impl Policy {
 }
 
 impl Route {
-    /// A route with the default limit of the body.
+    /// A route with the default limit of the body: [`OPEN_BODY_BYTES_MAX`] where no token is required, else
+    /// [`BODY_BYTES_MAX`].
     pub const fn new(method: Method, path: &'static str, policy: Policy) -> Self {
-        Self { method, path, policy, body_bytes_max: BODY_BYTES_MAX }
+        let body_bytes_max = match policy {
+            Policy::Open | Policy::Optional => OPEN_BODY_BYTES_MAX,
+            Policy::User | Policy::Role(_) | Policy::Service => BODY_BYTES_MAX,
+        };
+        Self { method, path, policy, body_bytes_max }
     }
 
     /// The same route with another largest body, in bytes.
@@ -104,8 +115,14 @@ impl Method {
 
 /// Declares routes as constants, and the list of all of them.
 macro_rules! routes {
-    ($(#[$list_doc:meta])* $list:ident { $($(#[$doc:meta])* $name:ident = $method:ident $path:literal $policy:expr;)* }) => {
-        $($(#[$doc])* pub const $name: crate::Route = crate::Route::new(crate::Method::$method, $path, $policy);)*
+    ($(#[$list_doc:meta])* $list:ident {
+        $($(#[$doc:meta])* $name:ident = $method:ident $path:literal $policy:expr $(, $body_bytes_max:expr)?;)*
+    }) => {
+        $(
+            $(#[$doc])*
+            pub const $name: crate::Route =
+                crate::Route::new(crate::Method::$method, $path, $policy)$(.with_body_max($body_bytes_max))?;
+        )*
 
         $(#[$list_doc])*
         pub const $list: &[crate::Route] = &[$($name),*];
@@ -117,7 +134,21 @@ pub(crate) use routes;
 mod tests {
     use std::collections::BTreeSet;
 
-    use crate::{public_routes, user};
+    use super::{BODY_BYTES_MAX, OPEN_BODY_BYTES_MAX, PRODUCT_BODY_BYTES_MAX, Policy};
+    use crate::{catalog, public_routes, user};
+
+    #[test]
+    fn a_body_without_a_token_is_small_and_only_a_product_may_be_large() {
+        for route in public_routes() {
+            let product = [catalog::routes::CREATE, catalog::routes::CHANGE].contains(&route);
+            let expected = match route.policy {
+                _ if product => PRODUCT_BODY_BYTES_MAX,
+                Policy::Open | Policy::Optional => OPEN_BODY_BYTES_MAX,
+                _ => BODY_BYTES_MAX,
+            };
+            assert_eq!(route.body_bytes_max, expected, "{}", route.path);
+        }
+    }
 
     #[test]
     fn parameters_are_filled_in_their_order() {

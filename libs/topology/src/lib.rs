@@ -3,7 +3,11 @@
 //! Data and lookups, nothing else: no I/O, no Kubernetes, no HTTP. Callees make network edges and URLs, never a start
 //! order: every service starts without the others.
 
+mod origin;
+
 use agora_events::{Topic, topics};
+
+pub use origin::{CORS_ORIGIN_BYTES_MAX, CORS_ORIGIN_PATTERN, is_cors_origin};
 
 /// Port of `/livez`, `/readyz`, `/metrics` and `/info` in every process.
 pub const ADMIN_PORT: u16 = 9090;

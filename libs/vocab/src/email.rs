@@ -26,7 +26,7 @@ impl Email {
         if well_formed {
             Ok(Self(text))
         } else {
-            Err(Invalid::new("email", "must be an e-mail address like ada@example.com"))
+            Err(Invalid::new("email", "must be an e-mail address like ada@example.com, with a host name after the @"))
         }
     }
 
@@ -36,9 +36,10 @@ impl Email {
     }
 }
 
-/// Whether every label is non-empty, of letters, digits and inner dashes, and there are at least two.
+/// Whether every label is non-empty, of letters, digits and inner dashes, and there are at least two. The last one is no
+/// number, which would be an IP address (RFC 3696, 2).
 fn is_domain(text: &str) -> bool {
-    text.contains('.')
+    text.rsplit_once('.').is_some_and(|(_, last)| !last.bytes().all(|b| b.is_ascii_digit()))
         && text.split('.').all(|label| {
             (1..=63).contains(&label.len())
                 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
@@ -81,6 +82,9 @@ mod tests {
             "ada@exa_mple.com",
             "a@b@c.d",
             "ada@-x.de",
+            "ada@127.0.0.1",
+            "ada@[127.0.0.1]",
+            "ada@example.1",
         ] {
             assert!(Email::parse(text).is_err(), "{text}");
         }

@@ -12,7 +12,7 @@ mod quantity;
 mod role;
 mod secret;
 
-pub use card::looks_like_card_number;
+pub use card::{contains_card_number, looks_like_card_number};
 pub use clock::{Clock, Ids};
 pub use email::Email;
 pub use id::{

@@ -7,9 +7,10 @@ use axum::{
     extract::{FromRequest, OriginalUri, Request},
     http::{HeaderMap, HeaderName, StatusCode},
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
+    checks,
     json::{bytes, parse, require_json},
     problem::Problem,
 };
@@ -69,7 +70,7 @@ where
 
 /// An empty body stands for `null`, which `()` and `Option` take; `{}` stands for it where nothing is expected.
 fn read<T: DeserializeOwned + 'static>(body: &[u8], named_json: Result<(), Problem>) -> Result<T, Problem> {
-    let empty_object = || serde_json::from_slice::<serde_json::Map<_, _>>(body).is_ok_and(|map| map.is_empty());
+    let empty_object = || serde_json::from_slice::<Empty>(body).is_ok();
     let nothing = body.is_empty() || (TypeId::of::<T>() == TypeId::of::<()>() && empty_object());
     if nothing && let Ok(value) = serde_json::from_slice(b"null") {
         return Ok(value);
@@ -78,12 +79,18 @@ fn read<T: DeserializeOwned + 'static>(body: &[u8], named_json: Result<(), Probl
     parse(body)
 }
 
+/// `{}`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Empty {}
+
 /// The path that the client named, also below a nested router.
 fn path(request: &Request) -> String {
     request.extensions().get::<OriginalUri>().map_or_else(|| request.uri().path(), |uri| uri.0.path()).to_owned()
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    checks::refuse_card(headers, HEADER.as_str())?;
     let mut keys = headers.get_all(HEADER).iter();
     let (Some(key), second) = (keys.next(), keys.next()) else { return Ok(None) };
     let well_formed =

@@ -9,7 +9,13 @@ use axum::{
 };
 use time::OffsetDateTime;
 
-use crate::{problem::Problem, verifier::TokenVerifier};
+use crate::{
+    problem::Problem,
+    verifier::{TokenError, TokenVerifier},
+};
+
+/// The challenge of a 401 to a request with a token (RFC 6750, 3).
+const INVALID_TOKEN: &str = "Bearer error=\"invalid_token\"";
 
 /// A user, proved by an access token that the port has checked by the policy of the route. A handler takes
 /// `Option<Identity>` where a token may be absent.
@@ -57,8 +63,16 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Identity {
     }
 }
 
+/// Why a request with a bearer token has no identity.
+pub(crate) enum Unauthenticated {
+    /// The token was valid once.
+    Expired,
+    /// The token is forged or malformed, or the port cannot verify it.
+    Refused(Problem),
+}
+
 /// `None`: no bearer token was sent.
-pub(crate) fn read(headers: &HeaderMap, verifier: Option<&TokenVerifier>) -> Result<Option<Identity>, Problem> {
+pub(crate) fn read(headers: &HeaderMap, verifier: Option<&TokenVerifier>) -> Result<Option<Identity>, Unauthenticated> {
     let mut sent = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = sent.next() else { return Ok(None) };
     if sent.next().is_some() {
@@ -69,12 +83,23 @@ pub(crate) fn read(headers: &HeaderMap, verifier: Option<&TokenVerifier>) -> Res
         return Ok(None);
     }
     let Some(verifier) = verifier else {
-        return Err(Problem::internal("a route asks who calls, and its port verifies no tokens"));
+        let problem = Problem::internal("a route asks who calls, and its port verifies no tokens");
+        return Err(Unauthenticated::Refused(problem));
     };
     verifier.verify(token.trim()).map(Some).map_err(|error| {
         tracing::debug!(%error, "token refused");
-        invalid()
+        if error == TokenError::Expired { Unauthenticated::Expired } else { invalid() }
     })
+}
+
+impl From<Unauthenticated> for Problem {
+    fn from(error: Unauthenticated) -> Self {
+        match error {
+            Unauthenticated::Expired => unauthenticated("TOKEN_EXPIRED", "Invalid token", INVALID_TOKEN)
+                .detail("the access token has expired: refresh it"),
+            Unauthenticated::Refused(problem) => problem,
+        }
+    }
 }
 
 /// 401 where a token is required and none was sent.
@@ -87,8 +112,8 @@ pub(crate) fn forbidden(role: Role) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "FORBIDDEN").detail(format!("this takes the role {role}"))
 }
 
-fn invalid() -> Problem {
-    unauthenticated("INVALID_TOKEN", "Invalid token", "Bearer error=\"invalid_token\"")
+fn invalid() -> Unauthenticated {
+    Unauthenticated::Refused(unauthenticated("INVALID_TOKEN", "Invalid token", INVALID_TOKEN))
 }
 
 fn unauthenticated(code: &'static str, title: &'static str, challenge: &'static str) -> Problem {

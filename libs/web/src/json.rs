@@ -9,7 +9,13 @@ use axum::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{card, fault, problem::Problem};
+use crate::{
+    body::BodyFault,
+    card::{self, CheckError},
+    fault,
+    problem::Problem,
+    strict::Strict,
+};
 
 /// A JSON body. As an extractor it answers faults with a [`Problem`] that names the field; as an answer it is
 /// `application/json`.
@@ -54,32 +60,46 @@ fn is_json(kind: &str) -> bool {
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
 
-/// The whole body, within the limit of the port.
+/// The whole body, within the limits of the port.
 pub(crate) async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => too_large(),
-        _ => unreadable("the body ended early"),
+        StatusCode::PAYLOAD_TOO_LARGE => BodyFault::TooLarge.into(),
+        _ => BodyFault::of(&rejection).into(),
     })
 }
 
-pub(crate) fn too_large() -> Problem {
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE")
+/// The JSON value of a body, for code that translates bodies of other shapes; null if the body is empty. Has the limits and
+/// refusals of [`Json`].
+pub fn json_value(bytes: &[u8]) -> Result<Value, Problem> {
+    if bytes.is_empty() {
+        return Ok(Value::Null);
+    }
+    readable(bytes)?;
+    serde_json::from_slice(bytes).map_err(|error| unreadable(&error))
 }
 
-fn unreadable(detail: &str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "INVALID_JSON").detail(detail)
+fn unreadable(error: &serde_json::Error) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "INVALID_JSON").detail(format!(
+        "the body is not JSON: line {}, column {}",
+        error.line(),
+        error.column()
+    ))
 }
 
-/// Parses the text as JSON first, so that an unreadable body (400) is distinguished from an invalid one (422), and so that
-/// every string is checked before an error is explained.
+/// 400 for what is no JSON, 413 or 422 for what must not enter.
+fn readable(bytes: &[u8]) -> Result<(), Problem> {
+    card::check(bytes).map_err(|error| match error {
+        CheckError::Refused(problem) => problem,
+        CheckError::Unreadable(error) => unreadable(&error),
+    })
+}
+
+/// Reads the text as JSON first, so that an unreadable body (400) is distinguished from an invalid one (422), and so that
+/// every string is checked before an error is explained. No tree is built: a body costs its bytes and its type.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-        unreadable(&format!("the body is not JSON: line {}, column {}", error.line(), error.column()))
-    })?;
-    card::refuse_in(&value)?;
-    drop(value);
+    readable(bytes)?;
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    serde_path_to_error::deserialize(Strict(&mut reader)).map_err(|error| {
         let (field, message) = fault::explain(error.path(), &error.inner().to_string());
         Problem::unprocessable().field(field, message)
     })

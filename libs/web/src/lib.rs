@@ -3,7 +3,9 @@
 //!
 //! Must not depend on any route, use case or store.
 
+mod body;
 mod card;
+mod checks;
 mod etag;
 mod fault;
 mod idempotency;
@@ -17,15 +19,17 @@ mod reply;
 mod route_metrics;
 mod routes;
 mod stack;
+mod strict;
 mod token_cache;
 mod token_settings;
 mod verifier;
 
-pub use etag::{IfMatch, etag};
+pub use body::BodyFault;
+pub use etag::{EntityTag, EntityTags, etag};
 pub use idempotency::{Command, Idempotency};
 pub use identity::Identity;
 pub use internal::{Caller, CommandId, internal};
-pub use json::Json;
+pub use json::{Json, json_value};
 pub use page::{PageQuery, PageRequest, Start, decode_cursor, encode_cursor};
 pub use problem::Problem;
 pub use query::{Path, Query};

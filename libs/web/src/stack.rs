@@ -14,23 +14,23 @@ use std::{
 
 use agora_api::{BODY_BYTES_MAX, Policy, Route};
 use agora_chassis::trace::{self, Parent};
+use agora_vocab::contains_card_number;
 use axum::{
     Router,
-    body::{Body, HttpBody as _},
+    body::HttpBody as _,
     extract::{DefaultBodyLimit, MatchedPath, Request},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use futures::{FutureExt as _, future::BoxFuture};
-use http_body_util::Limited;
 use tower::{Layer, Service};
 use tracing::{Span, field::Empty};
 use uuid::Uuid;
 
 use crate::{
-    identity,
+    body, checks,
+    identity::{self, Unauthenticated},
     internal::CallerVerifier,
-    json::too_large,
     problem::Problem,
     route_metrics::RouteMetrics,
     routes::{RouteTable, Routes},
@@ -50,11 +50,21 @@ pub struct PortSettings {
     pub verifier: Option<TokenVerifier>,
     /// Time until a response begins; 10 s by default. A handler that takes longer is dropped.
     pub timeout: Duration,
+    /// Time in which a request's body must arrive; 8 s by default, less than `timeout`.
+    pub body_timeout: Duration,
+    /// Whether a caller's decision to sample a trace is followed. Not where callers are the public: each would choose how
+    /// many spans are exported.
+    pub follows_sampling: bool,
 }
 
 impl Default for PortSettings {
     fn default() -> Self {
-        Self { verifier: None, timeout: Duration::from_secs(10) }
+        Self {
+            verifier: None,
+            timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(8),
+            follows_sampling: true,
+        }
     }
 }
 
@@ -124,7 +134,7 @@ where
     }
 }
 
-async fn serve<S>(port: Port<S>, mut request: Request) -> Response
+async fn serve<S>(port: Port<S>, request: Request) -> Response
 where
     S: Service<Request, Response = Response, Error = Infallible> + Send,
     S::Future: Send,
@@ -137,10 +147,11 @@ where
     let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
     let rule = declared.table.find(request.method().as_str(), route);
     let span = span(&id, method, route);
-    let parent = Parent::of_headers(request.headers());
-    if let Ok(value) = HeaderValue::try_from(&id) {
-        request.headers_mut().insert(trace::REQUEST_ID, value);
-    }
+    let parent = if declared.settings.follows_sampling {
+        Parent::of_headers(request.headers())
+    } else {
+        Parent::of_client(request.headers())
+    };
     let work = async {
         let trace_id = trace::trace_id();
         Span::current().record("trace_id", trace_id.as_deref());
@@ -159,14 +170,11 @@ where
     S: Service<Request, Response = Response, Error = Infallible>,
 {
     let body_bytes_max = route.map_or(BODY_BYTES_MAX, |route| route.body_bytes_max);
-    if length(request.headers()).is_some_and(|length| length > body_bytes_max as u64) {
-        return too_large().into_response();
-    }
     let personal = request.headers().contains_key(header::AUTHORIZATION);
     let policy = route.map_or(Policy::Open, |route| route.policy);
     let work = async {
-        match admit(policy, declared, request) {
-            Ok(request) => call(inner, request, body_bytes_max).await,
+        match checks::refuse(&request, body_bytes_max).and_then(|()| admit(policy, declared, request)) {
+            Ok(request) => call(inner, request, body_bytes_max, declared.settings.body_timeout).await,
             Err(problem) => problem.into_response(),
         }
     };
@@ -175,6 +183,10 @@ where
         Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "TIMEOUT").retry_after(1).into_response(),
     };
     let mut response = explained(response);
+    if response.status() == StatusCode::UNAUTHORIZED {
+        // RFC 9110, 15.5.2: a 401 names a challenge.
+        response.headers_mut().entry(header::WWW_AUTHENTICATE).or_insert(HeaderValue::from_static("Bearer"));
+    }
     if personal && !response.headers().contains_key(header::CACHE_CONTROL) {
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
@@ -196,7 +208,12 @@ fn admit(policy: Policy, declared: &Declared, mut request: Request) -> Result<Re
         Policy::User => (true, None),
         Policy::Role(role) => (true, Some(role)),
     };
-    match identity::read(request.headers(), declared.settings.verifier.as_ref())? {
+    let identity = match identity::read(request.headers(), declared.settings.verifier.as_ref()) {
+        // A page that anyone may read must not fail because a session ended.
+        Err(Unauthenticated::Expired) if !required => None,
+        result => result?,
+    };
+    match identity {
         None if required => return Err(identity::missing()),
         None => {}
         Some(identity) => {
@@ -209,14 +226,17 @@ fn admit(policy: Policy, declared: &Declared, mut request: Request) -> Result<Re
     Ok(request)
 }
 
-/// Calls the route with the limit of the body's size, which also holds for handlers that stream the body.
-async fn call<S>(mut inner: S, mut request: Request, body_bytes_max: usize) -> Response
+/// Calls the route with the limits of the body, which also hold for handlers that stream the body.
+async fn call<S>(mut inner: S, mut request: Request, body_bytes_max: usize, body_timeout: Duration) -> Response
 where
     S: Service<Request, Response = Response, Error = Infallible>,
 {
+    if let Some(Ok(id)) = trace::request_id().map(HeaderValue::try_from) {
+        request.headers_mut().insert(trace::REQUEST_ID, id);
+    }
     DefaultBodyLimit::disable().apply(&mut request);
     if !request.body().is_end_stream() {
-        request = request.map(|body| Body::new(Limited::new(body, body_bytes_max)));
+        request = request.map(|body| body::limited(body, body_bytes_max, body_timeout));
     }
     match AssertUnwindSafe(async { inner.call(request).await }).catch_unwind().await {
         Ok(Ok(response)) => response,
@@ -235,7 +255,7 @@ fn request_id(headers: &HeaderMap) -> String {
     let sent = headers.get(trace::REQUEST_ID).map(HeaderValue::as_bytes);
     let sent = sent.filter(|id| (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic));
     match sent.map(str::from_utf8) {
-        Some(Ok(id)) => id.to_owned(),
+        Some(Ok(id)) if !contains_card_number(id) => id.to_owned(),
         _ => Uuid::now_v7().to_string(),
     }
 }
@@ -287,10 +307,6 @@ fn method_label(method: &Method) -> &'static str {
         "OPTIONS" => "OPTIONS",
         _ => "OTHER",
     }
-}
-
-fn length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// An error without a body, such as the router's own 404 and 405, becomes a problem; its headers stay.

@@ -9,10 +9,15 @@ use agora_api::{
 };
 use agora_chassis::telemetry::{self, Config, Guard};
 use agora_testkit::TestApp;
-use agora_web::{PortSettings, Routes, created, etag, public_stack};
-use axum::{body::Bytes, http::StatusCode};
+use agora_web::{Json, PortSettings, Routes, created, etag, public_stack};
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    http::StatusCode,
+};
+use futures::StreamExt as _;
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 fn app() -> TestApp {
     static TELEMETRY: OnceLock<Guard> = OnceLock::new();
@@ -72,6 +77,29 @@ async fn a_panic_is_a_500_without_details() {
 async fn a_handler_that_takes_too_long_is_503_with_retry_after() {
     let answer = app().get("/slow").await.expect(503);
     assert_eq!((answer.body["code"].as_str(), answer.header("retry-after")), (Some("TIMEOUT"), "1"));
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_in_time_is_408() {
+    let notes = Route::new(Post, "/notes", Policy::Open);
+    let routes = Routes::new().on(notes, |_: Json<Value>| async { "taken" });
+    let settings = PortSettings { body_timeout: Duration::from_millis(20), ..PortSettings::default() };
+    let port = public_stack(routes, settings);
+    let chunks = futures::stream::once(async { Ok::<_, std::io::Error>("{") }).chain(futures::stream::pending());
+    let head = http::Request::post("/notes").header("host", "x").header("content-type", "application/json");
+    let request = head.body(Body::from_stream(chunks)).unwrap();
+    let response = port.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 408);
+    let body = to_bytes(response.into_body(), 1 << 16).await.unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["code"], "BODY_TIMED_OUT");
+}
+
+#[tokio::test]
+async fn a_401_names_a_challenge() {
+    let closed = Route::new(Get, "/closed", Policy::Open);
+    let routes = Routes::new().on(closed, || async { StatusCode::UNAUTHORIZED });
+    let answer = TestApp::new(public_stack(routes, PortSettings::default())).get("/closed").await.expect(401);
+    assert_eq!(answer.header("www-authenticate"), "Bearer");
 }
 
 #[tokio::test]

@@ -32,7 +32,10 @@ pub struct Exposure {
     pub tls: Option<ExposureTls>,
     /// Origins that CORS allows to call the API, for example `https://shop.example.com`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 1, max = 253), regex(pattern = r"^https?://[^/,\s]+$")))]
+    #[schemars(
+        length(max = 16),
+        inner(length(min = 1, max = 253), regex(pattern = agora_topology::CORS_ORIGIN_PATTERN))
+    )]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub cors_origins: Vec<String>,
     /// Whether the gateway serves the compatibility routes. Default: `Enabled` in profile Development, `Disabled` in other

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, str::FromStr};
 use agora_chassis::{Ports, Reader};
 use agora_outbound::transport::Origin;
 use agora_web::TokenSettings;
-use axum::http::{HeaderValue, Uri};
+use axum::http::HeaderValue;
 
 /// Settings of the gateway.
 #[derive(Clone, Debug)]
@@ -58,11 +58,8 @@ impl FromStr for Origins {
 }
 
 fn origin(text: &str) -> Result<HeaderValue, &'static str> {
-    const WRONG: &str = "must be origins like https://shop.example, with commas between, and no wildcard";
-    let uri: Uri = text.parse().map_err(|_| WRONG)?;
-    let scheme_known = matches!(uri.scheme_str(), Some("http" | "https"));
-    let bare = uri.authority().is_some_and(|authority| text.ends_with(authority.as_str()) && !text.contains('@'));
-    if !scheme_known || !bare || text.contains('*') {
+    const WRONG: &str = "must be origins like https://shop.example, with commas between, in lower case and no wildcard";
+    if !agora_topology::is_cors_origin(text) {
         return Err(WRONG);
     }
     HeaderValue::try_from(text).map_err(|_| WRONG)

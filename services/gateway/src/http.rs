@@ -40,7 +40,12 @@ pub fn router(upstreams: Upstreams, front: Front) -> Router {
         LegacyAliases::Disabled => Routes::new(),
     };
     let routes = Routes::new().merge(front::routes()).merge(proxy::routes().with_state(upstreams)).merge(aliases);
-    let settings = PortSettings { verifier: Some(verifier), timeout: ANSWER_BEGINS_MAX };
+    let settings = PortSettings {
+        verifier: Some(verifier),
+        timeout: ANSWER_BEGINS_MAX,
+        follows_sampling: false,
+        ..PortSettings::default()
+    };
     let (inner, port) = agora_web::layered(routes, settings);
     // Responses of the port's layer need the headers of the others, errors and preflights included.
     inner.layer((headers::SecurityHeaders, headers::cors(&origins), port))

@@ -1,6 +1,7 @@
 //! Routes of the catalog service.
 
 use crate::{
+    PRODUCT_BODY_BYTES_MAX,
     Policy::{self, Optional, Service},
     route::routes,
 };
@@ -11,12 +12,12 @@ routes! {
         /// A page of products.
         LIST = Get "/api/v1/products" Optional;
         /// Creates a product with its initial stock.
-        CREATE = Post "/api/v1/products" Policy::ADMIN;
+        CREATE = Post "/api/v1/products" Policy::ADMIN, PRODUCT_BODY_BYTES_MAX;
         /// Available units of up to 100 products.
         STOCK = Post "/api/v1/products/stock" Optional;
         READ = Get "/api/v1/products/{id}" Optional;
         /// Changes a product; needs its version.
-        CHANGE = Patch "/api/v1/products/{id}" Policy::ADMIN;
+        CHANGE = Patch "/api/v1/products/{id}" Policy::ADMIN, PRODUCT_BODY_BYTES_MAX;
         /// Deletes a product.
         DELETE = Delete "/api/v1/products/{id}" Policy::ADMIN;
         /// Sets or adjusts the stock of a product.

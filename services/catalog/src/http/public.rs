@@ -62,7 +62,7 @@ async fn one(
 ) -> Result<Response, Problem> {
     let listed = catalog.get(id).await?;
     let tag = wire::etag(&listed);
-    if wire::matches_any(&headers, &tag) {
+    if wire::is_known(&headers, &listed) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
     }
     Ok(([(header::ETAG, tag)], Json(wire::product(listed))).into_response())

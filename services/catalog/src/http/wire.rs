@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use agora_api::catalog as api;
 use agora_vocab::{Currency, Invalid, ProductId, WarehouseId};
-use agora_web::{PageRequest, Problem, Start as PageStart, decode_cursor};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use agora_web::{EntityTags, PageRequest, Problem, Start as PageStart, decode_cursor};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 
 use crate::domain::{
@@ -39,49 +39,38 @@ pub(super) fn product(listed: Listed) -> api::Product {
     }
 }
 
-/// The `ETag` of a product, `"<version>.<stock>"`: the response contains the stock, which changes without a new version.
-pub(super) fn etag(listed: &Listed) -> HeaderValue {
-    // Digits, signs, a full stop and quotes are valid in a header value.
-    HeaderValue::try_from(format!("\"{}.{}\"", listed.product.version, listed.stock))
-        .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+/// The text of a product's entity tag, `<version>.<stock>`: the response contains the stock, which changes without a new
+/// version.
+fn tag_text(listed: &Listed) -> String {
+    format!("{}.{}", listed.product.version, listed.stock)
 }
 
-/// Whether `If-None-Match` contains the tag (RFC 9110, weak comparison).
-pub(super) fn matches_any(headers: &HeaderMap, tag: &HeaderValue) -> bool {
-    let tags = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    tags.flat_map(|list| list.split(','))
-        .map(str::trim)
-        .any(|sent| sent == "*" || sent.strip_prefix("W/").unwrap_or(sent).as_bytes() == tag.as_bytes())
+/// The `ETag` of a product.
+pub(super) fn etag(listed: &Listed) -> HeaderValue {
+    // Digits, signs, a full stop and quotes are valid in a header value.
+    HeaderValue::try_from(format!("\"{}\"", tag_text(listed))).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}
+
+/// Whether the client has the representation: `If-None-Match` lists its tag.
+pub(super) fn is_known(headers: &HeaderMap, listed: &Listed) -> bool {
+    EntityTags::none_match_lists(headers, &tag_text(listed))
 }
 
 /// Parses the expected version from `If-Match` and the body. A tag is `"<version>"` or a value of [`etag`], of which only
-/// the version is compared: a change of stock does not make the version stale.
+/// the version is compared: a change of stock does not make the version stale. Any other tag matches no version.
 pub(super) fn expected(headers: &HeaderMap, version: Option<i64>) -> Result<Expected, Problem> {
-    let mut seen = None;
-    for list in headers.get_all(header::IF_MATCH) {
-        for tag in list.to_str().map_err(|_| unreadable_tag())?.split(',').map(str::trim) {
-            seen = Some(match (tag, seen) {
-                ("*", _) | (_, Some(IfMatch::Any)) => IfMatch::Any,
-                (tag, None) => IfMatch::OneOf(vec![version_of(tag)?]),
-                (tag, Some(IfMatch::OneOf(mut versions))) => {
-                    versions.push(version_of(tag)?);
-                    IfMatch::OneOf(versions)
-                }
-            });
-        }
-    }
-    Ok(Expected { if_match: seen, version })
+    let tags = EntityTags::if_match(headers)?;
+    let if_match = tags.map(|tags| match tags.strong() {
+        None => IfMatch::Any,
+        Some(tags) => IfMatch::OneOf(tags.filter_map(version_of).collect()),
+    });
+    Ok(Expected { if_match, version })
 }
 
-/// Parses the version of `"<version>"` or `"<version>.<stock>"`.
-fn version_of(tag: &str) -> Result<i64, Problem> {
-    let inner = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).ok_or_else(unreadable_tag)?;
-    let (version, _stock) = inner.split_once('.').unwrap_or((inner, ""));
-    version.parse().map_err(|_| unreadable_tag())
-}
-
-fn unreadable_tag() -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "INVALID_IF_MATCH").detail("send the product's ETag, or *")
+/// The version of the tag `<version>` or `<version>.<stock>`.
+fn version_of(tag: &str) -> Option<i64> {
+    let (version, _stock) = tag.split_once('.').unwrap_or((tag, ""));
+    version.parse().ok()
 }
 
 /// Parses a listing request. Malformed query parameters are 400, a page size out of range is 422.

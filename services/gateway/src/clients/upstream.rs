@@ -12,16 +12,17 @@ use std::{
 
 use agora_chassis::{BoxError, Dependency, Process};
 use agora_outbound::transport::{self, HttpClient, InvalidOrigin, Origin, TimeLimits, TransportError};
-use agora_web::Problem;
+use agora_web::{BodyFault, Problem};
 use axum::{
     Router,
     body::{Body, HttpBody},
-    http::{HeaderMap, Method, Request, StatusCode, uri::PathAndQuery},
+    http::{HeaderMap, Method, Request, StatusCode, header, uri::PathAndQuery},
     response::Response,
 };
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use http_body_util::{BodyExt as _, LengthLimitError};
+use http_body_util::BodyExt as _;
+use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
 /// Time limits. The limit of a connection is short because a deleted pod does not refuse connections; it does not
@@ -35,6 +36,10 @@ const TRIES_MAX: u32 = 3;
 /// Wait before the second attempt, doubled before the third: a terminating pod refuses connections shortly before it is
 /// removed from its Service's endpoints.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// Most requests to one service at a time, each with a connection and its buffers; more wait, up to this time.
+const CALLS_MAX: usize = 512;
+const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// `Retry-After` when a service is unreachable, in seconds.
 const RETRY_AFTER_S: u32 = 1;
@@ -54,6 +59,8 @@ struct Inner {
 struct Upstream {
     origin: Origin,
     dependency: Dependency,
+    /// One for each request until its response begins.
+    permits: Semaphore,
 }
 
 /// A request to a service.
@@ -79,7 +86,16 @@ pub enum UpstreamError {
     },
     /// The client's request body ended early.
     #[error("the request's body was cut short")]
-    Cut(Cut),
+    Body(BodyFault),
+    /// The client's request cannot be sent on; the service has nothing to do with it.
+    #[error("the request is not valid HTTP")]
+    Unsendable(#[source] TransportError),
+    /// Too many requests wait for the service.
+    #[error("{service} has too many requests under way")]
+    Busy {
+        /// The service's name.
+        service: &'static str,
+    },
     /// Connection failure, broken connection, or time-out.
     #[error("{service} did not answer")]
     Away {
@@ -91,20 +107,12 @@ pub enum UpstreamError {
     },
 }
 
-/// Why a client's request body ended early.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// The body exceeds the limit.
-    TooLarge,
-    /// The client disconnected.
-    Ended,
-}
-
 impl Upstreams {
     /// Service names with their base URLs.
     pub fn new(addresses: BTreeMap<&'static str, String>, process: &Process) -> Result<Self, InvalidOrigin> {
         let addresses = addresses.into_iter().map(|(service, address)| {
-            Ok((service, Upstream { origin: Origin::parse(&address)?, dependency: process.dependency(service) }))
+            let (origin, dependency) = (Origin::parse(&address)?, process.dependency(service));
+            Ok((service, Upstream { origin, dependency, permits: Semaphore::new(CALLS_MAX) }))
         });
         let addresses = addresses.collect::<Result<_, _>>()?;
         Ok(Self(Arc::new(Inner { process: process.clone(), client: HttpClient::new(LIMITS), addresses })))
@@ -121,6 +129,8 @@ impl Upstreams {
 
     async fn send_over_http(&self, service: &'static str, call: Call) -> Result<Response, UpstreamError> {
         let upstream = self.0.addresses.get(service).ok_or(UpstreamError::Unknown { service })?;
+        let waiting = tokio::time::timeout(WAIT_MAX, upstream.permits.acquire());
+        let Ok(Ok(_permit)) = waiting.await else { return Err(UpstreamError::Busy { service }) };
         let Call { method, target, headers, body } = call;
         let body = (!body.is_end_stream()).then(|| Untouched::new(body));
         let mut tries = 0;
@@ -138,8 +148,11 @@ impl Upstreams {
                 }
                 Err(error) => error,
             };
-            if let Some(cut) = body.as_ref().and_then(Untouched::cut) {
-                return Err(UpstreamError::Cut(cut));
+            if let Some(fault) = body.as_ref().and_then(Untouched::fault) {
+                return Err(UpstreamError::Body(fault));
+            }
+            if error.is_of_the_request() {
+                return Err(UpstreamError::Unsendable(error));
             }
             // Nothing was sent, or the request changes nothing: a retry is safe.
             let retryable = match &body {
@@ -163,6 +176,7 @@ async fn in_process(router: Router, call: Call) -> Response {
     *request.method_mut() = method;
     *request.uri_mut() = target.into();
     *request.headers_mut() = headers;
+    request.headers_mut().insert(header::HOST, transport::IN_PROCESS);
     match router.oneshot(request).await {
         Ok(response) => response,
         Err(never) => match never {},
@@ -179,7 +193,14 @@ impl From<UpstreamError> for Problem {
     fn from(error: UpstreamError) -> Self {
         match &error {
             UpstreamError::Unknown { .. } => Self::internal(error),
-            UpstreamError::Cut(cut) => (*cut).into(),
+            UpstreamError::Body(fault) => (*fault).into(),
+            UpstreamError::Unsendable(source) => {
+                tracing::debug!(error = reason(source), "a client's request cannot be sent on");
+                Self::new(StatusCode::BAD_REQUEST, "INVALID_REQUEST").detail("the path or a header is not valid HTTP")
+            }
+            UpstreamError::Busy { service } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "UPSTREAM_BUSY")
+                .detail(format!("the service {service} has too many requests under way"))
+                .retry_after(RETRY_AFTER_S),
             UpstreamError::Away { service, source } => {
                 tracing::warn!(service, error = reason(source), "a service did not answer");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "UPSTREAM_UNAVAILABLE")
@@ -190,27 +211,6 @@ impl From<UpstreamError> for Problem {
     }
 }
 
-impl Cut {
-    fn of(error: &(dyn std::error::Error + 'static)) -> Self {
-        let mut sources = std::iter::successors(Some(error), |error| error.source());
-        if sources.any(<dyn std::error::Error>::is::<LengthLimitError>) { Self::TooLarge } else { Self::Ended }
-    }
-}
-
-impl From<Cut> for Problem {
-    fn from(cut: Cut) -> Self {
-        match cut {
-            Cut::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE"),
-            Cut::Ended => Self::new(StatusCode::BAD_REQUEST, "INVALID_JSON").detail("the body ended early"),
-        }
-    }
-}
-
-/// The problem for a request body that cannot be read to its end.
-pub fn cut_short(error: &axum::Error) -> Problem {
-    Cut::of(error).into()
-}
-
 /// A body that can be sent again as long as nothing of it was read.
 #[derive(Clone)]
 struct Untouched(Arc<Mutex<Offered>>);
@@ -219,12 +219,12 @@ struct Offered {
     body: Body,
     untouched: bool,
     /// Set if the client's body ended early.
-    cut: Option<Cut>,
+    fault: Option<BodyFault>,
 }
 
 impl Untouched {
     fn new(body: Body) -> Self {
-        let offered = Offered { body, untouched: true, cut: None };
+        let offered = Offered { body, untouched: true, fault: None };
         Self(Arc::new(Mutex::new(offered)))
     }
 
@@ -232,8 +232,8 @@ impl Untouched {
         self.offered().untouched
     }
 
-    fn cut(&self) -> Option<Cut> {
-        self.offered().cut
+    fn fault(&self) -> Option<BodyFault> {
+        self.offered().fault
     }
 
     fn offered(&self) -> MutexGuard<'_, Offered> {
@@ -253,7 +253,7 @@ impl HttpBody for Untouched {
                 // Trailers would pass the filter of headers.
                 Some(Ok(frame)) if !frame.is_data() => {}
                 Some(Err(error)) => {
-                    offered.cut = Some(Cut::of(&error));
+                    offered.fault = Some(BodyFault::of(&error));
                     return Poll::Ready(Some(Err(error.into())));
                 }
                 Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),

@@ -14,7 +14,7 @@ mod umarketplace;
 use std::{net::SocketAddr, sync::Arc};
 
 use agora_vocab::Ids;
-use agora_web::{Json, Problem, Routes};
+use agora_web::{BodyFault, Json, Problem, Routes, json_value};
 use axum::{
     body::{Body, to_bytes},
     extract::{ConnectInfo, FromRequestParts as _, RawPathParams, Request, State},
@@ -108,13 +108,8 @@ impl Aliases {
 async fn read(parts: &mut Parts, body: Body) -> Result<Exchange, Problem> {
     let params = RawPathParams::from_request_parts(parts, &()).await.map_err(Problem::internal)?;
     let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let bytes = to_bytes(body, usize::MAX).await.map_err(|error| crate::clients::upstream::cut_short(&error))?;
-    let body = if bytes.is_empty() {
-        Value::Null
-    } else {
-        serde_json::from_slice(&bytes)
-            .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "INVALID_JSON").detail("the body is not JSON"))?
-    };
+    let bytes = to_bytes(body, usize::MAX).await.map_err(|error| BodyFault::of(&error))?;
+    let body = json_value(&bytes)?;
     let user = parts.extensions.get::<agora_web::Identity>().map(|identity| identity.user);
     Ok(Exchange {
         params,

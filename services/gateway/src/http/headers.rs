@@ -105,6 +105,8 @@ pub fn cors(Origins(origins): &Origins) -> CorsLayer {
             header::IF_NONE_MATCH,
             HeaderName::from_static("idempotency-key"),
             trace::REQUEST_ID,
+            HeaderName::from_static("traceparent"),
+            HeaderName::from_static("tracestate"),
         ])
         .expose_headers([header::ETAG, header::LOCATION, header::RETRY_AFTER, trace::REQUEST_ID, TRACE_ID])
         .max_age(PREFLIGHT_AGE)

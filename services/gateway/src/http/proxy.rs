@@ -10,6 +10,8 @@ use axum::{
     response::Response,
 };
 
+use percent_encoding::percent_decode_str;
+
 use crate::{
     clients::upstream::{Call, Upstreams},
     http::headers::{request_headers, response_headers},
@@ -29,7 +31,7 @@ async fn pass_on(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    if has_dot_segments(parts.uri.path()) {
+    if is_ambiguous(parts.uri.path()) {
         return Err(Problem::not_found());
     }
     let target = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
@@ -40,32 +42,48 @@ async fn pass_on(
     Ok(Response::from_parts(parts, body))
 }
 
-/// Whether a path has segments `.` or `..` in any encoding: the service would resolve it to another route.
-fn has_dot_segments(path: &str) -> bool {
-    path.split('/').any(|segment| {
-        let plain = segment.to_ascii_lowercase().replace("%2e", ".");
-        plain == "." || plain == ".."
-    })
+/// Whether the service might take the path for another one: segments `.` or `..`, separators, and control characters, in any
+/// encoding. No path of the API has any of them.
+fn is_ambiguous(path: &str) -> bool {
+    let plain = percent_decode_str(path).collect::<Vec<u8>>();
+    let separators = |bytes: &[u8]| bytes.iter().filter(|byte| matches!(byte, b'/' | b'\\')).count();
+    let plain_separators = path.bytes().filter(|byte| *byte == b'/').count();
+    separators(&plain) != plain_separators
+        || plain.iter().any(u8::is_ascii_control)
+        || plain.split(|byte| *byte == b'/').any(|segment| segment == b"." || segment == b"..")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::has_dot_segments;
+    use super::is_ambiguous;
 
     #[test]
     fn every_public_route_has_an_owner() {
         for route in agora_api::public_routes() {
             assert!(agora_topology::owner(route.path).is_some(), "{}", route.path);
+            assert!(!is_ambiguous(route.path));
         }
     }
 
     #[test]
-    fn dot_segments_are_found_in_every_encoding() {
-        for path in ["/api/v1/products/../auth", "/api/v1/products/%2e%2E/x", "/api/v1/products/.%2e", "/./x"] {
-            assert!(has_dot_segments(path), "{path}");
+    fn dot_segments_separators_and_control_characters_are_found_in_every_encoding() {
+        for path in [
+            "/api/v1/products/../auth",
+            "/api/v1/products/%2e%2E/x",
+            "/api/v1/products/.%2e",
+            "/./x",
+            "/api/v1/auth/x\\..\\login",
+            "/api/v1/auth/x%5c..%5Clogin",
+            "/api/v1/products/..%2fauth",
+            "/api/v1/products/a%2Fb",
+            "/api/v1/products/a%00",
+            "/api/v1/products/a%0d%0a",
+            "/api/v1/products/%7f",
+        ] {
+            assert!(is_ambiguous(path), "{path}");
         }
-        for path in ["/api/v1/products/a..b", "/api/v1/products/...", "/api/v1/products/1"] {
-            assert!(!has_dot_segments(path), "{path}");
+        for path in ["/api/v1/products/a..b", "/api/v1/products/...", "/api/v1/products/1", "/api/v1/products/%20%ff"] {
+            assert!(!is_ambiguous(path), "{path}");
         }
     }
 }

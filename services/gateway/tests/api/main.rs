@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up ends there")]
 
 mod aliases;
+mod hostile;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -204,17 +205,17 @@ async fn a_read_on_a_broken_connection_is_retried_and_a_command_is_not() {
 }
 
 #[tokio::test]
-async fn a_body_over_one_mebibyte_is_rejected_with_and_without_length() {
+async fn a_body_over_the_limit_of_its_route_is_rejected_with_and_without_length() {
     let upstream = Upstream::start().await;
     let gateway = before(&upstream);
-    let large = || gateway.app.post("/api/v1/auth/login", json!({})).raw(vec![b' '; (1 << 20) + 1]);
-    large().header("content-length", "1048577").await.expect(413);
+    let large = || gateway.app.post("/api/v1/auth/login", json!({})).raw(vec![b' '; (8 << 10) + 1]);
+    large().header("content-length", "8193").await.expect(413);
     assert!(upstream.calls().is_empty());
 
-    let chunks = futures::stream::iter((0..9).map(|_| Ok::<_, std::io::Error>(vec![b' '; 1 << 17])));
-    let request = Request::post("/api/v1/auth/login").body(Body::from_stream(chunks)).unwrap();
+    let chunks = futures::stream::iter((0..9).map(|_| Ok::<_, std::io::Error>(vec![b' '; 1 << 10])));
+    let request = Request::post("/api/v1/auth/login").header("host", "x").body(Body::from_stream(chunks)).unwrap();
     assert_eq!(gateway.router.clone().oneshot(request).await.unwrap().status(), 413);
-    let fits = gateway.app.post("/api/v1/auth/login", json!({})).raw(vec![b' '; 1 << 20]);
+    let fits = gateway.app.post("/api/v1/auth/login", json!({})).raw(vec![b' '; 8 << 10]);
     fits.await.expect(201);
 }
 
@@ -222,7 +223,7 @@ async fn a_body_over_one_mebibyte_is_rejected_with_and_without_length() {
 async fn a_response_is_streamed() {
     let upstream = Upstream::start().await;
     let gateway = before(&upstream);
-    let request = Request::get("/api/v1/products/slow").body(Body::empty()).unwrap();
+    let request = Request::get("/api/v1/products/slow").header("host", "x").body(Body::empty()).unwrap();
     let answer = gateway.router.clone().oneshot(request).await.unwrap();
     let mut body = answer.into_body().into_data_stream();
     assert_eq!(body.next().await.unwrap().unwrap(), "first");
@@ -270,9 +271,12 @@ async fn pages_of_a_listed_origin_may_call_and_others_may_not() {
         .request("OPTIONS".parse().unwrap(), "/api/v1/orders")
         .header("origin", "https://shop.example")
         .header("access-control-request-method", "POST")
-        .header("access-control-request-headers", "authorization,idempotency-key")
+        .header("access-control-request-headers", "authorization,idempotency-key,traceparent,tracestate")
         .await
         .expect(200);
+    for allowed in ["traceparent", "tracestate"] {
+        assert!(preflight.header("access-control-allow-headers").contains(allowed), "{allowed}");
+    }
     assert!(preflight.header("access-control-allow-methods").contains("POST"));
     assert!(preflight.header("access-control-allow-headers").contains("idempotency-key"));
     assert_eq!(upstream.calls().len(), 4, "the preflight went no further");

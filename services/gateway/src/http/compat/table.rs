@@ -86,11 +86,15 @@ impl Alias {
         self
     }
 
-    /// The declaration of the compatibility route. A token is read unless all calls ignore it; the services decide whether
+    /// The declaration of the compatibility route, with the largest body that a call takes. A token is read unless all calls ignore it; the services decide whether
     /// one is required, so that their errors are translated.
     pub(super) fn route(&self) -> Route {
         let open = self.steps.iter().all(|step| step.route.policy == Policy::Open);
-        Route::new(self.method, self.path, if open { Policy::Open } else { Policy::Optional })
+        let route = Route::new(self.method, self.path, if open { Policy::Open } else { Policy::Optional });
+        match self.steps.iter().map(|step| step.route.body_bytes_max).max() {
+            Some(body_bytes_max) => route.with_body_max(body_bytes_max),
+            None => route,
+        }
     }
 
     /// Sets the body of the last call.
