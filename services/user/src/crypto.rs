@@ -2,6 +2,7 @@
 //!
 //! Must not depend on use cases, HTTP or SQL.
 
+mod fair_queue;
 mod passwords;
 mod tokens;
 

@@ -4,14 +4,16 @@
 
 mod account;
 mod address;
+mod allowance;
 mod credentials;
 mod session;
 mod text;
 
 pub use account::{Profile, Status, User};
 pub use address::{ADDRESSES_MAX, Address, BookEntry, Country};
-pub use credentials::{Credentials, Password, PasswordHash};
-pub use session::{AccessToken, RefreshToken, SESSION_IDLE, SESSION_LIFETIME, TokenDigest};
+pub use allowance::{Allowance, Allowances};
+pub use credentials::{Credentials, Password, PasswordHash, opaque_string};
+pub use session::{AccessToken, REFRESH_GRACE, RefreshToken, SESSION_IDLE, SESSION_LIFETIME, TokenDigest};
 pub use text::{Phone, Text, Username};
 
 use agora_vocab::Invalid;

@@ -24,7 +24,7 @@ pub use crypto::{Argon2Passwords, Issue, SignedTokens};
 pub use http::routers;
 pub use postgres::PgUsers;
 
-use self::service::UserService;
+use self::service::{AttemptLimits, UserService};
 
 /// Migrations of this service's tables, including the outbox.
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -49,6 +49,7 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, 
         addresses: store,
         passwords: Arc::new(Argon2Passwords::new().context("the parameters of argon2id")?),
         tokens: Arc::new(SignedTokens::new(signing_key, keys, issue, process.clock(), process.ids())),
+        limits: Arc::new(AttemptLimits::new(process.clock())),
         ids: process.ids(),
     };
     let producer = agora_kafka::Producer::new(&kafka);

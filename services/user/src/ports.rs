@@ -63,8 +63,9 @@ pub trait Sessions: Send + Sync {
     /// Stores a session with its first refresh token, and the event `user.login`.
     async fn start(&self, session: &NewSession, dedup_key: &DedupKey) -> Result<Outcome<()>, UserError>;
 
-    /// Replaces the `presented` refresh token by `next`. Reuse of a token ends its whole session, since one of its two
-    /// holders must have stolen it.
+    /// Replaces the `presented` refresh token by `next`. A repetition with the same `next` within
+    /// [`crate::domain::REFRESH_GRACE`], before `next` was used, changes nothing and gives the same. Any other reuse of a
+    /// token ends its whole session, since one of its two holders must have stolen it.
     async fn rotate(&self, presented: TokenDigest, next: TokenDigest) -> Result<Rotation, UserError>;
 
     /// Ends the session of a refresh token. Does nothing for an unknown token.
@@ -172,11 +173,25 @@ pub trait Addresses: Send + Sync {
 #[async_trait]
 pub trait Passwords: Send + Sync {
     /// A hash with a new salt.
-    async fn hash(&self, password: &Password) -> Result<PasswordHash, HashError>;
+    async fn hash(&self, source: Source, password: &Password) -> Result<PasswordHash, HashError>;
 
     /// Compares `password` with the hash `against`. Without a hash it does the same work and returns [`Verdict::Wrong`], so
     /// that the response time does not reveal whether an account exists.
-    async fn verify(&self, password: &Secret, against: Option<&PasswordHash>) -> Result<Verdict, HashError>;
+    async fn verify(
+        &self,
+        source: Source,
+        password: &Secret,
+        against: Option<&PasswordHash>,
+    ) -> Result<Verdict, HashError>;
+}
+
+/// Whose turn a hash takes: a number for each client or account. Sources take turns in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source(pub u64);
+
+impl Source {
+    /// This service itself.
+    pub const INTERNAL: Self = Self(0);
 }
 
 /// Result of comparing a password with a hash.
@@ -207,6 +222,10 @@ pub trait Tokens: Send + Sync {
 
     /// A new random refresh token and its digest.
     fn refresh(&self) -> Result<(RefreshToken, TokenDigest), TokenError>;
+
+    /// The refresh token that follows the `presented` one, and its digest. The same for the same token as long as the
+    /// signing key is the same, and not to be guessed without it.
+    fn successor(&self, presented: &Secret) -> Result<(RefreshToken, TokenDigest), TokenError>;
 
     /// The digest of a presented refresh token.
     fn digest(&self, presented: &Secret) -> TokenDigest;

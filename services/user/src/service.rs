@@ -3,10 +3,11 @@
 //! Contains authorisation of callers. Must not depend on HTTP, SQL or the hashing algorithm.
 
 mod addresses;
+mod attempts;
 mod first_admin;
 mod login;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{Email, Ids, Role, SessionId, UserId};
@@ -16,6 +17,7 @@ use crate::{
     ports::{Addresses, HashError, NewAccount, Passwords, Sessions, TokenError, Tokens, UserError, Users},
 };
 
+pub use attempts::AttemptLimits;
 pub use first_admin::Ensured;
 pub use login::{Attempt, LoggedIn};
 
@@ -30,6 +32,8 @@ pub struct UserService {
     pub addresses: Arc<dyn Addresses>,
     pub passwords: Arc<dyn Passwords>,
     pub tokens: Arc<dyn Tokens>,
+    /// Limits of logins and registrations.
+    pub limits: Arc<AttemptLimits>,
     /// Generator of new ids.
     pub ids: Arc<dyn Ids>,
 }
@@ -43,6 +47,8 @@ pub struct Registration {
     pub password: Password,
     /// The optional personal fields.
     pub profile: Profile,
+    /// The client's address.
+    pub ip: Option<IpAddr>,
 }
 
 /// The authenticated caller, from the access token.
@@ -62,6 +68,12 @@ pub enum Error {
     /// Unknown account, wrong password or blocked account; the client never learns which.
     #[error("the e-mail address or the password is wrong")]
     BadCredentials,
+    /// Too many logins failed, or too many accounts were registered; the client never learns which.
+    #[error("too many attempts")]
+    TooManyAttempts {
+        /// When the next attempt is allowed, in seconds.
+        retry_after_s: u32,
+    },
     /// The refresh token is unknown, used, expired or its session has ended.
     #[error("the refresh token is not valid")]
     BadRefreshToken,
@@ -85,8 +97,9 @@ pub enum Error {
 impl UserService {
     /// Creates an account with the role customer.
     pub async fn register(&self, new: Registration, dedup_key: &DedupKey) -> Result<Outcome<User>, Error> {
-        let Registration { email, password, profile } = new;
-        let hash = self.passwords.hash(&password).await?;
+        let Registration { email, password, profile, ip } = new;
+        self.limits.begin_registration(ip)?;
+        let hash = self.passwords.hash(self.limits.source(Some(&email), ip), &password).await?;
         let account =
             NewAccount { id: UserId::new(self.ids.next()), email, profile, roles: vec![Role::Customer], hash };
         Ok(self.users.register(&account, dedup_key).await?)

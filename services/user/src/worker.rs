@@ -72,7 +72,7 @@ async fn ensure_first_admin(
         gate.open();
     }
     loop {
-        let ensured = match Password::parse(secret.current().expose().to_owned()) {
+        let ensured = match Password::parse(secret.current().expose()) {
             Ok(password) => service.ensure_admin(&email, &password).await.map_err(|error| chain(&error)),
             Err(invalid) => Err(format!("ADMIN_PASSWORD {}", invalid.message)),
         };

@@ -1,12 +1,12 @@
-//! Argon2id with a bounded queue: one hash at a time per core, so that a flood of logins exhausts neither CPU nor memory.
+//! Argon2id with a bounded, fair queue: one hash at a time per core, so that a flood of logins exhausts neither CPU nor memory.
 //!
 //! Must not depend on accounts.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use super::fair_queue::{FairQueue, Full, QueueLimits};
+use crate::{
+    domain::{Password, PasswordHash},
+    ports::{HashError, Passwords, Source, Verdict},
 };
-
 use agora_chassis::BoxError;
 use agora_vocab::Secret;
 use argon2::{
@@ -15,12 +15,6 @@ use argon2::{
 };
 use async_trait::async_trait;
 use aws_lc_rs::rand;
-use tokio::sync::Semaphore;
-
-use crate::{
-    domain::{Password, PasswordHash},
-    ports::{HashError, Passwords, Verdict},
-};
 
 /// Parameters of one hash: memory in KiB, passes and lanes (OWASP Password Storage Cheat Sheet, argon2id).
 const MEMORY_KIB: u32 = 19_456;
@@ -38,6 +32,9 @@ const MAPPED_BLOCKS: usize = 33 * 1024;
 /// Waiting passwords per core; more are refused. At about 30 ms a hash the last one waits a second.
 const WAITING_PER_CORE_MAX: usize = 32;
 
+/// Waiting passwords of one source.
+const WAITING_OF_ONE_MAX: usize = 16;
+
 /// Longest text that is compared with a hash, in bytes; no valid password is longer.
 const VERIFIED_BYTES_MAX: usize = 1024;
 
@@ -49,9 +46,7 @@ pub struct Argon2Passwords {
     argon2: Argon2<'static>,
     /// Compared with when the account does not exist.
     no_account: PasswordHash,
-    permits: Arc<Semaphore>,
-    waiting: Arc<AtomicUsize>,
-    waiting_max: usize,
+    queue: FairQueue,
 }
 
 impl Argon2Passwords {
@@ -68,24 +63,28 @@ impl Argon2Passwords {
         Ok(Self {
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
             no_account: PasswordHash::new(no_account),
-            permits: Arc::new(Semaphore::new(at_a_time)),
-            waiting: Arc::default(),
-            waiting_max,
+            queue: FairQueue::new(QueueLimits {
+                places: at_a_time,
+                waiting: waiting_max,
+                waiting_of_one: WAITING_OF_ONE_MAX,
+            }),
         })
     }
 
-    /// Runs one hash on a blocking thread, in the order of arrival.
+    /// Runs one hash on a blocking thread, when it is the turn of its source.
     async fn run<T: Send + 'static>(
         &self,
+        source: Source,
         hash: impl FnOnce(&Argon2<'static>) -> Result<T, BoxError> + Send + 'static,
     ) -> Result<T, HashError> {
-        let queued = Queued::enter(&self.waiting, self.waiting_max)?;
-        let permit = self.permits.clone().acquire_owned().await.map_err(|closed| HashError::Failed(closed.into()))?;
-        drop(queued);
+        let place = self.queue.enter(source).await.map_err(|Full| {
+            metrics::counter!("user_hash_refused_total").increment(1);
+            HashError::Busy
+        })?;
         let argon2 = self.argon2.clone();
         tokio::task::spawn_blocking(move || {
             let result = hash(&argon2);
-            drop(permit);
+            drop(place);
             result
         })
         .await
@@ -142,40 +141,25 @@ fn output(argon2: &Argon2<'_>, password: &[u8], salt: &[u8], length: usize) -> R
     Ok(Output::new(bytes)?)
 }
 
-/// A place in the queue, given back when dropped.
-struct Queued(Arc<AtomicUsize>);
-
-impl Queued {
-    fn enter(waiting: &Arc<AtomicUsize>, max: usize) -> Result<Self, HashError> {
-        if waiting.fetch_add(1, Ordering::SeqCst) >= max {
-            waiting.fetch_sub(1, Ordering::SeqCst);
-            metrics::counter!("user_hash_refused_total").increment(1);
-            return Err(HashError::Busy);
-        }
-        Ok(Self(waiting.clone()))
-    }
-}
-
-impl Drop for Queued {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 #[async_trait]
 impl Passwords for Argon2Passwords {
-    async fn hash(&self, password: &Password) -> Result<PasswordHash, HashError> {
+    async fn hash(&self, source: Source, password: &Password) -> Result<PasswordHash, HashError> {
         let secret = password.secret().clone();
-        self.run(move |argon2| make(argon2, secret.expose().as_bytes())).await
+        self.run(source, move |argon2| make(argon2, secret.expose().as_bytes())).await
     }
 
-    async fn verify(&self, password: &Secret, against: Option<&PasswordHash>) -> Result<Verdict, HashError> {
+    async fn verify(
+        &self,
+        source: Source,
+        password: &Secret,
+        against: Option<&PasswordHash>,
+    ) -> Result<Verdict, HashError> {
         let known = against.filter(|_| password.expose().len() <= VERIFIED_BYTES_MAX);
         let Stored { params, salt, output: expected } =
             read(known.unwrap_or(&self.no_account)).map_err(HashError::Failed)?;
         let (outdated, is_known) = (self.is_outdated(&params), known.is_some());
         let secret = password.clone();
-        let made = self.run(move |_| {
+        let made = self.run(source, move |_| {
             let bytes = secret.expose().as_bytes();
             let bytes = &bytes[..bytes.len().min(VERIFIED_BYTES_MAX)];
             output(&Argon2::new(Algorithm::Argon2id, Version::V0x13, params), bytes, &salt, expected.len())
@@ -198,34 +182,37 @@ mod tests {
     use super::{Argon2Passwords, PasswordHash};
     use crate::{
         domain::Password,
-        ports::{HashError, Passwords as _, Verdict},
+        ports::{HashError, Passwords as _, Source, Verdict},
     };
+
+    const ONE: Source = Source(1);
 
     fn cheap(memory_kib: u32) -> Argon2Passwords {
         Argon2Passwords::with(Params::new(memory_kib, 1, 1, None).unwrap(), 1, 2).unwrap()
     }
 
     fn password(text: &str) -> Password {
-        Password::parse(text.to_owned()).unwrap()
+        Password::parse(text).unwrap()
     }
 
     #[tokio::test]
     async fn a_hash_names_argon2id_and_its_parameters_and_two_hashes_of_one_password_differ() {
         let pool = Argon2Passwords::new().unwrap();
-        let one = pool.hash(&password("correct horse")).await.unwrap();
+        let one = pool.hash(ONE, &password("correct horse")).await.unwrap();
         assert!(one.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", one.as_str());
         let cheap = cheap(64);
-        let (one, two) = (cheap.hash(&password("correct horse")).await, cheap.hash(&password("correct horse")).await);
+        let (one, two) =
+            (cheap.hash(ONE, &password("correct horse")).await, cheap.hash(ONE, &password("correct horse")).await);
         assert_ne!(one.unwrap(), two.unwrap());
     }
 
     #[tokio::test]
     async fn only_the_right_password_is_right_and_a_hash_of_other_parameters_is_outdated() {
         let (old, new) = (cheap(64), cheap(128));
-        let hash = old.hash(&password("correct horse")).await.unwrap();
+        let hash = old.hash(ONE, &password("correct horse")).await.unwrap();
         let verdict = |pool: Argon2Passwords, text: &str| {
             let (text, hash) = (Secret::new(text), hash.clone());
-            async move { pool.verify(&text, Some(&hash)).await.unwrap() }
+            async move { pool.verify(ONE, &text, Some(&hash)).await.unwrap() }
         };
         assert_eq!(verdict(old.clone(), "correct horse").await, Verdict::Right);
         assert_eq!(verdict(new.clone(), "correct horse").await, Verdict::RightButOutdated);
@@ -246,7 +233,7 @@ mod tests {
     async fn hashing_leaves_no_memory_behind() {
         let pool = Argon2Passwords::new().unwrap();
         let password = Secret::new("correct horse");
-        let hashes = (0..8).map(|_| pool.verify(&password, None));
+        let hashes = (0..8).map(|_| pool.verify(ONE, &password, None));
         futures::future::join_all(hashes).await;
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
@@ -259,7 +246,7 @@ mod tests {
     #[tokio::test]
     async fn without_an_account_the_same_work_is_done_and_the_password_is_wrong() {
         let pool = Argon2Passwords::new().unwrap();
-        assert_eq!(pool.verify(&Secret::new("correct horse"), None).await.unwrap(), Verdict::Wrong);
+        assert_eq!(pool.verify(ONE, &Secret::new("correct horse"), None).await.unwrap(), Verdict::Wrong);
         let stand_in = super::read(&pool.no_account).unwrap();
         assert!(!pool.is_outdated(&stand_in.params), "the parameters of the stand-in are those in use");
         assert_eq!(stand_in.output.len(), 32);
@@ -268,20 +255,20 @@ mod tests {
     #[tokio::test]
     async fn an_invalid_stored_hash_is_an_error_and_not_a_login() {
         let broken = PasswordHash::new("plain".to_owned());
-        assert!(matches!(cheap(64).verify(&Secret::new("plain"), Some(&broken)).await, Err(HashError::Failed(_))));
+        assert!(matches!(cheap(64).verify(ONE, &Secret::new("plain"), Some(&broken)).await, Err(HashError::Failed(_))));
     }
 
     #[tokio::test]
     async fn a_full_queue_refuses_and_frees_its_places() {
         let pool = cheap(64);
-        let held = pool.permits.clone().acquire_owned().await.unwrap();
+        let held = pool.queue.enter(ONE).await.unwrap();
         let one = password("correct horse");
-        let (mut first, mut second) = (Box::pin(pool.hash(&one)), Box::pin(pool.hash(&one)));
+        let (mut first, mut second) = (Box::pin(pool.hash(ONE, &one)), Box::pin(pool.hash(ONE, &one)));
         assert!(futures::poll!(&mut first).is_pending() && futures::poll!(&mut second).is_pending());
-        assert!(matches!(pool.hash(&one).await, Err(HashError::Busy)));
+        assert!(matches!(pool.hash(ONE, &one).await, Err(HashError::Busy)));
         drop(first);
         drop(held);
         assert!(second.await.is_ok());
-        assert!(pool.hash(&one).await.is_ok());
+        assert!(pool.hash(ONE, &one).await.is_ok());
     }
 }

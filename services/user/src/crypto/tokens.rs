@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use agora_chassis::{BoxError, WatchedFile};
 use agora_vocab::{Clock, Ids, Role, Secret, SessionId};
 use aws_lc_rs::{
-    digest,
+    digest, hmac,
     rand::{SecureRandom as _, SystemRandom},
     signature::{Ed25519KeyPair, KeyPair as _},
 };
@@ -28,6 +28,9 @@ use crate::{
 
 /// Random bytes of a refresh token.
 const REFRESH_BYTES: usize = 32;
+
+/// What the key of successors is derived for.
+const SUCCESSOR_PURPOSE: &[u8] = b"agora refresh token successor";
 
 /// Issuer, audience and lifetime of access tokens.
 #[derive(Clone, Debug)]
@@ -61,6 +64,8 @@ struct State {
 struct SigningKey {
     id: String,
     key: EncodingKey,
+    /// Derives refresh tokens from the ones before them.
+    successors: hmac::Key,
 }
 
 /// Why the signing key of the file cannot be used. Never holds a part of it.
@@ -163,6 +168,14 @@ impl Tokens for SignedTokens {
         Ok((RefreshToken(token), digest))
     }
 
+    fn successor(&self, presented: &Secret) -> Result<(RefreshToken, TokenDigest), TokenError> {
+        let key = self.key().ok_or(TokenError::NoKey)?;
+        let tag = hmac::sign(&key.successors, presented.expose().as_bytes());
+        let token = Secret::new(BASE64_URL_SAFE_NO_PAD.encode(tag));
+        let digest = self.digest(&token);
+        Ok((RefreshToken(token), digest))
+    }
+
     fn digest(&self, presented: &Secret) -> TokenDigest {
         let digest = digest::digest(&digest::SHA256, presented.expose().as_bytes());
         let mut bytes = [0; digest::SHA256_OUTPUT_LEN];
@@ -184,7 +197,10 @@ fn load(pem: &str, key_set: &str) -> Result<SigningKey, KeyError> {
     let KeySet { keys } = serde_json::from_str(key_set).map_err(KeyError::NoKeySet)?;
     let known = keys.into_iter().find(|key| key.x.as_deref() == Some(&x));
     let id = known.and_then(|key| key.kid).ok_or(KeyError::NotInKeySet)?;
-    Ok(SigningKey { id, key: EncodingKey::from_ed_der(&der) })
+    // A key of its own purpose: the signing key signs nothing but access tokens.
+    let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &der), SUCCESSOR_PURPOSE);
+    let successors = hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref());
+    Ok(SigningKey { id, key: EncodingKey::from_ed_der(&der), successors })
 }
 
 /// The bytes between the lines of a PEM file's first private key.
@@ -310,6 +326,19 @@ mod tests {
         assert_eq!(one.0.expose().len(), 43, "256 bits");
         assert_eq!(tokens.digest(&one.0), digest);
         assert!(!format!("{one:?}").contains(one.0.expose()));
+    }
+
+    #[test]
+    fn a_refresh_token_has_one_successor_which_another_key_does_not_derive() {
+        let keys = [TestKeys::new(), TestKeys::new()];
+        let [one, other] =
+            keys.map(|keys| tokens(WatchedFile::fixed(keys.signing_key_pem()), WatchedFile::fixed(keys.jwks())));
+        let presented = Secret::new("presented");
+        let (first, digest) = one.successor(&presented).unwrap();
+        assert_eq!(one.successor(&presented).unwrap().0.0, first.0);
+        assert_eq!((first.0.expose().len(), one.digest(&first.0)), (43, digest));
+        assert_ne!(other.successor(&presented).unwrap().0.0, first.0);
+        assert_ne!(one.successor(&first.0).unwrap().0.0, first.0);
     }
 
     #[test]

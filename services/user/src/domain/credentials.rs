@@ -3,6 +3,7 @@
 use std::fmt;
 
 use agora_vocab::{Invalid, Secret};
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::User;
 
@@ -10,13 +11,14 @@ use super::User;
 const PASSWORD_CHARS_MIN: usize = 8;
 const PASSWORD_CHARS_MAX: usize = 128;
 
-/// A password of valid length.
+/// A password of valid length, in the form that [`opaque_string`] gives it.
 #[derive(Clone, Debug)]
 pub struct Password(Secret);
 
 impl Password {
     /// Takes 8 to 128 characters, any of them.
-    pub fn parse(text: String) -> Result<Self, Invalid> {
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let text = opaque_string(text);
         if !(PASSWORD_CHARS_MIN..=PASSWORD_CHARS_MAX).contains(&text.chars().count()) {
             let range = format!("{PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX}");
             return Err(Invalid::new("password", format!("must be {range} characters")));
@@ -28,6 +30,18 @@ impl Password {
     pub const fn secret(&self) -> &Secret {
         &self.0
     }
+}
+
+/// The form of a password that is hashed: one spelling for what looks the same on every keyboard (RFC 8265, 4.2.2, without
+/// its refusal of control characters). Spaces of other scripts become the plain one, and characters are composed (NFC).
+pub fn opaque_string(text: &str) -> String {
+    let space = |c: char| if is_other_space(c) { ' ' } else { c };
+    text.chars().map(space).nfc().collect()
+}
+
+/// A character of the Unicode category Zs other than the plain space.
+const fn is_other_space(c: char) -> bool {
+    matches!(c, '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
 }
 
 /// A password's hash in PHC string format, with algorithm, parameters and salt.
@@ -63,15 +77,21 @@ pub struct Credentials {
 
 #[cfg(test)]
 mod tests {
-    use super::{Password, PasswordHash};
+    use super::{Password, PasswordHash, opaque_string};
 
     #[test]
     fn a_password_is_counted_in_characters_and_never_printed() {
-        assert!(Password::parse("sevench".into()).is_err());
-        assert!(Password::parse("ääääääää".into()).is_ok());
-        assert!(Password::parse("x".repeat(129)).is_err());
-        let printed =
-            format!("{:?} {:?}", Password::parse("hunter2hunter2".into()), PasswordHash::new("$argon2".into()));
+        assert!(Password::parse("sevench").is_err());
+        assert!(Password::parse("ääääääää").is_ok());
+        assert!(Password::parse(&"x".repeat(129)).is_err());
+        let printed = format!("{:?} {:?}", Password::parse("hunter2hunter2"), PasswordHash::new("$argon2".into()));
         assert!(!printed.contains("hunter2") && !printed.contains("argon2"), "{printed}");
+    }
+
+    #[test]
+    fn a_password_has_one_form_however_its_characters_are_typed() {
+        assert_eq!(opaque_string("pa\u{308}sswo\u{308}rt\u{a0}1\u{3000}"), "p\u{e4}ssw\u{f6}rt 1 ");
+        assert_eq!(opaque_string("Pass\u{fb01}\t word"), "Pass\u{fb01}\t word", "no case, no compatibility folding");
+        assert!(Password::parse(&"a\u{308}".repeat(4)).is_err(), "four characters");
     }
 }

@@ -27,8 +27,13 @@ pub fn routes() -> Routes<UserService> {
 }
 
 /// Ignores an `Idempotency-Key`: the e-mail address is unique.
-async fn register(State(service): State<UserService>, Json(body): Json<wire::Register>) -> Result<Response, Problem> {
-    let user = service.register(registration(body)?, &DedupKey::None).await?.into_inner();
+async fn register(
+    State(service): State<UserService>,
+    headers: HeaderMap,
+    Json(body): Json<wire::Register>,
+) -> Result<Response, Problem> {
+    let registration = registration(body, caller_address(&headers))?;
+    let user = service.register(registration, &DedupKey::None).await?.into_inner();
     Ok(created(format!("/api/v1/users/{}", user.id), user_to_wire(user)))
 }
 
@@ -58,13 +63,13 @@ async fn validate(State(service): State<UserService>, identity: Identity) -> Res
     Ok(Json(wire::Validated { id: user.id, email: user.email.to_string(), roles: user.roles, sid, exp }))
 }
 
-fn registration(body: wire::Register) -> Result<Registration, Violations> {
+fn registration(body: wire::Register, ip: Option<IpAddr>) -> Result<Registration, Violations> {
     let wire::Register { email, password, firstname, lastname, username, name, phone } = body;
     let mut violations = Violations::default();
     let email = violations.check(Email::parse(&email));
-    let password = violations.check(Password::parse(password));
+    let password = violations.check(Password::parse(&password));
     let profile = profile(&mut violations, wire::UpdateProfile { firstname, lastname, username, name, phone });
-    let whole = email.zip(password).map(|(email, password)| Registration { email, password, profile });
+    let whole = email.zip(password).map(|(email, password)| Registration { email, password, profile, ip });
     violations.unless_any(whole)
 }
 

@@ -13,6 +13,9 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::BadCredentials => unauthorized("INVALID_CREDENTIALS"),
+            Error::TooManyAttempts { retry_after_s } => Self::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_ATTEMPTS")
+                .detail("too many attempts: try again later")
+                .retry_after(retry_after_s),
             Error::BadRefreshToken => unauthorized("INVALID_REFRESH_TOKEN"),
             Error::SessionEnded => unauthorized("INVALID_TOKEN").title("Invalid token"),
             Error::NotFound => Self::not_found(),

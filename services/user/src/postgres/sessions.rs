@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{PgUsers, UserRow};
 use crate::{
-    domain::{SESSION_IDLE, SESSION_LIFETIME, Status, TokenDigest, User},
+    domain::{REFRESH_GRACE, SESSION_IDLE, SESSION_LIFETIME, Status, TokenDigest, User},
     ports::{NewSession, Refusal, Rotation, Sessions, UserError},
 };
 
@@ -17,7 +17,8 @@ use crate::{
 struct PresentedRow {
     session_id: Uuid,
     user_id: Uuid,
-    used: bool,
+    /// How long ago the token was used, in seconds.
+    used_s_ago: Option<f64>,
     idle: bool,
     ended: bool,
 }
@@ -57,8 +58,8 @@ impl Sessions for PgUsers {
         let mut tx = self.db.begin().await?;
         // Both rows are locked: the second of two concurrent requests sees the token as used.
         let row: Option<PresentedRow> = sqlx::query_as(
-            "select t.session_id, s.user_id, t.used_at is not null as used, t.expires_at <= now() as idle,
-                    s.ended_at is not null or s.expires_at <= now() as ended
+            "select t.session_id, s.user_id, extract(epoch from now() - t.used_at)::float8 as used_s_ago,
+                    t.expires_at <= now() as idle, s.ended_at is not null or s.expires_at <= now() as ended
              from refresh_token t join auth_session s on s.id = t.session_id
              where t.digest = $1
              for update of t, s",
@@ -69,6 +70,13 @@ impl Sessions for PgUsers {
         let Some(row) = row else { return Ok(Rotation::Refused(Refusal::Unknown)) };
         let session = SessionId::new(row.session_id);
         match refusal(&row) {
+            Some(Refusal::Reused) if is_recent(&row) && is_unused(&mut tx, session, next).await? => {
+                let user = user_of(&mut tx, row.user_id).await?;
+                Ok(match user.status {
+                    Status::Active => Rotation::Rotated { session, user: Box::new(user) },
+                    Status::Blocked => Rotation::Refused(Refusal::Blocked),
+                })
+            }
             Some(Refusal::Reused) => {
                 end(&mut tx, session, "reuse").await?;
                 tx.commit().await?;
@@ -120,10 +128,15 @@ impl Sessions for PgUsers {
 fn refusal(row: &PresentedRow) -> Option<Refusal> {
     match *row {
         PresentedRow { ended: true, .. } => Some(Refusal::Ended),
-        PresentedRow { used: true, .. } => Some(Refusal::Reused),
+        PresentedRow { used_s_ago: Some(_), .. } => Some(Refusal::Reused),
         PresentedRow { idle: true, .. } => Some(Refusal::Idle),
         PresentedRow { .. } => None,
     }
+}
+
+/// Whether the token was used so short a time ago that its client may be repeating the request.
+fn is_recent(row: &PresentedRow) -> bool {
+    row.used_s_ago.is_some_and(|seconds| seconds < REFRESH_GRACE.as_secs_f64())
 }
 
 async fn exchange(
@@ -132,15 +145,7 @@ async fn exchange(
     presented: TokenDigest,
     next: TokenDigest,
 ) -> Result<Rotation, UserError> {
-    let PresentedRow { session_id, user_id, used: _, idle: _, ended: _ } = row;
-    let user: UserRow = sqlx::query_as(
-        "select id, email, username, firstname, lastname, name, phone, roles, status, created_at
-         from users where id = $1",
-    )
-    .bind(user_id)
-    .fetch_one(&mut *tx)
-    .await?;
-    let user = User::try_from(user)?;
+    let user = user_of(&mut tx, row.user_id).await?;
     if user.status == Status::Blocked {
         return Ok(Rotation::Refused(Refusal::Blocked));
     }
@@ -148,10 +153,34 @@ async fn exchange(
         .bind(presented.0.as_slice())
         .execute(&mut *tx)
         .await?;
-    let session = SessionId::new(session_id);
+    let session = SessionId::new(row.session_id);
     give(&mut tx, session, next).await?;
     tx.commit().await?;
     Ok(Rotation::Rotated { session, user: Box::new(user) })
+}
+
+async fn user_of(tx: &mut Tx, id: Uuid) -> Result<User, UserError> {
+    let user: UserRow = sqlx::query_as(
+        "select id, email, username, firstname, lastname, name, phone, roles, status, created_at
+         from users where id = $1",
+    )
+    .bind(id)
+    .fetch_one(&mut **tx)
+    .await?;
+    User::try_from(user)
+}
+
+/// Whether the token is of the session and was not used yet. A statement of its own: it must see what was committed while
+/// the one before it waited for its locks.
+async fn is_unused(tx: &mut Tx, session: SessionId, token: TokenDigest) -> Result<bool, UserError> {
+    let unused = sqlx::query_scalar(
+        "select exists (select from refresh_token where digest = $1 and session_id = $2 and used_at is null)",
+    )
+    .bind(token.0.as_slice())
+    .bind(session.uuid())
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(unused)
 }
 
 async fn give(tx: &mut Tx, session: SessionId, token: TokenDigest) -> Result<(), UserError> {

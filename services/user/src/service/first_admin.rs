@@ -6,7 +6,7 @@ use agora_vocab::{Email, Role, UserId};
 use super::{Error, UserService};
 use crate::{
     domain::{Credentials, Password, Profile, Status, User},
-    ports::{NewAccount, UserError, Verdict},
+    ports::{NewAccount, Source, UserError, Verdict},
 };
 
 /// Result of ensuring the first admin.
@@ -36,7 +36,7 @@ impl UserService {
             email: email.clone(),
             profile: Profile::default(),
             roles: vec![Role::Customer, Role::Admin],
-            hash: self.passwords.hash(password).await?,
+            hash: self.passwords.hash(Source::INTERNAL, password).await?,
         };
         match self.users.register(&account, &DedupKey::None).await {
             Ok(_) => Ok(Ensured::Created),
@@ -48,12 +48,12 @@ impl UserService {
 
     async fn ensure_is_admin(&self, found: Credentials, password: &Password) -> Result<Ensured, Error> {
         let Credentials { user, hash } = found;
-        let verdict = self.passwords.verify(password.secret(), Some(&hash)).await?;
+        let verdict = self.passwords.verify(Source::INTERNAL, password.secret(), Some(&hash)).await?;
         if is_admin(&user) && verdict != Verdict::Wrong {
             return Ok(Ensured::Unchanged);
         }
         let fresh = match verdict {
-            Verdict::Wrong => Some(self.passwords.hash(password).await?),
+            Verdict::Wrong => Some(self.passwords.hash(Source::INTERNAL, password).await?),
             Verdict::Right | Verdict::RightButOutdated => None,
         };
         self.users.make_admin(user.id, fresh.as_ref()).await?;

@@ -7,8 +7,8 @@ use agora_vocab::{Email, Secret, SessionId};
 
 use super::{Caller, Error, UserService};
 use crate::{
-    domain::{AccessToken, Credentials, Password, RefreshToken, Status, User},
-    ports::{NewSession, Refusal, Rotation, Verdict},
+    domain::{AccessToken, Credentials, Password, PasswordHash, RefreshToken, Status, User, opaque_string},
+    ports::{NewSession, Refusal, Rotation, Source, Verdict},
 };
 
 /// A login attempt.
@@ -35,26 +35,55 @@ pub struct LoggedIn {
 impl UserService {
     /// Starts a session if the password is right.
     pub async fn login(&self, attempt: Attempt) -> Result<LoggedIn, Error> {
+        let counted = self.limits.begin_login(attempt.email.as_ref(), attempt.ip)?;
+        let result = self.try_login(attempt).await;
+        // What failed for another reason was no guess.
+        if !matches!(result, Err(Error::BadCredentials)) {
+            self.limits.give_back(counted);
+        }
+        result
+    }
+
+    async fn try_login(&self, attempt: Attempt) -> Result<LoggedIn, Error> {
         let Attempt { email, password, ip } = attempt;
+        let source = self.limits.source(email.as_ref(), ip);
         let found = match &email {
             Some(email) => self.users.credentials(email).await?,
             None => None,
         };
         // Always verified: the response time must not reveal whether the account exists.
-        let verdict = self.passwords.verify(&password, found.as_ref().map(|found| &found.hash)).await?;
+        let verdict = self.verify(source, &password, found.as_ref().map(|found| &found.hash)).await?;
         let Some(credentials) = found.filter(|found| allowed(found, verdict)) else {
             metrics::counter!("user_login_refused_total").increment(1);
             return Err(Error::BadCredentials);
         };
         if verdict == Verdict::RightButOutdated {
-            self.rehash(&credentials, password).await;
+            self.rehash(source, &credentials, &password).await;
         }
         self.start_session(credentials.user, ip).await
     }
 
+    /// Compares a password in the form that is hashed, and as it was sent where that differs: earlier hashes are of those.
+    async fn verify(
+        &self,
+        source: Source,
+        password: &Secret,
+        against: Option<&PasswordHash>,
+    ) -> Result<Verdict, Error> {
+        let composed = Secret::new(opaque_string(password.expose()));
+        let verdict = self.passwords.verify(source, &composed, against).await?;
+        if verdict != Verdict::Wrong || composed == *password {
+            return Ok(verdict);
+        }
+        Ok(match self.passwords.verify(source, password, against).await? {
+            Verdict::Right => Verdict::RightButOutdated,
+            verdict => verdict,
+        })
+    }
+
     /// Exchanges a refresh token for the next one and a new access token.
     pub async fn refresh(&self, presented: &Secret) -> Result<LoggedIn, Error> {
-        let (refresh, next) = self.tokens.refresh()?;
+        let (refresh, next) = self.tokens.successor(presented)?;
         match self.sessions.rotate(self.tokens.digest(presented), next).await? {
             Rotation::Rotated { session, user } => {
                 let access = self.tokens.access(&user, session)?;
@@ -88,10 +117,10 @@ impl UserService {
     }
 
     /// Replaces an outdated hash. A failure does not fail the login: the next login tries again.
-    async fn rehash(&self, credentials: &Credentials, password: Secret) {
-        let Ok(password) = Password::parse(password.expose().to_owned()) else { return };
+    async fn rehash(&self, source: Source, credentials: &Credentials, password: &Secret) {
+        let Ok(password) = Password::parse(password.expose()) else { return };
         let renewed = async {
-            let hash = self.passwords.hash(&password).await?;
+            let hash = self.passwords.hash(source, &password).await?;
             Ok::<_, Error>(self.users.rehash(credentials.user.id, &credentials.hash, &hash).await?)
         };
         if let Err(error) = renewed.await {

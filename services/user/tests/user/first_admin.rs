@@ -11,7 +11,7 @@ async fn the_first_admin_is_created_once_and_the_password_follows_the_secret() {
     let shop = Shop::open().await;
     let email = Email::parse("admin@example.com").unwrap();
     let ensure = |password: &str| {
-        let password = Password::parse(password.to_owned()).unwrap();
+        let password = Password::parse(password).unwrap();
         let (service, email) = (shop.service.clone(), email.clone());
         async move { service.ensure_admin(&email, &password).await.unwrap() }
     };
@@ -35,7 +35,7 @@ async fn an_earlier_account_with_the_admins_address_is_taken_over() {
     let shop = Shop::open().await;
     let (_, squatter) = shop.shopper("admin@example.com").await;
     let email = Email::parse("admin@example.com").unwrap();
-    let password = Password::parse("another horse battery".to_owned()).unwrap();
+    let password = Password::parse("another horse battery").unwrap();
     assert!(!shop.service.has_admin(&email).await.unwrap(), "an account is no admin");
     assert_eq!(shop.service.ensure_admin(&email, &password).await.unwrap(), Ensured::Changed);
     shop.app.get("/api/v1/auth/validate").with(&squatter).await.expect(401);

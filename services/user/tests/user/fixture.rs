@@ -8,7 +8,7 @@ use agora_testkit::{TestApp, TestKeys, TestResponse};
 use agora_user::{
     Argon2Passwords, Issue, MIGRATIONS, PgUsers, SignedTokens,
     ports::{Addresses, Sessions, Users},
-    service::UserService,
+    service::{AttemptLimits, UserService},
 };
 use agora_vocab::{Epoch, UserId};
 use agora_web::TokenVerifier;
@@ -49,7 +49,8 @@ impl Database {
         let mut tx = self.db.begin().await.unwrap();
         for sql in [
             "update auth_session set expires_at = expires_at - $1::float8 * interval '1 second'",
-            "update refresh_token set expires_at = expires_at - $1::float8 * interval '1 second'",
+            "update refresh_token set expires_at = expires_at - $1::float8 * interval '1 second',
+                                      used_at = used_at - $1::float8 * interval '1 second'",
         ] {
             sqlx::query(sql).bind(time.as_secs_f64()).execute(&mut *tx).await.unwrap();
         }
@@ -64,6 +65,17 @@ impl Database {
             .await
             .unwrap();
         assert_eq!(blocked.rows_affected(), 1);
+    }
+
+    /// Replaces the hash of an account's password.
+    pub async fn store_hash(&self, email: &str, hash: &str) {
+        let stored = sqlx::query("update users set password_hash = $2 where email = $1")
+            .bind(email)
+            .bind(hash)
+            .execute(&mut *self.db.acquire().await.unwrap())
+            .await
+            .unwrap();
+        assert_eq!(stored.rows_affected(), 1);
     }
 
     /// Kind and data of all appended events, in the order of their users' counters.
@@ -102,6 +114,7 @@ impl Shop {
             addresses: store,
             passwords: Arc::new(Argon2Passwords::with(Params::new(64, 1, 1, None).unwrap(), 2, 64).unwrap()),
             tokens: Arc::new(SignedTokens::new(key, set.clone(), issue, process.clock(), process.ids())),
+            limits: Arc::new(AttemptLimits::new(process.clock())),
             ids: process.ids(),
         };
         let verifier = TokenVerifier::watch(set, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);

@@ -5,6 +5,7 @@
 mod address_book;
 mod first_admin;
 mod fixture;
+mod guessing;
 mod profiles;
 mod registration;
 mod sessions;

@@ -107,3 +107,31 @@ async fn no_password_hash_is_in_any_response_or_event() {
         assert!(!answer.contains("argon2") && !answer.contains(PASSWORD), "{answer}");
     }
 }
+
+#[tokio::test]
+async fn registrations_from_one_address_are_limited_and_those_behind_a_proxy_are_not() {
+    let shop = Shop::open().await;
+    let register = |n: usize, ip: &'static str| {
+        let body = json!({ "email": format!("ada{n}.{}@example.com", ip.replace('.', "-")), "password": PASSWORD });
+        shop.app.post("/api/v1/auth/register", body).header("x-forwarded-for", ip)
+    };
+    for n in 0..20 {
+        register(n, "203.0.113.7").await.expect(201);
+    }
+    let refused = register(20, "203.0.113.7").await.expect(429);
+    assert_eq!(refused.body["code"], "TOO_MANY_ATTEMPTS");
+    assert!((1..=10).contains(&refused.header("retry-after").parse::<u32>().unwrap()));
+    register(0, "203.0.113.8").await.expect(201);
+    for n in 0..25 {
+        register(n, "10.0.0.1").await.expect(201);
+    }
+}
+
+#[tokio::test]
+async fn an_address_of_mail_is_at_a_host_name() {
+    let shop = Shop::open().await;
+    for email in ["ada@127.0.0.1", "ada@[127.0.0.1]", "4111111111111111@example.com"] {
+        let answer = shop.app.post("/api/v1/auth/register", json!({ "email": email, "password": PASSWORD })).await;
+        assert_eq!((answer.status, fields(&answer)), (422, BTreeSet::from(["email".to_owned()])), "{email}");
+    }
+}

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use agora_testkit::TestKeys;
-use agora_user::domain::SESSION_IDLE;
+use agora_user::domain::{REFRESH_GRACE, SESSION_IDLE};
 use agora_vocab::{Role, UserId};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, macros::datetime};
@@ -85,6 +85,7 @@ async fn a_refresh_token_is_exchanged_once_and_its_reuse_ends_the_family() {
     let access = text(&second["accessToken"]);
     shop.app.get("/api/v1/auth/validate").with(&access).await.expect(200);
 
+    shop.database.pass(REFRESH_GRACE).await;
     let reused = shop.refresh(&first["refreshToken"]).await.expect(401);
     assert_eq!(reused.body["code"], "INVALID_REFRESH_TOKEN");
     let descendant = shop.refresh(&second["refreshToken"]).await.expect(401);
@@ -94,6 +95,24 @@ async fn a_refresh_token_is_exchanged_once_and_its_reuse_ends_the_family() {
     }
     shop.app.get("/api/v1/auth/validate").with(&access).await.expect(401);
     shop.login("ada@example.com").await;
+}
+
+/// Two tabs refresh at once, or the first response is lost.
+#[tokio::test]
+async fn a_refresh_that_is_repeated_at_once_gives_the_same_token_and_ends_no_session() {
+    let shop = Shop::open().await;
+    shop.register("ada@example.com").await;
+    let first = shop.login("ada@example.com").await;
+    let tabs = (0..4).map(|_| shop.refresh(&first["refreshToken"]));
+    let answers = futures::future::join_all(tabs).await;
+    let tokens: BTreeSet<_> =
+        answers.into_iter().map(|answer| text(&answer.expect(200).body["refreshToken"])).collect();
+    assert_eq!(tokens.len(), 1);
+    let second = json!(tokens.first());
+    let third = shop.refresh(&second).await.expect(200).body;
+    let late = shop.refresh(&first["refreshToken"]).await.expect(401);
+    assert_eq!(late.body["code"], "INVALID_REFRESH_TOKEN", "its successor was used: two holders");
+    shop.refresh(&third["refreshToken"]).await.expect(401);
 }
 
 #[tokio::test]

@@ -1,0 +1,158 @@
+//! Limits of guessing and registering, in the memory of this process: by account, by address, and by both together.
+//!
+//! Every attempt counts until it succeeds, so that those made at once count too. Which of them is an account is not known
+//! here: an unknown one is limited like a known one.
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+    time::Duration,
+};
+
+use agora_vocab::{Clock, Email};
+
+use super::Error;
+use crate::{
+    domain::{Allowance, Allowances},
+    ports::Source,
+};
+
+/// Failed logins of one account from one address.
+const OF_BOTH: Allowance = Allowance { burst: 10, pause: Duration::from_secs(30) };
+/// Failed logins of one account from all addresses.
+const OF_ACCOUNT: Allowance = Allowance { burst: 50, pause: Duration::from_secs(10) };
+/// Failed logins of all accounts from one address.
+const OF_ADDRESS: Allowance = Allowance { burst: 20, pause: Duration::from_secs(1) };
+/// Registrations from one address.
+const REGISTRATIONS: Allowance = Allowance { burst: 20, pause: Duration::from_secs(10) };
+
+/// Keys that each limit remembers.
+const KEYS_MAX: usize = 10_000;
+
+/// The limits of one process.
+#[derive(Debug)]
+pub struct AttemptLimits {
+    clock: Arc<dyn Clock>,
+    hasher: RandomState,
+    of_both: Allowances<(u64, u64)>,
+    of_account: Allowances<u64>,
+    of_address: Allowances<u64>,
+    registrations: Allowances<u64>,
+}
+
+/// A login under way. Counts as failed until it is given back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CountedLogin {
+    account: u64,
+    address: u64,
+    /// Whether the address is one client's.
+    of_client: bool,
+}
+
+impl AttemptLimits {
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            hasher: RandomState::new(),
+            of_both: Allowances::new(OF_BOTH, KEYS_MAX),
+            of_account: Allowances::new(OF_ACCOUNT, KEYS_MAX),
+            of_address: Allowances::new(OF_ADDRESS, KEYS_MAX),
+            registrations: Allowances::new(REGISTRATIONS, KEYS_MAX),
+        }
+    }
+
+    /// Counts a login. Fails where too many failed before.
+    pub(super) fn begin_login(&self, email: Option<&Email>, ip: Option<IpAddr>) -> Result<CountedLogin, Error> {
+        let now = self.clock.now();
+        let login = CountedLogin {
+            account: self.hasher.hash_one(email),
+            address: self.hasher.hash_one(client_address(ip).or(ip)),
+            of_client: client_address(ip).is_some(),
+        };
+        self.of_both.take((login.account, login.address), now).map_err(too_many)?;
+        if let Err(wait) = self.of_account.take(login.account, now) {
+            self.of_both.give_back((login.account, login.address));
+            return Err(too_many(wait));
+        }
+        if login.of_client
+            && let Err(wait) = self.of_address.take(login.address, now)
+        {
+            self.of_both.give_back((login.account, login.address));
+            self.of_account.give_back(login.account);
+            return Err(too_many(wait));
+        }
+        Ok(login)
+    }
+
+    /// Counts a login that was no guess no more.
+    pub(super) fn give_back(&self, login: CountedLogin) {
+        self.of_both.give_back((login.account, login.address));
+        self.of_account.give_back(login.account);
+        if login.of_client {
+            self.of_address.give_back(login.address);
+        }
+    }
+
+    /// Counts a registration. Fails where there were too many from the address.
+    pub(super) fn begin_registration(&self, ip: Option<IpAddr>) -> Result<(), Error> {
+        match client_address(ip) {
+            Some(address) => {
+                let address = self.hasher.hash_one(Some(address));
+                self.registrations.take(address, self.clock.now()).map_err(too_many)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whose turn a password takes: its client's where the address is known, else its account's.
+    pub(super) fn source(&self, email: Option<&Email>, ip: Option<IpAddr>) -> Source {
+        match client_address(ip) {
+            Some(address) => Source(self.hasher.hash_one(address)),
+            None => Source(self.hasher.hash_one(email)),
+        }
+    }
+}
+
+fn too_many(wait: Duration) -> Error {
+    metrics::counter!("user_attempt_refused_total").increment(1);
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    Error::TooManyAttempts { retry_after_s: u32::try_from(seconds).unwrap_or(u32::MAX) }
+}
+
+/// The address by which one client is known; of IPv6 its network, since a client has all addresses of it. `None` for an
+/// address that is not of the public internet: a proxy has it, with all clients behind it.
+fn client_address(ip: Option<IpAddr>) -> Option<IpAddr> {
+    match ip?.to_canonical() {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            let shared = a == 100 && (64..128).contains(&b);
+            let public = !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || shared);
+            public.then_some(IpAddr::V4(ip))
+        }
+        IpAddr::V6(ip) => {
+            let public =
+                !(ip.is_unique_local() || ip.is_loopback() || ip.is_unicast_link_local() || ip.is_unspecified());
+            let network = u128::from(ip) & !u128::from(u64::MAX);
+            public.then(|| IpAddr::V6(Ipv6Addr::from(network)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::client_address;
+
+    #[test]
+    fn a_client_is_known_by_its_public_address_or_network() {
+        let known = |text: &str| client_address(Some(text.parse().unwrap())).map(|ip| ip.to_string());
+        assert_eq!(known("203.0.113.7").as_deref(), Some("203.0.113.7"));
+        assert_eq!(known("::ffff:203.0.113.7").as_deref(), Some("203.0.113.7"));
+        assert_eq!(known("2001:db8:1:2:3::4").as_deref(), Some("2001:db8:1:2::"));
+        for proxy in ["10.0.0.1", "192.168.1.1", "127.0.0.5", "100.64.0.1", "169.254.0.1", "::1", "fd00::1", "fe80::1"]
+        {
+            assert_eq!(known(proxy), None, "{proxy}");
+        }
+        assert_eq!(client_address(None), None);
+    }
+}
