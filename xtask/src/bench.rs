@@ -16,7 +16,7 @@ use crate::up::{MARKETPLACE, NAMESPACE, get_json};
 mod audit;
 mod counters;
 mod cpu;
-mod edge;
+pub mod edge;
 mod idle;
 mod install;
 mod leftovers;

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
+mod attack;
 mod bench;
 mod check;
 mod checkout;
@@ -79,6 +80,10 @@ enum Verb {
         #[arg(long, value_name = "FOLDER")]
         stage: Option<std::path::PathBuf>,
     },
+    /// Attack the services on this machine, without a cluster, and print what each attack cost
+    ///
+    /// Starts the services and PostgreSQL as processes of their own on 127.0.0.1. Requires root.
+    Attack(attack::Options),
     /// Run a benchmark against the marketplace that `up` created
     #[command(subcommand)]
     Bench(bench::Benchmark),
@@ -104,8 +109,8 @@ fn main() -> ExitCode {
 impl Verb {
     /// Whether the command compiles the project with Cargo.
     const fn compiles(&self) -> bool {
-        use Verb::{Bench, Check, Codegen, Image, Test, Up};
-        matches!(self, Up(_) | Test { .. } | Check | Codegen | Image { .. } | Bench(_))
+        use Verb::{Attack, Bench, Check, Codegen, Image, Test, Up};
+        matches!(self, Up(_) | Test { .. } | Check | Codegen | Image { .. } | Bench(_) | Attack(_))
     }
 }
 
@@ -125,6 +130,7 @@ fn perform() -> Result<()> {
         Verb::Codegen => codegen::codegen(&paths),
         Verb::Image { profile, stage: Some(folder) } => image::stage_into(&paths, profile, &folder),
         Verb::Image { profile, stage: None } => image(&paths, profile),
+        Verb::Attack(options) => attack::attack(&paths, &options),
         Verb::Bench(benchmark) => bench::bench(&paths, &benchmark),
         Verb::Env => test::print_environment(&paths),
         Verb::Completion { shell } => {

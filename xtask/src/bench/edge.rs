@@ -13,8 +13,8 @@ use crate::image::{self, Profile};
 use crate::progress::{note, stage};
 
 mod load;
-mod servers;
-mod tokens;
+pub mod servers;
+pub mod tokens;
 
 use load::{Load, Report};
 use servers::{CpuTime, Gateway, Nginx};

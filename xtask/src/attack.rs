@@ -1,0 +1,76 @@
+//! Hostile clients against the services as processes of their own with a real PostgreSQL, on the loopback interface: what
+//! each attack costs in memory, and how long an honest newcomer waits meanwhile. Needs no cluster.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::environment::Paths;
+use crate::image::{self, Profile};
+use crate::progress::{note, stage};
+
+mod assaults;
+mod client;
+mod report;
+mod shop;
+
+use assaults::Assault;
+use report::{Row, table};
+use shop::Shop;
+
+/// Most memory of any process, in KiB.
+const MEMORY_KIB_MAX: u64 = 64 << 10;
+/// Longest wait of a newcomer's read.
+const NEWCOMER_MAX: Duration = Duration::from_millis(250);
+/// How many times longer than at rest half of the honest logins may take while others guess.
+const LOGIN_FACTOR_MAX: f64 = 3.0;
+
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// Cargo profile of the services
+    #[arg(long, value_enum, default_value = "release")]
+    profile: Profile,
+}
+
+/// Runs every attack and prints a table in Markdown. Fails if a figure is missed.
+pub fn attack(paths: &Paths, options: &Options) -> Result<()> {
+    stage("compile the services", || image::compile_one(paths, options.profile, "agora"))?;
+    let folder = tempfile::tempdir()?;
+    let binary = image::binary(paths, options.profile, "agora");
+    let shop = stage("start PostgreSQL and the services", || Shop::start(paths, &binary, folder.path()))?;
+    note("other work on this machine falsifies the waits");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut rows = Vec::new();
+    for assault in Assault::ALL {
+        let row = stage(assault.name(), || runtime.block_on(run(&shop, assault)))?;
+        note(&row.outcome);
+        rows.push(row);
+    }
+    println!("{}", table(&rows, &shop.names()));
+    let missed: Vec<&str> = rows.iter().filter(|row| !row.holds()).map(|row| row.name).collect();
+    if !missed.is_empty() {
+        bail!("figures were missed: {}", missed.join(", "));
+    }
+    Ok(())
+}
+
+async fn run(shop: &Shop, assault: Assault) -> Result<Row> {
+    shop.reset_peaks()?;
+    let ended = tokio::sync::Notify::new();
+    let newcomers = client::newcomers(shop.gateway, &ended);
+    let work = async {
+        let outcome = assault.run(shop).await;
+        ended.notify_one();
+        outcome
+    };
+    let (waits, outcome) = tokio::join!(newcomers, work);
+    let outcome = outcome?;
+    Ok(Row {
+        name: assault.name(),
+        peaks_kib: shop.peaks_kib()?,
+        newcomer_max: waits?,
+        login: outcome.login,
+        outcome: outcome.text,
+    })
+}
