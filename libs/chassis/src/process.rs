@@ -179,9 +179,10 @@ impl Process {
         self.shared.tasks.len()
     }
 
-    /// Spawns a future of the chassis itself, tracked like the others.
+    /// Spawns a future that the process waits for when it shuts down, and that ends by itself. Unlike [`Process::spawn`] it
+    /// has neither a name nor a result.
     #[expect(clippy::disallowed_methods, reason = "this is where tasks are tracked")]
-    pub(crate) fn track(&self, future: impl Future<Output = ()> + Send + 'static) {
+    pub fn track(&self, future: impl Future<Output = ()> + Send + 'static) {
         tokio::spawn(self.shared.tasks.track_future(future));
     }
 

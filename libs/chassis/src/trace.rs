@@ -35,6 +35,7 @@ tokio::task_local! {
     static CURRENT: Work;
 }
 
+#[derive(Clone)]
 struct Work {
     request_id: Option<String>,
     /// The trace context, where spans are not exported.
@@ -123,6 +124,13 @@ async fn run<T>(request_id: Option<String>, parent: Parent, span: Span, work: im
         Some(parent.child())
     };
     CURRENT.scope(Work { request_id, span: context }, work.instrument(span)).await
+}
+
+/// Carries the current request and span into a task of its own.
+pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let nothing = Work { request_id: None, span: None };
+    let current = CURRENT.try_with(Work::clone).unwrap_or(nothing);
+    CURRENT.scope(current, work.instrument(Span::current()))
 }
 
 /// The current span as a `traceparent`; `None` outside of a trace.

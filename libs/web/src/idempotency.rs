@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRequest, OriginalUri, Request},
     http::{HeaderMap, HeaderName, StatusCode},
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     checks,
@@ -36,7 +36,8 @@ pub struct Idempotency {
     pub key: String,
     /// The method and the path as requested, without the query: "POST /api/v1/orders".
     pub route: String,
-    /// SHA-256 of the body as it came.
+    /// SHA-256 of the parsed body in its one written form: the order of members, white space and absent optional members make
+    /// no difference.
     pub hash: [u8; 32],
 }
 
@@ -52,7 +53,7 @@ impl<T> Command<T> {
 
 impl<T, S> FromRequest<S> for Command<T>
 where
-    T: DeserializeOwned + 'static,
+    T: DeserializeOwned + Serialize + 'static,
     S: Send + Sync,
 {
     type Rejection = Problem;
@@ -61,10 +62,12 @@ where
         let key = key(request.headers())?;
         let route = format!("{} {}", request.method(), path(&request));
         let named_json = require_json(request.headers());
-        let body = bytes(request, state).await?;
-        let hash = sha256(&body);
-        let idempotency = key.map(|key| Idempotency { key, route, hash });
-        Ok(Self { body: read(&body, named_json)?, idempotency })
+        let body: T = read(&bytes(request, state).await?, named_json)?;
+        let idempotency = match key {
+            Some(key) => Some(Idempotency { key, route, hash: hash(&body)? }),
+            None => None,
+        };
+        Ok(Self { body, idempotency })
     }
 }
 
@@ -102,8 +105,9 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+fn hash<T: Serialize>(body: &T) -> Result<[u8; 32], Problem> {
+    let written = serde_json::to_vec(body).map_err(Problem::internal)?;
     let mut hash = [0; 32];
-    hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
-    hash
+    hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &written).as_ref());
+    Ok(hash)
 }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{problem::Problem, routes::Routes, stack::internal_stack};
+use crate::{PortSettings, problem::Problem, routes::Routes, stack::internal_stack};
 
 const TOKEN: HeaderName = HeaderName::from_static("x-internal-token");
 const COMMAND_ID: HeaderName = HeaderName::from_static("x-command-id");
@@ -55,14 +55,14 @@ struct Claims {
 /// The internal port of `callee`: the layers of [`crate::public_stack`], and every route requires a valid `X-Internal-Token`
 /// for `callee`, issued by a service that the topology lists as a caller. The secret is one text, or the current and the
 /// next one separated by a comma.
-pub fn internal(routes: Routes, secret: WatchedSecret, callee: &Service) -> Router {
+pub fn internal(routes: Routes, secret: WatchedSecret, callee: &Service, settings: PortSettings) -> Router {
     let mut validation = Validation::new(Algorithm::HS256);
     validation.set_audience(&[callee.name]);
     validation.set_issuer(&agora_topology::callers(callee.name).collect::<Vec<_>>());
     validation.set_required_spec_claims(&["exp", "iss", "aud"]);
     // Time is checked below: not only that it has not ended, but also that it does not last too long.
     validation.validate_exp = false;
-    internal_stack(routes, CallerVerifier { secret, validation })
+    internal_stack(routes, CallerVerifier { secret, validation }, settings)
 }
 
 impl CallerVerifier {

@@ -6,6 +6,7 @@
 mod body;
 mod card;
 mod checks;
+mod detached;
 mod etag;
 mod fault;
 mod idempotency;
@@ -25,6 +26,7 @@ mod token_settings;
 mod verifier;
 
 pub use body::BodyFault;
+pub use detached::{DetachedWork, WORK_TIME_MAX};
 pub use etag::{EntityTag, EntityTags, etag};
 pub use idempotency::{Command, Idempotency};
 pub use identity::Identity;
@@ -35,6 +37,6 @@ pub use problem::Problem;
 pub use query::{Path, Query};
 pub use reply::{created, no_content};
 pub use routes::Routes;
-pub use stack::{PortLayer, PortSettings, layered, public_stack};
+pub use stack::{PORT_TIMEOUT, PortLayer, PortSettings, layered, public_stack};
 pub use token_settings::TokenSettings;
 pub use verifier::{TokenError, TokenVerifier};

@@ -13,7 +13,10 @@ use std::{
 };
 
 use agora_api::{BODY_BYTES_MAX, Policy, Route};
-use agora_chassis::trace::{self, Parent};
+use agora_chassis::{
+    Process,
+    trace::{self, Parent},
+};
 use agora_vocab::contains_card_number;
 use axum::{
     Router,
@@ -29,6 +32,7 @@ use uuid::Uuid;
 
 use crate::{
     body, checks,
+    detached::{DetachedWork, is_detached},
     identity::{self, Unauthenticated},
     internal::CallerVerifier,
     problem::Problem,
@@ -43,27 +47,42 @@ const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 /// Longest request id taken from a client, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
+/// Time until a response of a service begins: longer than the calls that one request makes, shorter than the gateway waits.
+pub const PORT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Token verification and time limit of a port.
 #[derive(Clone, Debug)]
 pub struct PortSettings {
     /// Verifies access tokens; required if the policy of a route asks for one.
     pub verifier: Option<TokenVerifier>,
-    /// Time until a response begins; 10 s by default. A handler that takes longer is dropped.
+    /// Time until a response begins; [`PORT_TIMEOUT`] by default. A handler that takes longer is dropped, unless its work is
+    /// detached.
     pub timeout: Duration,
     /// Time in which a request's body must arrive; 8 s by default, less than `timeout`.
     pub body_timeout: Duration,
     /// Whether a caller's decision to sample a trace is followed. Not where callers are the public: each would choose how
     /// many spans are exported.
     pub follows_sampling: bool,
+    /// Where changes go on whose client has left; `None`: they end with their connection.
+    pub work: Option<DetachedWork>,
+}
+
+impl PortSettings {
+    /// The settings of a service's port: changes by users and services run to their end in tasks of `process`, whatever
+    /// happens to the connection.
+    pub fn of(process: &Process) -> Self {
+        Self { work: Some(DetachedWork::new(process)), ..Self::default() }
+    }
 }
 
 impl Default for PortSettings {
     fn default() -> Self {
         Self {
             verifier: None,
-            timeout: Duration::from_secs(10),
+            timeout: PORT_TIMEOUT,
             body_timeout: Duration::from_secs(8),
             follows_sampling: true,
+            work: None,
         }
     }
 }
@@ -82,9 +101,9 @@ pub fn layered(routes: Routes, settings: PortSettings) -> (Router, PortLayer) {
 }
 
 /// The router of an internal port: `callers` admits or rejects every request, even of unknown paths.
-pub(crate) fn internal_stack(routes: Routes, callers: CallerVerifier) -> Router {
+pub(crate) fn internal_stack(routes: Routes, callers: CallerVerifier, settings: PortSettings) -> Router {
     let (inner, table) = routes.into_parts();
-    inner.layer(PortLayer(Arc::new(Declared { settings: PortSettings::default(), callers: Some(callers), table })))
+    inner.layer(PortLayer(Arc::new(Declared { settings, callers: Some(callers), table })))
 }
 
 #[derive(Clone, Debug)]
@@ -136,7 +155,7 @@ where
 
 async fn serve<S>(port: Port<S>, request: Request) -> Response
 where
-    S: Service<Request, Response = Response, Error = Infallible> + Send,
+    S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
     S::Future: Send,
 {
     let started = tokio::time::Instant::now();
@@ -167,20 +186,25 @@ where
 
 async fn answer<S>(declared: &Declared, route: Option<&Route>, request: Request, inner: S) -> Response
 where
-    S: Service<Request, Response = Response, Error = Infallible>,
+    S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
+    S::Future: Send,
 {
     let body_bytes_max = route.map_or(BODY_BYTES_MAX, |route| route.body_bytes_max);
     let personal = request.headers().contains_key(header::AUTHORIZATION);
     let policy = route.map_or(Policy::Open, |route| route.policy);
+    let detached = declared.settings.work.as_ref().filter(|_| route.is_some_and(is_detached));
     let work = async {
-        match checks::refuse(&request, body_bytes_max).and_then(|()| admit(policy, declared, request)) {
-            Ok(request) => call(inner, request, body_bytes_max, declared.settings.body_timeout).await,
-            Err(problem) => problem.into_response(),
+        let admitted = checks::refuse(&request, body_bytes_max).and_then(|()| admit(policy, declared, request));
+        let limits = BodyLimits { bytes_max: body_bytes_max, time_max: declared.settings.body_timeout };
+        match (admitted, detached) {
+            (Ok(request), Some(detached)) => detached.serve(inner, request, limits).await,
+            (Ok(request), None) => call(inner, request, limits).await,
+            (Err(problem), _) => problem.into_response(),
         }
     };
     let response = match tokio::time::timeout(declared.settings.timeout, work).await {
         Ok(response) => response,
-        Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "TIMEOUT").retry_after(1).into_response(),
+        Err(_) => too_slow().into_response(),
     };
     let mut response = explained(response);
     if response.status() == StatusCode::UNAUTHORIZED {
@@ -191,6 +215,11 @@ where
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
+}
+
+/// The answer to a request whose handler takes too long.
+pub(crate) fn too_slow() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "TIMEOUT").retry_after(1)
 }
 
 /// Checks the token of a request against the port and the policy of its route. The caller or user is in the extensions of
@@ -226,8 +255,16 @@ fn admit(policy: Policy, declared: &Declared, mut request: Request) -> Result<Re
     Ok(request)
 }
 
+/// Limits of the body of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyLimits {
+    pub bytes_max: usize,
+    /// Time in which it must arrive.
+    pub time_max: Duration,
+}
+
 /// Calls the route with the limits of the body, which also hold for handlers that stream the body.
-async fn call<S>(mut inner: S, mut request: Request, body_bytes_max: usize, body_timeout: Duration) -> Response
+pub(crate) async fn call<S>(mut inner: S, mut request: Request, limits: BodyLimits) -> Response
 where
     S: Service<Request, Response = Response, Error = Infallible>,
 {
@@ -236,7 +273,7 @@ where
     }
     DefaultBodyLimit::disable().apply(&mut request);
     if !request.body().is_end_stream() {
-        request = request.map(|body| body::limited(body, body_bytes_max, body_timeout));
+        request = request.map(|body| body::limited(body, limits.bytes_max, limits.time_max));
     }
     match AssertUnwindSafe(async { inner.call(request).await }).catch_unwind().await {
         Ok(Ok(response)) => response,

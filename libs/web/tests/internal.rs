@@ -5,7 +5,7 @@ use agora_api::{Method, Policy, Route};
 use agora_chassis::WatchedSecret;
 use agora_testkit::{TestApp, internal_token};
 use agora_vocab::{Clock as _, UserId};
-use agora_web::{Caller, CommandId, Routes, internal};
+use agora_web::{Caller, CommandId, PortSettings, Routes, internal};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ fn app(secret: &str) -> TestApp {
             .on(Route::new(Method::Post, "/internal/v1/do", Policy::Service), |id: CommandId| async move {
                 id.0.to_string()
             });
-    TestApp::new(internal(routes, WatchedSecret::fixed(secret), &agora_topology::CATALOG))
+    TestApp::new(internal(routes, WatchedSecret::fixed(secret), &agora_topology::CATALOG, PortSettings::default()))
 }
 
 fn signed(claims: &Value, algorithm: Algorithm, secret: &[u8]) -> String {

@@ -308,6 +308,14 @@ async fn an_idempotency_key_is_of_visible_ascii_or_400() {
 }
 
 #[tokio::test]
+async fn a_request_with_its_members_in_another_order_is_the_same_request() {
+    let hash = async |body: &'static str| app().post("/keyed", json!({})).raw(body).key("k").await.expect(200).bytes;
+    let first = hash(r#"{"a":{"x":1,"y":[2]},"b":"c"}"#).await;
+    assert_eq!(hash("{ \"b\" : \"c\",\n\"a\":{\"y\":[2],\"x\":1} }").await, first);
+    assert_ne!(hash(r#"{"a":{"x":2,"y":[2]},"b":"c"}"#).await, first);
+}
+
+#[tokio::test]
 async fn a_command_without_a_body_takes_none_or_an_empty_object() {
     app().request(Method::POST, "/free").await.expect(200);
     app().post("/free", json!({})).await.expect(200);

@@ -1,14 +1,20 @@
 //! The layers of a port: ids, traces, metrics, time-outs and panics as a client and an operator see them.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up ends there")]
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use agora_api::{
     Method::{Get, Post},
     Policy, Route,
 };
-use agora_chassis::telemetry::{self, Config, Guard};
-use agora_testkit::TestApp;
+use agora_chassis::{
+    Process, WatchedSecret,
+    telemetry::{self, Config, Guard},
+};
+use agora_testkit::{TestApp, internal_token};
 use agora_web::{Json, PortSettings, Routes, created, etag, public_stack};
 use axum::{
     body::{Body, Bytes, to_bytes},
@@ -17,6 +23,7 @@ use axum::{
 use futures::StreamExt as _;
 use http::Method;
 use serde_json::{Value, json};
+use tokio::sync::{Notify, mpsc};
 use tower::ServiceExt as _;
 
 fn app() -> TestApp {
@@ -137,4 +144,41 @@ async fn metrics_have_the_route_and_not_the_path() {
         assert!(shown.contains(series), "{series} in\n{shown}");
     }
     assert!(!shown.contains("/items/7") && !shown.contains("secret-path") && !shown.contains("BREW"), "{shown}");
+}
+
+/// A port of services whose `POST /do` reports that it began, waits, and reports its end.
+fn slow_work(process: &Process, go_on: Arc<Notify>, steps: mpsc::UnboundedSender<String>) -> TestApp {
+    let route = Route::new(Post, "/do", Policy::Service).with_body_max(100);
+    let handler = move |body: Bytes| async move {
+        steps.send("begun".to_owned()).unwrap();
+        go_on.notified().await;
+        let request = agora_chassis::trace::request_id().unwrap_or_default();
+        steps.send(format!("{request} ended with {} bytes", body.len())).unwrap();
+        "done"
+    };
+    let settings = PortSettings { timeout: Duration::from_mins(1), ..PortSettings::of(process) };
+    let routes = Routes::new().on(route, handler);
+    TestApp::new(agora_web::internal(routes, WatchedSecret::fixed("s"), &agora_topology::CATALOG, settings))
+}
+
+#[tokio::test]
+async fn the_work_of_a_request_runs_to_its_end_when_its_client_leaves() {
+    let (process, go_on) = (Process::for_test("catalog"), Arc::new(Notify::new()));
+    let (sender, mut steps) = mpsc::unbounded_channel();
+    let app = slow_work(&process, go_on.clone(), sender);
+    let token = internal_token("s", "order", "catalog", None);
+    let request = || app.request(Method::POST, "/do").internal(&token).header("x-request-id", "r-7").raw(vec![b'x'; 9]);
+    let mut left = Box::pin(request().into_future());
+    tokio::select! {
+        answer = &mut left => panic!("{:?}", answer.bytes),
+        step = steps.recv() => assert_eq!(step.unwrap(), "begun"),
+    }
+    drop(left);
+    go_on.notify_one();
+    assert_eq!(steps.recv().await.unwrap(), "r-7 ended with 9 bytes");
+
+    go_on.notify_one();
+    assert_eq!(request().await.expect(200).bytes, b"done");
+    request().raw(vec![b'x'; 101]).await.expect(413);
+    process.end().await;
 }

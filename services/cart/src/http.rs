@@ -3,7 +3,7 @@
 mod internal;
 mod public;
 
-use agora_chassis::{Routers, WatchedSecret};
+use agora_chassis::{Process, Routers, WatchedSecret};
 use agora_outbox::DedupKey;
 use agora_vocab::{Quantity, UserId};
 use agora_web::{Idempotency, PortSettings, Problem, TokenVerifier, public_stack};
@@ -15,12 +15,24 @@ use crate::{
     service::{CartService, Error},
 };
 
+const NO_SUCH_VARIANT: &str = "is not a variant of the product";
+
 /// Builds the routers of the public and the internal port, including all middleware.
-pub fn routers(service: CartService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
-    let settings = PortSettings { verifier: Some(verifier), ..PortSettings::default() };
+pub fn routers(
+    service: CartService,
+    verifier: TokenVerifier,
+    internal_secret: WatchedSecret,
+    process: &Process,
+) -> Routers {
+    let settings = PortSettings { verifier: Some(verifier), ..PortSettings::of(process) };
     Routers {
         public: public_stack(public::routes().with_state(service.clone()), settings),
-        internal: agora_web::internal(internal::routes().with_state(service), internal_secret, &agora_topology::CART),
+        internal: agora_web::internal(
+            internal::routes().with_state(service),
+            internal_secret,
+            &agora_topology::CART,
+            PortSettings::of(process),
+        ),
     }
 }
 
@@ -49,6 +61,9 @@ fn refusal(refused: Refused) -> Problem {
     match refused {
         Refused::UnknownProduct => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "UNKNOWN_PRODUCT")
             .field("productId", "is not in the catalog"),
+        Refused::UnknownVariant => {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "UNKNOWN_VARIANT").field("variant", NO_SUCH_VARIANT)
+        }
         Refused::Insufficient { product, requested, available } => {
             Problem::new(StatusCode::CONFLICT, "INSUFFICIENT_QUANTITY")
                 .detail(format!("only {available} of {requested} units can be had"))
@@ -64,7 +79,6 @@ fn refusal(refused: Refused) -> Problem {
             .detail(format!("a cart has at most {LINES_MAX} lines")),
         Refused::OtherCurrency => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "CURRENCY_MISMATCH")
             .field("productId", "is sold in another currency than the rest of the cart"),
-        Refused::Total(error) => Problem::internal(error),
     }
 }
 

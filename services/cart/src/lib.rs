@@ -48,5 +48,5 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     process.supervise("checkouts-sweep", move || worker::run(sweeping.clone(), shutdown.clone()));
 
     let verifier = config.tokens.verifier(process);
-    (config.ports, http::routers(service, verifier, config.internal_secret))
+    (config.ports, http::routers(service, verifier, config.internal_secret, process))
 }

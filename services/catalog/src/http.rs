@@ -4,7 +4,7 @@ mod internal;
 mod public;
 mod wire;
 
-use agora_chassis::{Routers, WatchedSecret};
+use agora_chassis::{Process, Routers, WatchedSecret};
 use agora_outbox::DedupKey;
 use agora_vocab::UserId;
 use agora_web::{Idempotency, PortSettings, Problem, TokenVerifier, public_stack};
@@ -18,14 +18,20 @@ use crate::{
 };
 
 /// Builds the routers of the public and the internal port, including all middleware.
-pub fn routers(catalog: CatalogService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
-    let settings = PortSettings { verifier: Some(verifier), ..PortSettings::default() };
+pub fn routers(
+    catalog: CatalogService,
+    verifier: TokenVerifier,
+    internal_secret: WatchedSecret,
+    process: &Process,
+) -> Routers {
+    let settings = PortSettings { verifier: Some(verifier), ..PortSettings::of(process) };
     Routers {
         public: public_stack(public::routes().with_state(catalog.clone()), settings),
         internal: agora_web::internal(
             internal::routes().with_state(catalog),
             internal_secret,
             &agora_topology::CATALOG,
+            PortSettings::of(process),
         ),
     }
 }

@@ -44,5 +44,5 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     process.supervise("hold-expiry", move || worker::run(expiring.clone(), shutdown.clone()));
 
     let verifier = config.tokens.verifier(process);
-    (config.ports, http::routers(service, verifier, config.internal_secret))
+    (config.ports, http::routers(service, verifier, config.internal_secret, process))
 }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Time-out until a response begins: longer than the services' own, so that their error reaches the client.
-const ANSWER_BEGINS_MAX: Duration = Duration::from_secs(15);
+pub const ANSWER_BEGINS_MAX: Duration = Duration::from_secs(15);
 
 /// Settings of the router besides the services.
 #[derive(Clone, Debug)]

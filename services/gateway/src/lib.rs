@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 pub use clients::upstream::{Call, UpstreamError, Upstreams};
 pub use config::{Config, LegacyAliases, Origins};
 pub use http::{
-    Front,
+    ANSWER_BEGINS_MAX, Front,
     compat::{Alias, Document, table},
     router,
 };

@@ -4,7 +4,7 @@ mod internal;
 mod public;
 mod wire;
 
-use agora_chassis::{Routers, WatchedSecret};
+use agora_chassis::{Process, Routers, WatchedSecret};
 use agora_outbox::{DedupKey, StoredResponse};
 use agora_vocab::UserId;
 use agora_web::{Idempotency, PortSettings, Problem, TokenVerifier};
@@ -12,20 +12,31 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
+use serde_json::json;
 
 pub use wire::answer;
 
 use crate::{
-    domain::Refused,
+    domain::{LimitReached, Refused},
     service::{Error, OrderService},
 };
 
 /// The public and the internal router with all middleware.
-pub fn routers(service: &OrderService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
-    let settings = PortSettings { verifier: Some(verifier), ..PortSettings::default() };
+pub fn routers(
+    service: &OrderService,
+    verifier: TokenVerifier,
+    internal_secret: WatchedSecret,
+    process: &Process,
+) -> Routers {
+    let settings = PortSettings { verifier: Some(verifier), ..PortSettings::of(process) };
     Routers {
         public: agora_web::public_stack(public::routes(service.clone()), settings),
-        internal: agora_web::internal(internal::routes(service.clone()), internal_secret, &agora_topology::ORDER),
+        internal: agora_web::internal(
+            internal::routes(service.clone()),
+            internal_secret,
+            &agora_topology::ORDER,
+            PortSettings::of(process),
+        ),
     }
 }
 
@@ -67,6 +78,11 @@ impl From<Error> for Problem {
                     .extra("productIds", ids)
             }
             Error::NoSum(error) => Self::unprocessable().field("items", error.to_string()),
+            Error::TotalChanged { total } => Self::new(StatusCode::CONFLICT, "TOTAL_CHANGED")
+                .detail(format!("the order costs {total} now: nothing was ordered, and the cart has its lines back"))
+                .field("expectedTotal", format!("must be {total}, or absent"))
+                .extra("total", json!(total)),
+            Error::LimitReached(reached) => limit_reached(reached),
             Error::CartAlreadyOrdered => Self::new(StatusCode::CONFLICT, "CART_ALREADY_ORDERED")
                 .detail("another order was made of this cart; see your orders"),
             Error::Refused(refused) => refused.into(),
@@ -79,6 +95,16 @@ impl From<Error> for Problem {
             Error::Broken(source) => Self::internal(source),
         }
     }
+}
+
+fn limit_reached(reached: LimitReached) -> Problem {
+    let (code, limit) = match reached {
+        LimitReached::Orders { limit } => ("TOO_MANY_UNPAID_ORDERS", limit),
+        LimitReached::Units { limit } => ("TOO_MANY_UNITS_HELD", limit),
+    };
+    Problem::new(StatusCode::CONFLICT, code)
+        .detail(format!("{reached}: pay or cancel one of your orders, or wait until it expires"))
+        .extra("limit", limit)
 }
 
 impl From<Refused> for Problem {

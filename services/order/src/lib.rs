@@ -22,7 +22,13 @@ use tokio::sync::Notify;
 pub use config::Config;
 
 use crate::{
-    clients::{cart::CartClient, catalog::CatalogClient, payment::PaymentClient, user::UserClient},
+    clients::{
+        cart::CartClient,
+        catalog::CatalogClient,
+        payment::{CALL_LIMITS, PaymentClient},
+        user::UserClient,
+    },
+    domain::UnpaidLimits,
     postgres::PgOrders,
     service::{OrderService, PROVISIONAL_AFTER, Services},
 };
@@ -39,11 +45,13 @@ async fn build(config: Config, process: &Process) -> Started {
     let db = agora_postgres::connect(&config.postgres, &MIGRATIONS, process).await;
     let signer = InternalSigner::new(config.internal_secret.clone(), "order");
     let client = |callee, url: &str| Client::new(callee, url, signer.clone(), process);
+    let payment = Client::with_limits("payment", &config.payment_url, signer.clone(), process, CALL_LIMITS);
     let store = PgOrders {
         db: db.clone(),
         ids: process.ids(),
         epoch: config.epoch,
         payment_window: config.payment_window,
+        limits: UnpaidLimits { orders: config.unpaid_orders_max, units: config.unpaid_units_max },
         answer: http::answer,
     };
     let service = OrderService {
@@ -51,12 +59,13 @@ async fn build(config: Config, process: &Process) -> Started {
         services: Services {
             carts: Arc::new(CartClient(client("cart", &config.cart_url))),
             catalog: Arc::new(CatalogClient(client("catalog", &config.catalog_url))),
-            payments: Arc::new(PaymentClient(client("payment", &config.payment_url))),
+            payments: Arc::new(PaymentClient(payment)),
             epoch: config.epoch,
         },
         addresses: Arc::new(UserClient(client("user", &config.user_url))),
         ids: process.ids(),
         work: Arc::new(Notify::new()),
+        unfinished: Arc::default(),
         answer: http::answer,
         provisional_after: PROVISIONAL_AFTER,
     };
@@ -71,5 +80,5 @@ async fn build(config: Config, process: &Process) -> Started {
     process.supervise("saga-worker", move || worker::run(working.clone(), shutdown.clone()));
 
     let verifier = config.tokens.verifier(process);
-    Ok((config.ports, http::routers(&service, verifier, config.internal_secret)))
+    Ok((config.ports, http::routers(&service, verifier, config.internal_secret, process)))
 }

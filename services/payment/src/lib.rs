@@ -12,7 +12,7 @@ mod postgres;
 pub mod service;
 mod worker;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use agora_chassis::{Process, Routers, Started};
 use agora_outbound::{Client, InternalSigner};
@@ -31,6 +31,8 @@ pub use self::{
 pub const NAME: &str = agora_topology::PAYMENT.name;
 /// Database migrations, those of outbox and inbox included.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+/// Time until the internal port answers: the provider's, and some for the database. The order service waits longer.
+pub const INTERNAL_TIMEOUT: Duration = Duration::from_secs(6);
 /// Connections in the pool of the simulated provider.
 const SIMULATOR_POOL_SIZE: u32 = 2;
 
@@ -63,10 +65,11 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<Routers>
     });
     let (recovering, shutdown) = (service.clone(), process.shutdown());
     process.supervise("payment-worker", move || worker::run(recovering.clone(), shutdown.clone()));
-    let settings = PortSettings { verifier: Some(config.tokens.verifier(process)), ..PortSettings::default() };
+    let settings = PortSettings { verifier: Some(config.tokens.verifier(process)), ..PortSettings::of(process) };
+    let commands = PortSettings { timeout: INTERNAL_TIMEOUT, ..PortSettings::of(process) };
     Ok(Routers {
         public: agora_web::public_stack(http::public(service.clone()), settings),
-        internal: agora_web::internal(http::internal(service), config.internal, &agora_topology::PAYMENT),
+        internal: agora_web::internal(http::internal(service), config.internal, &agora_topology::PAYMENT, commands),
     })
 }
 

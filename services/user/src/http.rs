@@ -8,7 +8,7 @@ mod problem;
 mod users;
 
 use agora_api::user as wire;
-use agora_chassis::{Routers, WatchedSecret};
+use agora_chassis::{Process, Routers, WatchedSecret};
 use agora_outbox::DedupKey;
 use agora_vocab::UserId;
 use agora_web::{Idempotency, Identity, PortSettings, Routes, TokenVerifier};
@@ -19,7 +19,12 @@ use crate::{
 };
 
 /// The routers of both ports with all their layers.
-pub fn routers(service: UserService, verifier: TokenVerifier, internal_secret: WatchedSecret) -> Routers {
+pub fn routers(
+    service: UserService,
+    verifier: TokenVerifier,
+    internal_secret: WatchedSecret,
+    process: &Process,
+) -> Routers {
     let public = Routes::new()
         .merge(auth::routes())
         .merge(users::routes())
@@ -27,8 +32,8 @@ pub fn routers(service: UserService, verifier: TokenVerifier, internal_secret: W
         .with_state(service.clone());
     let internal = addresses::internal_routes().with_state(service);
     Routers {
-        public: agora_web::public_stack(public, PortSettings { verifier: Some(verifier), ..PortSettings::default() }),
-        internal: agora_web::internal(internal, internal_secret, &agora_topology::USER),
+        public: agora_web::public_stack(public, PortSettings { verifier: Some(verifier), ..PortSettings::of(process) }),
+        internal: agora_web::internal(internal, internal_secret, &agora_topology::USER, PortSettings::of(process)),
     }
 }
 

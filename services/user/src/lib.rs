@@ -56,5 +56,5 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, 
     agora_outbox::relay(db.clone(), producer, process);
     agora_outbox::sweep(db, process);
     worker::start(&service, first_admin.map(|FirstAdmin { email, password }| (email, password)), process);
-    Ok((ports, http::routers(service, verifier, internal_secret)))
+    Ok((ports, http::routers(service, verifier, internal_secret, process)))
 }

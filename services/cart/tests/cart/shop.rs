@@ -39,7 +39,7 @@ impl Shop {
         let (keys, process, me) = (TestKeys::new(), Process::for_test("cart"), user());
         let jwks = WatchedFile::fixed(keys.jwks());
         let verifier = TokenVerifier::watch(jwks, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
-        let routers = http::routers(service.clone(), verifier, WatchedSecret::fixed(SECRET));
+        let routers = http::routers(service.clone(), verifier, WatchedSecret::fixed(SECRET), &process);
         Self {
             public: TestApp::new(routers.public),
             internal: TestApp::new(routers.internal),

@@ -1,7 +1,9 @@
 //! A product, and the change of its fields. Pure; stock is a separate aggregate.
 
+use std::collections::BTreeMap;
+
 use agora_events::catalog::{Product as ProductData, ProductDeleted, ProductEvent};
-use agora_vocab::{Invalid, ProductId, SellerId};
+use agora_vocab::{Invalid, ProductId, SellerId, Variant};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -46,6 +48,14 @@ pub struct Listed {
     pub product: Product,
     /// Units on hand minus reserved units.
     pub stock: i64,
+}
+
+/// A product with what a cart or an order has to know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quoted {
+    pub listed: Listed,
+    /// Units that can be ordered now of each variant that has a name.
+    pub variants: BTreeMap<Variant, i64>,
 }
 
 /// The product version that a client has read.
@@ -110,12 +120,27 @@ pub enum Patch<T> {
 }
 
 impl<T> Patch<T> {
+    /// Whether the field is absent.
+    pub const fn is_keep(&self) -> bool {
+        matches!(self, Self::Keep)
+    }
+
     /// Applies the patch to an optional field.
     fn applied(self, now: Option<T>) -> Option<T> {
         match self {
             Self::Keep => now,
             Self::Remove => None,
             Self::Set(value) => Some(value),
+        }
+    }
+}
+
+/// Requires `#[serde(skip_serializing_if = "Patch::is_keep")]` on the field, so that [`Patch::Keep`] becomes an absent field.
+impl<T: Serialize> Serialize for Patch<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Keep | Self::Remove => serializer.serialize_none(),
+            Self::Set(value) => serializer.serialize_some(value),
         }
     }
 }

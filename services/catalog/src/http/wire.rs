@@ -3,14 +3,17 @@
 use std::collections::BTreeSet;
 
 use agora_api::catalog as api;
-use agora_vocab::{Currency, Invalid, ProductId, WarehouseId};
+use agora_vocab::{Currency, Invalid, ProductId, Variant, WarehouseId};
 use agora_web::{EntityTags, PageRequest, Problem, Start as PageStart, decode_cursor};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::domain::{
-    Adjustment, Change, Cursor, Description, Details, Expected, Filter, IfMatch, ImageUrl, Label, Listed, Listing,
-    Name, Patch, Price, PriceChange, Product, Search, Sku, Sort, Start, StockLocation, Variant,
+use crate::{
+    domain::{
+        Adjustment, Change, Cursor, Description, Details, Expected, Filter, IfMatch, ImageUrl, Label, Listed, Listing,
+        Name, Patch, Price, PriceChange, Product, Search, Sku, Sort, Start, StockLocation,
+    },
+    service::QuoteResult,
 };
 
 /// Maximum ids in one request for stock or quotes.
@@ -37,6 +40,21 @@ pub(super) fn product(listed: Listed) -> api::Product {
         created_at,
         updated_at,
     }
+}
+
+/// The answer to a quote.
+pub(super) fn quote(quote: QuoteResult) -> api::Quote {
+    let QuoteResult { known, unknown } = quote;
+    let variants = known.iter().flat_map(|quoted| {
+        let product_id = quoted.listed.product.id;
+        quoted.variants.iter().map(move |(variant, stock)| api::VariantStock {
+            product_id,
+            variant: variant.as_str().to_owned(),
+            stock: *stock,
+        })
+    });
+    let variants = variants.collect();
+    api::Quote { items: known.into_iter().map(|quoted| product(quoted.listed)).collect(), unknown, variants }
 }
 
 /// The text of a product's entity tag, `<version>.<stock>`: the response contains the stock, which changes without a new
@@ -168,25 +186,36 @@ pub(super) fn inventory(product: ProductId, body: api::SetInventory) -> Result<(
 
 /// Body of `PATCH /products/{id}`, a JSON merge patch (RFC 7396): absent fields do not change, `null` removes an optional
 /// field.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct ChangeProduct {
+    #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<i64>,
+    #[serde(skip_serializing_if = "Patch::is_keep")]
     name: Patch<String>,
+    #[serde(skip_serializing_if = "Patch::is_keep")]
     description: Patch<String>,
+    #[serde(skip_serializing_if = "Patch::is_keep")]
     sku: Patch<String>,
+    #[serde(skip_serializing_if = "Patch::is_keep")]
     price: Patch<ChangePrice>,
+    #[serde(skip_serializing_if = "Patch::is_keep")]
     category: Patch<String>,
+    #[serde(skip_serializing_if = "Patch::is_keep")]
     brand: Patch<String>,
+    #[serde(skip_serializing_if = "Patch::is_keep")]
     supplier: Patch<String>,
+    #[serde(skip_serializing_if = "Patch::is_keep")]
     image_url: Patch<String>,
 }
 
 /// A partial price: an absent member keeps its value.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct ChangePrice {
+    #[serde(skip_serializing_if = "Patch::is_keep")]
     amount: Patch<i64>,
+    #[serde(skip_serializing_if = "Patch::is_keep")]
     currency: Patch<Currency>,
 }
 

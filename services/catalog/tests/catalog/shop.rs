@@ -33,7 +33,7 @@ impl Shop {
         let (keys, process) = (TestKeys::new(), Process::for_test("catalog"));
         let jwks = WatchedFile::fixed(keys.jwks());
         let verifier = TokenVerifier::watch(jwks, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
-        let routers = http::routers(service.clone(), verifier, WatchedSecret::fixed(SECRET));
+        let routers = http::routers(service.clone(), verifier, WatchedSecret::fixed(SECRET), &process);
         let token = |role| keys.token(UserId::new(fresh()), &[role]);
         Self {
             public: TestApp::new(routers.public),

@@ -118,7 +118,7 @@ impl Shop {
             ids: process.ids(),
         };
         let verifier = TokenVerifier::watch(set, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
-        let routers = agora_user::routers(service.clone(), verifier, WatchedSecret::fixed(INTERNAL_SECRET));
+        let routers = agora_user::routers(service.clone(), verifier, WatchedSecret::fixed(INTERNAL_SECRET), &process);
         Self {
             app: TestApp::new(routers.public),
             internal: TestApp::new(routers.internal),
