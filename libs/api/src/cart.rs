@@ -34,8 +34,28 @@ pub struct Cart {
     pub items: Vec<Item>,
     /// The sum of all lines at today's prices.
     pub total: Money,
+    /// Lines that the cart could not keep, until its next change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<RemovedItem>,
     /// Rises by one with each change.
     pub version: i64,
+}
+
+/// A line that is no longer part of a cart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RemovedItem {
+    pub product_id: ProductId,
+    /// The variant; empty for a product without variants.
+    pub variant: String,
+    /// The product's name.
+    pub name: String,
+    pub quantity: u32,
+    /// What one unit cost when the line was last changed.
+    pub price: Money,
+    /// `deleted`: the product is. `currency`: the cart has newer lines of another currency. `full`: the cart has as many lines
+    /// as it can have.
+    pub reason: String,
 }
 
 /// A line of a cart.

@@ -129,6 +129,20 @@ pub struct Quote {
     pub items: Vec<Product>,
     /// Those that do not, or no more.
     pub unknown: Vec<ProductId>,
+    /// Every variant of these products that has a name.
+    #[serde(default)]
+    pub variants: Vec<VariantStock>,
+}
+
+/// Stock of one variant of a product.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VariantStock {
+    pub product_id: ProductId,
+    /// The variant's name.
+    pub variant: String,
+    /// Units that can be ordered now.
+    pub stock: i64,
 }
 
 /// Internal `POST /internal/v1/reserve`: all lines or none.

@@ -24,6 +24,9 @@ pub struct NewOrder {
     /// Pay at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment: Option<PayWith>,
+    /// The total that the shopper has seen: an order of another total is not made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_total: Option<Money>,
 }
 
 /// A line of a new order. A price from the client would be ignored, so it is refused.

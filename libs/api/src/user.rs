@@ -2,7 +2,7 @@
 
 pub mod routes;
 
-use agora_vocab::{AddressId, Role, SessionId, UserId};
+use agora_vocab::{AddressId, AddressText, Role, SessionId, UserId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -143,4 +143,18 @@ pub struct Address {
     /// What is on the parcel.
     #[serde(flatten)]
     pub address: PostalAddress,
+}
+
+impl From<PostalAddress> for AddressText {
+    fn from(address: PostalAddress) -> Self {
+        let PostalAddress { recipient, street, city, state, postal_code, country } = address;
+        Self { recipient, street, city, state, postal_code, country }
+    }
+}
+
+impl From<agora_vocab::Address> for PostalAddress {
+    fn from(address: agora_vocab::Address) -> Self {
+        let agora_vocab::Address { recipient, street, city, state, postal_code, country } = address;
+        Self { recipient, street, city, state, postal_code, country: country.as_str().to_owned() }
+    }
 }

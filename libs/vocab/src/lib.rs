@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of HTTP, databases or brokers, and reads neither clock nor random source: both come in as arguments.
 
+mod address;
 mod card;
 mod clock;
 mod email;
@@ -11,7 +12,9 @@ mod page;
 mod quantity;
 mod role;
 mod secret;
+mod variant;
 
+pub use address::{Address, AddressText, Country};
 pub use card::{contains_card_number, looks_like_card_number};
 pub use clock::{Clock, Ids};
 pub use email::Email;
@@ -24,6 +27,7 @@ pub use page::{Page, PageSize};
 pub use quantity::{QUANTITY_MAX, Quantity};
 pub use role::Role;
 pub use secret::Secret;
+pub use variant::Variant;
 
 /// The recovery epoch: raised by one after a restore, carried by everything that leaves the database, so that what a
 /// lost timeline sent can be distinguished from what this one sends.

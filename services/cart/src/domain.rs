@@ -7,7 +7,7 @@ mod product;
 mod tests;
 
 pub use self::{
-    cart::{Cart, Checkout, CheckoutState, LINES_MAX, Line, Refused, Variant},
-    contents::{Contents, Item, View},
+    cart::{Cart, Checkout, CheckoutState, LINES_MAX, Line, Refused, RemovalReason, RemovedLine},
+    contents::{Contents, Item, RemovedItem, View},
     product::{ProductCopy, QuoteResult, QuotedLine},
 };

@@ -6,10 +6,10 @@
 use agora_chassis::BoxError;
 pub use agora_outbox::StoreError;
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{LineId, Money, OrderId, ProductId, Quantity, UserId};
+use agora_vocab::{LineId, Money, OrderId, ProductId, Quantity, UserId, Variant};
 use async_trait::async_trait;
 
-use crate::domain::{Checkout, CheckoutState, Contents, Line, ProductCopy, QuoteResult, Refused, Variant, View};
+use crate::domain::{Checkout, CheckoutState, Contents, Line, ProductCopy, QuoteResult, Refused, View};
 
 /// A line to be added.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -70,7 +70,7 @@ impl Carts for PgCarts {
         let add = |mut contents: Contents| {
             contents.cart.add(line.at(quoted.price))?;
             contents.check(line.product, &line.variant, quoted)?;
-            changed(contents, quote, Some(&quoted.copy))
+            Ok(changed(contents, quote, Some(&quoted.copy)))
         };
         self.update(found.cart.user, Some(found), dedup_key, add).await
     }
@@ -88,7 +88,7 @@ impl Carts for PgCarts {
             let quoted = quote.of(product).ok_or(Refused::UnknownProduct)?;
             let line = contents.cart.change(line, quantity, quoted.price).ok_or(CartError::NotFound)?;
             contents.check(product, &line.variant, quoted)?;
-            changed(contents, quote, Some(&quoted.copy))
+            Ok(changed(contents, quote, Some(&quoted.copy)))
         };
         self.update(user, None, dedup_key, change).await
     }
@@ -104,7 +104,7 @@ impl Carts for PgCarts {
             let there = contents.cart.line(line).ok_or(CartError::NotFound)?;
             let (quantity, seen) = (quantity.min(there.quantity), there.seen);
             contents.cart.change(line, quantity, seen);
-            changed(contents, &QuoteResult::default(), None)
+            Ok(changed(contents, &QuoteResult::default(), None))
         };
         self.update(user, None, dedup_key, lower).await
     }
@@ -234,7 +234,7 @@ impl PgCarts {
 }
 
 /// A changed cart whose result is its view.
-fn changed(contents: Contents, quote: &QuoteResult, quoted: Option<&ProductCopy>) -> Result<Change<View>, CartError> {
-    let result = contents.view(quote)?;
-    Ok(Change { cart: contents.cart, result, quoted: quoted.cloned() })
+fn changed(contents: Contents, quote: &QuoteResult, quoted: Option<&ProductCopy>) -> Change<View> {
+    let result = contents.view(quote);
+    Change { cart: contents.cart, result, quoted: quoted.cloned() }
 }

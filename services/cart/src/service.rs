@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use agora_chassis::chain;
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{Ids, LineId, OrderId, ProductId, Quantity, UserId};
+use agora_vocab::{Ids, LineId, OrderId, ProductId, Quantity, UserId, Variant};
 
 use crate::{
-    domain::{Checkout, CheckoutState, Contents, LINES_MAX, ProductCopy, QuoteResult, Refused, Variant, View},
+    domain::{Checkout, CheckoutState, Contents, LINES_MAX, ProductCopy, QuoteResult, Refused, View},
     ports::{CartError, CartStore, Catalog, CatalogUnavailable, CheckoutError, NewLine, StoreError},
 };
 
@@ -63,7 +63,7 @@ impl CartService {
                 QuoteResult::default()
             }
         };
-        contents.view(&quote).map_err(Error::Refused)
+        Ok(contents.view(&quote))
     }
 
     /// Adds units of a product and returns the cart. A duplicate of `dedup_key` returns the first result.

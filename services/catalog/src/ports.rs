@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::domain::{
-    AdjustRefused, Adjustment, Change, Expected, Hold, HoldState, Lines, Listed, Listing, Product, ProductPage,
+    AdjustRefused, Adjustment, Change, Expected, Hold, HoldState, Lines, Listed, Listing, Product, ProductPage, Quoted,
     Reservation, Seconds, Stale, StockLocation,
 };
 
@@ -30,6 +30,9 @@ pub trait Products: Send + Sync + std::fmt::Debug {
 
     /// Returns the existing products among `ids`, in any order.
     async fn many(&self, ids: &[ProductId]) -> Result<Vec<Listed>, StoreError>;
+
+    /// Returns the existing products among `ids` with their variants, in any order.
+    async fn quote(&self, ids: &[ProductId]) -> Result<Vec<Quoted>, StoreError>;
 
     /// Returns one page of the products that are not deleted.
     async fn page(&self, listing: &Listing) -> Result<ProductPage, StoreError>;

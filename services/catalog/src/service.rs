@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        Adjustment, Change, Details, Expected, Hold, HoldState, Lines, Listed, Listing, Product, ProductPage,
+        Adjustment, Change, Details, Expected, Hold, HoldState, Lines, Listed, Listing, Product, ProductPage, Quoted,
         Reservation, Seconds, Shortage, StockLocation,
     },
     ports::{AdjustError, CatalogStore, ProductError, StoreError},
@@ -26,7 +26,7 @@ pub struct CatalogService {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuoteResult {
     /// Products that exist, in the order of the requested ids.
-    pub known: Vec<Listed>,
+    pub known: Vec<Quoted>,
     /// Ids of products that do not exist or are deleted.
     pub unknown: Vec<ProductId>,
 }
@@ -73,13 +73,20 @@ impl CatalogService {
         self.store.find(id).await?.ok_or(Error::NotFound)
     }
 
-    /// Splits `ids` into existing products, with price and stock, and unknown ids.
-    pub async fn quote(&self, ids: &[ProductId]) -> Result<QuoteResult, Error> {
+    /// Returns the existing products among `ids`, in the order of the ids.
+    pub async fn many(&self, ids: &[ProductId]) -> Result<Vec<Listed>, Error> {
         let mut found = self.store.many(ids).await?;
-        let position = |id: ProductId| ids.iter().position(|asked| *asked == id);
-        found.sort_by_key(|listed| position(listed.product.id));
-        let unknown = ids.iter().filter(|id| found.iter().all(|listed| listed.product.id != **id)).copied().collect();
-        Ok(QuoteResult { known: found, unknown })
+        found.sort_by_key(|listed| position(ids, listed.product.id));
+        Ok(found)
+    }
+
+    /// Splits `ids` into existing products, with price, stock and variants, and unknown ids.
+    pub async fn quote(&self, ids: &[ProductId]) -> Result<QuoteResult, Error> {
+        let mut known = self.store.quote(ids).await?;
+        known.sort_by_key(|quoted| position(ids, quoted.listed.product.id));
+        let is_known = |id: ProductId| known.iter().any(|quoted| quoted.listed.product.id == id);
+        let unknown = ids.iter().copied().filter(|id| !is_known(*id)).collect();
+        Ok(QuoteResult { known, unknown })
     }
 
     /// Creates a product with `units` in the main warehouse. A duplicate of `dedup_key` returns the first result.
@@ -176,6 +183,10 @@ impl CatalogService {
             }
         }
     }
+}
+
+fn position(ids: &[ProductId], id: ProductId) -> Option<usize> {
+    ids.iter().position(|asked| *asked == id)
 }
 
 impl From<ProductError> for Error {

@@ -10,7 +10,7 @@ mod session;
 mod text;
 
 pub use account::{Profile, Status, User};
-pub use address::{ADDRESSES_MAX, Address, BookEntry, Country};
+pub use address::{ADDRESSES_MAX, BookEntry};
 pub use allowance::{Allowance, Allowances};
 pub use credentials::{Credentials, Password, PasswordHash, opaque_string};
 pub use session::{AccessToken, REFRESH_GRACE, RefreshToken, SESSION_IDLE, SESSION_LIFETIME, TokenDigest};
@@ -48,5 +48,11 @@ impl Violations {
     /// The recorded errors, in the order of checking.
     pub fn into_inner(self) -> Vec<Invalid> {
         self.0
+    }
+}
+
+impl From<Vec<Invalid>> for Violations {
+    fn from(invalid: Vec<Invalid>) -> Self {
+        Self(invalid)
     }
 }

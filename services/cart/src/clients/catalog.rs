@@ -1,8 +1,10 @@
 //! HTTP client of the catalog's internal quote route. Depends on wire types; the use cases handle an unavailable catalog.
 
+use std::collections::BTreeMap;
+
 use agora_api::catalog as api;
 use agora_outbound::Client;
-use agora_vocab::ProductId;
+use agora_vocab::{ProductId, Variant};
 use async_trait::async_trait;
 
 use crate::{
@@ -20,14 +22,21 @@ impl Catalog for CatalogClient {
         let body = api::QuoteRequest { product_ids: products.to_vec() };
         let quote: api::Quote =
             self.0.post(api::routes::QUOTE.path, &body).await.map_err(|error| CatalogUnavailable(error.into()))?;
-        let known = quote.items.into_iter().map(|product| (product.id, Some(quoted(product))));
+        let mut variants: BTreeMap<ProductId, BTreeMap<Variant, i64>> = BTreeMap::new();
+        for api::VariantStock { product_id, variant, stock } in quote.variants {
+            variants.entry(product_id).or_default().insert(Variant::stored(variant), stock);
+        }
+        let known = quote.items.into_iter().map(|product| {
+            let variants = variants.remove(&product.id).unwrap_or_default();
+            (product.id, Some(quoted(product, variants)))
+        });
         let unknown = quote.unknown.into_iter().map(|id| (id, None));
         Ok(QuoteResult(known.chain(unknown).collect()))
     }
 }
 
-fn quoted(product: api::Product) -> QuotedLine {
+fn quoted(product: api::Product, variants: BTreeMap<Variant, i64>) -> QuotedLine {
     let api::Product { id, name, price, stock, image_url, version, .. } = product;
     let copy = ProductCopy { product: id, version, name, image_url, price: Some(price), deleted: false };
-    QuotedLine { copy, price, stock }
+    QuotedLine { copy, price, stock, variants }
 }

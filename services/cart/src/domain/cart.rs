@@ -3,34 +3,13 @@
 use std::collections::BTreeSet;
 
 use agora_events::cart::{Cart as CartUpdated, CartEvent, CartLine};
-use agora_vocab::{CartId, Invalid, LineId, Money, MoneyError, OrderId, ProductId, Quantity, UserId};
+use agora_vocab::{CartId, LineId, Money, OrderId, ProductId, Quantity, UserId, Variant};
 use serde::{Deserialize, Serialize};
 
 /// Maximum number of lines of a cart, and therefore of an order.
 pub const LINES_MAX: usize = 100;
-const VARIANT_CHARACTERS_MAX: usize = 64;
-
-/// A variant of a product: up to 64 characters; empty for a product without variants.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Variant(String);
-
-impl Variant {
-    /// Accepts up to 64 characters on one line; trims surrounding whitespace.
-    pub fn parse(variant: &str) -> Result<Self, Invalid> {
-        let variant = variant.trim();
-        if variant.chars().count() > VARIANT_CHARACTERS_MAX || variant.chars().any(char::is_control) {
-            let message = format!("must be at most {VARIANT_CHARACTERS_MAX} characters on one line");
-            return Err(Invalid::new("variant", message));
-        }
-        Ok(Self(variant.to_owned()))
-    }
-
-    /// The variant's name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+/// Maximum number of removed lines that a cart lists.
+const REMOVED_MAX: usize = 100;
 
 /// A shopper's cart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,8 +19,40 @@ pub struct Cart {
     pub user: UserId,
     /// Incremented by each change; also the sequence number of the change's event. 0: the cart has never had a line.
     pub version: i64,
-    /// Its lines, oldest first; no two of the same product and variant.
+    /// Its lines, oldest first; no two of the same product and variant, and all of one currency.
     pub lines: Vec<Line>,
+    /// Lines that the cart could not keep. They stay until the next change by the user.
+    pub removed: Vec<RemovedLine>,
+}
+
+/// A line that is no longer part of its cart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedLine {
+    pub line: Line,
+    pub reason: RemovalReason,
+}
+
+/// Why a cart could not keep a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RemovalReason {
+    /// The product is deleted.
+    Deleted,
+    /// The product has another currency than the newer lines of the cart.
+    Currency,
+    /// The cart has [`LINES_MAX`] other lines.
+    Full,
+}
+
+impl RemovalReason {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deleted => "deleted",
+            Self::Currency => "currency",
+            Self::Full => "full",
+        }
+    }
 }
 
 /// A line of a cart.
@@ -59,14 +70,39 @@ pub struct Line {
 impl Cart {
     /// The empty cart of a user, of version 0. Its id equals the user's id, so it is stable before the cart is stored.
     pub const fn of(user: UserId) -> Self {
-        Self { id: CartId::new(user.uuid()), user, version: 0, lines: Vec::new() }
+        Self { id: CartId::new(user.uuid()), user, version: 0, lines: Vec::new(), removed: Vec::new() }
+    }
+
+    /// The cart with the lines that are stored for it. Every stored state is a valid cart: what cannot be part of it, such as
+    /// a line of another currency than the first, becomes a removed line.
+    pub fn read(user: UserId, version: i64, stored: Vec<Line>, deleted: &BTreeSet<ProductId>) -> Self {
+        let mut cart = Self { version, ..Self::of(user) };
+        for line in stored {
+            let currency = cart.lines.first().map_or(line.seen.currency, |first| first.seen.currency);
+            if deleted.contains(&line.product) {
+                cart.removed.push(RemovedLine { line, reason: RemovalReason::Deleted });
+            } else if line.seen.currency != currency {
+                cart.removed.push(RemovedLine { line, reason: RemovalReason::Currency });
+            } else if cart.lines.len() >= LINES_MAX {
+                cart.removed.push(RemovedLine { line, reason: RemovalReason::Full });
+            } else {
+                cart.lines.push(line);
+            }
+        }
+        cart.removed.truncate(REMOVED_MAX);
+        cart
+    }
+
+    /// The lines to store: [`Self::read`] gives the same cart back.
+    pub fn stored_lines(&self) -> Vec<&Line> {
+        self.lines.iter().chain(self.removed.iter().map(|removed| &removed.line)).collect()
     }
 
     /// The event that carries the current lines.
     pub fn updated(&self) -> CartEvent {
         let line = |line: &Line| CartLine {
             product_id: line.product,
-            variant: line.variant.0.clone(),
+            variant: line.variant.as_str().to_owned(),
             quantity: line.quantity.get(),
         };
         let items = self.lines.iter().map(line).collect();
@@ -86,7 +122,7 @@ impl Cart {
             self.lines.push(line.clone());
             line
         };
-        self.version += 1;
+        self.changed();
         Ok(added)
     }
 
@@ -99,29 +135,39 @@ impl Cart {
     pub fn change(&mut self, id: LineId, quantity: Quantity, seen: Money) -> Option<Line> {
         let line = self.lines.iter_mut().find(|line| line.id == id)?;
         (line.quantity, line.seen) = (quantity, seen);
-        self.version += 1;
-        Some(line.clone())
+        let line = line.clone();
+        self.changed();
+        Some(line)
     }
 
     /// Removes a line and returns it; `None` without the line.
     pub fn remove(&mut self, id: LineId) -> Option<Line> {
         let at = self.lines.iter().position(|line| line.id == id)?;
-        self.version += 1;
+        self.changed();
         Some(self.lines.remove(at))
     }
 
     /// Moves all lines to an order: returns the empty cart and the checkout. `None` if the cart has no lines.
     pub fn check_out(self, order: OrderId) -> Option<(Self, Checkout)> {
-        let Self { id, user, version, lines } = self;
-        let emptied = Self { id, user, version: version + 1, lines: Vec::new() };
+        let Self { id, user, version, lines, removed: _ } = self;
+        let emptied = Self { version: version + 1, ..Self::of(user) };
         (!lines.is_empty()).then_some((emptied, Checkout { order, cart: id, version, lines }))
     }
 
-    /// Adds the lines of a cancelled checkout. Quantities are summed up to the limit of a line, lines are added up to the
-    /// limit of a cart, and deleted products are left out.
-    pub fn restore(&mut self, lines: Vec<Line>, deleted: &BTreeSet<ProductId>) {
-        self.lines = merge_lines(std::mem::take(&mut self.lines), lines, deleted);
+    /// Adds the lines of a cancelled checkout. Quantities are summed up to the limit of a line. The lines that the cart has
+    /// keep their place: a returned line of another currency, of a deleted product or over the limit of a cart is removed.
+    pub fn restore(&mut self, returned: Vec<Line>, deleted: &BTreeSet<ProductId>) {
+        let known = self.removed.iter().filter(|removed| removed.reason == RemovalReason::Deleted);
+        let deleted = known.map(|removed| removed.line.product).chain(deleted.iter().copied()).collect();
+        let mut lines = merge_lines(std::mem::take(&mut self.lines), returned);
+        lines.extend(self.removed.drain(..).map(|removed| removed.line));
+        *self = Self::read(self.user, self.version + 1, lines, &deleted);
+    }
+
+    /// The user has changed the cart, and has seen what was removed from it.
+    fn changed(&mut self) {
         self.version += 1;
+        self.removed.clear();
     }
 
     /// The distinct products of the cart.
@@ -135,6 +181,8 @@ impl Cart {
 pub enum Refused {
     /// The product does not exist or is deleted.
     UnknownProduct,
+    /// The product has no such variant.
+    UnknownVariant,
     /// Stock is insufficient.
     Insufficient {
         product: ProductId,
@@ -148,16 +196,12 @@ pub enum Refused {
     TooManyLines,
     /// The product has another currency than the cart.
     OtherCurrency,
-    /// The total overflows.
-    Total(MoneyError),
 }
 
-fn merge_lines(mut lines: Vec<Line>, back: Vec<Line>, deleted: &BTreeSet<ProductId>) -> Vec<Line> {
-    for line in back.into_iter().filter(|line| !deleted.contains(&line.product)) {
-        let full = lines.len() >= LINES_MAX;
+fn merge_lines(mut lines: Vec<Line>, returned: Vec<Line>) -> Vec<Line> {
+    for line in returned {
         match lines.iter_mut().find(|there| there.product == line.product && there.variant == line.variant) {
             Some(there) => there.quantity = there.quantity.saturating_add(line.quantity),
-            None if full => {}
             None => lines.push(line),
         }
     }

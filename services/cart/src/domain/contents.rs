@@ -1,12 +1,12 @@
 //! A cart with its products: the check of a change and the view that its owner gets. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use agora_vocab::{CartId, Currency, Money, ProductId};
+use agora_vocab::{CartId, Currency, Money, ProductId, UserId, Variant};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    cart::{Cart, LINES_MAX, Line, Refused, Variant},
+    cart::{Cart, LINES_MAX, Line, Refused, RemovalReason, RemovedLine},
     product::{ProductCopy, QuoteResult, QuotedLine},
 };
 
@@ -28,6 +28,18 @@ pub struct View {
     pub items: Vec<Item>,
     /// Total of all lines, including unavailable ones.
     pub total: Money,
+    /// Lines that the cart could not keep.
+    #[serde(default)]
+    pub removed: Vec<RemovedItem>,
+}
+
+/// A removed line as shown to the cart's owner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedItem {
+    pub line: Line,
+    /// The product's name.
+    pub name: String,
+    pub reason: RemovalReason,
 }
 
 /// A cart line as shown to the cart's owner.
@@ -52,12 +64,11 @@ impl Item {
 }
 
 impl Contents {
-    /// A stored cart with the copies of its products. The lines of deleted products are left out; the next change of the cart
-    /// also removes them from the store.
-    pub fn of(mut cart: Cart, copies: BTreeMap<ProductId, ProductCopy>) -> Self {
-        let deleted = |product: &ProductId| copies.get(product).is_some_and(|copy| copy.deleted);
-        cart.lines.retain(|line| !deleted(&line.product));
-        Self { cart, copies }
+    /// The stored cart of a user with the copies of its products. The next change of the cart also removes from the store
+    /// what cannot be part of it.
+    pub fn read(user: UserId, version: i64, stored: Vec<Line>, copies: BTreeMap<ProductId, ProductCopy>) -> Self {
+        let deleted: BTreeSet<_> = copies.values().filter(|copy| copy.deleted).map(|copy| copy.product).collect();
+        Self { cart: Cart::read(user, version, stored, &deleted), copies }
     }
 
     /// Validates the cart after a change of `product`.
@@ -71,20 +82,37 @@ impl Contents {
         }
         let line = lines.iter().find(|line| line.product == product && line.variant == *variant);
         let requested = line.map_or(0, |line| line.quantity.get());
-        if i64::from(requested) > quoted.stock {
-            return Err(Refused::Insufficient { product, requested, available: quoted.stock.max(0) });
+        let available = quoted.stock_of(variant).ok_or(Refused::UnknownVariant)?;
+        if i64::from(requested) > available {
+            return Err(Refused::Insufficient { product, requested, available: available.max(0) });
         }
         Ok(())
     }
 
-    /// Builds the view from the quote; products without a quote are shown from their copies.
-    pub fn view(&self, quote: &QuoteResult) -> Result<View, Refused> {
-        let items: Vec<Item> = self.cart.lines.iter().map(|line| self.item(line, quote)).collect();
-        let currency = items.first().map_or(Currency::EUR, |item| item.price.currency);
-        let sums = items.iter().map(|item| item.price.checked_mul(i64::from(item.line.quantity.get())));
-        let sums = sums.collect::<Result<Vec<_>, _>>().map_err(Refused::Total)?;
-        let total = Money::sum(currency, sums).map_err(Refused::Total)?;
-        Ok(View { id: self.cart.id, version: self.cart.version, items, total })
+    /// Builds the view from the quote; products without a quote are shown from their copies. Never fails, whatever is stored:
+    /// a line whose price cannot be added to the total is shown as removed.
+    pub fn view(&self, quote: &QuoteResult) -> View {
+        let removed = self.cart.removed.iter().map(|RemovedLine { line, reason }| self.removed(line, *reason));
+        let mut removed: Vec<_> = removed.collect();
+        let (mut items, mut total): (Vec<Item>, Option<Money>) = (Vec::new(), None);
+        for item in self.cart.lines.iter().map(|line| self.item(line, quote)) {
+            let price = item.price.checked_mul(i64::from(item.line.quantity.get()));
+            let sum = price.and_then(|price| total.unwrap_or(Money::zero(price.currency)).checked_add(price));
+            match sum {
+                Ok(sum) => {
+                    total = Some(sum);
+                    items.push(item);
+                }
+                Err(_) => removed.push(self.removed(&item.line, RemovalReason::Currency)),
+            }
+        }
+        let total = total.unwrap_or(Money::zero(Currency::EUR));
+        View { id: self.cart.id, version: self.cart.version, items, total, removed }
+    }
+
+    fn removed(&self, line: &Line, reason: RemovalReason) -> RemovedItem {
+        let name = self.copies.get(&line.product).map(|copy| copy.name.clone()).unwrap_or_default();
+        RemovedItem { line: line.clone(), name, reason }
     }
 
     fn item(&self, line: &Line, quote: &QuoteResult) -> Item {
@@ -94,7 +122,9 @@ impl Contents {
             name: copy.map(|copy| copy.name.clone()).unwrap_or_default(),
             image_url: copy.and_then(|copy| copy.image_url.clone()),
             price: copy.and_then(|copy| copy.price).unwrap_or(line.seen),
-            available: quoted.is_some_and(|quoted| quoted.stock >= i64::from(line.quantity.get())),
+            available: quoted
+                .and_then(|quoted| quoted.stock_of(&line.variant))
+                .is_some_and(|stock| stock >= i64::from(line.quantity.get())),
             line: line.clone(),
         }
     }

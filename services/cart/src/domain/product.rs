@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agora_vocab::{Money, ProductId};
+use agora_vocab::{Money, ProductId, Variant};
 
 /// A stored copy of a product, shown while the catalog is unavailable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,19 @@ pub struct QuotedLine {
     pub price: Money,
     /// Available units of all variants.
     pub stock: i64,
+    /// Available units of each variant that has a name.
+    pub variants: BTreeMap<Variant, i64>,
+}
+
+impl QuotedLine {
+    /// Available units of a variant; `None` if the product has no such variant.
+    pub fn stock_of(&self, variant: &Variant) -> Option<i64> {
+        if variant.is_default() {
+            Some(self.stock - self.variants.values().sum::<i64>())
+        } else {
+            self.variants.get(variant).copied()
+        }
+    }
 }
 
 /// A quote of the catalog; the value is `None` for a product that does not exist or is deleted.

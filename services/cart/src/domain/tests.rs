@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agora_vocab::{Currency, LineId, Money, OrderId, ProductId, Quantity, UserId};
+use agora_vocab::{AMOUNT_MAX, Currency, LineId, Money, OrderId, ProductId, Quantity, UserId, Variant};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -35,7 +35,7 @@ fn contents(lines: Vec<Line>, copies: &[ProductCopy]) -> Contents {
 fn quote(quote: &[(u128, i64, i64)]) -> QuoteResult {
     let quoted = |&(product, price, stock): &(u128, i64, i64)| {
         let copy = copy(product, price);
-        (copy.product, Some(QuotedLine { copy, price: eur(price), stock }))
+        (copy.product, Some(QuotedLine { copy, price: eur(price), stock, variants: BTreeMap::new() }))
     };
     QuoteResult(quote.iter().map(quoted).collect())
 }
@@ -43,7 +43,7 @@ fn quote(quote: &[(u128, i64, i64)]) -> QuoteResult {
 #[test]
 fn a_view_shows_quoted_prices_and_stock_and_flags_a_changed_price() {
     let cart = contents(vec![line(1, 2, 100), line(2, 1, 500)], &[copy(1, 100), copy(2, 500)]);
-    let view = cart.view(&quote(&[(1, 150, 2), (2, 500, 0)])).unwrap();
+    let view = cart.view(&quote(&[(1, 150, 2), (2, 500, 0)]));
     let seen: Vec<_> = view.items.iter().map(|i| (i.price.amount, i.available, i.price_changed())).collect();
     assert_eq!(seen, [(150, true, true), (500, false, false)]);
     assert_eq!(view.total, eur(800));
@@ -51,7 +51,7 @@ fn a_view_shows_quoted_prices_and_stock_and_flags_a_changed_price() {
 
 #[test]
 fn without_a_quote_copies_are_shown_and_nothing_is_available() {
-    let view = contents(vec![line(1, 2, 100)], &[copy(1, 120)]).view(&QuoteResult::default()).unwrap();
+    let view = contents(vec![line(1, 2, 100)], &[copy(1, 120)]).view(&QuoteResult::default());
     let item = &view.items[0];
     assert_eq!(
         (item.name.as_str(), item.price, item.available, item.price_changed()),
@@ -62,7 +62,7 @@ fn without_a_quote_copies_are_shown_and_nothing_is_available() {
 #[test]
 fn a_deleted_product_is_shown_from_its_copy() {
     let gone = QuoteResult([(ProductId::new(Uuid::from_u128(1)), None)].into());
-    let view = contents(vec![line(1, 2, 100)], &[copy(1, 100)]).view(&gone).unwrap();
+    let view = contents(vec![line(1, 2, 100)], &[copy(1, 100)]).view(&gone);
     assert!(!view.items[0].available);
     assert_eq!(view.total, eur(200));
 }
@@ -97,7 +97,7 @@ fn added_units_join_their_line_at_the_new_price_within_the_limit() {
 
 #[test]
 fn an_empty_cart_has_total_zero() {
-    assert_eq!(contents(vec![], &[]).view(&QuoteResult::default()).unwrap().total, eur(0));
+    assert_eq!(contents(vec![], &[]).view(&QuoteResult::default()).total, eur(0));
 }
 
 #[test]
@@ -120,12 +120,26 @@ fn a_checkout_has_all_lines_and_the_version_before() {
     assert_eq!((emptied.version, emptied.lines.len(), emptied.check_out(order)), (2, 0, None));
 }
 
+fn yen(product: u128, quantity: i64) -> Line {
+    let seen = Money { amount: 100, currency: "JPY".parse().unwrap() };
+    Line { seen, ..line(product, quantity, 100) }
+}
+
+/// Products and reasons of the removed lines.
+fn removed(cart: &Cart) -> Vec<(ProductId, RemovalReason)> {
+    cart.removed.iter().map(|removed| (removed.line.product, removed.reason)).collect()
+}
+
 #[test]
 fn the_line_of_a_deleted_product_is_not_in_the_cart() {
     let gone = ProductCopy { deleted: true, ..copy(1, 100) };
     let copies = BTreeMap::from([(gone.product, gone)]);
-    let read = Contents::of(contents(vec![line(1, 2, 100), line(2, 1, 100)], &[]).cart, copies);
+    let stored = vec![line(1, 2, 100), line(2, 1, 100)];
+    let read = Contents::read(UserId::new(Uuid::from_u128(1)), 1, stored, copies);
     assert_eq!(read.cart.lines, [line(2, 1, 100)]);
+    assert_eq!(removed(&read.cart), [(line(1, 1, 1).product, RemovalReason::Deleted)]);
+    let view = read.view(&QuoteResult::default());
+    assert_eq!((view.items.len(), view.removed[0].name.as_str(), view.total), (1, "Chair", eur(100)));
 }
 
 #[test]
@@ -134,7 +148,38 @@ fn deleted_products_do_not_return_to_the_cart() {
     let mut cart = contents(vec![line(1, 1, 1)], &[]).cart;
     cart.restore(vec![line(1, 2, 1), line(2, 1, 1), line(3, 1, 1)], &deleted);
     let seen: Vec<_> = cart.lines.iter().map(|line| line.quantity.get()).collect();
-    assert_eq!(seen, [3, 1]);
+    assert_eq!((seen, removed(&cart)), (vec![3, 1], vec![(line(2, 1, 1).product, RemovalReason::Deleted)]));
+}
+
+#[test]
+fn returned_lines_of_another_currency_are_listed_as_removed_until_the_next_change() {
+    let mut cart = contents(vec![yen(1, 2)], &[]).cart;
+    cart.restore(vec![line(2, 1, 500), line(3, 1, 500)], &BTreeSet::new());
+    let kept: Vec<_> = cart.stored_lines().into_iter().cloned().collect();
+    let mut read = Cart::read(cart.user, cart.version, kept, &BTreeSet::new());
+    assert_eq!((&read, read.lines.as_slice()), (&cart, [yen(1, 2)].as_slice()));
+    assert_eq!(removed(&read), [2, 3].map(|product| (line(product, 1, 1).product, RemovalReason::Currency)));
+    read.change(yen(1, 2).id, Quantity::ONE, yen(1, 1).seen).unwrap();
+    assert!(read.removed.is_empty());
+}
+
+proptest! {
+    #[test]
+    fn every_stored_cart_can_be_shown(
+        stored in prop::collection::vec((0..9_u128, 1..9_999_i64, -AMOUNT_MAX..AMOUNT_MAX, any::<bool>()), 0..250),
+        deleted in prop::collection::btree_set(0..9_u128, 0..9),
+    ) {
+        let lines = stored.into_iter().map(|(product, quantity, amount, is_yen)| {
+            let currency = if is_yen { "JPY".parse().unwrap() } else { Currency::EUR };
+            Line { seen: Money { amount, currency }, ..line(product, quantity, 1) }
+        });
+        let copies = deleted.iter().map(|&product| ProductCopy { deleted: true, ..copy(product, 1) });
+        let copies = copies.map(|copy| (copy.product, copy)).collect();
+        let contents = Contents::read(UserId::new(Uuid::from_u128(1)), 1, lines.collect(), copies);
+        let view = contents.view(&QuoteResult::default());
+        prop_assert!(view.items.iter().all(|item| item.price.currency == view.total.currency));
+        prop_assert!(view.items.len() <= LINES_MAX && contents.cart.removed.len() <= LINES_MAX);
+    }
 }
 
 proptest! {

@@ -1,13 +1,13 @@
 //! Public routes of a user's own cart. Depends on wire types and use cases, not on SQL.
 
 use agora_api::cart as api;
-use agora_vocab::{Invalid, LineId};
+use agora_vocab::{Invalid, LineId, Variant};
 use agora_web::{Command, Identity, Json, Path, Problem, Routes, created, no_content};
 use axum::{extract::State, response::Response};
 
 use super::{quantity, request};
 use crate::{
-    domain::{Item, Variant, View},
+    domain::{Item, RemovedItem, View},
     service::CartService,
 };
 
@@ -61,8 +61,9 @@ async fn remove(
 }
 
 fn cart(view: View) -> api::Cart {
-    let View { id, version, items, total } = view;
-    api::Cart { id, items: items.into_iter().map(item).collect(), total, version }
+    let View { id, version, items, total, removed: left_out } = view;
+    let removed = left_out.into_iter().map(removed).collect();
+    api::Cart { id, items: items.into_iter().map(item).collect(), total, removed, version }
 }
 
 fn item(item: Item) -> api::Item {
@@ -78,5 +79,17 @@ fn item(item: Item) -> api::Item {
         price,
         available,
         price_changed,
+    }
+}
+
+fn removed(removed: RemovedItem) -> api::RemovedItem {
+    let RemovedItem { line, name, reason } = removed;
+    api::RemovedItem {
+        product_id: line.product,
+        variant: line.variant.as_str().to_owned(),
+        name,
+        quantity: line.quantity.get(),
+        price: line.seen,
+        reason: reason.as_str().to_owned(),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use agora_chassis::chain;
 use agora_outbox::{DedupKey, DedupRecord, write_once};
-use agora_vocab::{Currency, Invalid, Money, UserId};
+use agora_vocab::{Money, UserId};
 use serde::Serialize;
 use sqlx::{PgConnection, Row as _, types::Json};
 
@@ -41,14 +41,14 @@ struct CartRow {
 pub(super) async fn find(connection: &mut PgConnection, user: UserId) -> Result<Contents, StoreError> {
     const FIND_CART: &str = include_str!("../../sql/find_cart.sql");
     let rows: Vec<CartRow> = sqlx::query_as(FIND_CART).bind(user.uuid()).fetch_all(connection).await?;
-    let (mut cart, mut copies) = (Cart::of(user), BTreeMap::new());
+    let (mut version, mut lines, mut copies) = (0, Vec::new(), BTreeMap::new());
     for row in rows {
-        cart.version = row.cart_version;
-        let Some((line, copy)) = row.into_line()? else { continue };
+        version = row.cart_version;
+        let Some((line, copy)) = row.into_line() else { continue };
         copies.extend(copy.map(|copy| (copy.product, copy)));
-        cart.lines.push(line);
+        lines.push(line);
     }
-    Ok(Contents::of(cart, copies))
+    Ok(Contents::read(user, version, lines, copies))
 }
 
 impl PgCarts {
@@ -92,7 +92,7 @@ impl PgCarts {
         let save = sqlx::query(SAVE_CART)
             .bind(cart.id.uuid())
             .bind(cart.version)
-            .bind(Json(&cart.lines))
+            .bind(Json(cart.stored_lines()))
             .bind(quoted.map(|copy| copy.product.uuid()))
             .bind(events.rows())
             .bind(DedupRecord::of(dedup_key, result)?);
@@ -102,10 +102,10 @@ impl PgCarts {
 }
 
 impl CartRow {
-    fn into_line(self) -> Result<Option<(Line, Option<ProductCopy>)>, StoreError> {
+    fn into_line(self) -> Option<(Line, Option<ProductCopy>)> {
         let Self { cart_version: _, line, copy_version, name, image_url, price_amount, price_currency, deleted } = self;
-        let Some(Json(line)) = line else { return Ok(None) };
-        let price = price_amount.zip(price_currency).map(|(amount, code)| money(amount, &code)).transpose()?;
+        let Json(line) = line?;
+        let price = price_amount.zip(price_currency).and_then(|(amount, code)| money(amount, &code));
         let copy = copy_version.zip(name).zip(deleted).map(|((version, name), deleted)| ProductCopy {
             product: line.product,
             version,
@@ -114,11 +114,11 @@ impl CartRow {
             price,
             deleted,
         });
-        Ok(Some((line, copy)))
+        Some((line, copy))
     }
 }
 
-fn money(amount: i64, currency: &str) -> Result<Money, StoreError> {
-    let currency: Currency = currency.parse().map_err(|error: Invalid| StoreError::Broken(error.into()))?;
-    Ok(Money { amount, currency })
+/// A copied price; `None`, like a price that is not known, if it is not one.
+fn money(amount: i64, currency: &str) -> Option<Money> {
+    Money::new(amount, currency.parse().ok()?).ok()
 }

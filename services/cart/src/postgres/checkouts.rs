@@ -78,7 +78,7 @@ impl PgCarts {
             .bind(order.uuid())
             .bind(cart.id.uuid())
             .bind(cart.version)
-            .bind(Json(&cart.lines))
+            .bind(Json(cart.stored_lines()))
             .bind(events.rows());
         Ok(write_once(connection, cancel, &events, &[]).await?.is_some())
     }

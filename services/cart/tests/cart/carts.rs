@@ -1,12 +1,12 @@
 //! Contract of the port `Carts`.
 
 use agora_cart::{
-    domain::{Refused, Variant},
+    domain::Refused,
     ports::{CartError, Carts as _, Checkouts as _, NewLine, StoreError},
 };
 use agora_outbox::{DedupKey, Outcome};
 
-use crate::fixture::{Database, add, command, eur, held, line, order, product, put, quote, request, units, user};
+use crate::fixture::{Database, add, command, eur, held, line, order, product, put, quote, red, request, units, user};
 
 #[tokio::test]
 async fn equal_lines_are_merged_and_variants_are_separate() {
@@ -16,7 +16,7 @@ async fn equal_lines_are_merged_and_variants_are_separate() {
     add(carts, me, chair, 2).await;
     let view = add(carts, me, chair, 3).await;
     assert_eq!((view.items.len(), view.items[0].line.quantity, view.total), (1, units(5), eur(500)));
-    let red = NewLine { variant: Variant::parse("red").unwrap(), ..line(chair, 1) };
+    let red = NewLine { variant: red(), ..line(chair, 1) };
     let view = put(carts, me, &red, &quote(&[chair], 99), &DedupKey::None).await.unwrap().into_inner();
     assert_eq!(view.items.iter().map(|item| item.line.quantity.get()).collect::<Vec<_>>(), [5, 1]);
     assert_eq!(view.id, carts.find(me).await.unwrap().cart.id);

@@ -9,7 +9,7 @@ use agora_cart::{
     domain::{ProductCopy, QuoteResult, QuotedLine},
     ports::{Catalog, CatalogUnavailable},
 };
-use agora_vocab::{Money, ProductId};
+use agora_vocab::{Money, ProductId, Variant};
 use async_trait::async_trait;
 
 /// A catalog that quotes the products added by [`FakeCatalog::list_product`].
@@ -33,7 +33,14 @@ impl FakeCatalog {
             price: Some(price),
             deleted: false,
         };
-        self.lock().products.insert(product, QuotedLine { copy, price, stock });
+        self.lock().products.insert(product, QuotedLine { copy, price, stock, variants: BTreeMap::new() });
+    }
+
+    /// Adds a variant with this stock, out of the product's stock, or replaces it.
+    pub fn list_variant(&self, product: ProductId, variant: &str, stock: i64) {
+        if let Some(quoted) = self.lock().products.get_mut(&product) {
+            quoted.variants.insert(Variant::stored(variant.to_owned()), stock);
+        }
     }
 
     /// Removes a product.

@@ -1,10 +1,10 @@
 //! A database with the cart's store, and values for tests of it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use agora_cart::{
     MIGRATIONS,
-    domain::{ProductCopy, QuoteResult, QuotedLine, Variant, View},
+    domain::{ProductCopy, QuoteResult, QuotedLine, View},
     ports::{CartError, Carts as _, NewLine},
     postgres::PgCarts,
 };
@@ -12,7 +12,7 @@ use agora_chassis::SystemIds;
 use agora_outbox::{DedupKey, Outcome};
 use agora_postgres::Db;
 use agora_testkit::TestDatabase;
-use agora_vocab::{Currency, Epoch, Ids as _, LineId, Money, OrderId, ProductId, Quantity, UserId};
+use agora_vocab::{Currency, Epoch, Ids as _, LineId, Money, OrderId, ProductId, Quantity, UserId, Variant};
 use uuid::Uuid;
 
 /// The store of carts on a database of its own.
@@ -85,9 +85,17 @@ pub fn deleted(product: ProductId, version: i64) -> ProductCopy {
     ProductCopy { name: String::new(), price: None, deleted: true, ..copy(product, version) }
 }
 
-/// A quote of products of version 1 with this stock each.
+pub fn red() -> Variant {
+    Variant::parse("red").unwrap()
+}
+
+/// A quote of products of version 1 with this stock of each variant: the default one and red.
 pub fn quote(products: &[ProductId], stock: i64) -> QuoteResult {
-    let quoted = |id: &ProductId| (*id, Some(QuotedLine { copy: copy(*id, 1), price: eur(100), stock }));
+    let variants = BTreeMap::from([(red(), stock)]);
+    let quoted = |id: &ProductId| {
+        let (copy, variants) = (copy(*id, 1), variants.clone());
+        (*id, Some(QuotedLine { copy, price: eur(100), stock: 2 * stock, variants }))
+    };
     QuoteResult(products.iter().map(quoted).collect())
 }
 

@@ -155,3 +155,26 @@ async fn an_unavailable_database_is_503_with_retry_after_and_without_internals()
         assert!(!body.contains("connection") && !body.contains("database"), "{body}");
     }
 }
+
+#[tokio::test]
+async fn a_variant_that_the_product_does_not_have_is_refused() {
+    let shop = Shop::open().await;
+    let chair = shop.list_product(5);
+    shop.catalog.list_variant(chair, "red", 2);
+    let add = |variant: &str, quantity: i64| {
+        let body = json!({"productId": chair, "quantity": quantity, "variant": variant});
+        shop.public.post("/api/v1/cart/items", body).with(&shop.token)
+    };
+    refused(&add("purple", 1).await, 422, "UNKNOWN_VARIANT", &["variant"]);
+    refused(&add("red", 3).await, 409, "INSUFFICIENT_QUANTITY", &["quantity"]);
+    add(" red ", 2).await.expect(201);
+    refused(&add("", 4).await, 409, "INSUFFICIENT_QUANTITY", &["quantity"]);
+    add("", 3).await.expect(201);
+    let cart = shop.cart().await;
+    assert_eq!(
+        cart.items.iter().map(|item| (item.variant.as_str(), item.available)).collect::<Vec<_>>(),
+        [("red", true), ("", true)]
+    );
+    shop.catalog.list_variant(chair, "red", 1);
+    assert!(!shop.cart().await.items[0].available, "one red unit is left");
+}

@@ -2,10 +2,11 @@
 
 use agora_events::catalog::ProductEvent;
 use agora_testkit::refused;
+use agora_vocab::Money;
 use serde_json::json;
 
 use crate::{
-    fixture::eur,
+    fixture::{eur, order, product},
     shop::{Shop, line_at, product_event},
 };
 
@@ -51,4 +52,46 @@ async fn without_the_catalog_a_cart_is_shown_from_copies_and_adding_fails() {
     assert_eq!(shop.add(chair, 2).key("k").await.expect(201).body, first, "a repetition needs no catalog");
     assert_eq!(change(1).await.expect(200).body["items"][0]["quantity"], 1, "nor do fewer units");
     shop.public.delete(&line_at(&line)).with(&shop.token).await.expect(204);
+}
+
+#[tokio::test]
+async fn returned_lines_of_another_currency_do_not_break_the_cart() {
+    let shop = Shop::open().await;
+    let (chair, tea, mine) = (shop.list_product(9), product(), order());
+    let yen = |amount| Money { amount, currency: "JPY".parse().unwrap() };
+    shop.catalog.list_product(tea, 1, yen(500), 9);
+    shop.add(chair, 2).await.expect(201);
+    shop.begin_checkout(mine).await.expect(200);
+    shop.add(tea, 3).await.expect(201);
+    shop.cancel_checkout(mine).await.expect(200);
+
+    let cart = shop.cart().await;
+    assert_eq!((cart.items.len(), cart.items[0].product_id, cart.total), (1, tea, yen(1500)));
+    let removed = &cart.removed[0];
+    assert_eq!((removed.product_id, removed.quantity, removed.price), (chair, 2, eur(1999)));
+    assert_eq!((removed.name.as_str(), removed.reason.as_str()), ("Chair 1", "currency"));
+    shop.catalog.stop();
+    assert_eq!(shop.cart().await.removed, cart.removed, "also without the catalog");
+
+    let line = line_at(&json!(cart.items[0].id));
+    shop.public.patch(&line, json!({"quantity": 1})).with(&shop.token).await.expect(200);
+    assert_eq!(shop.cart().await.removed, [], "the shopper has seen it");
+    let checkout = shop.begin_checkout(order()).await.expect(200).body;
+    assert_eq!(checkout["lines"].as_array().unwrap().len(), 1);
+    shop.database.check_event_numbers().await;
+}
+
+#[tokio::test]
+async fn a_cart_that_was_stored_with_two_currencies_can_be_read_and_ordered() {
+    let shop = Shop::open().await;
+    let (chair, tea) = (shop.list_product(9), product());
+    shop.add(chair, 2).await.expect(201);
+    let mut connection = shop.database.db.acquire().await.unwrap();
+    let mix = "update cart set lines = lines || jsonb_build_array(jsonb_set(jsonb_set(lines -> 0, '{product}', \
+        to_jsonb($1::text)), '{seen,currency}', '\"JPY\"'))";
+    sqlx::query(mix).bind(tea.to_string()).execute(&mut *connection).await.unwrap();
+    drop(connection);
+    let cart = shop.cart().await;
+    assert_eq!((cart.items.len(), cart.total, cart.removed[0].product_id), (1, eur(2 * 1999), tea));
+    shop.begin_checkout(order()).await.expect(200);
 }

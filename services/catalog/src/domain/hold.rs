@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use agora_events::catalog::{InventoryEvent, ReservationExpired};
-use agora_vocab::{Invalid, OrderId, ProductId, Quantity};
+use agora_vocab::{Invalid, OrderId, ProductId, Quantity, Variant};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::stock::{StockLevel, StockLocation, Variant};
+use super::stock::{StockLevel, StockLocation};
 
 /// Maximum number of lines of one hold, after equal lines are summed.
 pub const LINES_MAX: usize = 100;

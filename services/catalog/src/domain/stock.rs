@@ -1,37 +1,12 @@
 //! Stock levels: units on hand and reserved units at one location, and their adjustment. Pure.
 
 use agora_events::catalog::{InventoryEvent, StockChanged};
-use agora_vocab::{Invalid, ProductId, WarehouseId};
+use agora_vocab::{Invalid, ProductId, Variant, WarehouseId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::text::text;
-
 /// Maximum units of one product, variant and warehouse.
 const ON_HAND_MAX: i64 = 1_000_000_000;
-const VARIANT_CHARACTERS_MAX: usize = 64;
-
-/// A variant of a product: up to 64 characters; empty for a product without variants.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Variant(String);
-
-impl Variant {
-    /// Accepts up to 64 characters on one line.
-    pub fn parse(variant: &str) -> Result<Self, Invalid> {
-        text("variant", variant, VARIANT_CHARACTERS_MAX, &[]).map(Self)
-    }
-
-    /// Wraps a stored value without validation; values are validated before they are stored.
-    pub(crate) const fn stored(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The variant's name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 /// Identifies a stock row. Stock rows are locked in the order of this type.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -138,7 +113,7 @@ impl StockLevel {
         let StockLocation { product, variant, warehouse } = location;
         InventoryEvent::StockChanged(StockChanged {
             product_id: product,
-            variant: variant.0,
+            variant: variant.as_str().to_owned(),
             warehouse_id: warehouse,
             on_hand,
             reserved,

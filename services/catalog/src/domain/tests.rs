@@ -1,6 +1,6 @@
 //! Rules of stock and holds.
 
-use agora_vocab::{ProductId, Quantity, WarehouseId};
+use agora_vocab::{ProductId, Quantity, Variant, WarehouseId};
 use proptest::prelude::*;
 use uuid::Uuid;
 

@@ -1,13 +1,13 @@
 //! Internal routes: quotes of products, and holds: reserve, commit, release. Depends on wire types and use cases, not on SQL.
 
 use agora_api::catalog as api;
-use agora_vocab::{OrderId, Quantity};
+use agora_vocab::{OrderId, Quantity, Variant};
 use agora_web::{CommandId, Json, Problem, Routes};
 use axum::extract::State;
 
 use super::wire;
 use crate::{
-    domain::{Hold, Lines, Seconds, Variant},
+    domain::{Hold, Lines, Seconds},
     service::CatalogService,
 };
 
@@ -21,7 +21,7 @@ async fn quote(
     Json(body): Json<api::QuoteRequest>,
 ) -> Result<Json<api::Quote>, Problem> {
     let quote = catalog.quote(&wire::product_ids("productIds", body.product_ids)?).await?;
-    Ok(Json(api::Quote { items: quote.known.into_iter().map(wire::product).collect(), unknown: quote.unknown }))
+    Ok(Json(wire::quote(quote)))
 }
 
 async fn reserve(

@@ -122,7 +122,7 @@ async fn stock(
     State(catalog): State<CatalogService>,
     Json(body): Json<api::StockRequest>,
 ) -> Result<Json<List<api::StockLevel>>, Problem> {
-    let quote = catalog.quote(&wire::product_ids("ids", body.ids)?).await?;
+    let found = catalog.many(&wire::product_ids("ids", body.ids)?).await?;
     let level = |listed: crate::domain::Listed| api::StockLevel { product_id: listed.product.id, stock: listed.stock };
-    Ok(Json(List { items: quote.known.into_iter().map(level).collect(), total: None, next_cursor: None }))
+    Ok(Json(List { items: found.into_iter().map(level).collect(), total: None, next_cursor: None }))
 }

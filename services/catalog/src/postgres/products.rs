@@ -1,9 +1,12 @@
 //! The port `Products` in PostgreSQL. Contains the SQL of the table `product`; the domain validates products.
 
+use std::collections::BTreeMap;
+
 use agora_outbox::{DedupKey, NewEvent, Outcome, claim_key, emit, store_result};
 use agora_postgres::{Tx, constraint};
-use agora_vocab::{Money, ProductId, SellerId, WarehouseId};
+use agora_vocab::{Money, ProductId, SellerId, Variant, WarehouseId};
 use async_trait::async_trait;
+use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -11,7 +14,7 @@ use super::PgCatalog;
 use crate::{
     domain::{
         Change, CursorKey, Description, Details, Expected, Filter, ImageUrl, Label, Listed, Listing, Name, Price,
-        Product, ProductPage, Sku, Sort, Start, StockLevel, StockLocation, Variant,
+        Product, ProductPage, Quoted, Sku, Sort, Start, StockLevel, StockLocation,
     },
     ports::{ProductError, Products, StoreError},
 };
@@ -39,6 +42,14 @@ impl Products for PgCatalog {
         let mut connection = self.db.acquire().await?;
         let rows: Vec<Row> = sqlx::query_as(FIND_MANY).bind(ids).fetch_all(&mut *connection).await?;
         rows.into_iter().map(Row::into_listed).collect()
+    }
+
+    async fn quote(&self, ids: &[ProductId]) -> Result<Vec<Quoted>, StoreError> {
+        const QUOTE: &str = include_str!("../../sql/quote_products.sql");
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+        let mut connection = self.db.acquire().await?;
+        let rows: Vec<QuotedRow> = sqlx::query_as(QUOTE).bind(ids).fetch_all(&mut *connection).await?;
+        rows.into_iter().map(QuotedRow::into_quoted).collect()
     }
 
     async fn page(&self, listing: &Listing) -> Result<ProductPage, StoreError> {
@@ -291,6 +302,21 @@ struct Row {
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
     stock: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct QuotedRow {
+    #[sqlx(flatten)]
+    row: Row,
+    variants: Option<Json<BTreeMap<String, i64>>>,
+}
+
+impl QuotedRow {
+    fn into_quoted(self) -> Result<Quoted, StoreError> {
+        let variants = self.variants.map(|Json(variants)| variants).unwrap_or_default();
+        let variants = variants.into_iter().map(|(variant, stock)| (Variant::stored(variant), stock)).collect();
+        Ok(Quoted { listed: self.row.into_listed()?, variants })
+    }
 }
 
 impl Row {

@@ -2,13 +2,13 @@
 
 use agora_outbox::{DedupKey, Outcome, claim_key, store_result};
 use agora_postgres::{Tx, constraint};
-use agora_vocab::{ProductId, WarehouseId};
+use agora_vocab::{ProductId, Variant, WarehouseId};
 use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::PgCatalog;
 use crate::{
-    domain::{Adjustment, Listed, StockLevel, StockLocation, Variant},
+    domain::{Adjustment, Listed, StockLevel, StockLocation},
     ports::{AdjustError, Stock, StoreError},
 };
 

@@ -1,11 +1,11 @@
 //! Concurrent changes of stock and holds.
 
 use agora_catalog::{
-    domain::{Adjustment, Hold, HoldState, Lines, Reservation, StockLocation, Variant},
+    domain::{Adjustment, Hold, HoldState, Lines, Reservation, StockLocation},
     ports::{Holds as _, Stock as _},
 };
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::Quantity;
+use agora_vocab::{Quantity, Variant};
 use futures::future::join_all;
 
 use crate::fixture::{Database, command, hold, lines, main_location, seconds, stock_of, stocked};

@@ -9,7 +9,6 @@ use agora_catalog::{
     MIGRATIONS,
     domain::{
         Description, Details, Hold, Lines, Listed, Name, Price, Product, Reservation, Seconds, Sku, StockLocation,
-        Variant,
     },
     ports::{Holds as _, Products as _},
     postgres::PgCatalog,
@@ -18,7 +17,7 @@ use agora_chassis::SystemIds;
 use agora_outbox::DedupKey;
 use agora_postgres::Db;
 use agora_testkit::TestDatabase;
-use agora_vocab::{Currency, Epoch, Ids as _, Money, OrderId, ProductId, Quantity, SellerId, WarehouseId};
+use agora_vocab::{Currency, Epoch, Ids as _, Money, OrderId, ProductId, Quantity, SellerId, Variant, WarehouseId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 

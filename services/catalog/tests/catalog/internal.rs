@@ -15,8 +15,25 @@ async fn a_quote_separates_known_from_unknown_products() {
     let (known, unknown) = (shop.product("A", 3).await, fresh());
     let ask = shop.internal.post("/internal/v1/quote", json!({"productIds": [unknown, known.id]}));
     let quote: api::Quote = ask.internal(&shop.order_token).await.expect(200).parse();
-    assert_eq!(quote.items, [known]);
+    assert_eq!((&quote.items, quote.variants), (&vec![known], vec![]));
     assert_eq!(quote.unknown.iter().map(|id| id.uuid()).collect::<Vec<_>>(), [unknown]);
+}
+
+#[tokio::test]
+async fn a_quote_lists_the_variants_of_a_product_with_their_stock() {
+    let shop = Shop::open().await;
+    let id = shop.product("A", 3).await.id;
+    let path = format!("/api/v1/products/{id}/inventory");
+    for (variant, quantity) in [("red", 5), ("blue", 0)] {
+        let set = json!({"quantity": quantity, "variant": variant});
+        shop.public.put(&path, set).with(&shop.admin).await.expect(200);
+    }
+    shop.reserve(order_id(), 1, json!([{"productId": id, "variant": "red", "quantity": 2}])).await.expect(200);
+    let ask = shop.internal.post("/internal/v1/quote", json!({"productIds": [id]}));
+    let quote: api::Quote = ask.internal(&shop.order_token).await.expect(200).parse();
+    let mut stock: Vec<_> = quote.variants.into_iter().map(|stock| (stock.variant, stock.stock)).collect();
+    stock.sort();
+    assert_eq!((quote.items[0].stock, stock), (6, vec![("blue".to_owned(), 0), ("red".to_owned(), 3)]));
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! Contract of the port `Stock`, and the tables of stock.
 
 use agora_catalog::{
-    domain::{AdjustRefused, Adjustment, Reservation, StockLocation, Variant},
+    domain::{AdjustRefused, Adjustment, Reservation, StockLocation},
     ports::{AdjustError, Holds as _, Stock as _},
 };
 use agora_outbox::DedupKey;
-use agora_vocab::{ProductId, WarehouseId};
+use agora_vocab::{ProductId, Variant, WarehouseId};
 
 use crate::fixture::{Database, command, fresh, held, hold, lines, main_location, reserve, seconds, stock_of, stocked};
 

@@ -1,13 +1,13 @@
 //! `/users/me/addresses`: the caller's address book. On the internal port, one entry of it for the order service.
 
 use agora_api::{List, user as wire};
-use agora_vocab::{AddressId, UserId};
+use agora_vocab::{Address, AddressId, AddressText, UserId};
 use agora_web::{Caller, Command, Identity, Json, Path, Problem, Routes, created, no_content};
 use axum::{extract::State, response::Response};
 
 use super::dedup_key;
 use crate::{
-    domain::{Address, BookEntry, Country, Text, Violations},
+    domain::{BookEntry, Violations},
     service::UserService,
 };
 
@@ -79,35 +79,9 @@ async fn read_for_order(
 }
 
 fn address(body: wire::PostalAddress) -> Result<Address, Violations> {
-    let wire::PostalAddress { recipient, street, city, state, postal_code, country } = body;
-    let mut violations = Violations::default();
-    let recipient = violations.check_optional(recipient, |text| Text::parse("recipient", text));
-    let street = violations.check(Text::parse("street", &street));
-    let city = violations.check(Text::parse("city", &city));
-    let state = violations.check_optional(state, |text| Text::parse("state", text));
-    let postal_code = violations.check_optional(postal_code, |text| Text::parse("postalCode", text));
-    let country = violations.check(Country::parse(&country));
-    let whole = street.zip(city).zip(country).map(|((street, city), country)| Address {
-        recipient,
-        street,
-        city,
-        state,
-        postal_code,
-        country,
-    });
-    violations.unless_any(whole)
+    Ok(AddressText::from(body).parse()?)
 }
 
 fn to_wire(entry: BookEntry) -> wire::Address {
-    let BookEntry { id, address } = entry;
-    let Address { recipient, street, city, state, postal_code, country } = address;
-    let address = wire::PostalAddress {
-        recipient: recipient.map(|text| text.as_str().to_owned()),
-        street: street.as_str().to_owned(),
-        city: city.as_str().to_owned(),
-        state: state.map(|text| text.as_str().to_owned()),
-        postal_code: postal_code.map(|text| text.as_str().to_owned()),
-        country: country.as_str().to_owned(),
-    };
-    wire::Address { id, address }
+    wire::Address { id: entry.id, address: entry.address.into() }
 }

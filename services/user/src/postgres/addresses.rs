@@ -1,14 +1,14 @@
 //! `addresses`.
 
 use agora_outbox::{DedupKey, Outcome, claim_key, store_result};
-use agora_vocab::{AddressId, Invalid, UserId};
+use agora_vocab::{Address, AddressId, Country, UserId};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{PgUsers, unreadable};
+use super::PgUsers;
 use crate::{
-    domain::{ADDRESSES_MAX, Address, BookEntry, Country, Text},
+    domain::{ADDRESSES_MAX, BookEntry},
     ports::{Addresses, UserError},
 };
 
@@ -34,7 +34,7 @@ impl Addresses for PgUsers {
         .bind(entries_max())
         .fetch_all(&mut *self.db.acquire().await?)
         .await?;
-        rows.into_iter().map(BookEntry::try_from).collect()
+        Ok(rows.into_iter().map(BookEntry::from).collect())
     }
 
     async fn find(&self, owner: UserId, id: AddressId) -> Result<Option<BookEntry>, UserError> {
@@ -46,7 +46,7 @@ impl Addresses for PgUsers {
         .bind(owner.uuid())
         .fetch_optional(&mut *self.db.acquire().await?)
         .await?;
-        row.map(BookEntry::try_from).transpose()
+        Ok(row.map(BookEntry::from))
     }
 
     async fn add(
@@ -57,7 +57,7 @@ impl Addresses for PgUsers {
     ) -> Result<Outcome<BookEntry>, UserError> {
         let mut tx = self.db.begin().await?;
         if let Some(stored) = claim_key::<AddressRow>(&mut tx, dedup_key).await? {
-            return Ok(Outcome::Duplicate(stored.try_into()?));
+            return Ok(Outcome::Duplicate(stored.into()));
         }
         // Locked, so that of two concurrent requests only one takes the last free entry.
         let known: Option<Uuid> = sqlx::query_scalar("select id from users where id = $1 for update")
@@ -82,17 +82,17 @@ impl Addresses for PgUsers {
         )
         .bind(entry.id.uuid())
         .bind(owner.uuid())
-        .bind(recipient.as_ref().map(Text::as_str))
-        .bind(street.as_str())
-        .bind(city.as_str())
-        .bind(state.as_ref().map(Text::as_str))
-        .bind(postal_code.as_ref().map(Text::as_str))
+        .bind(recipient.as_deref())
+        .bind(street)
+        .bind(city)
+        .bind(state.as_deref())
+        .bind(postal_code.as_deref())
         .bind(country.as_str())
         .fetch_one(&mut *tx)
         .await?;
         store_result(&mut tx, dedup_key, &row).await?;
         tx.commit().await?;
-        Ok(Outcome::Applied(row.try_into()?))
+        Ok(Outcome::Applied(row.into()))
     }
 
     async fn replace(
@@ -103,7 +103,7 @@ impl Addresses for PgUsers {
     ) -> Result<Option<Outcome<BookEntry>>, UserError> {
         let mut tx = self.db.begin().await?;
         if let Some(stored) = claim_key::<AddressRow>(&mut tx, dedup_key).await? {
-            return Ok(Some(Outcome::Duplicate(stored.try_into()?)));
+            return Ok(Some(Outcome::Duplicate(stored.into())));
         }
         let Address { recipient, street, city, state, postal_code, country } = &entry.address;
         let row: Option<AddressRow> = sqlx::query_as(
@@ -114,18 +114,18 @@ impl Addresses for PgUsers {
         )
         .bind(entry.id.uuid())
         .bind(owner.uuid())
-        .bind(recipient.as_ref().map(Text::as_str))
-        .bind(street.as_str())
-        .bind(city.as_str())
-        .bind(state.as_ref().map(Text::as_str))
-        .bind(postal_code.as_ref().map(Text::as_str))
+        .bind(recipient.as_deref())
+        .bind(street)
+        .bind(city)
+        .bind(state.as_deref())
+        .bind(postal_code.as_deref())
         .bind(country.as_str())
         .fetch_optional(&mut *tx)
         .await?;
         let Some(row) = row else { return Ok(None) };
         store_result(&mut tx, dedup_key, &row).await?;
         tx.commit().await?;
-        Ok(Some(Outcome::Applied(row.try_into()?)))
+        Ok(Some(Outcome::Applied(row.into())))
     }
 
     async fn remove(
@@ -156,23 +156,10 @@ fn entries_max() -> i64 {
     i64::try_from(ADDRESSES_MAX).unwrap_or(i64::MAX)
 }
 
-impl TryFrom<AddressRow> for BookEntry {
-    type Error = UserError;
-
-    fn try_from(row: AddressRow) -> Result<Self, UserError> {
-        read_entry(row).map_err(unreadable)
+impl From<AddressRow> for BookEntry {
+    fn from(row: AddressRow) -> Self {
+        let AddressRow { id, recipient, street, city, state, postal_code, country } = row;
+        let address = Address { recipient, street, city, state, postal_code, country: Country::stored(country) };
+        Self { id: AddressId::new(id), address }
     }
-}
-
-fn read_entry(row: AddressRow) -> Result<BookEntry, Invalid> {
-    let AddressRow { id, recipient, street, city, state, postal_code, country } = row;
-    let address = Address {
-        recipient: recipient.map(|text| Text::parse("recipient", &text)).transpose()?,
-        street: Text::parse("street", &street)?,
-        city: Text::parse("city", &city)?,
-        state: state.map(|text| Text::parse("state", &text)).transpose()?,
-        postal_code: postal_code.map(|text| Text::parse("postalCode", &text)).transpose()?,
-        country: Country::parse(&country)?,
-    };
-    Ok(BookEntry { id: AddressId::new(id), address })
 }

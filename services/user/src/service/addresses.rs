@@ -1,10 +1,10 @@
 //! Use cases of address books: each user reads and changes only their own.
 
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{AddressId, UserId};
+use agora_vocab::{Address, AddressId, UserId};
 
 use super::{Error, UserService};
-use crate::domain::{Address, BookEntry};
+use crate::domain::BookEntry;
 
 impl UserService {
     /// All entries of the owner's address book, oldest first.

@@ -1,13 +1,13 @@
 //! Ends holds: commit, release and expiry. Runs the statements; the domain decides the transition.
 
 use agora_outbox::{Outcome, write_once};
-use agora_vocab::{ProductId, WarehouseId};
+use agora_vocab::{ProductId, Variant, WarehouseId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Change, PgCatalog, StockMovement, changes};
 use crate::{
-    domain::{Hold, HoldState, ReleaseAction, StockLevel, StockLocation, Variant, release_action},
+    domain::{Hold, HoldState, ReleaseAction, StockLevel, StockLocation, release_action},
     ports::StoreError,
 };
 

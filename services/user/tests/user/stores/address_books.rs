@@ -2,21 +2,21 @@
 
 use agora_outbox::{DedupKey, Outcome};
 use agora_user::{
-    domain::{ADDRESSES_MAX, Address, BookEntry, Country, Text},
+    domain::{ADDRESSES_MAX, BookEntry},
     ports::UserError,
 };
-use agora_vocab::{AddressId, UserId};
+use agora_vocab::{Address, AddressId, Country, UserId};
 
 use super::{account, ada, id, request};
 use crate::fixture::database;
 
 fn entry(n: u128, street: &str) -> BookEntry {
     let address = Address {
-        recipient: Some(Text::parse("recipient", "Ada Lovelace").unwrap()),
-        street: Text::parse("street", street).unwrap(),
-        city: Text::parse("city", "London").unwrap(),
+        recipient: Some("Ada Lovelace".into()),
+        street: street.into(),
+        city: "London".into(),
         state: None,
-        postal_code: Some(Text::parse("postalCode", "W1").unwrap()),
+        postal_code: Some("W1".into()),
         country: Country::parse("GB").unwrap(),
     };
     BookEntry { id: AddressId::new(id(n)), address }
