@@ -26,12 +26,25 @@ use crate::{
 const INTERNAL_TOKEN: HeaderName = HeaderName::from_static("x-internal-token");
 const COMMAND_ID: HeaderName = HeaderName::from_static("x-command-id");
 
-/// Time limits of one try.
-const LIMITS: TimeLimits =
-    TimeLimits { connect: Duration::from_secs(1), silence: retry::TRY_MAX, total: retry::TRY_MAX };
+/// Time until a connection is open.
+const CONNECT_MAX: Duration = Duration::from_secs(1);
 
 /// Largest answer, in bytes.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
+
+/// Time limits of the calls to a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallLimits {
+    /// Longest time of one try.
+    pub try_max: Duration,
+    /// Longest time of a call with all its tries and pauses.
+    pub call_max: Duration,
+}
+
+impl CallLimits {
+    /// For callees that answer from their own database.
+    pub const DEFAULT: Self = Self { try_max: retry::TRY_MAX, call_max: retry::CALL_MAX };
+}
 
 /// A client of one service; clones share connections and breaker.
 #[derive(Clone, Debug)]
@@ -46,6 +59,7 @@ struct Shared {
     origin: Result<Origin, InvalidOrigin>,
     signer: InternalSigner,
     http: HttpClient,
+    limits: CallLimits,
     breaker: Breaker,
     dependency: Dependency,
     process: Process,
@@ -72,12 +86,25 @@ impl Client {
     /// A client of `callee` ("catalog") at `base_url` ("http://shop-catalog:4002"). A wrong address shows at the first
     /// call. If `callee` runs in the same process, calls go to its router and the address is not used.
     pub fn new(callee: &'static str, base_url: &str, signer: InternalSigner, process: &Process) -> Self {
+        Self::with_limits(callee, base_url, signer, process, CallLimits::DEFAULT)
+    }
+
+    /// The same for a callee that needs more time than others, because it calls others itself.
+    pub fn with_limits(
+        callee: &'static str,
+        base_url: &str,
+        signer: InternalSigner,
+        process: &Process,
+        limits: CallLimits,
+    ) -> Self {
+        let CallLimits { try_max, .. } = limits;
         metrics::gauge!("outbound_breaker_open", "callee" => callee).set(0.0);
         let shared = Shared {
             callee,
             origin: Origin::parse(base_url),
             signer,
-            http: HttpClient::new(LIMITS),
+            http: HttpClient::new(TimeLimits { connect: CONNECT_MAX, silence: try_max, total: try_max }),
+            limits,
             breaker: Breaker::default(),
             dependency: process.dependency(callee),
             process: process.clone(),
@@ -118,7 +145,7 @@ impl Client {
     }
 
     async fn call<A: DeserializeOwned>(&self, call: &Call<'_>) -> Result<A, CallError> {
-        let deadline = Instant::now() + retry::CALL_MAX;
+        let deadline = Instant::now() + self.shared.limits.call_max;
         let mut tries = 0;
         let failure = loop {
             tries += 1;
@@ -159,14 +186,15 @@ impl Client {
         *request.uri_mut() = call.path.parse::<Uri>().map_err(|error| shared.not_callable(error))?;
         *request.headers_mut() = self.headers(call)?;
         let response = if let Some(routers) = shared.process.routers_of(shared.callee) {
-            transport::in_process(routers.internal, request.map(axum::body::Body::new), left.min(LIMITS.total)).await
+            transport::in_process(routers.internal, request.map(axum::body::Body::new), left.min(shared.limits.try_max))
+                .await
         } else {
             let origin = shared.origin.as_ref().map_err(|error| shared.not_callable(*error))?;
             shared.http.send(origin, request, left).await.map(|response| response.map(BodyExt::boxed_unsync))
         };
         let response = response.map_err(|error| shared.failed(error))?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
-        if status.is_server_error() || status.is_redirection() || status == StatusCode::TOO_MANY_REQUESTS {
+        if !is_decision(status) {
             return Err(Failure::Status { callee: shared.callee, status: status.as_u16(), retry_after });
         }
         let body = shared.read(response.into_body()).await?;
@@ -266,6 +294,23 @@ impl Shared {
     fn count(&self, outcome: &'static str) {
         metrics::counter!("outbound_request_total", "callee" => self.callee, "outcome" => outcome).increment(1);
     }
+}
+
+/// Whether the status is an answer of the callee's to what it was asked. Every other status says that it could not be asked:
+/// it fails, redirects, does not accept the caller's token, or is not the version that the caller knows.
+fn is_decision(status: StatusCode) -> bool {
+    let undecided = [
+        StatusCode::UNAUTHORIZED,
+        StatusCode::FORBIDDEN,
+        StatusCode::METHOD_NOT_ALLOWED,
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+        StatusCode::REQUEST_TIMEOUT,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        StatusCode::MISDIRECTED_REQUEST,
+        StatusCode::UPGRADE_REQUIRED,
+        StatusCode::TOO_MANY_REQUESTS,
+    ];
+    !status.is_server_error() && !status.is_redirection() && !undecided.contains(&status)
 }
 
 /// `Retry-After` in seconds; our services send no dates.

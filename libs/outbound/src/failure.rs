@@ -11,7 +11,7 @@ use crate::transport::TransportError;
 /// Why a call gave no answer to use.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The callee decided (4xx): repeating the same call gives the same. A 409 that says when to try again is here too,
+    /// The callee decided (400, 402, 404, 409, 422 and others): repeating the same call gives the same. A 409 that says when to try again is here too,
     /// with [`CallError::retry_after`].
     #[error("refused with {status} {}", problem.code)]
     Refused {
@@ -44,7 +44,7 @@ pub enum Failure {
         #[source]
         source: TransportError,
     },
-    /// An answer that means that the callee cannot serve: 5xx, 429, a redirect.
+    /// An answer that decides nothing: 5xx, a redirect, 401 and 403 for the caller's token, 429 and other refusals to listen.
     #[error("{callee} answered {status}")]
     Status {
         /// The service that was called.

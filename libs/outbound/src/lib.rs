@@ -11,6 +11,6 @@ mod retry;
 mod signer;
 pub mod transport;
 
-pub use client::Client;
+pub use client::{CallLimits, Client};
 pub use failure::{CallError, Failure};
 pub use signer::InternalSigner;

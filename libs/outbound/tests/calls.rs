@@ -184,6 +184,17 @@ async fn there_are_three_tries_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_callee_that_does_not_accept_the_token_has_decided_nothing() {
+    for status in [401, 403, 405, 408, 421] {
+        let callee = Callee::answering(move |n| json_of(if n == 0 { status } else { 200 }, &json!(n))).await;
+        assert_eq!(callee.client().get::<u32>("/").await.unwrap(), 1, "{status}: the next try succeeds");
+        let callee = Callee::answering(move |_| json_of(status, &json!({}))).await;
+        let error = failure(callee.client().get::<Value>("/").await.unwrap_err());
+        assert!(matches!(error, Failure::Status { status: seen, .. } if seen == status), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn what_the_callee_decided_is_not_repeated_and_keeps_its_problem() {
     let problem =
         json!({"type": "t", "title": "Too few", "status": 409, "code": "INSUFFICIENT_QUANTITY", "available": 3});
@@ -194,7 +205,7 @@ async fn what_the_callee_decided_is_not_repeated_and_keeps_its_problem() {
     assert_eq!((status, &problem.extra["available"]), (409, &json!(3)));
     assert_eq!(callee.seen().len(), 1);
 
-    for status in [400, 401, 403, 404, 409, 412, 422] {
+    for status in [400, 404, 409, 412, 422] {
         let bare = Callee::answering(move |_| json_of(status, &json!("no problem"))).await;
         let error = bare.client().get::<Value>("/").await.unwrap_err();
         assert!(

@@ -36,7 +36,7 @@ pub struct Payment {
     pub refunded_minor: i64,
     /// The payment method.
     pub method: Method,
-    /// The provider's token; none in every state other than `pending` and `failed`.
+    /// The provider's token; none in every state other than `pending`.
     pub token: Option<Secret>,
     /// The provider's response to the newest capture, or the order's rejection.
     pub details: ProviderDetails,
@@ -207,7 +207,7 @@ pub enum Step {
     Begin,
     /// Store a new attempt and send it to the provider.
     Charge,
-    /// Query the provider for the outcome of the open attempt.
+    /// Send the open attempt to the provider again.
     Resolve(CaptureAttempt),
     /// No step: the payment is not `pending`.
     Done,
@@ -285,13 +285,15 @@ impl Payment {
         Ok((after, PaymentEvent::Voided(payload)))
     }
 
-    /// Returns the payment to `pending` for a retry with the same key. Allowed from `failed` only.
-    pub fn reopen(mut self) -> Result<Self, TransitionError> {
+    /// Returns the payment to `pending` for a retry with the same key, which brings the token again. Allowed from `failed`
+    /// only.
+    pub fn reopen(mut self, token: Option<Secret>) -> Result<Self, TransitionError> {
         if self.status != Status::Failed {
             return Err(TransitionError::NotAllowed { from: self.status, to: Status::Pending });
         }
         self.status = Status::Pending;
         self.due = None;
+        self.token = token;
         Ok(self)
     }
 
@@ -355,9 +357,7 @@ impl Payment {
         self.status = to;
         self.result = Some(result);
         self.seq += 1;
-        if to != Status::Failed {
-            self.token = None;
-        }
+        self.token = None;
         Ok(self)
     }
 
@@ -440,13 +440,13 @@ mod tests {
     #[test]
     fn reopen_is_allowed_from_failed_only_and_begins_at_the_order_again() {
         for status in Status::ALL {
-            assert_eq!(payment(status).reopen().is_ok(), status == Status::Failed, "{status:?}");
+            assert_eq!(payment(status).reopen(None).is_ok(), status == Status::Failed, "{status:?}");
         }
-        assert_eq!(next_step(&payment(Status::Failed).reopen().unwrap()), Step::Begin);
+        assert_eq!(next_step(&payment(Status::Failed).reopen(None).unwrap()), Step::Begin);
     }
 
     #[test]
-    fn only_a_failed_payment_keeps_its_token() {
+    fn a_payment_that_is_not_pending_keeps_no_token() {
         let (captured, event) = attempted(Status::Pending)
             .complete_capture(ChargeOutcome::Captured(ProviderDetails::default()), RESULT)
             .unwrap();
@@ -454,7 +454,8 @@ mod tests {
         let (failed, _) = attempted(Status::Pending)
             .complete_capture(ChargeOutcome::Failed(ProviderDetails::default()), RESULT)
             .unwrap();
-        assert!(failed.token.is_some(), "a retry with the same key needs the token");
+        assert!(failed.token.is_none());
+        assert_eq!(failed.reopen(Some(Secret::new("tok_ok"))).unwrap().token, Some(Secret::new("tok_ok")));
     }
 
     #[test]

@@ -123,7 +123,7 @@ pub enum PaymentError {
     Store(#[from] StoreError),
 }
 
-/// The payment provider. Every call carries the attempt's idempotency key and can be repeated.
+/// The payment provider. Every call carries the attempt's idempotency key; a repeated one returns the outcome of the first.
 #[async_trait]
 pub trait Provider: Send + Sync {
     /// Authorises and captures `amount`.
@@ -132,8 +132,6 @@ pub trait Provider: Send + Sync {
     async fn refund(&self, key: &str, charge: &str, amount: Money) -> Result<RefundOutcome, ProviderError>;
     /// Returns the outcome of a charge. If the key is unknown, the provider never executes it later.
     async fn find_charge(&self, key: &str) -> Result<ChargeOutcome, ProviderError>;
-    /// Returns the outcome of a refund. If the key is unknown, the provider never executes it later.
-    async fn find_refund(&self, key: &str) -> Result<RefundOutcome, ProviderError>;
 }
 
 /// The provider's outcome of a refund.

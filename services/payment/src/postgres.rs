@@ -15,7 +15,7 @@ use agora_outbox::{
     Acquisition, DedupKey, DedupRecord, IdempotencyLease, NewEvent, NewEvents, StoredResponse, emit, write_once,
 };
 use agora_postgres::{Db, Tx};
-use agora_vocab::{CommandId, Epoch, Ids, Money, PaymentId};
+use agora_vocab::{CommandId, Epoch, Ids, Money, PaymentId, Secret};
 use async_trait::async_trait;
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
@@ -180,10 +180,10 @@ impl Payments for PgPayments {
         Ok(tx.commit().await?)
     }
 
-    async fn reopen(&self, id: PaymentId) -> Result<Payment, PaymentError> {
+    async fn reopen(&self, id: PaymentId, token: Option<&Secret>) -> Result<Payment, PaymentError> {
         const LOG: &str = "insert into payment_log (payment_id, log_message) values ($1, $2)";
         let mut tx = self.db.begin().await?;
-        let payment = lock(&mut tx, id).await?.reopen()?;
+        let payment = lock(&mut tx, id).await?.reopen(token.cloned())?;
         save(&mut tx, &payment).await?;
         // The next attempt replaces the outcome of this one in the payment.
         let (attempt, code) = (payment.attempt.map_or(0, |attempt| attempt.n), payment.details.code.as_deref());

@@ -110,7 +110,7 @@ impl PaymentService {
         };
         let id = payment.id;
         if payment.status == Status::Failed {
-            payment = self.store.reopen(id).await?;
+            payment = self.store.reopen(id, new.token.as_ref()).await?;
         }
         match self.advance(payment).await {
             Ok(payment) => {
@@ -168,7 +168,7 @@ impl PaymentService {
         }
     }
 
-    /// Voids a payment. An open attempt is resolved at the provider first; if it was charged, the payment stays
+    /// Voids a payment. An open attempt is resolved at the provider first; if it is charged, the payment stays
     /// captured.
     pub async fn void(&self, requested: &NewPayment) -> Result<Payment, Error> {
         if let Some(payment) = self.store.find(requested.id).await?
@@ -234,7 +234,7 @@ impl PaymentService {
         Ok(self.store.page(filter, limit).await?)
     }
 
-    /// Returns the newest captured payment of an order.
+    /// Returns the newest captured payment of an order, one that can be refunded if there is one.
     pub async fn find_captured(&self, order: OrderId) -> Result<Payment, Error> {
         self.store.find_captured(order).await?.ok_or(Error::NotFound)
     }
@@ -286,7 +286,7 @@ impl PaymentService {
     /// Sends the open attempt of a payment to the provider. Repeated calls of one attempt charge once.
     async fn charge(&self, payment: Payment) -> Result<Payment, Error> {
         let (Some(attempt), Some(due)) = (payment.open_attempt(), payment.due) else { return Ok(payment) };
-        let Some(token) = payment.token.clone() else { return self.resolve(payment).await };
+        let Some(token) = payment.token.clone() else { return Ok(payment) };
         let key = attempt.provider_key(payment.id);
         match self.with_timeout(self.provider()?.charge(&key, due, &token)).await {
             Ok(outcome) => Ok(self.store.complete_capture(payment, outcome).await?),
@@ -294,15 +294,19 @@ impl PaymentService {
                 tracing::warn!(
                     payment.id = %payment.id,
                     error = %chain(&error),
-                    "Charge outcome unknown (provider call failed): the worker queries the provider"
+                    "Charge outcome unknown (provider call failed): the worker sends it again with the same key"
                 );
                 Ok(payment)
             }
         }
     }
 
-    /// Queries the provider for the outcome of the open attempt of a payment.
+    /// Resolves the open attempt of a payment: sends it again with the same key, which gives the outcome of the first call,
+    /// also of one that the provider is still working on. Asking instead would take a slow charge for none.
     async fn resolve(&self, payment: Payment) -> Result<Payment, Error> {
+        if payment.token.is_some() {
+            return self.charge(payment).await;
+        }
         let Some(attempt) = payment.open_attempt() else { return Ok(payment) };
         let key = attempt.provider_key(payment.id);
         match self.with_timeout(self.provider()?.find_charge(&key)).await {
@@ -331,7 +335,7 @@ impl PaymentService {
                 tracing::warn!(
                     payment.id = %attempt.payment,
                     error = %chain(&error),
-                    "Refund outcome unknown (provider call failed): the worker queries the provider"
+                    "Refund outcome unknown (provider call failed): the worker sends it again with the same key"
                 );
                 self.find(attempt.payment).await
             }

@@ -28,9 +28,9 @@ enum Behavior {
         code: &'static str,
         message: &'static str,
     },
-    /// The charge succeeds, but the response is lost.
+    /// The charge succeeds, but the response to the first call is lost.
     ChargeAndLoseResponse,
-    /// The charge is not executed and the call times out.
+    /// The charge is never executed, and the first call times out.
     TimeOut,
     /// The provider reports an internal error.
     Fail,
@@ -81,6 +81,12 @@ impl Simulator {
         self.store(key, ("void", 0, ""), ("never", "never", "queried before it was executed")).await
     }
 
+    async fn stored(&self, key: &str) -> Result<Option<Row>, sqlx::Error> {
+        const STORED: &str = "select outcome::text, reference, authorization_code, code, message \
+            from simulator.operation where key = $1";
+        sqlx::query_as(STORED).bind(key).fetch_optional(&mut *self.db.acquire().await?).await
+    }
+
     async fn store(
         &self,
         key: &str,
@@ -99,7 +105,12 @@ impl Provider for Simulator {
     async fn charge(&self, key: &str, amount: Money, token: &Secret) -> Result<ChargeOutcome, ProviderError> {
         let behavior = behavior(token.expose());
         match behavior {
-            Behavior::TimeOut => Err(ProviderError::Timeout),
+            // The first call is lost before its charge; the same key is never executed later.
+            Behavior::TimeOut => {
+                let first = self.stored(key).await?;
+                self.find(key).await?;
+                first.map(Into::into).ok_or(ProviderError::Timeout)
+            }
             Behavior::Fail => Ok(ChargeOutcome::Failed(ProviderDetails {
                 code: Some("provider_error".to_owned()),
                 message: Some("the provider failed".to_owned()),
@@ -109,8 +120,9 @@ impl Provider for Simulator {
                 Ok(self.execute(key, "charge", amount, behavior).await?.into())
             }
             Behavior::ChargeAndLoseResponse => {
+                let first = self.stored(key).await?;
                 self.execute(key, "charge", amount, behavior).await?;
-                Err(ProviderError::Timeout)
+                first.map(Into::into).ok_or(ProviderError::Timeout)
             }
         }
     }
@@ -120,10 +132,6 @@ impl Provider for Simulator {
     }
 
     async fn find_charge(&self, key: &str) -> Result<ChargeOutcome, ProviderError> {
-        Ok(self.find(key).await?.into())
-    }
-
-    async fn find_refund(&self, key: &str) -> Result<RefundOutcome, ProviderError> {
         Ok(self.find(key).await?.into())
     }
 }

@@ -3,7 +3,7 @@
 //! Every method is one transaction and uses the clock of the database.
 
 use agora_outbox::{DedupKey, StoredResponse};
-use agora_vocab::{CommandId, Money, OrderId, Page, PageSize, PaymentId, RefundId};
+use agora_vocab::{CommandId, Money, OrderId, Page, PageSize, PaymentId, RefundId, Secret};
 use async_trait::async_trait;
 use uuid::Uuid;
 
@@ -35,8 +35,8 @@ pub trait Payments: Send + Sync {
         details: &ProviderDetails,
         response: Option<&StoredResponse>,
     ) -> Result<(), StoreError>;
-    /// Returns a failed payment to `pending`.
-    async fn reopen(&self, id: PaymentId) -> Result<Payment, PaymentError>;
+    /// Returns a failed payment to `pending`, with the token of the request that tries again.
+    async fn reopen(&self, id: PaymentId, token: Option<&Secret>) -> Result<Payment, PaymentError>;
     /// Stores the amount due, if given and not yet stored, and opens the next capture attempt. An open attempt stays.
     /// Returns the payment as stored; without an open attempt if it is no longer `pending` or has no amount due.
     async fn prepare_capture(&self, id: PaymentId, due: Option<Money>) -> Result<Payment, PaymentError>;
@@ -52,7 +52,7 @@ pub trait Payments: Send + Sync {
 pub trait PaymentReads: Send + Sync {
     /// Returns a payment.
     async fn find(&self, id: PaymentId) -> Result<Option<Payment>, StoreError>;
-    /// Returns the newest payment of an order that was captured, even if it was refunded since.
+    /// Returns the newest payment of an order that was captured: one that is not fully refunded, if there is one.
     async fn find_captured(&self, order: OrderId) -> Result<Option<Payment>, StoreError>;
     /// Returns a page, newest first.
     async fn page(&self, filter: Filter, limit: PageSize) -> Result<Page<Payment>, StoreError>;

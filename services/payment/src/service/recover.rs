@@ -7,8 +7,8 @@ use agora_vocab::PaymentId;
 
 use super::{Error, PaymentService};
 use crate::{
-    domain::{Payment, RefundAttempt},
-    ports::{PendingOrderCallback, RefundOutcome},
+    domain::{AttemptState, Payment, RefundAttempt},
+    ports::PendingOrderCallback,
 };
 
 /// Maximum number of rows of each kind that one call leases.
@@ -56,16 +56,15 @@ impl PaymentService {
         Ok(self.store.complete_callback(callback.result).await?)
     }
 
+    /// Sends an open refund again with the same key, which gives the outcome of the first call.
     async fn resolve_refund(&self, attempt: &RefundAttempt) -> Result<(), Error> {
-        if let Ok(outcome) = self.with_timeout(self.provider()?.find_refund(&attempt.provider_key())).await {
-            let failed = outcome == RefundOutcome::Failed;
-            self.store.complete_refund(attempt, outcome, true).await?;
-            if failed {
-                tracing::warn!(
-                    payment.id = %attempt.payment,
-                    "Refund not executed by the provider: the client or the order must retry"
-                );
-            }
+        self.execute_refund(attempt, true).await?;
+        let failed = self.store.find_refund(attempt.id).await?.is_some_and(|now| now.state == AttemptState::Failed);
+        if failed {
+            tracing::warn!(
+                payment.id = %attempt.payment,
+                "Refund not executed by the provider: the client or the order must retry"
+            );
         }
         Ok(())
     }

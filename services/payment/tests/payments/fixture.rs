@@ -53,11 +53,12 @@ impl Shop {
         };
         let verifier =
             TokenVerifier::watch(WatchedFile::fixed(keys.jwks()), TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
-        let settings = PortSettings { verifier: Some(verifier), ..PortSettings::default() };
+        let settings = PortSettings { verifier: Some(verifier), ..PortSettings::of(&process) };
         let internal = agora_web::internal(
             agora_payment::internal(service.clone()),
             WatchedSecret::fixed(SECRET),
             &agora_topology::PAYMENT,
+            PortSettings::of(&process),
         );
         Self {
             app: TestApp::new(agora_web::public_stack(agora_payment::public(service.clone()), settings)),

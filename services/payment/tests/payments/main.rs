@@ -8,4 +8,5 @@ mod orders;
 mod public;
 mod recovery;
 mod refunds;
+mod slow_provider;
 mod storage;

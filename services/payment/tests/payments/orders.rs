@@ -86,7 +86,7 @@ async fn a_late_outcome_of_an_earlier_attempt_changes_nothing() {
     shop.store.create_for_order(&new).await.unwrap();
     let first = shop.store.find(new.id).await.unwrap().unwrap();
     shop.store.complete_capture(first.clone(), ChargeOutcome::not_charged()).await.unwrap();
-    shop.store.reopen(new.id).await.unwrap();
+    shop.store.reopen(new.id, new.token.as_ref()).await.unwrap();
     let second = shop.store.prepare_capture(new.id, Some(eur(DUE))).await.unwrap();
     let after = shop.store.complete_capture(first, ChargeOutcome::Captured(ProviderDetails::default())).await.unwrap();
     assert_eq!((after.status, after.open_attempt().map(|attempt| attempt.n)), (Status::Pending, Some(2)));
