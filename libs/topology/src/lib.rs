@@ -142,6 +142,8 @@ pub const ORDER: Service = Service {
         "PAYMENT_INTERNAL_URL",
         "USER_INTERNAL_URL",
         "ORDER_PAYMENT_WINDOW_SECONDS",
+        "ORDER_UNPAID_ORDERS_MAX",
+        "ORDER_UNPAID_UNITS_MAX",
     ],
     cpu_target_percent: 70,
     needed_to_buy: true,

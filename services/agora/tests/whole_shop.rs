@@ -226,6 +226,8 @@ fn environment(brokers: &str, [jwks, signing]: [&NamedTempFile; 2], gateway: u16
         ("PAYMENT_PROVIDER", "Simulator"),
         ("LEGACY_ALIASES", "Enabled"),
         ("DATABASE_POOL_SIZE", "5"),
+        // Each of few shoppers orders in every round, and a killed process leaves orders unpaid for a while.
+        ("ORDER_UNPAID_ORDERS_MAX", "1000"),
         ("RUST_LOG", "error"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))

@@ -1,5 +1,5 @@
--- Creates an order with its lines, history, saga and events, if its idempotency lease exists; locks the lease against
--- cancellation. Returns no row without the lease.
+-- Creates an order with its lines, history, saga and events, if its idempotency lease exists and its user has fewer than $8
+-- unpaid orders with at most $9 units; locks the lease against cancellation. Returns no row otherwise.
 --
 -- $1: id. $2: order_head. $3: order_progress. $4: order_line[]. $5: saga_state. $6: history_entry[]. $7: outbox_event[].
 with leased as (
@@ -7,6 +7,9 @@ with leased as (
     from idempotency
     where recovery_id = $1 and state = 'started'
     for share
+), unpaid as materialized (
+    select u.orders, u.units
+    from leased, unnest(array[$2::order_head]) as h, unpaid_orders(h.user_id, leased.recovery_id) as u
 ), changed as (
     insert into orders (
         id, number, user_id, cart_id, cart_version, currency, total_minor, shipping_address, expires_at, created_at,
@@ -19,7 +22,8 @@ with leased as (
         p.status, p.payment_status, p.payment_id, p.hold, p.declines, p.version, p.event_seq, p.updated_at,
         s.phase, s.saga, s.next_at, s.lease_owner, s.lease_until,
         case when s.next_at is not null then coalesce(s.lease_until, s.next_at) end
-    from leased, unnest(array[$2::order_head]) as h, unnest(array[$3::order_progress]) as p, unnest(array[$5::saga_state]) as s
+    from leased, unpaid, unnest(array[$2::order_head]) as h, unnest(array[$3::order_progress]) as p, unnest(array[$5::saga_state]) as s
+    where unpaid.orders < $8 and unpaid.units <= $9
     returning id, currency, updated_at
 ), lines as (
     insert into order_item (

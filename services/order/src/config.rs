@@ -9,6 +9,12 @@ const PAYMENT_WINDOW_SECONDS: u32 = 900;
 /// Longest payment window, in seconds: catalog limits a reservation to one day, and it outlives the window by 15 minutes.
 const PAYMENT_WINDOW_SECONDS_MAX: u32 = 86_400 - 900;
 
+/// Default limits of a user's unpaid orders, and the largest ones that can be set.
+const UNPAID_ORDERS: u32 = 5;
+const UNPAID_ORDERS_MAX: u32 = 10_000;
+const UNPAID_UNITS: u32 = 1_000;
+const UNPAID_UNITS_MAX: u32 = 100_000_000;
+
 /// All settings of the order service.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -26,6 +32,10 @@ pub struct Config {
     pub epoch: Epoch,
     /// Time after creation during which an order can be paid.
     pub payment_window: time::Duration,
+    /// Unpaid orders that a user can have.
+    pub unpaid_orders_max: u32,
+    /// Units in all unpaid orders of a user.
+    pub unpaid_units_max: u32,
     /// Base URL of catalog's internal API.
     pub catalog_url: String,
     /// Base URL of cart's internal API.
@@ -51,12 +61,23 @@ impl Config {
             internal_secret: reader.secret("INTERNAL_SECRET"),
             epoch: reader.default("RECOVERY_EPOCH", Epoch::default()),
             payment_window: time::Duration::seconds(i64::from(window)),
+            unpaid_orders_max: limit(reader, "ORDER_UNPAID_ORDERS_MAX", UNPAID_ORDERS, UNPAID_ORDERS_MAX),
+            unpaid_units_max: limit(reader, "ORDER_UNPAID_UNITS_MAX", UNPAID_UNITS, UNPAID_UNITS_MAX),
             catalog_url: reader.required("CATALOG_INTERNAL_URL"),
             cart_url: reader.required("CART_INTERNAL_URL"),
             payment_url: reader.required("PAYMENT_INTERNAL_URL"),
             user_url: reader.required("USER_INTERNAL_URL"),
         }
     }
+}
+
+/// A setting from 1 to `max`.
+fn limit(reader: &mut Reader, name: &'static str, default: u32, max: u32) -> u32 {
+    let limit: u32 = reader.default(name, default);
+    if !(1..=max).contains(&limit) {
+        reader.fault(name, format!("must be from 1 to {max}"));
+    }
+    limit
 }
 
 #[cfg(test)]

@@ -2,20 +2,20 @@
 //!
 //! Depends on the shared vocabulary and the published events; must not depend on HTTP, SQL or another service.
 
-mod address;
 mod draft;
 mod history;
+mod limits;
 mod order;
 mod saga;
 mod status;
 mod transition;
 
-pub use address::Address;
 pub use draft::{
     DRAFT_LINES_MAX, FieldError, Method, OrderDraft, PayWith, PricingError, Product, RequestedLine, RequestedLines,
     Source, Token, price,
 };
 pub use history::{HistoryEntry, OrderChange, rebuild};
+pub use limits::{LimitReached, UnpaidLimits};
 pub use order::{CartVersion, Line, Order, OrderProgress, number};
 pub use saga::{
     HOLD_MARGIN_SECONDS, Hold, LEASE, OwnPayment, Phase, RunnerId, STUCK_AFTER, Saga, SagaLease, Shortage, Step,

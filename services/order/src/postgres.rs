@@ -21,7 +21,10 @@ use uuid::Uuid;
 
 use self::{read::find_with, write::Effects};
 use crate::{
-    domain::{self, Decisions, HistoryEntry, Order, OrderDraft, Refused, RunnerId, SagaEvent, SagaLease, State, lease},
+    domain::{
+        self, Decisions, HistoryEntry, Order, OrderDraft, Refused, RunnerId, SagaEvent, SagaLease, State, UnpaidLimits,
+        lease,
+    },
     ports::{ApplyError, CreateError, Issued, Orders, SagaSnapshot, StoreError},
 };
 
@@ -40,6 +43,8 @@ pub struct PgOrders {
     pub epoch: Epoch,
     /// Time after creation during which an order can be paid.
     pub payment_window: time::Duration,
+    /// Unpaid orders and their units that a user can have.
+    pub limits: UnpaidLimits,
     /// Final response to the request that created an order; `None` while the saga has steps to take.
     pub answer: fn(&State) -> Option<StoredResponse>,
 }
@@ -63,8 +68,9 @@ impl Orders for PgOrders {
         let events = self.events(&state.order, &entries, None)?;
         let effects = Effects { entries, events, ..Effects::default() };
         let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
-        if !write::create(&mut connection, &state, (now, lease), &effects).await? {
-            return Err(CreateError::LeaseLost);
+        if !write::create(&mut connection, &state, (now, lease), &effects, self.limits).await? {
+            let reached = write::limit_reached(&mut connection, &state.order, self.limits).await?;
+            return Err(reached.map_or(CreateError::LeaseLost, CreateError::LimitReached));
         }
         Ok(SagaSnapshot { state, now, lease, leased, revision: FIRST_REVISION })
     }

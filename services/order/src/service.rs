@@ -6,21 +6,24 @@ mod pay;
 mod place;
 mod read;
 mod saga;
+mod unfinished;
 
 use std::{sync::Arc, time::Duration};
 
 use agora_chassis::BoxError;
 use agora_outbox::StoredResponse;
-use agora_vocab::{Ids, MoneyError, ProductId};
+use agora_vocab::{Ids, Money, MoneyError, ProductId};
 use tokio::sync::Notify;
 
 pub use self::{
+    pay::PAYMENT_RESULT_WITHIN,
     place::{NewOrder, Placed, Shipping},
     saga::Services,
+    unfinished::{UnfinishedUndo, UnfinishedUndos},
 };
 
 use crate::{
-    domain::{FieldError, Refused, RunnerId, State, Status},
+    domain::{FieldError, LimitReached, Refused, RunnerId, State, Status},
     ports::{Addresses, ApplyError, CallFailed, OrderStore, StoreError},
 };
 
@@ -39,6 +42,8 @@ pub struct OrderService {
     pub ids: Arc<dyn Ids>,
     /// Notification that wakes the worker before its next poll.
     pub work: Arc<Notify>,
+    /// Requests whose cart and lease this process could not give back yet.
+    pub unfinished: Arc<UnfinishedUndos>,
     /// Final response to the request that created an order, stored and repeated on retries; `None` while the saga has
     /// steps to take. A parameter, because only the HTTP layer knows status codes and bodies.
     pub answer: fn(&State) -> Option<StoredResponse>,
@@ -65,6 +70,15 @@ pub enum Error {
     /// The total overflows or mixes currencies.
     #[error("the total overflows or mixes currencies")]
     NoSum(#[source] MoneyError),
+    /// The total differs from the one that the user expects.
+    #[error("the order costs {total}")]
+    TotalChanged {
+        /// The total now.
+        total: Money,
+    },
+    /// The user has as many unpaid orders or held units as a user can have.
+    #[error(transparent)]
+    LimitReached(LimitReached),
     /// Another live order has this version of the cart.
     #[error("another order has this cart")]
     CartAlreadyOrdered,

@@ -22,6 +22,9 @@ pub async fn run(service: OrderService, shutdown: CancellationToken) -> anyhow::
         while service.continue_sagas().await? > 0 && !shutdown.is_cancelled() {
             pauses.reset();
         }
+        if service.retry_unfinished().await > 0 {
+            pauses.reset();
+        }
         if Instant::now() >= clear_at {
             clear(&service).await?;
             clear_at = Instant::now() + CLEAR_EVERY;

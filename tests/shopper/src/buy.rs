@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use agora_api::{List, catalog::Product, order::Order, payment::Payment, user::Tokens};
+use agora_api::{List, cart::Cart, catalog::Product, order::Order, payment::Payment, user::Tokens};
 use agora_vocab::OrderId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -60,9 +60,9 @@ pub async fn buy_one(shop: &Shop) -> Result<Receipt, BuyError> {
     let token = purchase.enter(&nonce).await?;
     let product = purchase.choose().await?;
     let add = Call::post("/cart/items", json!({ "productId": product.id, "quantity": 1 }));
-    let _: Value =
+    let cart: Cart =
         purchase.step("filling the cart", &add.bearer(&token).idempotency_key(format!("add-{nonce}"))).await?;
-    let order = Call::post("/orders", json!({ "shippingAddress": address() }));
+    let order = Call::post("/orders", json!({ "shippingAddress": address(), "expectedTotal": cart.total }));
     let order: Order =
         purchase.step("ordering", &order.bearer(&token).idempotency_key(format!("order-{nonce}"))).await?;
     purchase.read_until(&token, order.id, "waiting for the order's reservation", &["pending", "paid"]).await?;

@@ -4,8 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use agora_api::{catalog::Product, order::Order};
-use agora_vocab::{OrderId, ProductId, UserId};
+use agora_api::{cart::Cart, catalog::Product, order::Order};
+use agora_vocab::{Money, OrderId, ProductId, UserId};
 use serde_json::json;
 
 use crate::{
@@ -52,7 +52,8 @@ pub enum Purpose {
     Refund,
     /// The shortest complete purchase: list products, add one, order, pay, read the order.
     BuyOne,
-    /// Orders one unit and does not pay.
+    /// Orders one unit and does not pay. The order is cancelled afterwards, which is not recorded: a user can have few unpaid
+    /// orders.
     Order,
 }
 
@@ -89,6 +90,8 @@ pub struct Journey<'a> {
     pub duplicate_percent: usize,
     /// Prefix of all idempotency keys; unique per visit.
     pub name: String,
+    /// Total of the cart after the last line was added: the visitor does not order at another one.
+    pub seen_total: Option<Money>,
 }
 
 impl Journey<'_> {
@@ -113,7 +116,9 @@ impl Journey<'_> {
             }
             Purpose::BuyOne => return self.buy_one().await,
             Purpose::Order => {
-                self.order_items(1, None).await;
+                if let Some(order) = self.order_items(1, None).await {
+                    self.give_up(order.id).await;
+                }
             }
         }
         false
@@ -140,7 +145,8 @@ impl Journey<'_> {
     async fn add(&mut self, line: usize, quantity: usize) {
         let add = Call::post("/cart/items", json!({ "productId": self.product(), "quantity": quantity }));
         let key = format!("{}-add-{line}", self.name);
-        self.send(Action::Add, add.bearer(&self.visitor.token).idempotency_key(key), None).await;
+        let reply = self.send(Action::Add, add.bearer(&self.visitor.token).idempotency_key(key), None).await;
+        self.seen_total = reply.success().map(|cart: Cart| cart.total).or(self.seen_total);
     }
 
     async fn order(&mut self) -> Option<OrderId> {
@@ -152,7 +158,11 @@ impl Journey<'_> {
 
     /// Orders the cart's contents; None if the order was rejected or got no response.
     async fn order_cart(&mut self) -> Option<OrderId> {
-        let order = Call::post("/orders", json!({ "shippingAddress": address() }));
+        let mut body = json!({ "shippingAddress": address() });
+        if let Some(total) = self.seen_total {
+            body["expectedTotal"] = json!(total);
+        }
+        let order = Call::post("/orders", body);
         let key = format!("{}-order", self.name);
         let order: Order =
             self.send(Action::Order, order.bearer(&self.visitor.token).idempotency_key(key), None).await.success()?;
@@ -213,6 +223,18 @@ impl Journey<'_> {
         let cancel = Call::delete(format!("/orders/{order}")).bearer(&self.visitor.token);
         self.send(Action::Cancel, cancel.idempotency_key(format!("{}-cancel", self.name)), Some(order)).await;
         self.read(order).await;
+    }
+
+    /// Cancels an order without a record.
+    async fn give_up(&self, order: OrderId) {
+        let cancel = Call::delete(format!("/orders/{order}")).bearer(&self.visitor.token);
+        for _ in 0..TRIES_MAX {
+            let reply = self.shop.send(&cancel).await;
+            if !reply.is_retryable() {
+                return;
+            }
+            tokio::time::sleep(pause(&reply)).await;
+        }
     }
 
     async fn refund(&mut self, order: OrderId) {

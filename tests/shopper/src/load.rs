@@ -230,6 +230,7 @@ impl LoadGenerator {
             random: Random::new(seed),
             duplicate_percent: self.duplicate_percent,
             name: format!("{}-{tick}", self.name),
+            seen_total: None,
         };
         let bought = journey.run(purpose).await;
         (Some(visitor), bought)

@@ -2,7 +2,7 @@
 
 use agora_api::cart as api;
 use agora_outbound::{CallError, Client};
-use agora_vocab::{CommandId, OrderId, Quantity, UserId};
+use agora_vocab::{CommandId, OrderId, Quantity, UserId, Variant};
 use async_trait::async_trait;
 
 use crate::{
@@ -47,7 +47,7 @@ impl Carts for CartClient {
 fn requested(line: agora_api::catalog::Line) -> Result<RequestedLine, CallFailed> {
     let quantity = Quantity::parse(i64::from(line.quantity));
     let quantity = quantity.map_err(|invalid| CallFailed { callee: CALLEE, source: invalid.into() })?;
-    Ok(RequestedLine { product: line.product_id, variant: line.variant, quantity })
+    Ok(RequestedLine { product: line.product_id, variant: Variant::stored(line.variant), quantity })
 }
 
 fn failed(error: CallError) -> CallFailed {

@@ -1,8 +1,10 @@
 //! HTTP client of the catalog service's internal API. Must not contain order logic.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use agora_api::catalog as api;
 use agora_outbound::{CallError, Client};
-use agora_vocab::{CommandId, OrderId, ProductId};
+use agora_vocab::{CommandId, OrderId, ProductId, Variant};
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -22,7 +24,15 @@ impl Catalog for CatalogClient {
     async fn quote(&self, products: &[ProductId]) -> Result<Vec<Product>, CallFailed> {
         let body = api::QuoteRequest { product_ids: products.to_vec() };
         let quote: api::Quote = self.0.post(api::routes::QUOTE.path, &body).await.map_err(failed)?;
-        Ok(quote.items.into_iter().map(product).collect())
+        let mut variants: BTreeMap<ProductId, BTreeSet<Variant>> = BTreeMap::new();
+        for stock in quote.variants {
+            variants.entry(stock.product_id).or_default().insert(Variant::stored(stock.variant));
+        }
+        let quoted = |item: api::Product| {
+            let variants = variants.remove(&item.id).unwrap_or_default();
+            product(item, variants)
+        };
+        Ok(quote.items.into_iter().map(quoted).collect())
     }
 
     async fn reserve(&self, command: CommandId, hold: &NewHold) -> Result<Reserving, CallFailed> {
@@ -38,11 +48,8 @@ impl Catalog for CatalogClient {
     async fn commit(&self, command: CommandId, order: OrderId, hold: i32) -> Result<bool, CallFailed> {
         let body = api::Hold { order_id: order, hold };
         let answer: Result<api::HoldState, _> = self.0.command(api::routes::COMMIT.path, command.uuid(), &body).await;
-        match answer {
-            Ok(state) => Ok(state.state == "committed"),
-            Err(CallError::Refused { status: 404 | 409, .. }) => Ok(false),
-            Err(error) => Err(failed(error)),
-        }
+        // Only a state says that the reservation is gone: catalog never refuses to commit one.
+        Ok(answer.map_err(failed)?.state == "committed")
     }
 
     async fn release(&self, command: CommandId, order: OrderId, hold: i32) -> Result<(), CallFailed> {
@@ -53,21 +60,25 @@ impl Catalog for CatalogClient {
 }
 
 /// The shortage that a rejected reservation reports. A released reservation or a deleted product has no available units.
+/// `None` if catalog has not decided.
 fn refused(error: &CallError) -> Option<Shortage> {
-    let CallError::Refused { status: 404 | 409 | 422, problem, retry_after: None } = error else { return None };
+    let CallError::Refused { problem, retry_after: None, .. } = error else { return None };
+    if !matches!(problem.code.as_str(), "INSUFFICIENT_QUANTITY" | "CANCELLED" | "VALIDATION_FAILED") {
+        return None;
+    }
     let number =
         |name| problem.extra.get(name).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
     let product = problem.extra.get("productId").and_then(Value::as_str).and_then(|id| id.parse().ok());
     Some(Shortage { product, requested: number("requested"), available: number("available") })
 }
 
-fn product(product: api::Product) -> Product {
+fn product(product: api::Product, variants: BTreeSet<Variant>) -> Product {
     let api::Product { id, name, price, category, brand, supplier, seller_id, .. } = product;
-    Product { id, name, price, brand, category, supplier, seller: seller_id }
+    Product { id, name, price, brand, category, supplier, seller: seller_id, variants }
 }
 
 fn line(RequestedLine { product, variant, quantity }: &RequestedLine) -> api::Line {
-    api::Line { product_id: *product, variant: variant.clone(), quantity: quantity.get() }
+    api::Line { product_id: *product, variant: variant.as_str().to_owned(), quantity: quantity.get() }
 }
 
 fn failed(error: CallError) -> CallFailed {

@@ -1,7 +1,9 @@
 //! HTTP client of the payment service's internal API. Must not contain order logic.
 
+use std::time::Duration;
+
 use agora_api::payment as api;
-use agora_outbound::{CallError, Client};
+use agora_outbound::{CallError, CallLimits, Client};
 use agora_vocab::CommandId;
 use async_trait::async_trait;
 use serde::Serialize;
@@ -12,6 +14,9 @@ use crate::{
 };
 
 const CALLEE: &str = "payment";
+/// Time limits of a call to payment, which calls the provider. Longer than payment takes to answer, so that a slow provider is
+/// not taken for a failed call.
+pub const CALL_LIMITS: CallLimits = CallLimits { try_max: Duration::from_secs(7), call_max: Duration::from_secs(8) };
 /// Payment status that means "no result yet".
 const PENDING: &str = "pending";
 
@@ -82,10 +87,11 @@ fn report(state: &api::PaymentState) -> Result<Report, CallFailed> {
 fn never(error: &CallError) -> Option<PaymentOutcome> {
     match error {
         CallError::Refused { status: 402, .. } => Some(PaymentOutcome::Declined),
-        CallError::Refused { status: 409, retry_after: None, problem } if problem.code == "CANCELLED" => {
-            Some(PaymentOutcome::Voided)
-        }
-        CallError::Refused { status: 409 | 422, retry_after: None, .. } => Some(PaymentOutcome::Failed),
+        CallError::Refused { retry_after: None, problem, .. } => match problem.code.as_str() {
+            "CANCELLED" => Some(PaymentOutcome::Voided),
+            "NO_PROVIDER" | "PAYMENT_MISMATCH" | "VALIDATION_FAILED" => Some(PaymentOutcome::Failed),
+            _ => None,
+        },
         CallError::Refused { .. } | CallError::Unavailable(_) => None,
     }
 }

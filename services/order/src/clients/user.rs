@@ -2,13 +2,10 @@
 
 use agora_api::user as api;
 use agora_outbound::{CallError, Client};
-use agora_vocab::{AddressId, UserId};
+use agora_vocab::{Address, AddressId, AddressText, UserId};
 use async_trait::async_trait;
 
-use crate::{
-    domain::Address,
-    ports::{Addresses, CallFailed},
-};
+use crate::ports::{Addresses, CallFailed};
 
 /// Calls the user service over HTTP, on behalf of the ordering user.
 #[derive(Clone, Debug)]
@@ -19,16 +16,13 @@ impl Addresses for UserClient {
     async fn find(&self, user: UserId, address: AddressId) -> Result<Option<Address>, CallFailed> {
         let path = api::routes::READ_ADDRESS_OF.path_of([&user, &address]);
         match self.0.for_user(user).get::<api::Address>(&path).await {
-            Ok(entry) => Ok(Some(entry.address.into())),
+            Ok(entry) => match AddressText::from(entry.address).parse() {
+                Ok(address) => Ok(Some(address)),
+                // An entry from before its rules: the user has to write it again.
+                Err(_) => Ok(None),
+            },
             Err(CallError::Refused { status: 404, .. }) => Ok(None),
             Err(error) => Err(CallFailed { callee: "user", source: error.into() }),
         }
-    }
-}
-
-impl From<api::PostalAddress> for Address {
-    fn from(address: api::PostalAddress) -> Self {
-        let api::PostalAddress { recipient, street, city, state, postal_code, country } = address;
-        Self { recipient, street, city, state, postal_code, country }
     }
 }

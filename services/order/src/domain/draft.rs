@@ -1,17 +1,19 @@
 //! A new order before it is written: requested lines, payment method and prices. No I/O.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
-use agora_vocab::{Money, MoneyError, OrderId, PaymentId, ProductId, Quantity, SellerId, UserId};
+use agora_vocab::{Address, Money, MoneyError, OrderId, PaymentId, ProductId, Quantity, SellerId, UserId, Variant};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-use super::{Address, CartVersion, Line, Order, OrderProgress, OwnPayment, Saga, State};
+use super::{CartVersion, Line, Order, OrderProgress, OwnPayment, Saga, State};
 
 /// Maximum number of lines of an order; limit of one quote and one reservation.
 pub const DRAFT_LINES_MAX: usize = 100;
-/// Longest variant and payment token, in bytes.
-const VARIANT_BYTES_MAX: usize = 100;
+/// Longest payment token, in bytes.
 const TOKEN_BYTES_MAX: usize = 255;
 
 /// A product, its variant and a quantity.
@@ -19,8 +21,7 @@ const TOKEN_BYTES_MAX: usize = 255;
 pub struct RequestedLine {
     /// Id of the product.
     pub product: ProductId,
-    /// The variant; empty for a product without variants.
-    pub variant: String,
+    pub variant: Variant,
     pub quantity: Quantity,
 }
 
@@ -83,6 +84,8 @@ pub struct Product {
     pub supplier: Option<String>,
     /// Id of the seller.
     pub seller: SellerId,
+    /// The variants that have a name.
+    pub variants: BTreeSet<Variant>,
 }
 
 /// A new order with fixed lines and prices, ready to be written.
@@ -108,6 +111,9 @@ pub enum PricingError {
     /// Products that catalog does not contain.
     #[error("products that catalog does not contain")]
     Unknown(Vec<ProductId>),
+    /// Indexes of lines whose product has no such variant.
+    #[error("variants that their products do not have")]
+    UnknownVariants(Vec<usize>),
     /// The total overflows or mixes currencies.
     #[error("the total overflows or mixes currencies")]
     Sum(#[source] MoneyError),
@@ -123,13 +129,10 @@ impl RequestedLines {
         let mut wrong = Vec::new();
         let mut lines: Vec<RequestedLine> = Vec::with_capacity(items.len());
         for (i, (product, variant, units)) in items.into_iter().enumerate() {
-            let variant = variant.unwrap_or_default();
-            if variant.len() > VARIANT_BYTES_MAX {
-                wrong.push(FieldError::new(
-                    format!("items[{i}].variant"),
-                    format!("must be at most {VARIANT_BYTES_MAX} bytes"),
-                ));
-            }
+            let variant = Variant::parse(variant.as_deref().unwrap_or_default()).unwrap_or_else(|invalid| {
+                wrong.push(FieldError::new(format!("items[{i}].variant"), invalid.message));
+                Variant::default()
+            });
             let same = lines.iter().position(|line| line.product == product && line.variant == variant);
             let already = same.map_or(0, |at| i64::from(lines[at].quantity.get()));
             match (Quantity::parse(units).and_then(|_| Quantity::parse(already + units)), same) {
@@ -196,6 +199,14 @@ pub fn price(requested: &[RequestedLine], quoted: Vec<Product>) -> Result<(Vec<L
     if !unknown.is_empty() {
         return Err(PricingError::Unknown(unknown));
     }
+    let has_variant = |line: &RequestedLine| {
+        let product = quoted.get(&line.product);
+        line.variant.is_default() || product.is_some_and(|product| product.variants.contains(&line.variant))
+    };
+    let without: Vec<usize> = (0..requested.len()).filter(|&at| !has_variant(&requested[at])).collect();
+    if !without.is_empty() {
+        return Err(PricingError::UnknownVariants(without));
+    }
     let lines: Vec<Line> = requested
         .iter()
         .filter_map(|line| Some(price_line(line, quoted.get(&line.product)?)))
@@ -257,7 +268,9 @@ impl fmt::Debug for Token {
 
 #[cfg(test)]
 mod tests {
-    use agora_vocab::{Currency, Money, ProductId, SellerId};
+    use std::collections::BTreeSet;
+
+    use agora_vocab::{Currency, Money, ProductId, SellerId, Variant};
     use proptest::prelude::*;
     use uuid::Uuid;
 
@@ -276,6 +289,7 @@ mod tests {
             category: None,
             supplier: None,
             seller: SellerId::HOUSE,
+            variants: BTreeSet::new(),
         }
     }
 
@@ -301,7 +315,7 @@ mod tests {
         ]);
         let lines: Vec<_> =
             lines.unwrap().into_lines().into_iter().map(|line| (line.variant, line.quantity.get())).collect();
-        assert_eq!(lines, [(String::new(), 5), ("red".to_owned(), 1)]);
+        assert_eq!(lines, [(Variant::default(), 5), (Variant::parse("red").unwrap(), 1)]);
         assert_eq!(fields(vec![(product(1), None, 9_999), (product(1), None, 1)]), ["items[1].quantity"]);
     }
 

@@ -1,11 +1,11 @@
 //! The order aggregate: fields fixed at creation and the progress that changes. No I/O.
 
 use agora_events::order::{Order as OrderPayload, OrderEvent, OrderLine};
-use agora_vocab::{CartId, Epoch, Money, OrderId, PaymentId, ProductId, Quantity, SellerId, UserId};
+use agora_vocab::{Address, CartId, Epoch, Money, OrderId, PaymentId, ProductId, Quantity, SellerId, UserId, Variant};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Address, PaymentStatus, Status};
+use super::{PaymentStatus, Status};
 
 /// An order. All fields except `progress`, `version`, `event_seq` and `updated_at` are fixed at creation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,8 +69,7 @@ pub struct CartVersion {
 pub struct Line {
     /// Id of the product.
     pub product: ProductId,
-    /// The variant; empty for a product without variants.
-    pub variant: String,
+    pub variant: Variant,
     /// Product name at creation.
     pub name: String,
     pub quantity: Quantity,
@@ -133,7 +132,7 @@ impl Line {
     fn to_payload(&self) -> OrderLine {
         OrderLine {
             product_id: self.product,
-            variant: self.variant.clone(),
+            variant: self.variant.as_str().to_owned(),
             name: self.name.clone(),
             quantity: self.quantity.get(),
             price: self.price,

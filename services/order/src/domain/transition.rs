@@ -219,6 +219,15 @@ impl Transition<'_> {
         }
     }
 
+    /// Schedules the release of the reservation that a captured payment needed: the current one, or the next one, which may
+    /// have been requested already.
+    pub(super) fn release_for_payment(&mut self) {
+        if self.saga.hold == Hold::Gone {
+            self.progress.hold += 1;
+        }
+        self.saga.hold = Hold::Ending;
+    }
+
     /// Schedules a refund of `payment`; idempotent.
     pub(super) fn refund(&mut self, payment: PaymentId) {
         if !self.saga.refunds.contains(&payment) {

@@ -1,7 +1,7 @@
 //! Public HTTP API: `/api/v1/orders` and `/api/v1/admin/orders`. Calls use cases only.
 
 use agora_api::{List, order as api};
-use agora_vocab::{OrderId, Page, Role, UserId};
+use agora_vocab::{AddressText, Invalid, OrderId, Page, Role, UserId};
 use agora_web::{
     Command, Identity, Json, PageQuery, Path, Problem, Query, Routes, Start, created, decode_cursor, encode_cursor,
 };
@@ -13,7 +13,7 @@ use super::{
     wire::{location, wire},
 };
 use crate::{
-    domain::{Address, FieldError, Order, PayWith, RequestedLines, Source},
+    domain::{FieldError, Order, PayWith, RequestedLines, Source},
     ports::Listing,
     service::{Error, NewOrder, OrderService, Placed, Shipping},
 };
@@ -121,7 +121,7 @@ fn page(page: Page<Order>) -> List<api::Order> {
 
 /// Validates the request body; returns every invalid field on error.
 fn parse(user: UserId, body: api::NewOrder) -> Result<NewOrder, Vec<FieldError>> {
-    let api::NewOrder { items, address_id, shipping_address, payment } = body;
+    let api::NewOrder { items, address_id, shipping_address, payment, expected_total } = body;
     let mut wrong = Vec::new();
     let source = items.map_or(Ok(Source::Cart), |items| {
         RequestedLines::parse(items.into_iter().map(item).collect()).map(Source::Items)
@@ -131,8 +131,10 @@ fn parse(user: UserId, body: api::NewOrder) -> Result<NewOrder, Vec<FieldError>>
         (None, None) => Some(Shipping::Unknown),
         (Some(entry), None) => Some(Shipping::AddressBook(entry)),
         (None, Some(address)) => {
-            let parsed = Address::from(address).parse();
-            parsed.map_err(|found| wrong.extend(found.into_iter().map(FieldError::from))).ok().map(Shipping::To)
+            let parsed = AddressText::from(address).parse();
+            let within =
+                |invalid: Invalid| FieldError::new(format!("shippingAddress.{}", invalid.field), invalid.message);
+            parsed.map_err(|found| wrong.extend(found.into_iter().map(within))).ok().map(Shipping::To)
         }
         (Some(_), Some(_)) => {
             wrong.push(FieldError::new("addressId", "cannot stand beside shippingAddress"));
@@ -142,7 +144,7 @@ fn parse(user: UserId, body: api::NewOrder) -> Result<NewOrder, Vec<FieldError>>
     let pay = payment.map(|api::PayWith { method, token }| PayWith::parse(&method, &token)).transpose();
     let pay = pay.map_err(|found| wrong.extend(found)).ok();
     match (source, shipping, pay) {
-        (Some(source), Some(shipping), Some(pay)) => Ok(NewOrder { user, source, shipping, pay }),
+        (Some(source), Some(shipping), Some(pay)) => Ok(NewOrder { user, source, shipping, pay, expected_total }),
         _ => Err(wrong),
     }
 }

@@ -1,12 +1,12 @@
 //! Conversion of orders to response bodies, and the final response to `POST /orders`. No I/O.
 
-use agora_api::{order as api, user::PostalAddress};
+use agora_api::order as api;
 use agora_outbox::StoredResponse;
 use agora_web::Problem;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::domain::{Address, Line, Order, OrderProgress, OwnPayment, PaymentStatus, Shortage, State, Status};
+use crate::domain::{Line, Order, OrderProgress, OwnPayment, PaymentStatus, Shortage, State, Status};
 
 /// URL path of an order.
 pub(super) fn location(order: &Order) -> String {
@@ -37,7 +37,7 @@ fn item(line: &Line) -> api::Item {
     let Line { product, variant, name, quantity, price, total, brand, category, supplier, seller } = line;
     api::Item {
         product_id: *product,
-        variant: variant.clone(),
+        variant: variant.as_str().to_owned(),
         name: name.clone(),
         quantity: quantity.get(),
         price: *price,
@@ -46,13 +46,6 @@ fn item(line: &Line) -> api::Item {
         category: category.clone(),
         supplier: supplier.clone(),
         seller_id: *seller,
-    }
-}
-
-impl From<Address> for PostalAddress {
-    fn from(address: Address) -> Self {
-        let Address { recipient, street, city, state, postal_code, country } = address;
-        Self { recipient, street, city, state, postal_code, country }
     }
 }
 

@@ -1,10 +1,10 @@
 //! The other services that orders call: cart, catalog, payment and user. Every command is idempotent.
 
 use agora_chassis::BoxError;
-use agora_vocab::{AddressId, CommandId, Money, OrderId, PaymentId, ProductId, UserId};
+use agora_vocab::{Address, AddressId, CommandId, Money, OrderId, PaymentId, ProductId, UserId};
 use async_trait::async_trait;
 
-use crate::domain::{Address, CartVersion, Method, PaymentOutcome, Product, RequestedLine, Shortage, Token};
+use crate::domain::{CartVersion, Method, PaymentOutcome, Product, RequestedLine, Shortage, Token};
 
 /// The cart service.
 #[async_trait]

@@ -9,7 +9,7 @@ use agora_vocab::{CommandId, OrderId, Page, PageSize, UserId};
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
-use crate::domain::{Order, OrderDraft, Refused, RunnerId, SagaEvent, SagaLease, State};
+use crate::domain::{LimitReached, Order, OrderDraft, Refused, RunnerId, SagaEvent, SagaLease, State};
 
 /// Everything that this service stores.
 pub trait OrderStore: Orders + Sagas + OrderReads + IdempotencyLeases {}
@@ -19,7 +19,8 @@ impl<T: Orders + Sagas + OrderReads + IdempotencyLeases> OrderStore for T {}
 /// Orders and their history.
 #[async_trait]
 pub trait Orders: Send + Sync {
-    /// Writes a new order, its first event and its saga, leased by `runner`.
+    /// Writes a new order, its first event and its saga, leased by `runner`, unless it would exceed a limit of its user's
+    /// unpaid orders. Of parallel orders of a user, each counts those that were written before it.
     async fn create(&self, draft: OrderDraft, issued: Issued, runner: RunnerId) -> Result<SagaSnapshot, CreateError>;
 
     /// Applies [`crate::domain::decide`] to each event in turn and writes order, history, event and saga in one transaction,
@@ -152,6 +153,9 @@ pub enum CreateError {
     /// Another live order has this version of the cart.
     #[error("another order has this cart")]
     CartAlreadyOrdered,
+    /// The user has as many unpaid orders or held units as a user can have.
+    #[error(transparent)]
+    LimitReached(LimitReached),
     /// The idempotency lease of the request was cancelled meanwhile.
     #[error("the idempotency lease of the order was cancelled")]
     LeaseLost,

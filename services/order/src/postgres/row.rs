@@ -2,15 +2,15 @@
 
 use agora_chassis::BoxError;
 use agora_postgres::composite;
-use agora_vocab::{CartId, Money, OrderId, PaymentId, ProductId, Quantity, SellerId, UserId};
+use agora_vocab::{Address, CartId, Money, OrderId, PaymentId, ProductId, Quantity, SellerId, UserId, Variant};
 use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
     domain::{
-        Address, CartVersion, HistoryEntry, Line, Order, OrderChange, OrderProgress, Phase, Saga, SagaLease, State,
-        phase, wake_at,
+        CartVersion, HistoryEntry, Line, Order, OrderChange, OrderProgress, Phase, Saga, SagaLease, State, phase,
+        wake_at,
     },
     ports::{SagaSnapshot, StoreError},
 };
@@ -241,7 +241,7 @@ impl LineRow {
     pub(super) fn of(line: &Line) -> Self {
         Self {
             product_id: line.product.uuid(),
-            variant: line.variant.clone(),
+            variant: line.variant.as_str().to_owned(),
             name: line.name.clone(),
             // At most 9999.
             quantity: i32::try_from(line.quantity.get()).unwrap_or(i32::MAX),
@@ -269,7 +269,7 @@ impl LineRow {
         } = self;
         Ok(Line {
             product: ProductId::new(product_id),
-            variant,
+            variant: Variant::stored(variant),
             name,
             quantity: Quantity::parse(i64::from(quantity))?,
             price: money(price_minor, currency)?,

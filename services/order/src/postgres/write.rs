@@ -11,7 +11,7 @@ use super::{
     row::{EntryRow, HeadRow, LineRow, ProgressRow, SagaState},
 };
 use crate::{
-    domain::{HistoryEntry, SagaLease, State},
+    domain::{HistoryEntry, LimitReached, Order, SagaLease, State, UnpaidLimits},
     ports::{CreateError, StoreError},
 };
 
@@ -25,12 +25,14 @@ pub(super) struct Effects {
     pub(super) response: Option<StoredResponse>,
 }
 
-/// Inserts an order at `now` with its lines, history, saga and events, if the idempotency lease exists. `false` without it.
+/// Inserts an order at `now` with its lines, history, saga and events, if the idempotency lease exists and the user's limits
+/// allow it; `false` if not.
 pub(super) async fn create(
     connection: &mut PgConnection,
     state: &State,
     (now, lease): (OffsetDateTime, SagaLease),
     effects: &Effects,
+    limits: UnpaidLimits,
 ) -> Result<bool, CreateError> {
     let order = &state.order;
     let create = sqlx::query(include_str!("../../sql/create_order.sql"))
@@ -40,8 +42,30 @@ pub(super) async fn create(
         .bind(order.lines.iter().map(LineRow::of).collect::<Vec<_>>())
         .bind(SagaState::of(state, now, lease))
         .bind(effects.entries.iter().map(EntryRow::of).collect::<Vec<_>>())
-        .bind(effects.events.rows());
+        .bind(effects.events.rows())
+        .bind(i64::from(limits.orders))
+        .bind(i64::from(limits.units) - units(order));
     Ok(write_once(connection, create, &effects.events, &[]).await.map_err(on_create)?.is_some())
+}
+
+/// The limit that a new order of the user would exceed now, if any.
+pub(super) async fn limit_reached(
+    connection: &mut PgConnection,
+    order: &Order,
+    limits: UnpaidLimits,
+) -> Result<Option<LimitReached>, StoreError> {
+    const COUNT: &str = "select orders, units from unpaid_orders($1, $2)";
+    let (orders, held): (i64, i64) = sqlx::query_as(COUNT)
+        .bind(order.user.uuid())
+        .bind(order.id.uuid())
+        .fetch_one(connection)
+        .await
+        .map_err(StoreError::from)?;
+    Ok(limits.check(orders, held, units(order)).err())
+}
+
+fn units(order: &Order) -> i64 {
+    order.lines.iter().map(|line| i64::from(line.quantity.get())).sum()
 }
 
 /// Writes a change of an order that was read at `revision` and `now`. Returns the time and the new revision; `None` if the

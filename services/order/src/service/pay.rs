@@ -4,6 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use agora_outbox::DedupKey;
 use agora_vocab::{CommandId, Money, OrderId, PaymentId, UserId};
+use tokio::time::Instant;
 
 use super::{Error, OrderService};
 use crate::{
@@ -11,8 +12,9 @@ use crate::{
     ports::SagaSnapshot,
 };
 
-/// How long the payment service waits for the order to become paid; shorter than its call timeout.
-const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
+/// Time until a payment result is answered, whether or not the order is paid by then. Shorter than a call of the payment
+/// service.
+pub const PAYMENT_RESULT_WITHIN: Duration = Duration::from_millis(1500);
 /// Polling interval while another runner holds the lease.
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
@@ -31,7 +33,7 @@ impl OrderService {
     }
 
     /// Applies a payment result exactly once, by command or by event. Runs the saga before returning if that takes
-    /// less than `ANSWER_WITHIN`; otherwise the worker continues.
+    /// less than [`PAYMENT_RESULT_WITHIN`]; otherwise the worker continues.
     pub async fn payment_result(
         &self,
         id: OrderId,
@@ -41,12 +43,13 @@ impl OrderService {
         let runner = self.runner_id();
         let event = SagaEvent::PaymentResult { payment, outcome };
         let known = self.store.load(id).await?.ok_or(Error::NotFound)?;
+        let deadline = Instant::now() + PAYMENT_RESULT_WITHIN;
         let commit = self.services.with_commit(&known, event.clone());
-        let events = tokio::time::timeout(ANSWER_WITHIN, commit).await.unwrap_or_else(|_| vec![event]);
+        let events = tokio::time::timeout_at(deadline, commit).await.unwrap_or_else(|_| vec![event]);
         let dedup_key = DedupKey::Command { id: result.uuid() };
         let snapshot = self.store.advance(known, &events, &dedup_key, runner).await?.into_inner();
         let order = snapshot.state.order.clone();
-        if let Ok(rested) = tokio::time::timeout(ANSWER_WITHIN, self.until_rest(snapshot, runner)).await {
+        if let Ok(rested) = tokio::time::timeout_at(deadline, self.until_rest(snapshot, runner)).await {
             return rested;
         }
         self.store.release_lease(id, runner).await?;

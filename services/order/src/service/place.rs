@@ -3,13 +3,13 @@
 //! If no order results, it cancels the checkout and then the lease, so that the same key can be used again.
 
 use agora_outbox::{DedupKey, StoredResponse};
-use agora_vocab::{AddressId, OrderId, PaymentId, UserId};
+use agora_vocab::{Address, AddressId, Money, OrderId, PaymentId, UserId};
 
-use super::{Error, OrderService};
+use super::{Error, OrderService, UnfinishedUndo};
 use crate::{
     domain::{
-        Address, CartVersion, FieldError, OrderDraft, PayWith, PricingError, RequestedLine, RunnerId, Source, State,
-        command_id, price,
+        CartVersion, FieldError, OrderDraft, PayWith, PricingError, RequestedLine, RunnerId, Source, State, command_id,
+        price,
     },
     ports::{CheckoutError, CreateError, Issued, RequestLease, SagaSnapshot},
 };
@@ -25,6 +25,8 @@ pub struct NewOrder {
     pub shipping: Shipping,
     /// Payment to make on creation, if any.
     pub pay: Option<PayWith>,
+    /// Total that the user expects; any if absent.
+    pub expected_total: Option<Money>,
 }
 
 /// Shipping address of a new order.
@@ -91,6 +93,9 @@ impl OrderService {
             Err(CreateError::CartAlreadyOrdered) => {
                 Err(self.without_order(id, from_cart, Error::CartAlreadyOrdered).await)
             }
+            Err(CreateError::LimitReached(limit)) => {
+                Err(self.without_order(id, from_cart, Error::LimitReached(limit)).await)
+            }
             Err(CreateError::Exists) => self.store.acquire_lease(id, runner).await?.ok_or(Error::Running),
             Err(CreateError::LeaseLost) => Err(Error::Running),
             // It is unknown whether the order exists: a retry or the worker resolves it.
@@ -99,7 +104,7 @@ impl OrderService {
     }
 
     async fn draft(&self, id: OrderId, new: NewOrder) -> Result<OrderDraft, Error> {
-        let NewOrder { user, source, shipping, pay } = new;
+        let NewOrder { user, source, shipping, pay, expected_total } = new;
         let address = self.address(user, shipping).await?;
         let (cart, requested) = self.lines(id, user, source).await?;
         let mut products: Vec<_> = requested.iter().map(|line| line.product).collect();
@@ -108,16 +113,22 @@ impl OrderService {
         let quoted = self.services.catalog.quote(&products).await?;
         let (lines, total) = price(&requested, quoted).map_err(|unpriced| match unpriced {
             PricingError::Unknown(products) => Error::UnknownProducts(products),
+            PricingError::UnknownVariants(lines) => Error::Invalid(unknown_variants(&lines)),
             PricingError::Sum(error) => Error::NoSum(error),
         })?;
+        if expected_total.is_some_and(|expected| expected != total) {
+            return Err(Error::TotalChanged { total });
+        }
         let pay = pay.map(|pay| (PaymentId::new(self.ids.next()), pay));
         Ok(OrderDraft { id, user, cart, lines, total, address, pay })
     }
 
-    /// Cancels checkout and idempotency lease after a failure; the worker retries if that fails too.
+    /// Cancels checkout and idempotency lease after a failure; the worker retries at once if that fails too.
     async fn without_order(&self, id: OrderId, from_cart: bool, why: Error) -> Error {
         if let Err(failure) = self.undo_claim(id, from_cart).await {
             tracing::warn!(order = %id, error = ?failure, "could not cancel an idempotency lease without an order; the worker retries it");
+            self.unfinished.push(UnfinishedUndo { order: id, from_cart });
+            self.work.notify_one();
         }
         why
     }
@@ -189,4 +200,9 @@ impl OrderService {
         self.work.notify_one();
         Ok(Placed::Provisional(Box::new(state)))
     }
+}
+
+fn unknown_variants(lines: &[usize]) -> Vec<FieldError> {
+    let error = |at: &usize| FieldError::new(format!("items[{at}].variant"), "is not a variant of the product");
+    lines.iter().map(error).collect()
 }

@@ -9,7 +9,9 @@ use agora_order::{
     ports::{Addresses as _, Carts as _, Catalog as _, CheckoutError, NewHold, Payable, Payments as _, Reserving},
 };
 use agora_outbound::{Client, InternalSigner};
-use agora_vocab::{AddressId, CartId, CommandId, Currency, Money, OrderId, PaymentId, ProductId, Quantity, UserId};
+use agora_vocab::{
+    AddressId, CartId, CommandId, Currency, Money, OrderId, PaymentId, ProductId, Quantity, UserId, Variant,
+};
 use axum::{
     Router,
     extract::Request,
@@ -56,7 +58,7 @@ fn problem(status: u16, code: &str) -> Value {
 }
 
 fn hold() -> NewHold {
-    let line = RequestedLine { product: LAMP, variant: String::new(), quantity: Quantity::ONE };
+    let line = RequestedLine { product: LAMP, variant: Variant::default(), quantity: Quantity::ONE };
     NewHold { order: ORDER, hold: 1, lines: vec![line], seconds: 1800 }
 }
 
@@ -69,8 +71,11 @@ async fn a_quote_returns_existing_products() {
     let product = json!({ "id": LAMP, "name": "Lamp", "description": "", "sku": null, "stock": 3, "category": "Lighting",
         "price": { "amount": 1999, "currency": "EUR" }, "brand": null, "supplier": null, "imageUrl": null, "version": 1,
         "sellerId": Uuid::from_u128(1), "createdAt": "2026-01-02T03:04:05Z", "updatedAt": "2026-01-02T03:04:05Z" });
-    let catalog = CatalogClient(client("catalog", 200, json!({ "items": [product], "unknown": [] })).await);
+    let red = json!({ "productId": LAMP, "variant": "red", "stock": 1 });
+    let quote = json!({ "items": [product], "unknown": [], "variants": [red] });
+    let catalog = CatalogClient(client("catalog", 200, quote).await);
     let quoted = catalog.quote(&[LAMP]).await.unwrap();
+    assert!(quoted[0].variants.contains(&Variant::parse("red").unwrap()));
     assert_eq!((quoted[0].name.as_str(), quoted[0].price.amount), ("Lamp", 1999));
 }
 
@@ -86,6 +91,9 @@ async fn a_reservation_succeeds_is_short_or_fails() {
     assert_eq!(reserve(409, short).await.unwrap(), Reserving::Short(shortage));
     let undone = Shortage { product: None, requested: 0, available: 0 };
     assert_eq!(reserve(409, problem(409, "CANCELLED")).await.unwrap(), Reserving::Short(undone));
+    for (status, code) in [(404, "NOT_FOUND"), (409, "REQUEST_IN_PROGRESS"), (409, "CONFLICT")] {
+        assert!(reserve(status, problem(status, code)).await.is_err(), "{code} is no shortage");
+    }
     assert!(reserve(401, problem(401, "INVALID_INTERNAL_TOKEN")).await.is_err());
     assert!(reserve(503, problem(503, "UNAVAILABLE")).await.is_err());
 }
@@ -98,7 +106,10 @@ async fn a_commit_returns_whether_the_reservation_exists() {
     for state in ["released", "expired", "tombstone"] {
         assert!(!commit(200, json!({ "state": state })).await.unwrap());
     }
-    assert!(!commit(409, problem(409, "CANCELLED")).await.unwrap());
+    for (status, code) in [(404, "NOT_FOUND"), (409, "REQUEST_IN_PROGRESS"), (409, "CANCELLED"), (401, "INVALID_TOKEN")]
+    {
+        assert!(commit(status, problem(status, code)).await.is_err(), "{code} says nothing of the reservation");
+    }
     assert!(commit(500, json!({})).await.is_err());
     let catalog = CatalogClient(client("catalog", 200, json!({ "state": "tombstone" })).await);
     catalog.release(COMMAND, ORDER, 1).await.unwrap();
@@ -134,6 +145,7 @@ async fn a_payment_is_final_pending_or_rejected() {
     assert_eq!(pay(409, problem(409, "NO_PROVIDER")).await.unwrap(), Some(PaymentOutcome::Failed));
     assert!(pay(200, state("banana")).await.is_err());
     assert!(pay(404, problem(404, "NOT_FOUND")).await.is_err());
+    assert!(pay(409, problem(409, "CONFLICT")).await.is_err(), "no decision of the payment service");
     let payments = PaymentClient(client("payment", 200, state("voided")).await);
     assert_eq!(payments.settle(COMMAND, &payable()).await.unwrap().outcome, Some(PaymentOutcome::Voided));
     assert_eq!(payments.void(COMMAND, &payable()).await.unwrap().outcome, Some(PaymentOutcome::Voided));

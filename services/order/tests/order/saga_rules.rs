@@ -6,7 +6,7 @@ use agora_order::domain::{
     CartVersion, Hold, Line, Method, Order, OrderProgress, OwnPayment, PayWith, PaymentOutcome, PaymentStatus, Phase,
     Refused, Saga, SagaEvent, Shortage, State, Status, Step, decide, next, phase, wake_at,
 };
-use agora_vocab::{CartId, Currency, Money, OrderId, PaymentId, ProductId, Quantity, SellerId, UserId};
+use agora_vocab::{CartId, Currency, Money, OrderId, PaymentId, ProductId, Quantity, SellerId, UserId, Variant};
 use serde_json::json;
 use time::{Duration, OffsetDateTime, macros::datetime};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ fn state(status: Status, payment_status: PaymentStatus, saga: Saga) -> State {
     let price = Money { amount: 1999, currency: Currency::EUR };
     let line = Line {
         product: ProductId::new(Uuid::from_u128(9)),
-        variant: String::new(),
+        variant: Variant::default(),
         name: "Lamp".into(),
         quantity: Quantity::ONE,
         price,
@@ -100,6 +100,35 @@ fn the_next_step_follows_the_table() {
     for (status, payment_status, saga, now, expected) in table {
         let state = state(status, payment_status, saga);
         assert_eq!(next(&state, now), expected, "{status} {payment_status} {:?}", state.saga);
+    }
+}
+
+#[test]
+fn no_compensation_waits_for_another_that_fails() {
+    let failing = |failures| Saga { cancel_checkout: true, refunds: vec![P, Q], failures, ..saga(Hold::Ending) };
+    let steps: Vec<_> =
+        (0..5).map(|failures| next(&state(Status::Cancelled, PaymentStatus::Paid, failing(failures)), START)).collect();
+    let (release, refund) = (Step::Release { hold: 1 }, |payment| Step::Refund { payment });
+    assert_eq!(steps, [release, Step::CancelCheckout, refund(P), refund(Q), release]);
+}
+
+#[test]
+fn a_full_refund_before_the_commit_releases_the_reservation_made_for_the_payment() {
+    let refunded = SagaEvent::PaymentResult { payment: P, outcome: PaymentOutcome::Refunded };
+    let cases = [
+        (Status::Expired, Hold::Held, 1, Status::Expired),
+        // The next reservation may have been requested.
+        (Status::Expired, Hold::Gone, 2, Status::Expired),
+        (Status::Pending, Hold::Gone, 2, Status::Cancelled),
+        (Status::Pending, Hold::Held, 1, Status::Cancelled),
+    ];
+    for (from, hold, released, to) in cases {
+        let before = state(from, PaymentStatus::Processing, Saga { captured: Some(P), ..saga(hold) });
+        let after = decide(&before, &refunded, END).unwrap().state;
+        assert_eq!(after.order.progress.status, to);
+        assert_eq!(next(&after, END), Step::Release { hold: released }, "{from} {hold:?}");
+        let late = decide(&after, &SagaEvent::StockReserved { hold: 2 }, END).unwrap().state;
+        assert_eq!(next(&late, END), Step::Release { hold: released }, "{from} {hold:?}");
     }
 }
 

@@ -5,6 +5,7 @@ mod crashing_store;
 mod event_consumer;
 mod expiry;
 mod interrupted_requests;
+mod limits;
 mod paying;
 mod placing;
 mod query_plans;

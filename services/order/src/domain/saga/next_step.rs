@@ -112,12 +112,10 @@ fn step_if_available(state: &State, now: OffsetDateTime) -> Step {
     match (order.progress.status, saga.hold, saga.captured) {
         (Status::Created, ..) if now >= order.expires_at => Step::CloseWindow,
         (Status::Created, ..) => Step::Reserve { hold: 1 },
-        // A reservation that has to be released is never committed: the release may already have been sent.
-        (Status::Cancelled | Status::Expired, Hold::Ending, _) => Step::Release { hold: hold.max(1) },
         (Status::Pending | Status::Expired, Hold::Held, Some(_)) => Step::Commit { hold },
         (Status::Pending | Status::Expired, Hold::Gone, Some(_)) => Step::Reserve { hold: hold + 1 },
         (Status::Pending, ..) => until_paid(state, now),
-        _ => returns(state),
+        _ => compensation(state),
     }
 }
 
@@ -142,11 +140,16 @@ fn until_paid(state: &State, now: OffsetDateTime) -> Step {
     }
 }
 
-/// Compensation: cancel the checkout, then refund payments.
-fn returns(state: &State) -> Step {
-    match (state.saga.cancel_checkout, state.saga.refunds.first()) {
-        (true, _) => Step::CancelCheckout,
-        (false, Some(&payment)) => Step::Refund { payment },
-        (false, None) => Step::Wait { until: None },
-    }
+/// What an ended order gives back: stock, lines of the cart, money. No step waits for another one that fails: after each
+/// failure it is the turn of the next.
+fn compensation(state: &State) -> Step {
+    let State { order, saga } = state;
+    let ended = matches!(order.progress.status, Status::Cancelled | Status::Expired);
+    // A reservation that has to be released is never committed: the release may already have been sent.
+    let release = (ended && saga.hold == Hold::Ending).then(|| Step::Release { hold: order.progress.hold.max(1) });
+    let cancel = saga.cancel_checkout.then_some(Step::CancelCheckout);
+    let refunds = saga.refunds.iter().map(|&payment| Step::Refund { payment });
+    let due: Vec<Step> = release.into_iter().chain(cancel).chain(refunds).collect();
+    let turn = usize::try_from(saga.failures).unwrap_or_default().checked_rem(due.len());
+    turn.map_or(Step::Wait { until: None }, |turn| due[turn])
 }

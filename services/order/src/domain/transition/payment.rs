@@ -159,7 +159,7 @@ fn refunded(transition: &mut Transition<'_>, payment: PaymentId) {
     if !ours || !transition.progress.payment_status.leads_to(PaymentStatus::Refunded) {
         return;
     }
-    transition.saga.captured = None;
+    let uncommitted = transition.saga.captured.take().is_some();
     transition.progress.payment_status = PaymentStatus::Refunded;
     transition.clear_payment();
     match transition.progress.status {
@@ -167,5 +167,8 @@ fn refunded(transition: &mut Transition<'_>, payment: PaymentId) {
         // Captured and refunded before the stock was committed.
         Status::Pending => transition.end(Status::Cancelled),
         _ => {}
+    }
+    if uncommitted {
+        transition.release_for_payment();
     }
 }

@@ -5,11 +5,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use agora_order::{
-    domain::Address,
-    ports::{Addresses, CallFailed},
-};
-use agora_vocab::{AddressId, UserId};
+use agora_order::ports::{Addresses, CallFailed};
+use agora_vocab::{Address, AddressId, UserId};
 use async_trait::async_trait;
 
 use super::lock;

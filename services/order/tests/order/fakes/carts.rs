@@ -9,7 +9,7 @@ use agora_order::{
     domain::{CartVersion, RequestedLine},
     ports::{CallFailed, Carts, Checkout, CheckoutError},
 };
-use agora_vocab::{CartId, CommandId, OrderId, ProductId, Quantity, UserId};
+use agora_vocab::{CartId, CommandId, OrderId, ProductId, Quantity, UserId, Variant};
 use async_trait::async_trait;
 use uuid::Uuid;
 
@@ -45,7 +45,16 @@ impl InMemoryCarts {
         let fresh = CartVersion { id: CartId::new(user.uuid()), version: 0 };
         let (cart, lines) = inner.carts.entry(user).or_insert((fresh, Vec::new()));
         cart.version += 1;
-        lines.push(RequestedLine { product, variant: String::new(), quantity });
+        lines.push(RequestedLine { product, variant: Variant::default(), quantity });
+    }
+
+    /// Adds a line of a variant to a user's cart.
+    pub fn add_variant(&self, user: UserId, product: ProductId, variant: &str) {
+        self.add(user, product, Quantity::ONE);
+        let mut inner = lock(&self.inner);
+        if let Some(line) = inner.carts.get_mut(&user).and_then(|(_, lines)| lines.last_mut()) {
+            line.variant = Variant::stored(variant.to_owned());
+        }
     }
 
     /// Number of lines in a user's cart.

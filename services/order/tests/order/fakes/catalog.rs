@@ -1,7 +1,7 @@
 //! In-memory catalog service.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -59,6 +59,7 @@ impl InMemoryCatalog {
             category: Some("Lighting".to_owned()),
             supplier: None,
             seller: SellerId::HOUSE,
+            variants: BTreeSet::new(),
         };
         inner.products.insert(id, product);
         inner.on_hand.insert(id, units);

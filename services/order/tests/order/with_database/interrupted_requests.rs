@@ -5,11 +5,13 @@ use std::sync::Arc;
 use agora_order::{
     domain::Product,
     ports::{CallFailed, Catalog, NewHold, Reserving},
+    service::OrderService,
 };
 use agora_vocab::{CommandId, OrderId, ProductId, Quantity};
 use async_trait::async_trait;
 use serde_json::json;
 use time::Duration;
+use tokio::sync::Notify;
 
 use super::shop::{Shop, id, items, two};
 use crate::fakes::{Failpoint, InMemoryCatalog};
@@ -60,6 +62,79 @@ async fn an_expired_lease_without_an_order_is_cancelled_with_its_checkout() {
     shop.store.pass(Duration::seconds(16)).await;
     assert_eq!(shop.service.cancel_expired_leases().await.unwrap(), 1);
     assert_eq!(shop.fakes.carts.lines(shop.ada), 1);
+    shop.order("k", json!({})).await.expect(201);
+}
+
+/// A catalog that quotes when it is allowed to.
+struct Waiting {
+    catalog: InMemoryCatalog,
+    asked: Notify,
+    go_on: Notify,
+}
+
+#[async_trait]
+impl Catalog for Waiting {
+    async fn quote(&self, products: &[ProductId]) -> Result<Vec<Product>, CallFailed> {
+        self.asked.notify_one();
+        self.go_on.notified().await;
+        self.catalog.quote(products).await
+    }
+
+    async fn reserve(&self, command: CommandId, hold: &NewHold) -> Result<Reserving, CallFailed> {
+        self.catalog.reserve(command, hold).await
+    }
+
+    async fn commit(&self, command: CommandId, order: OrderId, hold: i32) -> Result<bool, CallFailed> {
+        self.catalog.commit(command, order, hold).await
+    }
+
+    async fn release(&self, command: CommandId, order: OrderId, hold: i32) -> Result<(), CallFailed> {
+        self.catalog.release(command, order, hold).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_whose_client_leaves_is_made_and_a_repetition_gets_it() {
+    let shop = Shop::open().await;
+    let lamp = shop.fakes.catalog.offer(100, 2);
+    shop.fakes.carts.add(shop.ada, lamp, Quantity::ONE);
+    let catalog = shop.fakes.catalog.clone();
+    let waiting = Arc::new(Waiting { catalog, asked: Notify::new(), go_on: Notify::new() });
+    let away = shop.with_catalog(waiting.clone(), std::time::Duration::from_secs(3));
+    let mut left = Box::pin(away.order("k", json!({})).into_future());
+    tokio::select! {
+        answer = &mut left => panic!("{}", answer.body),
+        () = waiting.asked.notified() => {}
+    }
+    drop(left);
+    waiting.go_on.notify_one();
+    let outcome = async {
+        loop {
+            let answer = shop.order("k", json!({})).await;
+            if answer.body["code"] != "REQUEST_IN_PROGRESS" {
+                return answer.expect(201).body;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    // Shorter than the idempotency lease, after which a repetition would make the order itself.
+    let order = tokio::time::timeout(std::time::Duration::from_secs(9), outcome).await.unwrap();
+    assert_eq!((&order["status"], shop.fakes.carts.lines(shop.ada)), (&json!("pending"), 0));
+    assert_eq!(shop.store.order_ids().await, [id(&order)]);
+}
+
+#[tokio::test]
+async fn a_cart_that_could_not_be_given_back_is_given_back_as_soon_as_it_can() {
+    let shop = Shop::open().await;
+    let lamp = shop.fakes.catalog.offer(100, 2);
+    shop.fakes.carts.add(shop.ada, lamp, Quantity::ONE);
+    // The checkout succeeds; the quote and the cancellation of the checkout fail.
+    let away = shop.cut_off(&Failpoint::after(3));
+    away.order("k", json!({})).await.expect(503);
+    assert_eq!((shop.fakes.carts.lines(shop.ada), away.service.retry_unfinished().await), (0, 1));
+    let services = shop.service.services.clone();
+    let healed = OrderService { services, ..away.service.clone() };
+    assert_eq!((healed.retry_unfinished().await, shop.fakes.carts.lines(shop.ada)), (0, 1));
     shop.order("k", json!({})).await.expect(201);
 }
 

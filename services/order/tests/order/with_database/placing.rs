@@ -1,7 +1,7 @@
 //! Tests of `POST /orders`: lines and cart, address, payment on creation, idempotency.
 
 use agora_order::domain::PaymentOutcome;
-use agora_vocab::{AddressId, OrderId, PaymentId, ProductId, Quantity, UserId};
+use agora_vocab::{AddressId, AddressText, OrderId, PaymentId, ProductId, Quantity, UserId};
 use serde_json::{Value, json};
 use time::Duration;
 use uuid::Uuid;
@@ -140,9 +140,66 @@ async fn an_entry_of_the_address_book_is_copied() {
     let shop = Shop::open().await;
     let (lamp, entry) = (shop.fakes.catalog.offer(1999, 10), AddressId::new(Uuid::from_u128(4)));
     let home: agora_api::user::PostalAddress = serde_json::from_value(address()).unwrap();
-    shop.fakes.addresses.add(shop.ada, entry, home.into());
+    shop.fakes.addresses.add(shop.ada, entry, AddressText::from(home).parse().unwrap());
     let mut body = items(lamp, 1);
     body["addressId"] = json!(entry);
     let order = shop.order("k", body).await.expect(201).body;
     assert_eq!(order["shippingAddress"]["street"], "Unter den Linden 1");
+}
+
+#[tokio::test]
+async fn an_order_of_another_total_than_expected_is_not_made() {
+    let shop = Shop::open().await;
+    let lamp = shop.fakes.catalog.offer(5000, 10);
+    shop.fakes.carts.add(shop.ada, lamp, Quantity::ONE);
+    for (key, amount, currency) in [("a", 1000, "EUR"), ("b", 5000, "USD")] {
+        let body = json!({ "expectedTotal": { "amount": amount, "currency": currency } });
+        let refused = shop.order(key, body).await.expect(409).body;
+        assert_eq!((&refused["code"], &refused["total"]["amount"]), (&json!("TOTAL_CHANGED"), &json!(5000)));
+        assert_eq!(refused["details"][0]["field"], "expectedTotal");
+    }
+    assert_eq!((shop.fakes.carts.lines(shop.ada), shop.fakes.catalog.available(lamp)), (1, 10));
+    assert!(shop.store.order_ids().await.is_empty());
+    let seen = json!({ "expectedTotal": { "amount": 5000, "currency": "EUR" } });
+    assert_eq!(shop.order("a", seen).await.expect(201).body["total"]["amount"], 5000);
+}
+
+#[tokio::test]
+async fn a_variant_that_the_product_does_not_have_is_refused_and_nothing_is_stored() {
+    let shop = Shop::open().await;
+    let lamp = shop.fakes.catalog.offer(1999, 10);
+    for variant in ["purple".to_owned(), "x".repeat(65), "a\u{0}".to_owned()] {
+        let body = json!({ "items": [{ "productId": lamp, "quantity": 1, "variant": variant }] });
+        let refused = shop.order("k", body).await.expect(422).body;
+        assert_eq!(
+            (&refused["code"], &refused["details"][0]["field"]),
+            (&json!("VALIDATION_FAILED"), &json!("items[0].variant"))
+        );
+    }
+    shop.fakes.carts.add_variant(shop.ada, lamp, "purple");
+    let refused = shop.order("k", json!({})).await.expect(422).body;
+    assert_eq!(refused["details"][0]["field"], "items[0].variant");
+    assert_eq!(shop.fakes.carts.lines(shop.ada), 1);
+    assert!(shop.store.order_ids().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_country_that_does_not_exist_is_refused_in_an_order_too() {
+    let shop = Shop::open().await;
+    let mut body = items(shop.fakes.catalog.offer(1999, 10), 1);
+    body["shippingAddress"] = address();
+    body["shippingAddress"]["country"] = json!("UK");
+    let refused = shop.order("k", body).await.expect(422).body;
+    assert_eq!(refused["details"][0]["field"], "shippingAddress.country");
+    assert!(shop.store.order_ids().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_repetition_with_its_members_in_another_order_gets_the_same_order() {
+    let shop = Shop::open().await;
+    let lamp = shop.fakes.catalog.offer(1999, 10);
+    let first = format!(r#"{{"items":[{{"productId":"{lamp}","quantity":1}}],"addressId":null}}"#);
+    let again = format!("{{ \"items\" : [ {{ \"quantity\":1,\n \"variant\":null, \"productId\":\"{lamp}\"}} ] }}");
+    let first = shop.order("k", json!({})).raw(first).await.expect(201).body;
+    assert_eq!(shop.order("k", json!({})).raw(again).await.expect(201).body, first);
 }

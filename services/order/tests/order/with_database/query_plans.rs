@@ -36,7 +36,7 @@ const STATEMENTS: [(&str, &str); 8] = [
     (include_str!("../../../sql/page_of_user.sql"), "uuid, uuid, bigint, bigint"),
     (
         include_str!("../../../sql/create_order.sql"),
-        "uuid, order_head, order_progress, order_line[], saga_state, history_entry[], outbox_event[]",
+        "uuid, order_head, order_progress, order_line[], saga_state, history_entry[], outbox_event[], bigint, bigint",
     ),
 ];
 

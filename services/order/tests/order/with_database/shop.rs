@@ -199,6 +199,7 @@ fn service(store: Arc<dyn OrderStore>, fakes: &FakeServices) -> OrderService {
         addresses: Arc::new(fakes.addresses.clone()),
         ids: Process::for_test("order").ids(),
         work: Arc::new(Notify::new()),
+        unfinished: Arc::default(),
         answer: http::answer,
         provisional_after: PROVISIONAL_AFTER,
     }
@@ -207,7 +208,7 @@ fn service(store: Arc<dyn OrderStore>, fakes: &FakeServices) -> OrderService {
 fn routers(service: &OrderService, keys: &TestKeys, process: &Process) -> Routers {
     let keys = WatchedFile::fixed(keys.jwks());
     let verifier = TokenVerifier::watch(keys, TestKeys::ISSUER, TestKeys::AUDIENCE, process);
-    http::routers(service, verifier, WatchedSecret::fixed(SECRET))
+    http::routers(service, verifier, WatchedSecret::fixed(SECRET), process)
 }
 
 pub fn items(product: ProductId, units: u32) -> Value {

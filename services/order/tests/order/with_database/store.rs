@@ -3,7 +3,12 @@
 use std::sync::Arc;
 
 use agora_chassis::Process;
-use agora_order::{MIGRATIONS, domain::OrderChange, http, postgres::PgOrders};
+use agora_order::{
+    MIGRATIONS,
+    domain::{OrderChange, UnpaidLimits},
+    http,
+    postgres::PgOrders,
+};
 use agora_postgres::Db;
 use agora_vocab::{Epoch, OrderId};
 use sqlx::types::Json;
@@ -19,13 +24,19 @@ pub struct TestStore {
 }
 
 impl TestStore {
+    /// A store in which no test reaches a limit of unpaid orders.
     pub async fn new() -> Self {
+        Self::with_limits(UnpaidLimits { orders: 10_000, units: 1_000_000 }).await
+    }
+
+    pub async fn with_limits(limits: UnpaidLimits) -> Self {
         let db = Db::for_test(&agora_testkit::migrated_postgres(&MIGRATIONS).await.url(), &MIGRATIONS).await;
         let orders = Arc::new(PgOrders {
             db: db.clone(),
             ids: Process::for_test("order").ids(),
             epoch: Epoch::default(),
             payment_window: WINDOW,
+            limits,
             answer: http::answer,
         });
         Self { db, orders }

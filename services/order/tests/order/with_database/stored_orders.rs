@@ -13,7 +13,7 @@ use agora_order::{
 use agora_outbox::{DedupKey, Outcome};
 use agora_testkit::SequentialIds;
 use agora_vocab::{
-    CartId, Currency, Ids as _, Money, OrderId, PageSize, PaymentId, ProductId, Quantity, SellerId, UserId,
+    CartId, Currency, Ids as _, Money, OrderId, PageSize, PaymentId, ProductId, Quantity, SellerId, UserId, Variant,
 };
 use time::Duration;
 use uuid::Uuid;
@@ -38,7 +38,7 @@ fn draft(id: OrderId, cart: Option<CartVersion>) -> OrderDraft {
     let price = Money { amount: 1999, currency: Currency::EUR };
     let line = |n: u128, units| Line {
         product: ProductId::new(Uuid::from_u128(n)),
-        variant: String::new(),
+        variant: Variant::default(),
         name: format!("Lamp {n}"),
         quantity: Quantity::parse(units).unwrap(),
         price,
