@@ -262,7 +262,10 @@ impl Drop for PortForward {
 fn admin_secret(target: &Target, password: &str) -> Result<()> {
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/basic-auth",
-        "metadata": {"name": "postgres-admin", "namespace": NAMESPACE, "labels": {"agoraplatform.dev/usable": "true"}},
+        "metadata": {
+            "name": "postgres-admin", "namespace": NAMESPACE, "labels": {"agoraplatform.dev/usable": "true"},
+            "annotations": {"agoraplatform.dev/usable-for": "database=postgres.data.svc:5432"},
+        },
         "stringData": {"username": postgres::ADMIN, "password": password},
     });
     apply(target, &secret)

@@ -4,6 +4,7 @@ pub mod apply;
 pub mod credentials;
 pub mod error_chain;
 pub mod events;
+pub mod identity;
 pub mod observe;
 pub mod watches;
 pub mod writes;
@@ -23,14 +24,16 @@ use crate::market::MarketRef;
 
 pub struct Cluster {
     pub client: Client,
+    /// The uid of the namespace kube-system, which identifies the cluster.
+    pub uid: String,
     pub stores: Stores,
     pub events: Events,
     writes: Mutex<BTreeMap<MarketRef, BTreeMap<ObjectKey, LastWrite>>>,
 }
 
 impl Cluster {
-    pub fn new(client: Client, stores: Stores, events: Events) -> Self {
-        Self { client, stores, events, writes: Mutex::default() }
+    pub fn new(client: Client, uid: String, stores: Stores, events: Events) -> Self {
+        Self { client, uid, stores, events, writes: Mutex::default() }
     }
 
     pub fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {

@@ -1,8 +1,10 @@
 //! Decisions, as pure functions of the spec and the observed state: no client, no clock, no random numbers.
 
 pub mod applied;
+pub mod claim;
 pub mod correction;
 pub mod credentials;
+pub mod data_guard;
 pub mod desired;
 pub mod diff;
 pub mod maybe;
@@ -11,6 +13,7 @@ pub mod object;
 pub mod observed;
 pub mod plan;
 pub mod profile;
+pub mod purpose;
 pub mod repairs;
 pub mod servers;
 pub mod status;

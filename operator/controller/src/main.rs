@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agora_chassis::{Process, admin, settings, shutdown_signal::ShutdownSignal, telemetry};
 use agora_operator::cluster::events::Events;
-use agora_operator::cluster::{Cluster, watches};
+use agora_operator::cluster::{Cluster, identity, watches};
 use agora_operator::external::tasks::{Adapters, ExternalTasks};
 use agora_operator::external::{kafka, postgres, readiness, redis};
 use agora_operator::market::Trigger;
@@ -95,11 +95,14 @@ async fn start(process: &Process, namespaces: &[String]) -> anyhow::Result<()> {
         services: Arc::new(readiness::HttpReadiness::default()),
     };
     let external = ExternalTasks::new(adapters, process.clone(), trigger.clone(), Arc::new(events.clone()));
-    let cluster = Cluster::new(client, stores, events);
-    let context = Arc::new(Context { cluster, external, process: process.clone(), trigger });
     let process = process.clone();
     process.clone().spawn("scheduler", async move {
-        let shutdown = process.shutdown();
+        let (shutdown, gate) = (process.shutdown(), process.gate("cluster"));
+        let Some(uid) = shutdown.run_until_cancelled(identity::cluster_uid(&client, &gate)).await else {
+            return Ok(());
+        };
+        let cluster = Cluster::new(client, uid, stores, events);
+        let context = Arc::new(Context { cluster, external, process, trigger });
         if shutdown.run_until_cancelled(context.cluster.stores.wait_until_filled()).await.is_some() {
             scheduler::run(context, requests).await;
         }

@@ -7,14 +7,15 @@ const ISOLATION_KEY_BYTES_MAX: usize = 40;
 /// Hex digits of the hash that replaces the end of a name that is too long.
 const CUT_DIGITS: usize = 6;
 
-/// The default isolation key: `shop-main`, shortened to 40 bytes with a hash at its end.
+/// The default isolation key: `shop-main`. If the namespace or the name contains a hyphen, or the key would be longer than 40
+/// bytes, a hash of both is added, so that `a-b` and `c` have another key than `a` and `b-c`.
 pub fn isolation_key(namespace: &str, name: &str) -> String {
     let whole = format!("{namespace}-{name}");
-    if whole.len() <= ISOLATION_KEY_BYTES_MAX {
+    if whole.len() <= ISOLATION_KEY_BYTES_MAX && !namespace.contains('-') && !name.contains('-') {
         return whole;
     }
     let hash = short_hash(&format!("{namespace}/{name}"), CUT_DIGITS);
-    let kept = whole.get(..ISOLATION_KEY_BYTES_MAX - CUT_DIGITS - 1).unwrap_or_default().trim_end_matches('-');
+    let kept = whole.get(..ISOLATION_KEY_BYTES_MAX - CUT_DIGITS - 1).unwrap_or(&whole).trim_end_matches('-');
     format!("{kept}-{hash}")
 }
 
@@ -52,6 +53,13 @@ mod tests {
         assert!(one.len() <= 40);
         assert_ne!(one, other);
         assert!(one.starts_with("a-very-long-namespace-for-a-shop-"), "{one}");
+    }
+
+    #[test]
+    fn names_that_would_give_the_same_key_get_different_ones() {
+        let (one, other) = (isolation_key("a-b", "c"), isolation_key("a", "b-c"));
+        assert!(one.starts_with("a-b-c-") && other.starts_with("a-b-c-"));
+        assert_ne!(one, other);
     }
 
     #[test]

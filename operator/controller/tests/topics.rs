@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agora_crd::{Reason, TopicManagement};
+use agora_operator::decide::data_guard::DataGuard;
 use agora_operator::decide::desired::external::DesiredTopics;
 use agora_operator::decide::plan::TopicPlan;
 use agora_operator::decide::servers::{Broker, BrokerAuthentication, DesiredTopic};
@@ -24,11 +25,20 @@ fn desired(broker: &Broker, config: &[(&str, &str)]) -> DesiredTopics {
         config: config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
         accepted: None,
     };
-    DesiredTopics { broker: broker.clone(), management: TopicManagement::Full, topics: vec![topic] }
+    let marker = TopicPlan { name: "settings.owner-me".to_owned(), config: BTreeMap::new(), ..topic.clone() };
+    DesiredTopics {
+        broker: broker.clone(),
+        management: TopicManagement::Full,
+        topics: vec![topic],
+        marker_prefix: "settings.owner-".to_owned(),
+        marker,
+        guard: DataGuard::default(),
+    }
 }
 
 async fn settings(broker: &Broker) -> BTreeMap<String, String> {
-    KafkaTopics.inspect(broker, &[NAME.to_owned()]).await.unwrap().remove(NAME).unwrap().config
+    let mut observed = KafkaTopics.inspect(broker, &[NAME.to_owned()], "none", false).await.unwrap();
+    observed.topics.remove(NAME).unwrap().config
 }
 
 #[tokio::test]

@@ -36,7 +36,8 @@ pub use service::{
     ServiceState,
 };
 pub use status::{
-    ConditionType, Effective, KafkaStatus, MarketplaceStatus, Reason, ServiceRollout, ServiceStatus, TopicDifference,
+    ConditionType, DatabaseRecord, DatabaseStatus, Effective, KafkaStatus, MarketplaceStatus, Reason, ServiceRollout,
+    ServiceStatus, TopicDifference,
 };
 
 /// API group of the custom resource and prefix of all its annotations and labels.
@@ -45,7 +46,18 @@ pub const GROUP: &str = "agoraplatform.dev";
 pub const PAUSED: &str = "agoraplatform.dev/paused";
 /// Annotation on a Marketplace: `order-events=24,…` accepts the named number of partitions. Keys move to other partitions.
 pub const ACCEPT_PARTITIONS: &str = "agoraplatform.dev/accept-partitions";
+/// Annotation on a Marketplace: names of lost databases and topics, separated by commas, that may be created again, empty.
+pub const ACCEPT_DATA_LOSS: &str = "agoraplatform.dev/accept-data-loss";
+/// Annotation on a Marketplace: identities of data servers, separated by commas, to which the Marketplace may move.
+pub const ACCEPT_DATA_SERVER: &str = "agoraplatform.dev/accept-data-server";
+/// Annotation on a Marketplace: hashes of owners, separated by commas, whose databases and topics it may take over.
+pub const ACCEPT_DATA_OWNER: &str = "agoraplatform.dev/accept-data-owner";
 /// Label on a Secret: with `"true"` the Marketplaces of its namespace may use it.
 pub const USABLE: &str = "agoraplatform.dev/usable";
+/// Annotation on a Secret with that label: what it may be used for, a list of `database=<host>:<port>`, `kafka=<host>:<port>`,
+/// `redis=<host>:<port>`, `tls`, `env` and `pull`, separated by commas.
+pub const USABLE_FOR: &str = "agoraplatform.dev/usable-for";
+/// Annotation on a generated Secret that has no owner reference: `namespace/name` of its Marketplace.
+pub const OWNER: &str = "agoraplatform.dev/owner";
 /// Finalizer on a Marketplace: the operator applies the deletion policies of databases, topics and groups, then removes it.
 pub const FINALIZER: &str = "agoraplatform.dev/data";

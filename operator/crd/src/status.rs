@@ -29,6 +29,9 @@ pub struct MarketplaceStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub services: Vec<ServiceStatus>,
+    /// The databases and the server that holds them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseStatus>,
     /// State of the topics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kafka: Option<KafkaStatus>,
@@ -72,10 +75,43 @@ pub enum ServiceRollout {
     Failed,
 }
 
+/// The databases and the server that holds them, as seen at the last inspection.
+#[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseStatus {
+    /// Address of the server: `host:port`.
+    pub address: String,
+    /// Identity of the server: the system identifier of PostgreSQL, or the address if the server does not disclose it.
+    pub identifier: String,
+    /// Databases that were created. One that is missing is lost, and is not created again until the loss is accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub databases: Vec<DatabaseRecord>,
+}
+
+/// A database that was created.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseRecord {
+    /// Name of the database.
+    pub name: String,
+    /// PostgreSQL's `oid` of the database; a database that was deleted and created again has another one.
+    pub oid: i64,
+}
+
 /// State of the topics.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KafkaStatus {
+    /// Bootstrap addresses of the cluster that holds the topics, separated by commas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Identity of that cluster: Kafka's cluster id, or the addresses if the cluster does not disclose it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<String>,
+    /// Topics that were created. One that is missing is lost, and is not created again until the loss is accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub topics: Vec<String>,
     /// Number of topics that the spec asks for.
     pub topics_desired: i32,
     /// Number of topics that match the spec.
@@ -221,6 +257,8 @@ pub enum Reason {
     DriftContested,
     FieldConflict,
     ConnectionBudgetExceeded,
+    DataLost,
+    DataServerChanged,
     Paused,
     QuotaExceeded,
     Forbidden,
@@ -264,6 +302,8 @@ impl Reason {
                 | Self::DriftContested
                 | Self::FieldConflict
                 | Self::ConnectionBudgetExceeded
+                | Self::DataLost
+                | Self::DataServerChanged
                 | Self::QuotaExceeded
                 | Self::Forbidden
         )

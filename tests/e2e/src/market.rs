@@ -40,6 +40,7 @@ impl Market {
         let sample = std::fs::read_to_string(settings.repo.join(file)).context(file)?;
         let mut object: Value = serde_yaml::from_str(&sample).context(file)?;
         object["metadata"] = json!({ "name": self.name, "namespace": self.cluster.namespace });
+        object["spec"]["isolationKey"] = json!(self.isolation_key());
         object["spec"]["release"] = json!({ "version": settings.tag, "registry": settings.registry });
         Ok(object)
     }

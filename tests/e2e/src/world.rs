@@ -51,7 +51,10 @@ impl World {
         let (user, password) = admin_login(&cluster).await?;
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/basic-auth",
-            "metadata": { "name": ADMIN_SECRET.1, "labels": { "agoraplatform.dev/usable": "true" } },
+            "metadata": {
+                "name": ADMIN_SECRET.1, "labels": { "agoraplatform.dev/usable": "true" },
+                "annotations": { "agoraplatform.dev/usable-for": "database=postgres.data.svc:5432" },
+            },
             "stringData": { "username": user, "password": password },
         });
         cluster.apply(SECRET, &secret).await?;

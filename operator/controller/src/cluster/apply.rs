@@ -34,14 +34,16 @@ pub async fn apply(
     desired: &Desired,
     observed: &Observed,
 ) -> Applied {
-    let pass = Pass { cluster, market, reference, observed };
+    let pass = Pass { cluster, market, reference, plan, observed };
     let mut applied = Applied::default();
     for key in &desired.expired {
         record(&mut applied, Group::Workloads, pass.delete(key).await.map(|()| true));
     }
     // What pods mount and refer to has to exist before the pods.
     let (first, then): (Vec<_>, Vec<_>) = desired.objects().partition(|object| object.key.kind < Kind::Job);
-    pass.write_all(&first, &mut applied).await;
+    let foreign = pass.write_all(&first, &mut applied).await;
+    // A pod must not mount or run as what belongs to another owner.
+    let then: Vec<_> = then.into_iter().filter(|object| !foreign.iter().any(|key| object.refers_to(key))).collect();
     pass.write_all(&then, &mut applied).await;
     if applied.errors.is_empty() && !applied.retry {
         for key in surplus(plan, desired, observed) {
@@ -65,16 +67,23 @@ struct Pass<'a> {
     cluster: &'a Cluster,
     market: &'a MarketRef,
     reference: &'a ObjectReference,
+    plan: &'a Plan,
     observed: &'a Observed,
 }
 
 impl Pass<'_> {
-    async fn write_all(&self, objects: &[&Object], applied: &mut Applied) {
+    /// Returns the objects that exist and belong to another owner.
+    async fn write_all(&self, objects: &[&Object], applied: &mut Applied) -> Vec<ObjectKey> {
         let writes: Vec<BoxFuture<'_, _>> = objects.iter().map(|object| self.write_one(object).boxed()).collect();
         let done: Vec<_> = futures::stream::iter(writes).buffer_unordered(CONCURRENT_WRITES_MAX).collect().await;
+        let mut foreign = Vec::new();
         for (group, result) in done {
+            if let Err(WriteError::NotOwned { key }) = &result {
+                foreign.push(key.clone());
+            }
             record(applied, group, result);
         }
+        foreign
     }
 
     async fn write_one(&self, object: &Object) -> (Group, Result<bool, WriteError>) {

@@ -53,10 +53,22 @@ impl Events {
         self.publish(market, event(type_, reason, "Reconcile", note, Some(about))).await;
     }
 
-    /// Logs and writes an event of type Warning.
-    pub async fn warn(&self, market: &ObjectReference, reason: Reason, action: &str, note: String) {
-        tracing::warn!(namespace = market.namespace, name = market.name, %reason, "{note}");
-        self.publish(market, event(EventType::Warning, reason, action, note, None)).await;
+    /// Logs what stays after the deletion of a Marketplace, and writes an event on its namespace. It is written to namespace
+    /// `default`, as every event on an object without a namespace.
+    pub async fn retained(&self, namespace: &str, note: String, unexpected: bool) {
+        if unexpected {
+            tracing::warn!(namespace, "{note}");
+        } else {
+            tracing::info!(namespace, "{note}");
+        }
+        let type_ = if unexpected { EventType::Warning } else { EventType::Normal };
+        let on = ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Namespace".to_owned()),
+            name: Some(namespace.to_owned()),
+            ..ObjectReference::default()
+        };
+        self.publish(&on, event(type_, Reason::RetainedOnDelete, "Delete", note, None)).await;
     }
 
     /// A failure is logged only: a reconciliation must not depend on its events.
@@ -73,6 +85,16 @@ impl Events {
     }
 }
 
-fn event(type_: EventType, reason: Reason, action: &str, note: String, secondary: Option<ObjectReference>) -> Event {
+/// The API server rejects a longer note.
+const NOTE_BYTES_MAX: usize = 1_000;
+
+fn event(
+    type_: EventType,
+    reason: Reason,
+    action: &str,
+    mut note: String,
+    secondary: Option<ObjectReference>,
+) -> Event {
+    note.truncate(note.floor_char_boundary(NOTE_BYTES_MAX));
     Event { type_, reason: reason.to_string(), note: Some(note), action: action.to_owned(), secondary }
 }

@@ -9,8 +9,10 @@ use time::OffsetDateTime;
 use crate::cluster::Cluster;
 use crate::cluster::credentials::{self, CredentialError};
 use crate::cluster::writes;
+use crate::decide::desired::is_owned;
 use crate::decide::observed::{LastInspection, Observed, ReferencedSecret, secret_values};
 use crate::decide::plan::Plan;
+use crate::decide::purpose::Purposes;
 use crate::kinds::Kind;
 use crate::market::MarketRef;
 
@@ -38,10 +40,12 @@ pub async fn observe(
     let mut children = cluster.stores.children(market);
     let cache_lags = cluster.writes(market, |writes| writes::overlay(&mut children, writes));
     let mut referenced_secrets = BTreeMap::new();
-    for name in plan.referenced_secrets() {
+    for (name, _) in plan.referenced_secrets() {
         let secret = referenced_secret(cluster, market, &name).await?;
         referenced_secrets.insert(name, secret);
     }
+    // The values of an object that belongs to another owner are not used.
+    children.0.retain(|_, object| is_owned(plan, &object.metadata));
     let credentials = credentials::credentials(&market.name, &children)?;
     let LastInspection { databases, topics, redis, services } = last;
     let observed = Observed { children, credentials, referenced_secrets, databases, topics, redis, services, now };
@@ -56,11 +60,14 @@ async fn referenced_secret(
     name: &str,
 ) -> Result<ReferencedSecret, ObserveError> {
     if let Some(secret) = cluster.stores.usable_secret(&market.namespace, name) {
-        return Ok(ReferencedSecret::Usable(secret_values(&secret)));
+        return Ok(ReferencedSecret::Usable { values: secret_values(&secret), purposes: Purposes::of(&secret) });
     }
     let api = cluster.api(Kind::Secret, &market.namespace);
-    let metadata = api.get_metadata_opt(name).await;
-    let metadata = metadata.map_err(|source| ObserveError::Secret { name: name.to_owned(), source })?;
+    let metadata = match api.get_metadata_opt(name).await {
+        // The Role of the namespace is gone: so it is while the namespace is deleted.
+        Err(kube::Error::Api(status)) if status.code == 403 => return Ok(ReferencedSecret::Forbidden),
+        answer => answer.map_err(|source| ObserveError::Secret { name: name.to_owned(), source })?,
+    };
     Ok(match metadata {
         None => ReferencedSecret::Missing,
         // The label was set a moment ago, and the cache does not show it yet.

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use agora_crd::Reason;
 use agora_topology as topology;
 
-pub use labels::{MANAGED_BY, SELECTOR, instance_selector, owner_name};
+pub use labels::{SELECTOR, instance_selector, is_owned, owner_name};
 pub use migration_job::Migration;
 use migration_job::migration;
 
@@ -31,6 +31,7 @@ use crate::decide::maybe::Maybe;
 use crate::decide::object::{Group, Object, Ownership};
 use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{Plan, ServicePlan};
+use crate::decide::purpose::Purpose;
 use crate::kinds::{Kind, ObjectKey};
 use crate::names;
 use children::{ServiceChildren, SharedChildren};
@@ -97,8 +98,8 @@ pub fn desired(plan: &Plan, observed: &Observed) -> Desired {
     }
 }
 
-/// Fails if another Marketplace uses the isolation key. Topics have no mark of their owner, so the databases' mark is used.
-/// If the database server is unreachable, the topics do not wait for it.
+/// Fails if another Marketplace has databases of the isolation key. If the database server is unreachable, the topics do not
+/// wait for it; a topic marks their owner too.
 fn isolation_key_is_free(plan: &Plan, observed: &Observed) -> Result<(), ConditionError> {
     let Some(observation) = &observed.databases else {
         let message = format!(
@@ -130,7 +131,7 @@ fn shared(plan: &Plan, observed: &Observed) -> SharedChildren {
 /// While the certificate cannot be used, an existing Ingress is held, so that it keeps routing requests.
 fn route(plan: &Plan, observed: &Observed) -> Maybe<Object> {
     let Some(ingress) = &plan.exposure.ingress else { return Maybe::Gone };
-    let usable = ingress.tls_secret.as_ref().is_none_or(|name| observed.referenced_secret(name).is_ok());
+    let usable = ingress.tls_secret.as_ref().is_none_or(|name| observed.referenced_secret(name, &Purpose::Tls).is_ok());
     let object = Maybe::Want(ingress::ingress(plan, ingress));
     if usable { object } else { object.held() }
 }
@@ -177,7 +178,15 @@ fn of_service(
     }
     if service.row.database {
         children.secret = secret::database(plan, service, &observed.credentials).map_or(Maybe::Hold, Maybe::Want);
+        if plan.known.databases.as_ref().is_some_and(|record| record.address != plan.database.address()) {
+            // Pods take over a changed Secret at once: they stay at the recorded server until the new one is verified.
+            children.secret = children.secret.held();
+        }
         children.migration = migrate(plan, service, observed, databases, &mut gate);
+    }
+    if let Some(error) = unverified_broker(plan, service, observed) {
+        gate.waiting.get_or_insert(error);
+        children.config_map = children.config_map.held();
     }
     if gate.waiting.is_some() {
         children.deployment = children.deployment.held();
@@ -189,6 +198,19 @@ fn of_service(
     }
     gate.waiting = gate.waiting.or(unusable);
     (children, gate)
+}
+
+/// Why the pods of a service stay at the recorded Kafka cluster: the one of the spec was not verified yet.
+fn unverified_broker(plan: &Plan, service: &ServicePlan, observed: &Observed) -> Option<ConditionError> {
+    let address = plan.kafka.bootstrap.join(",");
+    let moved = plan.known.topics.as_ref().is_some_and(|record| record.address != address);
+    if !moved || !service.row.speaks_to_broker() {
+        return None;
+    }
+    let inspected = observed.topics.as_ref().and_then(|observation| observation.topics.as_ref().err().cloned());
+    Some(inspected.unwrap_or_else(|| {
+        ConditionError::new(Reason::WaitingForDependency, format!("waiting for the inspection of the broker {address}"))
+    }))
 }
 
 /// The migration Job. The gate is closed until it is complete.

@@ -64,6 +64,23 @@ impl Object {
         Self { key: ObjectKey { kind, name }, group, ownership, body }
     }
 
+    /// Whether pods of this workload mount a Secret or ConfigMap, take variables from it, or run as a ServiceAccount.
+    pub fn refers_to(&self, key: &ObjectKey) -> bool {
+        let pod = &self.body["spec"]["template"]["spec"];
+        let name = Some(key.name.as_str());
+        let items = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        let source = match key.kind {
+            Kind::ServiceAccount => return pod["serviceAccountName"].as_str() == name,
+            Kind::Secret => "secret",
+            Kind::ConfigMap => "configMap",
+            _ => return false,
+        };
+        let mut mounted = items(&pod["volumes"]).into_iter().flat_map(|volume| items(&volume["projected"]["sources"]));
+        let mut variables = items(&pod["containers"]).into_iter().flat_map(|container| items(&container["envFrom"]));
+        mounted.any(|mounted| mounted[source]["name"].as_str() == name)
+            || variables.any(|variables| variables[format!("{source}Ref")]["name"].as_str() == name)
+    }
+
     pub fn hash(&self) -> &str {
         self.body["metadata"]["annotations"][DESIRED_HASH].as_str().unwrap_or_default()
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use agora_crd::Reason;
+use agora_crd::{Reason, USABLE_FOR};
 use agora_vocab::Secret;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -13,6 +13,8 @@ use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 
 use crate::decide::credentials::Credentials;
+use crate::decide::data_guard::DataRecord;
+use crate::decide::purpose::{Purpose, Purposes};
 use crate::kinds::{Kind, ObjectKey};
 
 #[derive(Clone, Debug)]
@@ -79,9 +81,14 @@ pub fn secret_values(object: &DynamicObject) -> BTreeMap<String, Secret> {
 /// A Secret that the spec refers to.
 #[derive(Clone, Debug)]
 pub enum ReferencedSecret {
-    Usable(BTreeMap<String, Secret>),
+    Usable {
+        values: BTreeMap<String, Secret>,
+        purposes: Purposes,
+    },
     /// It exists without the label that allows a Marketplace to use it.
     NotUsable,
+    /// The operator may not read it.
+    Forbidden,
     Missing,
 }
 
@@ -100,11 +107,22 @@ impl ConditionError {
 }
 
 impl Observed {
-    /// The values of a referenced Secret, or why it cannot be used.
-    pub fn referenced_secret(&self, name: &str) -> Result<&BTreeMap<String, Secret>, ConditionError> {
+    /// The values of a referenced Secret, or why it cannot be used for this purpose.
+    pub fn referenced_secret(
+        &self,
+        name: &str,
+        purpose: &Purpose,
+    ) -> Result<&BTreeMap<String, Secret>, ConditionError> {
         let label = agora_crd::USABLE;
         match self.referenced_secrets.get(name) {
-            Some(ReferencedSecret::Usable(values)) => Ok(values),
+            Some(ReferencedSecret::Usable { values, purposes }) if purposes.allow(purpose) => Ok(values),
+            Some(ReferencedSecret::Usable { .. }) => Err(ConditionError::new(
+                Reason::SecretNotUsable,
+                format!(
+                    "Secret {name} may not be used for {purpose}: add that to the Secret's annotation {USABLE_FOR} (a login of \
+                     a data server can never be used for env)"
+                ),
+            )),
             Some(ReferencedSecret::NotUsable) => Err(ConditionError::new(
                 Reason::SecretNotUsable,
                 format!(
@@ -112,16 +130,23 @@ impl Observed {
                      label to the Secret"
                 ),
             )),
+            Some(ReferencedSecret::Forbidden) => Err(ConditionError::new(
+                Reason::Forbidden,
+                format!("the operator may not read Secret {name}: compare the operator's Role with the chart's"),
+            )),
             Some(ReferencedSecret::Missing) | None => Err(ConditionError::new(
                 Reason::SecretMissing,
-                format!("Secret {name} does not exist in this namespace: create it with the label {label}=\"true\""),
+                format!(
+                    "Secret {name} does not exist in this namespace: create it with the label {label}=\"true\" and the \
+                     annotation {USABLE_FOR}=\"{purpose}\""
+                ),
             )),
         }
     }
 
     /// A login name or password of a referenced Secret, without the line break that `echo` and editors append.
-    pub fn secret_text(&self, name: &str, key: &str) -> Result<Secret, ConditionError> {
-        let value = self.secret_value(name, key)?.expose().trim_end_matches(['\r', '\n']);
+    pub fn secret_text(&self, name: &str, key: &str, purpose: &Purpose) -> Result<Secret, ConditionError> {
+        let value = self.secret_value(name, key, purpose)?.expose().trim_end_matches(['\r', '\n']);
         if value.is_empty() || value.chars().any(char::is_control) {
             let what = if value.is_empty() { "is empty" } else { "contains a line break or another control character" };
             let message = format!("key {key} of Secret {name} {what}: correct the value");
@@ -131,8 +156,8 @@ impl Observed {
     }
 
     /// One value of a referenced Secret.
-    pub fn secret_value(&self, name: &str, key: &str) -> Result<&Secret, ConditionError> {
-        self.referenced_secret(name)?.get(key).ok_or_else(|| {
+    pub fn secret_value(&self, name: &str, key: &str, purpose: &Purpose) -> Result<&Secret, ConditionError> {
+        self.referenced_secret(name, purpose)?.get(key).ok_or_else(|| {
             ConditionError::new(Reason::SecretMissing, format!("Secret {name} has no key {key}: add the key"))
         })
     }
@@ -146,6 +171,14 @@ pub struct DatabasesObservation {
     pub connections: Result<i32, ConditionError>,
     /// By database name; empty if the server could not be inspected.
     pub databases: BTreeMap<String, Result<(), ConditionError>>,
+    /// What exists on the server; `None` if it could not be inspected.
+    pub record: Option<DataRecord>,
+}
+
+impl Default for DatabasesObservation {
+    fn default() -> Self {
+        Self { desired: String::new(), connections: Ok(0), databases: BTreeMap::new(), record: None }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,6 +187,8 @@ pub struct TopicsObservation {
     pub desired: String,
     /// By topic name, or why the broker could not be inspected.
     pub topics: Result<BTreeMap<String, Result<(), ConditionError>>, ConditionError>,
+    /// What exists at the broker; `None` if it could not be inspected.
+    pub record: Option<DataRecord>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

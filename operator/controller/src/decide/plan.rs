@@ -4,6 +4,7 @@
 
 mod budget;
 mod kafka;
+mod known;
 mod service;
 
 use std::collections::BTreeMap;
@@ -18,10 +19,13 @@ use kube::{Resource, ResourceExt};
 
 pub use budget::Budget;
 pub use kafka::{KafkaPlan, Mechanism, TopicPlan};
+pub use known::Known;
 pub use service::{EnvValue, Replicas, ServicePlan};
 
+use crate::decide::claim::Claim;
 use crate::decide::observed::ConditionError;
 use crate::decide::profile::{self, Size};
+use crate::decide::purpose::Purpose;
 use crate::names;
 
 /// A part of a spec that cannot be realised.
@@ -100,6 +104,8 @@ pub struct Plan {
     pub topology_key: String,
     pub otlp_endpoint: Option<String>,
     pub epoch: i32,
+    /// What earlier inspections found. `plan` fills it from the status.
+    pub known: Known,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +161,7 @@ pub struct IngressPlan {
 pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec<Violation>) {
     let spec = &market.spec;
     let (name, namespace) = (market.name_any(), market.namespace().unwrap_or_default());
-    let isolation_key = spec.isolation_key.clone().unwrap_or_else(|| names::isolation_key(&namespace, &name));
+    let isolation_key = isolation_key(market, &namespace, &name);
     let size = profile::size(spec.profile);
     let mut violations = Vec::new();
     let services = service::services(spec, &size, &mut violations);
@@ -182,6 +188,7 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         topology_key: spec.disruption.topology_key.clone(),
         otlp_endpoint: spec.observability.otlp_endpoint.clone(),
         epoch: spec.recovery.epoch,
+        known: Known::of(market),
         profile: spec.profile,
         name,
         namespace,
@@ -193,6 +200,13 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
     };
     plan.block(&violations);
     (plan, violations)
+}
+
+impl DatabasePlan {
+    /// `host:port` of the server.
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
 }
 
 impl Plan {
@@ -211,10 +225,19 @@ impl Plan {
         format!("{}-{service}", self.name)
     }
 
-    /// The COMMENT that marks databases as owned. It has no uid, so that a Marketplace that is created again with the same
-    /// namespace and name takes over the retained databases.
-    pub fn claimant(&self) -> String {
-        format!("{}/{}", self.namespace, self.name)
+    /// A Marketplace that is deleted while it is paused keeps its data, whatever its policies say.
+    pub fn keep_data(&mut self) {
+        self.database.deletion = DeletionPolicy::Retain;
+        self.kafka.deletion = DeletionPolicy::Retain;
+    }
+
+    /// The owner of the databases and topics.
+    pub fn claim(&self) -> Claim {
+        Claim {
+            market: format!("{}/{}", self.namespace, self.name),
+            cluster: self.known.cluster_uid.clone(),
+            uid: self.owner.uid.clone(),
+        }
     }
 
     /// `None` if the service is disabled.
@@ -222,27 +245,51 @@ impl Plan {
         self.services.iter().find(|service| service.row.name == name)
     }
 
-    /// The names of the Secrets that the spec refers to, sorted, without duplicates.
-    pub fn referenced_secrets(&self) -> Vec<String> {
+    /// The use of the admin login.
+    pub fn database_login(&self) -> Purpose {
+        Purpose::Database(self.database.address())
+    }
+
+    /// The use of the login at the broker.
+    pub fn kafka_login(&self) -> Purpose {
+        Purpose::Kafka(self.kafka.bootstrap.clone())
+    }
+
+    /// The use of the password of Redis.
+    pub fn redis_login(&self) -> Purpose {
+        Purpose::Redis(self.redis_endpoint.clone())
+    }
+
+    /// The Secrets that the spec refers to and what for, sorted, without duplicates.
+    pub fn referenced_secrets(&self) -> Vec<(String, Purpose)> {
         let tls = self.exposure.ingress.as_ref().and_then(|ingress| ingress.tls_secret.clone());
         let from_env = self.services.iter().flat_map(|service| {
             service.env.iter().filter_map(|(_, value)| match value {
                 EnvValue::Text(_) => None,
-                EnvValue::Secret { name, .. } => Some(name.clone()),
+                EnvValue::Secret { name, .. } => Some((name.clone(), Purpose::Env)),
             })
         });
-        let mut all: Vec<String> = [Some(self.database.admin_secret.clone()), self.redis_secret.clone(), tls]
-            .into_iter()
-            .chain([self.database.tls.ca_secret.clone(), self.kafka.tls.ca_secret.clone()])
-            .chain([self.kafka.credentials.clone()])
-            .flatten()
-            .chain(self.pull_secrets.iter().cloned())
-            .chain(from_env)
-            .collect();
+        let certificates = [tls, self.database.tls.ca_secret.clone(), self.kafka.tls.ca_secret.clone()];
+        let certificates = certificates.into_iter().flatten().map(|name| (name, Purpose::Tls));
+        let logins = [
+            Some((self.database.admin_secret.clone(), self.database_login())),
+            self.redis_secret.clone().map(|name| (name, self.redis_login())),
+            self.kafka.credentials.clone().map(|name| (name, self.kafka_login())),
+        ];
+        let pull = self.pull_secrets.iter().map(|name| (name.clone(), Purpose::Pull));
+        let mut all: Vec<(String, Purpose)> =
+            logins.into_iter().flatten().chain(certificates).chain(pull).chain(from_env).collect();
         all.sort_unstable();
         all.dedup();
         all
     }
+}
+
+/// The key that is in use, by the status, is kept: an earlier release computed other defaults.
+fn isolation_key(market: &Marketplace, namespace: &str, name: &str) -> String {
+    let in_use = || market.status.as_ref()?.effective.as_ref().map(|effective| effective.isolation_key.clone());
+    let given = market.spec.isolation_key.clone().or_else(in_use).filter(|key| !key.is_empty());
+    given.unwrap_or_else(|| names::isolation_key(namespace, name))
 }
 
 /// `blockOwnerDeletion` is not set, because it requires the permission to update finalizers.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use agora_vocab::Secret;
 
+use crate::decide::claim::Claim;
+
 /// How the connection to a database server is protected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tls {
@@ -35,8 +37,10 @@ pub struct DesiredDatabase {
     pub login: String,
     /// Sent to the server as a SCRAM verifier only.
     pub password: Secret,
-    /// `namespace/name` of the Marketplace: the COMMENT that marks the database as owned.
-    pub marketplace: String,
+    /// The owner, recorded in the COMMENTs of the database and its roles.
+    pub claim: Claim,
+    /// Hashes of other owners from whom the database may be taken over.
+    pub accepted_owners: Vec<String>,
     /// Connection limit of the login; `None`: only the server's limit applies.
     pub connection_limit: Option<i32>,
 }
@@ -45,9 +49,13 @@ pub struct DesiredDatabase {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObservedDatabase {
     pub exists: bool,
+    /// Identity of the existing database; it differs after the database was deleted and created again.
+    pub oid: i64,
+    /// Whether the owner role's COMMENT says that this Marketplace's database was created.
+    pub was_created: bool,
     /// Whether the roles, their attributes, the membership and the rights are as desired.
     pub login_works: bool,
-    /// The COMMENT on the database.
+    /// The COMMENT on the database; the claim's text if it names the desired owner.
     pub owner: Option<String>,
 }
 
@@ -56,6 +64,8 @@ pub struct ObservedServer {
     /// `server_version_num`, for example 180000.
     pub version: u32,
     pub max_connections: i32,
+    /// Identity of the server's data, which a copy of its files and a replica share; `None` if the login may not read it.
+    pub system_identifier: Option<String>,
     /// By name; one entry for each desired database.
     pub databases: BTreeMap<String, ObservedDatabase>,
 }
@@ -94,6 +104,16 @@ pub struct DesiredTopic {
     pub replicas: i32,
     /// The settings that differ from the broker's defaults.
     pub config: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObservedBroker {
+    /// Kafka's cluster id; `None` if it was not requested or the broker does not disclose it.
+    pub cluster_id: Option<String>,
+    /// Names of the topics that mark an owner of the isolation key.
+    pub markers: Vec<String>,
+    /// By name; a missing topic has no entry.
+    pub topics: BTreeMap<String, ObservedTopic>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,12 +8,15 @@ mod groups;
 mod pods;
 mod services;
 
+use std::collections::BTreeSet;
+
 use agora_crd::{ConditionType, Effective, Marketplace, MarketplaceStatus, Reason, ServiceRollout, ServiceStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use time::OffsetDateTime;
 
 use crate::decide::applied::Applied;
+use crate::decide::data_guard::are_used;
 use crate::decide::desired::Desired;
 use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{Plan, Violation};
@@ -28,6 +31,16 @@ pub struct View<'a> {
     pub observed: &'a Observed,
     pub desired: &'a Desired,
     pub applied: &'a Applied,
+}
+
+impl View<'_> {
+    /// The accepted losses that the last inspection of the current desired state reports no more.
+    pub fn used_acceptances(&self) -> BTreeSet<String> {
+        let accepted = &self.plan.known.accepted.losses;
+        let databases = groups::current_databases(self).map(|observation| &observation.databases);
+        let topics = groups::current_topics(self).and_then(|observation| observation.topics.as_ref().ok());
+        databases.into_iter().chain(topics).flat_map(|results| are_used(accepted, results)).collect()
+    }
 }
 
 /// Status, reason and message of a condition.
@@ -77,7 +90,8 @@ pub fn status(view: &View) -> MarketplaceStatus {
             before.and_then(|status| status.version.clone())
         },
         summary: Some(format!("{ready}/{} services ready", services.len())),
-        conditions: conditions(view, available::available(view, &services), overall, groups),
+        conditions: conditions(view, available::available(view, &services, &groups), overall, groups),
+        database: view.plan.known.database_status(),
         kafka: groups::kafka_status(view).or_else(|| before.and_then(|status| status.kafka.clone())),
         effective: Some(effective(view.plan)),
         services,

@@ -6,7 +6,6 @@
 mod answers;
 
 use std::{
-    collections::BTreeMap,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
@@ -21,7 +20,7 @@ use rdkafka::{
     producer::{BaseProducer, Producer as _},
 };
 
-use crate::decide::servers::{Broker, BrokerAuthentication, DesiredTopic, ObservedTopic};
+use crate::decide::servers::{Broker, BrokerAuthentication, DesiredTopic, ObservedBroker};
 use crate::external::ports::{BrokerError, PerName, TopicAdmin};
 use answers::Shapes;
 
@@ -41,9 +40,18 @@ pub struct KafkaTopics;
 
 #[async_trait]
 impl TopicAdmin for KafkaTopics {
-    async fn inspect(&self, broker: &Broker, names: &[String]) -> Result<BTreeMap<String, ObservedTopic>, BrokerError> {
+    async fn inspect(
+        &self,
+        broker: &Broker,
+        names: &[String],
+        marker_prefix: &str,
+        identify: bool,
+    ) -> Result<ObservedBroker, BrokerError> {
         let (client, mut shapes) = open(broker).await?;
+        let markers = shapes.keys().filter(|name| name.starts_with(marker_prefix)).cloned().collect();
         shapes.retain(|name, _| names.contains(name));
+        let identify = identify || shapes.len() < names.len();
+        let (client, cluster_id) = if identify { cluster_id(client).await? } else { (client, None) };
         let present: Vec<ResourceSpecifier<'_>> = shapes.keys().map(|name| ResourceSpecifier::Topic(name)).collect();
         let configs = match present.as_slice() {
             [] => Ok(Vec::new()),
@@ -51,7 +59,7 @@ impl TopicAdmin for KafkaTopics {
         };
         close(client);
         let configs = configs.map_err(|error| answers::failure(broker, "describing topics", error))?;
-        Ok(answers::observed_topics(&shapes, configs))
+        Ok(ObservedBroker { cluster_id, markers, topics: answers::observed_topics(&shapes, configs) })
     }
 
     async fn create(&self, broker: &Broker, topics: &[DesiredTopic]) -> Result<PerName, BrokerError> {
@@ -151,6 +159,16 @@ async fn open(broker: &Broker) -> Result<(Client, Shapes), BrokerError> {
         Refusal::Login => BrokerError::AuthenticationFailed,
         Refusal::Certificate => BrokerError::Untrusted { bootstrap: broker.bootstrap.join(",") },
     })
+}
+
+/// The binding never frees the text of librdkafka, about 30 bytes per call: so it is not called at every inspection.
+async fn cluster_id(client: Client) -> Result<(Client, Option<String>), BrokerError> {
+    let timeout = Duration::from_secs(METADATA_SECONDS_MAX);
+    let read = tokio::task::spawn_blocking(move || {
+        let identifier = client.inner().fetch_cluster_id(timeout).filter(|identifier| !identifier.is_empty());
+        (client, identifier)
+    });
+    read.await.map_err(|error| BrokerError::Failed { action: "reading the cluster id", source: error.into() })
 }
 
 /// Drops the client in a thread for blocking calls, because that waits for the end of its threads.

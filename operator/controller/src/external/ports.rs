@@ -7,7 +7,7 @@ use std::error::Error;
 use agora_vocab::Secret;
 use async_trait::async_trait;
 
-use crate::decide::servers::{AdminDatabase, Broker, DesiredDatabase, DesiredTopic, ObservedServer, ObservedTopic};
+use crate::decide::servers::{AdminDatabase, Broker, DesiredDatabase, DesiredTopic, ObservedBroker, ObservedServer};
 
 /// An error of a client library.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -22,7 +22,7 @@ pub enum DatabaseError {
     Untrusted { host: String, port: u16, source: BoxError },
     #[error("the database server rejected the login of {user}")]
     AuthenticationFailed { user: String },
-    /// `owner` is the COMMENT on the database.
+    /// `owner` is the COMMENT on the database or role, or names the role that owns it.
     #[error("the database {database} belongs to {owner}")]
     IsolationConflict { database: String, owner: String },
     #[error("the role {role} exists and is not managed by this operator")]
@@ -78,8 +78,15 @@ pub type PerName = BTreeMap<String, Result<(), BrokerError>>;
 /// Topics and consumer groups of brokers. Every operation is idempotent.
 #[async_trait]
 pub trait TopicAdmin: Send + Sync {
-    /// Reads the state of the named topics; a missing topic has no entry.
-    async fn inspect(&self, broker: &Broker, names: &[String]) -> Result<BTreeMap<String, ObservedTopic>, BrokerError>;
+    /// Reads the state of the named topics, and the names of the topics that begin with `marker_prefix`. The cluster id is
+    /// read if `identify` is true or a named topic is missing.
+    async fn inspect(
+        &self,
+        broker: &Broker,
+        names: &[String],
+        marker_prefix: &str,
+        identify: bool,
+    ) -> Result<ObservedBroker, BrokerError>;
 
     /// Succeeds for a topic that exists, without changing it.
     async fn create(&self, broker: &Broker, topics: &[DesiredTopic]) -> Result<PerName, BrokerError>;

@@ -46,8 +46,9 @@ impl DatabaseAdmin for PgDatabases {
     ) -> Result<ObservedServer, DatabaseError> {
         let mut session = Session::open(admin).await?;
         let rows = session.inspect(&databases.iter().collect::<Vec<_>>()).await?;
+        let system_identifier = session.system_identifier().await?;
         session.close().await;
-        Ok(observed_server(&rows, databases))
+        Ok(ObservedServer { system_identifier, ..observed_server(&rows, databases) })
     }
 
     async fn ensure(&self, admin: &AdminDatabase, database: &DesiredDatabase) -> Result<(), DatabaseError> {
@@ -105,6 +106,22 @@ impl<'a> Session<'a> {
             .fetch_all(&mut self.connection)
             .await
             .map_err(|error| failure(self.admin, "read the system catalogs", error))
+    }
+
+    /// `None` if the login may not read it: some providers revoke the right.
+    async fn system_identifier(&mut self) -> Result<Option<String>, DatabaseError> {
+        let read = sqlx::query_scalar("select system_identifier::text from pg_control_system()")
+            .persistent(false)
+            .fetch_one(&mut self.connection)
+            .await
+            .map_err(|error| failure(self.admin, "read the system identifier", error));
+        match read {
+            Ok(identifier) => Ok(Some(identifier)),
+            Err(DatabaseError::Unreachable { host, port, source }) => {
+                Err(DatabaseError::Unreachable { host, port, source })
+            }
+            Err(_) => Ok(None),
+        }
     }
 
     /// Takes the advisory lock of the database, so that only one client changes it, and reads its state. The lock is
@@ -215,7 +232,7 @@ fn observed_server(rows: &[CatalogRow], desired: &[DesiredDatabase]) -> Observed
         })
         .collect();
     let (version, max_connections) = rows.first().map_or((0, 0), |row| (row.version, row.max_connections));
-    ObservedServer { version: version.unsigned_abs(), max_connections, databases }
+    ObservedServer { version: version.unsigned_abs(), max_connections, system_identifier: None, databases }
 }
 
 fn password(database: &DesiredDatabase) -> Password {

@@ -27,10 +27,17 @@ use crate::run::next::Next;
 const WORKLOADS: [Kind; 3] = [Kind::HorizontalPodAutoscaler, Kind::Deployment, Kind::Job];
 /// Time that pods have to end before their databases are locked or dropped.
 const PODS_SECONDS_MAX: i64 = 30;
-/// Age of the deletion after which external resources on unreachable servers are left in place, if the policy is Retain.
+/// Age of the deletion from which on external resources that could not be released are left in place.
 const GIVE_UP_SECONDS: i64 = 45;
+/// Age of the deletion at which it has ended.
+const END_SECONDS: i64 = 55;
 const POLL_DELAY: Duration = Duration::from_secs(1);
-const CALL_DEADLINE: Duration = Duration::from_secs(20);
+/// Delay before a failed release is tried again.
+const RETRY_DELAY: Duration = Duration::from_secs(3);
+const CALL_SECONDS_MAX: i64 = 20;
+const CALL_SECONDS_MIN: i64 = 5;
+/// Time that a running correction has to end: on an unreachable server it may take longer.
+const SUSPEND_MAX: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum FinalizeError {
@@ -38,8 +45,13 @@ pub enum FinalizeError {
     Delete { key: ObjectKey, source: kube::Error },
     #[error("cannot remove the finalizer")]
     Finalizer(#[source] kube::Error),
-    #[error("{}", .0.message)]
-    External(ConditionError),
+}
+
+/// The result of one step.
+pub enum Step {
+    Continue(Next),
+    /// The databases or topics could not be released yet.
+    Blocked(ConditionError, Next),
 }
 
 /// One step of the deletion. Idempotent; it is called until the finalizer is removed.
@@ -49,37 +61,63 @@ pub async fn finalize(
     resource: &Marketplace,
     plan: &Plan,
     observed: &Observed,
-) -> Result<Next, FinalizeError> {
+) -> Result<Step, FinalizeError> {
     if !resource.finalizers().iter().any(|name| name == FINALIZER) {
-        return Ok(Next::OnChange);
+        return Ok(Step::Continue(Next::OnChange));
     }
-    context.external.suspend_and_wait(market).await;
+    // A correction that runs on is harmless: it ends before the databases are locked or dropped, or they are left in place.
+    let _ = tokio::time::timeout(SUSPEND_MAX, context.external.suspend_and_wait(market)).await;
     let age = age_seconds(resource, observed.now);
     let left = delete_workloads(context, market, &observed.children).await?;
     if left > 0 && age < PODS_SECONDS_MAX {
-        return Ok(Next::After(POLL_DELAY));
+        return Ok(Step::Continue(Next::After(POLL_DELAY)));
     }
-    if let Err(error) = release_external(context, plan, observed).await {
-        let deletes = [plan.database.deletion, plan.kafka.deletion].contains(&DeletionPolicy::Delete);
-        let credentials_lost = error.reason == Reason::SecretMissing;
-        if age < GIVE_UP_SECONDS || (deletes && !credentials_lost) {
-            return Err(FinalizeError::External(error));
-        }
-        let note = format!(
-            "Deleted Marketplace {} and left its databases or topics in place: {}; remove them by hand if they are not \
-             needed any more",
-            market.name, error.message
-        );
-        context.cluster.events.warn(&resource.object_ref(&()), Reason::RetainedOnDelete, "Delete", note).await;
+    let released = release_external(context, plan, observed, age).await;
+    if let Err(error) = &released
+        && age < GIVE_UP_SECONDS
+    {
+        return Ok(Step::Blocked(error.clone(), Next::After(RETRY_DELAY)));
     }
-    if plan.database.deletion == DeletionPolicy::Delete {
+    if released.is_ok() && plan.database.deletion == DeletionPolicy::Delete {
         for name in [admin_secret(&plan.name), signing_secret(&plan.name)] {
             delete(context, market, &ObjectKey::new(Kind::Secret, name)).await?;
         }
     }
     remove_finalizer(context, market, resource).await?;
+    report(context, plan, released.err()).await;
     context.remove(market);
-    Ok(Next::OnChange)
+    Ok(Step::Continue(Next::OnChange))
+}
+
+/// Says what stays: in the log, and by an event on the namespace in namespace `default`, because a namespace that is deleted
+/// accepts no events.
+async fn report(context: &Context, plan: &Plan, error: Option<ConditionError>) {
+    let market = format!("{}/{}", plan.namespace, plan.name);
+    let (database, topics) = (plan.database.address(), plan.kafka.bootstrap.join(","));
+    if let Some(error) = error {
+        let note = format!(
+            "Deleted Marketplace {market} and left its databases {}_* at {database} and topics {}.* at {topics} in place, \
+             although they could not be released: {}; remove them by hand if they are not needed any more",
+            plan.isolation_key.replace('-', "_"),
+            plan.isolation_key,
+            error.message
+        );
+        context.cluster.events.retained(&plan.namespace, note, true).await;
+        return;
+    }
+    let kept = [
+        (plan.database.deletion, format!("databases {}_* at {database}", plan.isolation_key.replace('-', "_"))),
+        (plan.kafka.deletion, format!("topics {}.* at {topics}", plan.isolation_key)),
+    ];
+    let kept = kept.into_iter().filter(|(policy, _)| *policy == DeletionPolicy::Retain).map(|(_, what)| what);
+    let kept = kept.collect::<Vec<_>>().join(" and ");
+    if !kept.is_empty() {
+        let note = format!(
+            "Deleted Marketplace {market} and kept its {kept} (deletionPolicy Retain): a Marketplace with the same namespace \
+             and name takes them over"
+        );
+        context.cluster.events.retained(&plan.namespace, note, false).await;
+    }
 }
 
 fn age_seconds(resource: &Marketplace, now: OffsetDateTime) -> i64 {
@@ -104,57 +142,51 @@ pub async fn delete_workloads(
     Ok(left)
 }
 
+/// What the operator may not delete any more is deleted with its namespace, whose Role is gone.
 async fn delete(context: &Context, market: &MarketRef, key: &ObjectKey) -> Result<(), FinalizeError> {
     let api = context.cluster.api(key.kind, &market.namespace);
     match api.delete(&key.name, &DeleteParams::background()).await {
         Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(kube::Error::Api(status)) if [403, 404].contains(&status.code) => Ok(()),
         Err(source) => Err(FinalizeError::Delete { key: key.clone(), source }),
     }
 }
 
-/// Deletes or locks databases, then deletes topics, each by its policy. What another Marketplace owns stays unchanged.
-async fn release_external(context: &Context, plan: &Plan, observed: &Observed) -> Result<(), ConditionError> {
-    let address = format!("{}:{}", plan.database.host, plan.database.port);
-    let work = Box::pin(release_databases(context, plan, observed));
-    let claim = bounded(&format!("the database server {address}"), work).await?;
-    if claim == Claim::Foreign || plan.kafka.deletion == DeletionPolicy::Retain {
-        return Ok(());
-    }
+/// Deletes or locks databases, and deletes topics, each by its policy. What another Marketplace owns stays unchanged.
+async fn release_external(context: &Context, plan: &Plan, observed: &Observed, age: i64) -> Result<(), ConditionError> {
+    let limit = (END_SECONDS - age).clamp(CALL_SECONDS_MIN, CALL_SECONDS_MAX);
+    let limit = Duration::from_secs(limit.unsigned_abs());
+    let server = format!("the database server {}", plan.database.address());
+    let databases = bounded(limit, &server, Box::pin(release_databases(context, plan, observed)));
     let brokers = format!("the broker {}", plan.kafka.bootstrap.join(","));
-    bounded(&brokers, Box::pin(delete_topics(context, plan, observed))).await
+    let topics = bounded(limit, &brokers, Box::pin(release_topics(context, plan, observed)));
+    let (databases, topics) = tokio::join!(databases, topics);
+    databases.and(topics)
 }
 
-/// Which Marketplace uses the isolation key. Topics have no mark of their owner, so the databases' mark is used for both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Claim {
-    Ours,
-    Foreign,
-}
-
-async fn bounded<T>(server: &str, work: BoxFuture<'_, Result<T, ConditionError>>) -> Result<T, ConditionError> {
-    tokio::time::timeout(CALL_DEADLINE, work).await.unwrap_or_else(|_| {
-        let seconds = CALL_DEADLINE.as_secs();
-        let message = format!("{server} did not complete the deletion in {seconds} s: check the server; it is retried");
+async fn bounded(
+    limit: Duration,
+    server: &str,
+    work: BoxFuture<'_, Result<(), ConditionError>>,
+) -> Result<(), ConditionError> {
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+        let seconds = limit.as_secs();
+        let message = format!("{server} did not complete the deletion in {seconds} s: check the server");
         Err(ConditionError::new(Reason::WaitingForDependency, message))
     })
 }
 
-async fn release_databases(context: &Context, plan: &Plan, observed: &Observed) -> Result<Claim, ConditionError> {
+async fn release_databases(context: &Context, plan: &Plan, observed: &Observed) -> Result<(), ConditionError> {
     let desired = external::all_databases(plan, observed)?;
     let admin = &context.external.adapters.databases;
-    let failed = |error| databases::condition_error(&desired.admin, &error);
+    let failed = |error| databases::condition_error(&desired, &error);
     let server = admin.inspect(&desired.admin, &desired.databases).await.map_err(failed)?;
-    let mut claim = Claim::Ours;
     for database in &desired.databases {
-        let existing = server.databases.get(&database.name).filter(|existing| existing.exists);
-        match existing.map(|existing| existing.owner.as_ref().is_none_or(|owner| *owner == database.marketplace)) {
-            None => continue,
-            Some(false) => {
-                claim = Claim::Foreign;
-                continue;
-            }
-            Some(true) => {}
+        let Some(existing) = server.databases.get(&database.name).filter(|existing| existing.exists) else {
+            continue;
+        };
+        if existing.owner.as_ref().is_some_and(|owner| *owner != database.claim.text()) {
+            continue;
         }
         match plan.database.deletion {
             DeletionPolicy::Delete => {
@@ -163,14 +195,22 @@ async fn release_databases(context: &Context, plan: &Plan, observed: &Observed) 
             DeletionPolicy::Retain => admin.lock(&desired.admin, database).await.map_err(failed)?,
         }
     }
-    Ok(claim)
+    Ok(())
 }
 
-async fn delete_topics(context: &Context, plan: &Plan, observed: &Observed) -> Result<(), ConditionError> {
+async fn release_topics(context: &Context, plan: &Plan, observed: &Observed) -> Result<(), ConditionError> {
+    if plan.kafka.deletion == DeletionPolicy::Retain {
+        return Ok(());
+    }
     let desired = external::topics(plan, observed)?;
     let admin = &context.external.adapters.topics;
     let failed = |error| topics::condition_error(&desired.broker, &error);
-    let names: Vec<String> = desired.topics.iter().map(|topic| topic.name.clone()).collect();
+    let mut names: Vec<String> = desired.topics.iter().map(|topic| topic.name.clone()).collect();
+    let seen = admin.inspect(&desired.broker, &names, &desired.marker_prefix, false).await.map_err(failed)?;
+    if seen.markers.iter().any(|marker| *marker != desired.marker.name) {
+        return Ok(());
+    }
+    names.push(desired.marker.name.clone());
     let consumers = topology::ALL.iter().filter(|row| !row.consumes.is_empty());
     let groups: Vec<String> = consumers.map(|row| names::at_broker(&plan.isolation_key, row.name)).collect();
     let topics = admin.delete(&desired.broker, &names).await.map_err(failed)?;

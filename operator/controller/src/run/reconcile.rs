@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agora_crd::{FINALIZER, Marketplace, MarketplaceStatus, PAUSED, Reason};
+use agora_crd::{ACCEPT_DATA_LOSS, FINALIZER, Marketplace, MarketplaceStatus, PAUSED, Reason};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Resource, ResourceExt};
@@ -18,7 +18,7 @@ use crate::decide::plan::{Violation, plan};
 use crate::decide::status::{View, status, terminating};
 use crate::market::MarketRef;
 use crate::run::context::Context;
-use crate::run::finalize::{self, FinalizeError};
+use crate::run::finalize::{self, FinalizeError, Step};
 use crate::run::next::Next;
 use crate::run::unreadable;
 
@@ -48,17 +48,23 @@ pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Er
         Some(Err(unreadable)) => return unreadable::reconcile(context, market, &unreadable).await,
     };
     let last = context.external.last_inspection(market);
-    let (plan, violations) = plan(&resource, connections(&resource, &last));
+    let (mut plan, violations) = plan(&resource, connections(&resource, &last));
+    plan.known = plan.known.with(&context.cluster.uid, &last);
     let now = context.process.clock().now();
     let Snapshot { observed, cache_lags } = observe(&context.cluster, market, &plan, last, now).await?;
     if resource.meta().deletion_timestamp.is_some() {
-        let finalized = finalize::finalize(context, market, &resource, &plan, &observed).await;
-        if let Err(FinalizeError::External(error)) = &finalized {
-            write_status(context, market, &resource, &terminating(&resource, error, observed.now)).await?;
+        if paused(&resource) {
+            plan.keep_data();
         }
-        return Ok(finalized?);
+        return match finalize::finalize(context, market, &resource, &plan, &observed).await? {
+            Step::Continue(next) => Ok(next),
+            Step::Blocked(error, next) => {
+                write_status(context, market, &resource, &terminating(&resource, &error, observed.now)).await?;
+                Ok(next)
+            }
+        };
     }
-    let paused = resource.annotations().get(PAUSED).is_some_and(|value| value == "true");
+    let paused = paused(&resource);
     if !paused && !resource.finalizers().iter().any(|name| name == FINALIZER) {
         add_finalizer(context, market, &resource).await?;
     }
@@ -97,6 +103,9 @@ pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Er
         write_status(context, market, &resource, &after).await?;
         report(context, &reference, before.as_ref(), &after, &view).await;
     }
+    if !paused {
+        remove_used_acceptance(context, market, &resource, &view).await?;
+    }
     Ok(next(&applied, cache_lags, &violations, &desired, &observed))
 }
 
@@ -113,6 +122,36 @@ async fn report(
     }
 }
 
+fn paused(resource: &Marketplace) -> bool {
+    resource.annotations().get(PAUSED).is_some_and(|value| value == "true")
+}
+
+/// An accepted loss is accepted once: the annotation that names it is removed when the database or topic exists again, so that
+/// it does not accept the next loss.
+async fn remove_used_acceptance(
+    context: &Context,
+    market: &MarketRef,
+    resource: &Marketplace,
+    view: &View<'_>,
+) -> Result<(), Error> {
+    let accepted = &view.plan.known.accepted.losses;
+    let used = view.used_acceptances();
+    if used.is_empty() {
+        return Ok(());
+    }
+    let left: Vec<&str> = accepted.iter().filter(|name| !used.contains(*name)).map(String::as_str).collect();
+    let value = (!left.is_empty()).then(|| left.join(","));
+    let patch = json!({
+        "metadata": {"resourceVersion": resource.resource_version(), "annotations": {ACCEPT_DATA_LOSS: value}}
+    });
+    let written = api(context, market).patch(&market.name, &PatchParams::default(), &Patch::Merge(patch)).await;
+    match written {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(answer)) if [404, 409].contains(&answer.code) => Ok(()),
+        Err(source) => Err(Error::Write { what: "the annotation of the accepted loss", source }),
+    }
+}
+
 /// The server's connection limit as last inspected. Before the first inspection it is taken from the status, so that a
 /// restart of the operator while the server is unreachable does not change the size of the pools.
 fn connections(resource: &Marketplace, last: &LastInspection) -> Option<i32> {
@@ -122,7 +161,7 @@ fn connections(resource: &Marketplace, last: &LastInspection) -> Option<i32> {
 }
 
 fn next(applied: &Applied, cache_lags: bool, violations: &[Violation], desired: &Desired, observed: &Observed) -> Next {
-    let unusable = |secret: &ReferencedSecret| !matches!(secret, ReferencedSecret::Usable(_));
+    let unusable = |secret: &ReferencedSecret| !matches!(secret, ReferencedSecret::Usable { .. });
     let time_matters =
         |error: &ConditionError| matches!(error.reason, Reason::MigrationFailed | Reason::MigrationRunning);
     if applied.retry || cache_lags {

@@ -1,10 +1,10 @@
 //! A Marketplace that this release cannot decode: it is reported, its shop is left as it is, and it can be deleted.
 
-use agora_crd::{ConditionType, FINALIZER, Marketplace, Reason};
+use agora_crd::{ConditionType, FINALIZER, Marketplace};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::ApiResource;
-use kube::{Resource, ResourceExt};
 use serde_json::json;
 
 use crate::cluster::watches::Unreadable;
@@ -25,16 +25,15 @@ pub async fn reconcile(context: &Context, market: &MarketRef, unreadable: &Unrea
     if !object.finalizers().iter().any(|name| name == FINALIZER) {
         return Ok(Next::OnChange);
     }
-    context.external.suspend_and_wait(market).await;
+    context.external.suspend(market);
     delete_workloads(context, market, &context.cluster.stores.children(market)).await?;
     let note = format!(
-        "Deleted Marketplace {} and left its databases and topics in place, because its spec cannot be read ({error}); \
+        "Deleted Marketplace {}/{} and left its databases and topics in place, because its spec cannot be read ({error}); \
          remove them by hand if they are not needed any more",
-        market.name
+        market.namespace, market.name
     );
-    let resource = ApiResource::erase::<Marketplace>(&());
-    context.cluster.events.warn(&object.object_ref(&resource), Reason::RetainedOnDelete, "Delete", note).await;
     remove_finalizer(context, market, object.as_ref()).await?;
+    context.cluster.events.retained(&market.namespace, note, true).await;
     context.remove(market);
     Ok(Next::OnChange)
 }

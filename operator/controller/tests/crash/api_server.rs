@@ -14,6 +14,7 @@ use kube::config::{
 };
 
 const TOKEN: &str = "test-admin-token";
+const OPERATOR_TOKEN: &str = "test-operator-token";
 const START_MAX: Duration = Duration::from_mins(1);
 
 pub struct ApiServer {
@@ -32,19 +33,40 @@ impl Drop for ApiServer {
 }
 
 impl ApiServer {
-    /// Starts etcd and the API server, and waits until it is ready.
+    /// The user whose rights RBAC decides.
+    pub const OPERATOR: &str = "operator";
+
+    /// Starts etcd and the API server, and waits until it is ready. Every user has all rights.
     pub async fn start() -> Self {
+        Self::start_with("AlwaysAllow").await
+    }
+
+    /// The same with RBAC.
+    pub async fn start_with_rbac() -> Self {
+        Self::start_with("RBAC").await
+    }
+
+    async fn start_with(authorization: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (client, peer, port) = (free_port(), free_port(), free_port());
         let mut server = Self { folder, port, children: Vec::new() };
         server.etcd(client, peer);
-        server.api_server(client);
+        server.api_server(client, authorization);
         server.wait().await;
         server
     }
 
     /// The configuration of a client with all rights.
     pub async fn config(&self) -> Config {
+        self.config_of(TOKEN).await
+    }
+
+    /// The configuration of a client of [`ApiServer::OPERATOR`].
+    pub async fn operator_config(&self) -> Config {
+        self.config_of(OPERATOR_TOKEN).await
+    }
+
+    async fn config_of(&self, token: &str) -> Config {
         let mut kubeconfig = Kubeconfig::default();
         let cluster = Cluster {
             server: Some(format!("https://127.0.0.1:{}", self.port)),
@@ -53,7 +75,7 @@ impl ApiServer {
         };
         kubeconfig.clusters =
             vec![NamedCluster { name: "test".to_owned(), cluster: Some(cluster), ..NamedCluster::default() }];
-        let user = AuthInfo { token: Some(TOKEN.to_owned().into()), ..AuthInfo::default() };
+        let user = AuthInfo { token: Some(token.to_owned().into()), ..AuthInfo::default() };
         kubeconfig.auth_infos =
             vec![NamedAuthInfo { name: "test".to_owned(), auth_info: Some(user), ..NamedAuthInfo::default() }];
         let context = Context { cluster: "test".to_owned(), user: Some("test".to_owned()), ..Context::default() };
@@ -80,18 +102,22 @@ impl ApiServer {
         self.spawn(etcd, "etcd.log");
     }
 
-    fn api_server(&mut self, etcd: u16) {
+    fn api_server(&mut self, etcd: u16, authorization: &str) {
         let (key, public, tokens) = (self.path("sa.pem"), self.path("sa.pub"), self.path("tokens.csv"));
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
         let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
         std::fs::write(&key, pem("PRIVATE KEY", pair.to_pkcs8v1().unwrap().as_ref())).unwrap();
         std::fs::write(&public, pem("PUBLIC KEY", der.as_ref())).unwrap();
-        std::fs::write(&tokens, format!("{TOKEN},admin,admin,system:masters\n")).unwrap();
+        std::fs::write(
+            &tokens,
+            format!("{TOKEN},admin,admin,system:masters\n{OPERATOR_TOKEN},{0},{0}\n", Self::OPERATOR),
+        )
+        .unwrap();
         let mut server = program("kube-apiserver");
         server
             .args(["--etcd-servers", &format!("http://127.0.0.1:{etcd}")])
             .args(["--secure-port", &self.port.to_string(), "--bind-address", "127.0.0.1"])
-            .args(["--service-cluster-ip-range", "10.99.0.0/16", "--authorization-mode", "AlwaysAllow"])
+            .args(["--service-cluster-ip-range", "10.99.0.0/16", "--authorization-mode", authorization])
             .args(["--service-account-issuer", "https://test", "--disable-admission-plugins", "ServiceAccount"])
             .arg("--cert-dir")
             .arg(self.path("certs"))

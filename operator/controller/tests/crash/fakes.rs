@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use agora_operator::decide::servers::{
-    AdminDatabase, Broker, DesiredDatabase, DesiredTopic, ObservedDatabase, ObservedServer, ObservedTopic,
+    AdminDatabase, Broker, DesiredDatabase, DesiredTopic, ObservedBroker, ObservedDatabase, ObservedServer,
+    ObservedTopic,
 };
 use agora_operator::external::ports::{
     BrokerError, DatabaseAdmin, DatabaseError, PerName, ProbeError, RedisError, RedisProbe, ServiceProbe, TopicAdmin,
@@ -21,12 +22,21 @@ impl DatabaseAdmin for InMemoryDatabases {
         let existing = self.0.lock().unwrap();
         let observed = |desired: &DesiredDatabase| match existing.get(&desired.name) {
             None => ObservedDatabase::default(),
-            Some(existing) => {
-                ObservedDatabase { exists: true, login_works: true, owner: Some(existing.marketplace.clone()) }
-            }
+            Some(existing) => ObservedDatabase {
+                exists: true,
+                oid: 1,
+                was_created: true,
+                login_works: true,
+                owner: Some(existing.claim.text()),
+            },
         };
         let databases = desired.iter().map(|desired| (desired.name.clone(), observed(desired))).collect();
-        Ok(ObservedServer { version: 180_000, max_connections: 300, databases })
+        Ok(ObservedServer {
+            version: 180_000,
+            max_connections: 300,
+            system_identifier: Some("1".to_owned()),
+            databases,
+        })
     }
 
     async fn ensure(&self, _: &AdminDatabase, desired: &DesiredDatabase) -> Result<(), DatabaseError> {
@@ -64,13 +74,18 @@ impl InMemoryTopics {
 
 #[async_trait]
 impl TopicAdmin for InMemoryTopics {
-    async fn inspect(&self, _: &Broker, names: &[String]) -> Result<BTreeMap<String, ObservedTopic>, BrokerError> {
+    async fn inspect(
+        &self,
+        _: &Broker,
+        names: &[String],
+        marker_prefix: &str,
+        _: bool,
+    ) -> Result<ObservedBroker, BrokerError> {
         let existing = self.0.lock().unwrap();
-        Ok(existing
-            .iter()
-            .filter(|(name, _)| names.contains(name))
-            .map(|(name, topic)| (name.clone(), topic.clone()))
-            .collect())
+        let markers = existing.keys().filter(|name| name.starts_with(marker_prefix)).cloned().collect();
+        let topics = existing.iter().filter(|(name, _)| names.contains(name));
+        let topics = topics.map(|(name, topic)| (name.clone(), topic.clone())).collect();
+        Ok(ObservedBroker { cluster_id: Some("cluster".to_owned()), markers, topics })
     }
 
     async fn create(&self, _: &Broker, topics: &[DesiredTopic]) -> Result<PerName, BrokerError> {

@@ -3,6 +3,7 @@
 #![cfg(feature = "api-tests")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
+#[expect(dead_code, reason = "the tests of another program use the rest")]
 mod api_server;
 mod broken;
 mod drift;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use agora_chassis::Process;
 use agora_crd::Marketplace;
 use agora_operator::cluster::events::Events;
-use agora_operator::cluster::{Cluster, watches};
+use agora_operator::cluster::{Cluster, identity, watches};
 use agora_operator::external::tasks::{Adapters, ExternalTasks};
 use agora_operator::kinds::Kind;
 use agora_operator::market::Trigger;
@@ -76,7 +77,8 @@ impl Operator {
             services: Arc::new(HealthyServices),
         };
         let external = ExternalTasks::new(adapters, process.clone(), trigger.clone(), Arc::new(events.clone()));
-        let cluster = Cluster::new(client, stores, events);
+        let uid = identity::cluster_uid(&client, &process.gate("cluster")).await;
+        let cluster = Cluster::new(client, uid, stores, events);
         let context = Arc::new(Context { cluster, external, process: process.clone(), trigger });
         process.spawn("scheduler", async move {
             context.cluster.stores.wait_until_filled().await;
@@ -180,7 +182,11 @@ impl TestClient {
         namespaces.patch(NAMESPACE, &apply, &Patch::Apply(namespace)).await.unwrap();
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/basic-auth",
-            "metadata": {"name": "postgres-admin", "labels": {"agoraplatform.dev/usable": "true"}},
+            "metadata": {
+                "name": "postgres-admin",
+                "labels": {"agoraplatform.dev/usable": "true"},
+                "annotations": {"agoraplatform.dev/usable-for": "database=postgres.data.svc:5432"},
+            },
             "stringData": {"username": "admin", "password": "x"},
         });
         self.api(Kind::Secret).patch("postgres-admin", &apply, &Patch::Apply(secret)).await.unwrap();

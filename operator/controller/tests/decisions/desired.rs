@@ -1,6 +1,6 @@
 //! The desired state of the sample manifests, as YAML. The samples pass through `plan`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fixture::{Fixture, MINIMAL, PRODUCTION};
 use agora_crd::{ExposureType, Reason};
@@ -8,7 +8,9 @@ use agora_operator::decide::maybe::Maybe;
 use agora_operator::decide::object::Object;
 use agora_operator::decide::observed::{ConditionError, ReferencedSecret};
 use agora_operator::decide::plan::plan;
+use agora_operator::decide::purpose::Purposes;
 use agora_operator::kinds::{Kind, ObjectKey};
+use agora_vocab::Secret;
 
 fn yaml(objects: &[Object]) -> String {
     let documents: Vec<String> = objects.iter().map(|object| serde_yaml::to_string(&object.body).unwrap()).collect();
@@ -213,4 +215,49 @@ fn a_changed_setting_changes_the_pod_template_and_a_changed_replica_count_does_n
     assert_eq!(template(&fixture), before);
     fixture.service("order", "env: [{name: FEATURE_X, value: 'on'}]");
     assert_ne!(template(&fixture), before);
+}
+
+#[test]
+fn a_secret_is_used_only_for_what_its_owner_allows() {
+    let allow = |fixture: &mut Fixture, name: &str, purposes: &str| {
+        let values =
+            BTreeMap::from(["username", "password", "ca.crt"].map(|key| (key.to_owned(), Secret::new("hunter2"))));
+        let secret = ReferencedSecret::Usable { values, purposes: Purposes::parse(purposes) };
+        fixture.observed.referenced_secrets.insert(name.to_owned(), secret);
+    };
+    let mut fixture = Fixture::new(MINIMAL).migrated();
+    fixture.service("order", "env: [{name: STOLEN, valueFrom: {secretKeyRef: {name: postgres-admin, key: password}}}]");
+    allow(&mut fixture, "postgres-admin", "database=postgres.data.svc:5432, env");
+    let desired = fixture.desired();
+    assert_eq!(desired.waiting["order"].reason, Reason::SecretNotUsable);
+    assert_eq!(desired.children[&ObjectKey::new(Kind::Deployment, "shop-order")], Maybe::Hold);
+    assert!(desired.databases.is_ok());
+
+    let mut fixture = Fixture::new(MINIMAL).migrated();
+    fixture.market.spec.database.external.host = "evil.example.com".to_owned();
+    let error = fixture.desired().databases.unwrap_err();
+    assert_eq!(error.reason, Reason::SecretNotUsable);
+    assert!(error.message.contains("database=evil.example.com:5432"), "{}", error.message);
+
+    let mut fixture = Fixture::new(PRODUCTION).migrated();
+    allow(&mut fixture, "kafka-admin", "database=kafka.data.svc:9093");
+    assert_eq!(fixture.desired().topics.unwrap_err().reason, Reason::SecretNotUsable);
+    allow(&mut fixture, "data-ca", "env");
+    assert_eq!(fixture.desired().databases.unwrap_err().reason, Reason::SecretNotUsable);
+}
+
+#[test]
+fn pods_refer_to_the_generated_objects_that_another_owner_may_have() {
+    let objects = Fixture::new(MINIMAL).migrated().objects();
+    let user = objects.iter().find(|object| object.key == ObjectKey::new(Kind::Deployment, "shop-user")).unwrap();
+    for (kind, name) in [
+        (Kind::Secret, "shop-admin"),
+        (Kind::Secret, "shop-signing"),
+        (Kind::Secret, "shop-user-database"),
+        (Kind::ConfigMap, "shop-user"),
+        (Kind::ServiceAccount, "shop-user"),
+    ] {
+        assert!(user.refers_to(&ObjectKey::new(kind, name)), "{name}");
+    }
+    assert!(!user.refers_to(&ObjectKey::new(Kind::Secret, "grafana-admin")));
 }

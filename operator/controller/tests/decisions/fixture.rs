@@ -13,6 +13,7 @@ use agora_operator::decide::observed::{
     Children, DatabasesObservation, Observed, RedisObservation, ReferencedSecret, TopicsObservation,
 };
 use agora_operator::decide::plan::plan;
+use agora_operator::decide::purpose::Purposes;
 use agora_operator::kinds::{Kind, ObjectKey};
 use agora_topology as topology;
 use agora_vocab::Secret;
@@ -46,12 +47,14 @@ impl Fixture {
             services: None,
             now: datetime!(2026-01-01 00:00 UTC),
         };
-        for name in plan(&market, Some(300)).0.referenced_secrets() {
+        for (name, purpose) in plan(&market, Some(300)).0.referenced_secrets() {
             let keys = ["username", "password", "ca.crt"];
             let values = keys.map(|key| (key.to_owned(), Secret::new(format!("{name}-{key}-hunter2"))));
             let mut values = BTreeMap::from(values);
             values.insert("username".to_owned(), Secret::new("admin"));
-            observed.referenced_secrets.insert(name, ReferencedSecret::Usable(values));
+            observed
+                .referenced_secrets
+                .insert(name, ReferencedSecret::Usable { values, purposes: Purposes::parse(&purpose.to_string()) });
         }
         let mut fixture = Self { market, observed };
         fixture.databases_exist();
@@ -85,7 +88,8 @@ impl Fixture {
         }
         let topics = desired.topics.unwrap();
         let results = topics.topics.iter().map(|topic| (topic.name.clone(), Ok(()))).collect();
-        self.observed.topics = Some(TopicsObservation { desired: topics.fingerprint(), topics: Ok(results) });
+        self.observed.topics =
+            Some(TopicsObservation { desired: topics.fingerprint(), topics: Ok(results), record: None });
         let redis = desired.redis.unwrap().fingerprint();
         self.observed.redis = Some(RedisObservation { desired: redis, answer: Ok(()) });
         self
@@ -128,6 +132,7 @@ impl Fixture {
             desired: desired.fingerprint(),
             connections: Ok(300),
             databases: desired.databases.iter().map(|database| (database.name.clone(), Ok(()))).collect(),
+            record: None,
         });
     }
 }

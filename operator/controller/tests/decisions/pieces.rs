@@ -9,6 +9,7 @@ use agora_operator::decide::maybe::Maybe;
 use agora_operator::decide::object::Object;
 use agora_operator::decide::observed::{Children, ReferencedSecret};
 use agora_operator::decide::plan::plan;
+use agora_operator::decide::purpose::Purposes;
 use agora_operator::decide::servers::BrokerAuthentication;
 use agora_operator::kinds::{Kind, ObjectKey};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -30,7 +31,7 @@ fn signing_secret(data: &[(&str, &str)]) -> Children {
 fn with_admin(key: &str, value: &str) -> Fixture {
     let mut fixture = Fixture::new(PRODUCTION).migrated();
     for secret in fixture.observed.referenced_secrets.values_mut() {
-        if let ReferencedSecret::Usable(values) = secret {
+        if let ReferencedSecret::Usable { values, .. } = secret {
             values.insert(key.to_owned(), agora_vocab::Secret::new(value));
         }
     }
@@ -136,8 +137,9 @@ fn a_part_of_the_spec_that_cannot_be_realised_holds_only_what_it_describes() {
 fn a_missing_secret_of_a_variable_is_reported_and_its_service_is_still_repaired() {
     let mut fixture = Fixture::new(MINIMAL).migrated();
     fixture.service("cart", "env: [{name: KEY, valueFrom: {secretKeyRef: {name: keys, key: key}}}]");
-    let usable = [("key".to_owned(), agora_vocab::Secret::new("hunter2"))];
-    fixture.observed.referenced_secrets.insert("keys".to_owned(), ReferencedSecret::Usable(usable.into()));
+    let values = [("key".to_owned(), agora_vocab::Secret::new("hunter2"))].into();
+    let usable = ReferencedSecret::Usable { values, purposes: Purposes::parse("env") };
+    fixture.observed.referenced_secrets.insert("keys".to_owned(), usable);
     let mut fixture = fixture.running();
     let before = fixture.objects();
     fixture.observed.referenced_secrets.insert("keys".to_owned(), ReferencedSecret::Missing);

@@ -101,23 +101,29 @@ async fn logins(world: &World) -> anyhow::Result<()> {
     };
     let password = state("kafka/agora.password")?;
     let login = json!({ "username": "agora", "password": password.trim() });
-    world.cluster.apply(SECRET, &secret("kafka-admin", "kubernetes.io/basic-auth", &login)).await?;
+    world
+        .cluster
+        .apply(SECRET, &secret("kafka-admin", "kubernetes.io/basic-auth", "kafka=kafka.data.svc:9093", &login))
+        .await?;
     // The host names do not matter: the cluster has no ingress controller.
     let certificate = json!({ "tls.crt": state("pki/data.crt")?, "tls.key": state("pki/data.key")? });
-    world.cluster.apply(SECRET, &secret("shop-certificate", "kubernetes.io/tls", &certificate)).await?;
+    world.cluster.apply(SECRET, &secret("shop-certificate", "kubernetes.io/tls", "tls", &certificate)).await?;
     Ok(())
 }
 
 async fn authority(world: &World, file: &str) -> anyhow::Result<()> {
     let pem = std::fs::read_to_string(world.settings.state.join("pki").join(file))?;
-    world.cluster.apply(SECRET, &secret(AUTHORITY, "Opaque", &json!({ "ca.crt": pem }))).await?;
+    world.cluster.apply(SECRET, &secret(AUTHORITY, "Opaque", "tls", &json!({ "ca.crt": pem }))).await?;
     Ok(())
 }
 
-fn secret(name: &str, type_: &str, values: &Value) -> Value {
+fn secret(name: &str, type_: &str, purpose: &str, values: &Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Secret", "type": type_, "stringData": values,
-        "metadata": { "name": name, "labels": { "agoraplatform.dev/usable": "true" } },
+        "metadata": {
+            "name": name, "labels": { "agoraplatform.dev/usable": "true" },
+            "annotations": { "agoraplatform.dev/usable-for": purpose },
+        },
     })
 }
 

@@ -1,5 +1,6 @@
 //! The requests that write one child: creation, replacement, and a dry run of a replacement.
 
+use agora_crd::OWNER;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use kube::api::PostParams;
 use kube::core::{DynamicObject, Status};
@@ -8,14 +9,14 @@ use serde_json::Value;
 
 use super::Pass;
 use super::write::WriteError;
-use crate::decide::desired::{MANAGED_BY, owner_name};
+use crate::decide::desired::is_owned;
 use crate::decide::diff::{creation, replacement};
 use crate::decide::object::{Object, Ownership};
 use crate::kinds::Kind;
 
 /// Field manager of every field that the operator writes.
 pub const WORKLOAD: &str = "agora-operator/workload";
-/// Prefix of the operator's field managers, and value of the label of its children.
+/// Prefix of the operator's field managers.
 const OPERATOR: &str = "agora-operator";
 const UNKNOWN_MANAGER: &str = "an unknown client";
 
@@ -87,12 +88,8 @@ impl Pass<'_> {
     }
 
     fn is_ours(&self, metadata: &ObjectMeta) -> bool {
-        let owned =
-            metadata.owner_references.iter().flatten().any(|owner| Some(&owner.uid) == self.reference.uid.as_ref());
-        let labels = metadata.labels.clone().unwrap_or_default();
-        owned
-            || owner_name(&labels) == Some(&self.market.name)
-                && labels.get(MANAGED_BY).is_some_and(|manager| manager == OPERATOR)
+        is_owned(self.plan, metadata)
+            || metadata.annotations.as_ref().and_then(|all| all.get(OWNER)) == Some(&self.plan.claim().market)
     }
 
     /// The client that wrote to a child last. It is read before the correction, which removes that client's field manager.

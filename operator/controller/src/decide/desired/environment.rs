@@ -12,6 +12,7 @@ use super::config_map;
 use crate::decide::credentials::{admin_secret, database_secret, internal_secret, signing_secret};
 use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{EnvValue, Plan, ServicePlan};
+use crate::decide::purpose::Purpose;
 use crate::names;
 
 /// Annotation on pods: hash of the settings, so that a change of a setting restarts the pods.
@@ -74,7 +75,7 @@ pub fn environment(plan: &Plan, service: &ServicePlan, observed: &Observed) -> R
     for (name, value) in &service.env {
         environment.extra.push(variable(name, value));
         if let EnvValue::Secret { name, key } = value {
-            match observed.secret_value(name, key) {
+            match observed.secret_value(name, key, &Purpose::Env) {
                 Ok(value) => hashed += value.expose(),
                 Err(error) => environment.unusable = Some(error),
             }
@@ -225,7 +226,10 @@ fn database_ca(plan: &Plan) -> Option<File> {
 
 fn kafka(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, ConditionError> {
     let kafka = &plan.kafka;
-    let login = |key: &str| kafka.credentials.as_ref().map(|secret| observed.secret_text(secret, key)).transpose();
+    let login = |key: &str| {
+        let secret = kafka.credentials.as_ref();
+        secret.map(|secret| observed.secret_text(secret, key, &plan.kafka_login())).transpose()
+    };
     Ok(match name {
         "KAFKA_BROKERS" => Entry::Setting(kafka.bootstrap.join(",")),
         "KAFKA_SECURITY_PROTOCOL" => {
@@ -246,7 +250,7 @@ fn kafka(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, Conditio
         },
         "KAFKA_CA_FILE" => match &kafka.tls.ca_secret {
             Some(secret) if kafka.tls.verified() => {
-                observed.secret_value(secret, "ca.crt")?;
+                observed.secret_value(secret, "ca.crt", &Purpose::Tls)?;
                 Entry::File(File::secret(secret.clone(), "ca.crt", "kafka-ca.crt"))
             }
             _ => Entry::Absent,

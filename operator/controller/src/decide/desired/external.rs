@@ -4,8 +4,11 @@ use agora_crd::TopicManagement;
 use agora_topology as topology;
 use agora_vocab::Secret;
 
+use crate::decide::claim;
+use crate::decide::data_guard::{DataGuard, DataRecord};
 use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{Mechanism, Plan, ServicePlan, TlsPlan, TopicPlan};
+use crate::decide::purpose::Purpose;
 use crate::decide::servers::{AdminDatabase, Broker, BrokerAuthentication, BrokerTls, DesiredDatabase, Tls};
 use crate::names;
 
@@ -17,6 +20,14 @@ const CA: &str = "ca.crt";
 pub struct DesiredDatabases {
     pub admin: AdminDatabase,
     pub databases: Vec<DesiredDatabase>,
+    pub guard: DataGuard,
+}
+
+impl DesiredDatabases {
+    /// `host:port` of the server.
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.admin.host, self.admin.port)
+    }
 }
 
 /// The topics at one broker.
@@ -25,6 +36,23 @@ pub struct DesiredTopics {
     pub broker: Broker,
     pub management: TopicManagement,
     pub topics: Vec<TopicPlan>,
+    /// Prefix of the topics that mark the owners of the isolation key.
+    pub marker_prefix: String,
+    /// The topic that marks this Marketplace as the owner.
+    pub marker: TopicPlan,
+    pub guard: DataGuard,
+}
+
+impl DesiredTopics {
+    /// The bootstrap addresses, separated by commas.
+    pub fn address(&self) -> String {
+        self.broker.bootstrap.join(",")
+    }
+
+    /// The name of the topic that marks another owner.
+    pub fn marker_of(&self, owner: &str) -> String {
+        format!("{}{owner}", self.marker_prefix)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -43,6 +71,12 @@ pub struct DesiredProbes {
 /// A hash of a desired external resource. It contains no secret in readable form.
 pub trait Fingerprint {
     fn fingerprint(&self) -> String;
+
+    /// What existed at the last inspection. It is no part of the fingerprint: with another record the desired state is the
+    /// same.
+    fn record(&self) -> Option<&DataRecord> {
+        None
+    }
 }
 
 const FINGERPRINT_DIGITS: usize = 16;
@@ -55,7 +89,13 @@ impl Fingerprint for DesiredDatabases {
         let databases = self.databases.iter();
         let each =
             databases.map(|database| [database.name.as_str(), &database.login, database.password.expose()].join(" "));
-        names::short_hash(&[server].into_iter().chain(each).collect::<Vec<_>>().join(" "), FINGERPRINT_DIGITS)
+        let accepted = format!("{:?}", self.guard.accepted);
+        let parts: Vec<String> = [server, accepted].into_iter().chain(each).collect();
+        names::short_hash(&parts.join(" "), FINGERPRINT_DIGITS)
+    }
+
+    fn record(&self) -> Option<&DataRecord> {
+        self.guard.record.as_ref()
     }
 }
 
@@ -68,9 +108,16 @@ impl Fingerprint for DesiredTopics {
             | BrokerAuthentication::ScramSha512 { password, .. } => password.expose(),
         };
         names::short_hash(
-            &format!("{:?} {secret} {:?} {:?}", self.broker, self.management, self.topics),
+            &format!(
+                "{:?} {secret} {:?} {:?} {:?} {:?}",
+                self.broker, self.management, self.topics, self.marker, self.guard.accepted
+            ),
             FINGERPRINT_DIGITS,
         )
+    }
+
+    fn record(&self) -> Option<&DataRecord> {
+        self.guard.record.as_ref()
     }
 }
 
@@ -98,12 +145,12 @@ pub fn databases(plan: &Plan, observed: &Observed) -> Result<DesiredDatabases, C
 
 /// The databases of all services, also of the disabled ones.
 pub fn all_databases(plan: &Plan, observed: &Observed) -> Result<DesiredDatabases, ConditionError> {
-    let secret = &plan.database.admin_secret;
+    let (secret, purpose) = (&plan.database.admin_secret, plan.database_login());
     let admin = AdminDatabase {
         host: plan.database.host.clone(),
         port: plan.database.port,
-        user: observed.secret_text(secret, "username")?.expose().to_owned(),
-        password: observed.secret_text(secret, "password")?,
+        user: observed.secret_text(secret, "username", &purpose)?.expose().to_owned(),
+        password: observed.secret_text(secret, "password", &purpose)?,
         tls: tls(&plan.database.tls, observed)?,
     };
     let rows = topology::ALL.iter().filter(|row| row.database);
@@ -115,13 +162,14 @@ pub fn all_databases(plan: &Plan, observed: &Observed) -> Result<DesiredDatabase
                 owner_role: name.clone(),
                 login: names::login(&plan.isolation_key, row.name),
                 password: password.clone(),
-                marketplace: plan.claimant(),
+                claim: plan.claim(),
+                accepted_owners: plan.known.accepted.owners.clone(),
                 connection_limit: None,
                 name,
             })
         })
         .collect();
-    Ok(DesiredDatabases { admin, databases })
+    Ok(DesiredDatabases { admin, databases, guard: guard(plan, plan.known.databases.clone()) })
 }
 
 pub fn topics(plan: &Plan, observed: &Observed) -> Result<DesiredTopics, ConditionError> {
@@ -130,11 +178,24 @@ pub fn topics(plan: &Plan, observed: &Observed) -> Result<DesiredTopics, Conditi
         Tls::Disable => None,
     };
     let broker = Broker { bootstrap: plan.kafka.bootstrap.clone(), tls, authentication: login(plan, observed)? };
-    Ok(DesiredTopics { broker, management: plan.kafka.management, topics: plan.kafka.topics.clone() })
+    let prefix = claim::marker_prefix(&plan.isolation_key);
+    Ok(DesiredTopics {
+        broker,
+        management: plan.kafka.management,
+        topics: plan.kafka.topics.clone(),
+        marker: plan.kafka.marker(format!("{prefix}{}", plan.claim().hash())),
+        marker_prefix: prefix,
+        guard: guard(plan, plan.known.topics.clone()),
+    })
+}
+
+fn guard(plan: &Plan, record: Option<DataRecord>) -> DataGuard {
+    DataGuard { market: plan.claim().market, record, accepted: plan.known.accepted.clone() }
 }
 
 pub fn redis(plan: &Plan, observed: &Observed) -> Result<DesiredRedis, ConditionError> {
-    let password = plan.redis_secret.as_ref().map(|name| observed.secret_text(name, "password")).transpose()?;
+    let password = plan.redis_secret.as_ref();
+    let password = password.map(|name| observed.secret_text(name, "password", &plan.redis_login())).transpose()?;
     Ok(DesiredRedis { endpoint: plan.redis_endpoint.clone(), password })
 }
 
@@ -150,7 +211,7 @@ fn tls(tls: &TlsPlan, observed: &Observed) -> Result<Tls, ConditionError> {
     if !tls.verified() {
         return Ok(Tls::Disable);
     }
-    let pem = tls.ca_secret.as_ref().map(|name| observed.secret_value(name, CA)).transpose()?;
+    let pem = tls.ca_secret.as_ref().map(|name| observed.secret_value(name, CA, &Purpose::Tls)).transpose()?;
     Ok(Tls::VerifyFull { ca_pem: pem.map(|pem| pem.expose().to_owned()) })
 }
 
@@ -158,8 +219,9 @@ fn login(plan: &Plan, observed: &Observed) -> Result<BrokerAuthentication, Condi
     let Some(secret) = &plan.kafka.credentials else {
         return Ok(BrokerAuthentication::None);
     };
-    let user = observed.secret_text(secret, "username")?.expose().to_owned();
-    let password = observed.secret_text(secret, "password")?;
+    let purpose = plan.kafka_login();
+    let user = observed.secret_text(secret, "username", &purpose)?.expose().to_owned();
+    let password = observed.secret_text(secret, "password", &purpose)?;
     Ok(match plan.kafka.mechanism {
         Mechanism::None => BrokerAuthentication::None,
         Mechanism::Plain => BrokerAuthentication::Plain { user, password },

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use agora_crd::OWNER;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
+use crate::decide::object::DESIRED_HASH;
 use crate::decide::plan::Plan;
 
 const NAME: &str = "app.kubernetes.io/name";
 const INSTANCE: &str = "app.kubernetes.io/instance";
 const PART_OF: &str = "app.kubernetes.io/part-of";
 /// Label with the name of the client that manages an object.
-pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 const COMPONENT: &str = "app.kubernetes.io/component";
 
 /// Value of the name label of children that belong to the network and to no service.
@@ -72,15 +74,37 @@ pub fn migration_selector(plan: &Plan) -> LabelSelector {
 
 /// Metadata of a child that the garbage collector deletes with its Marketplace.
 pub fn owned(plan: &Plan, name: String, label: &str) -> ObjectMeta {
-    ObjectMeta { owner_references: Some(vec![plan.owner.clone()]), ..kept(plan, name, label) }
+    ObjectMeta { owner_references: Some(vec![plan.owner.clone()]), ..metadata(plan, name, label) }
 }
 
-/// Metadata of a child without owner, which stays after the deletion of its Marketplace because stored data depends on it.
+/// Metadata of a child without owner, which stays after the deletion of its Marketplace because stored data depends on it. An
+/// annotation records the owner.
 pub fn kept(plan: &Plan, name: String, label: &str) -> ObjectMeta {
+    let annotations = [(OWNER.to_owned(), plan.claim().market)];
+    ObjectMeta { annotations: Some(annotations.into()), ..metadata(plan, name, label) }
+}
+
+fn metadata(plan: &Plan, name: String, label: &str) -> ObjectMeta {
     ObjectMeta {
         name: Some(name),
         namespace: Some(plan.namespace.clone()),
         labels: Some(labels(plan, label)),
         ..ObjectMeta::default()
     }
+}
+
+/// Whether an object belongs to the Marketplace: by its owner reference, or by label and owner record. An earlier release
+/// recorded no owner on the objects that stay after a deletion. Pods belong to their ReplicaSet or Job.
+pub fn is_owned(plan: &Plan, object: &ObjectMeta) -> bool {
+    let controllers: Vec<_> = object.owner_references.iter().flatten().collect();
+    if !controllers.is_empty() {
+        let of_workload = |kind: &str| ["ReplicaSet", "Job"].contains(&kind);
+        return controllers.iter().any(|owner| owner.uid == plan.owner.uid || of_workload(&owner.kind));
+    }
+    let labels = object.labels.clone().unwrap_or_default();
+    let annotation = |name: &str| object.annotations.as_ref().and_then(|all| all.get(name));
+    let labelled = owner_name(&labels) == Some(&plan.name)
+        && labels.get(MANAGED_BY).is_some_and(|manager| manager == "agora-operator");
+    let recorded = annotation(OWNER).map(|owner| *owner == plan.claim().market);
+    labelled && recorded.unwrap_or_else(|| annotation(DESIRED_HASH).is_some())
 }

@@ -79,10 +79,14 @@ fn holds(status: &JobStatus, type_: &str) -> Option<i64> {
         .next()
 }
 
-/// The name contains a hash of image and database server, so that each release has its own Job.
+/// The name contains a hash of image, database server and database, so that each release has its own Job, and a database that
+/// was created again or restored is migrated again.
 pub fn job_name(plan: &Plan, service: &str) -> String {
-    let (host, port) = (&plan.database.host, plan.database.port);
-    let hash = names::short_hash(&format!("{} {host}:{port} {}", plan.image, plan.isolation_key), HASH_DIGITS);
+    let address = plan.database.address();
+    let database = names::database(&plan.isolation_key, service);
+    let oid = plan.known.databases.as_ref().and_then(|record| record.items.get(&database));
+    let oid = oid.map(|oid| format!(" {oid}")).unwrap_or_default();
+    let hash = names::short_hash(&format!("{} {address} {}{oid}", plan.image, plan.isolation_key), HASH_DIGITS);
     format!("{}-migrate-{hash}", plan.child(service))
 }
 

@@ -34,6 +34,20 @@ pub struct KafkaPlan {
     pub deletion: DeletionPolicy,
 }
 
+impl KafkaPlan {
+    /// The topic that marks the owner of the isolation key. It holds no messages.
+    pub fn marker(&self, name: String) -> TopicPlan {
+        TopicPlan {
+            bare_name: name.clone(),
+            name,
+            partitions: 1,
+            replicas: self.replicas,
+            config: BTreeMap::new(),
+            accepted: None,
+        }
+    }
+}
+
 /// The SASL mechanism of the login at the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mechanism {

@@ -1,7 +1,7 @@
 //! Condition Available: whether shoppers can buy. It is based on the pods, on what the services report of themselves, and
 //! where the operator cannot read that, on the inspection of the database server.
 
-use agora_crd::{Reason, ServiceStatus};
+use agora_crd::{ConditionType, Reason, ServiceStatus};
 use agora_topology as topology;
 
 use super::evidence::{self, DATABASE};
@@ -12,7 +12,15 @@ fn needed_to_buy() -> impl Iterator<Item = &'static topology::Service> {
     topology::ALL.iter().filter(|service| service.needed_to_buy)
 }
 
-pub fn available(view: &View, services: &[ServiceStatus]) -> ConditionState {
+/// Lost data makes a shop unavailable even if its pods are ready: what they would show is wrong.
+pub fn available(
+    view: &View,
+    services: &[ServiceStatus],
+    groups: &[(ConditionType, ConditionState)],
+) -> ConditionState {
+    if let Some((type_, lost)) = groups.iter().find(|(_, state)| state.reason == Reason::DataLost) {
+        return ConditionState::no(Reason::DataLost, format!("{type_}: {}", lost.message));
+    }
     let up = |name: &str| services.iter().any(|service| service.name == name && service.ready > 0);
     let down: Vec<&str> = needed_to_buy().map(|row| row.name).filter(|name| !up(name)).collect();
     if !down.is_empty() {

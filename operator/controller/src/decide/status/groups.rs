@@ -11,7 +11,8 @@ use super::pods::start_error;
 use super::{ConditionState, View};
 use crate::decide::desired::external::Fingerprint;
 use crate::decide::object::Group;
-use crate::decide::observed::ConditionError;
+use crate::decide::observed::{ConditionError, DatabasesObservation, TopicsObservation};
+use crate::decide::purpose::Purpose;
 use crate::kinds::Kind;
 
 pub fn groups(view: &View, services: &[ServiceStatus]) -> Vec<(ConditionType, ConditionState)> {
@@ -26,14 +27,24 @@ pub fn groups(view: &View, services: &[ServiceStatus]) -> Vec<(ConditionType, Co
     ]
 }
 
+/// The inspection of the databases that are desired now.
+pub fn current_databases<'a>(view: &'a View) -> Option<&'a DatabasesObservation> {
+    let desired = view.desired.databases.as_ref().ok()?.fingerprint();
+    view.observed.databases.as_ref().filter(|observation| observation.desired == desired)
+}
+
+/// The inspection of the topics that are desired now.
+pub fn current_topics<'a>(view: &'a View) -> Option<&'a TopicsObservation> {
+    let desired = view.desired.topics.as_ref().ok()?.fingerprint();
+    view.observed.topics.as_ref().filter(|observation| observation.desired == desired)
+}
+
 fn database(view: &View) -> ConditionState {
     let plan = &view.plan.database;
-    let desired = match &view.desired.databases {
-        Ok(desired) => desired.fingerprint(),
-        Err(error) => return ConditionState::of(error),
-    };
-    let observation = view.observed.databases.as_ref().filter(|observation| observation.desired == desired);
-    let Some(observation) = observation else {
+    if let Err(error) = &view.desired.databases {
+        return ConditionState::of(error);
+    }
+    let Some(observation) = current_databases(view) else {
         let message = format!("waiting for the inspection of the database server {}:{}", plan.host, plan.port);
         return ConditionState::unknown(message);
     };
@@ -56,12 +67,10 @@ fn database(view: &View) -> ConditionState {
 }
 
 fn kafka(view: &View) -> ConditionState {
-    let desired = match &view.desired.topics {
-        Ok(desired) => desired.fingerprint(),
-        Err(error) => return ConditionState::of(error),
-    };
-    let observation = view.observed.topics.as_ref().filter(|observation| observation.desired == desired);
-    let Some(observation) = observation else {
+    if let Err(error) = &view.desired.topics {
+        return ConditionState::of(error);
+    }
+    let Some(observation) = current_topics(view) else {
         let brokers = view.plan.kafka.bootstrap.join(",");
         return ConditionState::unknown(format!("waiting for the inspection of the broker {brokers}"));
     };
@@ -86,6 +95,9 @@ fn topics_in_sync(view: &View, count: usize) -> ConditionState {
 /// `None` until the broker was inspected.
 pub fn kafka_status(view: &View) -> Option<KafkaStatus> {
     let topics = view.observed.topics.as_ref()?.topics.as_ref().ok()?;
+    let record = view.plan.known.topics.clone();
+    let (address, identifier) =
+        record.as_ref().map(|record| (record.address.clone(), record.identifier.clone())).unzip();
     let difference = |(name, result): (&String, &Result<(), ConditionError>)| {
         let error = result.as_ref().err()?;
         let (reason, message) = (error.reason.to_string(), error.message.clone());
@@ -94,6 +106,9 @@ pub fn kafka_status(view: &View) -> Option<KafkaStatus> {
     let not_in_sync: Vec<_> = topics.iter().filter_map(difference).collect();
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     Some(KafkaStatus {
+        address,
+        identifier,
+        topics: record.map(|record| record.items.into_keys().collect()).unwrap_or_default(),
         topics_desired: number(view.plan.kafka.topics.len()),
         topics_in_sync: number(topics.len() - not_in_sync.len()),
         not_in_sync,
@@ -128,7 +143,7 @@ fn reachable(view: &View) -> ConditionState {
 
 fn credentials(view: &View) -> ConditionState {
     let mut names = view.plan.referenced_secrets().into_iter();
-    let unusable = names.find_map(|name| view.observed.referenced_secret(&name).err());
+    let unusable = names.find_map(|(name, purpose)| view.observed.referenced_secret(&name, &purpose).err());
     if let Some(error) = unusable {
         return ConditionState::of(&error);
     }
@@ -228,7 +243,8 @@ fn route(view: &View) -> ConditionState {
     let Some(ingress) = &view.plan.exposure.ingress else {
         return ConditionState::yes(Reason::NotRequested, "spec.exposure.type is None: there is no Ingress");
     };
-    let certificate = ingress.tls_secret.as_ref().and_then(|name| view.observed.referenced_secret(name).err());
+    let name = ingress.tls_secret.as_ref();
+    let certificate = name.and_then(|name| view.observed.referenced_secret(name, &Purpose::Tls).err());
     if let Some(error) = certificate {
         return ConditionState::of(&error);
     }

@@ -1,8 +1,19 @@
 //! Tests of the adapter with a broker.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
+
+use std::collections::BTreeMap;
+
 use agora_testkit::kafka;
 
 use super::*;
+use crate::decide::servers::ObservedTopic;
+
+const MARKER: &str = "first.owner-";
+
+async fn inspect(broker: &Broker, names: &[String]) -> BTreeMap<String, ObservedTopic> {
+    KafkaTopics.inspect(broker, names, MARKER, false).await.unwrap().topics
+}
 
 async fn broker() -> Broker {
     Broker { bootstrap: vec![kafka().await], tls: None, authentication: BrokerAuthentication::None }
@@ -27,7 +38,7 @@ async fn topics_are_created_once_inspected_changed_and_deleted() {
     assert!(all_succeeded(&KafkaTopics.create(&broker, &both).await.unwrap()));
     assert!(all_succeeded(&KafkaTopics.create(&broker, &both).await.unwrap()), "create is idempotent");
 
-    let observed = KafkaTopics.inspect(&broker, &names).await.unwrap();
+    let observed = inspect(&broker, &names).await;
     assert_eq!(observed.len(), 2);
     let created = ObservedTopic { partitions: 3, replicas: 1, config: order.config.clone() };
     assert_eq!(observed[&order.name], created);
@@ -36,11 +47,11 @@ async fn topics_are_created_once_inspected_changed_and_deleted() {
     let changed = topic(&order.name, 5, &[("cleanup.policy", "compact")]);
     assert!(all_succeeded(&KafkaTopics.set_config(&broker, std::slice::from_ref(&changed)).await.unwrap()));
     assert!(all_succeeded(&KafkaTopics.add_partitions(&broker, std::slice::from_ref(&changed)).await.unwrap()));
-    let observed = KafkaTopics.inspect(&broker, &names).await.unwrap();
+    let observed = inspect(&broker, &names).await;
     assert_eq!(observed[&order.name], ObservedTopic { partitions: 5, replicas: 1, config: changed.config });
 
     assert!(all_succeeded(&KafkaTopics.delete(&broker, &names).await.unwrap()), "deleting a missing topic is no error");
-    assert!(KafkaTopics.inspect(&broker, &names).await.unwrap().is_empty());
+    assert!(inspect(&broker, &names).await.is_empty());
 }
 
 #[tokio::test]
@@ -66,5 +77,21 @@ async fn deleting_a_missing_group_is_no_error() {
 async fn a_broker_that_does_not_listen_is_unreachable() {
     let unreachable =
         Broker { bootstrap: vec!["127.0.0.1:1".into()], tls: None, authentication: BrokerAuthentication::None };
-    assert!(matches!(KafkaTopics.inspect(&unreachable, &[]).await, Err(BrokerError::Unreachable { .. })));
+    assert!(matches!(KafkaTopics.inspect(&unreachable, &[], MARKER, true).await, Err(BrokerError::Unreachable { .. })));
+}
+
+#[tokio::test]
+async fn the_cluster_id_and_the_markers_of_owners_are_read() {
+    let broker = broker().await;
+    let (marker, plain) = (topic("fourth.owner-abc", 1, &[]), topic("fourth.order-events", 1, &[]));
+    assert!(all_succeeded(&KafkaTopics.create(&broker, &[marker.clone(), plain.clone()]).await.unwrap()));
+    let observe = async |names: &[String], identify| {
+        KafkaTopics.inspect(&broker, names, "fourth.owner-", identify).await.unwrap()
+    };
+    let first = observe(std::slice::from_ref(&plain.name), true).await;
+    assert_eq!(first.markers, [marker.name]);
+    assert!(first.cluster_id.is_some());
+    let missing = observe(&["fourth.absent".to_owned()], false).await;
+    assert_eq!(missing.cluster_id, first.cluster_id, "read because a topic is missing");
+    assert_eq!(observe(&[plain.name], false).await.cluster_id, None);
 }

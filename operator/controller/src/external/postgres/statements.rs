@@ -11,6 +11,8 @@ use crate::external::ports::DatabaseError;
 
 /// The first version with the grant options SET and INHERIT (`server_version_num`).
 const VERSION_WITH_GRANT_OPTIONS: i32 = 160_000;
+/// The end of the owner role's COMMENT once the database was created.
+const CREATED: &str = "; created";
 /// The value of `connection limit` that means no limit.
 const NO_CONNECTION_LIMIT: i32 = -1;
 
@@ -25,6 +27,7 @@ pub struct CatalogRow {
     /// Name of the desired database; `None` if the query was for the server only.
     pub name: Option<String>,
     pub database_exists: bool,
+    pub database_oid: i64,
     pub comment: Option<String>,
     pub database_owner: Option<String>,
     /// Whether PUBLIC may connect to the database.
@@ -54,6 +57,7 @@ select current_setting('server_version_num')::int as version,
            and has_parameter_privilege('log_min_duration_statement', 'set') as may_disable_logging,
        desired.name,
        db.oid is not null as database_exists,
+       coalesce(db.oid::bigint, 0) as database_oid,
        shobj_description(db.oid, 'pg_database') as comment,
        pg_get_userbyid(db.datdba)::text as database_owner,
        coalesce(has_database_privilege('public', db.oid, 'connect'), false) as public_connects,
@@ -106,12 +110,16 @@ pub enum Step {
 }
 
 pub fn observed(found: &CatalogRow, desired: &DesiredDatabase, fingerprint: &str) -> ObservedDatabase {
-    let owner = found.comment.as_deref().map(|comment| {
-        if is_ours(comment, desired, found.login_is_live) { desired.marketplace.clone() } else { comment.to_owned() }
-    });
+    let claim = desired.claim.text();
+    let owner = found
+        .comment
+        .as_deref()
+        .map(|comment| if is_ours(comment, desired) { claim.clone() } else { comment.to_owned() });
+    let owner_comment = found.owner_comment.as_deref().unwrap_or_default();
     let as_desired = [
-        found.comment.as_deref() == Some(&desired.marketplace),
+        found.comment.as_ref() == Some(&claim),
         found.database_owner.as_deref() == Some(&desired.owner_role),
+        owner_comment == created_comment(desired),
         !found.public_connects,
         found.owner_exists && !found.owner_logs_in,
         found.login_is_live,
@@ -120,7 +128,13 @@ pub fn observed(found: &CatalogRow, desired: &DesiredDatabase, fingerprint: &str
         found.login_is_member,
         found.login_acts_as_owner,
     ];
-    ObservedDatabase { exists: found.database_exists, login_works: as_desired.iter().all(|&holds| holds), owner }
+    ObservedDatabase {
+        exists: found.database_exists,
+        oid: found.database_oid,
+        was_created: owner_comment.ends_with(CREATED) && is_ours(owner_comment, desired),
+        login_works: as_desired.iter().all(|&holds| holds),
+        owner,
+    }
 }
 
 /// The steps that create or correct the database. Each step is idempotent, and an interrupted run can be repeated.
@@ -171,16 +185,12 @@ pub fn drop(found: &CatalogRow, desired: &DesiredDatabase) -> Vec<Step> {
     steps
 }
 
-/// Whether a COMMENT names this Marketplace, or a deleted one with the same namespace and name whose login is locked. If the
-/// login is not locked, a Marketplace of another cluster may use the database.
-fn is_ours(comment: &str, desired: &DesiredDatabase, login_is_live: bool) -> bool {
-    let owner = comment.split("; ").next().unwrap_or_default();
-    let name = |owner: &str| owner.split(' ').next().unwrap_or_default().to_owned();
-    owner == desired.marketplace || (!login_is_live && name(owner) == name(&desired.marketplace))
+fn is_ours(comment: &str, desired: &DesiredDatabase) -> bool {
+    desired.claim.is_in(comment, &desired.accepted_owners)
 }
 
-fn has_our_comment(comment: Option<&String>, found: &CatalogRow, desired: &DesiredDatabase) -> bool {
-    comment.is_some_and(|comment| is_ours(comment, desired, found.login_is_live))
+fn has_our_comment(comment: Option<&String>, desired: &DesiredDatabase) -> bool {
+    comment.is_some_and(|comment| is_ours(comment, desired))
 }
 
 fn owns(found: &CatalogRow, desired: &DesiredDatabase) -> bool {
@@ -190,22 +200,22 @@ fn owns(found: &CatalogRow, desired: &DesiredDatabase) -> bool {
 /// A database without a COMMENT is ours if its owner role is: its creation was interrupted.
 fn database_is_ours(found: &CatalogRow, desired: &DesiredDatabase) -> bool {
     match &found.comment {
-        Some(_) => has_our_comment(found.comment.as_ref(), found, desired),
-        None => owns(found, desired) && has_our_comment(found.owner_comment.as_ref(), found, desired),
+        Some(_) => has_our_comment(found.comment.as_ref(), desired),
+        None => owns(found, desired) && has_our_comment(found.owner_comment.as_ref(), desired),
     }
 }
 
-/// A role without a COMMENT is ours if it owns our database: a restore does not restore the COMMENTs of roles.
+/// The owner role of our database is ours, whatever its COMMENT says: a restore does not restore the COMMENTs of roles, and an
+/// administrator who gives a database to this Marketplace changes the COMMENT of the database only.
 fn owner_is_ours(found: &CatalogRow, desired: &DesiredDatabase) -> bool {
-    has_our_comment(found.owner_comment.as_ref(), found, desired)
-        || (found.owner_comment.is_none()
-            && owns(found, desired)
-            && has_our_comment(found.comment.as_ref(), found, desired))
+    has_our_comment(found.owner_comment.as_ref(), desired)
+        || (owns(found, desired) && has_our_comment(found.comment.as_ref(), desired))
 }
 
 fn login_is_ours(found: &CatalogRow, desired: &DesiredDatabase) -> bool {
-    has_our_comment(found.login_comment.as_ref(), found, desired)
-        || (found.login_comment.is_none() && found.login_is_member && owner_is_ours(found, desired))
+    let of_our_database = owns(found, desired) && has_our_comment(found.comment.as_ref(), desired);
+    let unnamed = found.login_comment.is_none() && owner_is_ours(found, desired);
+    has_our_comment(found.login_comment.as_ref(), desired) || (found.login_is_member && (of_our_database || unnamed))
 }
 
 fn reject_foreign(found: &CatalogRow, desired: &DesiredDatabase) -> Result<(), DatabaseError> {
@@ -230,9 +240,10 @@ fn reject_foreign(found: &CatalogRow, desired: &DesiredDatabase) -> Result<(), D
 fn owner_role(found: &CatalogRow, desired: &DesiredDatabase) -> Vec<Statement> {
     let role = quote_ident(&desired.owner_role);
     let verb = if found.owner_exists { "alter" } else { "create" };
+    let owner_comment = if found.database_exists { created_comment(desired) } else { desired.claim.text() };
     vec![
         statement(format!("{verb} the role {}", desired.owner_role), format!("{verb} role {role} nologin")),
-        comment_on("role", &desired.owner_role, &desired.marketplace),
+        comment_on("role", &desired.owner_role, &owner_comment),
         grant_to_admin(found, &desired.owner_role),
     ]
 }
@@ -287,7 +298,10 @@ fn create_database(desired: &DesiredDatabase) -> Statement {
 
 fn database_rights(found: &CatalogRow, desired: &DesiredDatabase) -> Vec<Statement> {
     let database = quote_ident(&desired.name);
-    let mut statements = vec![comment_on("database", &desired.name, &desired.marketplace)];
+    let mut statements = vec![
+        comment_on("database", &desired.name, &desired.claim.text()),
+        comment_on("role", &desired.owner_role, &created_comment(desired)),
+    ];
     if found.database_exists && !owns(found, desired) {
         statements.push(statement(
             format!("give the database {} to {}", desired.name, desired.owner_role),
@@ -322,7 +336,12 @@ fn comment_on(kind: &str, name: &str, text: &str) -> Statement {
 }
 
 fn login_comment(desired: &DesiredDatabase, fingerprint: &str) -> String {
-    format!("{}; password {fingerprint}", desired.marketplace)
+    format!("{}; password {fingerprint}", desired.claim.text())
+}
+
+/// The COMMENT on the owner role from the creation of the database on: it outlives the database, which shows the loss.
+fn created_comment(desired: &DesiredDatabase) -> String {
+    format!("{}{CREATED}", desired.claim.text())
 }
 
 fn drop_role(role: &str) -> Statement {
@@ -338,6 +357,7 @@ mod tests {
     use agora_vocab::Secret;
 
     use super::*;
+    use crate::decide::claim::Claim;
 
     fn desired() -> DesiredDatabase {
         DesiredDatabase {
@@ -345,9 +365,14 @@ mod tests {
             owner_role: "shop_main_order".into(),
             login: "shop_main_order_a".into(),
             password: Secret::new("never sent"),
-            marketplace: "shop/main 1111".into(),
+            claim: claim("shop/main", "1111"),
+            accepted_owners: Vec::new(),
             connection_limit: None,
         }
+    }
+
+    fn claim(market: &str, uid: &str) -> Claim {
+        Claim { market: market.to_owned(), cluster: "c1".to_owned(), uid: uid.to_owned() }
     }
 
     fn password() -> Password {
@@ -361,14 +386,15 @@ mod tests {
             max_connections: 100,
             name: Some("shop_main_order".into()),
             database_exists: true,
-            comment: Some("shop/main 1111".into()),
+            database_oid: 16_384,
+            comment: Some("shop/main c1 1111".into()),
             database_owner: Some("shop_main_order".into()),
             owner_exists: true,
-            owner_comment: Some("shop/main 1111".into()),
+            owner_comment: Some("shop/main c1 1111; created".into()),
             login_exists: true,
             login_is_live: true,
             login_limit: -1,
-            login_comment: Some("shop/main 1111; password f00d".into()),
+            login_comment: Some("shop/main c1 1111; password f00d".into()),
             login_is_member: true,
             login_acts_as_owner: true,
             ..CatalogRow::default()
@@ -391,15 +417,16 @@ mod tests {
             sql(&ensure(&found, &desired(), &password()).unwrap()),
             [
                 r#"create role "shop_main_order" nologin"#,
-                r#"comment on role "shop_main_order" is 'shop/main 1111'"#,
+                r#"comment on role "shop_main_order" is 'shop/main c1 1111'"#,
                 r#"grant "shop_main_order" to current_user with set true, inherit true"#,
                 r#"create role "shop_main_order_a" login inherit connection limit -1 password 'SCRAM-SHA-256$4096:abc'"#,
-                r#"comment on role "shop_main_order_a" is 'shop/main 1111; password f00d'"#,
+                r#"comment on role "shop_main_order_a" is 'shop/main c1 1111; password f00d'"#,
                 r#"grant "shop_main_order" to "shop_main_order_a" with set true, inherit true"#,
                 r#"alter role "shop_main_order_a" set role to 'shop_main_order'"#,
                 r#"grant "shop_main_order_a" to current_user with set true, inherit true"#,
                 r#"single: create database "shop_main_order" owner "shop_main_order" template template0 encoding 'UTF8'"#,
-                r#"comment on database "shop_main_order" is 'shop/main 1111'"#,
+                r#"comment on database "shop_main_order" is 'shop/main c1 1111'"#,
+                r#"comment on role "shop_main_order" is 'shop/main c1 1111; created'"#,
                 r#"revoke connect, temporary on database "shop_main_order" from public"#,
             ]
         );
@@ -419,15 +446,23 @@ mod tests {
     #[test]
     fn a_complete_database_works_and_each_single_drift_is_detected() {
         let whole = observed(&complete(), &desired(), "f00d");
-        assert_eq!(whole, ObservedDatabase { exists: true, login_works: true, owner: Some("shop/main 1111".into()) });
-        let drifts: [fn(&mut CatalogRow); 9] = [
+        let expected = ObservedDatabase {
+            exists: true,
+            oid: 16_384,
+            was_created: true,
+            login_works: true,
+            owner: Some("shop/main c1 1111".into()),
+        };
+        assert_eq!(whole, expected);
+        let drifts: [fn(&mut CatalogRow); 10] = [
             |f| f.comment = None,
             |f| f.database_owner = Some("postgres".into()),
             |f| f.public_connects = true,
             |f| f.owner_logs_in = true,
             |f| f.login_is_live = false,
             |f| f.login_limit = 3,
-            |f| f.login_comment = Some("shop/main 1111; password beef".into()),
+            |f| f.owner_comment = Some("shop/main c1 1111".into()),
+            |f| f.login_comment = Some("shop/main c1 1111; password beef".into()),
             |f| f.login_is_member = false,
             |f| f.login_acts_as_owner = false,
         ];
@@ -440,9 +475,9 @@ mod tests {
 
     #[test]
     fn a_second_marketplace_gets_an_error_with_the_owner_and_changes_nothing() {
-        let other = DesiredDatabase { marketplace: "rival/main 2222".into(), ..desired() };
+        let other = DesiredDatabase { claim: claim("rival/main", "2222"), ..desired() };
         let refused = ensure(&complete(), &other, &password()).unwrap_err();
-        assert!(matches!(refused, DatabaseError::IsolationConflict { owner, .. } if owner == "shop/main 1111"));
+        assert!(matches!(refused, DatabaseError::IsolationConflict { owner, .. } if owner == "shop/main c1 1111"));
         assert_eq!(lock(&complete(), &other), []);
         assert_eq!(super::drop(&complete(), &other), []);
     }
@@ -450,7 +485,7 @@ mod tests {
     #[test]
     fn a_role_with_an_owner_is_protected_before_its_database_exists() {
         let found = CatalogRow { database_exists: false, comment: None, database_owner: None, ..complete() };
-        let other = DesiredDatabase { marketplace: "rival/main 2222".into(), ..desired() };
+        let other = DesiredDatabase { claim: claim("rival/main", "2222"), ..desired() };
         assert!(matches!(ensure(&found, &other, &password()), Err(DatabaseError::IsolationConflict { .. })));
         assert!(ensure(&found, &desired(), &password()).is_ok());
     }
@@ -474,12 +509,44 @@ mod tests {
     }
 
     #[test]
-    fn a_marketplace_with_the_same_name_takes_over_a_database_whose_login_is_locked() {
-        let recreated = DesiredDatabase { marketplace: "shop/main 3333".into(), ..desired() };
-        assert!(ensure(&complete(), &recreated, &password()).is_err(), "a Marketplace of another cluster may use it");
+    fn a_marketplace_created_again_takes_over_and_one_of_another_cluster_only_what_was_accepted() {
+        let again = DesiredDatabase { claim: claim("shop/main", "3333"), ..desired() };
+        assert!(ensure(&complete(), &again, &password()).is_ok());
+        assert_eq!(observed(&complete(), &again, "f00d").owner.as_deref(), Some("shop/main c1 3333"));
+        let foreign = Claim { cluster: "c2".to_owned(), ..claim("shop/main", "1111") };
+        let mut elsewhere = DesiredDatabase { claim: foreign, ..desired() };
         let locked = CatalogRow { login_is_live: false, ..complete() };
-        assert!(ensure(&locked, &recreated, &password()).is_ok());
-        assert_eq!(observed(&locked, &recreated, "f00d").owner.as_deref(), Some("shop/main 3333"));
+        for found in [complete(), locked] {
+            assert!(matches!(
+                ensure(&found, &elsewhere, &password()),
+                Err(DatabaseError::IsolationConflict { owner, .. }) if owner == "shop/main c1 1111"
+            ));
+        }
+        elsewhere.accepted_owners.push(desired().claim.hash());
+        assert!(ensure(&complete(), &elsewhere, &password()).is_ok());
+    }
+
+    #[test]
+    fn a_database_of_an_earlier_release_is_taken_over() {
+        let found = CatalogRow {
+            comment: Some("shop/main".into()),
+            owner_comment: Some("shop/main".into()),
+            login_comment: Some("shop/main; password f00d".into()),
+            ..complete()
+        };
+        assert!(ensure(&found, &desired(), &password()).is_ok());
+        assert!(!observed(&found, &desired(), "f00d").login_works, "the COMMENTs are to be rewritten");
+        assert!(!observed(&found, &desired(), "f00d").was_created, "it may be the rest of an interrupted creation");
+    }
+
+    #[test]
+    fn the_comment_of_the_database_decides_whose_its_roles_are() {
+        let found = CatalogRow {
+            owner_comment: Some("rival/main c2 2222; created".into()),
+            login_comment: Some("rival/main c2 2222; password beef".into()),
+            ..complete()
+        };
+        assert!(ensure(&found, &desired(), &password()).is_ok());
     }
 
     #[test]

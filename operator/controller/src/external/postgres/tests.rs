@@ -11,6 +11,7 @@ use agora_vocab::Secret;
 use sqlx::Executor as _;
 
 use super::*;
+use crate::decide::claim::Claim;
 
 /// An admin login on a server, and a prefix for names that no other test uses.
 struct Server {
@@ -42,7 +43,8 @@ impl Server {
             owner_role: format!("{}_{name}", self.prefix),
             login: format!("{}_{name}_a", self.prefix),
             password: Secret::new(format!("password of {name}")),
-            marketplace: marketplace.to_owned(),
+            claim: claim(marketplace),
+            accepted_owners: Vec::new(),
             connection_limit: Some(7),
         }
     }
@@ -73,6 +75,12 @@ impl Server {
     }
 }
 
+/// `namespace/name uid`, in cluster `c1`.
+fn claim(text: &str) -> Claim {
+    let (market, uid) = text.split_once(' ').unwrap();
+    Claim { market: market.to_owned(), cluster: "c1".to_owned(), uid: uid.to_owned() }
+}
+
 fn address(url: &str) -> (String, u16) {
     let after_login = url.rsplit('@').next().unwrap();
     let (host, port) = after_login.split('/').next().unwrap().split_once(':').unwrap();
@@ -92,7 +100,8 @@ async fn ensure_is_idempotent_and_the_login_acts_as_the_owner() {
         server.ensure(&desired).await.unwrap();
 
         let seen = server.observe(&desired).await;
-        assert_eq!(seen, ObservedDatabase { exists: true, login_works: true, owner: Some("shop/main 1".into()) });
+        assert!(seen.exists && seen.login_works && seen.was_created && seen.oid > 0, "{seen:?}");
+        assert_eq!(seen.owner.as_deref(), Some("shop/main c1 1"));
         let mut session = server.log_in(&desired).await.unwrap();
         session.execute("create table goods (id int)").await.unwrap();
         session.execute("discard all").await.unwrap();
@@ -130,8 +139,8 @@ async fn a_second_marketplace_gets_a_conflict_and_changes_nothing() {
         let (first, second) = (server.desired("order", "shop/first 1"), server.desired("order", "shop/second 2"));
         server.ensure(&first).await.unwrap();
         let refused = server.ensure(&second).await.unwrap_err();
-        assert!(matches!(refused, DatabaseError::IsolationConflict { owner, .. } if owner == "shop/first 1"));
-        assert_eq!(server.observe(&second).await.owner.as_deref(), Some("shop/first 1"));
+        assert!(matches!(refused, DatabaseError::IsolationConflict { owner, .. } if owner == "shop/first c1 1"));
+        assert_eq!(server.observe(&second).await.owner.as_deref(), Some("shop/first c1 1"));
         PgDatabases.lock(&server.admin, &second).await.unwrap();
         PgDatabases.drop(&server.admin, &second).await.unwrap();
         assert!(server.observe(&first).await.login_works);
@@ -175,10 +184,10 @@ async fn lock_ends_sessions_and_a_marketplace_with_the_same_name_takes_over_the_
 
         assert!(session.execute("insert into goods values (1)").await.is_err(), "a session wrote after the lock");
         assert!(server.log_in(&desired).await.is_err(), "a locked login connected");
-        let recreated = DesiredDatabase { marketplace: "shop/main 2".into(), ..desired };
+        let recreated = DesiredDatabase { claim: claim("shop/main 2"), ..desired };
         server.ensure(&recreated).await.unwrap();
         server.log_in(&recreated).await.unwrap().execute("select id from goods").await.unwrap();
-        assert_eq!(server.observe(&recreated).await.owner.as_deref(), Some("shop/main 2"));
+        assert_eq!(server.observe(&recreated).await.owner.as_deref(), Some("shop/main c1 2"));
     }
 }
 
@@ -267,4 +276,53 @@ async fn an_unreachable_server_a_wrong_password_and_a_missing_right_are_differen
     assert!(matches!(server.ensure(&desired).await, Err(DatabaseError::Forbidden { .. })));
     let observed = PgDatabases.inspect(&server.admin, &[]).await.unwrap();
     assert!(observed.version >= 150_000 && observed.max_connections > 0 && observed.databases.is_empty());
+}
+
+#[tokio::test]
+async fn a_database_that_was_dropped_leaves_a_record_of_its_creation() {
+    for server in servers().await {
+        let desired = server.desired("order", "shop/main 1");
+        server.ensure(&desired).await.unwrap();
+        let before = server.observe(&desired).await;
+        server.postgres.as_admin(&format!("drop database {} with (force)", desired.name)).await;
+        let lost = server.observe(&desired).await;
+        assert!(!lost.exists && lost.was_created);
+        server.ensure(&desired).await.unwrap();
+        let after = server.observe(&desired).await;
+        assert!(after.login_works && after.oid != before.oid);
+    }
+}
+
+#[tokio::test]
+async fn each_server_discloses_its_own_identity_to_an_admin_that_is_no_superuser() {
+    let [old, new] = servers().await;
+    let identity = async |server: &Server| PgDatabases.inspect(&server.admin, &[]).await.unwrap().system_identifier;
+    let (first, second) = (identity(&old).await.unwrap(), identity(&new).await.unwrap());
+    assert_ne!(first, second);
+    assert_eq!(identity(&old).await.unwrap(), first);
+}
+
+#[tokio::test]
+async fn a_restored_database_is_taken_over_once_its_comment_names_the_marketplace() {
+    for server in servers().await {
+        let desired = server.desired("order", "shop/main 1");
+        let admin = server.postgres.admin_url();
+        let superuser = admin.split("//").nth(1).unwrap().split([':', '@']).next().unwrap();
+        let (name, claim_text) = (&desired.name, desired.claim.text());
+        server.postgres.as_admin(&format!("create database {name} owner {superuser}")).await;
+        assert!(matches!(server.ensure(&desired).await, Err(DatabaseError::IsolationConflict { .. })));
+        server.postgres.as_admin(&format!("alter database {name} owner to {}", server.admin.user)).await;
+        server.postgres.as_admin(&format!("comment on database {name} is '{claim_text}'")).await;
+        server.ensure(&desired).await.unwrap();
+        PgDatabases.drop(&server.admin, &desired).await.unwrap();
+
+        let foreign = Claim { cluster: "c2".into(), ..claim("shop/main 9") };
+        let theirs = DesiredDatabase { claim: foreign, ..desired.clone() };
+        server.ensure(&theirs).await.unwrap();
+        assert!(matches!(server.ensure(&desired).await, Err(DatabaseError::IsolationConflict { .. })));
+        server.postgres.as_admin(&format!("comment on database {name} is '{claim_text}'")).await;
+        server.ensure(&desired).await.unwrap();
+        assert!(server.observe(&desired).await.login_works);
+        server.log_in(&desired).await.unwrap();
+    }
 }

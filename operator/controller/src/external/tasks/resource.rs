@@ -75,10 +75,11 @@ impl<E: External> ExternalResource<E> {
         Self { desired, shared }
     }
 
+    /// A new record alone is used by the next inspection, and requests none.
     pub fn set_desired(&self, desired: &E::Desired) {
         self.desired.send_if_modified(|current| {
             let differs = current.as_ref().is_none_or(|current| current.fingerprint() != desired.fingerprint());
-            if differs {
+            if differs || current.as_ref().is_some_and(|current| current.record() != desired.record()) {
                 *current = Some(Arc::new(desired.clone()));
             }
             differs

@@ -9,10 +9,11 @@ use async_trait::async_trait;
 
 use super::resource::{External, Inspection};
 use crate::decide::correction::{Correction, Severity};
+use crate::decide::data_guard::{DataKind, DataRecord};
 use crate::decide::desired::external::{DesiredTopics, Fingerprint};
 use crate::decide::observed::{ConditionError, TopicsObservation};
 use crate::decide::plan::TopicPlan;
-use crate::decide::servers::{Broker, DesiredTopic, ObservedTopic};
+use crate::decide::servers::{Broker, DesiredTopic, ObservedBroker, ObservedTopic};
 use crate::decide::topic_diff::{different, topic_diff};
 use crate::external::ports::{BrokerError, PerName, TopicAdmin, with_source};
 
@@ -42,7 +43,8 @@ impl Topics {
             return;
         }
         // A failed request is repeated by the next inspection.
-        let Ok(observed) = self.admin.inspect(&desired.broker, &names).await else { return };
+        let inspected = self.admin.inspect(&desired.broker, &names, &desired.marker_prefix, false).await;
+        let Ok(ObservedBroker { topics: observed, .. }) = inspected else { return };
         for topic in desired.topics.iter().filter(|topic| names.contains(&topic.name)) {
             let Some(found) = observed.get(&topic.name) else { continue };
             if let Some(key) = different(topic, found).first() {
@@ -63,25 +65,79 @@ impl External for Topics {
     type Observation = TopicsObservation;
 
     async fn reconcile(&self, desired: &DesiredTopics, initial: bool) -> Inspection<TopicsObservation> {
-        let names: Vec<String> = desired.topics.iter().map(|topic| topic.name.clone()).collect();
         let started = Instant::now();
+        let mut observation =
+            TopicsObservation { desired: desired.fingerprint(), topics: Ok(BTreeMap::new()), record: None };
         let mut corrections = Vec::new();
-        let topics = match self.admin.inspect(&desired.broker, &names).await {
+        match self.inspect_owned(desired, initial).await {
+            Err(error) => observation.topics = Err(error),
             Ok(observed) => {
                 let mut changes = Changes::new(desired, &observed, &self.exchange_settings(desired));
                 changes.apply(&*self.admin, &desired.broker).await;
                 self.verify(desired, &mut changes).await;
-                corrections = if initial { changes.provisioned(started) } else { changes.corrections() };
-                Ok(changes.results)
+                corrections = changes.corrections(initial);
+                if initial {
+                    corrections.extend(changes.provisioned(started));
+                }
+                observation.record = Some(changes.existing(desired, &observed));
+                observation.topics = Ok(changes.results);
             }
-            Err(error) => Err(condition_error(&desired.broker, &error)),
-        };
+        }
         // A topic that only a user can correct is not retried with backoff.
         let retried = |result: &Result<(), ConditionError>| result.as_ref().is_err_and(|error| !error.reason.stalls());
-        let succeeded = topics.as_ref().is_ok_and(|topics| !topics.values().any(retried));
-        let observation = TopicsObservation { desired: desired.fingerprint(), topics };
+        let succeeded = observation.topics.as_ref().is_ok_and(|topics| !topics.values().any(retried));
         Inspection { observation, succeeded, corrections }
     }
+}
+
+impl Topics {
+    /// Reads the topics. Fails if the cluster is another one than before, or another owner uses the isolation key.
+    async fn inspect_owned(&self, desired: &DesiredTopics, initial: bool) -> Result<ObservedBroker, ConditionError> {
+        let failed = |error| condition_error(&desired.broker, &error);
+        let observed = self.inspect(desired, initial || desired.guard.record.is_none()).await?;
+        let marked = observed.markers.contains(&desired.marker.name);
+        let released: Vec<String> =
+            desired.guard.accepted.owners.iter().map(|owner| desired.marker_of(owner)).collect();
+        let released: Vec<String> = released.into_iter().filter(|name| observed.markers.contains(name)).collect();
+        if (marked && released.is_empty()) || desired.management == TopicManagement::None {
+            return Ok(observed);
+        }
+        let deleted = self.admin.delete(&desired.broker, &released).await.map_err(failed)?;
+        let created = self.admin.create(&desired.broker, &[desired_topic(&desired.marker)]).await.map_err(failed)?;
+        for (_, result) in deleted.into_iter().chain(created) {
+            result.map_err(failed)?;
+        }
+        // Another operator may have marked the key at the same time: then both report the conflict.
+        self.inspect(desired, true).await
+    }
+
+    async fn inspect(&self, desired: &DesiredTopics, identify: bool) -> Result<ObservedBroker, ConditionError> {
+        let names: Vec<String> = desired.topics.iter().map(|topic| topic.name.clone()).collect();
+        let observed = self.admin.inspect(&desired.broker, &names, &desired.marker_prefix, identify).await;
+        let observed = observed.map_err(|error| condition_error(&desired.broker, &error))?;
+        desired.guard.check_server(DataKind::Topic, &desired.address(), observed.cluster_id.as_deref())?;
+        check_owner(desired, &observed)?;
+        Ok(observed)
+    }
+}
+
+/// Fails if a topic marks an owner from whom nothing may be taken over.
+fn check_owner(desired: &DesiredTopics, observed: &ObservedBroker) -> Result<(), ConditionError> {
+    let may_stay = |name: &&String| {
+        **name != desired.marker.name
+            && !desired.guard.accepted.owners.iter().any(|owner| desired.marker_of(owner) == **name)
+    };
+    let Some(marker) = observed.markers.iter().find(may_stay) else {
+        return Ok(());
+    };
+    let owner = marker.strip_prefix(&desired.marker_prefix).unwrap_or_default();
+    let message = format!(
+        "topic {marker} at {} marks another owner of the isolation key: choose another spec.isolationKey, or, if that owner is \
+         gone for good, take over its data: {}",
+        desired.address(),
+        desired.guard.accept_owner(owner)
+    );
+    Err(ConditionError::new(Reason::IsolationConflict, message))
 }
 
 /// The topics by the request that they need, and the results by name.
@@ -92,17 +148,27 @@ struct Changes {
     set_config: Vec<DesiredTopic>,
     results: BTreeMap<String, Result<(), ConditionError>>,
     failed: BTreeSet<String>,
+    /// Topics to create that were there before.
+    lost: BTreeSet<String>,
 }
 
 impl Changes {
     fn new(
         desired: &DesiredTopics,
-        observed: &BTreeMap<String, ObservedTopic>,
+        observed: &ObservedBroker,
         own_before: &BTreeMap<String, BTreeSet<String>>,
     ) -> Self {
         let mut changes = Self::default();
+        let (guard, address, identifier) = (&desired.guard, desired.address(), observed.cluster_id.as_deref());
         for topic in &desired.topics {
-            let found = observed.get(&topic.name);
+            let found = observed.topics.get(&topic.name);
+            if found.is_none() && guard.is_lost(&topic.name, &address, identifier, false) {
+                if let Err(error) = guard.check_loss(DataKind::Topic, &topic.name, &address) {
+                    changes.results.insert(topic.name.clone(), Err(error));
+                    continue;
+                }
+                changes.lost.insert(topic.name.clone());
+            }
             let mut change = topic_diff(topic, found, desired.management);
             let complete =
                 found.map_or_else(|| desired_topic(topic), |found| complete(topic, found, own_before.get(&topic.name)));
@@ -118,26 +184,26 @@ impl Changes {
     }
 
     /// The topics that were created for the spec.
-    fn provisioned(&self, started: Instant) -> Vec<Correction> {
-        let created: Vec<&str> =
-            self.create.iter().filter(|topic| self.succeeded(topic)).map(|topic| topic.name.as_str()).collect();
-        let Some(first) = created.first() else { return Vec::new() };
-        let seconds = started.elapsed().as_secs_f32();
+    fn provisioned(&self, started: Instant) -> Option<Correction> {
+        let created = self.create.iter().filter(|topic| self.succeeded(topic) && !self.lost.contains(&topic.name));
+        let created: Vec<&str> = created.map(|topic| topic.name.as_str()).collect();
+        let (first, seconds) = (created.first()?, started.elapsed().as_secs_f32());
         let note = format!("Created the topics {} in {seconds:.1} s", created.join(", "));
-        vec![Correction::external("Topic", first, None, Severity::Provisioned, note)]
+        Some(Correction::external("Topic", first, None, Severity::Provisioned, note))
     }
 
-    /// The corrections that succeeded. Failures are reported in the condition.
-    fn corrections(&self) -> Vec<Correction> {
-        let created = self.create.iter().filter(|topic| self.succeeded(topic)).map(|topic| {
+    /// The corrections that succeeded. Failures are reported in the condition. Initially, only the loss of data is reported.
+    fn corrections(&self, initial: bool) -> Vec<Correction> {
+        let created = self.create.iter().filter(|topic| self.succeeded(topic) && self.lost.contains(&topic.name));
+        let created = created.map(|topic| {
             let name = &topic.name;
             let note = format!(
-                "Recreated topic {name} empty (it was deleted at the broker): its messages are lost; restore them from a \
-                 backup or replay them from the services' databases"
+                "Recreated topic {name} empty (it was deleted at the broker, and an annotation accepts the loss): its messages \
+                 are lost; replay them from the services' databases"
             );
             Correction::external("Topic", name, None, Severity::DataLoss, note)
         });
-        let configured = self.set_config.iter().filter(|topic| self.succeeded(topic)).map(|topic| {
+        let configured = self.set_config.iter().filter(|topic| !initial && self.succeeded(topic)).map(|topic| {
             let name = &topic.name;
             let note = format!(
                 "Reverted the settings of topic {name} (changed at the broker): to change them, edit spec.kafka in the \
@@ -146,6 +212,13 @@ impl Changes {
             Correction::external("Topic", name, Some("settings"), Severity::Reverted, note)
         });
         created.chain(configured).collect()
+    }
+
+    /// The topics that exist now.
+    fn existing(&self, desired: &DesiredTopics, observed: &ObservedBroker) -> DataRecord {
+        let created = self.create.iter().filter(|topic| self.succeeded(topic)).map(|topic| &topic.name);
+        let existing = observed.topics.keys().chain(created).map(|name| (name.clone(), 0)).collect();
+        desired.guard.next(&desired.address(), observed.cluster_id.as_deref(), existing)
     }
 
     fn succeeded(&self, topic: &DesiredTopic) -> bool {

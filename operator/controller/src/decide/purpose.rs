@@ -1,0 +1,92 @@
+//! What a referenced Secret is used for. Its owner allows purposes by an annotation, so that who may edit a Marketplace cannot
+//! send the Secret to another server or to a program of their own. Pure.
+
+use std::fmt;
+
+use agora_crd::USABLE_FOR;
+use kube::ResourceExt;
+use kube::core::DynamicObject;
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// The login at the database server `host:port`.
+    Database(String),
+    /// The login at a broker: `host:port` of each bootstrap address.
+    Kafka(Vec<String>),
+    /// The password of the Redis `host:port`.
+    Redis(String),
+    /// Certificates: of an authority, or with the key of the Ingress.
+    Tls,
+    /// An environment variable of a service.
+    Env,
+    /// The login at an image registry.
+    Pull,
+}
+
+/// The purposes that a Secret's owner allows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Purposes(Vec<String>);
+
+impl Purposes {
+    pub fn of(secret: &DynamicObject) -> Self {
+        Self::parse(secret.annotations().get(USABLE_FOR).map(String::as_str).unwrap_or_default())
+    }
+
+    pub fn parse(text: &str) -> Self {
+        Self(
+            text.split(',')
+                .map(|part| part.split_whitespace().collect())
+                .filter(|part: &String| !part.is_empty())
+                .collect(),
+        )
+    }
+
+    /// A login of a data server is never an environment variable, which a service could disclose.
+    pub fn allow(&self, purpose: &Purpose) -> bool {
+        let is_login = self.0.iter().any(|part| part.contains('='));
+        let listed = purpose.entries().iter().all(|entry| self.0.contains(entry));
+        listed && !(is_login && *purpose == Purpose::Env)
+    }
+}
+
+impl Purpose {
+    fn entries(&self) -> Vec<String> {
+        match self {
+            Self::Database(address) => vec![format!("database={address}")],
+            Self::Kafka(addresses) => addresses.iter().map(|address| format!("kafka={address}")).collect(),
+            Self::Redis(address) => vec![format!("redis={address}")],
+            Self::Tls => vec!["tls".to_owned()],
+            Self::Env => vec!["env".to_owned()],
+            Self::Pull => vec!["pull".to_owned()],
+        }
+    }
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.entries().join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Purpose, Purposes};
+
+    #[test]
+    fn a_login_is_sent_only_to_the_servers_that_its_owner_lists() {
+        let login = Purposes::parse("database=pg:5432, kafka=one:9092,kafka=two:9092");
+        assert!(login.allow(&Purpose::Database("pg:5432".to_owned())));
+        assert!(!login.allow(&Purpose::Database("evil:5432".to_owned())));
+        assert!(!login.allow(&Purpose::Database("pg:15432".to_owned())));
+        assert!(login.allow(&Purpose::Kafka(vec!["one:9092".to_owned(), "two:9092".to_owned()])));
+        assert!(!login.allow(&Purpose::Kafka(vec!["one:9092".to_owned(), "evil:9092".to_owned()])));
+        assert!(!login.allow(&Purpose::Redis("pg:5432".to_owned())));
+    }
+
+    #[test]
+    fn a_login_of_a_data_server_is_never_an_environment_variable() {
+        assert!(Purposes::parse("env").allow(&Purpose::Env));
+        assert!(!Purposes::parse("").allow(&Purpose::Env));
+        assert!(!Purposes::parse("env,database=pg:5432").allow(&Purpose::Env));
+    }
+}

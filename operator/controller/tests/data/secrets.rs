@@ -1,0 +1,40 @@
+//! Secrets of other programs.
+
+use std::collections::BTreeSet;
+
+use agora_operator::kinds::Kind;
+use agora_testkit::{kafka, postgres};
+use kube::ResourceExt;
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use serde_json::json;
+
+use crate::api_server::ApiServer;
+use crate::shop::{Operator, Server, Shop, until};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_of_another_program_is_not_mounted() {
+    let cluster = ApiServer::start().await;
+    let server = Server::new(postgres().await, "grafana_admin").await;
+    let shop = Shop::prepare(&cluster, "grafana", &server).await;
+    let theirs = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "grafana-admin"}, "stringData": {"password": "theirs"},
+    });
+    let secrets: Api<_> = shop.api(Kind::Secret);
+    secrets.patch("grafana-admin", &PatchParams::apply("grafana"), &Patch::Apply(theirs)).await.unwrap();
+    let before = shop.secret("grafana-admin").await;
+    shop.apply(&server, &kafka().await, "Retain").await;
+    let operator = Operator::start(cluster.config().await).await;
+    shop.provisioned().await;
+    let deployments = until("the other services are deployed", async || {
+        shop.complete_migrations().await;
+        let found = shop.api(Kind::Deployment).list(&ListParams::default()).await.unwrap();
+        let names: BTreeSet<String> = found.into_iter().map(|found| found.name_any()).collect();
+        (names.len() >= 5).then_some(names)
+    })
+    .await;
+    let (_, message) = shop.reason("CredentialsReady", "FieldConflict").await;
+    assert!(message.contains("Secret grafana-admin exists and does not belong to this Marketplace"), "{message}");
+    assert!(!deployments.contains("grafana-user"), "{deployments:?}");
+    assert_eq!(shop.secret("grafana-admin").await, before);
+    operator.stop().await;
+}
