@@ -2,10 +2,10 @@
 //!
 //! Contains the statements on `idempotency` and `inbox`. Must not commit.
 
-use agora_postgres::Tx;
+use agora_postgres::{Connection, Tx};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use sqlx::{PgConnection, types::Json};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::{DedupKey, Error};
@@ -26,7 +26,7 @@ pub async fn claim_key<T: DeserializeOwned>(tx: &mut Tx, dedup_key: &DedupKey) -
 /// The stored result of a key, without claiming it. `None`: the key is new, or its transaction is not committed yet;
 /// [`claim_key`] distinguishes the two.
 pub async fn find_result<T: DeserializeOwned>(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     dedup_key: &DedupKey,
 ) -> Result<Option<T>, Error> {
     match (dedup_key, dedup_key.message()) {
@@ -39,7 +39,7 @@ pub async fn find_result<T: DeserializeOwned>(
 }
 
 async fn find_request<T: DeserializeOwned>(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     (scope, route, key): RequestKey<'_>,
     hash: &[u8; 32],
 ) -> Result<Option<T>, Error> {
@@ -51,7 +51,7 @@ async fn find_request<T: DeserializeOwned>(
 }
 
 async fn find_message<T: DeserializeOwned>(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     consumer: &str,
     id: Uuid,
 ) -> Result<Option<T>, Error> {

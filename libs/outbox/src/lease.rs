@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use agora_postgres::Tx;
+use agora_postgres::{Connection, Tx};
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, types::Json};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::{DedupKey, DedupRecord, Error, dedup::exactly_one};
@@ -79,7 +79,7 @@ impl IdempotencyLease {
 
     /// Stores the response and ends the lease. Does nothing if the recovery id has no lease or is completed.
     pub async fn complete(
-        connection: &mut PgConnection,
+        connection: &mut Connection,
         recovery_id: Uuid,
         response: &StoredResponse,
     ) -> Result<(), Error> {
@@ -89,14 +89,14 @@ impl IdempotencyLease {
     }
 
     /// Deletes the lease, so that the same key starts again from the beginning. A completed request stays.
-    pub async fn cancel(connection: &mut PgConnection, recovery_id: Uuid) -> Result<(), Error> {
+    pub async fn cancel(connection: &mut Connection, recovery_id: Uuid) -> Result<(), Error> {
         const CANCEL: &str = "delete from idempotency where recovery_id = $1 and state = 'started'";
         sqlx::query(CANCEL).bind(recovery_id).execute(connection).await?;
         Ok(())
     }
 
     /// Ends the lease now, so that the same key resumes with its recovery id. A completed request stays.
-    pub async fn release(connection: &mut PgConnection, recovery_id: Uuid) -> Result<(), Error> {
+    pub async fn release(connection: &mut Connection, recovery_id: Uuid) -> Result<(), Error> {
         const RELEASE: &str =
             "update idempotency set lease_until = now() - interval '1 s' where recovery_id = $1 and state = 'started'";
         sqlx::query(RELEASE).bind(recovery_id).execute(connection).await?;
@@ -123,7 +123,7 @@ struct Row {
 
 /// Inserts a row with a lease; `false` if the key is stored already.
 async fn insert(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     key: &DedupRecord,
     recovery_id: Uuid,
     lease: Duration,

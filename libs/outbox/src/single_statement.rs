@@ -7,11 +7,11 @@
 //! statement ends with `select …, outbox_append($n), dedup_complete($m) from changed`.
 
 use agora_events::Event;
-use agora_postgres::constraint;
+use agora_postgres::{Connection, constraint};
 use agora_vocab::{Epoch, Ids};
 use serde::Serialize;
 use sqlx::{
-    PgConnection, Postgres,
+    Postgres,
     postgres::{PgArguments, PgRow},
     query::Query,
 };
@@ -100,7 +100,7 @@ impl StoredResponse {
 /// written, because the statement returned no row, a concurrent duplicate committed first (its result can be read now), or
 /// one of the constraints `lost_by` was violated.
 pub async fn write_once(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     statement: Query<'_, Postgres, PgArguments>,
     events: &NewEvents,
     lost_by: &[&str],
@@ -121,7 +121,7 @@ pub async fn write_once(
 /// Stores the result of a key that changes nothing, for example a rejection. `false` if a concurrent duplicate committed
 /// first: read its result with [`find_result`](crate::find_result). Does nothing for [`DedupKey::None`].
 pub async fn insert_result<T: Serialize>(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     dedup_key: &DedupKey,
     result: &T,
 ) -> Result<bool, Error> {

@@ -12,13 +12,10 @@ use crate::Error;
 
 const POOL_SIZE_DEFAULT: u32 = 10;
 const POOL_SIZE_MAX: u32 = 200;
-/// A statement that runs longer is cancelled by the server, in milliseconds.
-const STATEMENT_MS_MAX: &str = "10000";
-/// A transaction that does nothing for longer is ended by the server, in milliseconds.
-const IDLE_TRANSACTION_MS_MAX: &str = "30000";
-/// A statement is planned once for each connection, not at each execution: no statement of a service depends on its values
-/// for a good plan, and planning one costs more than running it.
-const PLANS: &str = "force_generic_plan";
+/// Sent on each new connection, not as start-up options, which poolers refuse: a statement that runs for over 10 s is
+/// cancelled by the server, a transaction that does nothing for 30 s is ended.
+pub(crate) const SESSION_SETTINGS: &str =
+    "set statement_timeout = '10s'; set idle_in_transaction_session_timeout = '30s'";
 
 /// Settings of a service's database.
 #[derive(Clone, Debug)]
@@ -54,11 +51,7 @@ pub(crate) struct How {
 impl How {
     pub fn options(&self, url: &Secret) -> Result<PgConnectOptions, Error> {
         let options = connect_options(url, self.ca.as_ref().map(WatchedFile::current).as_ref())?;
-        Ok(options.application_name(self.service).options([
-            ("statement_timeout", STATEMENT_MS_MAX),
-            ("idle_in_transaction_session_timeout", IDLE_TRANSACTION_MS_MAX),
-            ("plan_cache_mode", PLANS),
-        ]))
+        Ok(options.application_name(self.service))
     }
 }
 

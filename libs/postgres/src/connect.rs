@@ -14,8 +14,14 @@ const CHECK_BEFORE_READY: Duration = Duration::from_millis(500);
 const CHECK_WHEN_READY: Duration = Duration::from_secs(5);
 const SWAP_RETRY: Duration = Duration::from_secs(1);
 
-/// A handle on the database, at once. The readiness gate `database` opens when the server answers and no migration of
-/// this binary is missing; until then the reason names what is. A changed login or authority is taken over by itself.
+const IS_READ_ONLY: &str = "select current_setting('transaction_read_only') = 'on'";
+const READ_ONLY: &str = "the database refuses writes: it is a standby, or `default_transaction_read_only` is on";
+const SHARED_SESSIONS: &str = "connections share sessions: the server is behind a connection pooler with transaction pooling \
+    (PgBouncer's `pool_mode=transaction`), which would mix up prepared statements and settings; connect to PostgreSQL directly, \
+    or use `pool_mode=session`";
+
+/// A handle on the database, at once. The readiness gate `database` opens when the server answers, accepts writes,
+/// gives each connection a session of its own, and misses no migration of this binary; until then the reason names what is. A changed login or authority is taken over by itself.
 pub async fn connect(config: &Config, migrations: &'static Migrator, process: &Process) -> Db {
     let how = How { service: process.service(), pool_size: config.pool_size, ca: config.ca.clone() };
     let db = Db::lazy(how, &config.url.current());
@@ -23,6 +29,7 @@ pub async fn connect(config: &Config, migrations: &'static Migrator, process: &P
         db: db.clone(),
         migrations,
         service: process.service(),
+        sessions_are_own: false,
         gate: process.gate("database"),
         dependency: process.dependency("database"),
     };
@@ -44,12 +51,14 @@ struct Watch {
     db: Db,
     migrations: &'static Migrator,
     service: &'static str,
+    /// Whether it was found that each connection has a session of its own.
+    sessions_are_own: bool,
     gate: Gate,
     dependency: Dependency,
 }
 
 impl Watch {
-    async fn run(self) {
+    async fn run(mut self) {
         let mut pause = CHECK_BEFORE_READY;
         loop {
             match self.what_is_missing().await {
@@ -68,19 +77,34 @@ impl Watch {
         }
     }
 
-    async fn what_is_missing(&self) -> Option<String> {
-        let pending = async { migrate::pending(&mut *self.db.acquire().await?, self.migrations).await };
-        match pending.await {
+    async fn what_is_missing(&mut self) -> Option<String> {
+        match self.inspect().await {
             Err(error) => Some(format!("the database does not answer: {error}")),
-            Ok(names) => {
-                let first = names.first()?;
-                Some(format!(
-                    "{} migrations are pending, the first is {first}: run `agora migrate {}`",
-                    names.len(),
-                    self.service
-                ))
-            }
+            Ok(missing) => missing,
         }
+    }
+
+    async fn inspect(&mut self) -> Result<Option<String>, sqlx::Error> {
+        if !self.sessions_are_own {
+            if self.db.sessions_are_shared().await? {
+                return Ok(Some(SHARED_SESSIONS.to_owned()));
+            }
+            self.sessions_are_own = true;
+        }
+        let mut session = self.db.acquire().await?;
+        let names = migrate::pending(&mut session, self.migrations).await?;
+        if let Some(first) = names.first() {
+            let (count, service) = (names.len(), self.service);
+            let pending =
+                format!("{count} migrations are pending, the first is {first}: run `agora migrate {service}`");
+            return Ok(Some(pending));
+        }
+        let read_only: bool = sqlx::query_scalar(IS_READ_ONLY).fetch_one(&mut *session).await?;
+        if read_only {
+            // Another session may be allowed to write already.
+            session.discard();
+        }
+        Ok(read_only.then(|| READ_ONLY.to_owned()))
     }
 
     fn measure(&self) {

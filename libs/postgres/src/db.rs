@@ -12,33 +12,29 @@ use std::{
 
 use agora_vocab::Secret;
 use sqlx::{
-    Connection, PgPool, Postgres,
+    Connection as _, Executor as _, PgPool, Row as _,
     migrate::Migrator,
-    pool::PoolConnection,
-    postgres::{PgConnectOptions, PgConnection, PgPoolOptions},
+    postgres::{PgConnection, PgPoolOptions},
 };
-use tokio::{sync::Mutex, time::Instant};
+use tokio::sync::Mutex;
 
 use crate::{
-    Error,
-    config::How,
-    error::{connection_lost, unavailable},
+    Error, Session, Tx,
+    config::{How, SESSION_SETTINGS},
+    error::connection_lost,
     migrate,
+    probe::Probe,
+    refusals::Refusals,
 };
-
-/// A transaction that owns its connection; dropped, it rolls back.
-pub type Tx = sqlx::Transaction<'static, Postgres>;
 
 /// How long a caller waits for a connection.
 const ACQUIRE_MAX: Duration = Duration::from_secs(3);
 /// A connection that was idle for longer is tried before it is handed out.
 const TRUSTED_IDLE_MAX: Duration = Duration::from_secs(1);
+/// A connection is closed at this age, so that settings of the server, a role or a database reach every session.
+const LIFETIME_MAX: Duration = Duration::from_mins(10);
 /// After so long a wait for a connection the server is asked directly.
 const PATIENCE: Duration = Duration::from_millis(300);
-/// How long the server may take to let one in when asked directly.
-const PROBE_MAX: Duration = Duration::from_secs(1);
-/// How long the result of asking is believed.
-const PROBE_FRESH: Duration = Duration::from_millis(250);
 /// How long the old pool's busy connections are waited for; later ones end when they are returned.
 const CLOSE_MAX: Duration = Duration::from_secs(30);
 
@@ -51,8 +47,8 @@ struct Inner {
     /// `None`: the URL has not been readable yet.
     pool: RwLock<Option<PgPool>>,
     swapping: Mutex<()>,
-    /// When the server was last asked directly, and what it said if it refused.
-    probed: Mutex<Option<(Instant, Option<io::ErrorKind>)>>,
+    probe: Probe,
+    refusals: Arc<Refusals>,
 }
 
 impl fmt::Debug for Db {
@@ -64,8 +60,10 @@ impl fmt::Debug for Db {
 impl Db {
     /// A handle that opens connections when they are needed. An unreadable URL is reported by every use until a swap.
     pub(crate) fn lazy(how: How, url: &Secret) -> Self {
-        let pool = how.options(url).ok().map(|options| pool_options(how.pool_size).connect_lazy_with(options));
-        Self(Arc::new(Inner { how, pool: RwLock::new(pool), swapping: Mutex::new(()), probed: Mutex::new(None) }))
+        let refusals = Arc::<Refusals>::default();
+        let pool =
+            how.options(url).ok().map(|options| pool_options(how.pool_size, &refusals).connect_lazy_with(options));
+        Self(Arc::new(Inner { how, pool: RwLock::new(pool), swapping: Mutex::new(()), probe: Probe::new(), refusals }))
     }
 
     /// A migrated database for tests.
@@ -83,12 +81,16 @@ impl Db {
     /// Begins a transaction, after at most 3 s; at once an error where the server is known not to answer. A connection that
     /// turns out to be dead is replaced: nothing has been done on it yet.
     pub async fn begin(&self) -> Result<Tx, sqlx::Error> {
-        self.on_current(|pool| async move { pool.begin().await }).await
+        self.on_current(|pool| async move { self.session(&pool).await?.begin().await }).await
     }
 
     /// A connection for statements that need no transaction; the limits of [`Db::begin`] hold.
-    pub async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
-        self.on_current(|pool| async move { pool.acquire().await }).await
+    pub async fn acquire(&self) -> Result<Session, sqlx::Error> {
+        self.on_current(|pool| async move { self.session(&pool).await }).await
+    }
+
+    async fn session(&self, pool: &PgPool) -> Result<Session, sqlx::Error> {
+        Ok(Session::new(pool.acquire().await?, self.0.refusals.clone()))
     }
 
     /// Switches to another login: tests it, uses it for new connections, and closes old connections as they become idle
@@ -96,7 +98,8 @@ impl Db {
     pub async fn swap(&self, url: &Secret) -> Result<(), Error> {
         let _one_at_a_time = self.0.swapping.lock().await;
         let options = self.0.how.options(url)?;
-        let fresh = pool_options(self.0.how.pool_size).connect_with(options).await.map_err(Error::Connect)?;
+        let fresh =
+            pool_options(self.0.how.pool_size, &self.0.refusals).connect_with(options).await.map_err(Error::Connect)?;
         let old = self.0.pool.write().unwrap_or_else(PoisonError::into_inner).replace(fresh);
         if let Some(old) = old
             && tokio::time::timeout(CLOSE_MAX, old.close()).await.is_err()
@@ -104,6 +107,21 @@ impl Db {
             tracing::warn!("connections of the old login are still in use; each ends when it is returned");
         }
         Ok(())
+    }
+
+    /// Whether two connections share one session of the server, as behind a pooler that gives a session to each transaction:
+    /// session settings and prepared statements of one would then apply to the other.
+    pub(crate) async fn sessions_are_shared(&self) -> Result<bool, sqlx::Error> {
+        const PID: &str = "select pg_backend_pid()";
+        let options = self.pool()?.connect_options();
+        let mut first = self.acquire().await?;
+        let before: i32 = sqlx::raw_sql(PID).fetch_one(&mut *first).await?.try_get(0)?;
+        let mut second = PgConnection::connect_with(&options).await?;
+        second.execute("begin").await?;
+        let other: i32 = sqlx::raw_sql(PID).fetch_one(&mut second).await?.try_get(0)?;
+        let after: i32 = sqlx::raw_sql(PID).fetch_one(&mut *first).await?.try_get(0)?;
+        drop(second.close().await);
+        Ok(before == other || before != after)
     }
 
     /// Open connections and idle ones among them.
@@ -126,7 +144,7 @@ impl Db {
     where
         F: Future<Output = Result<T, sqlx::Error>>,
     {
-        if let Some(kind) = self.known_away().await {
+        if let Some(kind) = self.0.probe.refused() {
             return Err(away(kind));
         }
         let attempt = async {
@@ -141,55 +159,13 @@ impl Db {
                 }
             }
         };
+        let options = || Some((*self.pool().ok()?.connect_options()).clone());
         tokio::select! {
             biased;
             result = attempt => result,
-            kind = self.found_away() => Err(away(kind)),
+            kind = self.0.probe.until_refused(PATIENCE, options) => Err(away(kind)),
             () = tokio::time::sleep(ACQUIRE_MAX) => Err(sqlx::Error::PoolTimedOut),
         }
-    }
-
-    /// What a recent direct question was refused with.
-    async fn known_away(&self) -> Option<io::ErrorKind> {
-        let (asked, refused) = (*self.0.probed.lock().await)?;
-        refused.filter(|_| asked.elapsed() < PROBE_FRESH)
-    }
-
-    /// Ends when the server, asked directly, does not answer.
-    async fn found_away(&self) -> io::ErrorKind {
-        loop {
-            tokio::time::sleep(PATIENCE).await;
-            if let Some(kind) = Box::pin(self.probe()).await {
-                return kind;
-            }
-        }
-    }
-
-    /// Tries a direct connection, unless one was tried a moment ago.
-    async fn probe(&self) -> Option<io::ErrorKind> {
-        let mut probed = self.0.probed.lock().await;
-        if let Some((asked, result)) = *probed
-            && asked.elapsed() < PROBE_FRESH
-        {
-            return result;
-        }
-        let options = self.pool().ok()?.connect_options();
-        let refused = knock(&options).await;
-        *probed = Some((Instant::now(), refused));
-        refused
-    }
-}
-
-async fn knock(options: &PgConnectOptions) -> Option<io::ErrorKind> {
-    match tokio::time::timeout(PROBE_MAX, PgConnection::connect_with(options)).await {
-        Ok(Ok(connection)) => {
-            drop(connection.close().await);
-            None
-        }
-        Ok(Err(sqlx::Error::Io(error))) => Some(error.kind()),
-        Ok(Err(error)) if unavailable(&error) => Some(io::ErrorKind::ConnectionAborted),
-        Ok(Err(_)) => None,
-        Err(_) => Some(io::ErrorKind::TimedOut),
     }
 }
 
@@ -197,10 +173,18 @@ fn away(kind: io::ErrorKind) -> sqlx::Error {
     sqlx::Error::Io(io::Error::new(kind, "the database does not answer"))
 }
 
-fn pool_options(size: u32) -> PgPoolOptions {
-    PgPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE_MAX).test_before_acquire(false).before_acquire(
-        |connection, meta| {
-            Box::pin(async move { Ok(meta.idle_for < TRUSTED_IDLE_MAX || connection.ping().await.is_ok()) })
-        },
-    )
+fn pool_options(size: u32, refusals: &Arc<Refusals>) -> PgPoolOptions {
+    let refusals = refusals.clone();
+    PgPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(ACQUIRE_MAX)
+        .max_lifetime(LIFETIME_MAX)
+        .test_before_acquire(false)
+        .after_connect(|connection, _| Box::pin(async move { connection.execute(SESSION_SETTINGS).await.map(drop) }))
+        .before_acquire(move |connection, meta| {
+            let refuses_writes = refusals.concern(meta.age);
+            Box::pin(async move {
+                Ok(!refuses_writes && (meta.idle_for < TRUSTED_IDLE_MAX || connection.ping().await.is_ok()))
+            })
+        })
 }

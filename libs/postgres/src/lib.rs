@@ -8,9 +8,13 @@ mod connect;
 mod db;
 mod error;
 mod migrate;
+mod probe;
+mod refusals;
+mod session;
 
 pub use config::Config;
 pub use connect::connect;
-pub use db::{Db, Tx};
+pub use db::Db;
 pub use error::{Error, constraint, unavailable};
 pub use migrate::migrate;
+pub use session::{Connection, Session, Tx};

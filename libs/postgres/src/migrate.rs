@@ -16,6 +16,21 @@ use crate::{Error, config::connect_options};
 /// A migration that waits longer for a lock fails, so that no statement queues behind it; the caller tries again.
 const GIVE_UP_WAITING: &str = "set lock_timeout = '3s'";
 
+/// A statement is planned once for each connection, not at each execution: no statement of a service depends on its values
+/// for a good plan, and planning one costs more than running it. A setting of the database, so that it holds behind a pooler.
+const PLAN_ONCE: &str = "do $$ begin \
+    execute format('alter database %I set plan_cache_mode = force_generic_plan', current_database()); end $$";
+
+/// An empty table is left out: until autovacuum has seen rows in it, the planner shall expect them.
+const ANALYZE: &str = "do $$ declare name regclass; begin
+    for name in
+        select c.oid from pg_class as c
+        where c.relkind = 'r' and c.relnamespace = current_schema()::regnamespace and pg_relation_size(c.oid) > 0
+    loop
+        execute format('analyze %s', name);
+    end loop;
+end $$";
+
 /// Applies what is missing, in order, each in its own transaction, and returns how many that were. Two at once are one
 /// after the other. Migrations that the database holds and this binary does not know (a newer release's) are left alone.
 /// `ca`: the authorities to trust, as PEM; with them the server's certificate and name are verified.
@@ -25,6 +40,9 @@ pub async fn migrate(url: &Secret, ca: Option<&WatchedFile>, migrations: &Migrat
     let mut connection = PgConnection::connect_with(&options).await.map_err(Error::Connect)?;
     connection.lock().await.map_err(Error::List)?;
     let result = migrate_locked(&mut connection, migrations).await;
+    if matches!(result, Ok(applied) if applied > 0) {
+        prepare_planner(&mut connection).await;
+    }
     // The lock ends with the session in any case.
     drop(connection.close().await);
     result
@@ -50,8 +68,21 @@ async fn migrate_locked(connection: &mut PgConnection, migrations: &Migrator) ->
     Ok(count)
 }
 
+/// Statistics for the planner, so that new tables and indexes are used before autovacuum has seen them, and the database's
+/// plan cache mode. Without either the service works, only slower.
+async fn prepare_planner(connection: &mut PgConnection) {
+    for statement in [PLAN_ONCE, ANALYZE] {
+        if let Err(error) = connection.execute(statement).await {
+            tracing::warn!(%error, "could not prepare the planner; plans may be slow until autovacuum has run");
+        }
+    }
+}
+
 /// The names of the migrations that this binary needs and the database does not hold.
-pub(crate) async fn pending(connection: &mut PgConnection, migrations: &Migrator) -> Result<Vec<String>, sqlx::Error> {
+pub(crate) async fn pending(
+    connection: &mut crate::Connection,
+    migrations: &Migrator,
+) -> Result<Vec<String>, sqlx::Error> {
     let sql = format!("select version from {} where success", migrations.table_name);
     let held: Vec<i64> = match sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(connection).await {
         Ok(held) => held,

@@ -177,6 +177,23 @@ async fn two_migrations_at_once_are_one() {
 }
 
 #[tokio::test]
+async fn after_migrations_the_planner_knows_tables_with_rows_and_plans_are_kept_as_a_setting_of_the_database() {
+    let database = postgres().await;
+    let db = Db::for_test(&database.url(), &MIGRATIONS).await;
+    let mut session = db.acquire().await.expect("a connection");
+    let mode: String =
+        sqlx::query_scalar("select current_setting('plan_cache_mode')").fetch_one(&mut *session).await.expect("a row");
+    assert_eq!(mode, "force_generic_plan");
+    let forced = "select count(*) from pg_settings where name like 'enable\\_%' and setting <> boot_val";
+    let forced: i64 = sqlx::query_scalar(forced).fetch_one(&mut *session).await.expect("a count");
+    assert_eq!(forced, 0, "no way of planning is switched off");
+    let known = "select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' \
+        and reltuples > 0";
+    let known: Vec<String> = sqlx::query_scalar(known).fetch_all(&mut *session).await.expect("rows");
+    assert_eq!(known, ["_sqlx_migrations"]);
+}
+
+#[tokio::test]
 async fn an_edited_migration_is_refused() {
     let database = postgres().await;
     migrate(&Secret::new(database.url()), None, &MIGRATIONS).await.expect("migrating");

@@ -12,11 +12,10 @@ mod write;
 use std::{collections::HashSet, sync::Arc};
 
 use agora_outbox::{DedupKey, DedupRecord, NewEvent, NewEvents, Outcome, StoredResponse, insert_result};
-use agora_postgres::{Db, constraint};
+use agora_postgres::{Connection, Db, constraint};
 use agora_vocab::{CommandId, Epoch, Ids, OrderId};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use self::{read::find_with, write::Effects};
@@ -113,7 +112,7 @@ impl PgOrders {
     /// loads the order again.
     async fn change(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Connection,
         found: SagaSnapshot,
         events: &[SagaEvent],
         dedup_key: &DedupKey,
@@ -154,7 +153,7 @@ impl PgOrders {
 /// The response to a duplicate: the order as it was `then` if that was stored, otherwise the current order, with
 /// the lease of its saga if a runner asks for it.
 async fn repeat(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     found: SagaSnapshot,
     then: Option<Box<Order>>,
     runner: Option<RunnerId>,
@@ -171,7 +170,7 @@ async fn repeat(
 
 /// Acquires the lease of an unchanged order for `runner` if possible; `None` after a concurrent change.
 async fn take_lease(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     found: SagaSnapshot,
     runner: RunnerId,
 ) -> Result<Option<SagaSnapshot>, StoreError> {
@@ -187,7 +186,7 @@ async fn take_lease(
 /// Stores a final rejection; a retryable one is not stored. `None` if the deduplication key was written concurrently:
 /// the caller loads the stored result.
 async fn refuse(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     dedup_key: &DedupKey,
     refused: Refused,
 ) -> Result<Option<SagaSnapshot>, ApplyError> {

@@ -14,10 +14,10 @@ use agora_events::payment::PaymentEvent;
 use agora_outbox::{
     Acquisition, DedupKey, DedupRecord, IdempotencyLease, NewEvent, NewEvents, StoredResponse, emit, write_once,
 };
-use agora_postgres::{Db, Tx};
+use agora_postgres::{Connection, Db, Tx};
 use agora_vocab::{CommandId, Epoch, Ids, Money, PaymentId, Secret};
 use async_trait::async_trait;
-use sqlx::{PgConnection, Row as _};
+use sqlx::Row as _;
 use time::OffsetDateTime;
 
 use self::{
@@ -88,7 +88,7 @@ fn new_event<'a>(payment: &Payment, event: &'a PaymentEvent) -> NewEvent<'a, Pay
 }
 
 /// Inserts a payment as `pending` and returns it; none if the id exists.
-async fn insert(connection: &mut PgConnection, new: &NewPaymentRow) -> Result<Option<Payment>, StoreError> {
+async fn insert(connection: &mut Connection, new: &NewPaymentRow) -> Result<Option<Payment>, StoreError> {
     const INSERT: &str = include_str!("../sql/insert_payment.sql");
     let inserted: Option<PaymentRow> = sqlx::query_as(INSERT).bind(new).bind(LEASE).fetch_optional(connection).await?;
     inserted.map(Payment::try_from).transpose()

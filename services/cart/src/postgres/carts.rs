@@ -1,13 +1,14 @@
 //! Reads and writes carts. A cart is one row with its lines as JSON; the domain decides what is written. Contains no
 //! business rules.
 
+use agora_postgres::Connection;
 use std::collections::BTreeMap;
 
 use agora_chassis::chain;
 use agora_outbox::{DedupKey, DedupRecord, write_once};
 use agora_vocab::{Money, UserId};
 use serde::Serialize;
-use sqlx::{PgConnection, Row as _, types::Json};
+use sqlx::{Row as _, types::Json};
 
 use super::{PgCarts, copies};
 use crate::{
@@ -38,7 +39,7 @@ struct CartRow {
 }
 
 /// Reads the user's cart; an empty cart if none is stored.
-pub(super) async fn find(connection: &mut PgConnection, user: UserId) -> Result<Contents, StoreError> {
+pub(super) async fn find(connection: &mut Connection, user: UserId) -> Result<Contents, StoreError> {
     const FIND_CART: &str = include_str!("../../sql/find_cart.sql");
     let rows: Vec<CartRow> = sqlx::query_as(FIND_CART).bind(user.uuid()).fetch_all(connection).await?;
     let (mut version, mut lines, mut copies) = (0, Vec::new(), BTreeMap::new());
@@ -56,7 +57,7 @@ impl PgCarts {
     /// previous version or if the deduplication key is used.
     pub(super) async fn save<T: Serialize>(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Connection,
         change: Change<T>,
         dedup_key: &DedupKey,
     ) -> Result<Option<T>, CartError> {
@@ -81,7 +82,7 @@ impl PgCarts {
     /// Returns the version of the stored copy of the quoted product, if any; `None` if nothing was written.
     async fn save_cart<T: Serialize>(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Connection,
         cart: &Cart,
         result: &T,
         quoted: Option<&ProductCopy>,

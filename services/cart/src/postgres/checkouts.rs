@@ -2,11 +2,12 @@
 //!
 //! The order's row in `cart_checkout` makes each change idempotent, so that no deduplication key is stored.
 
+use agora_postgres::Connection;
 use std::collections::BTreeSet;
 
 use agora_outbox::{DedupKey, write_once};
 use agora_vocab::{CartId, OrderId, ProductId, UserId};
-use sqlx::{PgConnection, types::Json};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{PgCarts, carts};
@@ -43,7 +44,7 @@ impl PgCarts {
     /// Moves every line of the user's cart to an order without checkout; `None` if the order has one or the cart has changed.
     pub(super) async fn move_lines(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Connection,
         order: OrderId,
         user: UserId,
         dedup_key: &DedupKey,
@@ -65,7 +66,7 @@ impl PgCarts {
     /// or the cart has changed concurrently.
     pub(super) async fn restore_lines(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Connection,
         checkout: Checkout,
         deleted: &BTreeSet<ProductId>,
         dedup_key: &DedupKey,
@@ -85,7 +86,7 @@ impl PgCarts {
 }
 
 /// Inserts the tombstone of a checkout; `false` if the order already has a row.
-pub(super) async fn write_tombstone(connection: &mut PgConnection, order: OrderId) -> Result<bool, StoreError> {
+pub(super) async fn write_tombstone(connection: &mut Connection, order: OrderId) -> Result<bool, StoreError> {
     const WRITE_TOMBSTONE: &str =
         "insert into cart_checkout (order_id, state) values ($1, 'returned') on conflict do nothing";
     let inserted = sqlx::query(WRITE_TOMBSTONE).bind(order.uuid()).execute(connection).await?;
@@ -93,7 +94,7 @@ pub(super) async fn write_tombstone(connection: &mut PgConnection, order: OrderI
 }
 
 /// Reads the checkout of an order.
-pub(super) async fn find(connection: &mut PgConnection, order: OrderId) -> Result<Option<StoredCheckout>, StoreError> {
+pub(super) async fn find(connection: &mut Connection, order: OrderId) -> Result<Option<StoredCheckout>, StoreError> {
     const FIND_CHECKOUT: &str = include_str!("../../sql/find_checkout.sql");
     let found: Option<CheckoutRow> =
         sqlx::query_as(FIND_CHECKOUT).bind(order.uuid()).fetch_optional(connection).await?;
@@ -107,7 +108,7 @@ pub(super) async fn find(connection: &mut PgConnection, order: OrderId) -> Resul
 }
 
 /// Completes the checkouts of orders that are in progress.
-pub(super) async fn complete(connection: &mut PgConnection, orders: &[OrderId]) -> Result<(), StoreError> {
+pub(super) async fn complete(connection: &mut Connection, orders: &[OrderId]) -> Result<(), StoreError> {
     const COMPLETE_CHECKOUTS: &str = include_str!("../../sql/complete_checkouts.sql");
     let orders: Vec<_> = orders.iter().map(|order| order.uuid()).collect();
     sqlx::query(COMPLETE_CHECKOUTS).bind(orders).execute(connection).await?;
@@ -115,7 +116,7 @@ pub(super) async fn complete(connection: &mut PgConnection, orders: &[OrderId]) 
 }
 
 /// Deletes one batch of old checkouts. Returns how many were deleted.
-pub(super) async fn sweep(connection: &mut PgConnection) -> Result<u64, StoreError> {
+pub(super) async fn sweep(connection: &mut Connection) -> Result<u64, StoreError> {
     const DELETE_OLD: &str = include_str!("../../sql/delete_old_checkouts.sql");
     let swept = sqlx::query(DELETE_OLD).bind(KEPT_DAYS).bind(ROWS_PER_SWEEP).execute(connection).await?;
     Ok(swept.rows_affected())

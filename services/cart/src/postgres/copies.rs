@@ -1,8 +1,8 @@
 //! Stores copies of products. A copy never replaces one of the same or a newer version, so that no deduplication key is
 //! needed.
 
+use agora_postgres::Connection;
 use agora_vocab::ProductId;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{domain::ProductCopy, ports::StoreError};
@@ -37,7 +37,7 @@ impl<'a> From<&'a ProductCopy> for CopiedProduct<'a> {
 }
 
 /// Stores each copy unless the same or a newer version is stored.
-pub(super) async fn store(connection: &mut PgConnection, copies: &[ProductCopy]) -> Result<(), StoreError> {
+pub(super) async fn store(connection: &mut Connection, copies: &[ProductCopy]) -> Result<(), StoreError> {
     const STORE_COPIES: &str = include_str!("../../sql/store_copies.sql");
     let rows: Vec<_> = copies.iter().map(CopiedProduct::from).collect();
     sqlx::query(STORE_COPIES).bind(rows).execute(connection).await?;
@@ -45,7 +45,7 @@ pub(super) async fn store(connection: &mut PgConnection, copies: &[ProductCopy])
 }
 
 /// Whether a copy is stored and the product is deleted.
-pub(super) async fn is_deleted(connection: &mut PgConnection, product: ProductId) -> Result<bool, StoreError> {
+pub(super) async fn is_deleted(connection: &mut Connection, product: ProductId) -> Result<bool, StoreError> {
     const IS_DELETED: &str = "select exists (select from product_copy where product_id = $1 and deleted)";
     Ok(sqlx::query_scalar(IS_DELETED).bind(product.uuid()).fetch_one(connection).await?)
 }

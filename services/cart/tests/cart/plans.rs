@@ -1,9 +1,9 @@
 //! Every file in `sql/` reads its tables through an index, by PostgreSQL's default planner settings and a generic plan.
 
 use agora_cart::MIGRATIONS;
-use agora_postgres::Db;
+use agora_postgres::{Connection, Db};
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::AssertSqlSafe;
 
 /// Name of each file, its text, and the types of its parameters.
 const STATEMENTS: [(&str, &str, &[&str]); 8] = [
@@ -44,7 +44,7 @@ const FILL: &str = "
         select gen_random_uuid(), 1, 'Chair', 1999, 'EUR', n % 100 = 0 from generate_series(1, 20000) as n;
     analyze";
 
-async fn plan(connection: &mut PgConnection, (name, sql, types): (&str, &str, &[&str])) -> Value {
+async fn plan(connection: &mut Connection, (name, sql, types): (&str, &str, &[&str])) -> Value {
     let nulls = vec!["null"; types.len()].join(", ");
     let prepare = format!("prepare {name} ({}) as {sql}", types.join(", "));
     sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
@@ -69,7 +69,7 @@ fn scans(plan: &Value, found: &mut Vec<(String, String)>) {
     }
 }
 
-async fn check(connection: &mut PgConnection, statements: &[(&str, &str, &[&str])]) {
+async fn check(connection: &mut Connection, statements: &[(&str, &str, &[&str])]) {
     for statement in statements {
         let plan = plan(connection, *statement).await;
         let mut found = Vec::new();

@@ -13,10 +13,9 @@ use std::collections::BTreeMap;
 
 use agora_events::catalog::InventoryEvent;
 use agora_outbox::{NewEvent, NewEvents, Outcome};
-use agora_postgres::{Db, composite};
+use agora_postgres::{Connection, Db, composite};
 use agora_vocab::OrderId;
 use async_trait::async_trait;
-use sqlx::{Acquire as _, PgConnection};
 use uuid::Uuid;
 
 use self::{
@@ -103,11 +102,11 @@ trait Change: Sync {
     /// Reads, decides and writes; `None` on a conflict with a concurrent change, in which case nothing is written.
     fn attempt(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Connection,
     ) -> impl Future<Output = Result<Option<Outcome<Self::Answer>>, StoreError>> + Send;
 
     /// Locks the hold, if there is one, and the stock rows that the change may write, until the transaction ends.
-    fn lock(&self, connection: &mut PgConnection) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+    fn lock(&self, connection: &mut Connection) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 }
 
 /// Applies a change; retries on conflicts, at first without locks.
@@ -118,8 +117,9 @@ async fn write<C: Change>(db: &Db, change: &C) -> Result<Outcome<C::Answer>, Sto
             return Ok(done);
         }
     }
+    drop(connection);
     for _ in UNLOCKED_ATTEMPTS..ATTEMPTS_MAX {
-        let mut tx = connection.begin().await?;
+        let mut tx = db.begin().await?;
         change.lock(&mut tx).await?;
         if let Some(done) = change.attempt(&mut tx).await? {
             tx.commit().await?;

@@ -1,11 +1,12 @@
 //! Reads orders. Must not decide transitions.
 
 use agora_outbox::{DedupKey, find_result};
+use agora_postgres::Connection;
 use agora_vocab::{OrderId, Page};
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sqlx::{PgConnection, types::Json};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{
@@ -52,14 +53,14 @@ struct FoundRow {
 }
 
 /// Loads an order and its saga.
-pub(super) async fn find(connection: &mut PgConnection, order: OrderId) -> Result<Option<SagaSnapshot>, StoreError> {
+pub(super) async fn find(connection: &mut Connection, order: OrderId) -> Result<Option<SagaSnapshot>, StoreError> {
     let found = find_with::<Value>(connection, order, &DedupKey::None).await?;
     Ok(found.map(|(snapshot, _)| snapshot))
 }
 
 /// Like [`find`], with the result stored for a deduplication key.
 pub(super) async fn find_with<T: DeserializeOwned>(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     order: OrderId,
     dedup_key: &DedupKey,
 ) -> Result<Option<(SagaSnapshot, Option<T>)>, StoreError> {

@@ -3,7 +3,8 @@
 //! A change is written only if the order still has the revision that was read; every write raises the revision.
 
 use agora_outbox::{DedupRecord, NewEvents, StoredResponse, write_once};
-use sqlx::{PgConnection, Row as _};
+use agora_postgres::Connection;
+use sqlx::Row as _;
 use time::OffsetDateTime;
 
 use super::{
@@ -28,7 +29,7 @@ pub(super) struct Effects {
 /// Inserts an order at `now` with its lines, history, saga and events, if the idempotency lease exists and the user's limits
 /// allow it; `false` if not.
 pub(super) async fn create(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     state: &State,
     (now, lease): (OffsetDateTime, SagaLease),
     effects: &Effects,
@@ -71,7 +72,7 @@ fn units(order: &Order) -> i64 {
 /// Writes a change of an order that was read at `revision` and `now`. Returns the time and the new revision; `None` if the
 /// order or the deduplication key was written concurrently.
 pub(super) async fn change(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     state: &State,
     (revision, now, lease): (i64, OffsetDateTime, SagaLease),
     effects: &Effects,

@@ -1,9 +1,8 @@
 //! Reads of payments, with and without a row lock.
 
-use agora_postgres::Tx;
+use agora_postgres::{Connection, Tx};
 use agora_vocab::{OrderId, Page, PageSize, PaymentId, UserId};
 use async_trait::async_trait;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{PgPayments, row::PaymentRow};
@@ -52,7 +51,7 @@ impl PaymentReads for PgPayments {
 }
 
 /// Reads a payment without a lock.
-pub(super) async fn find(connection: &mut PgConnection, id: PaymentId) -> Result<Option<Payment>, StoreError> {
+pub(super) async fn find(connection: &mut Connection, id: PaymentId) -> Result<Option<Payment>, StoreError> {
     const FIND: &str = "select * from payment_record where id = $1";
     let row: Option<PaymentRow> = sqlx::query_as(FIND).bind(id.uuid()).fetch_optional(connection).await?;
     row.map(Payment::try_from).transpose()

@@ -1,8 +1,8 @@
 //! Ends holds: commit, release and expiry. Runs the statements; the domain decides the transition.
 
 use agora_outbox::{Outcome, write_once};
+use agora_postgres::Connection;
 use agora_vocab::{ProductId, Variant, WarehouseId};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Change, PgCatalog, StockMovement, changes};
@@ -105,7 +105,7 @@ struct HeldStock {
 impl Change for EndHold<'_> {
     type Answer = HoldState;
 
-    async fn attempt(&self, connection: &mut PgConnection) -> Result<Option<Outcome<HoldState>>, StoreError> {
+    async fn attempt(&self, connection: &mut Connection) -> Result<Option<Outcome<HoldState>>, StoreError> {
         let Some(snapshot) = self.read_hold(connection).await? else {
             return self.apply(connection, HoldState::Unknown, None, Vec::new()).await;
         };
@@ -118,7 +118,7 @@ impl Change for EndHold<'_> {
         }
     }
 
-    async fn lock(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    async fn lock(&self, connection: &mut Connection) -> Result<(), sqlx::Error> {
         const LOCK_HOLD: &str = include_str!("../../../sql/lock_hold.sql");
         sqlx::query(LOCK_HOLD).bind(self.hold.order.uuid()).bind(self.hold.number).execute(connection).await?;
         Ok(())
@@ -126,7 +126,7 @@ impl Change for EndHold<'_> {
 }
 
 impl EndHold<'_> {
-    async fn read_hold(&self, connection: &mut PgConnection) -> Result<Option<HoldSnapshot>, sqlx::Error> {
+    async fn read_hold(&self, connection: &mut Connection) -> Result<Option<HoldSnapshot>, sqlx::Error> {
         const READ_HOLD: &str = include_str!("../../../sql/read_hold.sql");
         let changes_stock = |state: &HoldState| matches!((self.step)(*state), Step::Apply(_));
         let states = [HoldState::Held, HoldState::Committed].into_iter().filter(changes_stock);
@@ -137,7 +137,7 @@ impl EndHold<'_> {
 
     async fn apply(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Connection,
         state: HoldState,
         reserved_by: Option<Uuid>,
         stock: Vec<HeldStock>,
@@ -153,7 +153,7 @@ impl EndHold<'_> {
     /// Ends the hold and updates the stock of its units.
     async fn finish(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Connection,
         transition: &Transition,
         reserved_by: Option<Uuid>,
         stock: Vec<HeldStock>,
@@ -181,7 +181,7 @@ impl EndHold<'_> {
     }
 
     /// Inserts the tombstone of an unknown hold.
-    async fn write_tombstone(&self, connection: &mut PgConnection) -> Result<Option<Outcome<HoldState>>, StoreError> {
+    async fn write_tombstone(&self, connection: &mut Connection) -> Result<Option<Outcome<HoldState>>, StoreError> {
         const WRITE_TOMBSTONE: &str = include_str!("../../../sql/write_tombstone.sql");
         let write = sqlx::query(WRITE_TOMBSTONE).bind(self.hold.order.uuid()).bind(self.hold.number).bind(self.message);
         Ok(write.fetch_optional(connection).await?.map(|_| Outcome::Applied(HoldState::Tombstone)))

@@ -1,8 +1,8 @@
 //! Reserves units for a hold. Runs the statements; the domain allocates the units.
 
 use agora_outbox::{Outcome, write_once};
-use agora_postgres::composite;
-use sqlx::{PgConnection, types::Json};
+use agora_postgres::{Connection, composite};
+use sqlx::types::Json;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -49,7 +49,7 @@ composite!(ProductVariant<'_>, "product_variant");
 impl Change for Reserve<'_> {
     type Answer = Reservation;
 
-    async fn attempt(&self, connection: &mut PgConnection) -> Result<Option<Outcome<Reservation>>, StoreError> {
+    async fn attempt(&self, connection: &mut Connection) -> Result<Option<Outcome<Reservation>>, StoreError> {
         let mut snapshot = self.read_stock(connection).await?;
         let levels: Vec<StockLevel> =
             std::mem::take(&mut snapshot.levels).into_iter().map(LevelRow::into_level).collect();
@@ -67,7 +67,7 @@ impl Change for Reserve<'_> {
         }
     }
 
-    async fn lock(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    async fn lock(&self, connection: &mut Connection) -> Result<(), sqlx::Error> {
         const LOCK_STOCK: &str = include_str!("../../../sql/lock_stock.sql");
         sqlx::query(LOCK_STOCK).bind(self.product_variants()).execute(connection).await?;
         Ok(())
@@ -75,7 +75,7 @@ impl Change for Reserve<'_> {
 }
 
 impl Reserve<'_> {
-    async fn read_stock(&self, connection: &mut PgConnection) -> Result<StockSnapshot, sqlx::Error> {
+    async fn read_stock(&self, connection: &mut Connection) -> Result<StockSnapshot, sqlx::Error> {
         const READ_STOCK: &str = include_str!("../../../sql/read_stock.sql");
         sqlx::query_as(READ_STOCK)
             .bind(self.hold.order.uuid())
@@ -109,7 +109,7 @@ impl Reserve<'_> {
     /// Writes the hold and updates the stock rows.
     async fn write_hold(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Connection,
         movements: &[StockMovement],
         until: OffsetDateTime,
     ) -> Result<Option<Outcome<Reservation>>, StoreError> {
@@ -129,7 +129,7 @@ impl Reserve<'_> {
     /// Stores the rejection, so that a late duplicate of the command does not reserve units.
     async fn write_shortages(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Connection,
         shortages: Vec<Shortage>,
     ) -> Result<Option<Outcome<Reservation>>, StoreError> {
         const REJECT: &str = include_str!("../../../sql/reject_hold.sql");
