@@ -33,20 +33,28 @@ pub async fn connect(config: &Config, migrations: &'static Migrator, process: &P
         gate: process.gate("database"),
         dependency: process.dependency("database"),
     };
-    let shutdown = process.shutdown();
-    process.spawn("database-check", async move {
-        shutdown.run_until_cancelled(watch.run()).await;
-        Ok(())
-    });
-    let login = Login { url: config.url.clone(), ca: config.ca.clone() };
-    let (shutdown, following) = (process.shutdown(), db.clone());
-    process.spawn("database-login", async move {
-        shutdown.run_until_cancelled(follow(following, login)).await;
-        Ok(())
-    });
+    supervise(process, "database-check", move || watch.clone().run());
+    let (following, login) = (db.clone(), Login { url: config.url.clone(), ca: config.ca.clone() });
+    supervise(process, "database-login", move || follow(following.clone(), login.clone()));
     db
 }
 
+/// Runs a task that does not end by itself until the process shuts down, again if it panics.
+fn supervise<F>(process: &Process, name: &'static str, mut start: impl FnMut() -> F + Send + 'static)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let shutdown = process.shutdown();
+    process.supervise(name, move || {
+        let (task, shutdown) = (start(), shutdown.clone());
+        async move {
+            shutdown.run_until_cancelled(task).await;
+            Ok(())
+        }
+    });
+}
+
+#[derive(Clone)]
 struct Watch {
     db: Db,
     migrations: &'static Migrator,
@@ -120,6 +128,7 @@ impl Watch {
 }
 
 /// What connections are opened with.
+#[derive(Clone)]
 struct Login {
     url: WatchedSecret,
     ca: Option<WatchedFile>,

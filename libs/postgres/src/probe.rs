@@ -111,7 +111,8 @@ mod tests {
         let mut callers = JoinSet::new();
         for _ in 0..20 {
             let (probe, options) = (probe.clone(), options.clone());
-            callers.spawn(async move { probe.until_refused(Duration::from_millis(10), || Some(options.clone())).await });
+            callers
+                .spawn(async move { probe.until_refused(Duration::from_millis(10), || Some(options.clone())).await });
         }
         let (first, _) = silent.accept().await.expect("the one that asks");
         // The last result is read while the question is open.

@@ -33,7 +33,8 @@ fn answer(sql: &str) -> Vec<u8> {
     let column = [b"pid\0".as_slice(), &[0; 4], &[0; 2], &23_u32.to_be_bytes(), &[0, 4], &[0xFF; 4], &[0; 2]].concat();
     let length = u32::try_from(SHARED_PID.len()).expect("short");
     let value = [&length.to_be_bytes()[..], SHARED_PID.as_bytes()].concat();
-    let rows = [message(b'T', &[&[0, 1], &column[..]].concat()), message(b'D', &[&[0, 1], &value[..]].concat())].concat();
+    let rows =
+        [message(b'T', &[&[0, 1], &column[..]].concat()), message(b'D', &[&[0, 1], &value[..]].concat())].concat();
     [rows, message(b'C', b"SELECT 1\0"), ready()].concat()
 }
 

@@ -104,16 +104,16 @@ async fn abandon(db: &Db, step: Step, polls: usize, id: i64) -> bool {
             // A transaction with an abandoned statement is never reported as committed.
             tx.commit().await.is_ok() && done
         }
-        Step::Commit | Step::Rollback => {
+        Step::Commit => {
             let mut tx = db.begin().await.expect("a transaction");
             insert().execute(&mut *tx).await.expect("inserted");
-            match step {
-                Step::Commit => matches!(abandoned_after(polls, tx.commit()).await, Some(Ok(()))),
-                _ => {
-                    drop(abandoned_after(polls, tx.rollback()).await);
-                    false
-                }
-            }
+            matches!(abandoned_after(polls, tx.commit()).await, Some(Ok(())))
+        }
+        Step::Rollback => {
+            let mut tx = db.begin().await.expect("a transaction");
+            insert().execute(&mut *tx).await.expect("inserted");
+            drop(abandoned_after(polls, tx.rollback()).await);
+            false
         }
     }
 }
@@ -230,8 +230,11 @@ async fn elsewhere(database: &TestDatabase, sql: &str) {
 async fn make_read_only(database: &TestDatabase) {
     let name = database.name();
     elsewhere(database, &format!("alter database {name} set default_transaction_read_only = on")).await;
-    elsewhere(database, &format!("select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = '{name}'"))
-        .await;
+    elsewhere(
+        database,
+        &format!("select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = '{name}'"),
+    )
+    .await;
 }
 
 async fn reset_read_only(database: &TestDatabase) {

@@ -93,9 +93,13 @@ impl Redis {
             dependency.down(error.to_string());
         }
         let shutdown = process.shutdown();
-        process.spawn("redis", async move {
-            shutdown.run_until_cancelled(watched.watch(url, dependency)).await;
-            Ok(())
+        process.supervise("redis", move || {
+            let (watched, url, dependency) = (watched.clone(), url.clone(), dependency.clone());
+            let shutdown = shutdown.clone();
+            async move {
+                shutdown.run_until_cancelled(watched.watch(url, dependency)).await;
+                Ok(())
+            }
         });
         redis
     }

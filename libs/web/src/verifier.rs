@@ -175,7 +175,7 @@ impl TokenVerifier {
         self.0.verified.clear(number);
     }
 
-    fn follow(&self, mut file: WatchedFile, process: &Process) {
+    fn follow(&self, file: WatchedFile, process: &Process) {
         let (gate, dependency) = (process.gate("keys"), process.dependency("keys"));
         let (verifier, shutdown) = (self.clone(), process.shutdown());
         let take = move |text: &str| match parse(text) {
@@ -191,11 +191,14 @@ impl TokenVerifier {
             }
         };
         take(&file.current());
-        process.spawn("keys", async move {
-            while let Some(text) = shutdown.run_until_cancelled(file.changed()).await {
-                take(&text);
+        process.supervise("keys", move || {
+            let (take, mut file, shutdown) = (take.clone(), file.clone(), shutdown.clone());
+            async move {
+                while let Some(text) = shutdown.run_until_cancelled(file.changed()).await {
+                    take(&text);
+                }
+                Ok(())
             }
-            Ok(())
         });
     }
 }
