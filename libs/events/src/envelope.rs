@@ -1,6 +1,6 @@
 //! The envelope around every event, and the letter that wraps one which could not be handled.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::Error as _};
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -44,8 +44,18 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// The event as `E`; `None` for a type that this build does not know, which a consumer skips.
+    /// The event as `E`; `None` for a type that this build does not know, which a consumer skips. An error also for an event
+    /// whose `data` has another shape than this build's, by its version, or that has no place among its aggregate's.
     pub fn event<E: Event>(&self) -> Result<Option<E>, serde_json::Error> {
+        if E::KINDS.contains(&self.kind.as_str()) {
+            if self.version != E::VERSION {
+                let (found, known) = (self.version, E::VERSION);
+                return Err(serde_json::Error::custom(format!("version {found} of an event that is known in {known}")));
+            }
+            if self.seq < 1 {
+                return Err(serde_json::Error::custom("an event without a sequence number"));
+            }
+        }
         E::from_parts(&self.kind, &self.data)
     }
 
@@ -59,8 +69,10 @@ impl Envelope {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeadLetter {
-    /// The message's bytes in base64: it may be anything, JSON or not.
-    pub original_message: String,
+    /// The message's bytes in base64: it may be anything, JSON or not. Absent if it is larger than 256 KiB: the row of
+    /// `dead_letter` in the consumer's database holds it, found by consumer, topic, partition and offset of `metadata`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original_message: Option<String>,
     /// Where it came from, and why it is here.
     pub metadata: DeadLetterMetadata,
 }
@@ -86,4 +98,30 @@ crate::events! {
     DeadLetterEvent on crate::topics::DEAD_LETTER;
     /// A message was put aside.
     "message.dead" => Dead(DeadLetter),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::OrderEvent;
+
+    fn envelope(kind: &str, version: u16, seq: i64) -> Envelope {
+        let text = format!(
+            r#"{{"id":"00000000-0000-0000-0000-000000000001","type":"{kind}","version":{version},
+                "time":"2026-01-01T00:00:00Z","key":"k","seq":{seq},"epoch":0,"data":{{}}}}"#
+        );
+        serde_json::from_str(&text).expect("an envelope")
+    }
+
+    #[test]
+    fn an_event_of_another_version_or_without_a_sequence_number_is_not_read_and_an_unknown_type_is_skipped() {
+        let reason = |kind: &str, version, seq| {
+            envelope(kind, version, seq).event::<OrderEvent>().expect_err("not to be read").to_string()
+        };
+        assert!(reason("order.paid", 2, 1).starts_with("version 2 of an event that is known in 1"));
+        assert!(reason("order.paid", 0, 1).starts_with("version 0"));
+        assert!(reason("order.paid", 1, 0).starts_with("an event without a sequence number"));
+        assert!(reason("order.paid", 1, 1).starts_with("missing field"));
+        assert_eq!(envelope("order.teleported", 2, 0).event::<OrderEvent>().expect("skipped"), None);
+    }
 }

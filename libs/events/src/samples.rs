@@ -184,7 +184,7 @@ fn payments() {
 #[test]
 fn dead_letters() {
     check(&[DeadLetterEvent::Dead(DeadLetter {
-        original_message: "bm90IGpzb24=".into(),
+        original_message: Some("bm90IGpzb24=".into()),
         metadata: DeadLetterMetadata {
             consumer: "cart".into(),
             original_topic: "product-events".into(),

@@ -4,7 +4,7 @@
 
 use std::{
     mem,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use agora_events::Topic;
@@ -100,11 +100,19 @@ impl Consumer {
         }
     }
 
-    /// The partitions revoked since the last call. Their received and uncommitted messages are delivered to other members.
-    pub fn revoked(&self) -> Vec<Partition> {
-        let names = mem::take(&mut *self.client.context().revoked());
+    /// The rebalances since the last call, in their order. Read them before a received message is accepted: a message that
+    /// was received before a revocation may be delivered to another member, one received after an assignment may not.
+    pub fn rebalances(&self) -> Vec<Rebalanced> {
+        let rebalances = mem::take(&mut *self.client.context().rebalances());
         let known = |(name, number): (String, i32)| Some(Partition { topic: self.topic(&name)?, number });
-        names.into_iter().filter_map(known).collect()
+        let partitions = |names: Vec<(String, i32)>| names.into_iter().filter_map(known).collect();
+        rebalances
+            .into_iter()
+            .map(|change| match change {
+                Change::Assigned(names) => Rebalanced::Assigned(partitions(names)),
+                Change::Revoked(names) => Rebalanced::Revoked(partitions(names)),
+            })
+            .collect()
     }
 
     /// Commits the next offset of each partition; does not wait for the broker.
@@ -118,9 +126,10 @@ impl Consumer {
         self.client.pause(&self.list(&[(partition, Offset::Invalid)])?).map_err(Error::Partition)
     }
 
-    /// Receives again from a partition stopped by [`Consumer::pause`].
-    pub fn resume(&self, partition: Partition) -> Result<(), Error> {
-        self.client.resume(&self.list(&[(partition, Offset::Invalid)])?).map_err(Error::Partition)
+    /// Receives again from partitions stopped by [`Consumer::pause`]; does nothing for others.
+    pub fn resume(&self, partitions: &[Partition]) -> Result<(), Error> {
+        let list: Vec<_> = partitions.iter().map(|partition| (*partition, Offset::Invalid)).collect();
+        self.client.resume(&self.list(&list)?).map_err(Error::Partition)
     }
 
     fn list(&self, offsets: &[(Partition, Offset)]) -> Result<TopicPartitionList, Error> {
@@ -138,16 +147,33 @@ impl Consumer {
     }
 }
 
-/// Records revoked partitions, which librdkafka passes to its rebalance callback only.
+/// A change of the partitions that this member receives from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rebalanced {
+    /// These are received from now on, from their committed offsets. One that was paused before, at this member, may still
+    /// be: librdkafka keeps the state of a partition that comes back.
+    Assigned(Vec<Partition>),
+    /// These are no longer received from. Their received and uncommitted messages are delivered to other members.
+    Revoked(Vec<Partition>),
+}
+
+/// Topic and number of each partition.
+#[derive(Debug)]
+enum Change {
+    Assigned(Vec<(String, i32)>),
+    Revoked(Vec<(String, i32)>),
+}
+
+/// Records rebalances, which librdkafka passes to its callback only, during a poll.
 #[derive(Debug, Default)]
 struct Context {
-    revoked: Mutex<Vec<(String, i32)>>,
+    rebalances: Mutex<Vec<Change>>,
     errors: ErrorLog,
 }
 
 impl Context {
-    fn revoked(&self) -> std::sync::MutexGuard<'_, Vec<(String, i32)>> {
-        self.revoked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn rebalances(&self) -> MutexGuard<'_, Vec<Change>> {
+        self.rebalances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -164,8 +190,17 @@ impl ClientContext for Context {
 impl ConsumerContext for Context {
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let Rebalance::Revoke(partitions) = rebalance {
-            let names = partitions.elements().into_iter().map(|one| (one.topic().to_owned(), one.partition()));
-            self.revoked().extend(names);
+            self.rebalances().push(Change::Revoked(names(partitions)));
         }
     }
+
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(partitions) = rebalance {
+            self.rebalances().push(Change::Assigned(names(partitions)));
+        }
+    }
+}
+
+fn names(partitions: &TopicPartitionList) -> Vec<(String, i32)> {
+    partitions.elements().into_iter().map(|one| (one.topic().to_owned(), one.partition())).collect()
 }

@@ -12,8 +12,8 @@ mod rotation;
 
 pub use admin::ensure_topics;
 pub use config::Config;
-pub use consumer::{Consumer, Incoming, Partition};
-pub use producer::{Outgoing, Producer};
+pub use consumer::{Consumer, Incoming, Partition, Rebalanced};
+pub use producer::{BatchError, Outgoing, Producer};
 
 /// Why a Kafka operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +21,7 @@ pub enum Error {
     /// librdkafka rejects the properties.
     #[error("setting up a Kafka client")]
     Client(#[source] rdkafka::error::KafkaError),
-    /// A message of a batch was not acknowledged. Any part of the batch may have been written.
+    /// A message was not acknowledged. It may have been written.
     #[error("sending to Kafka")]
     Send(#[source] rdkafka::error::KafkaError),
     /// The client was dropped before the acknowledgement.
@@ -36,4 +36,32 @@ pub enum Error {
     /// The broker rejected the creation of a topic.
     #[error("creating a Kafka topic")]
     Topic(#[source] rdkafka::error::KafkaError),
+}
+
+/// What the broker does not accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// This message, however often it is sent: it is too large for its topic or against the topic's rules.
+    Message,
+    /// Any message of the topic, until the topic is created or the login may write to it.
+    Topic,
+}
+
+impl Error {
+    /// What the broker rejected; `None` for an error that is not about a message or its topic.
+    pub fn rejection(&self) -> Option<Rejection> {
+        use rdkafka::error::RDKafkaErrorCode as Code;
+        let Self::Send(error) = self else { return None };
+        match error.rdkafka_error_code()? {
+            Code::MessageSizeTooLarge | Code::InvalidRecord | Code::InvalidTimestamp | Code::PolicyViolation => {
+                Some(Rejection::Message)
+            }
+            Code::UnknownTopic
+            | Code::UnknownPartition
+            | Code::UnknownTopicOrPartition
+            | Code::InvalidTopic
+            | Code::TopicAuthorizationFailed => Some(Rejection::Topic),
+            _ => None,
+        }
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::{channel::oneshot, future::try_join_all};
+use futures::{channel::oneshot, future::join_all};
 use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
@@ -16,8 +16,12 @@ use crate::{
     delivery::{Client, Report},
 };
 
-/// Time for a message to be acknowledged, in milliseconds.
+/// Time for a message of a batch to be acknowledged, in milliseconds.
 const MESSAGE_MS_MAX: &str = "3000";
+/// Time for a message that is sent by itself to be acknowledged, in milliseconds.
+const SINGLE_MESSAGE_MS_MAX: &str = "800";
+/// Time after which a topic that the broker does not know is an error, in milliseconds.
+const UNKNOWN_TOPIC_MS: &str = "500";
 /// Time to collect messages into one request, in milliseconds.
 const LINGER_MS: &str = "2";
 /// Memory for unacknowledged messages, in KiB; a batch of the outbox relay is far smaller.
@@ -36,13 +40,26 @@ pub struct Outgoing {
     pub trace: Option<String>,
 }
 
+/// Which messages of a batch were not acknowledged. They may have been written all the same.
+#[derive(Debug, thiserror::Error)]
+#[error("{} messages of a batch were not acknowledged", failed.len())]
+pub struct BatchError {
+    /// How many were acknowledged.
+    pub acknowledged: usize,
+    /// Position in the batch and error of each that was not; never empty. One rejected message fails all that follow it.
+    pub failed: Vec<(usize, Error)>,
+}
+
 /// An idempotent producer. Cheap to clone; connects on first use.
 #[derive(Clone)]
 pub struct Producer(Arc<Inner>);
 
 struct Inner {
     config: Config,
-    client: Mutex<Option<Arc<Client>>>,
+    /// For batches: the first failure ends the client, so that no later message of a key overtakes an earlier one.
+    batches: Mutex<Option<Arc<Client>>>,
+    /// For messages that are sent by themselves.
+    singles: Mutex<Option<Arc<Client>>>,
 }
 
 impl std::fmt::Debug for Producer {
@@ -54,23 +71,40 @@ impl std::fmt::Debug for Producer {
 impl Producer {
     /// Does not connect yet.
     pub fn new(config: &Config) -> Self {
-        Self(Arc::new(Inner { config: config.clone(), client: Mutex::new(None) }))
+        Self(Arc::new(Inner { config: config.clone(), batches: Mutex::default(), singles: Mutex::default() }))
     }
 
     /// Sends all messages in order and returns when each is acknowledged. After an error any part of the batch may have been
     /// written and no more of it will be: the caller may send it again.
-    pub async fn send_all(&self, messages: &[Outgoing]) -> Result<(), Error> {
-        let client = self.client()?;
+    pub async fn send_all(&self, messages: &[Outgoing]) -> Result<(), BatchError> {
+        let whole = |error| BatchError { acknowledged: 0, failed: vec![(0, error)] };
+        let client = self.client(&self.0.batches, MESSAGE_MS_MAX, "true").map_err(whole)?;
         let result = send(&self.0.config, &client, messages).await;
         if result.is_err() {
-            self.drop_client();
+            drop_client(&self.0.batches);
             client.purge();
         }
         result
     }
 
-    fn client(&self) -> Result<Arc<Client>, Error> {
-        let mut current = self.0.client.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Sends one message and returns when it is acknowledged, within 0.8 s. After an error it may have been written.
+    ///
+    /// The caller sends the messages of a key one after the other. A rejected one does not disturb those that follow.
+    pub async fn send_one(&self, message: &Outgoing) -> Result<(), Error> {
+        let client = self.client(&self.0.singles, SINGLE_MESSAGE_MS_MAX, "false")?;
+        let sent = match enqueue(&self.0.config, &client, message) {
+            Ok(report) => delivered(report).await,
+            Err(error) => Err(error),
+        };
+        if sent.as_ref().is_err_and(|error| error.rejection().is_none()) {
+            drop_client(&self.0.singles);
+            client.purge();
+        }
+        sent
+    }
+
+    fn client(&self, kept: &Mutex<Option<Arc<Client>>>, message_ms: &str, gapless: &str) -> Result<Arc<Client>, Error> {
+        let mut current = kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = &*current {
             return Ok(client.clone());
         }
@@ -78,27 +112,39 @@ impl Producer {
         settings
             .set("acks", "all")
             .set("enable.idempotence", "true")
-            .set("enable.gapless.guarantee", "true")
+            .set("enable.gapless.guarantee", gapless)
             .set("compression.type", "lz4")
             .set("linger.ms", LINGER_MS)
-            .set("message.timeout.ms", MESSAGE_MS_MAX)
+            .set("message.timeout.ms", message_ms)
+            .set("topic.metadata.propagation.max.ms", UNKNOWN_TOPIC_MS)
             .set("queue.buffering.max.kbytes", BUFFER_KIB_MAX);
         let client = Arc::new(Client::new(&settings).map_err(Error::Client)?);
         Ok(current.insert(client).clone())
     }
-
-    /// Drops the client: after a failure it may be unusable, or still hold messages of the failed batch.
-    fn drop_client(&self) {
-        *self.0.client.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
 }
 
-async fn send(config: &Config, client: &Client, messages: &[Outgoing]) -> Result<(), Error> {
+/// Drops a client: after a failure it may be unusable, or still hold messages of the failed batch.
+fn drop_client(kept: &Mutex<Option<Arc<Client>>>) {
+    *kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
+}
+
+async fn send(config: &Config, client: &Client, messages: &[Outgoing]) -> Result<(), BatchError> {
     let mut deliveries = Vec::with_capacity(messages.len());
+    let mut refused = None;
     for message in messages {
-        deliveries.push(delivered(enqueue(config, client, message)?));
+        match enqueue(config, client, message) {
+            Ok(report) => deliveries.push(delivered(report)),
+            Err(error) => {
+                refused = Some((deliveries.len(), error));
+                break;
+            }
+        }
     }
-    try_join_all(deliveries).await.map(drop)
+    let reports = join_all(deliveries).await;
+    let acknowledged = reports.iter().filter(|report| report.is_ok()).count();
+    let failed = (0..).zip(reports).filter_map(|(at, report)| Some((at, report.err()?)));
+    let failed: Vec<_> = failed.chain(refused).collect();
+    if failed.is_empty() { Ok(()) } else { Err(BatchError { acknowledged, failed }) }
 }
 
 fn enqueue(config: &Config, client: &Client, message: &Outgoing) -> Result<oneshot::Receiver<Report>, Error> {

@@ -11,21 +11,22 @@ use std::{
 };
 
 use agora_chassis::{
-    BoxError, Dependency, Process,
+    BoxError, Dependency, Process, chain,
     trace::{self, Parent},
 };
 use agora_events::{Envelope, Topic};
-use agora_kafka::{Config, Consumer, Incoming};
+use agora_kafka::{Config, Consumer, Incoming, Rebalanced};
 use agora_postgres::Db;
 use agora_vocab::{Clock, Ids};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use time::OffsetDateTime;
 use tokio::{sync::Semaphore, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::{
     backoff::backoff,
-    dead_letter::{DeadLetterDraft, dead_letter},
+    dead_letter::{DeadLetterDraft, printable, store},
     partition_queues::{Completion, InFlight, PartitionQueues},
 };
 
@@ -42,8 +43,10 @@ const BROKER_ERROR_WAIT: Duration = Duration::from_millis(200);
 const BROKER_RECOVERED_AFTER: Duration = Duration::from_secs(10);
 /// Time for running handlers to finish at shutdown.
 const FINISH_MAX: Duration = Duration::from_secs(10);
-/// Panics of a handler on one message after which the message becomes a dead letter.
-const PANICS_MAX: u32 = 5;
+/// Defects, such as panics, that a message may cause before it becomes a dead letter, and the pause after each: all within a
+/// second.
+const DEFECTS_MAX: u32 = 5;
+const DEFECT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why a handler did not handle an event.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +54,10 @@ pub enum Failure {
     /// Transient: the database or another service is unreachable. Retried with back-off; the partition waits.
     #[error("the event cannot be handled yet")]
     Again(#[source] BoxError),
+    /// Unexpected: a defect of the handler, of its data or of the event. Repeated a few times, in case a concurrent change
+    /// was its cause; then the message becomes a dead letter.
+    #[error("the event could not be handled")]
+    Defect(#[source] BoxError),
     /// Permanent. The message becomes a dead letter and the partition continues.
     #[error("the event can never be handled")]
     Poison(#[source] BoxError),
@@ -101,6 +108,14 @@ struct Worker {
     shutdown: CancellationToken,
 }
 
+/// The end of one attempt to handle a message.
+enum Attempt {
+    /// Handled, or stored as a dead letter.
+    Done,
+    Again(anyhow::Error),
+    Defect(anyhow::Error),
+}
+
 /// The end of a job: batches that were handled, and those that are to be handled message by message.
 #[derive(Default)]
 struct JobEnd {
@@ -131,20 +146,25 @@ impl Worker {
             tokio::select! {
                 () = self.shutdown.cancelled() => break,
                 () = &mut rotated => break,
-                received = member.recv() => match received {
-                    Ok(message) => accept(&member, &mut queues, message)?,
-                    Err(error) => {
-                        last_error = Some(Instant::now());
-                        self.broker_error(&error).await;
+                received = member.recv() => {
+                    // A rebalance that precedes the message is a part of the same poll.
+                    follow_rebalances(&member, &mut queues);
+                    match received {
+                        Ok(message) => accept(&member, &mut queues, message),
+                        Err(error) => {
+                            last_error = Some(Instant::now());
+                            self.broker_error(&error).await;
+                        }
                     }
-                },
+                }
                 Some(JobEnd { completions, failed }) = running.next() => {
                     for completion in completions {
-                        finish(&member, &mut queues, completion)?;
+                        finish(&member, &mut queues, completion);
                     }
                     running.extend(failed.into_iter().map(|batch| self.clone().one_by_one(batch).boxed()));
                 }
                 _ = ticks.tick() => {
+                    follow_rebalances(&member, &mut queues);
                     commit(&member, &mut queues);
                     if last_error.take_if(|at| at.elapsed() > BROKER_RECOVERED_AFTER).is_some() {
                         self.kafka.up();
@@ -221,26 +241,30 @@ impl Worker {
     /// `false`: the process shuts down before the message is handled.
     async fn until_handled(&self, message: &Incoming) -> bool {
         let first_at = self.clock.now();
-        let mut attempts = 0;
+        let (mut attempts, mut defects) = (0, 0);
         loop {
             attempts += 1;
-            let failure = match self.attempt(message, attempts, first_at).await {
-                Ok(()) => return true,
-                Err(failure) => failure,
+            let last = defects + 1 >= DEFECTS_MAX;
+            let (failure, wait) = match self.attempt(message, (attempts, last), first_at).await {
+                Attempt::Done => return true,
+                Attempt::Again(failure) => (failure, backoff(&*self.ids, attempts, BACKOFF_FIRST, BACKOFF_MAX)),
+                Attempt::Defect(failure) => {
+                    defects += 1;
+                    (failure, DEFECT_PAUSE)
+                }
             };
             if attempts == 1 {
                 tracing::warn!(error = format!("{failure:#}"), "retrying an event that its handler rejected");
             }
             self.count(message, "again");
-            let wait = backoff(&*self.ids, attempts, BACKOFF_FIRST, BACKOFF_MAX);
             if self.shutdown.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
                 return false;
             }
         }
     }
 
-    /// Handles a message or stores it as a dead letter. An error means retry.
-    async fn attempt(&self, message: &Incoming, attempts: u32, first_at: time::OffsetDateTime) -> anyhow::Result<()> {
+    /// Handles a message or stores it as a dead letter; after a defect only if it is the `last` attempt.
+    async fn attempt(&self, message: &Incoming, (attempts, last): (u32, bool), first_at: OffsetDateTime) -> Attempt {
         let _permit = self.handlers.acquire().await;
         let parsed: Result<Envelope, _> = serde_json::from_slice(&message.payload);
         let envelope = parsed.as_ref().ok();
@@ -249,30 +273,31 @@ impl Worker {
             Err(error) => {
                 format!("no envelope: {:?} error at line {} column {}", error.classify(), error.line(), error.column())
             }
-            Ok(envelope) => match self.handle_one(envelope, attempts).await {
+            Ok(envelope) => match self.handle_one(envelope).await {
                 Ok(()) => {
                     self.count(message, "handled");
-                    return Ok(());
+                    return Attempt::Done;
                 }
-                Err(Failure::Again(error)) => return Err(anyhow::anyhow!(error)),
-                Err(Failure::Poison(error)) => format!("{:#}", anyhow::anyhow!(error)),
+                Err(Failure::Again(error)) => return Attempt::Again(anyhow::anyhow!(error)),
+                Err(Failure::Defect(error)) if !last => return Attempt::Defect(anyhow::anyhow!(error)),
+                Err(Failure::Defect(error) | Failure::Poison(error)) => format!("{:#}", anyhow::anyhow!(error)),
             },
         };
+        let reason = printable(&reason);
         let draft = DeadLetterDraft { consumer: self.consumer, message, envelope, reason: &reason, attempts, first_at };
-        dead_letter(&self.db, &*self.ids, draft).await?;
+        if let Err(error) = store(&self.db, &*self.ids, draft).await {
+            return Attempt::Again(error.into());
+        }
         tracing::error!(reason, "stored a message as a dead letter");
         self.count(message, "dead");
-        Ok(())
+        Attempt::Done
     }
 
-    async fn handle_one(&self, envelope: &Envelope, attempts: u32) -> Result<(), Failure> {
+    async fn handle_one(&self, envelope: &Envelope) -> Result<(), Failure> {
         let span = tracing::info_span!("handle", event.id = %envelope.id, event.kind = envelope.kind);
         let parent = envelope.trace.as_deref().map(Parent::of_traceparent).unwrap_or_default();
-        match trace::follow(parent, span, self.handle(std::slice::from_ref(envelope))).await {
-            Some(result) => result,
-            None if attempts < PANICS_MAX => Err(Failure::Again("the handler panicked".into())),
-            None => Err(Failure::Poison("the handler panicked at each attempt".into())),
-        }
+        let handled = trace::follow(parent, span, self.handle(std::slice::from_ref(envelope))).await;
+        handled.unwrap_or_else(|| Err(Failure::Defect("the handler panicked".into())))
     }
 
     /// Calls the handler; `None` if it panicked.
@@ -298,29 +323,42 @@ impl Worker {
     }
 }
 
-fn accept(member: &Consumer, queues: &mut PartitionQueues, message: Incoming) -> Result<(), agora_kafka::Error> {
-    match queues.accept(message) {
-        Some(full) => member.pause(full),
-        None => Ok(()),
+/// Before a message is accepted and before offsets are committed: what was received of a revoked partition belongs to
+/// another member.
+fn follow_rebalances(member: &Consumer, queues: &mut PartitionQueues) {
+    for rebalanced in member.rebalances() {
+        match rebalanced {
+            Rebalanced::Revoked(partitions) => queues.revoke(&partitions),
+            Rebalanced::Assigned(partitions) => {
+                queues.revoke(&partitions);
+                warn(member.resume(&partitions), "partitions were assigned and may be paused");
+            }
+        }
     }
 }
 
-fn finish(member: &Consumer, queues: &mut PartitionQueues, completion: Completion) -> Result<(), agora_kafka::Error> {
-    match queues.complete(completion) {
-        Some(drained) => member.resume(drained),
-        None => Ok(()),
+fn accept(member: &Consumer, queues: &mut PartitionQueues, message: Incoming) {
+    if let Some(full) = queues.accept(message) {
+        warn(member.pause(full), "a partition was not paused");
+    }
+}
+
+fn finish(member: &Consumer, queues: &mut PartitionQueues, completion: Completion) {
+    if let Some(drained) = queues.complete(completion) {
+        warn(member.resume(&[drained]), "a partition was not resumed");
     }
 }
 
 /// The next commit repeats one that failed. Until then messages may be delivered again, which handlers deduplicate.
 fn commit(member: &Consumer, queues: &mut PartitionQueues) {
-    for partition in member.revoked() {
-        queues.revoke(partition);
-    }
     let next = queues.commits();
-    if !next.is_empty()
-        && let Err(error) = member.commit(&next)
-    {
-        tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "offsets were not committed");
+    if !next.is_empty() {
+        warn(member.commit(&next), "offsets were not committed");
+    }
+}
+
+fn warn(result: Result<(), agora_kafka::Error>, effect: &'static str) {
+    if let Err(error) = result {
+        tracing::warn!(error = chain(&error), effect, "managing a partition failed");
     }
 }

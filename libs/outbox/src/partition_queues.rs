@@ -88,9 +88,9 @@ impl PartitionQueues {
         resume.then_some(completion.partition)
     }
 
-    /// Drops the queue of a revoked partition.
-    pub fn revoke(&mut self, partition: Partition) {
-        self.queues.remove(&partition);
+    /// Drops the queues of revoked partitions.
+    pub fn revoke(&mut self, partitions: &[Partition]) {
+        self.queues.retain(|partition, _| !partitions.contains(partition));
     }
 
     /// The offsets to commit that were not returned before.
@@ -184,7 +184,7 @@ mod tests {
         let mut queues = PartitionQueues::default();
         queues.accept(message(P0, 7));
         let in_flight = queues.take_ready(1).remove(0);
-        queues.revoke(P0);
+        queues.revoke(&[P0]);
         queues.accept(message(P0, 3));
         queues.complete(completion(&in_flight, true));
         assert!(queues.commits().is_empty());

@@ -2,9 +2,13 @@
 //!
 //! Contains the statements on `outbox` and `outbox_shard`. Must not depend on any event's meaning.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use agora_chassis::{Dependency, Pauses, Process};
+use agora_chassis::{Dependency, Pauses, Process, chain};
 use agora_events::Envelope;
 use agora_kafka::{Outgoing, Producer};
 use agora_postgres::{Db, Tx};
@@ -15,7 +19,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{append::appended, backoff::backoff};
+use crate::{append::appended, backoff::backoff, held_topics::HeldTopics};
 
 const ROWS_PER_BATCH: i64 = 500;
 /// Half of the shards, so that two replicas share the work.
@@ -41,6 +45,7 @@ pub fn relay(db: Db, producer: Producer, process: &Process) {
         service: process.service(),
         ids: process.ids(),
         kafka: process.dependency("kafka"),
+        process: process.clone(),
         shutdown: process.shutdown(),
     };
     let relay = Arc::new(relay);
@@ -58,24 +63,23 @@ pub fn relay(db: Db, producer: Producer, process: &Process) {
     });
 }
 
-struct Relay {
-    db: Db,
-    producer: Producer,
-    service: &'static str,
+pub(crate) struct Relay {
+    pub(crate) db: Db,
+    pub(crate) producer: Producer,
+    pub(crate) service: &'static str,
     ids: Arc<dyn Ids>,
     kafka: Dependency,
+    process: Process,
     shutdown: CancellationToken,
 }
 
 /// Why a batch is rolled back.
 #[derive(Debug, thiserror::Error)]
-enum BatchError {
+pub(crate) enum BatchError {
     #[error("reading or deleting rows of the outbox")]
     Database(#[from] sqlx::Error),
     #[error("sending events")]
-    Broker(#[from] agora_kafka::Error),
-    #[error("serialising an envelope")]
-    Envelope(#[from] serde_json::Error),
+    Broker(#[source] agora_kafka::Error),
 }
 
 /// Result of one poll of the outbox.
@@ -92,17 +96,20 @@ impl Relay {
     async fn run(&self) -> anyhow::Result<()> {
         let (mut failures, mut appended, mut busy) = (0, appended(), false);
         let mut pauses = Pauses::new(POLL_FIRST, POLL_MAX);
+        let mut held = HeldTopics::default();
         while !self.shutdown.is_cancelled() {
-            match self.batch(busy).await {
-                Ok(Batch { sent: 0, .. }) => {
+            match self.poll(busy, &mut held).await {
+                Ok(Batch { sent: 0, more: false }) => {
                     (failures, busy) = (0, false);
                     self.shutdown.run_until_cancelled(next_wake(&mut appended, &mut pauses)).await;
                 }
                 Ok(Batch { sent, more }) => {
                     (failures, busy) = (0, true);
                     pauses.reset();
-                    self.kafka.up();
-                    metrics::counter!("outbox_sent_total", "service" => self.service).increment(sent);
+                    if sent > 0 {
+                        self.kafka.up();
+                        metrics::counter!("outbox_sent_total", "service" => self.service).increment(sent);
+                    }
                     if !more {
                         self.shutdown.run_until_cancelled(tokio::time::sleep(BATCH_PAUSE)).await;
                     }
@@ -129,21 +136,77 @@ impl Relay {
         }
     }
 
+    /// A batch of the topics that nothing is wrong with, then a few events of each that is held.
+    async fn poll(&self, busy: bool, held: &mut HeldTopics) -> Result<Batch, BatchError> {
+        let mut done = self.batch(busy, held).await?;
+        for topic in held.due(Instant::now()) {
+            let pass = self.one_by_one(&topic).await?;
+            done = Batch { sent: done.sent + pass.sent, more: done.more || (pass.more && pass.stopped.is_none()) };
+            if pass.set_aside > 0 {
+                held.hold(topic.clone(), true, Instant::now());
+            }
+            let state = self.process.dependency(&format!("topic/{topic}"));
+            if let Some(reason) = pass.stopped {
+                state.down(format!("events wait in the outbox: {reason}"));
+                held.failed(&topic, Instant::now());
+            } else {
+                held.passed(&topic, !pass.more, Instant::now());
+                self.report_set_aside(&topic).await?;
+            }
+        }
+        Ok(done)
+    }
+
     /// After a batch that sent events (`busy`) more nearly always follow, so the check for any row is skipped.
-    async fn batch(&self, busy: bool) -> Result<Batch, BatchError> {
+    async fn batch(&self, busy: bool, held: &mut HeldTopics) -> Result<Batch, BatchError> {
         if !busy && !self.any_row().await? {
             return Ok(Batch::default());
         }
         let mut tx = self.db.begin().await?;
-        let (rows, more) = take_batch(&mut tx).await?;
+        let (rows, more) = take_batch(&mut tx, held.names()).await?;
         let sent = rows.len() as u64;
         if rows.is_empty() {
             return Ok(Batch::default());
         }
-        let messages = rows.into_iter().map(Row::into_message).collect::<Result<Vec<_>, _>>()?;
-        self.producer.send_all(&messages).await?;
-        tx.commit().await?;
-        Ok(Batch { sent, more })
+        let topics: Vec<String> = rows.iter().map(|row| row.topic.clone()).collect();
+        let messages: Result<Vec<_>, _> = rows.into_iter().map(Row::into_message).collect();
+        let Ok(messages) = messages else { return Ok(hold(held, topics.into_iter().collect(), true)) };
+        let Err(failed) = self.producer.send_all(&messages).await else {
+            tx.commit().await?;
+            return Ok(Batch { sent, more });
+        };
+        let (suspects, rejected) = suspects(&failed, &topics);
+        if suspects.is_empty() {
+            let first = failed.failed.into_iter().map(|(_, error)| error).next();
+            return Err(BatchError::Broker(first.unwrap_or(agora_kafka::Error::Cancelled)));
+        }
+        for (at, error) in failed.failed.iter().filter(|(at, _)| suspects.contains(&topics[*at])).take(1) {
+            let (topic, error) = (&topics[*at], chain(error));
+            tracing::warn!(topic, error, "events of a topic were not accepted: they are sent one by one");
+        }
+        Ok(hold(held, suspects, rejected))
+    }
+
+    /// Names the topic and the reason of events that are set aside.
+    async fn report_set_aside(&self, topic: &str) -> Result<(), sqlx::Error> {
+        const COUNT: &str =
+            "select count(*) as set_aside, coalesce(max(reason), '') as reason from outbox_set_aside where topic = $1";
+        let count = sqlx::query_as(COUNT).bind(topic);
+        let (set_aside, reason): (i64, String) = count.fetch_one(&mut *self.db.acquire().await?).await?;
+        let gauge = metrics::gauge!("outbox_set_aside", "service" => self.service, "topic" => topic.to_owned());
+        gauge.set(f64::from(u32::try_from(set_aside).unwrap_or(u32::MAX)));
+        let state = self.process.dependency(&format!("topic/{topic}"));
+        if set_aside == 0 {
+            state.up();
+        } else {
+            state.down(format!("{set_aside} events are set aside, send them again with outbox_resend: {reason}"));
+        }
+        Ok(())
+    }
+
+    async fn set_aside_topics(&self) -> Result<Vec<String>, sqlx::Error> {
+        const TOPICS: &str = "select distinct topic from outbox_set_aside";
+        sqlx::query_scalar(TOPICS).fetch_all(&mut *self.db.acquire().await?).await
     }
 
     /// One cheap statement: it is nearly all that an idle relay runs.
@@ -155,8 +218,15 @@ impl Relay {
     }
 
     async fn measure(&self) {
+        let mut reported = BTreeSet::new();
         loop {
             tokio::time::sleep(MEASURE_INTERVAL).await;
+            if let Ok(topics) = self.set_aside_topics().await {
+                reported.extend(topics);
+                for topic in &reported {
+                    drop(self.report_set_aside(topic).await);
+                }
+            }
             // An unreachable database is reported by its own dependency.
             if let Ok((pending, oldest_seconds)) = self.backlog().await {
                 let pending = u32::try_from(pending).unwrap_or(u32::MAX);
@@ -173,6 +243,29 @@ impl Relay {
     }
 }
 
+/// Sends the topics one by one from now on. Nothing of the batch is deleted: what was acknowledged is sent again.
+fn hold(held: &mut HeldTopics, topics: BTreeSet<String>, rejected: bool) -> Batch {
+    for topic in topics {
+        held.hold(topic, rejected, Instant::now());
+    }
+    Batch { sent: 0, more: true }
+}
+
+/// The topics that a batch failed for, and whether the broker rejected something. A rejection fails all that follow it.
+/// Without one, topics are suspect only if the broker acknowledged others.
+fn suspects(batch: &agora_kafka::BatchError, topics: &[String]) -> (BTreeSet<String>, bool) {
+    let of = |suspect: &dyn Fn(&agora_kafka::Error) -> bool| -> BTreeSet<String> {
+        let failed = batch.failed.iter().filter(|(_, error)| suspect(error));
+        failed.filter_map(|(at, _)| topics.get(*at).cloned()).collect()
+    };
+    let rejected = of(&|error| error.rejection().is_some());
+    if !rejected.is_empty() {
+        return (rejected, true);
+    }
+    let lost = |error: &agora_kafka::Error| !matches!(error, agora_kafka::Error::Cancelled);
+    (if batch.acknowledged > 0 { of(&lost) } else { BTreeSet::new() }, false)
+}
+
 /// Waits for the next poll: soon after this process appended an event, else with growing intervals.
 async fn next_wake(appended: &mut watch::Receiver<()>, pauses: &mut Pauses) {
     tokio::select! {
@@ -186,8 +279,8 @@ async fn next_wake(appended: &mut watch::Receiver<()>, pauses: &mut Pauses) {
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
-    id: i64,
+pub(crate) struct Row {
+    pub(crate) id: i64,
     topic: String,
     kind: String,
     version: i16,
@@ -205,9 +298,10 @@ struct Row {
     shards: i64,
 }
 
-/// The oldest rows of some shards that no other relay has locked, in order, and whether more may follow.
-async fn take_batch(tx: &mut Tx) -> Result<(Vec<Row>, bool), sqlx::Error> {
-    let take = sqlx::query_as(include_str!("../sql/take_batch.sql")).bind(SHARDS_PER_BATCH).bind(ROWS_PER_BATCH);
+/// The oldest rows of some shards that no other relay has locked, without those of some topics, in order, and whether more may follow.
+async fn take_batch(tx: &mut Tx, without: Vec<String>) -> Result<(Vec<Row>, bool), sqlx::Error> {
+    let take = sqlx::query_as(include_str!("../sql/take_batch.sql"));
+    let take = take.bind(SHARDS_PER_BATCH).bind(ROWS_PER_BATCH).bind(without);
     let mut rows: Vec<Row> = take.fetch_all(&mut **tx).await?;
     rows.sort_unstable_by_key(|row| row.id);
     let full = i64::try_from(rows.len()).is_ok_and(|taken| taken >= ROWS_PER_BATCH);
@@ -216,7 +310,7 @@ async fn take_batch(tx: &mut Tx) -> Result<(Vec<Row>, bool), sqlx::Error> {
 }
 
 impl Row {
-    fn into_message(self) -> Result<Outgoing, serde_json::Error> {
+    pub(crate) fn into_message(self) -> Result<Outgoing, serde_json::Error> {
         let Self {
             id: _,
             topic,

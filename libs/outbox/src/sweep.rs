@@ -1,4 +1,4 @@
-//! Deletes expired idempotency and inbox rows.
+//! Deletes expired rows of the outbox's tables.
 //!
 //! Contains retention times. Must not delete rows of requests in progress.
 
@@ -13,17 +13,23 @@ const ROWS_PER_TRANSACTION: i64 = 1_000;
 const RESPONSES_HOURS: i32 = 24;
 /// Retention of stored responses of payments, whose clients retry for longer.
 const PAYMENT_RESPONSES_HOURS: i32 = 72;
-/// Longer than the retention of a topic and of a dead letter that waits for its replay.
-const INBOX_HOURS: i32 = 30 * 24;
+/// Twice the usual retention of a topic, after which no event is delivered again.
+const INBOX_HOURS: i32 = 14 * 24;
+/// Retention of what waits for an administrator: dead letters and events that the broker rejected.
+const WAITING_HOURS: i32 = 90 * 24;
 
 const RESPONSES: &str = "delete from idempotency where ctid in (select ctid from idempotency \
     where created_at < now() - make_interval(hours => $1) and (state = 'done' or lease_until is null or lease_until < now()) \
     limit $2 for update skip locked)";
 const INBOX: &str = "delete from inbox where ctid in (select ctid from inbox \
     where processed_at < now() - make_interval(hours => $1) limit $2 for update skip locked)";
+const DEAD_LETTERS: &str = "delete from dead_letter where ctid in (select ctid from dead_letter \
+    where last_at < now() - make_interval(hours => $1) limit $2 for update skip locked)";
+const SET_ASIDE: &str = "delete from outbox_set_aside where ctid in (select ctid from outbox_set_aside \
+    where set_aside_at < now() - make_interval(hours => $1) limit $2 for update skip locked)";
 
-/// Deletes every ten minutes, in transactions of a thousand rows, stored responses older than 24 h (payment: 72 h) and
-/// inbox rows older than 30 days.
+/// Deletes every ten minutes, in transactions of a thousand rows, stored responses older than 24 h (payment: 72 h), inbox
+/// rows older than 14 days, and dead letters and set-aside events older than 90 days.
 pub fn sweep(db: Db, process: &Process) {
     let responses_hours = if process.service() == "payment" { PAYMENT_RESPONSES_HOURS } else { RESPONSES_HOURS };
     let shutdown = process.shutdown();
@@ -36,12 +42,16 @@ pub fn sweep(db: Db, process: &Process) {
 async fn run(db: &Db, responses_hours: i32) -> anyhow::Result<()> {
     loop {
         tokio::time::sleep(INTERVAL).await;
-        sweep_once(db, responses_hours).await?;
+        if let Err(error) = sweep_once(db, responses_hours).await {
+            tracing::warn!(%error, "could not delete expired rows; retrying in ten minutes");
+        }
     }
 }
 
 async fn sweep_once(db: &Db, responses_hours: i32) -> Result<(), sqlx::Error> {
-    for (sql, hours) in [(RESPONSES, responses_hours), (INBOX, INBOX_HOURS)] {
+    let expired =
+        [(RESPONSES, responses_hours), (INBOX, INBOX_HOURS), (DEAD_LETTERS, WAITING_HOURS), (SET_ASIDE, WAITING_HOURS)];
+    for (sql, hours) in expired {
         loop {
             let mut connection = db.acquire().await?;
             let deleted = sqlx::query(sql).bind(hours).bind(ROWS_PER_TRANSACTION).execute(&mut *connection).await?;
@@ -68,8 +78,14 @@ mod tests {
                 ('u', 'r', 'young', '', 'done', '1', null, now() - interval '23 hours'),
                 ('u', 'r', 'running', '', 'started', null, now() + interval '1 minute', now() - interval '25 hours');
             insert into inbox (consumer, event_id, processed_at)
-                select 'cart', gen_random_uuid(), now() - interval '31 days' from generate_series(1, 2500);
-            insert into inbox (consumer, event_id, processed_at) values ('cart', gen_random_uuid(), now() - interval '29 days')";
+                select 'cart', gen_random_uuid(), now() - interval '15 days' from generate_series(1, 2500);
+            insert into inbox (consumer, event_id, processed_at) values ('cart', gen_random_uuid(), now() - interval '13 days');
+            insert into dead_letter (consumer, topic, partition, \"offset\", payload, reason, attempts, first_at, last_at)
+                select 'cart', 't', 0, n, '', 'r', 1, now(), now() - n * interval '89 days' from generate_series(1, 2) as n;
+            insert into outbox_set_aside (id, shard, topic, kind, version, event_id, aggregate, seq, epoch, data, created_at,
+                    reason, set_aside_at)
+                select n, 0, 't', 'k', 1, gen_random_uuid(), gen_random_uuid(), 1, 0, '{}', now(), 'r',
+                    now() - n * interval '89 days' from generate_series(1, 2) as n";
         let db = Db::for_test(&agora_testkit::postgres().await.url(), &MIGRATIONS).await;
         let mut connection = db.acquire().await.expect("a connection");
         connection.execute(ROWS).await.expect("rows");
@@ -84,5 +100,12 @@ mod tests {
         let inbox: i64 =
             sqlx::query_scalar("select count(*) from inbox").fetch_one(&mut *connection).await.expect("a count");
         assert_eq!(inbox, 1);
+        let waiting: i64 = sqlx::query_scalar(
+            "select (select count(*) from dead_letter) * 10 + (select count(*) from outbox_set_aside)",
+        )
+        .fetch_one(&mut *connection)
+        .await
+        .expect("a count");
+        assert_eq!(waiting, 11);
     }
 }

@@ -66,6 +66,19 @@ pub async fn kafka() -> String {
     SERVER.get_or_init(KafkaServer::start).brokers()
 }
 
+/// Sets a topic's setting, such as `max.message.bytes=300`, as an administrator does.
+pub fn configure_topic(brokers: &str, topic: &str, setting: &str) {
+    let jars = format!("{}/*", location("AGORA_KAFKA_LIB").display());
+    let place = ["--bootstrap-server", brokers, "--alter", "--entity-type", "topics", "--entity-name", topic];
+    let output = std::process::Command::new("java")
+        .args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", &jars, "kafka.admin.ConfigCommand"])
+        .args(place)
+        .args(["--add-config", setting])
+        .output()
+        .expect("java runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// The jars may lie where only root may enter, and the broker does not run as root.
 fn readable(lib: &Path, folder: &Path) -> String {
     let copy = folder.join("lib");

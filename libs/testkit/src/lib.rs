@@ -15,7 +15,7 @@ mod time;
 
 pub use app::{Request, TestApp, TestResponse, refused};
 pub use events::envelope;
-pub use kafka::{KafkaServer, kafka};
+pub use kafka::{KafkaServer, configure_topic, kafka};
 pub use keys::{TestKeys, internal_token};
 pub use postgres::{PostgresServer, TestDatabase, migrated_postgres, postgres, postgres15};
 pub use redis::{RedisServer, redis};

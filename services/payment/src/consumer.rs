@@ -6,7 +6,10 @@
 use agora_events::{Envelope, Topic, order::OrderEvent, topics};
 use agora_outbox::Failure;
 
-use crate::service::{Error, PaymentService};
+use crate::{
+    ports::{PaymentError, StoreError},
+    service::{Error, PaymentService},
+};
 
 /// The topics to subscribe to.
 pub const TOPICS: &[Topic] = &[topics::ORDER];
@@ -26,11 +29,33 @@ pub async fn handle(service: PaymentService, envelopes: Vec<Envelope>) -> Result
     Ok(())
 }
 
-/// Maps a use-case error: all errors are retried, except a missing provider.
+/// Retries what passes by itself. Anything else, such as a state that does not allow the change, is tried a few times.
 fn failure(error: Error) -> Failure {
-    match error {
+    let passes = match &error {
         // Captured money cannot be refunded without the provider: an operator must replay the dead letter.
-        Error::NoProvider => Failure::Poison(Box::new(error)),
-        error => Failure::Again(Box::new(error)),
+        Error::NoProvider => return Failure::Poison(Box::new(error)),
+        Error::InProgress { .. } | Error::OrderUnavailable(_) | Error::OrderRejected(_, Some(_)) => true,
+        Error::Payment(PaymentError::Store(error)) => matches!(error, StoreError::Unavailable(_) | StoreError::Running),
+        Error::NotFound | Error::OrderRejected(_, None) | Error::Payment(_) => false,
+    };
+    if passes { Failure::Again(Box::new(error)) } else { Failure::Defect(Box::new(error)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use agora_vocab::PaymentId;
+
+    use super::*;
+
+    #[test]
+    fn an_event_is_retried_for_ever_only_for_what_passes_by_itself() {
+        let store = |error: StoreError| Error::Payment(PaymentError::Store(error));
+        let again = |error: Error| matches!(failure(error), Failure::Again(_));
+        assert!(again(store(StoreError::Unavailable("away".into()))));
+        assert!(again(store(StoreError::Running)));
+        assert!(!again(store(StoreError::Broken("22021: invalid byte sequence".into()))));
+        assert!(!again(Error::NotFound));
+        assert!(!again(PaymentError::NotFound(PaymentId::new(uuid::Uuid::nil())).into()));
+        assert!(matches!(failure(Error::NoProvider), Failure::Poison(_)));
     }
 }

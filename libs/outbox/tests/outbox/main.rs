@@ -6,5 +6,8 @@ mod consumer;
 mod dedup;
 mod fixture;
 mod leases;
+mod poisoned;
+mod rejected;
 mod relay;
+mod scaling;
 mod single_statement;

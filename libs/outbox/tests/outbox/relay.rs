@@ -107,9 +107,10 @@ async fn a_relay_that_dies_between_sending_and_committing_only_sends_twice() {
     let sent_once = consume_all(&config, topics::ORDER, |received| received.len() >= 20).await;
     arrived_in_order(&sent_once, PER_KEY);
     until("the relay waits to commit", || async { committing(&db).await == 1 }).await;
-    let kill = "select pg_terminate_backend(pid) from pg_stat_activity where query ilike 'commit%' and wait_event = 'advisory'";
+    // Waits for the end of the session: soon after it, another one of the relay waits in its place.
+    let kill = "select pg_terminate_backend(pid, 5000) from pg_stat_activity \
+        where query ilike 'commit%' and wait_event = 'advisory'";
     database.as_admin(kill).await;
-    until("the relay lost its connection", || async { committing(&db).await == 0 }).await;
     block.rollback().await.expect("unlocked");
 
     until("the outbox is emptied", || async { pending(&db).await == 0 }).await;

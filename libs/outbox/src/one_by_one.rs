@@ -1,0 +1,83 @@
+//! Sends the events of a held topic one by one, and sets aside those that the broker rejects.
+//!
+//! Contains the statements on `outbox_set_aside`. Must not decide which topics are held.
+
+use agora_chassis::chain;
+use agora_kafka::{Outgoing, Rejection};
+use agora_postgres::Tx;
+
+use crate::relay::{BatchError, Relay, Row};
+
+/// Rows of a held topic in a transaction: few, so that other topics wait for a moment only.
+const ROWS_PER_PASS: i64 = 20;
+const REASON_CHARS_MAX: usize = 300;
+
+/// Result of one pass over a held topic.
+#[derive(Debug, Default)]
+pub(crate) struct Pass {
+    pub sent: u64,
+    /// Rejected by the broker and taken out of the outbox.
+    pub set_aside: u64,
+    /// Why the pass ended before its last row.
+    pub stopped: Option<String>,
+    /// Whether the topic may have more rows.
+    pub more: bool,
+}
+
+enum Sent {
+    Yes,
+    Rejected(String),
+    NotNow(String),
+}
+
+impl Relay {
+    /// Sends the oldest rows of a topic in turn until one cannot be sent for now.
+    pub(crate) async fn one_by_one(&self, topic: &str) -> Result<Pass, BatchError> {
+        let mut tx = self.db.begin().await?;
+        let find = sqlx::query_as(include_str!("../sql/find_topic.sql")).bind(topic).bind(ROWS_PER_PASS);
+        let rows: Vec<Row> = find.fetch_all(&mut *tx).await?;
+        let full = i64::try_from(rows.len()).is_ok_and(|found| found >= ROWS_PER_PASS);
+        let (mut pass, mut sent) = (Pass { more: full, ..Pass::default() }, Vec::new());
+        for row in rows {
+            let id = row.id;
+            match self.send(row.into_message()).await {
+                Sent::Yes => sent.push(id),
+                Sent::Rejected(reason) => {
+                    set_aside(&mut tx, id, &reason).await?;
+                    pass.set_aside += 1;
+                    metrics::counter!("outbox_set_aside_total", "service" => self.service, "topic" => topic.to_owned())
+                        .increment(1);
+                    tracing::error!(topic, outbox.id = id, reason, "the broker rejects an event: it is set aside");
+                }
+                Sent::NotNow(reason) => {
+                    (pass.stopped, pass.more) = (Some(reason), true);
+                    break;
+                }
+            }
+        }
+        pass.sent = sent.len() as u64;
+        sqlx::query("delete from outbox where id = any ($1)").bind(sent).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(pass)
+    }
+
+    async fn send(&self, message: Result<Outgoing, serde_json::Error>) -> Sent {
+        let message = match message {
+            Ok(message) => message,
+            Err(error) => return Sent::Rejected(format!("the event is no JSON: {error}")),
+        };
+        match self.producer.send_one(&message).await {
+            Ok(()) => Sent::Yes,
+            Err(error) if error.rejection() == Some(Rejection::Message) => {
+                Sent::Rejected(format!("{} ({} bytes)", chain(&error), message.payload.len()))
+            }
+            Err(error) => Sent::NotNow(chain(&error)),
+        }
+    }
+}
+
+async fn set_aside(tx: &mut Tx, id: i64, reason: &str) -> Result<(), sqlx::Error> {
+    let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
+    sqlx::query("select outbox_set_aside($1, $2)").bind(id).bind(reason).execute(&mut **tx).await?;
+    Ok(())
+}
