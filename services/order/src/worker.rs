@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agora_chassis::Pauses;
+use agora_chassis::{Pauses, chain};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -14,19 +14,22 @@ const PAUSE_MAX: Duration = Duration::from_secs(4);
 /// Interval of the cleanup of expired idempotency leases and of the count of stuck sagas.
 const CLEAR_EVERY: Duration = Duration::from_secs(10);
 
-/// Runs until shutdown. Safe with any number of replicas: one replica leases each saga and each request.
+/// Runs until shutdown, whatever fails: a due saga or an expired lease that cannot be handled is retried with the next look.
+/// Safe with any number of replicas: one replica leases each saga and each request.
 pub async fn run(service: OrderService, shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut pauses = Pauses::new(PAUSE_MIN, PAUSE_MAX);
     let mut clear_at = Instant::now();
     loop {
-        while service.continue_sagas().await? > 0 && !shutdown.is_cancelled() {
-            pauses.reset();
+        if let Err(error) = continue_sagas(&service, &shutdown, &mut pauses).await {
+            tracing::warn!(error = chain(&error), "could not look for due sagas; retrying after a pause");
         }
         if service.retry_unfinished().await > 0 {
             pauses.reset();
         }
         if Instant::now() >= clear_at {
-            clear(&service).await?;
+            if let Err(error) = clear(&service).await {
+                tracing::warn!(error = chain(&error), "could not cancel expired idempotency leases; retrying");
+            }
             clear_at = Instant::now() + CLEAR_EVERY;
         }
         tokio::select! {
@@ -35,6 +38,17 @@ pub async fn run(service: OrderService, shutdown: CancellationToken) -> anyhow::
             () = tokio::time::sleep(pauses.pause()) => {}
         }
     }
+}
+
+async fn continue_sagas(
+    service: &OrderService,
+    shutdown: &CancellationToken,
+    pauses: &mut Pauses,
+) -> Result<(), Error> {
+    while service.continue_sagas().await? > 0 && !shutdown.is_cancelled() {
+        pauses.reset();
+    }
+    Ok(())
 }
 
 async fn clear(service: &OrderService) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agora_chassis::Pauses;
+use agora_chassis::{Pauses, chain};
 use tokio_util::sync::CancellationToken;
 
 use crate::service::PaymentService;
@@ -11,15 +11,20 @@ use crate::service::PaymentService;
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(4);
 
-/// Runs until shutdown, or until the database fails. Safe with any number of replicas: one replica leases each row.
+/// Runs until shutdown, whatever fails: what could not be continued is retried after a pause. Safe with any number of
+/// replicas: one replica leases each row.
 pub async fn run(service: PaymentService, shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut pauses = Pauses::new(PAUSE_MIN, PAUSE_MAX);
     while !shutdown.is_cancelled() {
-        if service.recover_once().await? > 0 {
-            pauses.reset();
-        } else {
-            shutdown.run_until_cancelled(tokio::time::sleep(pauses.pause())).await;
+        match service.recover_once().await {
+            Ok(0) => {}
+            Ok(_) => {
+                pauses.reset();
+                continue;
+            }
+            Err(error) => tracing::warn!(error = chain(&error), "could not look for payments to continue"),
         }
+        shutdown.run_until_cancelled(tokio::time::sleep(pauses.pause())).await;
     }
     Ok(())
 }

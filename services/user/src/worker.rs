@@ -95,13 +95,13 @@ async fn ensure_first_admin(
     }
 }
 
-/// Runs until the database fails.
 async fn delete_expired_sessions(service: UserService) -> anyhow::Result<()> {
     loop {
         tokio::time::sleep(DELETE_INTERVAL).await;
-        let sessions = service.sessions.delete_expired(DELETE_BATCH).await?;
-        if sessions > 0 {
-            tracing::debug!(sessions, "deleted expired sessions");
+        match service.sessions.delete_expired(DELETE_BATCH).await {
+            Ok(0) => {}
+            Ok(sessions) => tracing::debug!(sessions, "deleted expired sessions"),
+            Err(error) => tracing::warn!(error = chain(&error), "could not delete expired sessions; retrying later"),
         }
     }
 }

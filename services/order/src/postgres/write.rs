@@ -51,7 +51,7 @@ pub(super) async fn create(
 
 /// The limit that a new order of the user would exceed now, if any.
 pub(super) async fn limit_reached(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     order: &Order,
     limits: UnpaidLimits,
 ) -> Result<Option<LimitReached>, StoreError> {

@@ -1,5 +1,6 @@
 //! Use cases of the worker: continue due sagas and cancel expired idempotency leases without an order.
 
+use agora_vocab::OrderId;
 use futures::{StreamExt as _, stream};
 
 use super::{Error, OrderService};
@@ -30,18 +31,28 @@ impl OrderService {
         Ok(count)
     }
 
-    /// Cancels idempotency leases that are older than a minute and have no order, with their checkouts.
+    /// Cancels idempotency leases that are older than a minute and have no order, with their checkouts. One that cannot be
+    /// cancelled, for example because the cart service is unavailable, is found again by the next call.
     /// Returns how many leases were handled.
     pub async fn cancel_expired_leases(&self) -> Result<usize, Error> {
-        let stale = self.store.expired_idempotency_leases(LEASES_MAX).await?;
-        let count = stale.len();
-        for id in stale {
-            // If the order exists, its saga stores the response.
-            if self.store.load(id).await?.is_none() {
-                self.undo_claim(id, true).await?;
+        let mut handled = 0;
+        for id in self.store.expired_idempotency_leases(LEASES_MAX).await? {
+            match self.cancel_expired_lease(id).await {
+                Ok(()) => handled += 1,
+                Err(error) => {
+                    tracing::warn!(order = %id, error = ?error, "an expired idempotency lease could not be cancelled; it is retried");
+                }
             }
         }
-        Ok(count)
+        Ok(handled)
+    }
+
+    /// If the order exists, its saga stores the response.
+    async fn cancel_expired_lease(&self, id: OrderId) -> Result<(), Error> {
+        if self.store.load(id).await?.is_none() {
+            self.undo_claim(id, true).await?;
+        }
+        Ok(())
     }
 
     /// Number of sagas whose step has failed for [`crate::domain::STUCK_AFTER`].

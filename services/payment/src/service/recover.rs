@@ -16,8 +16,15 @@ const BATCH_ROWS_MAX: u16 = 32;
 
 impl PaymentService {
     /// Leases and processes one batch of payments, refunds and order callbacks. Returns the number of rows leased. A
-    /// row that fails is retried after its lease expires.
+    /// row that fails is retried after its lease expires. A kind whose rows cannot be leased does not hold up the others;
+    /// its error is returned after they were processed.
     pub async fn recover_once(&self) -> Result<usize, Error> {
+        let (payments, refunds, callbacks) =
+            (self.recover_payments().await, self.recover_refunds().await, self.recover_callbacks().await);
+        Ok(payments? + refunds? + callbacks?)
+    }
+
+    async fn recover_payments(&self) -> Result<usize, Error> {
         let payments = self.store.lease_payments(BATCH_ROWS_MAX).await?;
         for &id in &payments {
             match self.resume(id).await {
@@ -27,6 +34,10 @@ impl PaymentService {
                 }
             }
         }
+        Ok(payments.len())
+    }
+
+    async fn recover_refunds(&self) -> Result<usize, Error> {
         let refunds = self.store.lease_refunds(BATCH_ROWS_MAX).await?;
         for attempt in &refunds {
             if let Err(error) = self.resolve_refund(attempt).await {
@@ -34,6 +45,10 @@ impl PaymentService {
                 tracing::warn!(payment.id = %attempt.payment, %error, "Refund not completed: the worker retries");
             }
         }
+        Ok(refunds.len())
+    }
+
+    async fn recover_callbacks(&self) -> Result<usize, Error> {
         let callbacks = self.store.lease_callbacks(BATCH_ROWS_MAX).await?;
         for callback in &callbacks {
             if let Err(error) = self.redeliver(callback).await {
@@ -44,7 +59,7 @@ impl PaymentService {
                 );
             }
         }
-        Ok(payments.len() + refunds.len() + callbacks.len())
+        Ok(callbacks.len())
     }
 
     async fn resume(&self, id: PaymentId) -> Result<Payment, Error> {

@@ -138,6 +138,28 @@ async fn a_cart_that_could_not_be_given_back_is_given_back_as_soon_as_it_can() {
     shop.order("k", json!({})).await.expect(201);
 }
 
+#[tokio::test]
+async fn a_lease_that_cannot_be_cancelled_does_not_hold_up_the_others_or_end_the_worker() {
+    let shop = Shop::open().await;
+    let lamp = shop.fakes.catalog.offer(100, 2);
+    for key in ["a", "b"] {
+        shop.fakes.carts.add(shop.ada, lamp, Quantity::ONE);
+        shop.cut_off(&Failpoint::after(3)).order(key, json!({})).await.expect(503);
+    }
+    shop.store.pass(Duration::seconds(61)).await;
+    let away = shop.cut_off(&Failpoint::after(1));
+    assert_eq!(away.service.cancel_expired_leases().await.unwrap(), 0);
+    // Each is leased for ten seconds, so that those which fail do not hold up the others.
+    assert_eq!(shop.service.cancel_expired_leases().await.unwrap(), 0);
+    shop.store.pass(Duration::seconds(11)).await;
+    assert_eq!(shop.service.cancel_expired_leases().await.unwrap(), 2);
+
+    let shutdown = tokio_util::sync::CancellationToken::new();
+    let worker = agora_order::worker::run(away.service.clone(), shutdown.clone());
+    let ended = tokio::time::timeout(std::time::Duration::from_millis(100), worker).await;
+    assert!(ended.is_err(), "the worker goes on: {ended:?}");
+}
+
 /// A catalog whose reservations never end.
 struct Slow(InMemoryCatalog);
 
