@@ -15,9 +15,8 @@ use crate::{
 const RETRY_MIN: Duration = Duration::from_millis(25);
 const RETRY_MAX: Duration = Duration::from_secs(1);
 
-/// Interval and batch size of the deletion of expired sessions.
+/// Interval of the deletion of expired sessions.
 const DELETE_INTERVAL: Duration = Duration::from_mins(10);
-const DELETE_BATCH: u32 = 1_000;
 
 /// Starts all background tasks; each ends when the process shuts down. `first_admin` is an e-mail address and a watched
 /// password.
@@ -98,7 +97,7 @@ async fn ensure_first_admin(
 async fn delete_expired_sessions(service: UserService) -> anyhow::Result<()> {
     loop {
         tokio::time::sleep(DELETE_INTERVAL).await;
-        match service.sessions.delete_expired(DELETE_BATCH).await {
+        match service.delete_expired_sessions().await {
             Ok(0) => {}
             Ok(sessions) => tracing::debug!(sessions, "deleted expired sessions"),
             Err(error) => tracing::warn!(error = chain(&error), "could not delete expired sessions; retrying later"),

@@ -32,6 +32,9 @@ pub struct LoggedIn {
     pub user: User,
 }
 
+/// Expired sessions deleted by one statement, at most.
+const SESSIONS_PER_BATCH: u32 = 1_000;
+
 impl UserService {
     /// Starts a session if the password is right.
     pub async fn login(&self, attempt: Attempt) -> Result<LoggedIn, Error> {
@@ -104,6 +107,17 @@ impl UserService {
     /// The account of an access token whose session is active.
     pub async fn validate(&self, caller: &Caller) -> Result<User, Error> {
         self.sessions.live(caller.session, caller.user).await?.ok_or(Error::SessionEnded)
+    }
+
+    /// Deletes all sessions that have expired, in batches. Returns how many.
+    pub async fn delete_expired_sessions(&self) -> Result<u64, Error> {
+        let mut deleted = 0;
+        loop {
+            match self.sessions.delete_expired(SESSIONS_PER_BATCH).await? {
+                0 => return Ok(deleted),
+                batch => deleted += batch,
+            }
+        }
     }
 
     async fn start_session(&self, user: User, ip: Option<IpAddr>) -> Result<LoggedIn, Error> {

@@ -8,7 +8,7 @@ use agora_user::{
 };
 
 use super::{ada, login, rotate, token};
-use crate::fixture::database;
+use crate::fixture::{Shop, database};
 
 #[tokio::test]
 async fn a_refresh_token_is_valid_for_one_use() {
@@ -79,6 +79,18 @@ async fn expired_sessions_are_deleted() {
     assert_eq!(database.sessions().delete_expired(1).await.unwrap(), 1);
     assert_eq!(database.sessions().delete_expired(10).await.unwrap(), 1);
     assert_eq!(rotate(database, token(1), token(3)).await, Err(Refusal::Unknown));
+}
+
+#[tokio::test]
+async fn one_round_deletes_all_expired_sessions_however_many_logins_there_were() {
+    const MANY: &str = "insert into auth_session (id, user_id, expires_at)
+        select gen_random_uuid(), u.id, now() - interval '1 second' from users as u, generate_series(1, 2500)";
+    let shop = Shop::open().await;
+    ada(&shop.database).await;
+    let mut session = shop.database.db.acquire().await.unwrap();
+    sqlx::query(MANY).execute(&mut *session).await.unwrap();
+    assert_eq!(shop.service.delete_expired_sessions().await.unwrap(), 2500);
+    assert_eq!(shop.service.delete_expired_sessions().await.unwrap(), 0);
 }
 
 #[tokio::test]
