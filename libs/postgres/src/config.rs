@@ -2,7 +2,7 @@
 //!
 //! Knows URLs and TLS; must not connect.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use agora_chassis::{Reader, WatchedFile, WatchedSecret};
 use agora_vocab::Secret;
@@ -12,10 +12,10 @@ use crate::Error;
 
 const POOL_SIZE_DEFAULT: u32 = 10;
 const POOL_SIZE_MAX: u32 = 200;
-/// Sent on each new connection, not as start-up options, which poolers refuse: a statement that runs for over 10 s is
-/// cancelled by the server, a transaction that does nothing for 30 s is ended.
-pub(crate) const SESSION_SETTINGS: &str =
-    "set statement_timeout = '10s'; set idle_in_transaction_session_timeout = '30s'";
+/// A statement that runs longer is cancelled by the server.
+const STATEMENT_TIME_MAX: Duration = Duration::from_secs(10);
+/// A transaction that does nothing for longer is ended by the server.
+const IDLE_TRANSACTION_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Settings of a service's database.
 #[derive(Clone, Debug)]
@@ -26,9 +26,67 @@ pub struct Config {
     pub pool_size: u32,
     /// The authorities to trust, as PEM.
     pub ca: Option<WatchedFile>,
+    /// Name of the pool in metrics and in the server's list of sessions; `None`: the service's.
+    pub name: Option<&'static str>,
+    /// What is set on each connection.
+    pub(crate) session: SessionSettings,
+}
+
+/// Settings of each connection. Sent on it and not as start-up options, which poolers refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SessionSettings {
+    statement_time_max: Duration,
+    /// Whether a statement is planned for its values, and not once for all.
+    plans_for_values: bool,
+}
+
+impl SessionSettings {
+    pub(crate) const DEFAULT: Self = Self { statement_time_max: STATEMENT_TIME_MAX, plans_for_values: false };
+
+    /// The statements that set them.
+    pub(crate) fn sql(self) -> String {
+        let (statement, idle) = (self.statement_time_max.as_millis(), IDLE_TRANSACTION_TIME_MAX.as_millis());
+        let plans = if self.plans_for_values { "; set plan_cache_mode = auto" } else { "" };
+        format!("set statement_timeout = {statement}; set idle_in_transaction_session_timeout = {idle}{plans}")
+    }
+}
+
+/// A part of a service's connections for reads of many kinds, whose statements are planned for their values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolPart {
+    /// Name of the pool in metrics and in the server's list of sessions.
+    pub name: &'static str,
+    /// One in so many connections belongs to it, at least one.
+    pub one_in: u32,
+    /// Time after which the server cancels a statement.
+    pub statement_time_max: Duration,
 }
 
 impl Config {
+    /// At most `pool_size` connections at a URL.
+    pub fn new(url: WatchedSecret, pool_size: u32, ca: Option<WatchedFile>) -> Self {
+        Self { url, pool_size, ca, name: None, session: SessionSettings::DEFAULT }
+    }
+
+    /// The same with at most `pool_size` connections.
+    #[must_use]
+    pub fn with_pool_size(&self, pool_size: u32) -> Self {
+        Self { pool_size, ..self.clone() }
+    }
+
+    /// Splits the connections, which stay as many as before: the rest, and the part. `None` for the part if there is only one
+    /// connection.
+    pub fn split(&self, part: PoolPart) -> (Self, Option<Self>) {
+        let PoolPart { name, one_in, statement_time_max } = part;
+        if self.pool_size < 2 {
+            return (self.clone(), None);
+        }
+        let of_part = (self.pool_size / one_in.max(1)).clamp(1, self.pool_size - 1);
+        let rest = Self { pool_size: self.pool_size - of_part, ..self.clone() };
+        let session = SessionSettings { statement_time_max, plans_for_values: true };
+        (rest, Some(Self { pool_size: of_part, name: Some(name), session, ..self.clone() }))
+    }
+
     /// Reads `DATABASE_URL`, `DATABASE_POOL_SIZE` and `DATABASE_CA_FILE`.
     pub fn read(reader: &mut Reader) -> Self {
         let url = reader.secret("DATABASE_URL");
@@ -36,7 +94,7 @@ impl Config {
         if !(1..=POOL_SIZE_MAX).contains(&pool_size) {
             reader.fault("DATABASE_POOL_SIZE", format!("must be from 1 to {POOL_SIZE_MAX}"));
         }
-        Self { url, pool_size, ca: reader.optional_file("DATABASE_CA_FILE") }
+        Self::new(url, pool_size, reader.optional_file("DATABASE_CA_FILE"))
     }
 }
 
@@ -46,6 +104,7 @@ pub(crate) struct How {
     pub service: &'static str,
     pub pool_size: u32,
     pub ca: Option<WatchedFile>,
+    pub session: SessionSettings,
 }
 
 impl How {
@@ -78,6 +137,17 @@ mod tests {
         assert_eq!(mode("postgres://h/d", None), "Prefer");
         assert_eq!(mode("postgres://h/d", Some(&ca)), "VerifyFull");
         assert_eq!(mode("postgres://h/d?sslmode=verify-ca", Some(&ca)), "VerifyCa");
+    }
+
+    #[test]
+    fn a_split_pool_has_as_many_connections_as_before() {
+        let part = PoolPart { name: "reads", one_in: 4, statement_time_max: Duration::from_secs(1) };
+        let url = WatchedSecret::fixed("postgres://h/d");
+        for (pool_size, expected) in [(1, (1, None)), (2, (1, Some(1))), (5, (4, Some(1))), (10, (8, Some(2)))] {
+            let config = Config::new(url.clone(), pool_size, None);
+            let (rest, part) = config.split(part);
+            assert_eq!((rest.pool_size, part.map(|part| part.pool_size)), expected);
+        }
     }
 
     #[test]

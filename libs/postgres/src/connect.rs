@@ -23,15 +23,19 @@ const SHARED_SESSIONS: &str = "connections share sessions: the server is behind 
 /// A handle on the database, at once. The readiness gate `database` opens when the server answers, accepts writes,
 /// gives each connection a session of its own, and misses no migration of this binary; until then the reason names what is. A changed login or authority is taken over by itself.
 pub async fn connect(config: &Config, migrations: &'static Migrator, process: &Process) -> Db {
-    let how = How { service: process.service(), pool_size: config.pool_size, ca: config.ca.clone() };
+    let Config { url: _, pool_size, ref ca, name, session } = *config;
+    let pool = name.unwrap_or(process.service());
+    let how = How { service: pool, pool_size, ca: ca.clone(), session };
+    let readiness = name.map_or_else(|| "database".to_owned(), |name| format!("database/{name}"));
     let db = Db::lazy(how, &config.url.current());
     let watch = Watch {
         db: db.clone(),
         migrations,
         service: process.service(),
+        pool,
         sessions_are_own: false,
-        gate: process.gate("database"),
-        dependency: process.dependency("database"),
+        gate: process.gate(&readiness),
+        dependency: process.dependency(&readiness),
     };
     supervise(process, "database-check", move || watch.clone().run());
     let (following, login) = (db.clone(), Login { url: config.url.clone(), ca: config.ca.clone() });
@@ -61,6 +65,8 @@ struct Watch {
     service: &'static str,
     /// Whether it was found that each connection has a session of its own.
     sessions_are_own: bool,
+    /// The pool's name in metrics.
+    pool: &'static str,
     gate: Gate,
     dependency: Dependency,
 }
@@ -119,11 +125,11 @@ impl Watch {
         let (open, idle) = self.db.connections();
         let idle = u32::try_from(idle).unwrap_or(u32::MAX);
         let gauge = |state, value: u32| {
-            metrics::gauge!("db_pool_connections", "service" => self.service, "state" => state).set(f64::from(value));
+            metrics::gauge!("db_pool_connections", "service" => self.pool, "state" => state).set(f64::from(value));
         };
         gauge("idle", idle);
         gauge("busy", open.saturating_sub(idle));
-        metrics::gauge!("db_pool_connections_max", "service" => self.service).set(f64::from(self.db.pool_size()));
+        metrics::gauge!("db_pool_connections_max", "service" => self.pool).set(f64::from(self.db.pool_size()));
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use agora_vocab::Secret;
 use sqlx::{
-    Connection as _, Executor as _, PgPool, Row as _,
+    AssertSqlSafe, Connection as _, Executor as _, PgPool, Row as _,
     migrate::Migrator,
     postgres::{PgConnection, PgPoolOptions},
 };
@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     Error, Session, Tx,
-    config::{How, SESSION_SETTINGS},
+    config::{How, SessionSettings},
     error::connection_lost,
     migrate,
     probe::Probe,
@@ -61,8 +61,7 @@ impl Db {
     /// A handle that opens connections when they are needed. An unreadable URL is reported by every use until a swap.
     pub(crate) fn lazy(how: How, url: &Secret) -> Self {
         let refusals = Arc::<Refusals>::default();
-        let pool =
-            how.options(url).ok().map(|options| pool_options(how.pool_size, &refusals).connect_lazy_with(options));
+        let pool = how.options(url).ok().map(|options| pool_options(&how, &refusals).connect_lazy_with(options));
         Self(Arc::new(Inner { how, pool: RwLock::new(pool), swapping: Mutex::new(()), probe: Probe::new(), refusals }))
     }
 
@@ -75,7 +74,8 @@ impl Db {
         if let Err(error) = migrate(&url, None, migrations).await {
             panic!("migrating a test database: {:#}", anyhow::Error::from(error));
         }
-        Self::lazy(How { service: "test", pool_size: 10, ca: None }, &url)
+        let session = SessionSettings::DEFAULT;
+        Self::lazy(How { service: "test", pool_size: 10, ca: None, session }, &url)
     }
 
     /// Begins a transaction, after at most 3 s; at once an error where the server is known not to answer. A connection that
@@ -98,8 +98,7 @@ impl Db {
     pub async fn swap(&self, url: &Secret) -> Result<(), Error> {
         let _one_at_a_time = self.0.swapping.lock().await;
         let options = self.0.how.options(url)?;
-        let fresh =
-            pool_options(self.0.how.pool_size, &self.0.refusals).connect_with(options).await.map_err(Error::Connect)?;
+        let fresh = pool_options(&self.0.how, &self.0.refusals).connect_with(options).await.map_err(Error::Connect)?;
         let old = self.0.pool.write().unwrap_or_else(PoisonError::into_inner).replace(fresh);
         if let Some(old) = old
             && tokio::time::timeout(CLOSE_MAX, old.close()).await.is_err()
@@ -173,14 +172,17 @@ fn away(kind: io::ErrorKind) -> sqlx::Error {
     sqlx::Error::Io(io::Error::new(kind, "the database does not answer"))
 }
 
-fn pool_options(size: u32, refusals: &Arc<Refusals>) -> PgPoolOptions {
-    let refusals = refusals.clone();
+fn pool_options(how: &How, refusals: &Arc<Refusals>) -> PgPoolOptions {
+    let (refusals, settings) = (refusals.clone(), how.session.sql());
     PgPoolOptions::new()
-        .max_connections(size)
+        .max_connections(how.pool_size)
         .acquire_timeout(ACQUIRE_MAX)
         .max_lifetime(LIFETIME_MAX)
         .test_before_acquire(false)
-        .after_connect(|connection, _| Box::pin(async move { connection.execute(SESSION_SETTINGS).await.map(drop) }))
+        .after_connect(move |connection, _| {
+            let set = sqlx::raw_sql(AssertSqlSafe(settings.clone()));
+            Box::pin(async move { set.execute(connection).await.map(drop) })
+        })
         .before_acquire(move |connection, meta| {
             let refuses_writes = refusals.concern(meta.age);
             Box::pin(async move {

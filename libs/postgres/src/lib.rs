@@ -12,7 +12,7 @@ mod probe;
 mod refusals;
 mod session;
 
-pub use config::Config;
+pub use config::{Config, PoolPart};
 pub use connect::connect;
 pub use db::Db;
 pub use error::{Error, constraint, unavailable};

@@ -69,7 +69,7 @@ async fn a_transaction_pooler_is_refused_at_the_first_probe_and_named() {
         }
     });
     let process = Process::for_test("catalog");
-    connect(&Config { url: WatchedSecret::fixed(url), pool_size: 4, ca: None }, &MIGRATIONS, &process).await;
+    connect(&Config::new(WatchedSecret::fixed(url), 4, None), &MIGRATIONS, &process).await;
 
     let give_up = Instant::now() + Duration::from_secs(10);
     loop {

@@ -24,7 +24,7 @@ const BUSY_TASKS: usize = 16;
 const SWAPS: usize = 20;
 
 fn config(url: WatchedSecret) -> Config {
-    Config { url, pool_size: 10, ca: None }
+    Config::new(url, 10, None)
 }
 
 async fn is_ready(process: &Process, within: Duration) -> bool {

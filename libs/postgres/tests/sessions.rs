@@ -280,7 +280,7 @@ async fn gate_reason(process: &Process, part: &str) {
 }
 
 fn config(url: String) -> Config {
-    Config { url: WatchedSecret::fixed(url), pool_size: 4, ca: None }
+    Config::new(WatchedSecret::fixed(url), 4, None)
 }
 
 #[tokio::test]

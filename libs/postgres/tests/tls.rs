@@ -125,7 +125,7 @@ async fn another_authority_is_taken_over_while_the_process_runs() {
     std::fs::write(file.path(), others.pem()).expect("writing");
     let process = Process::for_test("catalog");
     let ca = Some(WatchedFile::open(file.path()).expect("readable"));
-    let config = Config { url: WatchedSecret::fixed(database.url()), pool_size: 2, ca };
+    let config = Config::new(WatchedSecret::fixed(database.url()), 2, ca);
     let db = connect(&config, &MIGRATIONS, &process).await;
     assert!(db.acquire().await.is_err(), "a server of an unknown authority was trusted");
     assert!(!process.readiness().ready);

@@ -1,6 +1,5 @@
--- Counts the products that a search finds.
--- $1 pattern of the search or null.
+-- Counts the products, or those of a category.
+-- $1 category or null.
 select count(*)
-from listed_product as p
-where
-    ($1::text is null or p.name ilike $1 or p.description ilike $1)
+from product as p
+where p.deleted_at is null and ($1::text is null or p.category = $1)

@@ -1,12 +1,11 @@
 -- Reads one page of the products, sorted by time of creation, newest first. Separate files for any category and for one,
 -- because a prepared statement has one plan for all values.
--- $1 pattern of the search or null, $2 and $3 the last key before the page, $4 limit, $5 offset.
+-- $1 and $2 the last key before the page, $3 limit, $4 offset.
 select
     p.id, p.seller_id, p.version, p.name, p.description, p.sku, p.price_amount, p.price_currency, p.category, p.brand,
     p.supplier, p.image_url, p.created_at, p.updated_at, p.stock
 from listed_product as p
 where
-    (p.created_at, p.id) < ($2, $3)
-    and ($1::text is null or p.name ilike $1 or p.description ilike $1)
+    (p.created_at, p.id) < ($1, $2)
 order by p.created_at desc, p.id desc
-limit $4 offset $5
+limit $3 offset $4

@@ -11,15 +11,20 @@ pub mod postgres;
 pub mod service;
 mod worker;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use agora_chassis::{Ports, Process, Routers, Started, settings};
 use agora_kafka::Producer;
+use agora_postgres::PoolPart;
 use futures::{FutureExt as _, future::BoxFuture};
 
 pub use config::Config;
 
 use crate::{postgres::PgCatalog, service::CatalogService};
+
+/// The part of the pool for reads that anybody can request.
+pub const ANONYMOUS_POOL: PoolPart =
+    PoolPart { name: "catalog-reads", one_in: 4, statement_time_max: Duration::from_secs(1) };
 
 /// Migrations of the service's database, including the outbox and inbox tables.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -30,8 +35,13 @@ pub fn start(process: Process) -> BoxFuture<'static, Started> {
 }
 
 async fn build(config: Config, process: &Process) -> (Ports, Routers) {
-    let db = agora_postgres::connect(&config.postgres, &MIGRATIONS, process).await;
-    let store = PgCatalog::new(db.clone(), process.ids(), config.epoch);
+    let (orders, anonymous) = config.postgres.split(ANONYMOUS_POOL);
+    let db = agora_postgres::connect(&orders, &MIGRATIONS, process).await;
+    let reads = match anonymous {
+        Some(anonymous) => agora_postgres::connect(&anonymous, &MIGRATIONS, process).await,
+        None => db.clone(),
+    };
+    let store = PgCatalog::new(db.clone(), reads, process.ids(), config.epoch);
     let service = CatalogService::new(Arc::new(store), process.ids());
 
     agora_outbox::relay(db.clone(), Producer::new(&config.kafka), process);

@@ -6,6 +6,7 @@
 //! changes of products and adjustments claim their idempotency key.
 
 mod holds;
+mod list;
 mod products;
 mod stock;
 
@@ -21,14 +22,17 @@ use crate::{domain::StockLevel, ports::StoreError};
 #[derive(Clone, Debug)]
 pub struct PgCatalog {
     db: Db,
+    /// Connections for reads that anybody can request.
+    reads: Db,
     ids: Arc<dyn Ids>,
     epoch: Epoch,
 }
 
 impl PgCatalog {
-    /// Creates the store; `ids` generates event ids, and every event carries `epoch`.
-    pub fn new(db: Db, ids: Arc<dyn Ids>, epoch: Epoch) -> Self {
-        Self { db, ids, epoch }
+    /// Creates the store; `ids` generates event ids, and every event carries `epoch`. `reads` serves the pages and products that
+    /// anybody can request, so that they do not take the connections of orders.
+    pub fn new(db: Db, reads: Db, ids: Arc<dyn Ids>, epoch: Epoch) -> Self {
+        Self { db, reads, ids, epoch }
     }
 
     /// Appends the event of a changed stock row; its version is the sequence number.

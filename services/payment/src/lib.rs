@@ -78,7 +78,7 @@ async fn provider(config: &Config, process: &Process) -> Option<Arc<dyn Provider
     match config.provider {
         ProviderKind::None => None,
         ProviderKind::Simulator => {
-            let database = agora_postgres::Config { pool_size: SIMULATOR_POOL_SIZE, ..config.database.clone() };
+            let database = config.database.with_pool_size(SIMULATOR_POOL_SIZE);
             let db = agora_postgres::connect(&database, &MIGRATIONS, process).await;
             Some(Arc::new(Simulator::new(db)))
         }

@@ -10,11 +10,11 @@ use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::PgCatalog;
+use super::{PgCatalog, list};
 use crate::{
     domain::{
-        Change, CursorKey, Description, Details, Expected, Filter, ImageUrl, Label, Listed, Listing, Name, Price,
-        Product, ProductPage, Quoted, Sku, Sort, Start, StockLevel, StockLocation,
+        Change, Description, Details, Expected, ImageUrl, Label, Listed, Listing, Name, Price, Product, ProductPage,
+        Quoted, Sku, StockLevel, StockLocation,
     },
     ports::{ProductError, Products, StoreError},
 };
@@ -22,24 +22,18 @@ use crate::{
 const FIND: &str = include_str!("../../sql/find_product.sql");
 const FIND_MANY: &str = include_str!("../../sql/find_products.sql");
 const LOCK: &str = include_str!("../../sql/lock_product.sql");
-/// For any category, and for one: a prepared statement has one plan for all values.
-const COUNT: [&str; 2] =
-    [include_str!("../../sql/count_products.sql"), include_str!("../../sql/count_products_in_category.sql")];
-
-/// After the creation of every product.
-const LAST_TIME: OffsetDateTime = time::macros::datetime!(9999-12-31 0:00 UTC);
 
 #[async_trait]
 impl Products for PgCatalog {
     async fn find(&self, id: ProductId) -> Result<Option<Listed>, StoreError> {
-        let mut connection = self.db.acquire().await?;
+        let mut connection = self.reads.acquire().await?;
         let row: Option<Row> = sqlx::query_as(FIND).bind(id.uuid()).fetch_optional(&mut *connection).await?;
         row.map(Row::into_listed).transpose()
     }
 
     async fn many(&self, ids: &[ProductId]) -> Result<Vec<Listed>, StoreError> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-        let mut connection = self.db.acquire().await?;
+        let mut connection = self.reads.acquire().await?;
         let rows: Vec<Row> = sqlx::query_as(FIND_MANY).bind(ids).fetch_all(&mut *connection).await?;
         rows.into_iter().map(Row::into_listed).collect()
     }
@@ -53,35 +47,7 @@ impl Products for PgCatalog {
     }
 
     async fn page(&self, listing: &Listing) -> Result<ProductPage, StoreError> {
-        let Listing { filter: Filter { category, search }, sort, start, limit } = listing;
-        let category = category.as_ref().map(Label::as_str);
-        let of_one = usize::from(category.is_some());
-        let pattern = search.as_ref().map(|search| format!("%{}%", literal(search.as_str())));
-        let offset = if let Start::Offset(offset) = start { i64::try_from(*offset).unwrap_or(i64::MAX) } else { 0 };
-        let mut connection = self.db.acquire().await?;
-        let total: Option<i64> = match start {
-            Start::Offset(_) => {
-                let count = sqlx::query_scalar(COUNT[of_one]).bind(&pattern);
-                let count = if let Some(category) = category { count.bind(category) } else { count };
-                Some(count.fetch_one(&mut *connection).await?)
-            }
-            Start::First | Start::After(_) => None,
-        };
-        let key = match start {
-            Start::After(cursor) => PageKey { value: cursor.key.clone(), id: cursor.id.uuid() },
-            Start::First | Start::Offset(_) => PageKey::before_first(*sort),
-        };
-        let query = sqlx::query_as(page_sql(*sort)[of_one]).bind(&pattern);
-        let query = match key.value {
-            CursorKey::Name(name) => query.bind(name),
-            CursorKey::Price(amount) => query.bind(amount),
-            CursorKey::Created(at) => query.bind(at),
-        };
-        let query = query.bind(key.id).bind(i64::from(limit.get()) + 1).bind(offset);
-        let query = if let Some(category) = category { query.bind(category) } else { query };
-        let rows: Vec<Row> = query.fetch_all(&mut *connection).await?;
-        let items = rows.into_iter().map(Row::into_listed).collect::<Result<_, _>>()?;
-        Ok(ProductPage::cut(items, listing, total.and_then(|total| u64::try_from(total).ok())))
+        list::page(&self.reads, listing).await
     }
 
     async fn add(&self, product: &Product, units: i64, dedup_key: &DedupKey) -> Result<Outcome<Listed>, ProductError> {
@@ -182,54 +148,6 @@ async fn done<T: serde::Serialize + Sync>(
     Ok(Outcome::Applied(answer))
 }
 
-/// Sort key and id of the last product before a page.
-struct PageKey {
-    value: CursorKey,
-    id: Uuid,
-}
-
-impl PageKey {
-    /// A key before that of every product.
-    fn before_first(sort: Sort) -> Self {
-        let (value, id) = match sort {
-            Sort::Name => (CursorKey::Name(String::new()), Uuid::nil()),
-            Sort::Price => (CursorKey::Price(0), Uuid::nil()),
-            Sort::PriceDown => (CursorKey::Price(i64::MAX), Uuid::max()),
-            Sort::Created => (CursorKey::Created(OffsetDateTime::UNIX_EPOCH), Uuid::nil()),
-            Sort::CreatedDown => (CursorKey::Created(LAST_TIME), Uuid::max()),
-        };
-        Self { value, id }
-    }
-}
-
-/// The statements of a page: for any category, and for one.
-const fn page_sql(sort: Sort) -> [&'static str; 2] {
-    match sort {
-        Sort::Name => {
-            [include_str!("../../sql/page_by_name.sql"), include_str!("../../sql/page_by_name_in_category.sql")]
-        }
-        Sort::Price => {
-            [include_str!("../../sql/page_by_price.sql"), include_str!("../../sql/page_by_price_in_category.sql")]
-        }
-        Sort::PriceDown => [
-            include_str!("../../sql/page_by_price_down.sql"),
-            include_str!("../../sql/page_by_price_down_in_category.sql"),
-        ],
-        Sort::Created => {
-            [include_str!("../../sql/page_by_created.sql"), include_str!("../../sql/page_by_created_in_category.sql")]
-        }
-        Sort::CreatedDown => [
-            include_str!("../../sql/page_by_created_down.sql"),
-            include_str!("../../sql/page_by_created_down_in_category.sql"),
-        ],
-    }
-}
-
-/// Escapes the wildcards of `like`.
-fn literal(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
-}
-
 async fn find_for_change(tx: &mut Tx, id: ProductId) -> Result<Option<Listed>, StoreError> {
     let row: Option<Row> = sqlx::query_as(LOCK).bind(id.uuid()).fetch_optional(&mut **tx).await?;
     row.map(Row::into_listed).transpose()
@@ -286,7 +204,7 @@ fn sku_taken(error: sqlx::Error) -> ProductError {
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
+pub(super) struct Row {
     id: Uuid,
     seller_id: Uuid,
     version: i64,
@@ -320,7 +238,7 @@ impl QuotedRow {
 }
 
 impl Row {
-    fn into_listed(self) -> Result<Listed, StoreError> {
+    pub(super) fn into_listed(self) -> Result<Listed, StoreError> {
         let Self {
             id,
             seller_id,

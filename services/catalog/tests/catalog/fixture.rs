@@ -32,7 +32,7 @@ impl Database {
     pub async fn create() -> Self {
         let server = agora_testkit::migrated_postgres(&MIGRATIONS).await;
         let db = Db::for_test(&server.url(), &MIGRATIONS).await;
-        Self { store: PgCatalog::new(db.clone(), Arc::new(SystemIds), Epoch::default()), db, server }
+        Self { store: PgCatalog::new(db.clone(), db.clone(), Arc::new(SystemIds), Epoch::default()), db, server }
     }
 
     /// Moves the expiry of every hold back, because the clock of the database cannot be moved.

@@ -13,6 +13,11 @@ const LARGE: [&str; 5] = ["product", "stock", "hold", "stock_movement", "outbox"
 /// Statements that read every product by design.
 const READS_ALL: [&str; 1] = ["count_products.sql"];
 
+/// Whether a statement is planned for its pattern: see [`a_search_reads_the_products_that_match_and_no_others`].
+fn is_search(file: &str) -> bool {
+    file.starts_with("search_by_") || file == "count_found.sql"
+}
+
 const FILL: &str = "
     insert into product (id, seller_id, version, name, name_key, description, price_amount, price_currency, category)
     select gen_random_uuid(), gen_random_uuid(), 1, 'p' || n, 'p' || n, 'text ' || n, n, 'EUR', 'c' || n % 200
@@ -76,7 +81,7 @@ async fn every_statement_reaches_large_tables_through_an_index() {
     let statements = statements();
     assert!(statements.len() > 20, "{:?}", statements.keys());
     let mut wrong = String::new();
-    for (number, (file, sql)) in statements.iter().enumerate() {
+    for (number, (file, sql)) in statements.iter().filter(|(file, _)| !is_search(file)).enumerate() {
         let prepare = format!("prepare checked_{number} as {sql}");
         sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
         let arguments = vec!["null"; parameters(sql)].join(", ");
@@ -91,4 +96,35 @@ async fn every_statement_reaches_large_tables_through_an_index() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_reads_the_products_that_match_and_no_others() {
+    let database = Database::create().await;
+    let mut connection = database.db.acquire().await.unwrap();
+    sqlx::raw_sql(FILL).execute(&mut *connection).await.unwrap();
+    sqlx::raw_sql("set plan_cache_mode = auto").execute(&mut *connection).await.unwrap();
+    let searches: Vec<_> = statements().into_iter().filter(|(file, _)| is_search(file)).collect();
+    assert_eq!(searches.len(), 6);
+    for (number, (file, sql)) in searches.iter().enumerate() {
+        let key = match file.as_str() {
+            "search_by_name.sql" => "''",
+            "search_by_price.sql" | "search_by_price_down.sql" => "0",
+            _ => "now()",
+        };
+        let arguments = match file.as_str() {
+            "count_found.sql" => "'%text 77%', null".to_owned(),
+            _ => format!("'%text 77%', {key}, gen_random_uuid(), 21, 0, null"),
+        };
+        sqlx::raw_sql(AssertSqlSafe(format!("prepare search_{number} as {sql}")))
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+        let explain = format!("explain (format json) execute search_{number}({arguments})");
+        let row = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(&mut *connection).await.unwrap();
+        let plan: Value = sqlx::Row::get(&row, 0);
+        let mut tables = Vec::new();
+        read_sequentially(&plan, &mut tables);
+        assert!(tables.is_empty() && plan.to_string().contains("product_search"), "{file}: {plan}");
+    }
 }
