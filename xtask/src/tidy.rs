@@ -1,7 +1,7 @@
 //! Source rules that the compiler and clippy do not check: one pass over the text of every manifest and source file.
 //! Must not execute anything of the workspace.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -25,14 +25,20 @@ const BANNED: [(&str, &str); 5] = [
 
 /// Document whose tables name, in their second column, tests that must exist.
 const DEFECTS: &str = "docs/DEFECTS.md";
+/// Document whose table names, in its last column, a test that produces the reason in the first column.
+const CONDITIONS: &str = "docs/CONDITIONS.md";
 
 pub fn faults(paths: &Paths) -> Result<Vec<String>> {
     let (mut faults, mut existing, mut documented) = (Vec::new(), HashSet::new(), String::new());
+    let (mut conditions, mut bodies) = (String::new(), HashMap::new());
     for file in tracked(paths)? {
         let Ok(text) = std::fs::read_to_string(paths.repo.join(&file)) else { continue };
         match file.extension().and_then(|end| end.to_str()) {
             Some("rs") => {
-                existing.extend(tests(&text).into_iter().map(str::to_owned));
+                for name in tests(&text) {
+                    bodies.insert(name.to_owned(), body(&text, name).to_owned());
+                    existing.insert(name.to_owned());
+                }
                 faults.extend(source_faults(&file, &text));
                 faults.extend(layers::module_faults(&file, &text));
             }
@@ -40,10 +46,12 @@ pub fn faults(paths: &Paths) -> Result<Vec<String>> {
                 faults.extend(manifest_faults(&file, &text));
             }
             _ if file == Path::new(DEFECTS) => documented = text,
+            _ if file == Path::new(CONDITIONS) => conditions = text,
             _ => {}
         }
     }
     faults.extend(absent_tests(&documented, &existing));
+    faults.extend(unproduced_reasons(&conditions, &bodies));
     Ok(faults)
 }
 
@@ -70,6 +78,25 @@ fn function(line: &str) -> Option<&str> {
     let words = line.strip_prefix("pub ").unwrap_or(line);
     let name = words.strip_prefix("async ").unwrap_or(words).strip_prefix("fn ")?;
     name.split(['(', '<']).next()
+}
+
+/// The text of a function, up to the first line that closes it.
+fn body<'a>(text: &'a str, name: &str) -> &'a str {
+    let begin = text.find(&format!("fn {name}")).unwrap_or(text.len());
+    let from = text.get(begin..).unwrap_or_default();
+    from.get(..from.find("\n}\n").unwrap_or(from.len())).unwrap_or_default()
+}
+
+/// Reasons whose test does not exist or does not mention them.
+fn unproduced_reasons(conditions: &str, bodies: &HashMap<String, String>) -> Vec<String> {
+    let rows = conditions.lines().filter(|line| line.starts_with("| `"));
+    let produces = |reason: &str, test: &str| bodies.get(test).is_some_and(|body| body.contains(reason));
+    rows.filter_map(|row| {
+        let mut names = row.split('`').skip(1).step_by(2);
+        let (reason, test) = (names.next()?, names.last()?);
+        (!produces(reason, test)).then(|| format!("{CONDITIONS}: test `{test}` does not produce reason {reason}"))
+    })
+    .collect()
 }
 
 fn absent_tests(documented: &str, existing: &HashSet<String>) -> Vec<String> {
@@ -210,6 +237,17 @@ mod tests {
             scenarios!(\nworld,\nwanted,\noutage::listed,\n)\n\
             outage::after_the_list,\n";
         assert_eq!(tests(source), ["plain", "with_a_runtime", "listed"]);
+    }
+
+    #[test]
+    fn a_reason_without_a_test_that_mentions_it_is_found() {
+        let source = "#[test]\nfn stops() {\n    check(\"Paused\");\n}\n";
+        let bodies = HashMap::from([("stops".to_owned(), body(source, "stops").to_owned())]);
+        let page =
+            "| reason | test |\n| `Paused` | seen | `stops` |\n| `Scaled` | seen | `stops` |\n| `Ready` | `absent` |\n";
+        let faults = unproduced_reasons(page, &bodies);
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        assert!(faults[0].contains("Scaled") && faults[1].contains("absent"));
     }
 
     #[test]

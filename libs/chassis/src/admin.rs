@@ -33,13 +33,19 @@ impl Info {
 
 /// `/livez`, `/readyz`, `/metrics` and `/info` of a process.
 pub fn router(process: &Process, info: Info) -> Router {
-    let process = process.clone();
+    let (process, live) = (process.clone(), process.clone());
     let metrics = telemetry::metrics_handle();
     Router::new()
-        .route("/livez", get(|| async { "ok" }))
+        .route("/livez", get(move || std::future::ready(livez(&live))))
         .route("/readyz", get(move || std::future::ready(readyz(&process))))
         .route("/metrics", get(move || std::future::ready(([(header::CONTENT_TYPE, METRICS_TYPE)], metrics.render()))))
         .route("/info", get(move || std::future::ready(json(StatusCode::OK, &info))))
+}
+
+/// 503 if work has shown no progress for longer than its limit.
+fn livez(process: &Process) -> Response {
+    let overdue = process.overdue();
+    if overdue.is_empty() { "ok".into_response() } else { json(StatusCode::SERVICE_UNAVAILABLE, &overdue) }
 }
 
 fn readyz(process: &Process) -> Response {

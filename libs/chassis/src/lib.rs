@@ -7,6 +7,7 @@ pub mod admin;
 mod clock;
 mod connection;
 mod connections;
+mod heartbeat;
 mod pauses;
 mod process;
 mod readiness;
@@ -23,6 +24,7 @@ mod watched;
 
 pub use clock::{SystemClock, SystemIds};
 pub use connection::IDLE_CONNECTION_MAX;
+pub use heartbeat::Heartbeat;
 pub use pauses::Pauses;
 pub use process::Process;
 pub use readiness::{Dependency, Gate, Report, Waiting};

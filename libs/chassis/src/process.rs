@@ -10,8 +10,9 @@ use tracing::Instrument as _;
 
 use crate::{
     clock::{SystemClock, SystemIds},
+    heartbeat::{Heartbeat, Heartbeats},
     pauses::Pauses,
-    readiness::{Dependency, Gate, Readiness, Report},
+    readiness::{Dependency, Gate, Readiness, Report, Waiting},
     routers::{Routers, Started},
 };
 
@@ -31,6 +32,7 @@ struct Shared {
     tasks: TaskTracker,
     shutdown: CancellationToken,
     readiness: Readiness,
+    heartbeats: Heartbeats,
     started: Started,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
@@ -54,6 +56,7 @@ impl Process {
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
             readiness: Readiness::default(),
+            heartbeats: Heartbeats::default(),
             started: Started::default(),
             clock,
             ids,
@@ -129,6 +132,16 @@ impl Process {
     /// Something whose absence degrades the service without making it unready. The same name is the same dependency.
     pub fn dependency(&self, name: &str) -> Dependency {
         self.shared.readiness.dependency(self.service, name)
+    }
+
+    /// Work that must show progress at least once per `limit` until the heartbeat is dropped: otherwise `/livez` answers 503.
+    pub fn heartbeat(&self, name: impl Into<String>, limit: Duration) -> Heartbeat {
+        self.shared.heartbeats.start(self.service, name.into(), limit)
+    }
+
+    /// The work that has shown no progress for longer than its limit, of all services of the process.
+    pub fn overdue(&self) -> Vec<Waiting> {
+        self.shared.heartbeats.overdue()
     }
 
     /// What `/readyz` would say now, of all services of the process.

@@ -2,6 +2,7 @@
 
 pub mod applied;
 pub mod claim;
+pub mod condition_error;
 pub mod correction;
 pub mod credentials;
 pub mod data_guard;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use agora_chassis::{Process, admin, settings, shutdown_signal::ShutdownSignal, telemetry};
 use agora_operator::cluster::events::Events;
 use agora_operator::cluster::{Cluster, identity, watches};
-use agora_operator::external::tasks::{Adapters, ExternalTasks};
+use agora_operator::external::tasks::{Adapters, ExternalTasks, INSPECTION_SECONDS_MAX};
 use agora_operator::external::{kafka, postgres, readiness, redis};
 use agora_operator::market::Trigger;
 use agora_operator::run::context::Context;
@@ -26,6 +26,8 @@ const WORKER_THREADS: usize = 2;
 struct Config {
     admin_port: u16,
     namespaces: Vec<String>,
+    /// The operator's own namespace, whose pods with its label may read the readiness of services.
+    own_namespace: Option<String>,
     telemetry: telemetry::Config,
 }
 
@@ -33,6 +35,7 @@ fn main() -> anyhow::Result<()> {
     let config = settings(NAME, |reader| Config {
         admin_port: reader.default("ADMIN_PORT", ADMIN_PORT),
         namespaces: list(&reader.required::<String>("WATCH_NAMESPACES")),
+        own_namespace: reader.optional("POD_NAMESPACE"),
         telemetry: telemetry::Config::read(reader),
     })?;
     anyhow::ensure!(
@@ -66,7 +69,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         let end = async move { shutdown.cancelled().await };
         axum::serve(listener, router).with_graceful_shutdown(end).await.context("the server of the admin port failed")
     });
-    start(&process, &config.namespaces).await?;
+    start(&process, &config.namespaces, config.own_namespace).await?;
     let signal = signals.received().await;
     tracing::info!(signal, "shutting down the operator");
     if tokio::time::timeout(SHUTDOWN_MAX, process.end()).await.is_err() {
@@ -78,9 +81,8 @@ async fn run(config: Config) -> anyhow::Result<()> {
     tokio::task::spawn_blocking(|| guard.flush()).await.context("cannot send the last spans")
 }
 
-/// Starts the watches and the scheduler. The scheduler waits until every cache is filled, because an object that is not in
-/// a cache is treated as absent.
-async fn start(process: &Process, namespaces: &[String]) -> anyhow::Result<()> {
+/// Starts the watches and the scheduler.
+async fn start(process: &Process, namespaces: &[String], own_namespace: Option<String>) -> anyhow::Result<()> {
     let client = Client::try_default().await.context(
         "cannot configure a client for the API server: run in a pod with a service account, or set KUBECONFIG",
     )?;
@@ -93,19 +95,17 @@ async fn start(process: &Process, namespaces: &[String]) -> anyhow::Result<()> {
         topics: Arc::new(kafka::KafkaTopics),
         redis: Arc::new(redis::RedisConnections::default()),
         services: Arc::new(readiness::HttpReadiness::default()),
+        inspection_seconds_max: INSPECTION_SECONDS_MAX,
     };
     let external = ExternalTasks::new(adapters, process.clone(), trigger.clone(), Arc::new(events.clone()));
     let process = process.clone();
-    process.clone().spawn("scheduler", async move {
+    process.clone().spawn("start", async move {
         let (shutdown, gate) = (process.shutdown(), process.gate("cluster"));
         let Some(uid) = shutdown.run_until_cancelled(identity::cluster_uid(&client, &gate)).await else {
             return Ok(());
         };
         let cluster = Cluster::new(client, uid, stores, events);
-        let context = Arc::new(Context { cluster, external, process, trigger });
-        if shutdown.run_until_cancelled(context.cluster.stores.wait_until_filled()).await.is_some() {
-            scheduler::run(context, requests).await;
-        }
+        scheduler::start(Arc::new(Context { cluster, external, process, trigger, own_namespace }), requests);
         Ok(())
     });
     Ok(())

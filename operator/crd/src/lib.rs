@@ -8,6 +8,7 @@ mod exposure;
 mod kafka;
 mod marketplace;
 mod policies;
+mod reasons;
 mod redis;
 mod references;
 mod release;
@@ -28,6 +29,7 @@ pub use policies::{
     DeletionPolicy, Disruption, EgressRule, Identity, Network, NetworkPolicyMode, Observability, PaymentProvider,
     Payments, Pod, Recovery,
 };
+pub use reasons::ReasonDocumentation;
 pub use redis::{ExternalRedis, Redis, RedisTopology, RedisType, StandaloneRedis};
 pub use references::{SecretKeyRef, SecretRef, Tls, TlsMode};
 pub use release::{ImagePullPolicy, Release};

@@ -1,9 +1,9 @@
-//! Compares the committed CRD and the chart's copy with the types. `AGORA_UPDATE=1` rewrites both files.
+//! Compares the committed CRD, the chart's copy and the page on conditions with the types. `AGORA_UPDATE=1` rewrites the files.
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::path::{Path, PathBuf};
 
-use agora_crd::Marketplace;
+use agora_crd::{ConditionType, Marketplace, Reason};
 use kube::CustomResourceExt;
 
 fn root() -> PathBuf {
@@ -33,6 +33,34 @@ fn the_committed_crd_and_the_charts_copy_match_the_types() {
     assert!(!chart.contains("{{"), "Helm would read the CRD as a template");
     let chart = format!("{{{{- if .Values.crds.create }}}}\n{chart}{{{{- end }}}}\n");
     compare_or_write("charts/agora-operator/templates/crd.yaml", &chart);
+}
+
+const CONDITIONS: &str = "\
+# Conditions and events
+
+Generated from `operator/crd/src/reasons.rs` by `cargo xtask codegen`; do not edit.
+
+A Marketplace has these conditions, each with a reason and a message that says what was seen and names the remedy:
+";
+
+const REASONS: &str = "\
+`Stalled` is True while a change by a user is needed; `Ready` then has the same reason. A reason is part of the API: it is not
+renamed. `cargo xtask check` finds a reason without a test.
+
+| reason | where | evidence | remedy | test |
+|---|---|---|---|---|
+";
+
+#[test]
+fn the_page_on_conditions_matches_the_reasons() {
+    let types = ConditionType::ALL.map(|type_| format!("`{type_}`")).join(", ");
+    let row = |reason: &Reason| {
+        let row = reason.documentation();
+        format!("| `{reason}` | {} | {} | {} | `{}` |\n", row.place, row.evidence, row.remedy, row.test)
+    };
+    let rows: String = Reason::ALL.iter().map(row).collect();
+    let page = format!("{CONDITIONS}{types}.\n\n{REASONS}{rows}");
+    compare_or_write("docs/CONDITIONS.md", &page);
 }
 
 #[test]

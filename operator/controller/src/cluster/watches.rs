@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use agora_chassis::{Gate, Process};
+use agora_chassis::{Dependency, Gate, Heartbeat, Process};
 use agora_crd::{Marketplace, USABLE};
 use futures::StreamExt;
 use kube::api::Api;
@@ -13,6 +15,7 @@ use kube::runtime::reflector::Store;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
+use tokio::sync::Mutex;
 
 use crate::cluster::error_chain::error_chain;
 use crate::decide::desired::{SELECTOR, owner_name};
@@ -22,7 +25,10 @@ use crate::market::{MarketRef, Trigger};
 
 /// Time after which the API server ends a watch and the operator starts a new one: shorter than the idle timeouts of
 /// common proxies, which drop connections without notice.
-const WATCH_SECONDS: u32 = 200;
+const WATCH_SECONDS: u32 = 60;
+/// A watch is started again at least this often, also without changes; the client ends one that is silent for
+/// `WATCH_SECONDS` and a margin.
+const SILENCE_MAX: Duration = Duration::from_secs(150);
 
 /// The caches, by namespace.
 #[derive(Clone)]
@@ -33,6 +39,8 @@ struct NamespaceStores {
     markets: Store<DynamicObject>,
     children: BTreeMap<Kind, Store<DynamicObject>>,
     usable_secrets: Store<DynamicObject>,
+    /// One for each watch: whether its first list has arrived.
+    filled: Vec<Arc<AtomicBool>>,
 }
 
 impl Stores {
@@ -60,16 +68,10 @@ impl Stores {
         stores.usable_secrets.find(|object| object.metadata.name.as_deref() == Some(name))
     }
 
-    /// Returns when every cache has received its first list.
-    pub async fn wait_until_filled(&self) {
-        for stores in self.0.values() {
-            // An error means that the watch has ended, which happens at shutdown only.
-            let _ = stores.markets.wait_until_ready().await;
-            let _ = stores.usable_secrets.wait_until_ready().await;
-            for store in stores.children.values() {
-                let _ = store.wait_until_ready().await;
-            }
-        }
+    /// Whether every cache of a namespace has received its first list. Before that, an object that is not in a cache may
+    /// exist. Namespaces do not wait for each other.
+    pub fn are_filled(&self, namespace: &str) -> bool {
+        self.0.get(namespace).is_some_and(|stores| stores.filled.iter().all(|filled| filled.load(Ordering::Acquire)))
     }
 
     fn markets(&self, namespace: &str) -> Vec<MarketRef> {
@@ -90,7 +92,8 @@ fn reference(namespace: &str, name: &str) -> MarketRef {
     MarketRef { namespace: namespace.to_owned(), name: name.to_owned() }
 }
 
-/// Starts the watches and returns their caches. A gate per watch keeps the process unready until its first list arrives.
+/// Starts the watches and returns their caches. The process is ready when those of one namespace are filled; the others are
+/// listed as degraded.
 pub fn start(client: &Client, namespaces: &[String], process: &Process, trigger: &Trigger) -> Stores {
     let mut watches = Vec::new();
     let mut stores = BTreeMap::new();
@@ -101,7 +104,8 @@ pub fn start(client: &Client, namespaces: &[String], process: &Process, trigger:
     }
     let stores = Stores(Arc::new(stores));
     for (namespace, watches) in watches {
-        let requests = Requests { namespace, stores: stores.clone(), trigger: trigger.clone() };
+        let gate = process.gate("watches");
+        let requests = Requests { namespace, stores: stores.clone(), trigger: trigger.clone(), gate };
         watches.start(process, &requests);
     }
     stores
@@ -114,20 +118,23 @@ struct NamespaceWatches {
 }
 
 fn namespace_watches(client: &Client, namespace: &str, process: &Process) -> (NamespaceStores, NamespaceWatches) {
-    let gate = |what: &str| {
-        let gate = process.gate(&format!("watch/{namespace}/{what}"));
-        gate.close("the first list of this kind has not arrived: see the operator's log for errors of the watch, and check its Role");
-        gate
+    let mut filled = Vec::new();
+    let mut state = |what: &str| {
+        let state = First { list: process.dependency(&format!("watch/{namespace}/{what}")), filled: Arc::default() };
+        filled.push(state.filled.clone());
+        state
     };
     let config = || watcher::Config::default().timeout(WATCH_SECONDS);
     let resource = ApiResource::erase::<Marketplace>(&());
     let writer = Writer::new(resource.clone());
     let markets_store = writer.as_reader();
     let markets = Watch {
-        api: Api::namespaced_with(client.clone(), namespace, &resource),
+        namespace: namespace.to_owned(),
+        resource: resource.clone(),
         config: config(),
-        writer,
-        gate: gate("marketplaces"),
+        writer: Arc::new(Mutex::new(writer)),
+        client: client.clone(),
+        first: state("marketplaces"),
         kind: "Marketplace",
     };
     let mut children_stores = BTreeMap::new();
@@ -136,24 +143,33 @@ fn namespace_watches(client: &Client, namespace: &str, process: &Process) -> (Na
         let writer = Writer::new(kind.resource());
         children_stores.insert(kind, writer.as_reader());
         children.push(Watch {
-            api: Api::namespaced_with(client.clone(), namespace, &kind.resource()),
+            namespace: namespace.to_owned(),
+            resource: kind.resource(),
             config: config().labels(SELECTOR),
-            writer,
-            gate: gate(kind.group_and_plural().1),
+            writer: Arc::new(Mutex::new(writer)),
+            client: client.clone(),
+            first: state(kind.group_and_plural().1),
             kind: kind.word(),
         });
     }
     let writer = Writer::new(Kind::Secret.resource());
     let usable_secrets_store = writer.as_reader();
     let usable_secrets = Watch {
-        api: Api::namespaced_with(client.clone(), namespace, &Kind::Secret.resource()),
+        namespace: namespace.to_owned(),
+        resource: Kind::Secret.resource(),
         config: config().labels(&format!("{USABLE}=true")),
-        writer,
-        gate: gate("usable-secrets"),
+        writer: Arc::new(Mutex::new(writer)),
+        client: client.clone(),
+        first: state("usable-secrets"),
         kind: "Secret (usable)",
     };
     (
-        NamespaceStores { markets: markets_store, children: children_stores, usable_secrets: usable_secrets_store },
+        NamespaceStores {
+            markets: markets_store,
+            children: children_stores,
+            usable_secrets: usable_secrets_store,
+            filled,
+        },
         NamespaceWatches { markets, children, usable_secrets },
     )
 }
@@ -181,6 +197,8 @@ struct Requests {
     namespace: String,
     stores: Stores,
     trigger: Trigger,
+    /// Opened when the caches of any namespace are filled.
+    gate: Gate,
 }
 
 impl Requests {
@@ -195,40 +213,59 @@ impl Requests {
     }
 }
 
-/// A watch before its start.
+/// The first list of a watch.
+#[derive(Clone)]
+struct First {
+    /// Degraded if the list fails, until it arrives.
+    list: Dependency,
+    filled: Arc<AtomicBool>,
+}
+
+#[derive(Clone)]
 struct Watch {
-    api: Api<DynamicObject>,
+    client: Client,
+    namespace: String,
+    resource: ApiResource,
     config: watcher::Config,
-    writer: Writer<DynamicObject>,
-    gate: Gate,
+    /// Locked while the watch runs.
+    writer: Arc<Mutex<Writer<DynamicObject>>>,
+    first: First,
     kind: &'static str,
 }
 
 impl Watch {
-    fn start(self, process: &Process, requests: &Requests, on_change: impl Fn(&DynamicObject) + Send + 'static) {
-        let shutdown = process.shutdown();
-        let requests = requests.clone();
-        process.spawn("watch", async move {
-            tokio::select! {
-                () = shutdown.cancelled() => {}
-                () = self.run(&requests, on_change) => {}
+    /// A watch that fails or panics is started again.
+    fn start(self, process: &Process, requests: &Requests, on_change: impl Fn(&DynamicObject) + Send + Sync + 'static) {
+        let (process_of_watch, requests, on_change) = (process.clone(), requests.clone(), Arc::new(on_change));
+        process.supervise("watch", move || {
+            let (watch, requests, on_change) = (self.clone(), requests.clone(), on_change.clone());
+            let process = process_of_watch.clone();
+            async move {
+                let shutdown = process.shutdown();
+                shutdown.run_until_cancelled(watch.run(&process, &requests, &*on_change)).await;
+                Ok(())
             }
-            Ok(())
         });
     }
 
-    async fn run(self, requests: &Requests, on_change: impl Fn(&DynamicObject)) {
-        let Self { api, config, mut writer, gate, kind } = self;
+    async fn run(self, process: &Process, requests: &Requests, on_change: &(impl Fn(&DynamicObject) + Sync)) {
+        let Self { client, namespace, resource, config, writer, first, kind } = self;
+        let mut writer = writer.lock().await;
+        let heartbeat = process.heartbeat(format!("watch/{namespace}/{kind}"), SILENCE_MAX);
+        let api = Api::namespaced_with(with_heartbeat(client, heartbeat), &namespace, &resource);
         let stream = watcher(api, config).default_backoff().modify(move |object| trim(object, kind));
         futures::pin_mut!(stream);
         while let Some(event) = stream.next().await {
             let event = match event {
                 Ok(event) => event,
                 Err(error) => {
+                    if !first.filled.load(Ordering::Acquire) {
+                        first.list.down(format!("the first list has not arrived: {}", error_chain(&error)));
+                    }
                     metrics::counter!("operator_watch_failed_total", "kind" => kind).increment(1);
                     tracing::warn!(
                         kind,
-                        namespace = requests.namespace,
+                        namespace,
                         error = error_chain(&error),
                         "a watch failed; it is started again with backoff: check the API server and the operator's Role"
                     );
@@ -239,13 +276,32 @@ impl Watch {
             match &event {
                 watcher::Event::Apply(object) | watcher::Event::Delete(object) => on_change(object),
                 watcher::Event::InitDone => {
-                    gate.open();
+                    first.list.up();
+                    first.filled.store(true, Ordering::Release);
+                    if requests.stores.are_filled(&namespace) {
+                        requests.gate.open();
+                    }
                     requests.request_all();
                 }
                 watcher::Event::Init | watcher::Event::InitApply(_) => {}
             }
         }
     }
+}
+
+/// A client for which each response, also a failed one, is progress.
+fn with_heartbeat(client: Client, heartbeat: Heartbeat) -> Client {
+    let namespace = client.default_namespace().to_owned();
+    let heartbeat = Arc::new(heartbeat);
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let (client, heartbeat) = (client.clone(), heartbeat.clone());
+        async move {
+            let response = client.send(request).await;
+            heartbeat.beat();
+            response
+        }
+    });
+    Client::new(service, namespace)
 }
 
 /// Removes fields that are never read, so that a cache does not hold them: of a pod only the status is read.

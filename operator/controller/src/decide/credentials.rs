@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use agora_vocab::Secret;
 
-use crate::decide::observed::ConditionError;
+use crate::decide::condition_error::ConditionError;
 
 #[derive(Clone, Debug)]
 pub struct Credentials {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use agora_crd::{ACCEPT_DATA_LOSS, ACCEPT_DATA_OWNER, ACCEPT_DATA_SERVER, Marketplace, Reason};
 use kube::ResourceExt;
 
-use crate::decide::observed::ConditionError;
+use crate::decide::condition_error::ConditionError;
 
 /// The data of a Marketplace at one data server, as it was seen last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

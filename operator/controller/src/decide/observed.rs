@@ -12,6 +12,7 @@ use kube::core::DynamicObject;
 use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 
+pub use crate::decide::condition_error::ConditionError;
 use crate::decide::credentials::Credentials;
 use crate::decide::data_guard::DataRecord;
 use crate::decide::purpose::{Purpose, Purposes};
@@ -90,20 +91,6 @@ pub enum ReferencedSecret {
     /// The operator may not read it.
     Forbidden,
     Missing,
-}
-
-/// Why a condition is not true.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConditionError {
-    pub reason: Reason,
-    /// Names the object and the remedy.
-    pub message: String,
-}
-
-impl ConditionError {
-    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
-    }
 }
 
 impl Observed {
@@ -201,7 +188,7 @@ pub struct RedisObservation {
 /// What the services report of themselves at their admin ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServicesObservation {
-    /// By service.
+    /// By the name of the service.
     pub services: BTreeMap<String, Evidence>,
 }
 

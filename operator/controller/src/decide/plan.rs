@@ -98,6 +98,8 @@ pub struct Plan {
     pub access_token_lifetime_seconds: i32,
     pub pod: Pod,
     pub network: Network,
+    /// Namespace of the operator, which reads the readiness of services at their admin ports.
+    pub operator_namespace: Option<String>,
     /// Pods of a service that a node drain may evict at once; `None`: there is no PodDisruptionBudget.
     pub max_unavailable: Option<i32>,
     /// Node label over whose values the pods of a service are spread.
@@ -184,6 +186,7 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         access_token_lifetime_seconds: spec.identity.access_token_lifetime_seconds,
         pod: spec.pod.clone(),
         network: spec.network.clone(),
+        operator_namespace: None,
         max_unavailable: spec.disruption.max_unavailable.or(size.max_unavailable),
         topology_key: spec.disruption.topology_key.clone(),
         otlp_endpoint: spec.observability.otlp_endpoint.clone(),

@@ -14,7 +14,7 @@ const DELAY_SECONDS_MAX: i64 = 300;
 /// Doublings from the first delay to beyond the longest.
 const DOUBLINGS_MAX: u32 = 6;
 
-/// By field.
+/// Streaks of repairs that were undone, by the path of the field.
 #[derive(Clone, Debug, Default)]
 pub struct Repairs(BTreeMap<String, Streak>);
 

@@ -33,7 +33,12 @@ pub struct Adapters {
     pub topics: Arc<dyn TopicAdmin>,
     pub redis: Arc<dyn RedisProbe>,
     pub services: Arc<dyn ServiceProbe>,
+    /// An inspection that takes longer is cancelled and counts as failed.
+    pub inspection_seconds_max: u64,
 }
+
+/// For [`Adapters::inspection_seconds_max`]: longer than every statement and request of an inspection.
+pub const INSPECTION_SECONDS_MAX: u64 = 120;
 
 /// Reports corrections to the user.
 #[async_trait]
@@ -123,8 +128,9 @@ impl ExternalTasks {
             reference: reference.clone(),
             trigger: self.trigger.clone(),
             events: self.events.clone(),
+            inspection_seconds_max: self.adapters.inspection_seconds_max,
         };
-        let Adapters { databases, topics, redis, services } = self.adapters.clone();
+        let Adapters { databases, topics, redis, services, .. } = self.adapters.clone();
         ExternalResources {
             databases: ExternalResource::start(&self.process, reporter.clone(), Databases(databases)),
             topics: ExternalResource::start(&self.process, reporter.clone(), Topics::new(topics)),

@@ -17,6 +17,8 @@ pub struct Context {
     pub external: ExternalTasks,
     pub process: Process,
     pub trigger: Trigger,
+    /// The namespace of the operator's pod; `None` outside a cluster.
+    pub own_namespace: Option<String>,
 }
 
 impl Context {

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use agora_crd::{ACCEPT_DATA_LOSS, FINALIZER, Marketplace, MarketplaceStatus, PAUSED, Reason};
-use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Resource, ResourceExt};
 use serde_json::json;
 
 use crate::cluster::apply::apply;
-use crate::cluster::observe::{ObserveError, Snapshot, observe};
+use crate::cluster::observe::{Snapshot, observe};
 use crate::decide::applied::Applied;
 use crate::decide::desired::{Desired, desired};
 use crate::decide::milestones::milestones;
@@ -18,7 +17,8 @@ use crate::decide::plan::{Violation, plan};
 use crate::decide::status::{View, status, terminating};
 use crate::market::MarketRef;
 use crate::run::context::Context;
-use crate::run::finalize::{self, FinalizeError, Step};
+use crate::run::error::Error;
+use crate::run::finalize::{self, Step};
 use crate::run::next::Next;
 use crate::run::unreadable;
 
@@ -27,18 +27,12 @@ const CACHE_LAG_DELAY: Duration = Duration::from_secs(1);
 /// Delay until what a user has to change, and no watch shows, is read again.
 const USER_ACTION_DELAY: Duration = Duration::from_secs(15);
 
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("cannot read the state of the cluster")]
-    Observe(#[from] ObserveError),
-    #[error("cannot delete the Marketplace's resources")]
-    Finalize(#[from] FinalizeError),
-    #[error("cannot write {what} of the Marketplace")]
-    Write { what: &'static str, source: kube::Error },
-}
-
 /// Changes the cluster towards the desired state as far as is possible now, and writes the status. Idempotent.
 pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Error> {
+    if !context.cluster.stores.are_filled(&market.namespace) {
+        // The last list of the namespace requests all its Marketplaces.
+        return Ok(Next::OnChange);
+    }
     let resource = match context.cluster.stores.market(market) {
         None => {
             context.remove(market);
@@ -50,6 +44,7 @@ pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Er
     let last = context.external.last_inspection(market);
     let (mut plan, violations) = plan(&resource, connections(&resource, &last));
     plan.known = plan.known.with(&context.cluster.uid, &last);
+    plan.operator_namespace.clone_from(&context.own_namespace);
     let now = context.process.clock().now();
     let Snapshot { observed, cache_lags } = observe(&context.cluster, market, &plan, last, now).await?;
     if resource.meta().deletion_timestamp.is_some() {
@@ -80,13 +75,9 @@ pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Er
         applied: &Applied::default(),
     };
     // The conditions of the previous spec must not be taken for those of this one while it is being applied.
-    let is_new = resource.status.as_ref().and_then(|status| status.observed_generation) != resource.metadata.generation;
     let mut before = resource.status.clone();
-    if is_new {
-        let early = status(&view);
-        write_status(context, market, &resource, &early).await?;
-        report(context, &reference, before.as_ref(), &early, &view).await;
-        before = Some(early);
+    if before.as_ref().and_then(|status| status.observed_generation) != resource.metadata.generation {
+        before = update_status(context, market, before, &view).await?;
     }
     let mut applied = Applied::default();
     if !paused {
@@ -98,28 +89,30 @@ pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Er
         context.external.set_desired(market, &reference, &desired);
     }
     view.applied = &applied;
-    let after = status(&view);
-    if before.as_ref() != Some(&after) {
-        write_status(context, market, &resource, &after).await?;
-        report(context, &reference, before.as_ref(), &after, &view).await;
-    }
+    update_status(context, market, before, &view).await?;
     if !paused {
         remove_used_acceptance(context, market, &resource, &view).await?;
     }
     Ok(next(&applied, cache_lags, &violations, &desired, &observed))
 }
 
-/// Writes an event for each step that the new status completes.
-async fn report(
+/// Writes the status if it differs from `before`, and an event for each step that it completes. Returns the status.
+async fn update_status(
     context: &Context,
-    reference: &ObjectReference,
-    before: Option<&MarketplaceStatus>,
-    after: &MarketplaceStatus,
+    market: &MarketRef,
+    before: Option<MarketplaceStatus>,
     view: &View<'_>,
-) {
-    for milestone in milestones(&view.plan.name, before, after, view.observed, view.desired) {
-        context.cluster.events.milestone(reference, milestone, view.observed.now).await;
+) -> Result<Option<MarketplaceStatus>, Error> {
+    let after = status(view);
+    if before.as_ref() == Some(&after) {
+        return Ok(before);
     }
+    write_status(context, market, view.market, &after).await?;
+    let reference = view.market.object_ref(&());
+    for milestone in milestones(&view.plan.name, before.as_ref(), &after, view.observed, view.desired) {
+        context.cluster.events.milestone(&reference, milestone, view.observed.now).await;
+    }
+    Ok(Some(after))
 }
 
 fn paused(resource: &Marketplace) -> bool {

@@ -3,10 +3,13 @@
 //! Each Marketplace has one worker task. So no Marketplace waits for another, and no two reconciliations of one overlap.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use futures::FutureExt as _;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::cluster::error_chain::error_chain;
@@ -19,9 +22,23 @@ use crate::run::reconcile;
 const INTERVAL_MIN: Duration = Duration::from_millis(250);
 /// A reconciliation that takes longer is cancelled and counts as failed.
 const DEADLINE: Duration = Duration::from_mins(1);
+/// A reconciliation that has not even ended this long after its start blocks its thread: the process is restarted.
+const RUNNING_MAX: Duration = Duration::from_mins(2);
 
-/// Starts a worker for each requested Marketplace, until the process shuts down.
-pub async fn run(context: SharedContext, mut requests: mpsc::UnboundedReceiver<MarketRef>) {
+/// Starts the task that starts a worker for each requested Marketplace.
+pub fn start(context: SharedContext, requests: mpsc::UnboundedReceiver<MarketRef>) {
+    let requests = Arc::new(Mutex::new(requests));
+    context.process.clone().supervise("scheduler", move || {
+        let (context, requests) = (context.clone(), requests.clone());
+        async move {
+            run(context, &mut *requests.lock().await).await;
+            Ok(())
+        }
+    });
+}
+
+/// Returns when the process shuts down.
+async fn run(context: SharedContext, requests: &mut mpsc::UnboundedReceiver<MarketRef>) {
     let mut workers: BTreeMap<MarketRef, mpsc::Sender<()>> = BTreeMap::new();
     let shutdown = context.process.shutdown();
     while let Some(Some(market)) = shutdown.run_until_cancelled(requests.recv()).await {
@@ -89,12 +106,20 @@ async fn until(due: Option<Instant>) {
 
 async fn attempt(context: &SharedContext, market: &MarketRef) -> Result<Next, ()> {
     let started = Instant::now();
-    let result = timeout(DEADLINE, Box::pin(reconcile::reconcile(context, market))).await;
-    metrics::histogram!("operator_reconcile_seconds").record(started.elapsed().as_secs_f64());
     let (namespace, name) = (&market.namespace, &market.name);
+    let _running = context.process.heartbeat(format!("reconcile/{namespace}/{name}"), RUNNING_MAX);
+    // A panic counts as a failure of this attempt, so that the next one is due after the usual delay.
+    let attempt = AssertUnwindSafe(reconcile::reconcile(context, market)).catch_unwind();
+    let result = timeout(DEADLINE, Box::pin(attempt)).await;
+    metrics::histogram!("operator_reconcile_seconds").record(started.elapsed().as_secs_f64());
     match result {
-        Ok(Ok(next)) => return Ok(next),
-        Ok(Err(error)) => {
+        Ok(Ok(Ok(next))) => return Ok(next),
+        Ok(Err(_)) => tracing::error!(
+            namespace,
+            name,
+            "the reconciliation of the Marketplace panicked, see the log before; it is retried with backoff"
+        ),
+        Ok(Ok(Err(error))) => {
             let error = error_chain(&error);
             tracing::warn!(namespace, name, error, "cannot reconcile the Marketplace; it is retried with backoff");
         }

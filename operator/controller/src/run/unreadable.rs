@@ -11,9 +11,9 @@ use crate::cluster::watches::Unreadable;
 use crate::decide::status::unreadable_conditions;
 use crate::market::MarketRef;
 use crate::run::context::Context;
+use crate::run::error::Error;
 use crate::run::finalize::{delete_workloads, remove_finalizer};
 use crate::run::next::Next;
-use crate::run::reconcile::Error;
 
 /// Deletes without the databases and topics, whose names and servers are not known.
 pub async fn reconcile(context: &Context, market: &MarketRef, unreadable: &Unreadable) -> Result<Next, Error> {

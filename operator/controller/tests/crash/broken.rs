@@ -1,10 +1,15 @@
 //! One broken piece is a condition, and the rest is reconciled: a Marketplace that cannot be decoded, a corrupt key, a
-//! migration Job whose template was wrong.
+//! migration Job whose template was wrong, a namespace that is never listed, a task that panics.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use agora_crd::FINALIZER;
+use agora_operator::external::ports::{RedisError, RedisProbe};
 use agora_operator::kinds::Kind;
+use agora_vocab::Secret;
+use async_trait::async_trait;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::core::crd::CustomResourceExt;
@@ -108,5 +113,56 @@ async fn a_corrected_template_reaches_an_unfinished_migration_job() {
         !jobs.is_empty() && jobs.iter().all(corrected)
     };
     test.until("every unfinished Job has the corrected template", DELETION_MAX, replaced).await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_of_another_owner_is_reported_and_stays() {
+    let server = ApiServer::start().await;
+    let test = TestClient { client: Client::try_from(server.config().await).unwrap() };
+    test.prepare().await;
+    let foreign =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shop-cart"}, "data": {"theirs": "x"}});
+    let apply = PatchParams::apply("other").force();
+    test.api(Kind::ConfigMap).patch("shop-cart", &apply, &Patch::Apply(foreign)).await.unwrap();
+    test.apply_sample().await;
+    let operator = Operator::start(&server, &DataServers::default(), NAMESPACE, usize::MAX).await;
+    let reported = async || test.condition("WorkloadsReady").await.1 == "FieldConflict";
+    test.until("the other owner is reported", REPAIR_MAX, reported).await;
+    assert!(test.condition("WorkloadsReady").await.2.contains("ConfigMap shop-cart"));
+    let data = test.api(Kind::ConfigMap).get("shop-cart").await.unwrap().data["data"].clone();
+    assert_eq!(data, json!({"theirs": "x"}));
+    // Deleted by its owner, its place is taken.
+    test.api(Kind::ConfigMap).delete("shop-cart", &DeleteParams::default()).await.unwrap();
+    test.run_until_ready(&operator, usize::MAX).await;
+    operator.stop().await;
+}
+
+/// Panics at the first call.
+#[derive(Debug, Default)]
+struct PanickingRedis(AtomicBool);
+
+#[async_trait]
+impl RedisProbe for PanickingRedis {
+    async fn ping(&self, _: &str, _: Option<&Secret>) -> Result<(), RedisError> {
+        assert!(self.0.swap(true, Ordering::SeqCst), "the first call");
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_namespace_and_a_panicking_task_stop_no_reconciliation() {
+    let server = ApiServer::start().await;
+    let test = TestClient { client: Client::try_from(server.config().await).unwrap() };
+    test.prepare().await;
+    test.apply_sample().await;
+    let redis = Arc::new(PanickingRedis::default());
+    let servers = DataServers { redis: redis.clone(), ..DataServers::default() };
+    // The operator also watches a namespace whose requests are never answered.
+    let operator = Operator::start(&server, &servers, NAMESPACE, usize::MAX).await;
+    test.run_until_ready(&operator, usize::MAX).await;
+    assert!(redis.0.load(Ordering::SeqCst));
+    assert!(operator.process.readiness().ready, "{:?}", operator.process.readiness());
+    assert!(operator.process.overdue().is_empty());
     operator.stop().await;
 }

@@ -8,23 +8,23 @@ use kube::Client;
 use kube::api::{Api, ListParams};
 use serde_json::json;
 
+use super::TestClient;
 use super::api_server::ApiServer;
 use super::drift::{REPAIR_MAX, running_shop};
 use super::edits::Edit;
-use super::{NAMESPACE, TestClient};
 
 const STEPS_MAX: Duration = Duration::from_secs(30);
 
 impl TestClient {
-    /// The notes of the events with this reason.
+    /// The notes of the events with this reason. Those of a deletion are in namespace `default`.
     async fn notes(&self, reason: &str) -> Vec<String> {
-        let api: Api<Event> = Api::namespaced(Client::clone(&self.client), NAMESPACE);
+        let api: Api<Event> = Api::all(Client::clone(&self.client));
         let events = api.list(&ListParams::default()).await.unwrap().items;
         let of_reason = events.into_iter().filter(|event| event.reason.as_deref() == Some(reason));
         of_reason.filter_map(|event| event.note).collect()
     }
 
-    async fn until_noted(&self, reason: &str, parts: &[&str]) {
+    pub async fn until_noted(&self, reason: &str, parts: &[&str]) {
         let noted = async || self.notes(reason).await.iter().any(|note| parts.iter().all(|part| note.contains(part)));
         self.until(&format!("an event {reason} with {parts:?}"), STEPS_MAX, noted).await;
     }

@@ -21,7 +21,8 @@ use agora_chassis::Process;
 use agora_crd::Marketplace;
 use agora_operator::cluster::events::Events;
 use agora_operator::cluster::{Cluster, identity, watches};
-use agora_operator::external::tasks::{Adapters, ExternalTasks};
+use agora_operator::external::ports::RedisProbe;
+use agora_operator::external::tasks::{Adapters, ExternalTasks, INSPECTION_SECONDS_MAX};
 use agora_operator::kinds::Kind;
 use agora_operator::market::Trigger;
 use agora_operator::run::context::Context;
@@ -44,15 +45,24 @@ use tower::Service;
 
 const MINIMAL: &str = include_str!("../../../../manifests/samples/minimal.yaml");
 const NAMESPACE: &str = "shop";
+/// A namespace whose requests are never answered.
+const CLOSED: &str = "closed";
 const MARKET: &str = "shop";
 const POLL: Duration = Duration::from_millis(50);
 const CONVERGENCE_MAX: Duration = Duration::from_mins(1);
 
 /// The data servers, which outlive the operator.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct DataServers {
     databases: Arc<InMemoryDatabases>,
     topics: Arc<InMemoryTopics>,
+    redis: Arc<dyn RedisProbe>,
+}
+
+impl Default for DataServers {
+    fn default() -> Self {
+        Self { databases: Arc::default(), topics: Arc::default(), redis: Arc::new(ReachableRedis) }
+    }
 }
 
 /// A running operator.
@@ -68,23 +78,21 @@ impl Operator {
         let process = Process::for_test("agora-operator");
         let (sender, requests) = mpsc::unbounded_channel();
         let trigger = Trigger(sender);
-        let stores = watches::start(&client, &[namespace.to_owned()], &process, &trigger);
+        let namespaces = [namespace.to_owned(), CLOSED.to_owned()];
+        let stores = watches::start(&client, &namespaces, &process, &trigger);
         let events = Events(Recorder::new(client.clone(), "agora-operator".into()));
         let adapters = Adapters {
             databases: servers.databases.clone(),
             topics: servers.topics.clone(),
-            redis: Arc::new(ReachableRedis),
+            redis: servers.redis.clone(),
             services: Arc::new(HealthyServices),
+            inspection_seconds_max: INSPECTION_SECONDS_MAX,
         };
         let external = ExternalTasks::new(adapters, process.clone(), trigger.clone(), Arc::new(events.clone()));
         let uid = identity::cluster_uid(&client, &process.gate("cluster")).await;
         let cluster = Cluster::new(client, uid, stores, events);
-        let context = Arc::new(Context { cluster, external, process: process.clone(), trigger });
-        process.spawn("scheduler", async move {
-            context.cluster.stores.wait_until_filled().await;
-            scheduler::run(context, requests).await;
-            Ok(())
-        });
+        let context = Arc::new(Context { cluster, external, process: process.clone(), trigger, own_namespace: None });
+        scheduler::start(context, requests);
         Self { process, writes }
     }
 
@@ -141,7 +149,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let write = *request.method() != Method::GET;
-        if !self.counter.allows(write) {
+        if request.uri().path().contains(&format!("/namespaces/{CLOSED}/")) || !self.counter.allows(write) {
             return Box::pin(std::future::pending());
         }
         let counter = self.counter.clone();

@@ -45,11 +45,11 @@ fn rbac(kind: &str) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("rbac.authorization.k8s.io", "v1", kind), &plural)
 }
 
-/// The notes of the events that say what stays after deletions.
-async fn notes(shop: &Shop) -> BTreeSet<String> {
+/// The notes of the events on namespaces with this reason.
+async fn notes(shop: &Shop, reason: &str) -> BTreeSet<String> {
     let events: Api<Event> = Api::namespaced(shop.client.clone(), "default");
     let events = events.list(&ListParams::default()).await.unwrap().into_iter();
-    events.filter(|event| event.reason.as_deref() == Some("RetainedOnDelete")).filter_map(|event| event.note).collect()
+    events.filter(|event| event.reason.as_deref() == Some(reason)).filter_map(|event| event.note).collect()
 }
 
 async fn gone(shop: &Shop) -> Duration {
@@ -86,8 +86,10 @@ async fn the_deletion_of_a_namespace_ends_although_its_role_goes_first() {
     let taken = gone(&shop).await;
     assert!(taken < DELETION_MAX, "{taken:?}");
     assert_eq!(server.databases("shop_nsgone_").await.len(), 5, "the data stays");
-    let notes =
-        until("an event says what stays", async || Some(notes(&shop).await).filter(|notes| !notes.is_empty())).await;
+    let notes = until("an event says what stays", async || {
+        Some(notes(&shop, "RetainedOnDelete").await).filter(|notes| !notes.is_empty())
+    })
+    .await;
     assert!(notes.iter().all(|note| note.contains("shop/nsgone") && note.contains("shop_nsgone_*")), "{notes:?}");
     operator.stop().await;
 }
@@ -111,8 +113,10 @@ async fn a_deletion_with_data_on_an_unreachable_server_ends_and_says_what_stays(
     let taken = gone(&shop).await;
     assert!(taken < DELETION_MAX, "{taken:?}");
     assert_eq!(server.databases("shop_dark_").await.len(), 5);
-    let notes =
-        until("an event says what stays", async || Some(notes(&shop).await).filter(|notes| !notes.is_empty())).await;
+    let notes = until("an event says what stays", async || {
+        Some(notes(&shop, "RetainedOnDelete").await).filter(|notes| !notes.is_empty())
+    })
+    .await;
     assert!(notes.iter().any(|note| note.contains("could not be released")), "{notes:?}");
     operator.stop().await;
 }

@@ -7,7 +7,7 @@ use agora_chassis::Process;
 use agora_crd::Marketplace;
 use agora_operator::cluster::events::Events;
 use agora_operator::cluster::{Cluster, identity, watches};
-use agora_operator::external::tasks::{Adapters, ExternalTasks};
+use agora_operator::external::tasks::{Adapters, ExternalTasks, INSPECTION_SECONDS_MAX};
 use agora_operator::external::{kafka, postgres, readiness, redis};
 use agora_operator::kinds::Kind;
 use agora_operator::market::Trigger;
@@ -94,16 +94,13 @@ impl Operator {
             topics: Arc::new(kafka::KafkaTopics),
             redis: Arc::new(redis::RedisConnections::default()),
             services: Arc::new(readiness::HttpReadiness::default()),
+            inspection_seconds_max: INSPECTION_SECONDS_MAX,
         };
         let external = ExternalTasks::new(adapters, process.clone(), trigger.clone(), Arc::new(events.clone()));
         let uid = identity::cluster_uid(&client, &process.gate("cluster")).await;
         let cluster = Cluster::new(client, uid, stores, events);
-        let context = Arc::new(Context { cluster, external, process: process.clone(), trigger });
-        process.spawn("scheduler", async move {
-            context.cluster.stores.wait_until_filled().await;
-            scheduler::run(context, requests).await;
-            Ok(())
-        });
+        let context = Arc::new(Context { cluster, external, process: process.clone(), trigger, own_namespace: None });
+        scheduler::start(context, requests);
         Self(process)
     }
 

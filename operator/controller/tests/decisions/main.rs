@@ -2,8 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 mod desired;
+#[path = "../crash/fakes.rs"]
+mod fakes;
 mod fixture;
+mod inspections;
 mod network;
 mod pieces;
+mod reasons;
 mod start;
 mod status;

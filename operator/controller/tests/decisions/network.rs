@@ -1,6 +1,8 @@
 //! The NetworkPolicies, evaluated for every pair of pods and every port, and compared with the service table.
 
-use agora_operator::kinds::Kind;
+use agora_operator::decide::desired::desired;
+use agora_operator::decide::plan::plan;
+use agora_operator::kinds::{Kind, ObjectKey};
 use agora_topology::{self as topology, ADMIN_PORT};
 use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -145,4 +147,24 @@ fn data_servers_are_reachable_at_the_listed_addresses_by_the_services_that_need_
     let migration = pods(&fixture, Kind::Job, "main-order-migrate");
     assert!(policies.allow(&migration, &inside, 5432));
     assert!(!policies.allow(&migration, &outside, 5432));
+}
+
+#[test]
+fn the_operator_may_read_the_readiness_of_every_service() {
+    let fixture = Fixture::new(PRODUCTION).migrated();
+    let (mut plan, _) = plan(&fixture.market, Some(300));
+    plan.operator_namespace = Some("agora-system".to_owned());
+    let desired = desired(&plan, &fixture.observed);
+    for row in topology::ALL {
+        let key = ObjectKey::new(Kind::NetworkPolicy, format!("main-{}", row.name));
+        let policy = desired.objects().find(|object| object.key == key).unwrap();
+        let rule = &policy.body["spec"]["ingress"][0];
+        let labels = |peer: &serde_json::Value, of: &str| peer[of]["matchLabels"].clone();
+        let from_operator = |peer: &serde_json::Value| {
+            labels(peer, "namespaceSelector")["kubernetes.io/metadata.name"] == "agora-system"
+                && labels(peer, "podSelector")["app.kubernetes.io/name"] == "agora-operator"
+        };
+        assert!(rule["from"].as_array().unwrap().iter().any(from_operator), "{key}");
+        assert_eq!(rule["ports"][0]["port"], ADMIN_PORT, "{key}");
+    }
 }

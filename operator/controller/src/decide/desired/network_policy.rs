@@ -16,6 +16,8 @@ use crate::kinds::Kind;
 
 const DNS_PORT: i32 = 53;
 const GATEWAY: &str = "gateway";
+/// Value of the name label of the operator's pods, as in its chart.
+const OPERATOR: &str = "agora-operator";
 
 pub const DEFAULT_DENY: &str = "default-deny";
 pub const MIGRATION: &str = "migrate";
@@ -55,7 +57,8 @@ fn ingress(plan: &Plan, service: &ServicePlan) -> Vec<NetworkPolicyIngressRule> 
     };
     let any_pod_in_namespace =
         NetworkPolicyPeer { pod_selector: Some(LabelSelector::default()), ..NetworkPolicyPeer::default() };
-    let mut rules = vec![rule(Some(vec![any_pod_in_namespace]), ADMIN_PORT)];
+    let operator = plan.operator_namespace.as_deref().map(operator_pods);
+    let mut rules = vec![rule(Some([any_pod_in_namespace].into_iter().chain(operator).collect()), ADMIN_PORT)];
     let public = if row.behind_gateway { Some(vec![pods_of(plan, GATEWAY)]) } else { None };
     rules.push(rule(public, row.port));
     let callers: Vec<_> = topology::callers(row.name).map(|caller| pods_of(plan, caller)).collect();
@@ -118,6 +121,19 @@ fn port_of(address: &str) -> Option<i32> {
 
 fn pods_of(plan: &Plan, service: &str) -> NetworkPolicyPeer {
     NetworkPolicyPeer { pod_selector: Some(labels::selector(plan, service)), ..NetworkPolicyPeer::default() }
+}
+
+/// The pods of the operator, which read the readiness of services.
+fn operator_pods(namespace: &str) -> NetworkPolicyPeer {
+    let selector = |name: &str, value: &str| LabelSelector {
+        match_labels: Some([(name.to_owned(), value.to_owned())].into()),
+        ..LabelSelector::default()
+    };
+    NetworkPolicyPeer {
+        namespace_selector: Some(selector("kubernetes.io/metadata.name", namespace)),
+        pod_selector: Some(selector("app.kubernetes.io/name", OPERATOR)),
+        ip_block: None,
+    }
 }
 
 fn port(number: i32, protocol: &str) -> NetworkPolicyPort {

@@ -47,6 +47,15 @@ impl External for Databases {
         let succeeded = observation.connections.as_ref().err().into_iter().chain(errors).all(is_a_loss);
         Inspection { observation, succeeded, corrections }
     }
+
+    fn overdue(&self, desired: &DesiredDatabases, seconds: u64) -> DatabasesObservation {
+        let (host, port) = (&desired.admin.host, desired.admin.port);
+        let message = format!(
+            "the database server {host}:{port} did not answer within {seconds} s: check the server and the network"
+        );
+        let connections = Err(ConditionError::new(Reason::DatabaseUnreachable, message));
+        DatabasesObservation { desired: desired.fingerprint(), connections, ..DatabasesObservation::default() }
+    }
 }
 
 /// The databases that were created for the spec, except lost ones, whose creation is reported as a loss.

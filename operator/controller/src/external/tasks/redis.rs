@@ -24,6 +24,13 @@ impl External for Redis {
         let observation = RedisObservation { desired: desired.fingerprint(), answer };
         Inspection { observation, succeeded, corrections: Vec::new() }
     }
+
+    fn overdue(&self, desired: &DesiredRedis, seconds: u64) -> RedisObservation {
+        let message =
+            format!("Redis {} did not answer within {seconds} s: check the server and the network", desired.endpoint);
+        let answer = Err(ConditionError::new(Reason::RedisUnreachable, message));
+        RedisObservation { desired: desired.fingerprint(), answer }
+    }
 }
 
 fn condition_error(error: &RedisError) -> ConditionError {

@@ -29,6 +29,9 @@ pub trait External: Send + Sync + 'static {
     /// Compares the resource with its desired state and corrects differences. `initial` is true for the first inspection of
     /// a desired state and after a failure: then differences are expected, and are not reported as corrections of drift.
     async fn reconcile(&self, desired: &Self::Desired, initial: bool) -> Inspection<Self::Observation>;
+
+    /// The observation if a server did not answer within `seconds`, so that the inspection was cancelled.
+    fn overdue(&self, desired: &Self::Desired, seconds: u64) -> Self::Observation;
 }
 
 pub struct Inspection<O> {
@@ -45,6 +48,7 @@ pub struct Reporter {
     pub reference: ObjectReference,
     pub trigger: Trigger,
     pub events: Arc<dyn EventSink>,
+    pub inspection_seconds_max: u64,
 }
 
 /// The desired state and the last observation of one resource. The task ends when this is dropped.
@@ -65,12 +69,21 @@ impl<E: External> ExternalResource<E> {
     pub fn start(process: &Process, reporter: Reporter, external: E) -> Self {
         let (desired, receiver) = watch::channel(None);
         let shared = Shared { last: Arc::default(), running: Running::default() };
-        let task =
-            Task { external, desired: receiver, last: shared.last.clone(), running: shared.running.clone(), reporter };
-        let shutdown = process.shutdown();
-        process.spawn("external", async move {
-            shutdown.run_until_cancelled(task.run()).await;
-            Ok(())
+        let task = Task {
+            process: process.clone(),
+            external,
+            desired: receiver,
+            last: shared.last.clone(),
+            running: shared.running.clone(),
+            reporter,
+        };
+        let (task, shutdown) = (Arc::new(tokio::sync::Mutex::new(task)), process.shutdown());
+        process.supervise("external", move || {
+            let (task, shutdown) = (task.clone(), shutdown.clone());
+            async move {
+                shutdown.run_until_cancelled(async { task.lock().await.run().await }).await;
+                Ok(())
+            }
         });
         Self { desired, shared }
     }
@@ -100,6 +113,7 @@ impl<E: External> ExternalResource<E> {
 }
 
 struct Task<E: External> {
+    process: Process,
     external: E,
     desired: watch::Receiver<Option<Arc<E::Desired>>>,
     last: Arc<Mutex<Option<E::Observation>>>,
@@ -109,7 +123,7 @@ struct Task<E: External> {
 
 impl<E: External> Task<E> {
     /// Returns when the sender of the desired state is dropped.
-    async fn run(mut self) {
+    async fn run(&mut self) {
         let mut failures = 0;
         let mut initial = true;
         loop {
@@ -121,7 +135,7 @@ impl<E: External> Task<E> {
                 }
                 continue;
             };
-            let Inspection { observation, succeeded, corrections } = self.external.reconcile(&desired, initial).await;
+            let Inspection { observation, succeeded, corrections } = self.inspect(&desired, initial).await;
             drop(guard);
             failures = if succeeded { 0 } else { failures + 1 };
             // After a failure it is unknown which steps were done, so all are repeated.
@@ -137,6 +151,20 @@ impl<E: External> Task<E> {
                 () = tokio::time::sleep(delay(&self.reporter.market, failures, E::INTERVAL_SECONDS)) => {}
             }
         }
+    }
+
+    async fn inspect(&self, desired: &E::Desired, initial: bool) -> Inspection<E::Observation> {
+        let MarketRef { namespace, name } = &self.reporter.market;
+        let seconds = self.reporter.inspection_seconds_max;
+        let deadline = Duration::from_secs(seconds);
+        // An inspection that has not even ended at twice its deadline blocks its thread: the process is restarted.
+        let _running = self.process.heartbeat(format!("external/{namespace}/{name}"), deadline * 2);
+        let inspection = tokio::time::timeout(deadline, self.external.reconcile(desired, initial)).await;
+        inspection.unwrap_or_else(|_| Inspection {
+            observation: self.external.overdue(desired, seconds),
+            succeeded: false,
+            corrections: Vec::new(),
+        })
     }
 
     async fn report(&self, observation: E::Observation, corrections: Vec<Correction>) {

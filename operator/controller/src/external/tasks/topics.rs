@@ -88,6 +88,14 @@ impl External for Topics {
         let succeeded = observation.topics.as_ref().is_ok_and(|topics| !topics.values().any(retried));
         Inspection { observation, succeeded, corrections }
     }
+
+    fn overdue(&self, desired: &DesiredTopics, seconds: u64) -> TopicsObservation {
+        let brokers = desired.broker.bootstrap.join(",");
+        let message =
+            format!("the broker {brokers} did not answer within {seconds} s: check the broker and the network");
+        let topics = Err(ConditionError::new(Reason::BrokerUnreachable, message));
+        TopicsObservation { desired: desired.fingerprint(), topics, record: None }
+    }
 }
 
 impl Topics {
