@@ -35,7 +35,8 @@ struct Shared {
     limits: ConnectionLimits,
     started: Instant,
     state: Mutex<State>,
-    freed: Notify,
+    /// Notified when a connection ends or becomes idle.
+    freed: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +56,7 @@ pub(crate) struct Connection {
     idle_since_ms: AtomicU64,
     shed: CancellationToken,
     started: Instant,
+    freed: Arc<Notify>,
 }
 
 /// A place among the connections, given back when dropped.
@@ -80,7 +82,7 @@ enum Refusal {
 
 impl Connections {
     pub fn new(limits: ConnectionLimits) -> Self {
-        let shared = Shared { limits, started: Instant::now(), state: Mutex::default(), freed: Notify::new() };
+        let shared = Shared { limits, started: Instant::now(), state: Mutex::default(), freed: Arc::default() };
         Self(Arc::new(shared))
     }
 
@@ -114,7 +116,7 @@ impl Connections {
         if state.open >= limits.total && !state.shed_of_busiest_address() {
             return Err(Refusal::Port);
         }
-        let connection = Arc::new(Connection::new(self.0.started));
+        let connection = Arc::new(Connection::new(self.0.started, self.0.freed.clone()));
         state.accepted += 1;
         state.open += 1;
         let number = state.accepted;
@@ -173,7 +175,7 @@ impl Drop for Slot {
 }
 
 impl Connection {
-    fn new(started: Instant) -> Self {
+    fn new(started: Instant, freed: Arc<Notify>) -> Self {
         let connection = Self {
             requests: AtomicU32::new(0),
             begun: AtomicBool::new(false),
@@ -182,6 +184,7 @@ impl Connection {
             idle_since_ms: AtomicU64::new(0),
             shed: CancellationToken::new(),
             started,
+            freed,
         };
         connection.mark_idle();
         connection
@@ -233,6 +236,7 @@ impl Drop for Busy {
     fn drop(&mut self) {
         self.0.mark_idle();
         self.0.requests.fetch_sub(1, Ordering::SeqCst);
+        self.0.freed.notify_one();
     }
 }
 
@@ -282,7 +286,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_newcomer_waits_for_the_place_of_a_connection_that_ends() {
+    async fn a_newcomer_waits_for_the_place_of_a_connection_that_ends_or_becomes_idle() {
         let connections = Connections::new(ConnectionLimits { total: 1, per_address: 1, ..LIMITS });
         let slot = connections.admit(address(1)).await.unwrap();
         let busy = slot.connection.begin(false);
@@ -290,6 +294,12 @@ mod tests {
             tokio::task::yield_now().await;
             drop((busy, slot));
         });
-        assert!(admitted.is_some());
+        let admitted = admitted.unwrap();
+        let busy = admitted.connection.begin(false);
+        let (next, ()) = tokio::join!(connections.admit(address(3)), async {
+            tokio::task::yield_now().await;
+            drop(busy);
+        });
+        assert!(next.is_some() && admitted.connection.shed.is_cancelled(), "the place of one that became idle");
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Connections of one port.
-const CONNECTIONS: ConnectionLimits = ConnectionLimits { total: 2048, per_address: 1536, wait: Duration::from_secs(1) };
+const CONNECTIONS: ConnectionLimits = ConnectionLimits { total: 1024, per_address: 768, wait: Duration::from_secs(1) };
 
 /// Pause after the system refused to give a connection (too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::client;
 use crate::bench::edge::servers::free_port;
 use crate::bench::edge::tokens::Keys;
 use crate::cluster::jars;
-use crate::command::{command, run, tail, until};
+use crate::command::{command, feed, run, tail, until};
 use crate::environment::Paths;
 
 const START_MAX: Duration = Duration::from_secs(30);
@@ -112,23 +112,21 @@ fn start_postgres(programs: &Path, home: &Path) -> Result<(Process, u16)> {
         command.current_dir(home);
         command
     };
-    run(as_user("initdb")
-        .args(["-U", "postgres", "-A", "trust", "--locale=C.UTF-8", "--encoding=UTF8", "-D"])
-        .arg(&data))?;
+    let initialise = ["-U", "postgres", "-A", "trust", "--locale=C.UTF-8", "--encoding=UTF8", "-D"];
+    run(as_user("initdb").args(initialise).arg(&data))?;
+    let databases = ALL.iter().filter(|service| service.database);
+    let create: Vec<String> = databases.map(|service| format!("create database \"{}\";\n", service.name)).collect();
+    // Without a server, because the archive of PostgreSQL has no client.
+    feed(as_user("postgres").arg("--single").arg("-D").arg(&data).arg("postgres"), &create.concat())?;
     let mut server = as_user("postgres");
     server.arg("-D").arg(&data).args(["-p", &port.to_string()]);
     for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=100", "fsync=off"] {
         server.args(["-c", setting]);
     }
-    let child = with_log(&mut server, &log)?;
-    let mut postgres = Process { name: "postgres", child };
-    for service in ALL.iter().filter(|service| service.database) {
-        let mut create = command(programs.join("psql"), ["-h", "127.0.0.1", "-U", "postgres", "-d", "postgres", "-qc"]);
-        create.args([&format!("create database {}", service.name)]).args(["-p", &port.to_string()]);
-        let created = until(START_MAX, || crate::command::succeeds(&mut create) || ended(&mut postgres.child));
-        if !created || ended(&mut postgres.child) {
-            bail!("PostgreSQL did not start:\n{}", tail(&log));
-        }
+    let mut postgres = Process { name: "postgres", child: with_log(&mut server, &log)? };
+    let listens = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
+    if !until(START_MAX, || listens() || ended(&mut postgres.child)) || ended(&mut postgres.child) {
+        bail!("PostgreSQL did not start:\n{}", tail(&log));
     }
     Ok((postgres, port))
 }

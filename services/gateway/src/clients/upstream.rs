@@ -2,26 +2,17 @@
 //!
 //! Must not depend on routes.
 
-use std::{
-    collections::BTreeMap,
-    pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use agora_chassis::{BoxError, Dependency, Process};
+use agora_chassis::{Dependency, Process};
 use agora_outbound::transport::{self, HttpClient, InvalidOrigin, Origin, TimeLimits, TransportError};
 use agora_web::{BodyFault, Problem};
 use axum::{
     Router,
-    body::{Body, HttpBody},
+    body::{Body, to_bytes},
     http::{HeaderMap, Method, Request, StatusCode, header, uri::PathAndQuery},
     response::Response,
 };
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
-use http_body_util::BodyExt as _;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
@@ -38,7 +29,7 @@ const TRIES_MAX: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Most requests to one service at a time, each with a connection and its buffers; more wait, up to this time.
-const CALLS_MAX: usize = 512;
+const CALLS_MAX: usize = 256;
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// `Retry-After` when a service is unreachable, in seconds.
@@ -71,7 +62,7 @@ pub struct Call {
     /// Path and query.
     pub target: PathAndQuery,
     pub headers: HeaderMap,
-    /// Streamed; retried only if nothing of it was read.
+    /// Read to its end before anything is sent.
     pub body: Body,
 }
 
@@ -129,15 +120,16 @@ impl Upstreams {
 
     async fn send_over_http(&self, service: &'static str, call: Call) -> Result<Response, UpstreamError> {
         let upstream = self.0.addresses.get(service).ok_or(UpstreamError::Unknown { service })?;
+        let Call { method, target, headers, body } = call;
+        // The whole body first: a client that sends it slowly holds neither a permit nor a connection to the service. The
+        // port limits its bytes and its time.
+        let body = to_bytes(body, usize::MAX).await.map_err(|error| UpstreamError::Body(BodyFault::of(&error)))?;
         let waiting = tokio::time::timeout(WAIT_MAX, upstream.permits.acquire());
         let Ok(Ok(_permit)) = waiting.await else { return Err(UpstreamError::Busy { service }) };
-        let Call { method, target, headers, body } = call;
-        let body = (!body.is_end_stream()).then(|| Untouched::new(body));
         let mut tries = 0;
         loop {
             tries += 1;
-            let sent = body.as_ref().map_or_else(transport::empty, |body| body.clone().boxed_unsync());
-            let mut request = Request::new(sent);
+            let mut request = Request::new(transport::full(body.clone()));
             *request.method_mut() = method.clone();
             *request.uri_mut() = target.clone().into();
             *request.headers_mut() = headers.clone();
@@ -148,17 +140,11 @@ impl Upstreams {
                 }
                 Err(error) => error,
             };
-            if let Some(fault) = body.as_ref().and_then(Untouched::fault) {
-                return Err(UpstreamError::Body(fault));
-            }
             if error.is_of_the_request() {
                 return Err(UpstreamError::Unsendable(error));
             }
             // Nothing was sent, or the request changes nothing: a retry is safe.
-            let retryable = match &body {
-                Some(body) => error.is_connect() && body.is_untouched(),
-                None => error.is_connect() || (method.is_safe() && !error.is_timeout()),
-            };
+            let retryable = error.is_connect() || (method.is_safe() && body.is_empty() && !error.is_timeout());
             if !retryable || tries == TRIES_MAX {
                 metrics::counter!("gateway_upstream_failed_total", "upstream" => service).increment(1);
                 upstream.dependency.down(reason(&error));
@@ -208,65 +194,5 @@ impl From<UpstreamError> for Problem {
                     .retry_after(RETRY_AFTER_S)
             }
         }
-    }
-}
-
-/// A body that can be sent again as long as nothing of it was read.
-#[derive(Clone)]
-struct Untouched(Arc<Mutex<Offered>>);
-
-struct Offered {
-    body: Body,
-    untouched: bool,
-    /// Set if the client's body ended early.
-    fault: Option<BodyFault>,
-}
-
-impl Untouched {
-    fn new(body: Body) -> Self {
-        let offered = Offered { body, untouched: true, fault: None };
-        Self(Arc::new(Mutex::new(offered)))
-    }
-
-    fn is_untouched(&self) -> bool {
-        self.offered().untouched
-    }
-
-    fn fault(&self) -> Option<BodyFault> {
-        self.offered().fault
-    }
-
-    fn offered(&self) -> MutexGuard<'_, Offered> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl HttpBody for Untouched {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let mut offered = self.offered();
-        offered.untouched = false;
-        loop {
-            match ready!(Pin::new(&mut offered.body).poll_frame(context)) {
-                // Trailers would pass the filter of headers.
-                Some(Ok(frame)) if !frame.is_data() => {}
-                Some(Err(error)) => {
-                    offered.fault = Some(BodyFault::of(&error));
-                    return Poll::Ready(Some(Err(error.into())));
-                }
-                Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),
-                None => return Poll::Ready(None),
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.offered().body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.offered().body.size_hint()
     }
 }

@@ -1,4 +1,4 @@
-//! The reverse proxy: forwards each declared route to its service, with path and query unchanged and streamed bodies.
+//! The reverse proxy: forwards each declared route to its service, with path and query unchanged and streamed responses.
 
 use std::net::SocketAddr;
 

@@ -1,6 +1,6 @@
 //! Requests that no client of a shop sends by intention: what they cost, and whom they are blamed on.
 
-use std::future::IntoFuture as _;
+use std::{future::IntoFuture as _, time::Duration};
 
 use agora_chassis::Process;
 use agora_gateway::{Call, LegacyAliases, UpstreamError, Upstreams};
@@ -10,6 +10,7 @@ use axum::{
     body::Body,
     http::{HeaderMap, Method, Request},
 };
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use serde_json::json;
 use tower::ServiceExt as _;
 use uuid::Uuid;
@@ -95,4 +96,22 @@ async fn a_clients_sampling_flag_is_not_sent_on() {
     let [call] = <[_; 1]>::try_from(upstream.calls()).unwrap();
     let sent = call.header("traceparent");
     assert!(sent.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && sent.ends_with("-00"), "{sent}");
+}
+
+/// More of them than there are permits for one service.
+#[tokio::test]
+async fn slow_bodies_do_not_keep_others_from_their_service() {
+    let upstream = Upstream::start().await;
+    let gateway = before(&upstream);
+    let mut slow: FuturesUnordered<_> = (0..300)
+        .map(|_| {
+            let chunks = futures::stream::once(async { Ok::<_, std::io::Error>("{") }).chain(futures::stream::pending());
+            let head = Request::post("/api/v1/auth/login").header("host", "x");
+            gateway.router.clone().oneshot(head.body(Body::from_stream(chunks)).unwrap())
+        })
+        .collect();
+    assert!(futures::poll!(slow.next()).is_pending());
+    let honest = gateway.app.post("/api/v1/auth/login", json!({ "email": "x" })).into_future();
+    tokio::time::timeout(Duration::from_secs(4), honest).await.expect("it does not wait for them").expect(201);
+    assert_eq!(upstream.calls().len(), 1);
 }
