@@ -105,7 +105,8 @@ async fn slow_bodies_do_not_keep_others_from_their_service() {
     let gateway = before(&upstream);
     let mut slow: FuturesUnordered<_> = (0..300)
         .map(|_| {
-            let chunks = futures::stream::once(async { Ok::<_, std::io::Error>("{") }).chain(futures::stream::pending());
+            let chunks =
+                futures::stream::once(async { Ok::<_, std::io::Error>("{") }).chain(futures::stream::pending());
             let head = Request::post("/api/v1/auth/login").header("host", "x");
             gateway.router.clone().oneshot(head.body(Body::from_stream(chunks)).unwrap())
         })
