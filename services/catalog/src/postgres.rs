@@ -8,6 +8,7 @@
 mod holds;
 mod list;
 mod products;
+mod rows;
 mod stock;
 
 use std::sync::Arc;

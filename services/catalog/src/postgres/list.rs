@@ -4,7 +4,7 @@ use agora_postgres::{Connection, Db};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::products::Row;
+use super::rows::Row;
 use crate::{
     domain::{CursorKey, Filter, Label, Listing, ProductPage, Sort, Start},
     ports::StoreError,

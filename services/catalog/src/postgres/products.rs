@@ -1,20 +1,20 @@
 //! The port `Products` in PostgreSQL. Contains the SQL of the table `product`; the domain validates products.
 
-use std::collections::BTreeMap;
-
 use agora_outbox::{DedupKey, NewEvent, Outcome, claim_key, emit, store_result};
 use agora_postgres::{Tx, constraint};
-use agora_vocab::{Money, ProductId, SellerId, Variant, WarehouseId};
+use agora_vocab::{ProductId, Variant, WarehouseId};
 use async_trait::async_trait;
-use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{PgCatalog, list};
+use super::{
+    PgCatalog, list,
+    rows::{QuotedRow, Row},
+};
 use crate::{
     domain::{
-        Change, Description, Details, Expected, ImageUrl, Label, Listed, Listing, Name, Price, Product, ProductPage,
-        Quoted, Sku, StockLevel, StockLocation,
+        Change, Details, Expected, ImageUrl, Label, Listed, Listing, Product, ProductPage, Quoted, Sku, StockLevel,
+        StockLocation,
     },
     ports::{ProductError, Products, StoreError},
 };
@@ -200,75 +200,5 @@ fn sku_taken(error: sqlx::Error) -> ProductError {
     match constraint(&error) {
         Some("product_sku_unique") => ProductError::SkuTaken,
         _ => ProductError::Store(error.into()),
-    }
-}
-
-#[derive(sqlx::FromRow)]
-pub(super) struct Row {
-    id: Uuid,
-    seller_id: Uuid,
-    version: i64,
-    name: String,
-    description: String,
-    sku: Option<String>,
-    price_amount: i64,
-    price_currency: String,
-    category: Option<String>,
-    brand: Option<String>,
-    supplier: Option<String>,
-    image_url: Option<String>,
-    created_at: OffsetDateTime,
-    updated_at: OffsetDateTime,
-    stock: i64,
-}
-
-#[derive(sqlx::FromRow)]
-struct QuotedRow {
-    #[sqlx(flatten)]
-    row: Row,
-    variants: Option<Json<BTreeMap<String, i64>>>,
-}
-
-impl QuotedRow {
-    fn into_quoted(self) -> Result<Quoted, StoreError> {
-        let variants = self.variants.map(|Json(variants)| variants).unwrap_or_default();
-        let variants = variants.into_iter().map(|(variant, stock)| (Variant::stored(variant), stock)).collect();
-        Ok(Quoted { listed: self.row.into_listed()?, variants })
-    }
-}
-
-impl Row {
-    pub(super) fn into_listed(self) -> Result<Listed, StoreError> {
-        let Self {
-            id,
-            seller_id,
-            version,
-            name,
-            description,
-            sku,
-            price_amount,
-            price_currency,
-            category,
-            brand,
-            supplier,
-            image_url,
-            created_at,
-            updated_at,
-            stock,
-        } = self;
-        let currency =
-            price_currency.parse().map_err(|error: agora_vocab::Invalid| StoreError::Broken(error.into()))?;
-        let details = Details {
-            name: Name::stored(name),
-            description: Description::stored(description),
-            sku: sku.map(Sku::stored),
-            price: Price::stored(Money { amount: price_amount, currency }),
-            category: category.map(Label::stored),
-            brand: brand.map(Label::stored),
-            supplier: supplier.map(Label::stored),
-            image_url: image_url.map(ImageUrl::stored),
-        };
-        let (id, seller) = (ProductId::new(id), SellerId::new(seller_id));
-        Ok(Listed { product: Product { id, seller, version, details, created_at, updated_at }, stock })
     }
 }
