@@ -229,7 +229,7 @@ pub async fn remove_finalizer(
     let kept: Vec<&String> = resource.finalizers().iter().filter(|name| *name != FINALIZER).collect();
     let patch = json!({"metadata": {"resourceVersion": resource.resource_version(), "finalizers": kept}});
     let api: Api<Marketplace> = Api::namespaced(context.cluster.client.clone(), &market.namespace);
-    match api.patch(&market.name, &PatchParams::default(), &Patch::Merge(patch)).await {
+    match api.patch_metadata(&market.name, &PatchParams::default(), &Patch::Merge(patch)).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         Err(source) => Err(FinalizeError::Finalizer(source)),

@@ -66,6 +66,10 @@ async fn a_marketplace_that_cannot_be_read_stops_no_other_one_and_can_be_deleted
     test.raw_markets().delete("odd", &DeleteParams::default()).await.unwrap();
     let gone = async || test.raw_markets().get_opt("odd").await.unwrap().is_none();
     test.until("the unreadable Marketplace is deleted", DELETION_MAX, gone).await;
+    let is_reported = async || !test.notes("RetainedOnDelete").await.is_empty();
+    test.until("an event says what stays", DELETION_MAX, is_reported).await;
+    let notes = test.notes("RetainedOnDelete").await;
+    assert!(notes.iter().any(|note| note.contains("shop/odd") && note.contains("Huge")), "{notes:?}");
     operator.stop().await;
 }
 

@@ -17,7 +17,7 @@ const STEPS_MAX: Duration = Duration::from_secs(30);
 
 impl TestClient {
     /// The notes of the events with this reason. Those of a deletion are in namespace `default`.
-    async fn notes(&self, reason: &str) -> Vec<String> {
+    pub async fn notes(&self, reason: &str) -> Vec<String> {
         let api: Api<Event> = Api::all(Client::clone(&self.client));
         let events = api.list(&ListParams::default()).await.unwrap().items;
         let of_reason = events.into_iter().filter(|event| event.reason.as_deref() == Some(reason));
