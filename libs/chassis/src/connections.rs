@@ -14,6 +14,12 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+/// How long a connection must be idle before it gives way to another address: the request of a client that has just connected is on its way.
+const IDLE_MIN: Duration = Duration::from_millis(100);
+
+/// How often a newcomer looks for a connection that has been idle for long enough.
+const RECHECK: Duration = Duration::from_millis(20);
+
 /// How many connections a port has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionLimits {
@@ -93,7 +99,10 @@ impl Connections {
         loop {
             match self.try_admit(address) {
                 Ok(slot) => return Some(slot),
-                Err(Refusal::Port) if tokio::time::timeout_at(deadline, self.0.freed.notified()).await.is_ok() => {}
+                Err(Refusal::Port) if Instant::now() < deadline => {
+                    // Whether notified or not: a connection may have become idle for long enough.
+                    drop(tokio::time::timeout(RECHECK, self.0.freed.notified()).await);
+                }
                 Err(Refusal::Port | Refusal::Address) => {
                     metrics::counter!("http_connection_refused_total").increment(1);
                     return None;
@@ -110,7 +119,7 @@ impl Connections {
     fn try_admit(&self, address: IpAddr) -> Result<Slot, Refusal> {
         let mut state = self.state();
         let limits = self.0.limits;
-        if state.of(address) >= limits.per_address && !state.shed_of(address) {
+        if state.of(address) >= limits.per_address && !state.shed_of(address, Duration::ZERO) {
             return Err(Refusal::Address);
         }
         if state.open >= limits.total && !state.shed_of_busiest_address() {
@@ -135,9 +144,10 @@ impl State {
     }
 
     /// Closes the longest idle connection of an address, if there is one.
-    fn shed_of(&mut self, address: IpAddr) -> bool {
+    fn shed_of(&mut self, address: IpAddr, idle_min: Duration) -> bool {
         let idle = self.by_address.get(&address).and_then(|connections| {
-            let idle = connections.iter().filter_map(|(number, connection)| Some((connection.idle_since()?, *number)));
+            let idle =
+                connections.iter().filter_map(|(number, connection)| Some((connection.idle_since(idle_min)?, *number)));
             idle.min()
         });
         let Some((_, number)) = idle else { return false };
@@ -152,7 +162,7 @@ impl State {
     fn shed_of_busiest_address(&mut self) -> bool {
         let mut addresses: Vec<_> = self.by_address.iter().map(|(address, of)| (of.len(), *address)).collect();
         addresses.sort_unstable_by(|a, b| b.cmp(a));
-        addresses.into_iter().any(|(_, address)| self.shed_of(address))
+        addresses.into_iter().any(|(_, address)| self.shed_of(address, IDLE_MIN))
     }
 
     fn remove(&mut self, address: IpAddr, number: u64) -> Option<Arc<Connection>> {
@@ -221,14 +231,20 @@ impl Connection {
         self.shed.cancelled().await;
     }
 
-    /// Since when no request is under way, in milliseconds since the port was opened; `None` while one is.
-    fn idle_since(&self) -> Option<u64> {
-        (self.requests.load(Ordering::SeqCst) == 0).then(|| self.idle_since_ms.load(Ordering::Relaxed))
+    /// Since when no request is under way, in milliseconds since the port was opened; `None` while one is, or where it is
+    /// less than `idle_min` ago.
+    fn idle_since(&self, idle_min: Duration) -> Option<u64> {
+        let since_ms = self.idle_since_ms.load(Ordering::Relaxed);
+        let idle = self.requests.load(Ordering::SeqCst) == 0;
+        (idle && u128::from(self.now_ms().saturating_sub(since_ms)) >= idle_min.as_millis()).then_some(since_ms)
     }
 
     fn mark_idle(&self) {
-        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.idle_since_ms.store(now, Ordering::Relaxed);
+        self.idle_since_ms.store(self.now_ms(), Ordering::Relaxed);
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -246,7 +262,7 @@ mod tests {
 
     use super::{ConnectionLimits, Connections};
 
-    const LIMITS: ConnectionLimits = ConnectionLimits { total: 4, per_address: 3, wait: Duration::from_millis(50) };
+    const LIMITS: ConnectionLimits = ConnectionLimits { total: 4, per_address: 3, wait: Duration::from_millis(500) };
 
     fn address(last: u8) -> IpAddr {
         IpAddr::from([192, 0, 2, last])
