@@ -30,6 +30,7 @@ pub use process::Process;
 pub use readiness::{Dependency, Gate, Report, Waiting};
 pub use routers::Routers;
 pub use run::{Ports, Service, Started, Timing, run};
+pub use server::bind;
 pub use settings::{Fault, Faults, Reader, names_read, settings, settings_from};
 pub use watched::{WatchedFile, WatchedSecret};
 

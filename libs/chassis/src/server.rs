@@ -24,7 +24,7 @@ const CONNECTIONS: ConnectionLimits = ConnectionLimits { total: 1024, per_addres
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Listens on every address of the machine, IPv6 and IPv4; IPv4 alone where there is no IPv6. Port 0: a free one.
-pub(crate) async fn bind(port: u16) -> io::Result<TcpListener> {
+pub async fn bind(port: u16) -> io::Result<TcpListener> {
     match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
         Err(error) if error.kind() != io::ErrorKind::AddrInUse && error.kind() != io::ErrorKind::PermissionDenied => {
             TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await

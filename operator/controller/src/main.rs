@@ -14,7 +14,6 @@ use agora_operator::run::scheduler;
 use anyhow::Context as _;
 use kube::Client;
 use kube::runtime::events::Recorder;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 const NAME: &str = "agora-operator";
@@ -61,7 +60,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let guard = telemetry::init_with(NAME, &config.telemetry)?;
     let process = Process::new(NAME);
     let router = admin::router(&process, admin::Info::new(vec![NAME]));
-    let listener = TcpListener::bind(("0.0.0.0", config.admin_port))
+    let listener = agora_chassis::bind(config.admin_port)
         .await
         .with_context(|| format!("cannot listen on port {}: set ADMIN_PORT to a free port", config.admin_port))?;
     let shutdown = process.shutdown();

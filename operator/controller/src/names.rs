@@ -29,6 +29,11 @@ pub fn login(isolation_key: &str, service: &str) -> String {
     format!("{}_a", database(isolation_key, service))
 }
 
+/// `host:port`, with brackets around an IPv6 address.
+pub fn address(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
 /// Name of a topic or a consumer group at the broker.
 pub fn at_broker(isolation_key: &str, name: &str) -> String {
     format!("{isolation_key}.{name}")

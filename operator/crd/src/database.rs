@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DeletionPolicy, SecretRef, Tls};
+use crate::{DeletionPolicy, SecretRef, Tls, rules};
 
 /// The PostgreSQL server that holds the databases of all services: a union of `type` and the member that `type` names.
 #[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
@@ -36,8 +36,8 @@ pub enum DatabaseType {
 #[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ExternalDatabase {
-    /// Host name or IPv4 address.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?$"))]
+    /// Host name, IPv4 address, or IPv6 address without brackets.
+    #[schemars(length(min = 1, max = 253), regex(pattern = rules::HOST))]
     pub host: String,
     /// TCP port of the server.
     #[serde(default = "port")]

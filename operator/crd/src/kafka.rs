@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DeletionPolicy, SecretRef, Tls};
+use crate::{DeletionPolicy, SecretRef, Tls, rules};
 
 /// The Kafka cluster that holds all topics: a union of `type` and the member that `type` names.
 #[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub struct ExternalKafka {
     /// Bootstrap servers: `host:port` of one or more brokers.
     #[schemars(
         length(min = 1, max = 16),
-        inner(length(min = 3, max = 260), regex(pattern = r"^[A-Za-z0-9.-]+:[0-9]{1,5}$"))
+        inner(length(min = 3, max = 260), regex(pattern = rules::HOST_AND_PORT))
     )]
     pub bootstrap_servers: Vec<String>,
     /// TLS of the connections. Default: mode `Disable` in profile Development, `VerifyFull` in other profiles.

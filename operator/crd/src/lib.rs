@@ -26,8 +26,8 @@ pub use kafka::{
 };
 pub use marketplace::{ManagementPolicy, Marketplace, MarketplaceSpec, Profile};
 pub use policies::{
-    DeletionPolicy, Disruption, EgressRule, Identity, Network, NetworkPolicyMode, Observability, PaymentProvider,
-    Payments, Pod, Recovery,
+    DeletionPolicy, Disruption, EgressRule, Identity, Monitoring, NamespaceSelector, Network, NetworkPolicyMode,
+    Observability, PaymentProvider, Payments, Pod, Protocol, Recovery,
 };
 pub use reasons::ReasonDocumentation;
 pub use redis::{ExternalRedis, Redis, RedisTopology, RedisType, StandaloneRedis};

@@ -93,13 +93,34 @@ pub struct Network {
     /// Whether the operator writes network policies: `Restricted` or `None`.
     #[serde(default)]
     pub policy: NetworkPolicyMode,
-    /// Addresses outside the Marketplace that services may connect to. Connections to other services and to DNS are always
+    /// Addresses outside the Marketplace that services and their migrations may connect to. Connections to other services and to DNS are always
     /// allowed as needed. If a rule names the port of PostgreSQL, Kafka or the trace collector, that port may be reached
-    /// only at the addresses of such rules; without a rule it may be reached at any address.
+    /// only at the addresses of such rules; without a rule it may be reached at any address. A network plugin compares the
+    /// port of the pod behind a Service: if it differs from the port of the Service, add a rule with the pod's port.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub egress: Vec<EgressRule>,
+    /// Where the metrics of the pods are read from. Default: only pods in the namespace of the Marketplace may read them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monitoring: Option<Monitoring>,
+}
+
+/// Where the metrics of the pods are read from, in addition to the namespace of the Marketplace.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Monitoring {
+    /// Selects the namespaces whose pods may connect to the admin port of the pods.
+    pub namespace_selector: NamespaceSelector,
+}
+
+/// Selects namespaces by their labels.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespaceSelector {
+    /// Labels that a namespace must have, for example `kubernetes.io/metadata.name: monitoring`.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
+    pub match_labels: BTreeMap<String, String>,
 }
 
 /// Whether the operator writes network policies.
@@ -113,7 +134,8 @@ pub enum NetworkPolicyMode {
 }
 
 /// Addresses and ports that services may connect to.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[x_kube(validation = Rule::new("isCIDR(self.cidr)").message("cidr is not an address range, for example 10.20.0.0/16").field_path(".cidr"))]
 #[serde(rename_all = "camelCase")]
 pub struct EgressRule {
     /// Name of the rule: what the connections are for.
@@ -122,9 +144,24 @@ pub struct EgressRule {
     /// Address range in CIDR notation, for example `10.20.0.0/16`.
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[0-9A-Fa-f:.]+/[0-9]{1,3}$"))]
     pub cidr: String,
-    /// TCP ports of the destination.
+    /// Protocol of the ports: `TCP` or `UDP`.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// Ports of the destination.
     #[schemars(length(min = 1, max = 16), inner(range(min = 1, max = 65_535)))]
     pub ports: Vec<i32>,
+}
+
+/// Protocol of a port.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+pub enum Protocol {
+    /// Transmission Control Protocol.
+    #[default]
+    #[serde(rename = "TCP")]
+    Tcp,
+    /// User Datagram Protocol.
+    #[serde(rename = "UDP")]
+    Udp,
 }
 
 /// Disruption budgets and spreading of the pods.

@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::SecretRef;
+use crate::{SecretRef, rules};
 
 /// The Redis server for cached data: a union of `type` and the member that `type` names.
 #[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
@@ -52,6 +52,6 @@ pub enum RedisTopology {
 #[serde(rename_all = "camelCase")]
 pub struct StandaloneRedis {
     /// Address of the server: `host:port`.
-    #[schemars(length(min = 3, max = 260), regex(pattern = r"^[A-Za-z0-9.-]+:[0-9]{1,5}$"))]
+    #[schemars(length(min = 3, max = 260), regex(pattern = rules::HOST_AND_PORT))]
     pub endpoint: String,
 }

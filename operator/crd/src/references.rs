@@ -1,11 +1,13 @@
 //! References to Secrets and TLS settings. A referenced Secret must be in the namespace of the Marketplace and have the
-//! label `agoraplatform.dev/usable: "true"`. Must not depend on the controller.
+//! label `agoraplatform.dev/usable: "true"`, and its annotation `agoraplatform.dev/usable-for` says what for. Must not depend on
+//! the controller.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Reference to a Secret of the same namespace with the label `agoraplatform.dev/usable: "true"`.
+/// Reference to a Secret of the same namespace with the label `agoraplatform.dev/usable: "true"`. Its annotation
+/// `agoraplatform.dev/usable-for` lists what it may be used for.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretRef {
@@ -14,7 +16,8 @@ pub struct SecretRef {
     pub name: String,
 }
 
-/// Reference to one key of a Secret of the same namespace with the label `agoraplatform.dev/usable: "true"`.
+/// Reference to one key of a Secret of the same namespace with the label `agoraplatform.dev/usable: "true"` and the annotation
+/// `agoraplatform.dev/usable-for: env`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyRef {

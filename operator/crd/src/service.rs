@@ -143,6 +143,10 @@ pub struct CpuTarget {
 
 /// CPU and memory of a pod.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[x_kube(
+    validation = Rule::new(rules::request_is_within_limit("cpu")).message("requests.cpu is greater than limits.cpu"),
+    validation = Rule::new(rules::request_is_within_limit("memory")).message("requests.memory is greater than limits.memory")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Resources {
     /// Resources that the scheduler reserves.

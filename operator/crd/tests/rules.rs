@@ -141,3 +141,24 @@ fn epoch_and_partitions_cannot_be_lowered() {
     check(&rejection_of_update(&topic(3), &topic(6)), "");
     check(&rejection_of_update(&topic(6), &topic(3)), "partitions can never be reduced");
 }
+
+#[test]
+fn a_request_above_its_limit_and_an_impossible_address_range_are_rejected() {
+    let resources = |requests: Value, limits: Value| {
+        let resources = json!({"requests": requests, "limits": limits});
+        rejection(&[("/spec/services", json!([{"name": "order", "state": "Enabled", "resources": resources}]))])
+    };
+    check(&resources(json!({"cpu": "250m", "memory": "256Mi"}), json!({"cpu": "0.5", "memory": "256Mi"})), "");
+    check(&resources(json!({"cpu": "2"}), json!({"cpu": "500m"})), "requests.cpu is greater");
+    check(&resources(json!({"memory": "1Gi"}), json!({"memory": "512Mi"})), "requests.memory is greater");
+    let egress = |cidr: &str| {
+        let rule = json!({"name": "data", "cidr": cidr, "ports": [5432]});
+        rejection(&[("/spec/network", json!({"policy": "Restricted", "egress": [rule]}))])
+    };
+    for cidr in ["10.20.0.0/16", "fd00::/8"] {
+        check(&egress(cidr), "");
+    }
+    for cidr in ["999.1.1.1/99", "10.0.0.0/33", "10.0.0.0", ":::/0"] {
+        check(&egress(cidr), "cidr");
+    }
+}

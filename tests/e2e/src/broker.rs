@@ -1,5 +1,5 @@
-//! Reads topics, groups and settings of the broker through its plaintext listener for the host. Must not write to
-//! topics.
+//! Reads topics, groups and settings of the broker through its plaintext listener for the host, and deletes a topic. Must not
+//! write to topics.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,6 +35,16 @@ pub async fn topics(isolation_key: &str) -> anyhow::Result<Vec<String>> {
         Ok(names.filter(|name| name.starts_with(&prefix)).collect())
     })
     .await?
+}
+
+/// Deletes a topic, as a user by mistake.
+pub async fn delete_topic(name: &str) -> anyhow::Result<()> {
+    let admin: AdminClient<DefaultClientContext> = base().create().context("creating an admin client")?;
+    let options = AdminOptions::new().request_timeout(Some(ANSWER)).operation_timeout(Some(ANSWER));
+    for deleted in admin.delete_topics(&[name], &options).await? {
+        deleted.map_err(|(name, code)| anyhow::anyhow!("deleting topic {name}: {code}"))?;
+    }
+    Ok(())
 }
 
 /// All events on a topic, in the order of each partition.

@@ -87,7 +87,7 @@ impl Market {
     pub async fn children(&self) -> anyhow::Result<BTreeMap<ChildKey, Value>> {
         let mut children = BTreeMap::new();
         for kind in CHILDREN {
-            for child in self.cluster.list(kind, &self.selector()).await? {
+            for child in self.children_of(kind).await? {
                 children.insert((kind.word, name(&child).to_owned()), child);
             }
         }
@@ -96,12 +96,15 @@ impl Market {
 
     /// Child objects of one kind.
     pub async fn children_of(&self, kind: Kind) -> anyhow::Result<Vec<Value>> {
-        self.cluster.list(kind, &self.selector()).await
-    }
-
-    /// Label selector of all child objects.
-    pub fn selector(&self) -> String {
-        format!("app.kubernetes.io/instance={},app.kubernetes.io/managed-by=agora-operator", self.name)
+        // Secrets that stay after the deletion have a label of their own.
+        let of_market = |child: &Value| {
+            let labels = &child["metadata"]["labels"];
+            ["app.kubernetes.io/instance", "agoraplatform.dev/marketplace"]
+                .iter()
+                .any(|label| labels[label] == self.name)
+        };
+        let children = self.cluster.list(kind, "app.kubernetes.io/managed-by=agora-operator").await?;
+        Ok(children.into_iter().filter(of_market).collect())
     }
 
     /// Name of the child objects of a service.

@@ -1,5 +1,5 @@
 //! Reads the services' tables as evidence that the API does not show. Uses the operator's admin login, which is a
-//! member of every owner role but no superuser. Must not write.
+//! member of every owner role but no superuser. Changes no table.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use agora_topology::ALL;
 use agora_vocab::{ProductId, Secret};
 use anyhow::Context;
 use sqlx::{
-    ConnectOptions as _, Connection as _, PgConnection,
+    AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection,
     postgres::{PgConnectOptions, PgSslMode},
 };
 use uuid::Uuid;
@@ -52,6 +52,24 @@ impl Tables {
             .await?;
         connection.close().await?;
         Ok(found)
+    }
+
+    /// Renames a database and ends its sessions. For the operator it is lost, and returns with the earlier name.
+    pub async fn rename(&self, from: &str, to: &str) -> anyhow::Result<()> {
+        let mut connection = self.connect("postgres").await?;
+        let end = format!(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = '{from}' and usename is not null"
+        );
+        for sql in [
+            format!("alter database \"{from}\" allow_connections false"),
+            end,
+            format!("alter database \"{from}\" rename to \"{to}\""),
+            format!("alter database \"{to}\" allow_connections true"),
+        ] {
+            sqlx::raw_sql(AssertSqlSafe(sql.clone())).execute(&mut connection).await.with_context(|| sql)?;
+        }
+        connection.close().await?;
+        Ok(())
     }
 
     /// Roles of the Marketplace, each with its LOGIN attribute.

@@ -208,7 +208,7 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
 impl DatabasePlan {
     /// `host:port` of the server.
     pub fn address(&self) -> String {
-        format!("{}:{}", self.host, self.port)
+        names::address(&self.host, self.port)
     }
 }
 
@@ -232,6 +232,12 @@ impl Plan {
     pub fn keep_data(&mut self) {
         self.database.deletion = DeletionPolicy::Retain;
         self.kafka.deletion = DeletionPolicy::Retain;
+    }
+
+    /// Connections that the pods of a service may open: each pool, and one for the listener of its pod.
+    pub fn reserved_connections(&self, service: &str) -> i32 {
+        let pods = self.service(service).map_or(0, |service| service.replicas.max);
+        self.budget.pool.map_or(0, |pool| pods * (pool + 1))
     }
 
     /// The owner of the databases and topics.

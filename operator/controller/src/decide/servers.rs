@@ -41,6 +41,8 @@ pub struct DesiredDatabase {
     pub claim: Claim,
     /// Hashes of other owners from whom the database may be taken over.
     pub accepted_owners: Vec<String>,
+    /// Connections that the pods of the service may open. They are recorded in the login's COMMENT, for other Marketplaces.
+    pub reserved_connections: i32,
     /// Connection limit of the login; `None`: only the server's limit applies.
     pub connection_limit: Option<i32>,
 }
@@ -64,6 +66,8 @@ pub struct ObservedServer {
     /// `server_version_num`, for example 180000.
     pub version: u32,
     pub max_connections: i32,
+    /// Connections that the logins of other Marketplaces reserve which were created before those of the desired databases.
+    pub reserved_by_others: i32,
     /// Identity of the server's data, which a copy of its files and a replica share; `None` if the login may not read it.
     pub system_identifier: Option<String>,
     /// By name; one entry for each desired database.

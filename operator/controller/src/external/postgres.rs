@@ -6,7 +6,13 @@
 mod quote;
 mod statements;
 
-use std::{borrow::Cow, num::NonZeroU32, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    num::NonZeroU32,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use aws_lc_rs::pbkdf2;
@@ -15,12 +21,16 @@ use sqlx::{
     postgres::{PgConnectOptions, PgSslMode},
 };
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use crate::decide::servers::{AdminDatabase, DesiredDatabase, ObservedDatabase, ObservedServer, Tls};
 use crate::external::ports::{BoxError, DatabaseAdmin, DatabaseError};
-use statements::{CatalogRow, INSPECT, Password, Statement, Step};
+use statements::{CatalogRow, INSPECT, Password, RESERVED, Statement, Step};
 
 /// The database that the admin connects to: every server has it, and no Marketplace owns it.
 const MAINTENANCE_DATABASE: &str = "postgres";
+/// Sessions of the operator at one server at a time.
+const SESSIONS_MAX: usize = 8;
 const CONNECT_SECONDS_MAX: u64 = 5;
 /// Creating or dropping a database may wait for a checkpoint.
 const STATEMENT_SECONDS_MAX: u32 = 60;
@@ -47,8 +57,9 @@ impl DatabaseAdmin for PgDatabases {
         let mut session = Session::open(admin).await?;
         let rows = session.inspect(&databases.iter().collect::<Vec<_>>()).await?;
         let system_identifier = session.system_identifier().await?;
+        let reserved_by_others = session.reserved_by_others(databases).await?;
         session.close().await;
-        Ok(ObservedServer { system_identifier, ..observed_server(&rows, databases) })
+        Ok(ObservedServer { reserved_by_others, system_identifier, ..observed_server(&rows, databases) })
     }
 
     async fn ensure(&self, admin: &AdminDatabase, database: &DesiredDatabase) -> Result<(), DatabaseError> {
@@ -77,14 +88,29 @@ impl DatabaseAdmin for PgDatabases {
     }
 }
 
+/// Permits for sessions, by server. With many Marketplaces, their tasks would otherwise open all at once after a start.
+static SESSIONS: LazyLock<Mutex<BTreeMap<String, Arc<Semaphore>>>> = LazyLock::new(Mutex::default);
+
+async fn permit(admin: &AdminDatabase) -> Option<OwnedSemaphorePermit> {
+    let permits = {
+        let mut servers = SESSIONS.lock().unwrap_or_else(PoisonError::into_inner);
+        let server = servers.entry(format!("{}:{}", admin.host, admin.port));
+        server.or_insert_with(|| Arc::new(Semaphore::new(SESSIONS_MAX))).clone()
+    };
+    // It is never closed.
+    permits.acquire_owned().await.ok()
+}
+
 /// A connection of the admin login.
 struct Session<'a> {
+    _permit: Option<OwnedSemaphorePermit>,
     admin: &'a AdminDatabase,
     connection: PgConnection,
 }
 
 impl<'a> Session<'a> {
     async fn open(admin: &'a AdminDatabase) -> Result<Self, DatabaseError> {
+        let permit = permit(admin).await;
         let options = options(admin);
         let deadline = Duration::from_secs(CONNECT_SECONDS_MAX);
         let connection = match tokio::time::timeout(deadline, options.connect()).await {
@@ -93,7 +119,7 @@ impl<'a> Session<'a> {
             Ok(Err(error)) => return Err(failure(admin, "log in", error)),
             Err(elapsed) => return Err(unreachable(admin, elapsed)),
         };
-        Ok(Self { admin, connection })
+        Ok(Self { _permit: permit, admin, connection })
     }
 
     async fn inspect(&mut self, databases: &[&DesiredDatabase]) -> Result<Vec<CatalogRow>, DatabaseError> {
@@ -106,6 +132,12 @@ impl<'a> Session<'a> {
             .fetch_all(&mut self.connection)
             .await
             .map_err(|error| failure(self.admin, "read the system catalogs", error))
+    }
+
+    async fn reserved_by_others(&mut self, databases: &[DesiredDatabase]) -> Result<i32, DatabaseError> {
+        let own: Vec<String> = databases.iter().map(|database| database.login.clone()).collect();
+        let read = sqlx::query_scalar(RESERVED).persistent(false).bind(own).fetch_one(&mut self.connection).await;
+        read.map_err(|error| failure(self.admin, "read the reservations of connections", error))
     }
 
     /// `None` if the login may not read it: some providers revoke the right.
@@ -232,7 +264,13 @@ fn observed_server(rows: &[CatalogRow], desired: &[DesiredDatabase]) -> Observed
         })
         .collect();
     let (version, max_connections) = rows.first().map_or((0, 0), |row| (row.version, row.max_connections));
-    ObservedServer { version: version.unsigned_abs(), max_connections, system_identifier: None, databases }
+    ObservedServer {
+        version: version.unsigned_abs(),
+        max_connections,
+        reserved_by_others: 0,
+        system_identifier: None,
+        databases,
+    }
 }
 
 fn password(database: &DesiredDatabase) -> Password {

@@ -34,6 +34,7 @@ impl DatabaseAdmin for InMemoryDatabases {
         Ok(ObservedServer {
             version: 180_000,
             max_connections: 300,
+            reserved_by_others: 0,
             system_identifier: Some("1".to_owned()),
             databases,
         })

@@ -2,6 +2,7 @@
 #![cfg(all(feature = "api-tests", feature = "db-tests"))]
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
+mod admission;
 #[path = "../crash/api_server.rs"]
 mod api_server;
 mod deletion;

@@ -43,12 +43,13 @@ fn every_object_has_owner_and_labels_and_every_pod_limits_and_probes() {
         for object in fixture.objects() {
             let body = &object.body;
             let labels = &body["metadata"]["labels"];
-            assert_eq!(labels["app.kubernetes.io/instance"], plan.name.as_str(), "{}", object.key);
             assert_eq!(labels["app.kubernetes.io/managed-by"], "agora-operator", "{}", object.key);
             assert_eq!(labels["app.kubernetes.io/part-of"], "agora", "{}", object.key);
             let kept = ["admin", "signing"].map(|name| ObjectKey::new(Kind::Secret, plan.child(name)));
             let owned = body["metadata"]["ownerReferences"][0]["uid"] == "uid-1";
             assert_eq!(owned, !kept.contains(&object.key), "{}", object.key);
+            let market = if owned { "app.kubernetes.io/instance" } else { "agoraplatform.dev/marketplace" };
+            assert_eq!(labels[market], plan.name.as_str(), "{}", object.key);
             let container = &body["spec"]["template"]["spec"]["containers"][0];
             if container.is_null() {
                 continue;
@@ -260,4 +261,46 @@ fn pods_refer_to_the_generated_objects_that_another_owner_may_have() {
         assert!(user.refers_to(&ObjectKey::new(kind, name)), "{name}");
     }
     assert!(!user.refers_to(&ObjectKey::new(Kind::Secret, "grafana-admin")));
+}
+
+#[test]
+fn a_request_is_never_above_the_limit_of_the_profile() {
+    let mut fixture = Fixture::new(MINIMAL).migrated();
+    let resources = |fixture: &Fixture| {
+        let objects = fixture.objects();
+        let order = objects.into_iter().find(|object| object.key == ObjectKey::new(Kind::Deployment, "shop-order"));
+        order.unwrap().body["spec"]["template"]["spec"]["containers"][0]["resources"].clone()
+    };
+    fixture.service("order", "resources: {requests: {memory: 1Gi}}");
+    assert_eq!(resources(&fixture)["limits"]["memory"], "1Gi");
+    fixture.service("order", "resources: {limits: {memory: 16Mi, cpu: 10m}}");
+    assert_eq!(resources(&fixture)["requests"], serde_json::json!({"cpu": "10m", "memory": "16Mi"}));
+}
+
+#[test]
+fn an_ipv6_address_of_the_database_server_is_used_as_an_address() {
+    let mut fixture = Fixture::new(MINIMAL).migrated();
+    fixture.market.spec.database.external.host = "fd00::5".to_owned();
+    let purposes = Purposes::parse("database=[fd00::5]:5432");
+    let values = BTreeMap::from(["username", "password"].map(|key| (key.to_owned(), Secret::new("hunter2"))));
+    let usable = ReferencedSecret::Usable { values, purposes };
+    fixture.observed.referenced_secrets.insert("postgres-admin".to_owned(), usable);
+    let objects = fixture.objects();
+    let key = ObjectKey::new(Kind::Secret, "shop-order-database");
+    let secret = objects.into_iter().find(|object| object.key == key).unwrap();
+    let url: k8s_openapi::ByteString = serde_json::from_value(secret.body["data"]["url"].clone()).unwrap();
+    let url = String::from_utf8(url.0).unwrap();
+    assert!(url.contains("@[fd00::5]:5432/") && url.ends_with("&host=fd00::5"), "{url}");
+}
+
+#[test]
+fn secrets_that_outlive_their_marketplace_carry_no_label_of_another_tool() {
+    for object in Fixture::new(MINIMAL).migrated().objects() {
+        let metadata = &object.body["metadata"];
+        if metadata["ownerReferences"].is_null() {
+            assert_eq!(metadata["labels"]["app.kubernetes.io/instance"], serde_json::Value::Null, "{}", object.key);
+            assert_eq!(metadata["labels"]["agoraplatform.dev/marketplace"], "shop", "{}", object.key);
+            assert_eq!(metadata["annotations"]["agoraplatform.dev/owner"], "shop/shop", "{}", object.key);
+        }
+    }
 }

@@ -18,6 +18,8 @@ type Labels = BTreeMap<String, String>;
 enum Party {
     /// A pod of the Marketplace's namespace.
     Pod(Labels),
+    /// A pod of another namespace with these labels.
+    Namespace(Labels),
     /// A pod of another namespace, or an address outside the cluster.
     Address([u8; 4]),
 }
@@ -68,9 +70,11 @@ fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
 
 fn matches_peer(peers: Option<&Vec<NetworkPolicyPeer>>, party: &Party) -> bool {
     let Some(peers) = peers else { return true };
-    peers.iter().any(|peer| match (party, &peer.pod_selector, &peer.ip_block) {
-        (Party::Pod(labels), Some(selector), None) => selects(selector, labels),
-        (Party::Address(address), None, Some(block)) => contains(&block.cidr, *address),
+    peers.iter().any(|peer| match (party, &peer.pod_selector, &peer.namespace_selector, &peer.ip_block) {
+        (Party::Pod(labels), Some(selector), None, None) | (Party::Namespace(labels), None, Some(selector), None) => {
+            selects(selector, labels)
+        }
+        (Party::Address(address), None, None, Some(block)) => contains(&block.cidr, *address),
         _ => false,
     })
 }
@@ -167,4 +171,30 @@ fn the_operator_may_read_the_readiness_of_every_service() {
         assert!(rule["from"].as_array().unwrap().iter().any(from_operator), "{key}");
         assert_eq!(rule["ports"][0]["port"], ADMIN_PORT, "{key}");
     }
+}
+
+#[test]
+fn rules_of_the_spec_serve_migrations_and_udp_and_metrics_are_read_from_the_monitoring_namespace() {
+    let mut fixture = Fixture::new(MINIMAL).migrated();
+    let rule = |name: &str, protocol: &str, port: i32| {
+        format!("{{name: {name}, cidr: 10.0.0.0/8, protocol: {protocol}, ports: [{port}]}}")
+    };
+    let network = format!(
+        "{{egress: [{}, {}], monitoring: {{namespaceSelector: {{matchLabels: {{team: metrics}}}}}}}}",
+        rule("pod-of-postgres", "TCP", 15_432),
+        rule("ntp", "UDP", 123)
+    );
+    fixture.market.spec.network = serde_yaml::from_str(&network).unwrap();
+    let policies = Policies::of(&fixture);
+    let inside = Party::Address([10, 1, 2, 3]);
+    for (kind, name) in [(Kind::Job, "shop-order-migrate"), (Kind::Deployment, "shop-order")] {
+        let from = pods(&fixture, kind, name);
+        assert!(policies.allow(&from, &inside, 15_432) && policies.allow(&from, &inside, 5_432), "{name}");
+        assert!(policies.egress(&from, &inside, 123, "UDP") && !policies.egress(&from, &inside, 123, "TCP"), "{name}");
+    }
+    let to = pods(&fixture, Kind::Deployment, "shop-order");
+    let metrics: Labels = [("team".to_owned(), "metrics".to_owned())].into();
+    assert!(policies.allow(&Party::Namespace(metrics.clone()), &to, ADMIN_PORT));
+    assert!(!policies.allow(&Party::Namespace(metrics), &to, 3_004));
+    assert!(!policies.allow(&Party::Namespace(Labels::new()), &to, ADMIN_PORT));
 }

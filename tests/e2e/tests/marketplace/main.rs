@@ -5,6 +5,7 @@
 //! too.
 
 mod damage;
+mod data;
 mod deletion;
 mod install;
 mod isolation;
@@ -93,9 +94,11 @@ async fn run(world: &World, wanted: &[String]) -> Vec<String> {
         outage::a_redis_outage_stops_no_order,
         outage::a_database_server_crash_loses_no_order,
         spec::a_new_image_under_load_fails_no_request,
+        data::lost_data_is_reported_and_not_created_again,
         secrecy::no_secret_appears_in_objects_logs_or_files,
         deletion::a_recreated_marketplace_adopts_retained_data,
         deletion::deletion_with_data_leaves_nothing,
+        data::the_deletion_of_a_namespace_ends_and_keeps_the_data,
     )
 }
 

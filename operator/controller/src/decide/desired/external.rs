@@ -26,7 +26,7 @@ pub struct DesiredDatabases {
 impl DesiredDatabases {
     /// `host:port` of the server.
     pub fn address(&self) -> String {
-        format!("{}:{}", self.admin.host, self.admin.port)
+        names::address(&self.admin.host, self.admin.port)
     }
 }
 
@@ -87,8 +87,10 @@ impl Fingerprint for DesiredDatabases {
         let server =
             format!("{}:{} {} {} {:?}", admin.host, admin.port, admin.user, admin.password.expose(), admin.tls);
         let databases = self.databases.iter();
-        let each =
-            databases.map(|database| [database.name.as_str(), &database.login, database.password.expose()].join(" "));
+        let each = databases.map(|database| {
+            let reserved = database.reserved_connections.to_string();
+            [database.name.as_str(), &database.login, database.password.expose(), &reserved].join(" ")
+        });
         let accepted = format!("{:?}", self.guard.accepted);
         let parts: Vec<String> = [server, accepted].into_iter().chain(each).collect();
         names::short_hash(&parts.join(" "), FINGERPRINT_DIGITS)
@@ -164,6 +166,7 @@ pub fn all_databases(plan: &Plan, observed: &Observed) -> Result<DesiredDatabase
                 password: password.clone(),
                 claim: plan.claim(),
                 accepted_owners: plan.known.accepted.owners.clone(),
+                reserved_connections: plan.reserved_connections(row.name),
                 connection_limit: None,
                 name,
             })

@@ -10,6 +10,9 @@ use crate::decide::plan::Plan;
 
 const NAME: &str = "app.kubernetes.io/name";
 const INSTANCE: &str = "app.kubernetes.io/instance";
+/// Name of the Marketplace on children without owner. GitOps tools take the instance label for a mark of what they applied, and
+/// would delete an object that has it and no owner.
+const MARKETPLACE: &str = "agoraplatform.dev/marketplace";
 const PART_OF: &str = "app.kubernetes.io/part-of";
 /// Label with the name of the client that manages an object.
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -32,7 +35,7 @@ pub fn service_name(labels: &BTreeMap<String, String>) -> Option<&str> {
 
 /// The name of the Marketplace to which a child with these labels belongs.
 pub fn owner_name(labels: &BTreeMap<String, String>) -> Option<&str> {
-    labels.get(INSTANCE).map(String::as_str)
+    labels.get(MARKETPLACE).or_else(|| labels.get(INSTANCE)).map(String::as_str)
 }
 
 pub fn labels(plan: &Plan, name: &str) -> BTreeMap<String, String> {
@@ -81,7 +84,12 @@ pub fn owned(plan: &Plan, name: String, label: &str) -> ObjectMeta {
 /// annotation records the owner.
 pub fn kept(plan: &Plan, name: String, label: &str) -> ObjectMeta {
     let annotations = [(OWNER.to_owned(), plan.claim().market)];
-    ObjectMeta { annotations: Some(annotations.into()), ..metadata(plan, name, label) }
+    let mut metadata = metadata(plan, name, label);
+    let mut labels = metadata.labels.unwrap_or_default();
+    labels.remove(INSTANCE);
+    labels.insert(MARKETPLACE.to_owned(), plan.name.clone());
+    metadata.labels = Some(labels);
+    ObjectMeta { annotations: Some(annotations.into()), ..metadata }
 }
 
 fn metadata(plan: &Plan, name: String, label: &str) -> ObjectMeta {

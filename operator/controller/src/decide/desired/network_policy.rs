@@ -1,6 +1,6 @@
 //! NetworkPolicies: deny by default, and allow the calls in the service table.
 
-use agora_crd::NetworkPolicyMode;
+use agora_crd::{EgressRule, NetworkPolicyMode, Protocol};
 use agora_topology::{self as topology, ADMIN_PORT};
 use k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
@@ -29,11 +29,18 @@ pub fn default_deny(plan: &Plan) -> Option<Object> {
         .then(|| policy(plan, DEFAULT_DENY, labels::NETWORK, labels::instance_selector(plan), Vec::new(), vec![dns]))
 }
 
-/// For the pods of migrations: allows the database.
+/// For the pods of migrations: allows the database, and what the spec allows.
 pub fn migration(plan: &Plan) -> Option<Object> {
     restricted(plan).then(|| {
-        let database = outside(plan, i32::from(plan.database.port));
-        policy(plan, MIGRATION, labels::NETWORK, labels::migration_selector(plan), Vec::new(), database)
+        let needed = [i32::from(plan.database.port)];
+        policy(
+            plan,
+            MIGRATION,
+            labels::NETWORK,
+            labels::migration_selector(plan),
+            Vec::new(),
+            to_outside(plan, &needed),
+        )
     })
 }
 
@@ -58,7 +65,15 @@ fn ingress(plan: &Plan, service: &ServicePlan) -> Vec<NetworkPolicyIngressRule> 
     let any_pod_in_namespace =
         NetworkPolicyPeer { pod_selector: Some(LabelSelector::default()), ..NetworkPolicyPeer::default() };
     let operator = plan.operator_namespace.as_deref().map(operator_pods);
-    let mut rules = vec![rule(Some([any_pod_in_namespace].into_iter().chain(operator).collect()), ADMIN_PORT)];
+    let monitoring = plan.network.monitoring.as_ref().map(|monitoring| NetworkPolicyPeer {
+        namespace_selector: Some(LabelSelector {
+            match_labels: Some(monitoring.namespace_selector.match_labels.clone()),
+            ..LabelSelector::default()
+        }),
+        ..NetworkPolicyPeer::default()
+    });
+    let readers = [any_pod_in_namespace].into_iter().chain(operator).chain(monitoring).collect();
+    let mut rules = vec![rule(Some(readers), ADMIN_PORT)];
     let public = if row.behind_gateway { Some(vec![pods_of(plan, GATEWAY)]) } else { None };
     rules.push(rule(public, row.port));
     let callers: Vec<_> = topology::callers(row.name).map(|caller| pods_of(plan, caller)).collect();
@@ -89,28 +104,41 @@ fn egress(plan: &Plan, service: &ServicePlan) -> Vec<NetworkPolicyEgressRule> {
     needed.extend(plan.otlp_endpoint.as_deref().and_then(|url| port_of(url.trim_end_matches('/'))));
     needed.sort_unstable();
     needed.dedup();
-    rules.extend(needed.iter().flat_map(|number| outside(plan, *number)));
-    let named = plan.network.egress.iter().filter(|rule| !rule.ports.iter().any(|port| needed.contains(port)));
-    rules.extend(named.map(|rule| addresses(&rule.cidr, &rule.ports)));
+    rules.extend(to_outside(plan, &needed));
     rules
+}
+
+/// The ports outside the cluster that the pods need, and the rules of the spec.
+fn to_outside(plan: &Plan, needed: &[i32]) -> Vec<NetworkPolicyEgressRule> {
+    let named = plan.network.egress.iter().filter(|rule| !needed.iter().any(|number| is_for(rule, *number)));
+    needed.iter().flat_map(|number| outside(plan, *number)).chain(named.map(addresses)).collect()
+}
+
+/// Whether a rule says where a port that the pods need may be reached.
+fn is_for(rule: &EgressRule, number: i32) -> bool {
+    rule.protocol == Protocol::Tcp && rule.ports.contains(&number)
 }
 
 /// A port outside the cluster: at the addresses that the spec lists for it, otherwise at any address.
 fn outside(plan: &Plan, number: i32) -> Vec<NetworkPolicyEgressRule> {
-    let given: Vec<_> = plan.network.egress.iter().filter(|rule| rule.ports.contains(&number)).collect();
+    let given: Vec<_> = plan.network.egress.iter().filter(|rule| is_for(rule, number)).collect();
     if given.is_empty() {
         return vec![NetworkPolicyEgressRule { to: None, ports: Some(vec![port(number, "TCP")]) }];
     }
-    given.into_iter().map(|rule| addresses(&rule.cidr, &rule.ports)).collect()
+    given.into_iter().map(addresses).collect()
 }
 
-fn addresses(cidr: &str, ports: &[i32]) -> NetworkPolicyEgressRule {
+fn addresses(rule: &EgressRule) -> NetworkPolicyEgressRule {
+    let protocol = match rule.protocol {
+        Protocol::Tcp => "TCP",
+        Protocol::Udp => "UDP",
+    };
     NetworkPolicyEgressRule {
         to: Some(vec![NetworkPolicyPeer {
-            ip_block: Some(IPBlock { cidr: cidr.to_owned(), except: None }),
+            ip_block: Some(IPBlock { cidr: rule.cidr.clone(), except: None }),
             ..NetworkPolicyPeer::default()
         }]),
-        ports: Some(ports.iter().map(|number| port(*number, "TCP")).collect()),
+        ports: Some(rule.ports.iter().map(|number| port(*number, protocol)).collect()),
     }
 }
 

@@ -24,11 +24,14 @@ const URL_PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 pub fn database(plan: &Plan, service: &ServicePlan, credentials: &Credentials) -> Option<Object> {
     let password = credentials.databases.get(service.row.name)?.expose();
     let login = names::login(&plan.isolation_key, service.row.name);
-    let (host, port) = (&plan.database.host, plan.database.port);
+    let address = plan.database.address();
     let database = names::database(&plan.isolation_key, service.row.name);
     let mode = if plan.database.tls.verified() { "verify-full" } else { "disable" };
     let [user, secret_part, path] = [&login, password, &database].map(|part| utf8_percent_encode(part, URL_PART));
-    let url = format!("postgres://{user}:{secret_part}@{host}:{port}/{path}?sslmode={mode}");
+    // The client takes a host in brackets for a name; the parameter wins.
+    let host = &plan.database.host;
+    let literal = if host.contains(':') { format!("&host={host}") } else { String::new() };
+    let url = format!("postgres://{user}:{secret_part}@{address}/{path}?sslmode={mode}{literal}");
     let name = credentials::database_secret(&plan.name, service.row.name);
     let metadata = labels::owned(plan, name, service.row.name);
     let data = [("username", login.as_str()), ("password", password), ("url", &url)];

@@ -40,8 +40,9 @@ pub(super) fn budget(
             Reason::ConnectionBudgetExceeded,
             Scope::Pools,
             format!(
-                "{limit} connections are too few for {pods} pods with a database: raise max_connections of the server \
-                 (and spec.database.maxConnections) to {needed} or lower spec.services[].scaling.maxReplicas"
+                "{limit} connections, without those that older Marketplaces on the server reserve, are too few for {pods} pods \
+                 with a database, which need {needed}: raise max_connections of the server (and \
+                 spec.database.maxConnections), or lower spec.services[].scaling.maxReplicas"
             ),
         ));
         return Budget { limit: Some(limit), pool: in_effect };

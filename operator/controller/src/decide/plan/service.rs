@@ -98,17 +98,48 @@ fn replicas(
 fn amounts(resources: &Resources, size: &Size) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
     let requests = resources.requests.clone().unwrap_or_default();
     let limits = resources.limits.clone().unwrap_or_default();
+    let (cpu_request, cpu_limit) = ordered((requests.cpu, size.cpu_request), (limits.cpu, None));
+    let (memory_request, memory_limit) =
+        ordered((requests.memory, size.memory_request), (limits.memory, Some(size.memory_limit)));
     let pairs = |cpu: Option<String>, memory: Option<String>| {
         [("cpu", cpu), ("memory", memory)]
             .into_iter()
             .filter_map(|(name, amount)| amount.map(|amount| (name.to_owned(), amount)))
             .collect()
     };
-    let request = |given: Option<String>, default: &str| Some(given.unwrap_or_else(|| default.to_owned()));
-    (
-        pairs(request(requests.cpu, size.cpu_request), request(requests.memory, size.memory_request)),
-        pairs(limits.cpu, request(limits.memory, size.memory_limit)),
-    )
+    (pairs(Some(cpu_request), Some(memory_request)), pairs(cpu_limit, memory_limit))
+}
+
+/// Request and limit, each the given amount or the profile's. If only one is given, the profile's other one is moved if
+/// necessary, so that the request is not above the limit.
+fn ordered(request: (Option<String>, &str), limit: (Option<String>, Option<&str>)) -> (String, Option<String>) {
+    match (request.0, limit.0) {
+        (Some(request), Some(limit)) => (request, Some(limit)),
+        (Some(given), None) => {
+            let limit =
+                limit.1.map(|limit| if amount(&given) > amount(limit) { given.clone() } else { limit.to_owned() });
+            (given, limit)
+        }
+        (None, Some(given)) if amount(request.1) > amount(&given) => (given.clone(), Some(given)),
+        (None, Some(given)) => (request.1.to_owned(), Some(given)),
+        (None, None) => (request.1.to_owned(), limit.1.map(str::to_owned)),
+    }
+}
+
+/// An amount in thousandths of a core or a byte. The schema allows `250m`, `1.5` and `256Mi`.
+fn amount(text: &str) -> f64 {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let factor = match &text[digits.len()..] {
+        "m" => 1.0,
+        "k" => 1e6,
+        "M" => 1e9,
+        "G" => 1e12,
+        "Ki" => 1_024e3,
+        "Mi" => 1_048_576e3,
+        "Gi" => 1_073_741_824e3,
+        _ => 1e3,
+    };
+    digits.parse::<f64>().unwrap_or_default() * factor
 }
 
 fn env(variable: &EnvVar) -> (String, EnvValue) {

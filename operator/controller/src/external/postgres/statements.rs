@@ -76,6 +76,16 @@ left join pg_database db on db.datname = desired.name
 left join pg_roles owner on owner.rolname = desired.owner
 left join pg_roles login on login.rolname = desired.login";
 
+/// The connections that logins reserve which are older than the given ones ($1): who was there first keeps what it has, so that
+/// two Marketplaces never make room for each other in turns. Locked logins reserve nothing.
+pub const RESERVED: &str = "
+select coalesce(sum(substring(about.description from '; connections ([0-9]{1,6})$')::int), 0)::int
+from pg_roles login
+join pg_shdescription about on about.objoid = login.oid and about.classoid = 'pg_authid'::regclass
+where login.rolcanlogin
+  and login.rolname <> all ($1)
+  and login.oid < coalesce((select min(own.oid) from pg_roles own where own.rolname = any ($1)), '4294967295'::oid)";
+
 /// A login's password in the forms that are sent to the server.
 #[derive(Clone)]
 pub struct Password {
@@ -336,7 +346,7 @@ fn comment_on(kind: &str, name: &str, text: &str) -> Statement {
 }
 
 fn login_comment(desired: &DesiredDatabase, fingerprint: &str) -> String {
-    format!("{}; password {fingerprint}", desired.claim.text())
+    format!("{}; password {fingerprint}; connections {}", desired.claim.text(), desired.reserved_connections)
 }
 
 /// The COMMENT on the owner role from the creation of the database on: it outlives the database, which shows the loss.
@@ -367,6 +377,7 @@ mod tests {
             password: Secret::new("never sent"),
             claim: claim("shop/main", "1111"),
             accepted_owners: Vec::new(),
+            reserved_connections: 18,
             connection_limit: None,
         }
     }
@@ -394,7 +405,7 @@ mod tests {
             login_exists: true,
             login_is_live: true,
             login_limit: -1,
-            login_comment: Some("shop/main c1 1111; password f00d".into()),
+            login_comment: Some("shop/main c1 1111; password f00d; connections 18".into()),
             login_is_member: true,
             login_acts_as_owner: true,
             ..CatalogRow::default()
@@ -420,7 +431,7 @@ mod tests {
                 r#"comment on role "shop_main_order" is 'shop/main c1 1111'"#,
                 r#"grant "shop_main_order" to current_user with set true, inherit true"#,
                 r#"create role "shop_main_order_a" login inherit connection limit -1 password 'SCRAM-SHA-256$4096:abc'"#,
-                r#"comment on role "shop_main_order_a" is 'shop/main c1 1111; password f00d'"#,
+                r#"comment on role "shop_main_order_a" is 'shop/main c1 1111; password f00d; connections 18'"#,
                 r#"grant "shop_main_order" to "shop_main_order_a" with set true, inherit true"#,
                 r#"alter role "shop_main_order_a" set role to 'shop_main_order'"#,
                 r#"grant "shop_main_order_a" to current_user with set true, inherit true"#,
@@ -454,7 +465,7 @@ mod tests {
             owner: Some("shop/main c1 1111".into()),
         };
         assert_eq!(whole, expected);
-        let drifts: [fn(&mut CatalogRow); 10] = [
+        let drifts: [fn(&mut CatalogRow); 11] = [
             |f| f.comment = None,
             |f| f.database_owner = Some("postgres".into()),
             |f| f.public_connects = true,
@@ -462,7 +473,8 @@ mod tests {
             |f| f.login_is_live = false,
             |f| f.login_limit = 3,
             |f| f.owner_comment = Some("shop/main c1 1111".into()),
-            |f| f.login_comment = Some("shop/main c1 1111; password beef".into()),
+            |f| f.login_comment = Some("shop/main c1 1111; password beef; connections 18".into()),
+            |f| f.login_comment = Some("shop/main c1 1111; password f00d; connections 3".into()),
             |f| f.login_is_member = false,
             |f| f.login_acts_as_owner = false,
         ];
@@ -531,7 +543,7 @@ mod tests {
         let found = CatalogRow {
             comment: Some("shop/main".into()),
             owner_comment: Some("shop/main".into()),
-            login_comment: Some("shop/main; password f00d".into()),
+            login_comment: Some("shop/main; password f00d; connections 18".into()),
             ..complete()
         };
         assert!(ensure(&found, &desired(), &password()).is_ok());

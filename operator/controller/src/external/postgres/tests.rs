@@ -45,6 +45,7 @@ impl Server {
             password: Secret::new(format!("password of {name}")),
             claim: claim(marketplace),
             accepted_owners: Vec::new(),
+            reserved_connections: 10,
             connection_limit: Some(7),
         }
     }
@@ -325,4 +326,46 @@ async fn a_restored_database_is_taken_over_once_its_comment_names_the_marketplac
         assert!(server.observe(&desired).await.login_works);
         server.log_in(&desired).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn connections_of_older_marketplaces_on_the_server_are_counted() {
+    for server in servers().await {
+        let (older, newer) = (server.desired("older", "shop/older 1"), server.desired("newer", "shop/newer 2"));
+        let reserved = async |own: &DesiredDatabase| {
+            PgDatabases.inspect(&server.admin, std::slice::from_ref(own)).await.unwrap().reserved_by_others
+        };
+        let before = reserved(&older).await;
+        server.ensure(&older).await.unwrap();
+        assert_eq!(reserved(&older).await, before, "its own reservation does not count");
+        assert_eq!(reserved(&newer).await, before + 10, "a Marketplace without databases is the newest");
+        server.ensure(&newer).await.unwrap();
+        assert_eq!(reserved(&newer).await, before + 10);
+        assert_eq!(reserved(&older).await, before, "the older one keeps what it has");
+        PgDatabases.lock(&server.admin, &older).await.unwrap();
+        assert_eq!(reserved(&newer).await, before, "a locked login opens no connections");
+    }
+}
+
+#[tokio::test]
+async fn the_operator_opens_a_bounded_number_of_sessions_at_a_server() {
+    let server = Server::on(agora_testkit::postgres().await).await;
+    let mut open = Vec::new();
+    for _ in 0..SESSIONS_MAX {
+        open.push(Session::open(&server.admin).await.unwrap());
+    }
+    let admin = server.admin.clone();
+    let mut waiting = std::pin::pin!(PgDatabases.inspect(&admin, &[]));
+    assert!(futures::poll!(waiting.as_mut()).is_pending());
+    let mut count = server.connect(&server.admin.user, "admin", "postgres").await.unwrap();
+    let sessions: i64 =
+        sqlx::query_scalar("select count(*) from pg_stat_activity where usename = $1 and pid <> pg_backend_pid()")
+            .bind(&server.admin.user)
+            .fetch_one(&mut count)
+            .await
+            .unwrap();
+    assert_eq!(usize::try_from(sessions).unwrap(), SESSIONS_MAX);
+    assert!(futures::poll!(waiting.as_mut()).is_pending());
+    open.pop().unwrap().close().await;
+    waiting.await.unwrap();
 }

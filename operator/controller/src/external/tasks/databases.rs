@@ -30,7 +30,7 @@ impl External for Databases {
         match self.inspect(desired).await {
             Err(error) => observation.connections = Err(error),
             Ok(server) => {
-                observation.connections = Ok(server.max_connections);
+                observation.connections = Ok(server.max_connections - server.reserved_by_others);
                 for database in &desired.databases {
                     let observed = server.databases.get(&database.name).cloned().unwrap_or_default();
                     let (result, correction) = self.correct(desired, &server, database, &observed, initial).await;
