@@ -19,8 +19,9 @@ const PUBLIC: [&str; 2] = ["username", "jwks.json"];
 
 /// Child objects that the operator created, as `kind/name`.
 pub fn children(target: &Target) -> Result<Vec<String>> {
-    let selector = format!("app.kubernetes.io/managed-by=agora-operator,app.kubernetes.io/instance={MARKETPLACE}");
-    let names = output(&mut target.kubectl(["-n", NAMESPACE, "get", KINDS, "-l", &selector, "-o", "name"]))?;
+    // Secrets that outlive their Marketplace have no instance label.
+    let selector = "app.kubernetes.io/managed-by=agora-operator";
+    let names = output(&mut target.kubectl(["-n", NAMESPACE, "get", KINDS, "-l", selector, "-o", "name"]))?;
     Ok(names.lines().map(str::to_owned).collect())
 }
 
