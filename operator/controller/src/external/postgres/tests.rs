@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use agora_testkit::TestDatabase;
+use agora_testkit::{PostgresServer, TestDatabase};
 use agora_vocab::Secret;
 use sqlx::Executor as _;
 
@@ -330,21 +330,21 @@ async fn a_restored_database_is_taken_over_once_its_comment_names_the_marketplac
 
 #[tokio::test]
 async fn connections_of_older_marketplaces_on_the_server_are_counted() {
-    for server in servers().await {
-        let (older, newer) = (server.desired("older", "shop/older 1"), server.desired("newer", "shop/newer 2"));
-        let reserved = async |own: &DesiredDatabase| {
-            PgDatabases.inspect(&server.admin, std::slice::from_ref(own)).await.unwrap().reserved_by_others
-        };
-        let before = reserved(&older).await;
-        server.ensure(&older).await.unwrap();
-        assert_eq!(reserved(&older).await, before, "its own reservation does not count");
-        assert_eq!(reserved(&newer).await, before + 10, "a Marketplace without databases is the newest");
-        server.ensure(&newer).await.unwrap();
-        assert_eq!(reserved(&newer).await, before + 10);
-        assert_eq!(reserved(&older).await, before, "the older one keeps what it has");
-        PgDatabases.lock(&server.admin, &older).await.unwrap();
-        assert_eq!(reserved(&newer).await, before, "a locked login opens no connections");
-    }
+    // On a server of its own: other tests add and remove logins.
+    let own = PostgresServer::start();
+    let server = Server::on(own.database().await).await;
+    let (older, newer) = (server.desired("older", "shop/older 1"), server.desired("newer", "shop/newer 2"));
+    let reserved = async |of: &DesiredDatabase| {
+        PgDatabases.inspect(&server.admin, std::slice::from_ref(of)).await.unwrap().reserved_by_others
+    };
+    server.ensure(&older).await.unwrap();
+    assert_eq!(reserved(&older).await, 0, "its own reservation does not count");
+    assert_eq!(reserved(&newer).await, 10, "a Marketplace without databases is the newest");
+    server.ensure(&newer).await.unwrap();
+    assert_eq!(reserved(&newer).await, 10);
+    assert_eq!(reserved(&older).await, 0, "the older one keeps what it has");
+    PgDatabases.lock(&server.admin, &older).await.unwrap();
+    assert_eq!(reserved(&newer).await, 0, "a locked login opens no connections");
 }
 
 #[tokio::test]
