@@ -122,7 +122,7 @@ async fn live(
     timing: Timing,
 ) -> anyhow::Result<()> {
     let info = admin::Info::new(services.iter().map(|service| service.name).collect());
-    let admin = Port::bind(process, "ADMIN_PORT", admin_port, admin::router(process, info)).await?;
+    let admin = Port::bind(process, "ADMIN_PORT", admin_port, admin::router(process, info))?;
     process.track(metrics_upkeep(process.shutdown()));
     tokio::select! {
         result = start_and_serve(process, services, stop, timing) => result,
@@ -179,9 +179,9 @@ async fn start(process: &Process, services: Vec<Service>) -> anyhow::Result<Vec<
 async fn start_one(service: Service, process: Process, listener: Gate) -> anyhow::Result<Vec<Port>> {
     let (numbers, routers) = (service.start)(process.clone()).await.context(service.name)?;
     process.provide(service.name, routers.clone());
-    let mut ports = vec![Port::bind(&process, "PORT", numbers.public, routers.public).await?];
+    let mut ports = vec![Port::bind(&process, "PORT", numbers.public, routers.public)?];
     if let Some(number) = numbers.internal {
-        ports.push(Port::bind(&process, "INTERNAL_PORT", number, routers.internal).await?);
+        ports.push(Port::bind(&process, "INTERNAL_PORT", number, routers.internal)?);
     }
     listener.open();
     Ok(ports)
@@ -221,9 +221,9 @@ struct Port {
 }
 
 impl Port {
-    async fn bind(process: &Process, variable: &str, number: u16, router: Router) -> anyhow::Result<Self> {
+    fn bind(process: &Process, variable: &str, number: u16, router: Router) -> anyhow::Result<Self> {
         let service = process.service();
-        let tcp = server::bind(number).await.with_context(|| {
+        let tcp = server::bind(number).with_context(|| {
             let specific = format!("{}_{variable}", service.to_ascii_uppercase().replace('-', "_"));
             format!("{service} cannot listen on port {number}: set {variable} or {specific} to a free one")
         })?;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::Router;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -23,14 +23,26 @@ const CONNECTIONS: ConnectionLimits = ConnectionLimits { total: 1024, per_addres
 /// Pause after the system refused to give a connection (too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Listens on every address of the machine, IPv6 and IPv4; IPv4 alone where there is no IPv6. Port 0: a free one.
-pub async fn bind(port: u16) -> io::Result<TcpListener> {
-    match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
+/// Connections that wait to be accepted; the system's own limit may be lower. With the 128 of the standard library, a client
+/// that comes in a crowd is not noticed until it tries again after a second.
+const BACKLOG: u32 = 4096;
+
+/// Listens on every address of the machine, IPv6 and IPv4; IPv4 alone where there is no IPv6. Port 0: a free one. Panics
+/// outside of a runtime.
+pub fn bind(port: u16) -> io::Result<TcpListener> {
+    match listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
         Err(error) if error.kind() != io::ErrorKind::AddrInUse && error.kind() != io::ErrorKind::PermissionDenied => {
-            TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await
+            listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
         }
         result => result,
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves until `stop`, then accepts no more, finishes the requests under way and returns. While the process is
@@ -101,8 +113,8 @@ mod tests {
     use super::{ConnectionLimits, SocketAddr, bind, serve, serve_within};
     use crate::process::Process;
 
-    async fn serving() -> (u16, CancellationToken, impl Future<Output = ()>) {
-        let tcp = bind(0).await.unwrap();
+    fn serving() -> (u16, CancellationToken, impl Future<Output = ()>) {
+        let tcp = bind(0).unwrap();
         let (port, stop) = (tcp.local_addr().unwrap().port(), CancellationToken::new());
         let router = Router::new()
             .route("/who", get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() }));
@@ -110,8 +122,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_crowd_of_clients_connects_before_any_of_them_is_accepted() {
+        let listener = bind(0).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let crowd = (0..400).map(|_| TcpStream::connect(("127.0.0.1", port)));
+        let connected = tokio::time::timeout(Duration::from_secs(10), futures::future::join_all(crowd)).await;
+        assert!(connected.unwrap().iter().all(Result::is_ok));
+    }
+
+    #[tokio::test]
     async fn http1_and_http2_are_served_and_the_peer_is_known() {
-        let (port, stop, served) = serving().await;
+        let (port, stop, served) = serving();
         let clients = async {
             for builder in [reqwest::Client::builder(), reqwest::Client::builder().http2_prior_knowledge()] {
                 let client = builder.no_proxy().build().unwrap();
@@ -125,7 +146,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_drain_does_not_wait_for_idle_or_silent_connections() {
-        let (port, stop, served) = serving().await;
+        let (port, stop, served) = serving();
         let clients = async {
             let mut idle = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
             idle.write_all(b"GET /who HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
@@ -156,7 +177,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_head_over_the_limit_is_431_and_one_below_it_is_served() {
-        let (port, stop, served) = serving().await;
+        let (port, stop, served) = serving();
         let clients = async {
             for (bytes, status) in [(15 << 10, "200"), (17 << 10, "431"), (400 << 10, "431")] {
                 let mut tcp = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
@@ -174,7 +195,7 @@ mod tests {
 
     #[tokio::test]
     async fn idle_connections_give_way_to_newcomers() {
-        let tcp = bind(0).await.unwrap();
+        let tcp = bind(0).unwrap();
         let (port, stop) = (tcp.local_addr().unwrap().port(), CancellationToken::new());
         let router = Router::new().route("/who", get(|| async { "here" }));
         let limits = ConnectionLimits { total: 8, per_address: 6, wait: Duration::from_secs(1) };
@@ -195,7 +216,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_is_refused_in_the_middle_of_its_upload_reads_the_answer() {
-        let tcp = bind(0).await.unwrap();
+        let tcp = bind(0).unwrap();
         let (port, stop) = (tcp.local_addr().unwrap().port(), CancellationToken::new());
         let refuse = || async { (axum::http::StatusCode::PAYLOAD_TOO_LARGE, "too large") };
         let router = Router::new().route("/who", axum::routing::post(refuse));

@@ -61,7 +61,6 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let process = Process::new(NAME);
     let router = admin::router(&process, admin::Info::new(vec![NAME]));
     let listener = agora_chassis::bind(config.admin_port)
-        .await
         .with_context(|| format!("cannot listen on port {}: set ADMIN_PORT to a free port", config.admin_port))?;
     let shutdown = process.shutdown();
     process.spawn("admin", async move {
