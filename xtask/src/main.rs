@@ -21,6 +21,7 @@ mod layers;
 mod licences;
 mod progress;
 mod rooms;
+mod rows;
 mod status;
 mod target;
 mod test;
@@ -69,6 +70,8 @@ enum Verb {
     },
     /// Check formatting, lints, dependency rules, source rules, licences and generated files
     Check,
+    /// Print the capabilities of docs/CAPABILITIES.md that have no test
+    Rows(rows::Options),
     /// Regenerate all generated files: CRD, chart copy, snapshots, samples, migration copies
     Codegen,
     /// Build both container images, and load them into the local cluster if it runs
@@ -127,6 +130,7 @@ fn perform() -> Result<()> {
         Verb::Fault(options) => cluster::fault::fault(&paths, &options),
         Verb::Test { stages } => test::test(&paths, &stages),
         Verb::Check => check::check(&paths),
+        Verb::Rows(options) => rows::rows(&paths, &options),
         Verb::Codegen => codegen::codegen(&paths),
         Verb::Image { profile, stage: Some(folder) } => image::stage_into(&paths, profile, &folder),
         Verb::Image { profile, stage: None } => image(&paths, profile),

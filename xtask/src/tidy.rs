@@ -55,6 +55,16 @@ pub fn faults(paths: &Paths) -> Result<Vec<String>> {
     Ok(faults)
 }
 
+/// Names of all tests of the workspace, sorted.
+pub fn test_names(paths: &Paths) -> Result<Vec<String>> {
+    let sources = tracked(paths)?.into_iter().filter(|file| file.extension().is_some_and(|end| end == "rs"));
+    let texts = sources.filter_map(|file| std::fs::read_to_string(paths.repo.join(file)).ok());
+    let mut names: Vec<_> =
+        texts.flat_map(|text| tests(&text).into_iter().map(str::to_owned).collect::<Vec<_>>()).collect();
+    names.sort();
+    Ok(names)
+}
+
 /// Names of the tests of a source file: functions with a test attribute, and the scenarios that the end-to-end tests run.
 fn tests(text: &str) -> Vec<&str> {
     let (mut names, mut is_test, mut in_scenarios) = (Vec::new(), false, false);
