@@ -196,7 +196,7 @@ fn dead_letters() {
 }
 
 #[test]
-fn a_type_from_the_future_is_skipped_and_a_known_one_that_is_malformed_is_an_error() {
+fn ms8_a_type_from_the_future_is_skipped_and_a_known_one_that_is_malformed_is_an_error() {
     let mut envelope: Envelope = serde_json::from_value(serde_json::json!({
         "id": id(1), "type": "order.teleported", "version": 9, "time": "2026-01-02T03:04:05Z", "key": "k", "seq": 1,
         "epoch": 0, "data": {"anything": true}, "fieldOfTomorrow": 1,

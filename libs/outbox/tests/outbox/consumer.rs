@@ -184,7 +184,7 @@ async fn joining_and_leaving_members_apply_every_event_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn handled_messages_are_committed_and_not_delivered_to_the_next_member() {
+async fn ms4_handled_messages_are_committed_and_not_delivered_to_the_next_member() {
     let (db, config) = (database().await, broker("committed").await);
     let producer = Producer::new(&config);
     let batch = messages(3, 5);

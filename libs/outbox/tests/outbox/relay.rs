@@ -41,7 +41,7 @@ async fn write(db: &Db, aggregates: u128, per_key: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_committed_event_arrives_in_order_with_two_relays() {
+async fn ms3_every_committed_event_arrives_in_order_with_two_relays() {
     const AGGREGATES: u128 = 24;
     const PER_KEY: i64 = 30;
     let (db, config) = (database().await, broker("competing").await);
@@ -135,7 +135,7 @@ async fn committing(db: &Db) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_wait_while_the_broker_is_unreachable_and_arrive_when_it_is_back() {
+async fn ms7_events_wait_while_the_broker_is_unreachable_and_arrive_when_it_is_back() {
     const PER_KEY: i64 = 10;
     let server = KafkaServer::start();
     let config = Config::plain(&server.brokers(), "away");

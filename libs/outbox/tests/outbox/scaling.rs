@@ -62,7 +62,7 @@ async fn handles(what: &str, (_, handled): &(Process, Arc<AtomicUsize>)) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn scaling_from_one_to_two_to_one_to_three_members_loses_and_stops_nothing() {
+async fn ms5_scaling_from_one_to_two_to_one_to_three_members_loses_and_stops_nothing() {
     let (db, config) = (database().await, broker("scaling").await);
     Producer::new(&config).send_all(&backlog()).await.expect("sent");
     let effects = Effects::default();

@@ -41,7 +41,7 @@ fn quote(quote: &[(u128, i64, i64)]) -> QuoteResult {
 }
 
 #[test]
-fn a_view_shows_quoted_prices_and_stock_and_flags_a_changed_price() {
+fn ct11_a_view_shows_quoted_prices_and_stock_and_flags_a_changed_price() {
     let cart = contents(vec![line(1, 2, 100), line(2, 1, 500)], &[copy(1, 100), copy(2, 500)]);
     let view = cart.view(&quote(&[(1, 150, 2), (2, 500, 0)]));
     let seen: Vec<_> = view.items.iter().map(|i| (i.price.amount, i.available, i.price_changed())).collect();
@@ -96,12 +96,12 @@ fn added_units_join_their_line_at_the_new_price_within_the_limit() {
 }
 
 #[test]
-fn an_empty_cart_has_total_zero() {
+fn ct2_an_empty_cart_has_total_zero() {
     assert_eq!(contents(vec![], &[]).view(&QuoteResult::default()).total, eur(0));
 }
 
 #[test]
-fn a_changed_or_removed_line_raises_the_version_and_an_unknown_line_does_not() {
+fn ct4_a_changed_or_removed_line_raises_the_version_and_an_unknown_line_does_not() {
     let mut cart = contents(vec![line(1, 2, 100), line(2, 1, 100)], &[]).cart;
     let (first, second, unknown) = (cart.lines[0].id, cart.lines[1].id, LineId::new(Uuid::from_u128(9)));
     let changed = cart.change(first, Quantity::parse(7).unwrap(), eur(150)).unwrap();

@@ -84,7 +84,7 @@ async fn a_rejected_change_does_not_change_the_cart() {
 }
 
 #[tokio::test]
-async fn a_line_is_accessible_to_its_user_only() {
+async fn ct6_a_line_is_accessible_to_its_user_only() {
     let database = Database::create().await;
     let carts = &database.carts;
     let (me, thief, chair) = (user(), user(), product());

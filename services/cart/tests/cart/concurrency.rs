@@ -11,7 +11,7 @@ use crate::fixture::{Database, add, command, held, line, order, product, put, qu
 
 /// Defect of A (docs/DEFECTS.md): 8 parallel adds gave 2 lines, and 11 adds of 1 gave 8 units.
 #[tokio::test(flavor = "multi_thread")]
-async fn parallel_adds_of_one_product_are_one_line_with_the_sum() {
+async fn ct1_parallel_adds_of_one_product_are_one_line_with_the_sum() {
     let database = Database::create().await;
     let carts = &database.carts;
     let (me, chair) = (user(), product());

@@ -12,7 +12,7 @@ use crate::{
 
 /// Defect of A (docs/DEFECTS.md): an order emptied the cart of a wrong user id.
 #[tokio::test]
-async fn a_checkout_empties_only_the_cart_of_its_user() {
+async fn ct12_a_checkout_empties_only_the_cart_of_its_user() {
     let shop = Shop::open().await;
     let chair = shop.list_product(9);
     let other = shop.keys.token(user(), &[Role::Customer]);

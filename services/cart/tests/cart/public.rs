@@ -61,7 +61,7 @@ async fn every_route_needs_a_token() {
 
 /// Defect of A (docs/DEFECTS.md): a quantity could be negative or above the stock when lines were merged, and a change was not checked at all.
 #[tokio::test]
-async fn quantities_are_checked_when_added_merged_and_changed() {
+async fn ct3_quantities_are_checked_when_added_merged_and_changed() {
     let shop = Shop::open().await;
     let chair = shop.list_product(5);
     let line = shop.add(chair, 3).await.expect(201).body["items"][0]["id"].clone();

@@ -31,7 +31,7 @@ async fn a_cart_shows_current_prices_and_stock() {
 
 /// Defect of A (docs/DEFECTS.md): the cart could not be viewed without the product service, and waited for it without a limit.
 #[tokio::test]
-async fn without_the_catalog_a_cart_is_shown_from_copies_and_adding_fails() {
+async fn ct7_without_the_catalog_a_cart_is_shown_from_copies_and_adding_fails() {
     let shop = Shop::open().await;
     let chair = shop.list_product(9);
     let first = shop.add(chair, 2).key("k").await.expect(201).body;

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn image_urls_are_http_or_https() {
+    fn ca17_image_urls_are_http_or_https() {
         for url in ["ftp://x/a", "https://", "javascript:alert(1)", "https://x/<a>", "http:// x", "https:///a"] {
             assert!(ImageUrl::parse(url).is_err(), "{url}");
         }

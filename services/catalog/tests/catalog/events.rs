@@ -33,7 +33,7 @@ fn order(order_id: OrderId, hold: i32) -> Order {
 
 /// Defects of A and B (docs/DEFECTS.md): stock was never decremented; a working event consumer would have decremented it twice.
 #[tokio::test]
-async fn an_order_decrements_stock_once_by_command_event_or_both() {
+async fn ca19_an_order_decrements_stock_once_by_command_event_or_both() {
     let shop = Shop::open().await;
     let id = shop.product("A", 10).await.id;
     let lines = || json!([{"productId": id, "quantity": 3}]);

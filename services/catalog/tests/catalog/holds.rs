@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::fixture::{Database, command, fresh, held, hold, lines, main_location, reserve, seconds, stock_of, stocked};
 
 #[tokio::test]
-async fn a_hold_is_all_or_nothing_and_reports_every_shortage() {
+async fn ca18_a_hold_is_all_or_nothing_and_reports_every_shortage() {
     let database = &Database::create().await;
     let (plenty, few, none) = (stocked(database, 10).await, stocked(database, 1).await, stocked(database, 0).await);
     let refused = reserve(database, hold(1), &[(plenty, 1), (few, 1), (few, 1), (none, 7)]).await;
@@ -126,7 +126,7 @@ async fn commit_changes_only_a_held_hold() {
 }
 
 #[tokio::test]
-async fn a_release_frees_or_returns_units_or_writes_a_tombstone() {
+async fn ca20_a_release_frees_or_returns_units_or_writes_a_tombstone() {
     let database = &Database::create().await;
     let id = stocked(database, 3).await;
     let release = |hold| async move { database.store.release(hold, command()).await.unwrap().into_inner() };
@@ -220,7 +220,7 @@ async fn a_message_for_an_ended_hold_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hold_is_filled_by_warehouse_priority_and_over_several_warehouses() {
+async fn ca14_a_hold_is_filled_by_warehouse_priority_and_over_several_warehouses() {
     let database = &Database::create().await;
     let id = stocked(database, 5).await;
     let first = database.warehouse(-1).await;

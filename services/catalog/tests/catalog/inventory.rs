@@ -23,7 +23,7 @@ async fn stock_and_name_do_not_overwrite_each_other() {
 }
 
 #[tokio::test]
-async fn inventory_is_set_or_adjusted_but_not_below_the_reserved_units() {
+async fn ca5_inventory_is_set_or_adjusted_but_not_below_the_reserved_units() {
     let shop = Shop::open().await;
     let id = shop.product("Chair", 3).await.id;
     let inventory = |body| shop.public.put(&format!("/api/v1/products/{id}/inventory"), body).with(&shop.admin);
@@ -50,7 +50,7 @@ async fn inventory_is_set_or_adjusted_but_not_below_the_reserved_units() {
 
 /// Defect of A (docs/DEFECTS.md): `POST /products/stock` was called but had no route.
 #[tokio::test]
-async fn the_stock_of_many_products_is_one_request() {
+async fn ca7_the_stock_of_many_products_is_one_request() {
     let shop = Shop::open().await;
     let (a, b) = (shop.product("A", 3).await.id, shop.product("B", 0).await.id);
     let ask = |ids: Value| shop.public.post("/api/v1/products/stock", json!({"ids": ids}));

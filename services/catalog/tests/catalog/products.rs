@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::fixture::{Database, add, command, fresh, hold, lines, named, request, seconds, stocked, with_sku};
 
 #[tokio::test]
-async fn a_product_is_as_it_was_written_until_it_is_removed() {
+async fn ca6_a_product_is_as_it_was_written_until_it_is_removed() {
     let database = &Database::create().await;
     let product = with_sku("Desk", "D-1");
     let added = add(database, &product, 3).await;
@@ -32,7 +32,7 @@ async fn a_product_is_as_it_was_written_until_it_is_removed() {
 }
 
 #[tokio::test]
-async fn a_sku_is_unique_among_products_that_are_not_deleted() {
+async fn ca15_a_sku_is_unique_among_products_that_are_not_deleted() {
     let database = &Database::create().await;
     let first = with_sku("Lamp", "L-1");
     add(database, &first, 0).await;
@@ -167,7 +167,7 @@ async fn a_search_escapes_wildcards() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_change_appends_its_event_in_the_same_transaction() {
+async fn ca21_every_change_appends_its_event_in_the_same_transaction() {
     let database = &Database::create().await;
     let id = stocked(database, 5).await;
     let mine = hold(1);

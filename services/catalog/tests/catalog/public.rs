@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_product_created_by_an_admin_is_public() {
+async fn ca3_a_product_created_by_an_admin_is_public() {
     let shop = Shop::open().await;
     let body = json!({
         "name": " Oak chair ", "description": "Solid.\nHeavy.", "sku": "OAK-1", "price": eur(1999), "stock": 7,
@@ -112,7 +112,7 @@ async fn a_repeated_key_creates_one_product_and_rejects_another_body() {
 
 /// Defect of A (docs/DEFECTS.md): lists had no defined order and no maximum page size.
 #[tokio::test]
-async fn lists_are_sorted_and_limited() {
+async fn ca1_lists_are_sorted_and_limited() {
     let shop = Shop::open().await;
     for name in ["c", "a", "b"] {
         shop.product(name, 0).await;
@@ -154,7 +154,7 @@ async fn lists_are_sorted_and_limited() {
 }
 
 #[tokio::test]
-async fn if_none_match_returns_304_for_an_unchanged_product() {
+async fn ca2_if_none_match_returns_304_for_an_unchanged_product() {
     let shop = Shop::open().await;
     let id = shop.product("Chair", 2).await.id;
     let one = format!("/api/v1/products/{id}");

@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_lines_are_merged_within_the_quantity_limit() {
+    fn or13_equal_lines_are_merged_within_the_quantity_limit() {
         let lines = RequestedLines::parse(vec![
             (product(1), None, 2),
             (product(1), Some("red".into()), 1),
@@ -351,7 +351,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_total_is_the_sum_of_quantity_times_price(lines in prop::collection::vec((1..=9_999_i64, 0..=1_000_000_i64), 1..20)) {
+        fn or9_the_total_is_the_sum_of_quantity_times_price(lines in prop::collection::vec((1..=9_999_i64, 0..=1_000_000_i64), 1..20)) {
             let items = lines.iter().enumerate().map(|(i, (units, _))| (product(i as u128), None, *units)).collect();
             let quotes = lines.iter().enumerate().map(|(i, (_, amount))| quoted(i as u128, *amount, "EUR")).collect();
             let (_, total) = price(&RequestedLines::parse(items).unwrap().into_lines(), quotes).unwrap();

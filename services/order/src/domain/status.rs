@@ -211,7 +211,7 @@ mod tests {
         refunded:";
 
     #[test]
-    fn transition_table_matches_the_design() {
+    fn or8_transition_table_matches_the_design() {
         for line in DESIGN.lines() {
             let (from, to) = line.trim().split_once(':').unwrap();
             let from: Status = from.parse().unwrap();

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::fixture::{DUE, Shop, body};
 
 #[tokio::test]
-async fn a_payment_is_captured_once_posted_to_the_ledger_and_reported_to_the_order() {
+async fn pa1_a_payment_is_captured_once_posted_to_the_ledger_and_reported_to_the_order() {
     let shop = Shop::open().await;
     let order = shop.order();
     let first = shop.post("k", body(order, "tok_ok")).await.expect(201);
@@ -26,7 +26,7 @@ async fn a_payment_is_captured_once_posted_to_the_ledger_and_reported_to_the_ord
 }
 
 #[tokio::test]
-async fn a_hundred_concurrent_requests_with_one_key_charge_once() {
+async fn pa10_a_hundred_concurrent_requests_with_one_key_charge_once() {
     let shop = Shop::open().await;
     let order = shop.order();
     let answers = join_all((0..100).map(|_| shop.post("k", body(order, "tok_ok")))).await;
@@ -138,7 +138,7 @@ async fn invalid_input_is_rejected_by_field_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn payments_of_other_users_return_404_and_refunds_require_an_admin() {
+async fn pa2_payments_of_other_users_return_404_and_refunds_require_an_admin() {
     let shop = Shop::open().await;
     let id = shop.captured(shop.order()).await;
     let (path, stranger) =

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::fixture::{DUE, Shop};
 
 #[tokio::test]
-async fn concurrent_refunds_never_exceed_the_captured_amount() {
+async fn pa3_concurrent_refunds_never_exceed_the_captured_amount() {
     let shop = Shop::open().await;
     let id = shop.captured(shop.order()).await;
     let amount = json!({ "amount": 300, "currency": "EUR" });

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hash_names_argon2id_and_its_parameters_and_two_hashes_of_one_password_differ() {
+    async fn id8_a_hash_names_argon2id_and_its_parameters_and_two_hashes_of_one_password_differ() {
         let pool = Argon2Passwords::new().unwrap();
         let one = pool.hash(ONE, &password("correct horse")).await.unwrap();
         assert!(one.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", one.as_str());

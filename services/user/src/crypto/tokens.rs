@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn an_access_token_holds_the_agreed_claims_and_the_key_sets_name_of_its_key() {
+    fn id4_an_access_token_holds_the_agreed_claims_and_the_key_sets_name_of_its_key() {
         let keys = TestKeys::new();
         let tokens = tokens(WatchedFile::fixed(keys.signing_key_pem()), WatchedFile::fixed(keys.jwks()));
         let access = tokens.access(&admin(), SessionId::new(Uuid::from_u128(8))).unwrap();

@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn an_account_is_seen_and_changed_by_its_owner_and_by_admins_alone() {
+async fn id9_an_account_is_seen_and_changed_by_its_owner_and_by_admins_alone() {
     let shop = Shop::open().await;
     let (ada, _) = shop.shopper("ada@example.com").await;
     let (_, eve) = shop.shopper("eve@example.com").await;
@@ -31,7 +31,7 @@ async fn an_account_is_seen_and_changed_by_its_owner_and_by_admins_alone() {
 
 /// Defect of an earlier project (docs/DEFECTS.md): a partial update reset the other fields.
 #[tokio::test]
-async fn a_partial_update_changes_what_it_names_and_nothing_else() {
+async fn id10_a_partial_update_changes_what_it_names_and_nothing_else() {
     let shop = Shop::open().await;
     let (id, token) = shop.shopper("ada@example.com").await;
     let path = format!("/api/v1/users/{id}");

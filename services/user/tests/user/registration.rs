@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::fixture::{PASSWORD, Shop, fields, text};
 
 #[tokio::test]
-async fn registration_returns_the_account_without_the_password() {
+async fn id1_registration_returns_the_account_without_the_password() {
     let shop = Shop::open().await;
     let body = json!({
         "email": " Ada@Example.com ", "password": PASSWORD, "firstname": "Ada", "lastname": "Lovelace",

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::fixture::{ACCESS_LIFETIME_S, PASSWORD, Shop, text};
 
 #[tokio::test]
-async fn a_login_returns_both_tokens_and_the_access_token_is_accepted() {
+async fn id3_a_login_returns_both_tokens_and_the_access_token_is_accepted() {
     let shop = Shop::open().await;
     let registered = shop.register("ada@example.com").await;
     let answer = shop
@@ -36,7 +36,7 @@ async fn a_login_returns_both_tokens_and_the_access_token_is_accepted() {
 
 /// Defect of uMarketplace (docs/DEFECTS.md): 404 for an unknown user, 400 for a wrong password.
 #[tokio::test]
-async fn an_unknown_user_a_bad_password_and_a_blocked_account_look_the_same() {
+async fn id2_an_unknown_user_a_bad_password_and_a_blocked_account_look_the_same() {
     let shop = Shop::open().await;
     shop.register("ada@example.com").await;
     let blocked = shop.register("eve@example.com").await;
@@ -76,7 +76,7 @@ async fn tokens_expire() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_is_exchanged_once_and_its_reuse_ends_the_family() {
+async fn id5_a_refresh_token_is_exchanged_once_and_its_reuse_ends_the_family() {
     let shop = Shop::open().await;
     shop.register("ada@example.com").await;
     let first = shop.login("ada@example.com").await;

@@ -65,7 +65,7 @@ async fn an_order_of_a_cart_paid_at_once_survives_a_crash_after_every_step() {
 }
 
 #[tokio::test]
-async fn a_shortage_survives_a_crash_after_every_step() {
+async fn or19_a_shortage_survives_a_crash_after_every_step() {
     crashing(async |shop: &Shop, pass: i64, failpoint: &Failpoint| {
         let lamp = shop.fakes.catalog.offer(1999, 1);
         shop.fakes.carts.add(shop.ada, lamp, Quantity::parse(2).unwrap());

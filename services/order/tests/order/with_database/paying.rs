@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::shop::{Shop, two};
 
 #[tokio::test]
-async fn begin_payment_and_its_result_make_the_order_paid() {
+async fn pa9_begin_payment_and_its_result_make_the_order_paid() {
     let shop = Shop::open().await;
     let lamp = shop.fakes.catalog.offer(1999, 10);
     let order = shop.pending("k", lamp, 2).await;

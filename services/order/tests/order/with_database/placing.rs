@@ -13,7 +13,7 @@ pub fn address() -> Value {
 }
 
 #[tokio::test]
-async fn an_order_from_a_list_holds_its_stock_and_is_pending() {
+async fn or2_an_order_from_a_list_holds_its_stock_and_is_pending() {
     let shop = Shop::open().await;
     let lamp = shop.fakes.catalog.offer(1999, 10);
     let body = json!({ "items": [{ "productId": lamp, "quantity": 2 }], "shippingAddress": address() });
@@ -33,7 +33,7 @@ async fn an_order_from_a_list_holds_its_stock_and_is_pending() {
 }
 
 #[tokio::test]
-async fn an_order_of_the_cart_empties_it() {
+async fn or1_an_order_of_the_cart_empties_it() {
     let shop = Shop::open().await;
     let lamp = shop.fakes.catalog.offer(1999, 10);
     shop.fakes.carts.add(shop.ada, lamp, Quantity::ONE);
@@ -136,7 +136,7 @@ async fn a_reused_key_returns_the_same_response_and_rejects_another_body() {
 }
 
 #[tokio::test]
-async fn an_entry_of_the_address_book_is_copied() {
+async fn or11_an_entry_of_the_address_book_is_copied() {
     let shop = Shop::open().await;
     let (lamp, entry) = (shop.fakes.catalog.offer(1999, 10), AddressId::new(Uuid::from_u128(4)));
     let home: agora_api::user::PostalAddress = serde_json::from_value(address()).unwrap();

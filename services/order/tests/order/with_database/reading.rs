@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::shop::Shop;
 
 #[tokio::test]
-async fn orders_are_listed_newest_first_by_cursor_and_by_offset() {
+async fn or3_orders_are_listed_newest_first_by_cursor_and_by_offset() {
     let shop = Shop::open().await;
     let lamp = shop.fakes.catalog.offer(100, 100);
     let mut made = Vec::new();

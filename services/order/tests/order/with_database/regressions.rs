@@ -120,7 +120,7 @@ async fn empty_orders_and_half_units_passed_and_there_was_no_total_and_no_status
 }
 
 #[tokio::test]
-async fn every_order_was_listed_to_every_user_without_paging() {
+async fn or5_every_order_was_listed_to_every_user_without_paging() {
     let shop = Shop::open().await;
     orders(&shop, shop.fakes.catalog.offer(100, 50), 25).await;
     shop.app().get("/api/v1/orders").await.expect(401);

@@ -86,7 +86,7 @@ async fn internal_routes_require_a_token_of_the_payment_service() {
 }
 
 #[tokio::test]
-async fn another_users_order_is_not_found_on_every_route() {
+async fn or4_another_users_order_is_not_found_on_every_route() {
     let shop = Shop::open().await;
     let lamp = shop.fakes.catalog.offer(100, 100);
     let order = shop.pending("k", lamp, 1).await;

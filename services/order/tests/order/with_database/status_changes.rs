@@ -6,7 +6,7 @@ use serde_json::json;
 use super::shop::{Shop, two};
 
 #[tokio::test]
-async fn a_pending_order_is_cancelled_at_once_and_its_stock_freed() {
+async fn or7_a_pending_order_is_cancelled_at_once_and_its_stock_freed() {
     let shop = Shop::open().await;
     let lamp = shop.fakes.catalog.offer(100, 5);
     let order = shop.pending("k", lamp, 2).await;
@@ -47,7 +47,7 @@ async fn a_paid_order_is_cancelled_refunded_and_its_stock_comes_back() {
 }
 
 #[tokio::test]
-async fn an_admin_can_only_request_allowed_transitions() {
+async fn or6_an_admin_can_only_request_allowed_transitions() {
     let shop = Shop::open().await;
     let lamp = shop.fakes.catalog.offer(100, 5);
     let order = shop.pending("k", lamp, 1).await;

@@ -173,7 +173,7 @@ async fn one_version_of_a_cart_has_at_most_one_live_order() {
 }
 
 #[tokio::test]
-async fn numbers_rise_and_every_order_starts_as_created() {
+async fn or10_numbers_rise_and_every_order_starts_as_created() {
     let store = TestStore::new().await;
     let (first, second) = (made(&store, None).await.state.order, made(&store, None).await.state.order);
     assert_eq!((first.number.as_str(), second.number.as_str()), ("A-1000001", "A-1000002"));
@@ -183,7 +183,7 @@ async fn numbers_rise_and_every_order_starts_as_created() {
 }
 
 #[tokio::test]
-async fn versions_history_and_events_have_no_gap_and_the_history_rebuilds_the_order() {
+async fn or17_versions_history_and_events_have_no_gap_and_the_history_rebuilds_the_order() {
     let store = TestStore::new().await;
     let order = paid(&store).await;
     apply(&store, order, SagaEvent::StatusRequested(Status::Processing)).await;

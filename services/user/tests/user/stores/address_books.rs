@@ -23,7 +23,7 @@ fn entry(n: u128, street: &str) -> BookEntry {
 }
 
 #[tokio::test]
-async fn an_address_book_is_its_owners_alone() {
+async fn id13_an_address_book_is_its_owners_alone() {
     let database = &database().await;
     let ada = ada(database).await;
     let eve =
