@@ -7,7 +7,10 @@ use agora_vocab::{
 use time::macros::datetime;
 use uuid::Uuid;
 
-use crate::{DeadLetter, DeadLetterEvent, DeadLetterMetadata, Envelope, Event, cart, catalog, order, payment, user};
+use crate::{
+    DeadLetter, DeadLetterEvent, DeadLetterMetadata, Envelope, Event, cart, catalog, order, payment, recommendation,
+    user,
+};
 
 fn id(n: u128) -> Uuid {
     Uuid::from_u128(0x0192_f0c1_0000_7000_8000_0000_0000_0000 + n)
@@ -179,6 +182,24 @@ fn payments() {
             result_id: CommandId::new(id(53)),
         }),
     ]);
+}
+
+#[test]
+fn recommendations() {
+    use recommendation::{FeedbackStats, RecommendationEvent, Recommendations, RecommendedProduct};
+    check(&[RecommendationEvent::Changed(Recommendations {
+        user_id: UserId::new(id(10)),
+        version: 2,
+        recommendations: vec![RecommendedProduct {
+            product_id: ProductId::new(id(20)),
+            name: "Lamp".into(),
+            price: eur(1999),
+            category: Some("Lighting".into()),
+            image_url: None,
+            feedback_stats: FeedbackStats { positive_count: 7, negative_count: 1 },
+            reason: "Because you bought from Lighting".into(),
+        }],
+    })]);
 }
 
 #[test]

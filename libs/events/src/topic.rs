@@ -36,11 +36,14 @@ pub mod topics {
     pub const ORDER: Topic = Topic("order-events");
     /// Captures, declines, voids, refunds.
     pub const PAYMENT: Topic = Topic("payment-events");
+    /// Products recommended to users.
+    pub const RECOMMENDATION: Topic = Topic("recommendation-events");
     /// What a consumer could not read or handle, written by every consuming service.
     pub const DEAD_LETTER: Topic = Topic("dead-letter-queue");
 
     /// All of them.
-    pub const ALL: [Topic; 8] = [USER, PRODUCT, INVENTORY, PROMOTIONAL, CART, ORDER, PAYMENT, DEAD_LETTER];
+    pub const ALL: [Topic; 9] =
+        [USER, PRODUCT, INVENTORY, PROMOTIONAL, CART, ORDER, PAYMENT, RECOMMENDATION, DEAD_LETTER];
 
     /// The topic of that bare name.
     pub fn named(name: &str) -> Option<Topic> {
