@@ -65,15 +65,22 @@ pub enum Sort {
 }
 
 impl Sort {
+    const ALL: [Self; 5] = [Self::Name, Self::Price, Self::PriceDown, Self::Created, Self::CreatedDown];
+
     /// Accepts `name`, `price`, `-price`, `createdAt`, `-createdAt`.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        match text {
-            "name" => Ok(Self::Name),
-            "price" => Ok(Self::Price),
-            "-price" => Ok(Self::PriceDown),
-            "createdAt" => Ok(Self::Created),
-            "-createdAt" => Ok(Self::CreatedDown),
-            _ => Err(Invalid::new("sort", "must be one of name, price, -price, createdAt, -createdAt")),
+        let known = Self::ALL.into_iter().find(|sort| sort.as_str() == text);
+        known.ok_or(Invalid::new("sort", "must be one of name, price, -price, createdAt, -createdAt"))
+    }
+
+    /// The text that [`Sort::parse`] accepts.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Price => "price",
+            Self::PriceDown => "-price",
+            Self::Created => "createdAt",
+            Self::CreatedDown => "-createdAt",
         }
     }
 }

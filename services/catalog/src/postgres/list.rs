@@ -1,6 +1,7 @@
 //! Pages of products: along an index of the sort key, or what a search finds. Contains no rule about products.
 
 use agora_postgres::{Connection, Db};
+use sqlx::{Postgres, postgres::PgArguments, query::QueryAs};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -32,22 +33,43 @@ pub(super) async fn page(reads: &Db, listing: &Listing) -> Result<ProductPage, S
         Start::After(cursor) => PageKey { value: cursor.key.clone(), id: cursor.id.uuid() },
         Start::First | Start::Offset(_) => PageKey::before_first(*sort),
     };
-    let query = match (&pattern, category) {
-        // Planned for its pattern, and each time: the index serves a long one, and not one of two letters.
-        (Some(pattern), _) => sqlx::query_as(search_sql(*sort)).persistent(false).bind(pattern),
-        (None, None) => sqlx::query_as(page_sql(*sort)[0]),
-        (None, Some(_)) => sqlx::query_as(page_sql(*sort)[1]),
+    let limit = i64::from(limit.get()) + 1;
+    let query = match &pattern {
+        Some(pattern) => found(pattern, category, *sort, key),
+        None => along_index(category, *sort, key),
     };
+    let query = query.bind(limit).bind(offset);
+    // Last, because only the statements for one category have it.
+    let query = if pattern.is_none() && category.is_some() { query.bind(category) } else { query };
+    let rows: Vec<Row> = query.fetch_all(&mut *connection).await?;
+    let items = rows.into_iter().map(Row::into_listed).collect::<Result<_, _>>()?;
+    Ok(ProductPage::cut(items, listing, total))
+}
+
+type PageQuery<'q> = QueryAs<'q, Postgres, Row, PgArguments>;
+
+/// A page of what a search finds, without its limit and offset.
+fn found<'q>(pattern: &'q str, category: Option<&'q str>, sort: Sort, key: PageKey) -> PageQuery<'q> {
+    let (name, price, created) = match key.value {
+        CursorKey::Name(name) => (Some(name), None, None),
+        CursorKey::Price(amount) => (None, Some(amount), None),
+        CursorKey::Created(at) => (None, None, Some(at)),
+    };
+    // Planned for its pattern and order, and each time: the index serves a long pattern, and not one of two letters.
+    let query = sqlx::query_as(include_str!("../../sql/search_products.sql")).persistent(false);
+    query.bind(pattern).bind(category).bind(sort.as_str()).bind(name).bind(price).bind(created).bind(key.id)
+}
+
+/// A page along the index of its order, without its limit, its offset and the category.
+fn along_index<'q>(category: Option<&str>, sort: Sort, key: PageKey) -> PageQuery<'q> {
+    let [any_category, one_category] = page_sql(sort);
+    let query = sqlx::query_as(if category.is_some() { one_category } else { any_category });
     let query = match key.value {
         CursorKey::Name(name) => query.bind(name),
         CursorKey::Price(amount) => query.bind(amount),
         CursorKey::Created(at) => query.bind(at),
     };
-    let query = query.bind(key.id).bind(i64::from(limit.get()) + 1).bind(offset);
-    let query = if pattern.is_some() || category.is_some() { query.bind(category) } else { query };
-    let rows: Vec<Row> = query.fetch_all(&mut *connection).await?;
-    let items = rows.into_iter().map(Row::into_listed).collect::<Result<_, _>>()?;
-    Ok(ProductPage::cut(items, listing, total))
+    query.bind(key.id)
 }
 
 async fn count(connection: &mut Connection, pattern: Option<&str>, category: Option<&str>) -> Result<i64, sqlx::Error> {
@@ -104,15 +126,4 @@ const fn page_sql(sort: Sort) -> [&'static str; 2] {
 /// Escapes the wildcards of `like`.
 fn literal(text: &str) -> String {
     text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
-}
-
-/// The statement of a page of what a search finds.
-const fn search_sql(sort: Sort) -> &'static str {
-    match sort {
-        Sort::Name => include_str!("../../sql/search_by_name.sql"),
-        Sort::Price => include_str!("../../sql/search_by_price.sql"),
-        Sort::PriceDown => include_str!("../../sql/search_by_price_down.sql"),
-        Sort::Created => include_str!("../../sql/search_by_created.sql"),
-        Sort::CreatedDown => include_str!("../../sql/search_by_created_down.sql"),
-    }
 }

@@ -107,15 +107,23 @@ async fn a_rejected_request_does_not_use_its_key() {
 #[tokio::test]
 async fn pages_of_every_order_hold_every_product_once() {
     let database = &Database::create().await;
-    let category = Label::parse("category", &format!("Pages {}", fresh())).unwrap();
+    let mark = format!("Pages {}", fresh());
+    let category = Label::parse("category", &mark).unwrap();
     for (name, amount) in [("b", 300), ("A", 100), ("a", 100), ("c", 200), ("B", 300)] {
         let mut product = named(name);
         product.details.category = Some(category.clone());
+        product.details.description = Description::parse(&mark).unwrap();
         product.details.price = Price::parse(Money { amount, currency: Currency::EUR }).unwrap();
         add(database, &product, 0).await;
     }
-    let filter = Filter { category: Some(category), search: None };
-    for sort in [Sort::Name, Sort::Price, Sort::PriceDown, Sort::Created, Sort::CreatedDown] {
+    let (category, search) = (Some(category), Some(Search::parse(&mark).unwrap()));
+    let filters = [
+        Filter { category: category.clone(), search: None },
+        Filter { category: None, search: search.clone() },
+        Filter { category, search },
+    ];
+    let orders = [Sort::Name, Sort::Price, Sort::PriceDown, Sort::Created, Sort::CreatedDown];
+    for (filter, sort) in filters.iter().flat_map(|filter| orders.map(|sort| (filter, sort))) {
         let limit = |n| PageSize::parse(n).unwrap();
         let listing = |start, size| Listing { filter: filter.clone(), sort, start, limit: limit(size) };
         let all = database.store.page(&listing(Start::Offset(0), 100)).await.unwrap();
