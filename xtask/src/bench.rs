@@ -27,6 +27,7 @@ mod pgbench;
 mod pinned;
 mod repair;
 mod running_load;
+mod searches;
 mod shoppers;
 mod start;
 mod statements;
@@ -96,6 +97,25 @@ pub enum Benchmark {
         #[arg(long, default_value_t = 10)]
         units: u32,
     },
+    /// Latency of `POST /orders` beside anonymous searches in a loop over many products; target: p50 at most 1.5 times that
+    /// without searches
+    Searches {
+        /// Products to search
+        #[arg(long, default_value_t = 200_000)]
+        products: u32,
+        /// Searches at the same time
+        #[arg(long, default_value_t = 5)]
+        searches: u32,
+        /// Orders started per second
+        #[arg(long, default_value_t = 20)]
+        rate: u32,
+        /// Duration of each load
+        #[arg(long, default_value_t = 20)]
+        seconds: u32,
+        /// Pairs of loads, without and with searches
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
+        tries: u32,
+    },
     /// The same visit of the same shoppers in Agora and in Vendure, one after the other: complete orders per second, CPU
     /// time per order, and what each sells of few units
     Peer {
@@ -135,6 +155,7 @@ fn every() -> Vec<Benchmark> {
         Benchmark::Idle { seconds: 600 },
         Benchmark::Place { rate: 50, seconds: 60 },
         Benchmark::Rush { buyers: 500, units: 10 },
+        Benchmark::Searches { products: 200_000, searches: 5, rate: 20, seconds: 20, tries: 3 },
         Benchmark::Orders { rate: vec![20, 40, 80], seconds: 180, without_checker: false },
         Benchmark::Pgbench,
         Benchmark::Peer { shoppers: 16, seconds: 60, buyers: 500, units: 20 },
@@ -162,6 +183,9 @@ impl Benchmark {
                 format!("peer --shoppers {shoppers} --seconds {seconds} --buyers {buyers} --units {units}")
             }
             Self::Place { rate, seconds } => format!("place --rate {rate} --seconds {seconds}"),
+            Self::Searches { products, searches, rate, seconds, tries } => format!(
+                "searches --products {products} --searches {searches} --rate {rate} --seconds {seconds} --tries {tries}"
+            ),
             Self::Rush { buyers, units } => format!("rush --buyers {buyers} --units {units}"),
             Self::Edge { rate, requests } => format!("edge --rate {rate} --requests {requests}"),
         };
@@ -223,6 +247,16 @@ fn measure(paths: &Paths, benchmark: &Benchmark) -> Result<()> {
         }
         Benchmark::Place { rate, seconds } => shoppers::place(paths, &target, *rate, *seconds),
         Benchmark::Rush { buyers, units } => shoppers::rush(paths, &target, *buyers, *units),
+        Benchmark::Searches { products, searches, rate, seconds, tries } => {
+            let plan = searches::Plan {
+                products: *products,
+                searches: *searches,
+                rate: *rate,
+                seconds: *seconds,
+                tries: *tries,
+            };
+            searches::measure(paths, &target, plan)
+        }
         Benchmark::Peer { shoppers, seconds, buyers, units } => {
             let plan = peer::Plan { shoppers: *shoppers, seconds: *seconds, buyers: *buyers, units: *units };
             peer::measure(paths, &target, plan)

@@ -111,11 +111,17 @@ impl<'a> Bench<'a> {
         Ok(shopper)
     }
 
+    /// Adds the options of a load, which is preceded by restocking every product.
     pub fn add_load_profile(shopper: &mut Command, rate: u32, seconds: u32) {
-        let shoppers = rate.saturating_mul(SHOPPERS_PER_RATE).min(SHOPPERS_MAX);
         let stock = rate.saturating_mul(seconds).saturating_mul(2) / PRODUCTS + STOCK_MIN;
-        let options = [("--rate", rate), ("--seconds", seconds), ("--shoppers", shoppers), ("--restock", stock)];
-        for (name, value) in options {
+        shopper.args(["--restock", &stock.to_string()]);
+        Self::add_load(shopper, rate, seconds);
+    }
+
+    /// Adds the options of a load of the products that have stock.
+    pub fn add_load(shopper: &mut Command, rate: u32, seconds: u32) {
+        let shoppers = rate.saturating_mul(SHOPPERS_PER_RATE).min(SHOPPERS_MAX);
+        for (name, value) in [("--rate", rate), ("--seconds", seconds), ("--shoppers", shoppers)] {
             shopper.args([name, &value.to_string()]);
         }
         note(&format!("registering {shoppers} shoppers; password hashing makes this slow"));
