@@ -10,6 +10,7 @@ mod dead_letter;
 mod dedup;
 mod dedup_key;
 mod held_topics;
+mod inbox;
 mod lease;
 mod one_by_one;
 mod partition_queues;
@@ -42,8 +43,24 @@ pub enum Error {
     Running,
     /// A statement failed.
     #[error("writing the outbox, inbox or idempotency tables")]
-    Unavailable(#[from] sqlx::Error),
+    Unavailable(#[source] sqlx::Error),
+    /// The id of an event or command is of no time that the inbox holds: the message may have been applied before, or its id
+    /// is no UUIDv7. It never takes effect.
+    #[error(
+        "the message is older than deduplication remembers, which is {} days, or its id is no UUIDv7 of the past",
+        inbox::KEPT_DAYS
+    )]
+    NotRemembered,
     /// A stored result does not have the requested type, or an event or result cannot be serialised.
     #[error("a stored result or event does not match its JSON type")]
     Stored(#[from] serde_json::Error),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match inbox::refusal(&error) {
+            Some(inbox::Refusal::Never) => Self::NotRemembered,
+            Some(inbox::Refusal::NotYet) | None => Self::Unavailable(error),
+        }
+    }
 }

@@ -20,10 +20,11 @@ use uuid::Uuid;
 use crate::{
     DedupKey, Error, NewEvent, StoredResponse,
     append::{OutboxRow, wake_relays},
+    inbox,
 };
 
-/// Constraints that a concurrent duplicate violates.
-const DEDUP_CONSTRAINTS: [&str; 2] = ["inbox_pk", "idempotency_pk"];
+/// The constraint that a concurrent duplicate of a request violates; of a message, see [`inbox::is_duplicate`].
+const REQUEST_CONSTRAINT: &str = "idempotency_pk";
 
 /// The events of a change: bind [`rows`](Self::rows) as the argument of `outbox_append`.
 #[derive(Debug, Default)]
@@ -106,7 +107,8 @@ pub async fn write_once(
     lost_by: &[&str],
 ) -> Result<Option<PgRow>, sqlx::Error> {
     let lost = |error: &sqlx::Error| {
-        constraint(error).is_some_and(|held| DEDUP_CONSTRAINTS.contains(&held) || lost_by.contains(&held))
+        inbox::is_duplicate(error)
+            || constraint(error).is_some_and(|held| held == REQUEST_CONSTRAINT || lost_by.contains(&held))
     };
     let row = match statement.fetch_optional(connection).await {
         Err(error) if lost(&error) => None,

@@ -4,7 +4,10 @@
 
 use agora_chassis::BoxError;
 
-use crate::Error;
+use crate::{
+    Error,
+    inbox::{Refusal, refusal},
+};
 
 /// Why a store's method failed.
 #[derive(Debug, thiserror::Error)]
@@ -18,14 +21,20 @@ pub enum StoreError {
     /// The database is unreachable; a retry may succeed.
     #[error("the database does not answer")]
     Unavailable(#[source] BoxError),
-    /// The database rejected a statement, or a stored value cannot be read: a defect.
+    /// The database rejected a statement, a stored value cannot be read, or a message is older than deduplication remembers:
+    /// a defect, or a message that is never applied.
     #[error("the database rejected a statement or holds an unreadable value")]
     Broken(#[source] BoxError),
 }
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        if agora_postgres::unavailable(&error) { Self::Unavailable(error.into()) } else { Self::Broken(error.into()) }
+        match refusal(&error) {
+            Some(Refusal::NotYet) => Self::Unavailable(error.into()),
+            Some(Refusal::Never) => Self::Broken(Error::NotRemembered.into()),
+            None if agora_postgres::unavailable(&error) => Self::Unavailable(error.into()),
+            None => Self::Broken(error.into()),
+        }
     }
 }
 
@@ -35,7 +44,7 @@ impl From<Error> for StoreError {
             Error::Mismatch => Self::KeyReused,
             Error::Running => Self::Running,
             Error::Unavailable(error) => error.into(),
-            error @ Error::Stored(_) => Self::Broken(error.into()),
+            error @ (Error::Stored(_) | Error::NotRemembered) => Self::Broken(error.into()),
         }
     }
 }

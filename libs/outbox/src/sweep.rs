@@ -1,4 +1,4 @@
-//! Deletes expired rows of the outbox's tables.
+//! Deletes expired rows of the outbox's tables, and keeps the partitions of the inbox.
 //!
 //! Contains retention times. Must not delete rows of requests in progress.
 
@@ -7,29 +7,30 @@ use std::time::Duration;
 use agora_chassis::Process;
 use agora_postgres::Db;
 
+use crate::inbox::{drop_partitions, provide_partitions};
+
 const INTERVAL: Duration = Duration::from_mins(10);
+/// Interval at which the creation of partitions is repeated after a failure: without them messages are not applied.
+const CREATION_RETRY: Duration = Duration::from_secs(5);
 const ROWS_PER_TRANSACTION: i64 = 1_000;
 /// Retention of stored responses.
 const RESPONSES_HOURS: i32 = 24;
 /// Retention of stored responses of payments, whose clients retry for longer.
 const PAYMENT_RESPONSES_HOURS: i32 = 72;
-/// Twice the usual retention of a topic, after which no event is delivered again.
-const INBOX_HOURS: i32 = 14 * 24;
 /// Retention of what waits for an administrator: dead letters and events that the broker rejected.
 const WAITING_HOURS: i32 = 90 * 24;
 
 const RESPONSES: &str = "delete from idempotency where ctid in (select ctid from idempotency \
     where created_at < now() - make_interval(hours => $1) and (state = 'done' or lease_until is null or lease_until < now()) \
     limit $2 for update skip locked)";
-const INBOX: &str = "delete from inbox where ctid in (select ctid from inbox \
-    where processed_at < now() - make_interval(hours => $1) limit $2 for update skip locked)";
 const DEAD_LETTERS: &str = "delete from dead_letter where ctid in (select ctid from dead_letter \
     where last_at < now() - make_interval(hours => $1) limit $2 for update skip locked)";
 const SET_ASIDE: &str = "delete from outbox_set_aside where ctid in (select ctid from outbox_set_aside \
     where set_aside_at < now() - make_interval(hours => $1) limit $2 for update skip locked)";
 
-/// Deletes every ten minutes, in transactions of a thousand rows, stored responses older than 24 h (payment: 72 h), inbox
-/// rows older than 14 days, and dead letters and set-aside events older than 90 days.
+/// Deletes every ten minutes, in transactions of a thousand rows, stored responses older than 24 h (payment: 72 h), and dead
+/// letters and set-aside events older than 90 days. At once and every ten minutes, creates the inbox's partitions of the
+/// coming days and drops those of messages that were made more than 14 days ago.
 pub fn sweep(db: Db, process: &Process) {
     let responses_hours = if process.service() == "payment" { PAYMENT_RESPONSES_HOURS } else { RESPONSES_HOURS };
     let shutdown = process.shutdown();
@@ -41,16 +42,19 @@ pub fn sweep(db: Db, process: &Process) {
 
 async fn run(db: &Db, responses_hours: i32) -> anyhow::Result<()> {
     loop {
-        tokio::time::sleep(INTERVAL).await;
+        while let Err(error) = provide_partitions(db).await {
+            tracing::warn!(%error, "could not create the inbox's partitions of the coming days; retrying in seconds");
+            tokio::time::sleep(CREATION_RETRY).await;
+        }
         if let Err(error) = sweep_once(db, responses_hours).await {
             tracing::warn!(%error, "could not delete expired rows; retrying in ten minutes");
         }
+        tokio::time::sleep(INTERVAL).await;
     }
 }
 
 async fn sweep_once(db: &Db, responses_hours: i32) -> Result<(), sqlx::Error> {
-    let expired =
-        [(RESPONSES, responses_hours), (INBOX, INBOX_HOURS), (DEAD_LETTERS, WAITING_HOURS), (SET_ASIDE, WAITING_HOURS)];
+    let expired = [(RESPONSES, responses_hours), (DEAD_LETTERS, WAITING_HOURS), (SET_ASIDE, WAITING_HOURS)];
     for (sql, hours) in expired {
         loop {
             let mut connection = db.acquire().await?;
@@ -60,7 +64,7 @@ async fn sweep_once(db: &Db, responses_hours: i32) -> Result<(), sqlx::Error> {
             }
         }
     }
-    Ok(())
+    drop_partitions(db, None).await
 }
 
 #[cfg(all(test, feature = "db-tests"))]
@@ -74,12 +78,10 @@ mod tests {
     async fn only_old_and_finished_rows_are_deleted() {
         const ROWS: &str = "
             insert into idempotency (scope, route, key, hash, state, answer, lease_until, created_at) values
-                ('u', 'r', 'old', '', 'done', '1', null, now() - interval '25 hours'),
                 ('u', 'r', 'young', '', 'done', '1', null, now() - interval '23 hours'),
                 ('u', 'r', 'running', '', 'started', null, now() + interval '1 minute', now() - interval '25 hours');
-            insert into inbox (consumer, event_id, processed_at)
-                select 'cart', gen_random_uuid(), now() - interval '15 days' from generate_series(1, 2500);
-            insert into inbox (consumer, event_id, processed_at) values ('cart', gen_random_uuid(), now() - interval '13 days');
+            insert into idempotency (scope, route, key, hash, state, answer, created_at)
+                select 'u', 'r', 'old ' || n, '', 'done', '1', now() - interval '25 hours' from generate_series(1, 2500) as n;
             insert into dead_letter (consumer, topic, partition, \"offset\", payload, reason, attempts, first_at, last_at)
                 select 'cart', 't', 0, n, '', 'r', 1, now(), now() - n * interval '89 days' from generate_series(1, 2) as n;
             insert into outbox_set_aside (id, shard, topic, kind, version, event_id, aggregate, seq, epoch, data, created_at,
@@ -97,9 +99,6 @@ mod tests {
             .await
             .expect("rows");
         assert_eq!(keys, ["running", "young"]);
-        let inbox: i64 =
-            sqlx::query_scalar("select count(*) from inbox").fetch_one(&mut *connection).await.expect("a count");
-        assert_eq!(inbox, 1);
         let waiting: i64 = sqlx::query_scalar(
             "select (select count(*) from dead_letter) * 10 + (select count(*) from outbox_set_aside)",
         )

@@ -12,17 +12,33 @@ const LOG_CONFIG: &str = "Configuration: {status: warn, Appenders: {Console: {na
 
 /// A broker of one's own: for tests that stop it.
 #[derive(Debug)]
-pub struct KafkaServer(Server);
+pub struct KafkaServer {
+    server: Server,
+    controller: u16,
+}
+
+/// The broker that is also the controller of its cluster.
+const FIRST_NODE: u32 = 1;
 
 impl KafkaServer {
     /// Starts a broker (`AGORA_KAFKA_LIB`, and `java` in the path).
     pub fn start() -> Self {
+        Self::start_node(FIRST_NODE, free_port())
+    }
+
+    /// Starts one more broker of the same cluster, with number 2.
+    #[must_use = "dropped, it ends"]
+    pub fn start_second(&self) -> Self {
+        Self::start_node(FIRST_NODE + 1, self.controller)
+    }
+
+    fn start_node(node: u32, controller: u16) -> Self {
         let lib = location("AGORA_KAFKA_LIB");
         let folder = folder("kafka");
-        let (port, controller) = (free_port(), free_port());
+        let port = free_port();
         let file = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
         std::fs::write(file("log4j2.yaml"), LOG_CONFIG).expect("writing log4j2.yaml");
-        std::fs::write(file("server.properties"), properties(folder.path(), port, controller))
+        std::fs::write(file("server.properties"), properties(folder.path(), node, port, controller))
             .expect("writing the settings");
         let java: Vec<String> = [
             "java",
@@ -41,22 +57,22 @@ impl KafkaServer {
         let command = [java, vec!["kafka.Kafka".into(), settings]].concat();
         let server = Server::new(folder, port, &command);
         server.start();
-        Self(server)
+        Self { server, controller }
     }
 
     /// What `bootstrap.servers` is.
     pub fn brokers(&self) -> String {
-        self.0.address().to_string()
+        self.server.address().to_string()
     }
 
     /// Kills the broker.
     pub fn stop(&self) {
-        self.0.kill();
+        self.server.kill();
     }
 
     /// Starts it again on the same data and the same port.
     pub fn resume(&self) {
-        self.0.start();
+        self.server.start();
     }
 }
 
@@ -68,12 +84,22 @@ pub async fn kafka() -> String {
 
 /// Sets a topic's setting, such as `max.message.bytes=300`, as an administrator does.
 pub fn configure_topic(brokers: &str, topic: &str, setting: &str) {
+    let place = ["--alter", "--entity-type", "topics", "--entity-name", topic];
+    admin_tool("kafka.admin.ConfigCommand", brokers, &[&place[..], &["--add-config", setting]].concat());
+}
+
+/// Creates a topic whose partitions each have one replica: on the brokers of these numbers, such as `1,2`.
+pub fn place_topic(brokers: &str, topic: &str, replicas: &str) {
+    let create = ["--create", "--topic", topic, "--replica-assignment", replicas];
+    admin_tool("org.apache.kafka.tools.TopicCommand", brokers, &create);
+}
+
+fn admin_tool(class: &str, brokers: &str, arguments: &[&str]) {
     let jars = format!("{}/*", location("AGORA_KAFKA_LIB").display());
-    let place = ["--bootstrap-server", brokers, "--alter", "--entity-type", "topics", "--entity-name", topic];
     let output = std::process::Command::new("java")
-        .args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", &jars, "kafka.admin.ConfigCommand"])
-        .args(place)
-        .args(["--add-config", setting])
+        .args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", &jars, class])
+        .args(["--bootstrap-server", brokers])
+        .args(arguments)
         .output()
         .expect("java runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -93,12 +119,17 @@ fn readable(lib: &Path, folder: &Path) -> String {
     copy.to_str().expect("UTF-8").to_owned()
 }
 
-fn properties(folder: &Path, port: u16, controller: u16) -> String {
+fn properties(folder: &Path, node: u32, port: u16, controller: u16) -> String {
+    let (roles, controller_listener) = if node == FIRST_NODE {
+        ("broker,controller", format!(",CTRL://127.0.0.1:{controller}"))
+    } else {
+        ("broker", String::new())
+    };
     format!(
-        "process.roles=broker,controller\n\
-         node.id=1\n\
-         controller.quorum.voters=1@127.0.0.1:{controller}\n\
-         listeners=HOST://127.0.0.1:{port},CTRL://127.0.0.1:{controller}\n\
+        "process.roles={roles}\n\
+         node.id={node}\n\
+         controller.quorum.voters={FIRST_NODE}@127.0.0.1:{controller}\n\
+         listeners=HOST://127.0.0.1:{port}{controller_listener}\n\
          advertised.listeners=HOST://127.0.0.1:{port}\n\
          listener.security.protocol.map=HOST:PLAINTEXT,CTRL:PLAINTEXT\n\
          inter.broker.listener.name=HOST\n\

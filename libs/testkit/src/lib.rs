@@ -14,8 +14,8 @@ mod server;
 mod time;
 
 pub use app::{Request, TestApp, TestResponse, refused};
-pub use events::envelope;
-pub use kafka::{KafkaServer, configure_topic, kafka};
+pub use events::{envelope, message_id};
+pub use kafka::{KafkaServer, configure_topic, kafka, place_topic};
 pub use keys::{TestKeys, internal_token};
 pub use postgres::{PostgresServer, TestDatabase, migrated_postgres, postgres, postgres15};
 pub use redis::{RedisServer, redis};

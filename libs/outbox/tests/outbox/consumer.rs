@@ -10,6 +10,7 @@ use agora_events::{DeadLetterEvent, Envelope, Topic, topics};
 use agora_kafka::{Config, Outgoing, Producer};
 use agora_outbox::{DedupKey, Failure, claim_key, consume, relay};
 use agora_postgres::{Db, unavailable};
+use agora_testkit::message_id;
 use uuid::Uuid;
 
 use crate::fixture::{aggregate, broker, consume_all, database, message, until};
@@ -69,9 +70,8 @@ async fn handle(
 }
 
 fn messages(keys: u128, per_key: i64) -> Vec<Outgoing> {
-    let ids = agora_testkit::SequentialIds::new();
-    let id = || agora_vocab::Ids::next(&ids);
-    (1..=per_key).flat_map(|seq| (0..keys).map(move |n| (n, seq))).map(|(n, seq)| message(id(), n, seq)).collect()
+    let places = (1..=per_key).flat_map(|seq| (0..keys).map(move |n| (n, seq)));
+    (1..).zip(places).map(|(id, (n, seq))| message(message_id(id), n, seq)).collect()
 }
 
 fn in_order(log: &Log, keys: usize, per_key: i64) {

@@ -3,11 +3,12 @@
 use agora_chassis::Process;
 use agora_outbox::{DedupKey, Error, Outcome, claim_key, find_result, store_result};
 use agora_postgres::{Db, constraint};
+use agora_testkit::message_id;
 use futures::future::join_all;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::fixture::{aggregate, append, database, pending};
+use crate::fixture::{append, database, pending};
 
 fn request(key: &str, hash: u8) -> DedupKey {
     DedupKey::Request { scope: "user".into(), key: key.into(), route: "POST /x".into(), hash: [hash; 32] }
@@ -52,8 +53,8 @@ async fn of_a_hundred_concurrent_requests_with_one_key_one_is_executed_and_all_r
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_hundred_deliveries_of_one_event_or_command_one_takes_effect() {
     let db = with_table().await;
-    let event = DedupKey::Event { consumer: "cart", id: aggregate(1) };
-    let command = DedupKey::Command { id: aggregate(1) };
+    let event = DedupKey::Event { consumer: "cart", id: message_id(1) };
+    let command = DedupKey::Command { id: message_id(1) };
     for dedup_key in [event, command] {
         let answers = join_all((0..100).map(|n| work(&db, &dedup_key, n))).await;
         let first = answers.iter().filter(|answer| matches!(answer, Ok(Outcome::Applied(_)))).count();
@@ -81,7 +82,7 @@ async fn a_key_with_another_body_is_refused_and_another_scope_or_route_is_anothe
 #[tokio::test]
 async fn a_rolled_back_change_leaves_its_key_unclaimed() {
     let db = with_table().await;
-    for dedup_key in [request("k", 1), DedupKey::Command { id: aggregate(1) }] {
+    for dedup_key in [request("k", 1), DedupKey::Command { id: message_id(1) }] {
         let mut tx = db.begin().await.expect("a transaction");
         assert_eq!(claim_key::<i32>(&mut tx, &dedup_key).await.expect("free"), None);
         store_result(&mut tx, &dedup_key, &1).await.expect("stored");
@@ -95,8 +96,8 @@ async fn an_empty_result_is_distinguished_from_no_result() {
     let db = database().await;
     for (dedup_key, stores) in [
         (request("unit", 1), true),
-        (DedupKey::Event { consumer: "cart", id: aggregate(1) }, true),
-        (DedupKey::Event { consumer: "cart", id: aggregate(2) }, false),
+        (DedupKey::Event { consumer: "cart", id: message_id(1) }, true),
+        (DedupKey::Event { consumer: "cart", id: message_id(2) }, false),
     ] {
         let mut tx = db.begin().await.expect("a transaction");
         assert_eq!(claim_key::<()>(&mut tx, &dedup_key).await.expect("free"), None);
@@ -142,7 +143,7 @@ async fn a_stored_result_can_be_read_and_an_unknown_key_stays_unclaimed() {
 #[tokio::test]
 async fn storing_a_result_without_a_claim_fails() {
     let db = database().await;
-    for dedup_key in [request("k", 1), DedupKey::Command { id: aggregate(1) }] {
+    for dedup_key in [request("k", 1), DedupKey::Command { id: message_id(1) }] {
         let mut tx = db.begin().await.expect("a transaction");
         assert!(store_result(&mut tx, &dedup_key, &1).await.is_err(), "{dedup_key:?}");
     }

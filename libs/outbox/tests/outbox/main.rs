@@ -6,6 +6,7 @@ mod consumer;
 mod dedup;
 mod fixture;
 mod leases;
+mod partitions;
 mod poisoned;
 mod rejected;
 mod relay;

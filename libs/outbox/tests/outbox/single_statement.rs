@@ -6,6 +6,7 @@ use agora_outbox::{
     find_result, insert_result, write_once,
 };
 use agora_postgres::Db;
+use agora_testkit::message_id;
 use agora_vocab::Epoch;
 use futures::future::join_all;
 use serde_json::json;
@@ -75,7 +76,7 @@ async fn raise(db: &Db, process: &Process, dedup_key: &DedupKey) -> Result<Outco
 fn dedup_keys() -> [DedupKey; 3] {
     let request =
         DedupKey::Request { scope: "user".into(), key: "k".into(), route: "POST /x".into(), hash: [0xA7; 32] };
-    [request, DedupKey::Event { consumer: "cart", id: aggregate(1) }, DedupKey::Command { id: aggregate(1) }]
+    [request, DedupKey::Event { consumer: "cart", id: message_id(1) }, DedupKey::Command { id: message_id(1) }]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -93,7 +94,7 @@ async fn of_fifty_concurrent_duplicates_one_is_applied() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_different_keys_apply_one_after_another_with_gapless_events() {
     let (db, process) = (with_table().await, Process::for_test("order"));
-    let dedup_keys: Vec<_> = (0..50).map(|n| DedupKey::Command { id: aggregate(n) }).collect();
+    let dedup_keys: Vec<_> = (0..50).map(|n| DedupKey::Command { id: message_id(n) }).collect();
     let done = join_all(dedup_keys.iter().map(|dedup_key| raise(&db, &process, dedup_key))).await;
     let mut versions: Vec<_> = done.into_iter().map(|done| done.expect("no error")).map(Outcome::into_inner).collect();
     versions.sort_unstable();

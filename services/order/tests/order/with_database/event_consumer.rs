@@ -3,6 +3,7 @@
 use agora_events::{Envelope, Event, catalog, payment};
 use agora_order::{consumer::handle, worker};
 use agora_outbox::Failure;
+use agora_testkit::message_id;
 use agora_vocab::{CommandId, Currency, Money, OrderId, RefundId};
 use serde_json::{json, value::to_raw_value};
 use tokio_util::sync::CancellationToken;
@@ -10,8 +11,8 @@ use uuid::Uuid;
 
 use super::shop::{Shop, id, items, two};
 
-fn envelope<E: Event>(n: u128, event: &E) -> Envelope {
-    agora_testkit::envelope(Uuid::from_u128(n), "key", event)
+fn envelope<E: Event>(n: u64, event: &E) -> Envelope {
+    agora_testkit::envelope(message_id(n), "key", event)
 }
 
 fn paid(shop: &Shop, order: OrderId, result: u32) -> payment::Payment {

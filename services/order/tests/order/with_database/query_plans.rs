@@ -17,7 +17,9 @@ const FILL: &str = "
     select id, 1, gen_random_uuid(), '', 'Lamp', 1, 'EUR', 1999, 1999, gen_random_uuid() from orders where number like 'B-%';
     insert into order_event (order_id, seq, kind, data, at)
     select id, seq, 'order.placed', '{}', now() from orders, generate_series(1, 3) as seq where number like 'B-%';
-    insert into inbox (consumer, event_id) select 'command', gen_random_uuid() from generate_series(1, 20000);
+    insert into inbox (consumer, event_id)
+    select 'command', overlay(uuid_from_time(now() - n * interval '1 minute')::text placing '7' from 15)::uuid
+    from generate_series(1, 20000) as n;
     insert into idempotency (scope, route, key, hash, state, answer)
     select 'u', 'r', n::text, '', 'done', '{}' from generate_series(1, 20000) as n;
     analyze";

@@ -11,7 +11,7 @@ use agora_order::{
     },
 };
 use agora_outbox::{DedupKey, Outcome};
-use agora_testkit::SequentialIds;
+use agora_testkit::{SequentialIds, message_id};
 use agora_vocab::{
     CartId, Currency, Ids as _, Money, OrderId, PageSize, PaymentId, ProductId, Quantity, SellerId, UserId, Variant,
 };
@@ -236,7 +236,7 @@ async fn the_same_deduplication_key_applies_once() {
     let order = made(&store, None).await.state.order.id;
     apply(&store, order, HELD).await;
     let orders = &store.orders;
-    let dedup_key = DedupKey::Command { id: Uuid::from_u128(77) };
+    let dedup_key = DedupKey::Command { id: message_id(77) };
     let [first, second] = [5, 6].map(|n| PaymentId::new(Uuid::from_u128(n)));
     let begin = |payment| SagaEvent::PaymentRequested { payment, user: ADA, amount: None };
     let failed = |payment| SagaEvent::PaymentResult { payment, outcome: PaymentOutcome::Failed };
