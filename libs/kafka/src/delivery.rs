@@ -14,7 +14,7 @@ use std::{
 
 use futures::channel::oneshot;
 use rdkafka::{
-    ClientConfig, ClientContext,
+    ClientConfig, ClientContext, Message as _,
     config::RDKafkaLogLevel,
     error::KafkaError,
     producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext, PurgeConfig},
@@ -27,8 +27,10 @@ const BUSY_POLL: Duration = Duration::from_millis(500);
 /// Interval at which an idle thread serves events other than reports, for example errors.
 const IDLE_POLL: Duration = Duration::from_secs(5);
 
-/// Whether one message was acknowledged.
-pub(crate) type Report = Result<(), KafkaError>;
+/// Whether one message was acknowledged; if not, also the partition that it was for, once that was known.
+pub(crate) type Report = Result<(), (KafkaError, Option<i32>)>;
+/// Time for the broker to say how many partitions a topic has.
+const METADATA_MAX: Duration = Duration::from_secs(1);
 /// Receives the report of one message.
 pub(crate) type Reported = Box<oneshot::Sender<Report>>;
 
@@ -58,6 +60,13 @@ impl Client {
         // A full channel holds a wake-up that the thread has not taken yet.
         let _ = self.enqueued.try_send(());
         Ok(())
+    }
+
+    /// The number of partitions of a topic by its name on the broker. Blocks for up to a second.
+    pub fn partition_count(&self, topic: &str) -> Result<i32, KafkaError> {
+        let metadata = self.producer.client().fetch_metadata(Some(topic), METADATA_MAX)?;
+        let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        i32::try_from(count).map_err(|_| KafkaError::Canceled)
     }
 
     /// Drops all messages that are not acknowledged; each is reported as purged.
@@ -100,6 +109,10 @@ impl ProducerContext for Context {
 
     fn delivery(&self, result: &DeliveryResult<'_>, reported: Reported) {
         // The receiver is gone if the caller was cancelled.
-        let _ = reported.send(result.as_ref().map(drop).map_err(|(error, _)| error.clone()));
+        let report = result.as_ref().map(drop).map_err(|(error, message)| {
+            let partition = Some(message.partition()).filter(|number| *number >= 0);
+            (error.clone(), partition)
+        });
+        let _ = reported.send(report);
     }
 }

@@ -13,7 +13,7 @@ mod rotation;
 pub use admin::ensure_topics;
 pub use config::Config;
 pub use consumer::{Consumer, Incoming, Partition, Rebalanced};
-pub use producer::{BatchError, Outgoing, Producer};
+pub use producer::{BatchError, Outgoing, Producer, Unacknowledged, partition_of};
 
 /// Why a Kafka operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -33,8 +33,8 @@ pub enum Error {
     /// A commit, pause or resume failed.
     #[error("managing the partitions of a Kafka consumer")]
     Partition(#[source] rdkafka::error::KafkaError),
-    /// The broker rejected the creation of a topic.
-    #[error("creating a Kafka topic")]
+    /// The broker rejected the creation of a topic, or did not describe it.
+    #[error("creating or describing a Kafka topic")]
     Topic(#[source] rdkafka::error::KafkaError),
 }
 

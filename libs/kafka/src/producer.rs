@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crc::{CRC_32_ISO_HDLC, Crc};
 use futures::{channel::oneshot, future::join_all};
 use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
@@ -46,8 +47,27 @@ pub struct Outgoing {
 pub struct BatchError {
     /// How many were acknowledged.
     pub acknowledged: usize,
-    /// Position in the batch and error of each that was not; never empty. One rejected message fails all that follow it.
-    pub failed: Vec<(usize, Error)>,
+    /// Those that were not; never empty. One rejected message fails all that follow it.
+    pub failed: Vec<Unacknowledged>,
+}
+
+/// A message of a batch that was not acknowledged.
+#[derive(Debug)]
+pub struct Unacknowledged {
+    /// Its position in the batch.
+    pub at: usize,
+    /// The partition that it was for; `None` if that was not determined.
+    pub partition: Option<i32>,
+    /// Why.
+    pub error: Error,
+}
+
+/// The partition of a message key in a topic of `count` partitions: that of librdkafka's default partitioner. 0 for a topic
+/// without partitions.
+pub fn partition_of(key: &str, count: i32) -> i32 {
+    const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+    let Ok(count) = u32::try_from(count.max(1)) else { return 0 };
+    i32::try_from(CRC.checksum(key.as_bytes()) % count).unwrap_or(0)
 }
 
 /// An idempotent producer. Cheap to clone; connects on first use.
@@ -77,7 +97,8 @@ impl Producer {
     /// Sends all messages in order and returns when each is acknowledged. After an error any part of the batch may have been
     /// written and no more of it will be: the caller may send it again.
     pub async fn send_all(&self, messages: &[Outgoing]) -> Result<(), BatchError> {
-        let whole = |error| BatchError { acknowledged: 0, failed: vec![(0, error)] };
+        let whole =
+            |error| BatchError { acknowledged: 0, failed: vec![Unacknowledged { at: 0, partition: None, error }] };
         let client = self.client(&self.0.batches, MESSAGE_MS_MAX, "true").map_err(whole)?;
         let result = send(&self.0.config, &client, messages).await;
         if result.is_err() {
@@ -93,7 +114,7 @@ impl Producer {
     pub async fn send_one(&self, message: &Outgoing) -> Result<(), Error> {
         let client = self.client(&self.0.singles, SINGLE_MESSAGE_MS_MAX, "false")?;
         let sent = match enqueue(&self.0.config, &client, message) {
-            Ok(report) => delivered(report).await,
+            Ok(report) => delivered(report).await.map_err(|(error, _)| error),
             Err(error) => Err(error),
         };
         if sent.as_ref().is_err_and(|error| error.rejection().is_none()) {
@@ -101,6 +122,14 @@ impl Producer {
             client.purge();
         }
         sent
+    }
+
+    /// The number of partitions of a topic, within about a second.
+    pub async fn partition_count(&self, topic: &str) -> Result<i32, Error> {
+        let client = self.client(&self.0.singles, SINGLE_MESSAGE_MS_MAX, "false")?;
+        let topic = self.0.config.name_on_broker(topic);
+        let count = tokio::task::spawn_blocking(move || client.partition_count(&topic)).await;
+        count.unwrap_or(Err(KafkaError::Canceled)).map_err(Error::Topic)
     }
 
     fn client(&self, kept: &Mutex<Option<Arc<Client>>>, message_ms: &str, gapless: &str) -> Result<Arc<Client>, Error> {
@@ -135,14 +164,17 @@ async fn send(config: &Config, client: &Client, messages: &[Outgoing]) -> Result
         match enqueue(config, client, message) {
             Ok(report) => deliveries.push(delivered(report)),
             Err(error) => {
-                refused = Some((deliveries.len(), error));
+                refused = Some(Unacknowledged { at: deliveries.len(), partition: None, error });
                 break;
             }
         }
     }
     let reports = join_all(deliveries).await;
     let acknowledged = reports.iter().filter(|report| report.is_ok()).count();
-    let failed = (0..).zip(reports).filter_map(|(at, report)| Some((at, report.err()?)));
+    let failed = (0..).zip(reports).filter_map(|(at, report)| {
+        let (error, partition) = report.err()?;
+        Some(Unacknowledged { at, partition, error })
+    });
     let failed: Vec<_> = failed.chain(refused).collect();
     if failed.is_empty() { Ok(()) } else { Err(BatchError { acknowledged, failed }) }
 }
@@ -160,11 +192,27 @@ fn enqueue(config: &Config, client: &Client, message: &Outgoing) -> Result<onesh
     Ok(report)
 }
 
-async fn delivered(report: oneshot::Receiver<Report>) -> Result<(), Error> {
+async fn delivered(report: oneshot::Receiver<Report>) -> Result<(), (Error, Option<i32>)> {
     match report.await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(KafkaError::MessageProduction(RDKafkaErrorCode::PurgeInflight | RDKafkaErrorCode::PurgeQueue)))
-        | Err(_) => Err(Error::Cancelled),
-        Ok(Err(error)) => Err(Error::Send(error)),
+        Ok(Err((
+            KafkaError::MessageProduction(RDKafkaErrorCode::PurgeInflight | RDKafkaErrorCode::PurgeQueue),
+            partition,
+        ))) => Err((Error::Cancelled, partition)),
+        Ok(Err((error, partition))) => Err((Error::Send(error), partition)),
+        Err(_) => Err((Error::Cancelled, None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_the_partition_of_the_crc_of_its_bytes() {
+        // The check value of this CRC: 0xCBF43926.
+        assert_eq!(partition_of("123456789", i32::MAX), 0xCBF4_3926_u32.rem_euclid(0x7FFF_FFFF).cast_signed());
+        assert_eq!(partition_of("123456789", 12), (0xCBF4_3926_u32 % 12).cast_signed());
+        assert_eq!((partition_of("k", 1), partition_of("k", 0)), (0, 0));
     }
 }

@@ -5,6 +5,8 @@
 
 mod append;
 mod backoff;
+mod batch;
+mod blocked_partitions;
 mod consume;
 mod dead_letter;
 mod dedup;

@@ -1,10 +1,11 @@
-//! Sends the events of a held topic one by one, and sets aside those that the broker rejects.
+//! Sends the events of a held topic one by one, and sets aside those that the broker rejects; tries a blocked partition.
 //!
-//! Contains the statements on `outbox_set_aside`. Must not decide which topics are held.
+//! Contains the statements on `outbox_set_aside`. Must not decide which topics are held or which partitions are blocked.
 
 use agora_chassis::chain;
 use agora_kafka::{Outgoing, Rejection};
 use agora_postgres::Tx;
+use uuid::Uuid;
 
 use crate::relay::{BatchError, Relay, Row};
 
@@ -34,8 +35,7 @@ impl Relay {
     /// Sends the oldest rows of a topic in turn until one cannot be sent for now.
     pub(crate) async fn one_by_one(&self, topic: &str) -> Result<Pass, BatchError> {
         let mut tx = self.db.begin().await?;
-        let find = sqlx::query_as(include_str!("../sql/find_topic.sql")).bind(topic).bind(ROWS_PER_PASS);
-        let rows: Vec<Row> = find.fetch_all(&mut *tx).await?;
+        let rows = find_rows(&mut tx, topic, ROWS_PER_PASS, None).await?;
         let full = i64::try_from(rows.len()).is_ok_and(|found| found >= ROWS_PER_PASS);
         let (mut pass, mut sent) = (Pass { more: full, ..Pass::default() }, Vec::new());
         for row in rows {
@@ -61,6 +61,24 @@ impl Relay {
         Ok(pass)
     }
 
+    /// Sends the oldest event of aggregates whose partition took none. Returns why it still takes none; `None`, too, if no
+    /// event waits.
+    pub(crate) async fn probe(&self, topic: &str, aggregates: Vec<Uuid>) -> Result<Option<String>, BatchError> {
+        let mut tx = self.db.begin().await?;
+        let Some(row) = find_rows(&mut tx, topic, 1, Some(aggregates)).await?.pop() else { return Ok(None) };
+        let id = row.id;
+        match self.send(row.into_message()).await {
+            Sent::Yes => {
+                sqlx::query("delete from outbox where id = $1").bind(id).execute(&mut *tx).await?;
+                tx.commit().await?;
+                Ok(None)
+            }
+            // The next batch finds it out, and holds the topic.
+            Sent::Rejected(_) => Ok(None),
+            Sent::NotNow(reason) => Ok(Some(reason)),
+        }
+    }
+
     async fn send(&self, message: Result<Outgoing, serde_json::Error>) -> Sent {
         let message = match message {
             Ok(message) => message,
@@ -74,6 +92,16 @@ impl Relay {
             Err(error) => Sent::NotNow(chain(&error)),
         }
     }
+}
+
+async fn find_rows(
+    tx: &mut Tx,
+    topic: &str,
+    limit: i64,
+    aggregates: Option<Vec<Uuid>>,
+) -> Result<Vec<Row>, sqlx::Error> {
+    let find = sqlx::query_as(include_str!("../sql/find_topic.sql")).bind(topic).bind(limit).bind(aggregates);
+    find.fetch_all(&mut **tx).await
 }
 
 async fn set_aside(tx: &mut Tx, id: i64, reason: &str) -> Result<(), sqlx::Error> {

@@ -8,10 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agora_chassis::{Dependency, Pauses, Process, chain};
+use agora_chassis::{Dependency, Pauses, Process};
 use agora_events::Envelope;
 use agora_kafka::{Outgoing, Producer};
-use agora_postgres::{Db, Tx};
+use agora_postgres::Db;
 use agora_vocab::Ids;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
@@ -19,11 +19,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{append::appended, backoff::backoff, held_topics::HeldTopics};
+use crate::{append::appended, backoff::backoff, blocked_partitions::BlockedPartitions, held_topics::HeldTopics};
 
-const ROWS_PER_BATCH: i64 = 500;
-/// Half of the shards, so that two replicas share the work.
-const SHARDS_PER_BATCH: i64 = 8;
 /// First poll after this process appended an event; each further poll waits twice as long, since the row is visible only
 /// after its transaction commits.
 const POLL_FIRST: Duration = Duration::from_millis(20);
@@ -82,13 +79,20 @@ pub(crate) enum BatchError {
     Broker(#[source] agora_kafka::Error),
 }
 
+/// What is left out of batches, and is tried by itself.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    pub(crate) held: HeldTopics,
+    pub(crate) blocked: BlockedPartitions,
+}
+
 /// Result of one poll of the outbox.
 #[derive(Clone, Copy, Debug, Default)]
-struct Batch {
+pub(crate) struct Batch {
     /// Number of events sent.
-    sent: u64,
+    pub(crate) sent: u64,
     /// Whether the outbox may hold more than one batch.
-    more: bool,
+    pub(crate) more: bool,
 }
 
 impl Relay {
@@ -96,9 +100,9 @@ impl Relay {
     async fn run(&self) -> anyhow::Result<()> {
         let (mut failures, mut appended, mut busy) = (0, appended(), false);
         let mut pauses = Pauses::new(POLL_FIRST, POLL_MAX);
-        let mut held = HeldTopics::default();
+        let mut waiting = Waiting::default();
         while !self.shutdown.is_cancelled() {
-            match self.poll(busy, &mut held).await {
+            match self.poll(busy, &mut waiting).await {
                 Ok(Batch { sent: 0, more: false }) => {
                     (failures, busy) = (0, false);
                     self.shutdown.run_until_cancelled(next_wake(&mut appended, &mut pauses)).await;
@@ -136,55 +140,43 @@ impl Relay {
         }
     }
 
-    /// A batch of the topics that nothing is wrong with, then a few events of each that is held.
-    async fn poll(&self, busy: bool, held: &mut HeldTopics) -> Result<Batch, BatchError> {
-        let mut done = self.batch(busy, held).await?;
+    /// A batch of what nothing is wrong with, then a few events of each topic that is held, and one of each partition that is
+    /// blocked.
+    async fn poll(&self, busy: bool, waiting: &mut Waiting) -> Result<Batch, BatchError> {
+        let mut done = self.batch(busy, waiting).await?;
+        let held = &mut waiting.held;
         for topic in held.due(Instant::now()) {
             let pass = self.one_by_one(&topic).await?;
             done = Batch { sent: done.sent + pass.sent, more: done.more || (pass.more && pass.stopped.is_none()) };
             if pass.set_aside > 0 {
                 held.hold(topic.clone(), true, Instant::now());
             }
-            let state = self.process.dependency(&format!("topic/{topic}"));
             if let Some(reason) = pass.stopped {
-                state.down(format!("events wait in the outbox: {reason}"));
+                self.topic(&topic).down(format!("events wait in the outbox: {reason}"));
                 held.failed(&topic, Instant::now());
             } else {
                 held.passed(&topic, !pass.more, Instant::now());
                 self.report_set_aside(&topic).await?;
             }
         }
+        let blocked = &mut waiting.blocked;
+        for (topic, partition, aggregates) in blocked.due(Instant::now()) {
+            if let Some(reason) = self.probe(&topic, aggregates).await? {
+                self.topic(&topic).down(format!("events of partition {partition} wait in the outbox: {reason}"));
+                blocked.failed(&topic, partition, Instant::now());
+            } else {
+                done.more = true;
+                if blocked.unblock(&topic, partition) {
+                    self.report_set_aside(&topic).await?;
+                }
+            }
+        }
         Ok(done)
     }
 
-    /// After a batch that sent events (`busy`) more nearly always follow, so the check for any row is skipped.
-    async fn batch(&self, busy: bool, held: &mut HeldTopics) -> Result<Batch, BatchError> {
-        if !busy && !self.any_row().await? {
-            return Ok(Batch::default());
-        }
-        let mut tx = self.db.begin().await?;
-        let (rows, more) = take_batch(&mut tx, held.names()).await?;
-        let sent = rows.len() as u64;
-        if rows.is_empty() {
-            return Ok(Batch::default());
-        }
-        let topics: Vec<String> = rows.iter().map(|row| row.topic.clone()).collect();
-        let messages: Result<Vec<_>, _> = rows.into_iter().map(Row::into_message).collect();
-        let Ok(messages) = messages else { return Ok(hold(held, topics.into_iter().collect(), true)) };
-        let Err(failed) = self.producer.send_all(&messages).await else {
-            tx.commit().await?;
-            return Ok(Batch { sent, more });
-        };
-        let (suspects, rejected) = suspects(&failed, &topics);
-        if suspects.is_empty() {
-            let first = failed.failed.into_iter().map(|(_, error)| error).next();
-            return Err(BatchError::Broker(first.unwrap_or(agora_kafka::Error::Cancelled)));
-        }
-        for (at, error) in failed.failed.iter().filter(|(at, _)| suspects.contains(&topics[*at])).take(1) {
-            let (topic, error) = (&topics[*at], chain(error));
-            tracing::warn!(topic, error, "events of a topic were not accepted: they are sent one by one");
-        }
-        Ok(hold(held, suspects, rejected))
+    /// The topic as a dependency in the readiness report.
+    pub(crate) fn topic(&self, name: &str) -> Dependency {
+        self.process.dependency(&format!("topic/{name}"))
     }
 
     /// Names the topic and the reason of events that are set aside.
@@ -195,7 +187,7 @@ impl Relay {
         let (set_aside, reason): (i64, String) = count.fetch_one(&mut *self.db.acquire().await?).await?;
         let gauge = metrics::gauge!("outbox_set_aside", "service" => self.service, "topic" => topic.to_owned());
         gauge.set(f64::from(u32::try_from(set_aside).unwrap_or(u32::MAX)));
-        let state = self.process.dependency(&format!("topic/{topic}"));
+        let state = self.topic(topic);
         if set_aside == 0 {
             state.up();
         } else {
@@ -207,14 +199,6 @@ impl Relay {
     async fn set_aside_topics(&self) -> Result<Vec<String>, sqlx::Error> {
         const TOPICS: &str = "select distinct topic from outbox_set_aside";
         sqlx::query_scalar(TOPICS).fetch_all(&mut *self.db.acquire().await?).await
-    }
-
-    /// One cheap statement: it is nearly all that an idle relay runs.
-    async fn any_row(&self) -> Result<bool, sqlx::Error> {
-        // Uses the index, which skips rows deleted long ago; `exists` would scan the table from its start.
-        const FIRST: &str = "select id from outbox order by id limit 1";
-        let first: Option<i64> = sqlx::query_scalar(FIRST).fetch_optional(&mut *self.db.acquire().await?).await?;
-        Ok(first.is_some())
     }
 
     async fn measure(&self) {
@@ -243,29 +227,6 @@ impl Relay {
     }
 }
 
-/// Sends the topics one by one from now on. Nothing of the batch is deleted: what was acknowledged is sent again.
-fn hold(held: &mut HeldTopics, topics: BTreeSet<String>, rejected: bool) -> Batch {
-    for topic in topics {
-        held.hold(topic, rejected, Instant::now());
-    }
-    Batch { sent: 0, more: true }
-}
-
-/// The topics that a batch failed for, and whether the broker rejected something. A rejection fails all that follow it.
-/// Without one, topics are suspect only if the broker acknowledged others.
-fn suspects(batch: &agora_kafka::BatchError, topics: &[String]) -> (BTreeSet<String>, bool) {
-    let of = |suspect: &dyn Fn(&agora_kafka::Error) -> bool| -> BTreeSet<String> {
-        let failed = batch.failed.iter().filter(|(_, error)| suspect(error));
-        failed.filter_map(|(at, _)| topics.get(*at).cloned()).collect()
-    };
-    let rejected = of(&|error| error.rejection().is_some());
-    if !rejected.is_empty() {
-        return (rejected, true);
-    }
-    let lost = |error: &agora_kafka::Error| !matches!(error, agora_kafka::Error::Cancelled);
-    (if batch.acknowledged > 0 { of(&lost) } else { BTreeSet::new() }, false)
-}
-
 /// Waits for the next poll: soon after this process appended an event, else with growing intervals.
 async fn next_wake(appended: &mut watch::Receiver<()>, pauses: &mut Pauses) {
     tokio::select! {
@@ -281,11 +242,11 @@ async fn next_wake(appended: &mut watch::Receiver<()>, pauses: &mut Pauses) {
 #[derive(sqlx::FromRow)]
 pub(crate) struct Row {
     pub(crate) id: i64,
-    topic: String,
+    pub(crate) topic: String,
     kind: String,
     version: i16,
     event_id: Uuid,
-    aggregate: Uuid,
+    pub(crate) aggregate: Uuid,
     seq: i64,
     epoch: i64,
     trace: Option<String>,
@@ -295,18 +256,7 @@ pub(crate) struct Row {
     data: String,
     created_at: OffsetDateTime,
     /// Number of shards that the batch locked.
-    shards: i64,
-}
-
-/// The oldest rows of some shards that no other relay has locked, without those of some topics, in order, and whether more may follow.
-async fn take_batch(tx: &mut Tx, without: Vec<String>) -> Result<(Vec<Row>, bool), sqlx::Error> {
-    let take = sqlx::query_as(include_str!("../sql/take_batch.sql"));
-    let take = take.bind(SHARDS_PER_BATCH).bind(ROWS_PER_BATCH).bind(without);
-    let mut rows: Vec<Row> = take.fetch_all(&mut **tx).await?;
-    rows.sort_unstable_by_key(|row| row.id);
-    let full = i64::try_from(rows.len()).is_ok_and(|taken| taken >= ROWS_PER_BATCH);
-    let more = full || rows.first().is_some_and(|row| row.shards >= SHARDS_PER_BATCH);
-    Ok((rows, more))
+    pub(crate) shards: i64,
 }
 
 impl Row {

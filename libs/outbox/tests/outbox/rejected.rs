@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use agora_chassis::Process;
 use agora_events::{Envelope, Event, Topic, topics};
-use agora_kafka::{Config, Producer, ensure_topics};
+use agora_kafka::{Config, Producer, ensure_topics, partition_of};
 use agora_outbox::{NewEvent, emit, relay};
 use agora_postgres::Db;
-use agora_testkit::configure_topic;
+use agora_testkit::{KafkaServer, configure_topic, place_topic};
 use agora_vocab::Epoch;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -139,6 +139,74 @@ async fn events_of_a_missing_topic_wait_and_other_topics_flow() {
 
     ensure_topics(&config, &[topics::PRODUCT], 1).await.expect("a topic");
     assert_eq!(seqs_of_products(&config, 3).await, [1, 2, 3]);
+    until("the outbox is emptied", || async { pending(&db).await == 0 }).await;
+    until("nothing is degraded", || async { process.readiness().degraded.is_empty() }).await;
+    process.end().await;
+}
+
+/// Products in a topic of two partitions, by their partition.
+fn products_of(partition: i32, count: usize) -> Vec<u128> {
+    let of = |n: &u128| partition_of(&aggregate(*n).to_string(), 2) == partition;
+    (0..).filter(of).take(count).collect()
+}
+
+/// Waits until the events `seqs` of each product have arrived, and asserts that none came before an earlier one.
+async fn products_arrive(config: &Config, products: &[u128], last: i64) {
+    let keys: Vec<String> = products.iter().map(|n| aggregate(*n).to_string()).collect();
+    let of = |received: &[Envelope], key: &str| -> Vec<i64> {
+        seqs(&received.iter().filter(|envelope| envelope.key == key).cloned().collect::<Vec<_>>())
+    };
+    let all = |received: &[Envelope]| keys.iter().all(|key| of(received, key).contains(&last));
+    let received = consume_all(config, topics::PRODUCT, all).await;
+    for key in &keys {
+        assert_eq!(of(&received, key), (1..=last).collect::<Vec<_>>(), "{key}");
+    }
+}
+
+async fn append_products(db: &Db, process: &Process, products: &[u128], seq: i64) {
+    for n in products {
+        let mut tx = db.begin().await.expect("a transaction");
+        let event = ProductText(text(10));
+        let event = NewEvent { event: &event, aggregate: aggregate(*n), seq, correlation: None, causation: None };
+        emit(&mut tx, &*process.ids(), Epoch(0), event).await.expect("appending");
+        tx.commit().await.expect("committed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_without_a_leader_holds_up_no_other_of_its_topic_and_no_other_topic() {
+    let first = KafkaServer::start();
+    let (db, config) = (database().await, Config::plain(&first.brokers(), "leaderless"));
+    ensure_topics(&config, &[topics::ORDER], 1).await.expect("a topic");
+    let process = Process::for_test("catalog");
+    relay(db.clone(), Producer::new(&config), &process);
+    let mut tx = db.begin().await.expect("a transaction");
+    append(&mut tx, &process, 1, 1).await;
+    tx.commit().await.expect("committed");
+    // The broker's topic of consumer groups is created on the first broker, before there is another one.
+    others_arrive(&config, 1, "the start of the broker").await;
+    let second = first.start_second();
+    place_topic(&first.brokers(), &config.topic(topics::PRODUCT), "1,2");
+    let (alive, lost) = (products_of(0, 5), products_of(1, 5));
+    append_products(&db, &process, &[&alive[..], &lost[..]].concat(), 1).await;
+    until("the outbox is emptied", || async { pending(&db).await == 0 }).await;
+
+    second.stop();
+    for seq in 2..=3 {
+        append_products(&db, &process, &[&lost[..], &alive[..]].concat(), seq).await;
+    }
+    let stopped = Instant::now();
+    products_arrive(&config, &alive, 3).await;
+    assert!(stopped.elapsed() < DELAY_MAX, "a lost partition held up another one for {:?}", stopped.elapsed());
+    until("readiness names the partition", || async { degraded(&process, "events of partition 1 wait") }).await;
+    until("only the events of the lost partition are left", || async { pending(&db).await == 10 }).await;
+    append_products(&db, &process, &alive, 4).await;
+    let appended = Instant::now();
+    products_arrive(&config, &alive, 4).await;
+    assert!(appended.elapsed() < DELAY_MAX, "a lost partition held up later events for {:?}", appended.elapsed());
+
+    second.resume();
+    products_arrive(&config, &lost, 3).await;
     until("the outbox is emptied", || async { pending(&db).await == 0 }).await;
     until("nothing is degraded", || async { process.readiness().degraded.is_empty() }).await;
     process.end().await;
