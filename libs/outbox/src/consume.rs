@@ -27,6 +27,7 @@ use tracing::Instrument;
 use crate::{
     backoff::backoff,
     dead_letter::{DeadLetterDraft, printable, store},
+    epochs::Epochs,
     partition_queues::{Completion, InFlight, PartitionQueues},
 };
 
@@ -85,6 +86,7 @@ pub fn consume<H>(
         topics,
         handler: Arc::new(handler),
         handlers: Semaphore::new(HANDLERS_MAX),
+        epochs: Epochs::default(),
         service: process.service(),
         clock: process.clock(),
         ids: process.ids(),
@@ -101,6 +103,7 @@ struct Worker {
     topics: &'static [Topic],
     handler: Handler,
     handlers: Semaphore,
+    epochs: Epochs,
     service: &'static str,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
@@ -306,6 +309,7 @@ impl Worker {
         let age = metrics::histogram!("consumer_event_age_seconds", "service" => self.service);
         for envelope in envelopes {
             age.record((now - envelope.time).as_seconds_f64());
+            self.epochs.note(self.service, envelope);
         }
         let started = Instant::now();
         // Called inside the guard: a handler may panic before it returns its future.

@@ -11,6 +11,7 @@ mod consume;
 mod dead_letter;
 mod dedup;
 mod dedup_key;
+mod epochs;
 mod held_topics;
 mod inbox;
 mod lease;

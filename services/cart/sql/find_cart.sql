@@ -5,6 +5,7 @@
 select
     c.version as cart_version,
     l.line,
+    p.epoch as copy_epoch,
     p.version as copy_version,
     p.name,
     p.image_url,
@@ -14,7 +15,7 @@ select
 from cart as c
 left join lateral jsonb_array_elements(c.lines) with ordinality as l (line, position) on true
 left join lateral (
-    select p.version, p.name, p.image_url, p.price_amount, p.price_currency, p.deleted
+    select p.epoch, p.version, p.name, p.image_url, p.price_amount, p.price_currency, p.deleted
     from product_copy as p
     where p.product_id = (l.line ->> 'product')::uuid
     limit 1

@@ -1,9 +1,9 @@
 -- Writes a cart ($1) with its new version ($2) and lines ($3), its events ($5) and its result ($6).
 --
--- Returns the version of the stored copy of the product ($4) that the change is about. Returns no row and writes nothing
+-- Returns epoch and version of the stored copy of the product ($4) that the change is about. Returns no row and writes nothing
 -- if the stored cart does not have the previous version, if the product is deleted, or if the key of $6 is stored.
 with product as (
-    select version, deleted from product_copy where product_id = $4
+    select epoch, version, deleted from product_copy where product_id = $4
 ),
 changed as (
     insert into cart as c (id, version, lines)
@@ -16,4 +16,9 @@ changed as (
         where c.version = excluded.version - 1
     returning id
 )
-select (select version from product) as copy_version, outbox_append($5), dedup_complete($6) from changed
+select
+    (select epoch from product) as copy_epoch,
+    (select version from product) as copy_version,
+    outbox_append($5),
+    dedup_complete($6)
+from changed

@@ -9,7 +9,7 @@ use agora_events::{
     topics,
 };
 use agora_outbox::{DedupKey, Failure};
-use agora_vocab::OrderId;
+use agora_vocab::{Epoch, OrderId};
 
 use crate::{
     domain::ProductCopy,
@@ -51,7 +51,7 @@ pub async fn handle(service: CartService, envelopes: Vec<Envelope>) -> Result<()
 fn effect(envelope: &Envelope) -> Result<Option<Effect>, Failure> {
     let malformed = |error: serde_json::Error| Failure::Poison(error.into());
     if let Some(event) = envelope.event::<ProductEvent>().map_err(malformed)? {
-        return Ok(Some(Effect::StoreCopy(copy(event))));
+        return Ok(Some(Effect::StoreCopy(copy(event, Epoch(envelope.epoch)))));
     }
     Ok(match envelope.event::<OrderEvent>().map_err(malformed)? {
         Some(OrderEvent::Placed(order)) if order.cart_id.is_some() => Some(Effect::Complete(order.order_id)),
@@ -63,14 +63,15 @@ fn effect(envelope: &Envelope) -> Result<Option<Effect>, Failure> {
     })
 }
 
-fn copy(event: ProductEvent) -> ProductCopy {
+fn copy(event: ProductEvent, epoch: Epoch) -> ProductCopy {
     match event {
         ProductEvent::Created(product) | ProductEvent::Updated(product) => {
             let Product { product_id, version, name, price, image_url, .. } = product;
-            ProductCopy { product: product_id, version, name, image_url, price: Some(price), deleted: false }
+            ProductCopy { product: product_id, epoch, version, name, image_url, price: Some(price), deleted: false }
         }
         ProductEvent::Deleted(ProductDeleted { product_id, version }) => ProductCopy {
             product: product_id,
+            epoch,
             version,
             name: String::new(),
             image_url: None,

@@ -34,7 +34,8 @@ pub fn start(process: Process) -> BoxFuture<'static, Started> {
 async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let db = agora_postgres::connect(&config.postgres, &MIGRATIONS, process).await;
     let signer = InternalSigner::new(config.internal_secret.clone(), "cart");
-    let catalog = CatalogClient(Client::new("catalog", &config.catalog_url, signer, process));
+    let client = Client::new("catalog", &config.catalog_url, signer, process);
+    let catalog = CatalogClient { client, epoch: config.epoch };
     let carts = PgCarts::new(db.clone(), process.ids(), config.epoch);
     let service = CartService::new(Arc::new(carts), Arc::new(catalog), process.ids());
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use agora_api::catalog as api;
 use agora_outbound::Client;
-use agora_vocab::{ProductId, Variant};
+use agora_vocab::{Epoch, ProductId, Variant};
 use async_trait::async_trait;
 
 use crate::{
@@ -14,29 +14,33 @@ use crate::{
 
 /// The [`Catalog`] port over HTTP.
 #[derive(Clone, Debug)]
-pub struct CatalogClient(pub Client);
+pub struct CatalogClient {
+    pub client: Client,
+    /// The recovery epoch of the shop, and so of what the catalog answers.
+    pub epoch: Epoch,
+}
 
 #[async_trait]
 impl Catalog for CatalogClient {
     async fn quote(&self, products: &[ProductId]) -> Result<QuoteResult, CatalogUnavailable> {
         let body = api::QuoteRequest { product_ids: products.to_vec() };
         let quote: api::Quote =
-            self.0.post(api::routes::QUOTE.path, &body).await.map_err(|error| CatalogUnavailable(error.into()))?;
+            self.client.post(api::routes::QUOTE.path, &body).await.map_err(|error| CatalogUnavailable(error.into()))?;
         let mut variants: BTreeMap<ProductId, BTreeMap<Variant, i64>> = BTreeMap::new();
         for api::VariantStock { product_id, variant, stock } in quote.variants {
             variants.entry(product_id).or_default().insert(Variant::stored(variant), stock);
         }
         let known = quote.items.into_iter().map(|product| {
             let variants = variants.remove(&product.id).unwrap_or_default();
-            (product.id, Some(quoted(product, variants)))
+            (product.id, Some(quoted(product, self.epoch, variants)))
         });
         let unknown = quote.unknown.into_iter().map(|id| (id, None));
         Ok(QuoteResult(known.chain(unknown).collect()))
     }
 }
 
-fn quoted(product: api::Product, variants: BTreeMap<Variant, i64>) -> QuotedLine {
+fn quoted(product: api::Product, epoch: Epoch, variants: BTreeMap<Variant, i64>) -> QuotedLine {
     let api::Product { id, name, price, stock, image_url, version, .. } = product;
-    let copy = ProductCopy { product: id, version, name, image_url, price: Some(price), deleted: false };
+    let copy = ProductCopy { product: id, epoch, version, name, image_url, price: Some(price), deleted: false };
     QuotedLine { copy, price, stock, variants }
 }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use agora_vocab::{Money, ProductId, Variant};
+use agora_vocab::{Epoch, Money, ProductId, Variant};
 
 /// A stored copy of a product, shown while the catalog is unavailable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProductCopy {
     pub product: ProductId,
-    /// Version of the product; an older copy never replaces a newer one.
+    /// Recovery epoch of the catalog: its versions start again at lower numbers when it was restored.
+    pub epoch: Epoch,
+    /// Version of the product in its epoch; an older copy never replaces a newer one.
     pub version: i64,
     pub name: String,
     /// URL of a picture.
@@ -17,6 +19,13 @@ pub struct ProductCopy {
     pub price: Option<Money>,
     /// Whether the product is deleted.
     pub deleted: bool,
+}
+
+impl ProductCopy {
+    /// Orders the copies of a product by age: of a newer epoch, any version is newer.
+    pub fn age(&self) -> (Epoch, i64) {
+        (self.epoch, self.version)
+    }
 }
 
 /// An existing product in a quote.

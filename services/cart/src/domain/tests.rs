@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agora_vocab::{AMOUNT_MAX, Currency, LineId, Money, OrderId, ProductId, Quantity, UserId, Variant};
+use agora_vocab::{AMOUNT_MAX, Currency, Epoch, LineId, Money, OrderId, ProductId, Quantity, UserId, Variant};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -24,7 +24,15 @@ fn line(product: u128, quantity: i64, seen: i64) -> Line {
 
 fn copy(product: u128, price: i64) -> ProductCopy {
     let product = ProductId::new(Uuid::from_u128(product));
-    ProductCopy { product, version: 1, name: "Chair".into(), image_url: None, price: Some(eur(price)), deleted: false }
+    ProductCopy {
+        product,
+        epoch: Epoch(0),
+        version: 1,
+        name: "Chair".into(),
+        image_url: None,
+        price: Some(eur(price)),
+        deleted: false,
+    }
 }
 
 fn contents(lines: Vec<Line>, copies: &[ProductCopy]) -> Contents {

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use agora_chassis::chain;
 use agora_outbox::{DedupKey, DedupRecord, write_once};
-use agora_vocab::{Money, UserId};
+use agora_vocab::{Epoch, Money, UserId};
 use serde::Serialize;
-use sqlx::{Row as _, types::Json};
+use sqlx::{Row as _, postgres::PgRow, types::Json};
 
 use super::{PgCarts, copies};
 use crate::{
@@ -30,6 +30,7 @@ pub(super) struct Change<T> {
 struct CartRow {
     cart_version: i64,
     line: Option<Json<Line>>,
+    copy_epoch: Option<i64>,
     copy_version: Option<i64>,
     name: Option<String>,
     image_url: Option<String>,
@@ -63,15 +64,16 @@ impl PgCarts {
     ) -> Result<Option<T>, CartError> {
         let Change { cart, result, quoted } = change;
         let Some(stored) = self.save_cart(connection, &cart, &result, quoted.as_ref(), dedup_key).await? else {
-            return match quoted {
-                Some(copy) if copies::is_deleted(connection, copy.product).await? => {
-                    Err(CartError::Refused(Refused::UnknownProduct))
-                }
-                _ => Ok(None),
-            };
+            let Some(copy) = quoted else { return Ok(None) };
+            if copies::is_deleted(connection, &copy).await? {
+                return Err(CartError::Refused(Refused::UnknownProduct));
+            }
+            // Replaces the deletion in an older epoch, if that was the cause.
+            copies::store(connection, std::slice::from_ref(&copy)).await?;
+            return Ok(None);
         };
         // Not in the statement of the change: most copies are stored, and the product's event writes a missing one too.
-        if let Some(copy) = quoted.filter(|copy| stored.is_none_or(|version| version < copy.version))
+        if let Some(copy) = quoted.filter(|copy| stored.is_none_or(|age| age < copy.age()))
             && let Err(error) = copies::store(connection, std::slice::from_ref(&copy)).await
         {
             tracing::warn!(product = %copy.product, error = chain(&error), "could not store the copy of a product");
@@ -79,7 +81,7 @@ impl PgCarts {
         Ok(Some(result))
     }
 
-    /// Returns the version of the stored copy of the quoted product, if any; `None` if nothing was written.
+    /// Returns the age of the stored copy of the quoted product, if any; `None` if nothing was written.
     async fn save_cart<T: Serialize>(
         &self,
         connection: &mut Connection,
@@ -87,7 +89,7 @@ impl PgCarts {
         result: &T,
         quoted: Option<&ProductCopy>,
         dedup_key: &DedupKey,
-    ) -> Result<Option<Option<i64>>, StoreError> {
+    ) -> Result<Option<Option<(Epoch, i64)>>, StoreError> {
         const SAVE_CART: &str = include_str!("../../sql/save_cart.sql");
         let events = self.updated(cart, None, dedup_key)?;
         let save = sqlx::query(SAVE_CART)
@@ -98,25 +100,39 @@ impl PgCarts {
             .bind(events.rows())
             .bind(DedupRecord::of(dedup_key, result)?);
         let row = write_once(connection, save, &events, &[]).await?;
-        Ok(row.map(|row| row.try_get("copy_version")).transpose()?)
+        let age = |row: PgRow| -> Result<_, sqlx::Error> {
+            let (stored, version): (Option<i64>, Option<i64>) =
+                (row.try_get("copy_epoch")?, row.try_get("copy_version")?);
+            Ok(stored.map(epoch).zip(version))
+        };
+        Ok(row.map(age).transpose()?)
     }
 }
 
 impl CartRow {
     fn into_line(self) -> Option<(Line, Option<ProductCopy>)> {
-        let Self { cart_version: _, line, copy_version, name, image_url, price_amount, price_currency, deleted } = self;
-        let Json(line) = line?;
-        let price = price_amount.zip(price_currency).and_then(|(amount, code)| money(amount, &code));
-        let copy = copy_version.zip(name).zip(deleted).map(|((version, name), deleted)| ProductCopy {
-            product: line.product,
-            version,
+        let Self {
+            cart_version: _,
+            line,
+            copy_epoch,
+            copy_version,
             name,
             image_url,
-            price,
+            price_amount,
+            price_currency,
             deleted,
+        } = self;
+        let Json(line) = line?;
+        let price = price_amount.zip(price_currency).and_then(|(amount, code)| money(amount, &code));
+        let copy = copy_epoch.zip(copy_version).zip(name).zip(deleted).map(|(((stored, version), name), deleted)| {
+            ProductCopy { product: line.product, epoch: epoch(stored), version, name, image_url, price, deleted }
         });
         Some((line, copy))
     }
+}
+
+fn epoch(stored: i64) -> Epoch {
+    Epoch(u32::try_from(stored).unwrap_or(u32::MAX))
 }
 
 /// A copied price; `None`, like a price that is not known, if it is not one.

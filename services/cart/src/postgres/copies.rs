@@ -2,15 +2,15 @@
 //! needed.
 
 use agora_postgres::Connection;
-use agora_vocab::ProductId;
 use uuid::Uuid;
 
 use crate::{domain::ProductCopy, ports::StoreError};
 
-/// A copy to store: the composite type `copied_product`.
+/// A copy to store: the composite type `product_copy_of_epoch`.
 #[derive(sqlx::Encode)]
 struct CopiedProduct<'a> {
     product_id: Uuid,
+    epoch: i64,
     version: i64,
     name: &'a str,
     image_url: Option<&'a str>,
@@ -19,13 +19,14 @@ struct CopiedProduct<'a> {
     deleted: bool,
 }
 
-agora_postgres::composite!(CopiedProduct<'_>, "copied_product");
+agora_postgres::composite!(CopiedProduct<'_>, "product_copy_of_epoch");
 
 impl<'a> From<&'a ProductCopy> for CopiedProduct<'a> {
     fn from(copy: &'a ProductCopy) -> Self {
-        let ProductCopy { product, version, name, image_url, price, deleted } = copy;
+        let ProductCopy { product, epoch, version, name, image_url, price, deleted } = copy;
         Self {
             product_id: product.uuid(),
+            epoch: i64::from(epoch.0),
             version: *version,
             name,
             image_url: image_url.as_deref(),
@@ -44,8 +45,10 @@ pub(super) async fn store(connection: &mut Connection, copies: &[ProductCopy]) -
     Ok(())
 }
 
-/// Whether a copy is stored and the product is deleted.
-pub(super) async fn is_deleted(connection: &mut Connection, product: ProductId) -> Result<bool, StoreError> {
-    const IS_DELETED: &str = "select exists (select from product_copy where product_id = $1 and deleted)";
-    Ok(sqlx::query_scalar(IS_DELETED).bind(product.uuid()).fetch_one(connection).await?)
+/// Whether a deletion of the product is stored that is not of an older epoch than `copy`.
+pub(super) async fn is_deleted(connection: &mut Connection, copy: &ProductCopy) -> Result<bool, StoreError> {
+    const IS_DELETED: &str =
+        "select exists (select from product_copy where product_id = $1 and deleted and epoch >= $2)";
+    let is_deleted = sqlx::query_scalar(IS_DELETED).bind(copy.product.uuid()).bind(i64::from(copy.epoch.0));
+    Ok(is_deleted.fetch_one(connection).await?)
 }

@@ -9,7 +9,7 @@ use agora_cart::{
     domain::{ProductCopy, QuoteResult, QuotedLine},
     ports::{Catalog, CatalogUnavailable},
 };
-use agora_vocab::{Money, ProductId, Variant};
+use agora_vocab::{Epoch, Money, ProductId, Variant};
 use async_trait::async_trait;
 
 /// A catalog that quotes the products added by [`FakeCatalog::list_product`].
@@ -27,6 +27,7 @@ impl FakeCatalog {
     pub fn list_product(&self, product: ProductId, version: i64, price: Money, stock: i64) {
         let copy = ProductCopy {
             product,
+            epoch: Epoch(0),
             version,
             name: format!("Chair {version}"),
             image_url: Some("https://example.com/chair.png".into()),

@@ -78,7 +78,15 @@ pub fn line(product: ProductId, n: i64) -> NewLine {
 
 pub fn copy(product: ProductId, version: i64) -> ProductCopy {
     let name = format!("Chair {version}");
-    ProductCopy { product, version, name, image_url: None, price: Some(eur(100 * version)), deleted: false }
+    ProductCopy {
+        product,
+        epoch: Epoch(0),
+        version,
+        name,
+        image_url: None,
+        price: Some(eur(100 * version)),
+        deleted: false,
+    }
 }
 
 pub fn deleted(product: ProductId, version: i64) -> ProductCopy {

@@ -25,7 +25,7 @@ const STATEMENTS: [(&str, &str, &[&str]); 8] = [
         &["uuid", "uuid", "bigint", "jsonb", "outbox_event[]"],
     ),
     ("complete_checkouts", include_str!("../../sql/complete_checkouts.sql"), &["uuid[]"]),
-    ("store_copies", include_str!("../../sql/store_copies.sql"), &["copied_product[]"]),
+    ("store_copies", include_str!("../../sql/store_copies.sql"), &["product_copy_of_epoch[]"]),
     ("delete_old_checkouts", include_str!("../../sql/delete_old_checkouts.sql"), &["int", "bigint"]),
 ];
 

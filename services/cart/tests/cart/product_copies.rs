@@ -1,10 +1,11 @@
 //! Contract of the port `ProductCopies`, and products deleted during other changes.
 
 use agora_cart::{
-    domain::{CheckoutState, Refused},
+    domain::{CheckoutState, ProductCopy, Refused},
     ports::{CartError, Carts as _, Checkouts as _, ProductCopies as _},
 };
 use agora_outbox::DedupKey;
+use agora_vocab::Epoch;
 use futures::future::join_all;
 
 use crate::fixture::{Database, add, command, copy, deleted, held, line, order, product, put, quote, request, user};
@@ -26,6 +27,34 @@ async fn a_newer_copy_replaces_an_older_one() {
     carts.store_copies(&batch).await.unwrap();
     assert_eq!(name().await, "Chair 6", "the newest of a batch is stored");
     database.check_event_numbers().await;
+}
+
+#[tokio::test]
+async fn a_copy_of_a_restored_catalog_replaces_one_of_the_lost_timeline_and_never_the_other_way_round() {
+    let database = Database::create().await;
+    let carts = &database.carts;
+    let (me, chair) = (user(), product());
+    let restored = |version| ProductCopy { epoch: Epoch(1), ..copy(chair, version) };
+    add(carts, me, chair, 1).await;
+    let name = async || carts.find(me).await.unwrap().copies[&chair].name.clone();
+    carts.store_copies(&[copy(chair, 9)]).await.unwrap();
+    carts.store_copies(&[restored(4), copy(chair, 10)]).await.unwrap();
+    assert_eq!(name().await, "Chair 4");
+    carts.store_copies(&[copy(chair, 11)]).await.unwrap();
+    assert_eq!(name().await, "Chair 4", "an event of the lost timeline that arrives late");
+    carts.store_copies(&[restored(5)]).await.unwrap();
+    assert_eq!(name().await, "Chair 5");
+
+    let table = product();
+    carts.store_copies(&[deleted(table, 7)]).await.unwrap();
+    let refused = put(carts, me, &line(table, 1), &quote(&[table], 9), &DedupKey::None).await;
+    assert!(matches!(refused, Err(CartError::Refused(Refused::UnknownProduct))), "{refused:?}");
+    let mut quote = quote(&[table], 9);
+    for quoted in quote.0.values_mut().flatten() {
+        quoted.copy.epoch = Epoch(1);
+    }
+    put(carts, me, &line(table, 1), &quote, &DedupKey::None).await.unwrap();
+    assert_eq!(held(carts, me).await, (2, vec![1, 1]), "a product whose deletion was lost can be bought again");
 }
 
 #[tokio::test]
