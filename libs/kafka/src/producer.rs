@@ -58,7 +58,6 @@ pub struct Unacknowledged {
     pub at: usize,
     /// The partition that it was for; `None` if that was not determined.
     pub partition: Option<i32>,
-    /// Why.
     pub error: Error,
 }
 
