@@ -1,13 +1,6 @@
 //! Serving one connection: limits of the head, of HTTP/2 and of age. Knows nothing of routes.
 
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{self, Poll},
-    time::Duration,
-};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -16,10 +9,8 @@ use axum::{
     http::{HeaderValue, Request, Version, header},
     response::Response,
 };
-use hyper::{
-    body::{Frame, Incoming, SizeHint},
-    service::service_fn,
-};
+use http_body_util::BodyExt as _;
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -29,9 +20,10 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::{
-    connections::{Busy, Connection, Slot},
+    connections::{Connection, Slot},
     process::Process,
     request_body::RequestBody,
+    request_head,
 };
 
 /// How long a connection may stay without a complete request head before the server closes it: at its start, and
@@ -52,10 +44,6 @@ const SEND_BUFFER_BYTES_MAX: usize = 64 << 10;
 /// How often an HTTP/2 connection is asked whether its client is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// Age at which a connection is replaced, so that clients that keep theirs find new pods. The age of each connection lies
-/// within a fifth of it.
-const CONNECTION_AGE: Duration = Duration::from_mins(5);
-
 /// How long an old connection may go on with the request that it is serving.
 const AGED_MAX: Duration = Duration::from_mins(1);
 
@@ -65,6 +53,8 @@ pub(crate) struct Context {
     pub peer: SocketAddr,
     pub router: Router,
     pub process: Process,
+    /// Age at which a connection is replaced. That of each connection lies within a fifth of it.
+    pub age: Duration,
 }
 
 /// Serves until the client leaves, `stop` or the connection has to give way; gives the slot back.
@@ -73,14 +63,23 @@ pub(crate) async fn serve(tcp: TcpStream, context: Context, slot: Slot, stop: Ca
         tracing::debug!(%error, "a connection ended before it began");
         return;
     }
-    let state = slot.connection.clone();
-    let service = service_fn(move |request| answer(request, context.clone(), state.clone()));
-    let builder = builder();
-    let served = builder.serve_connection_with_upgrades(TokioIo::new(tcp), service);
+    let (state, age) = (slot.connection.clone(), age_of(slot.number, context.age));
+    let service = service_fn(move |request| answer(request_head::unshared(request), context.clone(), state.clone()));
+    let beginning = IDLE_CONNECTION_MAX.min(age);
+    let timer = tokio::time::sleep(beginning);
+    tokio::pin!(timer);
+    let builder = tokio::select! {
+        version = version(&tcp) => match version {
+            Ok(version) => builder(version),
+            Err(error) => return tracing::debug!(%error, "a connection ended before it began"),
+        },
+        () = slot.connection.shed() => return,
+        () = stop.cancelled() => return,
+        () = timer.as_mut() => return,
+    };
+    let served = builder.serve_connection(TokioIo::new(tcp), service);
     tokio::pin!(served);
     let mut phase = Phase::Beginning;
-    let timer = tokio::time::sleep(IDLE_CONNECTION_MAX);
-    tokio::pin!(timer);
     let mut stopping = false;
     loop {
         tokio::select! {
@@ -98,11 +97,11 @@ pub(crate) async fn serve(tcp: TcpStream, context: Context, slot: Slot, stop: Ca
             () = timer.as_mut() => {
                 let now = tokio::time::Instant::now();
                 match phase {
-                    // hyper waits without limit for the bytes that tell HTTP/2 from HTTP/1.
+                    // hyper waits without limit for the rest of the preface of HTTP/2.
                     Phase::Beginning if !slot.connection.has_begun() => return,
                     Phase::Beginning => {
                         phase = Phase::Young;
-                        timer.as_mut().reset(now + age_of(slot.number).saturating_sub(IDLE_CONNECTION_MAX));
+                        timer.as_mut().reset(now + age.saturating_sub(beginning));
                     }
                     Phase::Young => {
                         phase = Phase::Aged;
@@ -134,16 +133,28 @@ enum Phase {
 
 /// The age at which the connection with this number is replaced. Consecutive numbers lie far apart: multiples of the golden
 /// ratio spread evenly.
-fn age_of(number: u64) -> Duration {
+fn age_of(number: u64, age: Duration) -> Duration {
     /// 2^32 divided by the golden ratio.
     const STEP: u64 = 2_654_435_769;
     let fraction = number.wrapping_mul(STEP) & u64::from(u32::MAX);
-    let spread_ms = u64::try_from(CONNECTION_AGE.as_millis()).unwrap_or(u64::MAX) * 2 / 5;
-    CONNECTION_AGE * 4 / 5 + Duration::from_millis(spread_ms.saturating_mul(fraction) >> 32)
+    let spread_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX) / 5 * 2;
+    age * 4 / 5 + Duration::from_millis(spread_ms.saturating_mul(fraction) >> 32)
 }
 
-fn builder() -> Builder<TokioExecutor> {
+/// The version of HTTP of a new connection, by its first bytes. They stay in the socket: what hyper is given of them beside
+/// the socket would make it take a buffer of twice the size. A client whose first segment is shorter than these bytes speaks
+/// HTTP/1.
+async fn version(tcp: &TcpStream) -> io::Result<Version> {
+    /// Of the preface of HTTP/2 (RFC 9113, 3.4); no method begins with them.
+    const HTTP_2: &[u8; 3] = b"PRI";
+    let mut first = [0; HTTP_2.len()];
+    let bytes = tcp.peek(&mut first).await?;
+    Ok(if first[..bytes] == HTTP_2[..] { Version::HTTP_2 } else { Version::HTTP_11 })
+}
+
+fn builder(version: Version) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
+    builder = if version == Version::HTTP_2 { builder.http2_only() } else { builder.http1_only() };
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -167,8 +178,8 @@ async fn answer(
     request: Request<Incoming>,
     context: Context,
     connection: Arc<Connection>,
-) -> Result<Response, Infallible> {
-    let Context { peer, router, process } = context;
+) -> Result<Response<impl HttpBody<Data = Bytes, Error = axum::Error>>, Infallible> {
+    let Context { peer, router, process, .. } = context;
     let version = request.version();
     let busy = connection.begin(version == Version::HTTP_2);
     let mut request = RequestBody::of(request).map(Body::new);
@@ -177,33 +188,13 @@ async fn answer(
     if (process.shutting_down() || connection.is_aged()) && version <= Version::HTTP_11 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response.map(|body| Body::new(ResponseBody { body, _busy: busy })))
-}
-
-/// The body of a response; its connection serves a request until it is dropped.
-struct ResponseBody {
-    body: Body,
-    _busy: Busy,
-}
-
-impl HttpBody for ResponseBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut task::Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    // The connection serves the request until the body is dropped.
+    Ok(response.map(|body| {
+        body.map_frame(move |frame| {
+            let _until_dropped = &busy;
+            frame
+        })
+    }))
 }
 
 #[cfg(test)]
@@ -214,7 +205,7 @@ mod tests {
 
     #[test]
     fn the_ages_of_connections_are_spread() {
-        let mut ages: Vec<_> = (0..100).map(age_of).collect();
+        let mut ages: Vec<_> = (0..100).map(|number| age_of(number, Duration::from_mins(5))).collect();
         ages.sort();
         assert!(ages[0] >= Duration::from_mins(4) && ages[99] <= Duration::from_mins(6));
         let widest = ages.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap();

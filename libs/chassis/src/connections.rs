@@ -14,11 +14,9 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-/// How long a connection must be idle before it gives way to another address: the request of a client that has just connected is on its way.
+/// How long a connection must be idle before it gives way to another address. The request of a client that has just
+/// connected, or that has just read a response, may be on its way.
 const IDLE_MIN: Duration = Duration::from_millis(100);
-
-/// How often a newcomer looks for a connection that has been idle for long enough.
-const RECHECK: Duration = Duration::from_millis(20);
 
 /// How many connections a port has.
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +26,6 @@ pub(crate) struct ConnectionLimits {
     /// At a time from one address: less than `total`, so that one address cannot take all of them. Not much less, because
     /// all clients of a proxy have its address.
     pub per_address: usize,
-    /// How long a newcomer waits for a place when none of the others is idle.
-    pub wait: Duration,
 }
 
 /// The connections of a port. Clones share them.
@@ -41,15 +37,17 @@ struct Shared {
     limits: ConnectionLimits,
     started: Instant,
     state: Mutex<State>,
-    /// Notified when a connection ends or becomes idle.
-    freed: Arc<Notify>,
+    /// Notified when a connection ends.
+    ended: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     accepted: u64,
     open: usize,
     by_address: HashMap<IpAddr, HashMap<u64, Arc<Connection>>>,
+    /// None of the connections has been idle for long enough before this time.
+    none_idle_before: Instant,
 }
 
 /// One connection: whether it is serving a request, and since when it is not.
@@ -62,7 +60,6 @@ pub(crate) struct Connection {
     idle_since_ms: AtomicU64,
     shed: CancellationToken,
     started: Instant,
-    freed: Arc<Notify>,
 }
 
 /// A place among the connections, given back when dropped.
@@ -79,58 +76,57 @@ pub(crate) struct Slot {
 #[derive(Debug)]
 pub(crate) struct Busy(Arc<Connection>);
 
-enum Refusal {
+/// Why there is no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
     /// The address has as many as it may, none of them idle.
     Address,
-    /// The port has as many as it may, none of them idle.
+    /// The port has as many as it may, none of them idle for long enough.
     Port,
 }
 
 impl Connections {
     pub fn new(limits: ConnectionLimits) -> Self {
-        let shared = Shared { limits, started: Instant::now(), state: Mutex::default(), freed: Arc::default() };
-        Self(Arc::new(shared))
+        let started = Instant::now();
+        let state = State { accepted: 0, open: 0, by_address: HashMap::new(), none_idle_before: started };
+        Self(Arc::new(Shared { limits, started, state: Mutex::new(state), ended: Notify::new() }))
     }
 
-    /// A place for a newcomer. Where there is none, the longest idle connection gives way; where none is idle, the newcomer
-    /// waits a moment. `None`: it must be closed.
-    pub async fn admit(&self, address: IpAddr) -> Option<Slot> {
-        let deadline = Instant::now() + self.0.limits.wait;
-        loop {
-            match self.try_admit(address) {
-                Ok(slot) => return Some(slot),
-                Err(Refusal::Port) if Instant::now() < deadline => {
-                    // Whether notified or not: a connection may have become idle for long enough.
-                    drop(tokio::time::timeout(RECHECK, self.0.freed.notified()).await);
-                }
-                Err(Refusal::Port | Refusal::Address) => {
-                    metrics::counter!("http_connection_refused_total").increment(1);
-                    return None;
-                }
-            }
-        }
-    }
-
-    /// Closes the longest idle connection of the address that has most.
-    pub fn shed_one(&self) {
-        self.state().shed_of_busiest_address();
-    }
-
-    fn try_admit(&self, address: IpAddr) -> Result<Slot, Refusal> {
+    /// A place for a connection of this address. Where there is none, an idle connection gives way: the longest idle one of
+    /// the address if that has as many as it may, else one of the address that has most.
+    pub fn try_admit(&self, address: IpAddr) -> Result<Slot, Refusal> {
         let mut state = self.state();
         let limits = self.0.limits;
         if state.of(address) >= limits.per_address && !state.shed_of(address, Duration::ZERO) {
             return Err(Refusal::Address);
         }
-        if state.open >= limits.total && !state.shed_of_busiest_address() {
+        if state.open >= limits.total && !state.shed_when_one_is_idle(self.0.started) {
             return Err(Refusal::Port);
         }
-        let connection = Arc::new(Connection::new(self.0.started, self.0.freed.clone()));
+        let connection = Arc::new(Connection::new(self.0.started));
         state.accepted += 1;
         state.open += 1;
         let number = state.accepted;
         state.by_address.entry(address).or_default().insert(number, connection.clone());
         Ok(Slot { connections: self.clone(), address, number, connection })
+    }
+
+    /// How many more connections an address may have, whatever the port has.
+    pub fn left_to(&self, address: IpAddr) -> usize {
+        self.0.limits.per_address.saturating_sub(self.state().of(address))
+    }
+
+    /// Waits until [`Connections::try_admit`] may succeed on a port that was full: a connection has ended, or has been idle
+    /// for long enough. For one caller at a time.
+    pub async fn changed(&self) {
+        let idle = self.state().none_idle_before;
+        // Either of the two is a reason to look.
+        drop(tokio::time::timeout_at(idle, self.0.ended.notified()).await);
+    }
+
+    /// Closes the longest idle connection of the address that has most.
+    pub fn shed_one(&self) {
+        self.state().shed_of_busiest_address();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -158,6 +154,24 @@ impl State {
         true
     }
 
+    /// Looks for an idle connection at most as often as one may have been idle for long enough: the search costs time in
+    /// proportion to the connections.
+    fn shed_when_one_is_idle(&mut self, started: Instant) -> bool {
+        let now = Instant::now();
+        if now < self.none_idle_before {
+            return false;
+        }
+        let shed = self.shed_of_busiest_address();
+        if !shed {
+            let connections = self.by_address.values().flat_map(HashMap::values);
+            let idle_since_ms = connections.filter_map(|connection| connection.idle_since(Duration::ZERO)).min();
+            let idle_since = idle_since_ms.map_or(now, |since_ms| started + Duration::from_millis(since_ms));
+            // One that is busy now will not have been idle for long enough before then.
+            self.none_idle_before = idle_since.min(now) + IDLE_MIN;
+        }
+        shed
+    }
+
     /// Closes an idle connection of the address that has most connections and one that is idle.
     fn shed_of_busiest_address(&mut self) -> bool {
         let mut addresses: Vec<_> = self.by_address.iter().map(|(address, of)| (of.len(), *address)).collect();
@@ -180,12 +194,12 @@ impl Drop for Slot {
     fn drop(&mut self) {
         // A connection that was shed has been removed before.
         self.connections.state().remove(self.address, self.number);
-        self.connections.0.freed.notify_one();
+        self.connections.0.ended.notify_one();
     }
 }
 
 impl Connection {
-    fn new(started: Instant, freed: Arc<Notify>) -> Self {
+    fn new(started: Instant) -> Self {
         let connection = Self {
             requests: AtomicU32::new(0),
             begun: AtomicBool::new(false),
@@ -194,7 +208,6 @@ impl Connection {
             idle_since_ms: AtomicU64::new(0),
             shed: CancellationToken::new(),
             started,
-            freed,
         };
         connection.mark_idle();
         connection
@@ -252,7 +265,6 @@ impl Drop for Busy {
     fn drop(&mut self) {
         self.0.mark_idle();
         self.0.requests.fetch_sub(1, Ordering::SeqCst);
-        self.0.freed.notify_one();
     }
 }
 
@@ -260,24 +272,37 @@ impl Drop for Busy {
 mod tests {
     use std::{net::IpAddr, time::Duration};
 
-    use super::{ConnectionLimits, Connections};
+    use tokio::time::Instant;
 
-    const LIMITS: ConnectionLimits = ConnectionLimits { total: 4, per_address: 3, wait: Duration::from_millis(500) };
+    use super::{ConnectionLimits, Connections, IDLE_MIN, Refusal, Slot};
+
+    const LIMITS: ConnectionLimits = ConnectionLimits { total: 4, per_address: 3 };
 
     fn address(last: u8) -> IpAddr {
         IpAddr::from([192, 0, 2, last])
     }
 
+    /// Waits for a place.
+    async fn admitted(connections: &Connections, address: IpAddr) -> Slot {
+        let waiting = async {
+            loop {
+                match connections.try_admit(address) {
+                    Ok(slot) => return slot,
+                    Err(Refusal::Port) => connections.changed().await,
+                    Err(Refusal::Address) => panic!("the address has too many"),
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("a place")
+    }
+
     #[tokio::test]
     async fn the_longest_idle_connection_of_the_address_with_most_gives_way() {
         let connections = Connections::new(LIMITS);
-        let mut crowd = Vec::new();
-        for _ in 0..3 {
-            crowd.push(connections.admit(address(1)).await.unwrap());
-        }
+        let crowd: Vec<_> = (0..3).map(|_| connections.try_admit(address(1)).unwrap()).collect();
         let busy = crowd[0].connection.begin(false);
-        let first = connections.admit(address(2)).await.unwrap();
-        let newcomer = connections.admit(address(3)).await.unwrap();
+        let first = connections.try_admit(address(2)).unwrap();
+        let newcomer = admitted(&connections, address(3)).await;
         let shed: Vec<_> = crowd.iter().map(|slot| slot.connection.shed.is_cancelled()).collect();
         assert_eq!(shed, [false, true, false], "the first is busy, the third was idle for less time");
         assert!(!first.connection.shed.is_cancelled() && !newcomer.connection.shed.is_cancelled());
@@ -289,33 +314,36 @@ mod tests {
         let connections = Connections::new(LIMITS);
         let mut crowd = Vec::new();
         for _ in 0..3 {
-            let slot = connections.admit(address(1)).await.unwrap();
+            let slot = connections.try_admit(address(1)).unwrap();
             crowd.push((slot.connection.begin(false), slot));
         }
-        assert!(connections.admit(address(1)).await.is_none());
-        let other = connections.admit(address(2)).await.unwrap();
+        assert_eq!(connections.try_admit(address(1)).unwrap_err(), Refusal::Address);
+        let other = connections.try_admit(address(2)).unwrap();
         let busy = other.connection.begin(false);
-        assert!(connections.admit(address(3)).await.is_none(), "no place, and nobody idle");
+        assert_eq!(connections.try_admit(address(3)).unwrap_err(), Refusal::Port, "no place, and nobody idle");
         crowd.pop();
-        assert!(connections.admit(address(3)).await.is_some());
+        assert!(connections.try_admit(address(3)).is_ok());
         drop((busy, other));
     }
 
     #[tokio::test]
-    async fn a_newcomer_waits_for_the_place_of_a_connection_that_ends_or_becomes_idle() {
-        let connections = Connections::new(ConnectionLimits { total: 1, per_address: 1, ..LIMITS });
-        let slot = connections.admit(address(1)).await.unwrap();
+    async fn a_full_port_has_a_place_when_a_connection_ends_or_has_been_idle_for_long_enough() {
+        let connections = Connections::new(ConnectionLimits { total: 1, per_address: 1 });
+        let slot = connections.try_admit(address(1)).unwrap();
         let busy = slot.connection.begin(false);
-        let (admitted, ()) = tokio::join!(connections.admit(address(2)), async {
+        let (admitted_second, ()) = tokio::join!(admitted(&connections, address(2)), async {
             tokio::task::yield_now().await;
             drop((busy, slot));
         });
-        let admitted = admitted.unwrap();
-        let busy = admitted.connection.begin(false);
-        let (next, ()) = tokio::join!(connections.admit(address(3)), async {
+        let busy = admitted_second.connection.begin(false);
+        let (admitted_third, idle_since) = tokio::join!(admitted(&connections, address(3)), async {
             tokio::task::yield_now().await;
+            let now = Instant::now();
             drop(busy);
+            now
         });
-        assert!(next.is_some() && admitted.connection.shed.is_cancelled(), "the place of one that became idle");
+        assert!(admitted_second.connection.shed.is_cancelled() && !admitted_third.connection.shed.is_cancelled());
+        // The connection counts whole milliseconds.
+        assert!(idle_since.elapsed() + Duration::from_millis(1) >= IDLE_MIN, "{:?}", idle_since.elapsed());
     }
 }

@@ -8,17 +8,34 @@ use std::{
 };
 
 use axum::Router;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     connection,
     connections::{ConnectionLimits, Connections},
+    newcomers::{Newcomer, Newcomers, WaitLimits},
     process::Process,
+    refusal,
 };
 
-/// Connections of one port.
-const CONNECTIONS: ConnectionLimits = ConnectionLimits { total: 1024, per_address: 768, wait: Duration::from_secs(1) };
+/// Limits of one port.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    connections: ConnectionLimits,
+    newcomers: WaitLimits,
+    /// Clients at a time that are refused with an answer; more are closed.
+    refusals: usize,
+    /// Age at which a connection is replaced, so that clients that keep theirs find new pods within a minute.
+    age: Duration,
+}
+
+const LIMITS: Limits = Limits {
+    connections: ConnectionLimits { total: 1024, per_address: 768 },
+    newcomers: WaitLimits { waiting: 1024, wait: Duration::from_secs(1) },
+    refusals: 1024,
+    age: Duration::from_secs(30),
+};
 
 /// Pause after the system refused to give a connection (too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -48,41 +65,53 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Serves until `stop`, then accepts no more, finishes the requests under way and returns. While the process is
 /// shutting down, answers on HTTP/1 ask the client to leave the connection.
 pub(crate) async fn serve(listener: TcpListener, router: Router, process: Process, stop: CancellationToken) {
-    serve_within(CONNECTIONS, listener, router, process, stop).await;
+    serve_within(LIMITS, listener, router, process, stop).await;
 }
 
 async fn serve_within(
-    limits: ConnectionLimits,
+    limits: Limits,
     listener: TcpListener,
     router: Router,
     process: Process,
     stop: CancellationToken,
 ) {
-    let (served, connections) = (TaskTracker::new(), Connections::new(limits));
+    let (served, refused) = (TaskTracker::new(), TaskTracker::new());
+    let refuse = |tcp| {
+        metrics::counter!("http_connection_refused_total").increment(1);
+        if refused.len() < limits.refusals {
+            refused.spawn(refusal::refuse(tcp));
+        }
+    };
+    let connections = Connections::new(limits.connections);
+    let mut newcomers = Newcomers::new(connections.clone(), limits.newcomers);
     loop {
-        let accepted = async {
-            let (tcp, peer) = accept(&listener, &connections).await;
-            Some((tcp, peer, connections.admit(peer.ip()).await?))
-        };
-        tokio::select! {
+        let decided = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = accepted => {
-                if let Some((tcp, peer, slot)) = accepted {
-                    let served_for = connection::Context { peer, router: router.clone(), process: process.clone() };
-                    served.spawn(connection::serve(tcp, served_for, slot, stop.clone()));
-                }
+            newcomer = accept(&listener, &connections) => newcomers.arrive(newcomer),
+            decided = newcomers.decided() => Some(decided),
+        };
+        match decided {
+            Some((Newcomer { tcp, peer }, Some(slot))) => {
+                let context =
+                    connection::Context { peer, router: router.clone(), process: process.clone(), age: limits.age };
+                served.spawn(connection::serve(tcp, context, slot, stop.clone()));
             }
+            Some((newcomer, None)) => refuse(newcomer.tcp),
+            None => {}
         }
     }
     drop(listener);
-    served.close();
-    served.wait().await;
+    newcomers.into_waiting().for_each(|newcomer| refuse(newcomer.tcp));
+    for tasks in [served, refused] {
+        tasks.close();
+        tasks.wait().await;
+    }
 }
 
-async fn accept(listener: &TcpListener, connections: &Connections) -> (TcpStream, SocketAddr) {
+async fn accept(listener: &TcpListener, connections: &Connections) -> Newcomer {
     loop {
         match listener.accept().await {
-            Ok((tcp, peer)) => return (tcp, SocketAddr::new(peer.ip().to_canonical(), peer.port())),
+            Ok((tcp, peer)) => return Newcomer { tcp, peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()) },
             Err(error) if is_of_the_client(&error) => {}
             Err(error) => {
                 tracing::error!(%error, "no connection can be accepted at the moment");
@@ -101,16 +130,18 @@ fn is_of_the_client(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
 
     use axum::{Router, extract::ConnectInfo, routing::get};
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
-        net::TcpStream,
+        net::{TcpSocket, TcpStream},
+        sync::Notify,
+        time::Instant,
     };
     use tokio_util::sync::CancellationToken;
 
-    use super::{ConnectionLimits, SocketAddr, bind, serve, serve_within};
+    use super::{BACKLOG, ConnectionLimits, LIMITS, Limits, SocketAddr, WaitLimits, bind, serve, serve_within};
     use crate::process::Process;
 
     fn serving() -> (u16, CancellationToken, impl Future<Output = ()>) {
@@ -198,7 +229,7 @@ mod tests {
         let tcp = bind(0).unwrap();
         let (port, stop) = (tcp.local_addr().unwrap().port(), CancellationToken::new());
         let router = Router::new().route("/who", get(|| async { "here" }));
-        let limits = ConnectionLimits { total: 8, per_address: 6, wait: Duration::from_secs(1) };
+        let limits = Limits { connections: ConnectionLimits { total: 8, per_address: 6 }, ..LIMITS };
         let served = serve_within(limits, tcp, router, Process::for_test("cart"), stop.clone());
         let clients = async {
             let mut crowd = Vec::new();
@@ -235,5 +266,130 @@ mod tests {
             stop.cancel();
         };
         tokio::join!(served, clients);
+    }
+
+    async fn connect_from(address: &str, port: u16, request: &str) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{address}:0").parse().unwrap()).unwrap();
+        let mut tcp = socket.connect(SocketAddr::from(([127, 0, 0, 1], port))).await.unwrap();
+        tcp.write_all(format!("GET {request} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+        tcp
+    }
+
+    #[derive(Default)]
+    struct BusyRequest {
+        begun: Notify,
+        ends: Notify,
+    }
+
+    /// A port for one connection.
+    fn one_place(
+        wait: Duration,
+        request: &Arc<BusyRequest>,
+    ) -> (u16, CancellationToken, impl Future<Output = ()> + use<>) {
+        let tcp = bind(0).unwrap();
+        let (port, stop) = (tcp.local_addr().unwrap().port(), CancellationToken::new());
+        let request = request.clone();
+        let busy = get(|| async move {
+            request.begun.notify_one();
+            request.ends.notified().await;
+        });
+        let router = Router::new().route("/who", get(|| async { "here" })).route("/busy", busy);
+        let connections = ConnectionLimits { total: 1, per_address: 1 };
+        let limits = Limits { connections, newcomers: WaitLimits { waiting: 1, wait }, ..LIMITS };
+        (port, stop.clone(), serve_within(limits, tcp, router, Process::for_test("cart"), stop))
+    }
+
+    #[tokio::test]
+    async fn one_that_waits_for_a_place_holds_up_none_that_is_answered_without() {
+        let request = Arc::new(BusyRequest::default());
+        let (port, stop, served) = one_place(Duration::from_mins(1), &request);
+        let clients = async {
+            let mut busy = connect_from("127.0.0.1", port, "/busy").await;
+            request.begun.notified().await;
+            let mut waiting = connect_from("127.0.0.2", port, "/who").await;
+            let mut same_address = connect_from("127.0.0.1", port, "/who").await;
+            assert!(seen(&mut same_address, "}").await.contains("TOO_MANY_CONNECTIONS"));
+            let mut beyond = connect_from("127.0.0.3", port, "/who").await;
+            let refused = seen(&mut beyond, "}").await;
+            assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("\r\nretry-after: 1\r\n"), "{refused}");
+            request.ends.notify_one();
+            assert!(seen(&mut busy, "\r\n\r\n").await.starts_with("HTTP/1.1 200"));
+            assert!(
+                seen(&mut waiting, "here").await.starts_with("HTTP/1.1 200"),
+                "has the place of the one that is idle"
+            );
+            stop.cancel();
+        };
+        tokio::join!(served, clients);
+    }
+
+    #[tokio::test]
+    async fn one_that_waits_too_long_is_refused_with_an_answer_and_so_is_one_that_waits_at_the_end() {
+        let request = Arc::new(BusyRequest::default());
+        for wait in [Duration::from_millis(1), Duration::from_mins(1)] {
+            let (port, stop, served) = one_place(wait, &request);
+            let clients = async {
+                let busy = connect_from("127.0.0.1", port, "/busy").await;
+                request.begun.notified().await;
+                let mut waiting = connect_from("127.0.0.2", port, "/who").await;
+                if wait > Duration::from_secs(1) {
+                    let mut beyond = connect_from("127.0.0.3", port, "/who").await;
+                    assert!(seen(&mut beyond, "}").await.contains("TOO_MANY_CONNECTIONS"), "behind the one that waits");
+                    stop.cancel();
+                }
+                assert!(seen(&mut waiting, "}").await.contains("TOO_MANY_CONNECTIONS"));
+                stop.cancel();
+                drop(busy);
+            };
+            tokio::join!(served, clients);
+        }
+    }
+
+    /// Serves its number on a port that it shares with others.
+    fn replica(number: u8, port: u16, age: Duration) -> (u16, CancellationToken, impl Future<Output = ()>) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseport(true).unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
+        let (port, stop) = (socket.local_addr().unwrap().port(), CancellationToken::new());
+        let tcp = socket.listen(BACKLOG).unwrap();
+        let router = Router::new().route("/", get(move || async move { number.to_string() }));
+        let limits = Limits { age, ..LIMITS };
+        (port, stop.clone(), serve_within(limits, tcp, router, Process::for_test("cart"), stop))
+    }
+
+    #[tokio::test]
+    async fn a_new_replica_gets_half_of_its_share_within_two_ages_of_a_connection_and_no_request_fails() {
+        const CLIENTS: usize = 96;
+        const AGE: Duration = Duration::from_millis(500);
+        let (port, stop, first) = replica(1, 0, AGE);
+        let (_, stop_second, second) = replica(2, port, AGE);
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let ask = async || {
+            let answer = client.get(format!("http://127.0.0.1:{port}/")).send().await.expect("an answer");
+            answer.text().await.expect("its body")
+        };
+        let until = async |end: Instant| {
+            let one = async || {
+                let mut by_third = [0_u32; 2];
+                while Instant::now() < end {
+                    by_third[usize::from(ask().await == "3")] += 1;
+                }
+                by_third
+            };
+            let counts = futures::future::join_all((0..CLIENTS).map(|_| one())).await;
+            counts.into_iter().fold([0, 0], |sum, of| [sum[0] + of[0], sum[1] + of[1]])
+        };
+        let clients = async {
+            assert_eq!(until(Instant::now() + AGE / 2).await[1], 0);
+            let (_, stop_third, third) = replica(3, port, AGE);
+            let shares = async {
+                let [others, third] = until(Instant::now() + AGE * 2).await;
+                assert!(third * 6 >= others + third, "{third} of {} requests", others + third);
+                [stop, stop_second, stop_third].iter().for_each(CancellationToken::cancel);
+            };
+            tokio::join!(third, shares);
+        };
+        tokio::join!(first, second, clients);
     }
 }
