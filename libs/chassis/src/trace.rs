@@ -102,17 +102,28 @@ pub(crate) fn spans_are_exported(share: f64) {
     EXPORTED.store(true, Ordering::Relaxed);
 }
 
-/// Runs `work` within `span` as the request with this id, in the trace of `parent`.
-pub async fn for_request<T>(id: String, parent: Parent, span: Span, work: impl Future<Output = T>) -> T {
-    run(Some(id), parent, span, work).await
+/// Runs `work` within `span` as the request with this id, in the trace of `parent`. Adds little to the size of `work`: an
+/// async function would hold it once as its argument and once more while it runs.
+pub fn for_request<T>(
+    id: String,
+    parent: Parent,
+    span: Span,
+    work: impl Future<Output = T>,
+) -> impl Future<Output = T> {
+    within(Some(id), parent, span, work)
 }
 
 /// Runs `work` within `span` in the trace of `parent`: for messages, and whatever else is no request.
-pub async fn follow<T>(parent: Parent, span: Span, work: impl Future<Output = T>) -> T {
-    run(None, parent, span, work).await
+pub fn follow<T>(parent: Parent, span: Span, work: impl Future<Output = T>) -> impl Future<Output = T> {
+    within(None, parent, span, work)
 }
 
-async fn run<T>(request_id: Option<String>, parent: Parent, span: Span, work: impl Future<Output = T>) -> T {
+fn within<T>(
+    request_id: Option<String>,
+    parent: Parent,
+    span: Span,
+    work: impl Future<Output = T>,
+) -> impl Future<Output = T> {
     let context = if EXPORTED.load(Ordering::Relaxed) {
         if let Some(parent) = parent.0
             && span.set_parent(parent).is_err()
@@ -123,7 +134,7 @@ async fn run<T>(request_id: Option<String>, parent: Parent, span: Span, work: im
     } else {
         Some(parent.child())
     };
-    CURRENT.scope(Work { request_id, span: context }, work.instrument(span)).await
+    CURRENT.scope(Work { request_id, span: context }, work.instrument(span))
 }
 
 /// Carries the current request and span into a task of its own.

@@ -197,7 +197,8 @@ where
         let admitted = checks::refuse(&request, body_bytes_max).and_then(|()| admit(policy, declared, request));
         let limits = BodyLimits { bytes_max: body_bytes_max, time_max: declared.settings.body_timeout };
         match (admitted, detached) {
-            (Ok(request), Some(detached)) => detached.serve(inner, request, limits).await,
+            // Boxed, so that reads do not reserve memory for it.
+            (Ok(request), Some(detached)) => Box::pin(detached.serve(inner, request, limits)).await,
             (Ok(request), None) => call(inner, request, limits).await,
             (Err(problem), _) => problem.into_response(),
         }
@@ -366,4 +367,21 @@ fn explained(response: Response) -> Response {
 fn code(status: StatusCode) -> String {
     let reason = status.canonical_reason().unwrap_or("Error");
     reason.to_ascii_uppercase().replace([' ', '-'], "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, extract::Request};
+    use tower::{Layer as _, Service as _};
+
+    use super::{PortSettings, Routes, layered};
+
+    #[test]
+    fn a_request_under_way_takes_little_memory_in_the_layer_of_its_port() {
+        const BYTES_MAX: usize = 4 << 10;
+        let (_, layer) = layered(Routes::new(), PortSettings::default());
+        let request = layer.layer(Router::<()>::new()).call(Request::default());
+        let bytes = size_of_val(&*request);
+        assert!(bytes <= BYTES_MAX, "{bytes} bytes");
+    }
 }
