@@ -1,4 +1,5 @@
-//! Argon2id with a bounded, fair queue: one hash at a time per core, so that a flood of logins exhausts neither CPU nor memory.
+//! Argon2id with a bounded, fair queue: at most one hash at a time per core, so that a flood of logins exhausts neither CPU
+//! nor memory.
 //!
 //! Must not depend on accounts.
 
@@ -16,21 +17,25 @@ use argon2::{
 use async_trait::async_trait;
 use aws_lc_rs::rand;
 
-/// Parameters of one hash: memory in KiB, passes and lanes (OWASP Password Storage Cheat Sheet, argon2id).
-const MEMORY_KIB: u32 = 19_456;
-const PASSES: u32 = 2;
+/// Parameters of one hash: memory in KiB, passes and lanes. Of those that the OWASP Password Storage Cheat Sheet takes to be of
+/// one strength for argon2id, one with little memory.
+const MEMORY_KIB: u32 = 12_288;
+const PASSES: u32 = 3;
 const LANES: u32 = 1;
+
+/// Most hashes at a time, however many cores the node has: 36 MiB.
+const AT_A_TIME_MAX: usize = 3;
 
 /// Random bytes of a salt (RFC 9106, 3.1).
 const SALT_BYTES: usize = 16;
 
 /// An allocation over 32 MiB is always a mapping of its own (mallopt(3), M_MMAP_THRESHOLD), which free returns to the
-/// system. A smaller one stays with the thread that used it: 19 MiB for each thread that ever hashed. Only written pages
+/// system. A smaller one stays with the thread that used it: 12 MiB for each thread that ever hashed. Only written pages
 /// use memory.
 const MAPPED_BLOCKS: usize = 33 * 1024;
 
-/// Waiting passwords per core; more are refused. At about 30 ms a hash the last one waits a second.
-const WAITING_PER_CORE_MAX: usize = 32;
+/// Waiting passwords for each hash at a time; more are refused. At about 30 ms a hash the last one waits a second.
+const WAITING_PER_HASH_MAX: usize = 32;
 
 /// Waiting passwords of one source.
 const WAITING_OF_ONE_MAX: usize = 16;
@@ -50,10 +55,10 @@ pub struct Argon2Passwords {
 }
 
 impl Argon2Passwords {
-    /// One hash at a time per core of this machine.
+    /// One hash at a time per core of this machine, and at most [`AT_A_TIME_MAX`].
     pub fn new() -> Result<Self, argon2::Error> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self::with(Params::new(MEMORY_KIB, PASSES, LANES, None)?, cores, cores * WAITING_PER_CORE_MAX)
+        let at_a_time = std::thread::available_parallelism().map_or(1, usize::from).min(AT_A_TIME_MAX);
+        Self::with(Params::new(MEMORY_KIB, PASSES, LANES, None)?, at_a_time, at_a_time * WAITING_PER_HASH_MAX)
     }
 
     /// `at_a_time` concurrent hashes, and at most `waiting_max` more in the queue.
@@ -199,7 +204,7 @@ mod tests {
     async fn id8_a_hash_names_argon2id_and_its_parameters_and_two_hashes_of_one_password_differ() {
         let pool = Argon2Passwords::new().unwrap();
         let one = pool.hash(ONE, &password("correct horse")).await.unwrap();
-        assert!(one.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", one.as_str());
+        assert!(one.as_str().starts_with("$argon2id$v=19$m=12288,t=3,p=1$"), "{}", one.as_str());
         let cheap = cheap(64);
         let (one, two) =
             (cheap.hash(ONE, &password("correct horse")).await, cheap.hash(ONE, &password("correct horse")).await);
