@@ -10,6 +10,11 @@ use std::{io, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
+use tikv_jemallocator::Jemalloc;
+
+/// Returns the memory of a burst to the node, with the settings of `.cargo/config.toml`; glibc keeps it.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// A marketplace's services in one binary.
 #[derive(Debug, Parser)]
