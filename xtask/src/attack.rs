@@ -21,6 +21,9 @@ use shop::Shop;
 
 /// Most memory of any process, in KiB.
 const MEMORY_KIB_MAX: u64 = 64 << 10;
+/// How long after the last attack, and most memory of any process then, in KiB.
+const REST: Duration = Duration::from_secs(30);
+const RESTED_KIB_MAX: u64 = 32 << 10;
 /// Longest wait of a newcomer's read.
 const NEWCOMER_MAX: Duration = Duration::from_millis(250);
 /// How many times longer than at rest half of the honest logins may take while others guess.
@@ -47,6 +50,7 @@ pub fn attack(paths: &Paths, options: &Options) -> Result<()> {
         note(&row.outcome);
         rows.push(row);
     }
+    rows.push(stage("rest", || rested(&shop))?);
     println!("{}", table(&rows, &shop.names()));
     let missed: Vec<&str> = rows.iter().filter(|row| !row.holds()).map(|row| row.name).collect();
     if !missed.is_empty() {
@@ -68,9 +72,23 @@ async fn run(shop: &Shop, assault: Assault) -> Result<Row> {
     let outcome = outcome?;
     Ok(Row {
         name: assault.name(),
-        peaks_kib: shop.peaks_kib()?,
+        memory_kib: shop.peaks_kib()?,
+        memory_kib_max: MEMORY_KIB_MAX,
         newcomer_max: waits?,
         login: outcome.login,
         outcome: outcome.text,
+    })
+}
+
+/// What memory the processes keep.
+fn rested(shop: &Shop) -> Result<Row> {
+    std::thread::sleep(REST);
+    Ok(Row {
+        name: "memory 30 s later",
+        memory_kib: shop.resident_kib()?,
+        memory_kib_max: RESTED_KIB_MAX,
+        newcomer_max: Duration::ZERO,
+        login: None,
+        outcome: "nothing".to_owned(),
     })
 }

@@ -19,7 +19,7 @@ use crate::command::{command, feed, run, tail, until};
 use crate::environment::Paths;
 
 const START_MAX: Duration = Duration::from_secs(30);
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 7] = [
     ("INTERNAL_SECRET", "0123456789abcdef0123456789abcdef"),
     ("KAFKA_BROKERS", "127.0.0.1:1"),
     ("ISOLATION_KEY", "attack"),
@@ -27,10 +27,6 @@ const SETTINGS: [(&str, &str); 10] = [
     ("LEGACY_ALIASES", "Enabled"),
     ("DATABASE_POOL_SIZE", "5"),
     ("RUST_LOG", "error"),
-    // As in the image, see Dockerfile.
-    ("MALLOC_ARENA_MAX", "1"),
-    ("MALLOC_TRIM_THRESHOLD_", "131072"),
-    ("MALLOC_MMAP_THRESHOLD_", "131072"),
 ];
 
 /// The running shop.
@@ -88,13 +84,22 @@ impl Shop {
 
     /// Most resident memory of each process since the reset.
     pub fn peaks_kib(&self) -> Result<Vec<u64>> {
-        let peak = |Process { name, child }: &Process| {
+        self.memory_kib("VmHWM:")
+    }
+
+    /// Resident memory of each process.
+    pub fn resident_kib(&self) -> Result<Vec<u64>> {
+        self.memory_kib("VmRSS:")
+    }
+
+    fn memory_kib(&self, field: &str) -> Result<Vec<u64>> {
+        let memory = |Process { name, child }: &Process| {
             let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()))?;
-            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let line = status.lines().find_map(|line| line.strip_prefix(field));
             let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
             kib.with_context(|| format!("{name} ended"))
         };
-        self.services.iter().map(peak).collect()
+        self.services.iter().map(memory).collect()
     }
 }
 
