@@ -1,22 +1,12 @@
 //! The operator's process: settings, logs, admin port, watches, scheduler and shutdown.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use agora_chassis::{Process, admin, settings, shutdown_signal::ShutdownSignal, telemetry};
-use agora_operator::cluster::events::Events;
-use agora_operator::cluster::{Cluster, identity, watches};
-use agora_operator::external::tasks::{Adapters, ExternalTasks, INSPECTION_SECONDS_MAX};
-use agora_operator::external::{kafka, postgres, readiness, redis};
-use agora_operator::market::Trigger;
-use agora_operator::run::context::Context;
-use agora_operator::run::scheduler;
+use agora_operator::run::operator::{self, NAME, Setup};
 use anyhow::Context as _;
 use kube::Client;
-use kube::runtime::events::Recorder;
-use tokio::sync::mpsc;
 
-const NAME: &str = "agora-operator";
 const ADMIN_PORT: u16 = 9090;
 /// Time that tasks have to end after a shutdown signal.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
@@ -67,7 +57,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         let end = async move { shutdown.cancelled().await };
         axum::serve(listener, router).with_graceful_shutdown(end).await.context("the server of the admin port failed")
     });
-    start(&process, &config.namespaces, config.own_namespace).await?;
+    start(&process, config.namespaces, config.own_namespace).await?;
     let signal = signals.received().await;
     tracing::info!(signal, "shutting down the operator");
     if tokio::time::timeout(SHUTDOWN_MAX, process.end()).await.is_err() {
@@ -79,31 +69,15 @@ async fn run(config: Config) -> anyhow::Result<()> {
     tokio::task::spawn_blocking(|| guard.flush()).await.context("cannot send the last spans")
 }
 
-/// Starts the watches and the scheduler.
-async fn start(process: &Process, namespaces: &[String], own_namespace: Option<String>) -> anyhow::Result<()> {
+/// Starts the watches, and the scheduler as soon as the cluster is identified.
+async fn start(process: &Process, namespaces: Vec<String>, own_namespace: Option<String>) -> anyhow::Result<()> {
     let client = Client::try_default().await.context(
         "cannot configure a client for the API server: run in a pod with a service account, or set KUBECONFIG",
     )?;
-    let (sender, requests) = mpsc::unbounded_channel();
-    let trigger = Trigger(sender);
-    let stores = watches::start(&client, namespaces, process, &trigger);
-    let events = Events(Recorder::new(client.clone(), NAME.into()));
-    let adapters = Adapters {
-        databases: Arc::new(postgres::PgDatabases),
-        topics: Arc::new(kafka::KafkaTopics),
-        redis: Arc::new(redis::RedisConnections::default()),
-        services: Arc::new(readiness::HttpReadiness::default()),
-        inspection_seconds_max: INSPECTION_SECONDS_MAX,
-    };
-    let external = ExternalTasks::new(adapters, process.clone(), trigger.clone(), Arc::new(events.clone()));
-    let process = process.clone();
-    process.clone().spawn("start", async move {
-        let (shutdown, gate) = (process.shutdown(), process.gate("cluster"));
-        let Some(uid) = shutdown.run_until_cancelled(identity::cluster_uid(&client, &gate)).await else {
-            return Ok(());
-        };
-        let cluster = Cluster::new(client, uid, stores, events);
-        scheduler::start(Arc::new(Context { cluster, external, process, trigger, own_namespace }), requests);
+    let setup = Setup { client, namespaces, own_namespace, adapters: operator::adapters() };
+    let scheduling = operator::start(process, setup);
+    process.spawn("start", async move {
+        scheduling.await;
         Ok(())
     });
     Ok(())

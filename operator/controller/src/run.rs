@@ -4,6 +4,7 @@ pub mod context;
 pub mod error;
 pub mod finalize;
 pub mod next;
+pub mod operator;
 pub mod reconcile;
 pub mod scheduler;
 mod unreadable;

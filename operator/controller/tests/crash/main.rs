@@ -19,14 +19,10 @@ use std::time::Duration;
 
 use agora_chassis::Process;
 use agora_crd::Marketplace;
-use agora_operator::cluster::events::Events;
-use agora_operator::cluster::{Cluster, identity, watches};
 use agora_operator::external::ports::RedisProbe;
-use agora_operator::external::tasks::{Adapters, ExternalTasks, INSPECTION_SECONDS_MAX};
+use agora_operator::external::tasks::{Adapters, INSPECTION_SECONDS_MAX};
 use agora_operator::kinds::Kind;
-use agora_operator::market::Trigger;
-use agora_operator::run::context::Context;
-use agora_operator::run::scheduler;
+use agora_operator::run::operator::{self, Setup};
 use api_server::ApiServer;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use fakes::{HealthyServices, InMemoryDatabases, InMemoryTopics, ReachableRedis};
@@ -37,10 +33,9 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::client::{Body, ClientBuilder};
 use kube::core::DynamicObject;
 use kube::core::crd::CustomResourceExt;
-use kube::runtime::events::Recorder;
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tower::Service;
 
 const MINIMAL: &str = include_str!("../../../../manifests/samples/minimal.yaml");
@@ -75,12 +70,7 @@ impl Operator {
     /// Requests after write number `last` are not sent.
     async fn start(server: &ApiServer, servers: &DataServers, namespace: &str, last: usize) -> Self {
         let (client, writes) = client(server, last).await;
-        let process = Process::for_test("agora-operator");
-        let (sender, requests) = mpsc::unbounded_channel();
-        let trigger = Trigger(sender);
-        let namespaces = [namespace.to_owned(), CLOSED.to_owned()];
-        let stores = watches::start(&client, &namespaces, &process, &trigger);
-        let events = Events(Recorder::new(client.clone(), "agora-operator".into()));
+        let process = Process::for_test(operator::NAME);
         let adapters = Adapters {
             databases: servers.databases.clone(),
             topics: servers.topics.clone(),
@@ -88,11 +78,8 @@ impl Operator {
             services: Arc::new(HealthyServices),
             inspection_seconds_max: INSPECTION_SECONDS_MAX,
         };
-        let external = ExternalTasks::new(adapters, process.clone(), trigger.clone(), Arc::new(events.clone()));
-        let uid = identity::cluster_uid(&client, &process.gate("cluster")).await;
-        let cluster = Cluster::new(client, uid, stores, events);
-        let context = Arc::new(Context { cluster, external, process: process.clone(), trigger, own_namespace: None });
-        scheduler::start(context, requests);
+        let namespaces = vec![namespace.to_owned(), CLOSED.to_owned()];
+        operator::start(&process, Setup { client, namespaces, own_namespace: None, adapters }).await;
         Self { process, writes }
     }
 

@@ -1,30 +1,21 @@
 //! One Marketplace for one test, its data servers, and an operator that runs it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use agora_chassis::Process;
 use agora_crd::Marketplace;
-use agora_operator::cluster::events::Events;
-use agora_operator::cluster::{Cluster, identity, watches};
-use agora_operator::external::tasks::{Adapters, ExternalTasks, INSPECTION_SECONDS_MAX};
-use agora_operator::external::{kafka, postgres, readiness, redis};
 use agora_operator::kinds::Kind;
-use agora_operator::market::Trigger;
-use agora_operator::run::context::Context;
-use agora_operator::run::scheduler;
+use agora_operator::run::operator::{self, Setup};
 use agora_testkit::TestDatabase;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::core::crd::CustomResourceExt;
-use kube::runtime::events::Recorder;
 use kube::{Client, Config, ResourceExt};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions as _, Connection as _};
-use tokio::sync::mpsc;
 
 use crate::api_server::ApiServer;
 
@@ -83,24 +74,14 @@ pub struct Operator(Process);
 
 impl Operator {
     pub async fn start(config: Config) -> Self {
-        let client = Client::try_from(config).unwrap();
-        let process = Process::for_test("agora-operator");
-        let (sender, requests) = mpsc::unbounded_channel();
-        let trigger = Trigger(sender);
-        let stores = watches::start(&client, &[NAMESPACE.to_owned()], &process, &trigger);
-        let events = Events(Recorder::new(client.clone(), "agora-operator".into()));
-        let adapters = Adapters {
-            databases: Arc::new(postgres::PgDatabases),
-            topics: Arc::new(kafka::KafkaTopics),
-            redis: Arc::new(redis::RedisConnections::default()),
-            services: Arc::new(readiness::HttpReadiness::default()),
-            inspection_seconds_max: INSPECTION_SECONDS_MAX,
+        let process = Process::for_test(operator::NAME);
+        let setup = Setup {
+            client: Client::try_from(config).unwrap(),
+            namespaces: vec![NAMESPACE.to_owned()],
+            own_namespace: None,
+            adapters: operator::adapters(),
         };
-        let external = ExternalTasks::new(adapters, process.clone(), trigger.clone(), Arc::new(events.clone()));
-        let uid = identity::cluster_uid(&client, &process.gate("cluster")).await;
-        let cluster = Cluster::new(client, uid, stores, events);
-        let context = Arc::new(Context { cluster, external, process: process.clone(), trigger, own_namespace: None });
-        scheduler::start(context, requests);
+        operator::start(&process, setup).await;
         Self(process)
     }
 
