@@ -6,6 +6,7 @@ pub mod error_chain;
 pub mod events;
 pub mod identity;
 pub mod observe;
+mod refusals;
 pub mod watches;
 pub mod writes;
 

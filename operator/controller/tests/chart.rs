@@ -58,9 +58,12 @@ fn needed() -> BTreeMap<Resource, Vec<String>> {
         };
         (group, plural, verbs)
     });
-    rights(watched.into_iter().chain([EVENTS]))
+    // The events of the Job controller say why a migration has no pod.
+    let events: &[&str] = &["list", "create", "patch"];
+    rights(watched.into_iter().chain([("events.k8s.io", "events", events)]))
 }
 
+/// In namespace `default`.
 const EVENTS: (&str, &str, &[&str]) = ("events.k8s.io", "events", &["create", "patch"]);
 
 fn rights<'a>(all: impl IntoIterator<Item = (&'a str, &'a str, &'a [&'a str])>) -> BTreeMap<Resource, Vec<String>> {

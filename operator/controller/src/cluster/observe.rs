@@ -1,13 +1,18 @@
 //! Reads what a reconciliation decides by: the caches, the last inspections of the data servers, and the few Secrets that
 //! no cache holds. Generates missing credentials in memory; writes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
+use futures::future::join_all;
 use kube::ResourceExt;
 use time::OffsetDateTime;
+use tokio::time::timeout;
 
 use crate::cluster::Cluster;
 use crate::cluster::credentials::{self, CredentialError};
+use crate::cluster::error_chain::error_chain;
+use crate::cluster::refusals::refusals;
 use crate::cluster::writes;
 use crate::decide::desired::is_owned;
 use crate::decide::observed::{LastInspection, Observed, ReferencedSecret, secret_values};
@@ -16,10 +21,11 @@ use crate::decide::purpose::Purposes;
 use crate::kinds::Kind;
 use crate::market::MarketRef;
 
+/// Time that the API server has for the metadata of a Secret. Without an answer, the rest is reconciled.
+const SECRET_READ_MAX: Duration = Duration::from_secs(2);
+
 #[derive(Debug, thiserror::Error)]
 pub enum ObserveError {
-    #[error("cannot read the metadata of Secret {name}")]
-    Secret { name: String, source: kube::Error },
     #[error("cannot read or generate the credentials")]
     Credentials(#[from] CredentialError),
 }
@@ -39,41 +45,41 @@ pub async fn observe(
 ) -> Result<Snapshot, ObserveError> {
     let mut children = cluster.stores.children(market);
     let cache_lags = cluster.writes(market, |writes| writes::overlay(&mut children, writes));
-    let mut referenced_secrets = BTreeMap::new();
-    for (name, _) in plan.referenced_secrets() {
-        let secret = referenced_secret(cluster, market, &name).await?;
-        referenced_secrets.insert(name, secret);
-    }
+    let names: BTreeSet<String> = plan.referenced_secrets().into_iter().map(|(name, _)| name).collect();
+    let read = names.into_iter().map(async |name| {
+        let secret = referenced_secret(cluster, market, &name).await;
+        (name, secret)
+    });
+    let referenced_secrets = join_all(read).await.into_iter().collect();
     // The values of an object that belongs to another owner are not used.
     children.0.retain(|_, object| is_owned(plan, &object.metadata));
     let credentials = credentials::credentials(&market.name, &children)?;
     let LastInspection { databases, topics, redis, services } = last;
-    let observed = Observed { children, credentials, referenced_secrets, databases, topics, redis, services, now };
+    let refusals = refusals(cluster, market, &children, now).await;
+    let observed =
+        Observed { children, credentials, referenced_secrets, databases, topics, redis, services, refusals, now };
     Ok(Snapshot { observed, cache_lags })
 }
 
 /// Sends a request only for a Secret that is not in the cache: to learn whether it exists without the label. The request
-/// is for metadata alone.
-async fn referenced_secret(
-    cluster: &Cluster,
-    market: &MarketRef,
-    name: &str,
-) -> Result<ReferencedSecret, ObserveError> {
+/// is for metadata alone. An error is part of what was observed: it must not stop what does not need the Secret.
+async fn referenced_secret(cluster: &Cluster, market: &MarketRef, name: &str) -> ReferencedSecret {
     if let Some(secret) = cluster.stores.usable_secret(&market.namespace, name) {
-        return Ok(ReferencedSecret::Usable { values: secret_values(&secret), purposes: Purposes::of(&secret) });
+        return ReferencedSecret::Usable { values: secret_values(&secret), purposes: Purposes::of(&secret) };
     }
     let api = cluster.api(Kind::Secret, &market.namespace);
-    let metadata = match api.get_metadata_opt(name).await {
-        // The Role of the namespace is gone: so it is while the namespace is deleted.
-        Err(kube::Error::Api(status)) if status.code == 403 => return Ok(ReferencedSecret::Forbidden),
-        answer => answer.map_err(|source| ObserveError::Secret { name: name.to_owned(), source })?,
+    let Ok(answer) = timeout(SECRET_READ_MAX, api.get_metadata_opt(name)).await else {
+        return ReferencedSecret::Unread(format!("no answer in {} s", SECRET_READ_MAX.as_secs()));
     };
-    Ok(match metadata {
-        None => ReferencedSecret::Missing,
+    match answer {
+        // The Role of the namespace is gone: so it is while the namespace is deleted.
+        Err(kube::Error::Api(status)) if status.code == 403 => ReferencedSecret::Forbidden,
+        Err(error) => ReferencedSecret::Unread(error_chain(&error)),
+        Ok(None) => ReferencedSecret::Missing,
         // The label was set a moment ago, and the cache does not show it yet.
-        Some(secret) if secret.labels().get(agora_crd::USABLE).is_some_and(|value| value == "true") => {
+        Ok(Some(secret)) if secret.labels().get(agora_crd::USABLE).is_some_and(|value| value == "true") => {
             ReferencedSecret::Missing
         }
-        Some(_) => ReferencedSecret::NotUsable,
-    })
+        Ok(Some(_)) => ReferencedSecret::NotUsable,
+    }
 }

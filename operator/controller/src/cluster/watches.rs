@@ -39,16 +39,25 @@ struct NamespaceStores {
     markets: Store<DynamicObject>,
     children: BTreeMap<Kind, Store<DynamicObject>>,
     usable_secrets: Store<DynamicObject>,
-    /// One for each watch: whether its first list has arrived.
-    filled: Vec<Arc<AtomicBool>>,
+    /// The first list of each watch.
+    lists: Vec<Arc<FirstList>>,
 }
 
 impl Stores {
     pub fn market(&self, market: &MarketRef) -> Option<Result<Box<Marketplace>, Unreadable>> {
-        let stores = self.0.get(&market.namespace)?;
-        let object = stores.markets.find(|object| object.metadata.name.as_deref() == Some(&market.name))?;
+        let object = self.raw_market(market)?;
         let decoded = DynamicObject::clone(&object).try_parse::<Marketplace>();
         Some(decoded.map(Box::new).map_err(|error| Unreadable { object, error: error_chain(&error) }))
+    }
+
+    /// Whether a Marketplace exists and its deletion was requested.
+    pub fn is_being_deleted(&self, market: &MarketRef) -> bool {
+        self.raw_market(market).is_some_and(|object| object.metadata.deletion_timestamp.is_some())
+    }
+
+    fn raw_market(&self, market: &MarketRef) -> Option<Arc<DynamicObject>> {
+        let stores = self.0.get(&market.namespace)?;
+        stores.markets.find(|object| object.metadata.name.as_deref() == Some(&market.name))
     }
 
     /// The children of a Marketplace, with its pods.
@@ -71,7 +80,17 @@ impl Stores {
     /// Whether every cache of a namespace has received its first list. Before that, an object that is not in a cache may
     /// exist. Namespaces do not wait for each other.
     pub fn are_filled(&self, namespace: &str) -> bool {
-        self.0.get(namespace).is_some_and(|stores| stores.filled.iter().all(|filled| filled.load(Ordering::Acquire)))
+        self.all_lists(namespace, |list| list.arrived.load(Ordering::Acquire))
+    }
+
+    /// Whether every cache of a namespace has received its first list, or will not: the operator has no right to it, or its
+    /// kind does not exist. So it is if the operator starts after the Role of a namespace that is being deleted is gone.
+    pub fn are_settled(&self, namespace: &str) -> bool {
+        self.all_lists(namespace, |list| list.arrived.load(Ordering::Acquire) || list.refused.load(Ordering::Acquire))
+    }
+
+    fn all_lists(&self, namespace: &str, holds: impl Fn(&FirstList) -> bool) -> bool {
+        self.0.get(namespace).is_some_and(|stores| stores.lists.iter().all(|list| holds(list)))
     }
 
     fn markets(&self, namespace: &str) -> Vec<MarketRef> {
@@ -118,11 +137,12 @@ struct NamespaceWatches {
 }
 
 fn namespace_watches(client: &Client, namespace: &str, process: &Process) -> (NamespaceStores, NamespaceWatches) {
-    let mut filled = Vec::new();
+    let mut lists = Vec::new();
     let mut state = |what: &str| {
-        let state = First { list: process.dependency(&format!("watch/{namespace}/{what}")), filled: Arc::default() };
-        filled.push(state.filled.clone());
-        state
+        let dependency = process.dependency(&format!("watch/{namespace}/{what}"));
+        let list = Arc::<FirstList>::default();
+        lists.push(list.clone());
+        First { dependency, list }
     };
     let config = || watcher::Config::default().timeout(WATCH_SECONDS);
     let resource = ApiResource::erase::<Marketplace>(&());
@@ -168,7 +188,7 @@ fn namespace_watches(client: &Client, namespace: &str, process: &Process) -> (Na
             markets: markets_store,
             children: children_stores,
             usable_secrets: usable_secrets_store,
-            filled,
+            lists,
         },
         NamespaceWatches { markets, children, usable_secrets },
     )
@@ -213,12 +233,37 @@ impl Requests {
     }
 }
 
-/// The first list of a watch.
+/// The state of the first list of a watch.
+#[derive(Debug, Default)]
+struct FirstList {
+    arrived: AtomicBool,
+    /// Whether the API server refused the last attempt.
+    refused: AtomicBool,
+}
+
 #[derive(Clone)]
 struct First {
     /// Degraded if the list fails, until it arrives.
-    list: Dependency,
-    filled: Arc<AtomicBool>,
+    dependency: Dependency,
+    list: Arc<FirstList>,
+}
+
+impl First {
+    /// Records an error of a watch. Returns whether it is news that the first list is refused.
+    fn failed(&self, error: &watcher::Error) -> bool {
+        if self.list.arrived.load(Ordering::Acquire) {
+            return false;
+        }
+        self.dependency.down(format!("the first list has not arrived: {}", error_chain(error)));
+        let refused = matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status))
+            if [403, 404].contains(&status.code));
+        !self.list.refused.swap(refused, Ordering::AcqRel) && refused
+    }
+
+    fn arrived(&self) {
+        self.dependency.up();
+        self.list.arrived.store(true, Ordering::Release);
+    }
 }
 
 #[derive(Clone)]
@@ -259,8 +304,8 @@ impl Watch {
             let event = match event {
                 Ok(event) => event,
                 Err(error) => {
-                    if !first.filled.load(Ordering::Acquire) {
-                        first.list.down(format!("the first list has not arrived: {}", error_chain(&error)));
+                    if first.failed(&error) {
+                        requests.request_all();
                     }
                     metrics::counter!("operator_watch_failed_total", "kind" => kind).increment(1);
                     tracing::warn!(
@@ -276,8 +321,7 @@ impl Watch {
             match &event {
                 watcher::Event::Apply(object) | watcher::Event::Delete(object) => on_change(object),
                 watcher::Event::InitDone => {
-                    first.list.up();
-                    first.filled.store(true, Ordering::Release);
+                    first.arrived();
                     if requests.stores.are_filled(&namespace) {
                         requests.gate.open();
                     }

@@ -27,6 +27,7 @@ pub use labels::{SELECTOR, instance_selector, is_owned, owner_name};
 pub use migration_job::Migration;
 use migration_job::migration;
 
+use crate::decide::diff::is_written_for;
 use crate::decide::maybe::Maybe;
 use crate::decide::object::{Group, Object, Ownership};
 use crate::decide::observed::{ConditionError, Observed};
@@ -128,15 +129,25 @@ fn shared(plan: &Plan, observed: &Observed) -> SharedChildren {
     }
 }
 
-/// While the certificate cannot be used, an existing Ingress is held, so that it keeps routing requests.
+/// While the certificate cannot be used, an existing Ingress is frozen, so that it keeps routing requests.
 fn route(plan: &Plan, observed: &Observed) -> Maybe<Object> {
     let Some(ingress) = &plan.exposure.ingress else { return Maybe::Gone };
     let usable = ingress.tls_secret.as_ref().is_none_or(|name| observed.referenced_secret(name, &Purpose::Tls).is_ok());
     let object = Maybe::Want(ingress::ingress(plan, ingress));
-    if usable { object } else { object.held() }
+    if usable { object } else { frozen(object, observed) }
 }
 
-/// Why a service waits. It keeps the pods from being updated, except if they only lack a Secret of an own variable.
+/// Holds a child, except one that was written for this desired object: it is still repaired, and nothing new reaches it.
+fn frozen(child: Maybe<Object>, observed: &Observed) -> Maybe<Object> {
+    match child {
+        Maybe::Want(object) if observed.children.get(&object.key).is_some_and(|live| is_written_for(&object, live)) => {
+            Maybe::Want(object)
+        }
+        child => child.held(),
+    }
+}
+
+/// Why a service waits. It keeps the pods from being updated.
 #[derive(Default)]
 struct Gate {
     waiting: Option<ConditionError>,
@@ -180,23 +191,26 @@ fn of_service(
         children.secret = secret::database(plan, service, &observed.credentials).map_or(Maybe::Hold, Maybe::Want);
         if plan.known.databases.as_ref().is_some_and(|record| record.address != plan.database.address()) {
             // Pods take over a changed Secret at once: they stay at the recorded server until the new one is verified.
-            children.secret = children.secret.held();
+            children.secret = frozen(children.secret, observed);
         }
         children.migration = migrate(plan, service, observed, databases, &mut gate);
     }
     if let Some(error) = unverified_broker(plan, service, observed) {
         gate.waiting.get_or_insert(error);
-        children.config_map = children.config_map.held();
+        children.config_map = frozen(children.config_map, observed);
     }
     if gate.waiting.is_some() {
-        children.deployment = children.deployment.held();
-        children.autoscaler = children.autoscaler.held();
-        children.budget = children.budget.held();
+        children.autoscaler = frozen(children.autoscaler, observed);
+        children.budget = frozen(children.budget, observed);
     }
-    if plan.blocked_services.contains_key(service.row.name) {
-        children.config_map = children.config_map.held();
+    // Pods that lack a Secret would not start, and those that run have its values.
+    gate.waiting = gate.waiting.or(unusable.clone());
+    if gate.waiting.is_some() {
+        children.deployment = frozen(children.deployment, observed);
     }
-    gate.waiting = gate.waiting.or(unusable);
+    if unusable.is_some() || plan.blocked_services.contains_key(service.row.name) {
+        children.config_map = frozen(children.config_map, observed);
+    }
     (children, gate)
 }
 

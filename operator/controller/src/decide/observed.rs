@@ -33,6 +33,8 @@ pub struct Observed {
     pub redis: Option<RedisObservation>,
     /// `None` before the first inspection.
     pub services: Option<ServicesObservation>,
+    /// Why the API server refuses the pods of Jobs that have none, by the name of the Job.
+    pub refusals: BTreeMap<String, String>,
     pub now: OffsetDateTime,
 }
 
@@ -90,6 +92,8 @@ pub enum ReferencedSecret {
     NotUsable,
     /// The operator may not read it.
     Forbidden,
+    /// Whether it exists is not known: the API server failed to answer, with this error.
+    Unread(String),
     Missing,
 }
 
@@ -114,12 +118,16 @@ impl Observed {
                 Reason::SecretNotUsable,
                 format!(
                     "Secret {name} lacks the label {label}=\"true\", without which a Marketplace may not use it: add the \
-                     label to the Secret"
+                     label, and the annotation {USABLE_FOR}=\"{purpose}\", to the Secret"
                 ),
             )),
             Some(ReferencedSecret::Forbidden) => Err(ConditionError::new(
                 Reason::Forbidden,
                 format!("the operator may not read Secret {name}: compare the operator's Role with the chart's"),
+            )),
+            Some(ReferencedSecret::Unread(error)) => Err(ConditionError::new(
+                Reason::WaitingForDependency,
+                format!("cannot read Secret {name} ({error}): it is read again; check the API server"),
             )),
             Some(ReferencedSecret::Missing) | None => Err(ConditionError::new(
                 Reason::SecretMissing,

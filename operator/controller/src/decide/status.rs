@@ -21,6 +21,8 @@ use crate::decide::desired::Desired;
 use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{Plan, Violation};
 
+pub use pods::{JobWithoutPod, jobs_without_pods};
+
 /// The input of the status.
 pub struct View<'a> {
     pub market: &'a Marketplace,

@@ -8,6 +8,7 @@ use kube::{Resource, ResourceExt};
 use serde_json::json;
 
 use crate::cluster::apply::apply;
+use crate::cluster::error_chain::error_chain;
 use crate::cluster::observe::{Snapshot, observe};
 use crate::decide::applied::Applied;
 use crate::decide::desired::{Desired, desired};
@@ -29,11 +30,15 @@ const USER_ACTION_DELAY: Duration = Duration::from_secs(15);
 
 /// Changes the cluster towards the desired state as far as is possible now, and writes the status. Idempotent.
 pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Error> {
-    if !context.cluster.stores.are_filled(&market.namespace) {
+    let stores = &context.cluster.stores;
+    // Without a right to list the children, a deletion goes on with what is known.
+    if !stores.are_filled(&market.namespace)
+        && !(stores.are_settled(&market.namespace) && stores.is_being_deleted(market))
+    {
         // The last list of the namespace requests all its Marketplaces.
         return Ok(Next::OnChange);
     }
-    let resource = match context.cluster.stores.market(market) {
+    let resource = match stores.market(market) {
         None => {
             context.remove(market);
             return Ok(Next::Gone);
@@ -74,11 +79,7 @@ pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Er
         desired: &desired,
         applied: &Applied::default(),
     };
-    // The conditions of the previous spec must not be taken for those of this one while it is being applied.
-    let mut before = resource.status.clone();
-    if before.as_ref().and_then(|status| status.observed_generation) != resource.metadata.generation {
-        before = update_status(context, market, before, &view).await?;
-    }
+    let before = announce(context, market, &view).await;
     let mut applied = Applied::default();
     if !paused {
         applied = apply(&context.cluster, market, &reference, &plan, &desired, &observed).await;
@@ -94,6 +95,28 @@ pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Er
         remove_used_acceptance(context, market, &resource, &view).await?;
     }
     Ok(next(&applied, cache_lags, &violations, &desired, &observed))
+}
+
+/// Writes the status of a new spec before it is applied: the conditions of the previous one must not be taken for those of
+/// this one. A failure is logged: the children are repaired anyway, and the status is written again after them.
+async fn announce(context: &Context, market: &MarketRef, view: &View<'_>) -> Option<MarketplaceStatus> {
+    let before = view.market.status.clone();
+    if before.as_ref().and_then(|status| status.observed_generation) == view.market.metadata.generation {
+        return before;
+    }
+    match update_status(context, market, before.clone(), view).await {
+        Ok(written) => written,
+        Err(error) => {
+            let error = error_chain(&error);
+            tracing::warn!(
+                namespace = market.namespace,
+                name = market.name,
+                error,
+                "cannot write the status of the changed spec; it is written again after the children"
+            );
+            before
+        }
+    }
 }
 
 /// Writes the status if it differs from `before`, and an event for each step that it completes. Returns the status.

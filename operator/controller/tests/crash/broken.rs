@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::api_server::ApiServer;
 use super::drift::{REPAIR_MAX, running_shop};
-use super::{DataServers, MARKET, MINIMAL, Marketplace, NAMESPACE, Operator, TestClient};
+use super::{DataServers, MARKET, MINIMAL, Marketplace, NAMESPACE, Operator, TestClient, UNANSWERED};
 
 const DELETION_MAX: Duration = Duration::from_mins(1);
 
@@ -139,6 +139,28 @@ async fn an_object_of_another_owner_is_reported_and_stays() {
     // Deleted by its owner, its place is taken.
     test.api(Kind::ConfigMap).delete("shop-cart", &DeleteParams::default()).await.unwrap();
     test.run_until_ready(&operator, usize::MAX).await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_the_api_server_does_not_return_holds_only_its_service() {
+    let server = ApiServer::start().await;
+    let (test, operator) = running_shop(&server).await;
+    let variable = json!({"name": "KEY", "valueFrom": {"secretKeyRef": {"name": UNANSWERED, "key": "key"}}});
+    let spec = json!({"spec": {"services": [{"name": "cart", "env": [variable]}]}});
+    test.markets().patch(MARKET, &PatchParams::default(), &Patch::Merge(spec)).await.unwrap();
+    let reported = async || test.condition("CredentialsReady").await.2.contains("cannot read Secret unanswered");
+    test.until("the Secret is reported", REPAIR_MAX, reported).await;
+    test.merge(Kind::Deployment, "shop-order", json!({"spec": {"minReadySeconds": 9}})).await;
+    test.api(Kind::Deployment).delete("shop-user", &DeleteParams::default()).await.unwrap();
+    let repaired = async || {
+        let order = test.api(Kind::Deployment).get("shop-order").await.unwrap();
+        let user = test.api(Kind::Deployment).get_opt("shop-user").await.unwrap();
+        order.data["spec"]["minReadySeconds"].is_null() && user.is_some()
+    };
+    test.until("the other services are repaired", REPAIR_MAX, repaired).await;
+    let cart = test.api(Kind::Deployment).get("shop-cart").await.unwrap();
+    assert!(cart.data["spec"]["template"]["spec"]["containers"][0]["env"].is_null(), "its pods stay as they are");
     operator.stop().await;
 }
 

@@ -10,6 +10,7 @@ mod drift;
 mod edits;
 mod events;
 mod fakes;
+mod refused;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,6 +43,8 @@ const MINIMAL: &str = include_str!("../../../../manifests/samples/minimal.yaml")
 const NAMESPACE: &str = "shop";
 /// A namespace whose requests are never answered.
 const CLOSED: &str = "closed";
+/// A Secret whose requests are never answered.
+const UNANSWERED: &str = "unanswered";
 const MARKET: &str = "shop";
 const POLL: Duration = Duration::from_millis(50);
 const CONVERGENCE_MAX: Duration = Duration::from_mins(1);
@@ -136,7 +139,10 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let write = *request.method() != Method::GET;
-        if request.uri().path().contains(&format!("/namespaces/{CLOSED}/")) || !self.counter.allows(write) {
+        let path = request.uri().path();
+        let unanswered =
+            path.contains(&format!("/namespaces/{CLOSED}/")) || path.ends_with(&format!("/secrets/{UNANSWERED}"));
+        if unanswered || !self.counter.allows(write) {
             return Box::pin(std::future::pending());
         }
         let counter = self.counter.clone();

@@ -61,6 +61,21 @@ async fn gone(shop: &Shop) -> Duration {
     started.elapsed()
 }
 
+/// Does what the namespace controller, which does not run here, may do: it deletes in any order, and here first what the operator
+/// lives by.
+async fn delete_namespace(shop: &Shop) {
+    let namespaces: Api<Namespace> = Api::all(shop.client.clone());
+    namespaces.delete(NAMESPACE, &DeleteParams::default()).await.unwrap();
+    for kind in ["RoleBinding", "Role"] {
+        let api: Api<DynamicObject> = Api::namespaced_with(shop.client.clone(), NAMESPACE, &rbac(kind));
+        for object in api.list(&ListParams::default()).await.unwrap() {
+            api.delete(&object.name_any(), &DeleteParams::default()).await.unwrap();
+        }
+    }
+    shop.api(agora_operator::kinds::Kind::Secret).delete("postgres-admin", &DeleteParams::default()).await.unwrap();
+    shop.markets().delete(&shop.name, &DeleteParams::default()).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_deletion_of_a_namespace_ends_although_its_role_goes_first() {
     let cluster = ApiServer::start_with_rbac().await;
@@ -72,17 +87,7 @@ async fn the_deletion_of_a_namespace_ends_although_its_role_goes_first() {
     let operator = Operator::start(cluster.operator_config().await).await;
     shop.provisioned().await;
 
-    // The namespace controller, which does not run here, deletes in any order: first what the operator lives by.
-    let namespaces: Api<Namespace> = Api::all(shop.client.clone());
-    namespaces.delete(NAMESPACE, &DeleteParams::default()).await.unwrap();
-    for kind in ["RoleBinding", "Role"] {
-        let api: Api<DynamicObject> = Api::namespaced_with(shop.client.clone(), NAMESPACE, &rbac(kind));
-        for object in api.list(&ListParams::default()).await.unwrap() {
-            api.delete(&object.name_any(), &DeleteParams::default()).await.unwrap();
-        }
-    }
-    shop.api(agora_operator::kinds::Kind::Secret).delete("postgres-admin", &DeleteParams::default()).await.unwrap();
-    shop.markets().delete(&shop.name, &DeleteParams::default()).await.unwrap();
+    delete_namespace(&shop).await;
     let taken = gone(&shop).await;
     assert!(taken < DELETION_MAX, "{taken:?}");
     assert_eq!(server.databases("shop_nsgone_").await.len(), 5, "the data stays");
@@ -91,6 +96,31 @@ async fn the_deletion_of_a_namespace_ends_although_its_role_goes_first() {
     })
     .await;
     assert!(notes.iter().all(|note| note.contains("shop/nsgone") && note.contains("shop_nsgone_*")), "{notes:?}");
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_ends_although_the_operator_starts_after_the_role_of_the_namespace_is_gone() {
+    let cluster = ApiServer::start_with_rbac().await;
+    let server = Server::new(postgres().await, "roleless_admin").await;
+    let shop = Shop::prepare(&cluster, "roleless", &server).await;
+    grant(&shop, "cluster-role.yaml", NAMESPACE).await;
+    grant(&shop, "role.yaml", NAMESPACE).await;
+    shop.apply(&server, &kafka().await, "Retain").await;
+    let operator = Operator::start(cluster.operator_config().await).await;
+    shop.provisioned().await;
+    operator.stop().await;
+
+    delete_namespace(&shop).await;
+    let operator = Operator::start(cluster.operator_config().await).await;
+    let taken = gone(&shop).await;
+    assert!(taken < DELETION_MAX, "{taken:?}");
+    assert_eq!(server.databases("shop_roleless_").await.len(), 5, "the data stays");
+    let notes = until("an event says what stays", async || {
+        Some(notes(&shop, "RetainedOnDelete").await).filter(|notes| !notes.is_empty())
+    })
+    .await;
+    assert!(notes.iter().all(|note| note.contains("shop/roleless") && note.contains("shop_roleless_*")), "{notes:?}");
     operator.stop().await;
 }
 

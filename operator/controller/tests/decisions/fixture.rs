@@ -45,6 +45,7 @@ impl Fixture {
             topics: None,
             redis: None,
             services: None,
+            refusals: BTreeMap::new(),
             now: datetime!(2026-01-01 00:00 UTC),
         };
         for (name, purpose) in plan(&market, Some(300)).0.referenced_secrets() {

@@ -149,3 +149,69 @@ fn a_missing_secret_of_a_variable_is_reported_and_its_service_is_still_repaired(
     fixture.observed.children.0.remove(&cart);
     assert_eq!(fixture.desired().children[&cart], Maybe::Hold, "without pods there is no template to keep");
 }
+
+#[test]
+fn a_secret_of_the_broker_that_cannot_be_used_is_reported_and_its_services_are_still_repaired() {
+    let unusable = || {
+        [
+            (ReferencedSecret::Missing, "SecretMissing"),
+            (ReferencedSecret::NotUsable, "SecretNotUsable"),
+            (ReferencedSecret::Forbidden, "Forbidden"),
+            (ReferencedSecret::Unread("no answer".to_owned()), "WaitingForDependency"),
+        ]
+    };
+    for name in ["kafka-admin", "data-ca"] {
+        for (secret, reason) in unusable() {
+            let mut fixture = Fixture::new(PRODUCTION).migrated().running();
+            let before = fixture.objects();
+            fixture.observed.referenced_secrets.insert(name.to_owned(), secret);
+            assert_eq!(fixture.objects(), before, "{name}: {reason}");
+            check(&of(&fixture), "KafkaReady", "False", reason);
+            check(&of(&fixture), "WorkloadsReady", "False", reason);
+            // Pods without the Secret would not start, so a change of the spec waits; autoscalers do not.
+            fixture.market.spec.pod.annotations.insert("changed".to_owned(), "yes".to_owned());
+            fixture.set_service("order", "scaling: {minReplicas: 3, maxReplicas: 9}");
+            let children = fixture.desired().children;
+            assert_eq!(children[&ObjectKey::new(Kind::Deployment, "main-order")], Maybe::Hold);
+            let Maybe::Want(autoscaler) = &children[&ObjectKey::new(Kind::HorizontalPodAutoscaler, "main-order")]
+            else {
+                panic!("the autoscaler waits for the Secret")
+            };
+            assert_eq!(autoscaler.body["spec"]["maxReplicas"], 9);
+        }
+    }
+}
+
+#[test]
+fn an_ingress_whose_certificate_is_missing_is_repaired_and_not_changed() {
+    let mut fixture = Fixture::new(PRODUCTION).migrated().running();
+    let key = ObjectKey::new(Kind::Ingress, "main-gateway");
+    let before = fixture.desired().children[&key].clone();
+    let tls = fixture.market.spec.exposure.tls.clone().unwrap().secret.unwrap().name;
+    fixture.observed.referenced_secrets.insert(tls, ReferencedSecret::Missing);
+    assert_eq!(fixture.desired().children[&key], before);
+    fixture.market.spec.exposure.hostnames.push("more.example.com".to_owned());
+    assert_eq!(fixture.desired().children[&key], Maybe::Hold);
+}
+
+#[test]
+fn the_remedy_for_a_secret_names_its_label_and_its_annotation() {
+    for (secret, reason) in
+        [(ReferencedSecret::Missing, Reason::SecretMissing), (ReferencedSecret::NotUsable, Reason::SecretNotUsable)]
+    {
+        let mut fixture = Fixture::new(MINIMAL);
+        fixture.observed.referenced_secrets.insert("postgres-admin".to_owned(), secret);
+        let error = fixture.desired().databases.unwrap_err();
+        assert_eq!(error.reason, reason);
+        for part in
+            ["agoraplatform.dev/usable=\"true\"", "agoraplatform.dev/usable-for=\"database=postgres.data.svc:5432\""]
+        {
+            assert!(error.message.contains(part), "{}", error.message);
+        }
+        let remedy = reason.documentation().remedy;
+        assert!(
+            remedy.contains("agoraplatform.dev/usable ") && remedy.contains("agoraplatform.dev/usable-for"),
+            "{remedy}"
+        );
+    }
+}

@@ -91,6 +91,18 @@ fn a_migration_whose_job_creates_no_pod_is_reported() {
 }
 
 #[test]
+fn the_refusal_of_a_migrations_pod_is_quoted_also_before_the_job_has_a_start_time() {
+    let mut fixture = migrating();
+    let mut job = fixture.objects().into_iter().find(|object| object.key.kind == Kind::Job).unwrap();
+    job.body["metadata"]["creationTimestamp"] = json!("2025-12-31T23:59:54Z");
+    fixture.add(&job.key, job.body, Value::Null);
+    quoted(&fixture, "MigrationRunning", &[]);
+    let note = "Error creating: pods \"shop-cart-migrate-x-y\" is forbidden: exceeded quota: small, requested: pods=1";
+    fixture.observed.refusals.insert(job.key.name.clone(), note.to_owned());
+    quoted(&fixture, "QuotaExceeded", &[&job.key.name, "exceeded quota: small, requested: pods=1", "ResourceQuota"]);
+}
+
+#[test]
 fn a_changed_template_replaces_an_unfinished_migration_job_and_keeps_a_complete_one() {
     let mut fixture = migrating();
     let job = fixture.objects().into_iter().find(|object| object.key.kind == Kind::Job).unwrap();

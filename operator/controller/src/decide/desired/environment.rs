@@ -13,6 +13,7 @@ use crate::decide::credentials::{admin_secret, database_secret, internal_secret,
 use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{EnvValue, Plan, ServicePlan};
 use crate::decide::purpose::Purpose;
+use crate::kinds::{Kind, ObjectKey};
 use crate::names;
 
 /// Annotation on pods: hash of the settings, so that a change of a setting restarts the pods.
@@ -30,7 +31,8 @@ pub struct Environment {
     pub extra: Vec<EnvVar>,
     /// Hash of the values that a running pod does not read again.
     pub hash: String,
-    /// Why the value of an additional variable cannot be read. Running pods have it, so they stay as they are.
+    /// Why a Secret of the broker or of an additional variable cannot be used. Running pods have its values, so they stay as
+    /// they are.
     pub unusable: Option<ConditionError>,
 }
 
@@ -55,9 +57,11 @@ enum Entry {
     File(File),
 }
 
-/// Fails if a Secret that the service needs cannot be used.
+/// Fails if a value that the service needs is not known. If a Secret cannot be used, the values that running pods have are
+/// known.
 pub fn environment(plan: &Plan, service: &ServicePlan, observed: &Observed) -> Result<Environment, ConditionError> {
-    let mut environment = Environment::default();
+    let unusable = service.row.speaks_to_broker().then(|| broker_secrets(plan, observed).err()).flatten();
+    let mut environment = Environment { unusable, ..Environment::default() };
     for name in service.row.environment() {
         match entry(plan, service, observed, name)? {
             Entry::Absent => {}
@@ -72,20 +76,42 @@ pub fn environment(plan: &Plan, service: &ServicePlan, observed: &Observed) -> R
         environment.settings.insert("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), endpoint.clone());
     }
     let mut hashed = format!("{:?} {:?}", environment.settings, service.env);
+    let mut unknown = None;
     for (name, value) in &service.env {
         environment.extra.push(variable(name, value));
         if let EnvValue::Secret { name, key } = value {
             match observed.secret_value(name, key, &Purpose::Env) {
                 Ok(value) => hashed += value.expose(),
-                Err(error) => environment.unusable = Some(error),
+                Err(error) => unknown = Some(error),
             }
         }
     }
-    environment.hash = match &environment.unusable {
+    environment.hash = match &unknown {
         None => names::short_hash(&hashed, HASH_DIGITS),
         Some(error) => running_hash(plan, service, observed).ok_or_else(|| error.clone())?,
     };
+    environment.unusable = environment.unusable.or(unknown);
     Ok(environment)
+}
+
+/// Fails if the login at the broker, or the certificates of its authority, cannot be used.
+fn broker_secrets(plan: &Plan, observed: &Observed) -> Result<(), ConditionError> {
+    let kafka = &plan.kafka;
+    if let Some(secret) = &kafka.credentials {
+        for key in ["username", "password"] {
+            observed.secret_text(secret, key, &plan.kafka_login())?;
+        }
+    }
+    if let Some(secret) = kafka.tls.ca_secret.as_ref().filter(|_| kafka.tls.verified()) {
+        observed.secret_value(secret, "ca.crt", &Purpose::Tls)?;
+    }
+    Ok(())
+}
+
+/// A setting that the running pods were started with.
+fn running_setting(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) -> Option<String> {
+    let map = observed.children.get(&ObjectKey::new(Kind::ConfigMap, plan.child(service.row.name)))?;
+    map.data["data"][name].as_str().map(str::to_owned)
 }
 
 /// The hash that the running pods were started with.
@@ -147,7 +173,7 @@ fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
         return Ok(Entry::Setting(url));
     }
     if name.starts_with("KAFKA_") {
-        return kafka(plan, observed, name);
+        return kafka(plan, service, observed, name);
     }
     if name.starts_with("DATABASE_") {
         return database(plan, service, name);
@@ -224,11 +250,10 @@ fn database_ca(plan: &Plan) -> Option<File> {
     Some(File::secret(secret, "ca.crt", "database-ca.crt"))
 }
 
-fn kafka(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, ConditionError> {
+fn kafka(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) -> Result<Entry, ConditionError> {
     let kafka = &plan.kafka;
-    let login = |key: &str| {
-        let secret = kafka.credentials.as_ref();
-        secret.map(|secret| observed.secret_text(secret, key, &plan.kafka_login())).transpose()
+    let file = |secret: Option<&String>, key, path| {
+        secret.map_or(Entry::Absent, |secret| Entry::File(File::secret(secret.clone(), key, path)))
     };
     Ok(match name {
         "KAFKA_BROKERS" => Entry::Setting(kafka.bootstrap.join(",")),
@@ -243,18 +268,17 @@ fn kafka(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, Conditio
             ))
         }
         "KAFKA_SASL_MECHANISM" => kafka.mechanism.sasl().map_or(Entry::Absent, |name| Entry::Setting(name.to_owned())),
-        "KAFKA_USERNAME" => login("username")?.map_or(Entry::Absent, |user| Entry::Setting(user.expose().to_owned())),
-        "KAFKA_PASSWORD" => match (&kafka.credentials, login("password")?) {
-            (Some(secret), Some(_)) => Entry::File(File::secret(secret.clone(), "password", "kafka-password")),
-            _ => Entry::Absent,
+        "KAFKA_USERNAME" => match &kafka.credentials {
+            None => Entry::Absent,
+            Some(secret) => match observed.secret_text(secret, "username", &plan.kafka_login()) {
+                Ok(user) => Entry::Setting(user.expose().to_owned()),
+                Err(error) => Entry::Setting(running_setting(plan, service, observed, name).ok_or(error)?),
+            },
         },
-        "KAFKA_CA_FILE" => match &kafka.tls.ca_secret {
-            Some(secret) if kafka.tls.verified() => {
-                observed.secret_value(secret, "ca.crt", &Purpose::Tls)?;
-                Entry::File(File::secret(secret.clone(), "ca.crt", "kafka-ca.crt"))
-            }
-            _ => Entry::Absent,
-        },
+        "KAFKA_PASSWORD" => file(kafka.credentials.as_ref(), "password", "kafka-password"),
+        "KAFKA_CA_FILE" => {
+            file(kafka.tls.ca_secret.as_ref().filter(|_| kafka.tls.verified()), "ca.crt", "kafka-ca.crt")
+        }
         _ => Entry::Absent,
     })
 }

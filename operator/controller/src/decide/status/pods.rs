@@ -6,14 +6,26 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use super::View;
-use crate::decide::observed::ConditionError;
+use crate::decide::observed::{Children, ConditionError};
 use crate::kinds::Kind;
 
 const NAME_LABEL: &str = "app.kubernetes.io/name";
 /// A Job that has no pod this long after its start cannot create one.
 const POD_SECONDS_MAX: i64 = 20;
+/// The Job controller creates the first pod of a Job, or reports why it cannot, well within this time.
+const FIRST_POD_SECONDS: i64 = 5;
+
+/// A Job that has started and has no pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobWithoutPod {
+    pub name: String,
+    pub uid: String,
+    /// Time since its start.
+    pub seconds: i64,
+}
 
 /// Whether a pod belongs to a service.
 pub fn is_of(pod: &DynamicObject, service: &str) -> bool {
@@ -31,7 +43,7 @@ pub fn start_error(view: &View) -> Option<ConditionError> {
     pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
     pods.sort_by_key(|pod| pod.name_any());
     let of_pod = |pod: &&DynamicObject| container_error(view, pod).or_else(|| scheduling_error(pod));
-    pods.iter().find_map(of_pod).or_else(|| replica_error(view)).or_else(|| job_without_pod(view, &pods))
+    pods.iter().find_map(of_pod).or_else(|| replica_error(view)).or_else(|| job_without_pod(view))
 }
 
 fn label(pod: &DynamicObject) -> &str {
@@ -102,24 +114,41 @@ fn replica_error(view: &View) -> Option<ConditionError> {
     })
 }
 
-/// The Job controller reports in events only that the API server refuses its pods.
-fn job_without_pod(view: &View, pods: &[&DynamicObject]) -> Option<ConditionError> {
-    view.observed.children.of(Kind::Job).find_map(|object| {
+/// The Jobs that should have a pod by now.
+pub fn jobs_without_pods(children: &Children, now: OffsetDateTime) -> Vec<JobWithoutPod> {
+    let has_pod = |job: &str| {
+        let pods = children.of(Kind::Pod).filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        pods.into_iter().any(|pod| pod.owner_references().iter().any(|owner| owner.name == job))
+    };
+    let without = |object: &DynamicObject| {
         let name = object.name_any();
-        let job: Job = view.observed.children.typed(Kind::Job, &name)?;
-        let status = job.status?;
-        let started = status.start_time?.0.as_second();
+        let job: Job = children.typed(Kind::Job, &name)?;
+        let status = job.status.unwrap_or_default();
+        // A Job whose first pod is refused may not even have the time of its start.
+        let since = status.start_time.or(job.metadata.creation_timestamp)?;
+        let seconds = now.unix_timestamp() - since.0.as_second();
         let counted = [status.active, status.succeeded, status.failed].into_iter().flatten().any(|count| count > 0);
-        let has_pod = pods.iter().any(|pod| pod.owner_references().iter().any(|owner| owner.name == name));
-        let late = view.observed.now.unix_timestamp() - started > POD_SECONDS_MAX;
-        (late && !counted && !has_pod && status.completion_time.is_none()).then(|| {
-            let message = format!(
-                "Job {name} has created no pod in {POD_SECONDS_MAX} s: see kubectl describe job {name}; a ResourceQuota or an \
-                 admission policy of the namespace may refuse it"
-            );
-            ConditionError::new(Reason::PodsRefused, message)
-        })
-    })
+        let ended = counted || status.completion_time.is_some() || status.conditions.is_some_and(|all| !all.is_empty());
+        let found = JobWithoutPod { uid: object.uid().unwrap_or_default(), seconds, name };
+        (!ended && seconds > FIRST_POD_SECONDS && !has_pod(&found.name)).then_some(found)
+    };
+    children.of(Kind::Job).filter_map(without).collect()
+}
+
+/// The first Job that cannot create its pod, with the refusal of the API server if it is known.
+fn job_without_pod(view: &View) -> Option<ConditionError> {
+    let jobs = jobs_without_pods(&view.observed.children, view.observed.now);
+    let refused = jobs.iter().find_map(|job| Some((job, view.observed.refusals.get(&job.name)?)));
+    if let Some((job, refusal)) = refused {
+        return Some(refused_pods(&format!("Job {}", job.name), refusal));
+    }
+    let job = jobs.into_iter().find(|job| job.seconds > POD_SECONDS_MAX)?;
+    let message = format!(
+        "Job {} has created no pod in {POD_SECONDS_MAX} s: see kubectl describe job {}; a ResourceQuota or an admission policy \
+         of the namespace may refuse it",
+        job.name, job.name
+    );
+    Some(ConditionError::new(Reason::PodsRefused, message))
 }
 
 fn refused_pods(workload: &str, message: &str) -> ConditionError {
