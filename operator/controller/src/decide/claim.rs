@@ -31,12 +31,26 @@ impl Claim {
     }
 
     /// Whether a COMMENT names this owner, an earlier Marketplace of the same namespace and name in this cluster, or an owner
-    /// in `accepted`. A COMMENT of an earlier release names no cluster.
+    /// in `accepted`.
     pub fn is_in(&self, comment: &str, accepted: &[String]) -> bool {
-        let recorded = comment.split(SEPARATOR).next().unwrap_or_default();
-        recorded == self.market
-            || owner_hash(comment).is_some_and(|hash| hash == self.hash() || accepted.contains(&hash))
+        owner_hash(comment).is_some_and(|hash| hash == self.hash() || accepted.contains(&hash))
     }
+
+    /// Whether a COMMENT of an earlier release, which names no cluster, names a Marketplace of this namespace and name. It may
+    /// be one of another cluster.
+    pub fn may_be_in(&self, comment: &str) -> bool {
+        comment.split(SEPARATOR).next() == Some(&self.market)
+    }
+}
+
+/// The part of a login's COMMENT that identifies its password.
+pub fn password_mark(fingerprint: &str) -> String {
+    format!("password {fingerprint}")
+}
+
+/// Whether a login's COMMENT contains the mark of this password.
+pub fn has_password(comment: &str, fingerprint: &str) -> bool {
+    comment.split(SEPARATOR).skip(1).any(|part| part == password_mark(fingerprint))
 }
 
 /// The hash of the owner that a COMMENT names; `None` if the COMMENT is not a claim.
@@ -58,7 +72,7 @@ pub fn marker_prefix(isolation_key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Claim, owner_hash};
+    use super::{Claim, has_password, owner_hash};
 
     fn claim(cluster: &str, uid: &str) -> Claim {
         Claim { market: "shop/main".to_owned(), cluster: cluster.to_owned(), uid: uid.to_owned() }
@@ -74,10 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn a_comment_of_an_earlier_release_names_the_same_owner() {
-        assert!(claim("c1", "u1").is_in("shop/main", &[]));
-        assert!(claim("c1", "u1").is_in("shop/main; password f00d", &[]));
-        assert!(!claim("c1", "u1").is_in("shop/mainly", &[]));
+    fn a_comment_of_an_earlier_release_may_name_a_marketplace_of_another_cluster() {
+        let mine = claim("c1", "u1");
+        for comment in ["shop/main", "shop/main; password f00d"] {
+            assert!(mine.may_be_in(comment) && !mine.is_in(comment, &[]));
+            assert!(mine.is_in(comment, &[owner_hash(comment).unwrap()]));
+        }
+        assert!(!mine.may_be_in("shop/mainly") && !mine.may_be_in(&mine.text()));
+        assert!(has_password("shop/main; password f00d", "f00d") && !has_password("shop/main; password f00d", "f00"));
         assert_eq!(owner_hash("a note of an administrator"), None);
     }
 }

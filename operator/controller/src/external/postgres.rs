@@ -74,7 +74,7 @@ impl DatabaseAdmin for PgDatabases {
     async fn drop(&self, admin: &AdminDatabase, database: &DesiredDatabase) -> Result<(), DatabaseError> {
         let mut session = Session::open(admin).await?;
         let found = session.lock_and_inspect(database).await?;
-        session.execute(&statements::drop(&found, database)).await?;
+        session.execute(&statements::drop(&found, database, &fingerprint(database))).await?;
         session.close().await;
         Ok(())
     }
@@ -82,7 +82,7 @@ impl DatabaseAdmin for PgDatabases {
     async fn lock(&self, admin: &AdminDatabase, database: &DesiredDatabase) -> Result<(), DatabaseError> {
         let mut session = Session::open(admin).await?;
         let found = session.lock_and_inspect(database).await?;
-        session.execute(&statements::lock(&found, database)).await?;
+        session.execute(&statements::lock(&found, database, &fingerprint(database))).await?;
         session.close().await;
         Ok(())
     }

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::quote::{quote_ident, quote_literal};
+use crate::decide::claim;
 use crate::decide::servers::{DesiredDatabase, ObservedDatabase};
 use crate::external::ports::DatabaseError;
 
@@ -121,10 +122,11 @@ pub enum Step {
 
 pub fn observed(found: &CatalogRow, desired: &DesiredDatabase, fingerprint: &str) -> ObservedDatabase {
     let claim = desired.claim.text();
+    let ownership = Ownership::of(found, desired, fingerprint);
     let owner = found
         .comment
         .as_deref()
-        .map(|comment| if is_ours(comment, desired) { claim.clone() } else { comment.to_owned() });
+        .map(|comment| if ownership.names_us(comment) { claim.clone() } else { comment.to_owned() });
     let owner_comment = found.owner_comment.as_deref().unwrap_or_default();
     let as_desired = [
         found.comment.as_ref() == Some(&claim),
@@ -141,7 +143,7 @@ pub fn observed(found: &CatalogRow, desired: &DesiredDatabase, fingerprint: &str
     ObservedDatabase {
         exists: found.database_exists,
         oid: found.database_oid,
-        was_created: owner_comment.ends_with(CREATED) && is_ours(owner_comment, desired),
+        was_created: owner_comment.ends_with(CREATED) && ownership.names_us(owner_comment),
         login_works: as_desired.iter().all(|&holds| holds),
         owner,
     }
@@ -149,7 +151,7 @@ pub fn observed(found: &CatalogRow, desired: &DesiredDatabase, fingerprint: &str
 
 /// The steps that create or correct the database. Each step is idempotent, and an interrupted run can be repeated.
 pub fn ensure(found: &CatalogRow, desired: &DesiredDatabase, password: &Password) -> Result<Vec<Step>, DatabaseError> {
-    reject_foreign(found, desired)?;
+    Ownership::of(found, desired, &password.fingerprint).reject_foreign()?;
     let mut steps =
         vec![Step::Transaction(owner_role(found, desired)), Step::Transaction(login_role(found, desired, password))];
     if !found.database_exists {
@@ -160,8 +162,8 @@ pub fn ensure(found: &CatalogRow, desired: &DesiredDatabase, password: &Password
 }
 
 /// The steps that lock the login and keep the data. Empty if the login is absent or belongs to another owner.
-pub fn lock(found: &CatalogRow, desired: &DesiredDatabase) -> Vec<Step> {
-    if !found.login_exists || !login_is_ours(found, desired) {
+pub fn lock(found: &CatalogRow, desired: &DesiredDatabase, fingerprint: &str) -> Vec<Step> {
+    if !found.login_exists || !Ownership::of(found, desired, fingerprint).login_is_ours() {
         return Vec::new();
     }
     let login = quote_ident(&desired.login);
@@ -175,76 +177,102 @@ pub fn lock(found: &CatalogRow, desired: &DesiredDatabase) -> Vec<Step> {
 }
 
 /// The steps that drop the database and both roles, except those that belong to another owner.
-pub fn drop(found: &CatalogRow, desired: &DesiredDatabase) -> Vec<Step> {
-    let mut steps = lock(found, desired);
-    if found.owner_exists && owner_is_ours(found, desired) {
+pub fn drop(found: &CatalogRow, desired: &DesiredDatabase, fingerprint: &str) -> Vec<Step> {
+    let ownership = Ownership::of(found, desired, fingerprint);
+    let mut steps = lock(found, desired, fingerprint);
+    if found.owner_exists && ownership.owner_is_ours() {
         steps.push(Step::Transaction(vec![grant_to_admin(found, &desired.owner_role)]));
     }
-    if found.database_exists && database_is_ours(found, desired) {
+    if found.database_exists && ownership.database_is_ours() {
         steps.push(Step::Single(statement(
             format!("drop the database {}", desired.name),
             format!("drop database if exists {} with (force)", quote_ident(&desired.name)),
         )));
     }
-    if found.login_exists && login_is_ours(found, desired) {
+    if found.login_exists && ownership.login_is_ours() {
         steps.push(Step::Single(drop_role(&desired.login)));
     }
-    if found.owner_exists && owner_is_ours(found, desired) {
+    if found.owner_exists && ownership.owner_is_ours() {
         steps.push(Step::Single(drop_role(&desired.owner_role)));
     }
     steps
-}
-
-fn is_ours(comment: &str, desired: &DesiredDatabase) -> bool {
-    desired.claim.is_in(comment, &desired.accepted_owners)
-}
-
-fn has_our_comment(comment: Option<&String>, desired: &DesiredDatabase) -> bool {
-    comment.is_some_and(|comment| is_ours(comment, desired))
 }
 
 fn owns(found: &CatalogRow, desired: &DesiredDatabase) -> bool {
     found.database_owner.as_deref() == Some(&desired.owner_role)
 }
 
-/// A database without a COMMENT is ours if its owner role is: its creation was interrupted.
-fn database_is_ours(found: &CatalogRow, desired: &DesiredDatabase) -> bool {
-    match &found.comment {
-        Some(_) => has_our_comment(found.comment.as_ref(), desired),
-        None => owns(found, desired) && has_our_comment(found.owner_comment.as_ref(), desired),
-    }
+/// Whose a database and its roles are, by their COMMENTs.
+struct Ownership<'a> {
+    found: &'a CatalogRow,
+    desired: &'a DesiredDatabase,
+    /// Whether COMMENTs of an earlier release, which name no cluster, name this Marketplace and not one of the same namespace
+    /// and name in another cluster: it has the password of the login, or has rewritten a COMMENT already.
+    proven: bool,
 }
 
-/// The owner role of our database is ours, whatever its COMMENT says: a restore does not restore the COMMENTs of roles, and an
-/// administrator who gives a database to this Marketplace changes the COMMENT of the database only.
-fn owner_is_ours(found: &CatalogRow, desired: &DesiredDatabase) -> bool {
-    has_our_comment(found.owner_comment.as_ref(), desired)
-        || (owns(found, desired) && has_our_comment(found.comment.as_ref(), desired))
-}
+impl<'a> Ownership<'a> {
+    /// `fingerprint` identifies the password that this Marketplace has for the login.
+    fn of(found: &'a CatalogRow, desired: &'a DesiredDatabase, fingerprint: &str) -> Self {
+        let names_us = |comment: &Option<String>| {
+            comment.as_deref().is_some_and(|comment| desired.claim.is_in(comment, &desired.accepted_owners))
+        };
+        let password = found.login_comment.as_deref().is_some_and(|comment| claim::has_password(comment, fingerprint));
+        let proven = names_us(&found.owner_comment) || names_us(&found.login_comment) || password;
+        Self { found, desired, proven }
+    }
 
-fn login_is_ours(found: &CatalogRow, desired: &DesiredDatabase) -> bool {
-    let of_our_database = owns(found, desired) && has_our_comment(found.comment.as_ref(), desired);
-    let unnamed = found.login_comment.is_none() && owner_is_ours(found, desired);
-    has_our_comment(found.login_comment.as_ref(), desired) || (found.login_is_member && (of_our_database || unnamed))
-}
+    fn names_us(&self, comment: &str) -> bool {
+        let claim = &self.desired.claim;
+        claim.is_in(comment, &self.desired.accepted_owners) || (self.proven && claim.may_be_in(comment))
+    }
 
-fn reject_foreign(found: &CatalogRow, desired: &DesiredDatabase) -> Result<(), DatabaseError> {
-    let belongs_to = |owner: String| DatabaseError::IsolationConflict { database: desired.name.clone(), owner };
-    let taken = |role: &String, comment: &Option<String>| match comment {
-        Some(owner) => belongs_to(owner.clone()),
-        None => DatabaseError::RoleConflict { role: role.clone() },
-    };
-    if found.database_exists && !database_is_ours(found, desired) {
-        let owner = found.database_owner.as_deref().unwrap_or_default();
-        return Err(belongs_to(found.comment.clone().unwrap_or_else(|| format!("the role {owner}"))));
+    fn in_comment(&self, comment: Option<&String>) -> bool {
+        comment.is_some_and(|comment| self.names_us(comment))
     }
-    if found.owner_exists && !owner_is_ours(found, desired) {
-        return Err(taken(&desired.owner_role, &found.owner_comment));
+
+    /// A database without a COMMENT is ours if its owner role is: its creation was interrupted.
+    fn database_is_ours(&self) -> bool {
+        let (found, desired) = (self.found, self.desired);
+        match &found.comment {
+            Some(comment) => self.names_us(comment),
+            None => owns(found, desired) && self.in_comment(found.owner_comment.as_ref()),
+        }
     }
-    if found.login_exists && !login_is_ours(found, desired) {
-        return Err(taken(&desired.login, &found.login_comment));
+
+    /// The owner role of our database is ours, whatever its COMMENT says: a restore does not restore the COMMENTs of roles,
+    /// and an administrator who gives a database to this Marketplace changes the COMMENT of the database only.
+    fn owner_is_ours(&self) -> bool {
+        self.in_comment(self.found.owner_comment.as_ref())
+            || (owns(self.found, self.desired) && self.in_comment(self.found.comment.as_ref()))
     }
-    Ok(())
+
+    fn login_is_ours(&self) -> bool {
+        let found = self.found;
+        let of_our_database = owns(found, self.desired) && self.in_comment(found.comment.as_ref());
+        let unnamed = found.login_comment.is_none() && self.owner_is_ours();
+        self.in_comment(found.login_comment.as_ref()) || (found.login_is_member && (of_our_database || unnamed))
+    }
+
+    fn reject_foreign(&self) -> Result<(), DatabaseError> {
+        let (found, desired) = (self.found, self.desired);
+        let belongs_to = |owner: String| DatabaseError::IsolationConflict { database: desired.name.clone(), owner };
+        let taken = |role: &String, comment: &Option<String>| match comment {
+            Some(owner) => belongs_to(owner.clone()),
+            None => DatabaseError::RoleConflict { role: role.clone() },
+        };
+        if found.database_exists && !self.database_is_ours() {
+            let owner = found.database_owner.as_deref().unwrap_or_default();
+            return Err(belongs_to(found.comment.clone().unwrap_or_else(|| format!("the role {owner}"))));
+        }
+        if found.owner_exists && !self.owner_is_ours() {
+            return Err(taken(&desired.owner_role, &found.owner_comment));
+        }
+        if found.login_exists && !self.login_is_ours() {
+            return Err(taken(&desired.login, &found.login_comment));
+        }
+        Ok(())
+    }
 }
 
 fn owner_role(found: &CatalogRow, desired: &DesiredDatabase) -> Vec<Statement> {
@@ -346,7 +374,8 @@ fn comment_on(kind: &str, name: &str, text: &str) -> Statement {
 }
 
 fn login_comment(desired: &DesiredDatabase, fingerprint: &str) -> String {
-    format!("{}; password {fingerprint}; connections {}", desired.claim.text(), desired.reserved_connections)
+    let (claim, password) = (desired.claim.text(), claim::password_mark(fingerprint));
+    format!("{claim}; {password}; connections {}", desired.reserved_connections)
 }
 
 /// The COMMENT on the owner role from the creation of the database on: it outlives the database, which shows the loss.
@@ -490,8 +519,8 @@ mod tests {
         let other = DesiredDatabase { claim: claim("rival/main", "2222"), ..desired() };
         let refused = ensure(&complete(), &other, &password()).unwrap_err();
         assert!(matches!(refused, DatabaseError::IsolationConflict { owner, .. } if owner == "shop/main c1 1111"));
-        assert_eq!(lock(&complete(), &other), []);
-        assert_eq!(super::drop(&complete(), &other), []);
+        assert_eq!(lock(&complete(), &other, "f00d"), []);
+        assert_eq!(super::drop(&complete(), &other, "f00d"), []);
     }
 
     #[test]
@@ -538,17 +567,51 @@ mod tests {
         assert!(ensure(&complete(), &elsewhere, &password()).is_ok());
     }
 
-    #[test]
-    fn a_database_of_an_earlier_release_is_taken_over() {
-        let found = CatalogRow {
+    /// The state after `ensure` of an earlier release, whose COMMENTs name no cluster.
+    fn of_earlier_release() -> CatalogRow {
+        CatalogRow {
             comment: Some("shop/main".into()),
             owner_comment: Some("shop/main".into()),
-            login_comment: Some("shop/main; password f00d; connections 18".into()),
+            login_comment: Some("shop/main; password f00d".into()),
             ..complete()
-        };
+        }
+    }
+
+    #[test]
+    fn a_database_of_an_earlier_release_is_taken_over_with_the_password_of_its_login() {
+        let found = of_earlier_release();
         assert!(ensure(&found, &desired(), &password()).is_ok());
         assert!(!observed(&found, &desired(), "f00d").login_works, "the COMMENTs are to be rewritten");
         assert!(!observed(&found, &desired(), "f00d").was_created, "it may be the rest of an interrupted creation");
+        assert_eq!(lock(&found, &desired(), "f00d").len(), 2);
+    }
+
+    #[test]
+    fn without_the_password_of_its_login_a_database_of_an_earlier_release_is_taken_over_only_if_accepted() {
+        let (found, other) = (of_earlier_release(), Password { fingerprint: "beef".into(), ..password() });
+        let refused = ensure(&found, &desired(), &other).unwrap_err();
+        assert!(matches!(refused, DatabaseError::IsolationConflict { owner, .. } if owner == "shop/main"));
+        assert_eq!(observed(&found, &desired(), "beef").owner.as_deref(), Some("shop/main"));
+        assert_eq!(lock(&found, &desired(), "beef"), []);
+        assert_eq!(super::drop(&found, &desired(), "beef"), []);
+        let roles = CatalogRow { database_exists: false, comment: None, database_owner: None, ..of_earlier_release() };
+        assert!(ensure(&roles, &desired(), &other).is_err());
+        let owner = claim::owner_hash("shop/main").unwrap();
+        let accepting = DesiredDatabase { accepted_owners: vec![owner], ..desired() };
+        assert!(ensure(&found, &accepting, &other).is_ok());
+    }
+
+    #[test]
+    fn an_interrupted_rewriting_of_an_earlier_releases_comments_goes_on() {
+        let new = complete();
+        let owner_role = CatalogRow { owner_comment: new.owner_comment.clone(), ..of_earlier_release() };
+        let login = CatalogRow { login_comment: new.login_comment, ..owner_role.clone() };
+        let other = Password { fingerprint: "beef".into(), ..password() };
+        for found in [owner_role, login] {
+            assert!(ensure(&found, &desired(), &other).is_ok());
+            let elsewhere = Claim { cluster: "c2".to_owned(), ..desired().claim };
+            assert!(ensure(&found, &DesiredDatabase { claim: elsewhere, ..desired() }, &other).is_err());
+        }
     }
 
     #[test]
@@ -564,7 +627,7 @@ mod tests {
     #[test]
     fn drop_locks_the_login_and_ends_sessions_before_it_drops() {
         assert_eq!(
-            sql(&super::drop(&complete(), &desired())),
+            sql(&super::drop(&complete(), &desired(), "f00d")),
             [
                 r#"alter role "shop_main_order_a" nologin"#,
                 r#"grant "shop_main_order_a" to current_user with set true, inherit true"#,
@@ -575,6 +638,6 @@ mod tests {
                 r#"single: drop role if exists "shop_main_order""#,
             ]
         );
-        assert_eq!(super::drop(&CatalogRow::default(), &desired()), []);
+        assert_eq!(super::drop(&CatalogRow::default(), &desired(), "f00d"), []);
     }
 }

@@ -329,6 +329,34 @@ async fn a_restored_database_is_taken_over_once_its_comment_names_the_marketplac
 }
 
 #[tokio::test]
+async fn a_database_of_an_earlier_release_belongs_to_the_marketplace_with_its_password() {
+    for server in servers().await {
+        let owner = server.desired("order", "shop/main 1");
+        server.ensure(&owner).await.unwrap();
+        let login = format!("shop/main; password {}", fingerprint(&owner));
+        for (object, comment) in [
+            (format!("database {}", owner.name), "shop/main"),
+            (format!("role {}", owner.owner_role), "shop/main"),
+            (format!("role {}", owner.login), login.as_str()),
+        ] {
+            server.postgres.as_admin(&format!("comment on {object} is '{comment}'")).await;
+        }
+        let elsewhere = Claim { cluster: "c2".into(), ..owner.claim.clone() };
+        let rival = DesiredDatabase { claim: elsewhere, password: Secret::new("another"), ..owner.clone() };
+        let refused = server.ensure(&rival).await.unwrap_err();
+        assert!(matches!(refused, DatabaseError::IsolationConflict { owner, .. } if owner == "shop/main"));
+        PgDatabases.lock(&server.admin, &rival).await.unwrap();
+        PgDatabases.drop(&server.admin, &rival).await.unwrap();
+        server.log_in(&owner).await.unwrap();
+
+        server.ensure(&owner).await.unwrap();
+        assert!(server.observe(&owner).await.login_works);
+        let refused = server.ensure(&rival).await.unwrap_err();
+        assert!(matches!(refused, DatabaseError::IsolationConflict { owner, .. } if owner == "shop/main c1 1"));
+    }
+}
+
+#[tokio::test]
 async fn connections_of_older_marketplaces_on_the_server_are_counted() {
     // On a server of its own: other tests add and remove logins.
     let own = PostgresServer::start();
