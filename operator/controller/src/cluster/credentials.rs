@@ -14,7 +14,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_
 use serde_json::{Value, json};
 
 use crate::decide::credentials::{
-    AdminLogin, Credentials, SigningKeys, admin_secret, database_secret, internal_secret, signing_secret,
+    AdminLogin, Credentials, SigningKeys, admin_secret, database_secret, internal_secret, signing_secret, spare_secret,
 };
 use crate::decide::observed::{Children, ConditionError};
 
@@ -38,7 +38,9 @@ impl From<Unspecified> for CredentialError {
 /// Reads the existing credentials and generates the missing ones, also those that a Secret lacks beside others.
 pub fn credentials(marketplace: &str, children: &Children) -> Result<Credentials, CredentialError> {
     let value = |secret: &str, key: &str| {
-        children.secret(secret).and_then(|mut values| values.remove(key)).filter(|value| !value.expose().is_empty())
+        // A process that ended while it created the Secret again has left its copy.
+        let mut values = children.secret(secret).or_else(|| children.secret(&spare_secret(secret)))?;
+        values.remove(key).filter(|value| !value.expose().is_empty())
     };
     // The line break that `echo` and editors append is no part of a login.
     let text = |secret: &str, key: &str| {

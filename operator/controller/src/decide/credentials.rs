@@ -54,3 +54,8 @@ pub fn signing_secret(marketplace: &str) -> String {
 pub fn admin_secret(marketplace: &str) -> String {
     format!("{marketplace}-admin")
 }
+
+/// Name of the copy of a Secret that exists while the Secret itself is deleted and created again.
+pub fn spare_secret(name: &str) -> String {
+    format!("{name}.spare")
+}

@@ -83,6 +83,8 @@ pub fn desired(plan: &Plan, observed: &Observed) -> Desired {
     }
     let others = children::of_other_releases(observed, |key| children.contains_key(key));
     children.extend(others.into_iter().map(|key| (key, Maybe::Gone)));
+    let spares = children::spares(observed, children.keys());
+    children.extend(spares.into_iter().map(|key| (key, Maybe::Gone)));
     Desired {
         children,
         expired,

@@ -51,6 +51,11 @@ pub fn is_written_for(object: &Object, live: &DynamicObject) -> bool {
     live.annotations().get(DESIRED_HASH).is_some_and(|hash| hash == object.hash())
 }
 
+/// Whether another client made a ConfigMap or Secret immutable, so that no update can correct it.
+pub fn is_made_immutable(object: &Object, live: &DynamicObject) -> bool {
+    live.data["immutable"] == true && object.body["immutable"].is_null()
+}
+
 /// The part of a live object that the operator owns: without status, labels and annotations of other clients, and fields that
 /// other controllers set.
 pub fn normal_form(object: &Object, live: &DynamicObject) -> Value {
@@ -118,6 +123,13 @@ pub fn replacement(object: &Object, live: &DynamicObject) -> Value {
     if let Some(annotations) = template_annotations(&mut body) {
         annotations.extend(kept.into_iter().map(|(name, value)| (name.to_owned(), value.clone())));
     }
+    body
+}
+
+/// The object to create after `live` was deleted: as [`replacement`].
+pub fn recreation(object: &Object, live: &DynamicObject) -> Value {
+    let mut body = replacement(object, live);
+    body["metadata"]["resourceVersion"] = Value::Null;
     body
 }
 

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use agora_operator::kinds::Kind;
-use kube::api::{Patch, PatchParams};
-use kube::{Client, ResourceExt};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::{Client, Resource as _, ResourceExt};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -38,9 +38,9 @@ impl TestClient {
         patched.unwrap_or_else(|error| panic!("{} {}: {}: {error}", edit.kind.word(), edit.name, edit.patch));
     }
 
-    /// A child without its status and what the API server counts.
+    /// A child without its status and what the API server counts; `Null` if it does not exist.
     async fn child(&self, kind: Kind, name: &str) -> Value {
-        let mut object = self.api(kind).get(name).await.unwrap();
+        let Some(mut object) = self.api(kind).get_opt(name).await.unwrap() else { return Value::Null };
         let labels = std::mem::take(object.labels_mut());
         let annotations = std::mem::take(object.annotations_mut());
         let owners = std::mem::take(object.owner_references_mut());
@@ -117,6 +117,49 @@ async fn metadata_of_other_clients_stays_and_an_idle_operator_writes_nothing() {
     test.until("the operator sends nothing any more", Duration::from_mins(1), settled).await;
     assert_eq!(test.versions().await, versions, "no child was written");
     second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_made_immutable_follows_the_spec_and_its_drawn_values_survive_a_stop() {
+    let server = ApiServer::start().await;
+    let (test, operator) = running_shop(&server).await;
+    let secrets = test.secrets().await;
+    test.edit(&Edit { kind: Kind::Secret, name: "shop-admin", patch: json!({"immutable": true}) }).await;
+    let mutable = async || {
+        let secret = test.api(Kind::Secret).get_opt("shop-admin").await.unwrap();
+        secret.is_some_and(|secret| secret.data["immutable"].is_null())
+    };
+    test.until("the Secret is mutable", REPAIR_MAX, mutable).await;
+    test.until_noted("DriftCorrected", &["immutable of Secret shop-admin", "intruder"]).await;
+    let unchanged = async || test.secrets().await == secrets;
+    test.until("every Secret has its values, and no copy stays", REPAIR_MAX, unchanged).await;
+    operator.stop().await;
+
+    // While no operator runs, a ConfigMap becomes immutable, and the spec changes.
+    test.edit(&Edit { kind: Kind::ConfigMap, name: "shop-user", patch: json!({"immutable": true}) }).await;
+    let lifetime = json!({"spec": {"identity": {"accessTokenLifetimeSeconds": 1_800}}});
+    test.markets().patch(MARKET, &PatchParams::default(), &Patch::Merge(lifetime)).await.unwrap();
+    // An operator that ended between the deletion of a Secret and its creation has left a copy.
+    for name in ["shop-signing", "shop-order-database"] {
+        let mut copy = test.api(Kind::Secret).get(name).await.unwrap();
+        let market = test.markets().get(MARKET).await.unwrap();
+        copy.metadata = kube::api::ObjectMeta {
+            name: Some(format!("{name}.spare")),
+            labels: copy.metadata.labels,
+            owner_references: Some(vec![market.controller_owner_ref(&()).unwrap()]),
+            ..kube::api::ObjectMeta::default()
+        };
+        test.api(Kind::Secret).create(&PostParams::default(), &copy).await.unwrap();
+        test.api(Kind::Secret).delete(name, &DeleteParams::default()).await.unwrap();
+    }
+    let operator = Operator::start(&server, &DataServers::default(), NAMESPACE, usize::MAX).await;
+    test.until("the Secrets have the values that they had", REPAIR_MAX, unchanged).await;
+    let followed = async || {
+        let map = test.api(Kind::ConfigMap).get_opt("shop-user").await.unwrap();
+        map.is_some_and(|map| map.data["data"]["ACCESS_TOKEN_LIFETIME_SECONDS"] == "1800")
+    };
+    test.until("the ConfigMap follows the spec", REPAIR_MAX, followed).await;
+    operator.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,15 +2,16 @@
 
 use agora_crd::OWNER;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
-use kube::api::PostParams;
+use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::{DynamicObject, Status};
 use kube::{Resource, ResourceExt};
 use serde_json::Value;
 
 use super::Pass;
 use super::write::WriteError;
+use crate::decide::credentials::spare_secret;
 use crate::decide::desired::is_owned;
-use crate::decide::diff::{creation, replacement};
+use crate::decide::diff::{creation, recreation, replacement};
 use crate::decide::object::{Object, Ownership};
 use crate::kinds::Kind;
 
@@ -85,6 +86,42 @@ impl Pass<'_> {
         let body = dynamic(object, replacement(object, live))?;
         let replaced = api.replace(&object.key.name, &mode.params(), &body).await;
         replaced.map_err(|source| WriteError::stale_or_api(&object.key, source))
+    }
+
+    /// Deletes `live` and creates the desired object in its place. A Secret is copied first: its values were drawn once, and
+    /// must survive the end of the process in between.
+    pub(super) async fn recreate(&self, object: &Object, live: &DynamicObject) -> Result<DynamicObject, WriteError> {
+        let (key, api) = (&object.key, self.cluster.api(object.key.kind, &self.market.namespace));
+        if key.kind == Kind::Secret {
+            self.save_spare(object).await?;
+        }
+        let unchanged = Preconditions { uid: live.uid(), resource_version: live.resource_version() };
+        let deleted = api.delete(&key.name, &DeleteParams::background().preconditions(unchanged)).await;
+        deleted.map_err(|source| WriteError::stale_or_api(key, source))?;
+        // If the creation fails, it is repeated, and no other client is named as the one that deleted it.
+        self.cluster.writes(self.market, |writes| writes.entry(key.clone()).or_default().existed = false);
+        let created = api.create(&Mode::Write.params(), &dynamic(object, recreation(object, live))?).await;
+        created.map_err(|source| match source {
+            kube::Error::Api(status) if status.reason == "AlreadyExists" => WriteError::conflict(key),
+            source => WriteError::api(key, source),
+        })
+    }
+
+    /// The copy has an owner, so that no deletion of the Marketplace leaves it; the desired state deletes it once the Secret
+    /// exists again.
+    async fn save_spare(&self, object: &Object) -> Result<(), WriteError> {
+        let api = self.cluster.api(Kind::Secret, &self.market.namespace);
+        let name = spare_secret(&object.key.name);
+        let mut spare = dynamic(object, creation(object))?;
+        spare.metadata.name = Some(name.clone());
+        spare.metadata.owner_references = Some(vec![self.plan.owner.clone()]);
+        let failed = |source| WriteError::api(&object.key, source);
+        match api.delete(&name, &DeleteParams::background()).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(source) => return Err(failed(source)),
+        }
+        api.create(&Mode::Write.params(), &spare).await.map(drop).map_err(failed)
     }
 
     fn is_ours(&self, metadata: &ObjectMeta) -> bool {

@@ -7,7 +7,7 @@ use kube::core::DynamicObject;
 use super::Pass;
 use super::requests::{Mode, WORKLOAD, is_stale};
 use crate::decide::correction::{Correction, Severity};
-use crate::decide::diff::{Difference, changed_fields, diff, normal_form};
+use crate::decide::diff::{Difference, changed_fields, diff, is_made_immutable, normal_form};
 use crate::decide::object::Object;
 use crate::decide::repairs::{Contest, Repairs};
 use crate::kinds::{Kind, ObjectKey};
@@ -57,6 +57,7 @@ impl Pass<'_> {
         let written = match (difference, live) {
             (Difference::None, _) => false,
             (Difference::Missing, _) | (_, None) => self.write_missing(object).await?,
+            (_, Some(live)) if is_made_immutable(object, live) => self.unlock(object, live).await?,
             (Difference::Outdated, Some(live)) => {
                 let new = self.replace(object, live, Mode::Write).await?;
                 let fields = changed_fields(&normal_form(object, live), &normal_form(object, &new));
@@ -103,6 +104,20 @@ impl Pass<'_> {
         self.record(object, new, &format!("{manager} changed {}", named(&fields)));
         self.repairs(object, |repairs| repairs.record(&fields, &manager, now));
         self.report(object, live.resource_version(), reverted(object, &fields, &manager)).await;
+        Ok(true)
+    }
+
+    /// Replaces a child that another client made immutable, under its name.
+    async fn unlock(&self, object: &Object, live: &DynamicObject) -> Result<bool, WriteError> {
+        let (now, field) = (self.observed.now, ["immutable".to_owned()]);
+        if !self.repairs(object, |repairs| repairs.are_due(&field, now)) {
+            return Ok(false);
+        }
+        let manager = self.last_manager(object).await;
+        let new = self.recreate(object, live).await?;
+        self.record(object, new, &format!("{manager} made it immutable"));
+        self.repairs(object, |repairs| repairs.record(&field, &manager, now));
+        self.report(object, live.resource_version(), reverted(object, &field, &manager)).await;
         Ok(true)
     }
 

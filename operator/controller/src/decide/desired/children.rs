@@ -108,3 +108,9 @@ pub fn of_other_releases(observed: &Observed, is_known: impl Fn(&ObjectKey) -> b
         .map(|(key, _)| key.clone())
         .collect()
 }
+
+/// The copies of Secrets that exist again.
+pub fn spares<'a>(observed: &Observed, keys: impl Iterator<Item = &'a ObjectKey>) -> Vec<ObjectKey> {
+    let existing = keys.filter(|key| key.kind == Kind::Secret && observed.children.get(key).is_some());
+    existing.map(|key| ObjectKey::new(Kind::Secret, credentials::spare_secret(&key.name))).collect()
+}
