@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod credentials;
+pub mod endpoints;
 pub mod error_chain;
 pub mod events;
 pub mod identity;
@@ -17,6 +18,7 @@ use kube::Client;
 use kube::api::Api;
 use kube::core::DynamicObject;
 
+use crate::cluster::endpoints::Endpoints;
 use crate::cluster::events::Events;
 use crate::cluster::watches::Stores;
 use crate::cluster::writes::LastWrite;
@@ -29,12 +31,13 @@ pub struct Cluster {
     pub uid: String,
     pub stores: Stores,
     pub events: Events,
+    pub endpoints: Endpoints,
     writes: Mutex<BTreeMap<MarketRef, BTreeMap<ObjectKey, LastWrite>>>,
 }
 
 impl Cluster {
     pub fn new(client: Client, uid: String, stores: Stores, events: Events) -> Self {
-        Self { client, uid, stores, events, writes: Mutex::default() }
+        Self { client, uid, stores, events, endpoints: Endpoints::default(), writes: Mutex::default() }
     }
 
     pub fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {

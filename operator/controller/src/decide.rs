@@ -8,6 +8,7 @@ pub mod credentials;
 pub mod data_guard;
 pub mod desired;
 pub mod diff;
+pub mod in_cluster;
 pub mod maybe;
 pub mod milestones;
 pub mod object;

@@ -60,8 +60,11 @@ fn needed() -> BTreeMap<Resource, Vec<String>> {
     });
     // The events of the Job controller say why a migration has no pod.
     let events: &[&str] = &["list", "create", "patch"];
-    rights(watched.into_iter().chain([("events.k8s.io", "events", events)]))
+    rights(watched.into_iter().chain([("events.k8s.io", "events", events), ENDPOINTS]))
 }
+
+/// They name the ports of the pods behind a data server's Service.
+const ENDPOINTS: (&str, &str, &[&str]) = ("discovery.k8s.io", "endpointslices", &["list"]);
 
 /// In namespace `default`.
 const EVENTS: (&str, &str, &[&str]) = ("events.k8s.io", "events", &["create", "patch"]);
@@ -77,6 +80,11 @@ fn rights<'a>(all: impl IntoIterator<Item = (&'a str, &'a str, &'a [&'a str])>) 
 #[test]
 fn the_role_of_a_namespace_grants_what_is_needed_and_nothing_else() {
     assert_eq!(granted("role.yaml", 1), needed());
+}
+
+#[test]
+fn in_the_namespaces_of_data_servers_the_operator_reads_the_ports_of_services_and_nothing_else() {
+    assert_eq!(granted("data-role.yaml", 1), rights([("", "services", ["get"].as_slice()), ENDPOINTS]));
 }
 
 #[test]
@@ -98,7 +106,7 @@ fn the_chart_has_no_other_roles() {
         roles += text.lines().filter(|line| line.trim() == "kind: Role").count();
         cluster_roles += text.lines().filter(|line| line.trim() == "kind: ClusterRole").count();
     }
-    assert_eq!((roles, cluster_roles), (2, 1), "the tests above read the rules of these roles");
+    assert_eq!((roles, cluster_roles), (3, 1), "the tests above read the rules of these roles");
 }
 
 #[test]

@@ -96,7 +96,8 @@ pub struct Network {
     /// Addresses outside the Marketplace that services and their migrations may connect to. Connections to other services and to DNS are always
     /// allowed as needed. If a rule names the port of PostgreSQL, Kafka or the trace collector, that port may be reached
     /// only at the addresses of such rules; without a rule it may be reached at any address. A network plugin compares the
-    /// port of the pod behind a Service: if it differs from the port of the Service, add a rule with the pod's port.
+    /// port of the pod behind a Service. The operator allows it too where it may read the Service (the chart's value
+    /// `dataNamespaces`); elsewhere, add a rule with the pod's port if it differs from the port of the Service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]

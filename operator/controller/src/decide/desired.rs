@@ -28,6 +28,7 @@ pub use migration_job::Migration;
 use migration_job::migration;
 
 use crate::decide::diff::is_written_for;
+use crate::decide::in_cluster::TargetPorts;
 use crate::decide::maybe::Maybe;
 use crate::decide::object::{Group, Object, Ownership};
 use crate::decide::observed::{ConditionError, Observed};
@@ -126,7 +127,7 @@ fn shared(plan: &Plan, observed: &Observed) -> SharedChildren {
         signing: signing.map_or(Maybe::Hold, |keys| Maybe::Want(secret::signing(plan, keys))),
         admin: Maybe::Want(secret::admin(plan, credentials)),
         default_deny: network_policy::default_deny(plan).into(),
-        migration_policy: network_policy::migration(plan).into(),
+        migration_policy: with_target_ports(plan, network_policy::migration(plan).into(), observed),
         ingress: route(plan, observed),
     }
 }
@@ -137,6 +138,13 @@ fn route(plan: &Plan, observed: &Observed) -> Maybe<Object> {
     let usable = ingress.tls_secret.as_ref().is_none_or(|name| observed.referenced_secret(name, &Purpose::Tls).is_ok());
     let object = Maybe::Want(ingress::ingress(plan, ingress));
     if usable { object } else { frozen(object, observed) }
+}
+
+/// A policy stays as it is while the ports of the pods behind a data server's Service are not known: without them it would
+/// cut off the data server.
+fn with_target_ports(plan: &Plan, policy: Maybe<Object>, observed: &Observed) -> Maybe<Object> {
+    let unread = plan.target_ports.values().any(|ports| *ports == TargetPorts::Unread);
+    if unread { frozen(policy, observed) } else { policy }
 }
 
 /// Holds a child, except one that was written for this desired object: it is still repaired, and nothing new reaches it.
@@ -169,7 +177,7 @@ fn of_service(
     let mut children = ServiceChildren {
         account: Maybe::Want(service_account::service_account(plan, service)),
         service: Maybe::Want(service::service(plan, service)),
-        network_policy: network_policy::of_service(plan, service).into(),
+        network_policy: with_target_ports(plan, network_policy::of_service(plan, service).into(), observed),
         secret: Maybe::Gone,
         config_map: Maybe::Hold,
         migration: Maybe::Gone,

@@ -2,6 +2,7 @@
 //!
 //! Pure, and the only module that reads a spec. It reports every violation, not only the first.
 
+mod addresses;
 mod budget;
 mod kafka;
 mod known;
@@ -17,12 +18,14 @@ use agora_topology as topology;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
+pub use addresses::host_and_port;
 pub use budget::Budget;
 pub use kafka::{KafkaPlan, Mechanism, TopicPlan};
 pub use known::Known;
 pub use service::{EnvValue, Replicas, ServicePlan};
 
 use crate::decide::claim::Claim;
+use crate::decide::in_cluster::{ServiceAddress, TargetPorts};
 use crate::decide::observed::ConditionError;
 use crate::decide::profile::{self, Size};
 use crate::decide::purpose::Purpose;
@@ -100,6 +103,8 @@ pub struct Plan {
     pub network: Network,
     /// Namespace of the operator, which reads the readiness of services at their admin ports.
     pub operator_namespace: Option<String>,
+    /// Ports of the pods behind the Services of [`Plan::data_services`].
+    pub target_ports: BTreeMap<ServiceAddress, TargetPorts>,
     /// Pods of a service that a node drain may evict at once; `None`: there is no PodDisruptionBudget.
     pub max_unavailable: Option<i32>,
     /// Node label over whose values the pods of a service are spread.
@@ -187,6 +192,7 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         pod: spec.pod.clone(),
         network: spec.network.clone(),
         operator_namespace: None,
+        target_ports: BTreeMap::new(),
         max_unavailable: spec.disruption.max_unavailable.or(size.max_unavailable),
         topology_key: spec.disruption.topology_key.clone(),
         otlp_endpoint: spec.observability.otlp_endpoint.clone(),

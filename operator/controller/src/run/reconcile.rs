@@ -8,13 +8,14 @@ use kube::{Resource, ResourceExt};
 use serde_json::json;
 
 use crate::cluster::apply::apply;
+use crate::cluster::endpoints;
 use crate::cluster::error_chain::error_chain;
 use crate::cluster::observe::{Snapshot, observe};
 use crate::decide::applied::Applied;
 use crate::decide::desired::{Desired, desired};
 use crate::decide::milestones::milestones;
 use crate::decide::observed::{ConditionError, LastInspection, Observed, ReferencedSecret};
-use crate::decide::plan::{Violation, plan};
+use crate::decide::plan::{Plan, Violation, plan};
 use crate::decide::status::{View, status, terminating};
 use crate::market::MarketRef;
 use crate::run::context::Context;
@@ -50,6 +51,9 @@ pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Er
     let (mut plan, violations) = plan(&resource, connections(&resource, &last));
     plan.known = plan.known.with(&context.cluster.uid, &last);
     plan.operator_namespace.clone_from(&context.own_namespace);
+    if resource.meta().deletion_timestamp.is_none() {
+        plan.target_ports = context.cluster.endpoints.read(&context.cluster.client, plan.data_services()).await;
+    }
     let now = context.process.clock().now();
     let Snapshot { observed, cache_lags } = observe(&context.cluster, market, &plan, last, now).await?;
     if resource.meta().deletion_timestamp.is_some() {
@@ -94,7 +98,7 @@ pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Er
     if !paused {
         remove_used_acceptance(context, market, &resource, &view).await?;
     }
-    Ok(next(&applied, cache_lags, &violations, &desired, &observed))
+    Ok(next(&plan, &applied, cache_lags, &violations, &desired, &observed))
 }
 
 /// Writes the status of a new spec before it is applied: the conditions of the previous one must not be taken for those of
@@ -176,7 +180,14 @@ fn connections(resource: &Marketplace, last: &LastInspection) -> Option<i32> {
     inspected.or_else(reported)
 }
 
-fn next(applied: &Applied, cache_lags: bool, violations: &[Violation], desired: &Desired, observed: &Observed) -> Next {
+fn next(
+    plan: &Plan,
+    applied: &Applied,
+    cache_lags: bool,
+    violations: &[Violation],
+    desired: &Desired,
+    observed: &Observed,
+) -> Next {
     let unusable = |secret: &ReferencedSecret| !matches!(secret, ReferencedSecret::Usable { .. });
     let time_matters =
         |error: &ConditionError| matches!(error.reason, Reason::MigrationFailed | Reason::MigrationRunning);
@@ -188,8 +199,11 @@ fn next(applied: &Applied, cache_lags: bool, violations: &[Violation], desired: 
         || desired.waiting.values().any(time_matters)
     {
         Next::After(USER_ACTION_DELAY)
-    } else {
+    } else if plan.target_ports.is_empty() {
         Next::OnChange
+    } else {
+        // No watch shows a change of a data server's Service.
+        Next::After(endpoints::AGE_MAX)
     }
 }
 

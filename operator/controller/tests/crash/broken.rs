@@ -10,7 +10,9 @@ use agora_operator::external::ports::{RedisError, RedisProbe};
 use agora_operator::kinds::Kind;
 use agora_vocab::Secret;
 use async_trait::async_trait;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use k8s_openapi::api::core::v1::{Namespace, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::DynamicObject;
 use kube::core::crd::CustomResourceExt;
 use kube::{Client, ResourceExt};
@@ -161,6 +163,39 @@ async fn a_secret_that_the_api_server_does_not_return_holds_only_its_service() {
     test.until("the other services are repaired", REPAIR_MAX, repaired).await;
     let cart = test.api(Kind::Deployment).get("shop-cart").await.unwrap();
     assert!(cart.data["spec"]["template"]["spec"]["containers"][0]["env"].is_null(), "its pods stay as they are");
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pods_behind_the_service_of_the_database_server_are_reachable_at_their_port() {
+    let server = ApiServer::start().await;
+    let test = TestClient { client: Client::try_from(server.config().await).unwrap() };
+    test.prepare().await;
+    let create = PostParams::default();
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "data"}});
+    let namespaces: Api<Namespace> = Api::all(test.client.clone());
+    namespaces.create(&create, &serde_json::from_value(namespace).unwrap()).await.unwrap();
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "postgres"},
+        "spec": {"selector": {"app": "pg"}, "ports": [{"name": "sql", "port": 5432, "targetPort": "pg"}]}});
+    let services: Api<Service> = Api::namespaced(test.client.clone(), "data");
+    services.create(&create, &serde_json::from_value(service).unwrap()).await.unwrap();
+    // Written by the controller of EndpointSlices, which does not run here.
+    let labels = json!({"kubernetes.io/service-name": "postgres"});
+    let slice = json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {"name": "postgres-1", "labels": labels}, "ports": [{"name": "sql", "port": 15432, "protocol": "TCP"}],
+        "endpoints": [{"addresses": ["10.1.2.3"]}]});
+    let slices: Api<EndpointSlice> = Api::namespaced(test.client.clone(), "data");
+    slices.create(&create, &serde_json::from_value(slice).unwrap()).await.unwrap();
+    test.apply_sample().await;
+    let operator = Operator::start(&server, &DataServers::default(), NAMESPACE, usize::MAX).await;
+    for name in ["shop-order", "shop-migrate"] {
+        let reachable = async || {
+            let policy = test.api(Kind::NetworkPolicy).get_opt(name).await.unwrap();
+            let text = policy.map(|policy| policy.data["spec"]["egress"].to_string()).unwrap_or_default();
+            text.contains("\"port\":5432,") && text.contains("\"port\":15432,")
+        };
+        test.until(&format!("{name} allows both ports"), REPAIR_MAX, reachable).await;
+    }
     operator.stop().await;
 }
 

@@ -1,7 +1,10 @@
 //! The NetworkPolicies, evaluated for every pair of pods and every port, and compared with the service table.
 
 use agora_operator::decide::desired::desired;
-use agora_operator::decide::plan::plan;
+use agora_operator::decide::in_cluster::TargetPorts;
+use agora_operator::decide::maybe::Maybe;
+use agora_operator::decide::object::Object;
+use agora_operator::decide::plan::{Plan, plan};
 use agora_operator::kinds::{Kind, ObjectKey};
 use agora_topology::{self as topology, ADMIN_PORT};
 use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec};
@@ -29,6 +32,10 @@ struct Policies(Vec<NetworkPolicySpec>);
 impl Policies {
     fn of(fixture: &Fixture) -> Self {
         let objects = fixture.objects().into_iter().filter(|object| object.key.kind == Kind::NetworkPolicy);
+        Self::parsed(objects)
+    }
+
+    fn parsed(objects: impl Iterator<Item = Object>) -> Self {
         Self(
             objects.map(|object| serde_json::from_value::<NetworkPolicy>(object.body).unwrap().spec.unwrap()).collect(),
         )
@@ -197,4 +204,41 @@ fn rules_of_the_spec_serve_migrations_and_udp_and_metrics_are_read_from_the_moni
     assert!(policies.allow(&Party::Namespace(metrics.clone()), &to, ADMIN_PORT));
     assert!(!policies.allow(&Party::Namespace(metrics), &to, 3_004));
     assert!(!policies.allow(&Party::Namespace(Labels::new()), &to, ADMIN_PORT));
+}
+
+#[test]
+fn the_ports_of_the_pods_behind_a_data_servers_service_are_reachable_by_the_services_that_need_them() {
+    let fixture = Fixture::new(MINIMAL).migrated();
+    let (mut plan, _) = plan(&fixture.market, Some(300));
+    let services = plan.data_services();
+    assert_eq!(services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>(), ["kafka", "postgres"]);
+    for service in services {
+        plan.target_ports.insert(service.clone(), TargetPorts::Known(vec![service.port + 10_000]));
+    }
+    let policies = |plan: &Plan| {
+        let objects = desired(plan, &fixture.observed).children.into_values().filter_map(|child| match child {
+            Maybe::Want(object) if object.key.kind == Kind::NetworkPolicy => Some(object),
+            _ => None,
+        });
+        Policies::parsed(objects)
+    };
+    let reachable = policies(&plan);
+    let server = Party::Address([10, 1, 2, 3]);
+    for row in topology::ALL {
+        let from = pods(&fixture, Kind::Deployment, &format!("shop-{}", row.name));
+        for port in [5_432, 15_432] {
+            assert_eq!(reachable.allow(&from, &server, port), row.database, "{}:{port}", row.name);
+        }
+        for port in [9_092, 19_092] {
+            assert_eq!(reachable.allow(&from, &server, port), row.speaks_to_broker(), "{}:{port}", row.name);
+        }
+    }
+    let migration = pods(&fixture, Kind::Job, "shop-order-migrate");
+    assert!(reachable.allow(&migration, &server, 15_432) && !reachable.allow(&migration, &server, 19_092));
+
+    // Not known for a moment: existing policies stay as they are.
+    plan.target_ports.values_mut().for_each(|ports| *ports = TargetPorts::Unread);
+    let desired = desired(&plan, &fixture.observed);
+    assert_eq!(desired.children[&ObjectKey::new(Kind::NetworkPolicy, "shop-order")], Maybe::Hold);
+    assert!(matches!(desired.children[&ObjectKey::new(Kind::NetworkPolicy, "shop-default-deny")], Maybe::Want(_)));
 }

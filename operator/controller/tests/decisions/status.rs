@@ -5,18 +5,29 @@ use std::collections::BTreeMap;
 use crate::fixture::{Fixture, MINIMAL, PRODUCTION};
 use agora_crd::{MarketplaceStatus, Reason};
 use agora_operator::decide::applied::Applied;
+use agora_operator::decide::in_cluster::TargetPorts;
 use agora_operator::decide::object::Group;
 use agora_operator::decide::observed::{ConditionError, Evidence, ReferencedSecret, ServicesObservation};
-use agora_operator::decide::plan::{Scope, Violation, plan};
+use agora_operator::decide::plan::{Plan, Scope, Violation, plan};
 use agora_operator::decide::status::{View, status, terminating};
 use agora_operator::kinds::{Kind, ObjectKey};
 use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
 
 fn report(fixture: &Fixture, applied: &Applied, paused: bool, violations: &[Violation]) -> MarketplaceStatus {
     let (plan, _) = plan(&fixture.market, Some(300));
+    report_of(&plan, fixture, applied, paused, violations)
+}
+
+fn report_of(
+    plan: &Plan,
+    fixture: &Fixture,
+    applied: &Applied,
+    paused: bool,
+    violations: &[Violation],
+) -> MarketplaceStatus {
     status(&View {
         market: &fixture.market,
-        plan: &plan,
+        plan,
         violations,
         paused,
         observed: &fixture.observed,
@@ -140,6 +151,22 @@ fn a_shop_whose_services_lose_their_databases_is_not_available() {
     check(&status, "Available", "True", "ShoppersCanBuy");
     check(&status, "KafkaReady", "False", "BrokerUnreachable");
     check(&status, "RedisReady", "False", "RedisUnreachable");
+}
+
+#[test]
+fn a_data_server_that_services_miss_may_lack_a_port_which_the_operator_cannot_read() {
+    let mut fixture = Fixture::new(MINIMAL).migrated().running();
+    fixture.observed.services = Some(reports(&["database", "kafka"]));
+    let (mut plan, _) = plan(&fixture.market, Some(300));
+    for (service, (type_, port)) in
+        plan.data_services().into_iter().zip([("KafkaReady", 9_092), ("DatabaseReady", 5_432)])
+    {
+        plan.target_ports = [(service, TargetPorts::Forbidden)].into();
+        let message = condition_message(&report_of(&plan, &fixture, &Applied::default(), false, &[]), type_);
+        for part in [&format!("another port than {port}"), "namespace data", "spec.network.egress", "dataNamespaces"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
 }
 
 #[test]

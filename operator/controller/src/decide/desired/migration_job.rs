@@ -41,7 +41,10 @@ impl Migration {
         match self {
             Self::Failed | Self::Expired => ConditionError::new(
                 Reason::MigrationFailed,
-                format!("Job {name} failed: see kubectl logs job/{name}; it is retried every {RETRY_AFTER_SECONDS} s"),
+                format!(
+                    "Job {name} failed: see kubectl logs job/{name}; it is retried every {RETRY_AFTER_SECONDS} s{}",
+                    plan.port_remedy(plan.database_address())
+                ),
             ),
             Self::Absent | Self::Running | Self::Complete | Self::Outdated => ConditionError::new(
                 Reason::MigrationRunning,

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{exact, labels};
 use crate::decide::object::{Group, Object};
-use crate::decide::plan::{Plan, ServicePlan};
+use crate::decide::plan::{Plan, ServicePlan, host_and_port};
 use crate::kinds::Kind;
 
 const DNS_PORT: i32 = 53;
@@ -32,7 +32,7 @@ pub fn default_deny(plan: &Plan) -> Option<Object> {
 /// For the pods of migrations: allows the database, and what the spec allows.
 pub fn migration(plan: &Plan) -> Option<Object> {
     restricted(plan).then(|| {
-        let needed = [i32::from(plan.database.port)];
+        let needed = plan.ports_of(plan.database_address());
         policy(
             plan,
             MIGRATION,
@@ -96,12 +96,12 @@ fn egress(plan: &Plan, service: &ServicePlan) -> Vec<NetworkPolicyEgressRule> {
     }
     let mut needed = Vec::new();
     if row.database {
-        needed.push(i32::from(plan.database.port));
+        needed.extend(plan.ports_of(plan.database_address()));
     }
-    if row.speaks_to_broker() {
-        needed.extend(plan.kafka.bootstrap.iter().filter_map(|address| port_of(address)));
+    let brokers = plan.kafka.bootstrap.iter().filter(|_| row.speaks_to_broker());
+    for address in brokers.chain(&plan.otlp_endpoint).filter_map(|address| host_and_port(address)) {
+        needed.extend(plan.ports_of(address));
     }
-    needed.extend(plan.otlp_endpoint.as_deref().and_then(|url| port_of(url.trim_end_matches('/'))));
     needed.sort_unstable();
     needed.dedup();
     rules.extend(to_outside(plan, &needed));
@@ -140,11 +140,6 @@ fn addresses(rule: &EgressRule) -> NetworkPolicyEgressRule {
         }]),
         ports: Some(rule.ports.iter().map(|number| port(*number, protocol)).collect()),
     }
-}
-
-/// The port of `host:9092` or `http://host:4317`.
-fn port_of(address: &str) -> Option<i32> {
-    address.rsplit_once(':').and_then(|(_, number)| number.parse().ok())
 }
 
 fn pods_of(plan: &Plan, service: &str) -> NetworkPolicyPeer {

@@ -12,6 +12,7 @@ use super::{ConditionState, View};
 use crate::decide::desired::external::Fingerprint;
 use crate::decide::object::Group;
 use crate::decide::observed::{ConditionError, DatabasesObservation, TopicsObservation};
+use crate::decide::plan::host_and_port;
 use crate::decide::purpose::Purpose;
 use crate::kinds::Kind;
 
@@ -58,7 +59,8 @@ fn database(view: &View) -> ConditionState {
     if let Some((service, reason)) = evidence::reported_missing(view, DATABASE) {
         let message = format!(
             "service {service} reports that its database does not answer ({reason}), while the server {address} answers the \
-             operator: check that the database accepts connections, and the network policies"
+             operator: check that the database accepts connections, and the network policies{}",
+            view.plan.port_remedy(view.plan.database_address())
         );
         return ConditionState::no(Reason::DatabaseUnreachable, message);
     }
@@ -83,9 +85,12 @@ fn kafka(view: &View) -> ConditionState {
 fn topics_in_sync(view: &View, count: usize) -> ConditionState {
     let brokers = view.plan.kafka.bootstrap.join(",");
     if let Some((service, reason)) = evidence::reported_missing(view, BROKER) {
+        let addresses = view.plan.kafka.bootstrap.iter().filter_map(|address| host_and_port(address));
+        let remedies = addresses.map(|address| view.plan.port_remedy(address));
         let message = format!(
             "service {service} reports that the broker does not answer ({reason}), while {brokers} answers the operator: \
-             check the broker's addresses and the network policies"
+             check the broker's addresses and the network policies{}",
+            remedies.collect::<String>()
         );
         return ConditionState::no(Reason::BrokerUnreachable, message);
     }

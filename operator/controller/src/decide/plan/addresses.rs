@@ -1,0 +1,58 @@
+//! The addresses of data servers and trace collector, and the ports to which connections to them lead.
+
+use agora_crd::NetworkPolicyMode;
+
+use super::Plan;
+use crate::decide::in_cluster::{ServiceAddress, TargetPorts, service_address};
+
+impl Plan {
+    /// The Services of the cluster that the addresses may mean; empty without network policies.
+    pub fn data_services(&self) -> Vec<ServiceAddress> {
+        if self.network.policy != NetworkPolicyMode::Restricted {
+            return Vec::new();
+        }
+        let addresses = self.kafka.bootstrap.iter().chain(&self.otlp_endpoint).filter_map(|text| host_and_port(text));
+        let all = [self.database_address()].into_iter().chain(addresses);
+        let mut found: Vec<_> = all.filter_map(|(host, port)| service_address(host, port, &self.namespace)).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Host and port of the database server.
+    pub fn database_address(&self) -> (&str, i32) {
+        (&self.database.host, i32::from(self.database.port))
+    }
+
+    /// The ports to which a connection to an address may lead: its own, and those of the pods behind a Service.
+    pub fn ports_of(&self, (host, port): (&str, i32)) -> Vec<i32> {
+        let targets = match self.targets(host, port) {
+            Some((_, TargetPorts::Known(ports))) => ports.as_slice(),
+            Some((_, TargetPorts::Forbidden | TargetPorts::Unread)) | None => &[],
+        };
+        [port].into_iter().chain(targets.iter().copied()).collect()
+    }
+
+    /// What a user can do if the network policies may lack a port of the pods behind a Service, as the end of a message.
+    pub fn port_remedy(&self, (host, port): (&str, i32)) -> String {
+        match self.targets(host, port) {
+            Some((service, TargetPorts::Forbidden)) => format!(
+                "; if the pods behind Service {} of namespace {} listen on another port than {port}, add that port to \
+                 spec.network.egress, or list the namespace in the chart's value dataNamespaces, so that the operator reads it",
+                service.name, service.namespace
+            ),
+            Some((_, TargetPorts::Known(_) | TargetPorts::Unread)) | None => String::new(),
+        }
+    }
+
+    fn targets(&self, host: &str, port: i32) -> Option<(&ServiceAddress, &TargetPorts)> {
+        self.target_ports.get_key_value(&service_address(host, port, &self.namespace)?)
+    }
+}
+
+/// Host and port of `host:9092`, `[::1]:9092` or `http://host:4317/`.
+pub fn host_and_port(address: &str) -> Option<(&str, i32)> {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let (host, port) = rest.trim_end_matches('/').rsplit_once(':')?;
+    Some((host.trim_start_matches('[').trim_end_matches(']'), port.parse().ok()?))
+}
