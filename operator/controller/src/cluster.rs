@@ -17,6 +17,7 @@ use std::sync::{Mutex, PoisonError};
 use kube::Client;
 use kube::api::Api;
 use kube::core::DynamicObject;
+use tokio::sync::Semaphore;
 
 use crate::cluster::endpoints::Endpoints;
 use crate::cluster::events::Events;
@@ -25,6 +26,9 @@ use crate::cluster::writes::LastWrite;
 use crate::kinds::{Kind, ObjectKey};
 use crate::market::MarketRef;
 
+/// Dry runs at a time, of all Marketplaces: after a start each child is compared once, about 45 of each Marketplace.
+const COMPARISONS_MAX: usize = 16;
+
 pub struct Cluster {
     pub client: Client,
     /// The uid of the namespace kube-system, which identifies the cluster.
@@ -32,12 +36,22 @@ pub struct Cluster {
     pub stores: Stores,
     pub events: Events,
     pub endpoints: Endpoints,
+    /// Permits for dry runs.
+    pub comparisons: Semaphore,
     writes: Mutex<BTreeMap<MarketRef, BTreeMap<ObjectKey, LastWrite>>>,
 }
 
 impl Cluster {
     pub fn new(client: Client, uid: String, stores: Stores, events: Events) -> Self {
-        Self { client, uid, stores, events, endpoints: Endpoints::default(), writes: Mutex::default() }
+        Self {
+            client,
+            uid,
+            stores,
+            events,
+            endpoints: Endpoints::default(),
+            comparisons: Semaphore::new(COMPARISONS_MAX),
+            writes: Mutex::default(),
+        }
     }
 
     pub fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {

@@ -69,10 +69,10 @@ pub fn target_ports(service: &Service, slices: Option<&[EndpointSlice]>, port: i
     Some(ports)
 }
 
-fn ports_of<'a>(slice: &'a EndpointSlice, entry: &'a ServicePort) -> impl Iterator<Item = i32> + 'a {
-    let name = |name: &'a Option<String>| name.as_deref().unwrap_or_default();
-    let same = move |port: &&k8s_openapi::api::discovery::v1::EndpointPort| name(&port.name) == name(&entry.name);
-    slice.ports.iter().flatten().filter(same).filter_map(|port| port.port)
+fn ports_of(slice: &EndpointSlice, entry: &ServicePort) -> Vec<i32> {
+    let name = entry.name.as_deref().unwrap_or_default();
+    let same = slice.ports.iter().flatten().filter(|port| port.name.as_deref().unwrap_or_default() == name);
+    same.filter_map(|port| port.port).collect()
 }
 
 #[cfg(test)]

@@ -33,9 +33,8 @@ const USER_ACTION_DELAY: Duration = Duration::from_secs(15);
 pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Error> {
     let stores = &context.cluster.stores;
     // Without a right to list the children, a deletion goes on with what is known.
-    if !stores.are_filled(&market.namespace)
-        && !(stores.are_settled(&market.namespace) && stores.is_being_deleted(market))
-    {
+    let deletes = stores.is_being_deleted(market) && stores.are_settled(&market.namespace);
+    if !deletes && !stores.are_filled(&market.namespace) {
         // The last list of the namespace requests all its Marketplaces.
         return Ok(Next::OnChange);
     }

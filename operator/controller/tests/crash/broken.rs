@@ -191,8 +191,8 @@ async fn the_pods_behind_the_service_of_the_database_server_are_reachable_at_the
     for name in ["shop-order", "shop-migrate"] {
         let reachable = async || {
             let policy = test.api(Kind::NetworkPolicy).get_opt(name).await.unwrap();
-            let text = policy.map(|policy| policy.data["spec"]["egress"].to_string()).unwrap_or_default();
-            text.contains("\"port\":5432,") && text.contains("\"port\":15432,")
+            let egress = policy.map(|policy| policy.data["spec"]["egress"].to_string()).unwrap_or_default();
+            egress.contains("\"port\":5432,") && egress.contains("\"port\":15432,")
         };
         test.until(&format!("{name} allows both ports"), REPAIR_MAX, reachable).await;
     }

@@ -1,7 +1,7 @@
 //! Pods that the API server refuses: the test creates them as the Job controller and the ReplicaSet controller would, and
 //! reports the refusals as they do.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use agora_operator::kinds::Kind;
 use k8s_openapi::api::core::v1::{Event, Pod, ResourceQuota};
@@ -81,9 +81,9 @@ async fn a_quota_that_refuses_pods_is_quoted_within_a_minute() {
         reason == "QuotaExceeded" && message.contains(workload) && message.contains("exceeded quota: small")
     };
     test.until("the refusal is quoted", QUOTED_MAX, async || quotes(&format!("Job {}", job.name_any())).await).await;
-    let age = SystemTime::from(job.creation_timestamp().unwrap().0).elapsed().unwrap();
-    println!("quoted {age:?} after the creation of the Job");
-    assert!(age < QUOTED_MAX, "{age:?}");
+    let seconds = Timestamp::now().as_second() - job.creation_timestamp().unwrap().0.as_second();
+    println!("quoted {seconds} s after the creation of the Job");
+    assert!(seconds <= 60, "{seconds} s");
 
     // The ReplicaSet controller reports in a condition, which the Deployment controller copies.
     let gateway = test.api(Kind::Deployment).get("shop-gateway").await.unwrap();

@@ -91,7 +91,10 @@ impl Pass<'_> {
     /// Compares a child with what the API server would store for it, and repairs it if they differ.
     async fn verify(&self, object: &Object, live: &DynamicObject) -> Result<bool, WriteError> {
         let now = self.observed.now;
+        // The semaphore is never closed.
+        let permit = self.cluster.comparisons.acquire().await;
         let expected = self.replace(object, live, Mode::DryRun).await?;
+        drop(permit);
         self.cluster.writes(self.market, |writes| {
             writes.entry(object.key.clone()).or_default().verify(object, &expected);
         });

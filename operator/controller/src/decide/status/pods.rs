@@ -117,8 +117,8 @@ fn replica_error(view: &View) -> Option<ConditionError> {
 /// The Jobs that should have a pod by now.
 pub fn jobs_without_pods(children: &Children, now: OffsetDateTime) -> Vec<JobWithoutPod> {
     let has_pod = |job: &str| {
-        let pods = children.of(Kind::Pod).filter(|pod| pod.metadata.deletion_timestamp.is_none());
-        pods.into_iter().any(|pod| pod.owner_references().iter().any(|owner| owner.name == job))
+        let mut pods = children.of(Kind::Pod).filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        pods.any(|pod| pod.owner_references().iter().any(|owner| owner.name == job))
     };
     let without = |object: &DynamicObject| {
         let name = object.name_any();
