@@ -125,8 +125,9 @@ impl<'a> Searching<'a> {
             // One connection, and another search each time: none finds anything.
             let url = format!("{GATEWAY}/api/v1/products?q=zzzz{number}[000000-999999]");
             let answers = File::create(searching.answers(number))?;
-            let mut client = command("curl", ["-s", "-o", "/dev/null", "-w", "%{http_code}\n", &url]);
-            let client = client.stdin(Stdio::null()).stdout(answers).spawn().context("starting curl")?;
+            // Its standard output is buffered, and lost when it is killed.
+            let mut client = command("curl", ["-s", "-o", "/dev/null", "-w", "%{stderr}%{http_code}\n", &url]);
+            let client = client.stdin(Stdio::null()).stderr(answers).spawn().context("starting curl")?;
             searching.clients.push(client);
         }
         Ok(searching)
