@@ -6,8 +6,6 @@ use std::{path::Path, sync::OnceLock};
 
 use crate::server::{Server, folder, free_port, location, run_as_data_user};
 
-/// Any fixed identity will do for a cluster of one.
-const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qg";
 const LOG_CONFIG: &str = "Configuration: {status: warn, Appenders: {Console: {name: C, PatternLayout: {pattern: '%d %p %c{1} %m%n'}}}, Loggers: {Root: {level: warn, AppenderRef: {ref: C}}}}";
 
 /// A broker of one's own: for tests that stop it.
@@ -52,7 +50,8 @@ impl KafkaServer {
         .map(str::to_owned)
         .into();
         let settings = file("server.properties");
-        let format = ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", &settings];
+        let cluster = cluster_id(port);
+        let format = ["kafka.tools.StorageTool", "format", "-t", &cluster, "-c", &settings];
         run_as_data_user(&java.iter().map(String::as_str).chain(format).collect::<Vec<_>>());
         let command = [java, vec!["kafka.Kafka".into(), settings]].concat();
         let server = Server::new(folder, port, &command);
@@ -74,6 +73,21 @@ impl KafkaServer {
     pub fn resume(&self) {
         self.server.start();
     }
+
+    /// Freezes it: connections are accepted, and nothing is answered.
+    pub fn freeze(&self) {
+        self.server.freeze();
+    }
+
+    /// Lets a frozen broker go on.
+    pub fn thaw(&self) {
+        self.server.thaw();
+    }
+}
+
+/// An identity of 16 bytes in Base64, as Kafka requires, that no other running broker of the machine has.
+fn cluster_id(port: u16) -> String {
+    format!("agora-cluster-{port:05}-AA")
 }
 
 /// The bootstrap servers of the test process's broker, which makes no topic by itself.

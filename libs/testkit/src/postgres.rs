@@ -17,7 +17,8 @@ use crate::server::{Server, folder, free_port, location, run_as_data_user};
 
 /// Loopback and thrown away: the password only has to be one.
 const PASSWORD: &str = "only-for-tests";
-const CONNECTIONS_MAX: u16 = 200;
+/// Enough for the shops of all tests of a process, which reserve connections and stay.
+const CONNECTIONS_MAX: u16 = 1_500;
 
 /// A new database.
 #[derive(Debug, Clone)]
@@ -160,6 +161,16 @@ impl PostgresServer {
     pub async fn resume(&self) {
         self.server.start();
         self.answering(&self.maintenance_database().admin_url()).await;
+    }
+
+    /// Freezes it with all its sessions: connections are accepted, and nothing is answered.
+    pub fn freeze(&self) {
+        self.server.freeze();
+    }
+
+    /// Lets a frozen server go on.
+    pub fn thaw(&self) {
+        self.server.thaw();
     }
 
     /// The port answers before recovery ends.

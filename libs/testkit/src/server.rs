@@ -23,19 +23,23 @@ const START_SECONDS_MAX: u64 = 60;
 const POLL: Duration = Duration::from_millis(20);
 const LOG_TAIL_LINES: usize = 15;
 
-/// Reads `start`, `quit`, `kill`, one a line, and answers each with a line; at the end of its input it stops the server
-/// and removes the folder. Arguments: folder, log file, command.
+/// Reads `start`, `quit`, `kill`, `freeze`, `thaw`, one a line, and answers each with a line; at the end of its input it stops
+/// the server and removes the folder. Arguments: folder, log file, command.
 const SUPERVISOR: &str = r#"
 folder=$1; log=$2; shift 2; pid=
 halt() { if [ -n "$pid" ]; then kill "-$1" "$pid"; wait "$pid"; pid=; fi; }
+all() { if [ -n "$pid" ]; then kill "-$1" "$pid" $(cat "/proc/$pid/task/$pid/children"); fi; }
 while read -r word; do
   case $word in
     start) "$@" < /dev/null >> "$log" 2>&1 & pid=$! ;;
     quit) halt QUIT ;;
     kill) halt KILL ;;
+    freeze) all STOP ;;
+    thaw) all CONT ;;
   esac
   echo done
 done
+all CONT
 if [ -n "$pid" ]; then (sleep 5; kill -KILL "$pid") & halt TERM; fi
 n=0
 until rm -rf "$folder" || [ $n = 50 ]; do n=$((n + 1)); sleep 0.1; done
@@ -103,6 +107,16 @@ impl Server {
     /// Kills the server and waits until it is gone.
     pub fn kill(&self) {
         self.order("kill");
+    }
+
+    /// Stops the server's process and its children by SIGSTOP: the kernel still accepts connections, and nobody answers.
+    pub fn freeze(&self) {
+        self.order("freeze");
+    }
+
+    /// Lets a frozen server go on.
+    pub fn thaw(&self) {
+        self.order("thaw");
     }
 
     /// The address on loopback.
