@@ -34,6 +34,12 @@ pub fn address(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
+/// The parts of an [`address`]; `None` if it is none.
+pub fn host_and_port(address: &str) -> Option<(String, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    Some((host.trim_start_matches('[').trim_end_matches(']').to_owned(), port.parse().ok()?))
+}
+
 /// Name of a topic or a consumer group at the broker.
 pub fn at_broker(isolation_key: &str, name: &str) -> String {
     format!("{isolation_key}.{name}")
@@ -48,7 +54,7 @@ pub fn short_hash(text: &str, digits: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{database, isolation_key, login};
+    use super::{address, database, host_and_port, isolation_key, login};
 
     #[test]
     fn short_isolation_keys_are_kept_and_long_ones_stay_distinct() {
@@ -65,6 +71,14 @@ mod tests {
         let (one, other) = (isolation_key("a-b", "c"), isolation_key("a", "b-c"));
         assert!(one.starts_with("a-b-c-") && other.starts_with("a-b-c-"));
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn an_address_has_the_parts_that_it_was_made_of() {
+        for (host, port) in [("pg.data.svc", 5432), ("10.0.0.7", 1), ("fd00::7", 65_535)] {
+            assert_eq!(host_and_port(&address(host, port)), Some((host.to_owned(), port)));
+        }
+        assert_eq!(host_and_port("pg"), None);
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn desired(broker: &Broker, config: &[(&str, &str)]) -> DesiredTopics {
 }
 
 async fn settings(broker: &Broker) -> BTreeMap<String, String> {
-    let mut observed = KafkaTopics.inspect(broker, &[NAME.to_owned()], "none", false).await.unwrap();
+    let mut observed = KafkaTopics::default().inspect(broker, &[NAME.to_owned()], "none", false).await.unwrap();
     observed.topics.remove(NAME).unwrap().config
 }
 
@@ -45,22 +45,26 @@ async fn settings(broker: &Broker) -> BTreeMap<String, String> {
 async fn settings_of_other_clients_stay_and_refused_ones_are_reported() {
     let bootstrap = vec![agora_testkit::kafka().await];
     let broker = Broker { bootstrap, tls: None, authentication: BrokerAuthentication::None };
-    let topics = Topics::new(Arc::new(KafkaTopics));
+    let topics = Topics(Arc::new(KafkaTopics::default()));
     let first = desired(&broker, &[("min.cleanable.dirty.ratio", "0.50"), ("retention.ms", "60000")]);
     let inspection = topics.reconcile(&first, true).await;
     assert_eq!(inspection.observation.topics.unwrap()[NAME], Ok(()));
+    let record = inspection.observation.record.unwrap();
 
     // A tool that moves partitions sets its throttle.
     let mut config = settings(&broker).await;
     config.insert("leader.replication.throttled.replicas".to_owned(), "0:1".to_owned());
     let other = DesiredTopic { name: NAME.to_owned(), partitions: 1, replicas: 1, config: config.clone() };
-    KafkaTopics.set_config(&broker, &[other]).await.unwrap();
+    KafkaTopics::default().set_config(&broker, &[other]).await.unwrap();
     let idle = topics.reconcile(&first, false).await;
     assert!(idle.corrections.is_empty(), "another spelling and a foreign setting are no drift: {:?}", idle.corrections);
     assert_eq!(settings(&broker).await, config);
 
-    // A changed setting leaves the throttle, and one that the spec does not contain any more is reset.
-    let second = desired(&broker, &[("min.cleanable.dirty.ratio", "0.25")]);
+    // After a restart, of which only the record remains, a changed setting leaves the throttle, and one that the spec does not
+    // contain any more is reset.
+    let topics = Topics(Arc::new(KafkaTopics::default()));
+    let mut second = desired(&broker, &[("min.cleanable.dirty.ratio", "0.25")]);
+    second.guard.record = Some(record);
     assert_eq!(topics.reconcile(&second, true).await.observation.topics.unwrap()[NAME], Ok(()));
     let after = settings(&broker).await;
     assert_eq!(after["min.cleanable.dirty.ratio"], "0.25");

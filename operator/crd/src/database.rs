@@ -15,7 +15,8 @@ pub struct Database {
     pub type_: DatabaseType,
     /// Address and admin login of the server; used with type `External`.
     pub external: ExternalDatabase,
-    /// Connections that the operator divides among the connection pools of the pods. Default: `max_connections` of the server.
+    /// Connections that the operator divides among the connection pools of the pods. Default, and at most: `max_connections` of the
+    /// server, less what older Marketplaces on it reserve.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 10, max = 100_000))]
     pub max_connections: Option<i32>,

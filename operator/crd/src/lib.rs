@@ -38,8 +38,8 @@ pub use service::{
     ServiceState,
 };
 pub use status::{
-    ConditionType, DatabaseRecord, DatabaseStatus, Effective, KafkaStatus, MarketplaceStatus, Reason, ServiceRollout,
-    ServiceStatus, TopicDifference,
+    ConditionType, DatabaseRecord, DatabaseStatus, Effective, FormerServer, KafkaStatus, MarketplaceStatus, Reason,
+    ServiceRollout, ServiceStatus, TopicDifference, TopicSettings,
 };
 
 /// API group of the custom resource and prefix of all its annotations and labels.

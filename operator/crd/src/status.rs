@@ -87,6 +87,19 @@ pub struct DatabaseStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub databases: Vec<DatabaseRecord>,
+    /// Servers that held the databases before, and where the logins of the services are not locked yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_servers: Vec<FormerServer>,
+}
+
+/// A server that held the databases before.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FormerServer {
+    /// Address of the server: `host:port`.
+    pub address: String,
+    /// Identity of the server: the system identifier of PostgreSQL, or the address if the server does not disclose it.
+    pub identifier: String,
 }
 
 /// A database that was created.
@@ -112,6 +125,9 @@ pub struct KafkaStatus {
     /// Topics that were created. One that is missing is lost, and is not created again until the loss is accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topics: Vec<String>,
+    /// Settings that the operator has set. One that the spec does not contain any more is reset; settings of other clients stay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub managed_settings: Vec<TopicSettings>,
     /// Number of topics that the spec asks for.
     pub topics_desired: i32,
     /// Number of topics that match the spec.
@@ -119,6 +135,16 @@ pub struct KafkaStatus {
     /// Topics that do not match the spec.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_in_sync: Vec<TopicDifference>,
+}
+
+/// The settings of one topic that the operator has set.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TopicSettings {
+    /// Name of the topic with the prefix of the isolation key.
+    pub topic: String,
+    /// Kafka's names of the settings.
+    pub names: Vec<String>,
 }
 
 /// A topic that does not match the spec.

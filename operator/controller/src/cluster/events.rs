@@ -29,6 +29,14 @@ impl Events {
                 tracing::warn!(namespace, name, "{note}");
                 (EventType::Warning, Reason::DriftCorrected, "Correct")
             }
+            Severity::Released => {
+                tracing::info!(namespace, name, "{note}");
+                (EventType::Normal, Reason::DataServerChanged, "Release")
+            }
+            Severity::LeftOpen => {
+                tracing::warn!(namespace, name, "{note}");
+                (EventType::Warning, Reason::DataServerChanged, "Release")
+            }
         };
         self.publish(market, event(type_, reason, action, note, Some(object))).await;
     }

@@ -21,6 +21,10 @@ pub enum Severity {
     Reverted,
     /// The object was created again without the data that it held.
     DataLoss,
+    /// The logins on a former server were locked.
+    Released,
+    /// The logins on a former server could not be locked.
+    LeftOpen,
 }
 
 impl Correction {

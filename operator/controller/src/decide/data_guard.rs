@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agora_crd::{ACCEPT_DATA_LOSS, ACCEPT_DATA_OWNER, ACCEPT_DATA_SERVER, Marketplace, Reason};
+use agora_crd::{ACCEPT_DATA_LOSS, ACCEPT_DATA_OWNER, ACCEPT_DATA_SERVER, FormerServer, Marketplace, Reason};
 use kube::ResourceExt;
 
 use crate::decide::condition_error::ConditionError;
@@ -18,7 +18,14 @@ pub struct DataRecord {
     pub identifier: String,
     /// The databases or topics, each with the identity that it gets at its creation: the `oid` of a database, 0 for a topic.
     pub items: BTreeMap<String, i64>,
+    /// The settings of each topic that the operator has set.
+    pub settings: TopicSettings,
+    /// Servers that held the data before, and where logins may still be open.
+    pub former: BTreeSet<FormerServer>,
 }
+
+/// Names of settings, by topic.
+pub type TopicSettings = BTreeMap<String, BTreeSet<String>>;
 
 /// What a user accepted by annotations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -122,14 +129,27 @@ impl DataGuard {
         Err(ConditionError::new(Reason::DataLost, message))
     }
 
-    /// The record after an inspection that found `existing`.
+    /// The settings of topics that the operator has set at this server.
+    pub fn settings(&self, address: &str, identifier: Option<&str>) -> TopicSettings {
+        let same = self.record.as_ref().filter(|record| !is_another(record, address, identifier));
+        same.map(|record| record.settings.clone()).unwrap_or_default()
+    }
+
+    /// The record after an inspection that found `existing`. A server that was left is a former one.
     pub fn next(&self, address: &str, identifier: Option<&str>, existing: BTreeMap<String, i64>) -> DataRecord {
         let same = self.record.as_ref().filter(|record| !is_another(record, address, identifier));
         let mut items = same.map(|record| record.items.clone()).unwrap_or_default();
         items.extend(existing);
         let kept = same.filter(|_| identifier.is_none()).map(|record| record.identifier.clone());
         let identifier = kept.unwrap_or_else(|| identifier.unwrap_or(address).to_owned());
-        DataRecord { address: address.to_owned(), identifier, items }
+        let mut former = self.record.as_ref().map(|record| record.former.clone()).unwrap_or_default();
+        former.retain(|server| server.identifier != identifier);
+        let left = self.record.as_ref().filter(|_| same.is_none());
+        former.extend(
+            left.map(|record| FormerServer { address: record.address.clone(), identifier: record.identifier.clone() }),
+        );
+        let settings = same.map(|record| record.settings.clone()).unwrap_or_default();
+        DataRecord { address: address.to_owned(), identifier, items, settings, former }
     }
 
     /// The command that takes over what another owner left.
@@ -166,7 +186,8 @@ mod tests {
 
     fn guard(address: &str, identifier: &str, items: &[&str]) -> DataGuard {
         let items = items.iter().map(|name| ((*name).to_owned(), 1)).collect();
-        let record = DataRecord { address: address.to_owned(), identifier: identifier.to_owned(), items };
+        let (address, identifier) = (address.to_owned(), identifier.to_owned());
+        let record = DataRecord { address, identifier, items, ..DataRecord::default() };
         DataGuard { market: "shop/main".to_owned(), record: Some(record), accepted: Acceptance::default() }
     }
 
@@ -191,6 +212,12 @@ mod tests {
         assert!(!guard.is_lost("orders", "other:5432", Some("2"), false), "the new server never had it");
         let next = guard.next("other:5432", Some("2"), BTreeMap::new());
         assert_eq!((next.identifier.as_str(), next.items.len()), ("2", 0));
+        let left = FormerServer { address: "pg:5432".to_owned(), identifier: "1".to_owned() };
+        assert_eq!(next.former, BTreeSet::from([left]));
+        guard.record = Some(next);
+        let later = guard.next("other:5432", Some("2"), BTreeMap::new());
+        assert_eq!(later.former.len(), 1, "it is kept until its logins are locked");
+        assert!(guard.next("pg:5432", Some("1"), BTreeMap::new()).former.iter().all(|server| server.identifier == "2"));
     }
 
     #[test]

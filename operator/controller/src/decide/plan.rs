@@ -163,8 +163,8 @@ pub struct IngressPlan {
     pub tls_secret: Option<String>,
 }
 
-/// `server_connections` is the connection limit of the database server, if it was inspected. The plan is complete even if
-/// there are violations, because a deletion needs it.
+/// `server_connections` is the connection limit of the database server without what older Marketplaces on it reserve, if it was
+/// inspected. The plan is complete even if there are violations, because a deletion needs it.
 pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec<Violation>) {
     let spec = &market.spec;
     let (name, namespace) = (market.name_any(), market.namespace().unwrap_or_default());
@@ -172,7 +172,8 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
     let size = profile::size(spec.profile);
     let mut violations = Vec::new();
     let services = service::services(spec, &size, &mut violations);
-    let limit = spec.database.max_connections.or(server_connections);
+    // What the server does not have cannot be divided, whatever the spec says.
+    let limit = server_connections.map(|free| spec.database.max_connections.map_or(free, |given| given.min(free)));
     let in_effect = market.status.as_ref().and_then(|status| status.effective.as_ref()?.pool_size);
     let budget = budget::budget(limit, in_effect, &services, &size, &mut violations);
     let mut plan = Plan {

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use agora_vocab::Secret;
 
 use crate::decide::claim::Claim;
+use crate::names;
+
+const IDENTITY_DIGITS: usize = 32;
 
 /// How the connection to a database server is protected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +28,14 @@ pub struct AdminDatabase {
     pub user: String,
     pub password: Secret,
     pub tls: Tls,
+}
+
+impl AdminDatabase {
+    /// A hash of address, login and protection: equal for all Marketplaces that use the server in the same way.
+    pub fn identity(&self) -> String {
+        let Self { host, port, user, password, tls } = self;
+        names::short_hash(&format!("{host:?} {port} {user:?} {:?} {tls:?}", password.expose()), IDENTITY_DIGITS)
+    }
 }
 
 /// One database with its two roles.
@@ -57,6 +68,8 @@ pub struct ObservedDatabase {
     pub was_created: bool,
     /// Whether the roles, their attributes, the membership and the rights are as desired.
     pub login_works: bool,
+    /// Sessions of the login at the server.
+    pub sessions: i64,
     /// The COMMENT on the database; the claim's text if it names the desired owner.
     pub owner: Option<String>,
 }
@@ -97,6 +110,19 @@ pub struct Broker {
     /// `None`: without encryption.
     pub tls: Option<BrokerTls>,
     pub authentication: BrokerAuthentication,
+}
+
+impl Broker {
+    /// A hash of addresses, login and protection: equal for all Marketplaces that use the cluster in the same way.
+    pub fn identity(&self) -> String {
+        let password = match &self.authentication {
+            BrokerAuthentication::None => "",
+            BrokerAuthentication::Plain { password, .. }
+            | BrokerAuthentication::ScramSha256 { password, .. }
+            | BrokerAuthentication::ScramSha512 { password, .. } => password.expose(),
+        };
+        names::short_hash(&format!("{self:?} {password:?}"), IDENTITY_DIGITS)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

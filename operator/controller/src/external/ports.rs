@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::sync::Arc;
 
 use agora_vocab::Secret;
 use async_trait::async_trait;
@@ -12,14 +13,21 @@ use crate::decide::servers::{AdminDatabase, Broker, DesiredDatabase, DesiredTopi
 /// An error of a client library.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-#[derive(Debug, thiserror::Error)]
+/// An error of a client library that several callers get.
+pub type SharedError = Arc<dyn Error + Send + Sync>;
+
+pub fn shared(error: impl Into<BoxError>) -> SharedError {
+    error.into().into()
+}
+
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// No connection, or it broke.
     #[error("cannot reach the database server {host}:{port}")]
-    Unreachable { host: String, port: u16, source: BoxError },
+    Unreachable { host: String, port: u16, source: SharedError },
     /// Its certificate is of an unknown authority or for another name.
     #[error("the certificate of the database server {host}:{port} is not trusted")]
-    Untrusted { host: String, port: u16, source: BoxError },
+    Untrusted { host: String, port: u16, source: SharedError },
     #[error("the database server rejected the login of {user}")]
     AuthenticationFailed { user: String },
     /// `owner` is the COMMENT on the database or role, or names the role that owns it.
@@ -30,13 +38,13 @@ pub enum DatabaseError {
     #[error("the login {user} lacks the right to {action}")]
     Forbidden { user: String, action: String },
     #[error("the database server failed to {action}")]
-    Failed { action: String, source: BoxError },
+    Failed { action: String, source: SharedError },
 }
 
 /// Databases and roles of database servers. Every operation is idempotent.
 #[async_trait]
 pub trait DatabaseAdmin: Send + Sync {
-    /// Reads the state of the desired databases, with one query.
+    /// Reads the state of the desired databases. Calls for one server and login at the same time share one session.
     async fn inspect(
         &self,
         admin: &AdminDatabase,
@@ -53,11 +61,11 @@ pub trait DatabaseAdmin: Send + Sync {
     async fn lock(&self, admin: &AdminDatabase, database: &DesiredDatabase) -> Result<(), DatabaseError>;
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum BrokerError {
     /// No connection to any of the bootstrap addresses.
     #[error("cannot reach the broker {bootstrap}")]
-    Unreachable { bootstrap: String, source: BoxError },
+    Unreachable { bootstrap: String, source: SharedError },
     /// Its certificate is of an unknown authority or for another name.
     #[error("the certificate of the broker {bootstrap} is not trusted")]
     Untrusted { bootstrap: String },
@@ -69,7 +77,7 @@ pub enum BrokerError {
     #[error("the broker rejected {action} {name}: {code}")]
     Refused { action: &'static str, name: String, code: String },
     #[error("the broker failed at {action}")]
-    Failed { action: &'static str, source: BoxError },
+    Failed { action: &'static str, source: SharedError },
 }
 
 /// One result for each requested topic or group.
@@ -79,7 +87,8 @@ pub type PerName = BTreeMap<String, Result<(), BrokerError>>;
 #[async_trait]
 pub trait TopicAdmin: Send + Sync {
     /// Reads the state of the named topics, and the names of the topics that begin with `marker_prefix`. The cluster id is
-    /// read if `identify` is true or a named topic is missing.
+    /// read if `identify` is true or a named topic is missing. Calls for one cluster and login at the same time share their
+    /// requests to it.
     async fn inspect(
         &self,
         broker: &Broker,

@@ -3,6 +3,7 @@
 //! inspection; a task requests a reconciliation when the result of its inspection changes.
 
 pub(crate) mod databases;
+mod former;
 mod redis;
 mod resource;
 mod services;
@@ -132,8 +133,8 @@ impl ExternalTasks {
         };
         let Adapters { databases, topics, redis, services, .. } = self.adapters.clone();
         ExternalResources {
-            databases: ExternalResource::start(&self.process, reporter.clone(), Databases(databases)),
-            topics: ExternalResource::start(&self.process, reporter.clone(), Topics::new(topics)),
+            databases: ExternalResource::start(&self.process, reporter.clone(), Databases::new(databases)),
+            topics: ExternalResource::start(&self.process, reporter.clone(), Topics(topics)),
             redis: ExternalResource::start(&self.process, reporter.clone(), Redis(redis)),
             services: ExternalResource::start(&self.process, reporter, Services::new(services)),
         }

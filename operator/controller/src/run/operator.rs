@@ -32,8 +32,8 @@ pub struct Setup {
 /// The adapters of PostgreSQL, Kafka, Redis and the services' admin ports.
 pub fn adapters() -> Adapters {
     Adapters {
-        databases: Arc::new(postgres::PgDatabases),
-        topics: Arc::new(kafka::KafkaTopics),
+        databases: Arc::new(postgres::PgDatabases::default()),
+        topics: Arc::new(kafka::KafkaTopics::default()),
         redis: Arc::new(redis::RedisConnections::default()),
         services: Arc::new(readiness::HttpReadiness::default()),
         inspection_seconds_max: INSPECTION_SECONDS_MAX,

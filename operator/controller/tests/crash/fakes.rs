@@ -27,6 +27,7 @@ impl DatabaseAdmin for InMemoryDatabases {
                 oid: 1,
                 was_created: true,
                 login_works: true,
+                sessions: 1,
                 owner: Some(existing.claim.text()),
             },
         };

@@ -3,7 +3,8 @@
 use agora_operator::decide::servers::{Broker, BrokerAuthentication};
 use agora_operator::external::kafka::KafkaTopics;
 use agora_operator::external::ports::TopicAdmin as _;
-use agora_testkit::{kafka, postgres, postgres15};
+use agora_testkit::{KafkaServer, kafka, postgres, postgres15};
+use sqlx::Connection as _;
 
 use crate::api_server::ApiServer;
 use crate::shop::{Operator, Server, Shop, until};
@@ -15,7 +16,7 @@ async fn broker() -> Broker {
 }
 
 async fn topic_exists(name: &str) -> bool {
-    let seen = KafkaTopics.inspect(&broker().await, &[name.to_owned()], "none", false).await.unwrap();
+    let seen = KafkaTopics::default().inspect(&broker().await, &[name.to_owned()], "none", false).await.unwrap();
     seen.topics.contains_key(name)
 }
 
@@ -69,7 +70,7 @@ async fn a_deleted_topic_is_reported_and_not_created_again_until_its_loss_is_acc
     shop.provisioned().await;
     operator.stop().await;
 
-    KafkaTopics.delete(&broker().await, &[TOPIC.to_owned()]).await.unwrap();
+    KafkaTopics::default().delete(&broker().await, &[TOPIC.to_owned()]).await.unwrap();
     let operator = Operator::start(cluster.config().await).await;
     let (_, message) = shop.reason("KafkaReady", "DataLost").await;
     assert!(message.contains(&format!("topic {TOPIC} was deleted")), "{message}");
@@ -106,6 +107,84 @@ async fn nothing_is_created_on_another_server_until_it_is_accepted() {
         shop.secret("moved-order-database").await.filter(|now| *now != login)
     })
     .await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logins_on_a_former_database_server_are_locked_once_the_services_use_the_new_one() {
+    let cluster = ApiServer::start().await;
+    let (old, new) =
+        (Server::new(postgres().await, "former_admin").await, Server::new(postgres15().await, "former_admin").await);
+    let shop = Shop::prepare(&cluster, "former", &old).await;
+    shop.apply(&old, &kafka().await, "Retain").await;
+    let operator = Operator::start(cluster.config().await).await;
+    shop.provisioned().await;
+    let login = until("the login is stored", async || shop.secret("former-order-database").await).await;
+    let mut before = shop.log_in("order").await.unwrap();
+
+    shop.usable_at(&new).await;
+    shop.apply(&new, &kafka().await, "Retain").await;
+    let (_, message) = shop.reason("DatabaseReady", "DataServerChanged").await;
+    shop.follow(&message).await;
+    until("services are sent to the new server", async || {
+        shop.secret("former-order-database").await.filter(|now| *now != login)
+    })
+    .await;
+    let former = async || shop.markets().get("former").await.unwrap().status.unwrap().database.unwrap().former_servers;
+    until("the old server is a former one", async || (former().await.len() == 1).then_some(())).await;
+    before.ping().await.expect("no service uses the new server yet");
+
+    let mut sessions = Vec::new();
+    for service in agora_topology::ALL.iter().filter(|row| row.database) {
+        sessions.push(shop.log_in(service.name).await.unwrap());
+    }
+    until("an event says that the logins stay open", async || {
+        let notes = shop.notes("DataServerChanged").await;
+        notes.iter().any(|note| note.contains("may not be used there")).then_some(())
+    })
+    .await;
+    before.ping().await.expect("the Secret may not be used at the old server any more");
+    operator.stop().await;
+
+    shop.usable_at_all(&new, &[&old, &new]).await;
+    let operator = Operator::start(cluster.config().await).await;
+    until("the session at the old server is ended", async || before.ping().await.is_err().then_some(())).await;
+    until("no former server is left", async || former().await.is_empty().then_some(())).await;
+    for session in &mut sessions {
+        session.ping().await.expect("sessions at the new server go on");
+    }
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_created_at_another_kafka_cluster_until_it_is_accepted() {
+    const TOPIC: &str = "shop-otherkafka.order-events";
+    let cluster = ApiServer::start().await;
+    let server = Server::new(postgres().await, "otherkafka_admin").await;
+    let shop = Shop::prepare(&cluster, "otherkafka", &server).await;
+    shop.apply(&server, &kafka().await, "Retain").await;
+    let operator = Operator::start(cluster.config().await).await;
+    shop.provisioned().await;
+
+    let other = KafkaServer::start();
+    shop.apply(&server, &other.brokers(), "Retain").await;
+    let (status, message) = shop.reason("KafkaReady", "DataServerChanged").await;
+    assert_eq!(status, "False");
+    shop.reason("Ready", "DataServerChanged").await;
+    let elsewhere = Broker { bootstrap: vec![other.brokers()], tls: None, authentication: BrokerAuthentication::None };
+    let exists = async || {
+        let seen = KafkaTopics::default().inspect(&elsewhere, &[TOPIC.to_owned()], "shop-otherkafka.", false).await;
+        let seen = seen.unwrap();
+        (seen.topics.contains_key(TOPIC), seen.markers)
+    };
+    assert_eq!(exists().await, (false, Vec::new()), "neither a topic nor a marker was created");
+    operator.stop().await;
+
+    let operator = Operator::start(cluster.config().await).await;
+    shop.reason("KafkaReady", "DataServerChanged").await;
+    shop.follow(&message).await;
+    shop.provisioned().await;
+    assert!(exists().await.0);
     operator.stop().await;
 }
 

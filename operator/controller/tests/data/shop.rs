@@ -7,7 +7,9 @@ use agora_crd::Marketplace;
 use agora_operator::kinds::Kind;
 use agora_operator::run::operator::{self, Setup};
 use agora_testkit::TestDatabase;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::core::DynamicObject;
@@ -15,7 +17,7 @@ use kube::core::crd::CustomResourceExt;
 use kube::{Client, Config, ResourceExt};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 
 use crate::api_server::ApiServer;
 
@@ -118,13 +120,22 @@ impl Shop {
 
     /// Lets the Marketplace use the admin login at a server.
     pub async fn usable_at(&self, database: &Server) {
-        let (host, port) = database.host_and_port();
+        self.usable_at_all(database, &[database]).await;
+    }
+
+    /// Lets the Marketplace use one admin login at several servers.
+    pub async fn usable_at_all(&self, database: &Server, servers: &[&Server]) {
+        let purposes = servers.iter().map(|server| {
+            let (host, port) = server.host_and_port();
+            format!("database={host}:{port}")
+        });
+        let purposes = purposes.collect::<Vec<_>>().join(",");
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/basic-auth",
             "metadata": {
                 "name": "postgres-admin",
                 "labels": {"agoraplatform.dev/usable": "true"},
-                "annotations": {"agoraplatform.dev/usable-for": format!("database={host}:{port}")},
+                "annotations": {"agoraplatform.dev/usable-for": purposes},
             },
             "stringData": {"username": database.admin, "password": "admin"},
         });
@@ -213,6 +224,24 @@ impl Shop {
                 patched.unwrap();
             }
         }
+    }
+
+    /// A session of a service's login, as the service opens it.
+    pub async fn log_in(&self, service: &str) -> Result<PgConnection, sqlx::Error> {
+        let secret = self.secret(&format!("{}-{service}-database", self.name)).await.unwrap();
+        let url = BASE64_STANDARD.decode(secret["url"].as_str().unwrap()).unwrap();
+        PgConnection::connect(std::str::from_utf8(&url).unwrap()).await
+    }
+
+    /// The notes of the events on the Marketplace with this reason.
+    pub async fn notes(&self, reason: &str) -> Vec<String> {
+        let events: Api<Event> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let events = events.list(&ListParams::default()).await.unwrap().into_iter();
+        let own = events.filter(|event| {
+            event.reason.as_deref() == Some(reason)
+                && event.regarding.as_ref().and_then(|on| on.name.as_deref()) == Some(&self.name)
+        });
+        own.filter_map(|event| event.note).collect()
     }
 
     pub async fn secret(&self, name: &str) -> Option<Value> {

@@ -120,6 +120,20 @@ fn too_few_connections_change_no_pool_and_stop_no_repair() {
 }
 
 #[test]
+fn an_explicit_number_of_connections_is_reduced_by_what_older_marketplaces_reserve() {
+    let mut fixture = Fixture::new(PRODUCTION);
+    fixture.market.spec.database.max_connections = Some(300);
+    assert_eq!(plan(&fixture.market, Some(1_000)).0.budget.limit, Some(300));
+    assert_eq!(plan(&fixture.market, Some(200)).0.budget.limit, Some(200));
+    assert_eq!(plan(&fixture.market, None).0.budget.pool, None, "before the inspection nothing is promised");
+    let (few, violations) = plan(&fixture.market, Some(40));
+    assert_eq!(few.budget.pool, None);
+    assert_eq!(violations.len(), 1);
+    assert_eq!(violations[0].reason, Reason::ConnectionBudgetExceeded);
+    assert!(violations[0].message.starts_with("40 connections"), "{}", violations[0].message);
+}
+
+#[test]
 fn a_part_of_the_spec_that_cannot_be_realised_holds_only_what_it_describes() {
     let mut fixture = Fixture::new(MINIMAL).migrated().running();
     fixture.set_service("order", "scaling: {minReplicas: 3, maxReplicas: 2}");

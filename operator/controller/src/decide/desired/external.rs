@@ -1,6 +1,6 @@
 //! The desired external resources: databases, topics and Redis, with the logins of their servers. Pure.
 
-use agora_crd::TopicManagement;
+use agora_crd::{FormerServer, TopicManagement};
 use agora_topology as topology;
 use agora_vocab::Secret;
 
@@ -21,6 +21,17 @@ pub struct DesiredDatabases {
     pub admin: AdminDatabase,
     pub databases: Vec<DesiredDatabase>,
     pub guard: DataGuard,
+    /// The databases on servers that held them before.
+    pub former: Vec<FormerDatabases>,
+}
+
+/// The databases of all services on a server that held them before.
+#[derive(Clone, Debug)]
+pub struct FormerDatabases {
+    pub server: FormerServer,
+    /// `None` if the admin's Secret may not be used at that server.
+    pub admin: Option<AdminDatabase>,
+    pub databases: Vec<DesiredDatabase>,
 }
 
 impl DesiredDatabases {
@@ -68,24 +79,16 @@ pub struct DesiredProbes {
     pub urls: Vec<(&'static str, String)>,
 }
 
-/// A hash of a desired external resource. It contains no secret in readable form.
+/// A hash of a desired external resource, without what earlier inspections found. It contains no secret in readable form.
 pub trait Fingerprint {
     fn fingerprint(&self) -> String;
-
-    /// What existed at the last inspection. It is no part of the fingerprint: with another record the desired state is the
-    /// same.
-    fn record(&self) -> Option<&DataRecord> {
-        None
-    }
 }
 
 const FINGERPRINT_DIGITS: usize = 16;
 
 impl Fingerprint for DesiredDatabases {
     fn fingerprint(&self) -> String {
-        let admin = &self.admin;
-        let server =
-            format!("{}:{} {} {} {:?}", admin.host, admin.port, admin.user, admin.password.expose(), admin.tls);
+        let server = self.admin.identity();
         let databases = self.databases.iter();
         let each = databases.map(|database| {
             let reserved = database.reserved_connections.to_string();
@@ -95,31 +98,21 @@ impl Fingerprint for DesiredDatabases {
         let parts: Vec<String> = [server, accepted].into_iter().chain(each).collect();
         names::short_hash(&parts.join(" "), FINGERPRINT_DIGITS)
     }
-
-    fn record(&self) -> Option<&DataRecord> {
-        self.guard.record.as_ref()
-    }
 }
 
 impl Fingerprint for DesiredTopics {
     fn fingerprint(&self) -> String {
-        let secret = match &self.broker.authentication {
-            BrokerAuthentication::None => "",
-            BrokerAuthentication::Plain { password, .. }
-            | BrokerAuthentication::ScramSha256 { password, .. }
-            | BrokerAuthentication::ScramSha512 { password, .. } => password.expose(),
-        };
         names::short_hash(
             &format!(
-                "{:?} {secret} {:?} {:?} {:?} {:?}",
-                self.broker, self.management, self.topics, self.marker, self.guard.accepted
+                "{} {:?} {:?} {:?} {:?}",
+                self.broker.identity(),
+                self.management,
+                self.topics,
+                self.marker,
+                self.guard.accepted
             ),
             FINGERPRINT_DIGITS,
         )
-    }
-
-    fn record(&self) -> Option<&DataRecord> {
-        self.guard.record.as_ref()
     }
 }
 
@@ -156,7 +149,7 @@ pub fn all_databases(plan: &Plan, observed: &Observed) -> Result<DesiredDatabase
         tls: tls(&plan.database.tls, observed)?,
     };
     let rows = topology::ALL.iter().filter(|row| row.database);
-    let databases = rows
+    let databases: Vec<DesiredDatabase> = rows
         .filter_map(|row| {
             let password = observed.credentials.databases.get(row.name)?;
             let name = names::database(&plan.isolation_key, row.name);
@@ -172,7 +165,21 @@ pub fn all_databases(plan: &Plan, observed: &Observed) -> Result<DesiredDatabase
             })
         })
         .collect();
-    Ok(DesiredDatabases { admin, databases, guard: guard(plan, plan.known.databases.clone()) })
+    let former = plan.known.databases.iter().flat_map(|record| &record.former);
+    let former = former.map(|server| FormerDatabases {
+        server: server.clone(),
+        admin: admin_at(&server.address, plan, observed, &admin),
+        databases: databases.clone(),
+    });
+    let former = former.collect();
+    Ok(DesiredDatabases { admin, databases, guard: guard(plan, plan.known.databases.clone()), former })
+}
+
+/// The admin login at another address, if the Secret may be used there.
+fn admin_at(address: &str, plan: &Plan, observed: &Observed, admin: &AdminDatabase) -> Option<AdminDatabase> {
+    observed.referenced_secret(&plan.database.admin_secret, &Purpose::Database(address.to_owned())).ok()?;
+    let (host, port) = names::host_and_port(address)?;
+    Some(AdminDatabase { host, port, ..admin.clone() })
 }
 
 pub fn topics(plan: &Plan, observed: &Observed) -> Result<DesiredTopics, ConditionError> {

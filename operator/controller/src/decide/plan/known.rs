@@ -1,6 +1,6 @@
 //! What earlier inspections and the cluster disclose about the data of a Marketplace.
 
-use agora_crd::{DatabaseRecord, DatabaseStatus, KafkaStatus, Marketplace};
+use agora_crd::{DatabaseRecord, DatabaseStatus, KafkaStatus, Marketplace, TopicSettings};
 
 use crate::decide::data_guard::{Acceptance, DataRecord};
 use crate::decide::observed::LastInspection;
@@ -43,17 +43,30 @@ impl Known {
     pub fn database_status(&self) -> Option<DatabaseStatus> {
         let record = self.databases.clone()?;
         let databases = record.items.into_iter().map(|(name, oid)| DatabaseRecord { name, oid }).collect();
-        Some(DatabaseStatus { address: record.address, identifier: record.identifier, databases })
+        let former_servers = record.former.into_iter().collect();
+        Some(DatabaseStatus { address: record.address, identifier: record.identifier, databases, former_servers })
+    }
+
+    /// The settings of topics that the operator has set, for the status.
+    pub fn managed_settings(&self) -> Vec<TopicSettings> {
+        let settings = self.topics.iter().flat_map(|record| &record.settings).filter(|(_, names)| !names.is_empty());
+        settings
+            .map(|(topic, names)| TopicSettings { topic: topic.clone(), names: names.iter().cloned().collect() })
+            .collect()
     }
 }
 
 fn databases(status: &DatabaseStatus) -> DataRecord {
     let items = status.databases.iter().map(|database| (database.name.clone(), database.oid)).collect();
-    DataRecord { address: status.address.clone(), identifier: status.identifier.clone(), items }
+    let former = status.former_servers.iter().cloned().collect();
+    let (address, identifier) = (status.address.clone(), status.identifier.clone());
+    DataRecord { address, identifier, items, former, ..DataRecord::default() }
 }
 
 fn topics(status: &KafkaStatus) -> Option<DataRecord> {
     let (address, identifier) = (status.address.clone()?, status.identifier.clone()?);
     let items = status.topics.iter().map(|topic| (topic.clone(), 0)).collect();
-    Some(DataRecord { address, identifier, items })
+    let settings = status.managed_settings.iter();
+    let settings = settings.map(|known| (known.topic.clone(), known.names.iter().cloned().collect())).collect();
+    Some(DataRecord { address, identifier, items, settings, ..DataRecord::default() })
 }

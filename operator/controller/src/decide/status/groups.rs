@@ -114,6 +114,7 @@ pub fn kafka_status(view: &View) -> Option<KafkaStatus> {
         address,
         identifier,
         topics: record.map(|record| record.items.into_keys().collect()).unwrap_or_default(),
+        managed_settings: view.plan.known.managed_settings(),
         topics_desired: number(view.plan.kafka.topics.len()),
         topics_in_sync: number(topics.len() - not_in_sync.len()),
         not_in_sync,

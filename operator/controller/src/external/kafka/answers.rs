@@ -9,7 +9,7 @@ use rdkafka::{
 };
 
 use crate::decide::servers::{Broker, ObservedTopic};
-use crate::external::ports::{BrokerError, PerName};
+use crate::external::ports::{BrokerError, PerName, SharedError, shared};
 
 /// By name, for the topics that the login may describe.
 pub type Shapes = BTreeMap<String, Shape>;
@@ -109,16 +109,16 @@ pub fn failure(broker: &Broker, action: &'static str, error: KafkaError) -> Brok
             | Code::SSL
             | Code::BrokerNotAvailable
             | Code::NetworkException,
-        ) => BrokerError::Unreachable { bootstrap: broker.bootstrap.join(","), source: error.into() },
+        ) => BrokerError::Unreachable { bootstrap: broker.bootstrap.join(","), source: shared(error) },
         _ => BrokerError::Failed { action, source: without_values(error) },
     }
 }
 
 /// The client's error about a setting contains its value, which may be a secret.
-fn without_values(error: KafkaError) -> crate::external::ports::BoxError {
+fn without_values(error: KafkaError) -> SharedError {
     match error {
-        KafkaError::ClientConfig(_, why, key, _) => format!("{key}: {why}").into(),
-        other => other.into(),
+        KafkaError::ClientConfig(_, why, key, _) => shared(format!("{key}: {why}")),
+        other => shared(other),
     }
 }
 

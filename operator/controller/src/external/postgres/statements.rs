@@ -46,6 +46,8 @@ pub struct CatalogRow {
     pub login_is_member: bool,
     /// Whether the setting `role` of the login is the owner role.
     pub login_acts_as_owner: bool,
+    /// Sessions of the login.
+    pub sessions: i64,
 }
 
 /// The state of the desired databases ($1), their owner roles ($2) and logins ($3). It reads only catalogs that every login
@@ -70,22 +72,15 @@ select current_setting('server_version_num')::int as version,
        coalesce(login.rolconnlimit, -1) as login_limit,
        shobj_description(login.oid, 'pg_authid') as login_comment,
        exists (select 1 from pg_auth_members m where m.roleid = owner.oid and m.member = login.oid) as login_is_member,
-       coalesce('role=' || desired.owner = any (login.rolconfig), false) as login_acts_as_owner
+       coalesce('role=' || desired.owner = any (login.rolconfig), false) as login_acts_as_owner,
+       coalesce(active.sessions, 0) as sessions
 from (select 1) as server
 left join unnest($1::text[], $2::text[], $3::text[]) as desired (name, owner, login) on true
 left join pg_database db on db.datname = desired.name
 left join pg_roles owner on owner.rolname = desired.owner
-left join pg_roles login on login.rolname = desired.login";
-
-/// The connections that logins reserve which are older than the given ones ($1): who was there first keeps what it has, so that
-/// two Marketplaces never make room for each other in turns. Locked logins reserve nothing.
-pub const RESERVED: &str = "
-select coalesce(sum(substring(about.description from '; connections ([0-9]{1,6})$')::int), 0)::int
-from pg_roles login
-join pg_shdescription about on about.objoid = login.oid and about.classoid = 'pg_authid'::regclass
-where login.rolcanlogin
-  and login.rolname <> all ($1)
-  and login.oid < coalesce((select min(own.oid) from pg_roles own where own.rolname = any ($1)), '4294967295'::oid)";
+left join pg_roles login on login.rolname = desired.login
+left join (select usename, count(*) as sessions from pg_stat_activity group by usename) as active
+    on active.usename = login.rolname";
 
 /// A login's password in the forms that are sent to the server.
 #[derive(Clone)]
@@ -145,6 +140,7 @@ pub fn observed(found: &CatalogRow, desired: &DesiredDatabase, fingerprint: &str
         oid: found.database_oid,
         was_created: owner_comment.ends_with(CREATED) && ownership.names_us(owner_comment),
         login_works: as_desired.iter().all(|&holds| holds),
+        sessions: found.sessions,
         owner,
     }
 }
@@ -491,6 +487,7 @@ mod tests {
             oid: 16_384,
             was_created: true,
             login_works: true,
+            sessions: 0,
             owner: Some("shop/main c1 1111".into()),
         };
         assert_eq!(whole, expected);

@@ -5,13 +5,19 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use agora_testkit::{PostgresServer, TestDatabase};
 use agora_vocab::Secret;
-use sqlx::Executor as _;
+use futures::future::join_all;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection};
+use tokio::net::{TcpListener, TcpStream};
 
+use super::session::{ANSWER_GRACE_SECONDS, CONNECT_SECONDS_MAX, READ_SECONDS_MAX, SESSIONS_MAX};
 use super::*;
 use crate::decide::claim::Claim;
+use crate::external::ports::with_source;
 
 /// An admin login on a server, and a prefix for names that no other test uses.
 struct Server {
@@ -67,12 +73,12 @@ impl Server {
     }
 
     async fn observe(&self, desired: &DesiredDatabase) -> ObservedDatabase {
-        let mut observed = PgDatabases.inspect(&self.admin, std::slice::from_ref(desired)).await.unwrap();
+        let mut observed = PgDatabases::default().inspect(&self.admin, std::slice::from_ref(desired)).await.unwrap();
         observed.databases.remove(&desired.name).unwrap()
     }
 
     async fn ensure(&self, desired: &DesiredDatabase) -> Result<(), DatabaseError> {
-        PgDatabases.ensure(&self.admin, desired).await
+        PgDatabases::default().ensure(&self.admin, desired).await
     }
 }
 
@@ -142,8 +148,8 @@ async fn a_second_marketplace_gets_a_conflict_and_changes_nothing() {
         let refused = server.ensure(&second).await.unwrap_err();
         assert!(matches!(refused, DatabaseError::IsolationConflict { owner, .. } if owner == "shop/first c1 1"));
         assert_eq!(server.observe(&second).await.owner.as_deref(), Some("shop/first c1 1"));
-        PgDatabases.lock(&server.admin, &second).await.unwrap();
-        PgDatabases.drop(&server.admin, &second).await.unwrap();
+        PgDatabases::default().lock(&server.admin, &second).await.unwrap();
+        PgDatabases::default().drop(&server.admin, &second).await.unwrap();
         assert!(server.observe(&first).await.login_works);
         server.log_in(&first).await.unwrap();
     }
@@ -157,8 +163,8 @@ async fn drop_ends_sessions_and_leaves_no_database_and_no_role() {
         let mut session = server.log_in(&desired).await.unwrap();
         session.execute("create table goods (id int)").await.unwrap();
 
-        PgDatabases.drop(&server.admin, &desired).await.unwrap();
-        PgDatabases.drop(&server.admin, &desired).await.unwrap();
+        PgDatabases::default().drop(&server.admin, &desired).await.unwrap();
+        PgDatabases::default().drop(&server.admin, &desired).await.unwrap();
 
         assert!(session.execute("insert into goods values (1)").await.is_err(), "a session outlived its database");
         assert_eq!(server.observe(&desired).await, ObservedDatabase::default());
@@ -181,7 +187,7 @@ async fn lock_ends_sessions_and_a_marketplace_with_the_same_name_takes_over_the_
         let mut session = server.log_in(&desired).await.unwrap();
         session.execute("create table goods (id int)").await.unwrap();
 
-        PgDatabases.lock(&server.admin, &desired).await.unwrap();
+        PgDatabases::default().lock(&server.admin, &desired).await.unwrap();
 
         assert!(session.execute("insert into goods values (1)").await.is_err(), "a session wrote after the lock");
         assert!(server.log_in(&desired).await.is_err(), "a locked login connected");
@@ -218,7 +224,7 @@ async fn an_interrupted_ensure_is_completed_after_every_step() {
             session.close().await;
             server.ensure(&desired).await.unwrap();
             assert!(server.observe(&desired).await.login_works, "after {done} steps");
-            PgDatabases.drop(&server.admin, &desired).await.unwrap();
+            PgDatabases::default().drop(&server.admin, &desired).await.unwrap();
         }
     }
 }
@@ -270,12 +276,18 @@ async fn an_unreachable_server_a_wrong_password_and_a_missing_right_are_differen
     let server = Server::on(agora_testkit::postgres().await).await;
     let desired = server.desired("order", "shop/main 1");
     let unreachable = AdminDatabase { port: 1, ..server.admin.clone() };
-    assert!(matches!(PgDatabases.inspect(&unreachable, &[]).await, Err(DatabaseError::Unreachable { port: 1, .. })));
+    assert!(matches!(
+        PgDatabases::default().inspect(&unreachable, &[]).await,
+        Err(DatabaseError::Unreachable { port: 1, .. })
+    ));
     let wrong = AdminDatabase { password: Secret::new("wrong"), ..server.admin.clone() };
-    assert!(matches!(PgDatabases.inspect(&wrong, &[]).await, Err(DatabaseError::AuthenticationFailed { .. })));
+    assert!(matches!(
+        PgDatabases::default().inspect(&wrong, &[]).await,
+        Err(DatabaseError::AuthenticationFailed { .. })
+    ));
     server.postgres.as_admin(&format!("alter role {} nocreaterole", server.admin.user)).await;
     assert!(matches!(server.ensure(&desired).await, Err(DatabaseError::Forbidden { .. })));
-    let observed = PgDatabases.inspect(&server.admin, &[]).await.unwrap();
+    let observed = PgDatabases::default().inspect(&server.admin, &[]).await.unwrap();
     assert!(observed.version >= 150_000 && observed.max_connections > 0 && observed.databases.is_empty());
 }
 
@@ -297,7 +309,8 @@ async fn a_database_that_was_dropped_leaves_a_record_of_its_creation() {
 #[tokio::test]
 async fn each_server_discloses_its_own_identity_to_an_admin_that_is_no_superuser() {
     let [old, new] = servers().await;
-    let identity = async |server: &Server| PgDatabases.inspect(&server.admin, &[]).await.unwrap().system_identifier;
+    let identity =
+        async |server: &Server| PgDatabases::default().inspect(&server.admin, &[]).await.unwrap().system_identifier;
     let (first, second) = (identity(&old).await.unwrap(), identity(&new).await.unwrap());
     assert_ne!(first, second);
     assert_eq!(identity(&old).await.unwrap(), first);
@@ -315,7 +328,7 @@ async fn a_restored_database_is_taken_over_once_its_comment_names_the_marketplac
         server.postgres.as_admin(&format!("alter database {name} owner to {}", server.admin.user)).await;
         server.postgres.as_admin(&format!("comment on database {name} is '{claim_text}'")).await;
         server.ensure(&desired).await.unwrap();
-        PgDatabases.drop(&server.admin, &desired).await.unwrap();
+        PgDatabases::default().drop(&server.admin, &desired).await.unwrap();
 
         let foreign = Claim { cluster: "c2".into(), ..claim("shop/main 9") };
         let theirs = DesiredDatabase { claim: foreign, ..desired.clone() };
@@ -345,8 +358,8 @@ async fn a_database_of_an_earlier_release_belongs_to_the_marketplace_with_its_pa
         let rival = DesiredDatabase { claim: elsewhere, password: Secret::new("another"), ..owner.clone() };
         let refused = server.ensure(&rival).await.unwrap_err();
         assert!(matches!(refused, DatabaseError::IsolationConflict { owner, .. } if owner == "shop/main"));
-        PgDatabases.lock(&server.admin, &rival).await.unwrap();
-        PgDatabases.drop(&server.admin, &rival).await.unwrap();
+        PgDatabases::default().lock(&server.admin, &rival).await.unwrap();
+        PgDatabases::default().drop(&server.admin, &rival).await.unwrap();
         server.log_in(&owner).await.unwrap();
 
         server.ensure(&owner).await.unwrap();
@@ -363,7 +376,7 @@ async fn connections_of_older_marketplaces_on_the_server_are_counted() {
     let server = Server::on(own.database().await).await;
     let (older, newer) = (server.desired("older", "shop/older 1"), server.desired("newer", "shop/newer 2"));
     let reserved = async |of: &DesiredDatabase| {
-        PgDatabases.inspect(&server.admin, std::slice::from_ref(of)).await.unwrap().reserved_by_others
+        PgDatabases::default().inspect(&server.admin, std::slice::from_ref(of)).await.unwrap().reserved_by_others
     };
     server.ensure(&older).await.unwrap();
     assert_eq!(reserved(&older).await, 0, "its own reservation does not count");
@@ -371,7 +384,7 @@ async fn connections_of_older_marketplaces_on_the_server_are_counted() {
     server.ensure(&newer).await.unwrap();
     assert_eq!(reserved(&newer).await, 10);
     assert_eq!(reserved(&older).await, 0, "the older one keeps what it has");
-    PgDatabases.lock(&server.admin, &older).await.unwrap();
+    PgDatabases::default().lock(&server.admin, &older).await.unwrap();
     assert_eq!(reserved(&newer).await, 0, "a locked login opens no connections");
 }
 
@@ -383,7 +396,7 @@ async fn the_operator_opens_a_bounded_number_of_sessions_at_a_server() {
         open.push(Session::open(&server.admin).await.unwrap());
     }
     let admin = server.admin.clone();
-    let mut waiting = std::pin::pin!(PgDatabases.inspect(&admin, &[]));
+    let mut waiting = std::pin::pin!(Session::open(&admin));
     assert!(futures::poll!(waiting.as_mut()).is_pending());
     let mut count = server.connect(&server.admin.user, "admin", "postgres").await.unwrap();
     let sessions: i64 =
@@ -396,4 +409,82 @@ async fn the_operator_opens_a_bounded_number_of_sessions_at_a_server() {
     assert!(futures::poll!(waiting.as_mut()).is_pending());
     open.pop().unwrap().close().await;
     waiting.await.unwrap();
+}
+
+/// Forwards connections to a server. Returns its port and the number of accepted connections.
+#[expect(clippy::disallowed_methods, reason = "the other side of a connection is a task of the test")]
+async fn counted(server: &AdminDatabase) -> (u16, Arc<AtomicU32>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, accepted) = (listener.local_addr().unwrap().port(), Arc::new(AtomicU32::new(0)));
+    let (count, to) = (accepted.clone(), (server.host.clone(), server.port));
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::Relaxed);
+            let to = to.clone();
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(to).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    (port, accepted)
+}
+
+#[tokio::test]
+async fn inspections_of_one_server_at_the_same_time_share_a_session_and_each_gets_its_own_state() {
+    let server = Server::on(agora_testkit::postgres().await).await;
+    let shops: Vec<DesiredDatabase> =
+        (0..20).map(|number| server.desired(&format!("shop{number}"), &format!("shop/shop{number} 1"))).collect();
+    for shop in &shops[..10] {
+        server.ensure(shop).await.unwrap();
+    }
+    let (port, accepted) = counted(&server.admin).await;
+    let (databases, admin) = (PgDatabases::default(), AdminDatabase { port, ..server.admin.clone() });
+    let looks = shops.iter().map(|shop| databases.inspect(&admin, std::slice::from_ref(shop)));
+    for (number, seen) in join_all(looks).await.into_iter().enumerate() {
+        let seen = seen.unwrap();
+        assert_eq!(seen.databases.len(), 1);
+        assert_eq!(seen.databases[&shops[number].name].login_works, number < 10, "shop {number}");
+        let older = i32::try_from(number).unwrap() * 10;
+        assert!(seen.reserved_by_others >= older.min(100), "shop {number}: {}", seen.reserved_by_others);
+    }
+    assert_eq!(accepted.load(Ordering::Relaxed), 1);
+    let other = AdminDatabase { password: Secret::new("wrong"), ..admin.clone() };
+    let (right, wrong) = tokio::join!(databases.inspect(&admin, &[]), databases.inspect(&other, &[]));
+    assert!(right.is_ok(), "{right:?}");
+    assert!(matches!(wrong, Err(DatabaseError::AuthenticationFailed { .. })), "another login has its own session");
+}
+
+#[tokio::test]
+async fn a_server_that_accepts_connections_and_never_answers_is_unreachable_in_time() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let admin = AdminDatabase {
+        host: "127.0.0.1".to_owned(),
+        port: silent.local_addr().unwrap().port(),
+        user: "admin".to_owned(),
+        password: Secret::new("admin"),
+        tls: crate::decide::servers::Tls::Disable,
+    };
+    let started = Instant::now();
+    let error = PgDatabases::default().inspect(&admin, &[]).await.unwrap_err();
+    assert!(matches!(error, DatabaseError::Unreachable { .. }));
+    assert!(with_source(&error).contains("no answer to the login"), "{}", with_source(&error));
+    assert!(started.elapsed() < Duration::from_secs(CONNECT_SECONDS_MAX + 2), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_server_that_freezes_during_a_call_blocks_it_for_a_limited_time_only() {
+    let own = PostgresServer::start();
+    let server = Server::on(own.database().await).await;
+    let mut session = Session::open(&server.admin).await.unwrap();
+    own.freeze();
+    let started = Instant::now();
+    let error = session.inspect(&[]).await.unwrap_err();
+    let taken = started.elapsed();
+    own.thaw();
+    assert!(matches!(error, DatabaseError::Unreachable { .. }));
+    assert!(with_source(&error).contains("read the system catalogs"), "{}", with_source(&error));
+    assert!(taken < Duration::from_secs(READ_SECONDS_MAX + ANSWER_GRACE_SECONDS + 2), "{taken:?}");
+    drop(session);
+    PgDatabases::default().inspect(&server.admin, &[]).await.unwrap();
 }

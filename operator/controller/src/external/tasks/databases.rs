@@ -7,6 +7,7 @@ use std::time::Instant;
 use agora_crd::Reason;
 use async_trait::async_trait;
 
+use super::former::FormerServers;
 use super::resource::{External, Inspection};
 use crate::decide::claim;
 use crate::decide::correction::{Correction, Severity};
@@ -16,15 +17,23 @@ use crate::decide::observed::{ConditionError, DatabasesObservation};
 use crate::decide::servers::{DesiredDatabase, ObservedDatabase, ObservedServer};
 use crate::external::ports::{DatabaseAdmin, DatabaseError, with_source};
 
-pub struct Databases(pub Arc<dyn DatabaseAdmin>);
+pub struct Databases {
+    admin: Arc<dyn DatabaseAdmin>,
+    former: FormerServers,
+}
 
 #[async_trait]
 impl External for Databases {
     type Desired = DesiredDatabases;
     type Observation = DatabasesObservation;
 
+    fn server(desired: &DesiredDatabases) -> Option<String> {
+        Some(desired.admin.identity())
+    }
+
     async fn reconcile(&self, desired: &DesiredDatabases, initial: bool) -> Inspection<DatabasesObservation> {
         let (mut corrections, started) = (Vec::new(), Instant::now());
+        let mut awaited = false;
         let fingerprint = desired.fingerprint();
         let mut observation = DatabasesObservation { desired: fingerprint, ..DatabasesObservation::default() };
         match self.inspect(desired).await {
@@ -40,12 +49,19 @@ impl External for Databases {
                 if initial {
                     corrections.extend(provisioned(desired, &observation.databases, &server, started));
                 }
-                observation.record = self.record(desired, &observation.databases, server).await;
+                observation.record = self.record(desired, &observation.databases, &server).await;
+                let usable = observation.databases.values().all(Result::is_ok);
+                if let Some(record) = observation.record.as_mut().filter(|_| usable) {
+                    let release = self.former.release(desired, &record.former, &server).await;
+                    record.former = release.left;
+                    awaited = release.awaited;
+                    corrections.extend(release.corrections);
+                }
             }
         }
         let errors = observation.databases.values().filter_map(|result| result.as_ref().err());
         let succeeded = observation.connections.as_ref().err().into_iter().chain(errors).all(is_a_loss);
-        Inspection { observation, succeeded, corrections }
+        Inspection { observation, succeeded, awaited, corrections }
     }
 
     fn overdue(&self, desired: &DesiredDatabases, seconds: u64) -> DatabasesObservation {
@@ -83,9 +99,13 @@ fn is_a_loss(error: &ConditionError) -> bool {
 }
 
 impl Databases {
+    pub fn new(admin: Arc<dyn DatabaseAdmin>) -> Self {
+        Self { former: FormerServers::new(admin.clone()), admin }
+    }
+
     /// Fails also if the server is another one than before.
     async fn inspect(&self, desired: &DesiredDatabases) -> Result<ObservedServer, ConditionError> {
-        let inspected = self.0.inspect(&desired.admin, &desired.databases).await;
+        let inspected = self.admin.inspect(&desired.admin, &desired.databases).await;
         let server = inspected.map_err(|error| condition_error(desired, &error))?;
         let identifier = server.system_identifier.as_deref();
         desired.guard.check_server(DataKind::Database, &desired.address(), identifier)?;
@@ -112,7 +132,7 @@ impl Databases {
         if !initial && !differs {
             return (Ok(()), None);
         }
-        match self.0.ensure(&desired.admin, database).await {
+        match self.admin.ensure(&desired.admin, database).await {
             Err(error) => (Err(condition_error(desired, &error)), None),
             Ok(()) if lost || (differs && !initial) => (Ok(()), Some(correction(database, observed))),
             Ok(()) => (Ok(()), None),
@@ -124,12 +144,12 @@ impl Databases {
         &self,
         desired: &DesiredDatabases,
         results: &BTreeMap<String, Result<(), ConditionError>>,
-        mut server: ObservedServer,
+        before: &ObservedServer,
     ) -> Option<DataRecord> {
         let usable = |name: &String| results.get(name).is_some_and(Result::is_ok);
-        if server.databases.iter().any(|(name, before)| !before.exists && usable(name)) {
-            server = self.inspect(desired).await.ok()?;
-        }
+        let created = before.databases.iter().any(|(name, before)| !before.exists && usable(name));
+        let again = if created { Some(self.inspect(desired).await.ok()?) } else { None };
+        let server = again.as_ref().unwrap_or(before);
         let existing = server.databases.iter().filter(|(name, observed)| observed.exists && usable(name));
         let existing = existing.map(|(name, observed)| (name.clone(), observed.oid)).collect();
         Some(desired.guard.next(&desired.address(), server.system_identifier.as_deref(), existing))

@@ -22,7 +22,7 @@ impl External for Redis {
         let answer = answer.map_err(|error| condition_error(&error));
         let succeeded = answer.is_ok();
         let observation = RedisObservation { desired: desired.fingerprint(), answer };
-        Inspection { observation, succeeded, corrections: Vec::new() }
+        Inspection { observation, succeeded, awaited: false, corrections: Vec::new() }
     }
 
     fn overdue(&self, desired: &DesiredRedis, seconds: u64) -> RedisObservation {

@@ -61,7 +61,7 @@ impl External for Services {
             Evidence::Reported(degraded) => degraded.is_empty(),
         };
         let succeeded = services.values().all(settled);
-        Inspection { observation: ServicesObservation { services }, succeeded, corrections: Vec::new() }
+        Inspection { observation: ServicesObservation { services }, succeeded, awaited: false, corrections: Vec::new() }
     }
 
     fn overdue(&self, _desired: &DesiredProbes, _seconds: u64) -> ServicesObservation {

@@ -1,7 +1,7 @@
 //! The inspection of a broker, and the creation and correction of topics.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use agora_crd::{Reason, TopicManagement};
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use super::resource::{External, Inspection};
 use crate::decide::correction::{Correction, Severity};
-use crate::decide::data_guard::{DataKind, DataRecord};
+use crate::decide::data_guard::{DataKind, DataRecord, TopicSettings};
 use crate::decide::desired::external::{DesiredTopics, Fingerprint};
 use crate::decide::observed::{ConditionError, TopicsObservation};
 use crate::decide::plan::TopicPlan;
@@ -17,24 +17,9 @@ use crate::decide::servers::{Broker, DesiredTopic, ObservedBroker, ObservedTopic
 use crate::decide::topic_diff::{different, topic_diff};
 use crate::external::ports::{BrokerError, PerName, TopicAdmin, with_source};
 
-pub struct Topics {
-    admin: Arc<dyn TopicAdmin>,
-    /// The settings that the spec contained at the last inspection, by topic: one that is removed from the spec is reset.
-    own_settings: Mutex<BTreeMap<String, BTreeSet<String>>>,
-}
+pub struct Topics(pub Arc<dyn TopicAdmin>);
 
 impl Topics {
-    pub fn new(admin: Arc<dyn TopicAdmin>) -> Self {
-        Self { admin, own_settings: Mutex::default() }
-    }
-
-    /// Replaces the stored names of settings, and returns the previous ones.
-    fn exchange_settings(&self, desired: &DesiredTopics) -> BTreeMap<String, BTreeSet<String>> {
-        let names = |topic: &TopicPlan| (topic.name.clone(), topic.config.keys().cloned().collect());
-        let now = desired.topics.iter().map(names).collect();
-        std::mem::replace(&mut *self.own_settings.lock().unwrap_or_else(PoisonError::into_inner), now)
-    }
-
     /// Reports settings that the broker accepted and does not return.
     async fn verify(&self, desired: &DesiredTopics, changes: &mut Changes) {
         let written = changes.create.iter().chain(&changes.set_config).filter(|topic| changes.succeeded(topic));
@@ -43,7 +28,7 @@ impl Topics {
             return;
         }
         // A failed request is repeated by the next inspection.
-        let inspected = self.admin.inspect(&desired.broker, &names, &desired.marker_prefix, false).await;
+        let inspected = self.0.inspect(&desired.broker, &names, &desired.marker_prefix, false).await;
         let Ok(ObservedBroker { topics: observed, .. }) = inspected else { return };
         for topic in desired.topics.iter().filter(|topic| names.contains(&topic.name)) {
             let Some(found) = observed.get(&topic.name) else { continue };
@@ -64,6 +49,10 @@ impl External for Topics {
     type Desired = DesiredTopics;
     type Observation = TopicsObservation;
 
+    fn server(desired: &DesiredTopics) -> Option<String> {
+        Some(desired.broker.identity())
+    }
+
     async fn reconcile(&self, desired: &DesiredTopics, initial: bool) -> Inspection<TopicsObservation> {
         let started = Instant::now();
         let mut observation =
@@ -72,21 +61,22 @@ impl External for Topics {
         match self.inspect_owned(desired, initial).await {
             Err(error) => observation.topics = Err(error),
             Ok(observed) => {
-                let mut changes = Changes::new(desired, &observed, &self.exchange_settings(desired));
-                changes.apply(&*self.admin, &desired.broker).await;
+                let own = desired.guard.settings(&desired.address(), observed.cluster_id.as_deref());
+                let mut changes = Changes::new(desired, &observed, &own);
+                changes.apply(&*self.0, &desired.broker).await;
                 self.verify(desired, &mut changes).await;
                 corrections = changes.corrections(initial);
                 if initial {
                     corrections.extend(changes.provisioned(started));
                 }
-                observation.record = Some(changes.existing(desired, &observed));
+                observation.record = Some(changes.record(desired, &observed, &own));
                 observation.topics = Ok(changes.results);
             }
         }
         // A topic that only a user can correct is not retried with backoff.
         let retried = |result: &Result<(), ConditionError>| result.as_ref().is_err_and(|error| !error.reason.stalls());
         let succeeded = observation.topics.as_ref().is_ok_and(|topics| !topics.values().any(retried));
-        Inspection { observation, succeeded, corrections }
+        Inspection { observation, succeeded, awaited: false, corrections }
     }
 
     fn overdue(&self, desired: &DesiredTopics, seconds: u64) -> TopicsObservation {
@@ -110,8 +100,8 @@ impl Topics {
         if (marked && released.is_empty()) || desired.management == TopicManagement::None {
             return Ok(observed);
         }
-        let deleted = self.admin.delete(&desired.broker, &released).await.map_err(failed)?;
-        let created = self.admin.create(&desired.broker, &[desired_topic(&desired.marker)]).await.map_err(failed)?;
+        let deleted = self.0.delete(&desired.broker, &released).await.map_err(failed)?;
+        let created = self.0.create(&desired.broker, &[desired_topic(&desired.marker)]).await.map_err(failed)?;
         for (_, result) in deleted.into_iter().chain(created) {
             result.map_err(failed)?;
         }
@@ -121,7 +111,7 @@ impl Topics {
 
     async fn inspect(&self, desired: &DesiredTopics, identify: bool) -> Result<ObservedBroker, ConditionError> {
         let names: Vec<String> = desired.topics.iter().map(|topic| topic.name.clone()).collect();
-        let observed = self.admin.inspect(&desired.broker, &names, &desired.marker_prefix, identify).await;
+        let observed = self.0.inspect(&desired.broker, &names, &desired.marker_prefix, identify).await;
         let observed = observed.map_err(|error| condition_error(&desired.broker, &error))?;
         desired.guard.check_server(DataKind::Topic, &desired.address(), observed.cluster_id.as_deref())?;
         check_owner(desired, &observed)?;
@@ -161,11 +151,7 @@ struct Changes {
 }
 
 impl Changes {
-    fn new(
-        desired: &DesiredTopics,
-        observed: &ObservedBroker,
-        own_before: &BTreeMap<String, BTreeSet<String>>,
-    ) -> Self {
+    fn new(desired: &DesiredTopics, observed: &ObservedBroker, own_before: &TopicSettings) -> Self {
         let mut changes = Self::default();
         let (guard, address, identifier) = (&desired.guard, desired.address(), observed.cluster_id.as_deref());
         for topic in &desired.topics {
@@ -222,11 +208,21 @@ impl Changes {
         created.chain(configured).collect()
     }
 
-    /// The topics that exist now.
-    fn existing(&self, desired: &DesiredTopics, observed: &ObservedBroker) -> DataRecord {
+    /// The topics that exist now, and whose settings are ours: those of the spec, and those that could not be reset.
+    fn record(&self, desired: &DesiredTopics, observed: &ObservedBroker, own_before: &TopicSettings) -> DataRecord {
         let created = self.create.iter().filter(|topic| self.succeeded(topic)).map(|topic| &topic.name);
         let existing = observed.topics.keys().chain(created).map(|name| (name.clone(), 0)).collect();
-        desired.guard.next(&desired.address(), observed.cluster_id.as_deref(), existing)
+        let mut record = desired.guard.next(&desired.address(), observed.cluster_id.as_deref(), existing);
+        let settings = |topic: &TopicPlan| {
+            let before = own_before.get(&topic.name).cloned().unwrap_or_default();
+            let failed = self.failed.contains(&topic.name);
+            let now = if failed { before } else { topic.config.keys().cloned().collect() };
+            (topic.name.clone(), now)
+        };
+        // No logins are created at a broker.
+        record.former.clear();
+        record.settings = desired.topics.iter().map(settings).filter(|(_, names)| !names.is_empty()).collect();
+        record
     }
 
     fn succeeded(&self, topic: &DesiredTopic) -> bool {
@@ -236,15 +232,15 @@ impl Changes {
     async fn apply(&mut self, admin: &dyn TopicAdmin, broker: &Broker) {
         if !self.create.is_empty() {
             let results = admin.create(broker, &self.create).await;
-            self.record(broker, results);
+            self.note(broker, results);
         }
         if !self.add_partitions.is_empty() {
             let results = admin.add_partitions(broker, &self.add_partitions).await;
-            self.record(broker, results);
+            self.note(broker, results);
         }
         if !self.set_config.is_empty() {
             let results = admin.set_config(broker, &self.set_config).await;
-            self.record(broker, results);
+            self.note(broker, results);
             self.name_refused_settings();
         }
     }
@@ -264,7 +260,7 @@ impl Changes {
         }
     }
 
-    fn record(&mut self, broker: &Broker, results: Result<PerName, BrokerError>) {
+    fn note(&mut self, broker: &Broker, results: Result<PerName, BrokerError>) {
         match results {
             Ok(results) => {
                 for (name, result) in results {
