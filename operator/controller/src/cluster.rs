@@ -23,6 +23,7 @@ use crate::cluster::endpoints::Endpoints;
 use crate::cluster::events::Events;
 use crate::cluster::watches::Stores;
 use crate::cluster::writes::LastWrite;
+use crate::decide::credentials::PublishedKeys;
 use crate::kinds::{Kind, ObjectKey};
 use crate::market::MarketRef;
 
@@ -39,6 +40,7 @@ pub struct Cluster {
     /// Permits for dry runs.
     pub comparisons: Semaphore,
     writes: Mutex<BTreeMap<MarketRef, BTreeMap<ObjectKey, LastWrite>>>,
+    published: Mutex<BTreeMap<MarketRef, PublishedKeys>>,
 }
 
 impl Cluster {
@@ -51,6 +53,7 @@ impl Cluster {
             endpoints: Endpoints::default(),
             comparisons: Semaphore::new(COMPARISONS_MAX),
             writes: Mutex::default(),
+            published: Mutex::default(),
         }
     }
 
@@ -64,8 +67,15 @@ impl Cluster {
         work(all.entry(market.clone()).or_default())
     }
 
+    /// Calls `work` with the public keys that a Marketplace has published, under a lock.
+    pub fn published<T>(&self, market: &MarketRef, work: impl FnOnce(&mut PublishedKeys) -> T) -> T {
+        let mut all = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        work(all.entry(market.clone()).or_default())
+    }
+
     /// Frees what is stored for a deleted Marketplace.
     pub fn remove(&self, market: &MarketRef) {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).remove(market);
         self.writes.lock().unwrap_or_else(PoisonError::into_inner).remove(market);
     }
 }

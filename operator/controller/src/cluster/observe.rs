@@ -14,6 +14,7 @@ use crate::cluster::credentials::{self, CredentialError};
 use crate::cluster::error_chain::error_chain;
 use crate::cluster::refusals::refusals;
 use crate::cluster::writes;
+use crate::decide::credentials::{SIGNING_KEYS, signing_secret};
 use crate::decide::desired::is_owned;
 use crate::decide::observed::{LastInspection, Observed, ReferencedSecret, secret_values};
 use crate::decide::plan::Plan;
@@ -23,6 +24,9 @@ use crate::market::MarketRef;
 
 /// Time that the API server has for the metadata of a Secret. Without an answer, the rest is reconciled.
 const SECRET_READ_MAX: Duration = Duration::from_secs(2);
+/// Time that a lost signing key stays published besides the lifetime of a token: the user service may sign with it until the new
+/// one has reached every service, and clocks differ.
+const RETIRED_KEY: time::Duration = time::Duration::minutes(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ObserveError {
@@ -53,7 +57,13 @@ pub async fn observe(
     let referenced_secrets = join_all(read).await.into_iter().collect();
     // The values of an object that belongs to another owner are not used.
     children.0.retain(|_, object| is_owned(plan, &object.metadata));
-    let credentials = credentials::credentials(&market.name, &children)?;
+    let mut credentials = credentials::credentials(&market.name, &children)?;
+    if let Ok(keys) = &mut credentials.signing {
+        let stored = children.secret(&signing_secret(&market.name));
+        let stored = stored.is_some_and(|values| SIGNING_KEYS.iter().all(|key| values.contains_key(*key)));
+        let keep = RETIRED_KEY + time::Duration::seconds(plan.access_token_lifetime_seconds.into());
+        keys.jwks = cluster.published(market, |published| published.publish(&keys.jwks, stored, now, keep));
+    }
     let LastInspection { databases, topics, redis, services } = last;
     let refusals = refusals(cluster, market, &children, now).await;
     let observed =

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use agora_operator::kinds::Kind;
 use agora_testkit::{kafka, postgres};
 use kube::ResourceExt;
-use kube::api::{Api, ListParams, Patch, PatchParams};
-use serde_json::json;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
 
 use crate::api_server::ApiServer;
 use crate::shop::{Operator, Server, Shop, until};
@@ -36,5 +36,30 @@ async fn a_secret_of_another_program_is_not_mounted() {
     assert!(message.contains("Secret grafana-admin exists and does not belong to this Marketplace"), "{message}");
     assert!(!deployments.contains("grafana-user"), "{deployments:?}");
     assert_eq!(shop.secret("grafana-admin").await, before);
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_public_keys_of_a_lost_signing_secret_stay_published_beside_the_new_ones() {
+    let cluster = ApiServer::start().await;
+    let server = Server::new(postgres().await, "lostkey_admin").await;
+    let shop = Shop::prepare(&cluster, "lostkey", &server).await;
+    shop.apply(&server, &kafka().await, "Retain").await;
+    let operator = Operator::start(cluster.config().await).await;
+    shop.provisioned().await;
+    let ids = async || {
+        let map = shop.api(Kind::ConfigMap).get("lostkey-jwks").await.unwrap();
+        let set: Value = serde_json::from_str(map.data["data"]["jwks.json"].as_str().unwrap()).unwrap();
+        let keys = set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned());
+        keys.collect::<Vec<_>>()
+    };
+    let before = ids().await;
+    assert_eq!(before.len(), 2);
+    let secret = shop.secret("lostkey-signing").await.unwrap();
+
+    shop.api(Kind::Secret).delete("lostkey-signing", &DeleteParams::default()).await.unwrap();
+    until("new keys are drawn", async || shop.secret("lostkey-signing").await.filter(|now| *now != secret)).await;
+    let after = until("the new keys are published", async || Some(ids().await).filter(|ids| ids.len() == 4)).await;
+    assert!(before.iter().all(|id| after[2..].contains(id)), "tokens of the lost keys are accepted: {after:?}");
     operator.stop().await;
 }

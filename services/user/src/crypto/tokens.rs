@@ -1,10 +1,13 @@
 //! Issues tokens: access tokens signed with the Ed25519 key of a watched file, random refresh tokens.
 //!
-//! A signing key is used only once the public key set contains it, so that no issued token is refused by other services:
-//! key and key set may be replaced one after the other while the process runs. Must not depend on accounts beyond id and
-//! roles.
+//! A signing key is used only once the public key set has contained it for as long as the set may need to reach the other
+//! services, so that they refuse no issued token: key and key set may be replaced while the process runs. Must not depend on
+//! accounts beyond id and roles.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use agora_chassis::{BoxError, WatchedFile};
 use agora_vocab::{Clock, Ids, Role, Secret, SessionId};
@@ -19,6 +22,7 @@ use base64::{
 };
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{Deserialize, Serialize};
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::{
@@ -28,6 +32,10 @@ use crate::{
 
 /// Random bytes of a refresh token.
 const REFRESH_BYTES: usize = 32;
+
+/// Time in which a changed key set reaches every service: a kubelet updates mounted files about once a minute, from a cache that
+/// may be a minute old.
+const PUBLICATION: Duration = Duration::seconds(120);
 
 /// What the key of successors is derived for.
 const SUCCESSOR_PURPOSE: &[u8] = b"agora refresh token successor";
@@ -57,8 +65,37 @@ pub struct SignedTokens {
 struct State {
     /// The file contents last loaded, usable or not.
     seen: Option<(Arc<str>, Arc<str>)>,
-    /// The last usable key.
+    /// The keys of the last usable key set, with the time from which each may sign; `None`: it was in the first set.
+    published: Option<BTreeMap<String, Option<OffsetDateTime>>>,
+    /// The key that signs.
     key: Option<Arc<SigningKey>>,
+    /// The key of the file, while it may not sign yet.
+    next: Option<Arc<SigningKey>>,
+}
+
+impl State {
+    /// Takes over the contents of the files.
+    fn load(&mut self, pem: &str, key_set: &str, now: OffsetDateTime) -> Result<(), KeyError> {
+        let key = load(pem, key_set)?;
+        let KeySet { keys } = serde_json::from_str(key_set).map_err(KeyError::NoKeySet)?;
+        let (before, is_first) = (self.published.take().unwrap_or_default(), self.key.is_none());
+        let from = |id: &String| before.get(id).copied().unwrap_or((!is_first).then(|| now + PUBLICATION));
+        let published = keys.into_iter().filter_map(|key| key.kid).map(|id| (id.clone(), from(&id))).collect();
+        self.published = Some(published);
+        self.next = Some(Arc::new(key));
+        Ok(())
+    }
+
+    /// Lets the key of the file sign as soon as it may, or if no other key can.
+    fn advance(&mut self, now: OffsetDateTime) {
+        let published = self.published.as_ref();
+        let from = |key: &SigningKey| published.and_then(|published| published.get(&key.id).copied());
+        let may_sign = |key: &SigningKey| from(key).flatten().is_none_or(|from| from <= now);
+        let current_is_valid = self.key.as_ref().is_some_and(|key| from(key).is_some());
+        if let Some(next) = self.next.take_if(|next| !current_is_valid || may_sign(next)) {
+            self.key = Some(next);
+        }
+    }
 }
 
 struct SigningKey {
@@ -119,18 +156,19 @@ impl SignedTokens {
         Self { key_file, key_set_file, issue, clock, ids, random: SystemRandom::new(), state: Mutex::default() }
     }
 
-    /// The key of the file, or the last usable one while the file's key cannot be used.
+    /// The key of the file, or the last usable one while the file's key cannot be used or is not known everywhere yet.
     fn key(&self) -> Option<Arc<SigningKey>> {
         let (pem, key_set) = (self.key_file.current(), self.key_set_file.current());
+        let now = self.clock.now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let unchanged = state.seen.as_ref().is_some_and(|seen| *seen.0 == *pem && *seen.1 == *key_set);
         if !unchanged {
-            match load(&pem, &key_set) {
-                Ok(key) => state.key = Some(Arc::new(key)),
-                Err(error) => tracing::warn!(%error, "the signing key cannot be used; signing with the previous key"),
+            if let Err(error) = state.load(&pem, &key_set, now) {
+                tracing::warn!(%error, "the signing key cannot be used; signing with the previous key");
             }
             state.seen = Some((pem, key_set));
         }
+        state.advance(now);
         state.key.clone()
     }
 }
@@ -222,7 +260,7 @@ mod tests {
     use time::macros::datetime;
     use uuid::Uuid;
 
-    use super::{Issue, SignedTokens, load};
+    use super::{Duration, Issue, PUBLICATION, SignedTokens, load};
     use crate::{
         domain::{Profile, Status, User},
         ports::{TokenError, Tokens as _},
@@ -299,6 +337,43 @@ mod tests {
         set_file.changed().await;
         assert_eq!(signer(&mint(), &old, &new), "new");
         assert_eq!(signer(&first, &old, &new), "old");
+    }
+
+    #[tokio::test]
+    async fn a_new_key_signs_only_once_its_public_key_has_reached_every_service() {
+        let (old, new) = (TestKeys::new(), TestKeys::new());
+        let folder = tempfile::tempdir().unwrap();
+        let (key, set) = (folder.path().join("key.pem"), folder.path().join("jwks.json"));
+        fs::write(&key, old.signing_key_pem()).unwrap();
+        let entry = |of: &TestKeys, id: &str| {
+            let mut entry = serde_json::from_str::<serde_json::Value>(&of.jwks()).unwrap()["keys"][0].clone();
+            entry["kid"] = id.into();
+            entry
+        };
+        fs::write(&set, serde_json::json!({"keys": [entry(&old, "old")]}).to_string()).unwrap();
+        let (mut key_file, mut set_file) = (WatchedFile::open(&key).unwrap(), WatchedFile::open(&set).unwrap());
+        let clock = FixedClock::at(datetime!(2026-01-02 03:04:05 UTC));
+        let issue = Issue { issuer: "agora".into(), audience: "agora".into(), lifetime_s: 900 };
+        let ids = Arc::new(SequentialIds::new());
+        let tokens = SignedTokens::new(key_file.clone(), set_file.clone(), issue, Arc::new(clock.clone()), ids);
+        let mint = || tokens.access(&admin(), SessionId::new(Uuid::nil())).unwrap().token;
+        assert_eq!(signer(&mint(), &old, &new), "old");
+
+        let both = serde_json::json!({"keys": [entry(&new, "new"), entry(&old, "old")]});
+        fs::write(&set, both.to_string()).unwrap();
+        fs::write(&key, new.signing_key_pem()).unwrap();
+        key_file.changed().await;
+        set_file.changed().await;
+        assert_eq!(signer(&mint(), &old, &new), "old");
+        clock.advance(PUBLICATION - Duration::seconds(1));
+        assert_eq!(signer(&mint(), &old, &new), "old");
+        clock.advance(Duration::seconds(1));
+        assert_eq!(signer(&mint(), &old, &new), "new");
+
+        // A key that was published as the next one signs at once.
+        fs::write(&key, old.signing_key_pem()).unwrap();
+        key_file.changed().await;
+        assert_eq!(signer(&mint(), &old, &new), "old");
     }
 
     fn signer(token: &Secret, old: &TestKeys, new: &TestKeys) -> &'static str {
