@@ -1,6 +1,7 @@
 //! The Kubernetes API: caches that watches fill, reads, writes and events. Must not call a data server.
 
 pub mod apply;
+mod cached;
 pub mod credentials;
 pub mod endpoints;
 pub mod error_chain;

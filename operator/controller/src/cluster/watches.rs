@@ -17,6 +17,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
 use tokio::sync::Mutex;
 
+use crate::cluster::cached::Cached;
 use crate::cluster::error_chain::error_chain;
 use crate::decide::desired::{SELECTOR, owner_name};
 use crate::decide::observed::Children;
@@ -36,9 +37,9 @@ pub struct Stores(Arc<BTreeMap<String, NamespaceStores>>);
 
 struct NamespaceStores {
     /// Not decoded, so that one that cannot be decoded hides no other.
-    markets: Store<DynamicObject>,
-    children: BTreeMap<Kind, Store<DynamicObject>>,
-    usable_secrets: Store<DynamicObject>,
+    markets: Store<Cached>,
+    children: BTreeMap<Kind, Store<Cached>>,
+    usable_secrets: Store<Cached>,
     /// The first list of each watch.
     lists: Vec<Arc<FirstList>>,
 }
@@ -57,7 +58,7 @@ impl Stores {
 
     fn raw_market(&self, market: &MarketRef) -> Option<Arc<DynamicObject>> {
         let stores = self.0.get(&market.namespace)?;
-        stores.markets.find(|object| object.metadata.name.as_deref() == Some(&market.name))
+        Some(Arc::new(stores.markets.find(|object| object.name() == market.name)?.object()?))
     }
 
     /// The children of a Marketplace, with its pods.
@@ -65,16 +66,18 @@ impl Stores {
         let mut children = Children::default();
         let kinds = self.0.get(&market.namespace).into_iter().flat_map(|stores| &stores.children);
         for (kind, store) in kinds {
-            let own = store.state_filter(|object| owner_name(object.labels()) == Some(&market.name));
-            children.0.extend(own.into_iter().map(|object| (ObjectKey::new(*kind, object.name_any()), object)));
+            let own = store.state_filter(|object| object.belongs_to(&market.name));
+            let own =
+                own.iter().filter_map(|child| Some((ObjectKey::new(*kind, child.name()), child.object()?.into())));
+            children.0.extend(own);
         }
         children
     }
 
     /// A Secret with the label that allows a Marketplace to use it.
-    pub fn usable_secret(&self, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
+    pub fn usable_secret(&self, namespace: &str, name: &str) -> Option<DynamicObject> {
         let stores = self.0.get(namespace)?;
-        stores.usable_secrets.find(|object| object.metadata.name.as_deref() == Some(name))
+        stores.usable_secrets.find(|object| object.name() == name)?.object()
     }
 
     /// Whether every cache of a namespace has received its first list. Before that, an object that is not in a cache may
@@ -95,7 +98,7 @@ impl Stores {
 
     fn markets(&self, namespace: &str) -> Vec<MarketRef> {
         let markets = self.0.get(namespace).map(|stores| stores.markets.state()).unwrap_or_default();
-        markets.iter().map(|market| reference(namespace, &market.name_any())).collect()
+        markets.iter().map(|market| reference(namespace, market.name())).collect()
     }
 }
 
@@ -273,7 +276,7 @@ struct Watch {
     resource: ApiResource,
     config: watcher::Config,
     /// Locked while the watch runs.
-    writer: Arc<Mutex<Writer<DynamicObject>>>,
+    writer: Arc<Mutex<Writer<Cached>>>,
     first: First,
     kind: &'static str,
 }
@@ -317,7 +320,7 @@ impl Watch {
                     continue;
                 }
             };
-            writer.apply_watcher_event(&event);
+            writer.apply_watcher_event(&Cached::event(&event));
             match &event {
                 watcher::Event::Apply(object) | watcher::Event::Delete(object) => on_change(object),
                 watcher::Event::InitDone => {
