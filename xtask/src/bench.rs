@@ -29,6 +29,7 @@ mod repair;
 mod running_load;
 mod searches;
 mod shoppers;
+mod shops;
 mod start;
 mod statements;
 mod table;
@@ -132,6 +133,12 @@ pub enum Benchmark {
         #[arg(long, default_value_t = 20)]
         units: u32,
     },
+    /// Watches, SQL sessions, CPU time and memory of the operator with many marketplaces on shared servers; needs no cluster
+    Shops {
+        /// Number of marketplaces
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        count: u32,
+    },
     /// CPU time of the gateway per request with a token, beside nginx; needs no cluster; target 60 us
     Edge {
         /// Requests started per second
@@ -148,6 +155,7 @@ fn every() -> Vec<Benchmark> {
     vec![
         Benchmark::Size { release: false },
         Benchmark::Edge { rate: 1_000, requests: 20_000 },
+        Benchmark::Shops { count: 200 },
         Benchmark::Memory,
         Benchmark::Start,
         Benchmark::Install,
@@ -187,6 +195,7 @@ impl Benchmark {
                 "searches --products {products} --searches {searches} --rate {rate} --seconds {seconds} --tries {tries}"
             ),
             Self::Rush { buyers, units } => format!("rush --buyers {buyers} --units {units}"),
+            Self::Shops { count } => format!("shops --count {count}"),
             Self::Edge { rate, requests } => format!("edge --rate {rate} --requests {requests}"),
         };
         format!("cargo xtask bench {words}")
@@ -223,6 +232,9 @@ fn measure(paths: &Paths, benchmark: &Benchmark) -> Result<()> {
     if let Benchmark::Edge { rate, requests } = benchmark {
         return edge::measure(paths, *rate, *requests);
     }
+    if let Benchmark::Shops { count } = benchmark {
+        return shops::measure(paths, *count);
+    }
     if !cluster::is_up(paths) {
         bail!("the local cluster does not run; start it: cargo xtask up --release");
     }
@@ -233,7 +245,7 @@ fn measure(paths: &Paths, benchmark: &Benchmark) -> Result<()> {
         );
     }
     match benchmark {
-        Benchmark::All | Benchmark::Edge { .. } => Ok(()),
+        Benchmark::All | Benchmark::Edge { .. } | Benchmark::Shops { .. } => Ok(()),
         Benchmark::Install => install::measure(&target),
         Benchmark::Repair { tries } => repair::measure(paths, &target, *tries),
         Benchmark::Idle { seconds } => idle::measure(paths, &target, Duration::from_secs(*seconds)),

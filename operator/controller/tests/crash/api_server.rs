@@ -67,9 +67,20 @@ impl ApiServer {
     }
 
     async fn config_of(&self, token: &str) -> Config {
+        Config::from_custom_kubeconfig(Self::kubeconfig(self.port, token), &KubeConfigOptions::default()).await.unwrap()
+    }
+
+    /// The file of a client with all rights, for a process.
+    pub fn kubeconfig_file(&self) -> PathBuf {
+        let file = self.path("kubeconfig");
+        std::fs::write(&file, serde_json::to_string(&Self::kubeconfig(self.port, TOKEN)).unwrap()).unwrap();
+        file
+    }
+
+    fn kubeconfig(port: u16, token: &str) -> Kubeconfig {
         let mut kubeconfig = Kubeconfig::default();
         let cluster = Cluster {
-            server: Some(format!("https://127.0.0.1:{}", self.port)),
+            server: Some(format!("https://127.0.0.1:{port}")),
             insecure_skip_tls_verify: Some(true),
             ..Cluster::default()
         };
@@ -82,7 +93,7 @@ impl ApiServer {
         kubeconfig.contexts =
             vec![NamedContext { name: "test".to_owned(), context: Some(context), ..NamedContext::default() }];
         kubeconfig.current_context = Some("test".to_owned());
-        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap()
+        kubeconfig
     }
 
     fn etcd(&mut self, client: u16, peer: u16) {

@@ -4,6 +4,7 @@
 
 mod admission;
 #[path = "../crash/api_server.rs"]
+#[expect(dead_code, reason = "the tests of another program use the rest")]
 mod api_server;
 mod deletion;
 mod loss;
