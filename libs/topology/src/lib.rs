@@ -130,10 +130,10 @@ pub const ORDER: Service = Service {
     name: "order",
     port: 3004,
     internal_port: Some(4004),
-    routes: &["/orders", "/admin/orders"],
+    routes: &["/orders", "/admin/orders", "/admin/reports"],
     database: true,
     publishes: &[topics::ORDER],
-    consumes: &[topics::PAYMENT, topics::INVENTORY],
+    consumes: &[topics::PAYMENT, topics::INVENTORY, topics::USER],
     calls: &["catalog", "cart", "payment", "user"],
     behind_gateway: true,
     env: &[
