@@ -19,7 +19,7 @@ const BASE: &[&str] = &[
     "agora-outbox",
 ];
 const SERVICES: &[&str] =
-    &["agora-gateway", "agora-user", "agora-catalog", "agora-cart", "agora-order", "agora-payment"];
+    &["agora-gateway", "agora-user", "agora-catalog", "agora-cart", "agora-order", "agora-payment", "agora-search"];
 
 /// A workspace crate and the workspace crates that it may depend on. Crates in `SERVICES` may depend on `BASE`.
 const EDGES: &[(&str, &[&str])] = &[

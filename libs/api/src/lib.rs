@@ -8,6 +8,7 @@ pub mod order;
 pub mod payment;
 mod problem;
 mod route;
+pub mod search;
 pub mod user;
 
 pub use problem::{Detail, Problem};
@@ -23,6 +24,7 @@ pub fn public_routes() -> impl Iterator<Item = Route> {
         cart::routes::PUBLIC,
         order::routes::PUBLIC,
         payment::routes::PUBLIC,
+        search::routes::PUBLIC,
     ];
     services.into_iter().flatten().copied()
 }

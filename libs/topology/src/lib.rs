@@ -59,7 +59,7 @@ pub const ENV_KAFKA: &[&str] = &[
 ];
 
 /// Every service, the way in first.
-pub const ALL: &[Service] = &[GATEWAY, USER, CATALOG, CART, ORDER, PAYMENT];
+pub const ALL: &[Service] = &[GATEWAY, USER, CATALOG, CART, ORDER, PAYMENT, SEARCH];
 
 /// The public entry point.
 pub const GATEWAY: Service = Service {
@@ -72,7 +72,16 @@ pub const GATEWAY: Service = Service {
     consumes: &[],
     calls: &[],
     behind_gateway: false,
-    env: &["CORS_ORIGINS", "LEGACY_ALIASES", "USER_URL", "CATALOG_URL", "CART_URL", "ORDER_URL", "PAYMENT_URL"],
+    env: &[
+        "CORS_ORIGINS",
+        "LEGACY_ALIASES",
+        "USER_URL",
+        "CATALOG_URL",
+        "CART_URL",
+        "ORDER_URL",
+        "PAYMENT_URL",
+        "SEARCH_URL",
+    ],
     cpu_target_percent: 70,
     needed_to_buy: true,
 };
@@ -163,6 +172,22 @@ pub const PAYMENT: Service = Service {
     env: &["ORDER_INTERNAL_URL", "PAYMENT_PROVIDER"],
     cpu_target_percent: 70,
     needed_to_buy: true,
+};
+
+/// The search index.
+pub const SEARCH: Service = Service {
+    name: "search",
+    port: 3008,
+    internal_port: None,
+    routes: &["/search", "/admin/search"],
+    database: true,
+    publishes: &[],
+    consumes: &[topics::PRODUCT, topics::INVENTORY],
+    calls: &["catalog"],
+    behind_gateway: true,
+    env: &["CATALOG_INTERNAL_URL"],
+    cpu_target_percent: 70,
+    needed_to_buy: false,
 };
 
 impl Service {
@@ -257,7 +282,7 @@ mod tests {
                 assert!(service(callee).is_some_and(|s| s.internal_port.is_some()), "{} calls {callee}", caller.name);
             }
         }
-        assert_eq!(callers("catalog").collect::<Vec<_>>(), ["cart", "order"]);
+        assert_eq!(callers("catalog").collect::<Vec<_>>(), ["cart", "order", "search"]);
     }
 
     #[test]
