@@ -23,12 +23,12 @@ const ADMIN: (&str, &str) = ("admin@example.com", "a long enough password");
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Orders that are sent at once before the process is killed.
 const ORDERS_PER_ROUND: usize = 24;
-const SERVICES: [&str; 5] = ["user", "catalog", "cart", "order", "payment"];
+const SERVICES: [&str; 6] = ["user", "catalog", "cart", "order", "payment", "search"];
 
 /// All services in one process, which call each other without sockets.
 const ONE_PROCESS: &[&[&str]] = &[&["all"]];
 /// The services in processes such that every call between them goes over HTTP.
-const FOUR_PROCESSES: &[&[&str]] = &[&["gateway"], &["order"], &["cart"], &["user", "catalog", "payment"]];
+const FOUR_PROCESSES: &[&[&str]] = &[&["gateway"], &["order"], &["cart"], &["user", "catalog", "payment", "search"]];
 
 /// A process that is killed with SIGKILL, without graceful shutdown, when it is dropped.
 struct Process(Child);
