@@ -18,8 +18,15 @@ const BASE: &[&str] = &[
     "agora-kafka",
     "agora-outbox",
 ];
-const SERVICES: &[&str] =
-    &["agora-gateway", "agora-user", "agora-catalog", "agora-cart", "agora-order", "agora-payment"];
+const SERVICES: &[&str] = &[
+    "agora-gateway",
+    "agora-user",
+    "agora-catalog",
+    "agora-cart",
+    "agora-order",
+    "agora-payment",
+    "agora-recommendation",
+];
 
 /// A workspace crate and the workspace crates that it may depend on. Crates in `SERVICES` may depend on `BASE`.
 const EDGES: &[(&str, &[&str])] = &[

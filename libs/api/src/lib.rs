@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod order;
 pub mod payment;
 mod problem;
+pub mod recommendation;
 mod route;
 pub mod user;
 
@@ -23,6 +24,7 @@ pub fn public_routes() -> impl Iterator<Item = Route> {
         cart::routes::PUBLIC,
         order::routes::PUBLIC,
         payment::routes::PUBLIC,
+        recommendation::routes::PUBLIC,
     ];
     services.into_iter().flatten().copied()
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Database, Disruption, Exposure, Identity, Kafka, MarketplaceStatus, Network, Observability, Payments, Pod,
-    Recovery, Redis, Release, ServiceSpec,
+    Recommendations, Recovery, Redis, Release, ServiceSpec,
 };
 
 /// Spec of a marketplace: its services, databases, topics and routes.
@@ -99,6 +99,9 @@ pub struct MarketplaceSpec {
     /// The payment provider. Default in profile Development: type `Simulator`; required in other profiles.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payments: Option<Payments>,
+    /// How products are recommended to users.
+    #[serde(default)]
+    pub recommendations: Recommendations,
     /// Labels, annotations and scheduling of all pods.
     #[serde(default)]
     pub pod: Pod,

@@ -1,4 +1,4 @@
-//! The small parts of a spec: tokens, payments, pods, network, disruption, traces, recovery, deletion. Must not depend on
+//! The small parts of a spec: tokens, payments, recommendations, pods, network, disruption, traces, recovery, deletion. Must not depend on
 //! the controller.
 
 use std::collections::BTreeMap;
@@ -54,6 +54,38 @@ pub enum PaymentProvider {
     Simulator,
     /// No provider: requests to pay are answered with 503.
     None,
+}
+
+/// How products are recommended to users.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Recommendations {
+    /// Time from the end of one run that computes the recommendations of all users to the start of the next, in seconds. The
+    /// recommendations of a user who orders are computed at once.
+    #[serde(default = "recommendations_interval_seconds")]
+    #[schemars(range(min = 10, max = 86_400))]
+    pub interval_seconds: i32,
+    /// Category that is recommended to users without purchases.
+    #[serde(default = "recommendations_default_category")]
+    #[schemars(length(min = 1, max = 100))]
+    pub default_category: String,
+}
+
+fn recommendations_interval_seconds() -> i32 {
+    300
+}
+
+fn recommendations_default_category() -> String {
+    "Electronics".to_owned()
+}
+
+impl Default for Recommendations {
+    fn default() -> Self {
+        Self {
+            interval_seconds: recommendations_interval_seconds(),
+            default_category: recommendations_default_category(),
+        }
+    }
 }
 
 /// Labels, annotations and scheduling of all pods.

@@ -44,6 +44,8 @@ pub enum ServiceName {
     Order,
     /// Payments and the ledger.
     Payment,
+    /// Products that users may want next.
+    Recommendation,
 }
 
 impl ServiceName {
@@ -56,6 +58,7 @@ impl ServiceName {
             Self::Cart => "cart",
             Self::Order => "order",
             Self::Payment => "payment",
+            Self::Recommendation => "recommendation",
         }
     }
 }

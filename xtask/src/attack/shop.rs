@@ -19,9 +19,10 @@ use crate::command::{command, feed, run, tail, until};
 use crate::environment::Paths;
 
 const START_MAX: Duration = Duration::from_secs(30);
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 11] = [
     ("INTERNAL_SECRET", "0123456789abcdef0123456789abcdef"),
     ("KAFKA_BROKERS", "127.0.0.1:1"),
+    ("REDIS_URL", "redis://127.0.0.1:1"),
     ("ISOLATION_KEY", "attack"),
     ("PAYMENT_PROVIDER", "Simulator"),
     ("LEGACY_ALIASES", "Enabled"),

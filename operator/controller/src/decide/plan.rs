@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use agora_crd::{
     DeletionPolicy, ExposureTlsType, ExposureType, LegacyAliases, Marketplace, Network, PaymentProvider, Pod, Profile,
-    Reason, TlsMode,
+    Reason, Recommendations, TlsMode,
 };
 use agora_topology as topology;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -95,6 +95,7 @@ pub struct Plan {
     pub redis_secret: Option<String>,
     pub exposure: ExposurePlan,
     pub payments: PaymentProvider,
+    pub recommendations: Recommendations,
     pub access_token_lifetime_seconds: i32,
     pub pod: Pod,
     pub network: Network,
@@ -183,6 +184,7 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         redis_secret: spec.redis.external.secret_ref.as_ref().map(|secret| secret.name.clone()),
         exposure: exposure(spec),
         payments: payments(spec, &mut violations),
+        recommendations: spec.recommendations.clone(),
         access_token_lifetime_seconds: spec.identity.access_token_lifetime_seconds,
         pod: spec.pod.clone(),
         network: spec.network.clone(),

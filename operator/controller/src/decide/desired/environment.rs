@@ -152,6 +152,9 @@ fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
     if name.starts_with("DATABASE_") {
         return database(plan, service, name);
     }
+    if name.starts_with("REDIS_") {
+        return redis(plan, observed, name);
+    }
     let setting = |text: String| Ok(Entry::Setting(text));
     let file = |file: File| Ok(Entry::File(file));
     match name {
@@ -164,6 +167,8 @@ fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
         "RECOVERY_EPOCH" => setting(plan.epoch.to_string()),
         "CORS_ORIGINS" => setting(plan.exposure.cors_origins.join(",")),
         "LEGACY_ALIASES" => setting(format!("{:?}", plan.exposure.legacy_aliases)),
+        "RECOMMENDATION_INTERVAL_SECONDS" => setting(plan.recommendations.interval_seconds.to_string()),
+        "RECOMMENDATION_DEFAULT_CATEGORY" => setting(plan.recommendations.default_category.clone()),
         "PAYMENT_PROVIDER" => setting(format!("{:?}", plan.payments)),
         "ACCESS_TOKEN_LIFETIME_SECONDS" => setting(plan.access_token_lifetime_seconds.to_string()),
         "ADMIN_EMAIL" => setting(observed.credentials.admin.username.clone()),
@@ -255,6 +260,17 @@ fn kafka(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, Conditio
             }
             _ => Entry::Absent,
         },
+        _ => Entry::Absent,
+    })
+}
+
+fn redis(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, ConditionError> {
+    Ok(match (name, &plan.redis_secret) {
+        ("REDIS_URL", _) => Entry::Setting(format!("redis://{}", plan.redis_endpoint)),
+        ("REDIS_PASSWORD", Some(secret)) => {
+            observed.secret_text(secret, "password", &plan.redis_login())?;
+            Entry::File(File::secret(secret.clone(), "password", "redis-password"))
+        }
         _ => Entry::Absent,
     })
 }
