@@ -164,6 +164,7 @@ fn payments() {
         result_id: CommandId::new(id(51)),
     };
     check(&[
+        PaymentEvent::Authorised(payment.clone()),
         PaymentEvent::Captured(payment.clone()),
         PaymentEvent::Declined(payment.clone()),
         PaymentEvent::Failed(payment.clone()),

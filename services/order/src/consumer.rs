@@ -51,6 +51,7 @@ fn parse(envelope: &Envelope) -> Result<Incoming, Failure> {
     let poison = |error: serde_json::Error| Failure::Poison(error.into());
     if let Some(event) = envelope.event::<PaymentEvent>().map_err(poison)? {
         return Ok(match event {
+            PaymentEvent::Authorised(_) => Incoming::Other,
             PaymentEvent::Captured(payment) => Incoming::paid(&payment, PaymentOutcome::Captured),
             PaymentEvent::Declined(payment) => Incoming::paid(&payment, PaymentOutcome::Declined),
             PaymentEvent::Failed(payment) => Incoming::paid(&payment, PaymentOutcome::Failed),
