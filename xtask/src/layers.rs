@@ -47,8 +47,9 @@ const WRAPPED: &[(&str, &[&str])] = &[
     ("rdkafka", &["agora-kafka", "agora-operator", "agora-e2e", "agora-testkit"]),
     ("fred", &["agora-redis"]),
     ("kube", &["agora-crd", "agora-operator", "agora-e2e"]),
-    // Services call each other through `agora_outbound`. `agora seed` is a client of the shop.
-    ("reqwest", &["agora", "agora-testkit", "agora-e2e", "agora-shopper"]),
+    // Services call each other through `agora_outbound`. `agora seed` is a client of the shop; payment calls a provider over
+    // TLS.
+    ("reqwest", &["agora", "agora-payment", "agora-testkit", "agora-e2e", "agora-shopper"]),
     ("serde_yml", &[]),
     ("chrono", &[]),
     ("native-tls", &[]),

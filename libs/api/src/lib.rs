@@ -11,7 +11,9 @@ mod route;
 pub mod user;
 
 pub use problem::{Detail, Problem};
-pub use route::{BODY_BYTES_MAX, Method, OPEN_BODY_BYTES_MAX, PRODUCT_BODY_BYTES_MAX, Policy, Route};
+pub use route::{
+    BODY_BYTES_MAX, Method, OPEN_BODY_BYTES_MAX, PRODUCT_BODY_BYTES_MAX, Policy, Route, WEBHOOK_BODY_BYTES_MAX,
+};
 
 use serde::{Deserialize, Serialize};
 

@@ -160,7 +160,16 @@ pub const PAYMENT: Service = Service {
     consumes: &[topics::ORDER],
     calls: &["order"],
     behind_gateway: true,
-    env: &["ORDER_INTERNAL_URL", "PAYMENT_PROVIDER"],
+    env: &[
+        "ORDER_INTERNAL_URL",
+        "PAYMENT_PROVIDER",
+        "ENCRYPTION_KEY",
+        "ENCRYPTION_KEY_PREVIOUS",
+        "STRIPE_BASE_URL",
+        "STRIPE_API_KEY",
+        "STRIPE_WEBHOOK_SECRET",
+        "STRIPE_RETURN_URL",
+    ],
     cpu_target_percent: 70,
     needed_to_buy: true,
 };

@@ -224,6 +224,7 @@ fn environment(brokers: &str, [jwks, signing]: [&NamedTempFile; 2], gateway: u16
         ("ADMIN_PASSWORD", ADMIN.1),
         ("KAFKA_BROKERS", brokers),
         ("PAYMENT_PROVIDER", "Simulator"),
+        ("ENCRYPTION_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
         ("LEGACY_ALIASES", "Enabled"),
         ("DATABASE_POOL_SIZE", "5"),
         // Each of few shoppers orders in every round, and a killed process leaves orders unpaid for a while.

@@ -19,11 +19,12 @@ use crate::command::{command, feed, run, tail, until};
 use crate::environment::Paths;
 
 const START_MAX: Duration = Duration::from_secs(30);
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 11] = [
     ("INTERNAL_SECRET", "0123456789abcdef0123456789abcdef"),
     ("KAFKA_BROKERS", "127.0.0.1:1"),
     ("ISOLATION_KEY", "attack"),
     ("PAYMENT_PROVIDER", "Simulator"),
+    ("ENCRYPTION_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
     ("LEGACY_ALIASES", "Enabled"),
     ("DATABASE_POOL_SIZE", "5"),
     ("RUST_LOG", "error"),
