@@ -66,6 +66,9 @@ use crate::{
         .field_path(".payments"),
     validation = Rule::new("self.profile == 'Development' || !has(self.payments) || self.payments.type != 'Simulator'")
         .message("type Simulator may be chosen only in profile Development")
+        .field_path(".payments"),
+    validation = Rule::new("self.profile == 'Development' || !has(self.payments) || !has(self.payments.stripeCompatible) || self.payments.stripeCompatible.baseUrl.startsWith('https://')")
+        .message("stripeCompatible.baseUrl must begin with https:// outside profile Development")
         .field_path(".payments")
 )]
 #[serde(rename_all = "camelCase")]

@@ -8,6 +8,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::{SecretRef, rules};
+
 /// What happens to data when the Marketplace is deleted.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 pub enum DeletionPolicy {
@@ -38,13 +40,35 @@ impl Default for Identity {
     }
 }
 
-/// The payment provider.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+/// The payment provider: a union of `type` and the member that `type` names.
+#[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[x_kube(validation = Rule::new("(self.type == 'StripeCompatible') == has(self.stripeCompatible)")
+    .message("member stripeCompatible is required with type StripeCompatible and may not be set with another type"))]
 #[serde(rename_all = "camelCase")]
 pub struct Payments {
-    /// The provider: `Simulator` or `None`.
+    /// The provider: `Simulator`, `StripeCompatible` or `None`.
     #[serde(rename = "type")]
     pub type_: PaymentProvider,
+    /// A provider with Stripe's HTTP interface; used with type `StripeCompatible`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stripe_compatible: Option<StripeCompatible>,
+}
+
+/// A payment provider with Stripe's HTTP interface. Its messages (webhooks) go to `/api/v1/payments/webhooks/stripe`.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StripeCompatible {
+    /// Address of the provider, for example `https://api.stripe.com`. Without TLS only in profile Development.
+    #[schemars(length(min = 8, max = 512), regex(pattern = rules::HTTP_ADDRESS))]
+    pub base_url: String,
+    /// Secret with the key `api-key`, and `webhook-secret` with the signing secrets of the webhook endpoint, one a line. Its
+    /// annotation lists `payments=<host>:<port>`, or `payments` for any address.
+    pub secret_ref: SecretRef,
+    /// Where the payer's bank sends a payer back to after an authentication. Without it, only payments that need none and
+    /// those of clients with the provider's own scripts succeed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 8, max = 2_048), regex(pattern = "^https?://"))]
+    pub return_url: Option<String>,
 }
 
 /// A payment provider.
@@ -52,6 +76,8 @@ pub struct Payments {
 pub enum PaymentProvider {
     /// A simulator that moves no money. Only in profile Development.
     Simulator,
+    /// A provider with Stripe's HTTP interface.
+    StripeCompatible,
     /// No provider: requests to pay are answered with 503.
     None,
 }

@@ -95,6 +95,7 @@ pub struct Plan {
     pub redis_secret: Option<String>,
     pub exposure: ExposurePlan,
     pub payments: PaymentProvider,
+    pub stripe: Option<StripePlan>,
     pub access_token_lifetime_seconds: i32,
     pub pod: Pod,
     pub network: Network,
@@ -117,6 +118,24 @@ pub struct DatabasePlan {
     pub tls: TlsPlan,
     pub admin_secret: String,
     pub deletion: DeletionPolicy,
+}
+
+/// A payment provider with Stripe's interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StripePlan {
+    pub base_url: String,
+    /// `host:port` of the base URL.
+    pub address: String,
+    pub port: u16,
+    pub secret: String,
+    pub return_url: Option<String>,
+}
+
+impl StripePlan {
+    /// The use of the API key.
+    pub fn login(&self) -> Purpose {
+        Purpose::Payments(self.address.clone())
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,6 +202,7 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         redis_secret: spec.redis.external.secret_ref.as_ref().map(|secret| secret.name.clone()),
         exposure: exposure(spec),
         payments: payments(spec, &mut violations),
+        stripe: stripe(spec),
         access_token_lifetime_seconds: spec.identity.access_token_lifetime_seconds,
         pod: spec.pod.clone(),
         network: spec.network.clone(),
@@ -283,6 +303,7 @@ impl Plan {
         let logins = [
             Some((self.database.admin_secret.clone(), self.database_login())),
             self.redis_secret.clone().map(|name| (name, self.redis_login())),
+            self.stripe.as_ref().map(|stripe| (stripe.secret.clone(), stripe.login())),
             self.kafka.credentials.clone().map(|name| (name, self.kafka_login())),
         ];
         let pull = self.pull_secrets.iter().map(|name| (name.clone(), Purpose::Pull));
@@ -350,4 +371,23 @@ fn payments(spec: &agora_crd::MarketplaceSpec, violations: &mut Vec<Violation>) 
             PaymentProvider::None
         }
     }
+}
+
+fn stripe(spec: &agora_crd::MarketplaceSpec) -> Option<StripePlan> {
+    let stripe = spec.payments.as_ref()?.stripe_compatible.as_ref()?;
+    let (scheme, rest) = stripe.base_url.split_once("://")?;
+    let authority = rest.split('/').next().unwrap_or_default();
+    let default = if scheme == "https" { 443 } else { 80 };
+    // A colon within brackets is part of an IPv6 address.
+    let after_host = authority.rsplit_once(']').map_or(authority, |(_, rest)| rest);
+    let port = after_host.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    let host = if port.is_some() { authority.rsplit_once(':').map_or(authority, |(host, _)| host) } else { authority };
+    let port = port.unwrap_or(default);
+    Some(StripePlan {
+        base_url: stripe.base_url.clone(),
+        address: format!("{}:{port}", host.to_ascii_lowercase()),
+        port,
+        secret: stripe.secret_ref.name.clone(),
+        return_url: stripe.return_url.clone(),
+    })
 }

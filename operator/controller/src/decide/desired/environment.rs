@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::config_map;
-use crate::decide::credentials::{admin_secret, database_secret, internal_secret, signing_secret};
+use crate::decide::credentials::{admin_secret, database_secret, encryption_secret, internal_secret, signing_secret};
 use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{EnvValue, Plan, ServicePlan};
 use crate::decide::purpose::Purpose;
@@ -152,6 +152,9 @@ fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
     if name.starts_with("DATABASE_") {
         return database(plan, service, name);
     }
+    if name.starts_with("STRIPE_") {
+        return stripe(plan, observed, name);
+    }
     let setting = |text: String| Ok(Entry::Setting(text));
     let file = |file: File| Ok(Entry::File(file));
     match name {
@@ -169,6 +172,10 @@ fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
         "ADMIN_EMAIL" => setting(observed.credentials.admin.username.clone()),
         "ADMIN_PASSWORD" => file(File::secret(admin_secret(&plan.name), "password", "admin-password")),
         "INTERNAL_SECRET" => file(File::secret(internal_secret(&plan.name), "secret", "internal-secret")),
+        "ENCRYPTION_KEY" => file(File::secret(encryption_secret(&plan.name), "current", "encryption-key")),
+        "ENCRYPTION_KEY_PREVIOUS" => {
+            file(File::secret(encryption_secret(&plan.name), "previous", "previous-encryption-key"))
+        }
         "SIGNING_KEY_FILE" => file(File::secret(signing_secret(&plan.name), "current.pem", "signing.pem")),
         "JWKS_FILE" => file(File {
             source: Source::ConfigMap,
@@ -217,6 +224,25 @@ fn pool_size(plan: &Plan) -> Result<i32, ConditionError> {
 
 fn database_url(plan: &Plan, service: &ServicePlan) -> File {
     File::secret(database_secret(&plan.name, service.row.name), "url", "database-url")
+}
+
+/// The payment provider with Stripe's interface. A webhook secret may be absent: messages are then not accepted.
+fn stripe(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, ConditionError> {
+    let Some(stripe) = &plan.stripe else { return Ok(Entry::Absent) };
+    let secret = |key, path| Entry::File(File::secret(stripe.secret.clone(), key, path));
+    Ok(match name {
+        "STRIPE_BASE_URL" => Entry::Setting(stripe.base_url.clone()),
+        "STRIPE_RETURN_URL" => stripe.return_url.clone().map_or(Entry::Absent, Entry::Setting),
+        "STRIPE_API_KEY" => {
+            observed.secret_text(&stripe.secret, "api-key", &stripe.login())?;
+            secret("api-key", "stripe-api-key")
+        }
+        "STRIPE_WEBHOOK_SECRET" => {
+            let has_key = observed.referenced_secret(&stripe.secret, &stripe.login())?.contains_key("webhook-secret");
+            if has_key { secret("webhook-secret", "stripe-webhook-secret") } else { Entry::Absent }
+        }
+        _ => Entry::Absent,
+    })
 }
 
 fn database_ca(plan: &Plan) -> Option<File> {
