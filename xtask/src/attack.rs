@@ -13,7 +13,7 @@ use crate::progress::{note, stage};
 mod assaults;
 mod client;
 mod report;
-mod shop;
+pub mod shop;
 
 use assaults::Assault;
 use report::{Row, table};

@@ -27,6 +27,7 @@ mod pgbench;
 mod pinned;
 mod repair;
 mod running_load;
+mod search;
 mod searches;
 mod shoppers;
 mod shops;
@@ -148,6 +149,16 @@ pub enum Benchmark {
         #[arg(long, default_value_t = 20_000)]
         requests: u32,
     },
+    /// Latency of searches with facets and of lists of 20 at half of the capacity, over many products, and the time to build
+    /// the index from the catalog; needs no cluster; targets p99 40 ms and 25 ms, 45 s
+    Search {
+        /// Number of products
+        #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1_000..=1_000_000))]
+        products: u32,
+        /// Duration of each load
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(5..=300))]
+        seconds: u32,
+    },
 }
 
 /// The benchmarks of `all`: those that need an idle marketplace run before those that load it.
@@ -155,6 +166,7 @@ fn every() -> Vec<Benchmark> {
     vec![
         Benchmark::Size { release: false },
         Benchmark::Edge { rate: 1_000, requests: 20_000 },
+        Benchmark::Search { products: 100_000, seconds: 20 },
         Benchmark::Shops { count: 200 },
         Benchmark::Memory,
         Benchmark::Start,
@@ -197,6 +209,7 @@ impl Benchmark {
             Self::Rush { buyers, units } => format!("rush --buyers {buyers} --units {units}"),
             Self::Shops { count } => format!("shops --count {count}"),
             Self::Edge { rate, requests } => format!("edge --rate {rate} --requests {requests}"),
+            Self::Search { products, seconds } => format!("search --products {products} --seconds {seconds}"),
         };
         format!("cargo xtask bench {words}")
     }
@@ -232,6 +245,9 @@ fn measure(paths: &Paths, benchmark: &Benchmark) -> Result<()> {
     if let Benchmark::Edge { rate, requests } = benchmark {
         return edge::measure(paths, *rate, *requests);
     }
+    if let Benchmark::Search { products, seconds } = benchmark {
+        return search::measure(paths, *products, *seconds);
+    }
     if let Benchmark::Shops { count } = benchmark {
         return shops::measure(paths, *count);
     }
@@ -245,7 +261,7 @@ fn measure(paths: &Paths, benchmark: &Benchmark) -> Result<()> {
         );
     }
     match benchmark {
-        Benchmark::All | Benchmark::Edge { .. } | Benchmark::Shops { .. } => Ok(()),
+        Benchmark::All | Benchmark::Edge { .. } | Benchmark::Search { .. } | Benchmark::Shops { .. } => Ok(()),
         Benchmark::Install => install::measure(&target),
         Benchmark::Repair { tries } => repair::measure(paths, &target, *tries),
         Benchmark::Idle { seconds } => idle::measure(paths, &target, Duration::from_secs(*seconds)),

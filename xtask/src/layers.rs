@@ -18,8 +18,16 @@ const BASE: &[&str] = &[
     "agora-kafka",
     "agora-outbox",
 ];
-const SERVICES: &[&str] =
-    &["agora-gateway", "agora-user", "agora-catalog", "agora-cart", "agora-order", "agora-payment"];
+const SERVICES: &[&str] = &[
+    "agora-gateway",
+    "agora-user",
+    "agora-catalog",
+    "agora-cart",
+    "agora-order",
+    "agora-payment",
+    "agora-recommendation",
+    "agora-search",
+];
 
 /// A workspace crate and the workspace crates that it may depend on. Crates in `SERVICES` may depend on `BASE`.
 const EDGES: &[(&str, &[&str])] = &[
@@ -47,8 +55,9 @@ const WRAPPED: &[(&str, &[&str])] = &[
     ("rdkafka", &["agora-kafka", "agora-operator", "agora-e2e", "agora-testkit"]),
     ("fred", &["agora-redis"]),
     ("kube", &["agora-crd", "agora-operator", "agora-e2e"]),
-    // Services call each other through `agora_outbound`. `agora seed` is a client of the shop.
-    ("reqwest", &["agora", "agora-testkit", "agora-e2e", "agora-shopper"]),
+    // Services call each other through `agora_outbound`. `agora seed` is a client of the shop; payment calls a provider over
+    // TLS.
+    ("reqwest", &["agora", "agora-payment", "agora-testkit", "agora-e2e", "agora-shopper"]),
     ("serde_yml", &[]),
     ("chrono", &[]),
     ("native-tls", &[]),

@@ -28,6 +28,7 @@ const fn service(sources: &'static str) -> Layout {
             ("ports", &["domain"]),
             ("service", RULES),
             ("postgres", RULES),
+            ("cache", RULES),
             ("clients", RULES),
             ("crypto", RULES),
             ("consumer", ENTRANCE),
@@ -59,6 +60,8 @@ const LAYOUTS: &[Layout] = &[
     service("services/cart/src"),
     service("services/order/src"),
     service("services/payment/src"),
+    service("services/search/src"),
+    service("services/recommendation/src"),
 ];
 /// Files that only declare and start the modules.
 const ROOTS: [&str; 2] = ["lib", "main"];

@@ -145,6 +145,28 @@ pub struct VariantStock {
     pub stock: i64,
 }
 
+/// A line of internal `GET /internal/v1/products/export`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportedProduct {
+    pub product: Product,
+    /// Every stock row of the product.
+    pub stock_levels: Vec<ExportedStock>,
+}
+
+/// A stock row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportedStock {
+    /// The variant; empty for a product without variants.
+    pub variant: String,
+    pub warehouse_id: WarehouseId,
+    /// Units that can be ordered now.
+    pub units: i64,
+    /// Version of the row, as in its events.
+    pub version: i64,
+}
+
 /// Internal `POST /internal/v1/reserve`: all lines or none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -7,11 +7,15 @@ pub mod catalog;
 pub mod order;
 pub mod payment;
 mod problem;
+pub mod recommendation;
 mod route;
+pub mod search;
 pub mod user;
 
 pub use problem::{Detail, Problem};
-pub use route::{BODY_BYTES_MAX, Method, OPEN_BODY_BYTES_MAX, PRODUCT_BODY_BYTES_MAX, Policy, Route};
+pub use route::{
+    BODY_BYTES_MAX, Method, OPEN_BODY_BYTES_MAX, PRODUCT_BODY_BYTES_MAX, Policy, Route, WEBHOOK_BODY_BYTES_MAX,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +27,8 @@ pub fn public_routes() -> impl Iterator<Item = Route> {
         cart::routes::PUBLIC,
         order::routes::PUBLIC,
         payment::routes::PUBLIC,
+        search::routes::PUBLIC,
+        recommendation::routes::PUBLIC,
     ];
     services.into_iter().flatten().copied()
 }

@@ -1,10 +1,13 @@
 //! Bodies of orders, and the internal commands by which payments begin and report.
 
+mod reports;
 pub mod routes;
 
 use agora_vocab::{AddressId, CommandId, Money, OrderId, PaymentId, ProductId, SellerId, UserId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+
+pub use reports::{LatestOrders, ReportedOrder, ReportedUser, TopProduct, TopProducts};
 
 use crate::user::PostalAddress;
 

@@ -15,6 +15,9 @@ pub struct NewPayment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<Money>,
     pub method: String,
+    /// `automatic` (the default), or `manual`: the amount is only authorised, and captured or voided later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture_method: Option<String>,
     /// The provider's token of the card; never a card number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
@@ -37,12 +40,21 @@ pub struct Payment {
     /// The order's state as the order service last reported it; null if the service was unreachable.
     pub order_status: Option<String>,
     pub user_id: UserId,
-    /// `pending`, `captured`, `declined`, `failed`, `voided`, `partially_refunded` or `refunded`.
+    /// `pending`, `action_required`, `authorised`, `captured`, `declined`, `failed`, `voided`, `partially_refunded` or
+    /// `refunded`.
     pub status: String,
     pub amount: Money,
+    /// How much of it is held or was captured.
+    pub authorised: Money,
+    /// How much of it was captured.
+    pub captured: Money,
     /// How much of it went back.
     pub refunded: Money,
     pub method: String,
+    /// `automatic` or `manual`.
+    pub capture_method: String,
+    /// What the payer must do, while the status is `action_required`.
+    pub next_action: Option<NextAction>,
     /// The provider's reference.
     pub reference_id: Option<String>,
     /// The bank's authorisation.
@@ -57,6 +69,72 @@ pub struct Payment {
     /// When it last changed.
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
+}
+
+/// What a payer must do before the payment can go on, for example 3-D Secure. Afterwards `POST /payments/{id}/confirm`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NextAction {
+    /// `redirect`, or the provider's own name of the action.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Where the payer must go, as a reference relative to this request; null if the provider's own scripts lead the payer.
+    pub url: Option<String>,
+}
+
+/// `POST /payments/challenges/{reference}`: the answer of the payer's bank, only with the simulated provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChallengeAnswer {
+    pub approve: bool,
+}
+
+/// `POST /payments/{id}/capture`: without `amount`, the whole authorised amount; the rest is released.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Capture {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<Money>,
+}
+
+/// An entry of a payment's log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogEntry {
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// `created`, `authorised`, `captured`, `declined`, `failed`, `voided`, `pending`, `refund_requested`,
+    /// `refund_succeeded`, `refund_failed`, `provider_event` or `note`.
+    pub kind: String,
+    pub amount: Option<Money>,
+    /// The provider's reference.
+    pub reference_id: Option<String>,
+    pub message: Option<String>,
+}
+
+/// A difference between the ledger and the provider.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Difference {
+    /// `missing_here`, `missing_there` or `amount_differs`.
+    pub category: String,
+    /// `capture` or `refund`.
+    pub kind: String,
+    /// The provider's reference of the charge or refund.
+    pub reference_id: String,
+    /// What the ledger contains.
+    pub here: Option<Money>,
+    /// What the provider reports.
+    pub there: Option<Money>,
+    /// When the money moved.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+}
+
+/// The answer to a message of the provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Received {
+    pub received: bool,
 }
 
 /// `POST /payments/refund`: one of `payment_id` and `order_id`; without `amount`, all that is left.

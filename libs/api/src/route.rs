@@ -14,6 +14,9 @@ pub const OPEN_BODY_BYTES_MAX: usize = 8 << 10;
 /// Largest body that describes a product, in bytes.
 pub const PRODUCT_BODY_BYTES_MAX: usize = 128 << 10;
 
+/// Largest message of a payment provider, in bytes.
+pub const WEBHOOK_BODY_BYTES_MAX: usize = 64 << 10;
+
 /// A route of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
@@ -134,15 +137,16 @@ pub(crate) use routes;
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{BODY_BYTES_MAX, OPEN_BODY_BYTES_MAX, PRODUCT_BODY_BYTES_MAX, Policy};
-    use crate::{catalog, public_routes, user};
+    use super::{BODY_BYTES_MAX, OPEN_BODY_BYTES_MAX, PRODUCT_BODY_BYTES_MAX, Policy, WEBHOOK_BODY_BYTES_MAX};
+    use crate::{catalog, payment, public_routes, user};
 
     #[test]
-    fn a_body_without_a_token_is_small_and_only_a_product_may_be_large() {
+    fn a_body_without_a_token_is_small_and_only_a_product_or_a_signed_message_may_be_large() {
         for route in public_routes() {
             let product = [catalog::routes::CREATE, catalog::routes::CHANGE].contains(&route);
             let expected = match route.policy {
                 _ if product => PRODUCT_BODY_BYTES_MAX,
+                _ if route == payment::routes::WEBHOOK => WEBHOOK_BODY_BYTES_MAX,
                 Policy::Open | Policy::Optional => OPEN_BODY_BYTES_MAX,
                 _ => BODY_BYTES_MAX,
             };

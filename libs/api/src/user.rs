@@ -26,6 +26,88 @@ pub struct Register {
     /// A telephone number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
+    /// What is absent is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preferences: Option<UpdatePreferences>,
+}
+
+/// Which mails a user wants, besides those that concern orders, payments and the security of the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Preferences {
+    /// Sales and newsletters.
+    pub promotions: bool,
+    /// Progress of orders between payment and delivery.
+    pub order_updates: bool,
+    pub recommendations: bool,
+}
+
+/// `PUT /users/{id}/preferences`: what is absent stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpdatePreferences {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotions: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_updates: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recommendations: Option<bool>,
+}
+
+/// Body of `PUT /admin/users/{id}/status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetStatus {
+    /// `active` or `blocked`.
+    pub status: String,
+}
+
+/// Body of `POST /users/me/password`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChangePassword {
+    pub current_password: String,
+    /// 8 to 128 characters.
+    pub new_password: String,
+}
+
+/// `POST /auth/password-reset`: a mail is sent if an account has the address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestPasswordReset {
+    pub email: String,
+}
+
+/// Body of `POST /auth/password-reset/confirm`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ResetPassword {
+    /// The token in the mail's link, valid once and for 15 minutes.
+    pub token: String,
+    /// 8 to 128 characters.
+    pub new_password: String,
+}
+
+/// A session of the user that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Session {
+    pub id: SessionId,
+    /// Whether the request was sent in it.
+    pub current: bool,
+    /// The client's address at the login.
+    pub ip: Option<String>,
+    /// The client's own description of itself at the login.
+    pub user_agent: Option<String>,
+    /// Time of the login.
+    #[serde(with = "time::serde::rfc3339")]
+    pub issued_at: OffsetDateTime,
+    /// Time of the last refresh.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub used_at: Option<OffsetDateTime>,
+    /// When it ends at the latest.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: OffsetDateTime,
 }
 
 /// `PUT /users/{id}`: what is absent stays as it is.
@@ -64,6 +146,7 @@ pub struct User {
     pub roles: Vec<Role>,
     /// `active` or `blocked`.
     pub status: String,
+    pub preferences: Preferences,
     /// Time of registration.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,

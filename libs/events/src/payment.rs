@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 crate::events! {
     /// Events of `payment-events`, keyed by payment.
     PaymentEvent on crate::topics::PAYMENT;
+    /// The money is held and not taken yet; nothing changes for the order.
+    "payment.authorised" => Authorised(Payment),
     /// The money was taken.
     "payment.captured" => Captured(Payment),
     /// The provider said no.

@@ -1,8 +1,8 @@
 //! A sample of every event, kept as snapshots: what one release wrote, all later ones read.
 
 use agora_vocab::{
-    CartId, CommandId, Currency, Money, OrderId, PaymentId, ProductId, RefundId, SellerId, SessionId, UserId,
-    WarehouseId,
+    CartId, CommandId, Currency, Money, OrderId, PasswordResetId, PaymentId, ProductId, RefundId, SellerId, SessionId,
+    UserId, WarehouseId,
 };
 use time::macros::datetime;
 use uuid::Uuid;
@@ -54,8 +54,9 @@ fn check<E: Event + PartialEq + std::fmt::Debug>(samples: &[E]) {
 
 #[test]
 fn users() {
-    let account =
-        user::Account { user_id: UserId::new(id(10)), email: "ada@example.com".into(), name: Some("Ada".into()) };
+    let preferences = user::Preferences { promotions: false, ..user::Preferences::default() };
+    let (user_id, email) = (UserId::new(id(10)), "ada@example.com");
+    let account = user::Account { user_id, email: email.into(), name: Some("Ada".into()), preferences };
     check(&[
         user::UserEvent::Registered(account.clone()),
         user::UserEvent::Login(user::Login {
@@ -65,7 +66,33 @@ fn users() {
             login_method: "password".into(),
         }),
         user::UserEvent::Updated(account),
+        user::UserEvent::PasswordResetRequested(user::PasswordReset {
+            user_id,
+            email: email.into(),
+            reset_id: PasswordResetId::new(id(12)),
+            expires_at: datetime!(2026-01-02 03:19:05 UTC),
+        }),
+        user::UserEvent::EmailChanged(user::EmailChange {
+            user_id,
+            previous_email: email.into(),
+            email: "countess@example.com".into(),
+        }),
+        user::UserEvent::Revoked(user::Revocation {
+            user_id,
+            session_id: Some(SessionId::new(id(11))),
+            reason: "refresh-token-reused".into(),
+        }),
     ]);
+}
+
+/// What releases wrote that did not know preferences.
+#[test]
+fn an_account_without_preferences_wants_every_mail() {
+    let json = serde_json::json!({"userId": id(10), "email": "ada@example.com", "name": null});
+    let account: user::Account = serde_json::from_value(json).unwrap();
+    assert_eq!(account.preferences, user::Preferences::default());
+    let partial: user::Preferences = serde_json::from_str(r#"{"promotions":false}"#).unwrap();
+    assert_eq!((partial.promotions, partial.order_updates, partial.recommendations), (false, true, true));
 }
 
 #[test]
@@ -167,6 +194,7 @@ fn payments() {
         result_id: CommandId::new(id(51)),
     };
     check(&[
+        PaymentEvent::Authorised(payment.clone()),
         PaymentEvent::Captured(payment.clone()),
         PaymentEvent::Declined(payment.clone()),
         PaymentEvent::Failed(payment.clone()),

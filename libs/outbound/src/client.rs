@@ -82,6 +82,18 @@ struct Answer {
     body: Bytes,
 }
 
+impl Answer {
+    /// The body of a 2xx, which is what was asked for; 4xx is the callee's decision.
+    fn accepted(&self) -> Result<&[u8], CallError> {
+        if self.status.is_client_error() {
+            let status = self.status.as_u16();
+            let problem = serde_json::from_slice(&self.body).unwrap_or_else(|_| unexplained(self.status));
+            return Err(CallError::Refused { status, problem: Box::new(problem), retry_after: self.retry_after });
+        }
+        Ok(&self.body)
+    }
+}
+
 impl Client {
     /// A client of `callee` ("catalog") at `base_url` ("http://shop-catalog:4002"). A wrong address shows at the first
     /// call. If `callee` runs in the same process, calls go to its router and the address is not used.
@@ -134,6 +146,14 @@ impl Client {
         self.call(&Call { method: Method::GET, path, command: None, body: None }).await
     }
 
+    /// Gets an answer of one JSON value a line (`application/x-ndjson`), at most 8 MiB.
+    pub async fn get_lines<A: DeserializeOwned>(&self, path: &str) -> Result<Vec<A>, CallError> {
+        let answer = self.answer(&Call { method: Method::GET, path, command: None, body: None }).await?;
+        let body = answer.accepted()?;
+        let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| self.shared.parsed(line)).collect()
+    }
+
     /// Asks with a body; the callee must change nothing, as the call may be repeated.
     pub async fn post<Q, A>(&self, path: &str, body: &Q) -> Result<A, CallError>
     where
@@ -145,12 +165,18 @@ impl Client {
     }
 
     async fn call<A: DeserializeOwned>(&self, call: &Call<'_>) -> Result<A, CallError> {
+        let answer = self.answer(call).await?;
+        let body = answer.accepted()?;
+        self.shared.parsed(if body.is_empty() { b"null" } else { body })
+    }
+
+    async fn answer(&self, call: &Call<'_>) -> Result<Answer, CallError> {
         let deadline = Instant::now() + self.shared.limits.call_max;
         let mut tries = 0;
         let failure = loop {
             tries += 1;
             let failure = match self.attempt(call, deadline).await {
-                Ok(answer) => return self.shared.meaning(&answer),
+                Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
             let left = deadline.saturating_duration_since(Instant::now());
@@ -253,15 +279,8 @@ impl Shared {
         Ok(bytes.freeze())
     }
 
-    /// 2xx: what was asked for. 4xx: the callee's decision.
-    fn meaning<A: DeserializeOwned>(&self, answer: &Answer) -> Result<A, CallError> {
-        if answer.status.is_client_error() {
-            let status = answer.status.as_u16();
-            let problem = serde_json::from_slice(&answer.body).unwrap_or_else(|_| unexplained(answer.status));
-            return Err(CallError::Refused { status, problem: Box::new(problem), retry_after: answer.retry_after });
-        }
-        let body: &[u8] = if answer.body.is_empty() { b"null" } else { &answer.body };
-        serde_json::from_slice(body)
+    fn parsed<A: DeserializeOwned>(&self, json: &[u8]) -> Result<A, CallError> {
+        serde_json::from_slice(json)
             .map_err(|error| CallError::Unavailable(Failure::Body { callee: self.callee, source: Some(error) }.into()))
     }
 

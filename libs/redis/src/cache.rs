@@ -1,16 +1,28 @@
 //! Cache-aside: what others have loaded a moment ago, else what the loader gives.
 //!
+//! A value belongs to tags. Each tag has a random mark on the server, and a value is valid while its tags have the marks that
+//! they had before it was loaded: dropping a mark drops the values of the tag, also one that is being loaded meanwhile.
+//!
 //! Knows keys and times to live; must not be needed for a right answer.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use fred::{interfaces::KeysInterface, types::Expiration};
+use fred::{
+    interfaces::KeysInterface,
+    types::{Expiration, SetOptions},
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Error, Redis};
 
+/// Time to live of a mark. Values of an ended mark are loaded again.
+const MARK_TTL_S: i64 = 24 * 60 * 60;
+/// Between the marks and the value.
+const SEPARATOR: char = '\n';
+
 impl Redis {
-    /// The value of a key: from Redis where it is there and readable, else from `load`, kept for `ttl`. Only `load` can fail.
+    /// The value of a key: from Redis where it is there and readable, else from `load`, kept for `ttl` or until
+    /// [`forget`](Self::forget) names the key. Only `load` can fail.
     pub async fn get_or_load<T, E>(
         &self,
         key: &str,
@@ -20,17 +32,37 @@ impl Redis {
     where
         T: Serialize + DeserializeOwned,
     {
-        if let Some(found) = self.cached(key).await {
+        self.get_or_load_tagged(key, &[key], ttl, load).await
+    }
+
+    /// As [`get_or_load`](Self::get_or_load), with the tags whose [`forget`](Self::forget) drops the value.
+    pub async fn get_or_load_tagged<T, E>(
+        &self,
+        key: &str,
+        tags: &[&str],
+        ttl: Duration,
+        load: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let looked = self.look(key, tags).await;
+        let cached = looked.as_ref().and_then(|look| serde_json::from_str(look.value.as_deref()?).ok());
+        if let Some(found) = cached {
             self.count("hit");
             return Ok(found);
         }
         self.count("miss");
-        // Who loads keeps the value; who waited reads the text that it left.
+        let marks = looked.map(|look| look.marks);
+        // Who loads keeps the value; who waited reads the text that it left. After a drop, nobody waits for an older load.
+        let flight = format!("{key}{SEPARATOR}{}", marks.as_deref().unwrap_or_default());
         let (mut load, mut loaded) = (pin!(load), None);
-        let flight = self.0.flights.join(key, async {
+        let flight = self.0.flights.join(&flight, async {
             let value = load.as_mut().await?;
             let text: Arc<str> = serde_json::to_string(&value).unwrap_or_default().into();
-            self.keep(key, ttl, &text).await;
+            if let Some(marks) = &marks {
+                self.keep(key, ttl, &format!("{marks}{SEPARATOR}{text}")).await;
+            }
             loaded = Some(value);
             Ok(text)
         });
@@ -41,18 +73,31 @@ impl Redis {
         }
     }
 
-    /// Makes the next reader of these keys load them again. Best effort: they also end by themselves.
-    pub async fn forget(&self, keys: &[&str]) -> Result<(), Error> {
-        let keys: Vec<String> = keys.iter().map(|key| self.key(key)).collect();
+    /// Makes the next reader of the values of these tags load them again, also those that are being loaded.
+    pub async fn forget(&self, tags: &[&str]) -> Result<(), Error> {
+        let marks: Vec<String> = tags.iter().map(|tag| self.mark(tag)).collect();
         let client = self.client()?;
-        Box::pin(client.del::<(), _>(keys)).await.map_err(Error::Unavailable)
+        Box::pin(client.del::<(), _>(marks)).await.map_err(Error::Unavailable)
     }
 
-    async fn cached<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+    /// The value of a key, if it is valid, and the marks of its tags. `None`: Redis is away.
+    async fn look(&self, key: &str, tags: &[&str]) -> Option<Look> {
         let client = self.client().ok()?;
+        let names: Vec<String> = tags.iter().map(|tag| self.mark(tag)).chain([self.key(key)]).collect();
         // Boxed, like every command: fred's futures are 10 KiB, which every caller would carry.
-        let text: Option<String> = Box::pin(client.get(self.key(key))).await.ok()?;
-        serde_json::from_str(&text?).ok()
+        let mut found: Vec<Option<String>> = Box::pin(client.mget(names.clone())).await.ok()?;
+        let text = found.pop()?;
+        if let Some(marks) = joined(&found) {
+            let value = text.and_then(|text| Some(text.strip_prefix(&marks)?.strip_prefix(SEPARATOR)?.to_owned()));
+            return Some(Look { value, marks });
+        }
+        for (name, _) in names.iter().zip(&found).filter(|(_, mark)| mark.is_none()) {
+            let mark = self.0.ids.next().to_string();
+            let expiration = Some(Expiration::EX(MARK_TTL_S));
+            Box::pin(client.set::<(), _, _>(name, mark, expiration, Some(SetOptions::NX), false)).await.ok()?;
+        }
+        let marks: Vec<Option<String>> = Box::pin(client.mget(names[..tags.len()].to_vec())).await.ok()?;
+        Some(Look { value: None, marks: joined(&marks)? })
     }
 
     async fn keep(&self, key: &str, ttl: Duration, text: &str) {
@@ -64,9 +109,26 @@ impl Redis {
         }
     }
 
+    /// The name of a tag's mark.
+    fn mark(&self, tag: &str) -> String {
+        self.key(&format!("mark:{tag}"))
+    }
+
     fn count(&self, outcome: &'static str) {
         metrics::counter!("cache_total", "service" => self.0.service, "outcome" => outcome).increment(1);
     }
+}
+
+/// What Redis holds of a key.
+struct Look {
+    value: Option<String>,
+    /// The marks of all tags, as they stand before the value.
+    marks: String,
+}
+
+/// `None`: a tag has no mark.
+fn joined(marks: &[Option<String>]) -> Option<String> {
+    Some(marks.iter().map(Option::as_deref).collect::<Option<Vec<_>>>()?.join(","))
 }
 
 #[cfg(all(test, feature = "db-tests"))]
@@ -113,6 +175,37 @@ mod tests {
         redis.forget(&["p"]).await.expect("an answer");
 
         assert_eq!(load(&redis, "p", &loads).await, 2);
+    }
+
+    #[tokio::test]
+    async fn a_value_that_was_dropped_while_it_was_loaded_is_loaded_again() {
+        let redis = connected(&agora_testkit::redis().await, "dropped").await;
+        for tag in ["all", "p"] {
+            let slow = async {
+                redis.forget(&[tag]).await.expect("an answer");
+                Ok::<_, Infallible>(0)
+            };
+            assert_eq!(redis.get_or_load_tagged("p", &["all", "p"], MINUTE, slow).await, Ok(0), "what it loaded");
+            let fresh = async { Ok::<_, Infallible>(7) };
+            assert_eq!(redis.get_or_load_tagged("p", &["all", "p"], MINUTE, fresh).await, Ok(7));
+            let unneeded = async { Ok::<_, Infallible>(8) };
+            assert_eq!(redis.get_or_load_tagged("p", &["all", "p"], MINUTE, unneeded).await, Ok(7));
+            redis.forget(&["p"]).await.expect("an answer");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_tag_drops_all_of_its_values_and_no_other() {
+        let redis = connected(&agora_testkit::redis().await, "tags").await;
+        let loads = AtomicU32::new(0);
+        let load = async |key: &str, tags: &[&str]| {
+            let counted = async { Ok::<_, Infallible>(loads.fetch_add(1, Ordering::SeqCst)) };
+            redis.get_or_load_tagged(key, tags, MINUTE, counted).await.expect("infallible")
+        };
+        let all = async || [load("a", &["x", "y"]).await, load("b", &["y"]).await, load("c", &["z"]).await];
+        assert_eq!((all().await, all().await), ([0, 1, 2], [0, 1, 2]));
+        redis.forget(&["y", "none"]).await.expect("an answer");
+        assert_eq!((all().await, all().await), ([3, 4, 2], [3, 4, 2]));
     }
 
     #[tokio::test]

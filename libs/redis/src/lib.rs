@@ -1,10 +1,11 @@
-//! Redis as a hint: a pool, the key namespace, cache-aside, a token bucket.
+//! Redis as a hint: a pool, the key namespace, cache-aside, a token bucket, a limit by key.
 //!
 //! Knows keys and how to do without a server; must not hold anything whose loss would make an answer wrong.
 
 mod bucket;
 mod cache;
 mod flight;
+mod limiter;
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -12,10 +13,11 @@ use std::{
 };
 
 use agora_chassis::{Process, Reader, WatchedSecret};
-use agora_vocab::Secret;
+use agora_vocab::Ids;
 use fred::prelude::{Builder, Client, ClientLike, Pool, ReconnectPolicy};
 
 pub use bucket::{Bucket, Taken};
+pub use limiter::Limiter;
 
 const ISOLATION_KEY_DEFAULT: &str = "agora";
 const CONNECTIONS: usize = 4;
@@ -44,21 +46,50 @@ pub enum Error {
 #[derive(Clone, Debug)]
 pub struct Config {
     url: WatchedSecret,
+    /// In place of one in the URL.
+    password: Option<WatchedSecret>,
     isolation_key: String,
 }
 
 impl Config {
-    /// Reads `REDIS_URL` and `ISOLATION_KEY`.
+    /// Reads `REDIS_URL`, `REDIS_PASSWORD` and `ISOLATION_KEY`.
     pub fn read(reader: &mut Reader) -> Self {
         Self {
             url: reader.secret("REDIS_URL"),
+            password: reader.optional_secret("REDIS_PASSWORD"),
             isolation_key: reader.default("ISOLATION_KEY", ISOLATION_KEY_DEFAULT.to_owned()),
         }
     }
 
     /// A server at a fixed URL.
     pub fn fixed(url: &str, isolation_key: &str) -> Self {
-        Self { url: WatchedSecret::fixed(url), isolation_key: isolation_key.to_owned() }
+        Self { url: WatchedSecret::fixed(url), password: None, isolation_key: isolation_key.to_owned() }
+    }
+
+    /// The settings of a connection, as they are now.
+    fn connection(&self) -> Result<fred::types::config::Config, Error> {
+        let mut connection = fred::types::config::Config::from_url(self.url.current().expose()).map_err(Error::Url)?;
+        if let Some(password) = &self.password {
+            connection.password = Some(password.current().expose().to_owned());
+        }
+        // Its absence at the start is no reason to stop trying.
+        connection.fail_fast = false;
+        Ok(connection)
+    }
+
+    /// Returns when the address or the password is another one.
+    async fn changed(&mut self) {
+        let Self { url, password, .. } = self;
+        let password_changed = async {
+            match password {
+                Some(password) => drop(password.changed().await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = url.changed() => {}
+            () = password_changed => {}
+        }
     }
 }
 
@@ -71,6 +102,7 @@ struct Inner {
     service: &'static str,
     pool: RwLock<Option<Pool>>,
     flights: flight::Flights,
+    ids: Arc<dyn Ids>,
 }
 
 impl std::fmt::Debug for Redis {
@@ -87,17 +119,18 @@ impl Redis {
             service: process.service(),
             pool: RwLock::new(None),
             flights: flight::Flights::default(),
+            ids: process.ids(),
         }));
-        let (watched, url, dependency) = (redis.clone(), config.url.clone(), process.dependency("redis"));
-        if let Err(error) = redis.open(&url.current()) {
+        let (watched, config, dependency) = (redis.clone(), config.clone(), process.dependency("redis"));
+        if let Err(error) = redis.open(&config) {
             dependency.down(error.to_string());
         }
         let shutdown = process.shutdown();
         process.supervise("redis", move || {
-            let (watched, url, dependency) = (watched.clone(), url.clone(), dependency.clone());
+            let (watched, config, dependency) = (watched.clone(), config.clone(), dependency.clone());
             let shutdown = shutdown.clone();
             async move {
-                shutdown.run_until_cancelled(watched.watch(url, dependency)).await;
+                shutdown.run_until_cancelled(watched.watch(config, dependency)).await;
                 Ok(())
             }
         });
@@ -123,11 +156,8 @@ impl Redis {
     }
 
     /// Replaces the connections; the old ones end when their last command does.
-    fn open(&self, url: &Secret) -> Result<(), Error> {
-        let mut config = fred::types::config::Config::from_url(url.expose()).map_err(Error::Url)?;
-        // Its absence at the start is no reason to stop trying.
-        config.fail_fast = false;
-        let pool = Builder::from_config(config)
+    fn open(&self, config: &Config) -> Result<(), Error> {
+        let pool = Builder::from_config(config.connection()?)
             .with_connection_config(|connection| {
                 connection.connection_timeout = CONNECT_MAX;
                 connection.max_command_attempts = 1;
@@ -141,12 +171,12 @@ impl Redis {
         Ok(())
     }
 
-    async fn watch(self, mut url: WatchedSecret, dependency: agora_chassis::Dependency) {
+    async fn watch(self, mut config: Config, dependency: agora_chassis::Dependency) {
         loop {
-            if let Ok(changed) = tokio::time::timeout(CHECK_EVERY, url.changed()).await
-                && let Err(error) = self.replace(&changed).await
+            if tokio::time::timeout(CHECK_EVERY, config.changed()).await.is_ok()
+                && let Err(error) = self.replace(&config).await
             {
-                tracing::warn!(%error, "the new Redis URL is not taken over");
+                tracing::warn!(%error, "the new address or password of Redis is not taken over");
             }
             match self.ping().await {
                 Ok(()) => dependency.up(),
@@ -155,9 +185,9 @@ impl Redis {
         }
     }
 
-    async fn replace(&self, url: &Secret) -> Result<(), Error> {
+    async fn replace(&self, config: &Config) -> Result<(), Error> {
         let old = self.0.pool.read().unwrap_or_else(PoisonError::into_inner).clone();
-        self.open(url)?;
+        self.open(config)?;
         if let Some(old) = old {
             old.quit().await.map_err(Error::Unavailable)?;
         }

@@ -50,7 +50,7 @@ impl KafkaServer {
         .map(str::to_owned)
         .into();
         let settings = file("server.properties");
-        let cluster = cluster_id(port);
+        let cluster = cluster_id(controller);
         let format = ["kafka.tools.StorageTool", "format", "-t", &cluster, "-c", &settings];
         run_as_data_user(&java.iter().map(String::as_str).chain(format).collect::<Vec<_>>());
         let command = [java, vec!["kafka.Kafka".into(), settings]].concat();
@@ -85,9 +85,9 @@ impl KafkaServer {
     }
 }
 
-/// An identity of 16 bytes in Base64, as Kafka requires, that no other running broker of the machine has.
-fn cluster_id(port: u16) -> String {
-    format!("agora-cluster-{port:05}-AA")
+/// An identity of 16 bytes in Base64, as Kafka requires, that no other running cluster of the machine has.
+fn cluster_id(controller: u16) -> String {
+    format!("agora-cluster-{controller:05}-AA")
 }
 
 /// The bootstrap servers of the test process's broker, which makes no topic by itself.

@@ -1,4 +1,4 @@
-//! For tests alone: a throwaway PostgreSQL, Kafka and Redis, a fixed clock, an application under test, keys and tokens.
+//! For tests alone: a throwaway PostgreSQL, Kafka and Redis, a payment provider, a fixed clock, an application under test, keys and tokens.
 //!
 //! Knows how to start servers and drive routers; must not know any service. Everything here panics with a remedy
 //! where it cannot go on: a test has no better answer.
@@ -11,6 +11,7 @@ mod keys;
 mod postgres;
 mod redis;
 mod server;
+mod stripe;
 mod time;
 
 pub use app::{Request, TestApp, TestResponse, refused};
@@ -20,4 +21,5 @@ pub use keys::{TestKeys, internal_token};
 pub use postgres::{PostgresServer, TestDatabase, migrated_postgres, postgres, postgres15};
 pub use redis::{RedisServer, redis};
 pub use server::free_port;
+pub use stripe::{STRIPE_API_KEY, STRIPE_WEBHOOK_SECRET, StripeFault, StripeServer, sign};
 pub use time::{FixedClock, SequentialIds};

@@ -14,6 +14,7 @@ pub const ADMIN_PORT: u16 = 9090;
 
 /// A service of the marketplace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent properties, a column each, and no state")]
 pub struct Service {
     /// Its name: the folder, the child's suffix, the label, the environment prefix in capitals.
     pub name: &'static str,
@@ -25,6 +26,8 @@ pub struct Service {
     pub routes: &'static [&'static str],
     /// Whether it owns a database (and so a migration and the connection budget's share).
     pub database: bool,
+    /// Whether it caches in Redis.
+    pub redis: bool,
     /// Topics that it writes.
     pub publishes: &'static [Topic],
     /// Topics that it reads, in a group of its own name.
@@ -58,8 +61,11 @@ pub const ENV_KAFKA: &[&str] = &[
     "ISOLATION_KEY",
 ];
 
+/// Environment names of a service that caches in Redis.
+pub const ENV_REDIS: &[&str] = &["REDIS_URL", "REDIS_PASSWORD", "ISOLATION_KEY"];
+
 /// Every service, the way in first.
-pub const ALL: &[Service] = &[GATEWAY, USER, CATALOG, CART, ORDER, PAYMENT];
+pub const ALL: &[Service] = &[GATEWAY, USER, CATALOG, CART, ORDER, PAYMENT, RECOMMENDATION, SEARCH];
 
 /// The public entry point.
 pub const GATEWAY: Service = Service {
@@ -68,11 +74,22 @@ pub const GATEWAY: Service = Service {
     internal_port: None,
     routes: &[],
     database: false,
+    redis: false,
     publishes: &[],
     consumes: &[],
     calls: &[],
     behind_gateway: false,
-    env: &["CORS_ORIGINS", "LEGACY_ALIASES", "USER_URL", "CATALOG_URL", "CART_URL", "ORDER_URL", "PAYMENT_URL"],
+    env: &[
+        "CORS_ORIGINS",
+        "LEGACY_ALIASES",
+        "USER_URL",
+        "CATALOG_URL",
+        "CART_URL",
+        "ORDER_URL",
+        "PAYMENT_URL",
+        "SEARCH_URL",
+        "RECOMMENDATION_URL",
+    ],
     cpu_target_percent: 70,
     needed_to_buy: true,
 };
@@ -82,8 +99,9 @@ pub const USER: Service = Service {
     name: "user",
     port: 3001,
     internal_port: Some(4001),
-    routes: &["/auth", "/users"],
+    routes: &["/auth", "/users", "/admin/users"],
     database: true,
+    redis: false,
     publishes: &[topics::USER],
     consumes: &[],
     calls: &[],
@@ -100,6 +118,7 @@ pub const CATALOG: Service = Service {
     internal_port: Some(4002),
     routes: &["/products"],
     database: true,
+    redis: false,
     publishes: &[topics::PRODUCT, topics::INVENTORY, topics::PROMOTIONAL],
     consumes: &[topics::ORDER],
     calls: &[],
@@ -116,6 +135,7 @@ pub const CART: Service = Service {
     internal_port: Some(4003),
     routes: &["/cart"],
     database: true,
+    redis: false,
     publishes: &[topics::CART],
     consumes: &[topics::PRODUCT, topics::ORDER],
     calls: &["catalog"],
@@ -130,10 +150,11 @@ pub const ORDER: Service = Service {
     name: "order",
     port: 3004,
     internal_port: Some(4004),
-    routes: &["/orders", "/admin/orders"],
+    routes: &["/orders", "/admin/orders", "/admin/reports"],
     database: true,
+    redis: false,
     publishes: &[topics::ORDER],
-    consumes: &[topics::PAYMENT, topics::INVENTORY],
+    consumes: &[topics::PAYMENT, topics::INVENTORY, topics::USER],
     calls: &["catalog", "cart", "payment", "user"],
     behind_gateway: true,
     env: &[
@@ -156,13 +177,57 @@ pub const PAYMENT: Service = Service {
     internal_port: Some(4005),
     routes: &["/payments"],
     database: true,
+    redis: false,
     publishes: &[topics::PAYMENT],
     consumes: &[topics::ORDER],
     calls: &["order"],
     behind_gateway: true,
-    env: &["ORDER_INTERNAL_URL", "PAYMENT_PROVIDER"],
+    env: &[
+        "ORDER_INTERNAL_URL",
+        "PAYMENT_PROVIDER",
+        "ENCRYPTION_KEY",
+        "ENCRYPTION_KEY_PREVIOUS",
+        "STRIPE_BASE_URL",
+        "STRIPE_API_KEY",
+        "STRIPE_WEBHOOK_SECRET",
+        "STRIPE_RETURN_URL",
+    ],
     cpu_target_percent: 70,
     needed_to_buy: true,
+};
+
+/// Products that users may want next.
+pub const RECOMMENDATION: Service = Service {
+    name: "recommendation",
+    port: 3007,
+    internal_port: None,
+    routes: &["/recommendations", "/admin/recommendations"],
+    database: true,
+    redis: true,
+    publishes: &[topics::RECOMMENDATION],
+    consumes: &[topics::ORDER, topics::PRODUCT, topics::INVENTORY],
+    calls: &[],
+    behind_gateway: true,
+    env: &["RECOMMENDATION_INTERVAL_SECONDS", "RECOMMENDATION_DEFAULT_CATEGORY"],
+    cpu_target_percent: 70,
+    needed_to_buy: false,
+};
+
+/// The search index.
+pub const SEARCH: Service = Service {
+    name: "search",
+    port: 3008,
+    internal_port: None,
+    routes: &["/search", "/admin/search"],
+    database: true,
+    redis: false,
+    publishes: &[],
+    consumes: &[topics::PRODUCT, topics::INVENTORY],
+    calls: &["catalog"],
+    behind_gateway: true,
+    env: &["CATALOG_INTERNAL_URL"],
+    cpu_target_percent: 70,
+    needed_to_buy: false,
 };
 
 impl Service {
@@ -178,19 +243,23 @@ impl Service {
 
     /// Every environment name that it reads, without those of its process (logs, traces).
     pub fn environment(&self) -> Vec<&'static str> {
-        let groups: [(bool, &[&'static str]); 5] = [
+        let groups: [(bool, &[&'static str]); 6] = [
             (true, ENV_OF_ALL),
             (self.internal_port.is_some(), &["INTERNAL_PORT"]),
             (self.internal(), ENV_INTERNAL),
             (self.database, ENV_DATABASE),
             (self.speaks_to_broker(), ENV_KAFKA),
+            (self.redis, ENV_REDIS),
         ];
-        groups
-            .into_iter()
-            .filter(|(needed, _)| *needed)
-            .flat_map(|(_, names)| names.iter().copied())
-            .chain(self.env.iter().copied())
-            .collect()
+        let groups = groups.into_iter().filter(|(needed, _)| *needed).flat_map(|(_, names)| names.iter().copied());
+        let mut names = Vec::new();
+        for name in groups.chain(self.env.iter().copied()) {
+            // The broker and Redis share the isolation key.
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 }
 
@@ -257,13 +326,13 @@ mod tests {
                 assert!(service(callee).is_some_and(|s| s.internal_port.is_some()), "{} calls {callee}", caller.name);
             }
         }
-        assert_eq!(callers("catalog").collect::<Vec<_>>(), ["cart", "order"]);
+        assert_eq!(callers("catalog").collect::<Vec<_>>(), ["cart", "order", "search"]);
     }
 
     #[test]
     fn every_consumed_topic_is_published() {
         let published = all_topics();
         assert!(ALL.iter().flat_map(|s| s.consumes).all(|topic| published.contains(topic)));
-        assert_eq!(published.len(), 8);
+        assert_eq!(published.len(), 9);
     }
 }

@@ -66,6 +66,8 @@ ids! {
     EventId
     /// A step of a saga, repeated under the same id.
     CommandId
+    /// A request to set a new password.
+    PasswordResetId
 }
 
 impl SellerId {

@@ -1,8 +1,9 @@
-//! Terms that two services mean alike: money, typed ids, e-mail addresses, pages, clocks.
+//! Terms that two services mean alike: money, typed ids, e-mail addresses, pages, clocks, limits of how often.
 //!
 //! Knows nothing of HTTP, databases or brokers, and reads neither clock nor random source: both come in as arguments.
 
 mod address;
+mod allowance;
 mod card;
 mod clock;
 mod email;
@@ -15,12 +16,13 @@ mod secret;
 mod variant;
 
 pub use address::{Address, AddressText, Country};
+pub use allowance::{Allowance, Allowances};
 pub use card::{contains_card_number, looks_like_card_number};
 pub use clock::{Clock, Ids};
 pub use email::Email;
 pub use id::{
-    AddressId, CartId, CommandId, EventId, LineId, OrderId, PaymentId, ProductId, RefundId, ReservationId, SellerId,
-    SessionId, UserId, WarehouseId,
+    AddressId, CartId, CommandId, EventId, LineId, OrderId, PasswordResetId, PaymentId, ProductId, RefundId,
+    ReservationId, SellerId, SessionId, UserId, WarehouseId,
 };
 pub use money::{AMOUNT_MAX, Currency, Money, MoneyError};
 pub use page::{Page, PageSize};

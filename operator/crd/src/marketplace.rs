@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Database, Disruption, Exposure, Identity, Kafka, MarketplaceStatus, Network, Observability, Payments, Pod,
-    Recovery, Redis, Release, ServiceSpec,
+    Recommendations, Recovery, Redis, Release, ServiceSpec,
 };
 
 /// Spec of a marketplace: its services, databases, topics and routes.
@@ -66,6 +66,9 @@ use crate::{
         .field_path(".payments"),
     validation = Rule::new("self.profile == 'Development' || !has(self.payments) || self.payments.type != 'Simulator'")
         .message("type Simulator may be chosen only in profile Development")
+        .field_path(".payments"),
+    validation = Rule::new("self.profile == 'Development' || !has(self.payments) || !has(self.payments.stripeCompatible) || self.payments.stripeCompatible.baseUrl.startsWith('https://')")
+        .message("stripeCompatible.baseUrl must begin with https:// outside profile Development")
         .field_path(".payments")
 )]
 #[serde(rename_all = "camelCase")]
@@ -99,6 +102,9 @@ pub struct MarketplaceSpec {
     /// The payment provider. Default in profile Development: type `Simulator`; required in other profiles.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payments: Option<Payments>,
+    /// How products are recommended to users.
+    #[serde(default)]
+    pub recommendations: Recommendations,
     /// Labels, annotations and scheduling of all pods.
     #[serde(default)]
     pub pod: Pod,

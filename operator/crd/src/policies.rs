@@ -1,4 +1,4 @@
-//! The small parts of a spec: tokens, payments, pods, network, disruption, traces, recovery, deletion. Must not depend on
+//! The small parts of a spec: tokens, payments, recommendations, pods, network, disruption, traces, recovery, deletion. Must not depend on
 //! the controller.
 
 use std::collections::BTreeMap;
@@ -7,6 +7,8 @@ use k8s_openapi::api::core::v1::Toleration;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::{SecretRef, rules};
 
 /// What happens to data when the Marketplace is deleted.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
@@ -38,13 +40,35 @@ impl Default for Identity {
     }
 }
 
-/// The payment provider.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+/// The payment provider: a union of `type` and the member that `type` names.
+#[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[x_kube(validation = Rule::new("(self.type == 'StripeCompatible') == has(self.stripeCompatible)")
+    .message("member stripeCompatible is required with type StripeCompatible and may not be set with another type"))]
 #[serde(rename_all = "camelCase")]
 pub struct Payments {
-    /// The provider: `Simulator` or `None`.
+    /// The provider: `Simulator`, `StripeCompatible` or `None`.
     #[serde(rename = "type")]
     pub type_: PaymentProvider,
+    /// A provider with Stripe's HTTP interface; used with type `StripeCompatible`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stripe_compatible: Option<StripeCompatible>,
+}
+
+/// A payment provider with Stripe's HTTP interface. Its messages (webhooks) go to `/api/v1/payments/webhooks/stripe`.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StripeCompatible {
+    /// Address of the provider, for example `https://api.stripe.com`. Without TLS only in profile Development.
+    #[schemars(length(min = 8, max = 512), regex(pattern = rules::HTTP_ADDRESS))]
+    pub base_url: String,
+    /// Secret with the key `api-key`, and `webhook-secret` with the signing secrets of the webhook endpoint, one a line. Its
+    /// annotation lists `payments=<host>:<port>`, or `payments` for any address.
+    pub secret_ref: SecretRef,
+    /// Where the payer's bank sends a payer back to after an authentication. Without it, only payments that need none and
+    /// those of clients with the provider's own scripts succeed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 8, max = 2_048), regex(pattern = "^https?://"))]
+    pub return_url: Option<String>,
 }
 
 /// A payment provider.
@@ -52,8 +76,42 @@ pub struct Payments {
 pub enum PaymentProvider {
     /// A simulator that moves no money. Only in profile Development.
     Simulator,
+    /// A provider with Stripe's HTTP interface.
+    StripeCompatible,
     /// No provider: requests to pay are answered with 503.
     None,
+}
+
+/// How products are recommended to users.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Recommendations {
+    /// Time from the end of one run that computes the recommendations of all users to the start of the next, in seconds. The
+    /// recommendations of a user who orders are computed at once.
+    #[serde(default = "recommendations_interval_seconds")]
+    #[schemars(range(min = 10, max = 86_400))]
+    pub interval_seconds: i32,
+    /// Category that is recommended to users without purchases.
+    #[serde(default = "recommendations_default_category")]
+    #[schemars(length(min = 1, max = 100))]
+    pub default_category: String,
+}
+
+fn recommendations_interval_seconds() -> i32 {
+    300
+}
+
+fn recommendations_default_category() -> String {
+    "Electronics".to_owned()
+}
+
+impl Default for Recommendations {
+    fn default() -> Self {
+        Self {
+            interval_seconds: recommendations_interval_seconds(),
+            default_category: recommendations_default_category(),
+        }
+    }
 }
 
 /// Labels, annotations and scheduling of all pods.

@@ -7,6 +7,9 @@ pub const HOST_AND_PORT: &str = r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(6553[0-5
 /// Pattern of a host: a name or an IPv4 address, or an IPv6 address without brackets.
 pub const HOST: &str = r"^([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$";
 
+/// Pattern of the address of an HTTP server: scheme, host, and an optional port and path.
+pub const HTTP_ADDRESS: &str = r"^https?://([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?(/[-A-Za-z0-9._~/]*)?$";
+
 /// CEL expression: true if the amount `name` of `self.requests` is not greater than that of `self.limits`.
 pub fn request_is_within_limit(name: &str) -> String {
     let (request, limit) = (format!("self.requests.{name}"), format!("self.limits.{name}"));

@@ -44,6 +44,10 @@ pub enum ServiceName {
     Order,
     /// Payments and the ledger.
     Payment,
+    /// The search index.
+    Search,
+    /// Products that users may want next.
+    Recommendation,
 }
 
 impl ServiceName {
@@ -56,6 +60,8 @@ impl ServiceName {
             Self::Cart => "cart",
             Self::Order => "order",
             Self::Payment => "payment",
+            Self::Search => "search",
+            Self::Recommendation => "recommendation",
         }
     }
 }

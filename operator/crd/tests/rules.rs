@@ -78,6 +78,10 @@ fn options_of_profile_development_are_rejected_in_other_profiles() {
     rejected("/spec/redis/external/secretRef", json!({"name": "redis"}), "Redis");
     check(&rejection(&[("/spec/profile", json!("Small"))]), "authentication is required");
     check(&rejection(&[("/spec/profile", json!("Small"))]), "payments is required");
+    let stripe = |url: &str| json!({"type": "StripeCompatible", "stripeCompatible": {"baseUrl": url, "secretRef": {"name": "stripe"}}});
+    rejected("/spec/payments", stripe("http://stripe.example.com"), "https://");
+    rejected("/spec/payments", stripe("https://stripe.example.com"), "");
+    check(&rejection(&[("/spec/payments", stripe("http://stripe.test:12111"))]), "");
 }
 
 #[test]
@@ -88,6 +92,11 @@ fn a_union_accepts_only_the_member_named_by_its_type() {
     check(&login(json!({"type": "Plain", "scramSha512": secret})), "member");
     check(&login(json!({"type": "None", "plain": secret})), "member");
     check(&login(json!({"type": "ScramSha256"})), "member");
+    let payments = |value| rejection(&[("/spec/payments", value)]);
+    let stripe = json!({"baseUrl": "https://api.stripe.com", "secretRef": {"name": "stripe"}});
+    check(&payments(json!({"type": "StripeCompatible", "stripeCompatible": stripe})), "");
+    check(&payments(json!({"type": "Simulator", "stripeCompatible": stripe})), "member");
+    check(&payments(json!({"type": "StripeCompatible"})), "member");
     let tls = |value| rejection(&[("/spec/exposure", json!({"type": "None", "tls": value}))]);
     check(&tls(json!({"type": "Secret"})), "member");
     check(&tls(json!({"type": "External", "secret": {"name": "x"}})), "member");

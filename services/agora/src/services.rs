@@ -36,6 +36,12 @@ const ENTRIES: &[Entry] = &[
     Entry { name: "cart", start: agora_cart::start, migrations: Some(&agora_cart::MIGRATIONS) },
     Entry { name: "order", start: agora_order::start, migrations: Some(&agora_order::MIGRATIONS) },
     Entry { name: "payment", start: agora_payment::start, migrations: Some(&agora_payment::MIGRATIONS) },
+    Entry {
+        name: "recommendation",
+        start: agora_recommendation::start,
+        migrations: Some(&agora_recommendation::MIGRATIONS),
+    },
+    Entry { name: "search", start: agora_search::start, migrations: Some(&agora_search::MIGRATIONS) },
 ];
 
 /// The names that the command line accepts.

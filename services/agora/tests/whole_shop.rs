@@ -23,12 +23,13 @@ const ADMIN: (&str, &str) = ("admin@example.com", "a long enough password");
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Orders that are sent at once before the process is killed.
 const ORDERS_PER_ROUND: usize = 24;
-const SERVICES: [&str; 5] = ["user", "catalog", "cart", "order", "payment"];
+const SERVICES: [&str; 7] = ["user", "catalog", "cart", "order", "payment", "recommendation", "search"];
 
 /// All services in one process, which call each other without sockets.
 const ONE_PROCESS: &[&[&str]] = &[&["all"]];
 /// The services in processes such that every call between them goes over HTTP.
-const FOUR_PROCESSES: &[&[&str]] = &[&["gateway"], &["order"], &["cart"], &["user", "catalog", "payment"]];
+const FOUR_PROCESSES: &[&[&str]] =
+    &[&["gateway"], &["order"], &["cart"], &["user", "catalog", "payment", "recommendation", "search"]];
 
 /// A process that is killed with SIGKILL, without graceful shutdown, when it is dropped.
 struct Process(Child);
@@ -67,6 +68,7 @@ impl Shop {
         }
         let port = free_port();
         let mut environment = environment(&brokers, [&jwks, &signing], port);
+        environment.insert("REDIS_URL".to_owned(), agora_testkit::redis().await);
         for (service, database) in &databases {
             environment.insert(format!("{}_DATABASE_URL", service.to_uppercase()), database.url());
         }
@@ -224,6 +226,7 @@ fn environment(brokers: &str, [jwks, signing]: [&NamedTempFile; 2], gateway: u16
         ("ADMIN_PASSWORD", ADMIN.1),
         ("KAFKA_BROKERS", brokers),
         ("PAYMENT_PROVIDER", "Simulator"),
+        ("ENCRYPTION_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
         ("LEGACY_ALIASES", "Enabled"),
         ("DATABASE_POOL_SIZE", "5"),
         // Each of few shoppers orders in every round, and a killed process leaves orders unpaid for a while.
@@ -297,6 +300,11 @@ async fn buys_from_the_cart(shop: &Shop) {
     );
     let stranger = shop.shopper().await;
     assert_eq!(shop.send(Method::GET, &path, &stranger, None, None).await.0, 404);
+    let recommended = async || {
+        let (_, list) = shop.send(Method::GET, "/recommendations", &stranger, None, None).await;
+        list["items"][0]["productId"] == json!(product) && list["items"][0]["reason"]["type"] == "bestSeller"
+    };
+    comes_true("what one shopper bought is recommended to another", recommended).await;
     shop.books_agree().await;
 }
 

@@ -17,6 +17,6 @@ pub use self::{
         Shortage, allocate, release_action,
     },
     listing::{Cursor, CursorKey, Filter, Listing, ProductPage, Search, Sort, Start},
-    product::{Change, Details, Expected, IfMatch, Listed, Patch, Product, Quoted, Stale},
+    product::{Change, Details, Expected, Exported, ExportedLevel, IfMatch, Listed, Patch, Product, Quoted, Stale},
     stock::{AdjustRefused, Adjustment, StockLevel, StockLocation},
 };

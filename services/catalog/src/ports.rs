@@ -14,8 +14,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::domain::{
-    AdjustRefused, Adjustment, Change, Expected, Hold, HoldState, Lines, Listed, Listing, Product, ProductPage, Quoted,
-    Reservation, Seconds, Stale, StockLocation,
+    AdjustRefused, Adjustment, Change, Expected, Exported, Hold, HoldState, Lines, Listed, Listing, Product,
+    ProductPage, Quoted, Reservation, Seconds, Stale, StockLocation,
 };
 
 /// Everything that this service stores.
@@ -33,6 +33,10 @@ pub trait Products: Send + Sync + std::fmt::Debug {
 
     /// Returns the existing products among `ids` with their variants, in any order.
     async fn quote(&self, ids: &[ProductId]) -> Result<Vec<Quoted>, StoreError>;
+
+    /// Returns some hundreds of the products that are not deleted, with their stock rows, in the order of their ids after
+    /// `after`; none at the end.
+    async fn export(&self, after: Option<ProductId>) -> Result<Vec<Exported>, StoreError>;
 
     /// Returns one page of the products that are not deleted.
     async fn page(&self, listing: &Listing) -> Result<ProductPage, StoreError>;

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        Adjustment, Change, Details, Expected, Hold, HoldState, Lines, Listed, Listing, Product, ProductPage, Quoted,
-        Reservation, Seconds, Shortage, StockLocation,
+        Adjustment, Change, Details, Expected, Exported, Hold, HoldState, Lines, Listed, Listing, Product, ProductPage,
+        Quoted, Reservation, Seconds, Shortage, StockLocation,
     },
     ports::{AdjustError, CatalogStore, ProductError, StoreError},
 };
@@ -78,6 +78,11 @@ impl CatalogService {
         let mut found = self.store.many(ids).await?;
         found.sort_by_key(|listed| position(ids, listed.product.id));
         Ok(found)
+    }
+
+    /// Returns some hundreds of the existing products in the order of their ids after `after`; none at the end.
+    pub async fn export(&self, after: Option<ProductId>) -> Result<Vec<Exported>, Error> {
+        Ok(self.store.export(after).await?)
     }
 
     /// Splits `ids` into existing products, with price, stock and variants, and unknown ids.

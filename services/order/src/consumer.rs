@@ -1,27 +1,32 @@
-//! Kafka consumer of payment and inventory events. Calls the same use cases as the internal HTTP API.
+//! Kafka consumer of payment, inventory and user events. Calls the same use cases as the internal HTTP API.
 
 use agora_events::{
     Envelope, Topic,
     catalog::InventoryEvent,
     payment::{Payment, PaymentEvent},
     topics,
+    user::{Account, UserEvent},
 };
 use agora_outbox::{DedupKey, Failure};
-use agora_vocab::{CommandId, OrderId, PaymentId};
+use agora_vocab::{CommandId, Epoch, OrderId, PaymentId};
 
 use crate::{
-    domain::PaymentOutcome,
-    service::{Error, OrderService},
+    domain::{Customer, CustomerEvent, PaymentOutcome},
+    service::{Error, OrderService, ReportService},
 };
 
 /// Kafka consumer group, also the consumer name in the inbox.
 pub const CONSUMER: &str = "order";
 /// Topics that the service consumes.
-pub const TOPICS: &[Topic] = &[topics::PAYMENT, topics::INVENTORY];
+pub const TOPICS: &[Topic] = &[topics::PAYMENT, topics::INVENTORY, topics::USER];
 
 /// Handles events. Payment results that the order knows already, as nearly all, are found by one statement.
-pub async fn handle(service: OrderService, envelopes: Vec<Envelope>) -> Result<(), Failure> {
+pub async fn handle(service: OrderService, reports: ReportService, envelopes: Vec<Envelope>) -> Result<(), Failure> {
     let events: Vec<_> = envelopes.iter().map(parse).collect::<Result<_, _>>()?;
+    let users: Vec<CustomerEvent> = events.iter().filter_map(Incoming::user).cloned().collect();
+    if !users.is_empty() {
+        reports.users_changed(&users).await.map_err(failure)?;
+    }
     let results: Vec<CommandId> = events.iter().filter_map(Incoming::result).collect();
     let known = service.known_results(&results).await.map_err(failure)?;
     for event in events.into_iter().filter(|event| event.result().is_none_or(|result| !known.contains(&result))) {
@@ -34,12 +39,17 @@ pub async fn handle(service: OrderService, envelopes: Vec<Envelope>) -> Result<(
 enum Incoming {
     Payment { order: OrderId, payment: PaymentId, result: CommandId, outcome: PaymentOutcome },
     ReservationExpired { order: OrderId, hold: i32, dedup_key: DedupKey },
+    User(CustomerEvent),
     Other,
 }
 
 impl Incoming {
     fn result(&self) -> Option<CommandId> {
         if let Self::Payment { result, .. } = self { Some(*result) } else { None }
+    }
+
+    fn user(&self) -> Option<&CustomerEvent> {
+        if let Self::User(event) = self { Some(event) } else { None }
     }
 
     fn paid(paid: &Payment, outcome: PaymentOutcome) -> Self {
@@ -51,6 +61,7 @@ fn parse(envelope: &Envelope) -> Result<Incoming, Failure> {
     let poison = |error: serde_json::Error| Failure::Poison(error.into());
     if let Some(event) = envelope.event::<PaymentEvent>().map_err(poison)? {
         return Ok(match event {
+            PaymentEvent::Authorised(_) => Incoming::Other,
             PaymentEvent::Captured(payment) => Incoming::paid(&payment, PaymentOutcome::Captured),
             PaymentEvent::Declined(payment) => Incoming::paid(&payment, PaymentOutcome::Declined),
             PaymentEvent::Failed(payment) => Incoming::paid(&payment, PaymentOutcome::Failed),
@@ -63,11 +74,22 @@ fn parse(envelope: &Envelope) -> Result<Incoming, Failure> {
             }
         });
     }
+    if let Some(event) = envelope.event::<UserEvent>().map_err(poison)? {
+        return Ok(match event {
+            UserEvent::Registered(account) | UserEvent::Updated(account) => Incoming::User(customer(account, envelope)),
+            _ => Incoming::Other,
+        });
+    }
     let Some(InventoryEvent::ReservationExpired(expired)) = envelope.event::<InventoryEvent>().map_err(poison)? else {
         return Ok(Incoming::Other);
     };
     let dedup_key = DedupKey::Event { consumer: CONSUMER, id: envelope.id };
     Ok(Incoming::ReservationExpired { order: expired.order_id, hold: expired.hold, dedup_key })
+}
+
+fn customer(account: Account, envelope: &Envelope) -> CustomerEvent {
+    let Account { user_id, email, name, .. } = account;
+    CustomerEvent { user: user_id, customer: Customer { email, name }, epoch: Epoch(envelope.epoch), seq: envelope.seq }
 }
 
 async fn apply(service: &OrderService, event: Incoming) -> Result<(), Error> {
@@ -78,7 +100,7 @@ async fn apply(service: &OrderService, event: Incoming) -> Result<(), Error> {
         Incoming::ReservationExpired { order, hold, dedup_key } => {
             service.reservation_expired(order, hold, &dedup_key).await
         }
-        Incoming::Other => Ok(()),
+        Incoming::User(_) | Incoming::Other => Ok(()),
     }
 }
 

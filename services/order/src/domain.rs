@@ -6,6 +6,7 @@ mod draft;
 mod history;
 mod limits;
 mod order;
+mod report;
 mod saga;
 mod status;
 mod transition;
@@ -17,6 +18,7 @@ pub use draft::{
 pub use history::{HistoryEntry, OrderChange, rebuild};
 pub use limits::{LimitReached, UnpaidLimits};
 pub use order::{CartVersion, Line, Order, OrderProgress, number};
+pub use report::{Customer, CustomerEvent, ReportedOrder, TopProduct, TopProducts};
 pub use saga::{
     HOLD_MARGIN_SECONDS, Hold, LEASE, OwnPayment, Phase, RunnerId, STUCK_AFTER, Saga, SagaLease, Shortage, Step,
     command_id, lease, next, phase, wake_at,

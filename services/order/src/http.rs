@@ -2,6 +2,7 @@
 
 mod internal;
 mod public;
+mod reports;
 mod wire;
 
 use agora_chassis::{Process, Routers, WatchedSecret};
@@ -18,19 +19,20 @@ pub use wire::answer;
 
 use crate::{
     domain::{LimitReached, Refused},
-    service::{Error, OrderService},
+    service::{Error, OrderService, ReportService},
 };
 
 /// The public and the internal router with all middleware.
 pub fn routers(
     service: &OrderService,
+    reports: ReportService,
     verifier: TokenVerifier,
     internal_secret: WatchedSecret,
     process: &Process,
 ) -> Routers {
     let settings = PortSettings { verifier: Some(verifier), ..PortSettings::of(process) };
     Routers {
-        public: agora_web::public_stack(public::routes(service.clone()), settings),
+        public: agora_web::public_stack(public::routes(service.clone()).merge(reports::routes(reports)), settings),
         internal: agora_web::internal(
             internal::routes(service.clone()),
             internal_secret,

@@ -29,8 +29,8 @@ use crate::{
         user::UserClient,
     },
     domain::UnpaidLimits,
-    postgres::PgOrders,
-    service::{OrderService, PROVISIONAL_AFTER, Services},
+    postgres::{PgOrders, PgReports},
+    service::{OrderService, PROVISIONAL_AFTER, ReportService, Services},
 };
 
 /// Database migrations, those of outbox and inbox included.
@@ -70,15 +70,21 @@ async fn build(config: Config, process: &Process) -> Started {
         provisional_after: PROVISIONAL_AFTER,
     };
 
+    let reports = ReportService { reports: Arc::new(PgReports { db: db.clone() }) };
+
     agora_outbox::relay(db.clone(), agora_kafka::Producer::new(&config.kafka), process);
     agora_outbox::sweep(db.clone(), process);
-    let event_consumer = service.clone();
+    let consuming = (service.clone(), reports.clone());
     agora_outbox::consume(db, &config.kafka, consumer::CONSUMER, consumer::TOPICS, process, move |envelopes| {
-        consumer::handle(event_consumer.clone(), envelopes).boxed()
+        let (service, reports) = consuming.clone();
+        consumer::handle(service, reports, envelopes).boxed()
     });
     let (working, shutdown) = (service.clone(), process.shutdown());
     process.supervise("saga-worker", move || worker::run(working.clone(), shutdown.clone()));
 
+    let (reporting, shutdown) = (reports.clone(), process.shutdown());
+    process.supervise("report-worker", move || worker::refresh_reports(reporting.clone(), shutdown.clone()));
+
     let verifier = config.tokens.verifier(process);
-    Ok((config.ports, http::routers(&service, verifier, config.internal_secret, process)))
+    Ok((config.ports, http::routers(&service, reports, verifier, config.internal_secret, process)))
 }

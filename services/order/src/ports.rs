@@ -2,12 +2,14 @@
 //!
 //! Each method is atomic. Depends on `domain` only; must not depend on SQL, HTTP or wire types.
 
+mod reports;
 mod services;
 mod store;
 
 pub use agora_outbox::StoreError;
 
 pub use self::{
+    reports::Reports,
     services::{
         Addresses, CallFailed, Carts, Catalog, Checkout, CheckoutError, NewHold, Payable, Payments, Report, Reserving,
     },

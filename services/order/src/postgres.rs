@@ -5,6 +5,7 @@
 
 mod idempotency_leases;
 mod read;
+mod reports;
 mod row;
 mod sagas;
 mod write;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use self::reports::PgReports;
 use self::{read::find_with, write::Effects};
 use crate::{
     domain::{

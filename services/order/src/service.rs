@@ -5,6 +5,7 @@ mod maintenance;
 mod pay;
 mod place;
 mod read;
+mod report;
 mod saga;
 mod unfinished;
 
@@ -18,6 +19,7 @@ use tokio::sync::Notify;
 pub use self::{
     pay::PAYMENT_RESULT_WITHIN,
     place::{NewOrder, Placed, Shipping},
+    report::ReportService,
     saga::Services,
     unfinished::{UnfinishedUndo, UnfinishedUndos},
 };

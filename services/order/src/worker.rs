@@ -1,4 +1,5 @@
-//! Background worker: continues due sagas and cancels expired idempotency leases. Contains no order logic.
+//! Background workers: one continues due sagas and cancels expired idempotency leases, one refreshes reports. Contains no
+//! order logic.
 
 use std::time::Duration;
 
@@ -6,13 +7,26 @@ use agora_chassis::{Pauses, chain};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::service::{Error, OrderService};
+use crate::service::{Error, OrderService, ReportService};
 
 /// First and longest pause between two looks for due sagas, such as an expired lease or an ended payment window.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(4);
 /// Interval of the cleanup of expired idempotency leases and of the count of stuck sagas.
 const CLEAR_EVERY: Duration = Duration::from_secs(10);
+
+/// Interval of looks at the age of the reports.
+const REPORTS_EVERY: Duration = Duration::from_secs(20);
+
+/// Refreshes the reports when they are old, until shutdown. Safe with any number of replicas: one of them refreshes.
+pub async fn refresh_reports(service: ReportService, shutdown: CancellationToken) -> anyhow::Result<()> {
+    while shutdown.run_until_cancelled(tokio::time::sleep(REPORTS_EVERY)).await.is_some() {
+        if let Err(error) = service.refresh().await {
+            tracing::warn!(error = chain(&error), "could not refresh the reports; retrying after a pause");
+        }
+    }
+    Ok(())
+}
 
 /// Runs until shutdown, whatever fails: a due saga or an expired lease that cannot be handled is retried with the next look.
 /// Safe with any number of replicas: one replica leases each saga and each request.

@@ -6,6 +6,7 @@ with inserted as (
     returning payment_id, n, refund_id, amount_minor, epoch, state, reference_id, created_at
 )
 select
-    i.payment_id, i.n, i.refund_id, i.amount_minor, p.currency, i.epoch, i.state, i.reference_id, i.created_at
+    i.payment_id, i.n, i.refund_id, i.amount_minor, p.currency, i.epoch, i.state, i.reference_id,
+    0::bigint as age_s, i.created_at
 from inserted as i
 join payment as p on p.id = i.payment_id

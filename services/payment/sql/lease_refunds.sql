@@ -16,6 +16,7 @@ leased as (
     returning a.payment_id, a.n, a.refund_id, a.amount_minor, a.epoch, a.state, a.reference_id, a.created_at
 )
 select
-    l.payment_id, l.n, l.refund_id, l.amount_minor, p.currency, l.epoch, l.state, l.reference_id, l.created_at
+    l.payment_id, l.n, l.refund_id, l.amount_minor, p.currency, l.epoch, l.state, l.reference_id,
+    extract(epoch from now() - l.created_at)::bigint as age_s, l.created_at
 from leased as l
 join payment as p on p.id = l.payment_id

@@ -2,3 +2,4 @@
 
 pub mod order;
 pub mod simulator;
+pub mod stripe;

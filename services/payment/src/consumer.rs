@@ -34,9 +34,18 @@ fn failure(error: Error) -> Failure {
     let passes = match &error {
         // Captured money cannot be refunded without the provider: an operator must replay the dead letter.
         Error::NoProvider => return Failure::Poison(Box::new(error)),
-        Error::InProgress { .. } | Error::OrderUnavailable(_) | Error::OrderRejected(_, Some(_)) => true,
+        Error::InProgress { .. }
+        | Error::OrderUnavailable(_)
+        | Error::OrderRejected(_, Some(_))
+        | Error::ProviderUnknown(_)
+        | Error::Payment(PaymentError::Busy) => true,
         Error::Payment(PaymentError::Store(error)) => matches!(error, StoreError::Unavailable(_) | StoreError::Running),
-        Error::NotFound | Error::OrderRejected(_, None) | Error::Payment(_) => false,
+        Error::NotFound
+        | Error::OrderRejected(_, None)
+        | Error::Cipher(_)
+        | Error::CaptureRefused
+        | Error::Webhook(_)
+        | Error::Payment(_) => false,
     };
     if passes { Failure::Again(Box::new(error)) } else { Failure::Defect(Box::new(error)) }
 }

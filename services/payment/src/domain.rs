@@ -1,18 +1,26 @@
 //! Payments: states, transitions, refundable amounts and ledger postings.
 //!
-//! Pure functions, without a clock, a database or a provider. A transition returns the new payment and the event to
-//! publish, or an error.
+//! Pure functions, without a clock, a database or a provider.
 
 mod attempt;
 mod ledger;
+mod outcome;
+mod reconciliation;
+mod status;
+mod token;
+mod transition;
 
-use agora_events::payment::{self as events, PaymentEvent};
-use agora_vocab::{CommandId, Invalid, Money, OrderId, PaymentId, Secret, UserId};
+use agora_vocab::{CommandId, Money, OrderId, PaymentId, UserId};
 use time::OffsetDateTime;
 
 pub use self::{
-    attempt::{AttemptState, CaptureAttempt, RefundAttempt},
+    attempt::{Attempt, AttemptKind, AttemptState, RefundAttempt},
     ledger::Posting,
+    outcome::{ChargeOutcome, NextAction, ProviderDetails},
+    reconciliation::{Category, Difference, MoneyKind, MoneyMovement, Slice, compare},
+    status::{CaptureMethod, Initiator, Method, Status},
+    token::{SealedToken, parse_token},
+    transition::{Change, TransitionError},
 };
 
 /// A payment of one order.
@@ -30,173 +38,48 @@ pub struct Payment {
     pub due: Option<Money>,
     /// The current state.
     pub status: Status,
-    /// The newest attempt to capture it; none before the first.
-    pub attempt: Option<CaptureAttempt>,
+    /// Whether the charge also captures.
+    pub capture_method: CaptureMethod,
+    /// The newest attempt to charge, capture or void it; none before the first.
+    pub attempt: Option<Attempt>,
+    /// The authorised amount, in minor units of `due`; stays after a capture.
+    pub authorised_minor: i64,
+    /// The captured amount, in minor units of `due`.
+    pub captured_minor: i64,
     /// The sum of succeeded refunds, in minor units of `due`.
     pub refunded_minor: i64,
     /// The payment method.
     pub method: Method,
-    /// The provider's token; none in every state other than `pending`.
-    pub token: Option<Secret>,
-    /// The provider's response to the newest capture, or the order's rejection.
+    /// The provider's token, encrypted; none in every state other than `pending`.
+    pub token: Option<SealedToken>,
+    /// The provider's response to the newest attempt, or the order's rejection.
     pub details: ProviderDetails,
+    /// What the payer must do; none in every state other than `pending`.
+    pub next_action: Option<NextAction>,
     /// The id of the newest result.
     pub result: Option<CommandId>,
     /// The sequence number of the last published event; 0 before the first.
     pub seq: i64,
+    /// Seconds since the row last changed, by the clock of the database.
+    pub unchanged_s: i64,
+    /// Whether the payer or the shop did not act in time.
+    pub overdue: bool,
     /// When the payment was created.
     pub created_at: OffsetDateTime,
     /// When the row last changed.
     pub updated_at: OffsetDateTime,
 }
 
-/// The party that requested a payment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Initiator {
-    /// A shopper, by `POST /payments`: the service calls the order before and after the charge.
-    Shopper,
-    /// The order, which receives the result as the response of its command, not as a callback.
-    Order,
-}
-
-impl Initiator {
-    /// The name in the table.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Shopper => "shopper",
-            Self::Order => "order",
-        }
-    }
-}
-
-/// A payment method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// A card, represented by a token of the provider.
-    Card,
-}
-
-impl Method {
-    /// Parses `card`; any other text is an error.
-    pub fn parse(text: &str) -> Result<Self, Invalid> {
-        match text {
-            "card" => Ok(Self::Card),
-            _ => Err(Invalid::new("method", "must be card")),
-        }
+impl Payment {
+    /// The newest attempt, if its outcome is unknown.
+    pub fn open_attempt(&self) -> Option<Attempt> {
+        self.attempt.filter(|attempt| attempt.open)
     }
 
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Card => "card",
-        }
-    }
-}
-
-/// Maximum length of a provider's token, in bytes.
-const TOKEN_BYTES_MAX: usize = 255;
-
-/// Parses a provider's token: 1 to 255 visible ASCII characters.
-pub fn parse_token(text: &str) -> Result<Secret, Invalid> {
-    if (1..=TOKEN_BYTES_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
-        Ok(Secret::new(text))
-    } else {
-        Err(Invalid::new("token", format!("must be 1 to {TOKEN_BYTES_MAX} visible ASCII characters")))
-    }
-}
-
-/// The state of a payment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// No final outcome yet.
-    Pending,
-    /// The amount due was captured.
-    Captured,
-    /// The payer's bank declined the charge. Final.
-    Declined,
-    /// Nothing was captured and the bank made no decision. A request with the same key can retry.
-    Failed,
-    /// Cancelled before a capture; can never be charged. Final.
-    Voided,
-    /// A part of the captured amount was refunded.
-    PartiallyRefunded,
-    /// The whole captured amount was refunded. Final.
-    Refunded,
-}
-
-impl Status {
-    pub const ALL: [Self; 7] = [
-        Self::Pending,
-        Self::Captured,
-        Self::Declined,
-        Self::Failed,
-        Self::Voided,
-        Self::PartiallyRefunded,
-        Self::Refunded,
-    ];
-
-    /// The name on the wire and in the table.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Captured => "captured",
-            Self::Declined => "declined",
-            Self::Failed => "failed",
-            Self::Voided => "voided",
-            Self::PartiallyRefunded => "partially_refunded",
-            Self::Refunded => "refunded",
-        }
-    }
-
-    /// The state with this name, as [`Self::as_str`] returns it.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == name)
-    }
-
-    /// Whether money was captured, even if all of it was refunded since.
-    pub const fn is_captured(self) -> bool {
-        self.is_refundable() || matches!(self, Self::Refunded)
-    }
-
-    /// Whether a captured amount remains that was not refunded.
-    const fn is_refundable(self) -> bool {
-        matches!(self, Self::Captured | Self::PartiallyRefunded)
-    }
-}
-
-/// The provider's response to a capture.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProviderDetails {
-    /// The provider's id of the charge, required for a refund.
-    pub reference: Option<String>,
-    /// The authorisation code of the payer's bank.
-    pub authorization: Option<String>,
-    /// The machine-readable outcome.
-    pub code: Option<String>,
-    /// The human-readable outcome.
-    pub message: Option<String>,
-}
-
-/// The final outcome of a capture attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChargeOutcome {
-    /// The money was captured.
-    Captured(ProviderDetails),
-    /// The payer's bank declined the charge.
-    Declined(ProviderDetails),
-    /// The provider failed and captured nothing.
-    Failed(ProviderDetails),
-}
-
-impl ChargeOutcome {
-    /// The outcome of a charge that the provider has not executed and never will.
-    pub fn not_charged() -> Self {
-        let text = |text: &str| Some(text.to_owned());
-        Self::Failed(ProviderDetails {
-            code: text("not_charged"),
-            message: text("the provider did not execute this charge"),
-            ..ProviderDetails::default()
-        })
+    /// The captured amount, even if it was refunded since; none before a capture.
+    pub fn captured(&self) -> Option<Money> {
+        let due = self.due.filter(|_| self.status.is_captured())?;
+        Some(Money { amount: self.captured_minor, currency: due.currency })
     }
 }
 
@@ -207,9 +90,13 @@ pub enum Step {
     Begin,
     /// Store a new attempt and send it to the provider.
     Charge,
-    /// Send the open attempt to the provider again.
-    Resolve(CaptureAttempt),
-    /// No step: the payment is not `pending`.
+    /// Find out the outcome of the open attempt.
+    Resolve(Attempt),
+    /// End a charge whose payer did not act in time.
+    Expire(Attempt),
+    /// Void an authorisation that was not captured in time.
+    Release,
+    /// No step: the payment has a result, or waits for the shop.
     Done,
 }
 
@@ -217,152 +104,11 @@ pub enum Step {
 pub fn next_step(payment: &Payment) -> Step {
     match (payment.status, payment.due, payment.open_attempt()) {
         (Status::Pending, None, _) => Step::Begin,
-        (Status::Pending, Some(_), Some(attempt)) => Step::Resolve(attempt),
+        (Status::Pending, Some(_), Some(attempt)) if payment.overdue => Step::Expire(attempt),
+        (Status::Pending | Status::Authorised, Some(_), Some(attempt)) => Step::Resolve(attempt),
         (Status::Pending, Some(_), None) => Step::Charge,
+        (Status::Authorised, _, None) if payment.overdue => Step::Release,
         _ => Step::Done,
-    }
-}
-
-/// An invalid change of a payment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TransitionError {
-    /// The state machine has no such transition.
-    #[error("a payment in state {} cannot become {}", from.as_str(), to.as_str())]
-    NotAllowed {
-        /// The current state.
-        from: Status,
-        /// The requested state.
-        to: Status,
-    },
-    /// The refund exceeds the captured amount less refunds that succeeded or are in progress.
-    #[error("the refund exceeds the captured amount that is not refunded yet")]
-    ExceedsCapture,
-    /// The amount is not positive or has another currency than the payment.
-    #[error("the amount must be positive and in the payment's currency")]
-    InvalidAmount,
-}
-
-impl Payment {
-    /// The newest capture attempt, if its outcome is unknown.
-    pub fn open_attempt(&self) -> Option<CaptureAttempt> {
-        self.attempt.filter(|attempt| attempt.open)
-    }
-
-    /// Applies the outcome of the open capture attempt. Allowed from `pending` only.
-    pub fn complete_capture(
-        self,
-        outcome: ChargeOutcome,
-        result: CommandId,
-    ) -> Result<(Self, PaymentEvent), TransitionError> {
-        let (to, details) = match outcome {
-            ChargeOutcome::Captured(details) => (Status::Captured, details),
-            ChargeOutcome::Declined(details) => (Status::Declined, details),
-            ChargeOutcome::Failed(details) => (Status::Failed, details),
-        };
-        let (Some(due), Some(attempt)) = (self.due, self.open_attempt()) else {
-            return Err(TransitionError::NotAllowed { from: self.status, to });
-        };
-        let mut after = self.step(Status::Pending, to, result)?;
-        after.attempt = Some(CaptureAttempt { open: false, ..attempt });
-        after.details = details;
-        let payload = after.event_payload(due, result);
-        let event = match to {
-            Status::Captured => PaymentEvent::Captured(payload),
-            Status::Declined => PaymentEvent::Declined(payload),
-            _ => PaymentEvent::Failed(payload),
-        };
-        Ok((after, event))
-    }
-
-    /// Voids the payment. Allowed from `pending` without an open attempt only.
-    pub fn void(self, due: Money, result: CommandId) -> Result<(Self, PaymentEvent), TransitionError> {
-        if self.open_attempt().is_some() {
-            return Err(TransitionError::NotAllowed { from: self.status, to: Status::Voided });
-        }
-        let mut after = self.step(Status::Pending, Status::Voided, result)?;
-        after.due = Some(due);
-        let payload = after.event_payload(due, result);
-        Ok((after, PaymentEvent::Voided(payload)))
-    }
-
-    /// Returns the payment to `pending` for a retry with the same key, which brings the token again. Allowed from `failed`
-    /// only.
-    pub fn reopen(mut self, token: Option<Secret>) -> Result<Self, TransitionError> {
-        if self.status != Status::Failed {
-            return Err(TransitionError::NotAllowed { from: self.status, to: Status::Pending });
-        }
-        self.status = Status::Pending;
-        self.due = None;
-        self.token = token;
-        Ok(self)
-    }
-
-    /// Checks a refund against the existing attempts and returns its amount: `requested`, or all that remains if none.
-    pub fn refundable(&self, requested: Option<Money>, attempts: &[RefundAttempt]) -> Result<Money, TransitionError> {
-        let due = self.due.filter(|_| self.status.is_captured());
-        let due = due.ok_or(TransitionError::NotAllowed { from: self.status, to: Status::Refunded })?;
-        let reserved: i64 = attempts
-            .iter()
-            .filter(|attempt| attempt.state != AttemptState::Failed)
-            .map(|attempt| attempt.amount.amount)
-            .sum();
-        let remaining = due.amount - reserved;
-        match requested {
-            Some(amount) if amount.currency != due.currency || amount.amount <= 0 => {
-                Err(TransitionError::InvalidAmount)
-            }
-            Some(amount) if amount.amount > remaining => Err(TransitionError::ExceedsCapture),
-            Some(amount) => Ok(amount),
-            None if remaining == 0 => Err(TransitionError::ExceedsCapture),
-            None => Ok(Money { amount: remaining, currency: due.currency }),
-        }
-    }
-
-    /// Applies a refund that succeeded.
-    pub fn refund(
-        mut self,
-        refund: &RefundAttempt,
-        result: CommandId,
-    ) -> Result<(Self, PaymentEvent), TransitionError> {
-        let to = Status::Refunded;
-        let due = self
-            .due
-            .filter(|_| self.status.is_refundable())
-            .ok_or(TransitionError::NotAllowed { from: self.status, to })?;
-        let refunded = self.refunded_minor + refund.amount.amount;
-        if refunded > due.amount {
-            return Err(TransitionError::ExceedsCapture);
-        }
-        self.refunded_minor = refunded;
-        self.status = if refunded == due.amount { Status::Refunded } else { Status::PartiallyRefunded };
-        self.result = Some(result);
-        self.seq += 1;
-        let event = PaymentEvent::Refunded(events::Refund {
-            refund_id: refund.id,
-            payment_id: self.id,
-            order_id: self.order,
-            user_id: self.user,
-            amount: refund.amount,
-            refunded: Money { amount: refunded, currency: due.currency },
-            captured: due,
-            result_id: result,
-        });
-        Ok((self, event))
-    }
-
-    fn step(mut self, from: Status, to: Status, result: CommandId) -> Result<Self, TransitionError> {
-        if self.status != from {
-            return Err(TransitionError::NotAllowed { from: self.status, to });
-        }
-        self.status = to;
-        self.result = Some(result);
-        self.seq += 1;
-        self.token = None;
-        Ok(self)
-    }
-
-    fn event_payload(&self, amount: Money, result: CommandId) -> events::Payment {
-        events::Payment { payment_id: self.id, order_id: self.order, user_id: self.user, amount, result_id: result }
     }
 }
 
@@ -389,19 +135,37 @@ mod tests {
             expected: None,
             due: Some(eur(1000)),
             status,
+            capture_method: CaptureMethod::Automatic,
             attempt: None,
+            authorised_minor: if status == Status::Authorised { 1000 } else { 0 },
+            captured_minor: if status.is_captured() { 1000 } else { 0 },
             refunded_minor: 0,
             method: Method::Card,
-            token: Some(Secret::new("tok_ok")),
+            token: (status == Status::Pending).then(token),
             details: ProviderDetails::default(),
+            next_action: None,
             result: None,
             seq: 0,
+            unchanged_s: 0,
+            overdue: false,
             created_at: datetime!(2026-01-01 00:00 UTC),
             updated_at: datetime!(2026-01-01 00:00 UTC),
         }
     }
 
-    const ATTEMPT: CaptureAttempt = CaptureAttempt { n: 1, epoch: Epoch(0), open: true };
+    fn token() -> SealedToken {
+        SealedToken::new(vec![1])
+    }
+
+    fn captured(amount: i64) -> ChargeOutcome {
+        ChargeOutcome::Captured(ProviderDetails::default(), eur(amount))
+    }
+
+    fn authorised(amount: i64) -> ChargeOutcome {
+        ChargeOutcome::Authorised(ProviderDetails::default(), eur(amount))
+    }
+
+    const ATTEMPT: Attempt = Attempt::first(Epoch(0));
 
     /// A payment with an open attempt.
     fn attempted(status: Status) -> Payment {
@@ -417,6 +181,7 @@ mod tests {
             amount: eur(amount),
             state,
             reference: None,
+            age_s: 0,
             created_at: datetime!(2026-01-01 00:00 UTC),
         }
     }
@@ -424,17 +189,80 @@ mod tests {
     const RESULT: CommandId = CommandId::new(Uuid::from_u128(9));
 
     #[test]
-    fn capture_and_void_are_allowed_from_pending_only() {
+    fn a_capture_needs_an_open_attempt_or_an_authorisation_and_a_void_a_pending_payment() {
         for status in Status::ALL {
-            let captured =
-                attempted(status).complete_capture(ChargeOutcome::Captured(ProviderDetails::default()), RESULT);
+            let (open, idle) =
+                (attempted(status).apply(captured(1000), RESULT), payment(status).apply(captured(1000), RESULT));
             let voided = payment(status).void(eur(1000), RESULT);
+            let expected = (
+                matches!(status, Status::Pending | Status::Authorised),
+                status == Status::Authorised,
+                status == Status::Pending,
+            );
+            assert_eq!((open.is_ok(), idle.is_ok(), voided.is_ok()), expected, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn an_amount_that_was_not_requested_changes_nothing() {
+        let yen = Money { amount: 1000, currency: "JPY".parse().unwrap() };
+        let in_yen = ChargeOutcome::Captured(ProviderDetails::default(), yen);
+        for outcome in [captured(999), captured(1001), authorised(999), in_yen] {
+            let applied = attempted(Status::Pending).apply(outcome, RESULT);
+            assert!(matches!(applied, Err(TransitionError::AmountDiffers { .. })), "{applied:?}");
+        }
+        let capture = Attempt { kind: AttemptKind::Capture, amount_minor: Some(600), ..ATTEMPT };
+        let capturing = Payment { attempt: Some(capture), ..payment(Status::Authorised) };
+        assert!(capturing.clone().apply(captured(700), RESULT).is_err());
+        let (after, _) = capturing.apply(captured(600), RESULT).unwrap();
+        assert_eq!((after.status, after.captured_minor, after.authorised_minor), (Status::Captured, 600, 1000));
+    }
+
+    #[test]
+    fn what_is_captured_is_at_most_what_is_authorised() {
+        let held = payment(Status::Authorised);
+        assert_eq!(held.capturable(None), Ok(eur(1000)));
+        assert_eq!(held.capturable(Some(eur(1))), Ok(eur(1)));
+        assert_eq!(held.capturable(Some(eur(1001))), Err(TransitionError::ExceedsAuthorisation));
+        assert_eq!(held.capturable(Some(eur(0))), Err(TransitionError::InvalidAmount));
+        assert!(matches!(payment(Status::Captured).capturable(None), Err(TransitionError::NotAllowed { .. })));
+        assert!(held.apply(captured(1001), RESULT).is_err());
+    }
+
+    #[test]
+    fn an_authorisation_that_ends_for_any_reason_is_voided() {
+        let details = ProviderDetails::default;
+        for outcome in
+            [ChargeOutcome::Voided(details()), ChargeOutcome::Failed(details()), ChargeOutcome::Declined(details())]
+        {
+            let (after, event) = attempted(Status::Authorised).apply(outcome, RESULT).unwrap();
             assert_eq!(
-                (captured.is_ok(), voided.is_ok()),
-                (status == Status::Pending, status == Status::Pending),
-                "{status:?}"
+                (after.status, after.authorised_minor, event.unwrap().kind()),
+                (Status::Voided, 0, "payment.voided")
             );
         }
+        let (same, event) = attempted(Status::Authorised).apply(authorised(1000), RESULT).unwrap();
+        assert!(event.is_none() && same.open_attempt().is_none() && same.status == Status::Authorised);
+    }
+
+    #[test]
+    fn a_charge_that_waits_for_its_payer_keeps_its_attempt_and_no_token() {
+        let action = NextAction { kind: "redirect".to_owned(), url: Some("https://bank.example/".to_owned()) };
+        let details = ProviderDetails { reference: Some("pi_1".to_owned()), ..ProviderDetails::default() };
+        let waiting = ChargeOutcome::InProgress(details, Some(action.clone()));
+        let (after, event) = attempted(Status::Pending).apply(waiting, RESULT).unwrap();
+        assert_eq!((after.next_action.clone(), after.token.clone(), event, after.seq), (Some(action), None, None, 0));
+        assert_eq!(next_step(&after), Step::Resolve(ATTEMPT));
+        assert_eq!(next_step(&Payment { overdue: true, ..after.clone() }), Step::Expire(ATTEMPT));
+        let (after, _) = after.apply(captured(1000), RESULT).unwrap();
+        assert_eq!((after.status, after.next_action), (Status::Captured, None));
+    }
+
+    #[test]
+    fn an_authorisation_that_is_not_captured_in_time_is_released() {
+        let held = payment(Status::Authorised);
+        assert_eq!(next_step(&held), Step::Done);
+        assert_eq!(next_step(&Payment { overdue: true, ..held }), Step::Release);
     }
 
     #[test]
@@ -447,29 +275,25 @@ mod tests {
 
     #[test]
     fn a_payment_that_is_not_pending_keeps_no_token() {
-        let (captured, event) = attempted(Status::Pending)
-            .complete_capture(ChargeOutcome::Captured(ProviderDetails::default()), RESULT)
-            .unwrap();
-        assert_eq!((captured.token, captured.seq, event.kind()), (None, 1, "payment.captured"));
-        let (failed, _) = attempted(Status::Pending)
-            .complete_capture(ChargeOutcome::Failed(ProviderDetails::default()), RESULT)
-            .unwrap();
+        let (paid, event) = attempted(Status::Pending).apply(captured(1000), RESULT).unwrap();
+        assert_eq!((paid.token, paid.seq, event.unwrap().kind()), (None, 1, "payment.captured"));
+        let failed = ChargeOutcome::Failed(ProviderDetails::default());
+        let (failed, _) = attempted(Status::Pending).apply(failed, RESULT).unwrap();
         assert!(failed.token.is_none());
-        assert_eq!(failed.reopen(Some(Secret::new("tok_ok"))).unwrap().token, Some(Secret::new("tok_ok")));
+        assert_eq!(failed.reopen(Some(token())).unwrap().token, Some(token()));
     }
 
     #[test]
     fn an_open_attempt_is_resolved_before_a_new_attempt_is_made() {
         assert_eq!(next_step(&attempted(Status::Pending)), Step::Resolve(ATTEMPT));
-        let failed = Payment { attempt: Some(CaptureAttempt { open: false, ..ATTEMPT }), ..payment(Status::Pending) };
+        let failed = Payment { attempt: Some(Attempt { open: false, ..ATTEMPT }), ..payment(Status::Pending) };
         assert_eq!(next_step(&failed), Step::Charge);
     }
 
     #[test]
     fn a_payment_with_an_open_attempt_cannot_be_voided_and_one_without_cannot_be_captured() {
         assert!(attempted(Status::Pending).void(eur(1000), RESULT).is_err());
-        let outcome = ChargeOutcome::Captured(ProviderDetails::default());
-        assert!(payment(Status::Pending).complete_capture(outcome, RESULT).is_err());
+        assert!(payment(Status::Pending).apply(captured(1000), RESULT).is_err());
     }
 
     #[test]
@@ -497,8 +321,7 @@ mod tests {
     proptest! {
         #[test]
         fn refunds_never_exceed_the_capture_and_the_ledger_holds_the_rest(asked in prop::collection::vec(1..700_i64, 1..12)) {
-            let captured = ChargeOutcome::Captured(ProviderDetails::default());
-            let mut payment = attempted(Status::Pending).complete_capture(captured, RESULT).unwrap().0;
+            let mut payment = attempted(Status::Pending).apply(captured(1000), RESULT).unwrap().0;
             let mut attempts = Vec::new();
             let mut ledger = vec![Posting::capture(payment.id, eur(1000))];
             for (n, amount) in (1..).zip(asked) {

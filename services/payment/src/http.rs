@@ -1,7 +1,9 @@
 //! HTTP API: conversions between wire and domain types, and the mapping of errors to statuses. Calls use cases only.
 
 mod internal;
+mod operations;
 mod public;
+mod webhooks;
 
 use agora_outbox::StoredResponse;
 use agora_vocab::{Money, Role};
@@ -13,8 +15,8 @@ use axum::{
 
 pub use self::{internal::routes as internal, public::routes as public};
 use crate::{
-    domain::{AttemptState, Payment, RefundAttempt, TransitionError},
-    ports::{PaymentError, StoreError},
+    domain::{AttemptState, NextAction, Payment, RefundAttempt, TransitionError},
+    ports::{PaymentError, StoreError, WebhookError},
     service::Error,
 };
 
@@ -23,15 +25,20 @@ const PROVIDER_RETRY_AFTER_S: u32 = 5;
 
 fn wire(payment: &Payment, order_status: Option<String>) -> agora_api::payment::Payment {
     let amount = payment.due.or(payment.expected).unwrap_or(Money::zero(agora_vocab::Currency::EUR));
+    let of_currency = |minor| Money { amount: minor, currency: amount.currency };
     agora_api::payment::Payment {
         id: payment.id,
         order_id: payment.order,
         order_status,
         user_id: payment.user,
-        status: payment.status.as_str().to_owned(),
+        status: public_status(payment).to_owned(),
         amount,
-        refunded: Money { amount: payment.refunded_minor, currency: amount.currency },
+        authorised: of_currency(payment.authorised_minor),
+        captured: of_currency(payment.captured_minor),
+        refunded: of_currency(payment.refunded_minor),
         method: payment.method.as_str().to_owned(),
+        capture_method: payment.capture_method.as_str().to_owned(),
+        next_action: payment.next_action.as_ref().map(next_action),
         reference_id: payment.details.reference.clone(),
         authorization_code: payment.details.authorization.clone(),
         response_code: payment.details.code.clone(),
@@ -39,6 +46,15 @@ fn wire(payment: &Payment, order_status: Option<String>) -> agora_api::payment::
         created_at: payment.created_at,
         updated_at: payment.updated_at,
     }
+}
+
+/// The status for payers and admins: `pending` and `action_required` are one state of the payment.
+fn public_status(payment: &Payment) -> &'static str {
+    if payment.next_action.is_some() { "action_required" } else { payment.status.as_str() }
+}
+
+fn next_action(action: &NextAction) -> agora_api::payment::NextAction {
+    agora_api::payment::NextAction { kind: action.kind.clone(), url: action.url.clone() }
 }
 
 fn refund_wire(refund: &RefundAttempt, payment: &Payment) -> agora_api::payment::Refund {
@@ -84,6 +100,11 @@ impl From<Error> for Problem {
             Error::NotFound => Problem::not_found(),
             Error::OrderRejected(problem, retry_after_s) => order_problem(*problem, retry_after_s),
             Error::OrderUnavailable(error) => Problem::unavailable(error),
+            Error::Cipher(error) => Problem::internal(error),
+            Error::ProviderUnknown(error) => Problem::unavailable(error),
+            Error::CaptureRefused => Problem::new(StatusCode::CONFLICT, "CAPTURE_REFUSED")
+                .detail("the payment provider refused the capture; the payment is still authorised"),
+            Error::Webhook(error) => webhook_problem(error),
             Error::Payment(error) => error.into(),
         }
     }
@@ -95,6 +116,10 @@ impl From<PaymentError> for Problem {
             PaymentError::NotFound(_) => Problem::not_found(),
             PaymentError::Cancelled(_) => Problem::new(StatusCode::CONFLICT, "CANCELLED"),
             PaymentError::Mismatch(_) => Problem::new(StatusCode::CONFLICT, "PAYMENT_MISMATCH"),
+            PaymentError::OtherLive => Problem::new(StatusCode::CONFLICT, "PAYMENT_IN_PROGRESS")
+                .detail("another payment of this order holds money, or is about to")
+                .retry_after(1),
+            PaymentError::Busy => Problem::new(StatusCode::CONFLICT, "REQUEST_IN_PROGRESS").retry_after(1),
             PaymentError::Transition(error) => transition_problem(error),
             PaymentError::Store(error) => store_problem(error),
         }
@@ -109,8 +134,22 @@ fn transition_problem(error: TransitionError) -> Problem {
         TransitionError::ExceedsCapture => {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "REFUND_EXCEEDS_CAPTURED").field("amount", error.to_string())
         }
+        TransitionError::ExceedsAuthorisation => {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "CAPTURE_EXCEEDS_AUTHORISED")
+                .field("amount", error.to_string())
+        }
+        TransitionError::AmountDiffers { .. } => Problem::unavailable(error),
         TransitionError::InvalidAmount => Problem::unprocessable().field("amount", error.to_string()),
     }
+}
+
+fn webhook_problem(error: WebhookError) -> Problem {
+    let code = match error {
+        WebhookError::Signature => "INVALID_SIGNATURE",
+        WebhookError::Stale => "STALE_SIGNATURE",
+        WebhookError::Malformed => "INVALID_EVENT",
+    };
+    Problem::new(StatusCode::BAD_REQUEST, code).detail(error.to_string())
 }
 
 /// The order's rejection, with its status, code and details.

@@ -5,6 +5,7 @@
 mod clients;
 mod config;
 mod consumer;
+mod crypto;
 pub mod domain;
 mod http;
 pub mod ports;
@@ -19,10 +20,18 @@ use agora_outbound::{Client, InternalSigner};
 use agora_web::PortSettings;
 use futures::{FutureExt as _, future::BoxFuture};
 
-use self::{clients::order::OrderClient, ports::Provider, service::PaymentService};
+use self::{
+    clients::order::OrderClient,
+    ports::{Challenges, Provider, Webhooks},
+    service::PaymentService,
+};
 pub use self::{
-    clients::simulator::Simulator,
-    config::{Config, ProviderKind},
+    clients::{
+        simulator::Simulator,
+        stripe::{Stripe, StripeSettings, StripeWebhooks},
+    },
+    config::{Config, ProviderKind, StripeConfig},
+    crypto::EnvelopeCipher,
     http::{internal, public},
     postgres::PgPayments,
 };
@@ -50,9 +59,14 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<Routers>
     let db = agora_postgres::connect(&config.database, &MIGRATIONS, process).await;
     let signer = InternalSigner::new(config.internal.clone(), NAME);
     let orders = OrderClient::new(Client::new("order", &config.order_url, signer, process));
+    let Adapters { provider, webhooks, challenges } = adapters(&config, process).await?;
+    let cipher = EnvelopeCipher::new(config.encryption_key.clone(), config.previous_encryption_key.clone());
     let service = PaymentService {
         store: Arc::new(PgPayments::new(db.clone(), process.ids(), config.epoch)),
-        provider: provider(&config, process).await,
+        provider,
+        webhooks,
+        challenges,
+        cipher: Arc::new(cipher),
         orders: Arc::new(orders),
         ids: process.ids(),
         provider_timeout: service::PROVIDER_TIMEOUT,
@@ -65,6 +79,8 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<Routers>
     });
     let (recovering, shutdown) = (service.clone(), process.shutdown());
     process.supervise("payment-worker", move || worker::run(recovering.clone(), shutdown.clone()));
+    let (keeping, shutdown) = (service.clone(), process.shutdown());
+    process.supervise("payment-upkeep", move || worker::keep_up(keeping.clone(), shutdown.clone()));
     let settings = PortSettings { verifier: Some(config.tokens.verifier(process)), ..PortSettings::of(process) };
     let commands = PortSettings { timeout: INTERNAL_TIMEOUT, ..PortSettings::of(process) };
     Ok(Routers {
@@ -73,14 +89,31 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<Routers>
     })
 }
 
-/// The configured payment provider.
-async fn provider(config: &Config, process: &Process) -> Option<Arc<dyn Provider>> {
-    match config.provider {
-        ProviderKind::None => None,
-        ProviderKind::Simulator => {
+/// The adapters of the configured payment provider.
+#[derive(Default)]
+struct Adapters {
+    provider: Option<Arc<dyn Provider>>,
+    webhooks: Option<Arc<dyn Webhooks>>,
+    challenges: Option<Arc<dyn Challenges>>,
+}
+
+async fn adapters(config: &Config, process: &Process) -> anyhow::Result<Adapters> {
+    match (config.provider, &config.stripe) {
+        (ProviderKind::Simulator, _) => {
             let database = config.database.with_pool_size(SIMULATOR_POOL_SIZE);
             let db = agora_postgres::connect(&database, &MIGRATIONS, process).await;
-            Some(Arc::new(Simulator::new(db)))
+            let simulator = Arc::new(Simulator::new(db));
+            Ok(Adapters { provider: Some(simulator.clone()), webhooks: None, challenges: Some(simulator) })
         }
+        (ProviderKind::StripeCompatible, Some(stripe)) => {
+            let StripeConfig { base_url, api_key, webhook_secret, return_url } = stripe.clone();
+            let provider = Stripe::new(StripeSettings { base_url, api_key, return_url })?;
+            let webhooks = webhook_secret.map(|secret| {
+                let webhooks: Arc<dyn Webhooks> = Arc::new(StripeWebhooks::new(secret, process.clock()));
+                webhooks
+            });
+            Ok(Adapters { provider: Some(Arc::new(provider)), webhooks, challenges: None })
+        }
+        (ProviderKind::StripeCompatible | ProviderKind::None, _) => Ok(Adapters::default()),
     }
 }

@@ -2,16 +2,27 @@
 //!
 //! Depends on `domain` only.
 
+mod cipher;
+mod provider;
 mod store;
+mod webhook;
 
 use agora_chassis::BoxError;
-use agora_vocab::{CommandId, Money, OrderId, PaymentId, Secret, UserId};
+use agora_vocab::{CommandId, Money, OrderId, PaymentId, UserId};
 use async_trait::async_trait;
 
-pub use self::store::{PaymentReads, PaymentStore, Payments, Recovery, Refunds};
+pub use self::{
+    cipher::{CipherError, TokenCipher},
+    provider::{Challenges, Charges, NewCharge, Provider, ProviderError, ProviderRefunds, RefundOutcome, Reports},
+    store::{
+        Attempts, LogEntry, PaymentReads, PaymentStore, Payments, ProviderEvents, Reconciliation, ReconciliationRun,
+        Recovery, Refunds, SealedTokens, StoredEvent, StoredToken,
+    },
+    webhook::{ProviderEvent, WebhookError, Webhooks},
+};
 pub use agora_outbox::StoreError;
 
-use crate::domain::{ChargeOutcome, Initiator, Method, Payment, TransitionError};
+use crate::domain::{CaptureMethod, Initiator, Method, Payment, SealedToken, TransitionError};
 
 /// A payment to create.
 #[derive(Clone, Debug)]
@@ -27,8 +38,10 @@ pub struct NewPayment {
     pub amount: Option<Money>,
     /// The payment method.
     pub method: Method,
+    /// Whether the charge also captures.
+    pub capture_method: CaptureMethod,
     /// The provider's token of the payer's card.
-    pub token: Option<Secret>,
+    pub token: Option<SealedToken>,
 }
 
 impl NewPayment {
@@ -41,6 +54,7 @@ impl NewPayment {
             initiator: payment.initiator,
             amount: payment.due.or(payment.expected),
             method: payment.method,
+            capture_method: payment.capture_method,
             token: None,
         }
     }
@@ -98,7 +112,7 @@ pub struct PendingOrderCallback {
 impl PendingOrderCallback {
     /// The callback for the newest result of a payment; none without a result.
     pub fn of(payment: &Payment) -> Option<Self> {
-        let result = payment.result?;
+        let result = payment.result.filter(|_| payment.status.is_result())?;
         Some(Self { result, payment: payment.id, order: payment.order, status: payment.status.as_str().to_owned() })
     }
 }
@@ -115,43 +129,18 @@ pub enum PaymentError {
     /// The payment exists with another order, payer or amount.
     #[error("payment {0} exists with another order, payer or amount")]
     Mismatch(PaymentId),
+    /// Another payment of the order holds money, or is about to.
+    #[error("another payment of the order is live")]
+    OtherLive,
+    /// Another process works on the payment.
+    #[error("another request works on the payment")]
+    Busy,
     /// The domain does not allow the change.
     #[error(transparent)]
     Transition(#[from] TransitionError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// The payment provider. Every call carries the attempt's idempotency key; a repeated one returns the outcome of the first.
-#[async_trait]
-pub trait Provider: Send + Sync {
-    /// Authorises and captures `amount`.
-    async fn charge(&self, key: &str, amount: Money, token: &Secret) -> Result<ChargeOutcome, ProviderError>;
-    /// Refunds `amount` of the charge with reference `charge`.
-    async fn refund(&self, key: &str, charge: &str, amount: Money) -> Result<RefundOutcome, ProviderError>;
-    /// Returns the outcome of a charge. If the key is unknown, the provider never executes it later.
-    async fn find_charge(&self, key: &str) -> Result<ChargeOutcome, ProviderError>;
-}
-
-/// The provider's outcome of a refund.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RefundOutcome {
-    /// The money was refunded; contains the provider's reference.
-    Succeeded(String),
-    /// The money was not refunded.
-    Failed,
-}
-
-/// The provider returned no outcome: the call may or may not have been executed.
-#[derive(Debug, thiserror::Error)]
-pub enum ProviderError {
-    /// No response before the deadline.
-    #[error("the payment provider did not respond in time")]
-    Timeout,
-    /// The provider is unreachable or failed.
-    #[error("the payment provider is unavailable")]
-    Unavailable(#[source] BoxError),
 }
 
 /// The order service.

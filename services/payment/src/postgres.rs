@@ -3,36 +3,36 @@
 //! The common path of a payment is one conditional statement per step. If its condition is false, the payment is read
 //! again. Rules of payments belong to `domain`, not to this module.
 
+mod attempts;
+mod provider_events;
 mod reads;
+mod reconciliation;
 mod recovery;
 mod refunds;
 mod row;
+mod tokens;
 
 use std::{sync::Arc, time::Duration};
 
 use agora_events::payment::PaymentEvent;
-use agora_outbox::{
-    Acquisition, DedupKey, DedupRecord, IdempotencyLease, NewEvent, NewEvents, StoredResponse, emit, write_once,
-};
-use agora_postgres::{Connection, Db, Tx};
-use agora_vocab::{CommandId, Epoch, Ids, Money, PaymentId, Secret};
+use agora_outbox::{Acquisition, DedupKey, DedupRecord, IdempotencyLease, NewEvent, StoredResponse, emit};
+use agora_postgres::{Connection, Db, Tx, constraint};
+use agora_vocab::{CommandId, Epoch, Ids, PaymentId};
 use async_trait::async_trait;
-use sqlx::Row as _;
-use time::OffsetDateTime;
 
 use self::{
     reads::{find, lock},
-    row::{LedgerPosting, NewPaymentRow, PaymentChange, PaymentRow},
+    row::{NewPaymentRow, PaymentChange, PaymentRow},
 };
 use crate::{
-    domain::{CaptureAttempt, ChargeOutcome, Initiator, Payment, Posting, ProviderDetails, Status},
+    domain::{Attempt, Payment, ProviderDetails, SealedToken, Status},
     ports::{Acquired, NewPayment, OrderPayment, PaymentError, Payments, StoreError},
 };
 
 /// Duration of the lease of a payment, refund or order callback. After it expires the worker takes over.
 const LEASE: Duration = Duration::from_secs(10);
-/// Maximum number of tries to open an attempt against concurrent changes of the same payment.
-const PREPARE_TRIES_MAX: u32 = 20;
+/// The index that allows one live payment of an order.
+const ONE_LIVE: &str = "payment_one_live_of_an_order";
 
 /// The store of payments in PostgreSQL.
 #[derive(Clone)]
@@ -67,7 +67,9 @@ impl PgPayments {
         }
         let (after, event) = payment.void(due, self.result())?;
         save(tx, &after).await?;
-        self.emit(tx, &after, &event).await?;
+        if let Some(event) = event {
+            self.emit(tx, &after, &event).await?;
+        }
         Ok(after)
     }
 
@@ -88,10 +90,16 @@ fn new_event<'a>(payment: &Payment, event: &'a PaymentEvent) -> NewEvent<'a, Pay
 }
 
 /// Inserts a payment as `pending` and returns it; none if the id exists.
-async fn insert(connection: &mut Connection, new: &NewPaymentRow) -> Result<Option<Payment>, StoreError> {
+async fn insert(connection: &mut Connection, new: &NewPaymentRow) -> Result<Option<Payment>, PaymentError> {
     const INSERT: &str = include_str!("../sql/insert_payment.sql");
-    let inserted: Option<PaymentRow> = sqlx::query_as(INSERT).bind(new).bind(LEASE).fetch_optional(connection).await?;
-    inserted.map(Payment::try_from).transpose()
+    let inserted = sqlx::query_as(INSERT).bind(new).bind(LEASE).fetch_optional(connection).await;
+    let inserted: Option<PaymentRow> = inserted.map_err(other_live)?;
+    Ok(inserted.map(Payment::try_from).transpose()?)
+}
+
+/// The error of a statement that opens a charge.
+fn other_live(error: sqlx::Error) -> PaymentError {
+    if constraint(&error) == Some(ONE_LIVE) { PaymentError::OtherLive } else { error.into() }
 }
 
 /// Writes a payment whose row `tx` has locked.
@@ -140,10 +148,14 @@ impl Payments for PgPayments {
     async fn create_for_order(&self, new: &NewPayment) -> Result<OrderPayment, PaymentError> {
         const LEASE_EXPIRED: &str = "update payment set leased_until = now() + $3 \
             where id = $1 and order_id = $2 and status = 'pending' and leased_until < now()";
-        let first = CaptureAttempt { n: 1, epoch: self.epoch, open: true };
+        let first = Attempt::first(self.epoch);
         let mut connection = self.db.acquire().await?;
-        if let Some(payment) = insert(&mut connection, &NewPaymentRow::of(new, Some(first))).await? {
-            return Ok(OrderPayment::New(payment));
+        match insert(&mut connection, &NewPaymentRow::of(new, Some(first))).await {
+            Ok(Some(payment)) => return Ok(OrderPayment::New(payment)),
+            Ok(None) => {}
+            // The other one may be this payment, inserted by a concurrent duplicate of the command.
+            Err(PaymentError::OtherLive) if find(&mut connection, new.id).await?.is_some() => {}
+            Err(error) => return Err(error),
         }
         let lease = sqlx::query(LEASE_EXPIRED).bind(new.id.uuid()).bind(new.order.uuid()).bind(LEASE);
         let leased = lease.execute(&mut *connection).await?.rows_affected() == 1;
@@ -180,65 +192,19 @@ impl Payments for PgPayments {
         Ok(tx.commit().await?)
     }
 
-    async fn reopen(&self, id: PaymentId, token: Option<&Secret>) -> Result<Payment, PaymentError> {
+    async fn reopen(&self, id: PaymentId, token: Option<&SealedToken>) -> Result<Payment, PaymentError> {
         const LOG: &str = "insert into payment_log (payment_id, log_message) values ($1, $2)";
         let mut tx = self.db.begin().await?;
-        let payment = lock(&mut tx, id).await?.reopen(token.cloned())?;
-        save(&mut tx, &payment).await?;
+        let failed = lock(&mut tx, id).await?;
         // The next attempt replaces the outcome of this one in the payment.
-        let (attempt, code) = (payment.attempt.map_or(0, |attempt| attempt.n), payment.details.code.as_deref());
-        let message = format!("capture attempt {attempt} failed ({}); reopened for a retry", code.unwrap_or("no code"));
+        let attempt = failed.attempt.map_or(0, |attempt| attempt.n);
+        let code = failed.details.code.clone().unwrap_or_else(|| "no code".to_owned());
+        let message = format!("charge attempt {attempt} failed ({code}); reopened for a retry");
+        let payment = failed.reopen(token.cloned())?;
+        save(&mut tx, &payment).await?;
         sqlx::query(LOG).bind(id.uuid()).bind(message).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(payment)
-    }
-
-    async fn prepare_capture(&self, id: PaymentId, due: Option<Money>) -> Result<Payment, PaymentError> {
-        const PREPARE: &str = include_str!("../sql/prepare_capture.sql");
-        let mut connection = self.db.acquire().await?;
-        for _ in 0..PREPARE_TRIES_MAX {
-            let prepare = sqlx::query_as(PREPARE)
-                .bind(id.uuid())
-                .bind(due.map(|due| due.amount))
-                .bind(due.map(|due| due.currency.to_string()))
-                .bind(i64::from(self.epoch.0));
-            let prepared: Option<PaymentRow> = prepare.fetch_optional(&mut *connection).await?;
-            if let Some(prepared) = prepared {
-                return Ok(prepared.try_into()?);
-            }
-            let payment = find(&mut connection, id).await?.ok_or(PaymentError::NotFound(id))?;
-            let preparable = payment.status == Status::Pending && payment.due.or(due).is_some();
-            if !preparable || payment.open_attempt().is_some() {
-                return Ok(payment);
-            }
-        }
-        Err(StoreError::Unavailable("the payment was changed concurrently on every try".into()).into())
-    }
-
-    async fn complete_capture(&self, payment: Payment, outcome: ChargeOutcome) -> Result<Payment, PaymentError> {
-        const COMPLETE: &str = include_str!("../sql/complete_capture.sql");
-        let (id, Some(attempt)) = (payment.id, payment.open_attempt()) else { return Ok(payment) };
-        let (mut after, event) = payment.complete_capture(outcome, self.result())?;
-        let captured = after.due.filter(|_| after.status.is_captured());
-        let postings: Vec<_> = captured.map(|due| LedgerPosting::of(&Posting::capture(id, due))).into_iter().collect();
-        let mut events = NewEvents::new();
-        events.push(self.ids.as_ref(), self.epoch, new_event(&after, &event))?;
-        let complete = sqlx::query(COMPLETE)
-            .bind(id.uuid())
-            .bind(attempt.n)
-            .bind(PaymentChange::of(&after))
-            .bind(postings)
-            .bind(after.initiator == Initiator::Shopper)
-            .bind(LEASE)
-            .bind(events.rows());
-        let mut connection = self.db.acquire().await?;
-        match write_once(&mut connection, complete, &events, &[]).await? {
-            Some(row) => {
-                after.updated_at = row.try_get::<OffsetDateTime, _>("updated_at")?;
-                Ok(after)
-            }
-            None => find(&mut connection, id).await?.ok_or(PaymentError::NotFound(id)),
-        }
     }
 
     async fn void(&self, new: &NewPayment) -> Result<Payment, PaymentError> {

@@ -3,26 +3,36 @@
 //! Depends on `ports` and `domain`, not on HTTP or SQL. No transaction is open during a call to the provider or to the
 //! order service.
 
+mod callbacks;
+mod charge;
+mod operations;
+mod reconcile;
 mod recover;
+mod refunds;
+mod webhooks;
 
 use std::{sync::Arc, time::Duration};
 
 use agora_api::Problem;
-use agora_chassis::chain;
 use agora_outbox::{DedupKey, StoredResponse};
-use agora_vocab::{CommandId, Ids, Money, OrderId, Page, PageSize, PaymentId, RefundId, UserId};
-use uuid::Uuid;
+use agora_vocab::{CommandId, Ids, OrderId, Page, PageSize, PaymentId, Secret, UserId};
 
+pub use self::reconcile::ReconciliationSchedule;
 use crate::{
-    domain::{AttemptState, Payment, ProviderDetails, RefundAttempt, Status, Step, next_step},
+    domain::{Payment, RefundAttempt, SealedToken, Status},
     ports::{
-        Acquired, Filter, NewPayment, OrderError, OrderPayment, Orders, PaymentError, PaymentStore,
-        PendingOrderCallback, Provider, ProviderError, StoreError,
+        Acquired, Challenges, CipherError, Filter, LogEntry, NewPayment, OrderError, OrderPayment, Orders,
+        PaymentError, PaymentStore, Provider, ProviderError, StoreError, TokenCipher, WebhookError, Webhooks,
     },
 };
 
 /// Deadline of one call to the provider.
 pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Age of an attempt, in seconds, from which its key is not sent again: providers forget keys after a day, and would execute
+/// it again. The outcome is then asked for.
+const KEY_LIFETIME_S: i64 = 23 * 3600;
+/// Maximum number of entries of a payment's log in one answer.
+const LOG_ENTRIES_MAX: u16 = 500;
 
 /// The use cases of payments. Cheap to clone.
 #[derive(Clone)]
@@ -30,6 +40,12 @@ pub struct PaymentService {
     pub store: Arc<dyn PaymentStore>,
     /// The payment provider; none if the shop has none configured.
     pub provider: Option<Arc<dyn Provider>>,
+    /// Verifies the provider's messages; none for a provider that sends none.
+    pub webhooks: Option<Arc<dyn Webhooks>>,
+    /// Answers challenges of the simulated provider; none for a real one.
+    pub challenges: Option<Arc<dyn Challenges>>,
+    /// Encrypts the tokens of cards.
+    pub cipher: Arc<dyn TokenCipher>,
     /// The order service.
     pub orders: Arc<dyn Orders>,
     /// Generates ids of payments and refunds.
@@ -87,6 +103,18 @@ pub enum Error {
     /// The order service is unreachable. The worker continues the payment.
     #[error("the order service is unavailable")]
     OrderUnavailable(#[source] OrderError),
+    /// A token cannot be encrypted: the shop's keys are not usable.
+    #[error("the token cannot be encrypted")]
+    Cipher(#[source] CipherError),
+    /// The provider gave no outcome of a capture or void; the worker tries again.
+    #[error("the provider gave no outcome")]
+    ProviderUnknown(#[source] ProviderError),
+    /// The provider refused to capture; the payment stays authorised.
+    #[error("the provider refused the capture")]
+    CaptureRefused,
+    /// A message is not the provider's, and changes nothing.
+    #[error("the message of the provider is not accepted")]
+    Webhook(#[source] WebhookError),
     /// The store rejects the change or failed.
     #[error(transparent)]
     Payment(#[from] PaymentError),
@@ -125,30 +153,6 @@ impl PaymentService {
         }
     }
 
-    /// Stores the response of a request, so that a retry receives the same one, and deletes the acknowledged callback.
-    pub async fn complete_request(
-        &self,
-        recovery_id: Uuid,
-        response: &StoredResponse,
-        acknowledged: Option<&OrderAcknowledged>,
-    ) -> Result<(), Error> {
-        Ok(self
-            .store
-            .complete_request(recovery_id, response, acknowledged.map(|acknowledged| acknowledged.result))
-            .await?)
-    }
-
-    /// Releases the lease after a response that is not final, so that the same key can continue at once, and deletes
-    /// the acknowledged callback.
-    pub async fn release_request(
-        &self,
-        recovery_id: Uuid,
-        acknowledged: Option<&OrderAcknowledged>,
-    ) -> Result<(), Error> {
-        self.complete_callback(acknowledged).await?;
-        Ok(self.store.release_request(recovery_id).await?)
-    }
-
     /// Pays an order on its own command. Idempotent by payment id. Returns the payment as `pending` while another process
     /// works on it.
     pub async fn pay_for_order(&self, new: &NewPayment) -> Result<Payment, Error> {
@@ -168,61 +172,6 @@ impl PaymentService {
         }
     }
 
-    /// Voids a payment. An open attempt is resolved at the provider first; if it is charged, the payment stays
-    /// captured.
-    pub async fn void(&self, requested: &NewPayment) -> Result<Payment, Error> {
-        if let Some(payment) = self.store.find(requested.id).await?
-            && payment.open_attempt().is_some()
-        {
-            let resolved = self.resolve(payment).await?;
-            if resolved.status != Status::Failed {
-                return Ok(resolved);
-            }
-        }
-        Ok(self.store.void(requested).await?)
-    }
-
-    /// Refunds an amount, or all that remains if `amount` is none, for an admin. Idempotent by key.
-    pub async fn refund(&self, id: PaymentId, amount: Option<Money>, dedup_key: &DedupKey) -> Result<Refunded, Error> {
-        self.provider()?;
-        self.find(id).await?;
-        let refund = RefundId::new(self.ids.next());
-        match self.store.create_refund(refund, id, amount, dedup_key).await? {
-            Acquired::Completed(response) => Ok(Refunded::Replayed(response)),
-            Acquired::InProgress { retry_after_s } => Err(Error::InProgress { retry_after_s }),
-            Acquired::Held(attempt) => {
-                let payment = self.execute_refund(&attempt, true).await?;
-                self.complete_callback(self.report_result(&payment).await.as_ref()).await?;
-                let refund = self.store.find_refund(attempt.id).await?.ok_or(Error::NotFound)?;
-                Ok(Refunded::Executed(Box::new(refund), Box::new(payment)))
-            }
-        }
-    }
-
-    /// Refunds the remaining amount on the order's command, which receives the result as its response. Has no effect if
-    /// nothing remains.
-    pub async fn refund_remaining(&self, id: PaymentId) -> Result<Payment, Error> {
-        self.refund_rest(id, false).await
-    }
-
-    /// Voids or refunds the payment of a cancelled order. The order's saga sends the same commands; the second call has
-    /// no effect.
-    pub async fn order_cancelled(&self, id: PaymentId) -> Result<(), Error> {
-        match self.store.find(id).await? {
-            Some(payment) if payment.status == Status::Pending => {
-                let after = self.void(&NewPayment::of(&payment)).await?;
-                if after.status == Status::Captured {
-                    self.refund_rest(id, true).await?;
-                }
-            }
-            Some(payment) if matches!(payment.status, Status::Captured | Status::PartiallyRefunded) => {
-                self.refund_rest(id, true).await?;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
     /// Returns a payment if `user` is its payer, or none for an admin; otherwise `NotFound`.
     pub async fn find_visible(&self, id: PaymentId, user: Option<UserId>) -> Result<Payment, Error> {
         let payment = self.find(id).await?;
@@ -239,6 +188,22 @@ impl PaymentService {
         self.store.find_captured(order).await?.ok_or(Error::NotFound)
     }
 
+    /// Returns the log of a payment, oldest entry first.
+    pub async fn log(&self, id: PaymentId) -> Result<Vec<LogEntry>, Error> {
+        self.find(id).await?;
+        Ok(self.store.log(id, LOG_ENTRIES_MAX).await?)
+    }
+
+    /// The provider's token of a request without one; none if the request must contain a token.
+    pub fn default_token(&self) -> Option<&'static str> {
+        self.provider.as_ref().and_then(|provider| provider.default_token())
+    }
+
+    /// Encrypts a token for a payment of `order`.
+    pub fn seal(&self, order: OrderId, token: &Secret) -> Result<SealedToken, Error> {
+        self.cipher.seal(order, token).map_err(Error::Cipher)
+    }
+
     fn provider(&self) -> Result<&Arc<dyn Provider>, Error> {
         self.provider.as_ref().ok_or(Error::NoProvider)
     }
@@ -247,139 +212,7 @@ impl PaymentService {
         self.store.find(id).await?.ok_or(Error::NotFound)
     }
 
-    /// Executes the next step of a payment. Returns it as `pending` if the provider's outcome is unknown.
-    async fn advance(&self, payment: Payment) -> Result<Payment, Error> {
-        match next_step(&payment) {
-            Step::Begin => {
-                let due = self.begin_payment(&payment).await?;
-                self.prepare_and_charge(payment.id, Some(due)).await
-            }
-            Step::Charge => self.prepare_and_charge(payment.id, None).await,
-            Step::Resolve(_) => self.resolve(payment).await,
-            Step::Done => Ok(payment),
-        }
-    }
-
-    /// Begins the payment at the order and returns the amount due. Stores a rejection.
-    async fn begin_payment(&self, payment: &Payment) -> Result<Money, Error> {
-        match self.orders.begin_payment(payment).await {
-            Ok(due) => Ok(due),
-            Err(OrderError::Rejected(problem, retry_after_s)) => {
-                let final_response = (problem.status == 409 && retry_after_s.is_none()).then(|| rejection(&problem));
-                let details = ProviderDetails {
-                    code: Some(problem.code.clone()),
-                    message: problem.detail.clone(),
-                    ..ProviderDetails::default()
-                };
-                self.store.reject(payment.id, &details, final_response.as_ref()).await?;
-                Err(Error::OrderRejected(problem, retry_after_s))
-            }
-            Err(error) => Err(Error::OrderUnavailable(error)),
-        }
-    }
-
-    async fn prepare_and_charge(&self, id: PaymentId, due: Option<Money>) -> Result<Payment, Error> {
-        self.provider()?;
-        self.charge(self.store.prepare_capture(id, due).await?).await
-    }
-
-    /// Sends the open attempt of a payment to the provider. Repeated calls of one attempt charge once.
-    async fn charge(&self, payment: Payment) -> Result<Payment, Error> {
-        let (Some(attempt), Some(due)) = (payment.open_attempt(), payment.due) else { return Ok(payment) };
-        let Some(token) = payment.token.clone() else { return Ok(payment) };
-        let key = attempt.provider_key(payment.id);
-        match self.with_timeout(self.provider()?.charge(&key, due, &token)).await {
-            Ok(outcome) => Ok(self.store.complete_capture(payment, outcome).await?),
-            Err(error) => {
-                tracing::warn!(
-                    payment.id = %payment.id,
-                    error = %chain(&error),
-                    "Charge outcome unknown (provider call failed): the worker sends it again with the same key"
-                );
-                Ok(payment)
-            }
-        }
-    }
-
-    /// Resolves the open attempt of a payment: sends it again with the same key, which gives the outcome of the first call,
-    /// also of one that the provider is still working on. Asking instead would take a slow charge for none.
-    async fn resolve(&self, payment: Payment) -> Result<Payment, Error> {
-        if payment.token.is_some() {
-            return self.charge(payment).await;
-        }
-        let Some(attempt) = payment.open_attempt() else { return Ok(payment) };
-        let key = attempt.provider_key(payment.id);
-        match self.with_timeout(self.provider()?.find_charge(&key)).await {
-            Ok(outcome) => Ok(self.store.complete_capture(payment, outcome).await?),
-            Err(_) => self.find(payment.id).await,
-        }
-    }
-
-    async fn refund_rest(&self, id: PaymentId, call_back: bool) -> Result<Payment, Error> {
-        let refund = RefundId::new(self.ids.next());
-        match self.store.prepare_refund(refund, id).await? {
-            Some(attempt) => self.execute_refund(&attempt, call_back).await,
-            None => self.find(id).await,
-        }
-    }
-
-    async fn execute_refund(&self, attempt: &RefundAttempt, call_back: bool) -> Result<Payment, Error> {
-        let payment = self.find(attempt.payment).await?;
-        if attempt.state != AttemptState::Prepared {
-            return Ok(payment);
-        }
-        let charge = payment.details.reference.unwrap_or_default();
-        match self.with_timeout(self.provider()?.refund(&attempt.provider_key(), &charge, attempt.amount)).await {
-            Ok(outcome) => Ok(self.store.complete_refund(attempt, outcome, call_back).await?),
-            Err(error) => {
-                tracing::warn!(
-                    payment.id = %attempt.payment,
-                    error = %chain(&error),
-                    "Refund outcome unknown (provider call failed): the worker sends it again with the same key"
-                );
-                self.find(attempt.payment).await
-            }
-        }
-    }
-
     async fn with_timeout<T>(&self, call: impl Future<Output = Result<T, ProviderError>>) -> Result<T, ProviderError> {
         tokio::time::timeout(self.provider_timeout, call).await.unwrap_or(Err(ProviderError::Timeout))
     }
-
-    /// Reports the result to the order. Returns none if the order service is unavailable; the worker then retries.
-    async fn report_result(&self, payment: &Payment) -> Option<OrderAcknowledged> {
-        let callback = PendingOrderCallback::of(payment)?;
-        match self.deliver(&callback).await {
-            Ok(order_status) => Some(OrderAcknowledged { result: callback.result, order_status }),
-            Err(error) => {
-                tracing::warn!(
-                    payment.id = %payment.id,
-                    error = %chain(&error),
-                    "Payment result not delivered to the order: the worker retries"
-                );
-                None
-            }
-        }
-    }
-
-    async fn deliver(&self, callback: &PendingOrderCallback) -> Result<String, Error> {
-        match self.orders.report_result(callback).await {
-            Ok(status) => Ok(status),
-            // A rejection without a retry delay is final; the callback is complete.
-            Err(OrderError::Rejected(problem, None)) => Ok(problem.code.clone()),
-            Err(error) => Err(Error::OrderUnavailable(error)),
-        }
-    }
-
-    async fn complete_callback(&self, acknowledged: Option<&OrderAcknowledged>) -> Result<(), Error> {
-        match acknowledged {
-            Some(acknowledged) => Ok(self.store.complete_callback(acknowledged.result).await?),
-            None => Ok(()),
-        }
-    }
-}
-
-/// The stored response for the order's final rejection.
-fn rejection(problem: &Problem) -> StoredResponse {
-    StoredResponse { status: problem.status, location: None, body: serde_json::to_value(problem).unwrap_or_default() }
 }

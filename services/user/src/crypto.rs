@@ -4,9 +4,11 @@
 
 mod fair_queue;
 mod passwords;
+mod reset_tokens;
 mod tokens;
 
 pub use self::{
     passwords::Argon2Passwords,
+    reset_tokens::DerivedTokens,
     tokens::{Issue, SignedTokens},
 };

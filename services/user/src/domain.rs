@@ -4,16 +4,17 @@
 
 mod account;
 mod address;
-mod allowance;
 mod credentials;
 mod session;
 mod text;
 
-pub use account::{Profile, Status, User};
+pub use account::{PreferencesChange, Profile, Status, User, revoked};
 pub use address::{ADDRESSES_MAX, BookEntry};
-pub use allowance::{Allowance, Allowances};
 pub use credentials::{Credentials, Password, PasswordHash, opaque_string};
-pub use session::{AccessToken, REFRESH_GRACE, RefreshToken, SESSION_IDLE, SESSION_LIFETIME, TokenDigest};
+pub use session::{
+    AccessToken, Device, PASSWORD_RESET_LIFETIME, REFRESH_GRACE, RefreshToken, SESSION_IDLE, SESSION_LIFETIME, Session,
+    TokenDigest,
+};
 pub use text::{Phone, Text, Username};
 
 use agora_vocab::Invalid;

@@ -3,18 +3,23 @@
 //! Must not contain rules.
 
 mod addresses;
+mod admin;
 mod auth;
 mod problem;
+mod sessions;
 mod users;
+
+use std::net::IpAddr;
 
 use agora_api::user as wire;
 use agora_chassis::{Process, Routers, WatchedSecret};
 use agora_outbox::DedupKey;
 use agora_vocab::UserId;
-use agora_web::{Idempotency, Identity, PortSettings, Routes, TokenVerifier};
+use agora_web::{Idempotency, Identity, PortSettings, Problem, Routes, TokenVerifier};
+use axum::http::{HeaderMap, header};
 
 use crate::{
-    domain::{Phone, Profile, Text, User, Username, Violations},
+    domain::{Device, Password, Phone, PreferencesChange, Profile, Text, User, Username, Violations},
     service::{Caller, UserService},
 };
 
@@ -28,6 +33,8 @@ pub fn routers(
     let public = Routes::new()
         .merge(auth::routes())
         .merge(users::routes())
+        .merge(sessions::routes())
+        .merge(admin::routes())
         .merge(addresses::routes())
         .with_state(service.clone());
     let internal = addresses::internal_routes().with_state(service);
@@ -51,7 +58,7 @@ fn caller(identity: Identity) -> Caller {
 }
 
 fn user_to_wire(user: User) -> wire::User {
-    let User { id, email, profile, roles, status, created_at } = user;
+    let User { id, email, profile, roles, status, preferences, created_at } = user;
     let name = profile.whole_name();
     let Profile { firstname, lastname, username, name: _, phone } = profile;
     wire::User {
@@ -64,8 +71,34 @@ fn user_to_wire(user: User) -> wire::User {
         phone: phone.map(|text| text.as_str().to_owned()),
         roles,
         status: status.as_str().to_owned(),
+        preferences: wire::Preferences {
+            promotions: preferences.promotions,
+            order_updates: preferences.order_updates,
+            recommendations: preferences.recommendations,
+        },
         created_at,
     }
+}
+
+fn new_password_of(text: &str) -> Result<Password, Problem> {
+    Password::parse(text).map_err(|invalid| Problem::unprocessable().field("newPassword", invalid.message))
+}
+
+fn preferences(body: wire::UpdatePreferences) -> PreferencesChange {
+    let wire::UpdatePreferences { promotions, order_updates, recommendations } = body;
+    PreferencesChange { promotions, order_updates, recommendations }
+}
+
+/// Set by the gateway, which drops a value from the client.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+fn device(headers: &HeaderMap) -> Device {
+    let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    Device::new(caller_address(headers), user_agent)
+}
+
+fn caller_address(headers: &HeaderMap) -> Option<IpAddr> {
+    headers.get(FORWARDED_FOR)?.to_str().ok()?.split(',').next()?.trim().parse().ok()
 }
 
 fn profile(violations: &mut Violations, body: wire::UpdateProfile) -> Profile {

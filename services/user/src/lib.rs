@@ -20,7 +20,7 @@ use futures::future::BoxFuture;
 use sqlx::migrate::Migrator;
 
 pub use config::{Config, FirstAdmin};
-pub use crypto::{Argon2Passwords, Issue, SignedTokens};
+pub use crypto::{Argon2Passwords, DerivedTokens, Issue, SignedTokens};
 pub use http::routers;
 pub use postgres::PgUsers;
 
@@ -45,6 +45,10 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, 
     let verifier = tokens.verifier(process);
     let service = UserService {
         users: store.clone(),
+        control: store.clone(),
+        resets: store.clone(),
+        reset_tokens: Arc::new(DerivedTokens(internal_secret.clone())),
+        reset_requested: Arc::default(),
         sessions: store.clone(),
         addresses: store,
         passwords: Arc::new(Argon2Passwords::new().context("the parameters of argon2id")?),

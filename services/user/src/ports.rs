@@ -2,17 +2,17 @@
 //!
 //! Each method is one atomic operation. Must not depend on SQL or HTTP.
 
-use std::net::IpAddr;
-
 use agora_chassis::BoxError;
+use agora_events::user::Preferences;
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{AddressId, Email, Role, Secret, SessionId, UserId};
+use agora_vocab::{AddressId, Email, Page, PageSize, PasswordResetId, Role, Secret, SessionId, UserId};
 use async_trait::async_trait;
 
 pub use agora_outbox::StoreError;
 
 use crate::domain::{
-    AccessToken, BookEntry, Credentials, Password, PasswordHash, Profile, RefreshToken, TokenDigest, User,
+    AccessToken, BookEntry, Credentials, Device, Password, PasswordHash, PreferencesChange, Profile, RefreshToken,
+    Session, Status, TokenDigest, User,
 };
 
 /// The store of user accounts.
@@ -35,11 +35,55 @@ pub trait Users: Send + Sync {
         dedup_key: &DedupKey,
     ) -> Result<Option<Outcome<User>>, UserError>;
 
+    /// Merges `change` into the preferences and stores the event `user.updated`. `None` if there is no such account.
+    async fn set_preferences(
+        &self,
+        id: UserId,
+        change: PreferencesChange,
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Outcome<User>>, UserError>;
+
     /// Replaces the hash `from` by `to`, a hash of the same password. Does nothing if the stored hash is not `from`.
     async fn rehash(&self, id: UserId, from: &PasswordHash, to: &PasswordHash) -> Result<(), UserError>;
 
     /// Makes the account an active admin. A given hash replaces the password and ends every session. Idempotent.
     async fn make_admin(&self, id: UserId, password: Option<&PasswordHash>) -> Result<(), UserError>;
+}
+
+/// What administrators do with the accounts of others, and users with their passwords. Each ends sessions.
+#[async_trait]
+pub trait AccountControl: Send + Sync {
+    /// A page of accounts, newest first.
+    async fn page(&self, listing: &Listing) -> Result<Page<User>, UserError>;
+
+    /// Blocks an account, which ends its sessions, or activates it. Stores the events `user.updated` and, for a blocked
+    /// account, `user.revoked`. `None` if there is no such account.
+    async fn set_status(
+        &self,
+        id: UserId,
+        status: Status,
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Outcome<User>>, UserError>;
+
+    /// Replaces the hash `from` by `to`, ends every session but `keep`, and stores the event `user.revoked`. `false` and no
+    /// change if the stored hash is not `from`.
+    async fn set_password(
+        &self,
+        id: UserId,
+        from: &PasswordHash,
+        to: &PasswordHash,
+        keep: SessionId,
+    ) -> Result<bool, UserError>;
+}
+
+/// Which accounts to list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    pub size: PageSize,
+    /// Only accounts older than this one.
+    pub before: Option<UserId>,
+    /// Only accounts of this status.
+    pub status: Option<Status>,
 }
 
 /// An account to create.
@@ -53,6 +97,7 @@ pub struct NewAccount {
     pub profile: Profile,
     /// At least one.
     pub roles: Vec<Role>,
+    pub preferences: Preferences,
     /// Hash of the chosen password.
     pub hash: PasswordHash,
 }
@@ -74,6 +119,15 @@ pub trait Sessions: Send + Sync {
     /// The account of an active session; `None` if the session has ended or the account is blocked.
     async fn live(&self, id: SessionId, user: UserId) -> Result<Option<User>, UserError>;
 
+    /// The user's sessions that have not ended, newest first; at most `limit`.
+    async fn list(&self, user: UserId, limit: u32) -> Result<Vec<Session>, UserError>;
+
+    /// Ends a session of the user. `false` if the user has no such session, or it has ended.
+    async fn end_one(&self, user: UserId, id: SessionId) -> Result<bool, UserError>;
+
+    /// Ends all sessions of the user.
+    async fn end_all(&self, user: UserId) -> Result<(), UserError>;
+
     /// Deletes at most `limit` sessions past their absolute lifetime, with their tokens. Returns the number deleted.
     async fn delete_expired(&self, limit: u32) -> Result<u64, UserError>;
 }
@@ -89,8 +143,7 @@ pub struct NewSession {
     pub email: Email,
     /// Digest of the first refresh token.
     pub token: TokenDigest,
-    /// The client's address as the gateway reports it.
-    pub ip: Option<IpAddr>,
+    pub device: Device,
 }
 
 /// Result of a refresh.
@@ -133,6 +186,33 @@ impl Refusal {
             Self::Blocked => "blocked",
         }
     }
+}
+
+/// Requests to set a new password. A caller learns nothing about accounts.
+#[async_trait]
+pub trait PasswordResets: Send + Sync {
+    /// Stores a request for any address.
+    async fn request(&self, id: PasswordResetId, email: &Email) -> Result<(), UserError>;
+
+    /// Stores the event `user.password-reset-requested` of the oldest request without one, or deletes a request whose address
+    /// no active account has. `false` if there is none.
+    async fn announce_next(&self) -> Result<bool, UserError>;
+
+    /// Whether a request can be used.
+    async fn is_open(&self, id: PasswordResetId) -> Result<bool, UserError>;
+
+    /// Sets a new password, ends every session and stores the event `user.revoked`. `false` and no change if the request
+    /// cannot be used, or was used first by another call.
+    async fn apply(&self, id: PasswordResetId, hash: &PasswordHash) -> Result<bool, UserError>;
+
+    /// Deletes requests that expired more than a day ago. Returns the number deleted.
+    async fn delete_old(&self) -> Result<u64, UserError>;
+}
+
+/// Verifies the tokens in the links of mails.
+pub trait ResetTokens: Send + Sync {
+    /// The request of a token; `None` for a token that was not derived for one.
+    fn request(&self, token: &str) -> Option<PasswordResetId>;
 }
 
 /// The store of address books.

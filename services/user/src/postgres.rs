@@ -3,12 +3,14 @@
 //! Contains table and constraint names. All times are the database's `now()`.
 
 mod addresses;
+mod control;
+mod password_resets;
 mod sessions;
 mod users;
 
 use std::sync::Arc;
 
-use agora_events::user::UserEvent;
+use agora_events::user::{Preferences, UserEvent};
 use agora_outbox::NewEvent;
 use agora_postgres::{Db, Tx};
 use agora_vocab::{Email, Epoch, Ids, Invalid, UserId};
@@ -17,7 +19,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Phone, Profile, Status, Text, User, Username},
+    domain::{Phone, Profile, Text, User, Username},
     ports::{StoreError, UserError},
 };
 
@@ -54,8 +56,27 @@ struct UserRow {
     phone: Option<String>,
     roles: Vec<String>,
     status: String,
+    // Absent from results that an earlier release stored.
+    #[serde(default = "wanted")]
+    promotions: bool,
+    #[serde(default = "wanted")]
+    order_updates: bool,
+    #[serde(default = "wanted")]
+    recommendations: bool,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
+}
+
+const fn wanted() -> bool {
+    true
+}
+
+/// A user with the number of their last event.
+#[derive(sqlx::FromRow)]
+struct NumberedRow {
+    #[sqlx(flatten)]
+    user: UserRow,
+    event_seq: i64,
 }
 
 impl TryFrom<UserRow> for User {
@@ -67,7 +88,21 @@ impl TryFrom<UserRow> for User {
 }
 
 fn read_user(row: UserRow) -> Result<User, Invalid> {
-    let UserRow { id, email, username, firstname, lastname, name, phone, roles, status, created_at } = row;
+    let UserRow {
+        id,
+        email,
+        username,
+        firstname,
+        lastname,
+        name,
+        phone,
+        roles,
+        status,
+        promotions,
+        order_updates,
+        recommendations,
+        created_at,
+    } = row;
     let profile = Profile {
         firstname: firstname.map(|text| Text::parse("firstname", &text)).transpose()?,
         lastname: lastname.map(|text| Text::parse("lastname", &text)).transpose()?,
@@ -80,11 +115,8 @@ fn read_user(row: UserRow) -> Result<User, Invalid> {
         email: Email::parse(&email)?,
         profile,
         roles: roles.iter().map(|role| role.parse()).collect::<Result<_, _>>()?,
-        status: match status.as_str() {
-            "active" => Status::Active,
-            "blocked" => Status::Blocked,
-            _ => return Err(Invalid::new("status", "must be active or blocked")),
-        },
+        status: status.parse()?,
+        preferences: Preferences { promotions, order_updates, recommendations },
         created_at,
     })
 }

@@ -4,17 +4,24 @@
 
 mod addresses;
 mod attempts;
+mod control;
 mod first_admin;
 mod login;
+mod password_reset;
 
 use std::{net::IpAddr, sync::Arc};
 
+use agora_events::user::Preferences;
 use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{Email, Ids, Role, SessionId, UserId};
+use tokio::sync::Notify;
 
 use crate::{
-    domain::{Password, Profile, User},
-    ports::{Addresses, HashError, NewAccount, Passwords, Sessions, TokenError, Tokens, UserError, Users},
+    domain::{Password, PreferencesChange, Profile, User},
+    ports::{
+        AccountControl, Addresses, HashError, NewAccount, PasswordResets, Passwords, ResetTokens, Sessions, TokenError,
+        Tokens, UserError, Users,
+    },
 };
 
 pub use attempts::AttemptLimits;
@@ -26,12 +33,19 @@ pub use login::{Attempt, LoggedIn};
 pub struct UserService {
     /// The store of user accounts.
     pub users: Arc<dyn Users>,
+    /// The same store, for administrators and for changed passwords.
+    pub control: Arc<dyn AccountControl>,
     /// The store of sessions.
     pub sessions: Arc<dyn Sessions>,
     /// The store of address books.
     pub addresses: Arc<dyn Addresses>,
     pub passwords: Arc<dyn Passwords>,
     pub tokens: Arc<dyn Tokens>,
+    /// Requests to set a new password, and the tokens in the links of their mails.
+    pub resets: Arc<dyn PasswordResets>,
+    pub reset_tokens: Arc<dyn ResetTokens>,
+    /// Notified by each request to set a new password.
+    pub reset_requested: Arc<Notify>,
     /// Limits of logins and registrations.
     pub limits: Arc<AttemptLimits>,
     /// Generator of new ids.
@@ -47,6 +61,8 @@ pub struct Registration {
     pub password: Password,
     /// The optional personal fields.
     pub profile: Profile,
+    /// Which mails the user wants.
+    pub preferences: Preferences,
     /// The client's address.
     pub ip: Option<IpAddr>,
 }
@@ -77,9 +93,18 @@ pub enum Error {
     /// The refresh token is unknown, used, expired or its session has ended.
     #[error("the refresh token is not valid")]
     BadRefreshToken,
+    /// The token of a mail's link is forged, used or expired.
+    #[error("the token to set a new password is not valid")]
+    BadResetToken,
     /// The session of the access token has ended.
     #[error("the session has ended")]
     SessionEnded,
+    /// An administrator may not block their own account: nobody might be left to activate it.
+    #[error("the caller's own account cannot be blocked")]
+    OwnAccount,
+    /// The present password is wrong.
+    #[error("the present password is wrong")]
+    WrongPassword,
     /// It does not exist, or belongs to another user.
     #[error("it does not exist for this user")]
     NotFound,
@@ -97,11 +122,11 @@ pub enum Error {
 impl UserService {
     /// Creates an account with the role customer.
     pub async fn register(&self, new: Registration, dedup_key: &DedupKey) -> Result<Outcome<User>, Error> {
-        let Registration { email, password, profile, ip } = new;
+        let Registration { email, password, profile, preferences, ip } = new;
         self.limits.begin_registration(ip)?;
         let hash = self.passwords.hash(self.limits.source(Some(&email), ip), &password).await?;
-        let account =
-            NewAccount { id: UserId::new(self.ids.next()), email, profile, roles: vec![Role::Customer], hash };
+        let (id, roles) = (UserId::new(self.ids.next()), vec![Role::Customer]);
+        let account = NewAccount { id, email, profile, roles, preferences, hash };
         Ok(self.users.register(&account, dedup_key).await?)
     }
 
@@ -121,6 +146,18 @@ impl UserService {
     ) -> Result<Outcome<User>, Error> {
         caller.may_see(id)?;
         self.users.update(id, change, dedup_key).await?.ok_or(Error::NotFound)
+    }
+
+    /// Merges a change into the preferences, for the account's owner and for admins.
+    pub async fn set_preferences(
+        &self,
+        caller: &Caller,
+        id: UserId,
+        change: PreferencesChange,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<User>, Error> {
+        caller.may_see(id)?;
+        self.users.set_preferences(id, change, dedup_key).await?.ok_or(Error::NotFound)
     }
 }
 

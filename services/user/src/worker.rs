@@ -15,6 +15,9 @@ use crate::{
 const RETRY_MIN: Duration = Duration::from_millis(25);
 const RETRY_MAX: Duration = Duration::from_secs(1);
 
+/// Interval of the look for requests of a new password that an instance left behind.
+const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Interval of the deletion of expired sessions.
 const DELETE_INTERVAL: Duration = Duration::from_mins(10);
 
@@ -24,6 +27,8 @@ pub fn start(service: &UserService, first_admin: Option<(Email, WatchedSecret)>,
     // The gates close before the first task runs, so that the process is not ready in between.
     let (signing, gate) = (service.clone(), process.gate("signing-key"));
     until_shutdown(process, "signing-key", move || await_key(signing.clone(), gate.clone()));
+    let announcing = service.clone();
+    until_shutdown(process, "password-resets", move || announce_resets(announcing.clone()));
     let deleting = service.clone();
     until_shutdown(process, "expired-sessions", move || delete_expired_sessions(deleting.clone()));
     if let Some((email, password)) = first_admin {
@@ -94,9 +99,25 @@ async fn ensure_first_admin(
     }
 }
 
+/// Requests the mails of new requests as they come; those of an instance that ended are found by looking now and then.
+async fn announce_resets(service: UserService) -> anyhow::Result<()> {
+    loop {
+        if let Err(error) = service.announce_resets().await {
+            tracing::warn!(error = chain(&error), "mails to set a new password are late; retrying");
+        }
+        tokio::select! {
+            () = service.reset_requested.notified() => {}
+            () = tokio::time::sleep(ANNOUNCE_INTERVAL) => {}
+        }
+    }
+}
+
 async fn delete_expired_sessions(service: UserService) -> anyhow::Result<()> {
     loop {
         tokio::time::sleep(DELETE_INTERVAL).await;
+        if let Err(error) = service.resets.delete_old().await {
+            tracing::warn!(error = chain(&error), "could not delete old password resets; retrying later");
+        }
         match service.delete_expired_sessions().await {
             Ok(0) => {}
             Ok(sessions) => tracing::debug!(sessions, "deleted expired sessions"),

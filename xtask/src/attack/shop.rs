@@ -1,4 +1,4 @@
-//! The services under attack: each a process of its own, with PostgreSQL in a temporary folder and no broker, as during an
+//! The services under attack or under a benchmark: each a process of its own, with PostgreSQL in a temporary folder and no broker, as during an
 //! outage of it. All end when the value is dropped.
 
 use std::collections::BTreeMap;
@@ -19,11 +19,13 @@ use crate::command::{command, feed, run, tail, until};
 use crate::environment::Paths;
 
 const START_MAX: Duration = Duration::from_secs(30);
-const SETTINGS: [(&str, &str); 7] = [
+const SETTINGS: [(&str, &str); 9] = [
     ("INTERNAL_SECRET", "0123456789abcdef0123456789abcdef"),
     ("KAFKA_BROKERS", "127.0.0.1:1"),
+    ("REDIS_URL", "redis://127.0.0.1:1"),
     ("ISOLATION_KEY", "attack"),
     ("PAYMENT_PROVIDER", "Simulator"),
+    ("ENCRYPTION_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
     ("LEGACY_ALIASES", "Enabled"),
     ("DATABASE_POOL_SIZE", "5"),
     ("RUST_LOG", "error"),
@@ -35,6 +37,10 @@ pub struct Shop {
     _postgres: Process,
     /// Address of the gateway.
     pub gateway: SocketAddr,
+    /// Address of the search.
+    pub search: SocketAddr,
+    /// Port of PostgreSQL.
+    pub postgres_port: u16,
 }
 
 /// A process that is killed when this value is dropped.
@@ -60,13 +66,16 @@ impl Shop {
             SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         environment.insert("JWKS_FILE".to_owned(), jwks.display().to_string());
         environment.insert("SIGNING_KEY_FILE".to_owned(), keys.join("key.pem").display().to_string());
-        let gateway_port = addresses(&mut environment, postgres_port)?;
+        let ports = addresses(&mut environment, postgres_port)?;
         run(command(binary, ["migrate", "all"]).env_clear().envs(&environment))?;
         let mut services = Vec::new();
         for service in ALL.iter().filter(|service| service.behind_gateway || service.name == "gateway") {
             services.push(start_service(binary, service, &environment, folder)?);
         }
-        Ok(Self { services, _postgres: postgres, gateway: SocketAddr::from((Ipv4Addr::LOCALHOST, gateway_port)) })
+        let address =
+            |name: &str| SocketAddr::from((Ipv4Addr::LOCALHOST, ports.get(name).copied().unwrap_or_default()));
+        let (gateway, search) = (address("gateway"), address("search"));
+        Ok(Self { services, _postgres: postgres, gateway, search, postgres_port })
     }
 
     /// Names of the services, in the order of [`Shop::peaks_kib`].
@@ -136,15 +145,13 @@ fn start_postgres(programs: &Path, home: &Path) -> Result<(Process, u16)> {
     Ok((postgres, port))
 }
 
-/// Ports and addresses of every service; returns the gateway's port.
-fn addresses(environment: &mut BTreeMap<String, String>, postgres_port: u16) -> Result<u16> {
-    let mut gateway_port = 0;
+/// Ports and addresses of every service; returns the public ports.
+fn addresses(environment: &mut BTreeMap<String, String>, postgres_port: u16) -> Result<BTreeMap<&'static str, u16>> {
+    let mut ports = BTreeMap::new();
     for service in ALL {
         let name = service.name.to_ascii_uppercase();
         let (public, internal) = (free_port()?, free_port()?);
-        if service.name == "gateway" {
-            gateway_port = public;
-        }
+        ports.insert(service.name, public);
         environment.insert(format!("{name}_PORT"), public.to_string());
         environment.insert(format!("{name}_INTERNAL_PORT"), internal.to_string());
         environment.insert(format!("{name}_ADMIN_PORT"), free_port()?.to_string());
@@ -155,7 +162,7 @@ fn addresses(environment: &mut BTreeMap<String, String>, postgres_port: u16) -> 
             environment.insert(format!("{name}_DATABASE_URL"), url);
         }
     }
-    Ok(gateway_port)
+    Ok(ports)
 }
 
 fn start_service(

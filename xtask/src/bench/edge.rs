@@ -12,7 +12,7 @@ use crate::environment::Paths;
 use crate::image::{self, Profile};
 use crate::progress::{note, stage};
 
-mod load;
+pub mod load;
 pub mod servers;
 pub mod tokens;
 

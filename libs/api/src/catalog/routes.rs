@@ -28,6 +28,9 @@ routes! {
 routes! {
     /// Routes of the internal port.
     INTERNAL {
+        /// Products with their stock rows, one JSON value a line, in the order of their ids: some hundreds after the id of the
+        /// parameter `after`, and none at the end.
+        EXPORT = Get "/internal/v1/products/export" Service;
         /// Current prices and stock of up to 100 products.
         QUOTE = Post "/internal/v1/quote" Service;
         /// Reserves all lines of an order or none; idempotent by order and reservation number.

@@ -19,6 +19,10 @@ routes! {
         CANCEL = Delete "/api/v1/orders/{id}" User;
         /// A page of the orders of all users.
         LIST_ALL = Get "/api/v1/admin/orders" Policy::ADMIN;
+        /// What sold most.
+        TOP_PRODUCTS = Get "/api/v1/admin/reports/top-products" Policy::ADMIN;
+        /// The latest orders with their users.
+        LATEST_ORDERS = Get "/api/v1/admin/reports/latest-orders" Policy::ADMIN;
     }
 }
 

@@ -1,7 +1,8 @@
 //! Routes of the payment service.
 
 use crate::{
-    Policy::{self, Service, User},
+    Policy::{self, Open, Service, User},
+    WEBHOOK_BODY_BYTES_MAX,
     route::routes,
 };
 
@@ -15,6 +16,20 @@ routes! {
         READ = Get "/api/v1/payments/{id}" User;
         /// Refunds a payment in full or in part.
         REFUND = Post "/api/v1/payments/refund" Policy::ADMIN;
+        /// Goes on with a payment after its payer has acted.
+        CONFIRM = Post "/api/v1/payments/{id}/confirm" User;
+        /// Captures an authorised payment in full or in part.
+        CAPTURE = Post "/api/v1/payments/{id}/capture" Policy::ADMIN;
+        /// Voids a payment that is not captured.
+        VOID_UNCAPTURED = Post "/api/v1/payments/{id}/void" Policy::ADMIN;
+        /// What happened to a payment, oldest entry first.
+        LOG = Get "/api/v1/payments/{id}/log" Policy::ADMIN;
+        /// Differences between the ledger and the provider.
+        DIFFERENCES = Get "/api/v1/payments/reconciliation" Policy::ADMIN;
+        /// Answers a challenge of the simulated provider.
+        CHALLENGE = Post "/api/v1/payments/challenges/{reference}" User;
+        /// A message of the provider, which its signature admits.
+        WEBHOOK = Post "/api/v1/payments/webhooks/{provider}" Open, WEBHOOK_BODY_BYTES_MAX;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Routes of the user service.
 
 use crate::{
-    Policy::{Open, Service, User},
+    Policy::{self, Open, Service, User},
     route::routes,
 };
 
@@ -16,6 +16,10 @@ routes! {
         REFRESH = Post "/api/v1/auth/refresh" Open;
         /// Ends the session of a refresh token.
         LOGOUT = Post "/api/v1/auth/logout" Open;
+        /// Requests a mail with a link to set a new password.
+        REQUEST_PASSWORD_RESET = Post "/api/v1/auth/password-reset" Open;
+        /// Sets a new password with the token of such a link; ends all sessions.
+        RESET_PASSWORD = Post "/api/v1/auth/password-reset/confirm" Open;
         /// The claims of the access token of the request.
         VALIDATE = Get "/api/v1/auth/validate" User;
         /// The user's own profile.
@@ -26,6 +30,22 @@ routes! {
         READ = Get "/api/v1/users/{id}" User;
         /// Changes a profile: the user's own, or any for an admin.
         UPDATE = Put "/api/v1/users/{id}" User;
+        /// Changes which mails the user wants.
+        SET_OWN_PREFERENCES = Put "/api/v1/users/me/preferences" User;
+        /// Changes which mails a user wants: the user's own choice, or any for an admin.
+        SET_PREFERENCES = Put "/api/v1/users/{id}/preferences" User;
+        /// Replaces the user's own password; ends all other sessions.
+        CHANGE_PASSWORD = Post "/api/v1/users/me/password" User;
+        /// The user's own sessions with their devices.
+        LIST_SESSIONS = Get "/api/v1/users/me/sessions" User;
+        /// Ends all sessions of the user.
+        END_SESSIONS = Delete "/api/v1/users/me/sessions" User;
+        /// Ends a session of the user.
+        END_SESSION = Delete "/api/v1/users/me/sessions/{id}" User;
+        /// A page of all users, newest first.
+        LIST_ALL = Get "/api/v1/admin/users" Policy::ADMIN;
+        /// Blocks or activates an account; a blocked user's sessions end.
+        SET_STATUS = Put "/api/v1/admin/users/{id}/status" Policy::ADMIN;
         /// The user's address book.
         LIST_ADDRESSES = Get "/api/v1/users/me/addresses" User;
         /// Adds an address.

@@ -14,7 +14,8 @@ use base64::{Engine as _, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_
 use serde_json::{Value, json};
 
 use crate::decide::credentials::{
-    AdminLogin, Credentials, SigningKeys, admin_secret, database_secret, internal_secret, signing_secret, spare_secret,
+    AdminLogin, Credentials, EncryptionKeys, SigningKeys, admin_secret, database_secret, encryption_secret,
+    internal_secret, signing_secret, spare_secret,
 };
 use crate::decide::observed::{Children, ConditionError};
 
@@ -52,18 +53,37 @@ pub fn credentials(marketplace: &str, children: &Children) -> Result<Credentials
         let existing = text(&database_secret(marketplace, row.name), "password");
         databases.insert(row.name, existing.map_or_else(|| password().map(Secret::new), Ok)?);
     }
-    let internal = text(&internal_secret(marketplace), "secret").map_or_else(internal_key, Ok)?;
+    let internal = text(&internal_secret(marketplace), "secret").map_or_else(random_key, Ok)?;
     let name = signing_secret(marketplace);
     let (current, next) = key_pair(value(&name, "current.pem"), value(&name, "next.pem"))?;
     let signing = signing_keys(&name, current, next);
+    let name = encryption_secret(marketplace);
+    let current = text(&name, "current").map_or_else(random_key, Ok)?;
+    let previous = text(&name, "previous").unwrap_or_else(|| current.clone());
+    let encryption = encryption_keys(&name, current, previous);
     let admin = admin_secret(marketplace);
     let username = text(&admin, "username").map_or_else(|| ADMIN_EMAIL.to_owned(), |name| name.expose().to_owned());
     let password = text(&admin, "password").map_or_else(|| password().map(Secret::new), Ok)?;
     let admin = AdminLogin { username, password };
-    Ok(Credentials { databases, internal, signing, admin })
+    Ok(Credentials { databases, internal, signing, encryption, admin })
 }
 
-fn internal_key() -> Result<Secret, CredentialError> {
+fn encryption_keys(name: &str, current: Secret, previous: Secret) -> Result<EncryptionKeys, ConditionError> {
+    let is_key = |key: &Secret| BASE64_STANDARD.decode(key.expose()).is_ok_and(|bytes| bytes.len() == SECRET_BYTES);
+    let unusable = [("current", &current), ("previous", &previous)].into_iter().find(|(_, key)| !is_key(key));
+    match unusable {
+        None => Ok(EncryptionKeys { current, previous }),
+        Some((key, _)) => {
+            let message = format!(
+                "key {key} of Secret {name} is not {SECRET_BYTES} bytes in Base64: restore it from a backup, or remove {key} \
+                 from the Secret to replace it; payments that wait for the provider then fail and must be repeated"
+            );
+            Err(ConditionError::new(Reason::SecretCorrupt, message))
+        }
+    }
+}
+
+fn random_key() -> Result<Secret, CredentialError> {
     let mut bytes = [0; SECRET_BYTES];
     rand::fill(&mut bytes)?;
     Ok(Secret::new(BASE64_STANDARD.encode(bytes)))

@@ -16,6 +16,8 @@ pub struct Credentials {
     pub internal: Secret,
     /// Keys that sign access tokens of users, or why the existing ones cannot be read.
     pub signing: Result<SigningKeys, ConditionError>,
+    /// Keys that the tokens of cards are encrypted under, or why the existing ones cannot be used.
+    pub encryption: Result<EncryptionKeys, ConditionError>,
     /// Login of the first admin of the shop.
     pub admin: AdminLogin,
 }
@@ -29,6 +31,14 @@ pub struct SigningKeys {
     pub next: Secret,
     /// The public keys, as `jwks.json`.
     pub jwks: String,
+}
+
+/// The current key encrypts; what was encrypted under the previous key is still read. Equal before the first rotation. Each is
+/// 32 bytes in Base64.
+#[derive(Clone, Debug)]
+pub struct EncryptionKeys {
+    pub current: Secret,
+    pub previous: Secret,
 }
 
 /// The public keys that a Marketplace has published. After the Secret of the signing keys was lost, the user service goes on signing
@@ -86,6 +96,11 @@ pub const SIGNING_KEYS: [&str; 2] = ["current.pem", "next.pem"];
 /// Name of the Secret with the keys of access tokens.
 pub fn signing_secret(marketplace: &str) -> String {
     format!("{marketplace}-signing")
+}
+
+/// Name of the Secret with the keys that tokens of cards are encrypted under.
+pub fn encryption_secret(marketplace: &str) -> String {
+    format!("{marketplace}-encryption")
 }
 
 /// Name of the Secret with the login of the first admin.

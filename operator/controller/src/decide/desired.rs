@@ -125,6 +125,10 @@ fn shared(plan: &Plan, observed: &Observed) -> SharedChildren {
         jwks: signing.map_or(Maybe::Hold, |keys| Maybe::Want(config_map::jwks(plan, keys))),
         internal: Maybe::Want(secret::internal(plan, credentials)),
         signing: signing.map_or(Maybe::Hold, |keys| Maybe::Want(secret::signing(plan, keys))),
+        encryption: credentials
+            .encryption
+            .as_ref()
+            .map_or(Maybe::Hold, |keys| Maybe::Want(secret::encryption(plan, keys))),
         admin: Maybe::Want(secret::admin(plan, credentials)),
         default_deny: network_policy::default_deny(plan).into(),
         migration_policy: with_target_ports(plan, network_policy::migration(plan).into(), observed),

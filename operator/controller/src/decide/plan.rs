@@ -6,13 +6,14 @@ mod addresses;
 mod budget;
 mod kafka;
 mod known;
+mod payments;
 mod service;
 
 use std::collections::BTreeMap;
 
 use agora_crd::{
     DeletionPolicy, ExposureTlsType, ExposureType, LegacyAliases, Marketplace, Network, PaymentProvider, Pod, Profile,
-    Reason, TlsMode,
+    Reason, Recommendations, TlsMode,
 };
 use agora_topology as topology;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -22,6 +23,7 @@ pub use addresses::host_and_port;
 pub use budget::Budget;
 pub use kafka::{KafkaPlan, Mechanism, TopicPlan};
 pub use known::Known;
+pub use payments::StripePlan;
 pub use service::{EnvValue, Replicas, ServicePlan};
 
 use crate::decide::claim::Claim;
@@ -98,6 +100,8 @@ pub struct Plan {
     pub redis_secret: Option<String>,
     pub exposure: ExposurePlan,
     pub payments: PaymentProvider,
+    pub recommendations: Recommendations,
+    pub stripe: Option<StripePlan>,
     pub access_token_lifetime_seconds: i32,
     pub pod: Pod,
     pub network: Network,
@@ -188,7 +192,9 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         redis_endpoint: spec.redis.external.standalone.endpoint.clone(),
         redis_secret: spec.redis.external.secret_ref.as_ref().map(|secret| secret.name.clone()),
         exposure: exposure(spec),
-        payments: payments(spec, &mut violations),
+        payments: payments::provider(spec, &mut violations),
+        recommendations: spec.recommendations.clone(),
+        stripe: payments::stripe(spec),
         access_token_lifetime_seconds: spec.identity.access_token_lifetime_seconds,
         pod: spec.pod.clone(),
         network: spec.network.clone(),
@@ -290,6 +296,7 @@ impl Plan {
         let logins = [
             Some((self.database.admin_secret.clone(), self.database_login())),
             self.redis_secret.clone().map(|name| (name, self.redis_login())),
+            self.stripe.as_ref().map(|stripe| (stripe.secret.clone(), stripe.login())),
             self.kafka.credentials.clone().map(|name| (name, self.kafka_login())),
         ];
         let pull = self.pull_secrets.iter().map(|name| (name.clone(), Purpose::Pull));
@@ -344,17 +351,5 @@ fn exposure(spec: &agora_crd::MarketplaceSpec) -> ExposurePlan {
         ingress,
         cors_origins: exposure.cors_origins.clone(),
         legacy_aliases: exposure.legacy_aliases.unwrap_or(aliases),
-    }
-}
-
-fn payments(spec: &agora_crd::MarketplaceSpec, violations: &mut Vec<Violation>) -> PaymentProvider {
-    match (&spec.payments, spec.profile) {
-        (Some(payments), _) => payments.type_,
-        (None, Profile::Development) => PaymentProvider::Simulator,
-        (None, _) => {
-            let message = "spec.payments is required outside profile Development: set spec.payments.type";
-            violations.push(Violation::new(Reason::InvalidSpec, Scope::Service("payment"), message));
-            PaymentProvider::None
-        }
     }
 }

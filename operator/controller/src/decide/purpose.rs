@@ -15,6 +15,8 @@ pub enum Purpose {
     Kafka(Vec<String>),
     /// The password of the Redis `host:port`.
     Redis(String),
+    /// The API key of the payment provider at `host:port`.
+    Payments(String),
     /// Certificates: of an authority, or with the key of the Ingress.
     Tls,
     /// An environment variable of a service.
@@ -22,6 +24,9 @@ pub enum Purpose {
     /// The login at an image registry.
     Pull,
 }
+
+/// The purpose of a provider's API key; without an address, at any address.
+const PAYMENTS: &str = "payments";
 
 /// The purposes that a Secret's owner allows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +49,8 @@ impl Purposes {
     /// A login of a data server is never an environment variable, which a service could disclose.
     pub fn allow(&self, purpose: &Purpose) -> bool {
         let is_login = self.0.iter().any(|part| part.contains('='));
-        let listed = purpose.entries().iter().all(|entry| self.0.contains(entry));
+        let anywhere = matches!(purpose, Purpose::Payments(_)) && self.0.iter().any(|part| part == PAYMENTS);
+        let listed = anywhere || purpose.entries().iter().all(|entry| self.0.contains(entry));
         listed && !(is_login && *purpose == Purpose::Env)
     }
 }
@@ -55,6 +61,7 @@ impl Purpose {
             Self::Database(address) => vec![format!("database={address}")],
             Self::Kafka(addresses) => addresses.iter().map(|address| format!("kafka={address}")).collect(),
             Self::Redis(address) => vec![format!("redis={address}")],
+            Self::Payments(address) => vec![format!("{PAYMENTS}={address}")],
             Self::Tls => vec!["tls".to_owned()],
             Self::Env => vec!["env".to_owned()],
             Self::Pull => vec!["pull".to_owned()],
@@ -81,6 +88,15 @@ mod tests {
         assert!(login.allow(&Purpose::Kafka(vec!["one:9092".to_owned(), "two:9092".to_owned()])));
         assert!(!login.allow(&Purpose::Kafka(vec!["one:9092".to_owned(), "evil:9092".to_owned()])));
         assert!(!login.allow(&Purpose::Redis("pg:5432".to_owned())));
+    }
+
+    #[test]
+    fn the_key_of_a_payment_provider_is_sent_only_where_its_owner_allows() {
+        let stripe = Purpose::Payments("api.stripe.com:443".to_owned());
+        assert!(Purposes::parse("payments=api.stripe.com:443").allow(&stripe));
+        assert!(Purposes::parse("payments").allow(&stripe));
+        assert!(!Purposes::parse("payments=evil.example:443, env, tls").allow(&stripe));
+        assert!(!Purposes::parse("payments").allow(&Purpose::Env));
     }
 
     #[test]

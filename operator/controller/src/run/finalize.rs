@@ -11,7 +11,7 @@ use kube::{Resource, ResourceExt};
 use serde_json::json;
 use time::OffsetDateTime;
 
-use crate::decide::credentials::{admin_secret, signing_secret};
+use crate::decide::credentials::{admin_secret, encryption_secret, signing_secret};
 use crate::decide::desired::external;
 use crate::decide::observed::{Children, ConditionError, Observed};
 use crate::decide::plan::Plan;
@@ -79,7 +79,7 @@ pub async fn finalize(
         return Ok(Step::Blocked(error.clone(), Next::After(RETRY_DELAY)));
     }
     if released.is_ok() && plan.database.deletion == DeletionPolicy::Delete {
-        for name in [admin_secret(&plan.name), signing_secret(&plan.name)] {
+        for name in [admin_secret(&plan.name), signing_secret(&plan.name), encryption_secret(&plan.name)] {
             delete(context, market, &ObjectKey::new(Kind::Secret, name)).await?;
         }
     }

@@ -12,7 +12,7 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::{Value, json};
 
 use crate::api_server::ApiServer;
-use crate::shop::{NAMESPACE, Operator, Server, Shop, until};
+use crate::shop::{NAMESPACE, Operator, Server, Shop, databases_of_a_shop, until};
 
 const DELETION_MAX: Duration = Duration::from_mins(1);
 
@@ -90,7 +90,7 @@ async fn the_deletion_of_a_namespace_ends_although_its_role_goes_first() {
     delete_namespace(&shop).await;
     let taken = gone(&shop).await;
     assert!(taken < DELETION_MAX, "{taken:?}");
-    assert_eq!(server.databases("shop_nsgone_").await.len(), 5, "the data stays");
+    assert_eq!(server.databases("shop_nsgone_").await.len(), databases_of_a_shop(), "the data stays");
     let notes = until("an event says what stays", async || {
         Some(notes(&shop, "RetainedOnDelete").await).filter(|notes| !notes.is_empty())
     })
@@ -115,7 +115,7 @@ async fn a_deletion_ends_although_the_operator_starts_after_the_role_of_the_name
     let operator = Operator::start(cluster.operator_config().await).await;
     let taken = gone(&shop).await;
     assert!(taken < DELETION_MAX, "{taken:?}");
-    assert_eq!(server.databases("shop_roleless_").await.len(), 5, "the data stays");
+    assert_eq!(server.databases("shop_roleless_").await.len(), databases_of_a_shop(), "the data stays");
     let notes = until("an event says what stays", async || {
         Some(notes(&shop, "RetainedOnDelete").await).filter(|notes| !notes.is_empty())
     })
@@ -142,7 +142,7 @@ async fn a_deletion_with_data_on_an_unreachable_server_ends_and_says_what_stays(
     shop.markets().delete(&shop.name, &DeleteParams::default()).await.unwrap();
     let taken = gone(&shop).await;
     assert!(taken < DELETION_MAX, "{taken:?}");
-    assert_eq!(server.databases("shop_dark_").await.len(), 5);
+    assert_eq!(server.databases("shop_dark_").await.len(), databases_of_a_shop());
     let notes = until("an event says what stays", async || {
         Some(notes(&shop, "RetainedOnDelete").await).filter(|notes| !notes.is_empty())
     })
@@ -163,6 +163,6 @@ async fn a_paused_marketplace_that_is_deleted_keeps_its_data() {
     shop.reason("Ready", "Paused").await;
     shop.markets().delete(&shop.name, &DeleteParams::default()).await.unwrap();
     gone(&shop).await;
-    assert_eq!(server.databases("shop_paused_").await.len(), 5);
+    assert_eq!(server.databases("shop_paused_").await.len(), databases_of_a_shop());
     operator.stop().await;
 }

@@ -7,7 +7,7 @@ use agora_testkit::{KafkaServer, kafka, postgres, postgres15};
 use sqlx::Connection as _;
 
 use crate::api_server::ApiServer;
-use crate::shop::{Operator, Server, Shop, until};
+use crate::shop::{Operator, Server, Shop, databases_of_a_shop, until};
 
 const ACCEPT_LOSS: &str = "agoraplatform.dev/accept-data-loss";
 
@@ -45,11 +45,11 @@ async fn a_dropped_database_is_reported_and_not_created_again_until_its_loss_is_
     operator.stop().await;
     let operator = Operator::start(cluster.config().await).await;
     shop.reason("DatabaseReady", "DataLost").await;
-    assert_eq!(server.databases("shop_loss_").await.len(), 4, "nothing was created");
+    assert_eq!(server.databases("shop_loss_").await.len(), databases_of_a_shop() - 1, "nothing was created");
 
     shop.follow(&message).await;
     shop.provisioned().await;
-    assert_eq!(server.databases("shop_loss_").await.len(), 5);
+    assert_eq!(server.databases("shop_loss_").await.len(), databases_of_a_shop());
     until("an acceptance is used once", async || shop.annotation(ACCEPT_LOSS).await.is_none().then_some(())).await;
     until("the new database is migrated too", async || {
         let now = shop.migrations("cart").await;
@@ -102,7 +102,7 @@ async fn nothing_is_created_on_another_server_until_it_is_accepted() {
 
     shop.follow(&message).await;
     shop.provisioned().await;
-    assert_eq!(new.databases("shop_moved_").await.len(), 5);
+    assert_eq!(new.databases("shop_moved_").await.len(), databases_of_a_shop());
     until("services are sent to the new server", async || {
         shop.secret("moved-order-database").await.filter(|now| *now != login)
     })

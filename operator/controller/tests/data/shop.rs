@@ -39,6 +39,11 @@ pub async fn until<T>(what: &str, mut holds: impl AsyncFnMut() -> Option<T>) -> 
     waited.await.unwrap_or_else(|_| panic!("not within {WAIT_MAX:?}: {what}"))
 }
 
+/// The number of databases of a Marketplace.
+pub fn databases_of_a_shop() -> usize {
+    agora_topology::ALL.iter().filter(|service| service.database).count()
+}
+
 /// A PostgreSQL server with an admin login of the operator.
 pub struct Server {
     pub postgres: TestDatabase,

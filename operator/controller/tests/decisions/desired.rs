@@ -45,7 +45,7 @@ fn every_object_has_owner_and_labels_and_every_pod_limits_and_probes() {
             let labels = &body["metadata"]["labels"];
             assert_eq!(labels["app.kubernetes.io/managed-by"], "agora-operator", "{}", object.key);
             assert_eq!(labels["app.kubernetes.io/part-of"], "agora", "{}", object.key);
-            let kept = ["admin", "signing"].map(|name| ObjectKey::new(Kind::Secret, plan.child(name)));
+            let kept = ["admin", "encryption", "signing"].map(|name| ObjectKey::new(Kind::Secret, plan.child(name)));
             let owned = body["metadata"]["ownerReferences"][0]["uid"] == "uid-1";
             assert_eq!(owned, !kept.contains(&object.key), "{}", object.key);
             let market = if owned { "app.kubernetes.io/instance" } else { "agoraplatform.dev/marketplace" };
@@ -136,7 +136,7 @@ fn an_unknown_child_stays_and_children_of_other_releases_are_deleted() {
     };
     let unknown = add(Kind::ConfigMap, "shop-order-notes", "order");
     let old_job = add(Kind::Job, "shop-order-migrate-00000000", "order");
-    let old_service = add(Kind::Deployment, "shop-recommendation", "recommendation");
+    let old_service = add(Kind::Deployment, "shop-wishlist", "wishlist");
     let desired = fixture.desired();
     assert!(!desired.is_gone(&unknown));
     assert!(desired.is_gone(&old_job) && desired.is_gone(&old_service));
@@ -261,6 +261,32 @@ fn pods_refer_to_the_generated_objects_that_another_owner_may_have() {
         assert!(user.refers_to(&ObjectKey::new(kind, name)), "{name}");
     }
     assert!(!user.refers_to(&ObjectKey::new(Kind::Secret, "grafana-admin")));
+}
+
+#[test]
+fn re4_a_service_that_caches_gets_the_address_of_redis_its_password_and_the_schedule_of_the_spec() {
+    let mut fixture = Fixture::new(MINIMAL).migrated();
+    let settings = |fixture: &Fixture, service: &str| {
+        let key = ObjectKey::new(Kind::ConfigMap, format!("shop-{service}"));
+        fixture.objects().into_iter().find(|object| object.key == key).unwrap().body["data"].clone()
+    };
+    let found = settings(&fixture, "recommendation");
+    assert_eq!(found["REDIS_URL"], "redis://redis.data.svc:6379");
+    assert_eq!(found["REDIS_PASSWORD_FILE"], serde_json::Value::Null);
+    assert_eq!(found["RECOMMENDATION_INTERVAL_SECONDS"], "300");
+    assert_eq!(settings(&fixture, "order")["REDIS_URL"], serde_json::Value::Null);
+
+    let spec = &mut fixture.market.spec;
+    (spec.recommendations.interval_seconds, spec.recommendations.default_category) = (60, "Books".to_owned());
+    spec.redis.external.secret_ref = Some(agora_crd::SecretRef { name: "redis-login".to_owned() });
+    let values = BTreeMap::from([("password".to_owned(), Secret::new("hunter2"))]);
+    let usable = ReferencedSecret::Usable { values, purposes: Purposes::parse("redis=redis.data.svc:6379") };
+    fixture.observed.referenced_secrets.insert("redis-login".to_owned(), usable);
+    let found = settings(&fixture, "recommendation");
+    assert_eq!(found["REDIS_PASSWORD_FILE"], "/etc/agora/redis-password");
+    assert_eq!(found["RECOMMENDATION_INTERVAL_SECONDS"], "60");
+    assert_eq!(found["RECOMMENDATION_DEFAULT_CATEGORY"], "Books");
+    assert!(!found.to_string().contains("hunter2"));
 }
 
 #[test]

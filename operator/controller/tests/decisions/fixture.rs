@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agora_crd::{Marketplace, ServiceSpec};
-use agora_operator::decide::credentials::{AdminLogin, Credentials, SigningKeys};
+use agora_operator::decide::credentials::{AdminLogin, Credentials, EncryptionKeys, SigningKeys};
 use agora_operator::decide::desired::external::Fingerprint;
 use agora_operator::decide::desired::{Desired, desired};
 use agora_operator::decide::object::Object;
@@ -147,6 +147,10 @@ fn credentials() -> Credentials {
             current: Secret::new("current-hunter2"),
             next: Secret::new("next-hunter2"),
             jwks: r#"{"keys":[]}"#.to_owned(),
+        }),
+        encryption: Ok(EncryptionKeys {
+            current: Secret::new("encryption-hunter2"),
+            previous: Secret::new("encryption-hunter2"),
         }),
         admin: AdminLogin { username: "admin@agora.local".to_owned(), password: Secret::new("admin-hunter2") },
     }

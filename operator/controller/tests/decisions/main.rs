@@ -7,6 +7,7 @@ mod fakes;
 mod fixture;
 mod inspections;
 mod network;
+mod payments;
 mod pieces;
 mod reasons;
 mod start;

@@ -152,6 +152,7 @@ fn data_servers_are_reachable_at_the_listed_addresses_by_the_services_that_need_
             assert_eq!(policies.allow(&from, &inside, port), expected, "{}:{port}", row.name);
             assert!(!policies.allow(&from, &outside, port), "{}:{port}", row.name);
         }
+        assert!(policies.allow(&from, &inside, 6379) && !policies.allow(&from, &outside, 6379), "{}", row.name);
         assert!(!policies.allow(&from, &inside, 22));
         assert!(policies.egress(&from, &outside, 53, "UDP"));
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use agora_events::catalog::{Product as ProductData, ProductDeleted, ProductEvent};
-use agora_vocab::{Invalid, ProductId, SellerId, Variant};
+use agora_vocab::{Invalid, ProductId, SellerId, Variant, WarehouseId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -56,6 +56,24 @@ pub struct Quoted {
     pub listed: Listed,
     /// Units that can be ordered now of each variant that has a name.
     pub variants: BTreeMap<Variant, i64>,
+}
+
+/// A product with its stock rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exported {
+    pub listed: Listed,
+    pub levels: Vec<ExportedLevel>,
+}
+
+/// The units of a stock row that can be ordered now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportedLevel {
+    pub variant: Variant,
+    pub warehouse: WarehouseId,
+    /// Units on hand minus reserved units.
+    pub units: i64,
+    /// Version of the row, the sequence number of its last event.
+    pub version: i64,
 }
 
 /// The product version that a client has read.

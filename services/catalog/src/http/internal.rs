@@ -1,9 +1,14 @@
-//! Internal routes: quotes of products, and holds: reserve, commit, release. Depends on wire types and use cases, not on SQL.
+//! Internal routes: the export and quotes of products, and holds: reserve, commit, release. Depends on wire types and use cases, not on SQL.
 
 use agora_api::catalog as api;
-use agora_vocab::{OrderId, Quantity, Variant};
-use agora_web::{CommandId, Json, Problem, Routes};
-use axum::extract::State;
+use agora_vocab::{OrderId, ProductId, Quantity, Variant};
+use agora_web::{CommandId, Json, Problem, Query, Routes};
+use axum::{
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use http::header;
+use serde::Deserialize;
 
 use super::wire;
 use crate::{
@@ -12,8 +17,20 @@ use crate::{
 };
 
 pub(super) fn routes() -> Routes<CatalogService> {
-    use api::routes::{COMMIT, QUOTE, RELEASE, RESERVE};
-    Routes::new().on(QUOTE, quote).on(RESERVE, reserve).on(COMMIT, commit).on(RELEASE, release)
+    use api::routes::{COMMIT, EXPORT, QUOTE, RELEASE, RESERVE};
+    Routes::new().on(EXPORT, export).on(QUOTE, quote).on(RESERVE, reserve).on(COMMIT, commit).on(RELEASE, release)
+}
+
+/// `GET /internal/v1/products/export?after=`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExportQuery {
+    after: Option<ProductId>,
+}
+
+async fn export(State(catalog): State<CatalogService>, Query(query): Query<ExportQuery>) -> Result<Response, Problem> {
+    let lines = wire::export(catalog.export(query.after).await?)?;
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response())
 }
 
 async fn quote(

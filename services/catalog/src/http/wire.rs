@@ -10,11 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     domain::{
-        Adjustment, Change, Cursor, Description, Details, Expected, Filter, IfMatch, ImageUrl, Label, Listed, Listing,
-        Name, Patch, Price, PriceChange, Product, Search, Sku, Sort, Start, StockLocation,
+        Adjustment, Change, Cursor, Description, Details, Expected, Exported, ExportedLevel, Filter, IfMatch, ImageUrl,
+        Label, Listed, Listing, Name, Patch, Price, PriceChange, Product, Search, Sku, Sort, Start, StockLocation,
     },
     service::QuoteResult,
 };
+
+/// Length of a page of the export, in bytes, after which it ends.
+const EXPORT_BYTES_MAX: usize = 1 << 20;
 
 /// Maximum ids in one request for stock or quotes.
 const IDS_MAX: usize = 100;
@@ -55,6 +58,28 @@ pub(super) fn quote(quote: QuoteResult) -> api::Quote {
     });
     let variants = variants.collect();
     api::Quote { items: known.into_iter().map(|quoted| product(quoted.listed)).collect(), unknown, variants }
+}
+
+/// Lines of the export, up to the first one that makes them longer than [`EXPORT_BYTES_MAX`]: the caller continues after the
+/// last one.
+pub(super) fn export(products: Vec<Exported>) -> Result<Vec<u8>, Problem> {
+    let mut lines = Vec::new();
+    for Exported { listed, levels } in products {
+        let level = |level: ExportedLevel| api::ExportedStock {
+            variant: level.variant.as_str().to_owned(),
+            warehouse_id: level.warehouse,
+            units: level.units,
+            version: level.version,
+        };
+        let line =
+            api::ExportedProduct { product: product(listed), stock_levels: levels.into_iter().map(level).collect() };
+        serde_json::to_writer(&mut lines, &line).map_err(Problem::internal)?;
+        lines.push(b'\n');
+        if lines.len() > EXPORT_BYTES_MAX {
+            break;
+        }
+    }
+    Ok(lines)
 }
 
 /// The text of a product's entity tag, `<version>.<stock>`: the response contains the stock, which changes without a new

@@ -9,18 +9,20 @@ use uuid::Uuid;
 
 use super::{
     PgCatalog, list,
-    rows::{QuotedRow, Row},
+    rows::{ExportedRow, QuotedRow, Row},
 };
 use crate::{
     domain::{
-        Change, Details, Expected, ImageUrl, Label, Listed, Listing, Product, ProductPage, Quoted, Sku, StockLevel,
-        StockLocation,
+        Change, Details, Expected, Exported, ImageUrl, Label, Listed, Listing, Product, ProductPage, Quoted, Sku,
+        StockLevel, StockLocation,
     },
     ports::{ProductError, Products, StoreError},
 };
 
 const FIND: &str = include_str!("../../sql/find_product.sql");
 const FIND_MANY: &str = include_str!("../../sql/find_products.sql");
+/// Products of one page of the export.
+const EXPORTED_MAX: i64 = 250;
 const LOCK: &str = include_str!("../../sql/lock_product.sql");
 
 #[async_trait]
@@ -44,6 +46,15 @@ impl Products for PgCatalog {
         let mut connection = self.db.acquire().await?;
         let rows: Vec<QuotedRow> = sqlx::query_as(QUOTE).bind(ids).fetch_all(&mut *connection).await?;
         rows.into_iter().map(QuotedRow::into_quoted).collect()
+    }
+
+    async fn export(&self, after: Option<ProductId>) -> Result<Vec<Exported>, StoreError> {
+        const EXPORT: &str = include_str!("../../sql/export_products.sql");
+        let after = after.map_or(Uuid::nil(), ProductId::uuid);
+        let mut connection = self.reads.acquire().await?;
+        let rows: Vec<ExportedRow> =
+            sqlx::query_as(EXPORT).bind(after).bind(EXPORTED_MAX).fetch_all(&mut *connection).await?;
+        rows.into_iter().map(ExportedRow::into_exported).collect()
     }
 
     async fn page(&self, listing: &Listing) -> Result<ProductPage, StoreError> {

@@ -7,8 +7,12 @@ use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::stock::LevelRow;
 use crate::{
-    domain::{Description, Details, ImageUrl, Label, Listed, Name, Price, Product, Quoted, Sku},
+    domain::{
+        Description, Details, Exported, ExportedLevel, ImageUrl, Label, Listed, Name, Price, Product, Quoted, Sku,
+        StockLevel,
+    },
     ports::StoreError,
 };
 
@@ -43,6 +47,28 @@ impl QuotedRow {
         let variants = self.variants.map(|Json(variants)| variants).unwrap_or_default();
         let variants = variants.into_iter().map(|(variant, stock)| (Variant::stored(variant), stock)).collect();
         Ok(Quoted { listed: self.row.into_listed()?, variants })
+    }
+}
+
+#[derive(sqlx::FromRow)]
+pub(super) struct ExportedRow {
+    #[sqlx(flatten)]
+    row: Row,
+    levels: Vec<LevelRow>,
+}
+
+impl ExportedRow {
+    pub(super) fn into_exported(self) -> Result<Exported, StoreError> {
+        let level = |row: LevelRow| {
+            let StockLevel { location, on_hand, reserved, version, .. } = row.into_level();
+            ExportedLevel {
+                variant: location.variant,
+                warehouse: location.warehouse,
+                units: on_hand - reserved,
+                version,
+            }
+        };
+        Ok(Exported { listed: self.row.into_listed()?, levels: self.levels.into_iter().map(level).collect() })
     }
 }
 

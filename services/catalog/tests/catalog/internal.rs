@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     fixture::fresh,
-    shop::{SECRET, Shop, order_id},
+    shop::{SECRET, Shop, eur, order_id},
 };
 
 #[tokio::test]
@@ -34,6 +34,49 @@ async fn a_quote_lists_the_variants_of_a_product_with_their_stock() {
     let mut stock: Vec<_> = quote.variants.into_iter().map(|stock| (stock.variant, stock.stock)).collect();
     stock.sort();
     assert_eq!((quote.items[0].stock, stock), (6, vec![("blue".to_owned(), 0), ("red".to_owned(), 3)]));
+}
+
+#[tokio::test]
+async fn se1_the_export_has_each_product_once_with_its_stock_rows() {
+    const LONG: usize = 10_000;
+    let shop = Shop::open().await;
+    let token = internal_token(SECRET, "search", "catalog", None);
+    let mut sold = Vec::new();
+    // More than one page has: descriptions of 10 kB, and others.
+    for n in 0..260 {
+        let description = "x".repeat(if n < 130 { LONG } else { 0 });
+        let body = json!({"name": format!("P{n}"), "description": description, "price": eur(100), "stock": n});
+        sold.push(shop.create(body).await.expect(201).parse::<api::Product>());
+    }
+    let red = json!({"quantity": 5, "variant": "red"});
+    shop.public.put(&format!("/api/v1/products/{}/inventory", sold[3].id), red).with(&shop.admin).await.expect(200);
+    shop.reserve(order_id(), 1, json!([{"productId": sold[3].id, "variant": "red", "quantity": 2}])).await.expect(200);
+    shop.public.delete(&format!("/api/v1/products/{}", sold[4].id)).with(&shop.admin).await.expect(204);
+
+    let (mut exported, mut pages, mut after) = (Vec::new(), 0, String::new());
+    loop {
+        let page =
+            shop.internal.get(&format!("/internal/v1/products/export{after}")).internal(&token).await.expect(200);
+        assert_eq!(page.header("content-type"), "application/x-ndjson");
+        assert!(page.bytes.len() < 2 << 20, "{}", page.bytes.len());
+        let lines = String::from_utf8(page.bytes.clone()).unwrap();
+        let lines: Vec<api::ExportedProduct> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let Some(last) = lines.last() else { break };
+        after = format!("?after={}", last.product.id);
+        exported.extend(lines);
+        pages += 1;
+    }
+    assert_eq!(pages, 2);
+    sold.remove(4);
+    sold[3].stock = 6;
+    sold.sort_by_key(|product| product.id);
+    assert_eq!(exported.iter().map(|line| &line.product).collect::<Vec<_>>(), sold.iter().collect::<Vec<_>>());
+    let units = exported.iter().map(|line| line.stock_levels.iter().map(|level| level.units).sum::<i64>());
+    assert!(units.eq(sold.iter().map(|product| product.stock)));
+    let red = exported.iter().flat_map(|line| &line.stock_levels).find(|level| level.variant == "red").unwrap();
+    assert_eq!((red.units, red.version), (3, 2));
+    shop.internal.get("/internal/v1/products/export").internal(&shop.order_token).await.expect(200);
+    assert_eq!(shop.internal.get("/internal/v1/products/export").await.status, 401);
 }
 
 #[tokio::test]

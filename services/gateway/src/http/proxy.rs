@@ -1,10 +1,13 @@
-//! The reverse proxy: forwards each declared route to its service, with path and query unchanged and streamed responses.
+//! The reverse proxy: forwards each declared route to its service, with path and query unchanged and streamed responses. Only
+//! a list of products with a text to search for goes to another service than its path says.
 
 use std::net::SocketAddr;
 
+use agora_api::{Route, catalog, search};
 use agora_topology::Service;
 use agora_web::{Problem, Routes};
 use axum::{
+    body::Body,
     extract::{ConnectInfo, Request, State},
     http::uri::PathAndQuery,
     response::Response,
@@ -13,7 +16,7 @@ use axum::{
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    clients::upstream::{Call, Upstreams},
+    clients::upstream::{Call, UpstreamError, Upstreams},
     http::headers::{request_headers, response_headers},
 };
 
@@ -21,8 +24,43 @@ use crate::{
 pub fn routes() -> Routes<Upstreams> {
     let owned = agora_api::public_routes().filter_map(|route| Some((route, agora_topology::owner(route.path)?)));
     owned.fold(Routes::new(), |routes, (route, service)| {
-        routes.on(route, move |state, request| pass_on(service, state, request))
+        if route == catalog::routes::LIST {
+            routes.on(route, list_products)
+        } else {
+            routes.on(route, move |state, request| pass_on(service, state, request))
+        }
     })
+}
+
+/// Forwards a list of products to the search if it has a text to search for. If the search cannot answer, the catalog
+/// does, whose own search needs more time; but not for a further page, because cursors of one are unknown to the other.
+async fn list_products(upstreams: State<Upstreams>, request: Request) -> Result<Response, Problem> {
+    let query = request.uri().query().unwrap_or_default();
+    let Some(target) = searched(search::routes::PRODUCTS, query) else {
+        return pass_on(&agora_topology::CATALOG, upstreams, request).await;
+    };
+    let is_first_page = value(query, "cursor").is_none();
+    let headers = request_headers(request.headers(), request.extensions().get::<ConnectInfo<SocketAddr>>());
+    let call = Call { method: request.method().clone(), target, headers, body: Body::empty() };
+    match upstreams.send(agora_topology::SEARCH.name, call).await {
+        Ok(answer) if answer.status().is_server_error() && is_first_page => {}
+        Err(UpstreamError::Unknown { .. } | UpstreamError::Busy { .. } | UpstreamError::Away { .. })
+            if is_first_page => {}
+        answer => return Ok(returned(answer?)),
+    }
+    pass_on(&agora_topology::CATALOG, upstreams, request).await
+}
+
+/// The path of the route with the query, if that has a text to search for.
+fn searched(route: Route, query: &str) -> Option<PathAndQuery> {
+    value(query, "q").filter(|text| !text.trim().is_empty())?;
+    PathAndQuery::try_from(format!("{}?{query}", route.path)).ok()
+}
+
+/// The first value of a query parameter.
+fn value(query: &str, name: &str) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
 }
 
 async fn pass_on(
@@ -37,9 +75,14 @@ async fn pass_on(
     let target = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let headers = request_headers(&parts.headers, parts.extensions.get::<ConnectInfo<SocketAddr>>());
     let answer = upstreams.send(service.name, Call { method: parts.method, target, headers, body }).await?;
+    Ok(returned(answer))
+}
+
+/// The answer of a service as the client gets it.
+fn returned(answer: Response) -> Response {
     let (mut parts, body) = answer.into_parts();
     parts.headers = response_headers(&parts.headers);
-    Ok(Response::from_parts(parts, body))
+    Response::from_parts(parts, body)
 }
 
 /// Whether the service might take the path for another one: segments `.` or `..`, separators, and control characters, in any
@@ -55,13 +98,24 @@ fn is_ambiguous(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_ambiguous;
+    use agora_api::search;
+
+    use super::{is_ambiguous, searched};
 
     #[test]
     fn every_public_route_has_an_owner() {
         for route in agora_api::public_routes() {
             assert!(agora_topology::owner(route.path).is_some(), "{}", route.path);
             assert!(!is_ambiguous(route.path));
+        }
+    }
+
+    #[test]
+    fn a_list_of_products_is_a_search_if_it_has_a_text() {
+        let target = |query| searched(search::routes::PRODUCTS, query).map(|target| target.to_string());
+        assert_eq!(target("limit=3&q=oak%20chair").unwrap(), "/api/v1/search/products?limit=3&q=oak%20chair");
+        for query in ["", "limit=3", "q=", "q=%20", "query=x"] {
+            assert_eq!(target(query), None, "{query}");
         }
     }
 

@@ -65,6 +65,8 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("POST", "/s3/users", r#"{"name":"Ada","email":"ada@example.com","password":"pass word"}"#),
     ("POST", "/s3/users/login", r#"{"email":"ada@example.com","password":"pass word"}"#),
     ("GET", "/s3/users/{id}", ""),
+    ("GET", "/s3/users", ""),
+    ("PUT", "/s3/users/{id}/preferences", r#"{"promotions":false}"#),
     ("POST", "/s3/orders", r#"{"products":[{"_id":"0192f0c1-0000-7000-8000-000000000001","quantity":2}]}"#),
     ("GET", "/s3/orders/{id}", ""),
     ("GET", "/s3/orders", ""),
@@ -73,6 +75,12 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("GET", "/s3/products", ""),
     ("GET", "/s3/products/category?category=Lighting", ""),
     ("PATCH", "/s3/products/{id}", r#"{"quantity":7}"#),
+    (
+        "POST",
+        "/s3/recommendations/feedback",
+        r#"{"userId":"someone","productId":"0192f0c1-0000-7000-8000-000000000001","isPositive":true}"#,
+    ),
+    ("POST", "/s3/recommendations/process", ""),
     ("GET", "/users/{id}", ""),
     ("PUT", "/users/{id}", r#"{"name":"Countess"}"#),
     ("GET", "/users/{caller}/orders", ""),
@@ -86,12 +94,14 @@ const SAMPLES: &[(&str, &str, &str)] = &[
 /// Responses of the services by request.
 fn service(call: &Call) -> Option<Response> {
     let money = |amount: i64| json!({ "amount": amount, "currency": "EUR" });
-    let user = json!({ "id": CALLER, "email": "ada@example.com", "name": "Ada L", "roles": ["customer"], "createdAt": "2026-01-02T03:04:05Z" });
+    let user = json!({ "id": CALLER, "email": "ada@example.com", "name": "Ada L", "roles": ["customer"], "preferences": { "promotions": false, "orderUpdates": true, "recommendations": true }, "createdAt": "2026-01-02T03:04:05Z" });
     let tokens = json!({ "accessToken": "access", "token": "access", "refreshToken": "refresh", "user": user });
     let product = json!({ "id": ID, "name": "Lamp", "price": money(1999), "stock": 5, "category": "Lighting", "imageUrl": null, "version": 3 });
     let cart = json!({ "id": ID, "version": 1, "total": money(3998), "items": [{ "id": ID, "productId": ID, "variant": "", "name": "Lamp", "imageUrl": null, "quantity": 2, "price": money(1999), "available": true, "priceChanged": false }] });
     let order = json!({ "id": ID, "number": "A-1000001", "userId": CALLER, "status": "pending", "paymentStatus": "unpaid", "total": money(3998), "items": [{ "productId": ID, "name": "Lamp", "category": "Lighting", "quantity": 2, "price": money(1999), "total": money(3998) }] });
     let payment = json!({ "id": ID, "orderId": ID, "orderStatus": "paid", "status": "captured", "amount": money(3998), "refunded": money(0) });
+    let voted =
+        json!({ "productId": ID, "isPositive": true, "feedbackStats": { "positiveCount": 7, "negativeCount": 1 } });
     let validated = json!({ "id": CALLER, "email": "ada@example.com", "roles": ["customer"], "sid": ID, "exp": 1 });
     let list = |item: Value| json!({ "items": [item], "nextCursor": "next" });
     let path = call.target.split('?').next()?;
@@ -103,6 +113,7 @@ fn service(call: &Call) -> Option<Response> {
         ("POST", "/products/stock") => (200, json!([{ "productId": ID, "stock": 5 }])),
         ("DELETE", path) if !path.starts_with("/orders") => return Some(StatusCode::NO_CONTENT.into_response()),
         ("PUT", path) if path.ends_with("/inventory") => (200, json!({ "stock": 7 })),
+        (_, "/admin/users") => (200, list(user)),
         (_, path) if path.starts_with("/users") => (200, user),
         ("POST", "/products") => (201, product),
         (_, path) if path.starts_with("/products") => (200, if one { product } else { list(product) }),
@@ -111,6 +122,8 @@ fn service(call: &Call) -> Option<Response> {
         ("POST", "/orders") => (201, order),
         (_, path) if path.contains("/orders") => (200, if one { order } else { list(order) }),
         ("POST", path) if path.starts_with("/payments") => (201, payment),
+        (_, "/recommendations/feedback") => (200, voted),
+        (_, "/admin/recommendations/recomputation") => (202, json!({ "state": "requested" })),
         _ => (200, payment),
     };
     Some((StatusCode::from_u16(status).unwrap(), agora_web::Json(body)).into_response())

@@ -13,14 +13,19 @@ use agora_gateway::{Front, LegacyAliases, Upstreams, router};
 use agora_testkit::{TestApp, TestKeys};
 use agora_vocab::{Role, UserId};
 use agora_web::TokenVerifier;
-use axum::{Router, body::Body, http::Request};
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, StatusCode},
+    response::IntoResponse as _,
+};
 use futures::StreamExt as _;
 use serde_json::json;
 use tower::ServiceExt as _;
 use upstream::Upstream;
 use uuid::Uuid;
 
-const SERVICES: [&str; 5] = ["user", "catalog", "cart", "order", "payment"];
+const SERVICES: [&str; 7] = ["user", "catalog", "cart", "order", "payment", "recommendation", "search"];
 
 struct Gateway {
     app: TestApp,
@@ -113,6 +118,33 @@ async fn every_declared_route_goes_to_its_service_under_its_policy() {
         }
     }
     assert!(upstreams.values().all(|upstream| upstream.calls().is_empty()));
+}
+
+#[tokio::test]
+async fn se1_a_list_of_products_with_a_text_goes_to_the_search_and_without_it_to_the_catalog() {
+    let (search, catalog) = (Upstream::start().await, Upstream::start().await);
+    let mut addresses: BTreeMap<_, _> = SERVICES.map(|name| (name, catalog.address())).into();
+    addresses.insert("search", search.address());
+    let gateway = gateway(addresses, LegacyAliases::Disabled);
+    gateway.app.get("/api/v1/products?q=oak%20chair&limit=3").await;
+    gateway.app.get("/api/v1/products?limit=3").await;
+    assert_eq!(search.take(), ["GET /api/v1/search/products?q=oak%20chair&limit=3"]);
+    assert_eq!(catalog.take(), ["GET /api/v1/products?limit=3"]);
+}
+
+#[tokio::test]
+async fn se1_the_catalog_answers_the_first_page_of_a_search_that_cannot_be_reached() {
+    let catalog = Upstream::start().await;
+    let mut addresses: BTreeMap<_, _> = SERVICES.map(|name| (name, catalog.address())).into();
+    let not_built = Upstream::answering(|_| Some(StatusCode::SERVICE_UNAVAILABLE.into_response())).await;
+    for search in ["http://127.0.0.1:1".to_owned(), not_built.address()] {
+        addresses.insert("search", search);
+        let gateway = gateway(addresses.clone(), LegacyAliases::Disabled);
+        gateway.app.get("/api/v1/products?q=oak").await;
+        assert_eq!(catalog.take(), ["GET /api/v1/products?q=oak"]);
+        gateway.app.get("/api/v1/products?q=oak&cursor=x").await.expect(503);
+        assert_eq!(catalog.take(), [""; 0]);
+    }
 }
 
 #[tokio::test]

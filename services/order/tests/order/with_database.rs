@@ -14,6 +14,7 @@ mod random_actions;
 mod reading;
 mod regressions;
 mod rejections;
+mod reports;
 mod shop;
 mod status_changes;
 mod store;

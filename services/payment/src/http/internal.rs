@@ -6,7 +6,7 @@ use agora_web::{Json, Problem, Routes};
 use axum::{extract::State, http::StatusCode};
 
 use crate::{
-    domain::{Initiator, Method, Payment, parse_token},
+    domain::{CaptureMethod, Initiator, Method, Payment, Status, parse_token},
     ports::{NewPayment, PaymentError},
     service::{Error, PaymentService},
 };
@@ -29,7 +29,8 @@ async fn charge(
         initiator: Initiator::Order,
         amount: Some(total),
         method: Method::parse(&method)?,
-        token: Some(parse_token(&token)?),
+        capture_method: CaptureMethod::Automatic,
+        token: Some(service.seal(order_id, &parse_token(&token)?)?),
     };
     match service.pay_for_order(&new).await {
         // 409 is final: the order stops retrying.
@@ -73,10 +74,14 @@ fn reference(body: &PaymentRef) -> NewPayment {
         initiator: Initiator::Order,
         amount: Some(total),
         method: Method::Card,
+        capture_method: CaptureMethod::Automatic,
         token: None,
     }
 }
 
+/// An authorised payment is `pending` for the order, which waits for the capture.
 fn state(payment: &Payment) -> PaymentState {
-    PaymentState { payment_id: payment.id, status: payment.status.as_str().to_owned(), result_id: payment.result }
+    let status = if payment.status.is_result() { payment.status } else { Status::Pending };
+    let result_id = payment.result.filter(|_| payment.status.is_result());
+    PaymentState { payment_id: payment.id, status: status.as_str().to_owned(), result_id }
 }

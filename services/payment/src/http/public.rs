@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::{PROVIDER_RETRY_AFTER_S, confined, refund_wire, replay, wire};
 use crate::{
-    domain::{AttemptState, Initiator, Method, Payment, Status, parse_token},
+    domain::{AttemptState, CaptureMethod, Initiator, Method, Payment, Status, parse_token},
     ports::{Filter, NewPayment},
     service::{OrderAcknowledged, Paid, PaymentService, Refunded},
 };
@@ -25,11 +25,15 @@ use crate::{
 /// Routes of the public port; the port applies their policies.
 pub fn routes(service: PaymentService) -> Routes {
     use agora_api::payment::routes::{CREATE, LIST, READ, REFUND};
-    Routes::new().on(CREATE, create).on(LIST, list).on(READ, read).on(REFUND, refund).with_state(service)
+    Routes::new()
+        .on(CREATE, create)
+        .on(LIST, list)
+        .on(READ, read)
+        .on(REFUND, refund)
+        .merge(super::operations::routes())
+        .merge(super::webhooks::routes())
+        .with_state(service)
 }
-
-/// The token of a payment request without one.
-const DEFAULT_TOKEN: &str = "tok_ok";
 
 /// Query of the list route.
 #[derive(Clone, Debug, Deserialize)]
@@ -113,7 +117,7 @@ async fn refund(
 }
 
 fn parse(service: &PaymentService, who: &Identity, body: Body) -> Result<NewPayment, Problem> {
-    let Body { order_id, amount, method, token } = body;
+    let Body { order_id, amount, method, capture_method, token } = body;
     let mut problem = Problem::unprocessable();
     let mut invalid = false;
     let mut reject = |error: agora_vocab::Invalid| {
@@ -121,7 +125,17 @@ fn parse(service: &PaymentService, who: &Identity, body: Body) -> Result<NewPaym
         problem = problem.clone().field(error.field, error.message);
     };
     let method = Method::parse(&method).map_err(&mut reject).ok();
-    let token = parse_token(token.as_deref().unwrap_or(DEFAULT_TOKEN)).map_err(&mut reject).ok();
+    let capture_method = capture_method.as_deref().map_or(Ok(CaptureMethod::default()), CaptureMethod::parse);
+    let capture_method = capture_method.map_err(&mut reject).unwrap_or_default();
+    let token = match token.as_deref().or(service.default_token()) {
+        Some(token) => parse_token(token).map_err(&mut reject).ok(),
+        // Without a provider, the request is refused as such.
+        None if service.provider.is_none() => None,
+        None => {
+            reject(agora_vocab::Invalid::new("token", "is required: send the token that the payment provider made"));
+            None
+        }
+    };
     if amount.is_some_and(|Money { amount, .. }| amount <= 0) {
         reject(agora_vocab::Invalid::new("amount", "must be greater than zero"));
     }
@@ -133,7 +147,8 @@ fn parse(service: &PaymentService, who: &Identity, body: Body) -> Result<NewPaym
             initiator: Initiator::Shopper,
             amount,
             method,
-            token,
+            capture_method,
+            token: token.map(|token| service.seal(order_id, &token)).transpose()?,
         }),
         _ => Err(problem),
     }
@@ -154,7 +169,7 @@ async fn respond(
         Status::Failed => return Err(provider_failed(service, recovery_id, acknowledged).await?),
         Status::Declined => (402, None, json!(declined(payment).to_wire())),
         Status::Voided => (409, None, json!(Problem::new(StatusCode::CONFLICT, "CANCELLED").to_wire())),
-        Status::Captured | Status::PartiallyRefunded | Status::Refunded => {
+        Status::Authorised | Status::Captured | Status::PartiallyRefunded | Status::Refunded => {
             (201, Some(location(payment.id)), json!(wire(payment, order_status)))
         }
     };

@@ -5,10 +5,13 @@ use agora_vocab::{OrderId, Page, PageSize, PaymentId, UserId};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{PgPayments, row::PaymentRow};
+use super::{
+    PgPayments,
+    row::{LogRow, PaymentRow},
+};
 use crate::{
     domain::Payment,
-    ports::{Filter, PaymentError, PaymentReads, StoreError},
+    ports::{Filter, LogEntry, PaymentError, PaymentReads, StoreError},
 };
 
 #[async_trait]
@@ -47,6 +50,20 @@ impl PaymentReads for PgPayments {
         items.truncate(usize::from(limit.get()));
         let next = items.last().filter(|_| more).map(|last| last.id.to_string());
         Ok(Page { items, total: None, next })
+    }
+
+    async fn find_by_reference(&self, reference: &str) -> Result<Option<Payment>, StoreError> {
+        const FIND: &str = include_str!("../../sql/find_by_reference.sql");
+        let mut connection = self.db.acquire().await?;
+        let row: Option<PaymentRow> = sqlx::query_as(FIND).bind(reference).fetch_optional(&mut *connection).await?;
+        row.map(Payment::try_from).transpose()
+    }
+
+    async fn log(&self, id: PaymentId, limit: u16) -> Result<Vec<LogEntry>, StoreError> {
+        const LOG: &str = include_str!("../../sql/payment_log.sql");
+        let log = sqlx::query_as(LOG).bind(id.uuid()).bind(i64::from(limit));
+        let rows: Vec<LogRow> = log.fetch_all(&mut *self.db.acquire().await?).await?;
+        rows.into_iter().map(LogEntry::try_from).collect()
     }
 }
 

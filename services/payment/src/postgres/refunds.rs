@@ -127,6 +127,7 @@ async fn close_attempt(tx: &mut Tx, attempt: &RefundAttempt, outcome: &RefundOut
         where payment_id = $1 and n = $2 and state = 'prepared'";
     let (state, reference) = match outcome {
         RefundOutcome::Succeeded(reference) => (AttemptState::Succeeded, Some(reference.as_str())),
+        RefundOutcome::Pending(reference) => (AttemptState::Prepared, Some(reference.as_str())),
         RefundOutcome::Failed => (AttemptState::Failed, None),
     };
     let close = sqlx::query(CLOSE).bind(attempt.payment.uuid()).bind(attempt.n).bind(state.as_str()).bind(reference);

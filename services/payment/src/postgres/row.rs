@@ -1,14 +1,15 @@
 //! Database rows and composite types, and their conversion from and to domain types. Executes no statements.
 
-use agora_vocab::{CommandId, Epoch, Money, OrderId, PaymentId, RefundId, Secret, UserId};
+use agora_vocab::{CommandId, Epoch, Money, OrderId, PaymentId, RefundId, UserId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
     domain::{
-        AttemptState, CaptureAttempt, Initiator, Method, Payment, Posting, ProviderDetails, RefundAttempt, Status,
+        Attempt, AttemptKind, AttemptState, CaptureMethod, Initiator, Method, NextAction, Payment, Posting,
+        ProviderDetails, RefundAttempt, SealedToken, Status,
     },
-    ports::{NewPayment, PaymentError, PendingOrderCallback, StoreError},
+    ports::{LogEntry, NewPayment, PaymentError, PendingOrderCallback, StoreError},
 };
 
 /// A row of the view `payment_record`.
@@ -22,77 +23,90 @@ pub(super) struct PaymentRow {
     amount_minor: Option<i64>,
     currency: Option<String>,
     status: String,
+    manual_capture: bool,
+    authorised_minor: i64,
+    captured_minor: i64,
     refunded_minor: i64,
     method: String,
-    token: Option<String>,
+    sealed_token: Option<Vec<u8>>,
+    #[sqlx(flatten)]
+    details: DetailsRow,
+    next_action_type: Option<String>,
+    next_action_url: Option<String>,
+    result_id: Option<Uuid>,
+    seq: i64,
+    #[sqlx(flatten)]
+    attempt: AttemptRow,
+    unchanged_s: i64,
+    overdue: bool,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+}
+
+/// The columns of the provider's response.
+#[derive(sqlx::FromRow)]
+struct DetailsRow {
     reference_id: Option<String>,
     authorization_code: Option<String>,
     response_code: Option<String>,
     response_message: Option<String>,
-    result_id: Option<Uuid>,
-    seq: i64,
-    attempt: i32,
+}
+
+/// The columns of the newest attempt; number 0 before the first.
+#[derive(sqlx::FromRow)]
+struct AttemptRow {
+    #[sqlx(rename = "attempt")]
+    n: i32,
+    attempt_kind: String,
     attempt_epoch: i64,
     attempt_open: bool,
-    created_at: OffsetDateTime,
-    updated_at: OffsetDateTime,
+    attempt_minor: Option<i64>,
 }
 
 impl TryFrom<PaymentRow> for Payment {
     type Error = StoreError;
 
     fn try_from(row: PaymentRow) -> Result<Self, StoreError> {
-        let PaymentRow {
-            id,
-            order_id,
-            user_id,
-            initiator,
-            expected_minor,
-            amount_minor,
-            currency,
-            status,
-            refunded_minor,
-            method,
-            token,
-            reference_id,
-            authorization_code,
-            response_code,
-            response_message,
-            result_id,
-            seq,
-            attempt,
-            attempt_epoch,
-            attempt_open,
-            created_at,
-            updated_at,
-        } = row;
-        let attempt = match attempt {
-            0 => None,
-            n => Some(CaptureAttempt { n, epoch: epoch(attempt_epoch)?, open: attempt_open }),
-        };
         Ok(Self {
-            id: PaymentId::new(id),
-            order: OrderId::new(order_id),
-            user: UserId::new(user_id),
-            initiator: if initiator == "order" { Initiator::Order } else { Initiator::Shopper },
-            expected: money(expected_minor, currency.as_deref())?,
-            due: money(amount_minor, currency.as_deref())?,
-            status: Status::named(&status).ok_or_else(|| unknown("payment.status", &status))?,
-            attempt,
-            refunded_minor,
-            method: Method::parse(&method).map_err(|_| unknown("payment.method", &method))?,
-            token: token.map(Secret::new),
+            id: PaymentId::new(row.id),
+            order: OrderId::new(row.order_id),
+            user: UserId::new(row.user_id),
+            initiator: if row.initiator == "order" { Initiator::Order } else { Initiator::Shopper },
+            expected: money(row.expected_minor, row.currency.as_deref())?,
+            due: money(row.amount_minor, row.currency.as_deref())?,
+            status: Status::named(&row.status).ok_or_else(|| unknown("payment.status", &row.status))?,
+            capture_method: if row.manual_capture { CaptureMethod::Manual } else { CaptureMethod::Automatic },
+            attempt: row.attempt.parse()?,
+            authorised_minor: row.authorised_minor,
+            captured_minor: row.captured_minor,
+            refunded_minor: row.refunded_minor,
+            method: Method::parse(&row.method).map_err(|_| unknown("payment.method", &row.method))?,
+            token: row.sealed_token.map(SealedToken::new),
             details: ProviderDetails {
-                reference: reference_id,
-                authorization: authorization_code,
-                code: response_code,
-                message: response_message,
+                reference: row.details.reference_id,
+                authorization: row.details.authorization_code,
+                code: row.details.response_code,
+                message: row.details.response_message,
             },
-            result: result_id.map(CommandId::new),
-            seq,
-            created_at,
-            updated_at,
+            next_action: row.next_action_type.map(|kind| NextAction { kind, url: row.next_action_url }),
+            result: row.result_id.map(CommandId::new),
+            seq: row.seq,
+            unchanged_s: row.unchanged_s,
+            overdue: row.overdue,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
         })
+    }
+}
+
+impl AttemptRow {
+    fn parse(self) -> Result<Option<Attempt>, StoreError> {
+        let Self { n, attempt_kind, attempt_epoch, attempt_open: open, attempt_minor: amount_minor } = self;
+        if n == 0 {
+            return Ok(None);
+        }
+        let kind = AttemptKind::named(&attempt_kind).ok_or_else(|| unknown("payment.attempt_kind", &attempt_kind))?;
+        Ok(Some(Attempt { n, kind, epoch: epoch(attempt_epoch)?, open, amount_minor }))
     }
 }
 
@@ -107,6 +121,7 @@ pub(super) struct RefundAttemptRow {
     epoch: i64,
     state: String,
     reference_id: Option<String>,
+    age_s: i64,
     created_at: OffsetDateTime,
 }
 
@@ -123,6 +138,7 @@ impl TryFrom<RefundAttemptRow> for RefundAttempt {
             epoch: attempt_epoch,
             state,
             reference_id,
+            age_s,
             created_at,
         } = row;
         Ok(Self {
@@ -138,6 +154,7 @@ impl TryFrom<RefundAttemptRow> for RefundAttempt {
                 _ => AttemptState::Failed,
             },
             reference: reference_id,
+            age_s,
             created_at,
         })
     }
@@ -154,7 +171,8 @@ pub(super) struct NewPaymentRow {
     amount_minor: Option<i64>,
     currency: Option<String>,
     method: &'static str,
-    token: Option<String>,
+    manual_capture: bool,
+    sealed_token: Option<Vec<u8>>,
     attempt: i32,
     attempt_epoch: i64,
 }
@@ -164,7 +182,7 @@ agora_postgres::composite!(NewPaymentRow, "new_payment");
 impl NewPaymentRow {
     /// The row of a new payment and of its first attempt, if it is stored with one. The amount that an order states is
     /// the amount due.
-    pub(super) fn of(new: &NewPayment, attempt: Option<CaptureAttempt>) -> Self {
+    pub(super) fn of(new: &NewPayment, attempt: Option<Attempt>) -> Self {
         let minor = new.amount.map(|amount| amount.amount);
         Self {
             id: new.id.uuid(),
@@ -175,7 +193,8 @@ impl NewPaymentRow {
             amount_minor: minor.filter(|_| new.initiator == Initiator::Order),
             currency: new.amount.map(|amount| amount.currency.to_string()),
             method: new.method.as_str(),
-            token: new.token.as_ref().map(|token| token.expose().to_owned()),
+            manual_capture: new.capture_method == CaptureMethod::Manual,
+            sealed_token: new.token.as_ref().map(|token| token.bytes().to_vec()),
             attempt: attempt.map_or(0, |attempt| attempt.n),
             attempt_epoch: attempt.map_or(0, |attempt| i64::from(attempt.epoch.0)),
         }
@@ -189,13 +208,16 @@ pub(super) struct PaymentChange {
     status: &'static str,
     amount_minor: Option<i64>,
     currency: Option<String>,
+    authorised_minor: i64,
     captured_minor: i64,
     refunded_minor: i64,
-    token: Option<String>,
+    sealed_token: Option<Vec<u8>>,
     reference_id: Option<String>,
     authorization_code: Option<String>,
     response_code: Option<String>,
     response_message: Option<String>,
+    next_action_type: Option<String>,
+    next_action_url: Option<String>,
     result_id: Option<Uuid>,
     seq: i64,
     attempt_open: bool,
@@ -212,13 +234,16 @@ impl PaymentChange {
             status: payment.status.as_str(),
             amount_minor: payment.due.map(|due| due.amount),
             currency: payment.due.map(|due| due.currency.to_string()),
-            captured_minor: payment.due.filter(|_| payment.status.is_captured()).map_or(0, |due| due.amount),
+            authorised_minor: payment.authorised_minor,
+            captured_minor: payment.captured_minor,
             refunded_minor: payment.refunded_minor,
-            token: payment.token.as_ref().map(|token| token.expose().to_owned()),
+            sealed_token: payment.token.as_ref().map(|token| token.bytes().to_vec()),
             reference_id: reference,
             authorization_code: authorization,
             response_code: code,
             response_message: message,
+            next_action_type: payment.next_action.as_ref().map(|action| action.kind.clone()),
+            next_action_url: payment.next_action.as_ref().and_then(|action| action.url.clone()),
             result_id: payment.result.map(CommandId::uuid),
             seq: payment.seq,
             attempt_open: payment.open_attempt().is_some(),
@@ -279,7 +304,27 @@ impl From<CallbackRow> for PendingOrderCallback {
     }
 }
 
-fn money(amount: Option<i64>, currency: Option<&str>) -> Result<Option<Money>, StoreError> {
+/// A row of the view `payment_logs`.
+#[derive(sqlx::FromRow)]
+pub(super) struct LogRow {
+    at: OffsetDateTime,
+    kind: String,
+    amount_minor: Option<i64>,
+    currency: Option<String>,
+    reference_id: Option<String>,
+    log_message: Option<String>,
+}
+
+impl TryFrom<LogRow> for LogEntry {
+    type Error = StoreError;
+
+    fn try_from(row: LogRow) -> Result<Self, StoreError> {
+        let LogRow { at, kind, amount_minor, currency, reference_id: reference, log_message: message } = row;
+        Ok(Self { at, kind, amount: money(amount_minor, currency.as_deref())?, reference, message })
+    }
+}
+
+pub(super) fn money(amount: Option<i64>, currency: Option<&str>) -> Result<Option<Money>, StoreError> {
     let (Some(amount), Some(currency)) = (amount, currency) else { return Ok(None) };
     let currency = currency.parse().map_err(|_| unknown("payment.currency", currency))?;
     Money::new(amount, currency).map(Some).map_err(|error| StoreError::Broken(error.into()))
@@ -293,7 +338,7 @@ struct Unknown {
     value: String,
 }
 
-fn unknown(column: &'static str, value: &str) -> StoreError {
+pub(super) fn unknown(column: &'static str, value: &str) -> StoreError {
     StoreError::Broken(Box::new(Unknown { column, value: value.to_owned() }))
 }
 

@@ -15,13 +15,13 @@ use crate::{
 const BATCH_ROWS_MAX: u16 = 32;
 
 impl PaymentService {
-    /// Leases and processes one batch of payments, refunds and order callbacks. Returns the number of rows leased. A
+    /// Leases and processes one batch of payments, refunds, order callbacks and messages of the provider. Returns the number of rows leased. A
     /// row that fails is retried after its lease expires. A kind whose rows cannot be leased does not hold up the others;
     /// its error is returned after they were processed.
     pub async fn recover_once(&self) -> Result<usize, Error> {
-        let (payments, refunds, callbacks) =
-            (self.recover_payments().await, self.recover_refunds().await, self.recover_callbacks().await);
-        Ok(payments? + refunds? + callbacks?)
+        let (payments, refunds) = (self.recover_payments().await, self.recover_refunds().await);
+        let (callbacks, events) = (self.recover_callbacks().await, self.process_events().await);
+        Ok(payments? + refunds? + callbacks? + events?)
     }
 
     async fn recover_payments(&self) -> Result<usize, Error> {
@@ -60,6 +60,27 @@ impl PaymentService {
             }
         }
         Ok(callbacks.len())
+    }
+
+    /// Seals tokens under the current key that are sealed under another one. Returns how many.
+    pub async fn rewrap_tokens(&self) -> Result<usize, Error> {
+        let prefix = self.cipher.current_prefix().map_err(Error::Cipher)?;
+        let mut rewrapped = 0;
+        for stored in self.store.tokens_without(&prefix, BATCH_ROWS_MAX).await? {
+            match self.cipher.rewrap(stored.order, &stored.token) {
+                Ok(Some(token)) => {
+                    self.store.replace_token(&stored, &token).await?;
+                    rewrapped += 1;
+                }
+                Ok(None) => {}
+                Err(error) => tracing::error!(
+                    payment.id = %stored.payment,
+                    error = %chain(&error),
+                    "Token not sealed under the current key: restore ENCRYPTION_KEY_PREVIOUS"
+                ),
+            }
+        }
+        Ok(rewrapped)
     }
 
     async fn resume(&self, id: PaymentId) -> Result<Payment, Error> {

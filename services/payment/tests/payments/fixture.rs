@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use agora_chassis::{Process, WatchedFile, WatchedSecret};
 use agora_payment::{
-    MIGRATIONS, PgPayments, Simulator,
-    domain::{Initiator, Method},
-    ports::NewPayment,
+    EnvelopeCipher, MIGRATIONS, PgPayments, Simulator,
+    domain::{CaptureMethod, Initiator, Method},
+    ports::{Challenges, NewCharge, NewPayment, Provider, TokenCipher as _, Webhooks},
     service::PaymentService,
 };
 use agora_postgres::Db;
@@ -20,6 +20,8 @@ use crate::in_memory_orders::InMemoryOrders;
 
 pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
 pub const DUE: i64 = 1000;
+/// 32 bytes in Base64.
+pub const ENCRYPTION_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 /// No test waits for it: the simulated provider reports a lost response at once. Long enough for a busy machine.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -37,19 +39,43 @@ pub struct Shop {
     _process: Process,
 }
 
+/// The adapters of a payment provider.
+pub struct Adapters {
+    pub provider: Arc<dyn Provider>,
+    pub webhooks: Option<Arc<dyn Webhooks>>,
+    pub challenges: Option<Arc<dyn Challenges>>,
+    /// Deadline of one call to the provider.
+    pub timeout: Duration,
+}
+
 impl Shop {
+    /// A shop with the simulated provider.
     pub async fn open() -> Self {
+        Self::with(|db| {
+            let simulator = Arc::new(Simulator::new(db.clone()));
+            let challenges: Option<Arc<dyn Challenges>> = Some(simulator.clone());
+            Adapters { provider: simulator, webhooks: None, challenges, timeout: PROVIDER_TIMEOUT }
+        })
+        .await
+    }
+
+    /// A shop with another provider.
+    pub async fn with(adapters: impl FnOnce(&Db) -> Adapters) -> Self {
         let database = agora_testkit::migrated_postgres(&MIGRATIONS).await;
         let db = Db::for_test(&database.url(), &MIGRATIONS).await;
         let (process, keys, ids) = (Process::for_test("payment"), TestKeys::new(), SequentialIds::new());
         let store = PgPayments::new(db.clone(), Arc::new(ids.clone()), Epoch(0));
         let orders = InMemoryOrders::default();
+        let Adapters { provider, webhooks, challenges, timeout } = adapters(&db);
         let service = PaymentService {
             store: Arc::new(store.clone()),
-            provider: Some(Arc::new(Simulator::new(db.clone()))),
+            provider: Some(provider),
+            webhooks,
+            challenges,
+            cipher: Arc::new(cipher()),
             orders: Arc::new(orders.clone()),
             ids: Arc::new(ids.clone()),
-            provider_timeout: PROVIDER_TIMEOUT,
+            provider_timeout: timeout,
         };
         let verifier =
             TokenVerifier::watch(WatchedFile::fixed(keys.jwks()), TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
@@ -103,6 +129,24 @@ impl Shop {
         self.internal.post(path, body).internal(&token).header("x-command-id", &self.ids.next().to_string()).await
     }
 
+    /// A payment that is authorised and not captured.
+    pub async fn authorised(&self, order: OrderId) -> PaymentId {
+        let held = json!({ "orderId": order, "method": "card", "token": "tok_ok", "captureMethod": "manual" });
+        let answer = self.post(&order.to_string(), held).await.expect(201);
+        assert_eq!(answer.body["status"], "authorised");
+        answer.body["id"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// An operation of an admin on a payment.
+    pub async fn operate(&self, id: PaymentId, operation: &str, body: Value) -> agora_testkit::TestResponse {
+        self.app.post(&format!("/api/v1/payments/{id}/{operation}"), body).with(&self.admin()).await
+    }
+
+    /// The payment as an admin reads it.
+    pub async fn read(&self, id: PaymentId) -> Value {
+        self.app.get(&format!("/api/v1/payments/{id}")).with(&self.admin()).await.expect(200).body
+    }
+
     pub async fn refund(&self, key: &str, body: Value) -> agora_testkit::TestResponse {
         self.app.post("/api/v1/payments/refund", body).with(&self.admin()).key(key).await
     }
@@ -128,14 +172,17 @@ impl Shop {
 
     /// A payment that the order or a shopper starts.
     pub fn new_payment(&self, initiator: Initiator) -> NewPayment {
+        let order = self.order();
+        let token = Some(cipher().seal(order, &Secret::new("tok_ok")).unwrap());
         NewPayment {
             id: PaymentId::new(self.ids.next()),
-            order: self.order(),
+            order,
             user: self.user,
             initiator,
             amount: (initiator == Initiator::Order).then(|| eur(DUE)),
             method: Method::Card,
-            token: Some(Secret::new("tok_ok")),
+            capture_method: CaptureMethod::Automatic,
+            token,
         }
     }
 
@@ -156,6 +203,25 @@ impl Shop {
             .await;
         let kept = self.number("select coalesce(sum(captured_minor - refunded_minor), 0)::bigint from payment").await;
         assert_eq!(owed, kept, "the sellers' balance must equal captures less refunds");
+        let sum = self.number("select coalesce(sum(amount_minor), 0)::bigint from ledger_entry").await;
+        assert_eq!(sum, 0, "the ledger must balance");
+    }
+}
+
+/// The cipher of every shop.
+pub fn cipher() -> EnvelopeCipher {
+    EnvelopeCipher::new(WatchedSecret::fixed(ENCRYPTION_KEY), None)
+}
+
+/// The first charge of a payment, as the service sends it.
+pub fn first_charge(new: &NewPayment) -> NewCharge {
+    NewCharge {
+        key: format!("0:{}:capture:1", new.id),
+        amount: eur(DUE),
+        token: Secret::new("tok_ok"),
+        capture_method: CaptureMethod::Automatic,
+        payment: new.id,
+        order: new.order,
     }
 }
 

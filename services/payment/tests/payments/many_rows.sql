@@ -23,8 +23,25 @@ insert into ledger_journal (kind, ref, payment_id, debit, credit, seller_id, cur
 select 'capture', id, id, 'provider', 'seller', id, 'EUR', 1000
 from payment;
 
-insert into simulator.operation (key, kind, amount_minor, currency, outcome, reference, code, message)
-select '0:' || id || ':capture:1', 'charge', 1000, 'EUR', 'succeeded', 'sim', 'approved', 'approved'
+insert into simulator.operation (key, kind, amount_minor, currency, outcome, reference, code, message, created_at)
+select
+    '0:' || id || ':capture:1', 'charge', 1000, 'EUR', 'succeeded', 'sim_' || id, 'approved', 'approved',
+    now() - random() * interval '30 days'
 from payment;
+
+update payment set reference_id = 'sim_' || id;
+update refund_attempt set reference_id = 'sim_r' || payment_id;
+
+insert into payment_log (payment_id, log_message)
+select id, 'a message'
+from payment;
+
+insert into provider_event (provider, event_id, kind, reference_id, processed_at)
+select 'stripe', 'evt_' || id, 'payment_intent.succeeded', 'sim_' || id, now()
+from payment;
+
+insert into ledger_journal (kind, ref, payment_id, debit, credit, seller_id, currency, amount_minor)
+select 'refund', refund_id, payment_id, 'seller', 'provider', payment_id, 'EUR', 1000
+from refund_attempt;
 
 analyze;

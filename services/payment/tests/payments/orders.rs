@@ -3,13 +3,13 @@
 use agora_payment::{
     Simulator,
     domain::{ChargeOutcome, Initiator, ProviderDetails, Status},
-    ports::{PaymentReads as _, Payments as _, Provider as _},
+    ports::{Attempts as _, Charges as _, NewCharge, PaymentReads as _, Payments as _},
 };
-use agora_vocab::{Ids as _, PaymentId, Secret};
+use agora_vocab::{Ids as _, PaymentId};
 use futures::future::join_all;
 use serde_json::json;
 
-use crate::fixture::{DUE, Shop, eur};
+use crate::fixture::{DUE, Shop, eur, first_charge};
 
 #[tokio::test]
 async fn commands_of_the_order_are_idempotent() {
@@ -71,8 +71,8 @@ async fn of_concurrent_outcomes_of_one_attempt_one_is_stored() {
     let new = shop.new_payment(Initiator::Order);
     shop.store.create_for_order(&new).await.unwrap();
     let payment = shop.store.find(new.id).await.unwrap().unwrap();
-    let captured = || ChargeOutcome::Captured(ProviderDetails::default());
-    let stored = join_all((0..10).map(|_| shop.store.complete_capture(payment.clone(), captured()))).await;
+    let captured = || ChargeOutcome::Captured(ProviderDetails::default(), eur(DUE));
+    let stored = join_all((0..10).map(|_| shop.store.apply_outcome(payment.clone(), captured()))).await;
     let results: Vec<_> = stored.into_iter().map(|stored| stored.unwrap().result).collect();
     assert!(results.iter().all(|result| result.is_some() && *result == results[0]), "{results:?}");
     assert_eq!(shop.number("select count(*) from ledger_journal").await, 1);
@@ -85,14 +85,15 @@ async fn a_late_outcome_of_an_earlier_attempt_changes_nothing() {
     let new = shop.new_payment(Initiator::Order);
     shop.store.create_for_order(&new).await.unwrap();
     let first = shop.store.find(new.id).await.unwrap().unwrap();
-    shop.store.complete_capture(first.clone(), ChargeOutcome::not_charged()).await.unwrap();
+    shop.store.apply_outcome(first.clone(), ChargeOutcome::not_charged()).await.unwrap();
     shop.store.reopen(new.id, new.token.as_ref()).await.unwrap();
-    let second = shop.store.prepare_capture(new.id, Some(eur(DUE))).await.unwrap();
-    let after = shop.store.complete_capture(first, ChargeOutcome::Captured(ProviderDetails::default())).await.unwrap();
+    let second = shop.store.prepare_charge(new.id, Some(eur(DUE))).await.unwrap();
+    let after =
+        shop.store.apply_outcome(first, ChargeOutcome::Captured(ProviderDetails::default(), eur(DUE))).await.unwrap();
     assert_eq!((after.status, after.open_attempt().map(|attempt| attempt.n)), (Status::Pending, Some(2)));
     assert_eq!(shop.number("select count(*) from ledger_journal").await, 0);
     let captured =
-        shop.store.complete_capture(second, ChargeOutcome::Captured(ProviderDetails::default())).await.unwrap();
+        shop.store.apply_outcome(second, ChargeOutcome::Captured(ProviderDetails::default(), eur(DUE))).await.unwrap();
     assert_eq!((captured.status, captured.seq), (Status::Captured, 2));
 }
 
@@ -114,8 +115,9 @@ async fn a_concurrent_charge_and_query_of_one_key_have_one_outcome() {
     let shop = Shop::open().await;
     let provider = Simulator::new(shop.db.clone());
     for n in 0..20 {
-        let (key, token) = (format!("key-{n}"), Secret::new("tok_ok"));
-        let (charged, queried) = tokio::join!(provider.charge(&key, eur(DUE), &token), provider.find_charge(&key));
+        let key = format!("key-{n}");
+        let charge = NewCharge { key: key.clone(), ..first_charge(&shop.new_payment(Initiator::Order)) };
+        let (charged, queried) = tokio::join!(provider.charge(&charge), provider.find_charge(&key));
         assert_eq!(charged.unwrap(), queried.unwrap());
     }
     assert_eq!(shop.number("select count(*) from simulator.operation").await, 20);

@@ -21,7 +21,11 @@ async fn pa1_a_payment_is_captured_once_posted_to_the_ledger_and_reported_to_the
     assert_eq!(first.bytes, again.bytes, "the same key gets the same answer, byte for byte");
     shop.post("k", body(order, "tok_declined")).await.expect(422);
     assert_eq!((shop.charge_count().await, shop.orders.results().len()), (1, 1));
-    assert_eq!(shop.number("select count(*) from payment where token is not null").await, 0, "the token is deleted");
+    assert_eq!(
+        shop.number("select count(*) from payment where sealed_token is not null").await,
+        0,
+        "the token is deleted"
+    );
     shop.assert_ledger_matches_payments().await;
 }
 

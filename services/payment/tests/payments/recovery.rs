@@ -6,13 +6,13 @@ use agora_outbox::DedupKey;
 use agora_payment::{
     PgPayments, Simulator,
     domain::Initiator,
-    ports::{Acquired, PaymentReads as _, Payments as _, Provider as _},
+    ports::{Acquired, Attempts as _, Charges as _, PaymentReads as _, Payments as _},
     service::PaymentService,
 };
-use agora_vocab::{Epoch, Secret};
+use agora_vocab::Epoch;
 use serde_json::json;
 
-use crate::fixture::{DUE, Shop, body, eur};
+use crate::fixture::{DUE, Shop, body, eur, first_charge};
 
 #[tokio::test]
 async fn a_charge_whose_response_was_lost_is_not_made_again() {
@@ -50,11 +50,10 @@ async fn the_worker_continues_a_payment_after_a_crash_at_any_step() {
             DedupKey::Request { scope: shop.user.to_string(), key: id.to_string(), route: "r".into(), hash: [0; 32] };
         assert!(matches!(shop.store.create(&new, &dedup_key).await.unwrap(), Acquired::Held(_)));
         if steps > 0 {
-            shop.store.prepare_capture(id, Some(eur(DUE))).await.unwrap();
+            shop.store.prepare_charge(id, Some(eur(DUE))).await.unwrap();
         }
         if steps > 1 {
-            let key = format!("0:{id}:capture:1");
-            Simulator::new(shop.db.clone()).charge(&key, eur(DUE), &Secret::new("tok_ok")).await.unwrap();
+            Simulator::new(shop.db.clone()).charge(&first_charge(&new)).await.unwrap();
         }
         shop.expire_leases().await;
         shop.service.recover_once().await.unwrap();
@@ -91,8 +90,7 @@ async fn an_order_payment_whose_response_was_lost_is_continued_by_the_next_comma
     let shop = Shop::open().await;
     let new = shop.new_payment(Initiator::Order);
     shop.store.create_for_order(&new).await.unwrap();
-    let key = format!("0:{}:capture:1", new.id);
-    Simulator::new(shop.db.clone()).charge(&key, eur(DUE), &Secret::new("tok_ok")).await.unwrap();
+    Simulator::new(shop.db.clone()).charge(&first_charge(&new)).await.unwrap();
     shop.expire_leases().await;
     let captured = shop.command("/internal/v1/pay", Shop::pay_command(&new)).await.expect(200);
     assert_eq!((&captured.body["status"], shop.charge_count().await), (&json!("captured"), 1));
@@ -104,8 +102,7 @@ async fn a_charge_of_an_earlier_recovery_epoch_is_found_and_not_repeated() {
     let shop = Shop::open().await;
     let new = shop.new_payment(Initiator::Order);
     shop.store.create_for_order(&new).await.unwrap();
-    let key = format!("0:{}:capture:1", new.id);
-    Simulator::new(shop.db.clone()).charge(&key, eur(DUE), &Secret::new("tok_ok")).await.unwrap();
+    Simulator::new(shop.db.clone()).charge(&first_charge(&new)).await.unwrap();
     shop.expire_leases().await;
     let restored = PgPayments::new(shop.db.clone(), Arc::new(shop.ids.clone()), Epoch(1));
     PaymentService { store: Arc::new(restored), ..shop.service.clone() }.recover_once().await.unwrap();

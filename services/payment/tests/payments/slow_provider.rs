@@ -7,13 +7,14 @@ use std::{
 };
 
 use agora_payment::{
-    domain::{ChargeOutcome, Initiator, ProviderDetails, Status},
-    ports::{PaymentReads as _, Provider, ProviderError, RefundOutcome},
+    domain::{ChargeOutcome, Initiator, MoneyMovement, ProviderDetails, Status},
+    ports::{Charges, NewCharge, PaymentReads as _, Provider, ProviderError, ProviderRefunds, RefundOutcome, Reports},
     service::PaymentService,
 };
-use agora_vocab::{Money, Secret};
+use agora_vocab::Money;
 use async_trait::async_trait;
 use serde_json::json;
+use time::OffsetDateTime;
 
 use crate::fixture::{Shop, body};
 
@@ -56,23 +57,51 @@ impl SlowProvider {
 }
 
 #[async_trait]
-impl Provider for SlowProvider {
-    async fn charge(&self, key: &str, _: Money, _: &Secret) -> Result<ChargeOutcome, ProviderError> {
-        self.execute(key).await;
-        Ok(ChargeOutcome::Captured(ProviderDetails { reference: Some(key.to_owned()), ..ProviderDetails::default() }))
+impl Charges for SlowProvider {
+    fn default_token(&self) -> Option<&'static str> {
+        None
     }
 
+    async fn charge(&self, charge: &NewCharge) -> Result<ChargeOutcome, ProviderError> {
+        self.execute(&charge.key).await;
+        let details = ProviderDetails { reference: Some(charge.key.clone()), ..ProviderDetails::default() };
+        Ok(ChargeOutcome::Captured(details, charge.amount))
+    }
+
+    /// Knows nothing of a call that it still works on.
+    async fn find_charge(&self, _: &str) -> Result<ChargeOutcome, ProviderError> {
+        Ok(ChargeOutcome::not_charged())
+    }
+
+    async fn refresh(&self, _: &str) -> Result<ChargeOutcome, ProviderError> {
+        Err(ProviderError::Timeout)
+    }
+
+    async fn capture(&self, _: &str, _: &str, _: Money) -> Result<ChargeOutcome, ProviderError> {
+        Err(ProviderError::Timeout)
+    }
+
+    async fn void(&self, _: &str, _: &str) -> Result<ChargeOutcome, ProviderError> {
+        Err(ProviderError::Timeout)
+    }
+}
+
+#[async_trait]
+impl ProviderRefunds for SlowProvider {
     async fn refund(&self, key: &str, _: &str, _: Money) -> Result<RefundOutcome, ProviderError> {
         self.execute(key).await;
         Ok(RefundOutcome::Succeeded(key.to_owned()))
     }
 
-    /// Knows nothing of a call that it still works on.
-    async fn find_charge(&self, key: &str) -> Result<ChargeOutcome, ProviderError> {
-        if self.executed().iter().any(|executed| executed == key) {
-            return Ok(ChargeOutcome::Captured(ProviderDetails::default()));
-        }
-        Ok(ChargeOutcome::not_charged())
+    async fn find_refund(&self, _: &str, _: &str) -> Result<Option<RefundOutcome>, ProviderError> {
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl Reports for SlowProvider {
+    async fn report(&self, _: OffsetDateTime, _: OffsetDateTime) -> Result<Vec<MoneyMovement>, ProviderError> {
+        Ok(Vec::new())
     }
 }
 
@@ -135,10 +164,10 @@ async fn a_failed_payment_keeps_no_token_and_the_same_key_tries_again() {
     let shop = Shop::open().await;
     let order = shop.order();
     shop.post("k", body(order, "tok_error")).await.expect(503);
-    assert_eq!(shop.number("select count(*) from payment where status = 'failed' and token is null").await, 1);
+    assert_eq!(shop.number("select count(*) from payment where status = 'failed' and sealed_token is null").await, 1);
     shop.post("k", body(order, "tok_error")).await.expect(503);
     assert_eq!(shop.number("select max(attempt)::bigint from payment").await, 2);
-    assert_eq!(shop.number("select count(*) from payment where token is not null").await, 0);
+    assert_eq!(shop.number("select count(*) from payment where sealed_token is not null").await, 0);
 }
 
 #[tokio::test]
@@ -146,6 +175,8 @@ async fn a_refund_by_order_takes_a_payment_that_is_not_refunded_yet() {
     let shop = Shop::open().await;
     let order = shop.order();
     let first = shop.captured(order).await;
+    // As earlier releases stored it, which allowed two captured payments of one order.
+    shop.run("update payment set duplicate = true").await.unwrap();
     let second = shop.post("second", body(order, "tok_ok")).await.expect(201).body["id"].clone();
     shop.refund("newest", json!({ "paymentId": second })).await.expect(201);
     let refund = shop.refund("by-order", json!({ "orderId": order })).await.expect(201);

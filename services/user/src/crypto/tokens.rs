@@ -254,6 +254,7 @@ mod tests {
     use std::{fs, sync::Arc};
 
     use agora_chassis::WatchedFile;
+    use agora_events::user::Preferences;
     use agora_testkit::{FixedClock, SequentialIds, TestKeys};
     use agora_vocab::{Email, Role, Secret, SessionId, UserId};
     use jsonwebtoken::{DecodingKey, Validation, jwk::JwkSet};
@@ -279,6 +280,7 @@ mod tests {
             profile: Profile::default(),
             roles: vec![Role::Customer, Role::Admin],
             status: Status::Active,
+            preferences: Preferences::default(),
             created_at: datetime!(2026-01-01 00:00 UTC),
         }
     }

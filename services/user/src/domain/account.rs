@@ -1,7 +1,9 @@
 //! An account and its profile. The password hash is not part of it, so that code with a user cannot leak the hash.
 
-use agora_events::user::{Account, UserEvent};
-use agora_vocab::{Email, Role, UserId};
+use std::str::FromStr;
+
+use agora_events::user::{Account, Preferences, Revocation, UserEvent};
+use agora_vocab::{Email, Invalid, Role, UserId};
 use time::OffsetDateTime;
 
 use super::{Phone, Text, Username};
@@ -18,6 +20,8 @@ pub struct User {
     pub roles: Vec<Role>,
     /// Whether login is allowed.
     pub status: Status,
+    /// Which mails the user wants.
+    pub preferences: Preferences,
     /// Time of registration, by the database's clock.
     pub created_at: OffsetDateTime,
 }
@@ -29,6 +33,14 @@ pub enum Status {
     Active,
     /// Login and refresh are refused.
     Blocked,
+}
+
+/// A change of preferences: what is absent stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PreferencesChange {
+    pub promotions: Option<bool>,
+    pub order_updates: Option<bool>,
+    pub recommendations: Option<bool>,
 }
 
 /// The optional personal fields of an account.
@@ -49,6 +61,29 @@ impl Status {
         match self {
             Self::Active => "active",
             Self::Blocked => "blocked",
+        }
+    }
+}
+
+impl FromStr for Status {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "active" => Ok(Self::Active),
+            "blocked" => Ok(Self::Blocked),
+            _ => Err(Invalid::new("status", "must be active or blocked")),
+        }
+    }
+}
+
+impl PreferencesChange {
+    /// The preferences after the change.
+    pub fn apply(self, to: Preferences) -> Preferences {
+        Preferences {
+            promotions: self.promotions.unwrap_or(to.promotions),
+            order_updates: self.order_updates.unwrap_or(to.order_updates),
+            recommendations: self.recommendations.unwrap_or(to.recommendations),
         }
     }
 }
@@ -76,8 +111,18 @@ impl User {
     }
 
     fn account(&self) -> Account {
-        Account { user_id: self.id, email: self.email.to_string(), name: self.profile.whole_name() }
+        Account {
+            user_id: self.id,
+            email: self.email.to_string(),
+            name: self.profile.whole_name(),
+            preferences: self.preferences,
+        }
     }
+}
+
+/// The event `user.revoked` for all sessions of a user but the one, if any, that ended them.
+pub fn revoked(user: UserId, reason: &str) -> UserEvent {
+    UserEvent::Revoked(Revocation { user_id: user, session_id: None, reason: reason.to_owned() })
 }
 
 #[cfg(test)]

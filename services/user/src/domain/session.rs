@@ -1,17 +1,55 @@
 //! Sessions and their tokens.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
-use agora_vocab::Secret;
+use agora_vocab::{Secret, SessionId};
+use time::OffsetDateTime;
 
 /// Idle lifetime of a refresh token.
 pub const SESSION_IDLE: Duration = Duration::from_hours(7 * 24);
 /// Absolute lifetime of a session.
 pub const SESSION_LIFETIME: Duration = Duration::from_hours(30 * 24);
 
+/// How long the link of a mail can set a new password.
+pub const PASSWORD_RESET_LIFETIME: Duration = Duration::from_mins(15);
+
 /// How long after its use a refresh token gives the same successor again: two tabs of a browser refresh at once, and a
 /// response may be lost.
 pub const REFRESH_GRACE: Duration = Duration::from_secs(10);
+
+/// Longest stored description of a client, in characters.
+const USER_AGENT_CHARS_MAX: usize = 300;
+
+/// Where a login comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Device {
+    /// The client's address as the gateway reports it.
+    pub ip: Option<IpAddr>,
+    /// The client's own description of itself: the header `User-Agent`.
+    pub user_agent: Option<String>,
+}
+
+impl Device {
+    /// Keeps the printable part of the description, at most 300 characters.
+    pub fn new(ip: Option<IpAddr>, user_agent: Option<&str>) -> Self {
+        let printable =
+            |text: &str| -> String { text.chars().filter(|c| !c.is_control()).take(USER_AGENT_CHARS_MAX).collect() };
+        Self { ip, user_agent: user_agent.map(printable).filter(|text| !text.trim().is_empty()) }
+    }
+}
+
+/// A session that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    pub id: SessionId,
+    pub device: Device,
+    /// Time of the login.
+    pub issued_at: OffsetDateTime,
+    /// Time of the last refresh.
+    pub used_at: Option<OffsetDateTime>,
+    /// When it ends at the latest.
+    pub expires_at: OffsetDateTime,
+}
 
 /// A refresh token as the client holds it: opaque, valid for one use.
 #[derive(Clone, Debug)]

@@ -17,7 +17,14 @@ impl From<Error> for Problem {
                 .detail("too many attempts: try again later")
                 .retry_after(retry_after_s),
             Error::BadRefreshToken => unauthorized("INVALID_REFRESH_TOKEN"),
+            Error::BadResetToken => {
+                Self::unprocessable().field("token", "is not valid, was used or has expired: request another mail")
+            }
             Error::SessionEnded => unauthorized("INVALID_TOKEN").title("Invalid token"),
+            Error::OwnAccount => conflict("OWN_ACCOUNT").detail("another administrator must block this account"),
+            Error::WrongPassword => {
+                Self::unprocessable().field("currentPassword", "is not the present password of this account")
+            }
             Error::NotFound => Self::not_found(),
             Error::Hash(HashError::Busy) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "BUSY").retry_after(HASH_RETRY_AFTER_S)

@@ -5,11 +5,12 @@ use agora_outbox::{DedupKey, Outcome, claim_key, store_result};
 use agora_postgres::Tx;
 use agora_vocab::{SessionId, UserId};
 use async_trait::async_trait;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{PgUsers, UserRow};
+use super::{PgUsers, UserRow, control::end_sessions};
 use crate::{
-    domain::{REFRESH_GRACE, SESSION_IDLE, SESSION_LIFETIME, Status, TokenDigest, User},
+    domain::{Device, REFRESH_GRACE, SESSION_IDLE, SESSION_LIFETIME, Session, Status, TokenDigest, User},
     ports::{NewSession, Refusal, Rotation, Sessions, UserError},
 };
 
@@ -23,6 +24,24 @@ struct PresentedRow {
     ended: bool,
 }
 
+#[derive(sqlx::FromRow)]
+struct SessionRow {
+    id: Uuid,
+    ip: Option<String>,
+    user_agent: Option<String>,
+    issued_at: OffsetDateTime,
+    used_at: Option<OffsetDateTime>,
+    expires_at: OffsetDateTime,
+}
+
+impl From<SessionRow> for Session {
+    fn from(row: SessionRow) -> Self {
+        let SessionRow { id, ip, user_agent, issued_at, used_at, expires_at } = row;
+        let device = Device { ip: ip.and_then(|ip| ip.parse().ok()), user_agent };
+        Self { id: SessionId::new(id), device, issued_at, used_at, expires_at }
+    }
+}
+
 #[async_trait]
 impl Sessions for PgUsers {
     async fn start(&self, session: &NewSession, dedup_key: &DedupKey) -> Result<Outcome<()>, UserError> {
@@ -30,14 +49,15 @@ impl Sessions for PgUsers {
         if claim_key::<()>(&mut tx, dedup_key).await?.is_some() {
             return Ok(Outcome::Duplicate(()));
         }
-        let NewSession { id, user, email, token, ip } = session;
+        let NewSession { id, user, email, token, device } = session;
         sqlx::query(
-            "insert into auth_session (id, user_id, ip, expires_at)
-             values ($1, $2, $3::text::inet, now() + $4::float8 * interval '1 second')",
+            "insert into auth_session (id, user_id, ip, user_agent, expires_at)
+             values ($1, $2, $3::text::inet, $4, now() + $5::float8 * interval '1 second')",
         )
         .bind(id.uuid())
         .bind(user.uuid())
-        .bind(ip.map(|ip| ip.to_string()))
+        .bind(device.ip.map(|ip| ip.to_string()))
+        .bind(device.user_agent.as_deref())
         .bind(SESSION_LIFETIME.as_secs_f64())
         .execute(&mut *tx)
         .await?;
@@ -102,7 +122,7 @@ impl Sessions for PgUsers {
     async fn live(&self, id: SessionId, user: UserId) -> Result<Option<User>, UserError> {
         let row: Option<UserRow> = sqlx::query_as(
             "select u.id, u.email, u.username, u.firstname, u.lastname, u.name, u.phone, u.roles, u.status,
-                    u.created_at
+                    u.promotions, u.order_updates, u.recommendations, u.created_at
              from auth_session s join users u on u.id = s.user_id
              where s.id = $1 and u.id = $2 and u.status = 'active' and s.ended_at is null and s.expires_at > now()",
         )
@@ -111,6 +131,27 @@ impl Sessions for PgUsers {
         .fetch_optional(&mut *self.db.acquire().await?)
         .await?;
         row.map(User::try_from).transpose()
+    }
+
+    async fn list(&self, user: UserId, limit: u32) -> Result<Vec<Session>, UserError> {
+        const LIST: &str = include_str!("../../sql/list_sessions.sql");
+        let mut connection = self.db.acquire().await?;
+        let list = sqlx::query_as(LIST).bind(user.uuid()).bind(i64::from(limit));
+        let rows: Vec<SessionRow> = list.fetch_all(&mut *connection).await?;
+        Ok(rows.into_iter().map(Session::from).collect())
+    }
+
+    async fn end_one(&self, user: UserId, id: SessionId) -> Result<bool, UserError> {
+        const END: &str = include_str!("../../sql/end_session.sql");
+        let mut connection = self.db.acquire().await?;
+        let end = sqlx::query(END).bind(user.uuid()).bind(id.uuid());
+        Ok(end.fetch_optional(&mut *connection).await?.is_some())
+    }
+
+    async fn end_all(&self, user: UserId) -> Result<(), UserError> {
+        let mut tx = self.db.begin().await?;
+        end_sessions(&mut tx, user, None, "user").await?;
+        Ok(tx.commit().await?)
     }
 
     async fn delete_expired(&self, limit: u32) -> Result<u64, UserError> {
@@ -155,13 +196,15 @@ async fn exchange(
         .await?;
     let session = SessionId::new(row.session_id);
     give(&mut tx, session, next).await?;
+    sqlx::query("update auth_session set used_at = now() where id = $1").bind(row.session_id).execute(&mut *tx).await?;
     tx.commit().await?;
     Ok(Rotation::Rotated { session, user: Box::new(user) })
 }
 
 async fn user_of(tx: &mut Tx, id: Uuid) -> Result<User, UserError> {
     let user: UserRow = sqlx::query_as(
-        "select id, email, username, firstname, lastname, name, phone, roles, status, created_at
+        "select id, email, username, firstname, lastname, name, phone, roles, status, promotions, order_updates,
+             recommendations, created_at
          from users where id = $1",
     )
     .bind(id)

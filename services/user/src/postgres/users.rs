@@ -4,9 +4,9 @@ use agora_outbox::{DedupKey, Outcome, claim_key, store_result};
 use agora_vocab::{Email, UserId};
 use async_trait::async_trait;
 
-use super::{PgUsers, UserRow};
+use super::{NumberedRow, PgUsers, UserRow, control::end_sessions};
 use crate::{
-    domain::{Credentials, PasswordHash, Phone, Profile, Text, User, Username},
+    domain::{Credentials, PasswordHash, Phone, PreferencesChange, Profile, Text, User, Username},
     ports::{NewAccount, UserError, Users},
 };
 
@@ -17,13 +17,6 @@ struct CredentialsRow {
     password_hash: String,
 }
 
-#[derive(sqlx::FromRow)]
-struct UpdatedRow {
-    #[sqlx(flatten)]
-    user: UserRow,
-    event_seq: i64,
-}
-
 #[async_trait]
 impl Users for PgUsers {
     async fn register(&self, account: &NewAccount, dedup_key: &DedupKey) -> Result<Outcome<User>, UserError> {
@@ -31,12 +24,14 @@ impl Users for PgUsers {
         if let Some(stored) = claim_key::<UserRow>(&mut tx, dedup_key).await? {
             return Ok(Outcome::Duplicate(stored.try_into()?));
         }
-        let NewAccount { id, email, profile, roles, hash } = account;
+        let NewAccount { id, email, profile, roles, preferences, hash } = account;
         let roles: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
         let row: UserRow = sqlx::query_as(
-            "insert into users (id, email, username, firstname, lastname, name, phone, roles, password_hash, event_seq)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1)
-             returning id, email, username, firstname, lastname, name, phone, roles, status, created_at",
+            "insert into users (id, email, username, firstname, lastname, name, phone, roles, password_hash, event_seq,
+                 promotions, order_updates, recommendations)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $11, $12)
+             returning id, email, username, firstname, lastname, name, phone, roles, status,
+                 promotions, order_updates, recommendations, created_at",
         )
         .bind(id.uuid())
         .bind(email.as_str())
@@ -47,6 +42,9 @@ impl Users for PgUsers {
         .bind(profile.phone.as_ref().map(Phone::as_str))
         .bind(roles)
         .bind(hash.as_str())
+        .bind(preferences.promotions)
+        .bind(preferences.order_updates)
+        .bind(preferences.recommendations)
         .fetch_one(&mut *tx)
         .await?;
         store_result(&mut tx, dedup_key, &row).await?;
@@ -58,7 +56,8 @@ impl Users for PgUsers {
 
     async fn find(&self, id: UserId) -> Result<Option<User>, UserError> {
         let row: Option<UserRow> = sqlx::query_as(
-            "select id, email, username, firstname, lastname, name, phone, roles, status, created_at
+            "select id, email, username, firstname, lastname, name, phone, roles, status,
+                 promotions, order_updates, recommendations, created_at
              from users where id = $1",
         )
         .bind(id.uuid())
@@ -69,7 +68,8 @@ impl Users for PgUsers {
 
     async fn credentials(&self, email: &Email) -> Result<Option<Credentials>, UserError> {
         let row: Option<CredentialsRow> = sqlx::query_as(
-            "select id, email, username, firstname, lastname, name, phone, roles, status, created_at, password_hash
+            "select id, email, username, firstname, lastname, name, phone, roles, status,
+                 promotions, order_updates, recommendations, created_at, password_hash
              from users where email = $1",
         )
         .bind(email.as_str())
@@ -90,13 +90,14 @@ impl Users for PgUsers {
             return Ok(Some(Outcome::Duplicate(stored.try_into()?)));
         }
         let Profile { firstname, lastname, username, name, phone } = change;
-        let row: Option<UpdatedRow> = sqlx::query_as(
+        let row: Option<NumberedRow> = sqlx::query_as(
             "update users
              set username = coalesce($2, username), firstname = coalesce($3, firstname),
                  lastname = coalesce($4, lastname), name = coalesce($5, name), phone = coalesce($6, phone),
                  updated_at = now(), event_seq = event_seq + 1
              where id = $1
-             returning id, email, username, firstname, lastname, name, phone, roles, status, created_at, event_seq",
+             returning id, email, username, firstname, lastname, name, phone, roles, status,
+                 promotions, order_updates, recommendations, created_at, event_seq",
         )
         .bind(id.uuid())
         .bind(username.as_ref().map(Username::as_str))
@@ -106,7 +107,29 @@ impl Users for PgUsers {
         .bind(phone.as_ref().map(Phone::as_str))
         .fetch_optional(&mut *tx)
         .await?;
-        let Some(UpdatedRow { user: row, event_seq }) = row else { return Ok(None) };
+        let Some(NumberedRow { user: row, event_seq }) = row else { return Ok(None) };
+        store_result(&mut tx, dedup_key, &row).await?;
+        let user = User::try_from(row)?;
+        self.emit(&mut tx, id, event_seq, &user.updated()).await?;
+        tx.commit().await?;
+        Ok(Some(Outcome::Applied(user)))
+    }
+
+    async fn set_preferences(
+        &self,
+        id: UserId,
+        change: PreferencesChange,
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Outcome<User>>, UserError> {
+        const SET: &str = include_str!("../../sql/set_preferences.sql");
+        let mut tx = self.db.begin().await?;
+        if let Some(stored) = claim_key::<UserRow>(&mut tx, dedup_key).await? {
+            return Ok(Some(Outcome::Duplicate(stored.try_into()?)));
+        }
+        let PreferencesChange { promotions, order_updates, recommendations } = change;
+        let set = sqlx::query_as(SET).bind(id.uuid()).bind(promotions).bind(order_updates).bind(recommendations);
+        let row: Option<NumberedRow> = set.fetch_optional(&mut *tx).await?;
+        let Some(NumberedRow { user: row, event_seq }) = row else { return Ok(None) };
         store_result(&mut tx, dedup_key, &row).await?;
         let user = User::try_from(row)?;
         self.emit(&mut tx, id, event_seq, &user.updated()).await?;
@@ -137,13 +160,7 @@ impl Users for PgUsers {
         .execute(&mut *tx)
         .await?;
         if password.is_some() {
-            sqlx::query(
-                "update auth_session set ended_at = now(), end_reason = 'password'
-                 where user_id = $1 and ended_at is null",
-            )
-            .bind(id.uuid())
-            .execute(&mut *tx)
-            .await?;
+            end_sessions(&mut tx, id, None, "password").await?;
         }
         Ok(tx.commit().await?)
     }

@@ -10,13 +10,10 @@ use std::{
     time::Duration,
 };
 
-use agora_vocab::{Clock, Email};
+use agora_vocab::{Allowance, Allowances, Clock, Email};
 
 use super::Error;
-use crate::{
-    domain::{Allowance, Allowances},
-    ports::Source,
-};
+use crate::ports::Source;
 
 /// Failed logins of one account from one address.
 const OF_BOTH: Allowance = Allowance { burst: 10, pause: Duration::from_secs(30) };
@@ -26,6 +23,9 @@ const OF_ACCOUNT: Allowance = Allowance { burst: 50, pause: Duration::from_secs(
 const OF_ADDRESS: Allowance = Allowance { burst: 20, pause: Duration::from_secs(1) };
 /// Registrations from one address.
 const REGISTRATIONS: Allowance = Allowance { burst: 20, pause: Duration::from_secs(10) };
+/// Requests to set a new password of one account, and those from one address.
+const RESETS_OF_ACCOUNT: Allowance = Allowance { burst: 3, pause: Duration::from_mins(5) };
+const RESETS_OF_ADDRESS: Allowance = Allowance { burst: 20, pause: Duration::from_secs(10) };
 
 /// Keys that each limit remembers.
 const KEYS_MAX: usize = 10_000;
@@ -39,6 +39,8 @@ pub struct AttemptLimits {
     of_account: Allowances<u64>,
     of_address: Allowances<u64>,
     registrations: Allowances<u64>,
+    resets_of_account: Allowances<u64>,
+    resets_of_address: Allowances<u64>,
 }
 
 /// A login under way. Counts as failed until it is given back.
@@ -59,6 +61,8 @@ impl AttemptLimits {
             of_account: Allowances::new(OF_ACCOUNT, KEYS_MAX),
             of_address: Allowances::new(OF_ADDRESS, KEYS_MAX),
             registrations: Allowances::new(REGISTRATIONS, KEYS_MAX),
+            resets_of_account: Allowances::new(RESETS_OF_ACCOUNT, KEYS_MAX),
+            resets_of_address: Allowances::new(RESETS_OF_ADDRESS, KEYS_MAX),
         }
     }
 
@@ -103,6 +107,16 @@ impl AttemptLimits {
             }
             None => Ok(()),
         }
+    }
+
+    /// Counts a request to set a new password. Fails where there were too many for the account, which may not exist, or from
+    /// the address.
+    pub(super) fn begin_reset(&self, email: &Email, ip: Option<IpAddr>) -> Result<(), Error> {
+        let now = self.clock.now();
+        if let Some(address) = client_address(ip) {
+            self.resets_of_address.take(self.hasher.hash_one(address), now).map_err(too_many)?;
+        }
+        self.resets_of_account.take(self.hasher.hash_one(email), now).map_err(too_many)
     }
 
     /// Whose turn a password takes: its client's where the address is known, else its account's.

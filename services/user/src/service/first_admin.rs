@@ -1,5 +1,6 @@
 //! The first admin of a marketplace, whose password follows a Secret.
 
+use agora_events::user::Preferences;
 use agora_outbox::DedupKey;
 use agora_vocab::{Email, Role, UserId};
 
@@ -36,6 +37,7 @@ impl UserService {
             email: email.clone(),
             profile: Profile::default(),
             roles: vec![Role::Customer, Role::Admin],
+            preferences: Preferences::default(),
             hash: self.passwords.hash(Source::INTERNAL, password).await?,
         };
         match self.users.register(&account, &DedupKey::None).await {

@@ -1,13 +1,11 @@
 //! Login, refresh, logout and validation. All login failures return the same response.
 
-use std::net::IpAddr;
-
 use agora_outbox::DedupKey;
 use agora_vocab::{Email, Secret, SessionId};
 
 use super::{Caller, Error, UserService};
 use crate::{
-    domain::{AccessToken, Credentials, Password, PasswordHash, RefreshToken, Status, User, opaque_string},
+    domain::{AccessToken, Credentials, Device, Password, PasswordHash, RefreshToken, Status, User, opaque_string},
     ports::{NewSession, Refusal, Rotation, Source, Verdict},
 };
 
@@ -18,8 +16,7 @@ pub struct Attempt {
     pub email: Option<Email>,
     /// The presented password.
     pub password: Secret,
-    /// The client's address.
-    pub ip: Option<IpAddr>,
+    pub device: Device,
 }
 
 /// The tokens of a session, and its user.
@@ -38,7 +35,7 @@ const SESSIONS_PER_BATCH: u32 = 1_000;
 impl UserService {
     /// Starts a session if the password is right.
     pub async fn login(&self, attempt: Attempt) -> Result<LoggedIn, Error> {
-        let counted = self.limits.begin_login(attempt.email.as_ref(), attempt.ip)?;
+        let counted = self.limits.begin_login(attempt.email.as_ref(), attempt.device.ip)?;
         let result = self.try_login(attempt).await;
         // What failed for another reason was no guess.
         if !matches!(result, Err(Error::BadCredentials)) {
@@ -48,8 +45,8 @@ impl UserService {
     }
 
     async fn try_login(&self, attempt: Attempt) -> Result<LoggedIn, Error> {
-        let Attempt { email, password, ip } = attempt;
-        let source = self.limits.source(email.as_ref(), ip);
+        let Attempt { email, password, device } = attempt;
+        let source = self.limits.source(email.as_ref(), device.ip);
         let found = match &email {
             Some(email) => self.users.credentials(email).await?,
             None => None,
@@ -63,11 +60,11 @@ impl UserService {
         if verdict == Verdict::RightButOutdated {
             self.rehash(source, &credentials, &password).await;
         }
-        self.start_session(credentials.user, ip).await
+        self.start_session(credentials.user, device).await
     }
 
     /// Compares a password in the form that is hashed, and as it was sent where that differs: earlier hashes are of those.
-    async fn verify(
+    pub(super) async fn verify(
         &self,
         source: Source,
         password: &Secret,
@@ -120,12 +117,12 @@ impl UserService {
         }
     }
 
-    async fn start_session(&self, user: User, ip: Option<IpAddr>) -> Result<LoggedIn, Error> {
+    async fn start_session(&self, user: User, device: Device) -> Result<LoggedIn, Error> {
         let (refresh, token) = self.tokens.refresh()?;
         let id = SessionId::new(self.ids.next());
         // Issued first: if it fails, no session is stored that no client holds.
         let access = self.tokens.access(&user, id)?;
-        let session = NewSession { id, user: user.id, email: user.email.clone(), token, ip };
+        let session = NewSession { id, user: user.id, email: user.email.clone(), token, device };
         self.sessions.start(&session, &DedupKey::None).await?;
         Ok(LoggedIn { access, refresh, user })
     }

@@ -6,7 +6,7 @@ use agora_chassis::{Process, SystemIds, WatchedFile, WatchedSecret};
 use agora_postgres::Db;
 use agora_testkit::{TestApp, TestKeys, TestResponse};
 use agora_user::{
-    Argon2Passwords, Issue, MIGRATIONS, PgUsers, SignedTokens,
+    Argon2Passwords, DerivedTokens, Issue, MIGRATIONS, PgUsers, SignedTokens,
     ports::{Addresses, Sessions, Users},
     service::{AttemptLimits, UserService},
 };
@@ -67,6 +67,14 @@ impl Database {
         assert_eq!(blocked.rows_affected(), 1);
     }
 
+    /// Lets all requests to set a new password expire.
+    pub async fn expire_resets(&self) {
+        sqlx::query("update password_reset set expires_at = now()")
+            .execute(&mut *self.db.acquire().await.unwrap())
+            .await
+            .unwrap();
+    }
+
     /// Replaces the hash of an account's password.
     pub async fn store_hash(&self, email: &str, hash: &str) {
         let stored = sqlx::query("update users set password_hash = $2 where email = $1")
@@ -110,6 +118,10 @@ impl Shop {
         let store = Arc::new(database.store.clone());
         let service = UserService {
             users: store.clone(),
+            control: store.clone(),
+            resets: store.clone(),
+            reset_tokens: Arc::new(DerivedTokens(WatchedSecret::fixed(INTERNAL_SECRET))),
+            reset_requested: Arc::default(),
             sessions: store.clone(),
             addresses: store,
             passwords: Arc::new(Argon2Passwords::with(Params::new(64, 1, 1, None).unwrap(), 2, 64).unwrap()),

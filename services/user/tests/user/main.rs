@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "an unexpected value must fail the test")]
 
 mod address_book;
+mod control;
 mod first_admin;
 mod fixture;
 mod guessing;
+mod password_reset;
 mod profiles;
 mod registration;
 mod sessions;

@@ -67,3 +67,46 @@ async fn a_repeated_request_returns_the_first_response() {
     assert_eq!(add().await.expect(201).body, add().await.expect(201).body);
     put("Fourth").key("white space").await.expect(400);
 }
+
+#[tokio::test]
+async fn id12_a_change_of_preferences_changes_those_that_it_names_and_every_event_carries_all() {
+    let shop = Shop::open().await;
+    let (id, token) = shop.shopper("ada@example.com").await;
+    let path = format!("/api/v1/users/{id}/preferences");
+    let all = json!({ "promotions": true, "orderUpdates": true, "recommendations": true });
+    assert_eq!(shop.app.get("/api/v1/users/me").with(&token).await.expect(200).body["preferences"], all);
+    for (change, expected) in [
+        (json!({ "promotions": false }), (false, true, true)),
+        (json!({ "recommendations": false, "promotions": null }), (false, true, false)),
+        (json!({}), (false, true, false)),
+        (json!({ "promotions": true, "orderUpdates": false }), (true, false, false)),
+    ] {
+        let user = shop.app.put(&path, change).with(&token).await.expect(200).body;
+        let (promotions, updates, recommendations) = expected;
+        let expected = json!({ "promotions": promotions, "orderUpdates": updates, "recommendations": recommendations });
+        assert_eq!(user["preferences"], expected);
+        assert_eq!(user["name"], "Ada Lovelace", "the profile stays");
+        let (kind, data) = shop.database.events().await.pop().unwrap();
+        let data: serde_json::Value = serde_json::from_str(&data).unwrap();
+        assert_eq!((kind.as_str(), &data["preferences"]), ("user.updated", &expected));
+    }
+    let wrong = shop.app.put(&path, json!({ "promotions": "no" })).with(&token).await.expect(422);
+    assert_eq!(fields(&wrong), BTreeSet::from(["promotions".to_owned()]));
+    let own = "/api/v1/users/me/preferences";
+    assert_eq!(shop.app.put(own, json!({})).with(&token).await.expect(200).body["id"], json!(id));
+    let (_, eve) = shop.shopper("eve@example.com").await;
+    shop.app.put(&path, json!({ "promotions": true })).with(&eve).await.expect(404);
+}
+
+/// Defect of an earlier project (docs/DEFECTS.md).
+#[tokio::test]
+async fn preferences_were_lost_at_registration() {
+    let shop = Shop::open().await;
+    let body = json!({ "email": "ada@example.com", "password": "correct horse battery", "preferences": { "promotions": false } });
+    let user = shop.app.post("/api/v1/auth/register", body).await.expect(201).body;
+    let expected = json!({ "promotions": false, "orderUpdates": true, "recommendations": true });
+    assert_eq!(user["preferences"], expected);
+    let (kind, data) = shop.database.events().await.pop().unwrap();
+    let data: serde_json::Value = serde_json::from_str(&data).unwrap();
+    assert_eq!((kind.as_str(), &data["preferences"]), ("user.registered", &expected));
+}

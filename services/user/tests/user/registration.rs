@@ -19,8 +19,19 @@ async fn id1_registration_returns_the_account_without_the_password() {
     let user = &answer.body;
     assert_eq!(answer.header("location"), format!("/api/v1/users/{}", text(&user["id"])));
     let names: BTreeSet<_> = user.as_object().unwrap().keys().map(String::as_str).collect();
-    let expected =
-        ["id", "email", "firstname", "lastname", "username", "name", "phone", "roles", "status", "createdAt"];
+    let expected = [
+        "id",
+        "email",
+        "firstname",
+        "lastname",
+        "username",
+        "name",
+        "phone",
+        "roles",
+        "status",
+        "createdAt",
+        "preferences",
+    ];
     assert_eq!(names, BTreeSet::from(expected));
     assert_eq!(user["email"], "ada@example.com");
     assert_eq!(user["name"], "Ada Lovelace");

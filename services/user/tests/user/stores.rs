@@ -4,9 +4,10 @@ mod accounts;
 mod address_books;
 mod sessions;
 
+use agora_events::user::Preferences;
 use agora_outbox::DedupKey;
 use agora_user::{
-    domain::{PasswordHash, Profile, Text, TokenDigest, User, Username},
+    domain::{Device, PasswordHash, Profile, Text, TokenDigest, User, Username},
     ports::{NewAccount, NewSession, Refusal, Rotation},
 };
 use agora_vocab::{Email, Role, SessionId, UserId};
@@ -25,6 +26,7 @@ fn account(n: u128, email: &str, username: Option<&str>) -> NewAccount {
         email: Email::parse(email).unwrap(),
         profile,
         roles: vec![Role::Customer],
+        preferences: Preferences::default(),
         hash: PasswordHash::new("first".into()),
     }
 }
@@ -52,8 +54,8 @@ const fn token(n: u8) -> TokenDigest {
 
 async fn login(database: &Database, user: &User, session: u128, first: TokenDigest) -> SessionId {
     let id = SessionId::new(id(session));
-    let ip = Some("192.0.2.7".parse().unwrap());
-    let session = NewSession { id, user: user.id, email: user.email.clone(), token: first, ip };
+    let device = Device::new(Some("192.0.2.7".parse().unwrap()), None);
+    let session = NewSession { id, user: user.id, email: user.email.clone(), token: first, device };
     database.sessions().start(&session, &DedupKey::None).await.unwrap();
     id
 }

@@ -10,7 +10,8 @@ use crate::bench::quantile;
 
 /// Time-out of one read.
 const READ_MAX: Duration = Duration::from_secs(10);
-const BUFFER_BYTES: usize = 16 << 10;
+/// Longest response that can be read.
+const BUFFER_BYTES: usize = 256 << 10;
 
 /// Latency from the time when a request was due, in microseconds.
 #[derive(Debug)]

@@ -72,6 +72,7 @@ pub struct SharedChildren {
     pub jwks: Maybe<Object>,
     pub internal: Maybe<Object>,
     pub signing: Maybe<Object>,
+    pub encryption: Maybe<Object>,
     pub admin: Maybe<Object>,
     pub default_deny: Maybe<Object>,
     pub migration_policy: Maybe<Object>,
@@ -79,14 +80,15 @@ pub struct SharedChildren {
 }
 
 impl SharedChildren {
-    pub fn entries(self, plan: &Plan) -> [Entry; 7] {
-        let Self { jwks, internal, signing, admin, default_deny, migration_policy, ingress } = self;
+    pub fn entries(self, plan: &Plan) -> [Entry; 8] {
+        let Self { jwks, internal, signing, encryption, admin, default_deny, migration_policy, ingress } = self;
         let secret = |name| ObjectKey::new(Kind::Secret, name);
         let policy = |name| ObjectKey::new(Kind::NetworkPolicy, plan.child(name));
         [
             (ObjectKey::new(Kind::ConfigMap, config_map::jwks_name(plan)), jwks),
             (secret(credentials::internal_secret(&plan.name)), internal),
             (secret(credentials::signing_secret(&plan.name)), signing),
+            (secret(credentials::encryption_secret(&plan.name)), encryption),
             (secret(credentials::admin_secret(&plan.name)), admin),
             (policy(network_policy::DEFAULT_DENY), default_deny),
             (policy(network_policy::MIGRATION), migration_policy),

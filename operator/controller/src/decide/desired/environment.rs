@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::config_map;
-use crate::decide::credentials::{admin_secret, database_secret, internal_secret, signing_secret};
+use crate::decide::credentials::{admin_secret, database_secret, encryption_secret, internal_secret, signing_secret};
 use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{EnvValue, Plan, ServicePlan};
 use crate::decide::purpose::Purpose;
@@ -178,6 +178,12 @@ fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
     if name.starts_with("DATABASE_") {
         return database(plan, service, name);
     }
+    if name.starts_with("REDIS_") {
+        return redis(plan, observed, name);
+    }
+    if name.starts_with("STRIPE_") {
+        return stripe(plan, observed, name);
+    }
     let setting = |text: String| Ok(Entry::Setting(text));
     let file = |file: File| Ok(Entry::File(file));
     match name {
@@ -190,11 +196,17 @@ fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
         "RECOVERY_EPOCH" => setting(plan.epoch.to_string()),
         "CORS_ORIGINS" => setting(plan.exposure.cors_origins.join(",")),
         "LEGACY_ALIASES" => setting(format!("{:?}", plan.exposure.legacy_aliases)),
+        "RECOMMENDATION_INTERVAL_SECONDS" => setting(plan.recommendations.interval_seconds.to_string()),
+        "RECOMMENDATION_DEFAULT_CATEGORY" => setting(plan.recommendations.default_category.clone()),
         "PAYMENT_PROVIDER" => setting(format!("{:?}", plan.payments)),
         "ACCESS_TOKEN_LIFETIME_SECONDS" => setting(plan.access_token_lifetime_seconds.to_string()),
         "ADMIN_EMAIL" => setting(observed.credentials.admin.username.clone()),
         "ADMIN_PASSWORD" => file(File::secret(admin_secret(&plan.name), "password", "admin-password")),
         "INTERNAL_SECRET" => file(File::secret(internal_secret(&plan.name), "secret", "internal-secret")),
+        "ENCRYPTION_KEY" => file(File::secret(encryption_secret(&plan.name), "current", "encryption-key")),
+        "ENCRYPTION_KEY_PREVIOUS" => {
+            file(File::secret(encryption_secret(&plan.name), "previous", "previous-encryption-key"))
+        }
         "SIGNING_KEY_FILE" => file(File::secret(signing_secret(&plan.name), "current.pem", "signing.pem")),
         "JWKS_FILE" => file(File {
             source: Source::ConfigMap,
@@ -245,6 +257,25 @@ fn database_url(plan: &Plan, service: &ServicePlan) -> File {
     File::secret(database_secret(&plan.name, service.row.name), "url", "database-url")
 }
 
+/// The payment provider with Stripe's interface. A webhook secret may be absent: messages are then not accepted.
+fn stripe(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, ConditionError> {
+    let Some(stripe) = &plan.stripe else { return Ok(Entry::Absent) };
+    let secret = |key, path| Entry::File(File::secret(stripe.secret.clone(), key, path));
+    Ok(match name {
+        "STRIPE_BASE_URL" => Entry::Setting(stripe.base_url.clone()),
+        "STRIPE_RETURN_URL" => stripe.return_url.clone().map_or(Entry::Absent, Entry::Setting),
+        "STRIPE_API_KEY" => {
+            observed.secret_text(&stripe.secret, "api-key", &stripe.login())?;
+            secret("api-key", "stripe-api-key")
+        }
+        "STRIPE_WEBHOOK_SECRET" => {
+            let has_key = observed.referenced_secret(&stripe.secret, &stripe.login())?.contains_key("webhook-secret");
+            if has_key { secret("webhook-secret", "stripe-webhook-secret") } else { Entry::Absent }
+        }
+        _ => Entry::Absent,
+    })
+}
+
 fn database_ca(plan: &Plan) -> Option<File> {
     let secret = plan.database.tls.ca_secret.clone().filter(|_| plan.database.tls.verified())?;
     Some(File::secret(secret, "ca.crt", "database-ca.crt"))
@@ -278,6 +309,17 @@ fn kafka(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
         "KAFKA_PASSWORD" => file(kafka.credentials.as_ref(), "password", "kafka-password"),
         "KAFKA_CA_FILE" => {
             file(kafka.tls.ca_secret.as_ref().filter(|_| kafka.tls.verified()), "ca.crt", "kafka-ca.crt")
+        }
+        _ => Entry::Absent,
+    })
+}
+
+fn redis(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, ConditionError> {
+    Ok(match (name, &plan.redis_secret) {
+        ("REDIS_URL", _) => Entry::Setting(format!("redis://{}", plan.redis_endpoint)),
+        ("REDIS_PASSWORD", Some(secret)) => {
+            observed.secret_text(secret, "password", &plan.redis_login())?;
+            Entry::File(File::secret(secret.clone(), "password", "redis-password"))
         }
         _ => Entry::Absent,
     })

@@ -1,4 +1,5 @@
-//! Secrets: database logins, the key of internal tokens, the keys of access tokens, the login of the first admin.
+//! Secrets: database logins, the key of internal tokens, the keys of access tokens and of encrypted tokens of cards, the login
+//! of the first admin.
 //!
 //! Those that stored data depends on have no owner, so that they stay after a deletion with policy Retain.
 
@@ -11,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{exact, labels};
-use crate::decide::credentials::{self, Credentials, SigningKeys};
+use crate::decide::credentials::{self, Credentials, EncryptionKeys, SigningKeys};
 use crate::decide::object::{Group, Object};
 use crate::decide::plan::{Plan, ServicePlan};
 use crate::kinds::Kind;
@@ -48,6 +49,13 @@ pub fn internal(plan: &Plan, credentials: &Credentials) -> Object {
 pub fn signing(plan: &Plan, keys: &SigningKeys) -> Object {
     let metadata = labels::kept(plan, credentials::signing_secret(&plan.name), "user");
     let data = [("current.pem", keys.current.expose()), ("next.pem", keys.next.expose())];
+    secret(metadata, "Opaque", &data)
+}
+
+/// The keys that tokens of cards are encrypted under.
+pub fn encryption(plan: &Plan, keys: &EncryptionKeys) -> Object {
+    let metadata = labels::kept(plan, credentials::encryption_secret(&plan.name), "payment");
+    let data = [("current", keys.current.expose()), ("previous", keys.previous.expose())];
     secret(metadata, "Opaque", &data)
 }
 

@@ -153,7 +153,8 @@ fn credentials(view: &View) -> ConditionState {
     if let Some(error) = unusable {
         return ConditionState::of(&error);
     }
-    if let Err(error) = &view.observed.credentials.signing {
+    let generated = &view.observed.credentials;
+    if let Some(error) = generated.signing.as_ref().err().or(generated.encryption.as_ref().err()) {
         return ConditionState::of(error);
     }
     if let Some(error) = not_written(view, Group::Credentials) {

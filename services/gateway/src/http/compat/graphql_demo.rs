@@ -1,6 +1,6 @@
 //! Compatibility routes of the GraphQL demo, below `/s3`: most responses are wrapped in `result`.
 
-use agora_api::{Method, catalog, order, user};
+use agora_api::{Method, catalog, order, recommendation, user};
 use agora_web::Problem;
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use super::{
 const PAGE: u16 = 100;
 
 pub fn rows() -> Vec<Alias> {
-    [users(), orders(), products()].concat()
+    [users(), orders(), products(), recommendations()].concat()
 }
 
 fn users() -> Vec<Alias> {
@@ -36,6 +36,14 @@ fn users() -> Vec<Alias> {
             .answers(logged_in),
         alias(&[GraphqlDemo], Method::Get, "/s3/users/{id}")
             .calls(user::routes::READ)
+            .answers(|exchange| json!({ "result": user(exchange.last()) })),
+        alias(&[GraphqlDemo], Method::Get, "/s3/users")
+            .calls(user::routes::LIST_ALL)
+            .paged(PAGE, &[])
+            .answers(|exchange| json!({ "result": items(exchange.last(), user) })),
+        alias(&[GraphqlDemo], Method::Put, "/s3/users/{id}/preferences")
+            .calls(user::routes::SET_PREFERENCES)
+            .sends(|exchange| Ok(same(exchange)))
             .answers(|exchange| json!({ "result": user(exchange.last()) })),
     ]
 }
@@ -82,6 +90,22 @@ fn products() -> Vec<Alias> {
     ]
 }
 
+fn recommendations() -> Vec<Alias> {
+    vec![
+        alias(&[GraphqlDemo], Method::Post, "/s3/recommendations/feedback")
+            .calls(recommendation::routes::VOTE)
+            // The voter is the token's user, whatever `userId` says.
+            .sends(|exchange| {
+                Ok(json!({ "productId": exchange.body["productId"], "isPositive": exchange.body["isPositive"] }))
+            })
+            .answers(|exchange| json!({ "status": "success", "data": exchange.last()["feedbackStats"] })),
+        alias(&[GraphqlDemo], Method::Post, "/s3/recommendations/process")
+            .calls(recommendation::routes::RECOMPUTE)
+            .with_status(axum::http::StatusCode::OK)
+            .answers(|_| json!({ "status": "success" })),
+    ]
+}
+
 fn only_quantity(exchange: &Exchange) -> Result<Value, Problem> {
     let others = exchange.body.as_object().is_none_or(|body| body.keys().any(|key| key != "quantity"));
     if others {
@@ -98,7 +122,13 @@ fn new_order(exchange: &Exchange) -> Result<Value, Problem> {
 }
 
 fn user(user: &Value) -> Value {
-    json!({ "_id": user["id"], "name": user["name"], "email": user["email"], "createdAt": user["createdAt"] })
+    json!({
+        "_id": user["id"],
+        "name": user["name"],
+        "email": user["email"],
+        "preferences": user["preferences"],
+        "createdAt": user["createdAt"],
+    })
 }
 
 fn order(order: &Value) -> Value {

@@ -57,7 +57,7 @@ impl InMemoryCatalog {
             price: Money { amount: cents, currency: Currency::EUR },
             brand: Some("Lumen".to_owned()),
             category: Some("Lighting".to_owned()),
-            supplier: None,
+            supplier: Some("Bright Ltd".to_owned()),
             seller: SellerId::HOUSE,
             variants: BTreeSet::new(),
         };

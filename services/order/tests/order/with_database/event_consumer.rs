@@ -1,7 +1,7 @@
 //! Tests of the event consumer and the background worker.
 
 use agora_events::{Envelope, Event, catalog, payment};
-use agora_order::{consumer::handle, worker};
+use agora_order::worker;
 use agora_outbox::Failure;
 use agora_testkit::message_id;
 use agora_vocab::{CommandId, Currency, Money, OrderId, RefundId};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::shop::{Shop, id, items, two};
 
-fn envelope<E: Event>(n: u64, event: &E) -> Envelope {
+pub fn envelope<E: Event>(n: u64, event: &E) -> Envelope {
     agora_testkit::envelope(message_id(n), "key", event)
 }
 
@@ -32,7 +32,7 @@ async fn a_captured_event_sets_the_order_paid_once() {
     shop.begin(order, 1).await.expect(200);
     let captured = payment::PaymentEvent::Captured(paid(&shop, order, 2));
     for n in 0..2 {
-        handle(shop.service.clone(), vec![envelope(n, &captured)]).await.unwrap();
+        shop.consume(vec![envelope(n, &captured)]).await.unwrap();
         shop.settle().await;
     }
     shop.result(order, 1, (2, "captured")).await.expect(200);
@@ -62,7 +62,7 @@ async fn every_payment_event_is_handled() {
         let order = shop.pending(&format!("k{n}"), lamp, 1).await;
         shop.begin(order, 1).await.expect(200);
         let event = make(paid(&shop, order, 50 + n));
-        handle(shop.service.clone(), vec![envelope(n.into(), &event)]).await.unwrap();
+        shop.consume(vec![envelope(n.into(), &event)]).await.unwrap();
         assert_eq!(shop.status(order).await, two("pending", "failed"));
     }
     let order = shop.pending("refunded", lamp, 1).await;
@@ -73,7 +73,7 @@ async fn every_payment_event_is_handled() {
         (refund(order, 100, 1100), two("refunded", "refunded")),
     ];
     for (n, (event, expected)) in (100..).zip(steps) {
-        handle(shop.service.clone(), vec![envelope(n, &event)]).await.unwrap();
+        shop.consume(vec![envelope(n, &event)]).await.unwrap();
         shop.settle().await;
         assert_eq!(shop.status(order).await, expected);
     }
@@ -86,7 +86,7 @@ async fn an_expired_reservation_is_reserved_again_before_commit() {
     shop.fakes.catalog.expire(order, 1);
     let expired = catalog::ReservationExpired { order_id: order, hold: 1 };
     let expired = catalog::InventoryEvent::ReservationExpired(expired);
-    handle(shop.service.clone(), vec![envelope(1, &expired)]).await.unwrap();
+    shop.consume(vec![envelope(1, &expired)]).await.unwrap();
     shop.begin(order, 1).await.expect(200);
     shop.result(order, 1, (2, "captured")).await.expect(200);
     assert_eq!(shop.status(order).await, two("paid", "paid"));
@@ -99,9 +99,9 @@ async fn unknown_events_are_skipped_and_malformed_ones_are_poison() {
     let unknown = payment::PaymentEvent::Captured(paid(&shop, OrderId::new(Uuid::from_u128(404)), 2));
     let future = Envelope { kind: "payment.teleported".into(), ..envelope(1, &unknown) };
     let malformed = Envelope { data: to_raw_value(&json!({ "paymentId": 7 })).unwrap(), ..envelope(2, &unknown) };
-    handle(shop.service.clone(), vec![future]).await.unwrap();
-    assert!(matches!(handle(shop.service.clone(), vec![malformed]).await, Err(Failure::Poison(_))));
-    assert!(matches!(handle(shop.service.clone(), vec![envelope(3, &unknown)]).await, Err(Failure::Poison(_))));
+    shop.consume(vec![future]).await.unwrap();
+    assert!(matches!(shop.consume(vec![malformed]).await, Err(Failure::Poison(_))));
+    assert!(matches!(shop.consume(vec![envelope(3, &unknown)]).await, Err(Failure::Poison(_))));
 }
 
 #[tokio::test]

@@ -3,12 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use agora_chassis::{Process, Routers, WatchedFile, WatchedSecret};
+use agora_events::Envelope;
 use agora_order::{
+    consumer,
     domain::{Order, rebuild},
     http,
     ports::{Catalog, Listing, OrderReads as _, OrderStore},
-    service::{OrderService, PROVISIONAL_AFTER, Services},
+    postgres::PgReports,
+    service::{OrderService, PROVISIONAL_AFTER, ReportService, Services},
 };
+use agora_outbox::Failure;
 use agora_testkit::{Request, TestApp, TestKeys, internal_token};
 use agora_vocab::{CommandId, Epoch, OrderId, PageSize, PaymentId, ProductId, Role, UserId};
 use agora_web::TokenVerifier;
@@ -28,6 +32,7 @@ const ROUNDS_MAX: usize = 100;
 /// One process of the order service.
 pub struct Shop {
     pub service: OrderService,
+    pub reports: ReportService,
     pub fakes: FakeServices,
     pub store: TestStore,
     public: TestApp,
@@ -78,9 +83,10 @@ impl Shop {
         store: TestStore,
         (keys, ada): (Arc<TestKeys>, UserId),
     ) -> Self {
-        let routers = routers(&service, &keys, &Process::for_test("order"));
+        let reports = ReportService { reports: Arc::new(PgReports { db: store.db.clone() }) };
+        let routers = routers((&service, reports.clone()), &keys, &Process::for_test("order"));
         let (public, internal) = (TestApp::new(routers.public), TestApp::new(routers.internal));
-        Self { service, fakes, store, public, internal, keys, ada }
+        Self { service, reports, fakes, store, public, internal, keys, ada }
     }
 
     /// An id that no other shop has.
@@ -173,6 +179,11 @@ impl Shop {
         }
     }
 
+    /// Handles events as the consumer does.
+    pub async fn consume(&self, envelopes: Vec<Envelope>) -> Result<(), Failure> {
+        consumer::handle(self.service.clone(), self.reports.clone(), envelopes).await
+    }
+
     /// Lets the worker work until it has nothing to do.
     ///
     /// # Panics
@@ -205,10 +216,10 @@ fn service(store: Arc<dyn OrderStore>, fakes: &FakeServices) -> OrderService {
     }
 }
 
-fn routers(service: &OrderService, keys: &TestKeys, process: &Process) -> Routers {
+fn routers((service, reports): (&OrderService, ReportService), keys: &TestKeys, process: &Process) -> Routers {
     let keys = WatchedFile::fixed(keys.jwks());
     let verifier = TokenVerifier::watch(keys, TestKeys::ISSUER, TestKeys::AUDIENCE, process);
-    http::routers(service, verifier, WatchedSecret::fixed(SECRET), process)
+    http::routers(service, reports, verifier, WatchedSecret::fixed(SECRET), process)
 }
 
 pub fn items(product: ProductId, units: u32) -> Value {

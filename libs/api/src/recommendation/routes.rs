@@ -1,0 +1,20 @@
+//! Routes of the recommendation service.
+
+use crate::{
+    Policy::{self, User},
+    route::routes,
+};
+
+routes! {
+    /// Routes of the public port.
+    PUBLIC {
+        /// Products recommended to the user, best first, with the reason of each.
+        LIST = Get "/api/v1/recommendations" User;
+        /// Votes on a product; a second vote of a user replaces the first.
+        VOTE = Post "/api/v1/recommendations/feedback" User;
+        /// Whether everybody's recommendations are being computed again.
+        READ_RECOMPUTATION = Get "/api/v1/admin/recommendations/recomputation" Policy::ADMIN;
+        /// Computes everybody's recommendations again, soon; while it is requested, a second request changes nothing.
+        RECOMPUTE = Post "/api/v1/admin/recommendations/recomputation" Policy::ADMIN;
+    }
+}

@@ -1,0 +1,23 @@
+//! Routes of the search service.
+
+use crate::{
+    Policy::{self, Optional},
+    route::routes,
+};
+
+routes! {
+    /// Routes of the public port.
+    PUBLIC {
+        /// A page of products by text and filters, with the values of the filters.
+        SEARCH = Get "/api/v1/search" Optional;
+        /// Completions of a text that is being typed.
+        COMPLETE = Get "/api/v1/search/suggestions" Optional;
+        /// A page of products with the parameters and the answer of the catalog's list, which the gateway sends here if it has a
+        /// text to search for.
+        PRODUCTS = Get "/api/v1/search/products" Optional;
+        /// Begins to build the index from the catalog, unless it is being built.
+        REBUILD = Post "/api/v1/admin/search/rebuild" Policy::ADMIN;
+        /// How far the index is built.
+        PROGRESS = Get "/api/v1/admin/search/rebuild" Policy::ADMIN;
+    }
+}

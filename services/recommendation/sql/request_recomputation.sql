@@ -1,0 +1,2 @@
+-- Requests a run over all users.
+update recomputation set requested_at = now()

@@ -1,0 +1,3 @@
+//! Clients of other services, over HTTP. Depend on `ports` and `domain` only.
+
+pub mod catalog;

@@ -1,0 +1,53 @@
+//! Settings of the search service, read from the environment. Depends on no other module of the service.
+
+use agora_chassis::{Ports, Reader, WatchedSecret};
+use agora_web::TokenSettings;
+
+/// All settings of the service.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Ports to listen on: public and admin.
+    pub ports: Ports,
+    /// Connection settings of the PostgreSQL database.
+    pub postgres: agora_postgres::Config,
+    /// Connection settings of the Kafka brokers.
+    pub kafka: agora_kafka::Config,
+    /// Issuer, audience and keys that access tokens are verified with.
+    pub tokens: TokenSettings,
+    /// Secret that requests to the catalog are signed with; re-read when its file changes.
+    pub internal_secret: WatchedSecret,
+    /// Base URL of the catalog's internal API.
+    pub catalog_url: String,
+}
+
+impl Config {
+    /// Reads every setting; errors are collected in `reader`.
+    pub fn read(reader: &mut Reader) -> Self {
+        Self {
+            ports: Ports::read(reader, agora_topology::SEARCH.port, agora_topology::SEARCH.internal_port),
+            postgres: agora_postgres::Config::read(reader),
+            kafka: agora_kafka::Config::read(reader),
+            tokens: TokenSettings::read(reader),
+            internal_secret: reader.secret("INTERNAL_SECRET"),
+            catalog_url: reader.required("CATALOG_INTERNAL_URL"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use agora_chassis::names_read;
+
+    use super::Config;
+
+    /// The recovery epoch is read by services that write events of their own.
+    #[test]
+    fn the_topology_names_exactly_what_is_read() {
+        let row = agora_topology::service("search").unwrap();
+        let unread = ["ADMIN_PORT", "RECOVERY_EPOCH"];
+        let named: BTreeSet<_> = row.environment().into_iter().filter(|name| !unread.contains(name)).collect();
+        assert_eq!(names_read(Config::read).into_iter().collect::<BTreeSet<_>>(), named);
+    }
+}

@@ -1,0 +1,88 @@
+//! Public routes: searches, completions and rebuilds. Depends on wire types and use cases, not on SQL.
+
+use agora_api::{List, catalog, search as api};
+use agora_web::{Json, PageQuery, Problem, Query, Routes, encode_cursor};
+use axum::{
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::wire::{self, SearchQuery};
+use crate::service::SearchService;
+
+pub(super) fn routes() -> Routes<SearchService> {
+    use api::routes::{COMPLETE, PRODUCTS, PROGRESS, REBUILD, SEARCH};
+    Routes::new()
+        .on(SEARCH, search)
+        .on(PRODUCTS, products)
+        .on(COMPLETE, complete)
+        .on(REBUILD, rebuild)
+        .on(PROGRESS, progress)
+}
+
+/// `GET /products`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProductsQuery {
+    category: Option<String>,
+    q: Option<String>,
+    sort: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
+    offset: Option<String>,
+}
+
+/// `GET /search/suggestions`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CompleteQuery {
+    q: String,
+    limit: Option<String>,
+}
+
+async fn search(
+    State(service): State<SearchService>,
+    Query(query): Query<SearchQuery>,
+) -> Result<Json<api::SearchResult>, Problem> {
+    let wanted = wire::search(query)?;
+    let counted = wanted.facets;
+    Ok(Json(wire::result(service.search(&wanted).await?, counted)))
+}
+
+/// The list of products of the catalog, found by the index.
+async fn products(
+    State(service): State<SearchService>,
+    Query(query): Query<ProductsQuery>,
+) -> Result<Json<List<catalog::Product>>, Problem> {
+    let ProductsQuery { category, q, sort, limit, cursor, offset } = query;
+    let counted = offset.is_some();
+    let facets = Some("false".to_owned());
+    let wanted = SearchQuery { q, category, sort, facets, limit, cursor, offset, ..SearchQuery::default() };
+    let found = service.search(&wire::search(wanted)?).await?;
+    Ok(Json(List {
+        items: found.products.into_iter().map(wire::product).collect(),
+        total: found.total.filter(|_| counted),
+        next_cursor: found.next.as_ref().map(encode_cursor),
+    }))
+}
+
+async fn complete(
+    State(service): State<SearchService>,
+    Query(CompleteQuery { q, limit }): Query<CompleteQuery>,
+) -> Result<Json<List<api::Suggestion>>, Problem> {
+    let text = wire::text(&q)?;
+    let size = PageQuery { limit, ..PageQuery::default() }.parse()?.size;
+    let found = service.complete(&text, size.get()).await?;
+    Ok(Json(List { items: wire::suggestions(found, size), total: None, next_cursor: None }))
+}
+
+async fn rebuild(State(service): State<SearchService>) -> Result<Response, Problem> {
+    let progress = service.request_rebuild().await?;
+    Ok((StatusCode::ACCEPTED, Json(wire::progress(progress))).into_response())
+}
+
+async fn progress(State(service): State<SearchService>) -> Result<Json<api::Progress>, Problem> {
+    Ok(Json(wire::progress(service.progress().await?)))
+}

@@ -1,0 +1,14 @@
+-- Assigns a request ($1) to the active account with its address ($2). No row: there is none.
+with account as (
+    update users
+    set event_seq = event_seq + 1
+    where email = $2 and status = 'active'
+    returning id, event_seq
+),
+assigned as (
+    update password_reset as r
+    set user_id = a.id
+    from account as a
+    where r.id = $1
+)
+select id, event_seq from account

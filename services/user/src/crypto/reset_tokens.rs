@@ -1,0 +1,20 @@
+//! Tokens in the links of mails, derived from the secret that services share: the notification service derives the same.
+
+use agora_chassis::WatchedSecret;
+use agora_vocab::PasswordResetId;
+use agora_web::verify_derived_token;
+
+use crate::ports::ResetTokens;
+
+/// What the tokens are derived for.
+const PURPOSE: &str = "password-reset";
+
+/// Tokens by the internal secret.
+#[derive(Clone, Debug)]
+pub struct DerivedTokens(pub WatchedSecret);
+
+impl ResetTokens for DerivedTokens {
+    fn request(&self, token: &str) -> Option<PasswordResetId> {
+        verify_derived_token(&self.0.current(), PURPOSE, token).map(PasswordResetId::new)
+    }
+}

@@ -1,0 +1,56 @@
+//! `/admin/users`: the accounts of all users, for administrators.
+
+use agora_api::{List, user as wire};
+use agora_vocab::UserId;
+use agora_web::{
+    Command, Identity, Json, PageQuery, Path, Problem, Query, Routes, Start, decode_cursor, encode_cursor,
+};
+use axum::{extract::State, http::StatusCode};
+use serde::Deserialize;
+
+use super::{caller, dedup_key, user_to_wire};
+use crate::{domain::Status, ports::Listing, service::UserService};
+
+pub fn routes() -> Routes<UserService> {
+    use wire::routes::{LIST_ALL, SET_STATUS};
+    Routes::new().on(LIST_ALL, list).on(SET_STATUS, set_status)
+}
+
+/// `GET /admin/users?status=&limit=&cursor=`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    status: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+async fn list(
+    State(service): State<UserService>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<List<wire::User>>, Problem> {
+    let ListQuery { status, limit, cursor } = query;
+    let request = PageQuery { limit, cursor, offset: None }.parse()?;
+    let before = match &request.start {
+        Start::Cursor(cursor) => Some(decode_cursor::<UserId>(cursor)?),
+        Start::First | Start::Offset(_) => None,
+    };
+    let status = status.map(|text| text.parse::<Status>()).transpose().map_err(|invalid| {
+        Problem::new(StatusCode::BAD_REQUEST, "INVALID_QUERY").field(invalid.field, invalid.message)
+    })?;
+    let page = service.page(&Listing { size: request.size, before, status }).await?;
+    let next_cursor = page.next.as_ref().and(page.items.last()).map(|user| encode_cursor(&user.id));
+    Ok(Json(List { items: page.items.into_iter().map(user_to_wire).collect(), total: None, next_cursor }))
+}
+
+async fn set_status(
+    State(service): State<UserService>,
+    identity: Identity,
+    Path(id): Path<UserId>,
+    Command { body, idempotency }: Command<wire::SetStatus>,
+) -> Result<Json<wire::User>, Problem> {
+    let status = body.status.parse::<Status>()?;
+    let dedup_key = dedup_key(identity.user, idempotency);
+    let user = service.set_status(&caller(identity), id, status, &dedup_key).await?;
+    Ok(Json(user_to_wire(user.into_inner())))
+}

@@ -1,0 +1,89 @@
+//! Pages of accounts, their status, and changed passwords; each change ends sessions in the same transaction.
+
+use agora_outbox::{DedupKey, Outcome, claim_key, store_result};
+use agora_postgres::Tx;
+use agora_vocab::{Page, SessionId, UserId};
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::{NumberedRow, PgUsers, UserRow};
+use crate::{
+    domain::{PasswordHash, Status, User, revoked},
+    ports::{AccountControl, Listing, UserError},
+};
+
+#[async_trait]
+impl AccountControl for PgUsers {
+    async fn page(&self, Listing { size, before, status }: &Listing) -> Result<Page<User>, UserError> {
+        const PAGE: &str = include_str!("../../sql/page_of_users.sql");
+        let rows: Vec<UserRow> = sqlx::query_as(PAGE)
+            .bind(before.map_or(Uuid::max(), UserId::uuid))
+            .bind(status.map(Status::as_str))
+            .bind(i64::from(size.get()) + 1)
+            .fetch_all(&mut *self.db.acquire().await?)
+            .await?;
+        let more = rows.len() > usize::from(size.get());
+        let items = rows.into_iter().take(size.get().into()).map(User::try_from).collect::<Result<Vec<_>, _>>()?;
+        let next = items.last().filter(|_| more).map(|user| user.id.to_string());
+        Ok(Page { items, total: None, next })
+    }
+
+    async fn set_status(
+        &self,
+        id: UserId,
+        status: Status,
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Outcome<User>>, UserError> {
+        const SET: &str = include_str!("../../sql/set_status.sql");
+        let mut tx = self.db.begin().await?;
+        if let Some(stored) = claim_key::<UserRow>(&mut tx, dedup_key).await? {
+            return Ok(Some(Outcome::Duplicate(stored.try_into()?)));
+        }
+        let blocked = status == Status::Blocked;
+        let set = sqlx::query_as(SET).bind(id.uuid()).bind(status.as_str()).bind(if blocked { 2_i64 } else { 1 });
+        let row: Option<NumberedRow> = set.fetch_optional(&mut *tx).await?;
+        let Some(NumberedRow { user: row, event_seq }) = row else { return Ok(None) };
+        store_result(&mut tx, dedup_key, &row).await?;
+        let user = User::try_from(row)?;
+        if blocked {
+            end_sessions(&mut tx, id, None, "blocked").await?;
+            self.emit(&mut tx, id, event_seq - 1, &user.updated()).await?;
+            self.emit(&mut tx, id, event_seq, &revoked(id, "blocked")).await?;
+        } else {
+            self.emit(&mut tx, id, event_seq, &user.updated()).await?;
+        }
+        tx.commit().await?;
+        Ok(Some(Outcome::Applied(user)))
+    }
+
+    async fn set_password(
+        &self,
+        id: UserId,
+        from: &PasswordHash,
+        to: &PasswordHash,
+        keep: SessionId,
+    ) -> Result<bool, UserError> {
+        const SET: &str = include_str!("../../sql/set_password.sql");
+        let mut tx = self.db.begin().await?;
+        let set = sqlx::query_scalar(SET).bind(id.uuid()).bind(from.as_str()).bind(to.as_str());
+        let event_seq: Option<i64> = set.fetch_optional(&mut *tx).await?;
+        let Some(event_seq) = event_seq else { return Ok(false) };
+        end_sessions(&mut tx, id, Some(keep), "password").await?;
+        self.emit(&mut tx, id, event_seq, &revoked(id, "password-changed")).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+}
+
+/// Ends the sessions of a user but `keep`.
+pub(super) async fn end_sessions(
+    tx: &mut Tx,
+    user: UserId,
+    keep: Option<SessionId>,
+    reason: &'static str,
+) -> Result<(), UserError> {
+    const END: &str = include_str!("../../sql/end_sessions.sql");
+    let end = sqlx::query(END).bind(user.uuid()).bind(keep.map(SessionId::uuid)).bind(reason);
+    end.execute(&mut **tx).await?;
+    Ok(())
+}
