@@ -59,6 +59,7 @@ const LAYOUTS: &[Layout] = &[
     service("services/cart/src"),
     service("services/order/src"),
     service("services/payment/src"),
+    service("services/notification/src"),
 ];
 /// Files that only declare and start the modules.
 const ROOTS: [&str; 2] = ["lib", "main"];

@@ -1,15 +1,17 @@
 //! A sample of every event, kept as snapshots: what one release wrote, all later ones read.
 
+use std::collections::BTreeMap;
+
 use agora_vocab::{
-    CartId, CommandId, Currency, Money, OrderId, PaymentId, ProductId, RefundId, SellerId, SessionId, UserId,
-    WarehouseId,
+    CartId, CommandId, Currency, Money, NotificationId, OrderId, PasswordResetId, PaymentId, ProductId, PromotionId,
+    RefundId, SellerId, SessionId, UserId, WarehouseId,
 };
 use time::macros::datetime;
 use uuid::Uuid;
 
 use crate::{
-    DeadLetter, DeadLetterEvent, DeadLetterMetadata, Envelope, Event, cart, catalog, order, payment, recommendation,
-    user,
+    DeadLetter, DeadLetterEvent, DeadLetterMetadata, DeadMail, Envelope, Event, cart, catalog, order, payment,
+    promotional, recommendation, user,
 };
 
 fn id(n: u128) -> Uuid {
@@ -54,8 +56,9 @@ fn check<E: Event + PartialEq + std::fmt::Debug>(samples: &[E]) {
 
 #[test]
 fn users() {
-    let account =
-        user::Account { user_id: UserId::new(id(10)), email: "ada@example.com".into(), name: Some("Ada".into()) };
+    let preferences = user::Preferences { promotions: false, ..user::Preferences::default() };
+    let (user_id, email) = (UserId::new(id(10)), "ada@example.com");
+    let account = user::Account { user_id, email: email.into(), name: Some("Ada".into()), preferences };
     check(&[
         user::UserEvent::Registered(account.clone()),
         user::UserEvent::Login(user::Login {
@@ -65,6 +68,52 @@ fn users() {
             login_method: "password".into(),
         }),
         user::UserEvent::Updated(account),
+        user::UserEvent::PasswordResetRequested(user::PasswordReset {
+            user_id,
+            email: email.into(),
+            reset_id: PasswordResetId::new(id(12)),
+            expires_at: datetime!(2026-01-02 03:19:05 UTC),
+        }),
+        user::UserEvent::EmailChanged(user::EmailChange {
+            user_id,
+            previous_email: email.into(),
+            email: "countess@example.com".into(),
+        }),
+        user::UserEvent::Revoked(user::Revocation {
+            user_id,
+            session_id: Some(SessionId::new(id(11))),
+            reason: "refresh-token-reused".into(),
+        }),
+    ]);
+}
+
+/// What releases wrote that did not know preferences.
+#[test]
+fn an_account_without_preferences_wants_every_mail() {
+    let json = serde_json::json!({"userId": id(10), "email": "ada@example.com", "name": null});
+    let account: user::Account = serde_json::from_value(json).unwrap();
+    assert_eq!(account.preferences, user::Preferences::default());
+    let partial: user::Preferences = serde_json::from_str(r#"{"promotions":false}"#).unwrap();
+    assert_eq!((partial.promotions, partial.order_updates, partial.recommendations), (false, true, true));
+}
+
+#[test]
+fn promotions() {
+    use promotional::{Promotion, PromotionEnded, PromotionalEvent};
+    let promotion_id = PromotionId::new(id(60));
+    check(&[
+        PromotionalEvent::Started(Promotion {
+            promotion_id,
+            title: "Summer sale".into(),
+            message: Some("Everything that gives light.".into()),
+            products: vec![promotional::PromotedProduct {
+                product_id: ProductId::new(id(20)),
+                name: "Lamp".into(),
+                price: eur(999),
+                category: Some("Lighting".into()),
+            }],
+        }),
+        PromotionalEvent::Ended(PromotionEnded { promotion_id }),
     ]);
 }
 
@@ -204,16 +253,26 @@ fn recommendations() {
 
 #[test]
 fn dead_letters() {
-    check(&[DeadLetterEvent::Dead(DeadLetter {
-        original_message: Some("bm90IGpzb24=".into()),
-        metadata: DeadLetterMetadata {
-            consumer: "cart".into(),
-            original_topic: "product-events".into(),
-            partition: 2,
-            offset: 41,
-            reason: "not an envelope".into(),
-        },
-    })]);
+    check(&[
+        DeadLetterEvent::Dead(DeadLetter {
+            original_message: Some("bm90IGpzb24=".into()),
+            metadata: DeadLetterMetadata {
+                consumer: "cart".into(),
+                original_topic: "product-events".into(),
+                partition: 2,
+                offset: 41,
+                reason: "not an envelope".into(),
+                headers: BTreeMap::from([("traceparent".into(), "00-1".into())]),
+            },
+        }),
+        DeadLetterEvent::DeadMail(DeadMail {
+            notification_id: NotificationId::new(id(70)),
+            user_id: UserId::new(id(10)),
+            source_id: id(1),
+            attempts: 20,
+            reason: "connection refused".into(),
+        }),
+    ]);
 }
 
 #[test]

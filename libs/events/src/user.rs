@@ -1,7 +1,8 @@
 //! `user-events`: accounts. No password, no token; the e-mail address because mails go there.
 
-use agora_vocab::{SessionId, UserId};
+use agora_vocab::{PasswordResetId, SessionId, UserId};
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
 crate::events! {
     /// Events of `user-events`, keyed by user.
@@ -12,6 +13,12 @@ crate::events! {
     "user.login" => Login(Login),
     /// A profile changed; carries the new one.
     "user.updated" => Updated(Account),
+    /// A user asked to set a new password.
+    "user.password-reset-requested" => PasswordResetRequested(PasswordReset),
+    /// The address of an account changed.
+    "user.email-changed" => EmailChanged(EmailChange),
+    /// Sessions of a user were ended by the shop.
+    "user.revoked" => Revoked(Revocation),
 }
 
 /// An account as others may know it.
@@ -23,6 +30,27 @@ pub struct Account {
     pub email: String,
     /// The user's full name, if known.
     pub name: Option<String>,
+    /// Which mails the user wants. All of them in events of releases that did not know preferences.
+    #[serde(default)]
+    pub preferences: Preferences,
+}
+
+/// Which mails a user wants besides those about the account's security and about orders and payments themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Preferences {
+    /// Sales and newsletters.
+    pub promotions: bool,
+    /// The progress of an order between payment and delivery.
+    pub order_updates: bool,
+    /// Products that fit earlier purchases.
+    pub recommendations: bool,
+}
+
+impl Default for Preferences {
+    fn default() -> Self {
+        Self { promotions: true, order_updates: true, recommendations: true }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,4 +62,39 @@ pub struct Login {
     /// The session that began.
     pub session_id: SessionId,
     pub login_method: String,
+}
+
+/// A request to set a new password. The mail's link carries a token that both services derive from the request's id and a
+/// shared secret: none is in the event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PasswordReset {
+    pub user_id: UserId,
+    /// Where mails go.
+    pub email: String,
+    pub reset_id: PasswordResetId,
+    /// When the link stops working.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: OffsetDateTime,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EmailChange {
+    pub user_id: UserId,
+    /// Where mails went before: the warning goes there.
+    pub previous_email: String,
+    /// Where mails go from now on.
+    pub email: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Revocation {
+    pub user_id: UserId,
+    /// The session that ended; absent if all of the user's did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<SessionId>,
+    /// Why, as a code: `refresh-token-reused`, `password-changed`, `blocked`.
+    pub reason: String,
 }

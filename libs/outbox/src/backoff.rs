@@ -7,7 +7,7 @@ use std::time::Duration;
 use agora_vocab::Ids;
 
 /// Wait before the next attempt: random between 1 ms and `first` doubled with each failure, at most `longest`.
-pub(crate) fn backoff(ids: &dyn Ids, failures: u32, first: Duration, longest: Duration) -> Duration {
+pub fn backoff(ids: &dyn Ids, failures: u32, first: Duration, longest: Duration) -> Duration {
     let doubled = first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
     let most_ms = u64::try_from(doubled.min(longest).as_millis()).unwrap_or(u64::MAX).max(1);
     // The last 62 bits of an id are random.

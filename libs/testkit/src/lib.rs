@@ -8,15 +8,18 @@ mod app;
 mod events;
 mod kafka;
 mod keys;
+mod mail;
 mod postgres;
 mod redis;
 mod server;
 mod time;
 
+pub use agora_mailbox::{Behaviour, MailServer, ReceivedMail};
 pub use app::{Request, TestApp, TestResponse, refused};
 pub use events::envelope;
 pub use kafka::{KafkaServer, configure_topic, kafka};
 pub use keys::{TestKeys, internal_token};
+pub use mail::mail_server;
 pub use postgres::{PostgresServer, TestDatabase, migrated_postgres, postgres, postgres15};
 pub use redis::{RedisServer, redis};
 pub use server::free_port;

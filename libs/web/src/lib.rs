@@ -6,6 +6,7 @@
 mod body;
 mod card;
 mod checks;
+mod derived_token;
 mod detached;
 mod etag;
 mod fault;
@@ -26,6 +27,7 @@ mod token_settings;
 mod verifier;
 
 pub use body::BodyFault;
+pub use derived_token::{derived_token, verify_derived_token};
 pub use detached::{DetachedWork, WORK_TIME_MAX};
 pub use etag::{EntityTag, EntityTags, etag};
 pub use idempotency::{Command, Idempotency};

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Database, Disruption, Exposure, Identity, Kafka, MarketplaceStatus, Network, Observability, Payments, Pod,
+    Database, Disruption, Exposure, Identity, Kafka, Mail, MarketplaceStatus, Network, Observability, Payments, Pod,
     Recovery, Redis, Release, ServiceSpec,
 };
 
@@ -66,7 +66,10 @@ use crate::{
         .field_path(".payments"),
     validation = Rule::new("self.profile == 'Development' || !has(self.payments) || self.payments.type != 'Simulator'")
         .message("type Simulator may be chosen only in profile Development")
-        .field_path(".payments")
+        .field_path(".payments"),
+    validation = Rule::new("self.profile == 'Development' || !has(self.mail) || !has(self.mail.smtp.tls) || self.mail.smtp.tls.mode != 'Disable'")
+        .message("TLS may be disabled only in profile Development")
+        .field_path(".mail")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct MarketplaceSpec {
@@ -99,6 +102,9 @@ pub struct MarketplaceSpec {
     /// The payment provider. Default in profile Development: type `Simulator`; required in other profiles.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payments: Option<Payments>,
+    /// The mail server. Without it, notifications are listed and no mail is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail: Option<Mail>,
     /// Labels, annotations and scheduling of all pods.
     #[serde(default)]
     pub pod: Pod,

@@ -44,6 +44,8 @@ pub enum ServiceName {
     Order,
     /// Payments and the ledger.
     Payment,
+    /// Notifications and mails.
+    Notification,
 }
 
 impl ServiceName {
@@ -56,6 +58,7 @@ impl ServiceName {
             Self::Cart => "cart",
             Self::Order => "order",
             Self::Payment => "payment",
+            Self::Notification => "notification",
         }
     }
 }

@@ -5,6 +5,7 @@
 mod budget;
 mod kafka;
 mod known;
+mod mail;
 mod service;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use kube::{Resource, ResourceExt};
 pub use budget::Budget;
 pub use kafka::{KafkaPlan, Mechanism, TopicPlan};
 pub use known::Known;
+pub use mail::MailPlan;
 pub use service::{EnvValue, Replicas, ServicePlan};
 
 use crate::decide::claim::Claim;
@@ -95,6 +97,10 @@ pub struct Plan {
     pub redis_secret: Option<String>,
     pub exposure: ExposurePlan,
     pub payments: PaymentProvider,
+    /// `None`: no mail is sent.
+    pub mail: Option<MailPlan>,
+    /// The address of the shop, for links in mails.
+    pub public_url: Option<String>,
     pub access_token_lifetime_seconds: i32,
     pub pod: Pod,
     pub network: Network,
@@ -183,6 +189,8 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         redis_secret: spec.redis.external.secret_ref.as_ref().map(|secret| secret.name.clone()),
         exposure: exposure(spec),
         payments: payments(spec, &mut violations),
+        mail: mail::mail(spec),
+        public_url: mail::public_url(spec),
         access_token_lifetime_seconds: spec.identity.access_token_lifetime_seconds,
         pod: spec.pod.clone(),
         network: spec.network.clone(),
@@ -269,6 +277,11 @@ impl Plan {
         Purpose::Redis(self.redis_endpoint.clone())
     }
 
+    /// The use of the login at the mail server.
+    pub fn mail_login(mail: &MailPlan) -> Purpose {
+        Purpose::Smtp(mail.address())
+    }
+
     /// The Secrets that the spec refers to and what for, sorted, without duplicates.
     pub fn referenced_secrets(&self) -> Vec<(String, Purpose)> {
         let tls = self.exposure.ingress.as_ref().and_then(|ingress| ingress.tls_secret.clone());
@@ -278,12 +291,14 @@ impl Plan {
                 EnvValue::Secret { name, .. } => Some((name.clone(), Purpose::Env)),
             })
         });
-        let certificates = [tls, self.database.tls.ca_secret.clone(), self.kafka.tls.ca_secret.clone()];
+        let mail_ca = self.mail.as_ref().and_then(|mail| mail.tls.ca_secret.clone());
+        let certificates = [tls, self.database.tls.ca_secret.clone(), self.kafka.tls.ca_secret.clone(), mail_ca];
         let certificates = certificates.into_iter().flatten().map(|name| (name, Purpose::Tls));
         let logins = [
             Some((self.database.admin_secret.clone(), self.database_login())),
             self.redis_secret.clone().map(|name| (name, self.redis_login())),
             self.kafka.credentials.clone().map(|name| (name, self.kafka_login())),
+            self.mail.as_ref().and_then(|mail| Some((mail.secret.clone()?, Self::mail_login(mail)))),
         ];
         let pull = self.pull_secrets.iter().map(|name| (name.clone(), Purpose::Pull));
         let mut all: Vec<(String, Purpose)> =

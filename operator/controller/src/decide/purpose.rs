@@ -15,6 +15,8 @@ pub enum Purpose {
     Kafka(Vec<String>),
     /// The password of the Redis `host:port`.
     Redis(String),
+    /// The login at the mail server `host:port`.
+    Smtp(String),
     /// Certificates: of an authority, or with the key of the Ingress.
     Tls,
     /// An environment variable of a service.
@@ -44,7 +46,8 @@ impl Purposes {
     /// A login of a data server is never an environment variable, which a service could disclose.
     pub fn allow(&self, purpose: &Purpose) -> bool {
         let is_login = self.0.iter().any(|part| part.contains('='));
-        let listed = purpose.entries().iter().all(|entry| self.0.contains(entry));
+        let any_mail_server = matches!(purpose, Purpose::Smtp(_)) && self.0.iter().any(|part| part == "smtp");
+        let listed = any_mail_server || purpose.entries().iter().all(|entry| self.0.contains(entry));
         listed && !(is_login && *purpose == Purpose::Env)
     }
 }
@@ -55,6 +58,7 @@ impl Purpose {
             Self::Database(address) => vec![format!("database={address}")],
             Self::Kafka(addresses) => addresses.iter().map(|address| format!("kafka={address}")).collect(),
             Self::Redis(address) => vec![format!("redis={address}")],
+            Self::Smtp(address) => vec![format!("smtp={address}")],
             Self::Tls => vec!["tls".to_owned()],
             Self::Env => vec!["env".to_owned()],
             Self::Pull => vec!["pull".to_owned()],
@@ -81,6 +85,10 @@ mod tests {
         assert!(login.allow(&Purpose::Kafka(vec!["one:9092".to_owned(), "two:9092".to_owned()])));
         assert!(!login.allow(&Purpose::Kafka(vec!["one:9092".to_owned(), "evil:9092".to_owned()])));
         assert!(!login.allow(&Purpose::Redis("pg:5432".to_owned())));
+        assert!(!login.allow(&Purpose::Smtp("pg:5432".to_owned())));
+        let mail = Purpose::Smtp("mail:587".to_owned());
+        assert!(Purposes::parse("smtp=mail:587").allow(&mail) && Purposes::parse("tls, smtp").allow(&mail));
+        assert!(!Purposes::parse("smtp=other:587").allow(&mail) && !Purposes::parse("env").allow(&mail));
     }
 
     #[test]

@@ -54,9 +54,10 @@ fn a_running_shop_is_available_and_ready() {
     check(&status, "Ready", "True", "AllComponentsReady");
     check(&status, "Reconciling", "False", "UpToDate");
     check(&status, "Stalled", "False", "Progressing");
-    assert_eq!(status.summary.as_deref(), Some("6/6 services ready"));
+    assert_eq!(status.summary.as_deref(), Some("7/7 services ready"));
     assert_eq!(status.version.as_deref(), Some("0.1.0"));
-    assert_eq!(status.kafka.unwrap().topics_in_sync, 8);
+    assert_eq!(status.kafka.unwrap().topics_in_sync, 9);
+    assert_eq!(status.effective.unwrap().mail, "Suppressed");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use tower::ServiceExt as _;
 use upstream::Upstream;
 use uuid::Uuid;
 
-const SERVICES: [&str; 5] = ["user", "catalog", "cart", "order", "payment"];
+const SERVICES: [&str; 6] = ["user", "catalog", "cart", "order", "payment", "notification"];
 
 struct Gateway {
     app: TestApp,

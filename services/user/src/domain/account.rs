@@ -1,6 +1,6 @@
 //! An account and its profile. The password hash is not part of it, so that code with a user cannot leak the hash.
 
-use agora_events::user::{Account, UserEvent};
+use agora_events::user::{Account, Preferences, UserEvent};
 use agora_vocab::{Email, Role, UserId};
 use time::OffsetDateTime;
 
@@ -76,7 +76,12 @@ impl User {
     }
 
     fn account(&self) -> Account {
-        Account { user_id: self.id, email: self.email.to_string(), name: self.profile.whole_name() }
+        Account {
+            user_id: self.id,
+            email: self.email.to_string(),
+            name: self.profile.whole_name(),
+            preferences: Preferences::default(),
+        }
     }
 }
 

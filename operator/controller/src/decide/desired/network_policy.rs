@@ -101,6 +101,9 @@ fn egress(plan: &Plan, service: &ServicePlan) -> Vec<NetworkPolicyEgressRule> {
     if row.speaks_to_broker() {
         needed.extend(plan.kafka.bootstrap.iter().filter_map(|address| port_of(address)));
     }
+    if row.env.contains(&"SMTP_HOST") {
+        needed.extend(plan.mail.as_ref().map(|mail| i32::from(mail.port)));
+    }
     needed.extend(plan.otlp_endpoint.as_deref().and_then(|url| port_of(url.trim_end_matches('/'))));
     needed.sort_unstable();
     needed.dedup();
