@@ -131,6 +131,9 @@ pub enum Benchmark {
         /// Duration of each load
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(5..=300))]
         seconds: u32,
+        /// Cargo profile of the services
+        #[arg(long, value_enum, default_value = "release")]
+        profile: Profile,
     },
 }
 
@@ -139,7 +142,7 @@ fn every() -> Vec<Benchmark> {
     vec![
         Benchmark::Size { release: false },
         Benchmark::Edge { rate: 1_000, requests: 20_000 },
-        Benchmark::Search { products: 100_000, seconds: 20 },
+        Benchmark::Search { products: 100_000, seconds: 20, profile: Profile::Release },
         Benchmark::Memory,
         Benchmark::Start,
         Benchmark::Install,
@@ -176,7 +179,9 @@ impl Benchmark {
             Self::Place { rate, seconds } => format!("place --rate {rate} --seconds {seconds}"),
             Self::Rush { buyers, units } => format!("rush --buyers {buyers} --units {units}"),
             Self::Edge { rate, requests } => format!("edge --rate {rate} --requests {requests}"),
-            Self::Search { products, seconds } => format!("search --products {products} --seconds {seconds}"),
+            Self::Search { products, seconds, profile } => {
+                format!("search --products {products} --seconds {seconds} --profile {}", profile.name())
+            }
         };
         format!("cargo xtask bench {words}")
     }
@@ -212,8 +217,8 @@ fn measure(paths: &Paths, benchmark: &Benchmark) -> Result<()> {
     if let Benchmark::Edge { rate, requests } = benchmark {
         return edge::measure(paths, *rate, *requests);
     }
-    if let Benchmark::Search { products, seconds } = benchmark {
-        return search::measure(paths, *products, *seconds);
+    if let Benchmark::Search { products, seconds, profile } = benchmark {
+        return search::measure(paths, *products, *seconds, *profile);
     }
     if !cluster::is_up(paths) {
         bail!("the local cluster does not run; start it: cargo xtask up --release");

@@ -15,13 +15,13 @@ use crate::image::{self, Images, Profile};
 use crate::progress::{note, stage};
 use crate::target::Target;
 use crate::workspace::{self, Workspace};
-use crate::{check, up};
+use crate::{check, duckdb, up};
 
 const CARGO_TEST: [&str; 6] = ["cargo", "test", "--quiet", "--no-fail-fast", "--profile", "ci"];
 /// Time in which servers of test programs must end after the last test program.
 const SERVERS_END_SECONDS_MAX: u64 = 30;
 /// Test programs that execute the services' SQL. The operator's database tests choose their server versions themselves.
-const STATEMENTS: [&str; 7] = ["cart", "catalog", "order", "outbox", "payments", "postgres", "user"];
+const STATEMENTS: [&str; 8] = ["cart", "catalog", "order", "outbox", "payments", "postgres", "search", "user"];
 
 #[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
 pub enum Stage {
@@ -37,8 +37,9 @@ pub enum Stage {
     ClusterClean,
 }
 
-/// Cargo features that enable tests which start servers: data services, etcd and the Kubernetes API server.
-const SERVER_FEATURES: [&str; 2] = ["db-tests", "api-tests"];
+/// Cargo features that enable tests which start servers: data services, DuckDB, etcd and the Kubernetes
+/// API server.
+const SERVER_FEATURES: [&str; 3] = ["db-tests", "api-tests", "duckdb-tests"];
 /// Default stages. `Database` includes the tests of `Unit`; running both would compile the workspace twice.
 const ALL: [Stage; 3] = [Stage::Check, Stage::Database, Stage::E2e];
 
@@ -193,6 +194,7 @@ pub fn environment(paths: &Paths) -> Result<Vec<(&'static str, String)>> {
         ("AGORA_PG15_BIN", jars::ensure_postgres_15(paths)?.display().to_string()),
         ("AGORA_KAFKA_LIB", jars.kafka.display().to_string()),
         ("AGORA_REDIS_SERVER", redis.display().to_string()),
+        ("AGORA_DUCKDB", duckdb::ensure(paths)?.display().to_string()),
     ])
 }
 

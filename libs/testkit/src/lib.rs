@@ -19,5 +19,5 @@ pub use kafka::{KafkaServer, configure_topic, kafka};
 pub use keys::{TestKeys, internal_token};
 pub use postgres::{PostgresServer, TestDatabase, migrated_postgres, postgres, postgres15};
 pub use redis::{RedisServer, redis};
-pub use server::free_port;
+pub use server::{free_port, location};
 pub use time::{FixedClock, SequentialIds};

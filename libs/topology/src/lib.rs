@@ -58,6 +58,9 @@ pub const ENV_KAFKA: &[&str] = &[
     "ISOLATION_KEY",
 ];
 
+/// The consumer group of the archive, which the search service writes.
+pub const ARCHIVE_GROUP: &str = "archive";
+
 /// Every service, the way in first.
 pub const ALL: &[Service] = &[GATEWAY, USER, CATALOG, CART, ORDER, PAYMENT, SEARCH];
 
@@ -185,7 +188,15 @@ pub const SEARCH: Service = Service {
     consumes: &[topics::PRODUCT, topics::INVENTORY],
     calls: &["catalog"],
     behind_gateway: true,
-    env: &["CATALOG_INTERNAL_URL"],
+    env: &[
+        "CATALOG_INTERNAL_URL",
+        "ARCHIVE_URL",
+        "ARCHIVE_ENDPOINT",
+        "ARCHIVE_REGION",
+        "ARCHIVE_ACCESS_KEY_ID",
+        "ARCHIVE_SECRET_ACCESS_KEY",
+        "ARCHIVE_MAX_AGE_SECONDS",
+    ],
     cpu_target_percent: 70,
     needed_to_buy: false,
 };

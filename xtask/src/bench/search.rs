@@ -48,11 +48,11 @@ const FILL: &str = "
     drop function word;
     analyze product";
 
-pub fn measure(paths: &Paths, products: u32, seconds: u32) -> Result<()> {
+pub fn measure(paths: &Paths, products: u32, seconds: u32, profile: Profile) -> Result<()> {
     tools::install(&NEEDS)?;
-    stage("compile the services (release)", || image::compile_one(paths, Profile::Release, "agora"))?;
+    stage("compile the services", || image::compile_one(paths, profile, "agora"))?;
     let folder = tempfile::tempdir()?;
-    let binary = image::binary(paths, Profile::Release, "agora");
+    let binary = image::binary(paths, profile, "agora");
     let shop = stage("start PostgreSQL and the services", || Shop::start(paths, &binary, folder.path()))?;
     let fill = FILL.replace("WORDS", &WORDS.to_string()).replace("PRODUCTS", &products.to_string());
     stage(&format!("insert {products} products"), || run(psql(&shop, "catalog").args(["-q", "-c", &fill])))?;

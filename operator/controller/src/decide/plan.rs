@@ -2,6 +2,7 @@
 //!
 //! Pure, and the only module that reads a spec. It reports every violation, not only the first.
 
+mod archive;
 mod budget;
 mod kafka;
 mod known;
@@ -17,6 +18,7 @@ use agora_topology as topology;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
+pub use archive::ArchivePlan;
 pub use budget::Budget;
 pub use kafka::{KafkaPlan, Mechanism, TopicPlan};
 pub use known::Known;
@@ -93,6 +95,7 @@ pub struct Plan {
     pub kafka: KafkaPlan,
     pub redis_endpoint: String,
     pub redis_secret: Option<String>,
+    pub archive: Option<ArchivePlan>,
     pub exposure: ExposurePlan,
     pub payments: PaymentProvider,
     pub access_token_lifetime_seconds: i32,
@@ -181,6 +184,7 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         kafka: kafka::kafka(market, &isolation_key, &mut violations),
         redis_endpoint: spec.redis.external.standalone.endpoint.clone(),
         redis_secret: spec.redis.external.secret_ref.as_ref().map(|secret| secret.name.clone()),
+        archive: spec.archive.as_ref().map(|archive| ArchivePlan::of(archive, &isolation_key)),
         exposure: exposure(spec),
         payments: payments(spec, &mut violations),
         access_token_lifetime_seconds: spec.identity.access_token_lifetime_seconds,
@@ -284,6 +288,7 @@ impl Plan {
             Some((self.database.admin_secret.clone(), self.database_login())),
             self.redis_secret.clone().map(|name| (name, self.redis_login())),
             self.kafka.credentials.clone().map(|name| (name, self.kafka_login())),
+            self.archive.as_ref().map(|archive| (archive.secret.clone(), archive.login.clone())),
         ];
         let pull = self.pull_secrets.iter().map(|name| (name.clone(), Purpose::Pull));
         let mut all: Vec<(String, Purpose)> =

@@ -15,6 +15,8 @@ pub enum Purpose {
     Kafka(Vec<String>),
     /// The password of the Redis `host:port`.
     Redis(String),
+    /// The login at the archive's store: `host:port` of its endpoint, or its bucket at Amazon.
+    Archive(String),
     /// Certificates: of an authority, or with the key of the Ingress.
     Tls,
     /// An environment variable of a service.
@@ -55,6 +57,7 @@ impl Purpose {
             Self::Database(address) => vec![format!("database={address}")],
             Self::Kafka(addresses) => addresses.iter().map(|address| format!("kafka={address}")).collect(),
             Self::Redis(address) => vec![format!("redis={address}")],
+            Self::Archive(store) => vec![format!("archive={store}")],
             Self::Tls => vec!["tls".to_owned()],
             Self::Env => vec!["env".to_owned()],
             Self::Pull => vec!["pull".to_owned()],

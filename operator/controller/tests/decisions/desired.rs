@@ -28,6 +28,36 @@ fn the_objects_of_the_production_sample() {
 }
 
 #[test]
+fn ms6_the_archive_reaches_the_search_alone_and_its_key_is_no_setting() {
+    let archived = MINIMAL.replace(
+        "  redis:",
+        "  archive: {s3: {bucket: events, endpoint: 'http://minio.data.svc:9000', secretRef: {name: s3}}}\n  redis:",
+    );
+    let fixture = Fixture::new(&archived).migrated();
+    let name = fixture.market.metadata.name.clone().unwrap();
+    for object in fixture.objects().into_iter().filter(|object| object.key.kind == Kind::ConfigMap) {
+        let data = &object.body["data"];
+        if object.key.name != format!("{name}-search") {
+            assert!(!data.to_string().contains("ARCHIVE"), "{}", object.key);
+            continue;
+        }
+        let isolation_key = data["ISOLATION_KEY"].as_str().unwrap();
+        assert_eq!(data["ARCHIVE_URL"], format!("s3://events/{isolation_key}"));
+        assert_eq!(data["ARCHIVE_ENDPOINT"], "http://minio.data.svc:9000");
+        assert_eq!(data["ARCHIVE_ACCESS_KEY_ID"], "admin");
+        assert_eq!(data["ARCHIVE_SECRET_ACCESS_KEY_FILE"], "/etc/agora/archive-password");
+        assert!(!data.to_string().contains("hunter2"));
+    }
+    let ports = |service: &str| {
+        let key = ObjectKey::new(Kind::NetworkPolicy, format!("{name}-{service}"));
+        let objects = fixture.objects();
+        let policy = objects.iter().find(|object| object.key == key).unwrap();
+        policy.body["spec"]["egress"].to_string().contains("9000")
+    };
+    assert!(ports("search") && !ports("catalog"));
+}
+
+#[test]
 fn the_same_input_gives_the_same_objects() {
     for sample in [MINIMAL, PRODUCTION] {
         let fixture = Fixture::new(sample).migrated();

@@ -17,9 +17,9 @@ use crate::{
 };
 
 /// Products that a search considers at most; the rest is cut.
-const MATCHES_MAX: i64 = 5_000;
+const MATCHES_MAX: i64 = 3_000;
 /// Descriptions are searched until so many products match.
-const DESCRIBED_MAX: i64 = 2_000;
+const DESCRIBED_MAX: i64 = 1_000;
 /// Values of a filter that are counted, the most frequent ones.
 const FACET_VALUES_MAX: i64 = 50;
 /// Products that completions are made of.

@@ -152,6 +152,9 @@ fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
     if name.starts_with("DATABASE_") {
         return database(plan, service, name);
     }
+    if name.starts_with("ARCHIVE_") {
+        return archive(plan, observed, name);
+    }
     let setting = |text: String| Ok(Entry::Setting(text));
     let file = |file: File| Ok(Entry::File(file));
     match name {
@@ -255,6 +258,22 @@ fn kafka(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, Conditio
             }
             _ => Entry::Absent,
         },
+        _ => Entry::Absent,
+    })
+}
+
+fn archive(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, ConditionError> {
+    let Some(archive) = &plan.archive else { return Ok(Entry::Absent) };
+    let login = |key: &str| observed.secret_value(&archive.secret, key, &archive.login);
+    Ok(match name {
+        "ARCHIVE_URL" => Entry::Setting(archive.url.clone()),
+        "ARCHIVE_ENDPOINT" => archive.endpoint.clone().map_or(Entry::Absent, Entry::Setting),
+        "ARCHIVE_REGION" => Entry::Setting(archive.region.clone()),
+        "ARCHIVE_ACCESS_KEY_ID" => Entry::Setting(login("username")?.expose().to_owned()),
+        "ARCHIVE_SECRET_ACCESS_KEY" => {
+            login("password")?;
+            Entry::File(File::secret(archive.secret.clone(), "password", "archive-password"))
+        }
         _ => Entry::Absent,
     })
 }

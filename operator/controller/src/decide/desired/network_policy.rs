@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{exact, labels};
 use crate::decide::object::{Group, Object};
-use crate::decide::plan::{Plan, ServicePlan};
+use crate::decide::plan::{ArchivePlan, Plan, ServicePlan};
 use crate::kinds::Kind;
 
 const DNS_PORT: i32 = 53;
@@ -100,6 +100,9 @@ fn egress(plan: &Plan, service: &ServicePlan) -> Vec<NetworkPolicyEgressRule> {
     }
     if row.speaks_to_broker() {
         needed.extend(plan.kafka.bootstrap.iter().filter_map(|address| port_of(address)));
+    }
+    if row.env.contains(&"ARCHIVE_URL") {
+        needed.extend(plan.archive.as_ref().map(ArchivePlan::port));
     }
     needed.extend(plan.otlp_endpoint.as_deref().and_then(|url| port_of(url.trim_end_matches('/'))));
     needed.sort_unstable();
