@@ -6,6 +6,7 @@
 
 mod app;
 mod events;
+mod generated;
 mod kafka;
 mod keys;
 mod postgres;
@@ -16,6 +17,7 @@ mod time;
 
 pub use app::{Request, TestApp, TestResponse, refused};
 pub use events::{envelope, message_id};
+pub use generated::assert_generated;
 pub use kafka::{KafkaServer, configure_topic, kafka, place_topic};
 pub use keys::{TestKeys, internal_token};
 pub use postgres::{PostgresServer, TestDatabase, migrated_postgres, postgres, postgres15};

@@ -38,23 +38,7 @@ fn statements() -> BTreeMap<String, String> {
 }
 
 #[test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the variable selects the mode of this test; it is not a setting of the service"
-)]
 fn the_committed_pages_are_those_of_the_template() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
-    let statements = statements();
-    if std::env::var_os("AGORA_UPDATE").is_some() {
-        for (file, sql) in &statements {
-            std::fs::write(folder.join(file), sql).unwrap();
-        }
-    }
-    let committed: BTreeMap<String, String> = std::fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|file| file.starts_with("page_by_"))
-        .map(|file| (file.clone(), std::fs::read_to_string(folder.join(file)).unwrap()))
-        .collect();
-    assert!(committed == statements, "the pages are stale; run: cargo xtask codegen");
+    agora_testkit::assert_generated(&folder, "page_by_", &statements());
 }
