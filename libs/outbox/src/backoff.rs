@@ -1,4 +1,4 @@
-//! Exponential back-off with full jitter.
+//! Exponential back-off, with and without jitter.
 //!
 //! Pure arithmetic; must not sleep.
 
@@ -6,10 +6,15 @@ use std::time::Duration;
 
 use agora_vocab::Ids;
 
+/// `first` doubled `times` times, at most `longest`.
+pub(crate) fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
+    longest.min(first.saturating_mul(2_u32.saturating_pow(times)))
+}
+
 /// Wait before the next attempt: random between 1 ms and `first` doubled with each failure, at most `longest`.
 pub(crate) fn backoff(ids: &dyn Ids, failures: u32, first: Duration, longest: Duration) -> Duration {
-    let doubled = first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
-    let most_ms = u64::try_from(doubled.min(longest).as_millis()).unwrap_or(u64::MAX).max(1);
+    let most = doubled(first, failures.saturating_sub(1), longest);
+    let most_ms = u64::try_from(most.as_millis()).unwrap_or(u64::MAX).max(1);
     // The last 62 bits of an id are random.
     let (_, random) = ids.next().as_u64_pair();
     Duration::from_millis(1 + random % most_ms)

@@ -11,6 +11,8 @@ use std::{
 use agora_kafka::partition_of;
 use uuid::Uuid;
 
+use crate::backoff::doubled;
+
 /// First and longest wait before a partition is tried again.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(5);
@@ -78,8 +80,8 @@ impl BlockedPartitions {
     pub fn failed(&mut self, topic: &str, partition: i32, now: Instant) {
         let blocked = self.0.get_mut(topic).and_then(|topic| topic.blocked.get_mut(&partition));
         if let Some(blocked) = blocked {
-            blocked.failures = (blocked.failures + 1).min(16);
-            blocked.due = now + RETRY_MAX.min(RETRY_MIN * 2_u32.saturating_pow(blocked.failures));
+            blocked.failures = blocked.failures.saturating_add(1);
+            blocked.due = now + doubled(RETRY_MIN, blocked.failures, RETRY_MAX);
         }
     }
 

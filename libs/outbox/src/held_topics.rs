@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::backoff::doubled;
+
 /// First and longest wait before a topic whose events could not be sent is tried again.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
@@ -46,8 +48,8 @@ impl HeldTopics {
     /// The topic could not be sent to: tries it again after a wait that doubles.
     pub fn failed(&mut self, topic: &str, now: Instant) {
         if let Some(held) = self.0.get_mut(topic) {
-            held.due = now + RETRY_MAX.min(RETRY_MIN * 2_u32.saturating_pow(held.failures));
-            held.failures = (held.failures + 1).min(16);
+            held.due = now + doubled(RETRY_MIN, held.failures, RETRY_MAX);
+            held.failures = held.failures.saturating_add(1);
         }
     }
 
