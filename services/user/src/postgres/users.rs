@@ -1,6 +1,7 @@
 //! `users`.
 
 use agora_outbox::{DedupKey, Outcome, claim_key, store_result};
+use agora_postgres::Tx;
 use agora_vocab::{Email, UserId};
 use async_trait::async_trait;
 
@@ -107,12 +108,7 @@ impl Users for PgUsers {
         .bind(phone.as_ref().map(Phone::as_str))
         .fetch_optional(&mut *tx)
         .await?;
-        let Some(NumberedRow { user: row, event_seq }) = row else { return Ok(None) };
-        store_result(&mut tx, dedup_key, &row).await?;
-        let user = User::try_from(row)?;
-        self.emit(&mut tx, id, event_seq, &user.updated()).await?;
-        tx.commit().await?;
-        Ok(Some(Outcome::Applied(user)))
+        self.updated(tx, row, dedup_key).await
     }
 
     async fn set_preferences(
@@ -129,12 +125,7 @@ impl Users for PgUsers {
         let PreferencesChange { promotions, order_updates, recommendations } = change;
         let set = sqlx::query_as(SET).bind(id.uuid()).bind(promotions).bind(order_updates).bind(recommendations);
         let row: Option<NumberedRow> = set.fetch_optional(&mut *tx).await?;
-        let Some(NumberedRow { user: row, event_seq }) = row else { return Ok(None) };
-        store_result(&mut tx, dedup_key, &row).await?;
-        let user = User::try_from(row)?;
-        self.emit(&mut tx, id, event_seq, &user.updated()).await?;
-        tx.commit().await?;
-        Ok(Some(Outcome::Applied(user)))
+        self.updated(tx, row, dedup_key).await
     }
 
     async fn rehash(&self, id: UserId, from: &PasswordHash, to: &PasswordHash) -> Result<(), UserError> {
@@ -163,5 +154,22 @@ impl Users for PgUsers {
             end_sessions(&mut tx, id, None, "password").await?;
         }
         Ok(tx.commit().await?)
+    }
+}
+
+impl PgUsers {
+    /// Ends a change of a user: stores its result, appends its event and commits. `None` if there is no such user.
+    async fn updated(
+        &self,
+        mut tx: Tx,
+        row: Option<NumberedRow>,
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Outcome<User>>, UserError> {
+        let Some(NumberedRow { user: row, event_seq }) = row else { return Ok(None) };
+        store_result(&mut tx, dedup_key, &row).await?;
+        let user = User::try_from(row)?;
+        self.emit(&mut tx, user.id, event_seq, &user.updated()).await?;
+        tx.commit().await?;
+        Ok(Some(Outcome::Applied(user)))
     }
 }
