@@ -16,8 +16,9 @@ use crate::{
     ports::{RequestLimit, ResultCache, Stale, StoreError},
 };
 
-/// Time for which a result is cached unless an event drops it before.
-const RESULT_TTL: Duration = Duration::from_hours(1);
+/// Time for which a result is cached unless an event drops it before. The order among best sellers, which every purchase changes,
+/// is as old at most.
+const RESULT_TTL: Duration = Duration::from_mins(5);
 /// The tag of every result.
 const EVERYTHING: &str = "everything";
 /// 100 requests a minute.

@@ -33,7 +33,7 @@ pub struct EventBatch {
 pub struct Applied {
     /// Users whose purchases are others than before. Their recommendations are due.
     pub users: BTreeSet<UserId>,
-    /// Whether a product changed, or came into or went out of stock.
+    /// Whether a product changed, came into or went out of stock, or became or ceased to be a best seller.
     pub products: bool,
 }
 
@@ -164,7 +164,7 @@ pub enum Stale<'a> {
     Users(&'a BTreeSet<UserId>),
 }
 
-/// A cache of results for an hour at most. It may lose any of them at any time.
+/// A cache of results for five minutes at most. It may lose any of them at any time.
 #[async_trait]
 pub trait ResultCache: Send + Sync + std::fmt::Debug {
     /// Returns the cached result of a user, or computes and caches it. Only `compute` can fail. A result that became stale

@@ -25,9 +25,9 @@ impl Projection for PgRecommendations {
         lock_products(&mut tx, batch, &history).await?;
         let copied = store_products(&mut tx, &batch.products).await?;
         let flipped = store_stock(&mut tx, &batch.stock).await?;
-        count(&mut tx, &history).await?;
+        let sold = count(&mut tx, &history).await?;
         mark_due(&mut tx, &history.users).await?;
-        let products = copied || flipped;
+        let products = copied || flipped || sold;
         if products || !history.users.is_empty() {
             mark_stale(&mut tx).await?;
         }
@@ -113,14 +113,18 @@ async fn store_stock(tx: &mut Tx, stock: &[StockLevel]) -> Result<bool, StoreErr
     Ok(!sqlx::query(UPDATE).bind(products).fetch_all(&mut **tx).await?.is_empty())
 }
 
-/// Adds a change of the history to the counts of units sold and of products bought together.
-async fn count(tx: &mut Tx, HistoryChange { units, pairs, .. }: &HistoryChange) -> Result<(), StoreError> {
+/// Adds a change of the history to the counts of units sold and of products bought together. Returns whether a product was
+/// sold for the first time, or is no longer sold to anybody: users without purchases are recommended others then.
+async fn count(tx: &mut Tx, HistoryChange { units, pairs, .. }: &HistoryChange) -> Result<bool, StoreError> {
     const ADD_UNITS: &str = include_str!("../../sql/add_units.sql");
     const ADD_PAIRS: &str = include_str!("../../sql/add_pairs.sql");
     const DELETE_PAIRS: &str = include_str!("../../sql/delete_pairs.sql");
+    let mut best_sellers = false;
     if !units.is_empty() {
         let units = units.iter().map(|(product, units)| Units { product_id: product.uuid(), units: *units });
-        sqlx::query(ADD_UNITS).bind(units.collect::<Vec<_>>()).execute(&mut **tx).await?;
+        let add = sqlx::query_scalar(ADD_UNITS).bind(units.collect::<Vec<_>>());
+        let changed: Vec<bool> = add.fetch_all(&mut **tx).await?;
+        best_sellers = changed.contains(&true);
     }
     let rows = |least: i64, most: i64| -> Vec<Pair> {
         let chosen = pairs.iter().filter(|(_, orders)| (least..=most).contains(*orders));
@@ -138,7 +142,7 @@ async fn count(tx: &mut Tx, HistoryChange { units, pairs, .. }: &HistoryChange) 
     if !lowered.is_empty() {
         sqlx::query(DELETE_PAIRS).bind(lowered).execute(&mut **tx).await?;
     }
-    Ok(())
+    Ok(best_sellers)
 }
 
 /// The next scheduled runs over all users have something to do.

@@ -50,6 +50,17 @@ async fn re9_a_cached_result_is_dropped_by_events_of_its_user_and_of_products() 
     assert_eq!(shop.names().await, ["Torch"], "a deleted product");
 }
 
+/// The list of a user without purchases, which no event of their own drops.
+#[tokio::test]
+async fn re9_the_first_sale_of_a_product_drops_the_cached_results_of_all() {
+    let shop = Shop::open().await;
+    let lamp = shop.sell("Lamp", "Lighting").await;
+    caches(&shop).await;
+    assert_eq!(shop.names().await, [""; 0], "nobody bought anything");
+    shop.buy(user(), &[lamp]).await;
+    assert_eq!(shop.names().await, ["Lamp"], "a best seller");
+}
+
 /// The older system kept one list for each category: it recommended to users what they had bought themselves.
 #[tokio::test]
 async fn a_cache_shared_by_users_recommended_ones_own_purchases() {
