@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, path::Path};
 #[expect(clippy::disallowed_methods, reason = "the variable selects the mode of a test; it is no setting of a service")]
 pub fn assert_generated(folder: &Path, prefix: &str, files: &BTreeMap<String, String>) {
     if std::env::var_os("AGORA_UPDATE").is_some() {
+        std::fs::create_dir_all(folder).expect("creating a folder");
         for (name, text) in files {
             std::fs::write(folder.join(name), text).expect("writing a generated file");
         }

@@ -138,22 +138,47 @@ async fn ask(gateway: &Gateway, method: &str, path: &str, body: &str) -> TestRes
     if body.is_empty() { request.await } else { request.header("content-type", "application/json").raw(body).await }
 }
 
-#[tokio::test]
-async fn each_alias_asks_and_answers_as_the_snapshot_says() {
+/// A sample request, the calls that the gateway made of it, and its answer.
+pub struct Recorded {
+    pub method: &'static str,
+    /// With `{id}` and `{caller}` in the places of ids.
+    pub path: &'static str,
+    /// Empty if the request has none.
+    pub body: &'static str,
+    calls: Vec<Call>,
+    pub answer: TestResponse,
+}
+
+/// Sends every sample and requires success.
+pub async fn record() -> Vec<Recorded> {
     let upstream = Upstream::answering(service).await;
     let gateway = aliased(&upstream);
-    let mut transcript = String::new();
+    let mut all = Vec::new();
     for (method, path, body) in SAMPLES {
         let asked = path.replace("{id}", ID).replace("{caller}", CALLER);
         let answer = ask(&gateway, method, &asked, body).await;
         assert!(answer.status < 300, "{method} {path}: {} {}", answer.status, answer.body);
+        let calls = calls(&upstream);
+        assert!(!calls.is_empty(), "{method} {path} asked no service");
+        all.push(Recorded { method, path, body, calls, answer });
+    }
+    all
+}
+
+/// A value of the samples with placeholders for the ids.
+pub fn with_placeholders(text: &str) -> String {
+    text.replace(ID, "{id}").replace(CALLER, "{caller}")
+}
+
+#[tokio::test]
+async fn each_alias_asks_and_answers_as_the_snapshot_says() {
+    let mut transcript = String::new();
+    for Recorded { method, path, body, calls, answer } in record().await {
         writeln!(transcript, "{method} {path} {body}").unwrap();
-        let before = transcript.len();
-        for Call { method, target, headers, body } in calls(&upstream) {
+        for Call { method, target, headers, body } in calls {
             let keyed = if headers.contains_key("idempotency-key") { " (with a fresh key)" } else { "" };
             writeln!(transcript, "  > {method} {} {body}{keyed}", target.replace(ID, "{id}")).unwrap();
         }
-        assert!(transcript.len() > before, "{method} {path} asked no service");
         writeln!(transcript, "  < {} {}\n", answer.status, answer.body).unwrap();
     }
     insta::assert_snapshot!(transcript);

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up ends there")]
 
 mod aliases;
+mod collection;
 mod hostile;
 mod upstream;
 
