@@ -20,7 +20,7 @@ pub fn codegen(paths: &Paths) -> Result<()> {
     stage("run the tests that write generated files", || {
         let mut cargo = command("cargo", ["test", "--quiet", "--profile", "ci"]);
         cargo
-            .args(crate::workspace::WITHOUT_E2E)
+            .arg(crate::workspace::ALL_PACKAGES)
             .env("AGORA_UPDATE", "1")
             .env("INSTA_UPDATE", "always")
             .env("INSTA_FORCE_PASS", "1");

@@ -58,9 +58,15 @@ pub struct Build<'a> {
 
 /// Compiles and builds both images. An archive with the same content is reused.
 pub fn build_all(paths: &Paths, profile: Profile) -> Result<Images> {
+    stage(&format!("compile ({})", profile.name()), || compile(paths, profile))?;
+    build_compiled(paths, profile)
+}
+
+/// Builds both images of the binaries that were compiled last.
+pub fn build_compiled(paths: &Paths, profile: Profile) -> Result<Images> {
     let folder = paths.cache.join("image");
     let context = folder.join("stage");
-    stage_into(paths, profile, &context)?;
+    copy_into(paths, profile, &context)?;
     let file = paths.repo.join("Dockerfile");
     let mut files = files_below(&context)?;
     files.push(file.clone());
@@ -86,6 +92,10 @@ pub fn archives(paths: &Paths, tag: &str) -> Vec<(String, PathBuf)> {
 /// Compiles the binaries and fills one folder per image, from which the `Dockerfile` copies.
 pub fn stage_into(paths: &Paths, profile: Profile, folder: &Path) -> Result<()> {
     stage(&format!("compile ({})", profile.name()), || compile(paths, profile))?;
+    copy_into(paths, profile, folder)
+}
+
+fn copy_into(paths: &Paths, profile: Profile, folder: &Path) -> Result<()> {
     step("copy binaries and their libraries", || {
         NAMES.iter().try_for_each(|name| stage_binary(paths, profile, name, &folder.join(name)))
     })
@@ -158,7 +168,7 @@ pub fn compile_one(paths: &Paths, profile: Profile, name: &str) -> Result<()> {
 fn cargo_build(paths: &Paths, profile: Profile) -> Command {
     let packages = match profile {
         // The packages of the tests: for fewer packages Cargo unifies features differently and compiles again.
-        Profile::Ci => &workspace::WITHOUT_E2E[..],
+        Profile::Ci => &[workspace::ALL_PACKAGES][..],
         Profile::Release => &["-p", "agora", "-p", "agora-operator", "-p", "agora-shopper"],
     };
     let mut cargo = command("cargo", ["build", "--quiet", "--profile", profile.name()]);

@@ -129,7 +129,7 @@ fn perform() -> Result<()> {
         Verb::Status { output } => status::status(&paths, output),
         Verb::Fault(options) => cluster::fault::fault(&paths, &options),
         Verb::Test { stages } => test::test(&paths, &stages),
-        Verb::Check => check::check(&paths),
+        Verb::Check => check::check(&paths, true),
         Verb::Rows(options) => rows::rows(&paths, &options),
         Verb::Codegen => codegen::codegen(&paths),
         Verb::Image { profile, stage: Some(folder) } => image::stage_into(&paths, profile, &folder),

@@ -37,8 +37,8 @@ pub enum Stage {
     ClusterClean,
 }
 
-/// Cargo features that enable tests which start servers: data services, etcd and the Kubernetes API server.
-const SERVER_FEATURES: [&str; 2] = ["db-tests", "api-tests"];
+/// The feature that enables the tests on a cluster.
+const CLUSTER_FEATURE: &str = "agora-e2e/cluster-tests";
 /// Default stages. `Database` includes the tests of `Unit`; running both would compile the workspace twice.
 const ALL: [Stage; 3] = [Stage::Check, Stage::Database, Stage::E2e];
 
@@ -46,11 +46,18 @@ pub fn test(paths: &Paths, wanted: &[Stage]) -> Result<()> {
     tools::install(&tools::BUILD_NEEDS)?;
     let stages = if wanted.is_empty() { &ALL[..] } else { wanted };
     let mut durations = Durations::default();
-    let mut failed = Vec::new();
-    for one in stages {
-        let result = perform(paths, *one, &mut durations);
-        failed.extend(result.err().map(|error| format!("{}: {error:#}", name(*one))));
-    }
+    let failed = std::thread::scope(|scope| {
+        // Downloads while the tests are compiled. The stages download what is missing then, and say why it fails.
+        let linted_later = stages.contains(&Stage::Database);
+        if linted_later {
+            scope.spawn(|| fetch(paths));
+        }
+        let perform = |one: &Stage| {
+            let result = perform(paths, *one, linted_later, &mut durations);
+            result.err().map(|error| format!("{}: {error:#}", name(*one)))
+        };
+        stages.iter().filter_map(perform).collect::<Vec<_>>()
+    });
     println!("\n{}", durations.table());
     if failed.is_empty() {
         return Ok(());
@@ -58,33 +65,47 @@ pub fn test(paths: &Paths, wanted: &[Stage]) -> Result<()> {
     bail!("{}", failed.join("\n"));
 }
 
-fn perform(paths: &Paths, stage: Stage, durations: &mut Durations) -> Result<()> {
+fn perform(paths: &Paths, stage: Stage, linted_later: bool, durations: &mut Durations) -> Result<()> {
     match stage {
-        Stage::Check => durations.measure(name(stage), || check::check(paths)),
+        Stage::Check => durations.measure(name(stage), || check::check(paths, !linted_later)),
         Stage::Unit => durations.measure(name(stage), || unit(paths)),
-        Stage::Database => durations.measure(name(stage), || database(paths)),
+        Stage::Database => {
+            durations.measure("compile", || stream(cluster_tests(paths)?.arg("--no-run")))?;
+            let variables = durations.measure("servers", || servers(paths))?;
+            durations.measure(name(stage), || database(paths, &variables))
+        }
         Stage::E2e => end_to_end(paths, durations),
         Stage::ClusterClean => durations.measure(name(stage), || cluster_clean(paths)),
     }
 }
 
+/// Downloads what tests with servers need. Prints nothing.
+fn fetch(paths: &Paths) {
+    let _ = jars::fetch(paths);
+    let _ = tools::fetch_sources(paths);
+}
+
 fn unit(paths: &Paths) -> Result<()> {
-    stream(cargo_test(paths).args(workspace::WITHOUT_E2E))
+    stream(cargo_test(paths).arg(workspace::ALL_PACKAGES))
+}
+
+/// Fetches and builds the server programs that tests start, etcd and the API server among them.
+fn servers(paths: &Paths) -> Result<Vec<(&'static str, String)>> {
+    let variables = environment(paths)?;
+    tools::build(paths)?;
+    Ok(variables)
 }
 
 /// Runs the tests of `unit` and those that start servers. The packages are the same as in `unit`, so that Cargo unifies
 /// features in the same way and compiles no dependency again. The services' SQL also runs on the oldest supported
 /// PostgreSQL, whose planner differs.
-fn database(paths: &Paths) -> Result<()> {
-    let variables = environment(paths)?;
-    // Builds etcd and the API server if they are missing.
-    tools::build(paths)?;
+fn database(paths: &Paths, variables: &[(&'static str, String)]) -> Result<()> {
     let oldest_postgres = jars::ensure_postgres_15(paths)?;
-    let features = Workspace::members(paths)?.features_among(&SERVER_FEATURES).join(",");
+    let features = Workspace::members(paths)?.server_features().join(",");
     let alive = tempfile::NamedTempFile::new().context("creating the lock file of the test servers")?;
     let with_servers = || {
         let mut cargo = in_checkout(paths, command("flock", ["--shared"]));
-        cargo.arg(alive.path()).args(CARGO_TEST).args(workspace::WITHOUT_E2E).args(["--features", &features]);
+        cargo.arg(alive.path()).args(CARGO_TEST).args([workspace::ALL_PACKAGES, "--features", &features]);
         cargo.envs(variables.iter().cloned()).env("AGORA_BIN", &paths.bin);
         cargo
     };
@@ -128,7 +149,9 @@ fn end_to_end(paths: &Paths, durations: &mut Durations) -> Result<()> {
 
 fn end_to_end_tests(paths: &Paths, durations: &mut Durations) -> Result<()> {
     let images = durations.measure("images", || {
-        let images = image::build_all(paths, Profile::Ci)?;
+        // The programs that the tests of the stage `database` started. Other packages or features would compile all again.
+        stage("compile", || stream(cluster_tests(paths)?.arg("--no-run")))?;
+        let images = image::build_compiled(paths, Profile::Ci)?;
         image::import_all(paths, &images)?;
         Ok(images)
     })?;
@@ -138,8 +161,8 @@ fn end_to_end_tests(paths: &Paths, durations: &mut Durations) -> Result<()> {
 fn run_end_to_end(paths: &Paths, images: &Images) -> Result<()> {
     let target = Target::local(paths);
     up::prerequisites(paths, &target)?;
-    let mut cargo = cargo_test(paths);
-    cargo.args(["--workspace", "--test", "marketplace", "--", "--test-threads", "1"]).envs(environment(paths)?);
+    let mut cargo = cluster_tests(paths)?;
+    cargo.args(["--test", "marketplace", "--", "--test-threads", "1"]).envs(environment(paths)?);
     cargo.env("KUBECONFIG", target.kubeconfig()).env("AGORA_BIN", &paths.bin).env("AGORA_STATE", &paths.state);
     cargo
         .env("AGORA_REPO", &paths.repo)
@@ -208,12 +231,21 @@ pub fn print_environment(paths: &Paths) -> Result<()> {
     Ok(())
 }
 
+/// The tests of all stages; a cluster is needed for those of `tests/e2e` alone.
+fn cluster_tests(paths: &Paths) -> Result<Command> {
+    let features = [Workspace::members(paths)?.server_features(), vec![CLUSTER_FEATURE.to_owned()]].concat().join(",");
+    let mut cargo = cargo_test(paths);
+    cargo.args([workspace::ALL_PACKAGES, "--features", &features]);
+    Ok(cargo)
+}
+
 fn cargo_test(paths: &Paths) -> Command {
     in_checkout(paths, command(CARGO_TEST[0], &CARGO_TEST[1..]))
 }
 
+/// Sets the folders of a command that runs Cargo, and that it lints what it compiles.
 fn in_checkout(paths: &Paths, mut command: Command) -> Command {
-    command.current_dir(&paths.repo).env("CARGO_TARGET_DIR", &paths.target);
+    command.current_dir(&paths.repo).env("CARGO_TARGET_DIR", &paths.target).envs(check::LINTING);
     command
 }
 

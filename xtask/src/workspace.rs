@@ -6,9 +6,11 @@ use serde::Deserialize;
 use crate::command::{command, output};
 use crate::environment::Paths;
 
-/// Packages of the unit and database tests and of the images. Always select them together: the selection determines
-/// which features Cargo unifies, and a different selection compiles dependencies again.
-pub const WITHOUT_E2E: [&str; 3] = ["--workspace", "--exclude", "agora-e2e"];
+/// Packages of all tests and of the images. Always select them together: the selection determines which features Cargo
+/// unifies, and a different selection compiles dependencies again.
+pub const ALL_PACKAGES: &str = "--workspace";
+/// Cargo features that enable tests which start servers: data services, etcd and the Kubernetes API server.
+const SERVER_FEATURES: [&str; 2] = ["db-tests", "api-tests"];
 
 #[derive(Debug, Deserialize)]
 pub struct Workspace {
@@ -51,10 +53,10 @@ impl Workspace {
         read(paths, &["--no-deps"])
     }
 
-    /// `package/feature` for each package that has one of these features.
-    pub fn features_among(&self, wanted: &[&str]) -> Vec<String> {
+    /// `package/feature` for each package with tests that start servers.
+    pub fn server_features(&self) -> Vec<String> {
         let of = |package: &Package| {
-            let had = wanted.iter().filter(|feature| package.features.contains_key(**feature));
+            let had = SERVER_FEATURES.iter().filter(|feature| package.features.contains_key(**feature));
             had.map(|feature| format!("{}/{feature}", package.name)).collect::<Vec<_>>()
         };
         self.packages.iter().flat_map(of).collect()

@@ -28,14 +28,33 @@ pub struct Jars {
 /// Fetches what is not in the cache. Idempotent.
 pub fn ensure(paths: &Paths) -> Result<Jars> {
     ensure_user()?;
-    let kafka = paths.cache.join("maven").join(format!("kafka-{}", property("kafka")?)).join("lib");
+    let home = kafka_home(paths)?;
+    let kafka = home.join("lib");
     if !kafka.is_dir() {
-        step("fetch Kafka from Maven", || {
-            fetch_kafka(paths, kafka.parent().context("the folder lib has no parent folder")?)
-        })?;
+        step("fetch Kafka from Maven", || fetch_kafka(paths, &home))?;
     }
     anyhow::ensure!(kafka.is_dir(), "{} is missing; delete the folder around it and repeat", kafka.display());
     Ok(Jars { kafka, postgres: ensure_postgres(paths, property("postgres")?)? })
+}
+
+/// Fetches what is not in the cache, for all tests. Prints nothing. Idempotent.
+pub fn fetch(paths: &Paths) -> Result<()> {
+    ensure_user()?;
+    let kafka = kafka_home(paths)?;
+    if !kafka.join("lib").is_dir() {
+        fetch_kafka(paths, &kafka)?;
+    }
+    for version in [property("postgres")?, property("postgres15")?] {
+        let home = postgres_home(paths, version)?;
+        if !home.join("bin/postgres").exists() {
+            fetch_postgres(paths, version, &home)?;
+        }
+    }
+    Ok(())
+}
+
+fn kafka_home(paths: &Paths) -> Result<PathBuf> {
+    Ok(paths.cache.join("maven").join(format!("kafka-{}", property("kafka")?)))
 }
 
 /// The folder of the programs of the oldest supported PostgreSQL, for tests. Idempotent.

@@ -2,6 +2,7 @@
 //! the cache.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -157,7 +158,8 @@ impl Policy {
     }
 }
 
-/// Builds each binary that is not in the cache, one at a time.
+/// Builds the binaries that are not in the cache: those of Kubernetes with one command, so that one is linked while others
+/// are compiled, then the rest.
 pub fn build(paths: &Paths) -> Result<()> {
     if absent(paths).is_empty() {
         return Ok(());
@@ -167,9 +169,10 @@ pub fn build(paths: &Paths) -> Result<()> {
     }
     note("building Kubernetes from its Go modules; needed once per machine, takes 8 to 14 minutes on 2 cores");
     std::fs::create_dir_all(&paths.bin)?;
-    for (index, tool) in absent(paths).iter().enumerate() {
-        let label = format!("build {} ({} remaining)", tool.binary, absent(paths).len());
-        step(&label, || build_one(paths, tool)).with_context(|| format!("building {} ({})", tool.binary, index + 1))?;
+    for tools in absent(paths).chunk_by(Tool::is_built_with) {
+        let names: Vec<_> = tools.iter().map(|tool| tool.binary).collect();
+        let label = format!("build {}", names.join(", "));
+        step(&label, || build_together(paths, tools)).with_context(|| label.clone())?;
     }
     Ok(())
 }
@@ -179,6 +182,19 @@ struct Tool {
     package: String,
     module: PathBuf,
     flags: String,
+}
+
+impl Tool {
+    fn is_built_with(&self, other: &Self) -> bool {
+        self.module == other.module && self.flags == other.flags
+    }
+
+    /// A command of Go in the module of the tool.
+    fn go(&self, verb: &str) -> Command {
+        let mut go = command("go", [verb]);
+        go.current_dir(&self.module).env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=readonly");
+        go
+    }
 }
 
 fn absent(paths: &Paths) -> Vec<Tool> {
@@ -199,13 +215,28 @@ fn absent(paths: &Paths) -> Vec<Tool> {
     kubernetes.chain(others).filter(|tool| !paths.bin.join(tool.binary).exists()).collect()
 }
 
-fn build_one(paths: &Paths, tool: &Tool) -> Result<()> {
-    let part = paths.bin.join(format!("{}.part", tool.binary));
-    let mut go = command("go", ["build", "-trimpath", "-ldflags", &tool.flags, "-o"]);
-    go.arg(&part).arg(&tool.package).current_dir(&tool.module).env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=readonly");
-    run(&mut go)?;
-    std::fs::rename(part, paths.bin.join(tool.binary))?;
+/// Builds programs of one module with the same flags.
+fn build_together(paths: &Paths, tools: &[Tool]) -> Result<()> {
+    let Some(first) = tools.first() else { return Ok(()) };
+    let parts = tempfile::tempdir_in(&paths.bin)?;
+    let mut build = first.go("build");
+    build.args(["-trimpath", "-ldflags", &first.flags, "-o"]).arg(parts.path());
+    run(build.args(tools.iter().map(|tool| &tool.package)))?;
+    for tool in tools {
+        std::fs::rename(parts.path().join(program_name(&tool.package)), paths.bin.join(tool.binary))?;
+    }
     Ok(())
+}
+
+/// How `go build` names the program of a package: its last element that is no version.
+fn program_name(package: &str) -> &str {
+    let version = |element: &&str| element.strip_prefix('v').is_some_and(|rest| rest.parse::<u8>().is_ok());
+    package.rsplit('/').find(|element| !version(element)).unwrap_or(package)
+}
+
+/// Downloads the sources of the binaries that are not in the cache. Prints nothing.
+pub fn fetch_sources(paths: &Paths) -> Result<()> {
+    absent(paths).iter().try_for_each(|tool| run(tool.go("list").args(["-deps", &tool.package])))
 }
 
 /// Linker flags that set the version; without them the API server reports v0.0.0 and clients fail.
@@ -232,6 +263,13 @@ mod tests {
         assert_eq!(kubernetes_version("module m\n\nrequire k8s.io/kubernetes v1.35.4\n"), "1.35.4");
         assert_eq!(kubernetes_version("require (\n\tk8s.io/kubernetes v1.36.0\n)\n"), "1.36.0");
         assert!(kubernetes_flags("1.35.4").ends_with("gitMajor=1 -X k8s.io/component-base/version.gitMinor=35"));
+    }
+
+    #[test]
+    fn a_program_is_named_as_go_names_it() {
+        assert_eq!(program_name("go.etcd.io/etcd/server/v3"), "server");
+        assert_eq!(program_name("./dns"), "dns");
+        assert_eq!(program_name("sigs.k8s.io/metrics-server/cmd/metrics-server"), "metrics-server");
     }
 
     #[test]
