@@ -10,5 +10,6 @@ mod guessing;
 mod password_reset;
 mod profiles;
 mod registration;
+mod revocations;
 mod sessions;
 mod stores;
