@@ -4,6 +4,7 @@
 
 mod address_book;
 mod control;
+mod events;
 mod first_admin;
 mod fixture;
 mod guessing;
