@@ -154,7 +154,7 @@ fn an_existing_ingress_is_held_while_its_certificate_is_missing() {
 }
 
 #[test]
-fn pods_wait_for_their_migration_and_are_not_deleted_meanwhile() {
+fn da2_pods_wait_for_the_job_of_their_migration_and_are_not_deleted_meanwhile() {
     let fixture = Fixture::new(MINIMAL);
     let desired = fixture.desired();
     let deployment = |name: &str| ObjectKey::new(Kind::Deployment, name);

@@ -81,7 +81,7 @@ async fn the_events_of_a_batch_take_effect_in_their_order() {
 }
 
 #[tokio::test]
-async fn a_deleted_product_leaves_the_cart() {
+async fn ct9_a_deleted_product_leaves_every_cart_and_is_listed_as_removed_until_the_next_change() {
     let shop = Shop::open().await;
     let (chair, table) = (shop.list_product(9), shop.list_product(9));
     shop.add(chair, 1).await.expect(201);
