@@ -38,7 +38,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("agora-chassis", &["agora-vocab"]),
     ("agora-postgres", &["agora-chassis", "agora-vocab"]),
     ("agora-redis", &["agora-chassis", "agora-vocab"]),
-    ("agora-web", &["agora-chassis", "agora-api", "agora-topology", "agora-vocab"]),
+    ("agora-web", &["agora-chassis", "agora-redis", "agora-api", "agora-topology", "agora-vocab"]),
     ("agora-outbound", &["agora-chassis", "agora-api", "agora-vocab"]),
     ("agora-kafka", &["agora-chassis", "agora-events", "agora-vocab"]),
     ("agora-outbox", &["agora-chassis", "agora-postgres", "agora-kafka", "agora-events", "agora-vocab"]),

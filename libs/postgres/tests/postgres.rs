@@ -167,7 +167,7 @@ async fn readiness_waits_for_migrations_and_names_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_migrations_at_once_are_one() {
+async fn da2_two_migrations_at_once_are_one() {
     let database = postgres().await;
     let url = Secret::new(database.url());
     let (one, other) = tokio::join!(migrate(&url, None, &MIGRATIONS), migrate(&url, None, &MIGRATIONS));
@@ -194,7 +194,7 @@ async fn after_migrations_the_planner_knows_tables_with_rows_and_plans_are_kept_
 }
 
 #[tokio::test]
-async fn an_edited_migration_is_refused() {
+async fn da2_an_edited_migration_is_refused() {
     let database = postgres().await;
     migrate(&Secret::new(database.url()), None, &MIGRATIONS).await.expect("migrating");
     database.as_admin("update _sqlx_migrations set checksum = '\\x00' where version = 2").await;

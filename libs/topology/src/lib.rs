@@ -14,7 +14,6 @@ pub const ADMIN_PORT: u16 = 9090;
 
 /// A service of the marketplace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "independent properties, a column each, and no state")]
 pub struct Service {
     /// Its name: the folder, the child's suffix, the label, the environment prefix in capitals.
     pub name: &'static str,
@@ -26,8 +25,6 @@ pub struct Service {
     pub routes: &'static [&'static str],
     /// Whether it owns a database (and so a migration and the connection budget's share).
     pub database: bool,
-    /// Whether it caches in Redis.
-    pub redis: bool,
     /// Topics that it writes.
     pub publishes: &'static [Topic],
     /// Topics that it reads, in a group of its own name.
@@ -45,7 +42,17 @@ pub struct Service {
 }
 
 /// Environment names that every service reads.
-pub const ENV_OF_ALL: &[&str] = &["PORT", "ADMIN_PORT", "JWKS_FILE", "TOKEN_ISSUER", "TOKEN_AUDIENCE"];
+pub const ENV_OF_ALL: &[&str] = &[
+    "PORT",
+    "ADMIN_PORT",
+    "JWKS_FILE",
+    "TOKEN_ISSUER",
+    "TOKEN_AUDIENCE",
+    // Each refuses tokens of revoked sessions, whose list is there.
+    "REDIS_URL",
+    "REDIS_PASSWORD",
+    "ISOLATION_KEY",
+];
 /// Environment names of a service with an internal port or with callees.
 pub const ENV_INTERNAL: &[&str] = &["INTERNAL_SECRET"];
 /// Environment names of a service with a database.
@@ -61,9 +68,6 @@ pub const ENV_KAFKA: &[&str] = &[
     "ISOLATION_KEY",
 ];
 
-/// Environment names of a service that caches in Redis.
-pub const ENV_REDIS: &[&str] = &["REDIS_URL", "REDIS_PASSWORD", "ISOLATION_KEY"];
-
 /// Every service, the way in first.
 pub const ALL: &[Service] = &[GATEWAY, USER, CATALOG, CART, ORDER, PAYMENT, RECOMMENDATION, SEARCH];
 
@@ -74,7 +78,6 @@ pub const GATEWAY: Service = Service {
     internal_port: None,
     routes: &[],
     database: false,
-    redis: false,
     publishes: &[],
     consumes: &[],
     calls: &[],
@@ -101,7 +104,6 @@ pub const USER: Service = Service {
     internal_port: Some(4001),
     routes: &["/auth", "/users", "/admin/users"],
     database: true,
-    redis: false,
     publishes: &[topics::USER],
     consumes: &[],
     calls: &[],
@@ -118,7 +120,6 @@ pub const CATALOG: Service = Service {
     internal_port: Some(4002),
     routes: &["/products"],
     database: true,
-    redis: false,
     publishes: &[topics::PRODUCT, topics::INVENTORY, topics::PROMOTIONAL],
     consumes: &[topics::ORDER],
     calls: &[],
@@ -135,7 +136,6 @@ pub const CART: Service = Service {
     internal_port: Some(4003),
     routes: &["/cart"],
     database: true,
-    redis: false,
     publishes: &[topics::CART],
     consumes: &[topics::PRODUCT, topics::ORDER],
     calls: &["catalog"],
@@ -152,7 +152,6 @@ pub const ORDER: Service = Service {
     internal_port: Some(4004),
     routes: &["/orders", "/admin/orders", "/admin/reports"],
     database: true,
-    redis: false,
     publishes: &[topics::ORDER],
     consumes: &[topics::PAYMENT, topics::INVENTORY, topics::USER],
     calls: &["catalog", "cart", "payment", "user"],
@@ -177,7 +176,6 @@ pub const PAYMENT: Service = Service {
     internal_port: Some(4005),
     routes: &["/payments"],
     database: true,
-    redis: false,
     publishes: &[topics::PAYMENT],
     consumes: &[topics::ORDER],
     calls: &["order"],
@@ -203,7 +201,6 @@ pub const RECOMMENDATION: Service = Service {
     internal_port: None,
     routes: &["/recommendations", "/admin/recommendations"],
     database: true,
-    redis: true,
     publishes: &[topics::RECOMMENDATION],
     consumes: &[topics::ORDER, topics::PRODUCT, topics::INVENTORY],
     calls: &[],
@@ -220,7 +217,6 @@ pub const SEARCH: Service = Service {
     internal_port: None,
     routes: &["/search", "/admin/search"],
     database: true,
-    redis: false,
     publishes: &[],
     consumes: &[topics::PRODUCT, topics::INVENTORY],
     calls: &["catalog"],
@@ -243,18 +239,17 @@ impl Service {
 
     /// Every environment name that it reads, without those of its process (logs, traces).
     pub fn environment(&self) -> Vec<&'static str> {
-        let groups: [(bool, &[&'static str]); 6] = [
+        let groups: [(bool, &[&'static str]); 5] = [
             (true, ENV_OF_ALL),
             (self.internal_port.is_some(), &["INTERNAL_PORT"]),
             (self.internal(), ENV_INTERNAL),
             (self.database, ENV_DATABASE),
             (self.speaks_to_broker(), ENV_KAFKA),
-            (self.redis, ENV_REDIS),
         ];
         let groups = groups.into_iter().filter(|(needed, _)| *needed).flat_map(|(_, names)| names.iter().copied());
         let mut names = Vec::new();
         for name in groups.chain(self.env.iter().copied()) {
-            // The broker and Redis share the isolation key.
+            // Topics and keys of Redis share the isolation key.
             if !names.contains(&name) {
                 names.push(name);
             }

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     mem,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU64, Ordering},
@@ -404,4 +404,73 @@ async fn repeated_kills_lose_and_duplicate_nothing() {
     assert_eq!(shop.stock(&product).await, 1000 - orders);
     assert_eq!(shop.number("catalog", "select sum(reserved)::bigint from stock").await, 0, "every hold is committed");
     shop.books_agree().await;
+}
+
+#[tokio::test]
+async fn da3_seeding_fills_a_catalog_with_believable_products_and_a_repetition_changes_nothing() {
+    let shop = Shop::open().await;
+    let seed = || {
+        let seeded = shop.command(&["seed", "--url", &shop.gateway]).status().unwrap();
+        assert!(seeded.success());
+    };
+    let catalog = async || {
+        let (status, page) = shop.send(Method::GET, "/products?limit=100&sort=name", "", None, None).await;
+        assert_eq!(status, 200, "{page}");
+        page["items"].as_array().unwrap().clone()
+    };
+    seed();
+    let first = catalog().await;
+    let distinct = |field: &str| first.iter().map(|product| product[field].to_string()).collect::<BTreeSet<_>>().len();
+    assert_eq!((first.len(), distinct("sku"), distinct("name"), distinct("category")), (60, 60, 60, 8));
+    for product in &first {
+        let texts = ["name", "description", "sku", "category", "brand", "supplier"];
+        assert!(texts.iter().all(|field| product[field].as_str().is_some_and(|text| text.len() > 2)), "{product}");
+        assert!(
+            product["price"]["amount"].as_i64().unwrap() > 0 && product["stock"].as_i64().unwrap() > 0,
+            "{product}"
+        );
+    }
+    seed();
+    assert_eq!(catalog().await, first);
+
+    // What an admin removed is back, as it was; nothing else is touched.
+    let (admin, gone) = (shop.login(ADMIN.0, ADMIN.1).await, &first[17]);
+    let path = format!("/products/{}", gone["id"].as_str().unwrap());
+    let deleted = shop.send(Method::DELETE, &path, &admin, None, None).await;
+    assert_eq!(deleted.0, 204, "{}", deleted.1);
+    seed();
+    let mut again = catalog().await;
+    for field in ["id", "createdAt", "updatedAt"] {
+        again[17][field] = gone[field].clone();
+    }
+    assert_eq!(again, first);
+}
+
+#[tokio::test]
+async fn da9_lists_are_pages_of_a_bounded_number_of_rows() {
+    let shop = Shop::open().await;
+    let admin = shop.login(ADMIN.0, ADMIN.1).await;
+    for _ in 0..3 {
+        let (shopper, product) = (shop.shopper().await, shop.product(5).await);
+        let order = json!({ "items": [{ "productId": product, "quantity": 1 }], "payment": { "method": "card", "token": "tok_ok" } });
+        let (status, order) = shop.send(Method::POST, "/orders", &shopper, Some("o"), Some(&order)).await;
+        assert_eq!((status, &order["status"]), (201, &json!("paid")), "{order}");
+    }
+    let get = async |path: &str| shop.send(Method::GET, path, &admin, None, None).await;
+    for list in ["/products", "/orders", "/admin/orders", "/payments", "/admin/users", "/recommendations"] {
+        let (status, refused) = get(&format!("{list}?limit=101")).await;
+        assert_eq!((status, &refused["details"][0]["field"]), (422, &json!("limit")), "{list}: {refused}");
+    }
+    // Pages follow each other by key: a row that is added meanwhile moves none of them.
+    for list in ["/products", "/admin/orders", "/admin/users"] {
+        let (mut ids, mut cursor) = (Vec::new(), String::new());
+        for _ in 0..3 {
+            let (status, page) = get(&format!("{list}?limit=1{cursor}")).await;
+            assert_eq!((status, page["items"].as_array().unwrap().len()), (200, 1), "{list}: {page}");
+            ids.push(page["items"][0]["id"].to_string());
+            cursor = page["nextCursor"].as_str().map(|next| format!("&cursor={next}")).unwrap_or_default();
+            shop.product(1).await;
+        }
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), 3, "{list}: {ids:?}");
+    }
 }

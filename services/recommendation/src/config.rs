@@ -22,9 +22,7 @@ pub struct Config {
     pub postgres: agora_postgres::Config,
     /// Connection settings of the Kafka brokers.
     pub kafka: agora_kafka::Config,
-    /// Connection settings of Redis.
-    pub redis: agora_redis::Config,
-    /// Issuer, audience and keys that access tokens are verified with.
+    /// Issuer, audience and keys that access tokens are verified with, and the Redis that holds revoked sessions and the cache.
     pub tokens: TokenSettings,
     /// Recovery epoch of the database, written into every event; rises with each restore.
     pub epoch: Epoch,
@@ -47,7 +45,6 @@ impl Config {
             ports: Ports::read(reader, row.port, row.internal_port),
             postgres: agora_postgres::Config::read(reader),
             kafka: agora_kafka::Config::read(reader),
-            redis: agora_redis::Config::read(reader),
             tokens: TokenSettings::read(reader),
             epoch: reader.default("RECOVERY_EPOCH", Epoch::default()),
             recompute_every: Duration::from_secs(interval.into()),

@@ -38,13 +38,13 @@ pub fn start(process: Process) -> BoxFuture<'static, Started> {
 /// Builds the service and starts its tasks in `process`.
 pub async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let db = agora_postgres::connect(&config.postgres, &MIGRATIONS, process).await;
-    let redis = Redis::connect(&config.redis, process);
+    let redis = Redis::connect(&config.tokens.redis, process);
     let store = PgRecommendations::new(db.clone(), process.ids(), config.epoch);
     let Config { recompute_every, default_category, .. } = config;
     let service = RecommendationService::new(
         Arc::new(store),
         Arc::new(RedisCache::new(redis.clone())),
-        Arc::new(RedisLimit::new(redis, process)),
+        Arc::new(RedisLimit::new(redis.clone(), process)),
         Rules { default_category, recompute_every },
     );
 
@@ -57,6 +57,6 @@ pub async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let (working, instance, shutdown) = (service.clone(), process.ids().next(), process.shutdown());
     process.supervise("recompute", move || worker::run(working.clone(), instance, shutdown.clone()));
 
-    let verifier = config.tokens.verifier(process);
+    let verifier = config.tokens.verifier_with(redis, process);
     (config.ports, http::routers(service, verifier, process))
 }

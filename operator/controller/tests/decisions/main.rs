@@ -8,6 +8,7 @@ mod fixture;
 mod inspections;
 mod network;
 mod payments;
+mod per_service;
 mod pieces;
 mod reasons;
 mod start;

@@ -102,9 +102,7 @@ fn egress(plan: &Plan, service: &ServicePlan) -> Vec<NetworkPolicyEgressRule> {
     for address in brokers.chain(&plan.otlp_endpoint).filter_map(|address| host_and_port(address)) {
         needed.extend(plan.ports_of(address));
     }
-    if row.redis {
-        needed.extend(host_and_port(&plan.redis_endpoint).into_iter().flat_map(|address| plan.ports_of(address)));
-    }
+    needed.extend(host_and_port(&plan.redis_endpoint).into_iter().flat_map(|address| plan.ports_of(address)));
     if row.name == topology::PAYMENT.name {
         needed.extend(plan.stripe.as_ref().map(|stripe| i32::from(stripe.port)));
     }

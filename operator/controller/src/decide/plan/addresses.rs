@@ -11,7 +11,8 @@ impl Plan {
         if self.network.policy != NetworkPolicyMode::Restricted {
             return Vec::new();
         }
-        let addresses = self.kafka.bootstrap.iter().chain(&self.otlp_endpoint).filter_map(|text| host_and_port(text));
+        let addresses = self.kafka.bootstrap.iter().chain(&self.otlp_endpoint).chain([&self.redis_endpoint]);
+        let addresses = addresses.filter_map(|text| host_and_port(text));
         let all = [self.database_address()].into_iter().chain(addresses);
         let mut found: Vec<_> = all.filter_map(|(host, port)| service_address(host, port, &self.namespace)).collect();
         found.sort_unstable();

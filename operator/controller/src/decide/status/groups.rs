@@ -138,9 +138,10 @@ fn redis(view: &View) -> ConditionState {
 fn reachable(view: &View) -> ConditionState {
     let endpoint = &view.plan.redis_endpoint;
     if let Some((service, reason)) = evidence::reported_missing(view, REDIS) {
+        let remedy = host_and_port(endpoint).map(|address| view.plan.port_remedy(address)).unwrap_or_default();
         let message = format!(
             "service {service} reports that Redis does not answer ({reason}), while {endpoint} answers the operator: check \
-             the network policies"
+             the network policies{remedy}"
         );
         return ConditionState::no(Reason::RedisUnreachable, message);
     }
