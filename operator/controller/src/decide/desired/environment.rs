@@ -8,8 +8,9 @@ use k8s_openapi::api::core::v1::{
     ConfigMapProjection, EnvVar, EnvVarSource, KeyToPath, SecretKeySelector, SecretProjection, VolumeProjection,
 };
 
-use super::config_map;
-use crate::decide::credentials::{admin_secret, database_secret, encryption_secret, internal_secret, signing_secret};
+use crate::decide::credentials::{
+    JWKS, admin_secret, database_secret, encryption_secret, internal_secret, jwks_name, signing_secret,
+};
 use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{EnvValue, Plan, ServicePlan};
 use crate::decide::purpose::Purpose;
@@ -208,12 +209,7 @@ fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
             file(File::secret(encryption_secret(&plan.name), "previous", "previous-encryption-key"))
         }
         "SIGNING_KEY_FILE" => file(File::secret(signing_secret(&plan.name), "current.pem", "signing.pem")),
-        "JWKS_FILE" => file(File {
-            source: Source::ConfigMap,
-            name: config_map::jwks_name(plan),
-            key: "jwks.json",
-            path: "jwks.json",
-        }),
+        "JWKS_FILE" => file(File { source: Source::ConfigMap, name: jwks_name(&plan.name), key: JWKS, path: JWKS }),
         // The service uses its default.
         _ => Ok(Entry::Absent),
     }
