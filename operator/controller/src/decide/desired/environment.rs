@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use agora_crd::Orders;
 use agora_topology::{self as topology, ADMIN_PORT};
 use k8s_openapi::api::core::v1::{
     ConfigMapProjection, EnvVar, EnvVarSource, KeyToPath, SecretKeySelector, SecretProjection, VolumeProjection,
@@ -185,6 +186,9 @@ fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
     if name.starts_with("STRIPE_") {
         return stripe(plan, observed, name);
     }
+    if name.starts_with("ORDER_") {
+        return Ok(order(plan, name));
+    }
     let setting = |text: String| Ok(Entry::Setting(text));
     let file = |file: File| Ok(Entry::File(file));
     match name {
@@ -213,6 +217,18 @@ fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
         // The service uses its default.
         _ => Ok(Entry::Absent),
     }
+}
+
+/// Absent settings have the defaults of the service.
+fn order(plan: &Plan, name: &str) -> Entry {
+    let Orders { payment_window_seconds, unpaid_orders_max, unpaid_units_max } = plan.orders;
+    let value = match name {
+        "ORDER_PAYMENT_WINDOW_SECONDS" => payment_window_seconds,
+        "ORDER_UNPAID_ORDERS_MAX" => unpaid_orders_max,
+        "ORDER_UNPAID_UNITS_MAX" => unpaid_units_max,
+        _ => None,
+    };
+    value.map_or(Entry::Absent, |value| Entry::Setting(value.to_string()))
 }
 
 /// The address of a service, for names like `ORDER_INTERNAL_URL` and `ORDER_URL`.
