@@ -35,7 +35,8 @@ pub struct Config {
 /// Settings of each connection. Sent on it and not as start-up options, which poolers refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SessionSettings {
-    statement_time_max: Duration,
+    /// After it the server cancels a statement.
+    pub statement_time_max: Duration,
     /// Whether a statement is planned for its values, and not once for all.
     plans_for_values: bool,
 }

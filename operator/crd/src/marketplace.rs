@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Database, Disruption, Exposure, Identity, Kafka, MarketplaceStatus, Network, Observability, Payments, Pod,
+    Database, Disruption, Exposure, Identity, Kafka, MarketplaceStatus, Network, Observability, Orders, Payments, Pod,
     Recommendations, Recovery, Redis, Release, ServiceSpec,
 };
 
@@ -102,6 +102,9 @@ pub struct MarketplaceSpec {
     /// The payment provider. Default in profile Development: type `Simulator`; required in other profiles.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payments: Option<Payments>,
+    /// Limits of orders that are not paid yet.
+    #[serde(default)]
+    pub orders: Orders,
     /// How products are recommended to users.
     #[serde(default)]
     pub recommendations: Recommendations,

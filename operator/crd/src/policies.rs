@@ -1,4 +1,4 @@
-//! The small parts of a spec: tokens, payments, recommendations, pods, network, disruption, traces, recovery, deletion. Must not depend on
+//! The small parts of a spec: tokens, orders, payments, recommendations, pods, network, disruption, traces, recovery, deletion. Must not depend on
 //! the controller.
 
 use std::collections::BTreeMap;
@@ -80,6 +80,24 @@ pub enum PaymentProvider {
     StripeCompatible,
     /// No provider: requests to pay are answered with 503.
     None,
+}
+
+/// Limits of orders that are not paid yet: they hold stock.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Orders {
+    /// Time after its creation in which an order can be paid, in seconds; then it expires. Default: 900.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 85_500))]
+    pub payment_window_seconds: Option<i32>,
+    /// Unpaid orders that a user may have. Default: 5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub unpaid_orders_max: Option<i32>,
+    /// Units in all unpaid orders of a user. Default: 1,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000_000))]
+    pub unpaid_units_max: Option<i32>,
 }
 
 /// How products are recommended to users.

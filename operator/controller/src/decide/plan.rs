@@ -12,8 +12,8 @@ mod service;
 use std::collections::BTreeMap;
 
 use agora_crd::{
-    DeletionPolicy, ExposureTlsType, ExposureType, LegacyAliases, Marketplace, Network, PaymentProvider, Pod, Profile,
-    Reason, Recommendations, TlsMode,
+    DeletionPolicy, ExposureTlsType, ExposureType, LegacyAliases, Marketplace, Network, Orders, PaymentProvider, Pod,
+    Profile, Reason, Recommendations, TlsMode,
 };
 use agora_topology as topology;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -100,6 +100,7 @@ pub struct Plan {
     pub redis_secret: Option<String>,
     pub exposure: ExposurePlan,
     pub payments: PaymentProvider,
+    pub orders: Orders,
     pub recommendations: Recommendations,
     pub stripe: Option<StripePlan>,
     pub access_token_lifetime_seconds: i32,
@@ -193,6 +194,7 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         redis_secret: spec.redis.external.secret_ref.as_ref().map(|secret| secret.name.clone()),
         exposure: exposure(spec),
         payments: payments::provider(spec, &mut violations),
+        orders: spec.orders.clone(),
         recommendations: spec.recommendations.clone(),
         stripe: payments::stripe(spec),
         access_token_lifetime_seconds: spec.identity.access_token_lifetime_seconds,

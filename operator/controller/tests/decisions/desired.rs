@@ -293,6 +293,21 @@ fn re4_a_service_that_caches_gets_the_address_of_redis_its_password_and_the_sche
 }
 
 #[test]
+fn the_limits_of_unpaid_orders_are_those_of_the_spec_or_the_defaults_of_the_service() {
+    let names = ["ORDER_PAYMENT_WINDOW_SECONDS", "ORDER_UNPAID_ORDERS_MAX", "ORDER_UNPAID_UNITS_MAX"];
+    let mut fixture = Fixture::new(MINIMAL).migrated();
+    let settings = |fixture: &Fixture| {
+        let key = ObjectKey::new(Kind::ConfigMap, "shop-order");
+        let map = fixture.objects().into_iter().find(|object| object.key == key).unwrap();
+        names.map(|name| map.body["data"][name].as_str().map(str::to_owned))
+    };
+    assert_eq!(settings(&fixture), [None, None, None]);
+    fixture.market.spec.orders =
+        agora_crd::Orders { payment_window_seconds: Some(600), unpaid_orders_max: Some(2), unpaid_units_max: Some(20) };
+    assert_eq!(settings(&fixture), ["600", "2", "20"].map(|value| Some(value.to_owned())));
+}
+
+#[test]
 fn a_request_is_never_above_the_limit_of_the_profile() {
     let mut fixture = Fixture::new(MINIMAL).migrated();
     let resources = |fixture: &Fixture| {

@@ -65,8 +65,7 @@ impl Reports for PgReports {
             return Ok(false);
         }
         let mut transaction = self.db.begin().await?;
-        let limit = "select set_config('statement_timeout', $1, true)";
-        sqlx::query(limit).bind(REFRESH_TIME_MAX.as_millis().to_string()).execute(&mut *transaction).await?;
+        transaction.limit_statements(REFRESH_TIME_MAX).await?;
         sqlx::query("refresh materialized view concurrently top_product").execute(&mut *transaction).await?;
         sqlx::query(include_str!("../../sql/finish_refresh.sql")).execute(&mut *transaction).await?;
         transaction.commit().await?;

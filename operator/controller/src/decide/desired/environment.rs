@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use agora_crd::Orders;
 use agora_topology::{self as topology, ADMIN_PORT};
 use k8s_openapi::api::core::v1::{
     ConfigMapProjection, EnvVar, EnvVarSource, KeyToPath, SecretKeySelector, SecretProjection, VolumeProjection,
 };
 
-use super::config_map;
-use crate::decide::credentials::{admin_secret, database_secret, encryption_secret, internal_secret, signing_secret};
+use crate::decide::credentials::{
+    JWKS, admin_secret, database_secret, encryption_secret, internal_secret, jwks_name, signing_secret,
+};
 use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{EnvValue, Plan, ServicePlan};
 use crate::decide::purpose::Purpose;
@@ -184,6 +186,9 @@ fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
     if name.starts_with("STRIPE_") {
         return stripe(plan, observed, name);
     }
+    if name.starts_with("ORDER_") {
+        return Ok(order(plan, name));
+    }
     let setting = |text: String| Ok(Entry::Setting(text));
     let file = |file: File| Ok(Entry::File(file));
     match name {
@@ -208,15 +213,22 @@ fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
             file(File::secret(encryption_secret(&plan.name), "previous", "previous-encryption-key"))
         }
         "SIGNING_KEY_FILE" => file(File::secret(signing_secret(&plan.name), "current.pem", "signing.pem")),
-        "JWKS_FILE" => file(File {
-            source: Source::ConfigMap,
-            name: config_map::jwks_name(plan),
-            key: "jwks.json",
-            path: "jwks.json",
-        }),
+        "JWKS_FILE" => file(File { source: Source::ConfigMap, name: jwks_name(&plan.name), key: JWKS, path: JWKS }),
         // The service uses its default.
         _ => Ok(Entry::Absent),
     }
+}
+
+/// Absent settings have the defaults of the service.
+fn order(plan: &Plan, name: &str) -> Entry {
+    let Orders { payment_window_seconds, unpaid_orders_max, unpaid_units_max } = plan.orders;
+    let value = match name {
+        "ORDER_PAYMENT_WINDOW_SECONDS" => payment_window_seconds,
+        "ORDER_UNPAID_ORDERS_MAX" => unpaid_orders_max,
+        "ORDER_UNPAID_UNITS_MAX" => unpaid_units_max,
+        _ => None,
+    };
+    value.map_or(Entry::Absent, |value| Entry::Setting(value.to_string()))
 }
 
 /// The address of a service, for names like `ORDER_INTERNAL_URL` and `ORDER_URL`.
