@@ -64,6 +64,9 @@ pub const ENV_KAFKA: &[&str] = &[
 /// Environment names of a service that caches in Redis.
 pub const ENV_REDIS: &[&str] = &["REDIS_URL", "REDIS_PASSWORD", "ISOLATION_KEY"];
 
+/// The consumer group of the archive, which the search service writes.
+pub const ARCHIVE_GROUP: &str = "archive";
+
 /// Every service, the way in first.
 pub const ALL: &[Service] = &[GATEWAY, USER, CATALOG, CART, ORDER, PAYMENT, RECOMMENDATION, SEARCH];
 
@@ -208,7 +211,17 @@ pub const RECOMMENDATION: Service = Service {
     consumes: &[topics::ORDER, topics::PRODUCT, topics::INVENTORY],
     calls: &[],
     behind_gateway: true,
-    env: &["RECOMMENDATION_INTERVAL_SECONDS", "RECOMMENDATION_DEFAULT_CATEGORY"],
+    env: &[
+        "RECOMMENDATION_INTERVAL_SECONDS",
+        "RECOMMENDATION_DEFAULT_CATEGORY",
+        "ARCHIVE_URL",
+        "ARCHIVE_ENDPOINT",
+        "ARCHIVE_REGION",
+        "ARCHIVE_ACCESS_KEY_ID",
+        "ARCHIVE_SECRET_ACCESS_KEY",
+        "ARCHIVE_MAX_AGE_SECONDS",
+        "ARCHIVE_RETENTION_DAYS",
+    ],
     cpu_target_percent: 70,
     needed_to_buy: false,
 };
@@ -225,7 +238,16 @@ pub const SEARCH: Service = Service {
     consumes: &[topics::PRODUCT, topics::INVENTORY],
     calls: &["catalog"],
     behind_gateway: true,
-    env: &["CATALOG_INTERNAL_URL"],
+    env: &[
+        "CATALOG_INTERNAL_URL",
+        "ARCHIVE_URL",
+        "ARCHIVE_ENDPOINT",
+        "ARCHIVE_REGION",
+        "ARCHIVE_ACCESS_KEY_ID",
+        "ARCHIVE_SECRET_ACCESS_KEY",
+        "ARCHIVE_MAX_AGE_SECONDS",
+        "ARCHIVE_RETENTION_DAYS",
+    ],
     cpu_target_percent: 70,
     needed_to_buy: false,
 };

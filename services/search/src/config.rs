@@ -1,5 +1,6 @@
 //! Settings of the search service, read from the environment. Depends on no other module of the service.
 
+use agora_archive::Config as Archive;
 use agora_chassis::{Ports, Reader, WatchedSecret};
 use agora_web::TokenSettings;
 
@@ -18,6 +19,8 @@ pub struct Config {
     pub internal_secret: WatchedSecret,
     /// Base URL of the catalog's internal API.
     pub catalog_url: String,
+    /// Where every event of every topic is archived; none: nowhere.
+    pub archive: Option<Archive>,
 }
 
 impl Config {
@@ -30,6 +33,7 @@ impl Config {
             tokens: TokenSettings::read(reader),
             internal_secret: reader.secret("INTERNAL_SECRET"),
             catalog_url: reader.required("CATALOG_INTERNAL_URL"),
+            archive: Archive::read(reader),
         }
     }
 }

@@ -55,6 +55,10 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     agora_outbox::consume(db, &config.kafka, consumer::CONSUMER, consumer::TOPICS, process, move |envelopes| {
         consumer::handle(reader.clone(), envelopes).boxed()
     });
+    if let Some(archive) = &config.archive {
+        let group = agora_topology::ARCHIVE_GROUP;
+        agora_archive::write(archive, &config.kafka, group, &agora_events::topics::ALL, process);
+    }
     let (building, shutdown) = (service.clone(), process.shutdown());
     process.supervise("index-build", move || worker::run(building.clone(), shutdown.clone()));
 
