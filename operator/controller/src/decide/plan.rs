@@ -3,6 +3,7 @@
 //! Pure, and the only module that reads a spec. It reports every violation, not only the first.
 
 mod addresses;
+mod archive;
 mod budget;
 mod kafka;
 mod known;
@@ -20,6 +21,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
 pub use addresses::host_and_port;
+pub use archive::ArchivePlan;
 pub use budget::Budget;
 pub use kafka::{KafkaPlan, Mechanism, TopicPlan};
 pub use known::Known;
@@ -98,6 +100,7 @@ pub struct Plan {
     pub kafka: KafkaPlan,
     pub redis_endpoint: String,
     pub redis_secret: Option<String>,
+    pub archive: Option<ArchivePlan>,
     pub exposure: ExposurePlan,
     pub payments: PaymentProvider,
     pub recommendations: Recommendations,
@@ -191,6 +194,7 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         kafka: kafka::kafka(market, &isolation_key, &mut violations),
         redis_endpoint: spec.redis.external.standalone.endpoint.clone(),
         redis_secret: spec.redis.external.secret_ref.as_ref().map(|secret| secret.name.clone()),
+        archive: spec.archive.as_ref().map(|archive| ArchivePlan::of(archive, &isolation_key)),
         exposure: exposure(spec),
         payments: payments::provider(spec, &mut violations),
         recommendations: spec.recommendations.clone(),
@@ -298,6 +302,7 @@ impl Plan {
             self.redis_secret.clone().map(|name| (name, self.redis_login())),
             self.stripe.as_ref().map(|stripe| (stripe.secret.clone(), stripe.login())),
             self.kafka.credentials.clone().map(|name| (name, self.kafka_login())),
+            self.archive.as_ref().map(|archive| (archive.secret.clone(), archive.login.clone())),
         ];
         let pull = self.pull_secrets.iter().map(|name| (name.clone(), Purpose::Pull));
         let mut all: Vec<(String, Purpose)> =

@@ -184,6 +184,9 @@ fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
     if name.starts_with("STRIPE_") {
         return stripe(plan, observed, name);
     }
+    if name.starts_with("ARCHIVE_") {
+        return archive(plan, observed, name);
+    }
     let setting = |text: String| Ok(Entry::Setting(text));
     let file = |file: File| Ok(Entry::File(file));
     match name {
@@ -320,6 +323,26 @@ fn redis(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, Conditio
         ("REDIS_PASSWORD", Some(secret)) => {
             observed.secret_text(secret, "password", &plan.redis_login())?;
             Entry::File(File::secret(secret.clone(), "password", "redis-password"))
+        }
+        _ => Entry::Absent,
+    })
+}
+
+/// The archive of events. The access key's secret is a file, its id a setting.
+fn archive(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, ConditionError> {
+    let Some(archive) = &plan.archive else { return Ok(Entry::Absent) };
+    let login = |key: &str| observed.secret_text(&archive.secret, key, &archive.login);
+    Ok(match name {
+        "ARCHIVE_URL" => Entry::Setting(archive.url.clone()),
+        "ARCHIVE_ENDPOINT" => archive.endpoint.clone().map_or(Entry::Absent, Entry::Setting),
+        "ARCHIVE_REGION" => Entry::Setting(archive.region.clone()),
+        "ARCHIVE_RETENTION_DAYS" => {
+            archive.retention_days.map_or(Entry::Absent, |days| Entry::Setting(days.to_string()))
+        }
+        "ARCHIVE_ACCESS_KEY_ID" => Entry::Setting(login("username")?.expose().to_owned()),
+        "ARCHIVE_SECRET_ACCESS_KEY" => {
+            login("password")?;
+            Entry::File(File::secret(archive.secret.clone(), "password", "archive-secret-access-key"))
         }
         _ => Entry::Absent,
     })
