@@ -49,7 +49,14 @@ pub const ENV_OF_ALL: &[&str] = &["PORT", "ADMIN_PORT", "JWKS_FILE", "TOKEN_ISSU
 /// Environment names of a service with an internal port or with callees.
 pub const ENV_INTERNAL: &[&str] = &["INTERNAL_SECRET"];
 /// Environment names of a service with a database.
-pub const ENV_DATABASE: &[&str] = &["DATABASE_URL", "DATABASE_POOL_SIZE", "DATABASE_CA_FILE", "RECOVERY_EPOCH"];
+pub const ENV_DATABASE: &[&str] = &[
+    "DATABASE_URL",
+    "DATABASE_POOL_SIZE",
+    "DATABASE_CA_FILE",
+    "DATABASE_STATEMENT_TIMEOUT_SECONDS",
+    "DATABASE_WORK_MEM_MIB",
+    "RECOVERY_EPOCH",
+];
 /// Environment names of a service that speaks to the broker.
 pub const ENV_KAFKA: &[&str] = &[
     "KAFKA_BROKERS",

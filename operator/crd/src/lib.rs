@@ -36,8 +36,8 @@ pub use redis::{ExternalRedis, Redis, RedisTopology, RedisType, StandaloneRedis}
 pub use references::{SecretKeyRef, SecretRef, Tls, TlsMode};
 pub use release::{ImagePullPolicy, Release};
 pub use service::{
-    CpuTarget, EnvVar, EnvVarSource, Metric, MetricType, ResourceAmounts, Resources, Scaling, ServiceName, ServiceSpec,
-    ServiceState,
+    CpuTarget, EnvVar, EnvVarSource, Metric, MetricType, ResourceAmounts, Resources, Scaling, ServiceDatabase,
+    ServiceName, ServiceSpec, ServiceState,
 };
 pub use status::{
     ConditionType, DatabaseRecord, DatabaseStatus, Effective, FormerServer, KafkaStatus, MarketplaceStatus, Reason,

@@ -10,6 +10,7 @@ mod inspections;
 mod network;
 mod payments;
 mod pieces;
+mod pools;
 mod reasons;
 mod start;
 mod status;

@@ -237,13 +237,21 @@ fn database(plan: &Plan, service: &ServicePlan, name: &str) -> Result<Entry, Con
     Ok(match name {
         "DATABASE_URL" => Entry::File(database_url(plan, service)),
         "DATABASE_CA_FILE" => database_ca(plan).map_or(Entry::Absent, Entry::File),
-        "DATABASE_POOL_SIZE" => Entry::Setting(pool_size(plan)?.to_string()),
+        "DATABASE_POOL_SIZE" => Entry::Setting(pool_size(plan, service)?.to_string()),
+        "DATABASE_STATEMENT_TIMEOUT_SECONDS" => number(service.database.statement_timeout_seconds),
+        "DATABASE_WORK_MEM_MIB" => number(service.database.work_mem_mebibytes),
         _ => Entry::Absent,
     })
 }
 
-fn pool_size(plan: &Plan) -> Result<i32, ConditionError> {
-    plan.budget.pool.ok_or_else(|| {
+/// A number of the spec; the service uses its default without one.
+fn number(value: Option<i32>) -> Entry {
+    value.map_or(Entry::Absent, |value| Entry::Setting(value.to_string()))
+}
+
+fn pool_size(plan: &Plan, service: &ServicePlan) -> Result<i32, ConditionError> {
+    let of_spec = service.database.pool_size.filter(|_| plan.budget.suffices);
+    of_spec.or(plan.budget.pool).ok_or_else(|| {
         if let Some(limit) = plan.budget.limit {
             let message = format!("{limit} connections are too few for the connection pools: see condition Stalled");
             return ConditionError::new(agora_crd::Reason::ConnectionBudgetExceeded, message);
@@ -336,9 +344,7 @@ fn archive(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, Condit
         "ARCHIVE_URL" => Entry::Setting(archive.url.clone()),
         "ARCHIVE_ENDPOINT" => archive.endpoint.clone().map_or(Entry::Absent, Entry::Setting),
         "ARCHIVE_REGION" => Entry::Setting(archive.region.clone()),
-        "ARCHIVE_RETENTION_DAYS" => {
-            archive.retention_days.map_or(Entry::Absent, |days| Entry::Setting(days.to_string()))
-        }
+        "ARCHIVE_RETENTION_DAYS" => number(archive.retention_days),
         "ARCHIVE_ACCESS_KEY_ID" => Entry::Setting(login("username")?.expose().to_owned()),
         "ARCHIVE_SECRET_ACCESS_KEY" => {
             login("password")?;
