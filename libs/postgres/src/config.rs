@@ -127,13 +127,42 @@ pub(crate) struct How {
     pub pool_size: u32,
     pub ca: Option<WatchedFile>,
     pub session: SessionSettings,
+    /// Where the server is, if not where the URL says.
+    pub address: Option<Address>,
 }
 
 impl How {
     pub fn options(&self, url: &Secret) -> Result<PgConnectOptions, Error> {
         let options = connect_options(url, self.ca.as_ref().map(WatchedFile::current).as_ref())?;
-        Ok(options.application_name(self.service))
+        let options = options.application_name(self.service);
+        Ok(match &self.address {
+            Some(Address { host, port }) => options.host(host).port(*port),
+            None => options,
+        })
     }
+}
+
+/// Host and port of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Host name or IP address, without brackets.
+    pub host: String,
+    pub port: u16,
+}
+
+impl Address {
+    /// Parses `host:port` or `[::1]:port`; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let is_host = bare.is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok()) || is_host_name(host);
+        is_host.then_some(())?;
+        Some(Self { host: bare.unwrap_or(host).to_owned(), port: port.parse().ok().filter(|port| *port > 0)? })
+    }
+}
+
+fn is_host_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }
 
 /// The URL's options; full verification where authorities are given and the URL does not say how to use them.
@@ -188,6 +217,17 @@ mod tests {
         assert!(reads.contains("statement_timeout = 1000;") && reads.contains("work_mem = '16MB'"), "{reads}");
         for (name, value) in [("DATABASE_STATEMENT_TIMEOUT_SECONDS", "301"), ("DATABASE_WORK_MEM_MIB", "0")] {
             assert!(read(&[(name, value)]).expect_err("out of bounds").contains(name));
+        }
+    }
+
+    #[test]
+    fn an_address_is_a_host_and_a_port() {
+        let parsed = |text| Address::parse(text).map(|address| (address.host, address.port));
+        assert_eq!(parsed("pg-ro.data.svc:5432"), Some(("pg-ro.data.svc".to_owned(), 5432)));
+        assert_eq!(parsed("[fd00::5]:5433"), Some(("fd00::5".to_owned(), 5433)));
+        for text in ["pg", "pg:", "pg:0", "pg:65536", ":5432", "fd00::5:5432", "[pg]:5432", "user@pg:5432", "pg/x:5432"]
+        {
+            assert_eq!(parsed(text), None, "{text}");
         }
     }
 

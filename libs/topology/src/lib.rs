@@ -247,6 +247,8 @@ pub const SEARCH: Service = Service {
     behind_gateway: true,
     env: &[
         "CATALOG_INTERNAL_URL",
+        "DATABASE_READ_ADDRESS",
+        "DATABASE_READ_LAG_SECONDS_MAX",
         "ARCHIVE_URL",
         "ARCHIVE_ENDPOINT",
         "ARCHIVE_REGION",

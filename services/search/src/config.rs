@@ -2,6 +2,7 @@
 
 use agora_archive::Config as Archive;
 use agora_chassis::{Ports, Reader, WatchedSecret};
+use agora_postgres::ReplicaConfig;
 use agora_web::TokenSettings;
 
 /// All settings of the service.
@@ -21,6 +22,8 @@ pub struct Config {
     pub catalog_url: String,
     /// Where every event of every topic is archived; none: nowhere.
     pub archive: Option<Archive>,
+    /// The read replica that answers searches; none: the database itself does.
+    pub replica: Option<ReplicaConfig>,
 }
 
 impl Config {
@@ -34,6 +37,7 @@ impl Config {
             internal_secret: reader.secret("INTERNAL_SECRET"),
             catalog_url: reader.required("CATALOG_INTERNAL_URL"),
             archive: Archive::read(reader),
+            replica: ReplicaConfig::read(reader),
         }
     }
 }

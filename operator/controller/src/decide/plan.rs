@@ -126,6 +126,8 @@ pub struct Plan {
 pub struct DatabasePlan {
     pub host: String,
     pub port: u16,
+    /// The read replica's host, at the same port.
+    pub read_host: Option<String>,
     pub tls: TlsPlan,
     pub admin_secret: String,
     pub deletion: DeletionPolicy,
@@ -335,6 +337,7 @@ fn database(spec: &agora_crd::MarketplaceSpec) -> DatabasePlan {
     DatabasePlan {
         host: external.host.clone(),
         port: u16::try_from(external.port).unwrap_or_default(),
+        read_host: external.read_host.clone(),
         tls: TlsPlan::of(external.tls.as_ref(), spec.profile),
         admin_secret: external.admin_secret_ref.name.clone(),
         deletion: spec.database.deletion_policy,

@@ -1,4 +1,4 @@
-//! Connection pools and sessions of the spec.
+//! Connection pools, sessions and the read replica of the spec.
 
 use agora_crd::Reason;
 use agora_operator::decide::plan::plan;
@@ -10,6 +10,20 @@ use crate::fixture::{Fixture, MINIMAL};
 fn settings(fixture: &Fixture, service: &str) -> Value {
     let key = ObjectKey::new(Kind::ConfigMap, format!("shop-{service}"));
     fixture.objects().into_iter().find(|object| object.key == key).unwrap().body["data"].clone()
+}
+
+#[test]
+fn da6_the_search_service_alone_reads_at_the_replica_of_the_spec() {
+    let with = |host: &str| {
+        let sample = MINIMAL.replace("external: {host:", &format!("external: {{port: 5433, readHost: '{host}', host:"));
+        Fixture::new(&sample).migrated()
+    };
+    assert!(settings(&Fixture::new(MINIMAL).migrated(), "search")["DATABASE_READ_ADDRESS"].is_null());
+    for (host, address) in [("pg-ro.data.svc", "pg-ro.data.svc:5433"), ("fd00::5", "[fd00::5]:5433")] {
+        let fixture = with(host);
+        assert_eq!(settings(&fixture, "search")["DATABASE_READ_ADDRESS"], address);
+        assert!(settings(&fixture, "order")["DATABASE_READ_ADDRESS"].is_null());
+    }
 }
 
 /// The pool size that all services without one of their own get, at a server with so many connections.

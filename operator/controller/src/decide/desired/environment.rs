@@ -239,9 +239,17 @@ fn database(plan: &Plan, service: &ServicePlan, name: &str) -> Result<Entry, Con
         "DATABASE_CA_FILE" => database_ca(plan).map_or(Entry::Absent, Entry::File),
         "DATABASE_POOL_SIZE" => Entry::Setting(pool_size(plan, service)?.to_string()),
         "DATABASE_STATEMENT_TIMEOUT_SECONDS" => number(service.database.statement_timeout_seconds),
+        "DATABASE_READ_ADDRESS" => {
+            plan.replica_address().map_or(Entry::Absent, |address| Entry::Setting(joined(address)))
+        }
         "DATABASE_WORK_MEM_MIB" => number(service.database.work_mem_mebibytes),
         _ => Entry::Absent,
     })
+}
+
+/// `host:port`, with the brackets of IPv6.
+fn joined((host, port): (&str, i32)) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// A number of the spec; the service uses its default without one.

@@ -13,7 +13,7 @@ impl Plan {
         }
         let addresses = self.kafka.bootstrap.iter().chain(&self.otlp_endpoint).filter_map(|text| host_and_port(text));
         let archive = self.archive.as_ref().map(ArchivePlan::address);
-        let all = [self.database_address()].into_iter().chain(addresses).chain(archive);
+        let all = [self.database_address()].into_iter().chain(self.replica_address()).chain(addresses).chain(archive);
         let mut found: Vec<_> = all.filter_map(|(host, port)| service_address(host, port, &self.namespace)).collect();
         found.sort_unstable();
         found.dedup();
@@ -23,6 +23,11 @@ impl Plan {
     /// Host and port of the database server.
     pub fn database_address(&self) -> (&str, i32) {
         (&self.database.host, i32::from(self.database.port))
+    }
+
+    /// Host and port of the read replica.
+    pub fn replica_address(&self) -> Option<(&str, i32)> {
+        Some((self.database.read_host.as_deref()?, i32::from(self.database.port)))
     }
 
     /// The ports to which a connection to an address may lead: its own, and those of the pods behind a Service.

@@ -8,7 +8,7 @@ const HTTPS_PORT: u16 = 443;
 /// The bucket of the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArchivePlan {
-    /// `s3://bucket/prefix`.
+    /// The value of `ARCHIVE_URL`, such as `s3://bucket/prefix`.
     pub url: String,
     /// Address of the store; `None`: Amazon's.
     pub endpoint: Option<String>,
