@@ -17,6 +17,7 @@ const BASE: &[&str] = &[
     "agora-outbound",
     "agora-kafka",
     "agora-outbox",
+    "agora-archive",
 ];
 const SERVICES: &[&str] = &[
     "agora-gateway",
@@ -42,6 +43,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("agora-outbound", &["agora-chassis", "agora-api", "agora-vocab"]),
     ("agora-kafka", &["agora-chassis", "agora-events", "agora-vocab"]),
     ("agora-outbox", &["agora-chassis", "agora-postgres", "agora-kafka", "agora-events", "agora-vocab"]),
+    ("agora-archive", &["agora-chassis", "agora-kafka", "agora-events", "agora-vocab"]),
     ("agora-testkit", BASE),
     ("agora-crd", &["agora-topology"]),
     ("agora-operator", &["agora-crd", "agora-topology", "agora-events", "agora-vocab", "agora-chassis", "agora-redis"]),

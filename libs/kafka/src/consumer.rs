@@ -47,6 +47,8 @@ pub struct Incoming {
     pub key: Option<Vec<u8>>,
     /// The message value; empty for a tombstone.
     pub payload: Vec<u8>,
+    /// When it was sent, in milliseconds since 1970; 0 if the broker does not say.
+    pub sent_at_ms: i64,
 }
 
 /// A member of a consumer group. Leaves the group when dropped.
@@ -95,6 +97,7 @@ impl Consumer {
                     offset: message.offset(),
                     key: message.key().map(<[u8]>::to_vec),
                     payload: message.payload().unwrap_or_default().to_vec(),
+                    sent_at_ms: message.timestamp().to_millis().unwrap_or(0),
                 });
             }
         }

@@ -75,7 +75,7 @@ impl Db {
             panic!("migrating a test database: {:#}", anyhow::Error::from(error));
         }
         let session = SessionSettings::DEFAULT;
-        Self::lazy(How { service: "test", pool_size: 10, ca: None, session }, &url)
+        Self::lazy(How { service: "test", pool_size: 10, ca: None, session, address: None }, &url)
     }
 
     /// Begins a transaction, after at most 3 s; at once an error where the server is known not to answer. A connection that

@@ -22,6 +22,6 @@ pub use kafka::{KafkaServer, configure_topic, kafka, place_topic};
 pub use keys::{TestKeys, internal_token};
 pub use postgres::{PostgresServer, TestDatabase, migrated_postgres, postgres, postgres15};
 pub use redis::{RedisServer, redis};
-pub use server::free_port;
+pub use server::{free_port, location};
 pub use stripe::{STRIPE_API_KEY, STRIPE_WEBHOOK_SECRET, StripeFault, StripeServer, sign};
 pub use time::{FixedClock, SequentialIds};

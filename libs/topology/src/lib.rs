@@ -56,7 +56,14 @@ pub const ENV_OF_ALL: &[&str] = &[
 /// Environment names of a service with an internal port or with callees.
 pub const ENV_INTERNAL: &[&str] = &["INTERNAL_SECRET"];
 /// Environment names of a service with a database.
-pub const ENV_DATABASE: &[&str] = &["DATABASE_URL", "DATABASE_POOL_SIZE", "DATABASE_CA_FILE", "RECOVERY_EPOCH"];
+pub const ENV_DATABASE: &[&str] = &[
+    "DATABASE_URL",
+    "DATABASE_POOL_SIZE",
+    "DATABASE_CA_FILE",
+    "DATABASE_STATEMENT_TIMEOUT_SECONDS",
+    "DATABASE_WORK_MEM_MIB",
+    "RECOVERY_EPOCH",
+];
 /// Environment names of a service that speaks to the broker.
 pub const ENV_KAFKA: &[&str] = &[
     "KAFKA_BROKERS",
@@ -67,6 +74,9 @@ pub const ENV_KAFKA: &[&str] = &[
     "KAFKA_CA_FILE",
     "ISOLATION_KEY",
 ];
+
+/// The consumer group of the archive, which the search service writes.
+pub const ARCHIVE_GROUP: &str = "archive";
 
 /// Every service, the way in first.
 pub const ALL: &[Service] = &[GATEWAY, USER, CATALOG, CART, ORDER, PAYMENT, RECOMMENDATION, SEARCH];
@@ -205,7 +215,17 @@ pub const RECOMMENDATION: Service = Service {
     consumes: &[topics::ORDER, topics::PRODUCT, topics::INVENTORY],
     calls: &[],
     behind_gateway: true,
-    env: &["RECOMMENDATION_INTERVAL_SECONDS", "RECOMMENDATION_DEFAULT_CATEGORY"],
+    env: &[
+        "RECOMMENDATION_INTERVAL_SECONDS",
+        "RECOMMENDATION_DEFAULT_CATEGORY",
+        "ARCHIVE_URL",
+        "ARCHIVE_ENDPOINT",
+        "ARCHIVE_REGION",
+        "ARCHIVE_ACCESS_KEY_ID",
+        "ARCHIVE_SECRET_ACCESS_KEY",
+        "ARCHIVE_MAX_AGE_SECONDS",
+        "ARCHIVE_RETENTION_DAYS",
+    ],
     cpu_target_percent: 70,
     needed_to_buy: false,
 };
@@ -221,7 +241,18 @@ pub const SEARCH: Service = Service {
     consumes: &[topics::PRODUCT, topics::INVENTORY],
     calls: &["catalog"],
     behind_gateway: true,
-    env: &["CATALOG_INTERNAL_URL"],
+    env: &[
+        "CATALOG_INTERNAL_URL",
+        "DATABASE_READ_ADDRESS",
+        "DATABASE_READ_LAG_SECONDS_MAX",
+        "ARCHIVE_URL",
+        "ARCHIVE_ENDPOINT",
+        "ARCHIVE_REGION",
+        "ARCHIVE_ACCESS_KEY_ID",
+        "ARCHIVE_SECRET_ACCESS_KEY",
+        "ARCHIVE_MAX_AGE_SECONDS",
+        "ARCHIVE_RETENTION_DAYS",
+    ],
     cpu_target_percent: 70,
     needed_to_buy: false,
 };

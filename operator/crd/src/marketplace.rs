@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Database, Disruption, Exposure, Identity, Kafka, MarketplaceStatus, Network, Observability, Orders, Payments, Pod,
+    Archive, Database, Disruption, Exposure, Identity, Kafka, MarketplaceStatus, Network, Observability, Orders, Payments, Pod,
     Recommendations, Recovery, Redis, Release, ServiceSpec,
 };
 
@@ -61,6 +61,9 @@ use crate::{
     validation = Rule::new("self.profile == 'Development' || !has(self.redis.external.secretRef)")
         .message("connections to Redis are not encrypted: a password may be used only in profile Development")
         .field_path(".redis"),
+    validation = Rule::new("self.profile == 'Development' || !has(self.archive) || !has(self.archive.s3.endpoint) || self.archive.s3.endpoint.startsWith('https://')")
+        .message("the archive's endpoint must use https outside profile Development")
+        .field_path(".archive"),
     validation = Rule::new("self.profile == 'Development' || has(self.payments)")
         .message("payments is required outside profile Development")
         .field_path(".payments"),
@@ -108,6 +111,9 @@ pub struct MarketplaceSpec {
     /// How products are recommended to users.
     #[serde(default)]
     pub recommendations: Recommendations,
+    /// Where every event is kept. Default: events are kept only as long as their topics keep them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive: Option<Archive>,
     /// Labels, annotations and scheduling of all pods.
     #[serde(default)]
     pub pod: Pod,

@@ -214,11 +214,13 @@ pub enum ConditionType {
     AutoscalingReady,
     /// State of the Ingress.
     RouteReady,
+    /// State of the archive of events.
+    ArchiveReady,
 }
 
 impl ConditionType {
     /// All types, in the order of `status.conditions`.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Available,
         Self::Ready,
         Self::Reconciling,
@@ -230,6 +232,7 @@ impl ConditionType {
         Self::WorkloadsReady,
         Self::AutoscalingReady,
         Self::RouteReady,
+        Self::ArchiveReady,
     ];
 }
 
@@ -274,6 +277,7 @@ pub enum Reason {
     SecretCorrupt,
     MigrationFailed,
     BrokerUnreachable,
+    ArchiveUnavailable,
     PartitionIncreaseNotAccepted,
     PartitionDecreaseRefused,
     ReplicationChangeUnsupported,

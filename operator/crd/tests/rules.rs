@@ -52,6 +52,18 @@ fn small() -> Vec<(&'static str, Value)> {
 }
 
 #[test]
+fn ms6_an_archive_without_tls_is_for_development_only() {
+    let archive = |endpoint: &str| {
+        let s3 = json!({"bucket": "events", "endpoint": endpoint, "region": "us-east-1", "secretRef": {"name": "s3"}});
+        ("/spec/archive", json!({"type": "S3", "s3": s3}))
+    };
+    check(&rejection(&[archive("http://minio:9000")]), "");
+    let in_small = |endpoint: &str| rejection(&[small(), vec![archive(endpoint)]].concat());
+    check(&in_small("https://minio:9000"), "");
+    check(&in_small("http://minio:9000"), "must use https outside profile Development");
+}
+
+#[test]
 fn the_minimal_resource_is_accepted() {
     check(&rejection(&[]), "");
     check(&rejection(&small()), "");

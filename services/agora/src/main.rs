@@ -3,14 +3,18 @@
 //! Contains the command line only; depends on no internals of a service.
 
 mod migrate;
+mod replay;
 mod seed;
 mod services;
 
 use std::{io, process::ExitCode};
 
+use agora_events::{Topic, topics};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
+use replay::{Plan, Projection};
 use tikv_jemallocator::Jemalloc;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Returns the memory of a burst to the node, with the settings of `.cargo/config.toml`; glibc keeps it.
 #[global_allocator]
@@ -51,6 +55,29 @@ enum Verb {
         #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000")]
         url: String,
     },
+    /// Send archived events to their topics again, or apply them to a projection
+    ///
+    /// Reads the archive of ARCHIVE_URL. Consumers recognise the events that they have handled, so that a replay changes
+    /// only what was lost; no mail is sent and no money moved again. Repeating it is safe. Events that are older than 13 days
+    /// can only be applied to a projection.
+    Replay {
+        /// Time of the first event, like 2026-11-29T23:00:00Z
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        from: OffsetDateTime,
+        /// Events before this time
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        to: OffsetDateTime,
+        /// A topic, like order-events; may be repeated. All but the dead letters if absent
+        #[arg(long = "topic", value_parser = topic)]
+        topics: Vec<Topic>,
+        /// Apply the events to this projection, whose service's settings are read, and send none. An event changes nothing
+        /// that is newer
+        #[arg(long, value_enum, conflicts_with = "topics")]
+        into: Option<Projection>,
+        /// Count the events and send none
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Print a completion script for a shell
     Completion {
         /// The shell
@@ -75,11 +102,21 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         }
         Verb::Migrate { services } => migrate::run(services::chosen(&services)),
         Verb::Seed { url } => seed::run(&url),
+        Verb::Replay { from, to, topics, into, dry_run } => replay::run(&Plan { from, to, topics, into, dry_run }),
         Verb::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "agora", &mut io::stdout());
             Ok(())
         }
     }
+}
+
+fn time(text: &str) -> Result<OffsetDateTime, String> {
+    OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "must be a time like 2026-11-29T23:00:00Z".to_owned())
+}
+
+fn topic(name: &str) -> Result<Topic, String> {
+    let names = topics::ALL.map(Topic::name).join(", ");
+    topics::named(name).ok_or_else(|| format!("must be one of {names}"))
 }
 
 #[cfg(test)]
@@ -100,5 +137,21 @@ mod tests {
         let refused = Cli::try_parse_from(["agora", "serve", "basket"]).unwrap_err().to_string();
         assert!(refused.contains("gateway, user, catalog"), "{refused}");
         assert!(Cli::try_parse_from(["agora", "migrate"]).is_err());
+    }
+
+    #[test]
+    fn a_replay_needs_two_times_and_known_topics() {
+        let with = |more: &[&str]| {
+            Cli::try_parse_from([&["agora", "replay", "--from", "2026-11-29T23:00:00Z", "--to"][..], more].concat())
+        };
+        assert!(with(&["2026-11-30T23:00:00+01:00", "--topic", "order-events", "--dry-run"]).is_ok());
+        assert!(with(&["tomorrow"]).unwrap_err().to_string().contains("must be a time like"));
+        let unknown = with(&["2026-11-30T23:00:00Z", "--topic", "orders"]).unwrap_err().to_string();
+        assert!(unknown.contains("order-events"), "{unknown}");
+        assert!(with(&["2026-11-30T23:00:00Z", "--into", "recommendation"]).is_ok());
+        assert!(
+            with(&["2026-11-30T23:00:00Z", "--into", "payment"]).unwrap_err().to_string().contains("recommendation")
+        );
+        assert!(with(&["2026-11-30T23:00:00Z", "--into", "recommendation", "--topic", "order-events"]).is_err());
     }
 }

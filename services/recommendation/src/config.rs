@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use agora_archive::Config as Archive;
 use agora_chassis::{Ports, Reader};
 use agora_vocab::Epoch;
 use agora_web::TokenSettings;
@@ -30,6 +31,8 @@ pub struct Config {
     pub recompute_every: Duration,
     /// Category that is recommended to users without purchases.
     pub default_category: String,
+    /// The archive that `agora replay --into recommendation` reads; the service itself does not use it.
+    pub archive: Option<Archive>,
 }
 
 impl Config {
@@ -49,6 +52,7 @@ impl Config {
             epoch: reader.default("RECOVERY_EPOCH", Epoch::default()),
             recompute_every: Duration::from_secs(interval.into()),
             default_category: reader.default("RECOMMENDATION_DEFAULT_CATEGORY", DEFAULT_CATEGORY.to_owned()),
+            archive: Archive::read(reader),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Pure, and the only module that reads a spec. It reports every violation, not only the first.
 
 mod addresses;
+mod archive;
 mod budget;
 mod kafka;
 mod known;
@@ -20,6 +21,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
 pub use addresses::host_and_port;
+pub use archive::ArchivePlan;
 pub use budget::Budget;
 pub use kafka::{KafkaPlan, Mechanism, TopicPlan};
 pub use known::Known;
@@ -98,6 +100,7 @@ pub struct Plan {
     pub kafka: KafkaPlan,
     pub redis_endpoint: String,
     pub redis_secret: Option<String>,
+    pub archive: Option<ArchivePlan>,
     pub exposure: ExposurePlan,
     pub payments: PaymentProvider,
     pub orders: Orders,
@@ -124,6 +127,8 @@ pub struct Plan {
 pub struct DatabasePlan {
     pub host: String,
     pub port: u16,
+    /// The read replica's host, at the same port.
+    pub read_host: Option<String>,
     pub tls: TlsPlan,
     pub admin_secret: String,
     pub deletion: DeletionPolicy,
@@ -192,6 +197,7 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         kafka: kafka::kafka(market, &isolation_key, &mut violations),
         redis_endpoint: spec.redis.external.standalone.endpoint.clone(),
         redis_secret: spec.redis.external.secret_ref.as_ref().map(|secret| secret.name.clone()),
+        archive: spec.archive.as_ref().map(|archive| ArchivePlan::of(archive, &isolation_key)),
         exposure: exposure(spec),
         payments: payments::provider(spec, &mut violations),
         orders: spec.orders.clone(),
@@ -300,6 +306,7 @@ impl Plan {
             self.redis_secret.clone().map(|name| (name, self.redis_login())),
             self.stripe.as_ref().map(|stripe| (stripe.secret.clone(), stripe.login())),
             self.kafka.credentials.clone().map(|name| (name, self.kafka_login())),
+            self.archive.as_ref().map(|archive| (archive.secret.clone(), archive.login.clone())),
         ];
         let pull = self.pull_secrets.iter().map(|name| (name.clone(), Purpose::Pull));
         let mut all: Vec<(String, Purpose)> =
@@ -332,6 +339,7 @@ fn database(spec: &agora_crd::MarketplaceSpec) -> DatabasePlan {
     DatabasePlan {
         host: external.host.clone(),
         port: u16::try_from(external.port).unwrap_or_default(),
+        read_host: external.read_host.clone(),
         tls: TlsPlan::of(external.tls.as_ref(), spec.profile),
         admin_secret: external.admin_secret_ref.name.clone(),
         deletion: spec.database.deletion_policy,

@@ -17,6 +17,8 @@ pub enum Purpose {
     Redis(String),
     /// The API key of the payment provider at `host:port`.
     Payments(String),
+    /// The login at the archive's store: `host:port` of its endpoint, or its bucket at Amazon.
+    Archive(String),
     /// Certificates: of an authority, or with the key of the Ingress.
     Tls,
     /// An environment variable of a service.
@@ -62,6 +64,7 @@ impl Purpose {
             Self::Kafka(addresses) => addresses.iter().map(|address| format!("kafka={address}")).collect(),
             Self::Redis(address) => vec![format!("redis={address}")],
             Self::Payments(address) => vec![format!("{PAYMENTS}={address}")],
+            Self::Archive(store) => vec![format!("archive={store}")],
             Self::Tls => vec!["tls".to_owned()],
             Self::Env => vec!["env".to_owned()],
             Self::Pull => vec!["pull".to_owned()],

@@ -189,6 +189,9 @@ fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
     if name.starts_with("ORDER_") {
         return Ok(order(plan, name));
     }
+    if name.starts_with("ARCHIVE_") {
+        return archive(plan, observed, name);
+    }
     let setting = |text: String| Ok(Entry::Setting(text));
     let file = |file: File| Ok(Entry::File(file));
     match name {
@@ -246,13 +249,29 @@ fn database(plan: &Plan, service: &ServicePlan, name: &str) -> Result<Entry, Con
     Ok(match name {
         "DATABASE_URL" => Entry::File(database_url(plan, service)),
         "DATABASE_CA_FILE" => database_ca(plan).map_or(Entry::Absent, Entry::File),
-        "DATABASE_POOL_SIZE" => Entry::Setting(pool_size(plan)?.to_string()),
+        "DATABASE_POOL_SIZE" => Entry::Setting(pool_size(plan, service)?.to_string()),
+        "DATABASE_STATEMENT_TIMEOUT_SECONDS" => number(service.database.statement_timeout_seconds),
+        "DATABASE_READ_ADDRESS" => {
+            plan.replica_address().map_or(Entry::Absent, |address| Entry::Setting(joined(address)))
+        }
+        "DATABASE_WORK_MEM_MIB" => number(service.database.work_mem_mebibytes),
         _ => Entry::Absent,
     })
 }
 
-fn pool_size(plan: &Plan) -> Result<i32, ConditionError> {
-    plan.budget.pool.ok_or_else(|| {
+/// `host:port`, with the brackets of IPv6.
+fn joined((host, port): (&str, i32)) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// A number of the spec; the service uses its default without one.
+fn number(value: Option<i32>) -> Entry {
+    value.map_or(Entry::Absent, |value| Entry::Setting(value.to_string()))
+}
+
+fn pool_size(plan: &Plan, service: &ServicePlan) -> Result<i32, ConditionError> {
+    let of_spec = service.database.pool_size.filter(|_| plan.budget.suffices);
+    of_spec.or(plan.budget.pool).ok_or_else(|| {
         if let Some(limit) = plan.budget.limit {
             let message = format!("{limit} connections are too few for the connection pools: see condition Stalled");
             return ConditionError::new(agora_crd::Reason::ConnectionBudgetExceeded, message);
@@ -332,6 +351,24 @@ fn redis(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, Conditio
         ("REDIS_PASSWORD", Some(secret)) => {
             observed.secret_text(secret, "password", &plan.redis_login())?;
             Entry::File(File::secret(secret.clone(), "password", "redis-password"))
+        }
+        _ => Entry::Absent,
+    })
+}
+
+/// The archive of events. The access key's secret is a file, its id a setting.
+fn archive(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, ConditionError> {
+    let Some(archive) = &plan.archive else { return Ok(Entry::Absent) };
+    let login = |key: &str| observed.secret_text(&archive.secret, key, &archive.login);
+    Ok(match name {
+        "ARCHIVE_URL" => Entry::Setting(archive.url.clone()),
+        "ARCHIVE_ENDPOINT" => archive.endpoint.clone().map_or(Entry::Absent, Entry::Setting),
+        "ARCHIVE_REGION" => Entry::Setting(archive.region.clone()),
+        "ARCHIVE_RETENTION_DAYS" => number(archive.retention_days),
+        "ARCHIVE_ACCESS_KEY_ID" => Entry::Setting(login("username")?.expose().to_owned()),
+        "ARCHIVE_SECRET_ACCESS_KEY" => {
+            login("password")?;
+            Entry::File(File::secret(archive.secret.clone(), "password", "archive-secret-access-key"))
         }
         _ => Entry::Absent,
     })
