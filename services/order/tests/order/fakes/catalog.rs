@@ -66,6 +66,14 @@ impl InMemoryCatalog {
         id
     }
 
+    /// Gives a product another name and price.
+    pub fn change(&self, product: ProductId, name: &str, cents: i64) {
+        let mut inner = lock(&self.inner);
+        let product = inner.products.get_mut(&product).unwrap();
+        product.name = name.to_owned();
+        product.price.amount = cents;
+    }
+
     /// Units that are not reserved.
     pub fn available(&self, product: ProductId) -> u32 {
         lock(&self.inner).on_hand.get(&product).copied().unwrap_or_default()
