@@ -13,7 +13,7 @@ mod refusals;
 mod session;
 
 pub use config::{Config, PoolPart};
-pub use connect::connect;
+pub use connect::{connect, open};
 pub use db::Db;
 pub use error::{Error, constraint, unavailable};
 pub use migrate::migrate;

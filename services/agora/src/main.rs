@@ -5,10 +5,11 @@
 mod migrate;
 mod seed;
 mod services;
+mod verify;
 
 use std::{io, process::ExitCode};
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tikv_jemallocator::Jemalloc;
 
@@ -51,11 +52,26 @@ enum Verb {
         #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000")]
         url: String,
     },
+    /// Compare stored records with the events that they result from
+    ///
+    /// Reads DATABASE_URL or DATABASE_URL_FILE; ORDER_DATABASE_URL wins. Changes nothing, and may run while the services do.
+    /// Prints the ids of records that differ, at most 100, and exits with 1 if there are any.
+    Verify {
+        /// The records
+        records: Records,
+    },
     /// Print a completion script for a shell
     Completion {
         /// The shell
         shell: Shell,
     },
+}
+
+/// What `agora verify` compares.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Records {
+    /// Every order with its history
+    Orders,
 }
 
 fn main() -> ExitCode {
@@ -75,6 +91,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         }
         Verb::Migrate { services } => migrate::run(services::chosen(&services)),
         Verb::Seed { url } => seed::run(&url),
+        Verb::Verify { records: Records::Orders } => verify::orders(),
         Verb::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "agora", &mut io::stdout());
             Ok(())

@@ -401,4 +401,15 @@ async fn repeated_kills_lose_and_duplicate_nothing() {
     assert_eq!(shop.stock(&product).await, 1000 - orders);
     assert_eq!(shop.number("catalog", "select sum(reserved)::bigint from stock").await, 0, "every hold is committed");
     shop.books_agree().await;
+    let verify = || shop.command(&["verify", "orders"]).stdout(Stdio::piped()).output().unwrap();
+    let verified = verify();
+    assert!(verified.status.success(), "{verified:?}");
+    assert!(String::from_utf8_lossy(&verified.stdout).ends_with(" orders equal their histories\n"), "{verified:?}");
+    let changed =
+        "update orders set total_minor = 1 where id = (select min(id::text)::uuid from orders) returning 1::bigint";
+    shop.number("order", changed).await;
+    let verified = verify();
+    let printed = String::from_utf8_lossy(&verified.stdout);
+    assert_eq!(verified.status.code(), Some(1), "{verified:?}");
+    assert!(printed.lines().count() == 1 && printed.ends_with(": other values in the row: total\n"), "{printed}");
 }

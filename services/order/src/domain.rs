@@ -10,12 +10,13 @@ mod report;
 mod saga;
 mod status;
 mod transition;
+mod verify;
 
 pub use draft::{
     DRAFT_LINES_MAX, FieldError, Method, OrderDraft, PayWith, PricingError, Product, RequestedLine, RequestedLines,
     Source, Token, price,
 };
-pub use history::{HistoryEntry, OrderChange, rebuild};
+pub use history::{HistoryEntries, HistoryEntry, OrderChange, rebuild};
 pub use limits::{LimitReached, UnpaidLimits};
 pub use order::{CartVersion, Line, Order, OrderProgress, number};
 pub use report::{Customer, CustomerEvent, ReportedOrder, TopProduct, TopProducts};
@@ -27,3 +28,4 @@ pub use status::{EDGES, PAYMENT_EDGES, PaymentStatus, Status};
 pub use transition::{
     DECLINES_MAX, Decision, Decisions, PaymentOutcome, Refused, SagaEvent, State, decide, decide_all,
 };
+pub use verify::{Difference, StoredOrder, Unreadable};

@@ -3,6 +3,7 @@
 //! Contains SQL, rows and constraints, and no order logic. An order is read without a lock, and
 //! the domain's decision is written by one statement if the revision is unchanged; otherwise it is read again.
 
+mod histories;
 mod idempotency_leases;
 mod read;
 mod reports;
@@ -19,7 +20,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use self::reports::PgReports;
+pub use self::{histories::PgHistories, reports::PgReports};
 use self::{read::find_with, write::Effects};
 use crate::{
     domain::{

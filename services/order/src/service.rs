@@ -8,6 +8,7 @@ mod read;
 mod report;
 mod saga;
 mod unfinished;
+mod verify;
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,6 +23,7 @@ pub use self::{
     report::ReportService,
     saga::Services,
     unfinished::{UnfinishedUndo, UnfinishedUndos},
+    verify::{LISTED_MAX, Verification, VerifyService},
 };
 
 use crate::{

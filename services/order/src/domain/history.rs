@@ -64,6 +64,9 @@ impl Order {
     }
 }
 
+/// Sequence numbers, changes and times of an order's history.
+pub type HistoryEntries = Vec<(i64, OrderChange, OffsetDateTime)>;
+
 /// Rebuilds an order from its history; `None` if the history does not start with a creation or has a gap.
 pub fn rebuild(history: impl IntoIterator<Item = (i64, OrderChange, OffsetDateTime)>) -> Option<Order> {
     let mut order: Option<Order> = None;

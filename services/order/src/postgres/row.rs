@@ -186,6 +186,10 @@ impl<'a> EntryRow<'a> {
 }
 
 impl OrderRow {
+    pub(super) fn id(&self) -> Uuid {
+        self.id
+    }
+
     pub(super) fn into_order(self) -> Result<Order, StoreError> {
         self.read().map_err(StoreError::Broken)
     }

@@ -20,3 +20,4 @@ mod status_changes;
 mod store;
 mod stored_json;
 mod stored_orders;
+mod verification;

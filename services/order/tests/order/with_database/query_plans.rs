@@ -26,7 +26,7 @@ const FILL: &str = "
     analyze";
 
 /// The statements that every order goes through, and the types of their parameters.
-const STATEMENTS: [(&str, &str); 10] = [
+const STATEMENTS: [(&str, &str); 12] = [
     (include_str!("../../../sql/find_order.sql"), "uuid, text, uuid"),
     (
         include_str!("../../../sql/change_order.sql"),
@@ -38,6 +38,8 @@ const STATEMENTS: [(&str, &str); 10] = [
     (include_str!("../../../sql/release_lease.sql"), "uuid, uuid"),
     (include_str!("../../../sql/page_of_user.sql"), "uuid, uuid, bigint, bigint"),
     (include_str!("../../../sql/latest_orders.sql"), "bigint"),
+    (include_str!("../../../sql/page_of_histories.sql"), "uuid, bigint"),
+    (include_str!("../../../sql/orders_by_id.sql"), "uuid[]"),
     (include_str!("../../../sql/top_products.sql"), "bigint"),
     (
         include_str!("../../../sql/create_order.sql"),
