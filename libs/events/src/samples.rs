@@ -56,7 +56,8 @@ fn check<E: Event + PartialEq + std::fmt::Debug>(samples: &[E]) {
 fn users() {
     let preferences = user::Preferences { promotions: false, ..user::Preferences::default() };
     let (user_id, email) = (UserId::new(id(10)), "ada@example.com");
-    let account = user::Account { user_id, email: email.into(), name: Some("Ada".into()), preferences };
+    let name = Some("Ada".into());
+    let account = user::Account { user_id, email: email.into(), name, preferences, blocked: false };
     check(&[
         user::UserEvent::Registered(account.clone()),
         user::UserEvent::Login(user::Login {
@@ -65,7 +66,7 @@ fn users() {
             session_id: SessionId::new(id(11)),
             login_method: "password".into(),
         }),
-        user::UserEvent::Updated(account),
+        user::UserEvent::Updated(user::Account { blocked: true, ..account }),
         user::UserEvent::PasswordResetRequested(user::PasswordReset {
             user_id,
             email: email.into(),
@@ -90,7 +91,7 @@ fn users() {
 fn an_account_without_preferences_wants_every_mail() {
     let json = serde_json::json!({"userId": id(10), "email": "ada@example.com", "name": null});
     let account: user::Account = serde_json::from_value(json).unwrap();
-    assert_eq!(account.preferences, user::Preferences::default());
+    assert_eq!((account.preferences, account.blocked), (user::Preferences::default(), false));
     let partial: user::Preferences = serde_json::from_str(r#"{"promotions":false}"#).unwrap();
     assert_eq!((partial.promotions, partial.order_updates, partial.recommendations), (false, true, true));
 }

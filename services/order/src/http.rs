@@ -71,6 +71,8 @@ impl From<Error> for Problem {
                 .into_iter()
                 .fold(Self::unprocessable(), |problem, wrong| problem.field(wrong.field, wrong.message)),
             Error::NotFound => Self::not_found(),
+            Error::Blocked => Self::new(StatusCode::FORBIDDEN, "ACCOUNT_BLOCKED")
+                .detail("this account is blocked and cannot order: contact the shop"),
             Error::EmptyCart => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "EMPTY_CART")
                 .detail("the cart has nothing to order: add something to it, or send items"),
             Error::UnknownProducts(products) => {

@@ -65,6 +65,9 @@ pub enum Error {
     /// The order does not exist or belongs to another user.
     #[error("no such order")]
     NotFound,
+    /// An administrator has blocked the user.
+    #[error("the user is blocked")]
+    Blocked,
     /// The cart has no lines.
     #[error("the cart is empty")]
     EmptyCart,

@@ -32,8 +32,9 @@ impl Reports for PgReports {
         let names: Vec<Option<&str>> = events.iter().map(|event| event.customer.name.as_deref()).collect();
         let epochs: Vec<i64> = events.iter().map(|event| event.epoch.0.into()).collect();
         let numbers: Vec<i64> = events.iter().map(|event| event.seq).collect();
+        let blocked: Vec<bool> = events.iter().map(|event| event.blocked).collect();
         let save = sqlx::query(include_str!("../../sql/save_customers.sql"));
-        let save = save.bind(ids).bind(emails).bind(names).bind(epochs).bind(numbers);
+        let save = save.bind(ids).bind(emails).bind(names).bind(epochs).bind(numbers).bind(blocked);
         save.execute(&mut *self.db.acquire().await?).await?;
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Tests on a real PostgreSQL, each in a database of its own; the other services are in memory.
 
+mod blocked_users;
 mod crashes;
 mod crashing_store;
 mod event_consumer;
