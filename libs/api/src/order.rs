@@ -2,12 +2,14 @@
 
 mod reports;
 pub mod routes;
+mod shipments;
 
 use agora_vocab::{AddressId, CommandId, Money, OrderId, PaymentId, ProductId, SellerId, UserId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 pub use reports::{LatestOrders, ReportedOrder, ReportedUser, TopProduct, TopProducts};
+pub use shipments::{NewShipment, Shipment, ShippedItem};
 
 use crate::user::PostalAddress;
 
@@ -78,6 +80,9 @@ pub struct Order {
     pub total: Money,
     /// Where it goes.
     pub shipping_address: Option<PostalAddress>,
+    /// Its parcels, oldest first; absent if there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shipments: Vec<Shipment>,
     /// Rises by one with each change.
     pub version: i64,
     /// Until when it can be paid.

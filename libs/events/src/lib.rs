@@ -9,6 +9,7 @@ mod envelope;
 pub mod order;
 pub mod payment;
 pub mod recommendation;
+pub mod shipment;
 mod topic;
 pub mod user;
 

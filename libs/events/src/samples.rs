@@ -2,14 +2,14 @@
 
 use agora_vocab::{
     CartId, CommandId, Currency, Money, OrderId, PasswordResetId, PaymentId, ProductId, RefundId, SellerId, SessionId,
-    UserId, WarehouseId,
+    ShipmentId, UserId, WarehouseId,
 };
 use time::macros::datetime;
 use uuid::Uuid;
 
 use crate::{
     DeadLetter, DeadLetterEvent, DeadLetterMetadata, Envelope, Event, cart, catalog, order, payment, recommendation,
-    user,
+    shipment, user,
 };
 
 fn id(n: u128) -> Uuid {
@@ -22,6 +22,11 @@ fn eur(amount: i64) -> Money {
 
 /// Every sample reads back as what it was, and its JSON is the snapshot.
 fn check<E: Event + PartialEq + std::fmt::Debug>(samples: &[E]) {
+    check_as(E::TOPIC.name(), samples);
+}
+
+/// The same for one of several enums of a topic, under a name of its own.
+fn check_as<E: Event + PartialEq + std::fmt::Debug>(name: &str, samples: &[E]) {
     let kinds: Vec<_> = samples.iter().map(E::kind).collect();
     assert_eq!(kinds, E::KINDS, "a sample of each event of {}, in order", E::TOPIC);
     let envelopes: Vec<Envelope> = samples
@@ -47,7 +52,7 @@ fn check<E: Event + PartialEq + std::fmt::Debug>(samples: &[E]) {
             envelope
         })
         .collect();
-    insta::with_settings!({ snapshot_suffix => E::TOPIC.name() }, {
+    insta::with_settings!({ snapshot_suffix => name }, {
         insta::assert_snapshot!("samples", serde_json::to_string_pretty(&serde_json::to_value(&envelopes).unwrap()).unwrap());
     });
 }
@@ -182,6 +187,27 @@ fn orders() {
         OrderEvent::Refunded,
     ];
     check(&make.map(|make| make(order.clone())));
+}
+
+#[test]
+fn shipments() {
+    let shipment = shipment::Shipment {
+        shipment_id: ShipmentId::new(id(31)),
+        order_id: OrderId::new(id(30)),
+        order_number: "A-1000001".into(),
+        user_id: UserId::new(id(10)),
+        seller_id: SellerId::HOUSE,
+        carrier: "Parcel Post".into(),
+        tracking_number: Some("PP-12".into()),
+        items: vec![shipment::ShippedItem {
+            product_id: ProductId::new(id(20)),
+            variant: String::new(),
+            name: "Lamp".into(),
+            quantity: 2,
+        }],
+    };
+    let samples = [shipment::ShipmentEvent::Created(shipment.clone()), shipment::ShipmentEvent::Delivered(shipment)];
+    check_as("order-events.shipments", &samples);
 }
 
 #[test]

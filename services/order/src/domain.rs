@@ -5,9 +5,11 @@
 mod draft;
 mod history;
 mod limits;
+mod new_shipment;
 mod order;
 mod report;
 mod saga;
+mod shipment;
 mod status;
 mod transition;
 mod verify;
@@ -16,14 +18,16 @@ pub use draft::{
     DRAFT_LINES_MAX, FieldError, Method, OrderDraft, PayWith, PricingError, Product, RequestedLine, RequestedLines,
     Source, Token, price,
 };
-pub use history::{HistoryEntries, HistoryEntry, OrderChange, rebuild};
+pub use history::{HistoryEntries, HistoryEntry, OrderChange, PublishedEvent, rebuild};
 pub use limits::{LimitReached, UnpaidLimits};
+pub use new_shipment::NewShipment;
 pub use order::{CartVersion, Line, Order, OrderProgress, number};
 pub use report::{Customer, CustomerEvent, ReportedOrder, TopProduct, TopProducts};
 pub use saga::{
     HOLD_MARGIN_SECONDS, Hold, LEASE, OwnPayment, Phase, RunnerId, STUCK_AFTER, Saga, SagaLease, Shortage, Step,
     command_id, lease, next, phase, wake_at,
 };
+pub use shipment::{SHIPMENTS_MAX, Shipment, ShippedUnits};
 pub use status::{EDGES, PAYMENT_EDGES, PaymentStatus, Status};
 pub use transition::{
     DECLINES_MAX, Decision, Decisions, PaymentOutcome, Refused, SagaEvent, State, decide, decide_all,

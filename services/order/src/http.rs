@@ -3,6 +3,7 @@
 mod internal;
 mod public;
 mod reports;
+mod shipments;
 mod wire;
 
 use agora_chassis::{Process, Routers, WatchedSecret};
@@ -18,7 +19,7 @@ use serde_json::json;
 pub use wire::answer;
 
 use crate::{
-    domain::{LimitReached, Refused},
+    domain::{LimitReached, Refused, SHIPMENTS_MAX},
     service::{Error, OrderService, ReportService},
 };
 
@@ -32,7 +33,10 @@ pub fn routers(
 ) -> Routers {
     let settings = PortSettings { verifier: Some(verifier), ..PortSettings::of(process) };
     Routers {
-        public: agora_web::public_stack(public::routes(service.clone()).merge(reports::routes(reports)), settings),
+        public: agora_web::public_stack(
+            public::routes(service.clone()).merge(shipments::routes(service.clone())).merge(reports::routes(reports)),
+            settings,
+        ),
         internal: agora_web::internal(
             internal::routes(service.clone()),
             internal_secret,
@@ -123,6 +127,26 @@ impl From<Refused> for Problem {
             Refused::PaymentInProgress => {
                 Self::new(StatusCode::CONFLICT, "PAYMENT_IN_PROGRESS").detail(refused.to_string()).retry_after(1)
             }
+            Refused::PartlyShipped => Self::new(StatusCode::CONFLICT, "PARTLY_SHIPPED").detail(
+                "a part of the order was shipped: it cannot be cancelled, and its status follows from its shipments",
+            ),
+            Refused::NotOrdered { item } => Self::unprocessable().field(
+                format!("items[{item}].productId"),
+                "must be a product of the order, with the variant of its line",
+            ),
+            Refused::SeveralSellers => {
+                Self::unprocessable().field("items", "must be of one seller: add a shipment for each seller")
+            }
+            Refused::QuantityExceeded { product, requested, remaining } => {
+                Self::new(StatusCode::CONFLICT, "QUANTITY_EXCEEDED")
+                    .detail(refused.to_string())
+                    .extra("productId", product.to_string())
+                    .extra("requested", requested)
+                    .extra("remaining", remaining)
+            }
+            Refused::TooManyShipments => Self::new(StatusCode::CONFLICT, "TOO_MANY_SHIPMENTS")
+                .detail(format!("an order can have at most {SHIPMENTS_MAX} shipments")),
+            Refused::NoShipment => Self::not_found(),
         }
     }
 }

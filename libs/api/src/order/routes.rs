@@ -17,6 +17,10 @@ routes! {
         ADVANCE = Patch "/api/v1/orders/{id}" Policy::ADMIN;
         /// Cancels an order that is not shipped yet.
         CANCEL = Delete "/api/v1/orders/{id}" User;
+        /// Adds a parcel with units of the order.
+        SHIP = Post "/api/v1/orders/{id}/shipments" Policy::ADMIN;
+        /// Marks a parcel as delivered.
+        DELIVER = Post "/api/v1/orders/{id}/shipments/{shipmentId}/deliver" Policy::ADMIN;
         /// A page of the orders of all users.
         LIST_ALL = Get "/api/v1/admin/orders" Policy::ADMIN;
         /// What sold most.

@@ -149,7 +149,7 @@ fn parse(user: UserId, body: api::NewOrder) -> Result<NewOrder, Vec<FieldError>>
     }
 }
 
-fn item(item: api::NewItem) -> (agora_vocab::ProductId, Option<String>, i64) {
+pub(super) fn item(item: api::NewItem) -> (agora_vocab::ProductId, Option<String>, i64) {
     let api::NewItem { product_id, quantity, variant } = item;
     (product_id, variant, quantity)
 }

@@ -6,7 +6,7 @@ use agora_web::Problem;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::domain::{Line, Order, OrderProgress, OwnPayment, PaymentStatus, Shortage, State, Status};
+use crate::domain::{Line, Order, OrderProgress, OwnPayment, PaymentStatus, Shipment, Shortage, State, Status};
 
 /// URL path of an order.
 pub(super) fn location(order: &Order) -> String {
@@ -26,10 +26,31 @@ pub(super) fn wire(order: &Order) -> api::Order {
         items: order.lines.iter().map(item).collect(),
         total: order.total,
         shipping_address: order.address.clone().map(Into::into),
+        shipments: order.shipments.iter().map(|shipment| parcel(order, shipment)).collect(),
         version: order.version,
         expires_at: order.expires_at,
         created_at: order.created_at,
         updated_at: order.updated_at,
+    }
+}
+
+fn parcel(order: &Order, shipment: &Shipment) -> api::Shipment {
+    let Shipment { id, seller, carrier, tracking, items, created_at, delivered_at } = shipment;
+    let line = |position: i16| order.lines.get(usize::try_from(position - 1).ok()?);
+    let shipped = |line: &Line, quantity| api::ShippedItem {
+        product_id: line.product,
+        variant: line.variant.as_str().to_owned(),
+        quantity,
+    };
+    api::Shipment {
+        id: *id,
+        seller_id: *seller,
+        status: if delivered_at.is_some() { "delivered" } else { "shipped" }.to_owned(),
+        carrier: carrier.clone(),
+        tracking_number: tracking.clone(),
+        items: items.iter().filter_map(|units| Some(shipped(line(units.line)?, units.quantity))).collect(),
+        created_at: *created_at,
+        delivered_at: *delivered_at,
     }
 }
 

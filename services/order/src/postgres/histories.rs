@@ -11,7 +11,7 @@ use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::row::OrderRow;
+use super::{row::OrderRow, shipments};
 use crate::{
     domain::{HistoryEntries, Order, OrderChange, StoredOrder, Unreadable},
     ports::{Histories, StoreError},
@@ -38,9 +38,11 @@ impl Histories for PgHistories {
         let ids: Vec<Uuid> = histories.iter().map(|history| history.id).collect();
         let rows: Vec<OrderRow> =
             sqlx::query_as(include_str!("../../sql/orders_by_id.sql")).bind(ids).fetch_all(&mut *tx).await?;
+        let mut orders: HashMap<Uuid, Result<Order, Unreadable>> =
+            rows.into_iter().map(|row| (row.id(), read(row))).collect();
+        shipments::attach(&mut tx, orders.values_mut().filter_map(|order| order.as_mut().ok()).collect()).await?;
         tx.commit().await?;
-        let mut rows: HashMap<Uuid, OrderRow> = rows.into_iter().map(|row| (row.id(), row)).collect();
-        Ok(histories.into_iter().map(|history| history.with(&mut rows)).collect())
+        Ok(histories.into_iter().map(|history| history.with(&mut orders)).collect())
     }
 }
 
@@ -54,8 +56,8 @@ struct HistoryRow {
 }
 
 impl HistoryRow {
-    fn with(self, rows: &mut HashMap<Uuid, OrderRow>) -> StoredOrder {
-        let row = rows.remove(&self.id).map(read);
+    fn with(self, orders: &mut HashMap<Uuid, Result<Order, Unreadable>>) -> StoredOrder {
+        let row = orders.remove(&self.id);
         StoredOrder { id: OrderId::new(self.id), row, history: self.into_entries() }
     }
 

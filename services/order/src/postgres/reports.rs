@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::row::OrderRow;
+use super::{row::OrderRow, shipments};
 use crate::{
     domain::{Customer, CustomerEvent, ReportedOrder, TopProduct, TopProducts},
     ports::{Reports, StoreError},
@@ -53,11 +53,15 @@ impl Reports for PgReports {
     }
 
     async fn latest_orders(&self, limit: u16) -> Result<Vec<ReportedOrder>, StoreError> {
+        let mut connection = self.db.acquire().await?;
         let rows: Vec<ReportedRow> = sqlx::query_as(include_str!("../../sql/latest_orders.sql"))
             .bind(i64::from(limit))
-            .fetch_all(&mut *self.db.acquire().await?)
+            .fetch_all(&mut *connection)
             .await?;
-        rows.into_iter().map(ReportedRow::into_order).collect()
+        let orders: Result<Vec<_>, StoreError> = rows.into_iter().map(ReportedRow::into_order).collect();
+        let mut orders = orders?;
+        shipments::attach(&mut connection, orders.iter_mut().map(|reported| &mut reported.order).collect()).await?;
+        Ok(orders)
     }
 
     async fn refresh(&self, age: Duration) -> Result<bool, StoreError> {

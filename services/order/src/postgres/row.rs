@@ -234,6 +234,7 @@ impl OrderRow {
             expires_at,
             created_at,
             progress,
+            shipments: Vec::new(),
             version,
             event_seq,
             updated_at,

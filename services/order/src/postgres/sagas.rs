@@ -5,7 +5,7 @@ use agora_vocab::OrderId;
 use async_trait::async_trait;
 use sqlx::postgres::types::PgInterval;
 
-use super::{PgOrders, TRIES_MAX, read::find, row::SagaRow, take_lease};
+use super::{PgOrders, TRIES_MAX, read::find, row::SagaRow, shipments, take_lease};
 use crate::{
     domain::{LEASE, RunnerId, SagaEvent, SagaLease},
     ports::{ApplyError, Orders as _, SagaSnapshot, Sagas, StoreError},
@@ -59,7 +59,11 @@ impl Sagas for PgOrders {
             .bind(duration)
             .fetch_all(&mut *connection)
             .await?;
-        rows.into_iter().map(|row| Ok(leased(row.into_snapshot()?, runner))).collect()
+        let due: Result<Vec<_>, StoreError> =
+            rows.into_iter().map(|row| Ok(leased(row.into_snapshot()?, runner))).collect();
+        let mut due = due?;
+        shipments::attach(&mut connection, due.iter_mut().map(|snapshot| &mut snapshot.state.order).collect()).await?;
+        Ok(due)
     }
 
     async fn release_lease(&self, order: OrderId, runner: RunnerId) -> Result<(), StoreError> {

@@ -1,10 +1,10 @@
-//! Use cases that cancel an order or change its fulfilment status.
+//! Use cases that cancel an order, ship it or change its fulfilment status.
 
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{OrderId, UserId};
+use agora_vocab::{OrderId, ShipmentId, UserId};
 
 use super::{Error, OrderService};
-use crate::domain::{Order, Refused, SagaEvent, Status};
+use crate::domain::{NewShipment, Order, Refused, SagaEvent, Status};
 
 impl OrderService {
     /// Cancels an order; the worker releases stock and refunds later. `user` is the owner, `None` for an admin.
@@ -25,6 +25,31 @@ impl OrderService {
         // An unknown status is rejected like a transition that is not allowed.
         let to: Status = to.parse().map_err(|_| Error::Refused(Refused::InvalidTransition { from, to: None }))?;
         self.change(order.id, SagaEvent::StatusRequested(to), dedup_key).await
+    }
+
+    /// An id for a new shipment.
+    pub fn new_shipment_id(&self) -> ShipmentId {
+        ShipmentId::new(self.ids.next())
+    }
+
+    /// Adds a shipment on behalf of an admin. The status of the order follows.
+    pub async fn ship(
+        &self,
+        id: OrderId,
+        shipment: NewShipment,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Order>, Error> {
+        self.change(id, SagaEvent::ShipmentRequested(shipment), dedup_key).await
+    }
+
+    /// Marks a shipment as delivered on behalf of an admin; no effect if it is. The status of the order follows.
+    pub async fn deliver(
+        &self,
+        id: OrderId,
+        shipment: ShipmentId,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Order>, Error> {
+        self.change(id, SagaEvent::DeliveryReported(shipment), dedup_key).await
     }
 
     async fn change(&self, id: OrderId, event: SagaEvent, dedup_key: &DedupKey) -> Result<Outcome<Order>, Error> {

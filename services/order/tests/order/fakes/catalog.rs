@@ -74,6 +74,11 @@ impl InMemoryCatalog {
         product.price.amount = cents;
     }
 
+    /// Lets another seller sell a product.
+    pub fn sell_by(&self, product: ProductId, seller: SellerId) {
+        lock(&self.inner).products.get_mut(&product).unwrap().seller = seller;
+    }
+
     /// Units that are not reserved.
     pub fn available(&self, product: ProductId) -> u32 {
         lock(&self.inner).on_hand.get(&product).copied().unwrap_or_default()
