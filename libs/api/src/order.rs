@@ -1,6 +1,7 @@
 //! Bodies of orders, and the internal commands by which payments begin and report.
 
 mod reports;
+mod returns;
 pub mod routes;
 mod shipments;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 pub use reports::{LatestOrders, ReportedOrder, ReportedUser, TopProduct, TopProducts};
+pub use returns::{NewReturn, ReceiveReturn, Return};
 pub use shipments::{NewShipment, Shipment, ShippedItem};
 
 use crate::user::PostalAddress;
@@ -83,6 +85,9 @@ pub struct Order {
     /// Its parcels, oldest first; absent if there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shipments: Vec<Shipment>,
+    /// Its returns, oldest first; absent if there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub returns: Vec<Return>,
     /// Rises by one with each change.
     pub version: i64,
     /// Until when it can be paid.

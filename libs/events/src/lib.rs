@@ -7,6 +7,7 @@ pub mod cart;
 pub mod catalog;
 mod envelope;
 pub mod order;
+pub mod order_return;
 pub mod payment;
 pub mod recommendation;
 pub mod shipment;

@@ -1,15 +1,15 @@
 //! A sample of every event, kept as snapshots: what one release wrote, all later ones read.
 
 use agora_vocab::{
-    CartId, CommandId, Currency, Money, OrderId, PasswordResetId, PaymentId, ProductId, RefundId, SellerId, SessionId,
-    ShipmentId, UserId, WarehouseId,
+    CartId, CommandId, Currency, Money, OrderId, PasswordResetId, PaymentId, ProductId, RefundId, ReturnId, SellerId,
+    SessionId, ShipmentId, UserId, WarehouseId,
 };
 use time::macros::datetime;
 use uuid::Uuid;
 
 use crate::{
-    DeadLetter, DeadLetterEvent, DeadLetterMetadata, Envelope, Event, cart, catalog, order, payment, recommendation,
-    shipment, user,
+    DeadLetter, DeadLetterEvent, DeadLetterMetadata, Envelope, Event, cart, catalog, order, order_return, payment,
+    recommendation, shipment, user,
 };
 
 fn id(n: u128) -> Uuid {
@@ -208,6 +208,32 @@ fn shipments() {
     };
     let samples = [shipment::ShipmentEvent::Created(shipment.clone()), shipment::ShipmentEvent::Delivered(shipment)];
     check_as("order-events.shipments", &samples);
+}
+
+#[test]
+fn returns() {
+    use order_return::ReturnEvent;
+    let returned = order_return::Return {
+        return_id: ReturnId::new(id(32)),
+        order_id: OrderId::new(id(30)),
+        order_number: "A-1000001".into(),
+        user_id: UserId::new(id(10)),
+        items: vec![shipment::ShippedItem {
+            product_id: ProductId::new(id(20)),
+            variant: String::new(),
+            name: "Lamp".into(),
+            quantity: 1,
+        }],
+        amount: eur(1999),
+    };
+    let make: [fn(order_return::Return) -> ReturnEvent; 5] = [
+        ReturnEvent::Requested,
+        ReturnEvent::Accepted,
+        ReturnEvent::Rejected,
+        ReturnEvent::Received,
+        ReturnEvent::Refunded,
+    ];
+    check_as("order-events.returns", &make.map(|make| make(returned.clone())));
 }
 
 #[test]

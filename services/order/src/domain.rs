@@ -5,8 +5,9 @@
 mod draft;
 mod history;
 mod limits;
-mod new_shipment;
 mod order;
+mod order_return;
+mod parcels;
 mod report;
 mod saga;
 mod shipment;
@@ -20,16 +21,17 @@ pub use draft::{
 };
 pub use history::{HistoryEntries, HistoryEntry, OrderChange, PublishedEvent, rebuild};
 pub use limits::{LimitReached, UnpaidLimits};
-pub use new_shipment::NewShipment;
 pub use order::{CartVersion, Line, Order, OrderProgress, number};
+pub use order_return::{RETURN_WINDOW, RETURNS_MAX, Return, ReturnStatus};
+pub use parcels::{NewReturn, NewShipment};
 pub use report::{Customer, CustomerEvent, ReportedOrder, TopProduct, TopProducts};
 pub use saga::{
-    HOLD_MARGIN_SECONDS, Hold, LEASE, OwnPayment, Phase, RunnerId, STUCK_AFTER, Saga, SagaLease, Shortage, Step,
-    command_id, lease, next, phase, wake_at,
+    DueReturn, HOLD_MARGIN_SECONDS, Hold, LEASE, OwnPayment, Phase, RunnerId, STUCK_AFTER, Saga, SagaLease, Shortage,
+    Step, command_id, lease, next, phase, wake_at,
 };
-pub use shipment::{SHIPMENTS_MAX, Shipment, ShippedUnits};
+pub use shipment::{LineUnits, SHIPMENTS_MAX, Shipment};
 pub use status::{EDGES, PAYMENT_EDGES, PaymentStatus, Status};
 pub use transition::{
-    DECLINES_MAX, Decision, Decisions, PaymentOutcome, Refused, SagaEvent, State, decide, decide_all,
+    DECLINES_MAX, Decision, Decisions, PaymentOutcome, Refused, ReturnChange, SagaEvent, State, decide, decide_all,
 };
 pub use verify::{Difference, StoredOrder, Unreadable};

@@ -3,6 +3,7 @@
 mod internal;
 mod public;
 mod reports;
+mod returns;
 mod shipments;
 mod wire;
 
@@ -19,7 +20,7 @@ use serde_json::json;
 pub use wire::answer;
 
 use crate::{
-    domain::{LimitReached, Refused, SHIPMENTS_MAX},
+    domain::{LimitReached, RETURN_WINDOW, RETURNS_MAX, Refused, SHIPMENTS_MAX},
     service::{Error, OrderService, ReportService},
 };
 
@@ -34,7 +35,10 @@ pub fn routers(
     let settings = PortSettings { verifier: Some(verifier), ..PortSettings::of(process) };
     Routers {
         public: agora_web::public_stack(
-            public::routes(service.clone()).merge(shipments::routes(service.clone())).merge(reports::routes(reports)),
+            public::routes(service.clone())
+                .merge(shipments::routes(service.clone()))
+                .merge(returns::routes(service.clone()))
+                .merge(reports::routes(reports)),
             settings,
         ),
         internal: agora_web::internal(
@@ -146,7 +150,22 @@ impl From<Refused> for Problem {
             }
             Refused::TooManyShipments => Self::new(StatusCode::CONFLICT, "TOO_MANY_SHIPMENTS")
                 .detail(format!("an order can have at most {SHIPMENTS_MAX} shipments")),
-            Refused::NoShipment => Self::not_found(),
+            Refused::NoShipment | Refused::NoReturn => Self::not_found(),
+            Refused::NotReturnable { product, requested, returnable } => {
+                Self::new(StatusCode::CONFLICT, "NOT_RETURNABLE")
+                    .detail(format!(
+                        "{refused}: units can be returned for {} days after delivery, once",
+                        RETURN_WINDOW.whole_days()
+                    ))
+                    .extra("productId", product.to_string())
+                    .extra("requested", requested)
+                    .extra("returnable", returnable)
+            }
+            Refused::TooManyReturns => Self::new(StatusCode::CONFLICT, "TOO_MANY_RETURNS")
+                .detail(format!("an order can have at most {RETURNS_MAX} returns")),
+            Refused::ReturnStatus { from } => Self::new(StatusCode::CONFLICT, "INVALID_TRANSITION")
+                .detail(refused.to_string())
+                .extra("returnStatus", from.as_str()),
         }
     }
 }

@@ -14,6 +14,7 @@ pub use self::{
     reports::Reports,
     services::{
         Addresses, CallFailed, Carts, Catalog, Checkout, CheckoutError, NewHold, Payable, Payments, Report, Reserving,
+        ReturnedUnits,
     },
     store::{
         ApplyError, CreateError, IdempotencyLeases, Issued, Listing, OrderReads, OrderStore, Orders, RequestLease,

@@ -5,11 +5,11 @@
 
 mod histories;
 mod idempotency_leases;
+mod parcels;
 mod read;
 mod reports;
 mod row;
 mod sagas;
-mod shipments;
 mod write;
 
 use std::{collections::HashSet, sync::Arc};
@@ -85,7 +85,7 @@ impl Orders for PgOrders {
         dedup_key: &DedupKey,
         runner: Option<RunnerId>,
     ) -> Result<Outcome<SagaSnapshot>, ApplyError> {
-        if events.iter().any(SagaEvent::is_of_shipments) {
+        if events.iter().any(SagaEvent::is_of_parcels) {
             return self.apply_in_transaction(order, events, dedup_key, runner).await;
         }
         let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
@@ -178,7 +178,7 @@ impl PgOrders {
         let (lease, leased) = lease(&state, now, held, runner);
         let written = write::change(connection, &state, (revision, now, lease), &effects).await?;
         if written.is_some() {
-            shipments::write(connection, (state.order.id, now), &effects.entries).await?;
+            parcels::write(connection, (state.order.id, now), &effects.entries).await?;
         }
         Ok(written.map(|(now, revision)| SagaSnapshot { state, now, lease, leased, revision }))
     }
@@ -198,6 +198,10 @@ impl PgOrders {
                     events.push(self.ids.as_ref(), self.epoch, event)?;
                 }
                 PublishedEvent::Shipment(event) => {
+                    let event = NewEvent { event, aggregate, seq: *seq, correlation: Some(aggregate), causation };
+                    events.push(self.ids.as_ref(), self.epoch, event)?;
+                }
+                PublishedEvent::Return(event) => {
                     let event = NewEvent { event, aggregate, seq: *seq, correlation: Some(aggregate), causation };
                     events.push(self.ids.as_ref(), self.epoch, event)?;
                 }

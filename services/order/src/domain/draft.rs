@@ -183,6 +183,7 @@ impl OrderDraft {
             created_at: now,
             progress: OrderProgress::START,
             shipments: Vec::new(),
+            returns: Vec::new(),
             version: 1,
             event_seq: 1,
             updated_at: now,

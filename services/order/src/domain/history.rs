@@ -1,11 +1,11 @@
 //! The append-only history of an order, and the order rebuilt from it. No I/O.
 
-use agora_events::{Event as _, order::OrderEvent, shipment::ShipmentEvent};
-use agora_vocab::ShipmentId;
+use agora_events::{Event as _, order::OrderEvent, order_return::ReturnEvent, shipment::ShipmentEvent};
+use agora_vocab::{ReturnId, ShipmentId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Order, OrderProgress, Shipment};
+use super::{Order, OrderProgress, Return, ReturnStatus, Shipment};
 
 /// A history entry to write: sequence number, change and the event to publish, if any.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,11 +19,12 @@ pub struct HistoryEntry {
     pub change: OrderChange,
 }
 
-/// An event of an order or of one of its shipments.
+/// An event of an order, of one of its shipments or of one of its returns.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PublishedEvent {
     Order(OrderEvent),
     Shipment(ShipmentEvent),
+    Return(ReturnEvent),
 }
 
 /// A change as stored in the history.
@@ -38,6 +39,15 @@ pub enum OrderChange {
     Shipped(Shipment),
     /// A shipment was delivered.
     Delivered(ShipmentId),
+    /// A return was requested.
+    ReturnRequested(Return),
+    /// A return got another status.
+    ReturnChanged {
+        id: ReturnId,
+        status: ReturnStatus,
+        /// Whether the units are sold again; `None` until they are received.
+        resellable: Option<bool>,
+    },
 }
 
 impl HistoryEntry {
@@ -69,11 +79,30 @@ impl HistoryEntry {
         Some(Self { seq: after.version, event, change: OrderChange::Delivered(id) })
     }
 
+    /// The entry of the last change of a return of `after`; `None` if it has no such return.
+    pub fn returned(after: &Order, id: ReturnId) -> Option<Self> {
+        let returned = after.returns.iter().find(|returned| returned.id == id)?;
+        let make = match returned.status {
+            ReturnStatus::Requested => ReturnEvent::Requested,
+            ReturnStatus::Accepted => ReturnEvent::Accepted,
+            ReturnStatus::Rejected => ReturnEvent::Rejected,
+            ReturnStatus::Received => ReturnEvent::Received,
+            ReturnStatus::Refunded => ReturnEvent::Refunded,
+        };
+        let event = Some((after.event_seq, PublishedEvent::Return(make(after.return_payload(returned)))));
+        let change = match returned.status {
+            ReturnStatus::Requested => OrderChange::ReturnRequested(returned.clone()),
+            status => OrderChange::ReturnChanged { id, status, resellable: returned.resellable },
+        };
+        Some(Self { seq: after.version, event, change })
+    }
+
     /// Type of the history entry: the event type, or `payment.changed`.
     pub fn kind(&self) -> &'static str {
         match &self.event {
             Some((_, PublishedEvent::Order(event))) => event.kind(),
             Some((_, PublishedEvent::Shipment(event))) => event.kind(),
+            Some((_, PublishedEvent::Return(event))) => event.kind(),
             None => "payment.changed",
         }
     }
@@ -92,9 +121,7 @@ impl Order {
             ..self.clone()
         }
     }
-}
 
-impl Order {
     /// The order with one more shipment and the next version.
     #[must_use]
     pub fn with_shipment(&self, shipment: Shipment, at: OffsetDateTime) -> Self {
@@ -109,6 +136,29 @@ impl Order {
         let mut order = self.published_at(at);
         for shipment in order.shipments.iter_mut().filter(|shipment| shipment.id == id) {
             shipment.delivered_at = Some(at);
+        }
+        order
+    }
+
+    /// The order with one more return and the next version.
+    #[must_use]
+    pub fn with_return(&self, returned: Return, at: OffsetDateTime) -> Self {
+        let mut order = self.published_at(at);
+        order.returns.push(returned);
+        order
+    }
+
+    /// The order with another status of a return and the next version.
+    #[must_use]
+    pub fn with_return_status(
+        &self,
+        id: ReturnId,
+        (status, resellable): (ReturnStatus, Option<bool>),
+        at: OffsetDateTime,
+    ) -> Self {
+        let mut order = self.published_at(at);
+        for returned in order.returns.iter_mut().filter(|returned| returned.id == id) {
+            (returned.status, returned.resellable, returned.updated_at) = (status, resellable, at);
         }
         order
     }
@@ -132,6 +182,10 @@ pub fn rebuild(history: impl IntoIterator<Item = (i64, OrderChange, OffsetDateTi
                 OrderChange::Changed(progress) => order.moved_to(progress, at),
                 OrderChange::Shipped(shipment) => order.with_shipment(shipment, at),
                 OrderChange::Delivered(id) => order.with_delivery(id, at),
+                OrderChange::ReturnRequested(returned) => order.with_return(returned, at),
+                OrderChange::ReturnChanged { id, status, resellable } => {
+                    order.with_return_status(id, (status, resellable), at)
+                }
             },
             _ => return None,
         });

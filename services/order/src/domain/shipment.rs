@@ -16,7 +16,7 @@ pub struct Shipment {
     /// The carrier's number of the parcel.
     pub tracking: Option<String>,
     /// In the sequence of the order's lines; at least one.
-    pub items: Vec<ShippedUnits>,
+    pub items: Vec<LineUnits>,
     /// Time at which it was added, by the database's clock.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
@@ -26,7 +26,7 @@ pub struct Shipment {
 
 /// Units of one line of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShippedUnits {
+pub struct LineUnits {
     /// Position of the line in the order, from 1.
     pub line: i16,
     /// At least one.

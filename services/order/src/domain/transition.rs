@@ -3,17 +3,24 @@
 //! One pure function, [`decide`]. A client's request may be rejected. A response of another service is never rejected: a
 //! late or duplicate response has no effect.
 
+mod order_return;
 mod payment;
 mod shipment;
 mod stock;
 
-use agora_vocab::{Money, PaymentId, ProductId, ShipmentId, UserId};
+use agora_vocab::{Money, PaymentId, ProductId, ReturnId, ShipmentId, UserId};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-pub use self::payment::{DECLINES_MAX, PaymentOutcome};
 use self::payment::{begin, result};
-use super::{HistoryEntry, Hold, NewShipment, Order, OrderProgress, PaymentStatus, Saga, Shortage, Status};
+pub use self::{
+    order_return::ReturnChange,
+    payment::{DECLINES_MAX, PaymentOutcome},
+};
+use super::{
+    HistoryEntry, Hold, NewReturn, NewShipment, Order, OrderProgress, PaymentStatus, ReturnStatus, Saga, Shortage,
+    Status,
+};
 
 /// Pause before payment is polled again for a pending result.
 pub(super) const POLL_INTERVAL: Duration = Duration::seconds(5);
@@ -57,6 +64,10 @@ pub enum SagaEvent {
     ShipmentRequested(NewShipment),
     /// An admin marks a shipment as delivered.
     DeliveryReported(ShipmentId),
+    /// The owner requests a return of delivered units.
+    ReturnRequested(NewReturn),
+    /// An admin changes a return, or another service has done its part of it.
+    ReturnChanged { id: ReturnId, change: ReturnChange },
     /// Check whether the payment window has ended.
     WindowChecked,
     /// Catalog reserved all lines.
@@ -147,6 +158,18 @@ pub enum Refused {
     /// The order has no shipment with this id.
     #[error("the order has no such shipment")]
     NoShipment,
+    /// More units than can be sent back.
+    #[error("only {returnable} of {requested} units can be returned")]
+    NotReturnable { product: ProductId, requested: u32, returnable: u32 },
+    /// The order has [`super::RETURNS_MAX`] returns.
+    #[error("the order has the greatest number of returns")]
+    TooManyReturns,
+    /// The status of the return does not allow the change.
+    #[error("a return that is {} does not allow it", .from.as_str())]
+    ReturnStatus { from: ReturnStatus },
+    /// The order has no return with this id.
+    #[error("the order has no such return")]
+    NoReturn,
 }
 
 /// Applies `event` at `now` to the order and its saga. Never rejects a response of another service.
@@ -160,6 +183,8 @@ pub fn decide(before: &State, event: &SagaEvent, now: OffsetDateTime) -> Result<
         SagaEvent::StatusRequested(to) => transition.advance(*to)?,
         SagaEvent::ShipmentRequested(new) => return shipment::ship(before, new, now),
         SagaEvent::DeliveryReported(id) => return shipment::deliver(before, *id, now),
+        SagaEvent::ReturnRequested(new) => return order_return::request(before, new, now),
+        SagaEvent::ReturnChanged { id, change } => return order_return::change(before, *id, *change, now),
         SagaEvent::WindowChecked => transition.close_window(),
         SagaEvent::StockReserved { hold } => transition.stock_reserved(*hold),
         SagaEvent::StockUnavailable { hold, shortage } => transition.stock_unavailable(*hold, *shortage),
@@ -208,9 +233,15 @@ fn change_status(before: &State, to: Status, now: OffsetDateTime) -> Result<Deci
 }
 
 impl SagaEvent {
-    /// Whether the event changes shipments, which are stored in tables of their own.
-    pub const fn is_of_shipments(&self) -> bool {
-        matches!(self, Self::ShipmentRequested(_) | Self::DeliveryReported(_))
+    /// Whether the event changes shipments or returns, which are stored in tables of their own.
+    pub const fn is_of_parcels(&self) -> bool {
+        matches!(
+            self,
+            Self::ShipmentRequested(_)
+                | Self::DeliveryReported(_)
+                | Self::ReturnRequested(_)
+                | Self::ReturnChanged { .. }
+        )
     }
 
     /// Whether the event is the response of a successful call to another service.
@@ -229,6 +260,8 @@ impl SagaEvent {
             | Self::StatusRequested(_)
             | Self::ShipmentRequested(_)
             | Self::DeliveryReported(_)
+            | Self::ReturnRequested(_)
+            | Self::ReturnChanged { .. }
             | Self::WindowChecked
             | Self::StepFailed => false,
         }

@@ -69,6 +69,7 @@ fn differing_fields(rebuilt: &Order, row: &Order) -> Vec<&'static str> {
         ("hold", rebuilt.progress.hold == row.progress.hold),
         ("declines", rebuilt.progress.declines == row.progress.declines),
         ("shipments", rebuilt.shipments == row.shipments),
+        ("returns", rebuilt.returns == row.returns),
         ("version", rebuilt.version == row.version),
         ("event_seq", rebuilt.event_seq == row.event_seq),
         ("updated_at", rebuilt.updated_at == row.updated_at),

@@ -99,7 +99,7 @@ async fn list_all(
 }
 
 /// The user whose orders are visible to the caller; `None` (all users) for admins.
-fn confined(identity: &Identity) -> Option<UserId> {
+pub(super) fn confined(identity: &Identity) -> Option<UserId> {
     (!identity.has(Role::Admin)).then_some(identity.user)
 }
 

@@ -11,7 +11,7 @@ use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{row::OrderRow, shipments};
+use super::{parcels, row::OrderRow};
 use crate::{
     domain::{HistoryEntries, Order, OrderChange, StoredOrder, Unreadable},
     ports::{Histories, StoreError},
@@ -40,7 +40,7 @@ impl Histories for PgHistories {
             sqlx::query_as(include_str!("../../sql/orders_by_id.sql")).bind(ids).fetch_all(&mut *tx).await?;
         let mut orders: HashMap<Uuid, Result<Order, Unreadable>> =
             rows.into_iter().map(|row| (row.id(), read(row))).collect();
-        shipments::attach(&mut tx, orders.values_mut().filter_map(|order| order.as_mut().ok()).collect()).await?;
+        parcels::attach(&mut tx, orders.values_mut().filter_map(|order| order.as_mut().ok()).collect()).await?;
         tx.commit().await?;
         Ok(histories.into_iter().map(|history| history.with(&mut orders)).collect())
     }

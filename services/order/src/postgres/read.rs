@@ -10,9 +10,8 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{
-    PgOrders,
+    PgOrders, parcels,
     row::{OrderRow, SagaRow},
-    shipments,
 };
 use crate::{
     domain::Order,
@@ -41,7 +40,7 @@ impl OrderReads for PgOrders {
         let more = rows.len() > page_size;
         let mut items: Vec<Order> =
             rows.into_iter().take(page_size).map(OrderRow::into_order).collect::<Result<_, _>>()?;
-        shipments::attach(&mut connection, items.iter_mut().collect()).await?;
+        parcels::attach(&mut connection, items.iter_mut().collect()).await?;
         let next = items.last().filter(|_| more).map(|order| order.id.to_string());
         Ok(Page { items, total: None, next })
     }
@@ -79,6 +78,6 @@ pub(super) async fn find_with<T: DeserializeOwned>(
     let value = is_duplicate.then(|| value.map_or(Value::Null, |Json(value)| value));
     let known = value.map(serde_json::from_value).transpose().map_err(|error| StoreError::Broken(error.into()))?;
     let mut snapshot = row.into_snapshot()?;
-    shipments::attach(connection, vec![&mut snapshot.state.order]).await?;
+    parcels::attach(connection, vec![&mut snapshot.state.order]).await?;
     Ok(Some((snapshot, known.or(stored))))
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{row::OrderRow, shipments};
+use super::{parcels, row::OrderRow};
 use crate::{
     domain::{Customer, CustomerEvent, ReportedOrder, TopProduct, TopProducts},
     ports::{Reports, StoreError},
@@ -60,7 +60,7 @@ impl Reports for PgReports {
             .await?;
         let orders: Result<Vec<_>, StoreError> = rows.into_iter().map(ReportedRow::into_order).collect();
         let mut orders = orders?;
-        shipments::attach(&mut connection, orders.iter_mut().map(|reported| &mut reported.order).collect()).await?;
+        parcels::attach(&mut connection, orders.iter_mut().map(|reported| &mut reported.order).collect()).await?;
         Ok(orders)
     }
 

@@ -235,6 +235,7 @@ impl OrderRow {
             created_at,
             progress,
             shipments: Vec::new(),
+            returns: Vec::new(),
             version,
             event_seq,
             updated_at,

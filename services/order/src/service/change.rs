@@ -1,10 +1,10 @@
 //! Use cases that cancel an order, ship it or change its fulfilment status.
 
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{OrderId, ShipmentId, UserId};
+use agora_vocab::{OrderId, ReturnId, ShipmentId, UserId};
 
 use super::{Error, OrderService};
-use crate::domain::{NewShipment, Order, Refused, SagaEvent, Status};
+use crate::domain::{NewReturn, NewShipment, Order, Refused, ReturnChange, SagaEvent, Status};
 
 impl OrderService {
     /// Cancels an order; the worker releases stock and refunds later. `user` is the owner, `None` for an admin.
@@ -50,6 +50,35 @@ impl OrderService {
         dedup_key: &DedupKey,
     ) -> Result<Outcome<Order>, Error> {
         self.change(id, SagaEvent::DeliveryReported(shipment), dedup_key).await
+    }
+
+    /// An id for a new return.
+    pub fn new_return_id(&self) -> ReturnId {
+        ReturnId::new(self.ids.next())
+    }
+
+    /// Requests the return of delivered units on behalf of `user`, the owner; `None` for an admin.
+    pub async fn request_return(
+        &self,
+        id: OrderId,
+        user: Option<UserId>,
+        new: NewReturn,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Order>, Error> {
+        let order = self.order(id, user).await?;
+        self.change(order.id, SagaEvent::ReturnRequested(new), dedup_key).await
+    }
+
+    /// Accepts, rejects or receives a return on behalf of an admin; repeatable. The worker refunds and restocks what is
+    /// received.
+    pub async fn change_return(
+        &self,
+        id: OrderId,
+        returned: ReturnId,
+        change: ReturnChange,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Order>, Error> {
+        self.change(id, SagaEvent::ReturnChanged { id: returned, change }, dedup_key).await
     }
 
     async fn change(&self, id: OrderId, event: SagaEvent, dedup_key: &DedupKey) -> Result<Outcome<Order>, Error> {

@@ -16,6 +16,7 @@ mod reading;
 mod regressions;
 mod rejections;
 mod reports;
+mod returns;
 mod shipments;
 mod shop;
 mod status_changes;

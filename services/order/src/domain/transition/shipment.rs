@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::{Decision, Refused, State};
 use crate::domain::{
-    HistoryEntry, Line, NewShipment, Order, RequestedLine, SHIPMENTS_MAX, Shipment, ShippedUnits, Status,
+    HistoryEntry, Line, LineUnits, NewShipment, Order, RequestedLine, SHIPMENTS_MAX, Shipment, Status,
 };
 
 /// Adds a shipment to a paid order.
@@ -28,7 +28,7 @@ pub(super) fn ship(before: &State, new: &NewShipment, now: OffsetDateTime) -> Re
             return Err(Refused::QuantityExceeded { product: line.product, requested: quantity, remaining });
         }
         sellers.push(line.seller);
-        units.push(ShippedUnits { line: position, quantity });
+        units.push(LineUnits { line: position, quantity });
     }
     let Some((&seller, others)) = sellers.split_first() else { return Err(Refused::NotOrdered { item: 0 }) };
     if others.iter().any(|other| *other != seller) {
@@ -72,7 +72,7 @@ pub(super) fn status_of_shipments(order: &Order) -> Option<Status> {
 
 impl Order {
     /// The line of a product and variant, and its position from 1.
-    fn line_of(&self, requested: &RequestedLine) -> Option<(i16, &Line)> {
+    pub(super) fn line_of(&self, requested: &RequestedLine) -> Option<(i16, &Line)> {
         let is_it = |line: &Line| line.product == requested.product && line.variant == requested.variant;
         (1_i16..).zip(&self.lines).find(|(_, line)| is_it(line))
     }

@@ -11,7 +11,7 @@ use super::shop::{Shop, id};
 
 impl Shop {
     /// A paid order of Ada's.
-    async fn paid(&self, key: &str, lines: &[(ProductId, u32)]) -> OrderId {
+    pub async fn paid(&self, key: &str, lines: &[(ProductId, u32)]) -> OrderId {
         let lines = lines.iter().map(|(product, units)| json!({ "productId": product, "quantity": units }));
         let body = json!({
             "items": lines.collect::<Vec<_>>(), "payment": { "method": "card", "token": "tok_ok" }
@@ -19,26 +19,26 @@ impl Shop {
         id(&self.order(key, body).await.expect(201).body)
     }
 
-    fn ship(&self, order: OrderId, key: &str, lines: &[(ProductId, u32)]) -> Request {
+    pub fn ship(&self, order: OrderId, key: &str, lines: &[(ProductId, u32)]) -> Request {
         let lines = lines.iter().map(|(product, units)| json!({ "productId": product, "quantity": units }));
         let body = json!({ "items": lines.collect::<Vec<_>>(), "carrier": "Parcel Post", "trackingNumber": "PP 12" });
         self.app().post(&format!("/api/v1/orders/{order}/shipments"), body).with(&self.admin()).key(key)
     }
 
-    fn mark_delivered(&self, order: OrderId, shipment: &Value) -> Request {
+    pub fn mark_delivered(&self, order: OrderId, shipment: &Value) -> Request {
         let path = format!("/api/v1/orders/{order}/shipments/{}/deliver", shipment["id"].as_str().unwrap());
         self.app().post(&path, Value::Null).with(&self.admin())
     }
 
-    async fn read(&self, order: OrderId) -> Value {
+    pub async fn read(&self, order: OrderId) -> Value {
         self.get(&format!("/api/v1/orders/{order}")).await.expect(200).body
     }
 
-    async fn kinds(&self, order: OrderId) -> Vec<String> {
+    pub async fn kinds(&self, order: OrderId) -> Vec<String> {
         self.store.events(order).await.into_iter().map(|(_, kind)| kind).collect()
     }
 
-    async fn assert_orders_verify(&self) {
+    pub async fn assert_orders_verify(&self) {
         self.assert_histories_agree().await;
         let found = verification(self.store.db.clone()).verify(|_| ()).await.unwrap();
         assert_eq!((found.differing, found.listed), (0, vec![]));

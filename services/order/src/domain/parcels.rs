@@ -1,11 +1,14 @@
-//! A parcel as an admin describes it, before it is checked against its order. No I/O.
+//! A parcel as an admin describes it and a return as the owner of an order does, before they are checked against the order.
+//! No I/O.
 
-use agora_vocab::ShipmentId;
+use agora_vocab::{ReturnId, ShipmentId};
 
 use super::{FieldError, RequestedLine, RequestedLines};
 
 /// Longest name of a carrier and longest tracking number, in characters.
 const TEXT_CHARACTERS_MAX: usize = 100;
+/// Longest reason of a return, in characters.
+const REASON_CHARACTERS_MAX: usize = 500;
 
 /// A parcel as an admin describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +17,15 @@ pub struct NewShipment {
     pub carrier: String,
     /// The carrier's number of the parcel.
     pub tracking: Option<String>,
+    /// Unique by product and variant.
+    pub items: Vec<RequestedLine>,
+}
+
+/// Units that the owner of an order wants to send back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewReturn {
+    pub id: ReturnId,
+    pub reason: String,
     /// Unique by product and variant.
     pub items: Vec<RequestedLine>,
 }
@@ -27,21 +39,39 @@ impl NewShipment {
         tracking: Option<&str>,
     ) -> Result<Self, Vec<FieldError>> {
         let mut wrong = Vec::new();
-        let items = items.map(RequestedLines::into_lines).unwrap_or_else(|found| {
-            wrong.extend(found);
-            Vec::new()
-        });
-        let carrier = line_of_text("carrier", carrier, &mut wrong);
-        let tracking = tracking.map(|number| line_of_text("trackingNumber", number, &mut wrong));
+        let items = lines(items, &mut wrong);
+        let carrier = line_of_text(("carrier", TEXT_CHARACTERS_MAX), carrier, &mut wrong);
+        let tracking = tracking.map(|text| line_of_text(("trackingNumber", TEXT_CHARACTERS_MAX), text, &mut wrong));
         if wrong.is_empty() { Ok(Self { id, carrier, tracking, items }) } else { Err(wrong) }
     }
 }
 
-fn line_of_text(field: &str, text: &str, wrong: &mut Vec<FieldError>) -> String {
+impl NewReturn {
+    /// Checks the reason: one line of 1 to 500 characters. Returns every invalid field on error, those of `items` included.
+    pub fn parse(
+        id: ReturnId,
+        items: Result<RequestedLines, Vec<FieldError>>,
+        reason: &str,
+    ) -> Result<Self, Vec<FieldError>> {
+        let mut wrong = Vec::new();
+        let items = lines(items, &mut wrong);
+        let reason = line_of_text(("reason", REASON_CHARACTERS_MAX), reason, &mut wrong);
+        if wrong.is_empty() { Ok(Self { id, reason, items }) } else { Err(wrong) }
+    }
+}
+
+fn lines(items: Result<RequestedLines, Vec<FieldError>>, wrong: &mut Vec<FieldError>) -> Vec<RequestedLine> {
+    items.map(RequestedLines::into_lines).unwrap_or_else(|found| {
+        wrong.extend(found);
+        Vec::new()
+    })
+}
+
+fn line_of_text((field, max): (&str, usize), text: &str, wrong: &mut Vec<FieldError>) -> String {
     let text = text.trim();
-    let fits = (1..=TEXT_CHARACTERS_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    let fits = (1..=max).contains(&text.chars().count()) && !text.chars().any(char::is_control);
     if !fits {
-        wrong.push(FieldError::new(field, format!("must be one line of 1 to {TEXT_CHARACTERS_MAX} characters")));
+        wrong.push(FieldError::new(field, format!("must be one line of 1 to {max} characters")));
     }
     text.to_owned()
 }
