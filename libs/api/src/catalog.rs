@@ -2,7 +2,7 @@
 
 pub mod routes;
 
-use agora_vocab::{Money, OrderId, ProductId, SellerId, WarehouseId};
+use agora_vocab::{Money, OrderId, ProductId, ReturnId, SellerId, WarehouseId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -200,6 +200,26 @@ pub struct Hold {
     /// The order that holds.
     pub order_id: OrderId,
     pub hold: i32,
+}
+
+/// Internal `POST /internal/v1/take-back`: units of a committed hold that customers sent back go into stock.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TakeBack {
+    /// The order that holds.
+    pub order_id: OrderId,
+    pub hold: i32,
+    /// The return's id, the same in every repetition.
+    pub return_id: ReturnId,
+    pub lines: Vec<Line>,
+}
+
+/// The answer to `take-back`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TakenBack {
+    /// Units that went into stock with this return.
+    pub units: i64,
 }
 
 /// What `commit` or `release` found: `committed`, `released`, `expired`, or `tombstone` for an undo that came first.

@@ -7,8 +7,10 @@ pub mod cart;
 pub mod catalog;
 mod envelope;
 pub mod order;
+pub mod order_return;
 pub mod payment;
 pub mod recommendation;
+pub mod shipment;
 mod topic;
 pub mod user;
 

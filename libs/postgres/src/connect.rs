@@ -43,6 +43,14 @@ pub async fn connect(config: &Config, migrations: &'static Migrator, process: &P
     db
 }
 
+/// A handle for a command that ends by itself, named `command` in the server's list of sessions: without a readiness gate, and
+/// with one login.
+pub fn open(config: &Config, command: &'static str) -> Db {
+    let Config { url, pool_size, ca, session, .. } = config;
+    let how = How { service: command, pool_size: *pool_size, ca: ca.clone(), session: *session };
+    Db::lazy(how, &url.current())
+}
+
 /// Runs a task that does not end by itself until the process shuts down, again if it panics.
 pub(crate) fn supervise<F>(process: &Process, name: &'static str, mut start: impl FnMut() -> F + Send + 'static)
 where

@@ -14,7 +14,7 @@ mod replica;
 mod session;
 
 pub use config::{Address, Config, PoolPart};
-pub use connect::connect;
+pub use connect::{connect, open};
 pub use db::Db;
 pub use error::{Error, constraint, unavailable};
 pub use migrate::migrate;

@@ -58,6 +58,10 @@ ids! {
     PaymentId
     /// A refund of a payment.
     RefundId
+    /// A parcel with units of an order.
+    ShipmentId
+    /// Units of an order that the customer sends back.
+    ReturnId
     /// Who sells a product and is owed its price.
     SellerId
     /// A hold on stock for one line of an order.

@@ -22,7 +22,7 @@ pub use clock::{Clock, Ids};
 pub use email::Email;
 pub use id::{
     AddressId, CartId, CommandId, EventId, LineId, OrderId, PasswordResetId, PaymentId, ProductId, RefundId,
-    ReservationId, SellerId, SessionId, UserId, WarehouseId,
+    ReservationId, ReturnId, SellerId, SessionId, ShipmentId, UserId, WarehouseId,
 };
 pub use money::{AMOUNT_MAX, Currency, Money, MoneyError};
 pub use page::{Page, PageSize};

@@ -6,11 +6,12 @@ mod migrate;
 mod replay;
 mod seed;
 mod services;
+mod verify;
 
 use std::{io, process::ExitCode};
 
 use agora_events::{Topic, topics};
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use replay::{Plan, Projection};
 use tikv_jemallocator::Jemalloc;
@@ -78,11 +79,26 @@ enum Verb {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Compare stored records with the events that they result from
+    ///
+    /// Reads DATABASE_URL or DATABASE_URL_FILE; ORDER_DATABASE_URL wins. Changes nothing, and may run while the services do.
+    /// Prints the ids of records that differ, at most 100, and exits with 1 if there are any.
+    Verify {
+        /// The records
+        records: Records,
+    },
     /// Print a completion script for a shell
     Completion {
         /// The shell
         shell: Shell,
     },
+}
+
+/// What `agora verify` compares.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Records {
+    /// Every order with its history
+    Orders,
 }
 
 fn main() -> ExitCode {
@@ -103,6 +119,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Migrate { services } => migrate::run(services::chosen(&services)),
         Verb::Seed { url } => seed::run(&url),
         Verb::Replay { from, to, topics, into, dry_run } => replay::run(&Plan { from, to, topics, into, dry_run }),
+        Verb::Verify { records: Records::Orders } => verify::orders(),
         Verb::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "agora", &mut io::stdout());
             Ok(())

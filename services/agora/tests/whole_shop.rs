@@ -332,6 +332,46 @@ async fn an_order_with_its_payment_is_paid_declined_or_refunded_by_cancelling() 
 }
 
 #[tokio::test]
+async fn a_returned_unit_is_refunded_once_and_is_in_stock_again() {
+    let shop = Shop::open().await;
+    let (token, product) = (shop.shopper().await, shop.product(5).await);
+    let admin = shop.login(ADMIN.0, ADMIN.1).await;
+    let units = |units: u32| json!([{ "productId": product, "quantity": units }]);
+    let body = json!({ "items": units(3), "payment": { "method": "card", "token": "tok_ok" } });
+    let (_, order) = shop.send(Method::POST, "/orders", &token, Some("o"), Some(&body)).await;
+    assert_eq!(order["status"], "paid", "{order}");
+    let path = format!("/orders/{}", order["id"].as_str().unwrap());
+    let parcel = json!({ "items": units(3), "carrier": "Parcel Post" });
+    let (status, shipped) =
+        shop.send(Method::POST, &format!("{path}/shipments"), &admin, Some("s"), Some(&parcel)).await;
+    assert_eq!((status, &shipped["status"]), (201, &json!("shipped")), "{shipped}");
+    let deliver = format!("{path}/shipments/{}/deliver", shipped["shipments"][0]["id"].as_str().unwrap());
+    let (_, completed) = shop.send(Method::POST, &deliver, &admin, None, None).await;
+    assert_eq!(completed["status"], "completed", "{completed}");
+    let back = json!({ "items": units(1), "reason": "It is too bright" });
+    let (status, requested) = shop.send(Method::POST, &format!("{path}/returns"), &token, Some("r"), Some(&back)).await;
+    assert_eq!(status, 201, "{requested}");
+    let id = requested["returns"][0]["id"].as_str().unwrap();
+    let (status, _) = shop.send(Method::POST, &format!("{path}/returns/{id}/accept"), &admin, None, None).await;
+    assert_eq!(status, 200);
+    let receive = format!("{path}/returns/{id}/receive");
+    let resellable = json!({ "resellable": true });
+    for _ in 0..2 {
+        assert_eq!(shop.send(Method::POST, &receive, &admin, None, Some(&resellable)).await.0, 200);
+    }
+    let refunded = async || {
+        let (_, order) = shop.send(Method::GET, &path, &token, None, None).await;
+        order["returns"][0]["status"] == "refunded" && order["paymentStatus"] == "partially_refunded"
+    };
+    comes_true("the price of the unit goes back and the order knows it", refunded).await;
+    comes_true("the unit is in stock again", async || shop.stock(&product).await == 3).await;
+    let kept = "select (captured_minor - refunded_minor)::bigint from payment";
+    assert_eq!(shop.number("payment", kept).await, 2 * 1999, "one unit is refunded once");
+    assert_eq!(shop.number("payment", "select count(*) from refund_attempt").await, 1);
+    assert!(shop.command(&["verify", "orders"]).status().unwrap().success());
+}
+
+#[tokio::test]
 async fn forty_buyers_of_ten_units_buy_exactly_ten() {
     let shop = Shop::open().await;
     let product = shop.product(10).await;
@@ -404,6 +444,17 @@ async fn repeated_kills_lose_and_duplicate_nothing() {
     assert_eq!(shop.stock(&product).await, 1000 - orders);
     assert_eq!(shop.number("catalog", "select sum(reserved)::bigint from stock").await, 0, "every hold is committed");
     shop.books_agree().await;
+    let verify = || shop.command(&["verify", "orders"]).stdout(Stdio::piped()).output().unwrap();
+    let verified = verify();
+    assert!(verified.status.success(), "{verified:?}");
+    assert!(String::from_utf8_lossy(&verified.stdout).ends_with(" orders equal their histories\n"), "{verified:?}");
+    let changed =
+        "update orders set total_minor = 1 where id = (select min(id::text)::uuid from orders) returning 1::bigint";
+    shop.number("order", changed).await;
+    let verified = verify();
+    let printed = String::from_utf8_lossy(&verified.stdout);
+    assert_eq!(verified.status.code(), Some(1), "{verified:?}");
+    assert!(printed.lines().count() == 1 && printed.ends_with(": other values in the row: total\n"), "{printed}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod hold;
 mod listing;
 mod product;
 mod stock;
+mod take_back;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -19,4 +20,5 @@ pub use self::{
     listing::{Cursor, CursorKey, Filter, Listing, ProductPage, Search, Sort, Start},
     product::{Change, Details, Expected, Exported, ExportedLevel, IfMatch, Listed, Patch, Product, Quoted, Stale},
     stock::{AdjustRefused, Adjustment, StockLevel, StockLocation},
+    take_back::distribute,
 };

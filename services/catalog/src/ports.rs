@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 pub use agora_outbox::StoreError;
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::ProductId;
+use agora_vocab::{ProductId, ReturnId};
 use async_trait::async_trait;
 use uuid::Uuid;
 
@@ -19,9 +19,9 @@ use crate::domain::{
 };
 
 /// Everything that this service stores.
-pub trait CatalogStore: Products + Stock + Holds {}
+pub trait CatalogStore: Products + Stock + Holds + Returns {}
 
-impl<T: Products + Stock + Holds> CatalogStore for T {}
+impl<T: Products + Stock + Holds + Returns> CatalogStore for T {}
 
 #[async_trait]
 pub trait Products: Send + Sync + std::fmt::Debug {
@@ -105,6 +105,14 @@ pub trait Holds: Send + Sync + std::fmt::Debug {
     /// were deleted. Keeps committed holds: an order may be cancelled until it is shipped, and the hold is needed to return
     /// its units.
     async fn sweep(&self) -> Result<u64, StoreError>;
+}
+
+/// Units of orders that customers sent back.
+#[async_trait]
+pub trait Returns: Send + Sync + std::fmt::Debug {
+    /// Puts units of a committed hold back into stock, where they were sold from, once for each return: a duplicate returns
+    /// the same number of units. Over all returns of a hold never more than it sold; none of a hold in another state.
+    async fn take_back(&self, hold: Hold, id: ReturnId, lines: &Lines) -> Result<Outcome<i64>, StoreError>;
 }
 
 /// Why a product could not be written.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{Ids, ProductId, SellerId};
+use agora_vocab::{Ids, ProductId, ReturnId, SellerId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -161,6 +161,11 @@ impl CatalogService {
     /// Releases a hold and returns its state afterwards. Idempotent; an unknown hold becomes a tombstone.
     pub async fn release(&self, hold: Hold, message: Uuid) -> Result<HoldState, Error> {
         Ok(self.store.release(hold, message).await?.into_inner())
+    }
+
+    /// Puts returned units of a committed hold back into stock; idempotent by return. Returns their number.
+    pub async fn take_back(&self, hold: Hold, id: ReturnId, lines: &Lines) -> Result<i64, Error> {
+        Ok(self.store.take_back(hold, id, lines).await?.into_inner())
     }
 
     /// Returns the states of the existing holds among `holds`.

@@ -29,8 +29,8 @@ use crate::{
         user::UserClient,
     },
     domain::UnpaidLimits,
-    postgres::{PgOrders, PgReports},
-    service::{OrderService, PROVISIONAL_AFTER, ReportService, Services},
+    postgres::{PgHistories, PgOrders, PgReports},
+    service::{OrderService, PROVISIONAL_AFTER, ReportService, Services, VerifyService},
 };
 
 /// Database migrations, those of outbox and inbox included.
@@ -39,6 +39,11 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 /// Starts the service. Returns without waiting for PostgreSQL, Kafka or other services.
 pub fn start(process: Process) -> BoxFuture<'static, Started> {
     async move { build(settings(process.service(), Config::read)?, &process).await }.boxed()
+}
+
+/// The verification of the orders of a database, for a command.
+pub fn verification(db: agora_postgres::Db) -> VerifyService {
+    VerifyService { histories: Arc::new(PgHistories { db }) }
 }
 
 async fn build(config: Config, process: &Process) -> Started {

@@ -37,8 +37,9 @@ pub fn start(process: Process) -> BoxFuture<'static, Started> {
 }
 
 /// Connects the use cases with the database and Redis, without ports and without the service's own tasks.
-pub async fn use_cases(config: &Config, redis: &Redis, process: &Process) -> (Db, RecommendationService) {
+pub async fn use_cases(config: &Config, process: &Process) -> (Db, Redis, RecommendationService) {
     let db = agora_postgres::connect(&config.postgres, &MIGRATIONS, process).await;
+    let redis = Redis::connect(&config.tokens.redis, process);
     let store = PgRecommendations::new(db.clone(), process.ids(), config.epoch);
     let service = RecommendationService::new(
         Arc::new(store),
@@ -46,13 +47,12 @@ pub async fn use_cases(config: &Config, redis: &Redis, process: &Process) -> (Db
         Arc::new(RedisLimit::new(redis.clone(), process)),
         Rules { default_category: config.default_category.clone(), recompute_every: config.recompute_every },
     );
-    (db, service)
+    (db, redis, service)
 }
 
 /// Builds the service and starts its tasks in `process`.
 pub async fn build(config: Config, process: &Process) -> (Ports, Routers) {
-    let redis = Redis::connect(&config.tokens.redis, process);
-    let (db, service) = use_cases(&config, &redis, process).await;
+    let (db, redis, service) = use_cases(&config, process).await;
     agora_outbox::relay(db.clone(), Producer::new(&config.kafka), process);
     agora_outbox::sweep(db.clone(), process);
     let reader = service.clone();

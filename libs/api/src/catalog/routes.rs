@@ -39,5 +39,7 @@ routes! {
         COMMIT = Post "/internal/v1/commit" Service;
         /// Releases a reservation, or blocks one that arrives later; idempotent.
         RELEASE = Post "/internal/v1/release" Service;
+        /// Puts units of a committed reservation back into stock; idempotent by return.
+        TAKE_BACK = Post "/internal/v1/take-back" Service;
     }
 }

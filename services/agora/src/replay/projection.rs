@@ -21,7 +21,7 @@ impl RecommendationProjection {
     /// Opens the database of the service's settings.
     pub async fn open(process: &Process) -> anyhow::Result<Self> {
         let config = settings(process.service(), agora_recommendation::Config::read)?;
-        let (_, service) = agora_recommendation::use_cases(&config, process).await;
+        let (_, _, service) = agora_recommendation::use_cases(&config, process).await;
         Ok(Self(service))
     }
 

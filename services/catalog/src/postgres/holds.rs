@@ -8,6 +8,7 @@
 
 mod end;
 mod reserve;
+mod take_back;
 
 use std::collections::BTreeMap;
 

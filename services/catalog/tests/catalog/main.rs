@@ -15,3 +15,4 @@ mod products;
 mod public;
 mod shop;
 mod stock;
+mod take_back;

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     domain::{Product, RequestedLine, Shortage},
-    ports::{CallFailed, Catalog, NewHold, Reserving},
+    ports::{CallFailed, Catalog, NewHold, Reserving, ReturnedUnits},
 };
 
 const CALLEE: &str = "catalog";
@@ -50,6 +50,14 @@ impl Catalog for CatalogClient {
         let answer: Result<api::HoldState, _> = self.0.command(api::routes::COMMIT.path, command.uuid(), &body).await;
         // Only a state says that the reservation is gone: catalog never refuses to commit one.
         Ok(answer.map_err(failed)?.state == "committed")
+    }
+
+    async fn take_back(&self, command: CommandId, units: &ReturnedUnits) -> Result<(), CallFailed> {
+        let ReturnedUnits { order, hold, id, lines } = units;
+        let lines = lines.iter().map(line).collect();
+        let body = api::TakeBack { order_id: *order, hold: *hold, return_id: *id, lines };
+        let taken: Result<api::TakenBack, _> = self.0.command(api::routes::TAKE_BACK.path, command.uuid(), &body).await;
+        taken.map(drop).map_err(failed)
     }
 
     async fn release(&self, command: CommandId, order: OrderId, hold: i32) -> Result<(), CallFailed> {

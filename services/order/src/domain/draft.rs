@@ -182,6 +182,8 @@ impl OrderDraft {
             expires_at: now + window,
             created_at: now,
             progress: OrderProgress::START,
+            shipments: Vec::new(),
+            returns: Vec::new(),
             version: 1,
             event_seq: 1,
             updated_at: now,
