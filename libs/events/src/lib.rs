@@ -8,6 +8,7 @@ pub mod catalog;
 mod envelope;
 pub mod order;
 pub mod payment;
+pub mod promotional;
 pub mod recommendation;
 mod topic;
 pub mod user;

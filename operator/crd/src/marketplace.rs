@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Database, Disruption, Exposure, Identity, Kafka, MarketplaceStatus, Network, Observability, Payments, Pod,
-    Recommendations, Recovery, Redis, Release, ServiceSpec,
+    Promotions, Recommendations, Recovery, Redis, Release, ServiceSpec,
 };
 
 /// Spec of a marketplace: its services, databases, topics and routes.
@@ -105,6 +105,9 @@ pub struct MarketplaceSpec {
     /// How products are recommended to users.
     #[serde(default)]
     pub recommendations: Recommendations,
+    /// Promotions of the catalog. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promotions: Option<Promotions>,
     /// Labels, annotations and scheduling of all pods.
     #[serde(default)]
     pub pod: Pod,

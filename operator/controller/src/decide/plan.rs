@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use agora_crd::{
     DeletionPolicy, ExposureTlsType, ExposureType, LegacyAliases, Marketplace, Network, PaymentProvider, Pod, Profile,
-    Reason, Recommendations, TlsMode,
+    Promotions, Reason, Recommendations, TlsMode,
 };
 use agora_topology as topology;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -101,6 +101,8 @@ pub struct Plan {
     pub exposure: ExposurePlan,
     pub payments: PaymentProvider,
     pub recommendations: Recommendations,
+    /// `None`: the catalog starts no promotions.
+    pub promotions: Option<Promotions>,
     pub stripe: Option<StripePlan>,
     pub access_token_lifetime_seconds: i32,
     pub pod: Pod,
@@ -194,6 +196,7 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         exposure: exposure(spec),
         payments: payments::provider(spec, &mut violations),
         recommendations: spec.recommendations.clone(),
+        promotions: spec.promotions.clone(),
         stripe: payments::stripe(spec),
         access_token_lifetime_seconds: spec.identity.access_token_lifetime_seconds,
         pod: spec.pod.clone(),
