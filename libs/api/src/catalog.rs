@@ -1,10 +1,15 @@
 //! Bodies of the catalog: products, stock, and the internal commands by which carts and orders quote and hold.
 
 pub mod routes;
+mod terms;
+mod variants;
 
 use agora_vocab::{Money, OrderId, ProductId, ReturnId, SellerId, WarehouseId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+
+pub use terms::{ChangeTerm, Expanded, ListedProduct, NewTerm, NewWarehouse, Term, Warehouse};
+pub use variants::{NewVariant, Variant};
 
 /// A product as clients see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -143,6 +148,9 @@ pub struct VariantStock {
     pub variant: String,
     /// Units that can be ordered now.
     pub stock: i64,
+    /// Own price of the variant; absent if it has the product's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Money>,
 }
 
 /// A line of internal `GET /internal/v1/products/export`.

@@ -9,6 +9,7 @@ mod envelope;
 pub mod order;
 pub mod order_return;
 pub mod payment;
+pub mod promotional;
 pub mod recommendation;
 pub mod shipment;
 mod topic;

@@ -1,15 +1,15 @@
 //! A sample of every event, kept as snapshots: what one release wrote, all later ones read.
 
 use agora_vocab::{
-    CartId, CommandId, Currency, Money, OrderId, PasswordResetId, PaymentId, ProductId, RefundId, ReturnId, SellerId,
-    SessionId, ShipmentId, UserId, WarehouseId,
+    CartId, CommandId, Currency, Money, OrderId, PasswordResetId, PaymentId, ProductId, PromotionId, RefundId,
+    ReturnId, SellerId, SessionId, ShipmentId, UserId, WarehouseId,
 };
 use time::macros::datetime;
 use uuid::Uuid;
 
 use crate::{
     DeadLetter, DeadLetterEvent, DeadLetterMetadata, Envelope, Event, cart, catalog, order, order_return, payment,
-    recommendation, shipment, user,
+    promotional, recommendation, shipment, user,
 };
 
 fn id(n: u128) -> Uuid {
@@ -99,6 +99,26 @@ fn an_account_without_preferences_wants_every_mail() {
     assert_eq!((account.preferences, account.blocked), (user::Preferences::default(), false));
     let partial: user::Preferences = serde_json::from_str(r#"{"promotions":false}"#).unwrap();
     assert_eq!((partial.promotions, partial.order_updates, partial.recommendations), (false, true, true));
+}
+
+#[test]
+fn promotions() {
+    use promotional::{Promotion, PromotionEnded, PromotionalEvent};
+    let promotion_id = PromotionId::new(id(60));
+    check(&[
+        PromotionalEvent::Started(Promotion {
+            promotion_id,
+            title: "Summer sale".into(),
+            message: Some("Everything that gives light.".into()),
+            products: vec![promotional::PromotedProduct {
+                product_id: ProductId::new(id(20)),
+                name: "Lamp".into(),
+                price: eur(999),
+                category: Some("Lighting".into()),
+            }],
+        }),
+        PromotionalEvent::Ended(PromotionEnded { promotion_id }),
+    ]);
 }
 
 #[test]

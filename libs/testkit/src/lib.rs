@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test that cannot be set up ends there")]
 
 mod app;
+mod cable;
 mod events;
 mod generated;
 mod kafka;
@@ -16,6 +17,7 @@ mod stripe;
 mod time;
 
 pub use app::{Request, TestApp, TestResponse, refused};
+pub use cable::Cable;
 pub use events::{envelope, message_id};
 pub use generated::assert_generated;
 pub use kafka::{KafkaServer, configure_topic, kafka, place_topic};

@@ -46,8 +46,12 @@ ids! {
     AddressId
     /// A product of the catalog.
     ProductId
+    /// A variant of a product, such as a colour.
+    VariantId
     /// A place that holds stock.
     WarehouseId
+    /// A category, a brand, a supplier or a location of warehouses.
+    TermId
     /// A shopper's cart.
     CartId
     /// A line of a cart.
@@ -70,6 +74,8 @@ ids! {
     EventId
     /// A step of a saga, repeated under the same id.
     CommandId
+    /// A promotion of the catalog: one campaign.
+    PromotionId
     /// A request to set a new password.
     PasswordResetId
 }

@@ -29,7 +29,7 @@ pub use kafka::{
 pub use marketplace::{ManagementPolicy, Marketplace, MarketplaceSpec, Profile};
 pub use policies::{
     DeletionPolicy, Disruption, EgressRule, Identity, Monitoring, NamespaceSelector, Network, NetworkPolicyMode,
-    Observability, Orders, PaymentProvider, Payments, Pod, Protocol, Recommendations, Recovery, StripeCompatible,
+    Observability, Orders, PaymentProvider, Payments, Pod, Promotions, Protocol, Recommendations, Recovery, StripeCompatible,
 };
 pub use reasons::ReasonDocumentation;
 pub use redis::{ExternalRedis, Redis, RedisTopology, RedisType, StandaloneRedis};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Archive, Database, Disruption, Exposure, Identity, Kafka, MarketplaceStatus, Network, Observability, Orders, Payments, Pod,
-    Recommendations, Recovery, Redis, Release, ServiceSpec,
+    Promotions, Recommendations, Recovery, Redis, Release, ServiceSpec,
 };
 
 /// Spec of a marketplace: its services, databases, topics and routes.
@@ -114,6 +114,9 @@ pub struct MarketplaceSpec {
     /// Where every event is kept. Default: events are kept only as long as their topics keep them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub archive: Option<Archive>,
+    /// Promotions of the catalog. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promotions: Option<Promotions>,
     /// Labels, annotations and scheduling of all pods.
     #[serde(default)]
     pub pod: Pod,

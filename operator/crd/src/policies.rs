@@ -1,5 +1,5 @@
-//! The small parts of a spec: tokens, orders, payments, recommendations, pods, network, disruption, traces, recovery, deletion. Must not depend on
-//! the controller.
+//! The small parts of a spec: tokens, orders, payments, recommendations, promotions, pods, network, disruption, traces,
+//! recovery, deletion. Must not depend on the controller.
 
 use std::collections::BTreeMap;
 
@@ -130,6 +130,23 @@ impl Default for Recommendations {
             default_category: recommendations_default_category(),
         }
     }
+}
+
+/// Promotions of the catalog, which start by schedule. Users who want promotions get a mail for each.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Promotions {
+    /// Time from the start of one promotion to the start of the next, in seconds.
+    #[schemars(range(min = 60, max = 2_592_000))]
+    pub interval_seconds: i32,
+    /// Title of each promotion, on one line.
+    #[serde(default = "promotions_title")]
+    #[schemars(length(min = 1, max = 100), regex(pattern = r"^[^\x00-\x1F\x7F]*[^\x00-\x20\x7F][^\x00-\x1F\x7F]*$"))]
+    pub title: String,
+}
+
+fn promotions_title() -> String {
+    "Recommended this week".to_owned()
 }
 
 /// Labels, annotations and scheduling of all pods.

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use agora_crd::{
     DeletionPolicy, ExposureTlsType, ExposureType, LegacyAliases, Marketplace, Network, Orders, PaymentProvider, Pod,
-    Profile, Reason, Recommendations, TlsMode,
+    Profile, Promotions, Reason, Recommendations, TlsMode,
 };
 use agora_topology as topology;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -105,6 +105,8 @@ pub struct Plan {
     pub payments: PaymentProvider,
     pub orders: Orders,
     pub recommendations: Recommendations,
+    /// `None`: the catalog starts no promotions.
+    pub promotions: Option<Promotions>,
     pub stripe: Option<StripePlan>,
     pub access_token_lifetime_seconds: i32,
     pub pod: Pod,
@@ -202,6 +204,7 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         payments: payments::provider(spec, &mut violations),
         orders: spec.orders.clone(),
         recommendations: spec.recommendations.clone(),
+        promotions: spec.promotions.clone(),
         stripe: payments::stripe(spec),
         access_token_lifetime_seconds: spec.identity.access_token_lifetime_seconds,
         pod: spec.pod.clone(),

@@ -264,6 +264,20 @@ fn pods_refer_to_the_generated_objects_that_another_owner_may_have() {
 }
 
 #[test]
+fn ca22_the_catalog_gets_the_schedule_of_promotions_if_the_spec_has_one() {
+    let mut fixture = Fixture::new(MINIMAL).migrated();
+    let settings = |fixture: &Fixture| {
+        let key = ObjectKey::new(Kind::ConfigMap, "shop-catalog");
+        fixture.objects().into_iter().find(|object| object.key == key).unwrap().body["data"].clone()
+    };
+    assert_eq!(settings(&fixture)["PROMOTION_INTERVAL_SECONDS"], serde_json::Value::Null);
+    fixture.market.spec.promotions = Some(serde_json::from_str(r#"{"intervalSeconds": 3600}"#).unwrap());
+    let found = settings(&fixture);
+    assert_eq!(found["PROMOTION_INTERVAL_SECONDS"], "3600");
+    assert_eq!(found["PROMOTION_TITLE"], "Recommended this week");
+}
+
+#[test]
 fn re4_a_service_that_caches_gets_the_address_of_redis_its_password_and_the_schedule_of_the_spec() {
     let mut fixture = Fixture::new(MINIMAL).migrated();
     let settings = |fixture: &Fixture, service: &str| {

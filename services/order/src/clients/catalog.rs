@@ -1,10 +1,10 @@
 //! HTTP client of the catalog service's internal API. Must not contain order logic.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use agora_api::catalog as api;
 use agora_outbound::{CallError, Client};
-use agora_vocab::{CommandId, OrderId, ProductId, Variant};
+use agora_vocab::{CommandId, Money, OrderId, ProductId, Variant};
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -24,9 +24,9 @@ impl Catalog for CatalogClient {
     async fn quote(&self, products: &[ProductId]) -> Result<Vec<Product>, CallFailed> {
         let body = api::QuoteRequest { product_ids: products.to_vec() };
         let quote: api::Quote = self.0.post(api::routes::QUOTE.path, &body).await.map_err(failed)?;
-        let mut variants: BTreeMap<ProductId, BTreeSet<Variant>> = BTreeMap::new();
-        for stock in quote.variants {
-            variants.entry(stock.product_id).or_default().insert(Variant::stored(stock.variant));
+        let mut variants: BTreeMap<ProductId, BTreeMap<Variant, Option<Money>>> = BTreeMap::new();
+        for api::VariantStock { product_id, variant, stock: _, price } in quote.variants {
+            variants.entry(product_id).or_default().insert(Variant::stored(variant), price);
         }
         let quoted = |item: api::Product| {
             let variants = variants.remove(&item.id).unwrap_or_default();
@@ -80,7 +80,7 @@ fn refused(error: &CallError) -> Option<Shortage> {
     Some(Shortage { product, requested: number("requested"), available: number("available") })
 }
 
-fn product(product: api::Product, variants: BTreeSet<Variant>) -> Product {
+fn product(product: api::Product, variants: BTreeMap<Variant, Option<Money>>) -> Product {
     let api::Product { id, name, price, category, brand, supplier, seller_id, .. } = product;
     Product { id, name, price, brand, category, supplier, seller: seller_id, variants }
 }

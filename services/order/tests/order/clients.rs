@@ -75,10 +75,13 @@ async fn a_quote_returns_existing_products() {
         "price": { "amount": 1999, "currency": "EUR" }, "brand": null, "supplier": null, "imageUrl": null, "version": 1,
         "sellerId": Uuid::from_u128(1), "createdAt": "2026-01-02T03:04:05Z", "updatedAt": "2026-01-02T03:04:05Z" });
     let red = json!({ "productId": LAMP, "variant": "red", "stock": 1 });
-    let quote = json!({ "items": [product], "unknown": [], "variants": [red] });
+    let gold =
+        json!({ "productId": LAMP, "variant": "gold", "stock": 1, "price": { "amount": 9900, "currency": "EUR" } });
+    let quote = json!({ "items": [product], "unknown": [], "variants": [red, gold] });
     let catalog = CatalogClient(client("catalog", 200, quote).await);
     let quoted = catalog.quote(&[LAMP]).await.unwrap();
-    assert!(quoted[0].variants.contains(&Variant::parse("red").unwrap()));
+    let own_price = |name| quoted[0].variants[&Variant::parse(name).unwrap()].map(|price| price.amount);
+    assert_eq!((own_price("red"), own_price("gold")), (None, Some(9900)));
     assert_eq!((quoted[0].name.as_str(), quoted[0].price.amount), ("Lamp", 1999));
 }
 

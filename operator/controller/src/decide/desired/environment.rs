@@ -193,6 +193,7 @@ fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
         return archive(plan, observed, name);
     }
     let setting = |text: String| Ok(Entry::Setting(text));
+    let optional = |text: Option<String>| Ok(text.map_or(Entry::Absent, Entry::Setting));
     let file = |file: File| Ok(Entry::File(file));
     match name {
         "PORT" => setting(service.row.port.to_string()),
@@ -206,6 +207,8 @@ fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
         "LEGACY_ALIASES" => setting(format!("{:?}", plan.exposure.legacy_aliases)),
         "RECOMMENDATION_INTERVAL_SECONDS" => setting(plan.recommendations.interval_seconds.to_string()),
         "RECOMMENDATION_DEFAULT_CATEGORY" => setting(plan.recommendations.default_category.clone()),
+        "PROMOTION_INTERVAL_SECONDS" => optional(plan.promotions.as_ref().map(|p| p.interval_seconds.to_string())),
+        "PROMOTION_TITLE" => optional(plan.promotions.as_ref().map(|p| p.title.clone())),
         "PAYMENT_PROVIDER" => setting(format!("{:?}", plan.payments)),
         "ACCESS_TOKEN_LIFETIME_SECONDS" => setting(plan.access_token_lifetime_seconds.to_string()),
         "ADMIN_EMAIL" => setting(observed.credentials.admin.username.clone()),

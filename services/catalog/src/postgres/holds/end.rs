@@ -1,5 +1,7 @@
 //! Ends holds: commit, release and expiry. Runs the statements; the domain decides the transition.
 
+use std::sync::OnceLock;
+
 use agora_outbox::{Outcome, write_once};
 use agora_postgres::Connection;
 use agora_vocab::{ProductId, Variant, WarehouseId};
@@ -13,12 +15,12 @@ use crate::{
 
 /// Ends a hold; the result is its state afterwards.
 pub(super) struct EndHold<'a> {
-    pub store: &'a PgCatalog,
-    pub hold: Hold,
+    store: &'a PgCatalog,
+    hold: Hold,
     /// Selects the step by the current state of the hold.
-    pub step: fn(HoldState) -> Step,
-    /// Id of the command or event; `None` for an expiry.
-    pub message: Option<Uuid>,
+    step: fn(HoldState) -> Step,
+    message: Option<Uuid>,
+    freed: OnceLock<Vec<ProductId>>,
 }
 
 /// How the hold changes.
@@ -125,7 +127,17 @@ impl Change for EndHold<'_> {
     }
 }
 
-impl EndHold<'_> {
+impl<'a> EndHold<'a> {
+    /// Ends `hold` by a command or event with the id `message`; `None` for an expiry.
+    pub fn new(store: &'a PgCatalog, hold: Hold, step: fn(HoldState) -> Step, message: Option<Uuid>) -> Self {
+        Self { store, hold, step, message, freed: OnceLock::new() }
+    }
+
+    /// The products whose available units the change may have raised.
+    pub fn freed(&self) -> &[ProductId] {
+        self.freed.get().map_or(&[], Vec::as_slice)
+    }
+
     async fn apply(
         &self,
         connection: &mut Connection,
@@ -157,6 +169,10 @@ impl EndHold<'_> {
         };
         // Sorted: the lines of a hold are stored in the order of their locations.
         let movements: Vec<StockMovement> = stock.into_iter().map(moved).collect();
+        if on_hand != reserved {
+            // The lines of a hold never change: another attempt frees the same.
+            self.freed.get_or_init(|| movements.iter().map(|movement| movement.after.location.product).collect());
+        }
         let expired = reserved_by.filter(|_| *to == HoldState::Expired);
         let events = self.store.hold_events(&movements, expired, self.hold, self.message)?;
         let end = sqlx::query(END_HOLD)

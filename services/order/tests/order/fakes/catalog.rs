@@ -1,7 +1,7 @@
 //! In-memory catalog service.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -60,7 +60,7 @@ impl InMemoryCatalog {
             category: Some("Lighting".to_owned()),
             supplier: Some("Bright Ltd".to_owned()),
             seller: SellerId::HOUSE,
-            variants: BTreeSet::new(),
+            variants: BTreeMap::new(),
         };
         inner.products.insert(id, product);
         inner.on_hand.insert(id, units);
