@@ -8,11 +8,12 @@ pub mod catalog;
 mod envelope;
 pub mod order;
 pub mod payment;
+pub mod promotional;
 pub mod recommendation;
 mod topic;
 pub mod user;
 
-pub use envelope::{DeadLetter, DeadLetterEvent, DeadLetterMetadata, Envelope};
+pub use envelope::{DeadLetter, DeadLetterEvent, DeadLetterMetadata, DeadMail, Envelope};
 pub use topic::{Topic, topics};
 
 use serde_json::value::RawValue;

@@ -1,15 +1,17 @@
 //! A sample of every event, kept as snapshots: what one release wrote, all later ones read.
 
+use std::collections::BTreeMap;
+
 use agora_vocab::{
-    CartId, CommandId, Currency, Money, OrderId, PasswordResetId, PaymentId, ProductId, RefundId, SellerId, SessionId,
-    UserId, WarehouseId,
+    CartId, CommandId, Currency, Money, NotificationId, OrderId, PasswordResetId, PaymentId, ProductId, PromotionId,
+    RefundId, SellerId, SessionId, UserId, WarehouseId,
 };
 use time::macros::datetime;
 use uuid::Uuid;
 
 use crate::{
-    DeadLetter, DeadLetterEvent, DeadLetterMetadata, Envelope, Event, cart, catalog, order, payment, recommendation,
-    user,
+    DeadLetter, DeadLetterEvent, DeadLetterMetadata, DeadMail, Envelope, Event, cart, catalog, order, payment,
+    promotional, recommendation, user,
 };
 
 fn id(n: u128) -> Uuid {
@@ -93,6 +95,26 @@ fn an_account_without_preferences_wants_every_mail() {
     assert_eq!(account.preferences, user::Preferences::default());
     let partial: user::Preferences = serde_json::from_str(r#"{"promotions":false}"#).unwrap();
     assert_eq!((partial.promotions, partial.order_updates, partial.recommendations), (false, true, true));
+}
+
+#[test]
+fn promotions() {
+    use promotional::{Promotion, PromotionEnded, PromotionalEvent};
+    let promotion_id = PromotionId::new(id(60));
+    check(&[
+        PromotionalEvent::Started(Promotion {
+            promotion_id,
+            title: "Summer sale".into(),
+            message: Some("Everything that gives light.".into()),
+            products: vec![promotional::PromotedProduct {
+                product_id: ProductId::new(id(20)),
+                name: "Lamp".into(),
+                price: eur(999),
+                category: Some("Lighting".into()),
+            }],
+        }),
+        PromotionalEvent::Ended(PromotionEnded { promotion_id }),
+    ]);
 }
 
 #[test]
@@ -232,16 +254,26 @@ fn recommendations() {
 
 #[test]
 fn dead_letters() {
-    check(&[DeadLetterEvent::Dead(DeadLetter {
-        original_message: Some("bm90IGpzb24=".into()),
-        metadata: DeadLetterMetadata {
-            consumer: "cart".into(),
-            original_topic: "product-events".into(),
-            partition: 2,
-            offset: 41,
-            reason: "not an envelope".into(),
-        },
-    })]);
+    check(&[
+        DeadLetterEvent::Dead(DeadLetter {
+            original_message: Some("bm90IGpzb24=".into()),
+            metadata: DeadLetterMetadata {
+                consumer: "cart".into(),
+                original_topic: "product-events".into(),
+                partition: 2,
+                offset: 41,
+                reason: "not an envelope".into(),
+                headers: BTreeMap::from([("traceparent".into(), "00-1".into())]),
+            },
+        }),
+        DeadLetterEvent::DeadMail(DeadMail {
+            notification_id: NotificationId::new(id(70)),
+            user_id: UserId::new(id(10)),
+            source_id: id(1),
+            attempts: 20,
+            reason: "connection refused".into(),
+        }),
+    ]);
 }
 
 #[test]
