@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Database, Disruption, Exposure, Identity, Kafka, MarketplaceStatus, Network, Observability, Payments, Pod,
+    Database, Disruption, Exposure, Identity, Kafka, Mail, MarketplaceStatus, Network, Observability, Payments, Pod,
     Recommendations, Recovery, Redis, Release, ServiceSpec,
 };
 
@@ -69,7 +69,10 @@ use crate::{
         .field_path(".payments"),
     validation = Rule::new("self.profile == 'Development' || !has(self.payments) || !has(self.payments.stripeCompatible) || self.payments.stripeCompatible.baseUrl.startsWith('https://')")
         .message("stripeCompatible.baseUrl must begin with https:// outside profile Development")
-        .field_path(".payments")
+        .field_path(".payments"),
+    validation = Rule::new("self.profile == 'Development' || !has(self.mail) || !has(self.mail.smtp.tls) || self.mail.smtp.tls.mode != 'Disable'")
+        .message("TLS may be disabled only in profile Development")
+        .field_path(".mail")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct MarketplaceSpec {
@@ -105,6 +108,9 @@ pub struct MarketplaceSpec {
     /// How products are recommended to users.
     #[serde(default)]
     pub recommendations: Recommendations,
+    /// The mail server. Without it, notifications are listed and no mail is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail: Option<Mail>,
     /// Labels, annotations and scheduling of all pods.
     #[serde(default)]
     pub pod: Pod,

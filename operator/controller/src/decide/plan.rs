@@ -6,6 +6,7 @@ mod addresses;
 mod budget;
 mod kafka;
 mod known;
+mod mail;
 mod payments;
 mod service;
 
@@ -23,6 +24,7 @@ pub use addresses::host_and_port;
 pub use budget::Budget;
 pub use kafka::{KafkaPlan, Mechanism, TopicPlan};
 pub use known::Known;
+pub use mail::MailPlan;
 pub use payments::StripePlan;
 pub use service::{EnvValue, Replicas, ServicePlan};
 
@@ -102,6 +104,10 @@ pub struct Plan {
     pub payments: PaymentProvider,
     pub recommendations: Recommendations,
     pub stripe: Option<StripePlan>,
+    /// `None`: no mail is sent.
+    pub mail: Option<MailPlan>,
+    /// The address of the shop, for links in mails.
+    pub public_url: Option<String>,
     pub access_token_lifetime_seconds: i32,
     pub pod: Pod,
     pub network: Network,
@@ -195,6 +201,8 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         payments: payments::provider(spec, &mut violations),
         recommendations: spec.recommendations.clone(),
         stripe: payments::stripe(spec),
+        mail: mail::mail(spec),
+        public_url: mail::public_url(spec),
         access_token_lifetime_seconds: spec.identity.access_token_lifetime_seconds,
         pod: spec.pod.clone(),
         network: spec.network.clone(),
@@ -291,13 +299,15 @@ impl Plan {
                 EnvValue::Secret { name, .. } => Some((name.clone(), Purpose::Env)),
             })
         });
-        let certificates = [tls, self.database.tls.ca_secret.clone(), self.kafka.tls.ca_secret.clone()];
+        let mail_ca = self.mail.as_ref().and_then(|mail| mail.tls.ca_secret.clone());
+        let certificates = [tls, self.database.tls.ca_secret.clone(), self.kafka.tls.ca_secret.clone(), mail_ca];
         let certificates = certificates.into_iter().flatten().map(|name| (name, Purpose::Tls));
         let logins = [
             Some((self.database.admin_secret.clone(), self.database_login())),
             self.redis_secret.clone().map(|name| (name, self.redis_login())),
             self.stripe.as_ref().map(|stripe| (stripe.secret.clone(), stripe.login())),
             self.kafka.credentials.clone().map(|name| (name, self.kafka_login())),
+            self.mail.as_ref().and_then(|mail| Some((mail.secret.clone()?, mail.login()))),
         ];
         let pull = self.pull_secrets.iter().map(|name| (name.clone(), Purpose::Pull));
         let mut all: Vec<(String, Purpose)> =

@@ -108,6 +108,9 @@ fn egress(plan: &Plan, service: &ServicePlan) -> Vec<NetworkPolicyEgressRule> {
     if row.name == topology::PAYMENT.name {
         needed.extend(plan.stripe.as_ref().map(|stripe| i32::from(stripe.port)));
     }
+    if row.env.contains(&"SMTP_HOST") {
+        needed.extend(plan.mail_address().into_iter().flat_map(|address| plan.ports_of(address)));
+    }
     needed.sort_unstable();
     needed.dedup();
     rules.extend(to_outside(plan, &needed));

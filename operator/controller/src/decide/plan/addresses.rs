@@ -1,4 +1,4 @@
-//! The addresses of data servers and trace collector, and the ports to which connections to them lead.
+//! The addresses of data servers, mail server and trace collector, and the ports to which connections to them lead.
 
 use agora_crd::NetworkPolicyMode;
 
@@ -12,7 +12,7 @@ impl Plan {
             return Vec::new();
         }
         let addresses = self.kafka.bootstrap.iter().chain(&self.otlp_endpoint).filter_map(|text| host_and_port(text));
-        let all = [self.database_address()].into_iter().chain(addresses);
+        let all = [self.database_address()].into_iter().chain(self.mail_address()).chain(addresses);
         let mut found: Vec<_> = all.filter_map(|(host, port)| service_address(host, port, &self.namespace)).collect();
         found.sort_unstable();
         found.dedup();
@@ -22,6 +22,11 @@ impl Plan {
     /// Host and port of the database server.
     pub fn database_address(&self) -> (&str, i32) {
         (&self.database.host, i32::from(self.database.port))
+    }
+
+    /// Host and port of the mail server.
+    pub fn mail_address(&self) -> Option<(&str, i32)> {
+        self.mail.as_ref().map(|mail| (mail.host.as_str(), i32::from(mail.port)))
     }
 
     /// The ports to which a connection to an address may lead: its own, and those of the pods behind a Service.
