@@ -19,6 +19,7 @@ const BASE: &[&str] = &[
     "agora-outbox",
     "agora-archive",
 ];
+const TESTKIT: &[&str] = &["agora-vocab", "agora-api", "agora-events", "agora-mailbox"];
 const SERVICES: &[&str] = &[
     "agora-gateway",
     "agora-user",
@@ -26,6 +27,7 @@ const SERVICES: &[&str] = &[
     "agora-cart",
     "agora-order",
     "agora-payment",
+    "agora-notification",
     "agora-recommendation",
     "agora-search",
 ];
@@ -44,7 +46,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("agora-kafka", &["agora-chassis", "agora-events", "agora-vocab"]),
     ("agora-outbox", &["agora-chassis", "agora-postgres", "agora-kafka", "agora-events", "agora-vocab"]),
     ("agora-archive", &["agora-chassis", "agora-kafka", "agora-events", "agora-vocab"]),
-    ("agora-testkit", BASE),
+    ("agora-mailbox", &[]),
+    ("agora-testkit", TESTKIT),
     ("agora-crd", &["agora-topology"]),
     ("agora-operator", &["agora-crd", "agora-topology", "agora-events", "agora-vocab", "agora-chassis", "agora-redis"]),
     ("agora-shopper", &["agora-vocab", "agora-api", "agora-events"]),
@@ -153,7 +156,7 @@ fn edge_faults(package: &Package, ours: &[&str]) -> Vec<String> {
 
 fn allowed(name: &str) -> Option<Vec<&'static str>> {
     if name == "agora" {
-        return Some([BASE, SERVICES].concat());
+        return Some([BASE, SERVICES, &["agora-mailbox"]].concat());
     }
     if SERVICES.contains(&name) {
         return Some(BASE.to_vec());

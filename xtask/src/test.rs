@@ -21,8 +21,8 @@ const CARGO_TEST: [&str; 6] = ["cargo", "test", "--quiet", "--no-fail-fast", "--
 /// Time in which servers of test programs must end after the last test program.
 const SERVERS_END_SECONDS_MAX: u64 = 30;
 /// Test programs that execute the services' SQL. The operator's database tests choose their server versions themselves.
-const STATEMENTS: [&str; 9] =
-    ["cart", "catalog", "order", "outbox", "payments", "postgres", "recommendation", "search", "user"];
+const STATEMENTS: [&str; 10] =
+    ["cart", "catalog", "notification", "order", "outbox", "payments", "postgres", "recommendation", "search", "user"];
 
 #[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
 pub enum Stage {

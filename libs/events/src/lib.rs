@@ -15,7 +15,7 @@ pub mod shipment;
 mod topic;
 pub mod user;
 
-pub use envelope::{DeadLetter, DeadLetterEvent, DeadLetterMetadata, Envelope};
+pub use envelope::{DeadLetter, DeadLetterEvent, DeadLetterMetadata, DeadMail, Envelope};
 pub use topic::{Topic, topics};
 
 use serde_json::value::RawValue;

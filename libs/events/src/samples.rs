@@ -1,15 +1,17 @@
 //! A sample of every event, kept as snapshots: what one release wrote, all later ones read.
 
+use std::collections::BTreeMap;
+
 use agora_vocab::{
-    CartId, CommandId, Currency, Money, OrderId, PasswordResetId, PaymentId, ProductId, PromotionId, RefundId,
-    ReturnId, SellerId, SessionId, ShipmentId, UserId, WarehouseId,
+    CartId, CommandId, Currency, Money, NotificationId, OrderId, PasswordResetId, PaymentId, ProductId, PromotionId,
+    RefundId, ReturnId, SellerId, SessionId, ShipmentId, UserId, WarehouseId,
 };
 use time::macros::datetime;
 use uuid::Uuid;
 
 use crate::{
-    DeadLetter, DeadLetterEvent, DeadLetterMetadata, Envelope, Event, cart, catalog, order, order_return, payment,
-    promotional, recommendation, shipment, user,
+    DeadLetter, DeadLetterEvent, DeadLetterMetadata, DeadMail, Envelope, Event, cart, catalog, order, order_return,
+    payment, promotional, recommendation, shipment, user,
 };
 
 fn id(n: u128) -> Uuid {
@@ -305,16 +307,26 @@ fn recommendations() {
 
 #[test]
 fn dead_letters() {
-    check(&[DeadLetterEvent::Dead(DeadLetter {
-        original_message: Some("bm90IGpzb24=".into()),
-        metadata: DeadLetterMetadata {
-            consumer: "cart".into(),
-            original_topic: "product-events".into(),
-            partition: 2,
-            offset: 41,
-            reason: "not an envelope".into(),
-        },
-    })]);
+    check(&[
+        DeadLetterEvent::Dead(DeadLetter {
+            original_message: Some("bm90IGpzb24=".into()),
+            metadata: DeadLetterMetadata {
+                consumer: "cart".into(),
+                original_topic: "product-events".into(),
+                partition: 2,
+                offset: 41,
+                reason: "not an envelope".into(),
+                headers: BTreeMap::from([("traceparent".into(), "00-1".into())]),
+            },
+        }),
+        DeadLetterEvent::DeadMail(DeadMail {
+            notification_id: NotificationId::new(id(70)),
+            user_id: UserId::new(id(10)),
+            source_id: id(1),
+            attempts: 20,
+            reason: "connection refused".into(),
+        }),
+    ]);
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub struct Service {
     pub database: bool,
     /// Topics that it writes.
     pub publishes: &'static [Topic],
-    /// Topics that it reads, in a group of its own name.
+    /// Topics that it reads, in groups whose names begin with its own.
     pub consumes: &'static [Topic],
     /// Services whose internal port it calls.
     pub calls: &'static [&'static str],
@@ -79,7 +79,7 @@ pub const ENV_KAFKA: &[&str] = &[
 pub const ARCHIVE_GROUP: &str = "archive";
 
 /// Every service, the way in first.
-pub const ALL: &[Service] = &[GATEWAY, USER, CATALOG, CART, ORDER, PAYMENT, RECOMMENDATION, SEARCH];
+pub const ALL: &[Service] = &[GATEWAY, USER, CATALOG, CART, ORDER, PAYMENT, NOTIFICATION, RECOMMENDATION, SEARCH];
 
 /// The public entry point.
 pub const GATEWAY: Service = Service {
@@ -100,6 +100,7 @@ pub const GATEWAY: Service = Service {
         "CART_URL",
         "ORDER_URL",
         "PAYMENT_URL",
+        "NOTIFICATION_URL",
         "SEARCH_URL",
         "RECOMMENDATION_URL",
     ],
@@ -204,6 +205,44 @@ pub const PAYMENT: Service = Service {
     needed_to_buy: true,
 };
 
+/// Consumer groups of the notification service: a backlog of promotions does not delay the mail of an order.
+pub const NOTIFICATION_GROUPS: [&str; 2] = ["notification-critical", "notification-standard"];
+
+/// Notifications by list and by mail, and the dead letters of every service.
+pub const NOTIFICATION: Service = Service {
+    name: "notification",
+    port: 3006,
+    internal_port: None,
+    routes: &["/notifications", "/admin/notifications", "/admin/dead-letters"],
+    database: true,
+    publishes: &[],
+    consumes: &[
+        topics::USER,
+        topics::ORDER,
+        topics::PAYMENT,
+        topics::PROMOTIONAL,
+        topics::RECOMMENDATION,
+        topics::DEAD_LETTER,
+    ],
+    calls: &[],
+    behind_gateway: true,
+    env: &[
+        // Tokens of links in mails are derived from it.
+        "INTERNAL_SECRET",
+        "SMTP_HOST",
+        "SMTP_PORT",
+        "SMTP_TLS",
+        "SMTP_CA_FILE",
+        "SMTP_USERNAME",
+        "SMTP_PASSWORD",
+        "SMTP_FROM",
+        "PUBLIC_URL",
+        "MAIL_OPEN_TRACKING",
+    ],
+    cpu_target_percent: 70,
+    needed_to_buy: false,
+};
+
 /// Products that users may want next.
 pub const RECOMMENDATION: Service = Service {
     name: "recommendation",
@@ -263,6 +302,16 @@ impl Service {
         !self.publishes.is_empty() || !self.consumes.is_empty()
     }
 
+    /// Names of its consumer groups, before the isolation key is put in front: one of its own name, or one per priority.
+    pub fn consumer_groups(&self) -> Vec<&'static str> {
+        match (self.name, self.consumes.is_empty()) {
+            (_, true) => Vec::new(),
+            ("notification", false) => NOTIFICATION_GROUPS.to_vec(),
+            ("search", false) => vec!["search", ARCHIVE_GROUP],
+            (name, false) => vec![name],
+        }
+    }
+
     /// Whether it mints or checks internal tokens.
     pub const fn internal(&self) -> bool {
         self.internal_port.is_some() || !self.calls.is_empty()
@@ -308,9 +357,11 @@ pub fn callers(callee: &str) -> impl Iterator<Item = &'static str> {
     ALL.iter().filter(move |service| service.calls.contains(&callee)).map(|service| service.name)
 }
 
-/// Every topic that a service writes, and the dead letters of those that read; each once, by name.
+/// Every topic that a service writes or reads, and the dead letters of those that read; each once, by name. A topic may be read
+/// before the service that writes it exists.
 pub fn all_topics() -> Vec<Topic> {
-    let mut all: Vec<Topic> = ALL.iter().flat_map(|service| service.publishes.iter().copied()).collect();
+    let used = |service: &'static Service| service.publishes.iter().chain(service.consumes).copied();
+    let mut all: Vec<Topic> = ALL.iter().flat_map(used).collect();
     if ALL.iter().any(|service| !service.consumes.is_empty()) {
         all.push(topics::DEAD_LETTER);
     }
@@ -335,6 +386,15 @@ mod tests {
     }
 
     #[test]
+    fn every_consumer_has_groups_whose_names_begin_with_its_own() {
+        for row in ALL {
+            let groups = row.consumer_groups();
+            assert_eq!(groups.is_empty(), row.consumes.is_empty(), "{}", row.name);
+            assert!(groups.iter().all(|group| group.starts_with(row.name)), "{groups:?}");
+        }
+    }
+
+    #[test]
     fn the_longest_prefix_owns_a_path() {
         let name = |path| owner(path).map(|service| service.name);
         assert_eq!(name("/api/v1/orders/{id}"), Some("order"));
@@ -356,9 +416,13 @@ mod tests {
     }
 
     #[test]
-    fn every_consumed_topic_is_published() {
-        let published = all_topics();
-        assert!(ALL.iter().flat_map(|s| s.consumes).all(|topic| published.contains(topic)));
-        assert_eq!(published.len(), 9);
+    fn every_topic_of_a_service_is_created() {
+        let created = all_topics();
+        assert!(ALL.iter().flat_map(|s| s.consumes.iter().chain(s.publishes)).all(|topic| created.contains(topic)));
+        assert_eq!(created, {
+            let mut all = agora_events::topics::ALL.to_vec();
+            all.sort_unstable();
+            all
+        });
     }
 }

@@ -74,6 +74,8 @@ ids! {
     EventId
     /// A step of a saga, repeated under the same id.
     CommandId
+    /// A notification of a user, and the mail that carries it.
+    NotificationId
     /// A promotion of the catalog: one campaign.
     PromotionId
     /// A request to set a new password.

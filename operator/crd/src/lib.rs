@@ -7,6 +7,7 @@ mod archive;
 mod database;
 mod exposure;
 mod kafka;
+mod mail;
 mod marketplace;
 mod policies;
 mod reasons;
@@ -26,10 +27,12 @@ pub use kafka::{
     ExternalKafka, Kafka, KafkaAuthentication, KafkaAuthenticationType, KafkaCredentials, KafkaType, TopicDefaults,
     TopicManagement, TopicOverride,
 };
+pub use mail::{Mail, OpenTracking, Smtp};
 pub use marketplace::{ManagementPolicy, Marketplace, MarketplaceSpec, Profile};
 pub use policies::{
     DeletionPolicy, Disruption, EgressRule, Identity, Monitoring, NamespaceSelector, Network, NetworkPolicyMode,
-    Observability, Orders, PaymentProvider, Payments, Pod, Promotions, Protocol, Recommendations, Recovery, StripeCompatible,
+    Observability, Orders, PaymentProvider, Payments, Pod, Promotions, Protocol, Recommendations, Recovery,
+    StripeCompatible,
 };
 pub use reasons::ReasonDocumentation;
 pub use redis::{ExternalRedis, Redis, RedisTopology, RedisType, StandaloneRedis};
@@ -59,7 +62,8 @@ pub const ACCEPT_DATA_OWNER: &str = "agoraplatform.dev/accept-data-owner";
 /// Label on a Secret: with `"true"` the Marketplaces of its namespace may use it.
 pub const USABLE: &str = "agoraplatform.dev/usable";
 /// Annotation on a Secret with that label: what it may be used for, a list of `database=<host>:<port>`, `kafka=<host>:<port>`,
-/// `redis=<host>:<port>`, `archive=<host>:<port>` or `archive=<bucket>`, `tls`, `env` and `pull`, separated by commas.
+/// `redis=<host>:<port>`, `archive=<host>:<port>` or `archive=<bucket>`, `smtp=<host>:<port>` or `smtp` for any mail server, `tls`,
+/// `env` and `pull`, separated by commas.
 pub const USABLE_FOR: &str = "agoraplatform.dev/usable-for";
 /// Annotation on a generated Secret that has no owner reference: `namespace/name` of its Marketplace.
 pub const OWNER: &str = "agoraplatform.dev/owner";

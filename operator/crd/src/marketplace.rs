@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Archive, Database, Disruption, Exposure, Identity, Kafka, MarketplaceStatus, Network, Observability, Orders, Payments, Pod,
-    Promotions, Recommendations, Recovery, Redis, Release, ServiceSpec,
+    Archive, Database, Disruption, Exposure, Identity, Kafka, Mail, MarketplaceStatus, Network, Observability, Orders,
+    Payments, Pod, Promotions, Recommendations, Recovery, Redis, Release, ServiceSpec,
 };
 
 /// Spec of a marketplace: its services, databases, topics and routes.
@@ -72,7 +72,10 @@ use crate::{
         .field_path(".payments"),
     validation = Rule::new("self.profile == 'Development' || !has(self.payments) || !has(self.payments.stripeCompatible) || self.payments.stripeCompatible.baseUrl.startsWith('https://')")
         .message("stripeCompatible.baseUrl must begin with https:// outside profile Development")
-        .field_path(".payments")
+        .field_path(".payments"),
+    validation = Rule::new("self.profile == 'Development' || !has(self.mail) || !has(self.mail.smtp.tls) || self.mail.smtp.tls.mode != 'Disable'")
+        .message("TLS may be disabled only in profile Development")
+        .field_path(".mail")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct MarketplaceSpec {
@@ -117,6 +120,9 @@ pub struct MarketplaceSpec {
     /// Promotions of the catalog. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub promotions: Option<Promotions>,
+    /// The mail server. Without it, notifications are listed and no mail is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail: Option<Mail>,
     /// Labels, annotations and scheduling of all pods.
     #[serde(default)]
     pub pod: Pod,

@@ -67,6 +67,8 @@ pub enum ServiceName {
     Order,
     /// Payments and the ledger.
     Payment,
+    /// Notifications and mails.
+    Notification,
     /// The search index.
     Search,
     /// Products that users may want next.
@@ -83,6 +85,7 @@ impl ServiceName {
             Self::Cart => "cart",
             Self::Order => "order",
             Self::Payment => "payment",
+            Self::Notification => "notification",
             Self::Search => "search",
             Self::Recommendation => "recommendation",
         }

@@ -18,7 +18,7 @@ pub struct MarketplaceStatus {
     /// Version that all services run; unchanged until a rollout is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Number of ready services, for example `6/6 services ready`.
+    /// Number of ready services, for example `7/7 services ready`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
     /// One condition of each type. The messages name the object and the remedy.
@@ -181,6 +181,9 @@ pub struct Effective {
     pub payments: String,
     /// Whether the gateway serves the compatibility routes.
     pub legacy_aliases: String,
+    /// Address of the mail server; `Suppressed` if there is none: notifications are listed and no mail is sent.
+    #[serde(default)]
+    pub mail: String,
     /// Database connections that are divided among the connection pools; absent until the server has answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<i32>,

@@ -87,6 +87,9 @@ fn options_of_profile_development_are_rejected_in_other_profiles() {
     rejected("/spec/payments", json!({"type": "Simulator"}), "Simulator");
     rejected("/spec/database/external/tls", json!({"mode": "Disable"}), "TLS");
     rejected("/spec/kafka/external/tls", json!({"mode": "Disable"}), "TLS");
+    let mail = json!({"smtp": {"host": "mail", "port": 587, "tls": {"mode": "Disable"}}, "from": "a@b.de", "openTracking": "Disabled"});
+    rejected("/spec/mail", mail.clone(), "TLS");
+    check(&rejection(&[("/spec/mail", mail)]), "");
     rejected("/spec/redis/external/secretRef", json!({"name": "redis"}), "Redis");
     check(&rejection(&[("/spec/profile", json!("Small"))]), "authentication is required");
     check(&rejection(&[("/spec/profile", json!("Small"))]), "payments is required");

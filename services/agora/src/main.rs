@@ -1,14 +1,17 @@
-//! The binary of all services: serves them, migrates their databases and seeds a catalog.
+//! The binary of all services: serves them, migrates their databases, seeds a catalog, and decides on dead letters.
 //!
 //! Contains the command line only; depends on no internals of a service.
 
+mod admin_client;
+mod dlq;
+mod mailbox;
 mod migrate;
 mod replay;
 mod seed;
 mod services;
 mod verify;
 
-use std::{io, process::ExitCode};
+use std::{io, net::IpAddr, process::ExitCode};
 
 use agora_events::{Topic, topics};
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
@@ -87,6 +90,28 @@ enum Verb {
         /// The records
         records: Records,
     },
+    /// List, show, replay or discard dead letters: messages and mails that services gave up
+    ///
+    /// Logs in like `seed`.
+    Dlq {
+        /// The gateway's address
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000", global = true)]
+        url: String,
+        #[command(subcommand)]
+        action: dlq::Action,
+    },
+    /// Take every mail of a shop under development, deliver none, and show them over HTTP
+    Mailbox {
+        /// The address to listen on
+        #[arg(long, default_value = "127.0.0.1")]
+        address: IpAddr,
+        /// The port for mails
+        #[arg(long, default_value_t = 1025)]
+        smtp_port: u16,
+        /// The port for people
+        #[arg(long, default_value_t = 8025)]
+        http_port: u16,
+    },
     /// Print a completion script for a shell
     Completion {
         /// The shell
@@ -120,6 +145,8 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Seed { url } => seed::run(&url),
         Verb::Replay { from, to, topics, into, dry_run } => replay::run(&Plan { from, to, topics, into, dry_run }),
         Verb::Verify { records: Records::Orders } => verify::orders(),
+        Verb::Dlq { url, action } => dlq::run(&url, action),
+        Verb::Mailbox { address, smtp_port, http_port } => mailbox::run(address, smtp_port, http_port),
         Verb::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "agora", &mut io::stdout());
             Ok(())

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agora_testkit::{TestDatabase, TestKeys, free_port};
+use agora_testkit::{MailServer, TestDatabase, TestKeys, free_port, mail_server};
 use futures::{FutureExt as _, StreamExt as _, future::join_all, stream::FuturesUnordered};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -23,13 +23,13 @@ const ADMIN: (&str, &str) = ("admin@example.com", "a long enough password");
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Orders that are sent at once before the process is killed.
 const ORDERS_PER_ROUND: usize = 24;
-const SERVICES: [&str; 7] = ["user", "catalog", "cart", "order", "payment", "recommendation", "search"];
+const SERVICES: [&str; 8] = ["user", "catalog", "cart", "order", "payment", "notification", "recommendation", "search"];
 
 /// All services in one process, which call each other without sockets.
 const ONE_PROCESS: &[&[&str]] = &[&["all"]];
 /// The services in processes such that every call between them goes over HTTP.
 const FOUR_PROCESSES: &[&[&str]] =
-    &[&["gateway"], &["order"], &["cart"], &["user", "catalog", "payment", "recommendation", "search"]];
+    &[&["gateway"], &["order"], &["cart"], &["user", "catalog", "payment", "notification", "recommendation", "search"]];
 
 /// A process that is killed with SIGKILL, without graceful shutdown, when it is dropped.
 struct Process(Child);
@@ -50,6 +50,7 @@ struct Shop {
     gateway: String,
     http: reqwest::Client,
     shoppers: AtomicU64,
+    smtp: MailServer,
     _files: [NamedTempFile; 2],
 }
 
@@ -72,13 +73,17 @@ impl Shop {
         for (service, database) in &databases {
             environment.insert(format!("{}_DATABASE_URL", service.to_uppercase()), database.url());
         }
+        let smtp = mail_server().await;
+        let mail = [("HOST", "127.0.0.1".to_owned()), ("PORT", smtp.port().to_string()), ("TLS", "Disable".to_owned())];
+        environment.extend(mail.map(|(name, value)| (format!("SMTP_{name}"), value)));
+        environment.insert("SMTP_FROM".to_owned(), "Shop <shop@example.com>".to_owned());
         let gateway = format!("http://127.0.0.1:{port}");
         let http = reqwest::Client::builder().timeout(Duration::from_secs(15)).no_proxy().build().unwrap();
         let kafka = agora_kafka::Config::plain(&brokers, &environment["ISOLATION_KEY"]);
         agora_kafka::ensure_topics(&kafka, &agora_topology::all_topics(), 3).await.unwrap();
         let files = [jwks, signing];
         let (processes, shoppers) = (Vec::new(), AtomicU64::new(0));
-        let mut shop = Self { processes, layout, environment, databases, gateway, http, shoppers, _files: files };
+        let mut shop = Self { processes, layout, environment, databases, gateway, http, shoppers, smtp, _files: files };
         let migrated = shop.command(&["migrate", "all"]).status().unwrap();
         assert!(migrated.success());
         shop.start().await;
@@ -298,6 +303,17 @@ async fn buys_from_the_cart(shop: &Shop) {
         (201, order),
         "the same answer"
     );
+    let number = read["number"].as_str().unwrap();
+    comes_true("the mails about the order are sent", async || {
+        let (_, list) = shop.send(Method::GET, "/notifications?type=ORDER_UPDATE", &token, None, None).await;
+        let sent = list["items"].as_array().is_some_and(|items| items.iter().all(|item| item["mail"] == "sent"));
+        list["total"] == 2 && sent
+    })
+    .await;
+    let mails = shop.smtp.mails();
+    for subject in [format!("We received order {number}"), format!("Order {number} is paid")] {
+        assert_eq!(mails.iter().filter(|mail| mail.header("subject") == subject).count(), 1, "{subject}");
+    }
     let stranger = shop.shopper().await;
     assert_eq!(shop.send(Method::GET, &path, &stranger, None, None).await.0, 404);
     let recommended = async || {

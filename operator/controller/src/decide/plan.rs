@@ -7,6 +7,7 @@ mod archive;
 mod budget;
 mod kafka;
 mod known;
+mod mail;
 mod payments;
 mod service;
 
@@ -25,6 +26,7 @@ pub use archive::ArchivePlan;
 pub use budget::Budget;
 pub use kafka::{KafkaPlan, Mechanism, TopicPlan};
 pub use known::Known;
+pub use mail::MailPlan;
 pub use payments::StripePlan;
 pub use service::{EnvValue, Replicas, ServicePlan};
 
@@ -108,6 +110,10 @@ pub struct Plan {
     /// `None`: the catalog starts no promotions.
     pub promotions: Option<Promotions>,
     pub stripe: Option<StripePlan>,
+    /// `None`: no mail is sent.
+    pub mail: Option<MailPlan>,
+    /// The address of the shop, for links in mails.
+    pub public_url: Option<String>,
     pub access_token_lifetime_seconds: i32,
     pub pod: Pod,
     pub network: Network,
@@ -206,6 +212,8 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         recommendations: spec.recommendations.clone(),
         promotions: spec.promotions.clone(),
         stripe: payments::stripe(spec),
+        mail: mail::mail(spec),
+        public_url: mail::public_url(spec),
         access_token_lifetime_seconds: spec.identity.access_token_lifetime_seconds,
         pod: spec.pod.clone(),
         network: spec.network.clone(),
@@ -302,7 +310,8 @@ impl Plan {
                 EnvValue::Secret { name, .. } => Some((name.clone(), Purpose::Env)),
             })
         });
-        let certificates = [tls, self.database.tls.ca_secret.clone(), self.kafka.tls.ca_secret.clone()];
+        let mail_ca = self.mail.as_ref().and_then(|mail| mail.tls.ca_secret.clone());
+        let certificates = [tls, self.database.tls.ca_secret.clone(), self.kafka.tls.ca_secret.clone(), mail_ca];
         let certificates = certificates.into_iter().flatten().map(|name| (name, Purpose::Tls));
         let logins = [
             Some((self.database.admin_secret.clone(), self.database_login())),
@@ -310,6 +319,7 @@ impl Plan {
             self.stripe.as_ref().map(|stripe| (stripe.secret.clone(), stripe.login())),
             self.kafka.credentials.clone().map(|name| (name, self.kafka_login())),
             self.archive.as_ref().map(|archive| (archive.secret.clone(), archive.login.clone())),
+            self.mail.as_ref().and_then(|mail| Some((mail.secret.clone()?, mail.login()))),
         ];
         let pull = self.pull_secrets.iter().map(|name| (name.clone(), Purpose::Pull));
         let mut all: Vec<(String, Purpose)> =

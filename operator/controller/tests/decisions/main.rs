@@ -7,6 +7,7 @@ mod desired;
 mod fakes;
 mod fixture;
 mod inspections;
+mod mail;
 mod network;
 mod payments;
 mod per_service;

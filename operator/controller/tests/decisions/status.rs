@@ -69,6 +69,7 @@ fn a_running_shop_is_available_and_ready() {
     assert_eq!(status.summary, Some(format!("{services}/{services} services ready")));
     assert_eq!(status.version.as_deref(), Some("0.1.0"));
     assert_eq!(usize::try_from(status.kafka.unwrap().topics_in_sync).unwrap(), agora_topology::all_topics().len());
+    assert_eq!(status.effective.unwrap().mail, "Suppressed");
 }
 
 #[test]

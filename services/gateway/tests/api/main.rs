@@ -26,7 +26,7 @@ use tower::ServiceExt as _;
 use upstream::Upstream;
 use uuid::Uuid;
 
-const SERVICES: [&str; 7] = ["user", "catalog", "cart", "order", "payment", "recommendation", "search"];
+const SERVICES: [&str; 8] = ["user", "catalog", "cart", "order", "payment", "notification", "recommendation", "search"];
 
 struct Gateway {
     app: TestApp,

@@ -13,7 +13,7 @@ use crate::decide::credentials::{
     JWKS, admin_secret, database_secret, encryption_secret, internal_secret, jwks_name, signing_secret,
 };
 use crate::decide::observed::{ConditionError, Observed};
-use crate::decide::plan::{EnvValue, Plan, ServicePlan};
+use crate::decide::plan::{EnvValue, MailPlan, Plan, ServicePlan};
 use crate::decide::purpose::Purpose;
 use crate::kinds::{Kind, ObjectKey};
 use crate::names;
@@ -192,6 +192,9 @@ fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
     if name.starts_with("ARCHIVE_") {
         return archive(plan, observed, name);
     }
+    if let (true, Some(mail)) = (name.starts_with("SMTP_"), &plan.mail) {
+        return smtp(mail, observed, name);
+    }
     let setting = |text: String| Ok(Entry::Setting(text));
     let optional = |text: Option<String>| Ok(text.map_or(Entry::Absent, Entry::Setting));
     let file = |file: File| Ok(Entry::File(file));
@@ -211,6 +214,10 @@ fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
         "PROMOTION_TITLE" => optional(plan.promotions.as_ref().map(|p| p.title.clone())),
         "PAYMENT_PROVIDER" => setting(format!("{:?}", plan.payments)),
         "ACCESS_TOKEN_LIFETIME_SECONDS" => setting(plan.access_token_lifetime_seconds.to_string()),
+        "PUBLIC_URL" => Ok(plan.public_url.clone().map_or(Entry::Absent, Entry::Setting)),
+        "MAIL_OPEN_TRACKING" => {
+            Ok(plan.mail.as_ref().map_or(Entry::Absent, |mail| Entry::Setting(format!("{:?}", mail.open_tracking))))
+        }
         "ADMIN_EMAIL" => setting(observed.credentials.admin.username.clone()),
         "ADMIN_PASSWORD" => file(File::secret(admin_secret(&plan.name), "password", "admin-password")),
         "INTERNAL_SECRET" => file(File::secret(internal_secret(&plan.name), "secret", "internal-secret")),
@@ -373,6 +380,32 @@ fn archive(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, Condit
             login("password")?;
             Entry::File(File::secret(archive.secret.clone(), "password", "archive-secret-access-key"))
         }
+        _ => Entry::Absent,
+    })
+}
+
+fn smtp(mail: &MailPlan, observed: &Observed, name: &str) -> Result<Entry, ConditionError> {
+    let login = |key: &str| {
+        let secret = mail.secret.as_ref();
+        secret.map(|secret| observed.secret_text(secret, key, &mail.login())).transpose()
+    };
+    Ok(match name {
+        "SMTP_HOST" => Entry::Setting(mail.host.clone()),
+        "SMTP_PORT" => Entry::Setting(mail.port.to_string()),
+        "SMTP_TLS" => Entry::Setting(mail.encryption().to_owned()),
+        "SMTP_FROM" => Entry::Setting(mail.from.clone()),
+        "SMTP_USERNAME" => login("username")?.map_or(Entry::Absent, |user| Entry::Setting(user.expose().to_owned())),
+        "SMTP_PASSWORD" => match (&mail.secret, login("password")?) {
+            (Some(secret), Some(_)) => Entry::File(File::secret(secret.clone(), "password", "smtp-password")),
+            _ => Entry::Absent,
+        },
+        "SMTP_CA_FILE" => match &mail.tls.ca_secret {
+            Some(secret) if mail.tls.verified() => {
+                observed.secret_value(secret, "ca.crt", &Purpose::Tls)?;
+                Entry::File(File::secret(secret.clone(), "ca.crt", "smtp-ca.crt"))
+            }
+            _ => Entry::Absent,
+        },
         _ => Entry::Absent,
     })
 }

@@ -112,6 +112,9 @@ fn egress(plan: &Plan, service: &ServicePlan) -> Vec<NetworkPolicyEgressRule> {
     if row.env.contains(&"ARCHIVE_URL") {
         needed.extend(plan.archive.iter().flat_map(|archive| plan.ports_of(archive.address())));
     }
+    if row.env.contains(&"SMTP_HOST") {
+        needed.extend(plan.mail_address().into_iter().flat_map(|address| plan.ports_of(address)));
+    }
     needed.sort_unstable();
     needed.dedup();
     rules.extend(to_outside(plan, &needed));

@@ -1,4 +1,4 @@
-//! The addresses of data servers and trace collector, and the ports to which connections to them lead.
+//! The addresses of data servers, mail server and trace collector, and the ports to which connections to them lead.
 
 use agora_crd::NetworkPolicyMode;
 
@@ -14,7 +14,8 @@ impl Plan {
         let addresses = self.kafka.bootstrap.iter().chain(&self.otlp_endpoint).chain([&self.redis_endpoint]);
         let addresses = addresses.filter_map(|text| host_and_port(text));
         let archive = self.archive.as_ref().map(ArchivePlan::address);
-        let all = [self.database_address()].into_iter().chain(self.replica_address()).chain(addresses).chain(archive);
+        let optional = self.replica_address().into_iter().chain(self.mail_address()).chain(archive);
+        let all = [self.database_address()].into_iter().chain(optional).chain(addresses);
         let mut found: Vec<_> = all.filter_map(|(host, port)| service_address(host, port, &self.namespace)).collect();
         found.sort_unstable();
         found.dedup();
@@ -29,6 +30,11 @@ impl Plan {
     /// Host and port of the read replica.
     pub fn replica_address(&self) -> Option<(&str, i32)> {
         Some((self.database.read_host.as_deref()?, i32::from(self.database.port)))
+    }
+
+    /// Host and port of the mail server.
+    pub fn mail_address(&self) -> Option<(&str, i32)> {
+        self.mail.as_ref().map(|mail| (mail.host.as_str(), i32::from(mail.port)))
     }
 
     /// The ports to which a connection to an address may lead: its own, and those of the pods behind a Service.
