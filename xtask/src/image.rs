@@ -58,7 +58,7 @@ pub struct Build<'a> {
 
 /// Compiles and builds both images. An archive with the same content is reused.
 pub fn build_all(paths: &Paths, profile: Profile) -> Result<Images> {
-    stage(&format!("compile ({})", profile.name()), || compile(paths, profile))?;
+    compile(paths, profile)?;
     build_compiled(paths, profile)
 }
 
@@ -91,7 +91,7 @@ pub fn archives(paths: &Paths, tag: &str) -> Vec<(String, PathBuf)> {
 
 /// Compiles the binaries and fills one folder per image, from which the `Dockerfile` copies.
 pub fn stage_into(paths: &Paths, profile: Profile, folder: &Path) -> Result<()> {
-    stage(&format!("compile ({})", profile.name()), || compile(paths, profile))?;
+    compile(paths, profile)?;
     copy_into(paths, profile, folder)
 }
 
@@ -157,7 +157,7 @@ pub fn binary(paths: &Paths, profile: Profile, name: &str) -> PathBuf {
 }
 
 fn compile(paths: &Paths, profile: Profile) -> Result<()> {
-    stream(cargo_build(paths, profile).arg("--bins"))
+    stage(&format!("compile ({})", profile.name()), || stream(cargo_build(paths, profile).arg("--bins")))
 }
 
 /// Compiles one program with the packages and profile of the images; up to date if they were built before.

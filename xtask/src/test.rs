@@ -49,12 +49,12 @@ pub fn test(paths: &Paths, wanted: &[Stage]) -> Result<()> {
     let mut durations = Durations::default();
     let failed = std::thread::scope(|scope| {
         // Downloads while the tests are compiled. The stages download what is missing then, and say why it fails.
-        let linted_later = stages.contains(&Stage::Database);
-        if linted_later {
+        let with_database = stages.contains(&Stage::Database);
+        if with_database {
             scope.spawn(|| fetch(paths));
         }
         let perform = |one: &Stage| {
-            let result = perform(paths, *one, linted_later, &mut durations);
+            let result = perform(paths, *one, with_database, &mut durations);
             result.err().map(|error| format!("{}: {error:#}", name(*one)))
         };
         stages.iter().filter_map(perform).collect::<Vec<_>>()
@@ -66,9 +66,10 @@ pub fn test(paths: &Paths, wanted: &[Stage]) -> Result<()> {
     bail!("{}", failed.join("\n"));
 }
 
-fn perform(paths: &Paths, stage: Stage, linted_later: bool, durations: &mut Durations) -> Result<()> {
+fn perform(paths: &Paths, stage: Stage, with_database: bool, durations: &mut Durations) -> Result<()> {
     match stage {
-        Stage::Check => durations.measure(name(stage), || check::check(paths, !linted_later)),
+        // The stage `database` lints what it compiles.
+        Stage::Check => durations.measure(name(stage), || check::check(paths, !with_database)),
         Stage::Unit => durations.measure(name(stage), || unit(paths)),
         Stage::Database => {
             durations.measure("compile", || stream(cluster_tests(paths)?.arg("--no-run")))?;
@@ -235,9 +236,10 @@ pub fn print_environment(paths: &Paths) -> Result<()> {
 
 /// The tests of all stages; a cluster is needed for those of `tests/e2e` alone.
 fn cluster_tests(paths: &Paths) -> Result<Command> {
-    let features = [Workspace::members(paths)?.server_features(), vec![CLUSTER_FEATURE.to_owned()]].concat().join(",");
+    let mut features = Workspace::members(paths)?.server_features();
+    features.push(CLUSTER_FEATURE.to_owned());
     let mut cargo = cargo_test(paths);
-    cargo.args([workspace::ALL_PACKAGES, "--features", &features]);
+    cargo.args([workspace::ALL_PACKAGES, "--features", &features.join(",")]);
     Ok(cargo)
 }
 
