@@ -112,8 +112,9 @@ impl Archive {
 
     /// Fails if files cannot be stored and listed: the store does not answer, the bucket does not exist, or the login is rejected.
     pub(crate) async fn check(&self) -> Result<(), Error> {
-        self.0.put(&Path::from(MARKER), PutPayload::from_static(MARKER_TEXT)).await?;
+        // First, because there are stores that create an absent bucket with its first file.
         self.0.list(None).next().await.transpose()?;
+        self.0.put(&Path::from(MARKER), PutPayload::from_static(MARKER_TEXT)).await?;
         Ok(())
     }
 
