@@ -39,16 +39,6 @@ create table term (
 
 create index term_to_rename on term (updated_at) where rename_due;
 
--- A term in a list of products.
-create type listed_term as (
-    id uuid,
-    taxonomy text,
-    version bigint,
-    name text,
-    created_at timestamptz,
-    updated_at timestamptz
-);
-
 alter table product
     add column category_id uuid
         constraint product_category_known references term (id) on update restrict on delete restrict,

@@ -8,7 +8,7 @@ select
     p.id, p.seller_id, p.version, p.name, p.description, p.sku, p.price_amount, p.price_currency, p.category, p.brand,
     p.supplier, p.image_url, p.created_at, p.updated_at, p.stock,
     case when $5 then array(
-        select row(t.id, t.taxonomy, t.version, t.name, t.created_at, t.updated_at)::listed_term
+        select to_jsonb(t)
         from term as t
         where t.id = any(array[p.category_id, p.brand_id, p.supplier_id])
     ) end as terms

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use agora_vocab::{Money, ProductId, SellerId, TermId, Variant};
+use serde::Deserialize;
 use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -68,13 +69,13 @@ impl QuotedRow {
 pub(super) struct PageRow {
     #[sqlx(flatten)]
     row: Row,
-    terms: Option<Vec<ListedTermRow>>,
+    terms: Option<Vec<Json<ListedTermRow>>>,
 }
 
 impl PageRow {
     pub(super) fn into_parts(self) -> Result<(Listed, Vec<Term>), StoreError> {
         let terms =
-            self.terms.unwrap_or_default().into_iter().map(ListedTermRow::into_term).collect::<Result<_, _>>()?;
+            self.terms.unwrap_or_default().into_iter().map(|Json(row)| row.into_term()).collect::<Result<_, _>>()?;
         Ok((self.row.into_listed()?, terms))
     }
 }
@@ -137,15 +138,17 @@ impl Row {
     }
 }
 
-/// A term without its sort key: also the composite type `listed_term`.
-#[derive(sqlx::FromRow, sqlx::Type)]
-#[sqlx(type_name = "listed_term")]
+/// A term without its sort key, as columns or as JSON. JSON, because sqlx looks up a composite type between parsing and binding,
+/// which replaces a statement without a name.
+#[derive(sqlx::FromRow, Deserialize)]
 pub(super) struct ListedTermRow {
     id: Uuid,
     taxonomy: String,
     version: i64,
     name: String,
+    #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
     updated_at: OffsetDateTime,
 }
 
