@@ -52,7 +52,10 @@ impl Returns for PgCatalog {
             .bind(changes(&movements))
             .bind(events.rows());
         write_once(&mut tx, take, &events, &[]).await?;
-        tx.commit().await?;
+        let committed = tx.commit().await;
+        let products: Vec<ProductId> = moved.iter().map(|(location, _)| location.product).collect();
+        self.drop_cached(&products).await;
+        committed?;
         Ok(Outcome::Applied(moved.iter().map(|(_, units)| units).sum()))
     }
 }
