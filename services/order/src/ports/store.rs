@@ -70,6 +70,12 @@ pub trait OrderReads: Send + Sync {
     /// Loads an order and its saga.
     async fn load(&self, order: OrderId) -> Result<Option<SagaSnapshot>, StoreError>;
 
+    /// Returns an order for a client. It has every change that was answered; only while a cache is away from some replicas, it
+    /// may be some seconds old.
+    async fn find(&self, order: OrderId) -> Result<Option<Order>, StoreError> {
+        Ok(self.load(order).await?.map(|snapshot| snapshot.state.order))
+    }
+
     /// Returns a page of orders, newest first; `next` is the id of its last order if older ones exist.
     async fn page(&self, listing: &Listing) -> Result<Page<Order>, StoreError>;
 }

@@ -1,6 +1,7 @@
 //! Tests on a real PostgreSQL, each in a database of its own; the other services are in memory.
 
 mod blocked_users;
+mod cached;
 mod crashes;
 mod crashing_store;
 mod event_consumer;
