@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use agora_vocab::{Epoch, Money, ProductId, Variant};
+use serde::{Deserialize, Serialize};
 
 /// A stored copy of a product, shown while the catalog is unavailable.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProductCopy {
     pub product: ProductId,
     /// Recovery epoch of the catalog: its versions start again at lower numbers when it was restored.
@@ -29,7 +30,7 @@ impl ProductCopy {
 }
 
 /// An existing product in a quote.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuotedLine {
     /// The copy to store.
     pub copy: ProductCopy,
@@ -42,9 +43,9 @@ pub struct QuotedLine {
 }
 
 /// A variant of a product in a quote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuotedVariant {
-    /// Available units.
+    /// Units that neither an order nor a hold has.
     pub stock: i64,
     /// Own unit price; `None`: the product's.
     pub price: Option<Money>,
@@ -67,7 +68,7 @@ impl QuotedLine {
 }
 
 /// A quote of the catalog; the value is `None` for a product that does not exist or is deleted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuoteResult(pub BTreeMap<ProductId, Option<QuotedLine>>);
 
 impl QuoteResult {
