@@ -137,7 +137,14 @@ mod tests {
         let payload = format!(
             r#"{{"id":"00000000-0000-0000-0000-000000000001","type":"order.paid","version":1,"time":"{time}","key":"k","seq":1,"epoch":0,"data":{{}}}}"#
         );
-        Incoming { partition: PARTITION, offset, key: None, payload: payload.into_bytes(), sent_at_ms: 0 }
+        Incoming {
+            partition: PARTITION,
+            offset,
+            key: None,
+            payload: payload.into_bytes(),
+            sent_at_ms: 0,
+            headers: vec![],
+        }
     }
 
     fn filled(messages: &[(i64, &str)]) -> Buffers {

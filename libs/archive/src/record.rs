@@ -88,7 +88,14 @@ mod tests {
     fn incoming(payload: &[u8], sent_at: OffsetDateTime) -> Incoming {
         let partition = Partition { topic: topics::ORDER, number: 2 };
         let sent_at_ms = sent_at.unix_timestamp() * 1_000;
-        Incoming { partition, offset: 7, key: Some(b"k".to_vec()), payload: payload.to_vec(), sent_at_ms }
+        Incoming {
+            partition,
+            offset: 7,
+            key: Some(b"k".to_vec()),
+            payload: payload.to_vec(),
+            sent_at_ms,
+            headers: vec![],
+        }
     }
 
     #[test]

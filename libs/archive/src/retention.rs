@@ -23,7 +23,7 @@ pub(crate) async fn run(
             Ok(0) => {}
             Ok(files) => tracing::info!(files, "deleted files of the archive that are older than {days} days"),
             Err(error) => {
-                tracing::warn!(error = chain(&error), "could not delete old files of the archive; retrying in an hour")
+                tracing::warn!(error = chain(&error), "could not delete old files of the archive; retrying in an hour");
             }
         }
         tokio::time::sleep(INTERVAL).await;

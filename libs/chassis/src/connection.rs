@@ -78,7 +78,8 @@ pub(crate) async fn serve(tcp: Arc<TcpStream>, context: Context, slot: Slot, sto
         () = timer.as_mut() => return,
     };
     let Some(tcp) = slot.connection.read(tcp) else { return };
-    let served = builder(version).serve_connection(TokioIo::new(tcp), service);
+    let builder = builder(version);
+    let served = builder.serve_connection(TokioIo::new(tcp), service);
     tokio::pin!(served);
     let mut phase = Phase::Beginning;
     let (mut stopping, mut leaving) = (false, false);

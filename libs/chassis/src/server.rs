@@ -414,9 +414,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_that_has_arrived_when_its_connection_is_closed_is_answered() {
+        const REQUEST: &[u8] = b"GET /who HTTP/1.1\r\nhost: x\r\n\r\n";
         let request = Arc::new(BusyRequest::default());
         let (port, stop, served) = places(1, 1, Duration::from_mins(1), &request);
-        const REQUEST: &[u8] = b"GET /who HTTP/1.1\r\nhost: x\r\n\r\n";
         let clients = async {
             let mut idle = connect_from("127.0.0.1", port, "/who").await;
             assert!(seen(&mut idle, "here").await.starts_with("HTTP/1.1 200"));

@@ -127,7 +127,6 @@ fn spawn(session: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(session);
 }
 
-/// One connection.
 struct Session {
     input: BufReader<OwnedReadHalf>,
     output: OwnedWriteHalf,

@@ -431,7 +431,7 @@ mod tests {
             assert!(tcp.read(&mut [0; 1024]).await.unwrap() > 0);
             tcp.write_all(ANSWER).await.unwrap();
         };
-        let (_, mut first) = tokio::join!(ask(), async {
+        let ((), mut first) = tokio::join!(ask(), async {
             let (mut tcp, _) = listener.accept().await.unwrap();
             answered(&mut tcp).await;
             tcp

@@ -47,7 +47,7 @@ pub async fn connect(config: &Config, migrations: &'static Migrator, process: &P
 /// with one login.
 pub fn open(config: &Config, command: &'static str) -> Db {
     let Config { url, pool_size, ca, session, .. } = config;
-    let how = How { service: command, pool_size: *pool_size, ca: ca.clone(), session: *session };
+    let how = How { service: command, pool_size: *pool_size, ca: ca.clone(), session: *session, address: None };
     Db::lazy(how, &url.current())
 }
 

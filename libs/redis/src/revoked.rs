@@ -335,11 +335,11 @@ mod tests {
         use fred::interfaces::SortedSetsInterface as _;
 
         let shop = Shop::open().await;
-        let (kept, lost) = (sessions(1..6), sessions(6..11));
-        assert!(shop.user.publish_revoked(&[kept, lost.clone()].concat(), true).await.unwrap());
-        shop.has_within_two_seconds(&lost).await;
+        let (kept, missing) = (sessions(1..6), sessions(6..11));
+        assert!(shop.user.publish_revoked(&[kept, missing.clone()].concat(), true).await.unwrap());
+        shop.has_within_two_seconds(&missing).await;
         let (client, list) = (shop.user.client().unwrap(), shop.user.shared_key(LIST));
-        let entries: Vec<String> = lost.iter().map(|session| session.entry()).collect();
+        let entries: Vec<String> = missing.iter().map(|session| session.entry()).collect();
         client.zrem::<(), _, _>(&list, entries).await.unwrap();
         client.zincrby::<(), _, _>(&list, -5.0, "last").await.unwrap();
         let next = sessions(20..22);

@@ -42,7 +42,6 @@ struct Shop {
     _files: [NamedTempFile; 2],
 }
 
-/// A login.
 struct Login {
     access: String,
     refresh: Value,

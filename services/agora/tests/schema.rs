@@ -4,12 +4,13 @@
 
 use sqlx::{Connection as _, PgConnection, migrate::Migrator};
 
-const SERVICES: [(&str, &Migrator); 7] = [
+const SERVICES: [(&str, &Migrator); 8] = [
     ("user", &agora_user::MIGRATIONS),
     ("catalog", &agora_catalog::MIGRATIONS),
     ("cart", &agora_cart::MIGRATIONS),
     ("order", &agora_order::MIGRATIONS),
     ("payment", &agora_payment::MIGRATIONS),
+    ("notification", &agora_notification::MIGRATIONS),
     ("recommendation", &agora_recommendation::MIGRATIONS),
     ("search", &agora_search::MIGRATIONS),
 ];
@@ -26,7 +27,8 @@ async fn databases() -> Vec<(&'static str, PgConnection)> {
     databases
 }
 
-/// Foreign keys, and whether an index that covers all rows begins with their columns, in any order of these.
+/// Foreign keys, and whether an index that covers all rows, or all whose key is not null, begins with their columns, in any
+/// order of these.
 const FOREIGN_KEYS: &str = "
     select
         format('%s.%s', c.conrelid::regclass, c.conname) as name,
@@ -36,7 +38,14 @@ const FOREIGN_KEYS: &str = "
             where
                 i.indrelid = c.conrelid
                 and i.indisvalid
-                and i.indpred is null
+                and (
+                    i.indpred is null
+                    or pg_get_expr(i.indpred, i.indrelid) = (
+                        select format('(%I IS NOT NULL)', a.attname)
+                        from pg_attribute as a
+                        where a.attrelid = c.conrelid and a.attnum = c.conkey[1]
+                    )
+                )
                 and (i.indkey::int2[])[0:cardinality(c.conkey) - 1] @> c.conkey
         ) as indexed
     from pg_constraint as c

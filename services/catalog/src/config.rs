@@ -22,8 +22,6 @@ pub struct Config {
     pub postgres: agora_postgres::Config,
     /// Connection settings of the Kafka brokers.
     pub kafka: agora_kafka::Config,
-    /// Connection settings of Redis.
-    pub redis: agora_redis::Config,
     /// Issuer, audience and keys that access tokens are verified with.
     pub tokens: TokenSettings,
     /// Shared secret that internal callers sign requests with; re-read when its file changes.
@@ -43,7 +41,6 @@ impl Config {
             ports: Ports::read(reader, agora_topology::CATALOG.port, agora_topology::CATALOG.internal_port),
             postgres: agora_postgres::Config::read(reader),
             kafka: agora_kafka::Config::read(reader),
-            redis: agora_redis::Config::read(reader),
             tokens: TokenSettings::read(reader),
             internal_secret: reader.secret("INTERNAL_SECRET"),
             epoch: reader.default("RECOVERY_EPOCH", Epoch::default()),

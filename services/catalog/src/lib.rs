@@ -48,7 +48,8 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
         Some(anonymous) => agora_postgres::connect(&anonymous, &MIGRATIONS, process).await,
         None => db.clone(),
     };
-    let cache = Arc::new(RedisCache::new(Redis::connect(&config.redis, process)));
+    let redis = Redis::connect(&config.tokens.redis, process);
+    let cache = Arc::new(RedisCache::new(redis.clone()));
     let store = PgCatalog::new(db.clone(), reads, process.ids(), config.epoch).with_cache(cache.clone());
     let service = CatalogService::new(Arc::new(store), process.ids()).with_cache(cache);
 
@@ -63,6 +64,6 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let (working, shutdown) = (service.clone(), process.shutdown());
     process.supervise("hold-expiry", move || worker::run(working.clone(), campaign.clone(), shutdown.clone()));
 
-    let verifier = config.tokens.verifier(process);
+    let verifier = config.tokens.verifier_with(redis, process);
     (config.ports, http::routers(service, verifier, config.internal_secret, process))
 }

@@ -122,7 +122,7 @@ fn limit_reached(reached: LimitReached) -> Problem {
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::Foreign => Self::not_found(),
+            Refused::Foreign | Refused::NoShipment | Refused::NoReturn => Self::not_found(),
             Refused::AmountMismatch { due } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "AMOUNT_MISMATCH")
                 .field("amount", format!("must be {due}, or absent")),
             Refused::InvalidTransition { from, .. } => Self::new(StatusCode::CONFLICT, "INVALID_TRANSITION")
@@ -150,7 +150,6 @@ impl From<Refused> for Problem {
             }
             Refused::TooManyShipments => Self::new(StatusCode::CONFLICT, "TOO_MANY_SHIPMENTS")
                 .detail(format!("an order can have at most {SHIPMENTS_MAX} shipments")),
-            Refused::NoShipment | Refused::NoReturn => Self::not_found(),
             Refused::NotReturnable { product, requested, returnable } => {
                 Self::new(StatusCode::CONFLICT, "NOT_RETURNABLE")
                     .detail(format!(

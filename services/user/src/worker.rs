@@ -124,15 +124,15 @@ async fn announce_resets(service: UserService) -> anyhow::Result<()> {
     }
 }
 
-async fn publish(publisher: RevocationPublisher, sessions_ended: Arc<Notify>) -> anyhow::Result<()> {
+async fn publish(revoked: RevocationPublisher, sessions_ended: Arc<Notify>) -> anyhow::Result<()> {
     let (mut all_at, mut fails): (Option<Instant>, bool) = (None, false);
     loop {
         let published = if all_at.is_none_or(|at| at.elapsed() >= PUBLISH_ALL_INTERVAL) {
-            let published = publish_all(&publisher).await;
+            let published = publish_all(&revoked).await;
             all_at = published.is_ok().then(Instant::now);
             published
         } else {
-            publisher.publish_new().await
+            revoked.publish_new().await
         };
         // Once, not every second; readiness lists what is away.
         match published {

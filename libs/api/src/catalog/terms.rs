@@ -37,7 +37,6 @@ pub struct ChangeTerm {
     pub version: Option<i64>,
 }
 
-/// A warehouse.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Warehouse {

@@ -38,6 +38,7 @@ async fn send(producer: &Producer, numbers: std::ops::Range<i64>) {
             email: format!("u{n}@example.com"),
             name: None,
             preferences: Preferences::default(),
+            blocked: false,
         };
         let mut envelope = agora_testkit::envelope(SystemIds.next(), n.to_string(), &UserEvent::Registered(account));
         envelope.time = now - time::Duration::hours(n % 3);

@@ -15,6 +15,7 @@ pub enum Next {
 
 impl Next {
     /// The same, and after `delay` if nothing is due before.
+    #[must_use]
     pub fn at_latest_after(self, delay: Duration) -> Self {
         match self {
             Self::OnChange => Self::After(delay),

@@ -39,7 +39,7 @@ async fn answers(redis: &Redis) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(STARTED_MAX, answered).await.expect("Redis answers");
+    tokio::time::timeout(STARTED_MAX, answered).await.unwrap();
 }
 
 /// Changes the stored name without the service, so that a cached product differs from the stored one.

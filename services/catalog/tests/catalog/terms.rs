@@ -101,7 +101,7 @@ async fn crud(path: &str, is_public: bool) {
 /// A product names a term of `member`, which is kept until no product has it.
 async fn named_by_products(path: &str, member: &str) {
     let shop = Shop::open().await;
-    let (named, unnamed) = (shop.named(path, "Oak & Sons").await, shop.named(path, "Unused").await);
+    let (oak, unused) = (shop.named(path, "Oak & Sons").await, shop.named(path, "Unused").await);
     let mut body = json!({});
     body[member] = json!("oak & SONS");
     let first = shop.product_with("A", body).await;
@@ -116,20 +116,20 @@ async fn named_by_products(path: &str, member: &str) {
 
     let delete =
         |term: &Value| shop.public.delete(&format!("{path}/{}", term["id"].as_str().unwrap())).with(&shop.admin);
-    delete(&unnamed).await.expect(204);
-    let answer = delete(&named).await;
+    delete(&unused).await.expect(204);
+    let answer = delete(&oak).await;
     refused(&answer, 409, "IN_USE", &[]);
     assert!(answer.body["detail"].as_str().unwrap().contains("products"), "{}", answer.body);
-    let mut patch = json!({"version": 1});
-    patch[member] = json!(null);
-    shop.patch(first.id, patch).await.expect(200);
-    delete(&named).await.expect(204);
+    let mut cleared = json!({"version": 1});
+    cleared[member] = json!(null);
+    shop.patch(first.id, cleared).await.expect(200);
+    delete(&oak).await.expect(204);
 
     // A deleted product keeps the name and does not keep the term.
-    let other = &listed["items"][0];
-    refused(&delete(other).await, 409, "IN_USE", &[]);
+    let deleted = &listed["items"][0];
+    refused(&delete(deleted).await, 409, "IN_USE", &[]);
     shop.public.delete(&format!("/api/v1/products/{}", second.id)).with(&shop.admin).await.expect(204);
-    delete(other).await.expect(204);
+    delete(deleted).await.expect(204);
 }
 
 #[tokio::test]
@@ -202,10 +202,12 @@ async fn a_product_that_is_created_while_its_category_is_renamed_gets_the_new_na
         category) values (gen_random_uuid(), gen_random_uuid(), 1, 'Late', 'late', '', 1, 'EUR', 'OLD')";
     sqlx::query(insert).execute(&mut *creating).await.unwrap();
     let rename = shop.public.patch(&one, json!({"name": "New", "version": 1})).with(&shop.admin);
-    let rename = tokio::spawn(rename.into_future());
-    shop.database.wait_for_blocked_session().await;
-    creating.commit().await.unwrap();
-    rename.await.unwrap().expect(200);
+    let create = async {
+        shop.database.wait_for_blocked_session().await;
+        creating.commit().await.unwrap();
+    };
+    let (renamed, ()) = tokio::join!(rename.into_future(), create);
+    renamed.expect(200);
 
     let after = shop.product_with("After", json!({"category": "Old"})).await;
     assert_eq!(shop.service.rename_products().await.unwrap(), 1);

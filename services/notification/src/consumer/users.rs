@@ -42,7 +42,7 @@ pub(super) fn add(effects: &mut Effects, envelope: &Envelope, event: UserEvent) 
 }
 
 fn of_account(effects: &mut Effects, envelope: &Envelope, account: Account) -> Result<UserId, Failure> {
-    let Account { user_id, email, name, preferences } = account;
+    let Account { user_id, email, name, preferences, blocked: _ } = account;
     let EventPreferences { promotions, order_updates, recommendations } = preferences;
     let profile = Some((name, Preferences { promotions, order_updates, recommendations }));
     effects.recipients.push(RecipientChange { profile, ..change(envelope, user_id, &email)? });

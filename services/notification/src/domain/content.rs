@@ -99,7 +99,7 @@ pub struct Promotion {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recommendation {
-    /// Best first.
+    /// The product that fits best comes first.
     pub products: Vec<Product>,
 }
 
@@ -198,7 +198,7 @@ impl UserUpdate {
             Self::Registered => "Your account was created.".to_owned(),
             Self::SignedIn { at } => {
                 format!(
-                    "Somebody signed in to your account at {}. If it was not you, change your password.",
+                    "There was a new sign-in to your account at {}. If it was not you, change your password.",
                     shown(*at)
                 )
             }
@@ -209,7 +209,7 @@ impl UserUpdate {
                 format!("Mails of your account now go to {email}. If you did not ask for that, contact the shop.")
             }
             Self::PasswordReset { expires_at, .. } => format!(
-                "Somebody asked to set a new password for your account. The link works until {}. If it was not you, do nothing.",
+                "A new password was requested for your account. The link works until {}. If it was not you, do nothing.",
                 shown(*expires_at)
             ),
             Self::SessionsEnded { all, reason } => {

@@ -23,7 +23,7 @@ names! {
 names! {
     /// What an admin decided.
     LetterState of "state" {
-        /// Nothing yet.
+        /// Neither replayed nor discarded yet.
         Open = "open",
         Replayed = "replayed",
         Discarded = "discarded",

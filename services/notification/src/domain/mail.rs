@@ -32,7 +32,7 @@ pub struct Frame<'a> {
 /// A mail ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
-    /// One line.
+    /// One line without control characters.
     pub subject: String,
     pub html: String,
     pub text: String,

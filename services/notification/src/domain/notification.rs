@@ -51,7 +51,7 @@ pub struct Notification {
 }
 
 impl NewNotification {
-    /// Its id.
+    /// The same for each delivery of the event to the user.
     pub fn id(&self) -> NotificationId {
         notification_id(self.source, self.user)
     }

@@ -1,3 +1,5 @@
+//! Tests of rules across the files of the domain.
+
 use agora_vocab::{Currency, Money, OrderId, PasswordResetId, ProductId, PromotionId, UserId};
 use time::macros::datetime;
 use uuid::Uuid;

@@ -207,7 +207,7 @@ pub fn envelope<E: Event>(event: &E, seq: i64) -> Envelope {
 
 /// The account of a user whose address is the name's.
 pub fn account(user_id: UserId, name: &str, preferences: Preferences) -> Account {
-    Account { user_id, email: address(name), name: Some(name.to_owned()), preferences }
+    Account { user_id, email: address(name), name: Some(name.to_owned()), preferences, blocked: false }
 }
 
 pub fn address(name: &str) -> String {

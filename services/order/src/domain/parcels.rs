@@ -61,10 +61,13 @@ impl NewReturn {
 }
 
 fn lines(items: Result<RequestedLines, Vec<FieldError>>, wrong: &mut Vec<FieldError>) -> Vec<RequestedLine> {
-    items.map(RequestedLines::into_lines).unwrap_or_else(|found| {
-        wrong.extend(found);
-        Vec::new()
-    })
+    items.map_or_else(
+        |found| {
+            wrong.extend(found);
+            Vec::new()
+        },
+        RequestedLines::into_lines,
+    )
 }
 
 fn line_of_text((field, max): (&str, usize), text: &str, wrong: &mut Vec<FieldError>) -> String {

@@ -1,7 +1,7 @@
 //! In-memory catalog service.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -71,7 +71,7 @@ impl InMemoryCatalog {
     pub fn change(&self, product: ProductId, name: &str, cents: i64) {
         let mut inner = lock(&self.inner);
         let product = inner.products.get_mut(&product).unwrap();
-        product.name = name.to_owned();
+        name.clone_into(&mut product.name);
         product.price.amount = cents;
     }
 
