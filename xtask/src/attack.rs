@@ -1,10 +1,13 @@
 //! Hostile clients against the services as processes of their own with a real PostgreSQL, on the loopback interface: what
 //! each attack costs in memory, and how long an honest newcomer waits meanwhile. Needs no cluster.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 use crate::environment::Paths;
 use crate::image::{self, Profile};
@@ -61,14 +64,13 @@ pub fn attack(paths: &Paths, options: &Options) -> Result<()> {
 
 async fn run(shop: &Shop, assault: Assault) -> Result<Row> {
     shop.reset_peaks()?;
-    let ended = tokio::sync::Notify::new();
-    let newcomers = client::newcomers(shop.gateway, &ended);
-    let work = async {
-        let outcome = assault.run(shop).await;
-        ended.notify_one();
-        outcome
-    };
-    let (waits, outcome) = tokio::join!(newcomers, work);
+    let ended = Arc::new(Notify::new());
+    // A task of its own: within that of the attackers, newcomers would wait for their thousands.
+    let mut newcomers = JoinSet::new();
+    newcomers.spawn(client::newcomers(shop.gateway, ended.clone()));
+    let outcome = assault.run(shop).await;
+    ended.notify_one();
+    let waits = newcomers.join_next().await.context("no newcomer")??;
     let outcome = outcome?;
     Ok(Row {
         name: assault.name(),

@@ -17,7 +17,9 @@ const BASE: &[&str] = &[
     "agora-outbound",
     "agora-kafka",
     "agora-outbox",
+    "agora-archive",
 ];
+const TESTKIT: &[&str] = &["agora-vocab", "agora-api", "agora-events", "agora-mailbox"];
 const SERVICES: &[&str] = &[
     "agora-gateway",
     "agora-user",
@@ -25,6 +27,7 @@ const SERVICES: &[&str] = &[
     "agora-cart",
     "agora-order",
     "agora-payment",
+    "agora-notification",
     "agora-recommendation",
     "agora-search",
 ];
@@ -38,11 +41,13 @@ const EDGES: &[(&str, &[&str])] = &[
     ("agora-chassis", &["agora-vocab"]),
     ("agora-postgres", &["agora-chassis", "agora-vocab"]),
     ("agora-redis", &["agora-chassis", "agora-vocab"]),
-    ("agora-web", &["agora-chassis", "agora-api", "agora-topology", "agora-vocab"]),
+    ("agora-web", &["agora-chassis", "agora-redis", "agora-api", "agora-topology", "agora-vocab"]),
     ("agora-outbound", &["agora-chassis", "agora-api", "agora-vocab"]),
     ("agora-kafka", &["agora-chassis", "agora-events", "agora-vocab"]),
     ("agora-outbox", &["agora-chassis", "agora-postgres", "agora-kafka", "agora-events", "agora-vocab"]),
-    ("agora-testkit", BASE),
+    ("agora-archive", &["agora-chassis", "agora-kafka", "agora-events", "agora-vocab"]),
+    ("agora-mailbox", &[]),
+    ("agora-testkit", TESTKIT),
     ("agora-crd", &["agora-topology"]),
     ("agora-operator", &["agora-crd", "agora-topology", "agora-events", "agora-vocab", "agora-chassis", "agora-redis"]),
     ("agora-shopper", &["agora-vocab", "agora-api", "agora-events"]),
@@ -151,7 +156,7 @@ fn edge_faults(package: &Package, ours: &[&str]) -> Vec<String> {
 
 fn allowed(name: &str) -> Option<Vec<&'static str>> {
     if name == "agora" {
-        return Some([BASE, SERVICES].concat());
+        return Some([BASE, SERVICES, &["agora-mailbox"]].concat());
     }
     if SERVICES.contains(&name) {
         return Some(BASE.to_vec());

@@ -14,6 +14,7 @@ mod checkout;
 mod cluster;
 mod codegen;
 mod command;
+mod duckdb;
 mod durations;
 mod environment;
 mod image;

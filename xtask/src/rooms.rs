@@ -60,6 +60,7 @@ const LAYOUTS: &[Layout] = &[
     service("services/cart/src"),
     service("services/order/src"),
     service("services/payment/src"),
+    service("services/notification/src"),
     service("services/search/src"),
     service("services/recommendation/src"),
 ];

@@ -15,13 +15,14 @@ use crate::image::{self, Images, Profile};
 use crate::progress::{note, stage};
 use crate::target::Target;
 use crate::workspace::{self, Workspace};
-use crate::{check, up};
+use crate::{check, duckdb, up};
 
 const CARGO_TEST: [&str; 6] = ["cargo", "test", "--quiet", "--no-fail-fast", "--profile", "ci"];
 /// Time in which servers of test programs must end after the last test program.
 const SERVERS_END_SECONDS_MAX: u64 = 30;
 /// Test programs that execute the services' SQL. The operator's database tests choose their server versions themselves.
-const STATEMENTS: [&str; 8] = ["cart", "catalog", "order", "outbox", "payments", "postgres", "recommendation", "user"];
+const STATEMENTS: [&str; 10] =
+    ["cart", "catalog", "notification", "order", "outbox", "payments", "postgres", "recommendation", "search", "user"];
 
 #[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
 pub enum Stage {
@@ -217,6 +218,7 @@ pub fn environment(paths: &Paths) -> Result<Vec<(&'static str, String)>> {
         ("AGORA_PG15_BIN", jars::ensure_postgres_15(paths)?.display().to_string()),
         ("AGORA_KAFKA_LIB", jars.kafka.display().to_string()),
         ("AGORA_REDIS_SERVER", redis.display().to_string()),
+        ("AGORA_DUCKDB", duckdb::ensure(paths)?.display().to_string()),
     ])
 }
 

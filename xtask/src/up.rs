@@ -21,6 +21,7 @@ pub const MARKETPLACE: &str = "shop";
 pub const GATEWAY: &str = "http://127.0.0.1:30080";
 const READY_SECONDS_MAX: u64 = 240;
 const SAMPLE: &str = "manifests/samples/minimal.yaml";
+const MAILBOX: &str = "manifests/dev/mailbox.yaml";
 
 #[derive(Debug, clap::Args)]
 pub struct Options {
@@ -131,7 +132,8 @@ fn marketplace(paths: &Paths, target: &Target, images: &Images) -> Result<()> {
     prerequisites(paths, target)?;
     step("install the operator with Helm", || operator(paths, target, images, "agora-system", NAMESPACE))?;
     let sample = std::fs::read_to_string(paths.repo.join(SAMPLE)).with_context(|| format!("reading {SAMPLE}"))?;
-    let object = with_release(&sample, &images.tag)?;
+    let object = with_mailbox(with_release(&sample, &images.tag)?);
+    step("deploy the mailbox", || mailbox(paths, target, images))?;
     step(&format!("apply {SAMPLE}"), || apply(target, &object))?;
     step("create the NodePort of the gateway", || {
         apply_file(target, &paths.repo.join("manifests/dev/gateway-nodeport.yaml"))
@@ -145,6 +147,26 @@ fn with_release(sample: &str, tag: &str) -> Result<Value> {
     let spec = object.get_mut("spec").and_then(Value::as_object_mut).context("the sample has no spec")?;
     spec.insert("release".to_owned(), json!({"version": tag, "registry": image::REGISTRY}));
     Ok(object)
+}
+
+/// The sample with the mailbox as its mail server.
+fn with_mailbox(mut object: Value) -> Value {
+    object["spec"]["mail"] = json!({
+        "smtp": {"host": "mail.data.svc", "port": 1025},
+        "from": "Shop <shop@agora.local>",
+    });
+    object
+}
+
+/// Deploys the mailbox with the image just built. Idempotent.
+fn mailbox(paths: &Paths, target: &Target, images: &Images) -> Result<()> {
+    let text = std::fs::read_to_string(paths.repo.join(MAILBOX)).with_context(|| format!("reading {MAILBOX}"))?;
+    let image = format!("{}/agora:{}", image::REGISTRY, images.tag);
+    for document in text.replace("agora.local/agora:latest", &image).split("\n---\n") {
+        let object: Value = serde_yaml::from_str(document).with_context(|| format!("parsing {MAILBOX}"))?;
+        apply(target, &object)?;
+    }
+    Ok(())
 }
 
 /// Waits until the current generation of the resource is Available and Ready. The error contains all conditions and
@@ -229,6 +251,7 @@ fn report(paths: &Paths, target: &Target, bought: &Value, took: Duration) -> Res
         println!("admin     {} (password: cargo xtask status -o json)", admin.email);
         println!("kubectl   export KUBECONFIG={} PATH={}:$PATH", target.kubeconfig().display(), paths.bin.display());
     }
+    println!("mails     kubectl -n data port-forward svc/mail 8025, then http://127.0.0.1:8025");
     note(&format!("finished in {:.0} s", took.as_secs_f64()));
     Ok(())
 }
@@ -308,6 +331,15 @@ mod tests {
         let object = with_release(sample, "0.1.0-dev.abc").unwrap();
         assert_eq!(object["spec"]["release"], json!({"version": "0.1.0-dev.abc", "registry": "agora.local"}));
         assert_eq!(object["spec"]["profile"], "Development");
+    }
+
+    #[test]
+    fn the_sample_gets_the_mailbox_as_its_mail_server() {
+        let object = with_mailbox(json!({"spec": {"profile": "Development"}}));
+        assert_eq!(object["spec"]["mail"]["smtp"], json!({"host": "mail.data.svc", "port": 1025}));
+        assert_eq!(object["spec"]["profile"], "Development");
+        let manifest = include_str!("../../manifests/dev/mailbox.yaml");
+        assert!(manifest.contains("agora.local/agora:latest") && manifest.contains("name: mail,"));
     }
 
     #[test]

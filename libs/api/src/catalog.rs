@@ -1,10 +1,15 @@
 //! Bodies of the catalog: products, stock, and the internal commands by which carts and orders quote and hold.
 
 pub mod routes;
+mod terms;
+mod variants;
 
-use agora_vocab::{Money, OrderId, ProductId, SellerId, WarehouseId};
+use agora_vocab::{Money, OrderId, ProductId, ReturnId, SellerId, WarehouseId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+
+pub use terms::{ChangeTerm, Expanded, ListedProduct, NewTerm, NewWarehouse, Term, Warehouse};
+pub use variants::{NewVariant, Variant};
 
 /// A product as clients see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -143,6 +148,9 @@ pub struct VariantStock {
     pub variant: String,
     /// Units that can be ordered now.
     pub stock: i64,
+    /// Own price of the variant; absent if it has the product's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Money>,
 }
 
 /// A line of internal `GET /internal/v1/products/export`.
@@ -200,6 +208,26 @@ pub struct Hold {
     /// The order that holds.
     pub order_id: OrderId,
     pub hold: i32,
+}
+
+/// Internal `POST /internal/v1/take-back`: units of a committed hold that customers sent back go into stock.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TakeBack {
+    /// The order that holds.
+    pub order_id: OrderId,
+    pub hold: i32,
+    /// The return's id, the same in every repetition.
+    pub return_id: ReturnId,
+    pub lines: Vec<Line>,
+}
+
+/// The answer to `take-back`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TakenBack {
+    /// Units that went into stock with this return.
+    pub units: i64,
 }
 
 /// What `commit` or `release` found: `committed`, `released`, `expired`, or `tombstone` for an undo that came first.

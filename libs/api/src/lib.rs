@@ -4,6 +4,7 @@
 
 pub mod cart;
 pub mod catalog;
+pub mod notification;
 pub mod order;
 pub mod payment;
 mod problem;
@@ -27,6 +28,7 @@ pub fn public_routes() -> impl Iterator<Item = Route> {
         cart::routes::PUBLIC,
         order::routes::PUBLIC,
         payment::routes::PUBLIC,
+        notification::routes::PUBLIC,
         search::routes::PUBLIC,
         recommendation::routes::PUBLIC,
     ];

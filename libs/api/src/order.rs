@@ -1,13 +1,17 @@
 //! Bodies of orders, and the internal commands by which payments begin and report.
 
 mod reports;
+mod returns;
 pub mod routes;
+mod shipments;
 
 use agora_vocab::{AddressId, CommandId, Money, OrderId, PaymentId, ProductId, SellerId, UserId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 pub use reports::{LatestOrders, ReportedOrder, ReportedUser, TopProduct, TopProducts};
+pub use returns::{NewReturn, ReceiveReturn, Return};
+pub use shipments::{NewShipment, Shipment, ShippedItem};
 
 use crate::user::PostalAddress;
 
@@ -78,6 +82,12 @@ pub struct Order {
     pub total: Money,
     /// Where it goes.
     pub shipping_address: Option<PostalAddress>,
+    /// Its parcels, oldest first; absent if there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shipments: Vec<Shipment>,
+    /// Its returns, oldest first; absent if there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub returns: Vec<Return>,
     /// Rises by one with each change.
     pub version: i64,
     /// Until when it can be paid.

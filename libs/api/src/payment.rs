@@ -212,6 +212,27 @@ pub struct RefundOrder {
     pub order_id: OrderId,
 }
 
+/// Internal `POST /internal/v1/refund-part`: an amount of the payment goes back, or what is left if that is less.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RefundPart {
+    pub payment_id: PaymentId,
+    /// The order that was paid.
+    pub order_id: OrderId,
+    /// The refund's id, the same in every repetition.
+    pub refund_id: RefundId,
+    pub amount: Money,
+}
+
+/// The answer to `refund-part`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefundState {
+    pub refund_id: RefundId,
+    /// `pending`, `succeeded`, `failed`, or `nothing_left` if the whole payment went back before.
+    pub status: String,
+}
+
 /// The answer to `pay`, `settle`, `void` and `refund`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,6 +1,8 @@
 //! The admin port: is it alive, is it ready, its metrics, what it is. Open to the cluster's own network alone, by
 //! network policy; it must never serve data of a shopper.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Router,
     http::{StatusCode, header},
@@ -22,24 +24,31 @@ pub struct Info {
     pub services: Vec<&'static str>,
     /// The version of the build.
     pub version: &'static str,
+    /// What services state of themselves, by name: [`Process::note`].
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub notes: BTreeMap<&'static str, String>,
 }
 
 impl Info {
     /// This build, serving `services`.
     pub fn new(services: Vec<&'static str>) -> Self {
-        Self { services, version: env!("CARGO_PKG_VERSION") }
+        Self { services, version: env!("CARGO_PKG_VERSION"), notes: BTreeMap::new() }
+    }
+
+    fn with(&self, notes: BTreeMap<&'static str, String>) -> Self {
+        Self { notes, ..self.clone() }
     }
 }
 
 /// `/livez`, `/readyz`, `/metrics` and `/info` of a process.
 pub fn router(process: &Process, info: Info) -> Router {
-    let (process, live) = (process.clone(), process.clone());
+    let (process, live, noted) = (process.clone(), process.clone(), process.clone());
     let metrics = telemetry::metrics_handle();
     Router::new()
         .route("/livez", get(move || std::future::ready(livez(&live))))
         .route("/readyz", get(move || std::future::ready(readyz(&process))))
         .route("/metrics", get(move || std::future::ready(([(header::CONTENT_TYPE, METRICS_TYPE)], metrics.render()))))
-        .route("/info", get(move || std::future::ready(json(StatusCode::OK, &info))))
+        .route("/info", get(move || std::future::ready(json(StatusCode::OK, &info.with(noted.notes())))))
 }
 
 /// 503 if work has shown no progress for longer than its limit.
@@ -112,5 +121,7 @@ mod tests {
             get(&process, "/info").await.1,
             format!(r#"{{"services":["cart"],"version":"{}"}}"#, env!("CARGO_PKG_VERSION"))
         );
+        process.note("mail", "suppressed");
+        assert!(get(&process, "/info").await.1.ends_with(r#","notes":{"mail":"suppressed"}}"#));
     }
 }

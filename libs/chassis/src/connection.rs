@@ -22,6 +22,7 @@ use tower::ServiceExt as _;
 use crate::{
     connections::{Connection, Slot},
     process::Process,
+    refusal,
     request_body::RequestBody,
     request_head,
 };
@@ -57,40 +58,49 @@ pub(crate) struct Context {
     pub age: Duration,
 }
 
-/// Serves until the client leaves, `stop` or the connection has to give way; gives the slot back.
-pub(crate) async fn serve(tcp: TcpStream, context: Context, slot: Slot, stop: CancellationToken) {
-    if let Err(error) = tcp.set_nodelay(true) {
-        tracing::debug!(%error, "a connection ended before it began");
-        return;
-    }
+/// Serves until the client leaves, `stop` or the connection has to give way; gives the slot back. What has arrived is read
+/// before the connection is closed, so that no request is lost in it.
+pub(crate) async fn serve(tcp: Arc<TcpStream>, context: Context, slot: Slot, stop: CancellationToken) {
     let (state, age) = (slot.connection.clone(), age_of(slot.number, context.age));
     let service = service_fn(move |request| answer(request_head::unshared(request), context.clone(), state.clone()));
     let beginning = IDLE_CONNECTION_MAX.min(age);
     let timer = tokio::time::sleep(beginning);
-    tokio::pin!(timer);
-    let builder = tokio::select! {
+    let (shed, stopped) = (seen_late(slot.connection.shed()), seen_late(stop.cancelled()));
+    tokio::pin!(timer, shed, stopped);
+    let version = tokio::select! {
+        biased;
         version = version(&tcp) => match version {
-            Ok(version) => builder(version),
+            Ok(version) => version,
             Err(error) => return tracing::debug!(%error, "a connection ended before it began"),
         },
-        () = slot.connection.shed() => return,
-        () = stop.cancelled() => return,
+        () = shed.as_mut() => return,
+        () = stopped.as_mut() => return,
         () = timer.as_mut() => return,
     };
+    let Some(tcp) = slot.connection.read(tcp) else { return };
+    let builder = builder(version);
     let served = builder.serve_connection(TokioIo::new(tcp), service);
     tokio::pin!(served);
     let mut phase = Phase::Beginning;
-    let mut stopping = false;
+    let (mut stopping, mut leaving) = (false, false);
     loop {
         tokio::select! {
+            biased;
             result = served.as_mut() => {
                 if let Err(error) = result {
                     tracing::debug!(%error, "a connection ended early");
                 }
                 return;
             }
-            () = slot.connection.shed() => return,
-            () = stop.cancelled(), if !stopping => {
+            () = shed.as_mut(), if !leaving => {
+                // A request that came at the same moment is answered with a refusal.
+                if !slot.connection.is_busy() {
+                    return;
+                }
+                leaving = true;
+                served.as_mut().graceful_shutdown();
+            }
+            () = stopped.as_mut(), if !stopping => {
                 stopping = true;
                 served.as_mut().graceful_shutdown();
             }
@@ -120,6 +130,13 @@ pub(crate) async fn serve(tcp: TcpStream, context: Context, slot: Slot, stop: Ca
     }
 }
 
+/// Waits for a reason to close the connection, and until the runtime has looked for what has arrived meanwhile: that wakes the
+/// connection, which then reads it.
+async fn seen_late(reason: impl Future<Output = ()>) {
+    reason.await;
+    tokio::task::yield_now().await;
+}
+
 /// What the timer of a connection waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -143,10 +160,11 @@ fn age_of(number: u64, age: Duration) -> Duration {
 
 /// The version of HTTP of a new connection, by its first bytes. They stay in the socket: what hyper is given of them beside
 /// the socket would make it take a buffer of twice the size. A client whose first segment is shorter than these bytes speaks
-/// HTTP/1.
+/// HTTP/1. Also lets the socket send small writes at once.
 async fn version(tcp: &TcpStream) -> io::Result<Version> {
     /// Of the preface of HTTP/2 (RFC 9113, 3.4); no method begins with them.
     const HTTP_2: &[u8; 3] = b"PRI";
+    tcp.set_nodelay(true)?;
     let mut first = [0; HTTP_2.len()];
     let bytes = tcp.peek(&mut first).await?;
     Ok(if first[..bytes] == HTTP_2[..] { Version::HTTP_2 } else { Version::HTTP_11 })
@@ -184,8 +202,9 @@ async fn answer(
     let busy = connection.begin(version == Version::HTTP_2);
     let mut request = RequestBody::of(request).map(Body::new);
     request.extensions_mut().insert(ConnectInfo(peer));
-    let mut response = router.oneshot(request).await?;
-    if (process.shutting_down() || connection.is_aged()) && version <= Version::HTTP_11 {
+    let shed = connection.is_shed();
+    let mut response = if shed { refusal::response() } else { router.oneshot(request).await? };
+    if (shed || process.shutting_down() || connection.is_aged()) && version <= Version::HTTP_11 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     // The connection serves the request until the body is dropped.

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    mem::MaybeUninit,
     net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -11,7 +12,8 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use socket2::SockRef;
+use tokio::{net::TcpStream, sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How long a connection must be idle before it gives way to another address. The request of a client that has just
@@ -60,6 +62,8 @@ pub(crate) struct Connection {
     idle_since_ms: AtomicU64,
     shed: CancellationToken,
     started: Instant,
+    /// The socket until its first bytes are read.
+    unread: Mutex<Option<Arc<TcpStream>>>,
 }
 
 /// A place among the connections, given back when dropped.
@@ -208,6 +212,7 @@ impl Connection {
             idle_since_ms: AtomicU64::new(0),
             shed: CancellationToken::new(),
             started,
+            unread: Mutex::default(),
         };
         connection.mark_idle();
         connection
@@ -244,12 +249,42 @@ impl Connection {
         self.shed.cancelled().await;
     }
 
+    pub fn is_shed(&self) -> bool {
+        self.shed.is_cancelled()
+    }
+
+    /// Whether a request is under way that has been read.
+    pub fn is_busy(&self) -> bool {
+        self.requests.load(Ordering::SeqCst) > 0
+    }
+
+    /// Keeps the socket of a new connection in view. Until [`Connection::read`], bytes in it are a request under way: the
+    /// task of the connection may not have run since they came.
+    pub fn watch(&self, tcp: TcpStream) -> Arc<TcpStream> {
+        let tcp = Arc::new(tcp);
+        *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = Some(tcp.clone());
+        tcp
+    }
+
+    /// Gives the socket back to the one that reads from it; `None` if `tcp` has another owner.
+    pub fn read(&self, tcp: Arc<TcpStream>) -> Option<TcpStream> {
+        drop(self.unread.lock().unwrap_or_else(PoisonError::into_inner).take());
+        Arc::into_inner(tcp)
+    }
+
     /// Since when no request is under way, in milliseconds since the port was opened; `None` while one is, or where it is
     /// less than `idle_min` ago.
     fn idle_since(&self, idle_min: Duration) -> Option<u64> {
         let since_ms = self.idle_since_ms.load(Ordering::Relaxed);
-        let idle = self.requests.load(Ordering::SeqCst) == 0;
-        (idle && u128::from(self.now_ms().saturating_sub(since_ms)) >= idle_min.as_millis()).then_some(since_ms)
+        let idle = !self.is_busy() && u128::from(self.now_ms().saturating_sub(since_ms)) >= idle_min.as_millis();
+        (idle && !self.has_unread_bytes()).then_some(since_ms)
+    }
+
+    /// Asks the system: the runtime learns of bytes only when it looks for events, which a busy one does late.
+    fn has_unread_bytes(&self) -> bool {
+        let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut first = [MaybeUninit::uninit()];
+        unread.as_ref().is_some_and(|tcp| matches!(SockRef::from(tcp.as_ref()).peek(&mut first), Ok(1..)))
     }
 
     fn mark_idle(&self) {
@@ -270,7 +305,7 @@ impl Drop for Busy {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::IpAddr, time::Duration};
+    use std::{io::Write as _, net::IpAddr, time::Duration};
 
     use tokio::time::Instant;
 
@@ -307,6 +342,24 @@ mod tests {
         assert_eq!(shed, [false, true, false], "the first is busy, the third was idle for less time");
         assert!(!first.connection.shed.is_cancelled() && !newcomer.connection.shed.is_cancelled());
         drop(busy);
+    }
+
+    #[tokio::test]
+    async fn a_new_connection_whose_request_was_not_read_yet_does_not_give_way_and_a_silent_one_does() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let connections = Connections::new(ConnectionLimits { total: 1, per_address: 1 });
+        let slot = connections.try_admit(address(1)).unwrap();
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let tcp = slot.connection.watch(listener.accept().await.unwrap().0);
+        client.write_all(b"GET /").unwrap();
+        // Nothing of the runtime runs, as in a process that is busy with other requests.
+        std::thread::sleep(IDLE_MIN * 2);
+        assert_eq!(connections.try_admit(address(2)).unwrap_err(), Refusal::Port);
+        let tcp = slot.connection.read(tcp).unwrap();
+        let busy = slot.connection.begin(false);
+        drop((busy, tcp));
+        drop(admitted(&connections, address(2)).await);
+        assert!(slot.connection.is_shed(), "it has been idle since its request");
     }
 
     #[tokio::test]

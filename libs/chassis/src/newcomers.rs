@@ -1,5 +1,9 @@
-//! The clients that have connected to a port and wait for a place: bounded in number and time, the first first. One that
-//! waits holds up none behind it that may have a place. Knows nothing of HTTP.
+//! The clients that have connected to a port and wait for a place: bounded in number and time. Knows nothing of HTTP.
+//!
+//! The last one to come gets the next place. In the order of their arrival, all clients of a burst that takes longer than
+//! the wait would be served when most of their time is over, and a client that comes after them would wait for all. This way
+//! a newcomer waits for the next place, and the first of the burst, which would wait for longest, are refused: none waits
+//! for longer than the limit, and one that tries again is a newcomer.
 
 use std::{
     collections::VecDeque,
@@ -35,7 +39,7 @@ pub(crate) type Decided = (Newcomer, Option<Slot>);
 pub(crate) struct Newcomers {
     connections: Connections,
     limits: WaitLimits,
-    /// With the ends of their waits, which are in order.
+    /// With the ends of their waits, which are in order of arrival.
     waiting: VecDeque<(Newcomer, Instant)>,
 }
 
@@ -47,14 +51,12 @@ impl Newcomers {
     /// Gives a newcomer its place or refuses it; `None`: it waits for [`Newcomers::decided`].
     pub fn arrive(&mut self, newcomer: Newcomer) -> Option<Decided> {
         let address = newcomer.peer.ip();
-        let left = self.connections.left_to(address);
-        if self.waiting.is_empty() || left == 0 {
-            match self.connections.try_admit(address) {
-                Ok(slot) => return Some((newcomer, Some(slot))),
-                Err(Refusal::Address) => return Some((newcomer, None)),
-                Err(Refusal::Port) => {}
-            }
+        match self.connections.try_admit(address) {
+            Ok(slot) => return Some((newcomer, Some(slot))),
+            Err(Refusal::Address) => return Some((newcomer, None)),
+            Err(Refusal::Port) => {}
         }
+        let left = self.connections.left_to(address);
         if self.waiting.len() >= self.limits.waiting || self.waiting_of(address) >= left {
             return Some((newcomer, None));
         }
@@ -62,8 +64,8 @@ impl Newcomers {
         None
     }
 
-    /// Waits until the first of those that wait gets a place or has waited for too long; without end while nobody waits.
-    /// Loses nobody when it is dropped.
+    /// Waits until the last of those that wait gets a place or the first has waited for too long; without end while none
+    /// waits. Dropping the future loses no client.
     pub async fn decided(&mut self) -> Decided {
         loop {
             if let Some(decided) = self.decide() {
@@ -83,13 +85,17 @@ impl Newcomers {
     }
 
     fn decide(&mut self) -> Option<Decided> {
-        let (newcomer, end) = self.waiting.front()?;
+        if self.waiting.front().is_some_and(|(_, end)| *end <= Instant::now()) {
+            let (newcomer, _) = self.waiting.pop_front()?;
+            return Some((newcomer, None));
+        }
+        let (newcomer, _) = self.waiting.back()?;
         let slot = match self.connections.try_admit(newcomer.peer.ip()) {
             Ok(slot) => Some(slot),
-            Err(Refusal::Port) if Instant::now() < *end => return None,
-            Err(Refusal::Port | Refusal::Address) => None,
+            Err(Refusal::Port) => return None,
+            Err(Refusal::Address) => None,
         };
-        let (newcomer, _) = self.waiting.pop_front()?;
+        let (newcomer, _) = self.waiting.pop_back()?;
         Some((newcomer, slot))
     }
 

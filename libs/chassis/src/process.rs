@@ -1,7 +1,12 @@
 //! One service's hold on its process: tracked tasks, readiness, shutdown, clock and ids. It must not know what the
 //! tasks do.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use agora_vocab::{Clock, Ids};
 use futures::FutureExt as _;
@@ -34,6 +39,7 @@ struct Shared {
     readiness: Readiness,
     heartbeats: Heartbeats,
     started: Started,
+    notes: Mutex<BTreeMap<&'static str, String>>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
 }
@@ -58,6 +64,7 @@ impl Process {
             readiness: Readiness::default(),
             heartbeats: Heartbeats::default(),
             started: Started::default(),
+            notes: Mutex::default(),
             clock,
             ids,
         };
@@ -132,6 +139,17 @@ impl Process {
     /// Something whose absence degrades the service without making it unready. The same name is the same dependency.
     pub fn dependency(&self, name: &str) -> Dependency {
         self.shared.readiness.dependency(self.service, name)
+    }
+
+    /// States something that people should know about this process, such as a part that is turned off: `/info` shows it under
+    /// this name. Never a secret.
+    pub fn note(&self, name: &'static str, text: impl Into<String>) {
+        self.shared.notes.lock().unwrap_or_else(PoisonError::into_inner).insert(name, text.into());
+    }
+
+    /// What was stated with [`Process::note`], by name.
+    pub(crate) fn notes(&self) -> BTreeMap<&'static str, String> {
+        self.shared.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Work that must show progress at least once per `limit` until the heartbeat is dropped: otherwise `/livez` answers 503.

@@ -2,6 +2,11 @@
 
 use std::{io, time::Duration};
 
+use axum::{
+    body::Body,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::Response,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -27,6 +32,20 @@ const RESPONSE: &str = concat!(
     r#"{"type":"urn:agora:problem:too-many-connections","title":"Too many connections","status":503,"#,
     r#""detail":"the server has no place for another connection; try again","code":"TOO_MANY_CONNECTIONS","error":"Too many connections"}"#,
 );
+
+/// The same for a connection that had to give way when its request came.
+pub(crate) fn response() -> Response {
+    let (head, body) = RESPONSE.split_once("\r\n\r\n").unwrap_or_default();
+    let fields = head.lines().filter_map(|line| line.split_once(": "));
+    let fields = fields.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    // Those of the connection are written with it.
+    response
+        .headers_mut()
+        .extend(fields.filter(|(name, _)| ![header::CONNECTION, header::CONTENT_LENGTH].contains(name)));
+    response
+}
 
 /// Answers the first request of a connection with 503 and closes it.
 pub(crate) async fn refuse(tcp: TcpStream) {
@@ -58,7 +77,9 @@ async fn answer(mut tcp: TcpStream) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::RESPONSE;
+    use axum::http::{StatusCode, header};
+
+    use super::{RESPONSE, response};
 
     #[test]
     fn the_response_is_complete_and_its_body_a_problem() {
@@ -66,5 +87,9 @@ mod tests {
         assert!(head.ends_with(&format!("\r\ncontent-length: {}", body.len())), "{}", body.len());
         let problem: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!((&problem["status"], &problem["code"]), (&503.into(), &"TOO_MANY_CONNECTIONS".into()));
+        let response = response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+        assert!(!response.headers().contains_key(header::CONNECTION), "HTTP/2 has no such field");
     }
 }

@@ -94,6 +94,7 @@ async fn serve_within(
             Some((Newcomer { tcp, peer }, Some(slot))) => {
                 let context =
                     connection::Context { peer, router: router.clone(), process: process.clone(), age: limits.age };
+                let tcp = slot.connection.watch(tcp);
                 served.spawn(connection::serve(tcp, context, slot, stop.clone()));
             }
             Some((newcomer, None)) => refuse(newcomer.tcp),
@@ -287,6 +288,16 @@ mod tests {
         wait: Duration,
         request: &Arc<BusyRequest>,
     ) -> (u16, CancellationToken, impl Future<Output = ()> + use<>) {
+        places(1, 1, wait, request)
+    }
+
+    /// A port for so many connections, and so many clients that wait.
+    fn places(
+        total: usize,
+        waiting: usize,
+        wait: Duration,
+        request: &Arc<BusyRequest>,
+    ) -> (u16, CancellationToken, impl Future<Output = ()> + use<>) {
         let tcp = bind(0).unwrap();
         let (port, stop) = (tcp.local_addr().unwrap().port(), CancellationToken::new());
         let request = request.clone();
@@ -295,8 +306,8 @@ mod tests {
             request.ends.notified().await;
         });
         let router = Router::new().route("/who", get(|| async { "here" })).route("/busy", busy);
-        let connections = ConnectionLimits { total: 1, per_address: 1 };
-        let limits = Limits { connections, newcomers: WaitLimits { waiting: 1, wait }, ..LIMITS };
+        let connections = ConnectionLimits { total, per_address: 1 };
+        let limits = Limits { connections, newcomers: WaitLimits { waiting, wait }, ..LIMITS };
         (port, stop.clone(), serve_within(limits, tcp, router, Process::for_test("cart"), stop))
     }
 
@@ -344,6 +355,86 @@ mod tests {
             };
             tokio::join!(served, clients);
         }
+    }
+
+    #[tokio::test]
+    async fn the_last_one_to_come_gets_the_next_place() {
+        let request = Arc::new(BusyRequest::default());
+        let (port, stop, served) = places(1, 2, Duration::from_mins(1), &request);
+        let clients = async {
+            let busy = connect_from("127.0.0.1", port, "/busy").await;
+            request.begun.notified().await;
+            let mut first = connect_from("127.0.0.2", port, "/who").await;
+            let mut last = connect_from("127.0.0.3", port, "/who").await;
+            let mut beyond = connect_from("127.0.0.4", port, "/who").await;
+            assert!(seen(&mut beyond, "}").await.contains("TOO_MANY_CONNECTIONS"), "behind the two that wait");
+            request.ends.notify_one();
+            assert!(seen(&mut last, "here").await.starts_with("HTTP/1.1 200"));
+            let unanswered = first.try_read(&mut [0; 1]).unwrap_err();
+            assert_eq!(unanswered.kind(), std::io::ErrorKind::WouldBlock, "the first still waits");
+            drop(last);
+            assert!(seen(&mut first, "here").await.starts_with("HTTP/1.1 200"));
+            stop.cancel();
+            drop(busy);
+        };
+        tokio::join!(served, clients);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn every_client_of_a_burst_is_answered_by_a_process_that_is_busy_for_longer_than_an_idle_connection_stays() {
+        const CLIENTS: u8 = 240;
+        let tcp = bind(0).unwrap();
+        let (port, stop) = (tcp.local_addr().unwrap().port(), CancellationToken::new());
+        // Blocks a thread of the runtime, as the work of many requests does.
+        let router = Router::new().route(
+            "/who",
+            get(|| async {
+                std::thread::sleep(Duration::from_millis(10));
+                "here"
+            }),
+        );
+        let connections = ConnectionLimits { total: 60, per_address: 40 };
+        let newcomers = WaitLimits { waiting: 60, wait: Duration::from_secs(1) };
+        let limits = Limits { connections, newcomers, ..LIMITS };
+        let served = serve_within(limits, tcp, router, Process::for_test("cart"), stop.clone());
+        let clients = async {
+            let ask = async |client: u8| {
+                let mut tcp = connect_from(&format!("127.0.1.{client}"), port, "/who").await;
+                let head = seen(&mut tcp, "\r\n\r\n").await;
+                let refused = head.starts_with("HTTP/1.1 503") && head.contains("\r\nretry-after: 1\r\n");
+                assert!(refused || head.starts_with("HTTP/1.1 200"), "client {client}: {head:?}");
+                usize::from(refused)
+            };
+            let refused: usize = futures::future::join_all((1..=CLIENTS).map(ask)).await.into_iter().sum();
+            assert!(refused < usize::from(CLIENTS) - 60, "{refused}: those that have a place are served");
+            stop.cancel();
+        };
+        tokio::join!(served, clients);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_has_arrived_when_its_connection_is_closed_is_answered() {
+        const REQUEST: &[u8] = b"GET /who HTTP/1.1\r\nhost: x\r\n\r\n";
+        let request = Arc::new(BusyRequest::default());
+        let (port, stop, served) = places(1, 1, Duration::from_mins(1), &request);
+        let clients = async {
+            let mut idle = connect_from("127.0.0.1", port, "/who").await;
+            assert!(seen(&mut idle, "here").await.starts_with("HTTP/1.1 200"));
+            // Long enough to give way to the newcomer, which comes at the same moment as the request.
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            let newcomer = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+            assert_eq!(idle.try_write(REQUEST).unwrap(), REQUEST.len());
+            let answer = seen(&mut idle, "here").await;
+            assert!(answer.contains("TOO_MANY_CONNECTIONS") || answer.ends_with("here"), "{answer:?}");
+            drop((idle, newcomer));
+
+            let mut idle = connect_from("127.0.0.1", port, "/who").await;
+            assert!(seen(&mut idle, "here").await.starts_with("HTTP/1.1 200"));
+            assert_eq!(idle.try_write(REQUEST).unwrap(), REQUEST.len());
+            stop.cancel();
+            assert!(seen(&mut idle, "here").await.starts_with("HTTP/1.1 200"), "it came before the end");
+        };
+        tokio::join!(served, clients);
     }
 
     /// Serves its number on a port that it shares with others.

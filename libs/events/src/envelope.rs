@@ -1,5 +1,8 @@
 //! The envelope around every event, and the letter that wraps one which could not be handled.
 
+use std::collections::BTreeMap;
+
+use agora_vocab::{NotificationId, UserId};
 use serde::{Deserialize, Serialize, de::Error as _};
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
@@ -91,6 +94,9 @@ pub struct DeadLetterMetadata {
     pub offset: i64,
     /// Why it could not be handled; never a payload.
     pub reason: String,
+    /// The message's headers by name, each value as text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
 }
 
 crate::events! {
@@ -98,6 +104,23 @@ crate::events! {
     DeadLetterEvent on crate::topics::DEAD_LETTER;
     /// A message was put aside.
     "message.dead" => Dead(DeadLetter),
+    /// A mail was given up.
+    "mail.dead" => DeadMail(DeadMail),
+}
+
+/// A mail that was given up after its last attempt. Without its address and text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadMail {
+    /// The notification that it carries.
+    pub notification_id: NotificationId,
+    pub user_id: UserId,
+    /// The event, promotion or request that it was written for.
+    pub source_id: Uuid,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// Why the last attempt failed.
+    pub reason: String,
 }
 
 #[cfg(test)]

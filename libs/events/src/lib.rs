@@ -7,12 +7,15 @@ pub mod cart;
 pub mod catalog;
 mod envelope;
 pub mod order;
+pub mod order_return;
 pub mod payment;
+pub mod promotional;
 pub mod recommendation;
+pub mod shipment;
 mod topic;
 pub mod user;
 
-pub use envelope::{DeadLetter, DeadLetterEvent, DeadLetterMetadata, Envelope};
+pub use envelope::{DeadLetter, DeadLetterEvent, DeadLetterMetadata, DeadMail, Envelope};
 pub use topic::{Topic, topics};
 
 use serde_json::value::RawValue;

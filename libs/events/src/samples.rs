@@ -1,15 +1,17 @@
 //! A sample of every event, kept as snapshots: what one release wrote, all later ones read.
 
+use std::collections::BTreeMap;
+
 use agora_vocab::{
-    CartId, CommandId, Currency, Money, OrderId, PasswordResetId, PaymentId, ProductId, RefundId, SellerId, SessionId,
-    UserId, WarehouseId,
+    CartId, CommandId, Currency, Money, NotificationId, OrderId, PasswordResetId, PaymentId, ProductId, PromotionId,
+    RefundId, ReturnId, SellerId, SessionId, ShipmentId, UserId, WarehouseId,
 };
 use time::macros::datetime;
 use uuid::Uuid;
 
 use crate::{
-    DeadLetter, DeadLetterEvent, DeadLetterMetadata, Envelope, Event, cart, catalog, order, payment, recommendation,
-    user,
+    DeadLetter, DeadLetterEvent, DeadLetterMetadata, DeadMail, Envelope, Event, cart, catalog, order, order_return,
+    payment, promotional, recommendation, shipment, user,
 };
 
 fn id(n: u128) -> Uuid {
@@ -22,6 +24,11 @@ fn eur(amount: i64) -> Money {
 
 /// Every sample reads back as what it was, and its JSON is the snapshot.
 fn check<E: Event + PartialEq + std::fmt::Debug>(samples: &[E]) {
+    check_as(E::TOPIC.name(), samples);
+}
+
+/// The same for one of several enums of a topic, under a name of its own.
+fn check_as<E: Event + PartialEq + std::fmt::Debug>(name: &str, samples: &[E]) {
     let kinds: Vec<_> = samples.iter().map(E::kind).collect();
     assert_eq!(kinds, E::KINDS, "a sample of each event of {}, in order", E::TOPIC);
     let envelopes: Vec<Envelope> = samples
@@ -47,7 +54,7 @@ fn check<E: Event + PartialEq + std::fmt::Debug>(samples: &[E]) {
             envelope
         })
         .collect();
-    insta::with_settings!({ snapshot_suffix => E::TOPIC.name() }, {
+    insta::with_settings!({ snapshot_suffix => name }, {
         insta::assert_snapshot!("samples", serde_json::to_string_pretty(&serde_json::to_value(&envelopes).unwrap()).unwrap());
     });
 }
@@ -56,7 +63,8 @@ fn check<E: Event + PartialEq + std::fmt::Debug>(samples: &[E]) {
 fn users() {
     let preferences = user::Preferences { promotions: false, ..user::Preferences::default() };
     let (user_id, email) = (UserId::new(id(10)), "ada@example.com");
-    let account = user::Account { user_id, email: email.into(), name: Some("Ada".into()), preferences };
+    let name = Some("Ada".into());
+    let account = user::Account { user_id, email: email.into(), name, preferences, blocked: false };
     check(&[
         user::UserEvent::Registered(account.clone()),
         user::UserEvent::Login(user::Login {
@@ -65,7 +73,7 @@ fn users() {
             session_id: SessionId::new(id(11)),
             login_method: "password".into(),
         }),
-        user::UserEvent::Updated(account),
+        user::UserEvent::Updated(user::Account { blocked: true, ..account }),
         user::UserEvent::PasswordResetRequested(user::PasswordReset {
             user_id,
             email: email.into(),
@@ -90,9 +98,29 @@ fn users() {
 fn an_account_without_preferences_wants_every_mail() {
     let json = serde_json::json!({"userId": id(10), "email": "ada@example.com", "name": null});
     let account: user::Account = serde_json::from_value(json).unwrap();
-    assert_eq!(account.preferences, user::Preferences::default());
+    assert_eq!((account.preferences, account.blocked), (user::Preferences::default(), false));
     let partial: user::Preferences = serde_json::from_str(r#"{"promotions":false}"#).unwrap();
     assert_eq!((partial.promotions, partial.order_updates, partial.recommendations), (false, true, true));
+}
+
+#[test]
+fn promotions() {
+    use promotional::{Promotion, PromotionEnded, PromotionalEvent};
+    let promotion_id = PromotionId::new(id(60));
+    check(&[
+        PromotionalEvent::Started(Promotion {
+            promotion_id,
+            title: "Summer sale".into(),
+            message: Some("Everything that gives light.".into()),
+            products: vec![promotional::PromotedProduct {
+                product_id: ProductId::new(id(20)),
+                name: "Lamp".into(),
+                price: eur(999),
+                category: Some("Lighting".into()),
+            }],
+        }),
+        PromotionalEvent::Ended(PromotionEnded { promotion_id }),
+    ]);
 }
 
 #[test]
@@ -184,6 +212,53 @@ fn orders() {
 }
 
 #[test]
+fn shipments() {
+    let shipment = shipment::Shipment {
+        shipment_id: ShipmentId::new(id(31)),
+        order_id: OrderId::new(id(30)),
+        order_number: "A-1000001".into(),
+        user_id: UserId::new(id(10)),
+        seller_id: SellerId::HOUSE,
+        carrier: "Parcel Post".into(),
+        tracking_number: Some("PP-12".into()),
+        items: vec![shipment::ShippedItem {
+            product_id: ProductId::new(id(20)),
+            variant: String::new(),
+            name: "Lamp".into(),
+            quantity: 2,
+        }],
+    };
+    let samples = [shipment::ShipmentEvent::Created(shipment.clone()), shipment::ShipmentEvent::Delivered(shipment)];
+    check_as("order-events.shipments", &samples);
+}
+
+#[test]
+fn returns() {
+    use order_return::ReturnEvent;
+    let returned = order_return::Return {
+        return_id: ReturnId::new(id(32)),
+        order_id: OrderId::new(id(30)),
+        order_number: "A-1000001".into(),
+        user_id: UserId::new(id(10)),
+        items: vec![shipment::ShippedItem {
+            product_id: ProductId::new(id(20)),
+            variant: String::new(),
+            name: "Lamp".into(),
+            quantity: 1,
+        }],
+        amount: eur(1999),
+    };
+    let make: [fn(order_return::Return) -> ReturnEvent; 5] = [
+        ReturnEvent::Requested,
+        ReturnEvent::Accepted,
+        ReturnEvent::Rejected,
+        ReturnEvent::Received,
+        ReturnEvent::Refunded,
+    ];
+    check_as("order-events.returns", &make.map(|make| make(returned.clone())));
+}
+
+#[test]
 fn payments() {
     use payment::PaymentEvent;
     let payment = payment::Payment {
@@ -232,16 +307,26 @@ fn recommendations() {
 
 #[test]
 fn dead_letters() {
-    check(&[DeadLetterEvent::Dead(DeadLetter {
-        original_message: Some("bm90IGpzb24=".into()),
-        metadata: DeadLetterMetadata {
-            consumer: "cart".into(),
-            original_topic: "product-events".into(),
-            partition: 2,
-            offset: 41,
-            reason: "not an envelope".into(),
-        },
-    })]);
+    check(&[
+        DeadLetterEvent::Dead(DeadLetter {
+            original_message: Some("bm90IGpzb24=".into()),
+            metadata: DeadLetterMetadata {
+                consumer: "cart".into(),
+                original_topic: "product-events".into(),
+                partition: 2,
+                offset: 41,
+                reason: "not an envelope".into(),
+                headers: BTreeMap::from([("traceparent".into(), "00-1".into())]),
+            },
+        }),
+        DeadLetterEvent::DeadMail(DeadMail {
+            notification_id: NotificationId::new(id(70)),
+            user_id: UserId::new(id(10)),
+            source_id: id(1),
+            attempts: 20,
+            reason: "connection refused".into(),
+        }),
+    ]);
 }
 
 #[test]

@@ -33,6 +33,9 @@ pub struct Account {
     /// Which mails the user wants. All of them in events of releases that did not know preferences.
     #[serde(default)]
     pub preferences: Preferences,
+    /// Whether an administrator has blocked the account. False in events of releases that did not say so.
+    #[serde(default)]
+    pub blocked: bool,
 }
 
 /// Which mails a user wants besides those about the account's security and about orders and payments themselves.

@@ -13,6 +13,7 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance, StreamConsumer},
     error::KafkaError,
+    message::{BorrowedMessage, Headers as _},
 };
 
 use crate::{Config, Error, error_log::ErrorLog};
@@ -26,6 +27,9 @@ const FETCH_BYTES_MAX: &str = "4194304";
 /// Longest time that the broker holds a fetch without messages, in milliseconds. A new message ends it at once; a partition
 /// that is resumed waits for its end.
 const FETCH_WAIT_MS_MAX: &str = "1000";
+
+/// Headers of a message that are read.
+const HEADERS_MAX: usize = 16;
 
 /// A partition of a subscribed topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,6 +51,10 @@ pub struct Incoming {
     pub key: Option<Vec<u8>>,
     /// The message value; empty for a tombstone.
     pub payload: Vec<u8>,
+    /// When it was sent, in milliseconds since 1970; 0 if the broker does not say.
+    pub sent_at_ms: i64,
+    /// The message headers in their order; at most 16 of them.
+    pub headers: Vec<(String, Vec<u8>)>,
 }
 
 /// A member of a consumer group. Leaves the group when dropped.
@@ -95,6 +103,8 @@ impl Consumer {
                     offset: message.offset(),
                     key: message.key().map(<[u8]>::to_vec),
                     payload: message.payload().unwrap_or_default().to_vec(),
+                    sent_at_ms: message.timestamp().to_millis().unwrap_or(0),
+                    headers: headers(&message),
                 });
             }
         }
@@ -199,6 +209,11 @@ impl ConsumerContext for Context {
             self.rebalances().push(Change::Assigned(names(partitions)));
         }
     }
+}
+
+fn headers(message: &BorrowedMessage<'_>) -> Vec<(String, Vec<u8>)> {
+    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+    headers.take(HEADERS_MAX).map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec())).collect()
 }
 
 fn names(partitions: &TopicPartitionList) -> Vec<(String, i32)> {

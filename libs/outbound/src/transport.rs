@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use agora_chassis::{BoxError, IDLE_CONNECTION_MAX};
+use agora_chassis::{BoxError, IDLE_CONNECTION_MAX, Timing};
 use axum::Router;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, header, uri};
@@ -31,9 +31,13 @@ use crate::dns::DnsCache;
 /// when they become idle.
 const IDLE_CONNECTIONS_MAX: usize = 256;
 
-/// How long a connection may be idle: shorter than the server's own limit, because a request on a connection that is
-/// being closed would fail.
-const IDLE_MAX: Duration = Duration::from_secs(IDLE_CONNECTION_MAX.as_secs() / 2);
+/// How long a connection may be idle and be used again: a request on a connection that is being closed is lost.
+///
+/// Shorter than the server's own limit, and than the time for which a server that shuts down goes on accepting. From the
+/// start of that time each of its responses asks the client to leave the connection. So the connections that it closes at
+/// the end were idle for all of that time, and no request is on its way on them.
+const IDLE_MAX: Duration = Duration::from_secs(Timing::DEFAULT.accept.as_secs() - 1);
+const _: () = assert!(IDLE_MAX.as_secs() < IDLE_CONNECTION_MAX.as_secs(), "a server closes idle connections");
 
 /// TCP keep-alive: a silent peer is probed after this time, at this interval, so many times.
 const PROBE_AFTER: Duration = Duration::from_secs(15);
@@ -321,7 +325,7 @@ mod tests {
     use http_body_util::BodyExt as _;
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
-        net::TcpListener,
+        net::{TcpListener, TcpStream},
         time::Instant,
     };
 
@@ -411,6 +415,34 @@ mod tests {
         let limit = Duration::from_millis(100);
         let error = HttpClient::new(LIMITS).send(&origin, request("/"), limit).await.unwrap_err();
         assert!(matches!(error, TransportError::Timeout(passed) if passed == limit), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_idle_while_its_server_may_have_begun_to_shut_down_is_not_used_again() {
+        const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = Origin::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let client = HttpClient::new(LIMITS);
+        let ask = async || {
+            let response = client.send(&origin, request("/"), LIMITS.total).await.unwrap();
+            response.into_body().collect().await.unwrap();
+        };
+        let answered = async |tcp: &mut TcpStream| {
+            assert!(tcp.read(&mut [0; 1024]).await.unwrap() > 0);
+            tcp.write_all(ANSWER).await.unwrap();
+        };
+        let ((), mut first) = tokio::join!(ask(), async {
+            let (mut tcp, _) = listener.accept().await.unwrap();
+            answered(&mut tcp).await;
+            tcp
+        });
+        tokio::join!(ask(), answered(&mut first));
+        tokio::time::sleep(agora_chassis::Timing::DEFAULT.accept).await;
+        tokio::join!(ask(), async {
+            let (mut second, _) = listener.accept().await.unwrap();
+            answered(&mut second).await;
+        });
+        assert_eq!(first.read(&mut [0; 1]).await.unwrap(), 0, "no request came on the first connection");
     }
 
     #[tokio::test]

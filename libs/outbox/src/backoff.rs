@@ -12,7 +12,7 @@ pub(crate) fn doubled(first: Duration, times: u32, longest: Duration) -> Duratio
 }
 
 /// Wait before the next attempt: random between 1 ms and `first` doubled with each failure, at most `longest`.
-pub(crate) fn backoff(ids: &dyn Ids, failures: u32, first: Duration, longest: Duration) -> Duration {
+pub fn backoff(ids: &dyn Ids, failures: u32, first: Duration, longest: Duration) -> Duration {
     let most = doubled(first, failures.saturating_sub(1), longest);
     let most_ms = u64::try_from(most.as_millis()).unwrap_or(u64::MAX).max(1);
     // The last 62 bits of an id are random.

@@ -131,17 +131,18 @@ type Running = FuturesUnordered<BoxFuture<'static, JobEnd>>;
 impl Worker {
     /// Joins the consumer group again whenever the password or certificate authority changes.
     async fn run(self: Arc<Self>) -> anyhow::Result<()> {
+        // Notices a new password once: it outlives a membership.
+        let mut config = self.config.clone();
         while !self.shutdown.is_cancelled() {
-            self.membership().await?;
+            self.membership(&mut config).await?;
         }
         Ok(())
     }
 
-    async fn membership(self: &Arc<Self>) -> anyhow::Result<()> {
+    async fn membership(self: &Arc<Self>, config: &mut Config) -> anyhow::Result<()> {
         let member = Consumer::new(&self.config, self.consumer, self.topics)?;
         let (mut queues, mut running) = (PartitionQueues::default(), Running::new());
         let mut last_error = None;
-        let mut config = self.config.clone();
         let mut rotated = std::pin::pin!(config.login_changed());
         let mut ticks = tokio::time::interval(COMMIT_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

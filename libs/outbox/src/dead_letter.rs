@@ -94,8 +94,14 @@ fn dead_letter_event(consumer: &str, message: &Incoming, reason: String) -> Dead
             partition: message.partition.number,
             offset: message.offset,
             reason,
+            headers: message.headers.iter().map(|(name, value)| (printable(name), header(value))).collect(),
         },
     })
+}
+
+/// The value of a header as text of limited length.
+fn header(value: &[u8]) -> String {
+    printable(&String::from_utf8_lossy(value))
 }
 
 #[cfg(test)]

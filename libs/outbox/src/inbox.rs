@@ -124,7 +124,7 @@ mod tests {
 
     #[cfg(feature = "db-tests")]
     #[tokio::test]
-    async fn partitions_are_created_ahead_and_dropped_as_a_whole_while_the_clock_moves_on() {
+    async fn da7_partitions_of_the_inbox_are_created_ahead_and_dropped_as_a_whole_while_the_clock_moves_on() {
         let db = Db::for_test(&agora_testkit::postgres().await.url(), &crate::MIGRATIONS).await;
         let mut connection = db.acquire().await.expect("a connection");
         let mut now: OffsetDateTime =

@@ -23,6 +23,7 @@ mod store_error;
 mod sweep;
 
 pub use append::{NewEvent, OutboxRow, emit};
+pub use backoff::backoff;
 pub use consume::{Failure, consume};
 pub use dedup::{claim_key, find_result, store_result};
 pub use dedup_key::{DedupKey, Outcome};

@@ -109,7 +109,7 @@ mod tests {
     const P1: Partition = Partition { topic: topics::ORDER, number: 1 };
 
     fn message(partition: Partition, offset: i64) -> Incoming {
-        Incoming { partition, offset, key: None, payload: Vec::new() }
+        Incoming { partition, offset, key: None, payload: Vec::new(), sent_at_ms: 0, headers: Vec::new() }
     }
 
     fn completion(in_flight: &InFlight, handled: bool) -> Completion {

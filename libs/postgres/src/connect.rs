@@ -25,7 +25,7 @@ const SHARED_SESSIONS: &str = "connections share sessions: the server is behind 
 pub async fn connect(config: &Config, migrations: &'static Migrator, process: &Process) -> Db {
     let Config { url: _, pool_size, ref ca, name, session } = *config;
     let pool = name.unwrap_or(process.service());
-    let how = How { service: pool, pool_size, ca: ca.clone(), session };
+    let how = How { service: pool, pool_size, ca: ca.clone(), session, address: None };
     let readiness = name.map_or_else(|| "database".to_owned(), |name| format!("database/{name}"));
     let db = Db::lazy(how, &config.url.current());
     let watch = Watch {
@@ -43,8 +43,16 @@ pub async fn connect(config: &Config, migrations: &'static Migrator, process: &P
     db
 }
 
+/// A handle for a command that ends by itself, named `command` in the server's list of sessions: without a readiness gate, and
+/// with one login.
+pub fn open(config: &Config, command: &'static str) -> Db {
+    let Config { url, pool_size, ca, session, .. } = config;
+    let how = How { service: command, pool_size: *pool_size, ca: ca.clone(), session: *session, address: None };
+    Db::lazy(how, &url.current())
+}
+
 /// Runs a task that does not end by itself until the process shuts down, again if it panics.
-fn supervise<F>(process: &Process, name: &'static str, mut start: impl FnMut() -> F + Send + 'static)
+pub(crate) fn supervise<F>(process: &Process, name: &'static str, mut start: impl FnMut() -> F + Send + 'static)
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -135,9 +143,9 @@ impl Watch {
 
 /// What connections are opened with.
 #[derive(Clone)]
-struct Login {
-    url: WatchedSecret,
-    ca: Option<WatchedFile>,
+pub(crate) struct Login {
+    pub url: WatchedSecret,
+    pub ca: Option<WatchedFile>,
 }
 
 impl Login {
@@ -152,7 +160,7 @@ impl Login {
 }
 
 /// Takes over each new login, trying again until it works or a newer one comes.
-async fn follow(db: Db, mut login: Login) {
+pub(crate) async fn follow(db: Db, mut login: Login) {
     let mut wanted = login.changed().await;
     loop {
         match db.swap(&wanted).await {

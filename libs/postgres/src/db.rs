@@ -75,7 +75,7 @@ impl Db {
             panic!("migrating a test database: {:#}", anyhow::Error::from(error));
         }
         let session = SessionSettings::DEFAULT;
-        Self::lazy(How { service: "test", pool_size: 10, ca: None, session }, &url)
+        Self::lazy(How { service: "test", pool_size: 10, ca: None, session, address: None }, &url)
     }
 
     /// Begins a transaction, after at most 3 s; at once an error where the server is known not to answer. A connection that
@@ -90,7 +90,8 @@ impl Db {
     }
 
     async fn session(&self, pool: &PgPool) -> Result<Session, sqlx::Error> {
-        Ok(Session::new(pool.acquire().await?, self.0.refusals.clone()))
+        let statement_time_max = self.0.how.session.statement_time_max;
+        Ok(Session::new(pool.acquire().await?, self.0.refusals.clone(), statement_time_max))
     }
 
     /// Switches to another login: tests it, uses it for new connections, and closes old connections as they become idle
@@ -115,11 +116,16 @@ impl Db {
         let options = self.pool()?.connect_options();
         let mut first = self.acquire().await?;
         let before: i32 = sqlx::raw_sql(PID).fetch_one(&mut *first).await?.try_get(0)?;
-        let mut second = PgConnection::connect_with(&options).await?;
-        second.execute("begin").await?;
-        let other: i32 = sqlx::raw_sql(PID).fetch_one(&mut second).await?.try_get(0)?;
+        let in_a_transaction = async {
+            let mut second = PgConnection::connect_with(&options).await?;
+            second.execute("begin").await?;
+            let other: i32 = sqlx::raw_sql(PID).fetch_one(&mut second).await?.try_get(0)?;
+            Ok::<_, sqlx::Error>((second, other))
+        };
+        let (second, other) =
+            tokio::time::timeout(ACQUIRE_MAX, in_a_transaction).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
         let after: i32 = sqlx::raw_sql(PID).fetch_one(&mut *first).await?.try_get(0)?;
-        drop(second.close().await);
+        drop(tokio::time::timeout(ACQUIRE_MAX, second.close()).await);
         Ok(before == other || before != after)
     }
 

@@ -10,11 +10,13 @@ mod error;
 mod migrate;
 mod probe;
 mod refusals;
+mod replica;
 mod session;
 
-pub use config::{Config, PoolPart};
-pub use connect::connect;
+pub use config::{Address, Config, PoolPart};
+pub use connect::{connect, open};
 pub use db::Db;
 pub use error::{Error, constraint, unavailable};
 pub use migrate::migrate;
+pub use replica::{ReadDb, ReplicaConfig, connect_reads};
 pub use session::{Connection, Session, Tx};

@@ -85,7 +85,7 @@ impl Probe {
 async fn connect(options: &PgConnectOptions) -> Option<io::ErrorKind> {
     match tokio::time::timeout(PROBE_MAX, PgConnection::connect_with(options)).await {
         Ok(Ok(connection)) => {
-            drop(connection.close().await);
+            drop(tokio::time::timeout(PROBE_MAX, connection.close()).await);
             None
         }
         Ok(Err(sqlx::Error::Io(error))) => Some(error.kind()),

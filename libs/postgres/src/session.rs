@@ -5,10 +5,14 @@
 //! sqlx counts a transaction after `BEGIN` was answered and returns a connection to the pool whatever happened on it: a
 //! caller that is cancelled in between leaves a session inside a transaction, in which the next caller's changes are
 //! neither committed nor visible. Here a connection is closed unless its last transaction command was answered.
+//!
+//! sqlx sets no TCP keep-alive, so that a server that vanished without notice would be waited for as long as the system
+//! retransmits, or without end. The server limits each statement; here it is waited for a little longer and no more.
 
 use std::{
     fmt,
     future::ready,
+    io,
     ops::{Deref, DerefMut},
     sync::Arc,
     time::Duration,
@@ -24,7 +28,7 @@ use sqlx::{
     pool::PoolConnection,
     postgres::{PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::timeout};
 
 use crate::{
     error::{ServerState, server_state},
@@ -33,6 +37,8 @@ use crate::{
 
 /// Time for an unfinished statement to end and for an open transaction to be rolled back; after it the connection is closed.
 const RELEASE_MAX: Duration = Duration::from_secs(5);
+/// Time that an answer is waited for beyond the server's own limit, so that the server's error, which names the reason, arrives.
+const ANSWER_GRACE: Duration = Duration::from_secs(3);
 
 /// What executes statements: lent by a [`Session`], where each statement is a transaction by itself, or by a [`Tx`].
 pub struct Connection {
@@ -40,6 +46,8 @@ pub struct Connection {
     pooled: Option<PoolConnection<Postgres>>,
     phase: Phase,
     refusals: Arc<Refusals>,
+    /// After so long without an answer the server is given up, and the connection closed.
+    answer_max: Duration,
 }
 
 /// A connection for statements that need no transaction. Dropped, it goes back to its pool.
@@ -64,8 +72,9 @@ enum Phase {
 }
 
 impl Session {
-    pub(crate) fn new(pooled: PoolConnection<Postgres>, refusals: Arc<Refusals>) -> Self {
-        Self(Connection::new(pooled, refusals))
+    /// `statement_time_max`: after it the server cancels a statement.
+    pub(crate) fn new(pooled: PoolConnection<Postgres>, refusals: Arc<Refusals>, statement_time_max: Duration) -> Self {
+        Self(Connection::new(pooled, refusals, statement_time_max + ANSWER_GRACE))
     }
 
     /// Closes the connection instead of returning it to its pool.
@@ -81,6 +90,14 @@ impl Session {
 }
 
 impl Tx {
+    /// Lets each further statement of this transaction run for so long before the server cancels it.
+    pub async fn limit_statements(&mut self, max: Duration) -> Result<(), sqlx::Error> {
+        let set = sqlx::query("select set_config('statement_timeout', $1, true)").bind(max.as_millis().to_string());
+        set.execute(&mut self.0).await?;
+        self.0.answer_max = max + ANSWER_GRACE;
+        Ok(())
+    }
+
     /// Commits. After an error the transaction is rolled back, or, where the server did not answer, may be either: the caller
     /// must not report success. A transaction in which a statement failed or was abandoned is an error and rolled back.
     pub async fn commit(self) -> Result<(), sqlx::Error> {
@@ -99,16 +116,16 @@ impl Tx {
 }
 
 impl Connection {
-    fn new(mut pooled: PoolConnection<Postgres>, refusals: Arc<Refusals>) -> Self {
+    fn new(mut pooled: PoolConnection<Postgres>, refusals: Arc<Refusals>, answer_max: Duration) -> Self {
         pooled.close_on_drop();
-        Self { pooled: Some(pooled), phase: Phase::Idle, refusals }
+        Self { pooled: Some(pooled), phase: Phase::Idle, refusals, answer_max }
     }
 
     /// Runs `begin`, `commit` or `rollback`. While it is not answered with success, the session's state is unknown.
     async fn transaction_command(&mut self, command: &'static str, then: Phase) -> Result<(), sqlx::Error> {
         self.phase = Phase::Unusable;
         let pooled = self.pooled.as_mut().ok_or(sqlx::Error::WorkerCrashed)?;
-        let result = sqlx::raw_sql(command).execute(&mut **pooled).await;
+        let result = answered(self.answer_max, sqlx::raw_sql(command).execute(&mut **pooled)).await;
         match result {
             Ok(_) => self.phase = then,
             Err(ref error) => self.refusals.note(error),
@@ -118,13 +135,13 @@ impl Connection {
 
     /// The connection, and the record of how a statement on it ends.
     fn statement(&mut self) -> Result<(&mut PgConnection, Statement<'_>), sqlx::Error> {
-        let Self { pooled, phase, refusals } = self;
+        let Self { pooled, phase, refusals, answer_max } = self;
         let pooled = pooled.as_mut().ok_or(sqlx::Error::WorkerCrashed)?;
         let before = *phase;
         if before == Phase::Open {
             *phase = Phase::Failed;
         }
-        Ok((pooled, Statement { before, phase, refusals }))
+        Ok((pooled, Statement { before, phase, refusals, answer_max: *answer_max }))
     }
 }
 
@@ -133,6 +150,15 @@ struct Statement<'c> {
     before: Phase,
     phase: &'c mut Phase,
     refusals: &'c Refusals,
+    answer_max: Duration,
+}
+
+/// The result of a statement or, of several rows, the next one. Without an answer in time, the state of the session is unknown.
+async fn answered<T>(max: Duration, answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    timeout(max, answer).await.unwrap_or_else(|_| {
+        let text = format!("the database did not answer within {} ms", max.as_millis());
+        Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, text)))
+    })
 }
 
 impl Statement<'_> {
@@ -162,7 +188,8 @@ impl<'c> Executor<'c> for &'c mut Connection {
         };
         let results = connection.fetch_many(query);
         stream::unfold((results, statement), |(mut results, mut statement)| async {
-            let result = results.next().await;
+            let next = async { results.next().await.transpose() };
+            let result = answered(statement.answer_max, next).await.transpose();
             match &result {
                 None => statement.ended(None),
                 Some(Err(error)) => statement.ended(Some(error)),
@@ -184,7 +211,7 @@ impl<'c> Executor<'c> for &'c mut Connection {
         };
         let result = connection.fetch_optional(query);
         async move {
-            let result = result.await;
+            let result = answered(statement.answer_max, result).await;
             statement.ended(result.as_ref().err());
             result
         }
@@ -201,7 +228,7 @@ impl<'c> Executor<'c> for &'c mut Connection {
     {
         async move {
             let (connection, mut statement) = self.statement()?;
-            let result = connection.prepare_with(sql, parameters).await;
+            let result = answered(statement.answer_max, connection.prepare_with(sql, parameters)).await;
             statement.ended(result.as_ref().err());
             result
         }
@@ -214,7 +241,7 @@ impl<'c> Executor<'c> for &'c mut Connection {
     {
         async move {
             let (connection, mut statement) = self.statement()?;
-            let result = connection.describe(sql).await;
+            let result = answered(statement.answer_max, connection.describe(sql)).await;
             statement.ended(result.as_ref().err());
             result
         }

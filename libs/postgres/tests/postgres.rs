@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agora_chassis::{Process, Reader, WatchedFile, WatchedSecret};
+use agora_chassis::{Process, Reader, WatchedFile, WatchedSecret, settings_from};
 use agora_postgres::{Config, Db, connect, constraint, migrate, unavailable};
 use agora_testkit::{PostgresServer, TestDatabase, postgres, postgres15};
 use agora_vocab::Secret;
@@ -167,7 +167,7 @@ async fn readiness_waits_for_migrations_and_names_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_migrations_at_once_are_one() {
+async fn da2_two_migrations_at_once_are_one() {
     let database = postgres().await;
     let url = Secret::new(database.url());
     let (one, other) = tokio::join!(migrate(&url, None, &MIGRATIONS), migrate(&url, None, &MIGRATIONS));
@@ -194,7 +194,7 @@ async fn after_migrations_the_planner_knows_tables_with_rows_and_plans_are_kept_
 }
 
 #[tokio::test]
-async fn an_edited_migration_is_refused() {
+async fn da2_an_edited_migration_is_refused() {
     let database = postgres().await;
     migrate(&Secret::new(database.url()), None, &MIGRATIONS).await.expect("migrating");
     database.as_admin("update _sqlx_migrations set checksum = '\\x00' where version = 2").await;
@@ -261,4 +261,26 @@ fn the_pool_size_has_bounds() {
     assert_eq!(read("7").expect("fine"), 7);
     assert!(read("0").is_err());
     assert!(read("201").is_err());
+}
+
+#[tokio::test]
+async fn da8_sessions_have_the_memory_and_the_time_that_the_settings_say() {
+    let database = postgres().await;
+    migrate(&Secret::new(database.url()), None, &MIGRATIONS).await.expect("migrated");
+    let pairs = [
+        ("DATABASE_URL", database.url()),
+        ("DATABASE_WORK_MEM_MIB", "17".to_owned()),
+        ("DATABASE_STATEMENT_TIMEOUT_SECONDS", "1".to_owned()),
+    ];
+    let pairs = pairs.map(|(name, value)| (name.to_owned(), value)).into();
+    let config = settings_from("cart", &pairs, Config::read).expect("settings");
+    let process = Process::for_test("cart");
+    let db = connect(&config, &MIGRATIONS, &process).await;
+    let mut session = db.acquire().await.expect("a session");
+    let memory: String = sqlx::query_scalar("show work_mem").fetch_one(&mut *session).await.expect("a setting");
+    assert_eq!(memory, "17MB");
+    let slow = sqlx::query("select pg_sleep(20)").execute(&mut *session).await.expect_err("cancelled");
+    assert_eq!(slow.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(), Some("57014"));
+    drop(session);
+    process.end().await;
 }

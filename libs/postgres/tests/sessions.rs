@@ -12,7 +12,7 @@ use std::{
 };
 
 use agora_chassis::{Process, WatchedSecret};
-use agora_postgres::{Config, Db, connect, unavailable};
+use agora_postgres::{Config, Db, PoolPart, connect, unavailable};
 use agora_testkit::{PostgresServer, TestDatabase, postgres};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, migrate::Migrator};
 
@@ -206,6 +206,41 @@ async fn what_is_answered_as_written_is_committed_when_backends_freeze_under_loa
     until_settled(&mut admin(&database).await).await;
     assert!(unseen.iter().all(Vec::is_empty), "answered as written but not committed: {unseen:?}");
     assert!(answered.iter().sum::<usize>() > 100, "the load must be real: {answered:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_freezes_blocks_a_statement_and_a_commit_for_a_limited_time_only() {
+    let server = PostgresServer::start();
+    let database = server.database().await;
+    drop(Db::for_test(&database.url(), &MIGRATIONS).await);
+    let process = Process::for_test("catalog");
+    let part = PoolPart { name: "short", one_in: 2, statement_time_max: Duration::from_millis(200) };
+    let (_, config) = Config::new(WatchedSecret::fixed(database.url()), 8, None).split(part);
+    let db = connect(&config.expect("four connections"), &MIGRATIONS, &process).await;
+    let mut session = db.acquire().await.expect("a connection");
+    let mut tx = db.begin().await.expect("a transaction");
+    sqlx::query(INSERT).bind(1_i64).execute(&mut *tx).await.expect("inserted");
+    let frozen = backends(&database).await;
+    signal("STOP", &frozen);
+    let (read, several, committed) = tokio::time::timeout(SETTLED_MAX * 3, async {
+        let read = sqlx::query("select 1").fetch_optional(&mut *session).await.map(drop);
+        let several = sqlx::query("select 1").fetch_all(&mut *session).await.map(drop);
+        (read, several, tx.commit().await)
+    })
+    .await
+    .expect("each ends by itself");
+    signal("CONT", &frozen);
+    for result in [read, several, committed] {
+        let error = result.expect_err("the server did not answer");
+        assert!(unavailable(&error), "{error}");
+    }
+    drop(session);
+    let give_up = Instant::now() + SETTLED_MAX;
+    while let Err(error) = async { sqlx::query(INSERT).bind(2_i64).execute(&mut *db.acquire().await?).await }.await {
+        assert!(Instant::now() < give_up, "{error}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    process.end().await;
 }
 
 #[tokio::test]

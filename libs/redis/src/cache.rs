@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_tag_drops_all_of_its_values_and_no_other() {
+    async fn da12_a_tag_drops_all_of_its_values_and_no_other() {
         let redis = connected(&agora_testkit::redis().await, "tags").await;
         let loads = AtomicU32::new(0);
         let load = async |key: &str, tags: &[&str]| {

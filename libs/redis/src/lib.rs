@@ -1,4 +1,4 @@
-//! Redis as a hint: a pool, the key namespace, cache-aside, a token bucket, a limit by key.
+//! Redis as a hint: a pool, the key namespace, cache-aside, a token bucket, a limit by key, the list of revoked sessions.
 //!
 //! Knows keys and how to do without a server; must not hold anything whose loss would make an answer wrong.
 
@@ -6,6 +6,7 @@ mod bucket;
 mod cache;
 mod flight;
 mod limiter;
+mod revoked;
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -18,6 +19,7 @@ use fred::prelude::{Builder, Client, ClientLike, Pool, ReconnectPolicy};
 
 pub use bucket::{Bucket, Taken};
 pub use limiter::Limiter;
+pub use revoked::{REVOKED_SESSIONS_MAX, RevokedSession, RevokedSessions};
 
 const ISOLATION_KEY_DEFAULT: &str = "agora";
 const CONNECTIONS: usize = 4;
@@ -49,6 +51,8 @@ pub struct Config {
     /// In place of one in the URL.
     password: Option<WatchedSecret>,
     isolation_key: String,
+    /// How many connections the pool has.
+    connections: usize,
 }
 
 impl Config {
@@ -58,12 +62,20 @@ impl Config {
             url: reader.secret("REDIS_URL"),
             password: reader.optional_secret("REDIS_PASSWORD"),
             isolation_key: reader.default("ISOLATION_KEY", ISOLATION_KEY_DEFAULT.to_owned()),
+            connections: CONNECTIONS,
         }
     }
 
     /// A server at a fixed URL.
     pub fn fixed(url: &str, isolation_key: &str) -> Self {
-        Self { url: WatchedSecret::fixed(url), password: None, isolation_key: isolation_key.to_owned() }
+        let isolation_key = isolation_key.to_owned();
+        Self { url: WatchedSecret::fixed(url), password: None, isolation_key, connections: CONNECTIONS }
+    }
+
+    /// The same server over one connection, for what asks it seldom.
+    #[must_use]
+    pub fn with_one_connection(self) -> Self {
+        Self { connections: 1, ..self }
     }
 
     /// The settings of a connection, as they are now.
@@ -99,6 +111,8 @@ pub struct Redis(Arc<Inner>);
 
 struct Inner {
     prefix: String,
+    /// Of the keys that all services share.
+    shared_prefix: String,
     service: &'static str,
     pool: RwLock<Option<Pool>>,
     flights: flight::Flights,
@@ -116,6 +130,7 @@ impl Redis {
     pub fn connect(config: &Config, process: &Process) -> Self {
         let redis = Self(Arc::new(Inner {
             prefix: format!("{}:{}:", config.isolation_key, process.service()),
+            shared_prefix: format!("{}:", config.isolation_key),
             service: process.service(),
             pool: RwLock::new(None),
             flights: flight::Flights::default(),
@@ -148,6 +163,11 @@ impl Redis {
         format!("{}{key}", self.0.prefix)
     }
 
+    /// The name on the server of a key that all services share.
+    fn shared_key(&self, key: &str) -> String {
+        format!("{}{key}", self.0.shared_prefix)
+    }
+
     /// A client that is connected; waiting for one would take longer than doing without.
     fn client(&self) -> Result<Client, Error> {
         let pool = self.0.pool.read().unwrap_or_else(PoisonError::into_inner);
@@ -164,7 +184,7 @@ impl Redis {
             })
             .with_performance_config(|performance| performance.default_command_timeout = COMMAND_MAX)
             .set_policy(ReconnectPolicy::new_exponential(0, RECONNECT_MS_MIN, RECONNECT_MS_MAX, 2))
-            .build_pool(CONNECTIONS)
+            .build_pool(config.connections)
             .map_err(Error::Url)?;
         drop(pool.connect());
         *self.0.pool.write().unwrap_or_else(PoisonError::into_inner) = Some(pool);

@@ -11,6 +11,7 @@ use std::{
 };
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, migrate::Migrator};
+use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use crate::server::{Server, folder, free_port, location, run_as_data_user};
@@ -82,6 +83,8 @@ impl TestDatabase {
 pub struct PostgresServer {
     server: Server,
     databases: AtomicU32,
+    /// The folder of its data.
+    data: String,
 }
 
 impl PostgresServer {
@@ -110,22 +113,55 @@ impl PostgresServer {
             "--no-sync",
             "--no-instructions",
         ]);
+        Self::run(program("postgres"), folder, data, &[])
+    }
+
+    fn run(program: String, folder: TempDir, data: String, more: &[&str]) -> Self {
         let port = free_port();
-        let mut command = vec![program("postgres"), "-D".into(), data, "-p".into(), port.to_string()];
+        let mut command = vec![program, "-D".into(), data.clone(), "-p".into(), port.to_string()];
         let connections = format!("max_connections={CONNECTIONS_MAX}");
-        for setting in [
+        let settings = [
             "listen_addresses=127.0.0.1",
             "unix_socket_directories=",
             "fsync=off",
             "full_page_writes=off",
             "dynamic_shared_memory_type=mmap",
             &connections,
-        ] {
-            command.extend(["-c".to_owned(), setting.to_owned()]);
+        ];
+        for setting in settings.iter().chain(more) {
+            command.extend(["-c".to_owned(), (*setting).to_owned()]);
         }
         let server = Server::new(folder, port, &command);
         server.start();
-        Self { server, databases: AtomicU32::new(0) }
+        Self { server, databases: AtomicU32::new(0), data }
+    }
+
+    /// Starts a standby that follows this server, which is stopped for the copy of its data.
+    pub async fn standby(&self) -> Self {
+        let bin = location("AGORA_PG_BIN");
+        let folder = folder("standby");
+        let data = folder.path().join("data").to_str().expect("UTF-8").to_owned();
+        self.stop();
+        run_as_data_user(&["cp", "--archive", &self.data, &data]);
+        run_as_data_user(&["rm", "--force", &format!("{data}/postmaster.pid")]);
+        run_as_data_user(&["touch", &format!("{data}/standby.signal")]);
+        self.resume().await;
+        let port = self.server.address().port();
+        let primary = format!("primary_conninfo=host=127.0.0.1 port={port} user=postgres password={PASSWORD}");
+        let program = bin.join("postgres").to_str().expect("UTF-8").to_owned();
+        let standby = Self::run(program, folder, data, &[&primary]);
+        standby.answering(&standby.maintenance_database().admin_url()).await;
+        standby
+    }
+
+    /// Its address, `127.0.0.1:port`.
+    pub fn address(&self) -> String {
+        self.server.address().to_string()
+    }
+
+    /// Executes statements as superuser in the maintenance database.
+    pub async fn as_admin(&self, sql: &str) {
+        self.maintenance_database().as_admin(sql).await;
     }
 
     /// Creates an empty database and the login that owns it.

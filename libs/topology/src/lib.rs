@@ -14,7 +14,6 @@ pub const ADMIN_PORT: u16 = 9090;
 
 /// A service of the marketplace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "independent properties, a column each, and no state")]
 pub struct Service {
     /// Its name: the folder, the child's suffix, the label, the environment prefix in capitals.
     pub name: &'static str,
@@ -26,11 +25,9 @@ pub struct Service {
     pub routes: &'static [&'static str],
     /// Whether it owns a database (and so a migration and the connection budget's share).
     pub database: bool,
-    /// Whether it caches in Redis.
-    pub redis: bool,
     /// Topics that it writes.
     pub publishes: &'static [Topic],
-    /// Topics that it reads, in a group of its own name.
+    /// Topics that it reads, in groups whose names begin with its own.
     pub consumes: &'static [Topic],
     /// Services whose internal port it calls.
     pub calls: &'static [&'static str],
@@ -45,11 +42,28 @@ pub struct Service {
 }
 
 /// Environment names that every service reads.
-pub const ENV_OF_ALL: &[&str] = &["PORT", "ADMIN_PORT", "JWKS_FILE", "TOKEN_ISSUER", "TOKEN_AUDIENCE"];
+pub const ENV_OF_ALL: &[&str] = &[
+    "PORT",
+    "ADMIN_PORT",
+    "JWKS_FILE",
+    "TOKEN_ISSUER",
+    "TOKEN_AUDIENCE",
+    // Each refuses tokens of revoked sessions, whose list is there.
+    "REDIS_URL",
+    "REDIS_PASSWORD",
+    "ISOLATION_KEY",
+];
 /// Environment names of a service with an internal port or with callees.
 pub const ENV_INTERNAL: &[&str] = &["INTERNAL_SECRET"];
 /// Environment names of a service with a database.
-pub const ENV_DATABASE: &[&str] = &["DATABASE_URL", "DATABASE_POOL_SIZE", "DATABASE_CA_FILE", "RECOVERY_EPOCH"];
+pub const ENV_DATABASE: &[&str] = &[
+    "DATABASE_URL",
+    "DATABASE_POOL_SIZE",
+    "DATABASE_CA_FILE",
+    "DATABASE_STATEMENT_TIMEOUT_SECONDS",
+    "DATABASE_WORK_MEM_MIB",
+    "RECOVERY_EPOCH",
+];
 /// Environment names of a service that speaks to the broker.
 pub const ENV_KAFKA: &[&str] = &[
     "KAFKA_BROKERS",
@@ -61,11 +75,11 @@ pub const ENV_KAFKA: &[&str] = &[
     "ISOLATION_KEY",
 ];
 
-/// Environment names of a service that caches in Redis.
-pub const ENV_REDIS: &[&str] = &["REDIS_URL", "REDIS_PASSWORD", "ISOLATION_KEY"];
+/// The consumer group of the archive, which the search service writes.
+pub const ARCHIVE_GROUP: &str = "archive";
 
 /// Every service, the way in first.
-pub const ALL: &[Service] = &[GATEWAY, USER, CATALOG, CART, ORDER, PAYMENT, RECOMMENDATION, SEARCH];
+pub const ALL: &[Service] = &[GATEWAY, USER, CATALOG, CART, ORDER, PAYMENT, NOTIFICATION, RECOMMENDATION, SEARCH];
 
 /// The public entry point.
 pub const GATEWAY: Service = Service {
@@ -74,7 +88,6 @@ pub const GATEWAY: Service = Service {
     internal_port: None,
     routes: &[],
     database: false,
-    redis: false,
     publishes: &[],
     consumes: &[],
     calls: &[],
@@ -87,6 +100,7 @@ pub const GATEWAY: Service = Service {
         "CART_URL",
         "ORDER_URL",
         "PAYMENT_URL",
+        "NOTIFICATION_URL",
         "SEARCH_URL",
         "RECOMMENDATION_URL",
     ],
@@ -101,7 +115,6 @@ pub const USER: Service = Service {
     internal_port: Some(4001),
     routes: &["/auth", "/users", "/admin/users"],
     database: true,
-    redis: false,
     publishes: &[topics::USER],
     consumes: &[],
     calls: &[],
@@ -116,14 +129,13 @@ pub const CATALOG: Service = Service {
     name: "catalog",
     port: 3002,
     internal_port: Some(4002),
-    routes: &["/products"],
+    routes: &["/products", "/categories", "/brands", "/suppliers", "/locations", "/warehouses"],
     database: true,
-    redis: false,
     publishes: &[topics::PRODUCT, topics::INVENTORY, topics::PROMOTIONAL],
     consumes: &[topics::ORDER],
     calls: &[],
     behind_gateway: true,
-    env: &[],
+    env: &["PROMOTION_INTERVAL_SECONDS", "PROMOTION_TITLE"],
     cpu_target_percent: 70,
     needed_to_buy: true,
 };
@@ -135,7 +147,6 @@ pub const CART: Service = Service {
     internal_port: Some(4003),
     routes: &["/cart"],
     database: true,
-    redis: false,
     publishes: &[topics::CART],
     consumes: &[topics::PRODUCT, topics::ORDER],
     calls: &["catalog"],
@@ -152,7 +163,6 @@ pub const ORDER: Service = Service {
     internal_port: Some(4004),
     routes: &["/orders", "/admin/orders", "/admin/reports"],
     database: true,
-    redis: false,
     publishes: &[topics::ORDER],
     consumes: &[topics::PAYMENT, topics::INVENTORY, topics::USER],
     calls: &["catalog", "cart", "payment", "user"],
@@ -177,7 +187,6 @@ pub const PAYMENT: Service = Service {
     internal_port: Some(4005),
     routes: &["/payments"],
     database: true,
-    redis: false,
     publishes: &[topics::PAYMENT],
     consumes: &[topics::ORDER],
     calls: &["order"],
@@ -196,6 +205,44 @@ pub const PAYMENT: Service = Service {
     needed_to_buy: true,
 };
 
+/// Consumer groups of the notification service: a backlog of promotions does not delay the mail of an order.
+pub const NOTIFICATION_GROUPS: [&str; 2] = ["notification-critical", "notification-standard"];
+
+/// Notifications by list and by mail, and the dead letters of every service.
+pub const NOTIFICATION: Service = Service {
+    name: "notification",
+    port: 3006,
+    internal_port: None,
+    routes: &["/notifications", "/admin/notifications", "/admin/dead-letters"],
+    database: true,
+    publishes: &[],
+    consumes: &[
+        topics::USER,
+        topics::ORDER,
+        topics::PAYMENT,
+        topics::PROMOTIONAL,
+        topics::RECOMMENDATION,
+        topics::DEAD_LETTER,
+    ],
+    calls: &[],
+    behind_gateway: true,
+    env: &[
+        // Tokens of links in mails are derived from it.
+        "INTERNAL_SECRET",
+        "SMTP_HOST",
+        "SMTP_PORT",
+        "SMTP_TLS",
+        "SMTP_CA_FILE",
+        "SMTP_USERNAME",
+        "SMTP_PASSWORD",
+        "SMTP_FROM",
+        "PUBLIC_URL",
+        "MAIL_OPEN_TRACKING",
+    ],
+    cpu_target_percent: 70,
+    needed_to_buy: false,
+};
+
 /// Products that users may want next.
 pub const RECOMMENDATION: Service = Service {
     name: "recommendation",
@@ -203,12 +250,21 @@ pub const RECOMMENDATION: Service = Service {
     internal_port: None,
     routes: &["/recommendations", "/admin/recommendations"],
     database: true,
-    redis: true,
     publishes: &[topics::RECOMMENDATION],
     consumes: &[topics::ORDER, topics::PRODUCT, topics::INVENTORY],
     calls: &[],
     behind_gateway: true,
-    env: &["RECOMMENDATION_INTERVAL_SECONDS", "RECOMMENDATION_DEFAULT_CATEGORY"],
+    env: &[
+        "RECOMMENDATION_INTERVAL_SECONDS",
+        "RECOMMENDATION_DEFAULT_CATEGORY",
+        "ARCHIVE_URL",
+        "ARCHIVE_ENDPOINT",
+        "ARCHIVE_REGION",
+        "ARCHIVE_ACCESS_KEY_ID",
+        "ARCHIVE_SECRET_ACCESS_KEY",
+        "ARCHIVE_MAX_AGE_SECONDS",
+        "ARCHIVE_RETENTION_DAYS",
+    ],
     cpu_target_percent: 70,
     needed_to_buy: false,
 };
@@ -220,12 +276,22 @@ pub const SEARCH: Service = Service {
     internal_port: None,
     routes: &["/search", "/admin/search"],
     database: true,
-    redis: false,
     publishes: &[],
     consumes: &[topics::PRODUCT, topics::INVENTORY],
     calls: &["catalog"],
     behind_gateway: true,
-    env: &["CATALOG_INTERNAL_URL"],
+    env: &[
+        "CATALOG_INTERNAL_URL",
+        "DATABASE_READ_ADDRESS",
+        "DATABASE_READ_LAG_SECONDS_MAX",
+        "ARCHIVE_URL",
+        "ARCHIVE_ENDPOINT",
+        "ARCHIVE_REGION",
+        "ARCHIVE_ACCESS_KEY_ID",
+        "ARCHIVE_SECRET_ACCESS_KEY",
+        "ARCHIVE_MAX_AGE_SECONDS",
+        "ARCHIVE_RETENTION_DAYS",
+    ],
     cpu_target_percent: 70,
     needed_to_buy: false,
 };
@@ -236,6 +302,16 @@ impl Service {
         !self.publishes.is_empty() || !self.consumes.is_empty()
     }
 
+    /// Names of its consumer groups, before the isolation key is put in front: one of its own name, or one per priority.
+    pub fn consumer_groups(&self) -> Vec<&'static str> {
+        match (self.name, self.consumes.is_empty()) {
+            (_, true) => Vec::new(),
+            ("notification", false) => NOTIFICATION_GROUPS.to_vec(),
+            ("search", false) => vec!["search", ARCHIVE_GROUP],
+            (name, false) => vec![name],
+        }
+    }
+
     /// Whether it mints or checks internal tokens.
     pub const fn internal(&self) -> bool {
         self.internal_port.is_some() || !self.calls.is_empty()
@@ -243,18 +319,17 @@ impl Service {
 
     /// Every environment name that it reads, without those of its process (logs, traces).
     pub fn environment(&self) -> Vec<&'static str> {
-        let groups: [(bool, &[&'static str]); 6] = [
+        let groups: [(bool, &[&'static str]); 5] = [
             (true, ENV_OF_ALL),
             (self.internal_port.is_some(), &["INTERNAL_PORT"]),
             (self.internal(), ENV_INTERNAL),
             (self.database, ENV_DATABASE),
             (self.speaks_to_broker(), ENV_KAFKA),
-            (self.redis, ENV_REDIS),
         ];
         let groups = groups.into_iter().filter(|(needed, _)| *needed).flat_map(|(_, names)| names.iter().copied());
         let mut names = Vec::new();
         for name in groups.chain(self.env.iter().copied()) {
-            // The broker and Redis share the isolation key.
+            // Topics and keys of Redis share the isolation key.
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -282,9 +357,11 @@ pub fn callers(callee: &str) -> impl Iterator<Item = &'static str> {
     ALL.iter().filter(move |service| service.calls.contains(&callee)).map(|service| service.name)
 }
 
-/// Every topic that a service writes, and the dead letters of those that read; each once, by name.
+/// Every topic that a service writes or reads, and the dead letters of those that read; each once, by name. A topic may be read
+/// before the service that writes it exists.
 pub fn all_topics() -> Vec<Topic> {
-    let mut all: Vec<Topic> = ALL.iter().flat_map(|service| service.publishes.iter().copied()).collect();
+    let used = |service: &'static Service| service.publishes.iter().chain(service.consumes).copied();
+    let mut all: Vec<Topic> = ALL.iter().flat_map(used).collect();
     if ALL.iter().any(|service| !service.consumes.is_empty()) {
         all.push(topics::DEAD_LETTER);
     }
@@ -309,6 +386,15 @@ mod tests {
     }
 
     #[test]
+    fn every_consumer_has_groups_whose_names_begin_with_its_own() {
+        for row in ALL {
+            let groups = row.consumer_groups();
+            assert_eq!(groups.is_empty(), row.consumes.is_empty(), "{}", row.name);
+            assert!(groups.iter().all(|group| group.starts_with(row.name)), "{groups:?}");
+        }
+    }
+
+    #[test]
     fn the_longest_prefix_owns_a_path() {
         let name = |path| owner(path).map(|service| service.name);
         assert_eq!(name("/api/v1/orders/{id}"), Some("order"));
@@ -330,9 +416,13 @@ mod tests {
     }
 
     #[test]
-    fn every_consumed_topic_is_published() {
-        let published = all_topics();
-        assert!(ALL.iter().flat_map(|s| s.consumes).all(|topic| published.contains(topic)));
-        assert_eq!(published.len(), 9);
+    fn every_topic_of_a_service_is_created() {
+        let created = all_topics();
+        assert!(ALL.iter().flat_map(|s| s.consumes.iter().chain(s.publishes)).all(|topic| created.contains(topic)));
+        assert_eq!(created, {
+            let mut all = agora_events::topics::ALL.to_vec();
+            all.sort_unstable();
+            all
+        });
     }
 }

@@ -46,8 +46,12 @@ ids! {
     AddressId
     /// A product of the catalog.
     ProductId
+    /// A variant of a product, such as a colour.
+    VariantId
     /// A place that holds stock.
     WarehouseId
+    /// A category, a brand, a supplier or a location of warehouses.
+    TermId
     /// A shopper's cart.
     CartId
     /// A line of a cart.
@@ -58,6 +62,10 @@ ids! {
     PaymentId
     /// A refund of a payment.
     RefundId
+    /// A parcel with units of an order.
+    ShipmentId
+    /// Units of an order that the customer sends back.
+    ReturnId
     /// Who sells a product and is owed its price.
     SellerId
     /// A hold on stock for one line of an order.
@@ -66,6 +74,10 @@ ids! {
     EventId
     /// A step of a saga, repeated under the same id.
     CommandId
+    /// A notification of a user, and the mail that carries it.
+    NotificationId
+    /// A promotion of the catalog: one campaign.
+    PromotionId
     /// A request to set a new password.
     PasswordResetId
 }

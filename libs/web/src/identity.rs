@@ -17,6 +17,9 @@ use crate::{
 /// The challenge of a 401 to a request with a token (RFC 6750, 3).
 const INVALID_TOKEN: &str = "Bearer error=\"invalid_token\"";
 
+/// When an administrator may try again, in seconds.
+const REVOCATIONS_RETRY_AFTER_S: u32 = 5;
+
 /// A user, proved by an access token that the port has checked by the policy of the route. A handler takes
 /// `Option<Identity>` where a token may be absent.
 #[derive(Clone, PartialEq, Eq)]
@@ -67,6 +70,8 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Identity {
 pub(crate) enum Unauthenticated {
     /// The token was valid once.
     Expired,
+    /// The token would be valid if its session had not ended.
+    SessionEnded,
     /// The token is forged or malformed, or the port cannot verify it.
     Refused(Problem),
 }
@@ -88,7 +93,11 @@ pub(crate) fn read(headers: &HeaderMap, verifier: Option<&TokenVerifier>) -> Res
     };
     verifier.verify(token.trim()).map(Some).map_err(|error| {
         tracing::debug!(%error, "token refused");
-        if error == TokenError::Expired { Unauthenticated::Expired } else { invalid() }
+        match error {
+            TokenError::Expired => Unauthenticated::Expired,
+            TokenError::Revoked => Unauthenticated::SessionEnded,
+            _ => invalid(),
+        }
     })
 }
 
@@ -97,6 +106,8 @@ impl From<Unauthenticated> for Problem {
         match error {
             Unauthenticated::Expired => unauthenticated("TOKEN_EXPIRED", "Invalid token", INVALID_TOKEN)
                 .detail("the access token has expired: refresh it"),
+            Unauthenticated::SessionEnded => unauthenticated("INVALID_TOKEN", "Invalid token", INVALID_TOKEN)
+                .detail("the session of the access token has ended: log in again"),
             Unauthenticated::Refused(problem) => problem,
         }
     }
@@ -110,6 +121,16 @@ pub(crate) fn missing() -> Problem {
 /// 403 for a user without the role that the policy requires.
 pub(crate) fn forbidden(role: Role) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "FORBIDDEN").detail(format!("this takes the role {role}"))
+}
+
+/// 503 while a token with this role might be of a session that has ended.
+pub(crate) fn revocations_unknown(role: Role) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "REVOCATIONS_UNKNOWN")
+        .detail(format!(
+            "requests that take the role {role} are refused while it is unknown which sessions have ended: Redis or the user \
+             service does not answer"
+        ))
+        .retry_after(REVOCATIONS_RETRY_AFTER_S)
 }
 
 fn invalid() -> Unauthenticated {

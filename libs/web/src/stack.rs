@@ -17,7 +17,7 @@ use agora_chassis::{
     Process,
     trace::{self, Parent},
 };
-use agora_vocab::contains_card_number;
+use agora_vocab::{Role, contains_card_number};
 use axum::{
     Router,
     body::HttpBody as _,
@@ -33,7 +33,7 @@ use uuid::Uuid;
 use crate::{
     body, checks,
     detached::{DetachedWork, is_detached},
-    identity::{self, Unauthenticated},
+    identity::{self, Identity, Unauthenticated},
     internal::CallerVerifier,
     problem::Problem,
     route_metrics::RouteMetrics,
@@ -49,6 +49,10 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// Time until a response of a service begins: longer than the calls that one request makes, shorter than the gateway waits.
 pub const PORT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Age of the copy of the revoked sessions beyond which a token grants no role: a stolen token of an administrator would be worth
+/// more than the wait. Longer than a restart of Redis; shoppers' tokens are accepted at any age.
+const REVOCATIONS_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// Token verification and time limit of a port.
 #[derive(Clone, Debug)]
@@ -240,20 +244,32 @@ fn admit(policy: Policy, declared: &Declared, mut request: Request) -> Result<Re
     };
     let identity = match identity::read(request.headers(), declared.settings.verifier.as_ref()) {
         // A page that anyone may read must not fail because a session ended.
-        Err(Unauthenticated::Expired) if !required => None,
+        Err(Unauthenticated::Expired | Unauthenticated::SessionEnded) if !required => None,
         result => result?,
     };
     match identity {
         None if required => return Err(identity::missing()),
         None => {}
         Some(identity) => {
-            if let Some(role) = role.filter(|role| !identity.has(*role)) {
-                return Err(identity::forbidden(role));
+            if let Some(role) = role {
+                grants(role, &identity, declared)?;
             }
             request.extensions_mut().insert(identity);
         }
     }
     Ok(request)
+}
+
+/// Whether the token has the role, and its session is known not to have ended.
+fn grants(role: Role, identity: &Identity, declared: &Declared) -> Result<(), Problem> {
+    if !identity.has(role) {
+        return Err(identity::forbidden(role));
+    }
+    let age = declared.settings.verifier.as_ref().and_then(TokenVerifier::age_of_revocations);
+    if age.is_some_and(|age| age > REVOCATIONS_AGE_MAX) {
+        return Err(identity::revocations_unknown(role));
+    }
+    Ok(())
 }
 
 /// Limits of the body of a request.

@@ -1,4 +1,5 @@
-//! Verification of access tokens against the mounted key set: EdDSA only, by a key of the set. Must not issue tokens.
+//! Verification of access tokens against the mounted key set and the revoked sessions: EdDSA only, by a key of the set. Must
+//! not issue tokens.
 
 use std::{
     collections::BTreeMap,
@@ -6,6 +7,7 @@ use std::{
 };
 
 use agora_chassis::{Process, WatchedFile};
+use agora_redis::RevokedSessions;
 use agora_vocab::{Clock, Role, SessionId, UserId};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
@@ -49,6 +51,9 @@ pub enum TokenError {
     /// `nbf` is to come.
     #[error("the token is not valid yet")]
     Early,
+    /// The session that it was issued in has ended: by logout, by the user or an administrator, or with a changed password.
+    #[error("the token's session has ended")]
+    Revoked,
 }
 
 /// Checks access tokens. Clones share the keys, which follow the file.
@@ -61,6 +66,8 @@ struct Inner {
     /// Tokens that these keys verified. Their time is checked at each use.
     verified: TokenCache<Claims>,
     validation: Validation,
+    /// `None`: tokens are valid until they expire.
+    revoked: Option<RevokedSessions>,
     clock: Arc<dyn Clock>,
 }
 
@@ -116,23 +123,57 @@ impl TokenVerifier {
     ///
     /// A set that cannot be used leaves the last usable one in place and is listed as degraded; until the first usable
     /// one the gate `keys` is closed. Must be called within the runtime.
+    ///
+    /// Tokens are valid until they expire, also those of revoked sessions.
     pub fn watch(file: WatchedFile, issuer: impl Into<String>, audience: impl Into<String>, process: &Process) -> Self {
+        Self::new(None, file, (issuer.into(), audience.into()), process)
+    }
+
+    /// As [`watch`](Self::watch), but refuses tokens of revoked sessions.
+    pub fn refusing(
+        revoked: RevokedSessions,
+        file: WatchedFile,
+        issuer: impl Into<String>,
+        audience: impl Into<String>,
+        process: &Process,
+    ) -> Self {
+        Self::new(Some(revoked), file, (issuer.into(), audience.into()), process)
+    }
+
+    fn new(
+        revoked: Option<RevokedSessions>,
+        file: WatchedFile,
+        (issuer, audience): (String, String),
+        process: &Process,
+    ) -> Self {
         let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.set_issuer(&[issuer.into()]);
-        validation.set_audience(&[audience.into()]);
+        validation.set_issuer(&[issuer]);
+        validation.set_audience(&[audience]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         // Time is checked below, by the clock that the process has.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         let (keys, clock) = (RwLock::default(), process.clock());
-        let verifier = Self(Arc::new(Inner { keys, verified: TokenCache::default(), validation, clock }));
+        let verifier = Self(Arc::new(Inner { keys, verified: TokenCache::default(), validation, revoked, clock }));
         verifier.follow(file, process);
         verifier
     }
 
-    /// Who the token was issued to. The signature of a repeated token is verified once for each key set; its time is
-    /// checked at each call.
+    /// Who the token was issued to. The signature of a repeated token is verified once for each key set; its time and its
+    /// session are checked at each call.
     pub fn verify(&self, token: &str) -> Result<Identity, TokenError> {
+        let identity = self.unexpired(token)?;
+        let revoked = self.0.revoked.as_ref().is_some_and(|revoked| revoked.contains(identity.session));
+        if revoked { Err(TokenError::Revoked) } else { Ok(identity) }
+    }
+
+    /// How long ago it was known which sessions have ended; `None` if this verifier does not ask.
+    pub(crate) fn age_of_revocations(&self) -> Option<std::time::Duration> {
+        self.0.revoked.as_ref().map(RevokedSessions::age)
+    }
+
+    /// Whose token it is if it is signed and has not expired.
+    fn unexpired(&self, token: &str) -> Result<Identity, TokenError> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::Malformed);
         }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use agora_api::{Method, Policy, Route};
 use agora_chassis::{Process, WatchedFile};
+use agora_redis::{RevokedSession, RevokedSessions};
 use agora_testkit::{FixedClock, SequentialIds, TestApp, TestKeys};
-use agora_vocab::{Clock as _, Role, UserId};
+use agora_vocab::{Clock as _, Role, SessionId, UserId};
 use agora_web::{Identity, PortSettings, Routes, TokenError, TokenVerifier, public_stack};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -20,6 +21,10 @@ fn verifier(jwks: &str, process: &Process) -> TokenVerifier {
 }
 
 fn app(keys: &TestKeys) -> TestApp {
+    app_with(verifier(&keys.jwks(), &Process::for_test("user")))
+}
+
+fn app_with(verifier: TokenVerifier) -> TestApp {
     let get = |path, policy| Route::new(Method::Get, path, policy);
     let routes = Routes::new()
         .on(get("/me", Policy::User), |who: Identity| async move { who.user.to_string() })
@@ -30,8 +35,7 @@ fn app(keys: &TestKeys) -> TestApp {
         .on(get("/admin", Policy::Role(Role::Admin)), || async { "in" })
         .on(get("/undeclared-user", Policy::Open), |who: Identity| async move { who.user.to_string() })
         .on(get("/service", Policy::Service), || async { "in" });
-    let verifier = Some(verifier(&keys.jwks(), &Process::for_test("user")));
-    TestApp::new(public_stack(routes, PortSettings { verifier, ..PortSettings::default() }))
+    TestApp::new(public_stack(routes, PortSettings { verifier: Some(verifier), ..PortSettings::default() }))
 }
 
 fn part(json: &Value) -> String {
@@ -242,6 +246,53 @@ async fn a_token_that_was_accepted_before_ends_with_its_expiry() {
     for _ in 0..3 {
         assert_eq!(verifier.verify(&token), Err(TokenError::Expired));
     }
+}
+
+/// A port that knows revoked sessions, with the clock that says how old its knowledge is.
+fn app_that_refuses(keys: &TestKeys, clock: &FixedClock) -> (TestApp, RevokedSessions) {
+    let clock = std::sync::Arc::new(clock.clone());
+    let process = Process::with("cart", clock.clone(), std::sync::Arc::new(SequentialIds::new()));
+    let revoked = RevokedSessions::empty(clock);
+    let set = WatchedFile::fixed(keys.jwks());
+    let verifier = TokenVerifier::refusing(revoked.clone(), set, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
+    (app_with(verifier), revoked)
+}
+
+#[tokio::test]
+async fn id7_a_token_that_was_accepted_before_ends_with_its_session_and_with_no_other() {
+    let (keys, clock) = (TestKeys::new(), FixedClock::at(agora_chassis::SystemClock.now()));
+    let (app, revoked) = app_that_refuses(&keys, &clock);
+    let (claims, other) = (claims(), keys.token(USER, &[Role::Customer]));
+    let token = keys.sign(&claims);
+    app.get("/me").with(&token).await.expect(200);
+    let session: SessionId = claims["sid"].as_str().unwrap().parse().unwrap();
+    assert!(revoked.insert(RevokedSession { session, ends: i64::MAX }));
+    let answer = app.get("/me").with(&token).await.expect(401);
+    assert_eq!(answer.body["code"], "INVALID_TOKEN");
+    assert!(
+        answer.body["detail"].as_str().unwrap().contains("session of the access token has ended"),
+        "{}",
+        answer.body
+    );
+    assert!(answer.header("www-authenticate").contains("invalid_token"));
+    assert_eq!(app.get("/maybe").with(&token).await.expect(200).bytes, b"", "a page that anyone may read");
+    app.get("/me").with(&other).await.expect(200);
+}
+
+#[tokio::test]
+async fn id7_a_token_grants_no_role_while_it_is_unknown_which_sessions_have_ended() {
+    let (keys, clock) = (TestKeys::new(), FixedClock::at(agora_chassis::SystemClock.now()));
+    let (app, _) = app_that_refuses(&keys, &clock);
+    let (admin, shopper) = (keys.token(USER, &[Role::Admin]), keys.token(USER, &[Role::Customer]));
+    app.get("/admin").with(&admin).await.expect(200);
+    clock.advance(time::Duration::seconds(30));
+    app.get("/admin").with(&admin).await.expect(200);
+    clock.advance(time::Duration::seconds(1));
+    let answer = app.get("/admin").with(&admin).await.expect(503);
+    assert_eq!((&answer.body["code"], answer.header("retry-after")), (&json!("REVOCATIONS_UNKNOWN"), "5"));
+    app.get("/admin").with(&shopper).await.expect(403);
+    app.get("/me").with(&shopper).await.expect(200);
+    app.get("/me").with(&admin).await.expect(200);
 }
 
 #[tokio::test]

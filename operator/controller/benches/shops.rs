@@ -184,8 +184,8 @@ async fn measure(count: usize) {
     tokio::time::sleep(MEASURED).await;
     let minutes = MEASURED.as_secs_f64() / 60.0;
     let per_minute = |count: f64| format!("{:.1}", count / minutes);
-    // The connections of this program are not counted.
-    let sessions = u32::try_from(sessions(&postgres).await - before - 1).unwrap();
+    // This program connects to another database of the server, so that its own sessions are not counted.
+    let sessions = u32::try_from(sessions(&postgres).await - before).unwrap();
     line("idle: SQL sessions per minute", per_minute(sessions.into()));
     let requests = metric(&client, "apiserver_request_total", "").await - requests;
     line("idle: requests at the API server per minute", per_minute(requests));

@@ -44,6 +44,11 @@ pub struct ExternalDatabase {
     #[serde(default = "port")]
     #[schemars(range(min = 1, max = 65_535))]
     pub port: i32,
+    /// Host name or address of a read replica, a physical standby of the server, at the same port. Reads that may lag behind are
+    /// sent there while it follows closely: searches. Default: the server itself answers them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = rules::HOST))]
+    pub read_host: Option<String>,
     /// Secret of type `kubernetes.io/basic-auth` with the login that creates databases and roles. The login needs CREATEDB
     /// and CREATEROLE, but not SUPERUSER.
     pub admin_secret_ref: SecretRef,

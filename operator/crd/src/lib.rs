@@ -3,9 +3,11 @@
 //! `kubectl explain` prints the doc comments; the attributes become the schema that the API server enforces. This crate
 //! must not derive objects from a spec. Defaults that depend on the profile belong to the controller.
 
+mod archive;
 mod database;
 mod exposure;
 mod kafka;
+mod mail;
 mod marketplace;
 mod policies;
 mod reasons;
@@ -16,6 +18,7 @@ mod rules;
 mod service;
 mod status;
 
+pub use archive::{Archive, ArchiveType, S3Archive};
 pub use database::{Database, DatabaseType, ExternalDatabase};
 pub use exposure::{
     CertificateSecret, Exposure, ExposureTls, ExposureTlsType, ExposureType, IngressOptions, LegacyAliases,
@@ -24,18 +27,20 @@ pub use kafka::{
     ExternalKafka, Kafka, KafkaAuthentication, KafkaAuthenticationType, KafkaCredentials, KafkaType, TopicDefaults,
     TopicManagement, TopicOverride,
 };
+pub use mail::{Mail, OpenTracking, Smtp};
 pub use marketplace::{ManagementPolicy, Marketplace, MarketplaceSpec, Profile};
 pub use policies::{
     DeletionPolicy, Disruption, EgressRule, Identity, Monitoring, NamespaceSelector, Network, NetworkPolicyMode,
-    Observability, PaymentProvider, Payments, Pod, Protocol, Recommendations, Recovery, StripeCompatible,
+    Observability, Orders, PaymentProvider, Payments, Pod, Promotions, Protocol, Recommendations, Recovery,
+    StripeCompatible,
 };
 pub use reasons::ReasonDocumentation;
 pub use redis::{ExternalRedis, Redis, RedisTopology, RedisType, StandaloneRedis};
 pub use references::{SecretKeyRef, SecretRef, Tls, TlsMode};
 pub use release::{ImagePullPolicy, Release};
 pub use service::{
-    CpuTarget, EnvVar, EnvVarSource, Metric, MetricType, ResourceAmounts, Resources, Scaling, ServiceName, ServiceSpec,
-    ServiceState,
+    CpuTarget, EnvVar, EnvVarSource, Metric, MetricType, ResourceAmounts, Resources, Scaling, ServiceDatabase,
+    ServiceName, ServiceSpec, ServiceState,
 };
 pub use status::{
     ConditionType, DatabaseRecord, DatabaseStatus, Effective, FormerServer, KafkaStatus, MarketplaceStatus, Reason,
@@ -57,7 +62,8 @@ pub const ACCEPT_DATA_OWNER: &str = "agoraplatform.dev/accept-data-owner";
 /// Label on a Secret: with `"true"` the Marketplaces of its namespace may use it.
 pub const USABLE: &str = "agoraplatform.dev/usable";
 /// Annotation on a Secret with that label: what it may be used for, a list of `database=<host>:<port>`, `kafka=<host>:<port>`,
-/// `redis=<host>:<port>`, `tls`, `env` and `pull`, separated by commas.
+/// `redis=<host>:<port>`, `archive=<host>:<port>` or `archive=<bucket>`, `smtp=<host>:<port>` or `smtp` for any mail server, `tls`,
+/// `env` and `pull`, separated by commas.
 pub const USABLE_FOR: &str = "agoraplatform.dev/usable-for";
 /// Annotation on a generated Secret that has no owner reference: `namespace/name` of its Marketplace.
 pub const OWNER: &str = "agoraplatform.dev/owner";

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Database, Disruption, Exposure, Identity, Kafka, MarketplaceStatus, Network, Observability, Payments, Pod,
-    Recommendations, Recovery, Redis, Release, ServiceSpec,
+    Archive, Database, Disruption, Exposure, Identity, Kafka, Mail, MarketplaceStatus, Network, Observability, Orders,
+    Payments, Pod, Promotions, Recommendations, Recovery, Redis, Release, ServiceSpec,
 };
 
 /// Spec of a marketplace: its services, databases, topics and routes.
@@ -61,6 +61,9 @@ use crate::{
     validation = Rule::new("self.profile == 'Development' || !has(self.redis.external.secretRef)")
         .message("connections to Redis are not encrypted: a password may be used only in profile Development")
         .field_path(".redis"),
+    validation = Rule::new("self.profile == 'Development' || !has(self.archive) || !has(self.archive.s3.endpoint) || self.archive.s3.endpoint.startsWith('https://')")
+        .message("the archive's endpoint must use https outside profile Development")
+        .field_path(".archive"),
     validation = Rule::new("self.profile == 'Development' || has(self.payments)")
         .message("payments is required outside profile Development")
         .field_path(".payments"),
@@ -69,7 +72,10 @@ use crate::{
         .field_path(".payments"),
     validation = Rule::new("self.profile == 'Development' || !has(self.payments) || !has(self.payments.stripeCompatible) || self.payments.stripeCompatible.baseUrl.startsWith('https://')")
         .message("stripeCompatible.baseUrl must begin with https:// outside profile Development")
-        .field_path(".payments")
+        .field_path(".payments"),
+    validation = Rule::new("self.profile == 'Development' || !has(self.mail) || !has(self.mail.smtp.tls) || self.mail.smtp.tls.mode != 'Disable'")
+        .message("TLS may be disabled only in profile Development")
+        .field_path(".mail")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct MarketplaceSpec {
@@ -102,9 +108,21 @@ pub struct MarketplaceSpec {
     /// The payment provider. Default in profile Development: type `Simulator`; required in other profiles.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payments: Option<Payments>,
+    /// Limits of orders that are not paid yet.
+    #[serde(default)]
+    pub orders: Orders,
     /// How products are recommended to users.
     #[serde(default)]
     pub recommendations: Recommendations,
+    /// Where every event is kept. Default: events are kept only as long as their topics keep them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive: Option<Archive>,
+    /// Promotions of the catalog. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promotions: Option<Promotions>,
+    /// The mail server. Without it, notifications are listed and no mail is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail: Option<Mail>,
     /// Labels, annotations and scheduling of all pods.
     #[serde(default)]
     pub pod: Pod,

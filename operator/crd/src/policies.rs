@@ -1,5 +1,5 @@
-//! The small parts of a spec: tokens, payments, recommendations, pods, network, disruption, traces, recovery, deletion. Must not depend on
-//! the controller.
+//! The small parts of a spec: tokens, orders, payments, recommendations, promotions, pods, network, disruption, traces,
+//! recovery, deletion. Must not depend on the controller.
 
 use std::collections::BTreeMap;
 
@@ -82,6 +82,24 @@ pub enum PaymentProvider {
     None,
 }
 
+/// Limits of orders that are not paid yet: they hold stock.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Orders {
+    /// Time after its creation in which an order can be paid, in seconds; then it expires. Default: 900.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 85_500))]
+    pub payment_window_seconds: Option<i32>,
+    /// Unpaid orders that a user may have. Default: 5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub unpaid_orders_max: Option<i32>,
+    /// Units in all unpaid orders of a user. Default: 1,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000_000))]
+    pub unpaid_units_max: Option<i32>,
+}
+
 /// How products are recommended to users.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -112,6 +130,23 @@ impl Default for Recommendations {
             default_category: recommendations_default_category(),
         }
     }
+}
+
+/// Promotions of the catalog, which start by schedule. Users who want promotions get a mail for each.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Promotions {
+    /// Time from the start of one promotion to the start of the next, in seconds.
+    #[schemars(range(min = 60, max = 2_592_000))]
+    pub interval_seconds: i32,
+    /// Title of each promotion, on one line.
+    #[serde(default = "promotions_title")]
+    #[schemars(length(min = 1, max = 100), regex(pattern = r"^[^\x00-\x1F\x7F]*[^\x00-\x20\x7F][^\x00-\x1F\x7F]*$"))]
+    pub title: String,
+}
+
+fn promotions_title() -> String {
+    "Recommended this week".to_owned()
 }
 
 /// Labels, annotations and scheduling of all pods.

@@ -40,8 +40,8 @@ document! {
     Progressing: "any", "an object is being written, or pods are being replaced", "wait", "a_changed_spec_is_not_ready_before_its_pods_are_replaced";
     Provisioned: "DatabaseReady; event", "every database exists with its logins, and no service misses its database", "–", "a_running_shop_reports_what_it_saw";
     TopicsInSync: "KafkaReady", "every topic exists with the settings of the spec, and no service misses the broker", "–", "a_running_shop_reports_what_it_saw";
-    Reachable: "RedisReady", "Redis answered a PING, and no service misses it", "–", "a_running_shop_reports_what_it_saw";
-    NotRequested: "AutoscalingReady, RouteReady", "the spec asks for no autoscaler or no Ingress", "–", "a_running_shop_reports_what_it_saw";
+    Reachable: "RedisReady, ArchiveReady", "Redis answered a PING, and no service misses it; or the service that writes the archive has reported no failure of it", "–", "a_running_shop_reports_what_it_saw";
+    NotRequested: "AutoscalingReady, RouteReady, ArchiveReady", "the spec asks for no autoscaler, no Ingress or no archive", "–", "a_running_shop_reports_what_it_saw";
     Current: "CredentialsReady", "the generated Secrets exist, and the Secrets that the spec names can be used", "–", "a_running_shop_reports_what_it_saw";
     MinimumReplicasAvailable: "WorkloadsReady", "the Deployment controller has observed the current template, and all its pods are available", "–", "a_running_shop_reports_what_it_saw";
     ValidMetricFound: "AutoscalingReady", "each HorizontalPodAutoscaler reports ScalingActive", "–", "the_autoscalers_report_their_metrics";
@@ -66,6 +66,7 @@ document! {
     SecretCorrupt: "CredentialsReady, DatabaseReady, KafkaReady, RedisReady, Ready, Stalled", "a signing key cannot be read, or a login contains a line break", "correct or restore the key of the Secret that the message names", "a_corrupt_signing_key_is_reported_and_stays_and_the_rest_is_reconciled";
     MigrationFailed: "WorkloadsReady, Ready, Stalled", "a migration Job failed", "see its log; it is retried every two minutes", "a_rollout_without_progress_and_a_failed_migration_are_reported";
     BrokerUnreachable: "KafkaReady, Ready", "the broker does not answer the operator or a service", "check the broker, spec.kafka.external and the network policies", "with_an_unreachable_broker_the_shop_is_available_and_not_ready";
+    ArchiveUnavailable: "ArchiveReady, Ready", "the service that writes the archive reports that it cannot store events; they wait in the broker", "do what the message says: correct the bucket, the Secret or the endpoint of spec.archive", "ms6_an_archive_that_cannot_be_written_is_reported_with_its_remedy";
     PartitionIncreaseNotAccepted: "KafkaReady, Ready, Stalled", "the spec asks for more partitions than a topic has", "annotate the Marketplace as the message says: keys move to other partitions", "an_increase_of_partitions_must_be_accepted_with_its_number";
     PartitionDecreaseRefused: "KafkaReady, Ready, Stalled", "the spec asks for fewer partitions than a topic has", "raise the number in the spec: Kafka cannot remove partitions", "an_increase_of_partitions_must_be_accepted_with_its_number";
     ReplicationChangeUnsupported: "KafkaReady, Ready, Stalled", "a topic has another number of replicas than the spec", "reassign its partitions with Kafka's tools, or correct the spec", "a_different_number_of_replicas_is_reported_and_changed_settings_are_reset";

@@ -21,11 +21,34 @@ pub struct ServiceSpec {
     /// CPU and memory of each pod. Default: as in the profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
+    /// Connections of each pod to its database, and settings of their sessions. Default: as the operator divides the connections
+    /// of the server, and as the server says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<ServiceDatabase>,
     /// Environment variables, in addition to those that the operator sets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub env: Vec<EnvVar>,
+}
+
+/// Connections of each pod of a service to its database, and settings of their sessions.
+#[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceDatabase {
+    /// Connections of each pod, at most. What is left of the server's connections is divided among the other services. Default: an
+    /// equal share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 2, max = 200))]
+    pub pool_size: Option<i32>,
+    /// Time after which the server cancels a statement, in seconds. Default: 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 300))]
+    pub statement_timeout_seconds: Option<i32>,
+    /// `work_mem`: memory of a sort or hash of a statement before it uses files, in MiB. Default: the server's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_024))]
+    pub work_mem_mebibytes: Option<i32>,
 }
 
 /// Name of a service.
@@ -44,6 +67,8 @@ pub enum ServiceName {
     Order,
     /// Payments and the ledger.
     Payment,
+    /// Notifications and mails.
+    Notification,
     /// The search index.
     Search,
     /// Products that users may want next.
@@ -60,6 +85,7 @@ impl ServiceName {
             Self::Cart => "cart",
             Self::Order => "order",
             Self::Payment => "payment",
+            Self::Notification => "notification",
             Self::Search => "search",
             Self::Recommendation => "recommendation",
         }

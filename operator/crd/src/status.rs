@@ -18,7 +18,7 @@ pub struct MarketplaceStatus {
     /// Version that all services run; unchanged until a rollout is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Number of ready services, for example `6/6 services ready`.
+    /// Number of ready services, for example `7/7 services ready`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
     /// One condition of each type. The messages name the object and the remedy.
@@ -181,6 +181,9 @@ pub struct Effective {
     pub payments: String,
     /// Whether the gateway serves the compatibility routes.
     pub legacy_aliases: String,
+    /// Address of the mail server; `Suppressed` if there is none: notifications are listed and no mail is sent.
+    #[serde(default)]
+    pub mail: String,
     /// Database connections that are divided among the connection pools; absent until the server has answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<i32>,
@@ -214,11 +217,13 @@ pub enum ConditionType {
     AutoscalingReady,
     /// State of the Ingress.
     RouteReady,
+    /// State of the archive of events.
+    ArchiveReady,
 }
 
 impl ConditionType {
     /// All types, in the order of `status.conditions`.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Available,
         Self::Ready,
         Self::Reconciling,
@@ -230,6 +235,7 @@ impl ConditionType {
         Self::WorkloadsReady,
         Self::AutoscalingReady,
         Self::RouteReady,
+        Self::ArchiveReady,
     ];
 }
 
@@ -274,6 +280,7 @@ pub enum Reason {
     SecretCorrupt,
     MigrationFailed,
     BrokerUnreachable,
+    ArchiveUnavailable,
     PartitionIncreaseNotAccepted,
     PartitionDecreaseRefused,
     ReplicationChangeUnsupported,

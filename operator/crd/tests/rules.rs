@@ -52,6 +52,18 @@ fn small() -> Vec<(&'static str, Value)> {
 }
 
 #[test]
+fn ms6_an_archive_without_tls_is_for_development_only() {
+    let archive = |endpoint: &str| {
+        let s3 = json!({"bucket": "events", "endpoint": endpoint, "region": "us-east-1", "secretRef": {"name": "s3"}});
+        ("/spec/archive", json!({"type": "S3", "s3": s3}))
+    };
+    check(&rejection(&[archive("http://minio:9000")]), "");
+    let in_small = |endpoint: &str| rejection(&[small(), vec![archive(endpoint)]].concat());
+    check(&in_small("https://minio:9000"), "");
+    check(&in_small("http://minio:9000"), "must use https outside profile Development");
+}
+
+#[test]
 fn the_minimal_resource_is_accepted() {
     check(&rejection(&[]), "");
     check(&rejection(&small()), "");
@@ -75,6 +87,9 @@ fn options_of_profile_development_are_rejected_in_other_profiles() {
     rejected("/spec/payments", json!({"type": "Simulator"}), "Simulator");
     rejected("/spec/database/external/tls", json!({"mode": "Disable"}), "TLS");
     rejected("/spec/kafka/external/tls", json!({"mode": "Disable"}), "TLS");
+    let mail = json!({"smtp": {"host": "mail", "port": 587, "tls": {"mode": "Disable"}}, "from": "a@b.de", "openTracking": "Disabled"});
+    rejected("/spec/mail", mail.clone(), "TLS");
+    check(&rejection(&[("/spec/mail", mail)]), "");
     rejected("/spec/redis/external/secretRef", json!({"name": "redis"}), "Redis");
     check(&rejection(&[("/spec/profile", json!("Small"))]), "authentication is required");
     check(&rejection(&[("/spec/profile", json!("Small"))]), "payments is required");

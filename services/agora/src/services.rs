@@ -36,6 +36,7 @@ const ENTRIES: &[Entry] = &[
     Entry { name: "cart", start: agora_cart::start, migrations: Some(&agora_cart::MIGRATIONS) },
     Entry { name: "order", start: agora_order::start, migrations: Some(&agora_order::MIGRATIONS) },
     Entry { name: "payment", start: agora_payment::start, migrations: Some(&agora_payment::MIGRATIONS) },
+    Entry { name: "notification", start: agora_notification::start, migrations: Some(&agora_notification::MIGRATIONS) },
     Entry {
         name: "recommendation",
         start: agora_recommendation::start,

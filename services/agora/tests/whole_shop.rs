@@ -4,14 +4,14 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     mem,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
-use agora_testkit::{TestDatabase, TestKeys, free_port};
+use agora_testkit::{MailServer, TestDatabase, TestKeys, free_port, mail_server};
 use futures::{FutureExt as _, StreamExt as _, future::join_all, stream::FuturesUnordered};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -23,13 +23,13 @@ const ADMIN: (&str, &str) = ("admin@example.com", "a long enough password");
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Orders that are sent at once before the process is killed.
 const ORDERS_PER_ROUND: usize = 24;
-const SERVICES: [&str; 7] = ["user", "catalog", "cart", "order", "payment", "recommendation", "search"];
+const SERVICES: [&str; 8] = ["user", "catalog", "cart", "order", "payment", "notification", "recommendation", "search"];
 
 /// All services in one process, which call each other without sockets.
 const ONE_PROCESS: &[&[&str]] = &[&["all"]];
 /// The services in processes such that every call between them goes over HTTP.
 const FOUR_PROCESSES: &[&[&str]] =
-    &[&["gateway"], &["order"], &["cart"], &["user", "catalog", "payment", "recommendation", "search"]];
+    &[&["gateway"], &["order"], &["cart"], &["user", "catalog", "payment", "notification", "recommendation", "search"]];
 
 /// A process that is killed with SIGKILL, without graceful shutdown, when it is dropped.
 struct Process(Child);
@@ -50,6 +50,7 @@ struct Shop {
     gateway: String,
     http: reqwest::Client,
     shoppers: AtomicU64,
+    smtp: MailServer,
     _files: [NamedTempFile; 2],
 }
 
@@ -72,13 +73,17 @@ impl Shop {
         for (service, database) in &databases {
             environment.insert(format!("{}_DATABASE_URL", service.to_uppercase()), database.url());
         }
+        let smtp = mail_server().await;
+        let mail = [("HOST", "127.0.0.1".to_owned()), ("PORT", smtp.port().to_string()), ("TLS", "Disable".to_owned())];
+        environment.extend(mail.map(|(name, value)| (format!("SMTP_{name}"), value)));
+        environment.insert("SMTP_FROM".to_owned(), "Shop <shop@example.com>".to_owned());
         let gateway = format!("http://127.0.0.1:{port}");
         let http = reqwest::Client::builder().timeout(Duration::from_secs(15)).no_proxy().build().unwrap();
         let kafka = agora_kafka::Config::plain(&brokers, &environment["ISOLATION_KEY"]);
         agora_kafka::ensure_topics(&kafka, &agora_topology::all_topics(), 3).await.unwrap();
         let files = [jwks, signing];
         let (processes, shoppers) = (Vec::new(), AtomicU64::new(0));
-        let mut shop = Self { processes, layout, environment, databases, gateway, http, shoppers, _files: files };
+        let mut shop = Self { processes, layout, environment, databases, gateway, http, shoppers, smtp, _files: files };
         let migrated = shop.command(&["migrate", "all"]).status().unwrap();
         assert!(migrated.success());
         shop.start().await;
@@ -298,6 +303,17 @@ async fn buys_from_the_cart(shop: &Shop) {
         (201, order),
         "the same answer"
     );
+    let number = read["number"].as_str().unwrap();
+    comes_true("the mails about the order are sent", async || {
+        let (_, list) = shop.send(Method::GET, "/notifications?type=ORDER_UPDATE", &token, None, None).await;
+        let sent = list["items"].as_array().is_some_and(|items| items.iter().all(|item| item["mail"] == "sent"));
+        list["total"] == 2 && sent
+    })
+    .await;
+    let mails = shop.smtp.mails();
+    for subject in [format!("We received order {number}"), format!("Order {number} is paid")] {
+        assert_eq!(mails.iter().filter(|mail| mail.header("subject") == subject).count(), 1, "{subject}");
+    }
     let stranger = shop.shopper().await;
     assert_eq!(shop.send(Method::GET, &path, &stranger, None, None).await.0, 404);
     let recommended = async || {
@@ -329,6 +345,46 @@ async fn an_order_with_its_payment_is_paid_declined_or_refunded_by_cancelling() 
     comes_true("the money of a cancelled order goes back", refunded).await;
     comes_true("its stock goes back", async || shop.stock(&product).await == 4).await;
     shop.books_agree().await;
+}
+
+#[tokio::test]
+async fn a_returned_unit_is_refunded_once_and_is_in_stock_again() {
+    let shop = Shop::open().await;
+    let (token, product) = (shop.shopper().await, shop.product(5).await);
+    let admin = shop.login(ADMIN.0, ADMIN.1).await;
+    let units = |units: u32| json!([{ "productId": product, "quantity": units }]);
+    let body = json!({ "items": units(3), "payment": { "method": "card", "token": "tok_ok" } });
+    let (_, order) = shop.send(Method::POST, "/orders", &token, Some("o"), Some(&body)).await;
+    assert_eq!(order["status"], "paid", "{order}");
+    let path = format!("/orders/{}", order["id"].as_str().unwrap());
+    let parcel = json!({ "items": units(3), "carrier": "Parcel Post" });
+    let (status, shipped) =
+        shop.send(Method::POST, &format!("{path}/shipments"), &admin, Some("s"), Some(&parcel)).await;
+    assert_eq!((status, &shipped["status"]), (201, &json!("shipped")), "{shipped}");
+    let deliver = format!("{path}/shipments/{}/deliver", shipped["shipments"][0]["id"].as_str().unwrap());
+    let (_, completed) = shop.send(Method::POST, &deliver, &admin, None, None).await;
+    assert_eq!(completed["status"], "completed", "{completed}");
+    let back = json!({ "items": units(1), "reason": "It is too bright" });
+    let (status, requested) = shop.send(Method::POST, &format!("{path}/returns"), &token, Some("r"), Some(&back)).await;
+    assert_eq!(status, 201, "{requested}");
+    let id = requested["returns"][0]["id"].as_str().unwrap();
+    let (status, _) = shop.send(Method::POST, &format!("{path}/returns/{id}/accept"), &admin, None, None).await;
+    assert_eq!(status, 200);
+    let receive = format!("{path}/returns/{id}/receive");
+    let resellable = json!({ "resellable": true });
+    for _ in 0..2 {
+        assert_eq!(shop.send(Method::POST, &receive, &admin, None, Some(&resellable)).await.0, 200);
+    }
+    let refunded = async || {
+        let (_, order) = shop.send(Method::GET, &path, &token, None, None).await;
+        order["returns"][0]["status"] == "refunded" && order["paymentStatus"] == "partially_refunded"
+    };
+    comes_true("the price of the unit goes back and the order knows it", refunded).await;
+    comes_true("the unit is in stock again", async || shop.stock(&product).await == 3).await;
+    let kept = "select (captured_minor - refunded_minor)::bigint from payment";
+    assert_eq!(shop.number("payment", kept).await, 2 * 1999, "one unit is refunded once");
+    assert_eq!(shop.number("payment", "select count(*) from refund_attempt").await, 1);
+    assert!(shop.command(&["verify", "orders"]).status().unwrap().success());
 }
 
 #[tokio::test]
@@ -404,4 +460,84 @@ async fn repeated_kills_lose_and_duplicate_nothing() {
     assert_eq!(shop.stock(&product).await, 1000 - orders);
     assert_eq!(shop.number("catalog", "select sum(reserved)::bigint from stock").await, 0, "every hold is committed");
     shop.books_agree().await;
+    let verify = || shop.command(&["verify", "orders"]).stdout(Stdio::piped()).output().unwrap();
+    let verified = verify();
+    assert!(verified.status.success(), "{verified:?}");
+    assert!(String::from_utf8_lossy(&verified.stdout).ends_with(" orders equal their histories\n"), "{verified:?}");
+    let changed =
+        "update orders set total_minor = 1 where id = (select min(id::text)::uuid from orders) returning 1::bigint";
+    shop.number("order", changed).await;
+    let verified = verify();
+    let printed = String::from_utf8_lossy(&verified.stdout);
+    assert_eq!(verified.status.code(), Some(1), "{verified:?}");
+    assert!(printed.lines().count() == 1 && printed.ends_with(": other values in the row: total\n"), "{printed}");
+}
+
+#[tokio::test]
+async fn da3_seeding_fills_a_catalog_with_believable_products_and_a_repetition_changes_nothing() {
+    let shop = Shop::open().await;
+    let seed = || {
+        let seeded = shop.command(&["seed", "--url", &shop.gateway]).status().unwrap();
+        assert!(seeded.success());
+    };
+    let catalog = async || {
+        let (status, page) = shop.send(Method::GET, "/products?limit=100&sort=name", "", None, None).await;
+        assert_eq!(status, 200, "{page}");
+        page["items"].as_array().unwrap().clone()
+    };
+    seed();
+    let first = catalog().await;
+    let distinct = |field: &str| first.iter().map(|product| product[field].to_string()).collect::<BTreeSet<_>>().len();
+    assert_eq!((first.len(), distinct("sku"), distinct("name"), distinct("category")), (60, 60, 60, 8));
+    for product in &first {
+        let texts = ["name", "description", "sku", "category", "brand", "supplier"];
+        assert!(texts.iter().all(|field| product[field].as_str().is_some_and(|text| text.len() > 2)), "{product}");
+        assert!(
+            product["price"]["amount"].as_i64().unwrap() > 0 && product["stock"].as_i64().unwrap() > 0,
+            "{product}"
+        );
+    }
+    seed();
+    assert_eq!(catalog().await, first);
+
+    // What an admin removed is back, as it was; nothing else is touched.
+    let (admin, gone) = (shop.login(ADMIN.0, ADMIN.1).await, &first[17]);
+    let path = format!("/products/{}", gone["id"].as_str().unwrap());
+    let deleted = shop.send(Method::DELETE, &path, &admin, None, None).await;
+    assert_eq!(deleted.0, 204, "{}", deleted.1);
+    seed();
+    let mut again = catalog().await;
+    for field in ["id", "createdAt", "updatedAt"] {
+        again[17][field] = gone[field].clone();
+    }
+    assert_eq!(again, first);
+}
+
+#[tokio::test]
+async fn da9_lists_are_pages_of_a_bounded_number_of_rows() {
+    let shop = Shop::open().await;
+    let admin = shop.login(ADMIN.0, ADMIN.1).await;
+    for _ in 0..3 {
+        let (shopper, product) = (shop.shopper().await, shop.product(5).await);
+        let order = json!({ "items": [{ "productId": product, "quantity": 1 }], "payment": { "method": "card", "token": "tok_ok" } });
+        let (status, order) = shop.send(Method::POST, "/orders", &shopper, Some("o"), Some(&order)).await;
+        assert_eq!((status, &order["status"]), (201, &json!("paid")), "{order}");
+    }
+    let get = async |path: &str| shop.send(Method::GET, path, &admin, None, None).await;
+    for list in ["/products", "/orders", "/admin/orders", "/payments", "/admin/users", "/recommendations"] {
+        let (status, refused) = get(&format!("{list}?limit=101")).await;
+        assert_eq!((status, &refused["details"][0]["field"]), (422, &json!("limit")), "{list}: {refused}");
+    }
+    // Pages follow each other by key: a row that is added meanwhile moves none of them.
+    for list in ["/products", "/admin/orders", "/admin/users"] {
+        let (mut ids, mut cursor) = (Vec::new(), String::new());
+        for _ in 0..3 {
+            let (status, page) = get(&format!("{list}?limit=1{cursor}")).await;
+            assert_eq!((status, page["items"].as_array().unwrap().len()), (200, 1), "{list}: {page}");
+            ids.push(page["items"][0]["id"].to_string());
+            cursor = page["nextCursor"].as_str().map(|next| format!("&cursor={next}")).unwrap_or_default();
+            shop.product(1).await;
+        }
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), 3, "{list}: {ids:?}");
+    }
 }

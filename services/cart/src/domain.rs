@@ -9,5 +9,5 @@ mod tests;
 pub use self::{
     cart::{Cart, Checkout, CheckoutState, LINES_MAX, Line, Refused, RemovalReason, RemovedLine},
     contents::{Contents, Item, RemovedItem, View},
-    product::{ProductCopy, QuoteResult, QuotedLine},
+    product::{ProductCopy, QuoteResult, QuotedLine, QuotedVariant},
 };

@@ -2,6 +2,7 @@
 //!
 //! This file is the composition root and the only one that depends on every module of the service.
 
+pub mod cache;
 mod clients;
 pub mod config;
 pub mod consumer;
@@ -17,16 +18,22 @@ use std::sync::Arc;
 use agora_chassis::{Ports, Process, Routers, Started, settings};
 use agora_kafka::Producer;
 use agora_outbound::{Client, InternalSigner};
+use agora_redis::Redis;
 use futures::{FutureExt as _, future::BoxFuture};
 
 pub use config::Config;
 
-use crate::{clients::catalog::CatalogClient, postgres::PgCarts, service::CartService};
+use crate::{
+    cache::{QUOTE_TTL, RedisQuotes},
+    clients::catalog::CatalogClient,
+    postgres::PgCarts,
+    service::CartService,
+};
 
 /// Migrations of the service's database, including the outbox and inbox tables.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// Builds the ports and routers. Returns without waiting for the database, the brokers or other services.
+/// Builds the ports and routers. Returns without waiting for the database, the brokers, Redis or other services.
 pub fn start(process: Process) -> BoxFuture<'static, Started> {
     async move { Ok(build(settings(process.service(), Config::read)?, &process).await) }.boxed()
 }
@@ -37,7 +44,9 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let client = Client::new("catalog", &config.catalog_url, signer, process);
     let catalog = CatalogClient { client, epoch: config.epoch };
     let carts = PgCarts::new(db.clone(), process.ids(), config.epoch);
-    let service = CartService::new(Arc::new(carts), Arc::new(catalog), process.ids());
+    let redis = Redis::connect(&config.tokens.redis, process);
+    let cache = RedisQuotes { redis: redis.clone(), ttl: QUOTE_TTL };
+    let service = CartService::new(Arc::new(carts), Arc::new(catalog), process.ids()).with_cache(Arc::new(cache));
 
     agora_outbox::relay(db.clone(), Producer::new(&config.kafka), process);
     agora_outbox::sweep(db.clone(), process);
@@ -48,6 +57,6 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let (sweeping, shutdown) = (service.clone(), process.shutdown());
     process.supervise("checkouts-sweep", move || worker::run(sweeping.clone(), shutdown.clone()));
 
-    let verifier = config.tokens.verifier(process);
+    let verifier = config.tokens.verifier_with(redis, process);
     (config.ports, http::routers(service, verifier, config.internal_secret, process))
 }

@@ -8,6 +8,7 @@ pub use agora_outbox::StoreError;
 use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{LineId, Money, OrderId, ProductId, Quantity, UserId, Variant};
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 
 use crate::domain::{Checkout, CheckoutState, Contents, Line, ProductCopy, QuoteResult, Refused, View};
 
@@ -114,6 +115,21 @@ pub trait ProductCopies: Send + Sync + std::fmt::Debug {
 pub trait Catalog: Send + Sync + std::fmt::Debug {
     /// Returns a quote for at most 100 products.
     async fn quote(&self, products: &[ProductId]) -> Result<QuoteResult, CatalogUnavailable>;
+}
+
+/// Cache of quotes as carts are shown with. No answer depends on it: without it, every cart that is shown requests a quote.
+#[async_trait]
+pub trait QuoteCache: Send + Sync + std::fmt::Debug {
+    /// Returns the quote for these products, at most 100 of them in ascending order, as it was loaded some seconds ago, else what
+    /// `load` returns.
+    async fn get_or_load(
+        &self,
+        products: &[ProductId],
+        load: BoxFuture<'_, Result<QuoteResult, CatalogUnavailable>>,
+    ) -> Result<QuoteResult, CatalogUnavailable>;
+
+    /// Makes the next carts with one of these products request a quote.
+    async fn drop_products(&self, products: &[ProductId]);
 }
 
 /// The catalog service is unavailable.

@@ -68,7 +68,7 @@ impl Carts for PgCarts {
     ) -> Result<Outcome<View>, CartError> {
         let quoted = quote.of(line.product).ok_or(CartError::Refused(Refused::UnknownProduct))?;
         let add = |mut contents: Contents| {
-            contents.cart.add(line.at(quoted.price))?;
+            contents.cart.add(line.at(quoted.price_of(&line.variant)))?;
             contents.check(line.product, &line.variant, quoted)?;
             Ok(changed(contents, quote, Some(&quoted.copy)))
         };
@@ -84,10 +84,11 @@ impl Carts for PgCarts {
         dedup_key: &DedupKey,
     ) -> Result<Outcome<View>, CartError> {
         let change = |mut contents: Contents| {
-            let product = contents.cart.line(line).ok_or(CartError::NotFound)?.product;
-            let quoted = quote.of(product).ok_or(Refused::UnknownProduct)?;
-            let line = contents.cart.change(line, quantity, quoted.price).ok_or(CartError::NotFound)?;
-            contents.check(product, &line.variant, quoted)?;
+            let there = contents.cart.line(line).ok_or(CartError::NotFound)?;
+            let quoted = quote.of(there.product).ok_or(Refused::UnknownProduct)?;
+            let price = quoted.price_of(&there.variant);
+            let line = contents.cart.change(line, quantity, price).ok_or(CartError::NotFound)?;
+            contents.check(line.product, &line.variant, quoted)?;
             Ok(changed(contents, quote, Some(&quoted.copy)))
         };
         self.update(user, None, dedup_key, change).await

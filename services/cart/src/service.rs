@@ -8,7 +8,7 @@ use agora_vocab::{Ids, LineId, OrderId, ProductId, Quantity, UserId, Variant};
 
 use crate::{
     domain::{Checkout, CheckoutState, Contents, LINES_MAX, ProductCopy, QuoteResult, Refused, View},
-    ports::{CartError, CartStore, Catalog, CatalogUnavailable, CheckoutError, NewLine, StoreError},
+    ports::{CartError, CartStore, Catalog, CatalogUnavailable, CheckoutError, NewLine, QuoteCache, StoreError},
 };
 
 /// Runs the use cases. Clones share the same stores.
@@ -17,6 +17,7 @@ pub struct CartService {
     store: Arc<dyn CartStore>,
     catalog: Arc<dyn Catalog>,
     ids: Arc<dyn Ids>,
+    cache: Option<Arc<dyn QuoteCache>>,
 }
 
 /// Why a use case failed.
@@ -45,15 +46,21 @@ pub enum Error {
 impl CartService {
     /// Creates the service on these ports; `ids` generates the ids of new lines.
     pub fn new(store: Arc<dyn CartStore>, catalog: Arc<dyn Catalog>, ids: Arc<dyn Ids>) -> Self {
-        Self { store, catalog, ids }
+        Self { store, catalog, ids, cache: None }
     }
 
-    /// Returns the user's cart with current prices and stock. While the catalog is unavailable, the cart shows the last
+    /// Shows carts with quotes of this cache. A change of a cart requests a quote all the same.
+    #[must_use]
+    pub fn with_cache(self, cache: Arc<dyn QuoteCache>) -> Self {
+        Self { cache: Some(cache), ..self }
+    }
+
+    /// Returns the user's cart with prices and stock of a few seconds ago at most. While the catalog is unavailable, the cart shows the last
     /// known prices and no line is available.
     pub async fn view(&self, user: UserId) -> Result<View, Error> {
         let contents = self.store.find(user).await?;
         let products: Vec<_> = contents.cart.products().into_iter().collect();
-        let quote = match self.quote(&products).await {
+        let quote = match self.recent_quote(&products).await {
             Ok(quote) => quote,
             Err(error) => {
                 tracing::warn!(
@@ -133,7 +140,14 @@ impl CartService {
 
     /// Stores copies of products; a deleted product is thereby removed from all carts. Idempotent by version.
     pub async fn store_copies(&self, copies: &[ProductCopy]) -> Result<(), Error> {
-        if copies.is_empty() { Ok(()) } else { Ok(self.store.store_copies(copies).await?) }
+        if copies.is_empty() {
+            return Ok(());
+        }
+        self.store.store_copies(copies).await?;
+        if let Some(cache) = &self.cache {
+            cache.drop_products(&copies.iter().map(|copy| copy.product).collect::<Vec<_>>()).await;
+        }
+        Ok(())
     }
 
     /// Deletes checkouts that ended more than 30 days ago. Returns how many were deleted.
@@ -155,6 +169,13 @@ impl CartService {
         let quote = self.quote(&asked).await?;
         quote.of(product).ok_or(Error::Refused(Refused::UnknownProduct))?;
         Ok(quote)
+    }
+
+    async fn recent_quote(&self, products: &[ProductId]) -> Result<QuoteResult, CatalogUnavailable> {
+        match &self.cache {
+            Some(cache) if !products.is_empty() => cache.get_or_load(products, self.catalog.quote(products)).await,
+            _ => self.quote(products).await,
+        }
     }
 
     async fn quote(&self, products: &[ProductId]) -> Result<QuoteResult, CatalogUnavailable> {

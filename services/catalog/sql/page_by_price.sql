@@ -2,10 +2,16 @@
 --
 -- Reads one page of the products, sorted by price.
 -- A statement for each order, and for any category and for one: a prepared statement has one plan for all values.
--- $1 and $2 the last key before the page, $3 limit, $4 offset.
+-- $1 and $2 the last key before the page, $3 limit, $4 offset, $5 with the terms of the
+-- products.
 select
     p.id, p.seller_id, p.version, p.name, p.description, p.sku, p.price_amount, p.price_currency, p.category, p.brand,
-    p.supplier, p.image_url, p.created_at, p.updated_at, p.stock
+    p.supplier, p.image_url, p.created_at, p.updated_at, p.stock,
+    case when $5 then array(
+        select to_jsonb(t)
+        from term as t
+        where t.id = any(array[p.category_id, p.brand_id, p.supplier_id])
+    ) end as terms
 from listed_product as p
 where
     (p.price_amount, p.id) > ($1, $2)

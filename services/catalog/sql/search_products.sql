@@ -1,7 +1,7 @@
 -- Reads one page of the products that a search finds. Finds first and sorts then: along an index of the sort key, a search that
 -- finds little would read every product. For the same reason one statement serves every order.
 -- $1 pattern of the search, $2 category or null, $3 order, $4 name, $5 price or $6 time of the last product before the page, as
--- the order requires, $7 its id, $8 limit, $9 offset.
+-- the order requires, $7 its id, $8 limit, $9 offset, $10 with the terms of the products.
 with found as materialized (
     select p.id, p.name_key, p.price_amount, p.created_at
     from product as p
@@ -37,7 +37,12 @@ page as (
 )
 select
     p.id, p.seller_id, p.version, p.name, p.description, p.sku, p.price_amount, p.price_currency, p.category, p.brand,
-    p.supplier, p.image_url, p.created_at, p.updated_at, p.stock
+    p.supplier, p.image_url, p.created_at, p.updated_at, p.stock,
+    case when $10 then array(
+        select to_jsonb(t)
+        from term as t
+        where t.id = any(array[p.category_id, p.brand_id, p.supplier_id])
+    ) end as terms
 from page
 join listed_product as p on p.id = page.id
 order by page.place

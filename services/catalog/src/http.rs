@@ -2,18 +2,21 @@
 
 mod internal;
 mod public;
+mod terms;
+mod variants;
+mod warehouses;
 mod wire;
 
 use agora_chassis::{Process, Routers, WatchedSecret};
 use agora_outbox::DedupKey;
 use agora_vocab::UserId;
-use agora_web::{Idempotency, PortSettings, Problem, TokenVerifier, public_stack};
+use agora_web::{Idempotency, PortSettings, Problem, Routes, TokenVerifier, public_stack};
 use http::StatusCode;
 use serde_json::json;
 
 use crate::{
-    domain::{AdjustRefused, Shortage, Stale},
-    ports::{AdjustError, ProductError, StoreError},
+    domain::{AdjustRefused, Shortage, Stale, UsedBy, VARIANTS_MAX},
+    ports::{AdjustError, NamedError, ProductError, StoreError},
     service::{CatalogService, Error},
 };
 
@@ -26,7 +29,7 @@ pub fn routers(
 ) -> Routers {
     let settings = PortSettings { verifier: Some(verifier), ..PortSettings::of(process) };
     Routers {
-        public: public_stack(public::routes().with_state(catalog.clone()), settings),
+        public: public_stack(public_routes().with_state(catalog.clone()), settings),
         internal: agora_web::internal(
             internal::routes().with_state(catalog),
             internal_secret,
@@ -34,6 +37,10 @@ pub fn routers(
             PortSettings::of(process),
         ),
     }
+}
+
+fn public_routes() -> Routes<CatalogService> {
+    public::routes().merge(variants::routes()).merge(terms::routes()).merge(warehouses::routes())
 }
 
 /// The deduplication key of a user's request; `None` without an `Idempotency-Key`.
@@ -49,13 +56,14 @@ impl From<Error> for Problem {
         match error {
             Error::NotFound => Self::not_found(),
             Error::VersionNeeded => Self::new(StatusCode::PRECONDITION_REQUIRED, "VERSION_REQUIRED")
-                .detail("send the product's ETag as If-Match, or its version in the body"),
+                .detail("send the ETag as If-Match, or the version in the body"),
             Error::Short(shortages) => short(&shortages),
             Error::Cancelled => {
                 Self::new(StatusCode::CONFLICT, "CANCELLED").detail("this hold was released or has expired")
             }
             Error::Product(error) => product(error),
             Error::Adjust(error) => adjust(error),
+            Error::Named(error) => named(error),
             Error::Store(error) => store(error),
         }
     }
@@ -64,17 +72,48 @@ impl From<Error> for Problem {
 fn product(error: ProductError) -> Problem {
     match error {
         ProductError::NotFound => Problem::not_found(),
-        ProductError::Stale(Stale::IfMatch) => Problem::new(StatusCode::PRECONDITION_FAILED, "STALE_VERSION")
-            .detail("the product has changed: read it again and send its present ETag as If-Match"),
-        ProductError::Stale(Stale::Version { current }) => Problem::new(StatusCode::CONFLICT, "STALE_VERSION")
-            .detail("the product has changed: read it again and send its present version")
-            .field("version", format!("is {current} now"))
-            .extra("currentVersion", current),
+        ProductError::Stale(why) => stale(why),
         ProductError::SkuTaken => {
-            Problem::new(StatusCode::CONFLICT, "SKU_TAKEN").field("sku", "belongs to another product")
+            Problem::new(StatusCode::CONFLICT, "SKU_TAKEN").field("sku", "belongs to another product or a variant")
         }
         ProductError::Invalid(invalid) => invalid.into(),
         ProductError::Store(error) => store(error),
+    }
+}
+
+fn named(error: NamedError) -> Problem {
+    match error {
+        NamedError::NotFound => Problem::not_found(),
+        NamedError::Stale(why) => stale(why),
+        NamedError::SkuTaken => {
+            Problem::new(StatusCode::CONFLICT, "SKU_TAKEN").field("sku", "belongs to a product or another variant")
+        }
+        NamedError::TooManyVariants => Problem::new(StatusCode::CONFLICT, "TOO_MANY_VARIANTS").detail(format!(
+            "a product has at most {VARIANTS_MAX} variants: delete one first, or create another product"
+        )),
+        NamedError::Invalid(invalid) => invalid.into(),
+        NamedError::NameTaken => Problem::new(StatusCode::CONFLICT, "NAME_TAKEN")
+            .field("name", "belongs to another one: names differ by more than case"),
+        NamedError::UnknownLocation => Problem::unprocessable().field("locationId", "is not the id of a location"),
+        NamedError::InUse(by) => Problem::new(StatusCode::CONFLICT, "IN_USE").detail(match by {
+            UsedBy::Products => "products have it: give them another one, or none, and delete it then",
+            UsedBy::Warehouses => "warehouses stand there: give them another location, or none, and delete it then",
+            UsedBy::Stock => "it has stock, or had some that orders may return: set its quantities to 0 and keep it",
+            UsedBy::Units => "units of it are on hand: set its quantities to 0 and delete it then",
+            UsedBy::NewProducts => "the main warehouse receives the stock of new products: rename it instead",
+        }),
+        NamedError::Store(error) => store(error),
+    }
+}
+
+fn stale(why: Stale) -> Problem {
+    match why {
+        Stale::IfMatch => Problem::new(StatusCode::PRECONDITION_FAILED, "STALE_VERSION")
+            .detail("it has changed: read it again and send its present ETag as If-Match"),
+        Stale::Version { current } => Problem::new(StatusCode::CONFLICT, "STALE_VERSION")
+            .detail("it has changed: read it again and send its present version")
+            .field("version", format!("is {current} now"))
+            .extra("currentVersion", current),
     }
 }
 

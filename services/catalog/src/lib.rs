@@ -2,6 +2,7 @@
 //!
 //! This file is the composition root and the only one that depends on every module of the service.
 
+pub mod cache;
 pub mod config;
 pub mod consumer;
 pub mod domain;
@@ -16,11 +17,17 @@ use std::{sync::Arc, time::Duration};
 use agora_chassis::{Ports, Process, Routers, Started, settings};
 use agora_kafka::Producer;
 use agora_postgres::PoolPart;
+use agora_redis::Redis;
 use futures::{FutureExt as _, future::BoxFuture};
 
 pub use config::Config;
 
-use crate::{postgres::PgCatalog, service::CatalogService};
+use crate::{
+    cache::RedisCache,
+    domain::{Campaign, Label},
+    postgres::PgCatalog,
+    service::CatalogService,
+};
 
 /// The part of the pool for reads that anybody can request.
 pub const ANONYMOUS_POOL: PoolPart =
@@ -29,7 +36,7 @@ pub const ANONYMOUS_POOL: PoolPart =
 /// Migrations of the service's database, including the outbox and inbox tables.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// Builds the ports and routers. Returns without waiting for the database, the brokers or other services.
+/// Builds the ports and routers. Returns without waiting for the database, the brokers, Redis or other services.
 pub fn start(process: Process) -> BoxFuture<'static, Started> {
     async move { Ok(build(settings(process.service(), Config::read)?, &process).await) }.boxed()
 }
@@ -41,8 +48,10 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
         Some(anonymous) => agora_postgres::connect(&anonymous, &MIGRATIONS, process).await,
         None => db.clone(),
     };
-    let store = PgCatalog::new(db.clone(), reads, process.ids(), config.epoch);
-    let service = CatalogService::new(Arc::new(store), process.ids());
+    let redis = Redis::connect(&config.tokens.redis, process);
+    let cache = Arc::new(RedisCache::new(redis.clone()));
+    let store = PgCatalog::new(db.clone(), reads, process.ids(), config.epoch).with_cache(cache.clone());
+    let service = CatalogService::new(Arc::new(store), process.ids()).with_cache(cache);
 
     agora_outbox::relay(db.clone(), Producer::new(&config.kafka), process);
     agora_outbox::sweep(db.clone(), process);
@@ -50,9 +59,11 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     agora_outbox::consume(db, &config.kafka, consumer::CONSUMER, consumer::TOPICS, process, move |envelopes| {
         consumer::handle(reader.clone(), envelopes).boxed()
     });
-    let (expiring, shutdown) = (service.clone(), process.shutdown());
-    process.supervise("hold-expiry", move || worker::run(expiring.clone(), shutdown.clone()));
+    let Config { promotion_every, promotion_title, .. } = config;
+    let campaign = promotion_every.map(|every| Campaign { every, title: Label::stored(promotion_title) });
+    let (working, shutdown) = (service.clone(), process.shutdown());
+    process.supervise("hold-expiry", move || worker::run(working.clone(), campaign.clone(), shutdown.clone()));
 
-    let verifier = config.tokens.verifier(process);
+    let verifier = config.tokens.verifier_with(redis, process);
     (config.ports, http::routers(service, verifier, config.internal_secret, process))
 }

@@ -1,4 +1,4 @@
-//! Ports of the use cases: the store of products, stock and holds. Independent of SQL.
+//! Ports of the use cases: the store of products, their terms, warehouses, stock and holds. Independent of SQL.
 //!
 //! Every method that changes data is one transaction. A change of products or an adjustment takes a deduplication key; a
 //! duplicate returns the stored result of the first call. A change of a hold takes `message`, the id of the command or
@@ -9,19 +9,21 @@ use std::collections::BTreeMap;
 
 pub use agora_outbox::StoreError;
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::ProductId;
+use agora_vocab::{Page, PageSize, ProductId, PromotionId, ReturnId, TermId, Variant, VariantId, WarehouseId};
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use uuid::Uuid;
 
 use crate::domain::{
-    AdjustRefused, Adjustment, Change, Expected, Exported, Hold, HoldState, Lines, Listed, Listing, Product,
-    ProductPage, Quoted, Reservation, Seconds, Stale, StockLocation,
+    AdjustRefused, Adjustment, Campaign, Change, Expected, Exported, Hold, HoldState, Label, Lines, Listed, Listing,
+    Product, ProductPage, ProductVariant, Quoted, Reservation, Seconds, Stale, StockLocation, Taxonomy, Term, UsedBy,
+    VariantChange, VariantDetails, Warehouse, WarehouseChange, WarehouseDetails,
 };
 
 /// Everything that this service stores.
-pub trait CatalogStore: Products + Stock + Holds {}
+pub trait CatalogStore: Products + Variants + Terms + Warehouses + Promotions + Stock + Holds + Returns {}
 
-impl<T: Products + Stock + Holds> CatalogStore for T {}
+impl<T: Products + Variants + Terms + Warehouses + Promotions + Stock + Holds + Returns> CatalogStore for T {}
 
 #[async_trait]
 pub trait Products: Send + Sync + std::fmt::Debug {
@@ -63,6 +65,135 @@ pub trait Products: Send + Sync + std::fmt::Debug {
     ) -> Result<Outcome<()>, ProductError>;
 }
 
+/// Variants of products. Units on hand of an unknown variant create it.
+#[async_trait]
+pub trait Variants: Send + Sync + std::fmt::Debug {
+    /// Returns the variant, or `None` if the product does not exist or has no such variant.
+    async fn variant(&self, product: ProductId, id: VariantId) -> Result<Option<ProductVariant>, StoreError>;
+
+    /// Returns the variants of a product after the name `after`, by name. The page's `next` is the name of its last variant.
+    async fn variants(
+        &self,
+        product: ProductId,
+        after: &Variant,
+        size: PageSize,
+    ) -> Result<Page<ProductVariant>, StoreError>;
+
+    /// Inserts a variant of version 1 without stock. Fails if another one of the product has the name, if another variant or
+    /// a product has the SKU, or if the product has [`VARIANTS_MAX`](crate::domain::VARIANTS_MAX) variants.
+    async fn add_variant(
+        &self,
+        id: VariantId,
+        product: ProductId,
+        name: &Variant,
+        details: &VariantDetails,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<ProductVariant>, NamedError>;
+
+    /// Changes a variant whose version matches `expected`. A change without effect keeps the version.
+    async fn change_variant(
+        &self,
+        product: ProductId,
+        id: VariantId,
+        expected: &Expected,
+        change: &VariantChange,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<ProductVariant>, NamedError>;
+
+    /// Deletes a variant. Fails with [`NamedError::InUse`] while units of it are on hand.
+    async fn remove_variant(
+        &self,
+        product: ProductId,
+        id: VariantId,
+        expected: &Expected,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<()>, NamedError>;
+}
+
+/// Categories, brands, suppliers and locations. A product that names an unknown category, brand or supplier creates the term.
+#[async_trait]
+pub trait Terms: Send + Sync + std::fmt::Debug {
+    /// Returns the term, or `None` if the taxonomy has no such term.
+    async fn term(&self, taxonomy: Taxonomy, id: TermId) -> Result<Option<Term>, StoreError>;
+
+    /// Returns the terms after the sort key `after`, by name. The page's `next` is the sort key of its last term.
+    async fn terms(&self, taxonomy: Taxonomy, after: &str, size: PageSize) -> Result<Page<Term>, StoreError>;
+
+    /// Inserts a term of version 1. Fails with [`NamedError::NameTaken`] if another one of its taxonomy has the name.
+    async fn add_term(
+        &self,
+        id: TermId,
+        taxonomy: Taxonomy,
+        name: &Label,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Term>, NamedError>;
+
+    /// Renames a term whose version matches `expected`. Its products have the former name until
+    /// [`rename_products`](Self::rename_products) has changed them. The same name keeps the version.
+    async fn rename_term(
+        &self,
+        taxonomy: Taxonomy,
+        id: TermId,
+        expected: &Expected,
+        name: &Label,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Term>, NamedError>;
+
+    /// Deletes a term. Fails with [`NamedError::InUse`] while products that are not deleted, or warehouses, have it.
+    async fn remove_term(
+        &self,
+        taxonomy: Taxonomy,
+        id: TermId,
+        expected: &Expected,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<()>, NamedError>;
+
+    /// Gives one batch of products the new name of their term, each with a new version and an event. Returns how many were
+    /// changed; `None` if no product is left that is not locked.
+    async fn rename_products(&self) -> Result<Option<u64>, StoreError>;
+}
+
+#[async_trait]
+pub trait Warehouses: Send + Sync + std::fmt::Debug {
+    /// Returns the warehouse, or `None` if it does not exist.
+    async fn warehouse(&self, id: WarehouseId) -> Result<Option<Warehouse>, StoreError>;
+
+    /// Returns the warehouses after the sort key `after`, by name. The page's `next` is the sort key of its last warehouse.
+    async fn warehouses(&self, after: &str, size: PageSize) -> Result<Page<Warehouse>, StoreError>;
+
+    /// Inserts a warehouse of version 1. Fails if another one has the name or the location does not exist.
+    async fn add_warehouse(
+        &self,
+        id: WarehouseId,
+        details: &WarehouseDetails,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Warehouse>, NamedError>;
+
+    /// Changes a warehouse whose version matches `expected`. A change without effect keeps the version.
+    async fn change_warehouse(
+        &self,
+        id: WarehouseId,
+        expected: &Expected,
+        change: &WarehouseChange,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Warehouse>, NamedError>;
+
+    /// Deletes a warehouse. Fails with [`NamedError::InUse`] if it has stock rows, or is the main warehouse.
+    async fn remove_warehouse(
+        &self,
+        id: WarehouseId,
+        expected: &Expected,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<()>, NamedError>;
+}
+
+#[async_trait]
+pub trait Promotions: Send + Sync + std::fmt::Debug {
+    /// Ends the present promotion and starts the next one, of the products in stock that were promoted longest ago, if it is
+    /// due. Of concurrent calls, one starts it. Returns the number of its products; 0 if none was started.
+    async fn start_promotion(&self, id: PromotionId, campaign: &Campaign) -> Result<usize, StoreError>;
+}
+
 #[async_trait]
 pub trait Stock: Send + Sync + std::fmt::Debug {
     /// Sets or adds units at one location, never below the reserved units. `actor` is written to the ledger.
@@ -73,6 +204,24 @@ pub trait Stock: Send + Sync + std::fmt::Debug {
         actor: &str,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<Listed>, AdjustError>;
+}
+
+/// Cache of products as clients read them. No answer depends on it: without it, every product is loaded.
+#[async_trait]
+pub trait ProductCache: Send + Sync + std::fmt::Debug {
+    /// Returns the product as it was loaded a moment ago, else what `load` returns. Of concurrent misses of a process, one
+    /// loads.
+    async fn get_or_load(
+        &self,
+        id: ProductId,
+        load: BoxFuture<'_, Result<Option<Listed>, StoreError>>,
+    ) -> Result<Option<Listed>, StoreError>;
+
+    /// Makes the next readers of these products load them, also those that are being loaded. Call it after the commit.
+    async fn drop_products(&self, ids: &[ProductId]);
+
+    /// Drops everything if some products could not be dropped.
+    async fn flush(&self);
 }
 
 /// Holds of orders on stock.
@@ -107,6 +256,14 @@ pub trait Holds: Send + Sync + std::fmt::Debug {
     async fn sweep(&self) -> Result<u64, StoreError>;
 }
 
+/// Units of orders that customers sent back.
+#[async_trait]
+pub trait Returns: Send + Sync + std::fmt::Debug {
+    /// Puts units of a committed hold back into stock, where they were sold from, once for each return: a duplicate returns
+    /// the same number of units. Over all returns of a hold never more than it sold; none of a hold in another state.
+    async fn take_back(&self, hold: Hold, id: ReturnId, lines: &Lines) -> Result<Outcome<i64>, StoreError>;
+}
+
 /// Why a product could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ProductError {
@@ -139,6 +296,38 @@ pub enum AdjustError {
     /// The adjusted quantity is out of range.
     #[error("stock adjustment rejected")]
     Refused(AdjustRefused),
+    /// The store is unavailable or returned invalid data.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a term, a warehouse or a variant could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum NamedError {
+    /// It does not exist.
+    #[error("not found")]
+    NotFound,
+    /// It has another version than the client expects.
+    #[error("stale version")]
+    Stale(Stale),
+    /// Another one has that name.
+    #[error("name already in use")]
+    NameTaken,
+    /// The warehouse's location does not exist.
+    #[error("location not found")]
+    UnknownLocation,
+    /// It cannot be deleted.
+    #[error("still in use")]
+    InUse(UsedBy),
+    /// A product or another variant has that SKU.
+    #[error("SKU already in use")]
+    SkuTaken,
+    /// The product has as many variants as it can have.
+    #[error("too many variants")]
+    TooManyVariants,
+    /// The change contains an invalid value.
+    #[error("invalid change")]
+    Invalid(#[source] agora_vocab::Invalid),
     /// The store is unavailable or returned invalid data.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1,18 +1,21 @@
 //! Use cases of the catalog. Depends on the domain and the ports, never on HTTP or SQL.
 
+mod terms;
+mod variants;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{Ids, ProductId, SellerId};
+use agora_vocab::{Ids, ProductId, PromotionId, ReturnId, SellerId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
     domain::{
-        Adjustment, Change, Details, Expected, Exported, Hold, HoldState, Lines, Listed, Listing, Product, ProductPage,
-        Quoted, Reservation, Seconds, Shortage, StockLocation,
+        Adjustment, Campaign, Change, Details, Expected, Exported, Hold, HoldState, Lines, Listed, Listing, Product,
+        ProductPage, Quoted, Reservation, Seconds, Shortage, StockLocation,
     },
-    ports::{AdjustError, CatalogStore, ProductError, StoreError},
+    ports::{AdjustError, CatalogStore, NamedError, ProductCache, ProductError, StoreError},
 };
 
 /// Runs the use cases. Clones share the same store.
@@ -20,6 +23,7 @@ use crate::{
 pub struct CatalogService {
     store: Arc<dyn CatalogStore>,
     ids: Arc<dyn Ids>,
+    cache: Option<Arc<dyn ProductCache>>,
 }
 
 /// The result of a quote for a list of product ids.
@@ -34,11 +38,11 @@ pub struct QuoteResult {
 /// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The product does not exist or is deleted.
-    #[error("product not found")]
+    /// What the request names does not exist or is deleted.
+    #[error("not found")]
     NotFound,
     /// The request carries neither `If-Match` nor a version.
-    #[error("product version required")]
+    #[error("version required")]
     VersionNeeded,
     /// Stock is insufficient for at least one line; every such line is listed.
     #[error("insufficient stock")]
@@ -52,6 +56,9 @@ pub enum Error {
     /// The store rejected the stock adjustment.
     #[error(transparent)]
     Adjust(AdjustError),
+    /// The store rejected the change of the term, the warehouse or the variant.
+    #[error(transparent)]
+    Named(NamedError),
     /// The store is unavailable or returned invalid data.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -60,7 +67,20 @@ pub enum Error {
 impl CatalogService {
     /// Creates the service on this store; `ids` generates the ids of new products.
     pub fn new(store: Arc<dyn CatalogStore>, ids: Arc<dyn Ids>) -> Self {
-        Self { store, ids }
+        Self { store, ids, cache: None }
+    }
+
+    /// Reads single products through a cache, from which the store must drop what it changes.
+    #[must_use]
+    pub fn with_cache(self, cache: Arc<dyn ProductCache>) -> Self {
+        Self { cache: Some(cache), ..self }
+    }
+
+    /// Drops everything that is cached if some changed products could not be dropped.
+    pub async fn flush_cache(&self) {
+        if let Some(cache) = &self.cache {
+            cache.flush().await;
+        }
     }
 
     /// Returns one page of products.
@@ -70,7 +90,11 @@ impl CatalogService {
 
     /// Returns a product, or [`Error::NotFound`] if it does not exist or is deleted.
     pub async fn get(&self, id: ProductId) -> Result<Listed, Error> {
-        self.store.find(id).await?.ok_or(Error::NotFound)
+        let found = match &self.cache {
+            Some(cache) => cache.get_or_load(id, self.store.find(id)).await?,
+            None => self.store.find(id).await?,
+        };
+        found.ok_or(Error::NotFound)
     }
 
     /// Returns the existing products among `ids`, in the order of the ids.
@@ -163,6 +187,11 @@ impl CatalogService {
         Ok(self.store.release(hold, message).await?.into_inner())
     }
 
+    /// Puts returned units of a committed hold back into stock; idempotent by return. Returns their number.
+    pub async fn take_back(&self, hold: Hold, id: ReturnId, lines: &Lines) -> Result<i64, Error> {
+        Ok(self.store.take_back(hold, id, lines).await?.into_inner())
+    }
+
     /// Returns the states of the existing holds among `holds`.
     pub async fn hold_states(&self, holds: &[Hold]) -> Result<BTreeMap<Hold, HoldState>, Error> {
         Ok(self.store.hold_states(holds).await?)
@@ -176,6 +205,11 @@ impl CatalogService {
             ended += 1;
         }
         Ok(ended)
+    }
+
+    /// Starts the next promotion if it is due. Returns the number of its products; 0 if none was started.
+    pub async fn start_promotion(&self, campaign: &Campaign) -> Result<usize, Error> {
+        Ok(self.store.start_promotion(PromotionId::new(self.ids.next()), campaign).await?)
     }
 
     /// Deletes holds that ended without a sale more than 30 days ago. Returns how many were deleted.
@@ -210,6 +244,16 @@ impl From<AdjustError> for Error {
             AdjustError::NotFound => Self::NotFound,
             AdjustError::Store(error) => Self::Store(error),
             error => Self::Adjust(error),
+        }
+    }
+}
+
+impl From<NamedError> for Error {
+    fn from(error: NamedError) -> Self {
+        match error {
+            NamedError::NotFound => Self::NotFound,
+            NamedError::Store(error) => Self::Store(error),
+            error => Self::Named(error),
         }
     }
 }

@@ -23,10 +23,10 @@ fn statements() -> BTreeMap<String, String> {
             let text = [
                 ("{of_category}", category(" of a category")),
                 ("{order}", order),
-                ("{parameter}", category(", $5 category")),
+                ("{parameter}", category(", $6 category")),
                 ("{key}", key),
                 ("{after}", if descending { "<" } else { ">" }),
-                ("{condition}", category("\n    and p.category = $5")),
+                ("{condition}", category("\n    and p.category = $6")),
                 ("{direction}", if descending { " desc" } else { "" }),
             ]
             .into_iter()

@@ -88,8 +88,9 @@ fn parse(envelope: &Envelope) -> Result<Incoming, Failure> {
 }
 
 fn customer(account: Account, envelope: &Envelope) -> CustomerEvent {
-    let Account { user_id, email, name, .. } = account;
-    CustomerEvent { user: user_id, customer: Customer { email, name }, epoch: Epoch(envelope.epoch), seq: envelope.seq }
+    let Account { user_id, email, name, blocked, .. } = account;
+    let (epoch, seq) = (Epoch(envelope.epoch), envelope.seq);
+    CustomerEvent { user: user_id, customer: Customer { email, name }, blocked, epoch, seq }
 }
 
 async fn apply(service: &OrderService, event: Incoming) -> Result<(), Error> {

@@ -6,24 +6,32 @@ mod draft;
 mod history;
 mod limits;
 mod order;
+mod order_return;
+mod parcels;
 mod report;
 mod saga;
+mod shipment;
 mod status;
 mod transition;
+mod verify;
 
 pub use draft::{
     DRAFT_LINES_MAX, FieldError, Method, OrderDraft, PayWith, PricingError, Product, RequestedLine, RequestedLines,
     Source, Token, price,
 };
-pub use history::{HistoryEntry, OrderChange, rebuild};
+pub use history::{HistoryEntries, HistoryEntry, OrderChange, PublishedEvent, rebuild};
 pub use limits::{LimitReached, UnpaidLimits};
 pub use order::{CartVersion, Line, Order, OrderProgress, number};
+pub use order_return::{RETURN_WINDOW, RETURNS_MAX, Return, ReturnStatus};
+pub use parcels::{NewReturn, NewShipment};
 pub use report::{Customer, CustomerEvent, ReportedOrder, TopProduct, TopProducts};
 pub use saga::{
-    HOLD_MARGIN_SECONDS, Hold, LEASE, OwnPayment, Phase, RunnerId, STUCK_AFTER, Saga, SagaLease, Shortage, Step,
-    command_id, lease, next, phase, wake_at,
+    DueReturn, HOLD_MARGIN_SECONDS, Hold, LEASE, OwnPayment, Phase, RunnerId, STUCK_AFTER, Saga, SagaLease, Shortage,
+    Step, command_id, lease, next, phase, wake_at,
 };
+pub use shipment::{LineUnits, SHIPMENTS_MAX, Shipment};
 pub use status::{EDGES, PAYMENT_EDGES, PaymentStatus, Status};
 pub use transition::{
-    DECLINES_MAX, Decision, Decisions, PaymentOutcome, Refused, SagaEvent, State, decide, decide_all,
+    DECLINES_MAX, Decision, Decisions, PaymentOutcome, Refused, ReturnChange, SagaEvent, State, decide, decide_all,
 };
+pub use verify::{Difference, StoredOrder, Unreadable};

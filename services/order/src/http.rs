@@ -3,6 +3,8 @@
 mod internal;
 mod public;
 mod reports;
+mod returns;
+mod shipments;
 mod wire;
 
 use agora_chassis::{Process, Routers, WatchedSecret};
@@ -18,7 +20,7 @@ use serde_json::json;
 pub use wire::answer;
 
 use crate::{
-    domain::{LimitReached, Refused},
+    domain::{LimitReached, RETURN_WINDOW, RETURNS_MAX, Refused, SHIPMENTS_MAX},
     service::{Error, OrderService, ReportService},
 };
 
@@ -32,7 +34,13 @@ pub fn routers(
 ) -> Routers {
     let settings = PortSettings { verifier: Some(verifier), ..PortSettings::of(process) };
     Routers {
-        public: agora_web::public_stack(public::routes(service.clone()).merge(reports::routes(reports)), settings),
+        public: agora_web::public_stack(
+            public::routes(service.clone())
+                .merge(shipments::routes(service.clone()))
+                .merge(returns::routes(service.clone()))
+                .merge(reports::routes(reports)),
+            settings,
+        ),
         internal: agora_web::internal(
             internal::routes(service.clone()),
             internal_secret,
@@ -71,6 +79,8 @@ impl From<Error> for Problem {
                 .into_iter()
                 .fold(Self::unprocessable(), |problem, wrong| problem.field(wrong.field, wrong.message)),
             Error::NotFound => Self::not_found(),
+            Error::Blocked => Self::new(StatusCode::FORBIDDEN, "ACCOUNT_BLOCKED")
+                .detail("this account is blocked and cannot order: contact the shop"),
             Error::EmptyCart => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "EMPTY_CART")
                 .detail("the cart has nothing to order: add something to it, or send items"),
             Error::UnknownProducts(products) => {
@@ -112,7 +122,7 @@ fn limit_reached(reached: LimitReached) -> Problem {
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::Foreign => Self::not_found(),
+            Refused::Foreign | Refused::NoShipment | Refused::NoReturn => Self::not_found(),
             Refused::AmountMismatch { due } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "AMOUNT_MISMATCH")
                 .field("amount", format!("must be {due}, or absent")),
             Refused::InvalidTransition { from, .. } => Self::new(StatusCode::CONFLICT, "INVALID_TRANSITION")
@@ -121,6 +131,40 @@ impl From<Refused> for Problem {
             Refused::PaymentInProgress => {
                 Self::new(StatusCode::CONFLICT, "PAYMENT_IN_PROGRESS").detail(refused.to_string()).retry_after(1)
             }
+            Refused::PartlyShipped => Self::new(StatusCode::CONFLICT, "PARTLY_SHIPPED").detail(
+                "a part of the order was shipped: it cannot be cancelled, and its status follows from its shipments",
+            ),
+            Refused::NotOrdered { item } => Self::unprocessable().field(
+                format!("items[{item}].productId"),
+                "must be a product of the order, with the variant of its line",
+            ),
+            Refused::SeveralSellers => {
+                Self::unprocessable().field("items", "must be of one seller: add a shipment for each seller")
+            }
+            Refused::QuantityExceeded { product, requested, remaining } => {
+                Self::new(StatusCode::CONFLICT, "QUANTITY_EXCEEDED")
+                    .detail(refused.to_string())
+                    .extra("productId", product.to_string())
+                    .extra("requested", requested)
+                    .extra("remaining", remaining)
+            }
+            Refused::TooManyShipments => Self::new(StatusCode::CONFLICT, "TOO_MANY_SHIPMENTS")
+                .detail(format!("an order can have at most {SHIPMENTS_MAX} shipments")),
+            Refused::NotReturnable { product, requested, returnable } => {
+                Self::new(StatusCode::CONFLICT, "NOT_RETURNABLE")
+                    .detail(format!(
+                        "{refused}: units can be returned for {} days after delivery, once",
+                        RETURN_WINDOW.whole_days()
+                    ))
+                    .extra("productId", product.to_string())
+                    .extra("requested", requested)
+                    .extra("returnable", returnable)
+            }
+            Refused::TooManyReturns => Self::new(StatusCode::CONFLICT, "TOO_MANY_RETURNS")
+                .detail(format!("an order can have at most {RETURNS_MAX} returns")),
+            Refused::ReturnStatus { from } => Self::new(StatusCode::CONFLICT, "INVALID_TRANSITION")
+                .detail(refused.to_string())
+                .extra("returnStatus", from.as_str()),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! This file is the composition root: the only one that depends on every module of the service.
 
+pub mod cache;
 pub mod clients;
 pub mod config;
 pub mod consumer;
@@ -16,12 +17,14 @@ use std::sync::Arc;
 
 use agora_chassis::{Process, Started, settings};
 use agora_outbound::{Client, InternalSigner};
+use agora_redis::Redis;
 use futures::{FutureExt as _, future::BoxFuture};
 use tokio::sync::Notify;
 
 pub use config::Config;
 
 use crate::{
+    cache::{CachedOrders, ORDER_TTL},
     clients::{
         cart::CartClient,
         catalog::CatalogClient,
@@ -29,16 +32,21 @@ use crate::{
         user::UserClient,
     },
     domain::UnpaidLimits,
-    postgres::{PgOrders, PgReports},
-    service::{OrderService, PROVISIONAL_AFTER, ReportService, Services},
+    postgres::{PgHistories, PgOrders, PgReports},
+    service::{OrderService, PROVISIONAL_AFTER, ReportService, Services, VerifyService},
 };
 
 /// Database migrations, those of outbox and inbox included.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// Starts the service. Returns without waiting for PostgreSQL, Kafka or other services.
+/// Starts the service. Returns without waiting for PostgreSQL, Kafka, Redis or other services.
 pub fn start(process: Process) -> BoxFuture<'static, Started> {
     async move { build(settings(process.service(), Config::read)?, &process).await }.boxed()
+}
+
+/// The verification of the orders of a database, for a command.
+pub fn verification(db: agora_postgres::Db) -> VerifyService {
+    VerifyService { histories: Arc::new(PgHistories { db }) }
 }
 
 async fn build(config: Config, process: &Process) -> Started {
@@ -54,8 +62,9 @@ async fn build(config: Config, process: &Process) -> Started {
         limits: UnpaidLimits { orders: config.unpaid_orders_max, units: config.unpaid_units_max },
         answer: http::answer,
     };
+    let redis = Redis::connect(&config.tokens.redis, process);
     let service = OrderService {
-        store: Arc::new(store),
+        store: Arc::new(CachedOrders { store: Arc::new(store), redis: redis.clone(), ttl: ORDER_TTL }),
         services: Services {
             carts: Arc::new(CartClient(client("cart", &config.cart_url))),
             catalog: Arc::new(CatalogClient(client("catalog", &config.catalog_url))),
@@ -85,6 +94,6 @@ async fn build(config: Config, process: &Process) -> Started {
     let (reporting, shutdown) = (reports.clone(), process.shutdown());
     process.supervise("report-worker", move || worker::refresh_reports(reporting.clone(), shutdown.clone()));
 
-    let verifier = config.tokens.verifier(process);
+    let verifier = config.tokens.verifier_with(redis, process);
     Ok((config.ports, http::routers(&service, reports, verifier, config.internal_secret, process)))
 }

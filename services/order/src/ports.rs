@@ -2,6 +2,7 @@
 //!
 //! Each method is atomic. Depends on `domain` only; must not depend on SQL, HTTP or wire types.
 
+mod histories;
 mod reports;
 mod services;
 mod store;
@@ -9,9 +10,11 @@ mod store;
 pub use agora_outbox::StoreError;
 
 pub use self::{
+    histories::Histories,
     reports::Reports,
     services::{
         Addresses, CallFailed, Carts, Catalog, Checkout, CheckoutError, NewHold, Payable, Payments, Report, Reserving,
+        ReturnedUnits,
     },
     store::{
         ApplyError, CreateError, IdempotencyLeases, Issued, Listing, OrderReads, OrderStore, Orders, RequestLease,

@@ -3,7 +3,9 @@
 //! Contains SQL, rows and constraints, and no order logic. An order is read without a lock, and
 //! the domain's decision is written by one statement if the revision is unchanged; otherwise it is read again.
 
+mod histories;
 mod idempotency_leases;
+mod parcels;
 mod read;
 mod reports;
 mod row;
@@ -19,12 +21,12 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use self::reports::PgReports;
+pub use self::{histories::PgHistories, reports::PgReports};
 use self::{read::find_with, write::Effects};
 use crate::{
     domain::{
-        self, Decisions, HistoryEntry, Order, OrderDraft, Refused, RunnerId, SagaEvent, SagaLease, State, UnpaidLimits,
-        lease,
+        self, Decisions, HistoryEntry, Order, OrderDraft, PublishedEvent, Refused, RunnerId, SagaEvent, SagaLease,
+        State, UnpaidLimits, lease,
     },
     ports::{ApplyError, CreateError, Issued, Orders, SagaSnapshot, StoreError},
 };
@@ -83,17 +85,12 @@ impl Orders for PgOrders {
         dedup_key: &DedupKey,
         runner: Option<RunnerId>,
     ) -> Result<Outcome<SagaSnapshot>, ApplyError> {
+        if events.iter().any(SagaEvent::is_of_parcels) {
+            return self.apply_in_transaction(order, events, dedup_key, runner).await;
+        }
         let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
         for _ in 0..TRIES_MAX {
-            let (found, known) = find_with(&mut connection, order, dedup_key).await?.ok_or(ApplyError::NotFound)?;
-            let done = match known {
-                None => self.change(&mut connection, found, events, dedup_key, runner).await?.map(Outcome::Applied),
-                Some(StoredResult::Done(then)) => {
-                    repeat(&mut connection, found, then, runner).await?.map(Outcome::Duplicate)
-                }
-                Some(StoredResult::Refused(refused)) => return Err(refused.into()),
-            };
-            if let Some(done) = done {
+            if let Some(done) = self.try_apply(&mut connection, order, events, dedup_key, runner).await? {
                 return Ok(done);
             }
         }
@@ -110,6 +107,53 @@ impl Orders for PgOrders {
 }
 
 impl PgOrders {
+    /// Loads an order and applies `events`, or returns the result that is stored for the deduplication key. `None` if the order
+    /// or the key was written concurrently: the caller tries again.
+    async fn try_apply(
+        &self,
+        connection: &mut Connection,
+        order: OrderId,
+        events: &[SagaEvent],
+        dedup_key: &DedupKey,
+        runner: Option<RunnerId>,
+    ) -> Result<Option<Outcome<SagaSnapshot>>, ApplyError> {
+        let (found, known) = find_with(connection, order, dedup_key).await?.ok_or(ApplyError::NotFound)?;
+        match known {
+            None => Ok(self.change(connection, found, events, dedup_key, runner).await?.map(Outcome::Applied)),
+            Some(StoredResult::Done(then)) => {
+                Ok(repeat(connection, found, then, runner).await?.map(Outcome::Duplicate))
+            }
+            Some(StoredResult::Refused(refused)) => Err(refused.into()),
+        }
+    }
+
+    /// Like [`apply`](Orders::apply), for events that change several tables by several statements.
+    async fn apply_in_transaction(
+        &self,
+        order: OrderId,
+        events: &[SagaEvent],
+        dedup_key: &DedupKey,
+        runner: Option<RunnerId>,
+    ) -> Result<Outcome<SagaSnapshot>, ApplyError> {
+        for _ in 0..TRIES_MAX {
+            let mut tx = self.db.begin().await.map_err(StoreError::from)?;
+            match self.try_apply(&mut tx, order, events, dedup_key, runner).await {
+                Ok(None) => {}
+                Ok(Some(done)) => {
+                    tx.commit().await.map_err(StoreError::from)?;
+                    return Ok(done);
+                }
+                Err(ApplyError::Refused(refused)) => {
+                    // The rejection may be stored with the key.
+                    tx.commit().await.map_err(StoreError::from)?;
+                    return Err(refused.into());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(StoreError::Running.into())
+    }
+
     /// Applies `events` to a loaded order. `None` if the order or the deduplication key was written concurrently: the caller
     /// loads the order again.
     async fn change(
@@ -133,6 +177,9 @@ impl PgOrders {
         let effects = Effects { entries, events, result, response };
         let (lease, leased) = lease(&state, now, held, runner);
         let written = write::change(connection, &state, (revision, now, lease), &effects).await?;
+        if written.is_some() {
+            parcels::write(connection, (state.order.id, now), &effects.entries).await?;
+        }
         Ok(written.map(|(now, revision)| SagaSnapshot { state, now, lease, leased, revision }))
     }
 
@@ -145,8 +192,20 @@ impl PgOrders {
     ) -> Result<NewEvents, StoreError> {
         let (aggregate, mut events) = (order.id.uuid(), NewEvents::new());
         for (seq, event) in entries.iter().filter_map(|entry| entry.event.as_ref()) {
-            let new_event = NewEvent { event, aggregate, seq: *seq, correlation: Some(aggregate), causation };
-            events.push(self.ids.as_ref(), self.epoch, new_event)?;
+            match event {
+                PublishedEvent::Order(event) => {
+                    let event = NewEvent { event, aggregate, seq: *seq, correlation: Some(aggregate), causation };
+                    events.push(self.ids.as_ref(), self.epoch, event)?;
+                }
+                PublishedEvent::Shipment(event) => {
+                    let event = NewEvent { event, aggregate, seq: *seq, correlation: Some(aggregate), causation };
+                    events.push(self.ids.as_ref(), self.epoch, event)?;
+                }
+                PublishedEvent::Return(event) => {
+                    let event = NewEvent { event, aggregate, seq: *seq, correlation: Some(aggregate), causation };
+                    events.push(self.ids.as_ref(), self.epoch, event)?;
+                }
+            }
         }
         Ok(events)
     }

@@ -8,6 +8,7 @@ mod read;
 mod report;
 mod saga;
 mod unfinished;
+mod verify;
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,6 +23,7 @@ pub use self::{
     report::ReportService,
     saga::Services,
     unfinished::{UnfinishedUndo, UnfinishedUndos},
+    verify::{LISTED_MAX, Verification, VerifyService},
 };
 
 use crate::{
@@ -63,6 +65,9 @@ pub enum Error {
     /// The order does not exist or belongs to another user.
     #[error("no such order")]
     NotFound,
+    /// An administrator has blocked the user.
+    #[error("the user is blocked")]
+    Blocked,
     /// The cart has no lines.
     #[error("the cart is empty")]
     EmptyCart,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use agora_archive::Config as Archive;
 use agora_chassis::{Ports, Reader};
 use agora_vocab::Epoch;
 use agora_web::TokenSettings;
@@ -22,9 +23,7 @@ pub struct Config {
     pub postgres: agora_postgres::Config,
     /// Connection settings of the Kafka brokers.
     pub kafka: agora_kafka::Config,
-    /// Connection settings of Redis.
-    pub redis: agora_redis::Config,
-    /// Issuer, audience and keys that access tokens are verified with.
+    /// Issuer, audience and keys that access tokens are verified with, and the Redis that holds revoked sessions and the cache.
     pub tokens: TokenSettings,
     /// Recovery epoch of the database, written into every event; rises with each restore.
     pub epoch: Epoch,
@@ -32,6 +31,8 @@ pub struct Config {
     pub recompute_every: Duration,
     /// Category that is recommended to users without purchases.
     pub default_category: String,
+    /// The archive that `agora replay --into recommendation` reads; the service itself does not use it.
+    pub archive: Option<Archive>,
 }
 
 impl Config {
@@ -47,11 +48,11 @@ impl Config {
             ports: Ports::read(reader, row.port, row.internal_port),
             postgres: agora_postgres::Config::read(reader),
             kafka: agora_kafka::Config::read(reader),
-            redis: agora_redis::Config::read(reader),
             tokens: TokenSettings::read(reader),
             epoch: reader.default("RECOVERY_EPOCH", Epoch::default()),
             recompute_every: Duration::from_secs(interval.into()),
             default_category: reader.default("RECOMMENDATION_DEFAULT_CATEGORY", DEFAULT_CATEGORY.to_owned()),
+            archive: Archive::read(reader),
         }
     }
 }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use agora_chassis::{Ports, Process, Routers, Started, settings};
 use agora_kafka::Producer;
+use agora_postgres::Db;
 use agora_redis::Redis;
 use futures::{FutureExt as _, future::BoxFuture};
 
@@ -35,19 +36,23 @@ pub fn start(process: Process) -> BoxFuture<'static, Started> {
     async move { Ok(build(settings(process.service(), Config::read)?, &process).await) }.boxed()
 }
 
-/// Builds the service and starts its tasks in `process`.
-pub async fn build(config: Config, process: &Process) -> (Ports, Routers) {
+/// Connects the use cases with the database and Redis, without ports and without the service's own tasks.
+pub async fn use_cases(config: &Config, process: &Process) -> (Db, Redis, RecommendationService) {
     let db = agora_postgres::connect(&config.postgres, &MIGRATIONS, process).await;
-    let redis = Redis::connect(&config.redis, process);
+    let redis = Redis::connect(&config.tokens.redis, process);
     let store = PgRecommendations::new(db.clone(), process.ids(), config.epoch);
-    let Config { recompute_every, default_category, .. } = config;
     let service = RecommendationService::new(
         Arc::new(store),
         Arc::new(RedisCache::new(redis.clone())),
-        Arc::new(RedisLimit::new(redis, process)),
-        Rules { default_category, recompute_every },
+        Arc::new(RedisLimit::new(redis.clone(), process)),
+        Rules { default_category: config.default_category.clone(), recompute_every: config.recompute_every },
     );
+    (db, redis, service)
+}
 
+/// Builds the service and starts its tasks in `process`.
+pub async fn build(config: Config, process: &Process) -> (Ports, Routers) {
+    let (db, redis, service) = use_cases(&config, process).await;
     agora_outbox::relay(db.clone(), Producer::new(&config.kafka), process);
     agora_outbox::sweep(db.clone(), process);
     let reader = service.clone();
@@ -57,6 +62,6 @@ pub async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let (working, instance, shutdown) = (service.clone(), process.ids().next(), process.shutdown());
     process.supervise("recompute", move || worker::run(working.clone(), instance, shutdown.clone()));
 
-    let verifier = config.tokens.verifier(process);
+    let verifier = config.tokens.verifier_with(redis, process);
     (config.ports, http::routers(service, verifier, process))
 }

@@ -1,6 +1,8 @@
 //! Settings of the search service, read from the environment. Depends on no other module of the service.
 
+use agora_archive::Config as Archive;
 use agora_chassis::{Ports, Reader, WatchedSecret};
+use agora_postgres::ReplicaConfig;
 use agora_web::TokenSettings;
 
 /// All settings of the service.
@@ -18,6 +20,10 @@ pub struct Config {
     pub internal_secret: WatchedSecret,
     /// Base URL of the catalog's internal API.
     pub catalog_url: String,
+    /// Where every event of every topic is archived; none: nowhere.
+    pub archive: Option<Archive>,
+    /// The read replica that answers searches; none: the database itself does.
+    pub replica: Option<ReplicaConfig>,
 }
 
 impl Config {
@@ -30,6 +36,8 @@ impl Config {
             tokens: TokenSettings::read(reader),
             internal_secret: reader.secret("INTERNAL_SECRET"),
             catalog_url: reader.required("CATALOG_INTERNAL_URL"),
+            archive: Archive::read(reader),
+            replica: ReplicaConfig::read(reader),
         }
     }
 }

@@ -17,7 +17,7 @@ use std::{sync::Arc, time::Duration};
 use agora_chassis::{Ports, Process, Routers, Started, settings};
 use agora_kafka::Producer;
 use agora_outbound::{Client, InternalSigner};
-use agora_postgres::PoolPart;
+use agora_postgres::{PoolPart, connect_reads};
 use futures::{FutureExt as _, future::BoxFuture};
 
 pub use config::Config;
@@ -39,9 +39,13 @@ pub fn start(process: Process) -> BoxFuture<'static, Started> {
 async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let (writes, searches) = config.postgres.split(SEARCH_POOL);
     let db = agora_postgres::connect(&writes, &MIGRATIONS, process).await;
-    let reads = match searches {
-        Some(searches) => agora_postgres::connect(&searches, &MIGRATIONS, process).await,
+    let reads = match &searches {
+        Some(searches) => agora_postgres::connect(searches, &MIGRATIONS, process).await,
         None => db.clone(),
+    };
+    let reads = match &config.replica {
+        Some(replica) => connect_reads(&searches.unwrap_or(writes), replica, reads, &MIGRATIONS, process),
+        None => reads.into(),
     };
     let signer = InternalSigner::new(config.internal_secret, "search");
     let catalog = CatalogClient(Client::new("catalog", &config.catalog_url, signer, process));
@@ -55,6 +59,10 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     agora_outbox::consume(db, &config.kafka, consumer::CONSUMER, consumer::TOPICS, process, move |envelopes| {
         consumer::handle(reader.clone(), envelopes).boxed()
     });
+    if let Some(archive) = &config.archive {
+        let group = agora_topology::ARCHIVE_GROUP;
+        agora_archive::write(archive, &config.kafka, group, &agora_events::topics::ALL, process);
+    }
     let (building, shutdown) = (service.clone(), process.shutdown());
     process.supervise("index-build", move || worker::run(building.clone(), shutdown.clone()));
 

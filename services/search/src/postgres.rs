@@ -8,19 +8,20 @@ mod rows;
 mod searches;
 mod writes;
 
-use agora_postgres::Db;
+use agora_postgres::{Db, ReadDb};
 
 /// The index in PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct PgIndex {
     db: Db,
-    /// Connections for searches, which anybody can request; their statements are planned for their values.
-    reads: Db,
+    /// Connections for searches, which anybody can request; their statements are planned for their values, and they may lag
+    /// behind like the index itself.
+    reads: ReadDb,
 }
 
 impl PgIndex {
     /// Creates the store. `reads` serves searches, so that they do not take the connections of events.
-    pub fn new(db: Db, reads: Db) -> Self {
-        Self { db, reads }
+    pub fn new(db: Db, reads: impl Into<ReadDb>) -> Self {
+        Self { db, reads: reads.into() }
     }
 }

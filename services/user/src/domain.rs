@@ -12,8 +12,8 @@ pub use account::{PreferencesChange, Profile, Status, User, revoked};
 pub use address::{ADDRESSES_MAX, BookEntry};
 pub use credentials::{Credentials, Password, PasswordHash, opaque_string};
 pub use session::{
-    AccessToken, Device, PASSWORD_RESET_LIFETIME, REFRESH_GRACE, RefreshToken, SESSION_IDLE, SESSION_LIFETIME, Session,
-    TokenDigest,
+    AccessToken, Device, PASSWORD_RESET_LIFETIME, REFRESH_GRACE, REVOCATION_MARGIN, RefreshToken, Revocation,
+    SESSION_IDLE, SESSION_LIFETIME, Session, TokenDigest,
 };
 pub use text::{Phone, Text, Username};
 

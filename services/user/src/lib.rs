@@ -2,6 +2,7 @@
 //!
 //! This file wires the parts together; no other file depends on all of them.
 
+mod cache;
 mod config;
 mod crypto;
 pub mod domain;
@@ -14,17 +15,19 @@ mod worker;
 use std::sync::Arc;
 
 use agora_chassis::{Ports, Process, Routers, settings};
+use agora_redis::Redis;
 use agora_web::TokenSettings;
 use anyhow::Context as _;
 use futures::future::BoxFuture;
 use sqlx::migrate::Migrator;
 
+pub use cache::RedisRevocations;
 pub use config::{Config, FirstAdmin};
 pub use crypto::{Argon2Passwords, DerivedTokens, Issue, SignedTokens};
 pub use http::routers;
-pub use postgres::PgUsers;
+pub use postgres::{PgRevocations, PgUsers};
 
-use self::service::{AttemptLimits, UserService};
+use self::service::{AttemptLimits, RevocationPublisher, UserService};
 
 /// Migrations of this service's tables, including the outbox.
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -40,9 +43,15 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, 
         config;
     let db = agora_postgres::connect(&postgres, &MIGRATIONS, process).await;
     let store = Arc::new(PgUsers::new(db.clone(), process.ids(), epoch));
-    let TokenSettings { keys, issuer, audience } = tokens.clone();
+    let TokenSettings { keys, issuer, audience, redis } = tokens.clone();
+    let redis = Redis::connect(&redis, process);
+    let publisher = RevocationPublisher {
+        store: Arc::new(PgRevocations::new(db.clone(), access_lifetime_s)),
+        list: Arc::new(RedisRevocations(redis.clone())),
+    };
+    let sessions_ended = store.sessions_ended();
     let issue = Issue { issuer, audience, lifetime_s: access_lifetime_s };
-    let verifier = tokens.verifier(process);
+    let verifier = tokens.verifier_with(redis, process);
     let service = UserService {
         users: store.clone(),
         control: store.clone(),
@@ -59,6 +68,7 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, 
     let producer = agora_kafka::Producer::new(&kafka);
     agora_outbox::relay(db.clone(), producer, process);
     agora_outbox::sweep(db, process);
+    worker::publish_revocations(publisher, sessions_ended, process);
     worker::start(&service, first_admin.map(|FirstAdmin { email, password }| (email, password)), process);
     Ok((ports, http::routers(service, verifier, internal_secret, process)))
 }

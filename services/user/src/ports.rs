@@ -2,6 +2,8 @@
 //!
 //! Each method is one atomic operation. Must not depend on SQL or HTTP.
 
+mod revocations;
+
 use agora_chassis::BoxError;
 use agora_events::user::Preferences;
 use agora_outbox::{DedupKey, Outcome};
@@ -9,6 +11,7 @@ use agora_vocab::{AddressId, Email, Page, PageSize, PasswordResetId, Role, Secre
 use async_trait::async_trait;
 
 pub use agora_outbox::StoreError;
+pub use revocations::{RevocationList, Revocations};
 
 use crate::domain::{
     AccessToken, BookEntry, Credentials, Device, Password, PasswordHash, PreferencesChange, Profile, RefreshToken,

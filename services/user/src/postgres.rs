@@ -5,6 +5,7 @@
 mod addresses;
 mod control;
 mod password_resets;
+mod revocations;
 mod sessions;
 mod users;
 
@@ -16,7 +17,10 @@ use agora_postgres::{Db, Tx};
 use agora_vocab::{Email, Epoch, Ids, Invalid, UserId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use tokio::sync::Notify;
 use uuid::Uuid;
+
+pub use revocations::PgRevocations;
 
 use crate::{
     domain::{Phone, Profile, Text, User, Username},
@@ -29,12 +33,19 @@ pub struct PgUsers {
     db: Db,
     ids: Arc<dyn Ids>,
     epoch: Epoch,
+    /// Notified by each change that ended sessions, once it is committed.
+    sessions_ended: Arc<Notify>,
 }
 
 impl PgUsers {
     /// The database must hold this service's tables.
     pub fn new(db: Db, ids: Arc<dyn Ids>, epoch: Epoch) -> Self {
-        Self { db, ids, epoch }
+        Self { db, ids, epoch, sessions_ended: Arc::default() }
+    }
+
+    /// Notified when sessions have ended, so that they are published at once.
+    pub fn sessions_ended(&self) -> Arc<Notify> {
+        self.sessions_ended.clone()
     }
 
     /// Appends an event of a user. `seq` is the user's event counter, incremented in the same transaction.

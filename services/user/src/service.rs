@@ -8,6 +8,7 @@ mod control;
 mod first_admin;
 mod login;
 mod password_reset;
+mod revocations;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -27,6 +28,7 @@ use crate::{
 pub use attempts::AttemptLimits;
 pub use first_admin::Ensured;
 pub use login::{Attempt, LoggedIn};
+pub use revocations::{PublishError, RevocationPublisher};
 
 /// The use cases of user accounts. Cheap to clone.
 #[derive(Clone)]

@@ -1,14 +1,15 @@
-//! Background tasks: wait for a usable signing key, create and update the first admin from its Secret, delete expired
-//! sessions. Calls use cases and ports only.
+//! Background tasks: wait for a usable signing key, create and update the first admin from its Secret, publish revoked sessions,
+//! delete expired sessions. Calls use cases and ports only.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use agora_chassis::{Dependency, Gate, Pauses, Process, WatchedSecret, chain};
 use agora_vocab::Email;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     domain::Password,
-    service::{Ensured, UserService},
+    service::{Ensured, PublishError, RevocationPublisher, UserService},
 };
 
 /// First and longest wait between two attempts of a task that the service waits for.
@@ -17,6 +18,12 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 
 /// Interval of the look for requests of a new password that an instance left behind.
 const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Interval of the look for a lost list of revoked sessions, and for sessions that another instance ended and did not publish.
+const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Interval of the publication of all revoked sessions: a replica of Redis that takes over may have lost the latest ones.
+const PUBLISH_ALL_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Interval of the deletion of expired sessions.
 const DELETE_INTERVAL: Duration = Duration::from_mins(10);
@@ -39,6 +46,11 @@ pub fn start(service: &UserService, first_admin: Option<(Email, WatchedSecret)>,
             ensure_first_admin(ensuring.clone(), email, password, gate.clone(), dependency.clone())
         });
     }
+}
+
+/// Starts the task that publishes revoked sessions: at once when sessions ended here.
+pub fn publish_revocations(publisher: RevocationPublisher, sessions_ended: Arc<Notify>, process: &Process) {
+    until_shutdown(process, "revocations", move || publish(publisher.clone(), sessions_ended.clone()));
 }
 
 /// Supervises a task that does not watch the shutdown of the process itself.
@@ -110,6 +122,37 @@ async fn announce_resets(service: UserService) -> anyhow::Result<()> {
             () = tokio::time::sleep(ANNOUNCE_INTERVAL) => {}
         }
     }
+}
+
+async fn publish(revoked: RevocationPublisher, sessions_ended: Arc<Notify>) -> anyhow::Result<()> {
+    let (mut all_at, mut fails): (Option<Instant>, bool) = (None, false);
+    loop {
+        let published = if all_at.is_none_or(|at| at.elapsed() >= PUBLISH_ALL_INTERVAL) {
+            let published = publish_all(&revoked).await;
+            all_at = published.is_ok().then(Instant::now);
+            published
+        } else {
+            revoked.publish_new().await
+        };
+        // Once, not every second; readiness lists what is away.
+        match published {
+            Err(error) if !fails => {
+                tracing::warn!(error = chain(&error), "revoked sessions are published late; retrying");
+                fails = true;
+            }
+            Ok(()) => fails = false,
+            Err(_) => {}
+        }
+        tokio::select! {
+            () = sessions_ended.notified() => {}
+            () = tokio::time::sleep(PUBLISH_INTERVAL) => {}
+        }
+    }
+}
+
+async fn publish_all(publisher: &RevocationPublisher) -> Result<(), PublishError> {
+    publisher.publish_all().await?;
+    publisher.delete_old().await
 }
 
 async fn delete_expired_sessions(service: UserService) -> anyhow::Result<()> {

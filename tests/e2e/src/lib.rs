@@ -7,6 +7,7 @@ pub mod at_rest;
 pub mod broker;
 pub mod cluster;
 pub mod faults;
+pub mod mailbox;
 pub mod market;
 pub mod report;
 pub mod settings;

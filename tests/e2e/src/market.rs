@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::{CHILDREN, Cluster, Kind, MARKETPLACE, name, text, uid},
+    mailbox,
     settings::Settings,
     wait::{until, when},
 };
@@ -30,9 +31,11 @@ pub struct Market {
 pub type ChildKey = (&'static str, String);
 
 impl Market {
-    /// The minimal sample with the release under test and this name and namespace.
+    /// The minimal sample with the mailbox, the release under test and this name and namespace.
     pub fn manifest(&self, settings: &Settings) -> anyhow::Result<Value> {
-        self.sample(settings, MINIMAL)
+        let mut object = self.sample(settings, MINIMAL)?;
+        object["spec"]["mail"] = mailbox::spec(&self.cluster.namespace);
+        Ok(object)
     }
 
     /// A sample file of the checkout with the release under test and this name and namespace.

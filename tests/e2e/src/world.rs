@@ -12,6 +12,7 @@ use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use crate::{
     cluster::{CRD, Cluster, DEPLOYMENT, MARKETPLACE, SECRET, SERVICE, text},
+    mailbox,
     market::Market,
     report,
     settings::{POSTGRES_PORT, Settings},
@@ -42,7 +43,7 @@ pub struct World {
 }
 
 impl World {
-    /// Creates namespaces, Secret, CRD and operator, and deletes the Marketplaces of an earlier run.
+    /// Creates namespaces, Secret, CRD, mailbox and operator, and deletes the Marketplaces of an earlier run.
     pub async fn prepare() -> anyhow::Result<Self> {
         let settings = Settings::read()?;
         let cluster = Cluster::connect(SHOP_NAMESPACE).await?;
@@ -59,6 +60,7 @@ impl World {
         });
         cluster.apply(SECRET, &secret).await?;
         apply_crd(&settings, &cluster).await?;
+        mailbox::deploy(&settings, &cluster).await?;
         install_operator(&settings, &cluster).await?;
         let market = Market { cluster: cluster.clone(), name: "shop".to_owned() };
         let tables = Tables { user, password: Secret::new(password), port: POSTGRES_PORT, market: market.clone() };

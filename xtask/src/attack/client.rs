@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -71,7 +72,7 @@ pub async fn once(from: IpAddr, to: SocketAddr, request: &str) -> Option<u16> {
 }
 
 /// Reads a page of products on a new connection, one after the other, until told to stop. Returns the longest wait.
-pub async fn newcomers(to: SocketAddr, end: &Notify) -> Result<Duration> {
+pub async fn newcomers(to: SocketAddr, end: Arc<Notify>) -> Result<Duration> {
     let ended = end.notified();
     tokio::pin!(ended);
     let (mut longest, mut number) = (Duration::ZERO, 0);

@@ -50,13 +50,14 @@ pub const CLUSTER_NEEDS: [Need; 18] = [
 pub const BUILD_NEEDS: [Need; 4] =
     [("cc", "gcc"), ("make", "make"), ("pkg-config", "pkg-config"), ("/usr/include/openssl/ssl.h", "libssl-dev")];
 /// Required to run the database tests. PostgreSQL and Kafka come from Maven.
-pub const DATABASE_NEEDS: [Need; 6] = [
+pub const DATABASE_NEEDS: [Need; 7] = [
     ("redis-server", "redis-server"),
     ("openssl", "openssl"),
     ("xz", "xz-utils"),
     ("java", "default-jre-headless"),
     ("mvn", "maven"),
     ("setpriv", "util-linux"),
+    ("pip3", "python3-pip"),
 ];
 
 /// Required to build the images and to load them into an existing cluster, besides `BUILD_NEEDS`.

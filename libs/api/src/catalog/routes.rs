@@ -22,6 +22,54 @@ routes! {
         DELETE = Delete "/api/v1/products/{id}" Policy::ADMIN;
         /// Sets or adjusts the stock of a product.
         ADJUST_STOCK = Put "/api/v1/products/{id}/inventory" Policy::ADMIN;
+        /// A page of the variants of a product, by name.
+        LIST_VARIANTS = Get "/api/v1/products/{id}/variants" Optional;
+        CREATE_VARIANT = Post "/api/v1/products/{id}/variants" Policy::ADMIN;
+        READ_VARIANT = Get "/api/v1/products/{id}/variants/{variant}" Optional;
+        /// Changes a variant; needs its version.
+        CHANGE_VARIANT = Patch "/api/v1/products/{id}/variants/{variant}" Policy::ADMIN;
+        /// Deletes a variant of which no units are on hand.
+        DELETE_VARIANT = Delete "/api/v1/products/{id}/variants/{variant}" Policy::ADMIN;
+        /// A page of the categories, by name.
+        LIST_CATEGORIES = Get "/api/v1/categories" Optional;
+        CREATE_CATEGORY = Post "/api/v1/categories" Policy::ADMIN;
+        READ_CATEGORY = Get "/api/v1/categories/{id}" Optional;
+        /// Changes a category; needs its version.
+        CHANGE_CATEGORY = Patch "/api/v1/categories/{id}" Policy::ADMIN;
+        /// Deletes a category that no product has.
+        DELETE_CATEGORY = Delete "/api/v1/categories/{id}" Policy::ADMIN;
+        /// A page of the brands, by name.
+        LIST_BRANDS = Get "/api/v1/brands" Optional;
+        CREATE_BRAND = Post "/api/v1/brands" Policy::ADMIN;
+        READ_BRAND = Get "/api/v1/brands/{id}" Optional;
+        /// Changes a brand; needs its version.
+        CHANGE_BRAND = Patch "/api/v1/brands/{id}" Policy::ADMIN;
+        /// Deletes a brand that no product has.
+        DELETE_BRAND = Delete "/api/v1/brands/{id}" Policy::ADMIN;
+        /// A page of the suppliers, by name.
+        LIST_SUPPLIERS = Get "/api/v1/suppliers" Policy::ADMIN;
+        CREATE_SUPPLIER = Post "/api/v1/suppliers" Policy::ADMIN;
+        READ_SUPPLIER = Get "/api/v1/suppliers/{id}" Policy::ADMIN;
+        /// Changes a supplier; needs its version.
+        CHANGE_SUPPLIER = Patch "/api/v1/suppliers/{id}" Policy::ADMIN;
+        /// Deletes a supplier that no product has.
+        DELETE_SUPPLIER = Delete "/api/v1/suppliers/{id}" Policy::ADMIN;
+        /// A page of the places where warehouses stand, by name.
+        LIST_LOCATIONS = Get "/api/v1/locations" Policy::ADMIN;
+        CREATE_LOCATION = Post "/api/v1/locations" Policy::ADMIN;
+        READ_LOCATION = Get "/api/v1/locations/{id}" Policy::ADMIN;
+        /// Changes a location of warehouses; needs its version.
+        CHANGE_LOCATION = Patch "/api/v1/locations/{id}" Policy::ADMIN;
+        /// Deletes a location of warehouses that no warehouse has.
+        DELETE_LOCATION = Delete "/api/v1/locations/{id}" Policy::ADMIN;
+        /// A page of the warehouses, by name.
+        LIST_WAREHOUSES = Get "/api/v1/warehouses" Policy::ADMIN;
+        CREATE_WAREHOUSE = Post "/api/v1/warehouses" Policy::ADMIN;
+        READ_WAREHOUSE = Get "/api/v1/warehouses/{id}" Policy::ADMIN;
+        /// Changes a warehouse; needs its version.
+        CHANGE_WAREHOUSE = Patch "/api/v1/warehouses/{id}" Policy::ADMIN;
+        /// Deletes a warehouse that never had stock.
+        DELETE_WAREHOUSE = Delete "/api/v1/warehouses/{id}" Policy::ADMIN;
     }
 }
 
@@ -39,5 +87,7 @@ routes! {
         COMMIT = Post "/internal/v1/commit" Service;
         /// Releases a reservation, or blocks one that arrives later; idempotent.
         RELEASE = Post "/internal/v1/release" Service;
+        /// Puts units of a committed reservation back into stock; idempotent by return.
+        TAKE_BACK = Post "/internal/v1/take-back" Service;
     }
 }

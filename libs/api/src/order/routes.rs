@@ -17,6 +17,16 @@ routes! {
         ADVANCE = Patch "/api/v1/orders/{id}" Policy::ADMIN;
         /// Cancels an order that is not shipped yet.
         CANCEL = Delete "/api/v1/orders/{id}" User;
+        /// Adds a parcel with units of the order.
+        SHIP = Post "/api/v1/orders/{id}/shipments" Policy::ADMIN;
+        /// Marks a parcel as delivered.
+        DELIVER = Post "/api/v1/orders/{id}/shipments/{shipmentId}/deliver" Policy::ADMIN;
+        /// Requests the return of delivered units.
+        REQUEST_RETURN = Post "/api/v1/orders/{id}/returns" User;
+        ACCEPT_RETURN = Post "/api/v1/orders/{id}/returns/{returnId}/accept" Policy::ADMIN;
+        REJECT_RETURN = Post "/api/v1/orders/{id}/returns/{returnId}/reject" Policy::ADMIN;
+        /// Records that the units arrived, which refunds their price.
+        RECEIVE_RETURN = Post "/api/v1/orders/{id}/returns/{returnId}/receive" Policy::ADMIN;
         /// A page of the orders of all users.
         LIST_ALL = Get "/api/v1/admin/orders" Policy::ADMIN;
         /// What sold most.

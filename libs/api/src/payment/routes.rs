@@ -44,5 +44,7 @@ routes! {
         VOID = Post "/internal/v1/void" Service;
         /// Refunds the remaining amount of a payment.
         REFUND_REMAINING = Post "/internal/v1/refund" Service;
+        /// Refunds an amount of a payment; idempotent by refund.
+        REFUND_PART = Post "/internal/v1/refund-part" Service;
     }
 }

@@ -141,7 +141,9 @@ async fn an_unhandleable_message_becomes_a_dead_letter_and_the_partition_continu
 }
 
 fn reason(envelope: &Envelope) -> String {
-    let DeadLetterEvent::Dead(letter) = envelope.event().expect("readable").expect("known");
+    let DeadLetterEvent::Dead(letter) = envelope.event().expect("readable").expect("known") else {
+        panic!("another event")
+    };
     letter.metadata.reason
 }
 

@@ -93,7 +93,9 @@ async fn a_poisoned_message_does_not_stop_its_partition_whatever_bytes_it_holds(
     assert!(payloads == expected, "each poison is stored as it came, once");
     let events = consume_all(&config, topics::DEAD_LETTER, |events| events.len() >= expected.len()).await;
     for event in &events {
-        let DeadLetterEvent::Dead(letter) = event.event().expect("readable").expect("known");
+        let DeadLetterEvent::Dead(letter) = event.event().expect("readable").expect("known") else {
+            panic!("another event")
+        };
         assert!(!letter.metadata.reason.contains(char::is_control), "{:?}", letter.metadata.reason);
     }
     let referenced = events.iter().filter(|event| !event.data.get().contains("originalMessage")).count();

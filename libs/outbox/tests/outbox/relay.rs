@@ -171,3 +171,41 @@ async fn ms7_events_wait_while_the_broker_is_unreachable_and_arrive_when_it_is_b
     arrived_in_order(&received, PER_KEY);
     process.end().await;
 }
+
+/// Connections of this machine to a port, as the kernel lists them.
+fn connections_to(port: u16) -> usize {
+    const ESTABLISHED: &str = "01";
+    let remote = format!(":{port:04X}");
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| std::fs::read_to_string(table).unwrap_or_default());
+    let to_port = |line: &&str| {
+        let mut columns = line.split_whitespace().skip(2);
+        columns.next().is_some_and(|address| address.ends_with(&remote)) && columns.next() == Some(ESTABLISHED)
+    };
+    tables.iter().flat_map(|table| table.lines()).filter(to_port).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ms9_every_batch_of_a_process_is_sent_over_the_same_connections() {
+    const BATCHES: i64 = 40;
+    let (db, server) = (database().await, KafkaServer::start());
+    let config = Config::plain(&server.brokers(), "connections");
+    ensure_topics(&config, &[topics::ORDER], PARTITIONS).await.expect("making topics");
+    let port = server.brokers().rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+    assert_eq!(connections_to(port), 0);
+    let process = start_relay(&db, &config);
+    let send_one = async |seq| {
+        let mut tx = db.begin().await.expect("a transaction");
+        append(&mut tx, &process, 1, seq).await;
+        tx.commit().await.expect("committed");
+        until("the event is sent", || async { pending(&db).await == 0 }).await;
+        connections_to(port)
+    };
+    let first = send_one(1).await;
+    // One to the address of the settings, one to the address that the broker gives.
+    assert!((1..=2).contains(&first), "{first}");
+    for seq in 2..=BATCHES {
+        assert_eq!(send_one(seq).await, first, "after {seq} batches");
+    }
+    process.end().await;
+    until("an ended process has no connection", || async { connections_to(port) == 0 }).await;
+}

@@ -14,7 +14,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_
 use serde_json::{Value, json};
 
 use crate::decide::credentials::{
-    AdminLogin, Credentials, EncryptionKeys, SigningKeys, admin_secret, database_secret, encryption_secret,
+    AdminLogin, Credentials, EncryptionKeys, KeySet, SigningKeys, admin_secret, database_secret, encryption_secret,
     internal_secret, signing_secret, spare_secret,
 };
 use crate::decide::observed::{Children, ConditionError};
@@ -124,7 +124,7 @@ fn signing_keys(name: &str, current: Secret, next: Secret) -> Result<SigningKeys
     };
     let (first, second) = (read(&current, "current.pem")?, read(&next, "next.pem")?);
     let jwks = json!({ "keys": [jwk(&first), jwk(&second)] }).to_string();
-    Ok(SigningKeys { current, next, jwks })
+    Ok(SigningKeys { current, next, published: KeySet::live(jwks) })
 }
 
 fn public_key(pem: &Secret) -> Option<Vec<u8>> {

@@ -1,7 +1,7 @@
 //! Reads what a reconciliation decides by: the caches, the last inspections of the data servers, and the few Secrets that
 //! no cache holds. Generates missing credentials in memory; writes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -14,7 +14,7 @@ use crate::cluster::credentials::{self, CredentialError};
 use crate::cluster::error_chain::error_chain;
 use crate::cluster::refusals::refusals;
 use crate::cluster::writes;
-use crate::decide::credentials::{SIGNING_KEYS, signing_secret};
+use crate::decide::credentials::{JWKS, RETIRED_KEYS, SIGNING_KEYS, jwks_name, signing_secret};
 use crate::decide::desired::is_owned;
 use crate::decide::observed::{LastInspection, Observed, ReferencedSecret, secret_values};
 use crate::decide::plan::Plan;
@@ -62,13 +62,22 @@ pub async fn observe(
         let stored = children.secret(&signing_secret(&market.name));
         let stored = stored.is_some_and(|values| SIGNING_KEYS.iter().all(|key| values.contains_key(*key)));
         let keep = RETIRED_KEY + time::Duration::seconds(plan.access_token_lifetime_seconds.into());
-        keys.jwks = cluster.published(market, |published| published.publish(&keys.jwks, stored, now, keep));
+        let earlier = children.config_map(&jwks_name(&market.name));
+        let earlier = earlier.as_ref().map(|data| (text(data, JWKS), text(data, RETIRED_KEYS)));
+        keys.published = cluster.published(market, |published| {
+            published.restore(earlier, now);
+            published.publish(&keys.published.jwks, stored, now, keep)
+        });
     }
     let LastInspection { databases, topics, redis, services } = last;
     let refusals = refusals(cluster, market, &children, now).await;
     let observed =
         Observed { children, credentials, referenced_secrets, databases, topics, redis, services, refusals, now };
     Ok(Snapshot { observed, cache_lags })
+}
+
+fn text<'a>(data: &'a BTreeMap<String, String>, key: &str) -> &'a str {
+    data.get(key).map(String::as_str).unwrap_or_default()
 }
 
 /// Sends a request only for a Secret that is not in the cache: to learn whether it exists without the label. The request

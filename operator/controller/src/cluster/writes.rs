@@ -71,3 +71,34 @@ pub fn overlay(children: &mut Children, writes: &mut BTreeMap<ObjectKey, LastWri
 fn version(object: &DynamicObject) -> u64 {
     object.resource_version().and_then(|text| text.parse().ok()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::Kind;
+
+    fn of_version(version: &str) -> Arc<DynamicObject> {
+        let object =
+            json!({"metadata": {"name": "shop-cart", "resourceVersion": version}, "data": {"version": version}});
+        Arc::new(serde_json::from_value(object).unwrap())
+    }
+
+    #[test]
+    fn the_answer_to_a_write_replaces_an_older_child_and_is_dropped_once_the_cache_shows_it() {
+        let key = ObjectKey::new(Kind::ConfigMap, "shop-cart");
+        let written = of_version("10");
+        let write = LastWrite { uncached: Some((written.clone(), Instant::now())), ..LastWrite::default() };
+        let mut writes = BTreeMap::from([(key.clone(), write)]);
+        let mut shown = |version: &str| {
+            let mut children = Children(BTreeMap::from([(key.clone(), of_version(version))]));
+            let lags = overlay(&mut children, &mut writes);
+            (lags, children.get(&key).unwrap().data["data"]["version"].clone())
+        };
+        assert_eq!(shown("9"), (true, json!("10")));
+        assert_eq!(shown("10"), (false, json!("10")));
+        assert_eq!(Arc::strong_count(&written), 1, "no second copy stays in memory");
+        assert_eq!(shown("9"), (false, json!("9")));
+    }
+}

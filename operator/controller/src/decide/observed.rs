@@ -8,6 +8,7 @@ use agora_vocab::Secret;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::DynamicObject;
 use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
@@ -63,6 +64,11 @@ impl Children {
 
     pub fn job(&self, name: &str) -> Option<Job> {
         self.typed(Kind::Job, name)
+    }
+
+    /// The values of a ConfigMap.
+    pub fn config_map(&self, name: &str) -> Option<BTreeMap<String, String>> {
+        self.typed::<ConfigMap>(Kind::ConfigMap, name)?.data
     }
 
     /// The decoded values of a Secret.

@@ -3,26 +3,30 @@
 //! Pure, and the only module that reads a spec. It reports every violation, not only the first.
 
 mod addresses;
+mod archive;
 mod budget;
 mod kafka;
 mod known;
+mod mail;
 mod payments;
 mod service;
 
 use std::collections::BTreeMap;
 
 use agora_crd::{
-    DeletionPolicy, ExposureTlsType, ExposureType, LegacyAliases, Marketplace, Network, PaymentProvider, Pod, Profile,
-    Reason, Recommendations, TlsMode,
+    DeletionPolicy, ExposureTlsType, ExposureType, LegacyAliases, Marketplace, Network, Orders, PaymentProvider, Pod,
+    Profile, Promotions, Reason, Recommendations, TlsMode,
 };
 use agora_topology as topology;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
 pub use addresses::host_and_port;
+pub use archive::ArchivePlan;
 pub use budget::Budget;
 pub use kafka::{KafkaPlan, Mechanism, TopicPlan};
 pub use known::Known;
+pub use mail::MailPlan;
 pub use payments::StripePlan;
 pub use service::{EnvValue, Replicas, ServicePlan};
 
@@ -98,10 +102,18 @@ pub struct Plan {
     pub kafka: KafkaPlan,
     pub redis_endpoint: String,
     pub redis_secret: Option<String>,
+    pub archive: Option<ArchivePlan>,
     pub exposure: ExposurePlan,
     pub payments: PaymentProvider,
+    pub orders: Orders,
     pub recommendations: Recommendations,
+    /// `None`: the catalog starts no promotions.
+    pub promotions: Option<Promotions>,
     pub stripe: Option<StripePlan>,
+    /// `None`: no mail is sent.
+    pub mail: Option<MailPlan>,
+    /// The address of the shop, for links in mails.
+    pub public_url: Option<String>,
     pub access_token_lifetime_seconds: i32,
     pub pod: Pod,
     pub network: Network,
@@ -123,6 +135,8 @@ pub struct Plan {
 pub struct DatabasePlan {
     pub host: String,
     pub port: u16,
+    /// The read replica's host, at the same port.
+    pub read_host: Option<String>,
     pub tls: TlsPlan,
     pub admin_secret: String,
     pub deletion: DeletionPolicy,
@@ -191,10 +205,15 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         kafka: kafka::kafka(market, &isolation_key, &mut violations),
         redis_endpoint: spec.redis.external.standalone.endpoint.clone(),
         redis_secret: spec.redis.external.secret_ref.as_ref().map(|secret| secret.name.clone()),
+        archive: spec.archive.as_ref().map(|archive| ArchivePlan::of(archive, &isolation_key)),
         exposure: exposure(spec),
         payments: payments::provider(spec, &mut violations),
+        orders: spec.orders.clone(),
         recommendations: spec.recommendations.clone(),
+        promotions: spec.promotions.clone(),
         stripe: payments::stripe(spec),
+        mail: mail::mail(spec),
+        public_url: mail::public_url(spec),
         access_token_lifetime_seconds: spec.identity.access_token_lifetime_seconds,
         pod: spec.pod.clone(),
         network: spec.network.clone(),
@@ -291,13 +310,16 @@ impl Plan {
                 EnvValue::Secret { name, .. } => Some((name.clone(), Purpose::Env)),
             })
         });
-        let certificates = [tls, self.database.tls.ca_secret.clone(), self.kafka.tls.ca_secret.clone()];
+        let mail_ca = self.mail.as_ref().and_then(|mail| mail.tls.ca_secret.clone());
+        let certificates = [tls, self.database.tls.ca_secret.clone(), self.kafka.tls.ca_secret.clone(), mail_ca];
         let certificates = certificates.into_iter().flatten().map(|name| (name, Purpose::Tls));
         let logins = [
             Some((self.database.admin_secret.clone(), self.database_login())),
             self.redis_secret.clone().map(|name| (name, self.redis_login())),
             self.stripe.as_ref().map(|stripe| (stripe.secret.clone(), stripe.login())),
             self.kafka.credentials.clone().map(|name| (name, self.kafka_login())),
+            self.archive.as_ref().map(|archive| (archive.secret.clone(), archive.login.clone())),
+            self.mail.as_ref().and_then(|mail| Some((mail.secret.clone()?, mail.login()))),
         ];
         let pull = self.pull_secrets.iter().map(|name| (name.clone(), Purpose::Pull));
         let mut all: Vec<(String, Purpose)> =
@@ -330,6 +352,7 @@ fn database(spec: &agora_crd::MarketplaceSpec) -> DatabasePlan {
     DatabasePlan {
         host: external.host.clone(),
         port: u16::try_from(external.port).unwrap_or_default(),
+        read_host: external.read_host.clone(),
         tls: TlsPlan::of(external.tls.as_ref(), spec.profile),
         admin_secret: external.admin_secret_ref.name.clone(),
         deletion: spec.database.deletion_policy,

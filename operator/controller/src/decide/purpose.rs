@@ -17,6 +17,10 @@ pub enum Purpose {
     Redis(String),
     /// The API key of the payment provider at `host:port`.
     Payments(String),
+    /// The login at the archive's store: `host:port` of its endpoint, or its bucket at Amazon.
+    Archive(String),
+    /// The login at the mail server `host:port`.
+    Smtp(String),
     /// Certificates: of an authority, or with the key of the Ingress.
     Tls,
     /// An environment variable of a service.
@@ -27,6 +31,8 @@ pub enum Purpose {
 
 /// The purpose of a provider's API key; without an address, at any address.
 const PAYMENTS: &str = "payments";
+/// The purpose of a login at a mail server; without an address, at any address.
+const SMTP: &str = "smtp";
 
 /// The purposes that a Secret's owner allows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,9 +55,17 @@ impl Purposes {
     /// A login of a data server is never an environment variable, which a service could disclose.
     pub fn allow(&self, purpose: &Purpose) -> bool {
         let is_login = self.0.iter().any(|part| part.contains('='));
-        let anywhere = matches!(purpose, Purpose::Payments(_)) && self.0.iter().any(|part| part == PAYMENTS);
+        let anywhere = match purpose {
+            Purpose::Payments(_) => self.lists(PAYMENTS),
+            Purpose::Smtp(_) => self.lists(SMTP),
+            _ => false,
+        };
         let listed = anywhere || purpose.entries().iter().all(|entry| self.0.contains(entry));
         listed && !(is_login && *purpose == Purpose::Env)
+    }
+
+    fn lists(&self, purpose: &str) -> bool {
+        self.0.iter().any(|part| part == purpose)
     }
 }
 
@@ -62,6 +76,8 @@ impl Purpose {
             Self::Kafka(addresses) => addresses.iter().map(|address| format!("kafka={address}")).collect(),
             Self::Redis(address) => vec![format!("redis={address}")],
             Self::Payments(address) => vec![format!("{PAYMENTS}={address}")],
+            Self::Archive(store) => vec![format!("archive={store}")],
+            Self::Smtp(address) => vec![format!("{SMTP}={address}")],
             Self::Tls => vec!["tls".to_owned()],
             Self::Env => vec!["env".to_owned()],
             Self::Pull => vec!["pull".to_owned()],
@@ -88,6 +104,10 @@ mod tests {
         assert!(login.allow(&Purpose::Kafka(vec!["one:9092".to_owned(), "two:9092".to_owned()])));
         assert!(!login.allow(&Purpose::Kafka(vec!["one:9092".to_owned(), "evil:9092".to_owned()])));
         assert!(!login.allow(&Purpose::Redis("pg:5432".to_owned())));
+        assert!(!login.allow(&Purpose::Smtp("pg:5432".to_owned())));
+        let mail = Purpose::Smtp("mail:587".to_owned());
+        assert!(Purposes::parse("smtp=mail:587").allow(&mail) && Purposes::parse("tls, smtp").allow(&mail));
+        assert!(!Purposes::parse("smtp=other:587").allow(&mail) && !Purposes::parse("env").allow(&mail));
     }
 
     #[test]

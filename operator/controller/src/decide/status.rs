@@ -19,7 +19,7 @@ use crate::decide::applied::Applied;
 use crate::decide::data_guard::are_used;
 use crate::decide::desired::Desired;
 use crate::decide::observed::{ConditionError, Observed};
-use crate::decide::plan::{Plan, Violation};
+use crate::decide::plan::{MailPlan, Plan, Violation};
 
 pub use pods::{JobWithoutPod, jobs_without_pods};
 
@@ -262,6 +262,7 @@ fn effective(plan: &Plan) -> Effective {
         topic_replicas: plan.kafka.replicas,
         payments: format!("{:?}", plan.payments),
         legacy_aliases: format!("{:?}", plan.exposure.legacy_aliases),
+        mail: plan.mail.as_ref().map_or_else(|| "Suppressed".to_owned(), MailPlan::address),
         max_connections: plan.budget.limit,
         pool_size: plan.budget.pool,
     }

@@ -211,8 +211,8 @@ async fn release_topics(context: &Context, plan: &Plan, observed: &Observed) -> 
         return Ok(());
     }
     names.push(desired.marker.name.clone());
-    let consumers = topology::ALL.iter().filter(|row| !row.consumes.is_empty());
-    let groups: Vec<String> = consumers.map(|row| names::at_broker(&plan.isolation_key, row.name)).collect();
+    let groups = topology::ALL.iter().flat_map(topology::Service::consumer_groups);
+    let groups: Vec<String> = groups.map(|group| names::at_broker(&plan.isolation_key, group)).collect();
     let topics = admin.delete(&desired.broker, &names).await.map_err(failed)?;
     let groups = admin.delete_groups(&desired.broker, &groups).await.map_err(failed)?;
     for (_, result) in topics.into_iter().chain(groups) {

@@ -12,3 +12,15 @@ pub enum Next {
     /// Never: the Marketplace does not exist any more.
     Gone,
 }
+
+impl Next {
+    /// The same, and after `delay` if nothing is due before.
+    #[must_use]
+    pub fn at_latest_after(self, delay: Duration) -> Self {
+        match self {
+            Self::OnChange => Self::After(delay),
+            Self::After(earlier) => Self::After(earlier.min(delay)),
+            Self::Gone => Self::Gone,
+        }
+    }
+}

@@ -97,7 +97,9 @@ pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Er
     if !paused {
         remove_used_acceptance(context, market, &resource, &view).await?;
     }
-    Ok(next(&plan, &applied, cache_lags, &violations, &desired, &observed))
+    let next = next(&plan, &applied, cache_lags, &violations, &desired, &observed);
+    let keys_change_at = observed.credentials.signing.as_ref().ok().and_then(|keys| keys.published.changes_at);
+    Ok(keys_change_at.map_or(next, |at| next.at_latest_after((at - now).unsigned_abs())))
 }
 
 /// Writes the status of a new spec before it is applied: the conditions of the previous one must not be taken for those of

@@ -39,27 +39,47 @@ async fn a_secret_of_another_program_is_not_mounted() {
     operator.stop().await;
 }
 
+/// The ids of the published keys, the signing ones first.
+async fn key_ids(shop: &Shop) -> Vec<String> {
+    let map = shop.api(Kind::ConfigMap).get("lostkey-jwks").await.unwrap();
+    let set: Value = serde_json::from_str(map.data["data"]["jwks.json"].as_str().unwrap()).unwrap();
+    let keys = set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned());
+    keys.collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_public_keys_of_a_lost_signing_secret_stay_published_beside_the_new_ones() {
+async fn the_public_keys_of_a_lost_signing_secret_stay_published_beside_the_new_ones_also_after_a_restart() {
     let cluster = ApiServer::start().await;
     let server = Server::new(postgres().await, "lostkey_admin").await;
     let shop = Shop::prepare(&cluster, "lostkey", &server).await;
     shop.apply(&server, &kafka().await, "Retain").await;
     let operator = Operator::start(cluster.config().await).await;
     shop.provisioned().await;
-    let ids = async || {
-        let map = shop.api(Kind::ConfigMap).get("lostkey-jwks").await.unwrap();
-        let set: Value = serde_json::from_str(map.data["data"]["jwks.json"].as_str().unwrap()).unwrap();
-        let keys = set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned());
-        keys.collect::<Vec<_>>()
-    };
-    let before = ids().await;
+    let before = key_ids(&shop).await;
     assert_eq!(before.len(), 2);
     let secret = shop.secret("lostkey-signing").await.unwrap();
+    let delete = async |kind: Kind, name: &str| {
+        shop.api(kind).delete(name, &DeleteParams::default()).await.unwrap();
+    };
 
-    shop.api(Kind::Secret).delete("lostkey-signing", &DeleteParams::default()).await.unwrap();
-    until("new keys are drawn", async || shop.secret("lostkey-signing").await.filter(|now| *now != secret)).await;
-    let after = until("the new keys are published", async || Some(ids().await).filter(|ids| ids.len() == 4)).await;
+    delete(Kind::Secret, "lostkey-signing").await;
+    let drawn =
+        until("new keys are drawn", async || shop.secret("lostkey-signing").await.filter(|now| *now != secret)).await;
+    let after = until("they are published", async || Some(key_ids(&shop).await).filter(|ids| ids.len() == 4)).await;
     assert!(before.iter().all(|id| after[2..].contains(id)), "tokens of the lost keys are accepted: {after:?}");
+    operator.stop().await;
+
+    let operator = Operator::start(cluster.config().await).await;
+    delete(Kind::Service, "lostkey-cart").await;
+    until("the new operator has reconciled", async || shop.api(Kind::Service).get_opt("lostkey-cart").await.unwrap())
+        .await;
+    assert_eq!(key_ids(&shop).await, after, "a restart withdraws no key");
+    operator.stop().await;
+
+    delete(Kind::Secret, "lostkey-signing").await;
+    let operator = Operator::start(cluster.config().await).await;
+    until("new keys are drawn", async || shop.secret("lostkey-signing").await.filter(|now| *now != drawn)).await;
+    let ids = until("they are published", async || Some(key_ids(&shop).await).filter(|ids| ids.len() == 6)).await;
+    assert!(after.iter().all(|id| ids[2..].contains(id)), "lost while no operator ran: {ids:?}");
     operator.stop().await;
 }

@@ -154,7 +154,7 @@ fn an_existing_ingress_is_held_while_its_certificate_is_missing() {
 }
 
 #[test]
-fn pods_wait_for_their_migration_and_are_not_deleted_meanwhile() {
+fn da2_pods_wait_for_the_job_of_their_migration_and_are_not_deleted_meanwhile() {
     let fixture = Fixture::new(MINIMAL);
     let desired = fixture.desired();
     let deployment = |name: &str| ObjectKey::new(Kind::Deployment, name);
@@ -264,6 +264,20 @@ fn pods_refer_to_the_generated_objects_that_another_owner_may_have() {
 }
 
 #[test]
+fn ca22_the_catalog_gets_the_schedule_of_promotions_if_the_spec_has_one() {
+    let mut fixture = Fixture::new(MINIMAL).migrated();
+    let settings = |fixture: &Fixture| {
+        let key = ObjectKey::new(Kind::ConfigMap, "shop-catalog");
+        fixture.objects().into_iter().find(|object| object.key == key).unwrap().body["data"].clone()
+    };
+    assert_eq!(settings(&fixture)["PROMOTION_INTERVAL_SECONDS"], serde_json::Value::Null);
+    fixture.market.spec.promotions = Some(serde_json::from_str(r#"{"intervalSeconds": 3600}"#).unwrap());
+    let found = settings(&fixture);
+    assert_eq!(found["PROMOTION_INTERVAL_SECONDS"], "3600");
+    assert_eq!(found["PROMOTION_TITLE"], "Recommended this week");
+}
+
+#[test]
 fn re4_a_service_that_caches_gets_the_address_of_redis_its_password_and_the_schedule_of_the_spec() {
     let mut fixture = Fixture::new(MINIMAL).migrated();
     let settings = |fixture: &Fixture, service: &str| {
@@ -274,7 +288,10 @@ fn re4_a_service_that_caches_gets_the_address_of_redis_its_password_and_the_sche
     assert_eq!(found["REDIS_URL"], "redis://redis.data.svc:6379");
     assert_eq!(found["REDIS_PASSWORD_FILE"], serde_json::Value::Null);
     assert_eq!(found["RECOMMENDATION_INTERVAL_SECONDS"], "300");
-    assert_eq!(settings(&fixture, "order")["REDIS_URL"], serde_json::Value::Null);
+    // Every service refuses tokens of revoked sessions, whose list is in Redis.
+    for row in agora_topology::ALL {
+        assert_eq!(settings(&fixture, row.name)["REDIS_URL"], "redis://redis.data.svc:6379", "{}", row.name);
+    }
 
     let spec = &mut fixture.market.spec;
     (spec.recommendations.interval_seconds, spec.recommendations.default_category) = (60, "Books".to_owned());
@@ -287,6 +304,21 @@ fn re4_a_service_that_caches_gets_the_address_of_redis_its_password_and_the_sche
     assert_eq!(found["RECOMMENDATION_INTERVAL_SECONDS"], "60");
     assert_eq!(found["RECOMMENDATION_DEFAULT_CATEGORY"], "Books");
     assert!(!found.to_string().contains("hunter2"));
+}
+
+#[test]
+fn the_limits_of_unpaid_orders_are_those_of_the_spec_or_the_defaults_of_the_service() {
+    let names = ["ORDER_PAYMENT_WINDOW_SECONDS", "ORDER_UNPAID_ORDERS_MAX", "ORDER_UNPAID_UNITS_MAX"];
+    let mut fixture = Fixture::new(MINIMAL).migrated();
+    let settings = |fixture: &Fixture| {
+        let key = ObjectKey::new(Kind::ConfigMap, "shop-order");
+        let map = fixture.objects().into_iter().find(|object| object.key == key).unwrap();
+        names.map(|name| map.body["data"][name].as_str().map(str::to_owned))
+    };
+    assert_eq!(settings(&fixture), [None, None, None]);
+    fixture.market.spec.orders =
+        agora_crd::Orders { payment_window_seconds: Some(600), unpaid_orders_max: Some(2), unpaid_units_max: Some(20) };
+    assert_eq!(settings(&fixture), ["600", "2", "20"].map(|value| Some(value.to_owned())));
 }
 
 #[test]

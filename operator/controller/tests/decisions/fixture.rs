@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agora_crd::{Marketplace, ServiceSpec};
-use agora_operator::decide::credentials::{AdminLogin, Credentials, EncryptionKeys, SigningKeys};
+use agora_operator::decide::credentials::{AdminLogin, Credentials, EncryptionKeys, KeySet, SigningKeys};
 use agora_operator::decide::desired::external::Fingerprint;
 use agora_operator::decide::desired::{Desired, desired};
 use agora_operator::decide::object::Object;
@@ -146,7 +146,7 @@ fn credentials() -> Credentials {
         signing: Ok(SigningKeys {
             current: Secret::new("current-hunter2"),
             next: Secret::new("next-hunter2"),
-            jwks: r#"{"keys":[]}"#.to_owned(),
+            published: KeySet::live(r#"{"keys":[]}"#.to_owned()),
         }),
         encryption: Ok(EncryptionKeys {
             current: Secret::new("encryption-hunter2"),

@@ -1,14 +1,18 @@
 //! Tests of the pure part of the operator, on sample manifests and without a cluster.
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
+mod archive;
 mod desired;
 #[path = "../crash/fakes.rs"]
 mod fakes;
 mod fixture;
 mod inspections;
+mod mail;
 mod network;
 mod payments;
+mod per_service;
 mod pieces;
+mod pools;
 mod reasons;
 mod start;
 mod status;

@@ -212,7 +212,10 @@ fn the_ports_of_the_pods_behind_a_data_servers_service_are_reachable_by_the_serv
     let fixture = Fixture::new(MINIMAL).migrated();
     let (mut plan, _) = plan(&fixture.market, Some(300));
     let services = plan.data_services();
-    assert_eq!(services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>(), ["kafka", "postgres"]);
+    assert_eq!(
+        services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>(),
+        ["kafka", "postgres", "redis"]
+    );
     for service in services {
         plan.target_ports.insert(service.clone(), TargetPorts::Known(vec![service.port + 10_000]));
     }
@@ -232,6 +235,9 @@ fn the_ports_of_the_pods_behind_a_data_servers_service_are_reachable_by_the_serv
         }
         for port in [9_092, 19_092] {
             assert_eq!(reachable.allow(&from, &server, port), row.speaks_to_broker(), "{}:{port}", row.name);
+        }
+        for port in [6_379, 16_379] {
+            assert!(reachable.allow(&from, &server, port), "{}:{port}", row.name);
         }
     }
     let migration = pods(&fixture, Kind::Job, "shop-order-migrate");

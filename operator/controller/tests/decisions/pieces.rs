@@ -197,6 +197,28 @@ fn a_secret_of_the_broker_that_cannot_be_used_is_reported_and_its_services_are_s
 }
 
 #[test]
+fn a_secret_of_any_server_that_cannot_be_used_stops_no_repair_of_its_services() {
+    let with_redis = MINIMAL.replace("redis.data.svc:6379\"}}", "redis.data.svc:6379\"}, secretRef: {name: redis}}");
+    let with_archive =
+        MINIMAL.replace("  redis:", "  archive: {s3: {bucket: events, secretRef: {name: s3}}}\n  redis:");
+    for (sample, secret, service) in [
+        (PRODUCTION, "mail", "notification"),
+        (with_redis.as_str(), "redis", "catalog"),
+        (with_archive.as_str(), "s3", "search"),
+    ] {
+        let mut fixture = Fixture::new(sample).migrated().running();
+        let before = fixture.objects();
+        fixture.observed.referenced_secrets.insert(secret.to_owned(), ReferencedSecret::Missing);
+        assert_eq!(fixture.objects(), before, "{secret}: what runs stays as it is");
+        check(&of(&fixture), "WorkloadsReady", "False", "SecretMissing");
+        let pods =
+            ObjectKey::new(Kind::Deployment, format!("{}-{service}", fixture.market.metadata.name.clone().unwrap()));
+        fixture.observed.children.0.remove(&pods);
+        assert_eq!(fixture.desired().children[&pods], Maybe::Hold, "{secret}: no pod starts without it");
+    }
+}
+
+#[test]
 fn an_ingress_whose_certificate_is_missing_is_repaired_and_not_changed() {
     let mut fixture = Fixture::new(PRODUCTION).migrated().running();
     let key = ObjectKey::new(Kind::Ingress, "main-gateway");

@@ -69,6 +69,7 @@ fn a_running_shop_is_available_and_ready() {
     assert_eq!(status.summary, Some(format!("{services}/{services} services ready")));
     assert_eq!(status.version.as_deref(), Some("0.1.0"));
     assert_eq!(usize::try_from(status.kafka.unwrap().topics_in_sync).unwrap(), agora_topology::all_topics().len());
+    assert_eq!(status.effective.unwrap().mail, "Suppressed");
 }
 
 #[test]
@@ -157,11 +158,10 @@ fn a_shop_whose_services_lose_their_databases_is_not_available() {
 #[test]
 fn a_data_server_that_services_miss_may_lack_a_port_which_the_operator_cannot_read() {
     let mut fixture = Fixture::new(MINIMAL).migrated().running();
-    fixture.observed.services = Some(reports(&["database", "kafka"]));
+    fixture.observed.services = Some(reports(&["database", "kafka", "redis"]));
     let (mut plan, _) = plan(&fixture.market, Some(300));
-    for (service, (type_, port)) in
-        plan.data_services().into_iter().zip([("KafkaReady", 9_092), ("DatabaseReady", 5_432)])
-    {
+    let conditions = [("KafkaReady", 9_092), ("DatabaseReady", 5_432), ("RedisReady", 6_379)];
+    for (service, (type_, port)) in plan.data_services().into_iter().zip(conditions) {
         plan.target_ports = [(service, TargetPorts::Forbidden)].into();
         let message = condition_message(&report_of(&plan, &fixture, &Applied::default(), false, &[]), type_);
         for part in [&format!("another port than {port}"), "namespace data", "spec.network.egress", "dataNamespaces"] {

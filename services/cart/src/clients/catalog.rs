@@ -8,7 +8,7 @@ use agora_vocab::{Epoch, ProductId, Variant};
 use async_trait::async_trait;
 
 use crate::{
-    domain::{ProductCopy, QuoteResult, QuotedLine},
+    domain::{ProductCopy, QuoteResult, QuotedLine, QuotedVariant},
     ports::{Catalog, CatalogUnavailable},
 };
 
@@ -26,9 +26,10 @@ impl Catalog for CatalogClient {
         let body = api::QuoteRequest { product_ids: products.to_vec() };
         let quote: api::Quote =
             self.client.post(api::routes::QUOTE.path, &body).await.map_err(|error| CatalogUnavailable(error.into()))?;
-        let mut variants: BTreeMap<ProductId, BTreeMap<Variant, i64>> = BTreeMap::new();
-        for api::VariantStock { product_id, variant, stock } in quote.variants {
-            variants.entry(product_id).or_default().insert(Variant::stored(variant), stock);
+        let mut variants: BTreeMap<ProductId, BTreeMap<Variant, QuotedVariant>> = BTreeMap::new();
+        for api::VariantStock { product_id, variant, stock, price } in quote.variants {
+            let quoted = QuotedVariant { stock, price };
+            variants.entry(product_id).or_default().insert(Variant::stored(variant), quoted);
         }
         let known = quote.items.into_iter().map(|product| {
             let variants = variants.remove(&product.id).unwrap_or_default();
@@ -39,7 +40,7 @@ impl Catalog for CatalogClient {
     }
 }
 
-fn quoted(product: api::Product, epoch: Epoch, variants: BTreeMap<Variant, i64>) -> QuotedLine {
+fn quoted(product: api::Product, epoch: Epoch, variants: BTreeMap<Variant, QuotedVariant>) -> QuotedLine {
     let api::Product { id, name, price, stock, image_url, version, .. } = product;
     let copy = ProductCopy { product: id, epoch, version, name, image_url, price: Some(price), deleted: false };
     QuotedLine { copy, price, stock, variants }

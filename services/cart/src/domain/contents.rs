@@ -118,10 +118,13 @@ impl Contents {
     fn item(&self, line: &Line, quote: &QuoteResult) -> Item {
         let quoted = quote.of(line.product);
         let copy = quoted.map(|quoted| &quoted.copy).or_else(|| self.copies.get(&line.product));
+        // A copy has the price of the product, which a variant may not share.
+        let copied = copy.and_then(|copy| copy.price).filter(|_| line.variant.is_default());
+        let price = quoted.map(|quoted| quoted.price_of(&line.variant)).or(copied);
         Item {
             name: copy.map(|copy| copy.name.clone()).unwrap_or_default(),
             image_url: copy.and_then(|copy| copy.image_url.clone()),
-            price: copy.and_then(|copy| copy.price).unwrap_or(line.seen),
+            price: price.unwrap_or(line.seen),
             available: quoted
                 .and_then(|quoted| quoted.stock_of(&line.variant))
                 .is_some_and(|stock| stock >= i64::from(line.quantity.get())),

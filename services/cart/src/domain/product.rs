@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use agora_vocab::{Epoch, Money, ProductId, Variant};
+use serde::{Deserialize, Serialize};
 
 /// A stored copy of a product, shown while the catalog is unavailable.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProductCopy {
     pub product: ProductId,
     /// Recovery epoch of the catalog: its versions start again at lower numbers when it was restored.
@@ -29,31 +30,45 @@ impl ProductCopy {
 }
 
 /// An existing product in a quote.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuotedLine {
     /// The copy to store.
     pub copy: ProductCopy,
-    /// Current unit price.
+    /// Current unit price, except of variants with a price of their own.
     pub price: Money,
     /// Available units of all variants.
     pub stock: i64,
-    /// Available units of each variant that has a name.
-    pub variants: BTreeMap<Variant, i64>,
+    /// Each variant that has a name.
+    pub variants: BTreeMap<Variant, QuotedVariant>,
+}
+
+/// A variant of a product in a quote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotedVariant {
+    /// Units that neither an order nor a hold has.
+    pub stock: i64,
+    /// Own unit price; `None`: the product's.
+    pub price: Option<Money>,
 }
 
 impl QuotedLine {
     /// Available units of a variant; `None` if the product has no such variant.
     pub fn stock_of(&self, variant: &Variant) -> Option<i64> {
         if variant.is_default() {
-            Some(self.stock - self.variants.values().sum::<i64>())
+            Some(self.stock - self.variants.values().map(|variant| variant.stock).sum::<i64>())
         } else {
-            self.variants.get(variant).copied()
+            self.variants.get(variant).map(|variant| variant.stock)
         }
+    }
+
+    /// Current unit price of a variant.
+    pub fn price_of(&self, variant: &Variant) -> Money {
+        self.variants.get(variant).and_then(|variant| variant.price).unwrap_or(self.price)
     }
 }
 
 /// A quote of the catalog; the value is `None` for a product that does not exist or is deleted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuoteResult(pub BTreeMap<ProductId, Option<QuotedLine>>);
 
 impl QuoteResult {

@@ -9,7 +9,7 @@ use agora_outbox::{DedupKey, Outcome};
 use crate::fixture::{Database, add, command, eur, held, line, order, product, put, quote, red, request, units, user};
 
 #[tokio::test]
-async fn equal_lines_are_merged_and_variants_are_separate() {
+async fn ct5_equal_lines_are_merged_and_variants_are_separate() {
     let database = Database::create().await;
     let carts = &database.carts;
     let (me, chair) = (user(), product());

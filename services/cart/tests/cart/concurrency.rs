@@ -23,7 +23,7 @@ async fn ct1_parallel_adds_of_one_product_are_one_line_with_the_sum() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn concurrent_first_adds_of_a_user_create_one_cart() {
+async fn ct5_concurrent_first_adds_of_a_user_create_one_cart() {
     let database = Database::create().await;
     let carts = &database.carts;
     for _ in 0..30 {

@@ -81,17 +81,25 @@ async fn the_events_of_a_batch_take_effect_in_their_order() {
 }
 
 #[tokio::test]
-async fn a_deleted_product_leaves_the_cart() {
+async fn ct9_a_deleted_product_leaves_the_cart_and_is_listed_as_removed_until_the_next_change() {
     let shop = Shop::open().await;
     let (chair, table) = (shop.list_product(9), shop.list_product(9));
     shop.add(chair, 1).await.expect(201);
     shop.add(table, 2).await.expect(201);
     shop.deliver(&ProductEvent::Deleted(ProductDeleted { product_id: chair, version: 2 })).await;
     assert_eq!(shop.units().await, [2]);
+    for _ in 0..2 {
+        let cart = shop.cart().await;
+        let removed: Vec<_> = cart.removed.iter().map(|line| (line.product_id, line.reason.as_str())).collect();
+        assert_eq!(removed, [(chair, "deleted")], "once, although the event came twice, and until the shopper acts");
+        assert_eq!((cart.removed[0].name.as_str(), cart.total), ("Chair 1", eur(2 * 1999)));
+    }
     // A quote that was read before the deletion is stale.
     refused(&shop.add(chair, 1).await, 422, "UNKNOWN_PRODUCT", &["productId"]);
     shop.deliver(&ProductEvent::Updated(product_event(chair, 1, eur(1)))).await;
     refused(&shop.add(chair, 1).await, 422, "UNKNOWN_PRODUCT", &["productId"]);
+    shop.add(table, 1).await.expect(201);
+    assert_eq!(shop.cart().await.removed, [], "the shopper has seen it");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use agora_cart::{
-    domain::{ProductCopy, QuoteResult, QuotedLine},
+    domain::{ProductCopy, QuoteResult, QuotedLine, QuotedVariant},
     ports::{Catalog, CatalogUnavailable},
 };
 use agora_vocab::{Epoch, Money, ProductId, Variant};
@@ -37,11 +37,17 @@ impl FakeCatalog {
         self.lock().products.insert(product, QuotedLine { copy, price, stock, variants: BTreeMap::new() });
     }
 
-    /// Adds a variant with this stock, out of the product's stock, or replaces it.
-    pub fn list_variant(&self, product: ProductId, variant: &str, stock: i64) {
+    /// Adds a variant with this stock, out of the product's stock, and with its own price or none, or replaces it.
+    pub fn list_variant(&self, product: ProductId, variant: &str, stock: i64, price: Option<Money>) {
         if let Some(quoted) = self.lock().products.get_mut(&product) {
-            quoted.variants.insert(Variant::stored(variant.to_owned()), stock);
+            let listed = QuotedVariant { stock, price };
+            quoted.variants.insert(Variant::stored(variant.to_owned()), listed);
         }
+    }
+
+    /// The price of a listed product.
+    pub fn price_of(&self, product: ProductId) -> Money {
+        self.lock().products[&product].price
     }
 
     /// Removes a product.

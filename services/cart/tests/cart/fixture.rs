@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use agora_cart::{
     MIGRATIONS,
-    domain::{ProductCopy, QuoteResult, QuotedLine, View},
+    domain::{ProductCopy, QuoteResult, QuotedLine, QuotedVariant, View},
     ports::{CartError, Carts as _, NewLine},
     postgres::PgCarts,
 };
@@ -99,7 +99,7 @@ pub fn red() -> Variant {
 
 /// A quote of products of version 1 with this stock of each variant: the default one and red.
 pub fn quote(products: &[ProductId], stock: i64) -> QuoteResult {
-    let variants = BTreeMap::from([(red(), stock)]);
+    let variants = BTreeMap::from([(red(), QuotedVariant { stock, price: None })]);
     let quoted = |id: &ProductId| {
         let (copy, variants) = (copy(*id, 1), variants.clone());
         (*id, Some(QuotedLine { copy, price: eur(100), stock: 2 * stock, variants }))

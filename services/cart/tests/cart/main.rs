@@ -2,6 +2,7 @@
 #![cfg(feature = "db-tests")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
+mod cached;
 mod carts;
 mod checkouts;
 mod concurrency;

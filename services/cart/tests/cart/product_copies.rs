@@ -11,7 +11,7 @@ use futures::future::join_all;
 use crate::fixture::{Database, add, command, copy, deleted, held, line, order, product, put, quote, request, user};
 
 #[tokio::test]
-async fn a_newer_copy_replaces_an_older_one() {
+async fn ct8_a_newer_copy_of_a_product_replaces_an_older_one_and_never_the_other_way_round() {
     let database = Database::create().await;
     let carts = &database.carts;
     let (me, chair) = (user(), product());

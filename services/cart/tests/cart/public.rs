@@ -160,7 +160,7 @@ async fn an_unavailable_database_is_503_with_retry_after_and_without_internals()
 async fn a_variant_that_the_product_does_not_have_is_refused() {
     let shop = Shop::open().await;
     let chair = shop.list_product(5);
-    shop.catalog.list_variant(chair, "red", 2);
+    shop.catalog.list_variant(chair, "red", 2, None);
     let add = |variant: &str, quantity: i64| {
         let body = json!({"productId": chair, "quantity": quantity, "variant": variant});
         shop.public.post("/api/v1/cart/items", body).with(&shop.token)
@@ -175,6 +175,35 @@ async fn a_variant_that_the_product_does_not_have_is_refused() {
         cart.items.iter().map(|item| (item.variant.as_str(), item.available)).collect::<Vec<_>>(),
         [("red", true), ("", true)]
     );
-    shop.catalog.list_variant(chair, "red", 1);
+    shop.catalog.list_variant(chair, "red", 1, None);
     assert!(!shop.cart().await.items[0].available, "one red unit is left");
+}
+
+#[tokio::test]
+async fn ca16_a_variant_has_its_own_price_in_the_cart() {
+    let shop = Shop::open().await;
+    let chair = shop.list_product(5);
+    let price = shop.catalog.price_of(chair);
+    let own = Money { amount: price.amount + 250, ..price };
+    shop.catalog.list_variant(chair, "red", 2, Some(own));
+    for variant in ["red", ""] {
+        let body = json!({"productId": chair, "quantity": 1, "variant": variant});
+        shop.public.post("/api/v1/cart/items", body).with(&shop.token).await.expect(201);
+    }
+    let cart = shop.cart().await;
+    assert_eq!(cart.items.iter().map(|item| item.price).collect::<Vec<_>>(), [own, price]);
+    assert_eq!(cart.total.amount, own.amount + price.amount);
+    assert!(cart.items.iter().all(|item| !item.price_changed));
+
+    let dearer = Money { amount: own.amount + 1, ..own };
+    shop.catalog.list_variant(chair, "red", 2, Some(dearer));
+    let changed = &shop.cart().await.items[0];
+    assert_eq!((changed.price, changed.price_changed), (dearer, true));
+    let path = format!("/api/v1/cart/items/{}", changed.id);
+    shop.public.patch(&path, json!({"quantity": 2})).with(&shop.token).await.expect(200);
+    assert!(!shop.cart().await.items[0].price_changed, "the user has seen the price");
+
+    shop.catalog.stop();
+    let prices: Vec<_> = shop.cart().await.items.iter().map(|item| item.price).collect();
+    assert_eq!(prices, [dearer, price], "the last known ones");
 }

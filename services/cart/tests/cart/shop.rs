@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agora_api::cart as api;
-use agora_cart::{consumer::handle, http, service::CartService};
+use agora_cart::{consumer::handle, http, ports::QuoteCache, service::CartService};
 use agora_chassis::{Process, SystemIds, WatchedFile, WatchedSecret};
 use agora_events::{Envelope, Event, catalog::Product};
 use agora_testkit::{Request, TestApp, TestKeys, internal_token};
@@ -33,9 +33,18 @@ pub struct Shop {
 
 impl Shop {
     pub async fn open() -> Self {
+        Self::open_with(None).await
+    }
+
+    /// Shows carts with quotes of the cache.
+    pub async fn open_with(cache: Option<Arc<dyn QuoteCache>>) -> Self {
         let (database, catalog) = (Database::create().await, FakeCatalog::default());
         let carts = Arc::new(database.carts.clone());
         let service = CartService::new(carts, Arc::new(catalog.clone()), Arc::new(SystemIds));
+        let service = match cache {
+            Some(cache) => service.with_cache(cache),
+            None => service,
+        };
         let (keys, process, me) = (TestKeys::new(), Process::for_test("cart"), user());
         let jwks = WatchedFile::fixed(keys.jwks());
         let verifier = TokenVerifier::watch(jwks, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);

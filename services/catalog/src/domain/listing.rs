@@ -1,10 +1,17 @@
 //! Listing of products: filter, sort order and pagination. Independent of SQL and HTTP.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use agora_vocab::{Invalid, PageSize, ProductId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{fields::Label, product::Listed, text::line_of_text};
+use super::{
+    fields::Label,
+    product::Listed,
+    term::{Taxonomy, Term},
+    text::line_of_text,
+};
 
 const SEARCH_CHARACTERS_MAX: usize = 100;
 
@@ -18,6 +25,8 @@ pub struct Listing {
     pub start: Start,
     /// Maximum number of products on the page.
     pub limit: PageSize,
+    /// Taxonomies whose terms the page contains with its products.
+    pub expand: BTreeSet<Taxonomy>,
 }
 
 /// Conditions of a listing; a product must meet all that are set.
@@ -161,16 +170,26 @@ pub struct ProductPage {
     pub total: Option<u64>,
     /// Start of the next page; `None` on the last page.
     pub next: Option<Cursor>,
+    /// The terms of each product, of the requested taxonomies.
+    pub terms: BTreeMap<ProductId, Vec<Term>>,
 }
 
 impl ProductPage {
     /// Builds a page from rows that were read with a limit of one more than the page size.
-    pub fn cut(mut items: Vec<Listed>, listing: &Listing, total: Option<u64>) -> Self {
+    pub fn cut(mut rows: Vec<(Listed, Vec<Term>)>, listing: &Listing, total: Option<u64>) -> Self {
         let limit = usize::from(listing.limit.get());
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let next = items.last().filter(|_| more).map(|last| Cursor::after(last, listing.sort));
-        Self { items, total, next }
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let mut page = Self { items: Vec::with_capacity(rows.len()), total, next: None, terms: BTreeMap::new() };
+        for (listed, mut terms) in rows {
+            terms.retain(|term| listing.expand.contains(&term.taxonomy));
+            if !terms.is_empty() {
+                page.terms.insert(listed.product.id, terms);
+            }
+            page.items.push(listed);
+        }
+        page.next = page.items.last().filter(|_| more).map(|last| Cursor::after(last, listing.sort));
+        page
     }
 }
 

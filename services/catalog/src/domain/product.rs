@@ -54,8 +54,17 @@ pub struct Listed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quoted {
     pub listed: Listed,
-    /// Units that can be ordered now of each variant that has a name.
-    pub variants: BTreeMap<Variant, i64>,
+    /// Each variant that has a name.
+    pub variants: BTreeMap<Variant, QuotedVariant>,
+}
+
+/// A variant with what a cart or an order has to know of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotedVariant {
+    /// Units that can be ordered now.
+    pub units: i64,
+    /// Own price; `None`: the product's.
+    pub price: Option<Price>,
 }
 
 /// A product with its stock rows.
@@ -144,7 +153,7 @@ impl<T> Patch<T> {
     }
 
     /// Applies the patch to an optional field.
-    fn applied(self, now: Option<T>) -> Option<T> {
+    pub(super) fn applied(self, now: Option<T>) -> Option<T> {
         match self {
             Self::Keep => now,
             Self::Remove => None,

@@ -1,4 +1,4 @@
-//! Internal routes: the export and quotes of products, and holds: reserve, commit, release. Depends on wire types and use cases, not on SQL.
+//! Internal routes: the export and quotes of products, and holds: reserve, commit, release, take back. Depends on wire types and use cases, not on SQL.
 
 use agora_api::catalog as api;
 use agora_vocab::{OrderId, ProductId, Quantity, Variant};
@@ -17,8 +17,14 @@ use crate::{
 };
 
 pub(super) fn routes() -> Routes<CatalogService> {
-    use api::routes::{COMMIT, EXPORT, QUOTE, RELEASE, RESERVE};
-    Routes::new().on(EXPORT, export).on(QUOTE, quote).on(RESERVE, reserve).on(COMMIT, commit).on(RELEASE, release)
+    use api::routes::{COMMIT, EXPORT, QUOTE, RELEASE, RESERVE, TAKE_BACK};
+    Routes::new()
+        .on(EXPORT, export)
+        .on(QUOTE, quote)
+        .on(RESERVE, reserve)
+        .on(COMMIT, commit)
+        .on(RELEASE, release)
+        .on(TAKE_BACK, take_back)
 }
 
 /// `GET /internal/v1/products/export?after=`
@@ -69,6 +75,15 @@ async fn release(
 ) -> Result<Json<api::HoldState>, Problem> {
     let state = catalog.release(parse_hold(&body)?, id).await?;
     Ok(Json(api::HoldState { state: state.as_str().to_owned() }))
+}
+
+async fn take_back(
+    State(catalog): State<CatalogService>,
+    Json(body): Json<api::TakeBack>,
+) -> Result<Json<api::TakenBack>, Problem> {
+    let api::TakeBack { order_id, hold, return_id, lines } = body;
+    let units = catalog.take_back(Hold::parse(order_id, hold)?, return_id, &parse_lines(lines)?).await?;
+    Ok(Json(api::TakenBack { units }))
 }
 
 fn parse_hold(body: &api::Hold) -> Result<Hold, Problem> {

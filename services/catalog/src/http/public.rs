@@ -2,7 +2,7 @@
 
 use agora_api::{List, catalog as api};
 use agora_vocab::ProductId;
-use agora_web::{Command, Identity, Json, PageQuery, Path, Problem, Query, Routes, created, encode_cursor, no_content};
+use agora_web::{Command, Identity, Json, PageQuery, Path, Problem, Query, Routes, created, no_content};
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -28,13 +28,14 @@ pub(super) fn routes() -> Routes<CatalogService> {
         .on(ADJUST_STOCK, inventory)
 }
 
-/// `GET /products?category=&q=&sort=&limit=&cursor=&offset=`
+/// `GET /products?category=&q=&sort=&expand=&limit=&cursor=&offset=`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
     pub category: Option<String>,
     pub q: Option<String>,
     pub sort: Option<String>,
+    pub expand: Option<String>,
     pub limit: Option<String>,
     pub cursor: Option<String>,
     pub offset: Option<String>,
@@ -43,16 +44,11 @@ pub(super) struct ListQuery {
 async fn list(
     State(catalog): State<CatalogService>,
     Query(query): Query<ListQuery>,
-) -> Result<Json<List<api::Product>>, Problem> {
-    let ListQuery { category, q, sort, limit, cursor, offset } = query;
+) -> Result<Json<List<api::ListedProduct>>, Problem> {
+    let ListQuery { category, q, sort, expand, limit, cursor, offset } = query;
     let page = PageQuery { limit, cursor, offset }.parse()?;
-    let listing = wire::listing(category.as_deref(), q.as_deref(), sort.as_deref(), page)?;
-    let found = catalog.list(&listing).await?;
-    Ok(Json(List {
-        items: found.items.into_iter().map(wire::product).collect(),
-        total: found.total,
-        next_cursor: found.next.as_ref().map(encode_cursor),
-    }))
+    let listing = wire::listing(category.as_deref(), q.as_deref(), sort.as_deref(), expand.as_deref(), page)?;
+    Ok(Json(wire::page(catalog.list(&listing).await?)))
 }
 
 async fn one(

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use agora_api::catalog as api;
+use agora_api::{List, catalog as api};
 use agora_vocab::{Currency, Invalid, ProductId, Variant, WarehouseId};
-use agora_web::{EntityTags, PageRequest, Problem, Start as PageStart, decode_cursor};
+use agora_web::{EntityTags, PageRequest, Problem, Start as PageStart, decode_cursor, encode_cursor};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     domain::{
         Adjustment, Change, Cursor, Description, Details, Expected, Exported, ExportedLevel, Filter, IfMatch, ImageUrl,
-        Label, Listed, Listing, Name, Patch, Price, PriceChange, Product, Search, Sku, Sort, Start, StockLocation,
+        Label, Listed, Listing, Name, Patch, Price, PriceChange, Product, ProductPage, QuotedVariant, Search, Sku,
+        Sort, Start, StockLocation, Taxonomy, Term,
     },
     service::QuoteResult,
 };
@@ -45,15 +46,44 @@ pub(super) fn product(listed: Listed) -> api::Product {
     }
 }
 
+/// The public representation of a category, brand, supplier or location.
+pub(super) fn term(term: Term) -> api::Term {
+    let Term { id, taxonomy: _, version, name, created_at, updated_at } = term;
+    api::Term { id, name: name.into(), version, created_at, updated_at }
+}
+
+/// A page of products, each with its terms if they were requested.
+pub(super) fn page(page: ProductPage) -> List<api::ListedProduct> {
+    let ProductPage { items, total, next, mut terms } = page;
+    let listed = |item: Listed| {
+        let expanded = terms.remove(&item.product.id).map(|terms| {
+            let mut expanded = api::Expanded::default();
+            for named in terms {
+                let member = match named.taxonomy {
+                    Taxonomy::Category => &mut expanded.category,
+                    Taxonomy::Brand => &mut expanded.brand,
+                    Taxonomy::Supplier => &mut expanded.supplier,
+                    Taxonomy::Location => continue,
+                };
+                *member = Some(term(named));
+            }
+            expanded
+        });
+        api::ListedProduct { product: product(item), expanded }
+    };
+    List { items: items.into_iter().map(listed).collect(), total, next_cursor: next.as_ref().map(encode_cursor) }
+}
+
 /// The answer to a quote.
 pub(super) fn quote(quote: QuoteResult) -> api::Quote {
     let QuoteResult { known, unknown } = quote;
     let variants = known.iter().flat_map(|quoted| {
         let product_id = quoted.listed.product.id;
-        quoted.variants.iter().map(move |(variant, stock)| api::VariantStock {
+        quoted.variants.iter().map(move |(variant, QuotedVariant { units, price })| api::VariantStock {
             product_id,
             variant: variant.as_str().to_owned(),
-            stock: *stock,
+            stock: *units,
+            price: price.map(Price::money),
         })
     });
     let variants = variants.collect();
@@ -121,6 +151,7 @@ pub(super) fn listing(
     category: Option<&str>,
     q: Option<&str>,
     sort: Option<&str>,
+    expand: Option<&str>,
     page: PageRequest,
 ) -> Result<Listing, Problem> {
     let bad = |Invalid { field, message }| Problem::new(StatusCode::BAD_REQUEST, "INVALID_QUERY").field(field, message);
@@ -132,7 +163,15 @@ pub(super) fn listing(
         PageStart::Offset(offset) => Start::Offset(offset),
         PageStart::Cursor(text) => Start::After(decode_cursor::<Cursor>(&text)?.checked(sort).map_err(bad)?),
     };
-    Ok(Listing { filter: Filter { category, search }, sort, start, limit: page.size })
+    let expand = expand.map(expanded).transpose().map_err(bad)?.unwrap_or_default();
+    Ok(Listing { filter: Filter { category, search }, sort, start, limit: page.size, expand })
+}
+
+/// Parses a list of taxonomies of products, separated by commas.
+fn expanded(names: &str) -> Result<BTreeSet<Taxonomy>, Invalid> {
+    let taxonomy = |name: &str| Taxonomy::parse(name.trim()).filter(|taxonomy| taxonomy.is_of_products());
+    let parsed: Option<_> = names.split(',').map(taxonomy).collect();
+    parsed.ok_or(Invalid::new("expand", "must be one or more of category, brand, supplier, separated by commas"))
 }
 
 /// Removes duplicates. Rejects fewer than 1 or more than 100 ids.
@@ -147,20 +186,37 @@ pub(super) fn product_ids(field: &'static str, mut ids: Vec<ProductId>) -> Resul
 
 /// Collects the invalid fields of a body, so that the response lists all of them.
 #[derive(Debug, Default)]
-struct InvalidFields(Vec<Invalid>);
+pub(super) struct InvalidFields(Vec<Invalid>);
 
 impl InvalidFields {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns the value, or records the error and returns `None`.
-    fn take<T>(&mut self, parsed: Result<T, Invalid>) -> Option<T> {
+    pub(super) fn take<T>(&mut self, parsed: Result<T, Invalid>) -> Option<T> {
         parsed.map_err(|invalid| self.0.push(invalid)).ok()
     }
 
     /// Parses an optional field.
-    fn optional<T>(&mut self, text: Option<&str>, parse: impl FnOnce(&str) -> Result<T, Invalid>) -> Option<T> {
+    pub(super) fn optional<T>(
+        &mut self,
+        text: Option<&str>,
+        parse: impl FnOnce(&str) -> Result<T, Invalid>,
+    ) -> Option<T> {
         text.and_then(|text| self.take(parse(text)))
     }
 
-    fn into_problem(self) -> Problem {
+    /// A field that `null` cannot remove.
+    pub(super) fn required<T>(&mut self, field: &'static str, patch: Patch<T>) -> Option<T> {
+        match patch {
+            Patch::Keep => None,
+            Patch::Remove => self.take(Err(Invalid::new(field, "cannot be removed"))),
+            Patch::Set(value) => Some(value),
+        }
+    }
+
+    pub(super) fn into_problem(self) -> Problem {
         self.0
             .into_iter()
             .fold(Problem::unprocessable(), |problem, Invalid { field, message }| problem.field(field, message))
@@ -181,7 +237,7 @@ pub(super) fn new_product(body: api::NewProduct) -> Result<(Details, i64), Probl
     let supplier = invalid_fields.optional(supplier.as_deref(), |text| Label::parse("supplier", text));
     let image_url = invalid_fields.optional(image_url.as_deref(), ImageUrl::parse);
     match (name, description, price, units) {
-        (Some(name), Some(description), Some(price), Some(units)) if invalid_fields.0.is_empty() => {
+        (Some(name), Some(description), Some(price), Some(units)) if invalid_fields.is_empty() => {
             Ok((Details { name, description, sku, price, category, brand, supplier, image_url }, units))
         }
         _ => Err(invalid_fields.into_problem()),
@@ -260,45 +316,37 @@ impl ChangeProduct {
             other => other,
         };
         let change = Change {
-            name: required(&mut invalid_fields, "name", name).and_then(|text| invalid_fields.take(Name::parse(&text))),
-            description: required(&mut invalid_fields, "description", description)
+            name: invalid_fields.required("name", name).and_then(|text| invalid_fields.take(Name::parse(&text))),
+            description: invalid_fields
+                .required("description", description)
                 .and_then(|text| invalid_fields.take(Description::parse(&text))),
-            sku: nullable(&mut invalid_fields, sku, Sku::parse),
-            price: required(&mut invalid_fields, "price", price).map(|price| change_price(&mut invalid_fields, price)),
-            category: nullable(&mut invalid_fields, category, |text| Label::parse("category", text)),
-            brand: nullable(&mut invalid_fields, brand, |text| Label::parse("brand", text)),
-            supplier: nullable(&mut invalid_fields, supplier, |text| Label::parse("supplier", text)),
-            image_url: nullable(&mut invalid_fields, image_url, ImageUrl::parse),
+            sku: nullable(&mut invalid_fields, sku, |text| Sku::parse(&text)),
+            price: invalid_fields.required("price", price).map(|price| change_price(&mut invalid_fields, price)),
+            category: nullable(&mut invalid_fields, category, |text| Label::parse("category", &text)),
+            brand: nullable(&mut invalid_fields, brand, |text| Label::parse("brand", &text)),
+            supplier: nullable(&mut invalid_fields, supplier, |text| Label::parse("supplier", &text)),
+            image_url: nullable(&mut invalid_fields, image_url, |text| ImageUrl::parse(&text)),
         };
-        if invalid_fields.0.is_empty() { Ok(change) } else { Err(invalid_fields.into_problem()) }
+        if invalid_fields.is_empty() { Ok(change) } else { Err(invalid_fields.into_problem()) }
     }
 }
 
 fn change_price(invalid_fields: &mut InvalidFields, ChangePrice { amount, currency }: ChangePrice) -> PriceChange {
     PriceChange {
-        amount: required(invalid_fields, "price.amount", amount),
-        currency: required(invalid_fields, "price.currency", currency),
-    }
-}
-
-/// A field that `null` cannot remove.
-fn required<T>(invalid_fields: &mut InvalidFields, field: &'static str, patch: Patch<T>) -> Option<T> {
-    match patch {
-        Patch::Keep => None,
-        Patch::Remove => invalid_fields.take(Err(Invalid::new(field, "cannot be removed"))),
-        Patch::Set(value) => Some(value),
+        amount: invalid_fields.required("price.amount", amount),
+        currency: invalid_fields.required("price.currency", currency),
     }
 }
 
 /// An optional field that `null` removes.
-fn nullable<T>(
+pub(super) fn nullable<V, T>(
     invalid_fields: &mut InvalidFields,
-    patch: Patch<String>,
-    parse: impl FnOnce(&str) -> Result<T, Invalid>,
+    patch: Patch<V>,
+    parse: impl FnOnce(V) -> Result<T, Invalid>,
 ) -> Patch<T> {
     match patch {
         Patch::Keep => Patch::Keep,
         Patch::Remove => Patch::Remove,
-        Patch::Set(text) => invalid_fields.take(parse(&text)).map_or(Patch::Keep, Patch::Set),
+        Patch::Set(value) => invalid_fields.take(parse(value)).map_or(Patch::Keep, Patch::Set),
     }
 }

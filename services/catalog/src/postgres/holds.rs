@@ -8,13 +8,14 @@
 
 mod end;
 mod reserve;
+mod take_back;
 
 use std::collections::BTreeMap;
 
 use agora_events::catalog::InventoryEvent;
 use agora_outbox::{NewEvent, NewEvents, Outcome};
 use agora_postgres::{Connection, Db, composite};
-use agora_vocab::OrderId;
+use agora_vocab::{OrderId, ProductId};
 use async_trait::async_trait;
 use uuid::Uuid;
 
@@ -48,15 +49,21 @@ impl Holds for PgCatalog {
         seconds: Seconds,
         message: Uuid,
     ) -> Result<Outcome<Reservation>, StoreError> {
-        write(&self.db, &Reserve { store: self, hold, lines, seconds, message }).await
+        let reserved = write(&self.db, &Reserve { store: self, hold, lines, seconds, message }).await;
+        let products: Vec<ProductId> = lines.as_slice().iter().map(|line| line.product).collect();
+        self.drop_cached(&products).await;
+        reserved
     }
 
     async fn commit(&self, hold: Hold, message: Uuid) -> Result<Outcome<HoldState>, StoreError> {
-        write(&self.db, &EndHold { store: self, hold, step: on_commit, message: Some(message) }).await
+        write(&self.db, &EndHold::new(self, hold, on_commit, Some(message))).await
     }
 
     async fn release(&self, hold: Hold, message: Uuid) -> Result<Outcome<HoldState>, StoreError> {
-        write(&self.db, &EndHold { store: self, hold, step: on_release, message: Some(message) }).await
+        let end = EndHold::new(self, hold, on_release, Some(message));
+        let released = write(&self.db, &end).await;
+        self.drop_cached(end.freed()).await;
+        released
     }
 
     async fn hold_states(&self, holds: &[Hold]) -> Result<BTreeMap<Hold, HoldState>, StoreError> {
@@ -77,10 +84,12 @@ impl Holds for PgCatalog {
             let next: Option<(Uuid, i32)> = sqlx::query_as(NEXT).fetch_optional(&mut *tx).await?;
             let Some((order, number)) = next else { return Ok(None) };
             let hold = Hold { order: OrderId::new(order), number };
-            let end = EndHold { store: self, hold, step: on_expiry, message: None };
+            let end = EndHold::new(self, hold, on_expiry, None);
             end.lock(&mut tx).await?;
             if end.attempt(&mut tx).await?.is_some() {
-                tx.commit().await?;
+                let committed = tx.commit().await;
+                self.drop_cached(end.freed()).await;
+                committed?;
                 return Ok(Some(hold));
             }
         }

@@ -5,7 +5,7 @@ use sqlx::{Postgres, postgres::PgArguments, query::QueryAs};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::rows::Row;
+use super::rows::PageRow;
 use crate::{
     domain::{CursorKey, Filter, Label, Listing, ProductPage, Sort, Start},
     ports::StoreError,
@@ -18,7 +18,7 @@ const LAST_TIME: OffsetDateTime = time::macros::datetime!(9999-12-31 0:00 UTC);
 
 /// Reads one page; with an offset, also the number of all products that the filter admits.
 pub(super) async fn page(reads: &Db, listing: &Listing) -> Result<ProductPage, StoreError> {
-    let Listing { filter: Filter { category, search }, sort, start, limit } = listing;
+    let Listing { filter: Filter { category, search }, sort, start, limit, expand } = listing;
     let category = category.as_ref().map(Label::as_str);
     let pattern = search.as_ref().map(|search| format!("%{}%", literal(search.as_str())));
     let mut connection = reads.acquire().await?;
@@ -38,17 +38,17 @@ pub(super) async fn page(reads: &Db, listing: &Listing) -> Result<ProductPage, S
         Some(pattern) => found(pattern, category, *sort, key),
         None => along_index(category, *sort, key),
     };
-    let query = query.bind(limit).bind(offset);
+    let query = query.bind(limit).bind(offset).bind(!expand.is_empty());
     // Last, because only the statements for one category have it.
     let query = if pattern.is_none() && category.is_some() { query.bind(category) } else { query };
-    let rows: Vec<Row> = query.fetch_all(&mut *connection).await?;
-    let items = rows.into_iter().map(Row::into_listed).collect::<Result<_, _>>()?;
-    Ok(ProductPage::cut(items, listing, total))
+    let rows: Vec<PageRow> = query.fetch_all(&mut *connection).await?;
+    let rows = rows.into_iter().map(PageRow::into_parts).collect::<Result<_, _>>()?;
+    Ok(ProductPage::cut(rows, listing, total))
 }
 
-type PageQuery<'q> = QueryAs<'q, Postgres, Row, PgArguments>;
+type PageQuery<'q> = QueryAs<'q, Postgres, PageRow, PgArguments>;
 
-/// A page of what a search finds, without its limit and offset.
+/// A page of what a search finds, without its limit, its offset and whether it is expanded.
 fn found<'q>(pattern: &'q str, category: Option<&'q str>, sort: Sort, key: PageKey) -> PageQuery<'q> {
     let (name, price, created) = match key.value {
         CursorKey::Name(name) => (Some(name), None, None),
@@ -60,7 +60,7 @@ fn found<'q>(pattern: &'q str, category: Option<&'q str>, sort: Sort, key: PageK
     query.bind(pattern).bind(category).bind(sort.as_str()).bind(name).bind(price).bind(created).bind(key.id)
 }
 
-/// A page along the index of its order, without its limit, its offset and the category.
+/// A page along the index of its order, without its limit, its offset, whether it is expanded, and the category.
 fn along_index<'q>(category: Option<&str>, sort: Sort, key: PageKey) -> PageQuery<'q> {
     let [any_category, one_category] = page_sql(sort);
     let query = sqlx::query_as(if category.is_some() { one_category } else { any_category });

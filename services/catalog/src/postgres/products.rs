@@ -66,8 +66,7 @@ impl Products for PgCatalog {
         if let Some(stored) = claim_key(&mut tx, dedup_key).await.map_err(StoreError::from)? {
             return Ok(Outcome::Duplicate(stored));
         }
-        let (created_at, updated_at) = insert(&mut tx, product).await?;
-        let product = Product { created_at, updated_at, ..product.clone() };
+        let product = insert(&mut tx, product).await?;
         self.append_product_event(&mut tx, &product, &product.created(), product.version, dedup_key).await?;
         if units > 0 {
             self.open_stock(&mut tx, product.id, units, dedup_key).await?;
@@ -76,6 +75,31 @@ impl Products for PgCatalog {
     }
 
     async fn change(
+        &self,
+        id: ProductId,
+        expected: &Expected,
+        change: &Change,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Listed>, ProductError> {
+        let changed = self.change_product(id, expected, change, dedup_key).await;
+        self.drop_cached(&[id]).await;
+        changed
+    }
+
+    async fn remove(
+        &self,
+        id: ProductId,
+        expected: &Expected,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<()>, ProductError> {
+        let removed = self.remove_product(id, expected, dedup_key).await;
+        self.drop_cached(&[id]).await;
+        removed
+    }
+}
+
+impl PgCatalog {
+    async fn change_product(
         &self,
         id: ProductId,
         expected: &Expected,
@@ -97,7 +121,7 @@ impl Products for PgCatalog {
         done(tx, Listed { product, stock }, dedup_key).await
     }
 
-    async fn remove(
+    async fn remove_product(
         &self,
         id: ProductId,
         expected: &Expected,
@@ -115,9 +139,7 @@ impl Products for PgCatalog {
         self.append_product_event(&mut tx, &product, &product.deleted(), product.version + 1, dedup_key).await?;
         done(tx, (), dedup_key).await
     }
-}
 
-impl PgCatalog {
     /// Reads a product within a transaction.
     pub(super) async fn find_in(tx: &mut Tx, id: ProductId) -> Result<Option<Listed>, StoreError> {
         let row: Option<Row> = sqlx::query_as(FIND).bind(id.uuid()).fetch_optional(&mut **tx).await?;
@@ -159,16 +181,17 @@ async fn done<T: serde::Serialize + Sync>(
     Ok(Outcome::Applied(answer))
 }
 
-async fn find_for_change(tx: &mut Tx, id: ProductId) -> Result<Option<Listed>, StoreError> {
+/// Reads a product within a transaction, and locks it.
+pub(super) async fn find_for_change(tx: &mut Tx, id: ProductId) -> Result<Option<Listed>, StoreError> {
     let row: Option<Row> = sqlx::query_as(LOCK).bind(id.uuid()).fetch_optional(&mut **tx).await?;
     row.map(Row::into_listed).transpose()
 }
 
-async fn insert(tx: &mut Tx, product: &Product) -> Result<(OffsetDateTime, OffsetDateTime), ProductError> {
+async fn insert(tx: &mut Tx, product: &Product) -> Result<Product, ProductError> {
     const INSERT: &str = include_str!("../../sql/insert_product.sql");
     let Product { id, seller, version: _, details, created_at: _, updated_at: _ } = product;
     let Details { name, description, sku, price, category, brand, supplier, image_url } = details;
-    sqlx::query_as(INSERT)
+    let written: Written = sqlx::query_as(INSERT)
         .bind(id.uuid())
         .bind(seller.uuid())
         .bind(name.as_str())
@@ -183,13 +206,14 @@ async fn insert(tx: &mut Tx, product: &Product) -> Result<(OffsetDateTime, Offse
         .bind(image_url.as_ref().map(ImageUrl::as_str))
         .fetch_one(&mut **tx)
         .await
-        .map_err(sku_taken)
+        .map_err(sku_taken)?;
+    Ok(written.into_product(product.clone()))
 }
 
 async fn update(tx: &mut Tx, product: Product) -> Result<Product, ProductError> {
     const UPDATE: &str = include_str!("../../sql/update_product.sql");
     let Details { name, description, sku, price, category, brand, supplier, image_url } = &product.details;
-    let updated_at = sqlx::query_scalar(UPDATE)
+    let written: Written = sqlx::query_as(UPDATE)
         .bind(product.id.uuid())
         .bind(product.version)
         .bind(name.as_str())
@@ -204,7 +228,30 @@ async fn update(tx: &mut Tx, product: Product) -> Result<Product, ProductError> 
         .fetch_one(&mut **tx)
         .await
         .map_err(sku_taken)?;
-    Ok(Product { updated_at, ..product })
+    Ok(written.into_product(product))
+}
+
+/// What the database determines when a product is written.
+#[derive(sqlx::FromRow)]
+struct Written {
+    category: Option<String>,
+    brand: Option<String>,
+    supplier: Option<String>,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+}
+
+impl Written {
+    fn into_product(self, product: Product) -> Product {
+        let Self { category, brand, supplier, created_at, updated_at } = self;
+        let details = Details {
+            category: category.map(Label::stored),
+            brand: brand.map(Label::stored),
+            supplier: supplier.map(Label::stored),
+            ..product.details
+        };
+        Product { details, created_at, updated_at, ..product }
+    }
 }
 
 fn sku_taken(error: sqlx::Error) -> ProductError {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use agora_vocab::{Money, ProductId, SellerId, Variant};
+use agora_vocab::{Money, ProductId, SellerId, TermId, Variant};
+use serde::Deserialize;
 use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -10,8 +11,8 @@ use uuid::Uuid;
 use super::stock::LevelRow;
 use crate::{
     domain::{
-        Description, Details, Exported, ExportedLevel, ImageUrl, Label, Listed, Name, Price, Product, Quoted, Sku,
-        StockLevel,
+        Description, Details, Exported, ExportedLevel, ImageUrl, Label, Listed, Name, Price, Product, Quoted,
+        QuotedVariant, Sku, StockLevel, Taxonomy, Term,
     },
     ports::StoreError,
 };
@@ -39,14 +40,43 @@ pub(super) struct Row {
 pub(super) struct QuotedRow {
     #[sqlx(flatten)]
     row: Row,
-    variants: Option<Json<BTreeMap<String, i64>>>,
+    variants: Option<Json<BTreeMap<String, QuotedVariantRow>>>,
+}
+
+/// A variant of a quote, as the statement returns it in JSON.
+#[derive(serde::Deserialize)]
+struct QuotedVariantRow {
+    units: i64,
+    price: Option<i64>,
 }
 
 impl QuotedRow {
     pub(super) fn into_quoted(self) -> Result<Quoted, StoreError> {
-        let variants = self.variants.map(|Json(variants)| variants).unwrap_or_default();
-        let variants = variants.into_iter().map(|(variant, stock)| (Variant::stored(variant), stock)).collect();
-        Ok(Quoted { listed: self.row.into_listed()?, variants })
+        let listed = self.row.into_listed()?;
+        let currency = listed.product.details.price.money().currency;
+        let price = |amount| Price::stored(Money { amount, currency });
+        let variants = self.variants.map(|Json(variants)| variants).unwrap_or_default().into_iter();
+        let quoted = |(name, QuotedVariantRow { units, price: own })| {
+            (Variant::stored(name), QuotedVariant { units, price: own.map(price) })
+        };
+        let variants = variants.map(quoted).collect();
+        Ok(Quoted { listed, variants })
+    }
+}
+
+/// A product of a page, with its terms if the page is expanded.
+#[derive(sqlx::FromRow)]
+pub(super) struct PageRow {
+    #[sqlx(flatten)]
+    row: Row,
+    terms: Option<Vec<Json<ListedTermRow>>>,
+}
+
+impl PageRow {
+    pub(super) fn into_parts(self) -> Result<(Listed, Vec<Term>), StoreError> {
+        let terms =
+            self.terms.unwrap_or_default().into_iter().map(|Json(row)| row.into_term()).collect::<Result<_, _>>()?;
+        Ok((self.row.into_listed()?, terms))
     }
 }
 
@@ -105,5 +135,29 @@ impl Row {
         };
         let (id, seller) = (ProductId::new(id), SellerId::new(seller_id));
         Ok(Listed { product: Product { id, seller, version, details, created_at, updated_at }, stock })
+    }
+}
+
+/// A term without its sort key, as columns or as JSON. JSON, because sqlx looks up a composite type between parsing and binding,
+/// which replaces a statement without a name.
+#[derive(sqlx::FromRow, Deserialize)]
+pub(super) struct ListedTermRow {
+    id: Uuid,
+    taxonomy: String,
+    version: i64,
+    name: String,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    updated_at: OffsetDateTime,
+}
+
+impl ListedTermRow {
+    pub(super) fn into_term(self) -> Result<Term, StoreError> {
+        let Self { id, taxonomy, version, name, created_at, updated_at } = self;
+        let taxonomy = Taxonomy::parse(&taxonomy)
+            .ok_or_else(|| StoreError::Broken(format!("unknown taxonomy {taxonomy}").into()))?;
+        let name = Label::stored(name);
+        Ok(Term { id: TermId::new(id), taxonomy, version, name, created_at, updated_at })
     }
 }

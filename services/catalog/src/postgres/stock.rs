@@ -21,6 +21,20 @@ impl Stock for PgCatalog {
         actor: &str,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<Listed>, AdjustError> {
+        let adjusted = self.adjust_stock(location, by, actor, dedup_key).await;
+        self.drop_cached(&[location.product]).await;
+        adjusted
+    }
+}
+
+impl PgCatalog {
+    async fn adjust_stock(
+        &self,
+        location: &StockLocation,
+        by: Adjustment,
+        actor: &str,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Listed>, AdjustError> {
         let mut tx = self.db.begin().await.map_err(StoreError::from)?;
         if let Some(stored) = claim_key(&mut tx, dedup_key).await.map_err(StoreError::from)? {
             return Ok(Outcome::Duplicate(stored));
@@ -35,9 +49,7 @@ impl Stock for PgCatalog {
         tx.commit().await.map_err(StoreError::from)?;
         Ok(Outcome::Applied(listed))
     }
-}
 
-impl PgCatalog {
     /// Adds units (removes if negative) to a locked stock row, writes the ledger entry and appends the event.
     async fn record_adjustment(
         &self,

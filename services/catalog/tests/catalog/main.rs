@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
 mod anonymous_reads;
+mod cached;
 mod concurrency;
 mod events;
 mod fixture;
@@ -12,6 +13,12 @@ mod inventory;
 mod model;
 mod plans;
 mod products;
+mod promotions;
 mod public;
+mod replaceable;
 mod shop;
 mod stock;
+mod take_back;
+mod terms;
+mod variants;
+mod warehouses;

@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 use crate::fixture::Database;
 
 /// Tables that grow with the shop. A plan may read `warehouse` and small results sequentially.
-const LARGE: [&str; 5] = ["product", "stock", "hold", "stock_movement", "outbox"];
+const LARGE: [&str; 7] = ["product", "stock", "hold", "stock_movement", "outbox", "term", "variant"];
 
 /// Statements that read every product by design.
 const READS_ALL: [&str; 1] = ["count_products.sql"];
@@ -19,11 +19,15 @@ fn is_search(file: &str) -> bool {
 }
 
 const FILL: &str = "
-    insert into product (id, seller_id, version, name, name_key, description, price_amount, price_currency, category)
-    select gen_random_uuid(), gen_random_uuid(), 1, 'p' || n, 'p' || n, 'text ' || n, n, 'EUR', 'c' || n % 200
+    insert into term (id, taxonomy, name) select gen_random_uuid(), 'brand', 'b' || n from generate_series(1, 10000) as n;
+    insert into product (id, seller_id, version, name, name_key, description, price_amount, price_currency, category,
+        brand)
+    select
+        gen_random_uuid(), gen_random_uuid(), 1, 'p' || n, 'p' || n, 'text ' || n, n, 'EUR', 'c' || n % 200, 'b' || n % 5000
     from generate_series(1, 20000) as n;
     insert into stock (product_id, variant, warehouse_id, on_hand, version)
     select id, '', '00000000-0000-0000-0000-000000000001', 100, 1 from product;
+    insert into variant (id, product_id, name) select gen_random_uuid(), id, 'red' from product;
     insert into hold (order_id, hold, state, expires_at, reserved_by, lines, ended_at)
     select
         gen_random_uuid(), 1, (array['held', 'committed', 'released'])[n % 3 + 1], now() + n * interval '1 s',
@@ -117,7 +121,7 @@ async fn a_search_reads_the_products_that_match_and_no_others() {
     };
     let found = statements.remove("count_found.sql").unwrap();
     plan("count_found", &found, vec!["'%text 77%', null".to_owned()]).await;
-    let arguments = |sort: &&str| format!("'%text 77%', null, '{sort}', 'p', 0, now(), gen_random_uuid(), 21, 0");
+    let arguments = |sort: &&str| format!("'%text 77%', null, '{sort}', 'p', 0, now(), gen_random_uuid(), 21, 0, true");
     let arguments = ["name", "price", "-price", "createdAt", "-createdAt"].iter().map(arguments).collect();
     plan("search_products", &statements.remove("search_products.sql").unwrap(), arguments).await;
     assert_eq!(plans.len(), 6);

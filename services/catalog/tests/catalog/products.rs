@@ -1,5 +1,7 @@
 //! Contract of the port `Products`.
 
+use std::collections::BTreeSet;
+
 use agora_catalog::{
     domain::{
         Change, Description, Expected, Filter, Label, Listing, Name, Patch, Price, PriceChange, Search, Sort, Stale,
@@ -125,7 +127,8 @@ async fn pages_of_every_order_hold_every_product_once() {
     let orders = [Sort::Name, Sort::Price, Sort::PriceDown, Sort::Created, Sort::CreatedDown];
     for (filter, sort) in filters.iter().flat_map(|filter| orders.map(|sort| (filter, sort))) {
         let limit = |n| PageSize::parse(n).unwrap();
-        let listing = |start, size| Listing { filter: filter.clone(), sort, start, limit: limit(size) };
+        let listing =
+            |start, size| Listing { filter: filter.clone(), sort, start, limit: limit(size), expand: BTreeSet::new() };
         let all = database.store.page(&listing(Start::Offset(0), 100)).await.unwrap();
         assert_eq!((all.items.len(), all.total, &all.next), (5, Some(5), &None), "{sort:?}");
         assert_eq!(database.store.page(&listing(Start::Offset(5), 2)).await.unwrap().items, []);
@@ -168,7 +171,8 @@ async fn a_search_escapes_wildcards() {
         [(mark.clone(), 2), (format!("{mark} 100%"), 1), ("%_\\ WOOL".into(), 1), (format!("{mark}%x"), 0)]
     {
         let filter = Filter { category: None, search: Some(Search::parse(&words).unwrap()) };
-        let listing = Listing { filter, sort: Sort::Name, start: Start::First, limit: PageSize::MAX };
+        let listing =
+            Listing { filter, sort: Sort::Name, start: Start::First, limit: PageSize::MAX, expand: BTreeSet::new() };
         assert_eq!(database.store.page(&listing).await.unwrap().items.len(), expected, "{words}");
     }
     database.check_invariants().await;

@@ -154,6 +154,27 @@ async fn ca1_lists_are_sorted_and_limited() {
 }
 
 #[tokio::test]
+async fn ca8_products_of_a_category_are_listed_alone() {
+    let shop = Shop::open().await;
+    for (name, category) in [("a", "Chairs"), ("b", "Tables"), ("c", "Chairs"), ("d", "Chairs")] {
+        shop.create(json!({"name": name, "price": eur(1), "category": category})).await.expect(201);
+    }
+    shop.product("e", 0).await;
+    let list = async |query: &str| {
+        let path = format!("/api/v1/products?category=Chairs&sort=name{query}");
+        shop.public.get(&path).await.expect(200).parse::<List<api::Product>>()
+    };
+    let names = |page: &List<api::Product>| page.items.iter().map(|product| product.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&list("").await), ["a", "c", "d"]);
+    let first = list("&limit=2").await;
+    let rest = list(&format!("&limit=2&cursor={}", first.next_cursor.clone().unwrap())).await;
+    assert_eq!((names(&first), names(&rest)), (vec!["a".to_owned(), "c".to_owned()], vec!["d".to_owned()]));
+    let counted = list("&offset=1").await;
+    assert_eq!((names(&counted), counted.total), (vec!["c".to_owned(), "d".to_owned()], Some(3)));
+    assert_eq!(names(&list("&q=D").await), ["d"]);
+}
+
+#[tokio::test]
 async fn ca2_if_none_match_returns_304_for_an_unchanged_product() {
     let shop = Shop::open().await;
     let id = shop.product("Chair", 2).await.id;
@@ -188,7 +209,7 @@ async fn unknown_and_malformed_ids_are_client_errors() {
 }
 
 #[tokio::test]
-async fn a_merge_patch_changes_named_fields_and_removes_null_fields() {
+async fn ca4_a_merge_patch_changes_named_fields_and_removes_null_fields() {
     let shop = Shop::open().await;
     let body =
         json!({"name": "Chair", "price": eur(1999), "sku": "C", "brand": "B", "category": "F", "description": "d"});
@@ -215,7 +236,7 @@ async fn a_merge_patch_changes_named_fields_and_removes_null_fields() {
 }
 
 #[tokio::test]
-async fn a_change_requires_a_version() {
+async fn ca4_a_change_requires_the_version_that_was_read() {
     let shop = Shop::open().await;
     let product = shop.product("Chair", 3).await;
     let id = product.id;

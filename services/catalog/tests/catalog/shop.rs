@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agora_api::catalog as api;
-use agora_catalog::{consumer::handle, http, service::CatalogService};
+use agora_catalog::{consumer::handle, http, ports::ProductCache, service::CatalogService};
 use agora_chassis::{Process, SystemIds, WatchedFile, WatchedSecret};
 use agora_events::{Envelope, order::OrderEvent};
 use agora_testkit::{Request, TestApp, TestKeys, internal_token};
@@ -28,8 +28,20 @@ pub struct Shop {
 
 impl Shop {
     pub async fn open() -> Self {
+        Self::open_with(None).await
+    }
+
+    /// Opens the shop with a cache of products, or without.
+    pub async fn open_with(cache: Option<Arc<dyn ProductCache>>) -> Self {
         let database = Database::create().await;
-        let service = CatalogService::new(Arc::new(database.store.clone()), Arc::new(SystemIds));
+        let mut store = database.store.clone();
+        if let Some(cache) = cache.clone() {
+            store = store.with_cache(cache);
+        }
+        let mut service = CatalogService::new(Arc::new(store), Arc::new(SystemIds));
+        if let Some(cache) = cache {
+            service = service.with_cache(cache);
+        }
         let (keys, process) = (TestKeys::new(), Process::for_test("catalog"));
         let jwks = WatchedFile::fixed(keys.jwks());
         let verifier = TokenVerifier::watch(jwks, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);

@@ -13,8 +13,9 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode, header, uri::PathAndQuery},
     response::Response,
 };
-use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
+
+use super::permits::Permits;
 
 /// Time limits. The limit of a connection is short because a deleted pod does not refuse connections; it does not
 /// answer at all.
@@ -28,7 +29,8 @@ const TRIES_MAX: u32 = 3;
 /// removed from its Service's endpoints.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Most requests to one service at a time, each with a connection and its buffers; more wait, up to this time.
+/// Most requests to one service at a time, each with a connection and its buffers; more wait, up to this time, the last one
+/// to come for the shortest.
 const CALLS_MAX: usize = 256;
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -51,7 +53,7 @@ struct Upstream {
     origin: Origin,
     dependency: Dependency,
     /// One for each request until its response begins.
-    permits: Semaphore,
+    permits: Permits,
 }
 
 /// A request to a service.
@@ -103,7 +105,7 @@ impl Upstreams {
     pub fn new(addresses: BTreeMap<&'static str, String>, process: &Process) -> Result<Self, InvalidOrigin> {
         let addresses = addresses.into_iter().map(|(service, address)| {
             let (origin, dependency) = (Origin::parse(&address)?, process.dependency(service));
-            Ok((service, Upstream { origin, dependency, permits: Semaphore::new(CALLS_MAX) }))
+            Ok((service, Upstream { origin, dependency, permits: Permits::new(CALLS_MAX) }))
         });
         let addresses = addresses.collect::<Result<_, _>>()?;
         Ok(Self(Arc::new(Inner { process: process.clone(), client: HttpClient::new(LIMITS), addresses })))
@@ -124,8 +126,9 @@ impl Upstreams {
         // The whole body first: a client that sends it slowly holds neither a permit nor a connection to the service. The
         // port limits its bytes and its time.
         let body = to_bytes(body, usize::MAX).await.map_err(|error| UpstreamError::Body(BodyFault::of(&error)))?;
-        let waiting = tokio::time::timeout(WAIT_MAX, upstream.permits.acquire());
-        let Ok(Ok(_permit)) = waiting.await else { return Err(UpstreamError::Busy { service }) };
+        let Some(_permit) = upstream.permits.acquire(WAIT_MAX).await else {
+            return Err(UpstreamError::Busy { service });
+        };
         let mut tries = 0;
         loop {
             tries += 1;

@@ -81,6 +81,13 @@ const SAMPLES: &[(&str, &str, &str)] = &[
         r#"{"userId":"someone","productId":"0192f0c1-0000-7000-8000-000000000001","isPositive":true}"#,
     ),
     ("POST", "/s3/recommendations/process", ""),
+    (
+        "POST",
+        "/s3/notifications",
+        r#"{"userId":"00000000-0000-0000-0000-000000000007","type":"EMAIL","content":"Hello"}"#,
+    ),
+    ("GET", "/s3/notifications/user/{caller}?read=false&page=2", ""),
+    ("PATCH", "/s3/notifications/user/{caller}/read", r#"{"priority":"critical"}"#),
     ("GET", "/users/{id}", ""),
     ("PUT", "/users/{id}", r#"{"name":"Countess"}"#),
     ("GET", "/users/{caller}/orders", ""),
@@ -103,6 +110,8 @@ fn service(call: &Call) -> Option<Response> {
     let voted =
         json!({ "productId": ID, "isPositive": true, "feedbackStats": { "positiveCount": 7, "negativeCount": 1 } });
     let validated = json!({ "id": CALLER, "email": "ada@example.com", "roles": ["customer"], "sid": ID, "exp": 1 });
+    let notification = json!({ "id": ID, "userId": CALLER, "type": "EMAIL", "priority": "standard", "subject": "A message for you", "content": "Hello", "metadata": {}, "read": false, "mail": "sent", "sentAt": "2026-01-02T03:04:05Z", "createdAt": "2026-01-02T03:04:05Z" });
+    let counted = json!({ "items": [notification], "total": 51 });
     let list = |item: Value| json!({ "items": [item], "nextCursor": "next" });
     let path = call.target.split('?').next()?;
     let one = path.ends_with(ID);
@@ -119,6 +128,9 @@ fn service(call: &Call) -> Option<Response> {
         (_, path) if path.starts_with("/products") => (200, if one { product } else { list(product) }),
         ("POST", path) if path.starts_with("/cart") => (201, cart),
         (_, path) if path.starts_with("/cart") => (200, cart),
+        ("POST", "/admin/notifications") => (201, notification),
+        ("PATCH", "/notifications/read") => (200, json!({ "updatedCount": 3 })),
+        (_, "/notifications") => (200, counted),
         ("POST", "/orders") => (201, order),
         (_, path) if path.contains("/orders") => (200, if one { order } else { list(order) }),
         ("POST", path) if path.starts_with("/payments") => (201, payment),

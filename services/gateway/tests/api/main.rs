@@ -26,7 +26,7 @@ use tower::ServiceExt as _;
 use upstream::Upstream;
 use uuid::Uuid;
 
-const SERVICES: [&str; 7] = ["user", "catalog", "cart", "order", "payment", "recommendation", "search"];
+const SERVICES: [&str; 8] = ["user", "catalog", "cart", "order", "payment", "notification", "recommendation", "search"];
 
 struct Gateway {
     app: TestApp,
@@ -97,7 +97,7 @@ async fn every_declared_route_goes_to_its_service_under_its_policy() {
     let gateway = gateway(addresses, LegacyAliases::Disabled);
     let admin = gateway.keys.token(UserId::new(Uuid::from_u128(8)), &[Role::Admin]);
     for route in agora_api::public_routes() {
-        let path = route.path.replace("{id}", "7");
+        let path = route.path.replace("{id}", "7").replace("{variant}", "8");
         let (request, customer) = (gateway.app.request(route.method.as_str().parse().unwrap(), &path), gateway.token());
         let expected = match route.policy {
             Policy::Open | Policy::Optional => [false; 3],

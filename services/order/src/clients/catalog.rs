@@ -1,16 +1,16 @@
 //! HTTP client of the catalog service's internal API. Must not contain order logic.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use agora_api::catalog as api;
 use agora_outbound::{CallError, Client};
-use agora_vocab::{CommandId, OrderId, ProductId, Variant};
+use agora_vocab::{CommandId, Money, OrderId, ProductId, Variant};
 use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::{
     domain::{Product, RequestedLine, Shortage},
-    ports::{CallFailed, Catalog, NewHold, Reserving},
+    ports::{CallFailed, Catalog, NewHold, Reserving, ReturnedUnits},
 };
 
 const CALLEE: &str = "catalog";
@@ -24,9 +24,9 @@ impl Catalog for CatalogClient {
     async fn quote(&self, products: &[ProductId]) -> Result<Vec<Product>, CallFailed> {
         let body = api::QuoteRequest { product_ids: products.to_vec() };
         let quote: api::Quote = self.0.post(api::routes::QUOTE.path, &body).await.map_err(failed)?;
-        let mut variants: BTreeMap<ProductId, BTreeSet<Variant>> = BTreeMap::new();
-        for stock in quote.variants {
-            variants.entry(stock.product_id).or_default().insert(Variant::stored(stock.variant));
+        let mut variants: BTreeMap<ProductId, BTreeMap<Variant, Option<Money>>> = BTreeMap::new();
+        for api::VariantStock { product_id, variant, stock: _, price } in quote.variants {
+            variants.entry(product_id).or_default().insert(Variant::stored(variant), price);
         }
         let quoted = |item: api::Product| {
             let variants = variants.remove(&item.id).unwrap_or_default();
@@ -52,6 +52,14 @@ impl Catalog for CatalogClient {
         Ok(answer.map_err(failed)?.state == "committed")
     }
 
+    async fn take_back(&self, command: CommandId, units: &ReturnedUnits) -> Result<(), CallFailed> {
+        let ReturnedUnits { order, hold, id, lines } = units;
+        let lines = lines.iter().map(line).collect();
+        let body = api::TakeBack { order_id: *order, hold: *hold, return_id: *id, lines };
+        let taken: Result<api::TakenBack, _> = self.0.command(api::routes::TAKE_BACK.path, command.uuid(), &body).await;
+        taken.map(drop).map_err(failed)
+    }
+
     async fn release(&self, command: CommandId, order: OrderId, hold: i32) -> Result<(), CallFailed> {
         let body = api::Hold { order_id: order, hold };
         let state: Result<api::HoldState, _> = self.0.command(api::routes::RELEASE.path, command.uuid(), &body).await;
@@ -72,7 +80,7 @@ fn refused(error: &CallError) -> Option<Shortage> {
     Some(Shortage { product, requested: number("requested"), available: number("available") })
 }
 
-fn product(product: api::Product, variants: BTreeSet<Variant>) -> Product {
+fn product(product: api::Product, variants: BTreeMap<Variant, Option<Money>>) -> Product {
     let api::Product { id, name, price, category, brand, supplier, seller_id, .. } = product;
     Product { id, name, price, brand, category, supplier, seller: seller_id, variants }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agora_api::payment as api;
 use agora_outbound::{CallError, CallLimits, Client};
-use agora_vocab::CommandId;
+use agora_vocab::{CommandId, Money, RefundId, ReturnId};
 use async_trait::async_trait;
 use serde::Serialize;
 
@@ -60,6 +60,24 @@ impl Payments for PaymentClient {
     async fn refund(&self, command: CommandId, payment: &Payable) -> Result<Report, CallFailed> {
         let body = api::RefundOrder { payment_id: payment.payment, order_id: payment.order };
         self.call(api::routes::REFUND_REMAINING.path, command, &body).await.map_err(failed)?
+    }
+
+    async fn refund_part(
+        &self,
+        command: CommandId,
+        payment: &Payable,
+        (id, amount): (ReturnId, Money),
+    ) -> Result<bool, CallFailed> {
+        let (payment_id, order_id, refund_id) = (payment.payment, payment.order, RefundId::new(id.uuid()));
+        let body = api::RefundPart { payment_id, order_id, refund_id, amount };
+        let answer = self.0.command(api::routes::REFUND_PART.path, command.uuid(), &body).await;
+        let api::RefundState { status, .. } = answer.map_err(failed)?;
+        match status.as_str() {
+            "succeeded" | "nothing_left" => Ok(true),
+            PENDING => Ok(false),
+            // The provider refused it: the next try is another attempt of the same refund.
+            _ => Err(CallFailed { callee: CALLEE, source: format!("the refund is {status}").into() }),
+        }
     }
 }
 

@@ -1,9 +1,6 @@
 //! A new order before it is written: requested lines, payment method and prices. No I/O.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::BTreeMap, fmt};
 
 use agora_vocab::{Address, Money, MoneyError, OrderId, PaymentId, ProductId, Quantity, SellerId, UserId, Variant};
 use serde::{Deserialize, Serialize};
@@ -84,8 +81,8 @@ pub struct Product {
     pub supplier: Option<String>,
     /// Id of the seller.
     pub seller: SellerId,
-    /// The variants that have a name.
-    pub variants: BTreeSet<Variant>,
+    /// The variants that have a name, each with its own price; `None`: the product's.
+    pub variants: BTreeMap<Variant, Option<Money>>,
 }
 
 /// A new order with fixed lines and prices, ready to be written.
@@ -182,6 +179,8 @@ impl OrderDraft {
             expires_at: now + window,
             created_at: now,
             progress: OrderProgress::START,
+            shipments: Vec::new(),
+            returns: Vec::new(),
             version: 1,
             event_seq: 1,
             updated_at: now,
@@ -201,7 +200,7 @@ pub fn price(requested: &[RequestedLine], quoted: Vec<Product>) -> Result<(Vec<L
     }
     let has_variant = |line: &RequestedLine| {
         let product = quoted.get(&line.product);
-        line.variant.is_default() || product.is_some_and(|product| product.variants.contains(&line.variant))
+        line.variant.is_default() || product.is_some_and(|product| product.variants.contains_key(&line.variant))
     };
     let without: Vec<usize> = (0..requested.len()).filter(|&at| !has_variant(&requested[at])).collect();
     if !without.is_empty() {
@@ -217,13 +216,14 @@ pub fn price(requested: &[RequestedLine], quoted: Vec<Product>) -> Result<(Vec<L
 }
 
 fn price_line(requested: &RequestedLine, product: &Product) -> Result<Line, PricingError> {
+    let price = product.variants.get(&requested.variant).copied().flatten().unwrap_or(product.price);
     Ok(Line {
         product: requested.product,
         variant: requested.variant.clone(),
         name: product.name.clone(),
         quantity: requested.quantity,
-        price: product.price,
-        total: product.price.checked_mul(i64::from(requested.quantity.get())).map_err(PricingError::Sum)?,
+        price,
+        total: price.checked_mul(i64::from(requested.quantity.get())).map_err(PricingError::Sum)?,
         brand: product.brand.clone(),
         category: product.category.clone(),
         supplier: product.supplier.clone(),
@@ -268,7 +268,7 @@ impl fmt::Debug for Token {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::BTreeMap;
 
     use agora_vocab::{Currency, Money, ProductId, SellerId, Variant};
     use proptest::prelude::*;
@@ -289,7 +289,7 @@ mod tests {
             category: None,
             supplier: None,
             seller: SellerId::HOUSE,
-            variants: BTreeSet::new(),
+            variants: BTreeMap::new(),
         }
     }
 
@@ -317,6 +317,18 @@ mod tests {
             lines.unwrap().into_lines().into_iter().map(|line| (line.variant, line.quantity.get())).collect();
         assert_eq!(lines, [(Variant::default(), 5), (Variant::parse("red").unwrap(), 1)]);
         assert_eq!(fields(vec![(product(1), None, 9_999), (product(1), None, 1)]), ["items[1].quantity"]);
+    }
+
+    #[test]
+    fn ca16_a_variant_costs_its_own_price_or_that_of_the_product() {
+        let variant = |name: &str| Variant::parse(name).unwrap();
+        let own = Money::new(150, Currency::EUR).unwrap();
+        let variants = BTreeMap::from([(variant("red"), Some(own)), (variant("blue"), None)]);
+        let chair = Product { variants, ..quoted(1, 100, "EUR") };
+        let items = ["red", "blue", ""].map(|name| (product(1), Some(name.to_owned()), 2)).to_vec();
+        let (lines, total) = price(&RequestedLines::parse(items).unwrap().into_lines(), vec![chair]).unwrap();
+        let amounts: Vec<_> = lines.iter().map(|line| (line.price.amount, line.total.amount)).collect();
+        assert_eq!((amounts, total.amount), (vec![(150, 300), (100, 200), (100, 200)], 700));
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! The order aggregate: fields fixed at creation and the progress that changes. No I/O.
 
-use agora_events::order::{Order as OrderPayload, OrderEvent, OrderLine};
+use agora_events::{
+    order::{Order as OrderPayload, OrderEvent, OrderLine},
+    order_return, shipment,
+};
 use agora_vocab::{Address, CartId, Epoch, Money, OrderId, PaymentId, ProductId, Quantity, SellerId, UserId, Variant};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{PaymentStatus, Status};
+use super::{LineUnits, PaymentStatus, Return, Shipment, Status};
 
-/// An order. All fields except `progress`, `version`, `event_seq` and `updated_at` are fixed at creation.
+/// An order. All fields except `progress`, `shipments`, `returns`, `version`, `event_seq` and `updated_at` are fixed at creation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Order {
     /// Id of the order, a UUIDv7.
@@ -31,6 +34,12 @@ pub struct Order {
     pub created_at: OffsetDateTime,
     /// Status and payment state.
     pub progress: OrderProgress,
+    /// Parcels, in the sequence in which they were added.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shipments: Vec<Shipment>,
+    /// Returns, in the sequence in which they were requested.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub returns: Vec<Return>,
     /// Rises by one with each change of `progress`; sequence number of that change in the order's history.
     pub version: i64,
     /// Sequence number of the last event that the order published.
@@ -109,6 +118,47 @@ impl Order {
             Status::Refunded => OrderEvent::Refunded,
         };
         make(self.to_payload())
+    }
+
+    /// The payload of an event of one of its shipments.
+    pub(super) fn shipment_payload(&self, shipment: &Shipment) -> shipment::Shipment {
+        let Shipment { id, seller, carrier, tracking, items, .. } = shipment;
+        shipment::Shipment {
+            shipment_id: *id,
+            order_id: self.id,
+            order_number: self.number.clone(),
+            user_id: self.user,
+            seller_id: *seller,
+            carrier: carrier.clone(),
+            tracking_number: tracking.clone(),
+            items: self.items_payload(items),
+        }
+    }
+
+    /// The payload of an event of one of its returns.
+    pub(super) fn return_payload(&self, returned: &Return) -> order_return::Return {
+        order_return::Return {
+            return_id: returned.id,
+            order_id: self.id,
+            order_number: self.number.clone(),
+            user_id: self.user,
+            items: self.items_payload(&returned.items),
+            amount: returned.amount,
+        }
+    }
+
+    fn items_payload(&self, items: &[LineUnits]) -> Vec<shipment::ShippedItem> {
+        let item = |units: &LineUnits| {
+            let line = self.line_at(units.line)?;
+            let (product_id, variant, name) = (line.product, line.variant.as_str().to_owned(), line.name.clone());
+            Some(shipment::ShippedItem { product_id, variant, name, quantity: units.quantity })
+        };
+        items.iter().filter_map(item).collect()
+    }
+
+    /// The line at a position from 1.
+    pub fn line_at(&self, position: i16) -> Option<&Line> {
+        self.lines.get(usize::try_from(position).ok()?.checked_sub(1)?)
     }
 
     fn to_payload(&self) -> OrderPayload {

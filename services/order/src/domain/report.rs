@@ -49,6 +49,8 @@ pub struct Customer {
 pub struct CustomerEvent {
     pub user: UserId,
     pub customer: Customer,
+    /// Whether an administrator has blocked the user, who then cannot order.
+    pub blocked: bool,
     pub epoch: Epoch,
     pub seq: i64,
 }

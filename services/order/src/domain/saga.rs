@@ -4,7 +4,7 @@ mod command_id;
 mod lease;
 mod next_step;
 
-use agora_vocab::{PaymentId, ProductId};
+use agora_vocab::{PaymentId, ProductId, ReturnId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -28,6 +28,8 @@ pub struct Saga {
     pub captured: Option<PaymentId>,
     /// Payments that have to be refunded.
     pub refunds: Vec<PaymentId>,
+    /// Returns whose units have arrived and that other services have not finished.
+    pub returns: Vec<DueReturn>,
     /// Declined or voided payments: they cannot start again and are counted once.
     pub ended_payments: Vec<PaymentId>,
     /// Payment that the order makes itself.
@@ -47,6 +49,16 @@ pub struct Saga {
     /// Time of the first of these failures.
     #[serde(with = "time::serde::rfc3339::option")]
     pub failing_since: Option<OffsetDateTime>,
+}
+
+/// What is left to do for a return whose units have arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DueReturn {
+    pub id: ReturnId,
+    /// Whether catalog has to put the units into stock.
+    pub restock: bool,
+    /// Whether payment has to refund their price.
+    pub refund: bool,
 }
 
 /// State of a stock reservation, as the order knows it.
@@ -109,7 +121,17 @@ mod tests {
     #[test]
     fn stored_field_names_are_stable() {
         let stored = serde_json::to_value(Saga::default()).unwrap();
-        for name in ["hold", "cancel_checkout", "captured", "refunds", "ended_payments", "own", "queries", "shortage"] {
+        for name in [
+            "hold",
+            "cancel_checkout",
+            "captured",
+            "refunds",
+            "returns",
+            "ended_payments",
+            "own",
+            "queries",
+            "shortage",
+        ] {
             assert!(stored.get(name).is_some(), "{name}");
         }
     }

@@ -127,6 +127,11 @@ impl Status {
         EDGES.contains(&(self, to))
     }
 
+    /// Whether an order with this status can have shipments.
+    pub const fn may_be_shipped(self) -> bool {
+        matches!(self, Self::Processing | Self::Shipped | Self::Completed | Self::Refunded)
+    }
+
     /// Whether the order is paid and neither cancelled nor refunded.
     pub const fn is_paid(self) -> bool {
         matches!(self, Self::Paid | Self::Processing | Self::Shipped | Self::Completed)

@@ -3,15 +3,24 @@
 //! One pure function, [`decide`]. A client's request may be rejected. A response of another service is never rejected: a
 //! late or duplicate response has no effect.
 
+mod order_return;
 mod payment;
+mod shipment;
+mod stock;
 
-use agora_vocab::{Money, PaymentId, UserId};
+use agora_vocab::{Money, PaymentId, ProductId, ReturnId, ShipmentId, UserId};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-pub use self::payment::{DECLINES_MAX, PaymentOutcome};
 use self::payment::{begin, result};
-use super::{HistoryEntry, Hold, Order, OrderProgress, PaymentStatus, Saga, Shortage, Status};
+pub use self::{
+    order_return::ReturnChange,
+    payment::{DECLINES_MAX, PaymentOutcome},
+};
+use super::{
+    HistoryEntry, Hold, NewReturn, NewShipment, Order, OrderProgress, PaymentStatus, ReturnStatus, Saga, Shortage,
+    Status,
+};
 
 /// Pause before payment is polled again for a pending result.
 pub(super) const POLL_INTERVAL: Duration = Duration::seconds(5);
@@ -51,6 +60,14 @@ pub enum SagaEvent {
     CancelRequested,
     /// An admin requests the next fulfilment status.
     StatusRequested(Status),
+    /// An admin adds a shipment.
+    ShipmentRequested(NewShipment),
+    /// An admin marks a shipment as delivered.
+    DeliveryReported(ShipmentId),
+    /// The owner requests a return of delivered units.
+    ReturnRequested(NewReturn),
+    /// An admin changes a return, or another service has done its part of it.
+    ReturnChanged { id: ReturnId, change: ReturnChange },
     /// Check whether the payment window has ended.
     WindowChecked,
     /// Catalog reserved all lines.
@@ -120,6 +137,39 @@ pub enum Refused {
     /// A payment of the order is in progress.
     #[error("a payment of the order is under way")]
     PaymentInProgress,
+    /// A part of the order was shipped, so that it cannot be cancelled.
+    #[error("a part of the order was shipped")]
+    PartlyShipped,
+    /// An item of the shipment is not a line of the order.
+    #[error("the order has no such line")]
+    NotOrdered {
+        /// Index of the item.
+        item: usize,
+    },
+    /// The items of the shipment belong to several sellers.
+    #[error("a shipment belongs to one seller")]
+    SeveralSellers,
+    /// More units than ordered would be shipped.
+    #[error("only {remaining} of {requested} units are left to ship")]
+    QuantityExceeded { product: ProductId, requested: u32, remaining: u32 },
+    /// The order has [`super::SHIPMENTS_MAX`] shipments.
+    #[error("the order has the greatest number of shipments")]
+    TooManyShipments,
+    /// The order has no shipment with this id.
+    #[error("the order has no such shipment")]
+    NoShipment,
+    /// More units than can be sent back.
+    #[error("only {returnable} of {requested} units can be returned")]
+    NotReturnable { product: ProductId, requested: u32, returnable: u32 },
+    /// The order has [`super::RETURNS_MAX`] returns.
+    #[error("the order has the greatest number of returns")]
+    TooManyReturns,
+    /// The status of the return does not allow the change.
+    #[error("a return that is {} does not allow it", .from.as_str())]
+    ReturnStatus { from: ReturnStatus },
+    /// The order has no return with this id.
+    #[error("the order has no such return")]
+    NoReturn,
 }
 
 /// Applies `event` at `now` to the order and its saga. Never rejects a response of another service.
@@ -131,6 +181,10 @@ pub fn decide(before: &State, event: &SagaEvent, now: OffsetDateTime) -> Result<
         SagaEvent::PaymentResult { payment, outcome } => result(&mut transition, *payment, *outcome),
         SagaEvent::CancelRequested => transition.cancel()?,
         SagaEvent::StatusRequested(to) => transition.advance(*to)?,
+        SagaEvent::ShipmentRequested(new) => return shipment::ship(before, new, now),
+        SagaEvent::DeliveryReported(id) => return shipment::deliver(before, *id, now),
+        SagaEvent::ReturnRequested(new) => return order_return::request(before, new, now),
+        SagaEvent::ReturnChanged { id, change } => return order_return::change(before, *id, *change, now),
         SagaEvent::WindowChecked => transition.close_window(),
         SagaEvent::StockReserved { hold } => transition.stock_reserved(*hold),
         SagaEvent::StockUnavailable { hold, shortage } => transition.stock_unavailable(*hold, *shortage),
@@ -156,18 +210,40 @@ pub struct Decisions {
     pub entries: Vec<HistoryEntry>,
 }
 
-/// Applies several events of the same moment in turn; all or none.
+/// Applies several events of the same moment in turn, each with the changes of status that follow from the shipments; all or
+/// none.
 pub fn decide_all(before: &State, events: &[SagaEvent], now: OffsetDateTime) -> Result<Decisions, Refused> {
     let mut after = Decisions { state: before.clone(), entries: Vec::new() };
     for event in events {
         let Decision { state, entry } = decide(&after.state, event, now)?;
         after.state = state;
         after.entries.extend(entry);
+        while let Some(status) = shipment::status_of_shipments(&after.state.order) {
+            let Decision { state, entry } = change_status(&after.state, status, now)?;
+            after.state = state;
+            after.entries.extend(entry);
+        }
     }
     Ok(after)
 }
 
+fn change_status(before: &State, to: Status, now: OffsetDateTime) -> Result<Decision, Refused> {
+    let progress = OrderProgress { status: to, ..before.order.progress };
+    Transition { order: &before.order, progress, saga: before.saga.clone(), now }.finish()
+}
+
 impl SagaEvent {
+    /// Whether the event changes shipments or returns, which are stored in tables of their own.
+    pub const fn is_of_parcels(&self) -> bool {
+        matches!(
+            self,
+            Self::ShipmentRequested(_)
+                | Self::DeliveryReported(_)
+                | Self::ReturnRequested(_)
+                | Self::ReturnChanged { .. }
+        )
+    }
+
     /// Whether the event is the response of a successful call to another service.
     const fn is_step_result(&self) -> bool {
         match self {
@@ -182,6 +258,10 @@ impl SagaEvent {
             Self::PaymentRequested { .. }
             | Self::CancelRequested
             | Self::StatusRequested(_)
+            | Self::ShipmentRequested(_)
+            | Self::DeliveryReported(_)
+            | Self::ReturnRequested(_)
+            | Self::ReturnChanged { .. }
             | Self::WindowChecked
             | Self::StepFailed => false,
         }
@@ -243,6 +323,9 @@ impl Transition<'_> {
         if self.paying() {
             return Err(Refused::PaymentInProgress);
         }
+        if !self.order.shipments.is_empty() {
+            return Err(Refused::PartlyShipped);
+        }
         self.saga.cancel_checkout = from == Status::Created && self.order.cart.is_some();
         self.end(Status::Cancelled);
         if let (Some(payment), PaymentStatus::Paid | PaymentStatus::PartiallyRefunded) =
@@ -257,6 +340,7 @@ impl Transition<'_> {
         let from = self.progress.status;
         match to {
             Status::Cancelled => self.cancel(),
+            Status::Shipped | Status::Completed if !self.order.shipments.is_empty() => Err(Refused::PartlyShipped),
             Status::Processing | Status::Shipped | Status::Completed if from.leads_to(to) => {
                 self.progress.status = to;
                 Ok(())
@@ -276,71 +360,6 @@ impl Transition<'_> {
             }
             Status::Pending => self.end(Status::Expired),
             _ => {}
-        }
-    }
-
-    fn stock_reserved(&mut self, hold: i32) {
-        match self.progress.status {
-            Status::Created => {
-                self.progress.status = Status::Pending;
-                (self.progress.hold, self.saga.hold) = (hold, Hold::Held);
-                if let Some((payment, ..)) = self.saga.unsettled_own_payment() {
-                    self.progress.payment_status = PaymentStatus::Processing;
-                    self.progress.payment = Some(payment);
-                    self.saga.paying_since = Some(self.now);
-                }
-            }
-            Status::Pending | Status::Expired if self.saga.captured.is_some() && hold > self.progress.hold => {
-                (self.progress.hold, self.saga.hold) = (hold, Hold::Held);
-            }
-            _ => {}
-        }
-    }
-
-    fn stock_unavailable(&mut self, hold: i32, shortage: Shortage) {
-        match (self.progress.status, self.saga.captured) {
-            (Status::Created, _) => {
-                self.end(Status::Rejected);
-                self.saga.hold = Hold::Gone;
-                self.saga.shortage = Some(shortage);
-                self.saga.cancel_checkout = self.order.cart.is_some();
-            }
-            (status @ (Status::Pending | Status::Expired), Some(payment)) if hold > self.progress.hold => {
-                self.saga.captured = None;
-                self.refund(payment);
-                if self.progress.payment_status == PaymentStatus::Processing {
-                    self.progress.payment_status = PaymentStatus::Paid;
-                }
-                if status == Status::Pending {
-                    self.end(Status::Cancelled);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn stock_committed(&mut self, hold: i32) {
-        if self.saga.captured.is_none() || hold != self.progress.hold || self.saga.hold != Hold::Held {
-            return;
-        }
-        self.progress.status = Status::Paid;
-        self.progress.payment = self.saga.captured.take();
-        if self.progress.payment_status == PaymentStatus::Processing {
-            self.progress.payment_status = PaymentStatus::Paid;
-        }
-        self.saga.hold = Hold::Committed;
-        self.clear_payment();
-    }
-
-    fn reservation_lost(&mut self, hold: i32) {
-        if hold == self.progress.hold && self.saga.hold == Hold::Held {
-            self.saga.hold = Hold::Gone;
-        }
-    }
-
-    fn stock_released(&mut self, hold: i32) {
-        if hold == self.progress.hold.max(1) && self.saga.hold == Hold::Ending {
-            self.saga.hold = Hold::Gone;
         }
     }
 

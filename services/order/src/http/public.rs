@@ -99,7 +99,7 @@ async fn list_all(
 }
 
 /// The user whose orders are visible to the caller; `None` (all users) for admins.
-fn confined(identity: &Identity) -> Option<UserId> {
+pub(super) fn confined(identity: &Identity) -> Option<UserId> {
     (!identity.has(Role::Admin)).then_some(identity.user)
 }
 
@@ -149,7 +149,7 @@ fn parse(user: UserId, body: api::NewOrder) -> Result<NewOrder, Vec<FieldError>>
     }
 }
 
-fn item(item: api::NewItem) -> (agora_vocab::ProductId, Option<String>, i64) {
+pub(super) fn item(item: api::NewItem) -> (agora_vocab::ProductId, Option<String>, i64) {
     let api::NewItem { product_id, quantity, variant } = item;
     (product_id, variant, quantity)
 }

@@ -6,7 +6,9 @@ use agora_web::Problem;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::domain::{Line, Order, OrderProgress, OwnPayment, PaymentStatus, Shortage, State, Status};
+use crate::domain::{
+    Line, LineUnits, Order, OrderProgress, OwnPayment, PaymentStatus, Return, Shipment, Shortage, State, Status,
+};
 
 /// URL path of an order.
 pub(super) fn location(order: &Order) -> String {
@@ -26,11 +28,50 @@ pub(super) fn wire(order: &Order) -> api::Order {
         items: order.lines.iter().map(item).collect(),
         total: order.total,
         shipping_address: order.address.clone().map(Into::into),
+        shipments: order.shipments.iter().map(|shipment| parcel(order, shipment)).collect(),
+        returns: order.returns.iter().map(|returned| order_return(order, returned)).collect(),
         version: order.version,
         expires_at: order.expires_at,
         created_at: order.created_at,
         updated_at: order.updated_at,
     }
+}
+
+fn parcel(order: &Order, shipment: &Shipment) -> api::Shipment {
+    let Shipment { id, seller, carrier, tracking, items, created_at, delivered_at } = shipment;
+    api::Shipment {
+        id: *id,
+        seller_id: *seller,
+        status: if delivered_at.is_some() { "delivered" } else { "shipped" }.to_owned(),
+        carrier: carrier.clone(),
+        tracking_number: tracking.clone(),
+        items: units(order, items),
+        created_at: *created_at,
+        delivered_at: *delivered_at,
+    }
+}
+
+fn order_return(order: &Order, returned: &Return) -> api::Return {
+    let Return { id, items, reason, amount, status, resellable, created_at, updated_at } = returned;
+    api::Return {
+        id: *id,
+        status: status.as_str().to_owned(),
+        items: units(order, items),
+        reason: reason.clone(),
+        amount: *amount,
+        resellable: *resellable,
+        created_at: *created_at,
+        updated_at: *updated_at,
+    }
+}
+
+fn units(order: &Order, items: &[LineUnits]) -> Vec<api::ShippedItem> {
+    let item = |units: &LineUnits| {
+        let line = order.line_at(units.line)?;
+        let (product_id, variant) = (line.product, line.variant.as_str().to_owned());
+        Some(api::ShippedItem { product_id, variant, quantity: units.quantity })
+    };
+    items.iter().filter_map(item).collect()
 }
 
 fn item(line: &Line) -> api::Item {

@@ -1,7 +1,7 @@
 //! The other services that orders call: cart, catalog, payment and user. Every command is idempotent.
 
 use agora_chassis::BoxError;
-use agora_vocab::{Address, AddressId, CommandId, Money, OrderId, PaymentId, ProductId, UserId};
+use agora_vocab::{Address, AddressId, CommandId, Money, OrderId, PaymentId, ProductId, ReturnId, UserId};
 use async_trait::async_trait;
 
 use crate::domain::{CartVersion, Method, PaymentOutcome, Product, RequestedLine, Shortage, Token};
@@ -29,6 +29,9 @@ pub trait Catalog: Send + Sync {
     /// Commits a reservation; `false` if it expired or was released. Idempotent.
     async fn commit(&self, command: CommandId, order: OrderId, hold: i32) -> Result<bool, CallFailed>;
 
+    /// Puts units of a committed reservation back into stock; idempotent by return.
+    async fn take_back(&self, command: CommandId, units: &ReturnedUnits) -> Result<(), CallFailed>;
+
     /// Releases a reservation, committed or not, or blocks one that arrives later; idempotent.
     async fn release(&self, command: CommandId, order: OrderId, hold: i32) -> Result<(), CallFailed>;
 }
@@ -47,6 +50,15 @@ pub trait Payments: Send + Sync {
 
     /// Refunds the remaining amount of a payment.
     async fn refund(&self, command: CommandId, payment: &Payable) -> Result<Report, CallFailed>;
+
+    /// Refunds an amount of a payment, or what remains if that is less; idempotent by return. `false` while the refund has no
+    /// result. The result of the payment itself arrives as an event and as a command.
+    async fn refund_part(
+        &self,
+        command: CommandId,
+        payment: &Payable,
+        part: (ReturnId, Money),
+    ) -> Result<bool, CallFailed>;
 }
 
 /// The user service's address book.
@@ -76,6 +88,16 @@ pub struct NewHold {
     pub lines: Vec<RequestedLine>,
     /// Duration in seconds, by catalog's clock.
     pub seconds: u32,
+}
+
+/// Units of a return that go into stock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReturnedUnits {
+    pub order: OrderId,
+    /// Number of the reservation that sold them.
+    pub hold: i32,
+    pub id: ReturnId,
+    pub lines: Vec<RequestedLine>,
 }
 
 /// Result of [`Catalog::reserve`].

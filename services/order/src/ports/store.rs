@@ -70,6 +70,12 @@ pub trait OrderReads: Send + Sync {
     /// Loads an order and its saga.
     async fn load(&self, order: OrderId) -> Result<Option<SagaSnapshot>, StoreError>;
 
+    /// Returns an order for a client. It has every change that was answered; only while a cache is away from some replicas, it
+    /// may be some seconds old.
+    async fn find(&self, order: OrderId) -> Result<Option<Order>, StoreError> {
+        Ok(self.load(order).await?.map(|snapshot| snapshot.state.order))
+    }
+
     /// Returns a page of orders, newest first; `next` is the id of its last order if older ones exist.
     async fn page(&self, listing: &Listing) -> Result<Page<Order>, StoreError>;
 }
@@ -77,9 +83,13 @@ pub trait OrderReads: Send + Sync {
 /// Idempotency leases of the requests that create orders.
 #[async_trait]
 pub trait IdempotencyLeases: Send + Sync {
-    /// Acquires the idempotency lease of a request; `fresh` becomes the order's id if the key is new.
-    async fn acquire_idempotency_lease(&self, dedup_key: &DedupKey, fresh: OrderId)
-    -> Result<RequestLease, StoreError>;
+    /// Acquires the idempotency lease of a request of `user`; `fresh` becomes the order's id if the key is new.
+    async fn acquire_idempotency_lease(
+        &self,
+        dedup_key: &DedupKey,
+        fresh: OrderId,
+        user: UserId,
+    ) -> Result<RequestLease, StoreError>;
 
     /// Deletes an idempotency lease without an order, so that its key can be used again. `false` if the order exists.
     async fn cancel_idempotency_lease(&self, order: OrderId) -> Result<bool, StoreError>;
@@ -140,6 +150,8 @@ pub enum RequestLease {
     },
     /// Another caller holds the lease.
     InProgress,
+    /// The user is blocked, as far as their events have arrived. Nothing is stored.
+    Blocked,
     /// The request was completed before.
     Completed(StoredResponse),
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agora_outbox::{Acquisition, DedupKey, DedupRecord, IdempotencyLease};
-use agora_vocab::OrderId;
+use agora_vocab::{OrderId, UserId};
 use async_trait::async_trait;
 use sqlx::postgres::types::PgInterval;
 use time::OffsetDateTime;
@@ -25,9 +25,10 @@ impl IdempotencyLeases for PgOrders {
         &self,
         dedup_key: &DedupKey,
         fresh: OrderId,
+        user: UserId,
     ) -> Result<RequestLease, StoreError> {
         // The common case, a new key, needs one statement.
-        let acquired = self.acquire_new(dedup_key, fresh).await?;
+        let acquired = self.acquire_new(dedup_key, fresh, user).await?;
         if let Some(lease) = acquired {
             return Ok(lease);
         }
@@ -71,16 +72,25 @@ impl IdempotencyLeases for PgOrders {
 }
 
 impl PgOrders {
-    /// Acquires the lease of a new key; `None` if the key is stored already.
-    async fn acquire_new(&self, dedup_key: &DedupKey, fresh: OrderId) -> Result<Option<RequestLease>, StoreError> {
+    /// Acquires the lease of a new key of a user who is not blocked; `None` if the key is stored already.
+    async fn acquire_new(
+        &self,
+        dedup_key: &DedupKey,
+        fresh: OrderId,
+        user: UserId,
+    ) -> Result<Option<RequestLease>, StoreError> {
         let duration = PgInterval::try_from(IDEMPOTENCY_LEASE).map_err(StoreError::Broken)?;
-        let (acquired, at, sequence_value): (bool, _, Option<i64>) =
+        let (blocked, acquired, at, sequence_value): (bool, bool, _, Option<i64>) =
             sqlx::query_as(include_str!("../../sql/acquire_lease.sql"))
                 .bind(DedupRecord::lease(dedup_key))
                 .bind(fresh.uuid())
                 .bind(duration)
+                .bind(user.uuid())
                 .fetch_one(&mut *self.db.acquire().await?)
                 .await?;
+        if blocked {
+            return Ok(Some(RequestLease::Blocked));
+        }
         let held = |value| RequestLease::Held { order: fresh, resumed: false, issued: self.issued(at, value) };
         Ok(sequence_value.filter(|_| acquired).map(held))
     }

@@ -10,7 +10,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{
-    PgOrders,
+    PgOrders, parcels,
     row::{OrderRow, SagaRow},
 };
 use crate::{
@@ -38,7 +38,9 @@ impl OrderReads for PgOrders {
         let mut connection = self.db.acquire().await?;
         let rows: Vec<OrderRow> = query.fetch_all(&mut *connection).await?;
         let more = rows.len() > page_size;
-        let items: Vec<Order> = rows.into_iter().take(page_size).map(OrderRow::into_order).collect::<Result<_, _>>()?;
+        let mut items: Vec<Order> =
+            rows.into_iter().take(page_size).map(OrderRow::into_order).collect::<Result<_, _>>()?;
+        parcels::attach(&mut connection, items.iter_mut().collect()).await?;
         let next = items.last().filter(|_| more).map(|order| order.id.to_string());
         Ok(Page { items, total: None, next })
     }
@@ -70,10 +72,12 @@ pub(super) async fn find_with<T: DeserializeOwned>(
         .bind(order.uuid())
         .bind(message.map(|(consumer, _)| consumer))
         .bind(message.map(|(_, id)| id))
-        .fetch_optional(connection)
+        .fetch_optional(&mut *connection)
         .await?;
     let Some(FoundRow { row, is_duplicate, value }) = found else { return Ok(None) };
     let value = is_duplicate.then(|| value.map_or(Value::Null, |Json(value)| value));
     let known = value.map(serde_json::from_value).transpose().map_err(|error| StoreError::Broken(error.into()))?;
-    Ok(Some((row.into_snapshot()?, known.or(stored))))
+    let mut snapshot = row.into_snapshot()?;
+    parcels::attach(connection, vec![&mut snapshot.state.order]).await?;
+    Ok(Some((snapshot, known.or(stored))))
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::row::OrderRow;
+use super::{parcels, row::OrderRow};
 use crate::{
     domain::{Customer, CustomerEvent, ReportedOrder, TopProduct, TopProducts},
     ports::{Reports, StoreError},
@@ -32,8 +32,9 @@ impl Reports for PgReports {
         let names: Vec<Option<&str>> = events.iter().map(|event| event.customer.name.as_deref()).collect();
         let epochs: Vec<i64> = events.iter().map(|event| event.epoch.0.into()).collect();
         let numbers: Vec<i64> = events.iter().map(|event| event.seq).collect();
+        let blocked: Vec<bool> = events.iter().map(|event| event.blocked).collect();
         let save = sqlx::query(include_str!("../../sql/save_customers.sql"));
-        let save = save.bind(ids).bind(emails).bind(names).bind(epochs).bind(numbers);
+        let save = save.bind(ids).bind(emails).bind(names).bind(epochs).bind(numbers).bind(blocked);
         save.execute(&mut *self.db.acquire().await?).await?;
         Ok(())
     }
@@ -52,11 +53,15 @@ impl Reports for PgReports {
     }
 
     async fn latest_orders(&self, limit: u16) -> Result<Vec<ReportedOrder>, StoreError> {
+        let mut connection = self.db.acquire().await?;
         let rows: Vec<ReportedRow> = sqlx::query_as(include_str!("../../sql/latest_orders.sql"))
             .bind(i64::from(limit))
-            .fetch_all(&mut *self.db.acquire().await?)
+            .fetch_all(&mut *connection)
             .await?;
-        rows.into_iter().map(ReportedRow::into_order).collect()
+        let orders: Result<Vec<_>, StoreError> = rows.into_iter().map(ReportedRow::into_order).collect();
+        let mut orders = orders?;
+        parcels::attach(&mut connection, orders.iter_mut().map(|reported| &mut reported.order).collect()).await?;
+        Ok(orders)
     }
 
     async fn refresh(&self, age: Duration) -> Result<bool, StoreError> {
@@ -65,8 +70,7 @@ impl Reports for PgReports {
             return Ok(false);
         }
         let mut transaction = self.db.begin().await?;
-        let limit = "select set_config('statement_timeout', $1, true)";
-        sqlx::query(limit).bind(REFRESH_TIME_MAX.as_millis().to_string()).execute(&mut *transaction).await?;
+        transaction.limit_statements(REFRESH_TIME_MAX).await?;
         sqlx::query("refresh materialized view concurrently top_product").execute(&mut *transaction).await?;
         sqlx::query(include_str!("../../sql/finish_refresh.sql")).execute(&mut *transaction).await?;
         transaction.commit().await?;

@@ -186,6 +186,10 @@ impl<'a> EntryRow<'a> {
 }
 
 impl OrderRow {
+    pub(super) fn id(&self) -> Uuid {
+        self.id
+    }
+
     pub(super) fn into_order(self) -> Result<Order, StoreError> {
         self.read().map_err(StoreError::Broken)
     }
@@ -230,6 +234,8 @@ impl OrderRow {
             expires_at,
             created_at,
             progress,
+            shipments: Vec::new(),
+            returns: Vec::new(),
             version,
             event_seq,
             updated_at,

@@ -5,7 +5,7 @@ use agora_vocab::OrderId;
 use async_trait::async_trait;
 use sqlx::postgres::types::PgInterval;
 
-use super::{PgOrders, TRIES_MAX, read::find, row::SagaRow, take_lease};
+use super::{PgOrders, TRIES_MAX, parcels, read::find, row::SagaRow, take_lease};
 use crate::{
     domain::{LEASE, RunnerId, SagaEvent, SagaLease},
     ports::{ApplyError, Orders as _, SagaSnapshot, Sagas, StoreError},
@@ -24,6 +24,9 @@ impl Sagas for PgOrders {
         runner: RunnerId,
     ) -> Result<Outcome<SagaSnapshot>, ApplyError> {
         let order = known.state.order.id;
+        if events.iter().any(SagaEvent::is_of_parcels) {
+            return self.apply_in_transaction(order, events, dedup_key, Some(runner)).await;
+        }
         let done = {
             let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
             self.change(&mut connection, known, events, dedup_key, Some(runner)).await
@@ -59,7 +62,11 @@ impl Sagas for PgOrders {
             .bind(duration)
             .fetch_all(&mut *connection)
             .await?;
-        rows.into_iter().map(|row| Ok(leased(row.into_snapshot()?, runner))).collect()
+        let due: Result<Vec<_>, StoreError> =
+            rows.into_iter().map(|row| Ok(leased(row.into_snapshot()?, runner))).collect();
+        let mut due = due?;
+        parcels::attach(&mut connection, due.iter_mut().map(|snapshot| &mut snapshot.state.order).collect()).await?;
+        Ok(due)
     }
 
     async fn release_lease(&self, order: OrderId, runner: RunnerId) -> Result<(), StoreError> {

@@ -53,7 +53,8 @@ impl OrderService {
     pub async fn place(&self, new: NewOrder, dedup_key: &DedupKey) -> Result<Placed, Error> {
         let fresh = OrderId::new(self.ids.next());
         let runner = self.runner_id();
-        match self.store.acquire_idempotency_lease(dedup_key, fresh).await? {
+        match self.store.acquire_idempotency_lease(dedup_key, fresh, new.user).await? {
+            RequestLease::Blocked => Err(Error::Blocked),
             RequestLease::Completed(answer) => Ok(Placed::Answered(answer)),
             RequestLease::InProgress => Err(Error::Running),
             RequestLease::Held { order, resumed: false, issued } => self.place_new((order, issued), new, runner).await,

@@ -6,11 +6,14 @@ use agora_chassis::{Process, WatchedSecret};
 use agora_order::{
     clients::{cart::CartClient, catalog::CatalogClient, payment::PaymentClient, user::UserClient},
     domain::{PayWith, PaymentOutcome, RequestedLine, Shortage},
-    ports::{Addresses as _, Carts as _, Catalog as _, CheckoutError, NewHold, Payable, Payments as _, Reserving},
+    ports::{
+        Addresses as _, Carts as _, Catalog as _, CheckoutError, NewHold, Payable, Payments as _, Reserving,
+        ReturnedUnits,
+    },
 };
 use agora_outbound::{Client, InternalSigner};
 use agora_vocab::{
-    AddressId, CartId, CommandId, Currency, Money, OrderId, PaymentId, ProductId, Quantity, UserId, Variant,
+    AddressId, CartId, CommandId, Currency, Money, OrderId, PaymentId, ProductId, Quantity, ReturnId, UserId, Variant,
 };
 use axum::{
     Router,
@@ -72,10 +75,13 @@ async fn a_quote_returns_existing_products() {
         "price": { "amount": 1999, "currency": "EUR" }, "brand": null, "supplier": null, "imageUrl": null, "version": 1,
         "sellerId": Uuid::from_u128(1), "createdAt": "2026-01-02T03:04:05Z", "updatedAt": "2026-01-02T03:04:05Z" });
     let red = json!({ "productId": LAMP, "variant": "red", "stock": 1 });
-    let quote = json!({ "items": [product], "unknown": [], "variants": [red] });
+    let gold =
+        json!({ "productId": LAMP, "variant": "gold", "stock": 1, "price": { "amount": 9900, "currency": "EUR" } });
+    let quote = json!({ "items": [product], "unknown": [], "variants": [red, gold] });
     let catalog = CatalogClient(client("catalog", 200, quote).await);
     let quoted = catalog.quote(&[LAMP]).await.unwrap();
-    assert!(quoted[0].variants.contains(&Variant::parse("red").unwrap()));
+    let own_price = |name| quoted[0].variants[&Variant::parse(name).unwrap()].map(|price| price.amount);
+    assert_eq!((own_price("red"), own_price("gold")), (None, Some(9900)));
     assert_eq!((quoted[0].name.as_str(), quoted[0].price.amount), ("Lamp", 1999));
 }
 
@@ -153,6 +159,29 @@ async fn a_payment_is_final_pending_or_rejected() {
     let report = payments.refund(COMMAND, &payable()).await.unwrap();
     assert_eq!(report.outcome, Some(PaymentOutcome::Refunded));
     assert_eq!(report.result, Some(CommandId::new(Uuid::from_u128(8))));
+}
+
+#[tokio::test]
+async fn a_refund_of_a_part_is_done_pending_or_failed() {
+    let part = (ReturnId::new(Uuid::from_u128(9)), payable().total);
+    let refund = async |status: u16, body| {
+        PaymentClient(client("payment", status, body).await).refund_part(COMMAND, &payable(), part).await
+    };
+    let state = |status: &str| json!({ "refundId": part.0, "status": status });
+    for (status, done) in [("succeeded", true), ("nothing_left", true), ("pending", false)] {
+        assert_eq!(refund(200, state(status)).await.unwrap(), done, "{status}");
+    }
+    assert!(refund(200, state("failed")).await.is_err());
+    assert!(refund(409, problem(409, "PAYMENT_MISMATCH")).await.is_err());
+}
+
+#[tokio::test]
+async fn returned_units_are_taken_back_or_the_call_failed() {
+    let units = ReturnedUnits { order: ORDER, hold: 1, id: ReturnId::new(Uuid::from_u128(9)), lines: hold().lines };
+    let take =
+        async |status: u16, body| CatalogClient(client("catalog", status, body).await).take_back(COMMAND, &units).await;
+    take(200, json!({ "units": 2 })).await.unwrap();
+    assert!(take(503, problem(503, "UNAVAILABLE")).await.is_err());
 }
 
 #[tokio::test]

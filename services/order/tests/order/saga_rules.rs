@@ -43,6 +43,8 @@ fn state(status: Status, payment_status: PaymentStatus, saga: Saga) -> State {
         expires_at: END,
         created_at: START,
         progress: OrderProgress { status, payment_status, payment, hold, declines: 0 },
+        shipments: Vec::new(),
+        returns: Vec::new(),
         version: 1,
         event_seq: 1,
         updated_at: START,

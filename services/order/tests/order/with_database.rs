@@ -1,5 +1,7 @@
 //! Tests on a real PostgreSQL, each in a database of its own; the other services are in memory.
 
+mod blocked_users;
+mod cached;
 mod crashes;
 mod crashing_store;
 mod event_consumer;
@@ -15,8 +17,11 @@ mod reading;
 mod regressions;
 mod rejections;
 mod reports;
+mod returns;
+mod shipments;
 mod shop;
 mod status_changes;
 mod store;
 mod stored_json;
 mod stored_orders;
+mod verification;

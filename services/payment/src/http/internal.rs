@@ -1,20 +1,27 @@
 //! Internal commands of the order service: `/internal/v1/{pay,settle,void,refund}`. Each is idempotent by payment id.
 //! Calls use cases only.
 
-use agora_api::payment::{Pay as PayBody, PaymentRef, PaymentState, RefundOrder};
+use agora_api::payment::{Pay as PayBody, PaymentRef, PaymentState, RefundOrder, RefundPart, RefundState};
+use agora_vocab::{OrderId, PaymentId};
 use agora_web::{Json, Problem, Routes};
 use axum::{extract::State, http::StatusCode};
 
 use crate::{
-    domain::{CaptureMethod, Initiator, Method, Payment, Status, parse_token},
+    domain::{AttemptState, CaptureMethod, Initiator, Method, Payment, Status, parse_token},
     ports::{NewPayment, PaymentError},
     service::{Error, PaymentService},
 };
 
 /// Routes of the internal port, which admits the services that may call.
 pub fn routes(service: PaymentService) -> Routes {
-    use agora_api::payment::routes::{PAY, REFUND_REMAINING, SETTLE, VOID};
-    Routes::new().on(PAY, charge).on(SETTLE, settle).on(VOID, void).on(REFUND_REMAINING, refund).with_state(service)
+    use agora_api::payment::routes::{PAY, REFUND_PART, REFUND_REMAINING, SETTLE, VOID};
+    Routes::new()
+        .on(PAY, charge)
+        .on(SETTLE, settle)
+        .on(VOID, void)
+        .on(REFUND_REMAINING, refund)
+        .on(REFUND_PART, refund_part)
+        .with_state(service)
 }
 
 async fn charge(
@@ -58,11 +65,30 @@ async fn refund(
     Json(body): Json<RefundOrder>,
 ) -> Result<Json<PaymentState>, Problem> {
     let RefundOrder { payment_id, order_id } = body;
-    let payment = service.find_visible(payment_id, None).await?;
-    if payment.order != order_id {
-        return Err(PaymentError::Mismatch(payment_id).into());
-    }
+    check_order(&service, payment_id, order_id).await?;
     Ok(Json(state(&service.refund_remaining(payment_id).await?)))
+}
+
+async fn refund_part(
+    State(service): State<PaymentService>,
+    Json(body): Json<RefundPart>,
+) -> Result<Json<RefundState>, Problem> {
+    let RefundPart { payment_id, order_id, refund_id, amount } = body;
+    check_order(&service, payment_id, order_id).await?;
+    let refund = service.refund_part(payment_id, refund_id, amount).await?;
+    let status = refund.map_or("nothing_left", |refund| match refund.state {
+        AttemptState::Prepared => "pending",
+        ended => ended.as_str(),
+    });
+    Ok(Json(RefundState { refund_id, status: status.to_owned() }))
+}
+
+/// Rejects a payment of another order.
+async fn check_order(service: &PaymentService, payment: PaymentId, order: OrderId) -> Result<(), Problem> {
+    if service.find_visible(payment, None).await?.order != order {
+        return Err(PaymentError::Mismatch(payment).into());
+    }
+    Ok(())
 }
 
 fn reference(body: &PaymentRef) -> NewPayment {

@@ -114,6 +114,14 @@ pub trait Refunds: Send + Sync {
     ) -> Result<Acquired<RefundAttempt>, PaymentError>;
     /// Inserts an attempt to refund the remaining amount, or returns the open attempt; none if nothing remains.
     async fn prepare_refund(&self, id: RefundId, payment: PaymentId) -> Result<Option<RefundAttempt>, PaymentError>;
+    /// Inserts an attempt to refund `amount`, or what remains if that is less, or returns the refund's last attempt unless it
+    /// failed; none if nothing remains.
+    async fn prepare_part(
+        &self,
+        id: RefundId,
+        payment: PaymentId,
+        amount: Money,
+    ) -> Result<Option<RefundAttempt>, PaymentError>;
     /// Returns the newest attempt of a refund.
     async fn find_refund(&self, id: RefundId) -> Result<Option<RefundAttempt>, StoreError>;
     /// Stores the outcome of a refund: payment, attempt, ledger, event and, with `call_back`, the order callback.

@@ -60,6 +60,31 @@ impl Refunds for PgPayments {
         Ok(Some(attempt))
     }
 
+    async fn prepare_part(
+        &self,
+        id: RefundId,
+        payment: PaymentId,
+        amount: Money,
+    ) -> Result<Option<RefundAttempt>, PaymentError> {
+        let mut tx = self.db.begin().await?;
+        let locked = lock(&mut tx, payment).await?;
+        let attempts = attempts(&mut tx, payment).await?;
+        let own = attempts.iter().rfind(|attempt| attempt.id == id);
+        if let Some(own) = own.filter(|attempt| attempt.state != AttemptState::Failed) {
+            return Ok(Some(own.clone()));
+        }
+        let remaining = match locked.refundable(None, &attempts) {
+            Ok(remaining) => remaining,
+            Err(TransitionError::ExceedsCapture) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let amount = Money { amount: amount.amount.min(remaining.amount), ..amount };
+        let amount = locked.refundable(Some(amount), &attempts)?;
+        let attempt = self.insert_attempt(&mut tx, (payment, id), &attempts, amount).await?;
+        tx.commit().await?;
+        Ok(Some(attempt))
+    }
+
     async fn find_refund(&self, id: RefundId) -> Result<Option<RefundAttempt>, StoreError> {
         const FIND: &str = "select * from refund_attempt_record where refund_id = $1 order by n desc limit 1";
         let mut connection = self.db.acquire().await?;

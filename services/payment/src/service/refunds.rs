@@ -36,6 +36,19 @@ impl PaymentService {
         self.refund_rest(id, false).await
     }
 
+    /// Refunds an amount on the order's command, or what remains if that is less; idempotent by refund. The result of the payment
+    /// is reported to the order as that of an admin's refund is. `None`: nothing remains.
+    pub async fn refund_part(
+        &self,
+        id: PaymentId,
+        refund: RefundId,
+        amount: Money,
+    ) -> Result<Option<RefundAttempt>, Error> {
+        let Some(attempt) = self.store.prepare_part(refund, id, amount).await? else { return Ok(None) };
+        self.execute_refund(&attempt, true).await?;
+        Ok(self.store.find_refund(refund).await?)
+    }
+
     pub(super) async fn refund_rest(&self, id: PaymentId, call_back: bool) -> Result<Payment, Error> {
         let refund = RefundId::new(self.ids.next());
         match self.store.prepare_refund(refund, id).await? {

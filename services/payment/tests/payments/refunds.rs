@@ -2,6 +2,7 @@
 
 use futures::future::join_all;
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::fixture::{DUE, Shop};
 
@@ -48,5 +49,35 @@ async fn the_order_receives_its_refund_as_the_response_and_not_as_a_callback() {
     let refund = shop.command("/internal/v1/refund", json!({ "paymentId": id, "orderId": order })).await.expect(200);
     assert_eq!(refund.body["status"], "refunded");
     assert_eq!(shop.number("select count(*) from pending_order_callback").await, 0);
+    shop.assert_ledger_matches_payments().await;
+}
+
+#[tokio::test]
+async fn a_part_refunded_for_the_order_twenty_times_at_once_goes_back_once() {
+    let shop = Shop::open().await;
+    let order = shop.order();
+    let id = shop.captured(order).await;
+    let part = |refund: u128, amount: i64| {
+        let body = json!({
+            "paymentId": id, "orderId": order, "refundId": Uuid::from_u128(refund),
+            "amount": { "amount": amount, "currency": "EUR" },
+        });
+        shop.command("/internal/v1/refund-part", body)
+    };
+    let answers = join_all((0..20).map(|_| part(1, 300))).await;
+    for answer in answers {
+        let status = answer.expect(200).body["status"].clone();
+        assert!(status == "succeeded" || status == "pending", "{status}");
+    }
+    assert_eq!(part(1, 300).await.expect(200).body["status"], "succeeded");
+    assert_eq!(shop.number("select refunded_minor from payment").await, 300);
+    assert_eq!(part(2, 5_000_000).await.expect(200).body["status"], "succeeded", "what is left");
+    assert_eq!(shop.number("select captured_minor - refunded_minor from payment").await, 0);
+    assert_eq!(part(3, 1).await.expect(200).body["status"], "nothing_left");
+    assert_eq!(shop.number("select count(*) from refund_attempt").await, 2);
+    let other = json!({
+        "paymentId": id, "orderId": shop.order(), "refundId": Uuid::from_u128(4), "amount": { "amount": 1, "currency": "EUR" },
+    });
+    shop.command("/internal/v1/refund-part", other).await.expect(409);
     shop.assert_ledger_matches_payments().await;
 }

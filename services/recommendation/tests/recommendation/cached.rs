@@ -1,10 +1,7 @@
 //! Results in Redis: read without the database, dropped by events, and never needed.
 
 use agora_events::catalog::{ProductDeleted, ProductEvent};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
-};
+use agora_testkit::Cable;
 
 use crate::shop::{Shop, created, numbered, stock, until, user};
 
@@ -76,48 +73,20 @@ async fn a_cache_shared_by_users_recommended_ones_own_purchases() {
     assert_eq!(others.body["items"].as_array().unwrap().len(), 1);
 }
 
-/// The way to a Redis, which can be cut while the server goes on with its data.
-struct Cable {
-    url: String,
-    plugged: watch::Sender<bool>,
-}
-
-impl Cable {
-    #[expect(clippy::disallowed_methods, reason = "it ends with the runtime of the test")]
-    async fn to(redis: &str) -> Self {
-        let server = redis.strip_prefix("redis://").unwrap().to_owned();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("redis://{}", listener.local_addr().unwrap());
-        let (plugged, state) = watch::channel(true);
-        tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let (server, mut state) = (server.clone(), state.clone());
-                tokio::spawn(async move {
-                    let Ok(mut server) = TcpStream::connect(server).await else { return };
-                    tokio::select! {
-                        _ = state.wait_for(|plugged| !plugged) => {}
-                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
-                    }
-                });
-            }
-        });
-        Self { url, plugged }
-    }
-}
-
 #[tokio::test]
 async fn without_redis_results_are_right_and_what_was_missed_is_dropped_when_it_is_back() {
-    let cable = Cable::to(&agora_testkit::redis().await).await;
-    let shop = Shop::open_on(&cable.url).await;
+    let redis = agora_testkit::redis().await;
+    let cable = Cable::to(redis.strip_prefix("redis://").unwrap()).await;
+    let shop = Shop::open_on(&format!("redis://{}", cable.address())).await;
     let radio = shop.sell("Radio", "Electronics").await;
     caches(&shop).await;
     shop.service.flush_cache().await;
     assert_eq!(shop.names().await, ["Radio"]);
 
-    cable.plugged.send_replace(false);
+    cable.unplug();
     shop.deliver(&[created(radio, 2, "Receiver", "Electronics")]).await;
     assert_eq!(shop.names().await, ["Receiver"], "while Redis is away");
-    cable.plugged.send_replace(true);
+    cable.plug_in();
     caches(&shop).await;
     assert_eq!(shop.names().await, ["Receiver"], "what was cached before is dropped");
 }

@@ -116,6 +116,7 @@ impl User {
             email: self.email.to_string(),
             name: self.profile.whole_name(),
             preferences: self.preferences,
+            blocked: self.status == Status::Blocked,
         }
     }
 }

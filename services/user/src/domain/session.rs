@@ -17,6 +17,10 @@ pub const PASSWORD_RESET_LIFETIME: Duration = Duration::from_mins(15);
 /// response may be lost.
 pub const REFRESH_GRACE: Duration = Duration::from_secs(10);
 
+/// How much longer than an access token lives its session is listed as revoked: services accept a token up to 30 s after its
+/// expiry, and a token may be signed a moment after its session ended.
+pub const REVOCATION_MARGIN: Duration = Duration::from_secs(90);
+
 /// Longest stored description of a client, in characters.
 const USER_AGENT_CHARS_MAX: usize = 300;
 
@@ -49,6 +53,16 @@ pub struct Session {
     pub used_at: Option<OffsetDateTime>,
     /// When it ends at the latest.
     pub expires_at: OffsetDateTime,
+}
+
+/// A session that ended while its access tokens may be valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// In about the order in which the sessions ended.
+    pub number: i64,
+    pub session: SessionId,
+    /// When every access token of the session has expired, as Unix time in seconds.
+    pub ends: i64,
 }
 
 /// A refresh token as the client holds it: opaque, valid for one use.

@@ -53,6 +53,7 @@ impl AccountControl for PgUsers {
             self.emit(&mut tx, id, event_seq, &user.updated()).await?;
         }
         tx.commit().await?;
+        self.sessions_ended.notify_one();
         Ok(Some(Outcome::Applied(user)))
     }
 
@@ -71,6 +72,7 @@ impl AccountControl for PgUsers {
         end_sessions(&mut tx, id, Some(keep), "password").await?;
         self.emit(&mut tx, id, event_seq, &revoked(id, "password-changed")).await?;
         tx.commit().await?;
+        self.sessions_ended.notify_one();
         Ok(true)
     }
 }

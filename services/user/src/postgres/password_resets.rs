@@ -66,6 +66,7 @@ impl PasswordResets for PgUsers {
         end_sessions(&mut tx, user, None, "password").await?;
         self.emit(&mut tx, user, seq, &revoked(user, "password-changed")).await?;
         tx.commit().await?;
+        self.sessions_ended.notify_one();
         Ok(true)
     }
 

@@ -98,8 +98,9 @@ impl Sessions for PgUsers {
                 })
             }
             Some(Refusal::Reused) => {
-                end(&mut tx, session, "reuse").await?;
+                end_reused(&mut tx, session).await?;
                 tx.commit().await?;
+                self.sessions_ended.notify_one();
                 Ok(Rotation::Refused(Refusal::Reused))
             }
             Some(refusal) => Ok(Rotation::Refused(refusal)),
@@ -108,14 +109,9 @@ impl Sessions for PgUsers {
     }
 
     async fn end(&self, presented: TokenDigest) -> Result<(), UserError> {
-        sqlx::query(
-            "update auth_session s set ended_at = now(), end_reason = 'logout'
-             from refresh_token t
-             where t.digest = $1 and s.id = t.session_id and s.ended_at is null",
-        )
-        .bind(presented.0.as_slice())
-        .execute(&mut *self.db.acquire().await?)
-        .await?;
+        const END: &str = include_str!("../../sql/end_session_of_token.sql");
+        sqlx::query(END).bind(presented.0.as_slice()).execute(&mut *self.db.acquire().await?).await?;
+        self.sessions_ended.notify_one();
         Ok(())
     }
 
@@ -145,13 +141,17 @@ impl Sessions for PgUsers {
         const END: &str = include_str!("../../sql/end_session.sql");
         let mut connection = self.db.acquire().await?;
         let end = sqlx::query(END).bind(user.uuid()).bind(id.uuid());
-        Ok(end.fetch_optional(&mut *connection).await?.is_some())
+        let ended = end.fetch_optional(&mut *connection).await?.is_some();
+        self.sessions_ended.notify_one();
+        Ok(ended)
     }
 
     async fn end_all(&self, user: UserId) -> Result<(), UserError> {
         let mut tx = self.db.begin().await?;
         end_sessions(&mut tx, user, None, "user").await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        self.sessions_ended.notify_one();
+        Ok(())
     }
 
     async fn delete_expired(&self, limit: u32) -> Result<u64, UserError> {
@@ -239,11 +239,8 @@ async fn give(tx: &mut Tx, session: SessionId, token: TokenDigest) -> Result<(),
     Ok(())
 }
 
-async fn end(tx: &mut Tx, session: SessionId, reason: &'static str) -> Result<(), UserError> {
-    sqlx::query("update auth_session set ended_at = now(), end_reason = $2 where id = $1 and ended_at is null")
-        .bind(session.uuid())
-        .bind(reason)
-        .execute(&mut **tx)
-        .await?;
+async fn end_reused(tx: &mut Tx, session: SessionId) -> Result<(), UserError> {
+    const END: &str = include_str!("../../sql/end_session_reused.sql");
+    sqlx::query(END).bind(session.uuid()).execute(&mut **tx).await?;
     Ok(())
 }

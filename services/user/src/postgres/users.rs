@@ -153,7 +153,9 @@ impl Users for PgUsers {
         if password.is_some() {
             end_sessions(&mut tx, id, None, "password").await?;
         }
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        self.sessions_ended.notify_one();
+        Ok(())
     }
 }
 

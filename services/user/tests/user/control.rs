@@ -19,6 +19,10 @@ async fn set_status(shop: &Shop, id: &str, status: &str) -> Value {
     shop.app.put(&path, json!({ "status": status })).with(&admin(shop)).await.expect(200).body
 }
 
+fn blocked_in(data: &str) -> Value {
+    serde_json::from_str::<Value>(data).unwrap()["blocked"].clone()
+}
+
 #[tokio::test]
 async fn id11_administrators_list_all_accounts_in_pages_without_their_hashes() {
     let shop = Shop::open().await;
@@ -68,10 +72,13 @@ async fn id14_a_blocked_user_cannot_log_in_or_refresh_until_the_account_is_activ
     assert_eq!(shop.refresh(&tokens["refreshToken"]).await.status, 401);
     let access = text(&tokens["accessToken"]);
     assert_eq!(shop.app.get("/api/v1/auth/validate").with(&access).await.status, 401);
-    let kinds: Vec<_> = shop.database.events().await.into_iter().map(|(kind, _)| kind).collect();
+    let events = shop.database.events().await;
+    let kinds: Vec<_> = events.iter().map(|(kind, _)| kind.as_str()).collect();
     assert_eq!(kinds, ["user.registered", "user.login", "user.updated", "user.revoked"]);
+    assert_eq!([0, 2].map(|n| blocked_in(&events[n].1)), [json!(false), json!(true)]);
 
     set_status(&shop, &id, "active").await;
+    assert_eq!(blocked_in(&shop.database.events().await.last().unwrap().1), false);
     assert_eq!(shop.refresh(&tokens["refreshToken"]).await.status, 401, "its sessions stay ended");
     shop.login("ada@example.com").await;
 

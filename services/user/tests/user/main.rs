@@ -4,11 +4,13 @@
 
 mod address_book;
 mod control;
+mod events;
 mod first_admin;
 mod fixture;
 mod guessing;
 mod password_reset;
 mod profiles;
 mod registration;
+mod revocations;
 mod sessions;
 mod stores;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use agora_e2e::{
     at_rest,
     cluster::{AUTOSCALER, DEPLOYMENT, JOB, NETWORK_POLICY, SERVICE, SERVICE_ACCOUNT},
+    mailbox,
     world::World,
 };
 use agora_shopper::{
@@ -77,7 +78,9 @@ pub async fn an_order_is_paid_through_the_gateway(world: &World) -> anyhow::Resu
     let evidence =
         Evidence { ledger: world.tables.ledger().await?, stock: world.tables.stock().await?, ..Evidence::default() };
     ensure!(!evidence.ledger.is_empty(), "the ledger is empty");
-    check_invariants(&[], &evidence)
+    check_invariants(&[], &evidence)?;
+    let subjects = [format!("We received order {}", bought.number), format!("Order {} is paid", bought.number)];
+    mailbox::arrived(&world.cluster, &subjects).await
 }
 
 async fn units(shop: &Shop) -> anyhow::Result<i64> {

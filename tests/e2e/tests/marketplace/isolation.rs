@@ -84,11 +84,11 @@ async fn names(world: &World) -> anyhow::Result<BTreeSet<String>> {
         .collect())
 }
 
-/// Consumer groups; waits until there is one for each consuming service.
+/// Consumer groups; waits until every service has its own.
 async fn groups(world: &World) -> anyhow::Result<Vec<String>> {
-    let wanted = ALL.iter().filter(|service| !service.consumes.is_empty()).count();
+    let wanted = ALL.iter().flat_map(agora_topology::Service::consumer_groups).count();
     let key = world.market.isolation_key();
-    until("every consuming service has a consumer group", Duration::from_secs(GROUPS_SECONDS_MAX), async || {
+    until("every consuming service has its consumer groups", Duration::from_secs(GROUPS_SECONDS_MAX), async || {
         let groups = broker::groups(&key).await?;
         Ok((groups.len() >= wanted).then(|| groups.into_iter().map(|(name, _)| name).collect()))
     })

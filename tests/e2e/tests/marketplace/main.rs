@@ -85,7 +85,7 @@ async fn run(world: &World, wanted: &[String]) -> Vec<String> {
         isolation::two_marketplaces_on_one_broker_and_server_are_isolated,
         damage::deleted_children_of_every_kind_are_recreated,
         damage::edited_children_of_every_kind_are_repaired,
-        scale::load_scales_a_service_and_reconciles_keep_its_replicas,
+        scale::da10_load_scales_a_service_and_reconciles_keep_its_replicas,
         spec::a_raised_minimum_of_replicas_takes_effect,
         spec::a_changed_setting_rolls_only_its_service,
         damage::killed_pods_lose_no_order,

@@ -105,6 +105,9 @@ async fn logins(world: &World) -> anyhow::Result<()> {
         .cluster
         .apply(SECRET, &secret("kafka-admin", "kubernetes.io/basic-auth", "kafka=kafka.data.svc:9093", &login))
         .await?;
+    // No mail is sent here: the server does not have to answer.
+    let mail = json!({ "username": "shop", "password": "only-for-tests" });
+    world.cluster.apply(SECRET, &secret("mail", "kubernetes.io/basic-auth", "smtp=mail.data.svc:587", &mail)).await?;
     // The host names do not matter: the cluster has no ingress controller.
     let certificate = json!({ "tls.crt": state("pki/data.crt")?, "tls.key": state("pki/data.key")? });
     world.cluster.apply(SECRET, &secret("shop-certificate", "kubernetes.io/tls", "tls", &certificate)).await?;

@@ -27,7 +27,7 @@ const RECONCILE_INTERVAL: Duration = Duration::from_millis(260);
 const RECONCILES_SECONDS_MAX: u64 = 120;
 const METRIC: &str = "operator_reconcile_seconds_count";
 
-pub async fn load_scales_a_service_and_reconciles_keep_its_replicas(world: &World) -> anyhow::Result<()> {
+pub async fn da10_load_scales_a_service_and_reconciles_keep_its_replicas(world: &World) -> anyhow::Result<()> {
     let (shop, enough, answered) = (world.filled_shop().await?, AtomicBool::new(false), AtomicU64::new(0));
     let before = replicas(world).await?;
     // Earlier scenarios may have scaled the service to its maximum; raise it.

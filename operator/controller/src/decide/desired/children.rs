@@ -3,7 +3,7 @@
 
 use agora_topology as topology;
 
-use super::{config_map, labels, migration_job, network_policy};
+use super::{labels, migration_job, network_policy};
 use crate::decide::credentials;
 use crate::decide::maybe::Maybe;
 use crate::decide::object::Object;
@@ -85,7 +85,7 @@ impl SharedChildren {
         let secret = |name| ObjectKey::new(Kind::Secret, name);
         let policy = |name| ObjectKey::new(Kind::NetworkPolicy, plan.child(name));
         [
-            (ObjectKey::new(Kind::ConfigMap, config_map::jwks_name(plan)), jwks),
+            (ObjectKey::new(Kind::ConfigMap, credentials::jwks_name(&plan.name)), jwks),
             (secret(credentials::internal_secret(&plan.name)), internal),
             (secret(credentials::signing_secret(&plan.name)), signing),
             (secret(credentials::encryption_secret(&plan.name)), encryption),

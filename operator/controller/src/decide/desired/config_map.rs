@@ -6,18 +6,16 @@ use k8s_openapi::api::core::v1::ConfigMap;
 
 use super::environment::Environment;
 use super::{exact, labels};
-use crate::decide::credentials::SigningKeys;
+use crate::decide::credentials::{JWKS, KeySet, RETIRED_KEYS, SigningKeys, jwks_name};
 use crate::decide::object::{Group, Object};
 use crate::decide::plan::{Plan, ServicePlan};
 use crate::kinds::Kind;
 
-pub fn jwks_name(plan: &Plan) -> String {
-    format!("{}-jwks", plan.name)
-}
-
+/// Services mount the key set alone; the times are for the operator after a restart.
 pub fn jwks(plan: &Plan, keys: &SigningKeys) -> Object {
-    let data = BTreeMap::from([("jwks.json".to_owned(), keys.jwks.clone())]);
-    config_map(plan, jwks_name(plan), "user", data, Group::Credentials)
+    let KeySet { jwks, retired, changes_at: _ } = keys.published.clone();
+    let data = BTreeMap::from([(JWKS.to_owned(), jwks), (RETIRED_KEYS.to_owned(), retired)]);
+    config_map(plan, jwks_name(&plan.name), "user", data, Group::Credentials)
 }
 
 pub fn settings(plan: &Plan, service: &ServicePlan, environment: &Environment) -> Object {

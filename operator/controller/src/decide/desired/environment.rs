@@ -3,18 +3,20 @@
 
 use std::collections::BTreeMap;
 
-use agora_topology::{self as topology, ADMIN_PORT};
+use agora_topology::ADMIN_PORT;
 use k8s_openapi::api::core::v1::{
     ConfigMapProjection, EnvVar, EnvVarSource, KeyToPath, SecretKeySelector, SecretProjection, VolumeProjection,
 };
 
-use super::config_map;
-use crate::decide::credentials::{admin_secret, database_secret, encryption_secret, internal_secret, signing_secret};
 use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{EnvValue, Plan, ServicePlan};
 use crate::decide::purpose::Purpose;
-use crate::kinds::{Kind, ObjectKey};
 use crate::names;
+
+mod entries;
+mod secrets;
+
+use entries::{Entry, database_ca, database_url, entry};
 
 /// Annotation on pods: hash of the settings, so that a change of a setting restarts the pods.
 pub const CONFIG_HASH: &str = "agoraplatform.dev/config-hash";
@@ -31,7 +33,7 @@ pub struct Environment {
     pub extra: Vec<EnvVar>,
     /// Hash of the values that a running pod does not read again.
     pub hash: String,
-    /// Why a Secret of the broker or of an additional variable cannot be used. Running pods have its values, so they stay as
+    /// Why a Secret that the spec names cannot be used. Running pods have its values, so they stay as
     /// they are.
     pub unusable: Option<ConditionError>,
 }
@@ -51,16 +53,10 @@ enum Source {
     ConfigMap,
 }
 
-enum Entry {
-    Absent,
-    Setting(String),
-    File(File),
-}
-
 /// Fails if a value that the service needs is not known. If a Secret cannot be used, the values that running pods have are
 /// known.
 pub fn environment(plan: &Plan, service: &ServicePlan, observed: &Observed) -> Result<Environment, ConditionError> {
-    let unusable = service.row.speaks_to_broker().then(|| broker_secrets(plan, observed).err()).flatten();
+    let unusable = secrets::check(plan, service, observed).err();
     let mut environment = Environment { unusable, ..Environment::default() };
     for name in service.row.environment() {
         match entry(plan, service, observed, name)? {
@@ -92,26 +88,6 @@ pub fn environment(plan: &Plan, service: &ServicePlan, observed: &Observed) -> R
     };
     environment.unusable = environment.unusable.or(unknown);
     Ok(environment)
-}
-
-/// Fails if the login at the broker, or the certificates of its authority, cannot be used.
-fn broker_secrets(plan: &Plan, observed: &Observed) -> Result<(), ConditionError> {
-    let kafka = &plan.kafka;
-    if let Some(secret) = &kafka.credentials {
-        for key in ["username", "password"] {
-            observed.secret_text(secret, key, &plan.kafka_login())?;
-        }
-    }
-    if let Some(secret) = kafka.tls.ca_secret.as_ref().filter(|_| kafka.tls.verified()) {
-        observed.secret_value(secret, "ca.crt", &Purpose::Tls)?;
-    }
-    Ok(())
-}
-
-/// A setting that the running pods were started with.
-fn running_setting(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) -> Option<String> {
-    let map = observed.children.get(&ObjectKey::new(Kind::ConfigMap, plan.child(service.row.name)))?;
-    map.data["data"][name].as_str().map(str::to_owned)
 }
 
 /// The hash that the running pods were started with.
@@ -166,163 +142,6 @@ impl File {
             },
         }
     }
-}
-
-fn entry(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) -> Result<Entry, ConditionError> {
-    if let Some(url) = url_of_service(plan, name) {
-        return Ok(Entry::Setting(url));
-    }
-    if name.starts_with("KAFKA_") {
-        return kafka(plan, service, observed, name);
-    }
-    if name.starts_with("DATABASE_") {
-        return database(plan, service, name);
-    }
-    if name.starts_with("REDIS_") {
-        return redis(plan, observed, name);
-    }
-    if name.starts_with("STRIPE_") {
-        return stripe(plan, observed, name);
-    }
-    let setting = |text: String| Ok(Entry::Setting(text));
-    let file = |file: File| Ok(Entry::File(file));
-    match name {
-        "PORT" => setting(service.row.port.to_string()),
-        "INTERNAL_PORT" => setting(service.row.internal_port.unwrap_or_default().to_string()),
-        "ADMIN_PORT" => setting(ADMIN_PORT.to_string()),
-        "TOKEN_ISSUER" => setting(format!("agora/{}", plan.isolation_key)),
-        "TOKEN_AUDIENCE" => setting("agora".to_owned()),
-        "ISOLATION_KEY" => setting(plan.isolation_key.clone()),
-        "RECOVERY_EPOCH" => setting(plan.epoch.to_string()),
-        "CORS_ORIGINS" => setting(plan.exposure.cors_origins.join(",")),
-        "LEGACY_ALIASES" => setting(format!("{:?}", plan.exposure.legacy_aliases)),
-        "RECOMMENDATION_INTERVAL_SECONDS" => setting(plan.recommendations.interval_seconds.to_string()),
-        "RECOMMENDATION_DEFAULT_CATEGORY" => setting(plan.recommendations.default_category.clone()),
-        "PAYMENT_PROVIDER" => setting(format!("{:?}", plan.payments)),
-        "ACCESS_TOKEN_LIFETIME_SECONDS" => setting(plan.access_token_lifetime_seconds.to_string()),
-        "ADMIN_EMAIL" => setting(observed.credentials.admin.username.clone()),
-        "ADMIN_PASSWORD" => file(File::secret(admin_secret(&plan.name), "password", "admin-password")),
-        "INTERNAL_SECRET" => file(File::secret(internal_secret(&plan.name), "secret", "internal-secret")),
-        "ENCRYPTION_KEY" => file(File::secret(encryption_secret(&plan.name), "current", "encryption-key")),
-        "ENCRYPTION_KEY_PREVIOUS" => {
-            file(File::secret(encryption_secret(&plan.name), "previous", "previous-encryption-key"))
-        }
-        "SIGNING_KEY_FILE" => file(File::secret(signing_secret(&plan.name), "current.pem", "signing.pem")),
-        "JWKS_FILE" => file(File {
-            source: Source::ConfigMap,
-            name: config_map::jwks_name(plan),
-            key: "jwks.json",
-            path: "jwks.json",
-        }),
-        // The service uses its default.
-        _ => Ok(Entry::Absent),
-    }
-}
-
-/// The address of a service, for names like `ORDER_INTERNAL_URL` and `ORDER_URL`.
-fn url_of_service(plan: &Plan, name: &str) -> Option<String> {
-    let (callee, internal) = match name.strip_suffix("_INTERNAL_URL") {
-        Some(callee) => (callee, true),
-        None => (name.strip_suffix("_URL")?, false),
-    };
-    let row = topology::service(&callee.to_ascii_lowercase())?;
-    let port = if internal { row.internal_port? } else { row.port };
-    Some(format!("http://{}:{port}", plan.child(row.name)))
-}
-
-fn database(plan: &Plan, service: &ServicePlan, name: &str) -> Result<Entry, ConditionError> {
-    Ok(match name {
-        "DATABASE_URL" => Entry::File(database_url(plan, service)),
-        "DATABASE_CA_FILE" => database_ca(plan).map_or(Entry::Absent, Entry::File),
-        "DATABASE_POOL_SIZE" => Entry::Setting(pool_size(plan)?.to_string()),
-        _ => Entry::Absent,
-    })
-}
-
-fn pool_size(plan: &Plan) -> Result<i32, ConditionError> {
-    plan.budget.pool.ok_or_else(|| {
-        if let Some(limit) = plan.budget.limit {
-            let message = format!("{limit} connections are too few for the connection pools: see condition Stalled");
-            return ConditionError::new(agora_crd::Reason::ConnectionBudgetExceeded, message);
-        }
-        let message = format!(
-            "waiting for the inspection of the database server {}:{}, whose connection limit sets the size of the pools",
-            plan.database.host, plan.database.port
-        );
-        ConditionError::new(agora_crd::Reason::WaitingForDependency, message)
-    })
-}
-
-fn database_url(plan: &Plan, service: &ServicePlan) -> File {
-    File::secret(database_secret(&plan.name, service.row.name), "url", "database-url")
-}
-
-/// The payment provider with Stripe's interface. A webhook secret may be absent: messages are then not accepted.
-fn stripe(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, ConditionError> {
-    let Some(stripe) = &plan.stripe else { return Ok(Entry::Absent) };
-    let secret = |key, path| Entry::File(File::secret(stripe.secret.clone(), key, path));
-    Ok(match name {
-        "STRIPE_BASE_URL" => Entry::Setting(stripe.base_url.clone()),
-        "STRIPE_RETURN_URL" => stripe.return_url.clone().map_or(Entry::Absent, Entry::Setting),
-        "STRIPE_API_KEY" => {
-            observed.secret_text(&stripe.secret, "api-key", &stripe.login())?;
-            secret("api-key", "stripe-api-key")
-        }
-        "STRIPE_WEBHOOK_SECRET" => {
-            let has_key = observed.referenced_secret(&stripe.secret, &stripe.login())?.contains_key("webhook-secret");
-            if has_key { secret("webhook-secret", "stripe-webhook-secret") } else { Entry::Absent }
-        }
-        _ => Entry::Absent,
-    })
-}
-
-fn database_ca(plan: &Plan) -> Option<File> {
-    let secret = plan.database.tls.ca_secret.clone().filter(|_| plan.database.tls.verified())?;
-    Some(File::secret(secret, "ca.crt", "database-ca.crt"))
-}
-
-fn kafka(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) -> Result<Entry, ConditionError> {
-    let kafka = &plan.kafka;
-    let file = |secret: Option<&String>, key, path| {
-        secret.map_or(Entry::Absent, |secret| Entry::File(File::secret(secret.clone(), key, path)))
-    };
-    Ok(match name {
-        "KAFKA_BROKERS" => Entry::Setting(kafka.bootstrap.join(",")),
-        "KAFKA_SECURITY_PROTOCOL" => {
-            let login = if kafka.mechanism.sasl().is_some() { "SASL_" } else { "" };
-            Entry::Setting(format!(
-                "{login}{}",
-                match (kafka.tls.verified(), login) {
-                    (true, _) => "SSL",
-                    (false, _) => "PLAINTEXT",
-                }
-            ))
-        }
-        "KAFKA_SASL_MECHANISM" => kafka.mechanism.sasl().map_or(Entry::Absent, |name| Entry::Setting(name.to_owned())),
-        "KAFKA_USERNAME" => match &kafka.credentials {
-            None => Entry::Absent,
-            Some(secret) => match observed.secret_text(secret, "username", &plan.kafka_login()) {
-                Ok(user) => Entry::Setting(user.expose().to_owned()),
-                Err(error) => Entry::Setting(running_setting(plan, service, observed, name).ok_or(error)?),
-            },
-        },
-        "KAFKA_PASSWORD" => file(kafka.credentials.as_ref(), "password", "kafka-password"),
-        "KAFKA_CA_FILE" => {
-            file(kafka.tls.ca_secret.as_ref().filter(|_| kafka.tls.verified()), "ca.crt", "kafka-ca.crt")
-        }
-        _ => Entry::Absent,
-    })
-}
-
-fn redis(plan: &Plan, observed: &Observed, name: &str) -> Result<Entry, ConditionError> {
-    Ok(match (name, &plan.redis_secret) {
-        ("REDIS_URL", _) => Entry::Setting(format!("redis://{}", plan.redis_endpoint)),
-        ("REDIS_PASSWORD", Some(secret)) => {
-            observed.secret_text(secret, "password", &plan.redis_login())?;
-            Entry::File(File::secret(secret.clone(), "password", "redis-password"))
-        }
-        _ => Entry::Absent,
-    })
 }
 
 fn variable(name: &str, value: &EnvValue) -> EnvVar {

@@ -102,11 +102,18 @@ fn egress(plan: &Plan, service: &ServicePlan) -> Vec<NetworkPolicyEgressRule> {
     for address in brokers.chain(&plan.otlp_endpoint).filter_map(|address| host_and_port(address)) {
         needed.extend(plan.ports_of(address));
     }
-    if row.redis {
-        needed.extend(host_and_port(&plan.redis_endpoint).into_iter().flat_map(|address| plan.ports_of(address)));
-    }
+    needed.extend(host_and_port(&plan.redis_endpoint).into_iter().flat_map(|address| plan.ports_of(address)));
     if row.name == topology::PAYMENT.name {
         needed.extend(plan.stripe.as_ref().map(|stripe| i32::from(stripe.port)));
+    }
+    if row.env.contains(&"DATABASE_READ_ADDRESS") {
+        needed.extend(plan.replica_address().into_iter().flat_map(|address| plan.ports_of(address)));
+    }
+    if row.env.contains(&"ARCHIVE_URL") {
+        needed.extend(plan.archive.iter().flat_map(|archive| plan.ports_of(archive.address())));
+    }
+    if row.env.contains(&"SMTP_HOST") {
+        needed.extend(plan.mail_address().into_iter().flat_map(|address| plan.ports_of(address)));
     }
     needed.sort_unstable();
     needed.dedup();

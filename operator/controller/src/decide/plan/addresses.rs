@@ -1,8 +1,8 @@
-//! The addresses of data servers and trace collector, and the ports to which connections to them lead.
+//! The addresses of data servers, mail server and trace collector, and the ports to which connections to them lead.
 
 use agora_crd::NetworkPolicyMode;
 
-use super::Plan;
+use super::{ArchivePlan, Plan};
 use crate::decide::in_cluster::{ServiceAddress, TargetPorts, service_address};
 
 impl Plan {
@@ -11,8 +11,11 @@ impl Plan {
         if self.network.policy != NetworkPolicyMode::Restricted {
             return Vec::new();
         }
-        let addresses = self.kafka.bootstrap.iter().chain(&self.otlp_endpoint).filter_map(|text| host_and_port(text));
-        let all = [self.database_address()].into_iter().chain(addresses);
+        let addresses = self.kafka.bootstrap.iter().chain(&self.otlp_endpoint).chain([&self.redis_endpoint]);
+        let addresses = addresses.filter_map(|text| host_and_port(text));
+        let archive = self.archive.as_ref().map(ArchivePlan::address);
+        let optional = self.replica_address().into_iter().chain(self.mail_address()).chain(archive);
+        let all = [self.database_address()].into_iter().chain(optional).chain(addresses);
         let mut found: Vec<_> = all.filter_map(|(host, port)| service_address(host, port, &self.namespace)).collect();
         found.sort_unstable();
         found.dedup();
@@ -22,6 +25,16 @@ impl Plan {
     /// Host and port of the database server.
     pub fn database_address(&self) -> (&str, i32) {
         (&self.database.host, i32::from(self.database.port))
+    }
+
+    /// Host and port of the read replica.
+    pub fn replica_address(&self) -> Option<(&str, i32)> {
+        Some((self.database.read_host.as_deref()?, i32::from(self.database.port)))
+    }
+
+    /// Host and port of the mail server.
+    pub fn mail_address(&self) -> Option<(&str, i32)> {
+        self.mail.as_ref().map(|mail| (mail.host.as_str(), i32::from(mail.port)))
     }
 
     /// The ports to which a connection to an address may lead: its own, and those of the pods behind a Service.
@@ -55,4 +68,15 @@ pub fn host_and_port(address: &str) -> Option<(&str, i32)> {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
     let (host, port) = rest.trim_end_matches('/').rsplit_once(':')?;
     Some((host.trim_start_matches('[').trim_end_matches(']'), port.parse().ok()?))
+}
+
+/// Host, in small letters and with the brackets of IPv6, and port of a URL; the port of its scheme if it has none.
+pub(super) fn host_and_port_of_url(url: &str) -> Option<(String, u16)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split('/').next().unwrap_or_default();
+    // A colon within brackets is part of an IPv6 address.
+    let after_host = authority.rsplit_once(']').map_or(authority, |(_, rest)| rest);
+    let port = after_host.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    let host = if port.is_some() { authority.rsplit_once(':').map_or(authority, |(host, _)| host) } else { authority };
+    Some((host.to_ascii_lowercase(), port.unwrap_or(if scheme == "https" { 443 } else { 80 })))
 }

@@ -2,6 +2,7 @@
 
 use agora_crd::{PaymentProvider, Profile, Reason};
 
+use super::addresses::host_and_port_of_url;
 use super::{Scope, Violation};
 use crate::decide::purpose::Purpose;
 
@@ -37,17 +38,10 @@ pub(super) fn provider(spec: &agora_crd::MarketplaceSpec, violations: &mut Vec<V
 
 pub(super) fn stripe(spec: &agora_crd::MarketplaceSpec) -> Option<StripePlan> {
     let stripe = spec.payments.as_ref()?.stripe_compatible.as_ref()?;
-    let (scheme, rest) = stripe.base_url.split_once("://")?;
-    let authority = rest.split('/').next().unwrap_or_default();
-    let default = if scheme == "https" { 443 } else { 80 };
-    // A colon within brackets is part of an IPv6 address.
-    let after_host = authority.rsplit_once(']').map_or(authority, |(_, rest)| rest);
-    let port = after_host.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-    let host = if port.is_some() { authority.rsplit_once(':').map_or(authority, |(host, _)| host) } else { authority };
-    let port = port.unwrap_or(default);
+    let (host, port) = host_and_port_of_url(&stripe.base_url)?;
     Some(StripePlan {
         base_url: stripe.base_url.clone(),
-        address: format!("{}:{port}", host.to_ascii_lowercase()),
+        address: format!("{host}:{port}"),
         port,
         secret: stripe.secret_ref.name.clone(),
         return_url: stripe.return_url.clone(),

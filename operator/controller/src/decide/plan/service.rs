@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agora_crd::{EnvVar, MarketplaceSpec, Reason, Resources, ServiceSpec, ServiceState};
+use agora_crd::{EnvVar, MarketplaceSpec, Reason, Resources, ServiceDatabase, ServiceSpec, ServiceState};
 use agora_topology as topology;
 
 use super::{Scope, Violation};
@@ -22,6 +22,8 @@ pub struct ServicePlan {
     pub limits: BTreeMap<String, String>,
     /// Additional environment variables from the spec.
     pub env: Vec<(String, EnvValue)>,
+    /// Connections and sessions as the spec sets them.
+    pub database: ServiceDatabase,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +72,7 @@ fn service(
         requests,
         limits,
         env: given.map(|service| service.env.iter().map(env).collect()).unwrap_or_default(),
+        database: given.and_then(|service| service.database.clone()).unwrap_or_default(),
     }
 }
 

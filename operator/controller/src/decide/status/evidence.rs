@@ -11,6 +11,7 @@ use crate::decide::observed::{ConditionError, Evidence};
 pub const DATABASE: &str = "database";
 pub const BROKER: &str = "kafka";
 pub const REDIS: &str = "redis";
+pub const ARCHIVE: &str = "archive";
 
 /// Why the children of a group are not as desired: a failed write, or a child that is not observed as it was last written.
 pub fn not_written(view: &View, group: Group) -> Option<ConditionError> {

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use agora_crd::{ConditionType, KafkaStatus, Reason, ServiceRollout, ServiceStatus, TopicDifference};
+use agora_topology as topology;
 use kube::ResourceExt;
 use serde_json::Value;
 
-use super::evidence::{self, BROKER, DATABASE, REDIS, not_written};
+use super::evidence::{self, ARCHIVE, BROKER, DATABASE, REDIS, not_written};
 use super::pods::start_error;
 use super::{ConditionState, View};
 use crate::decide::desired::external::Fingerprint;
 use crate::decide::object::Group;
-use crate::decide::observed::{ConditionError, DatabasesObservation, TopicsObservation};
+use crate::decide::observed::{ConditionError, DatabasesObservation, Evidence, TopicsObservation};
 use crate::decide::plan::host_and_port;
 use crate::decide::purpose::Purpose;
 use crate::kinds::Kind;
@@ -25,6 +26,7 @@ pub fn groups(view: &View, services: &[ServiceStatus]) -> Vec<(ConditionType, Co
         (ConditionType::WorkloadsReady, workloads(view, services)),
         (ConditionType::AutoscalingReady, autoscaling(view)),
         (ConditionType::RouteReady, route(view)),
+        (ConditionType::ArchiveReady, archive(view)),
     ]
 }
 
@@ -138,9 +140,10 @@ fn redis(view: &View) -> ConditionState {
 fn reachable(view: &View) -> ConditionState {
     let endpoint = &view.plan.redis_endpoint;
     if let Some((service, reason)) = evidence::reported_missing(view, REDIS) {
+        let remedy = host_and_port(endpoint).map(|address| view.plan.port_remedy(address)).unwrap_or_default();
         let message = format!(
             "service {service} reports that Redis does not answer ({reason}), while {endpoint} answers the operator: check \
-             the network policies"
+             the network policies{remedy}"
         );
         return ConditionState::no(Reason::RedisUnreachable, message);
     }
@@ -257,6 +260,27 @@ fn route(view: &View) -> ConditionState {
     }
     let hosts = ingress.hostnames.join(", ");
     ConditionState::yes(Reason::Applied, format!("the Ingress routes {hosts} to the gateway"))
+}
+
+/// What the service that writes the archive reports. Events that it cannot store wait in the broker.
+fn archive(view: &View) -> ConditionState {
+    let Some(archive) = &view.plan.archive else {
+        return ConditionState::yes(Reason::NotRequested, "spec.archive is absent: there is no archive of events");
+    };
+    let (service, url) = (topology::SEARCH.name, &archive.url);
+    match evidence::of_service(view, service) {
+        Evidence::NeverAnswered => {
+            ConditionState::unknown(format!("waiting for service {service}, which writes to {url}"))
+        }
+        Evidence::Silent(error) => super::no_answer(service, error),
+        Evidence::Reported(degraded) => match degraded.get(ARCHIVE) {
+            Some(reason) => ConditionState::no(
+                Reason::ArchiveUnavailable,
+                format!("service {service} cannot store events in {url}, and they wait in the broker: {reason}"),
+            ),
+            None => ConditionState::yes(Reason::Reachable, format!("service {service} stores every event in {url}")),
+        },
+    }
 }
 
 /// The first error; those that need a change by a user come first.

@@ -36,7 +36,7 @@ fn all_succeeded(results: &PerName) -> bool {
 }
 
 #[tokio::test]
-async fn topics_are_created_once_inspected_changed_and_deleted() {
+async fn ms2_topics_are_created_once_inspected_changed_and_deleted() {
     let broker = broker().await;
     let order = topic("first.order-events", 3, &[("retention.ms", "60000")]);
     let cart = topic("first.cart-events", 2, &[]);

@@ -1,5 +1,7 @@
 //! Ends holds: commit, release and expiry. Runs the statements; the domain decides the transition.
 
+use std::sync::OnceLock;
+
 use agora_outbox::{Outcome, write_once};
 use agora_postgres::Connection;
 use agora_vocab::{ProductId, Variant, WarehouseId};
@@ -13,12 +15,12 @@ use crate::{
 
 /// Ends a hold; the result is its state afterwards.
 pub(super) struct EndHold<'a> {
-    pub store: &'a PgCatalog,
-    pub hold: Hold,
+    store: &'a PgCatalog,
+    hold: Hold,
     /// Selects the step by the current state of the hold.
-    pub step: fn(HoldState) -> Step,
-    /// Id of the command or event; `None` for an expiry.
-    pub message: Option<Uuid>,
+    step: fn(HoldState) -> Step,
+    message: Option<Uuid>,
+    freed: OnceLock<Vec<ProductId>>,
 }
 
 /// How the hold changes.
@@ -79,7 +81,7 @@ pub(super) fn on_expiry(state: HoldState) -> Step {
 
 /// The data that the decision is based on, read by one statement.
 #[derive(sqlx::FromRow)]
-struct HoldSnapshot {
+pub(super) struct HoldSnapshot {
     state: String,
     reserved_by: Option<Uuid>,
     committed_by: Option<Uuid>,
@@ -106,7 +108,9 @@ impl Change for EndHold<'_> {
     type Answer = HoldState;
 
     async fn attempt(&self, connection: &mut Connection) -> Result<Option<Outcome<HoldState>>, StoreError> {
-        let Some(snapshot) = self.read_hold(connection).await? else {
+        let changes_stock = |state: &HoldState| matches!((self.step)(*state), Step::Apply(_));
+        let states: Vec<_> = [HoldState::Held, HoldState::Committed].into_iter().filter(changes_stock).collect();
+        let Some(snapshot) = read_hold(connection, self.hold, &states).await? else {
             return self.apply(connection, HoldState::Unknown, None, Vec::new()).await;
         };
         let HoldSnapshot { state, reserved_by, committed_by, released_by, stock } = snapshot;
@@ -119,20 +123,19 @@ impl Change for EndHold<'_> {
     }
 
     async fn lock(&self, connection: &mut Connection) -> Result<(), sqlx::Error> {
-        const LOCK_HOLD: &str = include_str!("../../../sql/lock_hold.sql");
-        sqlx::query(LOCK_HOLD).bind(self.hold.order.uuid()).bind(self.hold.number).execute(connection).await?;
-        Ok(())
+        lock_hold(connection, self.hold).await
     }
 }
 
-impl EndHold<'_> {
-    async fn read_hold(&self, connection: &mut Connection) -> Result<Option<HoldSnapshot>, sqlx::Error> {
-        const READ_HOLD: &str = include_str!("../../../sql/read_hold.sql");
-        let changes_stock = |state: &HoldState| matches!((self.step)(*state), Step::Apply(_));
-        let states = [HoldState::Held, HoldState::Committed].into_iter().filter(changes_stock);
-        let states: Vec<&str> = states.map(HoldState::as_str).collect();
-        let read = sqlx::query_as(READ_HOLD).bind(self.hold.order.uuid()).bind(self.hold.number).bind(states);
-        read.fetch_optional(connection).await
+impl<'a> EndHold<'a> {
+    /// Ends `hold` by a command or event with the id `message`; `None` for an expiry.
+    pub fn new(store: &'a PgCatalog, hold: Hold, step: fn(HoldState) -> Step, message: Option<Uuid>) -> Self {
+        Self { store, hold, step, message, freed: OnceLock::new() }
+    }
+
+    /// The products whose available units the change may have raised.
+    pub fn freed(&self) -> &[ProductId] {
+        self.freed.get().map_or(&[], Vec::as_slice)
     }
 
     async fn apply(
@@ -166,6 +169,10 @@ impl EndHold<'_> {
         };
         // Sorted: the lines of a hold are stored in the order of their locations.
         let movements: Vec<StockMovement> = stock.into_iter().map(moved).collect();
+        if on_hand != reserved {
+            // The lines of a hold never change: another attempt frees the same.
+            self.freed.get_or_init(|| movements.iter().map(|movement| movement.after.location.product).collect());
+        }
         let expired = reserved_by.filter(|_| *to == HoldState::Expired);
         let events = self.store.hold_events(&movements, expired, self.hold, self.message)?;
         let end = sqlx::query(END_HOLD)
@@ -185,6 +192,35 @@ impl EndHold<'_> {
         const WRITE_TOMBSTONE: &str = include_str!("../../../sql/write_tombstone.sql");
         let write = sqlx::query(WRITE_TOMBSTONE).bind(self.hold.order.uuid()).bind(self.hold.number).bind(self.message);
         Ok(write.fetch_optional(connection).await?.map(|_| Outcome::Applied(HoldState::Tombstone)))
+    }
+}
+
+/// Locks a hold and the stock rows of its lines until the transaction ends.
+pub(super) async fn lock_hold(connection: &mut Connection, hold: Hold) -> Result<(), sqlx::Error> {
+    const LOCK_HOLD: &str = include_str!("../../../sql/lock_hold.sql");
+    sqlx::query(LOCK_HOLD).bind(hold.order.uuid()).bind(hold.number).execute(connection).await?;
+    Ok(())
+}
+
+/// Reads a hold, with its stock rows in one of `states`.
+pub(super) async fn read_hold(
+    connection: &mut Connection,
+    hold: Hold,
+    states: &[HoldState],
+) -> Result<Option<HoldSnapshot>, sqlx::Error> {
+    const READ_HOLD: &str = include_str!("../../../sql/read_hold.sql");
+    let states: Vec<&str> = states.iter().map(|state| state.as_str()).collect();
+    sqlx::query_as(READ_HOLD).bind(hold.order.uuid()).bind(hold.number).bind(states).fetch_optional(connection).await
+}
+
+impl HoldSnapshot {
+    /// The stock rows, each with the units of the hold there.
+    pub(super) fn into_levels(self) -> Vec<(StockLevel, i64)> {
+        let level = |stock: HeldStock| {
+            let units = stock.quantity;
+            (stock.into_level(), units)
+        };
+        self.stock.into_iter().map(level).collect()
     }
 }
 

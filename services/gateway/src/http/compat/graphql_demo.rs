@@ -1,6 +1,6 @@
 //! Compatibility routes of the GraphQL demo, below `/s3`: most responses are wrapped in `result`.
 
-use agora_api::{Method, catalog, order, recommendation, user};
+use agora_api::{Method, catalog, notification, order, recommendation, user};
 use agora_web::Problem;
 use serde_json::{Value, json};
 
@@ -12,9 +12,11 @@ use super::{
 
 /// Items of a list: the earlier API has no pages.
 const PAGE: u16 = 100;
+/// Notifications of a page without `limit`.
+const NOTIFICATIONS: u16 = 50;
 
 pub fn rows() -> Vec<Alias> {
-    [users(), orders(), products(), recommendations()].concat()
+    [users(), orders(), products(), recommendations(), notifications()].concat()
 }
 
 fn users() -> Vec<Alias> {
@@ -106,6 +108,51 @@ fn recommendations() -> Vec<Alias> {
     ]
 }
 
+fn notifications() -> Vec<Alias> {
+    vec![
+        alias(&[GraphqlDemo], Method::Post, "/s3/notifications")
+            .calls(notification::routes::CREATE)
+            .sends(|exchange| Ok(same(exchange)))
+            .answers(|exchange| {
+                let created = exchange.last();
+                json!({
+                    "message": "Notification created successfully",
+                    "notification": notification(created),
+                    "trackingUrl": created["trackingUrl"],
+                })
+            }),
+        alias(&[GraphqlDemo], Method::Get, "/s3/notifications/user/{id}")
+            .calls(notification::routes::LIST)
+            .only_own()
+            .paged(NOTIFICATIONS, &["priority", "read", "page"])
+            .answers(page_of_notifications),
+        alias(&[GraphqlDemo], Method::Patch, "/s3/notifications/user/{id}/read")
+            .calls(notification::routes::MARK_MANY)
+            .only_own()
+            .sends(|exchange| Ok(same(exchange)))
+            .answers(|exchange| {
+                json!({ "message": "Notifications marked as read", "updatedCount": exchange.last()["updatedCount"] })
+            }),
+    ]
+}
+
+fn page_of_notifications(exchange: &Exchange) -> Value {
+    let list = exchange.last();
+    let total = list["total"].as_u64().unwrap_or_default();
+    let asked =
+        |name: &str| exchange.query.iter().find(|(known, _)| known == name).and_then(|(_, text)| text.parse().ok());
+    let limit: u64 = asked("limit").unwrap_or(u64::from(NOTIFICATIONS)).clamp(1, u64::from(PAGE));
+    json!({
+        "results": items(list, notification),
+        "pagination": {
+            "total": total,
+            "page": asked("page").unwrap_or(1),
+            "limit": limit,
+            "totalPages": total.div_ceil(limit),
+        },
+    })
+}
+
 fn only_quantity(exchange: &Exchange) -> Result<Value, Problem> {
     let others = exchange.body.as_object().is_none_or(|body| body.keys().any(|key| key != "quantity"));
     if others {
@@ -148,6 +195,21 @@ fn order(order: &Value) -> Value {
         "status": order["status"],
         "createdAt": order["createdAt"],
         "updatedAt": order["updatedAt"],
+    })
+}
+
+fn notification(notification: &Value) -> Value {
+    json!({
+        "_id": notification["id"],
+        "userId": notification["userId"],
+        "type": notification["type"],
+        "priority": notification["priority"],
+        "content": notification["content"],
+        "metadata": notification["metadata"],
+        "read": notification["read"],
+        "emailSent": notification["mail"] == "sent",
+        "sentAt": notification["sentAt"],
+        "createdAt": notification["createdAt"],
     })
 }
 

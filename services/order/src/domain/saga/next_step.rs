@@ -1,11 +1,11 @@
 //! The next step of a saga as a pure function of order, saga and time.
 
-use agora_vocab::PaymentId;
+use agora_vocab::{PaymentId, ReturnId};
 use time::{Duration, OffsetDateTime};
 
 use super::{
     super::{PaymentStatus, State, Status},
-    Hold,
+    DueReturn, Hold,
 };
 
 /// Seconds by which a reservation outlives the payment window: a payment may stay pending for ten minutes.
@@ -55,6 +55,10 @@ pub enum Step {
         /// Id of the payment.
         payment: PaymentId,
     },
+    /// Put the units of a return into stock.
+    Restock { id: ReturnId },
+    /// Refund the price of a return.
+    RefundReturn { id: ReturnId },
     /// End the payment window.
     CloseWindow,
     /// No step until that time or until an event arrives.
@@ -140,8 +144,8 @@ fn until_paid(state: &State, now: OffsetDateTime) -> Step {
     }
 }
 
-/// What an ended order gives back: stock, lines of the cart, money. No step waits for another one that fails: after each
-/// failure it is the turn of the next.
+/// What an order gives back after its end or a return: stock, lines of the cart, money. No step waits for another one that
+/// fails: after each failure it is the turn of the next.
 fn compensation(state: &State) -> Step {
     let State { order, saga } = state;
     let ended = matches!(order.progress.status, Status::Cancelled | Status::Expired);
@@ -149,7 +153,10 @@ fn compensation(state: &State) -> Step {
     let release = (ended && saga.hold == Hold::Ending).then(|| Step::Release { hold: order.progress.hold.max(1) });
     let cancel = saga.cancel_checkout.then_some(Step::CancelCheckout);
     let refunds = saga.refunds.iter().map(|&payment| Step::Refund { payment });
-    let due: Vec<Step> = release.into_iter().chain(cancel).chain(refunds).collect();
+    let returns = saga.returns.iter().flat_map(|&DueReturn { id, restock, refund }| {
+        [restock.then_some(Step::Restock { id }), refund.then_some(Step::RefundReturn { id })].into_iter().flatten()
+    });
+    let due: Vec<Step> = release.into_iter().chain(cancel).chain(refunds).chain(returns).collect();
     let turn = usize::try_from(saga.failures).unwrap_or_default().checked_rem(due.len());
     turn.map_or(Step::Wait { until: None }, |turn| due[turn])
 }

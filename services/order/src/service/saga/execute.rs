@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use agora_outbox::DedupKey;
-use agora_vocab::{CommandId, Epoch, PaymentId};
+use agora_vocab::{CommandId, Epoch, PaymentId, Quantity, ReturnId};
 
 use crate::{
     domain::{
-        Decision, HOLD_MARGIN_SECONDS, Line, Method, RequestedLine, SagaEvent, State, Step, Token, command_id, decide,
-        next,
+        Decision, HOLD_MARGIN_SECONDS, Line, LineUnits, Method, RequestedLine, ReturnChange, SagaEvent, State, Step,
+        Token, command_id, decide, next,
     },
-    ports::{CallFailed, Carts, Catalog, NewHold, Payable, Payments, Report, Reserving, SagaSnapshot},
+    ports::{CallFailed, Carts, Catalog, NewHold, Payable, Payments, Report, Reserving, ReturnedUnits, SagaSnapshot},
 };
 
 /// Clients of the services that a saga calls.
@@ -86,6 +86,8 @@ impl Services {
                 let report = self.payments.refund(self.question(state, "refund"), &payable(state, payment)).await?;
                 return Ok(refund_event(payment, report));
             }
+            Step::Restock { id } => self.restock(state, id).await?,
+            Step::RefundReturn { id } => self.refund_return(state, id).await?,
             Step::CloseWindow | Step::Wait { .. } => SagaEvent::WindowChecked,
         };
         Ok((event, DedupKey::None))
@@ -104,6 +106,30 @@ impl Services {
             Reserving::Held => SagaEvent::StockReserved { hold },
             Reserving::Short(shortage) => SagaEvent::StockUnavailable { hold, shortage },
         })
+    }
+
+    async fn restock(&self, state: &State, id: ReturnId) -> Result<SagaEvent, CallFailed> {
+        let (order, items) = (&state.order, state.order.returns.iter().find(|returned| returned.id == id));
+        let items = items.map(|returned| returned.items.as_slice()).unwrap_or_default();
+        let line = |units: &LineUnits| {
+            let quantity = Quantity::parse(i64::from(units.quantity)).ok()?;
+            Some(RequestedLine { quantity, ..requested(order.line_at(units.line)?) })
+        };
+        let (hold, lines) = (order.progress.hold, items.iter().filter_map(line).collect());
+        let units = ReturnedUnits { order: order.id, hold, id, lines };
+        self.catalog.take_back(CommandId::new(id.uuid()), &units).await?;
+        Ok(SagaEvent::ReturnChanged { id, change: ReturnChange::Restocked })
+    }
+
+    async fn refund_return(&self, state: &State, id: ReturnId) -> Result<SagaEvent, CallFailed> {
+        let amount = state.order.returns.iter().find(|returned| returned.id == id).map(|returned| returned.amount);
+        let (Some(payment), Some(amount)) = (state.order.progress.payment, amount) else {
+            return Ok(SagaEvent::PaymentPending);
+        };
+        let command = self.question(state, "refund-part");
+        let refunded = self.payments.refund_part(command, &payable(state, payment), (id, amount)).await?;
+        let done = SagaEvent::ReturnChanged { id, change: ReturnChange::Refunded };
+        Ok(if refunded { done } else { SagaEvent::PaymentPending })
     }
 
     async fn pay(

@@ -8,9 +8,9 @@ use std::{
 
 use agora_order::{
     domain::{Product, RequestedLine, Shortage},
-    ports::{CallFailed, Catalog, NewHold, Reserving},
+    ports::{CallFailed, Catalog, NewHold, Reserving, ReturnedUnits},
 };
-use agora_vocab::{CommandId, Currency, Money, OrderId, ProductId, SellerId};
+use agora_vocab::{CommandId, Currency, Money, OrderId, ProductId, ReturnId, SellerId};
 use async_trait::async_trait;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -35,6 +35,7 @@ struct CatalogState {
     products: BTreeMap<ProductId, Product>,
     on_hand: BTreeMap<ProductId, u32>,
     holds: BTreeMap<(OrderId, i32), (Vec<RequestedLine>, &'static str)>,
+    taken_back: BTreeSet<ReturnId>,
 }
 
 impl InMemoryCatalog {
@@ -59,11 +60,24 @@ impl InMemoryCatalog {
             category: Some("Lighting".to_owned()),
             supplier: Some("Bright Ltd".to_owned()),
             seller: SellerId::HOUSE,
-            variants: BTreeSet::new(),
+            variants: BTreeMap::new(),
         };
         inner.products.insert(id, product);
         inner.on_hand.insert(id, units);
         id
+    }
+
+    /// Gives a product another name and price.
+    pub fn change(&self, product: ProductId, name: &str, cents: i64) {
+        let mut inner = lock(&self.inner);
+        let product = inner.products.get_mut(&product).unwrap();
+        name.clone_into(&mut product.name);
+        product.price.amount = cents;
+    }
+
+    /// Lets another seller sell a product.
+    pub fn sell_by(&self, product: ProductId, seller: SellerId) {
+        lock(&self.inner).products.get_mut(&product).unwrap().seller = seller;
     }
 
     /// Units that are not reserved.
@@ -157,6 +171,20 @@ impl Catalog for InMemoryCatalog {
         };
         self.failpoint.pass()?;
         Ok(committed)
+    }
+
+    async fn take_back(&self, _: CommandId, units: &ReturnedUnits) -> Result<(), CallFailed> {
+        self.failpoint.pass()?;
+        {
+            let mut inner = lock(&self.inner);
+            let sold = matches!(inner.holds.get(&(units.order, units.hold)), Some((_, "committed")));
+            if sold && inner.taken_back.insert(units.id) {
+                for line in &units.lines {
+                    *inner.on_hand.entry(line.product).or_default() += line.quantity.get();
+                }
+            }
+        }
+        Ok(self.failpoint.pass()?)
     }
 
     async fn release(&self, _: CommandId, order: OrderId, hold: i32) -> Result<(), CallFailed> {

@@ -9,7 +9,7 @@ use agora_order::{
     domain::{Method, PaymentOutcome, Token},
     ports::{CallFailed, Payable, Payments, Report},
 };
-use agora_vocab::{CommandId, OrderId, PaymentId};
+use agora_vocab::{CommandId, Money, OrderId, PaymentId, ReturnId};
 use async_trait::async_trait;
 use uuid::Uuid;
 
@@ -21,6 +21,8 @@ pub struct InMemoryPayments {
     /// Failpoint of the calling process.
     failpoint: Failpoint,
     inner: Arc<Mutex<BTreeMap<PaymentId, PaymentRecord>>>,
+    /// Refunds of parts.
+    parts: Arc<Mutex<BTreeMap<(PaymentId, ReturnId), Money>>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -33,12 +35,12 @@ struct PaymentRecord {
 
 impl InMemoryPayments {
     pub fn new() -> Self {
-        Self { failpoint: Failpoint::never(), inner: Arc::default() }
+        Self { failpoint: Failpoint::never(), inner: Arc::default(), parts: Arc::default() }
     }
 
     /// The same service, called by a process that crashes at `failpoint`.
     pub fn called_until(&self, failpoint: &Failpoint) -> Self {
-        Self { failpoint: failpoint.clone(), inner: self.inner.clone() }
+        Self { failpoint: failpoint.clone(), ..self.clone() }
     }
 
     /// Sets the outcome of a payment, creating it if it does not exist; returns the result id.
@@ -57,6 +59,12 @@ impl InMemoryPayments {
     /// Number of captures for an order, refunded ones included.
     pub fn captures(&self, order: OrderId) -> u32 {
         lock(&self.inner).values().filter(|record| record.order == order).map(|record| record.captures).sum()
+    }
+
+    /// Amounts of the refunds of parts of a payment.
+    pub fn parts(&self, payment: PaymentId) -> Vec<i64> {
+        let parts = lock(&self.parts);
+        parts.iter().filter(|((of, _), _)| *of == payment).map(|(_, amount)| amount.amount).collect()
     }
 
     fn report(&self, payment: &Payable, act: impl FnOnce(&mut PaymentRecord)) -> Result<Report, CallFailed> {
@@ -116,6 +124,18 @@ impl Payments for InMemoryPayments {
                 record.end(PaymentOutcome::Voided);
             }
         })
+    }
+
+    async fn refund_part(
+        &self,
+        _: CommandId,
+        payment: &Payable,
+        (id, amount): (ReturnId, Money),
+    ) -> Result<bool, CallFailed> {
+        self.failpoint.pass()?;
+        lock(&self.parts).entry((payment.payment, id)).or_insert(amount);
+        self.failpoint.pass()?;
+        Ok(true)
     }
 
     async fn refund(&self, _: CommandId, payment: &Payable) -> Result<Report, CallFailed> {

@@ -10,7 +10,7 @@ use agora_order::{
     },
 };
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{CommandId, OrderId, Page};
+use agora_vocab::{CommandId, OrderId, Page, UserId};
 use async_trait::async_trait;
 
 use crate::fakes::{Crashed, Failpoint};
@@ -105,8 +105,9 @@ impl IdempotencyLeases for CrashingStore {
         &self,
         dedup_key: &DedupKey,
         fresh: OrderId,
+        user: UserId,
     ) -> Result<RequestLease, StoreError> {
-        self.around(self.store.acquire_idempotency_lease(dedup_key, fresh)).await
+        self.around(self.store.acquire_idempotency_lease(dedup_key, fresh, user)).await
     }
 
     async fn cancel_idempotency_lease(&self, order: OrderId) -> Result<bool, StoreError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use agora_order::{
     domain::Product,
-    ports::{CallFailed, Catalog, NewHold, Reserving},
+    ports::{CallFailed, Catalog, NewHold, Reserving, ReturnedUnits},
     service::OrderService,
 };
 use agora_vocab::{CommandId, OrderId, ProductId, Quantity};
@@ -86,6 +86,10 @@ impl Catalog for Waiting {
 
     async fn commit(&self, command: CommandId, order: OrderId, hold: i32) -> Result<bool, CallFailed> {
         self.catalog.commit(command, order, hold).await
+    }
+
+    async fn take_back(&self, command: CommandId, units: &ReturnedUnits) -> Result<(), CallFailed> {
+        self.catalog.take_back(command, units).await
     }
 
     async fn release(&self, command: CommandId, order: OrderId, hold: i32) -> Result<(), CallFailed> {
@@ -175,6 +179,10 @@ impl Catalog for Slow {
 
     async fn commit(&self, command: CommandId, order: OrderId, hold: i32) -> Result<bool, CallFailed> {
         self.0.commit(command, order, hold).await
+    }
+
+    async fn take_back(&self, command: CommandId, units: &ReturnedUnits) -> Result<(), CallFailed> {
+        self.0.take_back(command, units).await
     }
 
     async fn release(&self, command: CommandId, order: OrderId, hold: i32) -> Result<(), CallFailed> {

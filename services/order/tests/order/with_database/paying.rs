@@ -28,6 +28,26 @@ async fn pa9_begin_payment_and_its_result_make_the_order_paid() {
 }
 
 #[tokio::test]
+async fn or16_the_order_names_the_payment_that_was_captured() {
+    let shop = Shop::open().await;
+    let lamp = shop.fakes.catalog.offer(1999, 10);
+    let order = shop.pending("k", lamp, 1).await;
+    let payment = async || shop.get(&format!("/api/v1/orders/{order}")).await.expect(200).body["paymentId"].clone();
+    assert_eq!(payment().await, Value::Null);
+    for (n, outcome) in [(1, "declined"), (2, "captured")] {
+        shop.begin(order, n).await.expect(200);
+        assert_eq!(payment().await, json!(shop.payment(n)), "the payment under way");
+        shop.result(order, n, (n + 10, outcome)).await.expect(200);
+    }
+    let second = shop.fakes.payments.resolve(order, shop.payment(3), PaymentOutcome::Captured);
+    shop.deliver(order, 3, (second, "captured")).await.expect(200);
+    shop.settle().await;
+    assert_eq!(payment().await, json!(shop.payment(2)), "a second capture replaces nothing");
+    assert_eq!(shop.fakes.payments.outcome(shop.payment(3)), Some(PaymentOutcome::Refunded));
+    assert_eq!(shop.status(order).await, two("paid", "paid"));
+}
+
+#[tokio::test]
 async fn begin_payment_rejects_other_users_amounts_payments_and_statuses() {
     let shop = Shop::open().await;
     let lamp = shop.fakes.catalog.offer(1999, 10);

@@ -45,6 +45,40 @@ async fn or1_an_order_of_the_cart_empties_it() {
 }
 
 #[tokio::test]
+async fn or12_each_line_is_a_row_with_product_price_name_brand_category_and_supplier() {
+    const LINES: &str = "select i.product_id, i.price_minor, i.name, i.brand, i.category, i.supplier
+        from orders as o join order_item as i on i.order_id = o.id where o.id = $1 order by i.line";
+    let shop = Shop::open().await;
+    let (lamp, chair) = (shop.fakes.catalog.offer(1999, 10), shop.fakes.catalog.offer(4500, 10));
+    let line = |product, quantity| json!({ "productId": product, "quantity": quantity });
+    let body = json!({ "items": [line(lamp, 2), line(chair, 1)] });
+    let order = id(&shop.order("k", body).await.expect(201).body);
+    let mut connection = shop.store.db.acquire().await.unwrap();
+    let rows: Vec<(Uuid, i64, String, String, String, String)> =
+        sqlx::query_as(LINES).bind(order.uuid()).fetch_all(&mut *connection).await.unwrap();
+    let row = |product: ProductId, price, name: &str| {
+        let [name, brand, category, supplier] = [name, "Lumen", "Lighting", "Bright Ltd"].map(ToOwned::to_owned);
+        (product.uuid(), price, name, brand, category, supplier)
+    };
+    assert_eq!(rows, [row(lamp, 1999, "Lamp 1"), row(chair, 4500, "Lamp 2")]);
+}
+
+#[tokio::test]
+async fn or14_a_line_keeps_the_name_and_the_price_that_it_was_ordered_with() {
+    let shop = Shop::open().await;
+    let lamp = shop.fakes.catalog.offer(1999, 10);
+    let first = shop.pending("first", lamp, 2).await;
+    shop.fakes.catalog.change(lamp, "Lantern", 2500);
+    let second = shop.pending("second", lamp, 1).await;
+    for (order, name, price, total) in [(first, "Lamp 1", 1999, 3998), (second, "Lantern", 2500, 2500)] {
+        let order = shop.get(&format!("/api/v1/orders/{order}")).await.expect(200).body;
+        let item = &order["items"][0];
+        assert_eq!((&item["name"], &item["price"]["amount"]), (&json!(name), &json!(price)), "{order}");
+        assert_eq!(order["total"]["amount"], total);
+    }
+}
+
+#[tokio::test]
 async fn an_order_paid_at_once_is_paid_declined_or_still_pending() {
     let shop = Shop::open().await;
     let lamp = shop.fakes.catalog.offer(1999, 10);

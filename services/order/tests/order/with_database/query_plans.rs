@@ -17,6 +17,14 @@ const FILL: &str = "
     select id, 1, gen_random_uuid(), '', 'Lamp', 1, 'EUR', 1999, 1999, gen_random_uuid() from orders where number like 'B-%';
     insert into order_event (order_id, seq, kind, data, at)
     select id, seq, 'order.placed', '{}', now() from orders, generate_series(1, 3) as seq where number like 'B-%';
+    insert into shipment (id, order_id, seq, seller_id, carrier, created_at)
+    select gen_random_uuid(), id, 4, gen_random_uuid(), 'Post', now() from orders where number like 'B-%';
+    insert into order_item_shipped (order_id, line, ordered, shipped, delivered)
+    select order_id, 1, 1, 1, 0 from shipment;
+    insert into order_return (id, order_id, seq, status, reason, amount_minor, created_at, updated_at)
+    select gen_random_uuid(), id, 5, 'requested', 'r', 1, now(), now() from orders where number like 'B-%';
+    insert into order_return_item (return_id, order_id, line, quantity) select id, order_id, 1, 1 from order_return;
+    insert into shipment_item (shipment_id, order_id, line, quantity) select id, order_id, 1, 1 from shipment;
     insert into inbox (consumer, event_id)
     select 'command', overlay(uuid_from_time(now() - n * interval '1 minute')::text placing '7' from 15)::uuid
     from generate_series(1, 20000) as n;
@@ -26,7 +34,7 @@ const FILL: &str = "
     analyze";
 
 /// The statements that every order goes through, and the types of their parameters.
-const STATEMENTS: [(&str, &str); 10] = [
+const STATEMENTS: [(&str, &str); 14] = [
     (include_str!("../../../sql/find_order.sql"), "uuid, text, uuid"),
     (
         include_str!("../../../sql/change_order.sql"),
@@ -38,6 +46,10 @@ const STATEMENTS: [(&str, &str); 10] = [
     (include_str!("../../../sql/release_lease.sql"), "uuid, uuid"),
     (include_str!("../../../sql/page_of_user.sql"), "uuid, uuid, bigint, bigint"),
     (include_str!("../../../sql/latest_orders.sql"), "bigint"),
+    (include_str!("../../../sql/page_of_histories.sql"), "uuid, bigint"),
+    (include_str!("../../../sql/orders_by_id.sql"), "uuid[]"),
+    (include_str!("../../../sql/shipments_of_orders.sql"), "uuid[]"),
+    (include_str!("../../../sql/returns_of_orders.sql"), "uuid[]"),
     (include_str!("../../../sql/top_products.sql"), "bigint"),
     (
         include_str!("../../../sql/create_order.sql"),
@@ -58,7 +70,18 @@ async fn no_statement_reads_a_filled_table_from_its_start() {
         let explain = format!("explain execute s{number} ({nulls})");
         let lines: Vec<String> = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_all(&mut *connection).await.unwrap();
         let plan = lines.join("\n");
-        for table in ["orders", "order_item", "order_event", "inbox", "idempotency", "top_product"] {
+        for table in [
+            "orders",
+            "order_item",
+            "order_event",
+            "inbox",
+            "idempotency",
+            "top_product",
+            "shipment",
+            "shipment_item",
+            "order_return",
+            "order_return_item",
+        ] {
             assert!(!plan.contains(&format!("Seq Scan on {table}")), "{statement}\n{plan}");
         }
     }

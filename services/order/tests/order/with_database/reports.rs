@@ -16,7 +16,7 @@ async fn report(shop: &Shop, path: &str) -> Value {
 
 fn account(user: UserId, email: &str) -> Account {
     let name = Some("Ada Lovelace".to_owned());
-    Account { user_id: user, email: email.to_owned(), name, preferences: Preferences::default() }
+    Account { user_id: user, email: email.to_owned(), name, preferences: Preferences::default(), blocked: false }
 }
 
 /// Makes the reports old enough to be refreshed.

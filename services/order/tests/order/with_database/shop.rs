@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use agora_chassis::{Process, Routers, WatchedFile, WatchedSecret};
 use agora_events::Envelope;
 use agora_order::{
+    cache::CachedOrders,
     consumer,
     domain::{Order, rebuild},
     http,
@@ -13,6 +14,7 @@ use agora_order::{
     service::{OrderService, PROVISIONAL_AFTER, ReportService, Services},
 };
 use agora_outbox::Failure;
+use agora_redis::Redis;
 use agora_testkit::{Request, TestApp, TestKeys, internal_token};
 use agora_vocab::{CommandId, Epoch, OrderId, PageSize, PaymentId, ProductId, Role, UserId};
 use agora_web::TokenVerifier;
@@ -70,6 +72,12 @@ impl Shop {
     pub fn with_catalog(&self, catalog: Arc<dyn Catalog>, provisional_after: Duration) -> Self {
         let services = Services { catalog, ..self.service.services.clone() };
         self.again(OrderService { services, provisional_after, ..self.service.clone() })
+    }
+
+    /// Another process, whose orders are read through this Redis for an hour.
+    pub fn with_cache(&self, redis: Redis) -> Self {
+        let store = CachedOrders { store: self.store.orders.clone(), redis, ttl: Duration::from_hours(1) };
+        self.again(service(Arc::new(store), &self.fakes))
     }
 
     /// Another process for the same Ada and the same other services.

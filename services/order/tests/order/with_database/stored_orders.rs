@@ -61,7 +61,7 @@ async fn made(store: &TestStore, cart: Option<CartVersion>) -> SagaSnapshot {
 
 /// Acquires a new key's lease.
 async fn acquired(store: &TestStore, dedup_key: &DedupKey, id: OrderId) -> Issued {
-    match store.orders.acquire_idempotency_lease(dedup_key, id).await.unwrap() {
+    match store.orders.acquire_idempotency_lease(dedup_key, id, ADA).await.unwrap() {
         RequestLease::Held { order, resumed: false, issued } if order == id => issued,
         other => panic!("{other:?}"),
     }
@@ -94,11 +94,11 @@ async fn an_idempotency_lease_is_exclusive_until_it_expires() {
     let store = TestStore::new().await;
     let (orders, first, second) = (&store.orders, fresh(), fresh());
     acquired(&store, &key("k", 1), first).await;
-    assert_eq!(orders.acquire_idempotency_lease(&key("k", 1), second).await.unwrap(), RequestLease::InProgress);
-    assert!(matches!(orders.acquire_idempotency_lease(&key("k", 2), second).await, Err(StoreError::KeyReused)));
+    assert_eq!(orders.acquire_idempotency_lease(&key("k", 1), second, ADA).await.unwrap(), RequestLease::InProgress);
+    assert!(matches!(orders.acquire_idempotency_lease(&key("k", 2), second, ADA).await, Err(StoreError::KeyReused)));
     store.pass(Duration::seconds(11)).await;
-    assert_eq!(resumed(&orders.acquire_idempotency_lease(&key("k", 1), second).await.unwrap()), Some(first));
-    assert_eq!(orders.acquire_idempotency_lease(&key("k", 1), second).await.unwrap(), RequestLease::InProgress);
+    assert_eq!(resumed(&orders.acquire_idempotency_lease(&key("k", 1), second, ADA).await.unwrap()), Some(first));
+    assert_eq!(orders.acquire_idempotency_lease(&key("k", 1), second, ADA).await.unwrap(), RequestLease::InProgress);
     assert!(orders.cancel_idempotency_lease(first).await.unwrap());
     acquired(&store, &key("k", 2), second).await;
 }
@@ -110,15 +110,18 @@ async fn the_completing_change_stores_the_response() {
     let issued = acquired(&store, &key("k", 1), id).await;
     orders.create(draft(id, None), issued, ME).await.unwrap();
     store.pass(Duration::seconds(11)).await;
-    assert_eq!(resumed(&orders.acquire_idempotency_lease(&key("k", 1), fresh()).await.unwrap()), Some(id));
+    assert_eq!(resumed(&orders.acquire_idempotency_lease(&key("k", 1), fresh(), ADA).await.unwrap()), Some(id));
     apply(&store, id, SagaEvent::StepFailed).await;
-    assert_eq!(orders.acquire_idempotency_lease(&key("k", 1), fresh()).await.unwrap(), RequestLease::InProgress);
+    assert_eq!(orders.acquire_idempotency_lease(&key("k", 1), fresh(), ADA).await.unwrap(), RequestLease::InProgress);
     let placed = apply(&store, id, HELD).await.state;
     let answer = agora_order::http::answer(&placed).unwrap();
     assert_eq!(answer.status, 201);
     apply(&store, id, SagaEvent::CancelRequested).await;
     store.pass(Duration::hours(1)).await;
-    assert_eq!(orders.acquire_idempotency_lease(&key("k", 1), fresh()).await.unwrap(), RequestLease::Completed(answer));
+    assert_eq!(
+        orders.acquire_idempotency_lease(&key("k", 1), fresh(), ADA).await.unwrap(),
+        RequestLease::Completed(answer)
+    );
 }
 
 #[tokio::test]
@@ -132,13 +135,13 @@ async fn an_idempotency_lease_with_an_order_cannot_be_cancelled() {
 async fn an_expired_idempotency_lease_goes_to_one_worker_at_a_time() {
     let store = TestStore::new().await;
     let (orders, id) = (&store.orders, fresh());
-    orders.acquire_idempotency_lease(&key("k", 1), id).await.unwrap();
+    orders.acquire_idempotency_lease(&key("k", 1), id, ADA).await.unwrap();
     store.pass(Duration::seconds(45)).await;
     assert_eq!(orders.expired_idempotency_leases(10).await.unwrap(), []);
     store.pass(Duration::seconds(16)).await;
     assert_eq!(orders.expired_idempotency_leases(10).await.unwrap(), [id]);
     assert_eq!(orders.expired_idempotency_leases(10).await.unwrap(), []);
-    assert_eq!(orders.acquire_idempotency_lease(&key("k", 1), fresh()).await.unwrap(), RequestLease::InProgress);
+    assert_eq!(orders.acquire_idempotency_lease(&key("k", 1), fresh(), ADA).await.unwrap(), RequestLease::InProgress);
 }
 
 #[tokio::test]

@@ -1,0 +1,279 @@
+//! The value of each name that a service reads.
+
+use agora_crd::Orders;
+use agora_topology::{self as topology, ADMIN_PORT};
+use agora_vocab::Secret;
+
+use super::{File, Source};
+use crate::decide::credentials::{
+    JWKS, admin_secret, database_secret, encryption_secret, internal_secret, jwks_name, signing_secret,
+};
+use crate::decide::observed::{ConditionError, Observed};
+use crate::decide::plan::{MailPlan, Plan, ServicePlan};
+use crate::kinds::{Kind, ObjectKey};
+
+/// What becomes of a name.
+pub(super) enum Entry {
+    Absent,
+    Setting(String),
+    File(File),
+}
+
+/// Fails if the value is not known, or if the Secret that contains it cannot be used.
+pub(super) fn entry(
+    plan: &Plan,
+    service: &ServicePlan,
+    observed: &Observed,
+    name: &str,
+) -> Result<Entry, ConditionError> {
+    if let Some(url) = url_of_service(plan, name) {
+        return Ok(Entry::Setting(url));
+    }
+    if name.starts_with("KAFKA_") {
+        return kafka(plan, service, observed, name);
+    }
+    if name.starts_with("DATABASE_") {
+        return database(plan, service, name);
+    }
+    if name.starts_with("REDIS_") {
+        return Ok(redis(plan, name));
+    }
+    if name.starts_with("STRIPE_") {
+        return Ok(stripe(plan, service, observed, name));
+    }
+    if name.starts_with("ORDER_") {
+        return Ok(order(plan, name));
+    }
+    if name.starts_with("ARCHIVE_") {
+        return archive(plan, service, observed, name);
+    }
+    if let (true, Some(mail)) = (name.starts_with("SMTP_"), &plan.mail) {
+        return smtp(mail, plan, (service, observed), name);
+    }
+    let setting = |text: String| Ok(Entry::Setting(text));
+    let optional = |text: Option<String>| Ok(text.map_or(Entry::Absent, Entry::Setting));
+    let file = |file: File| Ok(Entry::File(file));
+    match name {
+        "PORT" => setting(service.row.port.to_string()),
+        "INTERNAL_PORT" => setting(service.row.internal_port.unwrap_or_default().to_string()),
+        "ADMIN_PORT" => setting(ADMIN_PORT.to_string()),
+        "TOKEN_ISSUER" => setting(format!("agora/{}", plan.isolation_key)),
+        "TOKEN_AUDIENCE" => setting("agora".to_owned()),
+        "ISOLATION_KEY" => setting(plan.isolation_key.clone()),
+        "RECOVERY_EPOCH" => setting(plan.epoch.to_string()),
+        "CORS_ORIGINS" => setting(plan.exposure.cors_origins.join(",")),
+        "LEGACY_ALIASES" => setting(format!("{:?}", plan.exposure.legacy_aliases)),
+        "RECOMMENDATION_INTERVAL_SECONDS" => setting(plan.recommendations.interval_seconds.to_string()),
+        "RECOMMENDATION_DEFAULT_CATEGORY" => setting(plan.recommendations.default_category.clone()),
+        "PROMOTION_INTERVAL_SECONDS" => optional(plan.promotions.as_ref().map(|p| p.interval_seconds.to_string())),
+        "PROMOTION_TITLE" => optional(plan.promotions.as_ref().map(|p| p.title.clone())),
+        "PAYMENT_PROVIDER" => setting(format!("{:?}", plan.payments)),
+        "ACCESS_TOKEN_LIFETIME_SECONDS" => setting(plan.access_token_lifetime_seconds.to_string()),
+        "PUBLIC_URL" => Ok(plan.public_url.clone().map_or(Entry::Absent, Entry::Setting)),
+        "MAIL_OPEN_TRACKING" => {
+            Ok(plan.mail.as_ref().map_or(Entry::Absent, |mail| Entry::Setting(format!("{:?}", mail.open_tracking))))
+        }
+        "ADMIN_EMAIL" => setting(observed.credentials.admin.username.clone()),
+        "ADMIN_PASSWORD" => file(File::secret(admin_secret(&plan.name), "password", "admin-password")),
+        "INTERNAL_SECRET" => file(File::secret(internal_secret(&plan.name), "secret", "internal-secret")),
+        "ENCRYPTION_KEY" => file(File::secret(encryption_secret(&plan.name), "current", "encryption-key")),
+        "ENCRYPTION_KEY_PREVIOUS" => {
+            file(File::secret(encryption_secret(&plan.name), "previous", "previous-encryption-key"))
+        }
+        "SIGNING_KEY_FILE" => file(File::secret(signing_secret(&plan.name), "current.pem", "signing.pem")),
+        "JWKS_FILE" => file(File { source: Source::ConfigMap, name: jwks_name(&plan.name), key: JWKS, path: JWKS }),
+        // The service uses its default.
+        _ => Ok(Entry::Absent),
+    }
+}
+
+/// Absent settings have the defaults of the service.
+fn order(plan: &Plan, name: &str) -> Entry {
+    let Orders { payment_window_seconds, unpaid_orders_max, unpaid_units_max } = plan.orders;
+    let value = match name {
+        "ORDER_PAYMENT_WINDOW_SECONDS" => payment_window_seconds,
+        "ORDER_UNPAID_ORDERS_MAX" => unpaid_orders_max,
+        "ORDER_UNPAID_UNITS_MAX" => unpaid_units_max,
+        _ => None,
+    };
+    value.map_or(Entry::Absent, |value| Entry::Setting(value.to_string()))
+}
+
+/// The address of a service, for names like `ORDER_INTERNAL_URL` and `ORDER_URL`.
+fn url_of_service(plan: &Plan, name: &str) -> Option<String> {
+    let (callee, internal) = match name.strip_suffix("_INTERNAL_URL") {
+        Some(callee) => (callee, true),
+        None => (name.strip_suffix("_URL")?, false),
+    };
+    let row = topology::service(&callee.to_ascii_lowercase())?;
+    let port = if internal { row.internal_port? } else { row.port };
+    Some(format!("http://{}:{port}", plan.child(row.name)))
+}
+
+fn database(plan: &Plan, service: &ServicePlan, name: &str) -> Result<Entry, ConditionError> {
+    Ok(match name {
+        "DATABASE_URL" => Entry::File(database_url(plan, service)),
+        "DATABASE_CA_FILE" => database_ca(plan).map_or(Entry::Absent, Entry::File),
+        "DATABASE_POOL_SIZE" => Entry::Setting(pool_size(plan, service)?.to_string()),
+        "DATABASE_STATEMENT_TIMEOUT_SECONDS" => number(service.database.statement_timeout_seconds),
+        "DATABASE_READ_ADDRESS" => {
+            plan.replica_address().map_or(Entry::Absent, |address| Entry::Setting(joined(address)))
+        }
+        "DATABASE_WORK_MEM_MIB" => number(service.database.work_mem_mebibytes),
+        _ => Entry::Absent,
+    })
+}
+
+/// `host:port`, with the brackets of IPv6.
+fn joined((host, port): (&str, i32)) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// A number of the spec; the service uses its default without one.
+fn number(value: Option<i32>) -> Entry {
+    value.map_or(Entry::Absent, |value| Entry::Setting(value.to_string()))
+}
+
+fn pool_size(plan: &Plan, service: &ServicePlan) -> Result<i32, ConditionError> {
+    let of_spec = service.database.pool_size.filter(|_| plan.budget.suffices);
+    of_spec.or(plan.budget.pool).ok_or_else(|| {
+        if let Some(limit) = plan.budget.limit {
+            let message = format!("{limit} connections are too few for the connection pools: see condition Stalled");
+            return ConditionError::new(agora_crd::Reason::ConnectionBudgetExceeded, message);
+        }
+        let message = format!(
+            "waiting for the inspection of the database server {}:{}, whose connection limit sets the size of the pools",
+            plan.database.host, plan.database.port
+        );
+        ConditionError::new(agora_crd::Reason::WaitingForDependency, message)
+    })
+}
+
+pub(super) fn database_url(plan: &Plan, service: &ServicePlan) -> File {
+    File::secret(database_secret(&plan.name, service.row.name), "url", "database-url")
+}
+
+/// The payment provider with Stripe's interface. A webhook secret may be absent: messages are then not accepted.
+fn stripe(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) -> Entry {
+    let Some(stripe) = &plan.stripe else { return Entry::Absent };
+    let secret = |key, path| Entry::File(File::secret(stripe.secret.clone(), key, path));
+    match name {
+        "STRIPE_BASE_URL" => Entry::Setting(stripe.base_url.clone()),
+        "STRIPE_RETURN_URL" => stripe.return_url.clone().map_or(Entry::Absent, Entry::Setting),
+        "STRIPE_API_KEY" => secret("api-key", "stripe-api-key"),
+        "STRIPE_WEBHOOK_SECRET" => {
+            let has_key = match observed.referenced_secret(&stripe.secret, &stripe.login()) {
+                Ok(values) => values.contains_key("webhook-secret"),
+                Err(_) => running_setting(plan, service, observed, "STRIPE_WEBHOOK_SECRET_FILE").is_some(),
+            };
+            if has_key { secret("webhook-secret", "stripe-webhook-secret") } else { Entry::Absent }
+        }
+        _ => Entry::Absent,
+    }
+}
+
+pub(super) fn database_ca(plan: &Plan) -> Option<File> {
+    let secret = plan.database.tls.ca_secret.clone().filter(|_| plan.database.tls.verified())?;
+    Some(File::secret(secret, "ca.crt", "database-ca.crt"))
+}
+
+fn kafka(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) -> Result<Entry, ConditionError> {
+    let kafka = &plan.kafka;
+    let file = |secret: Option<&String>, key, path| {
+        secret.map_or(Entry::Absent, |secret| Entry::File(File::secret(secret.clone(), key, path)))
+    };
+    Ok(match name {
+        "KAFKA_BROKERS" => Entry::Setting(kafka.bootstrap.join(",")),
+        "KAFKA_SECURITY_PROTOCOL" => {
+            let login = if kafka.mechanism.sasl().is_some() { "SASL_" } else { "" };
+            Entry::Setting(format!(
+                "{login}{}",
+                match (kafka.tls.verified(), login) {
+                    (true, _) => "SSL",
+                    (false, _) => "PLAINTEXT",
+                }
+            ))
+        }
+        "KAFKA_SASL_MECHANISM" => kafka.mechanism.sasl().map_or(Entry::Absent, |name| Entry::Setting(name.to_owned())),
+        "KAFKA_USERNAME" => match &kafka.credentials {
+            None => Entry::Absent,
+            Some(secret) => {
+                let user = observed.secret_text(secret, "username", &plan.kafka_login());
+                kept(user, running_setting(plan, service, observed, name))?
+            }
+        },
+        "KAFKA_PASSWORD" => file(kafka.credentials.as_ref(), "password", "kafka-password"),
+        "KAFKA_CA_FILE" => {
+            file(kafka.tls.ca_secret.as_ref().filter(|_| kafka.tls.verified()), "ca.crt", "kafka-ca.crt")
+        }
+        _ => Entry::Absent,
+    })
+}
+
+fn redis(plan: &Plan, name: &str) -> Entry {
+    match (name, &plan.redis_secret) {
+        ("REDIS_URL", _) => Entry::Setting(format!("redis://{}", plan.redis_endpoint)),
+        ("REDIS_PASSWORD", Some(secret)) => Entry::File(File::secret(secret.clone(), "password", "redis-password")),
+        _ => Entry::Absent,
+    }
+}
+
+/// The archive of events. The access key's secret is a file, its id a setting.
+fn archive(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) -> Result<Entry, ConditionError> {
+    let Some(archive) = &plan.archive else { return Ok(Entry::Absent) };
+    Ok(match name {
+        "ARCHIVE_URL" => Entry::Setting(archive.url.clone()),
+        "ARCHIVE_ENDPOINT" => archive.endpoint.clone().map_or(Entry::Absent, Entry::Setting),
+        "ARCHIVE_REGION" => Entry::Setting(archive.region.clone()),
+        "ARCHIVE_RETENTION_DAYS" => number(archive.retention_days),
+        "ARCHIVE_ACCESS_KEY_ID" => {
+            let id = observed.secret_text(&archive.secret, "username", &archive.login);
+            kept(id, running_setting(plan, service, observed, name))?
+        }
+        "ARCHIVE_SECRET_ACCESS_KEY" => {
+            Entry::File(File::secret(archive.secret.clone(), "password", "archive-secret-access-key"))
+        }
+        _ => Entry::Absent,
+    })
+}
+
+fn smtp(
+    mail: &MailPlan,
+    plan: &Plan,
+    (service, observed): (&ServicePlan, &Observed),
+    name: &str,
+) -> Result<Entry, ConditionError> {
+    let file = |secret: Option<&String>, key, path| {
+        secret.map_or(Entry::Absent, |secret| Entry::File(File::secret(secret.clone(), key, path)))
+    };
+    Ok(match name {
+        "SMTP_HOST" => Entry::Setting(mail.host.clone()),
+        "SMTP_PORT" => Entry::Setting(mail.port.to_string()),
+        "SMTP_TLS" => Entry::Setting(mail.encryption().to_owned()),
+        "SMTP_FROM" => Entry::Setting(mail.from.clone()),
+        "SMTP_USERNAME" => match &mail.secret {
+            None => Entry::Absent,
+            Some(secret) => {
+                let user = observed.secret_text(secret, "username", &mail.login());
+                kept(user, running_setting(plan, service, observed, name))?
+            }
+        },
+        "SMTP_PASSWORD" => file(mail.secret.as_ref(), "password", "smtp-password"),
+        "SMTP_CA_FILE" => file(mail.tls.ca_secret.as_ref().filter(|_| mail.tls.verified()), "ca.crt", "smtp-ca.crt"),
+        _ => Entry::Absent,
+    })
+}
+
+/// A value of a Secret as a setting; if it cannot be used, the one that the running pods have.
+fn kept(value: Result<Secret, ConditionError>, running: Option<String>) -> Result<Entry, ConditionError> {
+    match value {
+        Ok(value) => Ok(Entry::Setting(value.expose().to_owned())),
+        Err(error) => running.map(Entry::Setting).ok_or(error),
+    }
+}
+
+/// A setting that the running pods were started with.
+fn running_setting(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) -> Option<String> {
+    let map = observed.children.get(&ObjectKey::new(Kind::ConfigMap, plan.child(service.row.name)))?;
+    map.data["data"][name].as_str().map(str::to_owned)
+}

@@ -1,0 +1,123 @@
+//! The tables of every service as their migrations leave them: foreign keys, materialised views, partitions.
+#![cfg(feature = "db-tests")]
+#![expect(clippy::unwrap_used, reason = "a test that meets what it did not expect has failed")]
+
+use sqlx::{Connection as _, PgConnection, migrate::Migrator};
+
+const SERVICES: [(&str, &Migrator); 8] = [
+    ("user", &agora_user::MIGRATIONS),
+    ("catalog", &agora_catalog::MIGRATIONS),
+    ("cart", &agora_cart::MIGRATIONS),
+    ("order", &agora_order::MIGRATIONS),
+    ("payment", &agora_payment::MIGRATIONS),
+    ("notification", &agora_notification::MIGRATIONS),
+    ("recommendation", &agora_recommendation::MIGRATIONS),
+    ("search", &agora_search::MIGRATIONS),
+];
+
+/// A connection to the database of each service.
+async fn databases() -> Vec<(&'static str, PgConnection)> {
+    let rows = agora_topology::ALL.iter().filter(|row| row.database).map(|row| row.name);
+    assert_eq!(SERVICES.map(|(name, _)| name).to_vec(), rows.collect::<Vec<_>>(), "every service with a database");
+    let mut databases = Vec::new();
+    for (service, migrations) in SERVICES {
+        let database = agora_testkit::migrated_postgres(migrations).await;
+        databases.push((service, PgConnection::connect(&database.url()).await.unwrap()));
+    }
+    databases
+}
+
+/// Foreign keys, and whether an index that covers all rows, or all whose key is not null, begins with their columns, in any
+/// order of these.
+const FOREIGN_KEYS: &str = "
+    select
+        format('%s.%s', c.conrelid::regclass, c.conname) as name,
+        c.confdeltype = 'a' as without_action,
+        exists (
+            select from pg_index as i
+            where
+                i.indrelid = c.conrelid
+                and i.indisvalid
+                and (
+                    i.indpred is null
+                    or pg_get_expr(i.indpred, i.indrelid) = (
+                        select format('(%I IS NOT NULL)', a.attname)
+                        from pg_attribute as a
+                        where a.attrelid = c.conrelid and a.attnum = c.conkey[1]
+                    )
+                )
+                and (i.indkey::int2[])[0:cardinality(c.conkey) - 1] @> c.conkey
+        ) as indexed
+    from pg_constraint as c
+    where c.contype = 'f'
+    order by 1";
+
+#[tokio::test]
+async fn da4_every_foreign_key_has_an_index_and_an_explicit_referential_action() {
+    let (mut found, mut faults) = (0, Vec::new());
+    for (service, mut database) in databases().await {
+        let keys: Vec<(String, bool, bool)> = sqlx::query_as(FOREIGN_KEYS).fetch_all(&mut database).await.unwrap();
+        found += keys.len();
+        for (name, without_action, indexed) in keys {
+            if without_action {
+                faults.push(format!("{service}: {name} has no `on delete`"));
+            }
+            if !indexed {
+                faults.push(format!("{service}: no index begins with the columns of {name}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    assert!(found >= 8, "{found} foreign keys were found");
+}
+
+#[tokio::test]
+async fn da4_a_foreign_key_without_index_or_action_is_found() {
+    let mut database = PgConnection::connect(&agora_testkit::postgres().await.url()).await.unwrap();
+    let tables = "
+        create table whole (a int, b int, primary key (a, b));
+        create table part (
+            a int, b int, c int,
+            constraint indexed foreign key (a, b) references whole on delete cascade,
+            constraint bare foreign key (c, b) references whole
+        );
+        create index on part (b, a, c);
+        create index on part (c, b) where c > 0";
+    sqlx::raw_sql(tables).execute(&mut database).await.unwrap();
+    let keys: Vec<(String, bool, bool)> = sqlx::query_as(FOREIGN_KEYS).fetch_all(&mut database).await.unwrap();
+    assert_eq!(keys, [("part.bare".to_owned(), true, false), ("part.indexed".to_owned(), false, true)]);
+}
+
+#[tokio::test]
+async fn da5_every_materialised_view_is_refreshed_while_it_is_read() {
+    let mut found = Vec::new();
+    for (service, mut database) in databases().await {
+        let views: Vec<String> = sqlx::query_scalar("select format('%I', matviewname) from pg_matviews order by 1")
+            .fetch_all(&mut database)
+            .await
+            .unwrap();
+        for view in views {
+            // Refused for a view without a unique index over all of its rows.
+            let refresh = format!("refresh materialized view concurrently {view}");
+            sqlx::raw_sql(sqlx::AssertSqlSafe(refresh)).execute(&mut database).await.unwrap();
+            found.push(format!("{service}.{view}"));
+        }
+    }
+    assert_eq!(found, ["order.top_product"]);
+}
+
+#[tokio::test]
+async fn da7_every_service_keeps_what_it_has_seen_of_events_in_partitions_by_time() {
+    for (service, mut database) in databases().await {
+        let partitioned: Vec<(String, i64)> = sqlx::query_as(
+            "select t.relname::text, (select count(*) from pg_inherits as i where i.inhparent = t.oid)
+             from pg_partitioned_table as p join pg_class as t on t.oid = p.partrelid
+             where p.partstrat = 'r'
+             order by 1",
+        )
+        .fetch_all(&mut database)
+        .await
+        .unwrap();
+        assert!(partitioned.iter().any(|(table, parts)| table == "inbox" && *parts > 0), "{service}: {partitioned:?}");
+    }
+}

@@ -1,0 +1,4 @@
+-- Reads term $2 of taxonomy $1.
+select t.id, t.taxonomy, t.version, t.name, t.name_key, t.created_at, t.updated_at
+from term as t
+where t.taxonomy = $1 and t.id = $2

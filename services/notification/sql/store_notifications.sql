@@ -1,0 +1,35 @@
+-- Stores notifications ($1), each unless it is stored, and queues their mails.
+--
+-- $2: whether mails are sent; if not, they are suppressed. $3: age of an event in seconds after which its mail is not sent.
+-- Returns the ids of those that are new.
+with stored as (
+    insert into notification (
+        id, source_id, user_id, kind, priority, subject, summary, content, metadata, mail, tracking_id, created_at
+    )
+    select
+        n.id,
+        n.source_id,
+        n.user_id,
+        n.kind,
+        n.priority,
+        n.subject,
+        n.summary,
+        n.content::jsonb,
+        n.metadata::jsonb,
+        case
+            when not $2 then 'suppressed'
+            when n.created_at < now() - make_interval(secs => $3) then 'expired'
+            else 'pending'
+        end,
+        n.tracking_id,
+        n.created_at
+    from unnest($1::new_notification[]) as n
+    order by n.id
+    on conflict on constraint notification_pk do nothing
+    returning id, priority, mail
+),
+queued as (
+    insert into mail_queue (notification_id, priority)
+    select id, priority from stored where mail = 'pending'
+)
+select id from stored

@@ -1,0 +1,5 @@
+//! Other systems: the mail server, the broker, and the secret that services share. Depend on `ports` and `domain` only.
+
+pub mod broker;
+pub mod link_tokens;
+pub mod smtp;

@@ -1,0 +1,161 @@
+//! Every file in `sql/` reads its tables through an index, by PostgreSQL's default planner settings and a generic plan.
+
+use agora_notification::MIGRATIONS;
+use agora_postgres::{Connection, Db};
+use serde_json::Value;
+use sqlx::AssertSqlSafe;
+
+/// Name of each file, its text, and the types of its parameters.
+const STATEMENTS: [(&str, &str, &[&str]); 27] = [
+    ("store_recipients", include_str!("../../sql/store_recipients.sql"), &["recipient_change[]"]),
+    (
+        "store_notifications",
+        include_str!("../../sql/store_notifications.sql"),
+        &["new_notification[]", "boolean", "float8"],
+    ),
+    ("lease_mails", include_str!("../../sql/lease_mails.sql"), &["text", "bigint", "float8"]),
+    ("end_mail", include_str!("../../sql/end_mail.sql"), &["uuid", "int", "text"]),
+    ("give_up_mail", include_str!("../../sql/give_up_mail.sql"), &["uuid", "int", "text", "outbox_event[]"]),
+    (
+        "postpone_mail",
+        include_str!("../../sql/postpone_mail.sql"),
+        &["uuid", "int", "float8", "boolean", "boolean", "text"],
+    ),
+    ("take_token", include_str!("../../sql/take_token.sql"), &["uuid", "float8", "float8"]),
+    ("start_campaign", include_str!("../../sql/start_campaign.sql"), &["uuid", "text", "timestamptz", "float8"]),
+    ("end_campaign", include_str!("../../sql/end_campaign.sql"), &["uuid"]),
+    ("lock_campaign", include_str!("../../sql/lock_campaign.sql"), &[]),
+    ("next_recipients", include_str!("../../sql/next_recipients.sql"), &["uuid", "bigint"]),
+    (
+        "page_of_user",
+        include_str!("../../sql/page_of_user.sql"),
+        &["uuid", "timestamptz", "uuid", "bigint", "bigint", "text", "text", "boolean", "text"],
+    ),
+    ("count_of_user", include_str!("../../sql/count_of_user.sql"), &["uuid", "text", "text", "boolean", "text"]),
+    (
+        "page_of_all",
+        include_str!("../../sql/page_of_all.sql"),
+        &["timestamptz", "uuid", "bigint", "bigint", "text", "text", "boolean"],
+    ),
+    (
+        "search_all",
+        include_str!("../../sql/search_all.sql"),
+        &["text", "timestamptz", "uuid", "bigint", "bigint", "text", "text", "boolean"],
+    ),
+    ("mark_read", include_str!("../../sql/mark_read.sql"), &["uuid", "uuid"]),
+    ("mark_many", include_str!("../../sql/mark_many.sql"), &["uuid", "text", "uuid[]"]),
+    ("mark_opened", include_str!("../../sql/mark_opened.sql"), &["uuid"]),
+    (
+        "store_dead_letter",
+        include_str!("../../sql/store_dead_letter.sql"),
+        &["uuid", "text", "text", "int", "bigint", "text", "bytea", "text", "timestamptz"],
+    ),
+    ("page_of_dead_letters", include_str!("../../sql/page_of_dead_letters.sql"), &["timestamptz", "uuid", "bigint"]),
+    (
+        "page_of_dead_letters_in_state",
+        include_str!("../../sql/page_of_dead_letters_in_state.sql"),
+        &["timestamptz", "uuid", "bigint", "text"],
+    ),
+    ("find_dead_letter", include_str!("../../sql/find_dead_letter.sql"), &["uuid"]),
+    ("decide_dead_letter", include_str!("../../sql/decide_dead_letter.sql"), &["uuid", "text", "uuid", "text"]),
+    ("delete_old_notifications", include_str!("../../sql/delete_old_notifications.sql"), &["int", "bigint"]),
+    ("delete_old_dead_letters", include_str!("../../sql/delete_old_dead_letters.sql"), &["int", "bigint"]),
+    ("delete_old_campaigns", include_str!("../../sql/delete_old_campaigns.sql"), &["int", "bigint"]),
+    ("delete_old_buckets", include_str!("../../sql/delete_old_buckets.sql"), &["int", "bigint"]),
+];
+
+const SETTINGS: &str = "set enable_seqscan = on; set enable_hashjoin = on; set enable_mergejoin = on; set jit = on; \
+    set plan_cache_mode = force_generic_plan";
+
+const FILL: &str = "
+    insert into recipient (user_id, email, email_epoch, email_seq, promotions)
+        select gen_random_uuid(), 'user' || n || '@example.com', 0, 1, n % 3 = 0 from generate_series(1, 20000) as n;
+    insert into notification (id, source_id, user_id, kind, priority, subject, summary, content, mail, tracking_id, created_at)
+        select gen_random_uuid(), gen_random_uuid(), user_id, 'EMAIL', 'standard', 'subject ' || row_number() over (),
+            'word' || row_number() over () || ' and more', '{}', 'sent', gen_random_uuid(), now() - random() * interval '80 days'
+        from recipient;
+    insert into mail_queue (notification_id, priority, due_at)
+        select id, case when random() < 0.5 then 'critical' else 'standard' end, now() + random() * interval '1 hour'
+        from notification;
+    insert into mail_bucket (bucket_id, tokens, updated_at)
+        select gen_random_uuid(), 1, now() - random() * interval '1 day' from generate_series(1, 20000);
+    insert into campaign (promotion_id, due_at, created_at)
+        select gen_random_uuid(), case when n % 1000 = 0 then now() end, now() - random() * interval '80 days'
+        from generate_series(1, 20000) as n;
+    insert into dead_letter_entry (id, kind, consumer, reason, state, created_at)
+        select gen_random_uuid(), 'message', 'cart', 'r', case when n % 100 = 0 then 'open' else 'discarded' end,
+            now() - random() * interval '80 days'
+        from generate_series(1, 20000) as n;
+    analyze";
+
+async fn plan(connection: &mut Connection, (name, sql, types): (&str, &str, &[&str])) -> Value {
+    let nulls = vec!["null"; types.len()].join(", ");
+    let (parameters, arguments) = if types.is_empty() {
+        (String::new(), String::new())
+    } else {
+        (format!("({})", types.join(", ")), format!("({nulls})"))
+    };
+    let prepare = format!("prepare {name} {parameters} as {sql}");
+    sqlx::raw_sql(AssertSqlSafe(prepare))
+        .execute(&mut *connection)
+        .await
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
+    let explain = format!("explain (format json) execute {name} {arguments}");
+    let plan: Value = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_one(&mut *connection).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(format!("deallocate {name}"))).execute(connection).await.unwrap();
+    plan
+}
+
+/// Collects the tables that a plan reads as a whole.
+fn whole_tables(plan: &Value, found: &mut Vec<String>) {
+    match plan {
+        Value::Array(all) => all.iter().for_each(|one| whole_tables(one, found)),
+        Value::Object(node) => {
+            if node.get("Node Type").and_then(Value::as_str) == Some("Seq Scan") {
+                found.push(node.get("Relation Name").and_then(Value::as_str).unwrap_or_default().to_owned());
+            }
+            node.values().for_each(|one| whole_tables(one, found));
+        }
+        _ => {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no17_every_statement_reads_its_tables_through_an_index() {
+    let database = agora_testkit::postgres().await;
+    let db = Db::for_test(&database.url(), &MIGRATIONS).await;
+    let mut connection = db.acquire().await.unwrap();
+    sqlx::raw_sql(SETTINGS).execute(&mut *connection).await.unwrap();
+    sqlx::raw_sql(FILL).execute(&mut *connection).await.unwrap();
+    for statement in STATEMENTS {
+        let plan = plan(&mut connection, statement).await;
+        let mut found = Vec::new();
+        whole_tables(&plan, &mut found);
+        assert!(found.is_empty(), "{} reads all of {found:?}: {plan:#}", statement.0);
+    }
+}
+
+/// On the oldest version that Agora supports, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_statement_is_understood_by_the_oldest_postgresql() {
+    let database = agora_testkit::postgres15().await;
+    let db = Db::for_test(&database.url(), &MIGRATIONS).await;
+    let mut connection = db.acquire().await.unwrap();
+    for statement in STATEMENTS {
+        assert!(plan(&mut connection, statement).await.is_array());
+    }
+}
+
+/// Every file is in the list above.
+#[test]
+fn the_list_of_statements_is_complete() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let mut listed: Vec<_> = STATEMENTS.iter().map(|(name, ..)| (*name).to_owned()).collect();
+    files.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(files, listed);
+}
