@@ -236,7 +236,7 @@ async fn a_confirmation_and_a_registration_of_one_address_at_once_leave_it_to_on
         let link = derived("email-change", text(&own["changeId"]).parse().unwrap());
         let body = json!({ "email": new, "password": PASSWORD });
         let register = shop.app.post("/api/v1/auth/register", body);
-        let (confirmed, registered) = futures::join!(confirm(&shop, &link).into_future(), register.into_future());
+        let (confirmed, registered) = tokio::join!(confirm(&shop, &link).into_future(), register.into_future());
         assert!(
             matches!((confirmed.status, registered.status), (204, 409) | (409, 201)),
             "{} {}",

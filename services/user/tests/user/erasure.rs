@@ -207,7 +207,7 @@ async fn what_is_written_at_the_time_of_an_erasure_is_erased_or_refused() {
             app.put(&format!("/api/v1/users/{id}"), json!({ "phone": "030987654" })).with(&admin(&shop)).key(key),
         ];
         let writes = join_all(requests.into_iter().map(IntoFuture::into_future));
-        let (answers, announced) = futures::join!(writes, shop.service.announce_resets());
+        let (answers, announced) = tokio::join!(writes, shop.service.announce_resets());
         announced.unwrap();
         let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
         assert_eq!(statuses[6], 204, "{statuses:?}");
