@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use agora_vocab::{
-    CartId, CommandId, Currency, Money, NotificationId, OrderId, PasswordResetId, PaymentId, ProductId, PromotionId,
-    RefundId, ReturnId, SellerId, SessionId, ShipmentId, UserId, WarehouseId,
+    CartId, CommandId, Currency, EmailChangeId, Money, NotificationId, OrderId, PasswordResetId, PaymentId, ProductId,
+    PromotionId, RefundId, ReturnId, SellerId, SessionId, ShipmentId, UserId, WarehouseId,
 };
 use time::macros::datetime;
 use uuid::Uuid;
@@ -90,6 +90,14 @@ fn users() {
             session_id: Some(SessionId::new(id(11))),
             reason: "refresh-token-reused".into(),
         }),
+        user::UserEvent::EmailChangeRequested(user::EmailChangeRequest {
+            user_id,
+            email: email.into(),
+            new_email: "countess@example.com".into(),
+            change_id: EmailChangeId::new(id(13)),
+            expires_at: datetime!(2026-01-02 04:04:05 UTC),
+        }),
+        user::UserEvent::Erased(user::Erasure { user_id }),
     ]);
 }
 

@@ -80,6 +80,8 @@ ids! {
     PromotionId
     /// A request to set a new password.
     PasswordResetId
+    /// A request to change the e-mail address of an account.
+    EmailChangeId
 }
 
 impl SellerId {

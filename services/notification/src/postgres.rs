@@ -1,8 +1,8 @@
 //! The store in PostgreSQL. Independent of HTTP, Kafka and SMTP.
 //!
 //! No deadlock is possible: notifications are inserted in the order of their ids, recipients in the order of theirs; a lease
-//! locks rows of the queue and skips locked ones; ending a mail locks its row of the queue and then its notification; a
-//! campaign is locked before what it inserts.
+//! locks rows of the queue and skips locked ones; ending a mail and erasing a user lock rows of the queue and then
+//! notifications; a campaign is locked before what it inserts.
 
 mod campaigns;
 mod dead_letters;

@@ -16,7 +16,7 @@ pub use dead_letters::LetterError;
 use crate::{
     domain::{
         Content, DeadLetter, Frame, Generic, Kind, Links, NewNotification, Notification, Priority, Promotion,
-        RateLimits, RecipientChange, Rendered, Template, render, sample,
+        RateLimits, RecipientChange, Rendered, Revision, Template, render, sample,
     },
     ports::{Broker, Filter, LinkTokens, MailPolicy, Mailer, NotificationStore, PageStart, StoreError},
 };
@@ -60,6 +60,8 @@ pub struct Settings {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Effects {
     pub recipients: Vec<RecipientChange>,
+    /// Users who were erased, and the places of these events among those of each user.
+    pub erased: Vec<(UserId, Revision)>,
     pub notifications: Vec<NewNotification>,
     /// In the order of the events.
     pub campaigns: Vec<CampaignEffect>,
@@ -116,10 +118,14 @@ impl NotificationService {
 
     /// Applies what a batch of events changes. Idempotent; after a failure, the same effects may be applied again.
     pub async fn apply(&self, effects: Effects) -> Result<(), Error> {
-        let Effects { recipients, notifications, campaigns, dead_letters } = effects;
+        let Effects { recipients, erased, notifications, campaigns, dead_letters } = effects;
         if !recipients.is_empty() {
             self.store.store_recipients(&recipients).await?;
         }
+        if !erased.is_empty() {
+            self.store.erase_recipients(&erased).await?;
+        }
+        // After the erasures: nothing is stored for an erased user.
         if !notifications.is_empty() {
             self.store.store(&notifications, self.policy()).await?;
         }
@@ -196,7 +202,7 @@ impl NotificationService {
             name: Some("Ada"),
             optional: matches!(template, Template::Promotion | Template::Recommendation),
             tracking: None,
-            reset_token: None,
+            token: None,
         };
         render(&sample(template), frame).map_err(|error| Error::Template(error.into()))
     }

@@ -2,6 +2,7 @@
 //!
 //! Must not contain rules.
 
+mod account;
 mod addresses;
 mod admin;
 mod auth;
@@ -34,6 +35,7 @@ pub fn routers(
         .merge(auth::routes())
         .merge(users::routes())
         .merge(sessions::routes())
+        .merge(account::routes())
         .merge(admin::routes())
         .merge(addresses::routes())
         .with_state(service.clone());

@@ -1,6 +1,6 @@
 //! What a notification says, as data: the subject, the sentences of the list, and what its template is filled with.
 
-use agora_vocab::{Money, OrderId, PasswordResetId, ProductId, PromotionId};
+use agora_vocab::{EmailChangeId, Money, OrderId, PasswordResetId, ProductId, PromotionId};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, macros::format_description};
 
@@ -45,6 +45,18 @@ pub enum UserUpdate {
     SessionsEnded {
         all: bool,
         reason: String,
+    },
+    /// The mail goes to the present address.
+    EmailChangeRequested {
+        email: String,
+        new_email: String,
+    },
+    /// The mail goes to the new address, which may be that of another person.
+    EmailConfirmation {
+        email: String,
+        change_id: EmailChangeId,
+        #[serde(with = "time::serde::rfc3339")]
+        expires_at: OffsetDateTime,
     },
 }
 
@@ -159,7 +171,9 @@ impl Content {
         match self {
             Self::UserUpdate(
                 UserUpdate::EmailChanged { previous_email: address, .. }
-                | UserUpdate::PasswordReset { email: address, .. },
+                | UserUpdate::PasswordReset { email: address, .. }
+                | UserUpdate::EmailChangeRequested { email: address, .. }
+                | UserUpdate::EmailConfirmation { email: address, .. },
             ) => Some(address),
             _ => None,
         }
@@ -171,6 +185,20 @@ impl Content {
             Self::UserUpdate(UserUpdate::PasswordReset { reset_id, .. }) => Some(*reset_id),
             _ => None,
         }
+    }
+
+    /// The change of the address whose token the mail's link carries.
+    pub fn email_change(&self) -> Option<EmailChangeId> {
+        match self {
+            Self::UserUpdate(UserUpdate::EmailConfirmation { change_id, .. }) => Some(*change_id),
+            _ => None,
+        }
+    }
+
+    /// Whether the mail goes to an address that is not known to be the user's: it must not carry a text that the user chose,
+    /// such as a name, to a person who did not ask for it.
+    pub const fn is_for_unconfirmed_address(&self) -> bool {
+        matches!(self, Self::UserUpdate(UserUpdate::EmailConfirmation { .. }))
     }
 }
 
@@ -190,6 +218,8 @@ impl UserUpdate {
             Self::EmailChanged { .. } => "Your e-mail address was changed",
             Self::PasswordReset { .. } => "Set a new password",
             Self::SessionsEnded { .. } => "You were signed out",
+            Self::EmailChangeRequested { .. } => "A change of your e-mail address was requested",
+            Self::EmailConfirmation { .. } => "Confirm your e-mail address",
         }
     }
 
@@ -210,6 +240,15 @@ impl UserUpdate {
             }
             Self::PasswordReset { expires_at, .. } => format!(
                 "A new password was requested for your account. The link works until {}. If it was not you, do nothing.",
+                shown(*expires_at)
+            ),
+            Self::EmailChangeRequested { new_email, .. } => format!(
+                "A change of the e-mail address of your account to {new_email} was requested. If it was not you, change your \
+                 password: that cancels the request.",
+            ),
+            Self::EmailConfirmation { expires_at, .. } => format!(
+                "This address was given as the new e-mail address of an account. The link confirms it until {}. If it was not \
+                 you, do nothing.",
                 shown(*expires_at)
             ),
             Self::SessionsEnded { all, reason } => {

@@ -1,6 +1,6 @@
 //! Tests of rules across the files of the domain.
 
-use agora_vocab::{Currency, Money, OrderId, PasswordResetId, ProductId, PromotionId, UserId};
+use agora_vocab::{Currency, EmailChangeId, Money, OrderId, PasswordResetId, ProductId, PromotionId, UserId};
 use time::macros::datetime;
 use uuid::Uuid;
 
@@ -18,8 +18,7 @@ fn links() -> Links {
 
 fn filled(content: &Content, name: Option<&str>) -> Rendered {
     let links = links();
-    let frame =
-        Frame { links: &links, name, optional: true, tracking: Some(Uuid::from_u128(9)), reset_token: Some("t.k") };
+    let frame = Frame { links: &links, name, optional: true, tracking: Some(Uuid::from_u128(9)), token: Some("t.k") };
     render(content, frame).unwrap()
 }
 
@@ -90,9 +89,25 @@ fn no4_the_mail_of_a_password_reset_has_a_link_with_the_token_and_the_list_does_
     }
     assert!(!content.summary().contains("t.k"));
     let bare = Links::default();
-    let frame = Frame { links: &bare, name: None, optional: false, tracking: None, reset_token: Some("t.k") };
+    let frame = Frame { links: &bare, name: None, optional: false, tracking: None, token: Some("t.k") };
     let mail = render(&content, frame).unwrap();
     assert!(mail.text.contains("Your token: t.k") && !mail.html.contains("href"), "{}", mail.html);
+}
+
+#[test]
+fn the_mail_to_a_new_address_has_a_link_with_the_token_and_the_list_does_not() {
+    let content = Content::UserUpdate(UserUpdate::EmailConfirmation {
+        email: "countess@example.com".into(),
+        change_id: EmailChangeId::new(Uuid::from_u128(6)),
+        expires_at: datetime!(2026-01-02 04:04 UTC),
+    });
+    let mail = filled(&content, None);
+    for part in [&mail.html, &mail.text] {
+        assert!(part.contains("https://shop.example/confirm-email?token=t.k"), "{part}");
+        assert!(part.contains("2026-01-02 04:04 UTC"), "{part}");
+    }
+    assert!(mail.html.contains("Confirm this address") && !content.summary().contains("t.k"));
+    assert_eq!(content.address(), Some("countess@example.com"));
 }
 
 #[test]
@@ -100,7 +115,7 @@ fn no14_a_mail_has_a_picture_only_if_it_is_tracked() {
     let content = Content::UserUpdate(UserUpdate::Registered);
     assert!(filled(&content, None).html.contains("/api/v1/notifications/track/00000000-0000-0000-0000-000000000009"));
     let links = links();
-    let frame = Frame { links: &links, name: None, optional: false, tracking: None, reset_token: None };
+    let frame = Frame { links: &links, name: None, optional: false, tracking: None, token: None };
     let mail = render(&content, frame).unwrap();
     assert!(!mail.html.contains("<img") && !mail.html.contains("preferences"), "{}", mail.html);
 }

@@ -5,6 +5,7 @@
 mod broker;
 mod campaigns;
 mod dead_letters;
+mod erasure;
 mod events;
 mod lists;
 mod mails;

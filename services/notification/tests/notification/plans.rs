@@ -6,8 +6,11 @@ use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
 /// Name of each file, its text, and the types of its parameters.
-const STATEMENTS: [(&str, &str, &[&str]); 27] = [
+const STATEMENTS: [(&str, &str, &[&str]); 30] = [
     ("store_recipients", include_str!("../../sql/store_recipients.sql"), &["recipient_change[]"]),
+    ("erase_recipients", include_str!("../../sql/erase_recipients.sql"), &["uuid[]", "bigint[]", "bigint[]"]),
+    ("delete_mails_of_users", include_str!("../../sql/delete_mails_of_users.sql"), &["uuid[]"]),
+    ("delete_notifications_of_users", include_str!("../../sql/delete_notifications_of_users.sql"), &["uuid[]"]),
     (
         "store_notifications",
         include_str!("../../sql/store_notifications.sql"),

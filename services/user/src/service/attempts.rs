@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use agora_vocab::{Allowance, Allowances, Clock, Email};
+use agora_vocab::{Allowance, Allowances, Clock, Email, UserId};
 
 use super::Error;
 use crate::ports::Source;
@@ -26,6 +26,10 @@ const REGISTRATIONS: Allowance = Allowance { burst: 20, pause: Duration::from_se
 /// Requests to set a new password of one account, and those from one address.
 const RESETS_OF_ACCOUNT: Allowance = Allowance { burst: 3, pause: Duration::from_mins(5) };
 const RESETS_OF_ADDRESS: Allowance = Allowance { burst: 20, pause: Duration::from_secs(10) };
+/// Requests to change the e-mail address of one account, and those to one address. Those from one client's address count with
+/// its requests to set a new password: each sends mails.
+const CHANGES_OF_ACCOUNT: Allowance = RESETS_OF_ACCOUNT;
+const CHANGES_TO_ADDRESS: Allowance = RESETS_OF_ACCOUNT;
 
 /// Keys that each limit remembers.
 const KEYS_MAX: usize = 10_000;
@@ -41,6 +45,8 @@ pub struct AttemptLimits {
     registrations: Allowances<u64>,
     resets_of_account: Allowances<u64>,
     resets_of_address: Allowances<u64>,
+    changes_of_account: Allowances<u64>,
+    changes_to_address: Allowances<u64>,
 }
 
 /// A login under way. Counts as failed until it is given back.
@@ -63,6 +69,8 @@ impl AttemptLimits {
             registrations: Allowances::new(REGISTRATIONS, KEYS_MAX),
             resets_of_account: Allowances::new(RESETS_OF_ACCOUNT, KEYS_MAX),
             resets_of_address: Allowances::new(RESETS_OF_ADDRESS, KEYS_MAX),
+            changes_of_account: Allowances::new(CHANGES_OF_ACCOUNT, KEYS_MAX),
+            changes_to_address: Allowances::new(CHANGES_TO_ADDRESS, KEYS_MAX),
         }
     }
 
@@ -117,6 +125,17 @@ impl AttemptLimits {
             self.resets_of_address.take(self.hasher.hash_one(address), now).map_err(too_many)?;
         }
         self.resets_of_account.take(self.hasher.hash_one(email), now).map_err(too_many)
+    }
+
+    /// Counts a request to change the e-mail address of an account to `new`. Fails where there were too many for the account,
+    /// to the new address, which may be that of another account, or from the client's address.
+    pub(super) fn begin_email_change(&self, user: UserId, new: &Email, ip: Option<IpAddr>) -> Result<(), Error> {
+        let now = self.clock.now();
+        if let Some(address) = client_address(ip) {
+            self.resets_of_address.take(self.hasher.hash_one(address), now).map_err(too_many)?;
+        }
+        self.changes_of_account.take(self.hasher.hash_one(user), now).map_err(too_many)?;
+        self.changes_to_address.take(self.hasher.hash_one(new), now).map_err(too_many)
     }
 
     /// Whose turn a password takes: its client's where the address is known, else its account's.
