@@ -222,6 +222,7 @@ pub const NOTIFICATION: Service = Service {
         topics::PAYMENT,
         topics::PROMOTIONAL,
         topics::RECOMMENDATION,
+        topics::CART,
         topics::DEAD_LETTER,
     ],
     calls: &[],
