@@ -134,6 +134,10 @@ pub trait ProductCopies: Send + Sync + std::fmt::Debug {
     /// Stores copies of products, each unless a copy of the same or a newer version is stored. The copy of a deleted product
     /// removes the product from every cart. Idempotent.
     async fn store_copies(&self, copies: &[ProductCopy]) -> Result<(), StoreError>;
+
+    /// Appends the events of lines that left users' carts because their product was deleted, for one page of carts: each cart
+    /// and deletion once. Returns whether there may be another page.
+    async fn report_removed_lines(&self) -> Result<bool, StoreError>;
 }
 
 /// Tokens of guests' carts.

@@ -1,17 +1,19 @@
-//! The store in PostgreSQL: each method that changes data is one statement that also appends its event and stores its result.
-//! Independent of HTTP and Kafka.
+//! The store in PostgreSQL: each method that changes data is one statement that also appends its event and stores its result;
+//! only the report of removed lines is a transaction of several. Independent of HTTP and Kafka.
 //!
 //! A change of a cart is optimistic: it reads the cart without a lock and writes if the cart still has that version;
 //! otherwise it reads again. Each change increments the version under the row lock.
 //!
 //! No deadlock is possible: beginning a checkout locks the cart and then inserts the checkout; cancelling locks a checkout
 //! that exists and then the cart; merging locks the guest's cart and then the user's; completing locks checkouts in the order
-//! of their place in the table; storing copies locks them by id; every other statement locks one row.
+//! of their place in the table; storing copies locks them by id; reporting removed lines locks copies of deleted products, and
+//! then carts by id; every other statement locks one row.
 
 mod carts;
 mod checkouts;
 mod copies;
 mod guests;
+mod removals;
 
 use std::sync::Arc;
 
@@ -185,6 +187,10 @@ impl ProductCopies for PgCarts {
     async fn store_copies(&self, copies: &[ProductCopy]) -> Result<(), StoreError> {
         let mut connection = self.db.acquire().await?;
         copies::store(&mut connection, copies).await
+    }
+
+    async fn report_removed_lines(&self) -> Result<bool, StoreError> {
+        self.report_page().await
     }
 }
 

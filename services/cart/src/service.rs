@@ -177,6 +177,12 @@ impl CartService {
         Ok(())
     }
 
+    /// Appends the events of lines that left users' carts because their product was deleted, for one page of carts. Returns
+    /// whether there may be another page.
+    pub async fn report_removed_lines(&self) -> Result<bool, Error> {
+        Ok(self.store.report_removed_lines().await?)
+    }
+
     /// Deletes checkouts that ended more than 30 days ago, and expired carts of guests. Returns how many were deleted.
     pub async fn sweep(&self) -> Result<u64, Error> {
         let mut deleted = 0;

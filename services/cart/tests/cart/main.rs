@@ -16,5 +16,6 @@ mod migration;
 mod plans;
 mod product_copies;
 mod public;
+mod removed_lines;
 mod shop;
 mod view;
