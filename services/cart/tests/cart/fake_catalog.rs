@@ -63,7 +63,7 @@ impl FakeCatalog {
         self.lock().unavailable = true;
     }
 
-    /// Answers again.
+    /// Answers every quote from now on.
     pub fn resume(&self) {
         self.lock().unavailable = false;
     }
