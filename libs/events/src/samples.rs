@@ -10,8 +10,8 @@ use time::macros::datetime;
 use uuid::Uuid;
 
 use crate::{
-    DeadLetter, DeadLetterEvent, DeadLetterMetadata, DeadMail, Envelope, Event, cart, catalog, order, order_return,
-    payment, promotional, recommendation, shipment, user,
+    DeadLetter, DeadLetterEvent, DeadLetterMetadata, DeadMail, Envelope, Event, cart, cart_line, catalog, order,
+    order_return, payment, promotional, recommendation, shipment, user,
 };
 
 fn id(n: u128) -> Uuid {
@@ -179,6 +179,15 @@ fn carts() {
         version: 2,
         items: vec![cart::CartLine { product_id: ProductId::new(id(20)), variant: String::new(), quantity: 2 }],
     })]);
+    let removed = cart_line::CartLineEvent::Removed(cart_line::RemovedProduct {
+        cart_id: CartId::new(id(40)),
+        user_id: UserId::new(id(10)),
+        version: 3,
+        product_id: ProductId::new(id(20)),
+        name: "Lamp".into(),
+        reason: "deleted".into(),
+    });
+    check_as("cart-events.lines", &[removed]);
 }
 
 #[test]

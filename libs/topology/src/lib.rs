@@ -145,7 +145,7 @@ pub const CART: Service = Service {
     name: "cart",
     port: 3003,
     internal_port: Some(4003),
-    routes: &["/cart"],
+    routes: &["/cart", "/guest-carts"],
     database: true,
     publishes: &[topics::CART],
     consumes: &[topics::PRODUCT, topics::ORDER],
@@ -222,6 +222,7 @@ pub const NOTIFICATION: Service = Service {
         topics::PAYMENT,
         topics::PROMOTIONAL,
         topics::RECOMMENDATION,
+        topics::CART,
         topics::DEAD_LETTER,
     ],
     calls: &[],
@@ -400,6 +401,7 @@ mod tests {
         assert_eq!(name("/api/v1/orders/{id}"), Some("order"));
         assert_eq!(name("/api/v1/admin/orders"), Some("order"));
         assert_eq!(name("/api/v1/cart"), Some("cart"));
+        assert_eq!(name("/api/v1/guest-carts/current"), Some("cart"));
         for path in ["/api/v1/carts", "/api/v1/admin", "/api/v1", "/cart"] {
             assert_eq!(name(path), None, "{path}");
         }

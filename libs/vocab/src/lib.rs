@@ -5,6 +5,7 @@
 mod address;
 mod allowance;
 mod card;
+mod client_address;
 mod clock;
 mod email;
 mod id;
@@ -18,6 +19,7 @@ mod variant;
 pub use address::{Address, AddressText, Country};
 pub use allowance::{Allowance, Allowances};
 pub use card::{contains_card_number, looks_like_card_number};
+pub use client_address::client_address;
 pub use clock::{Clock, Ids};
 pub use email::Email;
 pub use id::{

@@ -4,6 +4,7 @@
 //! Must not depend on any route, use case or store.
 
 mod body;
+mod caller_address;
 mod card;
 mod checks;
 mod derived_token;
@@ -27,6 +28,7 @@ mod token_settings;
 mod verifier;
 
 pub use body::BodyFault;
+pub use caller_address::caller_address;
 pub use derived_token::{derived_token, verify_derived_token};
 pub use detached::{DetachedWork, WORK_TIME_MAX};
 pub use etag::{EntityTag, EntityTags, etag};

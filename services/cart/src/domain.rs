@@ -1,7 +1,9 @@
-//! Domain model of the cart: cart, view, quote and checkout. Pure: no HTTP, no SQL, no clock and no id generation.
+//! Domain model of the cart: cart, owner, merge, view, quote and checkout. Pure: no HTTP, no SQL, no clock and no id generation.
 
 mod cart;
 mod contents;
+mod merge;
+mod owner;
 mod product;
 #[cfg(test)]
 mod tests;
@@ -9,5 +11,6 @@ mod tests;
 pub use self::{
     cart::{Cart, Checkout, CheckoutState, LINES_MAX, Line, Refused, RemovalReason, RemovedLine},
     contents::{Contents, Item, RemovedItem, View},
+    owner::{Owner, TokenDigest},
     product::{ProductCopy, QuoteResult, QuotedLine, QuotedVariant},
 };

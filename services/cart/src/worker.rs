@@ -1,4 +1,5 @@
-//! Background worker: deletes old checkouts. Contains no rule about carts.
+//! Background workers: delete old checkouts and expired carts of guests, and report lines of deleted products. Contain no rule
+//! about carts.
 
 use std::time::Duration;
 
@@ -7,14 +8,36 @@ use tokio_util::sync::CancellationToken;
 
 use crate::service::CartService;
 
-/// Interval between two deletions of old checkouts.
+/// Interval between two deletions of old checkouts and expired carts.
 const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
+/// Interval between two looks for products that were deleted.
+const REPORT_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Deletes old checkouts every hour, until shutdown.
+/// Deletes old checkouts and expired carts of guests every hour, until shutdown.
 pub async fn run(service: CartService, shutdown: CancellationToken) -> anyhow::Result<()> {
     while shutdown.run_until_cancelled(tokio::time::sleep(SWEEP_INTERVAL)).await.is_some() {
         if let Err(error) = service.sweep().await {
-            tracing::warn!(error = chain(&error), "could not delete old checkouts; retrying in an hour");
+            tracing::warn!(error = chain(&error), "could not delete old checkouts and carts; retrying in an hour");
+        }
+    }
+    Ok(())
+}
+
+/// Reports lines of deleted products every minute, until shutdown.
+pub async fn report(service: CartService, shutdown: CancellationToken) -> anyhow::Result<()> {
+    while shutdown.run_until_cancelled(tokio::time::sleep(REPORT_INTERVAL)).await.is_some() {
+        while !shutdown.is_cancelled() {
+            match service.report_removed_lines().await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::warn!(
+                        error = chain(&error),
+                        "could not report lines of deleted products; retrying in a minute"
+                    );
+                    break;
+                }
+            }
         }
     }
     Ok(())

@@ -10,7 +10,8 @@ mod retry;
 mod sample;
 
 pub use content::{
-    Content, Generic, LINES_MAX, Line, OrderStage, OrderUpdate, Product, Promotion, Recommendation, UserUpdate,
+    CartUpdate, Content, Generic, LINES_MAX, Line, OrderStage, OrderUpdate, Product, Promotion, Recommendation,
+    UserUpdate,
 };
 pub use dead_letter::{DeadLetter, DeadLetterKind, LetterState, MAIL_CONSUMER, Origin};
 pub use kinds::{Kind, MailState, Priority, Template};

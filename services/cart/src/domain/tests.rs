@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agora_vocab::{AMOUNT_MAX, Currency, Epoch, LineId, Money, OrderId, ProductId, Quantity, UserId, Variant};
+use agora_vocab::{AMOUNT_MAX, CartId, Currency, Epoch, LineId, Money, OrderId, ProductId, Quantity, UserId, Variant};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -35,8 +35,13 @@ fn copy(product: u128, price: i64) -> ProductCopy {
     }
 }
 
+/// The empty cart of a user, of version 1.
+fn empty() -> Cart {
+    Cart { version: 1, ..Cart::of(UserId::new(Uuid::from_u128(1))) }
+}
+
 fn contents(lines: Vec<Line>, copies: &[ProductCopy]) -> Contents {
-    let cart = Cart { lines, version: 1, ..Cart::of(UserId::new(Uuid::from_u128(1))) };
+    let cart = Cart { lines, ..empty() };
     Contents { cart, copies: copies.iter().map(|copy| (copy.product, copy.clone())).collect() }
 }
 
@@ -143,7 +148,7 @@ fn the_line_of_a_deleted_product_is_not_in_the_cart() {
     let gone = ProductCopy { deleted: true, ..copy(1, 100) };
     let copies = BTreeMap::from([(gone.product, gone)]);
     let stored = vec![line(1, 2, 100), line(2, 1, 100)];
-    let read = Contents::read(UserId::new(Uuid::from_u128(1)), 1, stored, copies);
+    let read = Contents::read(empty(), stored, copies);
     assert_eq!(read.cart.lines, [line(2, 1, 100)]);
     assert_eq!(removed(&read.cart), [(line(1, 1, 1).product, RemovalReason::Deleted)]);
     let view = read.view(&QuoteResult::default());
@@ -164,7 +169,7 @@ fn returned_lines_of_another_currency_are_listed_as_removed_until_the_next_chang
     let mut cart = contents(vec![yen(1, 2)], &[]).cart;
     cart.restore(vec![line(2, 1, 500), line(3, 1, 500)], &BTreeSet::new());
     let kept: Vec<_> = cart.stored_lines().into_iter().cloned().collect();
-    let mut read = Cart::read(cart.user, cart.version, kept, &BTreeSet::new());
+    let mut read = Cart { version: cart.version, ..empty() }.with_stored(kept, &BTreeSet::new());
     assert_eq!((&read, read.lines.as_slice()), (&cart, [yen(1, 2)].as_slice()));
     assert_eq!(removed(&read), [2, 3].map(|product| (line(product, 1, 1).product, RemovalReason::Currency)));
     read.change(yen(1, 2).id, Quantity::ONE, yen(1, 1).seen).unwrap();
@@ -183,7 +188,7 @@ proptest! {
         });
         let copies = deleted.iter().map(|&product| ProductCopy { deleted: true, ..copy(product, 1) });
         let copies = copies.map(|copy| (copy.product, copy)).collect();
-        let contents = Contents::read(UserId::new(Uuid::from_u128(1)), 1, lines.collect(), copies);
+        let contents = Contents::read(empty(), lines.collect(), copies);
         let view = contents.view(&QuoteResult::default());
         prop_assert!(view.items.iter().all(|item| item.price.currency == view.total.currency));
         prop_assert!(view.items.len() <= LINES_MAX && contents.cart.removed.len() <= LINES_MAX);
@@ -207,5 +212,84 @@ proptest! {
             let found = merged.iter().find(|line| line.product == product).map(|line| i64::from(line.quantity.get()));
             prop_assert_eq!(found, Some(expected));
         }
+    }
+}
+
+/// The cart of a guest.
+fn guest(lines: Vec<Line>) -> Contents {
+    let id = CartId::new(Uuid::from_u128(2));
+    Contents { cart: Cart { lines, ..Cart::of_guest(id, TokenDigest([7; 32])) }, copies: BTreeMap::new() }
+}
+
+/// Products, units and reasons of what is not part of a cart.
+fn left_out(view: &View) -> Vec<(ProductId, u32, RemovalReason)> {
+    view.removed.iter().map(|removed| (removed.line.product, removed.line.quantity.get(), removed.reason)).collect()
+}
+
+fn units_of<'a>(lines: impl Iterator<Item = &'a Line>, product: ProductId) -> i64 {
+    lines.filter(|line| line.product == product).map(|line| i64::from(line.quantity.get())).sum()
+}
+
+#[test]
+fn a_merge_sums_units_keeps_what_the_user_saw_and_adds_new_lines_as_the_guest_saw_them() {
+    let mine = contents(vec![line(1, 2, 100), line(2, 1, 500)], &[]);
+    let (cart, view) =
+        mine.merge(guest(vec![line(1, 3, 110), line(3, 1, 50)]), &quote(&[(1, 120, 9), (2, 500, 9), (3, 60, 9)]));
+    assert_eq!(cart.lines, [line(1, 5, 100), line(2, 1, 500), line(3, 1, 50)]);
+    assert_eq!((cart.version, cart.owner, view.total), (2, empty().owner, eur(5 * 120 + 500 + 60)));
+    assert_eq!(view.items.iter().map(Item::price_changed).collect::<Vec<_>>(), [true, false, true]);
+    assert_eq!((left_out(&view), cart.removed), (vec![], vec![]));
+}
+
+#[test]
+fn a_line_that_the_guests_cart_could_not_keep_is_listed_by_the_merge() {
+    let mut theirs = guest(vec![line(1, 1, 100)]);
+    theirs.cart.removed.push(RemovedLine { line: line(9, 2, 100), reason: RemovalReason::Deleted });
+    let (cart, view) = contents(vec![], &[]).merge(theirs, &quote(&[(1, 100, 9)]));
+    assert_eq!(left_out(&view), [(line(9, 1, 1).product, 2, RemovalReason::Deleted)]);
+    assert_eq!((cart.lines, cart.removed), (vec![line(1, 1, 100)], vec![]));
+}
+
+#[test]
+fn the_scope_of_an_owners_keys_never_changes() {
+    let user = UserId::new(Uuid::from_u128(1));
+    assert_eq!(Owner::from(user).to_string(), user.to_string());
+    let guest = Owner::Guest(TokenDigest([0xa7; 32])).to_string();
+    assert_eq!(guest, format!("guest {}", "a7".repeat(32)));
+}
+
+proptest! {
+    #[test]
+    fn a_merge_loses_no_unit_and_keeps_the_limits(
+        there in prop::collection::btree_map(0..150_u128, 1..9_999_i64, 0..100),
+        theirs in prop::collection::btree_map(0..150_u128, (1..9_999_i64, any::<bool>()), 0..100),
+        stock in prop::collection::btree_map(0..150_u128, 0..20_000_i64, 0..150),
+    ) {
+        let mine: Vec<_> = there.iter().map(|(&product, &quantity)| line(product, quantity, 1)).collect();
+        let lines = theirs.iter().map(|(&product, &(quantity, is_yen))| {
+            if is_yen { yen(product, quantity) } else { line(product, quantity, 1) }
+        });
+        let quoted: Vec<_> = stock.iter().map(|(&product, &stock)| (product, 1, stock)).collect();
+        let (cart, view) = contents(mine.clone(), &[]).merge(guest(lines.collect()), &quote(&quoted));
+        prop_assert!(cart.lines.len() <= LINES_MAX);
+        prop_assert_eq!(&cart, &cart.clone().stored_again());
+        for product in 0..150 {
+            let id = ProductId::new(Uuid::from_u128(product));
+            let before = there.get(&product).copied().unwrap_or(0);
+            let added = theirs.get(&product).map_or(0, |&(quantity, _)| quantity);
+            let kept = units_of(cart.lines.iter(), id);
+            let removed = units_of(view.removed.iter().map(|removed| &removed.line), id);
+            prop_assert_eq!(kept + removed, before + added);
+            prop_assert!(kept >= before);
+            prop_assert!(kept == before || kept <= stock.get(&product).copied().unwrap_or(0).min(9_999));
+        }
+    }
+}
+
+impl Cart {
+    /// The cart as it is read after it was stored.
+    fn stored_again(self) -> Self {
+        let stored = self.stored_lines().into_iter().cloned().collect();
+        Self { lines: Vec::new(), removed: Vec::new(), ..self }.with_stored(stored, &BTreeSet::new())
     }
 }

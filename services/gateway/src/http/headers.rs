@@ -104,6 +104,7 @@ pub fn cors(Origins(origins): &Origins) -> CorsLayer {
             header::IF_MATCH,
             header::IF_NONE_MATCH,
             HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("x-cart-token"),
             trace::REQUEST_ID,
             HeaderName::from_static("traceparent"),
             HeaderName::from_static("tracestate"),
@@ -177,12 +178,15 @@ mod tests {
             ("forwarded", "for=10.0.0.1"),
             ("authorization", "Bearer token"),
             ("idempotency-key", "k"),
+            ("x-cart-token", "t"),
         ]);
         let from = ConnectInfo(SocketAddr::from(([192, 0, 2, 7], 1234)));
         let mut passed: Vec<_> =
             request_headers(&sent, Some(&from)).iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
         passed.sort();
-        assert_eq!(passed, ["authorization: Bearer token", "idempotency-key: k", "x-forwarded-for: 192.0.2.7"]);
+        let expected =
+            ["authorization: Bearer token", "idempotency-key: k", "x-cart-token: t", "x-forwarded-for: 192.0.2.7"];
+        assert_eq!(passed, expected);
     }
 
     #[test]

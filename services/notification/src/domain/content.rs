@@ -18,6 +18,7 @@ pub enum Content {
     Promotion(Promotion),
     Generic(Generic),
     Recommendation(Recommendation),
+    CartUpdate(CartUpdate),
 }
 
 /// What happened to an account.
@@ -124,6 +125,15 @@ pub struct Product {
     pub category: Option<String>,
 }
 
+/// A product that is no longer sold and left the user's cart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CartUpdate {
+    pub product_id: ProductId,
+    /// The product's last name; empty if it is not known.
+    pub name: String,
+}
+
 /// A message that an admin wrote.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Generic {
@@ -139,7 +149,7 @@ impl Content {
             Self::UserUpdate(_) => Template::UserUpdate,
             Self::OrderUpdate(_) => Template::OrderUpdate,
             Self::Promotion(_) => Template::Promotion,
-            Self::Generic(_) => Template::Generic,
+            Self::Generic(_) | Self::CartUpdate(_) => Template::Generic,
             Self::Recommendation(_) => Template::Recommendation,
         }
     }
@@ -152,6 +162,7 @@ impl Content {
             Self::Promotion(promotion) => promotion.title.clone(),
             Self::Generic(generic) => generic.subject.clone(),
             Self::Recommendation(_) => "Recommended for you".to_owned(),
+            Self::CartUpdate(_) => "A product left your cart".to_owned(),
         }
     }
 
@@ -163,6 +174,7 @@ impl Content {
             Self::Promotion(promotion) => promotion.message.clone().unwrap_or_else(|| names(&promotion.products)),
             Self::Generic(generic) => generic.text.clone(),
             Self::Recommendation(recommendation) => names(&recommendation.products),
+            Self::CartUpdate(update) => update.sentence(),
         }
     }
 
@@ -315,6 +327,13 @@ impl OrderUpdate {
     /// Whether the mail is about the progress between payment and delivery, which users may not want.
     pub(super) const fn is_progress(&self) -> bool {
         matches!(self.stage, OrderStage::Processing | OrderStage::Shipped | OrderStage::Completed)
+    }
+}
+
+impl CartUpdate {
+    pub(super) fn sentence(&self) -> String {
+        let name = if self.name.is_empty() { "A product" } else { &self.name };
+        format!("{name} is no longer sold and was removed from your cart.")
     }
 }
 

@@ -72,6 +72,12 @@ pub fn render(content: &Content, frame: Frame<'_>) -> Result<Rendered, askama::E
             let (shell, paragraphs) = (&shell, lines.as_slice());
             (GenericHtml { shell, paragraphs }.render()?, GenericText { shell, paragraphs }.render()?)
         }
+        Content::CartUpdate(update) => {
+            let sentence = update.sentence();
+            let lines = [sentence.as_str()];
+            let (shell, paragraphs) = (&shell, lines.as_slice());
+            (GenericHtml { shell, paragraphs }.render()?, GenericText { shell, paragraphs }.render()?)
+        }
         Content::Recommendation(recommendation) => {
             let products = items(&recommendation.products, frame.links);
             let (shell, products) = (&shell, products.as_slice());

@@ -62,6 +62,24 @@ fn no2_every_template_escapes_what_people_wrote_and_has_a_text_part() {
 }
 
 #[test]
+fn ct9_the_mail_of_a_removed_product_names_it_and_escapes_its_name() {
+    let content = |name: &str| {
+        let (product_id, name) = (ProductId::new(Uuid::nil()), name.into());
+        Content::CartUpdate(CartUpdate { product_id, name })
+    };
+    let mail = filled(&content(EVIL), Some("Ada"));
+    assert_eq!(mail.subject, "A product left your cart");
+    assert!(!mail.html.contains("<script>") && mail.text.contains(EVIL), "{}", mail.html);
+    assert_eq!(content("").summary(), "A product is no longer sold and was removed from your cart.");
+    let stored = serde_json::json!({
+        "template": "cartUpdate",
+        "data": { "productId": Uuid::nil(), "name": "Lamp" },
+    });
+    assert_eq!(serde_json::to_value(content("Lamp")).unwrap(), stored, "what one build stores, later ones read");
+    assert_eq!(serde_json::from_value::<Content>(stored).unwrap(), content("Lamp"));
+}
+
+#[test]
 fn no2_an_order_mail_names_the_user_the_number_the_lines_and_the_total() {
     let mail = filled(&order(OrderStage::Placed, vec![line("Desk lamp")]), Some("Ada"));
     assert_eq!(mail.subject, "We received order A-1000001");
@@ -152,6 +170,8 @@ fn no7_progress_promotions_and_recommendations_follow_the_preferences_and_nothin
     ] {
         cases.push((Kind::OrderUpdate, order(stage, Vec::new()), always));
     }
+    let removed = CartUpdate { product_id: ProductId::new(Uuid::nil()), name: "Lamp".into() };
+    cases.push((Kind::OrderUpdate, Content::CartUpdate(removed), false));
     for (kind, content, always) in cases {
         assert_eq!(is_wanted(kind, &content, none), always, "{kind:?} {content:?}");
         assert!(is_wanted(kind, &content, all));
