@@ -1,5 +1,6 @@
 //! Bodies of the catalog: products, stock, and the internal commands by which carts and orders quote and hold.
 
+mod imports;
 pub mod routes;
 mod terms;
 mod variants;
@@ -8,6 +9,7 @@ use agora_vocab::{Money, OrderId, ProductId, ReturnId, SellerId, WarehouseId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+pub use imports::{Import, ImportFault, ProductLine};
 pub use terms::{ChangeTerm, Expanded, ListedProduct, NewTerm, NewWarehouse, Term, Warehouse};
 pub use variants::{NewVariant, Variant};
 

@@ -129,7 +129,7 @@ pub const CATALOG: Service = Service {
     name: "catalog",
     port: 3002,
     internal_port: Some(4002),
-    routes: &["/products", "/categories", "/brands", "/suppliers", "/locations", "/warehouses"],
+    routes: &["/products", "/admin/products", "/categories", "/brands", "/suppliers", "/locations", "/warehouses"],
     database: true,
     publishes: &[topics::PRODUCT, topics::INVENTORY, topics::PROMOTIONAL],
     consumes: &[topics::ORDER],

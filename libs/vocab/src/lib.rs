@@ -21,9 +21,9 @@ pub use card::{contains_card_number, looks_like_card_number};
 pub use clock::{Clock, Ids};
 pub use email::Email;
 pub use id::{
-    AddressId, CartId, CommandId, EventId, LineId, NotificationId, OrderId, PasswordResetId, PaymentId, ProductId,
-    PromotionId, RefundId, ReservationId, ReturnId, SellerId, SessionId, ShipmentId, TermId, UserId, VariantId,
-    WarehouseId,
+    AddressId, CartId, CommandId, EventId, ImportId, LineId, NotificationId, OrderId, PasswordResetId, PaymentId,
+    ProductId, PromotionId, RefundId, ReservationId, ReturnId, SellerId, SessionId, ShipmentId, TermId, UserId,
+    VariantId, WarehouseId,
 };
 pub use money::{AMOUNT_MAX, Currency, Money, MoneyError};
 pub use page::{Page, PageSize};

@@ -26,6 +26,8 @@ pub fn routes() -> Routes<Upstreams> {
     owned.fold(Routes::new(), |routes, (route, service)| {
         if route == catalog::routes::LIST {
             routes.on(route, list_products)
+        } else if route.is_streamed() {
+            routes.on(route, move |state, request| pass_on_stream(service, state, request))
         } else {
             routes.on(route, move |state, request| pass_on(service, state, request))
         }
@@ -68,14 +70,27 @@ async fn pass_on(
     State(upstreams): State<Upstreams>,
     request: Request,
 ) -> Result<Response, Problem> {
+    Ok(returned(upstreams.send(service.name, forwarded(request)?).await?))
+}
+
+/// Sends the body as it arrives: it may be larger than what the gateway can hold.
+async fn pass_on_stream(
+    service: &'static Service,
+    State(upstreams): State<Upstreams>,
+    request: Request,
+) -> Result<Response, Problem> {
+    Ok(returned(upstreams.send_stream(service.name, forwarded(request)?).await?))
+}
+
+/// The request as the service gets it; 404 if its path could be taken for another one.
+fn forwarded(request: Request) -> Result<Call, Problem> {
     let (parts, body) = request.into_parts();
     if is_ambiguous(parts.uri.path()) {
         return Err(Problem::not_found());
     }
     let target = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let headers = request_headers(&parts.headers, parts.extensions.get::<ConnectInfo<SocketAddr>>());
-    let answer = upstreams.send(service.name, Call { method: parts.method, target, headers, body }).await?;
-    Ok(returned(answer))
+    Ok(Call { method: parts.method, target, headers, body })
 }
 
 /// The answer of a service as the client gets it.
