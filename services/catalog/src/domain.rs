@@ -3,6 +3,7 @@
 
 mod fields;
 mod hold;
+mod import;
 mod listing;
 mod product;
 mod promotion;
@@ -19,6 +20,10 @@ pub use self::{
     hold::{
         Allocation, HOLD_SECONDS_MAX, Hold, HoldState, LINES_MAX, Line, Lines, ReleaseAction, Reservation, Seconds,
         Shortage, allocate, release_action,
+    },
+    import::{
+        IMPORT_BATCH_LINES, IMPORT_FAULTS_MAX, IMPORT_LINES_MAX, ImportCheckpoint, ImportFault, ImportLine,
+        ImportMatches, ImportPlan, ImportProgress, ImportState, ImportTally, ImportedProduct, plan_import,
     },
     listing::{Cursor, CursorKey, Filter, Listing, ProductPage, Search, Sort, Start},
     product::{

@@ -5,6 +5,8 @@
 //! event that requests it; the hold stores it, so that a duplicate returns the same result. A message that changes nothing
 //! is not stored and evaluated again.
 
+mod imports;
+
 use std::collections::BTreeMap;
 
 pub use agora_outbox::StoreError;
@@ -14,6 +16,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use uuid::Uuid;
 
+pub use self::imports::{ImportRun, Imports};
 use crate::domain::{
     AdjustRefused, Adjustment, Campaign, Change, Expected, Exported, Hold, HoldState, Label, Lines, Listed, Listing,
     Product, ProductPage, ProductVariant, Quoted, Reservation, Seconds, Stale, StockLocation, Taxonomy, Term, UsedBy,
@@ -21,9 +24,12 @@ use crate::domain::{
 };
 
 /// Everything that this service stores.
-pub trait CatalogStore: Products + Variants + Terms + Warehouses + Promotions + Stock + Holds + Returns {}
+pub trait CatalogStore:
+    Products + Imports + Variants + Terms + Warehouses + Promotions + Stock + Holds + Returns
+{
+}
 
-impl<T: Products + Variants + Terms + Warehouses + Promotions + Stock + Holds + Returns> CatalogStore for T {}
+impl<T: Products + Imports + Variants + Terms + Warehouses + Promotions + Stock + Holds + Returns> CatalogStore for T {}
 
 #[async_trait]
 pub trait Products: Send + Sync + std::fmt::Debug {

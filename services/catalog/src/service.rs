@@ -1,5 +1,6 @@
 //! Use cases of the catalog. Depends on the domain and the ports, never on HTTP or SQL.
 
+mod imports;
 mod terms;
 mod variants;
 
@@ -17,6 +18,8 @@ use crate::{
     },
     ports::{AdjustError, CatalogStore, NamedError, ProductCache, ProductError, StoreError},
 };
+
+pub use self::imports::ImportError;
 
 /// Runs the use cases. Clones share the same store.
 #[derive(Clone, Debug)]

@@ -8,6 +8,7 @@ mod concurrency;
 mod events;
 mod fixture;
 mod holds;
+mod imports;
 mod internal;
 mod inventory;
 mod model;
