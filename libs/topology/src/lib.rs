@@ -135,7 +135,7 @@ pub const CATALOG: Service = Service {
     consumes: &[topics::ORDER],
     calls: &[],
     behind_gateway: true,
-    env: &["PROMOTION_INTERVAL_SECONDS", "PROMOTION_TITLE"],
+    env: &["DEFAULT_LANGUAGE", "PROMOTION_INTERVAL_SECONDS", "PROMOTION_TITLE"],
     cpu_target_percent: 70,
     needed_to_buy: true,
 };

@@ -69,5 +69,6 @@ fn product(row: &Row) -> anyhow::Result<NewProduct> {
         brand: Some(brand.to_owned()),
         supplier: Some(supplier.to_owned()),
         image_url: None,
+        translations: None,
     })
 }

@@ -2,7 +2,12 @@
 -- the stock keeping units $2.
 select
     p.id, p.seller_id, p.version, p.name, p.description, p.sku, p.price_amount, p.price_currency, p.category, p.brand,
-    p.supplier, p.image_url, p.created_at, p.updated_at, 0::bigint as stock, p.deleted_at is not null as deleted
+    p.supplier, p.image_url, p.created_at, p.updated_at, 0::bigint as stock, p.deleted_at is not null as deleted,
+    (
+        select json_object_agg(t.language, json_build_object('name', t.name, 'description', t.description))
+        from product_translation as t
+        where t.product_id = p.id
+    ) as translations
 from product as p
 where p.id = any($1) or (p.sku = any($2) and p.deleted_at is null)
 order by p.id

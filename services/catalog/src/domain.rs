@@ -5,6 +5,7 @@ mod fields;
 mod hold;
 mod import;
 mod listing;
+mod patch;
 mod product;
 mod promotion;
 mod stock;
@@ -13,6 +14,7 @@ mod term;
 #[cfg(test)]
 mod tests;
 mod text;
+mod translation;
 mod variant;
 
 pub use self::{
@@ -26,13 +28,16 @@ pub use self::{
         ImportMatches, ImportPlan, ImportProgress, ImportState, ImportTally, ImportedProduct, plan_import,
     },
     listing::{Cursor, CursorKey, Filter, Listing, ProductPage, Search, Sort, Start},
+    patch::Patch,
     product::{
-        Change, Details, Expected, Exported, ExportedLevel, IfMatch, Listed, Patch, Product, Quoted, QuotedVariant,
-        Stale,
+        Change, Details, Expected, Exported, ExportedLevel, IfMatch, Listed, Product, Quoted, QuotedVariant, Stale,
     },
     promotion::{Campaign, PROMOTED_MAX, ended as promotion_ended},
     stock::{AdjustRefused, Adjustment, StockLevel, StockLocation},
     take_back::distribute,
     term::{Priority, Taxonomy, Term, UsedBy, Warehouse, WarehouseChange, WarehouseDetails},
+    translation::{
+        Language, Languages, TRANSLATIONS_MAX, Translation, TranslationChange, Translations, TranslationsChange,
+    },
     variant::{Options, ProductVariant, VARIANTS_MAX, VariantChange, VariantDetails},
 };

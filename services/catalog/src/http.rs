@@ -2,6 +2,7 @@
 
 mod imports;
 mod internal;
+mod localized;
 mod product_lines;
 mod public;
 mod records;

@@ -19,8 +19,8 @@ use uuid::Uuid;
 pub use self::imports::{ImportRun, Imports};
 use crate::domain::{
     AdjustRefused, Adjustment, Campaign, Change, Expected, Exported, Hold, HoldState, Label, Lines, Listed, Listing,
-    Product, ProductPage, ProductVariant, Quoted, Reservation, Seconds, Stale, StockLocation, Taxonomy, Term, UsedBy,
-    VariantChange, VariantDetails, Warehouse, WarehouseChange, WarehouseDetails,
+    Product, ProductPage, ProductVariant, Quoted, Reservation, Seconds, Stale, StockLocation, Taxonomy, Term,
+    Translations, UsedBy, VariantChange, VariantDetails, Warehouse, WarehouseChange, WarehouseDetails,
 };
 
 /// Everything that this service stores.
@@ -48,6 +48,13 @@ pub trait Products: Send + Sync + std::fmt::Debug {
 
     /// Returns one page of the products that are not deleted.
     async fn page(&self, listing: &Listing) -> Result<ProductPage, StoreError>;
+
+    /// Returns the translations of products into languages with these first subtags, such as `de`.
+    async fn translations(
+        &self,
+        ids: &[ProductId],
+        primary: &[String],
+    ) -> Result<BTreeMap<ProductId, Translations>, StoreError>;
 
     /// Inserts a product of version 1 with `units` in the main warehouse. The store sets both times by the database's
     /// clock. Fails with [`ProductError::SkuTaken`] if another product has the SKU.

@@ -10,6 +10,7 @@
 mod holds;
 mod imports;
 mod list;
+mod localized;
 mod named;
 mod product_rows;
 mod products;

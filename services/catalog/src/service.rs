@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        Adjustment, Campaign, Change, Details, Expected, Exported, Hold, HoldState, Lines, Listed, Listing, Product,
-        ProductPage, Quoted, Reservation, Seconds, Shortage, StockLocation,
+        Adjustment, Campaign, Change, Details, Expected, Exported, Hold, HoldState, Language, Languages, Lines, Listed,
+        Listing, Product, ProductPage, Quoted, Reservation, Seconds, Shortage, StockLocation,
     },
     ports::{AdjustError, CatalogStore, NamedError, ProductCache, ProductError, StoreError},
 };
@@ -27,6 +27,8 @@ pub struct CatalogService {
     store: Arc<dyn CatalogStore>,
     ids: Arc<dyn Ids>,
     cache: Option<Arc<dyn ProductCache>>,
+    /// The language of the products' own names and descriptions.
+    language: Language,
 }
 
 /// The result of a quote for a list of product ids.
@@ -70,13 +72,24 @@ pub enum Error {
 impl CatalogService {
     /// Creates the service on this store; `ids` generates the ids of new products.
     pub fn new(store: Arc<dyn CatalogStore>, ids: Arc<dyn Ids>) -> Self {
-        Self { store, ids, cache: None }
+        Self { store, ids, cache: None, language: Language::default() }
     }
 
     /// Reads single products through a cache, from which the store must drop what it changes.
     #[must_use]
     pub fn with_cache(self, cache: Arc<dyn ProductCache>) -> Self {
         Self { cache: Some(cache), ..self }
+    }
+
+    /// Sets the language of the products' own names and descriptions; English by default.
+    #[must_use]
+    pub fn with_language(self, language: Language) -> Self {
+        Self { language, ..self }
+    }
+
+    /// The language of the products' own names and descriptions.
+    pub const fn language(&self) -> &Language {
+        &self.language
     }
 
     /// Drops everything that is cached if some changed products could not be dropped.
@@ -86,9 +99,18 @@ impl CatalogService {
         }
     }
 
-    /// Returns one page of products.
-    pub async fn list(&self, listing: &Listing) -> Result<ProductPage, Error> {
-        Ok(self.store.page(listing).await?)
+    /// Returns one page of products, with the translations among which a client with these languages chooses.
+    pub async fn list(&self, listing: &Listing, languages: &Languages) -> Result<ProductPage, Error> {
+        let mut page = self.store.page(listing).await?;
+        let wanted = languages.wanted(&self.language);
+        if !wanted.is_empty() && !page.items.is_empty() {
+            let ids: Vec<ProductId> = page.items.iter().map(|listed| listed.product.id).collect();
+            let mut translations = self.store.translations(&ids, &wanted).await?;
+            for Listed { product, .. } in &mut page.items {
+                product.details.translations = translations.remove(&product.id).unwrap_or_default();
+            }
+        }
+        Ok(page)
     }
 
     /// Returns a product, or [`Error::NotFound`] if it does not exist or is deleted.

@@ -1,8 +1,12 @@
 //! Bodies of imports and exports of products.
 
+use std::collections::BTreeMap;
+
 use agora_vocab::{ImportId, Money, ProductId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+
+use super::Translation;
 
 /// A line of `POST /admin/products/import` and `GET /admin/products/export`: a product as it is to be, or as it is. Members that
 /// are absent are removed from a product that exists.
@@ -38,6 +42,9 @@ pub struct ProductLine {
     /// An http or https address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_url: Option<String>,
+    /// Those of a product that exists stay if this is absent. Not in CSV.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translations: Option<BTreeMap<String, Translation>>,
 }
 
 /// The progress of an import.

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use super::{
     fields::{Label, Sku},
     product::{Details, Product},
+    translation::Translations,
 };
 
 /// Most lines of an import.
@@ -34,7 +35,10 @@ pub struct ImportedProduct {
     pub id: Option<ProductId>,
     /// The version that the client has read.
     pub version: Option<i64>,
+    /// Without translations.
     pub details: Details,
+    /// `None`: those of a product that exists stay.
+    pub translations: Option<Translations>,
     /// Units in the main warehouse, if the product is created.
     pub units: i64,
 }
@@ -188,7 +192,7 @@ fn decide(line: &ImportedProduct, matches: &ImportMatches, ids: &dyn Ids) -> Res
         Some(Some(existing)) => existing,
         None => return create(line, matches, ids),
     };
-    let details = adapted(&line.details, &existing.details);
+    let details = adapted(line, &existing.details);
     if details == existing.details {
         return Ok(Action::Nothing);
     }
@@ -220,7 +224,7 @@ fn create(line: &ImportedProduct, matches: &ImportMatches, ids: &dyn Ids) -> Res
         id: line.id.unwrap_or_else(|| ProductId::new(ids.next())),
         seller: SellerId::HOUSE,
         version: 1,
-        details: line.details.clone(),
+        details: adapted(line, &line.details),
         // The store replaces both times with the database's clock.
         created_at: OffsetDateTime::UNIX_EPOCH,
         updated_at: OffsetDateTime::UNIX_EPOCH,
@@ -235,9 +239,10 @@ fn free_of_variants(details: &Details, matches: &ImportMatches) -> Result<(), St
     }
 }
 
-/// The details of a line, with the names of terms as the product has them where they differ by case alone: the terms would
+/// The details that a line gives to a product with the details `now`: with the translations that it has, and the names of terms as the product has them where they differ by case alone: the terms would
 /// give it back.
-fn adapted(wanted: &Details, now: &Details) -> Details {
+fn adapted(line: &ImportedProduct, now: &Details) -> Details {
+    let wanted = &line.details;
     let label = |wanted: &Option<Label>, now: &Option<Label>| match (wanted, now) {
         (Some(wanted), Some(now)) if wanted.as_str().to_lowercase() == now.as_str().to_lowercase() => Some(now.clone()),
         _ => wanted.clone(),
@@ -246,6 +251,7 @@ fn adapted(wanted: &Details, now: &Details) -> Details {
         category: label(&wanted.category, &now.category),
         brand: label(&wanted.brand, &now.brand),
         supplier: label(&wanted.supplier, &now.supplier),
+        translations: line.translations.as_ref().unwrap_or(&now.translations).clone(),
         ..wanted.clone()
     }
 }

@@ -137,11 +137,26 @@ fn of_json(text: &[u8]) -> Result<ImportedProduct, String> {
 
 /// Checks a line as the body of `POST /products` is checked.
 fn of_line(line: api::ProductLine) -> Result<ImportedProduct, Problem> {
-    let api::ProductLine { id, version, sku, name, description, price, stock, category, brand, supplier, image_url } =
-        line;
-    let product = api::NewProduct { name, description, sku, price, stock, category, brand, supplier, image_url };
-    let (details, units) = wire::new_product(product)?;
-    Ok(ImportedProduct { id, version, details, units })
+    let api::ProductLine {
+        id,
+        version,
+        sku,
+        name,
+        description,
+        price,
+        stock,
+        category,
+        brand,
+        supplier,
+        image_url,
+        translations,
+    } = line;
+    let keeps_translations = translations.is_none();
+    let product =
+        api::NewProduct { name, description, sku, price, stock, category, brand, supplier, image_url, translations };
+    let (mut details, units) = wire::new_product(product)?;
+    let translations = std::mem::take(&mut details.translations);
+    Ok(ImportedProduct { id, version, details, translations: (!keeps_translations).then_some(translations), units })
 }
 
 fn to_line(exported: Exported) -> api::ProductLine {
@@ -157,6 +172,7 @@ fn to_line(exported: Exported) -> api::ProductLine {
         brand,
         supplier,
         image_url,
+        translations,
         seller_id: _,
         version,
         created_at: _,
@@ -175,13 +191,26 @@ fn to_line(exported: Exported) -> api::ProductLine {
         brand,
         supplier,
         image_url,
+        translations: Some(translations),
     }
 }
 
-/// The cells of a line, in the order of [`COLUMNS`].
+/// The cells of a line, in the order of [`COLUMNS`]. CSV has no translations.
 fn cells(line: api::ProductLine) -> [String; 12] {
-    let api::ProductLine { id, version, sku, name, description, price, stock, category, brand, supplier, image_url } =
-        line;
+    let api::ProductLine {
+        id,
+        version,
+        sku,
+        name,
+        description,
+        price,
+        stock,
+        category,
+        brand,
+        supplier,
+        image_url,
+        ..
+    } = line;
     [
         id.map(|id| id.to_string()).unwrap_or_default(),
         version.map(|version| version.to_string()).unwrap_or_default(),

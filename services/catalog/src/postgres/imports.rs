@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    PgCatalog,
+    PgCatalog, localized,
     product_rows::{ProductRow, WrittenRow},
     rows::Row,
 };
@@ -108,6 +108,11 @@ impl PgCatalog {
         }
         for product in write(tx, UPDATE, &updated).await? {
             events.push(&*self.ids, self.epoch, new_event(&product, &product.updated()))?;
+        }
+        let translated = created.into_iter().filter(|product| !product.details.translations.is_empty());
+        let translated: Vec<&Product> = translated.chain(updated).collect();
+        if !translated.is_empty() {
+            localized::replace_translations(tx, &translated).await?;
         }
         self.open_stocks(tx, plan, &mut events).await?;
         Ok(events)

@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::stock::LevelRow;
 use crate::{
     domain::{
-        Description, Details, Exported, ExportedLevel, ImageUrl, Label, Listed, Name, Price, Product, Quoted,
-        QuotedVariant, Sku, StockLevel, Taxonomy, Term,
+        Description, Details, Exported, ExportedLevel, ImageUrl, Label, Language, Listed, Name, Price, Product, Quoted,
+        QuotedVariant, Sku, StockLevel, Taxonomy, Term, Translation, Translations,
     },
     ports::StoreError,
 };
@@ -34,6 +34,16 @@ pub(super) struct Row {
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
     stock: i64,
+    /// By language; read by statements about single products.
+    #[sqlx(default)]
+    translations: Option<Json<BTreeMap<String, TranslationJson>>>,
+}
+
+/// A translation, as statements return it in JSON.
+#[derive(Deserialize)]
+struct TranslationJson {
+    name: String,
+    description: String,
 }
 
 #[derive(sqlx::FromRow)]
@@ -120,7 +130,14 @@ impl Row {
             created_at,
             updated_at,
             stock,
+            translations,
         } = self;
+        let translated = |(tag, TranslationJson { name, description })| {
+            let translation = Translation { name: Name::stored(name), description: Description::stored(description) };
+            (Language::stored(tag), translation)
+        };
+        let translations =
+            translations.map(|Json(found)| found).unwrap_or_default().into_iter().map(translated).collect();
         let currency =
             price_currency.parse().map_err(|error: agora_vocab::Invalid| StoreError::Broken(error.into()))?;
         let details = Details {
@@ -132,6 +149,7 @@ impl Row {
             brand: brand.map(Label::stored),
             supplier: supplier.map(Label::stored),
             image_url: image_url.map(ImageUrl::stored),
+            translations: Translations::stored(translations),
         };
         let (id, seller) = (ProductId::new(id), SellerId::new(seller_id));
         Ok(Listed { product: Product { id, seller, version, details, created_at, updated_at }, stock })

@@ -21,5 +21,6 @@ mod shop;
 mod stock;
 mod take_back;
 mod terms;
+mod translations;
 mod variants;
 mod warehouses;
