@@ -37,6 +37,9 @@ pub struct Product {
     /// Name and description by language, a BCP 47 tag. Absent in lists.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub translations: BTreeMap<String, Translation>,
+    /// Prices in other currencies. Absent in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prices: Vec<Money>,
     /// Who sells it.
     pub seller_id: SellerId,
     /// For `If-Match` and `version`.
@@ -80,6 +83,9 @@ pub struct NewProduct {
     /// By language, a BCP 47 tag such as `de`; at most 20.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub translations: Option<BTreeMap<String, Translation>>,
+    /// In other currencies than `price`, one each; at most 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Vec<Money>>,
 }
 
 /// A product's name and description in a language.

@@ -70,5 +70,6 @@ fn product(row: &Row) -> anyhow::Result<NewProduct> {
         supplier: Some(supplier.to_owned()),
         image_url: None,
         translations: None,
+        prices: None,
     })
 }

@@ -7,7 +7,12 @@ select
         select json_object_agg(t.language, json_build_object('name', t.name, 'description', t.description))
         from product_translation as t
         where t.product_id = p.id
-    ) as translations
+    ) as translations,
+    (
+        select json_object_agg(m.currency, m.amount)
+        from product_price as m
+        where m.product_id = p.id
+    ) as prices
 from product as p
 where p.id = any($1) or (p.sku = any($2) and p.deleted_at is null)
 order by p.id

@@ -6,6 +6,7 @@ mod hold;
 mod import;
 mod listing;
 mod patch;
+mod prices;
 mod product;
 mod promotion;
 mod stock;
@@ -29,6 +30,7 @@ pub use self::{
     },
     listing::{Cursor, CursorKey, Filter, Listing, ProductPage, Search, Sort, Start},
     patch::Patch,
+    prices::{PRICES_MAX, Prices},
     product::{
         Change, Details, Expected, Exported, ExportedLevel, IfMatch, Listed, Product, Quoted, QuotedVariant, Stale,
     },

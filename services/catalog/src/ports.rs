@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 
 pub use agora_outbox::StoreError;
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{Page, PageSize, ProductId, PromotionId, ReturnId, TermId, Variant, VariantId, WarehouseId};
+use agora_vocab::{
+    Currency, Page, PageSize, ProductId, PromotionId, ReturnId, TermId, Variant, VariantId, WarehouseId,
+};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use uuid::Uuid;
@@ -19,7 +21,7 @@ use uuid::Uuid;
 pub use self::imports::{ImportRun, Imports};
 use crate::domain::{
     AdjustRefused, Adjustment, Campaign, Change, Expected, Exported, Hold, HoldState, Label, Lines, Listed, Listing,
-    Product, ProductPage, ProductVariant, Quoted, Reservation, Seconds, Stale, StockLocation, Taxonomy, Term,
+    Prices, Product, ProductPage, ProductVariant, Quoted, Reservation, Seconds, Stale, StockLocation, Taxonomy, Term,
     Translations, UsedBy, VariantChange, VariantDetails, Warehouse, WarehouseChange, WarehouseDetails,
 };
 
@@ -55,6 +57,9 @@ pub trait Products: Send + Sync + std::fmt::Debug {
         ids: &[ProductId],
         primary: &[String],
     ) -> Result<BTreeMap<ProductId, Translations>, StoreError>;
+
+    /// Returns the prices of products in a currency other than their own.
+    async fn prices(&self, ids: &[ProductId], currency: Currency) -> Result<BTreeMap<ProductId, Prices>, StoreError>;
 
     /// Inserts a product of version 1 with `units` in the main warehouse. The store sets both times by the database's
     /// clock. Fails with [`ProductError::SkuTaken`] if another product has the SKU.

@@ -7,7 +7,7 @@ mod variants;
 use std::{collections::BTreeMap, sync::Arc};
 
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{Ids, ProductId, PromotionId, ReturnId, SellerId};
+use agora_vocab::{Currency, Ids, ProductId, PromotionId, ReturnId, SellerId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -99,15 +99,30 @@ impl CatalogService {
         }
     }
 
-    /// Returns one page of products, with the translations among which a client with these languages chooses.
-    pub async fn list(&self, listing: &Listing, languages: &Languages) -> Result<ProductPage, Error> {
+    /// Returns one page of products, with the translations among which a client with these languages chooses, and the prices
+    /// in its currency.
+    pub async fn list(
+        &self,
+        listing: &Listing,
+        languages: &Languages,
+        currency: Option<Currency>,
+    ) -> Result<ProductPage, Error> {
         let mut page = self.store.page(listing).await?;
+        if page.items.is_empty() {
+            return Ok(page);
+        }
+        let ids: Vec<ProductId> = page.items.iter().map(|listed| listed.product.id).collect();
         let wanted = languages.wanted(&self.language);
-        if !wanted.is_empty() && !page.items.is_empty() {
-            let ids: Vec<ProductId> = page.items.iter().map(|listed| listed.product.id).collect();
+        if !wanted.is_empty() {
             let mut translations = self.store.translations(&ids, &wanted).await?;
             for Listed { product, .. } in &mut page.items {
                 product.details.translations = translations.remove(&product.id).unwrap_or_default();
+            }
+        }
+        if let Some(currency) = currency {
+            let mut prices = self.store.prices(&ids, currency).await?;
+            for Listed { product, .. } in &mut page.items {
+                product.details.prices = prices.remove(&product.id).unwrap_or_default();
             }
         }
         Ok(page)

@@ -45,6 +45,9 @@ pub struct ProductLine {
     /// Those of a product that exists stay if this is absent. Not in CSV.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub translations: Option<BTreeMap<String, Translation>>,
+    /// In other currencies than `price`. Those of a product that exists stay if this is absent. Not in CSV.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Vec<Money>>,
 }
 
 /// The progress of an import.

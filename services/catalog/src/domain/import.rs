@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use super::{
     fields::{Label, Sku},
+    prices::Prices,
     product::{Details, Product},
     translation::Translations,
 };
@@ -35,10 +36,12 @@ pub struct ImportedProduct {
     pub id: Option<ProductId>,
     /// The version that the client has read.
     pub version: Option<i64>,
-    /// Without translations.
+    /// Without translations and prices in other currencies.
     pub details: Details,
     /// `None`: those of a product that exists stay.
     pub translations: Option<Translations>,
+    /// `None`: those of a product that exists stay.
+    pub prices: Option<Prices>,
     /// Units in the main warehouse, if the product is created.
     pub units: i64,
 }
@@ -239,7 +242,7 @@ fn free_of_variants(details: &Details, matches: &ImportMatches) -> Result<(), St
     }
 }
 
-/// The details that a line gives to a product with the details `now`: with the translations that it has, and the names of terms as the product has them where they differ by case alone: the terms would
+/// The details that a line gives to a product with the details `now`: with its translations and prices, and the names of terms as the product has them where they differ by case alone: the terms would
 /// give it back.
 fn adapted(line: &ImportedProduct, now: &Details) -> Details {
     let wanted = &line.details;
@@ -252,6 +255,7 @@ fn adapted(line: &ImportedProduct, now: &Details) -> Details {
         brand: label(&wanted.brand, &now.brand),
         supplier: label(&wanted.supplier, &now.supplier),
         translations: line.translations.as_ref().unwrap_or(&now.translations).clone(),
+        prices: line.prices.as_ref().unwrap_or(&now.prices).clone(),
         ..wanted.clone()
     }
 }

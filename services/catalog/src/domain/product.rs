@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use super::{
     fields::{Description, ImageUrl, Label, Name, Price, PriceChange, Sku},
     patch::Patch,
+    prices::Prices,
     translation::{Translations, TranslationsChange},
 };
 
@@ -47,6 +48,9 @@ pub struct Details {
     /// Name and description in other languages. Of a product of a page, those that its client may prefer.
     #[serde(default, skip_serializing_if = "Translations::is_empty")]
     pub translations: Translations,
+    /// Prices in other currencies. Of a product of a page, that in the currency that its client chose.
+    #[serde(default, skip_serializing_if = "Prices::is_empty")]
+    pub prices: Prices,
 }
 
 /// A product with the units that can be ordered now, over all warehouses and variants.
@@ -155,14 +159,17 @@ pub struct Change {
     pub supplier: Patch<Label>,
     pub image_url: Patch<ImageUrl>,
     pub translations: TranslationsChange,
+    /// Prices in other currencies: all of them.
+    pub prices: Patch<Prices>,
 }
 
 impl Product {
     /// Returns the details after a change; equal to the current details if the change has no effect.
     pub fn changed(&self, change: Change) -> Result<Details, Invalid> {
-        let Change { name, description, sku, price, category, brand, supplier, image_url, translations } = change;
+        let Change { name, description, sku, price, category, brand, supplier, image_url, translations, prices } =
+            change;
         let now = self.details.clone();
-        Ok(Details {
+        let details = Details {
             name: name.unwrap_or(now.name),
             description: description.unwrap_or(now.description),
             sku: sku.applied(now.sku),
@@ -172,7 +179,10 @@ impl Product {
             supplier: supplier.applied(now.supplier),
             image_url: image_url.applied(now.image_url),
             translations: now.translations.changed(translations)?,
-        })
+            prices: prices.applied(Some(now.prices)).unwrap_or_default(),
+        };
+        details.prices.check_beside(details.price)?;
+        Ok(details)
     }
 
     /// The event that the product was created.
@@ -192,7 +202,8 @@ impl Product {
 
     fn new_event(&self) -> ProductData {
         let Self { id, seller, version, details, created_at: _, updated_at: _ } = self.clone();
-        let Details { name, description, sku, price, category, brand, supplier, image_url, translations: _ } = details;
+        let Details { name, description, sku, price, category, brand, supplier, image_url, translations: _, prices: _ } =
+            details;
         ProductData {
             product_id: id,
             version,
@@ -230,6 +241,7 @@ mod tests {
                 supplier: None,
                 image_url: None,
                 translations: Translations::default(),
+                prices: Prices::default(),
             },
             created_at: OffsetDateTime::UNIX_EPOCH,
             updated_at: OffsetDateTime::UNIX_EPOCH,

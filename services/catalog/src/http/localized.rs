@@ -1,35 +1,45 @@
-//! Products in the language of a client: its choice by the request's headers, and translations on the wire. Independent of
-//! SQL.
+//! Products in the language and currency of a client: its choice by the request, and translations on the wire. Independent
+//! of SQL.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use agora_api::catalog as api;
-use agora_vocab::Invalid;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use agora_vocab::{Currency, Invalid};
+use agora_web::Problem;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    domain::{Description, Language, Languages, Listed, Name, Patch, Translation, TranslationChange, Translations},
+    domain::{
+        Description, Language, Languages, Listed, Name, Patch, Price, Translation, TranslationChange, Translations,
+    },
     service::CatalogService,
 };
 
 /// The headers that an answer depends on.
-const VARY: HeaderValue = HeaderValue::from_static("accept-language");
+const VARY: HeaderValue = HeaderValue::from_static("accept-language, x-currency");
+const CURRENCY: HeaderName = HeaderName::from_static("x-currency");
 
 /// What a client prefers.
 #[derive(Debug)]
 pub(super) struct Client {
     pub languages: Languages,
+    /// `None`: the products' own.
+    pub currency: Option<Currency>,
     /// The language of the products' own names.
     default: Language,
 }
 
 impl Client {
-    /// Reads the header `Accept-Language`.
-    pub(super) fn of(headers: &HeaderMap, catalog: &CatalogService) -> Self {
+    /// Reads the header `Accept-Language`, and the parameter `currency` or the header `X-Currency`. 400 for what is no currency.
+    pub(super) fn of(headers: &HeaderMap, currency: Option<&str>, catalog: &CatalogService) -> Result<Self, Problem> {
         let default = catalog.language().clone();
         let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        Self { languages: Languages::parse(accepted, &default), default }
+        let named = || headers.get(CURRENCY).map(|value| value.to_str().unwrap_or_default());
+        let currency = currency.or_else(named).map(str::parse).transpose().map_err(|Invalid { field, message }| {
+            Problem::new(StatusCode::BAD_REQUEST, "INVALID_QUERY").field(field, message)
+        })?;
+        Ok(Self { languages: Languages::parse(accepted, &default), currency, default })
     }
 
     fn language<'l>(&'l self, listed: &'l Listed) -> Option<&'l Language> {
@@ -38,7 +48,14 @@ impl Client {
 
     /// What distinguishes the client's representation of a product from others of the same version: the end of its entity tag.
     pub(super) fn choice(&self, listed: &Listed) -> String {
-        self.language(listed).map(|language| format!(".{}", language.as_str())).unwrap_or_default()
+        let language = self.language(listed).map(|language| format!(".{}", language.as_str()));
+        let currency = self.price(listed).map(|price| format!(".{}", price.money().currency));
+        [language, currency].into_iter().flatten().collect()
+    }
+
+    /// The price in the client's currency, unless that is the product's own or the product has none in it.
+    fn price(&self, listed: &Listed) -> Option<Price> {
+        self.currency.and_then(|currency| listed.product.details.prices.get(currency))
     }
 
     /// The headers of an answer with these products, before they are localized.
@@ -54,10 +71,12 @@ impl Client {
         [(header::CONTENT_LANGUAGE, languages), (header::VARY, VARY)]
     }
 
-    /// Replaces a product's name and description by those in the client's language.
+    /// Replaces a product's name and description by those in the client's language, and its price by that in the client's
+    /// currency.
     pub(super) fn localize(&self, listed: &mut Listed) {
-        let chosen = self.language(listed).cloned();
+        let (chosen, price) = (self.language(listed).cloned(), self.price(listed));
         let details = &mut listed.product.details;
+        details.price = price.unwrap_or(details.price);
         if let Some(translation) = chosen.and_then(|language| details.translations.get(&language)) {
             let Translation { name, description } = translation.clone();
             (details.name, details.description) = (name, description);

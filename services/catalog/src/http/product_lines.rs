@@ -150,13 +150,26 @@ fn of_line(line: api::ProductLine) -> Result<ImportedProduct, Problem> {
         supplier,
         image_url,
         translations,
+        prices,
     } = line;
-    let keeps_translations = translations.is_none();
-    let product =
-        api::NewProduct { name, description, sku, price, stock, category, brand, supplier, image_url, translations };
+    let (keeps_translations, keeps_prices) = (translations.is_none(), prices.is_none());
+    let product = api::NewProduct {
+        name,
+        description,
+        sku,
+        price,
+        stock,
+        category,
+        brand,
+        supplier,
+        image_url,
+        translations,
+        prices,
+    };
     let (mut details, units) = wire::new_product(product)?;
-    let translations = std::mem::take(&mut details.translations);
-    Ok(ImportedProduct { id, version, details, translations: (!keeps_translations).then_some(translations), units })
+    let translations = Some(std::mem::take(&mut details.translations)).filter(|_| !keeps_translations);
+    let prices = Some(std::mem::take(&mut details.prices)).filter(|_| !keeps_prices);
+    Ok(ImportedProduct { id, version, details, translations, prices, units })
 }
 
 fn to_line(exported: Exported) -> api::ProductLine {
@@ -173,6 +186,7 @@ fn to_line(exported: Exported) -> api::ProductLine {
         supplier,
         image_url,
         translations,
+        prices,
         seller_id: _,
         version,
         created_at: _,
@@ -192,10 +206,12 @@ fn to_line(exported: Exported) -> api::ProductLine {
         supplier,
         image_url,
         translations: Some(translations),
+        prices: Some(prices),
     }
 }
 
-/// The cells of a line, in the order of [`COLUMNS`]. CSV has no translations.
+/// The cells of a line, in the order of [`COLUMNS`]. CSV has neither translations nor other
+/// currencies.
 fn cells(line: api::ProductLine) -> [String; 12] {
     let api::ProductLine {
         id,

@@ -29,7 +29,7 @@ pub(super) fn routes() -> Routes<CatalogService> {
         .on(ADJUST_STOCK, inventory)
 }
 
-/// `GET /products?category=&q=&sort=&expand=&limit=&cursor=&offset=`
+/// `GET /products?category=&q=&sort=&expand=&limit=&cursor=&offset=&currency=`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
@@ -40,6 +40,13 @@ pub(super) struct ListQuery {
     pub limit: Option<String>,
     pub cursor: Option<String>,
     pub offset: Option<String>,
+    pub currency: Option<String>,
+}
+
+/// `GET /products/{id}?currency=`. Other parameters are ignored, as they were before there was one.
+#[derive(Debug, Default, Deserialize)]
+struct CurrencyQuery {
+    currency: Option<String>,
 }
 
 async fn list(
@@ -47,11 +54,11 @@ async fn list(
     Query(query): Query<ListQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let ListQuery { category, q, sort, expand, limit, cursor, offset } = query;
+    let ListQuery { category, q, sort, expand, limit, cursor, offset, currency } = query;
     let page = PageQuery { limit, cursor, offset }.parse()?;
     let listing = wire::listing(category.as_deref(), q.as_deref(), sort.as_deref(), expand.as_deref(), page)?;
-    let client = Client::of(&headers, &catalog);
-    let page = catalog.list(&listing, &client.languages).await?;
+    let client = Client::of(&headers, currency.as_deref(), &catalog)?;
+    let page = catalog.list(&listing, &client.languages, client.currency).await?;
     let headers = client.headers(&page.items);
     Ok((headers, Json(wire::page(page, &client))).into_response())
 }
@@ -59,9 +66,10 @@ async fn list(
 async fn one(
     State(catalog): State<CatalogService>,
     Path(id): Path<ProductId>,
+    Query(CurrencyQuery { currency }): Query<CurrencyQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let client = Client::of(&headers, &catalog);
+    let client = Client::of(&headers, currency.as_deref(), &catalog)?;
     let mut listed = catalog.get(id).await?;
     let tag = wire::tag_text(&listed, &client.choice(&listed));
     let known = EntityTags::none_match_lists(&headers, &tag);

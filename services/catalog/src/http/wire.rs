@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agora_api::{List, catalog as api};
-use agora_vocab::{Currency, Invalid, ProductId, Variant, WarehouseId};
+use agora_vocab::{Currency, Invalid, Money, ProductId, Variant, WarehouseId};
 use agora_web::{EntityTags, PageRequest, Problem, Start as PageStart, decode_cursor, encode_cursor};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -12,8 +12,8 @@ use super::localized::{self, ChangeTranslation, Client};
 use crate::{
     domain::{
         Adjustment, Change, Cursor, Description, Details, Expected, Exported, ExportedLevel, Filter, IfMatch, ImageUrl,
-        Label, Listed, Listing, Name, Patch, Price, PriceChange, Product, ProductPage, QuotedVariant, Search, Sku,
-        Sort, Start, StockLocation, Taxonomy, Term, Translations,
+        Label, Listed, Listing, Name, Patch, Price, PriceChange, Prices, Product, ProductPage, QuotedVariant, Search,
+        Sku, Sort, Start, StockLocation, Taxonomy, Term, Translations,
     },
     service::QuoteResult,
 };
@@ -28,7 +28,7 @@ const IDS_MAX: usize = 100;
 pub(super) fn product(listed: Listed) -> api::Product {
     let Listed { product, stock } = listed;
     let Product { id, seller, version, details, created_at, updated_at } = product;
-    let Details { name, description, sku, price, category, brand, supplier, image_url, translations } = details;
+    let Details { name, description, sku, price, category, brand, supplier, image_url, translations, prices } = details;
     api::Product {
         id,
         name: name.into(),
@@ -41,6 +41,7 @@ pub(super) fn product(listed: Listed) -> api::Product {
         supplier: supplier.map(Into::into),
         image_url: image_url.map(Into::into),
         translations: localized::translations(&translations),
+        prices: prices.iter().collect(),
         seller_id: seller,
         version,
         created_at,
@@ -60,6 +61,7 @@ pub(super) fn page(page: ProductPage, client: &Client) -> List<api::ListedProduc
     let listed = |mut item: Listed| {
         client.localize(&mut item);
         item.product.details.translations = Translations::default();
+        item.product.details.prices = Prices::default();
         let expanded = terms.remove(&item.product.id).map(|terms| {
             let mut expanded = api::Expanded::default();
             for named in terms {
@@ -229,8 +231,19 @@ impl InvalidFields {
 
 /// Parses a new product: its details and its units in the main warehouse.
 pub(super) fn new_product(body: api::NewProduct) -> Result<(Details, i64), Problem> {
-    let api::NewProduct { name, description, sku, price, stock, category, brand, supplier, image_url, translations } =
-        body;
+    let api::NewProduct {
+        name,
+        description,
+        sku,
+        price,
+        stock,
+        category,
+        brand,
+        supplier,
+        image_url,
+        translations,
+        prices,
+    } = body;
     let mut invalid_fields = InvalidFields::default();
     let name = invalid_fields.take(Name::parse(&name));
     let description = invalid_fields.take(Description::parse(description.as_deref().unwrap_or_default()));
@@ -242,9 +255,14 @@ pub(super) fn new_product(body: api::NewProduct) -> Result<(Details, i64), Probl
     let supplier = invalid_fields.optional(supplier.as_deref(), |text| Label::parse("supplier", text));
     let image_url = invalid_fields.optional(image_url.as_deref(), ImageUrl::parse);
     let translations = invalid_fields.take(localized::parse(translations.unwrap_or_default())).unwrap_or_default();
+    let prices = invalid_fields.take(Prices::parse(prices.unwrap_or_default())).unwrap_or_default();
+    if let Some(price) = price {
+        invalid_fields.take(prices.check_beside(price));
+    }
     match (name, description, price, units) {
         (Some(name), Some(description), Some(price), Some(units)) if invalid_fields.is_empty() => {
-            let details = Details { name, description, sku, price, category, brand, supplier, image_url, translations };
+            let details =
+                Details { name, description, sku, price, category, brand, supplier, image_url, translations, prices };
             Ok((details, units))
         }
         _ => Err(invalid_fields.into_problem()),
@@ -297,6 +315,9 @@ pub(super) struct ChangeProduct {
     image_url: Patch<String>,
     #[serde(skip_serializing_if = "Patch::is_keep")]
     translations: Patch<BTreeMap<String, Patch<ChangeTranslation>>>,
+    /// Replaces all prices in other currencies.
+    #[serde(skip_serializing_if = "Patch::is_keep")]
+    prices: Patch<Vec<Money>>,
 }
 
 /// A partial price: an absent member keeps its value.
@@ -317,8 +338,19 @@ impl ChangeProduct {
 
     /// Parses the change; an error lists every invalid field.
     pub(super) fn parse(self) -> Result<Change, Problem> {
-        let Self { version: _, name, description, sku, price, category, brand, supplier, image_url, translations } =
-            self;
+        let Self {
+            version: _,
+            name,
+            description,
+            sku,
+            price,
+            category,
+            brand,
+            supplier,
+            image_url,
+            translations,
+            prices,
+        } = self;
         let mut invalid_fields = InvalidFields::default();
         // `null` sets the description to the empty string.
         let description = match description {
@@ -337,6 +369,7 @@ impl ChangeProduct {
             supplier: nullable(&mut invalid_fields, supplier, |text| Label::parse("supplier", &text)),
             image_url: nullable(&mut invalid_fields, image_url, |text| ImageUrl::parse(&text)),
             translations: nullable(&mut invalid_fields, translations, localized::parse_change),
+            prices: nullable(&mut invalid_fields, prices, Prices::parse),
         };
         if invalid_fields.is_empty() { Ok(change) } else { Err(invalid_fields.into_problem()) }
     }

@@ -109,11 +109,11 @@ impl PgCatalog {
         for product in write(tx, UPDATE, &updated).await? {
             events.push(&*self.ids, self.epoch, new_event(&product, &product.updated()))?;
         }
-        let translated = created.into_iter().filter(|product| !product.details.translations.is_empty());
-        let translated: Vec<&Product> = translated.chain(updated).collect();
-        if !translated.is_empty() {
-            localized::replace_translations(tx, &translated).await?;
-        }
+        let with = |has: fn(&Product) -> bool| -> Vec<&Product> {
+            created.iter().copied().filter(|product| has(product)).chain(updated.iter().copied()).collect()
+        };
+        localized::replace_translations(tx, &with(|product| !product.details.translations.is_empty())).await?;
+        localized::replace_prices(tx, &with(|product| !product.details.prices.is_empty())).await?;
         self.open_stocks(tx, plan, &mut events).await?;
         Ok(events)
     }

@@ -28,7 +28,8 @@ agora_postgres::composite!(ProductRow<'_>, "product_row");
 impl<'a> ProductRow<'a> {
     pub(super) fn of(product: &'a Product) -> Self {
         let Product { id, seller, version, details, created_at: _, updated_at: _ } = product;
-        let Details { name, description, sku, price, category, brand, supplier, image_url, translations: _ } = details;
+        let Details { name, description, sku, price, category, brand, supplier, image_url, translations: _, prices: _ } =
+            details;
         let price = price.money();
         Self {
             id: id.uuid(),

@@ -71,7 +71,8 @@ fn lines(numbers: impl Iterator<Item = u64>) -> impl Iterator<Item = ImportLine>
             price: Price::parse(Money { amount: 100, currency: Currency::EUR }).unwrap(),
             ..named(&format!("Product {number}")).details
         };
-        let product = Ok(ImportedProduct { id: None, version: None, details, translations: None, units: 1 });
+        let product =
+            Ok(ImportedProduct { id: None, version: None, details, translations: None, prices: None, units: 1 });
         ImportLine { number, digest: number.to_be_bytes().to_vec(), product }
     })
 }

@@ -13,6 +13,7 @@ mod internal;
 mod inventory;
 mod model;
 mod plans;
+mod prices;
 mod products;
 mod promotions;
 mod public;

@@ -53,9 +53,11 @@ async fn list_products(upstreams: State<Upstreams>, request: Request) -> Result<
     pass_on(&agora_topology::CATALOG, upstreams, request).await
 }
 
-/// The path of the route with the query, if that has a text to search for. The search knows nothing to expand.
+/// The path of the route with the query, if that has a text to search for. The search knows nothing to expand, and no other
+/// currencies.
 fn searched(route: Route, query: &str) -> Option<PathAndQuery> {
-    value(query, "q").filter(|text| !text.trim().is_empty() && value(query, "expand").is_none())?;
+    let unknown = || ["expand", "currency"].iter().any(|name| value(query, name).is_some());
+    value(query, "q").filter(|text| !text.trim().is_empty() && !unknown())?;
     PathAndQuery::try_from(format!("{}?{query}", route.path)).ok()
 }
 
@@ -129,7 +131,7 @@ mod tests {
     fn a_list_of_products_is_a_search_if_it_has_a_text() {
         let target = |query| searched(search::routes::PRODUCTS, query).map(|target| target.to_string());
         assert_eq!(target("limit=3&q=oak%20chair").unwrap(), "/api/v1/search/products?limit=3&q=oak%20chair");
-        for query in ["", "limit=3", "q=", "q=%20", "query=x", "q=oak&expand=brand"] {
+        for query in ["", "limit=3", "q=", "q=%20", "query=x", "q=oak&expand=brand", "q=oak&currency=USD"] {
             assert_eq!(target(query), None, "{query}");
         }
     }

@@ -91,6 +91,7 @@ pub(super) fn product(product: Product) -> catalog::Product {
         supplier,
         image_url,
         translations: BTreeMap::new(),
+        prices: Vec::new(),
         seller_id: product.seller,
         version,
         created_at: product.created_at,
