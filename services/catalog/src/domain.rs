@@ -6,6 +6,7 @@ mod hold;
 mod import;
 mod listing;
 mod patch;
+mod picture;
 mod prices;
 mod product;
 mod promotion;
@@ -30,6 +31,7 @@ pub use self::{
     },
     listing::{Cursor, CursorKey, Filter, Listing, ProductPage, Search, Sort, Start},
     patch::Patch,
+    picture::draw,
     prices::{PRICES_MAX, Prices},
     product::{
         Change, Details, Expected, Exported, ExportedLevel, IfMatch, Listed, Product, Quoted, QuotedVariant, Stale,

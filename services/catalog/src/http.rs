@@ -3,6 +3,7 @@
 mod imports;
 mod internal;
 mod localized;
+mod picture;
 mod product_lines;
 mod public;
 mod records;
@@ -46,7 +47,11 @@ pub fn routers(
 }
 
 fn public_routes() -> Routes<CatalogService> {
-    public::routes().merge(variants::routes()).merge(terms::routes()).merge(warehouses::routes())
+    public::routes()
+        .merge(picture::routes())
+        .merge(variants::routes())
+        .merge(terms::routes())
+        .merge(warehouses::routes())
 }
 
 /// The deduplication key of a user's request; `None` without an `Idempotency-Key`.

@@ -22,6 +22,8 @@ routes! {
         DELETE = Delete "/api/v1/products/{id}" Policy::ADMIN;
         /// Sets or adjusts the stock of a product.
         ADJUST_STOCK = Put "/api/v1/products/{id}/inventory" Policy::ADMIN;
+        /// A drawn picture of a product, for one without a photograph.
+        PICTURE = Get "/api/v1/products/{id}/image.svg" Optional;
         /// All products in the order of their ids, one a line.
         EXPORT_PRODUCTS = Get "/api/v1/admin/products/export" Policy::ADMIN;
         /// Creates and changes the products of up to 100,000 lines; a repetition with the same id continues.

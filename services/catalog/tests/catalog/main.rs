@@ -12,6 +12,7 @@ mod imports;
 mod internal;
 mod inventory;
 mod model;
+mod pictures;
 mod plans;
 mod prices;
 mod products;
