@@ -25,7 +25,7 @@ pub struct Range {
 pub const COLOURS: [&str; 6] = ["sand", "slate", "moss", "rust", "ink", "snow"];
 
 /// What the first sample products are.
-pub const RANGES: [Range; 10] = [
+pub static RANGES: [Range; 10] = [
     Range {
         prefix: "LMP",
         category: "Lighting",

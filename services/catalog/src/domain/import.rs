@@ -147,8 +147,8 @@ pub fn plan_import(lines: &[ImportLine], matches: &ImportMatches, ids: &dyn Ids)
         let action = match product {
             Ok(line) => {
                 let sku = line.details.sku.as_ref();
-                let matched = sku.and_then(|sku| matches.by_sku.get(sku));
-                if line.id.iter().chain(matched).any(|id| written.contains(id))
+                let by_sku = sku.and_then(|sku| matches.by_sku.get(sku));
+                if line.id.iter().chain(by_sku).any(|id| written.contains(id))
                     || sku.is_some_and(|sku| skus.contains(sku))
                 {
                     return plan;

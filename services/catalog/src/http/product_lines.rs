@@ -74,7 +74,7 @@ impl LineForm {
 
     /// The lines of some products; of CSV, with the names of the columns before the first ones.
     pub(super) fn write(self, products: Vec<Exported>, first: bool) -> Result<Vec<u8>, Problem> {
-        let lines = products.into_iter().map(|exported| to_line(exported));
+        let lines = products.into_iter().map(to_line);
         match self {
             Self::Ndjson => {
                 let mut text = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agora_outbox::{DedupKey, NewEvent, NewEvents, write_once};
+use agora_outbox::{NewEvent, NewEvents, write_once};
 use agora_postgres::{Tx, constraint};
 use agora_vocab::{ImportId, ProductId, UserId, Variant, WarehouseId};
 use async_trait::async_trait;
@@ -129,9 +129,8 @@ impl PgCatalog {
             ids.push(level.id);
             products.push(product.id.uuid());
             counts.push(*units);
-            let (event, dedup_key) = (level.changed(), DedupKey::None);
-            let causation = dedup_key.causation();
-            let event = NewEvent { event: &event, aggregate: level.id, seq: 1, correlation: None, causation };
+            let changed = level.changed();
+            let event = NewEvent { event: &changed, aggregate: level.id, seq: 1, correlation: None, causation: None };
             events.push(&*self.ids, self.epoch, event)?;
         }
         if !ids.is_empty() {

@@ -35,7 +35,7 @@ impl CatalogService {
         let run = ImportRun { import, runner: self.ids.next() };
         let begun = self.store.begin_import(run, user).await.map_err(failed)?;
         let checkpoint = begun.ok_or(ImportError::Running)?;
-        let done = self.import_lines(run, checkpoint, lines).await;
+        let done = self.import_lines(run, &checkpoint, lines).await;
         let ended = self.store.end_import(run, done.is_ok()).await;
         done?;
         ended.map_err(failed)?;
@@ -45,7 +45,7 @@ impl CatalogService {
     async fn import_lines<E>(
         &self,
         run: ImportRun,
-        checkpoint: ImportCheckpoint,
+        checkpoint: &ImportCheckpoint,
         mut lines: impl Stream<Item = Result<ImportLine, E>> + Unpin,
     ) -> Result<(), ImportError<E>> {
         let (mut read, mut batch) = (0, Vec::with_capacity(IMPORT_BATCH_LINES));
