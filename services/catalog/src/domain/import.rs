@@ -277,3 +277,102 @@ impl ImportState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use agora_vocab::{Currency, Money};
+    use uuid::Uuid;
+
+    use super::{
+        super::fields::{Description, Name, Price},
+        *,
+    };
+
+    /// Ids from 1.
+    #[derive(Debug, Default)]
+    struct Counted(AtomicU64);
+
+    impl Ids for Counted {
+        fn next(&self) -> Uuid {
+            Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::SeqCst)) + 1)
+        }
+    }
+
+    fn id(n: u128) -> ProductId {
+        ProductId::new(Uuid::from_u128(n))
+    }
+
+    fn details(sku: &str, category: &str) -> Details {
+        Details {
+            name: Name::parse("Chair").unwrap(),
+            description: Description::default(),
+            sku: Some(Sku::parse(sku).unwrap()),
+            price: Price::parse(Money { amount: 100, currency: Currency::EUR }).unwrap(),
+            category: Some(Label::parse("category", category).unwrap()),
+            brand: None,
+            supplier: None,
+            image_url: None,
+            translations: Translations::default(),
+            prices: Prices::default(),
+        }
+    }
+
+    fn product(n: u128, sku: &str) -> Product {
+        let (created_at, updated_at) = (OffsetDateTime::UNIX_EPOCH, OffsetDateTime::UNIX_EPOCH);
+        let details = details(sku, "Chairs");
+        Product { id: id(n), seller: SellerId::HOUSE, version: 3, details, created_at, updated_at }
+    }
+
+    fn line(id: Option<ProductId>, details: Details) -> ImportLine {
+        let product = ImportedProduct { id, version: None, details, translations: None, prices: None, units: 2 };
+        ImportLine { number: 1, digest: Vec::new(), product: Ok(product) }
+    }
+
+    fn matches() -> ImportMatches {
+        ImportMatches::new(
+            [(product(7, "A"), false), (product(8, "B"), false), (product(9, "C"), true)],
+            BTreeSet::new(),
+        )
+    }
+
+    fn plan(lines: &[ImportLine]) -> ImportPlan {
+        plan_import(lines, &matches(), &Counted::default())
+    }
+
+    #[test]
+    fn a_line_without_effect_is_no_change_also_if_it_writes_a_term_in_another_case() {
+        for category in ["Chairs", "CHAIRS"] {
+            assert_eq!(
+                plan(&[line(None, details("A", category))]).tally,
+                ImportTally { unchanged: 1, ..Default::default() }
+            );
+        }
+        let changed = plan(&[line(None, details("A", "Seats"))]);
+        assert_eq!((changed.updated[0].id, changed.updated[0].version), (id(7), 4));
+    }
+
+    #[test]
+    fn a_plan_ends_before_a_line_about_a_product_or_sku_of_an_earlier_line() {
+        let update = || line(Some(id(7)), details("D", "Chairs"));
+        for second in
+            [line(None, details("A", "x")), line(None, details("D", "x")), line(Some(id(7)), details("E", "x"))]
+        {
+            assert_eq!(plan(&[update(), second]).lines, 1);
+        }
+        assert_eq!(plan(&[line(None, details("N", "x")), line(None, details("N", "y"))]).lines, 1);
+        assert_eq!(plan(&[update(), line(None, details("B", "x")), line(None, details("N", "x"))]).lines, 3);
+    }
+
+    #[test]
+    fn the_id_of_a_line_is_that_of_its_product_and_of_no_deleted_one() {
+        let created = plan(&[line(Some(id(20)), details("N", "x")), line(None, details("M", "x"))]);
+        assert_eq!(created.created.iter().map(|(product, _)| product.id).collect::<Vec<_>>(), [id(20), id(1)]);
+        // The stock keeping unit of a deleted product is free.
+        assert_eq!(plan(&[line(None, details("C", "x"))]).tally.created, 1);
+        for wrong in [line(Some(id(9)), details("N", "x")), line(Some(id(20)), details("A", "x"))] {
+            assert_eq!(plan(&[wrong]).tally, ImportTally { failed: 1, ..Default::default() });
+        }
+    }
+}
