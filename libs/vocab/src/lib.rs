@@ -23,7 +23,7 @@ pub use client_address::client_address;
 pub use clock::{Clock, Ids};
 pub use email::Email;
 pub use id::{
-    AddressId, CartId, CommandId, EmailChangeId, EventId, LineId, NotificationId, OrderId, PasswordResetId, PaymentId,
+    AddressId, CartId, CommandId, EmailChangeId, EventId, ImportId, LineId, NotificationId, OrderId, PasswordResetId, PaymentId,
     ProductId, PromotionId, RefundId, ReservationId, ReturnId, SellerId, SessionId, ShipmentId, TermId, UserId,
     VariantId, WarehouseId,
 };

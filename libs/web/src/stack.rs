@@ -50,6 +50,10 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 /// Time until a response of a service begins: longer than the calls that one request makes, shorter than the gateway waits.
 pub const PORT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Time for a request whose body is read as it arrives, response included: a little less than a connection may go on with a
+/// request when it is to be replaced. Work that needs longer ends before, and can be resumed.
+pub const STREAM_TIMEOUT: Duration = Duration::from_secs(55);
+
 /// Age of the copy of the revoked sessions beyond which a token grants no role: a stolen token of an administrator would be worth
 /// more than the wait. Longer than a restart of Redis; shoppers' tokens are accepted at any age.
 const REVOCATIONS_AGE_MAX: Duration = Duration::from_secs(30);
@@ -194,20 +198,24 @@ where
     S::Future: Send,
 {
     let body_bytes_max = route.map_or(BODY_BYTES_MAX, |route| route.body_bytes_max);
+    let PortSettings { timeout, body_timeout, .. } = declared.settings;
+    let streamed = route.is_some_and(Route::is_streamed);
+    let (timeout, body_timeout) = if streamed { (STREAM_TIMEOUT, STREAM_TIMEOUT) } else { (timeout, body_timeout) };
     let personal = request.headers().contains_key(header::AUTHORIZATION);
     let policy = route.map_or(Policy::Open, |route| route.policy);
     let detached = declared.settings.work.as_ref().filter(|_| route.is_some_and(is_detached));
     let work = async {
         let admitted = checks::refuse(&request, body_bytes_max).and_then(|()| admit(policy, declared, request));
-        let limits = BodyLimits { bytes_max: body_bytes_max, time_max: declared.settings.body_timeout };
+        let limits = BodyLimits { bytes_max: body_bytes_max, time_max: body_timeout };
         match (admitted, detached) {
             // Boxed, so that reads do not reserve memory for it.
+            (Ok(request), Some(detached)) if streamed => Box::pin(detached.serve_stream(inner, request, limits)).await,
             (Ok(request), Some(detached)) => Box::pin(detached.serve(inner, request, limits)).await,
             (Ok(request), None) => call(inner, request, limits).await,
             (Err(problem), _) => problem.into_response(),
         }
     };
-    let response = match tokio::time::timeout(declared.settings.timeout, work).await {
+    let response = match tokio::time::timeout(timeout, work).await {
         Ok(response) => response,
         Err(_) => too_slow().into_response(),
     };

@@ -55,7 +55,7 @@ pub fn run(url: &str, action: Action) -> anyhow::Result<()> {
         .build()
         .context("could not start the async runtime")?;
     runtime.block_on(async {
-        let client = AdminClient::log_in(url).await?;
+        let client = AdminClient::log_in(url, None).await?;
         let text = match action {
             Action::List { state, limit } => list(&client, &state, limit).await?,
             Action::Show { id } => {

@@ -481,14 +481,20 @@ async fn da3_seeding_fills_a_catalog_with_believable_products_and_a_repetition_c
         assert!(seeded.success());
     };
     let catalog = async || {
-        let (status, page) = shop.send(Method::GET, "/products?limit=100&sort=name", "", None, None).await;
-        assert_eq!(status, 200, "{page}");
-        page["items"].as_array().unwrap().clone()
+        let (mut all, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let path = format!("/products?limit=100&sort=name{cursor}");
+            let (status, page) = shop.send(Method::GET, &path, "", None, None).await;
+            assert_eq!(status, 200, "{page}");
+            all.extend(page["items"].as_array().unwrap().clone());
+            let Some(next) = page["nextCursor"].as_str() else { return all };
+            cursor = format!("&cursor={next}");
+        }
     };
     seed();
     let first = catalog().await;
     let distinct = |field: &str| first.iter().map(|product| product[field].to_string()).collect::<BTreeSet<_>>().len();
-    assert_eq!((first.len(), distinct("sku"), distinct("name"), distinct("category")), (60, 60, 60, 8));
+    assert_eq!((first.len(), distinct("sku"), distinct("name"), distinct("category")), (500, 500, 500, 10));
     for product in &first {
         let texts = ["name", "description", "sku", "category", "brand", "supplier"];
         assert!(texts.iter().all(|field| product[field].as_str().is_some_and(|text| text.len() > 2)), "{product}");
@@ -497,6 +503,17 @@ async fn da3_seeding_fills_a_catalog_with_believable_products_and_a_repetition_c
             "{product}"
         );
     }
+    let path = format!("{}/api/v1/products/{}?currency=USD", shop.gateway, first[0]["id"].as_str().unwrap());
+    let localized = shop.http.get(&path).header("accept-language", "de").send().await.unwrap();
+    assert_eq!(localized.headers()["content-language"], "de");
+    let localized: Value = localized.json().await.unwrap();
+    assert_ne!((&localized["name"], &localized["price"]), (&first[0]["name"], &first[0]["price"]));
+    let picture = format!("{}/api/v1/products/{}/image.svg", shop.gateway, first[0]["id"].as_str().unwrap());
+    let picture = shop.http.get(&picture).send().await.unwrap();
+    assert_eq!(
+        (picture.status().as_u16(), &picture.headers()["content-type"]),
+        (200, &"image/svg+xml".parse().unwrap())
+    );
     seed();
     assert_eq!(catalog().await, first);
 

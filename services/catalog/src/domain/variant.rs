@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::{
     fields::{Price, Sku},
-    product::Patch,
+    patch::Patch,
     text::line_of_text,
 };
 

@@ -1,18 +1,19 @@
 //! Conversion between wire types and the domain. Reports all invalid fields of a body at once. Independent of SQL.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use agora_api::{List, catalog as api};
-use agora_vocab::{Currency, Invalid, ProductId, Variant, WarehouseId};
+use agora_vocab::{Currency, Invalid, Money, ProductId, Variant, WarehouseId};
 use agora_web::{EntityTags, PageRequest, Problem, Start as PageStart, decode_cursor, encode_cursor};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use super::localized::{self, ChangeTranslation, Client};
 use crate::{
     domain::{
         Adjustment, Change, Cursor, Description, Details, Expected, Exported, ExportedLevel, Filter, IfMatch, ImageUrl,
-        Label, Listed, Listing, Name, Patch, Price, PriceChange, Product, ProductPage, QuotedVariant, Search, Sku,
-        Sort, Start, StockLocation, Taxonomy, Term,
+        Label, Listed, Listing, Name, Patch, Price, PriceChange, Prices, Product, ProductPage, QuotedVariant, Search,
+        Sku, Sort, Start, StockLocation, Taxonomy, Term, Translations,
     },
     service::QuoteResult,
 };
@@ -27,7 +28,7 @@ const IDS_MAX: usize = 100;
 pub(super) fn product(listed: Listed) -> api::Product {
     let Listed { product, stock } = listed;
     let Product { id, seller, version, details, created_at, updated_at } = product;
-    let Details { name, description, sku, price, category, brand, supplier, image_url } = details;
+    let Details { name, description, sku, price, category, brand, supplier, image_url, translations, prices } = details;
     api::Product {
         id,
         name: name.into(),
@@ -39,6 +40,8 @@ pub(super) fn product(listed: Listed) -> api::Product {
         brand: brand.map(Into::into),
         supplier: supplier.map(Into::into),
         image_url: image_url.map(Into::into),
+        translations: localized::translations(&translations),
+        prices: prices.iter().collect(),
         seller_id: seller,
         version,
         created_at,
@@ -52,10 +55,13 @@ pub(super) fn term(term: Term) -> api::Term {
     api::Term { id, name: name.into(), version, created_at, updated_at }
 }
 
-/// A page of products, each with its terms if they were requested.
-pub(super) fn page(page: ProductPage) -> List<api::ListedProduct> {
+/// A page of products for a client, each with its terms if they were requested.
+pub(super) fn page(page: ProductPage, client: &Client) -> List<api::ListedProduct> {
     let ProductPage { items, total, next, mut terms } = page;
-    let listed = |item: Listed| {
+    let listed = |mut item: Listed| {
+        client.localize(&mut item);
+        item.product.details.translations = Translations::default();
+        item.product.details.prices = Prices::default();
         let expanded = terms.remove(&item.product.id).map(|terms| {
             let mut expanded = api::Expanded::default();
             for named in terms {
@@ -112,21 +118,21 @@ pub(super) fn export(products: Vec<Exported>) -> Result<Vec<u8>, Problem> {
     Ok(lines)
 }
 
-/// The text of a product's entity tag, `<version>.<stock>`: the response contains the stock, which changes without a new
-/// version.
-fn tag_text(listed: &Listed) -> String {
-    format!("{}.{}", listed.product.version, listed.stock)
+/// The text of a product's entity tag, `<version>.<stock>` and what else distinguishes the representation: the response
+/// contains the stock, which changes without a new version.
+pub(super) fn tag_text(listed: &Listed, choice: &str) -> String {
+    format!("{}.{}{choice}", listed.product.version, listed.stock)
 }
 
-/// The `ETag` of a product.
+/// The `ETag` of a product as it is edited.
 pub(super) fn etag(listed: &Listed) -> HeaderValue {
-    // Digits, signs, a full stop and quotes are valid in a header value.
-    HeaderValue::try_from(format!("\"{}\"", tag_text(listed))).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+    quoted(&tag_text(listed, ""))
 }
 
-/// Whether the client has the representation: `If-None-Match` lists its tag.
-pub(super) fn is_known(headers: &HeaderMap, listed: &Listed) -> bool {
-    EntityTags::none_match_lists(headers, &tag_text(listed))
+/// An entity tag with this text.
+pub(super) fn quoted(text: &str) -> HeaderValue {
+    // Letters, digits, signs, full stops and quotes are valid in a header value.
+    HeaderValue::try_from(format!("\"{text}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
 /// Parses the expected version from `If-Match` and the body. A tag is `"<version>"` or a value of [`etag`], of which only
@@ -225,7 +231,19 @@ impl InvalidFields {
 
 /// Parses a new product: its details and its units in the main warehouse.
 pub(super) fn new_product(body: api::NewProduct) -> Result<(Details, i64), Problem> {
-    let api::NewProduct { name, description, sku, price, stock, category, brand, supplier, image_url } = body;
+    let api::NewProduct {
+        name,
+        description,
+        sku,
+        price,
+        stock,
+        category,
+        brand,
+        supplier,
+        image_url,
+        translations,
+        prices,
+    } = body;
     let mut invalid_fields = InvalidFields::default();
     let name = invalid_fields.take(Name::parse(&name));
     let description = invalid_fields.take(Description::parse(description.as_deref().unwrap_or_default()));
@@ -236,9 +254,16 @@ pub(super) fn new_product(body: api::NewProduct) -> Result<(Details, i64), Probl
     let brand = invalid_fields.optional(brand.as_deref(), |text| Label::parse("brand", text));
     let supplier = invalid_fields.optional(supplier.as_deref(), |text| Label::parse("supplier", text));
     let image_url = invalid_fields.optional(image_url.as_deref(), ImageUrl::parse);
+    let translations = invalid_fields.take(localized::parse(translations.unwrap_or_default())).unwrap_or_default();
+    let prices = invalid_fields.take(Prices::parse(prices.unwrap_or_default())).unwrap_or_default();
+    if let Some(price) = price {
+        invalid_fields.take(prices.check_beside(price));
+    }
     match (name, description, price, units) {
         (Some(name), Some(description), Some(price), Some(units)) if invalid_fields.is_empty() => {
-            Ok((Details { name, description, sku, price, category, brand, supplier, image_url }, units))
+            let details =
+                Details { name, description, sku, price, category, brand, supplier, image_url, translations, prices };
+            Ok((details, units))
         }
         _ => Err(invalid_fields.into_problem()),
     }
@@ -288,6 +313,11 @@ pub(super) struct ChangeProduct {
     supplier: Patch<String>,
     #[serde(skip_serializing_if = "Patch::is_keep")]
     image_url: Patch<String>,
+    #[serde(skip_serializing_if = "Patch::is_keep")]
+    translations: Patch<BTreeMap<String, Patch<ChangeTranslation>>>,
+    /// Replaces all prices in other currencies.
+    #[serde(skip_serializing_if = "Patch::is_keep")]
+    prices: Patch<Vec<Money>>,
 }
 
 /// A partial price: an absent member keeps its value.
@@ -308,7 +338,19 @@ impl ChangeProduct {
 
     /// Parses the change; an error lists every invalid field.
     pub(super) fn parse(self) -> Result<Change, Problem> {
-        let Self { version: _, name, description, sku, price, category, brand, supplier, image_url } = self;
+        let Self {
+            version: _,
+            name,
+            description,
+            sku,
+            price,
+            category,
+            brand,
+            supplier,
+            image_url,
+            translations,
+            prices,
+        } = self;
         let mut invalid_fields = InvalidFields::default();
         // `null` sets the description to the empty string.
         let description = match description {
@@ -326,6 +368,8 @@ impl ChangeProduct {
             brand: nullable(&mut invalid_fields, brand, |text| Label::parse("brand", &text)),
             supplier: nullable(&mut invalid_fields, supplier, |text| Label::parse("supplier", &text)),
             image_url: nullable(&mut invalid_fields, image_url, |text| ImageUrl::parse(&text)),
+            translations: nullable(&mut invalid_fields, translations, localized::parse_change),
+            prices: nullable(&mut invalid_fields, prices, Prices::parse),
         };
         if invalid_fields.is_empty() { Ok(change) } else { Err(invalid_fields.into_problem()) }
     }

@@ -105,6 +105,7 @@ pub fn cors(Origins(origins): &Origins) -> CorsLayer {
             header::IF_NONE_MATCH,
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("x-cart-token"),
+            HeaderName::from_static("x-currency"),
             trace::REQUEST_ID,
             HeaderName::from_static("traceparent"),
             HeaderName::from_static("tracestate"),

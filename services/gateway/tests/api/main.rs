@@ -4,6 +4,7 @@
 mod aliases;
 mod collection;
 mod hostile;
+mod streams;
 mod upstream;
 
 use std::collections::BTreeMap;
