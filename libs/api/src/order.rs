@@ -1,5 +1,6 @@
 //! Bodies of orders, and the internal commands by which payments begin and report.
 
+mod coupons;
 mod reports;
 mod returns;
 pub mod routes;
@@ -9,6 +10,7 @@ use agora_vocab::{AddressId, CommandId, Money, OrderId, PaymentId, ProductId, Se
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+pub use coupons::{Coupon, NewCoupon};
 pub use reports::{LatestOrders, ReportedOrder, ReportedUser, TopProduct, TopProducts};
 pub use returns::{NewReturn, ReceiveReturn, Return};
 pub use shipments::{NewShipment, Shipment, ShippedItem};
@@ -34,6 +36,9 @@ pub struct NewOrder {
     /// The total that the shopper has seen: an order of another total is not made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_total: Option<Money>,
+    /// A coupon, in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coupon_code: Option<String>,
 }
 
 /// A line of a new order. A price from the client would be ignored, so it is refused.
@@ -80,6 +85,12 @@ pub struct Order {
     pub items: Vec<Item>,
     /// What it costs.
     pub total: Money,
+    /// What a coupon takes off the items' sum; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discount: Option<Money>,
+    /// The coupon, in capitals; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coupon_code: Option<String>,
     /// Where it goes.
     pub shipping_address: Option<PostalAddress>,
     /// Its parcels, oldest first; absent if there is none.
@@ -115,6 +126,9 @@ pub struct Item {
     pub price: Money,
     /// `price` × `quantity`.
     pub total: Money,
+    /// Its part of the order's discount; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discount: Option<Money>,
     /// The brand then.
     pub brand: Option<String>,
     /// The category then.

@@ -2,12 +2,15 @@
 //!
 //! Depends on the shared vocabulary and the published events; must not depend on HTTP, SQL or another service.
 
+mod charges;
+mod coupon;
 mod draft;
 mod history;
 mod limits;
 mod order;
 mod order_return;
 mod parcels;
+mod patch;
 mod report;
 mod saga;
 mod shipment;
@@ -15,6 +18,8 @@ mod status;
 mod transition;
 mod verify;
 
+pub use charges::{ChargeError, ChargeTerms, Charges, Discount, charge};
+pub use coupon::{Coupon, CouponChange, CouponCode, CouponRefused, CouponTerms, CouponValue, NewCoupon, uses_limit};
 pub use draft::{
     DRAFT_LINES_MAX, FieldError, Method, OrderDraft, PayWith, PricingError, Product, RequestedLine, RequestedLines,
     Source, Token, price,
@@ -24,6 +29,7 @@ pub use limits::{LimitReached, UnpaidLimits};
 pub use order::{CartVersion, Line, Order, OrderProgress, number};
 pub use order_return::{RETURN_WINDOW, RETURNS_MAX, Return, ReturnStatus};
 pub use parcels::{NewReturn, NewShipment};
+pub use patch::Patch;
 pub use report::{Customer, CustomerEvent, ReportedOrder, TopProduct, TopProducts};
 pub use saga::{
     DueReturn, HOLD_MARGIN_SECONDS, Hold, LEASE, OwnPayment, Phase, RunnerId, STUCK_AFTER, Saga, SagaLease, Shortage,

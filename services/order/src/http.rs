@@ -1,9 +1,11 @@
 //! HTTP API of orders: routers and the mapping from errors to problem responses. Must not contain SQL.
 
+mod coupons;
 mod internal;
 mod public;
 mod reports;
 mod returns;
+mod settings;
 mod shipments;
 mod wire;
 
@@ -38,7 +40,8 @@ pub fn routers(
             public::routes(service.clone())
                 .merge(shipments::routes(service.clone()))
                 .merge(returns::routes(service.clone()))
-                .merge(reports::routes(reports)),
+                .merge(reports::routes(reports))
+                .merge(coupons::routes(service.prices.clone())),
             settings,
         ),
         internal: agora_web::internal(
@@ -95,6 +98,14 @@ impl From<Error> for Problem {
                 .field("expectedTotal", format!("must be {total}, or absent"))
                 .extra("total", json!(total)),
             Error::LimitReached(reached) => limit_reached(reached),
+            Error::CouponExhausted => Self::new(StatusCode::CONFLICT, "COUPON_EXHAUSTED").detail(
+                "the coupon is used up: nothing was ordered, and the cart has its lines back; order without it",
+            ),
+            Error::TooManyGuesses { retry_after } => Self::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_ATTEMPTS")
+                .detail("too many codes that are no coupons: order without a coupon, or wait")
+                .retry_after(retry_after),
+            Error::CodeTaken => Self::new(StatusCode::CONFLICT, "CODE_TAKEN")
+                .detail("the code is taken: change what has it, or choose another code"),
             Error::CartAlreadyOrdered => Self::new(StatusCode::CONFLICT, "CART_ALREADY_ORDERED")
                 .detail("another order was made of this cart; see your orders"),
             Error::Refused(refused) => refused.into(),

@@ -4,6 +4,7 @@ mod change;
 mod maintenance;
 mod pay;
 mod place;
+mod prices;
 mod read;
 mod report;
 mod saga;
@@ -20,6 +21,7 @@ use tokio::sync::Notify;
 pub use self::{
     pay::PAYMENT_RESULT_WITHIN,
     place::{NewOrder, Placed, Shipping},
+    prices::PriceService,
     report::ReportService,
     saga::Services,
     unfinished::{UnfinishedUndo, UnfinishedUndos},
@@ -42,6 +44,7 @@ pub struct OrderService {
     pub services: Services,
     /// Client of the user service's address book.
     pub addresses: Arc<dyn Addresses>,
+    pub prices: PriceService,
     /// Generator of UUIDv7 ids.
     pub ids: Arc<dyn Ids>,
     /// Notification that wakes the worker before its next poll.
@@ -86,6 +89,18 @@ pub enum Error {
     /// The user has as many unpaid orders or held units as a user can have.
     #[error(transparent)]
     LimitReached(LimitReached),
+    /// All uses of the coupon, or all of the user's, are claimed.
+    #[error("the coupon is used up")]
+    CouponExhausted,
+    /// The user has sent too many codes that are no coupons.
+    #[error("too many wrong coupon codes")]
+    TooManyGuesses {
+        /// Seconds until another code is looked up.
+        retry_after: u32,
+    },
+    /// Another setting has the code.
+    #[error("the code is taken")]
+    CodeTaken,
     /// Another live order has this version of the cart.
     #[error("another order has this cart")]
     CartAlreadyOrdered,

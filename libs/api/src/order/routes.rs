@@ -27,6 +27,12 @@ routes! {
         REJECT_RETURN = Post "/api/v1/orders/{id}/returns/{returnId}/reject" Policy::ADMIN;
         /// Records that the units arrived, which refunds their price.
         RECEIVE_RETURN = Post "/api/v1/orders/{id}/returns/{returnId}/receive" Policy::ADMIN;
+        /// A page of the coupons, by code.
+        LIST_COUPONS = Get "/api/v1/admin/coupons" Policy::ADMIN;
+        CREATE_COUPON = Post "/api/v1/admin/coupons" Policy::ADMIN;
+        READ_COUPON = Get "/api/v1/admin/coupons/{code}" Policy::ADMIN;
+        /// Changes when and how often a coupon can be used.
+        CHANGE_COUPON = Patch "/api/v1/admin/coupons/{code}" Policy::ADMIN;
         /// A page of the orders of all users.
         LIST_ALL = Get "/api/v1/admin/orders" Policy::ADMIN;
         /// What sold most.

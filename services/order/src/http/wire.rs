@@ -2,6 +2,7 @@
 
 use agora_api::order as api;
 use agora_outbox::StoredResponse;
+use agora_vocab::Money;
 use agora_web::Problem;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -25,8 +26,15 @@ pub(super) fn wire(order: &Order) -> api::Order {
         status: status.as_str().to_owned(),
         payment_status: payment_status.as_str().to_owned(),
         payment_id: payment,
-        items: order.lines.iter().map(item).collect(),
+        items: order
+            .lines
+            .iter()
+            .enumerate()
+            .map(|(index, line)| item(line, order.charges.discount_of(index)))
+            .collect(),
         total: order.total,
+        discount: order.charges.discount.as_ref().map(|discount| discount.amount),
+        coupon_code: order.charges.discount.as_ref().map(|discount| discount.code.as_str().to_owned()),
         shipping_address: order.address.clone().map(Into::into),
         shipments: order.shipments.iter().map(|shipment| parcel(order, shipment)).collect(),
         returns: order.returns.iter().map(|returned| order_return(order, returned)).collect(),
@@ -52,7 +60,7 @@ fn parcel(order: &Order, shipment: &Shipment) -> api::Shipment {
 }
 
 fn order_return(order: &Order, returned: &Return) -> api::Return {
-    let Return { id, items, reason, amount, status, resellable, created_at, updated_at } = returned;
+    let Return { id, items, reason, amount, amounts: _, status, resellable, created_at, updated_at } = returned;
     api::Return {
         id: *id,
         status: status.as_str().to_owned(),
@@ -74,7 +82,7 @@ fn units(order: &Order, items: &[LineUnits]) -> Vec<api::ShippedItem> {
     items.iter().filter_map(item).collect()
 }
 
-fn item(line: &Line) -> api::Item {
+fn item(line: &Line, discount: Option<Money>) -> api::Item {
     let Line { product, variant, name, quantity, price, total, brand, category, supplier, seller } = line;
     api::Item {
         product_id: *product,
@@ -83,6 +91,7 @@ fn item(line: &Line) -> api::Item {
         quantity: quantity.get(),
         price: *price,
         total: *total,
+        discount,
         brand: brand.clone(),
         category: category.clone(),
         supplier: supplier.clone(),

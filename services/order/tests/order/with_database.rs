@@ -2,6 +2,8 @@
 
 mod blocked_users;
 mod cached;
+mod coupon_uses;
+mod coupons;
 mod crashes;
 mod crashing_store;
 mod event_consumer;

@@ -53,7 +53,8 @@ const STATEMENTS: [(&str, &str); 14] = [
     (include_str!("../../../sql/top_products.sql"), "bigint"),
     (
         include_str!("../../../sql/create_order.sql"),
-        "uuid, order_head, order_progress, order_line[], saga_state, history_entry[], outbox_event[], bigint, bigint",
+        "uuid, order_head, order_progress, order_line[], saga_state, history_entry[], outbox_event[], bigint, bigint, \
+            jsonb",
     ),
 ];
 

@@ -1,0 +1,64 @@
+//! The store of what decides the price of an order besides its products: coupons. Every method is one transaction and uses the
+//! clock of the database.
+
+use agora_outbox::{DedupKey, Outcome, StoreError};
+use agora_vocab::{Page, PageSize, UserId};
+use async_trait::async_trait;
+
+use crate::domain::{Coupon, CouponChange, CouponCode, FieldError, NewCoupon};
+
+/// Everything that decides prices.
+pub trait PriceStore: Coupons {}
+
+impl<T: Coupons> PriceStore for T {}
+
+/// Coupons. A use is claimed by [`super::Orders::create`].
+#[async_trait]
+pub trait Coupons: Send + Sync {
+    /// Finds the active coupon that a user names. Counts wrong codes: a user who sent too many gets no answer for a while. Of
+    /// concurrent calls of a user, each counts those before it.
+    async fn redeemable(&self, user: UserId, code: &CouponCode) -> Result<Redeemable, StoreError>;
+
+    async fn coupon(&self, code: &CouponCode) -> Result<Option<Coupon>, StoreError>;
+
+    /// Returns a page by code, after the code `after`.
+    async fn coupons(&self, after: &str, size: PageSize) -> Result<Page<Coupon>, StoreError>;
+
+    async fn add_coupon(&self, new: &NewCoupon, dedup_key: &DedupKey) -> Result<Outcome<Coupon>, SettingError>;
+
+    async fn change_coupon(
+        &self,
+        code: &CouponCode,
+        change: &CouponChange,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<Coupon>, SettingError>;
+}
+
+/// Result of [`Coupons::redeemable`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Redeemable {
+    Found(Box<Coupon>),
+    /// No active coupon has the code.
+    Unknown,
+    /// The user has sent too many wrong codes.
+    TooManyGuesses {
+        /// Seconds until another code is looked up.
+        retry_after: u32,
+    },
+}
+
+/// Why a setting was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingError {
+    #[error("no such setting")]
+    NotFound,
+    /// Another one has the code.
+    #[error("the code is taken")]
+    Taken,
+    /// Invalid fields of the result.
+    #[error("invalid fields")]
+    Invalid(Vec<FieldError>),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
