@@ -5,6 +5,7 @@ mod reports;
 mod returns;
 pub mod routes;
 mod shipments;
+mod shipping_methods;
 
 use agora_vocab::{AddressId, CommandId, Money, OrderId, PaymentId, ProductId, SellerId, UserId};
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ pub use coupons::{Coupon, NewCoupon};
 pub use reports::{LatestOrders, ReportedOrder, ReportedUser, TopProduct, TopProducts};
 pub use returns::{NewReturn, ReceiveReturn, Return};
 pub use shipments::{NewShipment, Shipment, ShippedItem};
+pub use shipping_methods::{NewShippingMethod, ShippingMethod};
 
 use crate::user::PostalAddress;
 
@@ -39,6 +41,9 @@ pub struct NewOrder {
     /// A coupon, in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coupon_code: Option<String>,
+    /// How to deliver; the cheapest method that serves the address if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping_method: Option<String>,
 }
 
 /// A line of a new order. A price from the client would be ignored, so it is refused.
@@ -91,6 +96,12 @@ pub struct Order {
     /// The coupon, in capitals; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coupon_code: Option<String>,
+    /// How it is delivered; absent if the shop has no shipping methods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping_method: Option<String>,
+    /// A part of the total; absent if the shop has no shipping methods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping_price: Option<Money>,
     /// Where it goes.
     pub shipping_address: Option<PostalAddress>,
     /// Its parcels, oldest first; absent if there is none.

@@ -79,6 +79,8 @@ pub struct Charges {
     /// What a coupon takes off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discount: Option<Money>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shipping_price: Option<Money>,
 }
 
 /// A line of an order, frozen when it was made.

@@ -161,7 +161,7 @@ pub const ORDER: Service = Service {
     name: "order",
     port: 3004,
     internal_port: Some(4004),
-    routes: &["/orders", "/admin/orders", "/admin/reports", "/admin/coupons"],
+    routes: &["/orders", "/admin/orders", "/admin/reports", "/admin/coupons", "/admin/shipping-methods"],
     database: true,
     publishes: &[topics::ORDER],
     consumes: &[topics::PAYMENT, topics::INVENTORY, topics::USER],

@@ -11,9 +11,11 @@ mod order;
 mod order_return;
 mod parcels;
 mod patch;
+mod price_rules;
 mod report;
 mod saga;
 mod shipment;
+mod shipping;
 mod status;
 mod transition;
 mod verify;
@@ -30,12 +32,17 @@ pub use order::{CartVersion, Line, Order, OrderProgress, number};
 pub use order_return::{RETURN_WINDOW, RETURNS_MAX, Return, ReturnStatus};
 pub use parcels::{NewReturn, NewShipment};
 pub use patch::Patch;
+pub use price_rules::PriceRules;
 pub use report::{Customer, CustomerEvent, ReportedOrder, TopProduct, TopProducts};
 pub use saga::{
     DueReturn, HOLD_MARGIN_SECONDS, Hold, LEASE, OwnPayment, Phase, RunnerId, STUCK_AFTER, Saga, SagaLease, Shortage,
     Step, command_id, lease, next, phase, wake_at,
 };
 pub use shipment::{LineUnits, SHIPMENTS_MAX, Shipment};
+pub use shipping::{
+    MethodCode, NewShippingMethod, SHIPPING_METHODS_MAX, ShippingChange, ShippingCharge, ShippingMethod,
+    ShippingRefused, ShippingTerms,
+};
 pub use status::{EDGES, PAYMENT_EDGES, PaymentStatus, Status};
 pub use transition::{
     DECLINES_MAX, Decision, Decisions, PaymentOutcome, Refused, ReturnChange, SagaEvent, State, decide, decide_all,

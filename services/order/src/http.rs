@@ -7,6 +7,7 @@ mod reports;
 mod returns;
 mod settings;
 mod shipments;
+mod shipping_methods;
 mod wire;
 
 use agora_chassis::{Process, Routers, WatchedSecret};
@@ -41,7 +42,8 @@ pub fn routers(
                 .merge(shipments::routes(service.clone()))
                 .merge(returns::routes(service.clone()))
                 .merge(reports::routes(reports))
-                .merge(coupons::routes(service.prices.clone())),
+                .merge(coupons::routes(service.prices.clone()))
+                .merge(shipping_methods::routes(service.prices.clone())),
             settings,
         ),
         internal: agora_web::internal(
@@ -106,6 +108,8 @@ impl From<Error> for Problem {
                 .retry_after(retry_after),
             Error::CodeTaken => Self::new(StatusCode::CONFLICT, "CODE_TAKEN")
                 .detail("the code is taken: change what has it, or choose another code"),
+            Error::TooManySettings { limit } => Self::new(StatusCode::CONFLICT, "TOO_MANY_SETTINGS")
+                .detail(format!("there can be at most {limit}: change one of them")),
             Error::CartAlreadyOrdered => Self::new(StatusCode::CONFLICT, "CART_ALREADY_ORDERED")
                 .detail("another order was made of this cart; see your orders"),
             Error::Refused(refused) => refused.into(),

@@ -72,7 +72,7 @@ async fn build(config: Config, process: &Process) -> Started {
             epoch: config.epoch,
         },
         addresses: Arc::new(UserClient(client("user", &config.user_url))),
-        prices: PriceService { store: Arc::new(PgPrices { db: db.clone() }) },
+        prices: PriceService { store: Arc::new(PgPrices { db: db.clone() }), known: Arc::default() },
         ids: process.ids(),
         work: Arc::new(Notify::new()),
         unfinished: Arc::default(),

@@ -13,6 +13,7 @@ mod read;
 mod reports;
 mod row;
 mod sagas;
+mod shipping_methods;
 mod write;
 
 use std::{collections::HashSet, sync::Arc};

@@ -1,6 +1,7 @@
 //! Use cases of the order service, one method each. Depends on domain and ports; must not depend on HTTP or SQL.
 
 mod change;
+mod known_rules;
 mod maintenance;
 mod pay;
 mod place;
@@ -19,6 +20,7 @@ use agora_vocab::{Ids, Money, MoneyError, ProductId};
 use tokio::sync::Notify;
 
 pub use self::{
+    known_rules::KnownRules,
     pay::PAYMENT_RESULT_WITHIN,
     place::{NewOrder, Placed, Shipping},
     prices::PriceService,
@@ -101,6 +103,9 @@ pub enum Error {
     /// Another setting has the code.
     #[error("the code is taken")]
     CodeTaken,
+    /// The shop has the greatest number of such settings.
+    #[error("there are {limit} already")]
+    TooManySettings { limit: u16 },
     /// Another live order has this version of the cart.
     #[error("another order has this cart")]
     CartAlreadyOrdered,

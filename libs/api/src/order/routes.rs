@@ -33,6 +33,11 @@ routes! {
         READ_COUPON = Get "/api/v1/admin/coupons/{code}" Policy::ADMIN;
         /// Changes when and how often a coupon can be used.
         CHANGE_COUPON = Patch "/api/v1/admin/coupons/{code}" Policy::ADMIN;
+        /// A page of the shipping methods, by code.
+        LIST_SHIPPING_METHODS = Get "/api/v1/admin/shipping-methods" Policy::ADMIN;
+        CREATE_SHIPPING_METHOD = Post "/api/v1/admin/shipping-methods" Policy::ADMIN;
+        READ_SHIPPING_METHOD = Get "/api/v1/admin/shipping-methods/{code}" Policy::ADMIN;
+        CHANGE_SHIPPING_METHOD = Patch "/api/v1/admin/shipping-methods/{code}" Policy::ADMIN;
         /// A page of the orders of all users.
         LIST_ALL = Get "/api/v1/admin/orders" Policy::ADMIN;
         /// What sold most.

@@ -1,10 +1,13 @@
-//! What an order costs beside its lines, fixed at creation: the discount of a coupon. No I/O.
+//! What an order costs beside its lines, fixed at creation: the discount of a coupon, and shipping. No I/O.
 
-use agora_vocab::{Money, MoneyError};
+use agora_vocab::{Country, Money, MoneyError};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Coupon, CouponCode, CouponRefused, Line, LineUnits, Order, ReturnStatus, coupon::share};
+use super::{
+    Coupon, CouponCode, CouponRefused, Line, LineUnits, MethodCode, Order, PriceRules, ReturnStatus, ShippingCharge,
+    ShippingRefused, coupon::share, shipping::choose,
+};
 
 /// Charges of an order. Empty for an order that costs the sum of its lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +16,9 @@ pub struct Charges {
     /// What a coupon takes off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discount: Option<Discount>,
+    /// What the delivery costs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shipping: Option<ShippingCharge>,
 }
 
 /// The discount of a coupon.
@@ -30,7 +36,12 @@ pub struct Discount {
 pub struct ChargeTerms<'a> {
     /// Time of the order, by the database's clock.
     pub at: OffsetDateTime,
+    pub rules: &'a PriceRules,
+    /// Where the order goes.
+    pub country: Option<&'a Country>,
     pub coupon: Option<&'a Coupon>,
+    /// The method that the user names.
+    pub shipping_method: Option<&'a MethodCode>,
 }
 
 /// Why an order cannot be charged.
@@ -38,6 +49,8 @@ pub struct ChargeTerms<'a> {
 pub enum ChargeError {
     #[error("the coupon gives no discount")]
     Coupon(#[source] CouponRefused),
+    #[error("the order cannot be delivered")]
+    Shipping(#[source] ShippingRefused),
     /// A sum overflows.
     #[error("the total overflows")]
     Sum(#[from] MoneyError),
@@ -45,13 +58,18 @@ pub enum ChargeError {
 
 /// The charges of an order whose lines sum to `goods`, and its total.
 pub fn charge(lines: &[Line], goods: Money, terms: ChargeTerms<'_>) -> Result<(Charges, Money), ChargeError> {
-    let ChargeTerms { at, coupon } = terms;
+    let ChargeTerms { at, rules, country, coupon, shipping_method } = terms;
     let discount = coupon.map(|coupon| discount(coupon, lines, (goods, at))).transpose()?;
-    let total = match &discount {
+    let net = match &discount {
         Some(discount) => goods.checked_sub(discount.amount)?,
         None => goods,
     };
-    Ok((Charges { discount }, total))
+    let shipping = choose(&rules.shipping_methods, shipping_method, (country, net)).map_err(ChargeError::Shipping)?;
+    let total = match &shipping {
+        Some(shipping) => net.checked_add(shipping.price)?,
+        None => net,
+    };
+    Ok((Charges { discount, shipping }, total))
 }
 
 /// Each line bears the discount in proportion to its price.
@@ -111,7 +129,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::{ChargeError, ChargeTerms, Charges, charge};
-    use crate::domain::{Coupon, CouponCode, CouponRefused, CouponTerms, CouponValue, Line};
+    use crate::domain::{Coupon, CouponCode, CouponRefused, CouponTerms, CouponValue, Line, PriceRules};
 
     const NOW: time::OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
 
@@ -147,6 +165,11 @@ mod tests {
         Coupon { code, value, terms, uses: 0, created_at: NOW, updated_at: NOW }
     }
 
+    fn with(coupon: Option<&Coupon>) -> ChargeTerms<'_> {
+        static NO_RULES: PriceRules = PriceRules { shipping_methods: Vec::new() };
+        ChargeTerms { at: NOW, rules: &NO_RULES, country: None, coupon, shipping_method: None }
+    }
+
     fn goods(lines: &[Line]) -> Money {
         Money::sum(Currency::EUR, lines.iter().map(|line| line.total)).unwrap()
     }
@@ -154,7 +177,7 @@ mod tests {
     #[test]
     fn an_order_without_a_coupon_costs_the_sum_of_its_lines() {
         let lines = [line(1, 1999, 2), line(2, 500, 1)];
-        let terms = ChargeTerms { at: NOW, coupon: None };
+        let terms = with(None);
         assert_eq!(charge(&lines, goods(&lines), terms), Ok((Charges::default(), eur(4498))));
         assert_eq!(serde_json::to_string(&Charges::default()).unwrap(), "{}");
     }
@@ -163,7 +186,7 @@ mod tests {
     fn the_lines_bear_the_discount_in_proportion_to_their_prices() {
         let lines = [line(1, 1000, 1), line(2, 1000, 1), line(3, 1000, 1)];
         let coupon = coupon(CouponValue::Fixed { amount: eur(100) });
-        let terms = ChargeTerms { at: NOW, coupon: Some(&coupon) };
+        let terms = with(Some(&coupon));
         let (charges, total) = charge(&lines, goods(&lines), terms).unwrap();
         let parts: Vec<_> = (0..4).map(|index| charges.discount_of(index).map(|part| part.amount)).collect();
         assert_eq!((parts, total), (vec![Some(34), Some(33), Some(33), None], eur(2900)));
@@ -173,7 +196,7 @@ mod tests {
     fn a_coupon_that_does_not_apply_is_refused() {
         let lines = [line(1, 1, 1)];
         let coupon = coupon(CouponValue::Percent { basis_points: 10_000 });
-        let terms = ChargeTerms { at: NOW, coupon: Some(&coupon) };
+        let terms = with(Some(&coupon));
         assert_eq!(charge(&lines, goods(&lines), terms), Err(ChargeError::Coupon(CouponRefused::NoDiscount)));
     }
 
@@ -191,7 +214,7 @@ mod tests {
                 None => CouponValue::Percent { basis_points: points },
             };
             let (coupon, goods) = (coupon(value), goods(&lines));
-            let terms = ChargeTerms { at: NOW, coupon: Some(&coupon) };
+            let terms = with(Some(&coupon));
             match charge(&lines, goods, terms) {
                 Err(error) => prop_assert_eq!(error, ChargeError::Coupon(CouponRefused::NoDiscount)),
                 Ok((Charges { discount, .. }, total)) => {

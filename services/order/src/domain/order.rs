@@ -23,7 +23,7 @@ pub struct Order {
     pub cart: Option<CartVersion>,
     /// Ordered lines, at least one.
     pub lines: Vec<Line>,
-    /// Sum of all lines less the discount.
+    /// Sum of all lines less the discount, and shipping.
     pub total: Money,
     /// What it costs beside its lines.
     #[serde(default, skip_serializing_if = "Charges::is_empty")]
@@ -184,8 +184,11 @@ impl Order {
 
 impl Charges {
     fn to_payload(&self) -> Option<ChargesPayload> {
-        let Self { discount } = self;
-        let payload = ChargesPayload { discount: discount.as_ref().map(|discount| discount.amount) };
+        let Self { discount, shipping } = self;
+        let payload = ChargesPayload {
+            discount: discount.as_ref().map(|discount| discount.amount),
+            shipping_price: shipping.as_ref().map(|shipping| shipping.price),
+        };
         (!self.is_empty()).then_some(payload)
     }
 }

@@ -61,6 +61,7 @@ fn differing_fields(rebuilt: &Order, row: &Order) -> Vec<&'static str> {
         ("lines", rebuilt.lines == row.lines),
         ("total", rebuilt.total == row.total),
         ("discount", rebuilt.charges.discount == row.charges.discount),
+        ("shipping", rebuilt.charges.shipping == row.charges.shipping),
         ("address", rebuilt.address == row.address),
         ("expires_at", rebuilt.expires_at == row.expires_at),
         ("created_at", rebuilt.created_at == row.created_at),

@@ -35,6 +35,8 @@ pub(super) fn wire(order: &Order) -> api::Order {
         total: order.total,
         discount: order.charges.discount.as_ref().map(|discount| discount.amount),
         coupon_code: order.charges.discount.as_ref().map(|discount| discount.code.as_str().to_owned()),
+        shipping_method: order.charges.shipping.as_ref().map(|shipping| shipping.method.as_str().to_owned()),
+        shipping_price: order.charges.shipping.as_ref().map(|shipping| shipping.price),
         shipping_address: order.address.clone().map(Into::into),
         shipments: order.shipments.iter().map(|shipment| parcel(order, shipment)).collect(),
         returns: order.returns.iter().map(|returned| order_return(order, returned)).collect(),

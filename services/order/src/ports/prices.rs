@@ -1,16 +1,25 @@
-//! The store of what decides the price of an order besides its products: coupons. Every method is one transaction and uses the
+//! The store of what decides the price of an order besides its products: coupons and shipping methods. Every method is one transaction and uses the
 //! clock of the database.
 
 use agora_outbox::{DedupKey, Outcome, StoreError};
 use agora_vocab::{Page, PageSize, UserId};
 use async_trait::async_trait;
 
-use crate::domain::{Coupon, CouponChange, CouponCode, FieldError, NewCoupon};
+use crate::domain::{
+    Coupon, CouponChange, CouponCode, FieldError, MethodCode, NewCoupon, NewShippingMethod, PriceRules, ShippingChange,
+    ShippingMethod,
+};
 
 /// Everything that decides prices.
-pub trait PriceStore: Coupons {}
+pub trait PriceStore: Rules + Coupons + ShippingMethods {}
 
-impl<T: Coupons> PriceStore for T {}
+impl<T: Rules + Coupons + ShippingMethods> PriceStore for T {}
+
+/// What applies to every new order.
+#[async_trait]
+pub trait Rules: Send + Sync {
+    async fn price_rules(&self) -> Result<PriceRules, StoreError>;
+}
 
 /// Coupons. A use is claimed by [`super::Orders::create`].
 #[async_trait]
@@ -34,6 +43,28 @@ pub trait Coupons: Send + Sync {
     ) -> Result<Outcome<Coupon>, SettingError>;
 }
 
+/// Shipping methods.
+#[async_trait]
+pub trait ShippingMethods: Send + Sync {
+    async fn shipping_method(&self, code: &MethodCode) -> Result<Option<ShippingMethod>, StoreError>;
+
+    /// Returns a page by code, after the code `after`.
+    async fn shipping_methods(&self, after: &str, size: PageSize) -> Result<Page<ShippingMethod>, StoreError>;
+
+    async fn add_shipping_method(
+        &self,
+        new: &NewShippingMethod,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<ShippingMethod>, SettingError>;
+
+    async fn change_shipping_method(
+        &self,
+        code: &MethodCode,
+        change: &ShippingChange,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<ShippingMethod>, SettingError>;
+}
+
 /// Result of [`Coupons::redeemable`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Redeemable {
@@ -55,6 +86,9 @@ pub enum SettingError {
     /// Another one has the code.
     #[error("the code is taken")]
     Taken,
+    /// The shop has the greatest number of them.
+    #[error("there are {limit} already")]
+    TooMany { limit: u16 },
     /// Invalid fields of the result.
     #[error("invalid fields")]
     Invalid(Vec<FieldError>),

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::{Error, OrderService, UnfinishedUndo, prices::refused_coupon};
 use crate::{
     domain::{
-        CartVersion, ChargeError, ChargeTerms, CouponCode, FieldError, OrderDraft, PayWith, PricingError,
+        CartVersion, ChargeError, ChargeTerms, CouponCode, FieldError, MethodCode, OrderDraft, PayWith, PricingError,
         RequestedLine, RunnerId, Source, State, charge, command_id, price,
     },
     ports::{CheckoutError, CreateError, Issued, RequestLease, SagaSnapshot},
@@ -29,6 +29,8 @@ pub struct NewOrder {
     /// Total that the user expects; any if absent.
     pub expected_total: Option<Money>,
     pub coupon: Option<CouponCode>,
+    /// The cheapest that delivers if absent.
+    pub shipping_method: Option<MethodCode>,
 }
 
 /// Shipping address of a new order.
@@ -108,7 +110,7 @@ impl OrderService {
     }
 
     async fn draft(&self, (id, at): (OrderId, OffsetDateTime), new: NewOrder) -> Result<OrderDraft, Error> {
-        let NewOrder { user, source, shipping, pay, expected_total, coupon } = new;
+        let NewOrder { user, source, shipping, pay, expected_total, coupon, shipping_method } = new;
         let address = self.address(user, shipping).await?;
         let coupon = match coupon {
             Some(code) => Some(self.prices.redeemable(user, &code).await?),
@@ -124,9 +126,18 @@ impl OrderService {
             PricingError::UnknownVariants(lines) => Error::Invalid(unknown_variants(&lines)),
             PricingError::Sum(error) => Error::NoSum(error),
         })?;
-        let terms = ChargeTerms { at, coupon: coupon.as_ref() };
+        let terms = ChargeTerms {
+            at,
+            rules: &*self.prices.rules().await?,
+            country: address.as_ref().map(|address| &address.country),
+            coupon: coupon.as_ref(),
+            shipping_method: shipping_method.as_ref(),
+        };
         let (charges, total) = charge(&lines, goods, terms).map_err(|refused| match refused {
             ChargeError::Coupon(refused) => refused_coupon(refused),
+            ChargeError::Shipping(refused) => {
+                Error::Invalid(vec![FieldError::new("shippingMethod", refused.to_string())])
+            }
             ChargeError::Sum(error) => Error::NoSum(error),
         })?;
         if expected_total.is_some_and(|expected| expected != total) {

@@ -5,19 +5,28 @@ use std::sync::Arc;
 use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{Page, PageSize, UserId};
 
-use super::Error;
+use super::{Error, KnownRules};
 use crate::{
-    domain::{Coupon, CouponChange, CouponCode, CouponRefused, FieldError, NewCoupon},
+    domain::{
+        Coupon, CouponChange, CouponCode, CouponRefused, FieldError, MethodCode, NewCoupon, NewShippingMethod,
+        PriceRules, ShippingChange, ShippingMethod,
+    },
     ports::{PriceStore, Redeemable, SettingError},
 };
 
-/// Coupons.
+/// Coupons and shipping methods.
 #[derive(Clone)]
 pub struct PriceService {
     pub store: Arc<dyn PriceStore>,
+    pub known: Arc<KnownRules>,
 }
 
 impl PriceService {
+    /// What applies to a new order; up to a second old if another process has changed it.
+    pub(super) async fn rules(&self) -> Result<Arc<PriceRules>, Error> {
+        Ok(self.known.get(&*self.store).await?)
+    }
+
     /// The coupon that a user names for an order. A wrong code counts as a guess.
     pub(super) async fn redeemable(&self, user: UserId, code: &CouponCode) -> Result<Coupon, Error> {
         match self.store.redeemable(user, code).await? {
@@ -52,6 +61,39 @@ impl PriceService {
     ) -> Result<Outcome<Coupon>, Error> {
         Ok(self.store.change_coupon(code, change, dedup_key).await?)
     }
+
+    /// Returns a shipping method; [`Error::NotFound`] if none has the code.
+    pub async fn shipping_method(&self, code: &MethodCode) -> Result<ShippingMethod, Error> {
+        self.store.shipping_method(code).await?.ok_or(Error::NotFound)
+    }
+
+    /// Returns a page by code, after the code `after`.
+    pub async fn shipping_methods(&self, after: &str, size: PageSize) -> Result<Page<ShippingMethod>, Error> {
+        Ok(self.store.shipping_methods(after, size).await?)
+    }
+
+    /// Creates a shipping method. A duplicate of `dedup_key` returns the first result.
+    pub async fn create_shipping_method(
+        &self,
+        new: &NewShippingMethod,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<ShippingMethod>, Error> {
+        let made = self.store.add_shipping_method(new, dedup_key).await;
+        self.known.clear();
+        Ok(made?)
+    }
+
+    /// Changes a shipping method. Orders that exist keep their price.
+    pub async fn change_shipping_method(
+        &self,
+        code: &MethodCode,
+        change: &ShippingChange,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<ShippingMethod>, Error> {
+        let changed = self.store.change_shipping_method(code, change, dedup_key).await;
+        self.known.clear();
+        Ok(changed?)
+    }
 }
 
 /// The error of an order whose coupon does not apply.
@@ -64,6 +106,7 @@ impl From<SettingError> for Error {
         match error {
             SettingError::NotFound => Self::NotFound,
             SettingError::Taken => Self::CodeTaken,
+            SettingError::TooMany { limit } => Self::TooManySettings { limit },
             SettingError::Invalid(wrong) => Self::Invalid(wrong),
             SettingError::Store(error) => error.into(),
         }

@@ -21,6 +21,7 @@ mod rejections;
 mod reports;
 mod returns;
 mod shipments;
+mod shipping;
 mod shop;
 mod status_changes;
 mod store;

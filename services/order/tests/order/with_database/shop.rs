@@ -217,7 +217,7 @@ fn service(store: Arc<dyn OrderStore>, db: &Db, fakes: &FakeServices) -> OrderSe
             epoch: Epoch::default(),
         },
         addresses: Arc::new(fakes.addresses.clone()),
-        prices: PriceService { store: Arc::new(PgPrices { db: db.clone() }) },
+        prices: PriceService { store: Arc::new(PgPrices { db: db.clone() }), known: Arc::default() },
         ids: Process::for_test("order").ids(),
         work: Arc::new(Notify::new()),
         unfinished: Arc::default(),
