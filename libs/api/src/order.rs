@@ -6,6 +6,7 @@ mod returns;
 pub mod routes;
 mod shipments;
 mod shipping_methods;
+mod tax_rules;
 
 use agora_vocab::{AddressId, CommandId, Money, OrderId, PaymentId, ProductId, SellerId, UserId};
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ pub use reports::{LatestOrders, ReportedOrder, ReportedUser, TopProduct, TopProd
 pub use returns::{NewReturn, ReceiveReturn, Return};
 pub use shipments::{NewShipment, Shipment, ShippedItem};
 pub use shipping_methods::{NewShippingMethod, ShippingMethod};
+pub use tax_rules::{NewTaxRule, Tax, TaxRule};
 
 use crate::user::PostalAddress;
 
@@ -102,6 +104,9 @@ pub struct Order {
     /// A part of the total; absent if the shop has no shipping methods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shipping_price: Option<Money>,
+    /// The tax that the prices of the items include; absent without a rule for the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax: Option<Tax>,
     /// Where it goes.
     pub shipping_address: Option<PostalAddress>,
     /// Its parcels, oldest first; absent if there is none.
@@ -140,6 +145,9 @@ pub struct Item {
     /// Its part of the order's discount; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discount: Option<Money>,
+    /// The tax that its total less the discount includes; absent without a rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax: Option<Money>,
     /// The brand then.
     pub brand: Option<String>,
     /// The category then.

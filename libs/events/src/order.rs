@@ -81,6 +81,9 @@ pub struct Charges {
     pub discount: Option<Money>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shipping_price: Option<Money>,
+    /// The tax that the prices of the items include.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tax: Option<Money>,
 }
 
 /// A line of an order, frozen when it was made.

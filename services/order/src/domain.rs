@@ -17,6 +17,7 @@ mod saga;
 mod shipment;
 mod shipping;
 mod status;
+mod tax;
 mod transition;
 mod verify;
 
@@ -44,6 +45,7 @@ pub use shipping::{
     ShippingRefused, ShippingTerms,
 };
 pub use status::{EDGES, PAYMENT_EDGES, PaymentStatus, Status};
+pub use tax::{NewTaxRule, Rounding, Tax, TaxChange, TaxPolicy, TaxRule, TaxTerms};
 pub use transition::{
     DECLINES_MAX, Decision, Decisions, PaymentOutcome, Refused, ReturnChange, SagaEvent, State, decide, decide_all,
 };

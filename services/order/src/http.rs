@@ -8,6 +8,7 @@ mod returns;
 mod settings;
 mod shipments;
 mod shipping_methods;
+mod tax_rules;
 mod wire;
 
 use agora_chassis::{Process, Routers, WatchedSecret};
@@ -43,7 +44,8 @@ pub fn routers(
                 .merge(returns::routes(service.clone()))
                 .merge(reports::routes(reports))
                 .merge(coupons::routes(service.prices.clone()))
-                .merge(shipping_methods::routes(service.prices.clone())),
+                .merge(shipping_methods::routes(service.prices.clone()))
+                .merge(tax_rules::routes(service.prices.clone())),
             settings,
         ),
         internal: agora_web::internal(

@@ -12,7 +12,7 @@ pub use agora_outbox::StoreError;
 
 pub use self::{
     histories::Histories,
-    prices::{Coupons, PriceStore, Redeemable, Rules, SettingError, ShippingMethods},
+    prices::{Coupons, PriceStore, Redeemable, Rules, SettingError, ShippingMethods, TaxRules},
     reports::Reports,
     services::{
         Addresses, CallFailed, Carts, Catalog, Checkout, CheckoutError, NewHold, Payable, Payments, Report, Reserving,

@@ -14,6 +14,7 @@ mod reports;
 mod row;
 mod sagas;
 mod shipping_methods;
+mod tax_rules;
 mod write;
 
 use std::{collections::HashSet, sync::Arc};

@@ -38,6 +38,11 @@ routes! {
         CREATE_SHIPPING_METHOD = Post "/api/v1/admin/shipping-methods" Policy::ADMIN;
         READ_SHIPPING_METHOD = Get "/api/v1/admin/shipping-methods/{code}" Policy::ADMIN;
         CHANGE_SHIPPING_METHOD = Patch "/api/v1/admin/shipping-methods/{code}" Policy::ADMIN;
+        /// A page of the tax rules, by country.
+        LIST_TAX_RULES = Get "/api/v1/admin/tax-rules" Policy::ADMIN;
+        CREATE_TAX_RULE = Post "/api/v1/admin/tax-rules" Policy::ADMIN;
+        READ_TAX_RULE = Get "/api/v1/admin/tax-rules/{country}" Policy::ADMIN;
+        CHANGE_TAX_RULE = Patch "/api/v1/admin/tax-rules/{country}" Policy::ADMIN;
         /// A page of the orders of all users.
         LIST_ALL = Get "/api/v1/admin/orders" Policy::ADMIN;
         /// What sold most.

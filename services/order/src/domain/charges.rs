@@ -1,4 +1,4 @@
-//! What an order costs beside its lines, fixed at creation: the discount of a coupon, and shipping. No I/O.
+//! What an order costs beside its lines, fixed at creation: the discount of a coupon, shipping, and tax. No I/O.
 
 use agora_vocab::{Country, Money, MoneyError};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::{
     Coupon, CouponCode, CouponRefused, Line, LineUnits, MethodCode, Order, PriceRules, ReturnStatus, ShippingCharge,
-    ShippingRefused, coupon::share, shipping::choose,
+    ShippingRefused, Tax, coupon::share, shipping::choose, tax::tax,
 };
 
 /// Charges of an order. Empty for an order that costs the sum of its lines.
@@ -19,6 +19,9 @@ pub struct Charges {
     /// What the delivery costs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shipping: Option<ShippingCharge>,
+    /// The tax that the prices of the lines include.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tax: Option<Tax>,
 }
 
 /// The discount of a coupon.
@@ -69,7 +72,11 @@ pub fn charge(lines: &[Line], goods: Money, terms: ChargeTerms<'_>) -> Result<(C
         Some(shipping) => net.checked_add(shipping.price)?,
         None => net,
     };
-    Ok((Charges { discount, shipping }, total))
+    let mut charges = Charges { discount, shipping, tax: None };
+    let paid: Result<Vec<Money>, MoneyError> =
+        lines.iter().enumerate().map(|(index, line)| charges.paid_for(index, line)).collect();
+    charges.tax = tax(&rules.tax_rules, country, &paid?)?;
+    Ok((charges, total))
 }
 
 /// Each line bears the discount in proportion to its price.
@@ -88,14 +95,22 @@ impl Charges {
     pub fn discount_of(&self, index: usize) -> Option<Money> {
         self.discount.as_ref()?.lines.get(index).copied()
     }
+
+    /// The tax that the price of the line at an index from 0 includes.
+    pub fn tax_of(&self, index: usize) -> Option<Money> {
+        self.tax.as_ref()?.lines.get(index).copied()
+    }
+
+    /// What is paid for a line at an index from 0: its total less its part of the discount.
+    fn paid_for(&self, index: usize, line: &Line) -> Result<Money, MoneyError> {
+        self.discount_of(index).map_or(Ok(line.total), |discount| line.total.checked_sub(discount))
+    }
 }
 
 impl Order {
-    /// What is paid for the line at an index from 0: its total less its part of the discount.
+    /// What is paid for the line at an index from 0; `None` if there is no such line.
     pub fn paid_for(&self, index: usize) -> Option<Money> {
-        let total = self.lines.get(index)?.total;
-        let discount = self.charges.discount_of(index).unwrap_or_else(|| Money::zero(total.currency));
-        total.checked_sub(discount).ok()
+        self.charges.paid_for(index, self.lines.get(index)?).ok()
     }
 
     /// What is refunded for units of a line: their price, or of a discounted line the proportional part of what is paid for it and
@@ -166,7 +181,7 @@ mod tests {
     }
 
     fn with(coupon: Option<&Coupon>) -> ChargeTerms<'_> {
-        static NO_RULES: PriceRules = PriceRules { shipping_methods: Vec::new() };
+        static NO_RULES: PriceRules = PriceRules { shipping_methods: Vec::new(), tax_rules: Vec::new() };
         ChargeTerms { at: NOW, rules: &NO_RULES, country: None, coupon, shipping_method: None }
     }
 

@@ -184,10 +184,11 @@ impl Order {
 
 impl Charges {
     fn to_payload(&self) -> Option<ChargesPayload> {
-        let Self { discount, shipping } = self;
+        let Self { discount, shipping, tax } = self;
         let payload = ChargesPayload {
             discount: discount.as_ref().map(|discount| discount.amount),
             shipping_price: shipping.as_ref().map(|shipping| shipping.price),
+            tax: tax.as_ref().map(|tax| tax.amount),
         };
         (!self.is_empty()).then_some(payload)
     }

@@ -62,6 +62,7 @@ fn differing_fields(rebuilt: &Order, row: &Order) -> Vec<&'static str> {
         ("total", rebuilt.total == row.total),
         ("discount", rebuilt.charges.discount == row.charges.discount),
         ("shipping", rebuilt.charges.shipping == row.charges.shipping),
+        ("tax", rebuilt.charges.tax == row.charges.tax),
         ("address", rebuilt.address == row.address),
         ("expires_at", rebuilt.expires_at == row.expires_at),
         ("created_at", rebuilt.created_at == row.created_at),

@@ -8,7 +8,8 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::domain::{
-    Line, LineUnits, Order, OrderProgress, OwnPayment, PaymentStatus, Return, Shipment, Shortage, State, Status,
+    Line, LineUnits, Order, OrderProgress, OwnPayment, PaymentStatus, Return, Shipment, Shortage, State, Status, Tax,
+    TaxPolicy,
 };
 
 /// URL path of an order.
@@ -30,13 +31,14 @@ pub(super) fn wire(order: &Order) -> api::Order {
             .lines
             .iter()
             .enumerate()
-            .map(|(index, line)| item(line, order.charges.discount_of(index)))
+            .map(|(index, line)| item(line, (order.charges.discount_of(index), order.charges.tax_of(index))))
             .collect(),
         total: order.total,
         discount: order.charges.discount.as_ref().map(|discount| discount.amount),
         coupon_code: order.charges.discount.as_ref().map(|discount| discount.code.as_str().to_owned()),
         shipping_method: order.charges.shipping.as_ref().map(|shipping| shipping.method.as_str().to_owned()),
         shipping_price: order.charges.shipping.as_ref().map(|shipping| shipping.price),
+        tax: order.charges.tax.as_ref().map(tax),
         shipping_address: order.address.clone().map(Into::into),
         shipments: order.shipments.iter().map(|shipment| parcel(order, shipment)).collect(),
         returns: order.returns.iter().map(|returned| order_return(order, returned)).collect(),
@@ -44,6 +46,17 @@ pub(super) fn wire(order: &Order) -> api::Order {
         expires_at: order.expires_at,
         created_at: order.created_at,
         updated_at: order.updated_at,
+    }
+}
+
+fn tax(tax: &Tax) -> api::Tax {
+    let Tax { country, basis_points, policy, rounding, amount, lines: _ } = tax;
+    api::Tax {
+        country: country.as_str().to_owned(),
+        basis_points: *basis_points,
+        included: *policy == TaxPolicy::Included,
+        rounding: rounding.as_str().to_owned(),
+        amount: *amount,
     }
 }
 
@@ -84,7 +97,7 @@ fn units(order: &Order, items: &[LineUnits]) -> Vec<api::ShippedItem> {
     items.iter().filter_map(item).collect()
 }
 
-fn item(line: &Line, discount: Option<Money>) -> api::Item {
+fn item(line: &Line, (discount, tax): (Option<Money>, Option<Money>)) -> api::Item {
     let Line { product, variant, name, quantity, price, total, brand, category, supplier, seller } = line;
     api::Item {
         product_id: *product,
@@ -94,6 +107,7 @@ fn item(line: &Line, discount: Option<Money>) -> api::Item {
         price: *price,
         total: *total,
         discount,
+        tax,
         brand: brand.clone(),
         category: category.clone(),
         supplier: supplier.clone(),

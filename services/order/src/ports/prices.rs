@@ -1,19 +1,19 @@
-//! The store of what decides the price of an order besides its products: coupons and shipping methods. Every method is one transaction and uses the
+//! The store of what decides the price of an order besides its products: coupons, shipping methods and tax rules. Every method is one transaction and uses the
 //! clock of the database.
 
 use agora_outbox::{DedupKey, Outcome, StoreError};
-use agora_vocab::{Page, PageSize, UserId};
+use agora_vocab::{Country, Page, PageSize, UserId};
 use async_trait::async_trait;
 
 use crate::domain::{
-    Coupon, CouponChange, CouponCode, FieldError, MethodCode, NewCoupon, NewShippingMethod, PriceRules, ShippingChange,
-    ShippingMethod,
+    Coupon, CouponChange, CouponCode, FieldError, MethodCode, NewCoupon, NewShippingMethod, NewTaxRule, PriceRules,
+    ShippingChange, ShippingMethod, TaxChange, TaxRule,
 };
 
 /// Everything that decides prices.
-pub trait PriceStore: Rules + Coupons + ShippingMethods {}
+pub trait PriceStore: Rules + Coupons + ShippingMethods + TaxRules {}
 
-impl<T: Rules + Coupons + ShippingMethods> PriceStore for T {}
+impl<T: Rules + Coupons + ShippingMethods + TaxRules> PriceStore for T {}
 
 /// What applies to every new order.
 #[async_trait]
@@ -63,6 +63,24 @@ pub trait ShippingMethods: Send + Sync {
         change: &ShippingChange,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<ShippingMethod>, SettingError>;
+}
+
+/// Tax rules, one per country at most.
+#[async_trait]
+pub trait TaxRules: Send + Sync {
+    async fn tax_rule(&self, country: &Country) -> Result<Option<TaxRule>, StoreError>;
+
+    /// Returns a page by country, after the country `after`.
+    async fn tax_rules(&self, after: &str, size: PageSize) -> Result<Page<TaxRule>, StoreError>;
+
+    async fn add_tax_rule(&self, new: &NewTaxRule, dedup_key: &DedupKey) -> Result<Outcome<TaxRule>, SettingError>;
+
+    async fn change_tax_rule(
+        &self,
+        country: &Country,
+        change: &TaxChange,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<TaxRule>, SettingError>;
 }
 
 /// Result of [`Coupons::redeemable`].

@@ -6,7 +6,7 @@ use agora_vocab::{Page, PageSize};
 
 use crate::ports::{SettingError, StoreError};
 
-/// Store of coupons and shipping methods in PostgreSQL.
+/// Store of coupons, shipping methods and tax rules in PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct PgPrices {
     pub db: Db,

@@ -7,7 +7,7 @@ use agora_vocab::{Country, Money, Page, PageSize};
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
-use super::{PgPrices, prices};
+use super::{PgPrices, prices, tax_rules};
 use crate::{
     domain::{
         MethodCode, NewShippingMethod, PriceRules, SHIPPING_METHODS_MAX, ShippingChange, ShippingMethod, ShippingTerms,
@@ -23,7 +23,8 @@ impl Rules for PgPrices {
         let methods = sqlx::query_as(ACTIVE).bind(i64::from(SHIPPING_METHODS_MAX));
         let methods: Vec<MethodRow> = methods.fetch_all(&mut *connection).await?;
         let shipping_methods = methods.into_iter().map(MethodRow::into_method).collect::<Result<_, _>>()?;
-        Ok(PriceRules { shipping_methods })
+        let tax_rules = tax_rules::active(&mut connection).await?;
+        Ok(PriceRules { shipping_methods, tax_rules })
     }
 }
 

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{Page, PageSize, UserId};
+use agora_vocab::{Country, Page, PageSize, UserId};
 
 use super::{Error, KnownRules};
 use crate::{
     domain::{
         Coupon, CouponChange, CouponCode, CouponRefused, FieldError, MethodCode, NewCoupon, NewShippingMethod,
-        PriceRules, ShippingChange, ShippingMethod,
+        NewTaxRule, PriceRules, ShippingChange, ShippingMethod, TaxChange, TaxRule,
     },
     ports::{PriceStore, Redeemable, SettingError},
 };
 
-/// Coupons and shipping methods.
+/// Coupons, shipping methods and tax rules.
 #[derive(Clone)]
 pub struct PriceService {
     pub store: Arc<dyn PriceStore>,
@@ -91,6 +91,35 @@ impl PriceService {
         dedup_key: &DedupKey,
     ) -> Result<Outcome<ShippingMethod>, Error> {
         let changed = self.store.change_shipping_method(code, change, dedup_key).await;
+        self.known.clear();
+        Ok(changed?)
+    }
+
+    /// Returns the tax rule of a country, or [`Error::NotFound`].
+    pub async fn tax_rule(&self, country: &Country) -> Result<TaxRule, Error> {
+        self.store.tax_rule(country).await?.ok_or(Error::NotFound)
+    }
+
+    /// Returns a page by country, after the country `after`.
+    pub async fn tax_rules(&self, after: &str, size: PageSize) -> Result<Page<TaxRule>, Error> {
+        Ok(self.store.tax_rules(after, size).await?)
+    }
+
+    /// Creates a tax rule. A duplicate of `dedup_key` returns the first result.
+    pub async fn create_tax_rule(&self, new: &NewTaxRule, dedup_key: &DedupKey) -> Result<Outcome<TaxRule>, Error> {
+        let made = self.store.add_tax_rule(new, dedup_key).await;
+        self.known.clear();
+        Ok(made?)
+    }
+
+    /// Changes a tax rule. Orders that exist keep their tax.
+    pub async fn change_tax_rule(
+        &self,
+        country: &Country,
+        change: &TaxChange,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<TaxRule>, Error> {
+        let changed = self.store.change_tax_rule(country, change, dedup_key).await;
         self.known.clear();
         Ok(changed?)
     }

@@ -27,4 +27,5 @@ mod status_changes;
 mod store;
 mod stored_json;
 mod stored_orders;
+mod taxes;
 mod verification;
