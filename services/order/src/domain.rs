@@ -6,6 +6,7 @@ mod charges;
 mod coupon;
 mod draft;
 mod history;
+mod invoice;
 mod limits;
 mod order;
 mod order_return;
@@ -28,6 +29,7 @@ pub use draft::{
     Source, Token, price,
 };
 pub use history::{HistoryEntries, HistoryEntry, OrderChange, PublishedEvent, rebuild};
+pub use invoice::invoice;
 pub use limits::{LimitReached, UnpaidLimits};
 pub use order::{CartVersion, Line, Order, OrderProgress, number};
 pub use order_return::{RETURN_WINDOW, RETURNS_MAX, Return, ReturnStatus};

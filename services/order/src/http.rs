@@ -2,6 +2,7 @@
 
 mod coupons;
 mod internal;
+mod invoices;
 mod public;
 mod reports;
 mod returns;
@@ -42,6 +43,7 @@ pub fn routers(
             public::routes(service.clone())
                 .merge(shipments::routes(service.clone()))
                 .merge(returns::routes(service.clone()))
+                .merge(invoices::routes(service.clone()))
                 .merge(reports::routes(reports))
                 .merge(coupons::routes(service.prices.clone()))
                 .merge(shipping_methods::routes(service.prices.clone()))
@@ -117,6 +119,9 @@ impl From<Error> for Problem {
             Error::Refused(refused) => refused.into(),
             Error::KeyMismatch => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
                 .detail("this Idempotency-Key was used for another request: send a fresh one"),
+            Error::NotPaid => {
+                Self::new(StatusCode::CONFLICT, "NOT_PAID").detail("an order has an invoice once it is paid")
+            }
             Error::Running => Self::new(StatusCode::CONFLICT, "REQUEST_IN_PROGRESS")
                 .detail("the first request with this Idempotency-Key has not ended")
                 .retry_after(1),

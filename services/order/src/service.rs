@@ -112,6 +112,9 @@ pub enum Error {
     /// The order's state does not allow it.
     #[error("the order's state does not allow it")]
     Refused(#[source] Refused),
+    /// The order was never paid.
+    #[error("the order was not paid")]
+    NotPaid,
     /// The idempotency key was used with another request body.
     #[error("the idempotency key was used with another request")]
     KeyMismatch,

@@ -13,6 +13,8 @@ routes! {
         /// Creates an order of the items or of the cart.
         PLACE = Post "/api/v1/orders" User;
         READ = Get "/api/v1/orders/{id}" User;
+        /// The invoice of a paid order, as an HTML page.
+        INVOICE = Get "/api/v1/orders/{id}/invoice" User;
         /// Advances an order to a later status.
         ADVANCE = Patch "/api/v1/orders/{id}" Policy::ADMIN;
         /// Cancels an order that is not shipped yet.

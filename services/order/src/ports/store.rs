@@ -76,6 +76,9 @@ pub trait OrderReads: Send + Sync {
         Ok(self.load(order).await?.map(|snapshot| snapshot.state.order))
     }
 
+    /// Returns when an order was paid first, from its history; `None` if it never was.
+    async fn paid_at(&self, order: OrderId) -> Result<Option<OffsetDateTime>, StoreError>;
+
     /// Returns a page of orders, newest first; `next` is the id of its last order if older ones exist.
     async fn page(&self, listing: &Listing) -> Result<Page<Order>, StoreError>;
 }

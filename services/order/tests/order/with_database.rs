@@ -9,6 +9,7 @@ mod crashing_store;
 mod event_consumer;
 mod expiry;
 mod interrupted_requests;
+mod invoices;
 mod limits;
 mod paying;
 mod placing;
