@@ -138,13 +138,16 @@ impl Order {
 
 #[cfg(test)]
 mod tests {
-    use agora_vocab::{Currency, Money, ProductId, Quantity, SellerId, Variant};
+    use agora_vocab::{Currency, Money, OrderId, ProductId, Quantity, ReturnId, SellerId, UserId, Variant};
     use proptest::prelude::*;
-    use time::macros::datetime;
+    use time::{Duration, macros::datetime};
     use uuid::Uuid;
 
-    use super::{ChargeError, ChargeTerms, Charges, charge};
-    use crate::domain::{Coupon, CouponCode, CouponRefused, CouponTerms, CouponValue, Line, PriceRules};
+    use super::{ChargeError, ChargeTerms, Charges, Discount, charge};
+    use crate::domain::{
+        Coupon, CouponCode, CouponRefused, CouponTerms, CouponValue, Line, LineUnits, Order, OrderDraft, PriceRules,
+        Return, ReturnStatus,
+    };
 
     const NOW: time::OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
 
@@ -189,6 +192,39 @@ mod tests {
         Money::sum(Currency::EUR, lines.iter().map(|line| line.total)).unwrap()
     }
 
+    /// An order of units of one product of which `paid` is paid in all.
+    fn discounted(cents: i64, units: i64, discount: i64) -> Order {
+        let (lines, at) = (vec![line(1, cents, units)], NOW);
+        let total = eur(cents * units - discount);
+        let code = CouponCode::parse("code", "SUMMER").unwrap();
+        let discount = Discount { code, amount: eur(discount), lines: vec![eur(discount)] };
+        let draft = OrderDraft {
+            id: OrderId::new(Uuid::from_u128(1)),
+            user: UserId::new(Uuid::from_u128(2)),
+            cart: None,
+            lines,
+            total,
+            charges: Charges { discount: Some(discount), ..Charges::default() },
+            address: None,
+            pay: None,
+        };
+        draft.into_state("A-1".to_owned(), at, Duration::MINUTE).order
+    }
+
+    fn returned(n: usize, units: LineUnits, amount: Money) -> Return {
+        Return {
+            id: ReturnId::new(Uuid::from_u128(n as u128)),
+            items: vec![units],
+            reason: "Too bright".to_owned(),
+            amount,
+            amounts: vec![amount],
+            status: ReturnStatus::Requested,
+            resellable: None,
+            created_at: NOW,
+            updated_at: NOW,
+        }
+    }
+
     #[test]
     fn an_order_without_a_coupon_costs_the_sum_of_its_lines() {
         let lines = [line(1, 1999, 2), line(2, 500, 1)];
@@ -216,6 +252,44 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_refunds_of_a_line_sum_to_what_was_paid_for_it(
+            cents in 1..=10_000_i64,
+            units in 1..=50_i64,
+            share in 0..=10_000_i64,
+            wanted in prop::collection::vec((1..=7_u32, any::<bool>()), 0..30),
+        ) {
+            let mut order = discounted(cents, units, (cents * units - 1) * share / 10_000);
+            let paid = order.paid_for(0).unwrap();
+            let mut left = u32::try_from(units).unwrap();
+            let all = wanted.into_iter().chain([(u32::MAX, false)]);
+            for (n, (quantity, rejected)) in all.enumerate() {
+                let quantity = quantity.min(left);
+                if quantity == 0 {
+                    break;
+                }
+                let units = LineUnits { line: 1, quantity };
+                let refund = order.refund_for(units).unwrap();
+                prop_assert!((0..=cents * i64::from(quantity)).contains(&refund.amount), "{refund}");
+                order.returns.push(returned(n, units, refund));
+                // A rejected return gives its units back, also after later ones were requested.
+                let mut rejectable = order.returns.iter_mut().filter(|_| rejected);
+                match rejectable.find(|it| it.status == ReturnStatus::Requested) {
+                    Some(first) => {
+                        first.status = ReturnStatus::Rejected;
+                        left = left - quantity + first.items[0].quantity;
+                    }
+                    None => left -= quantity,
+                }
+            }
+            let open = order.returns.iter().filter(|it| it.status != ReturnStatus::Rejected);
+            let refunded = Money::sum(Currency::EUR, open.map(|it| it.amount)).unwrap();
+            prop_assert!(refunded.amount <= paid.amount);
+            if left == 0 {
+                prop_assert_eq!(refunded, paid);
+            }
+        }
+
         #[test]
         fn the_parts_of_a_discount_sum_to_it_and_none_exceeds_its_line(
             prices in prop::collection::vec((1..=9_000_000_000_i64, 1..=9_999_i64), 1..100),

@@ -18,8 +18,6 @@ use crate::{
 /// Wrong codes of a user within [`GUESS_WINDOW`], after which no code is looked up until the window ends.
 const GUESSES_MAX: i32 = 20;
 const GUESS_WINDOW: Duration = Duration::from_hours(1);
-/// Counts of other users that a wrong code deletes when their windows have ended.
-const OLD_GUESSES_MAX: i64 = 10;
 
 const FIND: &str = include_str!("../../sql/find_coupon.sql");
 
@@ -121,7 +119,7 @@ async fn count_wrong_code(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
     let window = GUESS_WINDOW.as_secs_f64();
     let count = sqlx::query(include_str!("../../sql/count_wrong_code.sql")).bind(user.uuid()).bind(window);
     count.execute(&mut **tx).await?;
-    let delete = sqlx::query(include_str!("../../sql/delete_old_guesses.sql")).bind(window).bind(OLD_GUESSES_MAX);
+    let delete = sqlx::query(include_str!("../../sql/delete_old_guesses.sql")).bind(window);
     delete.execute(&mut **tx).await?;
     Ok(())
 }
