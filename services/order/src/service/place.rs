@@ -126,9 +126,10 @@ impl OrderService {
             PricingError::UnknownVariants(lines) => Error::Invalid(unknown_variants(&lines)),
             PricingError::Sum(error) => Error::NoSum(error),
         })?;
+        let rules = self.prices.rules().await?;
         let terms = ChargeTerms {
             at,
-            rules: &*self.prices.rules().await?,
+            rules: &rules,
             country: address.as_ref().map(|address| &address.country),
             coupon: coupon.as_ref(),
             shipping_method: shipping_method.as_ref(),
