@@ -11,7 +11,6 @@ use super::{
     coupons::with_coupon,
     crashes::{crashing, recovered},
     shop::{Shop, id, items, two},
-    store::TestStore,
 };
 use crate::fakes::Failpoint;
 
@@ -214,7 +213,7 @@ async fn a_shortage_gives_the_use_back_once_whatever_crashes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn creations_and_ends_of_one_cart_with_one_coupon_do_not_block_each_other() {
-    let shop = Shop::on(TestStore::new().await);
+    let shop = Shop::open().await;
     let lamp = shop.fakes.catalog.offer(1999, 1000);
     shop.percent("CART", 1000, json!({})).await;
     for round in 0..10 {

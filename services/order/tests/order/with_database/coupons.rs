@@ -15,9 +15,9 @@ impl Shop {
     }
 
     /// Creates a coupon of a share of the items' sum, with other members of `terms`.
-    pub async fn percent(&self, code: &str, basis_points: u32, terms: Value) {
+    pub async fn percent(&self, code: &str, basis_points: u32, mut terms: Value) {
         let mut body = json!({ "code": code, "kind": "percent", "basisPoints": basis_points });
-        body.as_object_mut().unwrap().extend(terms.as_object().unwrap().clone());
+        body.as_object_mut().unwrap().append(terms.as_object_mut().unwrap());
         self.add_coupon(body).await.expect(201);
     }
 

@@ -14,9 +14,9 @@ impl Shop {
     }
 
     /// Creates a shipping method of `cents`, with other members of `terms`.
-    pub async fn shipping(&self, code: &str, cents: i64, terms: Value) {
+    pub async fn shipping(&self, code: &str, cents: i64, mut terms: Value) {
         let mut body = json!({ "code": code, "name": format!("Parcel {code}"), "price": eur(cents) });
-        body.as_object_mut().unwrap().extend(terms.as_object().unwrap().clone());
+        body.as_object_mut().unwrap().append(terms.as_object_mut().unwrap());
         self.add_shipping(body).await.expect(201);
     }
 
