@@ -212,6 +212,7 @@ fn orders() {
             seller_id: SellerId::HOUSE,
         }],
         total: eur(3998),
+        charges: None,
     };
     let make: [fn(order::Order) -> OrderEvent; 10] = [
         OrderEvent::Created,

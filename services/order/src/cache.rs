@@ -7,6 +7,7 @@ use agora_outbox::{DedupKey, Outcome};
 use agora_redis::Redis;
 use agora_vocab::{CommandId, OrderId, Page, UserId};
 use async_trait::async_trait;
+use time::OffsetDateTime;
 
 use crate::{
     domain::{Order, OrderDraft, RunnerId, SagaEvent},
@@ -60,6 +61,10 @@ impl OrderReads for CachedOrders {
             Err(NotCached::Absent) => Ok(None),
             Err(NotCached::Failed(error)) => Err(error),
         }
+    }
+
+    async fn paid_at(&self, order: OrderId) -> Result<Option<OffsetDateTime>, StoreError> {
+        self.store.paid_at(order).await
     }
 
     async fn page(&self, listing: &Listing) -> Result<Page<Order>, StoreError> {

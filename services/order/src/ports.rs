@@ -3,6 +3,7 @@
 //! Each method is atomic. Depends on `domain` only; must not depend on SQL, HTTP or wire types.
 
 mod histories;
+mod prices;
 mod reports;
 mod services;
 mod store;
@@ -11,6 +12,7 @@ pub use agora_outbox::StoreError;
 
 pub use self::{
     histories::Histories,
+    prices::{Coupons, PriceStore, Redeemable, Rules, SettingError, ShippingMethods, TaxRules},
     reports::Reports,
     services::{
         Addresses, CallFailed, Carts, Catalog, Checkout, CheckoutError, NewHold, Payable, Payments, Report, Reserving,

@@ -3,13 +3,18 @@
 //! Contains SQL, rows and constraints, and no order logic. An order is read without a lock, and
 //! the domain's decision is written by one statement if the revision is unchanged; otherwise it is read again.
 
+mod coupon_uses;
+mod coupons;
 mod histories;
 mod idempotency_leases;
 mod parcels;
+mod prices;
 mod read;
 mod reports;
 mod row;
 mod sagas;
+mod shipping_methods;
+mod tax_rules;
 mod write;
 
 use std::{collections::HashSet, sync::Arc};
@@ -21,7 +26,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use self::{histories::PgHistories, reports::PgReports};
+pub use self::{histories::PgHistories, prices::PgPrices, reports::PgReports};
 use self::{read::find_with, write::Effects};
 use crate::{
     domain::{
@@ -70,8 +75,24 @@ impl Orders for PgOrders {
         let entries = vec![HistoryEntry::created(&state.order)];
         let events = self.events(&state.order, &entries, None)?;
         let effects = Effects { entries, events, ..Effects::default() };
-        let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
-        if !write::create(&mut connection, &state, (now, lease), &effects, self.limits).await? {
+        let created = match &state.order.charges.discount {
+            None => {
+                let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
+                write::create(&mut connection, &state, (now, lease), &effects, self.limits).await?
+            }
+            // Rolled back if the coupon is used up.
+            Some(discount) => {
+                let mut tx = self.db.begin().await.map_err(StoreError::from)?;
+                let created = write::create(&mut tx, &state, (now, lease), &effects, self.limits).await?;
+                if created {
+                    coupon_uses::claim(&mut tx, &state.order, &discount.code).await?;
+                    tx.commit().await.map_err(StoreError::from)?;
+                }
+                created
+            }
+        };
+        if !created {
+            let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
             let reached = write::limit_reached(&mut connection, &state.order, self.limits).await?;
             return Err(reached.map_or(CreateError::LeaseLost, CreateError::LimitReached));
         }
@@ -174,7 +195,8 @@ impl PgOrders {
         // The response is stored in the transaction that completes the request.
         let response = (self.answer)(&state).filter(|_| (self.answer)(&before).is_none());
         let events = self.events(&state.order, &entries, dedup_key.causation())?;
-        let effects = Effects { entries, events, result, response };
+        let gives_coupon_back = state.order.gives_coupon_back(&before.order);
+        let effects = Effects { entries, events, result, response, gives_coupon_back };
         let (lease, leased) = lease(&state, now, held, runner);
         let written = write::change(connection, &state, (revision, now, lease), &effects).await?;
         if written.is_some() {

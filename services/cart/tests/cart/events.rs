@@ -29,6 +29,7 @@ fn order_event(order_id: OrderId, from_cart: bool) -> Order {
         payment_status: String::new(),
         items: Vec::new(),
         total: eur(0),
+        charges: None,
     }
 }
 

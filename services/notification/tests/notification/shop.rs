@@ -234,6 +234,7 @@ pub fn order(user_id: UserId) -> Order {
             seller_id: SellerId::HOUSE,
         }],
         total: eur(3998),
+        charges: None,
     }
 }
 

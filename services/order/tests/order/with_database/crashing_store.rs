@@ -12,6 +12,7 @@ use agora_order::{
 use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{CommandId, OrderId, Page, UserId};
 use async_trait::async_trait;
+use time::OffsetDateTime;
 
 use crate::fakes::{Crashed, Failpoint};
 
@@ -92,6 +93,10 @@ impl Sagas for CrashingStore {
 impl OrderReads for CrashingStore {
     async fn load(&self, order: OrderId) -> Result<Option<SagaSnapshot>, StoreError> {
         self.around(self.store.load(order)).await
+    }
+
+    async fn paid_at(&self, order: OrderId) -> Result<Option<OffsetDateTime>, StoreError> {
+        self.around(self.store.paid_at(order)).await
     }
 
     async fn page(&self, listing: &Listing) -> Result<Page<Order>, StoreError> {

@@ -25,6 +25,12 @@ const FILL: &str = "
     select gen_random_uuid(), id, 5, 'requested', 'r', 1, now(), now() from orders where number like 'B-%';
     insert into order_return_item (return_id, order_id, line, quantity) select id, order_id, 1, 1 from order_return;
     insert into shipment_item (shipment_id, order_id, line, quantity) select id, order_id, 1, 1 from shipment;
+    insert into coupon (code, basis_points, uses, active)
+    select 'C-' || n, 1000, 1, true from generate_series(1, 20000) as n;
+    insert into coupon_use (order_id, code, user_id, used_at)
+    select id, 'C-' || cart_version, user_id, now() from orders where number like 'B-%';
+    insert into coupon_guess (user_id, wrong, since)
+    select gen_random_uuid(), 1, now() - n * interval '1 second' from generate_series(1, 20000) as n;
     insert into inbox (consumer, event_id)
     select 'command', overlay(uuid_from_time(now() - n * interval '1 minute')::text placing '7' from 15)::uuid
     from generate_series(1, 20000) as n;
@@ -34,12 +40,23 @@ const FILL: &str = "
     analyze";
 
 /// The statements that every order goes through, and the types of their parameters.
-const STATEMENTS: [(&str, &str); 14] = [
+const STATEMENTS: [(&str, &str); 22] = [
     (include_str!("../../../sql/find_order.sql"), "uuid, text, uuid"),
     (
         include_str!("../../../sql/change_order.sql"),
         "uuid, bigint, order_progress, saga_state, history_entry[], outbox_event[], dedup_record, text",
     ),
+    (
+        include_str!("../../../sql/end_order_with_coupon.sql"),
+        "uuid, bigint, order_progress, saga_state, history_entry[], outbox_event[], dedup_record, text",
+    ),
+    (include_str!("../../../sql/claim_coupon.sql"), "text"),
+    (include_str!("../../../sql/insert_coupon_use.sql"), "uuid, text, uuid, integer"),
+    (include_str!("../../../sql/find_coupon.sql"), "text"),
+    (include_str!("../../../sql/page_of_coupons.sql"), "text, bigint"),
+    (include_str!("../../../sql/guess_pause.sql"), "uuid, integer, double precision"),
+    (include_str!("../../../sql/count_wrong_code.sql"), "uuid, double precision"),
+    (include_str!("../../../sql/delete_old_guesses.sql"), "double precision"),
     (include_str!("../../../sql/change_saga.sql"), "uuid, bigint, saga_state, dedup_record, text"),
     (include_str!("../../../sql/postpone_due.sql"), "bigint"),
     (include_str!("../../../sql/lease_due.sql"), "uuid, bigint, interval"),
@@ -53,7 +70,8 @@ const STATEMENTS: [(&str, &str); 14] = [
     (include_str!("../../../sql/top_products.sql"), "bigint"),
     (
         include_str!("../../../sql/create_order.sql"),
-        "uuid, order_head, order_progress, order_line[], saga_state, history_entry[], outbox_event[], bigint, bigint",
+        "uuid, order_head, order_progress, order_line[], saga_state, history_entry[], outbox_event[], bigint, bigint, \
+            jsonb",
     ),
 ];
 
@@ -81,6 +99,9 @@ async fn no_statement_reads_a_filled_table_from_its_start() {
             "shipment_item",
             "order_return",
             "order_return_item",
+            "coupon",
+            "coupon_use",
+            "coupon_guess",
         ] {
             assert!(!plan.contains(&format!("Seq Scan on {table}")), "{statement}\n{plan}");
         }
