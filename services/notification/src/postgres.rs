@@ -2,7 +2,7 @@
 //!
 //! No deadlock is possible: notifications are inserted in the order of their ids, recipients in the order of theirs; a lease
 //! locks rows of the queue and skips locked ones; ending a mail locks its row of the queue and then its notification; a
-//! campaign is locked before what it inserts.
+//! campaign is locked before what it inserts; the end of a webhook's attempt locks its endpoint and then its delivery.
 
 mod campaigns;
 mod dead_letters;
@@ -10,6 +10,7 @@ mod mails;
 mod notifications;
 mod recipients;
 mod rows;
+mod webhooks;
 
 use std::sync::Arc;
 
