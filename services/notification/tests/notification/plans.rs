@@ -138,7 +138,7 @@ const FILL: &str = "
         select gen_random_uuid(), id, 'sealed'::bytea from webhook_endpoint;
     insert into webhook_event (id, kind, body, occurred_at, created_at)
         select gen_random_uuid(), 'order.paid', '{}', now(), now() - random() * interval '29 days'
-        from generate_series(1, 2000) as n;
+        from generate_series(1, 400) as n;
     insert into webhook_delivery (endpoint_id, event_id, kind, state, attempts, due_at, leased_until, created_at)
         select e.id, v.id, v.kind, case when v.n % 20 = 0 then 'waiting' when v.n % 20 = 1 then 'failed' else 'delivered' end, 1,
             case when v.n % 20 = 0 then now() + random() * interval '1 hour' end,

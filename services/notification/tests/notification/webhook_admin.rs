@@ -147,8 +147,12 @@ async fn only_admins_manage_webhooks() {
 #[tokio::test]
 async fn a_shop_has_at_most_fifty_endpoints() {
     let shop = Shop::open().await;
-    let creations = (0..60).map(|_| shop.public.post(WEBHOOKS, json!({"url": URL})).with(&shop.admin).into_future());
-    let answers = futures::future::join_all(creations).await;
+    let create = || shop.public.post(WEBHOOKS, json!({"url": URL})).with(&shop.admin).into_future();
+    let mut answers = Vec::new();
+    // As many at a time as the pool of a test can serve.
+    for _ in 0..15 {
+        answers.extend(futures::future::join_all((0..4).map(|_| create())).await);
+    }
     let created = answers.iter().filter(|answer| answer.status == 201).count();
     assert_eq!(created, 50);
     for answer in answers.iter().filter(|answer| answer.status != 201) {

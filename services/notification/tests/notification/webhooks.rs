@@ -207,9 +207,8 @@ async fn an_endpoint_at_which_nothing_succeeds_for_120_hours_is_disabled_and_wha
     receiver.behave([500; 3].map(Behaviour::Answer));
     shop.pay().await;
     for (hours, active) in [(0, true), (119, true), (120, false)] {
-        shop.execute(&format!("update webhook_endpoint set failing_since = failing_since - interval '{hours} hours'"))
-            .await;
-        shop.execute(&format!("update webhook_endpoint set failing_since = now() - interval '{hours} hours' where failing_since is not null"))
+        let age = format!("now() - interval '{hours} hours'");
+        shop.execute(&format!("update webhook_endpoint set failing_since = {age} where failing_since is not null"))
             .await;
         shop.skip_webhook_waits().await;
         shop.send_webhooks().await;

@@ -41,7 +41,7 @@ impl WebhookService {
         let started = Instant::now();
         let reply = match self.outgoing(due) {
             Ok(webhook) => self.sender.send(webhook).await,
-            Err(reason) => Reply::None(reason),
+            Err(reason) => Reply::None(reason.to_owned()),
         };
         metrics::histogram!("webhook_attempt_duration_seconds").record(started.elapsed().as_secs_f64());
         let verdict = verdict(due.round, &reply, self.ids.next().as_u64_pair().1);
@@ -70,20 +70,25 @@ impl WebhookService {
         Ok(self.store.waiting_deliveries().await?)
     }
 
-    fn outgoing(&self, due: &DueDelivery) -> Result<OutgoingWebhook, String> {
-        let secrets = due.secrets.iter().map(|sealed| self.cipher.open(due.endpoint, sealed));
-        let secrets = secrets.collect::<Result<Vec<_>, _>>().map_err(|error| {
-            tracing::error!(
-                endpoint = %due.endpoint,
-                error = %error,
-                "the secret of a webhook is not readable: restore ENCRYPTION_KEY or ENCRYPTION_KEY_PREVIOUS"
-            );
-            "the secret of the webhook is not readable".to_owned()
-        })?;
-        if secrets.is_empty() {
-            return Err("the webhook was deleted".to_owned());
+    /// Signed with every valid secret that can be read; the current one must be.
+    fn outgoing(&self, due: &DueDelivery) -> Result<OutgoingWebhook, &'static str> {
+        let opened = due.secrets.iter().map(|sealed| {
+            self.cipher.open(due.endpoint, sealed).inspect_err(|error| {
+                tracing::error!(
+                    endpoint = %due.endpoint,
+                    %error,
+                    "a secret of a webhook is not readable: restore ENCRYPTION_KEY or ENCRYPTION_KEY_PREVIOUS, or rotate the secret"
+                );
+            })
+        });
+        let opened: Vec<_> = opened.collect();
+        match opened.first() {
+            None => return Err("the webhook was deleted"),
+            Some(Err(_)) => return Err("the secret of the webhook is not readable"),
+            Some(Ok(_)) => {}
         }
         let message_id = message_id(due.event, due.endpoint);
+        let secrets = opened.into_iter().flatten().collect();
         Ok(OutgoingWebhook { url: due.url.clone(), message_id, body: due.body.clone(), secrets })
     }
 }
