@@ -28,7 +28,7 @@ pub enum AllowedPorts {
 
 /// The text is no list of ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be a list of at most {PORTS_MAX} ports like 80,443, or any")]
+#[error("must be a list of at most {} ports like 80,443, or any", PORTS_MAX)]
 pub struct InvalidPorts;
 
 impl AddressPolicy {

@@ -22,7 +22,7 @@ pub struct ForeignUrl(Uri);
 /// Why a URL is not acceptable, with the remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlFault {
-    #[error("must be a URL of at most {URL_BYTES_MAX} visible ASCII characters, like https://example.com/webhooks")]
+    #[error("must be a URL of at most {} visible ASCII characters, like https://example.com/webhooks", URL_BYTES_MAX)]
     Malformed,
     #[error("must begin with https://")]
     Scheme,

@@ -5,14 +5,11 @@ use agora_postgres::{Connection, Tx};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{
-    rows::{ENDPOINT, EndpointRow},
-    secrets,
-};
+use super::{rows::EndpointRow, secrets};
 use crate::{
-    domain::webhook::{ENDPOINTS_MAX, Endpoint, EndpointChange, NewEndpoint},
+    domain::webhook::{ENDPOINTS_MAX, Endpoint, EndpointChange, EventTypes, NewEndpoint},
     ports::{NewSecret, StoreError, WebhookEndpoints},
-    postgres::{PgNotifications, rows::broken},
+    postgres::PgNotifications,
 };
 
 #[async_trait]
@@ -25,8 +22,7 @@ impl WebhookEndpoints for PgNotifications {
     ) -> Result<Option<Outcome<Endpoint>>, StoreError> {
         let mut tx = self.db.begin().await?;
         if let Some(id) = claim_key::<Uuid>(&mut tx, dedup_key).await? {
-            let gone = || broken("an endpoint was deleted after the request that created it");
-            return Ok(Some(Outcome::Duplicate(find(&mut tx, id).await?.ok_or_else(gone)?)));
+            return Ok(Some(Outcome::Duplicate(created(&mut tx, id).await?)));
         }
         if !has_room(&mut tx).await? {
             return Ok(None);
@@ -34,16 +30,15 @@ impl WebhookEndpoints for PgNotifications {
         insert(&mut tx, new).await?;
         secrets::insert(&mut tx, new.id, secret).await?;
         store_result(&mut tx, dedup_key, &new.id).await?;
-        let created =
-            find(&mut tx, new.id).await?.ok_or_else(|| broken("an endpoint is not there after its insert"))?;
+        let endpoint = created(&mut tx, new.id).await?;
         tx.commit().await?;
-        Ok(Some(Outcome::Applied(created)))
+        Ok(Some(Outcome::Applied(endpoint)))
     }
 
     async fn endpoints(&self) -> Result<Vec<Endpoint>, StoreError> {
-        let list = format!("select {ENDPOINT} from webhook_endpoint where deleted_at is null order by created_at, id");
-        let rows: Vec<EndpointRow> =
-            sqlx::query_as(sqlx::AssertSqlSafe(list)).fetch_all(&mut *self.db.acquire().await?).await?;
+        const LIST: &str = "select id, url, description, event_types, active, disabled_reason, disabled_at, failing_since, \
+            created_at, updated_at from webhook_endpoint where deleted_at is null order by created_at, id";
+        let rows: Vec<EndpointRow> = sqlx::query_as(LIST).fetch_all(&mut *self.db.acquire().await?).await?;
         rows.into_iter().map(Endpoint::try_from).collect()
     }
 
@@ -54,7 +49,7 @@ impl WebhookEndpoints for PgNotifications {
     async fn change_endpoint(&self, id: Uuid, change: &EndpointChange) -> Result<Option<Endpoint>, StoreError> {
         const CHANGE: &str = include_str!("../../../sql/change_webhook.sql");
         let EndpointChange { url, description, event_types, active } = change;
-        let types = event_types.as_ref().and_then(|types| types.stored());
+        let types = event_types.as_ref().and_then(EventTypes::stored);
         let change = sqlx::query_as(CHANGE).bind(id).bind(url).bind(description).bind(event_types.is_some());
         let change = change.bind(types).bind(active);
         let row: Option<EndpointRow> = change.fetch_optional(&mut *self.db.acquire().await?).await?;
@@ -91,8 +86,16 @@ async fn insert(tx: &mut Tx, new: &NewEndpoint) -> Result<(), StoreError> {
 }
 
 async fn find(connection: &mut Connection, id: Uuid) -> Result<Option<Endpoint>, StoreError> {
-    let find = format!("select {ENDPOINT} from webhook_endpoint where id = $1 and deleted_at is null");
-    let find = sqlx::query_as(sqlx::AssertSqlSafe(find)).bind(id);
-    let row: Option<EndpointRow> = find.fetch_optional(connection).await?;
+    const FIND: &str = "select id, url, description, event_types, active, disabled_reason, disabled_at, failing_since, \
+        created_at, updated_at from webhook_endpoint where id = $1 and deleted_at is null";
+    let row: Option<EndpointRow> = sqlx::query_as(FIND).bind(id).fetch_optional(connection).await?;
     row.map(Endpoint::try_from).transpose()
+}
+
+/// An endpoint that was created, also if it was deleted since.
+async fn created(connection: &mut Connection, id: Uuid) -> Result<Endpoint, StoreError> {
+    const FIND: &str = "select id, url, description, event_types, active, disabled_reason, disabled_at, failing_since, \
+        created_at, updated_at from webhook_endpoint where id = $1";
+    let row: EndpointRow = sqlx::query_as(FIND).bind(id).fetch_one(connection).await?;
+    row.try_into()
 }

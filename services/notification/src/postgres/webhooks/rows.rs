@@ -10,10 +10,6 @@ use crate::{
     postgres::rows::broken,
 };
 
-/// Columns of [`EndpointRow`].
-pub(super) const ENDPOINT: &str = "id, url, description, event_types, active, disabled_reason, disabled_at, \
-    failing_since, created_at, updated_at";
-
 /// An event to store: the composite type `new_webhook_event`.
 #[derive(sqlx::Encode)]
 pub(super) struct EventRow<'a> {

@@ -45,7 +45,7 @@ impl WebhookService {
         };
         metrics::histogram!("webhook_attempt_duration_seconds").record(started.elapsed().as_secs_f64());
         let verdict = verdict(due.round, &reply, self.ids.next().as_u64_pair().1);
-        let ended = self.store.end_attempt(due, &attempt_end(verdict, reply)).await?;
+        let ended = self.store.end_attempt(due, &attempt_end(verdict, &reply)).await?;
         if !ended.stored {
             tracing::warn!(
                 endpoint = %due.endpoint,
@@ -93,7 +93,7 @@ impl WebhookService {
     }
 }
 
-fn attempt_end(verdict: Verdict, reply: Reply) -> AttemptEnd {
+fn attempt_end(verdict: Verdict, reply: &Reply) -> AttemptEnd {
     let (state, wait) = match verdict {
         Verdict::Delivered => (DeliveryState::Delivered, Duration::ZERO),
         Verdict::Retry(wait) => (DeliveryState::Waiting, wait),
@@ -102,9 +102,9 @@ fn attempt_end(verdict: Verdict, reply: Reply) -> AttemptEnd {
     let (status_code, answer, error) = match reply {
         Reply::Answered { status, body, .. } => {
             let error = (verdict != Verdict::Delivered).then(|| format!("the receiver answered {status}"));
-            (Some(status), Some(storable(&body)), error)
+            (Some(*status), Some(storable(body)), error)
         }
-        Reply::None(reason) => (None, None, Some(storable(&reason).chars().take(REASON_CHARS_MAX).collect())),
+        Reply::None(reason) => (None, None, Some(storable(reason).chars().take(REASON_CHARS_MAX).collect())),
     };
     AttemptEnd { state, wait, status_code, answer, error, gone: verdict == Verdict::Gone }
 }
@@ -156,15 +156,15 @@ mod tests {
     #[test]
     fn a_success_has_no_error_and_a_failure_has_one() {
         let answer = |status| Reply::Answered { status, retry_after: None, body: "b".into() };
-        let delivered = attempt_end(Verdict::Delivered, answer(204));
+        let delivered = attempt_end(Verdict::Delivered, &answer(204));
         assert_eq!(
             (delivered.state, delivered.status_code, delivered.error),
             (DeliveryState::Delivered, Some(204), None)
         );
-        let failed = attempt_end(Verdict::Gone, answer(410));
+        let failed = attempt_end(Verdict::Gone, &answer(410));
         assert!(failed.gone && failed.state == DeliveryState::Failed && failed.error.unwrap().contains("410"));
         let wait = Duration::from_secs(5);
-        let waiting = attempt_end(Verdict::Retry(wait), Reply::None("x".repeat(1_000)));
+        let waiting = attempt_end(Verdict::Retry(wait), &Reply::None("x".repeat(1_000)));
         assert_eq!((waiting.state, waiting.wait, waiting.status_code), (DeliveryState::Waiting, wait, None));
         assert_eq!(waiting.error.unwrap().len(), 300);
     }
