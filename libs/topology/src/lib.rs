@@ -220,7 +220,7 @@ pub const NOTIFICATION: Service = Service {
     name: "notification",
     port: 3006,
     internal_port: None,
-    routes: &["/notifications", "/admin/notifications", "/admin/dead-letters"],
+    routes: &["/notifications", "/admin/notifications", "/admin/dead-letters", "/admin/webhooks"],
     database: true,
     publishes: &[],
     consumes: &[
@@ -246,6 +246,12 @@ pub const NOTIFICATION: Service = Service {
         "SMTP_FROM",
         "PUBLIC_URL",
         "MAIL_OPEN_TRACKING",
+        // Secrets of webhooks are encrypted under it.
+        "ENCRYPTION_KEY",
+        "ENCRYPTION_KEY_PREVIOUS",
+        "WEBHOOK_PLAIN_HTTP",
+        "WEBHOOK_PRIVATE_ADDRESSES",
+        "WEBHOOK_PORTS",
     ],
     cpu_target_percent: 70,
     needed_to_buy: false,

@@ -5,6 +5,7 @@ mod carts;
 mod orders;
 mod products;
 mod users;
+mod webhooks;
 
 use agora_events::{
     DeadLetter as DeadLetterData, DeadLetterEvent, DeadLetterMetadata, Envelope, Topic, cart_line::CartLineEvent,
@@ -39,6 +40,7 @@ pub async fn handle(service: NotificationService, envelopes: Vec<Envelope>) -> R
 /// Adds what an event changes. An event of an unknown type changes nothing.
 fn add(effects: &mut Effects, envelope: &Envelope) -> Result<(), Failure> {
     let malformed = |error: serde_json::Error| Failure::Poison(error.into());
+    effects.webhooks.extend(webhooks::of(envelope).map_err(malformed)?);
     if let Some(event) = envelope.event::<UserEvent>().map_err(malformed)? {
         users::add(effects, envelope, event)?;
     } else if let Some(event) = envelope.event::<OrderEvent>().map_err(malformed)? {

@@ -8,6 +8,7 @@ mod notification;
 mod recipient;
 mod retry;
 mod sample;
+pub mod webhook;
 
 pub use content::{
     CartUpdate, Content, Generic, LINES_MAX, Line, OrderStage, OrderUpdate, Product, Promotion, Recommendation,

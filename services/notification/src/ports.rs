@@ -2,8 +2,11 @@
 //!
 //! Every method that changes data is one transaction and may be repeated.
 
+mod webhooks;
+
 use std::time::Duration;
 
+pub use agora_cipher::CipherError;
 pub use agora_outbox::StoreError;
 use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{EmailChangeId, NotificationId, Page, PageSize, PasswordResetId, PromotionId, UserId};
@@ -16,7 +19,12 @@ use crate::domain::{
     Promotion, RateLimits, Recipient, RecipientChange, Rendered, Revision,
 };
 
-/// Everything that this service stores.
+pub use webhooks::{
+    AttemptEnd, DueDelivery, Ended, NewSecret, OutgoingWebhook, Rotation, SecretCipher, StoredSecret,
+    WebhookDeliveries, WebhookEndpoints, WebhookQueue, WebhookSecrets, WebhookSender, WebhookStore,
+};
+
+/// Everything that this service stores of notifications.
 pub trait NotificationStore: Notifications + Recipients + Campaigns + MailQueue + DeadLetters {}
 
 impl<T: Notifications + Recipients + Campaigns + MailQueue + DeadLetters> NotificationStore for T {}

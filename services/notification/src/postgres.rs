@@ -2,7 +2,8 @@
 //!
 //! No deadlock is possible: notifications are inserted in the order of their ids, recipients in the order of theirs; a lease
 //! locks rows of the queue and skips locked ones; ending a mail and erasing a user lock rows of the queue and then
-//! notifications; a campaign is locked before what it inserts.
+//! notifications; a campaign is locked before what it inserts; the end of a webhook's attempt locks its endpoint and then its
+//! delivery.
 
 mod campaigns;
 mod dead_letters;
@@ -10,6 +11,7 @@ mod mails;
 mod notifications;
 mod recipients;
 mod rows;
+mod webhooks;
 
 use std::sync::Arc;
 

@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod send;
+mod webhooks;
 
 use std::{fmt, sync::Arc};
 
@@ -12,11 +13,14 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 pub use dead_letters::LetterError;
+pub use webhooks::{
+    AT_ONCE_MAX, EndpointDraft, EndpointWithSecret, Redriven, WebhookError, WebhookParts, WebhookService,
+};
 
 use crate::{
     domain::{
         Content, DeadLetter, Frame, Generic, Kind, Links, NewNotification, Notification, Priority, Promotion,
-        RateLimits, RecipientChange, Rendered, Revision, Template, render, sample,
+        RateLimits, RecipientChange, Rendered, Revision, Template, render, sample, webhook::WebhookEvent,
     },
     ports::{Broker, Filter, LinkTokens, MailPolicy, Mailer, NotificationStore, PageStart, StoreError},
 };
@@ -31,6 +35,7 @@ pub struct NotificationService {
     tokens: Arc<dyn LinkTokens>,
     ids: Arc<dyn Ids>,
     settings: Arc<Settings>,
+    webhooks: WebhookService,
     /// Changes when mails were queued by this process.
     queued: watch::Sender<()>,
 }
@@ -44,6 +49,7 @@ pub struct Parts {
     pub broker: Arc<dyn Broker>,
     pub tokens: Arc<dyn LinkTokens>,
     pub ids: Arc<dyn Ids>,
+    pub webhooks: WebhookParts,
 }
 
 /// Settings of the use cases.
@@ -66,6 +72,8 @@ pub struct Effects {
     /// In the order of the events.
     pub campaigns: Vec<CampaignEffect>,
     pub dead_letters: Vec<DeadLetter>,
+    /// Events in their public form.
+    pub webhooks: Vec<WebhookEvent>,
 }
 
 /// What an event changes about a campaign.
@@ -112,13 +120,14 @@ impl fmt::Debug for NotificationService {
 impl NotificationService {
     /// Creates the service on these ports.
     pub fn new(parts: Parts, settings: Settings) -> Self {
-        let Parts { store, mailer, broker, tokens, ids } = parts;
-        Self { store, mailer, broker, tokens, ids, settings: Arc::new(settings), queued: watch::Sender::new(()) }
+        let Parts { store, mailer, broker, tokens, ids, webhooks } = parts;
+        let (settings, webhooks) = (Arc::new(settings), WebhookService::new(webhooks, ids.clone()));
+        Self { store, mailer, broker, tokens, ids, settings, webhooks, queued: watch::Sender::new(()) }
     }
 
     /// Applies what a batch of events changes. Idempotent; after a failure, the same effects may be applied again.
     pub async fn apply(&self, effects: Effects) -> Result<(), Error> {
-        let Effects { recipients, erased, notifications, campaigns, dead_letters } = effects;
+        let Effects { recipients, erased, notifications, campaigns, dead_letters, webhooks } = effects;
         if !recipients.is_empty() {
             self.store.store_recipients(&recipients).await?;
         }
@@ -138,8 +147,14 @@ impl NotificationService {
         for letter in &dead_letters {
             self.store.store_dead_letter(letter).await?;
         }
+        self.webhooks.store_events(&webhooks).await?;
         self.queued.send_replace(());
         Ok(())
+    }
+
+    /// The use cases of webhooks.
+    pub fn webhooks(&self) -> &WebhookService {
+        &self.webhooks
     }
 
     /// Changes when mails may have been queued by this process.

@@ -11,5 +11,8 @@ mod lists;
 mod mails;
 mod once;
 mod plans;
+mod receiver;
 mod shop;
 mod tracking;
+mod webhook_admin;
+mod webhooks;

@@ -1,6 +1,6 @@
 //! The value of each name that a service reads.
 
-use agora_crd::Orders;
+use agora_crd::{Orders, Profile};
 use agora_topology::{self as topology, ADMIN_PORT};
 use agora_vocab::Secret;
 
@@ -82,6 +82,11 @@ pub(super) fn entry(
         }
         "SIGNING_KEY_FILE" => file(File::secret(signing_secret(&plan.name), "current.pem", "signing.pem")),
         "JWKS_FILE" => file(File { source: Source::ConfigMap, name: jwks_name(&plan.name), key: JWKS, path: JWKS }),
+        // Receivers of a developer's own. Elsewhere the service's defaults: HTTPS to public addresses.
+        "WEBHOOK_PLAIN_HTTP" | "WEBHOOK_PRIVATE_ADDRESSES" if plan.profile == Profile::Development => {
+            setting("Enabled".to_owned())
+        }
+        "WEBHOOK_PORTS" if plan.profile == Profile::Development => setting("any".to_owned()),
         // The service uses its default.
         _ => Ok(Entry::Absent),
     }
