@@ -23,9 +23,9 @@ pub use client_address::client_address;
 pub use clock::{Clock, Ids};
 pub use email::Email;
 pub use id::{
-    AddressId, CartId, CommandId, EmailChangeId, EventId, ImportId, LineId, NotificationId, OrderId, PasswordResetId, PaymentId,
-    ProductId, PromotionId, RefundId, ReservationId, ReturnId, SellerId, SessionId, ShipmentId, TermId, UserId,
-    VariantId, WarehouseId,
+    AddressId, CartId, CommandId, EmailChangeId, EventId, ImportId, LineId, NotificationId, OrderId, PasswordResetId,
+    PaymentId, ProductId, PromotionId, RefundId, ReservationId, ReturnId, SellerId, SessionId, ShipmentId, TermId,
+    UserId, VariantId, WarehouseId,
 };
 pub use money::{AMOUNT_MAX, Currency, Money, MoneyError};
 pub use page::{Page, PageSize};

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Networks that are not public (IANA, IPv4 Special-Purpose Address Registry), with the length of their prefix.
 const NOT_PUBLIC_V4: [(Ipv4Addr, u32); 16] = [
     // "This network", of which 0.0.0.0 is the unspecified address.
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     // Carrier-grade NAT.
     (Ipv4Addr::new(100, 64, 0, 0), 10),

@@ -318,13 +318,14 @@ async fn a_merge_and_a_checkout_at_the_same_time_leave_every_unit_in_one_place()
         shop.add(chair, 1).await.expect(201);
         shop.add_as_guest(&token, table, 2).await.expect(201);
         let id = order();
-        let (merged, begun) = join(async { shop.merge(&token).await }, async { shop.begin_checkout(id).await }).await;
+        let (merged, checkout) =
+            join(async { shop.merge(&token).await }, async { shop.begin_checkout(id).await }).await;
         merged.expect(200);
-        let taken: api::Checkout = begun.expect(200).parse();
+        let checkout: api::Checkout = checkout.expect(200).parse();
         let left = held(&shop.cart().await);
-        match taken.lines.len() {
+        match checkout.lines.len() {
             1 => assert_eq!(left, [(table, 2)]),
-            _ => assert_eq!((taken.lines.len(), left), (2, vec![])),
+            _ => assert_eq!((checkout.lines.len(), left), (2, vec![])),
         }
         if !shop.cart().await.items.is_empty() {
             shop.begin_checkout(order()).await.expect(200);

@@ -4,7 +4,7 @@ use agora_vocab::{Invalid, TermId, WarehouseId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{fields::Label, product::Patch};
+use super::{fields::Label, patch::Patch};
 
 /// Largest priority number of a warehouse.
 const PRIORITY_MAX: i32 = 1_000;

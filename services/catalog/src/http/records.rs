@@ -62,7 +62,7 @@ impl Splitter {
 
     fn add(&mut self, part: &[u8]) {
         // A doubled quotation mark, which stands for one, changes nothing.
-        let odd = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'"').count() % 2 == 1;
+        let odd = |bytes: &[u8]| bytes.iter().fold(false, |odd, byte| odd ^ (*byte == b'"'));
         if self.quoting && odd(part) {
             self.in_quotes = !self.in_quotes;
         }

@@ -36,8 +36,8 @@ impl Imports for PgCatalog {
         const BEGIN: &str = include_str!("../../sql/begin_import.sql");
         let mut connection = self.db.acquire().await?;
         let begin = sqlx::query_as(BEGIN).bind(run.import.uuid()).bind(user.uuid()).bind(run.runner);
-        let begun: Option<CheckpointRow> = begin.bind(LEASE_SECONDS).fetch_optional(&mut *connection).await?;
-        Ok(begun.map(|CheckpointRow { lines, digest, completed }| ImportCheckpoint {
+        let started: Option<CheckpointRow> = begin.bind(LEASE_SECONDS).fetch_optional(&mut *connection).await?;
+        Ok(started.map(|CheckpointRow { lines, digest, completed }| ImportCheckpoint {
             lines: lines.unsigned_abs(),
             digest,
             complete: completed,
@@ -212,7 +212,7 @@ fn is_conflict(error: &StoreError) -> bool {
     const DEADLOCK: &str = "40P01";
     let (StoreError::Unavailable(source) | StoreError::Broken(source)) = error else { return false };
     let Some(error) = source.downcast_ref::<sqlx::Error>() else { return false };
-    let code = error.as_database_error().and_then(|refusal| refusal.code());
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| code == DEADLOCK) || constraint(error).is_some_and(|name| SKU.contains(&name))
 }
 

@@ -51,7 +51,7 @@ impl Shop {
 }
 
 fn ndjson(lines: &[Value]) -> String {
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.iter().fold(String::new(), |text, line| text + &line.to_string() + "\n")
 }
 
 fn chair(sku: &str, amount: i64) -> Value {
@@ -278,7 +278,7 @@ async fn of_ten_thousand_lines_one_batch_is_held_at_a_time() {
     assert!(widest.load(Ordering::SeqCst) <= 100, "{widest:?} lines were read before they were written");
 
     let exported = shop.public.get(&format!("{EXPORT}?format=ndjson")).with(&shop.admin).await.expect(200);
-    assert_eq!(exported.bytes.iter().filter(|byte| **byte == b'\n').count(), 10_000);
+    assert_eq!(exported.bytes.split(|byte| *byte == b'\n').count(), 10_001);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -130,7 +130,7 @@ mod tests {
             let headers = HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from_static(text))]);
             retry_after(&headers, now)
         };
-        assert_eq!(read("120"), Some(Duration::from_secs(120)));
+        assert_eq!(read("120"), Some(Duration::from_mins(2)));
         assert_eq!(read("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::from_secs(30)));
         for text in ["", "soon", "-5", "Wed, 21 Oct 2015 07:27:00 GMT"] {
             assert_eq!(read(text), None, "{text}");

@@ -152,7 +152,7 @@ impl WebhookService {
         let secret = self.new_secret(id)?;
         match self.store.rotate(id, &secret, dedup_key).await? {
             Rotation::Done(Outcome::Applied(())) => {
-                tracing::info!(endpoint = %id, "the secret of a webhook was replaced")
+                tracing::info!(endpoint = %id, "the secret of a webhook was replaced");
             }
             Rotation::Done(Outcome::Duplicate(())) => {}
             Rotation::NoEndpoint => return Err(WebhookError::NotFound),

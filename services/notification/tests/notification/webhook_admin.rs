@@ -185,9 +185,9 @@ async fn a_test_event_reaches_an_active_endpoint_whatever_its_types() {
     let first = test().await.expect(200).body;
     assert_eq!((&first["type"], &test().await.expect(200).body["id"]), (&json!("webhook.test"), &first["id"]));
     shop.send_webhooks().await;
-    let received = receiver.received();
-    assert_eq!((received.len(), received[0].json()["type"].as_str()), (1, Some("webhook.test")));
-    assert_eq!(received[0].signatures(&hook.secret), (1, true));
+    let deliveries = receiver.received();
+    assert_eq!((deliveries.len(), deliveries[0].json()["type"].as_str()), (1, Some("webhook.test")));
+    assert_eq!(deliveries[0].signatures(&hook.secret), (1, true));
     let inactive = json!({"active": false});
     shop.public.patch(&format!("{WEBHOOKS}/{}", hook.id), inactive).with(&shop.admin).await.expect(200);
     refused(&post(&shop, &path).await, 409, "WEBHOOK_INACTIVE", &[]);

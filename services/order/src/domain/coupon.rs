@@ -176,8 +176,8 @@ impl CouponTerms {
         if wrong.is_empty() { Ok(self) } else { Err(wrong) }
     }
 
-    fn changed(self, change: CouponChange) -> Result<Self, Vec<FieldError>> {
-        let CouponChange { minimum_total, valid_from, valid_until, uses_max, uses_per_user_max, active } = change;
+    fn changed(self, change: &CouponChange) -> Result<Self, Vec<FieldError>> {
+        let CouponChange { minimum_total, valid_from, valid_until, uses_max, uses_per_user_max, active } = *change;
         let mut wrong = Vec::new();
         let mut limit = |field, patch: Patch<i64>, now: Option<i32>| {
             let parsed = patch.parsed(|uses| uses_limit(field, uses));
@@ -204,7 +204,7 @@ pub fn uses_limit(field: &str, uses: i64) -> Result<i32, FieldError> {
 
 impl Coupon {
     /// The terms after a change; every invalid field on error.
-    pub fn changed(&self, change: CouponChange) -> Result<CouponTerms, Vec<FieldError>> {
+    pub fn changed(&self, change: &CouponChange) -> Result<CouponTerms, Vec<FieldError>> {
         self.terms.clone().changed(change)?.check(&self.value, self.uses)
     }
 
@@ -358,10 +358,10 @@ mod tests {
         let mut coupon = percent(1000);
         (coupon.uses, coupon.terms.uses_max, coupon.terms.valid_until) = (3, Some(10), Some(NOW));
         let change = CouponChange { valid_until: Patch::Remove, uses_max: Patch::Set(3), ..CouponChange::default() };
-        let terms = coupon.changed(change).unwrap();
+        let terms = coupon.changed(&change).unwrap();
         assert_eq!((terms.valid_until, terms.uses_max, terms.active), (None, Some(3), true));
         let fields = |change| -> Vec<String> {
-            coupon.changed(change).unwrap_err().into_iter().map(|wrong| wrong.field).collect()
+            coupon.changed(&change).unwrap_err().into_iter().map(|wrong| wrong.field).collect()
         };
         let zero = CouponChange { uses_max: Patch::Set(0), uses_per_user_max: Patch::Set(-1), ..Default::default() };
         assert_eq!(fields(zero), ["usesMax", "usesPerUserMax"]);

@@ -258,6 +258,7 @@ mod tests {
         Ok(charge.map(|charge| (charge.method.as_str().to_owned(), charge.price.amount)))
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "compared with what `chosen` returns")]
     fn found(code: &str, price: i64) -> Result<Option<(String, i64)>, ShippingRefused> {
         Ok(Some((code.to_owned(), price)))
     }

@@ -100,7 +100,7 @@ impl Coupons for PgPrices {
         let lock = sqlx::query_as(LOCK).bind(code.as_str());
         let row: Option<CouponRow> = lock.fetch_optional(&mut *tx).await.map_err(StoreError::from)?;
         let coupon = row.ok_or(SettingError::NotFound)?.into_coupon()?;
-        let terms = coupon.changed(change.clone()).map_err(SettingError::Invalid)?;
+        let terms = coupon.changed(change).map_err(SettingError::Invalid)?;
         let update = sqlx::query_as(UPDATE)
             .bind(code.as_str())
             .bind(terms.minimum_total.map(|minimum| minimum.amount))

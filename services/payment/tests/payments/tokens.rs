@@ -6,7 +6,7 @@ use agora_chassis::WatchedSecret;
 use agora_payment::{
     EnvelopeCipher, Simulator,
     domain::Initiator,
-    ports::{Charges as _, PaymentReads as _, Payments as _},
+    ports::{Charges as _, PaymentReads as _, Payments as _, TokenCipher as _},
     service::PaymentService,
 };
 

@@ -33,6 +33,7 @@ struct StoredSessionRow {
 }
 
 #[derive(sqlx::FromRow)]
+#[expect(clippy::struct_field_names, reason = "columns of the table")]
 struct ResetRow {
     requested_at: OffsetDateTime,
     expires_at: OffsetDateTime,

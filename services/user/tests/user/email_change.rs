@@ -104,9 +104,9 @@ async fn whether_an_account_has_the_new_address_shows_only_to_the_holder_of_its_
     let shop = Shop::open().await;
     shop.register(NEW).await;
     let (_, token) = shop.shopper(EMAIL).await;
-    let taken = change(&shop, &token, NEW, PASSWORD).await.expect(202);
+    let of_another = change(&shop, &token, NEW, PASSWORD).await.expect(202);
     let free = change(&shop, &token, "free@example.com", PASSWORD).await.expect(202);
-    assert_eq!((taken.bytes, taken.status), (free.bytes, free.status));
+    assert_eq!((of_another.bytes, of_another.status), (free.bytes, free.status));
     let requests = events(&shop, "user.email-change-requested").await;
     let names = |request: &Value| request.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&requests[0]), names(&requests[1]));
