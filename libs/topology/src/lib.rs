@@ -76,7 +76,7 @@ pub const ENV_KAFKA: &[&str] = &[
 ];
 
 /// The consumer group of the archive, which the search service writes.
-pub const ARCHIVE_GROUP: &str = "archive";
+pub const ARCHIVE_GROUP: &str = "search-archive";
 
 /// Every service, the way in first.
 pub const ALL: &[Service] = &[GATEWAY, USER, CATALOG, CART, ORDER, PAYMENT, NOTIFICATION, RECOMMENDATION, SEARCH];
