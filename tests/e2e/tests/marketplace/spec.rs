@@ -20,6 +20,8 @@ use crate::install::{invariants_hold_at_rest, load_profile};
 
 const SCALE_SECONDS_MAX: u64 = 120;
 const ROLL_SECONDS_MAX: u64 = 120;
+/// Of all services, each with its migrations, while shoppers use both cores.
+const ROLL_ALL_SECONDS_MAX: u64 = 600;
 /// Time from the start of the load to the rollout.
 const LEAD: Duration = Duration::from_secs(5);
 const ROLLOUT_LOAD_SECONDS: u32 = 20;
@@ -124,7 +126,7 @@ async fn roll_out(world: &World, version: &str) -> anyhow::Result<Duration> {
     let started = Instant::now();
     world.market.change(&json!({ "spec": { "release": { "version": version } } })).await?;
     let image = format!("{}/agora:{version}", world.settings.registry);
-    until("every service runs the new image", Duration::from_secs(ROLL_SECONDS_MAX), async || {
+    until("every service runs the new image", Duration::from_secs(ROLL_ALL_SECONDS_MAX), async || {
         for service in ALL {
             let deployment =
                 world.cluster.get(DEPLOYMENT, &world.market.child(service.name)).await?.unwrap_or_default();
