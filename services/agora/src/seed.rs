@@ -16,21 +16,15 @@ use crate::admin_client::{AdminClient, describe};
 const THERE_ALREADY: &str = "SKU_TAKEN";
 
 /// Adds every product that does not exist at `url`.
-pub fn run(url: &str) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("could not start the async runtime")?;
-    runtime.block_on(async {
-        let client = AdminClient::log_in(url).await?;
-        let mut new = 0;
-        for (done, row) in PRODUCTS.iter().enumerate() {
-            new += usize::from(add(&client, row).await.with_context(|| format!("adding {} ({})", row.name, row.sku))?);
-            progress(done + 1);
-        }
-        println!("{} products: {new} new, {} were there already", PRODUCTS.len(), PRODUCTS.len() - new);
-        Ok(())
-    })
+pub async fn run(url: &str) -> anyhow::Result<()> {
+    let client = AdminClient::log_in(url).await?;
+    let mut new = 0;
+    for (done, row) in PRODUCTS.iter().enumerate() {
+        new += usize::from(add(&client, row).await.with_context(|| format!("adding {} ({})", row.name, row.sku))?);
+        progress(done + 1);
+    }
+    println!("{} products: {new} new, {} were there already", PRODUCTS.len(), PRODUCTS.len() - new);
+    Ok(())
 }
 
 /// Prints progress on a single line if stderr is a terminal.
