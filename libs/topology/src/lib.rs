@@ -27,8 +27,10 @@ pub struct Service {
     pub database: bool,
     /// Topics that it writes.
     pub publishes: &'static [Topic],
-    /// Topics that it reads, in groups whose names begin with its own.
+    /// Topics that it reads.
     pub consumes: &'static [Topic],
+    /// Its consumer groups, before the isolation key is put in front; their names begin with its own.
+    pub groups: &'static [&'static str],
     /// Services whose internal port it calls.
     pub calls: &'static [&'static str],
     /// Whether the gateway may reach its public port (false for the gateway itself).
@@ -90,6 +92,7 @@ pub const GATEWAY: Service = Service {
     database: false,
     publishes: &[],
     consumes: &[],
+    groups: &[],
     calls: &[],
     behind_gateway: false,
     env: &[
@@ -117,6 +120,7 @@ pub const USER: Service = Service {
     database: true,
     publishes: &[topics::USER],
     consumes: &[],
+    groups: &[],
     calls: &[],
     behind_gateway: true,
     env: &["SIGNING_KEY_FILE", "ACCESS_TOKEN_LIFETIME_SECONDS", "ADMIN_EMAIL", "ADMIN_PASSWORD"],
@@ -133,6 +137,7 @@ pub const CATALOG: Service = Service {
     database: true,
     publishes: &[topics::PRODUCT, topics::INVENTORY, topics::PROMOTIONAL],
     consumes: &[topics::ORDER],
+    groups: &["catalog"],
     calls: &[],
     behind_gateway: true,
     env: &["DEFAULT_LANGUAGE", "PROMOTION_INTERVAL_SECONDS", "PROMOTION_TITLE"],
@@ -149,6 +154,7 @@ pub const CART: Service = Service {
     database: true,
     publishes: &[topics::CART],
     consumes: &[topics::PRODUCT, topics::ORDER],
+    groups: &["cart"],
     calls: &["catalog"],
     behind_gateway: true,
     env: &["CATALOG_INTERNAL_URL"],
@@ -172,6 +178,7 @@ pub const ORDER: Service = Service {
     database: true,
     publishes: &[topics::ORDER],
     consumes: &[topics::PAYMENT, topics::INVENTORY, topics::USER],
+    groups: &["order"],
     calls: &["catalog", "cart", "payment", "user"],
     behind_gateway: true,
     env: &[
@@ -196,6 +203,7 @@ pub const PAYMENT: Service = Service {
     database: true,
     publishes: &[topics::PAYMENT],
     consumes: &[topics::ORDER],
+    groups: &["payment"],
     calls: &["order"],
     behind_gateway: true,
     env: &[
@@ -232,6 +240,7 @@ pub const NOTIFICATION: Service = Service {
         topics::CART,
         topics::DEAD_LETTER,
     ],
+    groups: &NOTIFICATION_GROUPS,
     calls: &[],
     behind_gateway: true,
     env: &[
@@ -266,6 +275,7 @@ pub const RECOMMENDATION: Service = Service {
     database: true,
     publishes: &[topics::RECOMMENDATION],
     consumes: &[topics::ORDER, topics::PRODUCT, topics::INVENTORY],
+    groups: &["recommendation"],
     calls: &[],
     behind_gateway: true,
     env: &[
@@ -292,6 +302,7 @@ pub const SEARCH: Service = Service {
     database: true,
     publishes: &[],
     consumes: &[topics::PRODUCT, topics::INVENTORY],
+    groups: &["search", ARCHIVE_GROUP],
     calls: &["catalog"],
     behind_gateway: true,
     env: &[
@@ -314,16 +325,6 @@ impl Service {
     /// Whether it writes or reads any topic.
     pub const fn speaks_to_broker(&self) -> bool {
         !self.publishes.is_empty() || !self.consumes.is_empty()
-    }
-
-    /// Names of its consumer groups, before the isolation key is put in front: one of its own name, or one per priority.
-    pub fn consumer_groups(&self) -> Vec<&'static str> {
-        match (self.name, self.consumes.is_empty()) {
-            (_, true) => Vec::new(),
-            ("notification", false) => NOTIFICATION_GROUPS.to_vec(),
-            ("search", false) => vec!["search", ARCHIVE_GROUP],
-            (name, false) => vec![name],
-        }
     }
 
     /// Whether it mints or checks internal tokens.
@@ -402,7 +403,7 @@ mod tests {
     #[test]
     fn every_consumer_has_groups_whose_names_begin_with_its_own() {
         for row in ALL {
-            let groups = row.consumer_groups();
+            let groups = row.groups;
             assert_eq!(groups.is_empty(), row.consumes.is_empty(), "{}", row.name);
             assert!(groups.iter().all(|group| group.starts_with(row.name)), "{groups:?}");
         }

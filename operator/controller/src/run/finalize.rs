@@ -211,7 +211,7 @@ async fn release_topics(context: &Context, plan: &Plan, observed: &Observed) -> 
         return Ok(());
     }
     names.push(desired.marker.name.clone());
-    let groups = topology::ALL.iter().flat_map(topology::Service::consumer_groups);
+    let groups = topology::ALL.iter().flat_map(|service| service.groups);
     let groups: Vec<String> = groups.map(|group| names::at_broker(&plan.isolation_key, group)).collect();
     let topics = admin.delete(&desired.broker, &names).await.map_err(failed)?;
     let groups = admin.delete_groups(&desired.broker, &groups).await.map_err(failed)?;

@@ -87,8 +87,8 @@ async fn names(world: &World) -> anyhow::Result<BTreeSet<String>> {
 /// Consumer groups; waits until every service has its own.
 async fn groups(world: &World) -> anyhow::Result<Vec<String>> {
     // These shops have no archive.
-    let groups = ALL.iter().flat_map(agora_topology::Service::consumer_groups);
-    let wanted = groups.filter(|group| *group != agora_topology::ARCHIVE_GROUP).count();
+    let groups = ALL.iter().flat_map(|service| service.groups);
+    let wanted = groups.filter(|group| **group != agora_topology::ARCHIVE_GROUP).count();
     let key = world.market.isolation_key();
     until("every consuming service has its consumer groups", Duration::from_secs(GROUPS_SECONDS_MAX), async || {
         let groups = broker::groups(&key).await?;
