@@ -49,25 +49,19 @@ pub enum Action {
 }
 
 /// Runs an action at the gateway `url` and prints its result.
-pub fn run(url: &str, action: Action) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("could not start the async runtime")?;
-    runtime.block_on(async {
-        let client = AdminClient::log_in(url, None).await?;
-        let text = match action {
-            Action::List { state, limit } => list(&client, &state, limit).await?,
-            Action::Show { id } => {
-                let letter: DeadLetter = get(&client, &routes::READ_DEAD.path_of([&id])).await?;
-                serde_json::to_string_pretty(&letter)?
-            }
-            Action::Replay { id, reason } => decide(&client, &routes::REPLAY_DEAD.path_of([&id]), reason).await?,
-            Action::Discard { id, reason } => decide(&client, &routes::DISCARD_DEAD.path_of([&id]), reason).await?,
-        };
-        println!("{text}");
-        Ok(())
-    })
+pub async fn run(url: &str, action: Action) -> anyhow::Result<()> {
+    let client = AdminClient::log_in(url, None).await?;
+    let text = match action {
+        Action::List { state, limit } => list(&client, &state, limit).await?,
+        Action::Show { id } => {
+            let letter: DeadLetter = get(&client, &routes::READ_DEAD.path_of([&id])).await?;
+            serde_json::to_string_pretty(&letter)?
+        }
+        Action::Replay { id, reason } => decide(&client, &routes::REPLAY_DEAD.path_of([&id]), reason).await?,
+        Action::Discard { id, reason } => decide(&client, &routes::DISCARD_DEAD.path_of([&id]), reason).await?,
+    };
+    println!("{text}");
+    Ok(())
 }
 
 async fn list(client: &AdminClient, state: &str, limit: u8) -> anyhow::Result<String> {

@@ -14,6 +14,7 @@ mod verify;
 use std::{io, net::IpAddr, process::ExitCode};
 
 use agora_events::{Topic, topics};
+use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use replay::{Plan, Projection};
@@ -144,17 +145,28 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Serve { services } => {
             agora_chassis::run(services::chosen(&services).map(services::Entry::service).collect())
         }
-        Verb::Migrate { services } => migrate::run(services::chosen(&services)),
-        Verb::Seed { url, email } => seed::run(&url, email.as_deref()),
-        Verb::Replay { from, to, topics, into, dry_run } => replay::run(&Plan { from, to, topics, into, dry_run }),
-        Verb::Verify { records: Records::Orders } => verify::orders(),
-        Verb::Dlq { url, action } => dlq::run(&url, action),
-        Verb::Mailbox { address, smtp_port, http_port } => mailbox::run(address, smtp_port, http_port),
+        Verb::Migrate { services } => on_runtime(migrate::run(services::chosen(&services))),
+        Verb::Seed { url, email } => on_runtime(seed::run(&url, email.as_deref())),
+        Verb::Replay { from, to, topics, into, dry_run } => {
+            on_runtime(replay::run(&Plan { from, to, topics, into, dry_run }))
+        }
+        Verb::Verify { records: Records::Orders } => on_runtime(verify::orders()),
+        Verb::Dlq { url, action } => on_runtime(dlq::run(&url, action)),
+        Verb::Mailbox { address, smtp_port, http_port } => on_runtime(mailbox::run(address, smtp_port, http_port)),
         Verb::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "agora", &mut io::stdout());
             Ok(())
         }
     }
+}
+
+/// Runs a command on one thread.
+fn on_runtime(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("could not start the async runtime")?;
+    runtime.block_on(command)
 }
 
 fn time(text: &str) -> Result<OffsetDateTime, String> {

@@ -6,19 +6,13 @@ use anyhow::Context as _;
 use crate::services::Entry;
 
 /// Migrates the databases of these services; skips services without a database. Idempotent.
-pub fn run(services: impl Iterator<Item = Entry>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("could not start the async runtime")?;
-    runtime.block_on(async {
-        for Entry { name, migrations, .. } in services {
-            let Some(migrations) = migrations else { continue };
-            let database = settings(name, agora_postgres::Config::read)?;
-            let applied = agora_postgres::migrate(&database.url.current(), database.ca.as_ref(), migrations).await;
-            let applied = applied.with_context(|| format!("could not migrate the database of {name}"))?;
-            println!("{name}: {applied} migrations applied, {} in all", migrations.iter().count());
-        }
-        Ok(())
-    })
+pub async fn run(services: impl Iterator<Item = Entry>) -> anyhow::Result<()> {
+    for Entry { name, migrations, .. } in services {
+        let Some(migrations) = migrations else { continue };
+        let database = settings(name, agora_postgres::Config::read)?;
+        let applied = agora_postgres::migrate(&database.url.current(), database.ca.as_ref(), migrations).await;
+        let applied = applied.with_context(|| format!("could not migrate the database of {name}"))?;
+        println!("{name}: {applied} migrations applied, {} in all", migrations.iter().count());
+    }
+    Ok(())
 }

@@ -66,18 +66,12 @@ impl Count {
 
 /// Replays the events of the plan in the order of their hours, partitions and offsets, and prints counts by topic. Fails if the
 /// archive has no such event.
-pub fn run(plan: &Plan) -> anyhow::Result<()> {
+pub async fn run(plan: &Plan) -> anyhow::Result<()> {
     check(plan, SystemClock.now())?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("could not start the async runtime")?;
-    runtime.block_on(async {
-        let process = Process::new(plan.service());
-        let result = replay(plan, &process).await;
-        process.end().await;
-        result
-    })
+    let process = Process::new(plan.service());
+    let result = replay(plan, &process).await;
+    process.end().await;
+    result
 }
 
 fn check(plan: &Plan, now: OffsetDateTime) -> anyhow::Result<()> {

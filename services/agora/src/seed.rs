@@ -28,26 +28,20 @@ const TRIES_MAX: u32 = 20;
 const VARIANTS_AT_ONCE: usize = 8;
 
 /// Adds every sample that does not exist at `url`, as the admin `email` or that of the environment.
-pub fn run(url: &str, email: Option<&str>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("could not start the async runtime")?;
-    runtime.block_on(async {
-        let client = AdminClient::log_in(url, email).await?;
-        let samples = samples("USD".parse::<Currency>()?)?;
-        let ids = ids_by_sku(&client).await?;
-        let is_missing = |sample: &&Sample| sample.product.sku.as_ref().is_some_and(|sku| !ids.contains_key(sku));
-        let missing: Vec<&ProductLine> = samples.iter().filter(is_missing).map(|sample| &sample.product).collect();
-        if !missing.is_empty() {
-            import(&client, &missing).await?;
-        }
-        let ids = if missing.is_empty() { ids } else { ids_by_sku(&client).await? };
-        let variants = add_variants(&client, &samples, &ids).await?;
-        let (all, new) = (samples.len(), missing.len());
-        println!("{all} products: {new} new, {} were there already; {variants} new variants", all - new);
-        Ok(())
-    })
+pub async fn run(url: &str, email: Option<&str>) -> anyhow::Result<()> {
+    let client = AdminClient::log_in(url, email).await?;
+    let samples = samples("USD".parse::<Currency>()?)?;
+    let ids = ids_by_sku(&client).await?;
+    let is_missing = |sample: &&Sample| sample.product.sku.as_ref().is_some_and(|sku| !ids.contains_key(sku));
+    let missing: Vec<&ProductLine> = samples.iter().filter(is_missing).map(|sample| &sample.product).collect();
+    if !missing.is_empty() {
+        import(&client, &missing).await?;
+    }
+    let ids = if missing.is_empty() { ids } else { ids_by_sku(&client).await? };
+    let variants = add_variants(&client, &samples, &ids).await?;
+    let (all, new) = (samples.len(), missing.len());
+    println!("{all} products: {new} new, {} were there already; {variants} new variants", all - new);
+    Ok(())
 }
 
 /// The ids of all products that have a stock keeping unit.

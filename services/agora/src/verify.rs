@@ -8,17 +8,12 @@ use anyhow::{Context as _, bail};
 const PROGRESS_EVERY: u64 = 10_000;
 
 /// Verifies every order. An error if one differs.
-pub fn orders() -> anyhow::Result<()> {
+pub async fn orders() -> anyhow::Result<()> {
     let database = settings("order", agora_postgres::Config::read)?.with_pool_size(1);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("could not start the async runtime")?;
     let mut reported = 0;
-    let found = runtime.block_on(async {
-        let verification = agora_order::verification(agora_postgres::open(&database, "verify"));
-        verification.verify(|found| progress(found, &mut reported)).await.context("could not read the orders")
-    })?;
+    let verification = agora_order::verification(agora_postgres::open(&database, "verify"));
+    let found =
+        verification.verify(|found| progress(found, &mut reported)).await.context("could not read the orders")?;
     report(&found)
 }
 
