@@ -162,6 +162,11 @@ impl TlsPlan {
     pub fn verified(&self) -> bool {
         self.mode == TlsMode::VerifyFull
     }
+
+    /// The Secret with the certificates that the server is verified with; `None`: those of the system, or there is no TLS.
+    pub fn authority(&self) -> Option<&String> {
+        self.ca_secret.as_ref().filter(|_| self.verified())
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

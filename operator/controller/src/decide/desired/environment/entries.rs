@@ -178,15 +178,11 @@ fn stripe(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) -
 }
 
 pub(super) fn database_ca(plan: &Plan) -> Option<File> {
-    let secret = plan.database.tls.ca_secret.clone().filter(|_| plan.database.tls.verified())?;
-    Some(File::secret(secret, "ca.crt", "database-ca.crt"))
+    plan.database.tls.authority().map(|secret| File::secret(secret.clone(), "ca.crt", "database-ca.crt"))
 }
 
 fn kafka(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) -> Result<Entry, ConditionError> {
     let kafka = &plan.kafka;
-    let file = |secret: Option<&String>, key, path| {
-        secret.map_or(Entry::Absent, |secret| Entry::File(File::secret(secret.clone(), key, path)))
-    };
     Ok(match name {
         "KAFKA_BROKERS" => Entry::Setting(kafka.bootstrap.join(",")),
         "KAFKA_SECURITY_PROTOCOL" => {
@@ -207,18 +203,16 @@ fn kafka(plan: &Plan, service: &ServicePlan, observed: &Observed, name: &str) ->
                 kept(user, running_setting(plan, service, observed, name))?
             }
         },
-        "KAFKA_PASSWORD" => file(kafka.credentials.as_ref(), "password", "kafka-password"),
-        "KAFKA_CA_FILE" => {
-            file(kafka.tls.ca_secret.as_ref().filter(|_| kafka.tls.verified()), "ca.crt", "kafka-ca.crt")
-        }
+        "KAFKA_PASSWORD" => secret_file(kafka.credentials.as_ref(), "password", "kafka-password"),
+        "KAFKA_CA_FILE" => secret_file(kafka.tls.authority(), "ca.crt", "kafka-ca.crt"),
         _ => Entry::Absent,
     })
 }
 
 fn redis(plan: &Plan, name: &str) -> Entry {
-    match (name, &plan.redis_secret) {
-        ("REDIS_URL", _) => Entry::Setting(format!("redis://{}", plan.redis_endpoint)),
-        ("REDIS_PASSWORD", Some(secret)) => Entry::File(File::secret(secret.clone(), "password", "redis-password")),
+    match name {
+        "REDIS_URL" => Entry::Setting(format!("redis://{}", plan.redis_endpoint)),
+        "REDIS_PASSWORD" => secret_file(plan.redis_secret.as_ref(), "password", "redis-password"),
         _ => Entry::Absent,
     }
 }
@@ -248,9 +242,6 @@ fn smtp(
     (service, observed): (&ServicePlan, &Observed),
     name: &str,
 ) -> Result<Entry, ConditionError> {
-    let file = |secret: Option<&String>, key, path| {
-        secret.map_or(Entry::Absent, |secret| Entry::File(File::secret(secret.clone(), key, path)))
-    };
     Ok(match name {
         "SMTP_HOST" => Entry::Setting(mail.host.clone()),
         "SMTP_PORT" => Entry::Setting(mail.port.to_string()),
@@ -263,10 +254,15 @@ fn smtp(
                 kept(user, running_setting(plan, service, observed, name))?
             }
         },
-        "SMTP_PASSWORD" => file(mail.secret.as_ref(), "password", "smtp-password"),
-        "SMTP_CA_FILE" => file(mail.tls.ca_secret.as_ref().filter(|_| mail.tls.verified()), "ca.crt", "smtp-ca.crt"),
+        "SMTP_PASSWORD" => secret_file(mail.secret.as_ref(), "password", "smtp-password"),
+        "SMTP_CA_FILE" => secret_file(mail.tls.authority(), "ca.crt", "smtp-ca.crt"),
         _ => Entry::Absent,
     })
+}
+
+/// A key of a Secret, if the spec names the Secret.
+fn secret_file(secret: Option<&String>, key: &'static str, path: &'static str) -> Entry {
+    secret.map_or(Entry::Absent, |secret| Entry::File(File::secret(secret.clone(), key, path)))
 }
 
 /// A value of a Secret as a setting; if it cannot be used, the one that the running pods have.
