@@ -141,13 +141,13 @@ const FILL: &str = "
         select gen_random_uuid(), id, 'sealed'::bytea from webhook_endpoint;
     insert into webhook_event (id, kind, body, occurred_at, created_at)
         select gen_random_uuid(), 'order.paid', '{}', now(), now() - random() * interval '29 days'
-        from generate_series(1, 400) as n;
+        from generate_series(1, 20000) as n;
     insert into webhook_delivery (endpoint_id, event_id, kind, state, attempts, due_at, leased_until, created_at)
         select e.id, v.id, v.kind, case when v.n % 20 = 0 then 'waiting' when v.n % 20 = 1 then 'failed' else 'delivered' end, 1,
             case when v.n % 20 = 0 then now() + random() * interval '1 hour' end,
             case when v.n % 400 = 0 then now() + interval '1 minute' end, v.created_at
         from (select id from webhook_endpoint where active) as e
-        cross join (select id, kind, created_at, row_number() over () as n from webhook_event) as v;
+        cross join (select id, kind, created_at, row_number() over () as n from webhook_event limit 400) as v;
     analyze";
 
 async fn plan(connection: &mut Connection, (name, sql, types): (&str, &str, &[&str])) -> Value {
