@@ -11,7 +11,6 @@ mod limits;
 mod order;
 mod order_return;
 mod parcels;
-mod patch;
 mod price_rules;
 mod report;
 mod saga;
@@ -34,7 +33,6 @@ pub use limits::{LimitReached, UnpaidLimits};
 pub use order::{CartVersion, Line, Order, OrderProgress, number};
 pub use order_return::{RETURN_WINDOW, RETURNS_MAX, Return, ReturnStatus};
 pub use parcels::{NewReturn, NewShipment};
-pub use patch::Patch;
 pub use price_rules::PriceRules;
 pub use report::{Customer, CustomerEvent, ReportedOrder, TopProduct, TopProducts};
 pub use saga::{

@@ -1,10 +1,10 @@
 //! Shipping methods: where they deliver, and what they cost for an order. No I/O.
 
-use agora_vocab::{Country, Currency, Invalid, Money};
+use agora_vocab::{Country, Currency, Invalid, Money, Patch};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{FieldError, Patch};
+use super::FieldError;
 
 /// Shipping methods of a shop.
 pub const SHIPPING_METHODS_MAX: u16 = 100;
@@ -228,11 +228,10 @@ pub(super) fn choose(
 
 #[cfg(test)]
 mod tests {
-    use agora_vocab::{Country, Currency, Money};
+    use agora_vocab::{Country, Currency, Money, Patch};
     use time::macros::datetime;
 
     use super::{MethodCode, ShippingChange, ShippingMethod, ShippingRefused, ShippingTerms, choose};
-    use crate::domain::Patch;
 
     fn eur(amount: i64) -> Money {
         Money { amount, currency: Currency::EUR }
