@@ -107,7 +107,7 @@ pub struct Order {
     /// The tax that the prices of the items include; absent without a rule for the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tax: Option<Tax>,
-    /// Where it goes.
+    /// Where it goes. Null without one, and once the order has ended if the account of its user was erased.
     pub shipping_address: Option<PostalAddress>,
     /// Its parcels, oldest first; absent if there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

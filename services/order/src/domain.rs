@@ -11,6 +11,7 @@ mod limits;
 mod order;
 mod order_return;
 mod parcels;
+mod personal_data;
 mod price_rules;
 mod report;
 mod saga;
