@@ -46,7 +46,7 @@ pub use shipping::{
     ShippingRefused, ShippingTerms,
 };
 pub use status::{EDGES, PAYMENT_EDGES, PaymentStatus, Status};
-pub use tax::{NewTaxRule, Rounding, Tax, TaxChange, TaxPolicy, TaxRule, TaxTerms};
+pub use tax::{NewTaxRule, Rounding, ShippingTax, Tax, TaxCategory, TaxChange, TaxPolicy, TaxRule, TaxTerms};
 pub use transition::{
     DECLINES_MAX, Decision, Decisions, PaymentOutcome, Refused, ReturnChange, SagaEvent, State, decide, decide_all,
 };

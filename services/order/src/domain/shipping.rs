@@ -4,7 +4,7 @@ use agora_vocab::{Country, Currency, Invalid, Money, Patch};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::FieldError;
+use super::{FieldError, ShippingTax};
 
 /// Shipping methods of a shop.
 pub const SHIPPING_METHODS_MAX: u16 = 100;
@@ -70,6 +70,9 @@ pub struct ShippingCharge {
     /// Name of the method at creation of the order.
     pub name: String,
     pub price: Money,
+    /// The tax that the price includes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax: Option<ShippingTax>,
 }
 
 /// Why an order cannot be delivered.
@@ -194,11 +197,11 @@ impl ShippingMethod {
 
     fn charge_for(&self, goods: Money) -> ShippingCharge {
         let Self { code, terms, .. } = self;
-        ShippingCharge { method: code.clone(), name: terms.name.clone(), price: terms.price_for(goods) }
+        ShippingCharge { method: code.clone(), name: terms.name.clone(), price: terms.price_for(goods), tax: None }
     }
 }
 
-/// The method of an order to `country` whose lines cost `goods` less the discount: the `wanted` one, else the cheapest that
+/// The method, without its tax, of an order to `country` whose lines cost `goods` less the discount: the `wanted` one, else the cheapest that
 /// delivers; none if no method is active.
 pub(super) fn choose(
     methods: &[ShippingMethod],
