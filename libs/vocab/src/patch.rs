@@ -48,7 +48,8 @@ impl<T> Patch<T> {
     }
 }
 
-/// Requires `#[serde(skip_serializing_if = "Patch::is_keep")]` on the field, so that [`Patch::Keep`] becomes an absent field.
+/// Requires `#[serde(skip_serializing_if = "Patch::is_keep")]` on the field, so that [`Patch::Keep`] becomes an absent
+/// field.
 impl<T: Serialize> Serialize for Patch<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {

@@ -135,7 +135,8 @@ const PERSONAL_COLUMNS: &str = "
             '(email|phone|firstname|lastname|username|recipient|street|city|postal_code|address|ip|user_agent)$'
         )";
 
-/// Who adds such a column adds to the consumer of `user.erased`, to the tests of erasures and to docs/DATA.md what empties it.
+/// Who adds such a column adds to the consumer of `user.erased`, to the tests of erasures and to docs/DATA.md what empties
+/// it.
 #[tokio::test]
 async fn what_identifies_a_person_is_only_where_an_erasure_removes_it() {
     let mut found = Vec::new();

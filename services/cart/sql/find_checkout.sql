@@ -1,5 +1,5 @@
--- The checkout of an order ($1), with the deleted products among its lines. That of an erased user has no lines, so that none
--- returns to the cart.
+-- The checkout of an order ($1), with the deleted products among its lines. That of an erased user has no lines, so that
+-- none returns to the cart.
 select
     c.state,
     c.cart_id,

@@ -1,5 +1,6 @@
 -- Stores that the users of carts ($1) are erased or back ($4), as of events with these epochs ($2) and numbers ($3), unless
--- newer events were stored. An account that was never erased has no row. Returns the carts that are erased by this statement.
+-- newer events were stored. An account that was never erased has no row. Returns the carts that are erased by this
+-- statement.
 with newest as materialized (
     select distinct on (a.cart_id) a.cart_id, a.epoch, a.seq, a.erased
     from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::boolean[]) as a (cart_id, epoch, seq, erased)

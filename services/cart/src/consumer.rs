@@ -1,6 +1,6 @@
-//! Consumes product, order and user events: stores product copies, completes or cancels checkouts, empties the carts of erased
-//! users. Depends on the use cases, not on SQL. Each effect is idempotent by the version of the copy, the state of the checkout
-//! or the number of the erasure, so that no event needs a row in the inbox.
+//! Consumes product, order and user events: stores product copies, completes or cancels checkouts, empties the carts of
+//! erased users. Depends on the use cases, not on SQL. Each effect is idempotent by the version of the copy, the state of
+//! the checkout or the number of the erasure, so that no event needs a row in the inbox.
 
 use agora_events::{
     Envelope, Topic,

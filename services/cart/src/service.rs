@@ -190,14 +190,14 @@ impl CartService {
         if events.is_empty() { Ok(()) } else { Ok(self.store.erase_carts(events).await?) }
     }
 
-    /// Empties carts of erased users that were filled at the moment of the erasure, ten minutes after it. Returns how many were
-    /// looked at.
+    /// Empties carts of erased users that were filled at the moment of the erasure, ten minutes after it. Returns how many
+    /// were looked at.
     pub async fn look_at_erased_carts(&self) -> Result<usize, Error> {
         Ok(self.store.look_at_erased_carts().await?)
     }
 
-    /// Deletes checkouts that ended more than 30 days ago, erasures of that age and expired carts of guests. Returns how many were
-    /// deleted.
+    /// Deletes checkouts that ended more than 30 days ago, erasures of that age and expired carts of guests. Returns how
+    /// many were deleted.
     pub async fn sweep(&self) -> Result<u64, Error> {
         let mut deleted = 0;
         loop {

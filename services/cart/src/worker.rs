@@ -1,5 +1,5 @@
-//! Background workers: delete old checkouts and expired carts of guests, report lines of deleted products, and empty carts of erased
-//! users. Contain no rule about carts.
+//! Background workers: delete old checkouts and expired carts of guests, report lines of deleted products, and empty carts
+//! of erased users. Contain no rule about carts.
 
 use std::time::Duration;
 

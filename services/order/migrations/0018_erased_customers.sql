@@ -34,7 +34,8 @@ begin
             return new;
         end if;
     end if;
-    raise exception 'order_event is append-only' using errcode = 'restrict_violation', constraint = 'order_event_append_only';
+    raise exception 'order_event is append-only' using
+        errcode = 'restrict_violation', constraint = 'order_event_append_only';
 end
 $$;
 

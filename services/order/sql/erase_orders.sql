@@ -1,6 +1,6 @@
--- Removes what identifies a person from the ended orders of an erased user, in their rows and histories: the shipping address
--- and the reasons of returns. An order has ended when nothing is left to be delivered, paid, paid back or taken back. Raises
--- the revision, so that a concurrent change reads the order again. Returns the ids. $1: user. $2: limit.
+-- Removes what identifies a person from the ended orders of an erased user, in their rows and histories: the shipping
+-- address and the reasons of returns. An order has ended when nothing is left to be delivered, paid, paid back or taken
+-- back. Raises the revision, so that a concurrent change reads the order again. Returns the ids. $1: user. $2: limit.
 with ended as (
     select o.id
     from orders as o

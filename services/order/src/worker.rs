@@ -12,8 +12,8 @@ use crate::service::{Error, OrderService, ReportService};
 /// First and longest pause between two looks for due sagas, such as an expired lease or an ended payment window.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(4);
-/// Interval of the cleanup of expired idempotency leases, of looks for ended orders of erased users, and of the count of stuck
-/// sagas.
+/// Interval of the cleanup of expired idempotency leases, of looks for ended orders of erased users, and of the count of
+/// stuck sagas.
 const CLEAR_EVERY: Duration = Duration::from_secs(10);
 
 /// Interval of looks at the age of the reports.

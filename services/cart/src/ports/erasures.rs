@@ -12,8 +12,8 @@ pub trait ErasedCarts: Send + Sync + std::fmt::Debug {
     /// deletes the stored results of their requests; the lines of their checkouts do not return to them. Idempotent.
     async fn erase_carts(&self, events: &[AccountEvent]) -> Result<(), CartError>;
 
-    /// Empties carts, at most a hundred, whose users were erased ten minutes ago once more: what was under way at the erasure
-    /// may have filled them. Returns how many were looked at.
+    /// Empties carts, at most a hundred, whose users were erased ten minutes ago once more: what was under way at the
+    /// erasure may have filled them. Returns how many were looked at.
     async fn look_at_erased_carts(&self) -> Result<usize, CartError>;
 
     /// Deletes one batch of erasures of more than 30 days ago. Returns how many were deleted.

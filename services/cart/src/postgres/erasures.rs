@@ -69,8 +69,8 @@ impl PgCarts {
         Ok(())
     }
 
-    /// Empties a user's cart, unless it is empty, and deletes the stored results of the user's requests, which show carts. The id
-    /// of a cart is the id of its user.
+    /// Empties a user's cart, unless it is empty, and deletes the stored results of the user's requests, which show carts.
+    /// The id of a cart is the id of its user.
     async fn erase(&self, cart: Uuid) -> Result<(), CartError> {
         let user = UserId::new(cart);
         let found = {

@@ -51,7 +51,11 @@ async fn the_cart_of_an_erased_user_is_empty_and_no_checkout_fills_it_again() {
     assert_eq!(shop.database.number("select count(*) from cart where lines <> '[]'").await, 0);
     let of_guest = "select count(*) from idempotency where scope not like 'guest %'";
     assert_eq!(shop.database.number(of_guest).await, 0, "no stored answer shows the cart");
-    assert_eq!(shop.view_as_guest(&token).await.expect(200).body["items"][0]["quantity"], 3, "of somebody else");
+    assert_eq!(
+        shop.view_as_guest(&token).await.expect(200).body["items"][0]["quantity"],
+        3,
+        "a guest is another person"
+    );
     deliver(&shop, vec![envelope(&OrderEvent::Cancelled(order_event(under_way, true)))]).await;
     assert_eq!(shop.units().await, [0_u32; 0], "the lines of a cancelled order do not return");
     shop.database.check_event_numbers().await;

@@ -201,8 +201,8 @@ impl ShippingMethod {
     }
 }
 
-/// The method, without its tax, of an order to `country` whose lines cost `goods` less the discount: the `wanted` one, else the cheapest that
-/// delivers; none if no method is active.
+/// The method, without its tax, of an order to `country` whose lines cost `goods` less the discount: the `wanted` one, else
+/// the cheapest that delivers; none if no method is active.
 pub(super) fn choose(
     methods: &[ShippingMethod],
     wanted: Option<&MethodCode>,
