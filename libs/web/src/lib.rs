@@ -30,7 +30,7 @@ mod verifier;
 
 pub use body::BodyFault;
 pub use caller_address::caller_address;
-pub use derived_token::{derived_token, verify_derived_token};
+pub use derived_token::{derived_token, derived_tokens, verify_derived_token};
 pub use detached::{DetachedWork, WORK_TIME_MAX};
 pub use etag::{EntityTag, EntityTags, etag};
 pub use idempotency::{Command, Idempotency};

@@ -1,5 +1,5 @@
-//! The Content-Security-Policy of an HTML page that a service makes of a template: it loads nothing and runs nothing. Must not
-//! depend on what a page shows.
+//! The Content-Security-Policy of an HTML page that a service makes of a template: it loads nothing and runs nothing. Must
+//! not depend on what a page shows.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -8,8 +8,8 @@ use http::HeaderValue;
 /// Of a page without a style.
 const WITHOUT_STYLE: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; sandbox";
 
-/// The policy of the pages of a template, given by its source. Browsers apply the template's `<style>` elements and no other style,
-/// by their hashes. The elements must have no attributes and no expressions of the template.
+/// The policy of the pages of a template, given by its source. Browsers apply the template's `<style>` elements and no other
+/// style, by their hashes. The elements must have no attributes and no expressions of the template.
 pub fn page_policy(template: &str) -> HeaderValue {
     let styles: Vec<String> = styles(template).map(hash_source).collect();
     let without_style = HeaderValue::from_static(WITHOUT_STYLE);

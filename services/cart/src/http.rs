@@ -64,6 +64,9 @@ impl From<Error> for Problem {
                     .detail("too many carts were created from this address: use one that exists, or try again later")
                     .retry_after(whole_seconds(retry_after))
             }
+            Error::NotRepeatable => Self::new(StatusCode::CONFLICT, "NOT_REPEATABLE").detail(
+                "the token of this cart cannot be given again: create another one with a fresh Idempotency-Key",
+            ),
             Error::NoRandomness(error) => Self::unavailable(error),
             Error::Refused(refused) => refusal(refused),
             Error::Empty => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "EMPTY_CART"),

@@ -8,6 +8,7 @@ use agora_chassis::chain;
 use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{Ids, LineId, OrderId, ProductId, Quantity, UserId, Variant};
 
+pub use self::guests::CreationKey;
 use crate::{
     domain::{Checkout, CheckoutState, Contents, LINES_MAX, Owner, ProductCopy, QuoteResult, Refused, View},
     ports::{
@@ -39,6 +40,9 @@ pub enum Error {
     /// The address has created too many guests' carts.
     #[error("too many carts of guests from one address")]
     TooManyGuestCarts { retry_after: Duration },
+    /// The token of a cart that was created before cannot be computed again, because the secret of the service was replaced.
+    #[error("the token of a cart that exists cannot be computed again")]
+    NotRepeatable,
     /// A token could not be drawn.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),

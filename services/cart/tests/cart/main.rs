@@ -9,6 +9,7 @@ mod concurrency;
 mod events;
 mod fake_catalog;
 mod fixture;
+mod guest_creation;
 mod guests;
 mod internal;
 mod merge;

@@ -1,8 +1,8 @@
 //! Content-Security-Policy of responses: that of the gateway, which permits nothing, and beside it that of the service.
 //!
-//! Browsers enforce every policy that a response has, so that a service's policy can only restrict. Of an HTML page, the gateway's
-//! policy also permits the styles that the service's names by their hashes: a hash permits one text, and no script. Must not
-//! depend on routes.
+//! Browsers enforce every policy that a response has, so that a service's policy can only restrict. Of an HTML page, the
+//! gateway's policy also permits the styles that the service's names by their hashes: a hash permits one text, and no script.
+//! Must not depend on routes.
 
 use axum::http::{
     HeaderMap, HeaderValue,
@@ -109,7 +109,8 @@ mod tests {
 
     #[test]
     fn gw12_a_page_has_a_limited_number_of_styles() {
-        let many = "style-src 'sha256-1' 'sha256-2' 'sha256-3' 'sha256-4' 'sha256-5' 'sha256-6' 'sha256-7' 'sha256-8' 'sha256-9'";
+        let many = "style-src 'sha256-1' 'sha256-2' 'sha256-3' 'sha256-4' 'sha256-5' 'sha256-6' 'sha256-7' 'sha256-8' \
+            'sha256-9'";
         let found = policies("text/html", &[many]);
         assert!(found[0].ends_with("'sha256-8'"), "{found:?}");
     }
