@@ -97,6 +97,9 @@ pub struct Item {
     pub available: bool,
     /// Whether the price differs from that of the moment when the line was last changed.
     pub price_changed: bool,
+    /// What one unit cost at that moment, if the price differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_price: Option<Money>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -143,7 +143,7 @@ fn cart(view: View) -> api::Cart {
 }
 
 fn item(item: Item) -> api::Item {
-    let price_changed = item.price_changed();
+    let (price_changed, previous_price) = (item.price_changed(), item.previous_price());
     let Item { line, name, image_url, price, available } = item;
     api::Item {
         id: line.id,
@@ -155,6 +155,7 @@ fn item(item: Item) -> api::Item {
         price,
         available,
         price_changed,
+        previous_price,
     }
 }
 

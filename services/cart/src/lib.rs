@@ -63,7 +63,7 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let (sweeping, shutdown) = (service.clone(), process.shutdown());
     process.supervise("checkouts-sweep", move || worker::run(sweeping.clone(), shutdown.clone()));
     let (reporting, shutdown) = (service.clone(), process.shutdown());
-    process.supervise("removed-lines", move || worker::report(reporting.clone(), shutdown.clone()));
+    process.supervise("changed-lines", move || worker::report(reporting.clone(), shutdown.clone()));
 
     let verifier = config.tokens.verifier_with(redis, process);
     (config.ports, http::routers(service, verifier, config.internal_secret, process))

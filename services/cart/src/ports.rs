@@ -33,7 +33,7 @@ impl NewLine {
     /// Converts to a cart line at the current unit price.
     pub fn at(&self, price: Money) -> Line {
         let Self { id, product, variant, quantity } = self.clone();
-        Line { id, product, variant, quantity, seen: price }
+        Line { id, product, variant, quantity, seen: price, reported: None }
     }
 }
 
@@ -42,6 +42,15 @@ impl NewLine {
 pub struct NewGuestCart {
     pub id: CartId,
     pub token: TokenDigest,
+}
+
+/// Products whose price changed, in carts that are yet to be searched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepricedProducts {
+    /// At most 100, which one quote may contain.
+    pub products: Vec<ProductId>,
+    /// The carts of greater ids are yet to be searched.
+    pub after: CartId,
 }
 
 /// Everything that this service stores.
@@ -153,6 +162,15 @@ pub trait ProductCopies: Send + Sync + std::fmt::Debug {
     /// Appends the events of lines that left users' carts because their product was deleted, for one page of carts: each cart
     /// and deletion once. Returns whether there may be another page.
     async fn report_removed_lines(&self) -> Result<bool, StoreError>;
+
+    /// Returns products whose price changed and whose lines are yet to be searched for in carts; `None` without any.
+    async fn repriced_products(&self) -> Result<Option<RepricedProducts>, StoreError>;
+
+    /// Appends the events of lines of these products in users' carts whose unit price by the quote is not the one that their
+    /// user knows, for one page of carts: each change of a line once. Returns whether a page was searched: not if others
+    /// search it, or if the quote is older than the change of every product.
+    async fn report_repriced_lines(&self, repriced: &RepricedProducts, quote: &QuoteResult)
+    -> Result<bool, StoreError>;
 }
 
 /// Tokens of guests' carts.

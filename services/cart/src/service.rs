@@ -187,6 +187,14 @@ impl CartService {
         Ok(self.store.report_removed_lines().await?)
     }
 
+    /// Appends the events of lines in users' carts whose unit price changed, for one page of carts. Returns whether there may be
+    /// another page. A price that went back since is not reported. Fails while the catalog is unavailable.
+    pub async fn report_repriced_lines(&self) -> Result<bool, Error> {
+        let Some(repriced) = self.store.repriced_products().await? else { return Ok(false) };
+        let quote = self.quote(&repriced.products).await?;
+        Ok(self.store.report_repriced_lines(&repriced, &quote).await?)
+    }
+
     /// Deletes checkouts that ended more than 30 days ago, and expired carts of guests. Returns how many were deleted.
     pub async fn sweep(&self) -> Result<u64, Error> {
         let mut deleted = 0;

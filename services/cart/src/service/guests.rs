@@ -32,8 +32,9 @@ pub struct CreationKey {
 }
 
 impl CartService {
-    /// Creates an empty cart for a guest and returns its token with its view; a repetition of `request` returns both once more.
-    /// Clients of one public address create a limited number; an address that is not public is a proxy's, and not limited.
+    /// Creates an empty cart for a guest and returns its token with its view; a repetition of `request` returns both once
+    /// more. Clients of one public address create a limited number; an address that is not public is a proxy's, and not
+    /// limited.
     pub async fn create_guest_cart(
         &self,
         address: Option<IpAddr>,

@@ -18,5 +18,6 @@ mod plans;
 mod product_copies;
 mod public;
 mod removed_lines;
+mod repriced_lines;
 mod shop;
 mod view;

@@ -169,7 +169,7 @@ async fn no2_admins_preview_every_template() {
     let preview = |name: &str, query: &str| {
         shop.public.get(&format!("/api/v1/admin/notifications/preview/{name}{query}")).with(&shop.admin)
     };
-    for name in ["userUpdate", "orderUpdate", "promotion", "generic", "recommendation"] {
+    for name in ["userUpdate", "orderUpdate", "promotion", "generic", "recommendation", "priceChange"] {
         let html = preview(name, "").await.expect(200);
         assert_eq!(html.header("content-type"), "text/html; charset=utf-8");
         let policy = html.header("content-security-policy").to_owned();
