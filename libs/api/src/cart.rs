@@ -29,8 +29,8 @@ pub struct ChangeItem {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GuestCart {
-    /// Proves that the cart is the guest's, in the header `X-Cart-Token`. Only a repetition with the same `Idempotency-Key` has it
-    /// too.
+    /// Proves that the cart is the guest's, in the header `X-Cart-Token`. Only a repetition with the same `Idempotency-Key`
+    /// returns it once more.
     pub cart_token: String,
     #[serde(flatten)]
     pub cart: Cart,

@@ -1,5 +1,5 @@
-//! Lines that left a cart or have another price without an act of its shopper, on `cart-events`: numbered among the events of
-//! their cart.
+//! Lines that left a cart or have another price without an act of its shopper, on `cart-events`: numbered among the events
+//! of their cart.
 
 use agora_vocab::{CartId, Money, ProductId, UserId};
 use serde::{Deserialize, Serialize};

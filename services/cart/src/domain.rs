@@ -1,4 +1,5 @@
-//! Domain model of the cart: cart, owner, merge, repricing, view, quote and checkout. Pure: no HTTP, no SQL, no clock and no id generation.
+//! Domain model of the cart: cart, owner, merge, repricing, view, quote and checkout. Pure: no HTTP, no SQL, no clock and no
+//! id generation.
 
 mod cart;
 mod contents;

@@ -187,8 +187,8 @@ impl CartService {
         Ok(self.store.report_removed_lines().await?)
     }
 
-    /// Appends the events of lines in users' carts whose unit price changed, for one page of carts. Returns whether there may be
-    /// another page. A price that went back since is not reported. Fails while the catalog is unavailable.
+    /// Appends the events of lines in users' carts whose unit price changed, for one page of carts. Returns whether there may
+    /// be another page. A price that went back since is not reported. Fails while the catalog is unavailable.
     pub async fn report_repriced_lines(&self) -> Result<bool, Error> {
         let Some(repriced) = self.store.repriced_products().await? else { return Ok(false) };
         let quote = self.quote(&repriced.products).await?;

@@ -151,8 +151,8 @@ impl Cart {
         self.lines.iter().find(|line| line.id == id)
     }
 
-    /// Sets the units of a line and the price that its user has seen; `None`: the user has seen no current price. Returns the
-    /// resulting line; `None` without the line.
+    /// Sets the units of a line and the price that its user has seen; `None`: the user has seen no current price. Returns
+    /// the resulting line; `None` without the line.
     pub fn change(&mut self, id: LineId, quantity: Quantity, seen: Option<Money>) -> Option<Line> {
         let line = self.lines.iter_mut().find(|line| line.id == id)?;
         line.quantity = quantity;

@@ -30,8 +30,8 @@ impl Line {
 }
 
 impl Cart {
-    /// Returns the lines whose unit price by the quote is not the one that the user knows, and makes it known. Each of them is
-    /// a version of the cart. A line whose price changed and went back in the meantime is none of them; neither is that of a
+    /// Returns the lines whose unit price by the quote is not the one that the user knows, and makes it known. Each of them
+    /// is a version of the cart. A line whose price changed and went back in the meantime is none of them; neither is that of a
     /// product or variant that was not quoted or does not exist. What the user sees of the cart does not change.
     pub fn reprice(&mut self, quote: &QuoteResult) -> Vec<RepricedLine> {
         let mut repriced = Vec::new();

@@ -1,8 +1,8 @@
 //! Content-Security-Policy of responses: that of the gateway, which permits nothing, and beside it that of the service.
 //!
 //! Browsers enforce every policy that a response has, so that a service's policy can only restrict. Of an HTML page, the
-//! gateway's policy also permits the styles that the service's names by their hashes: a hash permits one text, and no script.
-//! Must not depend on routes.
+//! gateway's policy also permits the styles that the service's names by their hashes: a hash permits one text, and no
+//! script. Must not depend on routes.
 
 use axum::http::{
     HeaderMap, HeaderValue,
