@@ -45,7 +45,8 @@ fn every_object_has_owner_and_labels_and_every_pod_limits_and_probes() {
             let labels = &body["metadata"]["labels"];
             assert_eq!(labels["app.kubernetes.io/managed-by"], "agora-operator", "{}", object.key);
             assert_eq!(labels["app.kubernetes.io/part-of"], "agora", "{}", object.key);
-            let kept = ["admin", "encryption", "signing"].map(|name| ObjectKey::new(Kind::Secret, plan.child(name)));
+            let kept = ["admin", "signing", "payment-encryption", "notification-encryption"];
+            let kept = kept.map(|name| ObjectKey::new(Kind::Secret, plan.child(name)));
             let owned = body["metadata"]["ownerReferences"][0]["uid"] == "uid-1";
             assert_eq!(owned, !kept.contains(&object.key), "{}", object.key);
             let market = if owned { "app.kubernetes.io/instance" } else { "agoraplatform.dev/marketplace" };

@@ -76,10 +76,8 @@ pub(super) fn entry(
         "ADMIN_EMAIL" => setting(observed.credentials.admin.username.clone()),
         "ADMIN_PASSWORD" => file(File::secret(admin_secret(&plan.name), "password", "admin-password")),
         "INTERNAL_SECRET" => file(File::secret(internal_secret(&plan.name), "secret", "internal-secret")),
-        "ENCRYPTION_KEY" => file(File::secret(encryption_secret(&plan.name), "current", "encryption-key")),
-        "ENCRYPTION_KEY_PREVIOUS" => {
-            file(File::secret(encryption_secret(&plan.name), "previous", "previous-encryption-key"))
-        }
+        "ENCRYPTION_KEY" => file(encryption_key(plan, service, "current", "encryption-key")),
+        "ENCRYPTION_KEY_PREVIOUS" => file(encryption_key(plan, service, "previous", "previous-encryption-key")),
         "SIGNING_KEY_FILE" => file(File::secret(signing_secret(&plan.name), "current.pem", "signing.pem")),
         "JWKS_FILE" => file(File { source: Source::ConfigMap, name: jwks_name(&plan.name), key: JWKS, path: JWKS }),
         // Receivers of a developer's own. Elsewhere the service's defaults: HTTPS to public addresses.
@@ -90,6 +88,10 @@ pub(super) fn entry(
         // The service uses its default.
         _ => Ok(Entry::Absent),
     }
+}
+
+fn encryption_key(plan: &Plan, service: &ServicePlan, key: &'static str, path: &'static str) -> File {
+    File::secret(encryption_secret(&plan.name, service.row.name), key, path)
 }
 
 /// Absent settings have the defaults of the service.
