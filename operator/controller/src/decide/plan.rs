@@ -106,6 +106,8 @@ pub struct Plan {
     pub exposure: ExposurePlan,
     pub payments: PaymentProvider,
     pub orders: Orders,
+    /// The language of the products' own names, a BCP 47 tag.
+    pub default_language: String,
     pub recommendations: Recommendations,
     /// `None`: the catalog starts no promotions.
     pub promotions: Option<Promotions>,
@@ -214,6 +216,7 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         exposure: exposure(spec),
         payments: payments::provider(spec, &mut violations),
         orders: spec.orders.clone(),
+        default_language: spec.languages.default.clone(),
         recommendations: spec.recommendations.clone(),
         promotions: spec.promotions.clone(),
         stripe: payments::stripe(spec),

@@ -23,6 +23,7 @@ async fn the_api_server_rejects_what_cannot_be_realised() {
     let broker = |address: &str| json!({"kafka": {"external": {"bootstrapServers": [address]}}});
     let redis = |address: &str| json!({"redis": {"external": {"standalone": {"endpoint": address}}}});
     let host = |host: &str| json!({"database": {"external": {"host": host}}});
+    let language = |tag: &str| json!({"languages": {"default": tag}});
     let valid = [
         resources(json!({"cpu": "250m"}), json!({"cpu": "1"})),
         egress("10.0.0.0/8"),
@@ -31,6 +32,8 @@ async fn the_api_server_rejects_what_cannot_be_realised() {
         broker("kafka:65535"),
         redis("[::1]:6379"),
         host("fd00::5"),
+        language("de"),
+        language("zh-Hant-TW"),
     ];
     for spec in valid {
         let accepted = change(spec.clone()).await;
@@ -46,6 +49,10 @@ async fn the_api_server_rejects_what_cannot_be_realised() {
         redis("redis:0"),
         redis("redis:99999"),
         host("not a host"),
+        language("d"),
+        language("de_AT"),
+        language("german language"),
+        language("de-abcdefgh-abcdefgh-abcdefgh-abcdef"),
     ];
     for spec in invalid {
         assert!(change(spec.clone()).await.is_err(), "{spec}");

@@ -279,6 +279,31 @@ fn ca22_the_catalog_gets_the_schedule_of_promotions_if_the_spec_has_one() {
 }
 
 #[test]
+fn the_catalog_gets_the_language_of_the_spec_and_a_change_of_it_restarts_the_catalog_alone() {
+    let mut fixture = Fixture::new(MINIMAL).migrated();
+    let language = |fixture: &Fixture| {
+        let objects = fixture.objects().into_iter().filter(|object| object.key.kind == Kind::ConfigMap);
+        let set = objects.filter_map(|object| {
+            let language = object.body["data"]["DEFAULT_LANGUAGE"].as_str().map(str::to_owned);
+            language.map(|language| (object.key.name.clone(), language))
+        });
+        set.collect::<Vec<_>>()
+    };
+    let pods = |fixture: &Fixture| {
+        let objects = fixture.objects().into_iter().filter(|object| object.key.kind == Kind::Deployment);
+        let templates = objects.map(|object| (object.key.name.clone(), object.body["spec"]["template"].clone()));
+        templates.collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(language(&fixture), [("shop-catalog".to_owned(), "en".to_owned())]);
+    let before = pods(&fixture);
+    fixture.market.spec.languages = serde_json::from_str(r#"{"default": "de-AT"}"#).unwrap();
+    assert_eq!(language(&fixture), [("shop-catalog".to_owned(), "de-AT".to_owned())]);
+    let after = pods(&fixture);
+    let restarted: Vec<&String> = before.keys().filter(|name| before[*name] != after[*name]).collect();
+    assert_eq!(restarted, ["shop-catalog"]);
+}
+
+#[test]
 fn re4_a_service_that_caches_gets_the_address_of_redis_its_password_and_the_schedule_of_the_spec() {
     let mut fixture = Fixture::new(MINIMAL).migrated();
     let settings = |fixture: &Fixture, service: &str| {

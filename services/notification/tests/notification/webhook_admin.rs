@@ -111,7 +111,7 @@ async fn pa7_secrets_that_no_key_reads_hold_up_no_others_when_the_key_rotates() 
     // Their ids come first.
     let lost = format!(
         "insert into webhook_secret (id, endpoint_id, sealed, expires_at) \
-        select lpad(n::text, 32, '0')::uuid, '{}', '\\x01', now() + interval '1 hour' from generate_series(1, 249) as n",
+        select lpad(n::text, 32, '0')::uuid, '{}'::uuid, '\\x01'::bytea, now() + interval '1 hour' from generate_series(1, 249) as n",
         hook.id
     );
     shop.execute(&lost).await;

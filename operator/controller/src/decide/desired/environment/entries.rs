@@ -63,6 +63,7 @@ pub(super) fn entry(
         "RECOVERY_EPOCH" => setting(plan.epoch.to_string()),
         "CORS_ORIGINS" => setting(plan.exposure.cors_origins.join(",")),
         "LEGACY_ALIASES" => setting(format!("{:?}", plan.exposure.legacy_aliases)),
+        "DEFAULT_LANGUAGE" => setting(plan.default_language.clone()),
         "RECOMMENDATION_INTERVAL_SECONDS" => setting(plan.recommendations.interval_seconds.to_string()),
         "RECOMMENDATION_DEFAULT_CATEGORY" => setting(plan.recommendations.default_category.clone()),
         "PROMOTION_INTERVAL_SECONDS" => optional(plan.promotions.as_ref().map(|p| p.interval_seconds.to_string())),
