@@ -29,8 +29,8 @@ const FREE_UNITS_MIN: i64 = 100;
 pub enum FreeUnits {
     /// At least so many.
     Each(i64),
-    /// Enough for one unit in each of the visits that start at `rate` per second for so many seconds. They choose at random: a
-    /// product gets twice its share.
+    /// Enough for one unit in each of the visits that start at `rate` per second for so many seconds. They choose at random:
+    /// a product gets twice its share.
     ForLoad { rate: u32, seconds: u32 },
 }
 
