@@ -143,8 +143,7 @@ fn number(value: Option<i32>) -> Entry {
 }
 
 fn pool_size(plan: &Plan, service: &ServicePlan) -> Result<i32, ConditionError> {
-    let of_spec = service.database.pool_size.filter(|_| plan.budget.suffices);
-    of_spec.or(plan.budget.pool).ok_or_else(|| {
+    plan.pool_size(service).ok_or_else(|| {
         if let Some(limit) = plan.budget.limit {
             let message = format!("{limit} connections are too few for the connection pools: see condition Stalled");
             return ConditionError::new(agora_crd::Reason::ConnectionBudgetExceeded, message);
