@@ -1,4 +1,4 @@
-//! Routes and bodies of the cart, and the internal commands that begin and cancel the checkout of an order.
+//! Routes and bodies of carts, of users and of guests, and the internal commands that begin and cancel the checkout of an order.
 
 pub mod routes;
 
@@ -23,6 +23,25 @@ pub struct AddItem {
 pub struct ChangeItem {
     /// Units from now on.
     pub quantity: i64,
+}
+
+/// The answer of `POST /guest-carts`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GuestCart {
+    /// Proves that the cart is the guest's, in the header `X-Cart-Token`. Only a repetition with the same `Idempotency-Key`
+    /// returns it once more.
+    pub cart_token: String,
+    #[serde(flatten)]
+    pub cart: Cart,
+}
+
+/// `POST /cart/merge`: adds the lines of a guest's cart to the user's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MergeCart {
+    /// The token of the guest's cart, which is gone afterwards.
+    pub cart_token: String,
 }
 
 /// A cart as its owner sees it.
@@ -53,8 +72,9 @@ pub struct RemovedItem {
     pub quantity: u32,
     /// What one unit cost when the line was last changed.
     pub price: Money,
-    /// `deleted`: the product is. `currency`: the cart has newer lines of another currency. `full`: the cart has as many lines
-    /// as it can have.
+    /// `deleted`: the product is. `currency`: the cart has other lines of another currency. `full`: the cart has as many lines
+    /// as it can have. Of a merged guest's cart, for the units that did not fit, also `stock`: there are no more; `quantity`: a
+    /// line has no more.
     pub reason: String,
 }
 
@@ -77,6 +97,9 @@ pub struct Item {
     pub available: bool,
     /// Whether the price differs from that of the moment when the line was last changed.
     pub price_changed: bool,
+    /// What one unit cost at that moment, if the price differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_price: Option<Money>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

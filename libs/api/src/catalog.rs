@@ -1,13 +1,17 @@
 //! Bodies of the catalog: products, stock, and the internal commands by which carts and orders quote and hold.
 
+mod imports;
 pub mod routes;
 mod terms;
 mod variants;
+
+use std::collections::BTreeMap;
 
 use agora_vocab::{Money, OrderId, ProductId, ReturnId, SellerId, WarehouseId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+pub use imports::{Import, ImportFault, ProductLine};
 pub use terms::{ChangeTerm, Expanded, ListedProduct, NewTerm, NewWarehouse, Term, Warehouse};
 pub use variants::{NewVariant, Variant};
 
@@ -30,6 +34,12 @@ pub struct Product {
     pub supplier: Option<String>,
     /// A picture of it.
     pub image_url: Option<String>,
+    /// Name and description by language, a BCP 47 tag. Absent in lists.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub translations: BTreeMap<String, Translation>,
+    /// Prices in other currencies. Absent in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prices: Vec<Money>,
     /// Who sells it.
     pub seller_id: SellerId,
     /// For `If-Match` and `version`.
@@ -70,6 +80,23 @@ pub struct NewProduct {
     /// An http or https address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_url: Option<String>,
+    /// By language, a BCP 47 tag such as `de`; at most 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translations: Option<BTreeMap<String, Translation>>,
+    /// In other currencies than `price`, one each; at most 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Vec<Money>>,
+}
+
+/// A product's name and description in a language.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Translation {
+    /// 1 to 200 characters.
+    pub name: String,
+    /// Up to 10000 characters.
+    #[serde(default)]
+    pub description: String,
 }
 
 /// `PUT /products/{id}/inventory`: exactly one of `quantity` and `delta`.

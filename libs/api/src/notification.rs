@@ -1,12 +1,17 @@
 //! Bodies of notifications, and of the messages and mails that were given up.
 
 pub mod routes;
+mod webhooks;
 
 use agora_vocab::{NotificationId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+pub use webhooks::{
+    ChangeWebhook, NewWebhook, Redrive, Redriven, Webhook, WebhookDelivery, WebhookDisabled, WebhookWithSecret,
+};
 
 /// A notification as its user and admins see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

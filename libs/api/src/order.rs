@@ -1,17 +1,23 @@
 //! Bodies of orders, and the internal commands by which payments begin and report.
 
+mod coupons;
 mod reports;
 mod returns;
 pub mod routes;
 mod shipments;
+mod shipping_methods;
+mod tax_rules;
 
 use agora_vocab::{AddressId, CommandId, Money, OrderId, PaymentId, ProductId, SellerId, UserId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+pub use coupons::{Coupon, NewCoupon};
 pub use reports::{LatestOrders, ReportedOrder, ReportedUser, TopProduct, TopProducts};
 pub use returns::{NewReturn, ReceiveReturn, Return};
 pub use shipments::{NewShipment, Shipment, ShippedItem};
+pub use shipping_methods::{NewShippingMethod, ShippingMethod};
+pub use tax_rules::{NewTaxRule, ShippingTax, Tax, TaxRule};
 
 use crate::user::PostalAddress;
 
@@ -34,6 +40,12 @@ pub struct NewOrder {
     /// The total that the shopper has seen: an order of another total is not made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_total: Option<Money>,
+    /// A coupon, in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coupon_code: Option<String>,
+    /// How to deliver; the cheapest method that serves the address if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping_method: Option<String>,
 }
 
 /// A line of a new order. A price from the client would be ignored, so it is refused.
@@ -80,7 +92,28 @@ pub struct Order {
     pub items: Vec<Item>,
     /// What it costs.
     pub total: Money,
-    /// Where it goes.
+    /// What a coupon takes off the items' sum; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discount: Option<Money>,
+    /// The coupon, in capitals; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coupon_code: Option<String>,
+    /// How it is delivered; absent if the shop has no shipping methods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping_method: Option<String>,
+    /// A part of the total; absent if the shop has no shipping methods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping_price: Option<Money>,
+    /// The tax that the prices of the items include; absent without a rule for the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax: Option<Tax>,
+    /// The tax that the price of the delivery includes; absent without a rule for the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping_tax: Option<ShippingTax>,
+    /// The tax that the total includes: of the items and of the delivery; absent if neither is taxed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax_total: Option<Money>,
+    /// Where it goes. Null without one, and once the order has ended if the account of its user was erased.
     pub shipping_address: Option<PostalAddress>,
     /// Its parcels, oldest first; absent if there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -115,6 +148,12 @@ pub struct Item {
     pub price: Money,
     /// `price` × `quantity`.
     pub total: Money,
+    /// Its part of the order's discount; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discount: Option<Money>,
+    /// The tax that its total less the discount includes; absent without a rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax: Option<Money>,
     /// The brand then.
     pub brand: Option<String>,
     /// The category then.

@@ -14,6 +14,12 @@ pub const OPEN_BODY_BYTES_MAX: usize = 8 << 10;
 /// Largest body that describes a product, in bytes.
 pub const PRODUCT_BODY_BYTES_MAX: usize = 128 << 10;
 
+/// Largest body that imports products, in bytes.
+pub const IMPORT_BODY_BYTES_MAX: usize = 64 << 20;
+
+/// Largest body that is read to its end before a route is called, in bytes. Larger ones are read as they arrive.
+pub const WHOLE_BODY_BYTES_MAX: usize = 1 << 20;
+
 /// Largest message of a payment provider, in bytes.
 pub const WEBHOOK_BODY_BYTES_MAX: usize = 64 << 10;
 
@@ -78,6 +84,11 @@ impl Route {
         Self { body_bytes_max, ..self }
     }
 
+    /// Whether the body is read as it arrives, because it may be too large for the memory of a process.
+    pub const fn is_streamed(&self) -> bool {
+        self.body_bytes_max > WHOLE_BODY_BYTES_MAX
+    }
+
     /// The path with values in place of its parameters, in their order. A parameter without a value stays.
     pub fn path_of<const N: usize>(&self, values: [&dyn fmt::Display; N]) -> String {
         let mut values = values.into_iter();
@@ -137,20 +148,25 @@ pub(crate) use routes;
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{BODY_BYTES_MAX, OPEN_BODY_BYTES_MAX, PRODUCT_BODY_BYTES_MAX, Policy, WEBHOOK_BODY_BYTES_MAX};
+    use super::{
+        BODY_BYTES_MAX, IMPORT_BODY_BYTES_MAX, OPEN_BODY_BYTES_MAX, PRODUCT_BODY_BYTES_MAX, Policy,
+        WEBHOOK_BODY_BYTES_MAX,
+    };
     use crate::{catalog, payment, public_routes, user};
 
     #[test]
-    fn a_body_without_a_token_is_small_and_only_a_product_or_a_signed_message_may_be_large() {
+    fn a_body_without_a_token_is_small_and_only_products_and_signed_messages_may_be_large() {
         for route in public_routes() {
             let product = [catalog::routes::CREATE, catalog::routes::CHANGE].contains(&route);
             let expected = match route.policy {
                 _ if product => PRODUCT_BODY_BYTES_MAX,
+                _ if route == catalog::routes::IMPORT => IMPORT_BODY_BYTES_MAX,
                 _ if route == payment::routes::WEBHOOK => WEBHOOK_BODY_BYTES_MAX,
                 Policy::Open | Policy::Optional => OPEN_BODY_BYTES_MAX,
                 _ => BODY_BYTES_MAX,
             };
             assert_eq!(route.body_bytes_max, expected, "{}", route.path);
+            assert_eq!(route.is_streamed(), route == catalog::routes::IMPORT, "{}", route.path);
         }
     }
 

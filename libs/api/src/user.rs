@@ -88,6 +88,88 @@ pub struct ResetPassword {
     pub new_password: String,
 }
 
+/// `POST /users/me/email`: a mail with a link goes to the new address, and a notice to the present one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChangeEmail {
+    pub new_email: String,
+    /// The present password.
+    pub password: String,
+}
+
+/// Body of `POST /auth/email-confirmation`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfirmEmail {
+    /// The token in the mail's link, valid once and for an hour.
+    pub token: String,
+}
+
+/// Body of `POST /users/me/export` and `DELETE /users/me`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PresentPassword {
+    pub password: String,
+}
+
+/// The answer of `POST /users/me/export`: everything that the user service stores about the user but hashes and tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountExport {
+    #[serde(with = "time::serde::rfc3339")]
+    pub exported_at: OffsetDateTime,
+    /// Profile, roles, status and preferences.
+    pub account: User,
+    /// Time of the last change of the account.
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
+    /// The address book, oldest first.
+    pub addresses: Vec<Address>,
+    /// Sessions, newest first, also those that have ended and are not deleted yet; at most 1,000.
+    pub sessions: Vec<ExportedSession>,
+    /// Whether there are more sessions than 1,000.
+    pub has_more_sessions: bool,
+    /// The change of the e-mail address that waits for its confirmation.
+    pub email_change: Option<RequestedEmailChange>,
+    /// Requests to set a new password that are not deleted yet, newest first; at most 1,000.
+    pub password_resets: Vec<RequestedReset>,
+}
+
+/// A session in an export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportedSession {
+    #[serde(flatten)]
+    pub session: Session,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub ended_at: Option<OffsetDateTime>,
+    /// Why it ended before its time: `logout`, `reuse`, `password`, `user`, `blocked` or `email`.
+    pub end_reason: Option<String>,
+}
+
+/// A change of the e-mail address in an export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestedEmailChange {
+    pub new_email: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub requested_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: OffsetDateTime,
+}
+
+/// A request to set a new password in an export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestedReset {
+    #[serde(with = "time::serde::rfc3339")]
+    pub requested_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub used_at: Option<OffsetDateTime>,
+}
+
 /// A session of the user that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -4,6 +4,7 @@
 //! tomorrow's build must still read.
 
 pub mod cart;
+pub mod cart_line;
 pub mod catalog;
 mod envelope;
 pub mod order;

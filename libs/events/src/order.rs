@@ -67,6 +67,26 @@ pub struct Order {
     pub items: Vec<OrderLine>,
     /// What it costs.
     pub total: Money,
+    /// Why that is not the sum of the items; absent where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charges: Option<Charges>,
+}
+
+/// What an order costs beside its items.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Charges {
+    /// What a coupon takes off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discount: Option<Money>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shipping_price: Option<Money>,
+    /// The tax that the prices of the items include.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tax: Option<Money>,
+    /// The tax that the shipping price includes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shipping_tax: Option<Money>,
 }
 
 /// A line of an order, frozen when it was made.

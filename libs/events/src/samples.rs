@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use agora_vocab::{
-    CartId, CommandId, Currency, Money, NotificationId, OrderId, PasswordResetId, PaymentId, ProductId, PromotionId,
-    RefundId, ReturnId, SellerId, SessionId, ShipmentId, UserId, WarehouseId,
+    CartId, CommandId, Currency, EmailChangeId, Money, NotificationId, OrderId, PasswordResetId, PaymentId, ProductId,
+    PromotionId, RefundId, ReturnId, SellerId, SessionId, ShipmentId, UserId, WarehouseId,
 };
 use time::macros::datetime;
 use uuid::Uuid;
 
 use crate::{
-    DeadLetter, DeadLetterEvent, DeadLetterMetadata, DeadMail, Envelope, Event, cart, catalog, order, order_return,
-    payment, promotional, recommendation, shipment, user,
+    DeadLetter, DeadLetterEvent, DeadLetterMetadata, DeadMail, Envelope, Event, cart, cart_line, catalog, order,
+    order_return, payment, promotional, recommendation, shipment, user,
 };
 
 fn id(n: u128) -> Uuid {
@@ -90,6 +90,14 @@ fn users() {
             session_id: Some(SessionId::new(id(11))),
             reason: "refresh-token-reused".into(),
         }),
+        user::UserEvent::EmailChangeRequested(user::EmailChangeRequest {
+            user_id,
+            email: email.into(),
+            new_email: "countess@example.com".into(),
+            change_id: EmailChangeId::new(id(13)),
+            expires_at: datetime!(2026-01-02 04:04:05 UTC),
+        }),
+        user::UserEvent::Erased(user::Erasure { user_id }),
     ]);
 }
 
@@ -171,6 +179,25 @@ fn carts() {
         version: 2,
         items: vec![cart::CartLine { product_id: ProductId::new(id(20)), variant: String::new(), quantity: 2 }],
     })]);
+    let removed = cart_line::CartLineEvent::Removed(cart_line::RemovedProduct {
+        cart_id: CartId::new(id(40)),
+        user_id: UserId::new(id(10)),
+        version: 3,
+        product_id: ProductId::new(id(20)),
+        name: "Lamp".into(),
+        reason: "deleted".into(),
+    });
+    let repriced = cart_line::CartLineEvent::Repriced(cart_line::RepricedLine {
+        cart_id: CartId::new(id(40)),
+        user_id: UserId::new(id(10)),
+        version: 4,
+        product_id: ProductId::new(id(20)),
+        variant: "black".into(),
+        name: "Lamp".into(),
+        previous_price: eur(1999),
+        price: eur(2199),
+    });
+    check_as("cart-events.lines", &[removed, repriced]);
 }
 
 #[test]
@@ -195,6 +222,7 @@ fn orders() {
             seller_id: SellerId::HOUSE,
         }],
         total: eur(3998),
+        charges: None,
     };
     let make: [fn(order::Order) -> OrderEvent; 10] = [
         OrderEvent::Created,

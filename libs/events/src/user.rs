@@ -1,6 +1,6 @@
 //! `user-events`: accounts. No password, no token; the e-mail address because mails go there.
 
-use agora_vocab::{PasswordResetId, SessionId, UserId};
+use agora_vocab::{EmailChangeId, PasswordResetId, SessionId, UserId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -19,6 +19,10 @@ crate::events! {
     "user.email-changed" => EmailChanged(EmailChange),
     /// Sessions of a user were ended by the shop.
     "user.revoked" => Revoked(Revocation),
+    /// A user asked to change the address of the account.
+    "user.email-change-requested" => EmailChangeRequested(EmailChangeRequest),
+    /// An account was erased: the last event of its user. A consumer deletes what it stores about the person.
+    "user.erased" => Erased(Erasure),
 }
 
 /// An account as others may know it.
@@ -100,4 +104,28 @@ pub struct Revocation {
     pub session_id: Option<SessionId>,
     /// Why, as a code: `refresh-token-reused`, `password-changed`, `blocked`.
     pub reason: String,
+}
+
+/// A request to change the address of an account. The link in the mail to the new address carries a token that both services
+/// derive from the request's id and a shared secret: none is in the event. It is the same whether or not another account has
+/// the new address.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EmailChangeRequest {
+    pub user_id: UserId,
+    /// Where mails go until the change is confirmed: a notice goes there.
+    pub email: String,
+    /// The address to confirm. Not known to be the user's.
+    pub new_email: String,
+    pub change_id: EmailChangeId,
+    /// When the link stops working.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: OffsetDateTime,
+}
+
+/// An erased account. Carries no personal data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Erasure {
+    pub user_id: UserId,
 }

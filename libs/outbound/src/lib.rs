@@ -1,12 +1,13 @@
 //! HTTP to other services: deadlines, bounded retries, a circuit breaker, trace headers, internal tokens.
 //!
 //! Knows no route and no body of any service; a typed client per callee lives in the service that calls. The gateway uses
-//! [`transport`] alone.
+//! [`transport`] alone. [`foreign`] sends to addresses that others name.
 
 mod breaker;
 mod client;
 mod dns;
 mod failure;
+pub mod foreign;
 mod retry;
 mod signer;
 pub mod transport;

@@ -62,6 +62,15 @@ pub fn full(bytes: Bytes) -> RequestBody {
     Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
+/// A body that is sent as it arrives.
+pub fn streamed<B>(body: B) -> RequestBody
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    body.map_err(Into::into).boxed_unsync()
+}
+
 /// Sends `request` to a router of this process and returns when the head of the response is complete. As over HTTP, dropping
 /// the future ends the work of the router.
 pub async fn in_process(

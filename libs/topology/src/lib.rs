@@ -133,14 +133,14 @@ pub const CATALOG: Service = Service {
     name: "catalog",
     port: 3002,
     internal_port: Some(4002),
-    routes: &["/products", "/categories", "/brands", "/suppliers", "/locations", "/warehouses"],
+    routes: &["/products", "/admin/products", "/categories", "/brands", "/suppliers", "/locations", "/warehouses"],
     database: true,
     publishes: &[topics::PRODUCT, topics::INVENTORY, topics::PROMOTIONAL],
     consumes: &[topics::ORDER],
     groups: &["catalog"],
     calls: &[],
     behind_gateway: true,
-    env: &["PROMOTION_INTERVAL_SECONDS", "PROMOTION_TITLE"],
+    env: &["DEFAULT_LANGUAGE", "PROMOTION_INTERVAL_SECONDS", "PROMOTION_TITLE"],
     cpu_target_percent: 70,
     needed_to_buy: true,
 };
@@ -150,10 +150,10 @@ pub const CART: Service = Service {
     name: "cart",
     port: 3003,
     internal_port: Some(4003),
-    routes: &["/cart"],
+    routes: &["/cart", "/guest-carts"],
     database: true,
     publishes: &[topics::CART],
-    consumes: &[topics::PRODUCT, topics::ORDER],
+    consumes: &[topics::PRODUCT, topics::ORDER, topics::USER],
     groups: &["cart"],
     calls: &["catalog"],
     behind_gateway: true,
@@ -167,7 +167,14 @@ pub const ORDER: Service = Service {
     name: "order",
     port: 3004,
     internal_port: Some(4004),
-    routes: &["/orders", "/admin/orders", "/admin/reports"],
+    routes: &[
+        "/orders",
+        "/admin/orders",
+        "/admin/reports",
+        "/admin/coupons",
+        "/admin/shipping-methods",
+        "/admin/tax-rules",
+    ],
     database: true,
     publishes: &[topics::ORDER],
     consumes: &[topics::PAYMENT, topics::INVENTORY, topics::USER],
@@ -221,7 +228,7 @@ pub const NOTIFICATION: Service = Service {
     name: "notification",
     port: 3006,
     internal_port: None,
-    routes: &["/notifications", "/admin/notifications", "/admin/dead-letters"],
+    routes: &["/notifications", "/admin/notifications", "/admin/dead-letters", "/admin/webhooks"],
     database: true,
     publishes: &[],
     consumes: &[
@@ -230,6 +237,7 @@ pub const NOTIFICATION: Service = Service {
         topics::PAYMENT,
         topics::PROMOTIONAL,
         topics::RECOMMENDATION,
+        topics::CART,
         topics::DEAD_LETTER,
     ],
     groups: &NOTIFICATION_GROUPS,
@@ -247,6 +255,12 @@ pub const NOTIFICATION: Service = Service {
         "SMTP_FROM",
         "PUBLIC_URL",
         "MAIL_OPEN_TRACKING",
+        // Secrets of webhooks are encrypted under it.
+        "ENCRYPTION_KEY",
+        "ENCRYPTION_KEY_PREVIOUS",
+        "WEBHOOK_PLAIN_HTTP",
+        "WEBHOOK_PRIVATE_ADDRESSES",
+        "WEBHOOK_PORTS",
     ],
     cpu_target_percent: 70,
     needed_to_buy: false,
@@ -311,6 +325,11 @@ impl Service {
     /// Whether it writes or reads any topic.
     pub const fn speaks_to_broker(&self) -> bool {
         !self.publishes.is_empty() || !self.consumes.is_empty()
+    }
+
+    /// Whether it stores secrets, which it encrypts under a key of its own.
+    pub fn encrypts(&self) -> bool {
+        self.env.contains(&"ENCRYPTION_KEY")
     }
 
     /// Whether it mints or checks internal tokens.
@@ -401,6 +420,7 @@ mod tests {
         assert_eq!(name("/api/v1/orders/{id}"), Some("order"));
         assert_eq!(name("/api/v1/admin/orders"), Some("order"));
         assert_eq!(name("/api/v1/cart"), Some("cart"));
+        assert_eq!(name("/api/v1/guest-carts/current"), Some("cart"));
         for path in ["/api/v1/carts", "/api/v1/admin", "/api/v1", "/cart"] {
             assert_eq!(name(path), None, "{path}");
         }

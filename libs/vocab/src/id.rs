@@ -46,6 +46,8 @@ ids! {
     AddressId
     /// A product of the catalog.
     ProductId
+    /// An import of products; chosen by the client.
+    ImportId
     /// A variant of a product, such as a colour.
     VariantId
     /// A place that holds stock.
@@ -80,6 +82,8 @@ ids! {
     PromotionId
     /// A request to set a new password.
     PasswordResetId
+    /// A request to change the e-mail address of an account.
+    EmailChangeId
 }
 
 impl SellerId {

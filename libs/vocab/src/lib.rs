@@ -1,15 +1,19 @@
-//! Terms that two services mean alike: money, typed ids, e-mail addresses, pages, clocks, limits of how often.
+//! Terms that two services mean alike: money, typed ids, e-mail addresses, pages, patches, clocks, limits of how
+//! often.
 //!
 //! Knows nothing of HTTP, databases or brokers, and reads neither clock nor random source: both come in as arguments.
 
 mod address;
 mod allowance;
 mod card;
+mod client_address;
 mod clock;
 mod email;
 mod id;
+mod language;
 mod money;
 mod page;
+mod patch;
 mod quantity;
 mod role;
 mod secret;
@@ -18,15 +22,18 @@ mod variant;
 pub use address::{Address, AddressText, Country};
 pub use allowance::{Allowance, Allowances};
 pub use card::{contains_card_number, looks_like_card_number};
+pub use client_address::client_address;
 pub use clock::{Clock, Ids};
 pub use email::Email;
 pub use id::{
-    AddressId, CartId, CommandId, EventId, LineId, NotificationId, OrderId, PasswordResetId, PaymentId, ProductId,
-    PromotionId, RefundId, ReservationId, ReturnId, SellerId, SessionId, ShipmentId, TermId, UserId, VariantId,
-    WarehouseId,
+    AddressId, CartId, CommandId, EmailChangeId, EventId, ImportId, LineId, NotificationId, OrderId, PasswordResetId,
+    PaymentId, ProductId, PromotionId, RefundId, ReservationId, ReturnId, SellerId, SessionId, ShipmentId, TermId,
+    UserId, VariantId, WarehouseId,
 };
+pub use language::{LANGUAGE_TAG_CHARACTERS_MAX, LANGUAGE_TAG_PATTERN, is_language_tag};
 pub use money::{AMOUNT_MAX, Currency, Money, MoneyError};
 pub use page::{Page, PageSize};
+pub use patch::Patch;
 pub use quantity::{QUANTITY_MAX, Quantity};
 pub use role::Role;
 pub use secret::Secret;

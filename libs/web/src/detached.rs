@@ -18,7 +18,7 @@ use tower::Service;
 use crate::{
     body::{self, BodyFault},
     problem::Problem,
-    stack::{BodyLimits, call, too_slow},
+    stack::{BodyLimits, STREAM_TIMEOUT, call, too_slow},
 };
 
 /// Time after which detached work is dropped. Longer than the calls to other services that one request makes.
@@ -51,16 +51,27 @@ impl DetachedWork {
             Err(error) => return Problem::from(BodyFault::of(&error)).into_response(),
         };
         let request = Request::from_parts(parts, Body::from(body));
-        let response = self.run(call(inner, request, limits)).await;
+        let response = self.run(call(inner, request, limits), WORK_TIME_MAX).await;
         response.unwrap_or_else(|| too_slow().into_response())
     }
 
-    /// Runs `work` to its end, also if the caller is dropped. `None` if it takes longer than [`WORK_TIME_MAX`].
-    async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    /// Serves a request whose body is too large to be read first. The work goes on when the client has left, and finds the end
+    /// of the body then.
+    pub(crate) async fn serve_stream<S>(&self, inner: S, request: Request, limits: BodyLimits) -> Response
+    where
+        S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
+        S::Future: Send,
+    {
+        let response = self.run(call(inner, request, limits), STREAM_TIMEOUT).await;
+        response.unwrap_or_else(|| too_slow().into_response())
+    }
+
+    /// Runs `work` to its end, also if the caller is dropped. `None` if it takes longer than `max`.
+    async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static, max: Duration) -> Option<T> {
         let permit = self.permits.clone().acquire_owned().await.ok()?;
         let (sender, result) = oneshot::channel();
         let bounded = async move {
-            let ended = tokio::time::timeout(WORK_TIME_MAX, work).await;
+            let ended = tokio::time::timeout(max, work).await;
             drop(permit);
             if let Ok(result) = ended {
                 // Nobody receives the result of a request whose client has left.

@@ -94,6 +94,11 @@ fn readable(bytes: &[u8]) -> Result<(), Problem> {
     })
 }
 
+/// A value of a part of a body that holds many, such as a line. Has the limits and refusals of [`Json`].
+pub fn json_of<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
+    parse(text)
+}
+
 /// Reads the text as JSON first, so that an unreadable body (400) is distinguished from an invalid one (422), and so that
 /// every string is checked before an error is explained. No tree is built: a body costs its bytes and its type.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {

@@ -4,6 +4,7 @@
 //! Must not depend on any route, use case or store.
 
 mod body;
+mod caller_address;
 mod card;
 mod checks;
 mod derived_token;
@@ -15,6 +16,7 @@ mod identity;
 mod internal;
 mod json;
 mod page;
+mod page_policy;
 mod problem;
 mod query;
 mod reply;
@@ -27,18 +29,20 @@ mod token_settings;
 mod verifier;
 
 pub use body::BodyFault;
-pub use derived_token::{derived_token, verify_derived_token};
+pub use caller_address::caller_address;
+pub use derived_token::{derived_token, derived_tokens, verify_derived_token};
 pub use detached::{DetachedWork, WORK_TIME_MAX};
 pub use etag::{EntityTag, EntityTags, etag};
 pub use idempotency::{Command, Idempotency};
 pub use identity::Identity;
 pub use internal::{Caller, CommandId, internal};
-pub use json::{Json, json_value};
+pub use json::{Json, json_of, json_value};
 pub use page::{PageQuery, PageRequest, Start, decode_cursor, encode_cursor};
+pub use page_policy::page_policy;
 pub use problem::Problem;
 pub use query::{Path, Query};
 pub use reply::{created, no_content};
 pub use routes::Routes;
-pub use stack::{PORT_TIMEOUT, PortLayer, PortSettings, layered, public_stack};
+pub use stack::{PORT_TIMEOUT, PortLayer, PortSettings, STREAM_TIMEOUT, layered, public_stack};
 pub use token_settings::TokenSettings;
 pub use verifier::{TokenError, TokenVerifier};

@@ -17,7 +17,7 @@ const REQUEST_MAX: Duration = Duration::from_secs(15);
 const TRIES_MAX: u32 = 30;
 const TRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// A client that is logged in as the admin of `AGORA_ADMIN_EMAIL`.
+/// A client that is logged in as an admin.
 pub struct AdminClient {
     http: Client,
     url: String,
@@ -25,10 +25,13 @@ pub struct AdminClient {
 }
 
 impl AdminClient {
-    /// Logs in at the gateway `url` with `AGORA_ADMIN_EMAIL` and `AGORA_ADMIN_PASSWORD`; waits while the services start.
-    pub async fn log_in(url: &str) -> anyhow::Result<Self> {
-        let (email, password) =
-            settings("agora", |reader| (reader.required::<String>("ADMIN_EMAIL"), reader.secret("ADMIN_PASSWORD")))?;
+    /// Logs in at the gateway `url` as `email`, else as `AGORA_ADMIN_EMAIL`, with `AGORA_ADMIN_PASSWORD`; waits while the services
+    /// start.
+    pub async fn log_in(url: &str, email: Option<&str>) -> anyhow::Result<Self> {
+        let (email, password) = settings("agora", |reader| {
+            let email = email.map_or_else(|| reader.required::<String>("ADMIN_EMAIL"), str::to_owned);
+            (email, reader.secret("ADMIN_PASSWORD"))
+        })?;
         let http =
             Client::builder().timeout(REQUEST_MAX).no_proxy().build().context("could not create the HTTP client")?;
         let url = url.trim_end_matches('/').to_owned();
@@ -41,7 +44,7 @@ impl AdminClient {
                 Ok(Self { http, url, token: Secret::new(tokens.access_token) })
             }
             StatusCode::UNAUTHORIZED => {
-                bail!("login rejected by {url}: check AGORA_ADMIN_EMAIL and AGORA_ADMIN_PASSWORD")
+                bail!("login rejected by {url}: check the e-mail address of the admin and AGORA_ADMIN_PASSWORD")
             }
             _ => bail!("login failed at {url}: {}", describe(answer).await),
         }
@@ -58,7 +61,7 @@ impl AdminClient {
         let send = || prepare(self.http.request(method.clone(), &url).bearer_auth(self.token.expose())).send();
         let answer = send_with_retries(send).await.context("the gateway is unreachable")?;
         if answer.status() == StatusCode::FORBIDDEN {
-            bail!("the account of AGORA_ADMIN_EMAIL does not have the role admin");
+            bail!("the account does not have the role admin");
         }
         Ok(answer)
     }

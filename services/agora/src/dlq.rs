@@ -50,7 +50,7 @@ pub enum Action {
 
 /// Runs an action at the gateway `url` and prints its result.
 pub async fn run(url: &str, action: Action) -> anyhow::Result<()> {
-    let client = AdminClient::log_in(url).await?;
+    let client = AdminClient::log_in(url, None).await?;
     let text = match action {
         Action::List { state, limit } => list(&client, &state, limit).await?,
         Action::Show { id } => {

@@ -51,14 +51,17 @@ enum Verb {
         #[arg(required = true, value_parser = services::names())]
         services: Vec<String>,
     },
-    /// Fill the catalog with 60 products through the public API
+    /// Fill the catalog with 500 products in three languages and two currencies through the public API
     ///
-    /// Logs in as the admin of AGORA_ADMIN_EMAIL and AGORA_ADMIN_PASSWORD (or AGORA_ADMIN_PASSWORD_FILE). Products
-    /// whose SKU exists do not change.
+    /// Logs in as an admin with AGORA_ADMIN_PASSWORD (or AGORA_ADMIN_PASSWORD_FILE). Products whose SKU exists do not
+    /// change.
     Seed {
         /// The gateway's address
         #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000")]
         url: String,
+        /// The admin's e-mail address; that of AGORA_ADMIN_EMAIL if absent
+        #[arg(long, value_name = "EMAIL")]
+        email: Option<String>,
     },
     /// Send archived events to their topics again, or apply them to a projection
     ///
@@ -143,7 +146,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
             agora_chassis::run(services::chosen(&services).map(services::Entry::service).collect())
         }
         Verb::Migrate { services } => on_runtime(migrate::run(services::chosen(&services))),
-        Verb::Seed { url } => on_runtime(seed::run(&url)),
+        Verb::Seed { url, email } => on_runtime(seed::run(&url, email.as_deref())),
         Verb::Replay { from, to, topics, into, dry_run } => {
             on_runtime(replay::run(&Plan { from, to, topics, into, dry_run }))
         }

@@ -246,6 +246,7 @@ fn placed(products: &[ProductId], days: i64) -> Outgoing {
         payment_status: "unpaid".into(),
         items: products.iter().map(line).collect(),
         total: price,
+        charges: None,
     };
     sent_ago(order_id.to_string(), &OrderEvent::Placed(order), days)
 }

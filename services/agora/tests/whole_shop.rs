@@ -140,6 +140,23 @@ impl Shop {
         Some((answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null)))
     }
 
+    /// Checks the invoice of a paid order as a browser gets it: each policy permits the style of the page, and no script.
+    async fn check_invoice(&self, order: &str, token: &str) {
+        let invoice = self.http.get(format!("{}/api/v1{order}/invoice", self.gateway)).bearer_auth(token);
+        let answer = invoice.send().await.unwrap().error_for_status().unwrap();
+        let policies = answer.headers().get_all("content-security-policy").iter();
+        let policies: Vec<String> = policies.map(|policy| policy.to_str().unwrap().to_owned()).collect();
+        let page = answer.text().await.unwrap();
+        let of_page = agora_web::page_policy(&page);
+        let style = of_page.to_str().unwrap().rsplit("; ").next().unwrap();
+        assert!(page.contains("<style>") && style.starts_with("style-src 'sha256-"), "{style}: {page}");
+        assert_eq!(policies.len(), 2, "{policies:?}");
+        for policy in policies {
+            assert!(policy.starts_with("default-src 'none';") && policy.contains(style), "{policy} without {style}");
+            assert!(!policy.contains("script") && !policy.contains("unsafe"), "{policy}");
+        }
+    }
+
     async fn login(&self, email: &str, password: &str) -> String {
         let body = json!({ "email": email, "password": password });
         let (status, tokens) = self.send(Method::POST, "/auth/login", "", None, Some(&body)).await;
@@ -298,6 +315,7 @@ async fn buys_from_the_cart(shop: &Shop) {
         "a user reads their own order at once"
     );
     assert!(read["number"].as_str().unwrap().starts_with("A-100000"), "{read}");
+    shop.check_invoice(&path, &token).await;
     assert_eq!(
         shop.send(Method::POST, "/orders", &token, Some("o"), Some(&json!({}))).await,
         (201, order),
@@ -481,14 +499,20 @@ async fn da3_seeding_fills_a_catalog_with_believable_products_and_a_repetition_c
         assert!(seeded.success());
     };
     let catalog = async || {
-        let (status, page) = shop.send(Method::GET, "/products?limit=100&sort=name", "", None, None).await;
-        assert_eq!(status, 200, "{page}");
-        page["items"].as_array().unwrap().clone()
+        let (mut all, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let path = format!("/products?limit=100&sort=name{cursor}");
+            let (status, page) = shop.send(Method::GET, &path, "", None, None).await;
+            assert_eq!(status, 200, "{page}");
+            all.extend(page["items"].as_array().unwrap().clone());
+            let Some(next) = page["nextCursor"].as_str() else { return all };
+            cursor = format!("&cursor={next}");
+        }
     };
     seed();
     let first = catalog().await;
     let distinct = |field: &str| first.iter().map(|product| product[field].to_string()).collect::<BTreeSet<_>>().len();
-    assert_eq!((first.len(), distinct("sku"), distinct("name"), distinct("category")), (60, 60, 60, 8));
+    assert_eq!((first.len(), distinct("sku"), distinct("name"), distinct("category")), (500, 500, 500, 10));
     for product in &first {
         let texts = ["name", "description", "sku", "category", "brand", "supplier"];
         assert!(texts.iter().all(|field| product[field].as_str().is_some_and(|text| text.len() > 2)), "{product}");
@@ -497,6 +521,17 @@ async fn da3_seeding_fills_a_catalog_with_believable_products_and_a_repetition_c
             "{product}"
         );
     }
+    let path = format!("{}/api/v1/products/{}?currency=USD", shop.gateway, first[0]["id"].as_str().unwrap());
+    let localized = shop.http.get(&path).header("accept-language", "de").send().await.unwrap();
+    assert_eq!(localized.headers()["content-language"], "de");
+    let localized: Value = localized.json().await.unwrap();
+    assert_ne!((&localized["name"], &localized["price"]), (&first[0]["name"], &first[0]["price"]));
+    let picture = format!("{}/api/v1/products/{}/image.svg", shop.gateway, first[0]["id"].as_str().unwrap());
+    let picture = shop.http.get(&picture).send().await.unwrap();
+    assert_eq!(
+        (picture.status().as_u16(), &picture.headers()["content-type"]),
+        (200, &"image/svg+xml".parse().unwrap())
+    );
     seed();
     assert_eq!(catalog().await, first);
 

@@ -3,6 +3,7 @@
 --
 -- The lateral subquery reads each copy by its key, whatever the planner knows of the tables' sizes.
 select
+    c.id as cart_id,
     c.version as cart_version,
     l.line,
     p.epoch as copy_epoch,

@@ -1,4 +1,4 @@
-//! The cart service: one cart per user, shown with the catalog's current prices.
+//! The cart service: one cart per user and per guest, shown with the catalog's current prices.
 //!
 //! This file is the composition root and the only one that depends on every module of the service.
 
@@ -6,6 +6,7 @@ pub mod cache;
 mod clients;
 pub mod config;
 pub mod consumer;
+pub mod crypto;
 pub mod domain;
 pub mod http;
 pub mod ports;
@@ -24,8 +25,9 @@ use futures::{FutureExt as _, future::BoxFuture};
 pub use config::Config;
 
 use crate::{
-    cache::{QUOTE_TTL, RedisQuotes},
+    cache::{QUOTE_TTL, RedisGuestLimit, RedisQuotes},
     clients::catalog::CatalogClient,
+    crypto::GuestTokens,
     postgres::PgCarts,
     service::CartService,
 };
@@ -46,7 +48,11 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let carts = PgCarts::new(db.clone(), process.ids(), config.epoch);
     let redis = Redis::connect(&config.tokens.redis, process);
     let cache = RedisQuotes { redis: redis.clone(), ttl: QUOTE_TTL };
-    let service = CartService::new(Arc::new(carts), Arc::new(catalog), process.ids()).with_cache(Arc::new(cache));
+    let guest_limit = RedisGuestLimit::new(redis.clone(), process);
+    let tokens = Arc::new(GuestTokens::new(config.internal_secret.clone()));
+    let service = CartService::new(Arc::new(carts), Arc::new(catalog), tokens, process.ids())
+        .with_cache(Arc::new(cache))
+        .with_guest_limit(Arc::new(guest_limit));
 
     agora_outbox::relay(db.clone(), Producer::new(&config.kafka), process);
     agora_outbox::sweep(db.clone(), process);
@@ -56,6 +62,11 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     });
     let (sweeping, shutdown) = (service.clone(), process.shutdown());
     process.supervise("checkouts-sweep", move || worker::run(sweeping.clone(), shutdown.clone()));
+    let (reporting, shutdown) = (service.clone(), process.shutdown());
+    process.supervise("changed-lines", move || worker::report(reporting.clone(), shutdown.clone()));
+
+    let (erasing, shutdown) = (service.clone(), process.shutdown());
+    process.supervise("erased-carts", move || worker::erase(erasing.clone(), shutdown.clone()));
 
     let verifier = config.tokens.verifier_with(redis, process);
     (config.ports, http::routers(service, verifier, config.internal_secret, process))

@@ -1,16 +1,25 @@
-//! Ports of the use cases: the store of carts, checkouts and product copies, and the catalog. Independent of SQL and HTTP.
+//! Ports of the use cases: the store of carts, checkouts and product copies, the catalog, and what guests need: tokens and a
+//! limit. Independent of SQL and HTTP.
 //!
 //! Every method that changes data is one transaction. A method with a deduplication key applies a change once; a duplicate
 //! returns the result of the first call.
 
+mod erasures;
+
+use std::{net::IpAddr, time::Duration};
+
 use agora_chassis::BoxError;
 pub use agora_outbox::StoreError;
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{LineId, Money, OrderId, ProductId, Quantity, UserId, Variant};
+use agora_vocab::{CartId, LineId, Money, OrderId, ProductId, Quantity, Secret, UserId, Variant};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 
-use crate::domain::{Checkout, CheckoutState, Contents, Line, ProductCopy, QuoteResult, Refused, View};
+pub use self::erasures::ErasedCarts;
+use crate::domain::{
+    Checkout, CheckoutState, Contents, Line, Owner, ProductCopy, QuoteResult, Refused, TokenDigest, View,
+};
 
 /// A line to be added.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,26 +36,42 @@ impl NewLine {
     /// Converts to a cart line at the current unit price.
     pub fn at(&self, price: Money) -> Line {
         let Self { id, product, variant, quantity } = self.clone();
-        Line { id, product, variant, quantity, seen: price }
+        Line { id, product, variant, quantity, seen: price, reported: None }
     }
 }
 
+/// A guest's cart at its creation: what a repetition of a request with a key finds. Contains no token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewGuestCart {
+    pub id: CartId,
+    pub token: TokenDigest,
+}
+
+/// Products whose price changed, in carts that are yet to be searched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepricedProducts {
+    /// At most 100, which one quote may contain.
+    pub products: Vec<ProductId>,
+    /// The carts of greater ids are yet to be searched.
+    pub after: CartId,
+}
+
 /// Everything that this service stores.
-pub trait CartStore: Carts + Checkouts + ProductCopies {}
+pub trait CartStore: Carts + GuestCarts + Checkouts + ProductCopies + ErasedCarts {}
 
-impl<T: Carts + Checkouts + ProductCopies> CartStore for T {}
+impl<T: Carts + GuestCarts + Checkouts + ProductCopies + ErasedCarts> CartStore for T {}
 
-/// Carts, one per user.
+/// Carts, one per user and one per token of a guest.
 #[async_trait]
 pub trait Carts: Send + Sync + std::fmt::Debug {
-    /// Returns the user's cart; an empty cart if none is stored.
-    async fn find(&self, user: UserId) -> Result<Contents, StoreError>;
+    /// Returns the owner's cart. If none is stored, a user's is empty, and a guest's fails with [`CartError::NoCart`].
+    async fn find(&self, owner: Owner) -> Result<Contents, CartError>;
 
     /// Returns the stored result of a request; `None` if the request has not been processed.
     async fn stored_view(&self, dedup_key: &DedupKey) -> Result<Option<View>, StoreError>;
 
-    /// Adds units to a line; creates the line and the cart if they do not exist. `found` is the user's cart as last read and
-    /// may be stale; `quote` contains the product and provides the prices of the result.
+    /// Adds units to a line; creates the line and a user's cart if they do not exist. `found` is the cart as last read and may
+    /// be stale; `quote` contains the product and provides the prices of the result.
     async fn add(
         &self,
         found: Contents,
@@ -55,27 +80,55 @@ pub trait Carts: Send + Sync + std::fmt::Debug {
         dedup_key: &DedupKey,
     ) -> Result<Outcome<View>, CartError>;
 
-    /// Sets the units of a line of the user's own cart.
+    /// Sets the units of a line of the owner's cart.
     async fn change(
         &self,
-        user: UserId,
+        owner: Owner,
         line: LineId,
         quantity: Quantity,
         quote: &QuoteResult,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<View>, CartError>;
 
-    /// Lowers the units of a line of the user's own cart, at the stored price; a line with fewer units does not change.
+    /// Lowers the units of a line of the owner's cart, at the stored price; a line with fewer units does not change.
     async fn lower(
         &self,
-        user: UserId,
+        owner: Owner,
         line: LineId,
         quantity: Quantity,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<View>, CartError>;
 
-    /// Removes a line of the user's own cart.
-    async fn remove(&self, user: UserId, line: LineId, dedup_key: &DedupKey) -> Result<Outcome<()>, CartError>;
+    /// Removes a line of the owner's cart.
+    async fn remove(&self, owner: Owner, line: LineId, dedup_key: &DedupKey) -> Result<Outcome<()>, CartError>;
+}
+
+/// Carts of visitors without a login. A cart whose last change is 30 days ago has expired: it is found no more.
+#[async_trait]
+pub trait GuestCarts: Send + Sync + std::fmt::Debug {
+    /// Creates an empty cart. A duplicate of `dedup_key` returns the first one.
+    async fn create_guest_cart(
+        &self,
+        new: &NewGuestCart,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<NewGuestCart>, StoreError>;
+
+    /// Returns the cart that a request has created; `None` if the request has not been processed.
+    async fn created_guest_cart(&self, dedup_key: &DedupKey) -> Result<Option<NewGuestCart>, StoreError>;
+
+    /// Adds the lines of a guest's cart to the user's cart and deletes the guest's cart. `found` is the user's cart as last
+    /// read and may be stale; `quote` contains the guest's products. `None`, and nothing written, if the guest's cart is not
+    /// in the state `guest` any more.
+    async fn merge(
+        &self,
+        found: Contents,
+        guest: &Contents,
+        quote: &QuoteResult,
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Outcome<View>>, CartError>;
+
+    /// Deletes one batch of expired carts. Returns how many were deleted.
+    async fn sweep_guest_carts(&self) -> Result<u64, StoreError>;
 }
 
 /// Checkouts, one per order: lines that an order has moved out of a cart.
@@ -108,6 +161,43 @@ pub trait ProductCopies: Send + Sync + std::fmt::Debug {
     /// Stores copies of products, each unless a copy of the same or a newer version is stored. The copy of a deleted product
     /// removes the product from every cart. Idempotent.
     async fn store_copies(&self, copies: &[ProductCopy]) -> Result<(), StoreError>;
+
+    /// Appends the events of lines that left users' carts because their product was deleted, for one page of carts: each cart
+    /// and deletion once. Returns whether there may be another page.
+    async fn report_removed_lines(&self) -> Result<bool, StoreError>;
+
+    /// Returns products whose price changed and whose lines are yet to be searched for in carts; `None` without any.
+    async fn repriced_products(&self) -> Result<Option<RepricedProducts>, StoreError>;
+
+    /// Appends the events of lines of these products in users' carts whose unit price by the quote is not the one that their
+    /// user knows, for one page of carts: each change of a line once. Returns whether a page was searched: not if others
+    /// search it, or if the quote is older than the change of every product.
+    async fn report_repriced_lines(&self, repriced: &RepricedProducts, quote: &QuoteResult)
+    -> Result<bool, StoreError>;
+}
+
+/// Tokens of guests' carts.
+pub trait Tokens: Send + Sync + std::fmt::Debug {
+    /// A token of 256 random bits, and its digest.
+    fn draw(&self) -> Result<(Secret, TokenDigest), NoRandomness>;
+
+    /// The digest of a token that a client sent, whatever it is.
+    fn digest(&self, token: &Secret) -> TokenDigest;
+
+    /// The token of a cart that a request with this idempotency key creates, and its digest. Computed of the key and of a
+    /// secret of the service: without either, the token cannot be known.
+    fn derive(&self, key: &Secret, cart: CartId) -> (Secret, TokenDigest);
+
+    /// The token that [`Self::derive`] returned with this digest; `None` if the key is another one, or if the secret was
+    /// replaced since.
+    fn derive_again(&self, key: &Secret, cart: &NewGuestCart) -> Option<Secret>;
+}
+
+/// A limit of the guests' carts that each address creates.
+#[async_trait]
+pub trait GuestLimit: Send + Sync + std::fmt::Debug {
+    /// Counts a cart, or returns after what time the next one is accepted.
+    async fn take(&self, address: IpAddr) -> Result<(), Duration>;
 }
 
 /// The catalog service.
@@ -137,10 +227,18 @@ pub trait QuoteCache: Send + Sync + std::fmt::Debug {
 #[error("catalog unavailable")]
 pub struct CatalogUnavailable(#[source] pub BoxError);
 
-/// Why a cart could not be changed.
+/// The system's random source returned nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("no random bytes")]
+pub struct NoRandomness;
+
+/// Why a cart could not be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CartError {
-    /// The user's cart does not contain the line.
+    /// No cart has the token: it is wrong, or the cart has expired or was merged.
+    #[error("no cart of this token")]
+    NoCart,
+    /// The cart does not contain the line.
     #[error("cart line not found")]
     NotFound,
     /// The change would make the cart invalid.

@@ -1,16 +1,22 @@
-//! The store in PostgreSQL: each method that changes data is one statement that also appends its event and stores its result.
-//! Independent of HTTP and Kafka.
+//! The store in PostgreSQL: each method that changes data is one statement that also appends its event and stores its
+//! result; only the reports of removed and repriced lines are transactions of several, and an erasure a sequence of
+//! statements that may be repeated. Independent of HTTP and Kafka.
 //!
 //! A change of a cart is optimistic: it reads the cart without a lock and writes if the cart still has that version;
 //! otherwise it reads again. Each change increments the version under the row lock.
 //!
 //! No deadlock is possible: beginning a checkout locks the cart and then inserts the checkout; cancelling locks a checkout
-//! that exists and then the cart; completing locks checkouts in the order of their place in the table; storing copies locks
-//! them by id; every other statement locks one row.
+//! that exists and then the cart; merging locks the guest's cart and then the user's; completing locks checkouts in the order
+//! of their place in the table; storing copies locks them by id; reporting removed or repriced lines locks copies of
+//! their products, unless they are locked, and then carts by id; every other statement locks one row.
 
 mod carts;
 mod checkouts;
 mod copies;
+mod erasures;
+mod guests;
+mod removals;
+mod repricings;
 
 use std::sync::Arc;
 
@@ -22,8 +28,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use self::{carts::Change, checkouts::StoredCheckout};
 use crate::{
-    domain::{Cart, Checkout, CheckoutState, Contents, ProductCopy, QuoteResult, Refused, View},
-    ports::{CartError, Carts, CheckoutError, Checkouts, NewLine, ProductCopies, StoreError},
+    domain::{Cart, Checkout, CheckoutState, Contents, Owner, ProductCopy, QuoteResult, Refused, View},
+    ports::{CartError, Carts, CheckoutError, Checkouts, NewLine, ProductCopies, RepricedProducts, StoreError},
 };
 
 /// Maximum attempts of an optimistic write. Ten concurrent adds to one cart need up to 16.
@@ -46,9 +52,9 @@ impl PgCarts {
 
 #[async_trait]
 impl Carts for PgCarts {
-    async fn find(&self, user: UserId) -> Result<Contents, StoreError> {
-        let mut connection = self.db.acquire().await?;
-        carts::find(&mut connection, user).await
+    async fn find(&self, owner: Owner) -> Result<Contents, CartError> {
+        let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
+        carts::find_of(&mut connection, owner).await
     }
 
     async fn stored_view(&self, dedup_key: &DedupKey) -> Result<Option<View>, StoreError> {
@@ -72,12 +78,12 @@ impl Carts for PgCarts {
             contents.check(line.product, &line.variant, quoted)?;
             Ok(changed(contents, quote, Some(&quoted.copy)))
         };
-        self.update(found.cart.user, Some(found), dedup_key, add).await
+        self.update(found.cart.owner, Some(found), dedup_key, add).await
     }
 
     async fn change(
         &self,
-        user: UserId,
+        owner: Owner,
         line: LineId,
         quantity: Quantity,
         quote: &QuoteResult,
@@ -87,35 +93,35 @@ impl Carts for PgCarts {
             let there = contents.cart.line(line).ok_or(CartError::NotFound)?;
             let quoted = quote.of(there.product).ok_or(Refused::UnknownProduct)?;
             let price = quoted.price_of(&there.variant);
-            let line = contents.cart.change(line, quantity, price).ok_or(CartError::NotFound)?;
+            let line = contents.cart.change(line, quantity, Some(price)).ok_or(CartError::NotFound)?;
             contents.check(line.product, &line.variant, quoted)?;
             Ok(changed(contents, quote, Some(&quoted.copy)))
         };
-        self.update(user, None, dedup_key, change).await
+        self.update(owner, None, dedup_key, change).await
     }
 
     async fn lower(
         &self,
-        user: UserId,
+        owner: Owner,
         line: LineId,
         quantity: Quantity,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<View>, CartError> {
         let lower = |mut contents: Contents| {
             let there = contents.cart.line(line).ok_or(CartError::NotFound)?;
-            let (quantity, seen) = (quantity.min(there.quantity), there.seen);
-            contents.cart.change(line, quantity, seen);
+            let quantity = quantity.min(there.quantity);
+            contents.cart.change(line, quantity, None);
             Ok(changed(contents, &QuoteResult::default(), None))
         };
-        self.update(user, None, dedup_key, lower).await
+        self.update(owner, None, dedup_key, lower).await
     }
 
-    async fn remove(&self, user: UserId, line: LineId, dedup_key: &DedupKey) -> Result<Outcome<()>, CartError> {
+    async fn remove(&self, owner: Owner, line: LineId, dedup_key: &DedupKey) -> Result<Outcome<()>, CartError> {
         let remove = |Contents { mut cart, .. }: Contents| {
             cart.remove(line).ok_or(CartError::NotFound)?;
             Ok(Change { cart, result: (), quoted: None })
         };
-        self.update(user, None, dedup_key, remove).await
+        self.update(owner, None, dedup_key, remove).await
     }
 }
 
@@ -185,13 +191,30 @@ impl ProductCopies for PgCarts {
         let mut connection = self.db.acquire().await?;
         copies::store(&mut connection, copies).await
     }
+
+    async fn report_removed_lines(&self) -> Result<bool, StoreError> {
+        self.report_page().await
+    }
+
+    async fn repriced_products(&self) -> Result<Option<RepricedProducts>, StoreError> {
+        let mut connection = self.db.acquire().await?;
+        repricings::find(&mut connection).await
+    }
+
+    async fn report_repriced_lines(
+        &self,
+        repriced: &RepricedProducts,
+        quote: &QuoteResult,
+    ) -> Result<bool, StoreError> {
+        self.report_repriced_page(repriced, quote).await
+    }
 }
 
 impl PgCarts {
-    /// Changes the user's cart: `found` as it was last read, or the stored one. Reads again while other changes are faster.
+    /// Changes the owner's cart: `found` as it was last read, or the stored one. Reads again while other changes are faster.
     async fn update<T: Serialize + DeserializeOwned>(
         &self,
-        user: UserId,
+        owner: Owner,
         found: Option<Contents>,
         dedup_key: &DedupKey,
         change: impl Fn(Contents) -> Result<Change<T>, CartError>,
@@ -199,7 +222,7 @@ impl PgCarts {
         let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
         let mut contents = match found {
             Some(contents) => contents,
-            None => carts::find(&mut connection, user).await?,
+            None => carts::find_of(&mut connection, owner).await?,
         };
         for _ in 0..ATTEMPTS_MAX {
             let saved = match change(contents) {
@@ -214,22 +237,24 @@ impl PgCarts {
                 return Ok(Outcome::Duplicate(stored));
             }
             saved?;
-            contents = carts::find(&mut connection, user).await?;
+            contents = carts::find_of(&mut connection, owner).await?;
         }
         Err(StoreError::Running.into())
     }
 
-    /// The event of the cart's current lines; the cart's version is the sequence number.
+    /// The event of the current lines of a user's cart; the cart's version is the sequence number.
     fn updated(&self, cart: &Cart, order: Option<OrderId>, dedup_key: &DedupKey) -> Result<NewEvents, StoreError> {
-        let event = NewEvent {
-            event: &cart.updated(),
-            aggregate: cart.id.uuid(),
-            seq: cart.version,
-            correlation: order.map(OrderId::uuid),
-            causation: dedup_key.causation(),
-        };
         let mut events = NewEvents::new();
-        events.push(&*self.ids, self.epoch, event)?;
+        if let Some(event) = cart.updated() {
+            let event = NewEvent {
+                event: &event,
+                aggregate: cart.id.uuid(),
+                seq: cart.version,
+                correlation: order.map(OrderId::uuid),
+                causation: dedup_key.causation(),
+            };
+            events.push(&*self.ids, self.epoch, event)?;
+        }
         Ok(events)
     }
 }

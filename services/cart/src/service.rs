@@ -1,14 +1,22 @@
 //! Use cases of the cart. Depends on the domain and the ports, never on HTTP or SQL.
 
-use std::sync::Arc;
+mod guests;
+
+use std::{sync::Arc, time::Duration};
 
 use agora_chassis::chain;
 use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{Ids, LineId, OrderId, ProductId, Quantity, UserId, Variant};
 
+pub use self::guests::CreationKey;
 use crate::{
-    domain::{Checkout, CheckoutState, Contents, LINES_MAX, ProductCopy, QuoteResult, Refused, View},
-    ports::{CartError, CartStore, Catalog, CatalogUnavailable, CheckoutError, NewLine, QuoteCache, StoreError},
+    domain::{
+        AccountEvent, Checkout, CheckoutState, Contents, LINES_MAX, Owner, ProductCopy, QuoteResult, Refused, View,
+    },
+    ports::{
+        CartError, CartStore, Catalog, CatalogUnavailable, CheckoutError, GuestLimit, NewLine, NoRandomness,
+        QuoteCache, StoreError, Tokens,
+    },
 };
 
 /// Runs the use cases. Clones share the same stores.
@@ -16,16 +24,30 @@ use crate::{
 pub struct CartService {
     store: Arc<dyn CartStore>,
     catalog: Arc<dyn Catalog>,
+    tokens: Arc<dyn Tokens>,
     ids: Arc<dyn Ids>,
     cache: Option<Arc<dyn QuoteCache>>,
+    guest_limit: Option<Arc<dyn GuestLimit>>,
 }
 
 /// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The user's cart does not contain the line.
+    /// No cart has the token: it is wrong, or the cart has expired or was merged.
+    #[error("no cart of this token")]
+    NoCart,
+    /// The cart does not contain the line.
     #[error("cart line not found")]
     NotFound,
+    /// The address has created too many guests' carts.
+    #[error("too many carts of guests from one address")]
+    TooManyGuestCarts { retry_after: Duration },
+    /// The token of a cart that was created before cannot be computed again, because the secret of the service was replaced.
+    #[error("the token of a cart that exists cannot be computed again")]
+    NotRepeatable,
+    /// A token could not be drawn.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
     /// The change would make the cart invalid.
     #[error("change of the cart rejected")]
     Refused(Refused),
@@ -45,8 +67,13 @@ pub enum Error {
 
 impl CartService {
     /// Creates the service on these ports; `ids` generates the ids of new lines.
-    pub fn new(store: Arc<dyn CartStore>, catalog: Arc<dyn Catalog>, ids: Arc<dyn Ids>) -> Self {
-        Self { store, catalog, ids, cache: None }
+    pub fn new(
+        store: Arc<dyn CartStore>,
+        catalog: Arc<dyn Catalog>,
+        tokens: Arc<dyn Tokens>,
+        ids: Arc<dyn Ids>,
+    ) -> Self {
+        Self { store, catalog, tokens, ids, cache: None, guest_limit: None }
     }
 
     /// Shows carts with quotes of this cache. A change of a cart requests a quote all the same.
@@ -55,10 +82,16 @@ impl CartService {
         Self { cache: Some(cache), ..self }
     }
 
-    /// Returns the user's cart with prices and stock of a few seconds ago at most. While the catalog is unavailable, the cart shows the last
+    /// Limits the guests' carts that each address creates; without it they are not limited.
+    #[must_use]
+    pub fn with_guest_limit(self, limit: Arc<dyn GuestLimit>) -> Self {
+        Self { guest_limit: Some(limit), ..self }
+    }
+
+    /// Returns the owner's cart with prices and stock of a few seconds ago at most. While the catalog is unavailable, the cart shows the last
     /// known prices and no line is available.
-    pub async fn view(&self, user: UserId) -> Result<View, Error> {
-        let contents = self.store.find(user).await?;
+    pub async fn view(&self, owner: Owner) -> Result<View, Error> {
+        let contents = self.store.find(owner).await?;
         let products: Vec<_> = contents.cart.products().into_iter().collect();
         let quote = match self.recent_quote(&products).await {
             Ok(quote) => quote,
@@ -76,13 +109,13 @@ impl CartService {
     /// Adds units of a product and returns the cart. A duplicate of `dedup_key` returns the first result.
     pub async fn add(
         &self,
-        user: UserId,
+        owner: Owner,
         product: ProductId,
         variant: Variant,
         quantity: Quantity,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<View>, Error> {
-        let contents = self.store.find(user).await?;
+        let contents = self.store.find(owner).await?;
         match self.quote_with(product, &contents).await {
             Ok(quote) => {
                 let line = NewLine { id: LineId::new(self.ids.next()), product, variant, quantity };
@@ -95,19 +128,19 @@ impl CartService {
     /// Sets the units of a line and returns the cart. Lowering the quantity works while the catalog is unavailable.
     pub async fn change(
         &self,
-        user: UserId,
+        owner: Owner,
         line: LineId,
         quantity: Quantity,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<View>, Error> {
-        let contents = self.store.find(user).await?;
+        let contents = self.store.find(owner).await?;
         let Some(there) = contents.cart.line(line) else {
             return self.stored_or(dedup_key, Error::NotFound).await;
         };
         match self.quote_with(there.product, &contents).await {
-            Ok(quote) => Ok(self.store.change(user, line, quantity, &quote, dedup_key).await?),
+            Ok(quote) => Ok(self.store.change(owner, line, quantity, &quote, dedup_key).await?),
             Err(Error::CatalogUnavailable(_)) if quantity.get() <= there.quantity.get() => {
-                Ok(self.store.lower(user, line, quantity, dedup_key).await?)
+                Ok(self.store.lower(owner, line, quantity, dedup_key).await?)
             }
             Err(error) => self.stored_or(dedup_key, error).await,
         }
@@ -118,9 +151,9 @@ impl CartService {
         self.store.stored_view(dedup_key).await?.map(Outcome::Duplicate).ok_or(error)
     }
 
-    /// Removes a line of the user's cart.
-    pub async fn remove(&self, user: UserId, line: LineId, dedup_key: &DedupKey) -> Result<Outcome<()>, Error> {
-        Ok(self.store.remove(user, line, dedup_key).await?)
+    /// Removes a line of the owner's cart.
+    pub async fn remove(&self, owner: Owner, line: LineId, dedup_key: &DedupKey) -> Result<Outcome<()>, Error> {
+        Ok(self.store.remove(owner, line, dedup_key).await?)
     }
 
     /// Moves all lines of the user's cart to an order. Idempotent per order.
@@ -150,11 +183,38 @@ impl CartService {
         Ok(())
     }
 
-    /// Deletes checkouts that ended more than 30 days ago. Returns how many were deleted.
+    /// Appends the events of lines that left users' carts because their product was deleted, for one page of carts. Returns
+    /// whether there may be another page.
+    pub async fn report_removed_lines(&self) -> Result<bool, Error> {
+        Ok(self.store.report_removed_lines().await?)
+    }
+
+    /// Appends the events of lines in users' carts whose unit price changed, for one page of carts. Returns whether there may
+    /// be another page. A price that went back since is not reported. Fails while the catalog is unavailable.
+    pub async fn report_repriced_lines(&self) -> Result<bool, Error> {
+        let Some(repriced) = self.store.repriced_products().await? else { return Ok(false) };
+        let quote = self.quote(&repriced.products).await?;
+        Ok(self.store.report_repriced_lines(&repriced, &quote).await?)
+    }
+
+    /// Empties the carts of users whose accounts were erased. Idempotent, in any order of events.
+    pub async fn erase_carts(&self, events: &[AccountEvent]) -> Result<(), Error> {
+        if events.is_empty() { Ok(()) } else { Ok(self.store.erase_carts(events).await?) }
+    }
+
+    /// Empties carts of erased users that were filled at the moment of the erasure, ten minutes after it. Returns how many
+    /// were looked at.
+    pub async fn look_at_erased_carts(&self) -> Result<usize, Error> {
+        Ok(self.store.look_at_erased_carts().await?)
+    }
+
+    /// Deletes checkouts that ended more than 30 days ago, erasures of that age and expired carts of guests. Returns how
+    /// many were deleted.
     pub async fn sweep(&self) -> Result<u64, Error> {
         let mut deleted = 0;
         loop {
-            match self.store.sweep().await? {
+            let old = self.store.sweep().await? + self.store.sweep_erased_carts().await?;
+            match old + self.store.sweep_guest_carts().await? {
                 0 => return Ok(deleted),
                 batch => deleted += batch,
             }
@@ -186,6 +246,7 @@ impl CartService {
 impl From<CartError> for Error {
     fn from(error: CartError) -> Self {
         match error {
+            CartError::NoCart => Self::NoCart,
             CartError::NotFound => Self::NotFound,
             CartError::Refused(refused) => Self::Refused(refused),
             CartError::Store(error) => Self::Store(error),

@@ -1,6 +1,6 @@
 -- Reads product $1 unless it is deleted.
 select
     p.id, p.seller_id, p.version, p.name, p.description, p.sku, p.price_amount, p.price_currency, p.category, p.brand,
-    p.supplier, p.image_url, p.created_at, p.updated_at, p.stock
+    p.supplier, p.image_url, p.created_at, p.updated_at, p.stock, p.translations, p.prices
 from listed_product as p
 where p.id = $1

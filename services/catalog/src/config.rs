@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agora_chassis::{Ports, Reader, WatchedSecret};
-use agora_vocab::Epoch;
+use agora_vocab::{Epoch, is_language_tag};
 use agora_web::TokenSettings;
 
 /// Shortest and longest time between two promotions, in seconds.
@@ -12,6 +12,8 @@ const PROMOTION_SECONDS_MAX: u32 = 2_592_000;
 
 const PROMOTION_TITLE: &str = "Recommended this week";
 const PROMOTION_TITLE_CHARACTERS_MAX: usize = 100;
+
+const DEFAULT_LANGUAGE: &str = "en";
 
 /// All settings of the service.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub struct Config {
     pub internal_secret: WatchedSecret,
     /// Recovery epoch of the database, written into every event; rises with each restore.
     pub epoch: Epoch,
+    /// The language of the products' own names and descriptions, a BCP 47 tag.
+    pub default_language: String,
     /// Time from the start of one promotion to the start of the next; `None`: there are none.
     pub promotion_every: Option<Duration>,
     /// Title of each promotion: 1 to 100 characters on one line.
@@ -44,10 +48,19 @@ impl Config {
             tokens: TokenSettings::read(reader),
             internal_secret: reader.secret("INTERNAL_SECRET"),
             epoch: reader.default("RECOVERY_EPOCH", Epoch::default()),
+            default_language: default_language(reader),
             promotion_every: promotion_every(reader),
             promotion_title: promotion_title(reader),
         }
     }
+}
+
+fn default_language(reader: &mut Reader) -> String {
+    let tag: String = reader.default("DEFAULT_LANGUAGE", DEFAULT_LANGUAGE.to_owned());
+    if !is_language_tag(&tag) {
+        reader.fault("DEFAULT_LANGUAGE", "must be a BCP 47 tag like en or de-AT".to_owned());
+    }
+    tag
 }
 
 /// 0 seconds, the default, stand for no promotions.
@@ -86,6 +99,18 @@ mod tests {
         let row = agora_topology::service("catalog").unwrap();
         let named: BTreeSet<_> = row.environment().into_iter().filter(|name| *name != "ADMIN_PORT").collect();
         assert_eq!(names_read(Config::read).into_iter().collect::<BTreeSet<_>>(), named);
+    }
+
+    #[test]
+    fn the_default_language_is_english_or_another_tag() {
+        let read = |value: Option<&str>| {
+            let pairs = value.map(|value| ("DEFAULT_LANGUAGE".to_owned(), value.to_owned())).into_iter().collect();
+            settings_from("catalog", &pairs, super::default_language)
+        };
+        assert_eq!((read(None).unwrap(), read(Some("de-AT")).unwrap()), ("en".to_owned(), "de-AT".to_owned()));
+        for wrong in ["german language", "d", "de_AT"] {
+            assert!(read(Some(wrong)).unwrap_err().to_string().contains("DEFAULT_LANGUAGE"), "{wrong}");
+        }
     }
 
     #[test]

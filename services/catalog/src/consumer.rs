@@ -123,6 +123,7 @@ mod tests {
             payment_status: "paid".into(),
             items: Vec::new(),
             total: Money::zero(Currency::EUR),
+            charges: None,
         }
     }
 

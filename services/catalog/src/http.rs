@@ -1,7 +1,12 @@
 //! HTTP API: the routers of both ports and the mapping from errors to problem responses. Independent of SQL.
 
+mod imports;
 mod internal;
+mod localized;
+mod picture;
+mod product_lines;
 mod public;
+mod records;
 mod terms;
 mod variants;
 mod warehouses;
@@ -14,6 +19,7 @@ use agora_web::{Idempotency, PortSettings, Problem, Routes, TokenVerifier, publi
 use http::StatusCode;
 use serde_json::json;
 
+use self::imports::Imports;
 use crate::{
     domain::{AdjustRefused, Shortage, Stale, UsedBy, VARIANTS_MAX},
     ports::{AdjustError, NamedError, ProductError, StoreError},
@@ -27,9 +33,10 @@ pub fn routers(
     internal_secret: WatchedSecret,
     process: &Process,
 ) -> Routers {
+    let imports = imports::routes(Imports { catalog: catalog.clone(), shutdown: process.shutdown() });
     let settings = PortSettings { verifier: Some(verifier), ..PortSettings::of(process) };
     Routers {
-        public: public_stack(public_routes().with_state(catalog.clone()), settings),
+        public: public_stack(public_routes().with_state(catalog.clone()).merge(imports), settings),
         internal: agora_web::internal(
             internal::routes().with_state(catalog),
             internal_secret,
@@ -40,7 +47,11 @@ pub fn routers(
 }
 
 fn public_routes() -> Routes<CatalogService> {
-    public::routes().merge(variants::routes()).merge(terms::routes()).merge(warehouses::routes())
+    public::routes()
+        .merge(picture::routes())
+        .merge(variants::routes())
+        .merge(terms::routes())
+        .merge(warehouses::routes())
 }
 
 /// The deduplication key of a user's request; `None` without an `Idempotency-Key`.

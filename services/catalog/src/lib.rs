@@ -24,7 +24,7 @@ pub use config::Config;
 
 use crate::{
     cache::RedisCache,
-    domain::{Campaign, Label},
+    domain::{Campaign, Label, Language},
     postgres::PgCatalog,
     service::CatalogService,
 };
@@ -51,7 +51,9 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let redis = Redis::connect(&config.tokens.redis, process);
     let cache = Arc::new(RedisCache::new(redis.clone()));
     let store = PgCatalog::new(db.clone(), reads, process.ids(), config.epoch).with_cache(cache.clone());
-    let service = CatalogService::new(Arc::new(store), process.ids()).with_cache(cache);
+    // The settings have checked the tag.
+    let language = Language::parse(&config.default_language).unwrap_or_default();
+    let service = CatalogService::new(Arc::new(store), process.ids()).with_cache(cache).with_language(language);
 
     agora_outbox::relay(db.clone(), Producer::new(&config.kafka), process);
     agora_outbox::sweep(db.clone(), process);

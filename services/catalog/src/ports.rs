@@ -5,25 +5,33 @@
 //! event that requests it; the hold stores it, so that a duplicate returns the same result. A message that changes nothing
 //! is not stored and evaluated again.
 
+mod imports;
+
 use std::collections::BTreeMap;
 
 pub use agora_outbox::StoreError;
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{Page, PageSize, ProductId, PromotionId, ReturnId, TermId, Variant, VariantId, WarehouseId};
+use agora_vocab::{
+    Currency, Page, PageSize, ProductId, PromotionId, ReturnId, TermId, Variant, VariantId, WarehouseId,
+};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use uuid::Uuid;
 
+pub use self::imports::{ImportRun, Imports};
 use crate::domain::{
     AdjustRefused, Adjustment, Campaign, Change, Expected, Exported, Hold, HoldState, Label, Lines, Listed, Listing,
-    Product, ProductPage, ProductVariant, Quoted, Reservation, Seconds, Stale, StockLocation, Taxonomy, Term, UsedBy,
-    VariantChange, VariantDetails, Warehouse, WarehouseChange, WarehouseDetails,
+    Prices, Product, ProductPage, ProductVariant, Quoted, Reservation, Seconds, Stale, StockLocation, Taxonomy, Term,
+    Translations, UsedBy, VariantChange, VariantDetails, Warehouse, WarehouseChange, WarehouseDetails,
 };
 
 /// Everything that this service stores.
-pub trait CatalogStore: Products + Variants + Terms + Warehouses + Promotions + Stock + Holds + Returns {}
+pub trait CatalogStore:
+    Products + Imports + Variants + Terms + Warehouses + Promotions + Stock + Holds + Returns
+{
+}
 
-impl<T: Products + Variants + Terms + Warehouses + Promotions + Stock + Holds + Returns> CatalogStore for T {}
+impl<T: Products + Imports + Variants + Terms + Warehouses + Promotions + Stock + Holds + Returns> CatalogStore for T {}
 
 #[async_trait]
 pub trait Products: Send + Sync + std::fmt::Debug {
@@ -42,6 +50,16 @@ pub trait Products: Send + Sync + std::fmt::Debug {
 
     /// Returns one page of the products that are not deleted.
     async fn page(&self, listing: &Listing) -> Result<ProductPage, StoreError>;
+
+    /// Returns the translations of products into languages with these first subtags, such as `de`.
+    async fn translations(
+        &self,
+        ids: &[ProductId],
+        primary: &[String],
+    ) -> Result<BTreeMap<ProductId, Translations>, StoreError>;
+
+    /// Returns the prices of products in a currency other than their own.
+    async fn prices(&self, ids: &[ProductId], currency: Currency) -> Result<BTreeMap<ProductId, Prices>, StoreError>;
 
     /// Inserts a product of version 1 with `units` in the main warehouse. The store sets both times by the database's
     /// clock. Fails with [`ProductError::SkuTaken`] if another product has the SKU.

@@ -2,13 +2,17 @@
 //! of HTTP and Kafka.
 //!
 //! To prevent deadlocks, every transaction locks rows in the same order: the idempotency key, the product or the hold, the
-//! terms of a product, stock rows by (product, variant, warehouse), a new hold. A term's new name is given to products that
+//! terms of a product, stock rows by (product, variant, warehouse), a new hold. A batch of an import locks its products by id,
+//! and is repeated if it meets another one. A term's new name is given to products that
 //! are not locked, and to the others later. The row of a hold stores the ids of the messages that changed it;
 //! changes of products and adjustments claim their idempotency key.
 
 mod holds;
+mod imports;
 mod list;
+mod localized;
 mod named;
+mod product_rows;
 mod products;
 mod promotions;
 mod rows;

@@ -1,22 +1,25 @@
 //! Use cases of the catalog. Depends on the domain and the ports, never on HTTP or SQL.
 
+mod imports;
 mod terms;
 mod variants;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{Ids, ProductId, PromotionId, ReturnId, SellerId};
+use agora_vocab::{Currency, Ids, ProductId, PromotionId, ReturnId, SellerId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
     domain::{
-        Adjustment, Campaign, Change, Details, Expected, Exported, Hold, HoldState, Lines, Listed, Listing, Product,
-        ProductPage, Quoted, Reservation, Seconds, Shortage, StockLocation,
+        Adjustment, Campaign, Change, Details, Expected, Exported, Hold, HoldState, Language, Languages, Lines, Listed,
+        Listing, Product, ProductPage, Quoted, Reservation, Seconds, Shortage, StockLocation,
     },
     ports::{AdjustError, CatalogStore, NamedError, ProductCache, ProductError, StoreError},
 };
+
+pub use self::imports::ImportError;
 
 /// Runs the use cases. Clones share the same store.
 #[derive(Clone, Debug)]
@@ -24,6 +27,8 @@ pub struct CatalogService {
     store: Arc<dyn CatalogStore>,
     ids: Arc<dyn Ids>,
     cache: Option<Arc<dyn ProductCache>>,
+    /// The language of the products' own names and descriptions.
+    language: Language,
 }
 
 /// The result of a quote for a list of product ids.
@@ -67,13 +72,24 @@ pub enum Error {
 impl CatalogService {
     /// Creates the service on this store; `ids` generates the ids of new products.
     pub fn new(store: Arc<dyn CatalogStore>, ids: Arc<dyn Ids>) -> Self {
-        Self { store, ids, cache: None }
+        Self { store, ids, cache: None, language: Language::default() }
     }
 
     /// Reads single products through a cache, from which the store must drop what it changes.
     #[must_use]
     pub fn with_cache(self, cache: Arc<dyn ProductCache>) -> Self {
         Self { cache: Some(cache), ..self }
+    }
+
+    /// Sets the language of the products' own names and descriptions; English by default.
+    #[must_use]
+    pub fn with_language(self, language: Language) -> Self {
+        Self { language, ..self }
+    }
+
+    /// The language of the products' own names and descriptions.
+    pub const fn language(&self) -> &Language {
+        &self.language
     }
 
     /// Drops everything that is cached if some changed products could not be dropped.
@@ -83,9 +99,33 @@ impl CatalogService {
         }
     }
 
-    /// Returns one page of products.
-    pub async fn list(&self, listing: &Listing) -> Result<ProductPage, Error> {
-        Ok(self.store.page(listing).await?)
+    /// Returns one page of products, with the translations among which a client with these languages chooses, and the prices
+    /// in its currency.
+    pub async fn list(
+        &self,
+        listing: &Listing,
+        languages: &Languages,
+        currency: Option<Currency>,
+    ) -> Result<ProductPage, Error> {
+        let mut page = self.store.page(listing).await?;
+        if page.items.is_empty() {
+            return Ok(page);
+        }
+        let ids: Vec<ProductId> = page.items.iter().map(|listed| listed.product.id).collect();
+        let wanted = languages.wanted(&self.language);
+        if !wanted.is_empty() {
+            let mut translations = self.store.translations(&ids, &wanted).await?;
+            for Listed { product, .. } in &mut page.items {
+                product.details.translations = translations.remove(&product.id).unwrap_or_default();
+            }
+        }
+        if let Some(currency) = currency {
+            let mut prices = self.store.prices(&ids, currency).await?;
+            for Listed { product, .. } in &mut page.items {
+                product.details.prices = prices.remove(&product.id).unwrap_or_default();
+            }
+        }
+        Ok(page)
     }
 
     /// Returns a product, or [`Error::NotFound`] if it does not exist or is deleted.

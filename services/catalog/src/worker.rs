@@ -15,7 +15,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(4);
 /// Interval between two deletions of old holds.
 const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
 
-/// Ends expired holds, renames products and starts promotions every few seconds, and deletes old holds every hour, until shutdown. Any number of
+/// Ends expired holds, renames products and starts promotions every few seconds, and deletes old holds and imports every hour, until shutdown. Any number of
 /// replicas may run it: row locks ensure that one of them processes each hold and each term.
 pub async fn run(
     service: CatalogService,
@@ -51,6 +51,9 @@ pub async fn run(
             sweep_at = Instant::now() + SWEEP_INTERVAL;
             if let Err(error) = service.sweep().await {
                 tracing::warn!(error = chain(&error), "could not delete old holds; retrying in an hour");
+            }
+            if let Err(error) = service.sweep_imports().await {
+                tracing::warn!(error = chain(&error), "could not delete old imports; retrying in an hour");
             }
         }
         if shutdown.run_until_cancelled(tokio::time::sleep(pauses.pause())).await.is_none() {

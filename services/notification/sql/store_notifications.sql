@@ -1,4 +1,4 @@
--- Stores notifications ($1), each unless it is stored, and queues their mails.
+-- Stores notifications ($1), each unless it is stored or its user is erased, and queues their mails.
 --
 -- $2: whether mails are sent; if not, they are suppressed. $3: age of an event in seconds after which its mail is not sent.
 -- Returns the ids of those that are new.
@@ -24,6 +24,7 @@ with stored as (
         n.tracking_id,
         n.created_at
     from unnest($1::new_notification[]) as n
+    where (select r.email is null from recipient as r where r.user_id = n.user_id limit 1) is not true
     order by n.id
     on conflict on constraint notification_pk do nothing
     returning id, priority, mail

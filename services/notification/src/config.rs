@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use agora_chassis::{Ports, Reader, WatchedFile, WatchedSecret};
+use agora_outbound::foreign::{AddressPolicy, AllowedPorts};
 use agora_vocab::Epoch;
 use agora_web::TokenSettings;
 use lettre::message::Mailbox;
@@ -28,7 +29,13 @@ pub struct Config {
     /// Base URL of the shop, for links in mails.
     pub public_url: Option<PublicUrl>,
     /// Whether opening a mail is noticed.
-    pub open_tracking: OpenTracking,
+    pub open_tracking: Switch,
+    /// The key that secrets of webhooks are encrypted under: 32 bytes in Base64.
+    pub encryption_key: WatchedSecret,
+    /// The key before the last rotation.
+    pub previous_encryption_key: Option<WatchedSecret>,
+    /// Which addresses webhooks may be sent to.
+    pub webhook_addresses: AddressPolicy,
     /// Recovery epoch of the database, written into every event; rises with each restore.
     pub epoch: Epoch,
 }
@@ -55,9 +62,9 @@ pub enum SmtpTls {
     Implicit,
 }
 
-/// Whether opening a mail is noticed.
+/// Whether something optional is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OpenTracking {
+pub enum Switch {
     Enabled,
     Disabled,
 }
@@ -79,7 +86,7 @@ impl FromStr for SmtpTls {
     }
 }
 
-impl FromStr for OpenTracking {
+impl FromStr for Switch {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -124,7 +131,14 @@ impl Config {
             internal_secret: reader.secret("INTERNAL_SECRET"),
             smtp: Smtp::read(reader),
             public_url: reader.optional("PUBLIC_URL"),
-            open_tracking: reader.default("MAIL_OPEN_TRACKING", OpenTracking::Disabled),
+            open_tracking: reader.default("MAIL_OPEN_TRACKING", Switch::Disabled),
+            encryption_key: reader.secret("ENCRYPTION_KEY"),
+            previous_encryption_key: reader.optional_secret("ENCRYPTION_KEY_PREVIOUS"),
+            webhook_addresses: AddressPolicy {
+                plain_http: reader.default("WEBHOOK_PLAIN_HTTP", Switch::Disabled) == Switch::Enabled,
+                private_addresses: reader.default("WEBHOOK_PRIVATE_ADDRESSES", Switch::Disabled) == Switch::Enabled,
+                ports: reader.default("WEBHOOK_PORTS", AllowedPorts::default()),
+            },
             epoch: reader.default("RECOVERY_EPOCH", Epoch::default()),
         }
     }

@@ -1,13 +1,16 @@
 //! Consumes the events that users are notified of, in two groups by priority, and the dead letters of every service. Depends on the
 //! use cases, not on SQL. Each effect is idempotent by its id, so that no event needs a row in the inbox.
 
+mod carts;
 mod orders;
 mod products;
 mod users;
+mod webhooks;
 
 use agora_events::{
-    DeadLetter as DeadLetterData, DeadLetterEvent, DeadLetterMetadata, Envelope, Topic, order::OrderEvent,
-    payment::PaymentEvent, promotional::PromotionalEvent, recommendation::RecommendationEvent, topics, user::UserEvent,
+    DeadLetter as DeadLetterData, DeadLetterEvent, DeadLetterMetadata, Envelope, Topic, cart_line::CartLineEvent,
+    order::OrderEvent, payment::PaymentEvent, promotional::PromotionalEvent, recommendation::RecommendationEvent,
+    topics, user::UserEvent,
 };
 use agora_outbox::Failure;
 use agora_topology::NOTIFICATION_GROUPS;
@@ -22,7 +25,7 @@ use crate::{
 /// The consumer groups and the topics that each reads. A backlog of promotions does not delay an order's mail.
 pub const GROUPS: [(&str, &[Topic]); 2] = [
     (NOTIFICATION_GROUPS[0], &[topics::USER, topics::ORDER, topics::PAYMENT]),
-    (NOTIFICATION_GROUPS[1], &[topics::PROMOTIONAL, topics::RECOMMENDATION, topics::DEAD_LETTER]),
+    (NOTIFICATION_GROUPS[1], &[topics::PROMOTIONAL, topics::RECOMMENDATION, topics::CART, topics::DEAD_LETTER]),
 ];
 
 /// Handles a batch of events. Idempotent: after a failure, the same events may be handled again.
@@ -37,6 +40,7 @@ pub async fn handle(service: NotificationService, envelopes: Vec<Envelope>) -> R
 /// Adds what an event changes. An event of an unknown type changes nothing.
 fn add(effects: &mut Effects, envelope: &Envelope) -> Result<(), Failure> {
     let malformed = |error: serde_json::Error| Failure::Poison(error.into());
+    effects.webhooks.extend(webhooks::of(envelope).map_err(malformed)?);
     if let Some(event) = envelope.event::<UserEvent>().map_err(malformed)? {
         users::add(effects, envelope, event)?;
     } else if let Some(event) = envelope.event::<OrderEvent>().map_err(malformed)? {
@@ -47,6 +51,8 @@ fn add(effects: &mut Effects, envelope: &Envelope) -> Result<(), Failure> {
         effects.campaigns.push(products::of_promotion(envelope, event));
     } else if let Some(event) = envelope.event::<RecommendationEvent>().map_err(malformed)? {
         effects.notifications.extend(products::of_recommendation(envelope, event));
+    } else if let Some(event) = envelope.event::<CartLineEvent>().map_err(malformed)? {
+        effects.notifications.push(carts::of_line(envelope, event));
     } else if let Some(DeadLetterEvent::Dead(letter)) = envelope.event().map_err(malformed)? {
         // The entry of a mail is written with the event.
         effects.dead_letters.push(dead_letter(envelope, letter)?);

@@ -3,6 +3,7 @@
 mod admin;
 mod dead_letters;
 mod public;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -30,7 +31,7 @@ struct Api {
 /// Builds the router of the public port, including all middleware. There is no internal port.
 pub fn routers(service: NotificationService, verifier: TokenVerifier, process: &Process) -> Routers {
     let settings = PortSettings { verifier: Some(verifier), ..PortSettings::of(process) };
-    let routes = public::routes().merge(admin::routes()).merge(dead_letters::routes());
+    let routes = public::routes().merge(admin::routes()).merge(dead_letters::routes()).merge(webhooks::routes());
     let api = Api { service, clock: process.clock() };
     Routers { public: public_stack(routes.with_state(api), settings), internal: axum::Router::new() }
 }

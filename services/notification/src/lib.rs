@@ -5,6 +5,7 @@
 pub mod clients;
 pub mod config;
 pub mod consumer;
+mod crypto;
 pub mod domain;
 pub mod http;
 pub mod ports;
@@ -15,7 +16,9 @@ pub mod worker;
 use std::sync::Arc;
 
 use agora_chassis::{Ports, Process, Routers, Started, settings};
+use agora_cipher::EnvelopeCipher;
 use agora_kafka::Producer;
+use agora_outbound::foreign::SystemResolver;
 use futures::{FutureExt as _, future::BoxFuture};
 
 pub use config::Config;
@@ -25,12 +28,13 @@ use crate::{
         broker::KafkaBroker,
         link_tokens::DerivedTokens,
         smtp::{Encryption, SmtpMailer, SmtpServer},
+        webhooks::HttpWebhooks,
     },
-    config::{OpenTracking, PublicUrl, Smtp, SmtpTls},
+    config::{PublicUrl, Smtp, SmtpTls, Switch},
     domain::{Links, Priority, RateLimits},
     ports::Mailer,
     postgres::PgNotifications,
-    service::{NotificationService, Parts, Settings},
+    service::{NotificationService, Parts, Settings, WebhookParts},
 };
 
 /// Migrations of the service's database, including the outbox and inbox tables.
@@ -38,22 +42,30 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
 /// Builds the ports and routers. Returns without waiting for the database, the brokers or the mail server.
 pub fn start(process: Process) -> BoxFuture<'static, Started> {
-    async move { Ok(build(settings(process.service(), Config::read)?, &process).await) }.boxed()
+    async move { build(settings(process.service(), Config::read)?, &process).await }.boxed()
 }
 
-async fn build(config: Config, process: &Process) -> (Ports, Routers) {
+async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, Routers)> {
     let db = agora_postgres::connect(&config.postgres, &MIGRATIONS, process).await;
     let producer = Producer::new(&config.kafka);
+    let store = Arc::new(PgNotifications::new(db.clone(), process.ids(), config.epoch));
+    let resolver = Arc::new(SystemResolver::default());
+    let webhooks = WebhookParts {
+        store: store.clone(),
+        cipher: Arc::new(EnvelopeCipher::new(config.encryption_key, config.previous_encryption_key)),
+        sender: Arc::new(HttpWebhooks::new(config.webhook_addresses, resolver, process.clock())?),
+    };
     let parts = Parts {
-        store: Arc::new(PgNotifications::new(db.clone(), process.ids(), config.epoch)),
+        store,
         mailer: mailer(config.smtp, process),
         broker: Arc::new(KafkaBroker(producer.clone())),
         tokens: Arc::new(DerivedTokens(config.internal_secret)),
         ids: process.ids(),
+        webhooks,
     };
     let settings = Settings {
         links: Links { public_url: config.public_url.map(|PublicUrl(url)| url) },
-        open_tracking: config.open_tracking == OpenTracking::Enabled,
+        open_tracking: config.open_tracking == Switch::Enabled,
         limits: RateLimits::DEFAULT,
     };
     let service = NotificationService::new(parts, settings);
@@ -69,7 +81,7 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     work(&service, process);
 
     let verifier = config.tokens.verifier(process);
-    (config.ports, http::routers(service, verifier, process))
+    Ok((config.ports, http::routers(service, verifier, process)))
 }
 
 fn work(service: &NotificationService, process: &Process) {
@@ -82,6 +94,8 @@ fn work(service: &NotificationService, process: &Process) {
         let (service, shutdown) = (service.clone(), process.shutdown());
         process.supervise(name, move || worker::run(service.clone(), priority, shutdown.clone()));
     }
+    let (webhooks, shutdown) = (service.webhooks().clone(), process.shutdown());
+    process.supervise("webhooks", move || worker::send_webhooks(webhooks.clone(), shutdown.clone()));
     let (service, shutdown) = (service.clone(), process.shutdown());
     process.supervise("notifications-sweep", move || worker::sweep(service.clone(), shutdown.clone()));
 }

@@ -2,21 +2,29 @@
 //!
 //! Every method that changes data is one transaction and may be repeated.
 
+mod webhooks;
+
 use std::time::Duration;
 
+pub use agora_cipher::CipherError;
 pub use agora_outbox::StoreError;
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{NotificationId, Page, PageSize, PasswordResetId, PromotionId, UserId};
+use agora_vocab::{EmailChangeId, NotificationId, Page, PageSize, PasswordResetId, PromotionId, UserId};
 use async_trait::async_trait;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::{
     Attempt, Content, DeadLetter, Kind, LetterState, MailFailure, MailState, NewNotification, Notification, Priority,
-    Promotion, RateLimits, Recipient, RecipientChange, Rendered,
+    Promotion, RateLimits, Recipient, RecipientChange, Rendered, Revision,
 };
 
-/// Everything that this service stores.
+pub use webhooks::{
+    AttemptEnd, DueDelivery, Ended, NewSecret, OutgoingWebhook, Rotation, SecretCipher, StoredSecret,
+    WebhookDeliveries, WebhookEndpoints, WebhookQueue, WebhookSecrets, WebhookSender, WebhookStore,
+};
+
+/// Everything that this service stores of notifications.
 pub trait NotificationStore: Notifications + Recipients + Campaigns + MailQueue + DeadLetters {}
 
 impl<T: Notifications + Recipients + Campaigns + MailQueue + DeadLetters> NotificationStore for T {}
@@ -91,7 +99,11 @@ pub trait Recipients: Send + Sync + std::fmt::Debug {
     /// Stores what events say of users; the newest event of a user wins. Idempotent.
     async fn store_recipients(&self, changes: &[RecipientChange]) -> Result<(), StoreError>;
 
-    /// Where the user's mails go; `None` for an unknown user.
+    /// Deletes what is stored about users whose erasure is the newest of their events: address and name, notifications, waiting
+    /// mails. Nothing is stored for them afterwards, unless a newer event names their address. Idempotent.
+    async fn erase_recipients(&self, erased: &[(UserId, Revision)]) -> Result<(), StoreError>;
+
+    /// Where the user's mails go; `None` for an unknown or erased user.
     async fn find_recipient(&self, user: UserId) -> Result<Option<Recipient>, StoreError>;
 }
 
@@ -230,4 +242,7 @@ pub struct BrokerError(#[source] pub agora_chassis::BoxError);
 pub trait LinkTokens: Send + Sync + std::fmt::Debug {
     /// The token by which a new password is set; the user service derives the same.
     fn password_reset(&self, id: PasswordResetId) -> String;
+
+    /// The token by which a new e-mail address is confirmed; the user service derives the same.
+    fn email_change(&self, id: EmailChangeId) -> String;
 }

@@ -1,8 +1,9 @@
 //! The store in PostgreSQL. Independent of HTTP, Kafka and SMTP.
 //!
 //! No deadlock is possible: notifications are inserted in the order of their ids, recipients in the order of theirs; a lease
-//! locks rows of the queue and skips locked ones; ending a mail locks its row of the queue and then its notification; a
-//! campaign is locked before what it inserts.
+//! locks rows of the queue and skips locked ones; ending a mail and erasing a user lock rows of the queue and then
+//! notifications; a campaign is locked before what it inserts; the end of a webhook's attempt locks its endpoint and then its
+//! delivery.
 
 mod campaigns;
 mod dead_letters;
@@ -10,6 +11,7 @@ mod mails;
 mod notifications;
 mod recipients;
 mod rows;
+mod webhooks;
 
 use std::sync::Arc;
 

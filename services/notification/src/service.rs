@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod send;
+mod webhooks;
 
 use std::{fmt, sync::Arc};
 
@@ -12,11 +13,14 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 pub use dead_letters::LetterError;
+pub use webhooks::{
+    AT_ONCE_MAX, EndpointDraft, EndpointWithSecret, Redriven, WebhookError, WebhookParts, WebhookService,
+};
 
 use crate::{
     domain::{
         Content, DeadLetter, Frame, Generic, Kind, Links, NewNotification, Notification, Priority, Promotion,
-        RateLimits, RecipientChange, Rendered, Template, render, sample,
+        RateLimits, RecipientChange, Rendered, Revision, Template, render, sample, webhook::WebhookEvent,
     },
     ports::{Broker, Filter, LinkTokens, MailPolicy, Mailer, NotificationStore, PageStart, StoreError},
 };
@@ -31,6 +35,7 @@ pub struct NotificationService {
     tokens: Arc<dyn LinkTokens>,
     ids: Arc<dyn Ids>,
     settings: Arc<Settings>,
+    webhooks: WebhookService,
     /// Changes when mails were queued by this process.
     queued: watch::Sender<()>,
 }
@@ -44,6 +49,7 @@ pub struct Parts {
     pub broker: Arc<dyn Broker>,
     pub tokens: Arc<dyn LinkTokens>,
     pub ids: Arc<dyn Ids>,
+    pub webhooks: WebhookParts,
 }
 
 /// Settings of the use cases.
@@ -60,10 +66,14 @@ pub struct Settings {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Effects {
     pub recipients: Vec<RecipientChange>,
+    /// Users who were erased, and the places of these events among those of each user.
+    pub erased: Vec<(UserId, Revision)>,
     pub notifications: Vec<NewNotification>,
     /// In the order of the events.
     pub campaigns: Vec<CampaignEffect>,
     pub dead_letters: Vec<DeadLetter>,
+    /// Events in their public form.
+    pub webhooks: Vec<WebhookEvent>,
 }
 
 /// What an event changes about a campaign.
@@ -110,16 +120,21 @@ impl fmt::Debug for NotificationService {
 impl NotificationService {
     /// Creates the service on these ports.
     pub fn new(parts: Parts, settings: Settings) -> Self {
-        let Parts { store, mailer, broker, tokens, ids } = parts;
-        Self { store, mailer, broker, tokens, ids, settings: Arc::new(settings), queued: watch::Sender::new(()) }
+        let Parts { store, mailer, broker, tokens, ids, webhooks } = parts;
+        let (settings, webhooks) = (Arc::new(settings), WebhookService::new(webhooks, ids.clone()));
+        Self { store, mailer, broker, tokens, ids, settings, webhooks, queued: watch::Sender::new(()) }
     }
 
     /// Applies what a batch of events changes. Idempotent; after a failure, the same effects may be applied again.
     pub async fn apply(&self, effects: Effects) -> Result<(), Error> {
-        let Effects { recipients, notifications, campaigns, dead_letters } = effects;
+        let Effects { recipients, erased, notifications, campaigns, dead_letters, webhooks } = effects;
         if !recipients.is_empty() {
             self.store.store_recipients(&recipients).await?;
         }
+        if !erased.is_empty() {
+            self.store.erase_recipients(&erased).await?;
+        }
+        // After the erasures: nothing is stored for an erased user.
         if !notifications.is_empty() {
             self.store.store(&notifications, self.policy()).await?;
         }
@@ -132,8 +147,14 @@ impl NotificationService {
         for letter in &dead_letters {
             self.store.store_dead_letter(letter).await?;
         }
+        self.webhooks.store_events(&webhooks).await?;
         self.queued.send_replace(());
         Ok(())
+    }
+
+    /// The use cases of webhooks.
+    pub fn webhooks(&self) -> &WebhookService {
+        &self.webhooks
     }
 
     /// Changes when mails may have been queued by this process.
@@ -196,7 +217,7 @@ impl NotificationService {
             name: Some("Ada"),
             optional: matches!(template, Template::Promotion | Template::Recommendation),
             tracking: None,
-            reset_token: None,
+            token: None,
         };
         render(&sample(template), frame).map_err(|error| Error::Template(error.into()))
     }

@@ -2,6 +2,7 @@
 -- unpaid orders with at most $9 units; locks the lease against cancellation. Returns no row otherwise.
 --
 -- $1: id. $2: order_head. $3: order_progress. $4: order_line[]. $5: saga_state. $6: history_entry[]. $7: outbox_event[].
+-- $10: charges, or null.
 with leased as (
     select recovery_id
     from idempotency
@@ -14,14 +15,14 @@ with leased as (
     insert into orders (
         id, number, user_id, cart_id, cart_version, currency, total_minor, shipping_address, expires_at, created_at,
         status, payment_status, payment_id, hold, declines, version, event_seq, updated_at,
-        phase, saga, next_at, lease_owner, lease_until, due_at
+        phase, saga, next_at, lease_owner, lease_until, due_at, charges
     )
     select
         leased.recovery_id, h.number, h.user_id, h.cart_id, h.cart_version, h.currency, h.total_minor, h.shipping_address,
         h.expires_at, h.created_at,
         p.status, p.payment_status, p.payment_id, p.hold, p.declines, p.version, p.event_seq, p.updated_at,
         s.phase, s.saga, s.next_at, s.lease_owner, s.lease_until,
-        case when s.next_at is not null then coalesce(s.lease_until, s.next_at) end
+        case when s.next_at is not null then coalesce(s.lease_until, s.next_at) end, $10::jsonb
     from leased, unpaid, unnest(array[$2::order_head]) as h, unnest(array[$3::order_progress]) as p, unnest(array[$5::saga_state]) as s
     where unpaid.orders < $8 and unpaid.units <= $9
     returning id, currency, updated_at

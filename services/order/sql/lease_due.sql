@@ -15,5 +15,5 @@ with due as (
 )
 -- The view reads the rows as they were before.
 select o.*, leased.lease_owner as new_owner, leased.lease_until as new_until, leased.revision as new_revision
-from order_with_lines as o
+from order_with_charges as o
 join leased on leased.id = o.id

@@ -1,10 +1,15 @@
 //! HTTP API of orders: routers and the mapping from errors to problem responses. Must not contain SQL.
 
+mod coupons;
 mod internal;
+mod invoices;
 mod public;
 mod reports;
 mod returns;
+mod settings;
 mod shipments;
+mod shipping_methods;
+mod tax_rules;
 mod wire;
 
 use agora_chassis::{Process, Routers, WatchedSecret};
@@ -38,7 +43,11 @@ pub fn routers(
             public::routes(service.clone())
                 .merge(shipments::routes(service.clone()))
                 .merge(returns::routes(service.clone()))
-                .merge(reports::routes(reports)),
+                .merge(invoices::routes(service.clone()))
+                .merge(reports::routes(reports))
+                .merge(coupons::routes(service.prices.clone()))
+                .merge(shipping_methods::routes(service.prices.clone()))
+                .merge(tax_rules::routes(service.prices.clone())),
             settings,
         ),
         internal: agora_web::internal(
@@ -95,11 +104,24 @@ impl From<Error> for Problem {
                 .field("expectedTotal", format!("must be {total}, or absent"))
                 .extra("total", json!(total)),
             Error::LimitReached(reached) => limit_reached(reached),
+            Error::CouponExhausted => Self::new(StatusCode::CONFLICT, "COUPON_EXHAUSTED").detail(
+                "the coupon is used up: nothing was ordered, and the cart has its lines back; order without it",
+            ),
+            Error::TooManyGuesses { retry_after } => Self::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_ATTEMPTS")
+                .detail("too many codes that are no coupons: order without a coupon, or wait")
+                .retry_after(retry_after),
+            Error::CodeTaken => Self::new(StatusCode::CONFLICT, "CODE_TAKEN")
+                .detail("the code is taken: change what has it, or choose another code"),
+            Error::TooManySettings { limit } => Self::new(StatusCode::CONFLICT, "TOO_MANY_SETTINGS")
+                .detail(format!("there can be at most {limit}: change one of them")),
             Error::CartAlreadyOrdered => Self::new(StatusCode::CONFLICT, "CART_ALREADY_ORDERED")
                 .detail("another order was made of this cart; see your orders"),
             Error::Refused(refused) => refused.into(),
             Error::KeyMismatch => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
                 .detail("this Idempotency-Key was used for another request: send a fresh one"),
+            Error::NotPaid => {
+                Self::new(StatusCode::CONFLICT, "NOT_PAID").detail("an order has an invoice once it is paid")
+            }
             Error::Running => Self::new(StatusCode::CONFLICT, "REQUEST_IN_PROGRESS")
                 .detail("the first request with this Idempotency-Key has not ended")
                 .retry_after(1),

@@ -32,8 +32,8 @@ use crate::{
         user::UserClient,
     },
     domain::UnpaidLimits,
-    postgres::{PgHistories, PgOrders, PgReports},
-    service::{OrderService, PROVISIONAL_AFTER, ReportService, Services, VerifyService},
+    postgres::{PgHistories, PgOrders, PgPrices, PgReports},
+    service::{OrderService, PROVISIONAL_AFTER, PriceService, ReportService, Services, VerifyService},
 };
 
 /// Database migrations, those of outbox and inbox included.
@@ -72,6 +72,7 @@ async fn build(config: Config, process: &Process) -> Started {
             epoch: config.epoch,
         },
         addresses: Arc::new(UserClient(client("user", &config.user_url))),
+        prices: PriceService { store: Arc::new(PgPrices { db: db.clone() }), known: Arc::default() },
         ids: process.ids(),
         work: Arc::new(Notify::new()),
         unfinished: Arc::default(),

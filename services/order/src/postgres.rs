@@ -3,13 +3,19 @@
 //! Contains SQL, rows and constraints, and no order logic. An order is read without a lock, and
 //! the domain's decision is written by one statement if the revision is unchanged; otherwise it is read again.
 
+mod coupon_uses;
+mod coupons;
 mod histories;
 mod idempotency_leases;
 mod parcels;
+mod personal_data;
+mod prices;
 mod read;
 mod reports;
 mod row;
 mod sagas;
+mod shipping_methods;
+mod tax_rules;
 mod write;
 
 use std::{collections::HashSet, sync::Arc};
@@ -21,7 +27,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use self::{histories::PgHistories, reports::PgReports};
+pub use self::{histories::PgHistories, prices::PgPrices, reports::PgReports};
 use self::{read::find_with, write::Effects};
 use crate::{
     domain::{
@@ -56,7 +62,8 @@ pub struct PgOrders {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum StoredResult {
-    /// The order after the change; absent if a duplicate returns the current order.
+    /// The order after the change, [without its person](Order::without_person); absent if a duplicate returns the current
+    /// order.
     Done(Option<Box<Order>>),
     Refused(Refused),
 }
@@ -70,8 +77,24 @@ impl Orders for PgOrders {
         let entries = vec![HistoryEntry::created(&state.order)];
         let events = self.events(&state.order, &entries, None)?;
         let effects = Effects { entries, events, ..Effects::default() };
-        let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
-        if !write::create(&mut connection, &state, (now, lease), &effects, self.limits).await? {
+        let created = match &state.order.charges.discount {
+            None => {
+                let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
+                write::create(&mut connection, &state, (now, lease), &effects, self.limits).await?
+            }
+            // Rolled back if the coupon is used up.
+            Some(discount) => {
+                let mut tx = self.db.begin().await.map_err(StoreError::from)?;
+                let created = write::create(&mut tx, &state, (now, lease), &effects, self.limits).await?;
+                if created {
+                    coupon_uses::claim(&mut tx, &state.order, &discount.code).await?;
+                    tx.commit().await.map_err(StoreError::from)?;
+                }
+                created
+            }
+        };
+        if !created {
+            let mut connection = self.db.acquire().await.map_err(StoreError::from)?;
             let reached = write::limit_reached(&mut connection, &state.order, self.limits).await?;
             return Err(reached.map_or(CreateError::LeaseLost, CreateError::LimitReached));
         }
@@ -169,12 +192,13 @@ impl PgOrders {
             Ok(decisions) => decisions,
             Err(refused) => return refuse(connection, dedup_key, refused).await,
         };
-        let order = matches!(dedup_key, DedupKey::Request { .. }).then(|| Box::new(state.order.clone()));
+        let order = matches!(dedup_key, DedupKey::Request { .. }).then(|| Box::new(state.order.without_person()));
         let result = DedupRecord::of(dedup_key, &StoredResult::Done(order)).map_err(StoreError::from)?;
         // The response is stored in the transaction that completes the request.
         let response = (self.answer)(&state).filter(|_| (self.answer)(&before).is_none());
         let events = self.events(&state.order, &entries, dedup_key.causation())?;
-        let effects = Effects { entries, events, result, response };
+        let gives_coupon_back = state.order.gives_coupon_back(&before.order);
+        let effects = Effects { entries, events, result, response, gives_coupon_back };
         let (lease, leased) = lease(&state, now, held, runner);
         let written = write::change(connection, &state, (revision, now, lease), &effects).await?;
         if written.is_some() {
@@ -223,7 +247,8 @@ async fn repeat(
         (None, Some(runner)) => take_lease(connection, found, runner).await,
         (None, None) => Ok(Some(found)),
         (Some(order), _) => {
-            let state = State { order: *order, saga: found.state.saga };
+            let (then, State { order: now, saga }) = (*order, found.state);
+            let state = State { order: then.with_person_of(now), saga };
             Ok(Some(SagaSnapshot { state, ..found }))
         }
     }

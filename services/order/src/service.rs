@@ -1,9 +1,11 @@
 //! Use cases of the order service, one method each. Depends on domain and ports; must not depend on HTTP or SQL.
 
 mod change;
+mod known_rules;
 mod maintenance;
 mod pay;
 mod place;
+mod prices;
 mod read;
 mod report;
 mod saga;
@@ -18,8 +20,10 @@ use agora_vocab::{Ids, Money, MoneyError, ProductId};
 use tokio::sync::Notify;
 
 pub use self::{
+    known_rules::KnownRules,
     pay::PAYMENT_RESULT_WITHIN,
     place::{NewOrder, Placed, Shipping},
+    prices::PriceService,
     report::ReportService,
     saga::Services,
     unfinished::{UnfinishedUndo, UnfinishedUndos},
@@ -42,6 +46,7 @@ pub struct OrderService {
     pub services: Services,
     /// Client of the user service's address book.
     pub addresses: Arc<dyn Addresses>,
+    pub prices: PriceService,
     /// Generator of UUIDv7 ids.
     pub ids: Arc<dyn Ids>,
     /// Notification that wakes the worker before its next poll.
@@ -86,12 +91,30 @@ pub enum Error {
     /// The user has as many unpaid orders or held units as a user can have.
     #[error(transparent)]
     LimitReached(LimitReached),
+    /// All uses of the coupon, or all of the user's, are claimed.
+    #[error("the coupon is used up")]
+    CouponExhausted,
+    /// The user has sent too many codes that are no coupons.
+    #[error("too many wrong coupon codes")]
+    TooManyGuesses {
+        /// Seconds until another code is looked up.
+        retry_after: u32,
+    },
+    /// Another setting has the code.
+    #[error("the code is taken")]
+    CodeTaken,
+    /// The shop has the greatest number of such settings.
+    #[error("there are {limit} already")]
+    TooManySettings { limit: u16 },
     /// Another live order has this version of the cart.
     #[error("another order has this cart")]
     CartAlreadyOrdered,
     /// The order's state does not allow it.
     #[error("the order's state does not allow it")]
     Refused(#[source] Refused),
+    /// The order was never paid.
+    #[error("the order was not paid")]
+    NotPaid,
     /// The idempotency key was used with another request body.
     #[error("the idempotency key was used with another request")]
     KeyMismatch,

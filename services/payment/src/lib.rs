@@ -25,13 +25,14 @@ use self::{
     ports::{Challenges, Provider, Webhooks},
     service::PaymentService,
 };
+pub use agora_cipher::EnvelopeCipher;
+
 pub use self::{
     clients::{
         simulator::Simulator,
         stripe::{Stripe, StripeSettings, StripeWebhooks},
     },
     config::{Config, ProviderKind, StripeConfig},
-    crypto::EnvelopeCipher,
     http::{internal, public},
     postgres::PgPayments,
 };

@@ -1,4 +1,4 @@
--- Assigns a request ($1) to the active account with its address ($2). No row: there is none.
+-- Assigns a request ($1) to the active account with its address ($2), which the request then need not hold. No row: there is none.
 with account as (
     update users
     set event_seq = event_seq + 1
@@ -7,7 +7,7 @@ with account as (
 ),
 assigned as (
     update password_reset as r
-    set user_id = a.id
+    set user_id = a.id, email = ''
     from account as a
     where r.id = $1
 )

@@ -3,6 +3,6 @@ select
     id, email, username, firstname, lastname, name, phone, roles, status, promotions, order_updates, recommendations,
     created_at
 from users
-where id < $1 and ($2::text is null or status = $2)
+where id < $1 and status <> 'erased' and ($2::text is null or status = $2)
 order by id desc
 limit $3

@@ -6,7 +6,7 @@ set
     recommendations = coalesce($4, recommendations),
     updated_at = now(),
     event_seq = event_seq + 1
-where id = $1
+where id = $1 and status <> 'erased'
 returning
     id, email, username, firstname, lastname, name, phone, roles, status, promotions, order_updates, recommendations,
     created_at, event_seq

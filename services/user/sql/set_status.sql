@@ -1,7 +1,7 @@
 -- Sets the status ($2) of a user ($1). $3: events that are written of it.
 update users
 set status = $2, updated_at = now(), event_seq = event_seq + $3
-where id = $1
+where id = $1 and status <> 'erased'
 returning
     id, email, username, firstname, lastname, name, phone, roles, status, promotions, order_updates, recommendations,
     created_at, event_seq

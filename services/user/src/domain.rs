@@ -5,15 +5,17 @@
 mod account;
 mod address;
 mod credentials;
+mod export;
 mod session;
 mod text;
 
 pub use account::{PreferencesChange, Profile, Status, User, revoked};
 pub use address::{ADDRESSES_MAX, BookEntry};
 pub use credentials::{Credentials, Password, PasswordHash, opaque_string};
+pub use export::{AccountExport, RequestedEmailChange, RequestedReset, StoredSession};
 pub use session::{
-    AccessToken, Device, PASSWORD_RESET_LIFETIME, REFRESH_GRACE, REVOCATION_MARGIN, RefreshToken, Revocation,
-    SESSION_IDLE, SESSION_LIFETIME, Session, TokenDigest,
+    AccessToken, Device, EMAIL_CHANGE_LIFETIME, PASSWORD_RESET_LIFETIME, REFRESH_GRACE, REVOCATION_MARGIN,
+    RefreshToken, Revocation, SESSION_IDLE, SESSION_LIFETIME, Session, TokenDigest,
 };
 pub use text::{Phone, Text, Username};
 

@@ -2,6 +2,7 @@
 //!
 //! Must not contain rules.
 
+mod account;
 mod addresses;
 mod admin;
 mod auth;
@@ -9,13 +10,11 @@ mod problem;
 mod sessions;
 mod users;
 
-use std::net::IpAddr;
-
 use agora_api::user as wire;
 use agora_chassis::{Process, Routers, WatchedSecret};
 use agora_outbox::DedupKey;
 use agora_vocab::UserId;
-use agora_web::{Idempotency, Identity, PortSettings, Problem, Routes, TokenVerifier};
+use agora_web::{Idempotency, Identity, PortSettings, Problem, Routes, TokenVerifier, caller_address};
 use axum::http::{HeaderMap, header};
 
 use crate::{
@@ -34,6 +33,7 @@ pub fn routers(
         .merge(auth::routes())
         .merge(users::routes())
         .merge(sessions::routes())
+        .merge(account::routes())
         .merge(admin::routes())
         .merge(addresses::routes())
         .with_state(service.clone());
@@ -89,16 +89,9 @@ fn preferences(body: wire::UpdatePreferences) -> PreferencesChange {
     PreferencesChange { promotions, order_updates, recommendations }
 }
 
-/// Set by the gateway, which drops a value from the client.
-const FORWARDED_FOR: &str = "x-forwarded-for";
-
 fn device(headers: &HeaderMap) -> Device {
     let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     Device::new(caller_address(headers), user_agent)
-}
-
-fn caller_address(headers: &HeaderMap) -> Option<IpAddr> {
-    headers.get(FORWARDED_FOR)?.to_str().ok()?.split(',').next()?.trim().parse().ok()
 }
 
 fn profile(violations: &mut Violations, body: wire::UpdateProfile) -> Profile {

@@ -2,15 +2,19 @@
 //!
 //! Each method is one atomic operation. Must not depend on SQL or HTTP.
 
+mod email_changes;
+mod personal_data;
 mod revocations;
 
 use agora_chassis::BoxError;
 use agora_events::user::Preferences;
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{AddressId, Email, Page, PageSize, PasswordResetId, Role, Secret, SessionId, UserId};
+use agora_vocab::{AddressId, Email, EmailChangeId, Page, PageSize, PasswordResetId, Role, Secret, SessionId, UserId};
 use async_trait::async_trait;
 
 pub use agora_outbox::StoreError;
+pub use email_changes::{EmailChanges, NewEmailChange};
+pub use personal_data::{Erased, PersonalData};
 pub use revocations::{RevocationList, Revocations};
 
 use crate::domain::{
@@ -108,7 +112,8 @@ pub struct NewAccount {
 /// The store of sessions and of the digests of their refresh tokens.
 #[async_trait]
 pub trait Sessions: Send + Sync {
-    /// Stores a session with its first refresh token, and the event `user.login`.
+    /// Stores a session with its first refresh token, and the event `user.login`. Fails with [`UserError::NoOwner`] if no
+    /// account with this id and e-mail address exists any more.
     async fn start(&self, session: &NewSession, dedup_key: &DedupKey) -> Result<Outcome<()>, UserError>;
 
     /// Replaces the `presented` refresh token by `next`. A repetition with the same `next` within
@@ -214,8 +219,11 @@ pub trait PasswordResets: Send + Sync {
 
 /// Verifies the tokens in the links of mails.
 pub trait ResetTokens: Send + Sync {
-    /// The request of a token; `None` for a token that was not derived for one.
+    /// The request to set a new password of a token; `None` for a token that was not derived for one.
     fn request(&self, token: &str) -> Option<PasswordResetId>;
+
+    /// The request to change the e-mail address of a token; `None` for a token that was not derived for one.
+    fn email_change(&self, token: &str) -> Option<EmailChangeId>;
 }
 
 /// The store of address books.

@@ -4,7 +4,9 @@
 
 mod addresses;
 mod control;
+mod email_changes;
 mod password_resets;
+mod personal_data;
 mod revocations;
 mod sessions;
 mod users;

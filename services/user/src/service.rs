@@ -5,9 +5,11 @@
 mod addresses;
 mod attempts;
 mod control;
+mod email_change;
 mod first_admin;
 mod login;
 mod password_reset;
+mod personal_data;
 mod revocations;
 
 use std::{net::IpAddr, sync::Arc};
@@ -20,8 +22,8 @@ use tokio::sync::Notify;
 use crate::{
     domain::{Password, PreferencesChange, Profile, User},
     ports::{
-        AccountControl, Addresses, HashError, NewAccount, PasswordResets, Passwords, ResetTokens, Sessions, TokenError,
-        Tokens, UserError, Users,
+        AccountControl, Addresses, EmailChanges, HashError, NewAccount, PasswordResets, Passwords, PersonalData,
+        ResetTokens, Sessions, TokenError, Tokens, UserError, Users,
     },
 };
 
@@ -43,9 +45,12 @@ pub struct UserService {
     pub addresses: Arc<dyn Addresses>,
     pub passwords: Arc<dyn Passwords>,
     pub tokens: Arc<dyn Tokens>,
-    /// Requests to set a new password, and the tokens in the links of their mails.
+    /// Requests to set a new password and to change the e-mail address, and the tokens in the links of their mails.
     pub resets: Arc<dyn PasswordResets>,
+    pub email_changes: Arc<dyn EmailChanges>,
     pub reset_tokens: Arc<dyn ResetTokens>,
+    /// All of what is stored about a person.
+    pub personal_data: Arc<dyn PersonalData>,
     /// Notified by each request to set a new password.
     pub reset_requested: Arc<Notify>,
     /// Limits of logins and registrations.
@@ -98,11 +103,20 @@ pub enum Error {
     /// The token of a mail's link is forged, used or expired.
     #[error("the token to set a new password is not valid")]
     BadResetToken,
+    /// The token of a mail's link is forged, used, replaced or expired.
+    #[error("the token to change the e-mail address is not valid")]
+    BadEmailToken,
+    /// The account has the new e-mail address already.
+    #[error("the new e-mail address is the present one")]
+    SameEmail,
+    /// No administrator would be left.
+    #[error("the last administrator cannot be erased")]
+    LastAdmin,
     /// The session of the access token has ended.
     #[error("the session has ended")]
     SessionEnded,
-    /// An administrator may not block their own account: nobody might be left to activate it.
-    #[error("the caller's own account cannot be blocked")]
+    /// An administrator may not block or erase their own account like that of another user: no one might be left to undo it.
+    #[error("the caller's own account cannot be blocked or erased like that of another user")]
     OwnAccount,
     /// The present password is wrong.
     #[error("the present password is wrong")]

@@ -161,6 +161,12 @@ async fn delete_expired_sessions(service: UserService) -> anyhow::Result<()> {
         if let Err(error) = service.resets.delete_old().await {
             tracing::warn!(error = chain(&error), "could not delete old password resets; retrying later");
         }
+        if let Err(error) = service.email_changes.delete_expired().await {
+            tracing::warn!(
+                error = chain(&error),
+                "could not delete expired changes of e-mail addresses; retrying later"
+            );
+        }
         match service.delete_expired_sessions().await {
             Ok(0) => {}
             Ok(sessions) => tracing::debug!(sessions, "deleted expired sessions"),

@@ -1,7 +1,7 @@
 //! Routes of the cart service.
 
 use crate::{
-    Policy::{Service, User},
+    Policy::{Open, Service, User},
     route::routes,
 };
 
@@ -16,6 +16,18 @@ routes! {
         CHANGE_ITEM = Patch "/api/v1/cart/items/{id}" User;
         /// Removes a line.
         REMOVE_ITEM = Delete "/api/v1/cart/items/{id}" User;
+        /// Adds the lines of a guest's cart to the user's; the guest's is gone afterwards.
+        MERGE = Post "/api/v1/cart/merge" User;
+        /// Creates an empty cart for a visitor without a login, who is known by its token.
+        CREATE_GUEST = Post "/api/v1/guest-carts" Open;
+        /// The cart of the token.
+        VIEW_GUEST = Get "/api/v1/guest-carts/current" Open;
+        /// Adds units of a product to the cart of the token.
+        ADD_GUEST_ITEM = Post "/api/v1/guest-carts/current/items" Open;
+        /// Sets the units of a line in the cart of the token.
+        CHANGE_GUEST_ITEM = Patch "/api/v1/guest-carts/current/items/{id}" Open;
+        /// Removes a line from the cart of the token.
+        REMOVE_GUEST_ITEM = Delete "/api/v1/guest-carts/current/items/{id}" Open;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Routes of the catalog service.
 
 use crate::{
-    PRODUCT_BODY_BYTES_MAX,
+    IMPORT_BODY_BYTES_MAX, PRODUCT_BODY_BYTES_MAX,
     Policy::{self, Optional, Service},
     route::routes,
 };
@@ -22,6 +22,14 @@ routes! {
         DELETE = Delete "/api/v1/products/{id}" Policy::ADMIN;
         /// Sets or adjusts the stock of a product.
         ADJUST_STOCK = Put "/api/v1/products/{id}/inventory" Policy::ADMIN;
+        /// A drawn picture of a product, for one without a photograph.
+        PICTURE = Get "/api/v1/products/{id}/image.svg" Optional;
+        /// All products in the order of their ids, one a line.
+        EXPORT_PRODUCTS = Get "/api/v1/admin/products/export" Policy::ADMIN;
+        /// Creates and changes the products of up to 100,000 lines; a repetition with the same id continues.
+        IMPORT = Post "/api/v1/admin/products/import" Policy::ADMIN, IMPORT_BODY_BYTES_MAX;
+        /// The progress of an import.
+        READ_IMPORT = Get "/api/v1/admin/products/imports/{id}" Policy::ADMIN;
         /// A page of the variants of a product, by name.
         LIST_VARIANTS = Get "/api/v1/products/{id}/variants" Optional;
         CREATE_VARIANT = Post "/api/v1/products/{id}/variants" Policy::ADMIN;

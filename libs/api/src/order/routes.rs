@@ -13,6 +13,8 @@ routes! {
         /// Creates an order of the items or of the cart.
         PLACE = Post "/api/v1/orders" User;
         READ = Get "/api/v1/orders/{id}" User;
+        /// The invoice of a paid order, as an HTML page.
+        INVOICE = Get "/api/v1/orders/{id}/invoice" User;
         /// Advances an order to a later status.
         ADVANCE = Patch "/api/v1/orders/{id}" Policy::ADMIN;
         /// Cancels an order that is not shipped yet.
@@ -27,6 +29,26 @@ routes! {
         REJECT_RETURN = Post "/api/v1/orders/{id}/returns/{returnId}/reject" Policy::ADMIN;
         /// Records that the units arrived, which refunds their price.
         RECEIVE_RETURN = Post "/api/v1/orders/{id}/returns/{returnId}/receive" Policy::ADMIN;
+        /// A page of the coupons, by code.
+        LIST_COUPONS = Get "/api/v1/admin/coupons" Policy::ADMIN;
+        CREATE_COUPON = Post "/api/v1/admin/coupons" Policy::ADMIN;
+        READ_COUPON = Get "/api/v1/admin/coupons/{code}" Policy::ADMIN;
+        /// Changes when and how often a coupon can be used.
+        CHANGE_COUPON = Patch "/api/v1/admin/coupons/{code}" Policy::ADMIN;
+        /// A page of the shipping methods, by code.
+        LIST_SHIPPING_METHODS = Get "/api/v1/admin/shipping-methods" Policy::ADMIN;
+        CREATE_SHIPPING_METHOD = Post "/api/v1/admin/shipping-methods" Policy::ADMIN;
+        READ_SHIPPING_METHOD = Get "/api/v1/admin/shipping-methods/{code}" Policy::ADMIN;
+        CHANGE_SHIPPING_METHOD = Patch "/api/v1/admin/shipping-methods/{code}" Policy::ADMIN;
+        /// A page of the tax rules, by country and category.
+        LIST_TAX_RULES = Get "/api/v1/admin/tax-rules" Policy::ADMIN;
+        CREATE_TAX_RULE = Post "/api/v1/admin/tax-rules" Policy::ADMIN;
+        /// The rule of a country for goods.
+        READ_TAX_RULE = Get "/api/v1/admin/tax-rules/{country}" Policy::ADMIN;
+        CHANGE_TAX_RULE = Patch "/api/v1/admin/tax-rules/{country}" Policy::ADMIN;
+        /// The rule of a country for `goods` or `shipping`.
+        READ_TAX_RULE_OF = Get "/api/v1/admin/tax-rules/{country}/{category}" Policy::ADMIN;
+        CHANGE_TAX_RULE_OF = Patch "/api/v1/admin/tax-rules/{country}/{category}" Policy::ADMIN;
         /// A page of the orders of all users.
         LIST_ALL = Get "/api/v1/admin/orders" Policy::ADMIN;
         /// What sold most.

@@ -56,6 +56,16 @@ routes! {
         REPLACE_ADDRESS = Put "/api/v1/users/me/addresses/{id}" User;
         /// Removes an address.
         REMOVE_ADDRESS = Delete "/api/v1/users/me/addresses/{id}" User;
+        /// Requests a mail to a new e-mail address with a link that makes it the account's.
+        CHANGE_EMAIL = Post "/api/v1/users/me/email" User;
+        /// Changes the e-mail address with the token of such a link; ends all other sessions.
+        CONFIRM_EMAIL = Post "/api/v1/auth/email-confirmation" Open;
+        /// Everything that the user service stores about the user, as one document.
+        EXPORT_ACCOUNT = Post "/api/v1/users/me/export" User;
+        /// Erases the user's own account.
+        ERASE_OWN = Delete "/api/v1/users/me" User;
+        /// Erases the account of another user.
+        ERASE = Delete "/api/v1/admin/users/{id}" Policy::ADMIN;
     }
 }
 

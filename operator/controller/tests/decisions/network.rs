@@ -81,13 +81,18 @@ fn matches_peer(peers: Option<&Vec<NetworkPolicyPeer>>, party: &Party) -> bool {
         (Party::Pod(labels), Some(selector), None, None) | (Party::Namespace(labels), None, Some(selector), None) => {
             selects(selector, labels)
         }
-        (Party::Address(address), None, None, Some(block)) => contains(&block.cidr, *address),
+        (Party::Address(address), None, None, Some(block)) => {
+            contains(&block.cidr, *address) && !block.except.iter().flatten().any(|network| contains(network, *address))
+        }
         _ => false,
     })
 }
 
 fn contains(cidr: &str, address: [u8; 4]) -> bool {
     let (network, bits) = cidr.split_once('/').unwrap();
+    if network.contains(':') {
+        return false;
+    }
     let network: std::net::Ipv4Addr = network.parse().unwrap();
     let mask = u32::MAX.checked_shl(32 - bits.parse::<u32>().unwrap()).unwrap_or(0);
     u32::from(network) & mask == u32::from_be_bytes(address) & mask
@@ -159,6 +164,32 @@ fn data_servers_are_reachable_at_the_listed_addresses_by_the_services_that_need_
     let migration = pods(&fixture, Kind::Job, "main-order-migrate");
     assert!(policies.allow(&migration, &inside, 5432));
     assert!(!policies.allow(&migration, &outside, 5432));
+}
+
+/// Its own check is the first; this is the second.
+#[test]
+fn webhooks_reach_the_public_web_and_no_private_network_outside_of_development() {
+    let (public, private) = (Party::Address([1, 1, 1, 1]), Party::Address([169, 254, 169, 254]));
+    for (sample, name, development) in [(MINIMAL, "shop", true), (PRODUCTION, "main", false)] {
+        let fixture = Fixture::new(sample).migrated();
+        let policies = Policies::of(&fixture);
+        for row in topology::ALL {
+            let from = pods(&fixture, Kind::Deployment, &format!("{name}-{}", row.name));
+            let sends = row.name == "notification";
+            for port in [443, 80] {
+                assert_eq!(policies.allow(&from, &public, port), sends, "{}:{port}", row.name);
+                assert_eq!(policies.allow(&from, &private, port), sends && development, "{}:{port}", row.name);
+            }
+        }
+        let path = format!("{name}-notification");
+        let key = ObjectKey::new(Kind::ConfigMap, path);
+        let settings = fixture.objects().into_iter().find(|object| object.key == key).unwrap().body["data"].clone();
+        for (setting, value) in
+            [("WEBHOOK_PLAIN_HTTP", "Enabled"), ("WEBHOOK_PRIVATE_ADDRESSES", "Enabled"), ("WEBHOOK_PORTS", "any")]
+        {
+            assert_eq!(settings[setting].as_str(), development.then_some(value), "{setting}");
+        }
+    }
 }
 
 #[test]

@@ -6,18 +6,19 @@ use agora_events::cart::{Cart as CartUpdated, CartEvent, CartLine};
 use agora_vocab::{CartId, LineId, Money, OrderId, ProductId, Quantity, UserId, Variant};
 use serde::{Deserialize, Serialize};
 
+use super::owner::{Owner, TokenDigest};
+
 /// Maximum number of lines of a cart, and therefore of an order.
 pub const LINES_MAX: usize = 100;
 /// Maximum number of removed lines that a cart lists.
 const REMOVED_MAX: usize = 100;
 
 /// A shopper's cart.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cart {
     pub id: CartId,
-    /// The owner of the cart.
-    pub user: UserId,
-    /// Incremented by each change; also the sequence number of the change's event. 0: the cart has never had a line.
+    pub owner: Owner,
+    /// Incremented by each change; also the sequence number of the event of a user's cart. 0: the cart has never had a line.
     pub version: i64,
     /// Its lines, oldest first; no two of the same product and variant, and all of one currency.
     pub lines: Vec<Line>,
@@ -26,7 +27,7 @@ pub struct Cart {
 }
 
 /// A line that is no longer part of its cart.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemovedLine {
     pub line: Line,
     pub reason: RemovalReason,
@@ -36,12 +37,16 @@ pub struct RemovedLine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RemovalReason {
-    /// The product is deleted.
+    /// The product or its variant is deleted.
     Deleted,
-    /// The product has another currency than the newer lines of the cart.
+    /// The product has another currency than the other lines of the cart.
     Currency,
     /// The cart has [`LINES_MAX`] other lines.
     Full,
+    /// Units of a guest's line for which the stock is insufficient.
+    Stock,
+    /// Units of a guest's line that would exceed [`agora_vocab::QUANTITY_MAX`].
+    Quantity,
 }
 
 impl RemovalReason {
@@ -51,6 +56,8 @@ impl RemovalReason {
             Self::Deleted => "deleted",
             Self::Currency => "currency",
             Self::Full => "full",
+            Self::Stock => "stock",
+            Self::Quantity => "quantity",
         }
     }
 }
@@ -65,48 +72,61 @@ pub struct Line {
     pub quantity: Quantity,
     /// Unit price when the user last changed the line.
     pub seen: Money,
+    /// Unit price of the last event about the line; `None` if it is the one that the user has seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<Money>,
 }
 
 impl Cart {
     /// The empty cart of a user, of version 0. Its id equals the user's id, so it is stable before the cart is stored.
     pub const fn of(user: UserId) -> Self {
-        Self { id: CartId::new(user.uuid()), user, version: 0, lines: Vec::new(), removed: Vec::new() }
+        Self::empty(CartId::new(user.uuid()), Owner::User(user), 0)
     }
 
-    /// The cart with the lines that are stored for it. Every stored state is a valid cart: what cannot be part of it, such as
-    /// a line of another currency than the first, becomes a removed line.
-    pub fn read(user: UserId, version: i64, stored: Vec<Line>, deleted: &BTreeSet<ProductId>) -> Self {
-        let mut cart = Self { version, ..Self::of(user) };
+    /// The empty cart of a guest, of version 0.
+    pub const fn of_guest(id: CartId, token: TokenDigest) -> Self {
+        Self::empty(id, Owner::Guest(token), 0)
+    }
+
+    const fn empty(id: CartId, owner: Owner, version: i64) -> Self {
+        Self { id, owner, version, lines: Vec::new(), removed: Vec::new() }
+    }
+
+    /// The cart, which is empty, with the lines that are stored for it. Every stored state is a valid cart: what cannot be
+    /// part of it, such as a line of another currency than the first, becomes a removed line.
+    #[must_use]
+    pub fn with_stored(mut self, stored: Vec<Line>, deleted: &BTreeSet<ProductId>) -> Self {
         for line in stored {
-            let currency = cart.lines.first().map_or(line.seen.currency, |first| first.seen.currency);
+            let currency = self.lines.first().map_or(line.seen.currency, |first| first.seen.currency);
             if deleted.contains(&line.product) {
-                cart.removed.push(RemovedLine { line, reason: RemovalReason::Deleted });
+                self.removed.push(RemovedLine { line, reason: RemovalReason::Deleted });
             } else if line.seen.currency != currency {
-                cart.removed.push(RemovedLine { line, reason: RemovalReason::Currency });
-            } else if cart.lines.len() >= LINES_MAX {
-                cart.removed.push(RemovedLine { line, reason: RemovalReason::Full });
+                self.removed.push(RemovedLine { line, reason: RemovalReason::Currency });
+            } else if self.lines.len() >= LINES_MAX {
+                self.removed.push(RemovedLine { line, reason: RemovalReason::Full });
             } else {
-                cart.lines.push(line);
+                self.lines.push(line);
             }
         }
-        cart.removed.truncate(REMOVED_MAX);
-        cart
+        self.removed.truncate(REMOVED_MAX);
+        self
     }
 
-    /// The lines to store: [`Self::read`] gives the same cart back.
+    /// The lines to store: [`Self::with_stored`] gives the same cart back.
     pub fn stored_lines(&self) -> Vec<&Line> {
         self.lines.iter().chain(self.removed.iter().map(|removed| &removed.line)).collect()
     }
 
-    /// The event that carries the current lines.
-    pub fn updated(&self) -> CartEvent {
+    /// The event that carries the current lines; `None` for a guest's cart, which is of no concern to other services.
+    pub fn updated(&self) -> Option<CartEvent> {
+        let Owner::User(user_id) = self.owner else { return None };
         let line = |line: &Line| CartLine {
             product_id: line.product,
             variant: line.variant.as_str().to_owned(),
             quantity: line.quantity.get(),
         };
         let items = self.lines.iter().map(line).collect();
-        CartEvent::Updated(CartUpdated { cart_id: self.id, user_id: self.user, version: self.version, items })
+        Some(CartEvent::Updated(CartUpdated { cart_id: self.id, user_id, version: self.version, items }))
     }
 
     /// Adds a line, or adds its units to the line of the same product and variant at the new price. Returns the resulting
@@ -116,7 +136,7 @@ impl Cart {
         let added = if let Some(there) = self.lines.iter_mut().find(same) {
             let units = i64::from(there.quantity.get()) + i64::from(line.quantity.get());
             there.quantity = Quantity::parse(units).map_err(|_| Refused::QuantityTooLarge)?;
-            there.seen = line.seen;
+            (there.seen, there.reported) = (line.seen, None);
             there.clone()
         } else {
             self.lines.push(line.clone());
@@ -131,10 +151,14 @@ impl Cart {
         self.lines.iter().find(|line| line.id == id)
     }
 
-    /// Sets the units of a line and the price that its user has seen. Returns the resulting line; `None` without the line.
-    pub fn change(&mut self, id: LineId, quantity: Quantity, seen: Money) -> Option<Line> {
+    /// Sets the units of a line and the price that its user has seen; `None`: the user has seen no current price. Returns
+    /// the resulting line; `None` without the line.
+    pub fn change(&mut self, id: LineId, quantity: Quantity, seen: Option<Money>) -> Option<Line> {
         let line = self.lines.iter_mut().find(|line| line.id == id)?;
-        (line.quantity, line.seen) = (quantity, seen);
+        line.quantity = quantity;
+        if let Some(seen) = seen {
+            (line.seen, line.reported) = (seen, None);
+        }
         let line = line.clone();
         self.changed();
         Some(line)
@@ -147,10 +171,16 @@ impl Cart {
         Some(self.lines.remove(at))
     }
 
+    /// Removes all lines, and those that the cart could not keep.
+    pub fn clear(&mut self) {
+        self.lines.clear();
+        self.changed();
+    }
+
     /// Moves all lines to an order: returns the empty cart and the checkout. `None` if the cart has no lines.
     pub fn check_out(self, order: OrderId) -> Option<(Self, Checkout)> {
-        let Self { id, user, version, lines, removed: _ } = self;
-        let emptied = Self { version: version + 1, ..Self::of(user) };
+        let Self { id, owner, version, lines, removed: _ } = self;
+        let emptied = Self::empty(id, owner, version + 1);
         (!lines.is_empty()).then_some((emptied, Checkout { order, cart: id, version, lines }))
     }
 
@@ -161,7 +191,13 @@ impl Cart {
         let deleted = known.map(|removed| removed.line.product).chain(deleted.iter().copied()).collect();
         let mut lines = merge_lines(std::mem::take(&mut self.lines), returned);
         lines.extend(self.removed.drain(..).map(|removed| removed.line));
-        *self = Self::read(self.user, self.version + 1, lines, &deleted);
+        *self = Self::empty(self.id, self.owner, self.version + 1).with_stored(lines, &deleted);
+    }
+
+    /// Lists further lines as removed.
+    pub(super) fn keep_removed(&mut self, lines: Vec<RemovedLine>) {
+        self.removed.extend(lines);
+        self.removed.truncate(REMOVED_MAX);
     }
 
     /// The user has changed the cart, and has seen what was removed from it.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agora_vocab::{CartId, Currency, Money, ProductId, UserId, Variant};
+use agora_vocab::{CartId, Currency, Money, ProductId, Variant};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -61,14 +61,19 @@ impl Item {
     pub fn price_changed(&self) -> bool {
         self.price != self.line.seen
     }
+
+    /// The price at the user's last change of the line, if the current one differs.
+    pub fn previous_price(&self) -> Option<Money> {
+        self.price_changed().then_some(self.line.seen)
+    }
 }
 
 impl Contents {
-    /// The stored cart of a user with the copies of its products. The next change of the cart also removes from the store
-    /// what cannot be part of it.
-    pub fn read(user: UserId, version: i64, stored: Vec<Line>, copies: BTreeMap<ProductId, ProductCopy>) -> Self {
+    /// A cart, which is empty, with its stored lines and the copies of their products. The next change of the cart also
+    /// removes from the store what cannot be part of it.
+    pub fn read(empty: Cart, stored: Vec<Line>, copies: BTreeMap<ProductId, ProductCopy>) -> Self {
         let deleted: BTreeSet<_> = copies.values().filter(|copy| copy.deleted).map(|copy| copy.product).collect();
-        Self { cart: Cart::read(user, version, stored, &deleted), copies }
+        Self { cart: empty.with_stored(stored, &deleted), copies }
     }
 
     /// Validates the cart after a change of `product`.
@@ -110,7 +115,7 @@ impl Contents {
         View { id: self.cart.id, version: self.cart.version, items, total, removed }
     }
 
-    fn removed(&self, line: &Line, reason: RemovalReason) -> RemovedItem {
+    pub(super) fn removed(&self, line: &Line, reason: RemovalReason) -> RemovedItem {
         let name = self.copies.get(&line.product).map(|copy| copy.name.clone()).unwrap_or_default();
         RemovedItem { line: line.clone(), name, reason }
     }

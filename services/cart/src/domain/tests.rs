@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agora_vocab::{AMOUNT_MAX, Currency, Epoch, LineId, Money, OrderId, ProductId, Quantity, UserId, Variant};
+use agora_vocab::{AMOUNT_MAX, CartId, Currency, Epoch, LineId, Money, OrderId, ProductId, Quantity, UserId, Variant};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -19,6 +19,7 @@ fn line(product: u128, quantity: i64, seen: i64) -> Line {
         variant: Variant::default(),
         quantity: Quantity::parse(quantity).unwrap(),
         seen: eur(seen),
+        reported: None,
     }
 }
 
@@ -35,8 +36,13 @@ fn copy(product: u128, price: i64) -> ProductCopy {
     }
 }
 
+/// The empty cart of a user, of version 1.
+fn empty() -> Cart {
+    Cart { version: 1, ..Cart::of(UserId::new(Uuid::from_u128(1))) }
+}
+
 fn contents(lines: Vec<Line>, copies: &[ProductCopy]) -> Contents {
-    let cart = Cart { lines, version: 1, ..Cart::of(UserId::new(Uuid::from_u128(1))) };
+    let cart = Cart { lines, ..empty() };
     Contents { cart, copies: copies.iter().map(|copy| (copy.product, copy.clone())).collect() }
 }
 
@@ -112,10 +118,10 @@ fn ct2_an_empty_cart_has_total_zero() {
 fn ct4_a_changed_or_removed_line_raises_the_version_and_an_unknown_line_does_not() {
     let mut cart = contents(vec![line(1, 2, 100), line(2, 1, 100)], &[]).cart;
     let (first, second, unknown) = (cart.lines[0].id, cart.lines[1].id, LineId::new(Uuid::from_u128(9)));
-    let changed = cart.change(first, Quantity::parse(7).unwrap(), eur(150)).unwrap();
+    let changed = cart.change(first, Quantity::parse(7).unwrap(), Some(eur(150))).unwrap();
     assert_eq!((changed.quantity.get(), changed.seen, cart.line(first)), (7, eur(150), Some(&changed)));
     assert_eq!(cart.remove(second).map(|line| line.id), Some(second));
-    assert_eq!((cart.change(unknown, changed.quantity, eur(1)), cart.remove(unknown)), (None, None));
+    assert_eq!((cart.change(unknown, changed.quantity, Some(eur(1))), cart.remove(unknown)), (None, None));
     assert_eq!((cart.version, cart.lines), (3, vec![changed]));
 }
 
@@ -133,6 +139,61 @@ fn yen(product: u128, quantity: i64) -> Line {
     Line { seen, ..line(product, quantity, 100) }
 }
 
+/// Previous and new price, and the version, of each repriced line.
+fn repriced(cart: &mut Cart, quote: &QuoteResult) -> Vec<(i64, i64, i64)> {
+    cart.reprice(quote).iter().map(|line| (line.previous.amount, line.price.amount, line.version)).collect()
+}
+
+#[test]
+fn ct8_a_line_is_repriced_once_for_each_price_that_its_user_does_not_know() {
+    let mut cart = contents(vec![line(1, 2, 100), line(2, 1, 500), line(3, 1, 70)], &[]).cart;
+    let dearer = quote(&[(1, 120, 9), (2, 500, 9)]);
+    assert_eq!(repriced(&mut cart, &dearer), [(100, 120, 2)]);
+    assert_eq!((repriced(&mut cart, &dearer), cart.version), (vec![], 2));
+    assert_eq!(repriced(&mut cart, &quote(&[(1, 130, 9), (2, 450, 9)])), [(120, 130, 3), (500, 450, 4)]);
+    let view = Contents { cart: cart.clone(), copies: BTreeMap::new() }.view(&quote(&[(1, 130, 9)]));
+    assert_eq!(
+        (view.items[0].line.seen, view.items[0].previous_price()),
+        (eur(100), Some(eur(100))),
+        "the user saw 100"
+    );
+
+    let back = quote(&[(1, 100, 9), (2, 500, 9)]);
+    assert_eq!(repriced(&mut cart, &back), [(130, 100, 5), (450, 500, 6)], "what was reported is not true any more");
+    assert_eq!(cart.lines, [line(1, 2, 100), line(2, 1, 500), line(3, 1, 70)]);
+    assert_eq!(repriced(&mut cart, &back), []);
+}
+
+#[test]
+fn ct8_a_price_that_went_back_or_that_the_user_has_seen_meanwhile_is_not_reported() {
+    let mut cart = contents(vec![line(1, 2, 100)], &[]).cart;
+    assert_eq!(repriced(&mut cart, &quote(&[(1, 100, 9)])), []);
+    assert_eq!(repriced(&mut cart, &quote(&[(1, 120, 9)])), [(100, 120, 2)]);
+    let id = cart.lines[0].id;
+    cart.change(id, Quantity::ONE, None).unwrap();
+    assert_eq!(repriced(&mut cart, &quote(&[(1, 120, 9)])), [], "lowered without a price: 120 was reported");
+    cart.change(id, Quantity::ONE, Some(eur(100))).unwrap();
+    assert_eq!(repriced(&mut cart, &quote(&[(1, 100, 9)])), [], "the user saw that it is 100 again");
+    cart.add(line(1, 1, 120)).unwrap();
+    assert_eq!(repriced(&mut cart, &quote(&[(1, 120, 9)])), []);
+}
+
+#[test]
+fn ct8_a_variant_is_repriced_by_its_own_price_and_not_at_all_once_it_is_gone() {
+    let variant = |name: &str| Variant::parse(name).unwrap();
+    let red = Line { id: LineId::new(Uuid::from_u128(7)), variant: variant("red"), ..line(1, 1, 150) };
+    let mut cart = contents(vec![line(1, 1, 100), red.clone(), Line { variant: variant("blue"), ..red }], &[]).cart;
+    let mut quote = quote(&[(1, 120, 9)]);
+    let quoted = quote.0.values_mut().next().unwrap().as_mut().unwrap();
+    quoted.variants.insert(variant("red"), QuotedVariant { stock: 1, price: Some(eur(150)) });
+    assert_eq!(repriced(&mut cart, &quote), [(100, 120, 2)]);
+    let quoted = quote.0.values_mut().next().unwrap().as_mut().unwrap();
+    quoted.variants.insert(variant("red"), QuotedVariant { stock: 0, price: None });
+    assert_eq!(repriced(&mut cart, &quote), [(150, 120, 3)], "also while it is sold out");
+    let gone = QuoteResult([(ProductId::new(Uuid::from_u128(1)), None)].into());
+    assert_eq!((repriced(&mut cart, &gone), cart.version), (vec![], 3));
+}
+
 /// Products and reasons of the removed lines.
 fn removed(cart: &Cart) -> Vec<(ProductId, RemovalReason)> {
     cart.removed.iter().map(|removed| (removed.line.product, removed.reason)).collect()
@@ -143,7 +204,7 @@ fn the_line_of_a_deleted_product_is_not_in_the_cart() {
     let gone = ProductCopy { deleted: true, ..copy(1, 100) };
     let copies = BTreeMap::from([(gone.product, gone)]);
     let stored = vec![line(1, 2, 100), line(2, 1, 100)];
-    let read = Contents::read(UserId::new(Uuid::from_u128(1)), 1, stored, copies);
+    let read = Contents::read(empty(), stored, copies);
     assert_eq!(read.cart.lines, [line(2, 1, 100)]);
     assert_eq!(removed(&read.cart), [(line(1, 1, 1).product, RemovalReason::Deleted)]);
     let view = read.view(&QuoteResult::default());
@@ -164,10 +225,10 @@ fn returned_lines_of_another_currency_are_listed_as_removed_until_the_next_chang
     let mut cart = contents(vec![yen(1, 2)], &[]).cart;
     cart.restore(vec![line(2, 1, 500), line(3, 1, 500)], &BTreeSet::new());
     let kept: Vec<_> = cart.stored_lines().into_iter().cloned().collect();
-    let mut read = Cart::read(cart.user, cart.version, kept, &BTreeSet::new());
+    let mut read = Cart { version: cart.version, ..empty() }.with_stored(kept, &BTreeSet::new());
     assert_eq!((&read, read.lines.as_slice()), (&cart, [yen(1, 2)].as_slice()));
     assert_eq!(removed(&read), [2, 3].map(|product| (line(product, 1, 1).product, RemovalReason::Currency)));
-    read.change(yen(1, 2).id, Quantity::ONE, yen(1, 1).seen).unwrap();
+    read.change(yen(1, 2).id, Quantity::ONE, Some(yen(1, 1).seen)).unwrap();
     assert!(read.removed.is_empty());
 }
 
@@ -183,7 +244,7 @@ proptest! {
         });
         let copies = deleted.iter().map(|&product| ProductCopy { deleted: true, ..copy(product, 1) });
         let copies = copies.map(|copy| (copy.product, copy)).collect();
-        let contents = Contents::read(UserId::new(Uuid::from_u128(1)), 1, lines.collect(), copies);
+        let contents = Contents::read(empty(), lines.collect(), copies);
         let view = contents.view(&QuoteResult::default());
         prop_assert!(view.items.iter().all(|item| item.price.currency == view.total.currency));
         prop_assert!(view.items.len() <= LINES_MAX && contents.cart.removed.len() <= LINES_MAX);
@@ -207,5 +268,84 @@ proptest! {
             let found = merged.iter().find(|line| line.product == product).map(|line| i64::from(line.quantity.get()));
             prop_assert_eq!(found, Some(expected));
         }
+    }
+}
+
+/// The cart of a guest.
+fn guest(lines: Vec<Line>) -> Contents {
+    let id = CartId::new(Uuid::from_u128(2));
+    Contents { cart: Cart { lines, ..Cart::of_guest(id, TokenDigest([7; 32])) }, copies: BTreeMap::new() }
+}
+
+/// Products, units and reasons of what is not part of a cart.
+fn left_out(view: &View) -> Vec<(ProductId, u32, RemovalReason)> {
+    view.removed.iter().map(|removed| (removed.line.product, removed.line.quantity.get(), removed.reason)).collect()
+}
+
+fn units_of<'a>(lines: impl Iterator<Item = &'a Line>, product: ProductId) -> i64 {
+    lines.filter(|line| line.product == product).map(|line| i64::from(line.quantity.get())).sum()
+}
+
+#[test]
+fn a_merge_sums_units_keeps_what_the_user_saw_and_adds_new_lines_as_the_guest_saw_them() {
+    let mine = contents(vec![line(1, 2, 100), line(2, 1, 500)], &[]);
+    let (cart, view) =
+        mine.merge(guest(vec![line(1, 3, 110), line(3, 1, 50)]), &quote(&[(1, 120, 9), (2, 500, 9), (3, 60, 9)]));
+    assert_eq!(cart.lines, [line(1, 5, 100), line(2, 1, 500), line(3, 1, 50)]);
+    assert_eq!((cart.version, cart.owner, view.total), (2, empty().owner, eur(5 * 120 + 500 + 60)));
+    assert_eq!(view.items.iter().map(Item::price_changed).collect::<Vec<_>>(), [true, false, true]);
+    assert_eq!((left_out(&view), cart.removed), (vec![], vec![]));
+}
+
+#[test]
+fn a_line_that_the_guests_cart_could_not_keep_is_listed_by_the_merge() {
+    let mut theirs = guest(vec![line(1, 1, 100)]);
+    theirs.cart.removed.push(RemovedLine { line: line(9, 2, 100), reason: RemovalReason::Deleted });
+    let (cart, view) = contents(vec![], &[]).merge(theirs, &quote(&[(1, 100, 9)]));
+    assert_eq!(left_out(&view), [(line(9, 1, 1).product, 2, RemovalReason::Deleted)]);
+    assert_eq!((cart.lines, cart.removed), (vec![line(1, 1, 100)], vec![]));
+}
+
+#[test]
+fn the_scope_of_an_owners_keys_never_changes() {
+    let user = UserId::new(Uuid::from_u128(1));
+    assert_eq!(Owner::from(user).to_string(), user.to_string());
+    let guest = Owner::Guest(TokenDigest([0xa7; 32])).to_string();
+    assert_eq!(guest, format!("guest {}", "a7".repeat(32)));
+}
+
+proptest! {
+    #[test]
+    fn a_merge_loses_no_unit_and_keeps_the_limits(
+        there in prop::collection::btree_map(0..150_u128, 1..9_999_i64, 0..100),
+        theirs in prop::collection::btree_map(0..150_u128, (1..9_999_i64, any::<bool>()), 0..100),
+        stock in prop::collection::btree_map(0..150_u128, 0..20_000_i64, 0..150),
+    ) {
+        let mine: Vec<_> = there.iter().map(|(&product, &quantity)| line(product, quantity, 1)).collect();
+        let lines = theirs.iter().map(|(&product, &(quantity, is_yen))| {
+            if is_yen { yen(product, quantity) } else { line(product, quantity, 1) }
+        });
+        let quoted: Vec<_> = stock.iter().map(|(&product, &stock)| (product, 1, stock)).collect();
+        let (cart, view) = contents(mine.clone(), &[]).merge(guest(lines.collect()), &quote(&quoted));
+        prop_assert!(cart.lines.len() <= LINES_MAX);
+        prop_assert_eq!(&cart, &cart.clone().stored_again());
+        for product in 0..150 {
+            let id = ProductId::new(Uuid::from_u128(product));
+            let before = there.get(&product).copied().unwrap_or(0);
+            let added = theirs.get(&product).map_or(0, |&(quantity, _)| quantity);
+            let kept = units_of(cart.lines.iter(), id);
+            let removed = units_of(view.removed.iter().map(|removed| &removed.line), id);
+            prop_assert_eq!(kept + removed, before + added);
+            prop_assert!(kept >= before);
+            prop_assert!(kept == before || kept <= stock.get(&product).copied().unwrap_or(0).min(9_999));
+        }
+    }
+}
+
+impl Cart {
+    /// The cart as it is read after it was stored.
+    fn stored_again(self) -> Self {
+        let stored = self.stored_lines().into_iter().cloned().collect();
+        Self { lines: Vec::new(), removed: Vec::new(), ..self }.with_stored(stored, &BTreeSet::new())
     }
 }

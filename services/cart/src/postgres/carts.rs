@@ -1,20 +1,24 @@
-//! Reads and writes carts. A cart is one row with its lines as JSON; the domain decides what is written. Contains no
-//! business rules.
+//! Reads and writes carts of users and guests. A cart is one row with its lines as JSON; the domain decides what is written.
+//! Contains no business rules.
 
 use agora_postgres::Connection;
 use std::collections::BTreeMap;
 
 use agora_chassis::chain;
 use agora_outbox::{DedupKey, DedupRecord, write_once};
-use agora_vocab::{Epoch, Money, UserId};
+use agora_vocab::{CartId, Epoch, Money, UserId};
 use serde::Serialize;
 use sqlx::{Row as _, postgres::PgRow, types::Json};
+use uuid::Uuid;
 
 use super::{PgCarts, copies};
 use crate::{
-    domain::{Cart, Contents, Line, ProductCopy, Refused},
+    domain::{Cart, Contents, Line, Owner, ProductCopy, Refused, TokenDigest},
     ports::{CartError, StoreError},
 };
+
+/// Days after its last change until a guest's cart expires.
+pub(super) const GUEST_CART_DAYS: i32 = 30;
 
 /// A changed cart that is to be written, with the result that a duplicate of the request returns.
 pub(super) struct Change<T> {
@@ -28,6 +32,7 @@ pub(super) struct Change<T> {
 /// A cart with one of its lines and the copy of that line's product.
 #[derive(sqlx::FromRow)]
 struct CartRow {
+    cart_id: Uuid,
     cart_version: i64,
     line: Option<Json<Line>>,
     copy_epoch: Option<i64>,
@@ -43,14 +48,35 @@ struct CartRow {
 pub(super) async fn find(connection: &mut Connection, user: UserId) -> Result<Contents, StoreError> {
     const FIND_CART: &str = include_str!("../../sql/find_cart.sql");
     let rows: Vec<CartRow> = sqlx::query_as(FIND_CART).bind(user.uuid()).fetch_all(connection).await?;
-    let (mut version, mut lines, mut copies) = (0, Vec::new(), BTreeMap::new());
+    Ok(contents(Cart::of(user), rows))
+}
+
+/// Reads the owner's cart; a guest's must exist.
+pub(super) async fn find_of(connection: &mut Connection, owner: Owner) -> Result<Contents, CartError> {
+    match owner {
+        Owner::User(user) => Ok(find(connection, user).await?),
+        Owner::Guest(token) => find_of_guest(connection, token).await?.ok_or(CartError::NoCart),
+    }
+}
+
+async fn find_of_guest(connection: &mut Connection, token: TokenDigest) -> Result<Option<Contents>, StoreError> {
+    const FIND_CART: &str = include_str!("../../sql/find_guest_cart.sql");
+    let find = sqlx::query_as(FIND_CART).bind(token.0.to_vec()).bind(GUEST_CART_DAYS);
+    let rows: Vec<CartRow> = find.fetch_all(connection).await?;
+    let id = rows.first().map(|row| CartId::new(row.cart_id));
+    Ok(id.map(|id| contents(Cart::of_guest(id, token), rows)))
+}
+
+/// The cart, which is empty, with its stored rows.
+fn contents(mut cart: Cart, rows: Vec<CartRow>) -> Contents {
+    let (mut lines, mut copies) = (Vec::new(), BTreeMap::new());
     for row in rows {
-        version = row.cart_version;
+        cart.version = row.cart_version;
         let Some((line, copy)) = row.into_line() else { continue };
         copies.extend(copy.map(|copy| (copy.product, copy)));
         lines.push(line);
     }
-    Ok(Contents::read(user, version, lines, copies))
+    Contents::read(cart, lines, copies)
 }
 
 impl PgCarts {
@@ -91,14 +117,21 @@ impl PgCarts {
         dedup_key: &DedupKey,
     ) -> Result<Option<Option<(Epoch, i64)>>, StoreError> {
         const SAVE_CART: &str = include_str!("../../sql/save_cart.sql");
+        const SAVE_GUEST_CART: &str = include_str!("../../sql/save_guest_cart.sql");
         let events = self.updated(cart, None, dedup_key)?;
-        let save = sqlx::query(SAVE_CART)
-            .bind(cart.id.uuid())
-            .bind(cart.version)
-            .bind(Json(cart.stored_lines()))
-            .bind(quoted.map(|copy| copy.product.uuid()))
-            .bind(events.rows())
-            .bind(DedupRecord::of(dedup_key, result)?);
+        let save = sqlx::query(match cart.owner {
+            Owner::User(_) => SAVE_CART,
+            Owner::Guest(_) => SAVE_GUEST_CART,
+        })
+        .bind(cart.id.uuid())
+        .bind(cart.version)
+        .bind(Json(cart.stored_lines()))
+        .bind(quoted.map(|copy| copy.product.uuid()));
+        let save = match cart.owner {
+            Owner::User(_) => save.bind(events.rows()),
+            Owner::Guest(_) => save,
+        };
+        let save = save.bind(DedupRecord::of(dedup_key, result)?);
         let row = write_once(connection, save, &events, &[]).await?;
         let age = |row: PgRow| -> Result<_, sqlx::Error> {
             let (stored, version): (Option<i64>, Option<i64>) =
@@ -112,6 +145,7 @@ impl PgCarts {
 impl CartRow {
     fn into_line(self) -> Option<(Line, Option<ProductCopy>)> {
         let Self {
+            cart_id: _,
             cart_version: _,
             line,
             copy_epoch,

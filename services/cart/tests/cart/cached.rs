@@ -31,7 +31,7 @@ async fn ct10_a_cart_is_shown_with_cached_products_until_an_event_changes_one_an
         }
     };
     tokio::time::timeout(STARTED_MAX, answered).await.unwrap();
-    let shop = Shop::open_with(Some(Arc::new(RedisQuotes { redis, ttl: TTL }))).await;
+    let shop = Shop::open_with(|service| service.with_cache(Arc::new(RedisQuotes { redis, ttl: TTL }))).await;
     let (chair, table) = (shop.list_product(9), shop.list_product(9));
     shop.add(chair, 1).await.expect(201);
     shop.add(table, 1).await.expect(201);

@@ -19,7 +19,7 @@ async fn ct5_equal_lines_are_merged_and_variants_are_separate() {
     let red = NewLine { variant: red(), ..line(chair, 1) };
     let view = put(carts, me, &red, &quote(&[chair], 99), &DedupKey::None).await.unwrap().into_inner();
     assert_eq!(view.items.iter().map(|item| item.line.quantity.get()).collect::<Vec<_>>(), [5, 1]);
-    assert_eq!(view.id, carts.find(me).await.unwrap().cart.id);
+    assert_eq!(view.id, carts.find(me.into()).await.unwrap().cart.id);
     database.check_event_numbers().await;
 }
 
@@ -31,9 +31,10 @@ async fn every_change_raises_the_version_by_one() {
     assert_eq!(held(carts, me).await, (0, vec![]));
     assert_eq!(add(carts, me, chair, 2).await.version, 1);
     let id = add(carts, me, product(), 1).await.items[0].line.id;
-    let changed = carts.change(me, id, units(7), &quote(&[chair], 7), &DedupKey::None).await.unwrap().into_inner();
+    let changed =
+        carts.change(me.into(), id, units(7), &quote(&[chair], 7), &DedupKey::None).await.unwrap().into_inner();
     assert_eq!((changed.version, changed.items[0].line.quantity), (3, units(7)));
-    carts.remove(me, id, &DedupKey::None).await.unwrap();
+    carts.remove(me.into(), id, &DedupKey::None).await.unwrap();
     assert_eq!(held(carts, me).await, (4, vec![1]));
     carts.begin_checkout(order(), me, &command()).await.unwrap();
     assert_eq!(held(carts, me).await, (5, vec![]));
@@ -45,7 +46,7 @@ async fn an_add_applies_to_the_current_cart_even_if_the_read_is_stale() {
     let database = Database::create().await;
     let carts = &database.carts;
     let (me, chair) = (user(), product());
-    let (before, offered) = (carts.find(me).await.unwrap(), quote(&[chair], 5));
+    let (before, offered) = (carts.find(me.into()).await.unwrap(), quote(&[chair], 5));
     add(carts, me, chair, 4).await;
     let one = line(chair, 1);
     let added = carts.add(before.clone(), &one, &offered, &DedupKey::None).await.unwrap().into_inner();
@@ -66,7 +67,7 @@ async fn a_rejected_change_does_not_change_the_cart() {
     let more = put(carts, me, &line(chair, 2), &offered, &DedupKey::None).await;
     let short = Refused::Insufficient { product: chair, requested: 6, available: 5 };
     assert!(matches!(&more, Err(CartError::Refused(why)) if *why == short), "{more:?}");
-    let more = carts.change(me, id, units(6), &offered, &DedupKey::None).await;
+    let more = carts.change(me.into(), id, units(6), &offered, &DedupKey::None).await;
     assert!(matches!(&more, Err(CartError::Refused(why)) if *why == short), "{more:?}");
     let huge = put(carts, me, &line(chair, 9_996), &quote(&[chair], 99_999), &DedupKey::None).await;
     assert!(matches!(huge, Err(CartError::Refused(Refused::QuantityTooLarge))), "{huge:?}");
@@ -91,9 +92,9 @@ async fn ct6_a_line_is_accessible_to_its_user_only() {
     let id = add(carts, me, chair, 4).await.items[0].line.id;
     add(carts, thief, chair, 1).await;
     for stranger in [thief, user()] {
-        let change = carts.change(stranger, id, units(1), &quote(&[chair], 9), &DedupKey::None).await;
+        let change = carts.change(stranger.into(), id, units(1), &quote(&[chair], 9), &DedupKey::None).await;
         assert!(matches!(change, Err(CartError::NotFound)), "{change:?}");
-        let remove = carts.remove(stranger, id, &DedupKey::None).await;
+        let remove = carts.remove(stranger.into(), id, &DedupKey::None).await;
         assert!(matches!(remove, Err(CartError::NotFound)), "{remove:?}");
     }
     assert_eq!((held(carts, me).await, held(carts, thief).await), ((1, vec![4]), (1, vec![1])));
@@ -112,9 +113,9 @@ async fn a_duplicate_request_returns_the_first_result() {
     assert_eq!(again, Outcome::Duplicate(first.into_inner()));
     let other = put(carts, me, &line, &offered, &request(me, "k", 2)).await;
     assert!(matches!(other, Err(CartError::Store(StoreError::KeyReused))), "{other:?}");
-    let id = carts.find(me).await.unwrap().cart.lines[0].id;
-    assert_eq!(carts.remove(me, id, &request(me, "r", 1)).await.unwrap(), Outcome::Applied(()));
-    assert_eq!(carts.remove(me, id, &request(me, "r", 1)).await.unwrap(), Outcome::Duplicate(()));
+    let id = carts.find(me.into()).await.unwrap().cart.lines[0].id;
+    assert_eq!(carts.remove(me.into(), id, &request(me, "r", 1)).await.unwrap(), Outcome::Applied(()));
+    assert_eq!(carts.remove(me.into(), id, &request(me, "r", 1)).await.unwrap(), Outcome::Duplicate(()));
     assert_eq!(held(carts, me).await, (3, vec![]));
     database.check_event_numbers().await;
 }
@@ -141,12 +142,12 @@ async fn lower_needs_no_quote_and_never_raises_units() {
     let (me, chair) = (user(), product());
     let id = add(carts, me, chair, 5).await.items[0].line.id;
     let dedup_key = request(me, "l", 1);
-    let lowered = carts.lower(me, id, units(3), &dedup_key).await.unwrap().into_inner();
+    let lowered = carts.lower(me.into(), id, units(3), &dedup_key).await.unwrap().into_inner();
     assert_eq!((lowered.items[0].line.quantity, lowered.items[0].available), (units(3), false));
-    assert_eq!(carts.lower(me, id, units(3), &dedup_key).await.unwrap(), Outcome::Duplicate(lowered));
-    carts.lower(me, id, units(4), &DedupKey::None).await.unwrap();
+    assert_eq!(carts.lower(me.into(), id, units(3), &dedup_key).await.unwrap(), Outcome::Duplicate(lowered));
+    carts.lower(me.into(), id, units(4), &DedupKey::None).await.unwrap();
     assert_eq!(held(carts, me).await, (3, vec![3]));
-    let strange = carts.lower(user(), id, units(1), &DedupKey::None).await;
+    let strange = carts.lower(user().into(), id, units(1), &DedupKey::None).await;
     assert!(matches!(strange, Err(CartError::NotFound)), "{strange:?}");
     database.check_event_numbers().await;
 }

@@ -62,7 +62,7 @@ async fn a_cancelled_checkout_adds_its_lines_to_the_cart() {
     add(carts, me, lamp, 1).await;
     add(carts, me, chair, 1_500).await;
     assert_eq!(cancel_checkout(carts, mine).await, CheckoutState::Returned);
-    let lines = carts.find(me).await.unwrap().cart.lines;
+    let lines = carts.find(me.into()).await.unwrap().cart.lines;
     let of = |id| lines.iter().find(|line| line.product == id).map(|line| line.quantity.get());
     assert_eq!((lines.len(), of(chair), of(table), of(lamp)), (3, Some(9_999), Some(2), Some(1)));
     assert_eq!(lines.iter().find(|line| line.product == table).unwrap().seen, eur(100));

@@ -42,15 +42,15 @@ async fn adds_concurrent_with_every_other_change_lose_nothing() {
     let id = add(carts, me, table, 9).await.items[0].line.id;
     let offered = quote(&[table], 99);
     let adding = join_all((0..30).map(|_| add(carts, me, chair, 1)));
-    let changing = join_all((0..10).map(|n| carts.change(me, id, units(20 - n), &offered, &DedupKey::None)));
-    let lowering = join_all((0..10).map(|_| carts.lower(me, id, units(5), &DedupKey::None)));
+    let changing = join_all((0..10).map(|n| carts.change(me.into(), id, units(20 - n), &offered, &DedupKey::None)));
+    let lowering = join_all((0..10).map(|_| carts.lower(me.into(), id, units(5), &DedupKey::None)));
     let (added, changed, lowered) = futures::join!(adding, changing, lowering);
     assert!(changed.iter().chain(&lowered).all(Result::is_ok));
     let mut versions: Vec<_> = added.iter().map(|view| view.version).collect();
     versions.sort_unstable();
     versions.dedup();
     assert_eq!((versions.len(), held(carts, me).await.0), (30, 51));
-    let chairs = carts.find(me).await.unwrap().cart.lines.into_iter().find(|line| line.product == chair);
+    let chairs = carts.find(me.into()).await.unwrap().cart.lines.into_iter().find(|line| line.product == chair);
     assert_eq!(chairs.unwrap().quantity, units(30));
     database.check_event_numbers().await;
 }

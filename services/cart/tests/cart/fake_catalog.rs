@@ -12,6 +12,9 @@ use agora_cart::{
 use agora_vocab::{Epoch, Money, ProductId, Variant};
 use async_trait::async_trait;
 
+/// Products that the catalog quotes at once.
+const PRODUCTS_MAX: usize = 100;
+
 /// A catalog that quotes the products added by [`FakeCatalog::list_product`].
 #[derive(Clone, Debug, Default)]
 pub struct FakeCatalog(Arc<Mutex<State>>);
@@ -60,6 +63,11 @@ impl FakeCatalog {
         self.lock().unavailable = true;
     }
 
+    /// Answers every quote from now on.
+    pub fn resume(&self) {
+        self.lock().unavailable = false;
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -68,6 +76,7 @@ impl FakeCatalog {
 #[async_trait]
 impl Catalog for FakeCatalog {
     async fn quote(&self, products: &[ProductId]) -> Result<QuoteResult, CatalogUnavailable> {
+        assert!(products.len() <= PRODUCTS_MAX, "{} products", products.len());
         let State { products: known, unavailable } = &*self.lock();
         if *unavailable {
             return Err(CatalogUnavailable("the fake catalog is stopped".into()));

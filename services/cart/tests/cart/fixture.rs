@@ -38,6 +38,17 @@ impl Database {
         let off: i64 = sqlx::query_scalar(OFF).fetch_one(&mut *connection).await.unwrap();
         assert_eq!(off, 0, "carts whose events do not match their version");
     }
+
+    /// The number that a statement returns.
+    pub async fn number(&self, sql: &'static str) -> i64 {
+        let mut connection = self.db.acquire().await.unwrap();
+        sqlx::query_scalar(sql).fetch_one(&mut *connection).await.unwrap()
+    }
+
+    pub async fn execute(&self, sql: &'static str) {
+        let mut connection = self.db.acquire().await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut *connection).await.unwrap();
+    }
 }
 
 pub fn fresh() -> Uuid {
@@ -121,11 +132,11 @@ pub async fn put(
     quote: &QuoteResult,
     dedup_key: &DedupKey,
 ) -> Result<Outcome<View>, CartError> {
-    carts.add(carts.find(user).await?, line, quote, dedup_key).await
+    carts.add(carts.find(user.into()).await?, line, quote, dedup_key).await
 }
 
 /// Returns the cart's version and the units of each line.
 pub async fn held(carts: &PgCarts, user: UserId) -> (i64, Vec<u32>) {
-    let cart = carts.find(user).await.unwrap().cart;
+    let cart = carts.find(user.into()).await.unwrap().cart;
     (cart.version, cart.lines.iter().map(|line| line.quantity.get()).collect())
 }

@@ -39,7 +39,7 @@ async fn carts_and_checkouts_of_an_older_version_are_kept() {
 
     let carts = PgCarts::new(Db::for_test(&url, &MIGRATIONS).await, Arc::new(SystemIds), Epoch::default());
     let (first, second) = (UserId::new(Uuid::from_u128(0xa1)), UserId::new(Uuid::from_u128(0xa2)));
-    let cart = carts.find(first).await.unwrap().cart;
+    let cart = carts.find(first.into()).await.unwrap().cart;
     let lines: Vec<_> = cart.lines.iter().map(|line| (line.quantity, line.variant.as_str(), line.seen)).collect();
     assert_eq!((cart.version, lines), (7, vec![(units(3), "", eur(250)), (units(2), "red", eur(100))]));
 

@@ -16,7 +16,7 @@ async fn ct8_a_newer_copy_of_a_product_replaces_an_older_one_and_never_the_other
     let carts = &database.carts;
     let (me, chair) = (user(), product());
     add(carts, me, chair, 1).await;
-    let name = async || carts.find(me).await.unwrap().copies[&chair].name.clone();
+    let name = async || carts.find(me.into()).await.unwrap().copies[&chair].name.clone();
     assert_eq!(name().await, "Chair 1");
     carts.store_copies(&[copy(chair, 3)]).await.unwrap();
     carts.store_copies(&[copy(chair, 2)]).await.unwrap();
@@ -36,7 +36,7 @@ async fn a_copy_of_a_restored_catalog_replaces_one_of_the_lost_timeline_and_neve
     let (me, chair) = (user(), product());
     let restored = |version| ProductCopy { epoch: Epoch(1), ..copy(chair, version) };
     add(carts, me, chair, 1).await;
-    let name = async || carts.find(me).await.unwrap().copies[&chair].name.clone();
+    let name = async || carts.find(me.into()).await.unwrap().copies[&chair].name.clone();
     carts.store_copies(&[copy(chair, 9)]).await.unwrap();
     carts.store_copies(&[restored(4), copy(chair, 10)]).await.unwrap();
     assert_eq!(name().await, "Chair 4");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agora_api::cart as api;
-use agora_cart::{consumer::handle, http, ports::QuoteCache, service::CartService};
+use agora_cart::{consumer::handle, crypto::GuestTokens, http, service::CartService};
 use agora_chassis::{Process, SystemIds, WatchedFile, WatchedSecret};
 use agora_events::{Envelope, Event, catalog::Product};
 use agora_testkit::{Request, TestApp, TestKeys, internal_token};
@@ -17,6 +17,8 @@ use crate::{
 };
 
 pub const SECRET: &str = "only-for-tests";
+pub const GUEST_CARTS: &str = "/api/v1/guest-carts";
+pub const GUEST_CART: &str = "/api/v1/guest-carts/current";
 
 /// The service under test and one user.
 pub struct Shop {
@@ -33,18 +35,15 @@ pub struct Shop {
 
 impl Shop {
     pub async fn open() -> Self {
-        Self::open_with(None).await
+        Self::open_with(|service| service).await
     }
 
-    /// Shows carts with quotes of the cache.
-    pub async fn open_with(cache: Option<Arc<dyn QuoteCache>>) -> Self {
+    /// With a service that has what is not needed for every answer.
+    pub async fn open_with(add: impl FnOnce(CartService) -> CartService) -> Self {
         let (database, catalog) = (Database::create().await, FakeCatalog::default());
         let carts = Arc::new(database.carts.clone());
-        let service = CartService::new(carts, Arc::new(catalog.clone()), Arc::new(SystemIds));
-        let service = match cache {
-            Some(cache) => service.with_cache(cache),
-            None => service,
-        };
+        let tokens = Arc::new(GuestTokens::new(WatchedSecret::fixed(SECRET)));
+        let service = add(CartService::new(carts, Arc::new(catalog.clone()), tokens, Arc::new(SystemIds)));
         let (keys, process, me) = (TestKeys::new(), Process::for_test("cart"), user());
         let jwks = WatchedFile::fixed(keys.jwks());
         let verifier = TokenVerifier::watch(jwks, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
@@ -72,6 +71,30 @@ impl Shop {
     pub fn add(&self, product: ProductId, quantity: i64) -> Request {
         let body = json!({"productId": product, "quantity": quantity});
         self.public.post("/api/v1/cart/items", body).with(&self.token)
+    }
+
+    /// Creates a guest's cart and returns its token.
+    pub async fn guest(&self) -> String {
+        self.public.post(GUEST_CARTS, json!({})).await.expect(201).parse::<api::GuestCart>().cart_token
+    }
+
+    /// Creates a guest's cart with an idempotency key.
+    pub fn guest_with_key(&self, key: &str) -> Request {
+        self.public.post(GUEST_CARTS, json!({})).key(key)
+    }
+
+    pub fn add_as_guest(&self, token: &str, product: ProductId, quantity: i64) -> Request {
+        let body = json!({"productId": product, "quantity": quantity});
+        self.public.post(&format!("{GUEST_CART}/items"), body).header("x-cart-token", token)
+    }
+
+    pub fn view_as_guest(&self, token: &str) -> Request {
+        self.public.get(GUEST_CART).header("x-cart-token", token)
+    }
+
+    /// Merges a guest's cart into the cart of the user.
+    pub fn merge(&self, token: &str) -> Request {
+        self.public.post("/api/v1/cart/merge", json!({"cartToken": token})).with(&self.token)
     }
 
     pub async fn cart(&self) -> api::Cart {

@@ -66,6 +66,13 @@ impl Name {
     }
 }
 
+impl Default for Description {
+    /// The empty description.
+    fn default() -> Self {
+        Self(String::new())
+    }
+}
+
 impl Description {
     /// Accepts up to 10000 characters.
     pub fn parse(description: &str) -> Result<Self, Invalid> {

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use agora_events::catalog::{Product as ProductData, ProductDeleted, ProductEvent};
-use agora_vocab::{Invalid, ProductId, SellerId, Variant, WarehouseId};
+use agora_vocab::{Invalid, Patch, ProductId, SellerId, Variant, WarehouseId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::fields::{Description, ImageUrl, Label, Name, Price, PriceChange, Sku};
+use super::{
+    fields::{Description, ImageUrl, Label, Name, Price, PriceChange, Sku},
+    prices::Prices,
+    translation::{Translations, TranslationsChange},
+};
 
 /// A product, deleted or not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +44,12 @@ pub struct Details {
     pub supplier: Option<Label>,
     /// URL of a picture.
     pub image_url: Option<ImageUrl>,
+    /// Name and description in other languages. Of a product of a page, those that its client may prefer.
+    #[serde(default, skip_serializing_if = "Translations::is_empty")]
+    pub translations: Translations,
+    /// Prices in other currencies. Of a product of a page, that in the currency that its client chose.
+    #[serde(default, skip_serializing_if = "Prices::is_empty")]
+    pub prices: Prices,
 }
 
 /// A product with the units that can be ordered now, over all warehouses and variants.
@@ -134,51 +144,6 @@ impl Expected {
     }
 }
 
-/// One field of a JSON merge patch (RFC 7396).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Patch<T> {
-    /// Absent: the field does not change.
-    #[default]
-    Keep,
-    /// `null`: the field is removed.
-    Remove,
-    /// The field is set to this value.
-    Set(T),
-}
-
-impl<T> Patch<T> {
-    /// Whether the field is absent.
-    pub const fn is_keep(&self) -> bool {
-        matches!(self, Self::Keep)
-    }
-
-    /// Applies the patch to an optional field.
-    pub(super) fn applied(self, now: Option<T>) -> Option<T> {
-        match self {
-            Self::Keep => now,
-            Self::Remove => None,
-            Self::Set(value) => Some(value),
-        }
-    }
-}
-
-/// Requires `#[serde(skip_serializing_if = "Patch::is_keep")]` on the field, so that [`Patch::Keep`] becomes an absent field.
-impl<T: Serialize> Serialize for Patch<T> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Keep | Self::Remove => serializer.serialize_none(),
-            Self::Set(value) => serializer.serialize_some(value),
-        }
-    }
-}
-
-/// Requires `#[serde(default)]` on the field, so that an absent field becomes [`Patch::Keep`].
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Option::deserialize(deserializer)?.map_or(Self::Remove, Self::Set))
-    }
-}
-
 /// Fields to change; `None` and [`Patch::Keep`] leave a field unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
@@ -192,14 +157,18 @@ pub struct Change {
     pub brand: Patch<Label>,
     pub supplier: Patch<Label>,
     pub image_url: Patch<ImageUrl>,
+    pub translations: TranslationsChange,
+    /// Prices in other currencies: all of them.
+    pub prices: Patch<Prices>,
 }
 
 impl Product {
     /// Returns the details after a change; equal to the current details if the change has no effect.
     pub fn changed(&self, change: Change) -> Result<Details, Invalid> {
-        let Change { name, description, sku, price, category, brand, supplier, image_url } = change;
+        let Change { name, description, sku, price, category, brand, supplier, image_url, translations, prices } =
+            change;
         let now = self.details.clone();
-        Ok(Details {
+        let details = Details {
             name: name.unwrap_or(now.name),
             description: description.unwrap_or(now.description),
             sku: sku.applied(now.sku),
@@ -208,7 +177,11 @@ impl Product {
             brand: brand.applied(now.brand),
             supplier: supplier.applied(now.supplier),
             image_url: image_url.applied(now.image_url),
-        })
+            translations: now.translations.changed(translations)?,
+            prices: prices.applied(Some(now.prices)).unwrap_or_default(),
+        };
+        details.prices.check_beside(details.price)?;
+        Ok(details)
     }
 
     /// The event that the product was created.
@@ -228,7 +201,8 @@ impl Product {
 
     fn new_event(&self) -> ProductData {
         let Self { id, seller, version, details, created_at: _, updated_at: _ } = self.clone();
-        let Details { name, description, sku, price, category, brand, supplier, image_url } = details;
+        let Details { name, description, sku, price, category, brand, supplier, image_url, translations: _, prices: _ } =
+            details;
         ProductData {
             product_id: id,
             version,
@@ -265,6 +239,8 @@ mod tests {
                 brand: None,
                 supplier: None,
                 image_url: None,
+                translations: Translations::default(),
+                prices: Prices::default(),
             },
             created_at: OffsetDateTime::UNIX_EPOCH,
             updated_at: OffsetDateTime::UNIX_EPOCH,

@@ -2,7 +2,7 @@
 
 use agora_api::{List, catalog as api};
 use agora_vocab::ProductId;
-use agora_web::{Command, Identity, Json, PageQuery, Path, Problem, Query, Routes, created, no_content};
+use agora_web::{Command, EntityTags, Identity, Json, PageQuery, Path, Problem, Query, Routes, created, no_content};
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -11,6 +11,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
 use super::{
+    localized::Client,
     request,
     wire::{self, ChangeProduct},
 };
@@ -28,7 +29,7 @@ pub(super) fn routes() -> Routes<CatalogService> {
         .on(ADJUST_STOCK, inventory)
 }
 
-/// `GET /products?category=&q=&sort=&expand=&limit=&cursor=&offset=`
+/// `GET /products?category=&q=&sort=&expand=&limit=&cursor=&offset=&currency=`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
@@ -39,29 +40,45 @@ pub(super) struct ListQuery {
     pub limit: Option<String>,
     pub cursor: Option<String>,
     pub offset: Option<String>,
+    pub currency: Option<String>,
+}
+
+/// `GET /products/{id}?currency=`. Other parameters are ignored, as they were before there was one.
+#[derive(Debug, Default, Deserialize)]
+struct CurrencyQuery {
+    currency: Option<String>,
 }
 
 async fn list(
     State(catalog): State<CatalogService>,
     Query(query): Query<ListQuery>,
-) -> Result<Json<List<api::ListedProduct>>, Problem> {
-    let ListQuery { category, q, sort, expand, limit, cursor, offset } = query;
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let ListQuery { category, q, sort, expand, limit, cursor, offset, currency } = query;
     let page = PageQuery { limit, cursor, offset }.parse()?;
     let listing = wire::listing(category.as_deref(), q.as_deref(), sort.as_deref(), expand.as_deref(), page)?;
-    Ok(Json(wire::page(catalog.list(&listing).await?)))
+    let client = Client::of(&headers, currency.as_deref(), &catalog)?;
+    let page = catalog.list(&listing, &client.languages, client.currency).await?;
+    let headers = client.headers(&page.items);
+    Ok((headers, Json(wire::page(page, &client))).into_response())
 }
 
 async fn one(
     State(catalog): State<CatalogService>,
     Path(id): Path<ProductId>,
+    Query(CurrencyQuery { currency }): Query<CurrencyQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let listed = catalog.get(id).await?;
-    let tag = wire::etag(&listed);
-    if wire::is_known(&headers, &listed) {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    let client = Client::of(&headers, currency.as_deref(), &catalog)?;
+    let mut listed = catalog.get(id).await?;
+    let tag = wire::tag_text(&listed, &client.choice(&listed));
+    let known = EntityTags::none_match_lists(&headers, &tag);
+    let (etag, chosen) = ([(header::ETAG, wire::quoted(&tag))], client.headers(std::slice::from_ref(&listed)));
+    if known {
+        return Ok((StatusCode::NOT_MODIFIED, etag, chosen).into_response());
     }
-    Ok(([(header::ETAG, tag)], Json(wire::product(listed))).into_response())
+    client.localize(&mut listed);
+    Ok((etag, chosen, Json(wire::product(listed))).into_response())
 }
 
 async fn create(

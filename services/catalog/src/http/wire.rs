@@ -1,18 +1,27 @@
 //! Conversion between wire types and the domain. Reports all invalid fields of a body at once. Independent of SQL.
 
+mod change;
+mod invalid_fields;
+mod tags;
+
 use std::collections::BTreeSet;
 
 use agora_api::{List, catalog as api};
-use agora_vocab::{Currency, Invalid, ProductId, Variant, WarehouseId};
-use agora_web::{EntityTags, PageRequest, Problem, Start as PageStart, decode_cursor, encode_cursor};
-use http::{HeaderMap, HeaderValue, StatusCode};
-use serde::{Deserialize, Serialize};
+use agora_vocab::{Invalid, ProductId, Variant, WarehouseId};
+use agora_web::{PageRequest, Problem, Start as PageStart, decode_cursor, encode_cursor};
+use http::StatusCode;
 
+pub(super) use self::{
+    change::ChangeProduct,
+    invalid_fields::{InvalidFields, nullable},
+    tags::{etag, expected, quoted, tag_text},
+};
+use super::localized::{self, Client};
 use crate::{
     domain::{
-        Adjustment, Change, Cursor, Description, Details, Expected, Exported, ExportedLevel, Filter, IfMatch, ImageUrl,
-        Label, Listed, Listing, Name, Patch, Price, PriceChange, Product, ProductPage, QuotedVariant, Search, Sku,
-        Sort, Start, StockLocation, Taxonomy, Term,
+        Adjustment, Cursor, Description, Details, Exported, ExportedLevel, Filter, ImageUrl, Label, Listed, Listing,
+        Name, Price, Prices, Product, ProductPage, QuotedVariant, Search, Sku, Sort, Start, StockLocation, Taxonomy,
+        Term, Translations,
     },
     service::QuoteResult,
 };
@@ -27,7 +36,7 @@ const IDS_MAX: usize = 100;
 pub(super) fn product(listed: Listed) -> api::Product {
     let Listed { product, stock } = listed;
     let Product { id, seller, version, details, created_at, updated_at } = product;
-    let Details { name, description, sku, price, category, brand, supplier, image_url } = details;
+    let Details { name, description, sku, price, category, brand, supplier, image_url, translations, prices } = details;
     api::Product {
         id,
         name: name.into(),
@@ -39,6 +48,8 @@ pub(super) fn product(listed: Listed) -> api::Product {
         brand: brand.map(Into::into),
         supplier: supplier.map(Into::into),
         image_url: image_url.map(Into::into),
+        translations: localized::translations(&translations),
+        prices: prices.iter().collect(),
         seller_id: seller,
         version,
         created_at,
@@ -52,10 +63,13 @@ pub(super) fn term(term: Term) -> api::Term {
     api::Term { id, name: name.into(), version, created_at, updated_at }
 }
 
-/// A page of products, each with its terms if they were requested.
-pub(super) fn page(page: ProductPage) -> List<api::ListedProduct> {
+/// A page of products for a client, each with its terms if they were requested.
+pub(super) fn page(page: ProductPage, client: &Client) -> List<api::ListedProduct> {
     let ProductPage { items, total, next, mut terms } = page;
-    let listed = |item: Listed| {
+    let listed = |mut item: Listed| {
+        client.localize(&mut item);
+        item.product.details.translations = Translations::default();
+        item.product.details.prices = Prices::default();
         let expanded = terms.remove(&item.product.id).map(|terms| {
             let mut expanded = api::Expanded::default();
             for named in terms {
@@ -112,40 +126,6 @@ pub(super) fn export(products: Vec<Exported>) -> Result<Vec<u8>, Problem> {
     Ok(lines)
 }
 
-/// The text of a product's entity tag, `<version>.<stock>`: the response contains the stock, which changes without a new
-/// version.
-fn tag_text(listed: &Listed) -> String {
-    format!("{}.{}", listed.product.version, listed.stock)
-}
-
-/// The `ETag` of a product.
-pub(super) fn etag(listed: &Listed) -> HeaderValue {
-    // Digits, signs, a full stop and quotes are valid in a header value.
-    HeaderValue::try_from(format!("\"{}\"", tag_text(listed))).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
-}
-
-/// Whether the client has the representation: `If-None-Match` lists its tag.
-pub(super) fn is_known(headers: &HeaderMap, listed: &Listed) -> bool {
-    EntityTags::none_match_lists(headers, &tag_text(listed))
-}
-
-/// Parses the expected version from `If-Match` and the body. A tag is `"<version>"` or a value of [`etag`], of which only
-/// the version is compared: a change of stock does not make the version stale. Any other tag matches no version.
-pub(super) fn expected(headers: &HeaderMap, version: Option<i64>) -> Result<Expected, Problem> {
-    let tags = EntityTags::if_match(headers)?;
-    let if_match = tags.map(|tags| match tags.strong() {
-        None => IfMatch::Any,
-        Some(tags) => IfMatch::OneOf(tags.filter_map(version_of).collect()),
-    });
-    Ok(Expected { if_match, version })
-}
-
-/// The version of the tag `<version>` or `<version>.<stock>`.
-fn version_of(tag: &str) -> Option<i64> {
-    let (version, _stock) = tag.split_once('.').unwrap_or((tag, ""));
-    version.parse().ok()
-}
-
 /// Parses a listing request. Malformed query parameters are 400, a page size out of range is 422.
 pub(super) fn listing(
     category: Option<&str>,
@@ -184,48 +164,21 @@ pub(super) fn product_ids(field: &'static str, mut ids: Vec<ProductId>) -> Resul
     Ok(ids)
 }
 
-/// Collects the invalid fields of a body, so that the response lists all of them.
-#[derive(Debug, Default)]
-pub(super) struct InvalidFields(Vec<Invalid>);
-
-impl InvalidFields {
-    pub(super) const fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Returns the value, or records the error and returns `None`.
-    pub(super) fn take<T>(&mut self, parsed: Result<T, Invalid>) -> Option<T> {
-        parsed.map_err(|invalid| self.0.push(invalid)).ok()
-    }
-
-    /// Parses an optional field.
-    pub(super) fn optional<T>(
-        &mut self,
-        text: Option<&str>,
-        parse: impl FnOnce(&str) -> Result<T, Invalid>,
-    ) -> Option<T> {
-        text.and_then(|text| self.take(parse(text)))
-    }
-
-    /// A field that `null` cannot remove.
-    pub(super) fn required<T>(&mut self, field: &'static str, patch: Patch<T>) -> Option<T> {
-        match patch {
-            Patch::Keep => None,
-            Patch::Remove => self.take(Err(Invalid::new(field, "cannot be removed"))),
-            Patch::Set(value) => Some(value),
-        }
-    }
-
-    pub(super) fn into_problem(self) -> Problem {
-        self.0
-            .into_iter()
-            .fold(Problem::unprocessable(), |problem, Invalid { field, message }| problem.field(field, message))
-    }
-}
-
 /// Parses a new product: its details and its units in the main warehouse.
 pub(super) fn new_product(body: api::NewProduct) -> Result<(Details, i64), Problem> {
-    let api::NewProduct { name, description, sku, price, stock, category, brand, supplier, image_url } = body;
+    let api::NewProduct {
+        name,
+        description,
+        sku,
+        price,
+        stock,
+        category,
+        brand,
+        supplier,
+        image_url,
+        translations,
+        prices,
+    } = body;
     let mut invalid_fields = InvalidFields::default();
     let name = invalid_fields.take(Name::parse(&name));
     let description = invalid_fields.take(Description::parse(description.as_deref().unwrap_or_default()));
@@ -236,9 +189,16 @@ pub(super) fn new_product(body: api::NewProduct) -> Result<(Details, i64), Probl
     let brand = invalid_fields.optional(brand.as_deref(), |text| Label::parse("brand", text));
     let supplier = invalid_fields.optional(supplier.as_deref(), |text| Label::parse("supplier", text));
     let image_url = invalid_fields.optional(image_url.as_deref(), ImageUrl::parse);
+    let translations = invalid_fields.take(localized::parse(translations.unwrap_or_default())).unwrap_or_default();
+    let prices = invalid_fields.take(Prices::parse(prices.unwrap_or_default())).unwrap_or_default();
+    if let Some(price) = price {
+        invalid_fields.take(prices.check_beside(price));
+    }
     match (name, description, price, units) {
         (Some(name), Some(description), Some(price), Some(units)) if invalid_fields.is_empty() => {
-            Ok((Details { name, description, sku, price, category, brand, supplier, image_url }, units))
+            let details =
+                Details { name, description, sku, price, category, brand, supplier, image_url, translations, prices };
+            Ok((details, units))
         }
         _ => Err(invalid_fields.into_problem()),
     }
@@ -262,91 +222,5 @@ pub(super) fn inventory(product: ProductId, body: api::SetInventory) -> Result<(
             Ok((StockLocation { product, variant, warehouse: warehouse_id.unwrap_or(WarehouseId::MAIN) }, by))
         }
         _ => Err(invalid_fields.into_problem()),
-    }
-}
-
-/// Body of `PATCH /products/{id}`, a JSON merge patch (RFC 7396): absent fields do not change, `null` removes an optional
-/// field.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(super) struct ChangeProduct {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<i64>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    name: Patch<String>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    description: Patch<String>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    sku: Patch<String>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    price: Patch<ChangePrice>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    category: Patch<String>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    brand: Patch<String>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    supplier: Patch<String>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    image_url: Patch<String>,
-}
-
-/// A partial price: an absent member keeps its value.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct ChangePrice {
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    amount: Patch<i64>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    currency: Patch<Currency>,
-}
-
-impl ChangeProduct {
-    /// The version that the client has read, if sent.
-    pub(super) fn version(&self) -> Option<i64> {
-        self.version
-    }
-
-    /// Parses the change; an error lists every invalid field.
-    pub(super) fn parse(self) -> Result<Change, Problem> {
-        let Self { version: _, name, description, sku, price, category, brand, supplier, image_url } = self;
-        let mut invalid_fields = InvalidFields::default();
-        // `null` sets the description to the empty string.
-        let description = match description {
-            Patch::Remove => Patch::Set(String::new()),
-            other => other,
-        };
-        let change = Change {
-            name: invalid_fields.required("name", name).and_then(|text| invalid_fields.take(Name::parse(&text))),
-            description: invalid_fields
-                .required("description", description)
-                .and_then(|text| invalid_fields.take(Description::parse(&text))),
-            sku: nullable(&mut invalid_fields, sku, |text| Sku::parse(&text)),
-            price: invalid_fields.required("price", price).map(|price| change_price(&mut invalid_fields, price)),
-            category: nullable(&mut invalid_fields, category, |text| Label::parse("category", &text)),
-            brand: nullable(&mut invalid_fields, brand, |text| Label::parse("brand", &text)),
-            supplier: nullable(&mut invalid_fields, supplier, |text| Label::parse("supplier", &text)),
-            image_url: nullable(&mut invalid_fields, image_url, |text| ImageUrl::parse(&text)),
-        };
-        if invalid_fields.is_empty() { Ok(change) } else { Err(invalid_fields.into_problem()) }
-    }
-}
-
-fn change_price(invalid_fields: &mut InvalidFields, ChangePrice { amount, currency }: ChangePrice) -> PriceChange {
-    PriceChange {
-        amount: invalid_fields.required("price.amount", amount),
-        currency: invalid_fields.required("price.currency", currency),
-    }
-}
-
-/// An optional field that `null` removes.
-pub(super) fn nullable<V, T>(
-    invalid_fields: &mut InvalidFields,
-    patch: Patch<V>,
-    parse: impl FnOnce(V) -> Result<T, Invalid>,
-) -> Patch<T> {
-    match patch {
-        Patch::Keep => Patch::Keep,
-        Patch::Remove => Patch::Remove,
-        Patch::Set(value) => invalid_fields.take(parse(value)).map_or(Patch::Keep, Patch::Set),
     }
 }

@@ -1,20 +1,22 @@
 //! The port `Products` in PostgreSQL. Contains the SQL of the table `product`; the domain validates products.
 
+use std::collections::BTreeMap;
+
 use agora_outbox::{DedupKey, NewEvent, Outcome, claim_key, emit, store_result};
 use agora_postgres::{Tx, constraint};
-use agora_vocab::{ProductId, Variant, WarehouseId};
+use agora_vocab::{Currency, ProductId, Variant, WarehouseId};
 use async_trait::async_trait;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    PgCatalog, list,
+    PgCatalog, list, localized,
     rows::{ExportedRow, QuotedRow, Row},
 };
 use crate::{
     domain::{
-        Change, Details, Expected, Exported, ImageUrl, Label, Listed, Listing, Product, ProductPage, Quoted, Sku,
-        StockLevel, StockLocation,
+        Change, Details, Expected, Exported, ImageUrl, Label, Listed, Listing, Prices, Product, ProductPage, Quoted,
+        Sku, StockLevel, StockLocation, Translations,
     },
     ports::{ProductError, Products, StoreError},
 };
@@ -61,12 +63,30 @@ impl Products for PgCatalog {
         list::page(&self.reads, listing).await
     }
 
+    async fn translations(
+        &self,
+        ids: &[ProductId],
+        primary: &[String],
+    ) -> Result<BTreeMap<ProductId, Translations>, StoreError> {
+        localized::translations(&mut *self.reads.acquire().await?, ids, primary).await
+    }
+
+    async fn prices(&self, ids: &[ProductId], currency: Currency) -> Result<BTreeMap<ProductId, Prices>, StoreError> {
+        localized::prices(&mut *self.reads.acquire().await?, ids, currency).await
+    }
+
     async fn add(&self, product: &Product, units: i64, dedup_key: &DedupKey) -> Result<Outcome<Listed>, ProductError> {
         let mut tx = self.db.begin().await.map_err(StoreError::from)?;
         if let Some(stored) = claim_key(&mut tx, dedup_key).await.map_err(StoreError::from)? {
             return Ok(Outcome::Duplicate(stored));
         }
         let product = insert(&mut tx, product).await?;
+        if !product.details.translations.is_empty() {
+            localized::replace_translations(&mut tx, &[&product]).await?;
+        }
+        if !product.details.prices.is_empty() {
+            localized::replace_prices(&mut tx, &[&product]).await?;
+        }
         self.append_product_event(&mut tx, &product, &product.created(), product.version, dedup_key).await?;
         if units > 0 {
             self.open_stock(&mut tx, product.id, units, dedup_key).await?;
@@ -116,7 +136,15 @@ impl PgCatalog {
         if details == now.details {
             return done(tx, Listed { product: now, stock }, dedup_key).await;
         }
+        let translated = details.translations != now.details.translations;
+        let priced = details.prices != now.details.prices;
         let product = update(&mut tx, Product { details, version: now.version + 1, ..now }).await?;
+        if translated {
+            localized::replace_translations(&mut tx, &[&product]).await?;
+        }
+        if priced {
+            localized::replace_prices(&mut tx, &[&product]).await?;
+        }
         self.append_product_event(&mut tx, &product, &product.updated(), product.version, dedup_key).await?;
         done(tx, Listed { product, stock }, dedup_key).await
     }
@@ -190,7 +218,8 @@ pub(super) async fn find_for_change(tx: &mut Tx, id: ProductId) -> Result<Option
 async fn insert(tx: &mut Tx, product: &Product) -> Result<Product, ProductError> {
     const INSERT: &str = include_str!("../../sql/insert_product.sql");
     let Product { id, seller, version: _, details, created_at: _, updated_at: _ } = product;
-    let Details { name, description, sku, price, category, brand, supplier, image_url } = details;
+    let Details { name, description, sku, price, category, brand, supplier, image_url, translations: _, prices: _ } =
+        details;
     let written: Written = sqlx::query_as(INSERT)
         .bind(id.uuid())
         .bind(seller.uuid())
@@ -212,7 +241,8 @@ async fn insert(tx: &mut Tx, product: &Product) -> Result<Product, ProductError>
 
 async fn update(tx: &mut Tx, product: Product) -> Result<Product, ProductError> {
     const UPDATE: &str = include_str!("../../sql/update_product.sql");
-    let Details { name, description, sku, price, category, brand, supplier, image_url } = &product.details;
+    let Details { name, description, sku, price, category, brand, supplier, image_url, translations: _, prices: _ } =
+        &product.details;
     let written: Written = sqlx::query_as(UPDATE)
         .bind(product.id.uuid())
         .bind(product.version)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agora_vocab::{Money, ProductId, SellerId, TermId, Variant};
+use agora_vocab::{Currency, Money, ProductId, SellerId, TermId, Variant};
 use serde::Deserialize;
 use sqlx::types::Json;
 use time::OffsetDateTime;
@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::stock::LevelRow;
 use crate::{
     domain::{
-        Description, Details, Exported, ExportedLevel, ImageUrl, Label, Listed, Name, Price, Product, Quoted,
-        QuotedVariant, Sku, StockLevel, Taxonomy, Term,
+        Description, Details, Exported, ExportedLevel, ImageUrl, Label, Language, Listed, Name, Price, Prices, Product,
+        Quoted, QuotedVariant, Sku, StockLevel, Taxonomy, Term, Translation, Translations,
     },
     ports::StoreError,
 };
@@ -34,6 +34,19 @@ pub(super) struct Row {
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
     stock: i64,
+    /// By language; read by statements about single products.
+    #[sqlx(default)]
+    translations: Option<Json<BTreeMap<String, TranslationJson>>>,
+    /// Amounts by currency; read by the same statements.
+    #[sqlx(default)]
+    prices: Option<Json<BTreeMap<Currency, i64>>>,
+}
+
+/// A translation, as statements return it in JSON.
+#[derive(Deserialize)]
+struct TranslationJson {
+    name: String,
+    description: String,
 }
 
 #[derive(sqlx::FromRow)]
@@ -120,7 +133,17 @@ impl Row {
             created_at,
             updated_at,
             stock,
+            translations,
+            prices,
         } = self;
+        let translated = |(tag, TranslationJson { name, description })| {
+            let translation = Translation { name: Name::stored(name), description: Description::stored(description) };
+            (Language::stored(tag), translation)
+        };
+        let translations =
+            translations.map(|Json(found)| found).unwrap_or_default().into_iter().map(translated).collect();
+        let prices = prices.map(|Json(found)| found).unwrap_or_default();
+        let prices = prices.into_iter().map(|(currency, amount)| Money { amount, currency });
         let currency =
             price_currency.parse().map_err(|error: agora_vocab::Invalid| StoreError::Broken(error.into()))?;
         let details = Details {
@@ -132,6 +155,8 @@ impl Row {
             brand: brand.map(Label::stored),
             supplier: supplier.map(Label::stored),
             image_url: image_url.map(ImageUrl::stored),
+            translations: Translations::stored(translations),
+            prices: Prices::stored(prices),
         };
         let (id, seller) = (ProductId::new(id), SellerId::new(seller_id));
         Ok(Listed { product: Product { id, seller, version, details, created_at, updated_at }, stock })

@@ -28,6 +28,7 @@ fn order(order_id: OrderId, hold: i32) -> Order {
         payment_status: String::new(),
         items: Vec::new(),
         total: Money::zero(Currency::EUR),
+        charges: None,
     }
 }
 

@@ -8,7 +8,8 @@ use std::{
 use agora_catalog::{
     MIGRATIONS,
     domain::{
-        Description, Details, Hold, Lines, Listed, Name, Price, Product, Reservation, Seconds, Sku, StockLocation,
+        Description, Details, Hold, Lines, Listed, Name, Price, Prices, Product, Reservation, Seconds, Sku,
+        StockLocation, Translations,
     },
     ports::{Holds as _, Products as _},
     postgres::PgCatalog,
@@ -147,6 +148,8 @@ pub fn named(name: &str) -> Product {
             brand: None,
             supplier: None,
             image_url: None,
+            translations: Translations::default(),
+            prices: Prices::default(),
         },
         created_at: OffsetDateTime::UNIX_EPOCH,
         updated_at: OffsetDateTime::UNIX_EPOCH,

@@ -22,6 +22,10 @@ use super::permits::Permits;
 const LIMITS: TimeLimits =
     TimeLimits { connect: Duration::from_millis(500), silence: Duration::from_secs(15), total: Duration::from_mins(1) };
 
+/// Time limits of a request whose body is sent as it arrives: the response begins when all of it is handled.
+const STREAM_LIMITS: TimeLimits =
+    TimeLimits { connect: Duration::from_millis(500), silence: Duration::from_mins(1), total: Duration::from_mins(1) };
+
 /// Attempts per request. Each may reach another replica.
 const TRIES_MAX: u32 = 3;
 
@@ -34,6 +38,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 const CALLS_MAX: usize = 256;
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
+/// Most requests to one service at a time whose bodies are sent as they arrive. They have permits of their own, because each
+/// holds one for a minute.
+const STREAMS_MAX: usize = 8;
+
 /// `Retry-After` when a service is unreachable, in seconds.
 const RETRY_AFTER_S: u32 = 1;
 
@@ -45,6 +53,8 @@ pub struct Upstreams(Arc<Inner>);
 struct Inner {
     process: Process,
     client: HttpClient,
+    /// For bodies that are sent as they arrive.
+    stream_client: HttpClient,
     addresses: BTreeMap<&'static str, Upstream>,
 }
 
@@ -54,6 +64,7 @@ struct Upstream {
     dependency: Dependency,
     /// One for each request until its response begins.
     permits: Permits,
+    stream_permits: Permits,
 }
 
 /// A request to a service.
@@ -64,7 +75,7 @@ pub struct Call {
     /// Path and query.
     pub target: PathAndQuery,
     pub headers: HeaderMap,
-    /// Read to its end before anything is sent.
+    /// Read to its end before anything is sent by [`Upstreams::send`], sent as it arrives by [`Upstreams::send_stream`].
     pub body: Body,
 }
 
@@ -105,10 +116,12 @@ impl Upstreams {
     pub fn new(addresses: BTreeMap<&'static str, String>, process: &Process) -> Result<Self, InvalidOrigin> {
         let addresses = addresses.into_iter().map(|(service, address)| {
             let (origin, dependency) = (Origin::parse(&address)?, process.dependency(service));
-            Ok((service, Upstream { origin, dependency, permits: Permits::new(CALLS_MAX) }))
+            let (permits, stream_permits) = (Permits::new(CALLS_MAX), Permits::new(STREAMS_MAX));
+            Ok((service, Upstream { origin, dependency, permits, stream_permits }))
         });
         let addresses = addresses.collect::<Result<_, _>>()?;
-        Ok(Self(Arc::new(Inner { process: process.clone(), client: HttpClient::new(LIMITS), addresses })))
+        let (client, stream_client) = (HttpClient::new(LIMITS), HttpClient::new(STREAM_LIMITS));
+        Ok(Self(Arc::new(Inner { process: process.clone(), client, stream_client, addresses })))
     }
 
     /// Sends a request and returns the response as soon as its head arrives. A service of the same process gets it without
@@ -117,6 +130,35 @@ impl Upstreams {
         match self.0.process.routers_of(service) {
             Some(routers) => Ok(in_process(routers.public, call).await),
             None => self.send_over_http(service, call).await,
+        }
+    }
+
+    /// Like [`send`](Self::send), with a body that is sent as it arrives: once, because it cannot be read again.
+    pub async fn send_stream(&self, service: &'static str, call: Call) -> Result<Response, UpstreamError> {
+        if let Some(routers) = self.0.process.routers_of(service) {
+            return Ok(in_process(routers.public, call).await);
+        }
+        let upstream = self.0.addresses.get(service).ok_or(UpstreamError::Unknown { service })?;
+        let Some(_permit) = upstream.stream_permits.acquire(WAIT_MAX).await else {
+            return Err(UpstreamError::Busy { service });
+        };
+        let Call { method, target, headers, body } = call;
+        let mut request = Request::new(transport::streamed(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = target.into();
+        *request.headers_mut() = headers;
+        match self.0.stream_client.send(&upstream.origin, request, STREAM_LIMITS.total).await {
+            Ok(answer) => {
+                upstream.dependency.up();
+                Ok(answer.map(Body::new))
+            }
+            // The only part of the request that can fail now is its body.
+            Err(error) if error.is_of_the_request() => Err(UpstreamError::Body(BodyFault::of(&error))),
+            Err(error) => {
+                metrics::counter!("gateway_upstream_failed_total", "upstream" => service).increment(1);
+                upstream.dependency.down(reason(&error));
+                Err(UpstreamError::Away { service, source: error })
+            }
         }
     }
 

@@ -26,6 +26,8 @@ pub fn routes() -> Routes<Upstreams> {
     owned.fold(Routes::new(), |routes, (route, service)| {
         if route == catalog::routes::LIST {
             routes.on(route, list_products)
+        } else if route.is_streamed() {
+            routes.on(route, move |state, request| pass_on_stream(service, state, request))
         } else {
             routes.on(route, move |state, request| pass_on(service, state, request))
         }
@@ -51,9 +53,11 @@ async fn list_products(upstreams: State<Upstreams>, request: Request) -> Result<
     pass_on(&agora_topology::CATALOG, upstreams, request).await
 }
 
-/// The path of the route with the query, if that has a text to search for. The search knows nothing to expand.
+/// The path of the route with the query, if that has a text to search for. The search knows nothing to expand, and no other
+/// currencies.
 fn searched(route: Route, query: &str) -> Option<PathAndQuery> {
-    value(query, "q").filter(|text| !text.trim().is_empty() && value(query, "expand").is_none())?;
+    let unknown = || ["expand", "currency"].iter().any(|name| value(query, name).is_some());
+    value(query, "q").filter(|text| !text.trim().is_empty() && !unknown())?;
     PathAndQuery::try_from(format!("{}?{query}", route.path)).ok()
 }
 
@@ -68,14 +72,27 @@ async fn pass_on(
     State(upstreams): State<Upstreams>,
     request: Request,
 ) -> Result<Response, Problem> {
+    Ok(returned(upstreams.send(service.name, forwarded(request)?).await?))
+}
+
+/// Sends the body as it arrives: it may be larger than what the gateway can hold.
+async fn pass_on_stream(
+    service: &'static Service,
+    State(upstreams): State<Upstreams>,
+    request: Request,
+) -> Result<Response, Problem> {
+    Ok(returned(upstreams.send_stream(service.name, forwarded(request)?).await?))
+}
+
+/// The request as the service gets it; 404 if its path could be taken for another one.
+fn forwarded(request: Request) -> Result<Call, Problem> {
     let (parts, body) = request.into_parts();
     if is_ambiguous(parts.uri.path()) {
         return Err(Problem::not_found());
     }
     let target = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let headers = request_headers(&parts.headers, parts.extensions.get::<ConnectInfo<SocketAddr>>());
-    let answer = upstreams.send(service.name, Call { method: parts.method, target, headers, body }).await?;
-    Ok(returned(answer))
+    Ok(Call { method: parts.method, target, headers, body })
 }
 
 /// The answer of a service as the client gets it.
@@ -114,7 +131,7 @@ mod tests {
     fn a_list_of_products_is_a_search_if_it_has_a_text() {
         let target = |query| searched(search::routes::PRODUCTS, query).map(|target| target.to_string());
         assert_eq!(target("limit=3&q=oak%20chair").unwrap(), "/api/v1/search/products?limit=3&q=oak%20chair");
-        for query in ["", "limit=3", "q=", "q=%20", "query=x", "q=oak&expand=brand"] {
+        for query in ["", "limit=3", "q=", "q=%20", "query=x", "q=oak&expand=brand", "q=oak&currency=USD"] {
             assert_eq!(target(query), None, "{query}");
         }
     }

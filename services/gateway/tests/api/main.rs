@@ -4,6 +4,8 @@
 mod aliases;
 mod collection;
 mod hostile;
+mod pages;
+mod streams;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -304,10 +306,10 @@ async fn pages_of_a_listed_origin_may_call_and_others_may_not() {
         .request("OPTIONS".parse().unwrap(), "/api/v1/orders")
         .header("origin", "https://shop.example")
         .header("access-control-request-method", "POST")
-        .header("access-control-request-headers", "authorization,idempotency-key,traceparent,tracestate")
+        .header("access-control-request-headers", "authorization,idempotency-key,x-cart-token,traceparent,tracestate")
         .await
         .expect(200);
-    for allowed in ["traceparent", "tracestate"] {
+    for allowed in ["traceparent", "tracestate", "x-cart-token"] {
         assert!(preflight.header("access-control-allow-headers").contains(allowed), "{allowed}");
     }
     assert!(preflight.header("access-control-allow-methods").contains("POST"));

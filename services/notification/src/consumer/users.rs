@@ -2,7 +2,7 @@
 
 use agora_events::{
     Envelope,
-    user::{Account, Login, Preferences as EventPreferences, UserEvent},
+    user::{Account, EmailChangeRequest, Login, Preferences as EventPreferences, UserEvent},
 };
 use agora_outbox::Failure;
 use agora_vocab::{Email, UserId};
@@ -10,9 +10,11 @@ use serde_json::json;
 
 use super::notification;
 use crate::{
-    domain::{Content, Kind, Preferences, Priority, RecipientChange, Revision, UserUpdate},
+    domain::{Content, Kind, NewNotification, Preferences, Priority, RecipientChange, Revision, UserUpdate},
     service::Effects,
 };
+
+const KIND: (Kind, Priority) = (Kind::UserUpdate, Priority::Critical);
 
 pub(super) fn add(effects: &mut Effects, envelope: &Envelope, event: UserEvent) -> Result<(), Failure> {
     let (user, update) = match event {
@@ -31,14 +33,31 @@ pub(super) fn add(effects: &mut Effects, envelope: &Envelope, event: UserEvent) 
             let (email, reset_id, expires_at) = (address(&reset.email)?, reset.reset_id, reset.expires_at);
             (reset.user_id, UserUpdate::PasswordReset { email, reset_id, expires_at })
         }
+        UserEvent::EmailChangeRequested(request) => {
+            effects.notifications.extend(of_email_change(envelope, request)?);
+            return Ok(());
+        }
+        UserEvent::Erased(erased) => {
+            effects.erased.push((erased.user_id, revision(envelope)));
+            return Ok(());
+        }
         UserEvent::Revoked(revoked) => {
             let (all, reason) = (revoked.session_id.is_none(), revoked.reason);
             (revoked.user_id, UserUpdate::SessionsEnded { all, reason })
         }
     };
-    let kind = (Kind::UserUpdate, Priority::Critical);
-    effects.notifications.push(notification(envelope, user, kind, Content::UserUpdate(update), json!({})));
+    effects.notifications.push(notification(envelope, user, KIND, Content::UserUpdate(update), json!({})));
     Ok(())
+}
+
+/// A confirmation for the new address, and a notice for the present one, whose source is the request: one event is two mails.
+fn of_email_change(envelope: &Envelope, request: EmailChangeRequest) -> Result<[NewNotification; 2], Failure> {
+    let EmailChangeRequest { user_id, email, new_email, change_id, expires_at } = request;
+    let (email, new_email) = (address(&email)?, address(&new_email)?);
+    let notice = UserUpdate::EmailChangeRequested { email, new_email: new_email.clone() };
+    let confirmation = UserUpdate::EmailConfirmation { email: new_email, change_id, expires_at };
+    let make = |update| notification(envelope, user_id, KIND, Content::UserUpdate(update), json!({}));
+    Ok([make(confirmation), NewNotification { source: change_id.uuid(), ..make(notice) }])
 }
 
 fn of_account(effects: &mut Effects, envelope: &Envelope, account: Account) -> Result<UserId, Failure> {
@@ -50,8 +69,11 @@ fn of_account(effects: &mut Effects, envelope: &Envelope, account: Account) -> R
 }
 
 fn change(envelope: &Envelope, user: UserId, email: &str) -> Result<RecipientChange, Failure> {
-    let revision = Revision { epoch: i64::from(envelope.epoch), number: envelope.seq };
-    Ok(RecipientChange { user, revision, email: address(email)?, profile: None })
+    Ok(RecipientChange { user, revision: revision(envelope), email: address(email)?, profile: None })
+}
+
+fn revision(envelope: &Envelope) -> Revision {
+    Revision { epoch: i64::from(envelope.epoch), number: envelope.seq }
 }
 
 fn address(text: &str) -> Result<String, Failure> {

@@ -1,6 +1,6 @@
 //! What a notification says, as data: the subject, the sentences of the list, and what its template is filled with.
 
-use agora_vocab::{Money, OrderId, PasswordResetId, ProductId, PromotionId};
+use agora_vocab::{EmailChangeId, Money, OrderId, PasswordResetId, ProductId, PromotionId};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, macros::format_description};
 
@@ -18,6 +18,8 @@ pub enum Content {
     Promotion(Promotion),
     Generic(Generic),
     Recommendation(Recommendation),
+    CartUpdate(CartUpdate),
+    PriceChange(PriceChange),
 }
 
 /// What happened to an account.
@@ -45,6 +47,18 @@ pub enum UserUpdate {
     SessionsEnded {
         all: bool,
         reason: String,
+    },
+    /// The mail goes to the present address.
+    EmailChangeRequested {
+        email: String,
+        new_email: String,
+    },
+    /// The mail goes to the new address, which may be that of another person.
+    EmailConfirmation {
+        email: String,
+        change_id: EmailChangeId,
+        #[serde(with = "time::serde::rfc3339")]
+        expires_at: OffsetDateTime,
     },
 }
 
@@ -112,6 +126,29 @@ pub struct Product {
     pub category: Option<String>,
 }
 
+/// A product that is no longer sold and left the user's cart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CartUpdate {
+    pub product_id: ProductId,
+    /// The product's last name; empty if it is not known.
+    pub name: String,
+}
+
+/// A product in the user's cart that costs another price than the user knows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PriceChange {
+    pub product_id: ProductId,
+    pub name: String,
+    /// The variant; empty for a product without variants.
+    pub variant: String,
+    /// What one unit cost.
+    pub previous_price: Money,
+    /// What one unit costs.
+    pub price: Money,
+}
+
 /// A message that an admin wrote.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Generic {
@@ -127,8 +164,9 @@ impl Content {
             Self::UserUpdate(_) => Template::UserUpdate,
             Self::OrderUpdate(_) => Template::OrderUpdate,
             Self::Promotion(_) => Template::Promotion,
-            Self::Generic(_) => Template::Generic,
+            Self::Generic(_) | Self::CartUpdate(_) => Template::Generic,
             Self::Recommendation(_) => Template::Recommendation,
+            Self::PriceChange(_) => Template::PriceChange,
         }
     }
 
@@ -140,6 +178,8 @@ impl Content {
             Self::Promotion(promotion) => promotion.title.clone(),
             Self::Generic(generic) => generic.subject.clone(),
             Self::Recommendation(_) => "Recommended for you".to_owned(),
+            Self::CartUpdate(_) => "A product left your cart".to_owned(),
+            Self::PriceChange(_) => "A price in your cart changed".to_owned(),
         }
     }
 
@@ -151,6 +191,8 @@ impl Content {
             Self::Promotion(promotion) => promotion.message.clone().unwrap_or_else(|| names(&promotion.products)),
             Self::Generic(generic) => generic.text.clone(),
             Self::Recommendation(recommendation) => names(&recommendation.products),
+            Self::CartUpdate(update) => update.sentence(),
+            Self::PriceChange(change) => change.sentence(),
         }
     }
 
@@ -159,7 +201,9 @@ impl Content {
         match self {
             Self::UserUpdate(
                 UserUpdate::EmailChanged { previous_email: address, .. }
-                | UserUpdate::PasswordReset { email: address, .. },
+                | UserUpdate::PasswordReset { email: address, .. }
+                | UserUpdate::EmailChangeRequested { email: address, .. }
+                | UserUpdate::EmailConfirmation { email: address, .. },
             ) => Some(address),
             _ => None,
         }
@@ -171,6 +215,20 @@ impl Content {
             Self::UserUpdate(UserUpdate::PasswordReset { reset_id, .. }) => Some(*reset_id),
             _ => None,
         }
+    }
+
+    /// The change of the address whose token the mail's link carries.
+    pub fn email_change(&self) -> Option<EmailChangeId> {
+        match self {
+            Self::UserUpdate(UserUpdate::EmailConfirmation { change_id, .. }) => Some(*change_id),
+            _ => None,
+        }
+    }
+
+    /// Whether the mail goes to an address that is not known to be the user's: it must not carry a text that the user chose,
+    /// such as a name, to a person who did not ask for it.
+    pub const fn is_for_unconfirmed_address(&self) -> bool {
+        matches!(self, Self::UserUpdate(UserUpdate::EmailConfirmation { .. }))
     }
 }
 
@@ -190,6 +248,8 @@ impl UserUpdate {
             Self::EmailChanged { .. } => "Your e-mail address was changed",
             Self::PasswordReset { .. } => "Set a new password",
             Self::SessionsEnded { .. } => "You were signed out",
+            Self::EmailChangeRequested { .. } => "A change of your e-mail address was requested",
+            Self::EmailConfirmation { .. } => "Confirm your e-mail address",
         }
     }
 
@@ -210,6 +270,15 @@ impl UserUpdate {
             }
             Self::PasswordReset { expires_at, .. } => format!(
                 "A new password was requested for your account. The link works until {}. If it was not you, do nothing.",
+                shown(*expires_at)
+            ),
+            Self::EmailChangeRequested { new_email, .. } => format!(
+                "A change of the e-mail address of your account to {new_email} was requested. If it was not you, change your \
+                 password: that cancels the request.",
+            ),
+            Self::EmailConfirmation { expires_at, .. } => format!(
+                "This address was given as the new e-mail address of an account. The link confirms it until {}. If it was not \
+                 you, do nothing.",
                 shown(*expires_at)
             ),
             Self::SessionsEnded { all, reason } => {
@@ -276,6 +345,21 @@ impl OrderUpdate {
     /// Whether the mail is about the progress between payment and delivery, which users may not want.
     pub(super) const fn is_progress(&self) -> bool {
         matches!(self.stage, OrderStage::Processing | OrderStage::Shipped | OrderStage::Completed)
+    }
+}
+
+impl CartUpdate {
+    pub(super) fn sentence(&self) -> String {
+        let name = if self.name.is_empty() { "A product" } else { &self.name };
+        format!("{name} is no longer sold and was removed from your cart.")
+    }
+}
+
+impl PriceChange {
+    pub(super) fn sentence(&self) -> String {
+        let Self { product_id: _, name, variant, previous_price, price } = self;
+        let variant = if variant.is_empty() { String::new() } else { format!(" ({variant})") };
+        format!("{name}{variant} in your cart now costs {price}. It cost {previous_price} before.")
     }
 }
 

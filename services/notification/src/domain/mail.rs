@@ -4,7 +4,7 @@ use askama::Template as _;
 use uuid::Uuid;
 
 use super::{
-    content::{Content, Generic, LINES_MAX, Line, OrderUpdate, Product, UserUpdate},
+    content::{Content, Generic, LINES_MAX, Line, OrderUpdate, PriceChange, Product, UserUpdate},
     notification::{SUBJECT_CHARS_MAX, one_line},
 };
 
@@ -25,8 +25,8 @@ pub struct Frame<'a> {
     pub optional: bool,
     /// Identifies the picture by which opening the mail is noticed.
     pub tracking: Option<Uuid>,
-    /// The token by which a new password is set.
-    pub reset_token: Option<&'a str>,
+    /// The token of the mail's link: to set a new password, or to confirm a new address.
+    pub token: Option<&'a str>,
 }
 
 /// A mail ready to be sent.
@@ -44,9 +44,9 @@ pub fn render(content: &Content, frame: Frame<'_>) -> Result<Rendered, askama::E
     let shell = Shell::of(&subject, frame);
     let (html, text) = match content {
         Content::UserUpdate(update) => {
-            let (sentence, reset) = (update.sentence(), reset(update, frame));
-            let (shell, sentence, reset) = (&shell, sentence.as_str(), reset.as_ref());
-            (UserHtml { shell, sentence, reset }.render()?, UserText { shell, sentence, reset }.render()?)
+            let (sentence, action) = (update.sentence(), action(update, frame));
+            let (shell, sentence, action) = (&shell, sentence.as_str(), action.as_ref());
+            (UserHtml { shell, sentence, action }.render()?, UserText { shell, sentence, action }.render()?)
         }
         Content::OrderUpdate(order) => {
             let (sentence, url) = (order.sentence(), frame.links.to(&format!("/orders/{}", order.order_id)));
@@ -72,10 +72,21 @@ pub fn render(content: &Content, frame: Frame<'_>) -> Result<Rendered, askama::E
             let (shell, paragraphs) = (&shell, lines.as_slice());
             (GenericHtml { shell, paragraphs }.render()?, GenericText { shell, paragraphs }.render()?)
         }
+        Content::CartUpdate(update) => {
+            let sentence = update.sentence();
+            let lines = [sentence.as_str()];
+            let (shell, paragraphs) = (&shell, lines.as_slice());
+            (GenericHtml { shell, paragraphs }.render()?, GenericText { shell, paragraphs }.render()?)
+        }
         Content::Recommendation(recommendation) => {
             let products = items(&recommendation.products, frame.links);
             let (shell, products) = (&shell, products.as_slice());
             (RecommendationHtml { shell, products }.render()?, RecommendationText { shell, products }.render()?)
+        }
+        Content::PriceChange(change) => {
+            let (sentence, url) = (change.sentence(), frame.links.to(&format!("/products/{}", change.product_id)));
+            let (shell, sentence, url) = (&shell, sentence.as_str(), url.as_deref());
+            (PriceHtml { shell, sentence, url, change }.render()?, PriceText { shell, sentence, url, change }.render()?)
         }
     };
     Ok(Rendered { subject, html, text })
@@ -90,8 +101,9 @@ struct Shell {
     tracking_url: Option<String>,
 }
 
-/// How a new password is set: by a link, or by the token itself where the shop has no address.
-struct Reset {
+/// What the mail asks for: by a link, or by the token itself where the shop has no address.
+struct Action {
+    label: &'static str,
     url: Option<String>,
     token: String,
 }
@@ -120,10 +132,14 @@ impl Links {
     }
 }
 
-fn reset(update: &UserUpdate, frame: Frame<'_>) -> Option<Reset> {
-    let UserUpdate::PasswordReset { .. } = update else { return None };
-    let token = frame.reset_token?.to_owned();
-    Some(Reset { url: frame.links.to(&format!("/reset-password?token={token}")), token })
+fn action(update: &UserUpdate, frame: Frame<'_>) -> Option<Action> {
+    let (label, page) = match update {
+        UserUpdate::PasswordReset { .. } => ("Set a new password", "reset-password"),
+        UserUpdate::EmailConfirmation { .. } => ("Confirm this address", "confirm-email"),
+        _ => return None,
+    };
+    let token = frame.token?.to_owned();
+    Some(Action { label, url: frame.links.to(&format!("/{page}?token={token}")), token })
 }
 
 fn items<'a>(products: &'a [Product], links: &Links) -> Vec<Item<'a>> {
@@ -151,7 +167,7 @@ macro_rules! parts {
 }
 
 parts! {
-    UserHtml "user_update.html", UserText "user_update.txt" { sentence: &'a str, reset: Option<&'a Reset> }
+    UserHtml "user_update.html", UserText "user_update.txt" { sentence: &'a str, action: Option<&'a Action> }
     OrderHtml "order_update.html", OrderText "order_update.txt" {
         sentence: &'a str, url: Option<&'a str>, order: &'a OrderUpdate, lines: &'a [Line], more: bool
     }
@@ -160,4 +176,7 @@ parts! {
     }
     GenericHtml "generic.html", GenericText "generic.txt" { paragraphs: &'a [&'a str] }
     RecommendationHtml "recommendation.html", RecommendationText "recommendation.txt" { products: &'a [Item<'a>] }
+    PriceHtml "price_change.html", PriceText "price_change.txt" {
+        sentence: &'a str, url: Option<&'a str>, change: &'a PriceChange
+    }
 }

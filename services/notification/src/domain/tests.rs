@@ -1,6 +1,6 @@
 //! Tests of rules across the files of the domain.
 
-use agora_vocab::{Currency, Money, OrderId, PasswordResetId, ProductId, PromotionId, UserId};
+use agora_vocab::{Currency, EmailChangeId, Money, OrderId, PasswordResetId, ProductId, PromotionId, UserId};
 use time::macros::datetime;
 use uuid::Uuid;
 
@@ -18,8 +18,7 @@ fn links() -> Links {
 
 fn filled(content: &Content, name: Option<&str>) -> Rendered {
     let links = links();
-    let frame =
-        Frame { links: &links, name, optional: true, tracking: Some(Uuid::from_u128(9)), reset_token: Some("t.k") };
+    let frame = Frame { links: &links, name, optional: true, tracking: Some(Uuid::from_u128(9)), token: Some("t.k") };
     render(content, frame).unwrap()
 }
 
@@ -30,6 +29,16 @@ fn order(stage: OrderStage, lines: Vec<Line>) -> Content {
 
 fn line(name: &str) -> Line {
     Line { name: name.into(), variant: String::new(), quantity: 2, price: eur(1999) }
+}
+
+fn price_change(name: &str, variant: &str) -> Content {
+    Content::PriceChange(PriceChange {
+        product_id: ProductId::new(Uuid::from_u128(3)),
+        name: name.into(),
+        variant: variant.into(),
+        previous_price: eur(1999),
+        price: eur(2199),
+    })
 }
 
 /// Defect of B (docs/DEFECTS.md): content was not escaped, and loops and conditions of templates were sent as text.
@@ -49,6 +58,7 @@ fn no2_every_template_escapes_what_people_wrote_and_has_a_text_part() {
         Content::Promotion(promotion),
         Content::Generic(Generic { subject: EVIL.into(), text: EVIL.into() }),
         Content::Recommendation(Recommendation { products: vec![product] }),
+        price_change(EVIL, EVIL),
     ];
     let templates: Vec<_> = contents.iter().map(Content::template).collect();
     assert_eq!(templates, Template::ALL);
@@ -60,6 +70,54 @@ fn no2_every_template_escapes_what_people_wrote_and_has_a_text_part() {
             assert!(!part.contains("{{") && !part.contains("{%"), "{part}");
         }
     }
+}
+
+#[test]
+fn ct9_the_mail_of_a_removed_product_names_it_and_escapes_its_name() {
+    let content = |name: &str| {
+        let (product_id, name) = (ProductId::new(Uuid::nil()), name.into());
+        Content::CartUpdate(CartUpdate { product_id, name })
+    };
+    let mail = filled(&content(EVIL), Some("Ada"));
+    assert_eq!(mail.subject, "A product left your cart");
+    assert!(!mail.html.contains("<script>") && mail.text.contains(EVIL), "{}", mail.html);
+    assert_eq!(content("").summary(), "A product is no longer sold and was removed from your cart.");
+    let stored = serde_json::json!({
+        "template": "cartUpdate",
+        "data": { "productId": Uuid::nil(), "name": "Lamp" },
+    });
+    assert_eq!(serde_json::to_value(content("Lamp")).unwrap(), stored, "what one build stores, later ones read");
+    assert_eq!(serde_json::from_value::<Content>(stored).unwrap(), content("Lamp"));
+}
+
+#[test]
+fn no2_the_mail_of_a_changed_price_has_both_prices_and_a_link_to_the_product() {
+    let mail = filled(&price_change("Desk lamp", "black"), Some("Ada"));
+    assert_eq!(mail.subject, "A price in your cart changed");
+    let link = "https://shop.example/products/00000000-0000-0000-0000-000000000003";
+    for part in [&mail.html, &mail.text] {
+        for expected in ["Hello Ada,", "Desk lamp (black)", "19.99 EUR", "21.99 EUR", link] {
+            assert!(part.contains(expected), "{expected}: {part}");
+        }
+    }
+    let summary = price_change("Desk lamp", "").summary();
+    assert_eq!(summary, "Desk lamp in your cart now costs 21.99 EUR. It cost 19.99 EUR before.");
+    let stored = serde_json::json!({
+        "template": "priceChange",
+        "data": {
+            "productId": "00000000-0000-0000-0000-000000000003",
+            "name": "Lamp",
+            "variant": "",
+            "previousPrice": { "amount": 1999, "currency": "EUR" },
+            "price": { "amount": 2199, "currency": "EUR" },
+        },
+    });
+    assert_eq!(
+        serde_json::to_value(price_change("Lamp", "")).unwrap(),
+        stored,
+        "what one build stores, later ones read"
+    );
+    assert_eq!(serde_json::from_value::<Content>(stored).unwrap(), price_change("Lamp", ""));
 }
 
 #[test]
@@ -90,9 +148,25 @@ fn no4_the_mail_of_a_password_reset_has_a_link_with_the_token_and_the_list_does_
     }
     assert!(!content.summary().contains("t.k"));
     let bare = Links::default();
-    let frame = Frame { links: &bare, name: None, optional: false, tracking: None, reset_token: Some("t.k") };
+    let frame = Frame { links: &bare, name: None, optional: false, tracking: None, token: Some("t.k") };
     let mail = render(&content, frame).unwrap();
     assert!(mail.text.contains("Your token: t.k") && !mail.html.contains("href"), "{}", mail.html);
+}
+
+#[test]
+fn the_mail_to_a_new_address_has_a_link_with_the_token_and_the_list_does_not() {
+    let content = Content::UserUpdate(UserUpdate::EmailConfirmation {
+        email: "countess@example.com".into(),
+        change_id: EmailChangeId::new(Uuid::from_u128(6)),
+        expires_at: datetime!(2026-01-02 04:04 UTC),
+    });
+    let mail = filled(&content, None);
+    for part in [&mail.html, &mail.text] {
+        assert!(part.contains("https://shop.example/confirm-email?token=t.k"), "{part}");
+        assert!(part.contains("2026-01-02 04:04 UTC"), "{part}");
+    }
+    assert!(mail.html.contains("Confirm this address") && !content.summary().contains("t.k"));
+    assert_eq!(content.address(), Some("countess@example.com"));
 }
 
 #[test]
@@ -100,7 +174,7 @@ fn no14_a_mail_has_a_picture_only_if_it_is_tracked() {
     let content = Content::UserUpdate(UserUpdate::Registered);
     assert!(filled(&content, None).html.contains("/api/v1/notifications/track/00000000-0000-0000-0000-000000000009"));
     let links = links();
-    let frame = Frame { links: &links, name: None, optional: false, tracking: None, reset_token: None };
+    let frame = Frame { links: &links, name: None, optional: false, tracking: None, token: None };
     let mail = render(&content, frame).unwrap();
     assert!(!mail.html.contains("<img") && !mail.html.contains("preferences"), "{}", mail.html);
 }
@@ -137,6 +211,9 @@ fn no7_progress_promotions_and_recommendations_follow_the_preferences_and_nothin
     ] {
         cases.push((Kind::OrderUpdate, order(stage, Vec::new()), always));
     }
+    let removed = CartUpdate { product_id: ProductId::new(Uuid::nil()), name: "Lamp".into() };
+    cases.push((Kind::OrderUpdate, Content::CartUpdate(removed), false));
+    cases.push((Kind::OrderUpdate, price_change("Lamp", ""), false));
     for (kind, content, always) in cases {
         assert_eq!(is_wanted(kind, &content, none), always, "{kind:?} {content:?}");
         assert!(is_wanted(kind, &content, all));

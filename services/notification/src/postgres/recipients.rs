@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{PgNotifications, rows::RecipientRow};
 use crate::{
-    domain::{Preferences, Recipient, RecipientChange},
+    domain::{Preferences, Recipient, RecipientChange, Revision},
     ports::{Recipients, StoreError},
 };
 
@@ -53,9 +53,28 @@ impl Recipients for PgNotifications {
         Ok(())
     }
 
+    async fn erase_recipients(&self, erased: &[(UserId, Revision)]) -> Result<(), StoreError> {
+        const ERASE: &str = include_str!("../../sql/erase_recipients.sql");
+        const MAILS: &str = include_str!("../../sql/delete_mails_of_users.sql");
+        const NOTIFICATIONS: &str = include_str!("../../sql/delete_notifications_of_users.sql");
+        const BUCKETS: &str = "delete from mail_bucket where bucket_id = any ($1)";
+        let users: Vec<Uuid> = erased.iter().map(|(user, _)| user.uuid()).collect();
+        let epochs: Vec<i64> = erased.iter().map(|(_, revision)| revision.epoch).collect();
+        let numbers: Vec<i64> = erased.iter().map(|(_, revision)| revision.number).collect();
+        let mut tx = self.db.begin().await?;
+        let erase = sqlx::query_scalar(ERASE).bind(users).bind(epochs).bind(numbers);
+        let users: Vec<Uuid> = erase.fetch_all(&mut *tx).await?;
+        // The queue first, as where a mail is ended.
+        for delete in [MAILS, NOTIFICATIONS, BUCKETS] {
+            sqlx::query(delete).bind(&users).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
     async fn find_recipient(&self, user: UserId) -> Result<Option<Recipient>, StoreError> {
-        const FIND: &str =
-            "select email, name, promotions, order_updates, recommendations from recipient where user_id = $1";
+        const FIND: &str = "select email, name, promotions, order_updates, recommendations
+            from recipient where user_id = $1 and email is not null";
         let find = sqlx::query_as(FIND).bind(user.uuid());
         let row: Option<RecipientRow> = find.fetch_optional(&mut *self.db.acquire().await?).await?;
         Ok(row.map(Recipient::from))

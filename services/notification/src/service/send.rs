@@ -85,13 +85,15 @@ impl NotificationService {
         let to = address.ok_or(MailFailure::UnknownRecipient)?.to_owned();
         let name = recipient.and_then(|recipient| recipient.name.as_deref());
         let name = name.map(|name| one_line(name, NAME_CHARS_MAX)).filter(|name| !name.is_empty());
-        let token = mail.content.password_reset().map(|id| self.tokens.password_reset(id));
+        let name = name.filter(|_| !mail.content.is_for_unconfirmed_address());
+        let reset = mail.content.password_reset().map(|id| self.tokens.password_reset(id));
+        let token = reset.or_else(|| mail.content.email_change().map(|id| self.tokens.email_change(id)));
         let frame = Frame {
             links: &self.settings.links,
             name: name.as_deref(),
             optional: mail.priority == Priority::Standard,
             tracking: mail.tracking,
-            reset_token: token.as_deref(),
+            token: token.as_deref(),
         };
         let rendered = render(&mail.content, frame).map_err(|error| MailFailure::NotNow(error.to_string()))?;
         Ok(OutgoingMail { id: mail.id, to, name, rendered })

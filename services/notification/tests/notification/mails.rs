@@ -1,6 +1,8 @@
 //! Mails: who gets which, once, and what happens while the mail server does not take them.
 
 use agora_events::{
+    cart::{Cart, CartEvent},
+    cart_line::{CartLineEvent, RemovedProduct, RepricedLine},
     order::OrderEvent,
     payment::{Payment, PaymentEvent, Refund},
     user::{EmailChange, Login, PasswordReset, Preferences, Revocation, UserEvent},
@@ -11,10 +13,13 @@ use agora_notification::{
     ports::OutgoingMail,
 };
 use agora_testkit::Behaviour;
-use agora_vocab::{CommandId, NotificationId, OrderId, PasswordResetId, PaymentId, RefundId, SessionId, UserId};
+use agora_vocab::{
+    CartId, CommandId, NotificationId, OrderId, PasswordResetId, PaymentId, ProductId, RefundId, SessionId, UserId,
+};
 use agora_web::verify_derived_token;
 use serde_json::json;
 use time::macros::datetime;
+use uuid::Uuid;
 
 use crate::shop::{
     GENEROUS, Options, SECRET, Shop, account, address, envelope, eur, fresh, mailer, order, placed, recommended, user,
@@ -233,6 +238,79 @@ async fn no7_the_three_preferences_are_respected_and_security_and_order_mails_ar
     shop.deliver_all(vec![envelope(&UserEvent::Updated(account(ada, "Ada", Preferences::default())), 2)]).await;
     shop.send().await;
     assert!(shop.subjects("ada@example.com").contains(&"Recommended for you".to_owned()));
+}
+
+#[tokio::test]
+async fn ct9_a_product_that_left_a_cart_is_reported_once_and_by_mail_to_those_who_want_order_updates() {
+    let shop = Shop::open().await;
+    let quiet = Preferences { order_updates: false, ..Preferences::default() };
+    let (ada, ben) = (shop.register("Ada").await, shop.register_with("Ben", quiet).await);
+    let removed = |user_id: UserId, version: i64| {
+        CartLineEvent::Removed(RemovedProduct {
+            cart_id: CartId::new(user_id.uuid()),
+            user_id,
+            version,
+            product_id: ProductId::new(Uuid::from_u128(7)),
+            name: "Desk lamp".into(),
+            reason: "deleted".into(),
+        })
+    };
+    for user in [ada, ben] {
+        shop.deliver(&removed(user, 2)).await;
+        // The product came back, and left again: another event, the same notification.
+        shop.deliver(&removed(user, 5)).await;
+    }
+    let cart = Cart { cart_id: CartId::new(ada.uuid()), user_id: ada, version: 6, items: Vec::new() };
+    shop.deliver(&CartEvent::Updated(cart)).await;
+    shop.send().await;
+    assert_eq!(shop.subjects("ada@example.com"), ["Welcome", "A product left your cart"]);
+    assert_eq!(shop.subjects("ben@example.com"), ["Welcome"]);
+    for user in [ada, ben] {
+        let listed = shop.list(user, "?type=ORDER_UPDATE").await;
+        assert_eq!(listed["total"], 1, "{listed}");
+        let text = "Desk lamp is no longer sold and was removed from your cart.";
+        assert!(listed["items"][0].to_string().contains(text), "{listed}");
+    }
+}
+
+#[tokio::test]
+async fn ct8_a_changed_price_is_mailed_once_for_each_change_to_those_who_want_order_updates() {
+    let shop = Shop::open().await;
+    let quiet = Preferences { order_updates: false, ..Preferences::default() };
+    let (ada, ben) = (shop.register("Ada").await, shop.register_with("Ben", quiet).await);
+    let repriced = |user_id: UserId, version: i64, previous: i64, price: i64| {
+        CartLineEvent::Repriced(RepricedLine {
+            cart_id: CartId::new(user_id.uuid()),
+            user_id,
+            version,
+            product_id: ProductId::new(Uuid::from_u128(7)),
+            variant: "black".into(),
+            name: "Desk <b>lamp</b>".into(),
+            previous_price: eur(previous),
+            price: eur(price),
+        })
+    };
+    for user in [ada, ben] {
+        let events = vec![envelope(&repriced(user, 2, 1999, 2199), 2), envelope(&repriced(user, 3, 2199, 1999), 3)];
+        shop.deliver_all(events.clone()).await;
+        // The broker delivers both once more.
+        shop.deliver_all(events).await;
+    }
+    shop.send().await;
+    let subject = "A price in your cart changed";
+    assert_eq!(shop.subjects("ada@example.com"), ["Welcome", subject, subject]);
+    assert_eq!(shop.subjects("ben@example.com"), ["Welcome"]);
+    let mut html: Vec<_> = shop.mails_to("ada@example.com")[1..].iter().map(|mail| mail.part("text/html")).collect();
+    html.sort_unstable_by_key(|part| !part.contains("now costs 21.99 EUR"));
+    assert!(html[0].contains("now costs 21.99 EUR. It cost 19.99 EUR before."), "{}", html[0]);
+    assert!(html[1].contains("now costs 19.99 EUR. It cost 21.99 EUR before."), "{}", html[1]);
+    assert!(html.iter().all(|part| !part.contains("<b>") && part.contains("lamp")), "{html:?}");
+    for user in [ada, ben] {
+        let listed = shop.list(user, "?type=ORDER_UPDATE").await;
+        assert_eq!(listed["total"], 2, "{listed}");
+    }
+    let states = shop.texts("select mail from notification where kind = 'ORDER_UPDATE' order by mail").await;
+    assert_eq!(states, ["opted_out", "opted_out", "sent", "sent"]);
 }
 
 /// Defect of B (docs/DEFECTS.md): a failed mail was never sent again.

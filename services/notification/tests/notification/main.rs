@@ -5,10 +5,14 @@
 mod broker;
 mod campaigns;
 mod dead_letters;
+mod erasure;
 mod events;
 mod lists;
 mod mails;
 mod once;
 mod plans;
+mod receiver;
 mod shop;
 mod tracking;
+mod webhook_admin;
+mod webhooks;

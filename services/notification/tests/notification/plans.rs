@@ -6,8 +6,11 @@ use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
 /// Name of each file, its text, and the types of its parameters.
-const STATEMENTS: [(&str, &str, &[&str]); 27] = [
+const STATEMENTS: [(&str, &str, &[&str]); 42] = [
     ("store_recipients", include_str!("../../sql/store_recipients.sql"), &["recipient_change[]"]),
+    ("erase_recipients", include_str!("../../sql/erase_recipients.sql"), &["uuid[]", "bigint[]", "bigint[]"]),
+    ("delete_mails_of_users", include_str!("../../sql/delete_mails_of_users.sql"), &["uuid[]"]),
+    ("delete_notifications_of_users", include_str!("../../sql/delete_notifications_of_users.sql"), &["uuid[]"]),
     (
         "store_notifications",
         include_str!("../../sql/store_notifications.sql"),
@@ -62,12 +65,58 @@ const STATEMENTS: [(&str, &str, &[&str]); 27] = [
     ("delete_old_dead_letters", include_str!("../../sql/delete_old_dead_letters.sql"), &["int", "bigint"]),
     ("delete_old_campaigns", include_str!("../../sql/delete_old_campaigns.sql"), &["int", "bigint"]),
     ("delete_old_buckets", include_str!("../../sql/delete_old_buckets.sql"), &["int", "bigint"]),
+    (
+        "store_webhook_events",
+        include_str!("../../sql/store_webhook_events.sql"),
+        &["new_webhook_event[]", "int", "float8"],
+    ),
+    (
+        "lease_webhook_deliveries",
+        include_str!("../../sql/lease_webhook_deliveries.sql"),
+        &["bigint", "bigint", "float8"],
+    ),
+    (
+        "end_webhook_attempt",
+        include_str!("../../sql/end_webhook_attempt.sql"),
+        &["uuid", "uuid", "int", "text", "float8", "int", "text", "text", "boolean", "int"],
+    ),
+    (
+        "page_of_webhook_deliveries",
+        include_str!("../../sql/page_of_webhook_deliveries.sql"),
+        &["uuid", "timestamptz", "uuid", "bigint"],
+    ),
+    (
+        "page_of_webhook_deliveries_in_state",
+        include_str!("../../sql/page_of_webhook_deliveries_in_state.sql"),
+        &["uuid", "timestamptz", "uuid", "bigint", "text"],
+    ),
+    ("find_webhook_delivery", include_str!("../../sql/find_webhook_delivery.sql"), &["uuid", "uuid"]),
+    ("redeliver_webhook", include_str!("../../sql/redeliver_webhook.sql"), &["uuid", "uuid"]),
+    (
+        "redrive_webhook",
+        include_str!("../../sql/redrive_webhook.sql"),
+        &["uuid", "timestamptz", "timestamptz", "bigint"],
+    ),
+    (
+        "change_webhook",
+        include_str!("../../sql/change_webhook.sql"),
+        &["uuid", "text", "text", "boolean", "text[]", "boolean"],
+    ),
+    ("delete_old_webhook_events", include_str!("../../sql/delete_old_webhook_events.sql"), &["int", "bigint"]),
+    (
+        "delete_webhook_deliveries_of_deleted",
+        include_str!("../../sql/delete_webhook_deliveries_of_deleted.sql"),
+        &["bigint"],
+    ),
+    ("delete_deleted_webhooks", include_str!("../../sql/delete_deleted_webhooks.sql"), &["bigint"]),
 ];
 
 const SETTINGS: &str = "set enable_seqscan = on; set enable_hashjoin = on; set enable_mergejoin = on; set jit = on; \
     set plan_cache_mode = force_generic_plan";
 
+/// Without the limit of the service: the rows are made by few statements, beside other tests.
 const FILL: &str = "
+    set statement_timeout = 0;
     insert into recipient (user_id, email, email_epoch, email_seq, promotions)
         select gen_random_uuid(), 'user' || n || '@example.com', 0, 1, n % 3 = 0 from generate_series(1, 20000) as n;
     insert into notification (id, source_id, user_id, kind, priority, subject, summary, content, mail, tracking_id, created_at)
@@ -86,6 +135,21 @@ const FILL: &str = "
         select gen_random_uuid(), 'message', 'cart', 'r', case when n % 100 = 0 then 'open' else 'discarded' end,
             now() - random() * interval '80 days'
         from generate_series(1, 20000) as n;
+    insert into webhook_endpoint (id, url, description, event_types, active, deleted_at)
+        select gen_random_uuid(), 'https://example.com/' || n, '', case when n % 2 = 0 then '{order.paid}'::text[] end,
+            n % 400 = 0, case when n % 1000 = 1 then now() - interval '2 days' end
+        from generate_series(1, 20000) as n;
+    insert into webhook_secret (id, endpoint_id, sealed)
+        select gen_random_uuid(), id, 'sealed'::bytea from webhook_endpoint;
+    insert into webhook_event (id, kind, body, occurred_at, created_at)
+        select gen_random_uuid(), 'order.paid', '{}', now(), now() - random() * interval '29 days'
+        from generate_series(1, 20000) as n;
+    insert into webhook_delivery (endpoint_id, event_id, kind, state, attempts, due_at, leased_until, created_at)
+        select e.id, v.id, v.kind, case when v.n % 20 = 0 then 'waiting' when v.n % 20 = 1 then 'failed' else 'delivered' end, 1,
+            case when v.n % 20 = 0 then now() + random() * interval '1 hour' end,
+            case when v.n % 400 = 0 then now() + interval '1 minute' end, v.created_at
+        from (select id from webhook_endpoint where active) as e
+        cross join (select id, kind, created_at, row_number() over () as n from webhook_event limit 400) as v;
     analyze";
 
 async fn plan(connection: &mut Connection, (name, sql, types): (&str, &str, &[&str])) -> Value {

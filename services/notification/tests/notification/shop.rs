@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use agora_chassis::{Process, SystemClock, SystemIds, WatchedFile, WatchedSecret};
+use agora_cipher::EnvelopeCipher;
 use agora_events::{
     Envelope, Event,
     order::{Order, OrderEvent, OrderLine},
@@ -16,14 +17,16 @@ use agora_notification::{
         broker::KafkaBroker,
         link_tokens::DerivedTokens,
         smtp::{Encryption, SmtpMailer, SmtpServer},
+        webhooks::HttpWebhooks,
     },
     consumer::handle,
     domain::{Bucket, Links, Priority, RateLimits},
     http,
     ports::Mailer,
     postgres::PgNotifications,
-    service::{NotificationService, Parts, Settings},
+    service::{NotificationService, Parts, Settings, WebhookParts, WebhookService},
 };
+use agora_outbound::foreign::{AddressPolicy, ForeignLimits, SystemResolver};
 use agora_postgres::Db;
 use agora_testkit::{MailServer, ReceivedMail, TestApp, TestDatabase, TestKeys};
 use agora_vocab::{Clock as _, Currency, Epoch, Ids as _, Money, OrderId, ProductId, Role, SellerId, UserId};
@@ -34,6 +37,14 @@ use uuid::Uuid;
 
 pub const SECRET: &str = "only-for-tests";
 pub const FROM: &str = "Shop <shop@shop.example>";
+/// 32 bytes in Base64.
+pub const ENCRYPTION_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+/// Limits of webhooks that a test can wait for.
+const WEBHOOK_LIMITS: ForeignLimits = ForeignLimits {
+    connect: Duration::from_millis(500),
+    total: Duration::from_millis(1_500),
+    answer_bytes_max: 8 << 10,
+};
 /// Mails that are sent in one go are far fewer.
 const ROUNDS_MAX: usize = 200;
 
@@ -53,6 +64,7 @@ pub struct Shop {
     pub keys: TestKeys,
     pub admin: String,
     pub process: Process,
+    policy: AddressPolicy,
 }
 
 /// How a shop differs from the usual one.
@@ -62,11 +74,13 @@ pub struct Options {
     pub limits: RateLimits,
     /// Broker and isolation key; without one, nothing is sent to Kafka.
     pub kafka: Option<agora_kafka::Config>,
+    /// Which addresses webhooks may be sent to.
+    pub webhooks: AddressPolicy,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { mail: true, open_tracking: false, limits: GENEROUS, kafka: None }
+        Self { mail: true, open_tracking: false, limits: GENEROUS, kafka: None, webhooks: AddressPolicy::development() }
     }
 }
 
@@ -86,6 +100,7 @@ impl Shop {
             broker: Arc::new(KafkaBroker(Producer::new(&kafka))),
             tokens: Arc::new(DerivedTokens(WatchedSecret::fixed(SECRET))),
             ids: Arc::new(SystemIds),
+            webhooks: webhook_parts(&db, options.webhooks.clone(), ENCRYPTION_KEY, None),
         };
         let links = Links { public_url: Some("https://shop.example".into()) };
         let settings = Settings { links, open_tracking: options.open_tracking, limits: options.limits };
@@ -95,7 +110,12 @@ impl Shop {
         let verifier = TokenVerifier::watch(jwks, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
         let public = TestApp::new(http::routers(service.clone(), verifier, &process).public);
         let admin = keys.token(user(), &[Role::Admin]);
-        Self { service, public, smtp, db, server, keys, admin, process }
+        Self { service, public, smtp, db, server, keys, admin, process, policy: options.webhooks }
+    }
+
+    /// The webhooks of another process of the shop, with these encryption keys.
+    pub fn replica(&self, key: &str, previous: Option<&str>) -> WebhookService {
+        WebhookService::new(webhook_parts(&self.db, self.policy.clone(), key, previous), Arc::new(SystemIds))
     }
 
     pub fn token(&self, user: UserId) -> String {
@@ -175,6 +195,16 @@ impl Shop {
     }
 }
 
+fn webhook_parts(db: &Db, policy: AddressPolicy, key: &str, previous: Option<&str>) -> WebhookParts {
+    let resolver = Arc::new(SystemResolver::default());
+    let sender = HttpWebhooks::with_limits(policy, resolver, Arc::new(SystemClock), WEBHOOK_LIMITS).unwrap();
+    WebhookParts {
+        store: Arc::new(PgNotifications::new(db.clone(), Arc::new(SystemIds), Epoch::default())),
+        cipher: Arc::new(EnvelopeCipher::new(WatchedSecret::fixed(key), previous.map(WatchedSecret::fixed))),
+        sender: Arc::new(sender),
+    }
+}
+
 /// A client of the mail server.
 pub fn mailer(smtp: &MailServer, encryption: Encryption, process: &Process) -> Arc<dyn Mailer> {
     let server = SmtpServer {
@@ -234,6 +264,7 @@ pub fn order(user_id: UserId) -> Order {
             seller_id: SellerId::HOUSE,
         }],
         total: eur(3998),
+        charges: None,
     }
 }
 

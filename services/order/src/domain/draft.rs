@@ -6,7 +6,7 @@ use agora_vocab::{Address, Money, MoneyError, OrderId, PaymentId, ProductId, Qua
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-use super::{CartVersion, Line, Order, OrderProgress, OwnPayment, Saga, State};
+use super::{CartVersion, Charges, Line, Order, OrderProgress, OwnPayment, Saga, State};
 
 /// Maximum number of lines of an order; limit of one quote and one reservation.
 pub const DRAFT_LINES_MAX: usize = 100;
@@ -96,7 +96,9 @@ pub struct OrderDraft {
     pub cart: Option<CartVersion>,
     /// Lines with prices and totals.
     pub lines: Vec<Line>,
+    /// What the order costs, charges included.
     pub total: Money,
+    pub charges: Charges,
     pub address: Option<Address>,
     /// Payment to make as soon as the stock is reserved.
     pub pay: Option<(PaymentId, PayWith)>,
@@ -167,7 +169,7 @@ impl PayWith {
 impl OrderDraft {
     /// Builds the order with `number`, created at `now` and payable for `window`.
     pub fn into_state(self, number: String, now: OffsetDateTime, window: Duration) -> State {
-        let Self { id, user, cart, lines, total, address, pay } = self;
+        let Self { id, user, cart, lines, total, charges, address, pay } = self;
         let order = Order {
             id,
             number,
@@ -175,6 +177,7 @@ impl OrderDraft {
             cart,
             lines,
             total,
+            charges,
             address,
             expires_at: now + window,
             created_at: now,

@@ -1,14 +1,14 @@
 //! The order aggregate: fields fixed at creation and the progress that changes. No I/O.
 
 use agora_events::{
-    order::{Order as OrderPayload, OrderEvent, OrderLine},
+    order::{Charges as ChargesPayload, Order as OrderPayload, OrderEvent, OrderLine},
     order_return, shipment,
 };
 use agora_vocab::{Address, CartId, Epoch, Money, OrderId, PaymentId, ProductId, Quantity, SellerId, UserId, Variant};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{LineUnits, PaymentStatus, Return, Shipment, Status};
+use super::{Charges, LineUnits, PaymentStatus, Return, Shipment, Status};
 
 /// An order. All fields except `progress`, `shipments`, `returns`, `version`, `event_seq` and `updated_at` are fixed at creation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,8 +23,11 @@ pub struct Order {
     pub cart: Option<CartVersion>,
     /// Ordered lines, at least one.
     pub lines: Vec<Line>,
-    /// Sum of all lines.
+    /// Sum of all lines less the discount, and shipping.
     pub total: Money,
+    /// What it costs beside its lines.
+    #[serde(default, skip_serializing_if = "Charges::is_empty")]
+    pub charges: Charges,
     pub address: Option<Address>,
     /// End of the payment window, by the database's clock.
     #[serde(with = "time::serde::rfc3339")]
@@ -174,7 +177,21 @@ impl Order {
             payment_status: payment_status.as_str().to_owned(),
             items: self.lines.iter().map(Line::to_payload).collect(),
             total: self.total,
+            charges: self.charges.to_payload(),
         }
+    }
+}
+
+impl Charges {
+    fn to_payload(&self) -> Option<ChargesPayload> {
+        let Self { discount, shipping, tax } = self;
+        let payload = ChargesPayload {
+            discount: discount.as_ref().map(|discount| discount.amount),
+            shipping_price: shipping.as_ref().map(|shipping| shipping.price),
+            tax: tax.as_ref().map(|tax| tax.amount),
+            shipping_tax: shipping.as_ref().and_then(|shipping| shipping.tax.as_ref()).map(|tax| tax.amount),
+        };
+        (!self.is_empty()).then_some(payload)
     }
 }
 

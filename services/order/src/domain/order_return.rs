@@ -20,8 +20,11 @@ pub struct Return {
     /// In the sequence of the order's lines; at least one.
     pub items: Vec<LineUnits>,
     pub reason: String,
-    /// The price of the units.
+    /// What is refunded for the units.
     pub amount: Money,
+    /// The part of `amount` of each item, in their sequence; empty for an order without a discount, whose units cost their price.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub amounts: Vec<Money>,
     pub status: ReturnStatus,
     /// Whether the units are sold again; `None` until they are received.
     pub resellable: Option<bool>,

@@ -13,7 +13,7 @@ use super::{
     wire::{location, wire},
 };
 use crate::{
-    domain::{FieldError, Order, PayWith, RequestedLines, Source},
+    domain::{CouponCode, FieldError, MethodCode, Order, PayWith, RequestedLines, Source},
     ports::Listing,
     service::{Error, NewOrder, OrderService, Placed, Shipping},
 };
@@ -121,7 +121,8 @@ fn page(page: Page<Order>) -> List<api::Order> {
 
 /// Validates the request body; returns every invalid field on error.
 fn parse(user: UserId, body: api::NewOrder) -> Result<NewOrder, Vec<FieldError>> {
-    let api::NewOrder { items, address_id, shipping_address, payment, expected_total } = body;
+    let api::NewOrder { items, address_id, shipping_address, payment, expected_total, coupon_code, shipping_method } =
+        body;
     let mut wrong = Vec::new();
     let source = items.map_or(Ok(Source::Cart), |items| {
         RequestedLines::parse(items.into_iter().map(item).collect()).map(Source::Items)
@@ -143,8 +144,14 @@ fn parse(user: UserId, body: api::NewOrder) -> Result<NewOrder, Vec<FieldError>>
     };
     let pay = payment.map(|api::PayWith { method, token }| PayWith::parse(&method, &token)).transpose();
     let pay = pay.map_err(|found| wrong.extend(found)).ok();
-    match (source, shipping, pay) {
-        (Some(source), Some(shipping), Some(pay)) => Ok(NewOrder { user, source, shipping, pay, expected_total }),
+    let coupon = coupon_code.map(|code| CouponCode::parse("couponCode", &code)).transpose();
+    let coupon = coupon.map_err(|error| wrong.push(error)).ok();
+    let shipping_method = shipping_method.map(|code| MethodCode::parse("shippingMethod", &code)).transpose();
+    let shipping_method = shipping_method.map_err(|error| wrong.push(error)).ok();
+    match (source, shipping, pay, coupon, shipping_method) {
+        (Some(source), Some(shipping), Some(pay), Some(coupon), Some(shipping_method)) => {
+            Ok(NewOrder { user, source, shipping, pay, expected_total, coupon, shipping_method })
+        }
         _ => Err(wrong),
     }
 }

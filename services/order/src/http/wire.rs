@@ -2,12 +2,14 @@
 
 use agora_api::order as api;
 use agora_outbox::StoredResponse;
+use agora_vocab::Money;
 use agora_web::Problem;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::domain::{
-    Line, LineUnits, Order, OrderProgress, OwnPayment, PaymentStatus, Return, Shipment, Shortage, State, Status,
+    Line, LineUnits, Order, OrderProgress, OwnPayment, PaymentStatus, Return, Shipment, ShippingTax, Shortage, State,
+    Status, Tax, TaxPolicy,
 };
 
 /// URL path of an order.
@@ -25,8 +27,20 @@ pub(super) fn wire(order: &Order) -> api::Order {
         status: status.as_str().to_owned(),
         payment_status: payment_status.as_str().to_owned(),
         payment_id: payment,
-        items: order.lines.iter().map(item).collect(),
+        items: order
+            .lines
+            .iter()
+            .enumerate()
+            .map(|(index, line)| item(line, (order.charges.discount_of(index), order.charges.tax_of(index))))
+            .collect(),
         total: order.total,
+        discount: order.charges.discount.as_ref().map(|discount| discount.amount),
+        coupon_code: order.charges.discount.as_ref().map(|discount| discount.code.as_str().to_owned()),
+        shipping_method: order.charges.shipping.as_ref().map(|shipping| shipping.method.as_str().to_owned()),
+        shipping_price: order.charges.shipping.as_ref().map(|shipping| shipping.price),
+        tax: order.charges.tax.as_ref().map(tax),
+        shipping_tax: order.charges.shipping.as_ref().and_then(|shipping| shipping.tax.as_ref()).map(shipping_tax),
+        tax_total: order.charges.tax_total(),
         shipping_address: order.address.clone().map(Into::into),
         shipments: order.shipments.iter().map(|shipment| parcel(order, shipment)).collect(),
         returns: order.returns.iter().map(|returned| order_return(order, returned)).collect(),
@@ -34,6 +48,28 @@ pub(super) fn wire(order: &Order) -> api::Order {
         expires_at: order.expires_at,
         created_at: order.created_at,
         updated_at: order.updated_at,
+    }
+}
+
+fn tax(tax: &Tax) -> api::Tax {
+    let Tax { country, basis_points, policy, rounding, amount, lines: _ } = tax;
+    api::Tax {
+        country: country.as_str().to_owned(),
+        basis_points: *basis_points,
+        included: *policy == TaxPolicy::Included,
+        rounding: rounding.as_str().to_owned(),
+        amount: *amount,
+    }
+}
+
+fn shipping_tax(tax: &ShippingTax) -> api::ShippingTax {
+    let ShippingTax { country, basis_points, policy, rounding, amount } = tax;
+    api::ShippingTax {
+        country: country.as_str().to_owned(),
+        basis_points: *basis_points,
+        included: *policy == TaxPolicy::Included,
+        rounding: rounding.as_str().to_owned(),
+        amount: *amount,
     }
 }
 
@@ -52,7 +88,7 @@ fn parcel(order: &Order, shipment: &Shipment) -> api::Shipment {
 }
 
 fn order_return(order: &Order, returned: &Return) -> api::Return {
-    let Return { id, items, reason, amount, status, resellable, created_at, updated_at } = returned;
+    let Return { id, items, reason, amount, amounts: _, status, resellable, created_at, updated_at } = returned;
     api::Return {
         id: *id,
         status: status.as_str().to_owned(),
@@ -74,7 +110,7 @@ fn units(order: &Order, items: &[LineUnits]) -> Vec<api::ShippedItem> {
     items.iter().filter_map(item).collect()
 }
 
-fn item(line: &Line) -> api::Item {
+fn item(line: &Line, (discount, tax): (Option<Money>, Option<Money>)) -> api::Item {
     let Line { product, variant, name, quantity, price, total, brand, category, supplier, seller } = line;
     api::Item {
         product_id: *product,
@@ -83,6 +119,8 @@ fn item(line: &Line) -> api::Item {
         quantity: quantity.get(),
         price: *price,
         total: *total,
+        discount,
+        tax,
         brand: brand.clone(),
         category: category.clone(),
         supplier: supplier.clone(),

@@ -9,18 +9,19 @@ use agora_vocab::{CommandId, OrderId, Page, PageSize, UserId};
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
+use super::PersonalData;
 use crate::domain::{LimitReached, Order, OrderDraft, Refused, RunnerId, SagaEvent, SagaLease, State};
 
 /// Everything that this service stores.
-pub trait OrderStore: Orders + Sagas + OrderReads + IdempotencyLeases {}
+pub trait OrderStore: Orders + Sagas + OrderReads + IdempotencyLeases + PersonalData {}
 
-impl<T: Orders + Sagas + OrderReads + IdempotencyLeases> OrderStore for T {}
+impl<T: Orders + Sagas + OrderReads + IdempotencyLeases + PersonalData> OrderStore for T {}
 
 /// Orders and their history.
 #[async_trait]
 pub trait Orders: Send + Sync {
-    /// Writes a new order, its first event and its saga, leased by `runner`, unless it would exceed a limit of its user's
-    /// unpaid orders. Of parallel orders of a user, each counts those that were written before it.
+    /// Writes a new order, its first event, its saga, leased by `runner`, and the use of its coupon, unless it would exceed a
+    /// limit of its user's unpaid orders or of the coupon. Of parallel orders of a user, each counts those that were written before it.
     async fn create(&self, draft: OrderDraft, issued: Issued, runner: RunnerId) -> Result<SagaSnapshot, CreateError>;
 
     /// Applies [`crate::domain::decide`] to each event in turn and writes order, history, event and saga in one transaction,
@@ -75,6 +76,9 @@ pub trait OrderReads: Send + Sync {
     async fn find(&self, order: OrderId) -> Result<Option<Order>, StoreError> {
         Ok(self.load(order).await?.map(|snapshot| snapshot.state.order))
     }
+
+    /// Returns when an order was paid first, from its history; `None` if it never was.
+    async fn paid_at(&self, order: OrderId) -> Result<Option<OffsetDateTime>, StoreError>;
 
     /// Returns a page of orders, newest first; `next` is the id of its last order if older ones exist.
     async fn page(&self, listing: &Listing) -> Result<Page<Order>, StoreError>;
@@ -168,6 +172,9 @@ pub enum CreateError {
     /// The user has as many unpaid orders or held units as a user can have.
     #[error(transparent)]
     LimitReached(LimitReached),
+    /// All uses of the coupon, or all of the user's, are claimed.
+    #[error("the coupon is used up")]
+    CouponExhausted,
     /// The idempotency lease of the request was cancelled meanwhile.
     #[error("the idempotency lease of the order was cancelled")]
     LeaseLost,

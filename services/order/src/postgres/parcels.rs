@@ -40,6 +40,8 @@ struct ReturnRow {
     updated_at: OffsetDateTime,
     lines: Vec<i16>,
     quantities: Vec<i32>,
+    /// Of each line, or none.
+    amounts: Vec<i64>,
 }
 
 /// Adds shipments and returns to loaded orders. No statement if no status allows one, as between a new order and its payment.
@@ -128,8 +130,9 @@ async fn insert_return(
     (order, seq): (OrderId, i64),
     returned: &Return,
 ) -> Result<(), StoreError> {
-    let Return { id, items, reason, amount, status, created_at, resellable: _, updated_at: _ } = returned;
+    let Return { id, items, reason, amount, amounts, status, created_at, resellable: _, updated_at: _ } = returned;
     let (lines, quantities) = columns(items);
+    let amounts: Vec<i64> = amounts.iter().map(|amount| amount.amount).collect();
     sqlx::query(include_str!("../../sql/insert_return.sql"))
         .bind(id.uuid())
         .bind(order.uuid())
@@ -140,6 +143,7 @@ async fn insert_return(
         .bind(created_at)
         .bind(lines)
         .bind(quantities)
+        .bind(amounts)
         .execute(connection)
         .await?;
     Ok(())
@@ -159,12 +163,14 @@ fn items((lines, quantities): (Vec<i16>, Vec<i32>)) -> Result<Vec<LineUnits>, Bo
 
 impl ReturnRow {
     fn into_return(self, currency: Currency) -> Result<Return, BoxError> {
-        let Self { id, status, reason, amount_minor, resellable, created_at, updated_at, lines, quantities, .. } = self;
+        let Self { id, status, reason, amount_minor, resellable, created_at, updated_at, .. } = self;
+        let amounts: Result<_, _> = self.amounts.into_iter().map(|amount| Money::new(amount, currency)).collect();
         Ok(Return {
             id: ReturnId::new(id),
-            items: items((lines, quantities))?,
+            items: items((self.lines, self.quantities))?,
             reason,
             amount: Money::new(amount_minor, currency)?,
+            amounts: amounts?,
             status: status.parse()?,
             resellable,
             created_at,

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::types::Json;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
@@ -22,6 +23,13 @@ use crate::{
 impl OrderReads for PgOrders {
     async fn load(&self, order: OrderId) -> Result<Option<SagaSnapshot>, StoreError> {
         find(&mut *self.db.acquire().await?, order).await
+    }
+
+    async fn paid_at(&self, order: OrderId) -> Result<Option<OffsetDateTime>, StoreError> {
+        const PAID: &str = "select at from order_event where order_id = $1 and kind = $2 order by seq limit 1";
+        let mut connection = self.db.acquire().await?;
+        let paid = sqlx::query_scalar(PAID).bind(order.uuid()).bind("order.paid");
+        Ok(paid.fetch_optional(&mut *connection).await?)
     }
 
     async fn page(&self, listing: &Listing) -> Result<Page<Order>, StoreError> {

@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        CartVersion, HistoryEntry, Line, Order, OrderChange, OrderProgress, Phase, Saga, SagaLease, State, phase,
-        wake_at,
+        CartVersion, Charges, HistoryEntry, Line, Order, OrderChange, OrderProgress, Phase, Saga, SagaLease, State,
+        phase, wake_at,
     },
     ports::{SagaSnapshot, StoreError},
 };
 
-/// A row of the view `order_with_lines`.
+/// A row of the view `order_with_charges`.
 #[derive(sqlx::FromRow)]
 pub(super) struct OrderRow {
     id: Uuid,
@@ -36,10 +36,11 @@ pub(super) struct OrderRow {
     expires_at: OffsetDateTime,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
+    charges: Option<Json<Charges>>,
     lines: Vec<LineRow>,
 }
 
-/// The saga's columns of `order_with_lines`.
+/// The saga's columns of `order_with_charges`.
 #[derive(sqlx::FromRow)]
 pub(super) struct SagaRow {
     #[sqlx(flatten)]
@@ -214,6 +215,7 @@ impl OrderRow {
             expires_at,
             created_at,
             updated_at,
+            charges,
             lines,
         } = self;
         let progress = OrderProgress {
@@ -230,6 +232,7 @@ impl OrderRow {
             cart: cart_id.zip(cart_version).map(|(id, version)| CartVersion { id: CartId::new(id), version }),
             lines: lines.into_iter().map(|line| line.read(&currency)).collect::<Result<_, _>>()?,
             total: money(total_minor, &currency)?,
+            charges: charges.map(|Json(charges)| charges).unwrap_or_default(),
             address: shipping_address.map(|Json(address)| address),
             expires_at,
             created_at,

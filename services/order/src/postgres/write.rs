@@ -4,7 +4,7 @@
 
 use agora_outbox::{DedupRecord, NewEvents, StoredResponse, write_once};
 use agora_postgres::Connection;
-use sqlx::Row as _;
+use sqlx::{Row as _, types::Json};
 use time::OffsetDateTime;
 
 use super::{
@@ -24,6 +24,8 @@ pub(super) struct Effects {
     pub(super) result: Option<DedupRecord>,
     /// Completes the request that created the order.
     pub(super) response: Option<StoredResponse>,
+    /// Whether the order ends and gives the use of its coupon back.
+    pub(super) gives_coupon_back: bool,
 }
 
 /// Inserts an order at `now` with its lines, history, saga and events, if the idempotency lease exists and the user's limits
@@ -45,7 +47,8 @@ pub(super) async fn create(
         .bind(effects.entries.iter().map(EntryRow::of).collect::<Vec<_>>())
         .bind(effects.events.rows())
         .bind(i64::from(limits.orders))
-        .bind(i64::from(limits.units) - units(order));
+        .bind(i64::from(limits.units) - units(order))
+        .bind((!order.charges.is_empty()).then_some(Json(&order.charges)));
     Ok(write_once(connection, create, &effects.events, &[]).await.map_err(on_create)?.is_some())
 }
 
@@ -83,7 +86,12 @@ pub(super) async fn change(
     let change = if effects.entries.is_empty() {
         sqlx::query(include_str!("../../sql/change_saga.sql")).bind(id).bind(revision).bind(saga)
     } else {
-        sqlx::query(include_str!("../../sql/change_order.sql"))
+        let change = if effects.gives_coupon_back {
+            include_str!("../../sql/end_order_with_coupon.sql")
+        } else {
+            include_str!("../../sql/change_order.sql")
+        };
+        sqlx::query(change)
             .bind(id)
             .bind(revision)
             .bind(ProgressRow::of(&state.order))

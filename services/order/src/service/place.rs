@@ -4,12 +4,13 @@
 
 use agora_outbox::{DedupKey, StoredResponse};
 use agora_vocab::{Address, AddressId, Money, OrderId, PaymentId, UserId};
+use time::OffsetDateTime;
 
-use super::{Error, OrderService, UnfinishedUndo};
+use super::{Error, OrderService, UnfinishedUndo, prices::refused_coupon};
 use crate::{
     domain::{
-        CartVersion, FieldError, OrderDraft, PayWith, PricingError, RequestedLine, RunnerId, Source, State, command_id,
-        price,
+        CartVersion, ChargeError, ChargeTerms, CouponCode, FieldError, MethodCode, OrderDraft, PayWith, PricingError,
+        RequestedLine, RunnerId, Source, State, charge, command_id, price,
     },
     ports::{CheckoutError, CreateError, Issued, RequestLease, SagaSnapshot},
 };
@@ -27,6 +28,9 @@ pub struct NewOrder {
     pub pay: Option<PayWith>,
     /// Total that the user expects; any if absent.
     pub expected_total: Option<Money>,
+    pub coupon: Option<CouponCode>,
+    /// The cheapest that delivers if absent.
+    pub shipping_method: Option<MethodCode>,
 }
 
 /// Shipping address of a new order.
@@ -85,7 +89,7 @@ impl OrderService {
         runner: RunnerId,
     ) -> Result<SagaSnapshot, Error> {
         let from_cart = new.source == Source::Cart;
-        let created = match self.draft(id, new).await {
+        let created = match self.draft((id, issued.at), new).await {
             Ok(draft) => self.store.create(draft, issued, runner).await,
             Err(error) => return Err(self.without_order(id, from_cart, error).await),
         };
@@ -97,6 +101,7 @@ impl OrderService {
             Err(CreateError::LimitReached(limit)) => {
                 Err(self.without_order(id, from_cart, Error::LimitReached(limit)).await)
             }
+            Err(CreateError::CouponExhausted) => Err(self.without_order(id, from_cart, Error::CouponExhausted).await),
             Err(CreateError::Exists) => self.store.acquire_lease(id, runner).await?.ok_or(Error::Running),
             Err(CreateError::LeaseLost) => Err(Error::Running),
             // It is unknown whether the order exists: a retry or the worker resolves it.
@@ -104,24 +109,43 @@ impl OrderService {
         }
     }
 
-    async fn draft(&self, id: OrderId, new: NewOrder) -> Result<OrderDraft, Error> {
-        let NewOrder { user, source, shipping, pay, expected_total } = new;
+    async fn draft(&self, (id, at): (OrderId, OffsetDateTime), new: NewOrder) -> Result<OrderDraft, Error> {
+        let NewOrder { user, source, shipping, pay, expected_total, coupon, shipping_method } = new;
         let address = self.address(user, shipping).await?;
+        let coupon = match coupon {
+            Some(code) => Some(self.prices.redeemable(user, &code).await?),
+            None => None,
+        };
         let (cart, requested) = self.lines(id, user, source).await?;
         let mut products: Vec<_> = requested.iter().map(|line| line.product).collect();
         products.sort_unstable();
         products.dedup();
         let quoted = self.services.catalog.quote(&products).await?;
-        let (lines, total) = price(&requested, quoted).map_err(|unpriced| match unpriced {
+        let (lines, goods) = price(&requested, quoted).map_err(|unpriced| match unpriced {
             PricingError::Unknown(products) => Error::UnknownProducts(products),
             PricingError::UnknownVariants(lines) => Error::Invalid(unknown_variants(&lines)),
             PricingError::Sum(error) => Error::NoSum(error),
+        })?;
+        let rules = self.prices.rules().await?;
+        let terms = ChargeTerms {
+            at,
+            rules: &rules,
+            country: address.as_ref().map(|address| &address.country),
+            coupon: coupon.as_ref(),
+            shipping_method: shipping_method.as_ref(),
+        };
+        let (charges, total) = charge(&lines, goods, terms).map_err(|refused| match refused {
+            ChargeError::Coupon(refused) => refused_coupon(refused),
+            ChargeError::Shipping(refused) => {
+                Error::Invalid(vec![FieldError::new("shippingMethod", refused.to_string())])
+            }
+            ChargeError::Sum(error) => Error::NoSum(error),
         })?;
         if expected_total.is_some_and(|expected| expected != total) {
             return Err(Error::TotalChanged { total });
         }
         let pay = pay.map(|pay| (PaymentId::new(self.ids.next()), pay));
-        Ok(OrderDraft { id, user, cart, lines, total, address, pay })
+        Ok(OrderDraft { id, user, cart, lines, total, charges, address, pay })
     }
 
     /// Cancels checkout and idempotency lease after a failure; the worker retries at once if that fails too.

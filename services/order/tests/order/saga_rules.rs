@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use agora_order::domain::{
-    CartVersion, Hold, Line, Method, Order, OrderProgress, OwnPayment, PayWith, PaymentOutcome, PaymentStatus, Phase,
-    Refused, Saga, SagaEvent, Shortage, State, Status, Step, decide, next, phase, wake_at,
+    CartVersion, Charges, Hold, Line, Method, Order, OrderProgress, OwnPayment, PayWith, PaymentOutcome, PaymentStatus,
+    Phase, Refused, Saga, SagaEvent, Shortage, State, Status, Step, decide, next, phase, wake_at,
 };
 use agora_vocab::{CartId, Currency, Money, OrderId, PaymentId, ProductId, Quantity, SellerId, UserId, Variant};
 use serde_json::json;
@@ -39,6 +39,7 @@ fn state(status: Status, payment_status: PaymentStatus, saga: Saga) -> State {
         cart: Some(CartVersion { id: CartId::new(Uuid::from_u128(4)), version: 1 }),
         lines: vec![line],
         total: price,
+        charges: Charges::default(),
         address: None,
         expires_at: END,
         created_at: START,

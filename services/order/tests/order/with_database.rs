@@ -2,11 +2,15 @@
 
 mod blocked_users;
 mod cached;
+mod coupon_uses;
+mod coupons;
 mod crashes;
 mod crashing_store;
+mod erasure;
 mod event_consumer;
 mod expiry;
 mod interrupted_requests;
+mod invoices;
 mod limits;
 mod paying;
 mod placing;
@@ -19,9 +23,11 @@ mod rejections;
 mod reports;
 mod returns;
 mod shipments;
+mod shipping;
 mod shop;
 mod status_changes;
 mod store;
 mod stored_json;
 mod stored_orders;
+mod taxes;
 mod verification;

@@ -1,5 +1,6 @@
 //! Interface to the encryption of card tokens.
 
+pub use agora_cipher::CipherError;
 use agora_vocab::{OrderId, Secret};
 
 use crate::domain::SealedToken;
@@ -14,21 +15,4 @@ pub trait TokenCipher: Send + Sync {
     fn rewrap(&self, order: OrderId, token: &SealedToken) -> Result<Option<SealedToken>, CipherError>;
     /// Identifies the current key without disclosing it: the first bytes of every token that is sealed under it.
     fn current_prefix(&self) -> Result<Vec<u8>, CipherError>;
-}
-
-/// Why a token cannot be encrypted or decrypted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CipherError {
-    /// `ENCRYPTION_KEY` or `ENCRYPTION_KEY_PREVIOUS` is not 32 bytes in Base64.
-    #[error("an encryption key is not 32 bytes in Base64")]
-    Key,
-    /// The token is sealed under a key that is neither the current nor the previous one.
-    #[error("the token is sealed under a key that is not known")]
-    UnknownKey,
-    /// The token was changed, or belongs to another order.
-    #[error("the token does not belong to this order or was changed")]
-    Forged,
-    /// The random number generator of the system failed.
-    #[error("the random number generator of the system failed")]
-    Random,
 }

@@ -6,7 +6,7 @@ use agora_chassis::{Process, WatchedFile, WatchedSecret};
 use agora_payment::{
     EnvelopeCipher, MIGRATIONS, PgPayments, Simulator,
     domain::{CaptureMethod, Initiator, Method},
-    ports::{Challenges, NewCharge, NewPayment, Provider, TokenCipher as _, Webhooks},
+    ports::{Challenges, NewCharge, NewPayment, Provider, TokenCipher, Webhooks},
     service::PaymentService,
 };
 use agora_postgres::Db;
@@ -209,7 +209,7 @@ impl Shop {
 }
 
 /// The cipher of every shop.
-pub fn cipher() -> EnvelopeCipher {
+pub fn cipher() -> impl TokenCipher {
     EnvelopeCipher::new(WatchedSecret::fixed(ENCRYPTION_KEY), None)
 }
 

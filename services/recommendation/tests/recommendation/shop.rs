@@ -198,6 +198,7 @@ pub fn order(order_id: OrderId, user_id: UserId, items: Vec<OrderLine>) -> Order
         payment_status: String::new(),
         items,
         total: eur(1999),
+        charges: None,
     }
 }
 

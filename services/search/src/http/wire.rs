@@ -1,5 +1,7 @@
 //! Conversion between wire types and the domain. Independent of SQL.
 
+use std::collections::BTreeMap;
+
 use agora_api::{catalog, search as api};
 use agora_vocab::{Invalid, PageSize};
 use agora_web::{PageQuery, Problem, Start as PageStart, decode_cursor, encode_cursor};
@@ -88,6 +90,8 @@ pub(super) fn product(product: Product) -> catalog::Product {
         brand,
         supplier,
         image_url,
+        translations: BTreeMap::new(),
+        prices: Vec::new(),
         seller_id: product.seller,
         version,
         created_at: product.created_at,

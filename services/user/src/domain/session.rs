@@ -13,6 +13,9 @@ pub const SESSION_LIFETIME: Duration = Duration::from_hours(30 * 24);
 /// How long the link of a mail can set a new password.
 pub const PASSWORD_RESET_LIFETIME: Duration = Duration::from_mins(15);
 
+/// How long the link of a mail can confirm a new e-mail address. Longer than a server delays mails of unknown senders.
+pub const EMAIL_CHANGE_LIFETIME: Duration = Duration::from_hours(1);
+
 /// How long after its use a refresh token gives the same successor again: two tabs of a browser refresh at once, and a
 /// response may be lost.
 pub const REFRESH_GRACE: Duration = Duration::from_secs(10);

@@ -82,6 +82,6 @@ fn address(body: wire::PostalAddress) -> Result<Address, Violations> {
     Ok(AddressText::from(body).parse()?)
 }
 
-fn to_wire(entry: BookEntry) -> wire::Address {
+pub(super) fn to_wire(entry: BookEntry) -> wire::Address {
     wire::Address { id: entry.id, address: entry.address.into() }
 }

@@ -3,17 +3,17 @@
 use agora_api::{List, user as wire};
 use agora_vocab::UserId;
 use agora_web::{
-    Command, Identity, Json, PageQuery, Path, Problem, Query, Routes, Start, decode_cursor, encode_cursor,
+    Command, Identity, Json, PageQuery, Path, Problem, Query, Routes, Start, decode_cursor, encode_cursor, no_content,
 };
-use axum::{extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
 
 use super::{caller, dedup_key, user_to_wire};
 use crate::{domain::Status, ports::Listing, service::UserService};
 
 pub fn routes() -> Routes<UserService> {
-    use wire::routes::{LIST_ALL, SET_STATUS};
-    Routes::new().on(LIST_ALL, list).on(SET_STATUS, set_status)
+    use wire::routes::{ERASE, LIST_ALL, SET_STATUS};
+    Routes::new().on(LIST_ALL, list).on(SET_STATUS, set_status).on(ERASE, erase)
 }
 
 /// `GET /admin/users?status=&limit=&cursor=`
@@ -53,4 +53,14 @@ async fn set_status(
     let dedup_key = dedup_key(identity.user, idempotency);
     let user = service.set_status(&caller(identity), id, status, &dedup_key).await?;
     Ok(Json(user_to_wire(user.into_inner())))
+}
+
+/// Needs no `Idempotency-Key`: a repetition changes nothing.
+async fn erase(
+    State(service): State<UserService>,
+    identity: Identity,
+    Path(id): Path<UserId>,
+) -> Result<Response, Problem> {
+    service.erase_account(&caller(identity), id).await?;
+    Ok(no_content())
 }

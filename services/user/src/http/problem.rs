@@ -20,8 +20,12 @@ impl From<Error> for Problem {
             Error::BadResetToken => {
                 Self::unprocessable().field("token", "is not valid, was used or has expired: request another mail")
             }
+            Error::BadEmailToken => Self::unprocessable()
+                .field("token", "is not valid, was used or replaced, or has expired: ask for the change again"),
+            Error::SameEmail => Self::unprocessable().field("newEmail", "is the present address of this account"),
+            Error::LastAdmin => conflict("LAST_ADMIN").detail("another active administrator must exist first"),
             Error::SessionEnded => unauthorized("INVALID_TOKEN").title("Invalid token"),
-            Error::OwnAccount => conflict("OWN_ACCOUNT").detail("another administrator must block this account"),
+            Error::OwnAccount => conflict("OWN_ACCOUNT").detail("another administrator must do this to your account"),
             Error::WrongPassword => {
                 Self::unprocessable().field("currentPassword", "is not the present password of this account")
             }
@@ -34,6 +38,25 @@ impl From<Error> for Problem {
             Error::Token(failure @ TokenError::Failed(_)) => Self::internal(failure),
             Error::Store(error) => store(error),
         }
+    }
+}
+
+/// The same for bodies whose present password is `password`.
+pub fn of_password(error: Error) -> Problem {
+    match error {
+        Error::WrongPassword => {
+            Problem::unprocessable().field("password", "is not the present password of this account")
+        }
+        error => error.into(),
+    }
+}
+
+/// The same for a new address, whose owner has proven that it is theirs.
+pub fn of_address(error: Error) -> Problem {
+    match error {
+        Error::Store(UserError::EmailTaken) => conflict("EMAIL_TAKEN")
+            .detail("another account has this e-mail address: log in there, or choose another one"),
+        error => error.into(),
     }
 }
 

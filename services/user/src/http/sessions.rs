@@ -54,7 +54,7 @@ async fn change_password(
     Ok(no_content())
 }
 
-fn to_wire(session: Session, present: SessionId) -> wire::Session {
+pub(super) fn to_wire(session: Session, present: SessionId) -> wire::Session {
     let Session { id, device: Device { ip, user_agent }, issued_at, used_at, expires_at } = session;
     let ip = ip.map(|ip| ip.to_string());
     wire::Session { id, current: id == present, ip, user_agent, issued_at, used_at, expires_at }

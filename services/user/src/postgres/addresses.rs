@@ -1,6 +1,7 @@
 //! `addresses`.
 
 use agora_outbox::{DedupKey, Outcome, claim_key, store_result};
+use agora_postgres::Connection;
 use agora_vocab::{Address, AddressId, Country, UserId};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -26,15 +27,7 @@ struct AddressRow {
 #[async_trait]
 impl Addresses for PgUsers {
     async fn list(&self, owner: UserId) -> Result<Vec<BookEntry>, UserError> {
-        let rows: Vec<AddressRow> = sqlx::query_as(
-            "select id, recipient, street, city, state, postal_code, country
-             from addresses where user_id = $1 order by id limit $2",
-        )
-        .bind(owner.uuid())
-        .bind(entries_max())
-        .fetch_all(&mut *self.db.acquire().await?)
-        .await?;
-        Ok(rows.into_iter().map(BookEntry::from).collect())
+        entries(&mut *self.db.acquire().await?, owner).await
     }
 
     async fn find(&self, owner: UserId, id: AddressId) -> Result<Option<BookEntry>, UserError> {
@@ -55,15 +48,13 @@ impl Addresses for PgUsers {
         entry: &BookEntry,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<BookEntry>, UserError> {
+        // Locked, so that of two concurrent requests only one takes the last free entry.
+        const LOCK: &str = "select id from users where id = $1 and status <> 'erased' for update";
         let mut tx = self.db.begin().await?;
         if let Some(stored) = claim_key::<AddressRow>(&mut tx, dedup_key).await? {
             return Ok(Outcome::Duplicate(stored.into()));
         }
-        // Locked, so that of two concurrent requests only one takes the last free entry.
-        let known: Option<Uuid> = sqlx::query_scalar("select id from users where id = $1 for update")
-            .bind(owner.uuid())
-            .fetch_optional(&mut *tx)
-            .await?;
+        let known: Option<Uuid> = sqlx::query_scalar(LOCK).bind(owner.uuid()).fetch_optional(&mut *tx).await?;
         let held: i64 = sqlx::query_scalar("select count(*) from addresses where user_id = $1")
             .bind(owner.uuid())
             .fetch_one(&mut *tx)
@@ -150,6 +141,19 @@ impl Addresses for PgUsers {
         tx.commit().await?;
         Ok(Some(Outcome::Applied(())))
     }
+}
+
+/// All entries of a user, oldest first.
+pub(super) async fn entries(connection: &mut Connection, owner: UserId) -> Result<Vec<BookEntry>, UserError> {
+    let rows: Vec<AddressRow> = sqlx::query_as(
+        "select id, recipient, street, city, state, postal_code, country
+         from addresses where user_id = $1 order by id limit $2",
+    )
+    .bind(owner.uuid())
+    .bind(entries_max())
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(BookEntry::from).collect())
 }
 
 fn entries_max() -> i64 {

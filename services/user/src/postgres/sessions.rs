@@ -25,7 +25,7 @@ struct PresentedRow {
 }
 
 #[derive(sqlx::FromRow)]
-struct SessionRow {
+pub(super) struct SessionRow {
     id: Uuid,
     ip: Option<String>,
     user_agent: Option<String>,
@@ -45,11 +45,16 @@ impl From<SessionRow> for Session {
 #[async_trait]
 impl Sessions for PgUsers {
     async fn start(&self, session: &NewSession, dedup_key: &DedupKey) -> Result<Outcome<()>, UserError> {
+        const COUNT: &str =
+            "update users set event_seq = event_seq + 1 where id = $1 and email = $2 returning event_seq";
         let mut tx = self.db.begin().await?;
         if claim_key::<()>(&mut tx, dedup_key).await?.is_some() {
             return Ok(Outcome::Duplicate(()));
         }
         let NewSession { id, user, email, token, device } = session;
+        // First, so that the account is locked: it may have been erased, or have another address, since the password was right.
+        let count = sqlx::query_scalar(COUNT).bind(user.uuid()).bind(email.as_str());
+        let seq: i64 = count.fetch_optional(&mut *tx).await?.ok_or(UserError::NoOwner)?;
         sqlx::query(
             "insert into auth_session (id, user_id, ip, user_agent, expires_at)
              values ($1, $2, $3::text::inet, $4, now() + $5::float8 * interval '1 second')",
@@ -62,10 +67,6 @@ impl Sessions for PgUsers {
         .execute(&mut *tx)
         .await?;
         give(&mut tx, *id, *token).await?;
-        let seq = sqlx::query_scalar("update users set event_seq = event_seq + 1 where id = $1 returning event_seq")
-            .bind(user.uuid())
-            .fetch_one(&mut *tx)
-            .await?;
         let login =
             Login { user_id: *user, email: email.to_string(), session_id: *id, login_method: "password".to_owned() };
         self.emit(&mut tx, *user, seq, &UserEvent::Login(login)).await?;

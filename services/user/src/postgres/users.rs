@@ -59,7 +59,7 @@ impl Users for PgUsers {
         let row: Option<UserRow> = sqlx::query_as(
             "select id, email, username, firstname, lastname, name, phone, roles, status,
                  promotions, order_updates, recommendations, created_at
-             from users where id = $1",
+             from users where id = $1 and status <> 'erased'",
         )
         .bind(id.uuid())
         .fetch_optional(&mut *self.db.acquire().await?)
@@ -96,7 +96,7 @@ impl Users for PgUsers {
              set username = coalesce($2, username), firstname = coalesce($3, firstname),
                  lastname = coalesce($4, lastname), name = coalesce($5, name), phone = coalesce($6, phone),
                  updated_at = now(), event_seq = event_seq + 1
-             where id = $1
+             where id = $1 and status <> 'erased'
              returning id, email, username, firstname, lastname, name, phone, roles, status,
                  promotions, order_updates, recommendations, created_at, event_seq",
         )
@@ -144,7 +144,7 @@ impl Users for PgUsers {
             "update users
              set roles = case when 'admin' = any (roles) then roles else array_append(roles, 'admin') end,
                  status = 'active', password_hash = coalesce($2, password_hash), updated_at = now()
-             where id = $1",
+             where id = $1 and status <> 'erased'",
         )
         .bind(id.uuid())
         .bind(password.map(PasswordHash::as_str))

@@ -5,12 +5,12 @@
 
 use std::{
     hash::{BuildHasher as _, RandomState},
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::Arc,
     time::Duration,
 };
 
-use agora_vocab::{Allowance, Allowances, Clock, Email};
+use agora_vocab::{Allowance, Allowances, Clock, Email, UserId, client_address};
 
 use super::Error;
 use crate::ports::Source;
@@ -26,6 +26,10 @@ const REGISTRATIONS: Allowance = Allowance { burst: 20, pause: Duration::from_se
 /// Requests to set a new password of one account, and those from one address.
 const RESETS_OF_ACCOUNT: Allowance = Allowance { burst: 3, pause: Duration::from_mins(5) };
 const RESETS_OF_ADDRESS: Allowance = Allowance { burst: 20, pause: Duration::from_secs(10) };
+/// Requests to change the e-mail address of one account, and those to one address. Those from one client's address count with
+/// its requests to set a new password: each sends mails.
+const CHANGES_OF_ACCOUNT: Allowance = RESETS_OF_ACCOUNT;
+const CHANGES_TO_ADDRESS: Allowance = RESETS_OF_ACCOUNT;
 
 /// Keys that each limit remembers.
 const KEYS_MAX: usize = 10_000;
@@ -41,6 +45,8 @@ pub struct AttemptLimits {
     registrations: Allowances<u64>,
     resets_of_account: Allowances<u64>,
     resets_of_address: Allowances<u64>,
+    changes_of_account: Allowances<u64>,
+    changes_to_address: Allowances<u64>,
 }
 
 /// A login under way. Counts as failed until it is given back.
@@ -63,6 +69,8 @@ impl AttemptLimits {
             registrations: Allowances::new(REGISTRATIONS, KEYS_MAX),
             resets_of_account: Allowances::new(RESETS_OF_ACCOUNT, KEYS_MAX),
             resets_of_address: Allowances::new(RESETS_OF_ADDRESS, KEYS_MAX),
+            changes_of_account: Allowances::new(CHANGES_OF_ACCOUNT, KEYS_MAX),
+            changes_to_address: Allowances::new(CHANGES_TO_ADDRESS, KEYS_MAX),
         }
     }
 
@@ -119,6 +127,17 @@ impl AttemptLimits {
         self.resets_of_account.take(self.hasher.hash_one(email), now).map_err(too_many)
     }
 
+    /// Counts a request to change the e-mail address of an account to `new`. Fails where there were too many for the account,
+    /// to the new address, which may be that of another account, or from the client's address.
+    pub(super) fn begin_email_change(&self, user: UserId, new: &Email, ip: Option<IpAddr>) -> Result<(), Error> {
+        let now = self.clock.now();
+        if let Some(address) = client_address(ip) {
+            self.resets_of_address.take(self.hasher.hash_one(address), now).map_err(too_many)?;
+        }
+        self.changes_of_account.take(self.hasher.hash_one(user), now).map_err(too_many)?;
+        self.changes_to_address.take(self.hasher.hash_one(new), now).map_err(too_many)
+    }
+
     /// Whose turn a password takes: its client's where the address is known, else its account's.
     pub(super) fn source(&self, email: Option<&Email>, ip: Option<IpAddr>) -> Source {
         match client_address(ip) {
@@ -132,41 +151,4 @@ fn too_many(wait: Duration) -> Error {
     metrics::counter!("user_attempt_refused_total").increment(1);
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     Error::TooManyAttempts { retry_after_s: u32::try_from(seconds).unwrap_or(u32::MAX) }
-}
-
-/// The address by which one client is known; of IPv6 its network, since a client has all addresses of it. `None` for an
-/// address that is not of the public internet: a proxy has it, with all clients behind it.
-fn client_address(ip: Option<IpAddr>) -> Option<IpAddr> {
-    match ip?.to_canonical() {
-        IpAddr::V4(ip) => {
-            let [a, b, ..] = ip.octets();
-            let shared = a == 100 && (64..128).contains(&b);
-            let public = !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || shared);
-            public.then_some(IpAddr::V4(ip))
-        }
-        IpAddr::V6(ip) => {
-            let public =
-                !(ip.is_unique_local() || ip.is_loopback() || ip.is_unicast_link_local() || ip.is_unspecified());
-            let network = u128::from(ip) & !u128::from(u64::MAX);
-            public.then(|| IpAddr::V6(Ipv6Addr::from(network)))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::client_address;
-
-    #[test]
-    fn a_client_is_known_by_its_public_address_or_network() {
-        let known = |text: &str| client_address(Some(text.parse().unwrap())).map(|ip| ip.to_string());
-        assert_eq!(known("203.0.113.7").as_deref(), Some("203.0.113.7"));
-        assert_eq!(known("::ffff:203.0.113.7").as_deref(), Some("203.0.113.7"));
-        assert_eq!(known("2001:db8:1:2:3::4").as_deref(), Some("2001:db8:1:2::"));
-        for proxy in ["10.0.0.1", "192.168.1.1", "127.0.0.5", "100.64.0.1", "169.254.0.1", "::1", "fd00::1", "fe80::1"]
-        {
-            assert_eq!(known(proxy), None, "{proxy}");
-        }
-        assert_eq!(client_address(None), None);
-    }
 }

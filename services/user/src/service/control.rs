@@ -7,7 +7,7 @@ use agora_vocab::{Page, Secret, SessionId, UserId};
 
 use super::{Caller, Error, UserService};
 use crate::{
-    domain::{Password, Session, Status, User},
+    domain::{Credentials, Password, Session, Status, User},
     ports::{Listing, Source, Verdict},
 };
 
@@ -58,10 +58,23 @@ impl UserService {
         new: &Password,
         ip: Option<IpAddr>,
     ) -> Result<(), Error> {
+        let found = self.verify_present_password(caller, present, ip).await?;
+        let hash = self.passwords.hash(self.limits.source(Some(&found.user.email), ip), new).await?;
+        let changed = self.control.set_password(caller.user, &found.hash, &hash, caller.session).await?;
+        // Another change was faster: what was verified is no longer the present password.
+        if changed { Ok(()) } else { Err(Error::WrongPassword) }
+    }
+
+    /// The account of the caller, whose session is active, if this is its password. Wrong passwords count like failed logins.
+    pub(super) async fn verify_present_password(
+        &self,
+        caller: &Caller,
+        present: &Secret,
+        ip: Option<IpAddr>,
+    ) -> Result<Credentials, Error> {
         let user = self.validate(caller).await?;
         let counted = self.limits.begin_login(Some(&user.email), ip)?;
-        let source = self.limits.source(Some(&user.email), ip);
-        let result = self.replace_password(caller, &user, source, (present, new)).await;
+        let result = self.compare_password(&user, present, self.limits.source(Some(&user.email), ip)).await;
         // What failed for another reason was no guess.
         if !matches!(result, Err(Error::WrongPassword)) {
             self.limits.give_back(counted);
@@ -69,20 +82,12 @@ impl UserService {
         result
     }
 
-    async fn replace_password(
-        &self,
-        caller: &Caller,
-        user: &User,
-        source: Source,
-        (present, new): (&Secret, &Password),
-    ) -> Result<(), Error> {
-        let found = self.users.credentials(&user.email).await?.ok_or(Error::SessionEnded)?;
-        if self.verify(source, present, Some(&found.hash)).await? == Verdict::Wrong {
-            return Err(Error::WrongPassword);
+    async fn compare_password(&self, user: &User, present: &Secret, source: Source) -> Result<Credentials, Error> {
+        let found = self.users.credentials(&user.email).await?;
+        let found = found.filter(|found| found.user.id == user.id).ok_or(Error::SessionEnded)?;
+        match self.verify(source, present, Some(&found.hash)).await? {
+            Verdict::Wrong => Err(Error::WrongPassword),
+            Verdict::Right | Verdict::RightButOutdated => Ok(found),
         }
-        let hash = self.passwords.hash(source, new).await?;
-        let changed = self.control.set_password(caller.user, &found.hash, &hash, caller.session).await?;
-        // Another change was faster: what was verified is no longer the present password.
-        if changed { Ok(()) } else { Err(Error::WrongPassword) }
     }
 }

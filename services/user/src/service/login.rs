@@ -6,7 +6,7 @@ use agora_vocab::{Email, Secret, SessionId};
 use super::{Caller, Error, UserService};
 use crate::{
     domain::{AccessToken, Credentials, Device, Password, PasswordHash, RefreshToken, Status, User, opaque_string},
-    ports::{NewSession, Refusal, Rotation, Source, Verdict},
+    ports::{NewSession, Refusal, Rotation, Source, UserError, Verdict},
 };
 
 /// A login attempt.
@@ -123,7 +123,11 @@ impl UserService {
         // Issued first: if it fails, no session is stored that no client holds.
         let access = self.tokens.access(&user, id)?;
         let session = NewSession { id, user: user.id, email: user.email.clone(), token, device };
-        self.sessions.start(&session, &DedupKey::None).await?;
+        match self.sessions.start(&session, &DedupKey::None).await {
+            // Erased, or with another address, since its password was verified.
+            Err(UserError::NoOwner) => return Err(Error::BadCredentials),
+            started => started?,
+        };
         Ok(LoggedIn { access, refresh, user })
     }
 

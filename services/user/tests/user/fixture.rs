@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use agora_chassis::{Process, SystemIds, WatchedFile, WatchedSecret};
 use agora_postgres::Db;
-use agora_testkit::{TestApp, TestKeys, TestResponse};
+use agora_testkit::{Request, TestApp, TestKeys, TestResponse};
 use agora_user::{
     Argon2Passwords, DerivedTokens, Issue, MIGRATIONS, PgUsers, SignedTokens,
     ports::{Addresses, Sessions, Users},
@@ -14,6 +14,7 @@ use agora_vocab::{Epoch, UserId};
 use agora_web::TokenVerifier;
 use argon2::Params;
 use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
 
 pub const PASSWORD: &str = "correct horse battery";
 pub const INTERNAL_SECRET: &str = "internal-secret";
@@ -75,6 +76,29 @@ impl Database {
             .unwrap();
     }
 
+    /// Lets all requests to change an e-mail address expire.
+    pub async fn expire_email_changes(&self) {
+        sqlx::query("update email_change set expires_at = now()")
+            .execute(&mut *self.db.acquire().await.unwrap())
+            .await
+            .unwrap();
+    }
+
+    /// All rows of all tables as text, a row a line, in lower case.
+    pub async fn dump(&self) -> String {
+        const TABLES: &str = "select format('%I.%I', table_schema, table_name) from information_schema.tables
+            where table_type = 'BASE TABLE' and table_schema not in ('pg_catalog', 'information_schema')";
+        let mut connection = self.db.acquire().await.unwrap();
+        let tables: Vec<String> = sqlx::query_scalar(TABLES).fetch_all(&mut *connection).await.unwrap();
+        let mut dump = String::new();
+        for table in tables {
+            let rows = format!("select t::text from {table} as t");
+            let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(rows)).fetch_all(&mut *connection).await.unwrap();
+            dump.extend(rows.into_iter().map(|row| format!("{table}: {}\n", row.to_lowercase())));
+        }
+        dump
+    }
+
     /// Replaces the hash of an account's password.
     pub async fn store_hash(&self, email: &str, hash: &str) {
         let stored = sqlx::query("update users set password_hash = $2 where email = $1")
@@ -120,6 +144,8 @@ impl Shop {
             users: store.clone(),
             control: store.clone(),
             resets: store.clone(),
+            email_changes: store.clone(),
+            personal_data: store.clone(),
             reset_tokens: Arc::new(DerivedTokens(WatchedSecret::fixed(INTERNAL_SECRET))),
             reset_requested: Arc::default(),
             sessions: store.clone(),
@@ -153,6 +179,12 @@ impl Shop {
 
     pub async fn refresh(&self, token: &Value) -> TestResponse {
         self.app.post("/api/v1/auth/refresh", json!({ "refreshToken": token })).await
+    }
+
+    /// `DELETE path` with a JSON body.
+    pub fn delete(&self, path: &str, body: &Value) -> Request {
+        let delete = self.app.request("DELETE".parse().unwrap(), path);
+        delete.header("content-type", "application/json").raw(body.to_string())
     }
 
     /// Registers and logs in; returns id and access token.

@@ -4,7 +4,10 @@
 
 mod address_book;
 mod control;
+mod email_change;
+mod erasure;
 mod events;
+mod export;
 mod first_admin;
 mod fixture;
 mod guessing;

@@ -158,6 +158,10 @@ async fn every_protected_route_rejects_a_missing_or_invalid_token() {
         ("GET", format!("/api/v1/users/me/addresses/{id}")),
         ("PUT", format!("/api/v1/users/me/addresses/{id}")),
         ("DELETE", format!("/api/v1/users/me/addresses/{id}")),
+        ("POST", "/api/v1/users/me/email".to_owned()),
+        ("POST", "/api/v1/users/me/export".to_owned()),
+        ("DELETE", "/api/v1/users/me".to_owned()),
+        ("DELETE", format!("/api/v1/admin/users/{id}")),
     ] {
         let method = method.parse().unwrap();
         let request = shop.app.request(method, &path).header("content-type", "application/json").raw("{}");

@@ -1,6 +1,6 @@
 //! NetworkPolicies: deny by default, and allow the calls in the service table.
 
-use agora_crd::{EgressRule, NetworkPolicyMode, Protocol};
+use agora_crd::{EgressRule, NetworkPolicyMode, Profile, Protocol};
 use agora_topology::{self as topology, ADMIN_PORT};
 use k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
@@ -18,6 +18,13 @@ const DNS_PORT: i32 = 53;
 const GATEWAY: &str = "gateway";
 /// Value of the name label of the operator's pods, as in its chart.
 const OPERATOR: &str = "agora-operator";
+
+/// Ports of webhooks.
+const WEB_PORTS: [i32; 2] = [443, 80];
+/// All addresses of a kind, and those of private networks among them.
+const PUBLIC_V4: (&str, [&str; 6]) =
+    ("0.0.0.0/0", ["10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"]);
+const PUBLIC_V6: (&str, [&str; 2]) = ("::/0", ["fc00::/7", "fe80::/10"]);
 
 pub const DEFAULT_DENY: &str = "default-deny";
 pub const MIGRATION: &str = "migrate";
@@ -118,7 +125,29 @@ fn egress(plan: &Plan, service: &ServicePlan) -> Vec<NetworkPolicyEgressRule> {
     needed.sort_unstable();
     needed.dedup();
     rules.extend(to_outside(plan, &needed));
+    if row.env.contains(&"WEBHOOK_PORTS") {
+        rules.extend(to_web(plan));
+    }
     rules
+}
+
+/// The receivers of webhooks: public addresses, in profile Development any. A port for which the spec lists addresses is
+/// reachable at these alone.
+fn to_web(plan: &Plan) -> Option<NetworkPolicyEgressRule> {
+    let listed = |number: i32| plan.network.egress.iter().any(|rule| is_for(rule, number));
+    let ports: Vec<_> = WEB_PORTS.into_iter().filter(|number| !listed(*number)).collect();
+    let block = |cidr: &str, except: &[&str]| NetworkPolicyPeer {
+        ip_block: Some(IPBlock {
+            cidr: cidr.to_owned(),
+            except: Some(except.iter().map(|&network| network.to_owned()).collect()),
+        }),
+        ..NetworkPolicyPeer::default()
+    };
+    let public = || vec![block(PUBLIC_V4.0, &PUBLIC_V4.1), block(PUBLIC_V6.0, &PUBLIC_V6.1)];
+    (!ports.is_empty()).then(|| NetworkPolicyEgressRule {
+        to: (plan.profile != Profile::Development).then(public),
+        ports: Some(ports.into_iter().map(|number| port(number, "TCP")).collect()),
+    })
 }
 
 /// The ports outside the cluster that the pods need, and the rules of the spec.

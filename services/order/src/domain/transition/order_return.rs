@@ -43,14 +43,20 @@ pub(super) fn request(before: &State, new: &NewReturn, now: OffsetDateTime) -> R
         if quantity > returnable {
             return Err(Refused::NotReturnable { product: line.product, requested: quantity, returnable });
         }
-        let price = line.price.checked_mul(i64::from(quantity)).and_then(|price| amount.checked_add(price));
-        amount = price.map_err(|_| Refused::NotOrdered { item })?;
-        items.push(LineUnits { line: position, quantity });
+        let units = LineUnits { line: position, quantity };
+        let refund = order.refund_for(units).map_err(|_| Refused::NotOrdered { item })?;
+        amount = amount.checked_add(refund).map_err(|_| Refused::NotOrdered { item })?;
+        items.push((units, refund));
     }
-    items.sort_unstable_by_key(|units| units.line);
+    items.sort_unstable_by_key(|(units, _)| units.line);
+    let (items, mut amounts): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+    if order.charges.discount.is_none() {
+        amounts.clear();
+    }
     let NewReturn { id, reason, .. } = new.clone();
     let status = ReturnStatus::Requested;
-    let returned = Return { id, items, reason, amount, status, resellable: None, created_at: now, updated_at: now };
+    let returned =
+        Return { id, items, reason, amount, amounts, status, resellable: None, created_at: now, updated_at: now };
     let order = order.with_return(returned, now);
     let entry = HistoryEntry::returned(&order, id);
     Ok(Decision { state: State { order, saga: before.saga.clone() }, entry })

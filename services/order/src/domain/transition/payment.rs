@@ -99,8 +99,14 @@ fn captured(transition: &mut Transition<'_>, payment: PaymentId) {
         return;
     }
     let first = transition.saga.captured.is_none() && !transition.progress.payment_status.is_captured();
-    match (transition.progress.status, first) {
-        (Status::Pending | Status::Expired, true) => {
+    // An expired order has given the use of its coupon back, perhaps to another order.
+    let accepts_payment = match transition.progress.status {
+        Status::Pending => true,
+        Status::Expired => transition.order.charges.discount.is_none(),
+        _ => false,
+    };
+    match (accepts_payment, first) {
+        (true, true) => {
             transition.saga.captured = Some(payment);
             transition.progress.payment = Some(payment);
             transition.progress.payment_status = PaymentStatus::Processing;

@@ -126,9 +126,13 @@ impl Services {
         let (Some(payment), Some(amount)) = (state.order.progress.payment, amount) else {
             return Ok(SagaEvent::PaymentPending);
         };
+        let done = SagaEvent::ReturnChanged { id, change: ReturnChange::Refunded };
+        // The units were free, and payment refunds no less than one minor unit.
+        if amount.amount == 0 {
+            return Ok(done);
+        }
         let command = self.question(state, "refund-part");
         let refunded = self.payments.refund_part(command, &payable(state, payment), (id, amount)).await?;
-        let done = SagaEvent::ReturnChanged { id, change: ReturnChange::Refunded };
         Ok(if refunded { done } else { SagaEvent::PaymentPending })
     }
 

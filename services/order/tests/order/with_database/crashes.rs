@@ -19,7 +19,7 @@ fn paid_at_once(token: &str) -> Value {
 }
 
 /// Runs another process after the crash of the first, once all leases have expired.
-async fn recovered(shop: &Shop) {
+pub async fn recovered(shop: &Shop) {
     shop.store.pass(Duration::seconds(16)).await;
     shop.settle().await;
     shop.store.pass(Duration::seconds(61)).await;
@@ -169,7 +169,7 @@ async fn an_expiry_and_the_late_capture_after_it_survive_a_crash_after_every_ste
 
 /// Runs a scenario with a process that crashes at pass 1, then with another user and a process that crashes at pass 2 and so
 /// on, until the scenario ends before the crash.
-async fn crashing(scenario: impl AsyncFn(&Shop, i64, &Failpoint)) {
+pub async fn crashing(scenario: impl AsyncFn(&Shop, i64, &Failpoint)) {
     let store = TestStore::new().await;
     for pass in 1..PASSES_MAX {
         let (shop, failpoint) = (Shop::on(store.clone()), Failpoint::after(pass));

@@ -5,7 +5,9 @@ use sqlx::AssertSqlSafe;
 use super::store::TestStore;
 
 /// Fills the tables with 20,000 orders in every stage, as after months.
+/// Without the limit of the service: the rows are made by few statements, beside other tests.
 const FILL: &str = "
+    set statement_timeout = 0;
     insert into orders (id, number, user_id, cart_id, cart_version, currency, total_minor, expires_at, created_at, status,
         payment_status, hold, declines, version, event_seq, updated_at, phase, saga, next_at, due_at)
     select gen_random_uuid(), 'B-' || n, gen_random_uuid(), gen_random_uuid(), n, 'EUR', 1999, now(), now(),
@@ -25,6 +27,12 @@ const FILL: &str = "
     select gen_random_uuid(), id, 5, 'requested', 'r', 1, now(), now() from orders where number like 'B-%';
     insert into order_return_item (return_id, order_id, line, quantity) select id, order_id, 1, 1 from order_return;
     insert into shipment_item (shipment_id, order_id, line, quantity) select id, order_id, 1, 1 from shipment;
+    insert into coupon (code, basis_points, uses, active)
+    select 'C-' || n, 1000, 1, true from generate_series(1, 20000) as n;
+    insert into coupon_use (order_id, code, user_id, used_at)
+    select id, 'C-' || cart_version, user_id, now() from orders where number like 'B-%';
+    insert into coupon_guess (user_id, wrong, since)
+    select gen_random_uuid(), 1, now() - n * interval '1 second' from generate_series(1, 20000) as n;
     insert into inbox (consumer, event_id)
     select 'command', overlay(uuid_from_time(now() - n * interval '1 minute')::text placing '7' from 15)::uuid
     from generate_series(1, 20000) as n;
@@ -34,12 +42,23 @@ const FILL: &str = "
     analyze";
 
 /// The statements that every order goes through, and the types of their parameters.
-const STATEMENTS: [(&str, &str); 14] = [
+const STATEMENTS: [(&str, &str); 24] = [
     (include_str!("../../../sql/find_order.sql"), "uuid, text, uuid"),
     (
         include_str!("../../../sql/change_order.sql"),
         "uuid, bigint, order_progress, saga_state, history_entry[], outbox_event[], dedup_record, text",
     ),
+    (
+        include_str!("../../../sql/end_order_with_coupon.sql"),
+        "uuid, bigint, order_progress, saga_state, history_entry[], outbox_event[], dedup_record, text",
+    ),
+    (include_str!("../../../sql/claim_coupon.sql"), "text"),
+    (include_str!("../../../sql/insert_coupon_use.sql"), "uuid, text, uuid, integer"),
+    (include_str!("../../../sql/find_coupon.sql"), "text"),
+    (include_str!("../../../sql/page_of_coupons.sql"), "text, bigint"),
+    (include_str!("../../../sql/guess_pause.sql"), "uuid, integer, double precision"),
+    (include_str!("../../../sql/count_wrong_code.sql"), "uuid, double precision"),
+    (include_str!("../../../sql/delete_old_guesses.sql"), "double precision"),
     (include_str!("../../../sql/change_saga.sql"), "uuid, bigint, saga_state, dedup_record, text"),
     (include_str!("../../../sql/postpone_due.sql"), "bigint"),
     (include_str!("../../../sql/lease_due.sql"), "uuid, bigint, interval"),
@@ -51,9 +70,12 @@ const STATEMENTS: [(&str, &str); 14] = [
     (include_str!("../../../sql/shipments_of_orders.sql"), "uuid[]"),
     (include_str!("../../../sql/returns_of_orders.sql"), "uuid[]"),
     (include_str!("../../../sql/top_products.sql"), "bigint"),
+    (include_str!("../../../sql/erase_orders.sql"), "uuid, bigint"),
+    (include_str!("../../../sql/postpone_erasure.sql"), "uuid, interval"),
     (
         include_str!("../../../sql/create_order.sql"),
-        "uuid, order_head, order_progress, order_line[], saga_state, history_entry[], outbox_event[], bigint, bigint",
+        "uuid, order_head, order_progress, order_line[], saga_state, history_entry[], outbox_event[], bigint, bigint, \
+            jsonb",
     ),
 ];
 
@@ -81,6 +103,9 @@ async fn no_statement_reads_a_filled_table_from_its_start() {
             "shipment_item",
             "order_return",
             "order_return_item",
+            "coupon",
+            "coupon_use",
+            "coupon_guess",
         ] {
             assert!(!plan.contains(&format!("Seq Scan on {table}")), "{statement}\n{plan}");
         }

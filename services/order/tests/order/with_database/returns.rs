@@ -15,21 +15,21 @@ const PASSES_MAX: i64 = 24;
 
 impl Shop {
     /// A completed order of Ada's.
-    async fn delivered(&self, key: &str, lines: &[(ProductId, u32)]) -> OrderId {
+    pub async fn delivered(&self, key: &str, lines: &[(ProductId, u32)]) -> OrderId {
         let order = self.paid(key, lines).await;
         let shipped = self.ship(order, key, lines).await.expect(201).body;
         self.mark_delivered(order, &shipped["shipments"][0]).await.expect(200);
         order
     }
 
-    fn send_back(&self, order: OrderId, key: &str, lines: &[(ProductId, u32)]) -> Request {
+    pub fn send_back(&self, order: OrderId, key: &str, lines: &[(ProductId, u32)]) -> Request {
         let lines = lines.iter().map(|(product, units)| json!({ "productId": product, "quantity": units }));
         let body = json!({ "items": lines.collect::<Vec<_>>(), "reason": "It is too bright" });
         self.app().post(&format!("/api/v1/orders/{order}/returns"), body).with(&self.token(self.ada)).key(key)
     }
 
     /// What an admin does with the return at an index.
-    async fn handle(&self, order: OrderId, index: usize, verb: &str) -> TestResponse {
+    pub async fn handle(&self, order: OrderId, index: usize, verb: &str) -> TestResponse {
         let id = self.read(order).await["returns"][index]["id"].as_str().unwrap().to_owned();
         let (verb, body) = match verb {
             "resell" => ("receive", json!({ "resellable": true })),
@@ -39,7 +39,7 @@ impl Shop {
         self.app().post(&format!("/api/v1/orders/{order}/returns/{id}/{verb}"), body).with(&self.admin()).await
     }
 
-    async fn payment_of(&self, order: OrderId) -> PaymentId {
+    pub async fn payment_of(&self, order: OrderId) -> PaymentId {
         self.read(order).await["paymentId"].as_str().unwrap().parse().unwrap()
     }
 }

@@ -10,10 +10,11 @@ use agora_order::{
     domain::{Order, rebuild},
     http,
     ports::{Catalog, Listing, OrderReads as _, OrderStore},
-    postgres::PgReports,
-    service::{OrderService, PROVISIONAL_AFTER, ReportService, Services},
+    postgres::{PgPrices, PgReports},
+    service::{OrderService, PROVISIONAL_AFTER, PriceService, ReportService, Services},
 };
 use agora_outbox::Failure;
+use agora_postgres::Db;
 use agora_redis::Redis;
 use agora_testkit::{Request, TestApp, TestKeys, internal_token};
 use agora_vocab::{CommandId, Epoch, OrderId, PageSize, PaymentId, ProductId, Role, UserId};
@@ -53,19 +54,19 @@ impl Shop {
     pub fn on(store: TestStore) -> Self {
         let ada = UserId::new(Process::for_test("order").ids().next());
         let fakes = FakeServices::new();
-        let service = service(store.orders.clone(), &fakes);
+        let service = service(store.orders.clone(), &store.db, &fakes);
         Self::with(service, fakes, store, (Arc::new(TestKeys::new()), ada))
     }
 
     /// Another process, which crashes at `failpoint`: a call to the store or to another service.
     pub fn crashing(&self, failpoint: &Failpoint) -> Self {
         let store = CrashingStore::new(self.store.orders.clone(), failpoint.clone());
-        self.again(service(Arc::new(store), &self.fakes.called_until(failpoint)))
+        self.again(service(Arc::new(store), &self.store.db, &self.fakes.called_until(failpoint)))
     }
 
     /// Another process, which reaches no other service from `failpoint` on.
     pub fn cut_off(&self, failpoint: &Failpoint) -> Self {
-        self.again(service(self.store.orders.clone(), &self.fakes.called_until(failpoint)))
+        self.again(service(self.store.orders.clone(), &self.store.db, &self.fakes.called_until(failpoint)))
     }
 
     /// Another process, which calls another catalog and gives provisional responses after `provisional_after`.
@@ -77,7 +78,7 @@ impl Shop {
     /// Another process, whose orders are read through this Redis for an hour.
     pub fn with_cache(&self, redis: Redis) -> Self {
         let store = CachedOrders { store: self.store.orders.clone(), redis, ttl: Duration::from_hours(1) };
-        self.again(service(Arc::new(store), &self.fakes))
+        self.again(service(Arc::new(store), &self.store.db, &self.fakes))
     }
 
     /// Another process for the same Ada and the same other services.
@@ -206,7 +207,7 @@ impl Shop {
     }
 }
 
-fn service(store: Arc<dyn OrderStore>, fakes: &FakeServices) -> OrderService {
+fn service(store: Arc<dyn OrderStore>, db: &Db, fakes: &FakeServices) -> OrderService {
     OrderService {
         store,
         services: Services {
@@ -216,6 +217,7 @@ fn service(store: Arc<dyn OrderStore>, fakes: &FakeServices) -> OrderService {
             epoch: Epoch::default(),
         },
         addresses: Arc::new(fakes.addresses.clone()),
+        prices: PriceService { store: Arc::new(PgPrices { db: db.clone() }), known: Arc::default() },
         ids: Process::for_test("order").ids(),
         work: Arc::new(Notify::new()),
         unfinished: Arc::default(),

@@ -2,8 +2,8 @@
 
 use agora_order::{
     domain::{
-        CartVersion, Line, OrderDraft, PaymentOutcome, PaymentStatus, Refused, RunnerId, SagaEvent, Shortage, Status,
-        Step, next, rebuild,
+        CartVersion, Charges, Line, OrderDraft, PaymentOutcome, PaymentStatus, Refused, RunnerId, SagaEvent, Shortage,
+        Status, Step, next, rebuild,
     },
     ports::{
         ApplyError, CreateError, IdempotencyLeases as _, Issued, Listing, OrderReads as _, Orders as _, RequestLease,
@@ -49,7 +49,8 @@ fn draft(id: OrderId, cart: Option<CartVersion>) -> OrderDraft {
         seller: SellerId::HOUSE,
     };
     let lines = vec![line(9, 2), line(8, 1)];
-    OrderDraft { id, user: ADA, cart, lines, total: price.checked_mul(3).unwrap(), address: None, pay: None }
+    let (total, charges) = (price.checked_mul(3).unwrap(), Charges::default());
+    OrderDraft { id, user: ADA, cart, lines, total, charges, address: None, pay: None }
 }
 
 /// A new order.

@@ -1,0 +1,149 @@
+//! Public HTTP API of coupons: `/api/v1/admin/coupons`.
+
+use agora_api::{List, order as api};
+use agora_vocab::{Money, Patch};
+use agora_web::{Command, Identity, Json, Path, Problem, Query, Routes, created};
+use axum::{extract::State, response::Response};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::{
+    dedup_key,
+    settings::{CodesQuery, Fields, page},
+};
+use crate::{
+    domain::{Coupon, CouponChange, CouponCode, CouponTerms, CouponValue, NewCoupon, uses_limit},
+    service::{Error, PriceService},
+};
+
+pub fn routes(service: PriceService) -> Routes {
+    use api::routes::{CHANGE_COUPON, CREATE_COUPON, LIST_COUPONS, READ_COUPON};
+    Routes::new()
+        .on(LIST_COUPONS, list)
+        .on(CREATE_COUPON, create)
+        .on(READ_COUPON, read)
+        .on(CHANGE_COUPON, change)
+        .with_state(service)
+}
+
+async fn list(
+    State(service): State<PriceService>,
+    Query(query): Query<CodesQuery>,
+) -> Result<Json<List<api::Coupon>>, Problem> {
+    let (after, size) = query.parse()?;
+    Ok(Json(page(service.coupons(&after, size).await?, wire)))
+}
+
+async fn read(State(service): State<PriceService>, Path(code): Path<String>) -> Result<Json<api::Coupon>, Problem> {
+    Ok(Json(wire(service.coupon(&named(&code)?).await?)))
+}
+
+async fn create(
+    State(service): State<PriceService>,
+    identity: Identity,
+    command: Command<api::NewCoupon>,
+) -> Result<Response, Problem> {
+    let dedup_key = dedup_key(identity.user, command.idempotency.as_ref());
+    let new = parse(command.body)?;
+    let coupon = service.create_coupon(&new, &dedup_key).await?.into_inner();
+    let location = api::routes::READ_COUPON.path_of([&coupon.code.as_str()]);
+    Ok(created(location, wire(coupon)))
+}
+
+async fn change(
+    State(service): State<PriceService>,
+    identity: Identity,
+    Path(code): Path<String>,
+    command: Command<ChangeCoupon>,
+) -> Result<Json<api::Coupon>, Problem> {
+    let dedup_key = dedup_key(identity.user, command.idempotency.as_ref());
+    let change = command.body.into_change();
+    Ok(Json(wire(service.change_coupon(&named(&code)?, &change, &dedup_key).await?.into_inner())))
+}
+
+/// The code in a path; one that no coupon can have is not found.
+fn named(code: &str) -> Result<CouponCode, Error> {
+    CouponCode::parse("code", code).map_err(|_| Error::NotFound)
+}
+
+fn parse(body: api::NewCoupon) -> Result<NewCoupon, Problem> {
+    let api::NewCoupon { code, kind, basis_points, amount, minimum_total, valid_from, valid_until, .. } = body;
+    let mut fields = Fields::default();
+    let code = fields.take(CouponCode::parse("code", &code));
+    let value = fields.take(CouponValue::parse(&kind, basis_points, amount));
+    let mut limit = |field, uses: Option<i64>| uses.and_then(|uses| fields.take(uses_limit(field, uses)));
+    let terms = CouponTerms {
+        minimum_total,
+        valid_from,
+        valid_until,
+        uses_max: limit("usesMax", body.uses_max),
+        uses_per_user_max: limit("usesPerUserMax", body.uses_per_user_max),
+        active: body.active.unwrap_or(true),
+    };
+    let terms = value.and_then(|value| fields.take_all(terms.check(&value, 0)));
+    match (code, value, terms) {
+        (Some(code), Some(value), Some(terms)) if fields.is_empty() => Ok(NewCoupon { code, value, terms }),
+        _ => Err(fields.into_problem()),
+    }
+}
+
+fn wire(coupon: Coupon) -> api::Coupon {
+    let Coupon { code, value, terms, uses, created_at, updated_at } = coupon;
+    let CouponTerms { minimum_total, valid_from, valid_until, uses_max, uses_per_user_max, active } = terms;
+    let (kind, basis_points, amount) = match value {
+        CouponValue::Percent { basis_points } => ("percent", Some(basis_points), None),
+        CouponValue::Fixed { amount } => ("fixed", None, Some(amount)),
+    };
+    api::Coupon {
+        code: code.as_str().to_owned(),
+        kind: kind.to_owned(),
+        basis_points,
+        amount,
+        minimum_total,
+        valid_from,
+        valid_until,
+        uses_max,
+        uses_per_user_max,
+        uses,
+        active,
+        created_at,
+        updated_at,
+    }
+}
+
+/// Body of `PATCH /admin/coupons/{code}`, a JSON merge patch (RFC 7396): absent fields do not change, `null` removes a term.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct ChangeCoupon {
+    #[serde(skip_serializing_if = "Patch::is_keep")]
+    minimum_total: Patch<Money>,
+    #[serde(skip_serializing_if = "Patch::is_keep")]
+    valid_from: Patch<Time>,
+    #[serde(skip_serializing_if = "Patch::is_keep")]
+    valid_until: Patch<Time>,
+    #[serde(skip_serializing_if = "Patch::is_keep")]
+    uses_max: Patch<i64>,
+    #[serde(skip_serializing_if = "Patch::is_keep")]
+    uses_per_user_max: Patch<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    active: Option<bool>,
+}
+
+/// A time in RFC 3339.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Time(#[serde(with = "time::serde::rfc3339")] OffsetDateTime);
+
+impl ChangeCoupon {
+    fn into_change(self) -> CouponChange {
+        let Self { minimum_total, valid_from, valid_until, uses_max, uses_per_user_max, active } = self;
+        CouponChange {
+            minimum_total,
+            valid_from: valid_from.map(|Time(time)| time),
+            valid_until: valid_until.map(|Time(time)| time),
+            uses_max,
+            uses_per_user_max,
+            active,
+        }
+    }
+}

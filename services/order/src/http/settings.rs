@@ -1,0 +1,60 @@
+//! What the routes of settings that administrators manage have in common: pages by code, and invalid fields. No use cases.
+
+use agora_api::List;
+use agora_vocab::{Page, PageSize};
+use agora_web::{PageQuery, Problem, Start, decode_cursor, encode_cursor};
+use serde::Deserialize;
+
+use crate::{domain::FieldError, service::Error};
+
+/// A list by code: `?limit=&cursor=`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CodesQuery {
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+impl CodesQuery {
+    /// The code after which the page starts, and its size.
+    pub(super) fn parse(self) -> Result<(String, PageSize), Problem> {
+        let Self { limit, cursor } = self;
+        let page = PageQuery { limit, cursor, offset: None }.parse()?;
+        let after = match page.start {
+            Start::Cursor(cursor) => decode_cursor(&cursor)?,
+            Start::First | Start::Offset(_) => String::new(),
+        };
+        Ok((after, page.size))
+    }
+}
+
+/// The page as a list whose cursor is opaque.
+pub(super) fn page<T, U>(page: Page<T>, wire: impl FnMut(T) -> U) -> List<U> {
+    let mut page = page.map(wire);
+    page.next = page.next.map(|code| encode_cursor(&code));
+    page.into()
+}
+
+/// Collects invalid fields.
+#[derive(Debug, Default)]
+pub(super) struct Fields(Vec<FieldError>);
+
+impl Fields {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the value, or records the error and returns `None`.
+    pub(super) fn take<T>(&mut self, parsed: Result<T, FieldError>) -> Option<T> {
+        parsed.map_err(|wrong| self.0.push(wrong)).ok()
+    }
+
+    /// Like [`take`](Self::take), for several errors.
+    pub(super) fn take_all<T>(&mut self, parsed: Result<T, Vec<FieldError>>) -> Option<T> {
+        parsed.map_err(|wrong| self.0.extend(wrong)).ok()
+    }
+
+    pub(super) fn into_problem(self) -> Problem {
+        Error::Invalid(self.0).into()
+    }
+}
