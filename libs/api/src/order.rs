@@ -17,7 +17,7 @@ pub use reports::{LatestOrders, ReportedOrder, ReportedUser, TopProduct, TopProd
 pub use returns::{NewReturn, ReceiveReturn, Return};
 pub use shipments::{NewShipment, Shipment, ShippedItem};
 pub use shipping_methods::{NewShippingMethod, ShippingMethod};
-pub use tax_rules::{NewTaxRule, Tax, TaxRule};
+pub use tax_rules::{NewTaxRule, ShippingTax, Tax, TaxRule};
 
 use crate::user::PostalAddress;
 
@@ -107,7 +107,13 @@ pub struct Order {
     /// The tax that the prices of the items include; absent without a rule for the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tax: Option<Tax>,
-    /// Where it goes.
+    /// The tax that the price of the delivery includes; absent without a rule for the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping_tax: Option<ShippingTax>,
+    /// The tax that the total includes: of the items and of the delivery; absent if neither is taxed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax_total: Option<Money>,
+    /// Where it goes. Null without one, and once the order has ended if the account of its user was erased.
     pub shipping_address: Option<PostalAddress>,
     /// Its parcels, oldest first; absent if there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

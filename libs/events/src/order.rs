@@ -84,6 +84,9 @@ pub struct Charges {
     /// The tax that the prices of the items include.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tax: Option<Money>,
+    /// The tax that the shipping price includes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shipping_tax: Option<Money>,
 }
 
 /// A line of an order, frozen when it was made.

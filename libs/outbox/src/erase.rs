@@ -21,6 +21,13 @@ pub async fn withdraw_events(tx: &mut Tx, topic: Topic, aggregate: Uuid) -> Resu
     Ok(())
 }
 
+/// Deletes the stored results of a scope; requests in progress keep their leases. A repetition is a new request then.
+pub async fn delete_results_of_scope(tx: &mut Tx, scope: &str) -> Result<(), Error> {
+    const RESULTS: &str = "delete from idempotency where scope = $1 and state = 'done'";
+    sqlx::query(RESULTS).bind(scope).execute(&mut **tx).await?;
+    Ok(())
+}
+
 /// Deletes the stored results of a scope, and those of other scopes that are an object with this `id`. A repetition of such a
 /// request is a new request then.
 pub async fn delete_results(tx: &mut Tx, scope: &str, id: Uuid) -> Result<(), Error> {

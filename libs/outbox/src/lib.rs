@@ -28,7 +28,7 @@ pub use backoff::backoff;
 pub use consume::{Failure, consume};
 pub use dedup::{claim_key, find_result, store_result};
 pub use dedup_key::{DedupKey, Outcome};
-pub use erase::{delete_results, withdraw_events};
+pub use erase::{delete_results, delete_results_of_scope, withdraw_events};
 pub use lease::{Acquisition, IdempotencyLease, StoredResponse};
 pub use relay::relay;
 pub use single_statement::{DedupRecord, NewEvents, insert_result, write_once};

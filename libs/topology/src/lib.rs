@@ -153,7 +153,7 @@ pub const CART: Service = Service {
     routes: &["/cart", "/guest-carts"],
     database: true,
     publishes: &[topics::CART],
-    consumes: &[topics::PRODUCT, topics::ORDER],
+    consumes: &[topics::PRODUCT, topics::ORDER, topics::USER],
     groups: &["cart"],
     calls: &["catalog"],
     behind_gateway: true,

@@ -1,4 +1,5 @@
-//! Terms that two services mean alike: money, typed ids, e-mail addresses, pages, clocks, limits of how often.
+//! Terms that two services mean alike: money, typed ids, e-mail addresses, pages, patches, clocks, limits of how
+//! often.
 //!
 //! Knows nothing of HTTP, databases or brokers, and reads neither clock nor random source: both come in as arguments.
 
@@ -11,6 +12,7 @@ mod email;
 mod id;
 mod money;
 mod page;
+mod patch;
 mod quantity;
 mod role;
 mod secret;
@@ -29,6 +31,7 @@ pub use id::{
 };
 pub use money::{AMOUNT_MAX, Currency, Money, MoneyError};
 pub use page::{Page, PageSize};
+pub use patch::Patch;
 pub use quantity::{QUANTITY_MAX, Quantity};
 pub use role::Role;
 pub use secret::Secret;

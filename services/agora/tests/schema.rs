@@ -121,3 +121,47 @@ async fn da7_every_service_keeps_what_it_has_seen_of_events_in_partitions_by_tim
         assert!(partitioned.iter().any(|(table, parts)| table == "inbox" && *parts > 0), "{service}: {partitioned:?}");
     }
 }
+
+/// Columns whose names say that they identify a person.
+const PERSONAL_COLUMNS: &str = "
+    select format('%s.%s', c.table_name, c.column_name)
+    from information_schema.columns as c
+    join information_schema.tables as t using (table_schema, table_name)
+    where
+        t.table_type = 'BASE TABLE'
+        and c.table_schema = 'public'
+        and c.column_name ~ (
+            '^(new_|previous_|shipping_|billing_)?'
+            '(email|phone|firstname|lastname|username|recipient|street|city|postal_code|address|ip|user_agent)$'
+        )";
+
+/// Who adds such a column adds to the consumer of `user.erased`, to the tests of erasures and to docs/DATA.md what empties
+/// it.
+#[tokio::test]
+async fn what_identifies_a_person_is_only_where_an_erasure_removes_it() {
+    let mut found = Vec::new();
+    for (service, mut database) in databases().await {
+        let columns: Vec<String> = sqlx::query_scalar(PERSONAL_COLUMNS).fetch_all(&mut database).await.unwrap();
+        found.extend(columns.into_iter().map(|column| format!("{service}: {column}")));
+    }
+    found.sort_unstable();
+    let erased = [
+        "notification: recipient.email",
+        "order: customer.email",
+        "order: orders.shipping_address",
+        "user: addresses.city",
+        "user: addresses.postal_code",
+        "user: addresses.recipient",
+        "user: addresses.street",
+        "user: auth_session.ip",
+        "user: auth_session.user_agent",
+        "user: email_change.new_email",
+        "user: password_reset.email",
+        "user: users.email",
+        "user: users.firstname",
+        "user: users.lastname",
+        "user: users.phone",
+        "user: users.username",
+    ];
+    assert_eq!(found, erased);
+}

@@ -1,9 +1,13 @@
--- The checkout of an order ($1), with the deleted products among its lines.
+-- The checkout of an order ($1), with the deleted products among its lines. That of an erased user has no lines, so that
+-- none returns to the cart.
 select
     c.state,
     c.cart_id,
     c.cart_version,
-    c.lines,
+    case
+        when exists (select from erased_cart as e where e.cart_id = c.cart_id and e.erased) then '[]'::jsonb
+        else c.lines
+    end as lines,
     array(
         select p.product_id
         from jsonb_array_elements(c.lines) as line

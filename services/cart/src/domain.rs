@@ -1,5 +1,6 @@
 //! Domain model of the cart: cart, owner, merge, view, quote and checkout. Pure: no HTTP, no SQL, no clock and no id generation.
 
+mod account;
 mod cart;
 mod contents;
 mod merge;
@@ -9,6 +10,7 @@ mod product;
 mod tests;
 
 pub use self::{
+    account::AccountEvent,
     cart::{Cart, Checkout, CheckoutState, LINES_MAX, Line, Refused, RemovalReason, RemovedLine},
     contents::{Contents, Item, RemovedItem, View},
     owner::{Owner, TokenDigest},

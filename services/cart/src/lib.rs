@@ -65,6 +65,9 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let (reporting, shutdown) = (service.clone(), process.shutdown());
     process.supervise("removed-lines", move || worker::report(reporting.clone(), shutdown.clone()));
 
+    let (erasing, shutdown) = (service.clone(), process.shutdown());
+    process.supervise("erased-carts", move || worker::erase(erasing.clone(), shutdown.clone()));
+
     let verifier = config.tokens.verifier_with(redis, process);
     (config.ports, http::routers(service, verifier, config.internal_secret, process))
 }

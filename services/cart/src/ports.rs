@@ -4,6 +4,8 @@
 //! Every method that changes data is one transaction. A method with a deduplication key applies a change once; a duplicate
 //! returns the result of the first call.
 
+mod erasures;
+
 use std::{net::IpAddr, time::Duration};
 
 use agora_chassis::BoxError;
@@ -13,6 +15,7 @@ use agora_vocab::{LineId, Money, OrderId, ProductId, Quantity, Secret, UserId, V
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 
+pub use self::erasures::ErasedCarts;
 use crate::domain::{
     Checkout, CheckoutState, Contents, Line, Owner, ProductCopy, QuoteResult, Refused, TokenDigest, View,
 };
@@ -37,9 +40,9 @@ impl NewLine {
 }
 
 /// Everything that this service stores.
-pub trait CartStore: Carts + GuestCarts + Checkouts + ProductCopies {}
+pub trait CartStore: Carts + GuestCarts + Checkouts + ProductCopies + ErasedCarts {}
 
-impl<T: Carts + GuestCarts + Checkouts + ProductCopies> CartStore for T {}
+impl<T: Carts + GuestCarts + Checkouts + ProductCopies + ErasedCarts> CartStore for T {}
 
 /// Carts, one per user and one per token of a guest.
 #[async_trait]

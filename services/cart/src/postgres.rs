@@ -1,5 +1,6 @@
-//! The store in PostgreSQL: each method that changes data is one statement that also appends its event and stores its result;
-//! only the report of removed lines is a transaction of several. Independent of HTTP and Kafka.
+//! The store in PostgreSQL: each method that changes data is one statement that also appends its event and stores its
+//! result; only the report of removed lines is a transaction of several, and an erasure a sequence of statements that may
+//! be repeated. Independent of HTTP and Kafka.
 //!
 //! A change of a cart is optimistic: it reads the cart without a lock and writes if the cart still has that version;
 //! otherwise it reads again. Each change increments the version under the row lock.
@@ -12,6 +13,7 @@
 mod carts;
 mod checkouts;
 mod copies;
+mod erasures;
 mod guests;
 mod removals;
 

@@ -9,7 +9,9 @@ use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{Ids, LineId, OrderId, ProductId, Quantity, UserId, Variant};
 
 use crate::{
-    domain::{Checkout, CheckoutState, Contents, LINES_MAX, Owner, ProductCopy, QuoteResult, Refused, View},
+    domain::{
+        AccountEvent, Checkout, CheckoutState, Contents, LINES_MAX, Owner, ProductCopy, QuoteResult, Refused, View,
+    },
     ports::{
         CartError, CartStore, Catalog, CatalogUnavailable, CheckoutError, GuestLimit, NewLine, NoRandomness,
         QuoteCache, StoreError, Tokens,
@@ -183,11 +185,24 @@ impl CartService {
         Ok(self.store.report_removed_lines().await?)
     }
 
-    /// Deletes checkouts that ended more than 30 days ago, and expired carts of guests. Returns how many were deleted.
+    /// Empties the carts of users whose accounts were erased. Idempotent, in any order of events.
+    pub async fn erase_carts(&self, events: &[AccountEvent]) -> Result<(), Error> {
+        if events.is_empty() { Ok(()) } else { Ok(self.store.erase_carts(events).await?) }
+    }
+
+    /// Empties carts of erased users that were filled at the moment of the erasure, ten minutes after it. Returns how many
+    /// were looked at.
+    pub async fn look_at_erased_carts(&self) -> Result<usize, Error> {
+        Ok(self.store.look_at_erased_carts().await?)
+    }
+
+    /// Deletes checkouts that ended more than 30 days ago, erasures of that age and expired carts of guests. Returns how
+    /// many were deleted.
     pub async fn sweep(&self) -> Result<u64, Error> {
         let mut deleted = 0;
         loop {
-            match self.store.sweep().await? + self.store.sweep_guest_carts().await? {
+            let old = self.store.sweep().await? + self.store.sweep_erased_carts().await?;
+            match old + self.store.sweep_guest_carts().await? {
                 0 => return Ok(deleted),
                 batch => deleted += batch,
             }

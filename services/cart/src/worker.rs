@@ -1,5 +1,5 @@
-//! Background workers: delete old checkouts and expired carts of guests, and report lines of deleted products. Contain no rule
-//! about carts.
+//! Background workers: delete old checkouts and expired carts of guests, report lines of deleted products, and empty carts
+//! of erased users. Contain no rule about carts.
 
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use crate::service::CartService;
 const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
 /// Interval between two looks for products that were deleted.
 const REPORT_INTERVAL: Duration = Duration::from_mins(1);
+/// Interval between two looks for carts of erased users.
+const ERASE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Deletes old checkouts and expired carts of guests every hour, until shutdown.
 pub async fn run(service: CartService, shutdown: CancellationToken) -> anyhow::Result<()> {
@@ -37,6 +39,20 @@ pub async fn report(service: CartService, shutdown: CancellationToken) -> anyhow
                     );
                     break;
                 }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Empties carts of erased users that were filled at the moment of the erasure, every minute, until shutdown.
+pub async fn erase(service: CartService, shutdown: CancellationToken) -> anyhow::Result<()> {
+    while shutdown.run_until_cancelled(tokio::time::sleep(ERASE_INTERVAL)).await.is_some() {
+        match service.look_at_erased_carts().await {
+            Ok(0) => {}
+            Ok(carts) => tracing::info!(carts, "looked at carts of erased users once more"),
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "could not empty carts of erased users; retrying in a minute");
             }
         }
     }

@@ -5,7 +5,6 @@ mod fields;
 mod hold;
 mod import;
 mod listing;
-mod patch;
 mod picture;
 mod prices;
 mod product;
@@ -30,7 +29,6 @@ pub use self::{
         ImportMatches, ImportPlan, ImportProgress, ImportState, ImportTally, ImportedProduct, plan_import,
     },
     listing::{Cursor, CursorKey, Filter, Listing, ProductPage, Search, Sort, Start},
-    patch::Patch,
     picture::draw,
     prices::{PRICES_MAX, Prices},
     product::{

@@ -12,8 +12,8 @@ use time::OffsetDateTime;
 use crate::{
     domain::{Order, OrderDraft, RunnerId, SagaEvent},
     ports::{
-        ApplyError, CreateError, IdempotencyLeases, Issued, Listing, OrderReads, OrderStore, Orders, RequestLease,
-        SagaSnapshot, Sagas, StoreError,
+        ApplyError, CreateError, IdempotencyLeases, Issued, Listing, OrderReads, OrderStore, Orders, PersonalData,
+        RequestLease, SagaSnapshot, Sagas, StoreError,
     },
 };
 
@@ -33,11 +33,16 @@ impl CachedOrders {
     /// Drops the order after a change that is committed, or may be.
     async fn drop_changed(&self, order: OrderId, done: &Result<Outcome<SagaSnapshot>, ApplyError>) {
         let unchanged = matches!(done, Ok(Outcome::Duplicate(_)) | Err(ApplyError::NotFound | ApplyError::Refused(_)));
-        if unchanged {
-            return;
+        if !unchanged {
+            self.forget(&[order]).await;
         }
-        if let Err(error) = self.redis.forget(&[&key(order)]).await {
-            tracing::debug!(error = chain(&error), "the cached order is served until it expires");
+    }
+
+    async fn forget(&self, orders: &[OrderId]) {
+        let keys: Vec<String> = orders.iter().copied().map(key).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        if let Err(error) = self.redis.forget(&keys).await {
+            tracing::debug!(error = chain(&error), "cached orders are served until they expire");
         }
     }
 }
@@ -144,6 +149,19 @@ impl IdempotencyLeases for CachedOrders {
 
     async fn expired_idempotency_leases(&self, limit: u32) -> Result<Vec<OrderId>, StoreError> {
         self.store.expired_idempotency_leases(limit).await
+    }
+}
+
+#[async_trait]
+impl PersonalData for CachedOrders {
+    async fn erase_ended_orders(&self, limit: u16, pause: Duration) -> Result<Option<Vec<OrderId>>, StoreError> {
+        let erased = self.store.erase_ended_orders(limit, pause).await?;
+        if let Some(orders) = &erased
+            && !orders.is_empty()
+        {
+            self.forget(orders).await;
+        }
+        Ok(erased)
     }
 }
 

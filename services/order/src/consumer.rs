@@ -5,10 +5,10 @@ use agora_events::{
     catalog::InventoryEvent,
     payment::{Payment, PaymentEvent},
     topics,
-    user::{Account, UserEvent},
+    user::{Account, Erasure, UserEvent},
 };
 use agora_outbox::{DedupKey, Failure};
-use agora_vocab::{CommandId, Epoch, OrderId, PaymentId};
+use agora_vocab::{CommandId, Epoch, OrderId, PaymentId, UserId};
 
 use crate::{
     domain::{Customer, CustomerEvent, PaymentOutcome},
@@ -26,6 +26,9 @@ pub async fn handle(service: OrderService, reports: ReportService, envelopes: Ve
     let users: Vec<CustomerEvent> = events.iter().filter_map(Incoming::user).cloned().collect();
     if !users.is_empty() {
         reports.users_changed(&users).await.map_err(failure)?;
+    }
+    if users.iter().any(|user| user.customer.is_none()) {
+        service.erase_ended_orders().await.map_err(failure)?;
     }
     let results: Vec<CommandId> = events.iter().filter_map(Incoming::result).collect();
     let known = service.known_results(&results).await.map_err(failure)?;
@@ -77,6 +80,7 @@ fn parse(envelope: &Envelope) -> Result<Incoming, Failure> {
     if let Some(event) = envelope.event::<UserEvent>().map_err(poison)? {
         return Ok(match event {
             UserEvent::Registered(account) | UserEvent::Updated(account) => Incoming::User(customer(account, envelope)),
+            UserEvent::Erased(Erasure { user_id }) => Incoming::User(erased(user_id, envelope)),
             _ => Incoming::Other,
         });
     }
@@ -90,7 +94,12 @@ fn parse(envelope: &Envelope) -> Result<Incoming, Failure> {
 fn customer(account: Account, envelope: &Envelope) -> CustomerEvent {
     let Account { user_id, email, name, blocked, .. } = account;
     let (epoch, seq) = (Epoch(envelope.epoch), envelope.seq);
-    CustomerEvent { user: user_id, customer: Customer { email, name }, blocked, epoch, seq }
+    CustomerEvent { user: user_id, customer: Some(Customer { email, name }), blocked, epoch, seq }
+}
+
+fn erased(user: UserId, envelope: &Envelope) -> CustomerEvent {
+    let (epoch, seq) = (Epoch(envelope.epoch), envelope.seq);
+    CustomerEvent { user, customer: None, blocked: true, epoch, seq }
 }
 
 async fn apply(service: &OrderService, event: Incoming) -> Result<(), Error> {

@@ -11,7 +11,7 @@ mod limits;
 mod order;
 mod order_return;
 mod parcels;
-mod patch;
+mod personal_data;
 mod price_rules;
 mod report;
 mod saga;
@@ -34,7 +34,6 @@ pub use limits::{LimitReached, UnpaidLimits};
 pub use order::{CartVersion, Line, Order, OrderProgress, number};
 pub use order_return::{RETURN_WINDOW, RETURNS_MAX, Return, ReturnStatus};
 pub use parcels::{NewReturn, NewShipment};
-pub use patch::Patch;
 pub use price_rules::PriceRules;
 pub use report::{Customer, CustomerEvent, ReportedOrder, TopProduct, TopProducts};
 pub use saga::{
@@ -47,7 +46,7 @@ pub use shipping::{
     ShippingRefused, ShippingTerms,
 };
 pub use status::{EDGES, PAYMENT_EDGES, PaymentStatus, Status};
-pub use tax::{NewTaxRule, Rounding, Tax, TaxChange, TaxPolicy, TaxRule, TaxTerms};
+pub use tax::{NewTaxRule, Rounding, ShippingTax, Tax, TaxCategory, TaxChange, TaxPolicy, TaxRule, TaxTerms};
 pub use transition::{
     DECLINES_MAX, Decision, Decisions, PaymentOutcome, Refused, ReturnChange, SagaEvent, State, decide, decide_all,
 };

@@ -3,6 +3,7 @@
 //! Each method is atomic. Depends on `domain` only; must not depend on SQL, HTTP or wire types.
 
 mod histories;
+mod personal_data;
 mod prices;
 mod reports;
 mod services;
@@ -12,6 +13,7 @@ pub use agora_outbox::StoreError;
 
 pub use self::{
     histories::Histories,
+    personal_data::PersonalData,
     prices::{Coupons, PriceStore, Redeemable, Rules, SettingError, ShippingMethods, TaxRules},
     reports::Reports,
     services::{

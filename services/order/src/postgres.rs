@@ -8,6 +8,7 @@ mod coupons;
 mod histories;
 mod idempotency_leases;
 mod parcels;
+mod personal_data;
 mod prices;
 mod read;
 mod reports;
@@ -61,7 +62,8 @@ pub struct PgOrders {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum StoredResult {
-    /// The order after the change; absent if a duplicate returns the current order.
+    /// The order after the change, [without its person](Order::without_person); absent if a duplicate returns the current
+    /// order.
     Done(Option<Box<Order>>),
     Refused(Refused),
 }
@@ -190,7 +192,7 @@ impl PgOrders {
             Ok(decisions) => decisions,
             Err(refused) => return refuse(connection, dedup_key, refused).await,
         };
-        let order = matches!(dedup_key, DedupKey::Request { .. }).then(|| Box::new(state.order.clone()));
+        let order = matches!(dedup_key, DedupKey::Request { .. }).then(|| Box::new(state.order.without_person()));
         let result = DedupRecord::of(dedup_key, &StoredResult::Done(order)).map_err(StoreError::from)?;
         // The response is stored in the transaction that completes the request.
         let response = (self.answer)(&state).filter(|_| (self.answer)(&before).is_none());
@@ -245,7 +247,8 @@ async fn repeat(
         (None, Some(runner)) => take_lease(connection, found, runner).await,
         (None, None) => Ok(Some(found)),
         (Some(order), _) => {
-            let state = State { order: *order, saga: found.state.saga };
+            let (then, State { order: now, saga }) = (*order, found.state);
+            let state = State { order: then.with_person_of(now), saga };
             Ok(Some(SagaSnapshot { state, ..found }))
         }
     }

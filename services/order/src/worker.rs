@@ -1,5 +1,5 @@
-//! Background workers: one continues due sagas and cancels expired idempotency leases, one refreshes reports. Contains no
-//! order logic.
+//! Background workers: one continues due sagas, cancels expired idempotency leases and erases what erased users leave, one
+//! refreshes reports. Contains no order logic.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use crate::service::{Error, OrderService, ReportService};
 /// First and longest pause between two looks for due sagas, such as an expired lease or an ended payment window.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(4);
-/// Interval of the cleanup of expired idempotency leases and of the count of stuck sagas.
+/// Interval of the cleanup of expired idempotency leases, of looks for ended orders of erased users, and of the count of
+/// stuck sagas.
 const CLEAR_EVERY: Duration = Duration::from_secs(10);
 
 /// Interval of looks at the age of the reports.
@@ -44,6 +45,9 @@ pub async fn run(service: OrderService, shutdown: CancellationToken) -> anyhow::
             if let Err(error) = clear(&service).await {
                 tracing::warn!(error = chain(&error), "could not cancel expired idempotency leases; retrying");
             }
+            if let Err(error) = erase(&service).await {
+                tracing::warn!(error = chain(&error), "could not erase personal fields of ended orders; retrying");
+            }
             clear_at = Instant::now() + CLEAR_EVERY;
         }
         tokio::select! {
@@ -61,6 +65,14 @@ async fn continue_sagas(
 ) -> Result<(), Error> {
     while service.continue_sagas().await? > 0 && !shutdown.is_cancelled() {
         pauses.reset();
+    }
+    Ok(())
+}
+
+async fn erase(service: &OrderService) -> Result<(), Error> {
+    let erased = service.erase_ended_orders().await?;
+    if erased > 0 {
+        tracing::info!(erased, "removed the personal fields of ended orders of erased users");
     }
     Ok(())
 }

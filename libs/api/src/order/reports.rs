@@ -44,7 +44,7 @@ pub struct LatestOrders {
 pub struct ReportedOrder {
     #[serde(flatten)]
     pub order: Order,
-    /// Null until order has heard of the user, seconds after their registration.
+    /// Null until order has heard of the user, seconds after their registration, and of an erased account.
     pub user: Option<ReportedUser>,
 }
 

@@ -31,6 +31,7 @@ pub struct Return {
     /// `requested`, `accepted`, `rejected`, `received` or `refunded`.
     pub status: String,
     pub items: Vec<ShippedItem>,
+    /// Empty once the account of the order's owner is erased.
     pub reason: String,
     /// The price of the units, which goes back when they are received.
     pub amount: Money,

@@ -40,11 +40,15 @@ routes! {
         CREATE_SHIPPING_METHOD = Post "/api/v1/admin/shipping-methods" Policy::ADMIN;
         READ_SHIPPING_METHOD = Get "/api/v1/admin/shipping-methods/{code}" Policy::ADMIN;
         CHANGE_SHIPPING_METHOD = Patch "/api/v1/admin/shipping-methods/{code}" Policy::ADMIN;
-        /// A page of the tax rules, by country.
+        /// A page of the tax rules, by country and category.
         LIST_TAX_RULES = Get "/api/v1/admin/tax-rules" Policy::ADMIN;
         CREATE_TAX_RULE = Post "/api/v1/admin/tax-rules" Policy::ADMIN;
+        /// The rule of a country for goods.
         READ_TAX_RULE = Get "/api/v1/admin/tax-rules/{country}" Policy::ADMIN;
         CHANGE_TAX_RULE = Patch "/api/v1/admin/tax-rules/{country}" Policy::ADMIN;
+        /// The rule of a country for `goods` or `shipping`.
+        READ_TAX_RULE_OF = Get "/api/v1/admin/tax-rules/{country}/{category}" Policy::ADMIN;
+        CHANGE_TAX_RULE_OF = Patch "/api/v1/admin/tax-rules/{country}/{category}" Policy::ADMIN;
         /// A page of the orders of all users.
         LIST_ALL = Get "/api/v1/admin/orders" Policy::ADMIN;
         /// What sold most.

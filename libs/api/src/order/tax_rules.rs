@@ -4,12 +4,15 @@ use agora_vocab::Money;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-/// `POST /admin/tax-rules`: the tax that prices include in orders to a country.
+/// `POST /admin/tax-rules`: the tax that prices of goods, or of shipping, include in orders to a country.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewTaxRule {
     /// ISO 3166-1 code of two letters.
     pub country: String,
+    /// `goods` or `shipping`; `goods` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
     /// Share of the net price: 0 to 10000.
     pub basis_points: i64,
     /// `half_up` or `half_even`; `half_up` if absent.
@@ -25,6 +28,8 @@ pub struct NewTaxRule {
 #[serde(rename_all = "camelCase")]
 pub struct TaxRule {
     pub country: String,
+    /// `goods` or `shipping`.
+    pub category: String,
     /// Share of the net price.
     pub basis_points: i32,
     /// `half_up` or `half_even`.
@@ -36,7 +41,7 @@ pub struct TaxRule {
     pub updated_at: OffsetDateTime,
 }
 
-/// The tax of an order, by the rule that applied when it was made.
+/// The tax of an order's items, by the rule that applied when it was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tax {
@@ -48,5 +53,19 @@ pub struct Tax {
     /// `half_up` or `half_even`, of each item.
     pub rounding: String,
     /// Sum of the items' taxes.
+    pub amount: Money,
+}
+
+/// The tax of an order's delivery, by the rule that applied when it was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShippingTax {
+    pub country: String,
+    /// Share of the net price.
+    pub basis_points: i32,
+    /// Whether the price of the delivery includes it.
+    pub included: bool,
+    /// `half_up` or `half_even`.
+    pub rounding: String,
     pub amount: Money,
 }

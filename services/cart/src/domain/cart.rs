@@ -164,6 +164,12 @@ impl Cart {
         Some(self.lines.remove(at))
     }
 
+    /// Removes all lines, and those that the cart could not keep.
+    pub fn clear(&mut self) {
+        self.lines.clear();
+        self.changed();
+    }
+
     /// Moves all lines to an order: returns the empty cart and the checkout. `None` if the cart has no lines.
     pub fn check_out(self, order: OrderId) -> Option<(Self, Checkout)> {
         let Self { id, owner, version, lines, removed: _ } = self;

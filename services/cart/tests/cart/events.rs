@@ -16,7 +16,7 @@ use crate::{
     shop::{Shop, envelope, product_event},
 };
 
-fn order_event(order_id: OrderId, from_cart: bool) -> Order {
+pub fn order_event(order_id: OrderId, from_cart: bool) -> Order {
     let cart_id = from_cart.then(|| agora_vocab::CartId::new(fresh()));
     Order {
         order_id,

@@ -6,6 +6,7 @@ mod cached;
 mod carts;
 mod checkouts;
 mod concurrency;
+mod erasure;
 mod events;
 mod fake_catalog;
 mod fixture;

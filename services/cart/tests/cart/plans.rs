@@ -6,7 +6,7 @@ use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
 /// Name of each file, its text, and the types of its parameters.
-const STATEMENTS: [(&str, &str, &[&str]); 15] = [
+const STATEMENTS: [(&str, &str, &[&str]); 19] = [
     ("find_cart", include_str!("../../sql/find_cart.sql"), &["uuid"]),
     (
         "save_cart",
@@ -46,10 +46,18 @@ const STATEMENTS: [(&str, &str, &[&str]); 15] = [
     ),
     ("delete_expired_guest_carts", include_str!("../../sql/delete_expired_guest_carts.sql"), &["int", "bigint"]),
     ("delete_old_checkouts", include_str!("../../sql/delete_old_checkouts.sql"), &["int", "bigint"]),
+    (
+        "store_erased_carts",
+        include_str!("../../sql/store_erased_carts.sql"),
+        &["uuid[]", "bigint[]", "bigint[]", "boolean[]"],
+    ),
+    ("find_erased_carts", include_str!("../../sql/find_erased_carts.sql"), &["bigint"]),
+    ("end_looks", include_str!("../../sql/end_looks.sql"), &["uuid[]"]),
+    ("delete_old_erased_carts", include_str!("../../sql/delete_old_erased_carts.sql"), &["int", "bigint"]),
 ];
 
-/// The last ones of the list: work by time, for which an empty table may be read as a whole.
-const BACKGROUND: usize = 5;
+/// The last ones of the list: work by time and erasures, for which an empty table may be read as a whole.
+const BACKGROUND: usize = 9;
 
 /// The settings of a server; the connections of a service may have others.
 const SETTINGS: &str = "set enable_seqscan = on; set enable_hashjoin = on; set enable_mergejoin = on; set jit = on; \
@@ -64,6 +72,10 @@ const FILL: &str = "
         from generate_series(1, 30000) as n;
     insert into guest_cart (id, token_hash, created_at, updated_at)
         select gen_random_uuid(), sha256(n::text::bytea), now() - n * interval '2 minutes', now() - n * interval '2 minutes'
+        from generate_series(1, 30000) as n;
+    insert into erased_cart (cart_id, epoch, seq, erased, erased_at, look_at)
+        select gen_random_uuid(), 0, 1, true, now() - n * interval '2 minutes',
+            case when n % 1000 = 0 then now() + n * interval '1 minute' end
         from generate_series(1, 30000) as n;
     insert into product_copy (product_id, version, name, price_amount, price_currency, deleted, searched_cart)
         select gen_random_uuid(), 1, 'Chair', 1999, 'EUR', n % 100 = 0, case when n % 1000 = 0 then gen_random_uuid() end

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use agora_events::catalog::{Product as ProductData, ProductDeleted, ProductEvent};
-use agora_vocab::{Invalid, ProductId, SellerId, Variant, WarehouseId};
+use agora_vocab::{Invalid, Patch, ProductId, SellerId, Variant, WarehouseId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
     fields::{Description, ImageUrl, Label, Name, Price, PriceChange, Sku},
-    patch::Patch,
     prices::Prices,
     translation::{Translations, TranslationsChange},
 };

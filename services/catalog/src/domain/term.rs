@@ -1,10 +1,10 @@
 //! Categories, brands, suppliers and locations: terms of a taxonomy; and warehouses, which stand at locations. Pure.
 
-use agora_vocab::{Invalid, TermId, WarehouseId};
+use agora_vocab::{Invalid, Patch, TermId, WarehouseId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{fields::Label, patch::Patch};
+use super::fields::Label;
 
 /// Largest priority number of a warehouse.
 const PRIORITY_MAX: i32 = 1_000;

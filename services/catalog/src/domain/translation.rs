@@ -2,13 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use agora_vocab::Invalid;
+use agora_vocab::{Invalid, Patch};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    fields::{Description, Name},
-    patch::Patch,
-};
+use super::fields::{Description, Name};
 
 /// Most languages of a product, besides the default language.
 pub const TRANSLATIONS_MAX: usize = 20;

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use agora_vocab::{Currency, Invalid, Money, ProductId, Variant, VariantId};
+use agora_vocab::{Currency, Invalid, Money, Patch, ProductId, Variant, VariantId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
     fields::{Price, Sku},
-    patch::Patch,
     text::line_of_text,
 };
 

@@ -4,15 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agora_api::catalog as api;
-use agora_vocab::{Currency, Invalid};
+use agora_vocab::{Currency, Invalid, Patch};
 use agora_web::Problem;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    domain::{
-        Description, Language, Languages, Listed, Name, Patch, Price, Translation, TranslationChange, Translations,
-    },
+    domain::{Description, Language, Languages, Listed, Name, Price, Translation, TranslationChange, Translations},
     service::CatalogService,
 };
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use agora_api::{List, catalog as api};
-use agora_vocab::{Invalid, Money, ProductId, Variant, VariantId};
+use agora_vocab::{Invalid, Money, Patch, ProductId, Variant, VariantId};
 use agora_web::{Command, Identity, Json, Path, Problem, Query, Routes, created, encode_cursor, etag, no_content};
 use axum::{
     extract::State,
@@ -18,7 +18,7 @@ use super::{
     wire::{self, InvalidFields, nullable},
 };
 use crate::{
-    domain::{Options, Patch, Price, ProductVariant, Sku, VariantChange, VariantDetails},
+    domain::{Options, Price, ProductVariant, Sku, VariantChange, VariantDetails},
     service::CatalogService,
 };
 

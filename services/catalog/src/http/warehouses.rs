@@ -1,7 +1,7 @@
 //! Public routes for warehouses. Depends on wire types and use cases, not on SQL.
 
 use agora_api::{List, catalog as api};
-use agora_vocab::{TermId, WarehouseId};
+use agora_vocab::{Patch, TermId, WarehouseId};
 use agora_web::{Command, Identity, Json, Path, Problem, Query, Routes, created, encode_cursor, etag, no_content};
 use axum::{
     extract::State,
@@ -16,7 +16,7 @@ use super::{
     wire::{self, InvalidFields},
 };
 use crate::{
-    domain::{Label, Patch, Priority, Warehouse, WarehouseChange, WarehouseDetails},
+    domain::{Label, Priority, Warehouse, WarehouseChange, WarehouseDetails},
     service::CatalogService,
 };
 

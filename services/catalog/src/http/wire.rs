@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agora_api::{List, catalog as api};
-use agora_vocab::{Currency, Invalid, Money, ProductId, Variant, WarehouseId};
+use agora_vocab::{Currency, Invalid, Money, Patch, ProductId, Variant, WarehouseId};
 use agora_web::{EntityTags, PageRequest, Problem, Start as PageStart, decode_cursor, encode_cursor};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -12,8 +12,8 @@ use super::localized::{self, ChangeTranslation, Client};
 use crate::{
     domain::{
         Adjustment, Change, Cursor, Description, Details, Expected, Exported, ExportedLevel, Filter, IfMatch, ImageUrl,
-        Label, Listed, Listing, Name, Patch, Price, PriceChange, Prices, Product, ProductPage, QuotedVariant, Search,
-        Sku, Sort, Start, StockLocation, Taxonomy, Term, Translations,
+        Label, Listed, Listing, Name, Price, PriceChange, Prices, Product, ProductPage, QuotedVariant, Search, Sku,
+        Sort, Start, StockLocation, Taxonomy, Term, Translations,
     },
     service::QuoteResult,
 };

@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 
 use agora_catalog::{
     domain::{
-        Change, Description, Expected, Filter, Label, Listing, Name, Patch, Price, PriceChange, Search, Sort, Stale,
-        Start,
+        Change, Description, Expected, Filter, Label, Listing, Name, Price, PriceChange, Search, Sort, Stale, Start,
     },
     ports::{Holds as _, ProductError, Products as _, StoreError},
 };
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{Currency, Money, PageSize, ProductId};
+use agora_vocab::{Currency, Money, PageSize, Patch, ProductId};
 use uuid::Uuid;
 
 use crate::fixture::{Database, add, command, fresh, hold, lines, named, request, seconds, stocked, with_sku};

@@ -6,13 +6,11 @@ use std::{
 };
 
 use agora_catalog::{
-    domain::{
-        Expected, Label, Patch, Priority, Stale, Taxonomy, Term, UsedBy, Warehouse, WarehouseChange, WarehouseDetails,
-    },
+    domain::{Expected, Label, Priority, Stale, Taxonomy, Term, UsedBy, Warehouse, WarehouseChange, WarehouseDetails},
     ports::{NamedError, StoreError, Terms, Warehouses},
 };
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{Page, PageSize, TermId, WarehouseId};
+use agora_vocab::{Page, PageSize, Patch, TermId, WarehouseId};
 use async_trait::async_trait;
 use time::OffsetDateTime;
 

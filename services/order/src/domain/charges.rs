@@ -6,7 +6,10 @@ use time::OffsetDateTime;
 
 use super::{
     Coupon, CouponCode, CouponRefused, Line, LineUnits, MethodCode, Order, PriceRules, ReturnStatus, ShippingCharge,
-    ShippingRefused, Tax, coupon::share, shipping::choose, tax::tax,
+    ShippingRefused, Tax,
+    coupon::share,
+    shipping::choose,
+    tax::{shipping_tax, tax},
 };
 
 /// Charges of an order. Empty for an order that costs the sum of its lines.
@@ -67,7 +70,11 @@ pub fn charge(lines: &[Line], goods: Money, terms: ChargeTerms<'_>) -> Result<(C
         Some(discount) => goods.checked_sub(discount.amount)?,
         None => goods,
     };
-    let shipping = choose(&rules.shipping_methods, shipping_method, (country, net)).map_err(ChargeError::Shipping)?;
+    let mut shipping =
+        choose(&rules.shipping_methods, shipping_method, (country, net)).map_err(ChargeError::Shipping)?;
+    if let Some(shipping) = &mut shipping {
+        shipping.tax = shipping_tax(&rules.tax_rules, country, shipping.price);
+    }
     let total = match &shipping {
         Some(shipping) => net.checked_add(shipping.price)?,
         None => net,
@@ -99,6 +106,17 @@ impl Charges {
     /// The tax that the price of the line at an index from 0 includes.
     pub fn tax_of(&self, index: usize) -> Option<Money> {
         self.tax.as_ref()?.lines.get(index).copied()
+    }
+
+    /// The tax that the total of the order includes: of the lines and of the delivery; `None` if neither is taxed.
+    pub fn tax_total(&self) -> Option<Money> {
+        let goods = self.tax.as_ref().map(|tax| tax.amount);
+        let shipping = self.shipping.as_ref().and_then(|shipping| shipping.tax.as_ref()).map(|tax| tax.amount);
+        match (goods, shipping) {
+            // Each is at most what it is the tax of, and the total of these was computed.
+            (Some(goods), Some(shipping)) => goods.checked_add(shipping).ok(),
+            (goods, shipping) => goods.or(shipping),
+        }
     }
 
     /// What is paid for a line at an index from 0: its total less its part of the discount.
@@ -138,15 +156,15 @@ impl Order {
 
 #[cfg(test)]
 mod tests {
-    use agora_vocab::{Currency, Money, OrderId, ProductId, Quantity, ReturnId, SellerId, UserId, Variant};
+    use agora_vocab::{Country, Currency, Money, OrderId, ProductId, Quantity, ReturnId, SellerId, UserId, Variant};
     use proptest::prelude::*;
     use time::{Duration, macros::datetime};
     use uuid::Uuid;
 
     use super::{ChargeError, ChargeTerms, Charges, Discount, charge};
     use crate::domain::{
-        Coupon, CouponCode, CouponRefused, CouponTerms, CouponValue, Line, LineUnits, Order, OrderDraft, PriceRules,
-        Return, ReturnStatus,
+        Coupon, CouponCode, CouponRefused, CouponTerms, CouponValue, Line, LineUnits, MethodCode, Order, OrderDraft,
+        PriceRules, Return, ReturnStatus, ShippingMethod, ShippingTerms, TaxCategory, TaxRule, TaxTerms,
     };
 
     const NOW: time::OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
@@ -186,6 +204,29 @@ mod tests {
     fn with(coupon: Option<&Coupon>) -> ChargeTerms<'_> {
         static NO_RULES: PriceRules = PriceRules { shipping_methods: Vec::new(), tax_rules: Vec::new() };
         ChargeTerms { at: NOW, rules: &NO_RULES, country: None, coupon, shipping_method: None }
+    }
+
+    /// Rules of one shipping method, and of one tax each for goods and shipping.
+    fn rules(shipping: i64, goods_points: i64, shipping_points: i64, rounding: &str) -> PriceRules {
+        let terms = ShippingTerms::parse("Parcel", eur(shipping), (None, &[]), true).unwrap();
+        let code = MethodCode::parse("code", "parcel").unwrap();
+        let rule = |category, points| TaxRule {
+            country: Country::parse("DE").unwrap(),
+            category,
+            terms: TaxTerms::parse(points, Some(rounding), true).unwrap(),
+            created_at: NOW,
+            updated_at: NOW,
+        };
+        PriceRules {
+            shipping_methods: vec![ShippingMethod { code, terms, created_at: NOW, updated_at: NOW }],
+            tax_rules: vec![rule(TaxCategory::Shipping, shipping_points), rule(TaxCategory::Goods, goods_points)],
+        }
+    }
+
+    /// Whether a tax is the part of a price that the rate makes it, to half a minor unit.
+    fn is_tax_of(tax: Money, gross: Money, points: i64) -> bool {
+        let (exact, whole) = (i128::from(gross.amount) * i128::from(points), 10_000 + i128::from(points));
+        (i128::from(tax.amount) * whole - exact).abs() * 2 <= whole
     }
 
     fn goods(lines: &[Line]) -> Money {
@@ -251,7 +292,61 @@ mod tests {
         assert_eq!(charge(&lines, goods(&lines), terms), Err(ChargeError::Coupon(CouponRefused::NoDiscount)));
     }
 
+    #[test]
+    fn a_delivery_is_taxed_by_its_own_rule_and_its_tax_is_part_of_the_total() {
+        let lines = [line(1, 11_900, 1)];
+        let (rules, germany) = (rules(1_070, 1_900, 700, "half_up"), Country::parse("DE").unwrap());
+        let terms = ChargeTerms { rules: &rules, country: Some(&germany), ..with(None) };
+        let (charges, total) = charge(&lines, goods(&lines), terms).unwrap();
+        let shipping = charges.shipping.clone().unwrap().tax.unwrap();
+        assert_eq!((shipping.amount, shipping.basis_points, total), (eur(70), 700, eur(11_900 + 1_070)));
+        assert_eq!((charges.tax.clone().unwrap().amount, charges.tax_total()), (eur(1_900), Some(eur(1_970))));
+        let abroad = Country::parse("US").unwrap();
+        let terms = ChargeTerms { country: Some(&abroad), ..terms };
+        let (untaxed, same) = charge(&lines, goods(&lines), terms).unwrap();
+        assert_eq!((untaxed.tax_total(), same), (None, total), "a tax that prices include changes no total");
+    }
+
     proptest! {
+        #[test]
+        fn the_parts_of_a_total_and_its_taxes_sum_to_the_cent(
+            prices in prop::collection::vec((1..=9_000_000_000_i64, 1..=9_999_i64), 1..100),
+            shipping in 0..=9_000_000_000_i64,
+            (goods_points, shipping_points) in (0..=10_000_i64, 0..=10_000_i64),
+            even in any::<bool>(),
+            share in prop::option::of(1..=9_999_i32),
+        ) {
+            let lines: Vec<Line> =
+                prices.iter().enumerate().map(|(n, (cents, units))| line(n as u128, *cents, *units)).collect();
+            let rounding = if even { "half_even" } else { "half_up" };
+            let (rules, germany) =
+                (rules(shipping, goods_points, shipping_points, rounding), Country::parse("DE").unwrap());
+            // No coupon where the share of so low a sum is nothing.
+            let share = share.filter(|points| goods(&lines).amount >= 20_000 / i64::from(*points));
+            let coupon = share.map(|basis_points| coupon(CouponValue::Percent { basis_points }));
+            let terms = ChargeTerms { rules: &rules, country: Some(&germany), ..with(coupon.as_ref()) };
+            let charged = charge(&lines, goods(&lines), terms);
+            prop_assume!(charged != Err(ChargeError::Coupon(CouponRefused::NoDiscount)));
+            let (charges, total) = charged.unwrap();
+
+            let paid: Vec<Money> =
+                lines.iter().enumerate().map(|(index, line)| charges.paid_for(index, line).unwrap()).collect();
+            let delivery = charges.shipping.clone().unwrap();
+            let parts = paid.iter().copied().chain([delivery.price]);
+            prop_assert_eq!(Money::sum(Currency::EUR, parts.clone()), Ok(total), "the total");
+            let taxes: Vec<Money> =
+                (0..lines.len()).map(|index| charges.tax_of(index).unwrap()).chain([delivery.tax.unwrap().amount]).collect();
+            let tax = charges.tax_total().unwrap();
+            prop_assert_eq!(Money::sum(Currency::EUR, taxes.iter().copied()), Ok(tax), "the tax of the total");
+            let nets = parts.clone().zip(&taxes).map(|(gross, tax)| gross.checked_sub(*tax).unwrap());
+            prop_assert_eq!(Money::sum(Currency::EUR, nets), total.checked_sub(tax), "what is left without tax");
+            let points = std::iter::repeat_n(goods_points, lines.len()).chain([shipping_points]);
+            for ((gross, tax), points) in parts.zip(taxes).zip(points) {
+                prop_assert!((0..=gross.amount).contains(&tax.amount));
+                prop_assert!(is_tax_of(tax, gross, points), "{tax} of {gross}");
+            }
+        }
+
         #[test]
         fn the_refunds_of_a_line_sum_to_what_was_paid_for_it(
             cents in 1..=10_000_i64,

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use agora_vocab::{Currency, Money};
+use agora_vocab::{Currency, Money, Patch};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{FieldError, Order, Patch, Status};
+use super::{FieldError, Order, Status};
 
 /// Lengths of a code, in characters.
 const CODE_CHARACTERS_MIN: usize = 3;
@@ -267,12 +267,11 @@ fn shown(time: &OffsetDateTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use agora_vocab::{Currency, Money};
+    use agora_vocab::{Currency, Money, Patch};
     use proptest::prelude::*;
     use time::{Duration, OffsetDateTime, macros::datetime};
 
     use super::{Coupon, CouponChange, CouponCode, CouponRefused, CouponTerms, CouponValue};
-    use crate::domain::Patch;
 
     const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
 

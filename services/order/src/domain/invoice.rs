@@ -4,12 +4,13 @@ use agora_vocab::Money;
 use askama::Template as _;
 use time::{OffsetDateTime, UtcOffset, macros::format_description};
 
-use super::{Discount, Line, Order, PaymentStatus, ShippingCharge, Status, Tax};
+use super::{Discount, Line, Order, PaymentStatus, ShippingCharge, ShippingTax, Status, Tax};
 
 /// The invoice of an order that was paid at `paid_at`.
 pub fn invoice(order: &Order, paid_at: OffsetDateTime) -> Result<String, askama::Error> {
     let goods = order.lines.iter().map(|line| line.total);
     let charges = &order.charges;
+    let shipping_tax = charges.shipping.as_ref().and_then(|shipping| shipping.tax.as_ref());
     let page = InvoiceHtml {
         order,
         ordered_on: day(order.created_at),
@@ -22,6 +23,9 @@ pub fn invoice(order: &Order, paid_at: OffsetDateTime) -> Result<String, askama:
         shipping: charges.shipping.as_ref(),
         tax: charges.tax.as_ref(),
         rate: charges.tax.as_ref().map(|tax| percent(tax.basis_points)).unwrap_or_default(),
+        shipping_tax,
+        shipping_rate: shipping_tax.map(|tax| percent(tax.basis_points)).unwrap_or_default(),
+        tax_total: charges.tax_total(),
         note: note(order),
     };
     page.render()
@@ -41,6 +45,10 @@ struct InvoiceHtml<'a> {
     tax: Option<&'a Tax>,
     /// Of the tax, in percent.
     rate: String,
+    shipping_tax: Option<&'a ShippingTax>,
+    /// Of the tax of shipping, in percent.
+    shipping_rate: String,
+    tax_total: Option<Money>,
     note: Option<&'static str>,
 }
 

@@ -189,6 +189,7 @@ impl Charges {
             discount: discount.as_ref().map(|discount| discount.amount),
             shipping_price: shipping.as_ref().map(|shipping| shipping.price),
             tax: tax.as_ref().map(|tax| tax.amount),
+            shipping_tax: shipping.as_ref().and_then(|shipping| shipping.tax.as_ref()).map(|tax| tax.amount),
         };
         (!self.is_empty()).then_some(payload)
     }

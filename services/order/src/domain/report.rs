@@ -33,7 +33,7 @@ pub struct TopProduct {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReportedOrder {
     pub order: Order,
-    /// Absent until the user's event has arrived.
+    /// Absent until the user's event has arrived, and of an erased user.
     pub customer: Option<Customer>,
 }
 
@@ -48,8 +48,9 @@ pub struct Customer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CustomerEvent {
     pub user: UserId,
-    pub customer: Customer,
-    /// Whether an administrator has blocked the user, who then cannot order.
+    /// `None`: the account was erased, and so are the personal fields of the user's orders once they have ended.
+    pub customer: Option<Customer>,
+    /// Whether the user cannot order: an administrator has blocked the account, or it was erased.
     pub blocked: bool,
     pub epoch: Epoch,
     pub seq: i64,

@@ -1,10 +1,10 @@
 //! Shipping methods: where they deliver, and what they cost for an order. No I/O.
 
-use agora_vocab::{Country, Currency, Invalid, Money};
+use agora_vocab::{Country, Currency, Invalid, Money, Patch};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{FieldError, Patch};
+use super::{FieldError, ShippingTax};
 
 /// Shipping methods of a shop.
 pub const SHIPPING_METHODS_MAX: u16 = 100;
@@ -70,6 +70,9 @@ pub struct ShippingCharge {
     /// Name of the method at creation of the order.
     pub name: String,
     pub price: Money,
+    /// The tax that the price includes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax: Option<ShippingTax>,
 }
 
 /// Why an order cannot be delivered.
@@ -194,12 +197,12 @@ impl ShippingMethod {
 
     fn charge_for(&self, goods: Money) -> ShippingCharge {
         let Self { code, terms, .. } = self;
-        ShippingCharge { method: code.clone(), name: terms.name.clone(), price: terms.price_for(goods) }
+        ShippingCharge { method: code.clone(), name: terms.name.clone(), price: terms.price_for(goods), tax: None }
     }
 }
 
-/// The method of an order to `country` whose lines cost `goods` less the discount: the `wanted` one, else the cheapest that
-/// delivers; none if no method is active.
+/// The method, without its tax, of an order to `country` whose lines cost `goods` less the discount: the `wanted` one, else
+/// the cheapest that delivers; none if no method is active.
 pub(super) fn choose(
     methods: &[ShippingMethod],
     wanted: Option<&MethodCode>,
@@ -228,11 +231,10 @@ pub(super) fn choose(
 
 #[cfg(test)]
 mod tests {
-    use agora_vocab::{Country, Currency, Money};
+    use agora_vocab::{Country, Currency, Money, Patch};
     use time::macros::datetime;
 
     use super::{MethodCode, ShippingChange, ShippingMethod, ShippingRefused, ShippingTerms, choose};
-    use crate::domain::Patch;
 
     fn eur(amount: i64) -> Money {
         Money { amount, currency: Currency::EUR }

@@ -24,6 +24,17 @@ pub enum Rounding {
     HalfEven,
 }
 
+/// What a tax rule is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaxCategory {
+    /// The lines of an order.
+    #[default]
+    Goods,
+    /// The delivery of an order.
+    Shipping,
+}
+
 /// How prices and taxes relate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -54,13 +65,16 @@ pub struct TaxChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTaxRule {
     pub country: Country,
+    pub category: TaxCategory,
     pub terms: TaxTerms,
 }
 
-/// The tax of orders that go to a country.
+/// The tax of goods or of shipping in orders that go to a country.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaxRule {
     pub country: Country,
+    #[serde(default)]
+    pub category: TaxCategory,
     pub terms: TaxTerms,
     /// Creation time, by the database's clock.
     #[serde(with = "time::serde::rfc3339")]
@@ -70,7 +84,7 @@ pub struct TaxRule {
     pub updated_at: OffsetDateTime,
 }
 
-/// The tax of an order, with the rule as it was at creation.
+/// The tax of the lines of an order, with the rule as it was at creation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tax {
     pub country: Country,
@@ -81,6 +95,16 @@ pub struct Tax {
     pub amount: Money,
     /// The tax of each line, in the sequence of the lines, rounded by itself.
     pub lines: Vec<Money>,
+}
+
+/// The tax of an order's delivery, with the rule as it was at creation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShippingTax {
+    pub country: Country,
+    pub basis_points: i32,
+    pub policy: TaxPolicy,
+    pub rounding: Rounding,
+    pub amount: Money,
 }
 
 impl TaxTerms {
@@ -123,10 +147,21 @@ impl TaxRule {
     }
 }
 
-/// The tax of an order to `country` for whose lines `paid` is paid; none without an active rule for the country.
+/// The tax of an order to `country` for whose lines `paid` is paid; none without an active rule for goods there.
 pub(super) fn tax(rules: &[TaxRule], country: Option<&Country>, paid: &[Money]) -> Result<Option<Tax>, MoneyError> {
-    let rule = rules.iter().find(|rule| rule.terms.active && Some(&rule.country) == country);
-    rule.map_or(Ok(None), |rule| rule.tax_of(paid))
+    applying(rules, country, TaxCategory::Goods).map_or(Ok(None), |rule| rule.tax_of(paid))
+}
+
+/// The tax of a delivery to `country` that costs `price`; none without an active rule for shipping there.
+pub(super) fn shipping_tax(rules: &[TaxRule], country: Option<&Country>, price: Money) -> Option<ShippingTax> {
+    let TaxRule { country, terms, .. } = applying(rules, country, TaxCategory::Shipping)?;
+    let TaxTerms { basis_points, rounding, .. } = *terms;
+    let (amount, policy) = (included_tax(price, basis_points, rounding), TaxPolicy::Included);
+    Some(ShippingTax { country: country.clone(), basis_points, policy, rounding, amount })
+}
+
+fn applying<'a>(rules: &'a [TaxRule], country: Option<&Country>, category: TaxCategory) -> Option<&'a TaxRule> {
+    rules.iter().find(|rule| rule.terms.active && rule.category == category && Some(&rule.country) == country)
 }
 
 /// The part of `gross`, at least zero, that is tax: gross × rate ÷ (1 + rate).
@@ -165,13 +200,34 @@ impl FromStr for Rounding {
     }
 }
 
+impl TaxCategory {
+    /// All values, in declaration order.
+    const ALL: [Self; 2] = [Self::Goods, Self::Shipping];
+
+    /// Name in requests, responses and the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Goods => "goods",
+            Self::Shipping => "shipping",
+        }
+    }
+}
+
+impl FromStr for TaxCategory {
+    type Err = UnknownState;
+
+    fn from_str(text: &str) -> Result<Self, UnknownState> {
+        Self::ALL.into_iter().find(|category| category.as_str() == text).ok_or(UnknownState)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use agora_vocab::{Country, Currency, Money};
     use proptest::prelude::*;
     use time::macros::datetime;
 
-    use super::{Rounding, TaxChange, TaxRule, TaxTerms, included_tax, tax};
+    use super::{Rounding, TaxCategory, TaxChange, TaxRule, TaxTerms, included_tax, shipping_tax, tax};
 
     fn eur(amount: i64) -> Money {
         Money { amount, currency: Currency::EUR }
@@ -180,7 +236,8 @@ mod tests {
     fn rule(country: &str, basis_points: i64) -> TaxRule {
         let at = datetime!(2026-01-02 03:04:05 UTC);
         let terms = TaxTerms::parse(basis_points, None, true).unwrap();
-        TaxRule { country: Country::parse(country).unwrap(), terms, created_at: at, updated_at: at }
+        let (country, category) = (Country::parse(country).unwrap(), TaxCategory::Goods);
+        TaxRule { country, category, terms, created_at: at, updated_at: at }
     }
 
     #[test]
@@ -207,6 +264,29 @@ mod tests {
         assert_eq!(tax(&rules, None, &paid), Ok(None));
         rules[0].terms.active = false;
         assert_eq!(tax(&rules, Some(&germany), &paid), Ok(None));
+    }
+
+    #[test]
+    fn a_delivery_is_taxed_by_the_active_rule_for_shipping_alone_and_rounded_as_it_says() {
+        let germany = Country::parse("DE").unwrap();
+        let mut rules = [rule("DE", 1_900), TaxRule { category: TaxCategory::Shipping, ..rule("DE", 10_000) }];
+        let amount = |rules: &[TaxRule]| shipping_tax(rules, Some(&germany), eur(5)).map(|tax| tax.amount);
+        assert_eq!(amount(&rules), Some(eur(3)));
+        rules[1].terms.rounding = Rounding::HalfEven;
+        assert_eq!(amount(&rules), Some(eur(2)));
+        assert_eq!(amount(&rules[..1]), None, "a rule for goods taxes no delivery");
+        assert_eq!(tax(&rules[1..], Some(&germany), &[eur(5)]), Ok(None), "nor the other way round");
+        assert_eq!(shipping_tax(&rules, Some(&Country::parse("FR").unwrap()), eur(5)), None);
+        assert_eq!(shipping_tax(&rules, None, eur(5)), None);
+        rules[1].terms.active = false;
+        assert_eq!(amount(&rules), None);
+    }
+
+    #[test]
+    fn a_stored_rule_without_a_category_is_one_of_goods() {
+        let mut stored = serde_json::to_value(rule("DE", 1_900)).unwrap();
+        assert_eq!(stored.as_object_mut().unwrap().remove("category"), Some(serde_json::json!("goods")));
+        assert_eq!(serde_json::from_value::<TaxRule>(stored).unwrap(), rule("DE", 1_900));
     }
 
     #[test]

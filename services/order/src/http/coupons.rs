@@ -1,7 +1,7 @@
 //! Public HTTP API of coupons: `/api/v1/admin/coupons`.
 
 use agora_api::{List, order as api};
-use agora_vocab::Money;
+use agora_vocab::{Money, Patch};
 use agora_web::{Command, Identity, Json, Path, Problem, Query, Routes, created};
 use axum::{extract::State, response::Response};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use super::{
     settings::{CodesQuery, Fields, page},
 };
 use crate::{
-    domain::{Coupon, CouponChange, CouponCode, CouponTerms, CouponValue, NewCoupon, Patch, uses_limit},
+    domain::{Coupon, CouponChange, CouponCode, CouponTerms, CouponValue, NewCoupon, uses_limit},
     service::{Error, PriceService},
 };
 

@@ -1,7 +1,7 @@
 //! Public HTTP API of shipping methods: `/api/v1/admin/shipping-methods`.
 
 use agora_api::{List, order as api};
-use agora_vocab::Money;
+use agora_vocab::{Money, Patch};
 use agora_web::{Command, Identity, Json, Path, Problem, Query, Routes, created};
 use axum::{extract::State, response::Response};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use super::{
     settings::{CodesQuery, Fields, page},
 };
 use crate::{
-    domain::{MethodCode, NewShippingMethod, Patch, ShippingChange, ShippingMethod, ShippingTerms},
+    domain::{MethodCode, NewShippingMethod, ShippingChange, ShippingMethod, ShippingTerms},
     service::{Error, PriceService},
 };
 

@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::domain::{
-    Line, LineUnits, Order, OrderProgress, OwnPayment, PaymentStatus, Return, Shipment, Shortage, State, Status, Tax,
-    TaxPolicy,
+    Line, LineUnits, Order, OrderProgress, OwnPayment, PaymentStatus, Return, Shipment, ShippingTax, Shortage, State,
+    Status, Tax, TaxPolicy,
 };
 
 /// URL path of an order.
@@ -39,6 +39,8 @@ pub(super) fn wire(order: &Order) -> api::Order {
         shipping_method: order.charges.shipping.as_ref().map(|shipping| shipping.method.as_str().to_owned()),
         shipping_price: order.charges.shipping.as_ref().map(|shipping| shipping.price),
         tax: order.charges.tax.as_ref().map(tax),
+        shipping_tax: order.charges.shipping.as_ref().and_then(|shipping| shipping.tax.as_ref()).map(shipping_tax),
+        tax_total: order.charges.tax_total(),
         shipping_address: order.address.clone().map(Into::into),
         shipments: order.shipments.iter().map(|shipment| parcel(order, shipment)).collect(),
         returns: order.returns.iter().map(|returned| order_return(order, returned)).collect(),
@@ -52,6 +54,17 @@ pub(super) fn wire(order: &Order) -> api::Order {
 fn tax(tax: &Tax) -> api::Tax {
     let Tax { country, basis_points, policy, rounding, amount, lines: _ } = tax;
     api::Tax {
+        country: country.as_str().to_owned(),
+        basis_points: *basis_points,
+        included: *policy == TaxPolicy::Included,
+        rounding: rounding.as_str().to_owned(),
+        amount: *amount,
+    }
+}
+
+fn shipping_tax(tax: &ShippingTax) -> api::ShippingTax {
+    let ShippingTax { country, basis_points, policy, rounding, amount } = tax;
+    api::ShippingTax {
         country: country.as_str().to_owned(),
         basis_points: *basis_points,
         included: *policy == TaxPolicy::Included,

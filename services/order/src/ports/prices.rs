@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::domain::{
     Coupon, CouponChange, CouponCode, FieldError, MethodCode, NewCoupon, NewShippingMethod, NewTaxRule, PriceRules,
-    ShippingChange, ShippingMethod, TaxChange, TaxRule,
+    ShippingChange, ShippingMethod, TaxCategory, TaxChange, TaxRule,
 };
 
 /// Everything that decides prices.
@@ -65,12 +65,12 @@ pub trait ShippingMethods: Send + Sync {
     ) -> Result<Outcome<ShippingMethod>, SettingError>;
 }
 
-/// Tax rules, one per country at most.
+/// Tax rules, one per country and category at most.
 #[async_trait]
 pub trait TaxRules: Send + Sync {
-    async fn tax_rule(&self, country: &Country) -> Result<Option<TaxRule>, StoreError>;
+    async fn tax_rule(&self, country: &Country, category: TaxCategory) -> Result<Option<TaxRule>, StoreError>;
 
-    /// Returns a page by country, after the country `after`.
+    /// Returns a page by country and category, after the place `after`: a country, a slash and a category.
     async fn tax_rules(&self, after: &str, size: PageSize) -> Result<Page<TaxRule>, StoreError>;
 
     async fn add_tax_rule(&self, new: &NewTaxRule, dedup_key: &DedupKey) -> Result<Outcome<TaxRule>, SettingError>;
@@ -78,6 +78,7 @@ pub trait TaxRules: Send + Sync {
     async fn change_tax_rule(
         &self,
         country: &Country,
+        category: TaxCategory,
         change: &TaxChange,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<TaxRule>, SettingError>;

@@ -9,12 +9,13 @@ use agora_vocab::{CommandId, OrderId, Page, PageSize, UserId};
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
+use super::PersonalData;
 use crate::domain::{LimitReached, Order, OrderDraft, Refused, RunnerId, SagaEvent, SagaLease, State};
 
 /// Everything that this service stores.
-pub trait OrderStore: Orders + Sagas + OrderReads + IdempotencyLeases {}
+pub trait OrderStore: Orders + Sagas + OrderReads + IdempotencyLeases + PersonalData {}
 
-impl<T: Orders + Sagas + OrderReads + IdempotencyLeases> OrderStore for T {}
+impl<T: Orders + Sagas + OrderReads + IdempotencyLeases + PersonalData> OrderStore for T {}
 
 /// Orders and their history.
 #[async_trait]

@@ -28,8 +28,9 @@ pub struct PgReports {
 impl Reports for PgReports {
     async fn save_customers(&self, events: &[CustomerEvent]) -> Result<(), StoreError> {
         let ids: Vec<Uuid> = events.iter().map(|event| event.user.uuid()).collect();
-        let emails: Vec<&str> = events.iter().map(|event| event.customer.email.as_str()).collect();
-        let names: Vec<Option<&str>> = events.iter().map(|event| event.customer.name.as_deref()).collect();
+        let customers = || events.iter().map(|event| event.customer.as_ref());
+        let emails: Vec<Option<&str>> = customers().map(|customer| Some(customer?.email.as_str())).collect();
+        let names: Vec<Option<&str>> = customers().map(|customer| customer?.name.as_deref()).collect();
         let epochs: Vec<i64> = events.iter().map(|event| event.epoch.0.into()).collect();
         let numbers: Vec<i64> = events.iter().map(|event| event.seq).collect();
         let blocked: Vec<bool> = events.iter().map(|event| event.blocked).collect();

@@ -9,16 +9,16 @@ use time::OffsetDateTime;
 
 use super::{PgPrices, prices};
 use crate::{
-    domain::{NewTaxRule, TaxChange, TaxRule, TaxTerms},
+    domain::{NewTaxRule, TaxCategory, TaxChange, TaxRule, TaxTerms},
     ports::{SettingError, StoreError, TaxRules},
 };
 
 #[async_trait]
 impl TaxRules for PgPrices {
-    async fn tax_rule(&self, country: &Country) -> Result<Option<TaxRule>, StoreError> {
+    async fn tax_rule(&self, country: &Country, category: TaxCategory) -> Result<Option<TaxRule>, StoreError> {
         const FIND: &str = include_str!("../../sql/find_tax_rule.sql");
         let mut connection = self.db.acquire().await?;
-        let find = sqlx::query_as(FIND).bind(country.as_str());
+        let find = sqlx::query_as(FIND).bind(country.as_str()).bind(category.as_str());
         let row: Option<RuleRow> = find.fetch_optional(&mut *connection).await?;
         row.map(RuleRow::into_rule).transpose()
     }
@@ -29,7 +29,8 @@ impl TaxRules for PgPrices {
         let page = sqlx::query_as(PAGE).bind(after).bind(i64::from(size.get()) + 1);
         let rows: Vec<RuleRow> = page.fetch_all(&mut *connection).await?;
         let items = rows.into_iter().map(RuleRow::into_rule).collect::<Result<_, _>>()?;
-        Ok(prices::page(items, size, |rule: &TaxRule| rule.country.as_str().to_owned()))
+        let place = |rule: &TaxRule| format!("{}/{}", rule.country.as_str(), rule.category.as_str());
+        Ok(prices::page(items, size, place))
     }
 
     async fn add_tax_rule(&self, new: &NewTaxRule, dedup_key: &DedupKey) -> Result<Outcome<TaxRule>, SettingError> {
@@ -40,6 +41,7 @@ impl TaxRules for PgPrices {
         }
         let insert = sqlx::query_as(INSERT)
             .bind(new.country.as_str())
+            .bind(new.category.as_str())
             .bind(new.terms.basis_points)
             .bind(new.terms.rounding.as_str())
             .bind(new.terms.active);
@@ -50,6 +52,7 @@ impl TaxRules for PgPrices {
     async fn change_tax_rule(
         &self,
         country: &Country,
+        category: TaxCategory,
         change: &TaxChange,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<TaxRule>, SettingError> {
@@ -59,12 +62,13 @@ impl TaxRules for PgPrices {
         if let Some(stored) = claim_key(&mut tx, dedup_key).await.map_err(StoreError::from)? {
             return Ok(Outcome::Duplicate(stored));
         }
-        let lock = sqlx::query_as(LOCK).bind(country.as_str());
+        let lock = sqlx::query_as(LOCK).bind(country.as_str()).bind(category.as_str());
         let row: Option<RuleRow> = lock.fetch_optional(&mut *tx).await.map_err(StoreError::from)?;
         let rule = row.ok_or(SettingError::NotFound)?.into_rule()?;
         let terms = rule.changed(change).map_err(SettingError::Invalid)?;
         let update = sqlx::query_as(UPDATE)
             .bind(country.as_str())
+            .bind(category.as_str())
             .bind(terms.basis_points)
             .bind(terms.rounding.as_str())
             .bind(terms.active);
@@ -90,6 +94,7 @@ fn refused(error: sqlx::Error) -> SettingError {
 #[derive(sqlx::FromRow)]
 struct RuleRow {
     country: String,
+    category: String,
     basis_points: i32,
     rounding: String,
     active: bool,
@@ -103,8 +108,8 @@ impl RuleRow {
     }
 
     fn read(self) -> Result<TaxRule, BoxError> {
-        let Self { country, basis_points, rounding, active, created_at, updated_at } = self;
+        let Self { country, category, basis_points, rounding, active, created_at, updated_at } = self;
         let terms = TaxTerms { basis_points, rounding: rounding.parse()?, active };
-        Ok(TaxRule { country: Country::stored(country), terms, created_at, updated_at })
+        Ok(TaxRule { country: Country::stored(country), category: category.parse()?, terms, created_at, updated_at })
     }
 }

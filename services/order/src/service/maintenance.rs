@@ -1,4 +1,7 @@
-//! Use cases of the worker: continue due sagas and cancel expired idempotency leases without an order.
+//! Use cases of the worker: continue due sagas, cancel expired idempotency leases without an order, and erase the personal
+//! fields of ended orders.
+
+use std::time::Duration;
 
 use agora_vocab::OrderId;
 use futures::{StreamExt as _, stream};
@@ -11,6 +14,11 @@ const SAGAS_MAX: u32 = 32;
 const SAGAS_AT_ONCE: usize = 8;
 /// Expired idempotency leases handled per batch.
 const LEASES_MAX: u32 = 50;
+/// Orders of an erased user that one transaction changes.
+const ERASED_ORDERS_MAX: u16 = 200;
+/// Time between two looks for orders of an erased user that have ended: how long their personal fields outlive them, at
+/// most.
+const ERASURE_PAUSE: Duration = Duration::from_mins(10);
 
 impl OrderService {
     /// Runs due sagas; returns how many.
@@ -53,6 +61,17 @@ impl OrderService {
             self.undo_claim(id, true).await?;
         }
         Ok(())
+    }
+
+    /// Removes shipping address and reasons of returns from the ended orders of erased users who are due; idempotent.
+    /// Orders that are under way keep them until they end, because they are still to be delivered. Returns of how many
+    /// orders.
+    pub async fn erase_ended_orders(&self) -> Result<usize, Error> {
+        let mut erased = 0;
+        while let Some(orders) = self.store.erase_ended_orders(ERASED_ORDERS_MAX, ERASURE_PAUSE).await? {
+            erased += orders.len();
+        }
+        Ok(erased)
     }
 
     /// Number of sagas whose step has failed for [`crate::domain::STUCK_AFTER`].

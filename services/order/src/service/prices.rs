@@ -9,7 +9,7 @@ use super::{Error, KnownRules};
 use crate::{
     domain::{
         Coupon, CouponChange, CouponCode, CouponRefused, FieldError, MethodCode, NewCoupon, NewShippingMethod,
-        NewTaxRule, PriceRules, ShippingChange, ShippingMethod, TaxChange, TaxRule,
+        NewTaxRule, PriceRules, ShippingChange, ShippingMethod, TaxCategory, TaxChange, TaxRule,
     },
     ports::{PriceStore, Redeemable, SettingError},
 };
@@ -95,12 +95,12 @@ impl PriceService {
         Ok(changed?)
     }
 
-    /// Returns the tax rule of a country, or [`Error::NotFound`].
-    pub async fn tax_rule(&self, country: &Country) -> Result<TaxRule, Error> {
-        self.store.tax_rule(country).await?.ok_or(Error::NotFound)
+    /// Returns the tax rule of a country and category, or [`Error::NotFound`].
+    pub async fn tax_rule(&self, country: &Country, category: TaxCategory) -> Result<TaxRule, Error> {
+        self.store.tax_rule(country, category).await?.ok_or(Error::NotFound)
     }
 
-    /// Returns a page by country, after the country `after`.
+    /// Returns a page by country and category, after the place `after`: a country, a slash and a category.
     pub async fn tax_rules(&self, after: &str, size: PageSize) -> Result<Page<TaxRule>, Error> {
         Ok(self.store.tax_rules(after, size).await?)
     }
@@ -116,10 +116,11 @@ impl PriceService {
     pub async fn change_tax_rule(
         &self,
         country: &Country,
+        category: TaxCategory,
         change: &TaxChange,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<TaxRule>, Error> {
-        let changed = self.store.change_tax_rule(country, change, dedup_key).await;
+        let changed = self.store.change_tax_rule(country, category, change, dedup_key).await;
         self.known.clear();
         Ok(changed?)
     }

@@ -6,6 +6,7 @@ mod coupon_uses;
 mod coupons;
 mod crashes;
 mod crashing_store;
+mod erasure;
 mod event_consumer;
 mod expiry;
 mod interrupted_requests;

@@ -1,12 +1,12 @@
 //! A decorator of the store that simulates a crash before or after the effect of a chosen call.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use agora_order::{
     domain::{Order, OrderDraft, RunnerId, SagaEvent},
     ports::{
-        ApplyError, CreateError, IdempotencyLeases, Issued, Listing, OrderReads, OrderStore, Orders, RequestLease,
-        SagaSnapshot, Sagas, StoreError,
+        ApplyError, CreateError, IdempotencyLeases, Issued, Listing, OrderReads, OrderStore, Orders, PersonalData,
+        RequestLease, SagaSnapshot, Sagas, StoreError,
     },
 };
 use agora_outbox::{DedupKey, Outcome};
@@ -121,5 +121,12 @@ impl IdempotencyLeases for CrashingStore {
 
     async fn expired_idempotency_leases(&self, limit: u32) -> Result<Vec<OrderId>, StoreError> {
         self.around(self.store.expired_idempotency_leases(limit)).await
+    }
+}
+
+#[async_trait]
+impl PersonalData for CrashingStore {
+    async fn erase_ended_orders(&self, limit: u16, pause: Duration) -> Result<Option<Vec<OrderId>>, StoreError> {
+        self.around(self.store.erase_ended_orders(limit, pause)).await
     }
 }

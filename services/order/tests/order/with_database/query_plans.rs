@@ -40,7 +40,7 @@ const FILL: &str = "
     analyze";
 
 /// The statements that every order goes through, and the types of their parameters.
-const STATEMENTS: [(&str, &str); 22] = [
+const STATEMENTS: [(&str, &str); 24] = [
     (include_str!("../../../sql/find_order.sql"), "uuid, text, uuid"),
     (
         include_str!("../../../sql/change_order.sql"),
@@ -68,6 +68,8 @@ const STATEMENTS: [(&str, &str); 22] = [
     (include_str!("../../../sql/shipments_of_orders.sql"), "uuid[]"),
     (include_str!("../../../sql/returns_of_orders.sql"), "uuid[]"),
     (include_str!("../../../sql/top_products.sql"), "bigint"),
+    (include_str!("../../../sql/erase_orders.sql"), "uuid, bigint"),
+    (include_str!("../../../sql/postpone_erasure.sql"), "uuid, interval"),
     (
         include_str!("../../../sql/create_order.sql"),
         "uuid, order_head, order_progress, order_line[], saga_state, history_entry[], outbox_event[], bigint, bigint, \
