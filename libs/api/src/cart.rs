@@ -29,7 +29,8 @@ pub struct ChangeItem {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GuestCart {
-    /// Proves that the cart is the guest's, in the header `X-Cart-Token`. No other answer has it.
+    /// Proves that the cart is the guest's, in the header `X-Cart-Token`. Only a repetition with the same `Idempotency-Key`
+    /// returns it once more.
     pub cart_token: String,
     #[serde(flatten)]
     pub cart: Cart,
@@ -96,6 +97,9 @@ pub struct Item {
     pub available: bool,
     /// Whether the price differs from that of the moment when the line was last changed.
     pub price_changed: bool,
+    /// What one unit cost at that moment, if the price differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_price: Option<Money>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

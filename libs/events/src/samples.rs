@@ -187,7 +187,17 @@ fn carts() {
         name: "Lamp".into(),
         reason: "deleted".into(),
     });
-    check_as("cart-events.lines", &[removed]);
+    let repriced = cart_line::CartLineEvent::Repriced(cart_line::RepricedLine {
+        cart_id: CartId::new(id(40)),
+        user_id: UserId::new(id(10)),
+        version: 4,
+        product_id: ProductId::new(id(20)),
+        variant: "black".into(),
+        name: "Lamp".into(),
+        previous_price: eur(1999),
+        price: eur(2199),
+    });
+    check_as("cart-events.lines", &[removed, repriced]);
 }
 
 #[test]

@@ -140,6 +140,23 @@ impl Shop {
         Some((answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null)))
     }
 
+    /// Checks the invoice of a paid order as a browser gets it: each policy permits the style of the page, and no script.
+    async fn check_invoice(&self, order: &str, token: &str) {
+        let invoice = self.http.get(format!("{}/api/v1{order}/invoice", self.gateway)).bearer_auth(token);
+        let answer = invoice.send().await.unwrap().error_for_status().unwrap();
+        let policies = answer.headers().get_all("content-security-policy").iter();
+        let policies: Vec<String> = policies.map(|policy| policy.to_str().unwrap().to_owned()).collect();
+        let page = answer.text().await.unwrap();
+        let of_page = agora_web::page_policy(&page);
+        let style = of_page.to_str().unwrap().rsplit("; ").next().unwrap();
+        assert!(page.contains("<style>") && style.starts_with("style-src 'sha256-"), "{style}: {page}");
+        assert_eq!(policies.len(), 2, "{policies:?}");
+        for policy in policies {
+            assert!(policy.starts_with("default-src 'none';") && policy.contains(style), "{policy} without {style}");
+            assert!(!policy.contains("script") && !policy.contains("unsafe"), "{policy}");
+        }
+    }
+
     async fn login(&self, email: &str, password: &str) -> String {
         let body = json!({ "email": email, "password": password });
         let (status, tokens) = self.send(Method::POST, "/auth/login", "", None, Some(&body)).await;
@@ -298,6 +315,7 @@ async fn buys_from_the_cart(shop: &Shop) {
         "a user reads their own order at once"
     );
     assert!(read["number"].as_str().unwrap().starts_with("A-100000"), "{read}");
+    shop.check_invoice(&path, &token).await;
     assert_eq!(
         shop.send(Method::POST, "/orders", &token, Some("o"), Some(&json!({}))).await,
         (201, order),

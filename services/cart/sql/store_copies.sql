@@ -1,5 +1,6 @@
 -- Stores copies of products ($1), each unless the same or a newer version is stored: of versions, one of a newer epoch is newer.
--- The copy of a deleted product keeps its last name and price; the search of carts for its lines begins.
+-- The copy of a deleted product keeps its last name and price; the search of carts for its lines begins. So does the search
+-- for the lines of a product whose price differs from that of its last copy.
 --
 -- Writes the newest copy of each product, in the order of their ids: concurrent statements cannot deadlock.
 insert into product_copy as kept (
@@ -23,6 +24,12 @@ on conflict (product_id) do update
         version = excluded.version,
         deleted = excluded.deleted,
         searched_cart = excluded.searched_cart,
+        repriced_cart = case
+            when excluded.deleted then null
+            when (excluded.price_amount, excluded.price_currency) is distinct from (kept.price_amount, kept.price_currency)
+                then '00000000-0000-0000-0000-000000000000'::uuid
+            else kept.repriced_cart
+        end,
         name = case when excluded.deleted then kept.name else excluded.name end,
         image_url = case when excluded.deleted then kept.image_url else excluded.image_url end,
         price_amount = coalesce(excluded.price_amount, kept.price_amount),

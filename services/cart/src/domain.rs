@@ -1,4 +1,5 @@
-//! Domain model of the cart: cart, owner, merge, view, quote and checkout. Pure: no HTTP, no SQL, no clock and no id generation.
+//! Domain model of the cart: cart, owner, merge, repricing, view, quote and checkout. Pure: no HTTP, no SQL, no clock and no
+//! id generation.
 
 mod account;
 mod cart;
@@ -6,6 +7,7 @@ mod contents;
 mod merge;
 mod owner;
 mod product;
+mod repricing;
 #[cfg(test)]
 mod tests;
 
@@ -15,4 +17,5 @@ pub use self::{
     contents::{Contents, Item, RemovedItem, View},
     owner::{Owner, TokenDigest},
     product::{ProductCopy, QuoteResult, QuotedLine, QuotedVariant},
+    repricing::RepricedLine,
 };

@@ -64,6 +64,9 @@ impl From<Error> for Problem {
                     .detail("too many carts were created from this address: use one that exists, or try again later")
                     .retry_after(whole_seconds(retry_after))
             }
+            Error::NotRepeatable => Self::new(StatusCode::CONFLICT, "NOT_REPEATABLE").detail(
+                "the token of this cart cannot be given again: create another one with a fresh Idempotency-Key",
+            ),
             Error::NoRandomness(error) => Self::unavailable(error),
             Error::Refused(refused) => refusal(refused),
             Error::Empty => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "EMPTY_CART"),
@@ -140,7 +143,7 @@ fn cart(view: View) -> api::Cart {
 }
 
 fn item(item: Item) -> api::Item {
-    let price_changed = item.price_changed();
+    let (price_changed, previous_price) = (item.price_changed(), item.previous_price());
     let Item { line, name, image_url, price, available } = item;
     api::Item {
         id: line.id,
@@ -152,6 +155,7 @@ fn item(item: Item) -> api::Item {
         price,
         available,
         price_changed,
+        previous_price,
     }
 }
 

@@ -27,7 +27,7 @@ pub use config::Config;
 use crate::{
     cache::{QUOTE_TTL, RedisGuestLimit, RedisQuotes},
     clients::catalog::CatalogClient,
-    crypto::RandomTokens,
+    crypto::GuestTokens,
     postgres::PgCarts,
     service::CartService,
 };
@@ -49,7 +49,7 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let redis = Redis::connect(&config.tokens.redis, process);
     let cache = RedisQuotes { redis: redis.clone(), ttl: QUOTE_TTL };
     let guest_limit = RedisGuestLimit::new(redis.clone(), process);
-    let tokens = Arc::new(RandomTokens::default());
+    let tokens = Arc::new(GuestTokens::new(config.internal_secret.clone()));
     let service = CartService::new(Arc::new(carts), Arc::new(catalog), tokens, process.ids())
         .with_cache(Arc::new(cache))
         .with_guest_limit(Arc::new(guest_limit));
@@ -63,7 +63,7 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let (sweeping, shutdown) = (service.clone(), process.shutdown());
     process.supervise("checkouts-sweep", move || worker::run(sweeping.clone(), shutdown.clone()));
     let (reporting, shutdown) = (service.clone(), process.shutdown());
-    process.supervise("removed-lines", move || worker::report(reporting.clone(), shutdown.clone()));
+    process.supervise("changed-lines", move || worker::report(reporting.clone(), shutdown.clone()));
 
     let (erasing, shutdown) = (service.clone(), process.shutdown());
     process.supervise("erased-carts", move || worker::erase(erasing.clone(), shutdown.clone()));

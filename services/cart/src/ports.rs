@@ -11,9 +11,10 @@ use std::{net::IpAddr, time::Duration};
 use agora_chassis::BoxError;
 pub use agora_outbox::StoreError;
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{LineId, Money, OrderId, ProductId, Quantity, Secret, UserId, Variant};
+use agora_vocab::{CartId, LineId, Money, OrderId, ProductId, Quantity, Secret, UserId, Variant};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 
 pub use self::erasures::ErasedCarts;
 use crate::domain::{
@@ -35,8 +36,24 @@ impl NewLine {
     /// Converts to a cart line at the current unit price.
     pub fn at(&self, price: Money) -> Line {
         let Self { id, product, variant, quantity } = self.clone();
-        Line { id, product, variant, quantity, seen: price }
+        Line { id, product, variant, quantity, seen: price, reported: None }
     }
+}
+
+/// A guest's cart at its creation: what a repetition of a request with a key finds. Contains no token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewGuestCart {
+    pub id: CartId,
+    pub token: TokenDigest,
+}
+
+/// Products whose price changed, in carts that are yet to be searched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepricedProducts {
+    /// At most 100, which one quote may contain.
+    pub products: Vec<ProductId>,
+    /// The carts of greater ids are yet to be searched.
+    pub after: CartId,
 }
 
 /// Everything that this service stores.
@@ -89,8 +106,15 @@ pub trait Carts: Send + Sync + std::fmt::Debug {
 /// Carts of visitors without a login. A cart whose last change is 30 days ago has expired: it is found no more.
 #[async_trait]
 pub trait GuestCarts: Send + Sync + std::fmt::Debug {
-    /// Creates an empty cart for a fresh token.
-    async fn create_guest_cart(&self, token: TokenDigest) -> Result<Contents, StoreError>;
+    /// Creates an empty cart. A duplicate of `dedup_key` returns the first one.
+    async fn create_guest_cart(
+        &self,
+        new: &NewGuestCart,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<NewGuestCart>, StoreError>;
+
+    /// Returns the cart that a request has created; `None` if the request has not been processed.
+    async fn created_guest_cart(&self, dedup_key: &DedupKey) -> Result<Option<NewGuestCart>, StoreError>;
 
     /// Adds the lines of a guest's cart to the user's cart and deletes the guest's cart. `found` is the user's cart as last
     /// read and may be stale; `quote` contains the guest's products. `None`, and nothing written, if the guest's cart is not
@@ -141,6 +165,15 @@ pub trait ProductCopies: Send + Sync + std::fmt::Debug {
     /// Appends the events of lines that left users' carts because their product was deleted, for one page of carts: each cart
     /// and deletion once. Returns whether there may be another page.
     async fn report_removed_lines(&self) -> Result<bool, StoreError>;
+
+    /// Returns products whose price changed and whose lines are yet to be searched for in carts; `None` without any.
+    async fn repriced_products(&self) -> Result<Option<RepricedProducts>, StoreError>;
+
+    /// Appends the events of lines of these products in users' carts whose unit price by the quote is not the one that their
+    /// user knows, for one page of carts: each change of a line once. Returns whether a page was searched: not if others
+    /// search it, or if the quote is older than the change of every product.
+    async fn report_repriced_lines(&self, repriced: &RepricedProducts, quote: &QuoteResult)
+    -> Result<bool, StoreError>;
 }
 
 /// Tokens of guests' carts.
@@ -150,6 +183,14 @@ pub trait Tokens: Send + Sync + std::fmt::Debug {
 
     /// The digest of a token that a client sent, whatever it is.
     fn digest(&self, token: &Secret) -> TokenDigest;
+
+    /// The token of a cart that a request with this idempotency key creates, and its digest. Computed of the key and of a
+    /// secret of the service: without either, the token cannot be known.
+    fn derive(&self, key: &Secret, cart: CartId) -> (Secret, TokenDigest);
+
+    /// The token that [`Self::derive`] returned with this digest; `None` if the key is another one, or if the secret was
+    /// replaced since.
+    fn derive_again(&self, key: &Secret, cart: &NewGuestCart) -> Option<Secret>;
 }
 
 /// A limit of the guests' carts that each address creates.

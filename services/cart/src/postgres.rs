@@ -1,14 +1,14 @@
 //! The store in PostgreSQL: each method that changes data is one statement that also appends its event and stores its
-//! result; only the report of removed lines is a transaction of several, and an erasure a sequence of statements that may
-//! be repeated. Independent of HTTP and Kafka.
+//! result; only the reports of removed and repriced lines are transactions of several, and an erasure a sequence of
+//! statements that may be repeated. Independent of HTTP and Kafka.
 //!
 //! A change of a cart is optimistic: it reads the cart without a lock and writes if the cart still has that version;
 //! otherwise it reads again. Each change increments the version under the row lock.
 //!
 //! No deadlock is possible: beginning a checkout locks the cart and then inserts the checkout; cancelling locks a checkout
 //! that exists and then the cart; merging locks the guest's cart and then the user's; completing locks checkouts in the order
-//! of their place in the table; storing copies locks them by id; reporting removed lines locks copies of deleted products, and
-//! then carts by id; every other statement locks one row.
+//! of their place in the table; storing copies locks them by id; reporting removed or repriced lines locks copies of
+//! their products, unless they are locked, and then carts by id; every other statement locks one row.
 
 mod carts;
 mod checkouts;
@@ -16,6 +16,7 @@ mod copies;
 mod erasures;
 mod guests;
 mod removals;
+mod repricings;
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use self::{carts::Change, checkouts::StoredCheckout};
 use crate::{
     domain::{Cart, Checkout, CheckoutState, Contents, Owner, ProductCopy, QuoteResult, Refused, View},
-    ports::{CartError, Carts, CheckoutError, Checkouts, NewLine, ProductCopies, StoreError},
+    ports::{CartError, Carts, CheckoutError, Checkouts, NewLine, ProductCopies, RepricedProducts, StoreError},
 };
 
 /// Maximum attempts of an optimistic write. Ten concurrent adds to one cart need up to 16.
@@ -92,7 +93,7 @@ impl Carts for PgCarts {
             let there = contents.cart.line(line).ok_or(CartError::NotFound)?;
             let quoted = quote.of(there.product).ok_or(Refused::UnknownProduct)?;
             let price = quoted.price_of(&there.variant);
-            let line = contents.cart.change(line, quantity, price).ok_or(CartError::NotFound)?;
+            let line = contents.cart.change(line, quantity, Some(price)).ok_or(CartError::NotFound)?;
             contents.check(line.product, &line.variant, quoted)?;
             Ok(changed(contents, quote, Some(&quoted.copy)))
         };
@@ -108,8 +109,8 @@ impl Carts for PgCarts {
     ) -> Result<Outcome<View>, CartError> {
         let lower = |mut contents: Contents| {
             let there = contents.cart.line(line).ok_or(CartError::NotFound)?;
-            let (quantity, seen) = (quantity.min(there.quantity), there.seen);
-            contents.cart.change(line, quantity, seen);
+            let quantity = quantity.min(there.quantity);
+            contents.cart.change(line, quantity, None);
             Ok(changed(contents, &QuoteResult::default(), None))
         };
         self.update(owner, None, dedup_key, lower).await
@@ -193,6 +194,19 @@ impl ProductCopies for PgCarts {
 
     async fn report_removed_lines(&self) -> Result<bool, StoreError> {
         self.report_page().await
+    }
+
+    async fn repriced_products(&self) -> Result<Option<RepricedProducts>, StoreError> {
+        let mut connection = self.db.acquire().await?;
+        repricings::find(&mut connection).await
+    }
+
+    async fn report_repriced_lines(
+        &self,
+        repriced: &RepricedProducts,
+        quote: &QuoteResult,
+    ) -> Result<bool, StoreError> {
+        self.report_repriced_page(repriced, quote).await
     }
 }
 

@@ -8,6 +8,7 @@ use agora_chassis::chain;
 use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{Ids, LineId, OrderId, ProductId, Quantity, UserId, Variant};
 
+pub use self::guests::CreationKey;
 use crate::{
     domain::{
         AccountEvent, Checkout, CheckoutState, Contents, LINES_MAX, Owner, ProductCopy, QuoteResult, Refused, View,
@@ -41,6 +42,9 @@ pub enum Error {
     /// The address has created too many guests' carts.
     #[error("too many carts of guests from one address")]
     TooManyGuestCarts { retry_after: Duration },
+    /// The token of a cart that was created before cannot be computed again, because the secret of the service was replaced.
+    #[error("the token of a cart that exists cannot be computed again")]
+    NotRepeatable,
     /// A token could not be drawn.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
@@ -183,6 +187,14 @@ impl CartService {
     /// whether there may be another page.
     pub async fn report_removed_lines(&self) -> Result<bool, Error> {
         Ok(self.store.report_removed_lines().await?)
+    }
+
+    /// Appends the events of lines in users' carts whose unit price changed, for one page of carts. Returns whether there may
+    /// be another page. A price that went back since is not reported. Fails while the catalog is unavailable.
+    pub async fn report_repriced_lines(&self) -> Result<bool, Error> {
+        let Some(repriced) = self.store.repriced_products().await? else { return Ok(false) };
+        let quote = self.quote(&repriced.products).await?;
+        Ok(self.store.report_repriced_lines(&repriced, &quote).await?)
     }
 
     /// Empties the carts of users whose accounts were erased. Idempotent, in any order of events.

@@ -1,16 +1,16 @@
-//! Background workers: delete old checkouts and expired carts of guests, report lines of deleted products, and empty carts
-//! of erased users. Contain no rule about carts.
+//! Background workers: delete old checkouts and expired carts of guests, report lines of deleted products and of changed
+//! prices, and empty carts of erased users. Contain no rule about carts.
 
 use std::time::Duration;
 
 use agora_chassis::chain;
 use tokio_util::sync::CancellationToken;
 
-use crate::service::CartService;
+use crate::service::{CartService, Error};
 
 /// Interval between two deletions of old checkouts and expired carts.
 const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
-/// Interval between two looks for products that were deleted.
+/// Interval between two looks for products that were deleted or repriced.
 const REPORT_INTERVAL: Duration = Duration::from_mins(1);
 /// Interval between two looks for carts of erased users.
 const ERASE_INTERVAL: Duration = Duration::from_mins(1);
@@ -25,21 +25,36 @@ pub async fn run(service: CartService, shutdown: CancellationToken) -> anyhow::R
     Ok(())
 }
 
-/// Reports lines of deleted products every minute, until shutdown.
+/// Events of lines that changed without an act of their shopper.
+#[derive(Clone, Copy, Debug)]
+enum Report {
+    Removed,
+    Repriced,
+}
+
+impl Report {
+    /// The lines that it is about.
+    const fn lines(self) -> &'static str {
+        match self {
+            Self::Removed => "lines of deleted products",
+            Self::Repriced => "lines whose price changed",
+        }
+    }
+
+    /// Reports one page of carts. Returns whether there may be another one.
+    async fn page(self, service: &CartService) -> Result<bool, Error> {
+        match self {
+            Self::Removed => service.report_removed_lines().await,
+            Self::Repriced => service.report_repriced_lines().await,
+        }
+    }
+}
+
+/// Reports lines of deleted products, and lines whose price changed, every minute, until shutdown.
 pub async fn report(service: CartService, shutdown: CancellationToken) -> anyhow::Result<()> {
     while shutdown.run_until_cancelled(tokio::time::sleep(REPORT_INTERVAL)).await.is_some() {
-        while !shutdown.is_cancelled() {
-            match service.report_removed_lines().await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    tracing::warn!(
-                        error = chain(&error),
-                        "could not report lines of deleted products; retrying in a minute"
-                    );
-                    break;
-                }
-            }
+        for report in [Report::Removed, Report::Repriced] {
+            all_pages(report, &service, &shutdown).await;
         }
     }
     Ok(())
@@ -57,4 +72,18 @@ pub async fn erase(service: CartService, shutdown: CancellationToken) -> anyhow:
         }
     }
     Ok(())
+}
+
+async fn all_pages(report: Report, service: &CartService, shutdown: &CancellationToken) {
+    while !shutdown.is_cancelled() {
+        match report.page(service).await {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                let (lines, error) = (report.lines(), chain(&error));
+                tracing::warn!(error, "could not report {lines}; retrying in a minute");
+                break;
+            }
+        }
+    }
 }

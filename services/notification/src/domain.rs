@@ -11,8 +11,8 @@ mod sample;
 pub mod webhook;
 
 pub use content::{
-    CartUpdate, Content, Generic, LINES_MAX, Line, OrderStage, OrderUpdate, Product, Promotion, Recommendation,
-    UserUpdate,
+    CartUpdate, Content, Generic, LINES_MAX, Line, OrderStage, OrderUpdate, PriceChange, Product, Promotion,
+    Recommendation, UserUpdate,
 };
 pub use dead_letter::{DeadLetter, DeadLetterKind, LetterState, MAIL_CONSUMER, Origin};
 pub use kinds::{Kind, MailState, Priority, Template};

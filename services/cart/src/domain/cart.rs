@@ -72,6 +72,9 @@ pub struct Line {
     pub quantity: Quantity,
     /// Unit price when the user last changed the line.
     pub seen: Money,
+    /// Unit price of the last event about the line; `None` if it is the one that the user has seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<Money>,
 }
 
 impl Cart {
@@ -133,7 +136,7 @@ impl Cart {
         let added = if let Some(there) = self.lines.iter_mut().find(same) {
             let units = i64::from(there.quantity.get()) + i64::from(line.quantity.get());
             there.quantity = Quantity::parse(units).map_err(|_| Refused::QuantityTooLarge)?;
-            there.seen = line.seen;
+            (there.seen, there.reported) = (line.seen, None);
             there.clone()
         } else {
             self.lines.push(line.clone());
@@ -148,10 +151,14 @@ impl Cart {
         self.lines.iter().find(|line| line.id == id)
     }
 
-    /// Sets the units of a line and the price that its user has seen. Returns the resulting line; `None` without the line.
-    pub fn change(&mut self, id: LineId, quantity: Quantity, seen: Money) -> Option<Line> {
+    /// Sets the units of a line and the price that its user has seen; `None`: the user has seen no current price. Returns
+    /// the resulting line; `None` without the line.
+    pub fn change(&mut self, id: LineId, quantity: Quantity, seen: Option<Money>) -> Option<Line> {
         let line = self.lines.iter_mut().find(|line| line.id == id)?;
-        (line.quantity, line.seen) = (quantity, seen);
+        line.quantity = quantity;
+        if let Some(seen) = seen {
+            (line.seen, line.reported) = (seen, None);
+        }
         let line = line.clone();
         self.changed();
         Some(line)

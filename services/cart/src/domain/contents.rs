@@ -61,6 +61,11 @@ impl Item {
     pub fn price_changed(&self) -> bool {
         self.price != self.line.seen
     }
+
+    /// The price at the user's last change of the line, if the current one differs.
+    pub fn previous_price(&self) -> Option<Money> {
+        self.price_changed().then_some(self.line.seen)
+    }
 }
 
 impl Contents {

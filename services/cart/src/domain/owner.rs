@@ -3,10 +3,18 @@
 use std::fmt;
 
 use agora_vocab::UserId;
+use serde::{Deserialize, Serialize};
 
 /// SHA-256 of the token of a guest's cart. The token itself is stored nowhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenDigest(pub [u8; 32]);
+
+/// In hexadecimal digits.
+impl fmt::Display for TokenDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
 
 /// Whose a cart is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +35,7 @@ impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::User(user) => user.fmt(f),
-            Self::Guest(TokenDigest(digest)) => {
-                f.write_str("guest ")?;
-                digest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-            }
+            Self::Guest(token) => write!(f, "guest {token}"),
         }
     }
 }

@@ -19,6 +19,7 @@ fn line(product: u128, quantity: i64, seen: i64) -> Line {
         variant: Variant::default(),
         quantity: Quantity::parse(quantity).unwrap(),
         seen: eur(seen),
+        reported: None,
     }
 }
 
@@ -117,10 +118,10 @@ fn ct2_an_empty_cart_has_total_zero() {
 fn ct4_a_changed_or_removed_line_raises_the_version_and_an_unknown_line_does_not() {
     let mut cart = contents(vec![line(1, 2, 100), line(2, 1, 100)], &[]).cart;
     let (first, second, unknown) = (cart.lines[0].id, cart.lines[1].id, LineId::new(Uuid::from_u128(9)));
-    let changed = cart.change(first, Quantity::parse(7).unwrap(), eur(150)).unwrap();
+    let changed = cart.change(first, Quantity::parse(7).unwrap(), Some(eur(150))).unwrap();
     assert_eq!((changed.quantity.get(), changed.seen, cart.line(first)), (7, eur(150), Some(&changed)));
     assert_eq!(cart.remove(second).map(|line| line.id), Some(second));
-    assert_eq!((cart.change(unknown, changed.quantity, eur(1)), cart.remove(unknown)), (None, None));
+    assert_eq!((cart.change(unknown, changed.quantity, Some(eur(1))), cart.remove(unknown)), (None, None));
     assert_eq!((cart.version, cart.lines), (3, vec![changed]));
 }
 
@@ -136,6 +137,61 @@ fn a_checkout_has_all_lines_and_the_version_before() {
 fn yen(product: u128, quantity: i64) -> Line {
     let seen = Money { amount: 100, currency: "JPY".parse().unwrap() };
     Line { seen, ..line(product, quantity, 100) }
+}
+
+/// Previous and new price, and the version, of each repriced line.
+fn repriced(cart: &mut Cart, quote: &QuoteResult) -> Vec<(i64, i64, i64)> {
+    cart.reprice(quote).iter().map(|line| (line.previous.amount, line.price.amount, line.version)).collect()
+}
+
+#[test]
+fn ct8_a_line_is_repriced_once_for_each_price_that_its_user_does_not_know() {
+    let mut cart = contents(vec![line(1, 2, 100), line(2, 1, 500), line(3, 1, 70)], &[]).cart;
+    let dearer = quote(&[(1, 120, 9), (2, 500, 9)]);
+    assert_eq!(repriced(&mut cart, &dearer), [(100, 120, 2)]);
+    assert_eq!((repriced(&mut cart, &dearer), cart.version), (vec![], 2));
+    assert_eq!(repriced(&mut cart, &quote(&[(1, 130, 9), (2, 450, 9)])), [(120, 130, 3), (500, 450, 4)]);
+    let view = Contents { cart: cart.clone(), copies: BTreeMap::new() }.view(&quote(&[(1, 130, 9)]));
+    assert_eq!(
+        (view.items[0].line.seen, view.items[0].previous_price()),
+        (eur(100), Some(eur(100))),
+        "the user saw 100"
+    );
+
+    let back = quote(&[(1, 100, 9), (2, 500, 9)]);
+    assert_eq!(repriced(&mut cart, &back), [(130, 100, 5), (450, 500, 6)], "what was reported is not true any more");
+    assert_eq!(cart.lines, [line(1, 2, 100), line(2, 1, 500), line(3, 1, 70)]);
+    assert_eq!(repriced(&mut cart, &back), []);
+}
+
+#[test]
+fn ct8_a_price_that_went_back_or_that_the_user_has_seen_meanwhile_is_not_reported() {
+    let mut cart = contents(vec![line(1, 2, 100)], &[]).cart;
+    assert_eq!(repriced(&mut cart, &quote(&[(1, 100, 9)])), []);
+    assert_eq!(repriced(&mut cart, &quote(&[(1, 120, 9)])), [(100, 120, 2)]);
+    let id = cart.lines[0].id;
+    cart.change(id, Quantity::ONE, None).unwrap();
+    assert_eq!(repriced(&mut cart, &quote(&[(1, 120, 9)])), [], "lowered without a price: 120 was reported");
+    cart.change(id, Quantity::ONE, Some(eur(100))).unwrap();
+    assert_eq!(repriced(&mut cart, &quote(&[(1, 100, 9)])), [], "the user saw that it is 100 again");
+    cart.add(line(1, 1, 120)).unwrap();
+    assert_eq!(repriced(&mut cart, &quote(&[(1, 120, 9)])), []);
+}
+
+#[test]
+fn ct8_a_variant_is_repriced_by_its_own_price_and_not_at_all_once_it_is_gone() {
+    let variant = |name: &str| Variant::parse(name).unwrap();
+    let red = Line { id: LineId::new(Uuid::from_u128(7)), variant: variant("red"), ..line(1, 1, 150) };
+    let mut cart = contents(vec![line(1, 1, 100), red.clone(), Line { variant: variant("blue"), ..red }], &[]).cart;
+    let mut quote = quote(&[(1, 120, 9)]);
+    let quoted = quote.0.values_mut().next().unwrap().as_mut().unwrap();
+    quoted.variants.insert(variant("red"), QuotedVariant { stock: 1, price: Some(eur(150)) });
+    assert_eq!(repriced(&mut cart, &quote), [(100, 120, 2)]);
+    let quoted = quote.0.values_mut().next().unwrap().as_mut().unwrap();
+    quoted.variants.insert(variant("red"), QuotedVariant { stock: 0, price: None });
+    assert_eq!(repriced(&mut cart, &quote), [(150, 120, 3)], "also while it is sold out");
+    let gone = QuoteResult([(ProductId::new(Uuid::from_u128(1)), None)].into());
+    assert_eq!((repriced(&mut cart, &gone), cart.version), (vec![], 3));
 }
 
 /// Products and reasons of the removed lines.
@@ -172,7 +228,7 @@ fn returned_lines_of_another_currency_are_listed_as_removed_until_the_next_chang
     let mut read = Cart { version: cart.version, ..empty() }.with_stored(kept, &BTreeSet::new());
     assert_eq!((&read, read.lines.as_slice()), (&cart, [yen(1, 2)].as_slice()));
     assert_eq!(removed(&read), [2, 3].map(|product| (line(product, 1, 1).product, RemovalReason::Currency)));
-    read.change(yen(1, 2).id, Quantity::ONE, yen(1, 1).seen).unwrap();
+    read.change(yen(1, 2).id, Quantity::ONE, Some(yen(1, 1).seen)).unwrap();
     assert!(read.removed.is_empty());
 }
 

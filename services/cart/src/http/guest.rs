@@ -2,7 +2,7 @@
 
 use agora_api::cart as api;
 use agora_vocab::{LineId, Secret};
-use agora_web::{Command, Json, Path, Problem, Routes, caller_address, created, no_content};
+use agora_web::{Command, Idempotency, Json, Path, Problem, Routes, caller_address, created, no_content};
 use axum::{
     extract::{FromRequestParts, State},
     response::{IntoResponse, Response},
@@ -10,9 +10,11 @@ use axum::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
 
 use super::{PRIVATE, cart, new_line, quantity, request};
-use crate::service::CartService;
+use crate::service::{CartService, CreationKey};
 
 const TOKEN: HeaderName = HeaderName::from_static("x-cart-token");
+/// Fewest characters of the key of a creation: 128 random bits in Base64.
+const KEY_CHARS_MIN: usize = 22;
 /// The path of every guest's cart: the token says which one it is.
 const LOCATION: &str = "/api/v1/guest-carts/current";
 
@@ -42,15 +44,26 @@ impl<S: Send + Sync> FromRequestParts<S> for CartToken {
     }
 }
 
-/// Ignores an `Idempotency-Key`: nothing stores the token that a repetition would have to return.
 async fn create(
     State(service): State<CartService>,
     headers: HeaderMap,
-    Command { body: (), idempotency: _ }: Command<()>,
+    Command { body: (), idempotency }: Command<()>,
 ) -> Result<Response, Problem> {
-    let (token, view) = service.create_guest_cart(caller_address(&headers)).await?;
+    let request = idempotency.map(creation_key).transpose()?;
+    let (token, view) = service.create_guest_cart(caller_address(&headers), request.as_ref()).await?;
     let answer = api::GuestCart { cart_token: token.expose().to_owned(), cart: cart(view) };
     Ok(private(created(LOCATION.to_owned(), answer)))
+}
+
+/// Who has the key gets the token: it must be one that no other visitor sends.
+fn creation_key(Idempotency { key, route, hash }: Idempotency) -> Result<CreationKey, Problem> {
+    if key.len() < KEY_CHARS_MIN {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "INVALID_IDEMPOTENCY_KEY").detail(format!(
+            "the Idempotency-Key of a guest's cart stands for its token: send at least {KEY_CHARS_MIN} random characters, \
+             such as a UUID"
+        )));
+    }
+    Ok(CreationKey { key: Secret::new(key), route, hash })
 }
 
 async fn view(State(service): State<CartService>, CartToken(token): CartToken) -> Result<Response, Problem> {

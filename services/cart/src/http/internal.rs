@@ -35,6 +35,6 @@ async fn cancel_checkout(
 }
 
 fn line(line: Line) -> catalog::Line {
-    let Line { id: _, product, variant, quantity, seen: _ } = line;
+    let Line { id: _, product, variant, quantity, seen: _, reported: _ } = line;
     catalog::Line { product_id: product, variant: variant.as_str().to_owned(), quantity: quantity.get() }
 }

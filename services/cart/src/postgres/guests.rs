@@ -1,8 +1,7 @@
 //! Carts of guests: their creation, their end, and their merge into a user's cart. The domain decides what is merged.
 
-use agora_outbox::{DedupKey, DedupRecord, Outcome, find_result, write_once};
+use agora_outbox::{DedupKey, DedupRecord, NewEvents, Outcome, find_result, write_once};
 use agora_postgres::Connection;
-use agora_vocab::CartId;
 use async_trait::async_trait;
 use sqlx::types::Json;
 
@@ -11,20 +10,34 @@ use super::{
     carts::{self, GUEST_CART_DAYS},
 };
 use crate::{
-    domain::{Cart, Contents, QuoteResult, TokenDigest, View},
-    ports::{CartError, GuestCarts, StoreError},
+    domain::{Cart, Contents, QuoteResult, View},
+    ports::{CartError, GuestCarts, NewGuestCart, StoreError},
 };
 
 const ROWS_PER_SWEEP: i64 = 1_000;
 
 #[async_trait]
 impl GuestCarts for PgCarts {
-    async fn create_guest_cart(&self, token: TokenDigest) -> Result<Contents, StoreError> {
-        const CREATE: &str = "insert into guest_cart (id, token_hash) values ($1, $2)";
-        let cart = Cart::of_guest(CartId::new(self.ids.next()), token);
-        let create = sqlx::query(CREATE).bind(cart.id.uuid()).bind(token.0.to_vec());
-        create.execute(&mut *self.db.acquire().await?).await?;
-        Ok(Contents::read(cart, Vec::new(), std::collections::BTreeMap::new()))
+    async fn create_guest_cart(
+        &self,
+        new: &NewGuestCart,
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<NewGuestCart>, StoreError> {
+        const CREATE: &str = "with created as (insert into guest_cart (id, token_hash) select $1, $2 \
+            where $3::dedup_record is null or dedup_is_new($3) returning id) select dedup_complete($3) from created";
+        let mut connection = self.db.acquire().await?;
+        let create =
+            sqlx::query(CREATE).bind(new.id.uuid()).bind(new.token.0.to_vec()).bind(DedupRecord::of(dedup_key, new)?);
+        if write_once(&mut connection, create, &NewEvents::new(), &[]).await?.is_some() {
+            return Ok(Outcome::Applied(*new));
+        }
+        // Nothing was written: the request is a duplicate.
+        find_result(&mut connection, dedup_key).await?.map(Outcome::Duplicate).ok_or(StoreError::Running)
+    }
+
+    async fn created_guest_cart(&self, dedup_key: &DedupKey) -> Result<Option<NewGuestCart>, StoreError> {
+        let mut connection = self.db.acquire().await?;
+        Ok(find_result(&mut connection, dedup_key).await?)
     }
 
     async fn merge(

@@ -44,6 +44,14 @@ const STATEMENTS: [(&str, &str, &[&str]); 19] = [
         include_str!("../../sql/report_removed_lines.sql"),
         &["uuid[]", "bigint[]", "outbox_event[]"],
     ),
+    ("find_repriced_products", include_str!("../../sql/find_repriced_products.sql"), &["bigint"]),
+    ("lock_repriced_products", include_str!("../../sql/lock_repriced_products.sql"), &["uuid[]", "uuid"]),
+    ("lock_carts_to_reprice", include_str!("../../sql/lock_carts_to_reprice.sql"), &["uuid", "uuid", "uuid[]"]),
+    (
+        "report_repriced_lines",
+        include_str!("../../sql/report_repriced_lines.sql"),
+        &["uuid[]", "bigint[]", "jsonb[]", "outbox_event[]"],
+    ),
     ("delete_expired_guest_carts", include_str!("../../sql/delete_expired_guest_carts.sql"), &["int", "bigint"]),
     ("delete_old_checkouts", include_str!("../../sql/delete_old_checkouts.sql"), &["int", "bigint"]),
     (
@@ -57,7 +65,7 @@ const STATEMENTS: [(&str, &str, &[&str]); 19] = [
 ];
 
 /// The last ones of the list: work by time and erasures, for which an empty table may be read as a whole.
-const BACKGROUND: usize = 9;
+const BACKGROUND: usize = 13;
 
 /// The settings of a server; the connections of a service may have others.
 const SETTINGS: &str = "set enable_seqscan = on; set enable_hashjoin = on; set enable_mergejoin = on; set jit = on; \
@@ -77,8 +85,10 @@ const FILL: &str = "
         select gen_random_uuid(), 0, 1, true, now() - n * interval '2 minutes',
             case when n % 1000 = 0 then now() + n * interval '1 minute' end
         from generate_series(1, 30000) as n;
-    insert into product_copy (product_id, version, name, price_amount, price_currency, deleted, searched_cart)
-        select gen_random_uuid(), 1, 'Chair', 1999, 'EUR', n % 100 = 0, case when n % 1000 = 0 then gen_random_uuid() end
+    insert into product_copy
+            (product_id, version, name, price_amount, price_currency, deleted, searched_cart, repriced_cart)
+        select gen_random_uuid(), 1, 'Chair', 1999, 'EUR', n % 100 = 0, case when n % 1000 = 0 then gen_random_uuid() end,
+            case when n % 1000 = 1 then gen_random_uuid() end
         from generate_series(1, 20000) as n;
     analyze";
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agora_api::cart as api;
-use agora_cart::{consumer::handle, crypto::RandomTokens, http, service::CartService};
+use agora_cart::{consumer::handle, crypto::GuestTokens, http, service::CartService};
 use agora_chassis::{Process, SystemIds, WatchedFile, WatchedSecret};
 use agora_events::{Envelope, Event, catalog::Product};
 use agora_testkit::{Request, TestApp, TestKeys, internal_token};
@@ -42,7 +42,7 @@ impl Shop {
     pub async fn open_with(add: impl FnOnce(CartService) -> CartService) -> Self {
         let (database, catalog) = (Database::create().await, FakeCatalog::default());
         let carts = Arc::new(database.carts.clone());
-        let tokens = Arc::new(RandomTokens::default());
+        let tokens = Arc::new(GuestTokens::new(WatchedSecret::fixed(SECRET)));
         let service = add(CartService::new(carts, Arc::new(catalog.clone()), tokens, Arc::new(SystemIds)));
         let (keys, process, me) = (TestKeys::new(), Process::for_test("cart"), user());
         let jwks = WatchedFile::fixed(keys.jwks());
@@ -76,6 +76,11 @@ impl Shop {
     /// Creates a guest's cart and returns its token.
     pub async fn guest(&self) -> String {
         self.public.post(GUEST_CARTS, json!({})).await.expect(201).parse::<api::GuestCart>().cart_token
+    }
+
+    /// Creates a guest's cart with an idempotency key.
+    pub fn guest_with_key(&self, key: &str) -> Request {
+        self.public.post(GUEST_CARTS, json!({})).key(key)
     }
 
     pub fn add_as_guest(&self, token: &str, product: ProductId, quantity: i64) -> Request {

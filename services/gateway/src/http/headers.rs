@@ -15,6 +15,7 @@ use futures::{TryFutureExt as _, future::MapOk};
 use tower::{Layer, Service};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::content_policy;
 use crate::config::Origins;
 
 /// Time for which browsers cache a preflight response.
@@ -40,12 +41,8 @@ const NOT_FROM_OUTSIDE: [&str; 8] =
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Set on every response, errors included.
-const SECURITY: [(HeaderName, &str); 6] = [
-    (
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    ),
+/// Set on every response, errors included, besides the content policy.
+const SECURITY: [(HeaderName, &str); 5] = [
     (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
@@ -87,9 +84,11 @@ where
 }
 
 fn secured<Body>(mut response: http::Response<Body>) -> http::Response<Body> {
+    let headers = response.headers_mut();
     for (name, value) in SECURITY {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        headers.insert(name, HeaderValue::from_static(value));
     }
+    content_policy::apply(headers);
     response
 }
 

@@ -19,6 +19,7 @@ pub enum Content {
     Generic(Generic),
     Recommendation(Recommendation),
     CartUpdate(CartUpdate),
+    PriceChange(PriceChange),
 }
 
 /// What happened to an account.
@@ -134,6 +135,20 @@ pub struct CartUpdate {
     pub name: String,
 }
 
+/// A product in the user's cart that costs another price than the user knows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PriceChange {
+    pub product_id: ProductId,
+    pub name: String,
+    /// The variant; empty for a product without variants.
+    pub variant: String,
+    /// What one unit cost.
+    pub previous_price: Money,
+    /// What one unit costs.
+    pub price: Money,
+}
+
 /// A message that an admin wrote.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Generic {
@@ -151,6 +166,7 @@ impl Content {
             Self::Promotion(_) => Template::Promotion,
             Self::Generic(_) | Self::CartUpdate(_) => Template::Generic,
             Self::Recommendation(_) => Template::Recommendation,
+            Self::PriceChange(_) => Template::PriceChange,
         }
     }
 
@@ -163,6 +179,7 @@ impl Content {
             Self::Generic(generic) => generic.subject.clone(),
             Self::Recommendation(_) => "Recommended for you".to_owned(),
             Self::CartUpdate(_) => "A product left your cart".to_owned(),
+            Self::PriceChange(_) => "A price in your cart changed".to_owned(),
         }
     }
 
@@ -175,6 +192,7 @@ impl Content {
             Self::Generic(generic) => generic.text.clone(),
             Self::Recommendation(recommendation) => names(&recommendation.products),
             Self::CartUpdate(update) => update.sentence(),
+            Self::PriceChange(change) => change.sentence(),
         }
     }
 
@@ -334,6 +352,14 @@ impl CartUpdate {
     pub(super) fn sentence(&self) -> String {
         let name = if self.name.is_empty() { "A product" } else { &self.name };
         format!("{name} is no longer sold and was removed from your cart.")
+    }
+}
+
+impl PriceChange {
+    pub(super) fn sentence(&self) -> String {
+        let Self { product_id: _, name, variant, previous_price, price } = self;
+        let variant = if variant.is_empty() { String::new() } else { format!(" ({variant})") };
+        format!("{name}{variant} in your cart now costs {price}. It cost {previous_price} before.")
     }
 }
 

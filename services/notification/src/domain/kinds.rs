@@ -79,6 +79,7 @@ names! {
         Promotion = "promotion",
         Generic = "generic",
         Recommendation = "recommendation",
+        PriceChange = "priceChange",
     }
 }
 

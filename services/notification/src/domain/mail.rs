@@ -4,7 +4,7 @@ use askama::Template as _;
 use uuid::Uuid;
 
 use super::{
-    content::{Content, Generic, LINES_MAX, Line, OrderUpdate, Product, UserUpdate},
+    content::{Content, Generic, LINES_MAX, Line, OrderUpdate, PriceChange, Product, UserUpdate},
     notification::{SUBJECT_CHARS_MAX, one_line},
 };
 
@@ -82,6 +82,11 @@ pub fn render(content: &Content, frame: Frame<'_>) -> Result<Rendered, askama::E
             let products = items(&recommendation.products, frame.links);
             let (shell, products) = (&shell, products.as_slice());
             (RecommendationHtml { shell, products }.render()?, RecommendationText { shell, products }.render()?)
+        }
+        Content::PriceChange(change) => {
+            let (sentence, url) = (change.sentence(), frame.links.to(&format!("/products/{}", change.product_id)));
+            let (shell, sentence, url) = (&shell, sentence.as_str(), url.as_deref());
+            (PriceHtml { shell, sentence, url, change }.render()?, PriceText { shell, sentence, url, change }.render()?)
         }
     };
     Ok(Rendered { subject, html, text })
@@ -171,4 +176,7 @@ parts! {
     }
     GenericHtml "generic.html", GenericText "generic.txt" { paragraphs: &'a [&'a str] }
     RecommendationHtml "recommendation.html", RecommendationText "recommendation.txt" { products: &'a [Item<'a>] }
+    PriceHtml "price_change.html", PriceText "price_change.txt" {
+        sentence: &'a str, url: Option<&'a str>, change: &'a PriceChange
+    }
 }

@@ -45,7 +45,7 @@ pub fn is_wanted(kind: Kind, content: &Content, preferences: Preferences) -> boo
         (Kind::Promotion, _) => preferences.promotions,
         (Kind::Recommendation, _) => preferences.recommendations,
         (Kind::OrderUpdate, Content::OrderUpdate(update)) if update.is_progress() => preferences.order_updates,
-        (Kind::OrderUpdate, Content::CartUpdate(_)) => preferences.order_updates,
+        (Kind::OrderUpdate, Content::CartUpdate(_) | Content::PriceChange(_)) => preferences.order_updates,
         _ => true,
     }
 }

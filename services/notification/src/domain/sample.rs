@@ -4,7 +4,9 @@ use agora_vocab::{Currency, Money, OrderId, ProductId, PromotionId};
 use uuid::Uuid;
 
 use super::{
-    content::{Content, Generic, Line, OrderStage, OrderUpdate, Product, Promotion, Recommendation, UserUpdate},
+    content::{
+        Content, Generic, Line, OrderStage, OrderUpdate, PriceChange, Product, Promotion, Recommendation, UserUpdate,
+    },
     kinds::Template,
 };
 
@@ -33,6 +35,13 @@ pub fn sample(template: Template) -> Content {
             text: "Our service is closed on Monday.\nOrders are delivered as usual.".into(),
         }),
         Template::Recommendation => Content::Recommendation(Recommendation { products: products() }),
+        Template::PriceChange => Content::PriceChange(PriceChange {
+            product_id: ProductId::new(Uuid::nil()),
+            name: "Desk lamp".into(),
+            variant: "black".into(),
+            previous_price: eur(1999),
+            price: eur(1799),
+        }),
     }
 }
 

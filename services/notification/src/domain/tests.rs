@@ -31,6 +31,16 @@ fn line(name: &str) -> Line {
     Line { name: name.into(), variant: String::new(), quantity: 2, price: eur(1999) }
 }
 
+fn price_change(name: &str, variant: &str) -> Content {
+    Content::PriceChange(PriceChange {
+        product_id: ProductId::new(Uuid::from_u128(3)),
+        name: name.into(),
+        variant: variant.into(),
+        previous_price: eur(1999),
+        price: eur(2199),
+    })
+}
+
 /// Defect of B (docs/DEFECTS.md): content was not escaped, and loops and conditions of templates were sent as text.
 #[test]
 fn no2_every_template_escapes_what_people_wrote_and_has_a_text_part() {
@@ -48,6 +58,7 @@ fn no2_every_template_escapes_what_people_wrote_and_has_a_text_part() {
         Content::Promotion(promotion),
         Content::Generic(Generic { subject: EVIL.into(), text: EVIL.into() }),
         Content::Recommendation(Recommendation { products: vec![product] }),
+        price_change(EVIL, EVIL),
     ];
     let templates: Vec<_> = contents.iter().map(Content::template).collect();
     assert_eq!(templates, Template::ALL);
@@ -77,6 +88,36 @@ fn ct9_the_mail_of_a_removed_product_names_it_and_escapes_its_name() {
     });
     assert_eq!(serde_json::to_value(content("Lamp")).unwrap(), stored, "what one build stores, later ones read");
     assert_eq!(serde_json::from_value::<Content>(stored).unwrap(), content("Lamp"));
+}
+
+#[test]
+fn no2_the_mail_of_a_changed_price_has_both_prices_and_a_link_to_the_product() {
+    let mail = filled(&price_change("Desk lamp", "black"), Some("Ada"));
+    assert_eq!(mail.subject, "A price in your cart changed");
+    let link = "https://shop.example/products/00000000-0000-0000-0000-000000000003";
+    for part in [&mail.html, &mail.text] {
+        for expected in ["Hello Ada,", "Desk lamp (black)", "19.99 EUR", "21.99 EUR", link] {
+            assert!(part.contains(expected), "{expected}: {part}");
+        }
+    }
+    let summary = price_change("Desk lamp", "").summary();
+    assert_eq!(summary, "Desk lamp in your cart now costs 21.99 EUR. It cost 19.99 EUR before.");
+    let stored = serde_json::json!({
+        "template": "priceChange",
+        "data": {
+            "productId": "00000000-0000-0000-0000-000000000003",
+            "name": "Lamp",
+            "variant": "",
+            "previousPrice": { "amount": 1999, "currency": "EUR" },
+            "price": { "amount": 2199, "currency": "EUR" },
+        },
+    });
+    assert_eq!(
+        serde_json::to_value(price_change("Lamp", "")).unwrap(),
+        stored,
+        "what one build stores, later ones read"
+    );
+    assert_eq!(serde_json::from_value::<Content>(stored).unwrap(), price_change("Lamp", ""));
 }
 
 #[test]
@@ -172,6 +213,7 @@ fn no7_progress_promotions_and_recommendations_follow_the_preferences_and_nothin
     }
     let removed = CartUpdate { product_id: ProductId::new(Uuid::nil()), name: "Lamp".into() };
     cases.push((Kind::OrderUpdate, Content::CartUpdate(removed), false));
+    cases.push((Kind::OrderUpdate, price_change("Lamp", ""), false));
     for (kind, content, always) in cases {
         assert_eq!(is_wanted(kind, &content, none), always, "{kind:?} {content:?}");
         assert!(is_wanted(kind, &content, all));

@@ -1,11 +1,13 @@
 //! Routes of admins: notifications of all users, and the preview of templates. Calls use cases only.
 
+use std::sync::LazyLock;
+
 use agora_api::{List, notification as api};
 use agora_outbox::DedupKey;
-use agora_web::{Command, Idempotency, Identity, Json, Path, Problem, Query, Routes, created};
+use agora_web::{Command, Idempotency, Identity, Json, Path, Problem, Query, Routes, created, page_policy};
 use axum::{
     extract::State,
-    http::header,
+    http::{HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
 use serde::Deserialize;
@@ -18,8 +20,8 @@ use crate::{
 
 /// Largest metadata of a notification, in bytes of JSON.
 const METADATA_BYTES_MAX: usize = 4_096;
-/// A preview loads nothing and runs nothing.
-const PREVIEW_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
+/// A preview loads nothing and runs nothing; of styles, it has that of all templates of mails alone.
+static PREVIEW_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| page_policy(include_str!("../../templates/base.html")));
 
 pub(super) fn routes() -> Routes<Api> {
     use api::routes::{CREATE, LIST_ALL, PREVIEW};
@@ -71,7 +73,8 @@ async fn preview(
         Some("text") => ("text/plain; charset=utf-8", rendered.text),
         Some(_) => return Err(Problem::unprocessable().field("format", "must be html or text")),
     };
-    let headers = [(header::CONTENT_TYPE, kind), (header::CONTENT_SECURITY_POLICY, PREVIEW_POLICY)];
+    let kind = HeaderValue::from_static(kind);
+    let headers = [(header::CONTENT_TYPE, kind), (header::CONTENT_SECURITY_POLICY, PREVIEW_POLICY.clone())];
     Ok((headers, body).into_response())
 }
 

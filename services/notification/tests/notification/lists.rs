@@ -169,11 +169,14 @@ async fn no2_admins_preview_every_template() {
     let preview = |name: &str, query: &str| {
         shop.public.get(&format!("/api/v1/admin/notifications/preview/{name}{query}")).with(&shop.admin)
     };
-    for name in ["userUpdate", "orderUpdate", "promotion", "generic", "recommendation"] {
+    for name in ["userUpdate", "orderUpdate", "promotion", "generic", "recommendation", "priceChange"] {
         let html = preview(name, "").await.expect(200);
         assert_eq!(html.header("content-type"), "text/html; charset=utf-8");
-        assert!(html.header("content-security-policy").contains("default-src 'none'"));
-        assert!(String::from_utf8(html.bytes).unwrap().contains("Hello Ada,"));
+        let policy = html.header("content-security-policy").to_owned();
+        let page = String::from_utf8(html.bytes).unwrap();
+        assert!(page.contains("Hello Ada,") && !page.contains(" style="), "{page}");
+        assert!(page.matches("<style>").count() == 1 && policy.contains("style-src 'sha256-"), "{policy}");
+        assert_eq!(policy, agora_web::page_policy(&page).to_str().unwrap(), "it permits the style of this page");
         let text = preview(name, "?format=text").await.expect(200);
         assert!(String::from_utf8(text.bytes).unwrap().starts_with("Hello Ada,"), "{name}");
     }

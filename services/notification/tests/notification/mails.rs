@@ -2,7 +2,7 @@
 
 use agora_events::{
     cart::{Cart, CartEvent},
-    cart_line::{CartLineEvent, RemovedProduct},
+    cart_line::{CartLineEvent, RemovedProduct, RepricedLine},
     order::OrderEvent,
     payment::{Payment, PaymentEvent, Refund},
     user::{EmailChange, Login, PasswordReset, Preferences, Revocation, UserEvent},
@@ -271,6 +271,46 @@ async fn ct9_a_product_that_left_a_cart_is_reported_once_and_by_mail_to_those_wh
         let text = "Desk lamp is no longer sold and was removed from your cart.";
         assert!(listed["items"][0].to_string().contains(text), "{listed}");
     }
+}
+
+#[tokio::test]
+async fn ct8_a_changed_price_is_mailed_once_for_each_change_to_those_who_want_order_updates() {
+    let shop = Shop::open().await;
+    let quiet = Preferences { order_updates: false, ..Preferences::default() };
+    let (ada, ben) = (shop.register("Ada").await, shop.register_with("Ben", quiet).await);
+    let repriced = |user_id: UserId, version: i64, previous: i64, price: i64| {
+        CartLineEvent::Repriced(RepricedLine {
+            cart_id: CartId::new(user_id.uuid()),
+            user_id,
+            version,
+            product_id: ProductId::new(Uuid::from_u128(7)),
+            variant: "black".into(),
+            name: "Desk <b>lamp</b>".into(),
+            previous_price: eur(previous),
+            price: eur(price),
+        })
+    };
+    for user in [ada, ben] {
+        let events = vec![envelope(&repriced(user, 2, 1999, 2199), 2), envelope(&repriced(user, 3, 2199, 1999), 3)];
+        shop.deliver_all(events.clone()).await;
+        // The broker delivers both once more.
+        shop.deliver_all(events).await;
+    }
+    shop.send().await;
+    let subject = "A price in your cart changed";
+    assert_eq!(shop.subjects("ada@example.com"), ["Welcome", subject, subject]);
+    assert_eq!(shop.subjects("ben@example.com"), ["Welcome"]);
+    let mut html: Vec<_> = shop.mails_to("ada@example.com")[1..].iter().map(|mail| mail.part("text/html")).collect();
+    html.sort_unstable_by_key(|part| !part.contains("now costs 21.99 EUR"));
+    assert!(html[0].contains("now costs 21.99 EUR. It cost 19.99 EUR before."), "{}", html[0]);
+    assert!(html[1].contains("now costs 19.99 EUR. It cost 21.99 EUR before."), "{}", html[1]);
+    assert!(html.iter().all(|part| !part.contains("<b>") && part.contains("lamp")), "{html:?}");
+    for user in [ada, ben] {
+        let listed = shop.list(user, "?type=ORDER_UPDATE").await;
+        assert_eq!(listed["total"], 2, "{listed}");
+    }
+    let states = shop.texts("select mail from notification where kind = 'ORDER_UPDATE' order by mail").await;
+    assert_eq!(states, ["opted_out", "opted_out", "sent", "sent"]);
 }
 
 /// Defect of B (docs/DEFECTS.md): a failed mail was never sent again.

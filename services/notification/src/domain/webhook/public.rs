@@ -194,8 +194,9 @@ mod tests {
     use std::collections::BTreeSet;
 
     use agora_events::{
-        Event as _, order::OrderEvent, order_return::ReturnEvent, payment::PaymentEvent, promotional::PromotionalEvent,
-        recommendation::RecommendationEvent, shipment::ShipmentEvent, user::UserEvent,
+        Event as _, cart::CartEvent, cart_line::CartLineEvent, order::OrderEvent, order_return::ReturnEvent,
+        payment::PaymentEvent, promotional::PromotionalEvent, recommendation::RecommendationEvent,
+        shipment::ShipmentEvent, user::UserEvent,
     };
     use serde_json::{Value, json};
     use time::macros::datetime;
@@ -203,8 +204,18 @@ mod tests {
 
     use super::{EVENT_TYPES, fields, public_event, test_event};
 
-    /// Types that stay in the shop: they are about the security of a user's account.
-    const INTERNAL: [&str; 4] = ["user.login", "user.password-reset-requested", "user.email-changed", "user.revoked"];
+    /// Types that stay in the shop: they are about the security of a user's account, its end, or what a user may buy.
+    const INTERNAL: [&str; 9] = [
+        "user.login",
+        "user.password-reset-requested",
+        "user.email-changed",
+        "user.email-change-requested",
+        "user.revoked",
+        "user.erased",
+        "cart.updated",
+        "cart.line_removed",
+        "cart.line_repriced",
+    ];
 
     fn body(kind: &str, data: &Value) -> Option<Value> {
         let at = datetime!(2026-01-02 03:04:05 UTC);
@@ -223,6 +234,8 @@ mod tests {
             PaymentEvent::KINDS,
             PromotionalEvent::KINDS,
             RecommendationEvent::KINDS,
+            CartEvent::KINDS,
+            CartLineEvent::KINDS,
         ];
         let all: BTreeSet<&str> = all.into_iter().flatten().copied().collect();
         let listed: BTreeSet<&str> = EVENT_TYPES.into_iter().chain(INTERNAL).collect();

@@ -35,6 +35,10 @@ async fn a_paid_order_has_an_invoice_of_everything_that_it_cost() {
     assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
     assert_eq!(answer.header("cache-control"), "no-store");
     let page = shop.page(id(&order)).await;
+    // Of the page as it is sent, not of its template.
+    let policy = answer.header("content-security-policy");
+    assert_eq!(policy, agora_web::page_policy(&page).to_str().unwrap());
+    assert!(page.matches("<style>").count() == 1 && policy.contains("style-src 'sha256-"), "{policy}");
     let (number, day) = (order["number"].as_str().unwrap(), &order["createdAt"].as_str().unwrap()[..10]);
     for part in [
         number,
