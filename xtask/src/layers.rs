@@ -50,7 +50,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("agora-archive", &["agora-chassis", "agora-kafka", "agora-events", "agora-vocab"]),
     ("agora-mailbox", &[]),
     ("agora-testkit", TESTKIT),
-    ("agora-crd", &["agora-topology"]),
+    ("agora-crd", &["agora-topology", "agora-vocab"]),
     ("agora-operator", &["agora-crd", "agora-topology", "agora-events", "agora-vocab", "agora-chassis", "agora-redis"]),
     ("agora-shopper", &["agora-vocab", "agora-api", "agora-events"]),
     ("agora-e2e", &["agora-shopper", "agora-crd", "agora-topology", "agora-api", "agora-events", "agora-vocab"]),

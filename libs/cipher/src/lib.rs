@@ -1,6 +1,6 @@
 //! Envelope encryption of stored secrets with AES-256-GCM.
 //!
-//! Each secret has a data key of its own, which the key of the shop wraps, so that a rotation replaces the wrapped data key
+//! Each secret has a data key of its own, which the key of the service wraps, so that a rotation replaces the wrapped data key
 //! only. Keys are read at each use: they may be rotated while the process runs. Must not log keys or secrets.
 
 use std::fmt;
@@ -54,8 +54,8 @@ pub enum CipherError {
     Random,
 }
 
-/// A key of the shop.
-struct ShopKey {
+/// A key of the service, which wraps data keys.
+struct ServiceKey {
     bytes: [u8; KEY_BYTES],
 }
 
@@ -93,10 +93,10 @@ impl EnvelopeCipher {
     /// Encrypts a secret under the current key.
     pub fn seal(&self, context: &[u8], secret: &Secret) -> Result<Sealed, CipherError> {
         let data_key = random_bytes::<KEY_BYTES>()?;
-        let shop_key = self.current()?;
-        let wrapped = encrypt(&shop_key.bytes, context, &data_key)?;
+        let service_key = self.current()?;
+        let wrapped = encrypt(&service_key.bytes, context, &data_key)?;
         let encrypted = encrypt(&data_key, context, secret.expose().as_bytes())?;
-        Ok(Sealed([&shop_key.prefix()[..], &wrapped, &encrypted].concat()))
+        Ok(Sealed([&service_key.prefix()[..], &wrapped, &encrypted].concat()))
     }
 
     /// Decrypts a secret, sealed under the current or the previous key.
@@ -108,13 +108,13 @@ impl EnvelopeCipher {
 
     /// Seals a secret under the current key that is sealed under the previous one; none if it is under the current key.
     pub fn rewrap(&self, context: &[u8], sealed: &Sealed) -> Result<Option<Sealed>, CipherError> {
-        let shop_key = self.current()?;
-        if sealed.bytes().starts_with(&shop_key.prefix()) {
+        let service_key = self.current()?;
+        if sealed.bytes().starts_with(&service_key.prefix()) {
             return Ok(None);
         }
         let (data_key, encrypted) = self.unwrap_data_key(context, sealed.bytes())?;
-        let wrapped = encrypt(&shop_key.bytes, context, &data_key)?;
-        Ok(Some(Sealed([&shop_key.prefix()[..], &wrapped, encrypted].concat())))
+        let wrapped = encrypt(&service_key.bytes, context, &data_key)?;
+        Ok(Some(Sealed([&service_key.prefix()[..], &wrapped, encrypted].concat())))
     }
 
     /// Identifies the current key without disclosing it: the first bytes of every secret that is sealed under it.
@@ -122,18 +122,18 @@ impl EnvelopeCipher {
         Ok(self.current()?.prefix().to_vec())
     }
 
-    fn current(&self) -> Result<ShopKey, CipherError> {
-        ShopKey::parse(&self.current.current())
+    fn current(&self) -> Result<ServiceKey, CipherError> {
+        ServiceKey::parse(&self.current.current())
     }
 
     /// The key that a sealed secret begins with the prefix of.
-    fn key_of(&self, sealed: &[u8]) -> Result<ShopKey, CipherError> {
+    fn key_of(&self, sealed: &[u8]) -> Result<ServiceKey, CipherError> {
         let current = self.current()?;
         if sealed.starts_with(&current.prefix()) {
             return Ok(current);
         }
         let previous = self.previous.as_ref().ok_or(CipherError::UnknownKey)?;
-        let previous = ShopKey::parse(&previous.current())?;
+        let previous = ServiceKey::parse(&previous.current())?;
         if sealed.starts_with(&previous.prefix()) { Ok(previous) } else { Err(CipherError::UnknownKey) }
     }
 
@@ -142,15 +142,15 @@ impl EnvelopeCipher {
         context: &[u8],
         sealed: &'a [u8],
     ) -> Result<([u8; KEY_BYTES], &'a [u8]), CipherError> {
-        let shop_key = self.key_of(sealed)?;
+        let service_key = self.key_of(sealed)?;
         let rest = sealed.get(PREFIX_BYTES..).unwrap_or_default();
         let (wrapped, encrypted) = rest.split_at_checked(WRAPPED_BYTES).ok_or(CipherError::Forged)?;
-        let data_key = decrypt(&shop_key.bytes, context, wrapped)?;
+        let data_key = decrypt(&service_key.bytes, context, wrapped)?;
         Ok((data_key.try_into().map_err(|_| CipherError::Forged)?, encrypted))
     }
 }
 
-impl ShopKey {
+impl ServiceKey {
     fn parse(text: &Secret) -> Result<Self, CipherError> {
         let bytes = BASE64_STANDARD.decode(text.expose().trim()).map_err(|_| CipherError::Key)?;
         Ok(Self { bytes: bytes.try_into().map_err(|_| CipherError::Key)? })

@@ -21,6 +21,9 @@ const GIVE_UP_WAITING: &str = "set lock_timeout = '3s'";
 /// The server ends a session whose client is gone, and with it the lock of the migrations, within half a minute.
 const KEEP_ALIVE: &str = "set tcp_keepalives_idle = 15; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3";
 
+/// The settings of the login may have a limit of time: it is for the statements of the service.
+const NO_TIME_LIMIT: &str = "set statement_timeout = 0";
+
 const WATCH: Watch = Watch { interval: Duration::from_secs(5), answer_max: Duration::from_secs(10), unanswered_max: 3 };
 
 /// How the session of a migration is watched. Its statements have no limit of time: an index of a large table takes hours. A
@@ -72,6 +75,7 @@ async fn open(options: &PgConnectOptions, watch: Watch) -> Result<(PgConnection,
     let opening = async {
         let mut connection = PgConnection::connect_with(options).await?;
         connection.execute(KEEP_ALIVE).await?;
+        connection.execute(NO_TIME_LIMIT).await?;
         let pid = sqlx::query_scalar("select pg_backend_pid()").persistent(false).fetch_one(&mut connection).await?;
         Ok::<_, sqlx::Error>((connection, pid))
     };

@@ -17,6 +17,7 @@ use agora_vocab::Secret;
 use sqlx::{Connection, PgConnection, migrate::Migrator};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("tests/migrations");
+static SLOW_MIGRATION: Migrator = sqlx::migrate!("tests/slow_migrations");
 
 /// Time for the server to end a backend whose client has closed the connection.
 const BACKEND_EXIT_MAX: Duration = Duration::from_secs(5);
@@ -191,6 +192,13 @@ async fn after_migrations_the_planner_knows_tables_with_rows_and_plans_are_kept_
         and reltuples > 0";
     let known: Vec<String> = sqlx::query_scalar(known).fetch_all(&mut *session).await.expect("rows");
     assert_eq!(known, ["_sqlx_migrations"]);
+}
+
+#[tokio::test]
+async fn da2_a_migration_may_take_longer_than_the_statements_of_the_service() {
+    let database = postgres().await;
+    database.as_admin(&format!("alter role {} set statement_timeout to '500ms'", database.name())).await;
+    assert_eq!(migrate(&Secret::new(database.url()), None, &SLOW_MIGRATION).await.expect("not cancelled"), 1);
 }
 
 #[tokio::test]

@@ -327,6 +327,11 @@ impl Service {
         !self.publishes.is_empty() || !self.consumes.is_empty()
     }
 
+    /// Whether it stores secrets, which it encrypts under a key of its own.
+    pub fn encrypts(&self) -> bool {
+        self.env.contains(&"ENCRYPTION_KEY")
+    }
+
     /// Whether it mints or checks internal tokens.
     pub const fn internal(&self) -> bool {
         self.internal_port.is_some() || !self.calls.is_empty()

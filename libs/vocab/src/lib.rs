@@ -10,6 +10,7 @@ mod client_address;
 mod clock;
 mod email;
 mod id;
+mod language;
 mod money;
 mod page;
 mod patch;
@@ -29,6 +30,7 @@ pub use id::{
     PaymentId, ProductId, PromotionId, RefundId, ReservationId, ReturnId, SellerId, SessionId, ShipmentId, TermId,
     UserId, VariantId, WarehouseId,
 };
+pub use language::{LANGUAGE_TAG_CHARACTERS_MAX, LANGUAGE_TAG_PATTERN, is_language_tag};
 pub use money::{AMOUNT_MAX, Currency, Money, MoneyError};
 pub use page::{Page, PageSize};
 pub use patch::Patch;

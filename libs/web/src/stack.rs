@@ -3,6 +3,9 @@
 //!
 //! Must not name a route.
 
+mod admission;
+mod telemetry;
+
 use std::{
     convert::Infallible,
     mem,
@@ -17,23 +20,24 @@ use agora_chassis::{
     Process,
     trace::{self, Parent},
 };
-use agora_vocab::{Role, contains_card_number};
 use axum::{
     Router,
     body::HttpBody as _,
     extract::{DefaultBodyLimit, MatchedPath, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use futures::{FutureExt as _, future::BoxFuture};
 use tower::{Layer, Service};
-use tracing::{Span, field::Empty};
-use uuid::Uuid;
+use tracing::Span;
 
+use self::{
+    admission::admit,
+    telemetry::{method_label, name, note, request_id, span},
+};
 use crate::{
     body, checks,
     detached::{DetachedWork, is_detached},
-    identity::{self, Identity, Unauthenticated},
     internal::CallerVerifier,
     problem::Problem,
     route_metrics::RouteMetrics,
@@ -41,22 +45,12 @@ use crate::{
     verifier::TokenVerifier,
 };
 
-/// The header that names the trace of an answer.
-const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
-
-/// Longest request id taken from a client, in bytes.
-const REQUEST_ID_BYTES_MAX: usize = 128;
-
 /// Time until a response of a service begins: longer than the calls that one request makes, shorter than the gateway waits.
 pub const PORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time for a request whose body is read as it arrives, response included: a little less than a connection may go on with a
 /// request when it is to be replaced. Work that needs longer ends before, and can be resumed.
 pub const STREAM_TIMEOUT: Duration = Duration::from_secs(55);
-
-/// Age of the copy of the revoked sessions beyond which a token grants no role: a stolen token of an administrator would be worth
-/// more than the wait. Longer than a restart of Redis; shoppers' tokens are accepted at any age.
-const REVOCATIONS_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// Token verification and time limit of a port.
 #[derive(Clone, Debug)]
@@ -235,51 +229,6 @@ pub(crate) fn too_slow() -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "TIMEOUT").retry_after(1)
 }
 
-/// Checks the token of a request against the port and the policy of its route. The caller or user is in the extensions of
-/// the result.
-fn admit(policy: Policy, declared: &Declared, mut request: Request) -> Result<Request, Problem> {
-    if let Some(callers) = &declared.callers {
-        let caller = callers.admit(request.headers())?;
-        request.extensions_mut().insert(caller);
-    }
-    let (required, role) = match policy {
-        Policy::Open => return Ok(request),
-        Policy::Service if declared.callers.is_some() => return Ok(request),
-        Policy::Service => return Err(Problem::internal("a route for services is on a port for users")),
-        Policy::Optional => (false, None),
-        Policy::User => (true, None),
-        Policy::Role(role) => (true, Some(role)),
-    };
-    let identity = match identity::read(request.headers(), declared.settings.verifier.as_ref()) {
-        // A page that anyone may read must not fail because a session ended.
-        Err(Unauthenticated::Expired | Unauthenticated::SessionEnded) if !required => None,
-        result => result?,
-    };
-    match identity {
-        None if required => return Err(identity::missing()),
-        None => {}
-        Some(identity) => {
-            if let Some(role) = role {
-                grants(role, &identity, declared)?;
-            }
-            request.extensions_mut().insert(identity);
-        }
-    }
-    Ok(request)
-}
-
-/// Whether the token has the role, and its session is known not to have ended.
-fn grants(role: Role, identity: &Identity, declared: &Declared) -> Result<(), Problem> {
-    if !identity.has(role) {
-        return Err(identity::forbidden(role));
-    }
-    let age = declared.settings.verifier.as_ref().and_then(TokenVerifier::age_of_revocations);
-    if age.is_some_and(|age| age > REVOCATIONS_AGE_MAX) {
-        return Err(identity::revocations_unknown(role));
-    }
-    Ok(())
-}
-
 /// Limits of the body of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyLimits {
@@ -305,69 +254,6 @@ where
         Ok(Err(never)) => match never {},
         // What the panic said is in the log, by the process's panic hook.
         Err(_panic) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL").into_response(),
-    }
-}
-
-/// The client's request id if it is valid in a log line, else a new one.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a request's id decides nothing: a router must not need a Process for it"
-)]
-fn request_id(headers: &HeaderMap) -> String {
-    let sent = headers.get(trace::REQUEST_ID).map(HeaderValue::as_bytes);
-    let sent = sent.filter(|id| (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic));
-    match sent.map(str::from_utf8) {
-        Some(Ok(id)) if !contains_card_number(id) => id.to_owned(),
-        _ => Uuid::now_v7().to_string(),
-    }
-}
-
-fn span(id: &str, method: &'static str, route: &str) -> Span {
-    tracing::info_span!(
-        "request",
-        request_id = id,
-        trace_id = Empty,
-        otel.name = format!("{method} {route}"),
-        otel.kind = "server",
-        http.request.method = method,
-        http.route = route,
-        http.response.status_code = Empty,
-        otel.status_code = Empty,
-    )
-}
-
-fn name(headers: &mut HeaderMap, trace_id: Option<String>) {
-    let ids = [(trace::REQUEST_ID, trace::request_id()), (TRACE_ID, trace_id)];
-    for (header, id) in ids {
-        if let Some(Ok(value)) = id.map(HeaderValue::try_from) {
-            headers.insert(header, value);
-        }
-    }
-}
-
-fn note(status: StatusCode, method: &'static str, route: &str, took: Duration) {
-    let span = Span::current();
-    span.record("http.response.status_code", status.as_u16());
-    let took_ms = took.as_secs_f64() * 1000.0;
-    if status.is_server_error() {
-        span.record("otel.status_code", "ERROR");
-        tracing::warn!(method, route, status = status.as_u16(), took_ms, "request answered");
-    } else {
-        tracing::debug!(method, route, status = status.as_u16(), took_ms, "request answered");
-    }
-}
-
-/// Clients may send any method; metrics must not have a series for each.
-fn method_label(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "PATCH" => "PATCH",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        _ => "OTHER",
     }
 }
 

@@ -50,7 +50,7 @@ pub struct ExternalDatabase {
     #[schemars(length(min = 1, max = 253), regex(pattern = rules::HOST))]
     pub read_host: Option<String>,
     /// Secret of type `kubernetes.io/basic-auth` with the login that creates databases and roles. The login needs CREATEDB
-    /// and CREATEROLE, but not SUPERUSER.
+    /// and CREATEROLE, but not SUPERUSER. Its annotation lists `database=<host>:<port>`.
     pub admin_secret_ref: SecretRef,
     /// TLS of the connections. Default: mode `Disable` in profile Development, `VerifyFull` in other profiles.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -102,7 +102,8 @@ pub enum KafkaAuthenticationType {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KafkaCredentials {
-    /// Secret of type `kubernetes.io/basic-auth` with the keys `username` and `password`.
+    /// Secret of type `kubernetes.io/basic-auth` with the keys `username` and `password`. Its annotation lists
+    /// `kafka=<host>:<port>` for each broker.
     pub secret_ref: SecretRef,
 }
 

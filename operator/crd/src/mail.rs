@@ -34,7 +34,8 @@ pub struct Smtp {
     /// TLS of the connection. Default: disabled in profile Development, verified with the system's roots in others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
-    /// Secret of type `kubernetes.io/basic-auth` with the login. Default: no login.
+    /// Secret of type `kubernetes.io/basic-auth` with the login. Its annotation lists `smtp=<host>:<port>`, or `smtp` for any
+    /// server. Default: no login.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
 }

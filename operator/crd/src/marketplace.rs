@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Archive, Database, Disruption, Exposure, Identity, Kafka, Mail, MarketplaceStatus, Network, Observability, Orders,
-    Payments, Pod, Promotions, Recommendations, Recovery, Redis, Release, ServiceSpec,
+    Archive, Database, Disruption, Exposure, Identity, Kafka, Languages, Mail, MarketplaceStatus, Network,
+    Observability, Orders, Payments, Pod, Promotions, Recommendations, Recovery, Redis, Release, ServiceSpec,
 };
 
 /// Spec of a marketplace: its services, databases, topics and routes.
@@ -111,6 +111,9 @@ pub struct MarketplaceSpec {
     /// Limits of orders that are not paid yet.
     #[serde(default)]
     pub orders: Orders,
+    /// Languages of the catalog.
+    #[serde(default)]
+    pub languages: Languages,
     /// How products are recommended to users.
     #[serde(default)]
     pub recommendations: Recommendations,

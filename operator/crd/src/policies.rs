@@ -1,5 +1,5 @@
-//! The small parts of a spec: tokens, orders, payments, recommendations, promotions, pods, network, disruption, traces,
-//! recovery, deletion. Must not depend on the controller.
+//! The small parts of a spec: tokens, orders, payments, languages, recommendations, promotions, pods, network, disruption,
+//! traces, recovery, deletion. Must not depend on the controller.
 
 use std::collections::BTreeMap;
 
@@ -98,6 +98,31 @@ pub struct Orders {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000_000))]
     pub unpaid_units_max: Option<i32>,
+}
+
+/// Languages of the catalog.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Languages {
+    /// The language in which the own names and descriptions of products are written, as a BCP 47 tag like `en` or `de-AT`. A
+    /// client that prefers another one gets the product's translation, if there is one. It does not translate anything: change
+    /// it together with the names.
+    #[serde(default = "languages_default")]
+    #[schemars(
+        length(min = 2, max = agora_vocab::LANGUAGE_TAG_CHARACTERS_MAX),
+        regex(pattern = agora_vocab::LANGUAGE_TAG_PATTERN)
+    )]
+    pub default: String,
+}
+
+fn languages_default() -> String {
+    "en".to_owned()
+}
+
+impl Default for Languages {
+    fn default() -> Self {
+        Self { default: languages_default() }
+    }
 }
 
 /// How products are recommended to users.

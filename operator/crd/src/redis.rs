@@ -34,7 +34,8 @@ pub struct ExternalRedis {
     pub type_: RedisTopology,
     /// Address of the server; used with type `Standalone`.
     pub standalone: StandaloneRedis,
-    /// Secret of type `kubernetes.io/basic-auth` with the key `password`. Only in profile Development.
+    /// Secret of type `kubernetes.io/basic-auth` with the key `password`. Its annotation lists `redis=<host>:<port>`. Only in
+    /// profile Development.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
 }

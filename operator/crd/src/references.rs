@@ -37,7 +37,8 @@ pub struct SecretKeyRef {
 pub struct Tls {
     /// TLS mode: `Disable` or `VerifyFull`.
     pub mode: TlsMode,
-    /// Secret with the CA certificates under key `ca.crt`. Default: the root certificates of the system.
+    /// Secret with the CA certificates under key `ca.crt`. Its annotation lists `tls`. Default: the root certificates of the
+    /// system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretRef>,
 }

@@ -19,6 +19,13 @@ pub fn request_is_within_limit(name: &str) -> String {
     )
 }
 
+/// CEL expression: true if the service `self` has a database, or no settings of one.
+pub fn database_is_of_a_service_that_has_one() -> String {
+    let without: Vec<String> =
+        topology::ALL.iter().filter(|row| !row.database).map(|row| format!("'{}'", row.name)).collect();
+    format!("!has(self.database) || !(self.name in [{}])", without.join(", "))
+}
+
 /// CEL expression: true if the operator does not set the variable `self.name`, neither as `NAME`, `<SERVICE>_NAME` nor with
 /// the suffix `_FILE`.
 pub fn env_name_is_free() -> String {

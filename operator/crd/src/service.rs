@@ -8,6 +8,9 @@ use crate::{SecretKeyRef, rules};
 
 /// Settings of one service that override the profile.
 #[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[x_kube(validation = Rule::new(rules::database_is_of_a_service_that_has_one())
+    .message("the service has no database: remove database from its settings")
+    .field_path(".database"))]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceSpec {
     /// Name of the service.
@@ -22,7 +25,7 @@ pub struct ServiceSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
     /// Connections of each pod to its database, and settings of their sessions. Default: as the operator divides the connections
-    /// of the server, and as the server says.
+    /// of the server, and as the server says. Not for the gateway, which has no database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<ServiceDatabase>,
     /// Environment variables, in addition to those that the operator sets.
@@ -32,7 +35,8 @@ pub struct ServiceSpec {
     pub env: Vec<EnvVar>,
 }
 
-/// Connections of each pod of a service to its database, and settings of their sessions.
+/// Connections of each pod of a service to its database, and settings of their sessions. The operator gives them to the
+/// pods, and sets those of sessions on the service's login, where it repairs them.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceDatabase {
@@ -41,7 +45,8 @@ pub struct ServiceDatabase {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 2, max = 200))]
     pub pool_size: Option<i32>,
-    /// Time after which the server cancels a statement, in seconds. Default: 10.
+    /// `statement_timeout`: time after which the server cancels a statement, in seconds. Migrations have no limit. Default:
+    /// 10 for the service, and the server's for other clients that use its login.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 300))]
     pub statement_timeout_seconds: Option<i32>,

@@ -133,6 +133,16 @@ fn min_replicas_may_not_exceed_max_replicas() {
 }
 
 #[test]
+fn da8_only_a_service_with_a_database_has_settings_of_one() {
+    let database = |service: &str| {
+        let database = json!({"poolSize": 20, "statementTimeoutSeconds": 30, "workMemMebibytes": 16});
+        rejection(&[("/spec/services", json!([{"name": service, "state": "Enabled", "database": database}]))])
+    };
+    check(&database("order"), "");
+    check(&database("gateway"), "the service has no database");
+}
+
+#[test]
 fn variables_set_by_the_operator_are_rejected_in_every_form() {
     let env = |name: &str| {
         let env = json!([{"name": name, "value": "x"}]);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agora_chassis::{Ports, Reader, WatchedSecret};
-use agora_vocab::Epoch;
+use agora_vocab::{Epoch, is_language_tag};
 use agora_web::TokenSettings;
 
 /// Shortest and longest time between two promotions, in seconds.
@@ -14,7 +14,6 @@ const PROMOTION_TITLE: &str = "Recommended this week";
 const PROMOTION_TITLE_CHARACTERS_MAX: usize = 100;
 
 const DEFAULT_LANGUAGE: &str = "en";
-const LANGUAGE_CHARACTERS_MAX: usize = 35;
 
 /// All settings of the service.
 #[derive(Clone, Debug)]
@@ -58,10 +57,7 @@ impl Config {
 
 fn default_language(reader: &mut Reader) -> String {
     let tag: String = reader.default("DEFAULT_LANGUAGE", DEFAULT_LANGUAGE.to_owned());
-    let language = tag.split('-').next().unwrap_or_default();
-    let is_language = (2..=8).contains(&language.len()) && language.bytes().all(|byte| byte.is_ascii_alphabetic());
-    let is_subtag = |text: &str| (1..=8).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric());
-    if !is_language || !tag.split('-').all(is_subtag) || tag.len() > LANGUAGE_CHARACTERS_MAX {
+    if !is_language_tag(&tag) {
         reader.fault("DEFAULT_LANGUAGE", "must be a BCP 47 tag like en or de-AT".to_owned());
     }
     tag

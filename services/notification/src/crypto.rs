@@ -11,7 +11,7 @@ use crate::ports::SecretCipher;
 const SECRET_BYTES: usize = 32;
 /// How a secret begins.
 const PREFIX: &str = "whsec_";
-/// Separates these secrets from the others that are encrypted under the key of the shop.
+/// Separates these secrets from others that are encrypted under the same key.
 const PURPOSE: &[u8] = b"webhook";
 
 impl SecretCipher for EnvelopeCipher {

@@ -14,7 +14,7 @@ use agora_shopper::{
     closed::{self, ClosedLoad},
     collect, history,
     load::{AdminLogin, LoadProfile, run},
-    place::{place, restock},
+    place::{FreeUnits, place, restock},
     rush::rush,
     vendure::{self, Vendure},
 };
@@ -114,9 +114,9 @@ struct LoadArguments {
     /// Seed of the random choices
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Add stock as the admin before the load, until each product has this many units free
+    /// Add stock as the admin before the load, until each product has enough units free for it
     #[arg(long, requires = "admin_email")]
-    restock: Option<i64>,
+    restock: bool,
     /// Write the result as JSON to this file
     #[arg(long)]
     report: Option<PathBuf>,
@@ -260,7 +260,7 @@ async fn repeat_visits(arguments: ClosedArguments) -> anyhow::Result<bool> {
         closed::vendure(&Vendure::at(&url)?, load).await?
     } else {
         let shop = Shop::at(&url)?;
-        add_stock(&shop, restock, admin.login().as_ref()).await?;
+        add_stock(&shop, restock.map(FreeUnits::Each), admin.login().as_ref()).await?;
         closed::agora(&shop, load).await?
     };
     println!("{summary}");
@@ -284,12 +284,13 @@ impl LoadArguments {
 }
 
 async fn open_shop(load: &LoadArguments, admin: Option<&AdminLogin>) -> anyhow::Result<Shop> {
+    let LoadArguments { rate, seconds, .. } = *load;
     let shop = Shop::at(&load.url)?;
-    add_stock(&shop, load.restock, admin).await?;
+    add_stock(&shop, load.restock.then_some(FreeUnits::ForLoad { rate, seconds }), admin).await?;
     Ok(shop)
 }
 
-async fn add_stock(shop: &Shop, units: Option<i64>, admin: Option<&AdminLogin>) -> anyhow::Result<()> {
+async fn add_stock(shop: &Shop, units: Option<FreeUnits>, admin: Option<&AdminLogin>) -> anyhow::Result<()> {
     if let (Some(units), Some(admin)) = (units, admin) {
         println!("{} units added to stock", restock(shop, admin, units).await?);
     }

@@ -24,6 +24,9 @@ const RUSH_TIMEOUT: Duration = Duration::from_mins(3);
 const IDLE_CONNECTIONS_MAX: usize = 128;
 /// Concurrent registrations; password hashing is expensive.
 const REGISTRATIONS_AT_ONCE: usize = 2;
+/// Products of a page, the most that Vendure returns, and the most pages that are read.
+const PAGE_PRODUCTS: usize = 100;
+const PAGES_MAX: usize = 100;
 const TOKEN_HEADER: &str = "vendure-auth-token";
 const PAYMENT_METHOD: &str = "dummy";
 /// Codes of errors that mean that the stock did not suffice.
@@ -51,8 +54,8 @@ const REGISTER: &str = "mutation ($email: String!, $password: String!) { registe
 const LOGIN: &str = "mutation ($email: String!, $password: String!) { login(username: $email, password: $password) \
     { __typename ... on ErrorResult { errorCode message } } }";
 const SHIPPING: &str = "query { activeShippingMethods { id } }";
-const VARIANTS: &str =
-    "query ($skip: Int!) { products(options: { skip: $skip, take: 100 }) { items { variants { id sku } } } }";
+const VARIANTS: &str = "query ($skip: Int!, $take: Int!) { products(options: { skip: $skip, take: $take }) \
+    { items { variants { id sku } } } }";
 
 /// A Vendure shop; clones share connections and failure counts.
 #[derive(Clone, Debug)]
@@ -122,12 +125,18 @@ impl Vendure {
             self.ask(None, query, variables).await.map(|(data, _)| data).map_err(anyhow::Error::msg)
         };
         let shipping = read(SHIPPING, json!({})).await?["activeShippingMethods"][0]["id"].clone();
-        let products = read(VARIANTS, json!({ "skip": 0 })).await?;
-        let products = products["products"]["items"].as_array().cloned().unwrap_or_default();
-        let variants = products.iter().flat_map(|product| product["variants"].as_array().into_iter().flatten());
-        let variants: Vec<_> = variants
-            .map(|variant| (variant["id"].clone(), variant["sku"].as_str().unwrap_or_default().to_owned()))
-            .collect();
+        let mut variants = Vec::new();
+        for page in 0..PAGES_MAX {
+            let found = read(VARIANTS, json!({ "skip": page * PAGE_PRODUCTS, "take": PAGE_PRODUCTS })).await?;
+            let products = found["products"]["items"].as_array().cloned().unwrap_or_default();
+            let of_page = products.iter().flat_map(|product| product["variants"].as_array().into_iter().flatten());
+            variants.extend(
+                of_page.map(|variant| (variant["id"].clone(), variant["sku"].as_str().unwrap_or_default().to_owned())),
+            );
+            if products.len() < PAGE_PRODUCTS {
+                break;
+            }
+        }
         if variants.is_empty() || shipping.is_null() {
             bail!("the shop has no products or no shipping method");
         }

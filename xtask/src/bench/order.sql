@@ -6,7 +6,7 @@
 -- included. `cargo xtask bench pgbench` records orders again and prints their commits and statements beside those of
 -- this script: if they differ, the script is out of date.
 \set user random(1, 1000)
-\set product random(1, 60)
+\set product random(1, :products)
 select gen_random_uuid() as o, gen_random_uuid() as p, gen_random_uuid() as e, gen_random_uuid() as f, gen_random_uuid() as g, gen_random_uuid() as h \gset
 -- catalog: browse
 select id, name, price, (select on_hand - reserved from stock where product_id = id) from product order by id limit 20;

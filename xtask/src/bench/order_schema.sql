@@ -1,4 +1,4 @@
--- Tables for `order.sql`, with the shapes of those that an order uses.
+-- Tables for `order.sql`, with the shapes of those that an order uses. Variable of psql: products, their number.
 create table if not exists idempotency (scope text, key text, state text, answer json, primary key (scope, key));
 create table if not exists inbox (consumer text, event_id uuid, value json, primary key (consumer, event_id));
 create table if not exists outbox (id bigserial primary key, shard int, topic text, aggregate uuid, data json);
@@ -24,5 +24,5 @@ create table if not exists ledger_txn (id bigserial primary key, kind text, ref 
 create table if not exists ledger_entry (id bigserial primary key, ref uuid, account text, amount bigint);
 create table if not exists order_callback (result_id uuid primary key, order_id uuid, due_at timestamptz);
 create sequence if not exists order_number;
-insert into stock select n, 1000000000, 0 from generate_series(1, 60) n on conflict do nothing;
-insert into product select n, 'a product', 1999 from generate_series(1, 60) n on conflict do nothing;
+insert into stock select n, 1000000000, 0 from generate_series(1, :products) n on conflict do nothing;
+insert into product select n, 'a product', 1999 from generate_series(1, :products) n on conflict do nothing;

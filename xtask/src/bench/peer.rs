@@ -33,6 +33,9 @@ const SETTLE: Duration = Duration::from_secs(10);
 /// SKU of the product of the rush in Vendure. In Agora the load generator creates one.
 const RUSH_SKU: &str = "RUSH-1";
 const RUSH_CENTS: u32 = 999;
+/// Products of a page of the catalog, and the most pages that are read.
+const PAGE_PRODUCTS: usize = 100;
+const PAGES_MAX: usize = 100;
 const CENTS_PER_UNIT: i64 = 100;
 
 /// What `bench peer` measures.
@@ -145,15 +148,28 @@ fn seconds_of_last(rush: &Value) -> String {
 
 /// The products of Agora's catalog in the form that `shop.js` imports, and one with few units for the rush.
 fn products(units: u32) -> Result<Value> {
-    let list = output(&mut command("curl", ["-sf", "-m", "10", &format!("{GATEWAY}/api/v1/products?limit=100")]))?;
-    let list: Value = serde_json::from_str(&list).context("parsing the list of products")?;
-    let mut products = for_import(&list)?;
+    let mut products = for_import(&catalog()?)?;
     products.push(json!({"sku": RUSH_SKU, "name": "Rush", "description": "", "cents": RUSH_CENTS, "stock": units}));
     Ok(Value::Array(products))
 }
 
-fn for_import(list: &Value) -> Result<Vec<Value>> {
-    let items = list["items"].as_array().context("the list of products has no items")?;
+/// All products of Agora's catalog, so that both shops sell the same ones.
+fn catalog() -> Result<Vec<Value>> {
+    let (mut items, mut cursor) = (Vec::new(), String::new());
+    for _ in 0..PAGES_MAX {
+        let url = format!("{GATEWAY}/api/v1/products?limit={PAGE_PRODUCTS}{cursor}");
+        let page = output(&mut command("curl", ["-sf", "-m", "10", &url]))?;
+        let page: Value = serde_json::from_str(&page).context("parsing the list of products")?;
+        items.extend(page["items"].as_array().context("the list of products has no items")?.iter().cloned());
+        match page["nextCursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return Ok(items),
+        }
+    }
+    bail!("Agora's catalog has more than {} products: compare the shops with fewer", PAGES_MAX * PAGE_PRODUCTS)
+}
+
+fn for_import(items: &[Value]) -> Result<Vec<Value>> {
     if items.is_empty() {
         bail!("Agora's catalog is empty; run `cargo xtask up`");
     }
@@ -172,11 +188,10 @@ mod tests {
 
     #[test]
     fn products_keep_their_sku_name_and_price() {
-        let list =
-            json!({"items": [{"id": "1", "sku": "A-1", "name": "Lamp", "price": {"amount": 7990, "currency": "EUR"}}]});
-        let made = for_import(&list).unwrap();
+        let items = [json!({"id": "1", "sku": "A-1", "name": "Lamp", "price": {"amount": 7990, "currency": "EUR"}})];
+        let made = for_import(&items).unwrap();
         assert_eq!(made, [json!({"sku": "A-1", "name": "Lamp", "description": "", "cents": 7990, "stock": STOCK})]);
-        assert!(for_import(&json!({"items": []})).is_err());
+        assert!(for_import(&[]).is_err());
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub const ORDER: &str = include_str!("order.sql");
 const DATABASE: &str = "agora_bench";
 /// pgbench and the client programs.
 const NEEDS: [tools::Need; 2] = [("pgbench", "postgresql"), ("createdb", "postgresql-client")];
+/// Variable of both scripts: as many products as `agora seed` adds.
+const PRODUCTS: &str = "products=500";
 const CLIENTS: &str = "16";
 const SECONDS: &str = "20";
 
@@ -27,12 +29,12 @@ pub fn measure(paths: &Paths) -> Result<()> {
     };
     succeeds(program("dropdb").args(["--if-exists", DATABASE]));
     output(program("createdb").arg(DATABASE))?;
-    feed(program("psql").args(["-q", "-v", "ON_ERROR_STOP=1", DATABASE]), SCHEMA)?;
+    feed(program("psql").args(["-q", "-v", "ON_ERROR_STOP=1", "-v", PRODUCTS, DATABASE]), SCHEMA)?;
     let script = tempfile::NamedTempFile::new()?;
     std::fs::write(script.path(), ORDER)?;
     let mut bench = program("pgbench");
     bench
-        .args(["-n", "-M", "prepared", "-c", CLIENTS, "-j", "2", "-T", SECONDS, "-f"])
+        .args(["-n", "-M", "prepared", "-c", CLIENTS, "-j", "2", "-T", SECONDS, "-D", PRODUCTS, "-f"])
         .arg(script.path())
         .arg(DATABASE);
     let output_text = output(&mut bench);

@@ -21,9 +21,6 @@ const SHOPPER: &str = "agora-shopper";
 /// Shoppers per order started each second, so that the rate holds for visits of up to five seconds.
 const SHOPPERS_PER_RATE: u32 = 5;
 const SHOPPERS_MAX: u32 = 2_000;
-/// Products of the seeded catalog. The load is spread evenly, so stock for twice the average is enough.
-const PRODUCTS: u32 = 60;
-const STOCK_MIN: u32 = 100;
 /// Time from the end of a rush to the measurement of memory.
 const AFTER_RUSH: Duration = Duration::from_mins(1);
 
@@ -111,10 +108,9 @@ impl<'a> Bench<'a> {
         Ok(shopper)
     }
 
-    /// Adds the options of a load, which is preceded by restocking every product.
+    /// Adds the options of a load, which is preceded by restocking every product for it.
     pub fn add_load_profile(shopper: &mut Command, rate: u32, seconds: u32) {
-        let stock = rate.saturating_mul(seconds).saturating_mul(2) / PRODUCTS + STOCK_MIN;
-        shopper.args(["--restock", &stock.to_string()]);
+        shopper.arg("--restock");
         Self::add_load(shopper, rate, seconds);
     }
 

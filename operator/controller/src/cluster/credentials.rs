@@ -57,10 +57,13 @@ pub fn credentials(marketplace: &str, children: &Children) -> Result<Credentials
     let name = signing_secret(marketplace);
     let (current, next) = key_pair(value(&name, "current.pem"), value(&name, "next.pem"))?;
     let signing = signing_keys(&name, current, next);
-    let name = encryption_secret(marketplace);
-    let current = text(&name, "current").map_or_else(random_key, Ok)?;
-    let previous = text(&name, "previous").unwrap_or_else(|| current.clone());
-    let encryption = encryption_keys(&name, current, previous);
+    let mut encryption = BTreeMap::new();
+    for row in topology::ALL.iter().filter(|row| row.encrypts()) {
+        let name = encryption_secret(marketplace, row.name);
+        let current = text(&name, "current").map_or_else(random_key, Ok)?;
+        let previous = text(&name, "previous").unwrap_or_else(|| current.clone());
+        encryption.insert(row.name, encryption_keys(row.name, &name, current, previous));
+    }
     let admin = admin_secret(marketplace);
     let username = text(&admin, "username").map_or_else(|| ADMIN_EMAIL.to_owned(), |name| name.expose().to_owned());
     let password = text(&admin, "password").map_or_else(|| password().map(Secret::new), Ok)?;
@@ -68,7 +71,12 @@ pub fn credentials(marketplace: &str, children: &Children) -> Result<Credentials
     Ok(Credentials { databases, internal, signing, encryption, admin })
 }
 
-fn encryption_keys(name: &str, current: Secret, previous: Secret) -> Result<EncryptionKeys, ConditionError> {
+fn encryption_keys(
+    service: &str,
+    name: &str,
+    current: Secret,
+    previous: Secret,
+) -> Result<EncryptionKeys, ConditionError> {
     let is_key = |key: &Secret| BASE64_STANDARD.decode(key.expose()).is_ok_and(|bytes| bytes.len() == SECRET_BYTES);
     let unusable = [("current", &current), ("previous", &previous)].into_iter().find(|(_, key)| !is_key(key));
     match unusable {
@@ -76,10 +84,20 @@ fn encryption_keys(name: &str, current: Secret, previous: Secret) -> Result<Encr
         Some((key, _)) => {
             let message = format!(
                 "key {key} of Secret {name} is not {SECRET_BYTES} bytes in Base64: restore it from a backup, or remove {key} \
-                 from the Secret to replace it; payments that wait for the provider then fail and must be repeated"
+                 from the Secret to replace it; {}",
+                without_key(service)
             );
             Err(ConditionError::new(Reason::SecretCorrupt, message))
         }
+    }
+}
+
+/// What a service cannot do any more with what it encrypted under a key that is replaced.
+fn without_key(service: &str) -> &'static str {
+    match service {
+        "payment" => "payments that wait for the provider then fail and must be repeated",
+        "notification" => "webhooks are then not sent to an endpoint until its secret is replaced",
+        _ => "what was encrypted under it can then not be read",
     }
 }
 

@@ -17,8 +17,8 @@ pub struct Credentials {
     pub internal: Secret,
     /// Keys that sign access tokens of users, or why the existing ones cannot be read.
     pub signing: Result<SigningKeys, ConditionError>,
-    /// Keys that the tokens of cards are encrypted under, or why the existing ones cannot be used.
-    pub encryption: Result<EncryptionKeys, ConditionError>,
+    /// Keys that each service that stores secrets encrypts them under, by service, or why the existing ones cannot be used.
+    pub encryption: BTreeMap<&'static str, Result<EncryptionKeys, ConditionError>>,
     /// Login of the first admin of the shop.
     pub admin: AdminLogin,
 }
@@ -162,9 +162,9 @@ pub const JWKS: &str = "jwks.json";
 /// Key of that ConfigMap with the times since when keys are retired.
 pub const RETIRED_KEYS: &str = "retired.json";
 
-/// Name of the Secret with the keys that tokens of cards are encrypted under.
-pub fn encryption_secret(marketplace: &str) -> String {
-    format!("{marketplace}-encryption")
+/// Name of the Secret with the keys that a service encrypts stored secrets under.
+pub fn encryption_secret(marketplace: &str, service: &str) -> String {
+    format!("{marketplace}-{service}-encryption")
 }
 
 /// Name of the Secret with the login of the first admin.

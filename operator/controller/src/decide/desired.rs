@@ -27,6 +27,7 @@ pub use labels::{SELECTOR, instance_selector, is_owned, owner_name};
 pub use migration_job::Migration;
 use migration_job::migration;
 
+use crate::decide::credentials::EncryptionKeys;
 use crate::decide::diff::is_written_for;
 use crate::decide::in_cluster::TargetPorts;
 use crate::decide::maybe::Maybe;
@@ -70,7 +71,7 @@ impl Desired {
 
 pub fn desired(plan: &Plan, observed: &Observed) -> Desired {
     let databases = external::databases(plan, observed);
-    let mut children = BTreeMap::from(shared(plan, observed).entries(plan));
+    let mut children: BTreeMap<_, _> = shared(plan, observed).entries(plan).collect();
     let (mut waiting, mut expired) = (BTreeMap::new(), Vec::new());
     for row in topology::ALL {
         let Some(service) = plan.service(row.name) else {
@@ -127,13 +128,19 @@ fn shared(plan: &Plan, observed: &Observed) -> SharedChildren {
         signing: signing.map_or(Maybe::Hold, |keys| Maybe::Want(secret::signing(plan, keys))),
         encryption: credentials
             .encryption
-            .as_ref()
-            .map_or(Maybe::Hold, |keys| Maybe::Want(secret::encryption(plan, keys))),
+            .iter()
+            .map(|(service, keys)| (*service, encryption(plan, service, keys)))
+            .collect(),
         admin: Maybe::Want(secret::admin(plan, credentials)),
         default_deny: network_policy::default_deny(plan).into(),
         migration_policy: with_target_ports(plan, network_policy::migration(plan).into(), observed),
         ingress: route(plan, observed),
     }
+}
+
+/// Keys that cannot be used are not replaced. A disabled service keeps its own, because its database stays.
+fn encryption(plan: &Plan, service: &str, keys: &Result<EncryptionKeys, ConditionError>) -> Maybe<Object> {
+    keys.as_ref().map_or(Maybe::Hold, |keys| Maybe::Want(secret::encryption(plan, service, keys)))
 }
 
 /// While the certificate cannot be used, an existing Ingress is frozen, so that it keeps routing requests.

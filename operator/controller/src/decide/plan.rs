@@ -106,6 +106,8 @@ pub struct Plan {
     pub exposure: ExposurePlan,
     pub payments: PaymentProvider,
     pub orders: Orders,
+    /// The language of the products' own names, a BCP 47 tag.
+    pub default_language: String,
     pub recommendations: Recommendations,
     /// `None`: the catalog starts no promotions.
     pub promotions: Option<Promotions>,
@@ -214,6 +216,7 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         exposure: exposure(spec),
         payments: payments::provider(spec, &mut violations),
         orders: spec.orders.clone(),
+        default_language: spec.languages.default.clone(),
         recommendations: spec.recommendations.clone(),
         promotions: spec.promotions.clone(),
         stripe: payments::stripe(spec),
@@ -271,10 +274,16 @@ impl Plan {
         self.kafka.deletion = DeletionPolicy::Retain;
     }
 
+    /// Connections of each pod of a service: those of the spec if the server's suffice, else its share. `None` until the share
+    /// is known.
+    pub fn pool_size(&self, service: &ServicePlan) -> Option<i32> {
+        service.database.pool_size.filter(|_| self.budget.suffices).or(self.budget.pool)
+    }
+
     /// Connections that the pods of a service may open: each pool, and one for the listener of its pod.
     pub fn reserved_connections(&self, service: &str) -> i32 {
-        let pods = self.service(service).map_or(0, |service| service.replicas.max);
-        self.budget.pool.map_or(0, |pool| pods * (pool + 1))
+        let Some(service) = self.service(service) else { return 0 };
+        self.pool_size(service).map_or(0, |pool| service.replicas.max * (pool + 1))
     }
 
     /// The owner of the databases and topics.

@@ -56,6 +56,28 @@ pub struct DesiredDatabase {
     pub reserved_connections: i32,
     /// Connection limit of the login; `None`: only the server's limit applies.
     pub connection_limit: Option<i32>,
+    /// What each session of the login begins with.
+    pub session: SessionSettings,
+}
+
+/// Settings of the sessions of a login.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionSettings {
+    /// Time after which the server cancels a statement; `None`: as the server says.
+    pub statement_timeout_seconds: Option<i32>,
+    /// Memory of a sort or hash of a statement before it uses files; `None`: as the server says.
+    pub work_mem_mebibytes: Option<i32>,
+}
+
+impl SessionSettings {
+    /// Name and value of each setting, as the server stores them; without a value it is as the server says.
+    pub fn each(self) -> [(&'static str, Option<String>); 2] {
+        let Self { statement_timeout_seconds, work_mem_mebibytes } = self;
+        [
+            ("statement_timeout", statement_timeout_seconds.map(|seconds| format!("{seconds}s"))),
+            ("work_mem", work_mem_mebibytes.map(|mebibytes| format!("{mebibytes}MB"))),
+        ]
+    }
 }
 
 /// One desired database as it is on the server.
@@ -66,7 +88,7 @@ pub struct ObservedDatabase {
     pub oid: i64,
     /// Whether the owner role's COMMENT says that this Marketplace's database was created.
     pub was_created: bool,
-    /// Whether the roles, their attributes, the membership and the rights are as desired.
+    /// Whether the roles, their attributes and settings, the membership and the rights are as desired.
     pub login_works: bool,
     /// Sessions of the login at the server.
     pub sessions: i64,

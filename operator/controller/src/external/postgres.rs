@@ -6,6 +6,7 @@
 mod quote;
 mod reservations;
 mod session;
+mod settings;
 mod statements;
 
 use std::{

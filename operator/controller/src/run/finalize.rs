@@ -79,7 +79,7 @@ pub async fn finalize(
         return Ok(Step::Blocked(error.clone(), Next::After(RETRY_DELAY)));
     }
     if released.is_ok() && plan.database.deletion == DeletionPolicy::Delete {
-        for name in [admin_secret(&plan.name), signing_secret(&plan.name), encryption_secret(&plan.name)] {
+        for name in kept_secrets(&plan.name) {
             delete(context, market, &ObjectKey::new(Kind::Secret, name)).await?;
         }
     }
@@ -87,6 +87,14 @@ pub async fn finalize(
     report(context, plan, released.err()).await;
     context.remove(market);
     Ok(Step::Continue(Next::OnChange))
+}
+
+/// The Secrets without an owner, which stay as long as the data that depend on them.
+fn kept_secrets(marketplace: &str) -> Vec<String> {
+    let encrypting = topology::ALL.iter().filter(|row| row.encrypts());
+    let mut names = vec![admin_secret(marketplace), signing_secret(marketplace)];
+    names.extend(encrypting.map(|row| encryption_secret(marketplace, row.name)));
+    names
 }
 
 /// Says what stays: in the log, and by an event on the namespace in namespace `default`, because a namespace that is deleted

@@ -23,6 +23,11 @@ async fn the_api_server_rejects_what_cannot_be_realised() {
     let broker = |address: &str| json!({"kafka": {"external": {"bootstrapServers": [address]}}});
     let redis = |address: &str| json!({"redis": {"external": {"standalone": {"endpoint": address}}}});
     let host = |host: &str| json!({"database": {"external": {"host": host}}});
+    let database = |service: &str, pool: i32, seconds: i32, mebibytes: i32| {
+        let database = json!({"poolSize": pool, "statementTimeoutSeconds": seconds, "workMemMebibytes": mebibytes});
+        json!({"services": [{"name": service, "database": database}]})
+    };
+    let language = |tag: &str| json!({"languages": {"default": tag}});
     let valid = [
         resources(json!({"cpu": "250m"}), json!({"cpu": "1"})),
         egress("10.0.0.0/8"),
@@ -31,6 +36,10 @@ async fn the_api_server_rejects_what_cannot_be_realised() {
         broker("kafka:65535"),
         redis("[::1]:6379"),
         host("fd00::5"),
+        language("de"),
+        language("zh-Hant-TW"),
+        database("order", 2, 1, 1),
+        database("order", 200, 300, 1_024),
     ];
     for spec in valid {
         let accepted = change(spec.clone()).await;
@@ -46,6 +55,17 @@ async fn the_api_server_rejects_what_cannot_be_realised() {
         redis("redis:0"),
         redis("redis:99999"),
         host("not a host"),
+        language("d"),
+        language("de_AT"),
+        database("gateway", 20, 30, 16),
+        database("order", 1, 30, 16),
+        database("order", 201, 30, 16),
+        database("order", 20, 0, 16),
+        database("order", 20, 301, 16),
+        database("order", 20, 30, 0),
+        database("order", 20, 30, 1_025),
+        language("german language"),
+        language("de-abcdefgh-abcdefgh-abcdefgh-abcdef"),
     ];
     for spec in invalid {
         assert!(change(spec.clone()).await.is_err(), "{spec}");

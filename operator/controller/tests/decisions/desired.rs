@@ -45,7 +45,8 @@ fn every_object_has_owner_and_labels_and_every_pod_limits_and_probes() {
             let labels = &body["metadata"]["labels"];
             assert_eq!(labels["app.kubernetes.io/managed-by"], "agora-operator", "{}", object.key);
             assert_eq!(labels["app.kubernetes.io/part-of"], "agora", "{}", object.key);
-            let kept = ["admin", "encryption", "signing"].map(|name| ObjectKey::new(Kind::Secret, plan.child(name)));
+            let kept = ["admin", "signing", "payment-encryption", "notification-encryption"];
+            let kept = kept.map(|name| ObjectKey::new(Kind::Secret, plan.child(name)));
             let owned = body["metadata"]["ownerReferences"][0]["uid"] == "uid-1";
             assert_eq!(owned, !kept.contains(&object.key), "{}", object.key);
             let market = if owned { "app.kubernetes.io/instance" } else { "agoraplatform.dev/marketplace" };
@@ -275,6 +276,31 @@ fn ca22_the_catalog_gets_the_schedule_of_promotions_if_the_spec_has_one() {
     let found = settings(&fixture);
     assert_eq!(found["PROMOTION_INTERVAL_SECONDS"], "3600");
     assert_eq!(found["PROMOTION_TITLE"], "Recommended this week");
+}
+
+#[test]
+fn the_catalog_gets_the_language_of_the_spec_and_a_change_of_it_restarts_the_catalog_alone() {
+    let mut fixture = Fixture::new(MINIMAL).migrated();
+    let language = |fixture: &Fixture| {
+        let objects = fixture.objects().into_iter().filter(|object| object.key.kind == Kind::ConfigMap);
+        let set = objects.filter_map(|object| {
+            let language = object.body["data"]["DEFAULT_LANGUAGE"].as_str().map(str::to_owned);
+            language.map(|language| (object.key.name.clone(), language))
+        });
+        set.collect::<Vec<_>>()
+    };
+    let pods = |fixture: &Fixture| {
+        let objects = fixture.objects().into_iter().filter(|object| object.key.kind == Kind::Deployment);
+        let templates = objects.map(|object| (object.key.name.clone(), object.body["spec"]["template"].clone()));
+        templates.collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(language(&fixture), [("shop-catalog".to_owned(), "en".to_owned())]);
+    let before = pods(&fixture);
+    fixture.market.spec.languages = serde_json::from_str(r#"{"default": "de-AT"}"#).unwrap();
+    assert_eq!(language(&fixture), [("shop-catalog".to_owned(), "de-AT".to_owned())]);
+    let after = pods(&fixture);
+    let restarted: Vec<&String> = before.keys().filter(|name| before[*name] != after[*name]).collect();
+    assert_eq!(restarted, ["shop-catalog"]);
 }
 
 #[test]

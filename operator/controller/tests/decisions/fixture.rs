@@ -138,6 +138,11 @@ impl Fixture {
     }
 }
 
+fn encryption(service: &str) -> EncryptionKeys {
+    let key = Secret::new(format!("{service}-encryption-hunter2"));
+    EncryptionKeys { current: key.clone(), previous: key }
+}
+
 fn credentials() -> Credentials {
     let databases = topology::ALL.iter().filter(|row| row.database);
     Credentials {
@@ -148,10 +153,11 @@ fn credentials() -> Credentials {
             next: Secret::new("next-hunter2"),
             published: KeySet::live(r#"{"keys":[]}"#.to_owned()),
         }),
-        encryption: Ok(EncryptionKeys {
-            current: Secret::new("encryption-hunter2"),
-            previous: Secret::new("encryption-hunter2"),
-        }),
+        encryption: topology::ALL
+            .iter()
+            .filter(|row| row.encrypts())
+            .map(|row| (row.name, Ok(encryption(row.name))))
+            .collect(),
         admin: AdminLogin { username: "admin@agora.local".to_owned(), password: Secret::new("admin-hunter2") },
     }
 }

@@ -3,6 +3,7 @@
 
 mod archive;
 mod desired;
+mod encryption;
 #[path = "../crash/fakes.rs"]
 mod fakes;
 mod fixture;

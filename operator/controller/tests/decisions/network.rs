@@ -189,7 +189,6 @@ fn webhooks_reach_the_public_web_and_no_private_network_outside_of_development()
         {
             assert_eq!(settings[setting].as_str(), development.then_some(value), "{setting}");
         }
-        assert!(settings["ENCRYPTION_KEY_FILE"].is_string());
     }
 }
 

@@ -1,22 +1,17 @@
-//! The payment provider of the spec, and the keys of encrypted tokens.
+//! The payment provider of the spec.
 
 use std::collections::BTreeMap;
 
 use agora_crd::{Payments, Reason};
-use agora_operator::cluster::credentials::credentials;
 use agora_operator::decide::maybe::Maybe;
-use agora_operator::decide::observed::{Children, ReferencedSecret};
+use agora_operator::decide::observed::ReferencedSecret;
 use agora_operator::decide::plan::plan;
 use agora_operator::decide::purpose::{Purpose, Purposes};
 use agora_operator::kinds::{Kind, ObjectKey};
 use agora_vocab::Secret;
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, MINIMAL};
-use crate::status::{check, of};
-
-const ENCRYPTION: &str = "shop-encryption";
 
 /// A shop with a provider at `base_url`, whose Secret has these keys and may be used for `purposes`.
 fn shop(base_url: &str, keys: &[&str], purposes: &str) -> Fixture {
@@ -89,39 +84,4 @@ fn the_address_of_the_provider_has_the_port_of_its_scheme() {
         let login = plan(&fixture.market, Some(300)).0.stripe.unwrap().login();
         assert_eq!(login, Purpose::Payments(address.to_owned()), "{url}");
     }
-}
-
-/// The children with this Secret of the encryption keys.
-fn with_keys(data: &[(&str, &str)]) -> Children {
-    let data: serde_json::Map<String, Value> =
-        data.iter().map(|(key, value)| ((*key).to_owned(), json!(BASE64_STANDARD.encode(value)))).collect();
-    let mut fixture = Fixture::new(MINIMAL);
-    let body = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": ENCRYPTION}, "data": data});
-    fixture.add(&ObjectKey::new(Kind::Secret, ENCRYPTION), body, Value::Null);
-    fixture.observed.children
-}
-
-#[test]
-fn pa7_the_encryption_key_is_generated_once_and_rotates_when_it_is_moved_to_previous() {
-    let first = credentials("shop", &Children::default()).unwrap().encryption.unwrap();
-    assert_eq!(first.current, first.previous);
-    assert_eq!(BASE64_STANDARD.decode(first.current.expose()).unwrap().len(), 32);
-    let current = first.current.expose();
-    let same = credentials("shop", &with_keys(&[("current", current), ("previous", current)])).unwrap();
-    assert_eq!(same.encryption.unwrap().current, first.current);
-    let rotated = credentials("shop", &with_keys(&[("previous", current)])).unwrap().encryption.unwrap();
-    assert_ne!(rotated.current, first.current);
-    assert_eq!(rotated.previous, first.current);
-}
-
-#[test]
-fn a_corrupt_encryption_key_is_reported_and_stays_and_the_rest_is_reconciled() {
-    let error = credentials("shop", &with_keys(&[("current", "short")])).unwrap().encryption.unwrap_err();
-    assert!(error.message.contains("current of Secret shop-encryption"), "{}", error.message);
-    let mut fixture = Fixture::new(MINIMAL).migrated().running();
-    fixture.observed.credentials.encryption = Err(error);
-    check(&of(&fixture), "CredentialsReady", "False", "SecretCorrupt");
-    let children = fixture.desired().children;
-    assert_eq!(children[&ObjectKey::new(Kind::Secret, ENCRYPTION)], Maybe::Hold);
-    assert!(matches!(children[&ObjectKey::new(Kind::Deployment, "shop-order")], Maybe::Want(_)));
 }

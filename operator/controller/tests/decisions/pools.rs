@@ -1,7 +1,9 @@
 //! Connection pools, sessions and the read replica of the spec.
 
 use agora_crd::Reason;
+use agora_operator::decide::desired::external::{DesiredDatabases, Fingerprint as _};
 use agora_operator::decide::plan::plan;
+use agora_operator::decide::servers::SessionSettings;
 use agora_operator::kinds::{Kind, ObjectKey};
 use serde_json::Value;
 
@@ -43,6 +45,27 @@ fn da8_a_service_gets_the_connections_and_the_sessions_that_the_spec_sets() {
     let cart = settings(&fixture, "cart");
     assert_eq!(cart["DATABASE_POOL_SIZE"], "5");
     assert!(cart["DATABASE_STATEMENT_TIMEOUT_SECONDS"].is_null() && cart["DATABASE_WORK_MEM_MIB"].is_null());
+}
+
+#[test]
+fn da8_the_login_of_a_service_gets_its_sessions_and_reserves_its_connections_at_the_server() {
+    let mut fixture = Fixture::new(MINIMAL).migrated();
+    let databases = |fixture: &Fixture| fixture.desired().databases.unwrap();
+    let of = |all: &DesiredDatabases, service: &str| {
+        let found = all.databases.iter().find(|one| one.name.ends_with(&format!("_{service}"))).unwrap();
+        (found.session, found.reserved_connections)
+    };
+    let before = databases(&fixture);
+    assert_eq!(of(&before, "order"), (SessionSettings::default(), 3 * 6));
+    fixture.service("order", "database: {poolSize: 20, statementTimeoutSeconds: 30, workMemMebibytes: 16}");
+    let after = databases(&fixture);
+    let session = SessionSettings { statement_timeout_seconds: Some(30), work_mem_mebibytes: Some(16) };
+    assert_eq!(of(&after, "order"), (session, 3 * 21), "20 connections and a listener in each of three pods");
+    assert_eq!(of(&after, "cart"), of(&before, "cart"), "the others stay");
+    // The database server is looked at again, and pods wait for what was found.
+    assert_ne!(after.fingerprint(), before.fingerprint());
+    fixture.service("order", "database: {poolSize: 20, statementTimeoutSeconds: 31, workMemMebibytes: 16}");
+    assert_ne!(databases(&fixture).fingerprint(), after.fingerprint());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agora_vocab::{Invalid, Patch};
+use agora_vocab::{Invalid, Patch, is_language_tag};
 use serde::{Deserialize, Serialize};
 
 use super::fields::{Description, Name};
@@ -10,8 +10,6 @@ use super::fields::{Description, Name};
 /// Most languages of a product, besides the default language.
 pub const TRANSLATIONS_MAX: usize = 20;
 
-/// Longest tag of a language, in characters (RFC 5646, 4.4.1).
-const TAG_CHARACTERS_MAX: usize = 35;
 /// Most languages of a client that are considered.
 const RANGES_MAX: usize = 20;
 
@@ -48,13 +46,9 @@ pub struct TranslationChange {
 pub struct Languages(Vec<Language>);
 
 impl Language {
-    /// Accepts a tag of letters and digits in subtags of 1 to 8 characters, the first of 2 to 8 letters.
+    /// Accepts what [`is_language_tag`] accepts.
     pub fn parse(tag: &str) -> Result<Self, Invalid> {
-        let mut subtags = tag.split('-');
-        let first = subtags.next().unwrap_or_default();
-        let is_language = (2..=8).contains(&first.len()) && first.bytes().all(|byte| byte.is_ascii_alphabetic());
-        let is_subtag = |text: &str| (1..=8).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric());
-        if !is_language || !subtags.all(is_subtag) || tag.len() > TAG_CHARACTERS_MAX {
+        if !is_language_tag(tag) {
             return Err(Invalid::new("translations", "must have BCP 47 tags like de or de-AT as names"));
         }
         let cased = |(place, subtag): (usize, &str)| match subtag.len() {

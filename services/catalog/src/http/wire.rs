@@ -1,19 +1,27 @@
 //! Conversion between wire types and the domain. Reports all invalid fields of a body at once. Independent of SQL.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod change;
+mod invalid_fields;
+mod tags;
+
+use std::collections::BTreeSet;
 
 use agora_api::{List, catalog as api};
-use agora_vocab::{Currency, Invalid, Money, Patch, ProductId, Variant, WarehouseId};
-use agora_web::{EntityTags, PageRequest, Problem, Start as PageStart, decode_cursor, encode_cursor};
-use http::{HeaderMap, HeaderValue, StatusCode};
-use serde::{Deserialize, Serialize};
+use agora_vocab::{Invalid, ProductId, Variant, WarehouseId};
+use agora_web::{PageRequest, Problem, Start as PageStart, decode_cursor, encode_cursor};
+use http::StatusCode;
 
-use super::localized::{self, ChangeTranslation, Client};
+pub(super) use self::{
+    change::ChangeProduct,
+    invalid_fields::{InvalidFields, nullable},
+    tags::{etag, expected, quoted, tag_text},
+};
+use super::localized::{self, Client};
 use crate::{
     domain::{
-        Adjustment, Change, Cursor, Description, Details, Expected, Exported, ExportedLevel, Filter, IfMatch, ImageUrl,
-        Label, Listed, Listing, Name, Price, PriceChange, Prices, Product, ProductPage, QuotedVariant, Search, Sku,
-        Sort, Start, StockLocation, Taxonomy, Term, Translations,
+        Adjustment, Cursor, Description, Details, Exported, ExportedLevel, Filter, ImageUrl, Label, Listed, Listing,
+        Name, Price, Prices, Product, ProductPage, QuotedVariant, Search, Sku, Sort, Start, StockLocation, Taxonomy,
+        Term, Translations,
     },
     service::QuoteResult,
 };
@@ -118,40 +126,6 @@ pub(super) fn export(products: Vec<Exported>) -> Result<Vec<u8>, Problem> {
     Ok(lines)
 }
 
-/// The text of a product's entity tag, `<version>.<stock>` and what else distinguishes the representation: the response
-/// contains the stock, which changes without a new version.
-pub(super) fn tag_text(listed: &Listed, choice: &str) -> String {
-    format!("{}.{}{choice}", listed.product.version, listed.stock)
-}
-
-/// The `ETag` of a product as it is edited.
-pub(super) fn etag(listed: &Listed) -> HeaderValue {
-    quoted(&tag_text(listed, ""))
-}
-
-/// An entity tag with this text.
-pub(super) fn quoted(text: &str) -> HeaderValue {
-    // Letters, digits, signs, full stops and quotes are valid in a header value.
-    HeaderValue::try_from(format!("\"{text}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
-}
-
-/// Parses the expected version from `If-Match` and the body. A tag is `"<version>"` or a value of [`etag`], of which only
-/// the version is compared: a change of stock does not make the version stale. Any other tag matches no version.
-pub(super) fn expected(headers: &HeaderMap, version: Option<i64>) -> Result<Expected, Problem> {
-    let tags = EntityTags::if_match(headers)?;
-    let if_match = tags.map(|tags| match tags.strong() {
-        None => IfMatch::Any,
-        Some(tags) => IfMatch::OneOf(tags.filter_map(version_of).collect()),
-    });
-    Ok(Expected { if_match, version })
-}
-
-/// The version of the tag `<version>` or `<version>.<stock>`.
-fn version_of(tag: &str) -> Option<i64> {
-    let (version, _stock) = tag.split_once('.').unwrap_or((tag, ""));
-    version.parse().ok()
-}
-
 /// Parses a listing request. Malformed query parameters are 400, a page size out of range is 422.
 pub(super) fn listing(
     category: Option<&str>,
@@ -188,45 +162,6 @@ pub(super) fn product_ids(field: &'static str, mut ids: Vec<ProductId>) -> Resul
     let mut seen = BTreeSet::new();
     ids.retain(|id| seen.insert(*id));
     Ok(ids)
-}
-
-/// Collects the invalid fields of a body, so that the response lists all of them.
-#[derive(Debug, Default)]
-pub(super) struct InvalidFields(Vec<Invalid>);
-
-impl InvalidFields {
-    pub(super) const fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Returns the value, or records the error and returns `None`.
-    pub(super) fn take<T>(&mut self, parsed: Result<T, Invalid>) -> Option<T> {
-        parsed.map_err(|invalid| self.0.push(invalid)).ok()
-    }
-
-    /// Parses an optional field.
-    pub(super) fn optional<T>(
-        &mut self,
-        text: Option<&str>,
-        parse: impl FnOnce(&str) -> Result<T, Invalid>,
-    ) -> Option<T> {
-        text.and_then(|text| self.take(parse(text)))
-    }
-
-    /// A field that `null` cannot remove.
-    pub(super) fn required<T>(&mut self, field: &'static str, patch: Patch<T>) -> Option<T> {
-        match patch {
-            Patch::Keep => None,
-            Patch::Remove => self.take(Err(Invalid::new(field, "cannot be removed"))),
-            Patch::Set(value) => Some(value),
-        }
-    }
-
-    pub(super) fn into_problem(self) -> Problem {
-        self.0
-            .into_iter()
-            .fold(Problem::unprocessable(), |problem, Invalid { field, message }| problem.field(field, message))
-    }
 }
 
 /// Parses a new product: its details and its units in the main warehouse.
@@ -287,110 +222,5 @@ pub(super) fn inventory(product: ProductId, body: api::SetInventory) -> Result<(
             Ok((StockLocation { product, variant, warehouse: warehouse_id.unwrap_or(WarehouseId::MAIN) }, by))
         }
         _ => Err(invalid_fields.into_problem()),
-    }
-}
-
-/// Body of `PATCH /products/{id}`, a JSON merge patch (RFC 7396): absent fields do not change, `null` removes an optional
-/// field.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(super) struct ChangeProduct {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<i64>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    name: Patch<String>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    description: Patch<String>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    sku: Patch<String>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    price: Patch<ChangePrice>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    category: Patch<String>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    brand: Patch<String>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    supplier: Patch<String>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    image_url: Patch<String>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    translations: Patch<BTreeMap<String, Patch<ChangeTranslation>>>,
-    /// Replaces all prices in other currencies.
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    prices: Patch<Vec<Money>>,
-}
-
-/// A partial price: an absent member keeps its value.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct ChangePrice {
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    amount: Patch<i64>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    currency: Patch<Currency>,
-}
-
-impl ChangeProduct {
-    /// The version that the client has read, if sent.
-    pub(super) fn version(&self) -> Option<i64> {
-        self.version
-    }
-
-    /// Parses the change; an error lists every invalid field.
-    pub(super) fn parse(self) -> Result<Change, Problem> {
-        let Self {
-            version: _,
-            name,
-            description,
-            sku,
-            price,
-            category,
-            brand,
-            supplier,
-            image_url,
-            translations,
-            prices,
-        } = self;
-        let mut invalid_fields = InvalidFields::default();
-        // `null` sets the description to the empty string.
-        let description = match description {
-            Patch::Remove => Patch::Set(String::new()),
-            other => other,
-        };
-        let change = Change {
-            name: invalid_fields.required("name", name).and_then(|text| invalid_fields.take(Name::parse(&text))),
-            description: invalid_fields
-                .required("description", description)
-                .and_then(|text| invalid_fields.take(Description::parse(&text))),
-            sku: nullable(&mut invalid_fields, sku, |text| Sku::parse(&text)),
-            price: invalid_fields.required("price", price).map(|price| change_price(&mut invalid_fields, price)),
-            category: nullable(&mut invalid_fields, category, |text| Label::parse("category", &text)),
-            brand: nullable(&mut invalid_fields, brand, |text| Label::parse("brand", &text)),
-            supplier: nullable(&mut invalid_fields, supplier, |text| Label::parse("supplier", &text)),
-            image_url: nullable(&mut invalid_fields, image_url, |text| ImageUrl::parse(&text)),
-            translations: nullable(&mut invalid_fields, translations, localized::parse_change),
-            prices: nullable(&mut invalid_fields, prices, Prices::parse),
-        };
-        if invalid_fields.is_empty() { Ok(change) } else { Err(invalid_fields.into_problem()) }
-    }
-}
-
-fn change_price(invalid_fields: &mut InvalidFields, ChangePrice { amount, currency }: ChangePrice) -> PriceChange {
-    PriceChange {
-        amount: invalid_fields.required("price.amount", amount),
-        currency: invalid_fields.required("price.currency", currency),
-    }
-}
-
-/// An optional field that `null` removes.
-pub(super) fn nullable<V, T>(
-    invalid_fields: &mut InvalidFields,
-    patch: Patch<V>,
-    parse: impl FnOnce(V) -> Result<T, Invalid>,
-) -> Patch<T> {
-    match patch {
-        Patch::Keep => Patch::Keep,
-        Patch::Remove => Patch::Remove,
-        Patch::Set(value) => invalid_fields.take(parse(value)).map_or(Patch::Keep, Patch::Set),
     }
 }

@@ -22,8 +22,8 @@ use crate::{
 /// Deliveries that one statement and one request make due again at most.
 const REDRIVEN_BATCH: u16 = 1_000;
 const REDRIVE_BATCHES_MAX: u16 = 10;
-/// Secrets that one round seals under a new key at most.
-const REWRAPPED_MAX: u16 = 64;
+/// Secrets that one round seals under a new key at most: more than a shop has, so that those that cannot be read hold up no others.
+const REWRAPPED_MAX: u16 = 500;
 
 /// Runs the use cases of webhooks. Clones share the same stores.
 #[derive(Clone)]

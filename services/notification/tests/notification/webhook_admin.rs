@@ -81,21 +81,41 @@ async fn a_repeated_rotation_replaces_once_and_at_most_five_secrets_are_valid() 
 }
 
 #[tokio::test]
-async fn secrets_are_sealed_again_when_the_key_of_the_shop_rotates() {
+async fn pa7_secrets_stay_readable_and_are_sealed_again_when_the_key_of_the_service_rotates() {
     let (shop, receiver) = (Shop::open().await, Receiver::start().await);
     let hook = shop.hook(&receiver.url(), &["order.paid"]).await;
-    rotate(&shop, &hook).await;
+    let next = rotate(&shop, &hook).await;
+    let (during, after) = (shop.replica(NEXT_KEY, Some(ENCRYPTION_KEY)), shop.replica(NEXT_KEY, None));
     shop.pay().await;
-    let rotated = shop.replica(NEXT_KEY, Some(ENCRYPTION_KEY));
-    assert_eq!((rotated.rewrap_secrets().await.unwrap(), rotated.rewrap_secrets().await.unwrap()), (2, 0));
-    let after = shop.replica(NEXT_KEY, None);
+    during.send_due().await.unwrap();
+    assert_eq!((during.rewrap_secrets().await.unwrap(), during.rewrap_secrets().await.unwrap()), (2, 0));
+    shop.pay().await;
     after.send_due().await.unwrap();
-    assert_eq!(receiver.received()[0].signatures(&hook.secret), (2, true));
+    assert_eq!(receiver.received().len(), 2, "sent during the rotation and after it");
+    for received in receiver.received() {
+        for secret in [&next, &hook.secret] {
+            assert_eq!(received.signatures(secret), (2, true));
+        }
+    }
     // A process without the key sends nothing unsigned.
     shop.pay().await;
     shop.send_webhooks().await;
-    assert_eq!(receiver.received().len(), 1);
+    assert_eq!(receiver.received().len(), 2);
     assert!(shop.log(&hook, "?status=waiting").await[0]["error"].as_str().unwrap().contains("not readable"));
+}
+
+#[tokio::test]
+async fn pa7_secrets_that_no_key_reads_hold_up_no_others_when_the_key_rotates() {
+    let shop = Shop::open().await;
+    let hook = shop.hook(URL, &["*"]).await;
+    // Their ids come first.
+    let lost = format!(
+        "insert into webhook_secret (id, endpoint_id, sealed, expires_at) \
+        select lpad(n::text, 32, '0')::uuid, '{}'::uuid, '\\x01'::bytea, now() + interval '1 hour' from generate_series(1, 249) as n",
+        hook.id
+    );
+    shop.execute(&lost).await;
+    assert_eq!(shop.replica(NEXT_KEY, Some(ENCRYPTION_KEY)).rewrap_secrets().await.unwrap(), 1);
 }
 
 #[tokio::test]

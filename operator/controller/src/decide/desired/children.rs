@@ -1,6 +1,8 @@
 //! The children of one service and the shared ones. Each struct has a field for every child that there may be, so that code
 //! which does not decide about one of them does not compile.
 
+use std::collections::BTreeMap;
+
 use agora_topology as topology;
 
 use super::{labels, migration_job, network_policy};
@@ -72,7 +74,8 @@ pub struct SharedChildren {
     pub jwks: Maybe<Object>,
     pub internal: Maybe<Object>,
     pub signing: Maybe<Object>,
-    pub encryption: Maybe<Object>,
+    /// The keys of stored secrets, by service.
+    pub encryption: BTreeMap<&'static str, Maybe<Object>>,
     pub admin: Maybe<Object>,
     pub default_deny: Maybe<Object>,
     pub migration_policy: Maybe<Object>,
@@ -80,20 +83,24 @@ pub struct SharedChildren {
 }
 
 impl SharedChildren {
-    pub fn entries(self, plan: &Plan) -> [Entry; 8] {
+    pub fn entries(self, plan: &Plan) -> impl Iterator<Item = Entry> {
         let Self { jwks, internal, signing, encryption, admin, default_deny, migration_policy, ingress } = self;
         let secret = |name| ObjectKey::new(Kind::Secret, name);
         let policy = |name| ObjectKey::new(Kind::NetworkPolicy, plan.child(name));
+        let encryption = encryption.into_iter();
+        let encryption = encryption
+            .map(move |(service, child)| (secret(credentials::encryption_secret(&plan.name, service)), child));
         [
             (ObjectKey::new(Kind::ConfigMap, credentials::jwks_name(&plan.name)), jwks),
             (secret(credentials::internal_secret(&plan.name)), internal),
             (secret(credentials::signing_secret(&plan.name)), signing),
-            (secret(credentials::encryption_secret(&plan.name)), encryption),
             (secret(credentials::admin_secret(&plan.name)), admin),
             (policy(network_policy::DEFAULT_DENY), default_deny),
             (policy(network_policy::MIGRATION), migration_policy),
             (ObjectKey::new(Kind::Ingress, plan.child(super::ingress::GATEWAY)), ingress),
         ]
+        .into_iter()
+        .chain(encryption)
     }
 }
 

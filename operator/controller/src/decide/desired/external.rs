@@ -92,7 +92,8 @@ impl Fingerprint for DesiredDatabases {
         let databases = self.databases.iter();
         let each = databases.map(|database| {
             let reserved = database.reserved_connections.to_string();
-            [database.name.as_str(), &database.login, database.password.expose(), &reserved].join(" ")
+            let session = format!("{:?}", database.session);
+            [database.name.as_str(), &database.login, database.password.expose(), &reserved, &session].join(" ")
         });
         let accepted = format!("{:?}", self.guard.accepted);
         let parts: Vec<String> = [server, accepted].into_iter().chain(each).collect();
@@ -161,6 +162,7 @@ pub fn all_databases(plan: &Plan, observed: &Observed) -> Result<DesiredDatabase
                 accepted_owners: plan.known.accepted.owners.clone(),
                 reserved_connections: plan.reserved_connections(row.name),
                 connection_limit: None,
+                session: plan.service(row.name).map(ServicePlan::session).unwrap_or_default(),
                 name,
             })
         })

@@ -1,5 +1,5 @@
-//! Secrets: database logins, the key of internal tokens, the keys of access tokens and of encrypted tokens of cards, the login
-//! of the first admin.
+//! Secrets: database logins, the key of internal tokens, the keys of access tokens and of stored secrets, the login of the
+//! first admin.
 //!
 //! Those that stored data depends on have no owner, so that they stay after a deletion with policy Retain.
 
@@ -52,9 +52,9 @@ pub fn signing(plan: &Plan, keys: &SigningKeys) -> Object {
     secret(metadata, "Opaque", &data)
 }
 
-/// The keys that tokens of cards are encrypted under.
-pub fn encryption(plan: &Plan, keys: &EncryptionKeys) -> Object {
-    let metadata = labels::kept(plan, credentials::encryption_secret(&plan.name), "payment");
+/// The keys that a service encrypts stored secrets under.
+pub fn encryption(plan: &Plan, service: &str, keys: &EncryptionKeys) -> Object {
+    let metadata = labels::kept(plan, credentials::encryption_secret(&plan.name, service), service);
     let data = [("current", keys.current.expose()), ("previous", keys.previous.expose())];
     secret(metadata, "Opaque", &data)
 }

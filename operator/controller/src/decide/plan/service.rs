@@ -7,6 +7,7 @@ use agora_topology as topology;
 
 use super::{Scope, Violation};
 use crate::decide::profile::Size;
+use crate::decide::servers::SessionSettings;
 
 #[derive(Clone, Debug)]
 pub struct ServicePlan {
@@ -24,6 +25,14 @@ pub struct ServicePlan {
     pub env: Vec<(String, EnvValue)>,
     /// Connections and sessions as the spec sets them.
     pub database: ServiceDatabase,
+}
+
+impl ServicePlan {
+    /// The settings of the sessions of its login at the database server.
+    pub fn session(&self) -> SessionSettings {
+        let ServiceDatabase { statement_timeout_seconds, work_mem_mebibytes, .. } = self.database;
+        SessionSettings { statement_timeout_seconds, work_mem_mebibytes }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

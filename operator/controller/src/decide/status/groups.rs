@@ -157,7 +157,8 @@ fn credentials(view: &View) -> ConditionState {
         return ConditionState::of(&error);
     }
     let generated = &view.observed.credentials;
-    if let Some(error) = generated.signing.as_ref().err().or(generated.encryption.as_ref().err()) {
+    let corrupt = || generated.encryption.values().find_map(|keys| keys.as_ref().err());
+    if let Some(error) = generated.signing.as_ref().err().or_else(corrupt) {
         return ConditionState::of(error);
     }
     if let Some(error) = not_written(view, Group::Credentials) {

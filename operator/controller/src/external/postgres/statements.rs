@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::quote::{quote_ident, quote_literal};
+use super::settings;
 use crate::decide::claim;
 use crate::decide::servers::{DesiredDatabase, ObservedDatabase};
 use crate::external::ports::DatabaseError;
@@ -46,6 +47,8 @@ pub struct CatalogRow {
     pub login_is_member: bool,
     /// Whether the setting `role` of the login is the owner role.
     pub login_acts_as_owner: bool,
+    /// The settings of the login, as `name=value`.
+    pub login_settings: Vec<String>,
     /// Sessions of the login.
     pub sessions: i64,
 }
@@ -73,6 +76,7 @@ select current_setting('server_version_num')::int as version,
        shobj_description(login.oid, 'pg_authid') as login_comment,
        exists (select 1 from pg_auth_members m where m.roleid = owner.oid and m.member = login.oid) as login_is_member,
        coalesce('role=' || desired.owner = any (login.rolconfig), false) as login_acts_as_owner,
+       coalesce(login.rolconfig, '{}') as login_settings,
        coalesce(active.sessions, 0) as sessions
 from (select 1) as server
 left join unnest($1::text[], $2::text[], $3::text[]) as desired (name, owner, login) on true
@@ -134,6 +138,7 @@ pub fn observed(found: &CatalogRow, desired: &DesiredDatabase, fingerprint: &str
         found.login_comment.as_deref() == Some(&login_comment(desired, fingerprint)),
         found.login_is_member,
         found.login_acts_as_owner,
+        settings::hold(found, desired),
     ];
     ObservedDatabase {
         exists: found.database_exists,
@@ -307,6 +312,7 @@ fn login_role(found: &CatalogRow, desired: &DesiredDatabase, password: &Password
         ),
         grant_to_admin(found, &desired.login),
     ]);
+    statements.extend(settings::set(found, desired));
     statements
 }
 
@@ -393,6 +399,7 @@ mod tests {
 
     use super::*;
     use crate::decide::claim::Claim;
+    use crate::decide::servers::SessionSettings;
 
     fn desired() -> DesiredDatabase {
         DesiredDatabase {
@@ -404,6 +411,7 @@ mod tests {
             accepted_owners: Vec::new(),
             reserved_connections: 18,
             connection_limit: None,
+            session: SessionSettings::default(),
         }
     }
 
@@ -491,7 +499,7 @@ mod tests {
             owner: Some("shop/main c1 1111".into()),
         };
         assert_eq!(whole, expected);
-        let drifts: [fn(&mut CatalogRow); 11] = [
+        let drifts: [fn(&mut CatalogRow); 12] = [
             |f| f.comment = None,
             |f| f.database_owner = Some("postgres".into()),
             |f| f.public_connects = true,
@@ -503,6 +511,7 @@ mod tests {
             |f| f.login_comment = Some("shop/main c1 1111; password f00d; connections 3".into()),
             |f| f.login_is_member = false,
             |f| f.login_acts_as_owner = false,
+            |f| f.login_settings = vec!["work_mem=1GB".into()],
         ];
         for (which, drift) in drifts.into_iter().enumerate() {
             let mut found = complete();

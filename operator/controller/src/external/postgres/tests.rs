@@ -15,10 +15,12 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection};
 use tokio::net::{TcpListener, TcpStream};
 
 mod bounds;
+mod settings;
 
 use super::session::{ANSWER_GRACE_SECONDS, CONNECT_SECONDS_MAX, READ_SECONDS_MAX, SESSIONS_MAX};
 use super::*;
 use crate::decide::claim::Claim;
+use crate::decide::servers::SessionSettings;
 use crate::external::ports::with_source;
 
 /// An admin login on a server, and a prefix for names that no other test uses.
@@ -55,6 +57,7 @@ impl Server {
             accepted_owners: Vec::new(),
             reserved_connections: 10,
             connection_limit: Some(7),
+            session: SessionSettings { statement_timeout_seconds: Some(30), work_mem_mebibytes: Some(16) },
         }
     }
 
@@ -240,6 +243,8 @@ async fn changes_by_other_clients_are_detected_and_reverted() {
         for change in [
             format!("alter role {login} nologin"),
             format!("alter role {login} reset role"),
+            format!("alter role {login} set work_mem to '1GB'"),
+            format!("alter role {login} reset statement_timeout"),
             format!("revoke {owner} from {login} granted by {}", server.admin.user),
             format!("grant connect on database {name} to public"),
             format!("alter role {owner} login"),

@@ -63,6 +63,7 @@ pub(super) fn entry(
         "RECOVERY_EPOCH" => setting(plan.epoch.to_string()),
         "CORS_ORIGINS" => setting(plan.exposure.cors_origins.join(",")),
         "LEGACY_ALIASES" => setting(format!("{:?}", plan.exposure.legacy_aliases)),
+        "DEFAULT_LANGUAGE" => setting(plan.default_language.clone()),
         "RECOMMENDATION_INTERVAL_SECONDS" => setting(plan.recommendations.interval_seconds.to_string()),
         "RECOMMENDATION_DEFAULT_CATEGORY" => setting(plan.recommendations.default_category.clone()),
         "PROMOTION_INTERVAL_SECONDS" => optional(plan.promotions.as_ref().map(|p| p.interval_seconds.to_string())),
@@ -76,10 +77,8 @@ pub(super) fn entry(
         "ADMIN_EMAIL" => setting(observed.credentials.admin.username.clone()),
         "ADMIN_PASSWORD" => file(File::secret(admin_secret(&plan.name), "password", "admin-password")),
         "INTERNAL_SECRET" => file(File::secret(internal_secret(&plan.name), "secret", "internal-secret")),
-        "ENCRYPTION_KEY" => file(File::secret(encryption_secret(&plan.name), "current", "encryption-key")),
-        "ENCRYPTION_KEY_PREVIOUS" => {
-            file(File::secret(encryption_secret(&plan.name), "previous", "previous-encryption-key"))
-        }
+        "ENCRYPTION_KEY" => file(encryption_key(plan, service, "current", "encryption-key")),
+        "ENCRYPTION_KEY_PREVIOUS" => file(encryption_key(plan, service, "previous", "previous-encryption-key")),
         "SIGNING_KEY_FILE" => file(File::secret(signing_secret(&plan.name), "current.pem", "signing.pem")),
         "JWKS_FILE" => file(File { source: Source::ConfigMap, name: jwks_name(&plan.name), key: JWKS, path: JWKS }),
         // Receivers of a developer's own. Elsewhere the service's defaults: HTTPS to public addresses.
@@ -90,6 +89,10 @@ pub(super) fn entry(
         // The service uses its default.
         _ => Ok(Entry::Absent),
     }
+}
+
+fn encryption_key(plan: &Plan, service: &ServicePlan, key: &'static str, path: &'static str) -> File {
+    File::secret(encryption_secret(&plan.name, service.row.name), key, path)
 }
 
 /// Absent settings have the defaults of the service.
@@ -140,8 +143,7 @@ fn number(value: Option<i32>) -> Entry {
 }
 
 fn pool_size(plan: &Plan, service: &ServicePlan) -> Result<i32, ConditionError> {
-    let of_spec = service.database.pool_size.filter(|_| plan.budget.suffices);
-    of_spec.or(plan.budget.pool).ok_or_else(|| {
+    plan.pool_size(service).ok_or_else(|| {
         if let Some(limit) = plan.budget.limit {
             let message = format!("{limit} connections are too few for the connection pools: see condition Stalled");
             return ConditionError::new(agora_crd::Reason::ConnectionBudgetExceeded, message);
