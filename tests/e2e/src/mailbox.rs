@@ -44,24 +44,79 @@ pub fn spec(namespace: &str) -> Value {
 
 /// Waits until a mail with each of the subjects has arrived, and fails if one has arrived twice.
 pub async fn arrived(cluster: &Cluster, subjects: &[String]) -> anyhow::Result<()> {
-    let pages = pages(cluster).await?;
-    let http = reqwest::Client::builder().timeout(Duration::from_secs(ANSWER_SECONDS_MAX)).no_proxy().build()?;
-    let count = async |subject: &String| {
-        let list: Value = http.get(&pages).send().await?.error_for_status()?.json().await?;
+    let mailbox = Mailbox::open(cluster).await?;
+    mailbox.holds_once(subjects, |_| true).await
+}
+
+/// A mail that was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    pub subject: String,
+    /// The part without markup.
+    pub text: String,
+    to: Vec<String>,
+}
+
+/// The mails of all Marketplaces of a namespace, over HTTP.
+pub struct Mailbox {
+    http: reqwest::Client,
+    pages: String,
+}
+
+impl Mailbox {
+    /// Opens the mailbox of [`deploy`]. Idempotent.
+    pub async fn open(cluster: &Cluster) -> anyhow::Result<Self> {
+        let pages = pages(cluster).await?;
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(ANSWER_SECONDS_MAX)).no_proxy().build()?;
+        Ok(Self { http, pages })
+    }
+
+    /// All mails to an address, oldest first.
+    pub async fn mails_to(&self, address: &str) -> anyhow::Result<Vec<Mail>> {
+        let mut mails = self.mails().await?;
+        mails.retain(|mail| mail.is_to(address));
+        Ok(mails)
+    }
+
+    /// Waits until mails with all of the subjects have arrived at an address, and fails if one of them has arrived twice.
+    pub async fn holds_once_for(&self, address: &str, subjects: &[String]) -> anyhow::Result<()> {
+        self.holds_once(subjects, |mail| mail.is_to(address)).await
+    }
+
+    async fn holds_once(&self, subjects: &[String], of: impl Fn(&Mail) -> bool) -> anyhow::Result<()> {
+        let count = async |subject: &String| {
+            let mails = self.mails().await?;
+            anyhow::Ok(mails.iter().filter(|mail| mail.subject == *subject && of(mail)).count())
+        };
+        for subject in subjects {
+            until(&format!("the mail `{subject}` arrives"), Duration::from_secs(MAILED_SECONDS_MAX), async || {
+                Ok(when(count(subject).await? > 0))
+            })
+            .await?;
+        }
+        for subject in subjects {
+            let found = count(subject).await?;
+            ensure!(found == 1, "{found} mails `{subject}`");
+        }
+        Ok(())
+    }
+
+    async fn mails(&self) -> anyhow::Result<Vec<Mail>> {
+        let list: Value = self.http.get(&self.pages).send().await?.error_for_status()?.json().await?;
         let mails = list["mails"].as_array().context("the mailbox lists no mails")?;
-        anyhow::Ok(mails.iter().filter(|mail| mail["subject"] == *subject).count())
-    };
-    for subject in subjects {
-        until(&format!("the mail `{subject}` arrives"), Duration::from_secs(MAILED_SECONDS_MAX), async || {
-            Ok(when(count(subject).await? > 0))
-        })
-        .await?;
+        Ok(mails.iter().map(Mail::read).collect())
     }
-    for subject in subjects {
-        let found = count(subject).await?;
-        ensure!(found == 1, "{found} mails `{subject}`");
+}
+
+impl Mail {
+    fn read(mail: &Value) -> Self {
+        let to = mail["to"].as_array().into_iter().flatten().map(|address| text(address).to_owned()).collect();
+        Self { subject: text(&mail["subject"]).to_owned(), text: text(&mail["text"]).to_owned(), to }
     }
-    Ok(())
+
+    fn is_to(&self, address: &str) -> bool {
+        self.to.iter().any(|to| to == address)
+    }
 }
 
 /// URL of the list of mails, through a NodePort on this machine. Idempotent.

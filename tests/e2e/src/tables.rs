@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use agora_shopper::checker::{EventSeen, LedgerEntry, StockSeen};
 use agora_topology::ALL;
-use agora_vocab::{ProductId, Secret};
+use agora_vocab::{PaymentId, ProductId, Secret};
 use anyhow::Context;
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection,
@@ -162,6 +162,28 @@ impl Tables {
             .into_iter()
             .map(|(transaction, currency, amount)| LedgerEntry { transaction, currency, amount })
             .collect())
+    }
+
+    /// Ledger entries of a payment and its refunds, oldest first: kind, account and amount, debit positive.
+    pub async fn ledger_of(&self, payment: PaymentId) -> anyhow::Result<Vec<(String, String, i64)>> {
+        let mut connection = self.connect(&self.market.database("payment")).await?;
+        let entries = sqlx::query_as(
+            "select kind, account, amount_minor from ledger_entry where payment_id = $1 order by at, kind, ref, account",
+        )
+        .bind(payment.uuid())
+        .fetch_all(&mut connection)
+        .await?;
+        connection.close().await?;
+        Ok(entries)
+    }
+
+    /// URL of a service's database, with the admin login, for a program on this machine.
+    pub fn url(&self, service: &str) -> anyhow::Result<Secret> {
+        let address = format!("postgres://127.0.0.1:{}/{}?sslmode=disable", self.port, self.market.database(service));
+        let mut url = reqwest::Url::parse(&address).context("the URL of a database")?;
+        let named = url.set_username(&self.user).and_then(|()| url.set_password(Some(self.password.expose())));
+        named.map_err(|()| anyhow::anyhow!("a URL without a place for the login"))?;
+        Ok(Secret::new(url.to_string()))
     }
 
     /// Stock of every product, from stock levels, movements and reservations.

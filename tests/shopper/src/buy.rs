@@ -78,13 +78,13 @@ pub async fn buy_one(shop: &Shop) -> Result<Receipt, BuyError> {
 }
 
 /// Shipping address of all test orders.
-pub(crate) fn address() -> Value {
+pub fn address() -> Value {
     json!({ "recipient": "Ada Lovelace", "street": "12 St James's Square", "city": "London", "postalCode": "SW1Y 4JH", "country": "GB" })
 }
 
 /// A random part for user names and idempotency keys, unique per purchase.
 #[expect(clippy::disallowed_methods, reason = "this crate has no chassis, and the value only has to be unique")]
-pub(crate) fn nonce() -> String {
+pub fn nonce() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }
 

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use agora_api::Problem;
+use anyhow::Context as _;
 use reqwest::{Method, Url, header, redirect::Policy};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -14,6 +15,9 @@ const CONNECT_SECONDS_MAX: u64 = 3;
 /// Limits idle sockets to what a small gateway accepts.
 const IDLE_CONNECTIONS_MAX: usize = 128;
 const PREFIX: &str = "/api/v1";
+/// How often a request is sent until its response is final, and the pause between two tries.
+const TRIES_MAX: u32 = 50;
+const TRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Client of a shop on this machine.
 #[derive(Clone, Debug)]
@@ -204,6 +208,26 @@ impl Shop {
             Ok(answer) => read_response(answer).await,
             Err(error) => Reply::Lost { why: chain(&error) },
         }
+    }
+
+    /// Sends a request until its response is final, because the shop may be starting. If none is, returns the last one.
+    pub async fn send_until_final(&self, call: &Call<'_>) -> Reply {
+        for _ in 1..TRIES_MAX {
+            let reply = self.send(call).await;
+            if !reply.is_retryable() {
+                return reply;
+            }
+            tokio::time::sleep(TRY_PAUSE).await;
+        }
+        self.send(call).await
+    }
+
+    /// Sends a request until its response is final and returns its body. Another status, or a body of another type, is an
+    /// error that describes the response.
+    pub async fn request<T: DeserializeOwned>(&self, status: u16, call: &Call<'_>) -> anyhow::Result<T> {
+        let reply = self.send_until_final(call).await;
+        let body = if reply.status() == Some(status) { reply.success() } else { None };
+        body.with_context(|| format!("{} {}: expected {status}, got {}", call.method, call.path, reply.describe()))
     }
 }
 

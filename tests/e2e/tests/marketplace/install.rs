@@ -117,7 +117,8 @@ pub async fn invariants_hold_at_rest(world: &World, shop: &Shop, run: &Run) -> a
     Ok(())
 }
 
-fn check_invariants(history: &[agora_shopper::history::Record], evidence: &Evidence) -> anyhow::Result<()> {
+/// Fails with the violations of all invariants on this evidence.
+pub fn check_invariants(history: &[agora_shopper::history::Record], evidence: &Evidence) -> anyhow::Result<()> {
     fail_on(&check(history, evidence))
 }
 

@@ -15,6 +15,7 @@ mod readme;
 mod scale;
 mod secrecy;
 mod spec;
+mod story;
 
 use std::{
     process::ExitCode,
@@ -78,6 +79,7 @@ async fn run(world: &World, wanted: &[String]) -> Vec<String> {
         wanted,
         install::the_minimal_sample_becomes_a_running_shop,
         install::an_order_is_paid_through_the_gateway,
+        story::te2_a_purchase_is_paid_mailed_shipped_in_two_parcels_and_partly_refunded,
         readme::the_readme_commands_place_a_paid_order,
         install::load_violates_no_invariant,
         production::the_production_sample_runs_over_verified_tls,

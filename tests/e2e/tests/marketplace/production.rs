@@ -15,11 +15,7 @@ use agora_e2e::{
     wait::{until, when},
     world::World,
 };
-use agora_shopper::{
-    Shop,
-    client::{Call, Reply},
-    load::products,
-};
+use agora_shopper::{Shop, client::Call, load::products};
 use agora_topology::ALL;
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
@@ -210,10 +206,10 @@ async fn nothing_is_charged(world: &World) -> anyhow::Result<()> {
 pub async fn enter(shop: &Shop, name: &str) -> anyhow::Result<String> {
     let (email, password) = (format!("{name}@example.com"), format!("pass-{name}-of-e2e"));
     let register = Call::post("/auth/register", json!({ "email": email, "password": password, "firstname": "Ada" }));
-    let registered = send_until_final(shop, &register).await;
+    let registered = shop.send_until_final(&register).await;
     ensure!(matches!(registered.status(), Some(201 | 409)), "registering: {}", registered.describe());
-    let login =
-        send_until_final(shop, &Call::post("/auth/login", json!({ "email": email, "password": password }))).await;
+    let login = Call::post("/auth/login", json!({ "email": email, "password": password }));
+    let login = shop.send_until_final(&login).await;
     let tokens: Tokens = login.success().with_context(|| format!("logging in: {}", login.describe()))?;
     Ok(tokens.access_token)
 }
@@ -226,20 +222,7 @@ pub async fn order_one(shop: &Shop, token: &str, name: &str) -> anyhow::Result<O
         json!({ "recipient": "Ada", "street": "Square 1", "city": "London", "postalCode": "SW1", "country": "GB" });
     let body = json!({ "items": [{ "productId": stocked.id, "quantity": 1 }], "shippingAddress": address });
     let call = Call::post("/orders", body).bearer(token).idempotency_key(format!("order-{name}"));
-    let ordered = send_until_final(shop, &call).await;
+    let ordered = shop.send_until_final(&call).await;
     ensure!(ordered.status() == Some(201), "ordering: {}", ordered.describe());
     ordered.success().with_context(|| format!("ordering: {}", ordered.describe()))
-}
-
-/// Sends until the response is final, because the shop may still be starting.
-async fn send_until_final(shop: &Shop, call: &Call<'_>) -> Reply {
-    const TRIES_MAX: u32 = 50;
-    for _ in 1..TRIES_MAX {
-        let reply = shop.send(call).await;
-        if !reply.is_retryable() {
-            return reply;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    shop.send(call).await
 }
