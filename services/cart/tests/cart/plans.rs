@@ -6,7 +6,7 @@ use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
 /// Name of each file, its text, and the types of its parameters.
-const STATEMENTS: [(&str, &str, &[&str]); 19] = [
+const STATEMENTS: [(&str, &str, &[&str]); 23] = [
     ("find_cart", include_str!("../../sql/find_cart.sql"), &["uuid"]),
     (
         "save_cart",

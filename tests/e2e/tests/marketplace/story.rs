@@ -42,8 +42,8 @@ const REFUNDED: Duration = Duration::from_secs(20);
 const LOOK_PAUSE: Duration = Duration::from_millis(250);
 /// Time limit of the comparison of all orders with their histories.
 const VERIFIED: Duration = Duration::from_secs(30);
-/// Characters of the word that makes names unique: fewer digits than a card number has.
-const WORD_CHARACTERS: usize = 12;
+/// Characters of the suffix that makes names unique: fewer digits than a card number has.
+const SUFFIX_CHARACTERS: usize = 12;
 
 /// Price in cents and units in stock. The order takes all lamps and one of the cables.
 const LAMP: (i64, i64) = (1_999, 2);
@@ -81,7 +81,7 @@ struct Story<'a> {
     shop: Shop,
     mailbox: Mailbox,
     /// Makes names and keys unique; only the products of this story have it.
-    word: String,
+    suffix: String,
     /// Address of the shopper.
     email: String,
     /// Access token of the shopper.
@@ -98,20 +98,20 @@ impl<'a> Story<'a> {
     /// Registers the shopper, logs in, and offers the products, which are not recommended to a user who bought nothing.
     async fn begin(world: &'a World) -> anyhow::Result<Self> {
         let shop = world.filled_shop().await?;
-        let word: String = nonce().chars().take(WORD_CHARACTERS).collect();
-        let (email, password) = (format!("story-{word}@example.com"), format!("pass-{word}-of-e2e"));
+        let suffix: String = nonce().chars().take(SUFFIX_CHARACTERS).collect();
+        let (email, password) = (format!("story-{suffix}@example.com"), format!("pass-{suffix}-of-e2e"));
         let register = json!({ "email": email, "password": password, "firstname": "Ada" });
         let registered: User = shop.request(201, &Call::post("/auth/register", register)).await?;
         ensure!(registered.email == email, "registered as {}", registered.email);
         let shopper = log_in(&shop, &email, &password).await?;
         let login = world.admin().await?;
         let admin = log_in(&shop, &login.email, login.password.expose()).await?;
-        let category = format!("Story {word}");
+        let category = format!("Story {suffix}");
         let lamp = offer(&shop, &admin, (&category, "lamp"), LAMP).await?;
         let cable = offer(&shop, &admin, (&category, "cable"), CABLE).await?;
         let shade = offer(&shop, &admin, (&category, "shade"), SHADE).await?;
         let mailbox = Mailbox::open(&world.cluster).await?;
-        let story = Self { world, shop, mailbox, word, email, shopper, admin, category, lamp, cable, shade };
+        let story = Self { world, shop, mailbox, suffix, email, shopper, admin, category, lamp, cable, shade };
         story.search_shows("the new products", [LAMP.1, CABLE.1, SHADE.1]).await?;
         let before = story.recommendations().await?;
         let early = before.iter().find(|one| story.products().contains(&one.product_id));
@@ -125,7 +125,7 @@ impl<'a> Story<'a> {
 
     /// The key of a request: unique in the shop, the same when it is repeated.
     fn key(&self, request: &str) -> String {
-        format!("{request}-{}", self.word)
+        format!("{request}-{}", self.suffix)
     }
 
     /// Fills the cart and orders it at the total that the cart shows, and at no other one.
@@ -265,13 +265,13 @@ impl<'a> Story<'a> {
         .await
     }
 
-    /// Waits until a search for the word finds lamp, cable and shade with these units, and counts as many products in stock
+    /// Waits until a search for the suffix finds lamp, cable and shade with these units, and counts as many products in stock
     /// as have some.
     async fn search_shows(&self, what: &str, units: [i64; 3]) -> anyhow::Result<()> {
         let started = Instant::now();
         let expected: BTreeMap<ProductId, i64> = self.products().into_iter().zip(units).collect();
         let stocked = units.iter().filter(|units| **units > 0).count() as u64;
-        let search = Call::get(format!("/search?q={}&facets=true", self.word));
+        let search = Call::get(format!("/search?q={}&facets=true", self.suffix));
         until(&format!("search shows {what}"), CONVERGED, async || {
             let found: SearchResult = self.shop.request(200, &search).await?;
             let seen: BTreeMap<_, _> = found.items.iter().map(|item| (item.id, item.stock)).collect();

@@ -1,9 +1,7 @@
 //! Fields of a body that are not acceptable, all of them together.
 
-use agora_vocab::Invalid;
+use agora_vocab::{Invalid, Patch};
 use agora_web::Problem;
-
-use crate::domain::Patch;
 
 /// Collects the invalid fields of a body, so that the response lists all of them.
 #[derive(Debug, Default)]

@@ -248,12 +248,12 @@ async fn an_erased_user_orders_no_more_and_no_stored_answer_is_repeated_with_the
     let shop = Shop::open().await;
     let lamp = shop.fakes.catalog.offer(1190, 50);
     let order = shop.paid_to_ada("k", lamp).await;
-    let ship = || shop.ship(order, "s", &[(lamp, 2)]);
-    let shipped = ship().await.expect(201).body;
-    assert_eq!(ship().await.expect(201).body, shipped, "a repetition shows the address, which is not stored with it");
+    let send = || shop.ship(order, "s", &[(lamp, 2)]);
+    let shipped = send().await.expect(201).body;
+    assert_eq!(send().await.expect(201).body, shipped, "a repetition shows the address, which is not stored with it");
     shop.mark_delivered(order, &shipped["shipments"][0]).await.expect(200);
     shop.consume(vec![shop.erased(1)]).await.unwrap();
-    assert_eq!(ship().await.expect(201).body["shippingAddress"], Value::Null);
+    assert_eq!(send().await.expect(201).body["shippingAddress"], Value::Null);
     for key in ["k", "another"] {
         let refused = shop.order(key, addressed(items(lamp, 2))).await.expect(403).body;
         assert_eq!(refused["code"], "ACCOUNT_BLOCKED", "{refused}");
