@@ -122,7 +122,8 @@ pub fn last_lines(text: &str) -> String {
     format!("  {}\n", lines[from..].join("\n  "))
 }
 
-fn describe(command: &Command) -> String {
+/// The command line, shortened, for messages.
+pub fn describe(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let text: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
     text.join(" ").chars().take(200).collect()

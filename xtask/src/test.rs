@@ -1,6 +1,9 @@
 //! `cargo xtask test`: runs the stages check, unit, database, e2e and cluster-clean and prints the minutes of each. CI
 //! runs the same stages.
 
+mod programs;
+
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,6 +19,7 @@ use crate::progress::{note, stage};
 use crate::target::Target;
 use crate::workspace::{self, Workspace};
 use crate::{check, duckdb, up};
+use programs::{Job, Program};
 
 const CARGO_TEST: [&str; 6] = ["cargo", "test", "--quiet", "--no-fail-fast", "--profile", "ci"];
 /// Time in which servers of test programs must end after the last test program.
@@ -40,6 +44,8 @@ pub enum Stage {
 
 /// The feature that enables the tests on a cluster.
 const CLUSTER_FEATURE: &str = "agora-e2e/cluster-tests";
+/// The test program that needs a cluster.
+const CLUSTER_PROGRAM: &str = "marketplace";
 /// Default stages. `Database` includes the tests of `Unit`; running both would compile the workspace twice.
 const ALL: [Stage; 3] = [Stage::Check, Stage::Database, Stage::E2e];
 
@@ -72,9 +78,9 @@ fn perform(paths: &Paths, stage: Stage, with_database: bool, durations: &mut Dur
         Stage::Check => durations.measure(name(stage), || check::check(paths, !with_database)),
         Stage::Unit => durations.measure(name(stage), || unit(paths)),
         Stage::Database => {
-            durations.measure("compile", || stream(cluster_tests(paths)?.arg("--no-run")))?;
+            let programs = durations.measure("compile", || programs::compile(&mut cluster_tests(paths)?))?;
             let variables = durations.measure("servers", || servers(paths))?;
-            durations.measure(name(stage), || database(paths, &variables))
+            durations.measure(name(stage), || database(paths, &programs, &variables))
         }
         Stage::E2e => end_to_end(paths, durations),
         Stage::ClusterClean => durations.measure(name(stage), || cluster_clean(paths)),
@@ -98,25 +104,32 @@ fn servers(paths: &Paths) -> Result<Vec<(&'static str, String)>> {
     Ok(variables)
 }
 
-/// Runs the tests of `unit` and those that start servers. The packages are the same as in `unit`, so that Cargo unifies
-/// features in the same way and compiles no dependency again. The services' SQL also runs on the oldest supported
-/// PostgreSQL, whose planner differs.
-fn database(paths: &Paths, variables: &[(&'static str, String)]) -> Result<()> {
+/// Runs the tests of `unit` and those that start servers, several programs at a time. The services' SQL also runs on the
+/// oldest supported PostgreSQL, whose planner differs.
+fn database(paths: &Paths, programs: &[Program], variables: &[(&'static str, String)]) -> Result<()> {
     let oldest_postgres = jars::ensure_postgres_15(paths)?;
-    let features = Workspace::members(paths)?.server_features().join(",");
     let alive = tempfile::NamedTempFile::new().context("creating the lock file of the test servers")?;
-    let with_servers = || {
-        let mut cargo = in_checkout(paths, command("flock", ["--shared"]));
-        cargo.arg(alive.path()).args(CARGO_TEST).args([workspace::ALL_PACKAGES, "--features", &features]);
-        cargo.envs(variables.iter().cloned()).env("AGORA_BIN", &paths.bin);
-        cargo
+    let start = |program: &Program| {
+        let mut run = program.run_by(command("flock", [OsStr::new("--shared"), alive.path().as_os_str()]));
+        run.envs(variables.iter().cloned()).env("AGORA_BIN", &paths.bin);
+        run
     };
-    let newest = stream(&mut with_servers());
-    let oldest = stage("services' SQL on PostgreSQL 15", || {
-        let programs = STATEMENTS.iter().flat_map(|program| ["--test", program]);
-        stream(with_servers().args(programs).env("AGORA_PG_BIN", &oldest_postgres))
-    });
-    newest.and(oldest).and(wait_for_servers(alive.path()))
+    let newest = |program: &Program| Job { label: program.target.clone(), command: start(program) };
+    let oldest = |program: &Program| {
+        let mut command = start(program);
+        command.env("AGORA_PG_BIN", &oldest_postgres);
+        Job { label: format!("{} on PostgreSQL 15", program.target), command }
+    };
+    let (integration, unit): (Vec<_>, Vec<_>) =
+        programs.iter().filter(|program| program.target != CLUSTER_PROGRAM).partition(|program| program.is_integration);
+    let statements = integration.iter().filter(|program| STATEMENTS.contains(&program.target.as_str()));
+    let mut jobs: Vec<Job> = integration.iter().copied().map(newest).collect();
+    jobs.extend(statements.copied().map(oldest));
+    jobs.extend(unit.into_iter().map(newest));
+    let mut examples = cluster_tests(paths)?;
+    examples.arg("--doc");
+    jobs.push(Job { label: "examples of the documentation".to_owned(), command: examples });
+    programs::run(jobs).and(wait_for_servers(alive.path()))
 }
 
 /// Waits until all servers of the tests have ended. They end shortly after their test program; a comparison of the host
@@ -164,7 +177,7 @@ fn run_end_to_end(paths: &Paths, images: &Images) -> Result<()> {
     let target = Target::local(paths);
     up::prerequisites(paths, &target)?;
     let mut cargo = cluster_tests(paths)?;
-    cargo.args(["--test", "marketplace", "--", "--test-threads", "1"]).envs(environment(paths)?);
+    cargo.args(["--test", CLUSTER_PROGRAM, "--", "--test-threads", "1"]).envs(environment(paths)?);
     cargo.env("KUBECONFIG", target.kubeconfig()).env("AGORA_BIN", &paths.bin).env("AGORA_STATE", &paths.state);
     cargo
         .env("AGORA_REPO", &paths.repo)

@@ -21,6 +21,8 @@ const OTHERS: [(&str, &str, &str); 4] = [
     ("coredns", "./dns", "tools"),
     ("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", "tools-metrics"),
 ];
+/// The flags of the linker remove debug information; a compiler that makes none takes about a tenth less time.
+const WITHOUT_DEBUG_INFORMATION: &str = "-gcflags=all=-dwarf=false";
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// A required file and the Debian package that contains it. A name without `/` is searched on the PATH.
@@ -221,7 +223,7 @@ fn build_together(paths: &Paths, tools: &[Tool]) -> Result<()> {
     let Some(first) = tools.first() else { return Ok(()) };
     let parts = tempfile::tempdir_in(&paths.bin)?;
     let mut build = first.go("build");
-    build.args(["-trimpath", "-ldflags", &first.flags, "-o"]).arg(parts.path());
+    build.args(["-trimpath", WITHOUT_DEBUG_INFORMATION, "-ldflags", &first.flags, "-o"]).arg(parts.path());
     run(build.args(tools.iter().map(|tool| &tool.package)))?;
     for tool in tools {
         std::fs::rename(parts.path().join(program_name(&tool.package)), paths.bin.join(tool.binary))?;
