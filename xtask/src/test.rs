@@ -42,6 +42,8 @@ pub enum Stage {
     ClusterClean,
 }
 
+/// Test programs that begin before others, so that none of them runs alone in the end.
+const LONGEST: [&str; 5] = ["crash", "data", "outbox", "whole_shop", "catalog"];
 /// The feature that enables the tests on a cluster.
 const CLUSTER_FEATURE: &str = "agora-e2e/cluster-tests";
 /// The test program that needs a cluster.
@@ -123,9 +125,11 @@ fn database(paths: &Paths, programs: &[Program], variables: &[(&'static str, Str
     let (integration, unit): (Vec<_>, Vec<_>) =
         programs.iter().filter(|program| program.target != CLUSTER_PROGRAM).partition(|program| program.is_integration);
     let statements = integration.iter().filter(|program| STATEMENTS.contains(&program.target.as_str()));
-    let mut jobs: Vec<Job> = integration.iter().copied().map(newest).collect();
+    let (long, short): (Vec<_>, Vec<_>) =
+        integration.iter().partition(|program| LONGEST.contains(&program.target.as_str()));
+    let mut jobs: Vec<Job> = long.into_iter().copied().map(newest).collect();
     jobs.extend(statements.copied().map(oldest));
-    jobs.extend(unit.into_iter().map(newest));
+    jobs.extend(short.into_iter().chain(&unit).copied().map(newest));
     let mut examples = cluster_tests(paths)?;
     examples.arg("--doc");
     jobs.push(Job { label: "examples of the documentation".to_owned(), command: examples });

@@ -63,7 +63,6 @@ pub struct Import {
     pub updated: u64,
     /// Lines that describe a product as it was.
     pub unchanged: u64,
-    /// Wrong lines.
     pub failed: u64,
     /// The first 1000 wrong lines.
     pub errors: Vec<ImportFault>,

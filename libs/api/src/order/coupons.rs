@@ -4,7 +4,7 @@ use agora_vocab::Money;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-/// `POST /admin/coupons`.
+/// The body of `POST /admin/coupons`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewCoupon {
@@ -40,7 +40,7 @@ pub struct NewCoupon {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Coupon {
-    /// In capitals.
+    /// In capitals, as it is compared.
     pub code: String,
     /// `percent` or `fixed`.
     pub kind: String,

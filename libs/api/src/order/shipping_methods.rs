@@ -4,7 +4,7 @@ use agora_vocab::Money;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-/// `POST /admin/shipping-methods`.
+/// The body of `POST /admin/shipping-methods`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewShippingMethod {

@@ -43,7 +43,7 @@ pub trait Coupons: Send + Sync {
     ) -> Result<Outcome<Coupon>, SettingError>;
 }
 
-/// Shipping methods.
+/// Shipping methods that admins define.
 #[async_trait]
 pub trait ShippingMethods: Send + Sync {
     async fn shipping_method(&self, code: &MethodCode) -> Result<Option<ShippingMethod>, StoreError>;

@@ -64,7 +64,7 @@ fn kind(c: char) -> Kind {
 /// The character without case. Letters that decompose into no base letter and accent become the letters that are typed for
 /// them.
 fn fold(c: char) -> impl Iterator<Item = char> {
-    c.to_uppercase().flat_map(char::to_lowercase).flat_map(|c| {
+    c.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase).flat_map(|c| {
         let letters: &str = match c {
             'ø' => "o",
             'đ' | 'ð' => "d",
@@ -89,7 +89,7 @@ mod tests {
     fn equal_words_in_other_case_accents_and_composition_are_equal() {
         let cases = [
             ("Café CAFÉ cafe\u{301}", vec!["cafe"; 3]),
-            ("Straße STRASSE", vec!["strasse"; 2]),
+            ("Straße STRASSE STRAẞE", vec!["strasse"; 3]),
             ("ΣΊΣΥΦΟΣ Σίσυφος", vec!["σισυφοσ"; 2]),
             ("İstanbul ISTANBUL ıstanbul", vec!["istanbul"; 3]),
             ("Кресло КРЕСЛО", vec!["кресло"; 2]),

@@ -13,14 +13,14 @@ pub struct AccountExport {
     pub user: User,
     /// Time of the last change of the account.
     pub updated_at: OffsetDateTime,
-    /// Oldest first.
+    /// The oldest one first.
     pub addresses: Vec<BookEntry>,
-    /// Newest first.
+    /// The newest one first.
     pub sessions: Vec<StoredSession>,
     /// Whether older sessions are left out.
     pub has_more_sessions: bool,
     pub email_change: Option<RequestedEmailChange>,
-    /// Newest first.
+    /// The newest one first.
     pub password_resets: Vec<RequestedReset>,
 }
 

@@ -12,7 +12,7 @@ use Field::{Each, Whole};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookEvent {
     pub id: Uuid,
-    /// Its type.
+    /// Its type, like `order.paid`.
     pub kind: String,
     /// When it happened.
     pub at: OffsetDateTime,
