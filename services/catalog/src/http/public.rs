@@ -29,10 +29,12 @@ pub(super) fn routes() -> Routes<CatalogService> {
         .on(ADJUST_STOCK, inventory)
 }
 
-/// `GET /products?category=&q=&sort=&expand=&limit=&cursor=&offset=&currency=`
+/// `GET /products?category=&q=&sort=&expand=&limit=&cursor=&offset=&currency=`, or `GET /products?ids=&currency=`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
+    /// Ids with commas between: exactly these products, in this order, without those that do not exist.
+    pub ids: Option<String>,
     pub category: Option<String>,
     pub q: Option<String>,
     pub sort: Option<String>,
@@ -54,13 +56,29 @@ async fn list(
     Query(query): Query<ListQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let ListQuery { category, q, sort, expand, limit, cursor, offset, currency } = query;
-    let page = PageQuery { limit, cursor, offset }.parse()?;
-    let listing = wire::listing(category.as_deref(), q.as_deref(), sort.as_deref(), expand.as_deref(), page)?;
+    let ListQuery { ids, category, q, sort, expand, limit, cursor, offset, currency } = query;
     let client = Client::of(&headers, currency.as_deref(), &catalog)?;
-    let page = catalog.list(&listing, &client.languages, client.currency).await?;
+    let page = if let Some(ids) = ids {
+        let others = [&category, &q, &sort, &expand, &limit, &cursor, &offset];
+        let ids = ids_of_list(&ids, others.iter().all(|other| other.is_none()))?;
+        catalog.list_by_ids(&ids, &client.languages, client.currency).await?
+    } else {
+        let page = PageQuery { limit, cursor, offset }.parse()?;
+        let listing = wire::listing(category.as_deref(), q.as_deref(), sort.as_deref(), expand.as_deref(), page)?;
+        catalog.list(&listing, &client.languages, client.currency).await?
+    };
     let headers = client.headers(&page.items);
     Ok((headers, Json(wire::page(page, &client))).into_response())
+}
+
+/// Parses the ids of a list of products that has no parameter but `ids` and `currency`.
+fn ids_of_list(text: &str, alone: bool) -> Result<Vec<ProductId>, Problem> {
+    let invalid = |message: &str| Problem::new(StatusCode::BAD_REQUEST, "INVALID_QUERY").field("ids", message);
+    if !alone {
+        return Err(invalid("must not be combined with other parameters than currency"));
+    }
+    let ids: Result<Vec<ProductId>, _> = text.split(',').map(str::parse).collect();
+    wire::product_ids("ids", ids.map_err(|_| invalid("must be UUIDs with commas between"))?)
 }
 
 async fn one(
