@@ -82,6 +82,8 @@ pub(super) fn entry(
         }
         "SIGNING_KEY_FILE" => file(File::secret(signing_secret(&plan.name), "current.pem", "signing.pem")),
         "JWKS_FILE" => file(File { source: Source::ConfigMap, name: jwks_name(&plan.name), key: JWKS, path: JWKS }),
+        // Elsewhere the service's default: the schema is in the documentation.
+        "GRAPHQL_INTROSPECTION" if plan.profile == Profile::Development => setting("Enabled".to_owned()),
         // Receivers of a developer's own. Elsewhere the service's defaults: HTTPS to public addresses.
         "WEBHOOK_PLAIN_HTTP" | "WEBHOOK_PRIVATE_ADDRESSES" if plan.profile == Profile::Development => {
             setting("Enabled".to_owned())
