@@ -1,13 +1,13 @@
 //! The cost of a field before anything runs. An operation that costs too much is refused. Must not know the schema.
 
 /// Largest cost of an operation. A field costs 1 and what its children cost, unless it has a cost of its own.
-pub const COST_MAX: usize = 5_000;
+pub const COST_MAX: usize = 10_000;
 
 /// Cost of a field that asks a service.
 const CALL: usize = 10;
 
 /// Cost of a change: a request has at most 19 of them.
-const CHANGE: usize = 250;
+const CHANGE: usize = 500;
 
 /// Cost of a field with a password or its answer, more than half of [`COST_MAX`]: a request tries one password.
 const CREDENTIALS: usize = COST_MAX / 2 + 1;
@@ -31,6 +31,11 @@ pub fn call(children: usize) -> usize {
 pub fn page(limit: i32, children: usize) -> usize {
     let items = if (1..=PAGE_ITEMS_MAX).contains(&limit) { limit } else { PAGE_ITEMS_MAX };
     call(children.saturating_mul(usize::try_from(items).unwrap_or(1)))
+}
+
+/// A field that asks a service for a list without pages.
+pub fn list(children: usize) -> usize {
+    call(lines(children))
 }
 
 /// A list that is part of its object.

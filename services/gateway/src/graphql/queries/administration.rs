@@ -62,7 +62,7 @@ impl AdministrationQuery {
     }
 
     /// What happened to a payment, oldest entry first.
-    #[graphql(complexity = "cost::page(0, child_complexity)")]
+    #[graphql(complexity = "cost::list(child_complexity)")]
     async fn payment_log(&self, context: &Context<'_>, id: ID) -> Answer<PaymentLog> {
         Some(caller(context).call(payment::routes::LOG, [&id]).json().await)
     }

@@ -49,7 +49,7 @@ impl CatalogQuery {
     }
 
     /// Units of up to 100 products that can be ordered now.
-    #[graphql(complexity = "cost::page(0, child_complexity)")]
+    #[graphql(complexity = "cost::page(100, child_complexity)")]
     async fn stock(&self, context: &Context<'_>, ids: Vec<ID>) -> Answer<StockLevels> {
         Some(caller(context).call(catalog::routes::STOCK, []).body(&json!({ "ids": ids })).json().await)
     }
@@ -180,13 +180,13 @@ impl AccountQuery {
     }
 
     /// The client's address book.
-    #[graphql(complexity = "cost::page(0, child_complexity)")]
+    #[graphql(complexity = "cost::list(child_complexity)")]
     async fn addresses(&self, context: &Context<'_>) -> Answer<AddressPage> {
         Some(caller(context).call(user::routes::LIST_ADDRESSES, []).json().await)
     }
 
     /// The client's sessions with their devices.
-    #[graphql(complexity = "cost::page(0, child_complexity)")]
+    #[graphql(complexity = "cost::list(child_complexity)")]
     async fn sessions(&self, context: &Context<'_>) -> Answer<SessionPage> {
         Some(caller(context).call(user::routes::LIST_SESSIONS, []).json().await)
     }
