@@ -351,15 +351,15 @@ const OWN: &str = "{
     sessions { items { id current ip userAgent issuedAt usedAt expiresAt } }
     cart { id version total { amount currency decimal } removed { productId variant name quantity reason price { amount } }
         items { id productId variant name imageUrl quantity available priceChanged price { amount } product { name } } }
-    orders(limit: 5) { nextCursor items { _id id number userId status paymentStatus paymentId version expiresAt createdAt updatedAt
-        total { amount } discount { amount } couponCode shippingMethod shippingPrice { amount }
+    orders(limit: 5) { nextCursor items { _id id number userId status paymentStatus paymentId version expiresAt
+        createdAt updatedAt total { amount } discount { amount } couponCode shippingMethod shippingPrice { amount }
         tax { country basisPoints included rounding amount { amount } } shippingAddress { street city country }
         shipments { id sellerId status carrier trackingNumber createdAt deliveredAt items { productId quantity } }
         returns { id status reason resellable amount { amount } items { variant quantity } createdAt updatedAt }
         items { _id productId variant name quantity price unitPrice { amount } total { amount } discount { amount }
             tax { amount } brand category supplier sellerId product { id stock } } } }
-    payments(limit: 5) { items { id orderId orderStatus userId status method captureMethod referenceId authorizationCode responseCode
-        responseMessage createdAt updatedAt nextAction { type url }
+    payments(limit: 5) { items { id orderId orderStatus userId status method captureMethod referenceId
+        authorizationCode responseCode responseMessage createdAt updatedAt nextAction { type url }
         amount { amount } authorised { amount } captured { amount } refunded { amount } } }
     recommendations { items { productId name category imageUrl price { amount } feedbackStats { positiveCount negativeCount }
         reason { type text category productId } } } }";

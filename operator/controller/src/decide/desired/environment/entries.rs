@@ -82,6 +82,8 @@ pub(super) fn entry(
         }
         "SIGNING_KEY_FILE" => file(File::secret(signing_secret(&plan.name), "current.pem", "signing.pem")),
         "JWKS_FILE" => file(File { source: Source::ConfigMap, name: jwks_name(&plan.name), key: JWKS, path: JWKS }),
+        "GRAPHQL_DOCUMENTS" => optional(plan.exposure.persisted_documents.as_ref().map(|_| "Persisted".to_owned())),
+        "GRAPHQL_PERSISTED_DOCUMENTS_FILE" => Ok(persisted_documents(plan).map_or(Entry::Absent, Entry::File)),
         // Elsewhere the service's default: the schema is in the documentation.
         "GRAPHQL_INTROSPECTION" if plan.profile == Profile::Development => setting("Enabled".to_owned()),
         // Receivers of a developer's own. Elsewhere the service's defaults: HTTPS to public addresses.
@@ -92,6 +94,11 @@ pub(super) fn entry(
         // The service uses its default.
         _ => Ok(Entry::Absent),
     }
+}
+
+fn persisted_documents(plan: &Plan) -> Option<File> {
+    let name = plan.exposure.persisted_documents.clone()?;
+    Some(File { source: Source::ConfigMap, name, key: "documents.json", path: "graphql-documents.json" })
 }
 
 /// Absent settings have the defaults of the service.
