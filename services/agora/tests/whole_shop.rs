@@ -358,7 +358,7 @@ const OWN: &str = "{
         returns { id status reason resellable amount { amount } items { variant quantity } createdAt updatedAt }
         items { _id productId variant name quantity price unitPrice { amount } total { amount } discount { amount }
             tax { amount } brand category supplier sellerId product { id stock } } } }
-    payments(limit: 5) { items { id orderId orderStatus userId status method captureMethod referenceId
+    payments(limit: 5) { items { order { number } id orderId orderStatus userId status method captureMethod referenceId
         authorizationCode responseCode responseMessage createdAt updatedAt nextAction { type url }
         amount { amount } authorised { amount } captured { amount } refunded { amount } } }
     recommendations { items { productId name category imageUrl price { amount } feedbackStats { positiveCount negativeCount }
@@ -377,7 +377,7 @@ const CATALOG: &str = "query Catalog($id: ID!) {
 /// What administrators read, with every field that its types have.
 const ADMINISTRATION: &str = "query Administration($payment: ID!) {
     users(limit: 5) { items { id roles } nextCursor }
-    allOrders(limit: 5) { items { id userId } }
+    allOrders(limit: 5) { items { id userId user { _id email } } }
     allNotifications(limit: 5) { items { id userId type priority subject content metadata read readAt mail sentAt openedAt
         createdAt } total }
     paymentLog(id: $payment) { items { at kind referenceId message amount { amount } } }

@@ -6,6 +6,7 @@ mod cost;
 mod execution;
 mod fault;
 mod limits;
+mod loaders;
 mod mutations;
 mod persisted;
 mod queries;

@@ -2,7 +2,9 @@
 
 use agora_api::{List, catalog as api};
 use agora_vocab::ProductId;
-use agora_web::{Command, EntityTags, Identity, Json, PageQuery, Path, Problem, Query, Routes, created, no_content};
+use agora_web::{
+    Command, EntityTags, Identity, Json, PageQuery, Path, Problem, Query, Routes, created, no_content, parse_ids,
+};
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -60,7 +62,7 @@ async fn list(
     let client = Client::of(&headers, currency.as_deref(), &catalog)?;
     let page = if let Some(ids) = ids {
         let others = [&category, &q, &sort, &expand, &limit, &cursor, &offset];
-        let ids = ids_of_list(&ids, others.iter().all(|other| other.is_none()))?;
+        let ids: Vec<ProductId> = parse_ids(&ids, others.iter().all(|other| other.is_none()))?;
         catalog.list_by_ids(&ids, &client.languages, client.currency).await?
     } else {
         let page = PageQuery { limit, cursor, offset }.parse()?;
@@ -69,16 +71,6 @@ async fn list(
     };
     let headers = client.headers(&page.items);
     Ok((headers, Json(wire::page(page, &client))).into_response())
-}
-
-/// Parses the ids of a list of products that has no parameter but `ids` and `currency`.
-fn ids_of_list(text: &str, alone: bool) -> Result<Vec<ProductId>, Problem> {
-    let invalid = |message: &str| Problem::new(StatusCode::BAD_REQUEST, "INVALID_QUERY").field("ids", message);
-    if !alone {
-        return Err(invalid("must not be combined with other parameters than currency"));
-    }
-    let ids: Result<Vec<ProductId>, _> = text.split(',').map(str::parse).collect();
-    wire::product_ids("ids", ids.map_err(|_| invalid("must be UUIDs with commas between"))?)
 }
 
 async fn one(

@@ -1,4 +1,4 @@
-//! The execution of one request: limits, the persisted documents, time. Must not know any type of the schema.
+//! The execution of one request: limits, the persisted documents, time. Must not know any field of the schema.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -13,9 +13,10 @@ use super::{
     caller::Caller,
     fault::{request_error, with_code},
     limits::{Excess, check_document, check_text},
+    loaders::loader,
     persisted::{PersistedDocuments, sha256},
     schema::{ShopSchema, schema},
-    types::catalog::Products,
+    types::{accounts::User, catalog::Product, orders::Order},
 };
 use crate::{
     clients::upstream::Upstreams,
@@ -111,10 +112,11 @@ impl GraphQl {
         check_document(&document, introspection).map_err(excess)?;
         let Inner { upstreams, ids, process, .. } = &*self.0;
         let caller = Caller::new(upstreams.clone(), ids.clone(), headers);
-        let process = process.clone();
-        let products = Products::loader(caller.clone(), move |load| process.track(load));
-        let mut request =
-            Request::new(text).variables(Variables::from_json(variables.into())).data(caller).data(products);
+        let products = loader::<Product>(caller.clone(), process.clone());
+        let orders = loader::<Order>(caller.clone(), process.clone());
+        let users = loader::<User>(caller.clone(), process.clone());
+        let request = Request::new(text).variables(Variables::from_json(variables.into()));
+        let mut request = request.data(caller).data(products).data(orders).data(users);
         request.operation_name = name;
         request.set_parsed_query(document);
         Ok(request)

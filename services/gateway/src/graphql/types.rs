@@ -26,4 +26,4 @@ macro_rules! pages {
         }
     )*};
 }
-use pages;
+pub(crate) use pages;

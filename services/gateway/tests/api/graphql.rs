@@ -70,6 +70,15 @@ fn order(number: usize) -> Value {
     })
 }
 
+fn payment(number: usize) -> Value {
+    json!({
+        "id": id(number), "orderId": id(number), "orderStatus": null, "userId": CALLER, "status": "captured",
+        "amount": money(7996), "authorised": money(7996), "captured": money(7996), "refunded": money(0), "method": "card",
+        "captureMethod": "automatic", "nextAction": null, "referenceId": null, "authorizationCode": null,
+        "responseCode": null, "responseMessage": null, "createdAt": TIME, "updatedAt": TIME,
+    })
+}
+
 fn user() -> Value {
     json!({
         "id": CALLER, "email": "ada@example.com", "firstname": null, "lastname": null, "username": null, "name": "Ada",
@@ -102,6 +111,7 @@ fn shop(call: &Call) -> Option<Response> {
         ("POST", ["orders"]) => (201, order(1)),
         (_, ["orders"] | ["admin", "orders"]) => (200, list((0..20).map(order).collect())),
         (_, ["orders", _]) => (200, order(1)),
+        (_, ["payments"]) => (200, list((0..20).map(payment).collect())),
         (_, ["admin", "users"]) => (200, list(vec![user()])),
         ("POST", ["auth", "register"]) => (201, user()),
         (_, ["auth", "login"]) => {
@@ -285,6 +295,24 @@ async fn gw3_the_products_of_all_lines_are_read_with_one_call() {
 
     gateway.ask("{ orders { items { items { product { id } } } } }").await.expect(200);
     assert_eq!(upstream.take().len(), 2, "nothing is kept for another request");
+}
+
+#[tokio::test]
+async fn gw3_the_orders_of_payments_and_the_users_of_orders_are_read_with_one_call() {
+    let (upstream, gateway) = open().await;
+    let ids = (0..20).map(id).collect::<Vec<_>>();
+    let answer = gateway.ask("{ payments { items { order { id } } } }").await.expect(200);
+    let orders: Vec<_> = ids.iter().map(|id| json!({ "order": { "id": id } })).collect();
+    assert_eq!(answer.body, json!({ "data": { "payments": { "items": orders } } }));
+    let calls = upstream.take();
+    assert_eq!(calls.len(), 2, "{calls:?}");
+    assert!(calls[1].starts_with("GET /api/v1/orders?ids="), "{calls:?}");
+
+    let answer = gateway.ask("{ allOrders { items { user { email } } } }").await.expect(200);
+    let users = vec![json!({ "user": { "email": "ada@example.com" } }); 20];
+    assert_eq!(answer.body, json!({ "data": { "allOrders": { "items": users } } }));
+    let calls = upstream.take();
+    assert_eq!(calls[1..], [format!("GET /api/v1/admin/users?ids={CALLER}")]);
 }
 
 #[tokio::test]

@@ -1,9 +1,13 @@
 //! Users with their addresses and sessions, and the tokens of a login.
 
+use agora_api::{Route, user};
 use async_graphql::{ComplexObject, ID, SimpleObject};
 use serde::Deserialize;
 
-use crate::graphql::scalars::{DateTime, Long};
+use crate::graphql::{
+    loaders::ListedById,
+    scalars::{DateTime, Long},
+};
 
 /// A user as the user and administrators see it.
 #[derive(Clone, Deserialize, SimpleObject)]
@@ -33,6 +37,14 @@ impl User {
     /// The same as `id`.
     #[graphql(name = "_id")]
     async fn same_id(&self) -> &ID {
+        &self.id
+    }
+}
+
+impl ListedById for User {
+    const LIST: Route = user::routes::LIST_ALL;
+
+    fn object_id(&self) -> &ID {
         &self.id
     }
 }

@@ -3,10 +3,11 @@
 use async_graphql::{ComplexObject, Context, ID, SimpleObject};
 use serde::Deserialize;
 
-use super::catalog::{Product, product_of};
+use super::catalog::Product;
 use crate::graphql::{
     cost,
     fault::Answer,
+    loaders::linked,
     scalars::{Long, Money},
 };
 
@@ -50,7 +51,7 @@ pub struct CartItem {
 #[ComplexObject]
 impl CartItem {
     async fn product(&self, context: &Context<'_>) -> Answer<Product> {
-        product_of(context, &self.product_id).await
+        linked(context, &self.product_id).await
     }
 }
 

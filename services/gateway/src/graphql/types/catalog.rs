@@ -2,22 +2,17 @@
 
 use std::collections::HashMap;
 
-use agora_api::catalog::routes;
-use async_graphql::{
-    ComplexObject, Context, ID, Json, SimpleObject,
-    dataloader::{DataLoader, HashMapCache, Loader},
-};
+use agora_api::{Route, catalog::routes};
+use async_graphql::{ComplexObject, Context, ID, Json, SimpleObject};
 use serde::Deserialize;
 
 use crate::graphql::{
-    caller::{Caller, caller},
+    caller::caller,
     cost,
-    fault::{Answer, Fault},
+    fault::Answer,
+    loaders::ListedById,
     scalars::{DateTime, Money},
 };
-
-/// Products that one call reads at most: a limit of the catalog.
-const BATCH_MAX: usize = 100;
 
 /// A product that is for sale.
 #[derive(Clone, Deserialize, SimpleObject)]
@@ -138,33 +133,10 @@ super::pages! {
     StockLevels of StockLevel;
 }
 
-/// Products by id: those that the fields of a request need at the same time are read with one call, and each once.
-pub type ProductLoader = DataLoader<Products, HashMapCache>;
+impl ListedById for Product {
+    const LIST: Route = routes::LIST;
 
-/// Reads products for a [`ProductLoader`].
-pub struct Products(Caller);
-
-impl Products {
-    /// The loader of one request. `spawn` runs its calls.
-    pub fn loader(
-        caller: Caller,
-        spawn: impl Fn(futures::future::BoxFuture<'static, ()>) + Send + Sync + 'static,
-    ) -> ProductLoader {
-        DataLoader::with_cache(Self(caller), spawn, HashMapCache::default()).max_batch_size(BATCH_MAX)
+    fn object_id(&self) -> &ID {
+        &self.id
     }
-}
-
-impl Loader<String> for Products {
-    type Value = Product;
-    type Error = Fault;
-
-    async fn load(&self, ids: &[String]) -> Result<HashMap<String, Product>, Fault> {
-        let page: ProductPage = self.0.call(routes::LIST, []).query("ids", Some(ids.join(","))).json().await?;
-        Ok(page.items.into_iter().map(|product| (product.id.to_string(), product)).collect())
-    }
-}
-
-/// The product with this id; null if it does not exist any more.
-pub async fn product_of(context: &Context<'_>, id: &ID) -> Answer<Product> {
-    context.data_unchecked::<ProductLoader>().load_one(id.to_string()).await.transpose()
 }

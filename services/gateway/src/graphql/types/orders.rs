@@ -1,15 +1,17 @@
 //! Orders with their lines, parcels and returns, and what an order may use: coupons, shipping methods, tax rules.
 
+use agora_api::{Route, order};
 use async_graphql::{ComplexObject, Context, ID, SimpleObject};
 use serde::Deserialize;
 
 use super::{
-    accounts::PostalAddress,
-    catalog::{Product, product_of},
+    accounts::{PostalAddress, User},
+    catalog::Product,
 };
 use crate::graphql::{
     cost,
     fault::Answer,
+    loaders::{ListedById, linked},
     scalars::{DateTime, Long, Money},
 };
 
@@ -60,10 +62,23 @@ impl Order {
         &self.id
     }
 
+    /// Who placed it; for administrators.
+    async fn user(&self, context: &Context<'_>) -> Answer<User> {
+        linked(context, &self.user_id).await
+    }
+
     /// The same as `items`.
     #[graphql(complexity = "cost::lines(child_complexity)")]
     async fn products(&self) -> &Vec<OrderProduct> {
         &self.items
+    }
+}
+
+impl ListedById for Order {
+    const LIST: Route = order::routes::LIST;
+
+    fn object_id(&self) -> &ID {
+        &self.id
     }
 }
 
@@ -106,7 +121,7 @@ impl OrderProduct {
 
     /// The product as it is now; null if it does not exist any more.
     async fn product(&self, context: &Context<'_>) -> Answer<Product> {
-        product_of(context, &self.product_id).await
+        linked(context, &self.product_id).await
     }
 }
 
@@ -248,7 +263,7 @@ pub struct TopProduct {
 impl TopProduct {
     /// The product as it is now; null if it does not exist any more.
     async fn product(&self, context: &Context<'_>) -> Answer<Product> {
-        product_of(context, &self.product_id).await
+        linked(context, &self.product_id).await
     }
 }
 

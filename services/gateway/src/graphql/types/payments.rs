@@ -1,12 +1,18 @@
 //! Payments and refunds.
 
-use async_graphql::{ID, SimpleObject};
+use async_graphql::{ComplexObject, Context, ID, SimpleObject};
 use serde::Deserialize;
 
-use crate::graphql::scalars::{DateTime, Money};
+use super::orders::Order;
+use crate::graphql::{
+    fault::Answer,
+    loaders::linked,
+    scalars::{DateTime, Money},
+};
 
 /// A payment as its payer and administrators see it.
 #[derive(Clone, Deserialize, SimpleObject)]
+#[graphql(complex)]
 #[serde(rename_all = "camelCase")]
 pub struct Payment {
     pub id: ID,
@@ -36,6 +42,14 @@ pub struct Payment {
     pub response_message: Option<String>,
     pub created_at: DateTime,
     pub updated_at: DateTime,
+}
+
+#[ComplexObject]
+impl Payment {
+    /// The order that it pays.
+    async fn order(&self, context: &Context<'_>) -> Answer<Order> {
+        linked(context, &self.order_id).await
+    }
 }
 
 /// What a payer must do before the payment can go on.

@@ -3,9 +3,10 @@
 use async_graphql::{ComplexObject, Context, ID, SimpleObject};
 use serde::Deserialize;
 
-use super::catalog::{Product, product_of};
+use super::catalog::Product;
 use crate::graphql::{
     fault::Answer,
+    loaders::linked,
     scalars::{Long, Money},
 };
 
@@ -88,7 +89,7 @@ pub struct Recommendation {
 impl Recommendation {
     /// The product as it is now; null if it does not exist any more.
     async fn product(&self, context: &Context<'_>) -> Answer<Product> {
-        product_of(context, &self.product_id).await
+        linked(context, &self.product_id).await
     }
 }
 
