@@ -22,7 +22,7 @@ scalar!(Long, "Long", "A whole number of up to 53 bits, which every JSON parser 
 #[derive(Clone, Debug, Deserialize, SimpleObject)]
 #[graphql(complex)]
 pub struct Money {
-    /// Minor units.
+    /// In minor units of the currency.
     pub amount: Long,
     /// An ISO 4217 code.
     pub currency: String,

@@ -88,7 +88,7 @@ impl DemoMutation {
         Some(sign_up(caller(context), &input).await)
     }
 
-    /// Logs in.
+    /// Opens a session with a password.
     #[graphql(complexity = "cost::credentials(child_complexity)")]
     async fn signin(&self, context: &Context<'_>, input: SigninInput) -> Answer<SigninResult> {
         Some(caller(context).call(user::routes::LOGIN, []).body(&input).json().await)

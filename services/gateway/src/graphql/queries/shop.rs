@@ -136,9 +136,9 @@ struct SearchFilter {
     q: Option<String>,
     category: Option<String>,
     brand: Option<String>,
-    /// Minor units.
+    /// In minor units of the currency.
     min_price: Option<Long>,
-    /// Minor units.
+    /// In minor units of the currency.
     max_price: Option<Long>,
     /// Only products of which units can be ordered.
     in_stock: Option<bool>,

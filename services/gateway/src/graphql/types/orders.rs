@@ -138,7 +138,7 @@ pub struct Tax {
     pub amount: Money,
 }
 
-/// A parcel.
+/// A parcel with units of an order.
 #[derive(Clone, Deserialize, SimpleObject)]
 #[serde(rename_all = "camelCase")]
 pub struct Shipment {
