@@ -52,7 +52,12 @@ const LAYOUTS: &[Layout] = &[
     },
     Layout {
         sources: "services/gateway/src",
-        rooms: &[("config", &[]), ("clients", &[]), ("http", &["config", "clients"])],
+        rooms: &[
+            ("config", &[]),
+            ("clients", &[]),
+            ("graphql", &["config", "clients"]),
+            ("http", &["config", "clients", "graphql"]),
+        ],
         closed: true,
     },
     service("services/user/src"),

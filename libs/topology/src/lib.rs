@@ -98,6 +98,9 @@ pub const GATEWAY: Service = Service {
     env: &[
         "CORS_ORIGINS",
         "LEGACY_ALIASES",
+        "GRAPHQL_INTROSPECTION",
+        "GRAPHQL_DOCUMENTS",
+        "GRAPHQL_PERSISTED_DOCUMENTS_FILE",
         "USER_URL",
         "CATALOG_URL",
         "CART_URL",

@@ -42,6 +42,20 @@ pub struct Exposure {
     /// profiles.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub legacy_aliases: Option<LegacyAliases>,
+    /// The ConfigMap with the documents that the GraphQL API executes, by their SHA-256 in hexadecimal. Default: it executes any
+    /// document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub persisted_documents: Option<PersistedDocuments>,
+}
+
+/// A ConfigMap in the namespace of the Marketplace, with a JSON object under the key `documents.json`. Pods that start need it;
+/// running ones read a change within two minutes.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PersistedDocuments {
+    /// Name of the ConfigMap.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
 }
 
 /// The kind of route to the gateway.

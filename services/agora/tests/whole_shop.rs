@@ -181,6 +181,22 @@ impl Shop {
         product["id"].as_str().unwrap().to_owned()
     }
 
+    /// The data of a GraphQL request; fails if there is any error.
+    async fn graphql(&self, token: &str, key: &str, query: &str, variables: Value) -> Value {
+        let answer = self.try_graphql(token, key, query, variables).await;
+        assert!(answer.get("errors").is_none(), "{query}: {answer}");
+        answer["data"].clone()
+    }
+
+    async fn try_graphql(&self, token: &str, key: &str, query: &str, variables: Value) -> Value {
+        let request = self.http.post(format!("{}/graphql", self.gateway)).header("idempotency-key", key);
+        let request = request.json(&json!({ "query": query, "variables": variables }));
+        let request = if token.is_empty() { request } else { request.bearer_auth(token) };
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{query}");
+        answer.json().await.unwrap()
+    }
+
     /// Retries an order with the same key, like a client without a response, until it is paid, and returns its id. A payment
     /// whose charge never reached the provider is `failed`; its order is then paid by `POST /payments`.
     async fn insist(&self, token: &str, key: &str, body: &Value) -> String {
@@ -343,6 +359,132 @@ async fn buys_from_the_cart(shop: &Shop) {
     };
     comes_true("what one shopper bought is recommended to another", recommended).await;
     shop.books_agree().await;
+}
+
+/// The client's own data with every field that its types have.
+const OWN: &str = "{
+    me { _id id email firstname lastname username name phone roles status createdAt updatedAt
+        preferences { promotions orderUpdates recommendations } }
+    addresses { items { id recipient street city state postalCode country } total }
+    sessions { items { id current ip userAgent issuedAt usedAt expiresAt } }
+    cart { id version total { amount currency decimal } removed { productId variant name quantity reason price { amount } }
+        items { id productId variant name imageUrl quantity available priceChanged price { amount } product { name } } }
+    orders(limit: 5) { nextCursor items { _id id number userId status paymentStatus paymentId version expiresAt
+        createdAt updatedAt total { amount } discount { amount } couponCode shippingMethod shippingPrice { amount }
+        tax { country basisPoints included rounding amount { amount } } shippingAddress { street city country }
+        shipments { id sellerId status carrier trackingNumber createdAt deliveredAt items { productId quantity } }
+        returns { id status reason resellable amount { amount } items { variant quantity } createdAt updatedAt }
+        items { _id productId variant name quantity price unitPrice { amount } total { amount } discount { amount }
+            tax { amount } brand category supplier sellerId product { id stock } } } }
+    payments(limit: 5) { items { order { number } id orderId orderStatus userId status method captureMethod referenceId
+        authorizationCode responseCode responseMessage createdAt updatedAt nextAction { type url }
+        amount { amount } authorised { amount } captured { amount } refunded { amount } } }
+    recommendations { items { productId name category imageUrl price { amount } feedbackStats { positiveCount negativeCount }
+        reason { type text category productId } } } }";
+
+/// The public catalog with every field that its types have.
+const CATALOG: &str = "query Catalog($id: ID!) {
+    product(id: $id) { _id id name description sku price unitPrice { amount currency } stock quantity category brand supplier
+        imageUrl sellerId version createdAt updatedAt
+        variants { items { id productId name sku options stock version price { amount } ownPrice { amount } createdAt } } }
+    products(filter: { category: \"Lighting\" }, sort: \"name\", limit: 5) { items { id } nextCursor total }
+    stock(ids: [$id]) { items { productId stock } }
+    categories { items { id name version createdAt updatedAt } }
+    brands { items { id } } }";
+
+/// What administrators read, with every field that its types have.
+const ADMINISTRATION: &str = "query Administration($payment: ID!) {
+    users(limit: 5) { items { id roles } nextCursor }
+    allOrders(limit: 5) { items { id userId user { _id email } } }
+    allNotifications(limit: 5) { items { id userId type priority subject content metadata read readAt mail sentAt openedAt
+        createdAt } total }
+    paymentLog(id: $payment) { items { at kind referenceId message amount { amount } } }
+    topProducts { refreshedAt items { productId name units orders revenue { amount } product { name } } }
+    coupons { items { code kind uses active } } shippingMethods { items { code name countries } }
+    taxRules { items { country basisPoints rounding } } suppliers { items { name } } locations { items { name } }
+    warehouses { items { id name priority locationId location version createdAt updatedAt } } }";
+
+#[tokio::test]
+async fn gw4_a_shopper_buys_over_graphql_in_one_process() {
+    buys_over_graphql(&Shop::open_as(ONE_PROCESS).await).await;
+}
+
+#[tokio::test]
+async fn gw4_a_shopper_buys_over_graphql_from_services_in_processes_of_their_own() {
+    buys_over_graphql(&Shop::open_as(FOUR_PROCESSES).await).await;
+}
+
+async fn buys_over_graphql(shop: &Shop) {
+    let admin = shop.login(ADMIN.0, ADMIN.1).await;
+    let lamp =
+        "mutation { addProduct(input: { name: \"Lamp\", price: 19.99, quantity: 5, category: \"Lighting\" }) { _id } }";
+    let product = shop.graphql(&admin, "a", lamp, json!({})).await["addProduct"]["_id"].clone();
+    let refused = shop.try_graphql("", "a", lamp, json!({})).await;
+    assert_eq!(refused["errors"][0]["extensions"]["code"], "NO_TOKEN", "{refused}");
+
+    let sign_up =
+        "mutation S($email: String!) { signup(input: { name: \"Ada\", email: $email, password: \"correct horse\",
+        preferences: { promotions: false } }) { access_token user { _id preferences { promotions orderUpdates } } } }";
+    let signed_up = shop.graphql("", "s", sign_up, json!({ "email": "ada@example.com" })).await["signup"].clone();
+    assert_eq!(signed_up["user"]["preferences"], json!({ "promotions": false, "orderUpdates": true }));
+    let token = signed_up["access_token"].as_str().unwrap();
+
+    let add = "mutation A($id: ID!) { addCartItem(input: { productId: $id, quantity: 2 }) { total { amount } } }";
+    let added = shop.graphql(token, "c", add, json!({ "id": product })).await;
+    assert_eq!(added["addCartItem"]["total"]["amount"], 3998);
+    let create = "mutation { createOrder(input: {}) { id status total { amount } } }";
+    let order = shop.graphql(token, "o", create, json!({})).await["createOrder"].clone();
+    assert_eq!((&order["status"], &order["total"]["amount"]), (&json!("pending"), &json!(3998)));
+    assert_eq!(shop.graphql(token, "o", create, json!({})).await["createOrder"], order, "the same key, the same order");
+    let pay = "mutation P($id: ID!) { payOrder(input: { orderId: $id, method: \"card\", token: \"tok_ok\" }) {
+        id status orderStatus } }";
+    let paid = shop.graphql(token, "p", pay, json!({ "id": order["id"] })).await["payOrder"].clone();
+    assert_eq!((&paid["status"], &paid["orderStatus"]), (&json!("captured"), &json!("paid")));
+
+    let own = shop.graphql(token, "r", OWN, json!({})).await;
+    assert_eq!(own["orders"]["items"][0]["items"][0]["product"], json!({ "id": product, "stock": 3 }));
+    assert_eq!(own["orders"]["items"][0]["items"][0]["price"], 19.99);
+    assert_eq!(own["me"]["_id"], signed_up["user"]["_id"]);
+    let catalog = shop.graphql("", "r", CATALOG, json!({ "id": product })).await;
+    assert_eq!((&catalog["product"]["quantity"], &catalog["stock"]["items"][0]["stock"]), (&json!(3), &json!(3)));
+    shop.graphql(&admin, "r", ADMINISTRATION, json!({ "payment": paid["id"] })).await;
+    let found = async || {
+        let search = "{ search(filter: { q: \"lamp\" }) { total totalIsLowerBound nextCursor correctedQuery items { id }
+            facets { inStock category { value count } brand { value } price { currency from below count } } }
+            suggestions(q: \"lam\") { items { text kind productId } } products(filter: { q: \"lamp\" }) { items { id } } }";
+        let answer = shop.try_graphql("", "r", search, json!({})).await;
+        answer["data"]["search"]["items"][0]["id"] == product && answer.get("errors").is_none()
+    };
+    comes_true("the search finds the product", found).await;
+    nothing_of_others_is_seen(shop, &[&order["id"], &paid["id"], &signed_up["user"]["_id"]]).await;
+}
+
+/// Another user gets `NOT_FOUND` for ids of an order, a payment and a user, and the refusal of each list of administrators.
+async fn nothing_of_others_is_seen(shop: &Shop, [order, payment, user]: &[&Value; 3]) {
+    let stranger = shop.shopper().await;
+    let foreign = "query F($order: ID!, $payment: ID!, $user: ID!) { order(id: $order) { id } payment(id: $payment) { id }
+        fetchOrdersById(id: $order) { _id } fetchUserById(_id: $user) { _id } payments(orderId: $order) { items { id } } }";
+    let variables = json!({ "order": order, "payment": payment, "user": user });
+    let answer = shop.try_graphql(&stranger, "f", foreign, variables).await;
+    let codes: BTreeMap<_, _> = answer["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| (error["path"][0].as_str().unwrap(), error["extensions"]["code"].as_str().unwrap()))
+        .collect();
+    let expected = ["order", "payment", "fetchOrdersById", "fetchUserById"].map(|field| (field, "NOT_FOUND"));
+    assert_eq!(codes, expected.into(), "{answer}");
+    assert_eq!(answer["data"]["payments"]["items"], json!([]));
+
+    let administration =
+        "{ fetchAllUsers { _id } fetchAllOrders { _id } users { items { id } } allOrders { items { id } } }";
+    let answer = shop.try_graphql(&stranger, "f", administration, json!({})).await;
+    let errors = answer["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 4);
+    assert!(errors.iter().all(|error| error["extensions"]["code"] == "FORBIDDEN"), "{answer}");
+    let cancel = "mutation C($order: ID!) { cancelOrder(id: $order) { id } }";
+    let answer = shop.try_graphql(&stranger, "f", cancel, json!({ "order": order })).await;
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "NOT_FOUND", "{answer}");
 }
 
 #[tokio::test]

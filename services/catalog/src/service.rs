@@ -108,24 +108,47 @@ impl CatalogService {
         currency: Option<Currency>,
     ) -> Result<ProductPage, Error> {
         let mut page = self.store.page(listing).await?;
-        if page.items.is_empty() {
-            return Ok(page);
+        self.add_localized(&mut page.items, languages, currency).await?;
+        Ok(page)
+    }
+
+    /// Returns the existing products among `ids`, in the order of the ids, as one page like those of [`list`](Self::list).
+    pub async fn list_by_ids(
+        &self,
+        ids: &[ProductId],
+        languages: &Languages,
+        currency: Option<Currency>,
+    ) -> Result<ProductPage, Error> {
+        let mut items = self.many(ids).await?;
+        self.add_localized(&mut items, languages, currency).await?;
+        Ok(ProductPage { items, total: None, next: None, terms: BTreeMap::new() })
+    }
+
+    /// Reads the translations among which a client with these languages chooses, and the prices in its currency.
+    async fn add_localized(
+        &self,
+        items: &mut [Listed],
+        languages: &Languages,
+        currency: Option<Currency>,
+    ) -> Result<(), Error> {
+        if items.is_empty() {
+            return Ok(());
         }
-        let ids: Vec<ProductId> = page.items.iter().map(|listed| listed.product.id).collect();
+        let ids: Vec<ProductId> = items.iter().map(|listed| listed.product.id).collect();
         let wanted = languages.wanted(&self.language);
         if !wanted.is_empty() {
             let mut translations = self.store.translations(&ids, &wanted).await?;
-            for Listed { product, .. } in &mut page.items {
+            for Listed { product, .. } in &mut *items {
                 product.details.translations = translations.remove(&product.id).unwrap_or_default();
             }
         }
         if let Some(currency) = currency {
             let mut prices = self.store.prices(&ids, currency).await?;
-            for Listed { product, .. } in &mut page.items {
+            for Listed { product, .. } in items {
                 product.details.prices = prices.remove(&product.id).unwrap_or_default();
             }
         }
-        Ok(page)
+        Ok(())
     }
 
     /// Returns a product, or [`Error::NotFound`] if it does not exist or is deleted.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, str::FromStr};
 
-use agora_chassis::{Ports, Reader};
+use agora_chassis::{Ports, Reader, WatchedFile};
 use agora_outbound::transport::Origin;
 use agora_web::TokenSettings;
 use axum::http::HeaderValue;
@@ -17,6 +17,12 @@ pub struct Config {
     pub origins: Origins,
     /// Whether compatibility routes are served.
     pub legacy_aliases: LegacyAliases,
+    /// Whether GraphQL clients may ask for the schema.
+    pub introspection: Introspection,
+    /// Which GraphQL documents are executed.
+    pub documents: Documents,
+    /// GraphQL documents by the SHA-256 of their text, as a JSON object.
+    pub persisted_documents: Option<WatchedFile>,
     /// Base URL of each service by name, for example "http://shop-user:3001".
     pub upstreams: BTreeMap<&'static str, String>,
 }
@@ -36,6 +42,46 @@ impl FromStr for LegacyAliases {
             "Enabled" => Ok(Self::Enabled),
             "Disabled" => Ok(Self::Disabled),
             _ => Err("must be Enabled or Disabled"),
+        }
+    }
+}
+
+/// Whether GraphQL clients may ask for the schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Introspection {
+    Enabled,
+    Disabled,
+}
+
+impl FromStr for Introspection {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "Enabled" => Ok(Self::Enabled),
+            "Disabled" => Ok(Self::Disabled),
+            _ => Err("must be Enabled or Disabled"),
+        }
+    }
+}
+
+/// Which GraphQL documents are executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Documents {
+    /// Any; those of the list also by their hash.
+    Any,
+    /// Those of the list alone.
+    Persisted,
+}
+
+impl FromStr for Documents {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "Any" => Ok(Self::Any),
+            "Persisted" => Ok(Self::Persisted),
+            _ => Err("must be Any or Persisted"),
         }
     }
 }
@@ -68,11 +114,22 @@ fn origin(text: &str) -> Result<HeaderValue, &'static str> {
 impl Config {
     /// Reports all invalid settings at once.
     pub fn read(reader: &mut Reader) -> Self {
+        let documents = reader.default("GRAPHQL_DOCUMENTS", Documents::Any);
+        let persisted_documents = reader.optional_file("GRAPHQL_PERSISTED_DOCUMENTS_FILE");
+        if documents == Documents::Persisted && persisted_documents.is_none() {
+            reader.fault(
+                "GRAPHQL_DOCUMENTS",
+                "Persisted needs a list of documents: set GRAPHQL_PERSISTED_DOCUMENTS_FILE",
+            );
+        }
         Self {
             ports: Ports::read(reader, agora_topology::GATEWAY.port, agora_topology::GATEWAY.internal_port),
             tokens: TokenSettings::read(reader),
             origins: reader.default("CORS_ORIGINS", Origins::default()),
             legacy_aliases: reader.default("LEGACY_ALIASES", LegacyAliases::Disabled),
+            introspection: reader.default("GRAPHQL_INTROSPECTION", Introspection::Disabled),
+            documents,
+            persisted_documents,
             upstreams: agora_topology::ALL
                 .iter()
                 .filter(|service| service.behind_gateway)
@@ -118,6 +175,13 @@ mod tests {
         for wanted in ["USER_URL has a value that cannot be used", "CATALOG_URL is not set", "PAYMENT_URL is not set"] {
             assert!(faults.contains(wanted), "{faults}");
         }
+    }
+
+    #[test]
+    fn gw4_executing_listed_documents_alone_needs_a_list() {
+        let pairs = BTreeMap::from([("GRAPHQL_DOCUMENTS".to_owned(), "Persisted".to_owned())]);
+        let faults = settings_from("gateway", &pairs, Config::read).unwrap_err().to_string();
+        assert!(faults.contains("set GRAPHQL_PERSISTED_DOCUMENTS_FILE"), "{faults}");
     }
 
     #[test]

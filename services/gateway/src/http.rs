@@ -3,18 +3,20 @@
 pub mod compat;
 mod content_policy;
 mod front;
+mod graphql;
 mod headers;
 mod proxy;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use agora_vocab::Ids;
+use agora_chassis::Process;
 use agora_web::{PortSettings, Routes, TokenVerifier};
 use axum::Router;
 
 use crate::{
     clients::upstream::Upstreams,
     config::{LegacyAliases, Origins},
+    graphql::{GraphQl, Settings},
 };
 
 /// Time-out until a response begins: longer than the services' own, so that their error reaches the client.
@@ -29,18 +31,22 @@ pub struct Front {
     pub origins: Origins,
     /// Whether compatibility routes are served.
     pub legacy_aliases: LegacyAliases,
-    /// Generates idempotency keys for compatibility routes.
-    pub ids: Arc<dyn Ids>,
+    /// Settings of the GraphQL API.
+    pub graphql: Settings,
+    /// Generates idempotency keys for compatibility routes, and runs the calls of the GraphQL API.
+    pub process: Process,
 }
 
 /// The whole router with all layers.
 pub fn router(upstreams: Upstreams, front: Front) -> Router {
-    let Front { verifier, origins, legacy_aliases, ids } = front;
+    let Front { verifier, origins, legacy_aliases, graphql, process } = front;
     let aliases = match legacy_aliases {
-        LegacyAliases::Enabled => compat::routes(upstreams.clone(), ids),
+        LegacyAliases::Enabled => compat::routes(upstreams.clone(), process.ids()),
         LegacyAliases::Disabled => Routes::new(),
     };
-    let routes = Routes::new().merge(front::routes()).merge(proxy::routes().with_state(upstreams)).merge(aliases);
+    let graphql = graphql::routes(GraphQl::new(graphql, upstreams.clone(), process));
+    let proxy = proxy::routes().with_state(upstreams);
+    let routes = Routes::new().merge(front::routes()).merge(proxy).merge(graphql).merge(aliases);
     let settings = PortSettings {
         verifier: Some(verifier),
         timeout: ANSWER_BEGINS_MAX,

@@ -5,6 +5,7 @@
 
 mod clients;
 mod config;
+mod graphql;
 mod http;
 
 use agora_chassis::{Ports, Process, Routers, settings};
@@ -12,7 +13,8 @@ use anyhow::Context as _;
 use futures::future::BoxFuture;
 
 pub use clients::upstream::{Call, UpstreamError, Upstreams};
-pub use config::{Config, LegacyAliases, Origins};
+pub use config::{Config, Documents, Introspection, LegacyAliases, Origins};
+pub use graphql::{ListFault, PersistedDocuments, Settings as GraphQlSettings, sdl, sha256};
 pub use http::{
     ANSWER_BEGINS_MAX, Front,
     compat::{Alias, Document, table},
@@ -26,8 +28,12 @@ pub fn start(process: Process) -> BoxFuture<'static, anyhow::Result<(Ports, Rout
 
 /// Starts the gateway; returns what to serve.
 pub fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, Routers)> {
-    let Config { ports, tokens, origins, legacy_aliases, upstreams } = config;
+    let Config { ports, tokens, origins, legacy_aliases, introspection, documents, persisted_documents, upstreams } =
+        config;
     let upstreams = Upstreams::new(upstreams, process).context("the client of the services")?;
-    let front = Front { verifier: tokens.verifier(process), origins, legacy_aliases, ids: process.ids() };
+    let persisted = PersistedDocuments::open(persisted_documents).context("GRAPHQL_PERSISTED_DOCUMENTS_FILE")?;
+    let graphql = GraphQlSettings { introspection, documents, persisted };
+    let verifier = tokens.verifier(process);
+    let front = Front { verifier, origins, legacy_aliases, graphql, process: process.clone() };
     Ok((ports, Routers { public: router(upstreams, front), internal: axum::Router::new() }))
 }

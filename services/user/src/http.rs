@@ -58,7 +58,7 @@ fn caller(identity: Identity) -> Caller {
 }
 
 fn user_to_wire(user: User) -> wire::User {
-    let User { id, email, profile, roles, status, preferences, created_at } = user;
+    let User { id, email, profile, roles, status, preferences, created_at, updated_at } = user;
     let name = profile.whole_name();
     let Profile { firstname, lastname, username, name: _, phone } = profile;
     wire::User {
@@ -77,6 +77,7 @@ fn user_to_wire(user: User) -> wire::User {
             recommendations: preferences.recommendations,
         },
         created_at,
+        updated_at,
     }
 }
 

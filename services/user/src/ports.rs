@@ -63,6 +63,9 @@ pub trait AccountControl: Send + Sync {
     /// A page of accounts, newest first.
     async fn page(&self, listing: &Listing) -> Result<Page<User>, UserError>;
 
+    /// Those of these accounts that exist, in any order.
+    async fn many(&self, ids: &[UserId]) -> Result<Vec<User>, UserError>;
+
     /// Blocks an account, which ends its sessions, or activates it. Stores the events `user.updated` and, for a blocked
     /// account, `user.revoked`. `None` if there is no such account.
     async fn set_status(

@@ -178,6 +178,8 @@ pub struct ExposurePlan {
     pub cors_origins: Vec<String>,
     /// Whether the compatibility routes are served.
     pub legacy_aliases: LegacyAliases,
+    /// The ConfigMap with the only documents that the GraphQL API executes.
+    pub persisted_documents: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -388,5 +390,6 @@ fn exposure(spec: &agora_crd::MarketplaceSpec) -> ExposurePlan {
         ingress,
         cors_origins: exposure.cors_origins.clone(),
         legacy_aliases: exposure.legacy_aliases.unwrap_or(aliases),
+        persisted_documents: exposure.persisted_documents.as_ref().map(|documents| documents.name.clone()),
     }
 }

@@ -304,6 +304,28 @@ fn the_catalog_gets_the_language_of_the_spec_and_a_change_of_it_restarts_the_cat
 }
 
 #[test]
+fn gw4_the_gateway_gets_the_list_of_graphql_documents_and_introspection_in_development_alone() {
+    let body = |fixture: &Fixture, kind: Kind, name: &str| {
+        let key = ObjectKey::new(kind, name);
+        fixture.objects().into_iter().find(|object| object.key == key).unwrap().body
+    };
+    let mut fixture = Fixture::new(MINIMAL).migrated();
+    let data = body(&fixture, Kind::ConfigMap, "shop-gateway")["data"].clone();
+    assert_eq!(data["GRAPHQL_INTROSPECTION"], "Enabled");
+    assert_eq!(data["GRAPHQL_DOCUMENTS"], serde_json::Value::Null);
+    let production = body(&Fixture::new(PRODUCTION).migrated(), Kind::ConfigMap, "main-gateway");
+    assert_eq!(production["data"]["GRAPHQL_INTROSPECTION"], serde_json::Value::Null);
+
+    let documents = agora_crd::PersistedDocuments { name: "storefront-documents".to_owned() };
+    fixture.market.spec.exposure.persisted_documents = Some(documents);
+    let data = body(&fixture, Kind::ConfigMap, "shop-gateway")["data"].clone();
+    assert_eq!(data["GRAPHQL_DOCUMENTS"], "Persisted");
+    assert_eq!(data["GRAPHQL_PERSISTED_DOCUMENTS_FILE"], "/etc/agora/graphql-documents.json");
+    let pods = body(&fixture, Kind::Deployment, "shop-gateway")["spec"]["template"]["spec"]["volumes"].to_string();
+    assert!(pods.contains("storefront-documents") && pods.contains("documents.json"), "{pods}");
+}
+
+#[test]
 fn re4_a_service_that_caches_gets_the_address_of_redis_its_password_and_the_schedule_of_the_spec() {
     let mut fixture = Fixture::new(MINIMAL).migrated();
     let settings = |fixture: &Fixture, service: &str| {

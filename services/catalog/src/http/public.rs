@@ -2,7 +2,9 @@
 
 use agora_api::{List, catalog as api};
 use agora_vocab::ProductId;
-use agora_web::{Command, EntityTags, Identity, Json, PageQuery, Path, Problem, Query, Routes, created, no_content};
+use agora_web::{
+    Command, EntityTags, Identity, Json, PageQuery, Path, Problem, Query, Routes, created, no_content, parse_ids,
+};
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -29,10 +31,12 @@ pub(super) fn routes() -> Routes<CatalogService> {
         .on(ADJUST_STOCK, inventory)
 }
 
-/// `GET /products?category=&q=&sort=&expand=&limit=&cursor=&offset=&currency=`
+/// `GET /products?category=&q=&sort=&expand=&limit=&cursor=&offset=&currency=`, or `GET /products?ids=&currency=`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
+    /// Ids with commas between: exactly these products, in this order, without those that do not exist.
+    pub ids: Option<String>,
     pub category: Option<String>,
     pub q: Option<String>,
     pub sort: Option<String>,
@@ -54,11 +58,17 @@ async fn list(
     Query(query): Query<ListQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let ListQuery { category, q, sort, expand, limit, cursor, offset, currency } = query;
-    let page = PageQuery { limit, cursor, offset }.parse()?;
-    let listing = wire::listing(category.as_deref(), q.as_deref(), sort.as_deref(), expand.as_deref(), page)?;
+    let ListQuery { ids, category, q, sort, expand, limit, cursor, offset, currency } = query;
     let client = Client::of(&headers, currency.as_deref(), &catalog)?;
-    let page = catalog.list(&listing, &client.languages, client.currency).await?;
+    let page = if let Some(ids) = ids {
+        let others = [&category, &q, &sort, &expand, &limit, &cursor, &offset];
+        let ids: Vec<ProductId> = parse_ids(&ids, others.iter().all(|other| other.is_none()))?;
+        catalog.list_by_ids(&ids, &client.languages, client.currency).await?
+    } else {
+        let page = PageQuery { limit, cursor, offset }.parse()?;
+        let listing = wire::listing(category.as_deref(), q.as_deref(), sort.as_deref(), expand.as_deref(), page)?;
+        catalog.list(&listing, &client.languages, client.currency).await?
+    };
     let headers = client.headers(&page.items);
     Ok((headers, Json(wire::page(page, &client))).into_response())
 }

@@ -3,6 +3,7 @@
 
 mod aliases;
 mod collection;
+mod graphql;
 mod hostile;
 mod pages;
 mod streams;
@@ -12,7 +13,9 @@ use std::collections::BTreeMap;
 
 use agora_api::Policy;
 use agora_chassis::{Process, WatchedFile};
-use agora_gateway::{Front, LegacyAliases, Upstreams, router};
+use agora_gateway::{
+    Documents, Front, GraphQlSettings, Introspection, LegacyAliases, PersistedDocuments, Upstreams, router,
+};
 use agora_testkit::{TestApp, TestKeys};
 use agora_vocab::{Role, UserId};
 use agora_web::TokenVerifier;
@@ -37,6 +40,16 @@ struct Gateway {
 }
 
 fn gateway(addresses: BTreeMap<&'static str, String>, legacy_aliases: LegacyAliases) -> Gateway {
+    let persisted = PersistedDocuments::open(None).unwrap();
+    let graphql = GraphQlSettings { introspection: Introspection::Disabled, documents: Documents::Any, persisted };
+    gateway_with(addresses, legacy_aliases, graphql)
+}
+
+fn gateway_with(
+    addresses: BTreeMap<&'static str, String>,
+    legacy_aliases: LegacyAliases,
+    graphql: GraphQlSettings,
+) -> Gateway {
     let process = Process::for_test("gateway");
     let keys = TestKeys::new();
     let set = WatchedFile::fixed(keys.jwks());
@@ -44,7 +57,8 @@ fn gateway(addresses: BTreeMap<&'static str, String>, legacy_aliases: LegacyAlia
         verifier: TokenVerifier::watch(set, TestKeys::ISSUER, TestKeys::AUDIENCE, &process),
         origins: "https://shop.example".parse().unwrap(),
         legacy_aliases,
-        ids: process.ids(),
+        graphql,
+        process: process.clone(),
     };
     let router = router(Upstreams::new(addresses, &process).unwrap(), front);
     Gateway { app: TestApp::new(router.clone()), router, keys }

@@ -4,6 +4,7 @@ use agora_api::{List, order as api};
 use agora_vocab::{AddressText, Invalid, OrderId, Page, Role, UserId};
 use agora_web::{
     Command, Identity, Json, PageQuery, Path, Problem, Query, Routes, Start, created, decode_cursor, encode_cursor,
+    parse_ids,
 };
 use axum::{extract::State, response::Response};
 use serde::Deserialize;
@@ -28,6 +29,17 @@ pub fn routes(service: OrderService) -> Routes {
         .on(CANCEL, cancel)
         .on(LIST_ALL, list_all)
         .with_state(service)
+}
+
+/// `GET /orders?limit=&cursor=&offset=` or `GET /orders?ids=`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    /// Ids with commas between: exactly these orders, without those that the caller must not see.
+    ids: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
+    offset: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -83,9 +95,15 @@ async fn advance(
 async fn list(
     State(service): State<OrderService>,
     identity: Identity,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<ListQuery>,
 ) -> Result<Json<List<api::Order>>, Problem> {
-    let listing = listing(Some(identity.user), &query)?;
+    let ListQuery { ids, limit, cursor, offset } = query;
+    if let Some(ids) = ids {
+        let ids: Vec<OrderId> = parse_ids(&ids, limit.is_none() && cursor.is_none() && offset.is_none())?;
+        let found = service.many(&ids, confined(&identity)).await?;
+        return Ok(Json(List { items: found.iter().map(wire).collect(), total: None, next_cursor: None }));
+    }
+    let listing = listing(Some(identity.user), &PageQuery { limit, cursor, offset })?;
     Ok(Json(page(service.page(&listing).await?)))
 }
 

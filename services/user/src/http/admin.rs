@@ -4,6 +4,7 @@ use agora_api::{List, user as wire};
 use agora_vocab::UserId;
 use agora_web::{
     Command, Identity, Json, PageQuery, Path, Problem, Query, Routes, Start, decode_cursor, encode_cursor, no_content,
+    parse_ids,
 };
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
@@ -16,10 +17,12 @@ pub fn routes() -> Routes<UserService> {
     Routes::new().on(LIST_ALL, list).on(SET_STATUS, set_status).on(ERASE, erase)
 }
 
-/// `GET /admin/users?status=&limit=&cursor=`
+/// `GET /admin/users?status=&limit=&cursor=` or `GET /admin/users?ids=`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
+    /// Ids with commas between: exactly these users, without those that do not exist.
+    ids: Option<String>,
     status: Option<String>,
     limit: Option<String>,
     cursor: Option<String>,
@@ -29,7 +32,12 @@ async fn list(
     State(service): State<UserService>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<List<wire::User>>, Problem> {
-    let ListQuery { status, limit, cursor } = query;
+    let ListQuery { ids, status, limit, cursor } = query;
+    if let Some(ids) = ids {
+        let ids: Vec<UserId> = parse_ids(&ids, status.is_none() && limit.is_none() && cursor.is_none())?;
+        let items = service.many(&ids).await?.into_iter().map(user_to_wire).collect();
+        return Ok(Json(List { items, total: None, next_cursor: None }));
+    }
     let request = PageQuery { limit, cursor, offset: None }.parse()?;
     let before = match &request.start {
         Start::Cursor(cursor) => Some(decode_cursor::<UserId>(cursor)?),

@@ -28,6 +28,13 @@ impl AccountControl for PgUsers {
         Ok(Page { items, total: None, next })
     }
 
+    async fn many(&self, ids: &[UserId]) -> Result<Vec<User>, UserError> {
+        const FIND: &str = include_str!("../../sql/users_by_id.sql");
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+        let rows: Vec<UserRow> = sqlx::query_as(FIND).bind(ids).fetch_all(&mut *self.db.acquire().await?).await?;
+        rows.into_iter().map(User::try_from).collect()
+    }
+
     async fn set_status(
         &self,
         id: UserId,

@@ -119,7 +119,7 @@ impl Sessions for PgUsers {
     async fn live(&self, id: SessionId, user: UserId) -> Result<Option<User>, UserError> {
         let row: Option<UserRow> = sqlx::query_as(
             "select u.id, u.email, u.username, u.firstname, u.lastname, u.name, u.phone, u.roles, u.status,
-                    u.promotions, u.order_updates, u.recommendations, u.created_at
+                    u.promotions, u.order_updates, u.recommendations, u.created_at, u.updated_at
              from auth_session s join users u on u.id = s.user_id
              where s.id = $1 and u.id = $2 and u.status = 'active' and s.ended_at is null and s.expires_at > now()",
         )
@@ -205,7 +205,7 @@ async fn exchange(
 async fn user_of(tx: &mut Tx, id: Uuid) -> Result<User, UserError> {
     let user: UserRow = sqlx::query_as(
         "select id, email, username, firstname, lastname, name, phone, roles, status, promotions, order_updates,
-             recommendations, created_at
+             recommendations, created_at, updated_at
          from users where id = $1",
     )
     .bind(id)

@@ -20,6 +20,13 @@ impl UserService {
         Ok(self.control.page(listing).await?)
     }
 
+    /// Those of these accounts that exist, in the order of the ids. For administrators, which the route ensures.
+    pub async fn many(&self, ids: &[UserId]) -> Result<Vec<User>, Error> {
+        let mut found = self.control.many(ids).await?;
+        found.sort_by_key(|user| ids.iter().position(|id| *id == user.id));
+        Ok(found)
+    }
+
     /// Blocks or activates an account. A blocked account cannot log in, and its sessions have ended. For administrators,
     /// which the route ensures.
     pub async fn set_status(

@@ -30,6 +30,7 @@ async fn id1_registration_returns_the_account_without_the_password() {
         "roles",
         "status",
         "createdAt",
+        "updatedAt",
         "preferences",
     ];
     assert_eq!(names, BTreeSet::from(expected));

@@ -81,6 +81,10 @@ pub(super) fn entry(
         "ENCRYPTION_KEY_PREVIOUS" => file(encryption_key(plan, service, "previous", "previous-encryption-key")),
         "SIGNING_KEY_FILE" => file(File::secret(signing_secret(&plan.name), "current.pem", "signing.pem")),
         "JWKS_FILE" => file(File { source: Source::ConfigMap, name: jwks_name(&plan.name), key: JWKS, path: JWKS }),
+        "GRAPHQL_DOCUMENTS" => optional(plan.exposure.persisted_documents.as_ref().map(|_| "Persisted".to_owned())),
+        "GRAPHQL_PERSISTED_DOCUMENTS_FILE" => Ok(persisted_documents(plan).map_or(Entry::Absent, Entry::File)),
+        // Elsewhere the service's default: the schema is in the documentation.
+        "GRAPHQL_INTROSPECTION" if plan.profile == Profile::Development => setting("Enabled".to_owned()),
         // Receivers of a developer's own. Elsewhere the service's defaults: HTTPS to public addresses.
         "WEBHOOK_PLAIN_HTTP" | "WEBHOOK_PRIVATE_ADDRESSES" if plan.profile == Profile::Development => {
             setting("Enabled".to_owned())
@@ -93,6 +97,11 @@ pub(super) fn entry(
 
 fn encryption_key(plan: &Plan, service: &ServicePlan, key: &'static str, path: &'static str) -> File {
     File::secret(encryption_secret(&plan.name, service.row.name), key, path)
+}
+
+fn persisted_documents(plan: &Plan) -> Option<File> {
+    let name = plan.exposure.persisted_documents.clone()?;
+    Some(File { source: Source::ConfigMap, name, key: "documents.json", path: "graphql-documents.json" })
 }
 
 /// Absent settings have the defaults of the service.
