@@ -11,7 +11,7 @@ use axum::{
 };
 use serde::Serialize;
 
-use crate::{process::Process, telemetry};
+use crate::{process::Process, process_metrics, telemetry};
 
 /// The text format of Prometheus.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -43,11 +43,12 @@ impl Info {
 /// `/livez`, `/readyz`, `/metrics` and `/info` of a process.
 pub fn router(process: &Process, info: Info) -> Router {
     let (process, live, noted) = (process.clone(), process.clone(), process.clone());
-    let metrics = telemetry::metrics_handle();
+    let (metrics, app) = (telemetry::metrics_handle(), process.service());
+    let scraped = move || metrics.render() + &process_metrics::render(app);
     Router::new()
         .route("/livez", get(move || std::future::ready(livez(&live))))
         .route("/readyz", get(move || std::future::ready(readyz(&process))))
-        .route("/metrics", get(move || std::future::ready(([(header::CONTENT_TYPE, METRICS_TYPE)], metrics.render()))))
+        .route("/metrics", get(move || std::future::ready(([(header::CONTENT_TYPE, METRICS_TYPE)], scraped()))))
         .route("/info", get(move || std::future::ready(json(StatusCode::OK, &info.with(noted.notes())))))
 }
 
@@ -112,11 +113,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn metrics_and_info_are_served() {
+    async fn de8_metrics_of_the_work_and_of_the_process_are_served_with_what_it_is() {
         let process = Process::for_test("cart");
         crate::telemetry::metrics_handle();
         metrics::counter!("admin_test_total", "label" => "x").increment(2);
-        assert!(get(&process, "/metrics").await.1.contains("admin_test_total{label=\"x\"} 2"));
+        let (_, metrics) = get(&process, "/metrics").await;
+        assert!(metrics.contains("admin_test_total{label=\"x\"} 2"), "{metrics}");
+        assert!(metrics.contains("\nprocess_resident_memory_bytes{app=\"cart\"} "), "{metrics}");
         assert_eq!(
             get(&process, "/info").await.1,
             format!(r#"{{"services":["cart"],"version":"{}"}}"#, env!("CARGO_PKG_VERSION"))

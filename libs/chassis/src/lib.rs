@@ -11,6 +11,7 @@ mod heartbeat;
 mod newcomers;
 mod pauses;
 mod process;
+mod process_metrics;
 mod readiness;
 mod refusal;
 mod request_body;

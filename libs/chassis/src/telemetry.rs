@@ -26,6 +26,9 @@ const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 const BUCKETS_SECONDS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// Upper bounds of the buckets of every `…_size` histogram, in members of a batch.
+const BUCKETS_SIZE: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1_000.0];
+
 /// Keeps the exporter of spans; what it still holds is sent by [`Guard::flush`].
 #[derive(Debug)]
 #[must_use = "spans are lost when the guard is not flushed at the end"]
@@ -93,10 +96,18 @@ pub fn metrics_handle() -> PrometheusHandle {
     HANDLE.get_or_init(install_recorder).clone()
 }
 
+/// The value of a series as `/metrics` shows it, for tests: `name`, or `name{label="value"}` with the labels in their order. `None`
+/// if there is no such series.
+pub fn series_value(series: &str) -> Option<f64> {
+    let shown = metrics_handle().render();
+    shown.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+}
+
 fn install_recorder() -> PrometheusHandle {
-    let seconds = Matcher::Suffix("_seconds".to_owned());
+    let suffix = |end: &str| Matcher::Suffix(end.to_owned());
     let recorder = PrometheusBuilder::new()
-        .set_buckets_for_metric(seconds, &BUCKETS_SECONDS)
+        .set_buckets_for_metric(suffix("_seconds"), &BUCKETS_SECONDS)
+        .and_then(|builder| builder.set_buckets_for_metric(suffix("_size"), &BUCKETS_SIZE))
         .unwrap_or_else(|_| PrometheusBuilder::new())
         .build_recorder();
     let handle = recorder.handle();

@@ -64,6 +64,17 @@ pub enum Failure {
     Poison(#[source] BoxError),
 }
 
+impl Failure {
+    /// Label of `processing_errors_total`.
+    const fn error_type(&self) -> &'static str {
+        match self {
+            Self::Again(_) => "again",
+            Self::Defect(_) => "defect",
+            Self::Poison(_) => "poison",
+        }
+    }
+}
+
 /// Events in the order of their partitions; a handler may apply some and fail, and then gets all of them again.
 type Handler = Arc<dyn Fn(Vec<Envelope>) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync>;
 
@@ -90,7 +101,7 @@ pub fn consume<H>(
         service: process.service(),
         clock: process.clock(),
         ids: process.ids(),
-        kafka: process.dependency("kafka"),
+        kafka: process.dependency("kafka").measured_by("kafka_connection_status"),
         shutdown: process.shutdown(),
     });
     process.supervise("consumer", move || worker.clone().run());
@@ -275,9 +286,10 @@ impl Worker {
         let reason = match &parsed {
             // Without the error's own text, which may quote the message.
             Err(error) => {
+                self.count_error("malformed");
                 format!("no envelope: {:?} error at line {} column {}", error.classify(), error.line(), error.column())
             }
-            Ok(envelope) => match self.handle_one(envelope).await {
+            Ok(envelope) => match self.handle_one(envelope).await.inspect_err(|e| self.count_error(e.error_type())) {
                 Ok(()) => {
                     self.count(message, "handled");
                     return Attempt::Done;
@@ -319,6 +331,12 @@ impl Worker {
         metrics::histogram!("consumer_event_duration_seconds", "service" => self.service)
             .record(started.elapsed().as_secs_f64());
         result
+    }
+
+    /// A failed attempt to handle an event.
+    fn count_error(&self, error_type: &'static str) {
+        metrics::counter!("processing_errors_total", "service" => self.service, "error_type" => error_type)
+            .increment(1);
     }
 
     fn count(&self, message: &Incoming, outcome: &'static str) {

@@ -41,7 +41,7 @@ pub fn relay(db: Db, producer: Producer, process: &Process) {
         producer,
         service: process.service(),
         ids: process.ids(),
-        kafka: process.dependency("kafka"),
+        kafka: process.dependency("kafka").measured_by("kafka_connection_status"),
         process: process.clone(),
         shutdown: process.shutdown(),
     };

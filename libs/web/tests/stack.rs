@@ -129,7 +129,7 @@ async fn what_was_made_says_where_it_is() {
 }
 
 #[tokio::test]
-async fn metrics_have_the_route_and_not_the_path() {
+async fn de9_http_metrics_have_method_route_and_status_and_not_the_path() {
     let app = app();
     app.get("/items/7").await.expect(200);
     app.get("/secret-path").await.expect(404);

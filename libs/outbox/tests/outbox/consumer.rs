@@ -2,10 +2,16 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use agora_chassis::Process;
+use agora_chassis::{
+    Process,
+    telemetry::{metrics_handle, series_value},
+};
 use agora_events::{DeadLetterEvent, Envelope, Topic, topics};
 use agora_kafka::{Config, Outgoing, Producer};
 use agora_outbox::{DedupKey, Failure, claim_key, consume, relay};
@@ -208,4 +214,51 @@ async fn ms4_handled_messages_are_committed_and_not_delivered_to_the_next_member
 
     assert_eq!(*given.lock().expect("no panic"), [5, 5, 5]);
     second.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn de11_a_group_that_is_behind_shows_its_lag_until_it_has_caught_up() {
+    metrics_handle();
+    let (db, config) = (database().await, broker("lag").await);
+    Producer::new(&config).send_all(&messages(3, 4)).await.expect("sent");
+    let (process, stopped) = (Process::for_test("lagging"), Arc::new(AtomicBool::new(true)));
+    let stop = stopped.clone();
+    consume(db, &config, "lagging", TOPICS, &process, move |_| {
+        let stopped = stop.load(Ordering::SeqCst);
+        Box::pin(async move { if stopped { Err(Failure::Again("not yet".into())) } else { Ok(()) } })
+    });
+    let shows = |series: &'static str, value: f64| async move { series_value(series) == Some(value) };
+    let lag = "kafka_consumergroup_lag{consumergroup=\"lagging\",topic=\"order-events\"}";
+
+    until("the lag is shown", || shows(lag, 12.0)).await;
+    assert_eq!(series_value("kafka_connection_status{service=\"lagging\"}"), Some(1.0));
+    stopped.store(false, Ordering::SeqCst);
+
+    until("no lag is shown", || shows(lag, 0.0)).await;
+    let errors = series_value("processing_errors_total{service=\"lagging\",error_type=\"again\"}");
+    assert!(errors.is_some_and(|errors| errors >= 3.0), "each of three partitions was tried: {errors:?}");
+    process.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn de10_each_failed_attempt_to_handle_an_event_is_counted_by_its_kind() {
+    metrics_handle();
+    let (db, config) = (database().await, broker("errors").await);
+    let mut batch = messages(1, 2);
+    let garbage = Outgoing { payload: b"\xff no JSON".to_vec(), ..batch[0].clone() };
+    batch.push(garbage);
+    Producer::new(&config).send_all(&batch).await.expect("sent");
+    let process = Process::for_test("failing");
+    consume(db, &config, "failing", TOPICS, &process, |envelopes| {
+        let first = envelopes.iter().any(|envelope| envelope.seq == 1);
+        let failure = if first { Failure::Poison("no".into()) } else { Failure::Defect("no".into()) };
+        Box::pin(async move { Err(failure) })
+    });
+    let count =
+        |kind: &str| series_value(&format!("processing_errors_total{{service=\"failing\",error_type=\"{kind}\"}}"));
+
+    until("the last message failed", || async { count("malformed").is_some() }).await;
+
+    assert_eq!((count("poison"), count("defect"), count("malformed")), (Some(1.0), Some(5.0), Some(1.0)));
+    process.end().await;
 }
