@@ -183,6 +183,9 @@ pub trait DeadLetters: Send + Sync + std::fmt::Debug {
         size: PageSize,
     ) -> Result<Page<DeadLetter>, StoreError>;
 
+    /// How many are open, counted up to a thousand.
+    async fn open_dead_letters(&self) -> Result<u32, StoreError>;
+
     /// A dead letter with its message.
     async fn find_dead_letter(&self, id: Uuid) -> Result<Option<DeadLetter>, StoreError>;
 

@@ -105,6 +105,9 @@ pub async fn sweep(service: NotificationService, shutdown: CancellationToken) ->
             Ok(waiting) => metrics::gauge!("mail_queue_waiting").set(waiting as f64),
             Err(error) => tracing::debug!(error = chain(&error), "could not count the mails that wait"),
         }
+        if let Err(error) = service.measure_dead_letters().await {
+            tracing::debug!(error = chain(&error), "could not count the open dead letters");
+        }
         keep_up_webhooks(service.webhooks()).await;
         if round % SWEEP_ROUNDS == 0
             && let Err(error) = service.sweep().await
