@@ -4,6 +4,7 @@
 //! environment, the clock and the random source, and that spawns tasks.
 
 pub mod admin;
+mod captured_log;
 mod clock;
 mod connection;
 mod connections;
@@ -26,6 +27,7 @@ pub mod telemetry;
 pub mod trace;
 mod watched;
 
+pub use captured_log::CapturedLog;
 pub use clock::{SystemClock, SystemIds};
 pub use connection::IDLE_CONNECTION_MAX;
 pub use heartbeat::Heartbeat;

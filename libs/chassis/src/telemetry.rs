@@ -9,9 +9,13 @@ use opentelemetry::{KeyValue, trace::TracerProvider as _};
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::{
     Resource,
-    trace::{Sampler, SdkTracerProvider},
+    trace::{Sampler, SdkTracer, SdkTracerProvider},
 };
-use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, filter::filter_fn, layer::SubscriberExt as _, registry::LookupSpan,
+    util::SubscriberInitExt as _,
+};
 
 use crate::{
     settings::{Reader, settings},
@@ -28,6 +32,9 @@ const BUCKETS_SECONDS: [f64; 14] =
 
 /// Upper bounds of the buckets of every `…_size` histogram, in members of a batch.
 const BUCKETS_SIZE: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1_000.0];
+
+/// Spans that only give fields to log lines.
+const SPANS_OF_LOGS: [&str; 2] = ["task", "consume"];
 
 /// Keeps the exporter of spans; what it still holds is sent by [`Guard::flush`].
 #[derive(Debug)]
@@ -80,9 +87,9 @@ pub fn init_with(name: &'static str, config: &Config) -> anyhow::Result<Guard> {
     let filter = EnvFilter::try_new(&config.filter).context("RUST_LOG is not a filter")?;
     let provider = config.otlp_endpoint.as_ref().map(|endpoint| tracer_provider(name, endpoint, config.sampled));
     let provider = provider.transpose()?;
-    let exported = provider.as_ref().map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(name)));
+    let exported = provider.as_ref().map(|provider| exported_spans(provider.tracer(name)));
     if exported.is_some() {
-        trace::spans_are_exported(config.sampled);
+        trace::spans_are_exported();
     }
     Registry::default().with(filter).with(exported).with(json_lines()).try_init().context("logs were set up before")?;
     log_panics();
@@ -131,8 +138,27 @@ fn tracer_provider(name: &'static str, endpoint: &str, share: f64) -> anyhow::Re
     Ok(builder.with_sampler(sampler).with_batch_exporter(exporter).build())
 }
 
+/// Spans as they are exported, with warnings and errors as their events. Not the spans of tasks: they last as long as the process,
+/// and what a task does are traces of their own.
+fn exported_spans<S>(tracer: SdkTracer) -> impl Layer<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    let wanted = |metadata: &Metadata<'_>| {
+        if metadata.is_span() { !SPANS_OF_LOGS.contains(&metadata.name()) } else { *metadata.level() <= Level::WARN }
+    };
+    tracing_opentelemetry::layer()
+        .with_tracer(tracer)
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        .with_context_activation(false)
+        .with_filter(filter_fn(wanted))
+}
+
 /// One JSON object a line; the fields of the event on top, those of its spans (`request_id`, `trace_id`) in `spans`.
-fn json_lines<S>() -> tracing_subscriber::fmt::Layer<
+pub(crate) fn json_lines<S>() -> tracing_subscriber::fmt::Layer<
     S,
     SpanFields,
     tracing_subscriber::fmt::format::Format<tracing_subscriber::fmt::format::Json>,
@@ -152,46 +178,16 @@ fn log_panics() {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io,
-        sync::{Arc, Mutex},
-    };
-
-    use tracing_subscriber::{Registry, fmt::MakeWriter, layer::SubscriberExt as _};
-
-    use crate::{settings_from, watched::WatchedSecret};
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl<'a> MakeWriter<'a> for Lines {
-        type Writer = Self;
-
-        fn make_writer(&'a self) -> Self {
-            self.clone()
-        }
-    }
+    use crate::{CapturedLog, settings_from, watched::WatchedSecret};
 
     fn logged(work: impl FnOnce()) -> String {
-        let lines = Lines::default();
-        let subscriber = Registry::default().with(super::json_lines().with_writer(lines.clone()));
-        tracing::subscriber::with_default(subscriber, work);
-        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+        let log = CapturedLog::start();
+        work();
+        log.text()
     }
 
     #[test]
-    fn a_line_is_json_with_the_request_and_the_trace() {
+    fn de15_a_line_is_json_with_the_request_and_the_trace() {
         let line = logged(|| {
             tracing::info_span!("request", request_id = "r-1", trace_id = "t-1").in_scope(|| {
                 tracing::info_span!("query").in_scope(|| tracing::info!(rows = 2, "found"));
@@ -229,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn no_secret_is_ever_logged() {
+    fn de15_no_secret_is_ever_logged() {
         let pairs = [("DATABASE_URL", "hunter2"), ("PORT", "hunter2")].map(|(n, v)| (n.to_owned(), v.to_owned()));
         let lines = logged(|| {
             let secret = WatchedSecret::fixed("hunter2");

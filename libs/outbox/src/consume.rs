@@ -26,6 +26,7 @@ use tracing::Instrument;
 
 use crate::{
     backoff::backoff,
+    consumer_span,
     dead_letter::{DeadLetterDraft, printable, store},
     epochs::Epochs,
     partition_queues::{Completion, InFlight, PartitionQueues},
@@ -215,10 +216,11 @@ impl Worker {
             messages().map(|message| serde_json::from_slice(&message.payload)).collect();
         let handled = match parsed {
             Ok(envelopes) if envelopes.len() > 1 => {
-                let span =
-                    tracing::info_span!(parent: None, "consume", consumer = self.consumer, events = envelopes.len());
+                let traces = envelopes.iter().filter_map(|envelope| Some((envelope.id, envelope.trace.clone()?)));
+                let span = consumer_span::of_batch(self.consumer, envelopes.len());
                 let _permit = self.handlers.acquire().await;
-                matches!(self.handle(&envelopes).instrument(span).await, Some(Ok(())))
+                let handled = trace::follow_all(traces.collect(), span, self.handle(&envelopes)).await;
+                matches!(handled, Some(Ok(())))
             }
             _ => false,
         };
@@ -289,15 +291,17 @@ impl Worker {
                 self.count_error("malformed");
                 format!("no envelope: {:?} error at line {} column {}", error.classify(), error.line(), error.column())
             }
-            Ok(envelope) => match self.handle_one(envelope).await.inspect_err(|e| self.count_error(e.error_type())) {
-                Ok(()) => {
-                    self.count(message, "handled");
-                    return Attempt::Done;
+            Ok(envelope) => {
+                match self.handle_one(message, envelope).await.inspect_err(|e| self.count_error(e.error_type())) {
+                    Ok(()) => {
+                        self.count(message, "handled");
+                        return Attempt::Done;
+                    }
+                    Err(Failure::Again(error)) => return Attempt::Again(anyhow::anyhow!(error)),
+                    Err(Failure::Defect(error)) if !last => return Attempt::Defect(anyhow::anyhow!(error)),
+                    Err(Failure::Defect(error) | Failure::Poison(error)) => format!("{:#}", anyhow::anyhow!(error)),
                 }
-                Err(Failure::Again(error)) => return Attempt::Again(anyhow::anyhow!(error)),
-                Err(Failure::Defect(error)) if !last => return Attempt::Defect(anyhow::anyhow!(error)),
-                Err(Failure::Defect(error) | Failure::Poison(error)) => format!("{:#}", anyhow::anyhow!(error)),
-            },
+            }
         };
         let reason = printable(&reason);
         let draft = DeadLetterDraft { consumer: self.consumer, message, envelope, reason: &reason, attempts, first_at };
@@ -309,11 +313,15 @@ impl Worker {
         Attempt::Done
     }
 
-    async fn handle_one(&self, envelope: &Envelope) -> Result<(), Failure> {
-        let span = tracing::info_span!("handle", event.id = %envelope.id, event.kind = envelope.kind);
+    async fn handle_one(&self, message: &Incoming, envelope: &Envelope) -> Result<(), Failure> {
+        let span = consumer_span::of_event(self.consumer, message, envelope);
         let parent = envelope.trace.as_deref().map(Parent::of_traceparent).unwrap_or_default();
-        let handled = trace::follow(parent, span, self.handle(std::slice::from_ref(envelope))).await;
-        handled.unwrap_or_else(|| Err(Failure::Defect("the handler panicked".into())))
+        let handled = trace::follow(parent, span.clone(), self.handle(std::slice::from_ref(envelope))).await;
+        let handled = handled.unwrap_or_else(|| Err(Failure::Defect("the handler panicked".into())));
+        if handled.is_err() {
+            span.record("otel.status_code", "ERROR");
+        }
+        handled
     }
 
     /// Calls the handler; `None` if it panicked.

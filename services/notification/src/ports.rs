@@ -132,6 +132,8 @@ pub struct DueMail {
     pub tracking: Option<Uuid>,
     /// `number` also identifies the lease.
     pub attempt: Attempt,
+    /// W3C `traceparent` of what the mail is about.
+    pub trace: Option<String>,
     /// Time since the mail was queued.
     pub queued_for: Duration,
     /// The user as of now; `None` if no event has named the user yet.

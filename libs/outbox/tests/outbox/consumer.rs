@@ -14,12 +14,13 @@ use agora_chassis::{
 };
 use agora_events::{DeadLetterEvent, Envelope, Topic, topics};
 use agora_kafka::{Config, Outgoing, Producer};
-use agora_outbox::{DedupKey, Failure, claim_key, consume, relay};
+use agora_outbox::{DedupKey, Failure, NewEvent, claim_key, consume, emit, relay};
 use agora_postgres::{Db, unavailable};
 use agora_testkit::message_id;
+use agora_vocab::Epoch;
 use uuid::Uuid;
 
-use crate::fixture::{aggregate, broker, consume_all, database, message, until};
+use crate::fixture::{TestEvent, aggregate, broker, consume_all, database, message, until};
 
 const TOPICS: &[Topic] = &[topics::ORDER];
 
@@ -260,5 +261,46 @@ async fn de10_each_failed_attempt_to_handle_an_event_is_counted_by_its_kind() {
     until("the last message failed", || async { count("malformed").is_some() }).await;
 
     assert_eq!((count("poison"), count("defect"), count("malformed")), (Some(1.0), Some(5.0), Some(1.0)));
+    process.end().await;
+}
+
+/// Appends an event for each of the batch that no event caused.
+async fn answer(db: &Db, process: &Process, envelopes: &[Envelope]) -> anyhow::Result<()> {
+    let mut tx = db.begin().await?;
+    for cause in envelopes.iter().filter(|envelope| envelope.causation_id.is_none()) {
+        let event = TestEvent::It(cause.seq);
+        let (seq, causation) = (cause.seq, Some(cause.id));
+        let answer = NewEvent { event: &event, aggregate: aggregate(9), seq, correlation: None, causation };
+        emit(&mut tx, &*process.ids(), Epoch::default(), answer).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn de14_an_event_that_an_event_of_a_batch_causes_belongs_to_that_events_trace() {
+    let (db, config) = (database().await, broker("traces").await);
+    let trace_of = |seq: i64| format!("{seq:032x}");
+    let mut batch = messages(1, 6);
+    for (message, seq) in batch.iter_mut().zip(1..) {
+        let mut envelope: serde_json::Value = serde_json::from_slice(&message.payload).expect("JSON");
+        envelope["trace"] = format!("00-{}-00f067aa0ba902b7-01", trace_of(seq)).into();
+        message.payload = envelope.to_string().into_bytes();
+    }
+    Producer::new(&config).send_all(&batch).await.expect("sent");
+    let process = Process::for_test("tracing");
+    let (for_handler, of_handler) = (db.clone(), process.clone());
+    consume(db.clone(), &config, "tracing", TOPICS, &process, move |envelopes| {
+        let (db, process) = (for_handler.clone(), of_handler.clone());
+        Box::pin(async move { answer(&db, &process, &envelopes).await.map_err(|error| Failure::Again(error.into())) })
+    });
+    relay(db, Producer::new(&config), &process);
+
+    let caused = |envelope: &&Envelope| envelope.causation_id.is_some();
+    let received = consume_all(&config, topics::ORDER, |all| all.iter().filter(caused).count() >= 6).await;
+    for answer in received.iter().filter(caused) {
+        let trace = answer.trace.as_deref().expect("a trace");
+        assert_eq!(trace.split('-').nth(1), Some(trace_of(answer.seq).as_str()), "{trace}");
+    }
     process.end().await;
 }
