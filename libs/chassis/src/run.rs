@@ -100,6 +100,7 @@ async fn until_signalled(services: Vec<Service>) -> anyhow::Result<()> {
         settings(name, |reader| (reader.default("ADMIN_PORT", ADMIN_PORT), telemetry::Config::read(reader)))?;
     let guard = telemetry::init_with(name, &logs)?;
     let process = Process::new(name);
+    telemetry::export_metrics(&process, &logs)?;
     let stop = async {
         let signal = signals.received().await;
         tracing::info!(signal, "shutting down");

@@ -18,6 +18,8 @@ use tracing_subscriber::{
 };
 
 use crate::{
+    otlp_metrics,
+    process::Process,
     settings::{Reader, settings},
     span_fields::SpanFields,
     trace,
@@ -25,6 +27,10 @@ use crate::{
 
 /// How long one export of spans may take.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Interval at which metrics are sent over OTLP, in milliseconds: the default, and the shortest.
+const METRICS_INTERVAL_MS: u64 = 60_000;
+const METRICS_INTERVAL_MS_MIN: u64 = 1_000;
 
 /// Upper bounds of the buckets of every `…_seconds` histogram, in seconds.
 const BUCKETS_SECONDS: [f64; 14] =
@@ -59,8 +65,11 @@ impl Guard {
 pub struct Config {
     /// Which events are logged: `RUST_LOG`, "info" if not set.
     pub filter: String,
-    /// Where spans go over gRPC: `OTEL_EXPORTER_OTLP_ENDPOINT`; nowhere if not set.
+    /// Where spans and metrics go over gRPC: `OTEL_EXPORTER_OTLP_ENDPOINT`; nowhere if not set.
     pub otlp_endpoint: Option<String>,
+    /// Interval at which metrics are sent there: `OTEL_METRIC_EXPORT_INTERVAL` in milliseconds, a minute if not set. `None`: they
+    /// are not, `OTEL_METRICS_EXPORTER` being "none".
+    pub metrics_every: Option<Duration>,
     /// Share of the traces begun here that are exported, 0 to 1: `OTEL_TRACES_SAMPLER_ARG`, 1 if not set.
     pub sampled: f64,
 }
@@ -71,8 +80,26 @@ impl Config {
         Self {
             filter: reader.default("RUST_LOG", "info".to_owned()),
             otlp_endpoint: reader.optional("OTEL_EXPORTER_OTLP_ENDPOINT"),
+            metrics_every: metrics_every(reader),
             sampled: reader.default("OTEL_TRACES_SAMPLER_ARG", 1.0),
         }
+    }
+}
+
+fn metrics_every(reader: &mut Reader) -> Option<Duration> {
+    let exporter = reader.default("OTEL_METRICS_EXPORTER", "otlp".to_owned());
+    let milliseconds = reader.default("OTEL_METRIC_EXPORT_INTERVAL", METRICS_INTERVAL_MS);
+    if !["otlp", "none"].contains(&exporter.as_str()) {
+        reader.fault("OTEL_METRICS_EXPORTER", "must be otlp or none; metrics can always be scraped");
+    }
+    (exporter == "otlp").then(|| Duration::from_millis(milliseconds.max(METRICS_INTERVAL_MS_MIN)))
+}
+
+/// Sends the metrics of a process over OTLP where an endpoint is set, until it ends.
+pub fn export_metrics(process: &Process, config: &Config) -> anyhow::Result<()> {
+    match (&config.otlp_endpoint, config.metrics_every) {
+        (Some(endpoint), Some(interval)) => otlp_metrics::start(process, endpoint, interval),
+        _ => Ok(()),
     }
 }
 

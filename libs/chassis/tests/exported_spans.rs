@@ -12,7 +12,7 @@ const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 async fn the_trace_context_is_that_of_the_current_span_if_spans_are_exported() {
     // Nothing listens there: an export that fails changes no context.
     let endpoint = Some("http://127.0.0.1:1".to_owned());
-    let config = Config { filter: "info".to_owned(), otlp_endpoint: endpoint, sampled: 1.0 };
+    let config = Config { filter: "info".to_owned(), otlp_endpoint: endpoint, metrics_every: None, sampled: 1.0 };
     let _guard = telemetry::init_with("test", &config).unwrap();
 
     let work = async {

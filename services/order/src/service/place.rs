@@ -2,6 +2,7 @@
 //!
 //! If no order results, it cancels the checkout and then the lease, so that the same key can be used again.
 
+use agora_chassis::trace;
 use agora_outbox::{DedupKey, StoredResponse};
 use agora_vocab::{Address, AddressId, Money, OrderId, PaymentId, UserId};
 use time::OffsetDateTime;
@@ -67,6 +68,7 @@ impl OrderService {
     }
 
     async fn place_new(&self, id: (OrderId, Issued), new: NewOrder, runner: RunnerId) -> Result<Placed, Error> {
+        trace::note_order(id.0);
         let snapshot = self.make(id, new, runner).await?;
         self.finish(snapshot, runner).await
     }
