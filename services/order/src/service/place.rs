@@ -91,7 +91,9 @@ impl OrderService {
         runner: RunnerId,
     ) -> Result<SagaSnapshot, Error> {
         let from_cart = new.source == Source::Cart;
-        let created = match self.draft((id, issued.at), new).await {
+        let drafted =
+            if self.takes_orders.is_on() { self.draft((id, issued.at), new).await } else { Err(Error::OrdersPaused) };
+        let created = match drafted {
             Ok(draft) => self.store.create(draft, issued, runner).await,
             Err(error) => return Err(self.without_order(id, from_cart, error).await),
         };
