@@ -30,9 +30,9 @@ pub use kafka::{
 pub use mail::{Mail, OpenTracking, Smtp};
 pub use marketplace::{ManagementPolicy, Marketplace, MarketplaceSpec, Profile};
 pub use policies::{
-    DeletionPolicy, Disruption, EgressRule, Identity, Monitoring, NamespaceSelector, Network, NetworkPolicyMode,
-    Observability, Orders, PaymentProvider, Payments, Pod, Promotions, Protocol, Recommendations, Recovery,
-    StripeCompatible,
+    ConfigMapRef, DeletionPolicy, Disruption, EgressRule, Identity, Monitoring, NamespaceSelector, Network,
+    NetworkPolicyMode, Observability, Orders, PaymentProvider, Payments, Pod, Promotions, Protocol, Recommendations,
+    Recovery, StripeCompatible,
 };
 pub use reasons::ReasonDocumentation;
 pub use redis::{ExternalRedis, Redis, RedisTopology, RedisType, StandaloneRedis};
