@@ -114,11 +114,15 @@ pub fn init_with(name: &'static str, config: &Config) -> anyhow::Result<Guard> {
     let filter = EnvFilter::try_new(&config.filter).context("RUST_LOG is not a filter")?;
     let provider = config.otlp_endpoint.as_ref().map(|endpoint| tracer_provider(name, endpoint, config.sampled));
     let provider = provider.transpose()?;
-    let exported = provider.as_ref().map(|provider| exported_spans(provider.tracer(name)));
-    if exported.is_some() {
+    let set_up = if let Some(provider) = &provider {
         trace::spans_are_exported();
-    }
-    Registry::default().with(filter).with(exported).with(json_lines()).try_init().context("logs were set up before")?;
+        // The filter is of the log: a quiet log has traces all the same.
+        let exported = exported_spans::<Registry>(provider.tracer(name));
+        Registry::default().with(exported).with(json_lines().with_filter(filter)).try_init()
+    } else {
+        Registry::default().with(filter).with(json_lines()).try_init()
+    };
+    set_up.context("logs were set up before")?;
     log_panics();
     metrics_handle();
     Ok(Guard { provider })
@@ -172,7 +176,11 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     let wanted = |metadata: &Metadata<'_>| {
-        if metadata.is_span() { !SPANS_OF_LOGS.contains(&metadata.name()) } else { *metadata.level() <= Level::WARN }
+        if metadata.is_span() {
+            *metadata.level() <= Level::INFO && !SPANS_OF_LOGS.contains(&metadata.name())
+        } else {
+            *metadata.level() <= Level::WARN
+        }
     };
     tracing_opentelemetry::layer()
         .with_tracer(tracer)
