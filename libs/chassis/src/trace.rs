@@ -51,7 +51,7 @@ struct Work {
     /// The span of the request or the message as a whole, whatever span is current.
     root: Span,
     /// The `traceparent` of each event of a batch, by the event's id.
-    events: Arc<BTreeMap<Uuid, String>>,
+    events: Option<Arc<BTreeMap<Uuid, String>>>,
 }
 
 /// The trace context that a request or a message brought, if any. A malformed one counts as none.
@@ -125,12 +125,12 @@ pub fn for_request<T>(
     span: Span,
     work: impl Future<Output = T>,
 ) -> impl Future<Output = T> {
-    within((Some(id), Arc::default()), parent, span, work)
+    within((Some(id), None), parent, span, work)
 }
 
 /// Runs `work` within `span` in the trace of `parent`: for messages, and whatever else is no request.
 pub fn follow<T>(parent: Parent, span: Span, work: impl Future<Output = T>) -> impl Future<Output = T> {
-    within((None, Arc::default()), parent, span, work)
+    within((None, None), parent, span, work)
 }
 
 /// Runs `work` on a batch of events, each with its id and its `traceparent`, in a trace of the batch that links to theirs.
@@ -143,11 +143,11 @@ pub fn follow_all<T>(
     let contexts = events.values().filter_map(|traceparent| Parent::of_traceparent(traceparent).context);
     let links = contexts.take(LINKS_MAX).map(|context| context.span().span_context().clone());
     let parent = Parent { context: None, links: if is_exported() { links.collect() } else { Vec::new() } };
-    within((None, Arc::new(events)), parent, span, work)
+    within((None, Some(Arc::new(events))), parent, span, work)
 }
 
 fn within<T>(
-    (request_id, events): (Option<String>, Arc<BTreeMap<Uuid, String>>),
+    (request_id, events): (Option<String>, Option<Arc<BTreeMap<Uuid, String>>>),
     parent: Parent,
     span: Span,
     work: impl Future<Output = T>,
@@ -170,7 +170,7 @@ fn within<T>(
 
 /// Carries the current request and span into a task of its own.
 pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    let nothing = Work { request_id: None, context: None, root: Span::none(), events: Arc::default() };
+    let nothing = Work { request_id: None, context: None, root: Span::none(), events: None };
     let current = CURRENT.try_with(Work::clone).unwrap_or(nothing);
     CURRENT.scope(current, work.instrument(Span::current()))
 }
@@ -195,7 +195,7 @@ fn note(field: &'static str, id: impl std::fmt::Display) {
 
 /// The `traceparent` of an event of the batch that this code works on; `None` outside of [`follow_all`].
 pub fn of_event(id: Uuid) -> Option<String> {
-    CURRENT.try_with(|work| work.events.get(&id).cloned()).ok().flatten()
+    CURRENT.try_with(|work| work.events.as_ref()?.get(&id).cloned()).ok().flatten()
 }
 
 /// The current span as a `traceparent`; `None` outside of a trace.
