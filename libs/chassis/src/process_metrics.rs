@@ -11,7 +11,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 struct Usage {
     user_seconds: Option<f64>,
     system_seconds: Option<f64>,
-    /// Unix time.
+    /// In seconds since 1970.
     started_at_seconds: Option<f64>,
     resident_bytes: Option<f64>,
     virtual_bytes: Option<f64>,

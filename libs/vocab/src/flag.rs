@@ -13,7 +13,7 @@ macro_rules! flags {
         }
 
         impl Flag {
-            /// All flags.
+            /// All flags, in the order of their declarations.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
             /// The flag's name in settings.
