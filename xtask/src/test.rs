@@ -93,6 +93,7 @@ fn perform(paths: &Paths, stage: Stage, with_database: bool, durations: &mut Dur
 fn fetch(paths: &Paths) {
     let _ = jars::fetch(paths);
     let _ = tools::fetch_sources(paths);
+    let _ = cluster::observability::fetch_sources(paths);
 }
 
 fn unit(paths: &Paths) -> Result<()> {
@@ -236,6 +237,7 @@ pub fn environment(paths: &Paths) -> Result<Vec<(&'static str, String)>> {
         ("AGORA_KAFKA_LIB", jars.kafka.display().to_string()),
         ("AGORA_REDIS_SERVER", redis.display().to_string()),
         ("AGORA_DUCKDB", duckdb::ensure(paths)?.display().to_string()),
+        ("AGORA_PROMETHEUS", cluster::observability::prometheus(paths)?.display().to_string()),
     ])
 }
 

@@ -4,13 +4,18 @@
 //! environment, the clock and the random source, and that spawns tasks.
 
 pub mod admin;
+mod captured_log;
 mod clock;
 mod connection;
 mod connections;
+mod flags;
 mod heartbeat;
 mod newcomers;
+mod otlp_metrics;
 mod pauses;
 mod process;
+mod process_metrics;
+mod prometheus_text;
 mod readiness;
 mod refusal;
 mod request_body;
@@ -25,8 +30,10 @@ pub mod telemetry;
 pub mod trace;
 mod watched;
 
+pub use captured_log::CapturedLog;
 pub use clock::{SystemClock, SystemIds};
 pub use connection::IDLE_CONNECTION_MAX;
+pub use flags::FlagSwitch;
 pub use heartbeat::Heartbeat;
 pub use pauses::Pauses;
 pub use process::Process;

@@ -8,13 +8,14 @@ use std::{
     time::Duration,
 };
 
-use agora_vocab::{Clock, Ids};
+use agora_vocab::{Clock, Flag, Ids};
 use futures::FutureExt as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
 use crate::{
     clock::{SystemClock, SystemIds},
+    flags::{FlagSwitch, Flags},
     heartbeat::{Heartbeat, Heartbeats},
     pauses::Pauses,
     readiness::{Dependency, Gate, Readiness, Report, Waiting},
@@ -40,6 +41,7 @@ struct Shared {
     heartbeats: Heartbeats,
     started: Started,
     notes: Mutex<BTreeMap<&'static str, String>>,
+    flags: Flags,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
 }
@@ -65,6 +67,7 @@ impl Process {
             heartbeats: Heartbeats::default(),
             started: Started::default(),
             notes: Mutex::default(),
+            flags: Flags::default(),
             clock,
             ids,
         };
@@ -150,6 +153,20 @@ impl Process {
     /// What was stated with [`Process::note`], by name.
     pub(crate) fn notes(&self) -> BTreeMap<&'static str, String> {
         self.shared.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A feature flag of the shop, as it is from now on.
+    pub fn flag(&self, flag: Flag) -> FlagSwitch {
+        self.shared.flags.switch(flag)
+    }
+
+    /// Sets the flags as a flag file with this text does; for tests.
+    pub fn set_flags(&self, text: &str) -> anyhow::Result<()> {
+        Ok(self.shared.flags.take_over(text)?)
+    }
+
+    pub(crate) fn flags(&self) -> &Flags {
+        &self.shared.flags
     }
 
     /// Work that must show progress at least once per `limit` until the heartbeat is dropped: otherwise `/livez` answers 503.

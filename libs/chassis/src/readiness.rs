@@ -6,6 +6,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use metrics::Gauge;
 use serde::Serialize;
 
 /// What `/readyz` answers.
@@ -47,6 +48,21 @@ struct Item {
     name: String,
     /// `None`: open, or up.
     reason: Option<String>,
+    /// 1 while there is no reason, else 0.
+    status: Option<Gauge>,
+}
+
+impl Item {
+    fn set(&mut self, reason: Option<String>) {
+        self.reason = reason;
+        self.measure();
+    }
+
+    fn measure(&self) {
+        if let Some(status) = &self.status {
+            status.set(if self.reason.is_none() { 1.0 } else { 0.0 });
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +131,7 @@ impl Readiness {
         let mut items = self.items();
         let found = items.iter().position(|item| item.kind == kind && item.service == service && item.name == name);
         let index = found.unwrap_or_else(|| {
-            items.push(Item { kind, service, name: name.to_owned(), reason });
+            items.push(Item { kind, service, name: name.to_owned(), reason, status: None });
             items.len() - 1
         });
         Handle { readiness: self.clone(), index }
@@ -132,7 +148,7 @@ impl Handle {
         let mut items = self.readiness.items();
         let item = items.get_mut(self.index)?;
         let changed = item.reason.is_some() != reason.is_some();
-        item.reason = reason;
+        item.set(reason);
         changed.then(|| (item.service, item.name.clone()))
     }
 
@@ -163,6 +179,16 @@ impl Gate {
 }
 
 impl Dependency {
+    /// Also shows as this gauge, with the label `service`, whether it is not known to be away: 1 or 0.
+    #[must_use]
+    pub fn measured_by(self, gauge: &'static str) -> Self {
+        if let Some(item) = self.0.readiness.items().get_mut(self.0.index) {
+            item.status = Some(metrics::gauge!(gauge, "service" => item.service));
+            item.measure();
+        }
+        self
+    }
+
     /// It answers again.
     pub fn up(&self) {
         if let Some((service, dependency)) = self.0.set(None) {
@@ -225,6 +251,21 @@ mod tests {
         assert_eq!((report.degraded[0].name.as_str(), report.degraded[0].service), ("kafka", "cart"));
         broker.up();
         assert!(readiness.report().degraded.is_empty());
+    }
+
+    #[test]
+    fn de10_a_dependency_shows_as_a_gauge_whether_it_is_away() {
+        let readiness = Readiness::default();
+        let metrics = crate::telemetry::metrics_handle();
+        let broker = readiness.dependency("gauged", "kafka").measured_by("kafka_connection_status");
+        let shows = |status: u8| {
+            metrics.render().contains(&format!("kafka_connection_status{{service=\"gauged\"}} {status}\n"))
+        };
+        assert!(shows(1));
+        broker.down("no broker answers");
+        assert!(shows(0));
+        readiness.dependency("gauged", "kafka").up();
+        assert!(shows(1));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The life of a process: set up, start the services, serve, and end in order when asked. Knows no service.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admin,
+    admin, flags,
     process::Process,
     readiness::Gate,
     routers::Routers,
@@ -96,10 +96,16 @@ pub fn run(services: Vec<Service>) -> anyhow::Result<()> {
 async fn until_signalled(services: Vec<Service>) -> anyhow::Result<()> {
     let mut signals = ShutdownSignal::catch().context("signals cannot be caught")?;
     let name = if let [only] = services.as_slice() { only.name } else { "agora" };
-    let (admin_port, logs) =
-        settings(name, |reader| (reader.default("ADMIN_PORT", ADMIN_PORT), telemetry::Config::read(reader)))?;
+    let (admin_port, logs, flags) = settings(name, |reader| {
+        let flags: Option<PathBuf> = reader.optional("FLAGS_FILE");
+        (reader.default("ADMIN_PORT", ADMIN_PORT), telemetry::Config::read(reader), flags)
+    })?;
     let guard = telemetry::init_with(name, &logs)?;
     let process = Process::new(name);
+    telemetry::export_metrics(&process, &logs)?;
+    if let Some(path) = flags {
+        process.track(flags::follow(process.clone(), path));
+    }
     let stop = async {
         let signal = signals.received().await;
         tracing::info!(signal, "shutting down");

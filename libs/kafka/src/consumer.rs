@@ -16,7 +16,7 @@ use rdkafka::{
     message::{BorrowedMessage, Headers as _},
 };
 
-use crate::{Config, Error, error_log::ErrorLog};
+use crate::{Config, Error, error_log::ErrorLog, lag::Lag};
 
 /// A member that sends no heartbeat for this long loses its partitions, in milliseconds.
 const SESSION_MS_MAX: &str = "15000";
@@ -27,6 +27,8 @@ const FETCH_BYTES_MAX: &str = "4194304";
 /// Longest time that the broker holds a fetch without messages, in milliseconds. A new message ends it at once; a partition
 /// that is resumed waits for its end.
 const FETCH_WAIT_MS_MAX: &str = "1000";
+/// Interval at which librdkafka reports its state, in milliseconds: from it the lag is measured.
+const STATISTICS_MS: &str = "10000";
 
 /// Headers of a message that are read.
 const HEADERS_MAX: usize = 16;
@@ -84,10 +86,12 @@ impl Consumer {
             .set("heartbeat.interval.ms", HEARTBEAT_MS)
             .set("queued.max.messages.kbytes", FETCHED_KIB_MAX)
             .set("fetch.max.bytes", FETCH_BYTES_MAX)
-            .set("fetch.wait.max.ms", FETCH_WAIT_MS_MAX);
-        let client: StreamConsumer<Context> =
-            settings.create_with_context(Context::default()).map_err(Error::Client)?;
+            .set("fetch.wait.max.ms", FETCH_WAIT_MS_MAX)
+            .set("statistics.interval.ms", STATISTICS_MS);
         let topics: Vec<(String, Topic)> = topics.iter().map(|topic| (config.topic(*topic), *topic)).collect();
+        let context =
+            Context { rebalances: Mutex::default(), errors: ErrorLog::default(), lag: Lag::new(group, &topics) };
+        let client: StreamConsumer<Context> = settings.create_with_context(context).map_err(Error::Client)?;
         let names: Vec<&str> = topics.iter().map(|(name, _)| name.as_str()).collect();
         client.subscribe(&names).map_err(Error::Client)?;
         Ok(Self { client, topics })
@@ -174,11 +178,12 @@ enum Change {
     Revoked(Vec<(String, i32)>),
 }
 
-/// Records rebalances, which librdkafka passes to its callback only, during a poll.
-#[derive(Debug, Default)]
+/// Records rebalances, which librdkafka passes to its callback only, during a poll, and the lag.
+#[derive(Debug)]
 struct Context {
     rebalances: Mutex<Vec<Change>>,
     errors: ErrorLog,
+    lag: Lag,
 }
 
 impl Context {
@@ -194,6 +199,10 @@ impl ClientContext for Context {
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         self.errors.log(level, facility, line);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.lag.measure(statistics);
     }
 }
 

@@ -7,6 +7,7 @@ mod config;
 mod consumer;
 mod delivery;
 mod error_log;
+mod lag;
 mod producer;
 mod rotation;
 

@@ -5,6 +5,7 @@
 
 mod breaker;
 mod client;
+mod client_span;
 mod dns;
 mod failure;
 pub mod foreign;

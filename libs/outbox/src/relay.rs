@@ -3,7 +3,7 @@
 //! Contains the statements on `outbox` and `outbox_shard`. Must not depend on any event's meaning.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -41,7 +41,7 @@ pub fn relay(db: Db, producer: Producer, process: &Process) {
         producer,
         service: process.service(),
         ids: process.ids(),
-        kafka: process.dependency("kafka"),
+        kafka: process.dependency("kafka").measured_by("kafka_connection_status"),
         process: process.clone(),
         shutdown: process.shutdown(),
     };
@@ -174,6 +174,17 @@ impl Relay {
         Ok(done)
     }
 
+    /// Counts events that the broker has acknowledged, by their kind.
+    pub(crate) fn count_sent(&self, kinds: impl IntoIterator<Item = String>) {
+        let mut counts = BTreeMap::<String, u64>::new();
+        for kind in kinds {
+            *counts.entry(kind).or_default() += 1;
+        }
+        for (kind, count) in counts {
+            metrics::counter!("domain_event_total", "service" => self.service, "kind" => kind).increment(count);
+        }
+    }
+
     /// The topic as a dependency in the readiness report.
     pub(crate) fn topic(&self, name: &str) -> Dependency {
         self.process.dependency(&format!("topic/{name}"))
@@ -243,7 +254,7 @@ async fn next_wake(appended: &mut watch::Receiver<()>, pauses: &mut Pauses) {
 pub(crate) struct Row {
     pub(crate) id: i64,
     pub(crate) topic: String,
-    kind: String,
+    pub(crate) kind: String,
     version: i16,
     event_id: Uuid,
     pub(crate) aggregate: Uuid,

@@ -136,7 +136,8 @@ impl Redis {
             flights: flight::Flights::default(),
             ids: process.ids(),
         }));
-        let (watched, config, dependency) = (redis.clone(), config.clone(), process.dependency("redis"));
+        let dependency = process.dependency("redis").measured_by("redis_connection_status");
+        let (watched, config) = (redis.clone(), config.clone());
         if let Err(error) = redis.open(&config) {
             dependency.down(error.to_string());
         }

@@ -9,6 +9,7 @@ mod card;
 mod client_address;
 mod clock;
 mod email;
+mod flag;
 mod id;
 mod language;
 mod money;
@@ -25,6 +26,7 @@ pub use card::{contains_card_number, looks_like_card_number};
 pub use client_address::client_address;
 pub use clock::{Clock, Ids};
 pub use email::Email;
+pub use flag::Flag;
 pub use id::{
     AddressId, CartId, CommandId, EmailChangeId, EventId, ImportId, LineId, NotificationId, OrderId, PasswordResetId,
     PaymentId, ProductId, PromotionId, RefundId, ReservationId, ReturnId, SellerId, SessionId, ShipmentId, TermId,

@@ -3,6 +3,8 @@
 //!
 //! Must not depend on any route, use case or store.
 
+mod access_log;
+mod audit_log;
 mod body;
 mod caller_address;
 mod card;
@@ -21,6 +23,7 @@ mod page_policy;
 mod problem;
 mod query;
 mod reply;
+mod request_span;
 mod route_metrics;
 mod routes;
 mod stack;
@@ -29,6 +32,7 @@ mod token_cache;
 mod token_settings;
 mod verifier;
 
+pub use access_log::AccessLog;
 pub use body::BodyFault;
 pub use caller_address::caller_address;
 pub use derived_token::{derived_token, derived_tokens, verify_derived_token};

@@ -30,7 +30,7 @@ fn app() -> TestApp {
     static TELEMETRY: OnceLock<Guard> = OnceLock::new();
     TELEMETRY.get_or_init(|| {
         let filter = "off,agora_web=info".to_owned();
-        telemetry::init_with("test", &Config { filter, otlp_endpoint: None, sampled: 1.0 }).unwrap()
+        telemetry::init_with("test", &Config { filter, otlp_endpoint: None, metrics_every: None, sampled: 1.0 }).unwrap()
     });
     let route = |method, path| Route::new(method, path, Policy::Open).with_body_max(100);
     let routes = Routes::new()
@@ -129,7 +129,7 @@ async fn what_was_made_says_where_it_is() {
 }
 
 #[tokio::test]
-async fn metrics_have_the_route_and_not_the_path() {
+async fn de9_http_metrics_have_method_route_and_status_and_not_the_path() {
     let app = app();
     app.get("/items/7").await.expect(200);
     app.get("/secret-path").await.expect(404);

@@ -31,7 +31,7 @@ pub use kafka::{
 pub use mail::{Mail, OpenTracking, Smtp};
 pub use marketplace::{ManagementPolicy, Marketplace, MarketplaceSpec, Profile};
 pub use policies::{
-    DeletionPolicy, Disruption, EgressRule, Identity, Languages, Monitoring, NamespaceSelector, Network,
+    ConfigMapRef, DeletionPolicy, Disruption, EgressRule, Identity, Languages, Monitoring, NamespaceSelector, Network,
     NetworkPolicyMode, Observability, Orders, PaymentProvider, Payments, Pod, Promotions, Protocol, Recommendations,
     Recovery, StripeCompatible,
 };

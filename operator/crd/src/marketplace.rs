@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Archive, Database, Disruption, Exposure, Identity, Kafka, Languages, Mail, MarketplaceStatus, Network,
+    Archive, ConfigMapRef, Database, Disruption, Exposure, Identity, Kafka, Languages, Mail, MarketplaceStatus, Network,
     Observability, Orders, Payments, Pod, Promotions, Recommendations, Recovery, Redis, Release, ServiceSpec,
 };
 
@@ -126,6 +126,11 @@ pub struct MarketplaceSpec {
     /// The mail server. Without it, notifications are listed and no mail is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mail: Option<Mail>,
+    /// The ConfigMap with the feature flags of the shop: under key `flags`, a line such as `takeOrders: false` for each flag that
+    /// differs from its default. The services take a change over without a restart, and list the flags at `/info` of their admin
+    /// ports. Without the ConfigMap or the key, every flag has its default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settings_ref: Option<ConfigMapRef>,
     /// Labels, annotations and scheduling of all pods.
     #[serde(default)]
     pub pod: Pod,
@@ -140,7 +145,7 @@ pub struct MarketplaceSpec {
     /// Disruption budgets and spreading of the pods.
     #[serde(default)]
     pub disruption: Disruption,
-    /// Export of traces.
+    /// Export of traces and metrics.
     #[serde(default)]
     pub observability: Observability,
     /// Recovery after the restore of a backup.

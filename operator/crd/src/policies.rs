@@ -308,14 +308,28 @@ impl Default for Disruption {
     }
 }
 
-/// Export of traces.
+/// Export of traces and metrics. Metrics can always be scraped from the admin ports.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Observability {
-    /// OTLP endpoint over gRPC, for example `http://collector.observability.svc:4317`. Default: traces are not exported.
+    /// OTLP endpoint over gRPC, for example `http://collector.observability.svc:4317`. Default: neither is exported.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^https?://[^/\s]+/?$"))]
     pub otlp_endpoint: Option<String>,
+    /// Share of the traces that are exported, in percent. Each begins at the gateway or with the work of a service; what clients
+    /// send decides nothing. Default: 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub sampled_percent: Option<i32>,
+}
+
+/// Reference to a ConfigMap of the same namespace.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigMapRef {
+    /// Name of the ConfigMap.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
 }
 
 /// Recovery after the restore of a backup.

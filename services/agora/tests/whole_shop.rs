@@ -3,6 +3,9 @@
 #![cfg(feature = "db-tests")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
 
+#[path = "whole_shop/prometheus.rs"]
+mod prometheus;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
@@ -45,6 +48,8 @@ struct Shop {
     processes: Vec<Process>,
     /// The services of each process.
     layout: &'static [&'static [&'static str]],
+    /// Host and port of the admin port of each process.
+    admins: Vec<String>,
     environment: BTreeMap<String, String>,
     databases: BTreeMap<&'static str, TestDatabase>,
     gateway: String,
@@ -82,8 +87,9 @@ impl Shop {
         let kafka = agora_kafka::Config::plain(&brokers, &environment["ISOLATION_KEY"]);
         agora_kafka::ensure_topics(&kafka, &agora_topology::all_topics(), 3).await.unwrap();
         let files = [jwks, signing];
-        let (processes, shoppers) = (Vec::new(), AtomicU64::new(0));
-        let mut shop = Self { processes, layout, environment, databases, gateway, http, shoppers, smtp, _files: files };
+        let (processes, admins, shoppers) = (Vec::new(), Vec::new(), AtomicU64::new(0));
+        let mut shop =
+            Self { processes, layout, admins, environment, databases, gateway, http, shoppers, smtp, _files: files };
         let migrated = shop.command(&["migrate", "all"]).status().unwrap();
         assert!(migrated.success());
         shop.start().await;
@@ -97,10 +103,12 @@ impl Shop {
     }
 
     async fn start(&mut self) {
+        self.admins.clear();
         for services in self.layout {
             let admin_port = free_port().to_string();
             let mut command = self.command(&[&["serve"], *services].concat());
             self.processes.push(Process(command.env("ADMIN_PORT", &admin_port).spawn().unwrap()));
+            self.admins.push(format!("127.0.0.1:{admin_port}"));
             let admin = format!("http://127.0.0.1:{admin_port}/readyz");
             let ready = async || self.http.get(&admin).send().await.is_ok_and(|answer| answer.status() == 200);
             comes_true("the process is ready", ready).await;

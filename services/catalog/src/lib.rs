@@ -18,6 +18,7 @@ use agora_chassis::{Ports, Process, Routers, Started, settings};
 use agora_kafka::Producer;
 use agora_postgres::PoolPart;
 use agora_redis::Redis;
+use agora_vocab::Flag;
 use futures::{FutureExt as _, future::BoxFuture};
 
 pub use config::Config;
@@ -64,7 +65,8 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let Config { promotion_every, promotion_title, .. } = config;
     let campaign = promotion_every.map(|every| Campaign { every, title: Label::stored(promotion_title) });
     let (working, shutdown) = (service.clone(), process.shutdown());
-    process.supervise("hold-expiry", move || worker::run(working.clone(), campaign.clone(), shutdown.clone()));
+    let promotions = (campaign, process.flag(Flag::StartPromotions));
+    process.supervise("hold-expiry", move || worker::run(working.clone(), promotions.clone(), shutdown.clone()));
 
     let verifier = config.tokens.verifier_with(redis, process);
     (config.ports, http::routers(service, verifier, config.internal_secret, process))

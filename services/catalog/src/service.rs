@@ -272,7 +272,17 @@ impl CatalogService {
 
     /// Starts the next promotion if it is due. Returns the number of its products; 0 if none was started.
     pub async fn start_promotion(&self, campaign: &Campaign) -> Result<usize, Error> {
-        Ok(self.store.start_promotion(PromotionId::new(self.ids.next()), campaign).await?)
+        let started = self.store.start_promotion(PromotionId::new(self.ids.next()), campaign).await;
+        match &started {
+            Ok(0) => {}
+            Ok(products) => {
+                let products = u32::try_from(*products).unwrap_or(u32::MAX);
+                metrics::counter!("promotional_events_total").increment(1);
+                metrics::histogram!("promotional_events_batch_size").record(f64::from(products));
+            }
+            Err(_) => metrics::counter!("promotional_events_errors_total").increment(1),
+        }
+        Ok(started?)
     }
 
     /// Deletes holds that ended without a sale more than 30 days ago. Returns how many were deleted.

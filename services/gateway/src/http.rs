@@ -7,10 +7,10 @@ mod graphql;
 mod headers;
 mod proxy;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use agora_chassis::Process;
-use agora_web::{PortSettings, Routes, TokenVerifier};
+use agora_web::{AccessLog, PortSettings, Routes, TokenVerifier};
 use axum::Router;
 
 use crate::{
@@ -21,6 +21,9 @@ use crate::{
 
 /// Time-out until a response begins: longer than the services' own, so that their error reaches the client.
 pub const ANSWER_BEGINS_MAX: Duration = Duration::from_secs(15);
+
+/// Of so many reads that succeed, one is in the access log; everything else is in it.
+const READS_LOGGED_ONE_IN: u32 = 100;
 
 /// Settings of the router besides the services.
 #[derive(Clone, Debug)]
@@ -50,7 +53,7 @@ pub fn router(upstreams: Upstreams, front: Front) -> Router {
     let settings = PortSettings {
         verifier: Some(verifier),
         timeout: ANSWER_BEGINS_MAX,
-        follows_sampling: false,
+        edge: Some(Arc::new(AccessLog::new(READS_LOGGED_ONE_IN))),
         ..PortSettings::default()
     };
     let (inner, port) = agora_web::layered(routes, settings);

@@ -3,8 +3,8 @@
 use crate::command::{command, output};
 use crate::environment::{Paths, which};
 
-/// Go modules that `tools` builds; each names its minimum version of Go.
-const MODULES: [&str; 2] = ["tools", "tools-metrics"];
+/// Go modules that are built; each names its minimum version of Go.
+const MODULES: [&str; 4] = ["tools", "tools-metrics", "tools-observability", "tools-collector"];
 /// Kafka's minimum version of Java.
 const JAVA_MIN: &str = "17";
 
@@ -70,7 +70,12 @@ mod tests {
     #[test]
     fn each_module_names_its_version_of_go() {
         assert_eq!(go_directive("module x\n\ngo 1.26.4\n\nrequire y v1\n"), "1.26.4");
-        for text in [include_str!("../../tools/go.mod"), include_str!("../../tools-metrics/go.mod")] {
+        for text in [
+            include_str!("../../tools/go.mod"),
+            include_str!("../../tools-metrics/go.mod"),
+            include_str!("../../tools-observability/go.mod"),
+            include_str!("../../tools-collector/go.mod"),
+        ] {
             assert!(numbers(go_directive(text)).len() > 1);
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use agora_api::Policy;
+use agora_chassis::trace;
 use agora_vocab::Role;
 use axum::extract::Request;
 
@@ -22,6 +23,9 @@ const REVOCATIONS_AGE_MAX: Duration = Duration::from_secs(30);
 pub(super) fn admit(policy: Policy, declared: &Declared, mut request: Request) -> Result<Request, Problem> {
     if let Some(callers) = &declared.callers {
         let caller = callers.admit(request.headers())?;
+        if let Some(subject) = caller.subject {
+            trace::note_user(subject);
+        }
         request.extensions_mut().insert(caller);
     }
     let (required, role) = match policy {
@@ -41,6 +45,7 @@ pub(super) fn admit(policy: Policy, declared: &Declared, mut request: Request) -
         None if required => return Err(identity::missing()),
         None => {}
         Some(identity) => {
+            trace::note_user(identity.user);
             if let Some(role) = role {
                 grants(role, &identity, declared)?;
             }

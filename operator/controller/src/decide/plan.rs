@@ -37,6 +37,9 @@ use crate::decide::profile::{self, Size};
 use crate::decide::purpose::Purpose;
 use crate::names;
 
+/// Share of the traces that are exported where the spec names none, in percent.
+const SAMPLED_PERCENT: i32 = 10;
+
 /// A part of a spec that cannot be realised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -128,6 +131,10 @@ pub struct Plan {
     /// Node label over whose values the pods of a service are spread.
     pub topology_key: String,
     pub otlp_endpoint: Option<String>,
+    /// Share of the traces that are exported, in percent.
+    pub sampled_percent: i32,
+    /// Name of the ConfigMap with the feature flags.
+    pub flags: Option<String>,
     pub epoch: i32,
     /// What earlier inspections found. `plan` fills it from the status.
     pub known: Known,
@@ -232,6 +239,8 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         max_unavailable: spec.disruption.max_unavailable.or(size.max_unavailable),
         topology_key: spec.disruption.topology_key.clone(),
         otlp_endpoint: spec.observability.otlp_endpoint.clone(),
+        sampled_percent: spec.observability.sampled_percent.unwrap_or(SAMPLED_PERCENT),
+        flags: spec.settings_ref.as_ref().map(|map| map.name.clone()),
         epoch: spec.recovery.epoch,
         known: Known::of(market),
         profile: spec.profile,

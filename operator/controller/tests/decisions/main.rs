@@ -10,6 +10,7 @@ mod fixture;
 mod inspections;
 mod mail;
 mod network;
+mod observability;
 mod payments;
 mod per_service;
 mod pieces;

@@ -1,6 +1,7 @@
 //! Internal routes for checkouts. Depends on wire types and use cases, not on SQL.
 
 use agora_api::{cart as api, catalog};
+use agora_chassis::trace;
 use agora_outbox::DedupKey;
 use agora_web::{CommandId, Json, Problem, Routes};
 use axum::extract::State;
@@ -20,6 +21,7 @@ async fn begin_checkout(
     Json(body): Json<api::BeginCheckout>,
 ) -> Result<Json<api::Checkout>, Problem> {
     let api::BeginCheckout { order_id, user_id } = body;
+    trace::note_order(order_id);
     let Checkout { order: _, cart, version, lines } =
         service.begin_checkout(order_id, user_id, &DedupKey::Command { id }).await?;
     Ok(Json(api::Checkout { cart_id: cart, cart_version: version, lines: lines.into_iter().map(line).collect() }))
@@ -30,6 +32,7 @@ async fn cancel_checkout(
     CommandId(id): CommandId,
     Json(body): Json<api::CancelCheckout>,
 ) -> Result<Json<api::CheckoutState>, Problem> {
+    trace::note_order(body.order_id);
     let state = service.cancel_checkout(body.order_id, &DedupKey::Command { id }).await?;
     Ok(Json(api::CheckoutState { state: state.as_str().to_owned() }))
 }

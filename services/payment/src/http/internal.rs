@@ -2,6 +2,7 @@
 //! Calls use cases only.
 
 use agora_api::payment::{Pay as PayBody, PaymentRef, PaymentState, RefundOrder, RefundPart, RefundState};
+use agora_chassis::trace;
 use agora_vocab::{OrderId, PaymentId};
 use agora_web::{Json, Problem, Routes};
 use axum::{extract::State, http::StatusCode};
@@ -29,6 +30,7 @@ async fn charge(
     Json(body): Json<PayBody>,
 ) -> Result<Json<PaymentState>, Problem> {
     let PayBody { payment_id, order_id, user_id, total, method, token } = body;
+    trace::note_order(order_id);
     let new = NewPayment {
         id: payment_id,
         order: order_id,
@@ -85,6 +87,7 @@ async fn refund_part(
 
 /// Rejects a payment of another order.
 async fn check_order(service: &PaymentService, payment: PaymentId, order: OrderId) -> Result<(), Problem> {
+    trace::note_order(order);
     if service.find_visible(payment, None).await?.order != order {
         return Err(PaymentError::Mismatch(payment).into());
     }
@@ -93,6 +96,7 @@ async fn check_order(service: &PaymentService, payment: PaymentId, order: OrderI
 
 fn reference(body: &PaymentRef) -> NewPayment {
     let &PaymentRef { payment_id, order_id, user_id, total } = body;
+    trace::note_order(order_id);
     NewPayment {
         id: payment_id,
         order: order_id,

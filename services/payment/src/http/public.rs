@@ -4,6 +4,7 @@ use agora_api::{
     List,
     payment::{NewPayment as Body, NewRefund, Payment as Wire},
 };
+use agora_chassis::trace;
 use agora_outbox::{DedupKey, StoredResponse};
 use agora_vocab::{Money, OrderId, PaymentId};
 use agora_web::{Command, Idempotency, Identity, Json, PageQuery, Path, Problem, Query, Routes, Start, decode_cursor};
@@ -118,6 +119,7 @@ async fn refund(
 
 fn parse(service: &PaymentService, who: &Identity, body: Body) -> Result<NewPayment, Problem> {
     let Body { order_id, amount, method, capture_method, token } = body;
+    trace::note_order(order_id);
     let mut problem = Problem::unprocessable();
     let mut invalid = false;
     let mut reject = |error: agora_vocab::Invalid| {

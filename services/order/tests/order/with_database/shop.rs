@@ -17,7 +17,7 @@ use agora_outbox::Failure;
 use agora_postgres::Db;
 use agora_redis::Redis;
 use agora_testkit::{Request, TestApp, TestKeys, internal_token};
-use agora_vocab::{CommandId, Epoch, OrderId, PageSize, PaymentId, ProductId, Role, UserId};
+use agora_vocab::{CommandId, Epoch, Flag, OrderId, PageSize, PaymentId, ProductId, Role, UserId};
 use agora_web::TokenVerifier;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -79,6 +79,13 @@ impl Shop {
     pub fn with_cache(&self, redis: Redis) -> Self {
         let store = CachedOrders { store: self.store.orders.clone(), redis, ttl: Duration::from_hours(1) };
         self.again(service(Arc::new(store), &self.store.db, &self.fakes))
+    }
+
+    /// Another process with this flag file.
+    pub fn with_flags(&self, text: &str) -> Self {
+        let process = Process::for_test("order");
+        process.set_flags(text).unwrap();
+        self.again(OrderService { takes_orders: process.flag(Flag::TakeOrders), ..self.service.clone() })
     }
 
     /// Another process for the same Ada and the same other services.
@@ -218,6 +225,7 @@ fn service(store: Arc<dyn OrderStore>, db: &Db, fakes: &FakeServices) -> OrderSe
         },
         addresses: Arc::new(fakes.addresses.clone()),
         prices: PriceService { store: Arc::new(PgPrices { db: db.clone() }), known: Arc::default() },
+        takes_orders: Process::for_test("order").flag(Flag::TakeOrders),
         ids: Process::for_test("order").ids(),
         work: Arc::new(Notify::new()),
         unfinished: Arc::default(),
