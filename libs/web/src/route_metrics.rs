@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use metrics::{Counter, Histogram};
 
 /// The series of a route: one for each method and status that occurred.
@@ -54,5 +54,19 @@ impl Series {
     fn record(&self, took: Duration) {
         self.count.increment(1);
         self.seconds.record(took.as_secs_f64());
+    }
+}
+
+/// Clients may send any method; metrics must not have a series for each.
+pub(crate) fn method_label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "OTHER",
     }
 }

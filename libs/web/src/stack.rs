@@ -22,7 +22,7 @@ use axum::{
     Router,
     body::HttpBody as _,
     extract::{DefaultBodyLimit, MatchedPath, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use futures::{FutureExt as _, future::BoxFuture};
@@ -36,7 +36,7 @@ use crate::{
     identity::{self, Identity, Unauthenticated},
     internal::CallerVerifier,
     problem::Problem,
-    route_metrics::RouteMetrics,
+    route_metrics::{RouteMetrics, method_label},
     routes::{RouteTable, Routes},
     verifier::TokenVerifier,
 };
@@ -54,8 +54,8 @@ pub const PORT_TIMEOUT: Duration = Duration::from_secs(10);
 /// request when it is to be replaced. Work that needs longer ends before, and can be resumed.
 pub const STREAM_TIMEOUT: Duration = Duration::from_secs(55);
 
-/// Age of the copy of the revoked sessions beyond which a token grants no role: a stolen token of an administrator would be worth
-/// more than the wait. Longer than a restart of Redis; shoppers' tokens are accepted at any age.
+/// Age of the copy of the revoked sessions beyond which a token grants no role: a stolen token of an administrator would
+/// be worth more than the wait. Longer than a restart of Redis; shoppers' tokens are accepted at any age.
 const REVOCATIONS_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// Token verification and time limit of a port.
@@ -71,6 +71,8 @@ pub struct PortSettings {
     /// Whether a caller's decision to sample a trace is followed. Not where callers are the public: each would choose how
     /// many spans are exported.
     pub follows_sampling: bool,
+    /// Whether inner layers and handlers find the declared [`Route`] in the extensions of a request.
+    pub shows_route: bool,
     /// Where changes go on whose client has left; `None`: they end with their connection.
     pub work: Option<DetachedWork>,
 }
@@ -90,6 +92,7 @@ impl Default for PortSettings {
             timeout: PORT_TIMEOUT,
             body_timeout: Duration::from_secs(8),
             follows_sampling: true,
+            shows_route: false,
             work: None,
         }
     }
@@ -192,12 +195,15 @@ where
     trace::for_request(id, parent, span, work).await
 }
 
-async fn answer<S>(declared: &Declared, route: Option<&Route>, request: Request, inner: S) -> Response
+async fn answer<S>(declared: &Declared, route: Option<&Route>, mut request: Request, inner: S) -> Response
 where
     S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
     S::Future: Send,
 {
     let body_bytes_max = route.map_or(BODY_BYTES_MAX, |route| route.body_bytes_max);
+    if let (Some(route), true) = (route, declared.settings.shows_route) {
+        request.extensions_mut().insert(*route);
+    }
     let PortSettings { timeout, body_timeout, .. } = declared.settings;
     let streamed = route.is_some_and(Route::is_streamed);
     let (timeout, body_timeout) = if streamed { (STREAM_TIMEOUT, STREAM_TIMEOUT) } else { (timeout, body_timeout) };
@@ -354,20 +360,6 @@ fn note(status: StatusCode, method: &'static str, route: &str, took: Duration) {
         tracing::warn!(method, route, status = status.as_u16(), took_ms, "request answered");
     } else {
         tracing::debug!(method, route, status = status.as_u16(), took_ms, "request answered");
-    }
-}
-
-/// Clients may send any method; metrics must not have a series for each.
-fn method_label(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "PATCH" => "PATCH",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        _ => "OTHER",
     }
 }
 

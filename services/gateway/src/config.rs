@@ -1,9 +1,10 @@
-//! Settings of the gateway: addresses of services, CORS origins, compatibility routes.
+//! Settings of the gateway: addresses of services and of the broker, CORS origins, limits, compatibility routes.
 
 use std::{collections::BTreeMap, str::FromStr};
 
-use agora_chassis::{Ports, Reader};
+use agora_chassis::{Ports, Reader, WatchedFile};
 use agora_outbound::transport::Origin;
+use agora_topology::TRUSTED_PROXIES_MAX;
 use agora_web::TokenSettings;
 use axum::http::HeaderValue;
 
@@ -17,6 +18,12 @@ pub struct Config {
     pub origins: Origins,
     /// Whether compatibility routes are served.
     pub legacy_aliases: LegacyAliases,
+    /// The limits of requests, which are read again when they change; `None`: there are none.
+    pub rate_limits: Option<WatchedFile>,
+    /// How many proxies in front of the gateway add to `X-Forwarded-For`.
+    pub trusted_proxies: u8,
+    /// Where the events are.
+    pub kafka: agora_kafka::Config,
     /// Base URL of each service by name, for example "http://shop-user:3001".
     pub upstreams: BTreeMap<&'static str, String>,
 }
@@ -73,6 +80,9 @@ impl Config {
             tokens: TokenSettings::read(reader),
             origins: reader.default("CORS_ORIGINS", Origins::default()),
             legacy_aliases: reader.default("LEGACY_ALIASES", LegacyAliases::Disabled),
+            rate_limits: reader.optional_file("RATE_LIMITS_FILE"),
+            trusted_proxies: trusted_proxies(reader),
+            kafka: agora_kafka::Config::read(reader),
             upstreams: agora_topology::ALL
                 .iter()
                 .filter(|service| service.behind_gateway)
@@ -80,6 +90,15 @@ impl Config {
                 .collect(),
         }
     }
+}
+
+fn trusted_proxies(reader: &mut Reader) -> u8 {
+    const NAME: &str = "TRUSTED_PROXIES";
+    let count = reader.default(NAME, 0);
+    if count > TRUSTED_PROXIES_MAX {
+        reader.fault(NAME, format!("must be from 0 to {TRUSTED_PROXIES_MAX}"));
+    }
+    count
 }
 
 /// The topology's name of the setting, for example `USER_URL`.

@@ -4,16 +4,21 @@ pub mod compat;
 mod front;
 mod headers;
 mod proxy;
+mod streams;
+mod web_socket;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use agora_vocab::Ids;
+use agora_chassis::Process;
 use agora_web::{PortSettings, Routes, TokenVerifier};
-use axum::Router;
+use axum::{Router, extract::Request};
+use tower::util::MapRequestLayer;
 
 use crate::{
     clients::upstream::Upstreams,
     config::{LegacyAliases, Origins},
+    limits::LimitLayer,
+    push::Hub,
 };
 
 /// Time-out until a response begins: longer than the services' own, so that their error reaches the client.
@@ -28,25 +33,34 @@ pub struct Front {
     pub origins: Origins,
     /// Whether compatibility routes are served.
     pub legacy_aliases: LegacyAliases,
-    /// Generates idempotency keys for compatibility routes.
-    pub ids: Arc<dyn Ids>,
+    /// Counts requests.
+    pub limits: LimitLayer,
+    /// The streams of users.
+    pub hub: Hub,
+    /// Generates idempotency keys for compatibility routes, and tracks open streams.
+    pub process: Process,
 }
 
 /// The whole router with all layers.
 pub fn router(upstreams: Upstreams, front: Front) -> Router {
-    let Front { verifier, origins, legacy_aliases, ids } = front;
+    let Front { verifier, origins, legacy_aliases, limits, hub, process } = front;
     let aliases = match legacy_aliases {
-        LegacyAliases::Enabled => compat::routes(upstreams.clone(), ids),
+        LegacyAliases::Enabled => compat::routes(upstreams.clone(), process.ids()),
         LegacyAliases::Disabled => Routes::new(),
     };
-    let routes = Routes::new().merge(front::routes()).merge(proxy::routes().with_state(upstreams)).merge(aliases);
+    let cors = headers::cors(&origins);
+    let own = front::routes().merge(streams::routes(hub, origins, process));
+    let routes = own.merge(proxy::routes().with_state(upstreams)).merge(aliases);
     let settings = PortSettings {
         verifier: Some(verifier),
         timeout: ANSWER_BEGINS_MAX,
         follows_sampling: false,
+        shows_route: true,
         ..PortSettings::default()
     };
     let (inner, port) = agora_web::layered(routes, settings);
-    // Responses of the port's layer need the headers of the others, errors and preflights included.
-    inner.layer((headers::SecurityHeaders, headers::cors(&origins), port))
+    let token_of_protocol = MapRequestLayer::new(streams::token_of_protocol as fn(Request) -> Request);
+    // Responses of the port's layer need the headers of the others, errors and preflights included. Requests are counted
+    // once the port knows whose they are.
+    inner.layer((headers::SecurityHeaders, cors, token_of_protocol, port, limits))
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use agora_api::Policy;
 use agora_chassis::{Process, WatchedFile};
-use agora_gateway::{Front, LegacyAliases, Upstreams, router};
+use agora_gateway::{Front, Hub, LegacyAliases, LimitLayer, RateLimits, Upstreams, router};
 use agora_testkit::{TestApp, TestKeys};
 use agora_vocab::{Role, UserId};
 use agora_web::TokenVerifier;
@@ -43,7 +43,9 @@ fn gateway(addresses: BTreeMap<&'static str, String>, legacy_aliases: LegacyAlia
         verifier: TokenVerifier::watch(set, TestKeys::ISSUER, TestKeys::AUDIENCE, &process),
         origins: "https://shop.example".parse().unwrap(),
         legacy_aliases,
-        ids: process.ids(),
+        limits: LimitLayer::new(RateLimits::none(), 0),
+        hub: Hub::new(process.ids().as_ref(), process.clock()),
+        process: process.clone(),
     };
     let router = router(Upstreams::new(addresses, &process).unwrap(), front);
     Gateway { app: TestApp::new(router.clone()), router, keys }
