@@ -7,6 +7,7 @@ mod archive;
 mod budget;
 mod kafka;
 mod known;
+mod limits;
 mod mail;
 mod payments;
 mod service;
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 
 use agora_crd::{
     DeletionPolicy, ExposureTlsType, ExposureType, LegacyAliases, Marketplace, Network, Orders, PaymentProvider, Pod,
-    Profile, Promotions, Reason, Recommendations, TlsMode,
+    Profile, Promotions, RateLimit, Reason, Recommendations, TlsMode,
 };
 use agora_topology as topology;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -26,6 +27,7 @@ pub use archive::ArchivePlan;
 pub use budget::Budget;
 pub use kafka::{KafkaPlan, Mechanism, TopicPlan};
 pub use known::Known;
+pub use limits::rate_limits_file;
 pub use mail::MailPlan;
 pub use payments::StripePlan;
 pub use service::{EnvValue, Replicas, ServicePlan};
@@ -176,6 +178,8 @@ pub struct ExposurePlan {
     pub cors_origins: Vec<String>,
     /// Whether the compatibility routes are served.
     pub legacy_aliases: LegacyAliases,
+    pub rate_limits: Vec<RateLimit>,
+    pub trusted_proxies: i32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -379,5 +383,7 @@ fn exposure(spec: &agora_crd::MarketplaceSpec) -> ExposurePlan {
         ingress,
         cors_origins: exposure.cors_origins.clone(),
         legacy_aliases: exposure.legacy_aliases.unwrap_or(aliases),
+        rate_limits: limits::rate_limits(spec),
+        trusted_proxies: exposure.trusted_proxies,
     }
 }

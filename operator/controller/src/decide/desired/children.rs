@@ -3,7 +3,7 @@
 
 use agora_topology as topology;
 
-use super::{labels, migration_job, network_policy};
+use super::{config_map, labels, migration_job, network_policy};
 use crate::decide::credentials;
 use crate::decide::maybe::Maybe;
 use crate::decide::object::Object;
@@ -70,6 +70,7 @@ impl ServiceChildren {
 
 pub struct SharedChildren {
     pub jwks: Maybe<Object>,
+    pub rate_limits: Maybe<Object>,
     pub internal: Maybe<Object>,
     pub signing: Maybe<Object>,
     pub encryption: Maybe<Object>,
@@ -80,12 +81,14 @@ pub struct SharedChildren {
 }
 
 impl SharedChildren {
-    pub fn entries(self, plan: &Plan) -> [Entry; 8] {
-        let Self { jwks, internal, signing, encryption, admin, default_deny, migration_policy, ingress } = self;
+    pub fn entries(self, plan: &Plan) -> [Entry; 9] {
+        let Self { jwks, rate_limits, internal, signing, encryption, admin, default_deny, migration_policy, ingress } =
+            self;
         let secret = |name| ObjectKey::new(Kind::Secret, name);
         let policy = |name| ObjectKey::new(Kind::NetworkPolicy, plan.child(name));
         [
             (ObjectKey::new(Kind::ConfigMap, credentials::jwks_name(&plan.name)), jwks),
+            (ObjectKey::new(Kind::ConfigMap, config_map::rate_limits_name(&plan.name)), rate_limits),
             (secret(credentials::internal_secret(&plan.name)), internal),
             (secret(credentials::signing_secret(&plan.name)), signing),
             (secret(credentials::encryption_secret(&plan.name)), encryption),
