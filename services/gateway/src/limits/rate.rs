@@ -130,7 +130,10 @@ impl RateLimits {
         }
         let standings = match self.take_shared(&counted).await {
             Some(standings) => standings,
-            None => counted.iter().map(|(rule, key)| taken_here(rule, key)).collect(),
+            None => {
+                metrics::counter!("gateway_rate_limit_unshared_total").increment(1);
+                counted.iter().map(|(rule, key)| taken_here(rule, key)).collect()
+            }
         };
         let closest = standings.into_iter().min_by_key(|standing| (standing.allowed, standing.left));
         if let Some(Standing { limit, allowed: false, .. }) = &closest {
@@ -153,7 +156,6 @@ impl RateLimits {
         let Ok(Ok(taken)) = timeout(COUNT_MAX, redis.take_of_each(&buckets)).await else {
             let pause_ms = u64::try_from(LOCAL_FOR.as_millis()).unwrap_or(u64::MAX);
             self.0.local_until_ms.store(self.now_ms().saturating_add(pause_ms), Ordering::Relaxed);
-            metrics::counter!("gateway_rate_limit_unshared_total").increment(1);
             return None;
         };
         let standing = |((rule, _), level): (&(&Rule, String), &BucketLevel)| {

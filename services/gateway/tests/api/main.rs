@@ -4,6 +4,7 @@
 mod aliases;
 mod collection;
 mod hostile;
+mod overload;
 mod streams;
 mod upstream;
 
