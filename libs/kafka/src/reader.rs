@@ -1,4 +1,4 @@
-//! Reads all partitions of some topics, without a group: every reader gets every message, and nobody keeps its place.
+//! Reads all partitions of some topics, without a group: every reader gets every message, and no place is stored at the broker.
 //!
 //! Must not decide what a message means.
 
@@ -68,7 +68,7 @@ impl Reader {
     ) -> Result<Self, Error> {
         let mut settings = config.client();
         settings
-            // librdkafka requires one of whoever assigns partitions to itself.
+            // librdkafka requires one for assigned partitions too.
             .set("group.id", config.name_on_broker(name))
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")

@@ -1,4 +1,4 @@
-//! Live events of each user: read from the broker by every process of the gateway, remembered for a while, and sent to the
+//! Live events of each user: read from the broker by every process of the gateway, kept for a while, and sent to the
 //! user's open streams. Must not know how a stream is served.
 
 mod cursor;

@@ -122,7 +122,7 @@ async fn gw18_every_replica_sends_a_user_their_events_and_no_other_users() {
 }
 
 #[tokio::test]
-async fn gw18_a_client_goes_on_after_its_last_event_at_any_replica_or_is_told_to_read_again() {
+async fn gw18_a_client_goes_on_after_its_last_event_at_any_replica_or_gets_a_reset() {
     let shop = Pushing::open("gw18-resume").await;
     let (first, second) = (shop.start().await, shop.start().await);
     let token = shop.shop.token(1);

@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(carts.len(), 3);
         assert_eq!(all(&permits, demand(Checkout)).len(), 3);
         drop((browsing, carts));
-        assert_eq!(all(&permits, demand(Checkout)).len(), 10, "all of them if nobody else is there");
+        assert_eq!(all(&permits, demand(Checkout)).len(), 10, "all of them if there are no others");
     }
 
     #[tokio::test]

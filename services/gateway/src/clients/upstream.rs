@@ -43,7 +43,7 @@ const REQUESTS: PermitLimits =
 /// Requests to one service at a time, each with a connection and its buffers.
 const CALLS: PermitLimits = PermitLimits { permits: 256, reserved: [0; 4], of_route: 192, waiting: 512 };
 
-/// How long a request waits for its permit: the less important, the sooner its client is told to come back.
+/// How long a request waits for its permit: the less important, the sooner its client is asked to come back.
 const fn wait_max(priority: Priority) -> Duration {
     match priority {
         Priority::Browsing => Duration::from_secs(1),

@@ -109,7 +109,7 @@ fn refused(standing: &Standing) -> Problem {
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED").detail(detail).retry_after(seconds(standing.next_in))
 }
 
-/// Tells the client where it stands, so that it need not be refused to know.
+/// Shows the client where it stands, before it is refused.
 fn show(standing: &Standing, headers: &mut HeaderMap) {
     let limit = standing.limit;
     let numbers = [(LIMIT, limit.burst.get()), (REMAINING, standing.left), (RESET, seconds(standing.full_in()))];

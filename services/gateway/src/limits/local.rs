@@ -18,7 +18,7 @@ use governor::{
 
 use super::settings::Limit;
 
-/// Clients that a limit remembers: those that came last.
+/// Clients that a limit keeps: those that came last.
 const CLIENTS_MAX: usize = 20_000;
 
 /// What is left to a client after a try.
@@ -98,7 +98,7 @@ impl StateStore for Counts {
                 Ok(outcome)
             }
             Err(refusal) => {
-                // One that is refused is not forgotten because many others come.
+                // One that is refused is kept although many others come.
                 if let Some(known) = known {
                     state.put(*client, known, self.clients_max);
                 }
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn gw6_a_client_has_its_burst_and_is_then_told_when_to_come_back() {
+    fn gw6_a_client_has_its_burst_and_then_learns_when_to_come_back() {
         let limit = LocalLimit::new(&limit(1, 3));
         let left: Vec<_> = (0..3).map(|_| limit.take("one")).map(|level| (level.taken, level.left)).collect();
         assert_eq!(left, [(true, 2), (true, 1), (true, 0)]);

@@ -10,7 +10,7 @@ use super::{
     public_event::Message,
 };
 
-/// Most events that are remembered, and the bytes of their texts.
+/// Most events that are kept, and the bytes of their texts.
 const EVENTS_MAX: usize = 20_000;
 const BYTES_MAX: usize = 8 << 20;
 
@@ -34,7 +34,7 @@ impl History {
         }
     }
 
-    /// The events of a user after a cursor, in order; `None` if that event is not remembered, or is not the user's.
+    /// The events of a user after a cursor, in order; `None` if that event is not kept, or is not the user's.
     pub fn after(&self, cursor: &Cursor, user: UserId, process: Uuid) -> Option<Vec<Arc<Message>>> {
         match cursor.place {
             Some(Place { process: of, number }) if of == process => self.after_number(cursor.event, number, user),

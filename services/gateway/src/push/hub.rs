@@ -131,8 +131,8 @@ impl Hub {
         Ok(Subscription { hub: self.clone(), user, number, missed, items, end })
     }
 
-    /// Sends an event to the streams of its user, and remembers it. `live`: whether it happened while streams may have
-    /// been open; an earlier one is only remembered.
+    /// Sends an event to the streams of its user, and keeps it. `live`: whether it happened while streams may have
+    /// been open; an earlier one is only kept.
     pub fn publish(&self, event: PublicEvent, sent_at_ms: i64, live: bool) -> Result<(), serde_json::Error> {
         let number = self.0.next_event.fetch_add(1, Ordering::Relaxed);
         let place = Some(Place { process: self.0.process, number });
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn gw18_a_client_that_comes_again_gets_what_it_missed_or_is_told_that_it_is_not_known() {
+    async fn gw18_a_client_that_comes_again_gets_what_it_missed_or_a_reset() {
         let (hub, clock) = hub();
         for number in 1..=5 {
             hub.publish(event(number, 1), 0, true).unwrap();

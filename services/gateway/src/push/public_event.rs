@@ -104,7 +104,7 @@ type Found = Option<(UserId, Value)>;
 fn of_order(envelope: &Envelope) -> Result<Found, serde_json::Error> {
     let kind = envelope.kind.as_str();
     if OrderEvent::KINDS.contains(&kind) {
-        // Nobody is told of an order before its stock is held: it may still be rejected.
+        // Not sent before its stock is held: it may still be rejected.
         let event = envelope.event::<OrderEvent>()?.filter(|event| !matches!(event, OrderEvent::Created(_)));
         return event.map(|event| Ok((event.order().user_id, serde_json::to_value(order(event.order()))?))).transpose();
     }

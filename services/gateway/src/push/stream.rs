@@ -47,7 +47,7 @@ impl EndReason {
         }
     }
 
-    /// What the client is told.
+    /// What the client reads.
     pub const fn text(self) -> &'static str {
         match self {
             Self::Expired => "the access token has expired: connect again with a new one",

@@ -18,7 +18,7 @@ const SHED_WITHIN: Duration = Duration::from_secs(4);
 #[tokio::test]
 async fn gw7_browsing_that_its_service_does_not_answer_is_shed_and_carts_and_orders_go_on() {
     let others = Upstream::start().await;
-    // Its connections are accepted by the kernel, and nobody reads them.
+    // Its connections are accepted by the kernel, and no process reads them.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut addresses: BTreeMap<_, _> = SERVICES.map(|name| (name, others.address())).into();
     addresses.insert("catalog", format!("http://{}", silent.local_addr().unwrap()));
