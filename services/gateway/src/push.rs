@@ -12,5 +12,4 @@ mod sweep;
 pub use cursor::Cursor;
 pub use feed::follow;
 pub use hub::{Hub, Refused, Subscription};
-pub use public_event::Message;
 pub use stream::{EndReason, Item};
