@@ -122,7 +122,7 @@ fn partitions(
 ) -> Result<Vec<(String, Partition)>, KafkaError> {
     let mut all = Vec::new();
     for (name, topic) in topics {
-        let metadata = client.fetch_metadata(Some(name), METADATA_MAX)?;
+        let metadata = client.fetch_metadata(Some(name.as_str()), METADATA_MAX)?;
         let found = metadata.topics().iter().find(|found| found.name() == name && found.error().is_none());
         let numbers: Vec<i32> =
             found.into_iter().flat_map(MetadataTopic::partitions).map(MetadataPartition::id).collect();
