@@ -1,5 +1,5 @@
-//! The rooms of the operator's controller and the shape of the services: which of their modules may import which. Reads text;
-//! must not compile anything.
+//! The rooms of the operator's controller and the shape of the services: which of their modules may import which. Reads
+//! text; must not compile anything.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -56,7 +56,9 @@ const LAYOUTS: &[Layout] = &[
             ("config", &[]),
             ("clients", &[]),
             ("graphql", &["config", "clients"]),
-            ("http", &["config", "clients", "graphql"]),
+            ("limits", &[]),
+            ("push", &[]),
+            ("http", &["config", "clients", "graphql", "limits", "push"]),
         ],
         closed: true,
     },

@@ -4,6 +4,7 @@
 
 pub mod cart;
 pub mod catalog;
+pub mod gateway;
 pub mod notification;
 pub mod order;
 pub mod payment;
@@ -16,7 +17,7 @@ pub mod user;
 pub use problem::{Detail, Problem};
 pub use route::{
     BODY_BYTES_MAX, IMPORT_BODY_BYTES_MAX, Method, OPEN_BODY_BYTES_MAX, PRODUCT_BODY_BYTES_MAX, Policy, Route,
-    WEBHOOK_BODY_BYTES_MAX, WHOLE_BODY_BYTES_MAX,
+    RouteClass, WEBHOOK_BODY_BYTES_MAX, WHOLE_BODY_BYTES_MAX,
 };
 
 use serde::{Deserialize, Serialize};

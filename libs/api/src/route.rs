@@ -32,6 +32,8 @@ pub struct Route {
     pub path: &'static str,
     /// Requirements on the caller.
     pub policy: Policy,
+    /// Its class of limits and of priority.
+    pub class: RouteClass,
     /// Largest body of a request, in bytes.
     pub body_bytes_max: usize,
 }
@@ -62,6 +64,50 @@ pub enum Policy {
     Service,
 }
 
+/// What a route is for. The gateway counts the requests of a client by class, and rejects those of the less important
+/// classes first when there are more requests than it can serve. In the order of importance, the least important first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RouteClass {
+    /// Products, search, recommendations: most requests, and those that a visitor misses least.
+    Browsing,
+    /// The work of administrators.
+    Admin,
+    /// What users see and change of themselves: profile, addresses, notifications, past orders.
+    Account,
+    /// Registration, login, and what ends in a new session or password: worth guessing at.
+    Credentials,
+    /// Carts.
+    Cart,
+    /// Orders and payments that are being made.
+    Checkout,
+    /// What is neither counted nor rejected: messages of payment providers, health checks, and all routes for services.
+    Exempt,
+}
+
+impl RouteClass {
+    /// The classes whose requests are counted.
+    pub const LIMITED: [Self; 6] =
+        [Self::Browsing, Self::Admin, Self::Account, Self::Credentials, Self::Cart, Self::Checkout];
+
+    /// The name in settings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Browsing => "browsing",
+            Self::Admin => "admin",
+            Self::Account => "account",
+            Self::Credentials => "credentials",
+            Self::Cart => "cart",
+            Self::Checkout => "checkout",
+            Self::Exempt => "exempt",
+        }
+    }
+
+    /// The class of that name whose requests are counted.
+    pub fn limited(name: &str) -> Option<Self> {
+        Self::LIMITED.into_iter().find(|class| class.name() == name)
+    }
+}
+
 impl Policy {
     /// A valid access token of an admin.
     pub const ADMIN: Self = Self::Role(Role::Admin);
@@ -69,13 +115,19 @@ impl Policy {
 
 impl Route {
     /// A route with the default limit of the body: [`OPEN_BODY_BYTES_MAX`] where no token is required, else
-    /// [`BODY_BYTES_MAX`].
+    /// [`BODY_BYTES_MAX`]. Its class is [`RouteClass::Exempt`].
     pub const fn new(method: Method, path: &'static str, policy: Policy) -> Self {
         let body_bytes_max = match policy {
             Policy::Open | Policy::Optional => OPEN_BODY_BYTES_MAX,
             Policy::User | Policy::Role(_) | Policy::Service => BODY_BYTES_MAX,
         };
-        Self { method, path, policy, body_bytes_max }
+        Self { method, path, policy, class: RouteClass::Exempt, body_bytes_max }
+    }
+
+    /// The same route in another class.
+    #[must_use]
+    pub const fn in_class(self, class: RouteClass) -> Self {
+        Self { class, ..self }
     }
 
     /// The same route with another largest body, in bytes.
@@ -127,15 +179,22 @@ impl Method {
     }
 }
 
-/// Declares routes as constants, and the list of all of them.
+/// Declares routes as constants, and the list of all of them. The class of the list is that of its routes, unless a route
+/// names its own.
 macro_rules! routes {
-    ($(#[$list_doc:meta])* $list:ident {
-        $($(#[$doc:meta])* $name:ident = $method:ident $path:literal $policy:expr $(, $body_bytes_max:expr)?;)*
+    ($(#[$list_doc:meta])* $list:ident in $list_class:ident {
+        $(
+            $(#[$doc:meta])*
+            $name:ident $(in $class:ident)? = $method:ident $path:literal $policy:expr $(, $body_bytes_max:expr)?;
+        )*
     }) => {
         $(
             $(#[$doc])*
             pub const $name: crate::Route =
-                crate::Route::new(crate::Method::$method, $path, $policy)$(.with_body_max($body_bytes_max))?;
+                crate::Route::new(crate::Method::$method, $path, $policy)
+                    .in_class(crate::RouteClass::$list_class)
+                    $(.in_class(crate::RouteClass::$class))?
+                    $(.with_body_max($body_bytes_max))?;
         )*
 
         $(#[$list_doc])*
@@ -149,10 +208,27 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::{
-        BODY_BYTES_MAX, IMPORT_BODY_BYTES_MAX, OPEN_BODY_BYTES_MAX, PRODUCT_BODY_BYTES_MAX, Policy,
+        BODY_BYTES_MAX, IMPORT_BODY_BYTES_MAX, OPEN_BODY_BYTES_MAX, PRODUCT_BODY_BYTES_MAX, Policy, RouteClass,
         WEBHOOK_BODY_BYTES_MAX,
     };
     use crate::{catalog, payment, public_routes, user};
+
+    #[test]
+    fn gw6_every_public_route_is_counted_but_for_the_messages_of_payment_providers_and_a_class_follows_the_policy() {
+        for route in public_routes() {
+            let exempt = route == payment::routes::WEBHOOK;
+            assert_eq!(route.class == RouteClass::Exempt, exempt, "{}", route.path);
+            let admin = matches!(route.policy, Policy::Role(_));
+            assert_eq!(route.class == RouteClass::Admin, admin, "{}", route.path);
+            let anybody = matches!(route.policy, Policy::Open | Policy::Optional);
+            let of_a_user = matches!(route.class, RouteClass::Account | RouteClass::Checkout);
+            assert!(!(anybody && of_a_user), "{}", route.path);
+        }
+        let names: BTreeSet<_> = RouteClass::LIMITED.into_iter().map(RouteClass::name).collect();
+        assert_eq!(names.len(), RouteClass::LIMITED.len());
+        assert!(RouteClass::LIMITED.into_iter().all(|class| RouteClass::limited(class.name()) == Some(class)));
+        assert_eq!(RouteClass::limited("exempt"), None);
+    }
 
     #[test]
     fn a_body_without_a_token_is_small_and_only_products_and_signed_messages_may_be_large() {

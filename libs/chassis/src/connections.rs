@@ -59,8 +59,10 @@ pub(crate) struct Connection {
     begun: AtomicBool,
     http2: AtomicBool,
     aged: AtomicBool,
+    long_lived: AtomicBool,
     idle_since_ms: AtomicU64,
     shed: CancellationToken,
+    cut: CancellationToken,
     started: Instant,
     /// The socket until its first bytes are read.
     unread: Mutex<Option<Arc<TcpStream>>>,
@@ -69,11 +71,16 @@ pub(crate) struct Connection {
 /// A place among the connections, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
+    place: Place,
+    pub connection: Arc<Connection>,
+}
+
+/// Which place among the connections a connection has.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
     connections: Connections,
     address: IpAddr,
-    /// Counts the connections of the port.
-    pub number: u64,
-    pub connection: Arc<Connection>,
+    number: u64,
 }
 
 /// A request under way; its connection is not idle until this is dropped.
@@ -112,7 +119,7 @@ impl Connections {
         state.open += 1;
         let number = state.accepted;
         state.by_address.entry(address).or_default().insert(number, connection.clone());
-        Ok(Slot { connections: self.clone(), address, number, connection })
+        Ok(Slot { place: Place { connections: self.clone(), address, number }, connection })
     }
 
     /// How many more connections an address may have, whatever the port has.
@@ -194,11 +201,28 @@ impl State {
     }
 }
 
-impl Drop for Slot {
-    fn drop(&mut self) {
-        // A connection that was shed has been removed before.
+impl Place {
+    /// Gives the place back, of which the connection has no need any more. It may have been given back before.
+    pub fn give_back(&self) {
         self.connections.state().remove(self.address, self.number);
         self.connections.0.ended.notify_one();
+    }
+}
+
+impl Slot {
+    /// Counts the connections of the port.
+    pub fn number(&self) -> u64 {
+        self.place.number
+    }
+
+    pub fn place(&self) -> Place {
+        self.place.clone()
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.place.give_back();
     }
 }
 
@@ -209,8 +233,10 @@ impl Connection {
             begun: AtomicBool::new(false),
             http2: AtomicBool::new(false),
             aged: AtomicBool::new(false),
+            long_lived: AtomicBool::new(false),
             idle_since_ms: AtomicU64::new(0),
             shed: CancellationToken::new(),
+            cut: CancellationToken::new(),
             started,
             unread: Mutex::default(),
         };
@@ -242,6 +268,26 @@ impl Connection {
 
     pub fn is_aged(&self) -> bool {
         self.aged.load(Ordering::Relaxed)
+    }
+
+    /// Marks the connection as one whose response has no end.
+    pub fn mark_long_lived(&self) {
+        self.long_lived.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a response without an end is under way.
+    pub fn is_long_lived(&self) -> bool {
+        self.long_lived.load(Ordering::Relaxed) && self.is_busy()
+    }
+
+    /// Closes the connection, whatever is under way.
+    pub fn cut(&self) {
+        self.cut.cancel();
+    }
+
+    /// Waits until the connection is to be closed, whatever is under way.
+    pub async fn until_cut(&self) {
+        self.cut.cancelled().await;
     }
 
     /// Waits until the connection has to give way.

@@ -36,6 +36,7 @@ pub struct Process {
 #[derive(Debug)]
 struct Shared {
     tasks: TaskTracker,
+    draining: CancellationToken,
     shutdown: CancellationToken,
     readiness: Readiness,
     heartbeats: Heartbeats,
@@ -62,6 +63,7 @@ impl Process {
     pub fn with(service: &'static str, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
         let shared = Shared {
             tasks: TaskTracker::new(),
+            draining: CancellationToken::new(),
             shutdown: CancellationToken::new(),
             readiness: Readiness::default(),
             heartbeats: Heartbeats::default(),
@@ -134,6 +136,12 @@ impl Process {
         self.shared.shutdown.clone()
     }
 
+    /// Cancelled when the process begins to end: clients should go elsewhere, and responses without an end must end.
+    /// Requests are still accepted for a while.
+    pub fn draining(&self) -> CancellationToken {
+        self.shared.draining.clone()
+    }
+
     /// Something that must be good once before the process is ready; closed at first. The same name is the same gate.
     pub fn gate(&self, name: &str) -> Gate {
         self.shared.readiness.gate(self.service, name)
@@ -144,8 +152,8 @@ impl Process {
         self.shared.readiness.dependency(self.service, name)
     }
 
-    /// States something that people should know about this process, such as a part that is turned off: `/info` shows it under
-    /// this name. Never a secret.
+    /// States something that people should know about this process, such as a part that is turned off: `/info` shows it
+    /// under this name. Never a secret.
     pub fn note(&self, name: &'static str, text: impl Into<String>) {
         self.shared.notes.lock().unwrap_or_else(PoisonError::into_inner).insert(name, text.into());
     }
@@ -169,7 +177,8 @@ impl Process {
         &self.shared.flags
     }
 
-    /// Work that must show progress at least once per `limit` until the heartbeat is dropped: otherwise `/livez` answers 503.
+    /// Work that must show progress at least once per `limit` until the heartbeat is dropped: otherwise `/livez` answers
+    /// 503.
     pub fn heartbeat(&self, name: impl Into<String>, limit: Duration) -> Heartbeat {
         self.shared.heartbeats.start(self.service, name.into(), limit)
     }
@@ -208,6 +217,7 @@ impl Process {
     /// Fails readiness while everything else goes on.
     pub(crate) fn fail_readiness(&self) {
         self.shared.readiness.fail_for_shutdown();
+        self.shared.draining.cancel();
     }
 
     /// Whether readiness has been failed for shutdown.
@@ -217,6 +227,7 @@ impl Process {
 
     /// Ends every task and waits for them.
     pub async fn end(&self) {
+        self.shared.draining.cancel();
         self.shared.shutdown.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;

@@ -269,6 +269,83 @@ mod tests {
         tokio::join!(served, clients);
     }
 
+    /// A response that goes on until `ended` or until the client leaves.
+    fn endless(ended: &CancellationToken) -> axum::response::Response {
+        let parts = futures::stream::repeat_with(|| Ok::<_, std::convert::Infallible>(vec![b'x'; 1 << 16]));
+        let mut response = axum::response::Response::new(axum::body::Body::from_stream(parts));
+        response.extensions_mut().insert(crate::LongLived::until(ended.clone()));
+        response
+    }
+
+    #[tokio::test]
+    async fn gw18_a_response_without_an_end_takes_no_place_of_a_request() {
+        let tcp = bind(0).unwrap();
+        let (port, stop, ended) =
+            (tcp.local_addr().unwrap().port(), CancellationToken::new(), CancellationToken::new());
+        let streams = ended.clone();
+        let router = Router::new()
+            .route("/who", get(|| async { "here" }))
+            .route("/events", get(move || async move { endless(&streams) }));
+        let connections = ConnectionLimits { total: 1, per_address: 1 };
+        let limits = Limits { connections, age: Duration::from_millis(100), ..LIMITS };
+        let served = serve_within(limits, tcp, router, Process::for_test("cart"), stop.clone());
+        let clients = async {
+            let mut streams = Vec::new();
+            for _ in 0..20 {
+                let mut stream = connect_from("127.0.0.1", port, "/events").await;
+                assert!(seen(&mut stream, "xxx").await.contains("connection: close"), "of HTTP/1 it is the last one");
+                streams.push(stream);
+            }
+            let mut other = connect_from("127.0.0.1", port, "/who").await;
+            assert!(seen(&mut other, "here").await.starts_with("HTTP/1.1 200"));
+            drop(other);
+            // No client reads, and the connections end nevertheless.
+            ended.cancel();
+            stop.cancel();
+            streams
+        };
+        let both = async { tokio::join!(served, clients) };
+        tokio::time::timeout(Duration::from_secs(10), both).await.expect("a stream whose client reads nothing is cut");
+    }
+
+    #[tokio::test]
+    async fn gw18_a_connection_can_be_upgraded_to_another_protocol_and_is_none_of_the_port_then() {
+        let tcp = bind(0).unwrap();
+        let (port, stop) = (tcp.local_addr().unwrap().port(), CancellationToken::new());
+        let process = Process::for_test("cart");
+        let tasks = process.clone();
+        let upgrade = move |mut request: axum::extract::Request| async move {
+            let upgraded = hyper::upgrade::on(&mut request);
+            tasks.spawn("echo", async move {
+                let mut io = hyper_util::rt::TokioIo::new(upgraded.await?);
+                let mut some = [0; 5];
+                io.read_exact(&mut some).await?;
+                io.write_all(&some).await?;
+                Ok(())
+            });
+            let headers = [("connection", "upgrade"), ("upgrade", "echo")];
+            (axum::http::StatusCode::SWITCHING_PROTOCOLS, headers)
+        };
+        let router = Router::new().route("/echo", get(upgrade)).route("/who", get(|| async { "here" }));
+        let connections = ConnectionLimits { total: 1, per_address: 1 };
+        let served = serve_within(Limits { connections, ..LIMITS }, tcp, router, process.clone(), stop.clone());
+        let clients = async {
+            let socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let mut upgraded = socket;
+            let head = "GET /echo HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
+            upgraded.write_all(head.as_bytes()).await.unwrap();
+            let answer = seen(&mut upgraded, "\r\n\r\n").await;
+            assert!(answer.starts_with("HTTP/1.1 101") && answer.contains("connection: upgrade"), "{answer}");
+            let mut other = connect_from("127.0.0.1", port, "/who").await;
+            assert!(seen(&mut other, "here").await.starts_with("HTTP/1.1 200"));
+            stop.cancel();
+            upgraded.write_all(b"hello").await.unwrap();
+            assert_eq!(seen(&mut upgraded, "hello").await, "hello");
+        };
+        tokio::join!(served, clients);
+        process.end().await;
+    }
+
     async fn connect_from(address: &str, port: u16, request: &str) -> TcpStream {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(format!("{address}:0").parse().unwrap()).unwrap();

@@ -101,15 +101,8 @@ impl Consumer {
     pub async fn recv(&self) -> Result<Incoming, Error> {
         loop {
             let message = self.client.recv().await.map_err(Error::Receive)?;
-            if let Some(topic) = self.topic(message.topic()) {
-                return Ok(Incoming {
-                    partition: Partition { topic, number: message.partition() },
-                    offset: message.offset(),
-                    key: message.key().map(<[u8]>::to_vec),
-                    payload: message.payload().unwrap_or_default().to_vec(),
-                    sent_at_ms: message.timestamp().to_millis().unwrap_or(0),
-                    headers: headers(&message),
-                });
+            if let Some(incoming) = incoming(&message, &self.topics) {
+                return Ok(incoming);
             }
         }
     }
@@ -218,6 +211,19 @@ impl ConsumerContext for Context {
             self.rebalances().push(Change::Assigned(names(partitions)));
         }
     }
+}
+
+/// The message without its client; `None` if its topic is none of these.
+pub(crate) fn incoming(message: &BorrowedMessage<'_>, topics: &[(String, Topic)]) -> Option<Incoming> {
+    let (_, topic) = topics.iter().find(|(name, _)| name == message.topic())?;
+    Some(Incoming {
+        partition: Partition { topic: *topic, number: message.partition() },
+        offset: message.offset(),
+        key: message.key().map(<[u8]>::to_vec),
+        payload: message.payload().unwrap_or_default().to_vec(),
+        sent_at_ms: message.timestamp().to_millis().unwrap_or(0),
+        headers: headers(message),
+    })
 }
 
 fn headers(message: &BorrowedMessage<'_>) -> Vec<(String, Vec<u8>)> {

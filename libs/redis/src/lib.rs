@@ -17,7 +17,7 @@ use agora_chassis::{Process, Reader, WatchedSecret};
 use agora_vocab::Ids;
 use fred::prelude::{Builder, Client, ClientLike, Pool, ReconnectPolicy};
 
-pub use bucket::{Bucket, Taken};
+pub use bucket::{Bucket, BucketLevel, Taken, TakenOfEach};
 pub use limiter::Limiter;
 pub use revoked::{REVOKED_SESSIONS_MAX, RevokedSession, RevokedSessions};
 

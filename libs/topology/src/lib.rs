@@ -4,10 +4,14 @@
 //! order: every service starts without the others.
 
 mod origin;
+mod rate_limit;
 
 use agora_events::{Topic, topics};
 
 pub use origin::{CORS_ORIGIN_BYTES_MAX, CORS_ORIGIN_PATTERN, is_cors_origin};
+pub use rate_limit::{
+    RATE_LIMIT_BURST_MAX, RATE_LIMIT_CLASSES, RATE_LIMIT_PER_MINUTE_MAX, TRUSTED_PROXIES_MAX, rate_limit_burst,
+};
 
 /// Port of `/livez`, `/readyz`, `/metrics` and `/info` in every process.
 pub const ADMIN_PORT: u16 = 9090;
@@ -29,7 +33,8 @@ pub struct Service {
     pub publishes: &'static [Topic],
     /// Topics that it reads.
     pub consumes: &'static [Topic],
-    /// Its consumer groups, before the isolation key is put in front; their names begin with its own.
+    /// Its consumer groups, before the isolation key is put in front; their names begin with its own. None if each of its
+    /// processes reads all of its topics.
     pub groups: &'static [&'static str],
     /// Services whose internal port it calls.
     pub calls: &'static [&'static str],
@@ -91,7 +96,8 @@ pub const GATEWAY: Service = Service {
     routes: &[],
     database: false,
     publishes: &[],
-    consumes: &[],
+    // What it pushes to the clients of each user.
+    consumes: &[topics::ORDER, topics::PAYMENT, topics::CART, topics::RECOMMENDATION],
     groups: &[],
     calls: &[],
     behind_gateway: false,
@@ -101,6 +107,8 @@ pub const GATEWAY: Service = Service {
         "GRAPHQL_INTROSPECTION",
         "GRAPHQL_DOCUMENTS",
         "GRAPHQL_PERSISTED_DOCUMENTS_FILE",
+        "RATE_LIMITS_FILE",
+        "TRUSTED_PROXIES",
         "USER_URL",
         "CATALOG_URL",
         "CART_URL",
@@ -380,8 +388,8 @@ pub fn callers(callee: &str) -> impl Iterator<Item = &'static str> {
     ALL.iter().filter(move |service| service.calls.contains(&callee)).map(|service| service.name)
 }
 
-/// Every topic that a service writes or reads, and the dead letters of those that read; each once, by name. A topic may be read
-/// before the service that writes it exists.
+/// Every topic that a service writes or reads, and the dead letters of those that read; each once, by name. A topic may be
+/// read before the service that writes it exists.
 pub fn all_topics() -> Vec<Topic> {
     let used = |service: &'static Service| service.publishes.iter().chain(service.consumes).copied();
     let mut all: Vec<Topic> = ALL.iter().flat_map(used).collect();
@@ -409,10 +417,10 @@ mod tests {
     }
 
     #[test]
-    fn every_consumer_has_groups_whose_names_begin_with_its_own() {
+    fn every_consumer_has_groups_whose_names_begin_with_its_own_but_for_the_gateway_whose_processes_read_all() {
         for row in ALL {
             let groups = row.groups;
-            assert_eq!(groups.is_empty(), row.consumes.is_empty(), "{}", row.name);
+            assert_eq!(groups.is_empty(), row.consumes.is_empty() || row.name == "gateway", "{}", row.name);
             assert!(groups.iter().all(|group| group.starts_with(row.name)), "{groups:?}");
         }
     }

@@ -23,7 +23,7 @@ mod variant;
 pub use address::{Address, AddressText, Country};
 pub use allowance::{Allowance, Allowances};
 pub use card::{contains_card_number, looks_like_card_number};
-pub use client_address::client_address;
+pub use client_address::{client_address, client_network};
 pub use clock::{Clock, Ids};
 pub use email::Email;
 pub use flag::Flag;

@@ -67,6 +67,8 @@ pub struct PortSettings {
     pub body_timeout: Duration,
     /// Set where callers are the public: traces begin there, whatever a caller sends, and each request is one of the access log.
     pub edge: Option<Arc<AccessLog>>,
+    /// Whether inner layers and handlers find the declared [`Route`] in the extensions of a request.
+    pub shows_route: bool,
     /// Where changes go on whose client has left; `None`: they end with their connection.
     pub work: Option<DetachedWork>,
 }
@@ -81,7 +83,14 @@ impl PortSettings {
 
 impl Default for PortSettings {
     fn default() -> Self {
-        Self { verifier: None, timeout: PORT_TIMEOUT, body_timeout: Duration::from_secs(8), edge: None, work: None }
+        Self {
+            verifier: None,
+            timeout: PORT_TIMEOUT,
+            body_timeout: Duration::from_secs(8),
+            edge: None,
+            shows_route: false,
+            work: None,
+        }
     }
 }
 
@@ -192,12 +201,15 @@ where
     trace::for_request(id, parent, span, work).await
 }
 
-async fn answer<S>(declared: &Declared, route: Option<&Route>, request: Request, inner: S) -> Response
+async fn answer<S>(declared: &Declared, route: Option<&Route>, mut request: Request, inner: S) -> Response
 where
     S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
     S::Future: Send,
 {
     let body_bytes_max = route.map_or(BODY_BYTES_MAX, |route| route.body_bytes_max);
+    if let (Some(route), true) = (route, declared.settings.shows_route) {
+        request.extensions_mut().insert(*route);
+    }
     let PortSettings { timeout, body_timeout, .. } = declared.settings;
     let streamed = route.is_some_and(Route::is_streamed);
     let (timeout, body_timeout) = if streamed { (STREAM_TIMEOUT, STREAM_TIMEOUT) } else { (timeout, body_timeout) };

@@ -30,7 +30,8 @@ fn app() -> TestApp {
     static TELEMETRY: OnceLock<Guard> = OnceLock::new();
     TELEMETRY.get_or_init(|| {
         let filter = "off,agora_web=info".to_owned();
-        telemetry::init_with("test", &Config { filter, otlp_endpoint: None, metrics_every: None, sampled: 1.0 }).unwrap()
+        telemetry::init_with("test", &Config { filter, otlp_endpoint: None, metrics_every: None, sampled: 1.0 })
+            .unwrap()
     });
     let route = |method, path| Route::new(method, path, Policy::Open).with_body_max(100);
     let routes = Routes::new()

@@ -46,6 +46,17 @@ pub struct Exposure {
     /// document.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub persisted_documents: Option<PersistedDocuments>,
+    /// Limits of requests, shared by all replicas of the gateway. They take the place of the defaults of the profile for the
+    /// same class and key. A change is taken over without a restart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 12))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into(), "key".into()]))]
+    pub rate_limits: Vec<RateLimit>,
+    /// How many proxies in front of the gateway add the address that they see to the header `X-Forwarded-For`. Limits by address
+    /// count the address that the first of them saw. Default 0: that of the connection, unless it is private.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = agora_topology::TRUSTED_PROXIES_MAX))]
+    pub trusted_proxies: i32,
 }
 
 /// A ConfigMap in the namespace of the Marketplace, with a JSON object under the key `documents.json`. Pods that start need it;
@@ -121,4 +132,48 @@ pub enum LegacyAliases {
     Enabled,
     /// The compatibility routes answer 404.
     Disabled,
+}
+
+/// How often one client may use the routes of a class. Beyond, the gateway answers 429 with `Retry-After`.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimit {
+    /// The class of routes.
+    pub name: RateLimitClass,
+    /// What a client is counted by: its `Address`, or its account (`User`).
+    pub key: RateLimitKey,
+    /// Requests a minute.
+    #[schemars(range(min = 1, max = agora_topology::RATE_LIMIT_PER_MINUTE_MAX))]
+    pub requests_per_minute: i32,
+    /// Requests at once. Default: a tenth of those of a minute, at least 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = agora_topology::RATE_LIMIT_BURST_MAX))]
+    pub burst: Option<i32>,
+}
+
+/// A class of routes.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum RateLimitClass {
+    /// Products, search and recommendations.
+    Browsing,
+    /// The work of administrators.
+    Admin,
+    /// Profile, addresses, notifications and past orders.
+    Account,
+    /// Registration, login and passwords.
+    Credentials,
+    /// Carts.
+    Cart,
+    /// Orders and payments that are being made.
+    Checkout,
+}
+
+/// What a client is counted by.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+pub enum RateLimitKey {
+    /// The address; of IPv6 the network of 64 bits.
+    Address,
+    /// The account of the access token.
+    User,
 }

@@ -22,7 +22,7 @@ pub use archive::{Archive, ArchiveType, S3Archive};
 pub use database::{Database, DatabaseType, ExternalDatabase};
 pub use exposure::{
     CertificateSecret, Exposure, ExposureTls, ExposureTlsType, ExposureType, IngressOptions, LegacyAliases,
-    PersistedDocuments,
+    PersistedDocuments, RateLimit, RateLimitClass, RateLimitKey,
 };
 pub use kafka::{
     ExternalKafka, Kafka, KafkaAuthentication, KafkaAuthenticationType, KafkaCredentials, KafkaType, TopicDefaults,

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Archive, ConfigMapRef, Database, Disruption, Exposure, Identity, Kafka, Languages, Mail, MarketplaceStatus, Network,
-    Observability, Orders, Payments, Pod, Promotions, Recommendations, Recovery, Redis, Release, ServiceSpec,
+    Archive, ConfigMapRef, Database, Disruption, Exposure, Identity, Kafka, Languages, Mail, MarketplaceStatus,
+    Network, Observability, Orders, Payments, Pod, Promotions, Recommendations, Recovery, Redis, Release, ServiceSpec,
 };
 
 /// Spec of a marketplace: its services, databases, topics and routes.

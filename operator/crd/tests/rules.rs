@@ -64,6 +64,23 @@ fn ms6_an_archive_without_tls_is_for_development_only() {
 }
 
 #[test]
+fn gw6_the_schema_has_exactly_the_classes_and_bounds_of_limits_that_the_gateway_accepts() {
+    let crd = serde_json::to_value(<Marketplace as kube::CustomResourceExt>::crd()).unwrap();
+    let limits = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/exposure/properties";
+    let exposure = crd.pointer(limits).unwrap();
+    let limit = &exposure["rateLimits"]["items"]["properties"];
+    let mut names: Vec<&str> = limit["name"]["enum"].as_array().unwrap().iter().map(|n| n.as_str().unwrap()).collect();
+    let mut known = agora_topology::RATE_LIMIT_CLASSES;
+    names.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(names, known);
+    let max = |property: &Value| property["maximum"].as_f64();
+    assert_eq!(max(&limit["requestsPerMinute"]), Some(f64::from(agora_topology::RATE_LIMIT_PER_MINUTE_MAX)));
+    assert_eq!(max(&limit["burst"]), Some(f64::from(agora_topology::RATE_LIMIT_BURST_MAX)));
+    assert_eq!(max(&exposure["trustedProxies"]), Some(f64::from(agora_topology::TRUSTED_PROXIES_MAX)));
+}
+
+#[test]
 fn the_minimal_resource_is_accepted() {
     check(&rejection(&[]), "");
     check(&rejection(&small()), "");

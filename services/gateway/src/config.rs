@@ -1,9 +1,10 @@
-//! Settings of the gateway: addresses of services, CORS origins, compatibility routes.
+//! Settings of the gateway: addresses of services and of the broker, CORS origins, limits, compatibility routes.
 
 use std::{collections::BTreeMap, str::FromStr};
 
 use agora_chassis::{Ports, Reader, WatchedFile};
 use agora_outbound::transport::Origin;
+use agora_topology::TRUSTED_PROXIES_MAX;
 use agora_web::TokenSettings;
 use axum::http::HeaderValue;
 
@@ -23,6 +24,12 @@ pub struct Config {
     pub documents: Documents,
     /// GraphQL documents by the SHA-256 of their text, as a JSON object.
     pub persisted_documents: Option<WatchedFile>,
+    /// The limits of requests, which are read again when they change; `None`: there are none.
+    pub rate_limits: Option<WatchedFile>,
+    /// How many proxies in front of the gateway add to `X-Forwarded-For`.
+    pub trusted_proxies: u8,
+    /// Where the events are.
+    pub kafka: agora_kafka::Config,
     /// Base URL of each service by name, for example "http://shop-user:3001".
     pub upstreams: BTreeMap<&'static str, String>,
 }
@@ -130,6 +137,9 @@ impl Config {
             introspection: reader.default("GRAPHQL_INTROSPECTION", Introspection::Disabled),
             documents,
             persisted_documents,
+            rate_limits: reader.optional_file("RATE_LIMITS_FILE"),
+            trusted_proxies: trusted_proxies(reader),
+            kafka: agora_kafka::Config::read(reader),
             upstreams: agora_topology::ALL
                 .iter()
                 .filter(|service| service.behind_gateway)
@@ -137,6 +147,15 @@ impl Config {
                 .collect(),
         }
     }
+}
+
+fn trusted_proxies(reader: &mut Reader) -> u8 {
+    const NAME: &str = "TRUSTED_PROXIES";
+    let count = reader.default(NAME, 0);
+    if count > TRUSTED_PROXIES_MAX {
+        reader.fault(NAME, format!("must be from 0 to {TRUSTED_PROXIES_MAX}"));
+    }
+    count
 }
 
 /// The topology's name of the setting, for example `USER_URL`.

@@ -6,17 +6,22 @@ mod front;
 mod graphql;
 mod headers;
 mod proxy;
+mod streams;
+mod web_socket;
 
 use std::{sync::Arc, time::Duration};
 
 use agora_chassis::Process;
 use agora_web::{AccessLog, PortSettings, Routes, TokenVerifier};
-use axum::Router;
+use axum::{Router, extract::Request};
+use tower::util::MapRequestLayer;
 
 use crate::{
     clients::upstream::Upstreams,
     config::{LegacyAliases, Origins},
     graphql::{GraphQl, Settings},
+    limits::LimitLayer,
+    push::Hub,
 };
 
 /// Time-out until a response begins: longer than the services' own, so that their error reaches the client.
@@ -36,27 +41,35 @@ pub struct Front {
     pub legacy_aliases: LegacyAliases,
     /// Settings of the GraphQL API.
     pub graphql: Settings,
-    /// Generates idempotency keys for compatibility routes, and runs the calls of the GraphQL API.
+    /// Counts requests.
+    pub limits: LimitLayer,
+    /// The streams of users.
+    pub hub: Hub,
+    /// Generates idempotency keys for compatibility routes, runs the calls of the GraphQL API, and tracks open streams.
     pub process: Process,
 }
 
 /// The whole router with all layers.
 pub fn router(upstreams: Upstreams, front: Front) -> Router {
-    let Front { verifier, origins, legacy_aliases, graphql, process } = front;
+    let Front { verifier, origins, legacy_aliases, graphql, limits, hub, process } = front;
     let aliases = match legacy_aliases {
         LegacyAliases::Enabled => compat::routes(upstreams.clone(), process.ids()),
         LegacyAliases::Disabled => Routes::new(),
     };
-    let graphql = graphql::routes(GraphQl::new(graphql, upstreams.clone(), process));
-    let proxy = proxy::routes().with_state(upstreams);
-    let routes = Routes::new().merge(front::routes()).merge(proxy).merge(graphql).merge(aliases);
+    let cors = headers::cors(&origins);
+    let graphql = graphql::routes(GraphQl::new(graphql, upstreams.clone(), process.clone()));
+    let own = front::routes().merge(streams::routes(hub, origins, process)).merge(graphql);
+    let routes = own.merge(proxy::routes().with_state(upstreams)).merge(aliases);
     let settings = PortSettings {
         verifier: Some(verifier),
         timeout: ANSWER_BEGINS_MAX,
         edge: Some(Arc::new(AccessLog::new(READS_LOGGED_ONE_IN))),
+        shows_route: true,
         ..PortSettings::default()
     };
     let (inner, port) = agora_web::layered(routes, settings);
-    // Responses of the port's layer need the headers of the others, errors and preflights included.
-    inner.layer((headers::SecurityHeaders, headers::cors(&origins), port))
+    let token_of_protocol = MapRequestLayer::new(streams::token_of_protocol as fn(Request) -> Request);
+    // Responses of the port's layer need the headers of the others, errors and preflights included. Requests are counted
+    // once the port knows whose they are.
+    inner.layer((headers::SecurityHeaders, cors, token_of_protocol, port, limits))
 }

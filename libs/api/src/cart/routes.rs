@@ -7,7 +7,7 @@ use crate::{
 
 routes! {
     /// Routes of the public port.
-    PUBLIC {
+    PUBLIC in Cart {
         /// The user's cart with current prices and availability.
         VIEW = Get "/api/v1/cart" User;
         /// Adds units of a product.
@@ -33,7 +33,7 @@ routes! {
 
 routes! {
     /// Routes of the internal port.
-    INTERNAL {
+    INTERNAL in Exempt {
         /// Moves the lines of a user's cart into an order; idempotent by order.
         BEGIN_CHECKOUT = Post "/internal/v1/begin-checkout" Service;
         /// Returns the lines to the cart, or blocks a checkout that arrives later; idempotent by order.

@@ -8,82 +8,82 @@ use crate::{
 
 routes! {
     /// Routes of the public port.
-    PUBLIC {
+    PUBLIC in Browsing {
         /// A page of products.
         LIST = Get "/api/v1/products" Optional;
         /// Creates a product with its initial stock.
-        CREATE = Post "/api/v1/products" Policy::ADMIN, PRODUCT_BODY_BYTES_MAX;
+        CREATE in Admin = Post "/api/v1/products" Policy::ADMIN, PRODUCT_BODY_BYTES_MAX;
         /// Available units of up to 100 products.
         STOCK = Post "/api/v1/products/stock" Optional;
         READ = Get "/api/v1/products/{id}" Optional;
         /// Changes a product; needs its version.
-        CHANGE = Patch "/api/v1/products/{id}" Policy::ADMIN, PRODUCT_BODY_BYTES_MAX;
+        CHANGE in Admin = Patch "/api/v1/products/{id}" Policy::ADMIN, PRODUCT_BODY_BYTES_MAX;
         /// Deletes a product.
-        DELETE = Delete "/api/v1/products/{id}" Policy::ADMIN;
+        DELETE in Admin = Delete "/api/v1/products/{id}" Policy::ADMIN;
         /// Sets or adjusts the stock of a product.
-        ADJUST_STOCK = Put "/api/v1/products/{id}/inventory" Policy::ADMIN;
+        ADJUST_STOCK in Admin = Put "/api/v1/products/{id}/inventory" Policy::ADMIN;
         /// A drawn picture of a product, for one without a photograph.
         PICTURE = Get "/api/v1/products/{id}/image.svg" Optional;
         /// All products in the order of their ids, one a line.
-        EXPORT_PRODUCTS = Get "/api/v1/admin/products/export" Policy::ADMIN;
+        EXPORT_PRODUCTS in Admin = Get "/api/v1/admin/products/export" Policy::ADMIN;
         /// Creates and changes the products of up to 100,000 lines; a repetition with the same id continues.
-        IMPORT = Post "/api/v1/admin/products/import" Policy::ADMIN, IMPORT_BODY_BYTES_MAX;
+        IMPORT in Admin = Post "/api/v1/admin/products/import" Policy::ADMIN, IMPORT_BODY_BYTES_MAX;
         /// The progress of an import.
-        READ_IMPORT = Get "/api/v1/admin/products/imports/{id}" Policy::ADMIN;
+        READ_IMPORT in Admin = Get "/api/v1/admin/products/imports/{id}" Policy::ADMIN;
         /// A page of the variants of a product, by name.
         LIST_VARIANTS = Get "/api/v1/products/{id}/variants" Optional;
-        CREATE_VARIANT = Post "/api/v1/products/{id}/variants" Policy::ADMIN;
+        CREATE_VARIANT in Admin = Post "/api/v1/products/{id}/variants" Policy::ADMIN;
         READ_VARIANT = Get "/api/v1/products/{id}/variants/{variant}" Optional;
         /// Changes a variant; needs its version.
-        CHANGE_VARIANT = Patch "/api/v1/products/{id}/variants/{variant}" Policy::ADMIN;
+        CHANGE_VARIANT in Admin = Patch "/api/v1/products/{id}/variants/{variant}" Policy::ADMIN;
         /// Deletes a variant of which no units are on hand.
-        DELETE_VARIANT = Delete "/api/v1/products/{id}/variants/{variant}" Policy::ADMIN;
+        DELETE_VARIANT in Admin = Delete "/api/v1/products/{id}/variants/{variant}" Policy::ADMIN;
         /// A page of the categories, by name.
         LIST_CATEGORIES = Get "/api/v1/categories" Optional;
-        CREATE_CATEGORY = Post "/api/v1/categories" Policy::ADMIN;
+        CREATE_CATEGORY in Admin = Post "/api/v1/categories" Policy::ADMIN;
         READ_CATEGORY = Get "/api/v1/categories/{id}" Optional;
         /// Changes a category; needs its version.
-        CHANGE_CATEGORY = Patch "/api/v1/categories/{id}" Policy::ADMIN;
+        CHANGE_CATEGORY in Admin = Patch "/api/v1/categories/{id}" Policy::ADMIN;
         /// Deletes a category that no product has.
-        DELETE_CATEGORY = Delete "/api/v1/categories/{id}" Policy::ADMIN;
+        DELETE_CATEGORY in Admin = Delete "/api/v1/categories/{id}" Policy::ADMIN;
         /// A page of the brands, by name.
         LIST_BRANDS = Get "/api/v1/brands" Optional;
-        CREATE_BRAND = Post "/api/v1/brands" Policy::ADMIN;
+        CREATE_BRAND in Admin = Post "/api/v1/brands" Policy::ADMIN;
         READ_BRAND = Get "/api/v1/brands/{id}" Optional;
         /// Changes a brand; needs its version.
-        CHANGE_BRAND = Patch "/api/v1/brands/{id}" Policy::ADMIN;
+        CHANGE_BRAND in Admin = Patch "/api/v1/brands/{id}" Policy::ADMIN;
         /// Deletes a brand that no product has.
-        DELETE_BRAND = Delete "/api/v1/brands/{id}" Policy::ADMIN;
+        DELETE_BRAND in Admin = Delete "/api/v1/brands/{id}" Policy::ADMIN;
         /// A page of the suppliers, by name.
-        LIST_SUPPLIERS = Get "/api/v1/suppliers" Policy::ADMIN;
-        CREATE_SUPPLIER = Post "/api/v1/suppliers" Policy::ADMIN;
-        READ_SUPPLIER = Get "/api/v1/suppliers/{id}" Policy::ADMIN;
+        LIST_SUPPLIERS in Admin = Get "/api/v1/suppliers" Policy::ADMIN;
+        CREATE_SUPPLIER in Admin = Post "/api/v1/suppliers" Policy::ADMIN;
+        READ_SUPPLIER in Admin = Get "/api/v1/suppliers/{id}" Policy::ADMIN;
         /// Changes a supplier; needs its version.
-        CHANGE_SUPPLIER = Patch "/api/v1/suppliers/{id}" Policy::ADMIN;
+        CHANGE_SUPPLIER in Admin = Patch "/api/v1/suppliers/{id}" Policy::ADMIN;
         /// Deletes a supplier that no product has.
-        DELETE_SUPPLIER = Delete "/api/v1/suppliers/{id}" Policy::ADMIN;
+        DELETE_SUPPLIER in Admin = Delete "/api/v1/suppliers/{id}" Policy::ADMIN;
         /// A page of the places where warehouses stand, by name.
-        LIST_LOCATIONS = Get "/api/v1/locations" Policy::ADMIN;
-        CREATE_LOCATION = Post "/api/v1/locations" Policy::ADMIN;
-        READ_LOCATION = Get "/api/v1/locations/{id}" Policy::ADMIN;
+        LIST_LOCATIONS in Admin = Get "/api/v1/locations" Policy::ADMIN;
+        CREATE_LOCATION in Admin = Post "/api/v1/locations" Policy::ADMIN;
+        READ_LOCATION in Admin = Get "/api/v1/locations/{id}" Policy::ADMIN;
         /// Changes a location of warehouses; needs its version.
-        CHANGE_LOCATION = Patch "/api/v1/locations/{id}" Policy::ADMIN;
+        CHANGE_LOCATION in Admin = Patch "/api/v1/locations/{id}" Policy::ADMIN;
         /// Deletes a location of warehouses that no warehouse has.
-        DELETE_LOCATION = Delete "/api/v1/locations/{id}" Policy::ADMIN;
+        DELETE_LOCATION in Admin = Delete "/api/v1/locations/{id}" Policy::ADMIN;
         /// A page of the warehouses, by name.
-        LIST_WAREHOUSES = Get "/api/v1/warehouses" Policy::ADMIN;
-        CREATE_WAREHOUSE = Post "/api/v1/warehouses" Policy::ADMIN;
-        READ_WAREHOUSE = Get "/api/v1/warehouses/{id}" Policy::ADMIN;
+        LIST_WAREHOUSES in Admin = Get "/api/v1/warehouses" Policy::ADMIN;
+        CREATE_WAREHOUSE in Admin = Post "/api/v1/warehouses" Policy::ADMIN;
+        READ_WAREHOUSE in Admin = Get "/api/v1/warehouses/{id}" Policy::ADMIN;
         /// Changes a warehouse; needs its version.
-        CHANGE_WAREHOUSE = Patch "/api/v1/warehouses/{id}" Policy::ADMIN;
+        CHANGE_WAREHOUSE in Admin = Patch "/api/v1/warehouses/{id}" Policy::ADMIN;
         /// Deletes a warehouse that never had stock.
-        DELETE_WAREHOUSE = Delete "/api/v1/warehouses/{id}" Policy::ADMIN;
+        DELETE_WAREHOUSE in Admin = Delete "/api/v1/warehouses/{id}" Policy::ADMIN;
     }
 }
 
 routes! {
     /// Routes of the internal port.
-    INTERNAL {
+    INTERNAL in Exempt {
         /// Products with their stock rows, one JSON value a line, in the order of their ids: some hundreds after the id of the
         /// parameter `after`, and none at the end.
         EXPORT = Get "/internal/v1/products/export" Service;

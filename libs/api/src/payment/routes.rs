@@ -8,34 +8,34 @@ use crate::{
 
 routes! {
     /// Routes of the public port.
-    PUBLIC {
+    PUBLIC in Account {
         /// Pays an order.
-        CREATE = Post "/api/v1/payments" User;
+        CREATE in Checkout = Post "/api/v1/payments" User;
         /// A page of the user's payments, newest first.
         LIST = Get "/api/v1/payments" User;
         READ = Get "/api/v1/payments/{id}" User;
         /// Refunds a payment in full or in part.
-        REFUND = Post "/api/v1/payments/refund" Policy::ADMIN;
+        REFUND in Admin = Post "/api/v1/payments/refund" Policy::ADMIN;
         /// Goes on with a payment after its payer has acted.
-        CONFIRM = Post "/api/v1/payments/{id}/confirm" User;
+        CONFIRM in Checkout = Post "/api/v1/payments/{id}/confirm" User;
         /// Captures an authorised payment in full or in part.
-        CAPTURE = Post "/api/v1/payments/{id}/capture" Policy::ADMIN;
+        CAPTURE in Admin = Post "/api/v1/payments/{id}/capture" Policy::ADMIN;
         /// Voids a payment that is not captured.
-        VOID_UNCAPTURED = Post "/api/v1/payments/{id}/void" Policy::ADMIN;
+        VOID_UNCAPTURED in Admin = Post "/api/v1/payments/{id}/void" Policy::ADMIN;
         /// What happened to a payment, oldest entry first.
-        LOG = Get "/api/v1/payments/{id}/log" Policy::ADMIN;
+        LOG in Admin = Get "/api/v1/payments/{id}/log" Policy::ADMIN;
         /// Differences between the ledger and the provider.
-        DIFFERENCES = Get "/api/v1/payments/reconciliation" Policy::ADMIN;
+        DIFFERENCES in Admin = Get "/api/v1/payments/reconciliation" Policy::ADMIN;
         /// Answers a challenge of the simulated provider.
-        CHALLENGE = Post "/api/v1/payments/challenges/{reference}" User;
+        CHALLENGE in Checkout = Post "/api/v1/payments/challenges/{reference}" User;
         /// A message of the provider, which its signature admits.
-        WEBHOOK = Post "/api/v1/payments/webhooks/{provider}" Open, WEBHOOK_BODY_BYTES_MAX;
+        WEBHOOK in Exempt = Post "/api/v1/payments/webhooks/{provider}" Open, WEBHOOK_BODY_BYTES_MAX;
     }
 }
 
 routes! {
     /// Routes of the internal port.
-    INTERNAL {
+    INTERNAL in Exempt {
         /// Pays an order for the order service; idempotent by payment.
         PAY = Post "/internal/v1/pay" Service;
         /// The outcome of a payment; an unknown one becomes voided.

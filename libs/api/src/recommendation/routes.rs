@@ -7,14 +7,14 @@ use crate::{
 
 routes! {
     /// Routes of the public port.
-    PUBLIC {
+    PUBLIC in Browsing {
         /// Products recommended to the user, best first, with the reason of each.
         LIST = Get "/api/v1/recommendations" User;
         /// Votes on a product; a second vote of a user replaces the first.
         VOTE = Post "/api/v1/recommendations/feedback" User;
         /// Whether everybody's recommendations are being computed again.
-        READ_RECOMPUTATION = Get "/api/v1/admin/recommendations/recomputation" Policy::ADMIN;
+        READ_RECOMPUTATION in Admin = Get "/api/v1/admin/recommendations/recomputation" Policy::ADMIN;
         /// Computes everybody's recommendations again, soon; while it is requested, a second request changes nothing.
-        RECOMPUTE = Post "/api/v1/admin/recommendations/recomputation" Policy::ADMIN;
+        RECOMPUTE in Admin = Post "/api/v1/admin/recommendations/recomputation" Policy::ADMIN;
     }
 }

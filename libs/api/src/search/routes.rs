@@ -7,7 +7,7 @@ use crate::{
 
 routes! {
     /// Routes of the public port.
-    PUBLIC {
+    PUBLIC in Browsing {
         /// A page of products by text and filters, with the values of the filters.
         SEARCH = Get "/api/v1/search" Optional;
         /// Completions of a text that is being typed.
@@ -16,8 +16,8 @@ routes! {
         /// text to search for.
         PRODUCTS = Get "/api/v1/search/products" Optional;
         /// Begins to build the index from the catalog, unless it is being built.
-        REBUILD = Post "/api/v1/admin/search/rebuild" Policy::ADMIN;
+        REBUILD in Admin = Post "/api/v1/admin/search/rebuild" Policy::ADMIN;
         /// How far the index is built.
-        PROGRESS = Get "/api/v1/admin/search/rebuild" Policy::ADMIN;
+        PROGRESS in Admin = Get "/api/v1/admin/search/rebuild" Policy::ADMIN;
     }
 }

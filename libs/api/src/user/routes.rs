@@ -7,19 +7,19 @@ use crate::{
 
 routes! {
     /// Routes of the public port.
-    PUBLIC {
+    PUBLIC in Account {
         /// Registers a user and opens a session.
-        REGISTER = Post "/api/v1/auth/register" Open;
+        REGISTER in Credentials = Post "/api/v1/auth/register" Open;
         /// Opens a session.
-        LOGIN = Post "/api/v1/auth/login" Open;
+        LOGIN in Credentials = Post "/api/v1/auth/login" Open;
         /// Exchanges a refresh token for new tokens.
-        REFRESH = Post "/api/v1/auth/refresh" Open;
+        REFRESH in Credentials = Post "/api/v1/auth/refresh" Open;
         /// Ends the session of a refresh token.
-        LOGOUT = Post "/api/v1/auth/logout" Open;
+        LOGOUT in Credentials = Post "/api/v1/auth/logout" Open;
         /// Requests a mail with a link to set a new password.
-        REQUEST_PASSWORD_RESET = Post "/api/v1/auth/password-reset" Open;
+        REQUEST_PASSWORD_RESET in Credentials = Post "/api/v1/auth/password-reset" Open;
         /// Sets a new password with the token of such a link; ends all sessions.
-        RESET_PASSWORD = Post "/api/v1/auth/password-reset/confirm" Open;
+        RESET_PASSWORD in Credentials = Post "/api/v1/auth/password-reset/confirm" Open;
         /// The claims of the access token of the request.
         VALIDATE = Get "/api/v1/auth/validate" User;
         /// The user's own profile.
@@ -35,7 +35,7 @@ routes! {
         /// Changes which mails a user wants: the user's own choice, or any for an admin.
         SET_PREFERENCES = Put "/api/v1/users/{id}/preferences" User;
         /// Replaces the user's own password; ends all other sessions.
-        CHANGE_PASSWORD = Post "/api/v1/users/me/password" User;
+        CHANGE_PASSWORD in Credentials = Post "/api/v1/users/me/password" User;
         /// The user's own sessions with their devices.
         LIST_SESSIONS = Get "/api/v1/users/me/sessions" User;
         /// Ends all sessions of the user.
@@ -43,9 +43,9 @@ routes! {
         /// Ends a session of the user.
         END_SESSION = Delete "/api/v1/users/me/sessions/{id}" User;
         /// A page of all users, newest first.
-        LIST_ALL = Get "/api/v1/admin/users" Policy::ADMIN;
+        LIST_ALL in Admin = Get "/api/v1/admin/users" Policy::ADMIN;
         /// Blocks or activates an account; a blocked user's sessions end.
-        SET_STATUS = Put "/api/v1/admin/users/{id}/status" Policy::ADMIN;
+        SET_STATUS in Admin = Put "/api/v1/admin/users/{id}/status" Policy::ADMIN;
         /// The user's address book.
         LIST_ADDRESSES = Get "/api/v1/users/me/addresses" User;
         /// Adds an address.
@@ -57,21 +57,21 @@ routes! {
         /// Removes an address.
         REMOVE_ADDRESS = Delete "/api/v1/users/me/addresses/{id}" User;
         /// Requests a mail to a new e-mail address with a link that makes it the account's.
-        CHANGE_EMAIL = Post "/api/v1/users/me/email" User;
+        CHANGE_EMAIL in Credentials = Post "/api/v1/users/me/email" User;
         /// Changes the e-mail address with the token of such a link; ends all other sessions.
-        CONFIRM_EMAIL = Post "/api/v1/auth/email-confirmation" Open;
+        CONFIRM_EMAIL in Credentials = Post "/api/v1/auth/email-confirmation" Open;
         /// Everything that the user service stores about the user, as one document.
         EXPORT_ACCOUNT = Post "/api/v1/users/me/export" User;
         /// Erases the user's own account.
         ERASE_OWN = Delete "/api/v1/users/me" User;
         /// Erases the account of another user.
-        ERASE = Delete "/api/v1/admin/users/{id}" Policy::ADMIN;
+        ERASE in Admin = Delete "/api/v1/admin/users/{id}" Policy::ADMIN;
     }
 }
 
 routes! {
     /// Routes of the internal port.
-    INTERNAL {
+    INTERNAL in Exempt {
         /// An address of a user's own book, for the order service.
         READ_ADDRESS_OF = Get "/internal/v1/users/{userId}/addresses/{addressId}" Service;
     }

@@ -124,6 +124,7 @@ fn shared(plan: &Plan, observed: &Observed) -> SharedChildren {
     let signing = credentials.signing.as_ref().ok();
     SharedChildren {
         jwks: signing.map_or(Maybe::Hold, |keys| Maybe::Want(config_map::jwks(plan, keys))),
+        rate_limits: Maybe::Want(config_map::rate_limits(plan)),
         internal: Maybe::Want(secret::internal(plan, credentials)),
         signing: signing.map_or(Maybe::Hold, |keys| Maybe::Want(secret::signing(plan, keys))),
         encryption: credentials

@@ -5,8 +5,10 @@
 mod addresses;
 mod archive;
 mod budget;
+mod exposure;
 mod kafka;
 mod known;
+mod limits;
 mod mail;
 mod payments;
 mod service;
@@ -14,8 +16,8 @@ mod service;
 use std::collections::BTreeMap;
 
 use agora_crd::{
-    DeletionPolicy, ExposureTlsType, ExposureType, LegacyAliases, Marketplace, Network, Orders, PaymentProvider, Pod,
-    Profile, Promotions, Reason, Recommendations, TlsMode,
+    DeletionPolicy, Marketplace, Network, Orders, PaymentProvider, Pod, Profile, Promotions, Reason, Recommendations,
+    TlsMode,
 };
 use agora_topology as topology;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -24,8 +26,10 @@ use kube::{Resource, ResourceExt};
 pub use addresses::host_and_port;
 pub use archive::ArchivePlan;
 pub use budget::Budget;
+pub use exposure::{ExposurePlan, IngressPlan};
 pub use kafka::{KafkaPlan, Mechanism, TopicPlan};
 pub use known::Known;
+pub use limits::rate_limits_file;
 pub use mail::MailPlan;
 pub use payments::StripePlan;
 pub use service::{EnvValue, Replicas, ServicePlan};
@@ -178,25 +182,6 @@ impl TlsPlan {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExposurePlan {
-    pub ingress: Option<IngressPlan>,
-    /// Origins whose scripts may call the API.
-    pub cors_origins: Vec<String>,
-    /// Whether the compatibility routes are served.
-    pub legacy_aliases: LegacyAliases,
-    /// The ConfigMap with the only documents that the GraphQL API executes.
-    pub persisted_documents: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IngressPlan {
-    pub hostnames: Vec<String>,
-    pub class_name: Option<String>,
-    pub annotations: BTreeMap<String, String>,
-    pub tls_secret: Option<String>,
-}
-
 /// `server_connections` is the connection limit of the database server without what older Marketplaces on it reserve, if it was
 /// inspected. The plan is complete even if there are violations, because a deletion needs it.
 pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec<Violation>) {
@@ -222,7 +207,7 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         redis_endpoint: spec.redis.external.standalone.endpoint.clone(),
         redis_secret: spec.redis.external.secret_ref.as_ref().map(|secret| secret.name.clone()),
         archive: spec.archive.as_ref().map(|archive| ArchivePlan::of(archive, &isolation_key)),
-        exposure: exposure(spec),
+        exposure: ExposurePlan::of(spec),
         payments: payments::provider(spec, &mut violations),
         orders: spec.orders.clone(),
         default_language: spec.languages.default.clone(),
@@ -381,24 +366,5 @@ fn database(spec: &agora_crd::MarketplaceSpec) -> DatabasePlan {
         tls: TlsPlan::of(external.tls.as_ref(), spec.profile),
         admin_secret: external.admin_secret_ref.name.clone(),
         deletion: spec.database.deletion_policy,
-    }
-}
-
-fn exposure(spec: &agora_crd::MarketplaceSpec) -> ExposurePlan {
-    let exposure = &spec.exposure;
-    let aliases = if spec.profile == Profile::Development { LegacyAliases::Enabled } else { LegacyAliases::Disabled };
-    let options = exposure.ingress.clone().unwrap_or_default();
-    let certificate = exposure.tls.as_ref().filter(|tls| tls.type_ == ExposureTlsType::Secret);
-    let ingress = (exposure.type_ == ExposureType::Ingress).then(|| IngressPlan {
-        hostnames: exposure.hostnames.clone(),
-        class_name: options.class_name,
-        annotations: options.annotations,
-        tls_secret: certificate.and_then(|tls| tls.secret.as_ref()).map(|secret| secret.name.clone()),
-    });
-    ExposurePlan {
-        ingress,
-        cors_origins: exposure.cors_origins.clone(),
-        legacy_aliases: exposure.legacy_aliases.unwrap_or(aliases),
-        persisted_documents: exposure.persisted_documents.as_ref().map(|documents| documents.name.clone()),
     }
 }

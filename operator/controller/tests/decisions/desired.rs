@@ -200,8 +200,10 @@ fn a_secret_without_the_label_holds_the_services_that_need_it() {
     assert_eq!(desired.waiting["order"].reason, Reason::SecretNotUsable);
     assert!(desired.topics.is_err());
     assert!(desired.databases.is_ok());
-    assert!(desired.objects().any(|object| object.key == ObjectKey::new(Kind::Deployment, "main-gateway")));
-    assert_eq!(desired.children[&ObjectKey::new(Kind::Deployment, "main-order")], Maybe::Hold);
+    assert!(desired.objects().any(|object| object.key == ObjectKey::new(Kind::NetworkPolicy, "main-order")));
+    for service in ["main-order", "main-gateway"] {
+        assert_eq!(desired.children[&ObjectKey::new(Kind::Deployment, service)], Maybe::Hold, "{service}");
+    }
 }
 
 #[test]

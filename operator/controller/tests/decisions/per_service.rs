@@ -126,6 +126,41 @@ fn da11_the_data_servers_are_named_by_the_addresses_of_the_spec() {
 }
 
 #[test]
+fn gw6_limits_of_the_spec_replace_those_of_the_profile_and_their_change_restarts_no_pod() {
+    let mut fixture = Fixture::new(PRODUCTION).migrated();
+    fixture.market.spec.exposure.rate_limits.clear();
+    let limits = |fixture: &Fixture| -> BTreeMap<(String, String), Value> {
+        let map = body(fixture, Kind::ConfigMap, "main-rate-limits").unwrap();
+        let list: Value = serde_json::from_str(map["data"]["rate-limits.json"].as_str().unwrap()).unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        list.as_array()
+            .unwrap()
+            .iter()
+            .map(|limit| ((text(&limit["name"]), text(&limit["key"])), limit.clone()))
+            .collect()
+    };
+    let checkout = ("checkout".to_owned(), "User".to_owned());
+    let before = limits(&fixture);
+    assert_eq!(
+        before[&checkout],
+        json!({"name": "checkout", "key": "User", "requestsPerMinute": 60, "burst": 10}),
+        "the default of the profile"
+    );
+    let pods = body(&fixture, Kind::Deployment, "main-gateway").unwrap();
+    let limit = "{name: checkout, key: User, requestsPerMinute: 7, burst: 3}";
+    fixture.market.spec.exposure.rate_limits.push(serde_yaml::from_str(limit).unwrap());
+    let after = limits(&fixture);
+    assert_eq!(after[&checkout], json!({"name": "checkout", "key": "User", "requestsPerMinute": 7, "burst": 3}));
+    assert_eq!(after.len(), before.len(), "the others stay");
+    assert_eq!(body(&fixture, Kind::Deployment, "main-gateway").unwrap(), pods);
+    let mounted = pods["spec"]["template"]["spec"]["volumes"].to_string();
+    assert!(mounted.contains("main-rate-limits"), "{mounted}");
+    let settings = &body(&fixture, Kind::ConfigMap, "main-gateway").unwrap()["data"];
+    assert_eq!(settings["RATE_LIMITS_FILE"], "/etc/agora/rate-limits.json");
+    assert_eq!(settings["TRUSTED_PROXIES"], "1", "of the sample");
+}
+
+#[test]
 fn ms1_the_services_that_write_or_read_events_get_the_brokers_of_the_spec_and_no_other_service_does() {
     for (sample, market, brokers) in
         [(MINIMAL, "shop", "kafka.data.svc:9092"), (PRODUCTION, "main", "kafka.data.svc:9093")]

@@ -4,18 +4,20 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use agora_api::{Route, RouteClass};
 use agora_chassis::{Dependency, Process};
 use agora_outbound::transport::{self, HttpClient, InvalidOrigin, Origin, TimeLimits, TransportError};
 use agora_web::{BodyFault, Problem};
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::{Body, Bytes, to_bytes},
     http::{HeaderMap, Method, Request, StatusCode, header, uri::PathAndQuery},
     response::Response,
 };
 use tower::ServiceExt as _;
 
-use super::permits::Permits;
+pub use super::permits::{Demand, Priority};
+use super::permits::{Permit, PermitLimits, Permits};
 
 /// Time limits. The limit of a connection is short because a deleted pod does not refuse connections; it does not
 /// answer at all.
@@ -33,17 +35,33 @@ const TRIES_MAX: u32 = 3;
 /// removed from its Service's endpoints.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Most requests to one service at a time, each with a connection and its buffers; more wait, up to this time, the last one
-/// to come for the shortest.
-const CALLS_MAX: usize = 256;
-const WAIT_MAX: Duration = Duration::from_secs(5);
+/// Requests of all clients to all services at a time. Those of one service that is slow are a quarter of them; when there
+/// are more than browsing may take, carts and checkouts go on.
+const REQUESTS: PermitLimits =
+    PermitLimits { permits: 1024, reserved: [384, 256, 128, 0], of_route: 1024, waiting: 512 };
+
+/// Requests to one service at a time, each with a connection and its buffers.
+const CALLS: PermitLimits = PermitLimits { permits: 256, reserved: [0; 4], of_route: 192, waiting: 512 };
+
+/// How long a request waits for its permit: the less important, the sooner its client is asked to come back.
+const fn wait_max(priority: Priority) -> Duration {
+    match priority {
+        Priority::Browsing => Duration::from_secs(1),
+        Priority::Account => Duration::from_secs(2),
+        Priority::Cart => Duration::from_secs(3),
+        Priority::Checkout => Duration::from_secs(5),
+    }
+}
 
 /// Most requests to one service at a time whose bodies are sent as they arrive. They have permits of their own, because each
 /// holds one for a minute.
-const STREAMS_MAX: usize = 8;
+const STREAMS: PermitLimits = PermitLimits { permits: 8, reserved: [0; 4], of_route: 8, waiting: 64 };
 
 /// `Retry-After` when a service is unreachable, in seconds.
 const RETRY_AFTER_S: u32 = 1;
+
+/// `Retry-After` when the gateway has too many requests, in seconds.
+const OVERLOADED_RETRY_AFTER_S: u32 = 2;
 
 /// The client of all services, by name. Clones share connections.
 #[derive(Clone, Debug)]
@@ -56,6 +74,8 @@ struct Inner {
     /// For bodies that are sent as they arrive.
     stream_client: HttpClient,
     addresses: BTreeMap<&'static str, Upstream>,
+    /// One for each request to any service until its response begins.
+    requests: Permits,
 }
 
 #[derive(Debug)]
@@ -70,6 +90,7 @@ struct Upstream {
 /// A request to a service.
 #[derive(Debug)]
 pub struct Call {
+    pub demand: Demand,
     /// Safe methods without a body are retried.
     pub method: Method,
     /// Path and query.
@@ -77,6 +98,27 @@ pub struct Call {
     pub headers: HeaderMap,
     /// Read to its end before anything is sent by [`Upstreams::send`], sent as it arrives by [`Upstreams::send_stream`].
     pub body: Body,
+}
+
+/// A request whose body has arrived.
+struct WholeCall {
+    demand: Demand,
+    method: Method,
+    target: PathAndQuery,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl From<&Route> for Demand {
+    fn from(route: &Route) -> Self {
+        let priority = match route.class {
+            RouteClass::Browsing => Priority::Browsing,
+            RouteClass::Admin | RouteClass::Account | RouteClass::Credentials => Priority::Account,
+            RouteClass::Cart => Priority::Cart,
+            RouteClass::Checkout | RouteClass::Exempt => Priority::Checkout,
+        };
+        Self { route: route.path, priority }
+    }
 }
 
 /// Why there is no response of a service.
@@ -94,6 +136,9 @@ pub enum UpstreamError {
     /// The client's request cannot be sent on; the service has nothing to do with it.
     #[error("the request is not valid HTTP")]
     Unsendable(#[source] TransportError),
+    /// More requests are under way than the gateway can serve, and this is not one of the more important ones.
+    #[error("the gateway has too many requests under way")]
+    Overloaded,
     /// Too many requests wait for the service.
     #[error("{service} has too many requests under way")]
     Busy {
@@ -116,21 +161,39 @@ impl Upstreams {
     pub fn new(addresses: BTreeMap<&'static str, String>, process: &Process) -> Result<Self, InvalidOrigin> {
         let addresses = addresses.into_iter().map(|(service, address)| {
             let (origin, dependency) = (Origin::parse(&address)?, process.dependency(service));
-            let (permits, stream_permits) = (Permits::new(CALLS_MAX), Permits::new(STREAMS_MAX));
+            let (permits, stream_permits) = (Permits::new(CALLS), Permits::new(STREAMS));
             Ok((service, Upstream { origin, dependency, permits, stream_permits }))
         });
         let addresses = addresses.collect::<Result<_, _>>()?;
         let (client, stream_client) = (HttpClient::new(LIMITS), HttpClient::new(STREAM_LIMITS));
-        Ok(Self(Arc::new(Inner { process: process.clone(), client, stream_client, addresses })))
+        let requests = Permits::new(REQUESTS);
+        Ok(Self(Arc::new(Inner { process: process.clone(), client, stream_client, addresses, requests })))
     }
 
     /// Sends a request and returns the response as soon as its head arrives. A service of the same process gets it without
     /// a socket.
     pub async fn send(&self, service: &'static str, call: Call) -> Result<Response, UpstreamError> {
+        let Call { demand, method, target, headers, body } = call;
+        // The whole body first: a client that sends it slowly holds neither a permit nor a connection to the service. The
+        // port limits its bytes and its time.
+        let body = to_bytes(body, usize::MAX).await.map_err(|error| UpstreamError::Body(BodyFault::of(&error)))?;
         match self.0.process.routers_of(service) {
-            Some(routers) => Ok(in_process(routers.public, call).await),
-            None => self.send_over_http(service, call).await,
+            Some(routers) => {
+                let _permit = self.admit(demand).await?;
+                Ok(in_process(routers.public, Call { demand, method, target, headers, body: body.into() }).await)
+            }
+            None => self.send_over_http(service, WholeCall { demand, method, target, headers, body }).await,
         }
+    }
+
+    /// A permit among the requests to all services.
+    async fn admit(&self, demand: Demand) -> Result<Permit, UpstreamError> {
+        let permit = self.0.requests.acquire(demand, wait_max(demand.priority)).await;
+        permit.ok_or_else(|| {
+            let priority = format!("{:?}", demand.priority);
+            metrics::counter!("gateway_request_shed_total", "priority" => priority).increment(1);
+            UpstreamError::Overloaded
+        })
     }
 
     /// Like [`send`](Self::send), with a body that is sent as it arrives: once, because it cannot be read again.
@@ -139,10 +202,10 @@ impl Upstreams {
             return Ok(in_process(routers.public, call).await);
         }
         let upstream = self.0.addresses.get(service).ok_or(UpstreamError::Unknown { service })?;
-        let Some(_permit) = upstream.stream_permits.acquire(WAIT_MAX).await else {
+        let Call { demand, method, target, headers, body } = call;
+        let Some(_permit) = upstream.stream_permits.acquire(demand, wait_max(demand.priority)).await else {
             return Err(UpstreamError::Busy { service });
         };
-        let Call { method, target, headers, body } = call;
         let mut request = Request::new(transport::streamed(body));
         *request.method_mut() = method;
         *request.uri_mut() = target.into();
@@ -162,15 +225,14 @@ impl Upstreams {
         }
     }
 
-    async fn send_over_http(&self, service: &'static str, call: Call) -> Result<Response, UpstreamError> {
+    async fn send_over_http(&self, service: &'static str, call: WholeCall) -> Result<Response, UpstreamError> {
         let upstream = self.0.addresses.get(service).ok_or(UpstreamError::Unknown { service })?;
-        let Call { method, target, headers, body } = call;
-        // The whole body first: a client that sends it slowly holds neither a permit nor a connection to the service. The
-        // port limits its bytes and its time.
-        let body = to_bytes(body, usize::MAX).await.map_err(|error| UpstreamError::Body(BodyFault::of(&error)))?;
-        let Some(_permit) = upstream.permits.acquire(WAIT_MAX).await else {
+        let WholeCall { demand, method, target, headers, body } = call;
+        // That of the service first: while a request waits for it, it holds up no request to another one.
+        let Some(_permit) = upstream.permits.acquire(demand, wait_max(demand.priority)).await else {
             return Err(UpstreamError::Busy { service });
         };
+        let _admitted = self.admit(demand).await?;
         let mut tries = 0;
         loop {
             tries += 1;
@@ -202,7 +264,7 @@ impl Upstreams {
 }
 
 async fn in_process(router: Router, call: Call) -> Response {
-    let Call { method, target, headers, body } = call;
+    let Call { method, target, headers, body, .. } = call;
     let mut request = Request::new(body);
     *request.method_mut() = method;
     *request.uri_mut() = target.into();
@@ -229,6 +291,9 @@ impl From<UpstreamError> for Problem {
                 tracing::debug!(error = reason(source), "a client's request cannot be sent on");
                 Self::new(StatusCode::BAD_REQUEST, "INVALID_REQUEST").detail("the path or a header is not valid HTTP")
             }
+            UpstreamError::Overloaded => Self::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED")
+                .detail("the shop has more requests than it can serve; orders and carts come first")
+                .retry_after(OVERLOADED_RETRY_AFTER_S),
             UpstreamError::Busy { service } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "UPSTREAM_BUSY")
                 .detail(format!("the service {service} has too many requests under way"))
                 .retry_after(RETRY_AFTER_S),

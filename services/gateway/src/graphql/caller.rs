@@ -194,7 +194,7 @@ impl Outgoing<'_> {
             }
             None => Body::empty(),
         };
-        let call = Call { method, target, headers, body };
+        let call = Call { demand: (&route).into(), method, target, headers, body };
         let answer = caller.0.upstreams.send(service, call).await.map_err(Problem::from)?;
         let (parts, body) = answer.into_parts();
         let body = to_bytes(body, ANSWER_BYTES_MAX).await.map_err(Problem::unavailable)?;

@@ -101,7 +101,8 @@ impl Aliases {
             headers.insert(IDEMPOTENCY_KEY, key);
         }
         let method = Method::from_bytes(step.route.method.as_str().as_bytes()).map_err(Problem::internal)?;
-        Ok(self.upstreams.send(step.service, Call { method, target, headers, body }).await?)
+        let demand = (&step.route).into();
+        Ok(self.upstreams.send(step.service, Call { demand, method, target, headers, body }).await?)
     }
 }
 

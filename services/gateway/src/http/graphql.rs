@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use agora_api::{BODY_BYTES_MAX, Method, Policy, Route};
+use agora_api::gateway::routes::GRAPHQL;
 use agora_web::{Json, Problem, Routes};
 use async_graphql::ServerError;
 use axum::{
@@ -18,9 +18,6 @@ use crate::{
     graphql::{Executed, GraphQl, Operation},
     http::headers::request_headers,
 };
-
-/// A token may be absent or expired: products are public, and a client must be able to log in again.
-const GRAPHQL: Route = Route::new(Method::Post, "/graphql", Policy::Optional).with_body_max(BODY_BYTES_MAX);
 
 /// The media type of the specification of GraphQL over HTTP.
 const GRAPHQL_JSON: &str = "application/graphql-response+json";

@@ -15,7 +15,7 @@ use futures::{TryFutureExt as _, future::MapOk};
 use tower::{Layer, Service};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::content_policy;
+use super::{content_policy, streams::LAST_EVENT_ID};
 use crate::config::Origins;
 
 /// Time for which browsers cache a preflight response.
@@ -105,11 +105,21 @@ pub fn cors(Origins(origins): &Origins) -> CorsLayer {
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("x-cart-token"),
             HeaderName::from_static("x-currency"),
+            LAST_EVENT_ID,
             trace::REQUEST_ID,
             HeaderName::from_static("traceparent"),
             HeaderName::from_static("tracestate"),
         ])
-        .expose_headers([header::ETAG, header::LOCATION, header::RETRY_AFTER, trace::REQUEST_ID, TRACE_ID])
+        .expose_headers([
+            header::ETAG,
+            header::LOCATION,
+            header::RETRY_AFTER,
+            HeaderName::from_static("ratelimit-limit"),
+            HeaderName::from_static("ratelimit-remaining"),
+            HeaderName::from_static("ratelimit-reset"),
+            trace::REQUEST_ID,
+            TRACE_ID,
+        ])
         .max_age(PREFLIGHT_AGE)
 }
 

@@ -1,5 +1,5 @@
-//! The reverse proxy: forwards each declared route to its service, with path and query unchanged and streamed responses. Only
-//! a list of products with a text to search for goes to another service than its path says.
+//! The reverse proxy: forwards each declared route to its service, with path and query unchanged and streamed responses.
+//! Only a list of products with a text to search for goes to another service than its path says.
 
 use std::net::SocketAddr;
 
@@ -20,6 +20,15 @@ use crate::{
     http::headers::{request_headers, response_headers},
 };
 
+/// Where a request goes.
+#[derive(Clone, Copy)]
+struct Target {
+    service: &'static Service,
+    route: Route,
+}
+
+const CATALOG_LIST: Target = Target { service: &agora_topology::CATALOG, route: catalog::routes::LIST };
+
 /// The public routes of all services behind the gateway.
 pub fn routes() -> Routes<Upstreams> {
     let owned = agora_api::public_routes().filter_map(|route| Some((route, agora_topology::owner(route.path)?)));
@@ -27,9 +36,9 @@ pub fn routes() -> Routes<Upstreams> {
         if route == catalog::routes::LIST {
             routes.on(route, list_products)
         } else if route.is_streamed() {
-            routes.on(route, move |state, request| pass_on_stream(service, state, request))
+            routes.on(route, move |state, request| pass_on_stream(Target { service, route }, state, request))
         } else {
-            routes.on(route, move |state, request| pass_on(service, state, request))
+            routes.on(route, move |state, request| pass_on(Target { service, route }, state, request))
         }
     })
 }
@@ -39,18 +48,19 @@ pub fn routes() -> Routes<Upstreams> {
 async fn list_products(upstreams: State<Upstreams>, request: Request) -> Result<Response, Problem> {
     let query = request.uri().query().unwrap_or_default();
     let Some(target) = searched(search::routes::PRODUCTS, query) else {
-        return pass_on(&agora_topology::CATALOG, upstreams, request).await;
+        return pass_on(CATALOG_LIST, upstreams, request).await;
     };
     let is_first_page = value(query, "cursor").is_none();
     let headers = request_headers(request.headers(), request.extensions().get::<ConnectInfo<SocketAddr>>());
-    let call = Call { method: request.method().clone(), target, headers, body: Body::empty() };
+    let demand = (&search::routes::PRODUCTS).into();
+    let call = Call { demand, method: request.method().clone(), target, headers, body: Body::empty() };
     match upstreams.send(agora_topology::SEARCH.name, call).await {
         Ok(answer) if answer.status().is_server_error() && is_first_page => {}
         Err(UpstreamError::Unknown { .. } | UpstreamError::Busy { .. } | UpstreamError::Away { .. })
             if is_first_page => {}
         answer => return Ok(returned(answer?)),
     }
-    pass_on(&agora_topology::CATALOG, upstreams, request).await
+    pass_on(CATALOG_LIST, upstreams, request).await
 }
 
 /// The path of the route with the query, if that has a text to search for. The search knows nothing to expand, and no other
@@ -68,31 +78,31 @@ fn value(query: &str, name: &str) -> Option<String> {
 }
 
 async fn pass_on(
-    service: &'static Service,
+    Target { service, route }: Target,
     State(upstreams): State<Upstreams>,
     request: Request,
 ) -> Result<Response, Problem> {
-    Ok(returned(upstreams.send(service.name, forwarded(request)?).await?))
+    Ok(returned(upstreams.send(service.name, forwarded(&route, request)?).await?))
 }
 
 /// Sends the body as it arrives: it may be larger than what the gateway can hold.
 async fn pass_on_stream(
-    service: &'static Service,
+    Target { service, route }: Target,
     State(upstreams): State<Upstreams>,
     request: Request,
 ) -> Result<Response, Problem> {
-    Ok(returned(upstreams.send_stream(service.name, forwarded(request)?).await?))
+    Ok(returned(upstreams.send_stream(service.name, forwarded(&route, request)?).await?))
 }
 
 /// The request as the service gets it; 404 if its path could be taken for another one.
-fn forwarded(request: Request) -> Result<Call, Problem> {
+fn forwarded(route: &Route, request: Request) -> Result<Call, Problem> {
     let (parts, body) = request.into_parts();
     if is_ambiguous(parts.uri.path()) {
         return Err(Problem::not_found());
     }
     let target = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let headers = request_headers(&parts.headers, parts.extensions.get::<ConnectInfo<SocketAddr>>());
-    Ok(Call { method: parts.method, target, headers, body })
+    Ok(Call { demand: route.into(), method: parts.method, target, headers, body })
 }
 
 /// The answer of a service as the client gets it.

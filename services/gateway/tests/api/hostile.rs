@@ -67,7 +67,8 @@ async fn a_clients_fault_marks_no_service_as_down() {
     let process = Process::for_test("gateway");
     let upstreams = Upstreams::new([("catalog", format!("{}/prefix", upstream.address()))].into(), &process).unwrap();
     let target = format!("/{}", "x".repeat((1 << 16) - 4)).parse().unwrap();
-    let call = Call { method: Method::GET, target, headers: HeaderMap::new(), body: Body::empty() };
+    let demand = (&agora_api::catalog::routes::LIST).into();
+    let call = Call { demand, method: Method::GET, target, headers: HeaderMap::new(), body: Body::empty() };
     let error = upstreams.send("catalog", call).await.unwrap_err();
     assert!(matches!(error, UpstreamError::Unsendable(_)), "{error:?}");
     assert_eq!(agora_web::Problem::from(error).status(), 400);

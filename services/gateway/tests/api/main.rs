@@ -5,6 +5,7 @@ mod aliases;
 mod collection;
 mod graphql;
 mod hostile;
+mod overload;
 mod pages;
 mod streams;
 mod upstream;
@@ -14,7 +15,8 @@ use std::collections::BTreeMap;
 use agora_api::Policy;
 use agora_chassis::{Process, WatchedFile};
 use agora_gateway::{
-    Documents, Front, GraphQlSettings, Introspection, LegacyAliases, PersistedDocuments, Upstreams, router,
+    Documents, Front, GraphQlSettings, Hub, Introspection, LegacyAliases, LimitLayer, PersistedDocuments, RateLimits,
+    Upstreams, router,
 };
 use agora_testkit::{TestApp, TestKeys};
 use agora_vocab::{Role, UserId};
@@ -58,6 +60,8 @@ fn gateway_with(
         origins: "https://shop.example".parse().unwrap(),
         legacy_aliases,
         graphql,
+        limits: LimitLayer::new(RateLimits::none(), 0),
+        hub: Hub::new(process.ids().as_ref(), process.clock()),
         process: process.clone(),
     };
     let router = router(Upstreams::new(addresses, &process).unwrap(), front);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use agora_topology as topology;
 
-use super::{labels, migration_job, network_policy};
+use super::{config_map, labels, migration_job, network_policy};
 use crate::decide::credentials;
 use crate::decide::maybe::Maybe;
 use crate::decide::object::Object;
@@ -72,6 +72,7 @@ impl ServiceChildren {
 
 pub struct SharedChildren {
     pub jwks: Maybe<Object>,
+    pub rate_limits: Maybe<Object>,
     pub internal: Maybe<Object>,
     pub signing: Maybe<Object>,
     /// The keys of stored secrets, by service.
@@ -84,7 +85,8 @@ pub struct SharedChildren {
 
 impl SharedChildren {
     pub fn entries(self, plan: &Plan) -> impl Iterator<Item = Entry> {
-        let Self { jwks, internal, signing, encryption, admin, default_deny, migration_policy, ingress } = self;
+        let Self { jwks, rate_limits, internal, signing, encryption, admin, default_deny, migration_policy, ingress } =
+            self;
         let secret = |name| ObjectKey::new(Kind::Secret, name);
         let policy = |name| ObjectKey::new(Kind::NetworkPolicy, plan.child(name));
         let encryption = encryption.into_iter();
@@ -92,6 +94,7 @@ impl SharedChildren {
             .map(move |(service, child)| (secret(credentials::encryption_secret(&plan.name, service)), child));
         [
             (ObjectKey::new(Kind::ConfigMap, credentials::jwks_name(&plan.name)), jwks),
+            (ObjectKey::new(Kind::ConfigMap, config_map::rate_limits_name(&plan.name)), rate_limits),
             (secret(credentials::internal_secret(&plan.name)), internal),
             (secret(credentials::signing_secret(&plan.name)), signing),
             (secret(credentials::admin_secret(&plan.name)), admin),

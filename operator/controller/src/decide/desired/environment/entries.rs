@@ -4,6 +4,7 @@ use agora_crd::{Orders, Profile};
 use agora_topology::{self as topology, ADMIN_PORT};
 use agora_vocab::Secret;
 
+use super::super::config_map::{RATE_LIMITS, rate_limits_name};
 use super::{File, Source};
 use crate::decide::credentials::{
     JWKS, admin_secret, database_secret, encryption_secret, internal_secret, jwks_name, signing_secret,
@@ -62,6 +63,11 @@ pub(super) fn entry(
         "ISOLATION_KEY" => setting(plan.isolation_key.clone()),
         "RECOVERY_EPOCH" => setting(plan.epoch.to_string()),
         "CORS_ORIGINS" => setting(plan.exposure.cors_origins.join(",")),
+        "RATE_LIMITS_FILE" => {
+            let name = rate_limits_name(&plan.name);
+            file(File { source: Source::ConfigMap, name, key: RATE_LIMITS, path: RATE_LIMITS })
+        }
+        "TRUSTED_PROXIES" => setting(plan.exposure.trusted_proxies.to_string()),
         "LEGACY_ALIASES" => setting(format!("{:?}", plan.exposure.legacy_aliases)),
         "DEFAULT_LANGUAGE" => setting(plan.default_language.clone()),
         "RECOMMENDATION_INTERVAL_SECONDS" => setting(plan.recommendations.interval_seconds.to_string()),

@@ -1,0 +1,24 @@
+//! Routes of the gateway itself.
+
+use crate::{
+    BODY_BYTES_MAX,
+    Policy::{Optional, User},
+    route::routes,
+};
+
+routes! {
+    /// Routes of the public port that no service behind the gateway has.
+    PUBLIC in Account {
+        /// A greeting.
+        GREETING in Browsing = Get "/" Optional;
+        /// For load balancers outside the cluster.
+        HEALTH in Exempt = Get "/health" Optional;
+        /// A request of GraphQL. A token may be absent or expired: products are public, and a client must be able to log in
+        /// again.
+        GRAPHQL in Browsing = Post "/graphql" Optional, BODY_BYTES_MAX;
+        /// The user's events as they happen, as server-sent events.
+        EVENTS = Get "/api/v1/events" User;
+        /// The user's events as they happen, over a WebSocket.
+        WEB_SOCKET = Get "/ws" User;
+    }
+}
