@@ -12,6 +12,7 @@ const BASE: &[&str] = &[
     "agora-topology",
     "agora-chassis",
     "agora-cipher",
+    "agora-keyring",
     "agora-postgres",
     "agora-redis",
     "agora-web",
@@ -20,7 +21,7 @@ const BASE: &[&str] = &[
     "agora-outbox",
     "agora-archive",
 ];
-const TESTKIT: &[&str] = &["agora-vocab", "agora-api", "agora-events", "agora-mailbox"];
+const TESTKIT: &[&str] = &["agora-vocab", "agora-api", "agora-events", "agora-keyring", "agora-mailbox"];
 const SERVICES: &[&str] = &[
     "agora-gateway",
     "agora-user",
@@ -41,17 +42,18 @@ const EDGES: &[(&str, &[&str])] = &[
     ("agora-topology", &["agora-events"]),
     ("agora-chassis", &["agora-vocab"]),
     ("agora-cipher", &["agora-chassis", "agora-vocab"]),
+    ("agora-keyring", &["agora-vocab"]),
     ("agora-postgres", &["agora-chassis", "agora-vocab"]),
     ("agora-redis", &["agora-chassis", "agora-vocab"]),
-    ("agora-web", &["agora-chassis", "agora-redis", "agora-api", "agora-topology", "agora-vocab"]),
-    ("agora-outbound", &["agora-chassis", "agora-api", "agora-vocab"]),
+    ("agora-web", &["agora-chassis", "agora-redis", "agora-api", "agora-keyring", "agora-topology", "agora-vocab"]),
+    ("agora-outbound", &["agora-chassis", "agora-api", "agora-keyring", "agora-vocab"]),
     ("agora-kafka", &["agora-chassis", "agora-events", "agora-vocab"]),
     ("agora-outbox", &["agora-chassis", "agora-postgres", "agora-kafka", "agora-events", "agora-vocab"]),
     ("agora-archive", &["agora-chassis", "agora-kafka", "agora-events", "agora-vocab"]),
     ("agora-mailbox", &[]),
     ("agora-testkit", TESTKIT),
     ("agora-crd", &["agora-topology"]),
-    ("agora-operator", &["agora-crd", "agora-topology", "agora-events", "agora-vocab", "agora-chassis", "agora-redis"]),
+    ("agora-operator", &["agora-crd", "agora-topology", "agora-events", "agora-vocab", "agora-chassis", "agora-keyring", "agora-redis"]),
     ("agora-shopper", &["agora-vocab", "agora-api", "agora-events"]),
     ("agora-e2e", &["agora-shopper", "agora-crd", "agora-topology", "agora-api", "agora-events", "agora-vocab"]),
     ("xtask", &["agora-topology"]),

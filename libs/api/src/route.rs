@@ -58,8 +58,8 @@ pub enum Policy {
     User,
     /// A valid access token that grants the role.
     Role(Role),
-    /// A valid internal token of a service that the topology lists as a caller.
-    Service,
+    /// A valid internal token of one of these services, which the topology lists as callers.
+    Service(&'static [&'static str]),
 }
 
 impl Policy {
@@ -73,7 +73,7 @@ impl Route {
     pub const fn new(method: Method, path: &'static str, policy: Policy) -> Self {
         let body_bytes_max = match policy {
             Policy::Open | Policy::Optional => OPEN_BODY_BYTES_MAX,
-            Policy::User | Policy::Role(_) | Policy::Service => BODY_BYTES_MAX,
+            Policy::User | Policy::Role(_) | Policy::Service(_) => BODY_BYTES_MAX,
         };
         Self { method, path, policy, body_bytes_max }
     }

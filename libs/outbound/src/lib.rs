@@ -14,4 +14,4 @@ pub mod transport;
 
 pub use client::{CallLimits, Client};
 pub use failure::{CallError, Failure};
-pub use signer::InternalSigner;
+pub use signer::{InternalSigner, SignError};

@@ -11,8 +11,9 @@ use agora_chassis::{
     Process, Routers, WatchedSecret,
     trace::{Parent, for_request},
 };
+use agora_keyring::KeySet;
 use agora_outbound::{CallError, Client, Failure, InternalSigner};
-use agora_vocab::UserId;
+use agora_vocab::{Secret, UserId};
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -130,7 +131,7 @@ async fn a_service_of_the_same_process_is_called_without_a_socket_and_as_over_ht
 }
 
 #[tokio::test]
-async fn a_command_carries_its_id_a_token_the_request_and_the_body() {
+async fn gw9_a_command_carries_its_id_a_token_with_the_user_the_request_and_the_body() {
     let callee = Callee::answering(|_| json_of(200, &json!({"held": 3}))).await;
     let (id, user) = (Uuid::from_u128(5), UserId::new(Uuid::from_u128(7)));
     let (client, body) = (callee.client().for_user(user), json!({"n": 1}));
@@ -149,8 +150,9 @@ async fn a_command_carries_its_id_a_token_the_request_and_the_body() {
     validation.set_audience(&["catalog"]);
     validation.set_issuer(&["order"]);
     let token = seen.headers["x-internal-token"].to_str().unwrap();
-    let claims =
-        jsonwebtoken::decode::<Value>(token, &DecodingKey::from_secret(b"zebra-1"), &validation).unwrap().claims;
+    let keys = KeySet::parse(&Secret::new("zebra-1")).of_calls("order", "catalog");
+    let key = DecodingKey::from_secret(keys[0].expose().as_bytes());
+    let claims = jsonwebtoken::decode::<Value>(token, &key, &validation).unwrap().claims;
     assert_eq!(claims["sub"], json!(user));
     let life = claims["exp"].as_i64().unwrap() - callee.process.clock().now().unix_timestamp();
     assert!((58..=60).contains(&life), "{life}");

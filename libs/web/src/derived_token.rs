@@ -1,34 +1,35 @@
-//! Tokens that two services derive from the internal secret, so that none has to be sent between them: the token of an id for
+//! Tokens that two services derive from a key that both have, so that none has to be sent between them: the token of an id for
 //! a purpose. Must not depend on what a purpose is.
 
+use agora_keyring::KeySet;
 use agora_vocab::Secret;
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign, verify};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
-/// The token of an id for a purpose: `<id>.<code>`, of characters that a URL may have. The secret is one text, or the current
-/// and the next one separated by a comma; the first one derives.
+/// The token of an id for a purpose: `<id>.<code>`, of characters that a URL may have. Derived by the first key of links that
+/// [`KeySet`] reads from the secret; without a key, the token has an empty code, which is never valid.
 pub fn derived_token(secret: &Secret, purpose: &str, id: Uuid) -> String {
-    let key = secrets(secret).next().unwrap_or_default();
-    let code = sign(&Key::new(HMAC_SHA256, key.as_bytes()), &message(purpose, id));
-    format!("{}.{}", id.as_simple(), BASE64_URL_SAFE_NO_PAD.encode(code))
+    let code = keys(secret).first().map(|key| sign(key, &message(purpose, id)));
+    let code = code.map(|code| BASE64_URL_SAFE_NO_PAD.encode(code)).unwrap_or_default();
+    format!("{}.{code}", id.as_simple())
 }
 
-/// The id of a token that was derived for this purpose, by one of the secrets.
+/// The id of a token that was derived for this purpose, by one of the keys.
 pub fn verify_derived_token(secret: &Secret, purpose: &str, token: &str) -> Option<Uuid> {
     let (id, code) = token.split_once('.')?;
     let id: Uuid = id.parse().ok()?;
     let code = BASE64_URL_SAFE_NO_PAD.decode(code).ok()?;
-    let is_derived_by =
-        |key: &str| verify(&Key::new(HMAC_SHA256, key.as_bytes()), &message(purpose, id), &code).is_ok();
-    secrets(secret).any(is_derived_by).then_some(id)
+    let message = message(purpose, id);
+    keys(secret).iter().any(|key| verify(key, &message, &code).is_ok()).then_some(id)
 }
 
-fn secrets(secret: &Secret) -> impl Iterator<Item = &str> {
-    secret.expose().split(',').map(str::trim).filter(|secret| !secret.is_empty())
+fn keys(secret: &Secret) -> Vec<Key> {
+    let keys = KeySet::parse(secret).of_links();
+    keys.iter().map(|key| Key::new(HMAC_SHA256, key.expose().as_bytes())).collect()
 }
 
-/// Also sets these tokens apart from every other use of the secret.
+/// Also sets these tokens apart from every other use of the key.
 fn message(purpose: &str, id: Uuid) -> Vec<u8> {
     format!("agora derived token\n{purpose}\n{}", id.as_simple()).into_bytes()
 }

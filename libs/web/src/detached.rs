@@ -88,6 +88,6 @@ impl DetachedWork {
 /// Whether the work of a route goes on without its client: changes on behalf of a user or a service do. Reads have no effect,
 /// and what anybody can ask for is not worth finishing for a client that has left.
 pub(crate) fn is_detached(route: &Route) -> bool {
-    let known = matches!(route.policy, Policy::User | Policy::Role(_) | Policy::Service);
+    let known = matches!(route.policy, Policy::User | Policy::Role(_) | Policy::Service(_));
     known && route.method != Method::Get
 }

@@ -240,12 +240,15 @@ pub(crate) fn too_slow() -> Problem {
 fn admit(policy: Policy, declared: &Declared, mut request: Request) -> Result<Request, Problem> {
     if let Some(callers) = &declared.callers {
         let caller = callers.admit(request.headers())?;
+        if let Policy::Service(allowed) = policy {
+            caller.is_one_of(allowed)?;
+        }
         request.extensions_mut().insert(caller);
     }
     let (required, role) = match policy {
         Policy::Open => return Ok(request),
-        Policy::Service if declared.callers.is_some() => return Ok(request),
-        Policy::Service => return Err(Problem::internal("a route for services is on a port for users")),
+        Policy::Service(_) if declared.callers.is_some() => return Ok(request),
+        Policy::Service(_) => return Err(Problem::internal("a route for services is on a port for users")),
         Policy::Optional => (false, None),
         Policy::User => (true, None),
         Policy::Role(role) => (true, Some(role)),

@@ -148,7 +148,7 @@ async fn metrics_have_the_route_and_not_the_path() {
 
 /// A port of services whose `POST /do` reports that it began, waits, and reports its end.
 fn slow_work(process: &Process, go_on: Arc<Notify>, steps: mpsc::UnboundedSender<String>) -> TestApp {
-    let route = Route::new(Post, "/do", Policy::Service).with_body_max(100);
+    let route = Route::new(Post, "/do", Policy::Service(&["order"])).with_body_max(100);
     let handler = move |body: Bytes| async move {
         steps.send("begun".to_owned()).unwrap();
         go_on.notified().await;

@@ -86,16 +86,16 @@ routes! {
     INTERNAL {
         /// Products with their stock rows, one JSON value a line, in the order of their ids: some hundreds after the id of the
         /// parameter `after`, and none at the end.
-        EXPORT = Get "/internal/v1/products/export" Service;
+        EXPORT = Get "/internal/v1/products/export" Service(&["search"]);
         /// Current prices and stock of up to 100 products.
-        QUOTE = Post "/internal/v1/quote" Service;
+        QUOTE = Post "/internal/v1/quote" Service(&["cart", "order"]);
         /// Reserves all lines of an order or none; idempotent by order and reservation number.
-        RESERVE = Post "/internal/v1/reserve" Service;
+        RESERVE = Post "/internal/v1/reserve" Service(&["order"]);
         /// Commits a reservation; idempotent.
-        COMMIT = Post "/internal/v1/commit" Service;
+        COMMIT = Post "/internal/v1/commit" Service(&["order"]);
         /// Releases a reservation, or blocks one that arrives later; idempotent.
-        RELEASE = Post "/internal/v1/release" Service;
+        RELEASE = Post "/internal/v1/release" Service(&["order"]);
         /// Puts units of a committed reservation back into stock; idempotent by return.
-        TAKE_BACK = Post "/internal/v1/take-back" Service;
+        TAKE_BACK = Post "/internal/v1/take-back" Service(&["order"]);
     }
 }

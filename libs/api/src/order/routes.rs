@@ -58,8 +58,8 @@ routes! {
     /// Routes of the internal port.
     INTERNAL {
         /// Begins a payment that a shopper requested at the payment service; idempotent by payment.
-        BEGIN_PAYMENT = Post "/internal/v1/orders/{id}/begin-payment" Service;
+        BEGIN_PAYMENT = Post "/internal/v1/orders/{id}/begin-payment" Service(&["payment"]);
         /// Delivers a payment result; idempotent by result.
-        PAYMENT_RESULT = Post "/internal/v1/orders/{id}/payment-result" Service;
+        PAYMENT_RESULT = Post "/internal/v1/orders/{id}/payment-result" Service(&["payment"]);
     }
 }

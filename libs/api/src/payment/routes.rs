@@ -37,14 +37,14 @@ routes! {
     /// Routes of the internal port.
     INTERNAL {
         /// Pays an order for the order service; idempotent by payment.
-        PAY = Post "/internal/v1/pay" Service;
+        PAY = Post "/internal/v1/pay" Service(&["order"]);
         /// The outcome of a payment; an unknown one becomes voided.
-        SETTLE = Post "/internal/v1/settle" Service;
+        SETTLE = Post "/internal/v1/settle" Service(&["order"]);
         /// Voids a payment unless it has a result.
-        VOID = Post "/internal/v1/void" Service;
+        VOID = Post "/internal/v1/void" Service(&["order"]);
         /// Refunds the remaining amount of a payment.
-        REFUND_REMAINING = Post "/internal/v1/refund" Service;
+        REFUND_REMAINING = Post "/internal/v1/refund" Service(&["order"]);
         /// Refunds an amount of a payment; idempotent by refund.
-        REFUND_PART = Post "/internal/v1/refund-part" Service;
+        REFUND_PART = Post "/internal/v1/refund-part" Service(&["order"]);
     }
 }

@@ -73,6 +73,6 @@ routes! {
     /// Routes of the internal port.
     INTERNAL {
         /// An address of a user's own book, for the order service.
-        READ_ADDRESS_OF = Get "/internal/v1/users/{userId}/addresses/{addressId}" Service;
+        READ_ADDRESS_OF = Get "/internal/v1/users/{userId}/addresses/{addressId}" Service(&["order"]);
     }
 }

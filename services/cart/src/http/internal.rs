@@ -2,7 +2,7 @@
 
 use agora_api::{cart as api, catalog};
 use agora_outbox::DedupKey;
-use agora_web::{CommandId, Json, Problem, Routes};
+use agora_web::{Caller, CommandId, Json, Problem, Routes};
 use axum::extract::State;
 
 use crate::{
@@ -16,10 +16,12 @@ pub(super) fn routes() -> Routes<CartService> {
 
 async fn begin_checkout(
     State(service): State<CartService>,
+    caller: Caller,
     CommandId(id): CommandId,
     Json(body): Json<api::BeginCheckout>,
 ) -> Result<Json<api::Checkout>, Problem> {
     let api::BeginCheckout { order_id, user_id } = body;
+    caller.acts_for(user_id)?;
     let Checkout { order: _, cart, version, lines } =
         service.begin_checkout(order_id, user_id, &DedupKey::Command { id }).await?;
     Ok(Json(api::Checkout { cart_id: cart, cart_version: version, lines: lines.into_iter().map(line).collect() }))

@@ -104,7 +104,7 @@ async fn every_declared_route_goes_to_its_service_under_its_policy() {
             Policy::Open | Policy::Optional => [false; 3],
             Policy::User => [true, false, false],
             Policy::Role(_) => [true, true, false],
-            Policy::Service => unreachable!("a public route for services"),
+            Policy::Service(_) => unreachable!("a public route for services"),
         };
         let service = agora_topology::owner(route.path).unwrap().name;
         for (token, rejected) in [None, Some(&customer), Some(&admin)].into_iter().zip(expected) {
