@@ -57,6 +57,8 @@ pub const ENV_OF_ALL: &[&str] = &[
 ];
 /// Environment names of a service with an internal port or with callees.
 pub const ENV_INTERNAL: &[&str] = &["INTERNAL_SECRET"];
+/// Services that derive the tokens of links in mails: one writes the links, the other one accepts them.
+pub const LINKS: [&str; 2] = ["user", "notification"];
 /// Environment names of a service with a database.
 pub const ENV_DATABASE: &[&str] = &[
     "DATABASE_URL",
@@ -332,6 +334,18 @@ impl Service {
         self.internal_port.is_some() || !self.calls.is_empty()
     }
 
+    /// Its calls and those that it answers, as caller and callee.
+    pub fn pairs(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let name = self.name;
+        let made = self.calls.iter().map(move |callee| (name, *callee));
+        made.chain(callers(name).map(move |caller| (caller, name)))
+    }
+
+    /// Whether it reads this environment name.
+    pub fn reads(&self, name: &str) -> bool {
+        self.environment().contains(&name)
+    }
+
     /// Every environment name that it reads, without those of its process (logs, traces).
     pub fn environment(&self) -> Vec<&'static str> {
         let groups: [(bool, &[&'static str]); 5] = [
@@ -389,7 +403,7 @@ pub fn all_topics() -> Vec<Topic> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{ADMIN_PORT, ALL, all_topics, callers, owner, service};
+    use super::{ADMIN_PORT, ALL, LINKS, all_topics, callers, owner, service};
 
     #[test]
     fn names_and_ports_are_unique() {
@@ -429,6 +443,17 @@ mod tests {
             }
         }
         assert_eq!(callers("catalog").collect::<Vec<_>>(), ["cart", "order", "search"]);
+    }
+
+    #[test]
+    fn gw10_a_pair_belongs_to_its_caller_and_its_callee_alone() {
+        let pairs = |name| service(name).unwrap().pairs().collect::<BTreeSet<_>>();
+        assert_eq!(pairs("payment"), BTreeSet::from([("payment", "order"), ("order", "payment")]));
+        assert_eq!(pairs("gateway"), BTreeSet::new());
+        for row in ALL {
+            assert!(row.pairs().all(|(caller, callee)| caller == row.name || callee == row.name), "{}", row.name);
+            assert_eq!(row.reads("INTERNAL_SECRET"), row.pairs().count() > 0 || LINKS.contains(&row.name));
+        }
     }
 
     #[test]

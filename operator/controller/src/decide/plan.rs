@@ -115,6 +115,8 @@ pub struct Plan {
     /// The address of the shop, for links in mails.
     pub public_url: Option<String>,
     pub access_token_lifetime_seconds: i32,
+    /// Age at which keys of tokens are replaced.
+    pub key_rotation: time::Duration,
     pub pod: Pod,
     pub network: Network,
     /// Namespace of the operator, which reads the readiness of services at their admin ports.
@@ -220,6 +222,7 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         mail: mail::mail(spec),
         public_url: mail::public_url(spec),
         access_token_lifetime_seconds: spec.identity.access_token_lifetime_seconds,
+        key_rotation: time::Duration::seconds(spec.identity.key_rotation_period_seconds.into()),
         pod: spec.pod.clone(),
         network: spec.network.clone(),
         operator_namespace: None,

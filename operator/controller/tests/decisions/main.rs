@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 mod archive;
+mod call_keys;
 mod desired;
 #[path = "../crash/fakes.rs"]
 mod fakes;

@@ -6,7 +6,7 @@ use agora_vocab::Secret;
 
 use super::{File, Source};
 use crate::decide::credentials::{
-    JWKS, admin_secret, database_secret, encryption_secret, internal_secret, jwks_name, signing_secret,
+    CALL_KEYS, JWKS, admin_secret, call_keys_secret, database_secret, encryption_secret, jwks_name, signing_secret,
 };
 use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{MailPlan, Plan, ServicePlan};
@@ -75,7 +75,9 @@ pub(super) fn entry(
         }
         "ADMIN_EMAIL" => setting(observed.credentials.admin.username.clone()),
         "ADMIN_PASSWORD" => file(File::secret(admin_secret(&plan.name), "password", "admin-password")),
-        "INTERNAL_SECRET" => file(File::secret(internal_secret(&plan.name), "secret", "internal-secret")),
+        "INTERNAL_SECRET" => {
+            file(File::secret(call_keys_secret(&plan.name, service.row.name), CALL_KEYS, "internal-secret"))
+        }
         "ENCRYPTION_KEY" => file(File::secret(encryption_secret(&plan.name), "current", "encryption-key")),
         "ENCRYPTION_KEY_PREVIOUS" => {
             file(File::secret(encryption_secret(&plan.name), "previous", "previous-encryption-key"))
