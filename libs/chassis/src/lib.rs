@@ -7,6 +7,7 @@ pub mod admin;
 mod clock;
 mod connection;
 mod connections;
+pub mod deadline;
 mod heartbeat;
 mod newcomers;
 mod pauses;

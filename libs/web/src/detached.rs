@@ -6,7 +6,11 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use agora_api::{Method, Policy, Route};
-use agora_chassis::{Process, trace};
+use agora_chassis::{
+    Process,
+    deadline::{self, Deadline},
+    trace,
+};
 use axum::{
     body::Body,
     extract::Request,
@@ -69,9 +73,14 @@ impl DetachedWork {
     /// Runs `work` to its end, also if the caller is dropped. `None` if it takes longer than `max`.
     async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static, max: Duration) -> Option<T> {
         let permit = self.permits.clone().acquire_owned().await.ok()?;
+        // Work that begins runs to its end; that of a caller that has stopped waiting is not begun.
+        if deadline::left().is_some_and(|left| left.is_zero()) {
+            return None;
+        }
+        let limit = Deadline::after(max, deadline::caller_retries());
         let (sender, result) = oneshot::channel();
         let bounded = async move {
-            let ended = tokio::time::timeout(max, work).await;
+            let ended = tokio::time::timeout(max, limit.within(work)).await;
             drop(permit);
             if let Ok(result) = ended {
                 // Nobody receives the result of a request whose client has left.

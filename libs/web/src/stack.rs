@@ -15,6 +15,7 @@ use std::{
 use agora_api::{BODY_BYTES_MAX, Policy, Route};
 use agora_chassis::{
     Process,
+    deadline::{self, Deadline},
     trace::{self, Parent},
 };
 use agora_vocab::{Role, contains_card_number};
@@ -201,10 +202,13 @@ where
     let PortSettings { timeout, body_timeout, .. } = declared.settings;
     let streamed = route.is_some_and(Route::is_streamed);
     let (timeout, body_timeout) = if streamed { (STREAM_TIMEOUT, STREAM_TIMEOUT) } else { (timeout, body_timeout) };
+    // The caller's own limit, if it is shorter; a malformed one is refused below.
+    let timeout = deadline::sent(request.headers()).ok().flatten().map_or(timeout, |wait| wait.min(timeout));
+    let limit = Deadline::after(timeout, declared.callers.is_some());
     let personal = request.headers().contains_key(header::AUTHORIZATION);
     let policy = route.map_or(Policy::Open, |route| route.policy);
     let detached = declared.settings.work.as_ref().filter(|_| route.is_some_and(is_detached));
-    let work = async {
+    let work = limit.within(async {
         let admitted = checks::refuse(&request, body_bytes_max).and_then(|()| admit(policy, declared, request));
         let limits = BodyLimits { bytes_max: body_bytes_max, time_max: body_timeout };
         match (admitted, detached) {
@@ -214,7 +218,7 @@ where
             (Ok(request), None) => call(inner, request, limits).await,
             (Err(problem), _) => problem.into_response(),
         }
-    };
+    });
     let response = match tokio::time::timeout(timeout, work).await {
         Ok(response) => response,
         Err(_) => too_slow().into_response(),

@@ -1,6 +1,7 @@
 //! HTTP API: the routes of the services, those of the gateway itself, compatibility routes, and the layers of the port.
 
 pub mod compat;
+mod fallbacks;
 mod front;
 mod headers;
 mod proxy;

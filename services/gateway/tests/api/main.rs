@@ -3,6 +3,7 @@
 
 mod aliases;
 mod collection;
+mod fallbacks;
 mod hostile;
 mod streams;
 mod upstream;
