@@ -47,6 +47,12 @@ pub enum Method {
     Delete,
 }
 
+/// Roles that may read the orders of all users.
+pub const ORDER_READERS: &[Role] = &[Role::Support, Role::Warehouse, Role::Finance];
+
+/// Roles that may read the payments of all users.
+pub const PAYMENT_READERS: &[Role] = &[Role::Support, Role::Finance];
+
 /// Requirements of a route on its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
@@ -56,15 +62,27 @@ pub enum Policy {
     Optional,
     /// A valid access token.
     User,
-    /// A valid access token that grants the role.
-    Role(Role),
+    /// A valid access token that grants one of the roles. That of an admin grants each.
+    Role(&'static [Role]),
     /// A valid internal token of one of these services, which the topology lists as callers.
     Service(&'static [&'static str]),
 }
 
 impl Policy {
     /// A valid access token of an admin.
-    pub const ADMIN: Self = Self::Role(Role::Admin);
+    pub const ADMIN: Self = Self::Role(&[Role::Admin]);
+    /// Of an admin, or of those who keep what is sold.
+    pub const CATALOG: Self = Self::Role(&[Role::Catalog]);
+    /// Of an admin, or of those who keep the stock and send it.
+    pub const WAREHOUSE: Self = Self::Role(&[Role::Warehouse]);
+    /// Of an admin, or of those who help shoppers.
+    pub const SUPPORT: Self = Self::Role(&[Role::Support]);
+    /// Of an admin, or of those who move money.
+    pub const FINANCE: Self = Self::Role(&[Role::Finance]);
+    /// Of an admin, or of those who have to see the orders of all users.
+    pub const ORDERS: Self = Self::Role(ORDER_READERS);
+    /// Of an admin, or of those who have to see the payments of all users.
+    pub const PAYMENTS: Self = Self::Role(PAYMENT_READERS);
 }
 
 impl Route {

@@ -62,6 +62,14 @@ pub struct SetStatus {
     pub status: String,
 }
 
+/// Body of `PUT /admin/users/{id}/roles`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetRoles {
+    /// All roles that the user has from then on.
+    pub roles: Vec<String>,
+}
+
 /// Body of `POST /users/me/password`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

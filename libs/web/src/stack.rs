@@ -249,13 +249,13 @@ fn admit(policy: Policy, declared: &Declared, mut request: Request) -> Result<Re
         }
         request.extensions_mut().insert(caller);
     }
-    let (required, role) = match policy {
+    let (required, roles) = match policy {
         Policy::Open => return Ok(request),
         Policy::Service(_) if declared.callers.is_some() => return Ok(request),
         Policy::Service(_) => return Err(Problem::internal("a route for services is on a port for users")),
         Policy::Optional => (false, None),
         Policy::User => (true, None),
-        Policy::Role(role) => (true, Some(role)),
+        Policy::Role(roles) => (true, Some(roles)),
     };
     let identity = match identity::read(request.headers(), declared.settings.verifier.as_ref()) {
         // A page that anyone may read must not fail because a session ended.
@@ -266,8 +266,8 @@ fn admit(policy: Policy, declared: &Declared, mut request: Request) -> Result<Re
         None if required => return Err(identity::missing()),
         None => {}
         Some(identity) => {
-            if let Some(role) = role {
-                grants(role, &identity, declared)?;
+            if let Some(roles) = roles {
+                grants(roles, &identity, declared)?;
             }
             request.extensions_mut().insert(identity);
         }
@@ -275,14 +275,14 @@ fn admit(policy: Policy, declared: &Declared, mut request: Request) -> Result<Re
     Ok(request)
 }
 
-/// Whether the token has the role, and its session is known not to have ended.
-fn grants(role: Role, identity: &Identity, declared: &Declared) -> Result<(), Problem> {
-    if !identity.has(role) {
-        return Err(identity::forbidden(role));
+/// Whether the token has one of the roles, and its session is known not to have ended.
+fn grants(roles: &[Role], identity: &Identity, declared: &Declared) -> Result<(), Problem> {
+    if !identity.has_any(roles) {
+        return Err(identity::forbidden(roles));
     }
     let age = declared.settings.verifier.as_ref().and_then(TokenVerifier::age_of_revocations);
     if age.is_some_and(|age| age > REVOCATIONS_AGE_MAX) {
-        return Err(identity::revocations_unknown(role));
+        return Err(identity::revocations_unknown(roles));
     }
     Ok(())
 }

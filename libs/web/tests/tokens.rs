@@ -32,7 +32,7 @@ fn app_with(verifier: TokenVerifier) -> TestApp {
             who.map(|who| who.user.to_string()).unwrap_or_default()
         })
         .on(get("/open", Policy::Open), |who: Option<Identity>| async move { who.is_some().to_string() })
-        .on(get("/admin", Policy::Role(Role::Admin)), || async { "in" })
+        .on(get("/admin", Policy::ADMIN), || async { "in" })
         .on(get("/undeclared-user", Policy::Open), |who: Identity| async move { who.user.to_string() })
         .on(get("/service", Policy::Service(&["order"])), || async { "in" });
     TestApp::new(public_stack(routes, PortSettings { verifier: Some(verifier), ..PortSettings::default() }))

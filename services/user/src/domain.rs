@@ -4,6 +4,7 @@
 
 mod account;
 mod address;
+mod breached;
 mod credentials;
 mod export;
 mod session;

@@ -72,6 +72,16 @@ pub trait AccountControl: Send + Sync {
         dedup_key: &DedupKey,
     ) -> Result<Option<Outcome<User>>, UserError>;
 
+    /// Replaces the roles of an account, ends its sessions, because their tokens carry the roles, and stores the event
+    /// `user.revoked`. `None` if there is no such account. Fails with [`UserError::LastAdmin`] if no active administrator would
+    /// be left.
+    async fn set_roles(
+        &self,
+        id: UserId,
+        roles: &[Role],
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Outcome<User>>, UserError>;
+
     /// Replaces the hash `from` by `to`, ends every session but `keep`, and stores the event `user.revoked`. `false` and no
     /// change if the stored hash is not `from`.
     async fn set_password(
@@ -351,6 +361,9 @@ pub enum UserError {
     /// The owner does not exist.
     #[error("there is no such user")]
     NoOwner,
+    /// No active administrator would be left.
+    #[error("no other administrator is left")]
+    LastAdmin,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -115,8 +115,9 @@ pub enum Error {
     /// The session of the access token has ended.
     #[error("the session has ended")]
     SessionEnded,
-    /// An administrator may not block or erase their own account like that of another user: no one might be left to undo it.
-    #[error("the caller's own account cannot be blocked or erased like that of another user")]
+    /// An administrator may not block or erase their own account, or change its roles, like that of another user: no one might be
+    /// left to undo it.
+    #[error("the caller's own account cannot be blocked, erased or demoted like that of another user")]
     OwnAccount,
     /// The present password is wrong.
     #[error("the present password is wrong")]
@@ -146,9 +147,9 @@ impl UserService {
         Ok(self.users.register(&account, dedup_key).await?)
     }
 
-    /// The account, for its owner and for admins; [`Error::NotFound`] for other callers.
+    /// The account, for its owner and for support; [`Error::NotFound`] for other callers.
     pub async fn read(&self, caller: &Caller, id: UserId) -> Result<User, Error> {
-        caller.may_see(id)?;
+        caller.may(id, &[Role::Support])?;
         self.users.find(id).await?.ok_or(Error::NotFound)
     }
 
@@ -160,7 +161,7 @@ impl UserService {
         change: &Profile,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<User>, Error> {
-        caller.may_see(id)?;
+        caller.may(id, &[])?;
         self.users.update(id, change, dedup_key).await?.ok_or(Error::NotFound)
     }
 
@@ -172,13 +173,14 @@ impl UserService {
         change: PreferencesChange,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<User>, Error> {
-        caller.may_see(id)?;
+        caller.may(id, &[])?;
         self.users.set_preferences(id, change, dedup_key).await?.ok_or(Error::NotFound)
     }
 }
 
 impl Caller {
-    fn may_see(&self, id: UserId) -> Result<(), Error> {
-        if self.user == id || self.roles.contains(&Role::Admin) { Ok(()) } else { Err(Error::NotFound) }
+    /// For the account's owner, admins and holders of these roles.
+    fn may(&self, id: UserId, roles: &[Role]) -> Result<(), Error> {
+        if self.user == id || Role::grants(&self.roles, roles) { Ok(()) } else { Err(Error::NotFound) }
     }
 }

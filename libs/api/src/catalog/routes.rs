@@ -12,72 +12,72 @@ routes! {
         /// A page of products.
         LIST = Get "/api/v1/products" Optional;
         /// Creates a product with its initial stock.
-        CREATE = Post "/api/v1/products" Policy::ADMIN, PRODUCT_BODY_BYTES_MAX;
+        CREATE = Post "/api/v1/products" Policy::CATALOG, PRODUCT_BODY_BYTES_MAX;
         /// Available units of up to 100 products.
         STOCK = Post "/api/v1/products/stock" Optional;
         READ = Get "/api/v1/products/{id}" Optional;
         /// Changes a product; needs its version.
-        CHANGE = Patch "/api/v1/products/{id}" Policy::ADMIN, PRODUCT_BODY_BYTES_MAX;
+        CHANGE = Patch "/api/v1/products/{id}" Policy::CATALOG, PRODUCT_BODY_BYTES_MAX;
         /// Deletes a product.
-        DELETE = Delete "/api/v1/products/{id}" Policy::ADMIN;
+        DELETE = Delete "/api/v1/products/{id}" Policy::CATALOG;
         /// Sets or adjusts the stock of a product.
-        ADJUST_STOCK = Put "/api/v1/products/{id}/inventory" Policy::ADMIN;
+        ADJUST_STOCK = Put "/api/v1/products/{id}/inventory" Policy::WAREHOUSE;
         /// A drawn picture of a product, for one without a photograph.
         PICTURE = Get "/api/v1/products/{id}/image.svg" Optional;
         /// All products in the order of their ids, one a line.
-        EXPORT_PRODUCTS = Get "/api/v1/admin/products/export" Policy::ADMIN;
+        EXPORT_PRODUCTS = Get "/api/v1/admin/products/export" Policy::CATALOG;
         /// Creates and changes the products of up to 100,000 lines; a repetition with the same id continues.
-        IMPORT = Post "/api/v1/admin/products/import" Policy::ADMIN, IMPORT_BODY_BYTES_MAX;
+        IMPORT = Post "/api/v1/admin/products/import" Policy::CATALOG, IMPORT_BODY_BYTES_MAX;
         /// The progress of an import.
-        READ_IMPORT = Get "/api/v1/admin/products/imports/{id}" Policy::ADMIN;
+        READ_IMPORT = Get "/api/v1/admin/products/imports/{id}" Policy::CATALOG;
         /// A page of the variants of a product, by name.
         LIST_VARIANTS = Get "/api/v1/products/{id}/variants" Optional;
-        CREATE_VARIANT = Post "/api/v1/products/{id}/variants" Policy::ADMIN;
+        CREATE_VARIANT = Post "/api/v1/products/{id}/variants" Policy::CATALOG;
         READ_VARIANT = Get "/api/v1/products/{id}/variants/{variant}" Optional;
         /// Changes a variant; needs its version.
-        CHANGE_VARIANT = Patch "/api/v1/products/{id}/variants/{variant}" Policy::ADMIN;
+        CHANGE_VARIANT = Patch "/api/v1/products/{id}/variants/{variant}" Policy::CATALOG;
         /// Deletes a variant of which no units are on hand.
-        DELETE_VARIANT = Delete "/api/v1/products/{id}/variants/{variant}" Policy::ADMIN;
+        DELETE_VARIANT = Delete "/api/v1/products/{id}/variants/{variant}" Policy::CATALOG;
         /// A page of the categories, by name.
         LIST_CATEGORIES = Get "/api/v1/categories" Optional;
-        CREATE_CATEGORY = Post "/api/v1/categories" Policy::ADMIN;
+        CREATE_CATEGORY = Post "/api/v1/categories" Policy::CATALOG;
         READ_CATEGORY = Get "/api/v1/categories/{id}" Optional;
         /// Changes a category; needs its version.
-        CHANGE_CATEGORY = Patch "/api/v1/categories/{id}" Policy::ADMIN;
+        CHANGE_CATEGORY = Patch "/api/v1/categories/{id}" Policy::CATALOG;
         /// Deletes a category that no product has.
-        DELETE_CATEGORY = Delete "/api/v1/categories/{id}" Policy::ADMIN;
+        DELETE_CATEGORY = Delete "/api/v1/categories/{id}" Policy::CATALOG;
         /// A page of the brands, by name.
         LIST_BRANDS = Get "/api/v1/brands" Optional;
-        CREATE_BRAND = Post "/api/v1/brands" Policy::ADMIN;
+        CREATE_BRAND = Post "/api/v1/brands" Policy::CATALOG;
         READ_BRAND = Get "/api/v1/brands/{id}" Optional;
         /// Changes a brand; needs its version.
-        CHANGE_BRAND = Patch "/api/v1/brands/{id}" Policy::ADMIN;
+        CHANGE_BRAND = Patch "/api/v1/brands/{id}" Policy::CATALOG;
         /// Deletes a brand that no product has.
-        DELETE_BRAND = Delete "/api/v1/brands/{id}" Policy::ADMIN;
+        DELETE_BRAND = Delete "/api/v1/brands/{id}" Policy::CATALOG;
         /// A page of the suppliers, by name.
-        LIST_SUPPLIERS = Get "/api/v1/suppliers" Policy::ADMIN;
-        CREATE_SUPPLIER = Post "/api/v1/suppliers" Policy::ADMIN;
-        READ_SUPPLIER = Get "/api/v1/suppliers/{id}" Policy::ADMIN;
+        LIST_SUPPLIERS = Get "/api/v1/suppliers" Policy::CATALOG;
+        CREATE_SUPPLIER = Post "/api/v1/suppliers" Policy::CATALOG;
+        READ_SUPPLIER = Get "/api/v1/suppliers/{id}" Policy::CATALOG;
         /// Changes a supplier; needs its version.
-        CHANGE_SUPPLIER = Patch "/api/v1/suppliers/{id}" Policy::ADMIN;
+        CHANGE_SUPPLIER = Patch "/api/v1/suppliers/{id}" Policy::CATALOG;
         /// Deletes a supplier that no product has.
-        DELETE_SUPPLIER = Delete "/api/v1/suppliers/{id}" Policy::ADMIN;
+        DELETE_SUPPLIER = Delete "/api/v1/suppliers/{id}" Policy::CATALOG;
         /// A page of the places where warehouses stand, by name.
-        LIST_LOCATIONS = Get "/api/v1/locations" Policy::ADMIN;
-        CREATE_LOCATION = Post "/api/v1/locations" Policy::ADMIN;
-        READ_LOCATION = Get "/api/v1/locations/{id}" Policy::ADMIN;
+        LIST_LOCATIONS = Get "/api/v1/locations" Policy::WAREHOUSE;
+        CREATE_LOCATION = Post "/api/v1/locations" Policy::WAREHOUSE;
+        READ_LOCATION = Get "/api/v1/locations/{id}" Policy::WAREHOUSE;
         /// Changes a location of warehouses; needs its version.
-        CHANGE_LOCATION = Patch "/api/v1/locations/{id}" Policy::ADMIN;
+        CHANGE_LOCATION = Patch "/api/v1/locations/{id}" Policy::WAREHOUSE;
         /// Deletes a location of warehouses that no warehouse has.
-        DELETE_LOCATION = Delete "/api/v1/locations/{id}" Policy::ADMIN;
+        DELETE_LOCATION = Delete "/api/v1/locations/{id}" Policy::WAREHOUSE;
         /// A page of the warehouses, by name.
-        LIST_WAREHOUSES = Get "/api/v1/warehouses" Policy::ADMIN;
-        CREATE_WAREHOUSE = Post "/api/v1/warehouses" Policy::ADMIN;
-        READ_WAREHOUSE = Get "/api/v1/warehouses/{id}" Policy::ADMIN;
+        LIST_WAREHOUSES = Get "/api/v1/warehouses" Policy::WAREHOUSE;
+        CREATE_WAREHOUSE = Post "/api/v1/warehouses" Policy::WAREHOUSE;
+        READ_WAREHOUSE = Get "/api/v1/warehouses/{id}" Policy::WAREHOUSE;
         /// Changes a warehouse; needs its version.
-        CHANGE_WAREHOUSE = Patch "/api/v1/warehouses/{id}" Policy::ADMIN;
+        CHANGE_WAREHOUSE = Patch "/api/v1/warehouses/{id}" Policy::WAREHOUSE;
         /// Deletes a warehouse that never had stock.
-        DELETE_WAREHOUSE = Delete "/api/v1/warehouses/{id}" Policy::ADMIN;
+        DELETE_WAREHOUSE = Delete "/api/v1/warehouses/{id}" Policy::WAREHOUSE;
     }
 }
 

@@ -16,41 +16,41 @@ routes! {
         /// The invoice of a paid order, as an HTML page.
         INVOICE = Get "/api/v1/orders/{id}/invoice" User;
         /// Advances an order to a later status.
-        ADVANCE = Patch "/api/v1/orders/{id}" Policy::ADMIN;
+        ADVANCE = Patch "/api/v1/orders/{id}" Policy::WAREHOUSE;
         /// Cancels an order that is not shipped yet.
         CANCEL = Delete "/api/v1/orders/{id}" User;
         /// Adds a parcel with units of the order.
-        SHIP = Post "/api/v1/orders/{id}/shipments" Policy::ADMIN;
+        SHIP = Post "/api/v1/orders/{id}/shipments" Policy::WAREHOUSE;
         /// Marks a parcel as delivered.
-        DELIVER = Post "/api/v1/orders/{id}/shipments/{shipmentId}/deliver" Policy::ADMIN;
+        DELIVER = Post "/api/v1/orders/{id}/shipments/{shipmentId}/deliver" Policy::WAREHOUSE;
         /// Requests the return of delivered units.
         REQUEST_RETURN = Post "/api/v1/orders/{id}/returns" User;
-        ACCEPT_RETURN = Post "/api/v1/orders/{id}/returns/{returnId}/accept" Policy::ADMIN;
-        REJECT_RETURN = Post "/api/v1/orders/{id}/returns/{returnId}/reject" Policy::ADMIN;
+        ACCEPT_RETURN = Post "/api/v1/orders/{id}/returns/{returnId}/accept" Policy::SUPPORT;
+        REJECT_RETURN = Post "/api/v1/orders/{id}/returns/{returnId}/reject" Policy::SUPPORT;
         /// Records that the units arrived, which refunds their price.
-        RECEIVE_RETURN = Post "/api/v1/orders/{id}/returns/{returnId}/receive" Policy::ADMIN;
+        RECEIVE_RETURN = Post "/api/v1/orders/{id}/returns/{returnId}/receive" Policy::WAREHOUSE;
         /// A page of the coupons, by code.
-        LIST_COUPONS = Get "/api/v1/admin/coupons" Policy::ADMIN;
-        CREATE_COUPON = Post "/api/v1/admin/coupons" Policy::ADMIN;
-        READ_COUPON = Get "/api/v1/admin/coupons/{code}" Policy::ADMIN;
+        LIST_COUPONS = Get "/api/v1/admin/coupons" Policy::CATALOG;
+        CREATE_COUPON = Post "/api/v1/admin/coupons" Policy::CATALOG;
+        READ_COUPON = Get "/api/v1/admin/coupons/{code}" Policy::CATALOG;
         /// Changes when and how often a coupon can be used.
-        CHANGE_COUPON = Patch "/api/v1/admin/coupons/{code}" Policy::ADMIN;
+        CHANGE_COUPON = Patch "/api/v1/admin/coupons/{code}" Policy::CATALOG;
         /// A page of the shipping methods, by code.
         LIST_SHIPPING_METHODS = Get "/api/v1/admin/shipping-methods" Policy::ADMIN;
         CREATE_SHIPPING_METHOD = Post "/api/v1/admin/shipping-methods" Policy::ADMIN;
         READ_SHIPPING_METHOD = Get "/api/v1/admin/shipping-methods/{code}" Policy::ADMIN;
         CHANGE_SHIPPING_METHOD = Patch "/api/v1/admin/shipping-methods/{code}" Policy::ADMIN;
         /// A page of the tax rules, by country.
-        LIST_TAX_RULES = Get "/api/v1/admin/tax-rules" Policy::ADMIN;
-        CREATE_TAX_RULE = Post "/api/v1/admin/tax-rules" Policy::ADMIN;
-        READ_TAX_RULE = Get "/api/v1/admin/tax-rules/{country}" Policy::ADMIN;
-        CHANGE_TAX_RULE = Patch "/api/v1/admin/tax-rules/{country}" Policy::ADMIN;
+        LIST_TAX_RULES = Get "/api/v1/admin/tax-rules" Policy::FINANCE;
+        CREATE_TAX_RULE = Post "/api/v1/admin/tax-rules" Policy::FINANCE;
+        READ_TAX_RULE = Get "/api/v1/admin/tax-rules/{country}" Policy::FINANCE;
+        CHANGE_TAX_RULE = Patch "/api/v1/admin/tax-rules/{country}" Policy::FINANCE;
         /// A page of the orders of all users.
-        LIST_ALL = Get "/api/v1/admin/orders" Policy::ADMIN;
+        LIST_ALL = Get "/api/v1/admin/orders" Policy::ORDERS;
         /// What sold most.
-        TOP_PRODUCTS = Get "/api/v1/admin/reports/top-products" Policy::ADMIN;
+        TOP_PRODUCTS = Get "/api/v1/admin/reports/top-products" Policy::FINANCE;
         /// The latest orders with their users.
-        LATEST_ORDERS = Get "/api/v1/admin/reports/latest-orders" Policy::ADMIN;
+        LATEST_ORDERS = Get "/api/v1/admin/reports/latest-orders" Policy::FINANCE;
     }
 }
 

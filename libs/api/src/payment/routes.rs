@@ -15,17 +15,17 @@ routes! {
         LIST = Get "/api/v1/payments" User;
         READ = Get "/api/v1/payments/{id}" User;
         /// Refunds a payment in full or in part.
-        REFUND = Post "/api/v1/payments/refund" Policy::ADMIN;
+        REFUND = Post "/api/v1/payments/refund" Policy::FINANCE;
         /// Goes on with a payment after its payer has acted.
         CONFIRM = Post "/api/v1/payments/{id}/confirm" User;
         /// Captures an authorised payment in full or in part.
-        CAPTURE = Post "/api/v1/payments/{id}/capture" Policy::ADMIN;
+        CAPTURE = Post "/api/v1/payments/{id}/capture" Policy::FINANCE;
         /// Voids a payment that is not captured.
-        VOID_UNCAPTURED = Post "/api/v1/payments/{id}/void" Policy::ADMIN;
+        VOID_UNCAPTURED = Post "/api/v1/payments/{id}/void" Policy::FINANCE;
         /// What happened to a payment, oldest entry first.
-        LOG = Get "/api/v1/payments/{id}/log" Policy::ADMIN;
+        LOG = Get "/api/v1/payments/{id}/log" Policy::PAYMENTS;
         /// Differences between the ledger and the provider.
-        DIFFERENCES = Get "/api/v1/payments/reconciliation" Policy::ADMIN;
+        DIFFERENCES = Get "/api/v1/payments/reconciliation" Policy::FINANCE;
         /// Answers a challenge of the simulated provider.
         CHALLENGE = Post "/api/v1/payments/challenges/{reference}" User;
         /// A message of the provider, which its signature admits.

@@ -16,8 +16,8 @@ routes! {
         /// text to search for.
         PRODUCTS = Get "/api/v1/search/products" Optional;
         /// Begins to build the index from the catalog, unless it is being built.
-        REBUILD = Post "/api/v1/admin/search/rebuild" Policy::ADMIN;
+        REBUILD = Post "/api/v1/admin/search/rebuild" Policy::CATALOG;
         /// How far the index is built.
-        PROGRESS = Get "/api/v1/admin/search/rebuild" Policy::ADMIN;
+        PROGRESS = Get "/api/v1/admin/search/rebuild" Policy::CATALOG;
     }
 }

@@ -26,7 +26,7 @@ routes! {
         READ_OWN = Get "/api/v1/users/me" User;
         /// Changes the user's own profile.
         UPDATE_OWN = Put "/api/v1/users/me" User;
-        /// A profile: the user's own, or any for an admin.
+        /// A profile: the user's own, or any for support.
         READ = Get "/api/v1/users/{id}" User;
         /// Changes a profile: the user's own, or any for an admin.
         UPDATE = Put "/api/v1/users/{id}" User;
@@ -43,9 +43,11 @@ routes! {
         /// Ends a session of the user.
         END_SESSION = Delete "/api/v1/users/me/sessions/{id}" User;
         /// A page of all users, newest first.
-        LIST_ALL = Get "/api/v1/admin/users" Policy::ADMIN;
+        LIST_ALL = Get "/api/v1/admin/users" Policy::SUPPORT;
         /// Blocks or activates an account; a blocked user's sessions end.
         SET_STATUS = Put "/api/v1/admin/users/{id}/status" Policy::ADMIN;
+        /// Replaces the roles of another user; their sessions end.
+        SET_ROLES = Put "/api/v1/admin/users/{id}/roles" Policy::ADMIN;
         /// The user's address book.
         LIST_ADDRESSES = Get "/api/v1/users/me/addresses" User;
         /// Adds an address.

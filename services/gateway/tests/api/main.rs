@@ -90,7 +90,31 @@ async fn path_query_body_and_headers_pass_unchanged_and_so_does_the_answer() {
 }
 
 #[tokio::test]
-async fn every_declared_route_goes_to_its_service_under_its_policy() {
+async fn gw11_every_route_of_the_staff_is_open_to_its_roles_and_admins_alone() {
+    let upstream = Upstream::start().await;
+    let gateway = before(&upstream);
+    let mut closed = 0;
+    for route in agora_api::public_routes() {
+        let Policy::Role(roles) = route.policy else { continue };
+        let path = route.path.replace("{id}", "7").replace("{variant}", "8");
+        for role in Role::ALL {
+            let token = gateway.keys.token(UserId::new(Uuid::from_u128(8)), &[role]);
+            let answer = gateway.app.request(route.method.as_str().parse().unwrap(), &path).with(&token).await;
+            if role == Role::Admin || roles.contains(&role) {
+                assert_eq!(upstream.take(), [format!("{} {path}", route.method.as_str())], "{role}");
+            } else {
+                assert_eq!((answer.status, &answer.body["code"]), (403, &json!("FORBIDDEN")), "{role} {path}");
+                assert_eq!(upstream.take(), [""; 0], "{role} {path}");
+                closed += 1;
+            }
+        }
+        assert!(!roles.contains(&Role::Customer), "{path}");
+    }
+    assert!(closed > 100, "{closed}");
+}
+
+#[tokio::test]
+async fn gw1_every_declared_route_goes_to_its_service_under_its_policy() {
     let mut upstreams = BTreeMap::new();
     for name in SERVICES {
         upstreams.insert(name, Upstream::start().await);

@@ -1,6 +1,6 @@
 //! Public HTTP API of invoices: `/api/v1/orders/{id}/invoice`.
 
-use agora_api::order as api;
+use agora_api::{ORDER_READERS, order as api};
 use agora_vocab::OrderId;
 use agora_web::{Identity, Path, Problem, Routes};
 use axum::{
@@ -24,7 +24,7 @@ async fn invoice(
     identity: Identity,
     Path(id): Path<OrderId>,
 ) -> Result<Response, Problem> {
-    let page = service.invoice(id, confined(&identity)).await?;
+    let page = service.invoice(id, confined(&identity, ORDER_READERS)).await?;
     let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, PAGE_POLICY)];
     Ok((headers, page).into_response())
 }

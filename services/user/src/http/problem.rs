@@ -73,6 +73,7 @@ fn store(error: UserError) -> Problem {
             conflict("ADDRESS_BOOK_FULL").detail(format!("it holds {ADDRESSES_MAX} entries: remove one first"))
         }
         UserError::NoOwner => Problem::not_found(),
+        UserError::LastAdmin => Error::LastAdmin.into(),
         UserError::Store(StoreError::KeyReused) => {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
                 .detail("this Idempotency-Key was sent with another body")

@@ -121,9 +121,9 @@ impl PersonalData for PgUsers {
     }
 }
 
-/// Whether another active administrator exists. Of two administrators who are erased at the same time, the second one waits for
+/// Whether another active administrator exists. Of two administrators who are erased or demoted at the same time, the second one waits for
 /// the first one here, and then finds that no other is left.
-async fn has_other_admin(tx: &mut Tx, id: UserId) -> Result<bool, UserError> {
+pub(super) async fn has_other_admin(tx: &mut Tx, id: UserId) -> Result<bool, UserError> {
     const ONE_AT_A_TIME: &str = "select pg_advisory_xact_lock(hashtextextended('erasure of an administrator', 0))";
     const OTHER: &str = include_str!("../../sql/other_administrator.sql");
     sqlx::query(ONE_AT_A_TIME).execute(&mut **tx).await?;

@@ -133,7 +133,7 @@ impl UserService {
 
     /// Replaces an outdated hash. A failure does not fail the login: the next login tries again.
     async fn rehash(&self, source: Source, credentials: &Credentials, password: &Secret) {
-        let Ok(password) = Password::parse(password.expose()) else { return };
+        let Ok(password) = Password::of_length(password.expose()) else { return };
         let renewed = async {
             let hash = self.passwords.hash(source, &password).await?;
             Ok::<_, Error>(self.users.rehash(credentials.user.id, &credentials.hash, &hash).await?)

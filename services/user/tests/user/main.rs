@@ -15,5 +15,6 @@ mod password_reset;
 mod profiles;
 mod registration;
 mod revocations;
+mod roles;
 mod sessions;
 mod stores;
