@@ -27,7 +27,7 @@ pub struct Deadline {
 
 /// The header is no number of milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("x-request-timeout-ms must be a number of milliseconds of at most {DIGITS_MAX} digits")]
+#[error("must be a number of milliseconds of at most {} digits", DIGITS_MAX)]
 pub struct InvalidTimeout;
 
 impl Deadline {

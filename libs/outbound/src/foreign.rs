@@ -112,7 +112,22 @@ impl ForeignClient {
 
     /// Sends a POST and returns the answer with the beginning of its body.
     pub async fn post(&self, url: &ForeignUrl, headers: HeaderMap, body: Bytes) -> Result<ForeignAnswer, ForeignError> {
-        let request = Request::builder().method(Method::POST).uri(url.uri().clone()).body(Full::new(body));
+        self.send(Method::POST, url, headers, body).await
+    }
+
+    /// Sends a GET and returns the answer with the beginning of its body.
+    pub async fn get(&self, url: &ForeignUrl, headers: HeaderMap) -> Result<ForeignAnswer, ForeignError> {
+        self.send(Method::GET, url, headers, Bytes::new()).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        url: &ForeignUrl,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<ForeignAnswer, ForeignError> {
+        let request = Request::builder().method(method).uri(url.uri().clone()).body(Full::new(body));
         let mut request = request.map_err(ForeignError::Request)?;
         *request.headers_mut() = headers;
         let ends = Instant::now() + self.limits.total;

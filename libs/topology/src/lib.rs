@@ -125,7 +125,20 @@ pub const USER: Service = Service {
     groups: &[],
     calls: &[],
     behind_gateway: true,
-    env: &["SIGNING_KEY_FILE", "ACCESS_TOKEN_LIFETIME_SECONDS", "ADMIN_EMAIL", "ADMIN_PASSWORD"],
+    env: &[
+        "SIGNING_KEY_FILE",
+        "ACCESS_TOKEN_LIFETIME_SECONDS",
+        "ADMIN_EMAIL",
+        "ADMIN_PASSWORD",
+        // The identity provider of the staff.
+        "OIDC_ISSUER_URL",
+        "OIDC_CLIENT_ID",
+        "OIDC_CLIENT_SECRET",
+        "OIDC_REDIRECT_URL",
+        "OIDC_GROUPS_CLAIM",
+        "OIDC_ROLES",
+        "OIDC_PLAIN_HTTP",
+    ],
     cpu_target_percent: 70,
     needed_to_buy: true,
 };

@@ -28,7 +28,6 @@ create table staff_login (
     state_digest bytea primary key,
     nonce text not null,
     code_verifier text not null,
-    return_path text not null,
     begun_at timestamptz not null default now(),
     expires_at timestamptz not null,
     constraint staff_login_state_length check (length(state_digest) = 32)

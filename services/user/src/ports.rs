@@ -5,6 +5,7 @@
 mod email_changes;
 mod personal_data;
 mod revocations;
+mod staff;
 
 use agora_chassis::BoxError;
 use agora_events::user::Preferences;
@@ -16,6 +17,7 @@ pub use agora_outbox::StoreError;
 pub use email_changes::{EmailChanges, NewEmailChange};
 pub use personal_data::{Erased, PersonalData};
 pub use revocations::{RevocationList, Revocations};
+pub use staff::{ProviderError, StaffAccounts, StaffProvider};
 
 use crate::domain::{
     AccessToken, BookEntry, Credentials, Device, Password, PasswordHash, PreferencesChange, Profile, RefreshToken,

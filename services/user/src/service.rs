@@ -11,9 +11,11 @@ mod login;
 mod password_reset;
 mod personal_data;
 mod revocations;
+mod staff;
 
 use std::{net::IpAddr, sync::Arc};
 
+use agora_chassis::BoxError;
 use agora_events::user::Preferences;
 use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{Email, Ids, Role, SessionId, UserId};
@@ -31,6 +33,7 @@ pub use attempts::AttemptLimits;
 pub use first_admin::Ensured;
 pub use login::{Attempt, LoggedIn};
 pub use revocations::{PublishError, RevocationPublisher};
+pub use staff::{Staff, StaffLoginBegun};
 
 /// The use cases of user accounts. Cheap to clone.
 #[derive(Clone)]
@@ -51,6 +54,8 @@ pub struct UserService {
     pub reset_tokens: Arc<dyn ResetTokens>,
     /// All of what is stored about a person.
     pub personal_data: Arc<dyn PersonalData>,
+    /// Logins of the staff at an identity provider; `None` without one.
+    pub staff: Option<Staff>,
     /// Notified by each request to set a new password.
     pub reset_requested: Arc<Notify>,
     /// Limits of logins and registrations.
@@ -125,6 +130,18 @@ pub enum Error {
     /// It does not exist, or belongs to another user.
     #[error("it does not exist for this user")]
     NotFound,
+    /// The shop has no identity provider for its staff.
+    #[error("there is no identity provider")]
+    NoStaffProvider,
+    /// The login at the identity provider was not begun here, was ended before, has expired, or is not valid.
+    #[error("the login of a member of the staff is not valid")]
+    BadStaffLogin,
+    /// No group of the person gives a role.
+    #[error("the person has no role")]
+    NoStaffRole,
+    /// The identity provider does not answer as it should.
+    #[error("the identity provider cannot be used")]
+    StaffProviderUnavailable(#[source] BoxError),
     /// Password hashing failed or its queue is full.
     #[error("the password was not hashed")]
     Hash(#[from] HashError),

@@ -20,6 +20,10 @@ routes! {
         REQUEST_PASSWORD_RESET = Post "/api/v1/auth/password-reset" Open;
         /// Sets a new password with the token of such a link; ends all sessions.
         RESET_PASSWORD = Post "/api/v1/auth/password-reset/confirm" Open;
+        /// Begins a login of the staff at the identity provider.
+        BEGIN_STAFF_LOGIN = Post "/api/v1/auth/staff/logins" Open;
+        /// Ends such a login with the code that the provider gave, and opens a session.
+        END_STAFF_LOGIN = Post "/api/v1/auth/staff/sessions" Open;
         /// The claims of the access token of the request.
         VALIDATE = Get "/api/v1/auth/validate" User;
         /// The user's own profile.

@@ -135,8 +135,9 @@ async fn delete_rows(tx: &mut Tx, id: UserId, email: &str) -> Result<(), UserErr
     const DEVICES: &str = "update auth_session set ip = null, user_agent = null where user_id = $1";
     const TOKENS: &str = include_str!("../../sql/delete_tokens.sql");
     const ADDRESSES: &str = "delete from addresses where user_id = $1";
+    const STAFF: &str = "delete from staff_identity where user_id = $1";
     const RESETS: &str = include_str!("../../sql/delete_resets.sql");
-    for delete in [DEVICES, TOKENS, ADDRESSES] {
+    for delete in [DEVICES, TOKENS, ADDRESSES, STAFF] {
         sqlx::query(delete).bind(id.uuid()).execute(&mut **tx).await?;
     }
     sqlx::query(RESETS).bind(id.uuid()).bind(email).execute(&mut **tx).await?;

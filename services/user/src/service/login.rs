@@ -117,7 +117,7 @@ impl UserService {
         }
     }
 
-    async fn start_session(&self, user: User, device: Device) -> Result<LoggedIn, Error> {
+    pub(super) async fn start_session(&self, user: User, device: Device) -> Result<LoggedIn, Error> {
         let (refresh, token) = self.tokens.refresh()?;
         let id = SessionId::new(self.ids.next());
         // Issued first: if it fails, no session is stored that no client holds.

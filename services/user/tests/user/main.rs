@@ -17,4 +17,5 @@ mod registration;
 mod revocations;
 mod roles;
 mod sessions;
+mod staff;
 mod stores;
