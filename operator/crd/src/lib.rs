@@ -16,6 +16,7 @@ mod references;
 mod release;
 mod rules;
 mod service;
+mod staff;
 mod status;
 
 pub use archive::{Archive, ArchiveType, S3Archive};
@@ -42,6 +43,7 @@ pub use service::{
     CpuTarget, EnvVar, EnvVarSource, Metric, MetricType, ResourceAmounts, Resources, Scaling, ServiceDatabase,
     ServiceName, ServiceSpec, ServiceState,
 };
+pub use staff::{Oidc, RoleGroups, Staff, StaffRole, StaffType};
 pub use status::{
     ConditionType, DatabaseRecord, DatabaseStatus, Effective, FormerServer, KafkaStatus, MarketplaceStatus, Reason,
     ServiceRollout, ServiceStatus, TopicDifference, TopicSettings,

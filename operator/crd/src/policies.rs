@@ -20,8 +20,8 @@ pub enum DeletionPolicy {
     Delete,
 }
 
-/// Access tokens, and the keys of tokens.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+/// Access tokens, the keys of tokens, and how members of the staff log in.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
     /// Lifetime of an access token, in seconds.
@@ -33,6 +33,9 @@ pub struct Identity {
     #[serde(default = "key_rotation_period_seconds")]
     #[schemars(range(min = 3_600, max = 31_536_000))]
     pub key_rotation_period_seconds: i32,
+    /// An identity provider of the staff. Without it, the first admin gives roles to accounts of the shop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub staff: Option<crate::Staff>,
 }
 
 fn key_rotation_period_seconds() -> i32 {
@@ -48,6 +51,7 @@ impl Default for Identity {
         Self {
             access_token_lifetime_seconds: access_token_lifetime_seconds(),
             key_rotation_period_seconds: key_rotation_period_seconds(),
+            staff: None,
         }
     }
 }

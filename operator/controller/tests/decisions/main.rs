@@ -15,5 +15,6 @@ mod per_service;
 mod pieces;
 mod pools;
 mod reasons;
+mod staff;
 mod start;
 mod status;
