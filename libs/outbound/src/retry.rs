@@ -23,8 +23,8 @@ const CALLS_PER_RETRY: u32 = 10;
 /// Retries that may be made at once after a time in which calls succeeded.
 const RETRIES_SAVED_MAX: u32 = 20;
 
-/// What may be spent on retries: each call adds a tenth of a retry, up to a reserve, which is full at first. Without it, a callee
-/// that is overloaded would get as many times the load as there are tries.
+/// What may be spent on retries: each call adds a tenth of a retry, up to a reserve, which is full at first. Without it, a
+/// callee that is overloaded would get as many times the load as there are tries.
 #[derive(Debug)]
 pub struct RetryBudget(Mutex<u32>);
 

@@ -1,4 +1,5 @@
-//! For tests alone: a throwaway PostgreSQL, Kafka and Redis, a payment provider, an identity provider, a fixed clock, an application under test, keys and tokens.
+//! For tests alone: a throwaway PostgreSQL, Kafka and Redis, a payment provider, an identity provider, a fixed clock, an
+//! application under test, keys and tokens.
 //!
 //! Knows how to start servers and drive routers; must not know any service. Everything here panics with a remedy
 //! where it cannot go on: a test has no better answer.

@@ -96,8 +96,8 @@ impl OidcServer {
         format!("http://{}", self.address)
     }
 
-    /// The person with these claims logs in where the shop sent the browser. Returns code and state, which the browser brings back.
-    /// Claims replace those of the ID token, `null` removes them.
+    /// The person with these claims logs in where the shop sent the browser. Returns code and state, which the browser brings
+    /// back. Claims replace those of the ID token, `null` removes them.
     ///
     /// # Panics
     /// If the shop's request is not what the standard asks for.

@@ -3,10 +3,14 @@
 //! Data and lookups, nothing else: no I/O, no Kubernetes, no HTTP. Callees make network edges and URLs, never a start
 //! order: every service starts without the others.
 
+mod calls;
+mod environment;
 mod origin;
 
 use agora_events::{Topic, topics};
 
+pub use calls::{LINKS, callers};
+pub use environment::{ENV_DATABASE, ENV_INTERNAL, ENV_KAFKA, ENV_OF_ALL};
 pub use origin::{CORS_ORIGIN_BYTES_MAX, CORS_ORIGIN_PATTERN, is_cors_origin};
 
 /// Port of `/livez`, `/readyz`, `/metrics` and `/info` in every process.
@@ -42,42 +46,6 @@ pub struct Service {
     /// Whether a shopper can only browse, order and pay while it is available.
     pub needed_to_buy: bool,
 }
-
-/// Environment names that every service reads.
-pub const ENV_OF_ALL: &[&str] = &[
-    "PORT",
-    "ADMIN_PORT",
-    "JWKS_FILE",
-    "TOKEN_ISSUER",
-    "TOKEN_AUDIENCE",
-    // Each refuses tokens of revoked sessions, whose list is there.
-    "REDIS_URL",
-    "REDIS_PASSWORD",
-    "ISOLATION_KEY",
-];
-/// Environment names of a service with an internal port or with callees.
-pub const ENV_INTERNAL: &[&str] = &["INTERNAL_SECRET"];
-/// Services that derive the tokens of links in mails: one writes the links, the other one accepts them.
-pub const LINKS: [&str; 2] = ["user", "notification"];
-/// Environment names of a service with a database.
-pub const ENV_DATABASE: &[&str] = &[
-    "DATABASE_URL",
-    "DATABASE_POOL_SIZE",
-    "DATABASE_CA_FILE",
-    "DATABASE_STATEMENT_TIMEOUT_SECONDS",
-    "DATABASE_WORK_MEM_MIB",
-    "RECOVERY_EPOCH",
-];
-/// Environment names of a service that speaks to the broker.
-pub const ENV_KAFKA: &[&str] = &[
-    "KAFKA_BROKERS",
-    "KAFKA_SECURITY_PROTOCOL",
-    "KAFKA_SASL_MECHANISM",
-    "KAFKA_USERNAME",
-    "KAFKA_PASSWORD",
-    "KAFKA_CA_FILE",
-    "ISOLATION_KEY",
-];
 
 /// The consumer group of the archive, which the search service writes.
 pub const ARCHIVE_GROUP: &str = "search-archive";
@@ -346,38 +314,6 @@ impl Service {
     pub const fn internal(&self) -> bool {
         self.internal_port.is_some() || !self.calls.is_empty()
     }
-
-    /// Its calls and those that it answers, as caller and callee.
-    pub fn pairs(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        let name = self.name;
-        let made = self.calls.iter().map(move |callee| (name, *callee));
-        made.chain(callers(name).map(move |caller| (caller, name)))
-    }
-
-    /// Whether it reads this environment name.
-    pub fn reads(&self, name: &str) -> bool {
-        self.environment().contains(&name)
-    }
-
-    /// Every environment name that it reads, without those of its process (logs, traces).
-    pub fn environment(&self) -> Vec<&'static str> {
-        let groups: [(bool, &[&'static str]); 5] = [
-            (true, ENV_OF_ALL),
-            (self.internal_port.is_some(), &["INTERNAL_PORT"]),
-            (self.internal(), ENV_INTERNAL),
-            (self.database, ENV_DATABASE),
-            (self.speaks_to_broker(), ENV_KAFKA),
-        ];
-        let groups = groups.into_iter().filter(|(needed, _)| *needed).flat_map(|(_, names)| names.iter().copied());
-        let mut names = Vec::new();
-        for name in groups.chain(self.env.iter().copied()) {
-            // Topics and keys of Redis share the isolation key.
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        names
-    }
 }
 
 /// The service of that name.
@@ -392,11 +328,6 @@ pub fn owner(path: &str) -> Option<&'static Service> {
     let longest =
         |service: &&'static Service| service.routes.iter().filter(|prefix| owns(prefix)).map(|p| p.len()).max();
     ALL.iter().filter(|service| longest(service).is_some()).max_by_key(longest)
-}
-
-/// Names of the services that call `callee`'s internal port.
-pub fn callers(callee: &str) -> impl Iterator<Item = &'static str> {
-    ALL.iter().filter(move |service| service.calls.contains(&callee)).map(|service| service.name)
 }
 
 /// Every topic that a service writes or reads, and the dead letters of those that read; each once, by name. A topic may be read
@@ -416,7 +347,7 @@ pub fn all_topics() -> Vec<Topic> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{ADMIN_PORT, ALL, LINKS, all_topics, callers, owner, service};
+    use super::{ADMIN_PORT, ALL, all_topics, callers, owner, service};
 
     #[test]
     fn names_and_ports_are_unique() {
@@ -456,17 +387,6 @@ mod tests {
             }
         }
         assert_eq!(callers("catalog").collect::<Vec<_>>(), ["cart", "order", "search"]);
-    }
-
-    #[test]
-    fn gw10_a_pair_belongs_to_its_caller_and_its_callee_alone() {
-        let pairs = |name| service(name).unwrap().pairs().collect::<BTreeSet<_>>();
-        assert_eq!(pairs("payment"), BTreeSet::from([("payment", "order"), ("order", "payment")]));
-        assert_eq!(pairs("gateway"), BTreeSet::new());
-        for row in ALL {
-            assert!(row.pairs().all(|(caller, callee)| caller == row.name || callee == row.name), "{}", row.name);
-            assert_eq!(row.reads("INTERNAL_SECRET"), row.pairs().count() > 0 || LINKS.contains(&row.name));
-        }
     }
 
     #[test]

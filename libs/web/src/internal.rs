@@ -1,6 +1,7 @@
-//! Internal ports: each request needs a fresh token of an allowed caller, signed with the key of this caller and this callee.
+//! Internal ports: each request needs a fresh token of an allowed caller, signed with the key of this caller and callee.
 //! Allowed callers come from the topology, and those of a route from its declaration.
 
+use agora_api::Policy;
 use agora_chassis::{SystemClock, WatchedSecret};
 use agora_keyring::ParsedKeys;
 use agora_topology::Service;
@@ -76,12 +77,15 @@ pub fn internal(routes: Routes, secret: WatchedSecret, callee: &Service, setting
 }
 
 impl CallerVerifier {
-    /// The caller that a request names, or 401.
-    pub(crate) fn admit(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+    /// The caller that a request names, or 401; 403 if the policy of the route does not allow this caller.
+    pub(crate) fn admit(&self, headers: &HeaderMap, policy: Policy) -> Result<Caller, Problem> {
         let token = headers.get(TOKEN).and_then(|token| token.to_str().ok());
-        token
-            .and_then(|token| self.caller(token, SystemClock.now()))
-            .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "INVALID_INTERNAL_TOKEN"))
+        let caller = token.and_then(|token| self.caller(token, SystemClock.now()));
+        let caller = caller.ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "INVALID_INTERNAL_TOKEN"))?;
+        if let Policy::Service(allowed) = policy {
+            caller.is_one_of(allowed)?;
+        }
+        Ok(caller)
     }
 
     fn caller(&self, token: &str, now: OffsetDateTime) -> Option<Caller> {
@@ -112,7 +116,7 @@ impl Caller {
     }
 
     /// Whether the service may call a route with these callers, or 403.
-    pub(crate) fn is_one_of(&self, callers: &[&str]) -> Result<(), Problem> {
+    fn is_one_of(&self, callers: &[&str]) -> Result<(), Problem> {
         if callers.contains(&self.service.as_str()) {
             return Ok(());
         }

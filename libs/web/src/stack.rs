@@ -243,10 +243,7 @@ pub(crate) fn too_slow() -> Problem {
 /// the result.
 fn admit(policy: Policy, declared: &Declared, mut request: Request) -> Result<Request, Problem> {
     if let Some(callers) = &declared.callers {
-        let caller = callers.admit(request.headers())?;
-        if let Policy::Service(allowed) = policy {
-            caller.is_one_of(allowed)?;
-        }
+        let caller = callers.admit(request.headers(), policy)?;
         request.extensions_mut().insert(caller);
     }
     let (required, roles) = match policy {

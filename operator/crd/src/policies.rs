@@ -28,8 +28,8 @@ pub struct Identity {
     #[serde(default = "access_token_lifetime_seconds")]
     #[schemars(range(min = 60, max = 3_600))]
     pub access_token_lifetime_seconds: i32,
-    /// Age at which the keys of access tokens and of calls between services are replaced, in seconds. The new keys are accepted by
-    /// every service before they are used.
+    /// Age at which the keys of access tokens and of calls between services are replaced, in seconds. The new keys are accepted
+    /// by every service before they are used.
     #[serde(default = "key_rotation_period_seconds")]
     #[schemars(range(min = 3_600, max = 31_536_000))]
     pub key_rotation_period_seconds: i32,

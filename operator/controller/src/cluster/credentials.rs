@@ -78,8 +78,8 @@ pub fn credentials(marketplace: &str, children: &Children) -> Result<Credentials
     Ok(Credentials { databases, internal, signing, encryption, admin })
 }
 
-/// Replaces the keys of tokens that are older than `period`: the next key becomes the current one, and a new one the next. Every
-/// service accepts the next key before it is used.
+/// Replaces the keys of tokens that are older than `period`: the next key becomes the current one, and a new one the next.
+/// Every service accepts the next key before it is used.
 pub fn rotate(
     credentials: &mut Credentials,
     marketplace: &str,

@@ -34,8 +34,8 @@ impl Credentials {
     }
 }
 
-/// The masters that the keys of each caller and callee are derived from. Services have only derived keys: those of the current one
-/// sign, those of all three are accepted, so that pods may take over a rotation in any order.
+/// The masters that the keys of each caller and callee are derived from. Services have only derived keys: those of the current
+/// one sign, those of all three are accepted, so that pods may take over a rotation in any order.
 #[derive(Clone, Debug)]
 pub struct InternalMasters {
     pub current: Secret,

@@ -1,5 +1,5 @@
-//! Answers in place of a service that does not answer, where an old or an empty one is better than none: a product as it was a
-//! moment ago, no recommendations. Whoever orders gets the price and the stock of that time, which catalog decides.
+//! Answers in place of a service that does not answer, where an old or an empty one is better than none: a product as it
+//! was a moment ago, no recommendations. An order has the price and the stock of its own time, which catalog decides.
 
 use std::{
     collections::HashMap,

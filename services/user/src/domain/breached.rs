@@ -1,6 +1,6 @@
 //! Passwords that attackers try first, because they were in breaches: a Bloom filter in the binary.
 //!
-//! Of passwords that are not in the list, one of ten thousand is taken for one that is: whoever chose it chooses another one.
+//! Of passwords that are not in the list, one of ten thousand is taken for one that is, and its user chooses another one.
 //! The list, its sources and their licences are in `passwords/`.
 
 use aws_lc_rs::digest::{SHA256, digest};

@@ -31,7 +31,7 @@ pub enum ProviderError {
 /// The store of begun logins and of the accounts of the staff.
 #[async_trait]
 pub trait StaffAccounts: Send + Sync {
-    /// Stores a login that can be ended within [`crate::domain::STAFF_LOGIN_LIFETIME`] by whoever has the state of this digest.
+    /// Stores a login that can be ended within [`crate::domain::STAFF_LOGIN_LIFETIME`] with the state of this digest.
     async fn begin_login(&self, state: TokenDigest, begun: &BegunStaffLogin) -> Result<(), UserError>;
 
     /// Removes a login. `None` if it was ended before, has expired or was never begun.

@@ -77,7 +77,7 @@ impl PgUsers {
         Ok(user)
     }
 
-    /// Replaces the roles by those of the provider: whoever left a group there has no session with its role here.
+    /// Replaces the roles by those of the provider: a person who left a group there has no session with its role here.
     async fn change_staff(&self, mut tx: Tx, id: UserId, roles: &[Role]) -> Result<User, UserError> {
         const SET: &str = include_str!("../../sql/set_roles.sql");
         let set = sqlx::query_as(SET).bind(id.uuid()).bind(names(roles));

@@ -28,7 +28,7 @@ impl fmt::Debug for Staff {
 pub struct StaffLoginBegun {
     /// Where the browser has to go.
     pub authorization_url: String,
-    /// What the client keeps and compares with what the browser brings back, so that nobody logs it in as somebody else.
+    /// What the client keeps and compares with what the browser brings back, so that no other person's login is ended in it.
     pub state: Secret,
 }
 

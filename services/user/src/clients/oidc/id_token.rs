@@ -1,5 +1,5 @@
-//! ID tokens: signed by a key of the provider with an asymmetric algorithm, for this shop, for this login, and of now. Pure but for
-//! the clock of the verification.
+//! ID tokens: signed by a key of the provider with an asymmetric algorithm, for this shop, for this login, and of now. Pure but
+//! for the clock of the verification.
 
 use agora_vocab::Email;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header, jwk::Jwk};
