@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dependency_between_services_is_a_violation() {
+    fn de19_a_dependency_between_services_is_a_violation() {
         let workspace = Workspace {
             packages: vec![
                 package("agora-cart", &[("agora-order", None), ("agora-web", None)]),
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pure_module_must_not_use_storage() {
+    fn de19_a_pure_module_must_not_use_storage() {
         let text =
             "//! sqlx::Error is not named here.\nuse sqlx::Error;\n#[cfg(test)]\nmod tests {\n use sqlx::x;\n}\n";
         assert_eq!(module_faults(Path::new("services/cart/src/domain.rs"), text).len(), 1);

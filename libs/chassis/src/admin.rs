@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn readyz_names_closed_gates_with_503_and_degraded_dependencies_with_200() {
+    async fn rs1_readyz_names_closed_gates_with_503_and_degraded_dependencies_with_200() {
         let process = Process::for_test("cart");
         let database = process.gate("database");
         database.close("no server answers");
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn metrics_and_info_are_served() {
+    async fn de8_metrics_and_info_are_served() {
         let process = Process::for_test("cart");
         crate::telemetry::metrics_handle();
         metrics::counter!("admin_test_total", "label" => "x").increment(2);

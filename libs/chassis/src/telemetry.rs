@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_json_with_the_request_and_the_trace() {
+    fn de15_a_line_is_json_with_the_request_and_the_trace() {
         let line = logged(|| {
             tracing::info_span!("request", request_id = "r-1", trace_id = "t-1").in_scope(|| {
                 tracing::info_span!("query").in_scope(|| tracing::info!(rows = 2, "found"));
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn no_secret_is_ever_logged() {
+    fn de15_no_secret_is_ever_logged() {
         let pairs = [("DATABASE_URL", "hunter2"), ("PORT", "hunter2")].map(|(n, v)| (n.to_owned(), v.to_owned()));
         let lines = logged(|| {
             let secret = WatchedSecret::fixed("hunter2");

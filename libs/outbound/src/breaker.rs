@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn it_opens_after_five_failures_in_a_row_and_not_after_five_in_all() {
+    fn rs5_it_opens_after_five_failures_in_a_row_and_not_after_five_in_all() {
         let now = Instant::now();
         assert!(!opened_at(now).admits(now));
         let breaker = Breaker::default();
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn after_two_seconds_one_call_tries_for_all() {
+    fn rs5_after_two_seconds_one_call_tries_for_all() {
         let now = Instant::now();
         let (breaker, later) = (opened_at(now), now + Duration::from_secs(2));
         assert!(!breaker.admits(now + Duration::from_millis(1999)));
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_succeeds_closes_it_and_one_that_fails_keeps_it_open() {
+    fn rs5_a_probe_that_succeeds_closes_it_and_one_that_fails_keeps_it_open() {
         let now = Instant::now();
         let (breaker, later) = (opened_at(now), now + Duration::from_secs(2));
         assert!(breaker.admits(later));
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_never_reports_does_not_block_for_ever() {
+    fn rs5_a_probe_that_never_reports_does_not_block_for_ever() {
         let now = Instant::now();
         let (breaker, later) = (opened_at(now), now + Duration::from_secs(2));
         assert!(breaker.admits(later));

@@ -105,18 +105,18 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_try_after_the_last() {
+    fn rs4_there_is_no_try_after_the_last() {
         assert_eq!(pause(TRIES_MAX, CALL_MAX, None, 0), None);
     }
 
     #[test]
-    fn retry_after_is_honoured_within_the_deadline_and_ends_the_call_beyond_it() {
+    fn rs4_retry_after_is_honoured_within_the_deadline_and_ends_the_call_beyond_it() {
         assert_eq!(pause(1, CALL_MAX, Some(1000 * MS), 0), Some(1000 * MS));
         assert_eq!(pause(1, 900 * MS, Some(1000 * MS), 0), None);
     }
 
     #[test]
-    fn a_pause_that_leaves_no_time_for_a_try_ends_the_call() {
+    fn rs4_a_pause_that_leaves_no_time_for_a_try_ends_the_call() {
         assert_eq!(pause(1, Duration::ZERO, None, 0), None);
     }
 }

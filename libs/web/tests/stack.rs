@@ -64,7 +64,7 @@ async fn a_request_id_is_kept_if_it_is_visible_ascii_and_made_otherwise() {
 }
 
 #[tokio::test]
-async fn an_answer_names_its_trace_which_is_the_callers_if_it_has_one() {
+async fn de14_an_answer_names_its_trace_which_is_the_callers_if_it_has_one() {
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let answer = app().get("/items/1").header("traceparent", parent).await;
     assert_eq!(answer.header("x-trace-id"), "0af7651916cd43dd8448eb211c80319c");
@@ -130,7 +130,7 @@ async fn what_was_made_says_where_it_is() {
 }
 
 #[tokio::test]
-async fn metrics_have_the_route_and_not_the_path() {
+async fn de9_metrics_have_the_route_and_not_the_path() {
     let app = app();
     app.get("/items/7").await.expect(200);
     app.get("/secret-path").await.expect(404);

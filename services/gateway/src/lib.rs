@@ -11,7 +11,7 @@ use agora_chassis::{Ports, Process, Routers, settings};
 use anyhow::Context as _;
 use futures::future::BoxFuture;
 
-pub use clients::upstream::{Call, UpstreamError, Upstreams};
+pub use clients::upstream::{Call, SERVICE_ANSWER_BEGINS_MAX, UpstreamError, Upstreams};
 pub use config::{Config, LegacyAliases, Origins};
 pub use http::{
     ANSWER_BEGINS_MAX, Front,

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_key_stays_published_until_its_tokens_have_expired() {
+    fn gw8_a_lost_key_stays_published_until_its_tokens_have_expired() {
         let (mut keys, start, keep) =
             (PublishedKeys::default(), datetime!(2026-01-01 00:00 UTC), Duration::minutes(20));
         let mut publish = |set: &str, stored, now| keys.publish(set, stored, now, keep);

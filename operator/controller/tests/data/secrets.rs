@@ -52,7 +52,7 @@ async fn published_keys(shop: &Shop, name: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_public_keys_of_a_lost_signing_secret_stay_published_beside_the_new_ones_also_after_a_restart() {
+async fn gw8_the_public_keys_of_a_lost_signing_secret_stay_published_beside_the_new_ones_also_after_a_restart() {
     let cluster = ApiServer::start().await;
     let server = Server::new(postgres().await, "lostkey_admin").await;
     let shop = Shop::prepare(&cluster, "lostkey", &server).await;

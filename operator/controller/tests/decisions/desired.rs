@@ -36,7 +36,7 @@ fn the_same_input_gives_the_same_objects() {
 }
 
 #[test]
-fn every_object_has_owner_and_labels_and_every_pod_limits_and_probes() {
+fn de3_every_object_has_owner_and_labels_and_every_pod_limits_and_probes() {
     for sample in [MINIMAL, PRODUCTION] {
         let fixture = Fixture::new(sample).migrated();
         let (plan, _) = plan(&fixture.market, Some(300));
@@ -68,7 +68,7 @@ fn every_object_has_owner_and_labels_and_every_pod_limits_and_probes() {
 }
 
 #[test]
-fn only_secrets_contain_secret_values() {
+fn de4_only_secrets_contain_secret_values() {
     let fixture = Fixture::new(PRODUCTION).migrated();
     for object in fixture.objects() {
         if object.key.kind != Kind::Secret {
@@ -165,7 +165,7 @@ fn da2_pods_wait_for_the_job_of_their_migration_and_are_not_deleted_meanwhile() 
 }
 
 #[test]
-fn a_migration_waits_for_its_database_and_a_migrated_service_does_not() {
+fn rs2_a_migration_waits_for_its_database_and_a_migrated_service_does_not() {
     let mut fixture = Fixture::new(MINIMAL);
     fixture.observed.databases = None;
     let desired = fixture.desired();
@@ -322,7 +322,7 @@ fn the_limits_of_unpaid_orders_are_those_of_the_spec_or_the_defaults_of_the_serv
 }
 
 #[test]
-fn a_request_is_never_above_the_limit_of_the_profile() {
+fn de5_a_request_is_never_above_the_limit_of_the_profile() {
     let mut fixture = Fixture::new(MINIMAL).migrated();
     let resources = |fixture: &Fixture| {
         let objects = fixture.objects();

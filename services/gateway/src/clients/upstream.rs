@@ -26,11 +26,17 @@ use tower::ServiceExt as _;
 
 use super::permits::Permits;
 
+/// Time until the answer of a service begins: longer than the service's own limit, and shorter than the gateway's, so that a
+/// service that does not answer is known.
+pub const SERVICE_ANSWER_BEGINS_MAX: Duration = Duration::from_secs(12);
+
 /// Time limits. The limit of a connection is short because a deleted pod does not refuse connections; it does not
-/// answer at all. That of silence is longer than a service's own, and shorter than the gateway's, so that a service that does
-/// not answer is known.
-const LIMITS: TimeLimits =
-    TimeLimits { connect: Duration::from_millis(500), silence: Duration::from_secs(12), total: Duration::from_mins(1) };
+/// answer at all.
+const LIMITS: TimeLimits = TimeLimits {
+    connect: Duration::from_millis(500),
+    silence: SERVICE_ANSWER_BEGINS_MAX,
+    total: Duration::from_mins(1),
+};
 
 /// Time limits of a request whose body is sent as it arrives: the response begins when all of it is handled.
 const STREAM_LIMITS: TimeLimits =

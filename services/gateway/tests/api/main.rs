@@ -201,7 +201,7 @@ async fn an_unknown_route_is_a_problem_and_reaches_no_service() {
 }
 
 #[tokio::test]
-async fn an_invalid_token_is_rejected_and_a_missing_one_on_protected_paths() {
+async fn gw8_an_invalid_token_is_rejected_and_a_missing_one_on_protected_paths() {
     let upstream = Upstream::start().await;
     let gateway = before(&upstream);
     let strangers = TestKeys::new().token(UserId::new(Uuid::nil()), &[Role::Admin]);
@@ -228,7 +228,7 @@ async fn an_invalid_token_is_rejected_and_a_missing_one_on_protected_paths() {
 
 /// Defect of an earlier project (docs/DEFECTS.md): `x-user-id` was trusted from any client.
 #[tokio::test]
-async fn identity_headers_of_a_client_do_not_reach_services() {
+async fn gw9_identity_headers_of_a_client_do_not_reach_services() {
     let upstream = Upstream::start().await;
     let gateway = before(&upstream);
     let names = ["x-user-id", "x-user-roles", "x-internal-token", "x-command-id", "x-forwarded-for", "forwarded"];
@@ -240,7 +240,7 @@ async fn identity_headers_of_a_client_do_not_reach_services() {
 }
 
 #[tokio::test]
-async fn an_unreachable_service_is_a_503_with_retry_after() {
+async fn rs5_an_unreachable_service_is_a_503_with_retry_after() {
     let gateway = gateway(SERVICES.map(|name| (name, "http://127.0.0.1:1".to_owned())).into(), LegacyAliases::Disabled);
     for request in [gateway.app.get("/api/v1/products"), gateway.app.post("/api/v1/auth/login", json!({}))] {
         let answer = request.await.expect(503);
@@ -251,7 +251,7 @@ async fn an_unreachable_service_is_a_503_with_retry_after() {
 }
 
 #[tokio::test]
-async fn a_read_on_a_broken_connection_is_retried_and_a_command_is_not() {
+async fn rs4_a_read_on_a_broken_connection_is_retried_and_a_command_is_not() {
     let upstream = Upstream::that_hangs_up_on_the_first(1).await;
     let gateway = before(&upstream);
     gateway.app.get("/api/v1/products").await.expect(200);
@@ -342,7 +342,7 @@ async fn pages_of_a_listed_origin_may_call_and_others_may_not() {
 }
 
 #[tokio::test]
-async fn the_front_page_greets_and_health_is_ok() {
+async fn rs1_the_front_page_greets_and_health_is_ok() {
     let gateway = gateway(BTreeMap::new(), LegacyAliases::Disabled);
     let greeting = gateway.app.get("/").await.expect(200).body;
     assert_eq!(greeting["name"], "Agora");

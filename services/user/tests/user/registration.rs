@@ -42,7 +42,7 @@ async fn id1_registration_returns_the_account_without_the_password() {
 }
 
 #[tokio::test]
-async fn all_invalid_fields_are_named_at_once() {
+async fn rs8_all_invalid_fields_are_named_at_once() {
     let shop = Shop::open().await;
     let bad = json!({
         "email": "no address", "password": "short", "firstname": " ", "lastname": "x".repeat(101), "username": "a b",
