@@ -246,6 +246,21 @@ mod tests {
     }
 
     #[test]
+    fn de19_no_source_of_the_project_breaks_the_rules_of_its_layer() {
+        let paths = crate::environment::Paths::find().unwrap();
+        let sources = crate::tidy::tracked(&paths).unwrap().into_iter();
+        let mut found = 0;
+        for path in sources.filter(|path| path.extension().is_some_and(|end| end == "rs")) {
+            let Ok(text) = std::fs::read_to_string(paths.repo.join(&path)) else { continue };
+            assert_eq!(module_faults(&path, &text), [""; 0], "{}", path.display());
+            found += usize::from(banned(&path).is_some());
+        }
+        assert!(found > 100, "{found} sources have rules");
+        assert_eq!(crate::rooms::faults(&paths).unwrap(), [""; 0]);
+        assert_eq!(faults(&Workspace::members(&paths).unwrap()), [""; 0]);
+    }
+
+    #[test]
     fn only_tests_may_depend_on_the_testkit() {
         let with = |kind| Workspace {
             packages: vec![package("agora-web", &[("agora-testkit", kind)]), package("agora-testkit", &[])],
