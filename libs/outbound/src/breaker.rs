@@ -41,7 +41,7 @@ pub enum Change {
     Opened,
     /// Calls are made again.
     Closed,
-    /// Nothing.
+    /// Calls are made, or not, as before.
     None,
 }
 

@@ -64,8 +64,8 @@ pub const ACCEPT_DATA_OWNER: &str = "agoraplatform.dev/accept-data-owner";
 /// Label on a Secret: with `"true"` the Marketplaces of its namespace may use it.
 pub const USABLE: &str = "agoraplatform.dev/usable";
 /// Annotation on a Secret with that label: what it may be used for, a list of `database=<host>:<port>`, `kafka=<host>:<port>`,
-/// `redis=<host>:<port>`, `archive=<host>:<port>` or `archive=<bucket>`, `smtp=<host>:<port>` or `smtp` for any mail server, `tls`,
-/// `env` and `pull`, separated by commas.
+/// `redis=<host>:<port>`, `archive=<host>:<port>` or `archive=<bucket>`, `smtp=<host>:<port>` or `smtp` for any mail server,
+/// `oidc=<host>:<port>` or `oidc` for any identity provider, `tls`, `env` and `pull`, separated by commas.
 pub const USABLE_FOR: &str = "agoraplatform.dev/usable-for";
 /// Annotation on a generated Secret that has no owner reference: `namespace/name` of its Marketplace.
 pub const OWNER: &str = "agoraplatform.dev/owner";

@@ -75,13 +75,13 @@ pub struct RoleGroups {
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum StaffRole {
-    /// Helps shoppers.
+    /// Helps shoppers with their accounts and orders.
     Support,
     /// Keeps what is sold.
     Catalog,
     /// Keeps the stock and sends it.
     Warehouse,
-    /// Moves money.
+    /// Moves money: payments, refunds and their reports.
     Finance,
     /// Runs the shop; has every other role.
     Admin,

@@ -21,7 +21,7 @@ pub struct BegunStaffLogin {
 /// Who logged in, by a verified ID token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StaffIdentity {
-    /// The provider.
+    /// The address of the provider, as in its tokens.
     pub issuer: String,
     /// The person there, for ever.
     pub subject: String,

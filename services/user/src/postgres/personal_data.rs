@@ -121,8 +121,8 @@ impl PersonalData for PgUsers {
     }
 }
 
-/// Whether another active administrator exists. Of two administrators who are erased or demoted at the same time, the second one waits for
-/// the first one here, and then finds that no other is left.
+/// Whether another active administrator exists. Of two administrators who are erased or demoted at the same time, the second one
+/// waits for the first one here, and then finds that no other is left.
 pub(super) async fn has_other_admin(tx: &mut Tx, id: UserId) -> Result<bool, UserError> {
     const ONE_AT_A_TIME: &str = "select pg_advisory_xact_lock(hashtextextended('erasure of an administrator', 0))";
     const OTHER: &str = include_str!("../../sql/other_administrator.sql");
