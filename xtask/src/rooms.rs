@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_has_only_the_modules_of_the_shape_and_its_rules_know_no_store() {
+    fn de19_a_service_has_only_the_modules_of_the_shape_and_its_rules_know_no_store() {
         let shape = service("services/cart/src");
         let (store, rules) = (("postgres.rs", "//! Store.\n"), ("domain/line.rs", "//! Lines.\n"));
         let service = ("service.rs", "//! Use cases.\nuse crate::{domain, ports::Carts};\n");

@@ -16,8 +16,8 @@ pub mod user;
 
 pub use problem::{Detail, Problem};
 pub use route::{
-    BODY_BYTES_MAX, IMPORT_BODY_BYTES_MAX, Method, OPEN_BODY_BYTES_MAX, PRODUCT_BODY_BYTES_MAX, Policy, Route,
-    RouteClass, WEBHOOK_BODY_BYTES_MAX, WHOLE_BODY_BYTES_MAX,
+    BODY_BYTES_MAX, IMPORT_BODY_BYTES_MAX, Method, OPEN_BODY_BYTES_MAX, ORDER_READERS, PAYMENT_READERS,
+    PRODUCT_BODY_BYTES_MAX, Policy, Route, RouteClass, WEBHOOK_BODY_BYTES_MAX, WHOLE_BODY_BYTES_MAX,
 };
 
 use serde::{Deserialize, Serialize};

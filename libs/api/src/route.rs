@@ -49,6 +49,12 @@ pub enum Method {
     Delete,
 }
 
+/// Roles that may read the orders of all users.
+pub const ORDER_READERS: &[Role] = &[Role::Support, Role::Warehouse, Role::Finance];
+
+/// Roles that may read the payments of all users.
+pub const PAYMENT_READERS: &[Role] = &[Role::Support, Role::Finance];
+
 /// Requirements of a route on its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
@@ -58,10 +64,10 @@ pub enum Policy {
     Optional,
     /// A valid access token.
     User,
-    /// A valid access token that grants the role.
-    Role(Role),
-    /// A valid internal token of a service that the topology lists as a caller.
-    Service,
+    /// A valid access token that grants one of the roles. That of an admin grants each.
+    Role(&'static [Role]),
+    /// A valid internal token of one of these services, which the topology lists as callers.
+    Service(&'static [&'static str]),
 }
 
 /// What a route is for. The gateway counts the requests of a client by class, and rejects those of the less important
@@ -110,7 +116,19 @@ impl RouteClass {
 
 impl Policy {
     /// A valid access token of an admin.
-    pub const ADMIN: Self = Self::Role(Role::Admin);
+    pub const ADMIN: Self = Self::Role(&[Role::Admin]);
+    /// Of an admin, or of those who keep what is sold.
+    pub const CATALOG: Self = Self::Role(&[Role::Catalog]);
+    /// Of an admin, or of those who keep the stock and send it.
+    pub const WAREHOUSE: Self = Self::Role(&[Role::Warehouse]);
+    /// Of an admin, or of those who help shoppers.
+    pub const SUPPORT: Self = Self::Role(&[Role::Support]);
+    /// Of an admin, or of those who move money.
+    pub const FINANCE: Self = Self::Role(&[Role::Finance]);
+    /// Of an admin, or of those who have to see the orders of all users.
+    pub const ORDERS: Self = Self::Role(ORDER_READERS);
+    /// Of an admin, or of those who have to see the payments of all users.
+    pub const PAYMENTS: Self = Self::Role(PAYMENT_READERS);
 }
 
 impl Route {
@@ -119,7 +137,7 @@ impl Route {
     pub const fn new(method: Method, path: &'static str, policy: Policy) -> Self {
         let body_bytes_max = match policy {
             Policy::Open | Policy::Optional => OPEN_BODY_BYTES_MAX,
-            Policy::User | Policy::Role(_) | Policy::Service => BODY_BYTES_MAX,
+            Policy::User | Policy::Role(_) | Policy::Service(_) => BODY_BYTES_MAX,
         };
         Self { method, path, policy, class: RouteClass::Exempt, body_bytes_max }
     }

@@ -62,6 +62,32 @@ pub struct SetStatus {
     pub status: String,
 }
 
+/// Answer of `POST /auth/staff/logins`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StaffLogin {
+    /// Where the browser has to go.
+    pub authorization_url: String,
+    /// What the provider sends back with the browser. The client keeps it, and goes on only if it is the same.
+    pub state: String,
+}
+
+/// Body of `POST /auth/staff/sessions`: what the browser brought back.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EndStaffLogin {
+    pub state: String,
+    pub code: String,
+}
+
+/// Body of `PUT /admin/users/{id}/roles`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetRoles {
+    /// All roles that the user has from then on.
+    pub roles: Vec<String>,
+}
+
 /// Body of `POST /users/me/password`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -324,5 +350,19 @@ impl From<agora_vocab::Address> for PostalAddress {
     fn from(address: agora_vocab::Address) -> Self {
         let agora_vocab::Address { recipient, street, city, state, postal_code, country } = address;
         Self { recipient, street, city, state, postal_code, country: country.as_str().to_owned() }
+    }
+}
+
+/// Not the state, which ends a login.
+impl std::fmt::Debug for StaffLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StaffLogin").finish_non_exhaustive()
+    }
+}
+
+/// Neither the state nor the code.
+impl std::fmt::Debug for EndStaffLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EndStaffLogin").finish_non_exhaustive()
     }
 }

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn readyz_names_closed_gates_with_503_and_degraded_dependencies_with_200() {
+    async fn rs1_readyz_names_closed_gates_with_503_and_degraded_dependencies_with_200() {
         let process = Process::for_test("cart");
         let database = process.gate("database");
         database.close("no server answers");

@@ -8,6 +8,7 @@ mod captured_log;
 mod clock;
 mod connection;
 mod connections;
+pub mod deadline;
 mod flags;
 mod heartbeat;
 mod long_lived;

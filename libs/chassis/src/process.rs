@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn shutdown_cancels_tasks_and_waits_for_them() {
+    async fn rs3_shutdown_cancels_tasks_and_waits_for_them() {
         let process = Process::for_test("cart");
         let finished = Arc::new(AtomicU32::new(0));
         let (shutdown, count) = (process.shutdown(), finished.clone());

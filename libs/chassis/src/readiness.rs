@@ -215,7 +215,7 @@ mod tests {
     use super::Readiness;
 
     #[test]
-    fn a_process_is_ready_when_every_gate_was_opened_once_and_names_those_that_were_not() {
+    fn rs2_a_process_is_ready_when_every_gate_was_opened_once_and_names_those_that_were_not() {
         let readiness = Readiness::default();
         let (database, listener) = (readiness.gate("cart", "database"), readiness.gate("cart", "listener"));
         database.close("2 migrations are pending: run `agora migrate cart`");
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_dependency_is_listed_and_does_not_make_the_process_unready() {
+    fn rs1_a_lost_dependency_is_listed_and_does_not_make_the_process_unready() {
         let readiness = Readiness::default();
         let broker = readiness.dependency("cart", "kafka");
         assert!(readiness.report().degraded.is_empty());
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn shutting_down_is_not_ready() {
+    fn rs3_shutting_down_is_not_ready() {
         let readiness = Readiness::default();
         assert!(readiness.report().ready);
         readiness.fail_for_shutdown();

@@ -86,11 +86,16 @@ impl Timing {
 /// One runtime, one log, one admin port (`ADMIN_PORT`) for all of them. Shutdown: readiness fails, 5 s later the ports
 /// stop accepting, requests under way finish, then tasks end; 25 s in all.
 pub fn run(services: Vec<Service>) -> anyhow::Result<()> {
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build().context("no runtime")?;
+    let runtime = runtime().context("no runtime")?;
     let result = runtime.block_on(until_signalled(services));
     runtime.shutdown_timeout(RUNTIME_END);
     result
+}
+
+/// With a worker for each core that the process may use.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build()
 }
 
 async fn until_signalled(services: Vec<Service>) -> anyhow::Result<()> {
@@ -329,7 +334,7 @@ mod tests {
 
     #[tokio::test]
     #[expect(clippy::disallowed_methods, reason = "the test is a client beside the process")]
-    async fn a_process_serves_all_its_services_and_ends_in_order() {
+    async fn rs3_a_process_serves_all_its_services_and_ends_in_order() {
         let [cart, order, admin] = *ports();
         let (stop, stopped) = oneshot::channel::<()>();
         let process = Process::new("agora");
@@ -363,6 +368,26 @@ mod tests {
         assert!(text(&client, cart, "/").await.is_err(), "accepts no more");
     }
 
+    #[test]
+    fn rs11_a_process_uses_all_cores() {
+        let cores = std::thread::available_parallelism().unwrap().get();
+        let runtime = super::runtime().unwrap();
+        assert_eq!(runtime.metrics().num_workers(), cores);
+        // As many tasks run at the same time: each waits for all of them without giving its thread back.
+        let all = Arc::new(std::sync::Barrier::new(cores));
+        let (done, finished) = std::sync::mpsc::channel();
+        for _ in 0..cores {
+            let (all, done) = (all.clone(), done.clone());
+            drop(runtime.spawn(async move {
+                all.wait();
+                done.send(()).unwrap();
+            }));
+        }
+        for _ in 0..cores {
+            finished.recv_timeout(Duration::from_secs(10)).unwrap();
+        }
+    }
+
     #[tokio::test]
     async fn a_port_that_is_taken_is_named_with_its_setting() {
         let taken = std::net::TcpListener::bind("[::]:0").unwrap();
@@ -378,7 +403,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_wrong_with_each_service_is_listed() {
+    async fn de6_what_is_wrong_with_each_service_is_listed() {
         let failing = |name| Service { name, start: |_| Box::pin(async { anyhow::bail!("no settings") }) };
         let process = Process::new("agora");
         let said = start(&process, vec![failing("cart"), failing("order")]).await.map(drop).unwrap_err().to_string();

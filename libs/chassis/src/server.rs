@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_drain_does_not_wait_for_idle_or_silent_connections() {
+    async fn rs3_a_drain_does_not_wait_for_idle_or_silent_connections() {
         let (port, stop, served) = serving();
         let clients = async {
             let mut idle = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
@@ -490,7 +490,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_has_arrived_when_its_connection_is_closed_is_answered() {
+    async fn rs3_a_request_that_has_arrived_when_its_connection_is_closed_is_answered() {
         const REQUEST: &[u8] = b"GET /who HTTP/1.1\r\nhost: x\r\n\r\n";
         let request = Arc::new(BusyRequest::default());
         let (port, stop, served) = places(1, 1, Duration::from_mins(1), &request);
@@ -527,7 +527,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_new_replica_gets_half_of_its_share_within_two_ages_of_a_connection_and_no_request_fails() {
+    async fn rs11_a_new_replica_gets_half_of_its_share_within_two_ages_of_a_connection_and_no_request_fails() {
         const CLIENTS: usize = 96;
         const AGE: Duration = Duration::from_millis(500);
         let (port, stop, first) = replica(1, 0, AGE);

@@ -267,7 +267,7 @@ mod tests {
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     #[tokio::test]
-    async fn a_trace_goes_from_headers_through_a_span_to_headers() {
+    async fn de14_a_trace_goes_from_headers_through_a_span_to_headers() {
         let mut incoming = HeaderMap::new();
         incoming.insert("traceparent", HeaderValue::from_static(PARENT));
         incoming.insert("tracestate", HeaderValue::from_static("vendor=1"));

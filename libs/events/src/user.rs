@@ -102,7 +102,7 @@ pub struct Revocation {
     /// The session that ended; absent if all of the user's did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<SessionId>,
-    /// Why, as a code: `refresh-token-reused`, `password-changed`, `blocked`.
+    /// Why, as a code: `refresh-token-reused`, `password-changed`, `blocked`, `roles-changed`.
     pub reason: String,
 }
 

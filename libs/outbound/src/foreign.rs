@@ -114,11 +114,26 @@ impl ForeignClient {
 
     /// Sends a POST and returns the answer with the beginning of its body.
     pub async fn post(&self, url: &ForeignUrl, headers: HeaderMap, body: Bytes) -> Result<ForeignAnswer, ForeignError> {
-        let request = Request::builder().method(Method::POST).uri(url.uri().clone()).body(Full::new(body));
+        self.send(Method::POST, url, headers, body).await
+    }
+
+    /// Sends a GET and returns the answer with the beginning of its body.
+    pub async fn get(&self, url: &ForeignUrl, headers: HeaderMap) -> Result<ForeignAnswer, ForeignError> {
+        self.send(Method::GET, url, headers, Bytes::new()).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        url: &ForeignUrl,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<ForeignAnswer, ForeignError> {
+        let request = Request::builder().method(method.clone()).uri(url.uri().clone()).body(Full::new(body));
         let mut request = request.map_err(ForeignError::Request)?;
         *request.headers_mut() = headers;
         let peer = (url.uri().host().unwrap_or_default(), url.uri().port_u16());
-        let span = client_span::open(&Method::POST, peer, request.headers_mut());
+        let span = client_span::open(&method, peer, request.headers_mut());
         let ends = Instant::now() + self.limits.total;
         let response = self.begin(request, ends).instrument(span.clone()).await;
         client_span::close(&span, response.as_ref().map(Response::status).map_err(ForeignError::kind));

@@ -96,7 +96,7 @@ pub(crate) struct Batch {
 }
 
 impl Relay {
-    /// Stops only between two batches, so that sent rows are also deleted.
+    /// Stops only between two batches, so that sent rows are also deleted, and after a last one.
     async fn run(&self) -> anyhow::Result<()> {
         let (mut failures, mut appended, mut busy) = (0, appended(), false);
         let mut pauses = Pauses::new(POLL_FIRST, POLL_MAX);
@@ -125,6 +125,10 @@ impl Relay {
                     self.shutdown.run_until_cancelled(tokio::time::sleep(wait)).await;
                 }
             }
+        }
+        // What the last requests appended. While the broker is away it stays, for another replica or the next start.
+        if failures == 0 {
+            while matches!(self.poll(busy, &mut waiting).await, Ok(Batch { sent: 1.., more: true })) {}
         }
         Ok(())
     }

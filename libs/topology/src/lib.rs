@@ -3,11 +3,15 @@
 //! Data and lookups, nothing else: no I/O, no Kubernetes, no HTTP. Callees make network edges and URLs, never a start
 //! order: every service starts without the others.
 
+mod calls;
+mod environment;
 mod origin;
 mod rate_limit;
 
 use agora_events::{Topic, topics};
 
+pub use calls::{LINKS, OWN_TOKENS, callers};
+pub use environment::{ENV_DATABASE, ENV_INTERNAL, ENV_KAFKA, ENV_OF_ALL};
 pub use origin::{CORS_ORIGIN_BYTES_MAX, CORS_ORIGIN_PATTERN, is_cors_origin};
 pub use rate_limit::{
     RATE_LIMIT_BURST_MAX, RATE_LIMIT_CLASSES, RATE_LIMIT_PER_MINUTE_MAX, TRUSTED_PROXIES_MAX, rate_limit_burst,
@@ -47,40 +51,6 @@ pub struct Service {
     /// Whether a shopper can only browse, order and pay while it is available.
     pub needed_to_buy: bool,
 }
-
-/// Environment names that every service reads.
-pub const ENV_OF_ALL: &[&str] = &[
-    "PORT",
-    "ADMIN_PORT",
-    "JWKS_FILE",
-    "TOKEN_ISSUER",
-    "TOKEN_AUDIENCE",
-    // Each refuses tokens of revoked sessions, whose list is there.
-    "REDIS_URL",
-    "REDIS_PASSWORD",
-    "ISOLATION_KEY",
-];
-/// Environment names of a service with an internal port or with callees.
-pub const ENV_INTERNAL: &[&str] = &["INTERNAL_SECRET"];
-/// Environment names of a service with a database.
-pub const ENV_DATABASE: &[&str] = &[
-    "DATABASE_URL",
-    "DATABASE_POOL_SIZE",
-    "DATABASE_CA_FILE",
-    "DATABASE_STATEMENT_TIMEOUT_SECONDS",
-    "DATABASE_WORK_MEM_MIB",
-    "RECOVERY_EPOCH",
-];
-/// Environment names of a service that speaks to the broker.
-pub const ENV_KAFKA: &[&str] = &[
-    "KAFKA_BROKERS",
-    "KAFKA_SECURITY_PROTOCOL",
-    "KAFKA_SASL_MECHANISM",
-    "KAFKA_USERNAME",
-    "KAFKA_PASSWORD",
-    "KAFKA_CA_FILE",
-    "ISOLATION_KEY",
-];
 
 /// The consumer group of the archive, which the search service writes.
 pub const ARCHIVE_GROUP: &str = "search-archive";
@@ -134,7 +104,20 @@ pub const USER: Service = Service {
     groups: &[],
     calls: &[],
     behind_gateway: true,
-    env: &["SIGNING_KEY_FILE", "ACCESS_TOKEN_LIFETIME_SECONDS", "ADMIN_EMAIL", "ADMIN_PASSWORD"],
+    env: &[
+        "SIGNING_KEY_FILE",
+        "ACCESS_TOKEN_LIFETIME_SECONDS",
+        "ADMIN_EMAIL",
+        "ADMIN_PASSWORD",
+        // The identity provider of the staff.
+        "OIDC_ISSUER_URL",
+        "OIDC_CLIENT_ID",
+        "OIDC_CLIENT_SECRET",
+        "OIDC_REDIRECT_URL",
+        "OIDC_GROUPS_CLAIM",
+        "OIDC_ROLES",
+        "OIDC_PLAIN_HTTP",
+    ],
     cpu_target_percent: 70,
     needed_to_buy: true,
 };
@@ -347,26 +330,6 @@ impl Service {
     pub const fn internal(&self) -> bool {
         self.internal_port.is_some() || !self.calls.is_empty()
     }
-
-    /// Every environment name that it reads, without those of its process (logs, traces).
-    pub fn environment(&self) -> Vec<&'static str> {
-        let groups: [(bool, &[&'static str]); 5] = [
-            (true, ENV_OF_ALL),
-            (self.internal_port.is_some(), &["INTERNAL_PORT"]),
-            (self.internal(), ENV_INTERNAL),
-            (self.database, ENV_DATABASE),
-            (self.speaks_to_broker(), ENV_KAFKA),
-        ];
-        let groups = groups.into_iter().filter(|(needed, _)| *needed).flat_map(|(_, names)| names.iter().copied());
-        let mut names = Vec::new();
-        for name in groups.chain(self.env.iter().copied()) {
-            // Topics and keys of Redis share the isolation key.
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        names
-    }
 }
 
 /// The service of that name.
@@ -381,11 +344,6 @@ pub fn owner(path: &str) -> Option<&'static Service> {
     let longest =
         |service: &&'static Service| service.routes.iter().filter(|prefix| owns(prefix)).map(|p| p.len()).max();
     ALL.iter().filter(|service| longest(service).is_some()).max_by_key(longest)
-}
-
-/// Names of the services that call `callee`'s internal port.
-pub fn callers(callee: &str) -> impl Iterator<Item = &'static str> {
-    ALL.iter().filter(move |service| service.calls.contains(&callee)).map(|service| service.name)
 }
 
 /// Every topic that a service writes or reads, and the dead letters of those that read; each once, by name. A topic may be

@@ -24,7 +24,12 @@ impl StaffAction {
     pub fn of(route: Option<&Route>, request: &Request) -> Option<Self> {
         let route = route?;
         let identity: &Identity = request.extensions().get()?;
-        let role = identity.roles.iter().copied().find(|role| *role != Role::Customer)?;
+        // Of several roles, one that opens the route.
+        let opens = |role: &Role| match route.policy {
+            Policy::Role(roles) => Role::grants(&[*role], roles),
+            _ => *role != Role::Customer,
+        };
+        let role = identity.roles.iter().copied().find(opens)?;
         let with_rights = matches!(route.policy, Policy::Role(_)) || !request.method().is_safe();
         with_rights.then(|| Self {
             actor: identity.user,

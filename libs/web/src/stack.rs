@@ -18,6 +18,7 @@ use std::{
 use agora_api::{BODY_BYTES_MAX, Policy, Route};
 use agora_chassis::{
     Process,
+    deadline::{self, Deadline},
     trace::{self, Parent},
 };
 use axum::{
@@ -213,11 +214,14 @@ where
     let PortSettings { timeout, body_timeout, .. } = declared.settings;
     let streamed = route.is_some_and(Route::is_streamed);
     let (timeout, body_timeout) = if streamed { (STREAM_TIMEOUT, STREAM_TIMEOUT) } else { (timeout, body_timeout) };
+    // The caller's own limit, if it is shorter; a malformed one is refused below.
+    let timeout = deadline::sent(request.headers()).ok().flatten().map_or(timeout, |wait| wait.min(timeout));
+    let limit = Deadline::after(timeout, declared.callers.is_some());
     let personal = request.headers().contains_key(header::AUTHORIZATION);
     let policy = route.map_or(Policy::Open, |route| route.policy);
     let detached = declared.settings.work.as_ref().filter(|_| route.is_some_and(is_detached));
     let mut action = None;
-    let work = async {
+    let work = limit.within(async {
         let admitted = checks::refuse(&request, body_bytes_max).and_then(|()| admit(policy, declared, request));
         if declared.settings.edge.is_none() {
             action = admitted.as_ref().ok().and_then(|request| StaffAction::of(route, request));
@@ -230,7 +234,7 @@ where
             (Ok(request), None) => call(inner, request, limits).await,
             (Err(problem), _) => problem.into_response(),
         }
-    };
+    });
     let response = match tokio::time::timeout(timeout, work).await {
         Ok(response) => response,
         Err(_) => too_slow().into_response(),

@@ -73,6 +73,9 @@ use crate::{
     validation = Rule::new("self.profile == 'Development' || !has(self.payments) || !has(self.payments.stripeCompatible) || self.payments.stripeCompatible.baseUrl.startsWith('https://')")
         .message("stripeCompatible.baseUrl must begin with https:// outside profile Development")
         .field_path(".payments"),
+    validation = Rule::new("self.profile == 'Development' || !has(self.identity) || !has(self.identity.staff) || !has(self.identity.staff.oidc) || self.identity.staff.oidc.issuerUrl.startsWith('https://')")
+        .message("oidc.issuerUrl must begin with https:// outside profile Development")
+        .field_path(".identity"),
     validation = Rule::new("self.profile == 'Development' || !has(self.mail) || !has(self.mail.smtp.tls) || self.mail.smtp.tls.mode != 'Disable'")
         .message("TLS may be disabled only in profile Development")
         .field_path(".mail")
@@ -102,7 +105,7 @@ pub struct MarketplaceSpec {
     pub kafka: Kafka,
     /// The Redis server for cached data. Its data may be lost without loss of orders or payments.
     pub redis: Redis,
-    /// Lifetime of access tokens.
+    /// Access tokens, their keys, and how members of the staff log in.
     #[serde(default)]
     pub identity: Identity,
     /// The payment provider. Default in profile Development: type `Simulator`; required in other profiles.

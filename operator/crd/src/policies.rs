@@ -20,14 +20,26 @@ pub enum DeletionPolicy {
     Delete,
 }
 
-/// Lifetime of access tokens.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+/// Access tokens, the keys of tokens, and how members of the staff log in.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
     /// Lifetime of an access token, in seconds.
     #[serde(default = "access_token_lifetime_seconds")]
     #[schemars(range(min = 60, max = 3_600))]
     pub access_token_lifetime_seconds: i32,
+    /// Age at which the keys of access tokens and of calls between services are replaced, in seconds. The new keys are accepted
+    /// by every service before they are used.
+    #[serde(default = "key_rotation_period_seconds")]
+    #[schemars(range(min = 3_600, max = 31_536_000))]
+    pub key_rotation_period_seconds: i32,
+    /// An identity provider of the staff. Without it, the first admin gives roles to accounts of the shop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub staff: Option<crate::Staff>,
+}
+
+fn key_rotation_period_seconds() -> i32 {
+    2_592_000
 }
 
 fn access_token_lifetime_seconds() -> i32 {
@@ -36,7 +48,11 @@ fn access_token_lifetime_seconds() -> i32 {
 
 impl Default for Identity {
     fn default() -> Self {
-        Self { access_token_lifetime_seconds: access_token_lifetime_seconds() }
+        Self {
+            access_token_lifetime_seconds: access_token_lifetime_seconds(),
+            key_rotation_period_seconds: key_rotation_period_seconds(),
+            staff: None,
+        }
     }
 }
 

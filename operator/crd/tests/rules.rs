@@ -138,6 +138,25 @@ fn a_union_accepts_only_the_member_named_by_its_type() {
 }
 
 #[test]
+fn gw11_the_identity_provider_needs_its_member_and_tls_outside_development() {
+    let staff = |issuer_url: &str| {
+        json!({"type": "OIDC", "oidc": {
+            "issuerUrl": issuer_url, "clientId": "shop", "clientSecretRef": {"name": "sso"},
+            "redirectUrl": "https://shop.example/staff", "roles": [{"role": "support", "groups": ["desk"]}],
+        }})
+    };
+    let with = |profile: Vec<(&'static str, Value)>, staff: Value| {
+        let mut changes = profile;
+        changes.push(("/spec/identity", json!({ "staff": staff })));
+        rejection(&changes)
+    };
+    check(&with(Vec::new(), staff("http://sso:8080/realms/shop")), "");
+    check(&with(small(), staff("https://sso.example.com")), "");
+    check(&with(small(), staff("http://sso.example.com")), "oidc.issuerUrl must begin with https://");
+    check(&with(Vec::new(), json!({"type": "OIDC"})), "member oidc is required with type OIDC");
+}
+
+#[test]
 fn min_replicas_may_not_exceed_max_replicas() {
     let scaling = |min, max| {
         let scaling = json!({"minReplicas": min, "maxReplicas": max, "scaleDownStabilizationSeconds": 300});

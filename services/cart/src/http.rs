@@ -68,6 +68,7 @@ impl From<Error> for Problem {
                 "the token of this cart cannot be given again: create another one with a fresh Idempotency-Key",
             ),
             Error::NoRandomness(error) => Self::unavailable(error),
+            Error::NoTokenKey(error) => Self::unavailable(error),
             Error::Refused(refused) => refusal(refused),
             Error::Empty => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "EMPTY_CART"),
             Error::Cancelled => Self::new(StatusCode::CONFLICT, "CANCELLED").detail("this checkout was cancelled"),

@@ -15,7 +15,7 @@ use crate::{
     },
     ports::{
         CartError, CartStore, Catalog, CatalogUnavailable, CheckoutError, GuestLimit, NewLine, NoRandomness,
-        QuoteCache, StoreError, Tokens,
+        NoTokenKey, QuoteCache, StoreError, Tokens,
     },
 };
 
@@ -48,6 +48,9 @@ pub enum Error {
     /// A token could not be drawn.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
+    /// A token could not be derived.
+    #[error(transparent)]
+    NoTokenKey(#[from] NoTokenKey),
     /// The change would make the cart invalid.
     #[error("change of the cart rejected")]
     Refused(Refused),

@@ -2,6 +2,7 @@
 
 pub mod compat;
 mod content_policy;
+mod fallbacks;
 mod front;
 mod graphql;
 mod headers;

@@ -15,7 +15,7 @@ use agora_redis::Redis;
 use anyhow::Context as _;
 use futures::future::BoxFuture;
 
-pub use clients::upstream::{Call, Demand, Priority, UpstreamError, Upstreams};
+pub use clients::upstream::{Call, Demand, Priority, SERVICE_ANSWER_BEGINS_MAX, UpstreamError, Upstreams};
 pub use config::{Config, Documents, Introspection, LegacyAliases, Origins};
 pub use graphql::{ListFault, PersistedDocuments, Settings as GraphQlSettings, sdl, sha256};
 pub use http::{

@@ -8,6 +8,7 @@ mod admin;
 mod auth;
 mod problem;
 mod sessions;
+mod staff;
 mod users;
 
 use agora_api::user as wire;
@@ -33,6 +34,7 @@ pub fn routers(
         .merge(auth::routes())
         .merge(users::routes())
         .merge(sessions::routes())
+        .merge(staff::routes())
         .merge(account::routes())
         .merge(admin::routes())
         .merge(addresses::routes())

@@ -9,6 +9,7 @@ mod password_resets;
 mod personal_data;
 mod revocations;
 mod sessions;
+mod staff;
 mod users;
 
 use std::sync::Arc;

@@ -35,8 +35,8 @@ routes! {
     /// Routes of the internal port.
     INTERNAL in Exempt {
         /// Moves the lines of a user's cart into an order; idempotent by order.
-        BEGIN_CHECKOUT = Post "/internal/v1/begin-checkout" Service;
+        BEGIN_CHECKOUT = Post "/internal/v1/begin-checkout" Service(&["order"]);
         /// Returns the lines to the cart, or blocks a checkout that arrives later; idempotent by order.
-        CANCEL_CHECKOUT = Post "/internal/v1/cancel-checkout" Service;
+        CANCEL_CHECKOUT = Post "/internal/v1/cancel-checkout" Service(&["order"]);
     }
 }

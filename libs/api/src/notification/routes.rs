@@ -17,11 +17,11 @@ routes! {
         /// The picture that a mail loads when it is opened; the same for an unknown mail.
         TRACK in Browsing = Get "/api/v1/notifications/track/{id}" Open;
         /// Creates a notification of a user.
-        CREATE in Admin = Post "/api/v1/admin/notifications" Policy::ADMIN;
+        CREATE in Admin = Post "/api/v1/admin/notifications" Policy::SUPPORT;
         /// A page of the notifications of all users, newest first.
-        LIST_ALL in Admin = Get "/api/v1/admin/notifications" Policy::ADMIN;
+        LIST_ALL in Admin = Get "/api/v1/admin/notifications" Policy::SUPPORT;
         /// A template of mails, filled with a sample.
-        PREVIEW in Admin = Get "/api/v1/admin/notifications/preview/{template}" Policy::ADMIN;
+        PREVIEW in Admin = Get "/api/v1/admin/notifications/preview/{template}" Policy::SUPPORT;
         /// A page of the messages and mails that were given up, newest first.
         LIST_DEAD in Admin = Get "/api/v1/admin/dead-letters" Policy::ADMIN;
         READ_DEAD in Admin = Get "/api/v1/admin/dead-letters/{id}" Policy::ADMIN;

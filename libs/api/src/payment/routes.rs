@@ -15,17 +15,17 @@ routes! {
         LIST = Get "/api/v1/payments" User;
         READ = Get "/api/v1/payments/{id}" User;
         /// Refunds a payment in full or in part.
-        REFUND in Admin = Post "/api/v1/payments/refund" Policy::ADMIN;
+        REFUND in Admin = Post "/api/v1/payments/refund" Policy::FINANCE;
         /// Goes on with a payment after its payer has acted.
         CONFIRM in Checkout = Post "/api/v1/payments/{id}/confirm" User;
         /// Captures an authorised payment in full or in part.
-        CAPTURE in Admin = Post "/api/v1/payments/{id}/capture" Policy::ADMIN;
+        CAPTURE in Admin = Post "/api/v1/payments/{id}/capture" Policy::FINANCE;
         /// Voids a payment that is not captured.
-        VOID_UNCAPTURED in Admin = Post "/api/v1/payments/{id}/void" Policy::ADMIN;
+        VOID_UNCAPTURED in Admin = Post "/api/v1/payments/{id}/void" Policy::FINANCE;
         /// What happened to a payment, oldest entry first.
-        LOG in Admin = Get "/api/v1/payments/{id}/log" Policy::ADMIN;
+        LOG in Admin = Get "/api/v1/payments/{id}/log" Policy::PAYMENTS;
         /// Differences between the ledger and the provider.
-        DIFFERENCES in Admin = Get "/api/v1/payments/reconciliation" Policy::ADMIN;
+        DIFFERENCES in Admin = Get "/api/v1/payments/reconciliation" Policy::FINANCE;
         /// Answers a challenge of the simulated provider.
         CHALLENGE in Checkout = Post "/api/v1/payments/challenges/{reference}" User;
         /// A message of the provider, which its signature admits.
@@ -37,14 +37,14 @@ routes! {
     /// Routes of the internal port.
     INTERNAL in Exempt {
         /// Pays an order for the order service; idempotent by payment.
-        PAY = Post "/internal/v1/pay" Service;
+        PAY = Post "/internal/v1/pay" Service(&["order"]);
         /// The outcome of a payment; an unknown one becomes voided.
-        SETTLE = Post "/internal/v1/settle" Service;
+        SETTLE = Post "/internal/v1/settle" Service(&["order"]);
         /// Voids a payment unless it has a result.
-        VOID = Post "/internal/v1/void" Service;
+        VOID = Post "/internal/v1/void" Service(&["order"]);
         /// Refunds the remaining amount of a payment.
-        REFUND_REMAINING = Post "/internal/v1/refund" Service;
+        REFUND_REMAINING = Post "/internal/v1/refund" Service(&["order"]);
         /// Refunds an amount of a payment; idempotent by refund.
-        REFUND_PART = Post "/internal/v1/refund-part" Service;
+        REFUND_PART = Post "/internal/v1/refund-part" Service(&["order"]);
     }
 }

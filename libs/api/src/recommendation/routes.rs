@@ -13,8 +13,8 @@ routes! {
         /// Votes on a product; a second vote of a user replaces the first.
         VOTE = Post "/api/v1/recommendations/feedback" User;
         /// Whether everybody's recommendations are being computed again.
-        READ_RECOMPUTATION in Admin = Get "/api/v1/admin/recommendations/recomputation" Policy::ADMIN;
+        READ_RECOMPUTATION in Admin = Get "/api/v1/admin/recommendations/recomputation" Policy::CATALOG;
         /// Computes everybody's recommendations again, soon; while it is requested, a second request changes nothing.
-        RECOMPUTE in Admin = Post "/api/v1/admin/recommendations/recomputation" Policy::ADMIN;
+        RECOMPUTE in Admin = Post "/api/v1/admin/recommendations/recomputation" Policy::CATALOG;
     }
 }

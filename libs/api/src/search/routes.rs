@@ -16,8 +16,8 @@ routes! {
         /// text to search for.
         PRODUCTS = Get "/api/v1/search/products" Optional;
         /// Begins to build the index from the catalog, unless it is being built.
-        REBUILD in Admin = Post "/api/v1/admin/search/rebuild" Policy::ADMIN;
+        REBUILD in Admin = Post "/api/v1/admin/search/rebuild" Policy::CATALOG;
         /// How far the index is built.
-        PROGRESS in Admin = Get "/api/v1/admin/search/rebuild" Policy::ADMIN;
+        PROGRESS in Admin = Get "/api/v1/admin/search/rebuild" Policy::CATALOG;
     }
 }

@@ -20,13 +20,17 @@ routes! {
         REQUEST_PASSWORD_RESET in Credentials = Post "/api/v1/auth/password-reset" Open;
         /// Sets a new password with the token of such a link; ends all sessions.
         RESET_PASSWORD in Credentials = Post "/api/v1/auth/password-reset/confirm" Open;
+        /// Begins a login of the staff at the identity provider.
+        BEGIN_STAFF_LOGIN in Credentials = Post "/api/v1/auth/staff/logins" Open;
+        /// Ends such a login with the code that the provider gave, and opens a session.
+        END_STAFF_LOGIN in Credentials = Post "/api/v1/auth/staff/sessions" Open;
         /// The claims of the access token of the request.
         VALIDATE = Get "/api/v1/auth/validate" User;
         /// The user's own profile.
         READ_OWN = Get "/api/v1/users/me" User;
         /// Changes the user's own profile.
         UPDATE_OWN = Put "/api/v1/users/me" User;
-        /// A profile: the user's own, or any for an admin.
+        /// A profile: the user's own, or any for support.
         READ = Get "/api/v1/users/{id}" User;
         /// Changes a profile: the user's own, or any for an admin.
         UPDATE = Put "/api/v1/users/{id}" User;
@@ -43,9 +47,11 @@ routes! {
         /// Ends a session of the user.
         END_SESSION = Delete "/api/v1/users/me/sessions/{id}" User;
         /// A page of all users, newest first.
-        LIST_ALL in Admin = Get "/api/v1/admin/users" Policy::ADMIN;
+        LIST_ALL in Admin = Get "/api/v1/admin/users" Policy::SUPPORT;
         /// Blocks or activates an account; a blocked user's sessions end.
         SET_STATUS in Admin = Put "/api/v1/admin/users/{id}/status" Policy::ADMIN;
+        /// Replaces the roles of another user; their sessions end.
+        SET_ROLES in Admin = Put "/api/v1/admin/users/{id}/roles" Policy::ADMIN;
         /// The user's address book.
         LIST_ADDRESSES = Get "/api/v1/users/me/addresses" User;
         /// Adds an address.
@@ -73,6 +79,6 @@ routes! {
     /// Routes of the internal port.
     INTERNAL in Exempt {
         /// An address of a user's own book, for the order service.
-        READ_ADDRESS_OF = Get "/internal/v1/users/{userId}/addresses/{addressId}" Service;
+        READ_ADDRESS_OF = Get "/internal/v1/users/{userId}/addresses/{addressId}" Service(&["order"]);
     }
 }

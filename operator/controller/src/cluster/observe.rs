@@ -58,6 +58,7 @@ pub async fn observe(
     // The values of an object that belongs to another owner are not used.
     children.0.retain(|_, object| is_owned(plan, &object.metadata));
     let mut credentials = credentials::credentials(&market.name, &children)?;
+    credentials::rotate(&mut credentials, &market.name, now, plan.key_rotation)?;
     if let Ok(keys) = &mut credentials.signing {
         let stored = children.secret(&signing_secret(&market.name));
         let stored = stored.is_some_and(|values| SIGNING_KEYS.iter().all(|key| values.contains_key(*key)));

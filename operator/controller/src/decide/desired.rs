@@ -191,6 +191,11 @@ fn of_service(
         service: Maybe::Want(service::service(plan, service)),
         network_policy: with_target_ports(plan, network_policy::of_service(plan, service).into(), observed),
         secret: Maybe::Gone,
+        call_keys: service
+            .row
+            .reads("INTERNAL_SECRET")
+            .then(|| secret::call_keys(plan, service, &observed.credentials))
+            .into(),
         config_map: Maybe::Hold,
         migration: Maybe::Gone,
         deployment: Maybe::Hold,

@@ -12,6 +12,7 @@ mod limits;
 mod mail;
 mod payments;
 mod service;
+mod staff;
 
 use std::collections::BTreeMap;
 
@@ -33,6 +34,7 @@ pub use limits::rate_limits_file;
 pub use mail::MailPlan;
 pub use payments::StripePlan;
 pub use service::{EnvValue, Replicas, ServicePlan};
+pub use staff::StaffPlan;
 
 use crate::decide::claim::Claim;
 use crate::decide::in_cluster::{ServiceAddress, TargetPorts};
@@ -119,11 +121,14 @@ pub struct Plan {
     /// `None`: the catalog starts no promotions.
     pub promotions: Option<Promotions>,
     pub stripe: Option<StripePlan>,
+    pub staff: Option<StaffPlan>,
     /// `None`: no mail is sent.
     pub mail: Option<MailPlan>,
     /// The address of the shop, for links in mails.
     pub public_url: Option<String>,
     pub access_token_lifetime_seconds: i32,
+    /// Age at which keys of tokens are replaced.
+    pub key_rotation: time::Duration,
     pub pod: Pod,
     pub network: Network,
     /// Namespace of the operator, which reads the readiness of services at their admin ports.
@@ -214,9 +219,11 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         recommendations: spec.recommendations.clone(),
         promotions: spec.promotions.clone(),
         stripe: payments::stripe(spec),
+        staff: StaffPlan::of(spec),
         mail: mail::mail(spec),
         public_url: mail::public_url(spec),
         access_token_lifetime_seconds: spec.identity.access_token_lifetime_seconds,
+        key_rotation: time::Duration::seconds(spec.identity.key_rotation_period_seconds.into()),
         pod: spec.pod.clone(),
         network: spec.network.clone(),
         operator_namespace: None,
@@ -327,6 +334,7 @@ impl Plan {
             Some((self.database.admin_secret.clone(), self.database_login())),
             self.redis_secret.clone().map(|name| (name, self.redis_login())),
             self.stripe.as_ref().map(|stripe| (stripe.secret.clone(), stripe.login())),
+            self.staff.as_ref().map(|staff| (staff.secret.clone(), staff.login())),
             self.kafka.credentials.clone().map(|name| (name, self.kafka_login())),
             self.archive.as_ref().map(|archive| (archive.secret.clone(), archive.login.clone())),
             self.mail.as_ref().and_then(|mail| Some((mail.secret.clone()?, mail.login()))),

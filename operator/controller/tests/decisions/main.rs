@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 mod archive;
+mod call_keys;
 mod desired;
 mod encryption;
 #[path = "../crash/fakes.rs"]
@@ -16,5 +17,6 @@ mod per_service;
 mod pieces;
 mod pools;
 mod reasons;
+mod staff;
 mod start;
 mod status;

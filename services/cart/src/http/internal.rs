@@ -3,7 +3,7 @@
 use agora_api::{cart as api, catalog};
 use agora_chassis::trace;
 use agora_outbox::DedupKey;
-use agora_web::{CommandId, Json, Problem, Routes};
+use agora_web::{Caller, CommandId, Json, Problem, Routes};
 use axum::extract::State;
 
 use crate::{
@@ -17,10 +17,12 @@ pub(super) fn routes() -> Routes<CartService> {
 
 async fn begin_checkout(
     State(service): State<CartService>,
+    caller: Caller,
     CommandId(id): CommandId,
     Json(body): Json<api::BeginCheckout>,
 ) -> Result<Json<api::Checkout>, Problem> {
     let api::BeginCheckout { order_id, user_id } = body;
+    caller.acts_for(user_id)?;
     trace::note_order(order_id);
     let Checkout { order: _, cart, version, lines } =
         service.begin_checkout(order_id, user_id, &DedupKey::Command { id }).await?;

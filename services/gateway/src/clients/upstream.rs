@@ -1,12 +1,21 @@
-//! HTTP client for the services behind the gateway: pooled connections, time limits, retries of requests that had no effect.
+//! HTTP client for the services behind the gateway: pooled connections, time limits, a circuit breaker, retries of requests that
+//! had no effect.
 //!
 //! Must not depend on routes.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use agora_api::{Route, RouteClass};
-use agora_chassis::{Dependency, Process};
-use agora_outbound::transport::{self, HttpClient, InvalidOrigin, Origin, TimeLimits, TransportError};
+use agora_chassis::{Dependency, Process, deadline};
+use agora_outbound::{
+    breaker::{Breaker, Change},
+    retry::{RetryBudget, jittered},
+    transport::{self, HttpClient, InvalidOrigin, Origin, TimeLimits, TransportError},
+};
 use agora_web::{BodyFault, Problem};
 use axum::{
     Router,
@@ -19,10 +28,17 @@ use tower::ServiceExt as _;
 pub use super::permits::{Demand, Priority};
 use super::permits::{Permit, PermitLimits, Permits};
 
+/// Time until the answer of a service begins: longer than the service's own limit, and shorter than the gateway's, so that a
+/// service that does not answer is known.
+pub const SERVICE_ANSWER_BEGINS_MAX: Duration = Duration::from_secs(12);
+
 /// Time limits. The limit of a connection is short because a deleted pod does not refuse connections; it does not
 /// answer at all.
-const LIMITS: TimeLimits =
-    TimeLimits { connect: Duration::from_millis(500), silence: Duration::from_secs(15), total: Duration::from_mins(1) };
+const LIMITS: TimeLimits = TimeLimits {
+    connect: Duration::from_millis(500),
+    silence: SERVICE_ANSWER_BEGINS_MAX,
+    total: Duration::from_mins(1),
+};
 
 /// Time limits of a request whose body is sent as it arrives: the response begins when all of it is handled.
 const STREAM_LIMITS: TimeLimits =
@@ -31,7 +47,7 @@ const STREAM_LIMITS: TimeLimits =
 /// Attempts per request. Each may reach another replica.
 const TRIES_MAX: u32 = 3;
 
-/// Wait before the second attempt, doubled before the third: a terminating pod refuses connections shortly before it is
+/// Longest wait before the second attempt, doubled before the third: a terminating pod refuses connections shortly before it is
 /// removed from its Service's endpoints.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -80,8 +96,11 @@ struct Inner {
 
 #[derive(Debug)]
 struct Upstream {
+    service: &'static str,
     origin: Origin,
     dependency: Dependency,
+    breaker: Breaker,
+    retries: RetryBudget,
     /// One for each request until its response begins.
     permits: Permits,
     stream_permits: Permits,
@@ -145,6 +164,12 @@ pub enum UpstreamError {
         /// The service's name.
         service: &'static str,
     },
+    /// It did not answer lately, and is left alone for a moment.
+    #[error("{service} failed repeatedly and is left alone for a moment")]
+    Open {
+        /// The service's name.
+        service: &'static str,
+    },
     /// Connection failure, broken connection, or time-out.
     #[error("{service} did not answer")]
     Away {
@@ -162,7 +187,9 @@ impl Upstreams {
         let addresses = addresses.into_iter().map(|(service, address)| {
             let (origin, dependency) = (Origin::parse(&address)?, process.dependency(service));
             let (permits, stream_permits) = (Permits::new(CALLS), Permits::new(STREAMS));
-            Ok((service, Upstream { origin, dependency, permits, stream_permits }))
+            let (breaker, retries) = (Breaker::default(), RetryBudget::default());
+            metrics::gauge!("gateway_upstream_breaker_open", "upstream" => service).set(0.0);
+            Ok((service, Upstream { service, origin, dependency, breaker, retries, permits, stream_permits }))
         });
         let addresses = addresses.collect::<Result<_, _>>()?;
         let (client, stream_client) = (HttpClient::new(LIMITS), HttpClient::new(STREAM_LIMITS));
@@ -173,13 +200,14 @@ impl Upstreams {
     /// Sends a request and returns the response as soon as its head arrives. A service of the same process gets it without
     /// a socket.
     pub async fn send(&self, service: &'static str, call: Call) -> Result<Response, UpstreamError> {
-        let Call { demand, method, target, headers, body } = call;
+        let Call { demand, method, target, mut headers, body } = call;
         // The whole body first: a client that sends it slowly holds neither a permit nor a connection to the service. The
         // port limits its bytes and its time.
         let body = to_bytes(body, usize::MAX).await.map_err(|error| UpstreamError::Body(BodyFault::of(&error)))?;
         match self.0.process.routers_of(service) {
             Some(routers) => {
                 let _permit = self.admit(demand).await?;
+                deadline::send(&mut headers, wait(LIMITS));
                 Ok(in_process(routers.public, Call { demand, method, target, headers, body: body.into() }).await)
             }
             None => self.send_over_http(service, WholeCall { demand, method, target, headers, body }).await,
@@ -197,8 +225,9 @@ impl Upstreams {
     }
 
     /// Like [`send`](Self::send), with a body that is sent as it arrives: once, because it cannot be read again.
-    pub async fn send_stream(&self, service: &'static str, call: Call) -> Result<Response, UpstreamError> {
+    pub async fn send_stream(&self, service: &'static str, mut call: Call) -> Result<Response, UpstreamError> {
         if let Some(routers) = self.0.process.routers_of(service) {
+            deadline::send(&mut call.headers, wait(STREAM_LIMITS));
             return Ok(in_process(routers.public, call).await);
         }
         let upstream = self.0.addresses.get(service).ok_or(UpstreamError::Unknown { service })?;
@@ -206,22 +235,20 @@ impl Upstreams {
         let Some(_permit) = upstream.stream_permits.acquire(demand, wait_max(demand.priority)).await else {
             return Err(UpstreamError::Busy { service });
         };
+        upstream.admits()?;
         let mut request = Request::new(transport::streamed(body));
         *request.method_mut() = method;
         *request.uri_mut() = target.into();
         *request.headers_mut() = headers;
+        deadline::send(request.headers_mut(), wait(STREAM_LIMITS));
         match self.0.stream_client.send(&upstream.origin, request, STREAM_LIMITS.total).await {
             Ok(answer) => {
-                upstream.dependency.up();
+                upstream.answered();
                 Ok(answer.map(Body::new))
             }
             // The only part of the request that can fail now is its body.
             Err(error) if error.is_of_the_request() => Err(UpstreamError::Body(BodyFault::of(&error))),
-            Err(error) => {
-                metrics::counter!("gateway_upstream_failed_total", "upstream" => service).increment(1);
-                upstream.dependency.down(reason(&error));
-                Err(UpstreamError::Away { service, source: error })
-            }
+            Err(error) => Err(upstream.away(error)),
         }
     }
 
@@ -233,6 +260,8 @@ impl Upstreams {
             return Err(UpstreamError::Busy { service });
         };
         let _admitted = self.admit(demand).await?;
+        upstream.admits()?;
+        upstream.retries.deposit();
         let mut tries = 0;
         loop {
             tries += 1;
@@ -240,9 +269,10 @@ impl Upstreams {
             *request.method_mut() = method.clone();
             *request.uri_mut() = target.clone().into();
             *request.headers_mut() = headers.clone();
+            deadline::send(request.headers_mut(), wait(LIMITS));
             let error = match self.0.client.send(&upstream.origin, request, LIMITS.total).await {
                 Ok(answer) => {
-                    upstream.dependency.up();
+                    upstream.answered();
                     return Ok(answer.map(Body::new));
                 }
                 Err(error) => error,
@@ -252,15 +282,49 @@ impl Upstreams {
             }
             // Nothing was sent, or the request changes nothing: a retry is safe.
             let retryable = error.is_connect() || (method.is_safe() && body.is_empty() && !error.is_timeout());
-            if !retryable || tries == TRIES_MAX {
-                metrics::counter!("gateway_upstream_failed_total", "upstream" => service).increment(1);
-                upstream.dependency.down(reason(&error));
-                return Err(UpstreamError::Away { service, source: error });
+            if !retryable || tries == TRIES_MAX || !upstream.retries.withdraw() {
+                return Err(upstream.away(error));
             }
             metrics::counter!("gateway_upstream_retry_total", "upstream" => service).increment(1);
-            tokio::time::sleep(PAUSE * tries).await;
+            let random = self.0.process.ids().next().as_u64_pair().1;
+            tokio::time::sleep(jittered(PAUSE * tries, random)).await;
         }
     }
+}
+
+impl Upstream {
+    /// Fails while the service is left alone. Only failures to answer count: whatever it answers, other routes of it may work.
+    fn admits(&self) -> Result<(), UpstreamError> {
+        let service = self.service;
+        if self.breaker.admits(Instant::now()) { Ok(()) } else { Err(UpstreamError::Open { service }) }
+    }
+
+    fn answered(&self) {
+        self.report(self.breaker.succeeded());
+        self.dependency.up();
+    }
+
+    fn away(&self, source: TransportError) -> UpstreamError {
+        let service = self.service;
+        metrics::counter!("gateway_upstream_failed_total", "upstream" => service).increment(1);
+        self.report(self.breaker.failed(Instant::now()));
+        self.dependency.down(reason(&source));
+        UpstreamError::Away { service, source }
+    }
+
+    fn report(&self, change: Change) {
+        let open = match change {
+            Change::None => return,
+            Change::Opened => 1.0,
+            Change::Closed => 0.0,
+        };
+        metrics::gauge!("gateway_upstream_breaker_open", "upstream" => self.service).set(open);
+    }
+}
+
+/// How long the gateway waits for the answer.
+fn wait(limits: TimeLimits) -> Duration {
+    deadline::left().map_or(limits.silence, |left| left.min(limits.silence))
 }
 
 async fn in_process(router: Router, call: Call) -> Response {
@@ -282,6 +346,16 @@ fn reason(error: &TransportError) -> String {
     sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
+impl UpstreamError {
+    /// Whether the service cannot answer; else the client's request is at fault, or the gateway has too many of them.
+    pub fn is_of_the_service(&self) -> bool {
+        match self {
+            Self::Unknown { .. } | Self::Busy { .. } | Self::Open { .. } | Self::Away { .. } => true,
+            Self::Body(_) | Self::Unsendable(_) | Self::Overloaded => false,
+        }
+    }
+}
+
 impl From<UpstreamError> for Problem {
     fn from(error: UpstreamError) -> Self {
         match &error {
@@ -299,10 +373,15 @@ impl From<UpstreamError> for Problem {
                 .retry_after(RETRY_AFTER_S),
             UpstreamError::Away { service, source } => {
                 tracing::warn!(service, error = reason(source), "a service did not answer");
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "UPSTREAM_UNAVAILABLE")
-                    .detail(format!("the service {service} does not answer at the moment"))
-                    .retry_after(RETRY_AFTER_S)
+                unavailable(service)
             }
+            UpstreamError::Open { service } => unavailable(service),
         }
     }
+}
+
+fn unavailable(service: &str) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "UPSTREAM_UNAVAILABLE")
+        .detail(format!("the service {service} does not answer at the moment"))
+        .retry_after(RETRY_AFTER_S)
 }

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, marker::PhantomData};
 
 use agora_api::Route;
-use agora_chassis::Process;
+use agora_chassis::{Process, deadline};
 use async_graphql::{
     Context, ID,
     dataloader::{DataLoader, HashMapCache, Loader},
@@ -41,7 +41,7 @@ pub struct ById<T> {
 /// The loader of a request. Its calls are tasks of the process.
 pub fn loader<T: ListedById>(caller: Caller, process: Process) -> LoaderOf<T> {
     let by_id = ById { caller, kind: PhantomData };
-    let spawn = move |load: BoxFuture<'static, ()>| process.track(load);
+    let spawn = move |load: BoxFuture<'static, ()>| process.track(deadline::carried(load));
     DataLoader::with_cache(by_id, spawn, HashMapCache::default()).max_batch_size(BATCH_MAX)
 }
 

@@ -1,9 +1,10 @@
 //! The reverse proxy: forwards each declared route to its service, with path and query unchanged and streamed responses.
-//! Only a list of products with a text to search for goes to another service than its path says.
+//! Only a list of products with a text to search for goes to another service than its path says. A product and a list of
+//! recommendations have a fallback.
 
 use std::net::SocketAddr;
 
-use agora_api::{Route, catalog, search};
+use agora_api::{Route, catalog, recommendation, search};
 use agora_topology::Service;
 use agora_web::{Problem, Routes};
 use axum::{
@@ -16,8 +17,11 @@ use axum::{
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    clients::upstream::{Call, UpstreamError, Upstreams},
-    http::headers::{request_headers, response_headers},
+    clients::upstream::{Call, Upstreams},
+    http::{
+        fallbacks::{self, RecentProducts},
+        headers::{request_headers, response_headers},
+    },
 };
 
 /// Where a request goes.
@@ -31,10 +35,16 @@ const CATALOG_LIST: Target = Target { service: &agora_topology::CATALOG, route: 
 
 /// The public routes of all services behind the gateway.
 pub fn routes() -> Routes<Upstreams> {
+    let recent = RecentProducts::default();
     let owned = agora_api::public_routes().filter_map(|route| Some((route, agora_topology::owner(route.path)?)));
     owned.fold(Routes::new(), |routes, (route, service)| {
         if route == catalog::routes::LIST {
             routes.on(route, list_products)
+        } else if route == catalog::routes::READ {
+            let recent = recent.clone();
+            routes.on(route, move |state, request| read_product(recent.clone(), state, request))
+        } else if route == recommendation::routes::LIST {
+            routes.on(route, list_recommendations)
         } else if route.is_streamed() {
             routes.on(route, move |state, request| pass_on_stream(Target { service, route }, state, request))
         } else {
@@ -56,11 +66,39 @@ async fn list_products(upstreams: State<Upstreams>, request: Request) -> Result<
     let call = Call { demand, method: request.method().clone(), target, headers, body: Body::empty() };
     match upstreams.send(agora_topology::SEARCH.name, call).await {
         Ok(answer) if answer.status().is_server_error() && is_first_page => {}
-        Err(UpstreamError::Unknown { .. } | UpstreamError::Busy { .. } | UpstreamError::Away { .. })
-            if is_first_page => {}
+        Err(error) if error.is_of_the_service() && is_first_page => {}
         answer => return Ok(returned(answer?)),
     }
     pass_on(CATALOG_LIST, upstreams, request).await
+}
+
+/// Reads a product from the catalog; while it cannot answer, as it was a moment ago.
+async fn read_product(
+    recent: RecentProducts,
+    State(upstreams): State<Upstreams>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let key = fallbacks::key(&request);
+    let stale = || recent.find(key.as_deref()?);
+    match upstreams.send(agora_topology::CATALOG.name, forwarded(&catalog::routes::READ, request)?).await {
+        Ok(answer) if fallbacks::is_away(answer.status()) => Ok(stale().unwrap_or_else(|| returned(answer))),
+        Ok(answer) => match &key {
+            Some(key) => Ok(recent.keep(key, returned(answer)).await),
+            None => Ok(returned(answer)),
+        },
+        Err(error) if error.is_of_the_service() => stale().ok_or_else(|| error.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A page without recommendations is better than none, so their absence is not an error.
+async fn list_recommendations(State(upstreams): State<Upstreams>, request: Request) -> Result<Response, Problem> {
+    let call = forwarded(&recommendation::routes::LIST, request)?;
+    match upstreams.send(agora_topology::RECOMMENDATION.name, call).await {
+        Ok(answer) if !fallbacks::is_away(answer.status()) => Ok(returned(answer)),
+        Err(error) if !error.is_of_the_service() => Err(error.into()),
+        _ => Ok(fallbacks::no_recommendations()),
+    }
 }
 
 /// The path of the route with the query, if that has a text to search for. The search knows nothing to expand, and no other

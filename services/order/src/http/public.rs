@@ -1,6 +1,6 @@
 //! Public HTTP API: `/api/v1/orders` and `/api/v1/admin/orders`. Calls use cases only.
 
-use agora_api::{List, order as api};
+use agora_api::{List, ORDER_READERS, order as api};
 use agora_vocab::{AddressText, Invalid, OrderId, Page, Role, UserId};
 use agora_web::{
     Command, Identity, Json, PageQuery, Path, Problem, Query, Routes, Start, created, decode_cursor, encode_cursor,
@@ -69,7 +69,7 @@ async fn read(
     identity: Identity,
     Path(id): Path<OrderId>,
 ) -> Result<Json<api::Order>, Problem> {
-    Ok(Json(wire(&service.order(id, confined(&identity)).await?)))
+    Ok(Json(wire(&service.order(id, confined(&identity, ORDER_READERS)).await?)))
 }
 
 async fn cancel(
@@ -79,7 +79,7 @@ async fn cancel(
     command: Command<()>,
 ) -> Result<Json<api::Order>, Problem> {
     let dedup_key = dedup_key(identity.user, command.idempotency.as_ref());
-    Ok(Json(wire(&service.cancel(id, confined(&identity), &dedup_key).await?.into_inner())))
+    Ok(Json(wire(&service.cancel(id, confined(&identity, HELPERS), &dedup_key).await?.into_inner())))
 }
 
 async fn advance(
@@ -100,7 +100,7 @@ async fn list(
     let ListQuery { ids, limit, cursor, offset } = query;
     if let Some(ids) = ids {
         let ids: Vec<OrderId> = parse_ids(&ids, limit.is_none() && cursor.is_none() && offset.is_none())?;
-        let found = service.many(&ids, confined(&identity)).await?;
+        let found = service.many(&ids, confined(&identity, ORDER_READERS)).await?;
         return Ok(Json(List { items: found.iter().map(wire).collect(), total: None, next_cursor: None }));
     }
     let listing = listing(Some(identity.user), &PageQuery { limit, cursor, offset })?;
@@ -116,9 +116,12 @@ async fn list_all(
     Ok(Json(page(service.page(&listing).await?)))
 }
 
-/// The user whose orders are visible to the caller; `None` (all users) for admins.
-pub(super) fn confined(identity: &Identity) -> Option<UserId> {
-    (!identity.has(Role::Admin)).then_some(identity.user)
+/// Roles that act for shoppers on their orders.
+pub(super) const HELPERS: &[Role] = &[Role::Support];
+
+/// The user to whose orders the caller is confined; `None` (all users) for these roles and admins.
+pub(super) fn confined(identity: &Identity, roles: &[Role]) -> Option<UserId> {
+    (!identity.has_any(roles)).then_some(identity.user)
 }
 
 fn listing(user: Option<UserId>, query: &PageQuery) -> Result<Listing, Problem> {

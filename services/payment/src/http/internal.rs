@@ -4,7 +4,7 @@
 use agora_api::payment::{Pay as PayBody, PaymentRef, PaymentState, RefundOrder, RefundPart, RefundState};
 use agora_chassis::trace;
 use agora_vocab::{OrderId, PaymentId};
-use agora_web::{Json, Problem, Routes};
+use agora_web::{Caller, Json, Problem, Routes};
 use axum::{extract::State, http::StatusCode};
 
 use crate::{
@@ -27,9 +27,11 @@ pub fn routes(service: PaymentService) -> Routes {
 
 async fn charge(
     State(service): State<PaymentService>,
+    caller: Caller,
     Json(body): Json<PayBody>,
 ) -> Result<Json<PaymentState>, Problem> {
     let PayBody { payment_id, order_id, user_id, total, method, token } = body;
+    caller.acts_for(user_id)?;
     trace::note_order(order_id);
     let new = NewPayment {
         id: payment_id,
@@ -50,15 +52,19 @@ async fn charge(
 
 async fn settle(
     State(service): State<PaymentService>,
+    caller: Caller,
     Json(body): Json<PaymentRef>,
 ) -> Result<Json<PaymentState>, Problem> {
+    caller.acts_for(body.user_id)?;
     Ok(Json(state(&service.settle(&reference(&body)).await?)))
 }
 
 async fn void(
     State(service): State<PaymentService>,
+    caller: Caller,
     Json(body): Json<PaymentRef>,
 ) -> Result<Json<PaymentState>, Problem> {
+    caller.acts_for(body.user_id)?;
     Ok(Json(state(&service.void(&reference(&body)).await?)))
 }
 

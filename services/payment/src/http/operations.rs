@@ -30,7 +30,7 @@ async fn confirm(
     Path(id): Path<PaymentId>,
     _: Command<()>,
 ) -> Result<Json<Wire>, Problem> {
-    Ok(Json(wire(&service.confirm(id, confined(&who)).await?, None)))
+    Ok(Json(wire(&service.confirm(id, confined(&who, &[])).await?, None)))
 }
 
 async fn capture(

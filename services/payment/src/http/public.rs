@@ -1,7 +1,7 @@
 //! Public HTTP API: `/api/v1/payments`. Calls use cases only.
 
 use agora_api::{
-    List,
+    List, PAYMENT_READERS,
     payment::{NewPayment as Body, NewRefund, Payment as Wire},
 };
 use agora_chassis::trace;
@@ -64,7 +64,7 @@ async fn read(
     who: Identity,
     Path(id): Path<PaymentId>,
 ) -> Result<Json<Wire>, Problem> {
-    let payment = service.find_visible(id, confined(&who)).await?;
+    let payment = service.find_visible(id, confined(&who, PAYMENT_READERS)).await?;
     Ok(Json(wire(&payment, None)))
 }
 
@@ -79,7 +79,7 @@ async fn list(
         Start::Cursor(cursor) => Some(decode_cursor::<PaymentId>(cursor)?),
         _ => None,
     };
-    let filter = Filter { user: confined(&who), order: order_id, before };
+    let filter = Filter { user: confined(&who, PAYMENT_READERS), order: order_id, before };
     let mut page = service.page(filter, query.size).await?;
     page.next = page.next.map(|id| agora_web::encode_cursor(&id));
     Ok(Json(page.map(|payment| wire(&payment, None)).into()))

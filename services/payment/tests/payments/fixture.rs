@@ -125,7 +125,8 @@ impl Shop {
     }
 
     pub async fn command(&self, path: &str, body: Value) -> agora_testkit::TestResponse {
-        let token = agora_testkit::internal_token(SECRET, "order", "payment", None);
+        let subject = serde_json::from_value(body["userId"].clone()).ok();
+        let token = agora_testkit::internal_token(SECRET, "order", "payment", subject);
         self.internal.post(path, body).internal(&token).header("x-command-id", &self.ids.next().to_string()).await
     }
 

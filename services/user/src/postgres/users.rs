@@ -71,7 +71,7 @@ impl Users for PgUsers {
         let row: Option<CredentialsRow> = sqlx::query_as(
             "select id, email, username, firstname, lastname, name, phone, roles, status,
                  promotions, order_updates, recommendations, created_at, updated_at, password_hash
-             from users where email = $1",
+             from users where email = $1 and password_hash <> ''",
         )
         .bind(email.as_str())
         .fetch_optional(&mut *self.db.acquire().await?)

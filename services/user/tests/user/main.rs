@@ -15,5 +15,7 @@ mod password_reset;
 mod profiles;
 mod registration;
 mod revocations;
+mod roles;
 mod sessions;
+mod staff;
 mod stores;

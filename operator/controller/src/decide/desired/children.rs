@@ -20,6 +20,7 @@ pub struct ServiceChildren {
     pub service: Maybe<Object>,
     pub network_policy: Maybe<Object>,
     pub secret: Maybe<Object>,
+    pub call_keys: Maybe<Object>,
     pub config_map: Maybe<Object>,
     pub migration: Maybe<Object>,
     pub deployment: Maybe<Object>,
@@ -35,6 +36,7 @@ impl ServiceChildren {
             service: Maybe::Gone,
             network_policy: Maybe::Gone,
             secret: Maybe::Gone,
+            call_keys: Maybe::Gone,
             config_map: Maybe::Gone,
             migration: Maybe::Gone,
             deployment: Maybe::Gone,
@@ -43,12 +45,13 @@ impl ServiceChildren {
         }
     }
 
-    pub fn entries(self, plan: &Plan, service: &str) -> [Entry; 9] {
+    pub fn entries(self, plan: &Plan, service: &str) -> [Entry; 10] {
         let Self {
             account,
             service: own_service,
             network_policy,
             secret,
+            call_keys,
             config_map,
             migration,
             deployment,
@@ -61,6 +64,7 @@ impl ServiceChildren {
             (key(Kind::Service), own_service),
             (key(Kind::NetworkPolicy), network_policy),
             (ObjectKey::new(Kind::Secret, credentials::database_secret(&plan.name, service)), secret),
+            (ObjectKey::new(Kind::Secret, credentials::call_keys_secret(&plan.name, service)), call_keys),
             (key(Kind::ConfigMap), config_map),
             (ObjectKey::new(Kind::Job, migration_job::job_name(plan, service)), migration),
             (key(Kind::Deployment), deployment),

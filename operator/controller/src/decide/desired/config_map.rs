@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 
 use super::environment::Environment;
 use super::{exact, labels};
-use crate::decide::credentials::{JWKS, KeySet, RETIRED_KEYS, SigningKeys, jwks_name};
+use crate::decide::credentials::{JWKS, PublicKeySet, RETIRED_KEYS, SigningKeys, jwks_name};
 use crate::decide::object::{Group, Object};
 use crate::decide::plan::{Plan, ServicePlan, rate_limits_file};
 use crate::kinds::Kind;
@@ -26,7 +26,7 @@ pub fn rate_limits(plan: &Plan) -> Object {
 
 /// Services mount the key set alone; the times are for the operator after a restart.
 pub fn jwks(plan: &Plan, keys: &SigningKeys) -> Object {
-    let KeySet { jwks, retired, changes_at: _ } = keys.published.clone();
+    let PublicKeySet { jwks, retired, changes_at: _ } = keys.published.clone();
     let data = BTreeMap::from([(JWKS.to_owned(), jwks), (RETIRED_KEYS.to_owned(), retired)]);
     config_map(plan, jwks_name(&plan.name), "user", data, Group::Credentials)
 }

@@ -113,6 +113,9 @@ fn egress(plan: &Plan, service: &ServicePlan) -> Vec<NetworkPolicyEgressRule> {
     if row.name == topology::PAYMENT.name {
         needed.extend(plan.stripe.as_ref().map(|stripe| i32::from(stripe.port)));
     }
+    if row.env.contains(&"OIDC_ISSUER_URL") {
+        needed.extend(plan.staff_address().into_iter().flat_map(|address| plan.ports_of(address)));
+    }
     if row.env.contains(&"DATABASE_READ_ADDRESS") {
         needed.extend(plan.replica_address().into_iter().flat_map(|address| plan.ports_of(address)));
     }

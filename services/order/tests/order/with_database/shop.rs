@@ -145,7 +145,8 @@ impl Shop {
 
     /// A command of payment's.
     pub fn command(&self, path: &str, body: Value) -> Request {
-        let token = internal_token(SECRET, "payment", "order", None);
+        let subject = serde_json::from_value(body["userId"].clone()).ok();
+        let token = internal_token(SECRET, "payment", "order", subject);
         self.internal.post(path, body).internal(&token).header("x-command-id", &Uuid::from_u128(7).to_string())
     }
 

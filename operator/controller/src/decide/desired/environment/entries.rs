@@ -7,7 +7,7 @@ use agora_vocab::Secret;
 use super::super::config_map::{RATE_LIMITS, rate_limits_name};
 use super::{File, Source};
 use crate::decide::credentials::{
-    JWKS, admin_secret, database_secret, encryption_secret, internal_secret, jwks_name, signing_secret,
+    CALL_KEYS, JWKS, admin_secret, call_keys_secret, database_secret, encryption_secret, jwks_name, signing_secret,
 };
 use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{MailPlan, Plan, ServicePlan};
@@ -30,26 +30,8 @@ pub(super) fn entry(
     if let Some(url) = url_of_service(plan, name) {
         return Ok(Entry::Setting(url));
     }
-    if name.starts_with("KAFKA_") {
-        return kafka(plan, service, observed, name);
-    }
-    if name.starts_with("DATABASE_") {
-        return database(plan, service, name);
-    }
-    if name.starts_with("REDIS_") {
-        return Ok(redis(plan, name));
-    }
-    if name.starts_with("STRIPE_") {
-        return Ok(stripe(plan, service, observed, name));
-    }
-    if name.starts_with("ORDER_") {
-        return Ok(order(plan, name));
-    }
-    if name.starts_with("ARCHIVE_") {
-        return archive(plan, service, observed, name);
-    }
-    if let (true, Some(mail)) = (name.starts_with("SMTP_"), &plan.mail) {
-        return smtp(mail, plan, (service, observed), name);
+    if let Some(entry) = of_group(plan, service, observed, name) {
+        return entry;
     }
     let setting = |text: String| Ok(Entry::Setting(text));
     let optional = |text: Option<String>| Ok(text.map_or(Entry::Absent, Entry::Setting));
@@ -82,7 +64,9 @@ pub(super) fn entry(
         }
         "ADMIN_EMAIL" => setting(observed.credentials.admin.username.clone()),
         "ADMIN_PASSWORD" => file(File::secret(admin_secret(&plan.name), "password", "admin-password")),
-        "INTERNAL_SECRET" => file(File::secret(internal_secret(&plan.name), "secret", "internal-secret")),
+        "INTERNAL_SECRET" => {
+            file(File::secret(call_keys_secret(&plan.name, service.row.name), CALL_KEYS, "internal-secret"))
+        }
         "ENCRYPTION_KEY" => file(encryption_key(plan, service, "current", "encryption-key")),
         "ENCRYPTION_KEY_PREVIOUS" => file(encryption_key(plan, service, "previous", "previous-encryption-key")),
         "SIGNING_KEY_FILE" => file(File::secret(signing_secret(&plan.name), "current.pem", "signing.pem")),
@@ -98,6 +82,42 @@ pub(super) fn entry(
         "WEBHOOK_PORTS" if plan.profile == Profile::Development => setting("any".to_owned()),
         // The service uses its default.
         _ => Ok(Entry::Absent),
+    }
+}
+
+/// The value of a name whose beginning says what it is about; `None` for other names.
+fn of_group(
+    plan: &Plan,
+    service: &ServicePlan,
+    observed: &Observed,
+    name: &str,
+) -> Option<Result<Entry, ConditionError>> {
+    let (group, _) = name.split_once('_')?;
+    Some(match group {
+        "KAFKA" => kafka(plan, service, observed, name),
+        "DATABASE" => database(plan, service, name),
+        "REDIS" => Ok(redis(plan, name)),
+        "STRIPE" => Ok(stripe(plan, service, observed, name)),
+        "ORDER" => Ok(order(plan, name)),
+        "ARCHIVE" => archive(plan, service, observed, name),
+        "OIDC" => Ok(oidc(plan, name)),
+        "SMTP" => smtp(plan.mail.as_ref()?, plan, (service, observed), name),
+        _ => return None,
+    })
+}
+
+/// The identity provider of the staff.
+fn oidc(plan: &Plan, name: &str) -> Entry {
+    let Some(staff) = &plan.staff else { return Entry::Absent };
+    match name {
+        "OIDC_ISSUER_URL" => Entry::Setting(staff.issuer_url.clone()),
+        "OIDC_CLIENT_ID" => Entry::Setting(staff.client_id.clone()),
+        "OIDC_CLIENT_SECRET" => Entry::File(File::secret(staff.secret.clone(), "client-secret", "oidc-client-secret")),
+        "OIDC_REDIRECT_URL" => Entry::Setting(staff.redirect_url.clone()),
+        "OIDC_GROUPS_CLAIM" => Entry::Setting(staff.groups_claim.clone()),
+        "OIDC_ROLES" => Entry::Setting(staff.roles.clone()),
+        "OIDC_PLAIN_HTTP" if plan.profile == Profile::Development => Entry::Setting("Enabled".to_owned()),
+        _ => Entry::Absent,
     }
 }
 

@@ -27,6 +27,9 @@ pub(super) fn check(plan: &Plan, service: &ServicePlan, observed: &Observed) -> 
     if let Some(stripe) = plan.stripe.as_ref().filter(|_| reads("STRIPE_")) {
         observed.secret_text(&stripe.secret, "api-key", &stripe.login())?;
     }
+    if let Some(staff) = plan.staff.as_ref().filter(|_| reads("OIDC_")) {
+        observed.secret_text(&staff.secret, "client-secret", &staff.login())?;
+    }
     if let Some(archive) = plan.archive.as_ref().filter(|_| reads("ARCHIVE_")) {
         login(observed, &archive.secret, &archive.login)?;
     }
