@@ -55,7 +55,7 @@ const LAYOUTS: &[Layout] = &[
         rooms: &[
             ("config", &[]),
             ("clients", &[]),
-            ("graphql", &["config", "clients"]),
+            ("graphql", &["config", "clients", "limits"]),
             ("limits", &[]),
             ("push", &[]),
             ("http", &["config", "clients", "graphql", "limits", "push"]),

@@ -7,5 +7,5 @@ mod local;
 mod rate;
 mod settings;
 
-pub use layer::LimitLayer;
+pub use layer::{CallLimits, LimitLayer};
 pub use rate::RateLimits;

@@ -137,6 +137,28 @@ async fn gw6_requests_are_counted_by_account_and_by_the_class_of_their_route() {
 }
 
 #[tokio::test]
+async fn gw6_a_call_for_a_field_of_graphql_counts_like_a_request_of_its_route() {
+    let limits = r#"[{"name": "browsing", "key": "Address", "requestsPerMinute": 100},
+                     {"name": "credentials", "key": "Address", "requestsPerMinute": 1, "burst": 1}]"#;
+    let shop = Limited::open("gw6-graphql", limits).await;
+    let gateway = shop.start().await;
+    let signin = async |from: &str| -> serde_json::Value {
+        let query = r#"mutation { signin(input: { email: "ada@example.com", password: "x" }) { __typename } }"#;
+        let request = shop.shop.http.post(format!("http://{}/graphql", gateway.address));
+        let request = request.header("x-forwarded-for", from).json(&serde_json::json!({ "query": query }));
+        let answer: serde_json::Value = request.send().await.unwrap().json().await.unwrap();
+        answer["errors"][0]["extensions"]["code"].clone()
+    };
+    // The service answers an object without tokens, which is no session.
+    assert_eq!([signin("203.0.113.9").await, signin("203.0.113.9").await], ["INTERNAL", "RATE_LIMITED"]);
+    assert_eq!(signin("203.0.113.10").await, "INTERNAL", "another address");
+    let login = shop.send(Method::POST, &gateway, "/api/v1/auth/login", "203.0.113.10", "").await;
+    assert_eq!(login.status(), 429, "counted together with REST");
+    let read = shop.get(&gateway, "/api/v1/products", "203.0.113.9", "").await;
+    assert_eq!(read.status(), 200);
+}
+
+#[tokio::test]
 async fn gw6_each_replica_counts_for_itself_while_redis_is_away_and_with_the_others_afterwards() {
     let limits = r#"[{"name": "browsing", "key": "Address", "requestsPerMinute": 1, "burst": 3}]"#;
     let shop = Limited::open("gw6-away", limits).await;

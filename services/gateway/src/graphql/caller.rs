@@ -22,7 +22,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use super::fault::Fault;
-use crate::clients::upstream::{Call, Upstreams};
+use crate::{
+    clients::upstream::{Call, Upstreams},
+    limits::CallLimits,
+};
 
 /// Calls of services that one request makes at most.
 pub const CALLS_MAX: usize = 64;
@@ -64,6 +67,7 @@ struct Inner {
     /// The key that the client sent for the whole request.
     key: Option<String>,
     calls: AtomicUsize,
+    limits: Option<CallLimits>,
 }
 
 /// The client of the request that a field belongs to.
@@ -72,12 +76,12 @@ pub fn caller<'c>(context: &Context<'c>) -> &'c Caller {
 }
 
 impl Caller {
-    /// `headers`: those that the gateway would send to a service with this request.
-    pub fn new(upstreams: Upstreams, ids: Arc<dyn Ids>, headers: &HeaderMap) -> Self {
+    /// `headers`: those that the gateway would send to a service with this request. `limits` count its calls.
+    pub fn new(upstreams: Upstreams, ids: Arc<dyn Ids>, headers: &HeaderMap, limits: Option<CallLimits>) -> Self {
         let key = headers.get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok()).map(str::to_owned);
         let passed = PASSED.into_iter().filter_map(|name| headers.get(&name).cloned().map(|value| (name, value)));
         let headers = passed.collect();
-        Self(Arc::new(Inner { upstreams, ids, headers, key, calls: AtomicUsize::new(0) }))
+        Self(Arc::new(Inner { upstreams, ids, headers, key, calls: AtomicUsize::new(0), limits }))
     }
 
     /// A call of a route with values for the parameters of its path.
@@ -178,6 +182,9 @@ impl Outgoing<'_> {
     async fn send(self) -> Result<Bytes, Fault> {
         let Self { caller, route, path, query, mut headers, body } = self;
         caller.count()?;
+        if let Some(limits) = &caller.0.limits {
+            limits.count(route.class).await?;
+        }
         let unowned = || Problem::internal(format!("no service owns {}", route.path));
         let service = agora_topology::owner(route.path).ok_or_else(unowned)?.name;
         let target = if query.is_empty() {

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     clients::upstream::Upstreams,
     config::{Documents, Introspection},
+    limits::CallLimits,
 };
 
 /// Time for a request: less than the gateway waits for an answer, so that the client learns what took too long.
@@ -90,9 +91,10 @@ impl GraphQl {
         Self(Arc::new(Inner { schema: schema(), settings, upstreams, ids, process }))
     }
 
-    /// Executes an operation. `headers`: those that the gateway would send to a service with this request.
-    pub async fn execute(&self, operation: Operation, headers: &HeaderMap) -> Executed {
-        let request = match self.request(operation, headers) {
+    /// Executes an operation. `headers`: those that the gateway would send to a service with this request. `limits` count its
+    /// calls of services.
+    pub async fn execute(&self, operation: Operation, headers: &HeaderMap, limits: Option<CallLimits>) -> Executed {
+        let request = match self.request(operation, headers, limits) {
             Ok(request) => request,
             Err(error) => return refused(vec![error]),
         };
@@ -102,7 +104,12 @@ impl GraphQl {
         }
     }
 
-    fn request(&self, operation: Operation, headers: &HeaderMap) -> Result<Request, ServerError> {
+    fn request(
+        &self,
+        operation: Operation,
+        headers: &HeaderMap,
+        limits: Option<CallLimits>,
+    ) -> Result<Request, ServerError> {
         let Operation { query, name, variables, hash } = operation;
         let text = self.document(query, hash)?;
         let excess = |excess: Excess| request_error(excess.code(), excess.to_string());
@@ -111,7 +118,7 @@ impl GraphQl {
         let introspection = self.0.settings.introspection == Introspection::Enabled;
         check_document(&document, introspection).map_err(excess)?;
         let Inner { upstreams, ids, process, .. } = &*self.0;
-        let caller = Caller::new(upstreams.clone(), ids.clone(), headers);
+        let caller = Caller::new(upstreams.clone(), ids.clone(), headers, limits);
         let products = loader::<Product>(caller.clone(), process.clone());
         let orders = loader::<Order>(caller.clone(), process.clone());
         let users = loader::<User>(caller.clone(), process.clone());

@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     graphql::{Executed, GraphQl, Operation},
     http::headers::request_headers,
+    limits::CallLimits,
 };
 
 /// The media type of the specification of GraphQL over HTTP.
@@ -56,13 +57,14 @@ struct PersistedQuery {
 
 async fn execute(State(graphql): State<GraphQl>, request: Request) -> Result<Response, Problem> {
     let headers = request_headers(request.headers(), request.extensions().get::<ConnectInfo<SocketAddr>>());
+    let limits = request.extensions().get::<CallLimits>().cloned();
     let media_type = media_type(request.headers());
     let Json(body) = Json::<Value>::from_request(request, &()).await?;
     let operation = match operation(body) {
         Ok(operation) => operation,
         Err((code, message)) => return Ok(answer(StatusCode::BAD_REQUEST, media_type, &refusal(code, &message))),
     };
-    Ok(match graphql.execute(operation, &headers).await {
+    Ok(match graphql.execute(operation, &headers, limits).await {
         Executed::Answered(response) => answer(StatusCode::OK, media_type, &json!(response)),
         Executed::Refused(errors) => answer(StatusCode::BAD_REQUEST, media_type, &errors_alone(&errors)),
         Executed::TimedOut(error) => {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use agora_api::{Route, RouteClass};
+use agora_api::{Route, RouteClass, gateway::routes::GRAPHQL};
 use agora_web::{Identity, Problem};
 use axum::{
     extract::{ConnectInfo, Request},
@@ -35,6 +35,27 @@ const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 pub struct LimitLayer {
     limits: RateLimits,
     trusted_proxies: u8,
+}
+
+/// Counts what a client makes the gateway call for one request, as if the client had called it. In the extensions of a
+/// request of GraphQL.
+#[derive(Clone, Debug)]
+pub struct CallLimits {
+    limits: RateLimits,
+    client: Client,
+}
+
+impl CallLimits {
+    /// Counts a call of a route of this class. Browsing is not counted: the request itself is.
+    pub async fn count(&self, class: RouteClass) -> Result<(), Problem> {
+        if class == RouteClass::Browsing {
+            return Ok(());
+        }
+        match self.limits.take(class, self.client).await {
+            Some(standing) if !standing.allowed => Err(refused(&standing)),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -84,8 +105,12 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let client = self.layer.client(&mut request);
+        let route = request.extensions().get::<Route>().copied();
+        if route == Some(GRAPHQL) {
+            request.extensions_mut().insert(CallLimits { limits: self.layer.limits.clone(), client });
+        }
         // A path that no route has is for browsing.
-        let class = request.extensions().get::<Route>().map_or(RouteClass::Browsing, |route| route.class);
+        let class = route.map_or(RouteClass::Browsing, |route| route.class);
         // The service that is ready is the one to call; the clone takes its place.
         let fresh = self.clone();
         let Self { mut inner, layer } = mem::replace(self, fresh);
