@@ -1,4 +1,4 @@
-//! Changes of the catalog, and of what orders may use; for administrators. The services refuse them to others.
+//! Changes of the catalog, and of what orders may use; for the staff. The services refuse them to others.
 
 use agora_api::{Route, catalog, order};
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};

@@ -106,7 +106,7 @@ impl DemoMutation {
         Some(call.body(&preferences).json().await)
     }
 
-    /// Creates a product with its stock; for administrators.
+    /// Creates a product with its stock; for the role `catalog`.
     #[graphql(complexity = "cost::change(child_complexity)")]
     async fn add_product(&self, context: &Context<'_>, input: CreateProductInput) -> Answer<Product> {
         let body = match new_product(&input) {

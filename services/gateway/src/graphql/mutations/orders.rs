@@ -130,38 +130,38 @@ impl OrderMutation {
         Some(caller(context).command(context, payment::routes::CONFIRM, [&id]).json().await)
     }
 
-    /// Advances an order to `processing`, `shipped`, `completed` or `cancelled`; for administrators.
+    /// Advances an order to `processing`, `shipped`, `completed` or `cancelled`; for the role `warehouse`.
     #[graphql(complexity = "cost::change(child_complexity)")]
     async fn advance_order(&self, context: &Context<'_>, id: ID, status: String) -> Answer<Order> {
         let body = json!({ "status": status });
         Some(caller(context).command(context, order::routes::ADVANCE, [&id]).body(&body).json().await)
     }
 
-    /// Adds a parcel with units of an order; for administrators.
+    /// Adds a parcel with units of an order; for the role `warehouse`.
     #[graphql(complexity = "cost::change(child_complexity)")]
     async fn ship_order(&self, context: &Context<'_>, id: ID, input: ShipmentInput) -> Answer<Order> {
         Some(caller(context).command(context, order::routes::SHIP, [&id]).body(&input).json().await)
     }
 
-    /// Marks a parcel as delivered; for administrators.
+    /// Marks a parcel as delivered; for the role `warehouse`.
     #[graphql(complexity = "cost::change(child_complexity)")]
     async fn deliver_shipment(&self, context: &Context<'_>, order_id: ID, id: ID) -> Answer<Order> {
         Some(caller(context).command(context, order::routes::DELIVER, [&order_id, &id]).json().await)
     }
 
-    /// Accepts a return; for administrators.
+    /// Accepts a return; for support.
     #[graphql(complexity = "cost::change(child_complexity)")]
     async fn accept_return(&self, context: &Context<'_>, order_id: ID, id: ID) -> Answer<Order> {
         Some(caller(context).command(context, order::routes::ACCEPT_RETURN, [&order_id, &id]).json().await)
     }
 
-    /// Rejects a return; for administrators.
+    /// Rejects a return; for support.
     #[graphql(complexity = "cost::change(child_complexity)")]
     async fn reject_return(&self, context: &Context<'_>, order_id: ID, id: ID) -> Answer<Order> {
         Some(caller(context).command(context, order::routes::REJECT_RETURN, [&order_id, &id]).json().await)
     }
 
-    /// Records that the units of a return arrived, which refunds their price; for administrators.
+    /// Records that the units of a return arrived, which refunds their price; for the role `warehouse`.
     #[graphql(complexity = "cost::change(child_complexity)")]
     async fn receive_return(&self, context: &Context<'_>, order_id: ID, id: ID, resellable: bool) -> Answer<Order> {
         let body = json!({ "resellable": resellable });
@@ -169,20 +169,20 @@ impl OrderMutation {
         Some(call.body(&body).json().await)
     }
 
-    /// Refunds a payment in full or in part; for administrators.
+    /// Refunds a payment in full or in part; for the role `finance`.
     #[graphql(complexity = "cost::change(child_complexity)")]
     async fn refund_payment(&self, context: &Context<'_>, input: RefundInput) -> Answer<Refund> {
         Some(caller(context).command(context, payment::routes::REFUND, []).body(&input).json().await)
     }
 
-    /// Captures an authorised payment, or a part of it; for administrators.
+    /// Captures an authorised payment, or a part of it; for the role `finance`.
     #[graphql(complexity = "cost::change(child_complexity)")]
     async fn capture_payment(&self, context: &Context<'_>, id: ID, amount: Option<MoneyInput>) -> Answer<Payment> {
         let body = json!({ "amount": amount });
         Some(caller(context).command(context, payment::routes::CAPTURE, [&id]).body(&body).json().await)
     }
 
-    /// Voids a payment that is not captured; for administrators.
+    /// Voids a payment that is not captured; for the role `finance`.
     #[graphql(complexity = "cost::change(child_complexity)")]
     async fn void_payment(&self, context: &Context<'_>, id: ID) -> Answer<Payment> {
         Some(caller(context).command(context, payment::routes::VOID_UNCAPTURED, [&id]).json().await)

@@ -131,7 +131,7 @@ impl ShoppingMutation {
         Some(caller(context).command(context, recommendation::routes::VOTE, []).body(&body).json().await)
     }
 
-    /// Creates a notification of a user; for administrators.
+    /// Creates a notification of a user; for support.
     #[graphql(complexity = "cost::change(child_complexity)")]
     async fn create_notification(&self, context: &Context<'_>, input: NotificationInput) -> Answer<Notification> {
         Some(caller(context).command(context, notification::routes::CREATE, []).body(&input).json().await)

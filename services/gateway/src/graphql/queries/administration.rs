@@ -1,4 +1,4 @@
-//! The queries of administrators. The services refuse them to others.
+//! The queries of the staff. The services refuse them to others.
 
 use agora_api::{Route, catalog, notification, order, payment, user};
 use async_graphql::{Context, ID, Object};

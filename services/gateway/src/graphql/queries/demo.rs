@@ -23,13 +23,13 @@ pub struct DemoQuery;
 
 #[Object]
 impl DemoQuery {
-    /// The newest users; for administrators.
+    /// The newest users; for support.
     #[graphql(complexity = "cost::page(ITEMS, child_complexity)")]
     async fn fetch_all_users(&self, context: &Context<'_>) -> Answer<Vec<User>> {
         Some(list(caller(context), user::routes::LIST_ALL).await.map(|UserPage { items, .. }| items))
     }
 
-    /// A user: the client itself, or any for administrators.
+    /// A user: the client itself, or any for support.
     #[graphql(complexity = "cost::call(child_complexity)")]
     async fn fetch_user_by_id(&self, context: &Context<'_>, #[graphql(name = "_id")] id: ID) -> Answer<User> {
         Some(caller(context).call(user::routes::READ, [&id]).json().await)
@@ -45,13 +45,13 @@ impl DemoQuery {
         Some(caller(context).call(catalog::routes::READ, [&id]).json().await)
     }
 
-    /// The newest orders of all users; for administrators.
+    /// The newest orders of all users; for the staff.
     #[graphql(complexity = "cost::page(ITEMS, child_complexity)")]
     async fn fetch_all_orders(&self, context: &Context<'_>) -> Answer<Vec<Order>> {
         Some(list(caller(context), order::routes::LIST_ALL).await.map(|OrderPage { items, .. }| items))
     }
 
-    /// An order of the client, or any for administrators.
+    /// An order of the client, or any for the staff.
     #[graphql(complexity = "cost::call(child_complexity)")]
     async fn fetch_orders_by_id(&self, context: &Context<'_>, id: ID) -> Answer<Order> {
         Some(caller(context).call(order::routes::READ, [&id]).json().await)

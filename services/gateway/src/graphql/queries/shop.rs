@@ -208,7 +208,7 @@ impl AccountQuery {
         Some(caller(context).call(order::routes::LIST, []).page(limit, cursor).json().await)
     }
 
-    /// An order of the client, or any for administrators.
+    /// An order of the client, or any for the staff.
     #[graphql(complexity = "cost::call(child_complexity)")]
     async fn order(&self, context: &Context<'_>, id: ID) -> Answer<Order> {
         Some(caller(context).call(order::routes::READ, [&id]).json().await)
@@ -227,7 +227,7 @@ impl AccountQuery {
         Some(call.page(limit, cursor).json().await)
     }
 
-    /// A payment of the client, or any for administrators.
+    /// A payment of the client, or any for support and finance.
     #[graphql(complexity = "cost::call(child_complexity)")]
     async fn payment(&self, context: &Context<'_>, id: ID) -> Answer<Payment> {
         Some(caller(context).call(payment::routes::READ, [&id]).json().await)

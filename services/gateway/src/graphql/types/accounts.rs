@@ -9,7 +9,7 @@ use crate::graphql::{
     scalars::{DateTime, Long},
 };
 
-/// A user as the user and administrators see it.
+/// A user as the user and support see it.
 #[derive(Clone, Deserialize, SimpleObject)]
 #[graphql(complex)]
 #[serde(rename_all = "camelCase")]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::graphql::scalars::{DateTime, Long};
 
-/// A notification as its user and administrators see it.
+/// A notification as its user and support see it.
 #[derive(Clone, Deserialize, SimpleObject)]
 #[serde(rename_all = "camelCase")]
 pub struct Notification {

@@ -15,7 +15,7 @@ use crate::graphql::{
     scalars::{DateTime, Long, Money},
 };
 
-/// An order as its owner and administrators see it.
+/// An order as its owner and the staff see it.
 #[derive(Clone, Deserialize, SimpleObject)]
 #[graphql(complex)]
 #[serde(rename_all = "camelCase")]
@@ -62,7 +62,7 @@ impl Order {
         &self.id
     }
 
-    /// Who placed it; for administrators.
+    /// Who placed it; for support.
     async fn user(&self, context: &Context<'_>) -> Answer<User> {
         linked(context, &self.user_id).await
     }

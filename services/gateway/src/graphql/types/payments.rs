@@ -10,7 +10,7 @@ use crate::graphql::{
     scalars::{DateTime, Money},
 };
 
-/// A payment as its payer and administrators see it.
+/// A payment as its payer and the staff see it.
 #[derive(Clone, Deserialize, SimpleObject)]
 #[graphql(complex)]
 #[serde(rename_all = "camelCase")]
