@@ -109,7 +109,7 @@ mod tests {
         let of_another_cart = NewGuestCart { id: CartId::new(Uuid::from_u128(8)), ..cart };
         assert_eq!(old.derive_again(&key, &of_another_cart), None);
         assert_ne!(new.derive(&key, id).unwrap().0, token);
-        // Without a key no token is made that anybody could compute.
+        // Without a key no token is derived: every client could compute it.
         let none = GuestTokens::new(WatchedSecret::fixed(r#"{"calls": {}}"#));
         assert!(none.derive(&key, id).is_err() && none.derive_again(&key, &cart).is_none());
     }
