@@ -12,8 +12,10 @@ mod persisted;
 mod queries;
 mod scalars;
 mod schema;
+mod subscriptions;
 mod types;
 
 pub use execution::{Executed, GraphQl, Operation, Settings};
 pub use persisted::{ListFault, PersistedDocuments, sha256};
 pub use schema::sdl;
+pub use subscriptions::{Feed, Operations};

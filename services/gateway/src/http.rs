@@ -5,6 +5,7 @@ mod content_policy;
 mod fallbacks;
 mod front;
 mod graphql;
+mod graphql_socket;
 mod headers;
 mod proxy;
 mod streams;
@@ -58,7 +59,8 @@ pub fn router(upstreams: Upstreams, front: Front) -> Router {
         LegacyAliases::Disabled => Routes::new(),
     };
     let cors = headers::cors(&origins);
-    let graphql = graphql::routes(GraphQl::new(graphql, upstreams.clone(), process.clone()));
+    let graphql = GraphQl::new(graphql, upstreams.clone(), process.clone());
+    let graphql = graphql::routes(graphql, hub.clone(), origins.clone(), process.clone());
     let own = front::routes().merge(streams::routes(hub, origins, process)).merge(graphql);
     let routes = own.merge(proxy::routes().with_state(upstreams)).merge(aliases);
     let settings = PortSettings {

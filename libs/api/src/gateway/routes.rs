@@ -16,6 +16,8 @@ routes! {
         /// A request of GraphQL. A token may be absent or expired: products are public, and a client must be able to log in
         /// again.
         GRAPHQL in Browsing = Post "/graphql" Optional, BODY_BYTES_MAX;
+        /// Subscriptions of GraphQL, over a WebSocket.
+        GRAPHQL_SOCKET = Get "/graphql" User;
         /// The user's events as they happen, as server-sent events.
         EVENTS = Get "/api/v1/events" User;
         /// The user's events as they happen, over a WebSocket.

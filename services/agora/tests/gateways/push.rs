@@ -122,6 +122,37 @@ async fn gw18_every_replica_sends_a_user_their_events_and_no_other_users() {
 }
 
 #[tokio::test]
+async fn gw18_a_subscription_of_graphql_gets_the_orders_of_its_user_alone() {
+    const PAGE: &str = "https://shop.example";
+    let shop = Pushing::open("gw18-graphql").await;
+    let (gateway, token) = (shop.start().await, shop.shop.token(1));
+    let mut socket = Socket::try_graphql(&gateway, &token, PAGE).await.unwrap();
+    socket.send(r#"{"type": "connection_init"}"#).await;
+    assert_eq!(socket.next().await.unwrap(), json!({ "type": "connection_ack" }));
+    let orders = r#"{"type": "subscribe", "id": "a", "payload": {
+        "query": "subscription { orders { event number total { amount } } }"}}"#;
+    socket.send(orders).await;
+    socket.send(r#"{"type": "subscribe", "id": "b", "payload": {"query": "{ me { id } }"}}"#).await;
+    let refused = socket.next().await.unwrap();
+    assert_eq!((&refused["type"], &refused["id"]), (&json!("next"), &json!("b")));
+    assert_eq!(refused["payload"]["errors"][0]["extensions"]["code"], "NOT_A_SUBSCRIPTION");
+    assert_eq!(socket.next().await.unwrap(), json!({ "type": "complete", "id": "b" }));
+
+    shop.publish(id(1), 2, 1).await;
+    shop.publish(id(2), 1, 1).await;
+    let update = socket.next().await.unwrap();
+    assert_eq!((&update["type"], &update["id"]), (&json!("next"), &json!("a")));
+    let order = json!({ "event": "order.paid", "number": "A-1000001", "total": { "amount": 1999 } });
+    assert_eq!(update["payload"]["data"], json!({ "orders": order }));
+    until("its operations share one stream", async || shop.shop.metric(&gateway, OPEN).await == 1).await;
+
+    socket.send("hello").await;
+    assert_eq!(socket.next().await.unwrap_err(), Some(1002), "no message of the protocol");
+    assert_eq!(Socket::try_graphql(&gateway, "forged", PAGE).await.err().unwrap(), 401);
+    assert_eq!(Socket::try_graphql(&gateway, &token, "https://evil.example").await.err().unwrap(), 403);
+}
+
+#[tokio::test]
 async fn gw18_a_client_goes_on_after_its_last_event_at_any_replica_or_gets_a_reset() {
     let shop = Pushing::open("gw18-resume").await;
     let (first, second) = (shop.start().await, shop.start().await);

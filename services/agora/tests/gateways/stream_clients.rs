@@ -92,18 +92,34 @@ impl Socket {
         origin: &str,
         receive_buffer: Option<u32>,
     ) -> Result<Self, StatusCode> {
+        let (path, protocol) = (format!("/ws{query}"), "agora.events.v1");
+        Self::handshake(gateway, (&path, protocol), token, origin, receive_buffer).await
+    }
+
+    /// A connection for subscriptions of GraphQL. The status of a refused handshake is the error.
+    pub async fn try_graphql(gateway: &Gateway, token: &str, origin: &str) -> Result<Self, StatusCode> {
+        Self::handshake(gateway, ("/graphql", "graphql-transport-ws"), token, origin, None).await
+    }
+
+    async fn handshake(
+        gateway: &Gateway,
+        (path, protocol): (&str, &str),
+        token: &str,
+        origin: &str,
+        receive_buffer: Option<u32>,
+    ) -> Result<Self, StatusCode> {
         let socket = TcpSocket::new_v4().unwrap();
         if let Some(bytes) = receive_buffer {
             socket.set_recv_buffer_size(bytes).unwrap();
         }
         let tcp = socket.connect(gateway.address.parse().unwrap()).await.unwrap();
-        let mut request = format!("ws://{}/ws{query}", gateway.address).into_client_request().unwrap();
-        let protocols = format!("agora.events.v1, bearer.{token}");
+        let mut request = format!("ws://{}{path}", gateway.address).into_client_request().unwrap();
+        let protocols = format!("{protocol}, bearer.{token}");
         request.headers_mut().insert("sec-websocket-protocol", protocols.parse().unwrap());
         request.headers_mut().insert("origin", origin.parse().unwrap());
         match timeout(PATIENCE, client_async(request, tcp)).await.expect("an answer") {
             Ok((socket, response)) => {
-                assert_eq!(response.headers()["sec-websocket-protocol"], "agora.events.v1");
+                assert_eq!(response.headers()["sec-websocket-protocol"], protocol);
                 Ok(Self(socket))
             }
             Err(Error::Http(response)) => Err(response.status()),

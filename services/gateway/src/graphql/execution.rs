@@ -4,8 +4,18 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use agora_chassis::Process;
 use agora_vocab::Ids;
-use async_graphql::{Request, Response, ServerError, Variables, parser::parse_query};
+use async_graphql::{
+    Extensions, Request, Response, ServerError, Variables,
+    parser::{
+        parse_query,
+        types::{ExecutableDocument, OperationType},
+    },
+};
 use axum::http::HeaderMap;
+use futures::{
+    StreamExt as _, future,
+    stream::{self, BoxStream},
+};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
@@ -16,6 +26,7 @@ use super::{
     loaders::loader,
     persisted::{PersistedDocuments, sha256},
     schema::{ShopSchema, schema},
+    subscriptions::Feed,
     types::{accounts::User, catalog::Product, orders::Order},
 };
 use crate::{
@@ -91,8 +102,8 @@ impl GraphQl {
         Self(Arc::new(Inner { schema: schema(), settings, upstreams, ids, process }))
     }
 
-    /// Executes an operation. `headers`: those that the gateway would send to a service with this request. `limits` count its
-    /// calls of services.
+    /// Executes an operation. `headers`: those that the gateway would send to a service with this request. `limits` count
+    /// its calls of services.
     pub async fn execute(&self, operation: Operation, headers: &HeaderMap, limits: Option<CallLimits>) -> Executed {
         let request = match self.request(operation, headers, limits) {
             Ok(request) => request,
@@ -111,12 +122,7 @@ impl GraphQl {
         limits: Option<CallLimits>,
     ) -> Result<Request, ServerError> {
         let Operation { query, name, variables, hash } = operation;
-        let text = self.document(query, hash)?;
-        let excess = |excess: Excess| request_error(excess.code(), excess.to_string());
-        check_text(&text).map_err(excess)?;
-        let document = parse_query(&text).map_err(|error| with_code(error.into(), "INVALID_QUERY"))?;
-        let introspection = self.0.settings.introspection == Introspection::Enabled;
-        check_document(&document, introspection).map_err(excess)?;
+        let (text, document) = self.read(query, hash)?;
         let Inner { upstreams, ids, process, .. } = &*self.0;
         let caller = Caller::new(upstreams.clone(), ids.clone(), headers, limits);
         let products = loader::<Product>(caller.clone(), process.clone());
@@ -127,6 +133,38 @@ impl GraphQl {
         request.operation_name = name;
         request.set_parsed_query(document);
         Ok(request)
+    }
+
+    /// Executes what a client sends over a connection: its answers, one for each event of the feed that it asks for.
+    pub fn subscribe(&self, sent: Request, feed: Feed) -> BoxStream<'static, Response> {
+        match self.subscription(sent, feed) {
+            Ok(request) => self.0.schema.execute_stream(request).map(answered).boxed(),
+            Err(error) => stream::once(future::ready(Response::from_errors(vec![error]))).boxed(),
+        }
+    }
+
+    fn subscription(&self, sent: Request, feed: Feed) -> Result<Request, ServerError> {
+        let Request { query, operation_name, variables, extensions, .. } = sent;
+        let (text, document) = self.read(Some(query).filter(|query| !query.is_empty()), hash_in(&extensions))?;
+        let mut operations = document.operations.iter();
+        if !operations.all(|(_name, operation)| operation.node.ty == OperationType::Subscription) {
+            return Err(request_error("NOT_A_SUBSCRIPTION", "send queries and changes with POST /graphql"));
+        }
+        let mut request = Request::new(text).variables(variables).data(feed);
+        request.operation_name = operation_name;
+        request.set_parsed_query(document);
+        Ok(request)
+    }
+
+    /// The document, with its text, if it may be validated.
+    fn read(&self, query: Option<String>, hash: Option<String>) -> Result<(String, ExecutableDocument), ServerError> {
+        let text = self.document(query, hash)?;
+        let excess = |excess: Excess| request_error(excess.code(), excess.to_string());
+        check_text(&text).map_err(excess)?;
+        let document = parse_query(&text).map_err(|error| with_code(error.into(), "INVALID_QUERY"))?;
+        let introspection = self.0.settings.introspection == Introspection::Enabled;
+        check_document(&document, introspection).map_err(excess)?;
+        Ok((text, document))
     }
 
     /// The document itself, or the one with the hash, as far as the settings allow it.
@@ -160,6 +198,18 @@ fn executed(mut response: Response) -> Executed {
     // An error without a code is of the value of an argument: the other ones are problems of services.
     response.errors = errors.into_iter().take(ERRORS_MAX).map(|error| with_code(error, "INVALID_ARGUMENT")).collect();
     Executed::Answered(response)
+}
+
+/// An answer to a subscription. Its fields are of the event, so that an error is one of the document.
+fn answered(mut response: Response) -> Response {
+    response.errors = response.errors.into_iter().take(ERRORS_MAX).map(of_validation).collect();
+    response
+}
+
+/// The hash of a persisted document, where Apollo clients send it.
+fn hash_in(extensions: &Extensions) -> Option<String> {
+    let query = extensions.0.get("persistedQuery")?.clone().into_json().ok()?;
+    query["sha256Hash"].as_str().map(str::to_owned)
 }
 
 /// The error of a document that the schema refuses.

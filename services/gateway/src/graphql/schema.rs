@@ -1,11 +1,12 @@
 //! The schema: its roots, and its text in the schema definition language. Must not depend on how a request arrives.
 
-use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions, Schema};
+use async_graphql::{MergedObject, SDLExportOptions, Schema};
 
 use super::{
     cost::COST_MAX,
     mutations::{AccountMutation, CatalogMutation, DemoMutation, OrderMutation, ShoppingMutation},
     queries::{AccountQuery, AdministrationQuery, CatalogQuery, DemoQuery},
+    subscriptions::LiveSubscription,
 };
 
 #[derive(Debug, Default, MergedObject)]
@@ -14,12 +15,12 @@ pub struct Query(DemoQuery, CatalogQuery, AccountQuery, AdministrationQuery);
 #[derive(Debug, Default, MergedObject)]
 pub struct Mutation(DemoMutation, AccountMutation, ShoppingMutation, OrderMutation, CatalogMutation);
 
-/// Order updates and notifications are pushed by other routes.
-pub type ShopSchema = Schema<Query, Mutation, EmptySubscription>;
+/// Queries and changes are executed by requests, subscriptions over connections.
+pub type ShopSchema = Schema<Query, Mutation, LiveSubscription>;
 
 /// The schema with its limit of cost. Errors suggest no names: with introspection off, they would spell out the schema.
 pub fn schema() -> ShopSchema {
-    Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+    Schema::build(Query::default(), Mutation::default(), LiveSubscription)
         .limit_complexity(COST_MAX)
         .disable_suggestions()
         .finish()

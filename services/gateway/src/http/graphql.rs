@@ -1,23 +1,30 @@
 //! `POST /graphql`: a GraphQL request over HTTP. Only JSON is read, which no page of another origin can send without a
-//! preflight; there is no `GET`, and no list of requests in one.
+//! preflight; a `GET` opens a WebSocket for subscriptions and executes nothing, and there is no list of requests in one.
 
 use std::net::SocketAddr;
 
-use agora_api::gateway::routes::GRAPHQL;
-use agora_web::{Json, Problem, Routes};
+use agora_api::gateway::routes::{GRAPHQL, GRAPHQL_SOCKET};
+use agora_chassis::Process;
+use agora_web::{Identity, Json, Problem, Routes};
 use async_graphql::ServerError;
 use axum::{
-    extract::{ConnectInfo, FromRequest as _, Request, State},
+    extract::{
+        ConnectInfo, FromRequest as _, Request, State,
+        ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+    },
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::{graphql_socket, streams};
 use crate::{
+    config::Origins,
     graphql::{Executed, GraphQl, Operation},
     http::headers::request_headers,
     limits::CallLimits,
+    push::Hub,
 };
 
 /// The media type of the specification of GraphQL over HTTP.
@@ -26,8 +33,17 @@ const GRAPHQL_JSON: &str = "application/graphql-response+json";
 /// Seconds after which a request that took too long may be repeated.
 const RETRY_AFTER_S: u16 = 1;
 
-pub fn routes(graphql: GraphQl) -> Routes {
-    Routes::new().on(GRAPHQL, execute).with_state(graphql)
+#[derive(Clone, Debug)]
+struct Api {
+    graphql: GraphQl,
+    hub: Hub,
+    origins: Origins,
+    process: Process,
+}
+
+pub fn routes(graphql: GraphQl, hub: Hub, origins: Origins, process: Process) -> Routes {
+    let routes = Routes::new().on(GRAPHQL, execute).on(GRAPHQL_SOCKET, connect);
+    routes.with_state(Api { graphql, hub, origins, process })
 }
 
 /// The body of a request.
@@ -55,7 +71,7 @@ struct PersistedQuery {
     sha256_hash: String,
 }
 
-async fn execute(State(graphql): State<GraphQl>, request: Request) -> Result<Response, Problem> {
+async fn execute(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
     let headers = request_headers(request.headers(), request.extensions().get::<ConnectInfo<SocketAddr>>());
     let limits = request.extensions().get::<CallLimits>().cloned();
     let media_type = media_type(request.headers());
@@ -64,7 +80,7 @@ async fn execute(State(graphql): State<GraphQl>, request: Request) -> Result<Res
         Ok(operation) => operation,
         Err((code, message)) => return Ok(answer(StatusCode::BAD_REQUEST, media_type, &refusal(code, &message))),
     };
-    Ok(match graphql.execute(operation, &headers, limits).await {
+    Ok(match api.graphql.execute(operation, &headers, limits).await {
         Executed::Answered(response) => answer(StatusCode::OK, media_type, &json!(response)),
         Executed::Refused(errors) => answer(StatusCode::BAD_REQUEST, media_type, &errors_alone(&errors)),
         Executed::TimedOut(error) => {
@@ -73,6 +89,27 @@ async fn execute(State(graphql): State<GraphQl>, request: Request) -> Result<Res
             response
         }
     })
+}
+
+/// Opens a connection for subscriptions, with the rules and limits of the streams of events.
+async fn connect(
+    State(api): State<Api>,
+    identity: Identity,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    let Api { graphql, hub, origins, process } = api;
+    let upgrade = streams::allowed(upgrade, &headers, &origins)?;
+    let upgrade = graphql_socket::limited(upgrade).protocols([graphql_socket::PROTOCOL]);
+    if upgrade.selected_protocol().is_none() {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "UNSUPPORTED_PROTOCOL")
+            .detail(format!("offer the protocol {} of GraphQL over a WebSocket", graphql_socket::PROTOCOL)));
+    }
+    let subscription = hub.subscribe(&identity, None).map_err(streams::refused)?;
+    // Tracked, so that a process that ends waits for the close codes.
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        process.track(graphql_socket::serve(socket, subscription, graphql));
+    }))
 }
 
 /// The code and the message of the refusal of a body that is no request.

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use agora_api::gateway::routes::{EVENTS, WEB_SOCKET};
+use agora_api::gateway::routes::{EVENTS, GRAPHQL_SOCKET, WEB_SOCKET};
 use agora_chassis::{LongLived, Process};
 use agora_web::{Identity, Problem, Query, Routes};
 use axum::{
@@ -105,20 +105,30 @@ async fn open_web_socket(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    let upgrade = upgrade.map_err(|rejection| {
-        Problem::new(StatusCode::UPGRADE_REQUIRED, "UPGRADE_REQUIRED")
-            .detail(format!("connect with a WebSocket: {}", rejection.body_text()))
-            .header(header::UPGRADE, HeaderValue::from_static("websocket"))
-    })?;
-    if !is_allowed(&headers, &streams.origins) {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "ORIGIN_NOT_ALLOWED")
-            .detail("pages of this origin may not connect: spec.exposure.corsOrigins lists those that may"));
-    }
+    let upgrade = allowed(upgrade, &headers, &streams.origins)?;
     let subscription = streams.subscribe(&identity, &query, &headers)?;
     let process = streams.process;
     let upgrade = web_socket::limited(upgrade).protocols([PROTOCOL]);
     // Tracked, so that a process that ends waits for the close codes.
     Ok(upgrade.on_upgrade(move |socket| async move { process.track(web_socket::serve(socket, subscription)) }))
+}
+
+/// The upgrade to a WebSocket, if a page of this origin may open one.
+pub fn allowed(
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    headers: &HeaderMap,
+    origins: &Origins,
+) -> Result<WebSocketUpgrade, Problem> {
+    let upgrade = upgrade.map_err(|rejection| {
+        Problem::new(StatusCode::UPGRADE_REQUIRED, "UPGRADE_REQUIRED")
+            .detail(format!("connect with a WebSocket: {}", rejection.body_text()))
+            .header(header::UPGRADE, HeaderValue::from_static("websocket"))
+    })?;
+    if !is_allowed(headers, origins) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "ORIGIN_NOT_ALLOWED")
+            .detail("pages of this origin may not connect: spec.exposure.corsOrigins lists those that may"));
+    }
+    Ok(upgrade)
 }
 
 impl Streams {
@@ -149,7 +159,8 @@ fn last_event(query: &StreamQuery, headers: &HeaderMap) -> Result<Option<Cursor>
     text.parse().map(Some).map_err(wrong)
 }
 
-fn refused(refused: Refused) -> Problem {
+/// The answer where there is no stream.
+pub fn refused(refused: Refused) -> Problem {
     match refused {
         Refused::User => Problem::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_STREAMS")
             .detail("the account has as many streams as an account may have: close one of them")
@@ -173,7 +184,7 @@ fn is_allowed(headers: &HeaderMap, Origins(origins): &Origins) -> bool {
 
 /// A token that a client of the WebSocket offers as a protocol, put where all others have it.
 pub fn token_of_protocol(mut request: Request) -> Request {
-    if request.uri().path() != WEB_SOCKET.path {
+    if ![WEB_SOCKET.path, GRAPHQL_SOCKET.path].contains(&request.uri().path()) {
         return request;
     }
     let headers = request.headers_mut();

@@ -10,9 +10,9 @@ use crate::push::{EndReason, Item, Subscription};
 /// Largest message of a client, in bytes: it has nothing to say but pings.
 const MESSAGE_BYTES_MAX: usize = 1 << 10;
 /// Bytes that are read at once.
-const READ_BUFFER_BYTES: usize = 1 << 10;
+pub const READ_BUFFER_BYTES: usize = 1 << 10;
 /// Time for a client to take the last message and the close code.
-const CLOSE_MAX: Duration = Duration::from_secs(2);
+pub const CLOSE_MAX: Duration = Duration::from_secs(2);
 /// Close code for a client that sends messages (RFC 6455, 7.4.1: a violation of the policy).
 const POLICY_VIOLATION: u16 = 1008;
 
@@ -73,6 +73,7 @@ fn message(item: &Item) -> Message {
     }
 }
 
-fn frame(reason: EndReason) -> CloseFrame {
+/// The close that says why a stream ends.
+pub fn frame(reason: EndReason) -> CloseFrame {
     CloseFrame { code: reason.close_code(), reason: Utf8Bytes::from_static(reason.text()) }
 }

@@ -459,7 +459,8 @@ async fn gw4_the_checks_of_graphql_cop_find_nothing() {
     refused(&introspecting(&upstream).ask(&circle).await, "QUERY_TOO_DEEP");
     // Queries and mutations by GET, and a page to type them in.
     for path in ["/graphql?query={__typename}", "/graphql?query=mutation%20cop%20{__typename}", "/graphql"] {
-        gateway.app.get(path).header("accept", "text/html").with(&gateway.token()).await.expect(405);
+        let answer = gateway.app.get(path).header("accept", "text/html").with(&gateway.token()).await.expect(426);
+        assert_eq!(answer.body["code"], "UPGRADE_REQUIRED", "a GET opens a WebSocket alone");
     }
     for path in ["/graphiql", "/playground", "/console", "/altair", "/graphql/console"] {
         gateway.app.get(path).await.expect(404);
