@@ -3,7 +3,6 @@
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
     body::{Body, Bytes, HttpBody},
     extract::ConnectInfo,
     http::{HeaderValue, Request, StatusCode, Version, header},
@@ -28,6 +27,9 @@ use crate::{
     refusal,
     request_body::RequestBody,
     request_head,
+    server::Site,
+    socket::Socket,
+    tls::ServerTls,
 };
 
 /// How long a connection may stay without a complete request head before the server closes it: at its start, and
@@ -42,6 +44,11 @@ const STREAMS_MAX: u32 = 100;
 const STREAM_WINDOW_BYTES: u32 = 64 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 256 << 10;
 
+/// Most streams of an HTTP/2 connection that its client has reset and that were not noticed yet, and that were reset because
+/// of faults of the client; one more ends the connection (CVE-2023-44487).
+const PENDING_RESETS_MAX: usize = 20;
+const FAULTY_STREAMS_MAX: usize = 64;
+
 /// Most bytes of a response that wait for an HTTP/2 client.
 const SEND_BUFFER_BYTES_MAX: usize = 64 << 10;
 
@@ -55,7 +62,7 @@ const AGED_MAX: Duration = Duration::from_mins(1);
 #[derive(Clone)]
 pub(crate) struct Context {
     pub peer: SocketAddr,
-    pub router: Router,
+    pub site: Site,
     pub process: Process,
     /// Age at which a connection is replaced. That of each connection lies within a fifth of it.
     pub age: Duration,
@@ -76,6 +83,7 @@ macro_rules! finish {
 /// none of this port any more.
 pub(crate) async fn serve(tcp: Arc<TcpStream>, context: Context, slot: Slot, stop: CancellationToken) {
     let (state, place, age) = (slot.connection.clone(), slot.place(), age_of(slot.number(), context.age));
+    let tls = context.site.tls.clone();
     let service = service_fn(move |request| {
         answer(request_head::unshared(request), context.clone(), state.clone(), place.clone())
     });
@@ -85,13 +93,12 @@ pub(crate) async fn serve(tcp: Arc<TcpStream>, context: Context, slot: Slot, sto
     let cut = slot.connection.until_cut();
     tokio::pin!(timer, shed, stopped, cut);
     let gives_way = future::select(shed.as_mut(), future::select(stopped.as_mut(), timer.as_mut()));
-    let Some(version) = version_unless(gives_way, &tcp).await else { return };
-    let Some(tcp) = slot.connection.read(tcp) else { return };
-    let tcp = TokioIo::new(tcp);
+    let Some((socket, version)) = open_unless(gives_way, tcp, &slot.connection, tls).await else { return };
+    let socket = TokioIo::new(socket);
     let served = if version == Version::HTTP_2 {
-        Either::Right(http2_builder().serve_connection(tcp, service))
+        Either::Right(http2_builder().serve_connection(socket, service))
     } else {
-        Either::Left(http1_builder().serve_connection(tcp, service).with_upgrades())
+        Either::Left(http1_builder().serve_connection(socket, service).with_upgrades())
     };
     tokio::pin!(served);
     let mut phase = Phase::Beginning;
@@ -174,14 +181,34 @@ fn age_of(number: u64, age: Duration) -> Duration {
     age * 4 / 5 + Duration::from_millis(spread_ms.saturating_mul(fraction) >> 32)
 }
 
-/// The version of HTTP of a new connection; `None` if it ended, or had to give way, before it began.
-async fn version_unless<T>(gives_way: impl Future<Output = T>, tcp: &TcpStream) -> Option<Version> {
+/// The socket of a new connection and its version of HTTP; `None` if it ended, or had to give way, before it began.
+async fn open_unless<T>(
+    gives_way: impl Future<Output = T>,
+    tcp: Arc<TcpStream>,
+    connection: &Connection,
+    tls: Option<ServerTls>,
+) -> Option<(Socket, Version)> {
     tokio::select! {
         biased;
-        version = version(tcp) => {
-            version.inspect_err(|error| tracing::debug!(%error, "a connection ended before it began")).ok()
+        opened = open(tcp, connection, tls) => {
+            opened.inspect_err(|error| tracing::debug!(%error, "a connection ended before it began")).ok()
         }
         _ = gives_way => None,
+    }
+}
+
+/// Waits for the first bytes, and for the handshake of TLS.
+async fn open(
+    tcp: Arc<TcpStream>,
+    connection: &Connection,
+    tls: Option<ServerTls>,
+) -> io::Result<(Socket, Version)> {
+    let version = version(&tcp).await?;
+    let tcp = connection.read(tcp).ok_or_else(|| io::Error::other("the socket has another owner"))?;
+    match tls {
+        // Boxed, so that connections without encryption do not reserve memory for it.
+        Some(tls) => Box::pin(tls.accept(tcp)).await,
+        None => Ok((Socket::Plain(tcp), version)),
     }
 }
 
@@ -213,6 +240,8 @@ fn http2_builder() -> http2::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(HEAD_BYTES_MAX)
         .max_concurrent_streams(STREAMS_MAX)
+        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+        .max_local_error_reset_streams(FAULTY_STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
@@ -227,13 +256,14 @@ async fn answer(
     connection: Arc<Connection>,
     place: Place,
 ) -> Result<Response<impl HttpBody<Data = Bytes, Error = axum::Error>>, Infallible> {
-    let Context { peer, router, process, .. } = context;
+    let Context { peer, site, process, .. } = context;
     let version = request.version();
-    let busy = connection.begin(version == Version::HTTP_2);
+    let (busy, unanswered) = (connection.begin(version == Version::HTTP_2), connection.unanswered());
     let mut request = RequestBody::of(request).map(Body::new);
     request.extensions_mut().insert(ConnectInfo(peer));
     let shed = connection.is_shed();
-    let mut response = if shed { refusal::response() } else { router.oneshot(request).await? };
+    let mut response = if shed { refusal::response() } else { site.router.oneshot(request).await? };
+    unanswered.answered();
     let long_lived = response.extensions_mut().remove::<LongLived>();
     let closes = shed || process.shutting_down() || connection.is_aged() || long_lived.is_some();
     // That of an upgrade says so in this header.

@@ -20,6 +20,10 @@ use tokio_util::sync::CancellationToken;
 /// connected, or that has just read a response, may be on its way.
 const IDLE_MIN: Duration = Duration::from_millis(100);
 
+/// Requests of a connection whose client may go before the response begins. Each costs its work, and none of the streams that
+/// an HTTP/2 client may have at a time: by resetting each at once it could have any number of them done.
+pub(crate) const ABANDONED_MAX: u32 = 256;
+
 /// How many connections a port has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionLimits {
@@ -56,6 +60,7 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Connection {
     requests: AtomicU32,
+    abandoned: AtomicU32,
     begun: AtomicBool,
     http2: AtomicBool,
     aged: AtomicBool,
@@ -86,6 +91,10 @@ pub(crate) struct Place {
 /// A request under way; its connection is not idle until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Busy(Arc<Connection>);
+
+/// A request without a response; it counts as abandoned if this is dropped before [`Unanswered::answered`].
+#[derive(Debug)]
+pub(crate) struct Unanswered(Option<Arc<Connection>>);
 
 /// Why there is no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,6 +239,7 @@ impl Connection {
     fn new(started: Instant) -> Self {
         let connection = Self {
             requests: AtomicU32::new(0),
+            abandoned: AtomicU32::new(0),
             begun: AtomicBool::new(false),
             http2: AtomicBool::new(false),
             aged: AtomicBool::new(false),
@@ -250,6 +260,19 @@ impl Connection {
         self.http2.store(http2, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::SeqCst);
         Busy(self.clone())
+    }
+
+    /// Notes that a request waits for its response.
+    pub fn unanswered(self: &Arc<Self>) -> Unanswered {
+        Unanswered(Some(self.clone()))
+    }
+
+    /// Closes the connection when its client has abandoned too many requests.
+    fn abandon(&self) {
+        if self.abandoned.fetch_add(1, Ordering::Relaxed) == ABANDONED_MAX {
+            metrics::counter!("http_connection_cut_total", "reason" => "abandoned").increment(1);
+            self.cut();
+        }
     }
 
     /// Whether a request has come.
@@ -339,6 +362,20 @@ impl Connection {
 
     fn now_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Unanswered {
+    pub fn answered(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            connection.abandon();
+        }
     }
 }
 

@@ -27,8 +27,10 @@ mod run;
 mod server;
 mod settings;
 pub mod shutdown_signal;
+mod socket;
 mod span_fields;
 pub mod telemetry;
+mod tls;
 pub mod trace;
 mod watched;
 
@@ -45,6 +47,7 @@ pub use routers::Routers;
 pub use run::{Ports, Service, Started, Timing, run};
 pub use server::bind;
 pub use settings::{Fault, Faults, Reader, names_read, settings, settings_from};
+pub use tls::{ServerTls, TlsFault, TlsFiles, TlsPort};
 pub use watched::{WatchedFile, WatchedSecret};
 
 /// Any error, for ports whose failures have no closed list.

@@ -20,6 +20,7 @@ use crate::{
     pauses::Pauses,
     readiness::{Dependency, Gate, Readiness, Report, Waiting},
     routers::{Routers, Started},
+    tls::TlsPort,
 };
 
 /// First and longest pause before a supervised task is started again.
@@ -41,6 +42,7 @@ struct Shared {
     readiness: Readiness,
     heartbeats: Heartbeats,
     started: Started,
+    tls_ports: Mutex<BTreeMap<&'static str, TlsPort>>,
     notes: Mutex<BTreeMap<&'static str, String>>,
     flags: Flags,
     clock: Arc<dyn Clock>,
@@ -68,6 +70,7 @@ impl Process {
             readiness: Readiness::default(),
             heartbeats: Heartbeats::default(),
             started: Started::default(),
+            tls_ports: Mutex::default(),
             notes: Mutex::default(),
             flags: Flags::default(),
             clock,
@@ -212,6 +215,17 @@ impl Process {
     /// Offers the routers of a service to the others of the process; [`crate::run`] does it for each that it starts.
     pub fn provide(&self, service: &'static str, routers: Routers) {
         self.shared.started.insert(service, routers);
+    }
+
+    /// Serves the public router of this service on a port of its own with TLS, and on its plain port what [`TlsPort::plain`]
+    /// says. Has an effect until the service has started.
+    pub fn terminate_tls(&self, port: TlsPort) {
+        self.shared.tls_ports.lock().unwrap_or_else(PoisonError::into_inner).insert(self.service, port);
+    }
+
+    /// What the service has asked for with [`Process::terminate_tls`].
+    pub(crate) fn take_tls_port(&self) -> Option<TlsPort> {
+        self.shared.tls_ports.lock().unwrap_or_else(PoisonError::into_inner).remove(self.service)
     }
 
     /// Fails readiness while everything else goes on.

@@ -3,7 +3,6 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
-use axum::Router;
 use futures::future::{BoxFuture, join_all};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -13,10 +12,11 @@ use crate::{
     process::Process,
     readiness::Gate,
     routers::Routers,
-    server,
+    server::{self, Site},
     settings::{Reader, settings},
     shutdown_signal::ShutdownSignal,
     telemetry,
+    tls::TlsPort,
 };
 
 /// The admin port when `ADMIN_PORT` is not set.
@@ -190,7 +190,16 @@ async fn start(process: &Process, services: Vec<Service>) -> anyhow::Result<Vec<
 async fn start_one(service: Service, process: Process, listener: Gate) -> anyhow::Result<Vec<Port>> {
     let (numbers, routers) = (service.start)(process.clone()).await.context(service.name)?;
     process.provide(service.name, routers.clone());
-    let mut ports = vec![Port::bind(&process, "PORT", numbers.public, routers.public)?];
+    let mut ports = match process.take_tls_port() {
+        None => vec![Port::bind(&process, "PORT", numbers.public, routers.public)?],
+        Some(TlsPort { number, tls, plain }) => {
+            let site = Site { router: routers.public, tls: Some(tls) };
+            vec![
+                Port::bind(&process, "PORT", numbers.public, plain)?,
+                Port::bind(&process, "TLS_PORT", number, site)?,
+            ]
+        }
+    };
     if let Some(number) = numbers.internal {
         ports.push(Port::bind(&process, "INTERNAL_PORT", number, routers.internal)?);
     }
@@ -227,12 +236,12 @@ async fn metrics_upkeep(shutdown: CancellationToken) {
 /// A bound port and what it serves.
 struct Port {
     tcp: TcpListener,
-    router: Router,
+    site: Site,
     process: Process,
 }
 
 impl Port {
-    fn bind(process: &Process, variable: &str, number: u16, router: Router) -> anyhow::Result<Self> {
+    fn bind(process: &Process, variable: &str, number: u16, site: impl Into<Site>) -> anyhow::Result<Self> {
         let service = process.service();
         let tcp = server::bind(number).with_context(|| {
             let specific = format!("{}_{variable}", service.to_ascii_uppercase().replace('-', "_"));
@@ -240,11 +249,11 @@ impl Port {
         })?;
         let address = tcp.local_addr().context("a port without an address")?;
         tracing::info!(service, %address, setting = variable, "listening");
-        Ok(Self { tcp, router, process: process.clone() })
+        Ok(Self { tcp, site: site.into(), process: process.clone() })
     }
 
     async fn serve(self, stop: CancellationToken) {
-        server::serve(self.tcp, self.router, self.process, stop).await;
+        server::serve(self.tcp, self.site, self.process, stop).await;
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
     newcomers::{Newcomer, Newcomers, WaitLimits},
     process::Process,
     refusal,
+    tls::ServerTls,
 };
 
 /// Limits of one port.
@@ -62,24 +63,45 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// What a port serves.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    pub router: Router,
+    /// `None`: without encryption.
+    pub tls: Option<ServerTls>,
+}
+
+impl From<Router> for Site {
+    fn from(router: Router) -> Self {
+        Self { router, tls: None }
+    }
+}
+
 /// Serves until `stop`, then accepts no more, finishes the requests under way and returns. While the process is
 /// shutting down, answers on HTTP/1 ask the client to leave the connection.
-pub(crate) async fn serve(listener: TcpListener, router: Router, process: Process, stop: CancellationToken) {
-    serve_within(LIMITS, listener, router, process, stop).await;
+pub(crate) async fn serve(
+    listener: TcpListener,
+    site: impl Into<Site>,
+    process: Process,
+    stop: CancellationToken,
+) {
+    serve_within(LIMITS, listener, site, process, stop).await;
 }
 
 async fn serve_within(
     limits: Limits,
     listener: TcpListener,
-    router: Router,
+    site: impl Into<Site>,
     process: Process,
     stop: CancellationToken,
 ) {
+    let site = site.into();
     let (served, refused) = (TaskTracker::new(), TaskTracker::new());
+    let answer = if site.tls.is_some() { refusal::ALERT } else { refusal::RESPONSE.as_bytes() };
     let refuse = |tcp| {
         metrics::counter!("http_connection_refused_total").increment(1);
         if refused.len() < limits.refusals {
-            refused.spawn(refusal::refuse(tcp));
+            refused.spawn(refusal::refuse(tcp, answer));
         }
     };
     let connections = Connections::new(limits.connections);
@@ -93,7 +115,7 @@ async fn serve_within(
         match decided {
             Some((Newcomer { tcp, peer }, Some(slot))) => {
                 let context =
-                    connection::Context { peer, router: router.clone(), process: process.clone(), age: limits.age };
+                    connection::Context { peer, site: site.clone(), process: process.clone(), age: limits.age };
                 let tcp = slot.connection.watch(tcp);
                 served.spawn(connection::serve(tcp, context, slot, stop.clone()));
             }

@@ -20,6 +20,9 @@ pub use rate_limit::{
 /// Port of `/livez`, `/readyz`, `/metrics` and `/info` in every process.
 pub const ADMIN_PORT: u16 = 9090;
 
+/// Port of the gateway with TLS, where it terminates TLS itself.
+pub const GATEWAY_TLS_PORT: u16 = 3443;
+
 /// A service of the marketplace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Service {
@@ -79,6 +82,13 @@ pub const GATEWAY: Service = Service {
         "GRAPHQL_PERSISTED_DOCUMENTS_FILE",
         "RATE_LIMITS_FILE",
         "TRUSTED_PROXIES",
+        // TLS at the gateway itself, and what it tells browsers of it.
+        "TLS_PORT",
+        "TLS_CERTIFICATE_FILE",
+        "TLS_KEY_FILE",
+        "PUBLIC_URL",
+        "HSTS_MAX_AGE_SECONDS",
+        "HSTS_SUBDOMAINS",
         "USER_URL",
         "CATALOG_URL",
         "CART_URL",
@@ -134,7 +144,7 @@ pub const CATALOG: Service = Service {
     groups: &["catalog"],
     calls: &[],
     behind_gateway: true,
-    env: &["DEFAULT_LANGUAGE", "PROMOTION_INTERVAL_SECONDS", "PROMOTION_TITLE"],
+    env: &["DEFAULT_LANGUAGE", "PROMOTION_INTERVAL_SECONDS", "PROMOTION_TITLE", "ASSET_BASE_URL"],
     cpu_target_percent: 70,
     needed_to_buy: true,
 };
@@ -151,7 +161,7 @@ pub const CART: Service = Service {
     groups: &["cart"],
     calls: &["catalog"],
     behind_gateway: true,
-    env: &["CATALOG_INTERNAL_URL"],
+    env: &["CATALOG_INTERNAL_URL", "ASSET_BASE_URL"],
     cpu_target_percent: 70,
     needed_to_buy: true,
 };
