@@ -82,8 +82,8 @@ macro_rules! finish {
 /// before the connection is closed, so that no request is lost in it. A connection that is upgraded to another protocol is
 /// none of this port any more.
 pub(crate) async fn serve(tcp: Arc<TcpStream>, context: Context, slot: Slot, stop: CancellationToken) {
-    let (state, place, age) = (slot.connection.clone(), slot.place(), age_of(slot.number(), context.age));
-    let tls = context.site.tls.clone();
+    let (state, place, tls) = (slot.connection.clone(), slot.place(), context.site.tls.clone());
+    let age = age_of(slot.number(), context.age);
     let service = service_fn(move |request| {
         answer(request_head::unshared(request), context.clone(), state.clone(), place.clone())
     });

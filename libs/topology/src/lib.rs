@@ -313,6 +313,7 @@ pub const SEARCH: Service = Service {
         "CATALOG_INTERNAL_URL",
         "DATABASE_READ_ADDRESS",
         "DATABASE_READ_LAG_SECONDS_MAX",
+        "ASSET_BASE_URL",
         "ARCHIVE_URL",
         "ARCHIVE_ENDPOINT",
         "ARCHIVE_REGION",

@@ -5,6 +5,7 @@
 
 mod address;
 mod allowance;
+mod asset_base;
 mod card;
 mod client_address;
 mod clock;
@@ -22,6 +23,7 @@ mod variant;
 
 pub use address::{Address, AddressText, Country};
 pub use allowance::{Allowance, Allowances};
+pub use asset_base::AssetBase;
 pub use card::{contains_card_number, looks_like_card_number};
 pub use client_address::{client_address, client_network};
 pub use clock::{Clock, Ids};

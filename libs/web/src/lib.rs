@@ -6,6 +6,7 @@
 mod access_log;
 mod audit_log;
 mod body;
+mod caching;
 mod caller_address;
 mod card;
 mod checks;
@@ -34,6 +35,7 @@ mod verifier;
 
 pub use access_log::AccessLog;
 pub use body::BodyFault;
+pub use caching::tagged_json;
 pub use caller_address::caller_address;
 pub use derived_token::{derived_token, derived_tokens, verify_derived_token};
 pub use detached::{DetachedWork, WORK_TIME_MAX};

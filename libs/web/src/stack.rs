@@ -39,7 +39,7 @@ use self::{
 use crate::{
     access_log::AccessLog,
     audit_log::StaffAction,
-    body, checks,
+    body, caching, checks,
     detached::{DetachedWork, is_detached},
     internal::CallerVerifier,
     problem::Problem,
@@ -247,8 +247,10 @@ where
         // RFC 9110, 15.5.2: a 401 names a challenge.
         response.headers_mut().entry(header::WWW_AUTHENTICATE).or_insert(HeaderValue::from_static("Bearer"));
     }
-    if personal && !response.headers().contains_key(header::CACHE_CONTROL) {
-        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Answers to services pass no cache.
+    if (personal || declared.callers.is_none()) && !response.headers().contains_key(header::CACHE_CONTROL) {
+        let control = caching::control(route, personal, response.status());
+        response.headers_mut().insert(header::CACHE_CONTROL, control);
     }
     response
 }

@@ -22,8 +22,8 @@ mod status;
 pub use archive::{Archive, ArchiveType, S3Archive};
 pub use database::{Database, DatabaseType, ExternalDatabase};
 pub use exposure::{
-    CertificateSecret, Exposure, ExposureTls, ExposureTlsType, ExposureType, IngressOptions, LegacyAliases,
-    PersistedDocuments, RateLimit, RateLimitClass, RateLimitKey,
+    CertificateSecret, Exposure, ExposureTls, ExposureTlsType, ExposureType, Hsts, HstsSubdomains, IngressOptions,
+    LegacyAliases, PersistedDocuments, RateLimit, RateLimitClass, RateLimitKey,
 };
 pub use kafka::{
     ExternalKafka, Kafka, KafkaAuthentication, KafkaAuthenticationType, KafkaCredentials, KafkaType, TopicDefaults,

@@ -133,6 +133,7 @@ fn a_union_accepts_only_the_member_named_by_its_type() {
     check(&tls(json!({"type": "Secret"})), "member");
     check(&tls(json!({"type": "External", "secret": {"name": "x"}})), "member");
     check(&tls(json!({"type": "Secret", "secret": {"name": "x"}})), "");
+    check(&tls(json!({"type": "External", "hsts": {}})), "");
     check(&rejection(&[("/spec/exposure", json!({"type": "Ingress"}))]), "hostnames is required");
     check(&rejection(&[("/spec/exposure", json!({"type": "None", "ingress": {}}))]), "only with type Ingress");
 }

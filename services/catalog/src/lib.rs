@@ -54,7 +54,10 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let store = PgCatalog::new(db.clone(), reads, process.ids(), config.epoch).with_cache(cache.clone());
     // The settings have checked the tag.
     let language = Language::parse(&config.default_language).unwrap_or_default();
-    let service = CatalogService::new(Arc::new(store), process.ids()).with_cache(cache).with_language(language);
+    let service = CatalogService::new(Arc::new(store), process.ids())
+        .with_cache(cache)
+        .with_language(language)
+        .with_assets(config.assets.clone());
 
     agora_outbox::relay(db.clone(), Producer::new(&config.kafka), process);
     agora_outbox::sweep(db.clone(), process);

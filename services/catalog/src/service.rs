@@ -7,7 +7,7 @@ mod variants;
 use std::{collections::BTreeMap, sync::Arc};
 
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{Currency, Ids, ProductId, PromotionId, ReturnId, SellerId};
+use agora_vocab::{AssetBase, Currency, Ids, ProductId, PromotionId, ReturnId, SellerId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -29,6 +29,7 @@ pub struct CatalogService {
     cache: Option<Arc<dyn ProductCache>>,
     /// The language of the products' own names and descriptions.
     language: Language,
+    assets: AssetBase,
 }
 
 /// The result of a quote for a list of product ids.
@@ -72,7 +73,7 @@ pub enum Error {
 impl CatalogService {
     /// Creates the service on this store; `ids` generates the ids of new products.
     pub fn new(store: Arc<dyn CatalogStore>, ids: Arc<dyn Ids>) -> Self {
-        Self { store, ids, cache: None, language: Language::default() }
+        Self { store, ids, cache: None, language: Language::default(), assets: AssetBase::default() }
     }
 
     /// Reads single products through a cache, from which the store must drop what it changes.
@@ -85,6 +86,17 @@ impl CatalogService {
     #[must_use]
     pub fn with_language(self, language: Language) -> Self {
         Self { language, ..self }
+    }
+
+    /// Sets the address of the shop's files.
+    #[must_use]
+    pub fn with_assets(self, assets: AssetBase) -> Self {
+        Self { assets, ..self }
+    }
+
+    /// The address of the shop's files, which pictures of products are shown with.
+    pub const fn assets(&self) -> &AssetBase {
+        &self.assets
     }
 
     /// The language of the products' own names and descriptions.

@@ -1,6 +1,7 @@
 //! HTTP API: the routes of the services, those of the gateway itself, compatibility routes, and the layers of the port.
 
 pub mod compat;
+mod compression;
 mod content_policy;
 mod fallbacks;
 mod front;
@@ -8,6 +9,7 @@ mod graphql;
 mod graphql_socket;
 mod headers;
 mod proxy;
+mod redirect;
 mod streams;
 mod web_socket;
 
@@ -15,8 +17,15 @@ use std::{sync::Arc, time::Duration};
 
 use agora_chassis::Process;
 use agora_web::{AccessLog, PortSettings, Routes, TokenVerifier};
-use axum::{Router, extract::Request};
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderValue, header},
+};
 use tower::util::MapRequestLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+pub use redirect::to_tls;
 
 use crate::{
     clients::upstream::Upstreams,
@@ -39,6 +48,8 @@ pub struct Front {
     pub verifier: TokenVerifier,
     /// Allowed CORS origins.
     pub origins: Origins,
+    /// `Strict-Transport-Security` of every response; `None`: there is none.
+    pub hsts: Option<HeaderValue>,
     /// Whether compatibility routes are served.
     pub legacy_aliases: LegacyAliases,
     /// Settings of the GraphQL API.
@@ -53,7 +64,7 @@ pub struct Front {
 
 /// The whole router with all layers.
 pub fn router(upstreams: Upstreams, front: Front) -> Router {
-    let Front { verifier, origins, legacy_aliases, graphql, limits, hub, process } = front;
+    let Front { verifier, origins, hsts, legacy_aliases, graphql, limits, hub, process } = front;
     let aliases = match legacy_aliases {
         LegacyAliases::Enabled => compat::routes(upstreams.clone(), process.ids()),
         LegacyAliases::Disabled => Routes::new(),
@@ -74,5 +85,6 @@ pub fn router(upstreams: Upstreams, front: Front) -> Router {
     let token_of_protocol = MapRequestLayer::new(streams::token_of_protocol as fn(Request) -> Request);
     // Responses of the port's layer need the headers of the others, errors and preflights included. Requests are counted
     // once the port knows whose they are.
-    inner.layer((headers::SecurityHeaders, cors, token_of_protocol, port, limits))
+    let hsts = SetResponseHeaderLayer::overriding(header::STRICT_TRANSPORT_SECURITY, hsts);
+    inner.layer((headers::SecurityHeaders, hsts, cors, token_of_protocol, port, limits))
 }

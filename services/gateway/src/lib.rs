@@ -10,13 +10,13 @@ mod http;
 mod limits;
 mod push;
 
-use agora_chassis::{Ports, Process, Routers, settings};
+use agora_chassis::{Ports, Process, Routers, ServerTls, TlsPort, settings};
 use agora_redis::Redis;
 use anyhow::Context as _;
 use futures::future::BoxFuture;
 
 pub use clients::upstream::{Call, Demand, Priority, SERVICE_ANSWER_BEGINS_MAX, UpstreamError, Upstreams};
-pub use config::{Config, Documents, Introspection, LegacyAliases, Origins};
+pub use config::{Config, Documents, Introspection, LegacyAliases, Origins, Tls};
 pub use graphql::{ListFault, PersistedDocuments, Settings as GraphQlSettings, sdl, sha256};
 pub use http::{
     ANSWER_BEGINS_MAX, Front,
@@ -35,6 +35,9 @@ pub fn start(process: Process) -> BoxFuture<'static, anyhow::Result<(Ports, Rout
 pub fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, Routers)> {
     let Config {
         ports,
+        tls,
+        hsts,
+        public_url,
         tokens,
         origins,
         legacy_aliases,
@@ -61,6 +64,10 @@ pub fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, Router
     hub.supervise(move |session| revoked.has_ended(session), process);
     push::follow(hub.clone(), kafka, process);
     let limits = LimitLayer::new(limits, trusted_proxies);
-    let front = Front { verifier, origins, legacy_aliases, graphql, limits, hub, process: process.clone() };
+    if let Some(Tls { port, files }) = tls {
+        let tls = ServerTls::follow(files, process).context("TLS_CERTIFICATE_FILE and TLS_KEY_FILE")?;
+        process.terminate_tls(TlsPort { number: port, tls, plain: http::to_tls(public_url) });
+    }
+    let front = Front { verifier, origins, hsts, legacy_aliases, graphql, limits, hub, process: process.clone() };
     Ok((ports, Routers { public: router(upstreams, front), internal: axum::Router::new() }))
 }

@@ -34,7 +34,6 @@ use crate::decide::maybe::Maybe;
 use crate::decide::object::{Group, Object, Ownership};
 use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{Plan, ServicePlan};
-use crate::decide::purpose::Purpose;
 use crate::kinds::{Kind, ObjectKey};
 use crate::names;
 use children::{ServiceChildren, SharedChildren};
@@ -147,7 +146,7 @@ fn encryption(plan: &Plan, service: &str, keys: &Result<EncryptionKeys, Conditio
 /// While the certificate cannot be used, an existing Ingress is frozen, so that it keeps routing requests.
 fn route(plan: &Plan, observed: &Observed) -> Maybe<Object> {
     let Some(ingress) = &plan.exposure.ingress else { return Maybe::Gone };
-    let usable = ingress.tls_secret.as_ref().is_none_or(|name| observed.referenced_secret(name, &Purpose::Tls).is_ok());
+    let usable = ingress.tls_secret.as_ref().is_none_or(|name| observed.certificate(name).is_ok());
     let object = Maybe::Want(ingress::ingress(plan, ingress));
     if usable { object } else { frozen(object, observed) }
 }

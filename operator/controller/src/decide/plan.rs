@@ -303,6 +303,12 @@ impl Plan {
         self.services.iter().find(|service| service.row.name == name)
     }
 
+    /// The port at which the pods of a service terminate TLS.
+    pub fn tls_port(&self, row: &topology::Service) -> Option<u16> {
+        let terminates = row.name == topology::GATEWAY.name && self.exposure.gateway_certificate.is_some();
+        terminates.then_some(topology::GATEWAY_TLS_PORT)
+    }
+
     /// The use of the admin login.
     pub fn database_login(&self) -> Purpose {
         Purpose::Database(self.database.address())
@@ -320,7 +326,7 @@ impl Plan {
 
     /// The Secrets that the spec refers to and what for, sorted, without duplicates.
     pub fn referenced_secrets(&self) -> Vec<(String, Purpose)> {
-        let tls = self.exposure.ingress.as_ref().and_then(|ingress| ingress.tls_secret.clone());
+        let tls = self.exposure.certificate().cloned();
         let from_env = self.services.iter().flat_map(|service| {
             service.env.iter().filter_map(|(_, value)| match value {
                 EnvValue::Text(_) => None,

@@ -55,6 +55,10 @@ impl Fixture {
             let values = keys.map(|key| (key.to_owned(), Secret::new(format!("{name}-{key}-hunter2"))));
             let mut values = BTreeMap::from(values);
             values.insert("username".to_owned(), Secret::new("admin"));
+            for (key, kind) in [("tls.crt", "CERTIFICATE"), ("tls.key", "PRIVATE KEY")] {
+                let pem = format!("-----BEGIN {kind}-----\nhunter2\n-----END {kind}-----\n");
+                values.insert(key.to_owned(), Secret::new(pem));
+            }
             observed
                 .referenced_secrets
                 .insert(name, ReferencedSecret::Usable { values, purposes: Purposes::parse(&purpose.to_string()) });

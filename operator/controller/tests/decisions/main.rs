@@ -20,3 +20,4 @@ mod reasons;
 mod staff;
 mod start;
 mod status;
+mod transport;

@@ -92,11 +92,16 @@ fn da11_the_pods_of_a_service_are_spread_over_zones_and_not_evicted_all_at_once(
         let name = format!("main-{}", row.name);
         let deployment = body(&fixture, Kind::Deployment, &name).unwrap();
         let pods = &deployment["spec"]["selector"];
-        let spread = &deployment["spec"]["template"]["spec"]["topologySpreadConstraints"][0];
-        assert_eq!(spread["topologyKey"], "topology.kubernetes.io/zone", "{name}");
-        assert_eq!((&spread["maxSkew"], &spread["labelSelector"]), (&json!(1), pods), "{name}");
-        // Of each release by itself: a rollout is spread too.
-        assert_eq!(spread["matchLabelKeys"], json!(["pod-template-hash"]), "{name}");
+        let all = deployment["spec"]["template"]["spec"]["topologySpreadConstraints"].as_array().unwrap();
+        let keys: Vec<_> = all.iter().map(|spread| spread["topologyKey"].as_str().unwrap()).collect();
+        assert_eq!(keys, ["topology.kubernetes.io/zone", "kubernetes.io/hostname"], "{name}");
+        for spread in all {
+            assert_eq!((&spread["maxSkew"], &spread["labelSelector"]), (&json!(1), pods), "{name}");
+            // Of each release by itself: a rollout is spread too.
+            assert_eq!(spread["matchLabelKeys"], json!(["pod-template-hash"]), "{name}");
+            // A zone that is full or gone keeps no pod from being placed.
+            assert_eq!(spread["whenUnsatisfiable"], "ScheduleAnyway", "{name}");
+        }
         let budget = body(&fixture, Kind::PodDisruptionBudget, &name).unwrap();
         assert_eq!((&budget["spec"]["maxUnavailable"], &budget["spec"]["selector"]), (&json!(1), pods), "{name}");
         // A pod that serves nothing must not hold up a drain.

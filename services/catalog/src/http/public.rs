@@ -4,6 +4,7 @@ use agora_api::{List, catalog as api};
 use agora_vocab::ProductId;
 use agora_web::{
     Command, EntityTags, Identity, Json, PageQuery, Path, Problem, Query, Routes, created, no_content, parse_ids,
+    tagged_json,
 };
 use axum::{
     extract::State,
@@ -69,8 +70,8 @@ async fn list(
         let listing = wire::listing(category.as_deref(), q.as_deref(), sort.as_deref(), expand.as_deref(), page)?;
         catalog.list(&listing, &client.languages, client.currency).await?
     };
-    let headers = client.headers(&page.items);
-    Ok((headers, Json(wire::page(page, &client))).into_response())
+    let chosen = client.headers(&page.items);
+    Ok((chosen, tagged_json(&headers, &wire::page(page, &client, catalog.assets()))).into_response())
 }
 
 async fn one(
@@ -88,7 +89,7 @@ async fn one(
         return Ok((StatusCode::NOT_MODIFIED, etag, chosen).into_response());
     }
     client.localize(&mut listed);
-    Ok((etag, chosen, Json(wire::product(listed))).into_response())
+    Ok((etag, chosen, Json(wire::shown(listed, catalog.assets()))).into_response())
 }
 
 async fn create(
@@ -96,10 +97,11 @@ async fn create(
     who: Identity,
     Command { body, idempotency }: Command<api::NewProduct>,
 ) -> Result<Response, Problem> {
-    let (details, units) = wire::new_product(body)?;
+    let image_url = body.image_url.map(|url| catalog.assets().stored(url));
+    let (details, units) = wire::new_product(api::NewProduct { image_url, ..body })?;
     let listed = catalog.create(details, units, &request(who.user, idempotency)).await?.into_inner();
     let tag = wire::etag(&listed);
-    let mut answer = created(format!("/api/v1/products/{}", listed.product.id), wire::product(listed));
+    let mut answer = created(format!("/api/v1/products/{}", listed.product.id), wire::shown(listed, catalog.assets()));
     answer.headers_mut().insert(header::ETAG, tag);
     Ok(answer)
 }
@@ -112,9 +114,9 @@ async fn change(
     Command { body, idempotency }: Command<ChangeProduct>,
 ) -> Result<Response, Problem> {
     let expected = wire::expected(&headers, body.version())?;
-    let change = body.parse()?;
+    let change = body.with_stored_image(catalog.assets()).parse()?;
     let listed = catalog.change(id, &expected, &change, &request(who.user, idempotency)).await?.into_inner();
-    Ok(([(header::ETAG, wire::etag(&listed))], Json(wire::product(listed))).into_response())
+    Ok(([(header::ETAG, wire::etag(&listed))], Json(wire::shown(listed, catalog.assets()))).into_response())
 }
 
 async fn remove(
@@ -138,7 +140,7 @@ async fn inventory(
     let (location, by) = wire::inventory(id, body)?;
     let actor = who.user.to_string();
     let listed = catalog.adjust(&location, by, &actor, &request(who.user, idempotency)).await?.into_inner();
-    Ok(([(header::ETAG, wire::etag(&listed))], Json(wire::product(listed))).into_response())
+    Ok(([(header::ETAG, wire::etag(&listed))], Json(wire::shown(listed, catalog.assets()))).into_response())
 }
 
 async fn stock(

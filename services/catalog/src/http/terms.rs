@@ -5,7 +5,7 @@ use agora_api::{List, Route, catalog as api};
 use agora_vocab::{PageSize, TermId};
 use agora_web::{
     Command, Identity, Json, PageQuery, Path, Problem, Query, Routes, Start, created, decode_cursor, encode_cursor,
-    etag, no_content,
+    etag, no_content, tagged_json,
 };
 use axum::{
     extract::State,
@@ -70,7 +70,7 @@ const ROUTES: [(Taxonomy, [Route; 5]); 4] = {
 pub(super) fn routes() -> Routes<CatalogService> {
     ROUTES.into_iter().fold(Routes::new(), |routes, (taxonomy, [listed, create, read, changed, deleted])| {
         routes
-            .on(listed, move |state, query| list(taxonomy, state, query))
+            .on(listed, move |state, query, headers| list(taxonomy, state, query, headers))
             .on(create, move |state, who, command| add(taxonomy, create, state, who, command))
             .on(read, move |state, path| one(taxonomy, state, path))
             .on(changed, move |state, path, who, headers, command| rename(taxonomy, state, path, who, headers, command))
@@ -103,10 +103,12 @@ async fn list(
     taxonomy: Taxonomy,
     State(catalog): State<CatalogService>,
     Query(query): Query<NamesQuery>,
-) -> Result<Json<List<api::Term>>, Problem> {
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let (after, size) = query.parse()?;
     let page = catalog.terms(taxonomy, &after, size).await?.map(wire::term);
-    Ok(Json(List { items: page.items, total: None, next_cursor: page.next.as_ref().map(encode_cursor) }))
+    let list = List { items: page.items, total: None, next_cursor: page.next.as_ref().map(encode_cursor) };
+    Ok(tagged_json(&headers, &list))
 }
 
 async fn one(

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use agora_api::{List, catalog as api};
 use agora_vocab::{Invalid, Money, Patch, ProductId, Variant, VariantId};
-use agora_web::{Command, Identity, Json, Path, Problem, Query, Routes, created, encode_cursor, etag, no_content};
+use agora_web::{
+    Command, Identity, Json, Path, Problem, Query, Routes, created, encode_cursor, etag, no_content, tagged_json,
+};
 use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
@@ -36,10 +38,12 @@ async fn list(
     State(catalog): State<CatalogService>,
     Path(product): Path<ProductId>,
     Query(query): Query<NamesQuery>,
-) -> Result<Json<List<api::Variant>>, Problem> {
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let (after, size) = query.parse()?;
     let page = catalog.variants(product, &Variant::stored(after), size).await?.map(to_wire);
-    Ok(Json(List { items: page.items, total: None, next_cursor: page.next.as_ref().map(encode_cursor) }))
+    let list = List { items: page.items, total: None, next_cursor: page.next.as_ref().map(encode_cursor) };
+    Ok(tagged_json(&headers, &list))
 }
 
 async fn one(

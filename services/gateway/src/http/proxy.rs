@@ -19,6 +19,7 @@ use percent_encoding::percent_decode_str;
 use crate::{
     clients::upstream::{Call, Upstreams},
     http::{
+        compression::Acceptable,
         fallbacks::{self, RecentProducts},
         headers::{request_headers, response_headers},
     },
@@ -60,14 +61,14 @@ async fn list_products(upstreams: State<Upstreams>, request: Request) -> Result<
     let Some(target) = searched(search::routes::PRODUCTS, query) else {
         return pass_on(CATALOG_LIST, upstreams, request).await;
     };
-    let is_first_page = value(query, "cursor").is_none();
+    let (is_first_page, acceptable) = (value(query, "cursor").is_none(), Acceptable::of(&request));
     let headers = request_headers(request.headers(), request.extensions().get::<ConnectInfo<SocketAddr>>());
     let demand = (&search::routes::PRODUCTS).into();
     let call = Call { demand, method: request.method().clone(), target, headers, body: Body::empty() };
     match upstreams.send(agora_topology::SEARCH.name, call).await {
         Ok(answer) if answer.status().is_server_error() && is_first_page => {}
         Err(error) if error.is_of_the_service() && is_first_page => {}
-        answer => return Ok(returned(answer?)),
+        answer => return Ok(acceptable.encode(returned(answer?)).await),
     }
     pass_on(CATALOG_LIST, upstreams, request).await
 }
@@ -78,17 +79,18 @@ async fn read_product(
     State(upstreams): State<Upstreams>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let key = fallbacks::key(&request);
+    let (key, acceptable) = (fallbacks::key(&request), Acceptable::of(&request));
     let stale = || recent.find(key.as_deref()?);
-    match upstreams.send(agora_topology::CATALOG.name, forwarded(&catalog::routes::READ, request)?).await {
-        Ok(answer) if fallbacks::is_away(answer.status()) => Ok(stale().unwrap_or_else(|| returned(answer))),
+    let answer = match upstreams.send(agora_topology::CATALOG.name, forwarded(&catalog::routes::READ, request)?).await {
+        Ok(answer) if fallbacks::is_away(answer.status()) => stale().unwrap_or_else(|| returned(answer)),
         Ok(answer) => match &key {
-            Some(key) => Ok(recent.keep(key, returned(answer)).await),
-            None => Ok(returned(answer)),
+            Some(key) => recent.keep(key, returned(answer)).await,
+            None => returned(answer),
         },
-        Err(error) if error.is_of_the_service() => stale().ok_or_else(|| error.into()),
-        Err(error) => Err(error.into()),
-    }
+        Err(error) if error.is_of_the_service() => stale().ok_or(error)?,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(acceptable.encode(answer).await)
 }
 
 /// A page without recommendations is better than none, so their absence is not an error.
@@ -120,7 +122,9 @@ async fn pass_on(
     State(upstreams): State<Upstreams>,
     request: Request,
 ) -> Result<Response, Problem> {
-    Ok(returned(upstreams.send(service.name, forwarded(&route, request)?).await?))
+    let acceptable = Acceptable::of(&request);
+    let answer = returned(upstreams.send(service.name, forwarded(&route, request)?).await?);
+    Ok(acceptable.encode(answer).await)
 }
 
 /// Sends the body as it arrives: it may be larger than what the gateway can hold.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use agora_api::{catalog, search as api};
-use agora_vocab::{Invalid, PageSize};
+use agora_vocab::{AssetBase, Invalid, PageSize};
 use agora_web::{PageQuery, Problem, Start as PageStart, decode_cursor, encode_cursor};
 use http::StatusCode;
 use serde::Deserialize;
@@ -77,7 +77,7 @@ fn bad(Invalid { field, message }: Invalid) -> Problem {
 }
 
 /// The public representation of a product, which is the catalog's.
-pub(super) fn product(product: Product) -> catalog::Product {
+pub(super) fn product(product: Product, assets: &AssetBase) -> catalog::Product {
     let Product { id, version, name, description, sku, price, category, brand, supplier, image_url, .. } = product;
     catalog::Product {
         id,
@@ -89,7 +89,7 @@ pub(super) fn product(product: Product) -> catalog::Product {
         category,
         brand,
         supplier,
-        image_url,
+        image_url: image_url.map(|url| assets.resolve(url)),
         translations: BTreeMap::new(),
         prices: Vec::new(),
         seller_id: product.seller,
@@ -100,10 +100,10 @@ pub(super) fn product(product: Product) -> catalog::Product {
 }
 
 /// The answer to a search.
-pub(super) fn result(found: Found, counted: bool) -> api::SearchResult {
+pub(super) fn result(found: Found, counted: bool, assets: &AssetBase) -> api::SearchResult {
     let Found { products, total, is_cut, next, facets, corrected } = found;
     api::SearchResult {
-        items: products.into_iter().map(product).collect(),
+        items: products.into_iter().map(|found| product(found, assets)).collect(),
         total,
         total_is_lower_bound: is_cut,
         next_cursor: next.as_ref().map(encode_cursor),

@@ -83,6 +83,7 @@ fn ingress(plan: &Plan, service: &ServicePlan) -> Vec<NetworkPolicyIngressRule> 
     let mut rules = vec![rule(Some(readers), ADMIN_PORT)];
     let public = if row.behind_gateway { Some(vec![pods_of(plan, GATEWAY)]) } else { None };
     rules.push(rule(public, row.port));
+    rules.extend(plan.tls_port(row).map(|number| rule(None, number)));
     let callers: Vec<_> = topology::callers(row.name).map(|caller| pods_of(plan, caller)).collect();
     if let Some(number) = row.internal_port.filter(|_| !callers.is_empty()) {
         rules.push(rule(Some(callers), number));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agora_vocab::{Currency, Money, Patch};
+use agora_vocab::{AssetBase, Currency, Money, Patch};
 use agora_web::Problem;
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,15 @@ impl ChangeProduct {
     /// The version that the client has read, if sent.
     pub(crate) fn version(&self) -> Option<i64> {
         self.version
+    }
+
+    /// The same change with the picture as it is stored.
+    pub(crate) fn with_stored_image(self, assets: &AssetBase) -> Self {
+        let image_url = match self.image_url {
+            Patch::Set(url) => Patch::Set(assets.stored(url)),
+            other => other,
+        };
+        Self { image_url, ..self }
     }
 
     /// Parses the change; an error lists every invalid field.

@@ -9,7 +9,7 @@ use super::{File, Source};
 use crate::decide::credentials::{
     CALL_KEYS, JWKS, admin_secret, call_keys_secret, database_secret, encryption_secret, jwks_name, signing_secret,
 };
-use crate::decide::observed::{ConditionError, Observed};
+use crate::decide::observed::{CERTIFICATE, CERTIFICATE_KEY, ConditionError, Observed};
 use crate::decide::plan::{MailPlan, Plan, ServicePlan};
 use crate::kinds::{Kind, ObjectKey};
 
@@ -49,6 +49,12 @@ pub(super) fn entry(
             let name = rate_limits_name(&plan.name);
             file(File { source: Source::ConfigMap, name, key: RATE_LIMITS, path: RATE_LIMITS })
         }
+        "TLS_PORT" => optional(plan.tls_port(service.row).map(|port| port.to_string())),
+        "TLS_CERTIFICATE_FILE" => Ok(secret_file(plan.exposure.gateway_certificate.as_ref(), CERTIFICATE, CERTIFICATE)),
+        "TLS_KEY_FILE" => Ok(secret_file(plan.exposure.gateway_certificate.as_ref(), CERTIFICATE_KEY, CERTIFICATE_KEY)),
+        "HSTS_MAX_AGE_SECONDS" => optional(plan.exposure.hsts.map(|hsts| hsts.max_age_seconds.to_string())),
+        "HSTS_SUBDOMAINS" => optional(plan.exposure.hsts.map(|hsts| format!("{:?}", hsts.subdomains))),
+        "ASSET_BASE_URL" => optional(plan.exposure.asset_base_url.clone()),
         "TRUSTED_PROXIES" => setting(plan.exposure.trusted_proxies.to_string()),
         "LEGACY_ALIASES" => setting(format!("{:?}", plan.exposure.legacy_aliases)),
         "DEFAULT_LANGUAGE" => setting(plan.default_language.clone()),

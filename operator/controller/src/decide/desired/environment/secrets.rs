@@ -18,6 +18,9 @@ pub(super) fn check(plan: &Plan, service: &ServicePlan, observed: &Observed) -> 
     if let Some(secret) = plan.redis_secret.as_ref().filter(|_| reads("REDIS_")) {
         observed.secret_text(secret, "password", &plan.redis_login())?;
     }
+    if let Some(certificate) = plan.exposure.gateway_certificate.as_ref().filter(|_| reads("TLS_CERTIFICATE")) {
+        observed.certificate(certificate)?;
+    }
     if let Some(mail) = plan.mail.as_ref().filter(|_| reads("SMTP_")) {
         if let Some(secret) = &mail.secret {
             login(observed, secret, &mail.login())?;
