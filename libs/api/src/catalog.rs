@@ -77,7 +77,7 @@ pub struct NewProduct {
     /// The supplier's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supplier: Option<String>,
-    /// An http or https address.
+    /// An http or https address, or a path like `/chairs/oak.png` below the address of the shop's files, with which it is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_url: Option<String>,
     /// By language, a BCP 47 tag such as `de`; at most 20.

@@ -79,12 +79,7 @@ impl From<Router> for Site {
 
 /// Serves until `stop`, then accepts no more, finishes the requests under way and returns. While the process is
 /// shutting down, answers on HTTP/1 ask the client to leave the connection.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    site: impl Into<Site>,
-    process: Process,
-    stop: CancellationToken,
-) {
+pub(crate) async fn serve(listener: TcpListener, site: impl Into<Site>, process: Process, stop: CancellationToken) {
     serve_within(LIMITS, listener, site, process, stop).await;
 }
 
@@ -165,7 +160,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::{BACKLOG, ConnectionLimits, LIMITS, Limits, SocketAddr, WaitLimits, bind, serve, serve_within};
-    use crate::process::Process;
+    use crate::{connections::ABANDONED_MAX, process::Process};
 
     fn serving() -> (u16, CancellationToken, impl Future<Output = ()>) {
         let tcp = bind(0).unwrap();
@@ -193,6 +188,52 @@ mod tests {
                 let answer = client.get(format!("http://127.0.0.1:{port}/who")).send().await.unwrap();
                 assert_eq!(answer.text().await.unwrap(), "127.0.0.1");
             }
+            stop.cancel();
+        };
+        tokio::join!(served, clients);
+    }
+
+    /// CVE-2023-44487: a client that resets each request at once has any number of them done.
+    #[tokio::test]
+    async fn gw14_a_client_of_http2_that_abandons_too_many_requests_loses_its_connection() {
+        let (tcp, stop, begun) = (bind(0).unwrap(), CancellationToken::new(), Arc::new(Notify::new()));
+        let port = tcp.local_addr().unwrap().port();
+        let noticed = begun.clone();
+        let endless = get(|| async move {
+            noticed.notify_one();
+            std::future::pending::<()>().await;
+        });
+        let peer = get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.port().to_string() });
+        let router = Router::new().route("/endless", endless).route("/port", peer);
+        let served = serve(tcp, router, Process::for_test("cart"), stop.clone());
+        let clients = async {
+            let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+            let own_port = async || {
+                let answer = client.get(format!("http://127.0.0.1:{port}/port")).send().await?;
+                answer.text().await
+            };
+            let abandon = async || {
+                let request = client.get(format!("http://127.0.0.1:{port}/endless")).send();
+                tokio::select! {
+                    // The connection may end below it.
+                    _ = request => {}
+                    () = begun.notified() => {}
+                }
+            };
+            let first = own_port().await.unwrap();
+            for _ in 0..ABANDONED_MAX / 2 {
+                abandon().await;
+            }
+            assert_eq!(own_port().await.unwrap(), first, "some may be abandoned");
+            let other = async {
+                loop {
+                    abandon().await;
+                    if own_port().await.is_ok_and(|port| port != first) {
+                        break;
+                    }
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(20), other).await.expect("another connection");
             stop.cancel();
         };
         tokio::join!(served, clients);

@@ -23,7 +23,7 @@ pub enum Purpose {
     Smtp(String),
     /// The client's secret at the identity provider `host:port`.
     Oidc(String),
-    /// Certificates: of an authority, or with the key of the Ingress.
+    /// Certificates: of an authority, or with its key that of the shop.
     Tls,
     /// An environment variable of a service.
     Env,

@@ -150,3 +150,16 @@ fn gw16_the_address_of_pictures_reaches_the_services_that_show_them_and_no_other
         assert_eq!(settings(&fixture, &format!("shop-{}", row.name))["ASSET_BASE_URL"], expected, "{}", row.name);
     }
 }
+
+#[test]
+fn gw15_pods_are_spread_over_nodes_and_where_the_spec_says_so_over_zones_first() {
+    let keys = |fixture: &Fixture| -> Vec<String> {
+        let pods = body(fixture, Kind::Deployment, "shop-gateway")["spec"]["template"]["spec"].clone();
+        let all = pods["topologySpreadConstraints"].as_array().unwrap().clone();
+        all.iter().map(|spread| spread["topologyKey"].as_str().unwrap().to_owned()).collect()
+    };
+    let mut fixture = Fixture::new(MINIMAL).migrated();
+    assert_eq!(keys(&fixture), ["kubernetes.io/hostname"]);
+    fixture.market.spec.disruption.topology_key = "topology.kubernetes.io/zone".to_owned();
+    assert_eq!(keys(&fixture), ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]);
+}

@@ -335,7 +335,7 @@ async fn gw12_every_response_has_the_security_headers() {
 }
 
 #[tokio::test]
-async fn pages_of_a_listed_origin_may_call_and_others_may_not() {
+async fn gw13_pages_of_a_listed_origin_may_call_and_others_may_not() {
     let upstream = Upstream::start().await;
     let gateway = before(&upstream);
     let from = |origin: &str| gateway.app.get("/api/v1/products").header("origin", origin);
