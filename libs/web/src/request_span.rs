@@ -51,7 +51,8 @@ pub(crate) fn open(id: &str, method: &'static str, route: &str, uri: &Uri) -> Sp
 
 /// The path as a span may contain it: a client may send a card number to any path.
 fn shown_path(path: &str) -> &str {
-    if path.split('/').any(contains_card_number) { HIDDEN_PATH } else { path }
+    let has_card = |segment: &str| contains_card_number(segment) || contains_card_number(&segment.replace("%20", " "));
+    if path.split('/').any(has_card) { HIDDEN_PATH } else { path }
 }
 
 /// The order that the path of a request names.
@@ -101,7 +102,12 @@ mod tests {
 
     #[test]
     fn de14_a_card_number_in_a_path_is_in_no_span() {
-        for path in ["/api/v1/products/4111111111111111", "/4111-1111-1111-1111", "/cards/tok_4242424242424242/x"] {
+        for path in [
+            "/api/v1/products/4111111111111111",
+            "/4111-1111-1111-1111",
+            "/cards/tok_4242424242424242/x",
+            "/a/4111%201111%201111%201111",
+        ] {
             assert_eq!(shown_path(path), HIDDEN_PATH, "{path}");
         }
         let path = format!("/api/v1/orders/{ID}/invoice");
