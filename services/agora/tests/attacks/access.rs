@@ -1,5 +1,5 @@
-//! Every declared route, asked by those who must not reach it: other users for what belongs to the victim, employees for what
-//! other roles do, services and clients for what is internal. What is expected follows from the policy of the route.
+//! Every declared route, asked by those who must not reach it: other users for what belongs to the victim, employees for
+//! what other roles do, services and clients for what is internal. What is expected follows from the policy of the route.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! The GraphQL API: what graphql-cop looks for, and what belongs to others by its fields. Most of it must be refused before a
-//! service is asked.
+//! The GraphQL API: what graphql-cop looks for, and what belongs to others by its fields. Most of it must be refused before
+//! a service is asked.
 
 use std::fmt::Write as _;
 
@@ -192,7 +192,8 @@ async fn others(world: &World, family: &mut Family) {
         let answer = world::answer(post(world, &world.attacker).json(&body)).await;
         family.expect(field, (200, "NOT_FOUND".to_owned(), Value::Null), seen(answer));
     }
-    let list = json!({ "query": "query F($order: ID!) { it: payments(orderId: $order) { items { id } } }", "variables": variables });
+    let list = "query F($order: ID!) { it: payments(orderId: $order) { items { id } } }";
+    let list = json!({ "query": list, "variables": variables });
     let (_, answer) = world::answer(post(world, &world.attacker).json(&list)).await;
     family.expect("payments of the victim's order", json!([]), answer["data"]["it"]["items"].clone());
     for id in ["../../auth/validate", "..", "%2e%2e", "a/b", "?x=1", "' or 1=1 --"] {

@@ -1,5 +1,5 @@
-//! Attacks on a whole shop of real processes. The routes that are attacked are those that `agora_api` declares, so that a new
-//! route is attacked without a change here. Each attack has one expected answer; each family prints how many got another
+//! Attacks on a whole shop of real processes. The routes that are attacked are those that `agora_api` declares, so that a
+//! new route is attacked without a change here. Each attack has one expected answer; each family prints how many got another
 //! one: `cargo test -p agora --features db-tests --test attacks -- --nocapture`.
 #![cfg(feature = "db-tests")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
@@ -23,7 +23,8 @@ mod world;
 use family::Family;
 use world::World;
 
-#[tokio::test]
+// The receiver of spans answers while the test waits for a process to end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn gw7_no_attack_on_a_whole_shop_succeeds() {
     let world = World::open().await;
     let mut families: Vec<Family> = vec![

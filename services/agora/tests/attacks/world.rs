@@ -167,15 +167,15 @@ impl Victim {
     fn ids(&self) -> BTreeMap<&'static str, &str> {
         [
             ("/api/v1/users/{", self.id.as_str()),
-            ("/api/v1/admin/users/{", &self.id),
-            ("/api/v1/products/{", &self.product),
-            ("/api/v1/users/me/addresses/{", &self.address),
-            ("/api/v1/users/me/sessions/{", &self.session),
-            ("/api/v1/cart/items/{", &self.cart_line),
-            ("/api/v1/orders/{", &self.order),
-            ("/api/v1/payments/{", &self.payment),
-            ("/api/v1/payments/challenges/{", &self.challenge),
-            ("/api/v1/notifications/{", &self.notification),
+            ("/api/v1/admin/users/{", self.id.as_str()),
+            ("/api/v1/products/{", self.product.as_str()),
+            ("/api/v1/users/me/addresses/{", self.address.as_str()),
+            ("/api/v1/users/me/sessions/{", self.session.as_str()),
+            ("/api/v1/cart/items/{", self.cart_line.as_str()),
+            ("/api/v1/orders/{", self.order.as_str()),
+            ("/api/v1/payments/{", self.payment.as_str()),
+            ("/api/v1/payments/challenges/{", self.challenge.as_str()),
+            ("/api/v1/notifications/{", self.notification.as_str()),
         ]
         .into()
     }
