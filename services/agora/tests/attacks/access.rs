@@ -30,7 +30,7 @@ const HELPED: [(Route, &[Role]); 10] = [
     (user::routes::SET_PREFERENCES, &[]),
 ];
 
-/// The victim's ids with the tokens of everybody else: 401 without a valid token, 404 with one, and nothing has changed.
+/// The ids of the victim with the tokens of all others: 401 without a valid token, 404 with one, and nothing has changed.
 pub async fn of_users(world: &World) -> Family {
     let mut family = Family::new("ids of others");
     let before = belongings(world).await;
@@ -49,7 +49,7 @@ pub async fn of_users(world: &World) -> Family {
         }
         for (who, token) in others(world, route) {
             let (status, answer) = world.ask(route, &path, Some(&token), &body).await;
-            family.expect(format!("{name} as {who}"), (404, false), (status, tells(world, &answer)));
+            family.expect(format!("{name} as {who}"), (404, false), (status, reveals(world, &answer)));
         }
         if route.method == Method::Get {
             let own = world.ask(route, &path, Some(&world.victim.token), &body).await;
@@ -75,7 +75,7 @@ async fn in_lists(world: &World, family: &mut Family) {
     ] {
         let (seen, answer) = world.get(&query, &world.attacker).await;
         let items = answer["items"].as_array().map_or(0, Vec::len);
-        family.expect(&query, (status, 0, false), (seen, items, tells(world, &answer)));
+        family.expect(&query, (status, 0, false), (seen, items, reveals(world, &answer)));
     }
     let as_victim = world.request(reqwest::Method::GET, "/api/v1/orders").bearer_auth(&world.attacker);
     let as_victim =
@@ -84,8 +84,8 @@ async fn in_lists(world: &World, family: &mut Family) {
     family.expect("a header that names the victim", (200, Some(0)), (status, answer["items"].as_array().map(Vec::len)));
 }
 
-/// Whether an answer tells more than that there is nothing.
-fn tells(world: &World, answer: &Value) -> bool {
+/// Whether an answer reveals more than that there is nothing.
+fn reveals(world: &World, answer: &Value) -> bool {
     let (victim, text) = (&world.victim, answer.to_string());
     [&victim.id, &victim.order, &victim.payment, &victim.address].iter().any(|id| text.contains(id.as_str()))
         || text.contains("Hidden 1")
@@ -118,7 +118,7 @@ fn without_times(value: Value) -> Value {
     }
 }
 
-/// Those who prove to be nobody.
+/// Those without a valid token of this shop.
 fn unauthenticated(world: &World) -> Vec<(&'static str, Option<String>)> {
     let mut expired = TestKeys::claims(world.attacker_id, &[Role::Admin]);
     expired["exp"] = json!(expired["exp"].as_i64().unwrap() - 1_000);

@@ -163,9 +163,9 @@ async fn messages(world: &World, family: &mut Family) {
         json!({ "query": "query Q($id: ID!) { order(id: $id) { id } }", "variables": { "id": { "$ne": 1 } } }),
     ] {
         let answer = world::answer(post(world, &world.attacker).json(&body)).await.1.to_string();
-        let told = answer.to_lowercase();
-        let found: Vec<_> = INTERNALS.iter().filter(|word| told.contains(*word)).collect();
-        family.expect(format!("what the answer to {body} tells"), Vec::<&&str>::new(), found);
+        let lower = answer.to_lowercase();
+        let found: Vec<_> = INTERNALS.iter().filter(|word| lower.contains(*word)).collect();
+        family.expect(format!("what the answer to {body} reveals"), Vec::<&&str>::new(), found);
         family.expect(format!("a suggestion for {body}"), false, answer.contains("Did you mean"));
     }
 }

@@ -22,7 +22,7 @@ use crate::{
 const UNSHARED: &str = "gateway_rate_limit_unshared_total";
 /// The address that one client has behind the proxy.
 const CLIENT: &str = "203.0.113.7";
-/// Requests for products that it may send, with none to follow for an hour.
+/// Requests for products that it may send at once; one more follows after a minute.
 const BURST: usize = 3;
 const LIMITS: &str = r#"[{"name": "browsing", "key": "Address", "requestsPerMinute": 1, "burst": 3},
     {"name": "credentials", "key": "Address", "requestsPerMinute": 1, "burst": 2}]"#;
@@ -34,7 +34,9 @@ pub async fn attack(world: &World) -> Family {
     let limited = Limited::start(world, &file).await;
     addresses(&limited, &mut family).await;
     credentials(&limited, &mut family).await;
-    bodies(world, &mut family).await;
+    for (attack, request, status) in bodies(world) {
+        family.expect(attack, status, world::answer(request).await.0);
+    }
     pages(world, &mut family).await;
     family
 }
@@ -83,42 +85,50 @@ impl<'w> Limited<'w> {
     }
 }
 
-async fn addresses(limited: &Limited<'_>, family: &mut Family) {
-    let products = |headers: &[(&'static str, &str)]| {
-        let get = limited.request(Method::GET, "/api/v1/products");
-        headers.iter().fold(get, |request, (name, value)| request.header(*name, *value))
-    };
+/// A read of products with these headers.
+fn products(limited: &Limited<'_>, headers: &[(&'static str, &str)]) -> RequestBuilder {
+    let get = limited.request(Method::GET, "/api/v1/products");
+    headers.iter().fold(get, |request, (name, value)| request.header(*name, *value))
+}
+
+/// One request more than the client may send, in all the ways in which it may look like that of another one.
+fn disguised(limited: &Limited<'_>) -> Vec<(&'static str, RequestBuilder)> {
     let own = ("x-forwarded-for", CLIENT);
-    for _ in 0..BURST {
-        assert_eq!(world::answer(products(&[own])).await.0, 200, "the client may send {BURST} requests");
-    }
+    let with = |headers: &[(&'static str, &str)]| products(limited, headers);
     let get = |path: &str| limited.request(Method::GET, path).header(own.0, own.1);
-    for (attack, request) in [
-        ("one more", products(&[own])),
-        ("another address before one's own", products(&[("x-forwarded-for", "198.51.100.1, 203.0.113.7")])),
-        ("another address in a header before", products(&[("x-forwarded-for", "198.51.100.2"), own])),
-        ("one's own address with a port", products(&[("x-forwarded-for", "203.0.113.7:4711")])),
-        ("one's own address as IPv6", products(&[("x-forwarded-for", "::ffff:203.0.113.7")])),
-        ("X-Real-IP", products(&[own, ("x-real-ip", "198.51.100.3")])),
-        ("Forwarded", products(&[own, ("forwarded", "for=198.51.100.4")])),
-        ("X-Client-IP", products(&[own, ("x-client-ip", "198.51.100.5"), ("true-client-ip", "198.51.100.5")])),
-        ("CF-Connecting-IP", products(&[own, ("cf-connecting-ip", "198.51.100.6")])),
-        ("X-Originating-IP", products(&[own, ("x-originating-ip", "127.0.0.1"), ("x-remote-ip", "127.0.0.1")])),
-        ("another user agent", products(&[own, ("user-agent", "Googlebot/2.1")])),
-        ("a token of an admin", products(&[own]).bearer_auth(&limited.world.admin)),
+    let query = json!({ "query": "{ products { items { id } } }" });
+    vec![
+        ("one more", with(&[own])),
+        ("another address before one's own", with(&[("x-forwarded-for", "198.51.100.1, 203.0.113.7")])),
+        ("another address in a header before", with(&[("x-forwarded-for", "198.51.100.2"), own])),
+        ("one's own address with a port", with(&[("x-forwarded-for", "203.0.113.7:4711")])),
+        ("one's own address as IPv6", with(&[("x-forwarded-for", "::ffff:203.0.113.7")])),
+        ("X-Real-IP", with(&[own, ("x-real-ip", "198.51.100.3")])),
+        ("Forwarded", with(&[own, ("forwarded", "for=198.51.100.4")])),
+        ("X-Client-IP", with(&[own, ("x-client-ip", "198.51.100.5"), ("true-client-ip", "198.51.100.5")])),
+        ("CF-Connecting-IP", with(&[own, ("cf-connecting-ip", "198.51.100.6")])),
+        ("X-Originating-IP", with(&[own, ("x-originating-ip", "127.0.0.1"), ("x-remote-ip", "127.0.0.1")])),
+        ("another user agent", with(&[own, ("user-agent", "Googlebot/2.1")])),
+        ("a token of an admin", with(&[own]).bearer_auth(&limited.world.admin)),
         ("HEAD", limited.request(Method::HEAD, "/api/v1/products").header(own.0, own.1)),
         ("a query", get("/api/v1/products?limit=1")),
         ("an invented query", get("/api/v1/products?x=1")),
         ("another route of the class", get("/api/v1/categories")),
         ("a path that no route has", get("/api/v1/product%73")),
         ("a compatibility route", get("/products")),
-    ] {
+        ("GraphQL", limited.request(Method::POST, "/graphql").header(own.0, own.1).json(&query)),
+    ]
+}
+
+async fn addresses(limited: &Limited<'_>, family: &mut Family) {
+    for _ in 0..BURST {
+        let allowed = products(limited, &[("x-forwarded-for", CLIENT)]);
+        assert_eq!(world::answer(allowed).await.0, 200, "the client may send {BURST} requests");
+    }
+    for (attack, request) in disguised(limited) {
         family.expect(attack, 429, world::answer(request).await.0);
     }
-    let query = json!({ "query": "{ products { items { id } } }" });
-    let graphql = limited.request(Method::POST, "/graphql").header(own.0, own.1).json(&query);
-    family.expect("GraphQL", 429, world::answer(graphql).await.0);
-    let other = products(&[("x-forwarded-for", "203.0.113.8")]);
+    let other = products(limited, &[("x-forwarded-for", "203.0.113.8")]);
     assert_eq!(world::answer(other).await.0, 200, "another client is not limited");
 }
 
@@ -144,7 +154,7 @@ async fn credentials(limited: &Limited<'_>, family: &mut Family) {
 }
 
 /// Bodies of a login: larger than they may be, or than they look.
-async fn bodies(world: &World, family: &mut Family) {
+fn bodies(world: &World) -> Vec<(&'static str, RequestBuilder, u16)> {
     let post = || world.request(Method::POST, "/api/v1/auth/login");
     let json_body = |body: String| post().header("content-type", "application/json").body(body);
     let many = format!("{{\"email\":[{}0]}}", "0,".repeat(2_100));
@@ -152,7 +162,7 @@ async fn bodies(world: &World, family: &mut Family) {
     let pieces = futures::stream::iter((0..64).map(|_| Ok::<_, std::io::Error>(vec![b' '; 1 << 10])));
     let endless = post().header("content-type", "application/json").body(reqwest::Body::wrap_stream(pieces));
     let email = "a".repeat(4 << 10);
-    for (attack, request, status) in [
+    vec![
         ("a large body", json_body(" ".repeat(16 << 10)), 413),
         ("a large body without a length", endless, 413),
         ("many values", json_body(many), 413),
@@ -165,9 +175,7 @@ async fn bodies(world: &World, family: &mut Family) {
         ("an array for an object", json_body("[\"a@b.c\",\"x\"]".to_owned()), 422),
         ("NUL", post().json(&json!({ "email": "a\u{0}@b.c", "password": "x" })), 422),
         ("no JSON", json_body("email=a".to_owned()), 400),
-    ] {
-        family.expect(attack, status, world::answer(request).await.0);
-    }
+    ]
 }
 
 async fn pages(world: &World, family: &mut Family) {

@@ -22,7 +22,7 @@ pub async fn attack(world: &World) -> Family {
     keys(world, &mut family).await;
     guests(world, &mut family).await;
     accounts(world, &mut family).await;
-    crowd(world, &mut family).await;
+    rush(world, &mut family).await;
     family
 }
 
@@ -219,7 +219,7 @@ async fn accounts(world: &World, family: &mut Family) {
 }
 
 /// Many ask for the same few units at once.
-async fn crowd(world: &World, family: &mut Family) {
+async fn rush(world: &World, family: &mut Family) {
     let product = world.shop.product(i64::try_from(UNITS).unwrap()).await;
     let body = json!({ "items": [{ "productId": product, "quantity": 1 }] });
     let answers = join_all((0..BUYERS).map(|_| world.post("/orders", &body))).await;

@@ -4,7 +4,7 @@ use agora_testkit::{TestKeys, internal_token};
 use agora_vocab::Role;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::{
@@ -35,7 +35,9 @@ pub async fn attack(world: &World) -> Family {
             family.expect(format!("{attack} at the {port}"), 401, status);
         }
     }
-    other_places(world, &mut family).await;
+    for (attack, request) in misplaced(world) {
+        family.expect(attack, 401, request.send().await.unwrap().status().as_u16());
+    }
     sockets(world, &forger, &mut family).await;
     revoked(world, &mut family).await;
     family
@@ -176,7 +178,7 @@ fn part(json: &Value) -> String {
 }
 
 /// A valid token where it does not belong, and forged ones in other spellings.
-async fn other_places(world: &World, family: &mut Family) {
+fn misplaced(world: &World) -> Vec<(&'static str, RequestBuilder)> {
     let (good, url) = (&world.victim.token, format!("{}/api/v1/users/me", world.shop.gateway));
     let forged = TestKeys::new().token(world.attacker_id, &[Role::Admin]);
     let between_services = internal_token(INTERNAL_SECRET, "gateway", "user", Some(world.attacker_id));
@@ -185,7 +187,7 @@ async fn other_places(world: &World, family: &mut Family) {
     };
     let authorization = |value: String| headers(&[("authorization", value)]);
     let get = |path: String| world.shop.http.get(format!("{}{path}", world.shop.gateway));
-    let rows = [
+    vec![
         ("no token", headers(&[])),
         ("an empty bearer", authorization("Bearer ".to_owned())),
         ("a bearer without a token", authorization("Bearer".to_owned())),
@@ -217,10 +219,7 @@ async fn other_places(world: &World, family: &mut Family) {
             "a forged token where none is needed",
             get("/api/v1/products".to_owned()).header("authorization", format!("Bearer {forged}")),
         ),
-    ];
-    for (attack, request) in rows {
-        family.expect(attack, 401, request.send().await.unwrap().status().as_u16());
-    }
+    ]
 }
 
 /// Forged tokens as a browser sends them when it opens a WebSocket.
