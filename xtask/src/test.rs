@@ -43,7 +43,7 @@ pub enum Stage {
 }
 
 /// Test programs that begin before others, so that none of them runs alone in the end.
-const LONGEST: [&str; 5] = ["crash", "data", "outbox", "whole_shop", "catalog"];
+const LONGEST: [&str; 6] = ["crash", "data", "outbox", "whole_shop", "attacks", "catalog"];
 /// The feature that enables the tests on a cluster.
 const CLUSTER_FEATURE: &str = "agora-e2e/cluster-tests";
 /// The test program that needs a cluster.

@@ -37,6 +37,18 @@ pub fn public_routes() -> impl Iterator<Item = Route> {
     services.into_iter().flatten().copied()
 }
 
+/// The internal routes of every service that has some, with its name.
+pub fn internal_routes() -> impl Iterator<Item = (&'static str, Route)> {
+    let services = [
+        ("user", user::routes::INTERNAL),
+        ("catalog", catalog::routes::INTERNAL),
+        ("cart", cart::routes::INTERNAL),
+        ("order", order::routes::INTERNAL),
+        ("payment", payment::routes::INTERNAL),
+    ];
+    services.into_iter().flat_map(|(service, routes)| routes.iter().map(move |route| (service, *route)))
+}
+
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

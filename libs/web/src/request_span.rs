@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use agora_chassis::trace;
-use agora_vocab::OrderId;
+use agora_vocab::{OrderId, contains_card_number};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use tracing::{Span, field::Empty};
 
@@ -13,6 +13,9 @@ const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
 /// The segment of a path that is followed by an order's id.
 const ORDERS: &str = "orders";
+
+/// Stands in a span for a path that contains a card number.
+const HIDDEN_PATH: &str = "/(hidden)";
 
 /// A span that the request's trace, user and order are recorded in once they are known.
 pub(crate) fn open(id: &str, method: &'static str, route: &str, uri: &Uri) -> Span {
@@ -41,9 +44,15 @@ pub(crate) fn open(id: &str, method: &'static str, route: &str, uri: &Uri) -> Sp
         http.route = route,
         http.response.status_code = Empty,
         url.scheme = "http",
-        url.path = uri.path(),
+        url.path = shown_path(uri.path()),
         "error.type" = Empty,
     )
+}
+
+/// The path as a span may contain it: a client may send a card number to any path.
+fn shown_path(path: &str) -> &str {
+    let has_card = |segment: &str| contains_card_number(segment) || contains_card_number(&segment.replace("%20", " "));
+    if path.split('/').any(has_card) { HIDDEN_PATH } else { path }
 }
 
 /// The order that the path of a request names.
@@ -87,9 +96,23 @@ pub(crate) fn close(
 mod tests {
     use axum::http::{HeaderMap, HeaderValue, header};
 
-    use super::{order_at, order_of};
+    use super::{HIDDEN_PATH, order_at, order_of, shown_path};
 
     const ID: &str = "0190a1b2-c3d4-7000-8000-000000000001";
+
+    #[test]
+    fn de14_a_card_number_in_a_path_is_in_no_span() {
+        for path in [
+            "/api/v1/products/4111111111111111",
+            "/4111-1111-1111-1111",
+            "/cards/tok_4242424242424242/x",
+            "/a/4111%201111%201111%201111",
+        ] {
+            assert_eq!(shown_path(path), HIDDEN_PATH, "{path}");
+        }
+        let path = format!("/api/v1/orders/{ID}/invoice");
+        assert_eq!(shown_path(&path), path);
+    }
 
     #[test]
     fn de15_the_order_is_that_of_the_path_or_of_the_location() {

@@ -5,61 +5,27 @@
 
 #[path = "whole_shop/prometheus.rs"]
 mod prometheus;
+#[path = "whole_shop/shop.rs"]
+mod shop;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
-    process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU64, Ordering},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use agora_keyring::KeySet;
-use agora_testkit::{MailServer, TestDatabase, TestKeys, free_port, mail_server};
-use agora_vocab::Secret;
+use agora_testkit::TestKeys;
 use futures::{FutureExt as _, StreamExt as _, future::join_all, stream::FuturesUnordered};
 use reqwest::Method;
 use serde_json::{Value, json};
-use sqlx::{Connection as _, PgConnection};
-use tempfile::NamedTempFile;
+use shop::{ADMIN, FOUR_PROCESSES, PATIENCE, Plan, Process, Shop, comes_true};
 
-const ADMIN: (&str, &str) = ("admin@example.com", "a long enough password");
-/// Timeout of every wait in these tests.
-const PATIENCE: Duration = Duration::from_mins(1);
 /// Orders that are sent at once before the process is killed.
 const ORDERS_PER_ROUND: usize = 24;
-const SERVICES: [&str; 8] = ["user", "catalog", "cart", "order", "payment", "notification", "recommendation", "search"];
 
 /// All services in one process, which call each other without sockets.
 const ONE_PROCESS: &[&[&str]] = &[&["all"]];
-/// The services in processes such that every call between them goes over HTTP.
-const FOUR_PROCESSES: &[&[&str]] =
-    &[&["gateway"], &["order"], &["cart"], &["user", "catalog", "payment", "notification", "recommendation", "search"]];
-
-/// A process that is killed with SIGKILL, without graceful shutdown, when it is dropped.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-struct Shop {
-    processes: Vec<Process>,
-    /// The services of each process.
-    layout: &'static [&'static [&'static str]],
-    /// Host and port of the admin port of each process.
-    admins: Vec<String>,
-    environment: BTreeMap<String, String>,
-    databases: BTreeMap<&'static str, TestDatabase>,
-    gateway: String,
-    http: reqwest::Client,
-    shoppers: AtomicU64,
-    smtp: MailServer,
-    _files: [NamedTempFile; 2],
-}
 
 impl Shop {
     async fn open() -> Self {
@@ -67,90 +33,8 @@ impl Shop {
     }
 
     async fn open_as(layout: &'static [&'static [&'static str]]) -> Self {
-        let (brokers, keys) = (agora_testkit::kafka().await, TestKeys::new());
-        let (jwks, signing) = (keys.jwks_file(), NamedTempFile::new().unwrap());
-        std::fs::write(signing.path(), keys.signing_key_pem()).unwrap();
-        let mut databases = BTreeMap::new();
-        for service in SERVICES {
-            databases.insert(service, agora_testkit::postgres().await);
-        }
-        let port = free_port();
-        let mut environment = environment(&brokers, [&jwks, &signing], port);
-        if layout.len() > 1 {
-            own_keys(&mut environment);
-        }
-        environment.insert("REDIS_URL".to_owned(), agora_testkit::redis().await);
-        for (service, database) in &databases {
-            environment.insert(format!("{}_DATABASE_URL", service.to_uppercase()), database.url());
-        }
-        let smtp = mail_server().await;
-        let mail = [("HOST", "127.0.0.1".to_owned()), ("PORT", smtp.port().to_string()), ("TLS", "Disable".to_owned())];
-        environment.extend(mail.map(|(name, value)| (format!("SMTP_{name}"), value)));
-        environment.insert("SMTP_FROM".to_owned(), "Shop <shop@example.com>".to_owned());
-        let gateway = format!("http://127.0.0.1:{port}");
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(15)).no_proxy().build().unwrap();
-        let kafka = agora_kafka::Config::plain(&brokers, &environment["ISOLATION_KEY"]);
-        agora_kafka::ensure_topics(&kafka, &agora_topology::all_topics(), 3).await.unwrap();
-        let files = [jwks, signing];
-        let (processes, admins, shoppers) = (Vec::new(), Vec::new(), AtomicU64::new(0));
-        let mut shop =
-            Self { processes, layout, admins, environment, databases, gateway, http, shoppers, smtp, _files: files };
-        let migrated = shop.command(&["migrate", "all"]).status().unwrap();
-        assert!(migrated.success());
-        shop.start().await;
-        shop
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_agora"));
-        command.args(arguments).envs(&self.environment).stdout(Stdio::null());
-        command
-    }
-
-    async fn start(&mut self) {
-        self.admins.clear();
-        for services in self.layout {
-            let admin_port = free_port().to_string();
-            let mut command = self.command(&[&["serve"], *services].concat());
-            self.processes.push(Process(command.env("ADMIN_PORT", &admin_port).spawn().unwrap()));
-            self.admins.push(format!("127.0.0.1:{admin_port}"));
-            let admin = format!("http://127.0.0.1:{admin_port}/readyz");
-            let ready = async || self.http.get(&admin).send().await.is_ok_and(|answer| answer.status() == 200);
-            comes_true("the process is ready", ready).await;
-        }
-    }
-
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        token: &str,
-        key: Option<&str>,
-        body: Option<&Value>,
-    ) -> (u16, Value) {
-        self.try_send(method, path, token, key, body).await.expect("an answer")
-    }
-
-    async fn try_send(
-        &self,
-        method: Method,
-        path: &str,
-        token: &str,
-        key: Option<&str>,
-        body: Option<&Value>,
-    ) -> Option<(u16, Value)> {
-        let mut request = self.http.request(method, format!("{}/api/v1{path}", self.gateway));
-        if !token.is_empty() {
-            request = request.bearer_auth(token);
-        }
-        if let Some(key) = key {
-            request = request.header("idempotency-key", key);
-        }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let answer = request.send().await.ok()?;
-        Some((answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null)))
+        let plan = Plan { layout, settings: BTreeMap::new(), log: None };
+        Self::open_with(&TestKeys::new(), plan).await
     }
 
     /// Checks the invoice of a paid order as a browser gets it: each policy permits the style of the page, and no script.
@@ -168,30 +52,6 @@ impl Shop {
             assert!(policy.starts_with("default-src 'none';") && policy.contains(style), "{policy} without {style}");
             assert!(!policy.contains("script") && !policy.contains("unsafe"), "{policy}");
         }
-    }
-
-    async fn login(&self, email: &str, password: &str) -> String {
-        let body = json!({ "email": email, "password": password });
-        let (status, tokens) = self.send(Method::POST, "/auth/login", "", None, Some(&body)).await;
-        assert_eq!(status, 200, "{tokens}");
-        tokens["accessToken"].as_str().unwrap().to_owned()
-    }
-
-    async fn shopper(&self) -> String {
-        let email = format!("shopper-{}@example.com", self.shoppers.fetch_add(1, Ordering::Relaxed));
-        let body = json!({ "email": email, "password": "correct horse battery" });
-        let (status, user) = self.send(Method::POST, "/auth/register", "", None, Some(&body)).await;
-        assert_eq!(status, 201, "{user}");
-        assert!(!user.to_string().contains("argon2"), "no hash leaves the service");
-        self.login(&email, "correct horse battery").await
-    }
-
-    async fn product(&self, stock: i64) -> String {
-        let admin = self.login(ADMIN.0, ADMIN.1).await;
-        let body = json!({ "name": "Lamp", "price": { "amount": 1999, "currency": "EUR" }, "stock": stock, "category": "Lighting" });
-        let (status, product) = self.send(Method::POST, "/products", &admin, None, Some(&body)).await;
-        assert_eq!(status, 201, "{product}");
-        product["id"].as_str().unwrap().to_owned()
     }
 
     /// The data of a GraphQL request; fails if there is any error.
@@ -234,12 +94,6 @@ impl Shop {
         self.send(Method::GET, &format!("/products/{product}"), "", None, None).await.1["stock"].as_i64().unwrap()
     }
 
-    /// Runs a query that returns one number on a service's database.
-    async fn number(&self, service: &str, statement: &'static str) -> i64 {
-        let mut connection = PgConnection::connect(&self.databases[service].url()).await.unwrap();
-        sqlx::query_scalar(statement).fetch_one(&mut connection).await.unwrap()
-    }
-
     async fn books_agree(&self) {
         let kept = self
             .number("payment", "select coalesce(sum(captured_minor - refunded_minor), 0)::bigint from payment")
@@ -262,59 +116,6 @@ impl Shop {
         let broken =
             self.number("catalog", "select count(*) from stock where reserved < 0 or reserved > on_hand").await;
         assert_eq!(broken, 0);
-    }
-}
-
-/// The environment of `serve all` without database URLs.
-fn environment(brokers: &str, [jwks, signing]: [&NamedTempFile; 2], gateway: u16) -> BTreeMap<String, String> {
-    let mut environment: BTreeMap<String, String> = [
-        ("JWKS_FILE", jwks.path().to_str().unwrap()),
-        ("SIGNING_KEY_FILE", signing.path().to_str().unwrap()),
-        ("TOKEN_ISSUER", TestKeys::ISSUER),
-        ("TOKEN_AUDIENCE", TestKeys::AUDIENCE),
-        ("INTERNAL_SECRET", "0123456789abcdef0123456789abcdef"),
-        ("ADMIN_EMAIL", ADMIN.0),
-        ("ADMIN_PASSWORD", ADMIN.1),
-        ("KAFKA_BROKERS", brokers),
-        ("PAYMENT_PROVIDER", "Simulator"),
-        ("ENCRYPTION_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
-        ("LEGACY_ALIASES", "Enabled"),
-        ("DATABASE_POOL_SIZE", "5"),
-        // Each of few shoppers orders in every round, and a killed process leaves orders unpaid for a while.
-        ("ORDER_UNPAID_ORDERS_MAX", "1000"),
-        ("RUST_LOG", "error"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into();
-    // The tests share a broker.
-    environment.insert("ISOLATION_KEY".to_owned(), format!("shop-{gateway}"));
-    environment.insert("GATEWAY_PORT".to_owned(), gateway.to_string());
-    for service in SERVICES {
-        let (public, internal, name) = (free_port(), free_port(), service.to_uppercase());
-        environment.insert(format!("{name}_PORT"), public.to_string());
-        environment.insert(format!("{name}_INTERNAL_PORT"), internal.to_string());
-        environment.insert(format!("{name}_URL"), format!("http://127.0.0.1:{public}"));
-        environment.insert(format!("{name}_INTERNAL_URL"), format!("http://127.0.0.1:{internal}"));
-    }
-    environment
-}
-
-/// Replaces the secret of all services by the keys of each service's own callers and callees, as the operator does.
-fn own_keys(environment: &mut BTreeMap<String, String>) {
-    let master = environment.remove("INTERNAL_SECRET").unwrap();
-    let all = KeySet::parse(&Secret::new(master));
-    for row in agora_topology::ALL.iter().filter(|row| row.reads("INTERNAL_SECRET")) {
-        let tokens = agora_topology::OWN_TOKENS.contains(&row.name).then_some(row.name);
-        let own = all.restricted(row.pairs(), agora_topology::LINKS.contains(&row.name), tokens);
-        environment.insert(format!("{}_INTERNAL_SECRET", row.name.to_uppercase()), own.expose().to_owned());
-    }
-}
-
-async fn comes_true(what: &str, mut check: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !check().await {
-        assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
