@@ -14,8 +14,6 @@ const CHART: &str = "chart";
 const SAMPLES: [&str; 2] = ["minimal", "production"];
 const DEVELOPMENT: &str = "development";
 const DATA_ON_HOST: &str = "data-on-host";
-/// Names of all sets.
-pub const NAMES: [&str; 5] = [CHART, SAMPLES[0], SAMPLES[1], DEVELOPMENT, DATA_ON_HOST];
 
 const SNAPSHOTS: &str = "operator/controller/tests/decisions/snapshots";
 const MANIFESTS: &str = "manifests/dev";

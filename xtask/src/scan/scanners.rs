@@ -19,10 +19,8 @@ use crate::pypi;
 const KUBECONFORM: &str = "kubeconform";
 const KUBE_SCORE: &str = "kube-score";
 const CHECKOV: &str = "checkov";
-/// Names of all scanners.
-pub const NAMES: [&str; 3] = [KUBECONFORM, KUBE_SCORE, CHECKOV];
 /// The set of findings against the images.
-pub const DOCKERFILE: &str = "Dockerfile";
+const DOCKERFILE: &str = "Dockerfile";
 
 const OF_SCANNERS: GoModule = GoModule {
     folder: "tools-manifests",
