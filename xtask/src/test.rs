@@ -18,7 +18,7 @@ use crate::image::{self, Images, Profile};
 use crate::progress::{note, stage};
 use crate::target::Target;
 use crate::workspace::{self, Workspace};
-use crate::{check, duckdb, up};
+use crate::{check, pypi, up};
 use programs::{Job, Program};
 
 const CARGO_TEST: [&str; 6] = ["cargo", "test", "--quiet", "--no-fail-fast", "--profile", "ci"];
@@ -236,7 +236,7 @@ pub fn environment(paths: &Paths) -> Result<Vec<(&'static str, String)>> {
         ("AGORA_PG15_BIN", jars::ensure_postgres_15(paths)?.display().to_string()),
         ("AGORA_KAFKA_LIB", jars.kafka.display().to_string()),
         ("AGORA_REDIS_SERVER", redis.display().to_string()),
-        ("AGORA_DUCKDB", duckdb::ensure(paths)?.display().to_string()),
+        ("AGORA_DUCKDB", pypi::DUCKDB.ensure(paths)?.display().to_string()),
         ("AGORA_PROMETHEUS", cluster::observability::prometheus(paths)?.display().to_string()),
     ])
 }

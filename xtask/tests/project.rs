@@ -95,6 +95,34 @@ fn de18_ci_runs_the_stages_that_a_developer_runs() {
 }
 
 #[test]
+fn de18_ci_scans_what_is_rendered_in_a_job_of_its_own() {
+    let ci = read(".github/workflows/ci.yml");
+    let (_, job) = ci.split_once("\n  manifests:\n").expect("the job");
+    let job = job.split("\n  advisories:\n").next().expect("a first part");
+    assert!(job.contains("run: cargo xtask scan\n"), "{job}");
+    // It takes long, and is not one of the stages.
+    assert!(!read("xtask/src/test.rs").contains("scan::"));
+    assert!(read("docs/CI.md").contains("| `manifests` | `cargo xtask scan` |"));
+}
+
+#[test]
+fn te4_ci_measures_coverage_in_a_job_of_its_own_and_the_readme_has_one_line_for_the_figure() {
+    let ci = read(".github/workflows/ci.yml");
+    let (_, job) = ci.split_once("\n  coverage:\n").expect("the job");
+    let job = job.split("\n  manifests:\n").next().expect("a first part");
+    for step in [
+        "tool: cargo-llvm-cov",
+        "rustup component add llvm-tools",
+        "cargo xtask coverage --servers",
+        "GITHUB_STEP_SUMMARY",
+    ] {
+        assert!(job.contains(step), "{step}");
+    }
+    assert!(read("docs/CI.md").contains("| `coverage` | `cargo xtask coverage --servers` |"));
+    assert_eq!(read("README.md").lines().filter(|line| line.starts_with("Line coverage: ")).count(), 1);
+}
+
+#[test]
 fn de20_every_crate_is_described_and_no_link_between_documents_is_broken() {
     const WORDS_MIN: usize = 15;
     let architecture = read("docs/ARCHITECTURE.md");

@@ -2,15 +2,14 @@
 //! processes of the host beside the local cluster. Must not depend on Agora's images.
 
 use std::path::PathBuf;
-use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 
 use crate::cluster::data::connect;
 use crate::cluster::processes::{self, Daemon};
-use crate::cluster::versions;
-use crate::command::{command, digest, run, write};
+use crate::command::write;
 use crate::environment::Paths;
+use crate::go_module::GoModule;
 use crate::progress::step;
 
 /// Where the services of the local cluster send traces and metrics: the node's address, as pods reach it.
@@ -20,37 +19,27 @@ pub const PROMETHEUS: &str = "http://127.0.0.1:19090";
 const PROMETHEUS_PORT: u16 = 19090;
 const READY_SECONDS_MAX: u64 = 30;
 
-/// A Go module of this folder and the programs that are built of it.
-struct Module {
-    folder: &'static str,
-    packages: &'static [&'static str],
-    /// Build tags: Prometheus without the clients of clouds that it could find targets in, a third of its dependencies.
-    tags: &'static str,
-}
-
-const OF_PROMETHEUS: Module = Module {
+const OF_PROMETHEUS: GoModule = GoModule {
     folder: "tools-observability",
     packages: &["github.com/prometheus/prometheus/cmd/prometheus", "github.com/prometheus/prometheus/cmd/promtool"],
+    // Without the clients of clouds that it could find targets in, a third of its dependencies.
     tags: "remove_all_sd,enable_kubernetes_sd",
 };
-const OF_COLLECTOR: Module = Module { folder: "tools-collector", packages: &["."], tags: "" };
+const OF_COLLECTOR: GoModule = GoModule { folder: "tools-collector", packages: &["."], tags: "" };
 
 /// The folder with `prometheus` and `promtool`. Builds what is not in the cache.
 pub fn prometheus(paths: &Paths) -> Result<PathBuf> {
-    build(paths, &OF_PROMETHEUS)
+    OF_PROMETHEUS.build(paths)
 }
 
 /// Downloads the sources of what tests need. Prints nothing.
 pub fn fetch_sources(paths: &Paths) -> Result<()> {
-    if programs(paths, &OF_PROMETHEUS)?.exists() {
-        return Ok(());
-    }
-    run(go(paths, &OF_PROMETHEUS, "list").args(["-deps", "-tags", OF_PROMETHEUS.tags]).args(OF_PROMETHEUS.packages))
+    OF_PROMETHEUS.fetch_sources(paths)
 }
 
 /// Starts both and waits until they are ready. Idempotent.
 pub fn start(paths: &Paths) -> Result<()> {
-    let (prometheus, collector) = (prometheus(paths)?, build(paths, &OF_COLLECTOR)?);
+    let (prometheus, collector) = (prometheus(paths)?, OF_COLLECTOR.build(paths)?);
     let home = paths.state.join("observability");
     let settings = home.join("prometheus.yaml");
     let changed = write(&settings, &prometheus_settings(paths))?;
@@ -104,43 +93,4 @@ service:
     metrics: {{receivers: [otlp], exporters: [debug/metrics]}}
 "
     )
-}
-
-/// Where the programs of a module are: a folder of its own for each version, so that a new version does not rebuild Kubernetes.
-fn programs(paths: &Paths, module: &Module) -> Result<PathBuf> {
-    let files = ["go.mod", "go.sum"].map(|file| paths.repo.join("xtask").join(module.folder).join(file));
-    let key = digest(files.into_iter().chain(main_file(paths, module)))?;
-    Ok(paths.cache.join(format!("{}-{}", module.folder, &key[..12])))
-}
-
-/// The source of a program that the module itself has.
-fn main_file(paths: &Paths, module: &Module) -> Option<PathBuf> {
-    Some(paths.repo.join("xtask").join(module.folder).join("main.go")).filter(|file| file.exists())
-}
-
-fn build(paths: &Paths, module: &Module) -> Result<PathBuf> {
-    let folder = programs(paths, module)?;
-    if folder.exists() {
-        return Ok(folder);
-    }
-    if let Some(fault) = versions::go_fault(paths) {
-        bail!(fault);
-    }
-    std::fs::create_dir_all(&paths.cache)?;
-    let parts = tempfile::tempdir_in(&paths.cache).context("creating a folder in the cache")?;
-    step(&format!("build {} from its Go modules", module.folder), || {
-        let mut build = go(paths, module, "build");
-        build.args(["-trimpath", "-ldflags", "-s -w", "-tags", module.tags, "-o"]).arg(parts.path());
-        run(build.args(module.packages))
-    })?;
-    std::fs::rename(parts.keep(), &folder).with_context(|| format!("creating {}", folder.display()))?;
-    Ok(folder)
-}
-
-/// A command of Go in the folder of a module.
-fn go(paths: &Paths, module: &Module, verb: &str) -> Command {
-    let mut go = command("go", [verb]);
-    go.current_dir(paths.repo.join("xtask").join(module.folder));
-    go.env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=readonly");
-    go
 }

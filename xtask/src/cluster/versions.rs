@@ -4,7 +4,7 @@ use crate::command::{command, output};
 use crate::environment::{Paths, which};
 
 /// Go modules that are built; each names its minimum version of Go.
-const MODULES: [&str; 4] = ["tools", "tools-metrics", "tools-observability", "tools-collector"];
+const MODULES: [&str; 5] = ["tools", "tools-metrics", "tools-observability", "tools-collector", "tools-manifests"];
 /// Kafka's minimum version of Java.
 const JAVA_MIN: &str = "17";
 
@@ -75,6 +75,7 @@ mod tests {
             include_str!("../../tools-metrics/go.mod"),
             include_str!("../../tools-observability/go.mod"),
             include_str!("../../tools-collector/go.mod"),
+            include_str!("../../tools-manifests/go.mod"),
         ] {
             assert!(numbers(go_directive(text)).len() > 1);
         }
