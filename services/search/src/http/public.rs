@@ -7,9 +7,8 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::StatusCode;
-use serde::Deserialize;
 
-use super::wire::{self, SearchQuery};
+use super::wire;
 use crate::service::SearchService;
 
 pub(super) fn routes() -> Routes<SearchService> {
@@ -22,29 +21,9 @@ pub(super) fn routes() -> Routes<SearchService> {
         .on(PROGRESS, progress)
 }
 
-/// `GET /products`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProductsQuery {
-    category: Option<String>,
-    q: Option<String>,
-    sort: Option<String>,
-    limit: Option<String>,
-    cursor: Option<String>,
-    offset: Option<String>,
-}
-
-/// `GET /search/suggestions`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CompleteQuery {
-    q: String,
-    limit: Option<String>,
-}
-
 async fn search(
     State(service): State<SearchService>,
-    Query(query): Query<SearchQuery>,
+    Query(query): Query<api::SearchQuery>,
 ) -> Result<Json<api::SearchResult>, Problem> {
     let wanted = wire::search(query)?;
     let counted = wanted.facets;
@@ -54,12 +33,12 @@ async fn search(
 /// The list of products of the catalog, found by the index.
 async fn products(
     State(service): State<SearchService>,
-    Query(query): Query<ProductsQuery>,
+    Query(query): Query<api::SearchedProductsQuery>,
 ) -> Result<Json<List<catalog::Product>>, Problem> {
-    let ProductsQuery { category, q, sort, limit, cursor, offset } = query;
+    let api::SearchedProductsQuery { category, q, sort, limit, cursor, offset } = query;
     let counted = offset.is_some();
     let facets = Some("false".to_owned());
-    let wanted = SearchQuery { q, category, sort, facets, limit, cursor, offset, ..SearchQuery::default() };
+    let wanted = api::SearchQuery { q, category, sort, facets, limit, cursor, offset, ..api::SearchQuery::default() };
     let found = service.search(&wire::search(wanted)?).await?;
     Ok(Json(List {
         items: found.products.into_iter().map(wire::product).collect(),
@@ -70,7 +49,7 @@ async fn products(
 
 async fn complete(
     State(service): State<SearchService>,
-    Query(CompleteQuery { q, limit }): Query<CompleteQuery>,
+    Query(api::CompleteQuery { q, limit }): Query<api::CompleteQuery>,
 ) -> Result<Json<List<api::Suggestion>>, Problem> {
     let text = wire::text(&q)?;
     let size = PageQuery { limit, ..PageQuery::default() }.parse()?.size;
