@@ -23,7 +23,7 @@ pub use parameters::{
     CartToken, Commanded, CursorQuery, IdempotencyKey, IfMatch, IfNoneMatch, LastEventId, LimitQuery, Localized,
     ProviderSignature, RequiredIdempotencyKey,
 };
-pub use problem::{Detail, Problem};
+pub use problem::{CODES, Detail, Problem};
 pub use route::{
     BODY_BYTES_MAX, IMPORT_BODY_BYTES_MAX, Method, OPEN_BODY_BYTES_MAX, ORDER_READERS, PAYMENT_READERS,
     PRODUCT_BODY_BYTES_MAX, Policy, Route, RouteClass, WEBHOOK_BODY_BYTES_MAX, WHOLE_BODY_BYTES_MAX,

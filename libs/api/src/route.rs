@@ -201,7 +201,7 @@ impl Method {
 /// names its own.
 ///
 /// A route ends with what it takes and answers: `=> with Parameters (Body) -> 201 Answer, 304`. Parameters are types of
-/// queries and headers, the body and the answers types of [`crate::operation::Content`]. With the feature `openapi`, a
+/// queries and headers, the body and the answers types that serialise or that name another content. With the feature `openapi`, a
 /// function beside the list describes its routes.
 macro_rules! routes {
     ($(#[doc = $list_doc:tt])* PUBLIC in $($rest:tt)*) => {

@@ -2,8 +2,9 @@
 
 use super::StreamQuery;
 use crate::{
-    BODY_BYTES_MAX, EventStream, JsonObject, LastEventId,
+    BODY_BYTES_MAX, EventStream, Html, JsonObject, LastEventId,
     Policy::{Optional, User},
+    Yaml,
     route::routes,
 };
 
@@ -16,6 +17,15 @@ routes! {
         /// For load balancers outside the cluster.
         HEALTH in Exempt = Get "/health" Optional
             => () -> 200 JsonObject;
+        /// The document of all public routes, in OpenAPI.
+        OPENAPI in Browsing = Get "/api/v1/openapi.json" Optional
+            => () -> 200 JsonObject;
+        /// The document of the topics, in AsyncAPI.
+        ASYNCAPI in Browsing = Get "/api/v1/asyncapi.yaml" Optional
+            => () -> 200 Yaml;
+        /// A page that shows the routes of the API.
+        EXPLORER in Browsing = Get "/api/v1/explorer" Optional
+            => () -> 200 Html;
         /// A request of GraphQL. A token may be absent or expired: products are public, and a client must be able to log in
         /// again.
         GRAPHQL in Browsing = Post "/graphql" Optional, BODY_BYTES_MAX

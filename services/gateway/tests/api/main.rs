@@ -3,6 +3,7 @@
 
 mod aliases;
 mod collection;
+mod documents;
 mod fallbacks;
 mod graphql;
 mod hostile;
