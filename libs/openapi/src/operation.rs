@@ -161,11 +161,11 @@ fn in_camel_case(name: &str) -> String {
 /// What is said of all operations.
 pub(crate) fn about() -> String {
     format!(
-        "The HTTP API of a marketplace. Bodies are JSON in camelCase, times RFC 3339 in UTC, ids UUIDs, money minor units of a \
-         currency. Requests refuse unknown fields; answers may grow. Every refusal is a problem (RFC 9457) with a `code` for \
-         programs. A body has at most {BODY_BYTES_MAX} bytes unless its operation says another limit. Of the members of \
-         `security`, one is enough; the names beside `bearer` are roles, of which an access token must have one. The limits of \
-         requests are counted by `x-agora-class`."
+        "The HTTP API of a marketplace. Bodies are JSON in camelCase, times RFC 3339 in UTC, ids UUIDs, money minor units \
+         of a currency. Requests refuse unknown fields; answers may grow. Every refusal is a problem (RFC 9457) with a \
+         `code` for programs. A body has at most {BODY_BYTES_MAX} bytes unless its operation says another limit. Of the \
+         members of `security`, one is enough; the names beside `bearer` are roles, of which an access token must have \
+         one. The limits of requests are counted by `x-agora-class`."
     )
 }
 

@@ -33,8 +33,8 @@ impl TestApp {
         Self { router, contract: Contract::of(service) }
     }
 
-    /// Asserts that the router has a route for each operation of the public port in its document. An operation that requires a
-    /// token answers 401 without one; of any other, the answer shows that there is a route.
+    /// Asserts that the router has a route for each operation of the public port in its document. An operation that
+    /// requires a token answers 401 without one; of any other, the answer shows that there is a route.
     pub async fn assert_serves_its_document(&self) {
         let Some(contract) = &self.contract else { return };
         let operations = contract.public_operations();
