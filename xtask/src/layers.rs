@@ -51,6 +51,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("agora-outbox", &["agora-chassis", "agora-postgres", "agora-kafka", "agora-events", "agora-vocab"]),
     ("agora-archive", &["agora-chassis", "agora-kafka", "agora-events", "agora-vocab"]),
     ("agora-mailbox", &[]),
+    ("agora-openapi", &["agora-api", "agora-events", "agora-topology", "agora-vocab"]),
     ("agora-testkit", TESTKIT),
     ("agora-crd", &["agora-topology", "agora-vocab"]),
     (

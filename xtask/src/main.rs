@@ -84,7 +84,7 @@ enum Verb {
     Scan,
     /// Print the capabilities of docs/CAPABILITIES.md that have no test
     Rows(rows::Options),
-    /// Regenerate all generated files: CRD, chart copy, snapshots, samples, migration copies
+    /// Regenerate all generated files: CRD, chart copy, documents of the API, snapshots, samples, migration copies
     Codegen,
     /// Build both container images, and load them into the local cluster if it runs
     Image {

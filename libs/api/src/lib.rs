@@ -4,9 +4,13 @@
 
 pub mod cart;
 pub mod catalog;
+mod content;
 pub mod gateway;
 pub mod notification;
+#[cfg(feature = "openapi")]
+pub mod operation;
 pub mod order;
+mod parameters;
 pub mod payment;
 mod problem;
 pub mod recommendation;
@@ -14,7 +18,12 @@ mod route;
 pub mod search;
 pub mod user;
 
-pub use problem::{Detail, Problem};
+pub use content::{EventStream, Gif, Html, HtmlOrText, IfAny, JsonLines, JsonObject, Lines, Svg, Yaml};
+pub use parameters::{
+    CartToken, Commanded, CursorQuery, IdempotencyKey, IfMatch, IfNoneMatch, LastEventId, LimitQuery, Localized,
+    ProviderSignature, RequiredIdempotencyKey,
+};
+pub use problem::{CODES, Detail, Problem};
 pub use route::{
     BODY_BYTES_MAX, IMPORT_BODY_BYTES_MAX, Method, OPEN_BODY_BYTES_MAX, ORDER_READERS, PAYMENT_READERS,
     PRODUCT_BODY_BYTES_MAX, Policy, Route, RouteClass, WEBHOOK_BODY_BYTES_MAX, WHOLE_BODY_BYTES_MAX,

@@ -199,24 +199,48 @@ impl Method {
 
 /// Declares routes as constants, and the list of all of them. The class of the list is that of its routes, unless a route
 /// names its own.
+///
+/// A route ends with what it takes and answers: `=> with Parameters (Body) -> 201 Answer, 304`. Parameters are types of
+/// queries and headers, the body and the answers types that serialise or that name another content. With the feature `openapi`, a
+/// function beside the list describes its routes.
 macro_rules! routes {
-    ($(#[$list_doc:meta])* $list:ident in $list_class:ident {
+    ($(#[doc = $list_doc:tt])* PUBLIC in $($rest:tt)*) => {
+        crate::route::routes! { @declare [$($list_doc)*] PUBLIC public_operations $($rest)* }
+    };
+    ($(#[doc = $list_doc:tt])* INTERNAL in $($rest:tt)*) => {
+        crate::route::routes! { @declare [$($list_doc)*] INTERNAL internal_operations $($rest)* }
+    };
+    (@declare [$($list_doc:tt)*] $list:ident $operations:ident $list_class:ident {
         $(
-            $(#[$doc:meta])*
-            $name:ident $(in $class:ident)? = $method:ident $path:literal $policy:expr $(, $body_bytes_max:expr)?;
+            $(#[doc = $doc:literal])*
+            $name:ident $(in $class:ident)? = $method:ident $path:literal $policy:expr $(, $body_bytes_max:expr)?
+                => $(with $($parameter:ident),+)? ($($body:ty)?) -> $($status:literal $($answer:ty)?),+;
         )*
     }) => {
         $(
-            $(#[$doc])*
+            $(#[doc = $doc])*
             pub const $name: crate::Route =
                 crate::Route::new(crate::Method::$method, $path, $policy)
                     .in_class(crate::RouteClass::$list_class)
                     $(.in_class(crate::RouteClass::$class))?
                     $(.with_body_max($body_bytes_max))?;
+
+            // The types exist, whether or not they are described.
+            const _: Option<(($($($parameter,)+)?), ($($body,)?), $((u16, $($answer)?),)+)> = None;
         )*
 
-        $(#[$list_doc])*
+        $(#[doc = $list_doc])*
         pub const $list: &[crate::Route] = &[$($name),*];
+
+        #[cfg(feature = "openapi")]
+        pub(crate) fn $operations() -> Vec<crate::operation::Operation> {
+            vec![$(
+                crate::operation::Operation::new(stringify!($name), $name, &[$($doc),*])
+                    $($(.with::<$parameter>())+)?
+                    $(.body::<$body>())?
+                    $(.answer($status)$(.of::<$answer>())?)+
+            ),*]
+        }
     };
 }
 pub(crate) use routes;

@@ -16,6 +16,7 @@ crate::events! {
 
 /// A product as others may keep a copy of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Product {
     pub product_id: ProductId,
@@ -42,6 +43,7 @@ pub struct Product {
 
 /// A product that is gone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ProductDeleted {
     pub product_id: ProductId,
@@ -61,6 +63,7 @@ crate::events! {
 
 /// Stock after a change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StockChanged {
     pub product_id: ProductId,
@@ -77,6 +80,7 @@ pub struct StockChanged {
 
 /// A hold that ran out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReservationExpired {
     /// The order that held.

@@ -7,6 +7,7 @@
 
 mod app;
 mod cable;
+mod contract;
 mod events;
 mod generated;
 mod kafka;

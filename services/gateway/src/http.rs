@@ -3,6 +3,7 @@
 pub mod compat;
 mod compression;
 mod content_policy;
+mod documents;
 mod fallbacks;
 mod front;
 mod graphql;
@@ -72,7 +73,7 @@ pub fn router(upstreams: Upstreams, front: Front) -> Router {
     let cors = headers::cors(&origins);
     let graphql = GraphQl::new(graphql, upstreams.clone(), process.clone());
     let graphql = graphql::routes(graphql, hub.clone(), origins.clone(), process.clone());
-    let own = front::routes().merge(streams::routes(hub, origins, process)).merge(graphql);
+    let own = front::routes().merge(documents::routes()).merge(streams::routes(hub, origins, process)).merge(graphql);
     let routes = own.merge(proxy::routes().with_state(upstreams)).merge(aliases);
     let settings = PortSettings {
         verifier: Some(verifier),

@@ -49,8 +49,8 @@ impl Shop {
         let verifier = TokenVerifier::watch(jwks, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
         let routers = http::routers(service.clone(), verifier, WatchedSecret::fixed(SECRET), &process);
         Self {
-            public: TestApp::new(routers.public),
-            internal: TestApp::new(routers.internal),
+            public: TestApp::of("cart", routers.public),
+            internal: TestApp::of("cart", routers.internal),
             database,
             catalog,
             service,

@@ -2,14 +2,13 @@
 
 use agora_api::catalog as api;
 use agora_chassis::trace;
-use agora_vocab::{OrderId, ProductId, Quantity, Variant};
+use agora_vocab::{OrderId, Quantity, Variant};
 use agora_web::{CommandId, Json, Problem, Query, Routes};
 use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
 use http::header;
-use serde::Deserialize;
 
 use super::wire;
 use crate::{
@@ -28,14 +27,10 @@ pub(super) fn routes() -> Routes<CatalogService> {
         .on(TAKE_BACK, take_back)
 }
 
-/// `GET /internal/v1/products/export?after=`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExportQuery {
-    after: Option<ProductId>,
-}
-
-async fn export(State(catalog): State<CatalogService>, Query(query): Query<ExportQuery>) -> Result<Response, Problem> {
+async fn export(
+    State(catalog): State<CatalogService>,
+    Query(query): Query<api::AfterQuery>,
+) -> Result<Response, Problem> {
     let lines = wire::export(catalog.export(query.after).await?)?;
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response())
 }

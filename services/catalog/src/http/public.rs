@@ -11,13 +11,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, StatusCode, header};
-use serde::Deserialize;
 
-use super::{
-    localized::Client,
-    request,
-    wire::{self, ChangeProduct},
-};
+use super::{localized::Client, request, wire};
 use crate::service::CatalogService;
 
 pub(super) fn routes() -> Routes<CatalogService> {
@@ -32,34 +27,12 @@ pub(super) fn routes() -> Routes<CatalogService> {
         .on(ADJUST_STOCK, inventory)
 }
 
-/// `GET /products?category=&q=&sort=&expand=&limit=&cursor=&offset=&currency=`, or `GET /products?ids=&currency=`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    /// Ids with commas between: exactly these products, in this order, without those that do not exist.
-    pub ids: Option<String>,
-    pub category: Option<String>,
-    pub q: Option<String>,
-    pub sort: Option<String>,
-    pub expand: Option<String>,
-    pub limit: Option<String>,
-    pub cursor: Option<String>,
-    pub offset: Option<String>,
-    pub currency: Option<String>,
-}
-
-/// `GET /products/{id}?currency=`. Other parameters are ignored, as they were before there was one.
-#[derive(Debug, Default, Deserialize)]
-struct CurrencyQuery {
-    currency: Option<String>,
-}
-
 async fn list(
     State(catalog): State<CatalogService>,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<api::ProductsQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let ListQuery { ids, category, q, sort, expand, limit, cursor, offset, currency } = query;
+    let api::ProductsQuery { ids, category, q, sort, expand, limit, cursor, offset, currency } = query;
     let client = Client::of(&headers, currency.as_deref(), &catalog)?;
     let page = if let Some(ids) = ids {
         let others = [&category, &q, &sort, &expand, &limit, &cursor, &offset];
@@ -77,7 +50,7 @@ async fn list(
 async fn one(
     State(catalog): State<CatalogService>,
     Path(id): Path<ProductId>,
-    Query(CurrencyQuery { currency }): Query<CurrencyQuery>,
+    Query(api::CurrencyQuery { currency }): Query<api::CurrencyQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let client = Client::of(&headers, currency.as_deref(), &catalog)?;
@@ -111,10 +84,10 @@ async fn change(
     Path(id): Path<ProductId>,
     who: Identity,
     headers: HeaderMap,
-    Command { body, idempotency }: Command<ChangeProduct>,
+    Command { body, idempotency }: Command<api::ChangeProduct>,
 ) -> Result<Response, Problem> {
-    let expected = wire::expected(&headers, body.version())?;
-    let change = body.with_stored_image(catalog.assets()).parse()?;
+    let expected = wire::expected(&headers, body.version)?;
+    let change = wire::change(wire::with_stored_image(body, catalog.assets()))?;
     let listed = catalog.change(id, &expected, &change, &request(who.user, idempotency)).await?.into_inner();
     Ok(([(header::ETAG, wire::etag(&listed))], Json(wire::shown(listed, catalog.assets()))).into_response())
 }

@@ -1,7 +1,7 @@
 //! Public routes for categories, brands, suppliers and locations: the same five for each taxonomy. Depends on wire types and
 //! use cases, not on SQL.
 
-use agora_api::{List, Route, catalog as api};
+use agora_api::{CursorQuery, List, Route, catalog as api};
 use agora_vocab::{PageSize, TermId};
 use agora_web::{
     Command, Identity, Json, PageQuery, Path, Problem, Query, Routes, Start, created, decode_cursor, encode_cursor,
@@ -12,7 +12,6 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::{HeaderMap, header};
-use serde::Deserialize;
 
 use super::{request, wire};
 use crate::{
@@ -78,34 +77,24 @@ pub(super) fn routes() -> Routes<CatalogService> {
     })
 }
 
-/// A list by name: `?limit=&cursor=`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NamesQuery {
-    limit: Option<String>,
-    cursor: Option<String>,
-}
-
-impl NamesQuery {
-    /// The sort key after which the page starts, and its size.
-    pub(super) fn parse(self) -> Result<(String, PageSize), Problem> {
-        let Self { limit, cursor } = self;
-        let page = PageQuery { limit, cursor, offset: None }.parse()?;
-        let after = match page.start {
-            Start::Cursor(cursor) => decode_cursor(&cursor)?,
-            Start::First | Start::Offset(_) => String::new(),
-        };
-        Ok((after, page.size))
-    }
+/// The sort key after which a page of a list by name starts, and its size.
+pub(super) fn page_after(query: CursorQuery) -> Result<(String, PageSize), Problem> {
+    let CursorQuery { limit, cursor } = query;
+    let page = PageQuery { limit, cursor, offset: None }.parse()?;
+    let after = match page.start {
+        Start::Cursor(cursor) => decode_cursor(&cursor)?,
+        Start::First | Start::Offset(_) => String::new(),
+    };
+    Ok((after, page.size))
 }
 
 async fn list(
     taxonomy: Taxonomy,
     State(catalog): State<CatalogService>,
-    Query(query): Query<NamesQuery>,
+    Query(query): Query<CursorQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (after, size) = query.parse()?;
+    let (after, size) = page_after(query)?;
     let page = catalog.terms(taxonomy, &after, size).await?.map(wire::term);
     let list = List { items: page.items, total: None, next_cursor: page.next.as_ref().map(encode_cursor) };
     Ok(tagged_json(&headers, &list))

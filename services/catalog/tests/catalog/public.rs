@@ -309,3 +309,8 @@ async fn an_unavailable_database_is_503_with_retry_after_and_without_internals()
         assert!(!body.contains("connection") && !body.contains("database"), "{body}");
     }
 }
+
+#[tokio::test]
+async fn de17_the_router_serves_every_operation_of_the_document() {
+    Shop::open().await.public.assert_serves_its_document().await;
+}

@@ -2,7 +2,10 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use agora_api::gateway::routes::{EVENTS, GRAPHQL_SOCKET, WEB_SOCKET};
+use agora_api::gateway::{
+    StreamQuery,
+    routes::{EVENTS, GRAPHQL_SOCKET, WEB_SOCKET},
+};
 use agora_chassis::{LongLived, Process};
 use agora_web::{Identity, Problem, Query, Routes};
 use axum::{
@@ -17,7 +20,6 @@ use axum::{
     },
 };
 use futures::{StreamExt as _, future, stream};
-use serde::Deserialize;
 use serde_json::json;
 
 use super::web_socket;
@@ -48,12 +50,6 @@ struct Streams {
     hub: Hub,
     origins: Origins,
     process: Process,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct StreamQuery {
-    last_event_id: Option<String>,
 }
 
 pub fn routes(hub: Hub, origins: Origins, process: Process) -> Routes {

@@ -4,6 +4,7 @@
 mod aliases;
 mod caching;
 mod collection;
+mod documents;
 mod fallbacks;
 mod graphql;
 mod hostile;

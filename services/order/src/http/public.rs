@@ -7,7 +7,6 @@ use agora_web::{
     parse_ids,
 };
 use axum::{extract::State, response::Response};
-use serde::Deserialize;
 
 use super::{
     dedup_key, replay,
@@ -29,26 +28,6 @@ pub fn routes(service: OrderService) -> Routes {
         .on(CANCEL, cancel)
         .on(LIST_ALL, list_all)
         .with_state(service)
-}
-
-/// `GET /orders?limit=&cursor=&offset=` or `GET /orders?ids=`
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    /// Ids with commas between: exactly these orders, without those that the caller must not see.
-    ids: Option<String>,
-    limit: Option<String>,
-    cursor: Option<String>,
-    offset: Option<String>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct AdminQuery {
-    user_id: Option<UserId>,
-    limit: Option<String>,
-    cursor: Option<String>,
-    offset: Option<String>,
 }
 
 async fn place(
@@ -95,9 +74,9 @@ async fn advance(
 async fn list(
     State(service): State<OrderService>,
     identity: Identity,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<api::OrdersQuery>,
 ) -> Result<Json<List<api::Order>>, Problem> {
-    let ListQuery { ids, limit, cursor, offset } = query;
+    let api::OrdersQuery { ids, limit, cursor, offset } = query;
     if let Some(ids) = ids {
         let ids: Vec<OrderId> = parse_ids(&ids, limit.is_none() && cursor.is_none() && offset.is_none())?;
         let found = service.many(&ids, confined(&identity, ORDER_READERS)).await?;
@@ -109,9 +88,9 @@ async fn list(
 
 async fn list_all(
     State(service): State<OrderService>,
-    Query(query): Query<AdminQuery>,
+    Query(query): Query<api::AllOrdersQuery>,
 ) -> Result<Json<List<api::Order>>, Problem> {
-    let AdminQuery { user_id, limit, cursor, offset } = query;
+    let api::AllOrdersQuery { user_id, limit, cursor, offset } = query;
     let listing = listing(user_id, &PageQuery { limit, cursor, offset })?;
     Ok(Json(page(service.page(&listing).await?)))
 }

@@ -2,18 +2,17 @@
 
 use agora_api::{
     List, PAYMENT_READERS,
-    payment::{NewPayment as Body, NewRefund, Payment as Wire},
+    payment::{NewPayment as Body, NewRefund, Payment as Wire, PaymentsQuery},
 };
 use agora_chassis::trace;
 use agora_outbox::{DedupKey, StoredResponse};
-use agora_vocab::{Money, OrderId, PaymentId};
+use agora_vocab::{Money, PaymentId};
 use agora_web::{Command, Idempotency, Identity, Json, PageQuery, Path, Problem, Query, Routes, Start, decode_cursor};
 use axum::{
     extract::State,
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
-use serde::Deserialize;
 use serde_json::json;
 
 use super::{PROVIDER_RETRY_AFTER_S, confined, refund_wire, replay, wire};
@@ -34,16 +33,6 @@ pub fn routes(service: PaymentService) -> Routes {
         .merge(super::operations::routes())
         .merge(super::webhooks::routes())
         .with_state(service)
-}
-
-/// Query of the list route.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ListQuery {
-    #[serde(alias = "order_id")]
-    order_id: Option<OrderId>,
-    limit: Option<String>,
-    cursor: Option<String>,
 }
 
 async fn create(
@@ -71,9 +60,9 @@ async fn read(
 async fn list(
     State(service): State<PaymentService>,
     who: Identity,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<PaymentsQuery>,
 ) -> Result<Json<List<Wire>>, Problem> {
-    let ListQuery { order_id, limit, cursor } = query;
+    let PaymentsQuery { order_id, limit, cursor } = query;
     let query = PageQuery { limit, cursor, offset: None }.parse()?;
     let before = match &query.start {
         Start::Cursor(cursor) => Some(decode_cursor::<PaymentId>(cursor)?),

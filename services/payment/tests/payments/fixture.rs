@@ -87,8 +87,8 @@ impl Shop {
             PortSettings::of(&process),
         );
         Self {
-            app: TestApp::new(agora_web::public_stack(agora_payment::public(service.clone()), settings)),
-            internal: TestApp::new(internal),
+            app: TestApp::of("payment", agora_web::public_stack(agora_payment::public(service.clone()), settings)),
+            internal: TestApp::of("payment", internal),
             user: UserId::new(ids.next()),
             service,
             store,

@@ -7,9 +7,8 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
 
-use super::wire::{self, SearchQuery};
+use super::wire;
 use crate::service::SearchService;
 
 pub(super) fn routes() -> Routes<SearchService> {
@@ -22,29 +21,9 @@ pub(super) fn routes() -> Routes<SearchService> {
         .on(PROGRESS, progress)
 }
 
-/// `GET /products`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProductsQuery {
-    category: Option<String>,
-    q: Option<String>,
-    sort: Option<String>,
-    limit: Option<String>,
-    cursor: Option<String>,
-    offset: Option<String>,
-}
-
-/// `GET /search/suggestions`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CompleteQuery {
-    q: String,
-    limit: Option<String>,
-}
-
 async fn search(
     State(service): State<SearchService>,
-    Query(query): Query<SearchQuery>,
+    Query(query): Query<api::SearchQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let wanted = wire::search(query)?;
@@ -56,13 +35,13 @@ async fn search(
 /// The list of products of the catalog, found by the index.
 async fn products(
     State(service): State<SearchService>,
-    Query(query): Query<ProductsQuery>,
+    Query(query): Query<api::SearchedProductsQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let ProductsQuery { category, q, sort, limit, cursor, offset } = query;
+    let api::SearchedProductsQuery { category, q, sort, limit, cursor, offset } = query;
     let counted = offset.is_some();
     let facets = Some("false".to_owned());
-    let wanted = SearchQuery { q, category, sort, facets, limit, cursor, offset, ..SearchQuery::default() };
+    let wanted = api::SearchQuery { q, category, sort, facets, limit, cursor, offset, ..api::SearchQuery::default() };
     let found = service.search(&wire::search(wanted)?).await?;
     let product = |product| wire::product(product, service.assets());
     let list: List<catalog::Product> = List {
@@ -75,7 +54,7 @@ async fn products(
 
 async fn complete(
     State(service): State<SearchService>,
-    Query(CompleteQuery { q, limit }): Query<CompleteQuery>,
+    Query(api::CompleteQuery { q, limit }): Query<api::CompleteQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let text = wire::text(&q)?;

@@ -6,33 +6,16 @@ use agora_api::{catalog, search as api};
 use agora_vocab::{AssetBase, Invalid, PageSize};
 use agora_web::{PageQuery, Problem, Start as PageStart, decode_cursor, encode_cursor};
 use http::StatusCode;
-use serde::Deserialize;
 
 use crate::domain::{
     Completion, CompletionKind, Cursor, Facet, FacetKind, Filter, Found, Product, Progress, QueryText, Search, Sort,
     Start,
 };
 
-/// Query of `GET /search`
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct SearchQuery {
-    pub q: Option<String>,
-    pub category: Option<String>,
-    pub brand: Option<String>,
-    pub min_price: Option<String>,
-    pub max_price: Option<String>,
-    pub in_stock: Option<String>,
-    pub sort: Option<String>,
-    pub facets: Option<String>,
-    pub limit: Option<String>,
-    pub cursor: Option<String>,
-    pub offset: Option<String>,
-}
-
 /// Parses a search. Malformed query parameters are 400, a page size out of range is 422.
-pub(super) fn search(query: SearchQuery) -> Result<Search, Problem> {
-    let SearchQuery { q, category, brand, min_price, max_price, in_stock, sort, facets, limit, cursor, offset } = query;
+pub(super) fn search(query: api::SearchQuery) -> Result<Search, Problem> {
+    let api::SearchQuery { q, category, brand, min_price, max_price, in_stock, sort, facets, limit, cursor, offset } =
+        query;
     let page = PageQuery { limit, cursor, offset }.parse()?;
     let text = q.as_deref().map(text).transpose()?;
     let default = if text.is_some() { Sort::Relevance } else { Sort::CreatedDown };

@@ -7,7 +7,6 @@ use agora_web::{
     parse_ids,
 };
 use axum::{extract::State, http::StatusCode, response::Response};
-use serde::Deserialize;
 
 use super::{caller, dedup_key, user_to_wire};
 use crate::{domain::Status, ports::Listing, service::UserService};
@@ -17,22 +16,11 @@ pub fn routes() -> Routes<UserService> {
     Routes::new().on(LIST_ALL, list).on(SET_STATUS, set_status).on(SET_ROLES, set_roles).on(ERASE, erase)
 }
 
-/// `GET /admin/users?status=&limit=&cursor=` or `GET /admin/users?ids=`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    /// Ids with commas between: exactly these users, without those that do not exist.
-    ids: Option<String>,
-    status: Option<String>,
-    limit: Option<String>,
-    cursor: Option<String>,
-}
-
 async fn list(
     State(service): State<UserService>,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<wire::UsersQuery>,
 ) -> Result<Json<List<wire::User>>, Problem> {
-    let ListQuery { ids, status, limit, cursor } = query;
+    let wire::UsersQuery { ids, status, limit, cursor } = query;
     if let Some(ids) = ids {
         let ids: Vec<UserId> = parse_ids(&ids, status.is_none() && limit.is_none() && cursor.is_none())?;
         let items = service.many(&ids).await?.into_iter().map(user_to_wire).collect();

@@ -164,8 +164,8 @@ impl Shop {
         let verifier = TokenVerifier::watch(set, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
         let routers = agora_user::routers(service.clone(), verifier, WatchedSecret::fixed(INTERNAL_SECRET), &process);
         Self {
-            app: TestApp::new(routers.public),
-            internal: TestApp::new(routers.internal),
+            app: TestApp::of("user", routers.public),
+            internal: TestApp::of("user", routers.internal),
             service,
             database,
             keys,

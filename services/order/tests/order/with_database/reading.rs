@@ -51,3 +51,8 @@ async fn or3_orders_are_listed_newest_first_by_cursor_and_by_offset() {
     assert_eq!(ids(&shop.app().get(&of_ada).with(&shop.admin()).await.expect(200).body), made);
     shop.get("/api/v1/admin/orders").await.expect(403);
 }
+
+#[tokio::test]
+async fn de17_the_router_serves_every_operation_of_the_document() {
+    Shop::open().await.public.assert_serves_its_document().await;
+}

@@ -101,7 +101,7 @@ impl Shop {
     ) -> Self {
         let reports = ReportService { reports: Arc::new(PgReports { db: store.db.clone() }) };
         let routers = routers((&service, reports.clone()), &keys, &Process::for_test("order"));
-        let (public, internal) = (TestApp::new(routers.public), TestApp::new(routers.internal));
+        let (public, internal) = (TestApp::of("order", routers.public), TestApp::of("order", routers.internal));
         Self { service, reports, fakes, store, public, internal, keys, ada }
     }
 
