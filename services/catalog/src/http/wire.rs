@@ -12,7 +12,7 @@ use agora_web::{PageRequest, Problem, Start as PageStart, decode_cursor, encode_
 use http::StatusCode;
 
 pub(super) use self::{
-    change::change,
+    change::{change, with_stored_image},
     invalid_fields::{InvalidFields, nullable},
     tags::{etag, expected, quoted, tag_text},
 };
