@@ -16,8 +16,10 @@ use crate::up::{MARKETPLACE, NAMESPACE, get_json};
 mod audit;
 mod counters;
 mod cpu;
+mod delays;
 pub mod edge;
 mod idle;
+mod import;
 mod install;
 mod leftovers;
 mod memory;
@@ -140,6 +142,12 @@ pub enum Benchmark {
         #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1000))]
         count: u32,
     },
+    /// Time of an import of products over the API, until the search index has them; target 5 minutes. The products stay
+    Import {
+        /// Number of products
+        #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        products: u32,
+    },
     /// CPU time of the gateway per request with a token, beside nginx; needs no cluster; target 60 us
     Edge {
         /// Requests started per second
@@ -178,6 +186,7 @@ fn every() -> Vec<Benchmark> {
         Benchmark::Searches { products: 200_000, searches: 5, rate: 20, seconds: 20, tries: 3 },
         Benchmark::Orders { rate: vec![20, 40, 80], seconds: 180, without_checker: false },
         Benchmark::Pgbench,
+        Benchmark::Import { products: 100_000 },
         Benchmark::Peer { shoppers: 16, seconds: 60, buyers: 500, units: 20 },
     ]
 }
@@ -191,6 +200,7 @@ impl Benchmark {
             Self::Repair { tries } => format!("repair --tries {tries}"),
             Self::Idle { seconds } => format!("idle --seconds {seconds}"),
             Self::Memory => "memory".to_owned(),
+            Self::Import { products } => format!("import --products {products}"),
             Self::Start => "start".to_owned(),
             Self::Pgbench => "pgbench".to_owned(),
             Self::Size { release } => format!("size{}", if *release { " --release" } else { "" }),
@@ -268,6 +278,7 @@ fn measure(paths: &Paths, benchmark: &Benchmark) -> Result<()> {
         Benchmark::Memory => memory::measure(),
         Benchmark::Start => start::measure(),
         Benchmark::Pgbench => shoppers::compare_with_pgbench(paths),
+        Benchmark::Import { products } => import::measure(paths, &target, *products),
         Benchmark::Size { .. } => running_size(paths, &target),
         Benchmark::Orders { rate, seconds, without_checker } => {
             let plan = orders::Plan { rates: rate, seconds: *seconds, without_checker: *without_checker };

@@ -595,7 +595,8 @@ mod tests {
         const AGE: Duration = Duration::from_millis(500);
         let (port, stop, first) = replica(1, 0, AGE);
         let (_, stop_second, second) = replica(2, port, AGE);
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        // A connection without a request is closed at its age, here after 400 ms: an idle one is let go before.
+        let client = reqwest::Client::builder().no_proxy().pool_idle_timeout(AGE / 5).build().unwrap();
         let ask = async || {
             let answer = client.get(format!("http://127.0.0.1:{port}/")).send().await.expect("an answer");
             answer.text().await.expect("its body")

@@ -8,12 +8,13 @@ use serde_json::Value;
 
 use super::counters::Counters;
 use super::cpu::{CpuSnapshot, Group, Roots};
+use super::delays::Delays;
 use super::pinned::Pinned;
 use super::running_load::RunningLoad;
 use super::shoppers::Bench;
 use super::statements::StatementLog;
 use super::table::{Measurement, Section, render};
-use super::{leftovers, print};
+use super::{delays, leftovers, print};
 use crate::command::{command, stream};
 use crate::environment::Paths;
 use crate::target::Target;
@@ -77,9 +78,12 @@ fn one_rate(
     let mut run = bench.shopper("run")?;
     Bench::add_load_profile(&mut run, rate, seconds);
     run.arg("--only-buy").arg("--history").arg(&history);
+    let delays = Delays::read()?;
     let mut load = RunningLoad::start(&mut run)?;
     let window = Window::measure(bench.paths, &mut load, seconds)?;
     let by_api = load.finish();
+    Delays::read()?.print_since(&delays);
+    delays::print_mails(bench.paths, seconds)?;
     let report = bench.report()?;
     print_report(&report, rate, seconds);
     let measurement = window.measurement(rate, &report);

@@ -14,7 +14,7 @@ use crate::progress::note;
 
 /// Programs that run at the same time. Each starts servers of its own and, by default, one test per processor. Chosen by
 /// measurement on two processors: docs/CI.md.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 2;
 
 /// A compiled test program.
 #[derive(Debug, Clone)]

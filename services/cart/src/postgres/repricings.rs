@@ -71,6 +71,8 @@ impl PgCarts {
         let ids: Vec<Uuid> =
             locked.iter().filter(|product| product.is_quoted(quote)).map(|product| product.product_id).collect();
         if ids.is_empty() {
+            // Not when the connection is used again: until then the next search would skip the products as locked.
+            tx.rollback().await?;
             return Ok(false);
         }
         // None: fewer carts than a page are left.

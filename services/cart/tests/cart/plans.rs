@@ -71,7 +71,9 @@ const BACKGROUND: usize = 13;
 const SETTINGS: &str = "set enable_seqscan = on; set enable_hashjoin = on; set enable_mergejoin = on; set jit = on; \
     set plan_cache_mode = force_generic_plan";
 
+/// Without the limit of the service: the rows are made by few statements, beside other tests.
 const FILL: &str = "
+    set statement_timeout = 0;
     insert into cart (id, version, lines)
         select gen_random_uuid(), 1, '[]' from generate_series(1, 20000);
     insert into cart_checkout (order_id, state, cart_id, cart_version, created_at, updated_at)

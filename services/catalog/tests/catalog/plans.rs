@@ -18,7 +18,9 @@ fn is_search(file: &str) -> bool {
     ["search_products.sql", "count_found.sql"].contains(&file)
 }
 
+/// Without the limit of the service: the rows are made by few statements, beside other tests.
 const FILL: &str = "
+    set statement_timeout = 0;
     insert into term (id, taxonomy, name) select gen_random_uuid(), 'brand', 'b' || n from generate_series(1, 10000) as n;
     insert into product (id, seller_id, version, name, name_key, description, price_amount, price_currency, category,
         brand)

@@ -114,7 +114,9 @@ const STATEMENTS: [(&str, &str, &[&str]); 42] = [
 const SETTINGS: &str = "set enable_seqscan = on; set enable_hashjoin = on; set enable_mergejoin = on; set jit = on; \
     set plan_cache_mode = force_generic_plan";
 
+/// Without the limit of the service: the rows are made by few statements, beside other tests.
 const FILL: &str = "
+    set statement_timeout = 0;
     insert into recipient (user_id, email, email_epoch, email_seq, promotions)
         select gen_random_uuid(), 'user' || n || '@example.com', 0, 1, n % 3 = 0 from generate_series(1, 20000) as n;
     insert into notification (id, source_id, user_id, kind, priority, subject, summary, content, mail, tracking_id, created_at)

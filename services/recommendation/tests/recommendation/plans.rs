@@ -43,7 +43,9 @@ const BY_KEY: [&str; 8] = [
 const SETTINGS: &str = "set enable_seqscan = on; set enable_hashjoin = on; set enable_mergejoin = on; set jit = on; \
     set plan_cache_mode = force_generic_plan";
 
+/// Without the limit of the service: the rows are made by few statements, beside other tests.
 const FILL: &str = "
+    set statement_timeout = 0;
     insert into product (product_id, version, name, category, price_amount, price_currency, in_stock, units_sold,
             positive_votes)
         select md5(n::text)::uuid, 1, 'P', 'C' || n % 50, 1, 'EUR', n % 10 > 0, n % 1000, n % 7

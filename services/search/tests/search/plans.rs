@@ -40,7 +40,9 @@ const ARGUMENTS: [(&str, &str); 23] = [
     ("suggest", "'''w77'':*', '''w77''', 500, 5"),
 ];
 
+/// Without the limit of the service: the rows are made by few statements, beside other tests.
 const FILL: &str = "
+    set statement_timeout = 0;
     insert into product_entry (
         generation, product_id, version, visible, name, name_key, description, price_amount, price_currency, category,
         brand, seller_id, created_at, updated_at, stock, headline, search

@@ -5,7 +5,9 @@ use sqlx::AssertSqlSafe;
 use super::store::TestStore;
 
 /// Fills the tables with 20,000 orders in every stage, as after months.
+/// Without the limit of the service: the rows are made by few statements, beside other tests.
 const FILL: &str = "
+    set statement_timeout = 0;
     insert into orders (id, number, user_id, cart_id, cart_version, currency, total_minor, expires_at, created_at, status,
         payment_status, hold, declines, version, event_seq, updated_at, phase, saga, next_at, due_at)
     select gen_random_uuid(), 'B-' || n, gen_random_uuid(), gen_random_uuid(), n, 'EUR', 1999, now(), now(),
