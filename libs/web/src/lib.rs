@@ -37,7 +37,7 @@ pub use idempotency::{Command, Idempotency};
 pub use identity::Identity;
 pub use internal::{Caller, CommandId, internal};
 pub use json::{Json, json_of, json_value};
-pub use page::{PageQuery, PageRequest, Start, decode_cursor, encode_cursor};
+pub use page::{KeysetQuery, PageQuery, PageRequest, Start, decode_cursor, encode_cursor};
 pub use page_policy::page_policy;
 pub use problem::Problem;
 pub use query::{Path, Query};

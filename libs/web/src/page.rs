@@ -29,6 +29,28 @@ pub struct PageQuery {
     pub offset: Option<String>,
 }
 
+/// The query of a list that is sorted by a text of each item, such as a name or a code, and has no offsets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeysetQuery {
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+impl KeysetQuery {
+    /// The text after which the page starts, empty at the list's beginning, and its size. Errors are those of
+    /// [`PageQuery::parse`] and [`decode_cursor`].
+    pub fn parse(self) -> Result<(String, PageSize), Problem> {
+        let Self { limit, cursor } = self;
+        let page = PageQuery { limit, cursor, offset: None }.parse()?;
+        let after = match page.start {
+            Start::Cursor(cursor) => decode_cursor(&cursor)?,
+            Start::First | Start::Offset(_) => String::new(),
+        };
+        Ok((after, page.size))
+    }
+}
+
 /// A page as asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageRequest {

@@ -2,17 +2,15 @@
 //! use cases, not on SQL.
 
 use agora_api::{List, Route, catalog as api};
-use agora_vocab::{PageSize, TermId};
+use agora_vocab::TermId;
 use agora_web::{
-    Command, Identity, Json, PageQuery, Path, Problem, Query, Routes, Start, created, decode_cursor, encode_cursor,
-    etag, no_content,
+    Command, Identity, Json, KeysetQuery, Path, Problem, Query, Routes, created, encode_cursor, etag, no_content,
 };
 use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
 use http::{HeaderMap, header};
-use serde::Deserialize;
 
 use super::{request, wire};
 use crate::{
@@ -78,31 +76,10 @@ pub(super) fn routes() -> Routes<CatalogService> {
     })
 }
 
-/// A list by name: `?limit=&cursor=`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NamesQuery {
-    limit: Option<String>,
-    cursor: Option<String>,
-}
-
-impl NamesQuery {
-    /// The sort key after which the page starts, and its size.
-    pub(super) fn parse(self) -> Result<(String, PageSize), Problem> {
-        let Self { limit, cursor } = self;
-        let page = PageQuery { limit, cursor, offset: None }.parse()?;
-        let after = match page.start {
-            Start::Cursor(cursor) => decode_cursor(&cursor)?,
-            Start::First | Start::Offset(_) => String::new(),
-        };
-        Ok((after, page.size))
-    }
-}
-
 async fn list(
     taxonomy: Taxonomy,
     State(catalog): State<CatalogService>,
-    Query(query): Query<NamesQuery>,
+    Query(query): Query<KeysetQuery>,
 ) -> Result<Json<List<api::Term>>, Problem> {
     let (after, size) = query.parse()?;
     let page = catalog.terms(taxonomy, &after, size).await?.map(wire::term);

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use agora_api::{List, catalog as api};
 use agora_vocab::{Invalid, Money, Patch, ProductId, Variant, VariantId};
-use agora_web::{Command, Identity, Json, Path, Problem, Query, Routes, created, encode_cursor, etag, no_content};
+use agora_web::{
+    Command, Identity, Json, KeysetQuery, Path, Problem, Query, Routes, created, encode_cursor, etag, no_content,
+};
 use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
@@ -14,7 +16,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     request,
-    terms::NamesQuery,
     wire::{self, InvalidFields, nullable},
 };
 use crate::{
@@ -35,7 +36,7 @@ pub(super) fn routes() -> Routes<CatalogService> {
 async fn list(
     State(catalog): State<CatalogService>,
     Path(product): Path<ProductId>,
-    Query(query): Query<NamesQuery>,
+    Query(query): Query<KeysetQuery>,
 ) -> Result<Json<List<api::Variant>>, Problem> {
     let (after, size) = query.parse()?;
     let page = catalog.variants(product, &Variant::stored(after), size).await?.map(to_wire);

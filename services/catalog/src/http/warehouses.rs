@@ -2,7 +2,9 @@
 
 use agora_api::{List, catalog as api};
 use agora_vocab::{Patch, TermId, WarehouseId};
-use agora_web::{Command, Identity, Json, Path, Problem, Query, Routes, created, encode_cursor, etag, no_content};
+use agora_web::{
+    Command, Identity, Json, KeysetQuery, Path, Problem, Query, Routes, created, encode_cursor, etag, no_content,
+};
 use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
@@ -12,7 +14,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     request,
-    terms::NamesQuery,
     wire::{self, InvalidFields},
 };
 use crate::{
@@ -32,7 +33,7 @@ pub(super) fn routes() -> Routes<CatalogService> {
 
 async fn list(
     State(catalog): State<CatalogService>,
-    Query(query): Query<NamesQuery>,
+    Query(query): Query<KeysetQuery>,
 ) -> Result<Json<List<api::Warehouse>>, Problem> {
     let (after, size) = query.parse()?;
     let page = catalog.warehouses(&after, size).await?.map(to_wire);

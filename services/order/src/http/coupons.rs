@@ -2,14 +2,14 @@
 
 use agora_api::{List, order as api};
 use agora_vocab::{Money, Patch};
-use agora_web::{Command, Identity, Json, Path, Problem, Query, Routes, created};
+use agora_web::{Command, Identity, Json, KeysetQuery, Path, Problem, Query, Routes, created};
 use axum::{extract::State, response::Response};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
     dedup_key,
-    settings::{CodesQuery, Fields, page},
+    settings::{Fields, page},
 };
 use crate::{
     domain::{Coupon, CouponChange, CouponCode, CouponTerms, CouponValue, NewCoupon, uses_limit},
@@ -28,7 +28,7 @@ pub fn routes(service: PriceService) -> Routes {
 
 async fn list(
     State(service): State<PriceService>,
-    Query(query): Query<CodesQuery>,
+    Query(query): Query<KeysetQuery>,
 ) -> Result<Json<List<api::Coupon>>, Problem> {
     let (after, size) = query.parse()?;
     Ok(Json(page(service.coupons(&after, size).await?, wire)))

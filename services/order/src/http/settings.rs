@@ -1,32 +1,10 @@
-//! What the routes of settings that administrators manage have in common: pages by code, and invalid fields. No use cases.
+//! What the routes of settings that administrators manage have in common: lists, and invalid fields. No use cases.
 
 use agora_api::List;
-use agora_vocab::{Page, PageSize};
-use agora_web::{PageQuery, Problem, Start, decode_cursor, encode_cursor};
-use serde::Deserialize;
+use agora_vocab::Page;
+use agora_web::{Problem, encode_cursor};
 
 use crate::{domain::FieldError, service::Error};
-
-/// A list by code: `?limit=&cursor=`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CodesQuery {
-    limit: Option<String>,
-    cursor: Option<String>,
-}
-
-impl CodesQuery {
-    /// The code after which the page starts, and its size.
-    pub(super) fn parse(self) -> Result<(String, PageSize), Problem> {
-        let Self { limit, cursor } = self;
-        let page = PageQuery { limit, cursor, offset: None }.parse()?;
-        let after = match page.start {
-            Start::Cursor(cursor) => decode_cursor(&cursor)?,
-            Start::First | Start::Offset(_) => String::new(),
-        };
-        Ok((after, page.size))
-    }
-}
 
 /// The page as a list whose cursor is opaque.
 pub(super) fn page<T, U>(page: Page<T>, wire: impl FnMut(T) -> U) -> List<U> {

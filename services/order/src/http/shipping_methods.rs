@@ -2,13 +2,13 @@
 
 use agora_api::{List, order as api};
 use agora_vocab::{Money, Patch};
-use agora_web::{Command, Identity, Json, Path, Problem, Query, Routes, created};
+use agora_web::{Command, Identity, Json, KeysetQuery, Path, Problem, Query, Routes, created};
 use axum::{extract::State, response::Response};
 use serde::{Deserialize, Serialize};
 
 use super::{
     dedup_key,
-    settings::{CodesQuery, Fields, page},
+    settings::{Fields, page},
 };
 use crate::{
     domain::{MethodCode, NewShippingMethod, ShippingChange, ShippingMethod, ShippingTerms},
@@ -27,7 +27,7 @@ pub fn routes(service: PriceService) -> Routes {
 
 async fn list(
     State(service): State<PriceService>,
-    Query(query): Query<CodesQuery>,
+    Query(query): Query<KeysetQuery>,
 ) -> Result<Json<List<api::ShippingMethod>>, Problem> {
     let (after, size) = query.parse()?;
     Ok(Json(page(service.shipping_methods(&after, size).await?, wire)))

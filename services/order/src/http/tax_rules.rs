@@ -2,13 +2,13 @@
 
 use agora_api::{List, order as api};
 use agora_vocab::Country;
-use agora_web::{Command, Identity, Json, Path, Problem, Query, Routes, created};
+use agora_web::{Command, Identity, Json, KeysetQuery, Path, Problem, Query, Routes, created};
 use axum::{extract::State, response::Response};
 use serde::{Deserialize, Serialize};
 
 use super::{
     dedup_key,
-    settings::{CodesQuery, Fields, page},
+    settings::{Fields, page},
 };
 use crate::{
     domain::{FieldError, NewTaxRule, TaxCategory, TaxChange, TaxRule, TaxTerms},
@@ -31,7 +31,7 @@ pub fn routes(service: PriceService) -> Routes {
 
 async fn list(
     State(service): State<PriceService>,
-    Query(query): Query<CodesQuery>,
+    Query(query): Query<KeysetQuery>,
 ) -> Result<Json<List<api::TaxRule>>, Problem> {
     let (after, size) = query.parse()?;
     Ok(Json(page(service.tax_rules(&after, size).await?, wire)))
