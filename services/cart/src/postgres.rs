@@ -15,6 +15,7 @@ mod checkouts;
 mod copies;
 mod erasures;
 mod guests;
+mod pages;
 mod removals;
 mod repricings;
 

@@ -8,13 +8,11 @@ use agora_outbox::{NewEvent, NewEvents, write_once};
 use agora_vocab::{CartId, ProductId, UserId};
 use uuid::Uuid;
 
-use super::PgCarts;
+use super::{
+    PgCarts,
+    pages::{PRODUCTS_PER_SEARCH, last_of_page},
+};
 use crate::{domain::RemovalReason, ports::StoreError};
-
-/// Products whose lines are searched for together.
-const PRODUCTS_PER_SEARCH: i64 = 100;
-/// Carts of one page, which one transaction reads.
-const CARTS_PER_PAGE: i64 = 500;
 
 #[derive(sqlx::FromRow)]
 struct DeletedProduct {
@@ -35,16 +33,13 @@ impl PgCarts {
     pub(super) async fn report_page(&self) -> Result<bool, StoreError> {
         const LOCK_PRODUCTS: &str = include_str!("../../sql/lock_deleted_products.sql");
         const LOCK_CARTS: &str = include_str!("../../sql/lock_carts_with_products.sql");
-        const LAST_OF_PAGE: &str = "select id from cart where id > $1 order by id offset $2 - 1 limit 1";
         const STEP: &str = "update product_copy set searched_cart = $2 where product_id = any($1)";
         let mut tx = self.db.begin().await?;
         let products: Vec<DeletedProduct> =
             sqlx::query_as(LOCK_PRODUCTS).bind(PRODUCTS_PER_SEARCH).fetch_all(&mut *tx).await?;
         let Some(after) = products.first().map(|product| product.searched_cart) else { return Ok(false) };
         let ids: Vec<Uuid> = products.iter().map(|product| product.product_id).collect();
-        // None: fewer carts than a page are left.
-        let last: Option<Uuid> =
-            sqlx::query_scalar(LAST_OF_PAGE).bind(after).bind(CARTS_PER_PAGE).fetch_optional(&mut *tx).await?;
+        let last = last_of_page(&mut tx, after).await?;
         let carts: Vec<CartWithProducts> = sqlx::query_as(LOCK_CARTS)
             .bind(after)
             .bind(last.unwrap_or(Uuid::max()))

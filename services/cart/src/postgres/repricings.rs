@@ -12,16 +12,14 @@ use agora_vocab::{CartId, Epoch, ProductId, UserId};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::PgCarts;
+use super::{
+    PgCarts,
+    pages::{PRODUCTS_PER_SEARCH, last_of_page},
+};
 use crate::{
     domain::{Cart, Line, QuoteResult, RepricedLine},
     ports::{RepricedProducts, StoreError},
 };
-
-/// Products whose lines are searched for together: a quote has no more.
-const PRODUCTS_PER_SEARCH: i64 = 100;
-/// Carts of one page, which one transaction reads.
-const CARTS_PER_PAGE: i64 = 500;
 
 #[derive(sqlx::FromRow)]
 struct FoundProduct {
@@ -62,7 +60,6 @@ impl PgCarts {
     ) -> Result<bool, StoreError> {
         const LOCK_PRODUCTS: &str = include_str!("../../sql/lock_repriced_products.sql");
         const LOCK_CARTS: &str = include_str!("../../sql/lock_carts_to_reprice.sql");
-        const LAST_OF_PAGE: &str = "select id from cart where id > $1 order by id offset $2 - 1 limit 1";
         const STEP: &str = "update product_copy set repriced_cart = $2 where product_id = any($1)";
         let (asked, after) = (repriced.products.iter().map(|id| id.uuid()), repriced.after.uuid());
         let mut tx = self.db.begin().await?;
@@ -75,9 +72,7 @@ impl PgCarts {
             tx.rollback().await?;
             return Ok(false);
         }
-        // None: fewer carts than a page are left.
-        let last: Option<Uuid> =
-            sqlx::query_scalar(LAST_OF_PAGE).bind(after).bind(CARTS_PER_PAGE).fetch_optional(&mut *tx).await?;
+        let last = last_of_page(&mut tx, after).await?;
         let carts: Vec<CartToReprice> = sqlx::query_as(LOCK_CARTS)
             .bind(after)
             .bind(last.unwrap_or(Uuid::max()))
