@@ -143,10 +143,7 @@ impl Upstreams {
             return Err(UpstreamError::Busy { service });
         };
         let Call { method, target, headers, body } = call;
-        let mut request = Request::new(transport::streamed(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = target.into();
-        *request.headers_mut() = headers;
+        let request = request(method, target, headers, transport::streamed(body));
         match self.0.stream_client.send(&upstream.origin, request, STREAM_LIMITS.total).await {
             Ok(answer) => {
                 upstream.dependency.up();
@@ -154,11 +151,7 @@ impl Upstreams {
             }
             // The only part of the request that can fail now is its body.
             Err(error) if error.is_of_the_request() => Err(UpstreamError::Body(BodyFault::of(&error))),
-            Err(error) => {
-                metrics::counter!("gateway_upstream_failed_total", "upstream" => service).increment(1);
-                upstream.dependency.down(reason(&error));
-                Err(UpstreamError::Away { service, source: error })
-            }
+            Err(error) => Err(upstream.away(service, error)),
         }
     }
 
@@ -174,10 +167,7 @@ impl Upstreams {
         let mut tries = 0;
         loop {
             tries += 1;
-            let mut request = Request::new(transport::full(body.clone()));
-            *request.method_mut() = method.clone();
-            *request.uri_mut() = target.clone().into();
-            *request.headers_mut() = headers.clone();
+            let request = request(method.clone(), target.clone(), headers.clone(), transport::full(body.clone()));
             let error = match self.0.client.send(&upstream.origin, request, LIMITS.total).await {
                 Ok(answer) => {
                     upstream.dependency.up();
@@ -191,9 +181,7 @@ impl Upstreams {
             // Nothing was sent, or the request changes nothing: a retry is safe.
             let retryable = error.is_connect() || (method.is_safe() && body.is_empty() && !error.is_timeout());
             if !retryable || tries == TRIES_MAX {
-                metrics::counter!("gateway_upstream_failed_total", "upstream" => service).increment(1);
-                upstream.dependency.down(reason(&error));
-                return Err(UpstreamError::Away { service, source: error });
+                return Err(upstream.away(service, error));
             }
             metrics::counter!("gateway_upstream_retry_total", "upstream" => service).increment(1);
             tokio::time::sleep(PAUSE * tries).await;
@@ -201,12 +189,26 @@ impl Upstreams {
     }
 }
 
-async fn in_process(router: Router, call: Call) -> Response {
-    let Call { method, target, headers, body } = call;
+impl Upstream {
+    /// Records that the service did not answer a request.
+    fn away(&self, service: &'static str, source: TransportError) -> UpstreamError {
+        metrics::counter!("gateway_upstream_failed_total", "upstream" => service).increment(1);
+        self.dependency.down(reason(&source));
+        UpstreamError::Away { service, source }
+    }
+}
+
+fn request<B>(method: Method, target: PathAndQuery, headers: HeaderMap, body: B) -> Request<B> {
     let mut request = Request::new(body);
     *request.method_mut() = method;
     *request.uri_mut() = target.into();
     *request.headers_mut() = headers;
+    request
+}
+
+async fn in_process(router: Router, call: Call) -> Response {
+    let Call { method, target, headers, body } = call;
+    let mut request = request(method, target, headers, body);
     request.headers_mut().insert(header::HOST, transport::IN_PROCESS);
     match router.oneshot(request).await {
         Ok(response) => response,
