@@ -12,8 +12,8 @@ use serde::Deserialize;
 use crate::command::describe;
 use crate::progress::note;
 
-/// Programs that run at the same time. Each starts servers of its own and, by default, one test per processor. Chosen by
-/// measurement on two processors: docs/CI.md.
+/// Programs that run at the same time. Each starts servers of its own and, by default, one test per processor. With three,
+/// two processors were never idle, and tests with time limits failed beside other work.
 const AT_ONCE: usize = 2;
 
 /// A compiled test program.
