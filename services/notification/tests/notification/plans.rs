@@ -149,7 +149,9 @@ const FILL: &str = "
             case when v.n % 20 = 0 then now() + random() * interval '1 hour' end,
             case when v.n % 400 = 0 then now() + interval '1 minute' end, v.created_at
         from (select id from webhook_endpoint where active) as e
-        cross join (select id, kind, created_at, row_number() over () as n from webhook_event limit 400) as v;
+        cross join (select id, kind, created_at, row_number() over () as n from webhook_event limit 400) as v
+        -- As in a shop: the rows of one endpoint are on every page.
+        order by v.n, e.id;
     analyze";
 
 async fn plan(connection: &mut Connection, (name, sql, types): (&str, &str, &[&str])) -> Value {
