@@ -173,6 +173,16 @@ impl TransportError {
         matches!(self, Self::Connect(_))
     }
 
+    /// Whether nothing answered the attempt to connect, as at the address of a pod that was deleted. Another process may have
+    /// refused it otherwise.
+    pub fn is_connect_timeout(&self) -> bool {
+        let Self::Connect(error) = self else { return false };
+        let mut sources = std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |e| e.source());
+        sources.any(|source| {
+            source.downcast_ref().is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::TimedOut)
+        })
+    }
+
     /// Whether the request itself cannot be sent: an address, a method or headers that HTTP does not allow. Says nothing
     /// about the service.
     pub fn is_of_the_request(&self) -> bool {

@@ -2,7 +2,11 @@
 //!
 //! Must not depend on routes.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use agora_chassis::{Dependency, Process};
 use agora_outbound::transport::{self, HttpClient, InvalidOrigin, Origin, TimeLimits, TransportError};
@@ -18,7 +22,7 @@ use tower::ServiceExt as _;
 use super::permits::Permits;
 
 /// Time limits. The limit of a connection is short because a deleted pod does not refuse connections; it does not
-/// answer at all.
+/// answer at all, and the next attempt may reach another.
 const LIMITS: TimeLimits =
     TimeLimits { connect: Duration::from_millis(500), silence: Duration::from_secs(15), total: Duration::from_mins(1) };
 
@@ -28,6 +32,10 @@ const STREAM_LIMITS: TimeLimits =
 
 /// Attempts per request. Each may reach another replica.
 const TRIES_MAX: u32 = 3;
+
+/// How long a request is tried again, however often, while nothing answers its attempts to connect. On a busy node it takes
+/// seconds until the endpoints of a Service no longer name a deleted pod.
+const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Wait before the second attempt, doubled before the third: a terminating pod refuses connections shortly before it is
 /// removed from its Service's endpoints.
@@ -164,7 +172,7 @@ impl Upstreams {
         let Some(_permit) = upstream.permits.acquire(WAIT_MAX).await else {
             return Err(UpstreamError::Busy { service });
         };
-        let mut tries = 0;
+        let (mut tries, started) = (0, Instant::now());
         loop {
             tries += 1;
             let request = request(method.clone(), target.clone(), headers.clone(), transport::full(body.clone()));
@@ -180,11 +188,12 @@ impl Upstreams {
             }
             // Nothing was sent, or the request changes nothing: a retry is safe.
             let retryable = error.is_connect() || (method.is_safe() && body.is_empty() && !error.is_timeout());
-            if !retryable || tries == TRIES_MAX {
+            let exhausted = tries >= TRIES_MAX && !(error.is_connect_timeout() && started.elapsed() < CONNECT_WAIT_MAX);
+            if !retryable || exhausted {
                 return Err(upstream.away(service, error));
             }
             metrics::counter!("gateway_upstream_retry_total", "upstream" => service).increment(1);
-            tokio::time::sleep(PAUSE * tries).await;
+            tokio::time::sleep(PAUSE * tries.min(TRIES_MAX)).await;
         }
     }
 }

@@ -8,7 +8,7 @@ mod pages;
 mod streams;
 mod upstream;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use agora_api::Policy;
 use agora_chassis::{Process, WatchedFile};
@@ -224,6 +224,15 @@ async fn an_unreachable_service_is_a_503_with_retry_after() {
         assert_eq!(answer.header("retry-after"), "1");
         assert!(!String::from_utf8_lossy(&answer.bytes).contains("127.0.0.1"), "no address is shown");
     }
+}
+
+/// Longer than three attempts to connect.
+#[tokio::test]
+async fn a_service_that_is_silent_for_seconds_is_tried_until_it_accepts_connections() {
+    let upstream = Upstream::silent_for(Duration::from_secs(3)).await;
+    let gateway = before(&upstream);
+    gateway.app.post("/api/v1/auth/login", json!({ "email": "x" })).await.expect(201);
+    assert_eq!(upstream.calls().len(), 1);
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 use std::{
     collections::BTreeMap,
     io,
+    net::{Ipv4Addr, SocketAddr},
     sync::{Arc, LazyLock, Mutex},
+    time::Duration,
 };
 
 use axum::{
@@ -15,7 +17,12 @@ use axum::{
 };
 use futures::StreamExt as _;
 use serde_json::json;
-use tokio::{io::AsyncReadExt as _, net::TcpListener, sync::Notify};
+use tokio::{
+    io::AsyncReadExt as _,
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::Notify,
+    time::{sleep, timeout},
+};
 
 /// A recorded request.
 #[derive(Clone, Debug)]
@@ -50,33 +57,56 @@ pub struct Upstream {
 
 impl Upstream {
     pub async fn start() -> Self {
-        Self::serve(0, |_| None).await
+        Self::answering(|_| None).await
     }
 
     pub async fn answering(answer: Answer) -> Self {
-        Self::serve(0, answer).await
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::serve(&listener.local_addr().unwrap(), answer, async { listener })
     }
 
     /// Reads the first requests and closes their connections without an answer.
     pub async fn that_hangs_up_on_the_first(requests: usize) -> Self {
-        Self::serve(requests, |_| None).await
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "a test's server ends with its runtime")]
-    async fn serve(hang_ups: usize, answer: Answer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let shared = Shared { calls: Arc::default(), go_on: Arc::default(), answer };
-        let router = Router::new().fallback(note).with_state(shared.clone());
-        tokio::spawn(async move {
-            for _ in 0..hang_ups {
+        Self::serve(&listener.local_addr().unwrap(), |_| None, async move {
+            for _ in 0..requests {
                 let (mut tcp, _) = listener.accept().await.unwrap();
                 let mut some = [0; 64];
                 assert!(tcp.read(&mut some).await.unwrap() > 0);
             }
-            axum::serve(listener, router).await
-        });
-        Self { port, shared }
+            listener
+        })
+    }
+
+    /// Answers no attempt to connect for this time, like the address of a deleted pod: the system drops attempts while the
+    /// queue of a listener is full.
+    pub async fn silent_for(time: Duration) -> Self {
+        const DROPPED_AFTER: Duration = Duration::from_millis(100);
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut queue = Vec::new();
+        while let Ok(tcp) = timeout(DROPPED_AFTER, TcpStream::connect(address)).await {
+            queue.push(tcp.unwrap());
+        }
+        Self::serve(&address, |_| None, async move {
+            sleep(time).await;
+            drop(queue);
+            listener
+        })
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test's server ends with its runtime")]
+    fn serve(
+        address: &SocketAddr,
+        answer: Answer,
+        listener: impl Future<Output = TcpListener> + Send + 'static,
+    ) -> Self {
+        let shared = Shared { calls: Arc::default(), go_on: Arc::default(), answer };
+        let router = Router::new().fallback(note).with_state(shared.clone());
+        tokio::spawn(async move { axum::serve(listener.await, router).await });
+        Self { port: address.port(), shared }
     }
 
     pub fn address(&self) -> String {
