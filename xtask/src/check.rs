@@ -1,5 +1,7 @@
 //! The check stage: formatting, lints, dependency rules, source rules, licences, generated files. Starts no server.
 
+use std::ffi::OsString;
+
 use anyhow::{Result, bail};
 
 use crate::command::{command, run, stream};
@@ -10,8 +12,12 @@ use crate::{codegen, layers, licences, rooms, tidy, words};
 
 /// Environment of a Cargo command that lints what it compiles, as `cargo clippy -- -D warnings` does. Clippy's driver is a
 /// compiler, so that tests and lints need one compilation of each crate, not two.
-pub const LINTING: [(&str, &str); 2] =
-    [("RUSTC_WORKSPACE_WRAPPER", "clippy-driver"), ("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__")];
+pub fn linting(paths: &Paths) -> [(&'static str, OsString); 2] {
+    [
+        ("RUSTC_WORKSPACE_WRAPPER", paths.repo.join("xtask/data/compiler").into()),
+        ("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__".into()),
+    ]
+}
 
 /// Runs all checks, without clippy if a later stage lints what it compiles. The error lists every violation, not only the
 /// first.

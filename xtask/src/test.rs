@@ -266,7 +266,7 @@ fn cargo_test(paths: &Paths) -> Command {
 
 /// Sets the folders of a command that runs Cargo, and that it lints what it compiles.
 fn in_checkout(paths: &Paths, mut command: Command) -> Command {
-    command.current_dir(&paths.repo).env("CARGO_TARGET_DIR", &paths.target).envs(check::LINTING);
+    command.current_dir(&paths.repo).env("CARGO_TARGET_DIR", &paths.target).envs(check::linting(paths));
     command
 }
 
