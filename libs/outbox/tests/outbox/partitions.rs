@@ -113,11 +113,12 @@ async fn a_message_waits_for_a_partition_that_is_not_created_yet() {
     process.end().await;
 }
 
-/// Migrates with the rows of an earlier release; returns the number of rows that the inbox holds then.
+/// Migrates with the rows of an earlier release, each a minute older than a number of days; returns the number of rows that the
+/// inbox holds then.
 async fn migrate_with_rows(database: &TestDatabase) -> i64 {
     const ROWS: &str = "
         insert into inbox (consumer, event_id, value)
-        select 'c', (lpad(to_hex((extract(epoch from now() - n * interval '1 day') * 1000)::bigint), 12, '0')
+        select 'c', (lpad(to_hex((extract(epoch from now() - n * interval '1 day' - interval '1 minute') * 1000)::bigint), 12, '0')
                 || '7000800000000000000a')::uuid, to_json(n)
         from generate_series(0, 20) as n;
         insert into inbox (consumer, event_id) select 'c', gen_random_uuid() from generate_series(1, 100)";
