@@ -366,5 +366,7 @@ fn ms8_a_type_from_the_future_is_skipped_and_a_known_one_that_is_malformed_is_an
     .unwrap();
     assert!(envelope.event::<order::OrderEvent>().unwrap().is_none());
     envelope.kind = "order.paid".into();
-    assert!(envelope.event::<order::OrderEvent>().is_err());
+    assert!(envelope.event::<order::OrderEvent>().is_err(), "a later version");
+    envelope.version = 1;
+    assert!(envelope.event::<order::OrderEvent>().is_err(), "no data of an order");
 }
