@@ -58,6 +58,11 @@ impl Redis {
         let flight = format!("{key}{SEPARATOR}{}", marks.as_deref().unwrap_or_default());
         let (mut load, mut loaded) = (pin!(load), None);
         let flight = self.0.flights.join(&flight, async {
+            if marks.is_some()
+                && let Some(kept) = self.kept::<T>(key, tags).await
+            {
+                return Ok(kept);
+            }
             let value = load.as_mut().await?;
             let text: Arc<str> = serde_json::to_string(&value).unwrap_or_default().into();
             if let Some(marks) = &marks {
@@ -98,6 +103,13 @@ impl Redis {
         }
         let marks: Vec<Option<String>> = Box::pin(client.mget(names[..tags.len()].to_vec())).await.ok()?;
         Some(Look { value: None, marks: joined(&marks)? })
+    }
+
+    /// What a reader kept that looked at the same time as this one, and has ended since. Without this second look the value
+    /// would be loaded twice.
+    async fn kept<T: DeserializeOwned>(&self, key: &str, tags: &[&str]) -> Option<Arc<str>> {
+        let text = self.look(key, tags).await?.value?;
+        serde_json::from_str::<T>(&text).is_ok().then(|| text.into())
     }
 
     async fn keep(&self, key: &str, ttl: Duration, text: &str) {
@@ -141,6 +153,7 @@ mod tests {
     use agora_chassis::Process;
     use agora_testkit::RedisServer;
     use futures::future::join_all;
+    use tokio::task::JoinSet;
 
     use super::*;
     use crate::Config;
@@ -175,6 +188,24 @@ mod tests {
         redis.forget(&["p"]).await.expect("an answer");
 
         assert_eq!(load(&redis, "p", &loads).await, 2);
+    }
+
+    /// One that looks before another has kept the value, and goes on after the other has ended.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_reader_that_looked_before_another_ended_loads_nothing() {
+        let redis = connected(&agora_testkit::redis().await, "late").await;
+        let loads = Arc::new(AtomicU32::new(0));
+        for round in 0..100 {
+            let mut readers = JoinSet::new();
+            for _ in 0..8 {
+                let (redis, loads, key) = (redis.clone(), Arc::clone(&loads), format!("p{round}"));
+                readers.spawn(async move {
+                    let counted = async { Ok::<_, Infallible>(loads.fetch_add(1, Ordering::SeqCst)) };
+                    redis.get_or_load(&key, MINUTE, counted).await.expect("infallible")
+                });
+            }
+            assert_eq!(readers.join_all().await, [round; 8]);
+        }
     }
 
     #[tokio::test]
