@@ -44,6 +44,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Most requests to one service at a time, each with a connection and its buffers; more wait, up to this time, the last one
 /// to come for the shortest.
 const CALLS_MAX: usize = 256;
+/// The same of reads, which wait for nothing but the service's database: more of them would wait there, the first one to come
+/// first.
+const READS_MAX: usize = 64;
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Most requests to one service at a time whose bodies are sent as they arrive. They have permits of their own, because each
@@ -72,6 +75,7 @@ struct Upstream {
     dependency: Dependency,
     /// One for each request until its response begins.
     permits: Permits,
+    read_permits: Permits,
     stream_permits: Permits,
 }
 
@@ -125,7 +129,8 @@ impl Upstreams {
         let addresses = addresses.into_iter().map(|(service, address)| {
             let (origin, dependency) = (Origin::parse(&address)?, process.dependency(service));
             let (permits, stream_permits) = (Permits::new(CALLS_MAX), Permits::new(STREAMS_MAX));
-            Ok((service, Upstream { origin, dependency, permits, stream_permits }))
+            let read_permits = Permits::new(READS_MAX);
+            Ok((service, Upstream { origin, dependency, permits, read_permits, stream_permits }))
         });
         let addresses = addresses.collect::<Result<_, _>>()?;
         let (client, stream_client) = (HttpClient::new(LIMITS), HttpClient::new(STREAM_LIMITS));
@@ -169,7 +174,8 @@ impl Upstreams {
         // The whole body first: a client that sends it slowly holds neither a permit nor a connection to the service. The
         // port limits its bytes and its time.
         let body = to_bytes(body, usize::MAX).await.map_err(|error| UpstreamError::Body(BodyFault::of(&error)))?;
-        let Some(_permit) = upstream.permits.acquire(WAIT_MAX).await else {
+        let permits = if method.is_safe() { &upstream.read_permits } else { &upstream.permits };
+        let Some(_permit) = permits.acquire(WAIT_MAX).await else {
             return Err(UpstreamError::Busy { service });
         };
         let (mut tries, started) = (0, Instant::now());
