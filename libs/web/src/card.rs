@@ -15,15 +15,15 @@ pub(crate) const VALUES_MAX: usize = 2_000;
 /// Fields whose own parsers take long numbers, and the words of a search.
 const EXEMPT: [&str; 3] = ["sku", "phone", "q"];
 
-/// Fields that are handed on or stored as they are: a card number may not be a part of them either.
-const OPAQUE: [&str; 2] = ["token", "email"];
+/// Fields of which only a hash is stored. Users whose password has a card number in it would be locked out.
+const HASHED: [&str; 3] = ["password", "currentPassword", "newPassword"];
 
-const NO_CARD: &str = "must not be a payment card number";
+const NO_CARD: &str = "must not contain a payment card number";
 
 /// Refuses a forbidden string in the field `name`.
 pub(crate) fn refuse_text(name: &str, text: &str) -> Result<(), Problem> {
     let refused = |message: &str| Problem::unprocessable().field(name, message);
-    if is_card(name, text) {
+    if field_has_card(name, text) {
         return Err(refused(NO_CARD));
     }
     if text.contains('\0') {
@@ -32,11 +32,18 @@ pub(crate) fn refuse_text(name: &str, text: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-fn is_card(name: &str, text: &str) -> bool {
-    if OPAQUE.contains(&name) {
-        return contains_card_number(text);
+fn field_has_card(name: &str, text: &str) -> bool {
+    if HASHED.contains(&name) {
+        return looks_like_card_number(text);
     }
-    !EXEMPT.contains(&name) && looks_like_card_number(text)
+    !EXEMPT.contains(&name) && text_has_card(text)
+}
+
+/// A text without white space inside is opaque, whatever its field is called: a token, an address, a code, a URL, which is
+/// stored and sent on as it is, so that no part of it may be a card number. Prose may contain long numbers, such as that of a
+/// parcel locker, but may not be a card number as a whole.
+fn text_has_card(text: &str) -> bool {
+    if text.trim().contains(char::is_whitespace) { looks_like_card_number(text) } else { contains_card_number(text) }
 }
 
 /// Reads a JSON text to its end. Fails with the problem of a forbidden string or of too many values, or with the parser's
@@ -129,8 +136,8 @@ impl<'de> Visitor<'de> for &mut Check {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
         let card = match self.path.last() {
-            Some(Step::Key(key)) => is_card(key, text),
-            Some(Step::Index(_)) | None => looks_like_card_number(text),
+            Some(Step::Key(key)) => field_has_card(key, text),
+            Some(Step::Index(_)) | None => text_has_card(text),
         };
         if card {
             return Err(self.field(NO_CARD));
@@ -154,7 +161,7 @@ impl<'de> Visitor<'de> for &mut Check {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
         while let Some(key) = fields.next_key::<String>()? {
-            if looks_like_card_number(&key) {
+            if text_has_card(&key) {
                 return Err(self.field("must not have a payment card number for a name"));
             }
             self.path.push(Step::Key(key));
@@ -222,6 +229,32 @@ mod tests {
             assert_eq!(wire.details[0].field, field);
         }
         assert!(refused(&json!({"note": "locker 4111111111111111, code 7"})).is_none());
+    }
+
+    #[test]
+    fn no_opaque_text_contains_a_card_number_whatever_its_field_is_called() {
+        let cases = [
+            (json!({"newEmail": "4111111111111111@example.com"}), "newEmail"),
+            (json!({"cartToken": "g.4111-1111-1111-1111"}), "cartToken"),
+            (json!({"trackingNumber": "PP/4111111111111111"}), "trackingNumber"),
+            (json!({"couponCode": "SAVE-4111111111111111"}), "couponCode"),
+            (json!({"url": "https://example.com/hook?card=4111111111111111"}), "url"),
+            (json!({"metadata": {"anything": "ref:4111111111111111"}}), "metadata.anything"),
+            (json!({"eventTypes": ["order.paid", "x.4111111111111111"]}), "eventTypes[1]"),
+        ];
+        for (body, field) in cases {
+            assert_eq!(refused(&body).unwrap().to_wire().details[0].field, field);
+        }
+        assert!(refused(&json!({"options": {"x_4111111111111111": "red"}})).is_some());
+        assert!(refuse_text("reference", "ch_4111111111111111").is_err());
+    }
+
+    #[test]
+    fn a_password_may_have_a_card_number_in_it_and_may_not_be_one() {
+        for field in ["password", "currentPassword", "newPassword"] {
+            assert!(refused(&json!({ field: "me:4111111111111111" })).is_none(), "{field}");
+            assert!(refused(&json!({ field: "4111 1111 1111 1111" })).is_some(), "{field}");
+        }
     }
 
     #[test]

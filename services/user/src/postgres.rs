@@ -125,7 +125,7 @@ fn read_user(row: UserRow) -> Result<User, Invalid> {
     };
     Ok(User {
         id: UserId::new(id),
-        email: Email::parse(&email)?,
+        email: Email::parse_stored(&email)?,
         profile,
         roles: roles.iter().map(|role| role.parse()).collect::<Result<_, _>>()?,
         status: status.parse()?,

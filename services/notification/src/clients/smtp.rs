@@ -104,7 +104,7 @@ impl SmtpMailer {
 
     fn message(&self, mail: &OutgoingMail) -> Result<Message, MailFailure> {
         let refused = |reason: &str| MailFailure::Refused(reason.to_owned());
-        let to = Email::parse(&mail.to).map_err(|_| refused("the user's address is not an e-mail address"))?;
+        let to = Email::parse_stored(&mail.to).map_err(|_| refused("the user's address is not an e-mail address"))?;
         let to: Address = to.as_str().parse().map_err(|_| refused("the user's address is not an e-mail address"))?;
         let message = Message::builder()
             .from(self.server.from.clone())

@@ -77,5 +77,5 @@ fn revision(envelope: &Envelope) -> Revision {
 }
 
 fn address(text: &str) -> Result<String, Failure> {
-    Email::parse(text).map(|email| email.to_string()).map_err(|error| Failure::Poison(error.into()))
+    Email::parse_stored(text).map(|email| email.to_string()).map_err(|error| Failure::Poison(error.into()))
 }

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use agora_vocab::{Address, Money, MoneyError, OrderId, PaymentId, ProductId, Quantity, SellerId, UserId, Variant};
+use agora_vocab::{
+    Address, Money, MoneyError, OrderId, PaymentId, ProductId, Quantity, SellerId, UserId, Variant,
+    contains_card_number,
+};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
@@ -150,7 +153,7 @@ impl RequestedLines {
 }
 
 impl PayWith {
-    /// Accepts the method `card` and a token of 1 to 255 visible ASCII characters.
+    /// Accepts the method `card` and a token of 1 to 255 visible ASCII characters without a payment card number.
     pub fn parse(method: &str, token: &str) -> Result<Self, Vec<FieldError>> {
         let mut wrong = Vec::new();
         if method != "card" {
@@ -161,6 +164,8 @@ impl PayWith {
                 "payment.token",
                 format!("must be 1 to {TOKEN_BYTES_MAX} visible ASCII characters"),
             ));
+        } else if contains_card_number(token) {
+            wrong.push(FieldError::new("payment.token", "must not contain a payment card number"));
         }
         if wrong.is_empty() { Ok(Self { method: Method::Card, token: Token(token.to_owned()) }) } else { Err(wrong) }
     }
@@ -362,6 +367,13 @@ mod tests {
         assert!(!format!("{pay:?}").contains("tok_ok"));
         let wrong: Vec<_> = PayWith::parse("cash", "").unwrap_err().into_iter().map(|wrong| wrong.field).collect();
         assert_eq!(wrong, ["payment.method", "payment.token"]);
+    }
+
+    #[test]
+    fn a_token_with_a_card_number_in_it_is_refused() {
+        let wrong = PayWith::parse("card", "tok_4242424242424242").unwrap_err().remove(0);
+        assert_eq!(wrong.field, "payment.token");
+        assert!(!wrong.message.contains("4242"), "{}", wrong.message);
     }
 
     proptest! {

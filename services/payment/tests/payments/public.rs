@@ -114,10 +114,11 @@ async fn nothing_is_charged_while_the_order_service_is_unavailable() {
 async fn invalid_input_is_rejected_by_field_and_nothing_is_stored() {
     let shop = Shop::open().await;
     let order = shop.order();
-    let cases: [(Value, u16, &str); 7] = [
+    let cases: [(Value, u16, &str); 8] = [
         (json!({ "orderId": order, "method": "cash" }), 422, "method"),
         (json!({ "orderId": order, "method": "card", "token": "" }), 422, "token"),
         (json!({ "orderId": order, "method": "card", "token": "4242 4242 4242 4242" }), 422, "token"),
+        (json!({ "orderId": order, "method": "card", "token": "tok_4242424242424242" }), 422, "token"),
         (json!({ "orderId": order, "method": "card", "amount": { "amount": 0, "currency": "EUR" } }), 422, "amount"),
         (
             json!({ "orderId": order, "method": "card", "amount": { "amount": 1.5, "currency": "EUR" } }),

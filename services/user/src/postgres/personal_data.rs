@@ -148,5 +148,6 @@ async fn email_change(tx: &mut Tx, id: UserId) -> Result<Option<RequestedEmailCh
     let row: Option<(String, OffsetDateTime, OffsetDateTime)> =
         sqlx::query_as(REQUESTED).bind(id.uuid()).fetch_optional(&mut **tx).await?;
     let Some((email, requested_at, expires_at)) = row else { return Ok(None) };
-    Ok(Some(RequestedEmailChange { email: Email::parse(&email).map_err(unreadable)?, requested_at, expires_at }))
+    let email = Email::parse_stored(&email).map_err(unreadable)?;
+    Ok(Some(RequestedEmailChange { email, requested_at, expires_at }))
 }

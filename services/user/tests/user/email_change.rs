@@ -100,6 +100,18 @@ async fn without_the_present_password_no_change_is_asked_for_and_guesses_are_lim
 }
 
 #[tokio::test]
+async fn a_new_address_with_a_card_number_is_refused_and_no_mail_is_asked_for() {
+    let shop = Shop::open().await;
+    let (_, token) = shop.shopper(EMAIL).await;
+    for address in ["4111111111111111@example.com", "ada+4111-1111-1111-1111@example.com"] {
+        let answer = change(&shop, &token, address, PASSWORD).await;
+        refused(&answer, 422, "VALIDATION_FAILED", &["newEmail"]);
+        assert!(!String::from_utf8_lossy(&answer.bytes).contains("4111"), "never repeated");
+    }
+    assert_eq!(mailed(&shop).await, [""; 0]);
+}
+
+#[tokio::test]
 async fn whether_an_account_has_the_new_address_shows_only_to_the_holder_of_its_mailbox() {
     let shop = Shop::open().await;
     shop.register(NEW).await;
