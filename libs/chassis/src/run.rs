@@ -1,11 +1,14 @@
 //! The life of a process: set up, start the services, serve, and end in order when asked. Knows no service.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use anyhow::Context as _;
 use axum::Router;
 use futures::future::{BoxFuture, join_all};
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, Runtime},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -86,11 +89,14 @@ impl Timing {
 /// One runtime, one log, one admin port (`ADMIN_PORT`) for all of them. Shutdown: readiness fails, 5 s later the ports
 /// stop accepting, requests under way finish, then tasks end; 25 s in all.
 pub fn run(services: Vec<Service>) -> anyhow::Result<()> {
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build().context("no runtime")?;
+    let runtime = runtime().context("no runtime")?;
     let result = runtime.block_on(until_signalled(services));
     runtime.shutdown_timeout(RUNTIME_END);
     result
+}
+
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build()
 }
 
 async fn until_signalled(services: Vec<Service>) -> anyhow::Result<()> {
@@ -242,7 +248,7 @@ mod tests {
     use std::{
         sync::{
             Arc, OnceLock,
-            atomic::{AtomicBool, Ordering},
+            atomic::{AtomicBool, AtomicUsize, Ordering},
         },
         time::Duration,
     };
@@ -250,7 +256,7 @@ mod tests {
     use axum::{Router, routing::get};
     use tokio::sync::{Notify, oneshot};
 
-    use super::{Ports, Process, Routers, Service, Timing, live, start};
+    use super::{BLOCKING_THREADS_MAX, Ports, Process, Routers, Service, Timing, join_all, live, runtime, start};
 
     const TIMING: Timing =
         Timing { accept: Duration::from_millis(300), drain: Duration::from_secs(5), tasks: Duration::from_secs(5) };
@@ -355,6 +361,24 @@ mod tests {
         life.await.unwrap().unwrap();
         assert!(TASK_ENDED.load(Ordering::SeqCst));
         assert!(text(&client, cart, "/").await.is_err(), "accepts no more");
+    }
+
+    #[test]
+    fn blocking_work_of_a_burst_shares_few_threads() {
+        let runtime = runtime().unwrap();
+        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let work = |_| {
+            let (running, most) = (running.clone(), most.clone());
+            runtime.spawn_blocking(move || {
+                most.fetch_max(1 + running.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
+                std::thread::sleep(Duration::from_millis(20));
+                running.fetch_sub(1, Ordering::SeqCst);
+            })
+        };
+        let burst: Vec<_> = (0..10 * BLOCKING_THREADS_MAX).map(work).collect();
+        assert!(runtime.block_on(join_all(burst)).iter().all(Result::is_ok));
+        let most = most.load(Ordering::SeqCst);
+        assert!(most <= BLOCKING_THREADS_MAX, "{most} threads");
     }
 
     #[tokio::test]
