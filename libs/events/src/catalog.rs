@@ -8,7 +8,7 @@ crate::events! {
     ProductEvent on crate::topics::PRODUCT;
     /// A product came into the catalog.
     "product.created" => Created(Product),
-    /// A product changed.
+    /// A product changed, or the price of one of its variants.
     "product.updated" => Updated(Product),
     /// A product left the catalog; orders that have it keep their copy.
     "product.deleted" => Deleted(ProductDeleted),
@@ -38,6 +38,18 @@ pub struct Product {
     pub image_url: Option<String>,
     /// Who sells it.
     pub seller_id: SellerId,
+    /// Its variants with a price of their own, by name; any other costs what the product costs. Earlier releases write none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variant_prices: Vec<VariantPrice>,
+}
+
+/// A variant with a price of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VariantPrice {
+    pub variant: String,
+    /// What one unit costs, in the currency of the product's price.
+    pub price: Money,
 }
 
 /// A product that is gone.

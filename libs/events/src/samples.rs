@@ -145,10 +145,12 @@ fn products() {
         supplier: None,
         image_url: None,
         seller_id: SellerId::HOUSE,
+        variant_prices: Vec::new(),
     };
+    let variant_prices = vec![catalog::VariantPrice { variant: "red".into(), price: eur(2499) }];
     check(&[
         catalog::ProductEvent::Created(product.clone()),
-        catalog::ProductEvent::Updated(product),
+        catalog::ProductEvent::Updated(catalog::Product { variant_prices, ..product }),
         catalog::ProductEvent::Deleted(catalog::ProductDeleted { product_id: ProductId::new(id(20)), version: 4 }),
     ]);
 }

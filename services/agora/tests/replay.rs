@@ -72,6 +72,7 @@ fn product(id: ProductId, version: i64) -> Product {
         supplier: None,
         image_url: None,
         seller_id: SellerId::HOUSE,
+        variant_prices: Vec::new(),
     }
 }
 

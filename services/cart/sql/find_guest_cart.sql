@@ -12,11 +12,12 @@ select
     p.image_url,
     p.price_amount,
     p.price_currency,
+    p.variant_prices,
     p.deleted
 from guest_cart as c
 left join lateral jsonb_array_elements(c.lines) with ordinality as l (line, position) on true
 left join lateral (
-    select p.epoch, p.version, p.name, p.image_url, p.price_amount, p.price_currency, p.deleted
+    select p.epoch, p.version, p.name, p.image_url, p.price_amount, p.price_currency, p.variant_prices, p.deleted
     from product_copy as p
     where p.product_id = (l.line ->> 'product')::uuid
     limit 1

@@ -2,15 +2,17 @@
 //! erased users. Depends on the use cases, not on SQL. Each effect is idempotent by the version of the copy, the state of
 //! the checkout or the number of the erasure, so that no event needs a row in the inbox.
 
+use std::collections::BTreeMap;
+
 use agora_events::{
     Envelope, Topic,
-    catalog::{Product, ProductDeleted, ProductEvent},
+    catalog::{Product, ProductDeleted, ProductEvent, VariantPrice},
     order::OrderEvent,
     topics,
     user::UserEvent,
 };
 use agora_outbox::{DedupKey, Failure};
-use agora_vocab::{Epoch, OrderId, UserId};
+use agora_vocab::{Epoch, OrderId, UserId, Variant};
 
 use crate::{
     domain::{AccountEvent, ProductCopy},
@@ -87,8 +89,18 @@ fn account(envelope: &Envelope, event: &UserEvent) -> Option<AccountEvent> {
 fn copy(event: ProductEvent, epoch: Epoch) -> ProductCopy {
     match event {
         ProductEvent::Created(product) | ProductEvent::Updated(product) => {
-            let Product { product_id, version, name, price, image_url, .. } = product;
-            ProductCopy { product: product_id, epoch, version, name, image_url, price: Some(price), deleted: false }
+            let Product { product_id, version, name, price, image_url, variant_prices, .. } = product;
+            let own = |VariantPrice { variant, price }| (Variant::stored(variant), price);
+            ProductCopy {
+                product: product_id,
+                epoch,
+                version,
+                name,
+                image_url,
+                price: Some(price),
+                variant_prices: variant_prices.into_iter().map(own).collect(),
+                deleted: false,
+            }
         }
         ProductEvent::Deleted(ProductDeleted { product_id, version }) => ProductCopy {
             product: product_id,
@@ -97,6 +109,7 @@ fn copy(event: ProductEvent, epoch: Epoch) -> ProductCopy {
             name: String::new(),
             image_url: None,
             price: None,
+            variant_prices: BTreeMap::new(),
             deleted: true,
         },
     }

@@ -41,5 +41,5 @@ pub use self::{
     translation::{
         Language, Languages, TRANSLATIONS_MAX, Translation, TranslationChange, Translations, TranslationsChange,
     },
-    variant::{Options, ProductVariant, VARIANTS_MAX, VariantChange, VariantDetails},
+    variant::{Options, ProductVariant, VARIANTS_MAX, VariantChange, VariantDetails, VariantPrices},
 };

@@ -42,6 +42,15 @@ impl Catalog for CatalogClient {
 
 fn quoted(product: api::Product, epoch: Epoch, variants: BTreeMap<Variant, QuotedVariant>) -> QuotedLine {
     let api::Product { id, name, price, stock, image_url, version, .. } = product;
-    let copy = ProductCopy { product: id, epoch, version, name, image_url, price: Some(price), deleted: false };
+    let copy = ProductCopy {
+        product: id,
+        epoch,
+        version,
+        name,
+        image_url,
+        price: Some(price),
+        variant_prices: QuotedVariant::own_prices(&variants),
+        deleted: false,
+    };
     QuotedLine { copy, price, stock, variants }
 }

@@ -123,8 +123,7 @@ impl Contents {
     fn item(&self, line: &Line, quote: &QuoteResult) -> Item {
         let quoted = quote.of(line.product);
         let copy = quoted.map(|quoted| &quoted.copy).or_else(|| self.copies.get(&line.product));
-        // A copy has the price of the product, which a variant may not share.
-        let copied = copy.and_then(|copy| copy.price).filter(|_| line.variant.is_default());
+        let copied = copy.and_then(|copy| copy.price_of(&line.variant));
         let price = quoted.map(|quoted| quoted.price_of(&line.variant)).or(copied);
         Item {
             name: copy.map(|copy| copy.name.clone()).unwrap_or_default(),

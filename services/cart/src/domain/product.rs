@@ -18,6 +18,9 @@ pub struct ProductCopy {
     pub image_url: Option<String>,
     /// Unit price of that version; `None` if only the deletion of the product is known.
     pub price: Option<Money>,
+    /// Own unit prices of variants in that version. Copies of earlier releases have none.
+    #[serde(default)]
+    pub variant_prices: BTreeMap<Variant, Money>,
     /// Whether the product is deleted.
     pub deleted: bool,
 }
@@ -26,6 +29,19 @@ impl ProductCopy {
     /// Orders the copies of a product by age: of a newer epoch, any version is newer.
     pub fn age(&self) -> (Epoch, i64) {
         (self.epoch, self.version)
+    }
+
+    /// Unit price of a variant in that version; `None` if it is not known. A named variant that is not listed may have a price of
+    /// its own all the same, in a copy of an earlier release.
+    pub fn price_of(&self, variant: &Variant) -> Option<Money> {
+        if variant.is_default() { self.price } else { self.variant_prices.get(variant).copied() }
+    }
+}
+
+impl QuotedVariant {
+    /// The own prices among variants of a product.
+    pub fn own_prices(variants: &BTreeMap<Variant, Self>) -> BTreeMap<Variant, Money> {
+        variants.iter().filter_map(|(name, quoted)| Some((name.clone(), quoted.price?))).collect()
     }
 }
 

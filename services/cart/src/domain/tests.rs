@@ -32,6 +32,7 @@ fn copy(product: u128, price: i64) -> ProductCopy {
         name: "Chair".into(),
         image_url: None,
         price: Some(eur(price)),
+        variant_prices: BTreeMap::new(),
         deleted: false,
     }
 }

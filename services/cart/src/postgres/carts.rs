@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use agora_chassis::chain;
 use agora_outbox::{DedupKey, DedupRecord, write_once};
-use agora_vocab::{CartId, Epoch, Money, UserId};
+use agora_vocab::{CartId, Epoch, Money, UserId, Variant};
 use serde::Serialize;
 use sqlx::{Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
@@ -41,6 +41,7 @@ struct CartRow {
     image_url: Option<String>,
     price_amount: Option<i64>,
     price_currency: Option<String>,
+    variant_prices: Option<Json<BTreeMap<Variant, Money>>>,
     deleted: Option<bool>,
 }
 
@@ -154,12 +155,15 @@ impl CartRow {
             image_url,
             price_amount,
             price_currency,
+            variant_prices,
             deleted,
         } = self;
         let Json(line) = line?;
         let price = price_amount.zip(price_currency).and_then(|(amount, code)| money(amount, &code));
+        let variant_prices = variant_prices.map(|Json(prices)| prices).unwrap_or_default();
         let copy = copy_epoch.zip(copy_version).zip(name).zip(deleted).map(|(((stored, version), name), deleted)| {
-            ProductCopy { product: line.product, epoch: epoch(stored), version, name, image_url, price, deleted }
+            let (product, epoch) = (line.product, epoch(stored));
+            ProductCopy { product, epoch, version, name, image_url, price, variant_prices, deleted }
         });
         Some((line, copy))
     }

@@ -1,12 +1,16 @@
 //! Stores copies of products. A copy never replaces one of the same or a newer version, so that no deduplication key is
 //! needed.
 
+use std::collections::BTreeMap;
+
 use agora_postgres::Connection;
+use agora_vocab::{Money, Variant};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::{domain::ProductCopy, ports::StoreError};
 
-/// A copy to store: the composite type `product_copy_of_epoch`.
+/// A copy to store: the composite type `product_copy_with_variants`.
 #[derive(sqlx::Encode)]
 struct CopiedProduct<'a> {
     product_id: Uuid,
@@ -16,14 +20,15 @@ struct CopiedProduct<'a> {
     image_url: Option<&'a str>,
     price_amount: Option<i64>,
     price_currency: Option<&'a str>,
+    variant_prices: Json<&'a BTreeMap<Variant, Money>>,
     deleted: bool,
 }
 
-agora_postgres::composite!(CopiedProduct<'_>, "product_copy_of_epoch");
+agora_postgres::composite!(CopiedProduct<'_>, "product_copy_with_variants");
 
 impl<'a> From<&'a ProductCopy> for CopiedProduct<'a> {
     fn from(copy: &'a ProductCopy) -> Self {
-        let ProductCopy { product, epoch, version, name, image_url, price, deleted } = copy;
+        let ProductCopy { product, epoch, version, name, image_url, price, variant_prices, deleted } = copy;
         Self {
             product_id: product.uuid(),
             epoch: i64::from(epoch.0),
@@ -32,6 +37,7 @@ impl<'a> From<&'a ProductCopy> for CopiedProduct<'a> {
             image_url: image_url.as_deref(),
             price_amount: price.map(|price| price.amount),
             price_currency: price.as_ref().map(|price| price.currency.as_str()),
+            variant_prices: Json(variant_prices),
             deleted: *deleted,
         }
     }

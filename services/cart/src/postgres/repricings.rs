@@ -1,7 +1,7 @@
 //! Events of lines in users' carts whose unit price changed: a search of all carts, page by page, in the order of their ids.
 //! The last id is stored with the events, and the price of an event in its line, so that each change is reported once.
 //!
-//! The domain decides which lines are reported, by a quote: a copy has no prices of variants.
+//! The domain decides which lines are reported, by a quote: a copy does not know which variants exist.
 
 use std::collections::BTreeSet;
 

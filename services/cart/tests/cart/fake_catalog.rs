@@ -35,6 +35,7 @@ impl FakeCatalog {
             name: format!("Chair {version}"),
             image_url: Some("https://example.com/chair.png".into()),
             price: Some(price),
+            variant_prices: BTreeMap::new(),
             deleted: false,
         };
         self.lock().products.insert(product, QuotedLine { copy, price, stock, variants: BTreeMap::new() });
@@ -45,6 +46,7 @@ impl FakeCatalog {
         if let Some(quoted) = self.lock().products.get_mut(&product) {
             let listed = QuotedVariant { stock, price };
             quoted.variants.insert(Variant::stored(variant.to_owned()), listed);
+            quoted.copy.variant_prices = QuotedVariant::own_prices(&quoted.variants);
         }
     }
 

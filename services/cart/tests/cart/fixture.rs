@@ -96,6 +96,7 @@ pub fn copy(product: ProductId, version: i64) -> ProductCopy {
         name,
         image_url: None,
         price: Some(eur(100 * version)),
+        variant_prices: BTreeMap::new(),
         deleted: false,
     }
 }

@@ -25,7 +25,7 @@ const STATEMENTS: [(&str, &str, &[&str]); 23] = [
         &["uuid", "uuid", "bigint", "jsonb", "outbox_event[]"],
     ),
     ("complete_checkouts", include_str!("../../sql/complete_checkouts.sql"), &["uuid[]"]),
-    ("store_copies", include_str!("../../sql/store_copies.sql"), &["product_copy_of_epoch[]"]),
+    ("store_copies", include_str!("../../sql/store_copies.sql"), &["product_copy_with_variants[]"]),
     ("find_guest_cart", include_str!("../../sql/find_guest_cart.sql"), &["bytea", "int"]),
     (
         "save_guest_cart",

@@ -196,6 +196,7 @@ async fn ca16_a_variant_has_its_own_price_in_the_cart() {
     assert!(cart.items.iter().all(|item| !item.price_changed));
 
     let dearer = Money { amount: own.amount + 1, ..own };
+    shop.catalog.list_product(chair, 2, price, 5);
     shop.catalog.list_variant(chair, "red", 2, Some(dearer));
     let changed = &shop.cart().await.items[0];
     assert_eq!((changed.price, changed.price_changed), (dearer, true));

@@ -5,7 +5,7 @@ use agora_cart::{
     domain::ProductCopy,
     ports::{Carts as _, NewLine, ProductCopies as _},
 };
-use agora_events::catalog::{ProductDeleted, ProductEvent};
+use agora_events::catalog::{Product, ProductDeleted, ProductEvent, VariantPrice};
 use agora_outbox::DedupKey;
 use agora_vocab::{Epoch, Money, ProductId, Role};
 use futures::future::join_all;
@@ -37,6 +37,25 @@ impl Shop {
     async fn reprice(&self, product: ProductId, version: i64, price: Money) {
         self.catalog.list_product(product, version, price, 99);
         self.deliver(&ProductEvent::Updated(product_event(product, version, price))).await;
+    }
+
+    /// Changes the own price of the variant red in the catalog, which gives the product a version; its event arrives twice.
+    async fn reprice_red(&self, product: ProductId, version: i64, own: Option<Money>) {
+        let price = self.catalog.price_of(product);
+        self.catalog.list_product(product, version, price, 99);
+        self.catalog.list_variant(product, "red", 9, own);
+        let variant_prices = own.map(|price| VariantPrice { variant: "red".into(), price }).into_iter().collect();
+        let event = Product { variant_prices, ..product_event(product, version, price) };
+        self.deliver(&ProductEvent::Updated(event)).await;
+    }
+
+    /// Adds a unit of the variant red, whose own price is 30.00 EUR, and one of the product's default variant.
+    async fn add_red_and_default(&self, product: ProductId) {
+        self.catalog.list_variant(product, "red", 2, Some(eur(3000)));
+        for variant in ["red", ""] {
+            let body = json!({"productId": product, "quantity": 1, "variant": variant});
+            self.public.post("/api/v1/cart/items", body).with(&self.token).await.expect(201);
+        }
     }
 
     /// Reports until nothing is left, as the worker does. Returns how many pages there were.
@@ -160,6 +179,37 @@ async fn ct8_the_events_of_one_batch_are_one_change_and_every_line_of_a_product_
     assert_eq!(variants, ["", "blue", ""], "not the variant whose own price is the same");
     assert_eq!(changes(&shop.database).await, [(1999, 2100), (1999, 2100), (1999, 50)]);
     shop.database.check_event_numbers().await;
+}
+
+#[tokio::test]
+async fn ct8_another_own_price_of_a_variant_is_shown_and_reported_once_for_its_line_alone() {
+    let shop = Shop::open().await;
+    let chair = shop.list_product(9);
+    shop.add_red_and_default(chair).await;
+    let changed = [(3000, Some(3500), 3500), (3500, None, 1999), (1999, Some(1500), 1500)];
+    for (version, (known, own, price)) in (2..).zip(changed) {
+        shop.reprice_red(chair, version, own.map(eur)).await;
+        assert_eq!(shop.shown().await, (eur(price), Some(eur(3000)), true));
+        assert_eq!((shop.report().await, shop.report().await), (1, 0));
+        assert_eq!(changes(&shop.database).await.last(), Some(&(known, price)));
+    }
+    let found = events(&shop.database).await;
+    assert_eq!(found.len(), 3);
+    assert!(found.iter().all(|(_, _, data)| data["variant"] == "red"), "{found:?}");
+    // A version without another price.
+    shop.reprice_red(chair, 5, Some(eur(1500))).await;
+    assert_eq!(shop.report().await, 0);
+    shop.database.check_event_numbers().await;
+}
+
+#[tokio::test]
+async fn ct8_the_own_price_of_a_variant_is_shown_by_the_copy_while_the_catalog_is_unavailable() {
+    let shop = Shop::open().await;
+    let chair = shop.list_product(9);
+    shop.add_red_and_default(chair).await;
+    shop.reprice_red(chair, 2, Some(eur(3500))).await;
+    shop.catalog.stop();
+    assert_eq!(shop.shown().await, (eur(3500), Some(eur(3000)), true));
 }
 
 #[tokio::test]

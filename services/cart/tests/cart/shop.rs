@@ -147,5 +147,6 @@ pub fn product_event(id: ProductId, version: i64, price: Money) -> Product {
         supplier: None,
         image_url: None,
         seller_id: SellerId::HOUSE,
+        variant_prices: Vec::new(),
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use agora_events::catalog::{Product as ProductData, ProductDeleted, ProductEvent};
-use agora_vocab::{Invalid, Patch, ProductId, SellerId, Variant, WarehouseId};
+use agora_events::catalog::{Product as ProductData, ProductDeleted, ProductEvent, VariantPrice};
+use agora_vocab::{Invalid, Money, Patch, ProductId, SellerId, Variant, WarehouseId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -11,6 +11,7 @@ use super::{
     fields::{Description, ImageUrl, Label, Name, Price, PriceChange, Sku},
     prices::Prices,
     translation::{Translations, TranslationsChange},
+    variant::VariantPrices,
 };
 
 /// A product, deleted or not.
@@ -184,14 +185,14 @@ impl Product {
         Ok(details)
     }
 
-    /// The event that the product was created.
+    /// The event that the product was created, without variants.
     pub fn created(&self) -> ProductEvent {
-        ProductEvent::Created(self.new_event())
+        ProductEvent::Created(self.new_event(VariantPrices::new()))
     }
 
-    /// The event that the product was changed.
-    pub fn updated(&self) -> ProductEvent {
-        ProductEvent::Updated(self.new_event())
+    /// The event that the product was changed, or the own price of a variant.
+    pub fn updated(&self, variant_prices: VariantPrices) -> ProductEvent {
+        ProductEvent::Updated(self.new_event(variant_prices))
     }
 
     /// The event that the product was deleted; its `version` is this product's plus one.
@@ -199,10 +200,11 @@ impl Product {
         ProductEvent::Deleted(ProductDeleted { product_id: self.id, version: self.version + 1 })
     }
 
-    fn new_event(&self) -> ProductData {
+    fn new_event(&self, variant_prices: VariantPrices) -> ProductData {
         let Self { id, seller, version, details, created_at: _, updated_at: _ } = self.clone();
         let Details { name, description, sku, price, category, brand, supplier, image_url, translations: _, prices: _ } =
             details;
+        let own = |(variant, price): (Variant, Money)| VariantPrice { variant: variant.as_str().to_owned(), price };
         ProductData {
             product_id: id,
             version,
@@ -215,13 +217,14 @@ impl Product {
             supplier: supplier.map(String::from),
             image_url: image_url.map(String::from),
             seller_id: seller,
+            variant_prices: variant_prices.into_iter().map(own).collect(),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use agora_vocab::{Currency, Money};
+    use agora_vocab::Currency;
 
     use super::*;
 

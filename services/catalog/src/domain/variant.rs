@@ -51,6 +51,9 @@ pub struct VariantDetails {
     pub options: Options,
 }
 
+/// Own prices of the variants of a product, by their names.
+pub type VariantPrices = BTreeMap<Variant, Money>;
+
 /// Fields of a variant to change; [`Patch::Keep`] leaves a field unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VariantChange {

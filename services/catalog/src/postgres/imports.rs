@@ -13,6 +13,7 @@ use super::{
     PgCatalog, localized,
     product_rows::{ProductRow, WrittenRow},
     rows::Row,
+    variants,
 };
 use crate::{
     domain::{
@@ -106,8 +107,11 @@ impl PgCatalog {
         for product in write(tx, INSERT, &created).await? {
             events.push(&*self.ids, self.epoch, new_event(&product, &product.created()))?;
         }
-        for product in write(tx, UPDATE, &updated).await? {
-            events.push(&*self.ids, self.epoch, new_event(&product, &product.updated()))?;
+        let written = write(tx, UPDATE, &updated).await?;
+        let mut own_prices = variants::own_prices(tx, &written).await?;
+        for product in written {
+            let event = product.updated(own_prices.remove(&product.id).unwrap_or_default());
+            events.push(&*self.ids, self.epoch, new_event(&product, &event))?;
         }
         let with = |has: fn(&Product) -> bool| -> Vec<&Product> {
             created.iter().copied().filter(|product| has(product)).chain(updated.iter().copied()).collect()

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     PgCatalog, list, localized,
     rows::{ExportedRow, QuotedRow, Row},
+    variants,
 };
 use crate::{
     domain::{
@@ -145,7 +146,8 @@ impl PgCatalog {
         if priced {
             localized::replace_prices(&mut tx, &[&product]).await?;
         }
-        self.append_product_event(&mut tx, &product, &product.updated(), product.version, dedup_key).await?;
+        let event = product.updated(variants::own_prices_of(&mut tx, &product).await?);
+        self.append_product_event(&mut tx, &product, &event, product.version, dedup_key).await?;
         done(tx, Listed { product, stock }, dedup_key).await
     }
 
@@ -172,6 +174,20 @@ impl PgCatalog {
     pub(super) async fn find_in(tx: &mut Tx, id: ProductId) -> Result<Option<Listed>, StoreError> {
         let row: Option<Row> = sqlx::query_as(FIND).bind(id.uuid()).fetch_optional(&mut **tx).await?;
         row.map(Row::into_listed).transpose()
+    }
+
+    /// Gives a locked product, one of whose variants has another own price than before, a further version with its event.
+    pub(super) async fn append_repriced(
+        &self,
+        tx: &mut Tx,
+        locked: Product,
+        dedup_key: &DedupKey,
+    ) -> Result<(), StoreError> {
+        const RAISE: &str = "update product set version = $2, updated_at = now() where id = $1";
+        let product = Product { version: locked.version + 1, ..locked };
+        sqlx::query(RAISE).bind(product.id.uuid()).bind(product.version).execute(&mut **tx).await?;
+        let event = product.updated(variants::own_prices_of(tx, &product).await?);
+        self.append_product_event(tx, &product, &event, product.version, dedup_key).await
     }
 
     /// Appends an event of the product; its version is the sequence number.

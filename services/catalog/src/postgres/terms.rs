@@ -9,9 +9,10 @@ use uuid::Uuid;
 use super::{
     PgCatalog, named,
     rows::{ListedTermRow, Row},
+    variants,
 };
 use crate::{
-    domain::{Expected, Label, Listed, Taxonomy, Term, UsedBy},
+    domain::{Expected, Label, Product, Taxonomy, Term, UsedBy},
     ports::{NamedError, StoreError, Terms},
 };
 
@@ -118,16 +119,18 @@ impl Terms for PgCatalog {
 impl PgCatalog {
     /// Appends the events of renamed products, and returns the ids of these.
     async fn append_renamed(&self, tx: &mut Tx, rows: Vec<Row>) -> Result<Vec<ProductId>, StoreError> {
-        let (mut events, mut products) = (NewEvents::new(), Vec::new());
-        for row in rows {
-            let Listed { product, stock: _ } = row.into_listed()?;
-            let (event, aggregate, seq) = (&product.updated(), product.id.uuid(), product.version);
-            let new_event = NewEvent { event, aggregate, seq, correlation: None, causation: None };
+        let renamed = rows.into_iter().map(|row| Ok(row.into_listed()?.product));
+        let renamed: Vec<Product> = renamed.collect::<Result<_, StoreError>>()?;
+        let mut own_prices = variants::own_prices(tx, &renamed).await?;
+        let mut events = NewEvents::new();
+        for product in &renamed {
+            let event = product.updated(own_prices.remove(&product.id).unwrap_or_default());
+            let (aggregate, seq) = (product.id.uuid(), product.version);
+            let new_event = NewEvent { event: &event, aggregate, seq, correlation: None, causation: None };
             events.push(&*self.ids, self.epoch, new_event)?;
-            products.push(product.id);
         }
         write_once(tx, sqlx::query("select outbox_append($1)").bind(events.rows()), &events, &[]).await?;
-        Ok(products)
+        Ok(renamed.into_iter().map(|product| product.id).collect())
     }
 }
 

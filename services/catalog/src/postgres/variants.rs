@@ -1,8 +1,11 @@
-//! The port `Variants` in PostgreSQL. Every change locks the product first.
+//! The port `Variants` in PostgreSQL. Every change locks the product first. One of an own price is also a change of the
+//! product: its event has the own prices of all of its variants.
+
+use std::collections::BTreeMap;
 
 use agora_outbox::{DedupKey, Outcome, claim_key};
 use agora_postgres::{Connection, Tx, constraint};
-use agora_vocab::{Money, Page, PageSize, ProductId, Variant, VariantId};
+use agora_vocab::{Currency, Money, Page, PageSize, ProductId, Variant, VariantId};
 use async_trait::async_trait;
 use sqlx::types::Json;
 use time::OffsetDateTime;
@@ -12,6 +15,7 @@ use super::{PgCatalog, named, products::find_for_change};
 use crate::{
     domain::{
         Expected, Options, Price, Product, ProductVariant, Sku, UsedBy, VARIANTS_MAX, VariantChange, VariantDetails,
+        VariantPrices,
     },
     ports::{NamedError, StoreError, Variants},
 };
@@ -49,8 +53,8 @@ impl Variants for PgCatalog {
         if let Some(stored) = claim_key(&mut tx, dedup_key).await.map_err(StoreError::from)? {
             return Ok(Outcome::Duplicate(stored));
         }
-        let currency = lock_product(&mut tx, product).await?.details.price.money().currency;
-        details.check_currency(currency).map_err(NamedError::Invalid)?;
+        let locked = lock_product(&mut tx, product).await?;
+        details.check_currency(locked.details.price.money().currency).map_err(NamedError::Invalid)?;
         let VariantDetails { sku, price, options } = details;
         sqlx::query(INSERT)
             .bind(id.uuid())
@@ -64,7 +68,12 @@ impl Variants for PgCatalog {
             .await
             .map_err(refused)?
             .ok_or(NamedError::TooManyVariants)?;
-        done(tx, product, id, dedup_key).await
+        if price.is_some() {
+            self.append_repriced(&mut tx, locked, dedup_key).await?;
+        }
+        let added = done(tx, product, id, dedup_key).await;
+        self.drop_cached(&[product]).await;
+        added
     }
 
     async fn change_variant(
@@ -80,7 +89,7 @@ impl Variants for PgCatalog {
         if let Some(stored) = claim_key(&mut tx, dedup_key).await.map_err(StoreError::from)? {
             return Ok(Outcome::Duplicate(stored));
         }
-        lock_product(&mut tx, product).await?;
+        let locked = lock_product(&mut tx, product).await?;
         let now = find(&mut tx, product, id).await?.ok_or(NamedError::NotFound)?;
         expected.check(now.version).map_err(NamedError::Stale)?;
         let details = now.changed(change.clone());
@@ -91,7 +100,12 @@ impl Variants for PgCatalog {
             let update = update.bind(price.map(|price| price.money().amount)).bind(Json(options));
             update.execute(&mut *tx).await.map_err(refused)?;
         }
-        done(tx, product, id, dedup_key).await
+        if details.price != now.details.price {
+            self.append_repriced(&mut tx, locked, dedup_key).await?;
+        }
+        let changed = done(tx, product, id, dedup_key).await;
+        self.drop_cached(&[product]).await;
+        changed
     }
 
     async fn remove_variant(
@@ -106,13 +120,46 @@ impl Variants for PgCatalog {
         if let Some(()) = claim_key(&mut tx, dedup_key).await.map_err(StoreError::from)? {
             return Ok(Outcome::Duplicate(()));
         }
-        lock_product(&mut tx, product).await?;
+        let locked = lock_product(&mut tx, product).await?;
         let now = find(&mut tx, product, id).await?.ok_or(NamedError::NotFound)?;
         expected.check(now.version).map_err(NamedError::Stale)?;
         let delete = sqlx::query(DELETE).bind(id.uuid()).fetch_optional(&mut *tx);
         delete.await.map_err(StoreError::from)?.ok_or(NamedError::InUse(UsedBy::Units))?;
-        named::done(tx, (), dedup_key).await
+        if now.details.price.is_some() {
+            self.append_repriced(&mut tx, locked, dedup_key).await?;
+        }
+        let removed = named::done(tx, (), dedup_key).await;
+        self.drop_cached(&[product]).await;
+        removed
     }
+}
+
+/// Reads the own prices of the variants of products that the transaction has locked or inserted. Not in the statement that
+/// locks: after it has waited for another transaction, it reads the variants as they were before.
+pub(super) async fn own_prices(
+    tx: &mut Tx,
+    products: &[Product],
+) -> Result<BTreeMap<ProductId, VariantPrices>, StoreError> {
+    const FIND: &str = include_str!("../../sql/find_variant_prices.sql");
+    if products.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let currency = |product: &Product| (product.id.uuid(), product.details.price.money().currency);
+    let currencies: BTreeMap<Uuid, Currency> = products.iter().map(currency).collect();
+    let ids: Vec<Uuid> = currencies.keys().copied().collect();
+    let rows: Vec<(Uuid, String, i64)> = sqlx::query_as(FIND).bind(ids).fetch_all(&mut **tx).await?;
+    let mut found: BTreeMap<ProductId, VariantPrices> = BTreeMap::new();
+    for (product, name, amount) in rows {
+        let Some(&currency) = currencies.get(&product) else { continue };
+        let prices = found.entry(ProductId::new(product)).or_default();
+        prices.insert(Variant::stored(name), Money { amount, currency });
+    }
+    Ok(found)
+}
+
+/// Reads the own prices of the variants of one product.
+pub(super) async fn own_prices_of(tx: &mut Tx, product: &Product) -> Result<VariantPrices, StoreError> {
+    Ok(own_prices(tx, std::slice::from_ref(product)).await?.remove(&product.id).unwrap_or_default())
 }
 
 async fn lock_product(tx: &mut Tx, id: ProductId) -> Result<Product, NamedError> {

@@ -55,6 +55,20 @@ async fn read(shop: &Shop, id: ProductId) -> (String, i64) {
 }
 
 #[tokio::test]
+async fn ca23_another_own_price_of_a_variant_drops_the_cached_product() {
+    let redis = connected(&agora_testkit::redis().await).await;
+    let shop = Shop::open_with(Some(Arc::new(RedisCache::new(redis)))).await;
+    shop.service.flush_cache().await;
+    let id = shop.product("Chair", 5).await.id;
+    assert_eq!(read(&shop, id).await.0, "Chair");
+    rename_stored(&shop, id, "Stored").await;
+    let variant = json!({"name": "red", "ownPrice": {"amount": 2499, "currency": "EUR"}});
+    let add = shop.public.post(&format!("/api/v1/products/{id}/variants"), variant).with(&shop.admin);
+    add.await.expect(201);
+    assert_eq!(read(&shop, id).await.0, "Stored");
+}
+
+#[tokio::test]
 async fn ca23_a_product_is_read_from_redis_until_it_changes() {
     let redis = connected(&agora_testkit::redis().await).await;
     let shop = Shop::open_with(Some(Arc::new(RedisCache::new(redis)))).await;

@@ -70,6 +70,62 @@ async fn ca16_a_variant_has_options_a_sku_a_price_and_stock_of_its_own() {
     assert_eq!((page.items[0].id, page.items.len(), page.next_cursor), (red.id, 1, None));
 }
 
+/// Number of each event that the product was changed, and the own prices of variants in it, by the numbers.
+async fn changes(shop: &Shop, product: &api::Product) -> Vec<(i64, Value)> {
+    const CHANGES: &str = "select seq, coalesce(data::jsonb -> 'variantPrices', '[]') from outbox \
+        where topic = 'product-events' and kind = 'product.updated' and aggregate = $1 order by seq";
+    let mut connection = shop.database.db.acquire().await.unwrap();
+    sqlx::query_as(CHANGES).bind(product.id.uuid()).fetch_all(&mut *connection).await.unwrap()
+}
+
+#[tokio::test]
+async fn ca16_each_change_of_a_variants_own_price_is_an_event_and_a_version_of_its_product() {
+    let shop = Shop::open().await;
+    let shirt = shop.product("Shirt", 3).await;
+    let red = json!({"name": "red", "ownPrice": eur(2499)});
+    let red = shop.add_variant(&shirt, red).await.expect(201).body;
+    shop.add_variant(&shirt, json!({"name": "blue", "sku": "BLUE"})).await.expect(201);
+    let one = format!("/api/v1/products/{}/variants/{}", shirt.id, red["id"].as_str().unwrap());
+    let change = async |body: Value| shop.public.patch(&one, body).with(&shop.admin).await.expect(200);
+    change(json!({"options": {"size": "L"}, "version": 1})).await;
+    change(json!({"ownPrice": eur(2999), "version": 2})).await;
+    change(json!({"ownPrice": eur(2999), "version": 3})).await;
+    change(json!({"ownPrice": null, "version": 3})).await;
+    change(json!({"ownPrice": eur(999), "version": 4})).await;
+    shop.public.delete(&one).with(&shop.admin).await.expect(204);
+
+    let red = |amount| json!([{"variant": "red", "price": eur(amount)}]);
+    let expected = [(2, red(2499)), (3, red(2999)), (4, json!([])), (5, red(999)), (6, json!([]))];
+    assert_eq!(changes(&shop, &shirt).await, expected, "not of options, stock keeping units and the same price");
+    let seen = shop.public.get(&format!("/api/v1/products/{}", shirt.id)).await.expect(200).body;
+    assert_eq!(seen["version"], 6);
+    shop.database.check_invariants().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ca16_every_event_of_a_product_has_the_own_prices_of_its_variants() {
+    let shop = Shop::open().await;
+    let body = json!({"name": "Shirt", "price": eur(1999), "sku": "S", "category": "Clothes"});
+    let shirt: api::Product = shop.create(body).await.expect(201).parse();
+    for (name, amount) in [("red", 2499), ("gold", 9900)] {
+        shop.add_variant(&shirt, json!({"name": name, "ownPrice": eur(amount)})).await.expect(201);
+    }
+    shop.patch(shirt.id, json!({"name": "T-shirt", "version": 3})).await.expect(200);
+    let line = json!({"sku": "S", "name": "Shirt", "price": eur(1599), "category": "Clothes"}).to_string();
+    let import = format!("/api/v1/admin/products/import?format=ndjson&importId={}", fresh());
+    let import = shop.public.post(&import, Value::Null).with(&shop.admin).header("content-type", "text/plain");
+    import.raw(line).await.expect(200);
+    let clothes = shop.public.get("/api/v1/categories").await.expect(200).body["items"][0].clone();
+    let category = format!("/api/v1/categories/{}", clothes["id"].as_str().unwrap());
+    shop.public.patch(&category, json!({"name": "Apparel", "version": 1})).with(&shop.admin).await.expect(200);
+    assert_eq!(shop.service.rename_products().await.unwrap(), 1);
+
+    let both = json!([{"variant": "gold", "price": eur(9900)}, {"variant": "red", "price": eur(2499)}]);
+    let found = changes(&shop, &shirt).await;
+    assert_eq!(found[1..], [3, 4, 5, 6].map(|seq| (seq, both.clone())), "change, import and rename");
+    shop.database.check_invariants().await;
+}
+
 #[tokio::test]
 async fn ca16_invalid_variants_are_rejected_and_need_an_admin() {
     let shop = Shop::open().await;

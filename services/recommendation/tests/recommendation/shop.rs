@@ -160,6 +160,7 @@ pub fn product(id: ProductId, version: i64, name: &str, category: &str) -> Produ
         supplier: None,
         image_url: None,
         seller_id: SellerId::HOUSE,
+        variant_prices: Vec::new(),
     }
 }
 

@@ -35,6 +35,7 @@ fn created(id: ProductId, name: &str) -> ProductEvent {
         supplier: None,
         image_url: None,
         seller_id: SellerId::HOUSE,
+        variant_prices: Vec::new(),
     })
 }
 
