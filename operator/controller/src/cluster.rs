@@ -6,6 +6,7 @@ pub mod credentials;
 pub mod endpoints;
 pub mod error_chain;
 pub mod events;
+mod hidden;
 pub mod identity;
 pub mod observe;
 mod refusals;

@@ -1,5 +1,5 @@
-//! Reads what a reconciliation decides by: the caches, the last inspections of the data servers, and the few Secrets that
-//! no cache holds. Generates missing credentials in memory; writes nothing.
+//! Reads what a reconciliation decides by: the caches, the last inspections of the data servers, and the few Secrets and
+//! children that no cache holds. Generates missing credentials in memory; writes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use crate::cluster::Cluster;
 use crate::cluster::credentials::{self, CredentialError};
 use crate::cluster::error_chain::error_chain;
+use crate::cluster::hidden::hidden;
 use crate::cluster::refusals::refusals;
 use crate::cluster::writes;
 use crate::decide::credentials::{JWKS, RETIRED_KEYS, SIGNING_KEYS, jwks_name, signing_secret};
@@ -48,15 +49,17 @@ pub async fn observe(
     now: OffsetDateTime,
 ) -> Result<Snapshot, ObserveError> {
     let mut children = cluster.stores.children(market);
+    // The values of an object that belongs to another owner are not used.
+    children.0.retain(|_, object| is_owned(plan, &object.metadata));
     let cache_lags = cluster.writes(market, |writes| writes::overlay(&mut children, writes));
+    let hidden = hidden(cluster, market, plan, &children).await;
+    children.0.extend(hidden);
     let names: BTreeSet<String> = plan.referenced_secrets().into_iter().map(|(name, _)| name).collect();
     let read = names.into_iter().map(async |name| {
         let secret = referenced_secret(cluster, market, &name).await;
         (name, secret)
     });
     let referenced_secrets = join_all(read).await.into_iter().collect();
-    // The values of an object that belongs to another owner are not used.
-    children.0.retain(|_, object| is_owned(plan, &object.metadata));
     let mut credentials = credentials::credentials(&market.name, &children)?;
     if let Ok(keys) = &mut credentials.signing {
         let stored = children.secret(&signing_secret(&market.name));

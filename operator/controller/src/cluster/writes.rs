@@ -17,6 +17,8 @@ use crate::kinds::ObjectKey;
 
 /// Time after a write from which on the cache is used even if it does not show the write.
 const CACHE_LAG_MAX: Duration = Duration::from_secs(5);
+/// The same for a child that the cache does not contain: it is then read from the API server.
+const ABSENCE_MAX: Duration = Duration::from_secs(2);
 
 /// The last write of one child.
 #[derive(Clone, Debug, Default)]
@@ -25,7 +27,7 @@ pub struct LastWrite {
     uncached: Option<(Arc<DynamicObject>, Instant)>,
     /// Hash of the desired object and fingerprint of its normal form.
     verified: Option<(String, String)>,
-    /// Whether this process wrote the child or compared it, so that it is known to have existed.
+    /// Whether this process wrote, compared or found the child, so that it is known to have existed.
     pub existed: bool,
     pub repairs: Repairs,
 }
@@ -57,7 +59,8 @@ pub fn overlay(children: &mut Children, writes: &mut BTreeMap<ObjectKey, LastWri
     for (key, write) in writes.iter_mut() {
         let Some((live, at)) = &write.uncached else { continue };
         let cached = children.0.get(key).map(|object| version(object));
-        if cached.is_some_and(|cached| cached >= version(live)) || at.elapsed() > CACHE_LAG_MAX {
+        let limit = if cached.is_some() { CACHE_LAG_MAX } else { ABSENCE_MAX };
+        if cached.is_some_and(|cached| cached >= version(live)) || at.elapsed() > limit {
             write.uncached = None;
         } else {
             children.0.insert(key.clone(), Arc::clone(live));

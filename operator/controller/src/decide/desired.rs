@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use agora_crd::Reason;
 use agora_topology as topology;
 
-pub use labels::{SELECTOR, instance_selector, is_owned, owner_name};
+pub use labels::{SELECTOR, instance_selector, is_owned, is_owned_without_labels, owner_name};
 pub use migration_job::Migration;
 use migration_job::migration;
 

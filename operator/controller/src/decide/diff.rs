@@ -19,6 +19,9 @@ const FOREIGN_TEMPLATE_ANNOTATIONS: [&str; 1] = ["kubectl.kubernetes.io/restarte
 /// Fields of a ServiceAccount that controllers of the platform set.
 const FOREIGN_OF_SERVICE_ACCOUNTS: [&str; 2] = ["secrets", "imagePullSecrets"];
 const FINGERPRINT_DIGITS: usize = 16;
+/// Defaults of the API server: retries of a Job, and its pods at a time.
+const BACKOFF_LIMIT: i32 = 6;
+const PARALLELISM: i32 = 1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Difference {
@@ -29,6 +32,8 @@ pub enum Difference {
     /// The live object was written for this desired object, and whether another client changed it is only known with its
     /// normal form.
     Unverified,
+    /// Another client changed what is compared without a normal form.
+    Changed,
 }
 
 /// `verified` is the fingerprint of the normal form of this desired object.
@@ -37,7 +42,7 @@ pub fn diff(object: &Object, live: Option<&DynamicObject>, verified: Option<&str
         return Difference::Missing;
     };
     if object.ownership == Ownership::CreateOnce {
-        return Difference::None;
+        return if reversible_changes(object, live).is_empty() { Difference::None } else { Difference::Changed };
     }
     if !is_written_for(object, live) {
         return Difference::Outdated;
@@ -74,16 +79,18 @@ pub fn normal_form(object: &Object, live: &DynamicObject) -> Value {
     if let Some(annotations) = template_annotations(&mut form) {
         annotations.retain(|name, _| !FOREIGN_TEMPLATE_ANNOTATIONS.contains(&name.as_str()));
     }
-    let own = |of: &BTreeMap<String, String>, field: &str| -> Map<String, Value> {
-        let desired = object.body["metadata"][field].as_object().into_iter().flatten();
-        desired.filter_map(|(name, _)| Some((name.clone(), json!(of.get(name)?)))).collect()
-    };
     form["metadata"] = json!({
-        "labels": own(live.labels(), "labels"),
-        "annotations": own(live.annotations(), "annotations"),
+        "labels": own(object, "labels", live.labels()),
+        "annotations": own(object, "annotations", live.annotations()),
         "ownerReferences": live.owner_references(),
     });
     form
+}
+
+/// The members of a part of the live metadata that the desired object has too.
+fn own(object: &Object, field: &str, live: &BTreeMap<String, String>) -> Map<String, Value> {
+    let desired = object.body["metadata"][field].as_object().into_iter().flatten();
+    desired.filter_map(|(name, _)| Some((name.clone(), json!(live.get(name)?)))).collect()
 }
 
 /// A hash of a normal form.
@@ -94,6 +101,9 @@ pub fn fingerprint(form: &Value) -> String {
 /// The object to send in place of `live`: the desired one, with labels, annotations and finalizers of other clients, and
 /// fields that other controllers set.
 pub fn replacement(object: &Object, live: &DynamicObject) -> Value {
+    if object.ownership == Ownership::CreateOnce {
+        return reverted(object, live);
+    }
     let mut body = object.body.clone();
     let own_before: BTreeSet<&str> =
         live.annotations().get(OWN_ANNOTATIONS).into_iter().flat_map(|names| names.split(',')).collect();
@@ -124,6 +134,65 @@ pub fn replacement(object: &Object, live: &DynamicObject) -> Value {
         annotations.extend(kept.into_iter().map(|(name, value)| (name.to_owned(), value.clone())));
     }
     body
+}
+
+/// What another client changed of a child that is created once and can be changed back, by the paths of the fields: labels,
+/// owners, and how a Job runs until it has ended.
+pub fn reversible_changes(object: &Object, live: &DynamicObject) -> Vec<String> {
+    let metadata = &object.body["metadata"];
+    let mut desired = json!({
+        "metadata": {"labels": metadata["labels"], "ownerReferences": metadata["ownerReferences"]},
+    });
+    let mut found = json!({
+        "metadata": {"labels": own(object, "labels", live.labels()), "ownerReferences": live.owner_references()},
+    });
+    if !has_ended(live) {
+        let fields = run_fields(object);
+        let spec = &live.data["spec"];
+        let run: Map<String, Value> = fields.keys().map(|name| (name.clone(), spec[name].clone())).collect();
+        found["spec"] = Value::Object(run);
+        desired["spec"] = Value::Object(fields);
+    }
+    changed_fields(&desired, &found)
+}
+
+/// `live` without the changes that can be undone.
+fn reverted(object: &Object, live: &DynamicObject) -> Value {
+    let mut body = serde_json::to_value(live).unwrap_or_default();
+    for field in ["apiVersion", "kind"] {
+        body[field] = object.body[field].clone();
+    }
+    let metadata = &object.body["metadata"];
+    let mut labels = metadata["labels"].clone();
+    add_missing(&mut labels, live.labels().iter());
+    body["metadata"]["labels"] = labels;
+    body["metadata"]["ownerReferences"] = metadata["ownerReferences"].clone();
+    if !has_ended(live) {
+        for (name, value) in run_fields(object) {
+            body["spec"][name] = value;
+        }
+    }
+    body
+}
+
+/// The fields of a Job that can be changed until it has ended, with their desired values or the defaults of the API server.
+fn run_fields(object: &Object) -> Map<String, Value> {
+    let defaults = [
+        ("activeDeadlineSeconds", Value::Null),
+        ("backoffLimit", json!(BACKOFF_LIMIT)),
+        ("parallelism", json!(PARALLELISM)),
+        ("suspend", json!(false)),
+        ("ttlSecondsAfterFinished", Value::Null),
+    ];
+    let desired = &object.body["spec"];
+    let fields = defaults.into_iter();
+    fields.map(|(name, default)| (name.to_owned(), desired.get(name).cloned().unwrap_or(default))).collect()
+}
+
+/// Whether a Job is complete or has failed for good.
+fn has_ended(live: &DynamicObject) -> bool {
+    let mut conditions = live.data["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.any(|it| (it["type"] == "Complete" || it["type"] == "Failed") && it["status"] == "True")
 }
 
 /// The object to create after `live` was deleted: as [`replacement`].
@@ -185,10 +254,12 @@ fn add_missing<'a>(members: &mut Value, others: impl Iterator<Item = (&'a String
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::batch::v1::{Job, JobSpec};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
     use kube::core::DynamicObject;
     use serde_json::json;
 
-    use super::{Difference, changed_fields, diff, fingerprint, normal_form, replacement};
+    use super::{Difference, changed_fields, diff, fingerprint, normal_form, replacement, reversible_changes};
     use crate::decide::object::{Group, OWN_ANNOTATIONS, Object, Ownership};
     use crate::kinds::Kind;
 
@@ -236,6 +307,71 @@ mod tests {
         assert_eq!(annotations["theirs"], "y");
         assert!(annotations["before"].is_null());
         assert_eq!(body["metadata"]["resourceVersion"], "7");
+    }
+
+    fn job() -> Object {
+        let owner = OwnerReference { name: "shop".to_owned(), uid: "u".to_owned(), ..OwnerReference::default() };
+        let metadata = ObjectMeta {
+            labels: Some([("part-of".to_owned(), "agora".to_owned())].into()),
+            owner_references: Some(vec![owner]),
+            ..ObjectMeta::default()
+        };
+        let spec = JobSpec { active_deadline_seconds: Some(1_800), ..JobSpec::default() };
+        let job = Job { metadata, spec: Some(spec), ..Job::default() };
+        Object::new(Kind::Job, Group::Workloads, Ownership::CreateOnce, &job)
+    }
+
+    /// With the defaults of the API server.
+    fn live_job() -> DynamicObject {
+        let mut live = live(&job());
+        live.metadata.resource_version = Some("7".to_owned());
+        for (field, default) in [("backoffLimit", json!(6)), ("parallelism", json!(1)), ("suspend", json!(false))] {
+            live.data["spec"][field] = default;
+        }
+        live
+    }
+
+    #[test]
+    fn what_another_client_changes_of_a_running_job_is_changed_back() {
+        let object = job();
+        assert_eq!(diff(&object, Some(&live_job()), None), Difference::None);
+        for (field, value) in [
+            ("suspend", json!(true)),
+            ("parallelism", json!(0)),
+            ("activeDeadlineSeconds", json!(1)),
+            ("activeDeadlineSeconds", json!(null)),
+            ("backoffLimit", json!(0)),
+            ("ttlSecondsAfterFinished", json!(0)),
+        ] {
+            let mut live = live_job();
+            live.data["spec"][field] = value;
+            live.data["spec"]["template"] = json!({"immutable": "x"});
+            assert_eq!(diff(&object, Some(&live), None), Difference::Changed, "{field}");
+            assert_eq!(reversible_changes(&object, &live), [format!("spec.{field}")]);
+            let replacement: DynamicObject = serde_json::from_value(replacement(&object, &live)).unwrap();
+            assert_eq!(diff(&object, Some(&replacement), None), Difference::None, "{field}");
+            assert_eq!(replacement.data["spec"]["template"], live.data["spec"]["template"]);
+            assert_eq!(replacement.metadata.resource_version.as_deref(), Some("7"));
+        }
+    }
+
+    #[test]
+    fn of_a_job_that_has_ended_only_labels_and_owners_are_changed_back() {
+        let object = job();
+        for type_ in ["Complete", "Failed"] {
+            let mut live = live_job();
+            live.data["spec"]["suspend"] = json!(true);
+            live.data["status"] = json!({"conditions": [{"type": type_, "status": "True"}]});
+            assert_eq!(diff(&object, Some(&live), None), Difference::None, "{type_}");
+            live.metadata.labels = Some([("theirs".to_owned(), "x".to_owned())].into());
+            live.metadata.owner_references = None;
+            assert_eq!(diff(&object, Some(&live), None), Difference::Changed, "{type_}");
+            assert_eq!(reversible_changes(&object, &live), ["metadata.labels.part-of", "metadata.ownerReferences"]);
+            let replacement: DynamicObject = serde_json::from_value(replacement(&object, &live)).unwrap();
+            assert_eq!(diff(&object, Some(&replacement), None), Difference::None, "{type_}");
+            assert_eq!(replacement.metadata.labels.unwrap()["theirs"], "x");
+            assert_eq!(replacement.data["spec"]["suspend"], true);
+        }
     }
 
     #[test]

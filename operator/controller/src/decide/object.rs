@@ -30,7 +30,8 @@ pub enum Group {
 pub enum Ownership {
     /// Every field: fields that the desired object does not have are reset to their defaults.
     Exact,
-    /// None: the object is created if it is missing and never changed, because its kind is immutable.
+    /// What can be changed of a Job after its creation: labels, owners, and how it runs until it has ended. The rest is
+    /// immutable, so that a changed desired object does not reach an existing one.
     CreateOnce,
     /// Every field except `replicas`, which belong to the autoscaler after the creation. An autoscaler does not change a
     /// value of 0, so 0 counts as a change by another client.

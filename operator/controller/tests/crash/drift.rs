@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use agora_operator::kinds::Kind;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Client, Resource as _, ResourceExt};
 use serde_json::{Value, json};
@@ -15,9 +16,15 @@ use super::{DataServers, MARKET, NAMESPACE, Operator, POLL, TestClient};
 
 /// The figure is one second; the limit allows for a busy machine.
 pub const REPAIR_MAX: Duration = Duration::from_secs(10);
+/// Contested repairs are delayed by seconds.
+const CONTEST_MAX: Duration = Duration::from_mins(1);
 
 /// A shop with a child of every kind.
 pub async fn running_shop(server: &ApiServer) -> (TestClient, Operator) {
+    running_shop_with(server, &DataServers::default()).await
+}
+
+async fn running_shop_with(server: &ApiServer, servers: &DataServers) -> (TestClient, Operator) {
     let test = TestClient { client: Client::try_from(server.config().await).unwrap() };
     test.prepare().await;
     test.apply_sample().await;
@@ -26,16 +33,21 @@ pub async fn running_shop(server: &ApiServer) -> (TestClient, Operator) {
         "exposure": {"type": "Ingress", "hostnames": ["shop.test"], "tls": {"type": "External"}},
     }});
     test.markets().patch(MARKET, &PatchParams::default(), &Patch::Merge(more)).await.unwrap();
-    let operator = Operator::start(server, &DataServers::default(), NAMESPACE, usize::MAX).await;
+    let operator = Operator::start(server, servers, NAMESPACE, usize::MAX).await;
     test.run_until_ready(&operator, usize::MAX).await;
     (test, operator)
 }
 
 impl TestClient {
     pub async fn edit(&self, edit: &Edit) {
+        self.change(edit.kind, edit.name, &edit.patch).await;
+    }
+
+    /// Changes a child as another client, by a strategic merge patch.
+    async fn change(&self, kind: Kind, name: &str, patch: &Value) {
         let params = PatchParams { field_manager: Some("intruder".to_owned()), ..PatchParams::default() };
-        let patched = self.api(edit.kind).patch(edit.name, &params, &Patch::Strategic(&edit.patch)).await;
-        patched.unwrap_or_else(|error| panic!("{} {}: {}: {error}", edit.kind.word(), edit.name, edit.patch));
+        let patched = self.api(kind).patch(name, &params, &Patch::Strategic(patch)).await;
+        patched.unwrap_or_else(|error| panic!("{} {name}: {patch}: {error}", kind.word()));
     }
 
     /// A child without its status and what the API server counts; `Null` if it does not exist.
@@ -180,6 +192,62 @@ async fn a_field_that_is_back_after_three_repairs_is_reported_and_repaired_less_
     assert!(message.contains("intruder"), "{message}");
     // The repair is delayed, and not given up.
     test.until("the Service is repaired", Duration::from_mins(1), async || affinity().await == "None").await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_label_that_hides_a_child_from_the_watches_is_contested_after_three_repairs() {
+    let (server, servers) = (ApiServer::start().await, DataServers::default());
+    let (test, operator) = running_shop_with(&server, &servers).await;
+    let job = test.children(Kind::Job).await.remove(0).name_any();
+    for (kind, name, label, condition) in [
+        (Kind::Job, job.as_str(), "app.kubernetes.io/managed-by", "WorkloadsReady"),
+        (Kind::Secret, "shop-cart-database", "app.kubernetes.io/managed-by", "CredentialsReady"),
+        (Kind::ConfigMap, "shop-cart", "app.kubernetes.io/part-of", "WorkloadsReady"),
+    ] {
+        let before = test.child(kind, name).await;
+        let hidden = json!({"metadata": {"labels": {label: "other"}}});
+        let what = format!("metadata.labels.{label} of {} {name}", kind.word());
+        let repaired = async || test.child(kind, name).await == before;
+        for _ in 0..3 {
+            test.change(kind, name, &hidden).await;
+            test.until(&format!("{what} is repaired"), REPAIR_MAX, repaired).await;
+        }
+        test.change(kind, name, &hidden).await;
+        let contested = async || {
+            let (_, reason, message) = test.condition(condition).await;
+            reason == "DriftContested" && message.contains(&what) && message.contains("intruder")
+        };
+        test.until(&format!("the contest of {what} is reported"), CONTEST_MAX, contested).await;
+        test.until_noted("DriftCorrected", &[what.as_str(), "intruder"]).await;
+        let password = servers.databases.0.lock().unwrap()["shop_shop_cart"].password.clone();
+        let encoded = BASE64_STANDARD.encode(password.expose());
+        let secret = test.api(Kind::Secret).get("shop-cart-database").await.unwrap();
+        assert_eq!(secret.data["data"]["password"], encoded, "the login keeps the password of a hidden Secret");
+        // The repair is delayed, and not given up.
+        test.until(&format!("{what} is repaired"), CONTEST_MAX, repaired).await;
+    }
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_job_that_another_client_stops_or_limits_runs_as_before() {
+    let server = ApiServer::start().await;
+    let test = TestClient { client: Client::try_from(server.config().await).unwrap() };
+    test.prepare().await;
+    test.apply_sample().await;
+    let operator = Operator::start(&server, &DataServers::default(), NAMESPACE, usize::MAX).await;
+    let jobs = async || test.children(Kind::Job).await;
+    test.until("the migration Jobs exist", REPAIR_MAX, async || !jobs().await.is_empty()).await;
+    let job = jobs().await.remove(0).name_any();
+    let before = test.child(Kind::Job, &job).await;
+    let unchanged = async || test.child(Kind::Job, &job).await == before;
+    for patch in edits::running_job() {
+        test.change(Kind::Job, &job, &patch).await;
+        test.until(&format!("Job {job} is as before {patch}"), REPAIR_MAX, unchanged).await;
+    }
+    let suspended = format!("spec.suspend of Job {job}");
+    test.until_noted("DriftCorrected", &[suspended.as_str(), "intruder"]).await;
     operator.stop().await;
 }
 

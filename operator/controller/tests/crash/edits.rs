@@ -131,6 +131,20 @@ fn network_policies() -> Vec<Value> {
     ]
 }
 
+/// Of a migration Job that has not ended. Its name contains a hash.
+pub fn running_job() -> Vec<Value> {
+    vec![
+        json!({"spec": {"suspend": true}}),
+        json!({"spec": {"parallelism": 0}}),
+        json!({"spec": {"activeDeadlineSeconds": 1}}),
+        json!({"spec": {"activeDeadlineSeconds": null}}),
+        json!({"spec": {"backoffLimit": 0}}),
+        json!({"spec": {"ttlSecondsAfterFinished": 0}}),
+        json!({"metadata": {"ownerReferences": null}}),
+        json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": "me"}}}),
+    ]
+}
+
 fn others() -> Vec<Edit> {
     let autoscaler = |spec| of(Kind::HorizontalPodAutoscaler, "shop-cart", json!({"spec": spec}));
     let budget = |spec| of(Kind::PodDisruptionBudget, "shop-cart", json!({"spec": spec}));

@@ -1,19 +1,18 @@
 //! The requests that write one child: creation, replacement, and a dry run of a replacement.
 
-use agora_crd::OWNER;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use kube::ResourceExt;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::{DynamicObject, Status};
-use kube::{Resource, ResourceExt};
 use serde_json::Value;
 
 use super::Pass;
 use super::write::WriteError;
 use crate::decide::credentials::spare_secret;
-use crate::decide::desired::is_owned;
+use crate::decide::desired::is_owned_without_labels;
 use crate::decide::diff::{creation, recreation, replacement};
-use crate::decide::object::{Object, Ownership};
-use crate::kinds::Kind;
+use crate::decide::object::Object;
+use crate::kinds::{Kind, ObjectKey};
 
 /// Field manager of every field that the operator writes.
 pub const WORKLOAD: &str = "agora-operator/workload";
@@ -35,44 +34,36 @@ impl Mode {
 }
 
 impl Pass<'_> {
-    /// Creates a child that no cache shows. It may exist: another owner's object is not changed; an own object whose labels
-    /// were changed, so that no watch shows it, is restored, and the client that changed them is returned.
-    pub(super) async fn create(&self, object: &Object) -> Result<Option<String>, WriteError> {
+    /// Creates a child that was not observed.
+    pub(super) async fn create(&self, object: &Object) -> Result<(), WriteError> {
         let api = self.cluster.api(object.key.kind, &self.market.namespace);
         match api.create(&Mode::Write.params(), &dynamic(object, creation(object))?).await {
             Ok(live) => {
                 self.record(object, live, "it did not exist");
-                Ok(None)
+                Ok(())
             }
             Err(kube::Error::Api(status)) if status.code == 409 && status.reason == "AlreadyExists" => {
-                self.restore(object).await.map(Some)
+                Err(self.existing(&object.key).await)
             }
             Err(source) => Err(WriteError::api(&object.key, source)),
         }
     }
 
-    /// Restores an own object that no watch shows. Returns the client that changed it.
-    async fn restore(&self, object: &Object) -> Result<String, WriteError> {
-        let api = self.cluster.api(object.key.kind, &self.market.namespace);
-        let metadata = api.get_metadata_opt(&object.key.name).await;
-        let metadata = metadata.map_err(|source| WriteError::api(&object.key, source))?;
-        let metadata = metadata.ok_or_else(|| WriteError::conflict(&object.key))?;
-        if !self.is_ours(metadata.meta()) {
-            return Err(WriteError::NotOwned { key: object.key.clone() });
+    /// Why a child cannot be created that exists: it belongs to another owner, or it was not observed because its labels were
+    /// changed, so that no watch shows it. The next reconciliation then reads it.
+    async fn existing(&self, key: &ObjectKey) -> WriteError {
+        let api = self.cluster.api(key.kind, &self.market.namespace);
+        match api.get_metadata_opt(&key.name).await {
+            Err(source) => WriteError::api(key, source),
+            Ok(Some(live)) if !is_owned_without_labels(self.plan, &live.metadata) => {
+                WriteError::NotOwned { key: key.clone() }
+            }
+            Ok(Some(_)) => {
+                self.cluster.writes(self.market, |writes| writes.entry(key.clone()).or_default().existed = true);
+                WriteError::conflict(key)
+            }
+            Ok(None) => WriteError::conflict(key),
         }
-        let live = api.get_opt(&object.key.name).await.map_err(|source| WriteError::api(&object.key, source))?;
-        let mut live = live.ok_or_else(|| WriteError::conflict(&object.key))?;
-        // Its contents were not observed: the desired object has generated values, which must not replace those of an
-        // existing Secret, and the spec of a Job is immutable. They are compared in the next reconciliation.
-        if object.key.kind == Kind::Secret || object.ownership == Ownership::CreateOnce {
-            live.labels_mut().extend(labels(object));
-            let replaced = api.replace(&object.key.name, &Mode::Write.params(), &live).await;
-            replaced.map_err(|source| WriteError::stale_or_api(&object.key, source))?;
-            return Err(WriteError::conflict(&object.key));
-        }
-        let restored = self.replace(object, &live, Mode::Write).await?;
-        self.record(object, restored, "no watch showed it, because its labels were changed");
-        Ok(last_manager(metadata.managed_fields()))
     }
 
     /// Sends the desired object in place of `live`. Fails with a conflict if `live` is out of date.
@@ -124,22 +115,12 @@ impl Pass<'_> {
         api.create(&Mode::Write.params(), &spare).await.map(drop).map_err(failed)
     }
 
-    fn is_ours(&self, metadata: &ObjectMeta) -> bool {
-        is_owned(self.plan, metadata)
-            || metadata.annotations.as_ref().and_then(|all| all.get(OWNER)) == Some(&self.plan.claim().market)
-    }
-
     /// The client that wrote to a child last. It is read before the correction, which removes that client's field manager.
     pub(super) async fn last_manager(&self, object: &Object) -> String {
         let api = self.cluster.api(object.key.kind, &self.market.namespace);
         let live = api.get_metadata(&object.key.name).await;
         live.map_or_else(|_| UNKNOWN_MANAGER.to_owned(), |live| last_manager(live.managed_fields()))
     }
-}
-
-fn labels(object: &Object) -> impl Iterator<Item = (String, String)> {
-    let labels = object.body["metadata"]["labels"].as_object().into_iter().flatten();
-    labels.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
 }
 
 fn dynamic(object: &Object, body: Value) -> Result<DynamicObject, WriteError> {

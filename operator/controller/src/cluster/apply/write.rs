@@ -7,7 +7,7 @@ use kube::core::DynamicObject;
 use super::Pass;
 use super::requests::{Mode, WORKLOAD, is_stale};
 use crate::decide::correction::{Correction, Severity};
-use crate::decide::diff::{Difference, changed_fields, diff, is_made_immutable, normal_form};
+use crate::decide::diff::{Difference, changed_fields, diff, is_made_immutable, normal_form, reversible_changes};
 use crate::decide::object::Object;
 use crate::decide::repairs::{Contest, Repairs};
 use crate::kinds::{Kind, ObjectKey};
@@ -65,6 +65,7 @@ impl Pass<'_> {
                 true
             }
             (Difference::Unverified, Some(live)) => self.verify(object, live).await?,
+            (Difference::Changed, Some(live)) => self.revert(object, live, &reversible_changes(object, live)).await?,
         };
         let contest = self.repairs(object, |repairs| repairs.contest(self.observed.now));
         contest.map_or(Ok(written), |contest| Err(WriteError::Contested { key: object.key.clone(), contest }))
@@ -79,9 +80,8 @@ impl Pass<'_> {
         if deleted && !self.repairs(object, |repairs| repairs.are_due(&whole, now)) {
             return Ok(false);
         }
-        if let Some(manager) = self.create(object).await? {
-            self.report(object, None, reverted(object, &["metadata.labels".to_owned()], &manager)).await;
-        } else if deleted {
+        self.create(object).await?;
+        if deleted {
             self.repairs(object, |repairs| repairs.record(&whole, "an unknown client", now));
             self.report(object, None, recreated(object)).await;
         }
@@ -90,7 +90,6 @@ impl Pass<'_> {
 
     /// Compares a child with what the API server would store for it, and repairs it if they differ.
     async fn verify(&self, object: &Object, live: &DynamicObject) -> Result<bool, WriteError> {
-        let now = self.observed.now;
         // The semaphore is never closed.
         let permit = self.cluster.comparisons.acquire().await;
         let expected = self.replace(object, live, Mode::DryRun).await?;
@@ -99,14 +98,20 @@ impl Pass<'_> {
             writes.entry(object.key.clone()).or_default().verify(object, &expected);
         });
         let fields = changed_fields(&normal_form(object, &expected), &normal_form(object, live));
-        if fields.is_empty() || !self.repairs(object, |repairs| repairs.are_due(&fields, now)) {
+        self.revert(object, live, &fields).await
+    }
+
+    /// Changes fields back that another client changed, if that is due.
+    async fn revert(&self, object: &Object, live: &DynamicObject, fields: &[String]) -> Result<bool, WriteError> {
+        let now = self.observed.now;
+        if fields.is_empty() || !self.repairs(object, |repairs| repairs.are_due(fields, now)) {
             return Ok(false);
         }
         let manager = self.last_manager(object).await;
         let new = self.replace(object, live, Mode::Write).await?;
-        self.record(object, new, &format!("{manager} changed {}", named(&fields)));
-        self.repairs(object, |repairs| repairs.record(&fields, &manager, now));
-        self.report(object, live.resource_version(), reverted(object, &fields, &manager)).await;
+        self.record(object, new, &format!("{manager} changed {}", named(fields)));
+        self.repairs(object, |repairs| repairs.record(fields, &manager, now));
+        self.report(object, live.resource_version(), reverted(object, fields, &manager)).await;
         Ok(true)
     }
 

@@ -116,3 +116,9 @@ pub fn is_owned(plan: &Plan, object: &ObjectMeta) -> bool {
     let recorded = annotation(OWNER).map(|owner| *owner == plan.claim().market);
     labelled && recorded.unwrap_or_else(|| annotation(DESIRED_HASH).is_some())
 }
+
+/// As [`is_owned`], for an object whose labels another client may have changed: the owner record alone is enough.
+pub fn is_owned_without_labels(plan: &Plan, object: &ObjectMeta) -> bool {
+    let recorded = object.annotations.as_ref().and_then(|all| all.get(OWNER));
+    is_owned(plan, object) || recorded == Some(&plan.claim().market)
+}
