@@ -2,6 +2,7 @@
 
 pub mod apply;
 mod cached;
+pub mod changes;
 pub mod credentials;
 pub mod endpoints;
 pub mod error_chain;

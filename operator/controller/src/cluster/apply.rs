@@ -8,7 +8,6 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt;
-use kube::api::DeleteParams;
 use kube::core::DynamicObject;
 
 use crate::cluster::Cluster;
@@ -24,6 +23,9 @@ use crate::market::MarketRef;
 pub use write::WriteError;
 
 const CONCURRENT_WRITES_MAX: usize = 8;
+/// Why children are deleted.
+const EXPIRED: &str = "its migration failed, or its template changed: it is created again";
+const NOT_DESIRED: &str = "the desired state does not contain it";
 
 /// Applies the desired state once. Idempotent: without a difference it sends no request.
 pub async fn apply(
@@ -37,7 +39,7 @@ pub async fn apply(
     let pass = Pass { cluster, market, reference, plan, observed };
     let mut applied = Applied::default();
     for key in &desired.expired {
-        record(&mut applied, Group::Workloads, pass.delete(key).await.map(|()| true));
+        record(&mut applied, Group::Workloads, pass.delete(key, EXPIRED).await);
     }
     // What pods mount and refer to has to exist before the pods.
     let (first, then): (Vec<_>, Vec<_>) = desired.objects().partition(|object| object.key.kind < Kind::Job);
@@ -47,7 +49,7 @@ pub async fn apply(
     pass.write_all(&then, &mut applied).await;
     if applied.errors.is_empty() && !applied.retry {
         for key in surplus(plan, desired, observed) {
-            record(&mut applied, Group::Workloads, pass.delete(&key).await.map(|()| true));
+            record(&mut applied, Group::Workloads, pass.delete(&key, NOT_DESIRED).await);
         }
     }
     applied
@@ -90,21 +92,12 @@ impl Pass<'_> {
         (object.group, self.write(object).await)
     }
 
-    async fn delete(&self, key: &ObjectKey) -> Result<(), WriteError> {
-        let api = self.cluster.api(key.kind, &self.market.namespace);
-        match api.delete(&key.name, &DeleteParams::background()).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.code == 404 => {}
-            Err(source) => return Err(WriteError::api(key, source)),
-        }
-        tracing::info!(
-            namespace = self.market.namespace,
-            marketplace = self.market.name,
-            reason = "the desired state does not contain it",
-            "deleted {key}"
-        );
+    /// Returns whether the child existed.
+    async fn delete(&self, key: &ObjectKey, reason: &str) -> Result<bool, WriteError> {
+        let deleted = self.cluster.delete(self.market, key, None, reason).await;
+        let deleted = deleted.map_err(|source| WriteError::api(key, source))?;
         self.cluster.writes(self.market, |writes| writes.remove(key));
-        Ok(())
+        Ok(deleted)
     }
 }
 

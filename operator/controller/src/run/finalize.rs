@@ -6,7 +6,7 @@ use std::time::Duration;
 use agora_crd::{DeletionPolicy, FINALIZER, Marketplace, Reason};
 use agora_topology as topology;
 use futures::future::BoxFuture;
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::core::DynamicObject;
 use kube::{Resource, ResourceExt};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -23,6 +23,8 @@ use crate::names;
 use crate::run::context::Context;
 use crate::run::next::Next;
 
+/// Why the Secrets that stored data depend on are deleted.
+const DELETED_WITH_DATA: &str = "the Marketplace is being deleted (deletionPolicy Delete)";
 /// Kinds that start pods.
 const WORKLOADS: [Kind; 3] = [Kind::HorizontalPodAutoscaler, Kind::Deployment, Kind::Job];
 /// Time that pods have to end before their databases are locked or dropped.
@@ -80,7 +82,7 @@ pub async fn finalize(
     }
     if released.is_ok() && plan.database.deletion == DeletionPolicy::Delete {
         for name in kept_secrets(&plan.name) {
-            delete(context, market, &ObjectKey::new(Kind::Secret, name)).await?;
+            delete(context, market, &ObjectKey::new(Kind::Secret, name), DELETED_WITH_DATA).await?;
         }
     }
     remove_finalizer(context, market, resource).await?;
@@ -141,21 +143,24 @@ pub async fn delete_workloads(
 ) -> Result<usize, FinalizeError> {
     let mut left = children.of(Kind::Pod).count();
     for kind in WORKLOADS {
-        let names: Vec<String> = children.of(kind).map(ResourceExt::name_any).collect();
-        left += names.len();
-        for name in names {
-            delete(context, market, &ObjectKey::new(kind, name)).await?;
+        let existing: Vec<&DynamicObject> = children.of(kind).collect();
+        left += existing.len();
+        for child in existing.into_iter().filter(|child| child.metadata.deletion_timestamp.is_none()) {
+            let key = ObjectKey::new(kind, child.name_any());
+            delete(context, market, &key, "the Marketplace is being deleted").await?;
         }
     }
     Ok(left)
 }
 
 /// What the operator may not delete any more is deleted with its namespace, whose Role is gone.
-async fn delete(context: &Context, market: &MarketRef, key: &ObjectKey) -> Result<(), FinalizeError> {
-    let api = context.cluster.api(key.kind, &market.namespace);
-    match api.delete(&key.name, &DeleteParams::background()).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if [403, 404].contains(&status.code) => Ok(()),
+async fn delete(context: &Context, market: &MarketRef, key: &ObjectKey, reason: &str) -> Result<(), FinalizeError> {
+    match context.cluster.delete(market, key, None, reason).await {
+        Ok(_) => {
+            context.cluster.writes(market, |writes| writes.remove(key));
+            Ok(())
+        }
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(()),
         Err(source) => Err(FinalizeError::Delete { key: key.clone(), source }),
     }
 }
@@ -199,8 +204,12 @@ async fn release_databases(context: &Context, plan: &Plan, observed: &Observed) 
         match plan.database.deletion {
             DeletionPolicy::Delete => {
                 DatabaseAdmin::drop(&**admin, &desired.admin, database).await.map_err(failed)?;
+                log_release(plan, &format!("dropped database {} at {}", database.name, desired.address()));
             }
-            DeletionPolicy::Retain => admin.lock(&desired.admin, database).await.map_err(failed)?,
+            DeletionPolicy::Retain => {
+                admin.lock(&desired.admin, database).await.map_err(failed)?;
+                log_release(plan, &format!("locked the login of database {} at {}", database.name, desired.address()));
+            }
         }
     }
     Ok(())
@@ -226,7 +235,16 @@ async fn release_topics(context: &Context, plan: &Plan, observed: &Observed) -> 
     for (_, result) in topics.into_iter().chain(groups) {
         result.map_err(failed)?;
     }
+    for name in seen.topics.keys() {
+        log_release(plan, &format!("deleted topic {name} at {}", desired.address()));
+    }
     Ok(())
+}
+
+/// Logs what was done to databases and topics, which have no field managers.
+fn log_release(plan: &Plan, done: &str) {
+    let reason = "the Marketplace is being deleted";
+    tracing::info!(namespace = plan.namespace, marketplace = plan.name, reason, "{done}");
 }
 
 pub async fn remove_finalizer(
@@ -235,10 +253,10 @@ pub async fn remove_finalizer(
     resource: &impl ResourceExt,
 ) -> Result<(), FinalizeError> {
     let kept: Vec<&String> = resource.finalizers().iter().filter(|name| *name != FINALIZER).collect();
-    let patch = json!({"metadata": {"resourceVersion": resource.resource_version(), "finalizers": kept}});
-    let api: Api<Marketplace> = Api::namespaced(context.cluster.client.clone(), &market.namespace);
-    match api.patch_metadata(&market.name, &PatchParams::default(), &Patch::Merge(patch)).await {
-        Ok(_) => Ok(()),
+    let metadata = json!({"resourceVersion": resource.resource_version(), "finalizers": kept});
+    let done = format!("removed finalizer {FINALIZER} of Marketplace {}", market.name);
+    match context.cluster.patch_metadata(market, &metadata, &done, "the deletion has ended").await {
+        Ok(()) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         Err(source) => Err(FinalizeError::Finalizer(source)),
     }

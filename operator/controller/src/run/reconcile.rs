@@ -29,6 +29,11 @@ const CACHE_LAG_DELAY: Duration = Duration::from_secs(1);
 /// Delay until what a user has to change, and no watch shows, is read again.
 const USER_ACTION_DELAY: Duration = Duration::from_secs(15);
 
+/// Why the finalizer is added.
+const RELEASED_FIRST: &str = "a deletion first releases databases and topics";
+/// Why an accepted loss is removed.
+const USED: &str = "what was accepted as lost exists, and its next loss is not accepted";
+
 /// Changes the cluster towards the desired state as far as is possible now, and writes the status. Idempotent.
 pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Error> {
     let stores = &context.cluster.stores;
@@ -162,12 +167,11 @@ async fn remove_used_acceptance(
     }
     let left: Vec<&str> = accepted.iter().filter(|name| !used.contains(*name)).map(String::as_str).collect();
     let value = (!left.is_empty()).then(|| left.join(","));
-    let patch = json!({
-        "metadata": {"resourceVersion": resource.resource_version(), "annotations": {ACCEPT_DATA_LOSS: value}}
-    });
-    let written = api(context, market).patch(&market.name, &PatchParams::default(), &Patch::Merge(patch)).await;
-    match written {
-        Ok(_) => Ok(()),
+    let metadata = json!({"resourceVersion": resource.resource_version(), "annotations": {ACCEPT_DATA_LOSS: value}});
+    let names = used.into_iter().collect::<Vec<_>>().join(", ");
+    let done = format!("removed {names} from annotation {ACCEPT_DATA_LOSS} of Marketplace {}", market.name);
+    match context.cluster.patch_metadata(market, &metadata, &done, USED).await {
+        Ok(()) => Ok(()),
         Err(kube::Error::Api(answer)) if [404, 409].contains(&answer.code) => Ok(()),
         Err(source) => Err(Error::Write { what: "the annotation of the accepted loss", source }),
     }
@@ -215,12 +219,10 @@ fn api(context: &Context, market: &MarketRef) -> Api<Marketplace> {
 async fn add_finalizer(context: &Context, market: &MarketRef, resource: &Marketplace) -> Result<(), Error> {
     let mut finalizers = resource.finalizers().to_vec();
     finalizers.push(FINALIZER.to_owned());
-    let patch = json!({
-        "metadata": {"resourceVersion": resource.resource_version(), "finalizers": finalizers}
-    });
-    let written = api(context, market).patch(&market.name, &PatchParams::default(), &Patch::Merge(patch)).await;
-    written.map_err(|source| Error::Write { what: "the finalizer", source })?;
-    Ok(())
+    let metadata = json!({"resourceVersion": resource.resource_version(), "finalizers": finalizers});
+    let done = format!("added finalizer {FINALIZER} to Marketplace {}", market.name);
+    let written = context.cluster.patch_metadata(market, &metadata, &done, RELEASED_FIRST).await;
+    written.map_err(|source| Error::Write { what: "the finalizer", source })
 }
 
 /// Sends no request if the cache shows the same status.

@@ -10,6 +10,7 @@ mod drift;
 mod edits;
 mod events;
 mod fakes;
+mod log;
 mod refused;
 
 use std::collections::BTreeMap;

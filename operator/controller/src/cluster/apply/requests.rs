@@ -2,20 +2,19 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
-use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::api::{PostParams, Preconditions};
 use kube::core::{DynamicObject, Status};
 use serde_json::Value;
 
 use super::Pass;
 use super::write::WriteError;
+use crate::cluster::changes::{WORKLOAD, log_change};
 use crate::decide::credentials::spare_secret;
 use crate::decide::desired::is_owned_without_labels;
 use crate::decide::diff::{creation, recreation, replacement};
 use crate::decide::object::Object;
 use crate::kinds::{Kind, ObjectKey};
 
-/// Field manager of every field that the operator writes.
-pub const WORKLOAD: &str = "agora-operator/workload";
 /// Prefix of the operator's field managers.
 const OPERATOR: &str = "agora-operator";
 const UNKNOWN_MANAGER: &str = "an unknown client";
@@ -81,16 +80,24 @@ impl Pass<'_> {
 
     /// Deletes `live` and creates the desired object in its place. A Secret is copied first: its values were drawn once, and
     /// must survive the end of the process in between.
-    pub(super) async fn recreate(&self, object: &Object, live: &DynamicObject) -> Result<DynamicObject, WriteError> {
-        let (key, api) = (&object.key, self.cluster.api(object.key.kind, &self.market.namespace));
+    pub(super) async fn recreate(
+        &self,
+        object: &Object,
+        live: &DynamicObject,
+        reason: &str,
+    ) -> Result<DynamicObject, WriteError> {
+        let key = &object.key;
         if key.kind == Kind::Secret {
             self.save_spare(object).await?;
         }
         let unchanged = Preconditions { uid: live.uid(), resource_version: live.resource_version() };
-        let deleted = api.delete(&key.name, &DeleteParams::background().preconditions(unchanged)).await;
-        deleted.map_err(|source| WriteError::stale_or_api(key, source))?;
+        let deleted = self.cluster.delete(self.market, key, Some(unchanged), reason).await;
+        if !deleted.map_err(|source| WriteError::stale_or_api(key, source))? {
+            return Err(WriteError::conflict(key));
+        }
         // If the creation fails, it is repeated, and no other client is named as the one that deleted it.
         self.cluster.writes(self.market, |writes| writes.entry(key.clone()).or_default().existed = false);
+        let api = self.cluster.api(key.kind, &self.market.namespace);
         let created = api.create(&Mode::Write.params(), &dynamic(object, recreation(object, live))?).await;
         created.map_err(|source| match source {
             kube::Error::Api(status) if status.reason == "AlreadyExists" => WriteError::conflict(key),
@@ -101,18 +108,17 @@ impl Pass<'_> {
     /// The copy has an owner, so that no deletion of the Marketplace leaves it; the desired state deletes it once the Secret
     /// exists again.
     async fn save_spare(&self, object: &Object) -> Result<(), WriteError> {
-        let api = self.cluster.api(Kind::Secret, &self.market.namespace);
-        let name = spare_secret(&object.key.name);
+        let key = ObjectKey::new(Kind::Secret, spare_secret(&object.key.name));
         let mut spare = dynamic(object, creation(object))?;
-        spare.metadata.name = Some(name.clone());
+        spare.metadata.name = Some(key.name.clone());
         spare.metadata.owner_references = Some(vec![self.plan.owner.clone()]);
         let failed = |source| WriteError::api(&object.key, source);
-        match api.delete(&name, &DeleteParams::background()).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.code == 404 => {}
-            Err(source) => return Err(failed(source)),
-        }
-        api.create(&Mode::Write.params(), &spare).await.map(drop).map_err(failed)
+        self.cluster.delete(self.market, &key, None, "it is an earlier copy").await.map_err(failed)?;
+        let api = self.cluster.api(Kind::Secret, &self.market.namespace);
+        api.create(&Mode::Write.params(), &spare).await.map_err(failed)?;
+        let reason = format!("it is a copy of {}, which is deleted and created again", object.key);
+        log_change(self.market, WORKLOAD, &format!("wrote {key}"), &reason);
+        Ok(())
     }
 
     /// The client that wrote to a child last. It is read before the correction, which removes that client's field manager.

@@ -5,7 +5,8 @@ use kube::ResourceExt;
 use kube::core::DynamicObject;
 
 use super::Pass;
-use super::requests::{Mode, WORKLOAD, is_stale};
+use super::requests::{Mode, is_stale};
+use crate::cluster::changes::{WORKLOAD, log_change};
 use crate::decide::correction::{Correction, Severity};
 use crate::decide::diff::{Difference, changed_fields, diff, is_made_immutable, normal_form, reversible_changes};
 use crate::decide::object::Object;
@@ -122,8 +123,9 @@ impl Pass<'_> {
             return Ok(false);
         }
         let manager = self.last_manager(object).await;
-        let new = self.recreate(object, live).await?;
-        self.record(object, new, &format!("{manager} made it immutable"));
+        let reason = format!("{manager} made it immutable");
+        let new = self.recreate(object, live, &reason).await?;
+        self.record(object, new, &reason);
         self.repairs(object, |repairs| repairs.record(&field, &manager, now));
         self.report(object, live.resource_version(), reverted(object, &field, &manager)).await;
         Ok(true)
@@ -136,14 +138,7 @@ impl Pass<'_> {
     /// Logs and stores a write.
     pub(super) fn record(&self, object: &Object, mut live: DynamicObject, reason: &str) {
         metrics::counter!("operator_writes_total", "kind" => object.key.kind.word()).increment(1);
-        tracing::info!(
-            namespace = self.market.namespace,
-            marketplace = self.market.name,
-            field_manager = WORKLOAD,
-            reason,
-            "wrote {}",
-            object.key
-        );
+        log_change(self.market, WORKLOAD, &format!("wrote {}", object.key), reason);
         live.metadata.managed_fields = None;
         self.cluster.writes(self.market, |writes| writes.entry(object.key.clone()).or_default().wrote(object, live));
     }
