@@ -154,6 +154,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_port_is_open_on_ipv6_and_on_ipv4() {
+        let listener = bind(0).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        // A machine without IPv6 does not have the address.
+        if std::net::TcpListener::bind("[::1]:0").is_ok() {
+            TcpStream::connect(("::1", port)).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
     async fn a_crowd_of_clients_connects_before_any_of_them_is_accepted() {
         let listener = bind(0).unwrap();
         let port = listener.local_addr().unwrap().port();
