@@ -6,7 +6,10 @@ use std::{
     fmt,
     future::Future,
     io,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,6 +23,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     Error, Session, Tx,
+    clear_text::refuse_clear_text,
     config::{How, SessionSettings},
     error::connection_lost,
     migrate,
@@ -37,6 +41,8 @@ const LIFETIME_MAX: Duration = Duration::from_mins(10);
 const PATIENCE: Duration = Duration::from_millis(300);
 /// How long the old pool's busy connections are waited for; later ones end when they are returned.
 const CLOSE_MAX: Duration = Duration::from_secs(30);
+/// Pause before a server that refused a connection is asked for its method again.
+const CHECK_RETRY: Duration = Duration::from_millis(50);
 
 /// A service's database. Cheap to clone; clones see the same swaps.
 #[derive(Clone)]
@@ -47,6 +53,10 @@ struct Inner {
     /// `None`: the URL has not been readable yet.
     pool: RwLock<Option<PgPool>>,
     swapping: Mutex<()>,
+    /// Whether the server was asked how it wants the password: before the first login, and again after a lost connection.
+    is_checked: AtomicBool,
+    /// Held by the caller that asks.
+    checking: Mutex<()>,
     probe: Probe,
     refusals: Arc<Refusals>,
 }
@@ -62,7 +72,15 @@ impl Db {
     pub(crate) fn lazy(how: How, url: &Secret) -> Self {
         let refusals = Arc::<Refusals>::default();
         let pool = how.options(url).ok().map(|options| pool_options(&how, &refusals).connect_lazy_with(options));
-        Self(Arc::new(Inner { how, pool: RwLock::new(pool), swapping: Mutex::new(()), probe: Probe::new(), refusals }))
+        Self(Arc::new(Inner {
+            how,
+            pool: RwLock::new(pool),
+            swapping: Mutex::new(()),
+            is_checked: AtomicBool::new(false),
+            checking: Mutex::new(()),
+            probe: Probe::new(),
+            refusals,
+        }))
     }
 
     /// A migrated database for tests.
@@ -90,8 +108,30 @@ impl Db {
     }
 
     async fn session(&self, pool: &PgPool) -> Result<Session, sqlx::Error> {
+        self.check(pool).await?;
         let statement_time_max = self.0.how.session.statement_time_max;
         Ok(Session::new(pool.acquire().await?, self.0.refusals.clone(), statement_time_max))
+    }
+
+    /// Fails if a new connection would send the password in clear text. Open ones go on.
+    async fn check(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
+        let Inner { is_checked, checking, .. } = &*self.0;
+        if is_checked.load(Ordering::Relaxed) || pool.num_idle() > 0 {
+            return Ok(());
+        }
+        let _one_at_a_time = checking.lock().await;
+        while !is_checked.load(Ordering::Relaxed) {
+            match refuse_clear_text(&pool.connect_options()).await {
+                Ok(true) => is_checked.store(true, Ordering::Relaxed),
+                Ok(false) => break,
+                // As sqlx does: the server may be starting. The caller's limit holds.
+                Err(sqlx::Error::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    tokio::time::sleep(CHECK_RETRY).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Switches to another login: tests it, uses it for new connections, and closes old connections as they become idle
@@ -99,8 +139,11 @@ impl Db {
     pub async fn swap(&self, url: &Secret) -> Result<(), Error> {
         let _one_at_a_time = self.0.swapping.lock().await;
         let options = self.0.how.options(url)?;
+        let known = tokio::time::timeout(ACQUIRE_MAX, refuse_clear_text(&options)).await;
+        let known = known.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(Error::Connect)?;
         let fresh = pool_options(&self.0.how, &self.0.refusals).connect_with(options).await.map_err(Error::Connect)?;
         let old = self.0.pool.write().unwrap_or_else(PoisonError::into_inner).replace(fresh);
+        self.0.is_checked.store(known, Ordering::Relaxed);
         if let Some(old) = old
             && tokio::time::timeout(CLOSE_MAX, old.close()).await.is_err()
         {
@@ -159,7 +202,10 @@ impl Db {
                 // Boxed: connecting takes 16 KiB of state, which every caller would carry.
                 match Box::pin(work(pool)).await {
                     Err(sqlx::Error::PoolClosed) if self.pool().is_ok_and(|current| !current.is_closed()) => {}
-                    Err(error) if connection_lost(&error) && dead < self.0.how.pool_size => dead += 1,
+                    Err(error) if connection_lost(&error) && dead < self.0.how.pool_size => {
+                        self.0.is_checked.store(false, Ordering::Relaxed);
+                        dead += 1;
+                    }
                     result => return result,
                 }
             }

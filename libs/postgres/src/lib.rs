@@ -2,6 +2,7 @@
 //!
 //! Knows PostgreSQL and readiness; must not know any table but the one that lists migrations.
 
+mod clear_text;
 mod composite;
 mod config;
 mod connect;
@@ -13,6 +14,7 @@ mod refusals;
 mod replica;
 mod session;
 
+pub use clear_text::{is_clear_text, refuse_clear_text};
 pub use config::{Address, Config, PoolPart};
 pub use connect::{connect, open};
 pub use db::Db;

@@ -13,7 +13,7 @@ use sqlx::{
 };
 use tokio::time::{sleep, timeout};
 
-use crate::{Error, config::connect_options};
+use crate::{Error, clear_text::connect_safely, config::connect_options};
 
 /// A migration that waits longer for a lock fails, so that no statement queues behind it; the caller tries again.
 const GIVE_UP_WAITING: &str = "set lock_timeout = '3s'";
@@ -73,7 +73,7 @@ pub async fn migrate(url: &Secret, ca: Option<&WatchedFile>, migrations: &Migrat
 /// A connection, and the number of its session.
 async fn open(options: &PgConnectOptions, watch: Watch) -> Result<(PgConnection, i32), sqlx::Error> {
     let opening = async {
-        let mut connection = PgConnection::connect_with(options).await?;
+        let mut connection = connect_safely(options).await?;
         connection.execute(KEEP_ALIVE).await?;
         connection.execute(NO_TIME_LIMIT).await?;
         let pid = sqlx::query_scalar("select pg_backend_pid()").persistent(false).fetch_one(&mut connection).await?;
@@ -103,7 +103,7 @@ async fn until_lost(options: &PgConnectOptions, pid: i32, watch: Watch) -> sqlx:
 }
 
 async fn session_exists(options: &PgConnectOptions, pid: i32) -> Result<bool, sqlx::Error> {
-    let mut connection = PgConnection::connect_with(options).await?;
+    let mut connection = connect_safely(options).await?;
     let exists = sqlx::query_scalar("select exists (select from pg_stat_activity where pid = $1)").bind(pid);
     let exists = exists.persistent(false).fetch_one(&mut connection).await?;
     connection.close().await?;

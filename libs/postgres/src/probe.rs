@@ -4,16 +4,16 @@
 
 use std::{io, time::Duration};
 
-use sqlx::{
-    Connection as _,
-    postgres::{PgConnectOptions, PgConnection},
-};
+use sqlx::{Connection as _, postgres::PgConnectOptions};
 use tokio::{
     sync::{Mutex, watch},
     time::Instant,
 };
 
-use crate::error::unavailable;
+use crate::{
+    clear_text::{connect_safely, is_clear_text},
+    error::unavailable,
+};
 
 /// How long the server may take to let one in when asked directly.
 const PROBE_MAX: Duration = Duration::from_secs(1);
@@ -83,13 +83,13 @@ impl Probe {
 }
 
 async fn connect(options: &PgConnectOptions) -> Option<io::ErrorKind> {
-    match tokio::time::timeout(PROBE_MAX, PgConnection::connect_with(options)).await {
+    match tokio::time::timeout(PROBE_MAX, connect_safely(options)).await {
         Ok(Ok(connection)) => {
             drop(tokio::time::timeout(PROBE_MAX, connection.close()).await);
             None
         }
         Ok(Err(sqlx::Error::Io(error))) => Some(error.kind()),
-        Ok(Err(error)) if unavailable(&error) => Some(io::ErrorKind::ConnectionAborted),
+        Ok(Err(error)) if unavailable(&error) && !is_clear_text(&error) => Some(io::ErrorKind::ConnectionAborted),
         Ok(Err(_)) => None,
         Err(_) => Some(io::ErrorKind::TimedOut),
     }

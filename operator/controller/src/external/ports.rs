@@ -28,6 +28,9 @@ pub enum DatabaseError {
     /// Its certificate is of an unknown authority or for another name.
     #[error("the certificate of the database server {host}:{port} is not trusted")]
     Untrusted { host: String, port: u16, source: SharedError },
+    /// Its server asks for the password in clear text, and the connection would have no TLS.
+    #[error("no password was sent to the database server {host}:{port}, which asks for it in clear text without TLS")]
+    ClearTextPassword { host: String, port: u16 },
     #[error("the database server rejected the login of {user}")]
     AuthenticationFailed { user: String },
     /// `owner` is the COMMENT on the database or role, or names the role that owns it.

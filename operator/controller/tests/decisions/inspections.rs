@@ -96,8 +96,12 @@ async fn a_server_that_never_answers_is_reported_and_asked_again() {
 
 #[tokio::test]
 async fn the_refusals_of_data_servers_are_told_apart() {
-    let refusals: [(fn() -> DatabaseError, Reason); 4] = [
+    let refusals: [(fn() -> DatabaseError, Reason); 5] = [
         (|| DatabaseError::AuthenticationFailed { user: "admin".to_owned() }, Reason::AuthenticationFailed),
+        (
+            || DatabaseError::ClearTextPassword { host: "postgres.data.svc".to_owned(), port: 5432 },
+            Reason::AuthenticationFailed,
+        ),
         (|| DatabaseError::RoleConflict { role: "shop".to_owned() }, Reason::RoleConflict),
         (
             || DatabaseError::IsolationConflict { database: "shop".to_owned(), owner: "other/shop".to_owned() },

@@ -148,6 +148,25 @@ fn a_part_of_the_spec_that_cannot_be_realised_holds_only_what_it_describes() {
 }
 
 #[test]
+fn a_password_of_the_broker_is_sent_in_clear_text_in_profile_development_only() {
+    let messages = |sample: &str, tls: &Value| {
+        let mut fixture = Fixture::new(sample);
+        let external = &mut fixture.market.spec.kafka.external;
+        let login = json!({"type": "Plain", "plain": {"secretRef": {"name": "kafka-admin"}}});
+        external.authentication = serde_json::from_value(login).unwrap();
+        external.tls = serde_json::from_value(tls.clone()).unwrap();
+        let (_, violations) = plan(&fixture.market, Some(300));
+        violations.into_iter().map(|violation| violation.message).collect::<Vec<_>>()
+    };
+    let (with, without) = (json!({"mode": "VerifyFull"}), json!({"mode": "Disable"}));
+    let refused = messages(PRODUCTION, &without);
+    assert!(refused.len() == 1 && refused[0].contains("authentication.type Plain"), "{refused:?}");
+    assert_eq!(messages(PRODUCTION, &with), [""; 0]);
+    assert_eq!(messages(PRODUCTION, &Value::Null), [""; 0], "TLS is the default");
+    assert_eq!(messages(MINIMAL, &without), [""; 0]);
+}
+
+#[test]
 fn a_missing_secret_of_a_variable_is_reported_and_its_service_is_still_repaired() {
     let mut fixture = Fixture::new(MINIMAL).migrated();
     fixture.service("cart", "env: [{name: KEY, valueFrom: {secretKeyRef: {name: keys, key: key}}}]");

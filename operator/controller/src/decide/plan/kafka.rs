@@ -89,10 +89,16 @@ pub(super) fn kafka(market: &Marketplace, isolation_key: &str, violations: &mut 
     let default = if spec.profile == Profile::Development { DEVELOPMENT } else { PRODUCTION };
     let partitions = spec.kafka.topic_defaults.partitions.unwrap_or(default.0);
     let replicas = spec.kafka.topic_defaults.replicas.unwrap_or(default.1);
+    let tls = TlsPlan::of(external.tls.as_ref(), spec.profile);
     let (mechanism, credentials) = login(market, violations);
+    if mechanism == Mechanism::Plain && !tls.verified() && spec.profile != Profile::Development {
+        let message = "spec.kafka.external.authentication.type Plain sends the password in clear text without TLS: set \
+                       spec.kafka.external.tls.mode to VerifyFull, or use type ScramSha512";
+        violations.push(Violation::new(Reason::InvalidSpec, Scope::Broker, message));
+    }
     let mut plan = KafkaPlan {
         bootstrap: external.bootstrap_servers.clone(),
-        tls: TlsPlan::of(external.tls.as_ref(), spec.profile),
+        tls,
         mechanism,
         credentials,
         management: spec.kafka.topic_management,

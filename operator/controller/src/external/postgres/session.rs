@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use agora_postgres::{is_clear_text, refuse_clear_text};
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection,
     postgres::{PgConnectOptions, PgSslMode},
@@ -70,8 +71,13 @@ impl<'a> Session<'a> {
         let permit = permit(admin).await;
         let options = options(admin);
         let deadline = Duration::from_secs(CONNECT_SECONDS_MAX);
-        let connection = match timeout(deadline, options.connect()).await {
+        let login = async {
+            refuse_clear_text(&options).await?;
+            Box::pin(options.connect()).await
+        };
+        let connection = match timeout(deadline, login).await {
             Ok(Ok(connection)) => connection,
+            Ok(Err(error)) if is_clear_text(&error) => return Err(clear_text(admin)),
             Ok(Err(error)) if is_untrusted(&error) => return Err(untrusted(admin, error)),
             Ok(Err(error)) => return Err(failure(admin, "log in", error)),
             Err(_) => return Err(unreachable(admin, format!("no answer to the login in {CONNECT_SECONDS_MAX} s"))),
@@ -241,6 +247,10 @@ fn is_untrusted(error: &sqlx::Error) -> bool {
         sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
         _ => false,
     }
+}
+
+fn clear_text(admin: &AdminDatabase) -> DatabaseError {
+    DatabaseError::ClearTextPassword { host: admin.host.clone(), port: admin.port }
 }
 
 fn untrusted(admin: &AdminDatabase, error: sqlx::Error) -> DatabaseError {

@@ -189,6 +189,10 @@ pub fn condition_error(desired: &DesiredDatabases, error: &DatabaseError) -> Con
             Reason::DatabaseUnreachable,
             "correct the Secret that spec.database.external.tls.caSecretRef names, or the server's certificate",
         ),
+        DatabaseError::ClearTextPassword { .. } => (
+            Reason::AuthenticationFailed,
+            "set the method scram-sha-256 in the server's pg_hba.conf, or use TLS (spec.database.external.tls)",
+        ),
         DatabaseError::AuthenticationFailed { .. } => {
             (Reason::AuthenticationFailed, "correct the Secret that spec.database.external.adminSecretRef names")
         }

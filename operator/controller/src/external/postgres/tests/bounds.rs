@@ -62,11 +62,30 @@ async fn inspections_of_one_server_at_the_same_time_share_a_session_and_each_get
         let older = i32::try_from(number).unwrap() * 10;
         assert!(seen.reserved_by_others >= older.min(100), "shop {number}: {}", seen.reserved_by_others);
     }
-    assert_eq!(accepted.load(Ordering::Relaxed), 1);
+    assert_eq!(accepted.load(Ordering::Relaxed), 2, "one to ask for the method, and one session");
     let other = AdminDatabase { password: Secret::new("wrong"), ..admin.clone() };
     let (right, wrong) = tokio::join!(databases.inspect(&admin, &[]), databases.inspect(&other, &[]));
     assert!(right.is_ok(), "{right:?}");
     assert!(matches!(wrong, Err(DatabaseError::AuthenticationFailed { .. })), "another login has its own session");
+}
+
+#[tokio::test]
+async fn the_admins_password_is_not_sent_in_clear_text() {
+    let own = PostgresServer::start();
+    let server = Server::on(own.database().await).await;
+    PgDatabases::default().inspect(&server.admin, &[]).await.unwrap();
+    let line = "copy (select 'host all all 127.0.0.1/32 password') to program 'cat > pg_hba.conf'";
+    server.postgres.as_admin(line).await;
+    server.postgres.as_admin("select pg_reload_conf()").await;
+    // The reload is taken up a moment later.
+    let started = Instant::now();
+    loop {
+        match PgDatabases::default().inspect(&server.admin, &[]).await {
+            Err(DatabaseError::ClearTextPassword { .. }) => break,
+            result => assert!(started.elapsed() < Duration::from_secs(10), "{result:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]
