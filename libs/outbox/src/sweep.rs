@@ -20,13 +20,9 @@ const PAYMENT_RESPONSES_HOURS: i32 = 72;
 /// Retention of what waits for an administrator: dead letters and events that the broker rejected.
 const WAITING_HOURS: i32 = 90 * 24;
 
-const RESPONSES: &str = "delete from idempotency where ctid in (select ctid from idempotency \
-    where created_at < now() - make_interval(hours => $1) and (state = 'done' or lease_until is null or lease_until < now()) \
-    limit $2 for update skip locked)";
-const DEAD_LETTERS: &str = "delete from dead_letter where ctid in (select ctid from dead_letter \
-    where last_at < now() - make_interval(hours => $1) limit $2 for update skip locked)";
-const SET_ASIDE: &str = "delete from outbox_set_aside where ctid in (select ctid from outbox_set_aside \
-    where set_aside_at < now() - make_interval(hours => $1) limit $2 for update skip locked)";
+const RESPONSES: &str = include_str!("../sql/delete_old_responses.sql");
+const DEAD_LETTERS: &str = include_str!("../sql/delete_old_dead_letters.sql");
+const SET_ASIDE: &str = include_str!("../sql/delete_old_set_aside.sql");
 
 /// Deletes every ten minutes, in transactions of a thousand rows, stored responses older than 24 h (payment: 72 h), and dead
 /// letters and set-aside events older than 90 days. At once and every ten minutes, creates the inbox's partitions of the

@@ -39,7 +39,8 @@ struct Watch {
 }
 
 /// A statement is planned once for each connection, not at each execution: no statement of a service depends on its values
-/// for a good plan, and planning one costs more than running it. A setting of the database, so that it holds behind a pooler.
+/// for a good plan, and planning one costs more than running it. A setting of the database, so that it holds behind a pooler
+/// (docs/adr/0009).
 const PLAN_ONCE: &str = "do $$ begin \
     execute format('alter database %I set plan_cache_mode = force_generic_plan', current_database()); end $$";
 

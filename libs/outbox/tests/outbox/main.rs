@@ -7,6 +7,7 @@ mod dedup;
 mod fixture;
 mod leases;
 mod partitions;
+mod plans;
 mod poisoned;
 mod rejected;
 mod relay;

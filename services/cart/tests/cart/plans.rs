@@ -1,9 +1,7 @@
 //! Every file in `sql/` reads its tables through an index, by PostgreSQL's default planner settings and a generic plan.
 
 use agora_cart::MIGRATIONS;
-use agora_postgres::{Connection, Db};
-use serde_json::Value;
-use sqlx::AssertSqlSafe;
+use agora_testkit::{QueryPlanner, sql_files, whole_tables};
 
 /// Name of each file, its text, and the types of its parameters.
 const STATEMENTS: [(&str, &str, &[&str]); 23] = [
@@ -67,13 +65,7 @@ const STATEMENTS: [(&str, &str, &[&str]); 23] = [
 /// The last ones of the list: work by time and erasures, for which an empty table may be read as a whole.
 const BACKGROUND: usize = 13;
 
-/// The settings of a server; the connections of a service may have others.
-const SETTINGS: &str = "set enable_seqscan = on; set enable_hashjoin = on; set enable_mergejoin = on; set jit = on; \
-    set plan_cache_mode = force_generic_plan";
-
-/// Without the limit of the service: the rows are made by few statements, beside other tests.
 const FILL: &str = "
-    set statement_timeout = 0;
     insert into cart (id, version, lines)
         select gen_random_uuid(), 1, '[]' from generate_series(1, 20000);
     insert into cart_checkout (order_id, state, cart_id, cart_version, created_at, updated_at)
@@ -94,67 +86,30 @@ const FILL: &str = "
         from generate_series(1, 20000) as n;
     analyze";
 
-async fn plan(connection: &mut Connection, (name, sql, types): (&str, &str, &[&str])) -> Value {
-    let nulls = vec!["null"; types.len()].join(", ");
-    let prepare = format!("prepare {name} ({}) as {sql}", types.join(", "));
-    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
-    let explain = format!("explain (format json) execute {name} ({nulls})");
-    let plan: Value = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_one(&mut *connection).await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(format!("deallocate {name}"))).execute(connection).await.unwrap();
-    plan
-}
-
-/// Collects the node types and, where present, the tables of a plan.
-fn scans(plan: &Value, found: &mut Vec<(String, String)>) {
-    match plan {
-        Value::Array(all) => all.iter().for_each(|one| scans(one, found)),
-        Value::Object(node) => {
-            if let Some(kind) = node.get("Node Type").and_then(Value::as_str) {
-                let table = node.get("Relation Name").or(node.get("Index Name")).and_then(Value::as_str);
-                found.push((kind.to_owned(), table.unwrap_or_default().to_owned()));
-            }
-            node.values().for_each(|one| scans(one, found));
-        }
-        _ => {}
-    }
-}
-
-async fn check(connection: &mut Connection, statements: &[(&str, &str, &[&str])]) {
-    for statement in statements {
-        let plan = plan(connection, *statement).await;
-        let mut found = Vec::new();
-        scans(&plan, &mut found);
-        let whole: Vec<_> = found.iter().filter(|(kind, _)| kind == "Seq Scan").collect();
-        assert!(whole.is_empty(), "{} reads a whole table: {plan:#}", statement.0);
-        let by_index = |(kind, table): &(String, String)| {
-            kind.contains("Index") || (kind == "ModifyTable" && table == "product_copy")
-        };
-        assert!(found.iter().any(by_index), "{} reads no index: {plan:#}", statement.0);
+async fn check(planner: &mut QueryPlanner, statements: &[(&str, &str, &[&str])]) {
+    for (name, sql, types) in statements {
+        let plan = planner.plan(sql, types).await;
+        let found = whole_tables(&plan);
+        assert!(found.is_empty(), "{name} reads all of {found:?}: {plan:#}");
+        let text = plan.to_string();
+        let by_index = ["Index Scan", "Index Only Scan"].iter().any(|node| text.contains(node));
+        assert!(by_index || *name == "store_copies", "{name} reads no index: {plan:#}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_statement_reads_its_tables_through_an_index() {
-    let database = agora_testkit::postgres().await;
-    let db = Db::for_test(&database.url(), &MIGRATIONS).await;
-    let mut connection = db.acquire().await.unwrap();
-    sqlx::raw_sql(SETTINGS).execute(&mut *connection).await.unwrap();
+    let mut planner = QueryPlanner::connect(&agora_testkit::postgres().await, &MIGRATIONS).await;
     // A plan that is made while the tables are empty and not analyzed may be kept while they grow.
-    check(&mut connection, &STATEMENTS[..STATEMENTS.len() - BACKGROUND]).await;
-    sqlx::raw_sql(FILL).execute(&mut *connection).await.unwrap();
-    check(&mut connection, &STATEMENTS).await;
+    check(&mut planner, &STATEMENTS[..STATEMENTS.len() - BACKGROUND]).await;
+    planner.run(FILL).await;
+    check(&mut planner, &STATEMENTS).await;
 }
 
 /// Every file is in the list above.
 #[test]
 fn the_list_of_statements_is_complete() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
-        .collect();
-    let mut listed: Vec<_> = STATEMENTS.iter().map(|(name, ..)| (*name).to_owned()).collect();
-    files.sort_unstable();
+    let mut listed = STATEMENTS.map(|(name, ..)| name.to_owned());
     listed.sort_unstable();
-    assert_eq!(files, listed);
+    assert_eq!(sql_files(concat!(env!("CARGO_MANIFEST_DIR"), "/sql")).into_keys().collect::<Vec<_>>(), listed);
 }

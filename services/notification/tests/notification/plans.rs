@@ -1,9 +1,7 @@
 //! Every file in `sql/` reads its tables through an index, by PostgreSQL's default planner settings and a generic plan.
 
 use agora_notification::MIGRATIONS;
-use agora_postgres::{Connection, Db};
-use serde_json::Value;
-use sqlx::AssertSqlSafe;
+use agora_testkit::{QueryPlanner, sql_files, whole_tables};
 
 /// Name of each file, its text, and the types of its parameters.
 const STATEMENTS: [(&str, &str, &[&str]); 42] = [
@@ -111,12 +109,7 @@ const STATEMENTS: [(&str, &str, &[&str]); 42] = [
     ("delete_deleted_webhooks", include_str!("../../sql/delete_deleted_webhooks.sql"), &["bigint"]),
 ];
 
-const SETTINGS: &str = "set enable_seqscan = on; set enable_hashjoin = on; set enable_mergejoin = on; set jit = on; \
-    set plan_cache_mode = force_generic_plan";
-
-/// Without the limit of the service: the rows are made by few statements, beside other tests.
 const FILL: &str = "
-    set statement_timeout = 0;
     insert into recipient (user_id, email, email_epoch, email_seq, promotions)
         select gen_random_uuid(), 'user' || n || '@example.com', 0, 1, n % 3 = 0 from generate_series(1, 20000) as n;
     insert into notification (id, source_id, user_id, kind, priority, subject, summary, content, mail, tracking_id, created_at)
@@ -154,74 +147,30 @@ const FILL: &str = "
         order by v.n, e.id;
     analyze";
 
-async fn plan(connection: &mut Connection, (name, sql, types): (&str, &str, &[&str])) -> Value {
-    let nulls = vec!["null"; types.len()].join(", ");
-    let (parameters, arguments) = if types.is_empty() {
-        (String::new(), String::new())
-    } else {
-        (format!("({})", types.join(", ")), format!("({nulls})"))
-    };
-    let prepare = format!("prepare {name} {parameters} as {sql}");
-    sqlx::raw_sql(AssertSqlSafe(prepare))
-        .execute(&mut *connection)
-        .await
-        .unwrap_or_else(|error| panic!("{name}: {error}"));
-    let explain = format!("explain (format json) execute {name} {arguments}");
-    let plan: Value = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_one(&mut *connection).await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(format!("deallocate {name}"))).execute(connection).await.unwrap();
-    plan
-}
-
-/// Collects the tables that a plan reads as a whole.
-fn whole_tables(plan: &Value, found: &mut Vec<String>) {
-    match plan {
-        Value::Array(all) => all.iter().for_each(|one| whole_tables(one, found)),
-        Value::Object(node) => {
-            if node.get("Node Type").and_then(Value::as_str) == Some("Seq Scan") {
-                found.push(node.get("Relation Name").and_then(Value::as_str).unwrap_or_default().to_owned());
-            }
-            node.values().for_each(|one| whole_tables(one, found));
-        }
-        _ => {}
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn no17_every_statement_reads_its_tables_through_an_index() {
-    let database = agora_testkit::postgres().await;
-    let db = Db::for_test(&database.url(), &MIGRATIONS).await;
-    let mut connection = db.acquire().await.unwrap();
-    sqlx::raw_sql(SETTINGS).execute(&mut *connection).await.unwrap();
-    sqlx::raw_sql(FILL).execute(&mut *connection).await.unwrap();
-    for statement in STATEMENTS {
-        let plan = plan(&mut connection, statement).await;
-        let mut found = Vec::new();
-        whole_tables(&plan, &mut found);
-        assert!(found.is_empty(), "{} reads all of {found:?}: {plan:#}", statement.0);
+    let mut planner = QueryPlanner::connect(&agora_testkit::postgres().await, &MIGRATIONS).await;
+    planner.run(FILL).await;
+    for (name, sql, types) in STATEMENTS {
+        let plan = planner.plan(sql, types).await;
+        let found = whole_tables(&plan);
+        assert!(found.is_empty(), "{name} reads all of {found:?}: {plan:#}");
     }
 }
 
 /// On the oldest version that Agora supports, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_statement_is_understood_by_the_oldest_postgresql() {
-    let database = agora_testkit::postgres15().await;
-    let db = Db::for_test(&database.url(), &MIGRATIONS).await;
-    let mut connection = db.acquire().await.unwrap();
-    for statement in STATEMENTS {
-        assert!(plan(&mut connection, statement).await.is_array());
+    let mut planner = QueryPlanner::connect(&agora_testkit::postgres15().await, &MIGRATIONS).await;
+    for (_, sql, types) in STATEMENTS {
+        assert!(planner.plan(sql, types).await.is_array());
     }
 }
 
 /// Every file is in the list above.
 #[test]
 fn the_list_of_statements_is_complete() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
-        .collect();
-    let mut listed: Vec<_> = STATEMENTS.iter().map(|(name, ..)| (*name).to_owned()).collect();
-    files.sort_unstable();
+    let mut listed = STATEMENTS.map(|(name, ..)| name.to_owned());
     listed.sort_unstable();
-    assert_eq!(files, listed);
+    assert_eq!(sql_files(concat!(env!("CARGO_MANIFEST_DIR"), "/sql")).into_keys().collect::<Vec<_>>(), listed);
 }

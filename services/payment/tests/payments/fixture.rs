@@ -10,7 +10,7 @@ use agora_payment::{
     service::PaymentService,
 };
 use agora_postgres::Db;
-use agora_testkit::{SequentialIds, TestApp, TestDatabase, TestKeys};
+use agora_testkit::{SequentialIds, TestApp, TestKeys};
 use agora_vocab::{Currency, Epoch, Ids as _, Money, OrderId, PaymentId, Role, Secret, UserId};
 use agora_web::{PortSettings, TokenVerifier};
 use serde_json::{Value, json};
@@ -35,7 +35,6 @@ pub struct Shop {
     pub keys: TestKeys,
     pub ids: SequentialIds,
     pub user: UserId,
-    pub database: TestDatabase,
     _process: Process,
 }
 
@@ -96,7 +95,6 @@ impl Shop {
             db,
             keys,
             ids,
-            database,
             _process: process,
         }
     }

@@ -1,9 +1,7 @@
 //! Every file in `sql/` reads its tables through an index, by PostgreSQL's default planner settings and a generic plan.
 
-use agora_postgres::{Connection, Db};
 use agora_recommendation::MIGRATIONS;
-use serde_json::Value;
-use sqlx::AssertSqlSafe;
+use agora_testkit::{QueryPlanner, sql_files, whole_tables};
 
 /// Name of each file, its text, and the types of its parameters.
 const STATEMENTS: [(&str, &str, &[&str]); 19] = [
@@ -39,13 +37,7 @@ const BY_KEY: [&str; 8] = [
     "advance_recomputation",
 ];
 
-/// The settings of a server; the connections of a service may have others.
-const SETTINGS: &str = "set enable_seqscan = on; set enable_hashjoin = on; set enable_mergejoin = on; set jit = on; \
-    set plan_cache_mode = force_generic_plan";
-
-/// Without the limit of the service: the rows are made by few statements, beside other tests.
 const FILL: &str = "
-    set statement_timeout = 0;
     insert into product (product_id, version, name, category, price_amount, price_currency, in_stock, units_sold,
             positive_votes)
         select md5(n::text)::uuid, 1, 'P', 'C' || n % 50, 1, 'EUR', n % 10 > 0, n % 1000, n % 7
@@ -64,55 +56,23 @@ const FILL: &str = "
         select gen_random_uuid(), case when n % 1000 = 0 then now() end from generate_series(1, 50000) as n;
     analyze";
 
-async fn plan(connection: &mut Connection, (name, sql, types): (&str, &str, &[&str])) -> Value {
-    let nulls = vec!["null"; types.len()].join(", ");
-    let prepare = format!("prepare {name} ({}) as {sql}", types.join(", "));
-    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
-    let explain = format!("explain (format json) execute {name} ({nulls})");
-    let plan: Value = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_one(&mut *connection).await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(format!("deallocate {name}"))).execute(connection).await.unwrap();
-    plan
-}
-
-/// Whether a node of the plan reads a whole table.
-fn reads_whole_table(plan: &Value) -> bool {
-    match plan {
-        Value::Array(all) => all.iter().any(reads_whole_table),
-        Value::Object(node) => {
-            node.get("Node Type").is_some_and(|kind| kind == "Seq Scan") || node.values().any(reads_whole_table)
-        }
-        _ => false,
-    }
-}
-
-async fn check(connection: &mut Connection) {
-    for statement in STATEMENTS {
-        let plan = plan(connection, statement).await;
-        assert!(!reads_whole_table(&plan), "{} reads a whole table: {plan:#}", statement.0);
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_statement_reads_its_tables_through_an_index() {
     for database in [agora_testkit::postgres().await, agora_testkit::postgres15().await] {
-        let db = Db::for_test(&database.url(), &MIGRATIONS).await;
-        let mut connection = db.acquire().await.unwrap();
-        sqlx::raw_sql(SETTINGS).execute(&mut *connection).await.unwrap();
-        sqlx::raw_sql(FILL).execute(&mut *connection).await.unwrap();
-        check(&mut connection).await;
+        let mut planner = QueryPlanner::connect(&database, &MIGRATIONS).await;
+        planner.run(FILL).await;
+        for (name, sql, types) in STATEMENTS {
+            let plan = planner.plan(sql, types).await;
+            let found = whole_tables(&plan);
+            assert!(found.is_empty(), "{name} reads all of {found:?}: {plan:#}");
+        }
     }
 }
 
 /// Every file is in one of the lists above.
 #[test]
 fn the_list_of_statements_is_complete() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
-        .collect();
     let mut listed: Vec<_> = STATEMENTS.iter().map(|(name, ..)| *name).chain(BY_KEY).map(str::to_owned).collect();
-    files.sort_unstable();
     listed.sort_unstable();
-    assert_eq!(files, listed);
+    assert_eq!(sql_files(concat!(env!("CARGO_MANIFEST_DIR"), "/sql")).into_keys().collect::<Vec<_>>(), listed);
 }

@@ -1,9 +1,10 @@
 //! Every file in `sql/` runs, on the oldest and the newest supported PostgreSQL, and reaches the index through an index.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::collections::BTreeMap;
 
 use agora_postgres::{Connection, Db};
 use agora_search::MIGRATIONS;
+use agora_testkit::{sql_files, whole_tables};
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
@@ -55,32 +56,10 @@ const FILL: &str = "
     insert into term select 1, 'w' || n, 'w' || n from generate_series(1, 20000) as n;
     analyze";
 
-fn read_sequentially(plan: &Value, found: &mut Vec<String>) {
-    match plan {
-        Value::Object(node) => {
-            let table = node.get("Relation Name").and_then(Value::as_str).unwrap_or_default();
-            if node.get("Node Type").and_then(Value::as_str) == Some("Seq Scan") && LARGE.contains(&table) {
-                found.push(table.to_owned());
-            }
-            node.values().for_each(|value| read_sequentially(value, found));
-        }
-        Value::Array(values) => values.iter().for_each(|value| read_sequentially(value, found)),
-        _ => {}
-    }
-}
-
-fn statements() -> BTreeMap<String, String> {
-    let read = |entry: std::io::Result<fs::DirEntry>| {
-        let path = entry.unwrap().path();
-        (path.file_stem().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(&path).unwrap())
-    };
-    fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("sql")).unwrap().map(read).collect()
-}
-
 async fn check_plans(connection: &mut Connection) {
     sqlx::raw_sql(FILL).execute(&mut *connection).await.unwrap();
     sqlx::raw_sql("set plan_cache_mode = auto").execute(&mut *connection).await.unwrap();
-    let statements = statements();
+    let statements = sql_files(concat!(env!("CARGO_MANIFEST_DIR"), "/sql"));
     let arguments = BTreeMap::from(ARGUMENTS);
     assert_eq!(
         statements.keys().map(String::as_str).collect::<Vec<_>>(),
@@ -96,10 +75,11 @@ async fn check_plans(connection: &mut Connection) {
         let prepare = format!("prepare {name} as {sql}");
         sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
         let row = sqlx::raw_sql(AssertSqlSafe(run("explain (format json)"))).fetch_one(&mut *connection).await.unwrap();
-        let mut tables = Vec::new();
-        read_sequentially(&sqlx::Row::get(&row, 0), &mut tables);
+        let plan: Value = sqlx::Row::get(&row, 0);
+        let mut tables = whole_tables(&plan);
+        tables.retain(|table| LARGE.contains(&table.as_str()));
         if !tables.is_empty() {
-            wrong.push(format!("{name} reads all of {tables:?}: {}", sqlx::Row::get::<Value, _>(&row, 0)));
+            wrong.push(format!("{name} reads all of {tables:?}: {plan}"));
         }
         sqlx::raw_sql(AssertSqlSafe(run(""))).execute(&mut *connection).await.unwrap();
     }

@@ -12,6 +12,7 @@ mod first_admin;
 mod fixture;
 mod guessing;
 mod password_reset;
+mod plans;
 mod profiles;
 mod registration;
 mod revocations;

@@ -1,13 +1,14 @@
-//! Query plans of the statements that every order goes through, on filled tables.
+//! Every file in `sql/` reads large tables through an index, by PostgreSQL's default planner settings and a generic plan.
 
-use sqlx::AssertSqlSafe;
+use agora_order::MIGRATIONS;
+use agora_testkit::QueryPlanner;
 
-use super::store::TestStore;
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sql");
+/// Settings of administrators, whose number is limited or that of countries, and the row of each report.
+const SMALL: [&str; 3] = ["shipping_method", "tax_rule", "report_refresh"];
 
 /// Fills the tables with 20,000 orders in every stage, as after months.
-/// Without the limit of the service: the rows are made by few statements, beside other tests.
 const FILL: &str = "
-    set statement_timeout = 0;
     insert into orders (id, number, user_id, cart_id, cart_version, currency, total_minor, expires_at, created_at, status,
         payment_status, hold, declines, version, event_seq, updated_at, phase, saga, next_at, due_at)
     select gen_random_uuid(), 'B-' || n, gen_random_uuid(), gen_random_uuid(), n, 'EUR', 1999, now(), now(),
@@ -38,76 +39,23 @@ const FILL: &str = "
     from generate_series(1, 20000) as n;
     insert into idempotency (scope, route, key, hash, state, answer)
     select 'u', 'r', n::text, '', 'done', '{}' from generate_series(1, 20000) as n;
+    insert into customer (user_id, email, epoch, seq, blocked, erased_at, erase_at)
+    select user_id, case when n % 1000 > 0 then 'user' || n || '@example.com' end, 0, 1, n % 1000 = 0, case when n % 1000 = 0 then now() end,
+        case when n % 1000 = 0 then now() end
+    from (select user_id, row_number() over () as n from orders where number like 'B-%') as buyer;
     refresh materialized view top_product;
     analyze";
 
-/// The statements that every order goes through, and the types of their parameters.
-const STATEMENTS: [(&str, &str); 24] = [
-    (include_str!("../../../sql/find_order.sql"), "uuid, text, uuid"),
-    (
-        include_str!("../../../sql/change_order.sql"),
-        "uuid, bigint, order_progress, saga_state, history_entry[], outbox_event[], dedup_record, text",
-    ),
-    (
-        include_str!("../../../sql/end_order_with_coupon.sql"),
-        "uuid, bigint, order_progress, saga_state, history_entry[], outbox_event[], dedup_record, text",
-    ),
-    (include_str!("../../../sql/claim_coupon.sql"), "text"),
-    (include_str!("../../../sql/insert_coupon_use.sql"), "uuid, text, uuid, integer"),
-    (include_str!("../../../sql/find_coupon.sql"), "text"),
-    (include_str!("../../../sql/page_of_coupons.sql"), "text, bigint"),
-    (include_str!("../../../sql/guess_pause.sql"), "uuid, integer, double precision"),
-    (include_str!("../../../sql/count_wrong_code.sql"), "uuid, double precision"),
-    (include_str!("../../../sql/delete_old_guesses.sql"), "double precision"),
-    (include_str!("../../../sql/change_saga.sql"), "uuid, bigint, saga_state, dedup_record, text"),
-    (include_str!("../../../sql/postpone_due.sql"), "bigint"),
-    (include_str!("../../../sql/lease_due.sql"), "uuid, bigint, interval"),
-    (include_str!("../../../sql/release_lease.sql"), "uuid, uuid"),
-    (include_str!("../../../sql/page_of_user.sql"), "uuid, uuid, bigint, bigint"),
-    (include_str!("../../../sql/latest_orders.sql"), "bigint"),
-    (include_str!("../../../sql/page_of_histories.sql"), "uuid, bigint"),
-    (include_str!("../../../sql/orders_by_id.sql"), "uuid[]"),
-    (include_str!("../../../sql/shipments_of_orders.sql"), "uuid[]"),
-    (include_str!("../../../sql/returns_of_orders.sql"), "uuid[]"),
-    (include_str!("../../../sql/top_products.sql"), "bigint"),
-    (include_str!("../../../sql/erase_orders.sql"), "uuid, bigint"),
-    (include_str!("../../../sql/postpone_erasure.sql"), "uuid, interval"),
-    (
-        include_str!("../../../sql/create_order.sql"),
-        "uuid, order_head, order_progress, order_line[], saga_state, history_entry[], outbox_event[], bigint, bigint, \
-            jsonb",
-    ),
-];
-
 #[tokio::test]
 async fn no_statement_reads_a_filled_table_from_its_start() {
-    let store = TestStore::new().await;
-    let mut connection = store.db.acquire().await.unwrap();
-    sqlx::raw_sql(FILL).execute(&mut *connection).await.unwrap();
-    sqlx::raw_sql("set plan_cache_mode = force_generic_plan").execute(&mut *connection).await.unwrap();
-    for (number, (statement, types)) in STATEMENTS.iter().enumerate() {
-        let prepare = format!("prepare s{number} ({types}) as {statement}");
-        sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
-        let nulls = vec!["null"; types.split(", ").count()].join(", ");
-        let explain = format!("explain execute s{number} ({nulls})");
-        let lines: Vec<String> = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_all(&mut *connection).await.unwrap();
-        let plan = lines.join("\n");
-        for table in [
-            "orders",
-            "order_item",
-            "order_event",
-            "inbox",
-            "idempotency",
-            "top_product",
-            "shipment",
-            "shipment_item",
-            "order_return",
-            "order_return_item",
-            "coupon",
-            "coupon_use",
-            "coupon_guess",
-        ] {
-            assert!(!plan.contains(&format!("Seq Scan on {table}")), "{statement}\n{plan}");
-        }
-    }
+    let mut planner = QueryPlanner::connect(&agora_testkit::postgres().await, &MIGRATIONS).await;
+    planner.run(FILL).await;
+    let found = planner.whole_reads(FOLDER, &SMALL).await;
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[tokio::test]
+async fn every_statement_is_understood_by_the_oldest_postgresql() {
+    let mut planner = QueryPlanner::connect(&agora_testkit::postgres15().await, &MIGRATIONS).await;
+    planner.whole_reads(FOLDER, &[]).await;
 }
