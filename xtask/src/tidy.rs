@@ -23,13 +23,13 @@ const BANNED: [(&str, &str); 5] = [
     (concat!("/ho", "me/"), "an absolute path of one machine"),
 ];
 
-/// Document whose tables name, in their second column, tests that must exist.
-const DEFECTS: &str = "docs/DEFECTS.md";
+/// Documents whose tables name tests that must exist, and in which column.
+const NAMED_TESTS: [(&str, usize); 2] = [("docs/DEFECTS.md", 2), ("docs/ARCHITECTURE.md", 3)];
 /// Document whose table names, in its last column, a test that produces the reason in the first column.
 const CONDITIONS: &str = "docs/CONDITIONS.md";
 
 pub fn faults(paths: &Paths) -> Result<Vec<String>> {
-    let (mut faults, mut existing, mut documented) = (Vec::new(), HashSet::new(), String::new());
+    let (mut faults, mut existing) = (Vec::new(), HashSet::new());
     let (mut conditions, mut bodies) = (String::new(), HashMap::new());
     for file in tracked(paths)? {
         let Ok(text) = std::fs::read_to_string(paths.repo.join(&file)) else { continue };
@@ -45,12 +45,14 @@ pub fn faults(paths: &Paths) -> Result<Vec<String>> {
             Some("toml") if file.ends_with("Cargo.toml") && file != Path::new("Cargo.toml") => {
                 faults.extend(manifest_faults(&file, &text));
             }
-            _ if file == Path::new(DEFECTS) => documented = text,
             _ if file == Path::new(CONDITIONS) => conditions = text,
             _ => {}
         }
     }
-    faults.extend(absent_tests(&documented, &existing));
+    for (document, column) in NAMED_TESTS {
+        let text = std::fs::read_to_string(paths.repo.join(document))?;
+        faults.extend(absent_tests(document, &text, column, &existing));
+    }
     faults.extend(unproduced_reasons(&conditions, &bodies));
     Ok(faults)
 }
@@ -109,12 +111,13 @@ fn unproduced_reasons(conditions: &str, bodies: &HashMap<String, String>) -> Vec
     .collect()
 }
 
-fn absent_tests(documented: &str, existing: &HashSet<String>) -> Vec<String> {
-    let tests = documented.lines().filter(|line| line.starts_with('|')).filter_map(|line| line.split('|').nth(2));
+/// Tests that a column of a document's tables names and that do not exist.
+fn absent_tests(document: &str, text: &str, column: usize, existing: &HashSet<String>) -> Vec<String> {
+    let tests = text.lines().filter(|line| line.starts_with('|')).filter_map(|line| line.split('|').nth(column));
     let names = tests.flat_map(|cell| cell.split('`').skip(1).step_by(2));
     names
         .filter(|name| !existing.contains(*name))
-        .map(|name| format!("{DEFECTS}: test `{name}` does not exist"))
+        .map(|name| format!("{document}: test `{name}` does not exist"))
         .collect()
 }
 
@@ -229,10 +232,11 @@ mod tests {
     }
 
     #[test]
-    fn a_test_that_the_list_of_defects_names_must_exist() {
+    fn a_test_that_a_column_of_a_document_names_must_exist() {
         let existing = HashSet::from(["stock_falls".to_owned(), "y".to_owned()]);
-        assert!(absent_tests("| stock never fell | `stock_falls`, `y` |", &existing).is_empty());
-        assert_eq!(absent_tests("| stock never fell | `stock_rises` |", &existing).len(), 1);
+        assert!(absent_tests("a.md", "| stock never fell | `stock_falls`, `y` |", 2, &existing).is_empty());
+        let faults = absent_tests("a.md", "| `stock` | 14 days | `stock_rises` |", 3, &existing);
+        assert_eq!(faults, ["a.md: test `stock_rises` does not exist"]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
-//! The tables of every service as their migrations leave them: foreign keys, materialised views, partitions.
+//! The tables of every service as their migrations leave them: foreign keys, materialised views, partitions, documented bounds.
 #![cfg(feature = "db-tests")]
 #![expect(clippy::unwrap_used, reason = "a test that meets what it did not expect has failed")]
+
+use std::collections::BTreeSet;
 
 use sqlx::{Connection as _, PgConnection, migrate::Migrator};
 
@@ -164,4 +166,47 @@ async fn what_identifies_a_person_is_only_where_an_erasure_removes_it() {
         "user: users.username",
     ];
     assert_eq!(found, erased);
+}
+
+/// Tables without partitions, and materialised views. Those of the schema `public` without its name.
+const TABLES: &str = "
+    select case n.nspname when 'public' then c.relname::text else format('%s.%s', n.nspname, c.relname) end
+    from pg_class as c
+    join pg_namespace as n on n.oid = c.relnamespace
+    where
+        c.relkind in ('r', 'p', 'm')
+        and not c.relispartition
+        and n.nspname !~ '^(pg_|information_schema$)'";
+
+/// The tables of all services whose bounds docs/ARCHITECTURE.md has in its table: of the service that its row begins with, or
+/// of each.
+fn documented_tables() -> BTreeSet<String> {
+    const PAGE: &str = include_str!("../../../docs/ARCHITECTURE.md");
+    let rows = PAGE.lines().skip_while(|line| !line.starts_with("| table | kept |"));
+    let mut documented = BTreeSet::new();
+    for row in rows.take_while(|line| line.starts_with('|')) {
+        let cell = row.split('|').nth(1).unwrap_or_default();
+        let owner = cell.split_once(": ").map(|(service, _)| service.trim());
+        for table in cell.split('`').skip(1).step_by(2) {
+            for (service, _) in SERVICES.iter().filter(|(service, _)| owner.is_none_or(|owner| owner == *service)) {
+                assert!(documented.insert(format!("{service}: {table}")), "{service}: {table} is there twice");
+            }
+        }
+    }
+    documented
+}
+
+/// Who adds a table decides how long its rows are kept, and writes it there.
+#[tokio::test]
+async fn every_table_has_a_documented_bound() {
+    let mut existing = BTreeSet::new();
+    for (service, mut database) in databases().await {
+        let tables: Vec<String> = sqlx::query_scalar(TABLES).fetch_all(&mut database).await.unwrap();
+        existing.extend(tables.into_iter().map(|table| format!("{service}: {table}")));
+    }
+    let documented = documented_tables();
+    let missing: Vec<_> = existing.difference(&documented).collect();
+    assert!(missing.is_empty(), "docs/ARCHITECTURE.md does not say how long their rows are kept: {missing:?}");
+    let gone: Vec<_> = documented.difference(&existing).collect();
+    assert!(gone.is_empty(), "docs/ARCHITECTURE.md has tables that do not exist: {gone:?}");
 }

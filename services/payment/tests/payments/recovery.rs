@@ -72,6 +72,20 @@ async fn the_worker_continues_a_payment_after_a_crash_at_any_step() {
 }
 
 #[tokio::test]
+async fn a_result_is_kept_until_its_order_has_acknowledged_it() {
+    let shop = Shop::open().await;
+    let id = shop.authorised(shop.order()).await;
+    shop.orders.set_unavailable(true);
+    shop.operate(id, "capture", json!({})).await.expect(200);
+    for (unavailable, kept) in [(true, 1), (true, 1), (false, 0)] {
+        shop.orders.set_unavailable(unavailable);
+        shop.expire_leases().await;
+        shop.service.recover_once().await.unwrap();
+        assert_eq!(shop.number("select count(*) from pending_order_callback").await, kept);
+    }
+}
+
+#[tokio::test]
 async fn an_order_payment_that_crashed_before_its_charge_is_charged_once() {
     let shop = Shop::open().await;
     let new = shop.new_payment(Initiator::Order);

@@ -198,8 +198,23 @@ async fn a_forged_foreign_or_old_token_changes_nothing() {
     shop.database.expire_email_changes().await;
     refused(&confirm(&shop, &link).await, 422, "VALIDATION_FAILED", &["token"]);
     login(&shop, EMAIL).await.expect(200);
-    assert_eq!(shop.service.email_changes.delete_expired().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_request_is_deleted_after_an_hour() {
+    let shop = Shop::open().await;
+    for user in ["ada", "eve"] {
+        let (_, token) = shop.shopper(&format!("{user}@example.com")).await;
+        request(&shop, &token, &format!("{user}-new@example.com")).await;
+    }
     assert_eq!(shop.service.email_changes.delete_expired().await.unwrap(), 0);
+    let mut connection = shop.database.db.acquire().await.unwrap();
+    let hour = "update email_change set expires_at = expires_at - interval '1 hour' where new_email like 'ada%'";
+    sqlx::query(hour).execute(&mut *connection).await.unwrap();
+    assert_eq!(shop.service.email_changes.delete_expired().await.unwrap(), 1);
+    let left: Vec<String> =
+        sqlx::query_scalar("select new_email from email_change").fetch_all(&mut *connection).await.unwrap();
+    assert_eq!(left, ["eve-new@example.com"]);
 }
 
 #[tokio::test]

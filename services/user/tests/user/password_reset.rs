@@ -103,3 +103,19 @@ async fn requests_for_one_account_are_limited_whether_or_not_it_exists() {
         refused(&fourth, 429, "TOO_MANY_ATTEMPTS", &[]);
     }
 }
+
+#[tokio::test]
+async fn requests_are_deleted_a_day_after_they_have_expired() {
+    const AGES: &str = "insert into password_reset (id, email, expires_at)
+        select gen_random_uuid(), 'of ' || age, now() - age * interval '1 hour' from unnest(array[25, 23, -1]) as age";
+    let shop = Shop::open().await;
+    let mut connection = shop.database.db.acquire().await.unwrap();
+    sqlx::query(AGES).execute(&mut *connection).await.unwrap();
+    assert_eq!(shop.service.resets.delete_old().await.unwrap(), 1);
+    assert_eq!(shop.service.resets.delete_old().await.unwrap(), 0);
+    let left: Vec<String> = sqlx::query_scalar("select email from password_reset order by expires_at")
+        .fetch_all(&mut *connection)
+        .await
+        .unwrap();
+    assert_eq!(left, ["of 23", "of -1"]);
+}
