@@ -48,6 +48,19 @@ pub enum Rejection {
 }
 
 impl Error {
+    /// The name of the reason, one of a closed list: for the label of a metric.
+    pub fn reason(&self) -> String {
+        let error = match self {
+            Self::Cancelled => return "Cancelled".to_owned(),
+            Self::Client(error)
+            | Self::Send(error)
+            | Self::Receive(error)
+            | Self::Partition(error)
+            | Self::Topic(error) => error,
+        };
+        error.rdkafka_error_code().map_or_else(|| "Client".to_owned(), |code| format!("{code:?}"))
+    }
+
     /// What the broker rejected; `None` for an error that is not about a message or its topic.
     pub fn rejection(&self) -> Option<Rejection> {
         use rdkafka::error::RDKafkaErrorCode as Code;

@@ -5,7 +5,6 @@
 
 use std::{collections::BTreeSet, time::Instant};
 
-use agora_chassis::chain;
 use agora_kafka::Unacknowledged;
 use agora_postgres::Tx;
 use uuid::Uuid;
@@ -13,6 +12,7 @@ use uuid::Uuid;
 use crate::{
     blocked_partitions::BlockedPartitions,
     held_topics::HeldTopics,
+    one_by_one::Refused,
     relay::{Batch, BatchError, Relay, Row, Waiting},
 };
 
@@ -49,9 +49,10 @@ impl Relay {
         let mut to_hold = BTreeSet::new();
         for topic in suspects {
             let of_topic = || failed.failed.iter().filter(|failed| topics.get(failed.at) == Some(&topic));
-            let error = of_topic().map(|failed| chain(&failed.error)).next().unwrap_or_default();
+            let refused = of_topic().map(|failed| Refused::of(&failed.error)).next().unwrap_or_default();
             let lost = (!rejected).then(|| lost_partitions(of_topic())).flatten();
-            if !self.block(&topic, lost, &error, &mut waiting.blocked).await {
+            if !self.block(&topic, lost, &refused, &mut waiting.blocked).await {
+                let error = refused.detail;
                 tracing::warn!(topic, error, "events of a topic were not accepted: they are sent one by one");
                 to_hold.insert(topic);
             }
@@ -83,7 +84,7 @@ impl Relay {
         &self,
         topic: &str,
         lost: Option<BTreeSet<i32>>,
-        error: &str,
+        refused: &Refused,
         blocked: &mut BlockedPartitions,
     ) -> bool {
         let Some(lost) = lost else { return false };
@@ -92,7 +93,8 @@ impl Relay {
             return false;
         }
         for partition in lost {
-            blocked.block(topic, partition, count, Instant::now());
+            blocked.block(topic, partition, count, &refused.reason, Instant::now());
+            let error = &refused.detail;
             self.topic(topic).down(format!("events of partition {partition} wait in the outbox: {error}"));
             tracing::warn!(topic, partition, error, "a partition accepts no events: those of others are sent");
         }

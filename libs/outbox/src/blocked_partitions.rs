@@ -11,7 +11,7 @@ use std::{
 use agora_kafka::partition_of;
 use uuid::Uuid;
 
-use crate::backoff::doubled;
+use crate::{backoff::doubled, stopped::Stopped};
 
 /// First and longest wait before a partition is tried again.
 const RETRY_MIN: Duration = Duration::from_secs(1);
@@ -34,15 +34,17 @@ struct BlockedTopic {
 struct Blocked {
     due: Instant,
     failures: u32,
+    reason: String,
     aggregates: BTreeSet<Uuid>,
 }
 
 impl BlockedPartitions {
     /// Leaves a partition of a topic that has `count` out of batches from now on.
-    pub fn block(&mut self, topic: &str, partition: i32, count: i32, now: Instant) {
+    pub fn block(&mut self, topic: &str, partition: i32, count: i32, reason: &str, now: Instant) {
         let topic = self.0.entry(topic.to_owned()).or_insert(BlockedTopic { count, blocked: BTreeMap::new() });
         topic.count = count;
-        let blocked = Blocked { due: now + RETRY_MIN, failures: 0, aggregates: BTreeSet::new() };
+        let (reason, aggregates) = (reason.to_owned(), BTreeSet::new());
+        let blocked = Blocked { due: now + RETRY_MIN, failures: 0, reason, aggregates };
         topic.blocked.entry(partition).or_insert(blocked);
     }
 
@@ -76,11 +78,17 @@ impl BlockedPartitions {
         .collect()
     }
 
+    /// All of them, each with the reason.
+    pub fn stopped(&self) -> impl Iterator<Item = Stopped> {
+        self.partitions().map(|(topic, partition, blocked)| Stopped::partition(topic, partition, &blocked.reason))
+    }
+
     /// The partition took no message again: tries it after a wait that doubles.
-    pub fn failed(&mut self, topic: &str, partition: i32, now: Instant) {
+    pub fn failed(&mut self, topic: &str, partition: i32, reason: String, now: Instant) {
         let blocked = self.0.get_mut(topic).and_then(|topic| topic.blocked.get_mut(&partition));
         if let Some(blocked) = blocked {
             blocked.failures = blocked.failures.saturating_add(1);
+            blocked.reason = reason;
             blocked.due = now + doubled(RETRY_MIN, blocked.failures, RETRY_MAX);
         }
     }
@@ -117,7 +125,7 @@ mod tests {
         let (mut partitions, now) = (BlockedPartitions::default(), Instant::now());
         let (blocked, free) = (aggregates_of(1, 2), aggregates_of(2, 1)[0]);
         assert!(!partitions.waits("a", blocked[0]));
-        partitions.block("a", 1, 3, now);
+        partitions.block("a", 1, 3, "MessageTimedOut", now);
 
         assert!(partitions.waits("a", blocked[0]) && partitions.waits("a", blocked[1]));
         assert!(!partitions.waits("a", free) && !partitions.waits("b", blocked[0]));
@@ -130,19 +138,21 @@ mod tests {
     #[test]
     fn a_blocked_partition_is_tried_ever_more_rarely() {
         let (mut partitions, mut now) = (BlockedPartitions::default(), Instant::now());
-        partitions.block("a", 1, 3, now);
+        partitions.block("a", 1, 3, "MessageTimedOut", now);
         for wait_ms in [1_000, 2_000, 4_000, 5_000, 5_000] {
             assert!(partitions.due(now + Duration::from_millis(wait_ms - 1)).is_empty(), "{wait_ms}");
             now += Duration::from_millis(wait_ms);
             assert_eq!(partitions.due(now), [("a".to_owned(), 1, Vec::new())]);
-            partitions.failed("a", 1, now);
+            partitions.failed("a", 1, "UnknownPartition".into(), now);
+            let stopped: Vec<_> = partitions.stopped().collect();
+            assert_eq!(stopped, [Stopped::partition("a", 1, "UnknownPartition")]);
         }
     }
 
     #[test]
     fn a_topic_waits_as_a_whole_if_too_many_of_its_aggregates_do() {
         let mut partitions = BlockedPartitions::default();
-        partitions.block("a", 0, 1, Instant::now());
+        partitions.block("a", 0, 1, "MessageTimedOut", Instant::now());
         for n in 0..=AGGREGATES_MAX {
             assert!(partitions.overflow().is_empty());
             partitions.waits("a", Uuid::from_u128(n as u128));

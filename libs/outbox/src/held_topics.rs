@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::backoff::doubled;
+use crate::{backoff::doubled, stopped::Stopped};
 
 /// First and longest wait before a topic whose events could not be sent is tried again.
 const RETRY_MIN: Duration = Duration::from_millis(100);
@@ -19,17 +19,20 @@ const CAUTIOUS_FOR: Duration = Duration::from_mins(1);
 #[derive(Debug, Default)]
 pub(crate) struct HeldTopics(BTreeMap<String, Held>);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Held {
     due: Instant,
     failures: u32,
     rejected_at: Option<Instant>,
+    /// Why its events wait; `None` while they are sent.
+    reason: Option<String>,
 }
 
 impl HeldTopics {
     /// Sends a topic's events one by one from now on.
     pub fn hold(&mut self, topic: String, rejected: bool, now: Instant) {
-        let held = self.0.entry(topic).or_insert(Held { due: now, failures: 0, rejected_at: None });
+        let new = Held { due: now, failures: 0, rejected_at: None, reason: None };
+        let held = self.0.entry(topic).or_insert(new);
         if rejected {
             held.rejected_at = Some(now);
         }
@@ -45,11 +48,17 @@ impl HeldTopics {
         self.0.iter().filter(|(_, held)| held.due <= now).map(|(name, _)| name.clone()).collect()
     }
 
+    /// Those whose events wait.
+    pub fn stopped(&self) -> impl Iterator<Item = Stopped> {
+        self.0.iter().filter_map(|(name, held)| Some(Stopped::topic(name, held.reason.as_deref()?)))
+    }
+
     /// The topic could not be sent to: tries it again after a wait that doubles.
-    pub fn failed(&mut self, topic: &str, now: Instant) {
+    pub fn failed(&mut self, topic: &str, reason: String, now: Instant) {
         if let Some(held) = self.0.get_mut(topic) {
             held.due = now + doubled(RETRY_MIN, held.failures, RETRY_MAX);
             held.failures = held.failures.saturating_add(1);
+            held.reason = Some(reason);
         }
     }
 
@@ -57,6 +66,7 @@ impl HeldTopics {
     pub fn passed(&mut self, topic: &str, all: bool, now: Instant) -> bool {
         let Some(held) = self.0.get_mut(topic) else { return true };
         (held.due, held.failures) = (if all { now + RETRY_MIN } else { now }, 0);
+        held.reason = None;
         let cautious = held.rejected_at.is_some_and(|at| now.duration_since(at) < CAUTIOUS_FOR);
         let released = all && !cautious;
         if released {
@@ -77,11 +87,12 @@ mod tests {
         let mut now = start;
         for wait_ms in [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000] {
             assert_eq!(held.due(now), ["a"]);
-            held.failed("a", now);
+            held.failed("a", "UnknownTopic".into(), now);
+            assert_eq!(held.stopped().collect::<Vec<_>>(), [Stopped::topic("a", "UnknownTopic")]);
             assert!(held.due(now + Duration::from_millis(wait_ms - 1)).is_empty(), "{wait_ms}");
             now += Duration::from_millis(wait_ms);
         }
-        assert!(!held.passed("a", false, now));
+        assert!(!held.passed("a", false, now) && held.stopped().next().is_none());
         assert_eq!(held.due(now), ["a"]);
         assert!(held.passed("a", true, now));
         assert!(held.names().is_empty());

@@ -20,6 +20,7 @@ mod one_by_one;
 mod partition_queues;
 mod relay;
 mod single_statement;
+mod stopped;
 mod store_error;
 mod sweep;
 

@@ -20,15 +20,30 @@ pub(crate) struct Pass {
     /// Rejected by the broker and taken out of the outbox.
     pub set_aside: u64,
     /// Why the pass ended before its last row.
-    pub stopped: Option<String>,
+    pub stopped: Option<Refused>,
     /// Whether the topic may have more rows.
     pub more: bool,
 }
 
+/// Why an event was not sent.
+#[derive(Debug, Default)]
+pub(crate) struct Refused {
+    /// One of a closed list, for metrics.
+    pub reason: String,
+    /// For logs and the readiness report.
+    pub detail: String,
+}
+
+impl Refused {
+    pub(crate) fn of(error: &agora_kafka::Error) -> Self {
+        Self { reason: error.reason(), detail: chain(error) }
+    }
+}
+
 enum Sent {
     Yes,
-    Rejected(String),
-    NotNow(String),
+    Rejected(Refused),
+    NotNow(Refused),
 }
 
 impl Relay {
@@ -42,15 +57,19 @@ impl Relay {
             let id = row.id;
             match self.send(row.into_message()).await {
                 Sent::Yes => sent.push(id),
-                Sent::Rejected(reason) => {
-                    set_aside(&mut tx, id, &reason).await?;
+                Sent::Rejected(Refused { reason, detail }) => {
+                    set_aside(&mut tx, id, &detail).await?;
                     pass.set_aside += 1;
-                    metrics::counter!("outbox_set_aside_total", "service" => self.service, "topic" => topic.to_owned())
-                        .increment(1);
-                    tracing::error!(topic, outbox.id = id, reason, "the broker rejects an event: it is set aside");
+                    self.count_set_aside(topic, reason);
+                    tracing::error!(
+                        topic,
+                        outbox.id = id,
+                        reason = detail,
+                        "the broker rejects an event: it is set aside"
+                    );
                 }
-                Sent::NotNow(reason) => {
-                    (pass.stopped, pass.more) = (Some(reason), true);
+                Sent::NotNow(refused) => {
+                    (pass.stopped, pass.more) = (Some(refused), true);
                     break;
                 }
             }
@@ -63,7 +82,7 @@ impl Relay {
 
     /// Sends the oldest event of aggregates whose partition took none. Returns why it still takes none; `None`, too, if no
     /// event waits.
-    pub(crate) async fn probe(&self, topic: &str, aggregates: Vec<Uuid>) -> Result<Option<String>, BatchError> {
+    pub(crate) async fn probe(&self, topic: &str, aggregates: Vec<Uuid>) -> Result<Option<Refused>, BatchError> {
         let mut tx = self.db.begin().await?;
         let Some(row) = find_rows(&mut tx, topic, 1, Some(aggregates)).await?.pop() else { return Ok(None) };
         let id = row.id;
@@ -75,22 +94,31 @@ impl Relay {
             }
             // The next batch finds it out, and holds the topic.
             Sent::Rejected(_) => Ok(None),
-            Sent::NotNow(reason) => Ok(Some(reason)),
+            Sent::NotNow(refused) => Ok(Some(refused)),
         }
     }
 
     async fn send(&self, message: Result<Outgoing, serde_json::Error>) -> Sent {
         let message = match message {
             Ok(message) => message,
-            Err(error) => return Sent::Rejected(format!("the event is no JSON: {error}")),
+            Err(error) => {
+                let detail = format!("the event is no JSON: {error}");
+                return Sent::Rejected(Refused { reason: "NotJson".to_owned(), detail });
+            }
         };
         match self.producer.send_one(&message).await {
             Ok(()) => Sent::Yes,
             Err(error) if error.rejection() == Some(Rejection::Message) => {
-                Sent::Rejected(format!("{} ({} bytes)", chain(&error), message.payload.len()))
+                let Refused { reason, detail } = Refused::of(&error);
+                Sent::Rejected(Refused { reason, detail: format!("{detail} ({} bytes)", message.payload.len()) })
             }
-            Err(error) => Sent::NotNow(chain(&error)),
+            Err(error) => Sent::NotNow(Refused::of(&error)),
         }
+    }
+
+    fn count_set_aside(&self, topic: &str, reason: String) {
+        let labels = [("service", self.service.to_owned()), ("topic", topic.to_owned()), ("reason", reason)];
+        metrics::counter!("outbox_set_aside_total", &labels).increment(1);
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -19,7 +19,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{append::appended, backoff::backoff, blocked_partitions::BlockedPartitions, held_topics::HeldTopics};
+use crate::{
+    append::appended,
+    backoff::backoff,
+    blocked_partitions::BlockedPartitions,
+    held_topics::HeldTopics,
+    one_by_one::Refused,
+    stopped::{Stopped, show},
+};
 
 /// First poll after this process appended an event; each further poll waits twice as long, since the row is visible only
 /// after its transaction commits.
@@ -44,6 +51,7 @@ pub fn relay(db: Db, producer: Producer, process: &Process) {
         kafka: process.dependency("kafka"),
         process: process.clone(),
         shutdown: process.shutdown(),
+        shown: Mutex::default(),
     };
     let relay = Arc::new(relay);
     let measured = relay.clone();
@@ -68,6 +76,8 @@ pub(crate) struct Relay {
     kafka: Dependency,
     process: Process,
     shutdown: CancellationToken,
+    /// What the metrics show. Outlives a failed run, whose successor knows nothing of what was held.
+    shown: Mutex<BTreeSet<Stopped>>,
 }
 
 /// Why a batch is rolled back.
@@ -86,6 +96,13 @@ pub(crate) struct Waiting {
     pub(crate) blocked: BlockedPartitions,
 }
 
+impl Waiting {
+    /// The topics and partitions that accept no events.
+    fn stopped(&self) -> BTreeSet<Stopped> {
+        self.held.stopped().chain(self.blocked.stopped()).collect()
+    }
+}
+
 /// Result of one poll of the outbox.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Batch {
@@ -102,7 +119,9 @@ impl Relay {
         let mut pauses = Pauses::new(POLL_FIRST, POLL_MAX);
         let mut waiting = Waiting::default();
         while !self.shutdown.is_cancelled() {
-            match self.poll(busy, &mut waiting).await {
+            let polled = self.poll(busy, &mut waiting).await;
+            self.show(waiting.stopped());
+            match polled {
                 Ok(Batch { sent: 0, more: false }) => {
                     (failures, busy) = (0, false);
                     self.shutdown.run_until_cancelled(next_wake(&mut appended, &mut pauses)).await;
@@ -129,6 +148,12 @@ impl Relay {
         Ok(())
     }
 
+    fn show(&self, stopped: BTreeSet<Stopped>) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        show(self.service, &shown, &stopped);
+        *shown = stopped;
+    }
+
     fn report(&self, error: BatchError, failures: u32) {
         let broker = matches!(error, BatchError::Broker(_));
         let error = format!("{:#}", anyhow::Error::from(error));
@@ -151,9 +176,9 @@ impl Relay {
             if pass.set_aside > 0 {
                 held.hold(topic.clone(), true, Instant::now());
             }
-            if let Some(reason) = pass.stopped {
-                self.topic(&topic).down(format!("events wait in the outbox: {reason}"));
-                held.failed(&topic, Instant::now());
+            if let Some(Refused { reason, detail }) = pass.stopped {
+                self.topic(&topic).down(format!("events wait in the outbox: {detail}"));
+                held.failed(&topic, reason, Instant::now());
             } else {
                 held.passed(&topic, !pass.more, Instant::now());
                 self.report_set_aside(&topic).await?;
@@ -161,9 +186,9 @@ impl Relay {
         }
         let blocked = &mut waiting.blocked;
         for (topic, partition, aggregates) in blocked.due(Instant::now()) {
-            if let Some(reason) = self.probe(&topic, aggregates).await? {
-                self.topic(&topic).down(format!("events of partition {partition} wait in the outbox: {reason}"));
-                blocked.failed(&topic, partition, Instant::now());
+            if let Some(Refused { reason, detail }) = self.probe(&topic, aggregates).await? {
+                self.topic(&topic).down(format!("events of partition {partition} wait in the outbox: {detail}"));
+                blocked.failed(&topic, partition, reason, Instant::now());
             } else {
                 done.more = true;
                 if blocked.unblock(&topic, partition) {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use agora_chassis::Process;
+use agora_chassis::{Process, telemetry::metrics_handle};
 use agora_events::{Envelope, Event, Topic, topics};
 use agora_kafka::{Config, Producer, ensure_topics, partition_of};
 use agora_outbox::{NewEvent, emit, relay};
@@ -75,6 +75,21 @@ fn degraded(process: &Process, part: &str) -> bool {
     report.degraded.iter().any(|waiting| waiting.name == "topic/product-events" && waiting.reason.contains(part))
 }
 
+/// The values of a metric that are not 0, as lines. A recorder must be installed before the values are set.
+fn shown(metric: &str, service: &str) -> Vec<String> {
+    let (start, service) = (format!("{metric}{{"), format!("service=\"{service}\""));
+    let is_shown = |line: &&str| line.starts_with(&start) && line.contains(&service) && !line.ends_with(" 0");
+    metrics_handle().render().lines().filter(is_shown).map(str::to_owned).collect()
+}
+
+/// Whether a metric has one value, and its labels contain these and a reason.
+fn shows(metric: &str, service: &str, labels: &str, value: u32) -> bool {
+    let lines = shown(metric, service);
+    let [line] = &lines[..] else { return false };
+    let reason = line.contains("reason=\"") && !line.contains("reason=\"\"");
+    reason && line.contains(labels) && line.ends_with(&format!(" {value}"))
+}
+
 /// In the order of their first arrival: a batch that fails is sent again.
 fn seqs(received: &[Envelope]) -> Vec<i64> {
     let mut seqs = Vec::new();
@@ -96,7 +111,8 @@ async fn a_rejected_event_is_set_aside_and_all_others_are_sent_in_order() {
     ensure_topics(&config, &[topics::PRODUCT], 1).await.expect("a topic");
     let (brokers, topic) = (agora_testkit::kafka().await, config.topic(topics::PRODUCT));
     configure_topic(&brokers, &topic, &format!("max.message.bytes={LIMIT_BYTES}"));
-    let process = Process::for_test("catalog");
+    metrics_handle();
+    let process = Process::for_test("rejected");
     // Larger than the topic allows, and larger than the client sends at all.
     append_both(&db, &process, 1, &[10, 10, 5_000, 10, 1_500, 1_200_000, 10, 1_500]).await;
     relay(db.clone(), Producer::new(&config), &process);
@@ -110,6 +126,9 @@ async fn a_rejected_event_is_set_aside_and_all_others_are_sent_in_order() {
     assert_eq!(aside, [3, 6]);
     until("readiness names the topic and the reason", || async { degraded(&process, "2 events are set aside") }).await;
     assert!(degraded(&process, "size too large"), "{:?}", process.readiness());
+    let counted = shows("outbox_set_aside_total", "rejected", "reason=\"MessageSizeTooLarge\"", 2);
+    assert!(counted, "{:?}", shown("outbox_set_aside_total", "rejected"));
+    assert!(shown("outbox_set_aside", "rejected")[0].contains("topic=\"product-events\""));
 
     sqlx::query("delete from outbox_set_aside where seq = 6")
         .execute(&mut *db.acquire().await.expect("a connection"))
@@ -129,18 +148,22 @@ async fn a_rejected_event_is_set_aside_and_all_others_are_sent_in_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_of_a_missing_topic_wait_and_other_topics_flow() {
     let (db, config) = (database().await, broker("missing").await);
-    let process = Process::for_test("catalog");
+    metrics_handle();
+    let process = Process::for_test("missing");
     append_both(&db, &process, 1, &[10, 10, 10]).await;
     relay(db.clone(), Producer::new(&config), &process);
 
     others_arrive(&config, 3, "a missing topic").await;
     until("readiness names the topic", || async { degraded(&process, "events wait in the outbox") }).await;
+    let held = || async { shows("outbox_topic_held", "missing", "topic=\"product-events\"", 1) };
+    until("the metric names the topic and the reason", held).await;
     until("only its events are left", || async { pending(&db).await == 3 }).await;
 
     ensure_topics(&config, &[topics::PRODUCT], 1).await.expect("a topic");
     assert_eq!(seqs_of_products(&config, 3).await, [1, 2, 3]);
     until("the outbox is emptied", || async { pending(&db).await == 0 }).await;
     until("nothing is degraded", || async { process.readiness().degraded.is_empty() }).await;
+    until("the metric is 0", || async { shown("outbox_topic_held", "missing").is_empty() }).await;
     process.end().await;
 }
 
@@ -178,7 +201,8 @@ async fn a_partition_without_a_leader_holds_up_no_other_of_its_topic_and_no_othe
     let first = KafkaServer::start();
     let (db, config) = (database().await, Config::plain(&first.brokers(), "leaderless"));
     ensure_topics(&config, &[topics::ORDER], 1).await.expect("a topic");
-    let process = Process::for_test("catalog");
+    metrics_handle();
+    let process = Process::for_test("leaderless");
     relay(db.clone(), Producer::new(&config), &process);
     let mut tx = db.begin().await.expect("a transaction");
     append(&mut tx, &process, 1, 1).await;
@@ -199,6 +223,8 @@ async fn a_partition_without_a_leader_holds_up_no_other_of_its_topic_and_no_othe
     products_arrive(&config, &alive, 3).await;
     assert!(stopped.elapsed() < DELAY_MAX, "a lost partition held up another one for {:?}", stopped.elapsed());
     until("readiness names the partition", || async { degraded(&process, "events of partition 1 wait") }).await;
+    let blocked = || async { shows("outbox_partition_blocked", "leaderless", "partition=\"1\"", 1) };
+    until("the metric names the partition and the reason", blocked).await;
     until("only the events of the lost partition are left", || async { pending(&db).await == 10 }).await;
     append_products(&db, &process, &alive, 4).await;
     let appended = Instant::now();
@@ -209,5 +235,6 @@ async fn a_partition_without_a_leader_holds_up_no_other_of_its_topic_and_no_othe
     products_arrive(&config, &lost, 3).await;
     until("the outbox is emptied", || async { pending(&db).await == 0 }).await;
     until("nothing is degraded", || async { process.readiness().degraded.is_empty() }).await;
+    until("the metric is 0", || async { shown("outbox_partition_blocked", "leaderless").is_empty() }).await;
     process.end().await;
 }
