@@ -242,3 +242,18 @@ fn pool_options(how: &How, refusals: &Arc<Refusals>) -> PgPoolOptions {
             })
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_session_lives_for_ten_minutes_at_most_so_that_new_settings_and_servers_reach_every_one() {
+        let session = SessionSettings::DEFAULT;
+        let how = How { service: "test", pool_size: 4, ca: None, session, address: None };
+        let db = Db::lazy(how, &Secret::new("postgres://login:password@127.0.0.1:1/none"));
+        let pool = db.pool().expect("a pool that has not connected yet");
+        assert_eq!(pool.options().get_max_lifetime(), Some(Duration::from_mins(10)));
+        assert_eq!((pool.options().get_max_connections(), pool.options().get_acquire_timeout()), (4, ACQUIRE_MAX));
+    }
+}
