@@ -1,5 +1,5 @@
-//! The rooms of the operator's controller and the shape of the services: which of their modules may import which. Reads text;
-//! must not compile anything.
+//! The rooms of the operator's controller and the shape of the services: which of their modules may import which, and that every
+//! task of a service is supervised. Reads text; must not compile anything.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ struct Layout {
     sources: &'static str,
     /// A room, and the rooms that it may import. A file beside the rooms may import the other files beside the rooms.
     rooms: &'static [(&'static str, &'static [&'static str])],
-    /// Whether files beside the rooms are violations.
+    /// Whether files beside the rooms, and tasks that are not supervised, are violations.
     closed: bool,
 }
 
@@ -64,6 +64,8 @@ const LAYOUTS: &[Layout] = &[
     service("services/search/src"),
     service("services/recommendation/src"),
 ];
+/// Calls that start a task which nothing starts again after it failed.
+const UNSUPERVISED: [&str; 2] = [".spawn(", ".track("];
 /// Files that only declare and start the modules.
 const ROOTS: [&str; 2] = ["lib", "main"];
 
@@ -98,18 +100,22 @@ fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 impl Layout {
-    /// Violations in files given by path below the source folder and by text: a file beside the rooms where there must be
-    /// none, an import of a room that the importing file must not know, and modules that import each other in a circle.
+    /// Violations in files given by path below the source folder and by text: a task without supervision or a file beside the
+    /// rooms where there must be none, an import of a room that the importing file must not know, and modules that import
+    /// each other in a circle.
     fn faults(&self, files: &[(PathBuf, String)]) -> Vec<String> {
         let modules: BTreeSet<Vec<String>> = files.iter().map(|(path, _)| module_path(path)).collect();
         let mut faults = Vec::new();
         let mut graph = Graph::new();
         for (path, text) in files {
             let module = module_path(path);
+            let file = format!("{}/{}", self.sources, path.display());
+            if self.closed {
+                faults.extend(unsupervised(&file, text));
+            }
             if ROOTS.contains(&module.join("/").as_str()) {
                 continue;
             }
-            let file = format!("{}/{}", self.sources, path.display());
             if self.closed && self.room(&module).is_none() {
                 let rooms: Vec<&str> = self.rooms.iter().map(|(room, _)| *room).collect();
                 faults.push(format!("{file}: move it into one of the modules {}", rooms.join(", ")));
@@ -151,6 +157,14 @@ impl Layout {
             (Some((from, allowed)), Some((to, _))) => from == to || allowed.contains(to),
         }
     }
+}
+
+/// Lines before the unit tests that start a task without supervision.
+fn unsupervised(file: &str, text: &str) -> Vec<String> {
+    let lines = text.lines().take_while(|line| !line.starts_with("mod tests"));
+    let code = lines.map(|line| line.split("//").next().unwrap_or_default()).enumerate();
+    let found = code.filter(|(_, line)| UNSUPERVISED.iter().any(|call| line.contains(call)));
+    found.map(|(number, _)| format!("{file}:{}: start the task with `Process::supervise`", number + 1)).collect()
 }
 
 fn module_path(path: &Path) -> Vec<String> {
@@ -281,6 +295,18 @@ mod tests {
         assert_eq!(faults_in(&shape, &[store, wrong]), [expected]);
         let [beside] = <[_; 1]>::try_from(faults_in(&shape, &[("usecases.rs", "//! Use cases.\n")])).unwrap();
         assert!(beside.starts_with("services/cart/src/usecases.rs: move it into one of the modules config, domain"));
+    }
+
+    #[test]
+    fn every_task_of_a_service_is_supervised() {
+        let shape = service("services/payment/src");
+        let code = "//! Wiring.\n// process.spawn(x)\nprocess.supervise(\"worker\", start);\n";
+        let tests = "#[cfg(test)]\nmod tests {\n    process.spawn(\"callee\", serve);\n}\n";
+        assert_eq!(faults_in(&shape, &[("lib.rs", format!("{code}{tests}").as_str())]), [""; 0]);
+        let spawned = format!("{code}process.spawn(\"worker\", run());\n{tests}");
+        let expected = "services/payment/src/lib.rs:4: start the task with `Process::supervise`";
+        assert_eq!(faults_in(&shape, &[("lib.rs", spawned.as_str())]), [expected]);
+        assert_eq!(faults_in(&shape, &[("worker.rs", "//! Work.\nprocess.track(run());\n")]).len(), 1);
     }
 
     #[test]

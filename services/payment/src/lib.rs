@@ -11,7 +11,7 @@ mod http;
 pub mod ports;
 mod postgres;
 pub mod service;
-mod worker;
+pub mod worker;
 
 use std::{sync::Arc, time::Duration};
 

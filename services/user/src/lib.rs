@@ -10,7 +10,7 @@ mod http;
 pub mod ports;
 mod postgres;
 pub mod service;
-mod worker;
+pub mod worker;
 
 use std::sync::Arc;
 

@@ -124,7 +124,8 @@ async fn announce_resets(service: UserService) -> anyhow::Result<()> {
     }
 }
 
-async fn publish(revoked: RevocationPublisher, sessions_ended: Arc<Notify>) -> anyhow::Result<()> {
+/// Publishes revoked sessions without end, whatever fails: what was not published is retried after a second.
+pub async fn publish(revoked: RevocationPublisher, sessions_ended: Arc<Notify>) -> anyhow::Result<()> {
     let (mut all_at, mut fails): (Option<Instant>, bool) = (None, false);
     loop {
         let published = if all_at.is_none_or(|at| at.elapsed() >= PUBLISH_ALL_INTERVAL) {

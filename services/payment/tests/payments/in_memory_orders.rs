@@ -22,6 +22,7 @@ struct Inner {
     due: BTreeMap<OrderId, Money>,
     rejection: Option<(u16, &'static str, Option<u32>)>,
     unavailable: bool,
+    unavailable_for: Option<OrderId>,
     results: BTreeMap<CommandId, PendingOrderCallback>,
 }
 
@@ -39,6 +40,11 @@ impl InMemoryOrders {
     /// Makes every call fail as unavailable, or not.
     pub fn set_unavailable(&self, unavailable: bool) {
         self.inner().unavailable = unavailable;
+    }
+
+    /// Makes the reports about one order fail as unavailable; `None`: about none.
+    pub fn set_unavailable_for(&self, order: Option<OrderId>) {
+        self.inner().unavailable_for = order;
     }
 
     /// The reported results, each once.
@@ -72,7 +78,7 @@ impl Orders for InMemoryOrders {
 
     async fn report_result(&self, callback: &PendingOrderCallback) -> Result<String, OrderError> {
         let mut inner = self.inner();
-        if inner.unavailable {
+        if inner.unavailable || inner.unavailable_for == Some(callback.order) {
             return Err(OrderError::Unavailable("unavailable".into()));
         }
         inner.results.insert(callback.result, callback.clone());

@@ -1,6 +1,6 @@
 //! The worker: what it continues after a crash or a lost response.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use agora_outbox::DedupKey;
 use agora_payment::{
@@ -11,8 +11,12 @@ use agora_payment::{
 };
 use agora_vocab::Epoch;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::fixture::{DUE, Shop, body, eur, first_charge};
+
+/// The worker looks again after four seconds at most.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn a_charge_whose_response_was_lost_is_not_made_again() {
@@ -82,6 +86,45 @@ async fn a_result_is_kept_until_its_order_has_acknowledged_it() {
         shop.expire_leases().await;
         shop.service.recover_once().await.unwrap();
         assert_eq!(shop.number("select count(*) from pending_order_callback").await, kept);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_continued_does_not_hold_up_the_others_or_end_the_worker() {
+    const FIRST_IS_OLDEST: &str = "update pending_order_callback as c set due_at = due_at - interval '1 s' \
+        where not exists (select from pending_order_callback as o where o.payment_id < c.payment_id)";
+    let shop = Shop::open().await;
+    let (stuck, other) = (shop.order(), shop.order());
+    for order in [stuck, other] {
+        let id = shop.authorised(order).await;
+        shop.orders.set_unavailable(true);
+        shop.operate(id, "capture", json!({})).await.expect(200);
+        shop.orders.set_unavailable(false);
+    }
+    shop.expire_leases().await;
+    shop.run(FIRST_IS_OLDEST).await.unwrap();
+    shop.orders.set_unavailable_for(Some(stuck));
+    // Looking for messages of the provider fails, too.
+    shop.run("alter table provider_event rename to provider_event_gone").await.unwrap();
+    shop.service.recover_once().await.unwrap_err();
+    assert!(matches!(&shop.orders.results()[..], [result] if result.order == other));
+
+    shop.expire_leases().await;
+    let all_are_continued = async {
+        while shop.number("select max(tries)::bigint from pending_order_callback").await < 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // The look that failed has ended by then.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        shop.orders.set_unavailable_for(None);
+        shop.expire_leases().await;
+        while shop.number("select count(*) from pending_order_callback").await > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        ended = agora_payment::worker::run(shop.service.clone(), CancellationToken::new()) => panic!("{ended:?}"),
+        continued = tokio::time::timeout(PATIENCE, all_are_continued) => continued.unwrap(),
     }
 }
 

@@ -1,14 +1,28 @@
 //! Sessions that ended while access tokens of theirs may be valid: stored with their end, and published to the other services.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
-use agora_chassis::Process;
+use agora_chassis::{BoxError, Process};
 use agora_redis::{Redis, RevokedSessions};
 use agora_testkit::RedisServer;
-use agora_user::{PgRevocations, RedisRevocations, ports::Revocations, service::RevocationPublisher};
+use agora_user::{
+    PgRevocations, RedisRevocations,
+    domain::Revocation,
+    ports::{RevocationList, Revocations},
+    service::RevocationPublisher,
+};
 use agora_vocab::{Role, Secret, SessionId, UserId};
 use agora_web::derived_token;
+use async_trait::async_trait;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::fixture::{ACCESS_LIFETIME_S, INTERNAL_SECRET, PASSWORD, Shop, text};
@@ -172,4 +186,43 @@ async fn a_revocation_lasts_as_long_as_an_access_token_and_is_deleted_after_it()
     sqlx::query(age).execute(&mut *shop.database.db.acquire().await.unwrap()).await.unwrap();
     assert!(store.page(0, 10).await.unwrap().is_empty());
     assert_eq!(store.delete_old(10).await.unwrap(), 1);
+}
+
+/// A list that cannot be written at the first calls.
+#[derive(Default)]
+struct ListThatFails(AtomicU32);
+
+impl ListThatFails {
+    const FAILURES: u32 = 3;
+}
+
+#[async_trait]
+impl RevocationList for ListThatFails {
+    async fn publish(&self, _: &[Revocation], _: bool) -> Result<bool, BoxError> {
+        let calls = self.0.fetch_add(1, Ordering::Relaxed);
+        if calls < Self::FAILURES { Err("the list is away".into()) } else { Ok(true) }
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_cannot_be_written_does_not_end_the_worker_which_publishes_later() {
+    let shop = Shop::open().await;
+    shop.register(EMAIL).await;
+    let (tokens, _) = login(&shop).await;
+    shop.app.post("/api/v1/auth/logout", json!({ "refreshToken": tokens["refreshToken"] })).await.expect(204);
+    let store = PgRevocations::new(shop.database.db.clone(), ACCESS_LIFETIME_S);
+    let list = Arc::new(ListThatFails::default());
+    let publisher = RevocationPublisher { store: Arc::new(store.clone()), list: list.clone() };
+    let ended = Arc::new(Notify::new());
+    let is_published = async {
+        while !store.unpublished(1).await.unwrap().is_empty() {
+            ended.notify_one();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        result = agora_user::worker::publish(publisher, ended.clone()) => panic!("{result:?}"),
+        published = tokio::time::timeout(Duration::from_mins(1), is_published) => published.unwrap(),
+    }
+    assert!(list.0.load(Ordering::Relaxed) > ListThatFails::FAILURES);
 }
