@@ -12,6 +12,7 @@ mod imports;
 mod list;
 mod localized;
 mod named;
+mod own_prices;
 mod product_rows;
 mod products;
 mod promotions;

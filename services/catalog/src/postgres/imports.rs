@@ -10,10 +10,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    PgCatalog, localized,
+    PgCatalog, localized, own_prices,
     product_rows::{ProductRow, WrittenRow},
     rows::Row,
-    variants,
 };
 use crate::{
     domain::{
@@ -108,7 +107,7 @@ impl PgCatalog {
             events.push(&*self.ids, self.epoch, new_event(&product, &product.created()))?;
         }
         let written = write(tx, UPDATE, &updated).await?;
-        let mut own_prices = variants::own_prices(tx, &written).await?;
+        let mut own_prices = own_prices::own_prices(tx, &written).await?;
         for product in written {
             let event = product.updated(own_prices.remove(&product.id).unwrap_or_default());
             events.push(&*self.ids, self.epoch, new_event(&product, &event))?;

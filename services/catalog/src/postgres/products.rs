@@ -10,9 +10,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    PgCatalog, list, localized,
+    PgCatalog, list, localized, own_prices,
     rows::{ExportedRow, QuotedRow, Row},
-    variants,
 };
 use crate::{
     domain::{
@@ -146,7 +145,7 @@ impl PgCatalog {
         if priced {
             localized::replace_prices(&mut tx, &[&product]).await?;
         }
-        let event = product.updated(variants::own_prices_of(&mut tx, &product).await?);
+        let event = product.updated(own_prices::own_prices_of(&mut tx, &product).await?);
         self.append_product_event(&mut tx, &product, &event, product.version, dedup_key).await?;
         done(tx, Listed { product, stock }, dedup_key).await
     }
@@ -186,7 +185,7 @@ impl PgCatalog {
         const RAISE: &str = "update product set version = $2, updated_at = now() where id = $1";
         let product = Product { version: locked.version + 1, ..locked };
         sqlx::query(RAISE).bind(product.id.uuid()).bind(product.version).execute(&mut **tx).await?;
-        let event = product.updated(variants::own_prices_of(tx, &product).await?);
+        let event = product.updated(own_prices::own_prices_of(tx, &product).await?);
         self.append_product_event(tx, &product, &event, product.version, dedup_key).await
     }
 

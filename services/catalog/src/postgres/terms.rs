@@ -7,9 +7,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    PgCatalog, named,
+    PgCatalog, named, own_prices,
     rows::{ListedTermRow, Row},
-    variants,
 };
 use crate::{
     domain::{Expected, Label, Product, Taxonomy, Term, UsedBy},
@@ -121,7 +120,7 @@ impl PgCatalog {
     async fn append_renamed(&self, tx: &mut Tx, rows: Vec<Row>) -> Result<Vec<ProductId>, StoreError> {
         let renamed = rows.into_iter().map(|row| Ok(row.into_listed()?.product));
         let renamed: Vec<Product> = renamed.collect::<Result<_, StoreError>>()?;
-        let mut own_prices = variants::own_prices(tx, &renamed).await?;
+        let mut own_prices = own_prices::own_prices(tx, &renamed).await?;
         let mut events = NewEvents::new();
         for product in &renamed {
             let event = product.updated(own_prices.remove(&product.id).unwrap_or_default());
