@@ -142,7 +142,7 @@ mod tests {
         let (listener, options) = listener(PgSslMode::Prefer).await;
         let with_tls = async {
             let (mut client, _) = listener.accept().await.expect("a client");
-            assert_eq!(client.read_u64().await.expect("a request for TLS"), (8 << 32) | 80_877_103);
+            assert_eq!(client.read_u64().await.expect("a request for TLS"), 0x0000_0008_04d2_162f);
             client.write_all(b"S").await.expect("an answer");
             client.read_u8().await.expect_err("the client leaves");
         };

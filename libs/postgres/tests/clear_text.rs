@@ -1,6 +1,5 @@
 //! A server whose pg_hba.conf asks for the password in clear text gets none.
 #![cfg(feature = "db-tests")]
-#![expect(clippy::expect_used, reason = "what a test cannot do without ends it")]
 
 use std::time::{Duration, Instant};
 

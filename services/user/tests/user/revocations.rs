@@ -222,7 +222,7 @@ async fn a_list_that_cannot_be_written_does_not_end_the_worker_which_publishes_l
     };
     tokio::select! {
         result = agora_user::worker::publish(publisher, ended.clone()) => panic!("{result:?}"),
-        published = tokio::time::timeout(Duration::from_mins(1), is_published) => published.unwrap(),
+        end = tokio::time::timeout(Duration::from_mins(1), is_published) => end.unwrap(),
     }
     assert!(list.0.load(Ordering::Relaxed) > ListThatFails::FAILURES);
 }
