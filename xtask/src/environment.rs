@@ -28,7 +28,8 @@ impl Paths {
         let home = PathBuf::from(variable("HOME").context("HOME is not set")?);
         let state = folder("AGORA_STATE", || home.join(".local/state/agora"));
         let cache = folder("XDG_CACHE_HOME", || home.join(".cache")).join("agora");
-        let tools = ["tools/go.mod", "tools/go.sum", "tools/dns/main.go"];
+        let tools =
+            ["tools/go.mod", "tools/go.sum", "tools/dns/main.go", "tools-metrics/go.mod", "tools-metrics/go.sum"];
         let key = digest(tools.iter().map(|file| repo.join("xtask").join(file)))?;
         let bin = cache.join("bin").join(&key[..12]);
         let target = folder("CARGO_TARGET_DIR", || cache.join("target"));

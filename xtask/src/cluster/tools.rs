@@ -19,7 +19,7 @@ const OTHERS: [(&str, &str, &str); 4] = [
     (ETCD, "go.etcd.io/etcd/server/v3", "tools"),
     ("helm", "helm.sh/helm/v4/cmd/helm", "tools"),
     ("coredns", "./dns", "tools"),
-    ("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", "tools"),
+    ("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", "tools-metrics"),
 ];
 /// The flags of the linker remove debug information; a compiler that makes none takes about a tenth less time.
 const WITHOUT_DEBUG_INFORMATION: &str = "-gcflags=all=-dwarf=false";
